@@ -1,0 +1,71 @@
+//! The limiters that are compared, each behind one method, and baselines that anybody would write first.
+//!
+//! All read time through `tidegate::DefaultClock`, except governor, whose own default clock is the same TSC through `quanta`.
+
+mod baseline;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+pub use baseline::{MutexBucket, MutexDeque};
+use tidegate::{Quota, SlidingWindow, TokenBucket};
+
+/// One decision about one permit.
+pub trait Gate: Sync {
+    /// Whether it is admitted.
+    fn admit(&self) -> bool;
+}
+
+impl Gate for TokenBucket {
+    #[inline]
+    fn admit(&self) -> bool {
+        self.try_acquire(1).is_ok()
+    }
+}
+
+impl Gate for SlidingWindow {
+    #[inline]
+    fn admit(&self) -> bool {
+        self.try_acquire(1).is_ok()
+    }
+}
+
+impl Gate for governor::DefaultDirectRateLimiter {
+    #[inline]
+    fn admit(&self) -> bool {
+        self.check().is_ok()
+    }
+}
+
+/// A burst that no benchmark uses up, and a refill slow enough that the bucket is never full again.
+pub const PLENTY: u32 = u32::MAX;
+
+/// 1 000 per second, `burst` at once.
+pub fn bucket(burst: u32) -> TokenBucket {
+    TokenBucket::new(Quota::per_second(1_000).burst(burst.into()))
+}
+
+/// The same quota.
+pub fn governor(burst: u32) -> governor::DefaultDirectRateLimiter {
+    let per_second = const { NonZeroU32::new(1_000).unwrap() };
+    let burst = NonZeroU32::new(burst).expect("at least 1");
+    governor::RateLimiter::direct(governor::Quota::per_second(per_second).allow_burst(burst))
+}
+
+/// The same quota.
+pub fn mutex_bucket(burst: u32) -> MutexBucket {
+    MutexBucket::new(1_000.0, burst.into())
+}
+
+/// One hour, and a limit that no benchmark reaches.
+pub fn window(slots: usize) -> SlidingWindow {
+    SlidingWindow::new(1 << 31, Duration::from_secs(3_600))
+        .expect("fits")
+        .slots(slots)
+}
+
+/// A quota that is used up and comes back after an hour.
+pub fn exhausted<G: Gate>(gate: G) -> G {
+    while gate.admit() {}
+    gate
+}

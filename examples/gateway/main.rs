@@ -1,0 +1,128 @@
+//! An HTTP server that gates every request through two limits: a token bucket for all of them, and a sliding window for
+//! each route.
+//!
+//! ```text
+//! cargo run --release --example gateway
+//! curl -i http://127.0.0.1:8080/search
+//! curl http://127.0.0.1:8080/stats
+//! ```
+//!
+//! A request that finds a limit used up gets `429 Too Many Requests` with `Retry-After`. With `--demo` the server is loaded
+//! by its own HTTP clients for a few seconds, and what they saw is checked against what the limits allow.
+//!
+//! * `limits` decides: read this one first.
+//! * `server` asks it before every request.
+//! * `demo` sends requests, `tally` counts the answers, `checks` judges them, and `report` prints the table.
+//! * `args` reads the command line.
+
+#![expect(
+    clippy::std_instead_of_alloc,
+    clippy::std_instead_of_core,
+    reason = "a program, which has std anyway"
+)]
+
+mod args;
+mod checks;
+mod demo;
+mod limits;
+mod report;
+mod server;
+mod tally;
+
+use std::env;
+use std::error::Error;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate::Quota;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::{signal, time};
+
+use crate::args::Command;
+use crate::limits::Limits;
+
+/// An error for the user, from any task.
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// How long open requests may take to finish after Ctrl-C.
+const GRACE: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let command = match args::parse(env::args().skip(1)) {
+        Ok(command) => command,
+        Err(message) => {
+            eprintln!("gateway: {message}\n(`--help` lists the options)");
+            return ExitCode::from(2);
+        }
+    };
+    match run(command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gateway: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), BoxError> {
+    match command {
+        Command::Help => print(args::HELP)?,
+        Command::Serve { address, quota } => serve(address, quota).await?,
+        Command::Demo { load, quota } => {
+            let (clients, duration) = (load.clients, load.duration);
+            print(&format!(
+                "{clients} clients load a server of their own for {duration:?}.\n"
+            ))?;
+            let report = demo::run(load, quota).await?;
+            print(&report.to_string())?;
+            if !report.passed() {
+                return Err("a check failed".into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Serves until Ctrl-C, then takes no more connections and lets open requests finish.
+async fn serve(address: SocketAddr, quota: Quota) -> Result<(), BoxError> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let address = listener.local_addr()?;
+    let limits = Arc::new(Limits::new(quota)?);
+
+    let (stop, stopped) = oneshot::channel();
+    let mut server = tokio::spawn(server::serve(listener, limits, stopped));
+    tokio::select! {
+        // First, so that Ctrl-C is heard before anyone is told that the server is there.
+        biased;
+        interrupted = signal::ctrl_c() => interrupted?,
+        ended = announce(address, &mut server) => return Ok(ended?),
+    }
+    drop(stop);
+    if let Ok(ended) = time::timeout(GRACE, server).await {
+        ended??;
+    } else {
+        eprintln!("gateway: stopped with requests still open after {GRACE:?}");
+    }
+    Ok(())
+}
+
+/// Says where the server is, and returns when it has ended.
+async fn announce(address: SocketAddr, server: &mut JoinHandle<io::Result<()>>) -> io::Result<()> {
+    print(&format!("listening on http://{address}\n"))?;
+    server.await?
+}
+
+/// Unlike `print!`, does not panic when nobody reads.
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}

@@ -1,0 +1,214 @@
+//! The ideal bucket: exact rationals in wide integers, and how far the real one may be from it.
+
+use tidegate::Quota;
+
+/// An instant in exact rationals: nanoseconds, and parts of which `rate` make another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment {
+    nanos: u128,
+    parts: u128,
+}
+
+impl Moment {
+    pub(crate) const fn at(nanos: u128) -> Self {
+        Self { nanos, parts: 0 }
+    }
+}
+
+/// Bounds on the ideal theoretical arrival time, which is the instant at which the bucket is full. They differ only after
+/// a debit has reached the end of the debt, which is where the crate rounds, or where a clock stepped back for years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tat {
+    pub(crate) low: Moment,
+    pub(crate) high: Moment,
+}
+
+/// The instant as of which a call may be judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct When {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
+
+/// A quota in exact integers. A span of time is counted in parts of which `rate` are a nanosecond, so that a token is
+/// `period` parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ideal {
+    rate: u128,
+    pub(crate) period: u128,
+    /// The capacity in parts.
+    pub(crate) full: u128,
+    /// A grain of the real bucket in parts, rounded up; 0 if the real bucket is exact.
+    pub(crate) grain: u128,
+    /// 2^60 grains, which is where the debt ends, in parts.
+    pub(crate) debt: u128,
+    /// By how many nanoseconds the real bucket may be late.
+    pub(crate) lateness: u64,
+    /// At most the nanoseconds in 2^60 grains: a clock may step back by half of it and is still taken at its word.
+    pub(crate) span: u64,
+}
+
+/// The most grains for a capacity, and for the debt beyond it.
+const MOST: u128 = 1 << 60;
+
+const YEAR: u128 = 31_557_600_000_000_000;
+
+const fn gcd(a: u128, b: u128) -> u128 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+impl Ideal {
+    pub(crate) fn new(quota: Quota) -> Self {
+        let rate = u128::from(quota.rate());
+        let period = quota.period().as_nanos();
+        let capacity = u128::from(quota.capacity());
+
+        let divisor = gcd(rate, period);
+        let (tokens, nanos) = (rate / divisor, period / divisor);
+        let exact = tokens <= 1 << 17 && capacity * nanos <= MOST;
+        // Grains in a token, as the crate documents them.
+        let token = if exact {
+            nanos
+        } else {
+            (32 * nanos / tokens).min(MOST / capacity).max(1)
+        };
+        let grain = if exact { 0 } else { period.div_ceil(token) };
+        let refill = capacity * period / rate;
+        let lateness = if exact {
+            0
+        } else if refill <= 18 * YEAR {
+            1
+        } else if refill <= 36 * YEAR {
+            2
+        } else {
+            // A grain, and what the clock's rounding can make of centuries. Grains are at most 64 ns.
+            u64::try_from((2 * grain).div_ceil(rate)).expect("grains are short")
+        };
+        let span = (MOST * nanos / (token * tokens)).min(1 << 62);
+        Self {
+            rate,
+            period,
+            full: capacity * period,
+            grain,
+            debt: MOST * period / token,
+            lateness,
+            span: u64::try_from(span).expect("limited to 2^62"),
+        }
+    }
+
+    /// `n` tokens in parts.
+    pub(crate) fn tokens(&self, n: u64) -> u128 {
+        u128::from(n) * self.period
+    }
+
+    /// A grain in nanoseconds, rounded up.
+    pub(crate) const fn grain_nanos(&self) -> u128 {
+        self.grain.div_ceil(self.rate)
+    }
+
+    /// At the most the end of 128 bits, which only a debit comes near to.
+    pub(crate) const fn later(&self, moment: Moment, parts: u128) -> Moment {
+        let sum = moment.parts + parts % self.rate;
+        Moment {
+            nanos: (parts / self.rate).saturating_add(moment.nanos + sum / self.rate),
+            parts: sum % self.rate,
+        }
+    }
+
+    /// Not before the origin.
+    pub(crate) fn earlier(&self, moment: Moment, parts: u128) -> Moment {
+        let (nanos, parts) = (parts / self.rate, parts % self.rate);
+        if moment < (Moment { nanos, parts }) {
+            return Moment::at(0);
+        }
+        let borrow = u128::from(moment.parts < parts);
+        Moment {
+            nanos: moment.nanos - nanos - borrow,
+            parts: moment.parts + borrow * self.rate - parts,
+        }
+    }
+
+    /// From `start` to `end` in parts; 0 if that is not later. Saturates where nothing can tell the difference.
+    pub(crate) fn between(&self, start: Moment, end: Moment) -> u128 {
+        if end <= start {
+            return 0;
+        }
+        let borrow = u128::from(end.parts < start.parts);
+        let nanos = end.nanos - start.nanos - borrow;
+        let parts = end.parts + borrow * self.rate - start.parts;
+        nanos.saturating_mul(self.rate).saturating_add(parts)
+    }
+
+    /// Whether `n` tokens are there at `nanos`.
+    pub(crate) fn admits(&self, tat: Moment, n: u64, nanos: u128) -> bool {
+        let ahead = self.between(Moment::at(nanos), tat);
+        self.tokens(n) <= self.full && ahead <= self.full - self.tokens(n)
+    }
+
+    /// Whole tokens at `nanos`.
+    pub(crate) fn available(&self, tat: Moment, nanos: u128) -> u128 {
+        let ahead = self.between(Moment::at(nanos), tat);
+        self.full.saturating_sub(ahead) / self.period
+    }
+
+    /// What is missing to an empty bucket, in tokens rounded up.
+    pub(crate) fn owed(&self, tat: Moment, nanos: u128) -> u128 {
+        let ahead = self.between(Moment::at(nanos), tat);
+        ahead.saturating_sub(self.full).div_ceil(self.period)
+    }
+
+    /// What is missing until `n` tokens are there, in parts.
+    pub(crate) fn shortfall(&self, tat: Moment, n: u64, nanos: u64) -> u128 {
+        let ahead = self.between(Moment::at(nanos.into()), tat);
+        ahead
+            .saturating_add(self.tokens(n))
+            .saturating_sub(self.full)
+    }
+
+    pub(crate) fn charge(&self, tat: Tat, n: u64, when: When) -> Tat {
+        let charge =
+            |tat: Moment, now: u64| self.later(tat.max(Moment::at(now.into())), self.tokens(n));
+        Tat {
+            low: charge(tat.low, when.from),
+            high: charge(tat.high, when.to),
+        }
+    }
+
+    /// A charge that ends where the debt does.
+    pub(crate) fn debit(&self, tat: Tat, n: u64, when: When) -> Tat {
+        let charged = self.charge(tat, n, when);
+        let end = |now: u64| self.later(Moment::at(now.into()), self.full + self.debt);
+        let low_end = self.earlier(end(when.from), 2 * self.grain);
+        let high_end = self.later(end(when.to), 2 * self.grain);
+        Tat {
+            low: charged.low.min(low_end.max(tat.low)),
+            high: charged.high.min(high_end.max(tat.high)),
+        }
+    }
+
+    /// Gives `n` back, up to a full bucket.
+    pub(crate) fn credit(&self, tat: Tat, n: u64, when: When) -> Tat {
+        let credit = |tat: Moment, parts: u128, now: u64| {
+            let now = Moment::at(now.into());
+            if tat > now {
+                self.earlier(tat, parts).max(now)
+            } else {
+                tat
+            }
+        };
+        // The real bucket takes no more than 2^61 grains into account at once.
+        let most = self.tokens(n).min(2 * self.debt);
+        Tat {
+            low: credit(tat.low, self.tokens(n), when.from),
+            high: credit(tat.high, most, when.to),
+        }
+    }
+
+    /// A full bucket. The real one is full up to a grain earlier, which a caller with an older clock could see.
+    pub(crate) fn filled(&self, when: When) -> Tat {
+        Tat {
+            low: self.earlier(Moment::at(when.from.into()), self.grain),
+            high: Moment::at(when.to.into()),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Every input of every corpus: what the fuzzers found worth keeping, and what once failed.
+
+use tidegate_fuzz::{TARGETS, replay};
+
+#[test]
+fn every_corpus_replays() {
+    for target in &TARGETS {
+        let inputs = replay::corpus(target);
+        println!("{}: {inputs} inputs", target.name);
+        assert!(inputs > 0, "{}: the corpus is empty", target.name);
+    }
+}

@@ -1,0 +1,225 @@
+//! What must hold for a sliding window, whatever the threads do.
+
+use loom::sync::Arc;
+use loom::thread;
+
+use crate::{SharedClock, explore};
+
+/// Nanoseconds per slot.
+pub const SLOT: u64 = 1_000;
+
+/// What the models need of a window.
+pub trait Window: Send + Sync + Sized + 'static {
+    type Charge: Send + 'static;
+
+    /// The largest limit that fits.
+    const MAX_LIMIT: u64;
+
+    /// A window of `slots` slots of `SLOT` nanoseconds.
+    fn new(limit: u64, slots: u64) -> Self;
+
+    /// Admits `n`; returns what undoes it, and the slot it was charged to.
+    fn charge(&self, n: u64, now: u64) -> Option<(Self::Charge, u64)>;
+
+    fn undo(&self, charge: Self::Charge) -> bool;
+
+    /// What counts at an instant, without writing.
+    fn current_count(&self, now: u64) -> u64;
+}
+
+/// One call: when the clock was read, when it was read again afterwards, and what came of it.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    began: u64,
+    ended: u64,
+    slot: Option<u64>,
+}
+
+fn call<W: Window>(window: &W, clock: &SharedClock) -> Call {
+    let began = clock.now();
+    let slot = window.charge(1, began).map(|(_, slot)| slot);
+    Call {
+        began: began / SLOT,
+        ended: clock.latest() / SLOT,
+        slot,
+    }
+}
+
+/// Every charge is decided during its call, no `slots + 1` slots in a row hold more than the limit (G5), and who was refused
+/// had a full window before him.
+fn assert_strict(limit: u64, slots: u64, calls: &[Call]) {
+    let charged = |from: u64, to: u64| -> u64 {
+        let within = |call: &&Call| call.slot.is_some_and(|slot| (from..=to).contains(&slot));
+        calls.iter().filter(within).count() as u64
+    };
+    for call in calls {
+        match call.slot {
+            Some(slot) => {
+                assert!((call.began..=call.ended).contains(&slot), "{call:?}");
+                let sum = charged(slot.saturating_sub(slots), slot);
+                assert!(sum <= limit, "{sum} of {limit}: {calls:?}");
+            }
+            None => {
+                let seen = charged(call.began.saturating_sub(slots), call.ended);
+                assert!(seen >= limit, "{call:?} refused after {seen}: {calls:?}");
+            }
+        }
+    }
+}
+
+/// Two threads, one of which moves the clock by `first` and `second` slots between its calls.
+fn race<W: Window>(limit: u64, slots: u64, first: u64, second: u64) {
+    explore(3, move || {
+        let window = Arc::new(W::new(limit, slots));
+        let clock = Arc::new(SharedClock::at(7 * SLOT));
+        let other = {
+            let (window, clock) = (window.clone(), clock.clone());
+            thread::spawn(move || [call(&*window, &clock), call(&*window, &clock)])
+        };
+        let mut calls = vec![call(&*window, &clock)];
+        for slots in [first, second] {
+            clock.advance(slots * SLOT);
+            calls.push(call(&*window, &clock));
+        }
+        calls.extend(other.join().unwrap());
+        assert_strict(limit, slots, &calls);
+    });
+}
+
+/// Neighbouring slots, in a ring of two and of four places. Killed by `SlotTooFew`, `ForgottenHead`.
+pub fn neighbouring_slots<W: Window>() {
+    race::<W>(2, 1, 1, 1);
+    race::<W>(2, 2, 1, 1);
+}
+
+/// Slots are skipped, also by a whole ring, so that a new slot has the place of the one that is current. Killed by
+/// `UncheckedBase`.
+pub fn skipped_slots<W: Window>() {
+    race::<W>(1, 1, 2, 1);
+    race::<W>(1, 1, 1, 2);
+    race::<W>(2, 3, 4, 1);
+    race::<W>(2, 2, 3, 2);
+}
+
+/// Three threads with one call each, while the clock moves on: late threads help to rotate, with old counts.
+pub fn late_threads<W: Window>() {
+    explore(2, || {
+        let window = Arc::new(W::new(2, 1));
+        let clock = Arc::new(SharedClock::at(7 * SLOT));
+        let mut calls = vec![call(&*window, &clock)];
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let (window, clock) = (window.clone(), clock.clone());
+                thread::spawn(move || call(&*window, &clock))
+            })
+            .collect();
+        clock.advance(SLOT);
+        calls.push(call(&*window, &clock));
+        calls.extend(threads.into_iter().map(|thread| thread.join().unwrap()));
+        calls.push(call(&*window, &clock));
+        assert_strict(2, 1, &calls);
+    });
+}
+
+/// A rotation that was begun with an old count, finished by others with the new one. Killed by `StoredCount`, `StoredBase`,
+/// `RelaxedRotation`.
+pub fn overtaken_rotation<W: Window>() {
+    explore(3, || {
+        let window = Arc::new(W::new(2, 2));
+        let clock = Arc::new(SharedClock::at(7 * SLOT));
+        let mut calls = vec![call(&*window, &clock)];
+        let late = {
+            let (window, clock) = (window.clone(), clock.clone());
+            thread::spawn(move || {
+                // Reads a clock that is ahead of everybody's, begins to rotate, and may be overtaken.
+                clock.advance(SLOT);
+                call(&*window, &clock)
+            })
+        };
+        calls.push(call(&*window, &clock));
+        calls.push(call(&*window, &clock));
+        calls.push(late.join().unwrap());
+        clock.advance(SLOT);
+        calls.push(call(&*window, &clock));
+        assert_strict(2, 2, &calls);
+    });
+}
+
+/// A rollback beside a rotation: what comes back, comes back once, and only while its slot is current. Killed by `LateUndo`.
+pub fn rollback<W: Window>() {
+    explore(3, || {
+        let window = Arc::new(W::new(1, 1));
+        let clock = Arc::new(SharedClock::at(7 * SLOT));
+        let rolled_back = {
+            let (window, clock) = (window.clone(), clock.clone());
+            thread::spawn(move || {
+                let now = clock.now();
+                if let Some((charge, _)) = window.charge(1, now) {
+                    window.undo(charge);
+                }
+            })
+        };
+        let mut calls = vec![call(&*window, &clock)];
+        for slots in [2, 0] {
+            clock.advance(slots * SLOT);
+            calls.push(call(&*window, &clock));
+        }
+        rolled_back.join().unwrap();
+        calls.push(call(&*window, &clock));
+        // A refusal may be due to the charge that was taken back later, so only the bound is asserted.
+        calls.retain(|call| call.slot.is_some());
+        assert_strict(1, 1, &calls);
+    });
+}
+
+/// A charge is undone while somebody rotates with the count before it, and the limit has all bits that a count can have: the
+/// sum, which is then too large, must not run over into the slot's number. Killed by `UnboundedSum`.
+pub fn undone_while_rotating<W: Window>() {
+    explore(3, || {
+        let window = Arc::new(W::new(W::MAX_LIMIT, 2));
+        let undone = {
+            let window = window.clone();
+            thread::spawn(move || {
+                if let Some((charge, _)) = window.charge(1, 101 * SLOT) {
+                    window.undo(charge);
+                }
+            })
+        };
+        let late = {
+            let window = window.clone();
+            thread::spawn(move || window.charge(W::MAX_LIMIT, 102 * SLOT).is_some())
+        };
+        let mine = window.charge(W::MAX_LIMIT, 102 * SLOT).is_some();
+        undone.join().unwrap();
+        let late = late.join().unwrap();
+        let next = window.charge(W::MAX_LIMIT, 103 * SLOT).is_some();
+        let admitted = [mine, late, next].into_iter().filter(|&one| one).count();
+        assert!(
+            admitted <= 1,
+            "{admitted} of 1 times the limit: {mine} {late} {next}"
+        );
+    });
+}
+
+/// A look at an instant while others move on by more than the ring: what was overwritten is not taken for nothing. Killed by
+/// `UnorderedCount`.
+pub fn look_while_rotating<W: Window>() {
+    explore(3, || {
+        let window = Arc::new(W::new(10, 2));
+        for (n, slot) in [(3, 6), (1, 7)] {
+            assert!(window.charge(n, slot * SLOT).is_some());
+        }
+        let other = {
+            let window = window.clone();
+            thread::spawn(move || {
+                for slot in [10, 11] {
+                    assert!(window.charge(2, slot * SLOT).is_some());
+                }
+            })
+        };
+        let seen = window.current_count(8 * SLOT);
+        other.join().unwrap();
+        // 3 + 1 before the others; then 0, 2, 2 + 0 and 2 + 2 as of the time that they brought.
+        assert!([0, 2, 4].contains(&seen), "{seen} of 0, 2 or 4");
+    });
+}

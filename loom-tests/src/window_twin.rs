@@ -1,0 +1,217 @@
+//! A twin of the sliding window, with a switch for each thing that can be wrong.
+
+use std::time::Duration;
+
+use loom::sync::atomic::AtomicU64;
+use loom::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
+use tidegate::{Limiter, SlidingWindow, Timestamp, WindowCharge};
+
+use crate::bucket_twin::NoClock;
+use crate::window_models::{SLOT, Window};
+
+/// What is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    None,
+    /// As many slots count as there are in the window: an interval touches one more.
+    SlotTooFew,
+    /// Entries are stored, not raised: a late thread puts an old count back.
+    StoredCount,
+    /// A base is stored, not raised.
+    StoredBase,
+    /// The base is used whatever slot it is of.
+    UncheckedBase,
+    /// The head's own count is not put into the ring before the sum.
+    ForgottenHead,
+    /// Rotation publishes nothing.
+    RelaxedRotation,
+    /// A base is whatever the sum is, also more than the limit.
+    UnboundedSum,
+    /// Counts are raised Relaxed.
+    UnorderedCount,
+    /// An undo takes the permits off the head, whatever slot it is in.
+    LateUndo,
+}
+
+const BITS: u32 = 32;
+
+/// Slots of `SLOT` nanoseconds; words of 32 bits of number and of count.
+pub struct Twin<const FLAW: u8> {
+    head: AtomicU64,
+    ring: Vec<(AtomicU64, AtomicU64)>,
+    limit: u64,
+    reach: u64,
+}
+
+impl<const FLAW: u8> Twin<FLAW> {
+    fn is(flaw: Flaw) -> bool {
+        FLAW == flaw as u8
+    }
+
+    fn entry(&self, number: u64) -> &(AtomicU64, AtomicU64) {
+        &self.ring[number as usize & (self.ring.len() - 1)]
+    }
+
+    fn finished(&self, slot: u64) -> u64 {
+        let word = self.entry(slot).0.load(Acquire);
+        if number(word) == slot { count(word) } else { 0 }
+    }
+
+    fn observe() -> Ordering {
+        if Self::is(Flaw::RelaxedRotation) {
+            Relaxed
+        } else {
+            Acquire
+        }
+    }
+
+    fn rotate(&self, head: u64, to: u64) -> u64 {
+        let from = number(head);
+        if Self::is(Flaw::StoredCount) {
+            self.entry(from).0.store(head, Relaxed);
+        } else if !Self::is(Flaw::ForgottenHead) {
+            let publish = if Self::is(Flaw::UnorderedCount) {
+                Relaxed
+            } else {
+                Release
+            };
+            self.entry(from).0.fetch_max(head, publish);
+        }
+        let mut sum: u64 = (to.saturating_sub(self.reach)..=from)
+            .map(|slot| self.finished(slot))
+            .sum();
+        if !Self::is(Flaw::UnboundedSum) {
+            sum = sum.min(self.limit);
+        }
+        let base = to << BITS | sum;
+        if Self::is(Flaw::StoredBase) {
+            self.entry(to).1.store(base, Relaxed);
+        } else {
+            self.entry(to).1.fetch_max(base, Relaxed);
+        }
+        let next = to << BITS;
+        let publish = if Self::is(Flaw::RelaxedRotation) {
+            Relaxed
+        } else {
+            Release
+        };
+        match self
+            .head
+            .compare_exchange(head, next, publish, Self::observe())
+        {
+            Ok(_) => next,
+            Err(seen) => seen,
+        }
+    }
+}
+
+fn number(word: u64) -> u64 {
+    word >> BITS
+}
+
+fn count(word: u64) -> u64 {
+    word & ((1 << BITS) - 1)
+}
+
+impl<const FLAW: u8> Window for Twin<FLAW> {
+    type Charge = (u64, u64);
+
+    const MAX_LIMIT: u64 = (1 << BITS) - 1;
+
+    fn new(limit: u64, slots: u64) -> Self {
+        let reach = if Self::is(Flaw::SlotTooFew) {
+            slots - 1
+        } else {
+            slots
+        };
+        let entry = |_| (AtomicU64::new(0), AtomicU64::new(0));
+        Self {
+            head: AtomicU64::new(0),
+            ring: (0..(slots + 1).next_power_of_two()).map(entry).collect(),
+            limit,
+            reach,
+        }
+    }
+
+    fn charge(&self, n: u64, now: u64) -> Option<((u64, u64), u64)> {
+        let mut head = self.head.load(Self::observe());
+        loop {
+            let slot = number(head);
+            if now / SLOT > slot {
+                head = self.rotate(head, now / SLOT);
+                continue;
+            }
+            let base = self.entry(slot).1.load(Relaxed);
+            if number(base) != slot && !Self::is(Flaw::UncheckedBase) {
+                head = self.rotate(head, number(base));
+                continue;
+            }
+            if count(base) + count(head) + n > self.limit {
+                return None;
+            }
+            match self
+                .head
+                .compare_exchange_weak(head, head + n, Relaxed, Self::observe())
+            {
+                Ok(_) => return Some(((slot, n), slot)),
+                Err(seen) => head = seen,
+            }
+        }
+    }
+
+    fn undo(&self, (slot, n): (u64, u64)) -> bool {
+        let mut head = self.head.load(Acquire);
+        while number(head) == slot || (Self::is(Flaw::LateUndo) && count(head) >= n) {
+            match self.head.compare_exchange(head, head - n, Relaxed, Relaxed) {
+                Ok(_) => return true,
+                Err(seen) => head = seen,
+            }
+        }
+        false
+    }
+
+    fn current_count(&self, now: u64) -> u64 {
+        loop {
+            let head = self.head.load(Acquire);
+            let slot = number(head);
+            let current = slot.max(now / SLOT);
+            let oldest = current.saturating_sub(self.reach);
+            let before: u64 = (oldest..slot).map(|slot| self.finished(slot)).sum();
+            if number(self.head.load(Acquire)) == slot {
+                return if oldest <= slot {
+                    before + count(head)
+                } else {
+                    before
+                };
+            }
+        }
+    }
+}
+
+impl Window for SlidingWindow<NoClock> {
+    type Charge = WindowCharge;
+
+    /// 292 years in slots of a microsecond have numbers of 54 bits.
+    const MAX_LIMIT: u64 = (1 << 10) - 1;
+
+    fn new(limit: u64, slots: u64) -> Self {
+        let length = Duration::from_nanos(SLOT * slots);
+        Self::with_clock(limit, length, NoClock)
+            .expect("fits")
+            .slots(usize::try_from(slots).expect("few"))
+    }
+
+    fn charge(&self, n: u64, now: u64) -> Option<(WindowCharge, u64)> {
+        let charge = self.charge_at(n, Timestamp::from_nanos(now)).ok()?;
+        let slot = charge.slot();
+        Some((charge, slot))
+    }
+
+    fn undo(&self, charge: WindowCharge) -> bool {
+        Limiter::undo(self, charge) > 0
+    }
+
+    fn current_count(&self, now: u64) -> u64 {
+        self.current_count_at(Timestamp::from_nanos(now))
+    }
+}

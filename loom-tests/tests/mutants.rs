@@ -1,0 +1,140 @@
+//! The twins: sound, every model passes; with one thing removed, the model that is named must fail.
+
+mod bucket {
+    use tidegate_loom_tests::bucket_models as models;
+    use tidegate_loom_tests::bucket_twin::{Flaw, Twin};
+
+    type Sound = Twin<{ Flaw::None as u8 }>;
+
+    #[test]
+    fn sound_twin() {
+        models::exact_total::<Sound>();
+        models::stale_reader::<Sound>();
+        models::three_threads::<Sound>();
+        models::cancel::<Sound>();
+        models::rollback::<Sound>();
+        models::credit_and_cancel::<Sound>();
+        models::idle_for_half_a_circle::<Sound>();
+        models::reading_of_half_a_circle_ago::<Sound>();
+    }
+
+    #[test]
+    #[should_panic(expected = "left == right")]
+    fn lost_update() {
+        models::exact_total::<Twin<{ Flaw::LostUpdate as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn lost_update_of_three() {
+        models::three_threads::<Twin<{ Flaw::LostUpdate as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn stale_rebase() {
+        models::stale_reader::<Twin<{ Flaw::StaleRebase as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn full_refund_of_a_reservation() {
+        models::cancel::<Twin<{ Flaw::FullRefund as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn full_refund_in_a_rollback() {
+        models::rollback::<Twin<{ Flaw::FullRefund as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn lost_credit() {
+        models::credit_and_cancel::<Twin<{ Flaw::LostCredit as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "left == right")]
+    fn unraised_tat() {
+        models::idle_for_half_a_circle::<Twin<{ Flaw::UnraisedTat as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "none came back")]
+    fn unclamped_reading() {
+        models::reading_of_half_a_circle_ago::<Twin<{ Flaw::UnclampedReading as u8 }>>();
+    }
+}
+
+mod window {
+    use tidegate_loom_tests::window_models as models;
+    use tidegate_loom_tests::window_twin::{Flaw, Twin};
+
+    type Sound = Twin<{ Flaw::None as u8 }>;
+
+    #[test]
+    fn sound_twin() {
+        models::neighbouring_slots::<Sound>();
+        models::skipped_slots::<Sound>();
+        models::late_threads::<Sound>();
+        models::overtaken_rotation::<Sound>();
+        models::rollback::<Sound>();
+        models::undone_while_rotating::<Sound>();
+        models::look_while_rotating::<Sound>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn unbounded_sum() {
+        models::undone_while_rotating::<Twin<{ Flaw::UnboundedSum as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn unordered_count() {
+        models::look_while_rotating::<Twin<{ Flaw::UnorderedCount as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn slot_too_few() {
+        models::neighbouring_slots::<Twin<{ Flaw::SlotTooFew as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn forgotten_head() {
+        models::neighbouring_slots::<Twin<{ Flaw::ForgottenHead as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn unchecked_base() {
+        models::skipped_slots::<Twin<{ Flaw::UncheckedBase as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn stored_count() {
+        models::overtaken_rotation::<Twin<{ Flaw::StoredCount as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn stored_base() {
+        models::overtaken_rotation::<Twin<{ Flaw::StoredBase as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic]
+    fn relaxed_rotation() {
+        models::overtaken_rotation::<Twin<{ Flaw::RelaxedRotation as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn late_undo() {
+        models::rollback::<Twin<{ Flaw::LateUndo as u8 }>>();
+    }
+}

@@ -1,0 +1,95 @@
+//! Where time comes from.
+
+#[cfg(feature = "std")]
+mod coarse;
+mod default;
+mod manual;
+#[cfg(feature = "std")]
+mod monotonic;
+
+#[cfg(feature = "std")]
+pub use coarse::CoarseClock;
+pub use default::DefaultClock;
+pub use manual::ManualClock;
+#[cfg(feature = "std")]
+pub use monotonic::MonotonicClock;
+
+use alloc::sync::Arc;
+
+use crate::time::Timestamp;
+
+/// A source of time. Limiters read it once per decision.
+///
+/// # Contract
+///
+/// * Every reading is nanoseconds since one fixed origin, the same for all threads and all clones.
+/// * Readings should not go back. Where they do, limiters take it as a clock that stands still: they admit no more than if it
+///   had not gone back, whatever it says.
+/// * Real clocks should read small numbers: an origin near the start of the process or machine. Buckets work for all of `u64`;
+///   a window's time stands still from 292 years after the origin on.
+///
+/// ```
+/// use tidegate::{Clock, Quota, Timestamp, TokenBucket};
+///
+/// /// Time in frames of a game at 50 per second.
+/// struct Frames(std::cell::Cell<u64>);
+///
+/// impl Clock for Frames {
+///     fn now(&self) -> Timestamp {
+///         Timestamp::from_nanos(self.0.get() * 20_000_000)
+///     }
+/// }
+///
+/// let shots = TokenBucket::with_clock(Quota::per_second(5), Frames(0.into()));
+/// assert!(shots.try_acquire(5).is_ok());
+/// shots.clock().0.set(9);
+/// assert!(shots.try_acquire(1).is_err());
+/// shots.clock().0.set(10);
+/// assert!(shots.try_acquire(1).is_ok());
+/// ```
+pub trait Clock {
+    /// The current time.
+    fn now(&self) -> Timestamp;
+
+    /// Puts the thread to sleep until the clock reads `deadline` or later.
+    ///
+    /// The default sleeps on the operating system's clock and looks again. A clock whose time is not the operating
+    /// system's, such as [`ManualClock`], brings its own.
+    #[cfg(feature = "std")]
+    fn sleep_until(&self, deadline: Timestamp) {
+        sleep_until(self, deadline, core::time::Duration::ZERO);
+    }
+}
+
+/// Sleeps until `deadline`, never for less than `least` at a time.
+#[cfg(feature = "std")]
+fn sleep_until<C: Clock + ?Sized>(clock: &C, deadline: Timestamp, least: core::time::Duration) {
+    loop {
+        let now = clock.now();
+        if now >= deadline {
+            return;
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place where threads sleep"
+        )]
+        std::thread::sleep((deadline - now).max(least));
+    }
+}
+
+macro_rules! forward_clock {
+    ($($pointer:ty),*) => {$(
+        impl<C: Clock + ?Sized> Clock for $pointer {
+            #[inline]
+            fn now(&self) -> Timestamp {
+                (**self).now()
+            }
+
+            #[cfg(feature = "std")]
+            fn sleep_until(&self, deadline: Timestamp) {
+                (**self).sleep_until(deadline);
+            }
+        }
+    )*};
+}
+forward_clock!(&C, Arc<C>);

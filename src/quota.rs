@@ -1,0 +1,227 @@
+//! How much is allowed: a rate and a burst.
+
+mod error;
+#[cfg(feature = "serde")]
+mod serde_impl;
+mod text;
+
+pub use error::{ParseQuotaError, ParseQuotaErrorKind, QuotaError};
+
+use core::time::Duration;
+
+/// A rate and a burst: `rate` tokens flow in per `period`, and at most `capacity` are saved up.
+///
+/// `Quota::per_second(5)` is **five per second**, and the burst defaults to one period's worth. A quota that was
+/// constructed is representable exactly or to within the accuracy that [`TokenBucket`](crate::TokenBucket) states: what
+/// is not gives a [`QuotaError`].
+///
+/// | | smallest | largest | because |
+/// |---|---|---|---|
+/// | rate | 1 token per 584 years | 10¹² per second | a token must last at least as long as a clock can tell in bulk |
+/// | period | 1 ns | 584 years | `u64` nanoseconds |
+/// | burst | 1 | 2⁶⁰, and 1 000 years of refill | one 64-bit word holds the level |
+///
+/// # Text
+///
+/// [`FromStr`](core::str::FromStr) and [`Display`](core::fmt::Display) round-trip. The form is
+/// `count [r|req|requests|tokens] (/ | per) [n] unit [burst [=] n]`: units are `ns`, `us`, `ms`, `s`, `min`, `h` and `d`
+/// with their long names, in any case (`m` is a minute), numbers may have `_` between digits and end in `k` or `M`.
+///
+/// ```
+/// use core::time::Duration;
+/// use tidegate::{Quota, QuotaError};
+///
+/// const API: Quota = Quota::per_minute(100).burst(20);
+/// assert_eq!("100/min burst 20".parse(), Ok(API));
+/// assert_eq!(API.to_string(), "100/min burst 20");
+/// assert_eq!("5 per 2 hours".parse(), Ok(Quota::new(5, Duration::from_secs(7_200))?));
+///
+/// assert_eq!(Quota::new(0, Duration::from_secs(1)), Err(QuotaError::ZeroRate));
+/// let error = "100/fortnight".parse::<Quota>().unwrap_err();
+/// assert_eq!(error.to_string(), "unknown unit of time at byte 4");
+/// # Ok::<(), QuotaError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Quota {
+    /// Tokens per period, at least 1.
+    rate: u64,
+    /// Nanoseconds, at least 1.
+    period: u64,
+    /// Tokens, at least 1.
+    capacity: u64,
+}
+
+/// Tokens per nanosecond: 10¹² per second. Faster than this no clock of nanoseconds can meter.
+const MAX_RATE_PER_NANO: u64 = 1_000;
+
+/// The largest burst in tokens.
+const MAX_CAPACITY: u64 = 1 << 60;
+
+/// The longest time, in nanoseconds, that an empty bucket may take to fill up: 1 000 years of 365.25 days. With it a
+/// grain of time (see `gcra`) is never longer than 64 ns.
+const MAX_REFILL: u128 = 1_000 * 31_557_600 * 1_000_000_000;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Unwraps in a constant, with the message of the typed error.
+macro_rules! expect_quota {
+    ($result:expr) => {
+        match $result {
+            Ok(quota) => quota,
+            Err(error) => error.raise(),
+        }
+    };
+}
+
+impl Quota {
+    /// `n` per second, with a burst of `n`.
+    ///
+    /// # Panics
+    ///
+    /// If `n` is 0 or more than 10¹²; in a constant that is a compile error. [`Quota::new`] returns an error instead.
+    #[must_use]
+    pub const fn per_second(n: u64) -> Self {
+        expect_quota!(Self::per_nanos(n, SECOND))
+    }
+
+    /// `n` per minute, with a burst of `n`.
+    ///
+    /// # Panics
+    ///
+    /// If `n` is 0 or more than 10¹² per second.
+    #[must_use]
+    pub const fn per_minute(n: u64) -> Self {
+        expect_quota!(Self::per_nanos(n, 60 * SECOND))
+    }
+
+    /// `n` per hour, with a burst of `n`.
+    ///
+    /// # Panics
+    ///
+    /// If `n` is 0 or more than 10¹² per second.
+    #[must_use]
+    pub const fn per_hour(n: u64) -> Self {
+        expect_quota!(Self::per_nanos(n, 3_600 * SECOND))
+    }
+
+    /// `n` per day of 24 hours, with a burst of `n`.
+    ///
+    /// # Panics
+    ///
+    /// If `n` is 0 or more than 10¹² per second.
+    #[must_use]
+    pub const fn per_day(n: u64) -> Self {
+        expect_quota!(Self::per_nanos(n, 86_400 * SECOND))
+    }
+
+    /// `n` per `period`, with a burst of `n`.
+    ///
+    /// # Errors
+    ///
+    /// [`QuotaError`] if `n` or `period` is zero, if the period is longer than 584 years, if the rate is above 10¹² per
+    /// second, or if a burst of `n` is too large.
+    pub const fn new(n: u64, period: Duration) -> Result<Self, QuotaError> {
+        let nanos = period.as_nanos();
+        if nanos > u64::MAX as u128 {
+            return Err(QuotaError::PeriodTooLong);
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the larger case is handled above"
+        )]
+        Self::per_nanos(n, nanos as u64)
+    }
+
+    const fn per_nanos(n: u64, period: u64) -> Result<Self, QuotaError> {
+        match Self::with_rate(n, period) {
+            Ok(quota) => quota.try_burst(n),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `n` per `period` nanoseconds with the smallest burst, for callers that set one next.
+    const fn with_rate(n: u64, period: u64) -> Result<Self, QuotaError> {
+        if n == 0 {
+            return Err(QuotaError::ZeroRate);
+        }
+        if period == 0 {
+            return Err(QuotaError::ZeroPeriod);
+        }
+        if n as u128 > period as u128 * MAX_RATE_PER_NANO as u128 {
+            return Err(QuotaError::RateTooHigh);
+        }
+        Ok(Self {
+            rate: n,
+            period,
+            capacity: 1,
+        })
+    }
+
+    /// The same rate with another burst: the bucket holds `capacity` tokens.
+    ///
+    /// # Panics
+    ///
+    /// Where [`Quota::try_burst`] returns an error.
+    #[must_use]
+    pub const fn burst(self, capacity: u64) -> Self {
+        expect_quota!(self.try_burst(capacity))
+    }
+
+    /// The same rate with another burst: the bucket holds `capacity` tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`QuotaError::ZeroBurst`] for 0, which would admit nothing ever, and [`QuotaError::BurstTooLarge`] above 2⁶⁰ tokens
+    /// or 1 000 years of refill.
+    pub const fn try_burst(self, capacity: u64) -> Result<Self, QuotaError> {
+        if capacity == 0 {
+            return Err(QuotaError::ZeroBurst);
+        }
+        let max = self.max_capacity();
+        if capacity > max {
+            return Err(QuotaError::BurstTooLarge { max });
+        }
+        Ok(Self { capacity, ..self })
+    }
+
+    /// The largest burst for this rate.
+    const fn max_capacity(self) -> u64 {
+        let max = match MAX_REFILL.checked_mul(self.rate as u128) {
+            Some(product) => product / self.period as u128,
+            // Only a rate above 2^63 overflows, and that fills any burst in time.
+            None => MAX_CAPACITY as u128,
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the larger case is handled first"
+        )]
+        if max > MAX_CAPACITY as u128 {
+            MAX_CAPACITY
+        } else {
+            max as u64
+        }
+    }
+
+    /// Tokens per [`period`](Self::period).
+    #[inline]
+    pub const fn rate(self) -> u64 {
+        self.rate
+    }
+
+    /// The time in which [`rate`](Self::rate) tokens flow in.
+    #[inline]
+    pub const fn period(self) -> Duration {
+        Duration::from_nanos(self.period)
+    }
+
+    /// The most tokens that can be saved up, and so the most that one call can ask for.
+    #[inline]
+    pub const fn capacity(self) -> u64 {
+        self.capacity
+    }
+
+    /// The period in nanoseconds.
+    pub(crate) const fn period_nanos(self) -> u64 {
+        self.period
+    }
+}

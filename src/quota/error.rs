@@ -1,0 +1,119 @@
+//! What is wrong with a quota, and where.
+
+use core::fmt;
+
+/// A quota that cannot be represented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum QuotaError {
+    /// Zero tokens per period would admit nothing after the first burst.
+    ZeroRate,
+    /// A period of zero would admit everything.
+    ZeroPeriod,
+    /// The period is longer than 584 years (`u64` nanoseconds).
+    PeriodTooLong,
+    /// More than 10¹² tokens per second.
+    RateTooHigh,
+    /// A burst of zero would admit nothing ever.
+    ZeroBurst,
+    /// The burst is above 2⁶⁰ tokens or takes more than 1 000 years to fill up.
+    BurstTooLarge {
+        /// The largest burst for this rate.
+        max: u64,
+    },
+}
+
+impl QuotaError {
+    const fn message(self) -> &'static str {
+        match self {
+            Self::ZeroRate => "the rate is zero",
+            Self::ZeroPeriod => "the period is zero",
+            Self::PeriodTooLong => "the period is longer than 584 years",
+            Self::RateTooHigh => "the rate is above 10^12 per second",
+            Self::ZeroBurst => "the burst is zero",
+            Self::BurstTooLarge { .. } => "the burst is larger than this rate allows",
+        }
+    }
+
+    /// Panics with the error's message, also in a constant.
+    #[expect(clippy::panic, reason = "the constructors that come here document it")]
+    #[track_caller]
+    pub(super) const fn raise(self) -> ! {
+        panic!("{}", self.message())
+    }
+}
+
+impl fmt::Display for QuotaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())?;
+        if let Self::BurstTooLarge { max } = self {
+            write!(f, ": at most {max}")?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for QuotaError {}
+
+/// A quota string that cannot be read: [what](Self::kind) is wrong and [where](Self::offset).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ParseQuotaError {
+    pub(super) kind: ParseQuotaErrorKind,
+    pub(super) offset: usize,
+}
+
+/// What is wrong with a quota string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ParseQuotaErrorKind {
+    /// A whole number was expected.
+    ExpectedNumber,
+    /// The number does not fit 64 bits.
+    NumberTooLarge,
+    /// `/` or `per` was expected.
+    ExpectedPer,
+    /// A unit of time was expected.
+    ExpectedUnit,
+    /// The unit of time is none that is known.
+    UnknownUnit,
+    /// Nothing more, or `burst`, was expected.
+    UnexpectedText,
+    /// The text is well formed, but no such quota can be represented.
+    Quota(QuotaError),
+}
+
+impl ParseQuotaError {
+    /// What is wrong.
+    pub const fn kind(&self) -> ParseQuotaErrorKind {
+        self.kind
+    }
+
+    /// Where it is wrong: an offset in bytes from the start of the string, always at a character's beginning.
+    pub const fn offset(&self) -> usize {
+        self.offset
+    }
+}
+
+impl fmt::Display for ParseQuotaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            ParseQuotaErrorKind::ExpectedNumber => f.write_str("expected a whole number"),
+            ParseQuotaErrorKind::NumberTooLarge => f.write_str("the number is too large"),
+            ParseQuotaErrorKind::ExpectedPer => f.write_str("expected `/` or `per`"),
+            ParseQuotaErrorKind::ExpectedUnit => f.write_str("expected a unit of time"),
+            ParseQuotaErrorKind::UnknownUnit => f.write_str("unknown unit of time"),
+            ParseQuotaErrorKind::UnexpectedText => f.write_str("expected `burst` or the end"),
+            ParseQuotaErrorKind::Quota(error) => error.fmt(f),
+        }?;
+        write!(f, " at byte {}", self.offset)
+    }
+}
+
+impl core::error::Error for ParseQuotaError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match &self.kind {
+            ParseQuotaErrorKind::Quota(error) => Some(error),
+            _ => None,
+        }
+    }
+}

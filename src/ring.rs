@@ -1,0 +1,269 @@
+//! The state of a sliding window: a ring of slots whose hot path is one word.
+//!
+//! # State
+//!
+//! Time is cut into numbered slots, of which `reach` before the current one still count. Words hold (slot number, count).
+//!
+//! * `head`: the current slot and what was admitted in it. Every admission replaces it; its number only ever grows.
+//! * `entry[h].count`: the final count of a finished slot, at the place `h` modulo the ring's length.
+//! * `entry[h].base`: the sum of the slots that count before slot `h`. Both only ever grow, by `fetch_max`.
+//!
+//! # Admission
+//!
+//! Load the head; if the clock is past its slot, rotate and look again. Load the head's base. If `base + count + n` is
+//! within the limit, exchange the head for one with `n` more.
+//!
+//! A thread whose clock is behind the head is charged to the head: the slot began between the start of its call, when its
+//! clock was read, and now. A base with another number means that somebody is preparing a later slot of the same place: then
+//! that slot has begun, and the thread helps to rotate to it.
+//!
+//! # Rotation from (h, c) to s
+//!
+//! Raise `entry[h].count` to (h, c); sum the entries with numbers in `[s - reach, h]`; raise `entry[s].base` to (s, sum);
+//! exchange the head (h, c) for (s, 0). Any thread may do any step again: raising makes late and repeated writes harmless, and
+//! the exchange proves that c was final.
+//!
+//! # Invariants
+//!
+//! 1. When the head shows slot h, its base is the sum of the final counts of the slots that count before h, or more if
+//!    a charge was undone while somebody rotated with the count before it (then it counts until it ages out: forfeited). Bases
+//!    end at the limit, or such sums could run over into the number.
+//! 2. An admission leaves base + count within the limit. No interval as long as the window touches more slots than these (G5).
+//! 3. The entries of the slots that count are never overwritten: the ring has a place for each of them and the head.
+//!
+//! # Orderings
+//!
+//! The head is loaded with Acquire and rotated with Release; every exchange of the head in between is a read-modify-write
+//! and continues that release sequence. So who sees slot h sees its base and all entries before it (the mutant
+//! `mutants::relaxed_rotation` does not). A count is raised with Release and read with Acquire, so that a reader who meets a
+//! later slot's count in a place sees, when he looks again, that the head has moved on. Raising a base is Relaxed: the exchange
+//! that follows publishes it.
+//!
+//! # Progress
+//!
+//! Lock-free. An admission is one exchange, whatever the number of slots. The first caller in a slot sums the ring for all; apart
+//! from that a refusal writes nothing.
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::time::Duration;
+
+use crate::sync::AtomicU64;
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
+use crate::window::{Window, Word};
+
+/// See the [module](self) documentation.
+pub(crate) struct Ring {
+    head: AtomicU64,
+    window: Window,
+    /// A power of two of them.
+    entries: Box<[Entry]>,
+}
+
+/// One place in the ring.
+struct Entry {
+    count: AtomicU64,
+    base: AtomicU64,
+}
+
+/// What counts at an instant.
+pub(crate) struct View {
+    head: Word,
+    /// The oldest slot that counts.
+    oldest: u64,
+    pub(crate) used: u64,
+}
+
+impl Ring {
+    pub(crate) fn new(window: Window) -> Self {
+        let entry = |_| Entry {
+            count: AtomicU64::new(0),
+            base: AtomicU64::new(0),
+        };
+        Self {
+            head: AtomicU64::new(0),
+            window,
+            entries: (0..window.ring_len()).map(entry).collect(),
+        }
+    }
+
+    pub(crate) const fn window(&self) -> &Window {
+        &self.window
+    }
+
+    #[inline]
+    fn entry(&self, number: u64) -> &Entry {
+        // Entries are a power of two, and at most 2^18 fit any usize.
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the low bits are what is wanted"
+        )]
+        let index = number as usize & (self.entries.len() - 1);
+        &self.entries[index]
+    }
+
+    fn load_head(&self) -> Word {
+        // Acquire: meets the Release in `rotate`, and so shows the base and the entries before this slot.
+        Word(self.head.load(Acquire))
+    }
+
+    /// Admits `n`, which is at most the limit, and returns the slot it is charged to.
+    #[inline]
+    pub(crate) fn admit(&self, n: u64, nanos: u64) -> Option<u64> {
+        let window = &self.window;
+        let mut head = self.load_head();
+        loop {
+            let number = window.number(head);
+            if !window.contains(number, nanos) {
+                let current = window.number_at(nanos);
+                if current > number {
+                    head = self.rotate(head, current);
+                    continue;
+                }
+            }
+            // Relaxed: the head's Acquire shows the base of its slot, or a later one.
+            let base = Word(self.entry(number).base.load(Relaxed));
+            if window.number(base) != number {
+                head = self.rotate(head, window.number(base));
+                continue;
+            }
+            let next = window.admit(window.count(base), head, n)?;
+            // Relaxed: adds to the head and publishes nothing, but continues the release sequence. Acquire on failure: the
+            // next round decides on the value seen, which may be of a later slot. Weak: we loop anyway.
+            match self
+                .head
+                .compare_exchange_weak(head.0, next.0, Relaxed, Acquire)
+            {
+                Ok(_) => return Some(number),
+                Err(seen) => head = Word(seen),
+            }
+        }
+    }
+
+    /// Ends the head's slot, unless somebody else did, and returns the head to go on with.
+    #[cold]
+    fn rotate(&self, head: Word, to: u64) -> Word {
+        let window = &self.window;
+        let from = window.number(head);
+        // Release: meets the Acquire in `finished`, and shows there that the head came this far. Raising, as a thread with an
+        // older count may be late.
+        self.entry(from).count.fetch_max(head.0, Release);
+        let sum = self.sum(window.oldest(to), from);
+        let base = window.word(to, sum);
+        // Relaxed: published by the exchange below. Raising, as a thread with an older slot may be late.
+        self.entry(to).base.fetch_max(base.0, Relaxed);
+        let next = window.word(to, 0);
+        // Release: meets the Acquire of `load_head` and of the failures here and in `admit`, which show base and entries with
+        // the new slot. Acquire on failure for the same reason. Strong: a spurious failure would cost the whole sum again.
+        match self.head.compare_exchange(head.0, next.0, Release, Acquire) {
+            Ok(_) => next,
+            Err(seen) => Word(seen),
+        }
+    }
+
+    /// The sum of the finished slots `from..=to`.
+    fn sum(&self, from: u64, to: u64) -> u64 {
+        // Undone charges may be in it, so it may exceed the limit, and near 2^63 also 64 bits.
+        (from..=to).fold(0, |sum: u64, number| {
+            sum.saturating_add(self.finished(number))
+        })
+    }
+
+    /// The count of a finished slot; 0 if nothing was admitted in it.
+    fn finished(&self, number: u64) -> u64 {
+        let window = &self.window;
+        // Acquire: meets the Release in `rotate`, for the second look at the head in `view` and `wait`.
+        let word = Word(self.entry(number).count.load(Acquire));
+        if window.number(word) == number {
+            window.count(word)
+        } else {
+            0
+        }
+    }
+
+    /// What counts at an instant, without rotating.
+    pub(crate) fn view(&self, nanos: u64) -> View {
+        let window = &self.window;
+        loop {
+            let head = self.load_head();
+            let number = window.number(head);
+            let current = if window.contains(number, nanos) {
+                number
+            } else {
+                window.number_at(nanos).max(number)
+            };
+            let oldest = window.oldest(current);
+            if current == number {
+                // Relaxed: as in `admit`.
+                let base = Word(self.entry(number).base.load(Relaxed));
+                if window.number(base) == number {
+                    let used = window.count(base) + window.count(head);
+                    return View { head, oldest, used };
+                }
+            }
+            let mut used = match number.checked_sub(1) {
+                Some(last) => self.sum(oldest, last),
+                None => 0,
+            };
+            if oldest <= number {
+                used = used.saturating_add(window.count(head));
+            }
+            // Entries are overwritten only after the head moved on. Acquire as in `load_head`: the loads stay in order.
+            if window.number(self.load_head()) == number {
+                return View { head, oldest, used };
+            }
+        }
+    }
+
+    /// How long after `nanos` there will be room for `n`, which is at most the limit; `None` if there is room.
+    #[cold]
+    pub(crate) fn wait(&self, n: u64, nanos: u64) -> Option<Duration> {
+        let window = &self.window;
+        loop {
+            let View { head, oldest, used } = self.view(nanos);
+            let mut excess = used.saturating_add(n).saturating_sub(window.limit());
+            if excess == 0 {
+                return None;
+            }
+            let newest = window.number(head);
+            let leaving = (oldest..newest).find(|&number| {
+                let count = self.finished(number);
+                let last = count >= excess;
+                excess = excess.saturating_sub(count);
+                last
+            });
+            // As in `view`.
+            if window.number(self.load_head()) == newest {
+                return Some(window.until_gone(leaving.unwrap_or(newest), nanos));
+            }
+        }
+    }
+
+    /// Takes `permits` off the head if they were charged to its slot, and returns how many came back.
+    pub(crate) fn undo(&self, slot: u64, permits: u64) -> u64 {
+        let window = &self.window;
+        let mut head = self.load_head();
+        // A charge of another window must not take the head below zero.
+        while window.number(head) == slot && window.count(head) >= permits {
+            // Relaxed: as in `admit`; a failure is looked at for its slot number only.
+            match self
+                .head
+                .compare_exchange_weak(head.0, head.0 - permits, Relaxed, Relaxed)
+            {
+                Ok(_) => return permits,
+                Err(seen) => head = Word(seen),
+            }
+        }
+        0
+    }
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = self.load_head();
+        f.debug_struct("Ring")
+            .field("slot", &self.window.number(head))
+            .field("admitted_in_slot", &self.window.count(head))
+            .finish_non_exhaustive()
+    }
+}

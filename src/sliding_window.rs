@@ -1,0 +1,373 @@
+//! The sliding window: the public face of [`Ring`].
+
+use core::fmt;
+use core::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+use crate::clock::{Clock, DefaultClock};
+use crate::denied::Denied;
+use crate::limiter::{Limiter, sealed};
+use crate::ring::Ring;
+use crate::time::Timestamp;
+use crate::window::{Window, WindowError};
+
+/// At most `limit` admissions in *any* interval of the window's length, wherever it starts.
+///
+/// Stricter than a [`TokenBucket`](crate::TokenBucket), which may admit a burst and a period's refill within one period, and
+/// than a fixed window, which may admit twice the limit around its edge. Use it where a provider or a contract counts that
+/// way ("50 requests per minute"). It cannot promise a waiting caller an instant, as a bucket can.
+///
+/// # Guarantees
+///
+/// For any number of threads, and with a decision time between the start and the return of each call:
+///
+/// * No interval `[t, t + window]` of decision times holds more than `limit` admissions.
+/// * A refusal of `n` means that at least `limit − n + 1` were admitted in the last window and slot. So capacity comes back at
+///   most one slot late, 1/64 of the window by default ([`slots`](Self::slots)).
+/// * A hint is honest: waiting exactly that long succeeds if nobody else comes, one nanosecond less does not.
+/// * Refusals do not count. A clock that steps back admits nothing more. No input panics or wraps; after 292 years on its clock
+///   the window's time stands still.
+///
+/// # Progress, cost and ordering
+///
+/// Lock-free; reads the clock once. An admission is one compare-and-swap for any number of slots; the first caller in a new
+/// slot adds up the ring, and refusals (whose hint walks the ring from its oldest slot) write nothing apart from that.
+/// Operations synchronise nothing else: do not use a limiter to hand data from thread to thread.
+///
+/// # Size
+///
+/// 128 bytes with padding and a small clock, and 16 bytes per slot, up to eight times as many where the number of slots is not
+/// right below a power of two or does not divide the window; allocated once.
+///
+/// ```
+/// use core::time::Duration;
+/// use tidegate::{Denied, ManualClock, SlidingWindow};
+///
+/// let clock = ManualClock::new();
+/// let minute = Duration::from_secs(60);
+/// let window = SlidingWindow::with_clock(100, minute, clock.clone())?.slots(60);
+///
+/// clock.advance(Duration::from_secs(59));
+/// assert!(window.try_acquire(100).is_ok());
+///
+/// // A fixed window would start afresh at 60 s. Here the hundred count for a minute, and a slot of 1 s.
+/// clock.advance(Duration::from_secs(1));
+/// let retry_after = minute;
+/// assert_eq!(window.try_acquire(1), Err(Denied::NotYet { retry_after }));
+/// clock.advance(retry_after);
+/// assert_eq!(window.available(), 100);
+/// # Ok::<(), tidegate::WindowError>(())
+/// ```
+pub struct SlidingWindow<C = DefaultClock> {
+    core: CachePadded<Core<C>>,
+}
+
+/// On cache lines of its own: whoever decides needs the head and what it is judged by.
+struct Core<C> {
+    ring: Ring,
+    clock: C,
+}
+
+/// The slots of a window unless its limit needs longer ones.
+const DEFAULT_SLOTS: u64 = 64;
+
+#[cfg(feature = "std")]
+impl SlidingWindow {
+    /// An empty window on the [`DefaultClock`], with 64 slots, or fewer where the limit needs the room
+    /// (see [`WindowError::LimitTooLarge`]).
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError`] if `limit` or `window` is zero, if the window is longer than 146 years, or if the limit does not fit
+    /// even with one slot: it may have about as many bits as the slot's length in nanoseconds.
+    pub fn new(limit: u64, window: Duration) -> Result<Self, WindowError> {
+        Self::with_clock(limit, window, DefaultClock)
+    }
+}
+
+impl<C> SlidingWindow<C> {
+    /// An empty window on a clock of your choice.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](SlidingWindow::new).
+    pub fn with_clock(limit: u64, window: Duration, clock: C) -> Result<Self, WindowError> {
+        let mut slots = DEFAULT_SLOTS;
+        loop {
+            match Window::new(limit, window, slots) {
+                Err(WindowError::LimitTooLarge { .. } | WindowError::TooManySlots { .. })
+                    if slots > 1 =>
+                {
+                    slots /= 2;
+                }
+                result => return Ok(Self::build(result?, clock)),
+            }
+        }
+    }
+
+    fn build(window: Window, clock: C) -> Self {
+        let ring = Ring::new(window);
+        Self {
+            core: CachePadded::new(Core { ring, clock }),
+        }
+    }
+
+    /// The same window, empty, with another number of slots: capacity comes back at most `window / slots` late. See the type
+    /// for what it takes.
+    ///
+    /// # Panics
+    ///
+    /// Where [`try_slots`](Self::try_slots) returns an error.
+    #[must_use]
+    #[track_caller]
+    pub fn slots(self, slots: usize) -> Self {
+        match self.try_slots(slots) {
+            Ok(window) => window,
+            #[expect(clippy::panic, reason = "documented; `try_slots` does not")]
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The same window, empty, with another number of slots.
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError::ZeroSlots`], [`WindowError::TooManySlots`] above 65 536 or one per nanosecond, and
+    /// [`WindowError::LimitTooLarge`] if slots this short leave no room for the limit.
+    pub fn try_slots(self, slots: usize) -> Result<Self, WindowError> {
+        let slots = u64::try_from(slots).unwrap_or(u64::MAX);
+        let window = Window::new(self.limit(), self.window(), slots)?;
+        Ok(Self::build(
+            window,
+            CachePadded::into_inner(self.core).clock,
+        ))
+    }
+
+    /// The most that any interval of the window's length admits.
+    pub fn limit(&self) -> u64 {
+        self.core.ring.window().limit()
+    }
+
+    /// The window's length.
+    pub fn window(&self) -> Duration {
+        self.core.ring.window().length()
+    }
+
+    /// How many slots the window was made with.
+    pub fn slot_count(&self) -> u64 {
+        self.core.ring.window().slots()
+    }
+
+    /// The clock that the window reads.
+    pub fn clock(&self) -> &C {
+        &self.core.clock
+    }
+
+    #[inline]
+    fn charge(&self, n: u64, nanos: u64) -> Result<WindowCharge, Denied> {
+        if n > self.limit() {
+            return Err(self.never());
+        }
+        loop {
+            if let Some(slot) = self.core.ring.admit(n, nanos) {
+                return Ok(WindowCharge { slot, permits: n });
+            }
+            // None if room was made meanwhile: then somebody else has made progress, and it is worth another try.
+            if let Some(retry_after) = self.core.ring.wait(n, nanos) {
+                return Err(Denied::NotYet { retry_after });
+            }
+        }
+    }
+
+    fn never(&self) -> Denied {
+        Denied::Never {
+            capacity: self.limit(),
+        }
+    }
+}
+
+impl WindowCharge {
+    /// The number of the slot it was charged to, for models.
+    #[cfg(tidegate_loom)]
+    #[doc(hidden)]
+    pub const fn slot(&self) -> u64 {
+        self.slot
+    }
+}
+
+/// A charge on a [`SlidingWindow`], for [`Limiter::undo`].
+#[derive(Debug)]
+#[must_use = "a charge that is dropped is kept"]
+pub struct WindowCharge {
+    slot: u64,
+    permits: u64,
+}
+
+/// Operations at an instant that the caller has read. They read no clock.
+///
+/// An instant older than one that was used before is allowed, and counts as the latest slot that was used.
+impl<C> SlidingWindow<C> {
+    /// [`try_acquire`](Self::try_acquire) as of `now`.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    #[inline]
+    pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
+        if n == 0 {
+            return Ok(());
+        }
+        self.charge(n, now.as_nanos()).map(drop)
+    }
+
+    /// [`peek`](Self::peek) as of `now`.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
+        if n == 0 {
+            return Ok(());
+        }
+        if n > self.limit() {
+            return Err(self.never());
+        }
+        match self.core.ring.wait(n, now.as_nanos()) {
+            None => Ok(()),
+            Some(retry_after) => Err(Denied::NotYet { retry_after }),
+        }
+    }
+
+    /// [`available`](Self::available) as of `now`.
+    pub fn available_at(&self, now: Timestamp) -> u64 {
+        self.limit().saturating_sub(self.current_count_at(now))
+    }
+
+    /// [`current_count`](Self::current_count) as of `now`.
+    pub fn current_count_at(&self, now: Timestamp) -> u64 {
+        self.core.ring.view(now.as_nanos()).used
+    }
+
+    /// [`wait_time`](Self::wait_time) as of `now`.
+    pub fn wait_time_at(&self, n: u64, now: Timestamp) -> Option<Duration> {
+        match self.peek_at(n, now) {
+            Ok(()) => Some(Duration::ZERO),
+            Err(denied) => denied.retry_after(),
+        }
+    }
+}
+
+/// Operations as of now. Each reads the clock once.
+impl<C: Clock> SlidingWindow<C> {
+    /// Admits `n` if the window has room. `n = 0` always succeeds and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::NotYet`] with the wait if there is no room, [`Denied::Never`] if `n` is above the limit. Nothing is
+    /// counted then.
+    #[inline]
+    pub fn try_acquire(&self, n: u64) -> Result<(), Denied> {
+        self.try_acquire_at(n, self.core.clock.now())
+    }
+
+    /// Whether `n` would be admitted now. Changes nothing; by the time you ask again, others may have come.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn peek(&self, n: u64) -> Result<(), Denied> {
+        self.peek_at(n, self.core.clock.now())
+    }
+
+    /// How many more would be admitted now. Takes time in proportion to the number of slots while nobody has called in the
+    /// current one.
+    pub fn available(&self) -> u64 {
+        self.available_at(self.core.clock.now())
+    }
+
+    /// How many admissions count now. Takes time in proportion to the number of slots while nobody has called in the current
+    /// one.
+    ///
+    /// ```
+    /// use tidegate::{ManualClock, SlidingWindow};
+    ///
+    /// let window = SlidingWindow::with_clock(5, core::time::Duration::from_secs(1), ManualClock::new())?;
+    /// window.try_acquire(3).unwrap();
+    /// assert_eq!((window.current_count(), window.available()), (3, 2));
+    /// # Ok::<(), tidegate::WindowError>(())
+    /// ```
+    pub fn current_count(&self) -> u64 {
+        self.current_count_at(self.core.clock.now())
+    }
+
+    /// How long until `n` would be admitted if nobody else came; `None` if `n` is above the limit.
+    ///
+    /// Exact: after this long the call succeeds, one nanosecond earlier it would be refused.
+    pub fn wait_time(&self, n: u64) -> Option<Duration> {
+        self.wait_time_at(n, self.core.clock.now())
+    }
+}
+
+impl<C> sealed::Sealed for SlidingWindow<C> {}
+
+impl<C: Clock> Limiter for SlidingWindow<C> {
+    type Clock = C;
+    type Charge = WindowCharge;
+
+    fn clock(&self) -> &C {
+        &self.core.clock
+    }
+
+    fn capacity(&self) -> u64 {
+        self.limit()
+    }
+
+    fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.peek_at(n, now)
+    }
+
+    #[inline]
+    fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.try_acquire_at(n, now)
+    }
+
+    #[inline]
+    fn charge_at(&self, n: u64, now: Timestamp) -> Result<WindowCharge, Denied> {
+        if n == 0 {
+            return Ok(WindowCharge {
+                slot: 0,
+                permits: 0,
+            });
+        }
+        self.charge(n, now.as_nanos())
+    }
+
+    /// Gives the permits back while the slot they were charged to is the current one; later they are forfeited.
+    fn undo(&self, charge: WindowCharge) -> u64 {
+        if charge.permits == 0 {
+            return 0;
+        }
+        self.core.ring.undo(charge.slot, charge.permits)
+    }
+
+    fn available_at(&self, now: Timestamp) -> u64 {
+        self.available_at(now)
+    }
+
+    fn is_unused_at(&self, now: Timestamp) -> bool {
+        self.current_count_at(now) == 0
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for SlidingWindow<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SlidingWindow")
+            .field("limit", &self.limit())
+            .field("window", &self.window())
+            .field("slots", &self.slot_count())
+            .field("ring", &self.core.ring)
+            .field("clock", &self.core.clock)
+            .finish()
+    }
+}

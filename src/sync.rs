@@ -1,0 +1,20 @@
+//! The only file that names an atomic: portable-atomic's, or loom's when the crate is being modelled.
+
+pub(crate) use core::sync::atomic::Ordering;
+
+#[cfg(tidegate_loom)]
+pub(crate) use loom::sync::atomic::AtomicU64;
+#[cfg(not(tidegate_loom))]
+pub(crate) use portable_atomic::AtomicU64;
+
+/// Defines a function that is `const` except under loom, whose atomics register themselves at run time.
+macro_rules! const_fn {
+    ($(#[$attribute:meta])* $visibility:vis const fn $($rest:tt)*) => {
+        #[cfg(not(tidegate_loom))]
+        $(#[$attribute])* $visibility const fn $($rest)*
+        #[cfg(tidegate_loom)]
+        #[allow(clippy::missing_const_for_fn, reason = "loom's atomics cannot be built in a constant")]
+        $(#[$attribute])* $visibility fn $($rest)*
+    };
+}
+pub(crate) use const_fn;

@@ -1,0 +1,218 @@
+//! The state of a token bucket: a theoretical arrival time in one atomic word, and a mark that keeps it unambiguous.
+//!
+//! # State
+//!
+//! * `word`: the TAT in grains, modulo 2^64. At or before the clock the bucket is full; every charge moves it later. Written
+//!   by every admission. It guards no other memory.
+//! * `mark`: nanoseconds, a multiple of half a span. Only ever raised, once per half a span: every 18 years for a rate such
+//!   as 10 per second, every 6 days for 10^12 per second, every hour or more for any rate, so it is as good as constant.
+//!
+//! # Invariants
+//!
+//! Let `span` be the time of at most 2^60 grains (`gcra::MAX_LEVEL`).
+//!
+//! 1. A decision is made with a clock reading in `[mark, mark + span)`, on a TAT read while that mark stood.
+//! 2. When the mark is raised, a TAT before it has been raised to it first. To every clock reading that can be used from then
+//!    on, both are a full bucket.
+//! 3. So a TAT and a reading that are compared are less than 2^63 grains apart, and their distance modulo 2^64, taken as
+//!    signed, is the true one, however long a bucket was idle and whatever the clock says. *Ahead*: a TAT is at most
+//!    2 * 2^60 ahead of the reading that wrote it (capacity and debt), and that is less than 2^60 ahead of its mark. *Behind*: a
+//!    TAT is written at or after the mark of its time. A writer who was overtaken succeeds only if the word has not changed,
+//!    and then the word, not being raised, has kept the mark within those 3 * 2^60 of the writer's; readings are less than
+//!    2^60 beyond the mark.
+//!
+//! # Orderings
+//!
+//! The bound (G1) needs only the modification order of `word`: each value is replaced, and its tokens spent, once. Load and
+//! store instead of the exchange would break it (`mutants::lost_update`), and so would a charge that starts at a stale clock
+//! reading whatever the TAT (`mutants::stale_rebase`).
+//!
+//! The mark is read before and after the word (`read`), like the version of a sequence lock. It is raised with Release and
+//! read with Acquire, so that who sees a new mark sees the raised TAT; the word is exchanged with Release and read with
+//! Acquire, so that who sees a new TAT does not see, after it, a mark older than the one it was made under. Without invariant 2 a
+//! bucket that was idle for 2^63 grains looks exhausted (`mutants::unraised_tat`); with readings before the mark one that is
+//! exhausted looks idle (`mutants::unclamped_reading`).
+//!
+//! A value that comes back, after a credit, a reset or an undo, is harmless: a decision depends on the value alone.
+//!
+//! # Progress
+//!
+//! Lock-free: an exchange fails only because another one succeeded, and a snapshot repeats only when the mark was raised.
+//! Reading and every refusal write nothing, but for the first call in half a span, which raises the mark.
+
+use core::convert::Infallible;
+use core::fmt;
+
+use crate::gcra::{Gcra, Now};
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::{AtomicU64, const_fn};
+
+/// See the [module](self) documentation.
+pub(crate) struct Tat {
+    word: AtomicU64,
+    mark: AtomicU64,
+}
+
+impl Tat {
+    const_fn! {
+        /// A bucket that was full at the origin of its clock, and is full now.
+        pub(crate) const fn full() -> Self {
+            Self { word: AtomicU64::new(0), mark: AtomicU64::new(0) }
+        }
+    }
+
+    /// The TAT, if it can be compared with the reading right away.
+    #[inline]
+    fn read(&self, gcra: &Gcra, nanos: u64) -> Option<u64> {
+        // Acquire: meets the Release in `raise_mark`, and stays before the load of the word.
+        let mark = self.mark.load(Acquire);
+        // Acquire: meets the Release in `replace`, so that the mark below is at least as new as this TAT.
+        let tat = self.word.load(Acquire);
+        // Relaxed: the Acquire above keeps it last.
+        (gcra.spans(mark, nanos) && self.mark.load(Relaxed) == mark).then_some(tat)
+    }
+
+    /// A clock reading and the TAT, such that the two can be compared.
+    #[inline]
+    pub(crate) fn snapshot(&self, gcra: &Gcra, nanos: u64) -> (Now, u64) {
+        match self.read(gcra, nanos) {
+            Some(tat) => (gcra.now(nanos), tat),
+            None => self.snapshot_slow(gcra, nanos),
+        }
+    }
+
+    /// [`snapshot`](Self::snapshot) when the mark has to be raised, was just raised, or is ahead of the reading.
+    #[cold]
+    #[inline(never)]
+    fn snapshot_slow(&self, gcra: &Gcra, nanos: u64) -> (Now, u64) {
+        loop {
+            let (mark, usable) = self.raise_mark(gcra, nanos);
+            // Acquire, and Relaxed: as in `read`.
+            let tat = self.word.load(Acquire);
+            if self.mark.load(Relaxed) == mark {
+                return (gcra.now(usable).standing_still(usable - nanos), tat);
+            }
+        }
+    }
+
+    /// Raises the mark until `nanos` lies within a span of it, and returns it with the reading to use: `nanos`, or the mark if
+    /// the clock stepped back so far (a clock that steps back counts as standing still).
+    fn raise_mark(&self, gcra: &Gcra, nanos: u64) -> (u64, u64) {
+        loop {
+            // Acquire: meets the Release below, so that the word is at least as new as this mark.
+            let mark = self.mark.load(Acquire);
+            if nanos < mark {
+                return (mark, mark);
+            }
+            if gcra.spans(mark, nanos) {
+                return (mark, nanos);
+            }
+            // At most `nanos`, as a whole span fits.
+            let next = mark + gcra.half_span();
+            let then = gcra.now(next);
+            // Acquire: as in `read`.
+            let tat = self.word.load(Acquire);
+            // Relaxed: only compared. A helper that was overtaken must not judge a newer TAT by an older mark.
+            if self.mark.load(Relaxed) != mark {
+                continue;
+            }
+            if Gcra::is_idle(tat, then) {
+                // Release: as in `replace`; the mark below publishes it. On failure somebody charged or raised it: look again.
+                if self
+                    .word
+                    .compare_exchange(tat, then.grains(), Release, Relaxed)
+                    .is_err()
+                {
+                    continue;
+                }
+            }
+            // Release: whoever reads this mark (`snapshot`, or above) sees the raised word. Failure means that another
+            // thread has done it.
+            let _ = self.mark.compare_exchange(mark, next, Release, Relaxed);
+        }
+    }
+
+    /// Replaces the TAT by what `decide` makes of it, and returns what else it says, unless it refuses. A refusal takes effect
+    /// at the snapshot and writes nothing.
+    #[expect(
+        clippy::inline_always,
+        reason = "with `decide` inlined the first attempt is straight code in registers, without a hint that nobody reads"
+    )]
+    #[inline(always)]
+    pub(crate) fn decide<R, E>(
+        &self,
+        gcra: &Gcra,
+        nanos: u64,
+        decide: impl Fn(Now, u64) -> Result<(u64, R), E>,
+    ) -> Result<R, E> {
+        if let Some(tat) = self.read(gcra, nanos) {
+            let (next, result) = decide(gcra.now(nanos), tat)?;
+            if self.replace(tat, next) {
+                return Ok(result);
+            }
+        }
+        self.decide_slow(gcra, nanos, decide)
+    }
+
+    /// [`decide`](Self::decide) after a lost race, or when the mark stands in the way.
+    #[cold]
+    #[inline(never)]
+    fn decide_slow<R, E>(
+        &self,
+        gcra: &Gcra,
+        nanos: u64,
+        decide: impl Fn(Now, u64) -> Result<(u64, R), E>,
+    ) -> Result<R, E> {
+        loop {
+            let (now, tat) = self.snapshot(gcra, nanos);
+            let (next, result) = decide(now, tat)?;
+            if self.replace(tat, next) {
+                return Ok(result);
+            }
+        }
+    }
+
+    /// Replaces the TAT by what `change` makes of it.
+    pub(crate) fn update(&self, gcra: &Gcra, nanos: u64, change: impl Fn(Now, u64) -> u64) {
+        let Ok(()) =
+            self.decide::<(), Infallible>(gcra, nanos, |now, tat| Ok((change(now, tat), ())));
+    }
+
+    /// Takes a charge back that turned `before` into `after`, if nothing was charged or given back since.
+    ///
+    /// Should `after` have come back meanwhile, then what was charged in between was credited, reset or undone as well, which
+    /// is what the bound allows for.
+    pub(crate) fn undo(&self, gcra: &Gcra, before: u64, after: u64) -> bool {
+        // Relaxed: a mark that is a step old raises a little less, which invariant 3 has room for.
+        let mark = gcra.now(self.mark.load(Relaxed));
+        // Not before the mark, or charges that are held and undone in turn could lead back as far as they like.
+        let before = if Gcra::is_idle(before, mark) {
+            mark.grains()
+        } else {
+            before
+        };
+        // Release: as in `replace`.
+        self.word
+            .compare_exchange(after, before, Release, Relaxed)
+            .is_ok()
+    }
+
+    #[inline]
+    fn replace(&self, tat: u64, next: u64) -> bool {
+        // Release: meets the Acquire loads of the word, for the sake of the mark; nothing else travels with it, and a
+        // word has one modification order. Weak: every caller looks again on failure.
+        self.word
+            .compare_exchange_weak(tat, next, Release, Relaxed)
+            .is_ok()
+    }
+}
+
+impl fmt::Debug for Tat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Relaxed: a picture for people.
+        f.debug_struct("Tat")
+            .field("word", &self.word.load(Relaxed))
+            .field("mark", &self.mark.load(Relaxed))
+            .finish()
+    }
+}

@@ -1,0 +1,21 @@
+//! Threads that start together.
+
+use std::sync::Barrier;
+use std::thread;
+
+/// The results of so many threads, which know their number and start together.
+pub(crate) fn in_parallel<R: Send>(threads: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    let start = Barrier::new(threads);
+    thread::scope(|scope| {
+        let run = |number| {
+            let (start, work) = (&start, &work);
+            scope.spawn(move || {
+                start.wait();
+                work(number)
+            })
+        };
+        let running: Vec<_> = (0..threads).map(run).collect();
+        let result = |thread: thread::ScopedJoinHandle<'_, R>| thread.join().expect("no panic");
+        running.into_iter().map(result).collect()
+    })
+}

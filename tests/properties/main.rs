@@ -1,0 +1,7 @@
+//! Random timelines against slow and obvious limiters in exact arithmetic.
+
+extern crate alloc;
+
+mod bucket;
+mod oracle;
+mod window;

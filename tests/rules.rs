@@ -1,0 +1,67 @@
+//! Rules of this crate that the compiler does not check.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tidegate::{ManualClock, Quota, SlidingWindow, TokenBucket};
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a source folder");
+    entries
+        .flat_map(|entry| {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                sources(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+/// Only `sync.rs` may name where atomics come from, or models would not see them.
+#[test]
+fn atomics_come_from_the_facade() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = sources(&source);
+    assert!(files.len() > 10, "{files:?}");
+    for file in files {
+        if file.ends_with("sync.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("readable");
+        for name in ["sync::atomic", "portable_atomic", "loom::"] {
+            let used = text
+                .lines()
+                .any(|line| !line.trim_start().starts_with("//") && line.contains(name));
+            assert!(!used, "{} names {name}", file.display());
+        }
+    }
+}
+
+#[test]
+fn limiters_go_everywhere() {
+    const fn everywhere<T: Send + Sync + Unpin + 'static>() {}
+    everywhere::<TokenBucket>();
+    everywhere::<TokenBucket<ManualClock>>();
+    everywhere::<SlidingWindow>();
+    everywhere::<SlidingWindow<ManualClock>>();
+}
+
+/// The sizes that the docs state, on the platform they are measured on.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn sizes() {
+    assert_eq!(size_of::<Quota>(), 24);
+    assert_eq!(size_of::<Result<(), tidegate::Denied>>(), 16);
+    assert!(
+        size_of::<TokenBucket>() <= 256,
+        "{}",
+        size_of::<TokenBucket>()
+    );
+    assert!(
+        size_of::<SlidingWindow>() <= 256,
+        "{}",
+        size_of::<SlidingWindow>()
+    );
+}
