@@ -126,11 +126,15 @@ const fn widening_mul(a: u64, b: u64) -> (u64, u64) {
 /// How far `later` is behind `earlier` on the circle of 2^64 grains; 0 if it is not later.
 #[inline]
 const fn distance(earlier: u64, later: u64) -> u64 {
-    let distance = later.wrapping_sub(earlier);
-    if distance > u64::MAX >> 1 {
-        0
-    } else {
-        distance
+    // Signed, so that one subtraction answers both questions: whether it is later, and by how much.
+    #[expect(
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        reason = "half of the circle is later, half earlier"
+    )]
+    {
+        let distance = later.wrapping_sub(earlier) as i64;
+        if distance <= 0 { 0 } else { distance as u64 }
     }
 }
 
@@ -361,7 +365,7 @@ impl Gcra {
     )]
     pub(crate) const fn wait(&self, now: Now, shortfall: Shortfall) -> Duration {
         if self.whole == 0 {
-            let (seconds, nanos) = wait_wide(self.fraction, now, shortfall.0);
+            let (seconds, nanos) = wait_wide(self.fraction, now.remainder, now.behind, shortfall.0);
             return Duration::new(seconds, nanos);
         }
         // Rounding `inverse` and the product down makes this too short by at most 2; the two lines after it make up for it.
@@ -392,12 +396,12 @@ impl Gcra {
     clippy::cast_possible_truncation,
     reason = "a grain of at most 64 ns makes a shortfall of less than 2^62 a wait of less than 2^68 ns"
 )]
-const fn wait_wide(fraction: u64, now: Now, shortfall: u64) -> (u64, u32) {
-    let missing = ((shortfall as u128) << 64).saturating_sub(now.remainder as u128);
+const fn wait_wide(fraction: u64, remainder: u64, behind: u64, shortfall: u64) -> (u64, u32) {
+    let missing = ((shortfall as u128) << 64).saturating_sub(remainder as u128);
     let rounded_up = missing.saturating_add(fraction.saturating_sub(1) as u128);
     // Without whole grains the fraction is not zero.
     let nanos = match rounded_up.checked_div(fraction as u128) {
-        Some(nanos) => nanos.saturating_add(now.behind as u128),
+        Some(nanos) => nanos.saturating_add(behind as u128),
         None => 0,
     };
     (

@@ -107,17 +107,17 @@ impl Ring {
         Word(self.head.load(Acquire))
     }
 
-    /// Admits `n`, which is at most the limit, and returns the slot it is charged to.
+    /// Admits `n`, which is at most the limit, and returns the slot it is charged to, or how long after `nanos` there will be
+    /// room.
     #[inline]
-    pub(crate) fn admit(&self, n: u64, nanos: u64) -> Option<u64> {
+    pub(crate) fn admit(&self, n: u64, nanos: u64) -> Result<u64, Duration> {
         let window = &self.window;
         let mut head = self.load_head();
         loop {
             let number = window.number(head);
             if !window.contains(number, nanos) {
-                let current = window.number_at(nanos);
-                if current > number {
-                    head = self.rotate(head, current);
+                if let Some(seen) = self.follow(head, nanos) {
+                    head = seen;
                     continue;
                 }
             }
@@ -127,16 +127,41 @@ impl Ring {
                 head = self.rotate(head, window.number(base));
                 continue;
             }
-            let next = window.admit(window.count(base), head, n)?;
+            let Some(next) = window.admit(window.count(base), head, n) else {
+                match self.refuse(head, base, n, nanos) {
+                    Ok(seen) => head = seen,
+                    Err(wait) => return Err(wait),
+                }
+                continue;
+            };
             // Relaxed: adds to the head and publishes nothing, but continues the release sequence. Acquire on failure: the
             // next round decides on the value seen, which may be of a later slot. Weak: we loop anyway.
             match self
                 .head
                 .compare_exchange_weak(head.0, next.0, Relaxed, Acquire)
             {
-                Ok(_) => return Some(number),
+                Ok(_) => return Ok(number),
                 Err(seen) => head = Word(seen),
             }
+        }
+    }
+
+    /// Rotates to the slot of `nanos` and returns the head to go on with; `None` if the clock is behind the head.
+    // Out of line, for its division.
+    #[cold]
+    #[inline(never)]
+    fn follow(&self, head: Word, nanos: u64) -> Option<Word> {
+        let current = self.window.number_at(nanos);
+        (current > self.window.number(head)).then(|| self.rotate(head, current))
+    }
+
+    /// The wait until there is room for `n`, or the head to go on with if it has moved on since it was looked at.
+    #[cold]
+    #[inline(never)]
+    fn refuse(&self, head: Word, base: Word, n: u64, nanos: u64) -> Result<Word, Duration> {
+        match self.until_room(&self.view_of(head, base), n, nanos) {
+            Some(wait) => Err(wait),
+            None => Ok(self.load_head()),
         }
     }
 
@@ -172,7 +197,7 @@ impl Ring {
     /// The count of a finished slot; 0 if nothing was admitted in it.
     fn finished(&self, number: u64) -> u64 {
         let window = &self.window;
-        // Acquire: meets the Release in `rotate`, for the second look at the head in `view` and `wait`.
+        // Acquire: meets the Release in `rotate`, for the second look at the head in `view` and `until_room`.
         let word = Word(self.entry(number).count.load(Acquire));
         if window.number(word) == number {
             window.count(word)
@@ -197,8 +222,7 @@ impl Ring {
                 // Relaxed: as in `admit`.
                 let base = Word(self.entry(number).base.load(Relaxed));
                 if window.number(base) == number {
-                    let used = window.count(base) + window.count(head);
-                    return View { head, oldest, used };
+                    return self.view_of(head, base);
                 }
             }
             let mut used = match number.checked_sub(1) {
@@ -215,28 +239,32 @@ impl Ring {
         }
     }
 
-    /// How long after `nanos` there will be room for `n`, which is at most the limit; `None` if there is room.
-    #[cold]
-    pub(crate) fn wait(&self, n: u64, nanos: u64) -> Option<Duration> {
+    /// What counts while the head is in its slot.
+    const fn view_of(&self, head: Word, base: Word) -> View {
         let window = &self.window;
-        loop {
-            let View { head, oldest, used } = self.view(nanos);
-            let mut excess = used.saturating_add(n).saturating_sub(window.limit());
-            if excess == 0 {
-                return None;
-            }
-            let newest = window.number(head);
-            let leaving = (oldest..newest).find(|&number| {
-                let count = self.finished(number);
-                let last = count >= excess;
-                excess = excess.saturating_sub(count);
-                last
-            });
-            // As in `view`.
-            if window.number(self.load_head()) == newest {
-                return Some(window.until_gone(leaving.unwrap_or(newest), nanos));
-            }
+        View {
+            head,
+            oldest: window.oldest(window.number(head)),
+            // Each is at most the limit, which has at most 63 bits.
+            used: window.count(base).wrapping_add(window.count(head)),
         }
+    }
+
+    /// How long after `nanos` there will be room for `n`, which is at most the limit and does not fit what is in view; `None`
+    /// if the head has moved on since, and it is time for another look.
+    pub(crate) fn until_room(&self, view: &View, n: u64, nanos: u64) -> Option<Duration> {
+        let window = &self.window;
+        let newest = window.number(view.head);
+        let mut excess = window.excess(view.used, n);
+        let leaving = (view.oldest..newest).find(|&number| {
+            let count = self.finished(number);
+            let last = count >= excess;
+            excess = excess.saturating_sub(count);
+            last
+        });
+        // As in `view`.
+        (window.number(self.load_head()) == newest)
+            .then(|| window.until_gone(leaving.unwrap_or(newest), nanos))
     }
 
     /// Takes `permits` off the head if they were charged to its slot, and returns how many came back.

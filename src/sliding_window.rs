@@ -169,14 +169,9 @@ impl<C> SlidingWindow<C> {
         if n > self.limit() {
             return Err(self.never());
         }
-        loop {
-            if let Some(slot) = self.core.ring.admit(n, nanos) {
-                return Ok(WindowCharge { slot, permits: n });
-            }
-            // None if room was made meanwhile: then somebody else has made progress, and it is worth another try.
-            if let Some(retry_after) = self.core.ring.wait(n, nanos) {
-                return Err(Denied::NotYet { retry_after });
-            }
+        match self.core.ring.admit(n, nanos) {
+            Ok(slot) => Ok(WindowCharge { slot, permits: n }),
+            Err(retry_after) => Err(Denied::NotYet { retry_after }),
         }
     }
 
@@ -233,9 +228,16 @@ impl<C> SlidingWindow<C> {
         if n > self.limit() {
             return Err(self.never());
         }
-        match self.core.ring.wait(n, now.as_nanos()) {
-            None => Ok(()),
-            Some(retry_after) => Err(Denied::NotYet { retry_after }),
+        let ring = &self.core.ring;
+        loop {
+            let view = ring.view(now.as_nanos());
+            if ring.window().excess(view.used, n) == 0 {
+                return Ok(());
+            }
+            // None if the window moved on meanwhile: then there may be room.
+            if let Some(retry_after) = ring.until_room(&view, n, now.as_nanos()) {
+                return Err(Denied::NotYet { retry_after });
+            }
         }
     }
 

@@ -11,15 +11,20 @@
 //!
 //! Let `span` be the time of at most 2^60 grains (`gcra::MAX_LEVEL`).
 //!
-//! 1. A decision is made with a clock reading in `[mark, mark + span)`, on a TAT read while that mark stood.
+//! 1. A decision looks at the TAT first and at the mark second, its clock reading lies in `[mark, mark + span)`, and the TAT is
+//!    confirmed after that: by the exchange that charges it, or by a second look that finds it unchanged.
 //! 2. When the mark is raised, a TAT before it has been raised to it first. To every clock reading that can be used from then
 //!    on, both are a full bucket.
 //! 3. So a TAT and a reading that are compared are less than 2^63 grains apart, and their distance modulo 2^64, taken as
 //!    signed, is the true one, however long a bucket was idle and whatever the clock says. *Ahead*: a TAT is at most
-//!    2 * 2^60 ahead of the reading that wrote it (capacity and debt), and that is less than 2^60 ahead of its mark. *Behind*: a
-//!    TAT is written at or after the mark of its time. A writer who was overtaken succeeds only if the word has not changed,
-//!    and then the word, not being raised, has kept the mark within those 3 * 2^60 of the writer's; readings are less than
-//!    2^60 beyond the mark.
+//!    2 * 2^60 ahead of the reading that wrote it (capacity and debt), that is less than 2^60 ahead of the writer's mark, and
+//!    the decision's mark is at least as new as that. *Behind*: the TAT was still there when the mark had been raised, so it was
+//!    at or after the mark then, or it was written since by somebody who was overtaken. Such a writer succeeds only if the word
+//!    has not changed, and then the word, not being raised, has kept the mark within those 3 * 2^60 of the writer's; readings
+//!    are less than 2^60 beyond the mark.
+//!
+//! (A caller who is stopped between its two looks until the word has gone around the whole circle, 39 hours at the least, and has
+//! come to the very same grain, takes one for the other.)
 //!
 //! # Orderings
 //!
@@ -27,18 +32,19 @@
 //! store instead of the exchange would break it (`mutants::lost_update`), and so would a charge that starts at a stale clock
 //! reading whatever the TAT (`mutants::stale_rebase`).
 //!
-//! The mark is read before and after the word (`read`), like the version of a sequence lock. It is raised with Release and
-//! read with Acquire, so that who sees a new mark sees the raised TAT; the word is exchanged with Release and read with
-//! Acquire, so that who sees a new TAT does not see, after it, a mark older than the one it was made under. Without invariant 2 a
-//! bucket that was idle for 2^63 grains looks exhausted (`mutants::unraised_tat`); with readings before the mark one that is
-//! exhausted looks idle (`mutants::unclamped_reading`).
+//! The word is exchanged with Release and read with Acquire, so that who sees a TAT sees, after it, a mark at least as new as
+//! the one it was made under. The mark is raised with Release and read with Acquire, so that who sees it does not confirm a
+//! TAT from before it was raised. Without invariant 2 a bucket that was idle for 2^63 grains looks exhausted
+//! (`mutants::unraised_tat`), so does one whose refusal is not confirmed (`mutants::unconfirmed_refusal`), and with readings
+//! before the mark one that is exhausted looks idle (`mutants::unclamped_reading`). That the word is read with Acquire is
+//! argued only: it matters when a mark is read that is sixteen raises old, and loom remembers seven.
 //!
 //! A value that comes back, after a credit, a reset or an undo, is harmless: a decision depends on the value alone.
 //!
 //! # Progress
 //!
-//! Lock-free: an exchange fails only because another one succeeded, and a snapshot repeats only when the mark was raised.
-//! Reading and every refusal write nothing, but for the first call in half a span, which raises the mark.
+//! Lock-free: a decision is made again only because somebody else changed the word or raised the mark. Reading and every refusal
+//! write nothing, but for the first call in half a span, which raises the mark.
 
 use core::convert::Infallible;
 use core::fmt;
@@ -61,56 +67,57 @@ impl Tat {
         }
     }
 
-    /// The TAT, if it can be compared with the reading right away.
+    /// The TAT, and a clock reading that it can be compared with once it is [confirmed](Self::is_still).
     #[inline]
-    fn read(&self, gcra: &Gcra, nanos: u64) -> Option<u64> {
-        // Acquire: meets the Release in `raise_mark`, and stays before the load of the word.
-        let mark = self.mark.load(Acquire);
+    fn look(&self, gcra: &Gcra, nanos: u64) -> (u64, Now) {
         // Acquire: meets the Release in `replace`, so that the mark below is at least as new as this TAT.
         let tat = self.word.load(Acquire);
-        // Relaxed: the Acquire above keeps it last.
-        (gcra.spans(mark, nanos) && self.mark.load(Relaxed) == mark).then_some(tat)
+        // Acquire: meets the Release in `raise_mark`, so that the TAT is confirmed against the word that was raised.
+        let mark = self.mark.load(Acquire);
+        let usable = if gcra.spans(mark, nanos) {
+            nanos
+        } else {
+            self.raise_mark(gcra, nanos)
+        };
+        (tat, gcra.now(usable).standing_still(usable - nanos))
+    }
+
+    /// Whether the TAT is what it was, now that the mark has been read.
+    #[inline]
+    fn is_still(&self, tat: u64) -> bool {
+        // Relaxed: the Acquire of the mark keeps it last, and it is only compared.
+        self.word.load(Relaxed) == tat
     }
 
     /// A clock reading and the TAT, such that the two can be compared.
     #[inline]
     pub(crate) fn snapshot(&self, gcra: &Gcra, nanos: u64) -> (Now, u64) {
-        match self.read(gcra, nanos) {
-            Some(tat) => (gcra.now(nanos), tat),
-            None => self.snapshot_slow(gcra, nanos),
-        }
-    }
-
-    /// [`snapshot`](Self::snapshot) when the mark has to be raised, was just raised, or is ahead of the reading.
-    #[cold]
-    #[inline(never)]
-    fn snapshot_slow(&self, gcra: &Gcra, nanos: u64) -> (Now, u64) {
         loop {
-            let (mark, usable) = self.raise_mark(gcra, nanos);
-            // Acquire, and Relaxed: as in `read`.
-            let tat = self.word.load(Acquire);
-            if self.mark.load(Relaxed) == mark {
-                return (gcra.now(usable).standing_still(usable - nanos), tat);
+            let (tat, now) = self.look(gcra, nanos);
+            if self.is_still(tat) {
+                return (now, tat);
             }
         }
     }
 
-    /// Raises the mark until `nanos` lies within a span of it, and returns it with the reading to use: `nanos`, or the mark if
-    /// the clock stepped back so far (a clock that steps back counts as standing still).
-    fn raise_mark(&self, gcra: &Gcra, nanos: u64) -> (u64, u64) {
+    /// Raises the mark until `nanos` lies within a span of it, and returns the reading to use: `nanos`, or the mark if the clock
+    /// stepped back so far (a clock that steps back counts as standing still).
+    #[cold]
+    #[inline(never)]
+    fn raise_mark(&self, gcra: &Gcra, nanos: u64) -> u64 {
         loop {
             // Acquire: meets the Release below, so that the word is at least as new as this mark.
             let mark = self.mark.load(Acquire);
             if nanos < mark {
-                return (mark, mark);
+                return mark;
             }
             if gcra.spans(mark, nanos) {
-                return (mark, nanos);
+                return nanos;
             }
             // At most `nanos`, as a whole span fits.
             let next = mark + gcra.half_span();
             let then = gcra.now(next);
-            // Acquire: as in `read`.
+            // Acquire: as in `look`.
             let tat = self.word.load(Acquire);
             // Relaxed: only compared. A helper that was overtaken must not judge a newer TAT by an older mark.
             if self.mark.load(Relaxed) != mark {
@@ -126,17 +133,17 @@ impl Tat {
                     continue;
                 }
             }
-            // Release: whoever reads this mark (`snapshot`, or above) sees the raised word. Failure means that another
-            // thread has done it.
+            // Release: whoever reads this mark (`look`, or above) sees the raised word. Failure means that another thread has
+            // done it.
             let _ = self.mark.compare_exchange(mark, next, Release, Relaxed);
         }
     }
 
     /// Replaces the TAT by what `decide` makes of it, and returns what else it says, unless it refuses. A refusal takes effect
-    /// at the snapshot and writes nothing.
+    /// at the look that is confirmed, and writes nothing.
     #[expect(
         clippy::inline_always,
-        reason = "with `decide` inlined the first attempt is straight code in registers, without a hint that nobody reads"
+        reason = "with `decide` inlined it is straight code in registers, without a hint that nobody reads"
     )]
     #[inline(always)]
     pub(crate) fn decide<R, E>(
@@ -145,29 +152,12 @@ impl Tat {
         nanos: u64,
         decide: impl Fn(Now, u64) -> Result<(u64, R), E>,
     ) -> Result<R, E> {
-        if let Some(tat) = self.read(gcra, nanos) {
-            let (next, result) = decide(gcra.now(nanos), tat)?;
-            if self.replace(tat, next) {
-                return Ok(result);
-            }
-        }
-        self.decide_slow(gcra, nanos, decide)
-    }
-
-    /// [`decide`](Self::decide) after a lost race, or when the mark stands in the way.
-    #[cold]
-    #[inline(never)]
-    fn decide_slow<R, E>(
-        &self,
-        gcra: &Gcra,
-        nanos: u64,
-        decide: impl Fn(Now, u64) -> Result<(u64, R), E>,
-    ) -> Result<R, E> {
         loop {
-            let (now, tat) = self.snapshot(gcra, nanos);
-            let (next, result) = decide(now, tat)?;
-            if self.replace(tat, next) {
-                return Ok(result);
+            let (tat, now) = self.look(gcra, nanos);
+            match decide(now, tat) {
+                Ok((next, result)) if self.replace(tat, next) => return Ok(result),
+                Err(refusal) if self.is_still(tat) => return Err(refusal),
+                _ => {}
             }
         }
     }

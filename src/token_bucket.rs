@@ -149,12 +149,13 @@ impl<C> TokenBucket<C> {
         }
         let cost = self.cost(n)?;
         let Core { tat, gcra, .. } = &*self.core;
-        tat.decide(gcra, now.as_nanos(), |now, tat| {
+        tat.decide(gcra, now.as_nanos(), move |now, tat| {
             match gcra.admit(tat, now, cost) {
                 Ok(next) => Ok((next, ())),
-                Err(shortfall) => Err(self.not_yet(now, shortfall)),
+                Err(shortfall) => Err((now, shortfall)),
             }
         })
+        .map_err(|(now, shortfall)| self.not_yet(now, shortfall))
     }
 
     /// [`try_acquire_up_to`](Self::try_acquire_up_to) as of `now`.

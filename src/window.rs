@@ -211,6 +211,11 @@ impl Window {
         Word(number.wrapping_shl(self.count_bits) | count)
     }
 
+    /// By how many `n` more would exceed the limit, with `used` that count.
+    pub(crate) const fn excess(&self, used: u64, n: u64) -> u64 {
+        used.saturating_add(n).saturating_sub(self.limit)
+    }
+
     /// The head after an admission of `n`, if with `base` admissions before it `n` more are within the limit.
     #[inline]
     pub(crate) const fn admit(&self, base: u64, head: Word, n: u64) -> Option<Word> {

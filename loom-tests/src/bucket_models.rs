@@ -244,3 +244,26 @@ pub fn reading_of_half_a_circle_ago<B: Bucket>() {
         );
     });
 }
+
+/// While somebody only looks at a bucket that has been idle for longer than its word can tell, whoever comes is served: the
+/// look raises the TAT and the mark many times, and a TAT from before must not be judged by a mark from after (G2, G10). Two
+/// threads, of which the looker is not interrupted: sixteen raises by both in every order would take minutes. Killed by
+/// `UnconfirmedRefusal`.
+pub fn looked_at_after_half_a_circle<B: Bucket>() {
+    explore(1, || {
+        let now = HALF_CIRCLE + 2_000_000_000;
+        let bucket = Arc::new(B::new(FAST));
+        assert!(bucket.admit(FAST.capacity(), 0));
+        let looker = {
+            let bucket = bucket.clone();
+            thread::spawn(move || {
+                loom::stop_exploring();
+                bucket.credit(0, now);
+                loom::explore();
+            })
+        };
+        let admitted = bucket.admit(FAST.capacity(), now);
+        looker.join().unwrap();
+        assert!(admitted, "a full bucket refused");
+    });
+}

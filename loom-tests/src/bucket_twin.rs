@@ -22,6 +22,8 @@ pub enum Flaw {
     UnraisedTat,
     /// A reading before the mark is used as it is.
     UnclampedReading,
+    /// A refusal does not look again whether the TAT is still what it judged.
+    UnconfirmedRefusal,
 }
 
 /// Whole grains only: what is modelled is the protocol, not the arithmetic.
@@ -45,7 +47,7 @@ impl<const FLAW: u8> Twin<FLAW> {
             return true;
         }
         self.word
-            .compare_exchange_weak(tat, next, Relaxed, Relaxed)
+            .compare_exchange_weak(tat, next, Release, Relaxed)
             .is_ok()
     }
 
@@ -57,36 +59,33 @@ impl<const FLAW: u8> Twin<FLAW> {
         nanos >= mark && nanos - mark < self.span
     }
 
-    fn snapshot(&self, nanos: u64) -> (u64, u64) {
-        loop {
-            let mark = self.mark.load(Acquire);
-            let (mark, nanos) = if self.spans(mark, nanos) {
-                (mark, nanos)
-            } else {
-                self.raise_mark(nanos)
-            };
-            let tat = self.word.load(Acquire);
-            if self.mark.load(Relaxed) == mark {
-                return (self.grains(nanos), tat);
-            }
-        }
+    fn look(&self, nanos: u64) -> (u64, u64) {
+        let tat = self.word.load(Acquire);
+        let mark = self.mark.load(Acquire);
+        let usable = if self.spans(mark, nanos) {
+            nanos
+        } else {
+            self.raise_mark(nanos)
+        };
+        (tat, self.grains(usable))
     }
 
-    fn raise_mark(&self, nanos: u64) -> (u64, u64) {
+    fn is_still(&self, tat: u64) -> bool {
+        Self::is(Flaw::UnconfirmedRefusal) || self.word.load(Relaxed) == tat
+    }
+
+    fn raise_mark(&self, nanos: u64) -> u64 {
         loop {
             let mark = self.mark.load(Acquire);
             if nanos < mark {
-                return (
-                    mark,
-                    if Self::is(Flaw::UnclampedReading) {
-                        nanos
-                    } else {
-                        mark
-                    },
-                );
+                return if Self::is(Flaw::UnclampedReading) {
+                    nanos
+                } else {
+                    mark
+                };
             }
             if self.spans(mark, nanos) {
-                return (mark, nanos);
+                return nanos;
             }
             let next = mark + self.span / 2;
             let then = self.grains(next);
@@ -95,7 +94,7 @@ impl<const FLAW: u8> Twin<FLAW> {
                 continue;
             }
             if !Self::is(Flaw::UnraisedTat) && ahead(tat, then) == 0 {
-                let raised = self.word.compare_exchange(tat, then, Relaxed, Relaxed);
+                let raised = self.word.compare_exchange(tat, then, Release, Relaxed);
                 if raised.is_err() {
                     continue;
                 }
@@ -140,22 +139,21 @@ impl<const FLAW: u8> Bucket for Twin<FLAW> {
 
     fn reserve(&self, n: u64, now: u64, max_wait: u64) -> Option<(TwinCharge, u64)> {
         loop {
-            let (grains, before) = self.snapshot(now);
+            let (before, grains) = self.look(now);
             let start = if Self::is(Flaw::StaleRebase) || ahead(before, grains) == 0 {
                 grains
             } else {
                 before
             };
             let after = start.wrapping_add(n * self.token);
-            let shortfall = if Self::is(Flaw::StaleRebase) {
-                ahead(before, grains) + n * self.token
-            } else {
-                ahead(after, grains)
-            }
-            .saturating_sub(self.limit);
+            let level = ahead(before, grains) + n * self.token;
+            let shortfall = level.saturating_sub(self.limit);
             let wait = shortfall.div_ceil(self.grains_per_nano);
             if wait > max_wait {
-                return None;
+                if self.is_still(before) {
+                    return None;
+                }
+                continue;
             }
             if self.replace(before, after) {
                 return Some((TwinCharge { before, after }, now + wait));
@@ -169,13 +167,13 @@ impl<const FLAW: u8> Bucket for Twin<FLAW> {
             return true;
         }
         self.word
-            .compare_exchange(charge.after, charge.before, Relaxed, Relaxed)
+            .compare_exchange(charge.after, charge.before, Release, Relaxed)
             .is_ok()
     }
 
     fn credit(&self, n: u64, now: u64) {
         loop {
-            let (grains, tat) = self.snapshot(now);
+            let (tat, grains) = self.look(now);
             let next = tat - ahead(tat, grains).min(n * self.token);
             if Self::is(Flaw::LostCredit) {
                 self.word.store(next, Relaxed);

@@ -45,3 +45,8 @@ fn idle_for_half_a_circle() {
 fn reading_of_half_a_circle_ago() {
     models::reading_of_half_a_circle_ago::<Shipped>();
 }
+
+#[test]
+fn looked_at_after_half_a_circle() {
+    models::looked_at_after_half_a_circle::<Shipped>();
+}

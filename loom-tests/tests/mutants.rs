@@ -16,6 +16,7 @@ mod bucket {
         models::credit_and_cancel::<Sound>();
         models::idle_for_half_a_circle::<Sound>();
         models::reading_of_half_a_circle_ago::<Sound>();
+        models::looked_at_after_half_a_circle::<Sound>();
     }
 
     #[test]
@@ -64,6 +65,12 @@ mod bucket {
     #[should_panic(expected = "none came back")]
     fn unclamped_reading() {
         models::reading_of_half_a_circle_ago::<Twin<{ Flaw::UnclampedReading as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "a full bucket refused")]
+    fn unconfirmed_refusal() {
+        models::looked_at_after_half_a_circle::<Twin<{ Flaw::UnconfirmedRefusal as u8 }>>();
     }
 }
 

@@ -37,8 +37,9 @@ mod with_std {
     #[derive(Clone, Copy, Debug, Default)]
     pub struct DefaultClock;
 
+    /// Set once the counter is calibrated, and never where it cannot be trusted.
     #[cfg(feature = "quanta")]
-    static TSC: OnceLock<Option<Tsc>> = OnceLock::new();
+    static TSC: OnceLock<Tsc> = OnceLock::new();
 
     /// A calibrated counter. A tick is `whole + fraction / 2^64` nanoseconds, so that a reading is two multiplications.
     #[cfg(feature = "quanta")]
@@ -64,28 +65,32 @@ mod with_std {
             Self.now();
         }
 
+        /// Before the counter is calibrated, and where it cannot be trusted.
+        // Out of line, so that a decision is not the size of two clocks.
         #[cfg(feature = "quanta")]
-        #[inline]
-        fn tsc() -> Option<&'static Tsc> {
-            TSC.get_or_init(Tsc::detect).as_ref()
+        #[cold]
+        #[inline(never)]
+        fn now_slow() -> Timestamp {
+            static TRUSTED: OnceLock<bool> = OnceLock::new();
+            if *TRUSTED.get_or_init(kernel_trusts_tsc) {
+                TSC.get_or_init(Tsc::calibrated).now()
+            } else {
+                MonotonicClock.now()
+            }
         }
     }
 
     #[cfg(feature = "quanta")]
     impl Tsc {
-        #[cold]
-        fn detect() -> Option<Self> {
-            if !kernel_trusts_tsc() {
-                return None;
-            }
+        fn calibrated() -> Self {
             let clock = quanta::Clock::new();
             let nanos = clock.delta_as_nanos(0, 1 << TICKS_LOG2);
-            Some(Self {
+            Self {
                 origin: clock.raw(),
                 whole: nanos >> TICKS_LOG2,
                 fraction: nanos << (64 - TICKS_LOG2),
                 clock,
-            })
+            }
         }
 
         #[inline]
@@ -121,9 +126,11 @@ mod with_std {
         #[inline]
         fn now(&self) -> Timestamp {
             #[cfg(feature = "quanta")]
-            if let Some(tsc) = Self::tsc() {
-                return tsc.now();
+            match TSC.get() {
+                Some(tsc) => tsc.now(),
+                None => Self::now_slow(),
             }
+            #[cfg(not(feature = "quanta"))]
             MonotonicClock.now()
         }
     }

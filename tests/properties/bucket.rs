@@ -10,6 +10,10 @@ use tidegate::{Denied, ManualClock, Quota, Timestamp, TokenBucket};
 const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 86_400 * SECOND;
 
+/// A look this far ahead leaves the bucket's time at or before now for every quota: the mark stays half a span behind the
+/// latest reading, and that is 2^59 grains, of which there are at most 2^17 per nanosecond: 73 minutes.
+const NEAR: Duration = Duration::from_secs(3_600);
+
 const RATES: [u64; 17] = [
     1,
     3,
@@ -208,8 +212,8 @@ fn check_call(
                     if let Some(earlier) = now.checked_sub(lateness(quota)) {
                         prop_assert!(!ideal.admits(n, earlier), "late: {} at {}", n, now);
                     }
-                    // Looking years ahead moves the bucket's time there, so those hints are checked last.
-                    if retry_after < Duration::from_nanos(DAY) {
+                    // Looking further ahead may move the bucket's time past now, so those hints are checked last.
+                    if retry_after < NEAR {
                         check_hint(bucket, n, now, retry_after)?;
                     }
                     Ok(Some(retry_after))

@@ -27,6 +27,7 @@ impl MutexBucket {
 }
 
 impl Gate for MutexBucket {
+    #[inline(always)]
     fn admit(&self) -> bool {
         let now = DefaultClock.now();
         let mut state = self.state.lock().expect("nobody panics");
@@ -58,6 +59,7 @@ impl MutexDeque {
 }
 
 impl Gate for MutexDeque {
+    #[inline(always)]
     fn admit(&self) -> bool {
         let now = DefaultClock.now();
         let mut admitted = self.admitted.lock().expect("nobody panics");

@@ -17,21 +17,21 @@ pub trait Gate: Sync {
 }
 
 impl Gate for TokenBucket {
-    #[inline]
+    #[inline(always)]
     fn admit(&self) -> bool {
         self.try_acquire(1).is_ok()
     }
 }
 
 impl Gate for SlidingWindow {
-    #[inline]
+    #[inline(always)]
     fn admit(&self) -> bool {
         self.try_acquire(1).is_ok()
     }
 }
 
 impl Gate for governor::DefaultDirectRateLimiter {
-    #[inline]
+    #[inline(always)]
     fn admit(&self) -> bool {
         self.check().is_ok()
     }
