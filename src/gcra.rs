@@ -30,6 +30,7 @@
 
 use core::time::Duration;
 
+use crate::headroom::headroom;
 use crate::quota::Quota;
 
 /// With at most this many grains per nanosecond a rate is represented without rounding. More would make 2^60 grains, and so
@@ -341,6 +342,12 @@ impl Gcra {
         )]
         let tokens = self.limit.saturating_sub(Self::ahead(tat, now)) / self.token;
         tokens
+    }
+
+    /// How many charges of `cost`, which is at least 1, fit now: see [`headroom`].
+    #[inline]
+    pub(crate) const fn headroom(&self, tat: u64, now: Now, cost: u64) -> Option<u64> {
+        headroom(self.limit.saturating_sub(Self::ahead(tat, now)), cost)
     }
 
     /// Tokens that were charged beyond what was there, rounded up; 0 where the level is not negative.

@@ -66,6 +66,8 @@ mod quota;
 
 mod denied;
 
+mod headroom;
+
 mod gcra;
 mod window;
 
@@ -79,11 +81,16 @@ mod token_bucket;
 mod ring;
 mod sliding_window;
 
+mod combined;
+
 mod wait;
 
 pub use clock::{Clock, DefaultClock, ManualClock};
 #[cfg(feature = "std")]
 pub use clock::{CoarseClock, MonotonicClock};
+pub use combined::{
+    Combined, CombinedBuilder, CombinedCharge, CombinedDenied, CombinedStart, Limit,
+};
 pub use denied::Denied;
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};

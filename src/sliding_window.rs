@@ -175,6 +175,16 @@ impl<C> SlidingWindow<C> {
         }
     }
 
+    /// How many calls for `n` there is room for: see [`headroom`](crate::headroom).
+    #[inline]
+    pub(crate) fn headroom_at(&self, n: u64, now: Timestamp) -> Option<u64> {
+        if n == 0 {
+            return Some(u64::MAX);
+        }
+        let ring = &self.core.ring;
+        ring.window().headroom(ring.view(now.as_nanos()).used, n)
+    }
+
     fn never(&self) -> Denied {
         Denied::Never {
             capacity: self.limit(),

@@ -144,18 +144,7 @@ impl<C> TokenBucket<C> {
     )]
     #[inline(always)]
     pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
-        if n == 0 {
-            return Ok(());
-        }
-        let cost = self.cost(n)?;
-        let Core { tat, gcra, .. } = &*self.core;
-        tat.decide(gcra, now.as_nanos(), move |now, tat| {
-            match gcra.admit(tat, now, cost) {
-                Ok(next) => Ok((next, ())),
-                Err(shortfall) => Err((now, shortfall)),
-            }
-        })
-        .map_err(|(now, shortfall)| self.not_yet(now, shortfall))
+        self.charge_at(n, now).map(drop)
     }
 
     /// [`try_acquire_up_to`](Self::try_acquire_up_to) as of `now`.
@@ -235,6 +224,18 @@ impl<C> TokenBucket<C> {
         tat.update(gcra, now.as_nanos(), |now, _| now.grains());
     }
 
+    /// How many calls for `n` there are tokens for: see [`headroom`](crate::headroom).
+    #[inline]
+    pub(crate) fn headroom_at(&self, n: u64, now: Timestamp) -> Option<u64> {
+        if n == 0 {
+            return Some(u64::MAX);
+        }
+        let cost = self.cost(n).ok()?;
+        let (now, tat) = self.snapshot(now);
+        self.core.gcra.headroom(tat, now, cost)
+    }
+
+    #[inline]
     fn snapshot(&self, now: Timestamp) -> (Now, u64) {
         self.core.tat.snapshot(&self.core.gcra, now.as_nanos())
     }
@@ -256,6 +257,37 @@ impl<C> TokenBucket<C> {
         Denied::NotYet {
             retry_after: self.core.gcra.wait(now, shortfall),
         }
+    }
+
+    /// Takes `n` tokens, and returns what undoes that.
+    #[expect(
+        clippy::inline_always,
+        reason = "so that neither a hint nor a charge that nobody reads is ever computed"
+    )]
+    #[inline(always)]
+    fn charge_at(&self, n: u64, now: Timestamp) -> Result<BucketCharge, Denied> {
+        if n == 0 {
+            return Ok(BucketCharge::NOTHING);
+        }
+        let cost = self.cost(n)?;
+        let Core { tat, gcra, .. } = &*self.core;
+        tat.decide(gcra, now.as_nanos(), move |now, before| {
+            match gcra.admit(before, now, cost) {
+                Ok(after) => {
+                    let tokens = n;
+                    Ok((
+                        after,
+                        BucketCharge {
+                            before,
+                            after,
+                            tokens,
+                        },
+                    ))
+                }
+                Err(shortfall) => Err((now, shortfall)),
+            }
+        })
+        .map_err(|(now, shortfall)| self.not_yet(now, shortfall))
     }
 
     /// Books `n` tokens, now or in the future, unless the wait would be longer than `max_wait`.
@@ -477,8 +509,7 @@ impl<C: Clock> Limiter for TokenBucket<C> {
 
     #[inline]
     fn charge_at(&self, n: u64, now: Timestamp) -> Result<BucketCharge, Denied> {
-        self.book_at(n, Duration::ZERO, now)
-            .map(|booked| booked.charge)
+        self.charge_at(n, now)
     }
 
     #[inline]

@@ -9,6 +9,8 @@ compile_error!("run cargo inside loom-tests/, or add --cfg tidegate_loom to RUST
 
 pub mod bucket_models;
 pub mod bucket_twin;
+pub mod combined_models;
+pub mod combined_twin;
 pub mod window_models;
 pub mod window_twin;
 

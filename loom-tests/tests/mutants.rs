@@ -145,3 +145,42 @@ mod window {
         models::rollback::<Twin<{ Flaw::LateUndo as u8 }>>();
     }
 }
+
+mod combined {
+    use tidegate_loom_tests::combined_models as models;
+    use tidegate_loom_tests::combined_twin::{Flaw, Twin};
+
+    type Sound = Twin<{ Flaw::None as u8 }>;
+
+    #[test]
+    fn sound_twin() {
+        models::race_for_the_last::<Sound>();
+        models::refused_by_the_second::<Sound>();
+        models::rollback_across_limits::<Sound>();
+        models::nothing_is_lost::<Sound>();
+    }
+
+    #[test]
+    #[should_panic(expected = "admitted for the last one")]
+    fn assumed_charge() {
+        models::race_for_the_last::<Twin<{ Flaw::AssumedCharge as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "charged in vain")]
+    fn kept_charge() {
+        models::refused_by_the_second::<Twin<{ Flaw::KeptCharge as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "a permit is lost")]
+    fn kept_charge_of_three() {
+        models::nothing_is_lost::<Twin<{ Flaw::KeptCharge as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn full_refund_across_limits() {
+        models::rollback_across_limits::<Twin<{ Flaw::FullRefund as u8 }>>();
+    }
+}

@@ -3,5 +3,6 @@
 extern crate alloc;
 
 mod bucket;
+mod combined;
 mod oracle;
 mod window;

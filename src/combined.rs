@@ -1,0 +1,485 @@
+//! Several limits behind one call: all are charged, or none.
+//!
+//! # A call
+//!
+//! 1. A pass that only reads: if any limit would refuse, the call is refused, and nothing was written.
+//! 2. The limit with the *least headroom* (further calls like this one) is charged first, the others after it in the order in
+//!    which they were declared. Callers who race for the last permit so meet at the first charge, where those who lose
+//!    have nothing to roll back.
+//! 3. If a later charge fails all the same, what was charged before is undone, last first. An undo is exact or nothing
+//!    ([`Limiter::undo`]); what does not come back is counted as forfeited. (To refund it in full would admit too much:
+//!    `mutants::full_refund_across_limits`.)
+//!
+//! A charge that is undone later may have been in others' way meanwhile, so a refusal says that a limit was used up at that
+//! moment, not that it would have been without the call that was rolled back.
+//!
+//! # Orderings
+//!
+//! There are none of its own: each limit keeps its promise whatever happens to the others, and `forfeited` is a number that
+//! nothing depends on.
+//!
+//! # Progress
+//!
+//! Lock-free: a call takes as many steps as there are limits, each of them lock-free. It starts again only if a limit that
+//! refused in the first pass no longer does, and then somebody else has given permits back.
+
+mod builder;
+mod denied;
+mod limit;
+
+pub use builder::{CombinedBuilder, CombinedStart};
+pub use denied::CombinedDenied;
+pub use limit::Limit;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use crate::clock::{Clock, DefaultClock};
+use crate::denied::Denied;
+use crate::limiter::{Limiter, sealed};
+use crate::sync::AtomicU64;
+use crate::sync::Ordering::Relaxed;
+use crate::time::Timestamp;
+use limit::LimitCharge;
+
+/// Several named limits that a call must pass together: it is charged to all of them, or to none.
+///
+/// For "50 per minute *and* 500 per hour *and* no more than 10 at once", or for a global limit above those of each
+/// route (an `Arc` of a limiter can be in any number of combinations). Calling one limiter after the other instead
+/// charges the first for what the second refuses.
+///
+/// # Guarantees
+///
+/// * Each limit keeps its own bound, whatever happens to the others.
+/// * A call that is refused has charged nothing, for any number of threads. The exception is counted
+///   ([`forfeited`](Self::forfeited)): a call that passed the first look, charged some limits, found another used up by a race, and could not
+///   take a charge back because others had been decided on top of it.
+/// * A refusal names the limit that refuses the longest, and its hint is honest: waiting exactly that long succeeds if nobody
+///   else comes, one nanosecond less does not.
+///
+/// # Cost and progress
+///
+/// One clock reading, one load for each limit, and one compare-and-swap for each if admitted. Lock-free; a refusal writes
+/// nothing unless it lost a race. Operations synchronise nothing else.
+///
+/// ```
+/// use core::time::Duration;
+/// use tidegate::{Combined, ManualClock, Quota, SlidingWindow, TokenBucket};
+///
+/// let clock = ManualClock::new();
+/// let minute = SlidingWindow::with_clock(50, Duration::from_secs(60), clock.clone())?;
+/// let burst = TokenBucket::with_clock(Quota::per_second(5).burst(10), clock.clone());
+/// let calls = Combined::builder().limit("minute", minute).limit("burst", burst).build();
+///
+/// calls.try_acquire(10).unwrap();
+/// let denied = calls.try_acquire(1).unwrap_err();
+/// assert_eq!(denied.limit(), "burst");
+/// assert_eq!(denied.retry_after(), Some(Duration::from_millis(200)));
+/// assert_eq!(calls.available(), 0);
+/// assert_eq!(calls.available_in("minute"), Some(40)); // the refused call was not charged here
+/// # Ok::<(), tidegate::WindowError>(())
+/// ```
+pub struct Combined<C = DefaultClock> {
+    limits: Box<[Named<C>]>,
+    /// Permits that roll-backs could not give back, in all limits together; only ever raised.
+    forfeited: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Named<C> {
+    name: &'static str,
+    limit: Limit<C>,
+}
+
+/// What a call wants of one limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    /// It is refused unless so many are there.
+    pub(crate) need: u64,
+    /// So many are taken; at most `need`.
+    pub(crate) cost: u64,
+}
+
+impl Ask {
+    pub(crate) const fn for_all(n: u64) -> Self {
+        Self { need: n, cost: n }
+    }
+}
+
+/// Charges on a [`Combined`], for [`Limiter::undo`].
+#[derive(Debug)]
+#[must_use = "a charge that is dropped is kept"]
+pub struct CombinedCharge {
+    /// Index, permits and charge.
+    charges: Vec<(usize, u64, LimitCharge)>,
+    permits: u64,
+}
+
+impl Combined {
+    /// Starts a combination: add limits, then [`build`](CombinedBuilder::build).
+    ///
+    /// All limits must be on the same clock, or on clones of it: the first one's is read for all.
+    pub const fn builder() -> CombinedStart {
+        CombinedStart(())
+    }
+}
+
+impl<C: Clock> Combined<C> {
+    /// The clock that is read: the first limit's.
+    pub fn clock(&self) -> &C {
+        self.limits[0].limit.clock()
+    }
+
+    /// The limits' names in the order of declaration.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &'static str> + '_ {
+        self.limits.iter().map(|named| named.name)
+    }
+
+    /// Permits that were charged to a limit for a call that was refused in the end, and could not be given back since others
+    /// had been decided on top of them. Counts over all limits since the start.
+    pub fn forfeited(&self) -> u64 {
+        // Relaxed: a number on its own.
+        self.forfeited.load(Relaxed)
+    }
+
+    /// Takes `n` permits from every limit, or from none. `n = 0` always succeeds and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`CombinedDenied`] if any limit refuses.
+    #[inline]
+    pub fn try_acquire(&self, n: u64) -> Result<(), CombinedDenied> {
+        self.try_acquire_at(n, self.clock().now())
+    }
+
+    /// [`try_acquire`](Self::try_acquire) as of `now`.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), CombinedDenied> {
+        self.admit(&|_| Ask::for_all(n), now)
+    }
+
+    /// Takes from each limit its own number of permits, in the order of declaration, or nothing from any. A limit whose number
+    /// is 0 is not asked.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{Combined, ManualClock, Quota, SlidingWindow, TokenBucket};
+    ///
+    /// let clock = ManualClock::new();
+    /// let calls = Combined::builder()
+    ///     .limit("requests", SlidingWindow::with_clock(50, Duration::from_secs(60), clock.clone())?)
+    ///     .limit("tokens", TokenBucket::with_clock(Quota::per_minute(10_000), clock))
+    ///     .build();
+    /// calls.try_acquire_each(&[1, 9_000]).unwrap();
+    /// assert_eq!(calls.try_acquire_each(&[1, 2_000]).unwrap_err().limit(), "tokens");
+    /// assert_eq!(calls.available_in("requests"), Some(49));
+    /// # Ok::<(), tidegate::WindowError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`CombinedDenied`] if any limit refuses.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many numbers as limits.
+    #[inline]
+    #[track_caller]
+    pub fn try_acquire_each(&self, permits: &[u64]) -> Result<(), CombinedDenied> {
+        self.try_acquire_each_at(permits, self.clock().now())
+    }
+
+    /// [`try_acquire_each`](Self::try_acquire_each) as of `now`.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_each`](Self::try_acquire_each).
+    ///
+    /// # Panics
+    ///
+    /// As [`try_acquire_each`](Self::try_acquire_each).
+    #[track_caller]
+    pub fn try_acquire_each_at(
+        &self,
+        permits: &[u64],
+        now: Timestamp,
+    ) -> Result<(), CombinedDenied> {
+        assert_eq!(
+            permits.len(),
+            self.limits.len(),
+            "as many numbers of permits as limits"
+        );
+        self.admit(&|index: usize| Ask::for_all(permits[index]), now)
+    }
+
+    /// Whether `n` permits would be given now. Changes nothing; by the time you ask again, others may have taken them.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn peek(&self, n: u64) -> Result<(), CombinedDenied> {
+        self.peek_at(n, self.clock().now())
+    }
+
+    /// [`peek`](Self::peek) as of `now`.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), CombinedDenied> {
+        self.refusal(&|_| Ask::for_all(n), now, None)
+            .map_or(Ok(()), Err)
+    }
+
+    /// How many permits every limit would give now.
+    pub fn available(&self) -> u64 {
+        self.available_at(self.clock().now())
+    }
+
+    /// [`available`](Self::available) as of `now`.
+    pub fn available_at(&self, now: Timestamp) -> u64 {
+        let available = self
+            .limits
+            .iter()
+            .map(|named| named.limit.available_at(now));
+        available.min().unwrap_or(0)
+    }
+
+    /// How many permits the limit of that name would give now; `None` if there is no such limit.
+    pub fn available_in(&self, name: &str) -> Option<u64> {
+        self.available_in_at(name, self.clock().now())
+    }
+
+    /// [`available_in`](Self::available_in) as of `now`.
+    pub fn available_in_at(&self, name: &str, now: Timestamp) -> Option<u64> {
+        let named = self.limits.iter().find(|named| named.name == name)?;
+        Some(named.limit.available_at(now))
+    }
+
+    /// How long until `n` permits would be given if nobody else came; `None` if never.
+    ///
+    /// Exact: after this long the call succeeds, one nanosecond earlier it would be refused.
+    pub fn wait_time(&self, n: u64) -> Option<Duration> {
+        self.wait_time_at(n, self.clock().now())
+    }
+
+    /// [`wait_time`](Self::wait_time) as of `now`.
+    pub fn wait_time_at(&self, n: u64, now: Timestamp) -> Option<Duration> {
+        match self.peek_at(n, now) {
+            Ok(()) => Some(Duration::ZERO),
+            Err(denied) => denied.retry_after(),
+        }
+    }
+
+    /// Charges every limit what it is asked for, or none.
+    #[inline]
+    pub(crate) fn admit(
+        &self,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+    ) -> Result<(), CombinedDenied> {
+        self.charge(ask, now, &mut |_, _, _| ())
+    }
+
+    /// [`admit`](Self::admit) that hands each charge to `keep`.
+    #[inline]
+    fn charge(
+        &self,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+        keep: &mut impl FnMut(usize, u64, LimitCharge),
+    ) -> Result<(), CombinedDenied> {
+        loop {
+            if let Some(first) = self.tightest(ask, now) {
+                return self
+                    .charge_from(0, first, ask, now, keep)
+                    .map_err(|denied| self.refusal(ask, now, Some(denied)).unwrap_or(denied));
+            }
+            // None if what was missing has come back meanwhile.
+            if let Some(denied) = self.refusal(ask, now, None) {
+                return Err(denied);
+            }
+        }
+    }
+
+    /// The limit with the least headroom, the first of them if several; `None` if one would refuse.
+    #[inline]
+    fn tightest(&self, ask: &impl Fn(usize) -> Ask, now: Timestamp) -> Option<usize> {
+        let mut first = 0;
+        let mut least = u64::MAX;
+        for (index, named) in self.limits.iter().enumerate() {
+            let headroom = named.limit.headroom_at(ask(index).need, now)?;
+            if headroom < least {
+                (first, least) = (index, headroom);
+            }
+        }
+        Some(first)
+    }
+
+    /// Charges the limits from the one at `position` on, where `first` is moved to the front. What a failure leaves charged,
+    /// the callers of this undo on their way back.
+    fn charge_from(
+        &self,
+        position: usize,
+        first: usize,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+        keep: &mut impl FnMut(usize, u64, LimitCharge),
+    ) -> Result<(), CombinedDenied> {
+        let index = match position {
+            0 => first,
+            _ if position <= first => position - 1,
+            _ => position,
+        };
+        let Some(Named { name, limit }) = self.limits.get(index) else {
+            return Ok(());
+        };
+        let cost = ask(index).cost;
+        let charge = limit
+            .charge_at(cost, now)
+            .map_err(|denied| CombinedDenied {
+                name,
+                index,
+                denied,
+            })?;
+        match self.charge_from(position + 1, first, ask, now, keep) {
+            Ok(()) => {
+                keep(index, cost, charge);
+                Ok(())
+            }
+            Err(denied) => {
+                self.take_back(index, cost, charge);
+                Err(denied)
+            }
+        }
+    }
+
+    /// Undoes a charge, and counts what does not come back.
+    #[cold]
+    fn take_back(&self, index: usize, permits: u64, charge: LimitCharge) -> u64 {
+        let returned = self.limits[index].limit.undo(charge);
+        if returned < permits {
+            // Relaxed: a number on its own.
+            self.forfeited.fetch_add(permits - returned, Relaxed);
+        }
+        returned
+    }
+
+    /// The refusal that lasts the longest, of those that the limits give now and one that a charge met.
+    #[cold]
+    fn refusal(
+        &self,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+        met: Option<CombinedDenied>,
+    ) -> Option<CombinedDenied> {
+        let mut longest = met;
+        for (index, &Named { name, ref limit }) in self.limits.iter().enumerate() {
+            if let Err(denied) = limit.peek_at(ask(index).need, now) {
+                let refusal = CombinedDenied {
+                    name,
+                    index,
+                    denied,
+                };
+                if longest.is_none_or(|longest| refusal.outlasts(&longest)) {
+                    longest = Some(refusal);
+                }
+            }
+        }
+        longest
+    }
+
+    /// [`admit`](Self::admit), with what takes it back.
+    pub(crate) fn charge_each_at(
+        &self,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+    ) -> Result<CombinedCharge, CombinedDenied> {
+        let mut charges = Vec::with_capacity(self.limits.len());
+        self.charge(ask, now, &mut |index, permits, charge| {
+            charges.push((index, permits, charge));
+        })?;
+        Ok(CombinedCharge {
+            charges,
+            permits: 0,
+        })
+    }
+
+    /// Takes charges back, in the order that [`charge_from`](Self::charge_from) kept them: last first. Whether all of it came
+    /// back.
+    pub(crate) fn undo_all(&self, charge: CombinedCharge) -> bool {
+        let mut complete = true;
+        for (index, permits, charge) in charge.charges {
+            complete &= self.take_back(index, permits, charge) == permits;
+        }
+        complete
+    }
+}
+
+impl<C> sealed::Sealed for Combined<C> {}
+
+impl<C: Clock> Limiter for Combined<C> {
+    type Clock = C;
+    type Charge = CombinedCharge;
+
+    fn clock(&self) -> &C {
+        self.clock()
+    }
+
+    fn capacity(&self) -> u64 {
+        let capacities = self.limits.iter().map(|named| named.limit.capacity());
+        capacities.min().unwrap_or(0)
+    }
+
+    fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.peek_at(n, now).map_err(|denied| denied.denied())
+    }
+
+    #[inline]
+    fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.try_acquire_at(n, now)
+            .map_err(|denied| denied.denied())
+    }
+
+    /// Allocates, for as many charges as there are limits; `try_acquire_at` does not.
+    fn charge_at(&self, n: u64, now: Timestamp) -> Result<CombinedCharge, Denied> {
+        match self.charge_each_at(&|_| Ask::for_all(n), now) {
+            Ok(charge) => Ok(CombinedCharge {
+                permits: n,
+                ..charge
+            }),
+            Err(denied) => Err(denied.denied()),
+        }
+    }
+
+    /// `n` if every limit gave its `n` back, else 0; what some did not give back is [counted](Combined::forfeited).
+    fn undo(&self, charge: CombinedCharge) -> u64 {
+        let permits = charge.permits;
+        if self.undo_all(charge) { permits } else { 0 }
+    }
+
+    fn available_at(&self, now: Timestamp) -> u64 {
+        self.available_at(now)
+    }
+
+    fn is_unused_at(&self, now: Timestamp) -> bool {
+        self.limits
+            .iter()
+            .all(|named| named.limit.is_unused_at(now))
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for Combined<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Combined")
+            .field("limits", &self.limits)
+            // Relaxed: a picture for people.
+            .field("forfeited", &self.forfeited.load(Relaxed))
+            .finish()
+    }
+}

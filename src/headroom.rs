@@ -1,0 +1,36 @@
+//! How many more calls a limit has room for, as far as it matters.
+
+#![deny(clippy::arithmetic_side_effects)]
+
+/// With room for more calls than this, a limit is as good as empty: this many callers do not race for its last permit at once,
+/// and which of two such limits is charged first makes no difference.
+const PLENTY_LOG2: u32 = 10;
+
+/// How many calls of `cost` (at least 1) there is room for; `None` for none, and `u64::MAX` for more than a thousand, so that
+/// the common case takes no division.
+#[inline]
+pub(crate) const fn headroom(room: u64, cost: u64) -> Option<u64> {
+    if room >> PLENTY_LOG2 >= cost {
+        return Some(u64::MAX);
+    }
+    match room.checked_div(cost) {
+        Some(calls) if calls > 0 => Some(calls),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::headroom;
+
+    #[test]
+    fn counts_calls_until_there_are_plenty() {
+        assert_eq!(headroom(0, 1), None);
+        assert_eq!(headroom(6, 7), None);
+        assert_eq!(headroom(7, 7), Some(1));
+        assert_eq!(headroom(20, 7), Some(2));
+        assert_eq!(headroom(1_023, 1), Some(1_023));
+        assert_eq!(headroom(1_024, 1), Some(u64::MAX));
+        assert_eq!(headroom(u64::MAX, u64::MAX), Some(1));
+    }
+}
