@@ -42,6 +42,7 @@ use crate::limiter::{Limiter, sealed};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
+use crate::token_bucket::TokenBucket;
 use limit::LimitCharge;
 
 /// Several named limits that a call must pass together: it is charged to all of them, or to none.
@@ -115,6 +116,24 @@ pub struct CombinedCharge {
     /// Index, permits and charge.
     charges: Vec<(usize, u64, LimitCharge)>,
     permits: u64,
+}
+
+impl CombinedCharge {
+    pub(crate) const fn nothing() -> Self {
+        Self {
+            charges: Vec::new(),
+            permits: 0,
+        }
+    }
+
+    /// The same charges, for so many permits.
+    pub(crate) fn of(self, permits: u64) -> Self {
+        Self { permits, ..self }
+    }
+
+    pub(crate) const fn permits(&self) -> u64 {
+        self.permits
+    }
 }
 
 impl Combined {
@@ -261,6 +280,17 @@ impl<C: Clock> Combined<C> {
         Some(named.limit.available_at(now))
     }
 
+    /// How many permits the limit at that place would give.
+    #[inline]
+    pub(crate) fn available_at_index(&self, index: usize, now: Timestamp) -> u64 {
+        self.limits[index].limit.available_at(now)
+    }
+
+    /// The limit at that place, if it is a bucket.
+    pub(crate) fn bucket(&self, index: usize) -> Option<&TokenBucket<C>> {
+        self.limits.get(index)?.limit.as_bucket()
+    }
+
     /// How long until `n` permits would be given if nobody else came; `None` if never.
     ///
     /// Exact: after this long the call succeeds, one nanosecond earlier it would be refused.
@@ -372,7 +402,7 @@ impl<C: Clock> Combined<C> {
 
     /// The refusal that lasts the longest, of those that the limits give now and one that a charge met.
     #[cold]
-    fn refusal(
+    pub(crate) fn refusal(
         &self,
         ask: &impl Fn(usize) -> Ask,
         now: Timestamp,
@@ -449,10 +479,7 @@ impl<C: Clock> Limiter for Combined<C> {
     /// Allocates, for as many charges as there are limits; `try_acquire_at` does not.
     fn charge_at(&self, n: u64, now: Timestamp) -> Result<CombinedCharge, Denied> {
         match self.charge_each_at(&|_| Ask::for_all(n), now) {
-            Ok(charge) => Ok(CombinedCharge {
-                permits: n,
-                ..charge
-            }),
+            Ok(charge) => Ok(charge.of(n)),
             Err(denied) => Err(denied.denied()),
         }
     }

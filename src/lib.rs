@@ -85,6 +85,15 @@ mod combined;
 
 mod wait;
 
+mod api;
+#[cfg(feature = "global")]
+mod global;
+mod rate_limited;
+
+pub use api::{
+    ApiRateLimiter, ConfigError, ConfigErrorKind, LimitKind, RateLimitConfig, RateLimitStats,
+    RateLimitStatus, TokenEstimate, TokenPermit, TokenUsage,
+};
 pub use clock::{Clock, DefaultClock, ManualClock};
 #[cfg(feature = "std")]
 pub use clock::{CoarseClock, MonotonicClock};
@@ -92,12 +101,17 @@ pub use combined::{
     Combined, CombinedBuilder, CombinedCharge, CombinedDenied, CombinedStart, Limit,
 };
 pub use denied::Denied;
+#[cfg(feature = "global")]
+pub use global::{configure_rate_limiter, get_rate_limiter};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
+pub use rate_limited::{RateLimited, rate_limited};
 pub use sliding_window::{SlidingWindow, WindowCharge};
 pub use time::Timestamp;
 pub use token_bucket::{BucketCharge, TokenBucket};
-pub use wait::Reservation;
+#[cfg(feature = "tokio")]
+pub use wait::TokioTimer;
+pub use wait::{Reservation, Timer};
 pub use window::WindowError;
 
 #[cfg(all(doctest, feature = "std"))]

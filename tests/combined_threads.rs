@@ -1,10 +1,12 @@
 //! Many real threads on one combination: exact totals, and how often a roll-back forfeits.
 #![cfg(feature = "std")]
 
+extern crate alloc;
+
 mod parallel;
 
+use alloc::sync::Arc;
 use core::time::Duration;
-use std::sync::Arc;
 
 use tidegate::{Clock, Combined, DefaultClock, ManualClock, Quota, SlidingWindow, TokenBucket};
 

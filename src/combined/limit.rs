@@ -86,6 +86,13 @@ impl<C: Clock> Limit<C> {
         either!(self, limiter => limiter.clock())
     }
 
+    pub(crate) fn as_bucket(&self) -> Option<&TokenBucket<C>> {
+        match &self.0 {
+            Kind::Bucket(bucket) => Some(bucket),
+            Kind::Window(_) => None,
+        }
+    }
+
     pub(crate) fn capacity(&self) -> u64 {
         either!(self, limiter => Limiter::capacity(&**limiter))
     }

@@ -1,0 +1,428 @@
+//! The limiter for calls to an API with quotas, language models above all: requests, tokens, bursts, pauses and backoff.
+
+mod backoff;
+mod config;
+mod in_flight;
+mod limits;
+mod permit;
+mod stats;
+mod status;
+mod usage;
+mod waiting;
+
+pub use config::{ConfigError, ConfigErrorKind, RateLimitConfig};
+pub use permit::TokenPermit;
+pub use stats::RateLimitStats;
+pub use status::{LimitKind, RateLimitStatus};
+pub use usage::{TokenEstimate, TokenUsage};
+
+use core::fmt;
+use core::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+use crate::clock::{Clock, DefaultClock};
+use crate::combined::{Ask, CombinedCharge, CombinedDenied};
+use crate::denied::Denied;
+use crate::limiter::{Limiter, sealed};
+use crate::sync::AtomicU64;
+use crate::sync::Ordering::Relaxed;
+use crate::time::Timestamp;
+use backoff::Backoff;
+use in_flight::InFlight;
+use limits::Limits;
+use status::{Refusal, Until};
+
+/// Paces calls to an API: at most so many requests per minute and per hour, so many at once, and so many tokens per minute, all
+/// behind one call, for any number of threads.
+///
+/// | limit | kept as | |
+/// |---|---|---|
+/// | requests per minute, hour, day | sliding windows | no minute, wherever it starts, holds more |
+/// | burst | a token bucket of `burst_size`, refilled at the requests per minute | spreads requests out |
+/// | tokens per minute, per day; input and output tokens | token buckets | recorded afterwards ([`record_tokens`](Self::record_tokens)), or reserved before ([`reserve_tokens`](Self::reserve_tokens)) |
+/// | calls in flight | a count of [permits](TokenPermit) | |
+/// | what the server says | [`pause_for`](Self::pause_for) | shared by all callers |
+///
+/// A request is charged to all limits or to none, and is limited while no token is left. Refusals do not count against any
+/// limit.
+///
+/// # Backoff
+///
+/// While refusals continue, callers are told to wait longer than necessary: by a random time (full jitter) of up to a ceiling
+/// that starts at `backoff_base`, follows the time for which refusals have lasted, and ends at `backoff_max`. An admission
+/// ends it. It only stretches [`wait_time`](RateLimitStatus::wait_time): nobody is refused for it.
+///
+/// # Progress and cost
+///
+/// Everything but waiting is lock-free and reads the clock once. An admission is one compare-and-swap for each limit on
+/// requests and one addition for the statistics. A refusal writes nothing (the first one after an admission writes one word
+/// for the backoff), but allocates its message; code that does not need one takes the [`Limiter`] trait.
+///
+/// ```
+/// use core::time::Duration;
+/// use tidegate::{ApiRateLimiter, ManualClock, RateLimitConfig};
+///
+/// let clock = ManualClock::new(); // a real program: `ApiRateLimiter::new(config)`
+/// let config = RateLimitConfig { requests_per_minute: 60, burst_size: 2, ..RateLimitConfig::default() };
+/// let limiter = ApiRateLimiter::with_clock(config, clock.clone())?;
+///
+/// assert!(!limiter.try_acquire().is_limited);
+/// limiter.record_tokens(1_200); // what the answer says that the call used
+/// assert!(!limiter.try_acquire().is_limited);
+///
+/// let status = limiter.try_acquire();
+/// assert!(status.is_limited, "two at once");
+/// assert_eq!(status.retry_after, Duration::from_secs(1));
+/// assert!(status.wait_time >= status.retry_after);
+///
+/// clock.advance(status.wait_time);
+/// assert!(!limiter.try_acquire().is_limited);
+/// let stats = limiter.stats();
+/// assert_eq!((stats.total_requests, stats.total_tokens_used), (3, 1_200));
+/// # Ok::<(), tidegate::ConfigError>(())
+/// ```
+pub struct ApiRateLimiter<C = DefaultClock> {
+    limits: Limits<C>,
+    config: RateLimitConfig,
+    /// Read by every call, and seldom written.
+    signals: CachePadded<Signals>,
+    /// Written by every admission.
+    counts: CachePadded<Counts>,
+}
+
+/// All Relaxed: each is a number on its own, and orders nothing else.
+struct Signals {
+    /// Nanoseconds on the limiter's clock, only ever raised: before that nobody is admitted.
+    paused_until: AtomicU64,
+    backoff: Backoff,
+    /// Permits that are out.
+    in_flight: InFlight,
+}
+
+/// All Relaxed, as above.
+#[derive(Default)]
+struct Counts {
+    requests: AtomicU64,
+    tokens: AtomicU64,
+}
+
+#[cfg(feature = "std")]
+impl ApiRateLimiter {
+    /// A limiter on the [`DefaultClock`], with everything still to be had.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the first field that is wrong.
+    pub fn new(config: RateLimitConfig) -> Result<Self, ConfigError> {
+        Self::with_clock(config, DefaultClock)
+    }
+}
+
+/// With [`RateLimitConfig::DEFAULT`].
+#[cfg(feature = "std")]
+impl Default for ApiRateLimiter {
+    fn default() -> Self {
+        Self::new(RateLimitConfig::DEFAULT).expect("the defaults are valid")
+    }
+}
+
+impl<C: Clock + Clone> ApiRateLimiter<C> {
+    /// A limiter on a clock of your choice, whose clones must share their time.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the first field that is wrong.
+    pub fn with_clock(config: RateLimitConfig, clock: C) -> Result<Self, ConfigError> {
+        let limits = Limits::of(&config, &clock)?;
+        config.validate_rest()?;
+        let signals = Signals {
+            paused_until: AtomicU64::new(0),
+            backoff: Backoff::new(&config),
+            in_flight: InFlight::new(config.max_in_flight),
+        };
+        Ok(Self {
+            limits,
+            config,
+            signals: CachePadded::new(signals),
+            counts: CachePadded::new(Counts::default()),
+        })
+    }
+}
+
+impl<C: Clock> ApiRateLimiter<C> {
+    /// The configuration that the limiter was made with.
+    pub const fn config(&self) -> &RateLimitConfig {
+        &self.config
+    }
+
+    /// The clock that the limiter reads.
+    pub fn clock(&self) -> &C {
+        self.limits.combined.clock()
+    }
+
+    /// Whether a request would be admitted now, and what is left. Changes nothing, and tells the bare wait, without backoff.
+    pub fn check(&self) -> RateLimitStatus {
+        self.check_at(self.clock().now())
+    }
+
+    /// [`check`](Self::check) as of `now`.
+    pub fn check_at(&self, now: Timestamp) -> RateLimitStatus {
+        match self.refusal_at(&self.limits.requests(1), now) {
+            None => self.free_at(now),
+            Some(refusal) => self.limited_at(refusal, Duration::ZERO, now),
+        }
+    }
+
+    /// Admits a request if every limit has room for it. Never waits.
+    #[inline]
+    pub fn try_acquire(&self) -> RateLimitStatus {
+        self.try_acquire_at(self.clock().now())
+    }
+
+    /// [`try_acquire`](Self::try_acquire) as of `now`.
+    #[inline]
+    pub fn try_acquire_at(&self, now: Timestamp) -> RateLimitStatus {
+        match self.admit_at(1, now) {
+            Ok(()) => self.free_at(now),
+            Err(refusal) => self.refused_at(refusal, now),
+        }
+    }
+
+    /// Charges the tokens that a call used, whether or not they are there: the level may become negative, and then requests are
+    /// limited until the debt has flowed in again.
+    pub fn record_tokens(&self, used: impl Into<TokenUsage>) {
+        self.record_tokens_at(used, self.clock().now());
+    }
+
+    /// [`record_tokens`](Self::record_tokens) as of `now`.
+    pub fn record_tokens_at(&self, used: impl Into<TokenUsage>, now: Timestamp) {
+        let used = used.into();
+        self.limits.debit(used, now);
+        self.counts.tokens.fetch_add(used.total(), Relaxed);
+    }
+
+    /// Admits nobody for so long, whatever is left: for a `429` with `Retry-After`. A pause that lasts longer already is not
+    /// shortened.
+    pub fn pause_for(&self, pause: Duration) {
+        self.pause_until(self.clock().now() + pause);
+    }
+
+    /// [`pause_for`](Self::pause_for) that ends at an instant on the limiter's clock.
+    pub fn pause_until(&self, end: Timestamp) {
+        self.signals.paused_until.fetch_max(end.as_nanos(), Relaxed);
+    }
+
+    /// What was counted, and what is left.
+    pub fn stats(&self) -> RateLimitStats {
+        self.stats_at(self.clock().now())
+    }
+
+    /// [`stats`](Self::stats) as of `now`.
+    pub fn stats_at(&self, now: Timestamp) -> RateLimitStats {
+        let left = |kind| self.limits.remaining_at(kind, now);
+        RateLimitStats {
+            total_requests: self.counts.requests.load(Relaxed),
+            total_tokens_used: self.counts.tokens.load(Relaxed),
+            requests_remaining_minute: left(LimitKind::Minute).unwrap_or(0),
+            requests_remaining_hour: left(LimitKind::Hour).unwrap_or(0),
+            requests_remaining_day: left(LimitKind::Day),
+            burst_remaining: left(LimitKind::Burst).unwrap_or(0),
+            tokens_remaining_minute: left(LimitKind::Tokens).unwrap_or(0),
+            tokens_remaining_day: left(LimitKind::TokensPerDay),
+            in_flight: self.signals.in_flight.count(),
+            forfeited: self.limits.combined.forfeited(),
+        }
+    }
+
+    /// Charges `n` requests, or says what is in the way.
+    #[inline]
+    fn admit_at(&self, n: u64, now: Timestamp) -> Result<(), Refusal> {
+        if n == 0 {
+            return Ok(());
+        }
+        let ask = self.limits.requests(n);
+        if self.is_paused_at(now) {
+            return Err(self.refusal_in_pause(&ask, now));
+        }
+        match self.limits.combined.admit(&ask, now) {
+            Ok(()) => {
+                self.counts.requests.fetch_add(n, Relaxed);
+                self.signals.backoff.admitted();
+                Ok(())
+            }
+            Err(denied) => Err(self.refusal_of(denied)),
+        }
+    }
+
+    /// [`admit_at`](Self::admit_at), with what takes it back. Does not count.
+    fn charge_at(
+        &self,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+    ) -> Result<CombinedCharge, Refusal> {
+        if self.is_paused_at(now) {
+            return Err(self.refusal_in_pause(ask, now));
+        }
+        let charge = self.limits.combined.charge_each_at(ask, now);
+        charge.map_err(|denied| self.refusal_of(denied))
+    }
+
+    #[inline]
+    fn is_paused_at(&self, now: Timestamp) -> bool {
+        now.as_nanos() < self.signals.paused_until.load(Relaxed)
+    }
+
+    /// What keeps a call from being made.
+    fn refusal_at(&self, ask: &impl Fn(usize) -> Ask, now: Timestamp) -> Option<Refusal> {
+        if self.is_paused_at(now) {
+            return Some(self.refusal_in_pause(ask, now));
+        }
+        let denied = self.limits.combined.refusal(ask, now, None)?;
+        Some(self.refusal_of(denied))
+    }
+
+    /// The pause, or a limit that refuses for longer.
+    #[cold]
+    fn refusal_in_pause(&self, ask: &impl Fn(usize) -> Ask, now: Timestamp) -> Refusal {
+        let end = Timestamp::from_nanos(self.signals.paused_until.load(Relaxed));
+        let pause = end - now;
+        match self.limits.combined.refusal(ask, now, None) {
+            Some(denied) if denied.retry_after().is_none_or(|wait| wait > pause) => {
+                self.refusal_of(denied)
+            }
+            _ => Refusal {
+                kind: LimitKind::Pause,
+                most: 0,
+                until: Until::After(pause),
+            },
+        }
+    }
+
+    #[cold]
+    fn refusal_of(&self, denied: CombinedDenied) -> Refusal {
+        let limit = self.limits.list[denied.index()];
+        Refusal {
+            kind: limit.kind,
+            most: limit.most,
+            until: denied.retry_after().map_or(Until::Never, Until::After),
+        }
+    }
+
+    #[inline]
+    fn free_at(&self, now: Timestamp) -> RateLimitStatus {
+        RateLimitStatus::free(
+            self.limits.requests_remaining_at(now),
+            self.limits.tokens_remaining_at(now),
+        )
+    }
+
+    #[cold]
+    fn refused_at(&self, refusal: Refusal, now: Timestamp) -> RateLimitStatus {
+        // What has no instant is no reason to try again later and later.
+        let backoff = match refusal.until {
+            Until::After(_) => self.signals.backoff.refused(now),
+            Until::Released | Until::Never => Duration::ZERO,
+        };
+        self.limited_at(refusal, backoff, now)
+    }
+
+    #[cold]
+    fn limited_at(&self, refusal: Refusal, backoff: Duration, now: Timestamp) -> RateLimitStatus {
+        RateLimitStatus::limited(
+            refusal,
+            backoff,
+            self.limits.requests_remaining_at(now),
+            self.limits.tokens_remaining_at(now),
+        )
+    }
+}
+
+impl<C> sealed::Sealed for ApiRateLimiter<C> {}
+
+/// A permit is a request.
+impl<C: Clock> Limiter for ApiRateLimiter<C> {
+    type Clock = C;
+    type Charge = CombinedCharge;
+
+    fn clock(&self) -> &C {
+        self.clock()
+    }
+
+    fn capacity(&self) -> u64 {
+        self.limits.most_requests()
+    }
+
+    fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
+        if n == 0 {
+            return Ok(());
+        }
+        let refusal = self.refusal_at(&self.limits.requests(n), now);
+        refusal.map_or(Ok(()), |refusal| Err(self.denied(refusal)))
+    }
+
+    #[inline]
+    fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.admit_at(n, now)
+            .map_err(|refusal| self.denied(refusal))
+    }
+
+    /// Allocates, for as many charges as there are limits; `try_acquire_at` does not.
+    fn charge_at(&self, n: u64, now: Timestamp) -> Result<CombinedCharge, Denied> {
+        if n == 0 {
+            return Ok(CombinedCharge::nothing());
+        }
+        match self.charge_at(&self.limits.requests(n), now) {
+            Ok(charge) => {
+                self.counts.requests.fetch_add(n, Relaxed);
+                self.signals.backoff.admitted();
+                Ok(charge.of(n))
+            }
+            Err(refusal) => Err(self.denied(refusal)),
+        }
+    }
+
+    fn undo(&self, charge: CombinedCharge) -> u64 {
+        let permits = charge.permits();
+        self.counts.requests.fetch_sub(permits, Relaxed);
+        self.limits.combined.undo(charge)
+    }
+
+    fn available_at(&self, now: Timestamp) -> u64 {
+        if self.is_paused_at(now) {
+            return 0;
+        }
+        self.limits.requests_available_at(now)
+    }
+
+    /// Whether every limit is as at first, nothing is paused and no permit is out. The statistics are not looked at.
+    fn is_unused_at(&self, now: Timestamp) -> bool {
+        !self.is_paused_at(now)
+            && self.signals.in_flight.count() == 0
+            && self.limits.combined.is_unused_at(now)
+    }
+}
+
+impl<C: Clock> ApiRateLimiter<C> {
+    /// A refusal without its message.
+    #[cold]
+    fn denied(&self, refusal: Refusal) -> Denied {
+        match refusal.until {
+            Until::After(retry_after) => Denied::NotYet { retry_after },
+            Until::Released | Until::Never => Denied::Never {
+                capacity: self.limits.most_requests(),
+            },
+        }
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for ApiRateLimiter<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiRateLimiter")
+            .field("config", &self.config)
+            .field("limits", &self.limits.combined)
+            .field("total_requests", &self.counts.requests.load(Relaxed))
+            .field("total_tokens_used", &self.counts.tokens.load(Relaxed))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,128 @@
+//! Waiting for a request to be admitted, in a thread or a future.
+
+#[cfg(feature = "std")]
+use core::time::Duration;
+
+use super::{ApiRateLimiter, RateLimitStatus};
+use crate::clock::Clock;
+#[cfg(feature = "std")]
+use crate::time::Timestamp;
+use crate::wait::Timer;
+
+/// A limiter of several limits cannot promise anyone an instant, so those who wait try again when they are told to, in no
+/// particular order.
+impl<C: Clock> ApiRateLimiter<C> {
+    /// Admits a request, sleeping for as long as it is limited. Returns a status that is not limited.
+    #[cfg(feature = "std")]
+    pub fn acquire_blocking(&self) -> RateLimitStatus {
+        self.acquire_blocking_timeout(Duration::MAX)
+    }
+
+    /// Admits a request, sleeping for at most `timeout` while it is limited. Returns a status that is limited as soon as it
+    /// cannot be admitted in time, *before* sleeping for it.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{ApiRateLimiter, ManualClock, RateLimitConfig};
+    ///
+    /// let config = RateLimitConfig { burst_size: 1, ..RateLimitConfig::DEFAULT };
+    /// let limiter = ApiRateLimiter::with_clock(config, ManualClock::new())?;
+    /// assert!(!limiter.acquire_blocking().is_limited);
+    /// // The next is due in 1.2 s: known at once, and nobody sleeps.
+    /// assert!(limiter.acquire_blocking_timeout(Duration::from_secs(1)).is_limited);
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    #[cfg(feature = "std")]
+    pub fn acquire_blocking_timeout(&self, timeout: Duration) -> RateLimitStatus {
+        let deadline = self.clock().now() + timeout;
+        self.sleep_until_admitted(deadline, &|_| ())
+    }
+
+    /// Admits a request, sleeping for as long as it is limited and saying so each time. For the decorator and the attribute.
+    #[cfg(feature = "std")]
+    #[doc(hidden)]
+    pub fn pass_blocking(&self, on_limited: &dyn Fn(&RateLimitStatus)) {
+        // Without a deadline it is admitted in the end.
+        let _ = self.sleep_until_admitted(Timestamp::MAX, on_limited);
+    }
+
+    #[cfg(feature = "std")]
+    fn sleep_until_admitted(
+        &self,
+        deadline: Timestamp,
+        on_limited: &dyn Fn(&RateLimitStatus),
+    ) -> RateLimitStatus {
+        loop {
+            let now = self.clock().now();
+            let status = self.try_acquire_at(now);
+            let left = deadline - now;
+            if !status.is_limited || status.retry_after > left {
+                return status;
+            }
+            on_limited(&status);
+            self.clock().sleep_until(now + status.wait_time.min(left));
+        }
+    }
+
+    /// Admits a request, asleep on tokio's timer for as long as it is limited. Returns a status that is not limited.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is charged before it completes.
+    #[cfg(feature = "tokio")]
+    pub async fn acquire(&self) -> RateLimitStatus {
+        self.acquire_with(crate::wait::TokioTimer).await
+    }
+
+    /// Admits a request, asleep on a timer of your choice for as long as it is limited. Returns a status that is not limited.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is charged before it completes.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{ApiRateLimiter, ManualClock, RateLimitConfig};
+    ///
+    /// let clock = ManualClock::new();
+    /// let limiter = ApiRateLimiter::with_clock(RateLimitConfig::DEFAULT, clock.clone())?;
+    /// // A timer that moves the clock instead of sleeping.
+    /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
+    ///
+    /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// runtime.block_on(async {
+    ///     for _ in 0..11 {
+    ///         assert!(!limiter.acquire_with(timer).await.is_limited);
+    ///     }
+    /// });
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    pub async fn acquire_with<T: Timer>(&self, timer: T) -> RateLimitStatus {
+        self.until_admitted(&timer, &|_| ()).await
+    }
+
+    /// Admits a request, asleep for as long as it is limited and saying so each time. For the decorator and the attribute.
+    #[cfg(feature = "tokio")]
+    #[doc(hidden)]
+    pub async fn pass(&self, on_limited: &(dyn Fn(&RateLimitStatus) + Sync)) {
+        // Without a deadline it is admitted in the end.
+        let _ = self
+            .until_admitted(&crate::wait::TokioTimer, on_limited)
+            .await;
+    }
+
+    pub(crate) async fn until_admitted<T: Timer>(
+        &self,
+        timer: &T,
+        on_limited: &(impl Fn(&RateLimitStatus) + ?Sized),
+    ) -> RateLimitStatus {
+        loop {
+            let status = self.try_acquire();
+            if !status.is_limited {
+                return status;
+            }
+            on_limited(&status);
+            timer.sleep(status.wait_time).await;
+        }
+    }
+}

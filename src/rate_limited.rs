@@ -1,0 +1,143 @@
+//! A function behind a limiter.
+
+use core::fmt;
+use core::future::Future;
+use core::ops::Deref;
+
+use crate::api::{ApiRateLimiter, RateLimitStats, RateLimitStatus};
+use crate::clock::Clock;
+use crate::wait::Timer;
+
+/// Puts a function behind a limiter: every call of it is a request.
+///
+/// The limiter may be a reference, an `Arc`, or anything else that dereferences to one. Several arguments go in a tuple. For
+/// whole functions there is the attribute `#[rate_limited]` (feature `macros`).
+///
+/// ```
+/// use core::cell::Cell;
+/// use tidegate::{ApiRateLimiter, ManualClock, RateLimitConfig, rate_limited};
+///
+/// let config = RateLimitConfig { burst_size: 1, ..RateLimitConfig::DEFAULT };
+/// let limiter = ApiRateLimiter::with_clock(config, ManualClock::new())?;
+/// let refusals = Cell::new(0);
+/// let shout = rate_limited(&limiter, |text: &str| text.to_uppercase())
+///     .on_limited(|_| refusals.set(refusals.get() + 1));
+///
+/// assert_eq!(shout.call("hello"), "HELLO"); // would wait while limited
+/// assert!(shout.try_call("again").is_err()); // does not
+/// assert_eq!(refusals.get(), 1);
+/// assert_eq!(shout.stats().total_requests, 1);
+/// # Ok::<(), tidegate::ConfigError>(())
+/// ```
+pub const fn rate_limited<L, F>(limiter: L, function: F) -> RateLimited<L, F> {
+    RateLimited {
+        limiter,
+        function,
+        on_limited: ignore,
+    }
+}
+
+const fn ignore(_: &RateLimitStatus) {}
+
+/// A function behind a limiter: see [`rate_limited`].
+#[derive(Clone, Copy)]
+#[must_use = "it does nothing before it is called"]
+pub struct RateLimited<L, F, N = fn(&RateLimitStatus)> {
+    limiter: L,
+    function: F,
+    on_limited: N,
+}
+
+impl<L, F, N> RateLimited<L, F, N> {
+    /// Calls `notify` each time a call is limited, before it waits or is given up.
+    pub fn on_limited<M: Fn(&RateLimitStatus)>(self, notify: M) -> RateLimited<L, F, M> {
+        RateLimited {
+            limiter: self.limiter,
+            function: self.function,
+            on_limited: notify,
+        }
+    }
+}
+
+impl<L, C, F, N> RateLimited<L, F, N>
+where
+    L: Deref<Target = ApiRateLimiter<C>>,
+    C: Clock,
+    N: Fn(&RateLimitStatus),
+{
+    /// Calls the function, sleeping first for as long as the limiter says.
+    #[cfg(feature = "std")]
+    pub fn call<A, R>(&self, argument: A) -> R
+    where
+        F: Fn(A) -> R,
+    {
+        self.limiter.pass_blocking(&self.on_limited);
+        (self.function)(argument)
+    }
+
+    /// Calls the function if the limiter admits it now.
+    ///
+    /// # Errors
+    ///
+    /// The [`RateLimitStatus`] that says which limit refused; the function was not called, and the argument is dropped.
+    pub fn try_call<A, R>(&self, argument: A) -> Result<R, RateLimitStatus>
+    where
+        F: Fn(A) -> R,
+    {
+        let status = self.limiter.try_acquire();
+        if status.is_limited {
+            (self.on_limited)(&status);
+            return Err(status);
+        }
+        Ok((self.function)(argument))
+    }
+
+    /// Calls the asynchronous function, asleep first on tokio's timer for as long as the limiter says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is charged before the function is called; after that it is as cancel safe as the function.
+    #[cfg(feature = "tokio")]
+    pub async fn call_async<A, R>(&self, argument: A) -> R::Output
+    where
+        F: Fn(A) -> R,
+        R: Future,
+    {
+        self.call_async_with(crate::wait::TokioTimer, argument)
+            .await
+    }
+
+    /// [`call_async`](Self::call_async) with a timer of your choice.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call_async`](Self::call_async).
+    pub async fn call_async_with<T, A, R>(&self, timer: T, argument: A) -> R::Output
+    where
+        T: Timer,
+        F: Fn(A) -> R,
+        R: Future,
+    {
+        // Admitted in the end, as there is no deadline.
+        let _ = self.limiter.until_admitted(&timer, &self.on_limited).await;
+        (self.function)(argument).await
+    }
+
+    /// The statistics of the limiter, which other functions may share.
+    pub fn stats(&self) -> RateLimitStats {
+        self.limiter.stats()
+    }
+
+    /// The limiter.
+    pub fn limiter(&self) -> &ApiRateLimiter<C> {
+        &self.limiter
+    }
+}
+
+impl<L: fmt::Debug, F, N> fmt::Debug for RateLimited<L, F, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimited")
+            .field("limiter", &self.limiter)
+            .finish_non_exhaustive()
+    }
+}
