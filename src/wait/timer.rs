@@ -17,9 +17,7 @@ use core::time::Duration;
 /// fn takes_a_timer(timer: impl Timer) {
 ///     drop(timer.sleep(Duration::ZERO));
 /// }
-/// takes_a_timer(|_| core::future::ready(()));
-/// # #[cfg(feature = "tokio")]
-/// takes_a_timer(tokio::time::sleep);
+/// takes_a_timer(|_| core::future::ready(())); // in a program: `tokio::time::sleep`, `TokioTimer`, ...
 /// ```
 pub trait Timer {
     /// The future that sleeps.
