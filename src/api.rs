@@ -22,9 +22,10 @@ use core::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use crate::clock::{Clock, DefaultClock};
-use crate::combined::{Ask, CombinedCharge, CombinedDenied};
+use crate::combined::{CombinedCharge, CombinedDenied};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
+use crate::prospect::Ask;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;

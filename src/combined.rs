@@ -39,11 +39,11 @@ use core::time::Duration;
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
+use crate::prospect::{Ask, Charge, Prospect};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
-use limit::LimitCharge;
 
 /// Several named limits that a call must pass together: it is charged to all of them, or to none.
 ///
@@ -94,27 +94,12 @@ struct Named<C> {
     limit: Limit<C>,
 }
 
-/// What a call wants of one limit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask {
-    /// It is refused unless so many are there.
-    pub(crate) need: u64,
-    /// So many are taken; at most `need`.
-    pub(crate) cost: u64,
-}
-
-impl Ask {
-    pub(crate) const fn for_all(n: u64) -> Self {
-        Self { need: n, cost: n }
-    }
-}
-
 /// Charges on a [`Combined`], for [`Limiter::undo`].
 #[derive(Debug)]
 #[must_use = "a charge that is dropped is kept"]
 pub struct CombinedCharge {
     /// Index, permits and charge.
-    charges: Vec<(usize, u64, LimitCharge)>,
+    charges: Vec<(usize, u64, Charge)>,
     permits: u64,
 }
 
@@ -313,22 +298,33 @@ impl<C: Clock> Combined<C> {
         ask: &impl Fn(usize) -> Ask,
         now: Timestamp,
     ) -> Result<(), CombinedDenied> {
-        self.charge(ask, now, &mut |_, _, _| ())
+        self.charge(ask, now, |_| ())
     }
 
-    /// [`admit`](Self::admit) that hands each charge to `keep`.
+    /// [`admit`](Self::admit) that shows the charges to `keep`, in the order of the limits.
     #[inline]
     fn charge(
         &self,
         ask: &impl Fn(usize) -> Ask,
         now: Timestamp,
-        keep: &mut impl FnMut(usize, u64, LimitCharge),
+        keep: impl FnOnce(&[Charge]),
     ) -> Result<(), CombinedDenied> {
+        // So many charges are kept on the stack.
+        const FEW: usize = 8;
+
+        let mut few = [Charge::NONE; FEW];
+        let mut many = Vec::new();
+        let charges = if let Some(few) = few.get_mut(..self.limits.len()) {
+            few
+        } else {
+            many.resize(self.limits.len(), Charge::NONE);
+            &mut many
+        };
         loop {
-            if let Some(first) = self.tightest(ask, now) {
-                return self
-                    .charge_from(0, first, ask, now, keep)
-                    .map_err(|denied| self.refusal(ask, now, Some(denied)).unwrap_or(denied));
+            if let Some(first) = self.look(ask, now, charges) {
+                self.charge_all(first, ask, now, charges)?;
+                keep(charges);
+                return Ok(());
             }
             // None if what was missing has come back meanwhile.
             if let Some(denied) = self.refusal(ask, now, None) {
@@ -337,13 +333,21 @@ impl<C: Clock> Combined<C> {
         }
     }
 
-    /// The limit with the least headroom, the first of them if several; `None` if one would refuse.
+    /// The first pass: the charge that each limit would take, and the limit with the least headroom, the first of them if
+    /// several. `None` if one would refuse.
     #[inline]
-    fn tightest(&self, ask: &impl Fn(usize) -> Ask, now: Timestamp) -> Option<usize> {
+    fn look(
+        &self,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+        charges: &mut [Charge],
+    ) -> Option<usize> {
         let mut first = 0;
         let mut least = u64::MAX;
-        for (index, named) in self.limits.iter().enumerate() {
-            let headroom = named.limit.headroom_at(ask(index).need, now)?;
+        let places = self.limits.iter().zip(charges).enumerate();
+        for (index, (named, place)) in places {
+            let Prospect { headroom, charge } = named.limit.prospect_at(ask(index), now)?;
+            *place = charge;
             if headroom < least {
                 (first, least) = (index, headroom);
             }
@@ -351,48 +355,61 @@ impl<C: Clock> Combined<C> {
         Some(first)
     }
 
-    /// Charges the limits from the one at `position` on, where `first` is moved to the front. What a failure leaves charged,
-    /// the callers of this undo on their way back.
-    fn charge_from(
+    /// The second pass: makes the charges, that of `first` before the others, and undoes what it has made if one fails.
+    #[inline]
+    fn charge_all(
         &self,
-        position: usize,
         first: usize,
         ask: &impl Fn(usize) -> Ask,
         now: Timestamp,
-        keep: &mut impl FnMut(usize, u64, LimitCharge),
+        charges: &mut [Charge],
     ) -> Result<(), CombinedDenied> {
-        let index = match position {
-            0 => first,
-            _ if position <= first => position - 1,
-            _ => position,
-        };
-        let Some(Named { name, limit }) = self.limits.get(index) else {
-            return Ok(());
-        };
-        let cost = ask(index).cost;
-        let charge = limit
-            .charge_at(cost, now)
-            .map_err(|denied| CombinedDenied {
-                name,
-                index,
-                denied,
-            })?;
-        match self.charge_from(position + 1, first, ask, now, keep) {
-            Ok(()) => {
-                keep(index, cost, charge);
-                Ok(())
+        for position in 0..charges.len() {
+            let index = in_order(first, position);
+            let cost = ask(index).cost;
+            let limit = &self.limits[index].limit;
+            if cost == 0 || limit.commit(charges[index]) {
+                continue;
             }
-            Err(denied) => {
-                self.take_back(index, cost, charge);
-                Err(denied)
+            // Somebody was faster, or a window has to be moved on.
+            match limit.charge_at(cost, now) {
+                Ok(charge) => charges[index] = charge,
+                Err(denied) => {
+                    for position in (0..position).rev() {
+                        let index = in_order(first, position);
+                        self.take_back(index, ask(index).cost, charges[index]);
+                    }
+                    return Err(self.lost_race(index, denied, ask, now));
+                }
             }
         }
+        Ok(())
+    }
+
+    /// The refusal of a call that was rolled back.
+    #[cold]
+    fn lost_race(
+        &self,
+        index: usize,
+        denied: Denied,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+    ) -> CombinedDenied {
+        let met = CombinedDenied {
+            name: self.limits[index].name,
+            index,
+            denied,
+        };
+        self.refusal(ask, now, Some(met)).unwrap_or(met)
     }
 
     /// Undoes a charge, and counts what does not come back.
     #[cold]
-    fn take_back(&self, index: usize, permits: u64, charge: LimitCharge) -> u64 {
-        let returned = self.limits[index].limit.undo(charge);
+    fn take_back(&self, index: usize, permits: u64, charge: Charge) -> u64 {
+        if permits == 0 {
+            return 0;
+        }
+        let returned = self.limits[index].limit.undo(permits, charge);
         if returned < permits {
             // Relaxed: a number on its own.
             self.forfeited.fetch_add(permits - returned, Relaxed);
@@ -430,24 +447,36 @@ impl<C: Clock> Combined<C> {
         ask: &impl Fn(usize) -> Ask,
         now: Timestamp,
     ) -> Result<CombinedCharge, CombinedDenied> {
-        let mut charges = Vec::with_capacity(self.limits.len());
-        self.charge(ask, now, &mut |index, permits, charge| {
-            charges.push((index, permits, charge));
+        let mut made = Vec::new();
+        self.charge(ask, now, |charges| {
+            let places = charges.iter().enumerate();
+            made.extend(places.map(|(index, &charge)| (index, ask(index).cost, charge)));
         })?;
         Ok(CombinedCharge {
-            charges,
+            charges: made,
             permits: 0,
         })
     }
 
-    /// Takes charges back, in the order that [`charge_from`](Self::charge_from) kept them: last first. Whether all of it came
-    /// back.
+    /// Takes charges back. Whether all of it came back.
     pub(crate) fn undo_all(&self, charge: CombinedCharge) -> bool {
         let mut complete = true;
         for (index, permits, charge) in charge.charges {
             complete &= self.take_back(index, permits, charge) == permits;
         }
         complete
+    }
+}
+
+/// The limit at a position, if one of them is first and the others come as they were declared.
+#[inline]
+const fn in_order(first: usize, position: usize) -> usize {
+    if position > first {
+        position
+    } else if position == 0 {
+        first
+    } else {
+        position - 1
     }
 }
 

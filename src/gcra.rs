@@ -30,7 +30,7 @@
 
 use core::time::Duration;
 
-use crate::headroom::headroom;
+use crate::prospect::headroom;
 use crate::quota::Quota;
 
 /// With at most this many grains per nanosecond a rate is represented without rounding. More would make 2^60 grains, and so

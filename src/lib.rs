@@ -66,7 +66,7 @@ mod quota;
 
 mod denied;
 
-mod headroom;
+mod prospect;
 
 mod gcra;
 mod window;

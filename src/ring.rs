@@ -48,6 +48,7 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::time::Duration;
 
+use crate::prospect::{Ask, Charge, Prospect};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::window::{Window, Word};
@@ -204,6 +205,60 @@ impl Ring {
         } else {
             0
         }
+    }
+
+    /// The head and what counts, if the head is in the slot of `nanos` and nobody is preparing a later one.
+    #[inline]
+    fn current(&self, nanos: u64) -> Option<(Word, u64)> {
+        let window = &self.window;
+        let head = self.load_head();
+        let number = window.number(head);
+        // Relaxed: as in `admit`.
+        let base = Word(self.entry(number).base.load(Relaxed));
+        // Each is at most the limit, which has at most 63 bits.
+        let used = window.count(base).wrapping_add(window.count(head));
+        (window.contains(number, nanos) && window.number(base) == number).then_some((head, used))
+    }
+
+    /// How much counts at an instant.
+    #[inline]
+    pub(crate) fn used(&self, nanos: u64) -> u64 {
+        match self.current(nanos) {
+            Some((_, used)) => used,
+            None => self.used_slow(nanos),
+        }
+    }
+
+    /// Whether there is room for a call, and the exchange of the head that would take it. Does not rotate: where that is
+    /// needed, there is no exchange yet.
+    #[inline]
+    pub(crate) fn prospect(&self, ask: Ask, nanos: u64) -> Option<Prospect> {
+        let window = &self.window;
+        let (charge, used) = match self.current(nanos) {
+            Some((head, used)) => {
+                let (before, after) = (head.0, head.0.wrapping_add(ask.cost));
+                (Charge { before, after }, used)
+            }
+            None => (Charge::NONE, self.used_slow(nanos)),
+        };
+        let headroom = window.headroom(used, ask.need)?;
+        Some(Prospect { headroom, charge })
+    }
+
+    /// Exchanges a head that was looked at, if it is still there.
+    #[inline]
+    pub(crate) fn commit(&self, charge: Charge) -> bool {
+        // Relaxed: as in `admit`. Weak: the caller has another way.
+        self.head
+            .compare_exchange_weak(charge.before, charge.after, Relaxed, Relaxed)
+            .is_ok()
+    }
+
+    /// [`used`](Self::used) when nobody was admitted in the slot yet, or the clock is behind it.
+    #[cold]
+    #[inline(never)]
+    fn used_slow(&self, nanos: u64) -> u64 {
+        self.view(nanos).used
     }
 
     /// What counts at an instant, without rotating.

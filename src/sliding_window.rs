@@ -8,9 +8,10 @@ use crossbeam_utils::CachePadded;
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
+use crate::prospect::{Ask, Charge, Prospect};
 use crate::ring::Ring;
 use crate::time::Timestamp;
-use crate::window::{Window, WindowError};
+use crate::window::{Window, WindowError, Word};
 
 /// At most `limit` admissions in *any* interval of the window's length, wherever it starts.
 ///
@@ -175,14 +176,33 @@ impl<C> SlidingWindow<C> {
         }
     }
 
-    /// How many calls for `n` there is room for: see [`headroom`](crate::headroom).
+    /// Whether there is the room that a call needs, and the exchange that would take what it costs; `None` if there is not.
+    /// `need` is at least 1.
     #[inline]
-    pub(crate) fn headroom_at(&self, n: u64, now: Timestamp) -> Option<u64> {
-        if n == 0 {
-            return Some(u64::MAX);
-        }
-        let ring = &self.core.ring;
-        ring.window().headroom(ring.view(now.as_nanos()).used, n)
+    pub(crate) fn prospect_at(&self, ask: Ask, now: Timestamp) -> Option<Prospect> {
+        self.core.ring.prospect(ask, now.as_nanos())
+    }
+
+    /// Makes a charge that was found possible, if nothing has changed since.
+    #[inline]
+    pub(crate) fn commit(&self, charge: Charge) -> bool {
+        self.core.ring.commit(charge)
+    }
+
+    /// Charges `n`, which is at least 1, for [`undo_words`](Self::undo_words).
+    pub(crate) fn charge_words_at(&self, n: u64, now: Timestamp) -> Result<Charge, Denied> {
+        let WindowCharge { slot, .. } = self.charge(n, now.as_nanos())?;
+        let before = self.core.ring.window().word(slot, 0).0;
+        Ok(Charge {
+            before,
+            after: before,
+        })
+    }
+
+    /// Takes back what was charged to the slot that a charge names.
+    pub(crate) fn undo_words(&self, permits: u64, charge: Charge) -> u64 {
+        let slot = self.core.ring.window().number(Word(charge.before));
+        self.core.ring.undo(slot, permits)
     }
 
     fn never(&self) -> Denied {
@@ -258,7 +278,7 @@ impl<C> SlidingWindow<C> {
 
     /// [`current_count`](Self::current_count) as of `now`.
     pub fn current_count_at(&self, now: Timestamp) -> u64 {
-        self.core.ring.view(now.as_nanos()).used
+        self.core.ring.used(now.as_nanos())
     }
 
     /// [`wait_time`](Self::wait_time) as of `now`.

@@ -69,7 +69,7 @@ impl Tat {
 
     /// The TAT, and a clock reading that it can be compared with once it is [confirmed](Self::is_still).
     #[inline]
-    fn look(&self, gcra: &Gcra, nanos: u64) -> (u64, Now) {
+    pub(crate) fn look(&self, gcra: &Gcra, nanos: u64) -> (u64, Now) {
         // Acquire: meets the Release in `replace`, so that the mark below is at least as new as this TAT.
         let tat = self.word.load(Acquire);
         // Acquire: meets the Release in `raise_mark`, so that the TAT is confirmed against the word that was raised.
@@ -187,8 +187,9 @@ impl Tat {
             .is_ok()
     }
 
+    /// Exchanges a TAT that was [looked](Self::look) at, if it is still there.
     #[inline]
-    fn replace(&self, tat: u64, next: u64) -> bool {
+    pub(crate) fn replace(&self, tat: u64, next: u64) -> bool {
         // Release: meets the Acquire loads of the word, for the sake of the mark; nothing else travels with it, and a
         // word has one modification order. Weak: every caller looks again on failure.
         self.word

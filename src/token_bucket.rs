@@ -9,6 +9,7 @@ use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::gcra::{Booking, Gcra, Now, Shortfall};
 use crate::limiter::{Limiter, sealed};
+use crate::prospect::{Ask, Charge, Prospect};
 use crate::quota::Quota;
 use crate::sync::const_fn;
 use crate::tat::Tat;
@@ -144,7 +145,18 @@ impl<C> TokenBucket<C> {
     )]
     #[inline(always)]
     pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
-        self.charge_at(n, now).map(drop)
+        if n == 0 {
+            return Ok(());
+        }
+        let cost = self.cost(n)?;
+        let Core { tat, gcra, .. } = &*self.core;
+        tat.decide(gcra, now.as_nanos(), move |now, tat| {
+            match gcra.admit(tat, now, cost) {
+                Ok(next) => Ok((next, ())),
+                Err(shortfall) => Err((now, shortfall)),
+            }
+        })
+        .map_err(|(now, shortfall)| self.not_yet(now, shortfall))
     }
 
     /// [`try_acquire_up_to`](Self::try_acquire_up_to) as of `now`.
@@ -224,15 +236,33 @@ impl<C> TokenBucket<C> {
         tat.update(gcra, now.as_nanos(), |now, _| now.grains());
     }
 
-    /// How many calls for `n` there are tokens for: see [`headroom`](crate::headroom).
+    /// Whether the tokens that a call needs are there, and the exchange that would take what it costs; `None` if it seems that
+    /// they are not. `need` is at least 1.
     #[inline]
-    pub(crate) fn headroom_at(&self, n: u64, now: Timestamp) -> Option<u64> {
-        if n == 0 {
-            return Some(u64::MAX);
+    pub(crate) fn prospect_at(&self, ask: Ask, now: Timestamp) -> Option<Prospect> {
+        let cost = self.cost(ask.need).ok()?;
+        let Core { tat, gcra, .. } = &*self.core;
+        let (before, now) = tat.look(gcra, now.as_nanos());
+        let headroom = gcra.headroom(before, now, cost)?;
+        if ask.cost == 0 {
+            // No exchange will confirm the look, and none needs to: should the mark have been raised past this TAT in the middle
+            // of it, then the bucket was full.
+            return Some(Prospect {
+                headroom,
+                charge: Charge::NONE,
+            });
         }
-        let cost = self.cost(n).ok()?;
-        let (now, tat) = self.snapshot(now);
-        self.core.gcra.headroom(tat, now, cost)
+        let after = gcra.book(before, now, cost).next;
+        Some(Prospect {
+            headroom,
+            charge: Charge { before, after },
+        })
+    }
+
+    /// Makes a charge that was found possible, if nothing has changed since.
+    #[inline]
+    pub(crate) fn commit(&self, charge: Charge) -> bool {
+        self.core.tat.replace(charge.before, charge.after)
     }
 
     #[inline]
@@ -259,13 +289,9 @@ impl<C> TokenBucket<C> {
         }
     }
 
-    /// Takes `n` tokens, and returns what undoes that.
-    #[expect(
-        clippy::inline_always,
-        reason = "so that neither a hint nor a charge that nobody reads is ever computed"
-    )]
-    #[inline(always)]
-    fn charge_at(&self, n: u64, now: Timestamp) -> Result<BucketCharge, Denied> {
+    /// [`try_acquire_at`](Self::try_acquire_at) that returns what undoes it.
+    #[inline]
+    pub(crate) fn charge_at(&self, n: u64, now: Timestamp) -> Result<BucketCharge, Denied> {
         if n == 0 {
             return Ok(BucketCharge::NOTHING);
         }
@@ -355,10 +381,10 @@ pub(crate) struct Booked {
 #[must_use = "a charge that is dropped is kept"]
 pub struct BucketCharge {
     /// The TAT that the charge found.
-    before: u64,
+    pub(crate) before: u64,
     /// The TAT that it left.
-    after: u64,
-    tokens: u64,
+    pub(crate) after: u64,
+    pub(crate) tokens: u64,
 }
 
 impl BucketCharge {

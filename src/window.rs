@@ -6,7 +6,7 @@ use core::fmt;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
-use crate::headroom::headroom;
+use crate::prospect::headroom;
 
 /// A sliding window that cannot be represented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

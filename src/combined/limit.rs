@@ -1,12 +1,12 @@
 //! One limit of a combination: a bucket or a window, its own or shared with others.
 
 use alloc::sync::Arc;
-use core::ops::Deref;
 
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
-use crate::sliding_window::{SlidingWindow, WindowCharge};
+use crate::prospect::{Ask, Charge, Prospect};
+use crate::sliding_window::SlidingWindow;
 use crate::time::Timestamp;
 use crate::token_bucket::{BucketCharge, TokenBucket};
 
@@ -15,63 +15,39 @@ use crate::token_bucket::{BucketCharge, TokenBucket};
 #[derive(Debug)]
 pub struct Limit<C>(Kind<C>);
 
-/// An enum and not a trait object: a decision is one predictable branch, and the state lies inline.
+/// An enum and not a trait object, so that a decision is inlined. Behind an `Arc` in any case: the state has cache lines of
+/// its own, and the list of limits stays short.
 #[derive(Debug)]
 enum Kind<C> {
-    Bucket(Held<TokenBucket<C>>),
-    Window(Held<SlidingWindow<C>>),
-}
-
-#[derive(Debug)]
-enum Held<L> {
-    Own(L),
-    Shared(Arc<L>),
-}
-
-impl<L> Deref for Held<L> {
-    type Target = L;
-
-    #[inline]
-    fn deref(&self) -> &L {
-        match self {
-            Self::Own(limiter) => limiter,
-            Self::Shared(limiter) => limiter,
-        }
-    }
+    Bucket(Arc<TokenBucket<C>>),
+    Window(Arc<SlidingWindow<C>>),
 }
 
 impl<C> From<TokenBucket<C>> for Limit<C> {
     fn from(bucket: TokenBucket<C>) -> Self {
-        Self(Kind::Bucket(Held::Own(bucket)))
+        Self::from(Arc::new(bucket))
     }
 }
 
 impl<C> From<Arc<TokenBucket<C>>> for Limit<C> {
     fn from(bucket: Arc<TokenBucket<C>>) -> Self {
-        Self(Kind::Bucket(Held::Shared(bucket)))
+        Self(Kind::Bucket(bucket))
     }
 }
 
 impl<C> From<SlidingWindow<C>> for Limit<C> {
     fn from(window: SlidingWindow<C>) -> Self {
-        Self(Kind::Window(Held::Own(window)))
+        Self::from(Arc::new(window))
     }
 }
 
 impl<C> From<Arc<SlidingWindow<C>>> for Limit<C> {
     fn from(window: Arc<SlidingWindow<C>>) -> Self {
-        Self(Kind::Window(Held::Shared(window)))
+        Self(Kind::Window(window))
     }
 }
 
-/// What undoes a charge on a [`Limit`].
-#[derive(Debug)]
-pub(crate) enum LimitCharge {
-    Bucket(BucketCharge),
-    Window(WindowCharge),
-}
-
-/// Calls `$method` of whichever limiter it is.
+/// `$body` with whichever limiter it is.
 macro_rules! either {
     ($limit:expr, $limiter:ident => $body:expr) => {
         match &$limit.0 {
@@ -97,39 +73,59 @@ impl<C: Clock> Limit<C> {
         either!(self, limiter => Limiter::capacity(&**limiter))
     }
 
-    /// How many calls for `n` would be admitted at `now`, as far as it matters; `None` if not even one.
+    /// Whether there is room at `now`, and the charge that would take it; `None` if it seems that there is not. Writes nothing.
     #[inline]
-    pub(crate) fn headroom_at(&self, n: u64, now: Timestamp) -> Option<u64> {
-        either!(self, limiter => limiter.headroom_at(n, now))
+    pub(crate) fn prospect_at(&self, ask: Ask, now: Timestamp) -> Option<Prospect> {
+        if ask.need == 0 {
+            return Some(Prospect::FREE);
+        }
+        either!(self, limiter => limiter.prospect_at(ask, now))
+    }
+
+    /// Makes a charge that was found possible, if nothing has changed since.
+    #[inline]
+    pub(crate) fn commit(&self, charge: Charge) -> bool {
+        charge.before != charge.after && either!(self, limiter => limiter.commit(charge))
+    }
+
+    /// Charges `n`, from a look of its own.
+    #[cold]
+    pub(crate) fn charge_at(&self, n: u64, now: Timestamp) -> Result<Charge, Denied> {
+        match &self.0 {
+            Kind::Bucket(bucket) => {
+                let BucketCharge { before, after, .. } = bucket.charge_at(n, now)?;
+                Ok(Charge { before, after })
+            }
+            Kind::Window(window) => window.charge_words_at(n, now),
+        }
+    }
+
+    /// Takes a charge of `n` on this limit back; how many permits came back.
+    pub(crate) fn undo(&self, n: u64, charge: Charge) -> u64 {
+        match &self.0 {
+            Kind::Bucket(bucket) => {
+                let Charge { before, after } = charge;
+                let tokens = n;
+                bucket.undo(BucketCharge {
+                    before,
+                    after,
+                    tokens,
+                })
+            }
+            Kind::Window(window) => window.undo_words(n, charge),
+        }
     }
 
     pub(crate) fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
         either!(self, limiter => limiter.peek_at(n, now))
     }
 
+    #[inline]
     pub(crate) fn available_at(&self, now: Timestamp) -> u64 {
         either!(self, limiter => limiter.available_at(now))
     }
 
     pub(crate) fn is_unused_at(&self, now: Timestamp) -> bool {
         either!(self, limiter => limiter.is_unused_at(now))
-    }
-
-    #[inline]
-    pub(crate) fn charge_at(&self, n: u64, now: Timestamp) -> Result<LimitCharge, Denied> {
-        match &self.0 {
-            Kind::Bucket(bucket) => bucket.charge_at(n, now).map(LimitCharge::Bucket),
-            Kind::Window(window) => window.charge_at(n, now).map(LimitCharge::Window),
-        }
-    }
-
-    /// Takes a charge of this limit back; how many permits came back.
-    pub(crate) fn undo(&self, charge: LimitCharge) -> u64 {
-        match (&self.0, charge) {
-            (Kind::Bucket(bucket), LimitCharge::Bucket(charge)) => bucket.undo(charge),
-            (Kind::Window(window), LimitCharge::Window(charge)) => window.undo(charge),
-            // Of another limit: nothing that could be taken back here.
-            _ => 0,
-        }
     }
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use tidegate::{Clock, DefaultClock, Quota, TokenBucket};
 use tidegate_compare::{
-    Gate, MutexDeque, PLENTY, bucket, exhausted, governor, mutex_bucket, window,
+    Bare, Gate, HIGH, MutexApi, MutexDeque, PLENTY, api as api_limiter, bucket, combined,
+    exhausted, exhausted_api, governor, mutex_bucket, window,
 };
 
 /// What the parts of a decision cost by themselves.
@@ -202,5 +203,44 @@ fn refuse(c: &mut Criterion) {
     );
 }
 
-criterion_group!(side_by_side, parts, admit, refuse);
+/// Calls to an API: the limits of AIOS behind one call.
+fn api(c: &mut Criterion) {
+    let admits = true;
+    measure(c, "api", "tidegate bucket", admits, bucket(PLENTY));
+    measure(c, "api", "tidegate combined of 3", admits, combined());
+    measure(c, "api", "tidegate ApiRateLimiter", admits, api_limiter());
+    measure(
+        c,
+        "api",
+        "tidegate ApiRateLimiter, no status",
+        admits,
+        Bare(api_limiter()),
+    );
+    // A minute's and an hour's times are kept for as long as the benchmark runs: so many fit.
+    measure(
+        c,
+        "api",
+        "mutex AIOS design",
+        admits,
+        MutexApi::new(HIGH, HIGH, HIGH, HIGH),
+    );
+    measure(
+        c,
+        "api refuse",
+        "tidegate ApiRateLimiter",
+        !admits,
+        exhausted_api(),
+    );
+    measure(
+        c,
+        "api refuse",
+        "tidegate ApiRateLimiter, no status",
+        !admits,
+        Bare(exhausted_api()),
+    );
+    let design = exhausted(MutexApi::new(HIGH, 1_000, HIGH, HIGH));
+    measure(c, "api refuse", "mutex AIOS design", !admits, design);
+}
+
+criterion_group!(side_by_side, parts, admit, refuse, api);
 criterion_main!(side_by_side);

@@ -73,3 +73,85 @@ impl Gate for MutexDeque {
         room
     }
 }
+
+/// The AIOS design: one lock around a float bucket, a deque of request times for the minute and one for the hour, a deque of
+/// token counts, and the statistics.
+#[derive(Debug)]
+pub struct MutexApi {
+    per_minute: usize,
+    per_hour: usize,
+    tokens_per_minute: u64,
+    burst: f64,
+    state: Mutex<ApiState>,
+}
+
+#[derive(Debug)]
+struct ApiState {
+    bucket: f64,
+    refilled: Timestamp,
+    minute: VecDeque<Timestamp>,
+    hour: VecDeque<Timestamp>,
+    tokens: VecDeque<(Timestamp, u64)>,
+    tokens_in_minute: u64,
+    total_requests: u64,
+}
+
+impl MutexApi {
+    pub fn new(per_minute: u64, per_hour: u64, tokens_per_minute: u64, burst: u64) -> Self {
+        Self {
+            per_minute: usize::try_from(per_minute).expect("fits"),
+            per_hour: usize::try_from(per_hour).expect("fits"),
+            tokens_per_minute,
+            burst: burst as f64,
+            state: Mutex::new(ApiState {
+                bucket: burst as f64,
+                refilled: DefaultClock.now(),
+                minute: VecDeque::new(),
+                hour: VecDeque::new(),
+                tokens: VecDeque::new(),
+                tokens_in_minute: 0,
+                total_requests: 0,
+            }),
+        }
+    }
+
+    pub fn total_requests(&self) -> u64 {
+        self.state.lock().expect("nobody panics").total_requests
+    }
+}
+
+impl Gate for MutexApi {
+    #[inline(always)]
+    fn admit(&self) -> bool {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let now = DefaultClock.now();
+        let mut state = self.state.lock().expect("nobody panics");
+        let state = &mut *state;
+        for (times, length) in [(&mut state.minute, MINUTE), (&mut state.hour, 60 * MINUTE)] {
+            while times.front().is_some_and(|&at| now - at >= length) {
+                times.pop_front();
+            }
+        }
+        while state
+            .tokens
+            .front()
+            .is_some_and(|&(at, _)| now - at >= MINUTE)
+        {
+            state.tokens_in_minute -= state.tokens.pop_front().map_or(0, |(_, n)| n);
+        }
+        let refill = (now - state.refilled).as_secs_f64() * self.per_minute as f64 / 60.0;
+        state.bucket = (state.bucket + refill).min(self.burst);
+        state.refilled = now.max(state.refilled);
+        let admitted = state.bucket >= 1.0
+            && state.minute.len() < self.per_minute
+            && state.hour.len() < self.per_hour
+            && state.tokens_in_minute < self.tokens_per_minute;
+        if admitted {
+            state.bucket -= 1.0;
+            state.minute.push_back(now);
+            state.hour.push_back(now);
+            state.total_requests += 1;
+        }
+        admitted
+    }
+}

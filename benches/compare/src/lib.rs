@@ -7,8 +7,10 @@ mod baseline;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-pub use baseline::{MutexBucket, MutexDeque};
-use tidegate::{Quota, SlidingWindow, TokenBucket};
+pub use baseline::{MutexApi, MutexBucket, MutexDeque};
+use tidegate::{
+    ApiRateLimiter, Combined, Limiter, Quota, RateLimitConfig, SlidingWindow, TokenBucket,
+};
 
 /// One decision about one permit.
 pub trait Gate: Sync {
@@ -34,6 +36,30 @@ impl Gate for governor::DefaultDirectRateLimiter {
     #[inline(always)]
     fn admit(&self) -> bool {
         self.check().is_ok()
+    }
+}
+
+impl Gate for Combined {
+    #[inline(always)]
+    fn admit(&self) -> bool {
+        self.try_acquire(1).is_ok()
+    }
+}
+
+impl Gate for ApiRateLimiter {
+    #[inline(always)]
+    fn admit(&self) -> bool {
+        !self.try_acquire().is_limited
+    }
+}
+
+/// The decision alone, through the trait: without a status, and so without its message.
+pub struct Bare<L>(pub L);
+
+impl<L: Limiter + Sync> Gate for Bare<L> {
+    #[inline(always)]
+    fn admit(&self) -> bool {
+        self.0.try_acquire_at(1, self.0.now()).is_ok()
     }
 }
 
@@ -68,4 +94,42 @@ pub fn window(slots: usize) -> SlidingWindow {
 pub fn exhausted<G: Gate>(gate: G) -> G {
     while gate.admit() {}
     gate
+}
+
+/// Limits that no benchmark reaches.
+pub const HIGH: u64 = 1 << 31;
+
+/// Minute, hour, burst and tokens.
+pub fn api() -> ApiRateLimiter {
+    ApiRateLimiter::new(RateLimitConfig {
+        requests_per_minute: HIGH,
+        requests_per_hour: HIGH,
+        tokens_per_minute: HIGH,
+        burst_size: HIGH,
+        ..RateLimitConfig::DEFAULT
+    })
+    .expect("fits")
+}
+
+/// Minute and hour are used up for as long as a benchmark takes.
+pub fn exhausted_api() -> ApiRateLimiter {
+    exhausted(
+        ApiRateLimiter::new(RateLimitConfig {
+            requests_per_minute: HIGH,
+            requests_per_hour: 1_000,
+            burst_size: HIGH,
+            ..RateLimitConfig::DEFAULT
+        })
+        .expect("fits"),
+    )
+}
+
+/// The windows and the burst of [`api`], and nothing else.
+pub fn combined() -> Combined {
+    let window = |seconds| SlidingWindow::new(HIGH, Duration::from_secs(seconds)).expect("fits");
+    Combined::builder()
+        .limit("minute", window(60))
+        .limit("hour", window(3_600))
+        .limit("burst", TokenBucket::new(Quota::per_minute(HIGH)))
+        .build()
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tidegate::{Clock, DefaultClock, Quota, SlidingWindow, Timestamp, TokenBucket};
 use tidegate_compare::{
-    Gate, MutexDeque, PLENTY, bucket, exhausted, governor, mutex_bucket, window,
+    Bare, Gate, HIGH, MutexApi, MutexDeque, PLENTY, api, bucket, combined, exhausted,
+    exhausted_api, governor, mutex_bucket, window,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -62,6 +63,12 @@ const PATHS: &[Path] = &[
             calls,
         );
     }),
+    ("combined of 3 admit", |calls| drive(&combined(), calls)),
+    ("api admit", |calls| drive(&api(), calls)),
+    ("api admit, no status", |calls| drive(&Bare(api()), calls)),
+    ("api refuse, no status", |calls| {
+        drive(&Bare(exhausted_api()), calls)
+    }),
     ("governor admit", |calls| drive(&governor(PLENTY), calls)),
     ("governor refuse", |calls| {
         let per_hour = const { std::num::NonZeroU32::new(1).unwrap() };
@@ -70,6 +77,9 @@ const PATHS: &[Path] = &[
     }),
     ("mutex bucket admit", |calls| {
         drive(&mutex_bucket(PLENTY), calls)
+    }),
+    ("mutex AIOS design admit", |calls| {
+        drive(&MutexApi::new(HIGH, HIGH, HIGH, HIGH), calls)
     }),
     ("mutex deque admit", |calls| {
         drive(&MutexDeque::new(usize::MAX, Duration::ZERO), calls)
