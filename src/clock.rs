@@ -24,7 +24,7 @@ use crate::time::Timestamp;
 ///
 /// * Every reading is nanoseconds since one fixed origin, the same for all threads and all clones.
 /// * Readings should not go back. Where they do, limiters take it as a clock that stands still: they admit no more than if it
-///   had not gone back, whatever it says.
+///   had stood still since the latest charge, whatever it says. (Refusals and questions leave no trace, and so no time.)
 /// * Real clocks should read small numbers: an origin near the start of the process or machine. Buckets work for all of `u64`;
 ///   a window's time stands still from 292 years after the origin on.
 ///

@@ -22,8 +22,8 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Denied {
-    /// Not now. After exactly `retry_after` the same call succeeds if nobody else came in between, and one nanosecond
-    /// earlier it would still be refused.
+    /// Not now. After exactly `retry_after` as much can be had at once, if nobody else came in between, and one nanosecond
+    /// earlier not yet.
     NotYet {
         /// How long to wait, from the clock reading that the call was decided on, before trying again. Never zero.
         retry_after: Duration,

@@ -11,15 +11,15 @@
 //! * If `n` is at most 2^17, a token is `p` grains and a nanosecond is `n` grains, without any rounding: the bucket equals
 //!   one of exact rationals. So it is for every rate whose interval is a whole number of nanoseconds, for every number per
 //!   second up to 131 072, and for 600 million or 10^12 per second.
-//! * Otherwise a nanosecond is up to 32 grains and `fraction` is rounded **down**: the bucket's clock is slow by less than 1
-//!   part in 2^64, never fast. An instant is rounded down when it is judged, and up when an idle bucket is rebased on it. So
+//! * Otherwise a nanosecond is up to 32 grains (or as many as tokens flow in, if more) and `fraction` is rounded **down**: the
+//!   bucket's clock is slow by less than 2^-64 grains per nanosecond, never fast. An instant is rounded down when it is judged, and up when an idle bucket is rebased on it. So
 //!   nothing is ever early, and a token is late by less than a grain and the clock's own 2^-64. Only a rebase rounds, and
 //!   a rebase forgets what was before, so errors do not add up while a bucket is in use; one that runs full again
 //!   and again may lose a grain each time, as it loses everything else that flows in while it is full.
 //!
-//! In both cases a capacity of 2^60 grains is the most, and grains are made coarser until it fits: a capacity of up to 18
-//! years of refill has at least 2 grains per nanosecond (1 ns late at the most), 36 years 1 grain, and the limit of 1 000
-//! years a grain of 64 ns.
+//! In both cases a capacity of 2^60 grains is the most, and grains are made coarser until it fits: with a capacity of up to 18
+//! years of refill a grain is at most a nanosecond, and a token at most 2 ns late after 584 years; with the limit of 1 000 years
+//! of refill a grain is 55 ns and the clock becomes slow by as much again.
 //!
 //! # Range
 //!
@@ -38,7 +38,7 @@ use crate::quota::Quota;
 const EXACT_GRAINS_PER_NANO: u64 = 1 << 17;
 
 /// Grains per nanosecond where rounding is needed: fine enough that a grain is nothing beside a nanosecond, coarse enough
-/// that 2^60 grains last for more than a year.
+/// that 2^60 grains last for more than a year (unless more than 32 tokens flow in per nanosecond).
 const ROUNDED_GRAINS_PER_NANO: u128 = 32;
 
 /// The largest capacity, and the largest debt beyond it, in grains. Eight times this is half the circle, in which a TAT and a
@@ -380,7 +380,7 @@ impl Gcra {
         let (mut nanos, _) = widening_mul(shortfall.0, self.inverse);
         nanos += (self.refill(now, nanos) < shortfall.0) as u64;
         nanos += (self.refill(now, nanos) < shortfall.0) as u64;
-        Duration::from_nanos(nanos.saturating_add(now.behind))
+        Duration::from_nanos(nanos).saturating_add(Duration::from_nanos(now.behind))
     }
 
     /// How many grains the clock will have gained in `nanos`.

@@ -31,7 +31,7 @@
 //! * **Bound.** A bucket admits at most capacity + rate · (b − a) over any interval `[a, b]` of decision times, a window at
 //!   most its limit in any interval of its length.
 //! * **No false refusal.** A bucket refuses `n` only if fewer than `n` were there 2 ns before; a window only if the last window
-//!   and slot were full. (Capacities above 36 years of refill: 64 ns.)
+//!   and slot were full. (Capacities above 18 years of refill: 110 ns.)
 //! * **Exact rates**, from one per centuries to 10¹² per second, without drift: see [`TokenBucket`].
 //! * **Honest hints.** Waiting exactly `retry_after` succeeds if nobody else comes; 1 ns less does not.
 //! * **Lock-free.** No operation but a wait blocks, and a refusal writes nothing to shared memory. (The first caller in a

@@ -85,7 +85,9 @@ pub trait Limiter: sealed::Sealed {
     /// another limiter nothing breaks, but permits may come back that this one never gave.)
     ///
     /// All of them if that leaves the limiter as if the charge had never been, none otherwise: a bucket's charge is forfeited
-    /// once others have been decided on top of it, a window's once its slot is over.
+    /// once others have been decided on top of it, a window's once its slot is over. (Should somebody be moving a window on to its
+    /// next slot at that very moment, permits that came back may still count until they age out: then too few are admitted,
+    /// never too many.)
     fn undo(&self, charge: Self::Charge) -> u64;
 
     /// How many permits could be had at `now`.

@@ -310,16 +310,24 @@ impl Ring {
     pub(crate) fn until_room(&self, view: &View, n: u64, nanos: u64) -> Option<Duration> {
         let window = &self.window;
         let newest = window.number(view.head);
-        let mut excess = window.excess(view.used, n);
-        let leaving = (view.oldest..newest).find(|&number| {
-            let count = self.finished(number);
-            let last = count >= excess;
-            excess = excess.saturating_sub(count);
-            last
-        });
+        // From the newest slot back, as long as they fit beside `n`: the first that does not has to leave, with all before it.
+        // Not from the oldest by what is in excess, since a base ends at the limit where the slots may hold more.
+        let leaving = match (window.limit() - n).checked_sub(window.count(view.head)) {
+            None => newest,
+            Some(mut room) => {
+                let mut older = (view.oldest..newest).rev();
+                let has_to_leave = |&number: &u64| match room.checked_sub(self.finished(number)) {
+                    Some(left) => {
+                        room = left;
+                        false
+                    }
+                    None => true,
+                };
+                older.find(has_to_leave).unwrap_or(view.oldest)
+            }
+        };
         // As in `view`.
-        (window.number(self.load_head()) == newest)
-            .then(|| window.until_gone(leaving.unwrap_or(newest), nanos))
+        (window.number(self.load_head()) == newest).then(|| window.until_gone(leaving, nanos))
     }
 
     /// Takes `permits` off the head if they were charged to its slot, and returns how many came back.

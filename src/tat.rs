@@ -24,7 +24,7 @@
 //!    are less than 2^60 beyond the mark.
 //!
 //! (A caller who is stopped between its two looks until the word has gone around the whole circle, 39 hours at the least, and has
-//! come to the very same grain, takes one for the other.)
+//! come to the very same grain, takes one for the other. So does one who holds a charge for that long before undoing it.)
 //!
 //! # Orderings
 //!
@@ -36,15 +36,16 @@
 //! the one it was made under. The mark is raised with Release and read with Acquire, so that who sees it does not confirm a
 //! TAT from before it was raised. Without invariant 2 a bucket that was idle for 2^63 grains looks exhausted
 //! (`mutants::unraised_tat`), so does one whose refusal is not confirmed (`mutants::unconfirmed_refusal`), and with readings
-//! before the mark one that is exhausted looks idle (`mutants::unclamped_reading`). That the word is read with Acquire is
-//! argued only: it matters when a mark is read that is sixteen raises old, and loom remembers seven.
+//! before the mark one that is exhausted looks idle (`mutants::unclamped_reading`). The two pairs are
+//! needed where a mark is read that is many raises old (`mutants::relaxed_word`), or a TAT from before them
+//! (`mutants::relaxed_mark`).
 //!
 //! A value that comes back, after a credit, a reset or an undo, is harmless: a decision depends on the value alone.
 //!
 //! # Progress
 //!
-//! Lock-free: a decision is made again only because somebody else changed the word or raised the mark. Reading and every refusal
-//! write nothing, but for the first call in half a span, which raises the mark.
+//! Lock-free: a decision is made again only because somebody else changed the word or raised the mark. Whoever only asks writes
+//! nothing; a refusal neither, but for the first call in half a span, which raises the mark.
 
 use core::convert::Infallible;
 use core::fmt;
@@ -89,13 +90,19 @@ impl Tat {
         self.word.load(Relaxed) == tat
     }
 
-    /// A clock reading and the TAT, such that the two can be compared.
+    /// A clock reading and the TAT, such that the two can be compared. Writes nothing, whatever the reading.
     #[inline]
     pub(crate) fn snapshot(&self, gcra: &Gcra, nanos: u64) -> (Now, u64) {
         loop {
-            let (tat, now) = self.look(gcra, nanos);
+            // Acquire, twice: as in `look`.
+            let tat = self.word.load(Acquire);
+            let mark = self.mark.load(Acquire);
+            // Four spans on, every TAT is a full bucket, and their distance is still less than half the circle.
+            let latest = mark.saturating_add(gcra.half_span().saturating_mul(8));
+            let usable = nanos.clamp(mark, latest);
             if self.is_still(tat) {
-                return (now, tat);
+                let behind = usable.saturating_sub(nanos);
+                return (gcra.now(usable).standing_still(behind), tat);
             }
         }
     }

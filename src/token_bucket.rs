@@ -27,7 +27,7 @@ use crate::time::Timestamp;
 ///
 /// * Over any interval `[a, b]` of decision times, at most capacity + rate · (b − a) are admitted, plus what
 ///   [`credit`](Self::credit) gave back and [`reset`](Self::reset) forgave in it.
-/// * A refusal of `n` means that fewer than `n` were there 2 ns before, with capacities up to 36 years of refill (64 ns up to
+/// * A refusal of `n` means that fewer than `n` were there 2 ns before, with capacities up to 18 years of refill (110 ns up to
 ///   the limit of 1 000 years).
 /// * The rate is exact: not rounded at all if a token lasts `p/n` nanoseconds with `n` at most 2¹⁷ and the capacity is at
 ///   most 36 years of refill divided by `n`, as for 3, 7, 100 001 and 10¹² per second and any whole number of nanoseconds; else
@@ -40,9 +40,8 @@ use crate::time::Timestamp;
 ///
 /// Every operation is lock-free and reads the clock once; the `_at` twins read none. It takes constant time if no other
 /// succeeds meanwhile. Refusals, and everything that only asks, write nothing to shared memory, so refused callers do not slow
-/// each other down. (The first call in years does some housekeeping, at awkward rates the first in hours: a few nanoseconds for each of these
-/// periods that has passed.) Operations
-/// synchronise nothing else: do not use a limiter to hand data from thread to thread.
+/// each other down. (The first call in years does some housekeeping, at awkward rates the first in hours: some ten nanoseconds for each of
+/// these periods that has passed, 40 ms for 584 years at the worst rate.) Operations synchronise nothing else: do not use a limiter to hand data from thread to thread.
 ///
 /// # Size
 ///
@@ -121,8 +120,9 @@ impl<C> TokenBucket<C> {
 
 /// Operations at an instant that the caller has read. They read no clock.
 ///
-/// An instant older than one that was used before is allowed: it is judged as of that instant, but neither gives tokens
-/// back nor moves the bucket's time.
+/// An instant older than that of an earlier charge is allowed: it is judged as of that instant, but neither gives tokens back nor
+/// moves the bucket's time. (Where the bucket's own time is further ahead than it can tell, 73 minutes at the least, it is judged
+/// as of that time: the clock stands still.)
 impl<C> TokenBucket<C> {
     /// [`with_initial`](Self::with_initial) as of `now`.
     #[must_use]
@@ -162,6 +162,9 @@ impl<C> TokenBucket<C> {
     /// [`try_acquire_up_to`](Self::try_acquire_up_to) as of `now`.
     #[inline]
     pub fn try_acquire_up_to_at(&self, n: u64, now: Timestamp) -> u64 {
+        if n == 0 {
+            return 0;
+        }
         let Core { tat, gcra, .. } = &*self.core;
         let admitted = tat.decide(gcra, now.as_nanos(), |now, tat| {
             let n = gcra.available(tat, now).min(n);
@@ -223,6 +226,9 @@ impl<C> TokenBucket<C> {
 
     /// [`credit`](Self::credit) as of `now`.
     pub fn credit_at(&self, n: u64, now: Timestamp) {
+        if n == 0 {
+            return;
+        }
         let Core { tat, gcra, .. } = &*self.core;
         let cost = gcra.cost_clamped(n);
         tat.update(gcra, now.as_nanos(), |now, tat| {
@@ -340,7 +346,9 @@ impl<C> TokenBucket<C> {
             } else {
                 gcra.wait(now, booking.shortfall)
             };
-            if wait > max_wait || !Gcra::can_hold(booking.shortfall) {
+            // Later than a clock can tell is never.
+            let is_told = wait <= Timestamp::MAX - at;
+            if wait > max_wait || !is_told || !Gcra::can_hold(booking.shortfall) {
                 return Err(Denied::NotYet { retry_after: wait });
             }
             let booked = Booked {
@@ -488,7 +496,7 @@ impl<C: Clock> TokenBucket<C> {
     ///
     /// The level may become negative, and then everybody waits until the debt has flowed in again. The debt ends at 36
     /// years of refill divided by `n`, where a token lasts `p/n` nanoseconds in lowest terms: 36 years for 10 per second, 12 for 3
-    /// per second, 13 days for 10¹² per second, 2 hours at the least.
+    /// per second, 13 days for 10¹² per second, 2 hours at the least (and at 1 year where `n` is above 2¹⁷).
     pub fn debit(&self, n: u64) {
         self.debit_at(n, self.core.clock.now());
     }

@@ -57,7 +57,7 @@ impl core::error::Error for WindowError {}
 /// The longest window in nanoseconds. With one slot more it still fits the time line.
 const MAX_WINDOW: u64 = 1 << 62;
 
-/// 65 536 slots take 1 to 4 MiB and bring capacity back at most 1/65 536 of the window late.
+/// 65 536 slots take 2 to 4 MiB and bring capacity back at most 1/65 536 of the window late.
 const MAX_SLOTS: u64 = 1 << 16;
 
 /// The last instant that has a slot number, 292 years after the clock's origin. Later, the window's time stands still.

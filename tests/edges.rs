@@ -61,21 +61,75 @@ fn debts_end_where_the_docs_say() {
 #[test]
 fn undoing_a_long_chain_of_charges() {
     let quota = Quota::per_second(1_000_000_000_000).burst(1 << 60);
-    let bucket = TokenBucket::with_clock(quota, ManualClock::new());
-    bucket.try_acquire_at(1 << 60, at(0)).unwrap();
     let step = (3 << 58) / 1_000;
-    let mut charges = Vec::new();
-    let mut now = 0;
-    for _ in 0..12 {
-        now += step;
-        let n = bucket.available_at(at(now));
-        charges.push(bucket.charge_at(n, at(now)).unwrap());
+    // The lengths at which a chain that leads around the circle would look like a debt, and all others.
+    for length in 1..40 {
+        let bucket = TokenBucket::with_clock(quota, ManualClock::new());
+        bucket.try_acquire_at(1 << 60, at(0)).unwrap();
+        let mut charges = Vec::new();
+        let mut now = 0;
+        for _ in 0..length {
+            now += step;
+            let n = bucket.available_at(at(now));
+            charges.push(bucket.charge_at(n, at(now)).unwrap());
+        }
+        while let Some(charge) = charges.pop() {
+            bucket.undo(charge);
+        }
+        now += 2 * step;
+        assert_eq!(bucket.available_at(at(now)), 1 << 60, "{length} charges");
     }
-    while let Some(charge) = charges.pop() {
-        bucket.undo(charge);
+}
+
+/// A look into the future leaves the bucket as it was, at rates whose time line is short too.
+#[test]
+fn asking_about_the_future_changes_nothing() {
+    for (rate, days) in [
+        (7, 1_950),
+        (997, 15),
+        (100_003, 1),
+        (1_000_001, 500),
+        (1_000_000_000_000, 14),
+    ] {
+        let bucket = TokenBucket::with_clock(Quota::per_second(rate), ManualClock::new());
+        let now = at(1_000_000_000);
+        bucket.try_acquire_at(rate, now).unwrap();
+        let before = format!("{bucket:?}");
+        let future = now + Duration::from_secs(days * 86_400);
+        assert!(bucket.peek_at(rate, future).is_ok());
+        assert_eq!(bucket.available_at(future), rate);
+        assert_eq!(bucket.debt_at(future), 0);
+        assert!(bucket.is_unused_at(future));
+        assert_eq!(bucket.try_acquire_up_to_at(0, future), 0);
+        bucket.credit_at(0, future);
+        bucket.debit_at(0, future);
+        assert_eq!(format!("{bucket:?}"), before);
+        assert!(bucket.try_acquire_at(1, now).is_err(), "{rate}/s");
     }
-    now += 2 * step;
-    assert_eq!(bucket.available_at(at(now)), 1 << 60);
+}
+
+/// A reservation whose instant no clock can tell is refused instead of being early.
+#[test]
+fn reservations_end_with_time() {
+    let bucket = TokenBucket::with_clock(Quota::per_second(1).burst(1), ManualClock::new());
+    let end = Timestamp::MAX;
+    bucket.reserve_at(1, Duration::MAX, end).unwrap().commit();
+    assert!(bucket.reserve_at(1, Duration::MAX, end).is_err());
+
+    let quota = Quota::new(1, Duration::from_nanos(300 * YEAR))
+        .unwrap()
+        .burst(2);
+    let bucket = TokenBucket::with_clock(quota, ManualClock::new());
+    bucket.reserve_at(2, Duration::MAX, at(0)).unwrap().commit();
+    let next = bucket.reserve_at(1, Duration::MAX, at(0)).unwrap();
+    // Never early, and with 600 years of refill at most 110 ns late.
+    assert!(next.ready_at() - at(300 * YEAR) <= Duration::from_nanos(110));
+    assert!(next.ready_at() >= at(300 * YEAR));
+    next.commit();
+    assert!(
+        bucket.reserve_at(1, Duration::MAX, at(0)).is_err(),
+        "in 600 years"
+    );
 }
 
 /// After a step back by decades time stands still, and hints say how long for this clock.

@@ -13,6 +13,9 @@ const T: u64 = 1_000;
 pub trait Bucket: Send + Sync + Sized + 'static {
     type Charge;
 
+    /// How many times the mark is raised in half a circle.
+    const RAISES: u64;
+
     fn new(quota: Quota) -> Self;
 
     /// Takes `n` with a wait of at most `max_wait`; returns what undoes it and from when it may be used.
@@ -195,14 +198,26 @@ pub fn credit_and_cancel<B: Bucket>() {
 /// 10^12 per second: 1 000 grains per nanosecond, so that half a circle of grains is 106 days, and the mark is raised every 6.
 const FAST: Quota = Quota::per_second(1_000_000_000_000);
 const HALF_CIRCLE: u64 = (1 << 63) / 1_000;
-const STEP: u64 = (1 << 59) / 1_000;
+
+/// Runs what another thread does while the mark is raised through half a circle. Where that takes more raises than loom
+/// remembers stores, it is not interrupted: sixteen raises by two threads in every order would take minutes.
+fn through_half_a_circle<B: Bucket, R>(work: impl FnOnce() -> R) -> R {
+    const FEW: u64 = 4;
+    if B::RAISES <= FEW {
+        return work();
+    }
+    loom::stop_exploring();
+    let result = work();
+    loom::explore();
+    result
+}
 
 /// A bucket that was drained long ago, and whose time has come up to the last two steps of the mark before `now`.
 fn drained_long_ago<B: Bucket>(now: u64) -> Arc<B> {
     let bucket = B::new(FAST);
     assert!(bucket.admit(FAST.capacity(), 0));
-    // Gives nothing back, and brings the mark up while there is but one thread.
-    bucket.credit(0, now - STEP);
+    // Gives nothing back, as it is full, and brings the mark up while there is but one thread.
+    bucket.credit(1, now - HALF_CIRCLE / B::RAISES);
     Arc::new(bucket)
 }
 
@@ -247,23 +262,41 @@ pub fn reading_of_half_a_circle_ago<B: Bucket>() {
 
 /// While somebody only looks at a bucket that has been idle for longer than its word can tell, whoever comes is served: the
 /// look raises the TAT and the mark many times, and a TAT from before must not be judged by a mark from after (G2, G10). Two
-/// threads, of which the looker is not interrupted: sixteen raises by both in every order would take minutes. Killed by
-/// `UnconfirmedRefusal`.
+/// threads. Killed by `UnconfirmedRefusal` and `RelaxedMark`.
 pub fn looked_at_after_half_a_circle<B: Bucket>() {
     explore(1, || {
         let now = HALF_CIRCLE + 2_000_000_000;
         let bucket = Arc::new(B::new(FAST));
         assert!(bucket.admit(FAST.capacity(), 0));
-        let looker = {
+        let caller = {
             let bucket = bucket.clone();
-            thread::spawn(move || {
-                loom::stop_exploring();
-                bucket.credit(0, now);
-                loom::explore();
-            })
+            thread::spawn(move || bucket.admit(FAST.capacity(), now))
         };
-        let admitted = bucket.admit(FAST.capacity(), now);
-        looker.join().unwrap();
+        through_half_a_circle::<B, _>(|| bucket.credit(1, now));
+        let admitted = caller.join().unwrap();
         assert!(admitted, "a full bucket refused");
+    });
+}
+
+/// A bucket is drained half a circle later while somebody holds a reading from before: neither does he take the new TAT, with a
+/// mark from before, for an ancient one and put it back (G1), nor does a refusal come from an old TAT with a new mark (G2). Two
+/// threads. Killed by `RelaxedWord` and `UnclampedReading`.
+pub fn drained_half_a_circle_later<B: Bucket>() {
+    explore(2, || {
+        // The new TAT is more than half a circle ahead of the old reading, and one that was put back less than half of one behind
+        // the new reading.
+        let now = HALF_CIRCLE + 500_000_000;
+        let all = FAST.capacity();
+        let bucket = Arc::new(B::new(FAST));
+        assert!(bucket.admit(all, 0));
+        let stale = {
+            let bucket = bucket.clone();
+            thread::spawn(move || bucket.admit(all, 1))
+        };
+        let drained = through_half_a_circle::<B, _>(|| bucket.admit(all, now));
+        stale.join().unwrap();
+        // If time stood still for the stale caller where the bucket had just been brought up, it was full for him.
+        assert!(drained, "a full bucket refused");
+        assert!(!bucket.admit(all, now), "what was taken came back");
     });
 }

@@ -1,7 +1,7 @@
 //! A twin of the token bucket's word and mark, with a switch for each thing that can be wrong.
 
 use loom::sync::atomic::AtomicU64;
-use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use loom::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
 use tidegate::{BucketCharge, Clock, Limiter, Quota, Timestamp, TokenBucket};
 
 use crate::bucket_models::Bucket;
@@ -24,7 +24,15 @@ pub enum Flaw {
     UnclampedReading,
     /// A refusal does not look again whether the TAT is still what it judged.
     UnconfirmedRefusal,
+    /// Who sees a TAT need not see the mark that it was made under.
+    RelaxedWord,
+    /// Who sees a mark need not see the TAT that was raised for it.
+    RelaxedMark,
 }
+
+/// Half a circle is four half spans, so that loom remembers them all. Sound with the small capacities of the models, and without
+/// the debts that the shipped bucket has to have room for.
+const SPAN_LOG2: u32 = 62;
 
 /// Whole grains only: what is modelled is the protocol, not the arithmetic.
 pub struct Twin<const FLAW: u8> {
@@ -41,13 +49,21 @@ impl<const FLAW: u8> Twin<FLAW> {
         FLAW == flaw as u8
     }
 
+    fn acquire_unless(flaw: Flaw) -> Ordering {
+        if Self::is(flaw) { Relaxed } else { Acquire }
+    }
+
+    fn release_unless(flaw: Flaw) -> Ordering {
+        if Self::is(flaw) { Relaxed } else { Release }
+    }
+
     fn replace(&self, tat: u64, next: u64) -> bool {
         if Self::is(Flaw::LostUpdate) {
             self.word.store(next, Relaxed);
             return true;
         }
         self.word
-            .compare_exchange_weak(tat, next, Release, Relaxed)
+            .compare_exchange_weak(tat, next, Self::release_unless(Flaw::RelaxedWord), Relaxed)
             .is_ok()
     }
 
@@ -60,8 +76,8 @@ impl<const FLAW: u8> Twin<FLAW> {
     }
 
     fn look(&self, nanos: u64) -> (u64, u64) {
-        let tat = self.word.load(Acquire);
-        let mark = self.mark.load(Acquire);
+        let tat = self.word.load(Self::acquire_unless(Flaw::RelaxedWord));
+        let mark = self.mark.load(Self::acquire_unless(Flaw::RelaxedMark));
         let usable = if self.spans(mark, nanos) {
             nanos
         } else {
@@ -76,7 +92,7 @@ impl<const FLAW: u8> Twin<FLAW> {
 
     fn raise_mark(&self, nanos: u64) -> u64 {
         loop {
-            let mark = self.mark.load(Acquire);
+            let mark = self.mark.load(Self::acquire_unless(Flaw::RelaxedMark));
             if nanos < mark {
                 return if Self::is(Flaw::UnclampedReading) {
                     nanos
@@ -89,17 +105,27 @@ impl<const FLAW: u8> Twin<FLAW> {
             }
             let next = mark + self.span / 2;
             let then = self.grains(next);
-            let tat = self.word.load(Acquire);
+            let tat = self.word.load(Self::acquire_unless(Flaw::RelaxedWord));
             if self.mark.load(Relaxed) != mark {
                 continue;
             }
             if !Self::is(Flaw::UnraisedTat) && ahead(tat, then) == 0 {
-                let raised = self.word.compare_exchange(tat, then, Release, Relaxed);
+                let raised = self.word.compare_exchange(
+                    tat,
+                    then,
+                    Self::release_unless(Flaw::RelaxedWord),
+                    Relaxed,
+                );
                 if raised.is_err() {
                     continue;
                 }
             }
-            let _ = self.mark.compare_exchange(mark, next, Release, Relaxed);
+            let _ = self.mark.compare_exchange(
+                mark,
+                next,
+                Self::release_unless(Flaw::RelaxedMark),
+                Relaxed,
+            );
         }
     }
 }
@@ -118,6 +144,8 @@ pub struct TwinCharge {
 impl<const FLAW: u8> Bucket for Twin<FLAW> {
     type Charge = TwinCharge;
 
+    const RAISES: u64 = 1 << (64 - SPAN_LOG2);
+
     fn new(quota: Quota) -> Self {
         let period = quota.period().as_nanos() as u64;
         let (grains_per_nano, token) = if period >= quota.rate() {
@@ -133,7 +161,7 @@ impl<const FLAW: u8> Bucket for Twin<FLAW> {
             grains_per_nano,
             token,
             limit: quota.capacity() * token,
-            span: (1 << 60) / grains_per_nano,
+            span: (1 << SPAN_LOG2) / grains_per_nano,
         }
     }
 
@@ -167,7 +195,12 @@ impl<const FLAW: u8> Bucket for Twin<FLAW> {
             return true;
         }
         self.word
-            .compare_exchange(charge.after, charge.before, Release, Relaxed)
+            .compare_exchange(
+                charge.after,
+                charge.before,
+                Self::release_unless(Flaw::RelaxedWord),
+                Relaxed,
+            )
             .is_ok()
     }
 
@@ -197,6 +230,8 @@ impl Clock for NoClock {
 
 impl Bucket for TokenBucket<NoClock> {
     type Charge = ShippedCharge;
+
+    const RAISES: u64 = 16;
 
     fn new(quota: Quota) -> Self {
         Self::with_clock(quota, NoClock)

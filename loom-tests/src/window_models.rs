@@ -25,6 +25,9 @@ pub trait Window: Send + Sync + Sized + 'static {
 
     /// What counts at an instant, without writing.
     fn current_count(&self, now: u64) -> u64;
+
+    /// How long until there is room for one, without writing; `None` if there is.
+    fn hint(&self, now: u64) -> Option<u64>;
 }
 
 /// One call: when the clock was read, when it was read again afterwards, and what came of it.
@@ -221,5 +224,72 @@ pub fn look_while_rotating<W: Window>() {
         other.join().unwrap();
         // 3 + 1 before the others; then 0, 2, 2 + 0 and 2 + 2 as of the time that they brought.
         assert!([0, 2, 4].contains(&seen), "{seen} of 0, 2 or 4");
+    });
+}
+
+/// A look at the head's own slot while others move on by more than the ring: a base of a later slot is not taken for the
+/// head's. Killed by `UncheckedView`.
+pub fn look_in_the_heads_slot<W: Window>() {
+    explore(3, || {
+        let window = Arc::new(W::new(10, 2));
+        for (n, slot) in [(3, 6), (1, 7)] {
+            assert!(window.charge(n, slot * SLOT).is_some());
+        }
+        let other = {
+            let window = window.clone();
+            thread::spawn(move || {
+                for slot in [10, 11] {
+                    assert!(window.charge(2, slot * SLOT).is_some());
+                }
+            })
+        };
+        let seen = window.current_count(7 * SLOT);
+        other.join().unwrap();
+        // 3 + 1 before the others; then 2 and 2 + 2 as of the time that they brought.
+        assert!([0, 2, 4].contains(&seen), "{seen} of 0, 2 or 4");
+    });
+}
+
+/// A hint is for the window as it was at one moment, not half before and half after others moved on. Killed by
+/// `UnconfirmedHint`.
+pub fn hint_while_rotating<W: Window>() {
+    explore(3, || {
+        let window = Arc::new(W::new(3, 3));
+        for (n, slot) in [(2, 6), (1, 7)] {
+            assert!(window.charge(n, slot * SLOT).is_some());
+        }
+        let asker = {
+            let window = window.clone();
+            thread::spawn(move || window.hint(8 * SLOT))
+        };
+        for slot in [10, 11] {
+            assert!(window.charge(1, slot * SLOT).is_some());
+        }
+        // Full before the others came, until slot 6 no longer counts; and never full after.
+        let hint = asker.join().unwrap();
+        assert!([None, Some(2 * SLOT)].contains(&hint), "a hint of {hint:?}");
+    });
+}
+
+/// A charge is undone while somebody rotates with the count before it, so that more seems to count than the limit: a hint that
+/// is given when all is quiet is kept (G4). Killed by `HintFromTheSum`.
+pub fn hint_after_an_undo<W: Window>() {
+    explore(2, || {
+        let window = Arc::new(W::new(1, 2));
+        let other = {
+            let window = window.clone();
+            thread::spawn(move || {
+                window.charge(1, 8 * SLOT);
+            })
+        };
+        if let Some((charge, _)) = window.charge(1, 7 * SLOT) {
+            window.undo(charge);
+        }
+        window.charge(1, 8 * SLOT);
+        other.join().unwrap();
+        if let Some(hint) = window.hint(9 * SLOT) {
+            let admitted = window.charge(1, 9 * SLOT + hint).is_some();
+            assert!(admitted, "a hint of {hint} was not kept");
+        }
     });
 }

@@ -31,6 +31,12 @@ pub enum Flaw {
     UnorderedCount,
     /// An undo takes the permits off the head, whatever slot it is in.
     LateUndo,
+    /// A look takes the base for the head's, and does not look again whether the head has moved on.
+    UncheckedView,
+    /// A hint does not look again whether the head has moved on.
+    UnconfirmedHint,
+    /// A hint takes off the oldest slots what is in excess of a sum that ends at the limit.
+    HintFromTheSum,
 }
 
 const BITS: u32 = 32;
@@ -55,6 +61,55 @@ impl<const FLAW: u8> Twin<FLAW> {
     fn finished(&self, slot: u64) -> u64 {
         let word = self.entry(slot).0.load(Acquire);
         if number(word) == slot { count(word) } else { 0 }
+    }
+
+    /// The head, the oldest slot that counts, and how much does.
+    fn view(&self, now: u64) -> (u64, u64, u64) {
+        loop {
+            let head = self.head.load(Acquire);
+            let slot = number(head);
+            let current = slot.max(now / SLOT);
+            let oldest = current.saturating_sub(self.reach);
+            if current == slot {
+                let base = self.entry(slot).1.load(Relaxed);
+                if number(base) == slot || Self::is(Flaw::UncheckedView) {
+                    return (head, oldest, count(base) + count(head));
+                }
+            }
+            let mut used: u64 = (oldest..slot).map(|slot| self.finished(slot)).sum();
+            if oldest <= slot {
+                used += count(head);
+            }
+            if number(self.head.load(Acquire)) == slot || Self::is(Flaw::UncheckedView) {
+                return (head, oldest, used);
+            }
+        }
+    }
+
+    /// The newest slot that has to leave before there is room for one.
+    fn leaving(&self, (head, oldest, used): (u64, u64, u64)) -> u64 {
+        let newest = number(head);
+        if Self::is(Flaw::HintFromTheSum) {
+            let mut excess = used.min(self.limit) + 1 - self.limit;
+            for slot in oldest..newest {
+                let count = self.finished(slot);
+                if count >= excess {
+                    return slot;
+                }
+                excess -= count;
+            }
+            return newest;
+        }
+        let Some(mut room) = (self.limit - 1).checked_sub(count(head)) else {
+            return newest;
+        };
+        for slot in (oldest..newest).rev() {
+            match room.checked_sub(self.finished(slot)) {
+                Some(left) => room = left,
+                None => return slot,
+            }
+        }
+        oldest
     }
 
     fn observe() -> Ordering {
@@ -171,18 +226,19 @@ impl<const FLAW: u8> Window for Twin<FLAW> {
     }
 
     fn current_count(&self, now: u64) -> u64 {
+        self.view(now).2
+    }
+
+    fn hint(&self, now: u64) -> Option<u64> {
         loop {
-            let head = self.head.load(Acquire);
-            let slot = number(head);
-            let current = slot.max(now / SLOT);
-            let oldest = current.saturating_sub(self.reach);
-            let before: u64 = (oldest..slot).map(|slot| self.finished(slot)).sum();
-            if number(self.head.load(Acquire)) == slot {
-                return if oldest <= slot {
-                    before + count(head)
-                } else {
-                    before
-                };
+            let view = self.view(now);
+            if view.2 < self.limit {
+                return None;
+            }
+            let leaving = self.leaving(view);
+            if number(self.head.load(Acquire)) == number(view.0) || Self::is(Flaw::UnconfirmedHint)
+            {
+                return Some((leaving + self.reach + 1) * SLOT - now);
             }
         }
     }
@@ -213,5 +269,11 @@ impl Window for SlidingWindow<NoClock> {
 
     fn current_count(&self, now: u64) -> u64 {
         self.current_count_at(Timestamp::from_nanos(now))
+    }
+
+    fn hint(&self, now: u64) -> Option<u64> {
+        let denied = self.peek_at(1, Timestamp::from_nanos(now)).err()?;
+        let wait = denied.retry_after().expect("less than the limit");
+        Some(u64::try_from(wait.as_nanos()).expect("short"))
     }
 }

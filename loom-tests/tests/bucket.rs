@@ -47,6 +47,11 @@ fn reading_of_half_a_circle_ago() {
 }
 
 #[test]
+fn drained_half_a_circle_later() {
+    models::drained_half_a_circle_later::<Shipped>();
+}
+
+#[test]
 fn looked_at_after_half_a_circle() {
     models::looked_at_after_half_a_circle::<Shipped>();
 }

@@ -17,6 +17,7 @@ mod bucket {
         models::idle_for_half_a_circle::<Sound>();
         models::reading_of_half_a_circle_ago::<Sound>();
         models::looked_at_after_half_a_circle::<Sound>();
+        models::drained_half_a_circle_later::<Sound>();
     }
 
     #[test]
@@ -68,6 +69,24 @@ mod bucket {
     }
 
     #[test]
+    #[should_panic(expected = "came back")]
+    fn unclamped_reading_of_a_drained_bucket() {
+        models::drained_half_a_circle_later::<Twin<{ Flaw::UnclampedReading as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "came back")]
+    fn relaxed_word() {
+        models::drained_half_a_circle_later::<Twin<{ Flaw::RelaxedWord as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "a full bucket refused")]
+    fn relaxed_mark() {
+        models::looked_at_after_half_a_circle::<Twin<{ Flaw::RelaxedMark as u8 }>>();
+    }
+
+    #[test]
     #[should_panic(expected = "a full bucket refused")]
     fn unconfirmed_refusal() {
         models::looked_at_after_half_a_circle::<Twin<{ Flaw::UnconfirmedRefusal as u8 }>>();
@@ -89,6 +108,27 @@ mod window {
         models::rollback::<Sound>();
         models::undone_while_rotating::<Sound>();
         models::look_while_rotating::<Sound>();
+        models::look_in_the_heads_slot::<Sound>();
+        models::hint_while_rotating::<Sound>();
+        models::hint_after_an_undo::<Sound>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn unchecked_view() {
+        models::look_in_the_heads_slot::<Twin<{ Flaw::UncheckedView as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "a hint of")]
+    fn unconfirmed_hint() {
+        models::hint_while_rotating::<Twin<{ Flaw::UnconfirmedHint as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "was not kept")]
+    fn hint_from_the_sum() {
+        models::hint_after_an_undo::<Twin<{ Flaw::HintFromTheSum as u8 }>>();
     }
 
     #[test]

@@ -40,3 +40,18 @@ fn undone_while_rotating() {
 fn look_while_rotating() {
     models::look_while_rotating::<Shipped>();
 }
+
+#[test]
+fn look_in_the_heads_slot() {
+    models::look_in_the_heads_slot::<Shipped>();
+}
+
+#[test]
+fn hint_while_rotating() {
+    models::hint_while_rotating::<Shipped>();
+}
+
+#[test]
+fn hint_after_an_undo() {
+    models::hint_after_an_undo::<Shipped>();
+}

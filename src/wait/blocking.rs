@@ -61,7 +61,8 @@ impl<C: Clock> SlidingWindow<C> {
     ///
     /// # Errors
     ///
-    /// [`Denied::Never`] if `n` is above the limit, before sleeping.
+    /// [`Denied::Never`] if `n` is above the limit, before sleeping; [`Denied::NotYet`] only if the room would come after the end
+    /// of the window's time, 292 years after the clock's origin.
     pub fn acquire_blocking(&self, n: u64) -> Result<(), Denied> {
         retry_until(self, n, Timestamp::MAX)
     }

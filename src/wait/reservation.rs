@@ -99,7 +99,7 @@ impl<C: Clock> Reservation<'_, C> {
     /// Gives the tokens back, and returns how many came back: all or none.
     ///
     /// All come back if nothing was charged or given back since; and none if somebody was promised a time that counts on this
-    /// place. None also if the tokens were not there at first and their instant has passed: then they count as used.
+    /// place, or if the bucket has long been full again in any case. None also if the tokens were not there at first and their instant has passed: then they count as used.
     pub fn cancel(self) -> u64 {
         let now = self.bucket.clock().now();
         self.cancel_at(now)

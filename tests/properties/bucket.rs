@@ -10,10 +10,6 @@ use tidegate::{Denied, ManualClock, Quota, Timestamp, TokenBucket};
 const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 86_400 * SECOND;
 
-/// A look this far ahead leaves the bucket's time at or before now for every quota: the mark stays half a span behind the
-/// latest reading, and that is 2^59 grains, of which there are at most 2^17 per nanosecond: 73 minutes.
-const NEAR: Duration = Duration::from_secs(3_600);
-
 const RATES: [u64; 17] = [
     1,
     3,
@@ -175,7 +171,6 @@ fn check_call(
     let quota = bucket.quota();
     let at = Timestamp::from_nanos(now);
     let available = bucket.available_at(at);
-    // From here on, as the first look in decades may raise the mark.
     let before = format!("{bucket:?}");
 
     let peeked = bucket.peek_at(n, at);
@@ -195,11 +190,10 @@ fn check_call(
             Ok(None)
         }
         Err(denied) => {
-            prop_assert_eq!(
-                &before,
-                &format!("{bucket:?}"),
-                "a refusal changed something"
-            );
+            // But for the mark, which the first decision in half a span raises.
+            let state = |debug: &str| debug.split("mark").next().map(String::from);
+            let after = format!("{bucket:?}");
+            prop_assert_eq!(state(&before), state(&after), "a refusal changed something");
             match denied {
                 Denied::Never { capacity } => {
                     prop_assert!(n > capacity);
@@ -212,10 +206,7 @@ fn check_call(
                     if let Some(earlier) = now.checked_sub(lateness(quota)) {
                         prop_assert!(!ideal.admits(n, earlier), "late: {} at {}", n, now);
                     }
-                    // Looking further ahead may move the bucket's time past now, so those hints are checked last.
-                    if retry_after < NEAR {
-                        check_hint(bucket, n, now, retry_after)?;
-                    }
+                    check_hint(bucket, n, now, retry_after)?;
                     Ok(Some(retry_after))
                 }
                 _ => Err(TestCaseError::fail(
@@ -268,11 +259,6 @@ proptest! {
             }
         }
         assert_bound(quota, &history);
-
-        let capacity = quota.capacity();
-        if let Err(Denied::NotYet { retry_after }) = bucket.peek_at(capacity, Timestamp::from_nanos(now)) {
-            check_hint(&bucket, capacity, now, retry_after)?;
-        }
     }
 
     /// Plan point 4: a clock that goes back, or a thread that holds an older reading, never admits more than a clock that
