@@ -46,6 +46,7 @@
 //! |---|---|---|
 //! | `std` | yes | clocks of the operating system, blocking waits; without it the crate is `no_std` + `alloc` |
 //! | `quanta` | yes | [`DefaultClock`] reads the TSC where the operating system trusts it |
+//! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` with `tokio` |
 //! | `serde` | no | [`Quota`] in configuration files |
 //! | `fallback` | no | targets without a 64-bit compare-and-swap |
 //!
@@ -107,6 +108,70 @@ pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
 pub use sliding_window::{SlidingWindow, WindowCharge};
+/// A function behind a limiter: every call of it is a request, and waits while it is limited.
+///
+/// For closures, and for calls that should be refused instead of waiting, there is the function
+/// [`rate_limited`](fn@rate_limited), which a `use tidegate::rate_limited` brings along.
+///
+/// ```
+/// use std::sync::LazyLock;
+/// use tidegate::{ApiRateLimiter, rate_limited};
+///
+/// static LIMITER: LazyLock<ApiRateLimiter> = LazyLock::new(ApiRateLimiter::default);
+///
+/// #[rate_limited(LIMITER)]
+/// fn shout(text: &str) -> String {
+///     text.to_uppercase()
+/// }
+///
+/// assert_eq!(shout("hello"), "HELLO");
+/// assert_eq!(LIMITER.stats().total_requests, 1);
+/// ```
+///
+/// A method of a client that has a limiter, and is told when it waits (here on a clock that is moved instead):
+///
+/// ```
+/// use tidegate::{ApiRateLimiter, ManualClock, RateLimitConfig, rate_limited};
+///
+/// struct Client {
+///     limiter: ApiRateLimiter<ManualClock>,
+/// }
+///
+/// impl Client {
+///     #[rate_limited(self.limiter, on_limited = |status| self.limiter.clock().advance(status.wait_time))]
+///     fn ask(&self, question: &str) -> usize {
+///         question.len()
+///     }
+/// }
+///
+/// let config = RateLimitConfig { burst_size: 1, ..RateLimitConfig::DEFAULT };
+/// let client = Client { limiter: ApiRateLimiter::with_clock(config, ManualClock::new())? };
+/// assert_eq!(client.ask("why?"), 4);
+/// assert_eq!(client.ask("why not?"), 8); // after a wait
+/// assert_eq!(client.limiter.stats().total_requests, 2);
+/// # Ok::<(), tidegate::ConfigError>(())
+/// ```
+///
+/// An `async fn`, with the feature `tokio`:
+///
+/// ```
+/// # #[cfg(all(feature = "tokio", feature = "global"))]
+/// # fn main() {
+/// use tidegate::rate_limited;
+///
+/// #[rate_limited(tidegate::get_rate_limiter())]
+/// async fn fetch(page: u32) -> u32 {
+///     page + 1
+/// }
+///
+/// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+/// assert_eq!(runtime.block_on(fetch(6)), 7);
+/// # }
+/// # #[cfg(not(all(feature = "tokio", feature = "global")))]
+/// # fn main() {}
+/// ```
+#[cfg(feature = "macros")]
+pub use tidegate_macros::rate_limited;
 pub use time::Timestamp;
 pub use token_bucket::{BucketCharge, TokenBucket};
 #[cfg(feature = "tokio")]
