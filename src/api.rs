@@ -31,7 +31,7 @@ use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
 use backoff::Backoff;
 use in_flight::InFlight;
-use limits::Limits;
+use limits::{Left, Limits};
 use status::{Refusal, Until};
 
 /// Paces calls to an API: at most so many requests per minute and per hour, so many at once, and so many tokens per minute, all
@@ -184,8 +184,11 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// [`try_acquire`](Self::try_acquire) as of `now`.
     #[inline]
     pub fn try_acquire_at(&self, now: Timestamp) -> RateLimitStatus {
-        match self.admit_at(1, now) {
-            Ok(()) => self.free_at(now),
+        let mut left = Left::ALL;
+        let observe = |index, room| self.limits.observe(&mut left, index, room);
+        match self.admit_at(1, now, observe) {
+            // Seen before this request was charged.
+            Ok(()) => RateLimitStatus::free(left.requests.saturating_sub(1), left.tokens),
             Err(refusal) => self.refused_at(refusal, now),
         }
     }
@@ -238,7 +241,12 @@ impl<C: Clock> ApiRateLimiter<C> {
 
     /// Charges `n` requests, or says what is in the way.
     #[inline]
-    fn admit_at(&self, n: u64, now: Timestamp) -> Result<(), Refusal> {
+    fn admit_at(
+        &self,
+        n: u64,
+        now: Timestamp,
+        observe: impl FnMut(usize, u64),
+    ) -> Result<(), Refusal> {
         if n == 0 {
             return Ok(());
         }
@@ -246,7 +254,7 @@ impl<C: Clock> ApiRateLimiter<C> {
         if self.is_paused_at(now) {
             return Err(self.refusal_in_pause(&ask, now));
         }
-        match self.limits.combined.admit(&ask, now) {
+        match self.limits.combined.admit(&ask, now, observe) {
             Ok(()) => {
                 self.counts.requests.fetch_add(n, Relaxed);
                 self.signals.backoff.admitted();
@@ -364,7 +372,7 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
 
     #[inline]
     fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
-        self.admit_at(n, now)
+        self.admit_at(n, now, |_, _| ())
             .map_err(|refusal| self.denied(refusal))
     }
 

@@ -164,7 +164,7 @@ impl<C: Clock> Combined<C> {
     ///
     /// As [`try_acquire`](Self::try_acquire).
     pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), CombinedDenied> {
-        self.admit(&|_| Ask::for_all(n), now)
+        self.admit(&|_| Ask::for_all(n), now, |_, _| ())
     }
 
     /// Takes from each limit its own number of permits, in the order of declaration, or nothing from any. A limit whose number
@@ -218,7 +218,7 @@ impl<C: Clock> Combined<C> {
             self.limits.len(),
             "as many numbers of permits as limits"
         );
-        self.admit(&|index: usize| Ask::for_all(permits[index]), now)
+        self.admit(&|index: usize| Ask::for_all(permits[index]), now, |_, _| ())
     }
 
     /// Whether `n` permits would be given now. Changes nothing; by the time you ask again, others may have taken them.
@@ -291,14 +291,16 @@ impl<C: Clock> Combined<C> {
         }
     }
 
-    /// Charges every limit what it is asked for, or none.
+    /// Charges every limit what it is asked for, or none. Tells `observe` the [room](Prospect::room) that each was seen to
+    /// have, before the charge; should the look be repeated, once more.
     #[inline]
     pub(crate) fn admit(
         &self,
         ask: &impl Fn(usize) -> Ask,
         now: Timestamp,
+        observe: impl FnMut(usize, u64),
     ) -> Result<(), CombinedDenied> {
-        self.charge(ask, now, |_| ())
+        self.charge(ask, now, observe, |_| ())
     }
 
     /// [`admit`](Self::admit) that shows the charges to `keep`, in the order of the limits.
@@ -307,6 +309,7 @@ impl<C: Clock> Combined<C> {
         &self,
         ask: &impl Fn(usize) -> Ask,
         now: Timestamp,
+        mut observe: impl FnMut(usize, u64),
         keep: impl FnOnce(&[Charge]),
     ) -> Result<(), CombinedDenied> {
         // So many charges are kept on the stack.
@@ -321,7 +324,7 @@ impl<C: Clock> Combined<C> {
             &mut many
         };
         loop {
-            if let Some(first) = self.look(ask, now, charges) {
+            if let Some(first) = self.look(ask, now, &mut observe, charges) {
                 self.charge_all(first, ask, now, charges)?;
                 keep(charges);
                 return Ok(());
@@ -340,13 +343,19 @@ impl<C: Clock> Combined<C> {
         &self,
         ask: &impl Fn(usize) -> Ask,
         now: Timestamp,
+        observe: &mut impl FnMut(usize, u64),
         charges: &mut [Charge],
     ) -> Option<usize> {
         let mut first = 0;
         let mut least = u64::MAX;
         let places = self.limits.iter().zip(charges).enumerate();
         for (index, (named, place)) in places {
-            let Prospect { headroom, charge } = named.limit.prospect_at(ask(index), now)?;
+            let Prospect {
+                room,
+                headroom,
+                charge,
+            } = named.limit.prospect_at(ask(index), now)?;
+            observe(index, room);
             *place = charge;
             if headroom < least {
                 (first, least) = (index, headroom);
@@ -356,7 +365,11 @@ impl<C: Clock> Combined<C> {
     }
 
     /// The second pass: makes the charges, that of `first` before the others, and undoes what it has made if one fails.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "with the first pass beside it the charges stay where they are"
+    )]
+    #[inline(always)]
     fn charge_all(
         &self,
         first: usize,
@@ -366,13 +379,32 @@ impl<C: Clock> Combined<C> {
     ) -> Result<(), CombinedDenied> {
         for position in 0..charges.len() {
             let index = in_order(first, position);
+            let is_made = ask(index).cost == 0 || self.limits[index].limit.commit(charges[index]);
+            if !is_made {
+                return self.charge_rest(position, first, ask, now, charges);
+            }
+        }
+        Ok(())
+    }
+
+    /// [`charge_all`](Self::charge_all) from a position on, where somebody was faster or a window has to be moved on.
+    #[cold]
+    #[inline(never)]
+    fn charge_rest(
+        &self,
+        position: usize,
+        first: usize,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+        charges: &mut [Charge],
+    ) -> Result<(), CombinedDenied> {
+        for position in position..charges.len() {
+            let index = in_order(first, position);
             let cost = ask(index).cost;
-            let limit = &self.limits[index].limit;
-            if cost == 0 || limit.commit(charges[index]) {
+            if cost == 0 {
                 continue;
             }
-            // Somebody was faster, or a window has to be moved on.
-            match limit.charge_at(cost, now) {
+            match self.limits[index].limit.charge_at(cost, now) {
                 Ok(charge) => charges[index] = charge,
                 Err(denied) => {
                     for position in (0..position).rev() {
@@ -448,10 +480,11 @@ impl<C: Clock> Combined<C> {
         now: Timestamp,
     ) -> Result<CombinedCharge, CombinedDenied> {
         let mut made = Vec::new();
-        self.charge(ask, now, |charges| {
+        let keep = |charges: &[Charge]| {
             let places = charges.iter().enumerate();
             made.extend(places.map(|(index, &charge)| (index, ask(index).cost, charge)));
-        })?;
+        };
+        self.charge(ask, now, |_, _| (), keep)?;
         Ok(CombinedCharge {
             charges: made,
             permits: 0,

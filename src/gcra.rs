@@ -30,7 +30,6 @@
 
 use core::time::Duration;
 
-use crate::prospect::headroom;
 use crate::quota::Quota;
 
 /// With at most this many grains per nanosecond a rate is represented without rounding. More would make 2^60 grains, and so
@@ -54,6 +53,8 @@ pub(crate) struct Gcra {
     fraction: u64,
     /// Grains per token.
     token: u64,
+    /// Tokens per grain in 2^-64, rounded down, and less than 1.
+    per_grain: u64,
     /// The capacity in grains.
     limit: u64,
     /// The capacity in tokens.
@@ -202,6 +203,7 @@ impl Gcra {
             whole,
             fraction,
             token,
+            per_grain: u64::MAX / token,
             limit: token * capacity,
             capacity,
             inverse,
@@ -336,18 +338,27 @@ impl Gcra {
     /// Whole tokens that can be had now.
     #[inline]
     pub(crate) const fn available(&self, tat: u64, now: Now) -> u64 {
-        #[expect(
-            clippy::arithmetic_side_effects,
-            reason = "a token is at least one grain"
-        )]
-        let tokens = self.limit.saturating_sub(Self::ahead(tat, now)) / self.token;
-        tokens
+        self.tokens_in(self.room(tat, now))
     }
 
-    /// How many charges of `cost`, which is at least 1, fit now: see [`headroom`].
+    /// Grains that can be had now.
     #[inline]
-    pub(crate) const fn headroom(&self, tat: u64, now: Now, cost: u64) -> Option<u64> {
-        headroom(self.limit.saturating_sub(Self::ahead(tat, now)), cost)
+    pub(crate) const fn room(&self, tat: u64, now: Now) -> u64 {
+        self.limit.saturating_sub(Self::ahead(tat, now))
+    }
+
+    /// Whole tokens in so many grains.
+    #[inline]
+    pub(crate) const fn tokens_in(&self, grains: u64) -> u64 {
+        // Instead of a division. Both roundings down make this too small by at most 1.
+        let (tokens, _) = widening_mul(grains, self.per_grain);
+        let next = tokens.wrapping_add(1);
+        // At most `grains` and a token more.
+        if next.wrapping_mul(self.token) <= grains {
+            next
+        } else {
+            tokens
+        }
     }
 
     /// Tokens that were charged beyond what was there, rounded up; 0 where the level is not negative.

@@ -35,6 +35,8 @@ impl Charge {
 /// What a look at a limit that has room found out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Prospect {
+    /// What is there for everybody: permits of a window, grains of a bucket.
+    pub(crate) room: u64,
     /// See [`headroom`].
     pub(crate) headroom: u64,
     /// The charge as it can be made right away, or [`Charge::NONE`].
@@ -42,8 +44,22 @@ pub(crate) struct Prospect {
 }
 
 impl Prospect {
+    /// With so much room; `None` if that is less than is needed.
+    #[inline]
+    pub(crate) const fn of(room: u64, need: u64, charge: Charge) -> Option<Self> {
+        match headroom(room, need) {
+            Some(headroom) => Some(Self {
+                room,
+                headroom,
+                charge,
+            }),
+            None => None,
+        }
+    }
+
     /// For a limit that is not asked.
     pub(crate) const FREE: Self = Self {
+        room: u64::MAX,
         headroom: u64::MAX,
         charge: Charge::NONE,
     };
@@ -56,7 +72,7 @@ const PLENTY_LOG2: u32 = 10;
 /// How many calls of `cost` (at least 1) there is room for; `None` for none, and `u64::MAX` for more than a thousand, so that
 /// the common case takes no division.
 #[inline]
-pub(crate) const fn headroom(room: u64, cost: u64) -> Option<u64> {
+const fn headroom(room: u64, cost: u64) -> Option<u64> {
     if room >> PLENTY_LOG2 >= cost {
         return Some(u64::MAX);
     }

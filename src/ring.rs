@@ -241,8 +241,8 @@ impl Ring {
             }
             None => (Charge::NONE, self.used_slow(nanos)),
         };
-        let headroom = window.headroom(used, ask.need)?;
-        Some(Prospect { headroom, charge })
+        let room = window.limit().saturating_sub(used);
+        Prospect::of(room, ask.need, charge)
     }
 
     /// Exchanges a head that was looked at, if it is still there.

@@ -249,20 +249,20 @@ impl<C> TokenBucket<C> {
         let cost = self.cost(ask.need).ok()?;
         let Core { tat, gcra, .. } = &*self.core;
         let (before, now) = tat.look(gcra, now.as_nanos());
-        let headroom = gcra.headroom(before, now, cost)?;
+        let room = gcra.room(before, now);
         if ask.cost == 0 {
             // No exchange will confirm the look, and none needs to: should the mark have been raised past this TAT in the middle
             // of it, then the bucket was full.
-            return Some(Prospect {
-                headroom,
-                charge: Charge::NONE,
-            });
+            return Prospect::of(room, cost, Charge::NONE);
         }
         let after = gcra.book(before, now, cost).next;
-        Some(Prospect {
-            headroom,
-            charge: Charge { before, after },
-        })
+        Prospect::of(room, cost, Charge { before, after })
+    }
+
+    /// Whole tokens in the room of a [`Prospect`].
+    #[inline]
+    pub(crate) fn tokens_in(&self, room: u64) -> u64 {
+        self.core.gcra.tokens_in(room)
     }
 
     /// Makes a charge that was found possible, if nothing has changed since.

@@ -6,8 +6,6 @@ use core::fmt;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
-use crate::prospect::headroom;
-
 /// A sliding window that cannot be represented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -211,12 +209,6 @@ impl Window {
             count
         };
         Word(number.wrapping_shl(self.count_bits) | count)
-    }
-
-    /// How many calls for `n`, which is at least 1, there is room for: see [`headroom`].
-    #[inline]
-    pub(crate) const fn headroom(&self, used: u64, n: u64) -> Option<u64> {
-        headroom(self.limit.saturating_sub(used), n)
     }
 
     /// By how many `n` more would exceed the limit, with `used` that count.

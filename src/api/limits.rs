@@ -35,6 +35,22 @@ pub(super) struct LimitInfo {
     pub(super) most: u64,
 }
 
+/// What is left of the limits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    /// Of the minute, hour and day.
+    pub(super) requests: u64,
+    pub(super) tokens: u64,
+}
+
+impl Left {
+    /// Before any limit was looked at.
+    pub(super) const ALL: Self = Self {
+        requests: u64::MAX,
+        tokens: u64::MAX,
+    };
+}
+
 /// Limits as they are put together.
 struct Draft<C> {
     clock: C,
@@ -224,6 +240,19 @@ impl<C: Clock> Limits<C> {
         }
         let available = (0..self.on_requests).map(|i| self.combined.available_at_index(i, now));
         available.min().unwrap_or(0)
+    }
+
+    /// Takes note of the room that a limit was seen to have.
+    #[inline]
+    pub(super) fn observe(&self, left: &mut Left, index: usize, room: u64) {
+        // As in `requests_remaining_at`.
+        if index + 1 < self.on_requests {
+            left.requests = left.requests.min(room);
+        } else if index >= self.on_requests {
+            if let Some(bucket) = self.combined.bucket(index) {
+                left.tokens = left.tokens.min(bucket.tokens_in(room));
+            }
+        }
     }
 
     /// How many requests the windows have room for.
