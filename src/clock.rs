@@ -14,6 +14,7 @@ pub use manual::ManualClock;
 #[cfg(feature = "std")]
 pub use monotonic::MonotonicClock;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use crate::time::Timestamp;
@@ -92,4 +93,4 @@ macro_rules! forward_clock {
         }
     )*};
 }
-forward_clock!(&C, Arc<C>);
+forward_clock!(&C, Box<C>, Arc<C>);

@@ -1,5 +1,6 @@
 //! The trait that everything which combines, keys, waits on or serves limiters builds on.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
 
@@ -85,7 +86,7 @@ pub trait Limiter: sealed::Sealed {
     /// another limiter nothing breaks, but permits may come back that this one never gave.)
     ///
     /// All of them if that leaves the limiter as if the charge had never been, none otherwise: a bucket's charge is forfeited
-    /// once others have been decided on top of it, a window's once its slot is over. (Should somebody be moving a window on to its
+    /// once others have been decided on top of it, a window's once somebody has been decided in a later slot. (Should somebody be moving a window on to its
     /// next slot at that very moment, permits that came back may still count until they age out: then too few are admitted,
     /// never too many.)
     fn undo(&self, charge: Self::Charge) -> u64;
@@ -165,7 +166,7 @@ macro_rules! forward_limiter {
         }
     )*};
 }
-forward_limiter!(&L, Arc<L>);
+forward_limiter!(&L, Box<L>, Arc<L>);
 
 pub(crate) mod sealed {
     /// Only this crate's types are limiters.

@@ -25,7 +25,11 @@ use core::time::Duration;
 ///
 /// [`FromStr`](core::str::FromStr) and [`Display`](core::fmt::Display) round-trip. The form is
 /// `count [r|req|requests|tokens] (/ | per) [n] unit [burst [=] n]`: units are `ns`, `us`, `ms`, `s`, `min`, `h` and `d`
-/// with their long names, in any case (`m` is a minute), numbers may have `_` between digits and end in `k` or `M`.
+/// with their long names, in any case (`m` is a minute); numbers may have `_` between digits, and counts and bursts may end in `k`
+/// or `M`. Two quotas are equal if they are written with the same numbers: `60/min burst 1` is the same bucket as `1/s`, and yet
+/// not equal to it.
+///
+/// With the feature `serde` a quota is such a text, or a map `{ rate = "100/min", burst = 20 }`.
 ///
 /// ```
 /// use core::time::Duration;
@@ -38,7 +42,7 @@ use core::time::Duration;
 ///
 /// assert_eq!(Quota::new(0, Duration::from_secs(1)), Err(QuotaError::ZeroRate));
 /// let error = "100/fortnight".parse::<Quota>().unwrap_err();
-/// assert_eq!(error.to_string(), "unknown unit of time at byte 4");
+/// assert_eq!(error.to_string(), "unknown unit of time (ns, us, ms, s, min, h or d) at byte 4");
 /// # Ok::<(), QuotaError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +62,7 @@ const MAX_RATE_PER_NANO: u64 = 1_000;
 const MAX_CAPACITY: u64 = 1 << 60;
 
 /// The longest time, in nanoseconds, that an empty bucket may take to fill up: 1 000 years of 365.25 days. With it a
-/// grain of time (see `gcra`) is never longer than 64 ns.
+/// grain of time (see `gcra`) is never longer than 55 ns.
 const MAX_REFILL: u128 = 1_000 * 31_557_600 * 1_000_000_000;
 
 const SECOND: u64 = 1_000_000_000;
@@ -80,6 +84,7 @@ impl Quota {
     ///
     /// If `n` is 0 or more than 10¹²; in a constant that is a compile error. [`Quota::new`] returns an error instead.
     #[must_use]
+    #[track_caller]
     pub const fn per_second(n: u64) -> Self {
         expect_quota!(Self::per_nanos(n, SECOND))
     }
@@ -90,6 +95,7 @@ impl Quota {
     ///
     /// If `n` is 0 or more than 10¹² per second.
     #[must_use]
+    #[track_caller]
     pub const fn per_minute(n: u64) -> Self {
         expect_quota!(Self::per_nanos(n, 60 * SECOND))
     }
@@ -100,6 +106,7 @@ impl Quota {
     ///
     /// If `n` is 0 or more than 10¹² per second.
     #[must_use]
+    #[track_caller]
     pub const fn per_hour(n: u64) -> Self {
         expect_quota!(Self::per_nanos(n, 3_600 * SECOND))
     }
@@ -110,6 +117,7 @@ impl Quota {
     ///
     /// If `n` is 0 or more than 10¹² per second.
     #[must_use]
+    #[track_caller]
     pub const fn per_day(n: u64) -> Self {
         expect_quota!(Self::per_nanos(n, 86_400 * SECOND))
     }
@@ -163,6 +171,7 @@ impl Quota {
     ///
     /// Where [`Quota::try_burst`] returns an error.
     #[must_use]
+    #[track_caller]
     pub const fn burst(self, capacity: u64) -> Self {
         expect_quota!(self.try_burst(capacity))
     }

@@ -107,11 +107,11 @@ where
             .await
     }
 
-    /// [`call_async`](Self::call_async) with a timer of your choice.
+    /// Calls the asynchronous function, asleep first on a timer of your choice for as long as the limiter says.
     ///
     /// # Cancel safety
     ///
-    /// As [`call_async`](Self::call_async).
+    /// Nothing is charged before the function is called; after that it is as cancel safe as the function.
     pub async fn call_async_with<T, A, R>(&self, timer: T, argument: A) -> R::Output
     where
         T: Timer,

@@ -2,6 +2,11 @@
 
 pub(crate) use core::sync::atomic::Ordering;
 
+#[cfg(not(tidegate_loom))]
+portable_atomic::cfg_no_atomic_64! {
+    compile_error!("this target has no 64-bit compare-and-swap: enable the feature `fallback`");
+}
+
 #[cfg(tidegate_loom)]
 pub(crate) use loom::sync::atomic::AtomicU64;
 #[cfg(not(tidegate_loom))]

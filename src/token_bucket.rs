@@ -38,7 +38,7 @@ use crate::time::Timestamp;
 ///
 /// # Progress and ordering
 ///
-/// Every operation is lock-free and reads the clock once; the `_at` twins read none. It takes constant time if no other
+/// Every operation but a wait is lock-free and reads the clock once; the `_at` twins read none. It takes constant time if no other
 /// succeeds meanwhile. Refusals, and everything that only asks, write nothing to shared memory, so refused callers do not slow
 /// each other down. (The first call in years does some housekeeping, at awkward rates the first in hours: some ten nanoseconds for each of
 /// these periods that has passed, 40 ms for 584 years at the worst rate.) Operations synchronise nothing else: do not use a limiter to hand data from thread to thread.
@@ -161,6 +161,7 @@ impl<C> TokenBucket<C> {
 
     /// [`try_acquire_up_to`](Self::try_acquire_up_to) as of `now`.
     #[inline]
+    #[must_use = "it may have taken fewer"]
     pub fn try_acquire_up_to_at(&self, n: u64, now: Timestamp) -> u64 {
         if n == 0 {
             return 0;
@@ -450,6 +451,7 @@ impl<C: Clock> TokenBucket<C> {
     /// assert_eq!(bucket.try_acquire_up_to(7), 0);
     /// ```
     #[inline]
+    #[must_use = "it may have taken fewer"]
     pub fn try_acquire_up_to(&self, n: u64) -> u64 {
         self.try_acquire_up_to_at(n, self.core.clock.now())
     }
@@ -496,7 +498,7 @@ impl<C: Clock> TokenBucket<C> {
     ///
     /// The level may become negative, and then everybody waits until the debt has flowed in again. The debt ends at 36
     /// years of refill divided by `n`, where a token lasts `p/n` nanoseconds in lowest terms: 36 years for 10 per second, 12 for 3
-    /// per second, 13 days for 10¹² per second, 2 hours at the least (and at 1 year where `n` is above 2¹⁷).
+    /// per second, 13 days for 10¹² per second, 2 hours at the least (and at 1 year where `n` is above 2¹⁷). What is charged beyond is dropped.
     pub fn debit(&self, n: u64) {
         self.debit_at(n, self.core.clock.now());
     }

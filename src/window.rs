@@ -43,7 +43,7 @@ impl fmt::Display for WindowError {
             Self::LimitTooLarge { max } => {
                 write!(
                     f,
-                    "the limit is too large for slots this short: at most {max}"
+                    "the limit is too large for so short a window or slot: at most {max}"
                 )
             }
         }

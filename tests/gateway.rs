@@ -311,7 +311,7 @@ fn a_bad_option_is_told_and_fails() {
         (&["--addr", "0.0.0.0:0"], "not a loopback address"),
         (
             &["--quota", "5/fortnight"],
-            "unknown unit of time at byte 2",
+            "unknown unit of time (ns, us, ms, s, min, h or d) at byte 2",
         ),
         (&["--demo", "--seconds", "0"], "must be from 1 to 600"),
         (&["--demo", "--clients=257"], "must be from 1 to 256"),

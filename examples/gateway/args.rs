@@ -96,7 +96,9 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, 
 
 /// Loopback only: an example should not open a port to the network by accident.
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = parse_value("--addr", text)?;
+    let address: SocketAddr = text.parse().map_err(|_| {
+        format!("--addr `{text}`: not an address and port, such as {DEFAULT_ADDRESS}")
+    })?;
     if address.ip().is_loopback() {
         Ok(address)
     } else {
@@ -107,12 +109,14 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn parse_number(option: &str, text: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
-    let number = parse_value(option, text)?;
-    if range.contains(&number) {
-        Ok(number)
-    } else {
-        let (least, most) = (range.start(), range.end());
-        Err(format!("{option} `{text}`: must be from {least} to {most}"))
+    match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => {
+            let (least, most) = (range.start(), range.end());
+            Err(format!(
+                "{option} `{text}`: must be a number from {least} to {most}"
+            ))
+        }
     }
 }
 

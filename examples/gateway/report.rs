@@ -117,7 +117,7 @@ impl fmt::Display for Report {
 
         writeln!(
             f,
-            "{:<8}{:>10}{:>10}{:>10}{:>10}{:>11}  quota",
+            "{:<8} {:>9} {:>9} {:>9} {:>9} {:>10}  quota",
             "limit", "offered", "admitted", "allowed", "refused", "elsewhere",
         )?;
         for row in rows {
@@ -125,7 +125,7 @@ impl fmt::Display for Report {
             let elsewhere = row.offered - row.admitted - refused;
             writeln!(
                 f,
-                "{:<8}{:>10}{:>10}{:>10}{refused:>10}{elsewhere:>11}  {}",
+                "{:<8} {:>9} {:>9} {:>9} {refused:>9} {elsewhere:>10}  {}",
                 row.name, row.offered, row.admitted, row.allowed, row.quota,
             )?;
         }

@@ -322,7 +322,7 @@ impl Run<'_> {
             }
             Held::Reservation(reservation, is_delayed) => (reservation, is_delayed),
         };
-        let is_past = is_delayed && now > reservation.ready_at().as_nanos();
+        let is_past = is_delayed && now >= reservation.ready_at().as_nanos();
         let returned = match choice % 3 {
             0 => {
                 reservation.commit();

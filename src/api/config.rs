@@ -12,7 +12,7 @@ use crate::window::WindowError;
 /// The limits of an API, as its provider states them.
 ///
 /// Take the defaults and change what differs: `RateLimitConfig { requests_per_minute: 30, ..RateLimitConfig::DEFAULT }`.
-/// [`ApiRateLimiter::new`](crate::ApiRateLimiter::new) checks it.
+/// [`ApiRateLimiter::with_clock`](crate::ApiRateLimiter::with_clock) (and `new`) check it.
 ///
 /// With the feature `serde`, fields that are left out have their defaults, unknown fields are errors, and durations are
 /// seconds (`"backoff_base": 0.5`).
@@ -79,7 +79,7 @@ impl RateLimitConfig {
         backoff_seed: None,
     };
 
-    /// Checks the configuration, as [`ApiRateLimiter::new`](crate::ApiRateLimiter::new) does.
+    /// Checks the configuration, as [`ApiRateLimiter::with_clock`](crate::ApiRateLimiter::with_clock) does.
     ///
     /// # Errors
     ///

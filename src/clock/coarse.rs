@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// A reading of [`DefaultClock`] that a background thread refreshes: one load per decision, at the price of a stated slack.
 ///
 /// A reading is old by up to the refresh interval, and by as much more as the system delays the thread. An old reading is
-/// a clock that is late: a limiter never admits more for it in its own time, and by the wall clock its bound (G1) reads
+/// a clock that is late: a limiter never admits more for it in its own time, and by the wall clock its bound then reads
 /// capacity + rate · (b − a + slack).
 ///
 /// Clones share the thread, which ends soon after the last of them is dropped.

@@ -141,8 +141,7 @@ mod without_std {
     use crate::clock::Clock;
     use crate::time::Timestamp;
 
-    /// Without the feature `std` there is no default clock: this type has no value, and limiters are made with
-    /// `with_clock`.
+    /// Needs the feature `std`: without it this type has no value, limiters have no `new`, and are made with `with_clock`.
     #[derive(Clone, Copy, Debug)]
     pub enum DefaultClock {}
 

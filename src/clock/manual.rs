@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 
 /// A clock for tests and simulations: it starts at 0 and moves only when told to. Clones share their time.
 ///
-/// A thread that sleeps on it ([`Clock::sleep_until`], and so every blocking wait) wakes up when the time is advanced, not when
+/// A thread that sleeps on it (`Clock::sleep_until`, and so every blocking wait) wakes up when the time is advanced, not when
 /// real time passes.
 ///
 /// ```

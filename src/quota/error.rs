@@ -99,9 +99,13 @@ impl fmt::Display for ParseQuotaError {
         match self.kind {
             ParseQuotaErrorKind::ExpectedNumber => f.write_str("expected a whole number"),
             ParseQuotaErrorKind::NumberTooLarge => f.write_str("the number is too large"),
-            ParseQuotaErrorKind::ExpectedPer => f.write_str("expected `/` or `per`"),
+            ParseQuotaErrorKind::ExpectedPer => {
+                f.write_str("expected `/` or `per` after a whole number")
+            }
             ParseQuotaErrorKind::ExpectedUnit => f.write_str("expected a unit of time"),
-            ParseQuotaErrorKind::UnknownUnit => f.write_str("unknown unit of time"),
+            ParseQuotaErrorKind::UnknownUnit => {
+                f.write_str("unknown unit of time (ns, us, ms, s, min, h or d)")
+            }
             ParseQuotaErrorKind::UnexpectedText => f.write_str("expected `burst` or the end"),
             ParseQuotaErrorKind::Quota(error) => error.fmt(f),
         }?;

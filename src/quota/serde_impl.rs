@@ -5,7 +5,8 @@ use core::fmt;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Quota;
+use super::text::Parts;
+use super::{ParseQuotaError, Quota};
 
 /// As text: `"100/min burst 20"`.
 impl Serialize for Quota {
@@ -47,7 +48,7 @@ impl<'de> Visitor<'de> for QuotaVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Quota, A::Error> {
-        let mut rate: Option<Quota> = None;
+        let mut rate: Option<Parts> = None;
         let mut burst: Option<u64> = None;
         while let Some(field) = map.next_key()? {
             match field {
@@ -57,15 +58,19 @@ impl<'de> Visitor<'de> for QuotaVisitor {
                 Field::Burst => return Err(A::Error::duplicate_field("burst")),
             }
         }
-        let quota = rate.ok_or_else(|| A::Error::missing_field("rate"))?;
-        burst.map_or(Ok(quota), |burst| {
-            quota.try_burst(burst).map_err(A::Error::custom)
-        })
+        let Parts { quota, burst: own } = rate.ok_or_else(|| A::Error::missing_field("rate"))?;
+        // Which of two was meant, nobody can tell.
+        if burst.is_some() && own.is_some() {
+            return Err(A::Error::duplicate_field("burst"));
+        }
+        let own = own.map(|(burst, _)| burst);
+        let burst = burst.or(own).unwrap_or(quota.rate());
+        quota.try_burst(burst).map_err(A::Error::custom)
     }
 }
 
 /// The text under `rate`, which unlike a quota cannot be a map again.
-struct RateText(Quota);
+struct RateText(Parts);
 
 impl<'de> Deserialize<'de> for RateText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -78,7 +83,8 @@ impl<'de> Deserialize<'de> for RateText {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<RateText, E> {
-                text.parse().map(RateText).map_err(E::custom)
+                let parts: Result<Parts, ParseQuotaError> = Parts::read(text);
+                parts.map(RateText).map_err(E::custom)
             }
         }
         deserializer.deserialize_str(TextVisitor)

@@ -12,7 +12,7 @@ const UNITS: [(u64, &[&str]); 7] = [
     (60 * SECOND, &["min", "m", "mins", "minute", "minutes"]),
     (SECOND, &["s", "sec", "secs", "second", "seconds"]),
     (1_000_000, &["ms", "millisecond", "milliseconds"]),
-    (1_000, &["us", "microsecond", "microseconds"]),
+    (1_000, &["us", "µs", "μs", "microsecond", "microseconds"]),
     (1, &["ns", "nanosecond", "nanoseconds"]),
 ];
 
@@ -44,6 +44,27 @@ impl FromStr for Quota {
     type Err = ParseQuotaError;
 
     fn from_str(text: &str) -> Result<Self, ParseQuotaError> {
+        let Parts { quota, burst } = Parts::read(text)?;
+        // Without a burst of its own it is the rate that is too large, and that comes first.
+        let rate_at = text.len() - text.trim_start().len();
+        let (burst, offset) = burst.unwrap_or((quota.rate, rate_at));
+        quota.try_burst(burst).map_err(|error| ParseQuotaError {
+            kind: Kind::Quota(error),
+            offset,
+        })
+    }
+}
+
+/// What is in a text.
+pub(super) struct Parts {
+    /// With the smallest burst.
+    pub(super) quota: Quota,
+    /// The burst that is given, and where.
+    pub(super) burst: Option<(u64, usize)>,
+}
+
+impl Parts {
+    pub(super) fn read(text: &str) -> Result<Self, ParseQuotaError> {
         let mut reader = Reader { text, offset: 0 };
 
         reader.skip_space();
@@ -58,7 +79,7 @@ impl FromStr for Quota {
         let period = reader.period()?;
 
         // Judged before the burst is read, so that the first mistake is the one that is reported.
-        let quota = Self::with_rate(rate, period).map_err(|error| ParseQuotaError {
+        let quota = Quota::with_rate(rate, period).map_err(|error| ParseQuotaError {
             kind: Kind::Quota(error),
             offset: match error {
                 QuotaError::ZeroPeriod => period_at,
@@ -66,20 +87,17 @@ impl FromStr for Quota {
             },
         })?;
 
-        let (burst, burst_at) = if reader.take_word(&["burst"]) {
+        let burst = if reader.take_word(&["burst"]) {
             reader.take_equals();
-            let burst_at = reader.offset;
-            (reader.number()?, burst_at)
+            let offset = reader.offset;
+            Some((reader.number()?, offset))
         } else {
-            (rate, rate_at)
+            None
         };
         if !reader.rest().is_empty() {
             return Err(reader.error(Kind::UnexpectedText));
         }
-        quota.try_burst(burst).map_err(|error| ParseQuotaError {
-            kind: Kind::Quota(error),
-            offset: burst_at,
-        })
+        Ok(Self { quota, burst })
     }
 }
 

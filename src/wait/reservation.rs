@@ -12,7 +12,7 @@ use crate::token_bucket::{Booked, TokenBucket};
 /// Tokens that were taken in advance: from [`ready_at`](Self::ready_at) on they may be used.
 ///
 /// Reservations are served in the order in which they were made, without a queue: each moved the bucket's time line on,
-/// and later callers, waiting or not, come after it. End one with [`commit`](Self::commit) (or [`wait`](Self::wait), which
+/// and later callers, waiting or not, come after it. End one with [`commit`](Self::commit) (or `wait`, which
 /// commits); dropping it without is a [`cancel`](Self::cancel).
 ///
 /// ```
@@ -44,8 +44,10 @@ pub struct Reservation<'a, C: Clock> {
 impl<C: Clock> TokenBucket<C> {
     /// Takes `n` tokens now or in advance, if they can be used after at most `max_wait`.
     ///
-    /// Never waits: the [`Reservation`] says when the tokens may be used. `n = 0` is ready at
-    /// once and changes nothing.
+    /// Never waits: the [`Reservation`] says when the tokens may be used. `n = 0` is ready at once and changes nothing.
+    ///
+    /// Whoever uses them must [`commit`](Reservation::commit) (or `wait`): a reservation that is merely
+    /// dropped gives its tokens back, also after its delay has been slept through if there was none.
     ///
     /// # Errors
     ///
@@ -86,7 +88,8 @@ impl<C: Clock> Reservation<'_, C> {
         self.booked.ready_at
     }
 
-    /// How long from now until the tokens may be used; zero when they already may.
+    /// How long from now until the tokens may be used; zero when they already may. After sleeping for that long,
+    /// [`commit`](Self::commit).
     pub fn delay(&self) -> Duration {
         self.ready_at() - self.bucket.clock().now()
     }
@@ -99,7 +102,7 @@ impl<C: Clock> Reservation<'_, C> {
     /// Gives the tokens back, and returns how many came back: all or none.
     ///
     /// All come back if nothing was charged or given back since; and none if somebody was promised a time that counts on this
-    /// place, or if the bucket has long been full again in any case. None also if the tokens were not there at first and their instant has passed: then they count as used.
+    /// place, or if the bucket has long been full again in any case. None also if the tokens were not there at first and their instant has come: then they count as used.
     pub fn cancel(self) -> u64 {
         let now = self.bucket.clock().now();
         self.cancel_at(now)
@@ -113,7 +116,7 @@ impl<C: Clock> Reservation<'_, C> {
     }
 
     fn give_back(&self, now: Timestamp) -> u64 {
-        if self.booked.delayed && now > self.ready_at() {
+        if self.booked.delayed && now >= self.ready_at() {
             return 0;
         }
         self.bucket.undo_charge(&self.booked.charge)

@@ -25,6 +25,10 @@ fn good_json() {
             quota(100, MINUTE, 20),
         ),
         (
+            r#"{"rate": "2400000000000M/30d", "burst": 1}"#,
+            quota(2_400_000_000_000_000_000, 30 * 24 * 60 * MINUTE, 1),
+        ),
+        (
             r#"{"burst": 20, "rate": "100/min"}"#,
             quota(100, MINUTE, 20),
         ),
@@ -85,7 +89,14 @@ fn bad_json() {
             r#"{"rate": 5}"#,
             "invalid type: integer `5`, expected a rate such as \"100/min\"",
         ),
-        (r#""100/fortnight""#, "unknown unit of time at byte 4"),
+        (
+            r#"{"rate": "100/min burst 5", "burst": 20}"#,
+            "duplicate field `burst`",
+        ),
+        (
+            r#""100/fortnight""#,
+            "unknown unit of time (ns, us, ms, s, min, h or d) at byte 4",
+        ),
         (r#"{"rate": "0/s"}"#, "the rate is zero at byte 0"),
         (
             "5",
