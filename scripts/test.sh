@@ -21,7 +21,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-feature
 
 step "tests"
 cargo build --quiet --example gateway
-PROPTEST_CASES=${PROPTEST_CASES:-2000} cargo test --features serde,macros,tokio
+PROPTEST_CASES=${PROPTEST_CASES:-2000} cargo test --all-features
 
 step "the attribute: what it says to mistakes"
 cargo test --package tidegate-macros

@@ -2,6 +2,8 @@
 
 mod backoff;
 mod config;
+#[cfg(feature = "http")]
+mod headers;
 mod in_flight;
 mod limits;
 mod permit;

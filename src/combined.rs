@@ -271,6 +271,13 @@ impl<C: Clock> Combined<C> {
         self.limits[index].limit.available_at(now)
     }
 
+    /// Takes `n` from one limit, if they are still there.
+    #[cfg(feature = "http")]
+    pub(crate) fn take(&self, index: usize, n: u64, now: Timestamp) {
+        // If not, others have lowered it.
+        let _ = self.limits[index].limit.charge_at(n, now);
+    }
+
     /// The limit at that place, if it is a bucket.
     pub(crate) fn bucket(&self, index: usize) -> Option<&TokenBucket<C>> {
         self.limits.get(index)?.limit.as_bucket()

@@ -272,6 +272,21 @@ impl<C: Clock> Limits<C> {
         remaining.min().unwrap_or(0)
     }
 
+    /// Takes what a limit of a kind has left down to `remaining`, where there is such a limit and it has more. For requests the
+    /// burst as well.
+    #[cfg(feature = "http")]
+    pub(super) fn lower(&self, kind: LimitKind, remaining: u64, now: Timestamp) {
+        for (index, limit) in self.list.iter().enumerate() {
+            let is_meant =
+                limit.kind == kind || (kind == LimitKind::Minute && limit.kind == LimitKind::Burst);
+            if is_meant {
+                let available = self.combined.available_at_index(index, now);
+                self.combined
+                    .take(index, available.saturating_sub(remaining), now);
+            }
+        }
+    }
+
     /// How much a limit of a kind has left; `None` if there is no such limit.
     pub(super) fn remaining_at(&self, kind: LimitKind, now: Timestamp) -> Option<u64> {
         let index = self.list.iter().position(|limit| limit.kind == kind)?;

@@ -101,7 +101,8 @@ impl<C: Clock> Limit<C> {
                 let BucketCharge { before, after, .. } = bucket.charge_at(n, now)?;
                 Ok(Charge { before, after })
             }
-            Kind::Window(window) => window.charge_words_at(n, now),
+            Kind::Window(window) if n > 0 => window.charge_words_at(n, now),
+            Kind::Window(_) => Ok(Charge::NONE),
         }
     }
 

@@ -1,0 +1,219 @@
+//! What a provider's headers do to an `ApiRateLimiter`: they lower what is left, and refusals pause.
+#![cfg(feature = "http")]
+
+use core::time::Duration;
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tidegate::{ApiRateLimiter, LimitKind, ManualClock, RateLimitConfig, Timestamp, TokenUsage};
+
+type Limiter = ApiRateLimiter<ManualClock>;
+
+/// 2026-11-24T12:00:00Z.
+fn noon() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_521_600)
+}
+
+fn limiter() -> Limiter {
+    let config = RateLimitConfig {
+        input_tokens_per_minute: Some(40_000),
+        output_tokens_per_minute: Some(8_000),
+        ..RateLimitConfig::DEFAULT
+    };
+    ApiRateLimiter::with_clock(config, ManualClock::new()).expect("valid")
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for &(name, value) in pairs {
+        let value = HeaderValue::from_bytes(value.as_bytes()).expect("a header value");
+        headers.append(HeaderName::from_static(name), value);
+    }
+    headers
+}
+
+fn observe(limiter: &Limiter, status: u16, pairs: &[(&'static str, &str)]) {
+    let status = StatusCode::from_u16(status).expect("a status");
+    limiter.observe_response_at(status, &headers(pairs), Timestamp::ZERO, noon());
+}
+
+/// The pause that a response with status 429 leads to.
+fn pause(pairs: &[(&'static str, &str)]) -> Duration {
+    let limiter = limiter();
+    observe(&limiter, 429, pairs);
+    let status = limiter.check();
+    if status.is_limited {
+        assert_eq!(status.limited_by, Some(LimitKind::Pause));
+    }
+    status.wait_time
+}
+
+#[test]
+fn openai_says_what_is_left() {
+    let limiter = limiter();
+    let pairs = [
+        ("x-ratelimit-limit-requests", "60"),
+        ("x-ratelimit-remaining-requests", "7"),
+        ("x-ratelimit-remaining-tokens", "1499"),
+        ("x-ratelimit-reset-requests", "1s"),
+        ("x-ratelimit-reset-tokens", "6m0s"),
+    ];
+    observe(&limiter, 200, &pairs);
+    let stats = limiter.stats();
+    assert_eq!(stats.requests_remaining_minute, 7);
+    assert_eq!(stats.burst_remaining, 7);
+    assert_eq!(stats.tokens_remaining_minute, 1_499);
+    assert_eq!(stats.requests_remaining_hour, 500, "not what it speaks of");
+    // Nothing of it was a call, or a refusal.
+    assert_eq!((stats.total_requests, stats.total_tokens_used), (0, 0));
+    assert!(!limiter.check().is_limited);
+}
+
+#[test]
+fn anthropic_says_what_is_left() {
+    let limiter = limiter();
+    let pairs = [
+        ("anthropic-ratelimit-requests-remaining", "12"),
+        ("anthropic-ratelimit-tokens-remaining", "30000"),
+        ("anthropic-ratelimit-input-tokens-remaining", "25000"),
+        ("anthropic-ratelimit-output-tokens-remaining", "5000"),
+        ("anthropic-ratelimit-tokens-reset", "2026-11-24T12:00:30Z"),
+    ];
+    observe(&limiter, 200, &pairs);
+    let stats = limiter.stats();
+    assert_eq!(stats.requests_remaining_minute, 12);
+    assert_eq!(stats.tokens_remaining_minute, 30_000);
+    // The least of all limits on tokens.
+    assert_eq!(limiter.check().tokens_remaining, 5_000);
+}
+
+#[test]
+fn what_is_left_is_only_ever_lowered() {
+    let limiter = limiter();
+    limiter.record_tokens(TokenUsage::new(20_000, 1_000));
+    assert!(!limiter.try_acquire().is_limited);
+    let before = limiter.stats();
+    let pairs = [
+        ("x-ratelimit-remaining-requests", "1000000"),
+        ("x-ratelimit-remaining-tokens", "18446744073709551616"),
+    ];
+    observe(&limiter, 200, &pairs);
+    assert_eq!(limiter.stats(), before);
+}
+
+/// R10: the longer of the two resets.
+#[test]
+fn r10_a_refusal_without_retry_after_pauses_until_the_latest_reset() {
+    let pairs = [
+        ("x-ratelimit-reset-tokens", "6m0s"),
+        ("x-ratelimit-reset-requests", "1s"),
+    ];
+    assert_eq!(pause(&pairs), Duration::from_secs(360));
+    let pairs = [
+        ("anthropic-ratelimit-requests-reset", "2026-11-24T12:00:05Z"),
+        (
+            "anthropic-ratelimit-output-tokens-reset",
+            "2026-11-24T14:00:45+02:00",
+        ),
+        ("anthropic-ratelimit-tokens-reset", "2026-11-24T11:00:00Z"),
+    ];
+    assert_eq!(pause(&pairs), Duration::from_secs(45));
+}
+
+#[test]
+fn retry_after_in_all_its_forms() {
+    let seconds = Duration::from_secs_f64;
+    for (value, wait) in [
+        ("20", seconds(20.0)),
+        (" 20 ", seconds(20.0)),
+        ("0", Duration::ZERO),
+        ("1.5", seconds(1.5)),
+        ("20ms", seconds(0.02)),
+        ("1m30s", seconds(90.0)),
+        ("1h2m3s", seconds(3_723.0)),
+        ("Tue, 24 Nov 2026 12:01:00 GMT", seconds(60.0)),
+        ("Tue, 24 Nov 2026 11:00:00 GMT", Duration::ZERO),
+        // Longer than any limit lasts.
+        ("9999999999", seconds(86_400.0)),
+        ("99999999999999999999999999", seconds(86_400.0)),
+        ("Tue, 24 Nov 2099 12:01:00 GMT", seconds(86_400.0)),
+        // Ignored.
+        ("-5", Duration::ZERO),
+        ("+5", Duration::ZERO),
+        ("soon", Duration::ZERO),
+        ("", Duration::ZERO),
+        ("\u{e9}", Duration::ZERO),
+        ("1e400", Duration::ZERO),
+        ("-1m", Duration::ZERO),
+    ] {
+        assert_eq!(pause(&[("retry-after", value)]), wait, "{value:?}");
+    }
+    assert_eq!(pause(&[("retry-after-ms", "1250")]), seconds(1.25));
+    // It counts before the resets, and of several the longest.
+    let pairs = [
+        ("retry-after", "3"),
+        ("retry-after", "5"),
+        ("x-ratelimit-reset-tokens", "6m0s"),
+    ];
+    assert_eq!(pause(&pairs), seconds(5.0));
+}
+
+#[test]
+fn only_refusals_pause_and_pauses_are_not_shortened() {
+    for (status, pauses) in [
+        (200, false),
+        (400, false),
+        (500, false),
+        (429, true),
+        (503, true),
+        (529, true),
+    ] {
+        let limiter = limiter();
+        observe(&limiter, status, &[("retry-after", "9")]);
+        assert_eq!(limiter.check().is_limited, pauses, "{status}");
+    }
+    let limiter = limiter();
+    observe(&limiter, 429, &[("retry-after", "9")]);
+    observe(&limiter, 429, &[("retry-after", "2")]);
+    assert_eq!(limiter.check().wait_time, Duration::from_secs(9));
+    limiter.clock().advance(Duration::from_secs(9));
+    assert!(!limiter.try_acquire().is_limited);
+}
+
+/// What cannot be read changes nothing.
+#[test]
+fn hostile_numbers_are_ignored() {
+    for value in [
+        "", "-1", "+1", "1.5", "0x10", "NaN", "1 2", "\u{e9}", "seven",
+    ] {
+        let limiter = limiter();
+        let before = limiter.stats();
+        let pairs = [
+            ("x-ratelimit-remaining-requests", value),
+            ("anthropic-ratelimit-tokens-remaining", value),
+        ];
+        observe(&limiter, 200, &pairs);
+        assert_eq!(limiter.stats(), before, "{value:?}");
+    }
+    // Of several, the least that can be read.
+    let limiter = limiter();
+    let name = "x-ratelimit-remaining-tokens";
+    observe(&limiter, 200, &[(name, "x"), (name, "500"), (name, "400")]);
+    assert_eq!(limiter.stats().tokens_remaining_minute, 400);
+}
+
+/// The real clock's version reads both clocks.
+#[test]
+fn on_the_real_clock() {
+    let limiter = ApiRateLimiter::default();
+    limiter.observe_response(
+        StatusCode::TOO_MANY_REQUESTS,
+        &headers(&[("retry-after", "3600")]),
+    );
+    let status = limiter.try_acquire();
+    assert_eq!(status.limited_by, Some(LimitKind::Pause));
+    assert!(
+        status.message.starts_with("paused by the server, next in "),
+        "{status}"
+    );
+}
