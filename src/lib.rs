@@ -22,6 +22,8 @@
 //! |---|---|---|
 //! | a steady rate with bursts; callers who wait their turn | [`TokenBucket`] | one word; waiters are served in order and know their delay |
 //! | "at most N in any minute", as a provider counts | [`SlidingWindow`] | no interval of that length ever holds more |
+//! | several of these behind one call | [`Combined`] | a call is charged to all or to none, and a refusal names the limit |
+//! | calls to an API with quotas on requests and tokens | [`ApiRateLimiter`] | minute, hour, burst and tokens, pauses, backoff, permits |
 //! | code for any of them | [`Limiter`] | peek, charge and undo at one clock reading |
 //!
 //! # Guarantees
@@ -32,8 +34,10 @@
 //!   most its limit in any interval of its length.
 //! * **No false refusal.** A bucket refuses `n` only if fewer than `n` were there 2 ns before; a window only if the last window
 //!   and slot were full. (Capacities above 18 years of refill: 110 ns.)
-//! * **Exact rates**, from one per centuries to 10¹² per second, without drift: see [`TokenBucket`].
+//! * **Exact rates**, from one per 584 years to 10¹² per second, without drift: see [`TokenBucket`].
 //! * **Honest hints.** Waiting exactly `retry_after` succeeds if nobody else comes; 1 ns less does not.
+//! * **All or nothing.** A call that a combination refuses has charged none of its limits; what a lost race leaves charged is
+//!   counted ([`Combined::forfeited`]).
 //! * **Lock-free.** No operation but a wait blocks, and a refusal writes nothing to shared memory. (The first caller in a
 //!   window's slot moves it on for all; the first use of the [`DefaultClock`] calibrates it.)
 //! * **Fair waits.** A bucket's waiters are served first come, first served, sleep once, and know their delay beforehand.
@@ -46,8 +50,11 @@
 //! |---|---|---|
 //! | `std` | yes | clocks of the operating system, blocking waits; without it the crate is `no_std` + `alloc` |
 //! | `quanta` | yes | [`DefaultClock`] reads the TSC where the operating system trusts it |
+//! | `global` | yes | `get_rate_limiter`: one [`ApiRateLimiter`] for the process |
+//! | `tokio` | no | `acquire().await` on tokio's timer |
+//! | `http` | no | `observe_response`: a provider's headers |
 //! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` with `tokio` |
-//! | `serde` | no | [`Quota`] in configuration files |
+//! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files |
 //! | `fallback` | no | targets without a 64-bit compare-and-swap |
 //!
 //! The minimum supported Rust version is 1.85.
