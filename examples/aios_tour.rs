@@ -229,7 +229,7 @@ fn rate_limit_status() -> Outcome {
             println!("reason: {}", status.message);
             assert_eq!(
                 status.message,
-                "burst limit of 1 requests reached, next in 1.2 s"
+                "burst limit of 1 request reached, next in 1.2 s"
             );
         } else {
             println!("requests remaining: {}", status.requests_remaining);

@@ -54,7 +54,7 @@ use status::{Refusal, Until};
 ///
 /// While refusals continue, callers are told to wait longer than necessary: by a random time (full jitter) of up to a ceiling
 /// that starts at `backoff_base`, follows the time for which refusals have lasted, and ends at `backoff_max`. An admission
-/// ends it. It only stretches [`wait_time`](RateLimitStatus::wait_time): nobody is refused for it.
+/// ends it, and so does a time in which nobody comes. It only stretches [`wait_time`](RateLimitStatus::wait_time): nobody is refused for it.
 ///
 /// # Progress and cost
 ///
@@ -332,7 +332,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     fn refused_at(&self, refusal: Refusal, now: Timestamp) -> RateLimitStatus {
         // What has no instant is no reason to try again later and later.
         let backoff = match refusal.until {
-            Until::After(_) => self.signals.backoff.refused(now),
+            Until::After(wait) => self.signals.backoff.refused(now, wait),
             Until::Released | Until::Never => Duration::ZERO,
         };
         self.limited_at(refusal, backoff, now)

@@ -444,16 +444,16 @@ impl<C: Clock> Combined<C> {
 
     /// Undoes a charge, and counts what does not come back.
     #[cold]
-    fn take_back(&self, index: usize, permits: u64, charge: Charge) -> u64 {
-        if permits == 0 {
-            return 0;
+    fn take_back(&self, index: usize, permits: u64, charge: Charge) {
+        if permits > 0 {
+            let returned = self.limits[index].limit.undo(permits, charge);
+            self.forfeit(permits - returned);
         }
-        let returned = self.limits[index].limit.undo(permits, charge);
-        if returned < permits {
-            // Relaxed: a number on its own.
-            self.forfeited.fetch_add(permits - returned, Relaxed);
-        }
-        returned
+    }
+
+    fn forfeit(&self, permits: u64) {
+        // Relaxed: a number on its own.
+        self.forfeited.fetch_add(permits, Relaxed);
     }
 
     /// The refusal that lasts the longest, of those that the limits give now and one that a charge met.
@@ -498,11 +498,20 @@ impl<C: Clock> Combined<C> {
         })
     }
 
-    /// Takes charges back. Whether all of it came back.
-    pub(crate) fn undo_all(&self, charge: CombinedCharge) -> bool {
+    /// Takes charges back, and asks `rescue` what else can be done about permits that did not come back, given the limit's place
+    /// and how many they are. Whether all of it came back.
+    pub(crate) fn undo_all(
+        &self,
+        charge: CombinedCharge,
+        rescue: impl Fn(usize, u64) -> bool,
+    ) -> bool {
         let mut complete = true;
         for (index, permits, charge) in charge.charges {
-            complete &= self.take_back(index, permits, charge) == permits;
+            let missing = permits - self.limits[index].limit.undo(permits, charge);
+            if missing > 0 && !rescue(index, missing) {
+                self.forfeit(missing);
+                complete = false;
+            }
         }
         complete
     }
@@ -556,7 +565,11 @@ impl<C: Clock> Limiter for Combined<C> {
     /// `n` if every limit gave its `n` back, else 0; what some did not give back is [counted](Combined::forfeited).
     fn undo(&self, charge: CombinedCharge) -> u64 {
         let permits = charge.permits;
-        if self.undo_all(charge) { permits } else { 0 }
+        if self.undo_all(charge, |_, _| false) {
+            permits
+        } else {
+            0
+        }
     }
 
     fn available_at(&self, now: Timestamp) -> u64 {

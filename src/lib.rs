@@ -57,7 +57,7 @@
 //! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files |
 //! | `fallback` | no | targets without a 64-bit compare-and-swap |
 //!
-//! The minimum supported Rust version is 1.85.
+//! The minimum supported Rust version is 1.85. Coming from the AIOS rate limiting system? Every call of it is in [`docs::aios`].
 
 #![no_std]
 #![cfg_attr(docsrs_tidegate, feature(doc_cfg))]
@@ -185,6 +185,10 @@ pub use token_bucket::{BucketCharge, TokenBucket};
 pub use wait::TokioTimer;
 pub use wait::{Reservation, Timer};
 pub use window::WindowError;
+
+/// Longer texts.
+#[cfg(doc)]
+pub mod docs;
 
 #[cfg(all(doctest, feature = "std"))]
 #[doc = include_str!("../README.md")]

@@ -14,6 +14,8 @@ use crate::wait::Timer;
 /// whole functions there is the attribute `#[rate_limited]` (feature `macros`).
 ///
 /// ```
+/// # #[cfg(feature = "std")]
+/// # fn run() -> Result<(), tidegate::ConfigError> {
 /// use core::cell::Cell;
 /// use tidegate::{ApiRateLimiter, ManualClock, RateLimitConfig, rate_limited};
 ///
@@ -27,7 +29,10 @@ use crate::wait::Timer;
 /// assert!(shout.try_call("again").is_err()); // does not
 /// assert_eq!(refusals.get(), 1);
 /// assert_eq!(shout.stats().total_requests, 1);
-/// # Ok::<(), tidegate::ConfigError>(())
+/// # Ok(())
+/// # }
+/// # #[cfg(feature = "std")]
+/// # run().unwrap();
 /// ```
 pub const fn rate_limited<L, F>(limiter: L, function: F) -> RateLimited<L, F> {
     RateLimited {

@@ -35,8 +35,12 @@ pub struct RateLimitConfig {
     pub requests_per_hour: u64,
     /// At most so many requests in any 24 hours; no such limit by default.
     pub requests_per_day: Option<u64>,
-    /// So many tokens flow in per minute, and so many can be saved up. 100 000 by default.
+    /// So many tokens flow in per minute, and so many can be saved up unless [`token_burst_size`](Self::token_burst_size) says
+    /// otherwise: a minute in which all that was saved up is used holds twice as many. 100 000 by default.
     pub tokens_per_minute: u64,
+    /// At most so many tokens can be saved up, and so be used at once or estimated for one call; a minute's worth by default. For
+    /// providers that enforce a minute's limit in shorter intervals.
+    pub token_burst_size: Option<u64>,
     /// So many tokens flow in per day, and so many can be saved up; no such limit by default.
     pub tokens_per_day: Option<u64>,
     /// A limit of its own for input tokens, beside that for all tokens; none by default.
@@ -68,6 +72,7 @@ impl RateLimitConfig {
         requests_per_hour: 500,
         requests_per_day: None,
         tokens_per_minute: 100_000,
+        token_burst_size: None,
         tokens_per_day: None,
         input_tokens_per_minute: None,
         output_tokens_per_minute: None,

@@ -60,6 +60,12 @@ impl InFlight {
         }
     }
 
+    /// Lets the next in line try, since the one that was woken cannot make use of it.
+    #[cfg(feature = "std")]
+    pub(super) fn pass_on(&self) {
+        self.line.ended.notify_one();
+    }
+
     /// Blocks until a call may be made. Another thread may be faster.
     #[cfg(feature = "std")]
     pub(super) fn wait_for_room(&self) {

@@ -131,10 +131,16 @@ impl<C: Clock + Clone> Limits<C> {
 
         let saved_up = |tokens: u64, period| (tokens, period, tokens);
         let per_minute = |tokens| saved_up(tokens, MINUTE);
+        // By itself first, so that the field that is wrong is the one that is named.
+        Quota::new(config.tokens_per_minute, MINUTE).map_err(|error| {
+            ConfigError::new("tokens_per_minute", ConfigErrorKind::Quota(error))
+        })?;
+        let tokens = config.tokens_per_minute;
+        let burst = config.token_burst_size.unwrap_or(tokens);
         draft.bucket(
             LimitKind::Tokens,
-            "tokens_per_minute",
-            Some(per_minute(config.tokens_per_minute)),
+            "token_burst_size",
+            Some((tokens, MINUTE, burst)),
         )?;
         draft.bucket(
             LimitKind::TokensPerDay,
@@ -252,6 +258,17 @@ impl<C: Clock> Limits<C> {
             if let Some(bucket) = self.combined.bucket(index) {
                 left.tokens = left.tokens.min(bucket.tokens_in(room));
             }
+        }
+    }
+
+    /// Gives tokens back to a limit on tokens; `false` if it is one on requests.
+    pub(super) fn credit(&self, index: usize, tokens: u64, now: Timestamp) -> bool {
+        match self.combined.bucket(index) {
+            Some(bucket) if index >= self.on_requests => {
+                bucket.credit_at(tokens, now);
+                true
+            }
+            _ => false,
         }
     }
 

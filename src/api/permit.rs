@@ -16,9 +16,14 @@ use crate::time::Timestamp;
 /// |---|---|
 /// | [`settle`](Self::settle) with the tokens that were used | those: the rest of the estimate comes back, and more than it becomes debt |
 /// | [`commit`](Self::commit), and drop it | what was estimated |
-/// | drop it | nothing: the call was not made |
+/// | drop it | nothing: the call was not made (a place among the requests that others have been decided on top of is [forfeited](super::RateLimitStats::forfeited)) |
 ///
-/// So commit right before the request is sent: should anything fail then, the tokens that the provider may have counted stay
+/// What comes back, comes back as a [credit](crate::TokenBucket::credit), unless nobody was charged since.
+///
+/// Large estimates need much to be there at once, and so wait longer than small ones, without end if these take everything: estimate
+/// what a call is likely to use, and settle the rest as debt.
+///
+/// Commit right before the request is sent: should anything fail then, the tokens that the provider may have counted stay
 /// charged.
 ///
 /// ```
@@ -99,17 +104,24 @@ impl<C: Clock> ApiRateLimiter<C> {
         estimate: impl Into<TokenEstimate>,
     ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
         let estimate = estimate.into();
+        let in_flight = &self.signals.in_flight;
+        let mut was_woken = false;
         loop {
             let now = self.clock().now();
             let status = match self.reserve_tokens_at(estimate, now) {
                 Ok(permit) => return Ok(permit),
                 Err(status) => status,
             };
+            let is_full = status.limited_by == Some(LimitKind::InFlight);
+            if was_woken && !is_full {
+                in_flight.pass_on();
+            }
+            was_woken = is_full;
             if status.is_permanent {
                 return Err(status);
             }
-            if status.limited_by == Some(LimitKind::InFlight) {
-                self.signals.in_flight.wait_for_room();
+            if is_full {
+                in_flight.wait_for_room();
             } else {
                 self.clock().sleep_until(now + status.wait_time);
             }
@@ -178,8 +190,7 @@ impl<C: Clock> TokenPermit<'_, C> {
     }
 
     /// Takes the request and its tokens back, as dropping the permit before [`commit`](Self::commit) does. Whether all of it
-    /// came back: what others have been decided on top of is [forfeited](super::RateLimitStats::forfeited). (A call
-    /// that turned out to use no tokens is [settled](Self::settle) with 0, which always gives them back.)
+    /// came back: the tokens always do, a place among the requests not if others have been decided on top of it.
     ///
     /// Returns `false` and keeps the charge if the permit was committed.
     pub fn cancel(mut self) -> bool {
@@ -195,7 +206,12 @@ impl<C: Clock> TokenPermit<'_, C> {
     fn give_back(&mut self) -> bool {
         if let Some(charge) = self.charge.take() {
             self.limiter.counts.requests.fetch_sub(1, Relaxed);
-            return self.limiter.limits.combined.undo_all(charge);
+            let now = self.limiter.clock().now();
+            let limits = &self.limiter.limits;
+            // Tokens that cannot be taken back exactly are credited, as if the call had been made and used none.
+            return limits
+                .combined
+                .undo_all(charge, |index, tokens| limits.credit(index, tokens, now));
         }
         self.count(self.limiter.limits.reserved_in_total(self.estimate));
         false

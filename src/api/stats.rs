@@ -25,7 +25,7 @@ pub struct RateLimitStats {
     pub tokens_remaining_day: Option<u64>,
     /// Permits that are neither settled nor dropped.
     pub in_flight: u64,
-    /// Requests and tokens that were charged for a call that was refused or cancelled in the end, and could not be given back
-    /// since others had been decided on top of them.
+    /// Places that were charged for a call that was refused or cancelled in the end, in any of the limits, and could not be given
+    /// back since others had been decided on top of them. A call that was refused in a race may forfeit tokens as well.
     pub forfeited: u64,
 }

@@ -2,6 +2,7 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
+use alloc::string::String;
 use core::time::Duration;
 
 use super::usage::TokenUsage;
@@ -58,20 +59,23 @@ impl LimitKind {
         }
     }
 
-    /// What its name says before and after the number: `minute limit of` 50 `requests`.
-    const fn described(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Minute => ("minute limit", "requests"),
-            Self::Hour => ("hour limit", "requests"),
-            Self::Day => ("day limit", "requests"),
-            Self::Burst => ("burst limit", "requests"),
-            Self::Tokens => ("minute limit", "tokens"),
-            Self::TokensPerDay => ("day limit", "tokens"),
-            Self::InputTokens => ("minute limit", "input tokens"),
-            Self::OutputTokens => ("minute limit", "output tokens"),
-            Self::InFlight => ("limit", "calls in flight"),
-            Self::Pause => ("pause", ""),
-        }
+    /// In words: `minute limit of 50 requests`.
+    fn described(self, most: u64) -> String {
+        let (limit, one, more) = match self {
+            Self::Minute => ("minute limit", "request", ""),
+            Self::Hour => ("hour limit", "request", ""),
+            Self::Day => ("day limit", "request", ""),
+            Self::Burst => ("burst limit", "request", ""),
+            Self::Tokens => ("minute limit", "token", ""),
+            Self::TokensPerDay => ("day limit", "token", ""),
+            Self::InputTokens => ("minute limit", "input token", ""),
+            Self::OutputTokens => ("minute limit", "output token", ""),
+            Self::InFlight => ("limit", "call", " in flight"),
+            // Not a number of anything, and told in other words.
+            Self::Pause => ("pause", "pause", ""),
+        };
+        let plural = if most == 1 { "" } else { "s" };
+        format!("{limit} of {most} {one}{plural}{more}")
     }
 }
 
@@ -167,15 +171,15 @@ impl RateLimitStatus {
             Until::After(_) => backoff,
             Until::Released | Until::Never => Duration::ZERO,
         });
-        let (limit, what) = kind.described();
+        let limit = kind.described(most);
         let message = match (kind, until) {
             (LimitKind::Pause, _) => format!("paused by the server, next in {}", Spoken(wait_time)),
             (_, Until::After(_)) => {
                 let wait = Spoken(wait_time);
-                format!("{limit} of {most} {what} reached, next in {wait}")
+                format!("{limit} reached, next in {wait}")
             }
-            (_, Until::Released) => format!("{limit} of {most} {what} reached, next when one ends"),
-            (_, Until::Never) => format!("more than the {limit} of {most} {what} can ever give"),
+            (_, Until::Released) => format!("{limit} reached, next when one ends"),
+            (_, Until::Never) => format!("more than the {limit} can ever give"),
         };
         Self {
             is_limited: true,

@@ -69,6 +69,16 @@ pub struct TokenEstimate {
 }
 
 impl TokenEstimate {
+    /// The tokens that are expected.
+    pub const fn usage(self) -> TokenUsage {
+        self.usage
+    }
+
+    /// Whether it is capped at the limits.
+    pub const fn is_guess(self) -> bool {
+        self.is_guess
+    }
+
     /// An estimate that nobody chose, such as a model's maximum where the request names none: where it is above a limit, it
     /// is taken as the limit.
     pub fn guess(usage: impl Into<TokenUsage>) -> Self {

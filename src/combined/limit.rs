@@ -108,6 +108,9 @@ impl<C: Clock> Limit<C> {
 
     /// Takes a charge of `n` on this limit back; how many permits came back.
     pub(crate) fn undo(&self, n: u64, charge: Charge) -> u64 {
+        if n == 0 {
+            return 0;
+        }
         match &self.0 {
             Kind::Bucket(bucket) => {
                 let Charge { before, after } = charge;

@@ -2,6 +2,11 @@
 //!
 //! Times are per call and thread: wall time divided by the calls that each thread made.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what a clock costs is measured by another one"
+)]
+
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

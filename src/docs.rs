@@ -1,0 +1,3 @@
+pub mod aios {
+    #![doc = include_str!("docs/aios.md")]
+}
