@@ -391,7 +391,8 @@ impl Gcra {
         let (mut nanos, _) = widening_mul(shortfall.0, self.inverse);
         nanos += (self.refill(now, nanos) < shortfall.0) as u64;
         nanos += (self.refill(now, nanos) < shortfall.0) as u64;
-        Duration::from_nanos(nanos).saturating_add(Duration::from_nanos(now.behind))
+        // Saturates only beyond the end of time.
+        Duration::from_nanos(nanos.saturating_add(now.behind))
     }
 
     /// How many grains the clock will have gained in `nanos`.
