@@ -110,7 +110,11 @@ impl Ring {
 
     /// Admits `n`, which is at most the limit, and returns the slot it is charged to, or how long after `nanos` there will be
     /// room.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "an admission is short straight code, and all else is out of line"
+    )]
+    #[inline(always)]
     pub(crate) fn admit(&self, n: u64, nanos: u64) -> Result<u64, Duration> {
         let window = &self.window;
         let mut head = self.load_head();

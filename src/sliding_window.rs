@@ -166,7 +166,8 @@ impl<C> SlidingWindow<C> {
         &self.core.clock
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
+    #[inline(always)]
     fn charge(&self, n: u64, nanos: u64) -> Result<WindowCharge, Denied> {
         if n > self.limit() {
             return Err(self.never());
@@ -239,7 +240,8 @@ impl<C> SlidingWindow<C> {
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire).
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
+    #[inline(always)]
     pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
         if n == 0 {
             return Ok(());
@@ -303,7 +305,8 @@ impl<C: Clock> SlidingWindow<C> {
     ///
     /// [`Denied::NotYet`] with the wait if there is no room, [`Denied::Never`] if `n` is above the limit. Nothing is
     /// counted then.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
+    #[inline(always)]
     pub fn try_acquire(&self, n: u64) -> Result<(), Denied> {
         self.try_acquire_at(n, self.core.clock.now())
     }
