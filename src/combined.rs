@@ -384,17 +384,19 @@ impl<C: Clock> Combined<C> {
         now: Timestamp,
         charges: &mut [Charge],
     ) -> Result<(), CombinedDenied> {
-        for position in 0..charges.len() {
-            let index = in_order(first, position);
-            let is_made = ask(index).cost == 0 || self.limits[index].limit.commit(charges[index]);
-            if !is_made {
-                return self.charge_rest(position, first, ask, now, charges);
+        if first != 0 {
+            return self.charge_rest(0, first, ask, now, charges);
+        }
+        for (index, (named, &mut charge)) in self.limits.iter().zip(&mut *charges).enumerate() {
+            if ask(index).cost > 0 && !named.limit.commit(charge) {
+                return self.charge_rest(index, first, ask, now, charges);
             }
         }
         Ok(())
     }
 
-    /// [`charge_all`](Self::charge_all) from a position on, where somebody was faster or a window has to be moved on.
+    /// [`charge_all`](Self::charge_all) from a position on, where the order is another, somebody was faster, or a window has to be
+    /// moved on.
     #[cold]
     #[inline(never)]
     fn charge_rest(
@@ -408,10 +410,11 @@ impl<C: Clock> Combined<C> {
         for position in position..charges.len() {
             let index = in_order(first, position);
             let cost = ask(index).cost;
-            if cost == 0 {
+            let limit = &self.limits[index].limit;
+            if cost == 0 || limit.commit(charges[index]) {
                 continue;
             }
-            match self.limits[index].limit.charge_at(cost, now) {
+            match limit.charge_at(cost, now) {
                 Ok(charge) => charges[index] = charge,
                 Err(denied) => {
                     for position in (0..position).rev() {
