@@ -12,14 +12,15 @@
 //!   one of exact rationals. So it is for every rate whose interval is a whole number of nanoseconds, for every number per
 //!   second up to 131 072, and for 600 million or 10^12 per second.
 //! * Otherwise a nanosecond is up to 32 grains (or as many as tokens flow in, if more) and `fraction` is rounded **down**: the
-//!   bucket's clock is slow by less than 2^-64 grains per nanosecond, never fast. An instant is rounded down when it is judged, and up when an idle bucket is rebased on it. So
-//!   nothing is ever early, and a token is late by less than a grain and the clock's own 2^-64. Only a rebase rounds, and
-//!   a rebase forgets what was before, so errors do not add up while a bucket is in use; one that runs full again
-//!   and again may lose a grain each time, as it loses everything else that flows in while it is full.
+//!   bucket's clock is slow by less than 2^-64 grains per nanosecond, never fast, and so by less than a grain in 584 years. An
+//!   instant is rounded down when it is judged, and up when an idle bucket is rebased on it. So nothing is ever early, and a
+//!   token is late by less than three grains: one for each of these. Only a rebase rounds, and a rebase forgets what was before,
+//!   so errors do not add up while a bucket is in use; one that runs full again and again may lose a grain each time, as it
+//!   loses everything else that flows in while it is full.
 //!
-//! In both cases a capacity of 2^60 grains is the most, and grains are made coarser until it fits: with a capacity of up to 18
-//! years of refill a grain is at most a nanosecond, and a token at most 2 ns late after 584 years; with the limit of 1 000 years
-//! of refill a grain is 55 ns and the clock becomes slow by as much again.
+//! In both cases a capacity of 2^60 grains is the most, and grains are made coarser until it fits: with a capacity of up to 9
+//! years of refill a grain is at most half a nanosecond, and so a token at most 2 ns late (on a clock of whole nanoseconds); with
+//! the limit of 1 000 years of refill a grain is at most 56 ns.
 //!
 //! # Range
 //!
@@ -413,7 +414,7 @@ impl Gcra {
 #[inline(never)]
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "a grain of at most 64 ns makes a shortfall of less than 2^62 a wait of less than 2^68 ns"
+    reason = "a grain of at most 56 ns makes a shortfall of less than 2^62 a wait of less than 2^68 ns"
 )]
 const fn wait_wide(fraction: u64, remainder: u64, behind: u64, shortfall: u64) -> (u64, u32) {
     let missing = ((shortfall as u128) << 64).saturating_sub(remainder as u128);

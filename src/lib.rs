@@ -33,7 +33,7 @@
 //! * **Bound.** A bucket admits at most capacity + rate · (b − a) over any interval `[a, b]` of decision times, a window at
 //!   most its limit in any interval of its length.
 //! * **No false refusal.** A bucket refuses `n` only if fewer than `n` were there 2 ns before; a window only if the last window
-//!   and slot were full. (Capacities above 18 years of refill: 110 ns.)
+//!   and slot were full. (Capacities above 9 years of refill: 170 ns.)
 //! * **Exact rates**, from one per 584 years to 10¹² per second, without drift: see [`TokenBucket`].
 //! * **Honest hints.** Waiting exactly `retry_after` succeeds if nobody else comes; 1 ns less does not.
 //! * **All or nothing.** A call that a combination refuses has charged none of its limits; what a lost race leaves charged is

@@ -62,7 +62,7 @@ const MAX_RATE_PER_NANO: u64 = 1_000;
 const MAX_CAPACITY: u64 = 1 << 60;
 
 /// The longest time, in nanoseconds, that an empty bucket may take to fill up: 1 000 years of 365.25 days. With it a
-/// grain of time (see `gcra`) is never longer than 55 ns.
+/// grain of time (see `gcra`) is never longer than 56 ns.
 const MAX_REFILL: u128 = 1_000 * 31_557_600 * 1_000_000_000;
 
 const SECOND: u64 = 1_000_000_000;

@@ -27,11 +27,11 @@ use crate::time::Timestamp;
 ///
 /// * Over any interval `[a, b]` of decision times, at most capacity + rate · (b − a) are admitted, plus what
 ///   [`credit`](Self::credit) gave back and [`reset`](Self::reset) forgave in it.
-/// * A refusal of `n` means that fewer than `n` were there 2 ns before, with capacities up to 18 years of refill (110 ns up to
+/// * A refusal of `n` means that fewer than `n` were there 2 ns before, with capacities up to 9 years of refill (170 ns up to
 ///   the limit of 1 000 years).
 /// * The rate is exact: not rounded at all if a token lasts `p/n` nanoseconds with `n` at most 2¹⁷ and the capacity is at
 ///   most 36 years of refill divided by `n`, as for 3, 7, 100 001 and 10¹² per second and any whole number of nanoseconds; else
-///   a token is never early, at most 1 ns late (capacities up to 18 years of refill), and lateness does not add up while the
+///   a token is never early, at most 2 ns late (capacities up to 9 years of refill), and lateness does not add up while the
 ///   bucket is in use. One that runs full after every call (a burst of 1) starts anew each time.
 /// * A hint is honest: waiting exactly that long succeeds if nobody else comes, one nanosecond less does not.
 /// * A clock that steps back admits nothing more. No input panics or wraps, for the 584 years of a [`Timestamp`].

@@ -122,8 +122,8 @@ fn reservations_end_with_time() {
     let bucket = TokenBucket::with_clock(quota, ManualClock::new());
     bucket.reserve_at(2, Duration::MAX, at(0)).unwrap().commit();
     let next = bucket.reserve_at(1, Duration::MAX, at(0)).unwrap();
-    // Never early, and with 600 years of refill at most 110 ns late.
-    assert!(next.ready_at() - at(300 * YEAR) <= Duration::from_nanos(110));
+    // Never early, and with 600 years of refill at most 170 ns late.
+    assert!(next.ready_at() - at(300 * YEAR) <= Duration::from_nanos(170));
     assert!(next.ready_at() >= at(300 * YEAR));
     next.commit();
     assert!(

@@ -66,12 +66,10 @@ pub(crate) fn lateness(quota: Quota) -> u64 {
     let grains = u128::from(quota.capacity()) * (period / divisor);
     if u128::from(rate) / divisor <= 1 << 17 && grains <= 1 << 60 {
         0
-    } else if refill <= 18 * YEAR {
-        1
-    } else if refill <= 36 * YEAR {
+    } else if refill <= 9 * YEAR {
         2
     } else {
-        65
+        170
     }
 }
 

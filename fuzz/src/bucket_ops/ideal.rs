@@ -76,13 +76,11 @@ impl Ideal {
         let refill = capacity * period / rate;
         let lateness = if exact {
             0
-        } else if refill <= 18 * YEAR {
-            1
-        } else if refill <= 36 * YEAR {
+        } else if refill <= 9 * YEAR {
             2
         } else {
-            // A grain, and what the clock's rounding can make of centuries. Grains are at most 64 ns.
-            u64::try_from((2 * grain).div_ceil(rate)).expect("grains are short")
+            // A grain for each rounding. Grains are at most 56 ns.
+            u64::try_from((3 * grain).div_ceil(rate)).expect("grains are short")
         };
         let span = (MOST * nanos / (token * tokens)).min(1 << 62);
         Self {
