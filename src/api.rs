@@ -28,8 +28,8 @@ use crate::combined::{CombinedCharge, CombinedDenied};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
 use crate::prospect::Ask;
-use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
+use crate::sync::{AtomicU64, add_saturating};
 use crate::time::Timestamp;
 use backoff::Backoff;
 use in_flight::InFlight;
@@ -59,8 +59,8 @@ use status::{Refusal, Until};
 /// # Progress and cost
 ///
 /// Everything but waiting is lock-free and reads the clock once. An admission is one compare-and-swap for each limit on
-/// requests and one addition for the statistics. A refusal writes nothing (the first one after an admission writes one word
-/// for the backoff), but allocates its message; code that does not need one takes the [`Limiter`] trait.
+/// requests and one addition for the statistics. A refusal writes nothing (but the backoff notes when a streak of refusals begins,
+/// and roughly until when callers were told to wait), but allocates its message; code that does not need one takes the [`Limiter`] trait.
 ///
 /// ```
 /// use core::time::Duration;
@@ -96,7 +96,7 @@ pub struct ApiRateLimiter<C = DefaultClock> {
 
 /// All Relaxed: each is a number on its own, and orders nothing else.
 struct Signals {
-    /// Nanoseconds on the limiter's clock, only ever raised: before that nobody is admitted.
+    /// Nanoseconds on the limiter's clock: before that nobody is admitted. Raised by a pause, and 0 after `resume`.
     paused_until: AtomicU64,
     backoff: Backoff,
     /// Permits that are out.
@@ -196,7 +196,8 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 
     /// Charges the tokens that a call used, whether or not they are there: the level may become negative, and then requests are
-    /// limited until the debt has flowed in again.
+    /// limited until the debt has flowed in again. A debt ends where that of a bucket does
+    /// ([`TokenBucket::debit`](crate::TokenBucket::debit)), and [`resume`](Self::resume) forgives it.
     pub fn record_tokens(&self, used: impl Into<TokenUsage>) {
         self.record_tokens_at(used, self.clock().now());
     }
@@ -205,7 +206,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     pub fn record_tokens_at(&self, used: impl Into<TokenUsage>, now: Timestamp) {
         let used = used.into();
         self.limits.debit(used, now);
-        self.counts.tokens.fetch_add(used.total(), Relaxed);
+        add_saturating(&self.counts.tokens, used.total());
     }
 
     /// Admits nobody for so long, whatever is left: for a `429` with `Retry-After`. A pause that lasts longer already is not
@@ -217,6 +218,20 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// [`pause_for`](Self::pause_for) that ends at an instant on the limiter's clock.
     pub fn pause_until(&self, end: Timestamp) {
         self.signals.paused_until.fetch_max(end.as_nanos(), Relaxed);
+    }
+
+    /// Ends a pause, and fills all limits on tokens up: for an operator who knows better, after a wrong header or count. Limits on
+    /// requests stay as they are.
+    pub fn resume(&self) {
+        self.resume_at(self.clock().now());
+    }
+
+    /// [`resume`](Self::resume) as of `now`.
+    pub fn resume_at(&self, now: Timestamp) {
+        self.signals.paused_until.store(0, Relaxed);
+        for (_, _, bucket) in self.limits.on_tokens() {
+            bucket.reset_at(now);
+        }
     }
 
     /// What was counted, and what is left.
@@ -315,7 +330,11 @@ impl<C: Clock> ApiRateLimiter<C> {
         let limit = self.limits.list[denied.index()];
         Refusal {
             kind: limit.kind,
-            most: limit.most,
+            most: if denied.retry_after().is_some() {
+                limit.stated
+            } else {
+                limit.most
+            },
             until: denied.retry_after().map_or(Until::Never, Until::After),
         }
     }
@@ -395,7 +414,11 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
 
     fn undo(&self, charge: CombinedCharge) -> u64 {
         let permits = charge.permits();
-        self.counts.requests.fetch_sub(permits, Relaxed);
+        // Saturating, for a charge of another limiter. The closure always gives a value, so the result carries nothing.
+        let _ = self
+            .counts
+            .requests
+            .fetch_update(Relaxed, Relaxed, |sum| Some(sum.saturating_sub(permits)));
         self.limits.combined.undo(charge)
     }
 

@@ -20,8 +20,8 @@
 //!
 //! # Progress
 //!
-//! Lock-free: a call takes as many steps as there are limits, each of them lock-free. It starts again only if a limit that
-//! refused in the first pass no longer does, and then somebody else has given permits back.
+//! Lock-free: a call takes as many steps as there are limits, each of them lock-free. If a limit that refused in the first pass no
+//! longer does when it is asked why, the call starts again, once.
 
 mod builder;
 mod denied;
@@ -40,8 +40,8 @@ use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
 use crate::prospect::{Ask, Charge, Prospect};
-use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
+use crate::sync::{AtomicU64, add_saturating};
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
 
@@ -55,15 +55,16 @@ use crate::token_bucket::TokenBucket;
 ///
 /// * Each limit keeps its own bound, whatever happens to the others.
 /// * A call that is refused has charged nothing, for any number of threads. The exception is counted
-///   ([`forfeited`](Self::forfeited)): a call that passed the first look, charged some limits, found another used up by a race, and could not
-///   take a charge back because others had been decided on top of it.
+///   ([`forfeited`](Self::forfeited)): a call that passed the first look, charged some limits, found another used up by a race, and
+///   could not take a charge back because others had been decided on top of it. (Should a window just be moved on to its next slot by
+///   somebody who had seen the charge, it counts there until it ages out although it came back, and nobody can tell.)
 /// * A refusal names the limit that refuses the longest, and its hint is honest: waiting exactly that long succeeds if nobody
 ///   else comes, one nanosecond less does not.
 ///
 /// # Cost and progress
 ///
 /// One clock reading, one load for each limit, and one compare-and-swap for each if admitted. Lock-free; a refusal writes
-/// nothing unless it lost a race. Operations synchronise nothing else.
+/// nothing unless it lost a race. More than 8 limits allocate in each call. Operations synchronise nothing else.
 ///
 /// ```
 /// use core::time::Duration;
@@ -124,7 +125,8 @@ impl CombinedCharge {
 impl Combined {
     /// Starts a combination: add limits, then [`build`](CombinedBuilder::build).
     ///
-    /// All limits must be on the same clock, or on clones of it: the first one's is read for all.
+    /// All limits must be on the same clock, or on clones of it: the first one's is read for all. None may be in it twice: each
+    /// would be asked as if the other were not there.
     pub const fn builder() -> CombinedStart {
         CombinedStart(())
     }
@@ -273,9 +275,8 @@ impl<C: Clock> Combined<C> {
 
     /// Takes `n` from one limit, if they are still there.
     #[cfg(feature = "http")]
-    pub(crate) fn take(&self, index: usize, n: u64, now: Timestamp) {
-        // If not, others have lowered it.
-        let _ = self.limits[index].limit.charge_at(n, now);
+    pub(crate) fn take(&self, index: usize, n: u64, now: Timestamp) -> bool {
+        self.limits[index].limit.charge_at(n, now).is_ok()
     }
 
     /// The limit at that place, if it is a bucket.
@@ -330,17 +331,22 @@ impl<C: Clock> Combined<C> {
             many.resize(self.limits.len(), Charge::NONE);
             &mut many
         };
-        loop {
+        // Twice, as something may have come back between the two passes.
+        for _ in 0..2 {
             if let Some(first) = self.look(ask, now, &mut observe, charges) {
                 self.charge_all(first, ask, now, charges)?;
                 keep(charges);
                 return Ok(());
             }
-            // None if what was missing has come back meanwhile.
             if let Some(denied) = self.refusal(ask, now, None) {
                 return Err(denied);
             }
         }
+        // Not for ever: should two ways of looking differ, each limit decides for itself.
+        charges.fill(Charge::NONE);
+        self.charge_rest(0, 0, ask, now, charges)?;
+        keep(charges);
+        Ok(())
     }
 
     /// The first pass: the charge that each limit would take, and the limit with the least headroom, the first of them if
@@ -455,8 +461,7 @@ impl<C: Clock> Combined<C> {
     }
 
     fn forfeit(&self, permits: u64) {
-        // Relaxed: a number on its own.
-        self.forfeited.fetch_add(permits, Relaxed);
+        add_saturating(&self.forfeited, permits);
     }
 
     /// The refusal that lasts the longest, of those that the limits give now and one that a charge met.
@@ -509,8 +514,13 @@ impl<C: Clock> Combined<C> {
         rescue: impl Fn(usize, u64) -> bool,
     ) -> bool {
         let mut complete = true;
-        for (index, permits, charge) in charge.charges {
-            let missing = permits - self.limits[index].limit.undo(permits, charge);
+        // Last first, so that each finds its limit as it left it.
+        for (index, permits, charge) in charge.charges.into_iter().rev() {
+            // None for a charge of another combination.
+            let Some(named) = self.limits.get(index) else {
+                continue;
+            };
+            let missing = permits - named.limit.undo(permits, charge);
             if missing > 0 && !rescue(index, missing) {
                 self.forfeit(missing);
                 complete = false;

@@ -233,18 +233,6 @@ impl Ring {
         }
     }
 
-    /// Whether there is room for `n` whatever the time: as it passes, what counts in the head's slot only ages out.
-    #[inline]
-    pub(crate) fn has_room_at_any_time(&self, n: u64) -> bool {
-        let window = &self.window;
-        let head = self.load_head();
-        let number = window.number(head);
-        // Relaxed: as in `admit`.
-        let base = Word(self.entry(number).base.load(Relaxed));
-        let used = window.count(base).wrapping_add(window.count(head));
-        window.number(base) == number && window.excess(used, n) == 0
-    }
-
     /// Whether there is room for a call, and the exchange of the head that would take it. Does not rotate: where that is
     /// needed, there is no exchange yet.
     #[inline]

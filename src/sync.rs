@@ -12,6 +12,14 @@ pub(crate) use loom::sync::atomic::AtomicU64;
 #[cfg(not(tidegate_loom))]
 pub(crate) use portable_atomic::AtomicU64;
 
+/// Adds to a count that ends at its largest number. Relaxed: the count is a number on its own.
+pub(crate) fn add_saturating(count: &AtomicU64, n: u64) {
+    // The closure always gives a value, so the result carries nothing.
+    let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |sum| {
+        Some(sum.saturating_add(n))
+    });
+}
+
 /// Defines a function that is `const` except under loom, whose atomics register themselves at run time.
 macro_rules! const_fn {
     ($(#[$attribute:meta])* $visibility:vis const fn $($rest:tt)*) => {

@@ -249,13 +249,13 @@ impl<C> TokenBucket<C> {
     pub(crate) fn prospect_at(&self, ask: Ask, now: Timestamp) -> Option<Prospect> {
         let cost = self.cost(ask.need).ok()?;
         let Core { tat, gcra, .. } = &*self.core;
+        if ask.cost == 0 {
+            // Confirmed here, as no exchange will do it.
+            let (now, tat) = self.snapshot(now);
+            return Prospect::of(gcra.room(tat, now), cost, Charge::NONE);
+        }
         let (before, now) = tat.look(gcra, now.as_nanos());
         let room = gcra.room(before, now);
-        if ask.cost == 0 {
-            // No exchange will confirm the look, and none needs to: should the mark have been raised past this TAT in the middle
-            // of it, then the bucket was full.
-            return Prospect::of(room, cost, Charge::NONE);
-        }
         let after = gcra.book(before, now, cost).next;
         Prospect::of(room, cost, Charge { before, after })
     }

@@ -186,6 +186,59 @@ mod permits {
         );
     }
 
+    /// The message names what the configuration says, not what can be saved up.
+    #[test]
+    fn the_message_states_the_rate() {
+        let (limiter, _) = limiter(RateLimitConfig {
+            token_burst_size: Some(100),
+            ..THOUSAND
+        });
+        limiter.record_tokens(100);
+        let status = limiter.check();
+        assert_eq!(status.limited_by, Some(LimitKind::Tokens));
+        assert!(
+            status
+                .message
+                .starts_with("minute limit of 1000 tokens reached"),
+            "{status}"
+        );
+    }
+
+    /// A broken count neither wraps the statistics nor closes the limiter for good.
+    #[test]
+    fn after_a_broken_count_an_operator_can_resume() {
+        let (limiter, _) = limiter(THOUSAND);
+        limiter.record_tokens(u64::MAX);
+        limiter.record_tokens(1);
+        limiter.pause_for(Duration::MAX);
+        assert_eq!(limiter.stats().total_tokens_used, u64::MAX);
+        assert_eq!(limiter.check().limited_by, Some(LimitKind::Pause));
+        limiter.resume();
+        assert!(!limiter.try_acquire().is_limited);
+        assert_eq!(tokens_left(&limiter), 1_000);
+    }
+
+    /// Nothing breaks when a charge is undone on the wrong limiter.
+    #[test]
+    fn a_foreign_charge_breaks_nothing() {
+        use tidegate::{Combined, Limiter, Quota, TokenBucket};
+        let (first, _) = limiter(THOUSAND);
+        let (second, _) = limiter(THOUSAND);
+        let charge = first.charge_at(3, first.now()).unwrap();
+        second.undo(charge);
+        assert_eq!(second.stats().total_requests, 0);
+
+        let bucket = || TokenBucket::with_clock(Quota::per_second(5), ManualClock::new());
+        let one = Combined::builder().limit("a", bucket()).build();
+        let two = Combined::builder()
+            .limit("a", bucket())
+            .limit("b", bucket())
+            .build();
+        let charge = two.charge_at(1, two.now()).unwrap();
+        one.undo(charge);
+        assert_eq!(one.available(), 5);
+    }
+
     /// Unlike cancelling it counts as a request: a call that was made and used nothing.
     #[test]
     fn settling_for_zero_always_gives_the_tokens_back() {

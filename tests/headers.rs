@@ -202,6 +202,19 @@ fn hostile_numbers_are_ignored() {
     assert_eq!(limiter.stats().tokens_remaining_minute, 400);
 }
 
+/// Others who are charged meanwhile do not keep it from being lowered.
+#[test]
+fn what_is_left_is_lowered_beside_others() {
+    for _ in 0..200 {
+        let limiter = limiter();
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..50).for_each(|_| limiter.record_tokens(TokenUsage::new(1, 0))));
+            observe(&limiter, 200, &[("x-ratelimit-remaining-tokens", "0")]);
+        });
+        assert_eq!(limiter.stats().tokens_remaining_minute, 0);
+    }
+}
+
 /// The real clock's version reads both clocks.
 #[test]
 fn on_the_real_clock() {

@@ -2,7 +2,7 @@
 
 use loom::sync::Arc;
 use loom::thread;
-use tidegate::{Quota, Timestamp, TokenBucket};
+use tidegate::{Combined, Limiter, Quota, SlidingWindow, Timestamp, TokenBucket};
 
 use crate::bucket_twin::NoClock;
 use crate::{SharedClock, assert_bound, explore};
@@ -128,5 +128,28 @@ pub fn nothing_is_lost<P: Pair>() {
             2 * admitted + taken + pair.forfeited(),
             "a permit is lost"
         );
+    });
+}
+
+/// A call returns, alone and in a bounded number of steps, also after a charge on a window was undone beside a late rotation. (What
+/// would keep it from returning is a window that answers differently when asked and when called: `window::hint_from_the_base`.)
+pub fn returns_after_an_undo_beside_a_rotation() {
+    const SLOT: u64 = 1_000;
+    let at = |slot: u64| Timestamp::from_nanos(slot * SLOT);
+    explore(2, move || {
+        let length = core::time::Duration::from_nanos(4 * SLOT);
+        let window = SlidingWindow::with_clock(3, length, NoClock).expect("fits");
+        let window = std::sync::Arc::new(window.slots(4));
+        let other = {
+            let window = window.clone();
+            thread::spawn(move || window.try_acquire_at(1, at(8)).is_ok())
+        };
+        if let Ok(charge) = window.charge_at(1, at(7)) {
+            window.undo(charge);
+        }
+        assert!(window.try_acquire_at(1, at(9)).is_ok());
+        other.join().unwrap();
+        let combined = Combined::builder().limit("window", window).build();
+        let _ = combined.try_acquire_at(1, at(10));
     });
 }

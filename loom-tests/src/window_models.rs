@@ -293,3 +293,25 @@ pub fn hint_after_an_undo<W: Window>() {
         }
     });
 }
+
+/// A charge is undone, the window is moved on twice, and a late thread raises the count of the slot that it was in: whether there
+/// is room is answered the same by who asks and by who calls. Killed by `HintFromTheBase`.
+pub fn asked_and_called_alike<W: Window>() {
+    explore(2, || {
+        let window = Arc::new(W::new(3, 4));
+        let other = {
+            let window = window.clone();
+            thread::spawn(move || {
+                window.charge(1, 8 * SLOT);
+            })
+        };
+        if let Some((charge, _)) = window.charge(1, 7 * SLOT) {
+            window.undo(charge);
+        }
+        window.charge(1, 9 * SLOT);
+        other.join().unwrap();
+        let hint = window.hint(10 * SLOT);
+        let admitted = window.charge(1, 10 * SLOT).is_some();
+        assert_eq!(hint.is_none(), admitted, "asked and called");
+    });
+}

@@ -35,6 +35,8 @@ pub enum Flaw {
     UncheckedView,
     /// A hint does not look again whether the head has moved on.
     UnconfirmedHint,
+    /// Whoever asks takes the head's base for enough, though its slot is over.
+    HintFromTheBase,
     /// A hint takes off the oldest slots what is in excess of a sum that ends at the limit.
     HintFromTheSum,
 }
@@ -231,6 +233,13 @@ impl<const FLAW: u8> Window for Twin<FLAW> {
 
     fn hint(&self, now: u64) -> Option<u64> {
         loop {
+            if Self::is(Flaw::HintFromTheBase) {
+                let head = self.head.load(Acquire);
+                let base = self.entry(number(head)).1.load(Relaxed);
+                if number(base) == number(head) && count(base) + count(head) < self.limit {
+                    return None;
+                }
+            }
             let view = self.view(now);
             if view.2 < self.limit {
                 return None;

@@ -25,3 +25,8 @@ fn rollback_across_limits() {
 fn nothing_is_lost() {
     models::nothing_is_lost::<Shipped>();
 }
+
+#[test]
+fn returns_after_an_undo_beside_a_rotation() {
+    models::returns_after_an_undo_beside_a_rotation();
+}

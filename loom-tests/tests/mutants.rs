@@ -111,6 +111,7 @@ mod window {
         models::look_in_the_heads_slot::<Sound>();
         models::hint_while_rotating::<Sound>();
         models::hint_after_an_undo::<Sound>();
+        models::asked_and_called_alike::<Sound>();
     }
 
     #[test]
@@ -123,6 +124,12 @@ mod window {
     #[should_panic(expected = "a hint of")]
     fn unconfirmed_hint() {
         models::hint_while_rotating::<Twin<{ Flaw::UnconfirmedHint as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "asked and called")]
+    fn hint_from_the_base() {
+        models::asked_and_called_alike::<Twin<{ Flaw::HintFromTheBase as u8 }>>();
     }
 
     #[test]

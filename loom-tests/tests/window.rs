@@ -52,6 +52,11 @@ fn hint_while_rotating() {
 }
 
 #[test]
+fn asked_and_called_alike() {
+    models::asked_and_called_alike::<Shipped>();
+}
+
+#[test]
 fn hint_after_an_undo() {
     models::hint_after_an_undo::<Shipped>();
 }

@@ -32,7 +32,10 @@ pub(super) struct Limits<C> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LimitInfo {
     pub(super) kind: LimitKind,
+    /// At once.
     pub(super) most: u64,
+    /// As it is written in the configuration.
+    pub(super) stated: u64,
 }
 
 /// What is left of the limits.
@@ -59,8 +62,9 @@ struct Draft<C> {
 }
 
 impl<C: Clone> Draft<C> {
-    fn push(&mut self, kind: LimitKind, most: u64, limit: impl Into<crate::combined::Limit<C>>) {
-        self.list.push(LimitInfo { kind, most });
+    fn push(&mut self, info: LimitInfo, limit: impl Into<crate::combined::Limit<C>>) {
+        let kind = info.kind;
+        self.list.push(info);
         self.builder = Some(match self.builder.take() {
             Some(builder) => builder.limit(kind.name(), limit),
             None => Combined::builder().limit(kind.name(), limit),
@@ -77,7 +81,12 @@ impl<C: Clone> Draft<C> {
         if let Some(limit) = limit {
             let window = SlidingWindow::with_clock(limit, length, self.clock.clone())
                 .map_err(|error| ConfigError::new(field, ConfigErrorKind::Window(error)))?;
-            self.push(kind, limit, window);
+            let info = LimitInfo {
+                kind,
+                most: limit,
+                stated: limit,
+            };
+            self.push(info, window);
         }
         Ok(())
     }
@@ -93,7 +102,16 @@ impl<C: Clone> Draft<C> {
                 .and_then(|quota| quota.try_burst(burst))
                 .map_err(|error| ConfigError::new(field, ConfigErrorKind::Quota(error)))?;
             let bucket = TokenBucket::with_clock(quota, self.clock.clone());
-            self.push(kind, burst, bucket);
+            let info = LimitInfo {
+                kind,
+                most: burst,
+                stated: if kind == LimitKind::Burst {
+                    burst
+                } else {
+                    rate
+                },
+            };
+            self.push(info, bucket);
         }
         Ok(())
     }
@@ -203,7 +221,7 @@ impl<C: Clock> Limits<C> {
 
     /// What an estimate takes from a limit on tokens.
     pub(super) fn reserved(&self, index: usize, estimate: TokenEstimate) -> u64 {
-        let LimitInfo { kind, most } = self.list[index];
+        let LimitInfo { kind, most, .. } = self.list[index];
         let tokens = kind.share_of(estimate.usage);
         if estimate.is_guess {
             tokens.min(most)
@@ -297,9 +315,14 @@ impl<C: Clock> Limits<C> {
             let is_meant =
                 limit.kind == kind || (kind == LimitKind::Minute && limit.kind == LimitKind::Burst);
             if is_meant {
-                let available = self.combined.available_at_index(index, now);
-                self.combined
-                    .take(index, available.saturating_sub(remaining), now);
+                loop {
+                    let available = self.combined.available_at_index(index, now);
+                    let excess = available.saturating_sub(remaining);
+                    // Refused if others were charged in between, and then there is less to take.
+                    if excess == 0 || self.combined.take(index, excess, now) {
+                        break;
+                    }
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use super::{ApiRateLimiter, RateLimitStatus};
 use crate::clock::{Clock, DefaultClock};
 use crate::combined::CombinedCharge;
 use crate::sync::Ordering::Relaxed;
+use crate::sync::add_saturating;
 use crate::time::Timestamp;
 
 /// One request that was admitted with its expected tokens ([`reserve_tokens`](ApiRateLimiter::reserve_tokens)).
@@ -19,6 +20,8 @@ use crate::time::Timestamp;
 /// | drop it | nothing: the call was not made (a place among the requests that others have been decided on top of is [forfeited](super::RateLimitStats::forfeited)) |
 ///
 /// What comes back, comes back as a [credit](crate::TokenBucket::credit), unless nobody was charged since.
+///
+/// A permit that is leaked ([`core::mem::forget`]) stays in flight for good.
 ///
 /// Large estimates need much to be there at once, and so wait longer than small ones, without end if these take everything: estimate
 /// what a call is likely to use, and settle the rest as debt.
@@ -55,7 +58,7 @@ pub struct TokenPermit<'a, C: Clock = DefaultClock> {
 
 impl<C: Clock> ApiRateLimiter<C> {
     /// Admits a request together with the tokens that it is expected to use, if every limit has room for both, and if fewer
-    /// than `max_in_flight` permits are out. Never waits.
+    /// than `max_in_flight` permits are out, which is asked last. Never waits.
     ///
     /// An estimate above a limit is refused for good ([`is_permanent`](RateLimitStatus::is_permanent)), unless it is a
     /// [guess](TokenEstimate::guess).
@@ -199,7 +202,7 @@ impl<C: Clock> TokenPermit<'_, C> {
     }
 
     fn count(&self, tokens: u64) {
-        self.limiter.counts.tokens.fetch_add(tokens, Relaxed);
+        add_saturating(&self.limiter.counts.tokens, tokens);
     }
 
     /// Cancels, or keeps what was committed.

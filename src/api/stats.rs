@@ -26,6 +26,7 @@ pub struct RateLimitStats {
     /// Permits that are neither settled nor dropped.
     pub in_flight: u64,
     /// Places that were charged for a call that was refused or cancelled in the end, in any of the limits, and could not be given
-    /// back since others had been decided on top of them. A call that was refused in a race may forfeit tokens as well.
+    /// back since others had been decided on top of them. A call that was refused in a race may forfeit tokens as well. (What is
+    /// not counted, since nobody can tell: see [`Combined`](crate::Combined).)
     pub forfeited: u64,
 }

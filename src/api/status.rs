@@ -116,7 +116,9 @@ pub struct RateLimitStatus {
     pub message: Cow<'static, str>,
     /// The limit that refuses the longest; `None` if not limited.
     pub limited_by: Option<LimitKind>,
-    /// The earliest instant at which the same call can succeed, from now: it does if nobody else comes.
+    /// The earliest instant at which the same call can succeed, from now: it does if nobody else comes, and if a permit is to be had
+    /// then where [`max_in_flight`](crate::RateLimitConfig::max_in_flight) is set. Zero where no time can be told, as for
+    /// [`wait_time`](Self::wait_time).
     pub retry_after: Duration,
     /// No wait helps: the call asks for more than a limit can ever give.
     pub is_permanent: bool,

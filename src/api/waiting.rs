@@ -15,7 +15,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// Admits a request, sleeping for as long as it is limited. Returns a status that is not limited.
     #[cfg(feature = "std")]
     pub fn acquire_blocking(&self) -> RateLimitStatus {
-        self.acquire_blocking_timeout(Duration::MAX)
+        self.sleep_until_admitted(None, &|_| ())
     }
 
     /// Admits a request, sleeping for at most `timeout` while it is limited. Returns a status that is limited as soon as it
@@ -35,7 +35,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     #[cfg(feature = "std")]
     pub fn acquire_blocking_timeout(&self, timeout: Duration) -> RateLimitStatus {
         let deadline = self.clock().now() + timeout;
-        self.sleep_until_admitted(deadline, &|_| ())
+        self.sleep_until_admitted(Some(deadline), &|_| ())
     }
 
     /// Admits a request, sleeping for as long as it is limited and saying so each time. For the decorator and the attribute.
@@ -43,19 +43,19 @@ impl<C: Clock> ApiRateLimiter<C> {
     #[doc(hidden)]
     pub fn pass_blocking(&self, on_limited: &dyn Fn(&RateLimitStatus)) {
         // Without a deadline it is admitted in the end.
-        let _ = self.sleep_until_admitted(Timestamp::MAX, on_limited);
+        let _ = self.sleep_until_admitted(None, on_limited);
     }
 
     #[cfg(feature = "std")]
     fn sleep_until_admitted(
         &self,
-        deadline: Timestamp,
+        deadline: Option<Timestamp>,
         on_limited: &dyn Fn(&RateLimitStatus),
     ) -> RateLimitStatus {
         loop {
             let now = self.clock().now();
             let status = self.try_acquire_at(now);
-            let left = deadline - now;
+            let left = deadline.map_or(Duration::MAX, |deadline| deadline - now);
             if !status.is_limited || status.retry_after > left {
                 return status;
             }

@@ -7,8 +7,8 @@ use core::time::Duration;
 ///
 /// # Contract
 ///
-/// The future completes when at least `duration` has passed since `sleep` was called. Earlier is allowed: whoever waits looks at
-/// the limiter's clock and sleeps again. Dropping it ends the wait.
+/// The future completes about `duration` after `sleep` was called. Whoever waits then looks at the limiter's clock, and sleeps again
+/// if it is too early; so that clock has to follow the timer, or the wait does not end. Dropping the future ends the wait.
 ///
 /// ```
 /// use core::time::Duration;
@@ -39,7 +39,8 @@ where
     }
 }
 
-/// tokio's timer. Works under `tokio::time::pause`; panics outside of a runtime with its time driver on.
+/// tokio's timer. Works under `tokio::time::pause` if the limiter's clock follows tokio's. Panics outside of a runtime with its
+/// time driver on.
 #[cfg(feature = "tokio")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokioTimer;
