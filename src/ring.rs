@@ -235,7 +235,8 @@ impl Ring {
 
     /// Whether there is room for a call, and the exchange of the head that would take it. Does not rotate: where that is
     /// needed, there is no exchange yet.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as `Limit::prospect_at`")]
+    #[inline(always)]
     pub(crate) fn prospect(&self, ask: Ask, nanos: u64) -> Option<Prospect> {
         let window = &self.window;
         let (charge, used) = match self.current(nanos) {

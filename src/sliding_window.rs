@@ -180,7 +180,8 @@ impl<C> SlidingWindow<C> {
 
     /// Whether there is the room that a call needs, and the exchange that would take what it costs; `None` if there is not.
     /// `need` is at least 1.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as `Limit::prospect_at`")]
+    #[inline(always)]
     pub(crate) fn prospect_at(&self, ask: Ask, now: Timestamp) -> Option<Prospect> {
         self.core.ring.prospect(ask, now.as_nanos())
     }

@@ -245,7 +245,8 @@ impl<C> TokenBucket<C> {
 
     /// Whether the tokens that a call needs are there, and the exchange that would take what it costs; `None` if it seems that
     /// they are not. `need` is at least 1.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as `Limit::prospect_at`")]
+    #[inline(always)]
     pub(crate) fn prospect_at(&self, ask: Ask, now: Timestamp) -> Option<Prospect> {
         let cost = self.cost(ask.need).ok()?;
         let Core { tat, gcra, .. } = &*self.core;
