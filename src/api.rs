@@ -10,6 +10,7 @@ mod permit;
 mod stats;
 mod status;
 mod usage;
+mod usual;
 mod waiting;
 
 pub use config::{ConfigError, ConfigErrorKind, RateLimitConfig};
@@ -186,11 +187,8 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// [`try_acquire`](Self::try_acquire) as of `now`.
     #[inline]
     pub fn try_acquire_at(&self, now: Timestamp) -> RateLimitStatus {
-        let mut left = Left::ALL;
-        let observe = |index, room| self.limits.observe(&mut left, index, room);
-        match self.admit_at(1, now, observe) {
-            // Seen before this request was charged.
-            Ok(()) => RateLimitStatus::free(left.requests.saturating_sub(1), left.tokens),
+        match self.admit_at(1, now) {
+            Ok(left) => RateLimitStatus::free(left.requests, left.tokens),
             Err(refusal) => self.refused_at(refusal, now),
         }
     }
@@ -256,26 +254,17 @@ impl<C: Clock> ApiRateLimiter<C> {
         }
     }
 
-    /// Charges `n` requests, or says what is in the way.
+    /// Charges `n` requests, which is at least 1, and says what is left or what is in the way.
     #[inline]
-    fn admit_at(
-        &self,
-        n: u64,
-        now: Timestamp,
-        observe: impl FnMut(usize, u64),
-    ) -> Result<(), Refusal> {
-        if n == 0 {
-            return Ok(());
-        }
-        let ask = self.limits.requests(n);
+    fn admit_at(&self, n: u64, now: Timestamp) -> Result<Left, Refusal> {
         if self.is_paused_at(now) {
-            return Err(self.refusal_in_pause(&ask, now));
+            return Err(self.refusal_in_pause(&self.limits.requests(n), now));
         }
-        match self.limits.combined.admit(&ask, now, observe) {
-            Ok(()) => {
+        match self.limits.admit(n, now) {
+            Ok(left) => {
                 self.counts.requests.fetch_add(n, Relaxed);
                 self.signals.backoff.admitted();
-                Ok(())
+                Ok(left)
             }
             Err(denied) => Err(self.refusal_of(denied)),
         }
@@ -393,8 +382,13 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
 
     #[inline]
     fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
-        self.admit_at(n, now, |_, _| ())
-            .map_err(|refusal| self.denied(refusal))
+        if n == 0 {
+            return Ok(());
+        }
+        match self.admit_at(n, now) {
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(self.denied(refusal)),
+        }
     }
 
     /// Allocates, for as many charges as there are limits; `try_acquire_at` does not.

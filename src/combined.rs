@@ -405,7 +405,7 @@ impl<C: Clock> Combined<C> {
     /// moved on.
     #[cold]
     #[inline(never)]
-    fn charge_rest(
+    pub(crate) fn charge_rest(
         &self,
         position: usize,
         first: usize,

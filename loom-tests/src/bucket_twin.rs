@@ -220,6 +220,7 @@ impl<const FLAW: u8> Bucket for Twin<FLAW> {
 }
 
 /// The shipped bucket never reads this: the models pass every instant.
+#[derive(Clone)]
 pub struct NoClock;
 
 impl Clock for NoClock {

@@ -7,6 +7,7 @@
 #[cfg(not(tidegate_loom))]
 compile_error!("run cargo inside loom-tests/, or add --cfg tidegate_loom to RUSTFLAGS");
 
+pub mod api_models;
 pub mod bucket_models;
 pub mod bucket_twin;
 pub mod combined_models;

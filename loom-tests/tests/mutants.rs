@@ -231,3 +231,18 @@ mod combined {
         models::rollback_across_limits::<Twin<{ Flaw::FullRefund as u8 }>>();
     }
 }
+
+mod api {
+    use tidegate_loom_tests::api_models::{self as models, Flaw, Twin};
+
+    #[test]
+    fn sound_twin() {
+        models::overtaken_by_a_minute::<Twin<{ Flaw::None as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "admitted in one minute")]
+    fn assumed_window() {
+        models::overtaken_by_a_minute::<Twin<{ Flaw::AssumedWindow as u8 }>>();
+    }
+}

@@ -1,14 +1,16 @@
 //! The limits of a configuration, and what a call asks of each.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::config::{ConfigError, ConfigErrorKind, RateLimitConfig};
 use super::status::LimitKind;
 use super::usage::{TokenEstimate, TokenUsage};
+use super::usual::Usual;
 use crate::clock::Clock;
-use crate::combined::{Combined, CombinedBuilder};
+use crate::combined::{Combined, CombinedBuilder, CombinedDenied, Limit};
 use crate::prospect::Ask;
 use crate::quota::Quota;
 use crate::sliding_window::SlidingWindow;
@@ -26,6 +28,8 @@ pub(super) struct Limits<C> {
     pub(super) list: Box<[LimitInfo]>,
     /// How many of them are on requests.
     on_requests: usize,
+    /// The same limits, if they are those that every configuration has.
+    usual: Option<Usual<C>>,
 }
 
 /// What a limit is, and how much it allows.
@@ -36,6 +40,16 @@ pub(super) struct LimitInfo {
     pub(super) most: u64,
     /// As it is written in the configuration.
     pub(super) stated: u64,
+}
+
+impl LimitInfo {
+    const fn of(kind: LimitKind, most: u64) -> Self {
+        Self {
+            kind,
+            most,
+            stated: most,
+        }
+    }
 }
 
 /// What is left of the limits.
@@ -62,7 +76,7 @@ struct Draft<C> {
 }
 
 impl<C: Clone> Draft<C> {
-    fn push(&mut self, info: LimitInfo, limit: impl Into<crate::combined::Limit<C>>) {
+    fn push(&mut self, info: LimitInfo, limit: impl Into<Limit<C>>) {
         let kind = info.kind;
         self.list.push(info);
         self.builder = Some(match self.builder.take() {
@@ -72,46 +86,40 @@ impl<C: Clone> Draft<C> {
     }
 
     fn window(
-        &mut self,
-        kind: LimitKind,
+        &self,
         field: &'static str,
-        limit: Option<u64>,
+        limit: u64,
         length: Duration,
-    ) -> Result<(), ConfigError> {
-        if let Some(limit) = limit {
-            let window = SlidingWindow::with_clock(limit, length, self.clock.clone())
-                .map_err(|error| ConfigError::new(field, ConfigErrorKind::Window(error)))?;
-            let info = LimitInfo {
-                kind,
-                most: limit,
-                stated: limit,
-            };
-            self.push(info, window);
-        }
-        Ok(())
+    ) -> Result<Arc<SlidingWindow<C>>, ConfigError> {
+        SlidingWindow::with_clock(limit, length, self.clock.clone())
+            .map(Arc::new)
+            .map_err(|error| ConfigError::new(field, ConfigErrorKind::Window(error)))
     }
 
     fn bucket(
+        &self,
+        field: &'static str,
+        rate: u64,
+        period: Duration,
+        burst: u64,
+    ) -> Result<Arc<TokenBucket<C>>, ConfigError> {
+        Quota::new(rate, period)
+            .and_then(|quota| quota.try_burst(burst))
+            .map(|quota| Arc::new(TokenBucket::with_clock(quota, self.clock.clone())))
+            .map_err(|error| ConfigError::new(field, ConfigErrorKind::Quota(error)))
+    }
+
+    /// Adds a limit on tokens that are saved up for a period.
+    fn push_tokens(
         &mut self,
         kind: LimitKind,
         field: &'static str,
-        quota: Option<(u64, Duration, u64)>,
+        tokens: Option<u64>,
+        period: Duration,
     ) -> Result<(), ConfigError> {
-        if let Some((rate, period, burst)) = quota {
-            let quota = Quota::new(rate, period)
-                .and_then(|quota| quota.try_burst(burst))
-                .map_err(|error| ConfigError::new(field, ConfigErrorKind::Quota(error)))?;
-            let bucket = TokenBucket::with_clock(quota, self.clock.clone());
-            let info = LimitInfo {
-                kind,
-                most: burst,
-                stated: if kind == LimitKind::Burst {
-                    burst
-                } else {
-                    rate
-                },
-            };
-            self.push(info, bucket);
+        if let Some(tokens) = tokens {
+            let bucket = self.bucket(field, tokens, period, tokens)?;
+            self.push(LimitInfo::of(kind, tokens), bucket);
         }
         Ok(())
     }
@@ -125,61 +133,69 @@ impl<C: Clock + Clone> Limits<C> {
             list: Vec::new(),
         };
         let per_minute = config.requests_per_minute;
-        draft.window(
-            LimitKind::Minute,
-            "requests_per_minute",
-            Some(per_minute),
-            MINUTE,
-        )?;
-        draft.window(
-            LimitKind::Hour,
-            "requests_per_hour",
-            Some(config.requests_per_hour),
-            HOUR,
-        )?;
-        draft.window(
-            LimitKind::Day,
-            "requests_per_day",
-            config.requests_per_day,
-            DAY,
-        )?;
-        let burst = Some((per_minute, MINUTE, config.burst_size));
-        draft.bucket(LimitKind::Burst, "burst_size", burst)?;
+        let per_hour = config.requests_per_hour;
+        let burst_size = config.burst_size;
+        let minute = draft.window("requests_per_minute", per_minute, MINUTE)?;
+        let hour = draft.window("requests_per_hour", per_hour, HOUR)?;
+        let burst = draft.bucket("burst_size", per_minute, MINUTE, burst_size)?;
+
+        // The burst first: it mostly has the least headroom, and then the order of declaration is that of charging.
+        draft.push(
+            LimitInfo::of(LimitKind::Burst, burst_size),
+            Arc::clone(&burst),
+        );
+        draft.push(
+            LimitInfo::of(LimitKind::Minute, per_minute),
+            Arc::clone(&minute),
+        );
+        draft.push(LimitInfo::of(LimitKind::Hour, per_hour), Arc::clone(&hour));
+        if let Some(per_day) = config.requests_per_day {
+            let day = draft.window("requests_per_day", per_day, DAY)?;
+            draft.push(LimitInfo::of(LimitKind::Day, per_day), day);
+        }
         let on_requests = draft.list.len();
 
-        let saved_up = |tokens: u64, period| (tokens, period, tokens);
-        let per_minute = |tokens| saved_up(tokens, MINUTE);
-        // By itself first, so that the field that is wrong is the one that is named.
-        Quota::new(config.tokens_per_minute, MINUTE).map_err(|error| {
-            ConfigError::new("tokens_per_minute", ConfigErrorKind::Quota(error))
-        })?;
-        let tokens = config.tokens_per_minute;
-        let burst = config.token_burst_size.unwrap_or(tokens);
-        draft.bucket(
-            LimitKind::Tokens,
-            "token_burst_size",
-            Some((tokens, MINUTE, burst)),
-        )?;
-        draft.bucket(
+        // The rate by itself first, so that the field that is wrong is the one that is named.
+        let rate = config.tokens_per_minute;
+        draft.bucket("tokens_per_minute", rate, MINUTE, 1)?;
+        let most = config.token_burst_size.unwrap_or(rate);
+        let tokens = draft.bucket("token_burst_size", rate, MINUTE, most)?;
+        let info = LimitInfo {
+            most,
+            ..LimitInfo::of(LimitKind::Tokens, rate)
+        };
+        draft.push(info, Arc::clone(&tokens));
+        draft.push_tokens(
             LimitKind::TokensPerDay,
             "tokens_per_day",
-            config.tokens_per_day.map(|tokens| saved_up(tokens, DAY)),
+            config.tokens_per_day,
+            DAY,
         )?;
-        draft.bucket(
+        draft.push_tokens(
             LimitKind::InputTokens,
             "input_tokens_per_minute",
-            config.input_tokens_per_minute.map(per_minute),
+            config.input_tokens_per_minute,
+            MINUTE,
         )?;
-        draft.bucket(
+        draft.push_tokens(
             LimitKind::OutputTokens,
             "output_tokens_per_minute",
-            config.output_tokens_per_minute.map(per_minute),
+            config.output_tokens_per_minute,
+            MINUTE,
         )?;
+
+        let usual = (draft.list.len() == Usual::<C>::COUNT).then_some(Usual {
+            burst,
+            minute,
+            hour,
+            tokens,
+        });
         match draft.builder {
             Some(builder) => Ok(Self {
                 combined: builder.build(),
                 list: draft.list.into_boxed_slice(),
                 on_requests,
+                usual,
             }),
             // There is always the limit per minute.
             None => Err(ConfigError::new(
@@ -202,6 +218,42 @@ impl<C: Clock> Limits<C> {
                 Ask { need: 1, cost: 0 }
             }
         }
+    }
+
+    /// Charges `n` requests, and says what is left after them.
+    #[inline]
+    pub(super) fn admit(&self, n: u64, now: Timestamp) -> Result<Left, CombinedDenied> {
+        if let (1, Some(usual)) = (n, &self.usual) {
+            match usual.look(now) {
+                Some(prospects) if prospects.is_burst_first() => {
+                    let mut charges = prospects.charges();
+                    // None: nothing was charged, and it starts again below.
+                    if let Some(made) = usual.charge(&charges) {
+                        if made < charges.len() {
+                            self.combined.charge_rest(
+                                made,
+                                0,
+                                &self.requests(1),
+                                now,
+                                &mut charges,
+                            )?;
+                        }
+                        return Ok(usual.left(&prospects));
+                    }
+                }
+                Some(_) => {}
+                None => {
+                    if let Some(denied) = self.combined.refusal(&self.requests(1), now, None) {
+                        return Err(denied);
+                    }
+                }
+            }
+        }
+        let mut left = Left::ALL;
+        let observe = |index, room| self.observe(&mut left, index, room);
+        self.combined.admit(&self.requests(n), now, observe)?;
+        left.requests = left.requests.saturating_sub(n);
+        Ok(left)
     }
 
     /// What one request with so many tokens asks for.
@@ -270,7 +322,8 @@ impl<C: Clock> Limits<C> {
     #[inline]
     pub(super) fn observe(&self, left: &mut Left, index: usize, room: u64) {
         // As in `requests_remaining_at`.
-        if index + 1 < self.on_requests {
+        if index == 0 {
+        } else if index < self.on_requests {
             left.requests = left.requests.min(room);
         } else if index >= self.on_requests {
             if let Some(bucket) = self.combined.bucket(index) {
@@ -293,8 +346,8 @@ impl<C: Clock> Limits<C> {
     /// How many requests the windows have room for.
     #[inline]
     pub(super) fn requests_remaining_at(&self, now: Timestamp) -> u64 {
-        // Without the burst, which is the last of the limits on requests: it spreads them out, and is back in no time.
-        let windows = 0..self.on_requests - 1;
+        // Without the burst, which comes first: it spreads requests out, and is back in no time.
+        let windows = 1..self.on_requests;
         let remaining = windows.map(|index| self.combined.available_at_index(index, now));
         remaining.min().unwrap_or(0)
     }

@@ -1,0 +1,93 @@
+//! The limits that every configuration has, charged for one request in straight code.
+//!
+//! What [`Combined`](crate::Combined) does for any limits in any order, for the case that is nearly every call: the burst has the
+//! least headroom, and nobody else is charged in between. All other cases are left to it.
+
+use alloc::sync::Arc;
+
+use super::limits::Left;
+use crate::prospect::{Ask, Charge, Prospect};
+use crate::sliding_window::SlidingWindow;
+use crate::time::Timestamp;
+use crate::token_bucket::TokenBucket;
+
+/// In the order of the combination.
+pub(super) struct Usual<C> {
+    pub(super) burst: Arc<TokenBucket<C>>,
+    pub(super) minute: Arc<SlidingWindow<C>>,
+    pub(super) hour: Arc<SlidingWindow<C>>,
+    pub(super) tokens: Arc<TokenBucket<C>>,
+}
+
+/// What a look at each found.
+pub(super) struct Prospects {
+    burst: Prospect,
+    minute: Prospect,
+    hour: Prospect,
+    tokens: Prospect,
+}
+
+impl Prospects {
+    /// Whether the burst has no more headroom than the others, and is to be charged first.
+    #[inline]
+    pub(super) const fn is_burst_first(&self) -> bool {
+        let burst = self.burst.headroom;
+        burst <= self.minute.headroom && burst <= self.hour.headroom
+    }
+
+    /// In the order of the combination; nothing is charged for tokens.
+    #[inline]
+    pub(super) const fn charges(&self) -> [Charge; 4] {
+        [
+            self.burst.charge,
+            self.minute.charge,
+            self.hour.charge,
+            Charge::NONE,
+        ]
+    }
+}
+
+impl<C> Usual<C> {
+    pub(super) const COUNT: usize = 4;
+
+    /// Looks whether each has room for one request; `None` if it seems that one has not. Writes nothing.
+    #[inline]
+    pub(super) fn look(&self, now: Timestamp) -> Option<Prospects> {
+        const ONE: Ask = Ask::for_all(1);
+        const ANY: Ask = Ask { need: 1, cost: 0 };
+
+        Some(Prospects {
+            burst: self.burst.prospect_at(ONE, now)?,
+            minute: self.minute.prospect_at(ONE, now)?,
+            hour: self.hour.prospect_at(ONE, now)?,
+            tokens: self.tokens.prospect_at(ANY, now)?,
+        })
+    }
+
+    /// Makes the charges one after the other, and returns how many were made before one could not be; `None` for none.
+    #[inline]
+    pub(super) fn charge(&self, charges: &[Charge; 4]) -> Option<usize> {
+        let [burst, minute, hour, _] = *charges;
+        let is_prepared = |charge: Charge| charge.before != charge.after;
+        if !self.burst.commit(burst) {
+            return None;
+        }
+        if !(is_prepared(minute) && self.minute.commit(minute)) {
+            return Some(1);
+        }
+        if !(is_prepared(hour) && self.hour.commit(hour)) {
+            return Some(2);
+        }
+        Some(Self::COUNT)
+    }
+
+    /// What was left at the look, without the request.
+    #[inline]
+    pub(super) fn left(&self, prospects: &Prospects) -> Left {
+        let requests = prospects.minute.room.min(prospects.hour.room);
+        Left {
+            requests: requests.saturating_sub(1),
+            tokens: self.tokens.tokens_in(prospects.tokens.room),
+        }
+    }
+}
