@@ -395,6 +395,8 @@ impl<C: Clock> Combined<C> {
         }
         for (index, (named, &mut charge)) in self.limits.iter().zip(&mut *charges).enumerate() {
             if ask(index).cost > 0 && !named.limit.commit(charge) {
+                // Not tried again as it is.
+                charges[index] = Charge::NONE;
                 return self.charge_rest(index, first, ask, now, charges);
             }
         }

@@ -11,7 +11,7 @@ use super::usage::{TokenEstimate, TokenUsage};
 use super::usual::Usual;
 use crate::clock::Clock;
 use crate::combined::{Combined, CombinedBuilder, CombinedDenied, Limit};
-use crate::prospect::Ask;
+use crate::prospect::{Ask, Charge};
 use crate::quota::Quota;
 use crate::sliding_window::SlidingWindow;
 use crate::time::Timestamp;
@@ -227,19 +227,15 @@ impl<C: Clock> Limits<C> {
             match usual.look(now) {
                 Some(prospects) if prospects.is_burst_first() => {
                     let mut charges = prospects.charges();
-                    // None: nothing was charged, and it starts again below.
-                    if let Some(made) = usual.charge(&charges) {
-                        if made < charges.len() {
-                            self.combined.charge_rest(
-                                made,
-                                0,
-                                &self.requests(1),
-                                now,
-                                &mut charges,
-                            )?;
-                        }
-                        return Ok(usual.left(&prospects));
+                    let made = usual.charge(&charges);
+                    if let Some(failed) = charges.get_mut(made) {
+                        // Not tried again as it is.
+                        *failed = Charge::NONE;
+                        let ask = self.requests(1);
+                        self.combined
+                            .charge_rest(made, 0, &ask, now, &mut charges)?;
                     }
+                    return Ok(usual.left(&prospects));
                 }
                 Some(_) => {}
                 None => {

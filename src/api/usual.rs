@@ -64,21 +64,21 @@ impl<C> Usual<C> {
         })
     }
 
-    /// Makes the charges one after the other, and returns how many were made before one could not be; `None` for none.
+    /// Makes the charges one after the other, and returns how many were made before one could not be.
     #[inline]
-    pub(super) fn charge(&self, charges: &[Charge; 4]) -> Option<usize> {
+    pub(super) fn charge(&self, charges: &[Charge; 4]) -> usize {
         let [burst, minute, hour, _] = *charges;
+        // Windows that have to be moved on have no charge prepared.
         let is_prepared = |charge: Charge| charge.before != charge.after;
         if !self.burst.commit(burst) {
-            return None;
+            0
+        } else if !(is_prepared(minute) && self.minute.commit(minute)) {
+            1
+        } else if !(is_prepared(hour) && self.hour.commit(hour)) {
+            2
+        } else {
+            Self::COUNT
         }
-        if !(is_prepared(minute) && self.minute.commit(minute)) {
-            return Some(1);
-        }
-        if !(is_prepared(hour) && self.hour.commit(hour)) {
-            return Some(2);
-        }
-        Some(Self::COUNT)
     }
 
     /// What was left at the look, without the request.
