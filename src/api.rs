@@ -220,6 +220,7 @@ impl<C: Clock> ApiRateLimiter<C> {
 
     /// [`pause_for`](Self::pause_for) that ends at an instant on the limiter's clock.
     pub fn pause_until(&self, end: Timestamp) {
+        // Relaxed: a number on its own.
         self.signals.paused_until.fetch_max(end.as_nanos(), Relaxed);
     }
 
@@ -231,6 +232,7 @@ impl<C: Clock> ApiRateLimiter<C> {
 
     /// [`resume`](Self::resume) as of `now`.
     pub fn resume_at(&self, now: Timestamp) {
+        // Relaxed: as in `pause_until`.
         self.signals.paused_until.store(0, Relaxed);
         for (_, _, bucket) in self.limits.on_tokens() {
             bucket.reset_at(now);
@@ -246,6 +248,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     pub fn stats_at(&self, now: Timestamp) -> RateLimitStats {
         let left = |kind| self.limits.remaining_at(kind, now);
         RateLimitStats {
+            // Relaxed, twice: numbers on their own.
             total_requests: self.counts.requests.load(Relaxed),
             total_tokens_used: self.counts.tokens.load(Relaxed),
             requests_remaining_minute: left(LimitKind::Minute).unwrap_or(0),
@@ -267,29 +270,53 @@ impl<C: Clock> ApiRateLimiter<C> {
         }
         match self.limits.admit(n, now) {
             Ok(left) => {
-                self.counts.requests.fetch_add(n, Relaxed);
-                self.signals.backoff.admitted();
+                self.count_admitted(n);
                 Ok(left)
             }
             Err(denied) => Err(self.refusal_of(denied)),
         }
     }
 
-    /// [`admit_at`](Self::admit_at), with what takes it back. Does not count.
+    /// [`admit_at`](Self::admit_at) with any other ask for `n` requests, and with what takes it back.
     fn charge_at(
         &self,
+        n: u64,
         ask: &impl Fn(usize) -> Ask,
         now: Timestamp,
     ) -> Result<CombinedCharge, Refusal> {
         if self.is_paused_at(now) {
             return Err(self.refusal_in_pause(ask, now));
         }
-        let charge = self.limits.combined.charge_each_at(ask, now);
-        charge.map_err(|denied| self.refusal_of(denied))
+        match self.limits.combined.charge_each_at(ask, now) {
+            Ok(charge) => {
+                self.count_admitted(n);
+                Ok(charge)
+            }
+            Err(denied) => Err(self.refusal_of(denied)),
+        }
+    }
+
+    /// Counts `n` requests that were admitted.
+    #[inline]
+    fn count_admitted(&self, n: u64) {
+        // Relaxed: a number on its own.
+        self.counts.requests.fetch_add(n, Relaxed);
+        self.signals.backoff.admitted();
+    }
+
+    /// Takes `n` requests off the count that were taken back.
+    fn count_undone(&self, n: u64) {
+        // Relaxed, as above. Saturating, for a charge of another limiter. The closure always gives a value, so the result carries
+        // nothing.
+        let _ = self
+            .counts
+            .requests
+            .fetch_update(Relaxed, Relaxed, |sum| Some(sum.saturating_sub(n)));
     }
 
     #[inline]
     fn is_paused_at(&self, now: Timestamp) -> bool {
+        // Relaxed: a number on its own.
         now.as_nanos() < self.signals.paused_until.load(Relaxed)
     }
 
@@ -305,6 +332,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// The pause, or a limit that refuses for longer.
     #[cold]
     fn refusal_in_pause(&self, ask: &impl Fn(usize) -> Ask, now: Timestamp) -> Refusal {
+        // Relaxed: as in `is_paused_at`.
         let end = Timestamp::from_nanos(self.signals.paused_until.load(Relaxed));
         let pause = end - now;
         match self.limits.combined.refusal(ask, now, None) {
@@ -401,23 +429,14 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
         if n == 0 {
             return Ok(CombinedCharge::nothing());
         }
-        match self.charge_at(&self.limits.requests(n), now) {
-            Ok(charge) => {
-                self.counts.requests.fetch_add(n, Relaxed);
-                self.signals.backoff.admitted();
-                Ok(charge.of(n))
-            }
+        match self.charge_at(n, &self.limits.requests(n), now) {
+            Ok(charge) => Ok(charge.of(n)),
             Err(refusal) => Err(self.denied(refusal)),
         }
     }
 
     fn undo(&self, charge: CombinedCharge) -> u64 {
-        let permits = charge.permits();
-        // Saturating, for a charge of another limiter. The closure always gives a value, so the result carries nothing.
-        let _ = self
-            .counts
-            .requests
-            .fetch_update(Relaxed, Relaxed, |sum| Some(sum.saturating_sub(permits)));
+        self.count_undone(charge.permits());
         self.limits.combined.undo(charge)
     }
 
@@ -454,6 +473,7 @@ impl<C: fmt::Debug> fmt::Debug for ApiRateLimiter<C> {
         f.debug_struct("ApiRateLimiter")
             .field("config", &self.config)
             .field("limits", &self.limits.combined)
+            // Relaxed, twice: a picture for people.
             .field("total_requests", &self.counts.requests.load(Relaxed))
             .field("total_tokens_used", &self.counts.tokens.load(Relaxed))
             .finish_non_exhaustive()

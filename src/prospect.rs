@@ -30,6 +30,12 @@ impl Charge {
         before: 0,
         after: 0,
     };
+
+    /// Whether there is something to exchange.
+    #[inline]
+    pub(crate) const fn is_prepared(self) -> bool {
+        self.before != self.after
+    }
 }
 
 /// What a look at a limit that has room found out.

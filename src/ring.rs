@@ -211,24 +211,23 @@ impl Ring {
         }
     }
 
-    /// The head and what counts, if the head is in the slot of `nanos` and nobody is preparing a later one.
+    /// What counts, if the head is in the slot of `nanos` and nobody is preparing a later one.
     #[inline]
-    fn current(&self, nanos: u64) -> Option<(Word, u64)> {
+    fn current(&self, nanos: u64) -> Option<View> {
         let window = &self.window;
         let head = self.load_head();
         let number = window.number(head);
         // Relaxed: as in `admit`.
         let base = Word(self.entry(number).base.load(Relaxed));
-        // Each is at most the limit, which has at most 63 bits.
-        let used = window.count(base).wrapping_add(window.count(head));
-        (window.contains(number, nanos) && window.number(base) == number).then_some((head, used))
+        (window.contains(number, nanos) && window.number(base) == number)
+            .then(|| self.view_of(head, base))
     }
 
     /// How much counts at an instant.
     #[inline]
     pub(crate) fn used(&self, nanos: u64) -> u64 {
         match self.current(nanos) {
-            Some((_, used)) => used,
+            Some(view) => view.used,
             None => self.used_slow(nanos),
         }
     }
@@ -240,7 +239,7 @@ impl Ring {
     pub(crate) fn prospect(&self, ask: Ask, nanos: u64) -> Option<Prospect> {
         let window = &self.window;
         let (charge, used) = match self.current(nanos) {
-            Some((head, used)) => {
+            Some(View { head, used, .. }) => {
                 let (before, after) = (head.0, head.0.wrapping_add(ask.cost));
                 (Charge { before, after }, used)
             }

@@ -40,8 +40,9 @@ use crate::time::Timestamp;
 ///
 /// Every operation but a wait is lock-free and reads the clock once; the `_at` twins read none. It takes constant time if no other
 /// succeeds meanwhile. Refusals, and everything that only asks, write nothing to shared memory, so refused callers do not slow
-/// each other down. (The first call in years does some housekeeping, at awkward rates the first in hours: some ten nanoseconds for each of
-/// these periods that has passed, 40 ms for 584 years at the worst rate.) Operations synchronise nothing else: do not use a limiter to hand data from thread to thread.
+/// each other down. (The first call in years does some housekeeping, at awkward rates the first in hours: some ten nanoseconds
+/// for each of these periods that has passed, 40 ms for 584 years at the worst rate.) Operations synchronise nothing else: do not
+/// use a limiter to hand data from thread to thread.
 ///
 /// # Size
 ///
@@ -298,6 +299,7 @@ impl<C> TokenBucket<C> {
     }
 
     /// [`try_acquire_at`](Self::try_acquire_at) that returns what undoes it.
+    // Not the one in terms of the other: then a refusal computes its hint, read or not (95 instructions instead of 56).
     #[inline]
     pub(crate) fn charge_at(&self, n: u64, now: Timestamp) -> Result<BucketCharge, Denied> {
         if n == 0 {
@@ -499,7 +501,8 @@ impl<C: Clock> TokenBucket<C> {
     ///
     /// The level may become negative, and then everybody waits until the debt has flowed in again. The debt ends at 36
     /// years of refill divided by `n`, where a token lasts `p/n` nanoseconds in lowest terms: 36 years for 10 per second, 12 for 3
-    /// per second, 13 days for 10¹² per second, 2 hours at the least (and at 1 year where `n` is above 2¹⁷). What is charged beyond is dropped.
+    /// per second, 13 days for 10¹² per second, 2 hours at the least (and at 1 year where `n` is above 2¹⁷). What is
+    /// charged beyond is dropped.
     pub fn debit(&self, n: u64) {
         self.debit_at(n, self.core.clock.now());
     }

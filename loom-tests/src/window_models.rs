@@ -204,10 +204,9 @@ pub fn undone_while_rotating<W: Window>() {
     });
 }
 
-/// A look at an instant while others move on by more than the ring: what was overwritten is not taken for nothing. Killed by
-/// `UnorderedCount`.
-pub fn look_while_rotating<W: Window>() {
-    explore(3, || {
+/// A look at an instant while others move on by more than the ring.
+fn look_beside_rotations<W: Window>(slot: u64) {
+    explore(3, move || {
         let window = Arc::new(W::new(10, 2));
         for (n, slot) in [(3, 6), (1, 7)] {
             assert!(window.charge(n, slot * SLOT).is_some());
@@ -220,34 +219,21 @@ pub fn look_while_rotating<W: Window>() {
                 }
             })
         };
-        let seen = window.current_count(8 * SLOT);
+        let seen = window.current_count(slot * SLOT);
         other.join().unwrap();
         // 3 + 1 before the others; then 0, 2, 2 + 0 and 2 + 2 as of the time that they brought.
         assert!([0, 2, 4].contains(&seen), "{seen} of 0, 2 or 4");
     });
 }
 
-/// A look at the head's own slot while others move on by more than the ring: a base of a later slot is not taken for the
-/// head's. Killed by `UncheckedView`.
+/// What was overwritten is not taken for nothing. Killed by `UnorderedCount`.
+pub fn look_while_rotating<W: Window>() {
+    look_beside_rotations::<W>(8);
+}
+
+/// A look at the head's own slot does not take a base of a later slot for the head's. Killed by `UncheckedView`.
 pub fn look_in_the_heads_slot<W: Window>() {
-    explore(3, || {
-        let window = Arc::new(W::new(10, 2));
-        for (n, slot) in [(3, 6), (1, 7)] {
-            assert!(window.charge(n, slot * SLOT).is_some());
-        }
-        let other = {
-            let window = window.clone();
-            thread::spawn(move || {
-                for slot in [10, 11] {
-                    assert!(window.charge(2, slot * SLOT).is_some());
-                }
-            })
-        };
-        let seen = window.current_count(7 * SLOT);
-        other.join().unwrap();
-        // 3 + 1 before the others; then 2 and 2 + 2 as of the time that they brought.
-        assert!([0, 2, 4].contains(&seen), "{seen} of 0, 2 or 4");
-    });
+    look_beside_rotations::<W>(7);
 }
 
 /// A hint is for the window as it was at one moment, not half before and half after others moved on. Killed by

@@ -83,6 +83,7 @@ impl Backoff {
             return since;
         }
         let started = now.saturating_add(1);
+        // Relaxed: a number on its own.
         let first = self
             .refusing_since
             .compare_exchange(since, started, Relaxed, Relaxed);

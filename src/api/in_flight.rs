@@ -33,6 +33,7 @@ impl InFlight {
     }
 
     pub(super) fn count(&self) -> u64 {
+        // Relaxed: a number on its own.
         self.count.load(Relaxed)
     }
 

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -71,118 +72,118 @@ impl Left {
 /// Limits as they are put together.
 struct Draft<C> {
     clock: C,
-    builder: Option<CombinedBuilder<C>>,
+    builder: CombinedBuilder<C>,
     list: Vec<LimitInfo>,
 }
 
+fn window<C: Clone>(
+    clock: &C,
+    field: &'static str,
+    limit: u64,
+    length: Duration,
+) -> Result<Arc<SlidingWindow<C>>, ConfigError> {
+    SlidingWindow::with_clock(limit, length, clock.clone())
+        .map(Arc::new)
+        .map_err(|error| ConfigError::new(field, ConfigErrorKind::Window(error)))
+}
+
+fn bucket<C: Clone>(
+    clock: &C,
+    field: &'static str,
+    rate: u64,
+    period: Duration,
+    burst: u64,
+) -> Result<Arc<TokenBucket<C>>, ConfigError> {
+    Quota::new(rate, period)
+        .and_then(|quota| quota.try_burst(burst))
+        .map(|quota| Arc::new(TokenBucket::with_clock(quota, clock.clone())))
+        .map_err(|error| ConfigError::new(field, ConfigErrorKind::Quota(error)))
+}
+
 impl<C: Clone> Draft<C> {
-    fn push(&mut self, info: LimitInfo, limit: impl Into<Limit<C>>) {
-        let kind = info.kind;
+    /// With the first limit.
+    fn of(clock: &C, info: LimitInfo, limit: impl Into<Limit<C>>) -> Self {
+        Self {
+            clock: clock.clone(),
+            builder: Combined::builder().limit(info.kind.name(), limit),
+            list: vec![info],
+        }
+    }
+
+    fn with(mut self, info: LimitInfo, limit: impl Into<Limit<C>>) -> Self {
         self.list.push(info);
-        self.builder = Some(match self.builder.take() {
-            Some(builder) => builder.limit(kind.name(), limit),
-            None => Combined::builder().limit(kind.name(), limit),
-        });
+        self.builder = self.builder.limit(info.kind.name(), limit);
+        self
     }
 
-    fn window(
-        &self,
-        field: &'static str,
-        limit: u64,
-        length: Duration,
-    ) -> Result<Arc<SlidingWindow<C>>, ConfigError> {
-        SlidingWindow::with_clock(limit, length, self.clock.clone())
-            .map(Arc::new)
-            .map_err(|error| ConfigError::new(field, ConfigErrorKind::Window(error)))
-    }
-
-    fn bucket(
-        &self,
-        field: &'static str,
-        rate: u64,
-        period: Duration,
-        burst: u64,
-    ) -> Result<Arc<TokenBucket<C>>, ConfigError> {
-        Quota::new(rate, period)
-            .and_then(|quota| quota.try_burst(burst))
-            .map(|quota| Arc::new(TokenBucket::with_clock(quota, self.clock.clone())))
-            .map_err(|error| ConfigError::new(field, ConfigErrorKind::Quota(error)))
-    }
-
-    /// Adds a limit on tokens that are saved up for a period.
-    fn push_tokens(
-        &mut self,
+    /// Adds a limit on tokens that are saved up for a period, if there is one.
+    fn with_tokens(
+        self,
         kind: LimitKind,
         field: &'static str,
         tokens: Option<u64>,
         period: Duration,
-    ) -> Result<(), ConfigError> {
-        if let Some(tokens) = tokens {
-            let bucket = self.bucket(field, tokens, period, tokens)?;
-            self.push(LimitInfo::of(kind, tokens), bucket);
-        }
-        Ok(())
+    ) -> Result<Self, ConfigError> {
+        let Some(tokens) = tokens else {
+            return Ok(self);
+        };
+        let bucket = bucket(&self.clock, field, tokens, period, tokens)?;
+        Ok(self.with(LimitInfo::of(kind, tokens), bucket))
     }
 }
 
 impl<C: Clock + Clone> Limits<C> {
     pub(super) fn of(config: &RateLimitConfig, clock: &C) -> Result<Self, ConfigError> {
-        let mut draft = Draft {
-            clock: clock.clone(),
-            builder: None,
-            list: Vec::new(),
-        };
         let per_minute = config.requests_per_minute;
         let per_hour = config.requests_per_hour;
         let burst_size = config.burst_size;
-        let minute = draft.window("requests_per_minute", per_minute, MINUTE)?;
-        let hour = draft.window("requests_per_hour", per_hour, HOUR)?;
-        let burst = draft.bucket("burst_size", per_minute, MINUTE, burst_size)?;
+        let minute = window(clock, "requests_per_minute", per_minute, MINUTE)?;
+        let hour = window(clock, "requests_per_hour", per_hour, HOUR)?;
+        let burst = bucket(clock, "burst_size", per_minute, MINUTE, burst_size)?;
 
         // The burst first: it mostly has the least headroom, and then the order of declaration is that of charging.
-        draft.push(
-            LimitInfo::of(LimitKind::Burst, burst_size),
-            Arc::clone(&burst),
-        );
-        draft.push(
-            LimitInfo::of(LimitKind::Minute, per_minute),
-            Arc::clone(&minute),
-        );
-        draft.push(LimitInfo::of(LimitKind::Hour, per_hour), Arc::clone(&hour));
+        let info = LimitInfo::of(LimitKind::Burst, burst_size);
+        let mut draft = Draft::of(clock, info, Arc::clone(&burst))
+            .with(
+                LimitInfo::of(LimitKind::Minute, per_minute),
+                Arc::clone(&minute),
+            )
+            .with(LimitInfo::of(LimitKind::Hour, per_hour), Arc::clone(&hour));
         if let Some(per_day) = config.requests_per_day {
-            let day = draft.window("requests_per_day", per_day, DAY)?;
-            draft.push(LimitInfo::of(LimitKind::Day, per_day), day);
+            let day = window(clock, "requests_per_day", per_day, DAY)?;
+            draft = draft.with(LimitInfo::of(LimitKind::Day, per_day), day);
         }
         let on_requests = draft.list.len();
 
         // The rate by itself first, so that the field that is wrong is the one that is named.
         let rate = config.tokens_per_minute;
-        draft.bucket("tokens_per_minute", rate, MINUTE, 1)?;
+        bucket(clock, "tokens_per_minute", rate, MINUTE, 1)?;
         let most = config.token_burst_size.unwrap_or(rate);
-        let tokens = draft.bucket("token_burst_size", rate, MINUTE, most)?;
+        let tokens = bucket(clock, "token_burst_size", rate, MINUTE, most)?;
         let info = LimitInfo {
             most,
             ..LimitInfo::of(LimitKind::Tokens, rate)
         };
-        draft.push(info, Arc::clone(&tokens));
-        draft.push_tokens(
-            LimitKind::TokensPerDay,
-            "tokens_per_day",
-            config.tokens_per_day,
-            DAY,
-        )?;
-        draft.push_tokens(
-            LimitKind::InputTokens,
-            "input_tokens_per_minute",
-            config.input_tokens_per_minute,
-            MINUTE,
-        )?;
-        draft.push_tokens(
-            LimitKind::OutputTokens,
-            "output_tokens_per_minute",
-            config.output_tokens_per_minute,
-            MINUTE,
-        )?;
+        let draft = draft
+            .with(info, Arc::clone(&tokens))
+            .with_tokens(
+                LimitKind::TokensPerDay,
+                "tokens_per_day",
+                config.tokens_per_day,
+                DAY,
+            )?
+            .with_tokens(
+                LimitKind::InputTokens,
+                "input_tokens_per_minute",
+                config.input_tokens_per_minute,
+                MINUTE,
+            )?
+            .with_tokens(
+                LimitKind::OutputTokens,
+                "output_tokens_per_minute",
+                config.output_tokens_per_minute,
+                MINUTE,
+            )?;
 
         let usual = (draft.list.len() == Usual::<C>::COUNT).then_some(Usual {
             burst,
@@ -190,19 +191,12 @@ impl<C: Clock + Clone> Limits<C> {
             hour,
             tokens,
         });
-        match draft.builder {
-            Some(builder) => Ok(Self {
-                combined: builder.build(),
-                list: draft.list.into_boxed_slice(),
-                on_requests,
-                usual,
-            }),
-            // There is always the limit per minute.
-            None => Err(ConfigError::new(
-                "requests_per_minute",
-                ConfigErrorKind::Zero,
-            )),
-        }
+        Ok(Self {
+            combined: draft.builder.build(),
+            list: draft.list.into_boxed_slice(),
+            on_requests,
+            usual,
+        })
     }
 }
 
@@ -317,14 +311,13 @@ impl<C: Clock> Limits<C> {
     /// Takes note of the room that a limit was seen to have.
     #[inline]
     pub(super) fn observe(&self, left: &mut Left, index: usize, room: u64) {
-        // As in `requests_remaining_at`.
-        if index == 0 {
-        } else if index < self.on_requests {
-            left.requests = left.requests.min(room);
-        } else if index >= self.on_requests {
+        if index >= self.on_requests {
             if let Some(bucket) = self.combined.bucket(index) {
                 left.tokens = left.tokens.min(bucket.tokens_in(room));
             }
+        } else if index > 0 {
+            // Without the burst, as in `requests_remaining_at`.
+            left.requests = left.requests.min(room);
         }
     }
 

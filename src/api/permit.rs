@@ -7,7 +7,6 @@ use super::usage::{TokenEstimate, TokenUsage};
 use super::{ApiRateLimiter, RateLimitStatus};
 use crate::clock::{Clock, DefaultClock};
 use crate::combined::CombinedCharge;
-use crate::sync::Ordering::Relaxed;
 use crate::sync::add_saturating;
 use crate::time::Timestamp;
 
@@ -145,17 +144,11 @@ impl<C: Clock> ApiRateLimiter<C> {
             most,
             until: Until::Released,
         })?;
-        match self.charge_at(&ask, now) {
-            Ok(charge) => {
-                self.counts.requests.fetch_add(1, Relaxed);
-                self.signals.backoff.admitted();
-                Ok(charge)
-            }
-            Err(refusal) => {
-                in_flight.leave();
-                Err(refusal)
-            }
+        let charge = self.charge_at(1, &ask, now);
+        if charge.is_err() {
+            in_flight.leave();
         }
+        charge
     }
 }
 
@@ -208,7 +201,7 @@ impl<C: Clock> TokenPermit<'_, C> {
     /// Cancels, or keeps what was committed.
     fn give_back(&mut self) -> bool {
         if let Some(charge) = self.charge.take() {
-            self.limiter.counts.requests.fetch_sub(1, Relaxed);
+            self.limiter.count_undone(1);
             let now = self.limiter.clock().now();
             let limits = &self.limiter.limits;
             // Tokens that cannot be taken back exactly are credited, as if the call had been made and used none.

@@ -69,12 +69,11 @@ impl<C> Usual<C> {
     pub(super) fn charge(&self, charges: &[Charge; 4]) -> usize {
         let [burst, minute, hour, _] = *charges;
         // Windows that have to be moved on have no charge prepared.
-        let is_prepared = |charge: Charge| charge.before != charge.after;
         if !self.burst.commit(burst) {
             0
-        } else if !(is_prepared(minute) && self.minute.commit(minute)) {
+        } else if !(minute.is_prepared() && self.minute.commit(minute)) {
             1
-        } else if !(is_prepared(hour) && self.hour.commit(hour)) {
+        } else if !(hour.is_prepared() && self.hour.commit(hour)) {
             2
         } else {
             Self::COUNT

@@ -90,7 +90,7 @@ impl<C: Clock> Limit<C> {
     /// Makes a charge that was found possible, if nothing has changed since.
     #[inline]
     pub(crate) fn commit(&self, charge: Charge) -> bool {
-        charge.before != charge.after && either!(self, limiter => limiter.commit(charge))
+        charge.is_prepared() && either!(self, limiter => limiter.commit(charge))
     }
 
     /// Charges `n`, from a look of its own.
