@@ -1,0 +1,256 @@
+//! How a call is charged to all limits or to none: the steps that the [module above](super) describes.
+
+use alloc::vec::Vec;
+
+use super::{Combined, CombinedCharge, CombinedDenied, Named};
+use crate::clock::Clock;
+use crate::denied::Denied;
+use crate::prospect::{Ask, Charge, Prospect};
+use crate::sync::add_saturating;
+use crate::time::Timestamp;
+
+impl<C: Clock> Combined<C> {
+    /// Charges every limit what it is asked for, or none. Tells `observe` the [room](Prospect::room) that each was seen to
+    /// have, before the charge; should the look be repeated, once more.
+    #[inline]
+    pub(crate) fn admit(
+        &self,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+        observe: impl FnMut(usize, u64),
+    ) -> Result<(), CombinedDenied> {
+        self.charge(ask, now, observe, |_| ())
+    }
+
+    /// [`admit`](Self::admit) that shows the charges to `keep`, in the order of the limits.
+    #[inline]
+    fn charge(
+        &self,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+        mut observe: impl FnMut(usize, u64),
+        keep: impl FnOnce(&[Charge]),
+    ) -> Result<(), CombinedDenied> {
+        // So many charges are kept on the stack.
+        const FEW: usize = 8;
+
+        let mut few = [Charge::NONE; FEW];
+        let mut many = Vec::new();
+        let charges = if let Some(few) = few.get_mut(..self.limits.len()) {
+            few
+        } else {
+            many.resize(self.limits.len(), Charge::NONE);
+            &mut many
+        };
+        // Twice, as something may have come back between the two passes.
+        for _ in 0..2 {
+            if let Some(first) = self.look(ask, now, &mut observe, charges) {
+                self.charge_all(first, ask, now, charges)?;
+                keep(charges);
+                return Ok(());
+            }
+            if let Some(denied) = self.refusal(ask, now, None) {
+                return Err(denied);
+            }
+        }
+        // Not for ever: should two ways of looking differ, each limit decides for itself.
+        charges.fill(Charge::NONE);
+        self.charge_rest(0, 0, ask, now, charges)?;
+        keep(charges);
+        Ok(())
+    }
+
+    /// The first pass: the charge that each limit would take, and the limit with the least headroom, the first of them if
+    /// several. `None` if one would refuse.
+    #[inline]
+    fn look(
+        &self,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+        observe: &mut impl FnMut(usize, u64),
+        charges: &mut [Charge],
+    ) -> Option<usize> {
+        let mut first = 0;
+        let mut least = u64::MAX;
+        let places = self.limits.iter().zip(charges).enumerate();
+        for (index, (named, place)) in places {
+            let Prospect {
+                room,
+                headroom,
+                charge,
+            } = named.limit.prospect_at(ask(index), now)?;
+            observe(index, room);
+            *place = charge;
+            if headroom < least {
+                (first, least) = (index, headroom);
+            }
+        }
+        Some(first)
+    }
+
+    /// The second pass: makes the charges, that of `first` before the others, and undoes what it has made if one fails.
+    #[expect(
+        clippy::inline_always,
+        reason = "with the first pass beside it the charges stay where they are"
+    )]
+    #[inline(always)]
+    fn charge_all(
+        &self,
+        first: usize,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+        charges: &mut [Charge],
+    ) -> Result<(), CombinedDenied> {
+        if first != 0 {
+            return self.charge_rest(0, first, ask, now, charges);
+        }
+        for (index, (named, &mut charge)) in self.limits.iter().zip(&mut *charges).enumerate() {
+            if ask(index).cost > 0 && !named.limit.commit(charge) {
+                // Not tried again as it is.
+                charges[index] = Charge::NONE;
+                return self.charge_rest(index, first, ask, now, charges);
+            }
+        }
+        Ok(())
+    }
+
+    /// [`charge_all`](Self::charge_all) from a position on, where the order is another, somebody was faster, or a window has to be
+    /// moved on.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn charge_rest(
+        &self,
+        position: usize,
+        first: usize,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+        charges: &mut [Charge],
+    ) -> Result<(), CombinedDenied> {
+        for position in position..charges.len() {
+            let index = in_order(first, position);
+            let cost = ask(index).cost;
+            let limit = &self.limits[index].limit;
+            if cost == 0 || limit.commit(charges[index]) {
+                continue;
+            }
+            match limit.charge_at(cost, now) {
+                Ok(charge) => charges[index] = charge,
+                Err(denied) => {
+                    for position in (0..position).rev() {
+                        let index = in_order(first, position);
+                        self.take_back(index, ask(index).cost, charges[index]);
+                    }
+                    return Err(self.lost_race(index, denied, ask, now));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The refusal of a call that was rolled back.
+    #[cold]
+    fn lost_race(
+        &self,
+        index: usize,
+        denied: Denied,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+    ) -> CombinedDenied {
+        let met = CombinedDenied {
+            name: self.limits[index].name,
+            index,
+            denied,
+        };
+        self.refusal(ask, now, Some(met)).unwrap_or(met)
+    }
+
+    /// Undoes a charge, and counts what does not come back.
+    #[cold]
+    fn take_back(&self, index: usize, permits: u64, charge: Charge) {
+        if permits > 0 {
+            let returned = self.limits[index].limit.undo(permits, charge);
+            self.forfeit(permits - returned);
+        }
+    }
+
+    fn forfeit(&self, permits: u64) {
+        add_saturating(&self.forfeited, permits);
+    }
+
+    /// The refusal that lasts the longest, of those that the limits give now and one that a charge met.
+    #[cold]
+    pub(crate) fn refusal(
+        &self,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+        met: Option<CombinedDenied>,
+    ) -> Option<CombinedDenied> {
+        let mut longest = met;
+        for (index, &Named { name, ref limit }) in self.limits.iter().enumerate() {
+            if let Err(denied) = limit.peek_at(ask(index).need, now) {
+                let refusal = CombinedDenied {
+                    name,
+                    index,
+                    denied,
+                };
+                if longest.is_none_or(|longest| refusal.outlasts(&longest)) {
+                    longest = Some(refusal);
+                }
+            }
+        }
+        longest
+    }
+
+    /// [`admit`](Self::admit), with what takes it back.
+    pub(crate) fn charge_each_at(
+        &self,
+        ask: &impl Fn(usize) -> Ask,
+        now: Timestamp,
+    ) -> Result<CombinedCharge, CombinedDenied> {
+        let mut made = Vec::new();
+        let keep = |charges: &[Charge]| {
+            let places = charges.iter().enumerate();
+            made.extend(places.map(|(index, &charge)| (index, ask(index).cost, charge)));
+        };
+        self.charge(ask, now, |_, _| (), keep)?;
+        Ok(CombinedCharge {
+            charges: made,
+            permits: 0,
+        })
+    }
+
+    /// Takes charges back, and asks `rescue` what else can be done about permits that did not come back, given the limit's place
+    /// and how many they are. Whether all of it came back.
+    pub(crate) fn undo_all(
+        &self,
+        charge: CombinedCharge,
+        rescue: impl Fn(usize, u64) -> bool,
+    ) -> bool {
+        let mut complete = true;
+        // Last first, so that each finds its limit as it left it.
+        for (index, permits, charge) in charge.charges.into_iter().rev() {
+            // None for a charge of another combination.
+            let Some(named) = self.limits.get(index) else {
+                continue;
+            };
+            let missing = permits - named.limit.undo(permits, charge);
+            if missing > 0 && !rescue(index, missing) {
+                self.forfeit(missing);
+                complete = false;
+            }
+        }
+        complete
+    }
+}
+
+/// The limit at a position, if one of them is first and the others come as they were declared.
+#[inline]
+const fn in_order(first: usize, position: usize) -> usize {
+    if position > first {
+        position
+    } else if position == 0 {
+        first
+    } else {
+        position - 1
+    }
+}
