@@ -1,0 +1,60 @@
+use super::*;
+
+fn read(json: &str) -> Result<RateLimitConfig, String> {
+    serde_json::from_str(json).map_err(|error| error.to_string())
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    assert_eq!(read("{}"), Ok(RateLimitConfig::DEFAULT));
+    let config = RateLimitConfig {
+        requests_per_minute: 30,
+        requests_per_day: Some(5_000),
+        ..RateLimitConfig::DEFAULT
+    };
+    let json = r#"{ "requests_per_minute": 30, "requests_per_day": 5000 }"#;
+    assert_eq!(read(json), Ok(config));
+}
+
+#[test]
+fn unknown_fields_are_errors() {
+    let error = read(r#"{ "request_per_minute": 30 }"#).unwrap_err();
+    assert!(
+        error.starts_with("unknown field `request_per_minute`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn durations_are_seconds() {
+    let config = read(r#"{ "backoff_base": 0.25, "backoff_max": 90 }"#).unwrap();
+    assert_eq!(config.backoff_base, Duration::from_millis(250));
+    assert_eq!(config.backoff_max, Duration::from_secs(90));
+    for wrong in ["-1", "1e30", "\"1 s\"", "null"] {
+        assert!(
+            read(&format!("{{ \"backoff_base\": {wrong} }}")).is_err(),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn what_was_written_can_be_read() {
+    let config = RateLimitConfig {
+        requests_per_day: Some(5_000),
+        tokens_per_day: Some(2_000_000),
+        max_in_flight: Some(4),
+        backoff_base: Duration::from_nanos(123_456_789),
+        backoff_seed: Some(u64::MAX),
+        ..RateLimitConfig::DEFAULT
+    };
+    let json = serde_json::to_string(&config).unwrap();
+    assert_eq!(read(&json), Ok(config));
+}
+
+/// A file says what is wanted, and the limiter whether it can be had.
+#[test]
+fn what_cannot_be_used_is_read_and_then_refused() {
+    let config = read(r#"{ "burst_size": 0 }"#).unwrap();
+    assert_eq!(config.validate().unwrap_err().field(), "burst_size");
+}

@@ -1,0 +1,54 @@
+//! What [`ApiRateLimiter`] does beyond the document that `aios` follows: permits, estimates, more limits, calls in flight, pauses,
+//! backoff, configuration, published cases, threads, and random timelines against a sequential model.
+//!
+//! Time is a manual clock, so that nothing here sleeps or depends on how fast it runs.
+
+extern crate alloc;
+
+#[path = "../limiters/mod.rs"]
+mod limiters;
+#[path = "../parallel/mod.rs"]
+mod parallel;
+#[path = "../stepped/mod.rs"]
+mod stepped;
+
+use core::time::Duration;
+
+use tidegate::{
+    ApiRateLimiter, Clock, DefaultClock, LimitKind, ManualClock, RateLimitConfig, TokenEstimate,
+    TokenUsage,
+};
+
+use limiters::{limiter, spend, stepped};
+
+const NANO: Duration = Duration::from_nanos(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// 1 000 tokens per minute, and room for many requests; waits are known to the nanosecond.
+const THOUSAND: RateLimitConfig = RateLimitConfig {
+    tokens_per_minute: 1_000,
+    burst_size: 40,
+    enable_backoff: false,
+    ..RateLimitConfig::DEFAULT
+};
+
+/// A token of these.
+const TOKEN: Duration = Duration::from_millis(60);
+
+fn tokens_left<C: Clock>(limiter: &ApiRateLimiter<C>) -> u64 {
+    limiter.stats().tokens_remaining_minute
+}
+
+mod backoff;
+mod cases;
+mod configuration;
+mod estimates;
+#[cfg(feature = "serde")]
+mod files;
+mod in_flight;
+mod limits;
+mod model;
+mod pauses;
+mod permits;
+mod threads;

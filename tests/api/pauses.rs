@@ -1,0 +1,84 @@
+use alloc::sync::Arc;
+
+use super::*;
+
+#[test]
+fn a_pause_admits_nobody_for_so_long_and_is_named() {
+    let (limiter, clock) = limiter(THOUSAND);
+    limiter.pause_for(30 * SECOND);
+    let status = limiter.try_acquire();
+    assert_eq!(status.limited_by, Some(LimitKind::Pause));
+    assert_eq!(status.wait_time, 30 * SECOND);
+    assert_eq!(status.message, "paused by the server, next in 30.0 s");
+    assert_eq!(limiter.check(), status);
+    let refused = limiter.reserve_tokens(1).unwrap_err();
+    assert_eq!(refused.limited_by, Some(LimitKind::Pause));
+    clock.advance((30 * SECOND).saturating_sub(NANO));
+    assert!(limiter.try_acquire().is_limited);
+    clock.advance(NANO);
+    assert!(!limiter.try_acquire().is_limited);
+}
+
+#[test]
+fn a_pause_is_not_shortened() {
+    let (limiter, clock) = limiter(THOUSAND);
+    limiter.pause_for(MINUTE);
+    limiter.pause_for(SECOND);
+    assert_eq!(limiter.check().wait_time, MINUTE);
+    limiter.pause_until(clock.now() + 2 * MINUTE);
+    assert_eq!(limiter.check().wait_time, 2 * MINUTE);
+}
+
+#[test]
+fn a_pause_of_nothing_or_without_end() {
+    let (limiter, _) = limiter(THOUSAND);
+    limiter.pause_for(Duration::ZERO);
+    assert!(!limiter.check().is_limited);
+    limiter.pause_for(Duration::MAX);
+    assert!(limiter.check().is_limited);
+}
+
+#[test]
+fn a_limit_that_refuses_for_longer_than_the_pause_is_named() {
+    let (limiter, clock) = limiter(THOUSAND);
+    limiter.record_tokens(2_000);
+    limiter.pause_for(30 * SECOND);
+    let status = limiter.check();
+    assert_eq!(status.limited_by, Some(LimitKind::Tokens));
+    clock.advance(status.wait_time);
+    assert!(!limiter.check().is_limited);
+}
+
+#[test]
+fn a_pause_holds_for_everyone_who_shares_the_limiter() {
+    let (limiter, clock) = stepped(THOUSAND);
+    let limiter = Arc::new(limiter);
+    let other = Arc::clone(&limiter);
+    other.pause_for(30 * SECOND);
+    assert_eq!(limiter.check().limited_by, Some(LimitKind::Pause));
+    let admitted = clock.run(4, |_| {
+        assert!(!limiter.acquire_blocking().is_limited);
+        clock.now()
+    });
+    assert_eq!(admitted, [tidegate::Timestamp::ZERO + 30 * SECOND; 4]);
+}
+
+/// Those who sleep look again when they wake up.
+#[test]
+fn a_pause_reaches_those_who_are_waiting_already() {
+    let (limiter, clock) = stepped(RateLimitConfig {
+        burst_size: 1,
+        ..THOUSAND
+    });
+    spend(&limiter, 1);
+    let admitted = clock.run(2, |thread| {
+        if thread == 0 {
+            assert!(!limiter.acquire_blocking().is_limited);
+        } else {
+            clock.sleep_until(tidegate::Timestamp::ZERO + SECOND);
+            limiter.pause_for(MINUTE);
+        }
+        clock.now() - tidegate::Timestamp::ZERO
+    });
+    assert_eq!(admitted, [MINUTE + SECOND, SECOND]);
+}

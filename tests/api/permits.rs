@@ -1,0 +1,231 @@
+use super::*;
+
+#[test]
+fn settling_for_less_gives_the_rest_back() {
+    let (limiter, _) = limiter(THOUSAND);
+    let permit = limiter.reserve_tokens(800).unwrap();
+    assert_eq!(tokens_left(&limiter), 200);
+    permit.settle(300);
+    assert_eq!(tokens_left(&limiter), 700);
+    let stats = limiter.stats();
+    assert_eq!((stats.total_requests, stats.total_tokens_used), (1, 300));
+}
+
+#[test]
+fn settling_for_more_is_a_debt() {
+    let (limiter, clock) = limiter(THOUSAND);
+    limiter.reserve_tokens(800).unwrap().settle(1_500);
+    let status = limiter.check();
+    assert_eq!(status.limited_by, Some(LimitKind::Tokens));
+    assert_eq!(status.retry_after, TOKEN * 501);
+    assert_eq!(limiter.stats().total_tokens_used, 1_500);
+    clock.advance(status.retry_after);
+    assert!(!limiter.check().is_limited);
+}
+
+#[test]
+fn settling_for_the_estimate_changes_no_limit() {
+    let (limiter, _) = limiter(THOUSAND);
+    let permit = limiter.reserve_tokens(800).unwrap();
+    permit.settle(800);
+    assert_eq!(tokens_left(&limiter), 200);
+    assert_eq!(limiter.stats().total_tokens_used, 800);
+}
+
+#[test]
+fn tokens_that_come_back_never_fill_beyond_the_limit() {
+    let (limiter, clock) = limiter(THOUSAND);
+    let permit = limiter.reserve_tokens(800).unwrap();
+    clock.advance(MINUTE);
+    permit.settle(0);
+    assert_eq!(tokens_left(&limiter), 1_000);
+}
+
+#[test]
+fn dropping_cancels() {
+    let (limiter, _) = limiter(THOUSAND);
+    let before = limiter.stats();
+    let permit = limiter.reserve_tokens(800).unwrap();
+    assert_eq!(limiter.stats().total_requests, 1);
+    drop(permit);
+    assert_eq!(limiter.stats(), before);
+    assert!(limiter.reserve_tokens(800).unwrap().cancel());
+    assert_eq!(limiter.stats(), before);
+}
+
+#[test]
+fn a_committed_permit_that_is_dropped_is_kept_as_estimated() {
+    let (limiter, _) = limiter(THOUSAND);
+    let mut permit = limiter.reserve_tokens(800).unwrap();
+    permit.commit();
+    assert_eq!(limiter.stats().total_tokens_used, 0, "not known yet");
+    drop(permit);
+    let stats = limiter.stats();
+    assert_eq!((stats.total_requests, stats.total_tokens_used), (1, 800));
+    assert_eq!((stats.tokens_remaining_minute, stats.in_flight), (200, 0));
+}
+
+#[test]
+fn a_committed_permit_cannot_be_cancelled_and_can_be_settled() {
+    let (limiter, _) = limiter(THOUSAND);
+    let mut permit = limiter.reserve_tokens(300).unwrap();
+    permit.commit();
+    assert!(!permit.cancel());
+    assert_eq!(limiter.stats().total_tokens_used, 300);
+    let mut permit = limiter.reserve_tokens(300).unwrap();
+    permit.commit();
+    permit.settle(100);
+    assert_eq!(limiter.stats().total_tokens_used, 400);
+    assert_eq!(tokens_left(&limiter), 600);
+}
+
+/// The tokens come back as a credit; the place among the requests is exact or nothing.
+#[test]
+fn a_permit_that_is_cancelled_after_others_were_charged_gives_its_tokens_back() {
+    let (limiter, _) = limiter(THOUSAND);
+    let first = limiter.reserve_tokens(500).unwrap();
+    let second = limiter.reserve_tokens(100).unwrap();
+    assert!(!first.cancel(), "not its place in the burst");
+    let stats = limiter.stats();
+    assert_eq!(stats.tokens_remaining_minute, 900);
+    assert_eq!(stats.forfeited, 1);
+    assert_eq!(
+        stats.requests_remaining_minute, 49,
+        "the windows only count"
+    );
+    assert_eq!(stats.total_requests, 1);
+
+    // A credit has moved the level since.
+    assert!(second.cancel());
+    let stats = limiter.stats();
+    assert_eq!((stats.tokens_remaining_minute, stats.forfeited), (1_000, 1));
+}
+
+/// A burst of tokens below a minute's budget (R10), which then is the most that one call can be estimated for.
+#[test]
+fn tokens_can_have_a_burst_of_their_own() {
+    let (limiter, clock) = limiter(RateLimitConfig {
+        token_burst_size: Some(100),
+        ..THOUSAND
+    });
+    assert_eq!(tokens_left(&limiter), 100);
+    let status = limiter.reserve_tokens(101).unwrap_err();
+    assert!(status.is_permanent);
+    limiter.reserve_tokens(100).unwrap().settle(100);
+    clock.advance(MINUTE);
+    assert_eq!(tokens_left(&limiter), 100);
+    let error = ApiRateLimiter::with_clock(
+        RateLimitConfig {
+            token_burst_size: Some(0),
+            ..THOUSAND
+        },
+        ManualClock::new(),
+    );
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "`token_burst_size`: the burst is zero"
+    );
+}
+
+/// The message names what the configuration says, not what can be saved up.
+#[test]
+fn the_message_states_the_rate() {
+    let (limiter, _) = limiter(RateLimitConfig {
+        token_burst_size: Some(100),
+        ..THOUSAND
+    });
+    limiter.record_tokens(100);
+    let status = limiter.check();
+    assert_eq!(status.limited_by, Some(LimitKind::Tokens));
+    assert!(
+        status
+            .message
+            .starts_with("minute limit of 1000 tokens reached"),
+        "{status}"
+    );
+}
+
+/// A broken count neither wraps the statistics nor closes the limiter for good.
+#[test]
+fn after_a_broken_count_an_operator_can_resume() {
+    let (limiter, _) = limiter(THOUSAND);
+    limiter.record_tokens(u64::MAX);
+    limiter.record_tokens(1);
+    limiter.pause_for(Duration::MAX);
+    assert_eq!(limiter.stats().total_tokens_used, u64::MAX);
+    assert_eq!(limiter.check().limited_by, Some(LimitKind::Pause));
+    limiter.resume();
+    assert!(!limiter.try_acquire().is_limited);
+    assert_eq!(tokens_left(&limiter), 1_000);
+}
+
+/// Nothing breaks when a charge is undone on the wrong limiter.
+#[test]
+fn a_foreign_charge_breaks_nothing() {
+    use tidegate::{Combined, Limiter, Quota, TokenBucket};
+    let (first, _) = limiter(THOUSAND);
+    let (second, _) = limiter(THOUSAND);
+    let charge = first.charge_at(3, first.now()).unwrap();
+    second.undo(charge);
+    assert_eq!(second.stats().total_requests, 0);
+
+    let bucket = || TokenBucket::with_clock(Quota::per_second(5), ManualClock::new());
+    let one = Combined::builder().limit("a", bucket()).build();
+    let two = Combined::builder()
+        .limit("a", bucket())
+        .limit("b", bucket())
+        .build();
+    let charge = two.charge_at(1, two.now()).unwrap();
+    one.undo(charge);
+    assert_eq!(one.available(), 5);
+}
+
+/// Unlike cancelling it counts as a request: a call that was made and used nothing.
+#[test]
+fn settling_for_zero_always_gives_the_tokens_back() {
+    let (limiter, _) = limiter(THOUSAND);
+    let first = limiter.reserve_tokens(500).unwrap();
+    limiter.reserve_tokens(100).unwrap().settle(100);
+    first.settle(0);
+    let stats = limiter.stats();
+    assert_eq!((stats.tokens_remaining_minute, stats.forfeited), (900, 0));
+    assert_eq!(stats.total_requests, 2);
+}
+
+#[test]
+fn a_request_in_a_slot_that_is_over_is_forfeited() {
+    let (limiter, clock) = limiter(THOUSAND);
+    let permit = limiter.reserve_tokens(500).unwrap();
+    clock.advance(MINUTE / 64);
+    spend(&limiter, 1); // moves the windows on
+    assert!(!permit.cancel());
+    assert_eq!(limiter.stats().requests_remaining_minute, 48);
+}
+
+#[test]
+fn a_permit_is_in_flight_until_it_ends() {
+    let (limiter, _) = limiter(THOUSAND);
+    let permits = [(); 4].map(|()| limiter.reserve_tokens(10).unwrap());
+    assert_eq!(limiter.stats().in_flight, 4);
+    let [first, second, third, mut fourth] = permits;
+    first.settle(10);
+    drop(second);
+    third.cancel();
+    fourth.commit();
+    assert_eq!(limiter.stats().in_flight, 1);
+    drop(fourth);
+    assert_eq!(limiter.stats().in_flight, 0);
+}
+
+#[test]
+fn a_permit_shows_what_it_is() {
+    let (limiter, _) = limiter(THOUSAND);
+    let mut permit = limiter.reserve_tokens(TokenUsage::new(3, 4)).unwrap();
+    assert_eq!(
+        permit.estimate(),
+        TokenEstimate::from(TokenUsage::new(3, 4))
+    );
+    assert!(format!("{permit:?}").contains("is_committed: false"));
+    permit.commit();
+    assert!(format!("{permit:?}").contains("is_committed: true"));
+}
