@@ -41,6 +41,9 @@ const EXACT_GRAINS_PER_NANO: u64 = 1 << 17;
 /// that 2^60 grains last for more than a year (unless more than 32 tokens flow in per nanosecond).
 const ROUNDED_GRAINS_PER_NANO: u128 = 32;
 
+/// Grains per nanosecond where a TAT may not go around: three grains are less than 2 ns, and 2^63 of them are 146 years.
+const LASTING_GRAINS_PER_NANO: u64 = 2;
+
 /// The largest capacity, and the largest debt beyond it, in grains. Eight times this is half the circle, in which a TAT and a
 /// clock reading must lie: see the `tat` module.
 pub(crate) const MAX_LEVEL: u64 = 1 << 60;
@@ -151,30 +154,42 @@ const fn gcd(mut a: u64, mut b: u64) -> u64 {
 }
 
 impl Gcra {
+    pub(crate) const fn new(quota: Quota) -> Self {
+        Self::with_grains(quota, EXACT_GRAINS_PER_NANO, ROUNDED_GRAINS_PER_NANO)
+    }
+
+    /// With grains so coarse that a word holds a TAT without going around, for as long as [`lasts`](Self::lasts) says.
+    pub(crate) const fn lasting(quota: Quota) -> Self {
+        Self::with_grains(
+            quota,
+            LASTING_GRAINS_PER_NANO,
+            LASTING_GRAINS_PER_NANO as u128,
+        )
+    }
+
     #[expect(
         clippy::arithmetic_side_effects,
         clippy::cast_possible_truncation,
         reason = "bounds of `Quota`: 1 <= rate <= 1000 * period, capacity <= 2^60, refill <= 1000 years; each line says why it fits"
     )]
-    pub(crate) const fn new(quota: Quota) -> Self {
+    const fn with_grains(quota: Quota, exact_most: u64, rounded_to: u128) -> Self {
         let divisor = gcd(quota.rate(), quota.period_nanos());
         let tokens = quota.rate() / divisor;
         let nanos = quota.period_nanos() / divisor;
         let capacity = quota.capacity();
 
         // 2^60 times 2^64 at the most.
-        let exact = tokens <= EXACT_GRAINS_PER_NANO
-            && capacity as u128 * nanos as u128 <= MAX_LEVEL as u128;
+        let exact = tokens <= exact_most && capacity as u128 * nanos as u128 <= MAX_LEVEL as u128;
         let token = if exact {
             nanos
         } else {
-            let finest = ROUNDED_GRAINS_PER_NANO * nanos as u128 / tokens as u128;
+            let finest = rounded_to * nanos as u128 / tokens as u128;
             // At least 1, as a capacity is at most 2^60.
             let roomiest = MAX_LEVEL / capacity;
             if finest >= roomiest as u128 {
                 roomiest
             } else if finest == 0 {
-                // More than 32 tokens per nanosecond: a token is a grain.
+                // More tokens per nanosecond than grains were asked for: a token is a grain.
                 1
             } else {
                 finest as u64
@@ -231,6 +246,13 @@ impl Gcra {
         self.span >> 1
     }
 
+    /// The last clock reading at which a TAT, with its capacity, is still below 2^63 grains: after 109 years with two grains per
+    /// nanosecond, later with fewer, earlier with more.
+    pub(crate) const fn lasts(&self) -> u64 {
+        // 6 * 2^60 grains and a capacity of 2^60 at the most.
+        self.span.saturating_mul(6)
+    }
+
     /// The cost of `n` tokens in grains; `n` is at most the capacity.
     #[inline]
     pub(crate) const fn cost(&self, n: u64) -> u64 {
@@ -271,6 +293,11 @@ impl Gcra {
     #[inline]
     pub(crate) const fn is_idle(tat: u64, now: Now) -> bool {
         Self::ahead(tat, now) == 0
+    }
+
+    /// What is missing until the clock is past the TAT.
+    pub(crate) const fn until_past(tat: u64, now: Now) -> Shortfall {
+        Shortfall(Self::ahead(tat, now).saturating_add(1))
     }
 
     /// The TAT after a charge that fits now.

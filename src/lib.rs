@@ -91,6 +91,8 @@ mod sliding_window;
 
 mod combined;
 
+mod keyed;
+
 mod wait;
 
 mod api;
@@ -111,6 +113,7 @@ pub use combined::{
 pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
+pub use keyed::{FixedKeyed, FixedKeyedStats, KeyHash, KeyHasher, Overflow};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};

@@ -8,9 +8,9 @@ portable_atomic::cfg_no_atomic_64! {
 }
 
 #[cfg(tidegate_loom)]
-pub(crate) use loom::sync::atomic::AtomicU64;
+pub(crate) use loom::sync::atomic::{AtomicU64, fence};
 #[cfg(not(tidegate_loom))]
-pub(crate) use portable_atomic::AtomicU64;
+pub(crate) use portable_atomic::{AtomicU64, fence};
 
 /// Adds to a count that ends at its largest number. Relaxed: the count is a number on its own.
 pub(crate) fn add_saturating(count: &AtomicU64, n: u64) {

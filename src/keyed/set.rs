@@ -1,0 +1,409 @@
+//! A set of places for the buckets of a few keys, lock-free and without allocation: the unit of [`FixedKeyed`](super::FixedKeyed).
+//!
+//! # State
+//!
+//! A place is two words:
+//!
+//! * `tat`: with the top bit, *occupied*: below it the TAT of its owner's bucket, in grains. Without it, *vacant*: the mark as of
+//!   which the last owner was given up, in grains. Written by every admission.
+//! * `owner`: the fingerprint of the key that the place belongs to while it is occupied, and the number of the claim that made it
+//!   so. Written only by those who carry out that claim, and only while the place is vacant.
+//!
+//! And for all places of the set:
+//!
+//! * `claim`: *idle*, with the number of the last claim, or *busy*, with a fingerprint, the place it is to have, and the number of
+//!   this claim. Written by claims only; keys that are known do not touch it.
+//! * `mark`: nanoseconds, only ever raised: no owner was given up whose bucket was not full before that instant.
+//!
+//! # How it works
+//!
+//! A key whose place is found is charged by an exchange of `tat`, as a single bucket is. If it has none, one is claimed:
+//!
+//! 1. *Give up.* Where no place is vacant, one whose bucket was full before the mark is made so, by an exchange of its `tat`
+//!    (the mark is raised to the clock first, if need be). Its owner has lost nothing: a new bucket is full as well.
+//! 2. *Claim.* The exchange of `claim` from the idle value *under which the key was searched in vain* to a busy one.
+//! 3. *Carry out*: `owner`, then `tat` to a bucket that is full as of the mark, then `claim` to idle. Everybody who meets a busy
+//!    claim carries it out; each step is an exchange that succeeds once.
+//!
+//! # Invariants
+//!
+//! 1. The words of a place only grow, leaving the top bit out: a charge adds at least a grain; a place is given up only with a
+//!    TAT *below* the mark, which becomes its vacant value; it is occupied at the mark or at that value, whichever is later. So no
+//!    occupied value ever comes back, and an exchange from one proves that its owner is the one that was read after it.
+//! 2. A place becomes occupied only by a claim, and claims of a set come one after another: so whoever finds the claim unchanged
+//!    after a search has seen all there is, and a key never has two places.
+//! 3. While a claim is busy, its place stays vacant until step 3 occupies it: nobody can charge a vacant place.
+//! 4. A key that comes back gets a bucket that is full as of the mark, not earlier: a caller whose clock reading is older sees what
+//!    its old place would have shown, or less. Who is refused that way is judged again as of the mark: time stands still for a
+//!    clock that is behind.
+//!
+//! (Claims are numbered modulo 2^20. A caller who is stopped between two of its steps for a multiple of 2^20 claims of this one set
+//! takes one for the other. Fingerprints have 40 bits, besides those that chose the set: a key that comes new meets its double
+//! in one of 10^11 cases.)
+//!
+//! # Orderings
+//!
+//! The idle value that ends a claim is written with Release and read with Acquire: who searches under it sees the claim's owner
+//! and TAT (`mutants::unpublished_claim`). An occupied value is written with Release by step 3 and read with Acquire, so that the
+//! owner that is read after it is its own; the exchanges of charges are links of that release sequence and need nothing
+//! (`mutants::unpublished_owner`). The mark is raised before a place is given up, with Release, and that is read with Acquire, so
+//! that who misses its owner sees the mark (`mutants::unpublished_mark`). A refusal has no exchange that proves the owner: it takes a
+//! second look at the TAT, and owners are written with Release and read with Acquire so that it finds what a newer owner implies
+//! (`mutants::unpublished_successor`).
+//!
+//! # Progress
+//!
+//! Lock-free. A known key is decided again only because it was charged or given up meanwhile; a claim starts again only because a
+//! claim of this set was made or carried out, or somebody charged or took the very place.
+
+use super::rule::Rule;
+use crate::denied::Denied;
+use crate::gcra::Now;
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::sync::{AtomicU64, fence};
+
+/// Places in a set: with the two words of the set itself they are two cache lines, of which a known key needs one or both.
+#[cfg(not(tidegate_loom))]
+pub(super) const PLACES: usize = 7;
+/// Models need one place to fight for, and one beside it.
+#[cfg(tidegate_loom)]
+pub(super) const PLACES: usize = 2;
+
+/// See the [module](self) documentation.
+#[repr(align(128))]
+pub(super) struct Set {
+    claim: AtomicU64,
+    mark: AtomicU64,
+    places: [Place; PLACES],
+}
+
+struct Place {
+    owner: AtomicU64,
+    tat: AtomicU64,
+}
+
+/// The top bit of `tat`.
+const OCCUPIED: u64 = 1 << 63;
+
+/// What a key leaves in the words of its set: 40 bits, never 0, which stands for nobody.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fingerprint(u64);
+
+const FINGERPRINT_BITS: u32 = 40;
+const FINGERPRINT: u64 = (1 << FINGERPRINT_BITS) - 1;
+
+impl Fingerprint {
+    #[inline]
+    pub(super) const fn of(hash: u64) -> Self {
+        let low = hash & FINGERPRINT;
+        Self(if low == 0 { 1 } else { low })
+    }
+
+    #[inline]
+    const fn owns(self, owner: u64) -> bool {
+        owner & FINGERPRINT == self.0
+    }
+}
+
+/// The word `claim`: from the top a busy bit, 3 bits for the place, 20 for the number of the claim, 40 for the fingerprint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Claim(u64);
+
+impl Claim {
+    const BUSY: u64 = 1 << 63;
+    const PLACE_SHIFT: u32 = 60;
+    const NUMBER: u64 = ((1 << 20) - 1) << FINGERPRINT_BITS;
+
+    const fn is_busy(self) -> bool {
+        self.0 & Self::BUSY != 0
+    }
+
+    /// The claim that follows this idle one.
+    const fn next(self, place: usize, key: Fingerprint) -> Self {
+        let number = self.0.wrapping_add(1 << FINGERPRINT_BITS) & Self::NUMBER;
+        Self(Self::BUSY | (place as u64) << Self::PLACE_SHIFT | number | key.0)
+    }
+
+    /// What it becomes when it is carried out.
+    const fn idle(self) -> Self {
+        Self(self.0 & Self::NUMBER)
+    }
+
+    /// The owner that it makes.
+    const fn owner(self) -> u64 {
+        self.0 & (Self::NUMBER | FINGERPRINT)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "three bits")]
+    const fn place(self) -> usize {
+        (self.0 >> Self::PLACE_SHIFT & 7) as usize
+    }
+}
+
+/// Every place belongs to a key whose bucket is not full.
+pub(super) struct Full {
+    /// When the first of them will be given up.
+    soonest: u64,
+    now: Now,
+}
+
+impl Full {
+    /// The refusal until then.
+    pub(super) const fn denied(&self, rule: &Rule) -> Denied {
+        rule.not_before_full(self.soonest, self.now)
+    }
+}
+
+/// Why a set did not decide, or refused.
+pub(super) enum Refusal<E> {
+    Denied(E),
+    Full(Full),
+}
+
+impl Set {
+    pub(super) fn new() -> Self {
+        Self {
+            claim: AtomicU64::new(0),
+            mark: AtomicU64::new(0),
+            places: core::array::from_fn(|_| Place {
+                owner: AtomicU64::new(0),
+                tat: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// The place of a key, and its TAT; none if it has none.
+    #[inline]
+    fn find(&self, key: Fingerprint) -> Option<(&Place, u64)> {
+        self.places.iter().find_map(|place| {
+            // Relaxed: only says where to look; the claim under which it is not found was read with Acquire.
+            if !key.owns(place.owner.load(Relaxed)) {
+                return None;
+            }
+            place.tat_of(key).map(|tat| (place, tat))
+        })
+    }
+
+    /// Replaces the TAT of a key by what `decide` makes of it, and returns what else it says, unless it refuses. Claims a place
+    /// first if the key has none.
+    #[expect(
+        clippy::inline_always,
+        reason = "as `Tat::decide`: a hint that nobody reads is not computed"
+    )]
+    #[inline(always)]
+    pub(super) fn decide<E>(
+        &self,
+        rule: &Rule,
+        key: Fingerprint,
+        nanos: u64,
+        decide: impl Fn(Now, u64) -> Result<u64, E>,
+    ) -> Result<(), Refusal<E>> {
+        let mut now = rule.now(nanos);
+        let mut judged_at = nanos;
+        loop {
+            let Some((place, tat)) = self.find(key) else {
+                self.claim(rule, key, nanos).map_err(Refusal::Full)?;
+                continue;
+            };
+            match decide(now, tat) {
+                Ok(next) => {
+                    if place.replace(tat, next) {
+                        return Ok(());
+                    }
+                }
+                Err(refusal) => {
+                    // Relaxed: whoever missed the key when it was given up has acquired that mark.
+                    let mark = self.mark.load(Relaxed);
+                    if mark > judged_at {
+                        judged_at = mark;
+                        now = rule.standing_still(mark, nanos);
+                    } else if place.is_still(tat) {
+                        return Err(Refusal::Denied(refusal));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The TAT of a key as of `nanos`, and the instant to judge it by; `Ok(None)` if it has none and would get one.
+    pub(super) fn peek(
+        &self,
+        rule: &Rule,
+        key: Fingerprint,
+        nanos: u64,
+    ) -> Result<Option<(u64, Now)>, Full> {
+        loop {
+            // Acquire: meets the Release in `carry_out`, as in `claim`.
+            let claim = Claim(self.claim.load(Acquire));
+            if let Some((place, tat)) = self.find(key) {
+                // Relaxed: as in `decide`.
+                let mark = self.mark.load(Relaxed).max(nanos);
+                if place.is_still(tat) {
+                    return Ok(Some((tat, rule.standing_still(mark, nanos))));
+                }
+                continue;
+            }
+            let full = self.full_at(rule, nanos);
+            if self.is_still(claim) {
+                return full.map_or(Ok(None), Err);
+            }
+        }
+    }
+
+    /// How many places belong to a key whose bucket is not full.
+    pub(super) fn active(&self, rule: &Rule, nanos: u64) -> usize {
+        let now = rule.now(nanos);
+        let active = |place: &&Place| place.tat().is_some_and(|tat| !Rule::is_full(tat, now));
+        self.places.iter().filter(active).count()
+    }
+
+    /// What it is full of, if no place is vacant or can be given up.
+    fn full_at(&self, rule: &Rule, nanos: u64) -> Option<Full> {
+        // Relaxed: only compared; a mark that is missed makes a set seem full whose clock is behind.
+        let mark = self.mark.load(Relaxed).max(nanos);
+        let now = rule.standing_still(mark, nanos);
+        let mut soonest = u64::MAX;
+        for place in &self.places {
+            let tat = place.tat()?;
+            if tat < now.grains() {
+                return None;
+            }
+            soonest = soonest.min(tat);
+        }
+        Some(Full { soonest, now })
+    }
+
+    /// Gets a place for a key that was not found. Returns when it may have one: look again.
+    #[cold]
+    #[inline(never)]
+    fn claim(&self, rule: &Rule, key: Fingerprint, nanos: u64) -> Result<(), Full> {
+        loop {
+            // Acquire: meets the Release in `carry_out`, so that the search sees what earlier claims have made.
+            let claim = Claim(self.claim.load(Acquire));
+            if claim.is_busy() {
+                self.carry_out(claim, rule);
+                continue;
+            }
+            if self.find(key).is_some() {
+                return Ok(());
+            }
+            let vacant = self.places.iter().position(|place| place.tat().is_none());
+            let Some(place) = vacant else {
+                match self.full_at(rule, nanos) {
+                    Some(full) if self.is_still(claim) => return Err(full),
+                    Some(_) => {}
+                    None => self.give_one_up(rule, nanos),
+                }
+                continue;
+            };
+            let next = claim.next(place, key);
+            // Release: keeps the search before it, and meets the Acquire of whoever carries it out, who then knows the mark
+            // that the search has seen. On failure the next turn loads again.
+            if self
+                .claim
+                .compare_exchange(claim.0, next.0, Release, Relaxed)
+                .is_ok()
+            {
+                self.carry_out(next, rule);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether no claim was made since this one was read: a search in between has seen all there was.
+    fn is_still(&self, claim: Claim) -> bool {
+        // Keeps the search before the load.
+        fence(Acquire);
+        // Relaxed: only compared.
+        Claim(self.claim.load(Relaxed)) == claim
+    }
+
+    /// Makes a place vacant whose bucket is full, if there still is one.
+    fn give_one_up(&self, rule: &Rule, nanos: u64) {
+        // AcqRel: Release, so that who sees the place given up sees the mark; Acquire, so that a mark that somebody else has
+        // raised is passed on. Before the exchange, as nobody may miss the key and not see it.
+        let mark = self.mark.fetch_max(nanos, AcqRel).max(nanos);
+        let mark = rule.now(mark).grains();
+        for place in &self.places {
+            match place.tat() {
+                Some(tat) if tat < mark => {
+                    // Release: meets the Acquire of `tat`, for the sake of the mark. On failure it was charged or given up:
+                    // either way the caller looks again.
+                    let _ = place
+                        .tat
+                        .compare_exchange(OCCUPIED | tat, mark, Release, Relaxed);
+                    return;
+                }
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    /// Carries out a busy claim. Whoever comes late changes nothing.
+    fn carry_out(&self, claim: Claim, rule: &Rule) {
+        let place = &self.places[claim.place()];
+        // Acquire, twice: keep the claim's second look after them.
+        let tat = place.tat.load(Acquire);
+        let owner = place.owner.load(Acquire);
+        // Acquire: so that both were read while the claim was busy. Who is late leaves here, or fails at both exchanges.
+        if Claim(self.claim.load(Acquire)) != claim {
+            return;
+        }
+        if tat & OCCUPIED == 0 {
+            if owner != claim.owner() {
+                // Release: meets the Acquire in `tat_of`, so that who sees the new owner cannot see the old one's TAT again. On
+                // failure another helper has written the same.
+                let _ = place
+                    .owner
+                    .compare_exchange(owner, claim.owner(), Release, Relaxed);
+            }
+            // Acquire: of at least the mark that the claimer has seen; the claim was read with Acquire.
+            let mark = rule.now(self.mark.load(Acquire)).grains();
+            // Release: meets the Acquire of `tat_of`, so that who sees it sees its owner.
+            let _ = place
+                .tat
+                .compare_exchange(tat, OCCUPIED | tat.max(mark), Release, Relaxed);
+        }
+        // Release: meets the Acquire in `claim`. On failure another helper was faster.
+        let _ = self
+            .claim
+            .compare_exchange(claim.0, claim.idle().0, Release, Relaxed);
+    }
+}
+
+impl Place {
+    /// The TAT, if it is occupied.
+    #[inline]
+    fn tat(&self) -> Option<u64> {
+        // Acquire: meets the Release in `give_one_up`, so that who misses the owner sees the mark.
+        let word = self.tat.load(Acquire);
+        (word & OCCUPIED != 0).then_some(word & !OCCUPIED)
+    }
+
+    /// The TAT, if it is this key's.
+    #[inline]
+    fn tat_of(&self, key: Fingerprint) -> Option<u64> {
+        // The TAT first: its Acquire meets the Release in `carry_out`, so that the owner is not older than it. A newer
+        // one comes with a newer TAT, and then the exchange or the second look fails.
+        let tat = self.tat()?;
+        // Acquire: meets the Release in `carry_out`, so that a second look at the TAT finds it changed if the owner is newer.
+        key.owns(self.owner.load(Acquire)).then_some(tat)
+    }
+
+    #[inline]
+    fn replace(&self, tat: u64, next: u64) -> bool {
+        // Relaxed: nothing is published; the exchange is a link in the release sequence of the claim. Weak: every caller
+        // looks again on failure.
+        self.tat
+            .compare_exchange_weak(OCCUPIED | tat, OCCUPIED | next, Relaxed, Relaxed)
+            .is_ok()
+    }
+
+    /// Whether the TAT is what it was.
+    #[inline]
+    fn is_still(&self, tat: u64) -> bool {
+        // Relaxed: only compared; the Acquire of the owner keeps it after that.
+        self.tat.load(Relaxed) == OCCUPIED | tat
+    }
+}
