@@ -114,6 +114,8 @@ pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
 pub use keyed::{FixedKeyed, FixedKeyedStats, KeyHash, KeyHasher, Overflow};
+#[cfg(feature = "std")]
+pub use keyed::{Keyed, KeyedBuilder, KeyedStats};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};

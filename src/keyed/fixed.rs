@@ -33,10 +33,10 @@ use crate::token_bucket::TokenBucket;
 ///
 /// # When there is no room
 ///
-/// Each key can be in one of seven places, and there are 1.75 places per key of the capacity. While as many keys as the capacity
-/// are in use at once, about 2 % of them find all seven taken by keys in use; with half as many it is less than 0.1 %. What
+/// Each key can be in one of 15 places, and there are almost twice as many places as the capacity. While as many keys as the capacity
+/// are in use at once, 1 in 500 of them finds all of its places taken by keys in use; with three quarters of that, 1 in 10 000. What
 /// becomes of those is up to the [`Overflow`] policy: by default they share one bucket. It is counted ([`stats`](Self::stats)),
-/// and nobody else ever gets a token that was not earned.
+/// and nobody ever gets a token beyond that.
 ///
 /// # Guarantees
 ///
@@ -48,8 +48,8 @@ use crate::token_bucket::TokenBucket;
 ///
 /// # Progress and cost
 ///
-/// Lock-free. A known key takes one hash, one or two neighbouring cache lines and one compare-and-swap; a refusal writes nothing.
-/// A new key takes up to three more exchanges in the same lines. Nothing is allocated after construction, 32 bytes per key of the
+/// Lock-free. A known key takes one hash, one or two cache lines of four neighbouring ones (seldom more) and one compare-and-swap; a
+/// refusal writes nothing. A new key takes up to five more exchanges in the same lines. Nothing is allocated after construction, 32 bytes per key of the
 /// capacity.
 ///
 /// ```
@@ -93,7 +93,7 @@ pub struct FixedKeyedStats {
 }
 
 /// Keys of the capacity per set.
-const KEYS_PER_SET: usize = 4;
+const KEYS_PER_SET: usize = 8;
 
 #[cfg(feature = "std")]
 impl FixedKeyed {
@@ -155,22 +155,22 @@ impl<C, S> FixedKeyed<C, S> {
 
     /// The same table with another policy for keys that it has no room for.
     #[must_use]
-    pub fn overflow(mut self, overflow: Overflow) -> Self {
+    pub const fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
     }
 
     /// The quota of each key.
-    pub fn quota(&self) -> Quota {
+    pub const fn quota(&self) -> Quota {
         self.quota
     }
 
     /// The clock that the table reads.
-    pub fn clock(&self) -> &C {
+    pub const fn clock(&self) -> &C {
         &self.clock
     }
 
-    /// For how many keys there is room: as many as asked for, or up to three more.
+    /// For how many keys there is room: as many as asked for, or up to seven more.
     pub fn capacity_in_keys(&self) -> usize {
         self.sets.len() * KEYS_PER_SET
     }
@@ -286,7 +286,7 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
             clippy::cast_possible_truncation,
             reason = "the high half of a product with a number of sets is less than that number"
         )]
-        let set = (u128::from(hash) * self.sets.len() as u128 >> 64) as usize;
+        let set = ((u128::from(hash) * self.sets.len() as u128) >> 64) as usize;
         (&self.sets[set], Fingerprint::of(hash))
     }
 

@@ -7,7 +7,7 @@ use core::hash::{BuildHasher, Hasher};
 ///
 /// It is aHash, a keyed hash whose purpose is to be fast and to withstand clients who choose their keys such that they collide. It
 /// is not a cryptographic hash. Where a proven one is wanted, pass the standard library's
-/// [`RandomState`](std::hash::RandomState) (SipHash) instead: some 10-20 ns more per call with keys of 36 bytes.
+/// `RandomState` (`SipHash`) instead: some 10-20 ns more per call with keys of 36 bytes.
 ///
 /// ```
 /// use std::hash::BuildHasher;

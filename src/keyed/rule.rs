@@ -7,6 +7,8 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
+use core::time::Duration;
+
 use crate::denied::Denied;
 use crate::gcra::{Gcra, Now, Shortfall};
 use crate::quota::Quota;
@@ -82,6 +84,14 @@ impl Rule {
     /// The refusal that is told until the bucket `tat` is full, and a grain more has passed.
     pub(crate) const fn not_before_full(&self, tat: u64, now: Now) -> Denied {
         self.not_yet(now, Gcra::until_past(tat, now))
+    }
+
+    /// How long until the bucket is full.
+    pub(crate) const fn until_full(&self, tat: u64, now: Now) -> Duration {
+        if Self::is_full(tat, now) {
+            return Duration::ZERO;
+        }
+        self.gcra.wait(now, Gcra::until_full(tat, now))
     }
 
     /// Whether the bucket is full.

@@ -37,7 +37,7 @@
 //!    its old place would have shown, or less. Who is refused that way is judged again as of the mark: time stands still for a
 //!    clock that is behind.
 //!
-//! (Claims are numbered modulo 2^20. A caller who is stopped between two of its steps for a multiple of 2^20 claims of this one set
+//! (Claims are numbered modulo 2^19. A caller who is stopped between two of its steps for a multiple of 2^19 claims of this one set
 //! takes one for the other. Fingerprints have 40 bits, besides those that chose the set: a key that comes new meets its double
 //! in one of 10^11 cases.)
 //!
@@ -62,15 +62,16 @@ use crate::gcra::Now;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, fence};
 
-/// Places in a set: with the two words of the set itself they are two cache lines, of which a known key needs one or both.
+/// Places in a set: with the two words of the set itself they are four cache lines. The first places are taken first, so that a known
+/// key needs one line or two, seldom more; and with half of the places in use, hardly a set has too few.
 #[cfg(not(tidegate_loom))]
-pub(super) const PLACES: usize = 7;
+pub(super) const PLACES: usize = 15;
 /// Models need one place to fight for, and one beside it.
 #[cfg(tidegate_loom)]
 pub(super) const PLACES: usize = 2;
 
 /// See the [module](self) documentation.
-#[repr(align(128))]
+#[repr(align(256))]
 pub(super) struct Set {
     claim: AtomicU64,
     mark: AtomicU64,
@@ -105,14 +106,14 @@ impl Fingerprint {
     }
 }
 
-/// The word `claim`: from the top a busy bit, 3 bits for the place, 20 for the number of the claim, 40 for the fingerprint.
+/// The word `claim`: from the top a busy bit, 4 bits for the place, 19 for the number of the claim, 40 for the fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Claim(u64);
 
 impl Claim {
     const BUSY: u64 = 1 << 63;
-    const PLACE_SHIFT: u32 = 60;
-    const NUMBER: u64 = ((1 << 20) - 1) << FINGERPRINT_BITS;
+    const PLACE_SHIFT: u32 = 59;
+    const NUMBER: u64 = ((1 << 19) - 1) << FINGERPRINT_BITS;
 
     const fn is_busy(self) -> bool {
         self.0 & Self::BUSY != 0
@@ -134,9 +135,8 @@ impl Claim {
         self.0 & (Self::NUMBER | FINGERPRINT)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "three bits")]
     const fn place(self) -> usize {
-        (self.0 >> Self::PLACE_SHIFT & 7) as usize
+        (self.0 >> Self::PLACE_SHIFT & 15) as usize
     }
 }
 
