@@ -113,7 +113,10 @@ pub use combined::{
 pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
-pub use keyed::{FixedKeyed, FixedKeyedStats, KeyHash, KeyHasher, Overflow};
+pub use keyed::{
+    FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyHash, KeyHasher, LongKey,
+    LongKeys, Overflow,
+};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
