@@ -113,7 +113,10 @@ pub use combined::{
 pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
-pub use keyed::{FixedKeyed, FixedKeyedStats, KeyHash, KeyHasher, Overflow};
+pub use keyed::{
+    FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyHash, KeyHasher, LongKey,
+    LongKeys, Overflow,
+};
 #[cfg(feature = "std")]
 pub use keyed::{Keyed, KeyedBuilder, KeyedStats};
 pub use limiter::Limiter;

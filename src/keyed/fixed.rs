@@ -1,5 +1,7 @@
 //! Buckets for many keys in a table that never grows: the public face of [`Set`].
 
+mod set;
+
 use alloc::boxed::Box;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
@@ -8,13 +10,13 @@ use core::time::Duration;
 use super::hasher::KeyHasher;
 use super::overflow::Overflow;
 use super::rule::Rule;
-use super::set::{Fingerprint, Full, Refusal, Set};
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::quota::Quota;
 use crate::sync::{AtomicU64, Ordering, add_saturating};
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
+use set::{Fingerprint, Full, Refusal, Set};
 
 /// A token bucket for every key, all with one quota, in a table of fixed size: lock-free, without allocation, and indifferent to
 /// floods of keys.

@@ -1,5 +1,11 @@
 //! A limiter for every key, in a table that follows the keys in use.
 
+mod builder;
+mod cell;
+mod hand;
+mod shard;
+mod stats;
+
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -13,25 +19,27 @@ use std::thread;
 
 use crossbeam_utils::CachePadded;
 
-use super::builder::{Factory, KeyedBuilder};
-use super::cell::{Other, Tier, Word};
+pub use builder::KeyedBuilder;
+pub use stats::KeyedStats;
+
 use super::hasher::KeyHasher;
 use super::overflow::Overflow;
 use super::rule::Rule;
-use super::shard::{New, Shard};
-use super::stats::KeyedStats;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::add_saturating;
 use crate::time::Timestamp;
+use builder::Factory;
+use cell::{Other, Tier, Word};
+use shard::{New, Shard};
 
 /// A limiter of its own for every key: user, tenant, address, route.
 ///
 /// A factory makes the limiter of a key when the key first comes, and again when it comes back after its limiter was unused. It
 /// sees the key, so that tiers are a `match` away. For keys by which strangers could flood you, and where one quota does for all,
-/// there is the faster [`FixedKeyed`](super::FixedKeyed).
+/// there is the faster [`FixedKeyed`](crate::FixedKeyed).
 ///
 /// # Memory follows the keys in use
 ///

@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::hash::BuildHasher;
 
-use super::hasher::KeyHasher;
-use super::map::Keyed;
-use super::overflow::Overflow;
+use super::Keyed;
+use crate::keyed::hasher::KeyHasher;
+use crate::keyed::overflow::Overflow;
 
 /// What makes the limiter of a key.
 pub(super) type Factory<K, L> = Box<dyn Fn(&K) -> L + Send + Sync>;

@@ -12,7 +12,7 @@ use hashbrown::hash_table::OccupiedEntry;
 
 use super::cell::{Cell, Other, Word};
 use super::hand::Hand;
-use super::rule::Rule;
+use crate::keyed::rule::Rule;
 use crate::limiter::Limiter;
 use crate::time::Timestamp;
 

@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::rule::Rule;
 use crate::denied::Denied;
 use crate::gcra::{Now, Shortfall};
+use crate::keyed::rule::Rule;
 use crate::limiter::Limiter;
 use crate::quota::Quota;
 use crate::sync::AtomicU64;

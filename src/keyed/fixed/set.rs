@@ -56,9 +56,9 @@
 //! Lock-free. A known key is decided again only because it was charged or given up meanwhile; a claim starts again only because a
 //! claim of this set was made or carried out, or somebody charged or took the very place.
 
-use super::rule::Rule;
 use crate::denied::Denied;
 use crate::gcra::Now;
+use crate::keyed::rule::Rule;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, fence};
 
@@ -136,7 +136,7 @@ impl Claim {
     }
 
     const fn place(self) -> usize {
-        (self.0 >> Self::PLACE_SHIFT & 15) as usize
+        ((self.0 >> Self::PLACE_SHIFT) & 15) as usize
     }
 }
 

@@ -1,6 +1,6 @@
 //! Counts of keys.
 
-/// Counts of a [`Keyed`](super::Keyed), summed over its parts one after another while others go on.
+/// Counts of a [`Keyed`](crate::Keyed), summed over its parts one after another while others go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyedStats {
@@ -12,6 +12,6 @@ pub struct KeyedStats {
     pub created: u64,
     /// Keys that were dropped because nobody could tell them from new ones.
     pub dropped: u64,
-    /// Calls that the [`Overflow`](super::Overflow) policy has decided.
+    /// Calls that the [`Overflow`](crate::Overflow) policy has decided.
     pub overflowed: u64,
 }
