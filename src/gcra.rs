@@ -300,11 +300,6 @@ impl Gcra {
         Shortfall(Self::ahead(tat, now))
     }
 
-    /// What is missing until the clock is past the TAT.
-    pub(crate) const fn until_past(tat: u64, now: Now) -> Shortfall {
-        Shortfall(Self::ahead(tat, now).saturating_add(1))
-    }
-
     /// The TAT after a charge that fits now.
     #[inline]
     pub(crate) const fn admit(&self, tat: u64, now: Now, cost: u64) -> Result<u64, Shortfall> {

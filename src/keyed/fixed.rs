@@ -16,13 +16,13 @@ use crate::quota::Quota;
 use crate::sync::{AtomicU64, Ordering, add_saturating};
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
-use set::{Fingerprint, Full, Refusal, Set};
+use set::{Full, Refusal, Set, Tag};
 
 /// A token bucket for every key, all with one quota, in a table of fixed size: lock-free, without allocation, and indifferent to
 /// floods of keys.
 ///
 /// Take it where keys come from strangers (addresses above all) or have to be decided as fast as can be, and
-/// [`Keyed`](super::Keyed) where limits differ from key to key, or must be looked at, removed or counted exactly.
+/// `Keyed` where limits differ from key to key, or must be looked at, removed or counted exactly.
 ///
 /// # How keys are kept
 ///
@@ -50,11 +50,12 @@ use set::{Fingerprint, Full, Refusal, Set};
 ///
 /// # Progress and cost
 ///
-/// Lock-free. A known key takes one hash, one or two cache lines of four neighbouring ones (seldom more) and one compare-and-swap; a
+/// Lock-free. A known key takes one hash, one cache line of four neighbouring ones (sometimes two) and one compare-and-swap; a
 /// refusal writes nothing. A new key takes up to five more exchanges in the same lines. Nothing is allocated after construction, 32 bytes per key of the
 /// capacity.
 ///
 /// ```
+/// # #[cfg(feature = "std")] {
 /// use core::time::Duration;
 /// use tidegate::{Denied, FixedKeyed, ManualClock, Quota};
 ///
@@ -69,6 +70,7 @@ use set::{Fingerprint, Full, Refusal, Set};
 ///
 /// clock.advance(retry_after);
 /// assert!(limits.try_acquire("alice", 1).is_ok());
+/// # }
 /// ```
 pub struct FixedKeyed<C = DefaultClock, S = KeyHasher> {
     sets: Box<[Set]>,
@@ -123,7 +125,7 @@ impl<C> FixedKeyed<C> {
     ///
     /// # Panics
     ///
-    /// As [`new`](FixedKeyed::new).
+    /// If there is not enough memory for 32 bytes per key.
     pub fn with_clock(quota: Quota, capacity_in_keys: usize, clock: C) -> Self {
         Self::with_clock_and_hasher(quota, capacity_in_keys, clock, KeyHasher::new())
     }
@@ -135,7 +137,7 @@ impl<C, S> FixedKeyed<C, S> {
     ///
     /// # Panics
     ///
-    /// As [`new`](FixedKeyed::new).
+    /// If there is not enough memory for 32 bytes per key.
     pub fn with_clock_and_hasher(
         quota: Quota,
         capacity_in_keys: usize,
@@ -204,8 +206,8 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         }
         let rule = &self.rule;
         let cost = rule.cost(n)?;
-        let (set, fingerprint) = self.locate(key);
-        let decided = set.decide(rule, fingerprint, now.as_nanos(), move |now, tat| {
+        let (set, tag) = self.locate(key);
+        let decided = set.decide(rule, tag, now.as_nanos(), move |now, tat| {
             rule.admit(tat, now, cost)
                 .map_err(|shortfall| (now, shortfall))
         });
@@ -226,8 +228,8 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
             return Ok(());
         }
         let cost = self.rule.cost(n)?;
-        let (set, fingerprint) = self.locate(key);
-        match set.peek(&self.rule, fingerprint, now.as_nanos()) {
+        let (set, tag) = self.locate(key);
+        match set.peek(&self.rule, tag, now.as_nanos()) {
             Ok(None) => Ok(()),
             Ok(Some((tat, now))) => match self.rule.admit(tat, now, cost) {
                 Ok(_) => Ok(()),
@@ -243,8 +245,8 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
 
     /// [`available`](Self::available) as of `now`.
     pub fn available_at<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp) -> u64 {
-        let (set, fingerprint) = self.locate(key);
-        match set.peek(&self.rule, fingerprint, now.as_nanos()) {
+        let (set, tag) = self.locate(key);
+        match set.peek(&self.rule, tag, now.as_nanos()) {
             Ok(None) => self.quota.capacity(),
             Ok(Some((tat, now))) => self.rule.available(tat, now),
             Err(_) => match self.overflow {
@@ -281,15 +283,15 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
 
     /// The set that a key belongs to, and what it leaves there.
     #[inline]
-    fn locate<Q: Hash + ?Sized>(&self, key: &Q) -> (&Set, Fingerprint) {
+    fn locate<Q: Hash + ?Sized>(&self, key: &Q) -> (&Set, Tag) {
         let hash = self.hasher.hash_one(key);
-        // The high bits choose the set, the low ones are the fingerprint: any number of sets, without a division.
+        // The high bits choose the set, the others are the tag: any number of sets, without a division.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "the high half of a product with a number of sets is less than that number"
         )]
         let set = ((u128::from(hash) * self.sets.len() as u128) >> 64) as usize;
-        (&self.sets[set], Fingerprint::of(hash))
+        (&self.sets[set], Tag::of(hash))
     }
 
     #[cold]

@@ -62,8 +62,8 @@ use crate::keyed::rule::Rule;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, fence};
 
-/// Places in a set: with the two words of the set itself they are four cache lines. The first places are taken first, so that a known
-/// key needs one line or two, seldom more; and with half of the places in use, hardly a set has too few.
+/// Places in a set: with the two words of the set itself they are four cache lines. Most keys have the place where their search
+/// begins, and need one line; and with half of the places in use, hardly a set has too few.
 #[cfg(not(tidegate_loom))]
 pub(super) const PLACES: usize = 15;
 /// Models need one place to fight for, and one beside it.
@@ -86,23 +86,33 @@ struct Place {
 /// The top bit of `tat`.
 const OCCUPIED: u64 = 1 << 63;
 
-/// What a key leaves in the words of its set: 40 bits, never 0, which stands for nobody.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fingerprint(u64);
+/// What a set knows of a key.
+#[derive(Clone, Copy)]
+pub(super) struct Tag {
+    /// What the key leaves in the words of its set: 40 bits, never 0, which stands for nobody.
+    fingerprint: u64,
+    /// The place where its search begins: each key its own, so that most are found at once.
+    start: usize,
+}
 
 const FINGERPRINT_BITS: u32 = 40;
 const FINGERPRINT: u64 = (1 << FINGERPRINT_BITS) - 1;
 
-impl Fingerprint {
+impl Tag {
+    /// From the low 40 bits of a hash, and 8 others that seldom choose between sets.
     #[inline]
     pub(super) const fn of(hash: u64) -> Self {
         let low = hash & FINGERPRINT;
-        Self(if low == 0 { 1 } else { low })
+        let other = (hash >> FINGERPRINT_BITS) & 0xff;
+        Self {
+            fingerprint: if low == 0 { 1 } else { low },
+            start: (other as usize * PLACES) >> 8,
+        }
     }
 
     #[inline]
     const fn owns(self, owner: u64) -> bool {
-        owner & FINGERPRINT == self.0
+        owner & FINGERPRINT == self.fingerprint
     }
 }
 
@@ -120,9 +130,9 @@ impl Claim {
     }
 
     /// The claim that follows this idle one.
-    const fn next(self, place: usize, key: Fingerprint) -> Self {
+    const fn next(self, place: usize, key: Tag) -> Self {
         let number = self.0.wrapping_add(1 << FINGERPRINT_BITS) & Self::NUMBER;
-        Self(Self::BUSY | (place as u64) << Self::PLACE_SHIFT | number | key.0)
+        Self(Self::BUSY | (place as u64) << Self::PLACE_SHIFT | number | key.fingerprint)
     }
 
     /// What it becomes when it is carried out.
@@ -172,15 +182,28 @@ impl Set {
         }
     }
 
+    /// All places, in the order in which they are searched for a key.
+    #[inline]
+    fn from(&self, key: Tag) -> impl Iterator<Item = (usize, &Place)> {
+        (0..PLACES).map(move |further| {
+            let number = key.start + further;
+            let number = if number < PLACES {
+                number
+            } else {
+                number - PLACES
+            };
+            (number, &self.places[number])
+        })
+    }
+
     /// The place of a key, and its TAT; none if it has none.
     #[inline]
-    fn find(&self, key: Fingerprint) -> Option<(&Place, u64)> {
-        self.places.iter().find_map(|place| {
-            // Relaxed: only says where to look; the claim under which it is not found was read with Acquire.
-            if !key.owns(place.owner.load(Relaxed)) {
-                return None;
-            }
-            place.tat_of(key).map(|tat| (place, tat))
+    fn find(&self, key: Tag) -> Option<(&Place, u64)> {
+        // The first place by itself: most searches end there, and so are straight code.
+        self.places[key.start].found(key).or_else(|| {
+            self.from(key)
+                .skip(1)
+                .find_map(|(_, place)| place.found(key))
         })
     }
 
@@ -194,7 +217,7 @@ impl Set {
     pub(super) fn decide<E>(
         &self,
         rule: &Rule,
-        key: Fingerprint,
+        key: Tag,
         nanos: u64,
         decide: impl Fn(Now, u64) -> Result<u64, E>,
     ) -> Result<(), Refusal<E>> {
@@ -229,7 +252,7 @@ impl Set {
     pub(super) fn peek(
         &self,
         rule: &Rule,
-        key: Fingerprint,
+        key: Tag,
         nanos: u64,
     ) -> Result<Option<(u64, Now)>, Full> {
         loop {
@@ -276,7 +299,7 @@ impl Set {
     /// Gets a place for a key that was not found. Returns when it may have one: look again.
     #[cold]
     #[inline(never)]
-    fn claim(&self, rule: &Rule, key: Fingerprint, nanos: u64) -> Result<(), Full> {
+    fn claim(&self, rule: &Rule, key: Tag, nanos: u64) -> Result<(), Full> {
         loop {
             // Acquire: meets the Release in `carry_out`, so that the search sees what earlier claims have made.
             let claim = Claim(self.claim.load(Acquire));
@@ -287,12 +310,12 @@ impl Set {
             if self.find(key).is_some() {
                 return Ok(());
             }
-            let vacant = self.places.iter().position(|place| place.tat().is_none());
-            let Some(place) = vacant else {
+            let vacant = self.from(key).find(|(_, place)| place.tat().is_none());
+            let Some((place, _)) = vacant else {
                 match self.full_at(rule, nanos) {
                     Some(full) if self.is_still(claim) => return Err(full),
                     Some(_) => {}
-                    None => self.give_one_up(rule, nanos),
+                    None => self.give_one_up(rule, key, nanos),
                 }
                 continue;
             };
@@ -319,12 +342,12 @@ impl Set {
     }
 
     /// Makes a place vacant whose bucket is full, if there still is one.
-    fn give_one_up(&self, rule: &Rule, nanos: u64) {
+    fn give_one_up(&self, rule: &Rule, key: Tag, nanos: u64) {
         // AcqRel: Release, so that who sees the place given up sees the mark; Acquire, so that a mark that somebody else has
         // raised is passed on. Before the exchange, as nobody may miss the key and not see it.
         let mark = self.mark.fetch_max(nanos, AcqRel).max(nanos);
         let mark = rule.now(mark).grains();
-        for place in &self.places {
+        for (_, place) in self.from(key) {
             match place.tat() {
                 Some(tat) if tat < mark => {
                     // Release: meets the Acquire of `tat`, for the sake of the mark. On failure it was charged or given up:
@@ -381,9 +404,19 @@ impl Place {
         (word & OCCUPIED != 0).then_some(word & !OCCUPIED)
     }
 
+    /// This place and the TAT, if it is this key's.
+    #[inline]
+    fn found(&self, key: Tag) -> Option<(&Self, u64)> {
+        // Relaxed: only says where to look; the claim under which it is not found was read with Acquire.
+        if !key.owns(self.owner.load(Relaxed)) {
+            return None;
+        }
+        self.tat_of(key).map(|tat| (self, tat))
+    }
+
     /// The TAT, if it is this key's.
     #[inline]
-    fn tat_of(&self, key: Fingerprint) -> Option<u64> {
+    fn tat_of(&self, key: Tag) -> Option<u64> {
         // The TAT first: its Acquire meets the Release in `carry_out`, so that the owner is not older than it. A newer
         // one comes with a newer TAT, and then the exchange or the second look fails.
         let tat = self.tat()?;
