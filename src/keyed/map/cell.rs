@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
 
+use super::hand::Look;
 use crate::denied::Denied;
 use crate::gcra::{Now, Shortfall};
 use crate::keyed::rule::Rule;
@@ -34,6 +35,16 @@ impl Word {
                 Ok(_) => return Ok(()),
                 Err(other) => tat = other,
             }
+        }
+    }
+
+    /// Whether the bucket is full, and by which TAT it will be if not.
+    pub(super) fn look(&self, now: Now) -> Look<u64> {
+        let tat = self.tat();
+        if Rule::is_full(tat, now) {
+            Look::Unused
+        } else {
+            Look::Due(tat)
         }
     }
 
@@ -137,18 +148,21 @@ impl<L: Limiter> Cell<'_, L> {
         }
     }
 
-    /// How long until nobody could tell it from a new one, if nobody comes; `None` if that cannot be told.
-    pub(super) fn unused_in(&self, now: Timestamp) -> Option<Duration> {
+    /// When nobody could tell it from a new one, if nobody comes.
+    pub(super) fn look_at(&self, now: Timestamp) -> Look<Duration> {
         match self {
             Self::Word(word, rule) => {
-                let (tat, now) = (word.tat(), rule.now(now.as_nanos()));
-                Some(rule.until_full(tat, now))
+                let now = rule.now(now.as_nanos());
+                match word.look(now) {
+                    Look::Due(tat) => Look::Due(rule.until_full(tat, now)),
+                    Look::Unused | Look::Unknown => Look::Unused,
+                }
             }
-            Self::Whole(limiter) if limiter.is_unused_at(now) => Some(Duration::ZERO),
-            Self::Whole(limiter) => {
-                let wait = limiter.wait_time_at(limiter.capacity(), now);
-                wait.filter(|wait| !wait.is_zero())
-            }
+            Self::Whole(limiter) if limiter.is_unused_at(now) => Look::Unused,
+            Self::Whole(limiter) => match limiter.wait_time_at(limiter.capacity(), now) {
+                Some(wait) if !wait.is_zero() => Look::Due(wait),
+                _ => Look::Unknown,
+            },
         }
     }
 }

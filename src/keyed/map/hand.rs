@@ -5,6 +5,8 @@ use core::time::Duration;
 use hashbrown::HashTable;
 use hashbrown::hash_table::OccupiedEntry;
 
+use crate::time::Timestamp;
+
 /// How many buckets are looked at, and then again while at least a quarter of them are dropped.
 const STEP: usize = 8;
 /// How many are looked at in the end, which bounds the pause: half a microsecond where they are in the cache.
@@ -15,12 +17,32 @@ const MOST: usize = 64;
 pub(super) struct Hand {
     /// The bucket that was looked at last.
     at: usize,
-    /// The bucket that somebody who was refused was told to wait for.
+    /// The bucket that will be unused first, as far as was seen: somebody may have been told to wait for it.
     promised: usize,
+    /// How many buckets were looked at in vain, one after another, since a key was added.
+    in_vain: usize,
+    /// When the first of those will be unused.
+    soonest: Timestamp,
+    /// Nothing is unused before: all were looked at, and who is charged again is unused later.
+    quiet_until: Timestamp,
+}
+
+/// What is seen in a bucket.
+pub(super) enum Look<D> {
+    Unused,
+    /// Unused some time, which later ones are greater than.
+    Due(D),
+    Unknown,
 }
 
 impl Hand {
-    pub(super) const START: Self = Self { at: 0, promised: 0 };
+    pub(super) const START: Self = Self {
+        at: 0,
+        promised: 0,
+        in_vain: 0,
+        soonest: Timestamp::MAX,
+        quiet_until: Timestamp::ZERO,
+    };
 
     /// Drops what is unused among the next few buckets, and returns how many.
     pub(super) fn walk<K, V>(
@@ -35,10 +57,8 @@ impl Hand {
             for _ in 0..STEP.min(most - looked) {
                 let bucket = self.next(table.num_buckets());
                 looked += 1;
-                if table
-                    .get_bucket(bucket)
-                    .is_some_and(|(_, value)| is_unused(value))
-                {
+                let unused = table.get_bucket(bucket).map(|(_, value)| is_unused(value));
+                if unused == Some(true) {
                     dropped += u64::from(remove(table, bucket));
                 }
             }
@@ -53,31 +73,62 @@ impl Hand {
     ///
     /// # Errors
     ///
-    /// The shortest time until one of those is unused, which is promised: whoever comes back then gets it.
-    pub(super) fn find<K, V>(
+    /// The shortest time until one of those is unused, which is promised: whoever comes back then gets it. `None` if that cannot
+    /// be told.
+    pub(super) fn find<K, V, D: Ord>(
         &mut self,
         table: &mut HashTable<(K, V)>,
-        unused_in: impl Fn(&V) -> Option<Duration>,
+        now: Timestamp,
+        look: impl Fn(&V) -> Look<D>,
+        wait: impl FnOnce(D) -> Duration,
     ) -> Result<(), Option<Duration>> {
-        let mut soonest = None;
+        let buckets = table.num_buckets();
+        let most = MOST.min(buckets);
+        let mut soonest: Option<D> = None;
+        let mut is_told = true;
         let mut bucket = self.promised;
-        for _ in 0..=MOST.min(table.num_buckets()) {
-            if let Some(wait) = table
-                .get_bucket(bucket)
-                .and_then(|(_, value)| unused_in(value))
-            {
-                if wait.is_zero() {
+        for _ in 0..=most {
+            match table.get_bucket(bucket).map(|(_, value)| look(value)) {
+                Some(Look::Unused) => {
                     remove(table, bucket);
                     return Ok(());
                 }
-                if soonest.is_none_or(|soonest| wait < soonest) {
-                    soonest = Some(wait);
-                    self.promised = bucket;
+                Some(Look::Due(due)) => {
+                    if soonest.as_ref().is_none_or(|soonest| due < *soonest) {
+                        soonest = Some(due);
+                        self.promised = bucket;
+                    }
                 }
+                Some(Look::Unknown) => is_told = false,
+                None => {}
             }
-            bucket = self.next(table.num_buckets());
+            bucket = self.next(buckets);
         }
-        Err(soonest)
+        let wait = soonest.map(wait);
+        self.in_vain += most;
+        self.soonest = self.soonest.min(now + wait.unwrap_or(Duration::MAX));
+        if !is_told {
+            // That one may be unused any time.
+            self.disturb();
+        } else if self.in_vain >= buckets && self.soonest < Timestamp::MAX {
+            self.quiet_until = self.soonest;
+            self.in_vain = 0;
+            self.soonest = Timestamp::MAX;
+        }
+        Err(wait)
+    }
+
+    /// How long it is known that nothing will be unused.
+    pub(super) fn quiet_for(&self, now: Timestamp) -> Option<Duration> {
+        let quiet = self.quiet_until - now;
+        (!quiet.is_zero()).then_some(quiet)
+    }
+
+    /// A key was added: what was seen before is no longer all.
+    pub(super) fn disturb(&mut self) {
+        self.in_vain = 0;
+        self.soonest = Timestamp::MAX;
+        self.quiet_until = Timestamp::ZERO;
     }
 
     const fn next(&mut self, buckets: usize) -> usize {

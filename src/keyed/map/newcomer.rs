@@ -10,7 +10,7 @@ use std::sync::{PoisonError, RwLock};
 
 use super::cell::{Other, Tier, Word};
 use super::shard::{New, Shard};
-use super::{First, Keyed, write};
+use super::{First, Keyed, read, write};
 use crate::denied::Denied;
 use crate::keyed::overflow::Overflow;
 use crate::limiter::Limiter;
@@ -102,6 +102,10 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         first: &First<L>,
         now: Timestamp,
     ) -> Result<(), Option<Duration>> {
+        // Under the shared lock first, so that a flood of new keys does not keep others out.
+        if let Some(wait) = read(shard).quiet_for(now) {
+            return Err(Some(wait));
+        }
         let hasher = |key: &K| self.hasher.hash_one(key);
         write(shard).make_room(first.rule(), now, hasher)?;
         self.give_room(1);

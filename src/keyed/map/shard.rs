@@ -128,10 +128,12 @@ impl<K, L> Shard<K, L> {
         self.created += 1;
         match new {
             New::Word(word, _) => {
+                self.words_hand.disturb();
                 self.words
                     .insert_unique(hash, (key, word), |(key, _)| hasher(key));
             }
             New::Other(other) => {
+                self.others_hand.disturb();
                 self.others
                     .insert_unique(hash, (key, other), |(key, _)| hasher(key));
             }
@@ -178,6 +180,20 @@ impl<K, L: Limiter> Shard<K, L> {
         dropped
     }
 
+    /// How long it is known that no key can be dropped. Keys that are added in the meantime, and only those, change that.
+    pub(super) fn quiet_for(&self, now: Timestamp) -> Option<Duration> {
+        let quiet = |empty: bool, hand: &Hand| {
+            if empty {
+                Some(Duration::MAX)
+            } else {
+                hand.quiet_for(now)
+            }
+        };
+        let words = quiet(self.words.is_empty(), &self.words_hand)?;
+        let others = quiet(self.others.is_empty(), &self.others_hand)?;
+        Some(words.min(others)).filter(|&wait| wait < Duration::MAX)
+    }
+
     /// Looks for a key that can be dropped.
     ///
     /// # Errors
@@ -190,14 +206,16 @@ impl<K, L: Limiter> Shard<K, L> {
         hasher: impl Fn(&K) -> u64,
     ) -> Result<(), Option<Duration>> {
         let word = first.map_or(Err(None), |rule| {
-            self.words_hand.find(&mut self.words, |word| {
-                Cell::<L>::Word(word, rule).unused_in(now)
-            })
+            let as_of = rule.now(now.as_nanos());
+            let look = |word: &Word| word.look(as_of);
+            let wait = |tat| rule.until_full(tat, as_of);
+            self.words_hand.find(&mut self.words, now, look, wait)
         });
         let found = word.or_else(|word| {
+            let look = |other: &Other<L>| other.cell().look_at(now);
             let other = self
                 .others_hand
-                .find(&mut self.others, |other| other.cell().unused_in(now));
+                .find(&mut self.others, now, look, |wait| wait);
             other.map_err(|other| match (word, other) {
                 (Some(word), Some(other)) => Some(word.min(other)),
                 (word, other) => word.or(other),
