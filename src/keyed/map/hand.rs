@@ -93,14 +93,12 @@ impl Hand {
                     remove(table, bucket);
                     return Ok(());
                 }
-                Some(Look::Due(due)) => {
-                    if soonest.as_ref().is_none_or(|soonest| due < *soonest) {
-                        soonest = Some(due);
-                        self.promised = bucket;
-                    }
+                Some(Look::Due(due)) if soonest.as_ref().is_none_or(|soonest| due < *soonest) => {
+                    soonest = Some(due);
+                    self.promised = bucket;
                 }
                 Some(Look::Unknown) => is_told = false,
-                None => {}
+                Some(Look::Due(_)) | None => {}
             }
             bucket = self.next(buckets);
         }
@@ -125,7 +123,7 @@ impl Hand {
     }
 
     /// A key was added: what was seen before is no longer all.
-    pub(super) fn disturb(&mut self) {
+    pub(super) const fn disturb(&mut self) {
         self.in_vain = 0;
         self.soonest = Timestamp::MAX;
         self.quiet_until = Timestamp::ZERO;
