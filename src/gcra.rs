@@ -295,9 +295,9 @@ impl Gcra {
         Self::ahead(tat, now) == 0
     }
 
-    /// What is missing until the clock is past the TAT.
-    pub(crate) const fn until_past(tat: u64, now: Now) -> Shortfall {
-        Shortfall(Self::ahead(tat, now).saturating_add(1))
+    /// What is missing until the bucket is full.
+    pub(crate) const fn until_full(tat: u64, now: Now) -> Shortfall {
+        Shortfall(Self::ahead(tat, now))
     }
 
     /// The TAT after a charge that fits now.

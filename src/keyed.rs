@@ -2,10 +2,17 @@
 
 mod fixed;
 mod hasher;
+mod ip_key;
+mod long_key;
+#[cfg(feature = "std")]
+mod map;
 mod overflow;
 mod rule;
-mod set;
 
 pub use fixed::{FixedKeyed, FixedKeyedStats};
 pub use hasher::{KeyHash, KeyHasher};
+pub use ip_key::{IpKey, Ipv6Prefix, Ipv6PrefixError};
+pub use long_key::{LongKey, LongKeys};
+#[cfg(feature = "std")]
+pub use map::{Keyed, KeyedBuilder, KeyedStats};
 pub use overflow::Overflow;

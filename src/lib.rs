@@ -23,6 +23,8 @@
 //! | a steady rate with bursts; callers who wait their turn | [`TokenBucket`] | one word; waiters are served in order and know their delay |
 //! | "at most N in any minute", as a provider counts | [`SlidingWindow`] | no interval of that length ever holds more |
 //! | several of these behind one call | [`Combined`] | a call is charged to all or to none, and a refusal names the limit |
+//! | one of these for every user, tenant or route | `Keyed` | any limiter per key, tiers, and memory that follows the keys in use |
+//! | a bucket for every address, and floods of them | [`FixedKeyed`] | a lock-free table of fixed size, nothing allocated |
 //! | calls to an API with quotas on requests and tokens | [`ApiRateLimiter`] | minute, hour, burst and tokens, pauses, backoff, permits |
 //! | code for any of them | [`Limiter`] | peek, charge and undo at one clock reading |
 //!
@@ -39,7 +41,10 @@
 //! * **All or nothing.** A call that a combination refuses has charged none of its limits; what a lost race leaves charged is
 //!   counted ([`Combined::forfeited`]).
 //! * **Lock-free.** No operation but a wait blocks, and a refusal writes nothing to shared memory. (The first caller in a
-//!   window's slot moves it on for all; the first use of the [`DefaultClock`] calibrates it.)
+//!   window's slot moves it on for all; the first use of the [`DefaultClock`] calibrates it. `Keyed` finds keys under a shared lock
+//!   of a part of its table.)
+//! * **Bounded memory.** There are never more keys than was allowed, dropping one never gives anybody tokens that were not
+//!   earned, and what happens when there is no room is chosen ([`Overflow`]) and counted.
 //! * **Fair waits.** A bucket's waiters are served first come, first served, sleep once, and know their delay beforehand.
 //! * **No surprises.** No panic, overflow or wrap for any input that a constructor accepted; a clock that steps back never
 //!   admits more.
@@ -113,7 +118,12 @@ pub use combined::{
 pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
-pub use keyed::{FixedKeyed, FixedKeyedStats, KeyHash, KeyHasher, Overflow};
+pub use keyed::{
+    FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyHash, KeyHasher, LongKey,
+    LongKeys, Overflow,
+};
+#[cfg(feature = "std")]
+pub use keyed::{Keyed, KeyedBuilder, KeyedStats};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};

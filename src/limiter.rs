@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use crate::clock::Clock;
 use crate::denied::Denied;
+use crate::quota::Quota;
 use crate::time::Timestamp;
 
 /// A limiter: something that admits or refuses a number of permits at an instant.
@@ -105,6 +106,12 @@ pub trait Limiter: sealed::Sealed {
     /// Whether at `now` nobody could tell this limiter from a new one: a full bucket, an empty window. Such a limiter
     /// can be dropped and made anew without giving anyone anything.
     fn is_unused_at(&self, now: Timestamp) -> bool;
+
+    /// The quota, if at `now` this is nothing but a full bucket of its own: then a word is all that has to be kept of it.
+    #[doc(hidden)]
+    fn plain_quota_at(&self, _now: Timestamp) -> Option<Quota> {
+        None
+    }
 
     /// The time on the limiter's clock: one reading.
     #[inline]

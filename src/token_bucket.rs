@@ -567,6 +567,10 @@ impl<C: Clock> Limiter for TokenBucket<C> {
         let (now, tat) = self.snapshot(now);
         Gcra::is_idle(tat, now)
     }
+
+    fn plain_quota_at(&self, now: Timestamp) -> Option<Quota> {
+        self.is_unused_at(now).then_some(self.core.quota)
+    }
 }
 
 impl<C: fmt::Debug> fmt::Debug for TokenBucket<C> {

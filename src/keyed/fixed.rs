@@ -1,5 +1,7 @@
 //! Buckets for many keys in a table that never grows: the public face of [`Set`].
 
+mod set;
+
 use alloc::boxed::Box;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
@@ -8,19 +10,19 @@ use core::time::Duration;
 use super::hasher::KeyHasher;
 use super::overflow::Overflow;
 use super::rule::Rule;
-use super::set::{Fingerprint, Full, Refusal, Set};
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::quota::Quota;
 use crate::sync::{AtomicU64, Ordering, add_saturating};
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
+use set::{Full, Refusal, Set, Tag};
 
 /// A token bucket for every key, all with one quota, in a table of fixed size: lock-free, without allocation, and indifferent to
 /// floods of keys.
 ///
 /// Take it where keys come from strangers (addresses above all) or have to be decided as fast as can be, and
-/// [`Keyed`](super::Keyed) where limits differ from key to key, or must be looked at, removed or counted exactly.
+/// `Keyed` where limits differ from key to key, or must be looked at, removed or counted exactly.
 ///
 /// # How keys are kept
 ///
@@ -33,10 +35,10 @@ use crate::token_bucket::TokenBucket;
 ///
 /// # When there is no room
 ///
-/// Each key can be in one of seven places, and there are 1.75 places per key of the capacity. While as many keys as the capacity
-/// are in use at once, about 2 % of them find all seven taken by keys in use; with half as many it is less than 0.1 %. What
+/// Each key can be in one of 15 places, and there are almost twice as many places as the capacity. While as many keys as the capacity
+/// are in use at once, 1 in 500 of them finds all of its places taken by keys in use; with three quarters of that, 1 in 10 000. What
 /// becomes of those is up to the [`Overflow`] policy: by default they share one bucket. It is counted ([`stats`](Self::stats)),
-/// and nobody else ever gets a token that was not earned.
+/// and nobody ever gets a token beyond that.
 ///
 /// # Guarantees
 ///
@@ -48,11 +50,12 @@ use crate::token_bucket::TokenBucket;
 ///
 /// # Progress and cost
 ///
-/// Lock-free. A known key takes one hash, one or two neighbouring cache lines and one compare-and-swap; a refusal writes nothing.
-/// A new key takes up to three more exchanges in the same lines. Nothing is allocated after construction, 32 bytes per key of the
+/// Lock-free. A known key takes one hash, one cache line of four neighbouring ones (sometimes two) and one compare-and-swap; a
+/// refusal writes nothing. A new key takes up to five more exchanges in the same lines. Nothing is allocated after construction, 32 bytes per key of the
 /// capacity.
 ///
 /// ```
+/// # #[cfg(feature = "std")] {
 /// use core::time::Duration;
 /// use tidegate::{Denied, FixedKeyed, ManualClock, Quota};
 ///
@@ -67,6 +70,7 @@ use crate::token_bucket::TokenBucket;
 ///
 /// clock.advance(retry_after);
 /// assert!(limits.try_acquire("alice", 1).is_ok());
+/// # }
 /// ```
 pub struct FixedKeyed<C = DefaultClock, S = KeyHasher> {
     sets: Box<[Set]>,
@@ -93,7 +97,7 @@ pub struct FixedKeyedStats {
 }
 
 /// Keys of the capacity per set.
-const KEYS_PER_SET: usize = 4;
+const KEYS_PER_SET: usize = 8;
 
 #[cfg(feature = "std")]
 impl FixedKeyed {
@@ -121,7 +125,7 @@ impl<C> FixedKeyed<C> {
     ///
     /// # Panics
     ///
-    /// As [`new`](FixedKeyed::new).
+    /// If there is not enough memory for 32 bytes per key.
     pub fn with_clock(quota: Quota, capacity_in_keys: usize, clock: C) -> Self {
         Self::with_clock_and_hasher(quota, capacity_in_keys, clock, KeyHasher::new())
     }
@@ -133,7 +137,7 @@ impl<C, S> FixedKeyed<C, S> {
     ///
     /// # Panics
     ///
-    /// As [`new`](FixedKeyed::new).
+    /// If there is not enough memory for 32 bytes per key.
     pub fn with_clock_and_hasher(
         quota: Quota,
         capacity_in_keys: usize,
@@ -155,22 +159,22 @@ impl<C, S> FixedKeyed<C, S> {
 
     /// The same table with another policy for keys that it has no room for.
     #[must_use]
-    pub fn overflow(mut self, overflow: Overflow) -> Self {
+    pub const fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
     }
 
     /// The quota of each key.
-    pub fn quota(&self) -> Quota {
+    pub const fn quota(&self) -> Quota {
         self.quota
     }
 
     /// The clock that the table reads.
-    pub fn clock(&self) -> &C {
+    pub const fn clock(&self) -> &C {
         &self.clock
     }
 
-    /// For how many keys there is room: as many as asked for, or up to three more.
+    /// For how many keys there is room: as many as asked for, or up to seven more.
     pub fn capacity_in_keys(&self) -> usize {
         self.sets.len() * KEYS_PER_SET
     }
@@ -202,8 +206,8 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         }
         let rule = &self.rule;
         let cost = rule.cost(n)?;
-        let (set, fingerprint) = self.locate(key);
-        let decided = set.decide(rule, fingerprint, now.as_nanos(), move |now, tat| {
+        let (set, tag) = self.locate(key);
+        let decided = set.decide(rule, tag, now.as_nanos(), move |now, tat| {
             rule.admit(tat, now, cost)
                 .map_err(|shortfall| (now, shortfall))
         });
@@ -224,8 +228,8 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
             return Ok(());
         }
         let cost = self.rule.cost(n)?;
-        let (set, fingerprint) = self.locate(key);
-        match set.peek(&self.rule, fingerprint, now.as_nanos()) {
+        let (set, tag) = self.locate(key);
+        match set.peek(&self.rule, tag, now.as_nanos()) {
             Ok(None) => Ok(()),
             Ok(Some((tat, now))) => match self.rule.admit(tat, now, cost) {
                 Ok(_) => Ok(()),
@@ -241,8 +245,8 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
 
     /// [`available`](Self::available) as of `now`.
     pub fn available_at<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp) -> u64 {
-        let (set, fingerprint) = self.locate(key);
-        match set.peek(&self.rule, fingerprint, now.as_nanos()) {
+        let (set, tag) = self.locate(key);
+        match set.peek(&self.rule, tag, now.as_nanos()) {
             Ok(None) => self.quota.capacity(),
             Ok(Some((tat, now))) => self.rule.available(tat, now),
             Err(_) => match self.overflow {
@@ -279,15 +283,15 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
 
     /// The set that a key belongs to, and what it leaves there.
     #[inline]
-    fn locate<Q: Hash + ?Sized>(&self, key: &Q) -> (&Set, Fingerprint) {
+    fn locate<Q: Hash + ?Sized>(&self, key: &Q) -> (&Set, Tag) {
         let hash = self.hasher.hash_one(key);
-        // The high bits choose the set, the low ones are the fingerprint: any number of sets, without a division.
+        // The high bits choose the set, the others are the tag: any number of sets, without a division.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "the high half of a product with a number of sets is less than that number"
         )]
-        let set = (u128::from(hash) * self.sets.len() as u128 >> 64) as usize;
-        (&self.sets[set], Fingerprint::of(hash))
+        let set = ((u128::from(hash) * self.sets.len() as u128) >> 64) as usize;
+        (&self.sets[set], Tag::of(hash))
     }
 
     #[cold]

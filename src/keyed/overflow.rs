@@ -6,6 +6,7 @@
 /// that a policy decides is counted in the statistics.
 ///
 /// ```
+/// # #[cfg(feature = "std")] {
 /// use tidegate::{Keyed, ManualClock, Overflow, Quota, TokenBucket};
 ///
 /// let clock = ManualClock::new();
@@ -17,6 +18,7 @@
 /// assert!(keyed.try_acquire(&8, 1).is_err()); // no room until key 7 has its tokens back
 /// assert!(keyed.try_acquire(&7, 1).is_ok());
 /// assert_eq!(keyed.stats().overflowed, 1);
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -7,6 +7,9 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
+#[cfg(feature = "std")]
+use core::time::Duration;
+
 use crate::denied::Denied;
 use crate::gcra::{Gcra, Now, Shortfall};
 use crate::quota::Quota;
@@ -29,6 +32,7 @@ impl Rule {
     }
 
     /// Whether words last for a century: not with more than two tokens per nanosecond.
+    #[cfg(feature = "std")]
     pub(crate) const fn lasts_for_a_century(&self) -> bool {
         const CENTURY: u64 = 100 * 365 * 86_400 * 1_000_000_000;
         self.end >= CENTURY
@@ -81,7 +85,16 @@ impl Rule {
 
     /// The refusal that is told until the bucket `tat` is full, and a grain more has passed.
     pub(crate) const fn not_before_full(&self, tat: u64, now: Now) -> Denied {
-        self.not_yet(now, Gcra::until_past(tat, now))
+        self.not_yet(now, Gcra::until_full(tat.saturating_add(1), now))
+    }
+
+    /// How long until the bucket is full.
+    #[cfg(feature = "std")]
+    pub(crate) const fn until_full(&self, tat: u64, now: Now) -> Duration {
+        if Self::is_full(tat, now) {
+            return Duration::ZERO;
+        }
+        self.gcra.wait(now, Gcra::until_full(tat, now))
     }
 
     /// Whether the bucket is full.

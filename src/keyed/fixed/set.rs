@@ -44,7 +44,7 @@
 //!    mark: time stands still for a clock that is behind (`mutants::unjudged_mark`). By then a TAT of an owner before it, which
 //!    it may have read, is a full bucket, so it is refused by its own.
 //!
-//! (Claims are numbered modulo 2^20. A caller who is stopped between two of its steps for a multiple of 2^20 claims of this one set
+//! (Claims are numbered modulo 2^19. A caller who is stopped between two of its steps for a multiple of 2^19 claims of this one set
 //! takes one for the other. Fingerprints have 40 bits, besides those that chose the set: a key that comes new meets its double
 //! in one of 10^11 cases.)
 //!
@@ -63,21 +63,22 @@
 //! Lock-free. A known key is decided again only because it was charged or given up meanwhile; a claim starts again only because a
 //! claim of this set was made or carried out, or somebody charged or took the very place.
 
-use super::rule::Rule;
 use crate::denied::Denied;
 use crate::gcra::Now;
+use crate::keyed::rule::Rule;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, fence};
 
-/// Places in a set: with the two words of the set itself they are two cache lines, of which a known key needs one or both.
+/// Places in a set: with the two words of the set itself they are four cache lines. Most keys have the place where their search
+/// begins, and need one line; and with half of the places in use, hardly a set has too few.
 #[cfg(not(tidegate_loom))]
-pub(super) const PLACES: usize = 7;
+pub(super) const PLACES: usize = 15;
 /// Models need one place to fight for, and one beside it.
 #[cfg(tidegate_loom)]
 pub(super) const PLACES: usize = 2;
 
 /// See the [module](self) documentation.
-#[repr(align(128))]
+#[repr(align(256))]
 pub(super) struct Set {
     claim: AtomicU64,
     mark: AtomicU64,
@@ -92,43 +93,53 @@ struct Place {
 /// The top bit of `tat`.
 const OCCUPIED: u64 = 1 << 63;
 
-/// What a key leaves in the words of its set: 40 bits, never 0, which stands for nobody.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fingerprint(u64);
+/// What a set knows of a key.
+#[derive(Clone, Copy)]
+pub(super) struct Tag {
+    /// What the key leaves in the words of its set: 40 bits, never 0, which stands for nobody.
+    fingerprint: u64,
+    /// The place where its search begins: each key its own, so that most are found at once.
+    start: usize,
+}
 
 const FINGERPRINT_BITS: u32 = 40;
 const FINGERPRINT: u64 = (1 << FINGERPRINT_BITS) - 1;
 
-impl Fingerprint {
+impl Tag {
+    /// From the low 40 bits of a hash, and 8 others that seldom choose between sets.
     #[inline]
     pub(super) const fn of(hash: u64) -> Self {
         let low = hash & FINGERPRINT;
-        Self(if low == 0 { 1 } else { low })
+        let other = (hash >> FINGERPRINT_BITS) & 0xff;
+        Self {
+            fingerprint: if low == 0 { 1 } else { low },
+            start: (other as usize * PLACES) >> 8,
+        }
     }
 
     #[inline]
     const fn owns(self, owner: u64) -> bool {
-        owner & FINGERPRINT == self.0
+        owner & FINGERPRINT == self.fingerprint
     }
 }
 
-/// The word `claim`: from the top a busy bit, 3 bits for the place, 20 for the number of the claim, 40 for the fingerprint.
+/// The word `claim`: from the top a busy bit, 4 bits for the place, 19 for the number of the claim, 40 for the fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Claim(u64);
 
 impl Claim {
     const BUSY: u64 = 1 << 63;
-    const PLACE_SHIFT: u32 = 60;
-    const NUMBER: u64 = ((1 << 20) - 1) << FINGERPRINT_BITS;
+    const PLACE_SHIFT: u32 = 59;
+    const NUMBER: u64 = ((1 << 19) - 1) << FINGERPRINT_BITS;
 
     const fn is_busy(self) -> bool {
         self.0 & Self::BUSY != 0
     }
 
     /// The claim that follows this idle one.
-    const fn next(self, place: usize, key: Fingerprint) -> Self {
+    const fn next(self, place: usize, key: Tag) -> Self {
         let number = self.0.wrapping_add(1 << FINGERPRINT_BITS) & Self::NUMBER;
-        Self(Self::BUSY | (place as u64) << Self::PLACE_SHIFT | number | key.0)
+        Self(Self::BUSY | (place as u64) << Self::PLACE_SHIFT | number | key.fingerprint)
     }
 
     /// What it becomes when it is carried out.
@@ -141,9 +152,8 @@ impl Claim {
         self.0 & (Self::NUMBER | FINGERPRINT)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "three bits")]
     const fn place(self) -> usize {
-        (self.0 >> Self::PLACE_SHIFT & 7) as usize
+        ((self.0 >> Self::PLACE_SHIFT) & 15) as usize
     }
 }
 
@@ -179,15 +189,28 @@ impl Set {
         }
     }
 
+    /// All places, in the order in which they are searched for a key.
+    #[inline]
+    fn from(&self, key: Tag) -> impl Iterator<Item = (usize, &Place)> {
+        (0..PLACES).map(move |further| {
+            let number = key.start + further;
+            let number = if number < PLACES {
+                number
+            } else {
+                number - PLACES
+            };
+            (number, &self.places[number])
+        })
+    }
+
     /// The place of a key, and its TAT; none if it has none.
     #[inline]
-    fn find(&self, key: Fingerprint) -> Option<(&Place, u64)> {
-        self.places.iter().find_map(|place| {
-            // Relaxed: only says where to look; the claim under which it is not found was read with Acquire.
-            if !key.owns(place.owner.load(Relaxed)) {
-                return None;
-            }
-            place.tat_of(key).map(|tat| (place, tat))
+    fn find(&self, key: Tag) -> Option<(&Place, u64)> {
+        // The first place by itself: most searches end there, and so are straight code.
+        self.places[key.start].found(key).or_else(|| {
+            self.from(key)
+                .skip(1)
+                .find_map(|(_, place)| place.found(key))
         })
     }
 
@@ -201,7 +224,7 @@ impl Set {
     pub(super) fn decide<E>(
         &self,
         rule: &Rule,
-        key: Fingerprint,
+        key: Tag,
         nanos: u64,
         decide: impl Fn(Now, u64) -> Result<u64, E>,
     ) -> Result<(), Refusal<E>> {
@@ -237,7 +260,7 @@ impl Set {
     pub(super) fn peek(
         &self,
         rule: &Rule,
-        key: Fingerprint,
+        key: Tag,
         nanos: u64,
     ) -> Result<Option<(u64, Now)>, Full> {
         loop {
@@ -281,7 +304,7 @@ impl Set {
     /// Gets a place for a key that was not found. Returns when it may have one: look again.
     #[cold]
     #[inline(never)]
-    fn claim(&self, rule: &Rule, key: Fingerprint, nanos: u64) -> Result<(), Full> {
+    fn claim(&self, rule: &Rule, key: Tag, nanos: u64) -> Result<(), Full> {
         loop {
             // Acquire: meets the Release in `carry_out`, so that the search sees what earlier claims have made.
             let claim = Claim(self.claim.load(Acquire));
@@ -292,12 +315,12 @@ impl Set {
             if self.find(key).is_some() {
                 return Ok(());
             }
-            let vacant = self.places.iter().position(|place| place.tat().is_none());
-            let Some(place) = vacant else {
+            let vacant = self.from(key).find(|(_, place)| place.tat().is_none());
+            let Some((place, _)) = vacant else {
                 match self.full_at(rule, nanos) {
                     Some(full) if self.is_still(claim) => return Err(full),
                     Some(_) => {}
-                    None => self.give_one_up(rule, claim, nanos),
+                    None => self.give_one_up(rule, claim, key, nanos),
                 }
                 continue;
             };
@@ -324,11 +347,11 @@ impl Set {
     }
 
     /// Makes a place vacant whose bucket is full, if there still is one and no claim was made since this one was read.
-    fn give_one_up(&self, rule: &Rule, claim: Claim, nanos: u64) {
+    fn give_one_up(&self, rule: &Rule, claim: Claim, key: Tag, nanos: u64) {
         // Relaxed: the exchange below publishes it. Before that, as nobody may miss the key and not see it.
         let mark = self.mark.fetch_max(nanos, Relaxed).max(nanos);
         let mark = rule.now(mark).grains();
-        for place in &self.places {
+        for (_, place) in self.from(key) {
             match place.tat() {
                 Some(tat) if tat < mark => {
                     // The claim that made its owner must be over, or who helps it late would occupy the place again.
@@ -390,9 +413,19 @@ impl Place {
         (word & OCCUPIED != 0).then_some(word & !OCCUPIED)
     }
 
+    /// This place and the TAT, if it is this key's.
+    #[inline]
+    fn found(&self, key: Tag) -> Option<(&Self, u64)> {
+        // Relaxed: only says where to look; the claim under which it is not found was read with Acquire.
+        if !key.owns(self.owner.load(Relaxed)) {
+            return None;
+        }
+        self.tat_of(key).map(|tat| (self, tat))
+    }
+
     /// The TAT, if it is this key's.
     #[inline]
-    fn tat_of(&self, key: Fingerprint) -> Option<u64> {
+    fn tat_of(&self, key: Tag) -> Option<u64> {
         // The TAT first: its Acquire meets the Release in `carry_out`, so that the owner is not older than it. If it is newer, the
         // exchange fails, and to who asks the TAT is a full bucket.
         let tat = self.tat()?;

@@ -1,0 +1,168 @@
+//! What is kept for a key: a word where its limiter is a plain bucket, the limiter itself where it is not.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use super::hand::Look;
+use crate::denied::Denied;
+use crate::gcra::{Now, Shortfall};
+use crate::keyed::rule::Rule;
+use crate::limiter::Limiter;
+use crate::quota::Quota;
+use crate::sync::AtomicU64;
+use crate::sync::Ordering::Relaxed;
+use crate::time::Timestamp;
+
+/// The bucket of one key: a TAT in grains of its [`Rule`]. It guards no other memory, and the lock of its shard orders it with its
+/// being dropped, so every operation on it is Relaxed.
+#[derive(Debug)]
+pub(super) struct Word(AtomicU64);
+
+impl Word {
+    /// A full bucket.
+    pub(super) const fn full() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    #[inline]
+    pub(super) fn charge(&self, rule: &Rule, cost: u64, now: Now) -> Result<(), Shortfall> {
+        // Relaxed, all: see the type.
+        let mut tat = self.0.load(Relaxed);
+        loop {
+            let next = rule.admit(tat, now, cost)?;
+            match self.0.compare_exchange_weak(tat, next, Relaxed, Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(other) => tat = other,
+            }
+        }
+    }
+
+    /// Whether the bucket is full, and by which TAT it will be if not.
+    pub(super) fn look(&self, now: Now) -> Look<u64> {
+        let tat = self.tat();
+        if Rule::is_full(tat, now) {
+            Look::Unused
+        } else {
+            Look::Due(tat)
+        }
+    }
+
+    fn tat(&self) -> u64 {
+        // Relaxed: see the type.
+        self.0.load(Relaxed)
+    }
+}
+
+/// A quota that several keys have, and a bucket with it, which serves as its clock.
+#[derive(Debug)]
+pub(super) struct Tier<L> {
+    pub(super) bucket: L,
+    pub(super) quota: Quota,
+    pub(super) rule: Rule,
+}
+
+impl<L: Limiter> Tier<L> {
+    /// Of a limiter that is nothing but a full bucket; the limiter itself if it is something else.
+    pub(super) fn of(limiter: L, now: Timestamp) -> Result<Self, L> {
+        match limiter.plain_quota_at(now) {
+            Some(quota) => {
+                let rule = Rule::new(quota);
+                if rule.lasts_for_a_century() {
+                    return Ok(Self {
+                        bucket: limiter,
+                        quota,
+                        rule,
+                    });
+                }
+                Err(limiter)
+            }
+            None => Err(limiter),
+        }
+    }
+}
+
+/// What is kept for a key whose limiter is not a bucket with the first quota.
+#[derive(Debug)]
+pub(super) enum Other<L> {
+    /// A bucket with another quota that several keys have.
+    Tiered(Word, Arc<Tier<L>>),
+    /// Any other limiter.
+    Whole(Box<L>),
+}
+
+/// What is kept for a key, with what it takes to use it.
+pub(super) enum Cell<'a, L> {
+    Word(&'a Word, &'a Rule),
+    Whole(&'a L),
+}
+
+impl<L> Other<L> {
+    pub(super) fn cell(&self) -> Cell<'_, L> {
+        match self {
+            Self::Tiered(word, tier) => Cell::Word(word, &tier.rule),
+            Self::Whole(limiter) => Cell::Whole(limiter),
+        }
+    }
+}
+
+impl<L: Limiter> Cell<'_, L> {
+    pub(super) fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
+        match self {
+            Self::Word(word, rule) => {
+                let cost = rule.cost(n)?;
+                let now = rule.now(now.as_nanos());
+                word.charge(rule, cost, now)
+                    .map_err(|shortfall| rule.not_yet(now, shortfall))
+            }
+            Self::Whole(limiter) => limiter.try_acquire_at(n, now),
+        }
+    }
+
+    pub(super) fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
+        match self {
+            Self::Word(word, rule) => {
+                let cost = rule.cost(n)?;
+                let now = rule.now(now.as_nanos());
+                match rule.admit(word.tat(), now, cost) {
+                    Ok(_) => Ok(()),
+                    Err(shortfall) => Err(rule.not_yet(now, shortfall)),
+                }
+            }
+            Self::Whole(limiter) => limiter.peek_at(n, now),
+        }
+    }
+
+    pub(super) fn available_at(&self, now: Timestamp) -> u64 {
+        match self {
+            Self::Word(word, rule) => rule.available(word.tat(), rule.now(now.as_nanos())),
+            Self::Whole(limiter) => limiter.available_at(now),
+        }
+    }
+
+    /// Whether nobody could tell it from a new one.
+    pub(super) fn is_unused_at(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Word(word, rule) => Rule::is_full(word.tat(), rule.now(now.as_nanos())),
+            Self::Whole(limiter) => limiter.is_unused_at(now),
+        }
+    }
+
+    /// When nobody could tell it from a new one, if nobody comes.
+    pub(super) fn look_at(&self, now: Timestamp) -> Look<Duration> {
+        match self {
+            Self::Word(word, rule) => {
+                let now = rule.now(now.as_nanos());
+                match word.look(now) {
+                    Look::Due(tat) => Look::Due(rule.until_full(tat, now)),
+                    Look::Unused | Look::Unknown => Look::Unused,
+                }
+            }
+            Self::Whole(limiter) if limiter.is_unused_at(now) => Look::Unused,
+            Self::Whole(limiter) => match limiter.wait_time_at(limiter.capacity(), now) {
+                Some(wait) if !wait.is_zero() => Look::Due(wait),
+                _ => Look::Unknown,
+            },
+        }
+    }
+}

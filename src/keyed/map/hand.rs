@@ -1,0 +1,147 @@
+//! A hand that walks around a hash table, a few buckets at a time.
+
+use core::time::Duration;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::OccupiedEntry;
+
+use crate::time::Timestamp;
+
+/// How many buckets are looked at, and then again while at least a quarter of them are dropped.
+const STEP: usize = 8;
+/// How many are looked at in the end, which bounds the pause: half a microsecond where they are in the cache.
+const MOST: usize = 64;
+
+/// Where a sweep goes on. Tables grow and shrink under it, so that the numbers are no more than where to look.
+#[derive(Debug)]
+pub(super) struct Hand {
+    /// The bucket that was looked at last.
+    at: usize,
+    /// The bucket that will be unused first, as far as was seen: somebody may have been told to wait for it.
+    promised: usize,
+    /// How many buckets were looked at in vain, one after another, since a key was added.
+    in_vain: usize,
+    /// When the first of those will be unused.
+    soonest: Timestamp,
+    /// Nothing is unused before: all were looked at, and who is charged again is unused later.
+    quiet_until: Timestamp,
+}
+
+/// What is seen in a bucket.
+pub(super) enum Look<D> {
+    Unused,
+    /// Unused some time, which later ones are greater than.
+    Due(D),
+    Unknown,
+}
+
+impl Hand {
+    pub(super) const START: Self = Self {
+        at: 0,
+        promised: 0,
+        in_vain: 0,
+        soonest: Timestamp::MAX,
+        quiet_until: Timestamp::ZERO,
+    };
+
+    /// Drops what is unused among the next few buckets, and returns how many.
+    pub(super) fn walk<K, V>(
+        &mut self,
+        table: &mut HashTable<(K, V)>,
+        is_unused: impl Fn(&V) -> bool,
+    ) -> u64 {
+        let most = MOST.min(table.num_buckets());
+        let (mut looked, mut dropped) = (0, 0);
+        while looked < most {
+            let before = dropped;
+            for _ in 0..STEP.min(most - looked) {
+                let bucket = self.next(table.num_buckets());
+                looked += 1;
+                let unused = table.get_bucket(bucket).map(|(_, value)| is_unused(value));
+                if unused == Some(true) {
+                    dropped += u64::from(remove(table, bucket));
+                }
+            }
+            if (dropped - before) * 4 < STEP as u64 {
+                break;
+            }
+        }
+        dropped
+    }
+
+    /// Drops the first that is unused: the promised one, or one of the next few.
+    ///
+    /// # Errors
+    ///
+    /// The shortest time until one of those is unused, which is promised: whoever comes back then gets it. `None` if that cannot
+    /// be told.
+    pub(super) fn find<K, V, D: Ord>(
+        &mut self,
+        table: &mut HashTable<(K, V)>,
+        now: Timestamp,
+        look: impl Fn(&V) -> Look<D>,
+        wait: impl FnOnce(D) -> Duration,
+    ) -> Result<(), Option<Duration>> {
+        let buckets = table.num_buckets();
+        let most = MOST.min(buckets);
+        let mut soonest: Option<D> = None;
+        let mut is_told = true;
+        let mut bucket = self.promised;
+        for _ in 0..=most {
+            match table.get_bucket(bucket).map(|(_, value)| look(value)) {
+                Some(Look::Unused) => {
+                    remove(table, bucket);
+                    return Ok(());
+                }
+                Some(Look::Due(due)) if soonest.as_ref().is_none_or(|soonest| due < *soonest) => {
+                    soonest = Some(due);
+                    self.promised = bucket;
+                }
+                Some(Look::Unknown) => is_told = false,
+                Some(Look::Due(_)) | None => {}
+            }
+            bucket = self.next(buckets);
+        }
+        let wait = soonest.map(wait);
+        self.in_vain += most;
+        self.soonest = self.soonest.min(now + wait.unwrap_or(Duration::MAX));
+        if !is_told {
+            // That one may be unused any time.
+            self.disturb();
+        } else if self.in_vain >= buckets && self.soonest < Timestamp::MAX {
+            self.quiet_until = self.soonest;
+            self.in_vain = 0;
+            self.soonest = Timestamp::MAX;
+        }
+        Err(wait)
+    }
+
+    /// How long it is known that nothing will be unused.
+    pub(super) fn quiet_for(&self, now: Timestamp) -> Option<Duration> {
+        let quiet = self.quiet_until - now;
+        (!quiet.is_zero()).then_some(quiet)
+    }
+
+    /// A key was added: what was seen before is no longer all.
+    pub(super) const fn disturb(&mut self) {
+        self.in_vain = 0;
+        self.soonest = Timestamp::MAX;
+        self.quiet_until = Timestamp::ZERO;
+    }
+
+    const fn next(&mut self, buckets: usize) -> usize {
+        self.at = if self.at + 1 < buckets {
+            self.at + 1
+        } else {
+            0
+        };
+        self.at
+    }
+}
+
+fn remove<T>(table: &mut HashTable<T>, bucket: usize) -> bool {
+    table
+        .get_bucket_entry(bucket)
+        .map(OccupiedEntry::remove)
+        .is_ok()
+}

@@ -1,0 +1,196 @@
+//! Keys that come new: how room is found for them, what is kept, and what becomes of those without room.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::borrow::Borrow;
+use core::hash::{BuildHasher, Hash};
+use core::time::Duration;
+use std::sync::{PoisonError, RwLock};
+
+use super::cell::{Other, Tier, Word};
+use super::shard::{New, Shard};
+use super::{First, Keyed, read, write};
+use crate::denied::Denied;
+use crate::keyed::overflow::Overflow;
+use crate::limiter::Limiter;
+use crate::sync::Ordering::Relaxed;
+use crate::sync::add_saturating;
+use crate::time::Timestamp;
+
+/// As many quotas are recognised when they come again; buckets with more than that are kept whole, so that quotas that are never
+/// used again do not add up.
+const MOST_TIERS: usize = 64;
+
+impl<K, L, S> Keyed<K, L, S> {
+    /// Whether one more key may come now.
+    pub(super) fn has_room(&self) -> bool {
+        // Relaxed: the number is all there is to it; `take_room` decides.
+        self.keys.load(Relaxed) < self.max_keys
+    }
+
+    /// Makes room for a key that is about to be added.
+    pub(super) fn take_room(&self) -> bool {
+        let one_more = |keys| (keys < self.max_keys).then_some(keys + 1);
+        // Relaxed: the number is all there is to it; keys are published by the locks.
+        self.keys.fetch_update(Relaxed, Relaxed, one_more).is_ok()
+    }
+
+    pub(super) fn give_room(&self, keys: u64) {
+        if keys > 0 {
+            // Relaxed: as `take_room`.
+            self.keys.fetch_sub(keys, Relaxed);
+        }
+    }
+}
+
+impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
+    /// What is kept for a limiter that the factory has made.
+    fn kept<'a>(&self, first: &'a First<L>, limiter: L, now: Timestamp) -> New<'a, L> {
+        let tier = match Tier::of(limiter, now) {
+            Ok(tier) => tier,
+            Err(limiter) => return New::Other(Other::Whole(Box::new(limiter))),
+        };
+        if let First::Plain(first) = first {
+            if first.quota == tier.quota {
+                return New::Word(Word::full(), &first.rule);
+            }
+        }
+        let mut tiers = self.tiers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tiers.iter().find(|known| known.quota == tier.quota);
+        New::Other(match known {
+            Some(known) => Other::Tiered(Word::full(), known.clone()),
+            None if tiers.len() < MOST_TIERS => {
+                let tier = Arc::new(tier);
+                tiers.push(tier.clone());
+                Other::Tiered(Word::full(), tier)
+            }
+            None => Other::Whole(Box::new(tier.bucket)),
+        })
+    }
+
+    /// Drops an unused key near the place of this one, or somewhere.
+    ///
+    /// # Errors
+    ///
+    /// The time until one is unused, as far as can be told.
+    fn make_room(
+        &self,
+        hash: u64,
+        first: &First<L>,
+        now: Timestamp,
+    ) -> Result<(), Option<Duration>> {
+        // Relaxed: any number does.
+        let cursor = self.cursor.fetch_add(1, Relaxed);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the low bits are all that is used"
+        )]
+        let cursor = cursor as usize;
+        let elsewhere = &self.shards[cursor & (self.shards.len() - 1)];
+        let near = self.drop_one(self.shard(hash), first, now);
+        // Only what was promised near is found again, so that is what the caller is told.
+        near.or_else(|near| {
+            self.drop_one(elsewhere, first, now)
+                .map_err(|far| near.or(far))
+        })
+    }
+
+    fn drop_one(
+        &self,
+        shard: &RwLock<Shard<K, L>>,
+        first: &First<L>,
+        now: Timestamp,
+    ) -> Result<(), Option<Duration>> {
+        // Under the shared lock first, so that a flood of new keys does not keep others out.
+        if let Some(wait) = read(shard).quiet_for(now) {
+            return Err(Some(wait));
+        }
+        let hasher = |key: &K| self.hasher.hash_one(key);
+        write(shard).make_room(first.rule(), now, hasher)?;
+        self.give_room(1);
+        Ok(())
+    }
+
+    /// Decides about a key that is not there, and adds it if it is admitted.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn try_acquire_new<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        n: u64,
+        first: &First<L>,
+        now: Timestamp,
+    ) -> Result<(), Denied>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let hasher = |key: &K| self.hasher.hash_one(key);
+        loop {
+            if !self.has_room() {
+                if let Err(wait) = self.make_room(hash, first, now) {
+                    return self.overflowed(key, n, now, wait);
+                }
+            }
+            let owned = key.to_owned();
+            let limiter = (self.factory)(&owned);
+            let new = self.kept(first, limiter, now);
+
+            let mut shard = write(self.shard(hash));
+            if let Some(cell) = shard.find(first.rule(), hash, key) {
+                return cell.try_acquire_at(n, now);
+            }
+            self.give_room(shard.sweep(first.rule(), now, hasher));
+            let now = now.max(shard.dropped_at());
+            if !self.take_room() {
+                // Others were faster. What was made is dropped without the lock.
+                drop(shard);
+                continue;
+            }
+            let decided = new.cell().try_acquire_at(n, now);
+            if decided.is_ok() {
+                shard.insert(hash, owned, new, hasher);
+            } else {
+                self.give_room(1);
+            }
+            return decided;
+        }
+    }
+
+    #[cold]
+    pub(super) fn overflowed<Q>(
+        &self,
+        key: &Q,
+        n: u64,
+        now: Timestamp,
+        wait: Option<Duration>,
+    ) -> Result<(), Denied>
+    where
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        add_saturating(&self.overflowed, 1);
+        match self.overflow {
+            Overflow::Share => self.shared(key).try_acquire_at(n, now),
+            Overflow::Refuse => Err(self.no_room(wait)),
+            Overflow::Admit => Ok(()),
+        }
+    }
+
+    pub(super) fn no_room(&self, wait: Option<Duration>) -> Denied {
+        if self.max_keys == 0 {
+            return Denied::Never { capacity: 0 };
+        }
+        // Where it cannot be told, a time in which much can happen, and after which asking costs little.
+        let retry_after = wait.unwrap_or(Duration::from_secs(1));
+        Denied::NotYet { retry_after }
+    }
+
+    pub(super) fn shared<Q>(&self, key: &Q) -> &L
+    where
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        self.shared.get_or_init(|| (self.factory)(&key.to_owned()))
+    }
+}
