@@ -328,13 +328,11 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             return cell.peek_at(n, now);
         }
         drop(shard);
-        if self.has_room() {
-            return (self.factory)(&key.to_owned()).peek_at(n, now);
-        }
-        match self.overflow {
-            Overflow::Share => self.shared(key).peek_at(n, now),
-            Overflow::Refuse => Err(self.no_room(None)),
-            Overflow::Admit => Ok(()),
+        match (self.would_have_room(hash, first, now), self.overflow) {
+            (Ok(()), _) => (self.factory)(&key.to_owned()).peek_at(n, now),
+            (Err(_), Overflow::Share) => self.shared(key).peek_at(n, now),
+            (Err(wait), Overflow::Refuse) => Err(self.no_room(wait)),
+            (Err(_), Overflow::Admit) => Ok(()),
         }
     }
 
@@ -352,11 +350,12 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             return cell.available_at(now);
         }
         drop(shard);
-        match self.overflow {
-            _ if self.has_room() => (self.factory)(&key.to_owned()).available_at(now),
-            Overflow::Share => self.shared(key).available_at(now),
-            Overflow::Refuse => 0,
-            Overflow::Admit => u64::MAX,
+        match (self.would_have_room(hash, first, now), self.overflow) {
+            (Err(_), Overflow::Share) => self.shared(key).available_at(now),
+            (Err(_), Overflow::Refuse) => 0,
+            (Ok(()), _) | (Err(_), Overflow::Admit) => {
+                (self.factory)(&key.to_owned()).available_at(now)
+            }
         }
     }
 
@@ -413,8 +412,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         self.decide(first, key, n, first.limiter().now())
     }
 
-    /// Whether `n` permits would be given now. Changes nothing, and adds no key. (If there are as many keys as there may be, a new
-    /// key is answered by the [`Overflow`] policy, although room might be found for it.)
+    /// Whether `n` permits would be given now. Changes nothing, and adds no key: a new one is answered by a limiter that the factory
+    /// makes and that is dropped again. What the [`Overflow`] policy answers here is not counted.
     ///
     /// # Errors
     ///

@@ -52,7 +52,7 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
     }
 
     /// The limiter that keys without room share with [`Overflow::Share`]; if not set, what the factory makes for the first of
-    /// them.
+    /// them. With tiers, set it: otherwise the tier of whoever happens to be first is that of all.
     pub fn shared(mut self, limiter: L) -> Self {
         self.shared = Some(limiter);
         self

@@ -1,5 +1,6 @@
 //! A hand that walks around a hash table, a few buckets at a time.
 
+use core::iter;
 use core::time::Duration;
 
 use hashbrown::HashTable;
@@ -33,6 +34,18 @@ pub(super) enum Look<D> {
     /// Unused some time, which later ones are greater than.
     Due(D),
     Unknown,
+}
+
+/// What a few buckets hold.
+enum Scan<D> {
+    /// This one is unused.
+    Unused(usize),
+    Used {
+        /// Which will be unused first, and when.
+        soonest: Option<(D, usize)>,
+        /// Whether that is known of all of them.
+        is_told: bool,
+    },
 }
 
 impl Hand {
@@ -84,25 +97,18 @@ impl Hand {
     ) -> Result<(), Option<Duration>> {
         let buckets = table.num_buckets();
         let most = MOST.min(buckets);
-        let mut soonest: Option<D> = None;
-        let mut is_told = true;
-        let mut bucket = self.promised;
-        for _ in 0..=most {
-            match table.get_bucket(bucket).map(|(_, value)| look(value)) {
-                Some(Look::Unused) => {
-                    remove(table, bucket);
-                    return Ok(());
-                }
-                Some(Look::Due(due)) if soonest.as_ref().is_none_or(|soonest| due < *soonest) => {
-                    soonest = Some(due);
-                    self.promised = bucket;
-                }
-                Some(Look::Unknown) => is_told = false,
-                Some(Look::Due(_)) | None => {}
+        let (soonest, is_told) = match self.scan(table, look) {
+            Scan::Unused(bucket) => {
+                remove(table, bucket);
+                return Ok(());
             }
-            bucket = self.next(buckets);
-        }
-        let wait = soonest.map(wait);
+            Scan::Used { soonest, is_told } => (soonest, is_told),
+        };
+        self.at = (self.at + most).checked_rem(buckets).unwrap_or(0);
+        let wait = soonest.map(|(due, bucket)| {
+            self.promised = bucket;
+            wait(due)
+        });
         self.in_vain += most;
         self.soonest = self.soonest.min(now + wait.unwrap_or(Duration::MAX));
         if !is_told {
@@ -114,6 +120,44 @@ impl Hand {
             self.soonest = Timestamp::MAX;
         }
         Err(wait)
+    }
+
+    /// What [`find`](Self::find) would say. Changes nothing.
+    pub(super) fn would_find<K, V, D: Ord>(
+        &self,
+        table: &HashTable<(K, V)>,
+        look: impl Fn(&V) -> Look<D>,
+        wait: impl FnOnce(D) -> Duration,
+    ) -> Result<(), Option<Duration>> {
+        match self.scan(table, look) {
+            Scan::Unused(_) => Ok(()),
+            Scan::Used { soonest, .. } => Err(soonest.map(|(due, _)| wait(due))),
+        }
+    }
+
+    /// Looks at the promised bucket and the next few.
+    fn scan<K, V, D: Ord>(
+        &self,
+        table: &HashTable<(K, V)>,
+        look: impl Fn(&V) -> Look<D>,
+    ) -> Scan<D> {
+        let buckets = table.num_buckets();
+        let next = (1..=MOST.min(buckets)).map(|further| (self.at + further) % buckets);
+        let mut soonest: Option<(D, usize)> = None;
+        let mut is_told = true;
+        for bucket in iter::once(self.promised).chain(next) {
+            match table.get_bucket(bucket).map(|(_, value)| look(value)) {
+                Some(Look::Unused) => return Scan::Unused(bucket),
+                Some(Look::Due(due))
+                    if soonest.as_ref().is_none_or(|(soonest, _)| due < *soonest) =>
+                {
+                    soonest = Some((due, bucket));
+                }
+                Some(Look::Unknown) => is_told = false,
+                Some(Look::Due(_)) | None => {}
+            }
+        }
+        Scan::Used { soonest, is_told }
     }
 
     /// How long it is known that nothing will be unused.

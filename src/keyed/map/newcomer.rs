@@ -24,7 +24,7 @@ const MOST_TIERS: usize = 64;
 
 impl<K, L, S> Keyed<K, L, S> {
     /// Whether one more key may come now.
-    pub(super) fn has_room(&self) -> bool {
+    fn has_room(&self) -> bool {
         // Relaxed: the number is all there is to it; `take_room` decides.
         self.keys.load(Relaxed) < self.max_keys
     }
@@ -81,19 +81,45 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         now: Timestamp,
     ) -> Result<(), Option<Duration>> {
         // Relaxed: any number does.
-        let cursor = self.cursor.fetch_add(1, Relaxed);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the low bits are all that is used"
-        )]
-        let cursor = cursor as usize;
-        let elsewhere = &self.shards[cursor & (self.shards.len() - 1)];
+        let elsewhere = self.elsewhere(self.cursor.fetch_add(1, Relaxed));
         let near = self.drop_one(self.shard(hash), first, now);
         // Only what was promised near is found again, so that is what the caller is told.
         near.or_else(|near| {
             self.drop_one(elsewhere, first, now)
                 .map_err(|far| near.or(far))
         })
+    }
+
+    /// Whether a new key would find room. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`make_room`](Self::make_room).
+    pub(super) fn would_have_room(
+        &self,
+        hash: u64,
+        first: &First<L>,
+        now: Timestamp,
+    ) -> Result<(), Option<Duration>> {
+        if self.has_room() {
+            return Ok(());
+        }
+        let would = |shard: &RwLock<Shard<K, L>>| read(shard).would_make_room(first.rule(), now);
+        would(self.shard(hash)).or_else(|near| {
+            // Relaxed: any number does.
+            let elsewhere = self.elsewhere(self.cursor.load(Relaxed));
+            would(elsewhere).map_err(|far| near.or(far))
+        })
+    }
+
+    /// Some part of the table.
+    fn elsewhere(&self, cursor: u64) -> &RwLock<Shard<K, L>> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the low bits are all that is used"
+        )]
+        let cursor = cursor as usize;
+        &self.shards[cursor & (self.shards.len() - 1)]
     }
 
     fn drop_one(

@@ -194,6 +194,25 @@ impl<K, L: Limiter> Shard<K, L> {
         Some(words.min(others)).filter(|&wait| wait < Duration::MAX)
     }
 
+    /// What [`make_room`](Self::make_room) would say. Changes nothing.
+    pub(super) fn would_make_room(
+        &self,
+        first: Option<&Rule>,
+        now: Timestamp,
+    ) -> Result<(), Option<Duration>> {
+        let word = first.map_or(Err(None), |rule| {
+            let as_of = rule.now(now.as_nanos());
+            let look = |word: &Word| word.look(as_of);
+            let wait = |tat| rule.until_full(tat, as_of);
+            self.words_hand.would_find(&self.words, look, wait)
+        });
+        word.or_else(|word| {
+            let look = |other: &Other<L>| other.cell().look_at(now);
+            let other = self.others_hand.would_find(&self.others, look, |wait| wait);
+            other.map_err(|other| sooner(word, other))
+        })
+    }
+
     /// Looks for a key that can be dropped.
     ///
     /// # Errors
@@ -216,10 +235,7 @@ impl<K, L: Limiter> Shard<K, L> {
             let other = self
                 .others_hand
                 .find(&mut self.others, now, look, |wait| wait);
-            other.map_err(|other| match (word, other) {
-                (Some(word), Some(other)) => Some(word.min(other)),
-                (word, other) => word.or(other),
-            })
+            other.map_err(|other| sooner(word, other))
         });
         if found.is_ok() {
             self.count(1, now, hasher);
@@ -256,6 +272,11 @@ impl<K, L: Limiter> Shard<K, L> {
         shrink(&mut self.words, |(key, _)| hasher(key));
         shrink(&mut self.others, |(key, _)| hasher(key));
     }
+}
+
+/// The shorter of two waits, of which not both need be known.
+fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }
 
 /// Gives memory back where a table is mostly empty: to twice what it holds, so that it does not grow again at once.
