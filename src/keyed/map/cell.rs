@@ -160,7 +160,10 @@ impl<L: Limiter> Cell<'_, L> {
             }
             Self::Whole(limiter) if limiter.is_unused_at(now) => Look::Unused,
             Self::Whole(limiter) => match limiter.wait_time_at(limiter.capacity(), now) {
-                Some(wait) if !wait.is_zero() => Look::Due(wait),
+                // Of several limits in one, the smallest may be full again before the others are.
+                Some(wait) if !wait.is_zero() && limiter.is_unused_at(now + wait) => {
+                    Look::Due(wait)
+                }
                 _ => Look::Unknown,
             },
         }

@@ -50,6 +50,7 @@ impl Hand {
         table: &mut HashTable<(K, V)>,
         is_unused: impl Fn(&V) -> bool,
     ) -> u64 {
+        self.start_over();
         let most = MOST.min(table.num_buckets());
         let (mut looked, mut dropped) = (0, 0);
         while looked < most {
@@ -87,10 +88,14 @@ impl Hand {
         let mut soonest: Option<D> = None;
         let mut is_told = true;
         let mut bucket = self.promised;
-        for _ in 0..=most {
+        for looked in 0..=most {
+            if looked > 0 {
+                bucket = self.next(buckets);
+            }
             match table.get_bucket(bucket).map(|(_, value)| look(value)) {
                 Some(Look::Unused) => {
                     remove(table, bucket);
+                    self.start_over();
                     return Ok(());
                 }
                 Some(Look::Due(due)) if soonest.as_ref().is_none_or(|soonest| due < *soonest) => {
@@ -100,7 +105,6 @@ impl Hand {
                 Some(Look::Unknown) => is_told = false,
                 Some(Look::Due(_)) | None => {}
             }
-            bucket = self.next(buckets);
         }
         let wait = soonest.map(wait);
         self.in_vain += most;
@@ -110,8 +114,7 @@ impl Hand {
             self.disturb();
         } else if self.in_vain >= buckets && self.soonest < Timestamp::MAX {
             self.quiet_until = self.soonest;
-            self.in_vain = 0;
-            self.soonest = Timestamp::MAX;
+            self.start_over();
         }
         Err(wait)
     }
@@ -124,9 +127,15 @@ impl Hand {
 
     /// A key was added: what was seen before is no longer all.
     pub(super) const fn disturb(&mut self) {
+        self.start_over();
+        self.quiet_until = Timestamp::ZERO;
+    }
+
+    /// The hand has gone past places without noting when they will be unused, or keys have other places now: what was looked
+    /// at in vain is no longer without a gap.
+    pub(super) const fn start_over(&mut self) {
         self.in_vain = 0;
         self.soonest = Timestamp::MAX;
-        self.quiet_until = Timestamp::ZERO;
     }
 
     const fn next(&mut self, buckets: usize) -> usize {
