@@ -165,6 +165,10 @@ fn a_flood_of_ten_million_keys_through_a_map() {
     }
 }
 
+/// Of strangers who spend a token for 6 minutes as many are in use as there is room for half of.
+const STEP: u64 = HOUR / 10 / (ROOM as u64 / 2);
+const STRANGERS: u64 = FLOOD / 20;
+
 /// The same where strangers' debts are gone after a while: they come and go, and those who are in use stay.
 #[test]
 fn a_flood_that_comes_and_goes_through_a_map() {
@@ -173,10 +177,7 @@ fn a_flood_that_comes_and_goes_through_a_map() {
     let memory = Memory::start();
     memory.limit(ROOM * BYTES_PER_KEY);
     let keyed: Map<u64> = map(ROOM, &clock);
-    // Of strangers who spend a token for 6 minutes as many are in use as there is room for half of; and every hundredth key
-    // spends all it has.
-    const STEP: u64 = HOUR / 10 / (ROOM as u64 / 2);
-    const STRANGERS: u64 = FLOOD / 20;
+    // Every hundredth key spends all it has.
     let (mut now, mut peak) = (HOUR, 0);
     for stranger in 0..STRANGERS {
         if stranger % 100 == 0 {

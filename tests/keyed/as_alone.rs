@@ -117,7 +117,7 @@ proptest! {
             enable_backoff,
             ..RateLimitConfig::default()
         };
-        let api = move || ApiRateLimiter::with_clock(config.clone(), ManualClock::new()).expect("valid");
+        let api = move || ApiRateLimiter::with_clock(config, ManualClock::new()).expect("valid");
         same(api, &script)?;
     }
 }

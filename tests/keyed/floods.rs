@@ -140,7 +140,7 @@ fn limits_of_an_api() {
         ..RateLimitConfig::default()
     };
     flood(
-        move |_| ApiRateLimiter::with_clock(config.clone(), ManualClock::new()).expect("valid"),
+        move |_| ApiRateLimiter::with_clock(config, ManualClock::new()).expect("valid"),
         &[2, 40],
     );
 }

@@ -106,7 +106,7 @@ fn lateness(quota: Quota) -> u64 {
     const YEAR: u128 = 31_557_600_000_000_000;
     let (rate, period) = (u128::from(quota.rate()), quota.period().as_nanos());
     let refill = u128::from(quota.capacity()) * period / rate;
-    let half_nanos = (2 * period).is_multiple_of(rate);
+    let half_nanos = 2 * period % rate == 0;
     let word = if half_nanos && refill <= 18 * YEAR {
         0
     } else if refill <= 9 * YEAR {
