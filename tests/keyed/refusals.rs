@@ -1,10 +1,12 @@
 //! `Overflow::Refuse`: what a newcomer is told is true, to the nanosecond, if nobody else comes.
 
+use core::hash::BuildHasher;
 use core::time::Duration;
 
 use proptest::prelude::*;
 use tidegate::{
-    Combined, Denied, FixedKeyed, Keyed, Limiter, ManualClock, Overflow, Quota, SlidingWindow,
+    ApiRateLimiter, Combined, Denied, FixedKeyed, Keyed, Limiter, ManualClock, Overflow, Quota,
+    RateLimitConfig, SlidingWindow,
 };
 
 use crate::{NANO, OneSpot, at, bucket, hasher};
@@ -61,6 +63,49 @@ fn any_calls(most: u64) -> impl Strategy<Value = Vec<(u64, u64)>> {
     prop::collection::vec((0..SECOND / 100, 1..=most), 1..64)
 }
 
+/// A newcomer is admitted as soon as somebody is unused, however many asked in vain before, in parts of any size and whatever
+/// was dropped meanwhile.
+fn ask_often(
+    hasher: impl BuildHasher,
+    keys: u64,
+    due: &[u64],
+    script: &[(u64, u8)],
+) -> Result<(), TestCaseError> {
+    let limiter = |key: &u64| bucket(Quota::per_second(1 + key % 2).burst(100));
+    let keyed = Keyed::builder(limiter)
+        .max_keys(usize::try_from(keys).expect("few"))
+        .overflow(Overflow::Refuse)
+        .hasher(hasher)
+        .build();
+    let mut now = at(0);
+    for (key, &n) in (0..keys).zip(due) {
+        keyed.try_acquire_at(&key, n, now).expect("room");
+    }
+    let mut newcomer = NEWCOMER;
+    for &(key, what) in script {
+        newcomer += 1;
+        match what {
+            0 => now = now + Duration::from_nanos(SECOND / 7),
+            1 => {
+                let _ = keyed.try_acquire_at(&newcomer, 1 + key % 40, now);
+            }
+            // More than there ever are: room is looked for, and nobody is added.
+            _ => {
+                let _ = keyed.try_acquire_at(&newcomer, 101, now);
+            }
+        }
+    }
+    // Enough to look at every place again and again.
+    let looks = 2 * NEWCOMER..2 * NEWCOMER + keys / 4 + 100;
+    for newcomer in looks {
+        if keyed.try_acquire_at(&newcomer, 1, now).is_ok() {
+            return Ok(());
+        }
+    }
+    prop_assert_eq!(keyed.sweep_at(now), 0, "somebody was unused");
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn for_a_bucket(calls in any_calls(10), refusals in 0..5_usize) {
@@ -86,46 +131,34 @@ proptest! {
         wait_for_room(window, &calls, refusals)?;
     }
 
-    /// A newcomer is admitted as soon as somebody is unused, however many asked in vain before, in parts of any size and
-    /// whatever was dropped and removed meanwhile.
+    #[test]
+    fn for_a_combination(calls in any_calls(10), refusals in 0..5_usize) {
+        let second = Duration::from_secs(1);
+        let combined = move |_: &u64| {
+            let window = SlidingWindow::with_clock(10, second, ManualClock::new()).expect("fits");
+            Combined::builder()
+                .limit("window", window)
+                .limit("bucket", bucket(Quota::per_second(2).burst(20)))
+                .build()
+        };
+        wait_for_room(combined, &calls, refusals)?;
+    }
+
+    #[test]
+    fn for_an_api(calls in prop::collection::vec((0..SECOND / 100, 1..=5_u64), 1..8), refusals in 0..5_usize) {
+        let config = RateLimitConfig::default();
+        let api = move |_: &u64| ApiRateLimiter::with_clock(config, ManualClock::new()).expect("valid");
+        wait_for_room(api, &calls, refusals)?;
+    }
+
     #[test]
     fn who_asks_often_enough_gets_what_there_is(
-        keys in 1..300_u64,
-        due in prop::collection::vec(1..50_u64, 300),
+        keys in 1..700_u64,
+        due in prop::collection::vec(1..50_u64, 700),
         script in prop::collection::vec((0..300_u64, 0..3_u8), 0..200),
     ) {
-        let limiter = |key: &u64| bucket(Quota::per_second(1 + key % 2).burst(100));
-        let keyed = Keyed::builder(limiter)
-            .max_keys(usize::try_from(keys).expect("few"))
-            .overflow(Overflow::Refuse)
-            .hasher(OneSpot)
-            .build();
-        let mut now = at(0);
-        for key in 0..keys {
-            let n = due[usize::try_from(key).expect("few")];
-            keyed.try_acquire_at(&key, n, now).expect("room");
-        }
-        let mut newcomer = NEWCOMER;
-        for (key, what) in script {
-            match what {
-                0 => now = now + Duration::from_nanos(SECOND / 7),
-                1 => {
-                    newcomer += 1;
-                    let _ = keyed.try_acquire_at(&newcomer, 1 + key % 40, now);
-                }
-                _ => {
-                    // More than there ever are: looked at, and not kept.
-                    newcomer += 1;
-                    let _ = keyed.try_acquire_at(&newcomer, 101, now);
-                }
-            }
-        }
-        // Not one place can have been overlooked if all are looked at again and again.
-        let looks = keys / 16 + 20;
-        let admitted = (0..looks).any(|look| {
-            keyed.try_acquire_at(&(NEWCOMER * 2 + look), 1, now).is_ok()
-        });
-        prop_assert!(admitted || keyed.sweep_at(now) == 0, "somebody was unused");
+        ask_often(OneSpot, keys, &due, &script)?;
+        ask_often(hasher(), keys, &due, &script)?;
     }
 
     #[test]
@@ -156,9 +189,35 @@ proptest! {
     }
 }
 
-/// When a combination is unused cannot always be told: then nothing is promised but a second.
+/// Whichever key is unused first, and wherever it is, it is found then, although all were looked at in vain before.
 #[test]
-fn a_combination_promises_nothing_it_cannot_keep() {
+fn nobody_is_overlooked() {
+    for keys in [30, 60, 90, 110, 200, 300] {
+        for early in 0..keys {
+            let keyed = Keyed::builder(|_: &u64| bucket(Quota::per_second(1).burst(10)))
+                .max_keys(usize::try_from(keys).expect("few"))
+                .overflow(Overflow::Refuse)
+                .hasher(OneSpot)
+                .build();
+            for key in 0..keys {
+                let n = if key == early { 1 } else { 10 };
+                keyed.try_acquire_at(&key, n, at(0)).expect("room");
+            }
+            let calls = NEWCOMER..NEWCOMER + keys / 16 + 4;
+            for newcomer in calls.clone() {
+                assert!(keyed.try_acquire_at(&newcomer, 1, at(0)).is_err());
+            }
+            let mut calls = calls;
+            let found =
+                calls.any(|newcomer| keyed.try_acquire_at(&newcomer, 1, at(SECOND)).is_ok());
+            assert!(found, "key {early} of {keys}");
+        }
+    }
+}
+
+/// A combination is unused when its slowest limit is, whichever of them is the smallest.
+#[test]
+fn for_a_combination_of_slow_and_fast() {
     let combined = |_: &u64| {
         Combined::builder()
             .limit("fast", bucket(Quota::per_second(10).burst(10)))
@@ -171,11 +230,32 @@ fn a_combination_promises_nothing_it_cannot_keep() {
         .build();
     keyed.try_acquire_at(&1, 5, at(0)).expect("full");
     let told = keyed.try_acquire_at(&2, 1, at(0));
-    // The fast one is full in half a second, the slow one in five minutes.
-    let retry_after = Duration::from_secs(1);
+    let retry_after = Duration::from_secs(300);
     assert_eq!(told, Err(Denied::NotYet { retry_after }));
     assert!(keyed.try_acquire_at(&2, 1, at(300 * SECOND - 1)).is_err());
     assert_eq!(keyed.try_acquire_at(&2, 1, at(300 * SECOND)), Ok(()));
+}
+
+/// While a limiter is paused by a server, nobody can tell when it will be unused: then a second is told.
+#[test]
+fn what_cannot_be_told_is_a_second() {
+    let pause = Duration::from_millis(2_500);
+    let keyed = Keyed::builder(move |_: &u64| {
+        let api = ApiRateLimiter::with_clock(RateLimitConfig::default(), ManualClock::new());
+        let api = api.expect("valid");
+        api.pause_for(pause);
+        api
+    })
+    .max_keys(1)
+    .overflow(Overflow::Refuse)
+    .build();
+    // Not paused any more when it is charged, but by then as if it were used.
+    keyed
+        .try_acquire_at(&1, 1, at(3 * SECOND))
+        .expect("paused until 2.5 s");
+    let told = keyed.try_acquire_at(&2, 1, at(2 * SECOND));
+    let retry_after = Duration::from_secs(1);
+    assert_eq!(told, Err(Denied::NotYet { retry_after }));
 }
 
 /// Keys are put in parts; a call sees only where its key would be, and some place else. It is told of what it will find again.

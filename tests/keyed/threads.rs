@@ -82,13 +82,15 @@ fn every_key_of_a_map_of_windows_gives_all_and_no_more() {
     assert_eq!(totals, [CAPACITY; 8]);
 }
 
-/// Seven strangers at a time besides, who are back after each nanosecond, so that places are given up all the time.
+/// Strangers besides, for whom seven places are left.
 #[test]
 fn every_key_of_a_table_gives_all_and_no_more() {
-    let clock = ManualClock::new();
-    let quota = Quota::new(1, DAY).expect("valid").burst(CAPACITY);
-    let table =
-        FixedKeyed::with_clock_and_hasher(quota, 8, clock, OneSpot).overflow(Overflow::Refuse);
+    let quota = Quota::new(1, DAY).expect("valid").burst(CAPACITY + 1);
+    let table = FixedKeyed::with_clock_and_hasher(quota, 8, ManualClock::new(), OneSpot)
+        .overflow(Overflow::Refuse);
+    for key in 0..KEYS {
+        table.try_acquire(&key, 1).expect("a place");
+    }
     let totals = admitted(
         |key| table.try_acquire(&key, 1).is_ok(),
         |turn| {
@@ -97,6 +99,7 @@ fn every_key_of_a_table_gives_all_and_no_more() {
         },
     );
     assert_eq!(totals, [CAPACITY; 8]);
+    assert_eq!(table.stats().active, 15);
 }
 
 /// Time moves on by a token at a time, so that keys run full, are dropped and come back all the time: nobody gets more than

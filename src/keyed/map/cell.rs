@@ -158,13 +158,10 @@ impl<L: Limiter> Cell<'_, L> {
                     Look::Unused | Look::Unknown => Look::Unused,
                 }
             }
-            Self::Whole(limiter) if limiter.is_unused_at(now) => Look::Unused,
-            Self::Whole(limiter) => match limiter.wait_time_at(limiter.capacity(), now) {
-                // Of several limits in one, the smallest may be full again before the others are.
-                Some(wait) if !wait.is_zero() && limiter.is_unused_at(now + wait) => {
-                    Look::Due(wait)
-                }
-                _ => Look::Unknown,
+            Self::Whole(limiter) => match limiter.unused_in_at(now) {
+                Some(wait) if wait.is_zero() => Look::Unused,
+                Some(wait) => Look::Due(wait),
+                None => Look::Unknown,
             },
         }
     }
