@@ -132,7 +132,7 @@ impl<L> First<L> {
 /// Parts of the table: so many that threads seldom meet in one. Per thread that the machine runs at once:
 const SHARDS_PER_THREAD: usize = 8;
 const LEAST_SHARDS: usize = 64;
-/// A part has no more keys than that, which bounds the pause when it grows.
+/// A part has no more keys than that on average, which bounds the pause when it grows.
 const MOST_PER_SHARD: usize = 1 << 14;
 const MOST_SHARDS: usize = 1 << 12;
 /// Nor fewer, if it could: a few keys are kept in one part, of which every newcomer sees all.
@@ -143,9 +143,8 @@ fn shards(max_keys: usize) -> usize {
     let spread = (threads * SHARDS_PER_THREAD).max(LEAST_SHARDS);
     let split = max_keys.div_ceil(MOST_PER_SHARD);
     let most = (max_keys / LEAST_PER_SHARD).clamp(1, MOST_SHARDS);
-    let wanted = spread.max(split).min(most);
-    // A power of two, not above `most`.
-    1 << wanted.ilog2()
+    // Powers of two, not above `most`.
+    spread.max(split).next_power_of_two().min(1 << most.ilog2())
 }
 
 impl<K, L> Keyed<K, L> {
@@ -257,11 +256,11 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     where
         Q: ToOwned<Owned = K> + ?Sized,
     {
-        self.first.get_or_init(|| {
-            let limiter = (self.factory)(&key.to_owned());
-            let now = limiter.now();
-            Tier::of(limiter, now).map_or_else(First::Whole, First::Plain)
-        })
+        // Made before the cell is entered: a factory that calls back would wait there for itself.
+        let limiter = (self.factory)(&key.to_owned());
+        let now = limiter.now();
+        let first = Tier::of(limiter, now).map_or_else(First::Whole, First::Plain);
+        self.first.get_or_init(|| first)
     }
 }
 
@@ -463,7 +462,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        let removed = write(self.shard(hash)).remove(hash, key);
+        let removed = write(self.shard(hash)).remove(hash, key, |key| self.hasher.hash_one(key));
         self.give_room(u64::from(removed));
         removed
     }

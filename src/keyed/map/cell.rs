@@ -158,10 +158,10 @@ impl<L: Limiter> Cell<'_, L> {
                     Look::Unused | Look::Unknown => Look::Unused,
                 }
             }
-            Self::Whole(limiter) if limiter.is_unused_at(now) => Look::Unused,
-            Self::Whole(limiter) => match limiter.wait_time_at(limiter.capacity(), now) {
-                Some(wait) if !wait.is_zero() => Look::Due(wait),
-                _ => Look::Unknown,
+            Self::Whole(limiter) => match limiter.unused_in_at(now) {
+                Some(wait) if wait.is_zero() => Look::Unused,
+                Some(wait) => Look::Due(wait),
+                None => Look::Unknown,
             },
         }
     }

@@ -63,6 +63,7 @@ impl Hand {
         table: &mut HashTable<(K, V)>,
         is_unused: impl Fn(&V) -> bool,
     ) -> u64 {
+        self.start_over();
         let most = MOST.min(table.num_buckets());
         let (mut looked, mut dropped) = (0, 0);
         while looked < most {
@@ -100,6 +101,7 @@ impl Hand {
         let (soonest, is_told) = match self.scan(table, look) {
             Scan::Unused(bucket) => {
                 remove(table, bucket);
+                self.start_over();
                 return Ok(());
             }
             Scan::Used { soonest, is_told } => (soonest, is_told),
@@ -116,8 +118,7 @@ impl Hand {
             self.disturb();
         } else if self.in_vain >= buckets && self.soonest < Timestamp::MAX {
             self.quiet_until = self.soonest;
-            self.in_vain = 0;
-            self.soonest = Timestamp::MAX;
+            self.start_over();
         }
         Err(wait)
     }
@@ -168,9 +169,15 @@ impl Hand {
 
     /// A key was added: what was seen before is no longer all.
     pub(super) const fn disturb(&mut self) {
+        self.start_over();
+        self.quiet_until = Timestamp::ZERO;
+    }
+
+    /// The hand has gone past places without noting when they will be unused, or keys have other places now: what was looked
+    /// at in vain is no longer without a gap.
+    pub(super) const fn start_over(&mut self) {
         self.in_vain = 0;
         self.soonest = Timestamp::MAX;
-        self.quiet_until = Timestamp::ZERO;
     }
 
     const fn next(&mut self, buckets: usize) -> usize {

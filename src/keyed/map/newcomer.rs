@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
+use core::ptr;
 use core::time::Duration;
 use std::sync::{PoisonError, RwLock};
 
@@ -82,11 +83,18 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     ) -> Result<(), Option<Duration>> {
         // Relaxed: any number does.
         let elsewhere = self.elsewhere(self.cursor.fetch_add(1, Relaxed));
-        let near = self.drop_one(self.shard(hash), first, now);
+        let here = self.shard(hash);
+        let near = self.drop_one(here, first, now);
         // Only what was promised near is found again, so that is what the caller is told.
         near.or_else(|near| {
-            self.drop_one(elsewhere, first, now)
-                .map_err(|far| near.or(far))
+            self.drop_one(elsewhere, first, now).map_err(|far| {
+                if ptr::eq(elsewhere, here) {
+                    // The second look began with what the first has promised.
+                    far
+                } else {
+                    near.or(far)
+                }
+            })
         })
     }
 
@@ -157,6 +165,12 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         loop {
             if !self.has_room() {
                 if let Err(wait) = self.make_room(hash, first, now) {
+                    // The last room may have gone to this very key.
+                    let shard = read(self.shard(hash));
+                    if let Some(cell) = shard.find(first.rule(), hash, key) {
+                        return cell.try_acquire_at(n, now);
+                    }
+                    drop(shard);
                     return self.overflowed(key, n, now, wait);
                 }
             }
@@ -170,6 +184,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             }
             self.give_room(shard.sweep(first.rule(), now, hasher));
             let now = now.max(shard.dropped_at());
+            // Who asks for more than there ever is takes no room, as others would be turned away meanwhile.
+            new.cell().peek_at(n, now)?;
             if !self.take_room() {
                 // Others were faster. What was made is dropped without the lock.
                 drop(shard);
@@ -217,6 +233,11 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     where
         Q: ToOwned<Owned = K> + ?Sized,
     {
-        self.shared.get_or_init(|| (self.factory)(&key.to_owned()))
+        if let Some(shared) = self.shared.get() {
+            return shared;
+        }
+        // As in `make_first`.
+        let limiter = (self.factory)(&key.to_owned());
+        self.shared.get_or_init(|| limiter)
     }
 }

@@ -141,7 +141,21 @@ impl<K, L> Shard<K, L> {
     }
 
     /// Removes a key, used or not.
-    pub(super) fn remove<Q: Eq + ?Sized>(&mut self, hash: u64, key: &Q) -> bool
+    pub(super) fn remove<Q: Eq + ?Sized>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        hasher: impl Fn(&K) -> u64,
+    ) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        let removed = self.take_out(hash, key);
+        self.shrink(hasher);
+        removed
+    }
+
+    fn take_out<Q: Eq + ?Sized>(&mut self, hash: u64, key: &Q) -> bool
     where
         K: Borrow<Q>,
     {
@@ -269,8 +283,18 @@ impl<K, L: Limiter> Shard<K, L> {
         }
         self.dropped += dropped;
         self.dropped_at = self.dropped_at.max(now);
-        shrink(&mut self.words, |(key, _)| hasher(key));
-        shrink(&mut self.others, |(key, _)| hasher(key));
+        self.shrink(hasher);
+    }
+}
+
+impl<K, L> Shard<K, L> {
+    fn shrink(&mut self, hasher: impl Fn(&K) -> u64) {
+        if shrink(&mut self.words, |(key, _)| hasher(key)) {
+            self.words_hand.start_over();
+        }
+        if shrink(&mut self.others, |(key, _)| hasher(key)) {
+            self.others_hand.start_over();
+        }
     }
 }
 
@@ -280,8 +304,10 @@ fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
 }
 
 /// Gives memory back where a table is mostly empty: to twice what it holds, so that it does not grow again at once.
-fn shrink<T>(table: &mut HashTable<T>, hasher: impl Fn(&T) -> u64) {
-    if table.num_buckets() > SMALL && table.len() * 8 < table.num_buckets() {
+fn shrink<T>(table: &mut HashTable<T>, hasher: impl Fn(&T) -> u64) -> bool {
+    let is_mostly_empty = table.num_buckets() > SMALL && table.len() * 8 < table.num_buckets();
+    if is_mostly_empty {
         table.shrink_to(table.len() * 2, hasher);
     }
+    is_mostly_empty
 }
