@@ -214,7 +214,10 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         match decided {
             Ok(()) => Ok(()),
             Err(Refusal::Denied((now, shortfall))) => Err(rule.not_yet(now, shortfall)),
-            Err(Refusal::Full(full)) => self.overflowed(&full, n, now),
+            Err(Refusal::Full(full)) => match self.overflowed(&full, n, now) {
+                Duration::ZERO => Ok(()),
+                retry_after => Err(Denied::NotYet { retry_after }),
+            },
         }
     }
 
@@ -294,15 +297,22 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         (&self.sets[set], Tag::of(hash))
     }
 
+    /// How long a key without room has to wait: not at all if it is admitted.
+    // A number in registers, so that the hint of another refusal is not kept ready in memory beside it.
     #[cold]
     #[inline(never)]
-    fn overflowed(&self, full: &Full, n: u64, now: Timestamp) -> Result<(), Denied> {
+    fn overflowed(&self, full: &Full, n: u64, now: Timestamp) -> Duration {
         add_saturating(&self.overflowed, 1);
-        match self.overflow {
+        let decided = match self.overflow {
             Overflow::Share => self.shared.try_acquire_at(n, now),
             Overflow::Refuse => Err(full.denied(&self.rule)),
             Overflow::Admit => Ok(()),
-        }
+        };
+        // More than the capacity was refused before.
+        decided
+            .err()
+            .and_then(|denied| denied.retry_after())
+            .unwrap_or(Duration::ZERO)
     }
 }
 

@@ -2,10 +2,10 @@
 
 mod builder;
 mod cell;
-mod hand;
 mod newcomer;
 mod shard;
 mod stats;
+mod table;
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -136,7 +136,7 @@ const LEAST_SHARDS: usize = 64;
 const MOST_PER_SHARD: usize = 1 << 14;
 const MOST_SHARDS: usize = 1 << 12;
 /// Nor fewer, if it could: a few keys are kept in one part, of which every newcomer sees all.
-const LEAST_PER_SHARD: usize = 32;
+const LEAST_PER_SHARD: usize = 64;
 
 fn shards(max_keys: usize) -> usize {
     let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -259,8 +259,12 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         // Made before the cell is entered: a factory that calls back would wait there for itself.
         let limiter = (self.factory)(&key.to_owned());
         let now = limiter.now();
-        let first = Tier::of(limiter, now).map_or_else(First::Whole, First::Plain);
-        self.first.get_or_init(|| first)
+        let tier = match limiter.plain_quota_at(now) {
+            Some(quota) => Tier::of(limiter, quota),
+            None => Err(limiter),
+        };
+        self.first
+            .get_or_init(|| tier.map_or_else(First::Whole, First::Plain))
     }
 }
 
@@ -298,8 +302,38 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             return Ok(());
         }
         let hash = self.hasher.hash_one(key);
+        let First::Plain(Tier { rule, .. }) = first else {
+            return self.try_acquire_other(hash, key, n, first, now);
+        };
+        // Prepared without the lock.
+        let cost = rule.cost(n);
+        let as_of = rule.now(now.as_nanos());
         let shard = read(self.shard(hash));
-        if let Some(cell) = shard.find(first.rule(), hash, key) {
+        let Some(word) = shard.word(hash, key) else {
+            drop(shard);
+            return self.try_acquire_other(hash, key, n, first, now);
+        };
+        let charged = word.charge(rule, cost?, as_of);
+        drop(shard);
+        charged.map_err(|shortfall| rule.not_yet(as_of, shortfall))
+    }
+
+    /// A key that has not the first quota, or is not there.
+    #[inline(never)]
+    fn try_acquire_other<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        n: u64,
+        first: &First<L>,
+        now: Timestamp,
+    ) -> Result<(), Denied>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let shard = read(self.shard(hash));
+        if let Some(cell) = shard.other(hash, key) {
             return cell.try_acquire_at(n, now);
         }
         drop(shard);

@@ -48,26 +48,30 @@ impl<K, L, S> Keyed<K, L, S> {
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// What is kept for a limiter that the factory has made.
     fn kept<'a>(&self, first: &'a First<L>, limiter: L, now: Timestamp) -> New<'a, L> {
-        let tier = match Tier::of(limiter, now) {
-            Ok(tier) => tier,
-            Err(limiter) => return New::Other(Other::Whole(Box::new(limiter))),
+        let whole = |limiter| New::Other(Other::Whole(Box::new(limiter)));
+        let Some(quota) = limiter.plain_quota_at(now) else {
+            return whole(limiter);
         };
         if let First::Plain(first) = first {
-            if first.quota == tier.quota {
+            if first.quota == quota {
                 return New::Word(Word::full(), &first.rule);
             }
         }
         let mut tiers = self.tiers.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = tiers.iter().find(|known| known.quota == tier.quota);
-        New::Other(match known {
-            Some(known) => Other::Tiered(Word::full(), known.clone()),
-            None if tiers.len() < MOST_TIERS => {
+        if let Some(known) = tiers.iter().find(|known| known.quota == quota) {
+            return New::Other(Other::Tiered(Word::full(), known.clone()));
+        }
+        if tiers.len() >= MOST_TIERS {
+            return whole(limiter);
+        }
+        match Tier::of(limiter, quota) {
+            Ok(tier) => {
                 let tier = Arc::new(tier);
                 tiers.push(tier.clone());
-                Other::Tiered(Word::full(), tier)
+                New::Other(Other::Tiered(Word::full(), tier))
             }
-            None => Other::Whole(Box::new(tier.bucket)),
-        })
+            Err(limiter) => whole(limiter),
+        }
     }
 
     /// Drops an unused key near the place of this one, or somewhere.
