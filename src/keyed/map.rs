@@ -57,13 +57,18 @@ use shard::Shard;
 /// Of a key whose limiter is a [`TokenBucket`](crate::TokenBucket) with the same quota as the first key's: the key and 8 bytes, in
 /// a hash table. With another quota: 8 bytes more, as long as there are no more than 64 quotas. Any other limiter is kept whole.
 /// Buckets of which only a word is kept last until 109 years after their clock's origin, when their time stands still; rates whose
-/// tokens last a whole number of half nanoseconds are exact, others never early and at most 2 ns late.
+/// tokens last a whole number of half nanoseconds are exact, others never early and at most 2 ns late (both with capacities of up to
+/// 9 years of refill; with more, at most 170 ns).
+///
+/// A limiter that others share as well, such as one for everybody in a [`Combined`](crate::Combined) of each key, is unused only when
+/// nobody uses it: as long as somebody does, no key is dropped. Ask it beside the `Keyed`, not in it.
 ///
 /// # Guarantees and progress
 ///
 /// Each key is limited as by its limiter alone; a call reads the clock of the first limiter that was made, once. Looking a key up
 /// takes a shared lock on a part of the table, as little as possible is done under it, and nothing of yours but the comparison and
-/// hashing of keys. A new key takes that part's lock alone. No call of a known key allocates.
+/// hashing of keys. (Besides, [`for_each`](Self::for_each) clones keys under it, and keys and limiters that go are dropped under that
+/// part's lock: neither may call back.) A new key takes that part's lock alone. No call of a known key allocates.
 ///
 /// ```
 /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};

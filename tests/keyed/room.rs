@@ -158,3 +158,14 @@ fn asking_a_full_table() {
         assert_eq!(table.stats_at(at(0)).overflowed, 1);
     }
 }
+
+/// What a policy gave is not charged to who finds room later: the whole is bounded, not the single key.
+#[test]
+fn who_finds_room_later_starts_anew() {
+    let keyed = keyed(1, Overflow::Share);
+    keyed.try_acquire_at(&1, 1, at(0)).expect("room");
+    keyed.try_acquire_at(&2, 10, at(0)).expect("shared");
+    assert!(keyed.try_acquire_at(&2, 1, at(0)).is_err());
+    let later = at(0) + HOUR / 10;
+    assert_eq!(keyed.try_acquire_at(&2, 10, later), Ok(()), "its own");
+}
