@@ -15,7 +15,7 @@ use tidegate::{
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
 const HOUR: u64 = 3_600_000_000_000;
-/// Of the test harness, which prints and starts threads while tests run.
+/// Of the test harness, which prints, and starts and ends threads, while tests run.
 const HARNESS: usize = 64 << 10;
 
 fn alone() -> MutexGuard<'static, ()> {
@@ -130,7 +130,7 @@ fn a_table_takes_32_bytes_per_key() {
             used <= 32 * table.capacity_in_keys() + HARNESS,
             "{used} for {keys}"
         );
-        assert!(used >= 32 * keys);
+        assert!(used + HARNESS >= 32 * keys, "{used} for {keys}");
     }
 }
 
@@ -232,7 +232,7 @@ fn sweeping_gives_memory_back() {
                 .try_acquire_at(&format!("user {key}"), 1, now)
                 .expect("room");
         }
-        assert!(memory.used() > 50_000 * 40);
+        assert!(memory.used() + HARNESS > 50_000 * 40);
         if way == 1 {
             for key in 0..50_000 {
                 assert!(keyed.remove(&format!("user {key}")));
@@ -240,7 +240,7 @@ fn sweeping_gives_memory_back() {
         } else {
             assert_eq!(keyed.sweep_at(at(HOUR * (2 * way + 1))), 50_000);
         }
-        let left = memory.used() - empty;
+        let left = memory.used().saturating_sub(empty);
         assert!(left <= small_tables(33) + HARNESS, "{left} bytes are left");
     }
 }

@@ -215,6 +215,34 @@ fn nobody_is_overlooked() {
     }
 }
 
+/// Who comes after all were looked at in vain, and will be unused before them, is seen.
+#[test]
+fn whoever_comes_later_counts() {
+    let keyed = Keyed::builder(|_: &u64| bucket(Quota::per_second(1).burst(10)))
+        .max_keys(2)
+        .overflow(Overflow::Refuse)
+        .build();
+    for key in [1, 2] {
+        keyed.try_acquire_at(&key, 10, at(0)).expect("room");
+    }
+    let told = |seconds| {
+        let retry_after = Duration::from_secs(seconds);
+        Err(Denied::NotYet { retry_after })
+    };
+    assert_eq!(keyed.try_acquire_at(&NEWCOMER, 1, at(0)), told(10));
+    assert!(keyed.remove(&1));
+    keyed.try_acquire_at(&3, 1, at(0)).expect("room");
+    assert_eq!(keyed.try_acquire_at(&NEWCOMER, 1, at(0)), told(1));
+    // Who is charged again is unused later, and everybody is told so.
+    keyed.try_acquire_at(&3, 4, at(0)).expect("9 are there");
+    keyed
+        .try_acquire_at(&2, 5, at(8 * SECOND))
+        .expect("8 are there");
+    assert_eq!(keyed.try_acquire_at(&NEWCOMER, 1, at(0)), told(1));
+    assert_eq!(keyed.try_acquire_at(&NEWCOMER, 1, at(SECOND)), told(4));
+    assert_eq!(keyed.try_acquire_at(&NEWCOMER, 1, at(5 * SECOND)), Ok(()));
+}
+
 /// A combination is unused when its slowest limit is, whichever of them is the smallest.
 #[test]
 fn for_a_combination_of_slow_and_fast() {
