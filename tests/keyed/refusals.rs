@@ -215,6 +215,41 @@ fn nobody_is_overlooked() {
     }
 }
 
+/// In many parts of many places, where room is found in one part for a key of another and hands stop anywhere: as long as
+/// enough newcomers come, nobody stays who is unused.
+#[test]
+fn in_many_parts_nobody_is_overlooked() {
+    let keyed = Keyed::builder(|_: &u64| bucket(Quota::per_second(1).burst(10)))
+        .max_keys(8_000)
+        .overflow(Overflow::Refuse)
+        .hasher(hasher())
+        .build();
+    for key in 0..8_000 {
+        let n = if key % 7 == 0 { 1 + key % 10 } else { 10 };
+        keyed.try_acquire_at(&key, n, at(0)).expect("room");
+    }
+    let mut newcomer = NEWCOMER;
+    for second in 1..30 {
+        let now = at(second * SECOND);
+        // Some ask for more than there ever is: room is looked for, and left.
+        for turn in 0..3_000 {
+            newcomer += 1;
+            let n = if turn < 1_000 && turn % 3 == 0 {
+                11
+            } else {
+                1 + newcomer % 10
+            };
+            let _ = keyed.try_acquire_at(&newcomer, n, now);
+        }
+        let mut unused = 0;
+        keyed.for_each(|key, _| unused += u64::from(keyed.available_at(key, now) == 10));
+        assert!(
+            unused == 0 || keyed.len() < 8_000,
+            "{unused} after {second} s"
+        );
+    }
+}
+
 /// Who comes after all were looked at in vain, and will be unused before them, is seen.
 #[test]
 fn whoever_comes_later_counts() {

@@ -276,3 +276,90 @@ fn remove<T>(table: &mut HashTable<T>, bucket: usize) -> bool {
         .map(OccupiedEntry::remove)
         .is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::{Look, Table};
+    use crate::time::Timestamp;
+
+    /// Keys that are unused from an instant on, in microseconds.
+    struct Keys {
+        table: Table<u64, u64>,
+        now: u64,
+    }
+
+    impl Keys {
+        fn new(count: u64, due: impl Fn(u64) -> u64) -> Self {
+            let mut table = Table::new();
+            for key in 0..count {
+                let hasher = |key: &u64| key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                table.insert(hasher(&key), key, due(key), hasher);
+            }
+            Self { table, now: 0 }
+        }
+
+        fn now(&self) -> Timestamp {
+            Timestamp::ZERO + Duration::from_micros(self.now)
+        }
+
+        /// Looks for one to drop. Where it says that nothing is unused for a while, nothing is.
+        fn drop_one(&mut self) -> bool {
+            let now = self.now;
+            let look = |&due: &u64| {
+                if due <= now {
+                    Look::Unused
+                } else {
+                    Look::Due(due)
+                }
+            };
+            let wait = |due| Duration::from_micros(due - now);
+            let at = self.now();
+            let found = self.table.drop_one(at, look, wait).is_ok();
+            if let Some(quiet) = self.table.quiet_for(at) {
+                let soonest = self.table.iter().map(|&(_, due)| due).min();
+                let soonest = soonest.expect("an empty table is never quiet");
+                assert!(
+                    quiet <= wait(soonest),
+                    "{quiet:?} at {now}, {soonest} is due"
+                );
+            }
+            found
+        }
+    }
+
+    #[test]
+    fn quiet_is_quiet() {
+        let mut turns_of_quiet = 0;
+        for round in 0..400_u64 {
+            let due = |key: u64| 1 + key.wrapping_mul(7_919 + round * 2) % 1_009;
+            let mut keys = Keys::new(60 + round % 200, due);
+            let mut random = fastrand::Rng::with_seed(round);
+            for _ in 0..2_000 {
+                let pick = random.u64(..12);
+                if keys.table.len() == 0 {
+                    break;
+                }
+                if pick == 0 {
+                    keys.now += random.u64(..6);
+                } else if pick == 1 && round % 2 == 0 {
+                    let now = keys.now;
+                    keys.table.walk(|&due| due <= now);
+                } else if pick == 2 {
+                    // Whoever is the first is charged again.
+                    if let Some((_, due)) =
+                        keys.table.entries.iter_mut().min_by_key(|(_, due)| *due)
+                    {
+                        *due += 500;
+                    }
+                } else if keys.table.quiet_for(keys.now()).is_none() {
+                    keys.drop_one();
+                } else {
+                    turns_of_quiet += 1;
+                }
+            }
+        }
+        assert!(turns_of_quiet > 0, "or nothing was tested");
+    }
+}
