@@ -397,3 +397,16 @@ fn extreme_quotas_at_extreme_times() {
         }
     }
 }
+
+/// Words are not for quotas with which they would end within months: those are kept whole, and last.
+#[test]
+fn a_map_of_fast_buckets_lasts() {
+    let quota = Quota::per_second(1_000_000_000_000);
+    let map = map(vec![quota]);
+    let century = at(100 * 365 * DAY);
+    for seconds in 0..3 {
+        let now = century + Duration::from_secs(seconds);
+        assert_eq!(map.try_acquire_at(&0, quota.capacity(), now), Ok(()));
+        assert!(map.try_acquire_at(&0, 1, now).is_err());
+    }
+}
