@@ -5,8 +5,8 @@ use core::time::Duration;
 
 use proptest::prelude::*;
 use tidegate::{
-    ApiRateLimiter, Combined, Keyed, Limiter, ManualClock, Quota, RateLimitConfig, SlidingWindow,
-    Timestamp,
+    ApiRateLimiter, Combined, FixedKeyed, Keyed, Limiter, ManualClock, Quota, RateLimitConfig,
+    SlidingWindow, Timestamp,
 };
 
 use crate::{OneSpot, at, bucket};
@@ -142,4 +142,32 @@ fn a_dropped_key_comes_back_to_a_clock_that_stands_still() {
         );
     }
     assert!(keyed.try_acquire_at(&1, 1, seconds(16)).is_ok());
+}
+
+/// The same in a table, where a key is forgotten when its place is needed.
+#[test]
+fn a_forgotten_key_comes_back_to_a_clock_that_stands_still() {
+    let quota = Quota::per_second(1).burst(5);
+    let table = FixedKeyed::with_clock_and_hasher(quota, 8, ManualClock::new(), OneSpot);
+    let seconds = |seconds| Timestamp::from_nanos(seconds * SECOND);
+    for key in 0..15_u64 {
+        table.try_acquire_at(&key, 5, seconds(10)).expect("full");
+    }
+    // All are full again before 16 s, so these take their places.
+    for key in 15..30_u64 {
+        table.try_acquire_at(&key, 1, seconds(16)).expect("a place");
+    }
+    let later = seconds(18);
+    // Its reading is from before: it is judged as of 16 s, when it was forgotten, and so is what it has taken.
+    table.try_acquire_at(&40_u64, 1, later).expect("a place");
+    table
+        .try_acquire_at(&1_u64, 5, seconds(11))
+        .expect("full when it was forgotten");
+    for now in 11..=16 {
+        assert!(
+            table.try_acquire_at(&1_u64, 1, seconds(now)).is_err(),
+            "at {now} s"
+        );
+    }
+    assert_eq!(table.stats_at(later).overflowed, 0);
 }
