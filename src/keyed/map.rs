@@ -68,7 +68,7 @@ use shard::Shard;
 /// Each key is limited as by its limiter alone; a call reads the clock of the first limiter that was made, once. Looking a key up
 /// takes a shared lock on a part of the table, as little as possible is done under it, and nothing of yours but the comparison and
 /// hashing of keys. (Besides, [`for_each`](Self::for_each) clones keys under it, and keys and limiters that go are dropped under that
-/// part's lock: neither may call back.) A new key takes that part's lock alone. No call of a known key allocates.
+/// part's lock: neither may call back. And hashing must not panic, or keys may be lost while a table grows.) A new key takes that part's lock alone. No call of a known key allocates.
 ///
 /// ```
 /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
@@ -369,8 +369,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         match (self.would_have_room(hash, first, now), self.overflow) {
             (Ok(()), _) => (self.factory)(&key.to_owned()).peek_at(n, now),
             (Err(_), Overflow::Share) => self.shared(key).peek_at(n, now),
-            (Err(wait), Overflow::Refuse) => Err(self.no_room(wait)),
-            (Err(_), Overflow::Admit) => Ok(()),
+            (Err(wait), Overflow::Refuse | Overflow::Admit) => self.without_room(key, n, now, wait),
         }
     }
 

@@ -25,7 +25,7 @@ fn no_keys_at_all() {
     assert_eq!(refuse.wait_time_at(&1, 1, at(0)), None);
     assert_eq!(refuse.try_acquire_at(&1, 0, at(0)), Ok(()));
     let admit = keyed(0, Overflow::Admit);
-    assert_eq!(admit.try_acquire_at(&1, 1_000, at(0)), Ok(()));
+    assert_eq!(admit.try_acquire_at(&1, 10, at(0)), Ok(()));
     let share = keyed(0, Overflow::Share);
     let admitted = (0..20).filter(|key| share.try_acquire_at(key, 1, at(0)).is_ok());
     assert_eq!(admitted.count(), 10);
@@ -53,6 +53,20 @@ fn a_shared_limiter_of_its_own() {
     keyed.try_acquire_at(&2, 1, at(0)).expect("1 is left");
     assert_eq!(keyed.stats().overflowed, 3);
     assert_eq!(keyed.available_at(&0, at(0)), 9);
+}
+
+/// More than a limiter ever has is refused as that, and not as a lack of room that would end.
+#[test]
+fn without_room_too_much_is_never() {
+    let never = Err(Denied::Never { capacity: 10 });
+    for overflow in [Overflow::Share, Overflow::Refuse, Overflow::Admit] {
+        let keyed = keyed(1, overflow);
+        keyed.try_acquire_at(&0, 1, at(0)).expect("room");
+        assert_eq!(keyed.try_acquire_at(&1, 11, at(0)), never, "{overflow:?}");
+        assert_eq!(keyed.peek_at(&1, 11, at(0)), never, "{overflow:?}");
+        let most = keyed.try_acquire_at(&1, 10, at(0));
+        assert_eq!(most.is_ok(), overflow != Overflow::Refuse, "{overflow:?}");
+    }
 }
 
 /// A call that a key's own limiter refuses takes no room, not even for a moment in which others would be refused.

@@ -219,18 +219,37 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         add_saturating(&self.overflowed, 1);
         match self.overflow {
             Overflow::Share => self.shared(key).try_acquire_at(n, now),
-            Overflow::Refuse => Err(self.no_room(wait)),
-            Overflow::Admit => Ok(()),
+            Overflow::Refuse | Overflow::Admit => self.without_room(key, n, now, wait),
         }
     }
 
-    pub(super) fn no_room(&self, wait: Option<Duration>) -> Denied {
+    /// What the policy says of a key that shares nothing with others.
+    pub(super) fn without_room<Q>(
+        &self,
+        key: &Q,
+        n: u64,
+        now: Timestamp,
+        wait: Option<Duration>,
+    ) -> Result<(), Denied>
+    where
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        // More than there ever is has nothing to do with room. One permit never is, so that a flood is answered without a limiter.
+        if n > 1 {
+            let limiter = (self.factory)(&key.to_owned());
+            if let Err(never @ Denied::Never { .. }) = limiter.peek_at(n, now) {
+                return Err(never);
+            }
+        }
+        if self.overflow == Overflow::Admit {
+            return Ok(());
+        }
         if self.max_keys == 0 {
-            return Denied::Never { capacity: 0 };
+            return Err(Denied::Never { capacity: 0 });
         }
         // Where it cannot be told, a time in which much can happen, and after which asking costs little.
         let retry_after = wait.unwrap_or(Duration::from_secs(1));
-        Denied::NotYet { retry_after }
+        Err(Denied::NotYet { retry_after })
     }
 
     pub(super) fn shared<Q>(&self, key: &Q) -> &L
