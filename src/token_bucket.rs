@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crossbeam_utils::CachePadded;
+use event_listener::Event;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
@@ -74,6 +75,8 @@ struct Core<C> {
     gcra: Gcra,
     quota: Quota,
     clock: C,
+    /// Tells those who are asleep that their places are gone.
+    resets: Event,
 }
 
 #[cfg(feature = "std")]
@@ -99,7 +102,7 @@ impl<C> TokenBucket<C> {
         /// A full bucket on a clock of your choice.
         pub const fn with_clock(quota: Quota, clock: C) -> Self {
             let gcra = Gcra::new(quota);
-            Self { core: CachePadded::new(Core { tat: Tat::full(), gcra, quota, clock }) }
+            Self { core: CachePadded::new(Core { tat: Tat::full(), gcra, quota, clock, resets: Event::new() }) }
         }
     }
 
@@ -242,6 +245,11 @@ impl<C> TokenBucket<C> {
     pub fn reset_at(&self, now: Timestamp) {
         let Core { tat, gcra, .. } = &*self.core;
         tat.update(gcra, now.as_nanos(), |now, _| now.grains());
+        self.core.resets.notify(usize::MAX);
+    }
+
+    pub(crate) fn resets(&self) -> &Event {
+        &self.core.resets
     }
 
     /// Whether the tokens that a call needs are there, and the exchange that would take what it costs; `None` if it seems that

@@ -1,11 +1,24 @@
-//! Waiting: reservations, threads that sleep until theirs is due, and what lets a future sleep.
+//! Waiting: reservations, threads and futures that sleep until theirs is due, and the line of those who cannot be promised when.
 
 #[cfg(feature = "std")]
 mod blocking;
+mod future;
+mod in_line;
+mod line;
 mod reservation;
 mod timer;
+mod usual_timer;
 
+pub use future::Acquire;
+pub use in_line::AcquireInLine;
+pub(crate) use line::Line;
 pub use reservation::Reservation;
+#[cfg(feature = "futures-timer")]
+pub use timer::FuturesTimer;
 pub use timer::Timer;
 #[cfg(feature = "tokio")]
 pub use timer::TokioTimer;
+#[cfg(feature = "async-io")]
+pub use timer::{AsyncIoSleep, AsyncIoTimer};
+#[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
+pub use usual_timer::UsualTimer;

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::{Combined, Limit, Named};
 use crate::sync::AtomicU64;
+use crate::wait::Line;
 
 /// A combination without limits yet. A type of its own, so that an empty combination, which would admit everything, cannot be
 /// built.
@@ -38,6 +39,7 @@ impl<C> CombinedBuilder<C> {
         Combined {
             limits: self.limits.into_boxed_slice(),
             forfeited: AtomicU64::new(0),
+            line: Line::new(),
         }
     }
 }

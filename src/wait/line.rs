@@ -1,0 +1,165 @@
+//! A line for those who wait at a limiter that cannot promise anyone an instant.
+//!
+//! One of them is at its head, tries at the instants that the limiter hints at, and leaves when it is admitted; the others sleep
+//! without a timer. So nobody is overtaken, whatever the sizes, and there is no herd.
+//!
+//! # State
+//!
+//! * `taken`: 1 while somebody is at the head. It guards no memory: the limiter looks after itself.
+//! * `waiting`: how many wait, the head included.
+//! * `next`: those behind the head, in order of arrival, in event-listener's list.
+//!
+//! The head is handed over: who leaves notifies the next, and `taken` stays 1; only if there is nobody it becomes 0. So a newcomer
+//! cannot slip in while somebody waits.
+//!
+//! # Orderings
+//!
+//! Who leaves writes `taken` and then looks for somebody who has come meanwhile; who comes is in the list and then looks at `taken`.
+//! A fence between the two, on both sides, lets one of them see the other, or the newcomer would sleep for ever. (event-listener's
+//! `listen` ends with such a fence.)
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use event_listener::{Event, EventListener, Listener};
+
+use crate::sync::Ordering::{Relaxed, SeqCst};
+use crate::sync::{AtomicU64, const_fn, fence};
+
+/// See the [module](self) documentation.
+pub(crate) struct Line {
+    taken: AtomicU64,
+    waiting: AtomicU64,
+    most: u64,
+    next: Event,
+}
+
+impl Line {
+    const_fn! {
+        /// For any number who wait.
+        pub(crate) const fn new() -> Self {
+            Self { taken: AtomicU64::new(0), waiting: AtomicU64::new(0), most: u64::MAX, next: Event::new() }
+        }
+    }
+
+    /// For so many who wait at the same time, the head included.
+    pub(crate) const fn set_most(&mut self, most: u64) {
+        self.most = most;
+    }
+
+    /// Whether somebody waits, whom nobody may overtake.
+    #[inline]
+    pub(crate) fn is_busy(&self) -> bool {
+        // Relaxed: who comes at the same time is neither before nor behind.
+        self.taken.load(Relaxed) != 0
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> u64 {
+        // Relaxed: a number on its own.
+        self.waiting.load(Relaxed)
+    }
+
+    /// Takes the last place; none if there are as many as may be.
+    pub(crate) fn join(&self) -> Option<Place<'_>> {
+        let one_more = |waiting| (waiting < self.most).then_some(waiting + 1);
+        // Relaxed: a number on its own.
+        let joined = self.waiting.fetch_update(Relaxed, Relaxed, one_more);
+        joined.is_ok().then(|| Place {
+            line: self,
+            at: At::Outside,
+        })
+    }
+
+    fn take(&self) -> bool {
+        // Relaxed: guards no memory. `leave` says what the fences are for.
+        self.taken.compare_exchange(0, 1, Relaxed, Relaxed).is_ok()
+    }
+
+    /// The head leaves.
+    fn leave(&self) {
+        loop {
+            if self.next.notify_additional(1) > 0 {
+                return;
+            }
+            // Relaxed: ordered by the fence.
+            self.taken.store(0, Relaxed);
+            // Meets the fence at the end of `listen`: either we see who has come, or it sees that the head is free.
+            fence(SeqCst);
+            if self.next.total_listeners() == 0 || !self.take() {
+                return;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line")
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place in a line. Whoever drops it leaves, wherever it is.
+pub(crate) struct Place<'a> {
+    line: &'a Line,
+    at: At,
+}
+
+enum At {
+    Outside,
+    Behind(EventListener),
+    Head,
+}
+
+impl Place<'_> {
+    /// Completes when the place is the head of the line. Poll it again as often as you like.
+    pub(crate) fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut self.at {
+                At::Head => return Poll::Ready(()),
+                At::Behind(turn) => ready!(Pin::new(turn).poll(context)),
+                At::Outside => {
+                    self.step();
+                    continue;
+                }
+            }
+            self.at = At::Head;
+        }
+    }
+
+    /// From outside to the head if it is free, or behind the others.
+    fn step(&mut self) {
+        if self.line.take() {
+            self.at = At::Head;
+            return;
+        }
+        let turn = self.line.next.listen();
+        // Looked at once more: the last head may have left before we were in the list.
+        self.at = if self.line.take() {
+            At::Head
+        } else {
+            At::Behind(turn)
+        };
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        // Relaxed: a number on its own.
+        self.line.waiting.fetch_sub(1, Relaxed);
+        match core::mem::replace(&mut self.at, At::Outside) {
+            At::Head => self.line.leave(),
+            // Its turn may have come, and nobody would take it.
+            At::Behind(turn) => {
+                if turn.discard() {
+                    self.line.leave();
+                }
+            }
+            At::Outside => {}
+        }
+    }
+}
