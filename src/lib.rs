@@ -194,13 +194,15 @@ pub use sliding_window::{SlidingWindow, WindowCharge};
 pub use tidegate_macros::rate_limited;
 pub use time::Timestamp;
 pub use token_bucket::{BucketCharge, TokenBucket};
+#[cfg(feature = "std")]
+pub use wait::AcquireInLine;
 #[cfg(feature = "futures-timer")]
 pub use wait::FuturesTimer;
 #[cfg(feature = "tokio")]
 pub use wait::TokioTimer;
 #[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
 pub use wait::UsualTimer;
-pub use wait::{Acquire, AcquireInLine, Reservation, Timer};
+pub use wait::{Acquire, Reservation, Timer};
 #[cfg(feature = "async-io")]
 pub use wait::{AsyncIoSleep, AsyncIoTimer};
 pub use window::WindowError;

@@ -11,6 +11,7 @@ use crate::limiter::{Limiter, sealed};
 use crate::prospect::{Ask, Charge, Prospect};
 use crate::ring::Ring;
 use crate::time::Timestamp;
+#[cfg(feature = "std")]
 use crate::wait::Line;
 use crate::window::{Window, WindowError, Word};
 
@@ -63,6 +64,7 @@ use crate::window::{Window, WindowError, Word};
 /// ```
 pub struct SlidingWindow<C = DefaultClock> {
     core: CachePadded<Core<C>>,
+    #[cfg(feature = "std")]
     line: Line,
 }
 
@@ -114,6 +116,7 @@ impl<C> SlidingWindow<C> {
         let ring = Ring::new(window);
         Self {
             core: CachePadded::new(Core { ring, clock }),
+            #[cfg(feature = "std")]
             line: Line::new(),
         }
     }
@@ -349,6 +352,7 @@ impl<C: Clock> SlidingWindow<C> {
     }
 }
 
+#[cfg(feature = "std")]
 impl<C> SlidingWindow<C> {
     pub(crate) const fn line(&self) -> &Line {
         &self.line
@@ -418,7 +422,6 @@ impl<C: fmt::Debug> fmt::Debug for SlidingWindow<C> {
             .field("slots", &self.slot_count())
             .field("ring", &self.core.ring)
             .field("clock", &self.core.clock)
-            .field("line", &self.line)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

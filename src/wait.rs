@@ -3,14 +3,18 @@
 #[cfg(feature = "std")]
 mod blocking;
 mod future;
+#[cfg(feature = "std")]
 mod in_line;
+#[cfg(feature = "std")]
 mod line;
 mod reservation;
 mod timer;
 mod usual_timer;
 
 pub use future::Acquire;
+#[cfg(feature = "std")]
 pub use in_line::AcquireInLine;
+#[cfg(feature = "std")]
 pub(crate) use line::Line;
 pub use reservation::Reservation;
 #[cfg(feature = "futures-timer")]

@@ -199,7 +199,7 @@ macro_rules! in_line {
 
             /// The same limiter, at which only so many may wait at a time; any number if not set.
             #[must_use]
-            pub fn max_waiters(mut self, most: usize) -> Self {
+            pub const fn max_waiters(mut self, most: usize) -> Self {
                 self.line_mut().set_most(most as u64);
                 self
             }

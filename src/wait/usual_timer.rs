@@ -51,12 +51,12 @@ macro_rules! in_line {
     ($($limiter:ident),*) => {$(
         impl<C: Clock> $limiter<C> {
             /// [`acquire_with`](Self::acquire_with) the [`UsualTimer`].
-            pub fn acquire(&self, n: u64) -> AcquireInLine<'_, Self, UsualTimer> {
+            pub const fn acquire(&self, n: u64) -> AcquireInLine<'_, Self, UsualTimer> {
                 self.acquire_with(USUAL, n)
             }
 
             /// [`acquire_timeout_with`](Self::acquire_timeout_with) the [`UsualTimer`].
-            pub fn acquire_timeout(&self, n: u64, timeout: Duration) -> AcquireInLine<'_, Self, UsualTimer> {
+            pub const fn acquire_timeout(&self, n: u64, timeout: Duration) -> AcquireInLine<'_, Self, UsualTimer> {
                 self.acquire_timeout_with(USUAL, n, timeout)
             }
         }
