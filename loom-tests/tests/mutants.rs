@@ -232,6 +232,129 @@ mod combined {
     }
 }
 
+mod keyed {
+    use tidegate_loom_tests::keyed_models as models;
+    use tidegate_loom_tests::keyed_twin::{Flaw, Twin};
+
+    type Sound = Twin<{ Flaw::None as u8 }>;
+
+    #[test]
+    fn sound_twin() {
+        models::same_new_key::<Sound>();
+        models::same_new_key_at_the_last_place::<Sound>();
+        models::claimed_twice::<Sound>();
+        models::two_keys_at_the_last_place::<Sound>();
+        models::late_helper::<Sound>();
+        models::given_up_while_charged::<Sound>();
+        models::successor_of_a_drained_key::<Sound>();
+        models::look_at_a_successor::<Sound>();
+        models::given_up_by_a_later_clock::<Sound>();
+        models::back_at_an_older_place::<Sound>();
+    }
+
+    #[test]
+    #[should_panic(expected = "of three")]
+    fn stored_tat() {
+        models::same_new_key::<Twin<{ Flaw::StoredTat as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "admitted: false")]
+    fn unconfirmed_no_room() {
+        models::same_new_key_at_the_last_place::<Twin<{ Flaw::UnconfirmedNoRoom as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn unsearched_claim() {
+        models::claimed_twice::<Twin<{ Flaw::UnsearchedClaim as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn unpublished_claim() {
+        models::claimed_twice::<Twin<{ Flaw::UnpublishedClaim as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "admitted: false")]
+    fn unfinished_claim_of_one_key() {
+        models::same_new_key_at_the_last_place::<Twin<{ Flaw::UnfinishedClaim as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "a place is lost")]
+    fn unfinished_claim() {
+        models::two_keys_at_the_last_place::<Twin<{ Flaw::UnfinishedClaim as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "another's bucket")]
+    fn stored_owner() {
+        models::late_helper::<Twin<{ Flaw::StoredOwner as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "another's bucket")]
+    fn unchecked_claim() {
+        models::late_helper::<Twin<{ Flaw::UncheckedClaim as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "another's bucket")]
+    fn unpublished_owner() {
+        models::given_up_while_charged::<Twin<{ Flaw::UnpublishedOwner as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "another's bucket")]
+    fn returned_value() {
+        models::given_up_while_charged::<Twin<{ Flaw::ReturnedValue as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "another's bucket")]
+    fn unpublished_successor() {
+        models::successor_of_a_drained_key::<Twin<{ Flaw::UnpublishedSuccessor as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "two were there")]
+    fn unpublished_successor_of_a_look() {
+        models::look_at_a_successor::<Twin<{ Flaw::UnpublishedSuccessor as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "two were there")]
+    fn unjudged_mark_of_a_look() {
+        models::look_at_a_successor::<Twin<{ Flaw::UnjudgedMark as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "another's bucket")]
+    fn unpublished_mark() {
+        models::given_up_by_a_later_clock::<Twin<{ Flaw::UnpublishedMark as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "another's bucket")]
+    fn late_mark() {
+        models::given_up_by_a_later_clock::<Twin<{ Flaw::LateMark as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "another's bucket")]
+    fn unjudged_mark() {
+        models::given_up_by_a_later_clock::<Twin<{ Flaw::UnjudgedMark as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn ignored_mark() {
+        models::back_at_an_older_place::<Twin<{ Flaw::IgnoredMark as u8 }>>();
+    }
+}
+
 mod api {
     use tidegate_loom_tests::api_models::{self as models, Flaw, Twin};
 

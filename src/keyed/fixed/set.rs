@@ -20,7 +20,8 @@
 //! A key whose place is found is charged by an exchange of `tat`, as a single bucket is. If it has none, one is claimed:
 //!
 //! 1. *Give up.* Where no place is vacant, one whose bucket was full before the mark is made so, by an exchange of its `tat`
-//!    (the mark is raised to the clock first, if need be). Its owner has lost nothing: a new bucket is full as well.
+//!    (the mark is raised to the clock first, if need be). Its owner has lost nothing: a new bucket is full as well. Between the
+//!    look at the TAT and the exchange, the claim under which the key was searched must still be the last.
 //! 2. *Claim.* The exchange of `claim` from the idle value *under which the key was searched in vain* to a busy one.
 //! 3. *Carry out*: `owner`, then `tat` to a bucket that is full as of the mark, then `claim` to idle. Everybody who meets a busy
 //!    claim carries it out; each step is an exchange that succeeds once.
@@ -28,14 +29,20 @@
 //! # Invariants
 //!
 //! 1. The words of a place only grow, leaving the top bit out: a charge adds at least a grain; a place is given up only with a
-//!    TAT *below* the mark, which becomes its vacant value; it is occupied at the mark or at that value, whichever is later. So no
-//!    occupied value ever comes back, and an exchange from one proves that its owner is the one that was read after it.
-//! 2. A place becomes occupied only by a claim, and claims of a set come one after another: so whoever finds the claim unchanged
-//!    after a search has seen all there is, and a key never has two places.
-//! 3. While a claim is busy, its place stays vacant until step 3 occupies it: nobody can charge a vacant place.
-//! 4. A key that comes back gets a bucket that is full as of the mark, not earlier: a caller whose clock reading is older sees what
-//!    its old place would have shown, or less. Who is refused that way is judged again as of the mark: time stands still for a
-//!    clock that is behind.
+//!    TAT *below* the mark (`mutants::returned_value`), which becomes its vacant value; it is occupied at the mark or at that
+//!    value, whichever is later. So no occupied value ever comes back, and an exchange from one proves that its owner is the one
+//!    that was read after it.
+//! 2. While a claim is busy, its place is occupied once, by step 3, and stays so: a place is given up only when the claim that
+//!    occupied it is over. So who finds the place vacant and then the claim still busy (`mutants::unchecked_claim`) has read the
+//!    owner and the value that were there when it was claimed, and exchanges them before the claim is over, or not at all. If a
+//!    place could be given up earlier, a late helper would occupy it again for a claim that is over (`mutants::unfinished_claim`).
+//! 3. So a place becomes occupied only while a claim is busy, and claims of a set come one after another: whoever finds the claim
+//!    unchanged after a search has seen all there is (`mutants::unconfirmed_no_room`), and a key never has two places
+//!    (`mutants::unsearched_claim`).
+//! 4. A key that comes back gets a bucket that is full as of the mark, not earlier (`mutants::ignored_mark`): a caller whose clock
+//!    reading is older sees what its old place would have shown, or less. Who is refused that way is judged again as of the
+//!    mark: time stands still for a clock that is behind (`mutants::unjudged_mark`). By then a TAT of an owner before it, which
+//!    it may have read, is a full bucket, so it is refused by its own.
 //!
 //! (Claims are numbered modulo 2^19. A caller who is stopped between two of its steps for a multiple of 2^19 claims of this one set
 //! takes one for the other. Fingerprints have 40 bits, besides those that chose the set: a key that comes new meets its double
@@ -45,11 +52,11 @@
 //!
 //! The idle value that ends a claim is written with Release and read with Acquire: who searches under it sees the claim's owner
 //! and TAT (`mutants::unpublished_claim`). An occupied value is written with Release by step 3 and read with Acquire, so that the
-//! owner that is read after it is its own; the exchanges of charges are links of that release sequence and need nothing
-//! (`mutants::unpublished_owner`). The mark is raised before a place is given up, with Release, and that is read with Acquire, so
-//! that who misses its owner sees the mark (`mutants::unpublished_mark`). A refusal has no exchange that proves the owner: it takes a
-//! second look at the TAT, and owners are written with Release and read with Acquire so that it finds what a newer owner implies
-//! (`mutants::unpublished_successor`).
+//! owner that is read after it is its own, or newer; the exchanges of charges are links of that release sequence and need nothing
+//! (`mutants::unpublished_owner`). A place is given up with Release and read with Acquire: who misses its owner sees the mark, which
+//! was raised before (`mutants::late_mark`, `mutants::unpublished_mark`), and needs no ordering of its own. A refusal has no exchange
+//! that proves the owner: owners are written with Release and read with Acquire, so that who sees a newer one than the TAT is of sees
+//! the mark as of which the older was given up (`mutants::unpublished_successor`).
 //!
 //! # Progress
 //!
@@ -59,7 +66,7 @@
 use crate::denied::Denied;
 use crate::gcra::Now;
 use crate::keyed::rule::Rule;
-use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, fence};
 
 /// Places in a set: with the two words of the set itself they are four cache lines. Most keys have the place where their search
@@ -235,20 +242,21 @@ impl Set {
                     }
                 }
                 Err(refusal) => {
-                    // Relaxed: whoever missed the key when it was given up has acquired that mark.
+                    // Relaxed: whoever missed the key when it was given up has acquired that mark, and so has who read the TAT of
+                    // an owner before it.
                     let mark = self.mark.load(Relaxed);
-                    if mark > judged_at {
-                        judged_at = mark;
-                        now = rule.standing_still(mark, nanos);
-                    } else if place.is_still(tat) {
+                    if mark <= judged_at {
                         return Err(Refusal::Denied(refusal));
                     }
+                    judged_at = mark;
+                    now = rule.standing_still(mark, nanos);
                 }
             }
         }
     }
 
-    /// The TAT of a key as of `nanos`, and the instant to judge it by; `Ok(None)` if it has none and would get one.
+    /// The TAT of a key as of `nanos`, and the instant to judge it by, as of which a TAT that is no longer the key's is a full
+    /// bucket; `Ok(None)` if it has none and would get one.
     pub(super) fn peek(
         &self,
         rule: &Rule,
@@ -258,13 +266,10 @@ impl Set {
         loop {
             // Acquire: meets the Release in `carry_out`, as in `claim`.
             let claim = Claim(self.claim.load(Acquire));
-            if let Some((place, tat)) = self.find(key) {
+            if let Some((_, tat)) = self.find(key) {
                 // Relaxed: as in `decide`.
                 let mark = self.mark.load(Relaxed).max(nanos);
-                if place.is_still(tat) {
-                    return Ok(Some((tat, rule.standing_still(mark, nanos))));
-                }
-                continue;
+                return Ok(Some((tat, rule.standing_still(mark, nanos))));
             }
             let full = self.full_at(rule, nanos);
             if self.is_still(claim) {
@@ -315,7 +320,7 @@ impl Set {
                 match self.full_at(rule, nanos) {
                     Some(full) if self.is_still(claim) => return Err(full),
                     Some(_) => {}
-                    None => self.give_one_up(rule, key, nanos),
+                    None => self.give_one_up(rule, claim, key, nanos),
                 }
                 continue;
             };
@@ -341,20 +346,22 @@ impl Set {
         Claim(self.claim.load(Relaxed)) == claim
     }
 
-    /// Makes a place vacant whose bucket is full, if there still is one.
-    fn give_one_up(&self, rule: &Rule, key: Tag, nanos: u64) {
-        // AcqRel: Release, so that who sees the place given up sees the mark; Acquire, so that a mark that somebody else has
-        // raised is passed on. Before the exchange, as nobody may miss the key and not see it.
-        let mark = self.mark.fetch_max(nanos, AcqRel).max(nanos);
+    /// Makes a place vacant whose bucket is full, if there still is one and no claim was made since this one was read.
+    fn give_one_up(&self, rule: &Rule, claim: Claim, key: Tag, nanos: u64) {
+        // Relaxed: the exchange below publishes it. Before that, as nobody may miss the key and not see it.
+        let mark = self.mark.fetch_max(nanos, Relaxed).max(nanos);
         let mark = rule.now(mark).grains();
         for (_, place) in self.from(key) {
             match place.tat() {
                 Some(tat) if tat < mark => {
-                    // Release: meets the Acquire of `tat`, for the sake of the mark. On failure it was charged or given up:
-                    // either way the caller looks again.
-                    let _ = place
-                        .tat
-                        .compare_exchange(OCCUPIED | tat, mark, Release, Relaxed);
+                    // The claim that made its owner must be over, or who helps it late would occupy the place again.
+                    if self.is_still(claim) {
+                        // Release: meets the Acquire of `tat`, for the sake of the mark, and that of `carry_out`, for the sake of
+                        // the claim. On failure it was charged or given up: either way the caller looks again.
+                        let _ = place
+                            .tat
+                            .compare_exchange(OCCUPIED | tat, mark, Release, Relaxed);
+                    }
                     return;
                 }
                 Some(_) => {}
@@ -369,20 +376,22 @@ impl Set {
         // Acquire, twice: keep the claim's second look after them.
         let tat = place.tat.load(Acquire);
         let owner = place.owner.load(Acquire);
-        // Acquire: so that both were read while the claim was busy. Who is late leaves here, or fails at both exchanges.
-        if Claim(self.claim.load(Acquire)) != claim {
+        // Relaxed: only compared. If it is unchanged, both are from while the claim was busy: who is late leaves here, or
+        // fails at both exchanges.
+        if Claim(self.claim.load(Relaxed)) != claim {
             return;
         }
         if tat & OCCUPIED == 0 {
             if owner != claim.owner() {
-                // Release: meets the Acquire in `tat_of`, so that who sees the new owner cannot see the old one's TAT again. On
+                // Release: meets the Acquire in `tat_of`, for the sake of the mark, and the one above, for the sake of the claim. On
                 // failure another helper has written the same.
                 let _ = place
                     .owner
                     .compare_exchange(owner, claim.owner(), Release, Relaxed);
             }
-            // Acquire: of at least the mark that the claimer has seen; the claim was read with Acquire.
-            let mark = rule.now(self.mark.load(Acquire)).grains();
+            // Relaxed: at least the mark that the claimer has seen, and the value that the place is vacant with; both were read
+            // with Acquire.
+            let mark = rule.now(self.mark.load(Relaxed)).grains();
             // Release: meets the Acquire of `tat_of`, so that who sees it sees its owner.
             let _ = place
                 .tat
@@ -399,7 +408,7 @@ impl Place {
     /// The TAT, if it is occupied.
     #[inline]
     fn tat(&self) -> Option<u64> {
-        // Acquire: meets the Release in `give_one_up`, so that who misses the owner sees the mark.
+        // Acquire: meets the Release in `give_one_up`, so that who misses the owner sees the mark, and that in `carry_out`.
         let word = self.tat.load(Acquire);
         (word & OCCUPIED != 0).then_some(word & !OCCUPIED)
     }
@@ -417,10 +426,10 @@ impl Place {
     /// The TAT, if it is this key's.
     #[inline]
     fn tat_of(&self, key: Tag) -> Option<u64> {
-        // The TAT first: its Acquire meets the Release in `carry_out`, so that the owner is not older than it. A newer
-        // one comes with a newer TAT, and then the exchange or the second look fails.
+        // The TAT first: its Acquire meets the Release in `carry_out`, so that the owner is not older than it. If it is newer, the
+        // exchange fails, and to who asks the TAT is a full bucket.
         let tat = self.tat()?;
-        // Acquire: meets the Release in `carry_out`, so that a second look at the TAT finds it changed if the owner is newer.
+        // Acquire: meets the Release in `carry_out`, so that who sees a newer owner sees the mark that the TAT is before.
         key.owns(self.owner.load(Acquire)).then_some(tat)
     }
 
@@ -431,12 +440,5 @@ impl Place {
         self.tat
             .compare_exchange_weak(OCCUPIED | tat, OCCUPIED | next, Relaxed, Relaxed)
             .is_ok()
-    }
-
-    /// Whether the TAT is what it was.
-    #[inline]
-    fn is_still(&self, tat: u64) -> bool {
-        // Relaxed: only compared; the Acquire of the owner keeps it after that.
-        self.tat.load(Relaxed) == OCCUPIED | tat
     }
 }
