@@ -2,10 +2,12 @@
 
 use core::fmt;
 use core::future::Future;
+use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
+#[cfg(feature = "std")]
 use event_listener::EventListener;
 use pin_project_lite::pin_project;
 
@@ -19,38 +21,52 @@ use crate::token_bucket::TokenBucket;
 pin_project! {
     /// Waits for tokens of a [`TokenBucket`]: made by [`acquire_with`](TokenBucket::acquire_with) and its kin.
     ///
-    /// Takes its place in line when it is first polled, sleeps once, and is ready at its instant. Completed, it is ready at once
-    /// when it is polled again.
+    /// Takes its place in line when it is first polled, sleeps once, and is ready at its instant. Polled again once it has
+    /// completed, it says the same again and takes nothing. Not polled for long, or [forgotten](core::mem::forget), it keeps its own
+    /// tokens and holds nobody up.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, it gives its place back as a [`Reservation`] does.
+    /// Dropped before it is ready, it gives its place back as a [`Reservation`] does: the tokens come back if nobody took a place
+    /// behind it, and otherwise are forfeited, for those behind it keep their instants. (So are those of a place that was taken
+    /// while a [`reset`](TokenBucket::reset) was under way.)
     #[must_use = "futures do nothing unless they are polled"]
     pub struct Acquire<'a, C: Clock, T: Timer> {
         bucket: &'a TokenBucket<C>,
         timer: T,
-        // 0 once it is done, which is always there.
         n: u64,
         max_wait: Duration,
-        // The latest instant at which it may be ready: known from the first poll on.
+        // The latest instant at which it may be ready: known from the first refusal on.
         deadline: Option<Timestamp>,
-        place: Option<Place<'a, C>>,
+        at: At<'a, C>,
         #[pin]
         sleep: Option<T::Sleep>,
     }
 }
 
+/// How far it is.
+enum At<'a, C: Clock> {
+    Start,
+    Placed(Place<'a, C>),
+    Done(Result<(), Denied>),
+}
+
 /// A place in line, and what says that the line has been dissolved.
 struct Place<'a, C: Clock> {
     reservation: Reservation<'a, C>,
+    #[cfg(feature = "std")]
     reset: EventListener,
 }
 
 impl<C: Clock> TokenBucket<C> {
     /// Takes `n` tokens, asleep on `timer` until they are there.
     ///
-    /// First come, first served, whatever the sizes, threads and futures alike. After a [`reset`](Self::reset) all who are asleep
-    /// wake up and take new places.
+    /// First come, first served, whatever the sizes, threads and futures alike. After a [`reset`](Self::reset) all futures that are
+    /// asleep wake up and take new places, in the order in which their executors poll them, within the same deadlines (without the
+    /// feature `std` they sleep on). A [`credit`](Self::credit) moves nobody forward. `n = 0` is ready at once.
+    ///
+    /// There is no number of waiters to set: a [timeout](Self::acquire_timeout_with) bounds the line, since whoever comes once it is
+    /// that long is refused at once. At most rate · timeout tokens are waited for.
     ///
     /// # Errors
     ///
@@ -106,7 +122,7 @@ impl<C: Clock> TokenBucket<C> {
             n,
             max_wait: timeout,
             deadline: None,
-            place: None,
+            at: At::Start,
             sleep: None,
         }
     }
@@ -119,10 +135,25 @@ impl<'a, C: Clock> Place<'a, C> {
         max_wait: Duration,
         now: Timestamp,
     ) -> Result<Self, Denied> {
-        // Before the place is taken, so that no reset is missed that takes it away.
-        let reset = bucket.resets().listen();
-        let reservation = bucket.reserve_at(n, max_wait, now)?;
-        Ok(Self { reservation, reset })
+        Ok(Self {
+            // Before the place is taken, so that no reset is missed that takes it away. One that is under way may so dissolve a place
+            // that was taken after it, and its tokens are forfeited.
+            #[cfg(feature = "std")]
+            reset: bucket.resets().listen(),
+            reservation: bucket.reserve_at(n, max_wait, now)?,
+        })
+    }
+
+    /// Whether the bucket was reset; if not, the task is woken when it is.
+    #[cfg(feature = "std")]
+    fn is_dissolved(&mut self, context: &mut Context<'_>) -> bool {
+        Pin::new(&mut self.reset).poll(context).is_ready()
+    }
+
+    #[cfg(not(feature = "std"))]
+    #[expect(clippy::unused_self, reason = "as with `std`")]
+    const fn is_dissolved(&mut self, _: &mut Context<'_>) -> bool {
+        false
     }
 }
 
@@ -131,56 +162,69 @@ impl<C: Clock, T: Timer> Future for Acquire<'_, C, T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        loop {
-            let now = this.bucket.clock().now();
-            if let Some(place) = this.place {
-                if Pin::new(&mut place.reset).poll(context).is_ready() {
-                    // Everybody's place is gone; what this one held cannot come back, nor does it have to.
-                    *this.place = None;
-                    this.sleep.set(None);
-                    continue;
-                }
-                let left = place.reservation.ready_at() - now;
-                if left.is_zero() {
-                    if let Some(place) = this.place.take() {
-                        place.reservation.commit();
+        let outcome = loop {
+            match this.at {
+                At::Start => {
+                    let now = this.bucket.clock().now();
+                    // What is there takes no place, and nothing is allocated for it, nor for a refusal.
+                    let denied = match this.bucket.try_acquire_at(*this.n, now) {
+                        Err(denied) => denied,
+                        admitted => break admitted,
+                    };
+                    let deadline = *this.deadline.get_or_insert(now + *this.max_wait);
+                    if denied
+                        .retry_after()
+                        .is_none_or(|wait| wait > deadline - now)
+                    {
+                        break Err(denied);
                     }
-                    this.sleep.set(None);
-                    *this.n = 0;
-                    return Poll::Ready(Ok(()));
+                    match Place::take(this.bucket, *this.n, deadline - now, now) {
+                        Ok(place) => *this.at = At::Placed(place),
+                        Err(denied) => break Err(denied),
+                    }
                 }
-                if this.sleep.is_none() {
-                    this.sleep.set(Some(this.timer.sleep(left)));
+                At::Placed(place) => {
+                    let left = place.reservation.delay();
+                    // Before the look at resets: once its instant has come, the place has been used, and a reset takes nothing away.
+                    if left.is_zero() {
+                        if let At::Placed(place) = mem::replace(this.at, At::Start) {
+                            place.reservation.commit();
+                        }
+                        break Ok(());
+                    }
+                    if place.is_dissolved(context) {
+                        this.sleep.set(None);
+                        if let At::Placed(place) = mem::replace(this.at, At::Start) {
+                            // Not cancelled: the reset has given its tokens back, and an undo would give somebody else's if the
+                            // bucket's time has come to the same grain again.
+                            place.reservation.commit();
+                        }
+                        continue;
+                    }
+                    if this.sleep.is_none() {
+                        this.sleep.set(Some(this.timer.sleep(left)));
+                    }
+                    // And then look at the clock: it may have been too early.
+                    ready!(awake(this.sleep.as_mut(), context));
                 }
-                // And then look at the clock: it may have been too early.
-                ready!(awake(this.sleep.as_mut(), context));
-                continue;
+                At::Done(outcome) => return Poll::Ready(*outcome),
             }
-            // What is there takes no place, and nothing is allocated for it.
-            if this.bucket.try_acquire_at(*this.n, now).is_ok() {
-                *this.n = 0;
-                return Poll::Ready(Ok(()));
-            }
-            let deadline = *this.deadline.get_or_insert(now + *this.max_wait);
-            match Place::take(this.bucket, *this.n, deadline - now, now) {
-                Ok(place) => *this.place = Some(place),
-                Err(denied) => {
-                    *this.n = 0;
-                    return Poll::Ready(Err(denied));
-                }
-            }
-        }
+        };
+        *this.at = At::Done(outcome);
+        this.sleep.set(None);
+        Poll::Ready(outcome)
     }
 }
 
 impl<C: Clock, T: Timer> fmt::Debug for Acquire<'_, C, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reservation = match &self.at {
+            At::Placed(place) => Some(&place.reservation),
+            At::Start | At::Done(_) => None,
+        };
         f.debug_struct("Acquire")
             .field("n", &self.n)
-            .field(
-                "reservation",
-                &self.place.as_ref().map(|place| &place.reservation),
-            )
+            .field("reservation", &reservation)
             .finish_non_exhaustive()
     }
 }

@@ -21,7 +21,13 @@ use crate::time::Timestamp;
 pin_project! {
     /// Waits in line at a window or a combination: made by their `acquire_with` and its kin.
     ///
-    /// Takes its place when it is first polled. Completed, it is ready at once when it is polled again.
+    /// Takes its place when it is first polled, and the place is served in order of arrival, whatever the sizes. Only the first in
+    /// line looks at the limiter, at the instants that the limiter hints at: what is given back earlier it finds then. Polled again
+    /// once it has completed, it says the same again and charges nothing.
+    ///
+    /// Like any queue, the line is held up by a first one that is neither polled nor dropped: those behind it wait until their
+    /// timeouts. So do not [`forget`](core::mem::forget) a future that waits, nor keep it aside while you await another. Callers who do
+    /// not wait are never held up.
     ///
     /// # Cancel safety
     ///
@@ -31,7 +37,6 @@ pin_project! {
         limiter: &'a L,
         line: &'a Line,
         timer: T,
-        // 0 once it is done, which is always there.
         n: u64,
         timeout: Duration,
         // Known from the first poll on.
@@ -48,6 +53,7 @@ enum At<'a> {
     Start,
     Behind(Place<'a>),
     Head(#[expect(dead_code, reason = "it is left when this is dropped")] Place<'a>),
+    Done(Result<(), Denied>),
 }
 
 impl<'a, L, T: Timer> AcquireInLine<'a, L, T> {
@@ -76,10 +82,13 @@ impl<L: Limiter, T: Timer> Future for AcquireInLine<'_, L, T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if *this.n == 0 {
-            return Poll::Ready(Ok(()));
-        }
         let outcome = loop {
+            if let At::Done(outcome) = *this.at {
+                return Poll::Ready(outcome);
+            }
+            if *this.n == 0 {
+                break Ok(());
+            }
             let now = this.limiter.now();
             let deadline = *this.deadline.get_or_insert(now + *this.timeout);
             let in_time = |denied: &Denied| match denied {
@@ -89,18 +98,29 @@ impl<L: Limiter, T: Timer> Future for AcquireInLine<'_, L, T> {
             match this.at {
                 At::Start => {
                     // Nobody is overtaken; but what cannot be in time is known at once.
-                    let refusal = if this.line.is_busy() {
-                        this.limiter.peek_at(*this.n, now).and(Err(NOT_MY_TURN))
-                    } else {
+                    let is_first = !this.line.is_busy();
+                    let tried = if is_first {
                         this.limiter.try_acquire_at(*this.n, now)
+                    } else {
+                        this.limiter.peek_at(*this.n, now).and(Err(NOT_MY_TURN))
                     };
-                    match refusal {
-                        Err(denied) if in_time(&denied) => match this.line.join() {
-                            Some(place) => *this.at = At::Behind(place),
-                            None => break Err(denied),
-                        },
+                    let denied = match tried {
+                        Err(denied) if in_time(&denied) => denied,
                         outcome => break outcome,
+                    };
+                    let Some(mut place) = this.line.join() else {
+                        break Err(denied);
+                    };
+                    if place.poll_head(context).is_pending() {
+                        *this.at = At::Behind(place);
+                        continue;
                     }
+                    if is_first {
+                        // It has just been told when to try again.
+                        let wait = denied.retry_after().map(|wait| this.timer.sleep(wait));
+                        this.sleep.set(wait);
+                    }
+                    *this.at = At::Head(place);
                 }
                 At::Behind(place) => {
                     if place.poll_head(context).is_ready() {
@@ -133,11 +153,12 @@ impl<L: Limiter, T: Timer> Future for AcquireInLine<'_, L, T> {
                         outcome => break outcome,
                     }
                 }
+                At::Done(_) => {}
             }
         };
-        *this.at = At::Start;
+        // The place is left here, and not only when this is dropped.
+        *this.at = At::Done(outcome);
         this.sleep.set(None);
-        *this.n = 0;
         Poll::Ready(outcome)
     }
 }
@@ -162,18 +183,39 @@ macro_rules! in_line {
         impl<C: Clock> $limiter<C> {
             /// Takes `n` permits, asleep on `timer` until they are there.
             ///
-            /// Nobody can be promised an instant, as callers who do not wait may come in between. So those who wait form a line,
-            /// first come, first served, whatever the sizes: the first tries again at the instants that the limiter hints at, the
-            /// others sleep without a timer.
+            /// Nobody can be promised an instant, as callers who do not wait, and threads that do, may come in between. So the
+            /// futures that wait form a line, first come, first served, whatever the sizes: the first tries again at the instants
+            /// that the limiter hints at, the others sleep without a timer. `n = 0` is ready at once.
             ///
             /// # Errors
             ///
             /// [`Denied::Never`] if `n` is above the capacity, before sleeping. [`Denied::NotYet`] before sleeping if as many wait as
-            /// may ([`max_waiters`](Self::max_waiters)).
+            /// may ([`max_waiters`](Self::max_waiters)), and if the room would come after the end of the clock's time.
             ///
             /// # Cancel safety
             ///
             /// Nothing is charged before it completes. Dropped before, it leaves the line, and those behind it move up.
+            ///
+            /// ```
+            /// use core::time::Duration;
+            /// use tidegate::{ManualClock, SlidingWindow};
+            ///
+            /// let clock = ManualClock::new();
+            /// let window = SlidingWindow::with_clock(1, Duration::from_secs(64), clock.clone())?;
+            /// // A timer that moves the clock instead of sleeping; in a program: `TokioTimer`, or `tokio::time::sleep`.
+            /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
+            ///
+            /// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+            /// runtime.block_on(async {
+            ///     window.acquire_with(timer, 1).await?; // room at once
+            ///     let timeout = Duration::from_secs(64);
+            ///     assert!(window.acquire_timeout_with(timer, 1, timeout).await.is_err()); // known at once
+            ///     window.acquire_with(timer, 1).await?; // a window and a slot later
+            ///     assert_eq!(window.wait_time(1), Some(Duration::from_secs(65)));
+            ///     Ok::<(), tidegate::Denied>(())
+            /// })?;
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub const fn acquire_with<T: Timer>(&self, timer: T, n: u64) -> AcquireInLine<'_, Self, T> {
                 self.acquire_timeout_with(timer, n, Duration::MAX)
             }
@@ -183,7 +225,8 @@ macro_rules! in_line {
             /// # Errors
             ///
             /// As [`acquire_with`](Self::acquire_with), and [`Denied::NotYet`] as soon as they cannot be there in time, *before*
-            /// sleeping for it, or after `timeout` if others were first until then.
+            /// sleeping for it, or after `timeout` if others were first until then. Where only those before it keep it from being
+            /// admitted, the hint is a guess.
             ///
             /// # Cancel safety
             ///
@@ -197,14 +240,31 @@ macro_rules! in_line {
                 AcquireInLine::new(self, self.line(), timer, n, timeout)
             }
 
-            /// The same limiter, at which only so many may wait at a time; any number if not set.
+            /// The same limiter, at which only so many futures may wait at a time; any number if not set. Whoever comes on top of
+            /// them is refused at once, unless it is admitted without waiting. Threads that wait are not counted.
+            ///
+            /// ```
+            /// # use core::{future::Future, pin::pin, task::{Context, Poll, Waker}, time::Duration};
+            /// use tidegate::{ManualClock, SlidingWindow};
+            ///
+            /// let window = SlidingWindow::with_clock(1, Duration::from_secs(60), ManualClock::new())?.max_waiters(1);
+            /// window.try_acquire(1)?;
+            /// # let never = |_| core::future::pending();
+            /// # let mut context = Context::from_waker(Waker::noop());
+            /// let mut first = pin!(window.acquire_with(never, 1));
+            /// let mut second = pin!(window.acquire_with(never, 1));
+            /// assert!(first.as_mut().poll(&mut context).is_pending());
+            /// assert_eq!(window.waiting(), 1);
+            /// assert!(matches!(second.as_mut().poll(&mut context), Poll::Ready(Err(_))));
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             #[must_use]
             pub const fn max_waiters(mut self, most: usize) -> Self {
                 self.line_mut().set_most(most as u64);
                 self
             }
 
-            /// How many wait.
+            /// How many futures wait, the first in line included.
             pub fn waiting(&self) -> u64 {
                 self.line().waiting()
             }

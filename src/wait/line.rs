@@ -6,17 +6,28 @@
 //! # State
 //!
 //! * `taken`: 1 while somebody is at the head. It guards no memory: the limiter looks after itself.
-//! * `waiting`: how many wait, the head included.
+//! * `waiting`: how many wait, the head included. Raised before a place is taken, lowered before it is left.
 //! * `next`: those behind the head, in order of arrival, in event-listener's list.
 //!
-//! The head is handed over: who leaves notifies the next, and `taken` stays 1; only if there is nobody it becomes 0. So a newcomer
-//! cannot slip in while somebody waits.
+//! # Invariants
+//!
+//! 1. One place at most is the head: it has raised `taken` from 0 to 1, or was notified by the one who had. A notified listener
+//!    *is* the head, polled or not; so whoever is dropped passes the turn on if it had come, and nobody else in the list is notified.
+//! 2. The head is handed over: who leaves notifies the first in the list, and `taken` stays 1. Only if the list is empty it becomes
+//!    0.
+//! 3. Whoever finds the head free takes it for the first in the list, which is itself only if nobody came before. So the order of
+//!    the list is the order of service, and a newcomer who would pass without waiting is kept by `waiting`, which counts all who
+//!    came before it.
 //!
 //! # Orderings
 //!
-//! Who leaves writes `taken` and then looks for somebody who has come meanwhile; who comes is in the list and then looks at `taken`.
-//! A fence between the two, on both sides, lets one of them see the other, or the newcomer would sleep for ever. (event-listener's
-//! `listen` ends with such a fence.)
+//! Who leaves writes `taken` and then looks for somebody who has come meanwhile (`leave`); who comes is in the list and then looks at
+//! `taken` (`step`). A fence between the two, on both sides, lets one of them see the other, or the newcomer would sleep for ever.
+//! (Today the list's lock does the same: whoever locks it later sees what the other did before. But that is not promised.)
+//!
+//! # Progress
+//!
+//! The list is behind a mutex, which those who wait take when they come, are polled and leave. Others read `waiting` and no more.
 
 use core::fmt;
 use core::future::Future;
@@ -52,8 +63,9 @@ impl Line {
     /// Whether somebody waits, whom nobody may overtake.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
-        // Relaxed: who comes at the same time is neither before nor behind.
-        self.taken.load(Relaxed) != 0
+        // Not `taken`, which is 0 for a moment while a head that saw nobody behind it leaves. Relaxed: whoever knows of one who waits
+        // sees the count that this one raised; who comes at the same time is neither before nor behind.
+        self.waiting.load(Relaxed) != 0
     }
 
     /// How many wait.
@@ -65,7 +77,7 @@ impl Line {
     /// Takes the last place; none if there are as many as may be.
     pub(crate) fn join(&self) -> Option<Place<'_>> {
         let one_more = |waiting| (waiting < self.most).then_some(waiting + 1);
-        // Relaxed: a number on its own.
+        // Relaxed: guards no memory.
         let joined = self.waiting.fetch_update(Relaxed, Relaxed, one_more);
         joined.is_ok().then(|| Place {
             line: self,
@@ -78,15 +90,12 @@ impl Line {
         self.taken.compare_exchange(0, 1, Relaxed, Relaxed).is_ok()
     }
 
-    /// The head leaves.
+    /// The head leaves. (Or hands over to the first in the list, where it stands itself.)
     fn leave(&self) {
-        loop {
-            if self.next.notify_additional(1) > 0 {
-                return;
-            }
+        while self.next.notify_additional(1) == 0 {
             // Relaxed: ordered by the fence.
             self.taken.store(0, Relaxed);
-            // Meets the fence at the end of `listen`: either we see who has come, or it sees that the head is free.
+            // Meets the fence in `step`: either we see who has come, or it sees that the head is free.
             fence(SeqCst);
             if self.next.total_listeners() == 0 || !self.take() {
                 return;
@@ -131,19 +140,21 @@ impl Place<'_> {
         }
     }
 
-    /// From outside to the head if it is free, or behind the others.
+    /// From outside to the head if nobody is there, or into the list.
     fn step(&mut self) {
-        if self.line.take() {
+        let line = self.line;
+        let is_free = line.take();
+        if is_free && line.next.total_listeners() == 0 {
             self.at = At::Head;
             return;
         }
-        let turn = self.line.next.listen();
-        // Looked at once more: the last head may have left before we were in the list.
-        self.at = if self.line.take() {
-            At::Head
-        } else {
-            At::Behind(turn)
-        };
+        self.at = At::Behind(line.next.listen());
+        // Meets the fence in `leave`: the last head may have left before we were in the list.
+        fence(SeqCst);
+        if is_free || line.take() {
+            // Others may be before us.
+            line.leave();
+        }
     }
 }
 
