@@ -61,6 +61,7 @@
 //! | `tokio` | no | `acquire().await` on tokio's timer, and `TokioClock` for tests under `tokio::time::pause` |
 //! | `async-io` | no | the same on async-io's timer: smol, and any other runtime |
 //! | `futures-timer` | no | the same on a timer with a thread of its own, in any runtime |
+//! | `futures` | no | `PacedStream` and `PacedSink`: items that wait for a limiter |
 //! | `http` | no | `observe_response`: a provider's headers |
 //! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` with `tokio` |
 //! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files |
@@ -208,9 +209,11 @@ pub use wait::FuturesTimer;
 pub use wait::TokioTimer;
 #[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
 pub use wait::UsualTimer;
-pub use wait::{Acquire, Reservation, Timer};
+pub use wait::{Acquire, Awaitable, Reservation, Timer};
 #[cfg(feature = "async-io")]
 pub use wait::{AsyncIoSleep, AsyncIoTimer};
+#[cfg(feature = "futures")]
+pub use wait::{PacedSink, PacedStream};
 pub use window::WindowError;
 
 /// Longer texts.

@@ -1,5 +1,6 @@
 //! Waiting: reservations, threads and futures that sleep until theirs is due, and the line of those who cannot be promised when.
 
+mod awaitable;
 #[cfg(feature = "std")]
 mod blocking;
 mod future;
@@ -7,15 +8,26 @@ mod future;
 mod in_line;
 #[cfg(feature = "std")]
 mod line;
+#[cfg(feature = "futures")]
+mod pace;
+#[cfg(feature = "futures")]
+mod paced_sink;
+#[cfg(feature = "futures")]
+mod paced_stream;
 mod reservation;
 mod timer;
 mod usual_timer;
 
+pub use awaitable::Awaitable;
 pub use future::Acquire;
 #[cfg(feature = "std")]
 pub use in_line::AcquireInLine;
 #[cfg(feature = "std")]
 pub(crate) use line::Line;
+#[cfg(feature = "futures")]
+pub use paced_sink::PacedSink;
+#[cfg(feature = "futures")]
+pub use paced_stream::PacedStream;
 pub use reservation::Reservation;
 #[cfg(feature = "futures-timer")]
 pub use timer::FuturesTimer;

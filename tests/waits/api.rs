@@ -119,10 +119,10 @@ fn whoever_waits_says_so_once() {
     let limiter = limiter(&clock);
     let timer = ManualTimer::on(&clock);
     let _ = limiter.try_acquire();
-    let limited = core::sync::atomic::AtomicU32::new(0);
+    let refusals = core::sync::atomic::AtomicU32::new(0);
     let call = rate_limited(&limiter, |()| core::future::ready(7)).on_limited(|status| {
         assert_eq!(status.retry_after, SECOND);
-        limited.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        refusals.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
     });
     let mut future: Pin<Box<dyn Future<Output = i32> + '_>> =
         Box::pin(call.call_async_with(timer.clone(), ()));
@@ -131,5 +131,5 @@ fn whoever_waits_says_so_once() {
     assert!(poll(&mut future, &flag).is_pending());
     timer.advance(SECOND);
     assert_eq!(poll(&mut future, &flag), Poll::Ready(7));
-    assert_eq!(limited.load(core::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(refusals.load(core::sync::atomic::Ordering::Relaxed), 1);
 }

@@ -8,6 +8,8 @@ mod crowd;
 mod deadlines;
 mod misuse;
 mod order;
+#[cfg(feature = "futures")]
+mod pace;
 mod resets;
 mod runtimes;
 mod storm;
