@@ -87,6 +87,25 @@ fn who_leaves_lets_the_others_move_up() {
     }
 }
 
+/// The first is due and was not polled yet: whoever comes then is behind it.
+#[test]
+fn nobody_is_overtaken() {
+    let clock = ManualClock::new();
+    let limiter = limiter(&clock);
+    let timer = ManualTimer::on(&clock);
+    let _ = limiter.try_acquire();
+    let mut first = come(&limiter, &timer, 1);
+    timer.advance(SECOND);
+    assert!(!limiter.check().is_limited);
+    let mut second = come(&limiter, &timer, 1);
+    assert_eq!(settle(&mut second), []);
+    assert_eq!(settle(&mut first), [0]);
+    // Its turn has come, a second too early.
+    assert_eq!(settle(&mut second), []);
+    timer.advance(SECOND);
+    assert_eq!(settle(&mut second), [0]);
+}
+
 #[test]
 fn a_pause_that_ends_wakes_the_first_in_line() {
     let clock = ManualClock::new();

@@ -141,6 +141,17 @@ impl Wake for Flag {
     }
 }
 
+/// Wakes the thread that made it.
+pub(crate) fn parked() -> Waker {
+    struct Parked(std::thread::Thread);
+    impl Wake for Parked {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    Waker::from(Arc::new(Parked(std::thread::current())))
+}
+
 /// Polls once with that waker.
 pub(crate) fn poll<F: Future + ?Sized>(
     future: &mut Pin<Box<F>>,

@@ -6,6 +6,7 @@ mod api;
 mod cancel;
 mod crowd;
 mod deadlines;
+mod hand_over;
 mod misuse;
 mod order;
 #[cfg(feature = "futures")]

@@ -1,12 +1,10 @@
 //! A million operations of several threads, who come, leave, are polled and let time pass at random.
 
-use alloc::sync::Arc;
-use alloc::task::Wake;
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 use core::time::Duration;
 use std::thread;
 
@@ -14,7 +12,7 @@ use tidegate::{
     Clock, Combined, Limiter, ManualClock, MonotonicClock, Quota, SlidingWindow, TokenBucket,
 };
 
-use crate::crowd::{ManualTimer, Waiter, Waits};
+use crate::crowd::{ManualTimer, Waiter, Waits, parked};
 use crate::parallel::in_parallel;
 
 const THREADS: usize = 4;
@@ -148,38 +146,6 @@ fn on_a_bucket() {
     assert!(admitted > 10_000 && left > 10_000, "{admitted}, {left}");
 }
 
-/// Somebody fills the bucket up again and again: nobody misses that.
-#[test]
-fn on_a_bucket_that_is_reset() {
-    let clock = ManualClock::new();
-    let quota = Quota::per_hour(1);
-    let bucket = TokenBucket::with_clock(quota.burst(5), clock.clone());
-    let timer = ManualTimer::on(&clock);
-    let waiters = AtomicU64::new(3);
-    in_parallel(4, |thread| {
-        if thread == 0 {
-            while waiters.load(Relaxed) > 0 {
-                // Not for nothing, or the next one would wake those whom this one forgot.
-                if bucket.debt() > 0 {
-                    bucket.reset();
-                }
-                thread::yield_now();
-            }
-            return;
-        }
-        let waker = parked();
-        let mut context = Context::from_waker(&waker);
-        for _ in 0..3_000 {
-            let mut wait = pin!(bucket.acquire_with(timer.clone(), 3));
-            while wait.as_mut().poll(&mut context).is_pending() {
-                // The time stands still: only a reset wakes it.
-                thread::park();
-            }
-        }
-        waiters.fetch_sub(1, Relaxed);
-    });
-}
-
 /// A line loses nothing: what was admitted is what the window counts, and the line is empty.
 #[test]
 fn on_a_window() {
@@ -221,17 +187,6 @@ fn on_a_combination() {
     assert!(admitted <= flowed, "{admitted} of {flowed}");
     assert!(admitted > 10_000, "{admitted}");
     assert_eq!(both.waiting(), 0);
-}
-
-/// Wakes the thread that made it.
-fn parked() -> Waker {
-    struct Parked(thread::Thread);
-    impl Wake for Parked {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    Waker::from(Arc::new(Parked(thread::current())))
 }
 
 /// The turn is handed from thread to thread, and never lost: or this does not end. The clock is a real one, as nobody is there to
