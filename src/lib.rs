@@ -42,7 +42,7 @@
 //!   counted ([`Combined::forfeited`]).
 //! * **Lock-free.** No operation but a wait blocks, and a refusal writes nothing to shared memory. (The first caller in a
 //!   window's slot moves it on for all; the first use of the [`DefaultClock`] calibrates it. `Keyed` finds keys under a shared lock
-//!   of a part of its table.)
+//!   of a part of its table. [`TokenBucket::reset`] and [`ApiRateLimiter::resume`] lock the list of those whom they wake.)
 //! * **Bounded memory.** There are never more keys than was allowed, dropping one never gives anybody tokens that were not
 //!   earned, and what happens when there is no room is chosen ([`Overflow`]) and counted.
 //! * **Fair waits.** A bucket's waiters are served first come, first served, sleep once, and know their delay beforehand. Futures that
