@@ -216,6 +216,10 @@ pub use wait::{AsyncIoSleep, AsyncIoTimer};
 pub use wait::{PacedSink, PacedStream};
 pub use window::WindowError;
 
+#[cfg(tidegate_loom)]
+#[doc(hidden)]
+pub use wait::modelled;
+
 /// Longer texts.
 #[cfg(doc)]
 pub mod docs;

@@ -6,8 +6,11 @@ mod blocking;
 mod future;
 #[cfg(feature = "std")]
 mod in_line;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 mod line;
+#[cfg(tidegate_loom)]
+#[allow(missing_docs, reason = "for models")]
+pub mod modelled;
 #[cfg(feature = "futures")]
 mod pace;
 #[cfg(feature = "futures")]

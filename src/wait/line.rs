@@ -12,18 +12,20 @@
 //! # Invariants
 //!
 //! 1. One place at most is the head: it has raised `taken` from 0 to 1, or was notified by the one who had. A notified listener
-//!    *is* the head, polled or not; so whoever is dropped passes the turn on if it had come, and nobody else in the list is notified.
+//!    *is* the head, polled or not; so whoever is dropped passes the turn on if it had come (`mutants::line::kept_turn`), and nobody
+//!    else in the list is notified.
 //! 2. The head is handed over: who leaves notifies the first in the list, and `taken` stays 1. Only if the list is empty it becomes
 //!    0.
 //! 3. Whoever finds the head free takes it for the first in the list, which is itself only if nobody came before. So the order of
-//!    the list is the order of service, and a newcomer who would pass without waiting is kept by `waiting`, which counts all who
-//!    came before it.
+//!    the list is the order of service (`mutants::line::for_itself`, `past_the_list`), and a newcomer who would pass without waiting is
+//!    kept by `waiting`, which counts all who came before it (`mutants::line::busy_while_taken`).
 //!
 //! # Orderings
 //!
 //! Who leaves writes `taken` and then looks for somebody who has come meanwhile (`leave`); who comes is in the list and then looks at
-//! `taken` (`step`). A fence between the two, on both sides, lets one of them see the other, or the newcomer would sleep for ever.
-//! (Today the list's lock does the same: whoever locks it later sees what the other did before. But that is not promised.)
+//! `taken` (`step`). A fence between the two, on both sides, lets one of them see the other, or the newcomer would sleep for ever
+//! (`mutants::line::no_second_look`, `no_look_back`). Today the list's lock does the same as the fences: whoever locks it later sees what
+//! the other did before. But that is not promised.
 //!
 //! # Progress
 //!
@@ -34,10 +36,10 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
-use event_listener::{Event, EventListener, Listener};
-
+#[cfg(not(tidegate_loom))]
+use crate::sync::Listener;
 use crate::sync::Ordering::{Relaxed, SeqCst};
-use crate::sync::{AtomicU64, const_fn, fence};
+use crate::sync::{AtomicU64, Event, EventListener, const_fn, fence};
 
 /// See the [module](self) documentation.
 pub(crate) struct Line {
@@ -56,6 +58,7 @@ impl Line {
     }
 
     /// For so many who wait at the same time, the head included.
+    #[cfg(feature = "std")]
     pub(crate) const fn set_most(&mut self, most: u64) {
         self.most = most;
     }
@@ -113,11 +116,13 @@ impl fmt::Debug for Line {
 }
 
 /// A place in a line. Whoever drops it leaves, wherever it is.
+#[derive(Debug)]
 pub(crate) struct Place<'a> {
     line: &'a Line,
     at: At,
 }
 
+#[derive(Debug)]
 enum At {
     Outside,
     Behind(EventListener),
