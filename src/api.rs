@@ -470,6 +470,13 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
             && self.signals.in_flight.count() == 0
             && self.limits.combined.is_unused_at(now)
     }
+
+    fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
+        if self.is_paused_at(now) || self.signals.in_flight.count() > 0 {
+            return None;
+        }
+        self.limits.combined.unused_in_at(now)
+    }
 }
 
 impl<C: Clock> ApiRateLimiter<C> {

@@ -368,6 +368,14 @@ impl<C: Clock> Limiter for Combined<C> {
             .iter()
             .all(|named| named.limit.is_unused_at(now))
     }
+
+    fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
+        let mut waits = self
+            .limits
+            .iter()
+            .map(|named| named.limit.unused_in_at(now));
+        waits.try_fold(Duration::ZERO, |longest, wait| Some(longest.max(wait?)))
+    }
 }
 
 impl<C: fmt::Debug> fmt::Debug for Combined<C> {

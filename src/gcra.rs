@@ -196,6 +196,20 @@ impl Gcra {
             }
         };
 
+        if exact {
+            // At most 2^17 grains per nanosecond, and no fraction: the common case takes no long division.
+            return Self {
+                whole: tokens,
+                fraction: 0,
+                token,
+                per_grain: u64::MAX / token,
+                limit: token * capacity,
+                capacity,
+                inverse: u64::MAX / tokens,
+                span: MAX_LEVEL / tokens,
+            };
+        }
+
         // Both at most 2^60.
         let scaled = token as u128 * tokens as u128;
         // At most 2^17: `token` was chosen so, and a token of one grain is limited by the highest rate.

@@ -107,6 +107,16 @@ pub trait Limiter: sealed::Sealed {
     /// can be dropped and made anew without giving anyone anything.
     fn is_unused_at(&self, now: Timestamp) -> bool;
 
+    /// How long after `now` it is [unused](Self::is_unused_at) if nobody comes; `None` if that cannot be told.
+    #[doc(hidden)]
+    fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
+        if self.is_unused_at(now) {
+            return Some(Duration::ZERO);
+        }
+        let wait = self.wait_time_at(self.capacity(), now)?;
+        self.is_unused_at(now + wait).then_some(wait)
+    }
+
     /// The quota, if at `now` this is nothing but a full bucket of its own: then a word is all that has to be kept of it.
     #[doc(hidden)]
     fn plain_quota_at(&self, _now: Timestamp) -> Option<Quota> {
@@ -169,6 +179,10 @@ macro_rules! forward_limiter {
             #[inline]
             fn is_unused_at(&self, now: Timestamp) -> bool {
                 (**self).is_unused_at(now)
+            }
+
+            fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
+                (**self).unused_in_at(now)
             }
         }
     )*};

@@ -7,6 +7,7 @@
     reason = "the lint does not see that helpers of tests are tests"
 )]
 
+use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,6 +19,8 @@ use std::thread;
 
 use serde_json::Value;
 use tidegate::{Clock, MonotonicClock};
+use tokio::net::TcpSocket;
+use tokio::runtime;
 
 /// Ends a test that hangs; nothing else depends on it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,9 +56,22 @@ impl Gateway {
         }
     }
 
-    /// Starts a server on a free port, and returns its address too.
+    /// Starts a server on a free port, and returns its address too. Addresses and keys are as good as unlimited.
     fn serve(quota: &str) -> (Self, String) {
-        let gateway = Self::start(&["--addr", "127.0.0.1:0", "--quota", quota]);
+        Self::serve_with(quota, "1M/s", "1M/s")
+    }
+
+    /// The same with a quota per address and one per key.
+    fn serve_with(quota: &str, per_address: &str, per_key: &str) -> (Self, String) {
+        let gateway = Self::start(&[
+            "--addr=127.0.0.1:0",
+            "--quota",
+            quota,
+            "--quota-per-address",
+            per_address,
+            "--quota-per-key",
+            per_key,
+        ]);
         let first = gateway.stdout.recv_timeout(PATIENCE).unwrap();
         let address = first.strip_prefix("listening on http://").unwrap();
         (gateway, address.to_owned())
@@ -138,13 +154,41 @@ fn request(address: &str, method: &str, path: &str) -> Answer {
 
 /// The same request so many times, sent at once on one connection.
 fn requests(address: &str, method: &str, path: &str, count: usize) -> Vec<Answer> {
-    let request = |more| {
-        format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\n{more}\r\n")
-    };
-    let all = request("").repeat(count - 1) + &request("Connection: close\r\n");
-    let mut stream = TcpStream::connect(address).unwrap();
+    let all = vec![(method, path, Vec::new()); count];
+    exchange(address, Ipv4Addr::LOCALHOST, &all)
+}
+
+/// `GET /` with one more header.
+fn get_with(address: &str, name: &str, value: impl AsRef<[u8]>) -> Answer {
+    get_from(address, Ipv4Addr::LOCALHOST, name, value)
+}
+
+/// The same from an address of one's choice, which only Linux lets one choose.
+fn get_from(address: &str, from: Ipv4Addr, name: &str, value: impl AsRef<[u8]>) -> Answer {
+    exchange(address, from, &[("GET", "/", header(name, value))]).remove(0)
+}
+
+fn header(name: &str, value: impl AsRef<[u8]>) -> Vec<u8> {
+    [name.as_bytes(), b": ", value.as_ref(), b"\r\n"].concat()
+}
+
+/// Sends requests (method, path, more headers) at once on one connection, and reads the answers.
+fn exchange(address: &str, from: Ipv4Addr, requests: &[(&str, &str, Vec<u8>)]) -> Vec<Answer> {
+    let mut all = Vec::new();
+    for (index, (method, path, more)) in requests.iter().enumerate() {
+        let last = index + 1 == requests.len();
+        let close = if last { "Connection: close\r\n" } else { "" };
+        write!(
+            all,
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\n{close}"
+        )
+        .unwrap();
+        all.extend(more);
+        all.extend(b"\r\n");
+    }
+    let mut stream = connect(address, from);
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(all.as_bytes()).unwrap();
+    stream.write_all(&all).unwrap();
     let mut answers = String::new();
     stream.read_to_string(&mut answers).unwrap();
 
@@ -159,6 +203,22 @@ fn requests(address: &str, method: &str, path: &str, count: usize) -> Vec<Answer
     answers.collect()
 }
 
+/// The standard library cannot choose the address that a connection comes from.
+fn connect(address: &str, from: Ipv4Addr) -> TcpStream {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    let stream = runtime.block_on(async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        socket.connect(address.parse().unwrap()).await.unwrap()
+    });
+    let stream = stream.into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream
+}
+
 impl Answer {
     fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
@@ -171,13 +231,20 @@ impl Answer {
     fn retry_after(&self) -> u64 {
         self.header("retry-after").unwrap().parse().unwrap()
     }
+
+    /// Refused by this limit, for up to so many seconds.
+    #[track_caller]
+    fn assert_refused_by(&self, limit: &str, most: u64) {
+        assert_eq!(self.status, 429);
+        assert_eq!(self.header("x-refused-by"), Some(limit));
+        let retry_after = self.retry_after();
+        assert!((1..=most).contains(&retry_after), "{retry_after}");
+    }
 }
 
 /// Name, admitted and refused of each limit, and the tokens in the bucket.
 fn stats(address: &str) -> (Vec<(String, u64, u64)>, u64) {
-    let answer = request(address, "GET", "/stats");
-    assert_eq!(answer.status, 200);
-    let stats: Value = serde_json::from_str(&answer.body).unwrap();
+    let stats = all_stats(address);
     let limits = stats["limits"].as_array().unwrap();
     let counts = limits.iter().map(|limit| {
         let name = limit["limit"].as_str().unwrap().to_owned();
@@ -186,6 +253,20 @@ fn stats(address: &str) -> (Vec<(String, u64, u64)>, u64) {
     });
     let tokens = limits[0]["available"].as_u64().unwrap();
     (counts.collect(), tokens)
+}
+
+fn all_stats(address: &str) -> Value {
+    let answer = request(address, "GET", "/stats");
+    assert_eq!(answer.status, 200);
+    serde_json::from_str(&answer.body).unwrap()
+}
+
+/// So many of these counts, of addresses or of keys.
+#[track_caller]
+fn assert_counts(stats: &Value, expected: &[(&str, u64)]) {
+    for (name, count) in expected {
+        assert_eq!(stats[name].as_u64(), Some(*count), "{name}: {stats}");
+    }
 }
 
 #[test]
@@ -268,12 +349,212 @@ fn a_route_has_a_window_of_its_own() {
     assert_eq!(counts[3], ("/upload".to_owned(), admitted, refused));
 }
 
+// Tokens of the quotas below take minutes, so that what was used up stays so however slow the machine is.
+
+#[test]
+fn each_api_key_has_a_limit_of_its_own() {
+    let (_gateway, address) = Gateway::serve_with("1M/s", "1M/s", "3/hour");
+    let send = |key: &str| get_with(&address, "x-api-key", key);
+
+    for key in ["alice", "bob"] {
+        for _ in 0..3 {
+            assert_eq!(send(key).status, 200);
+        }
+        send(key).assert_refused_by("key", 1_200);
+    }
+    // The pro tier gets four times as much, four times as fast.
+    for _ in 0..12 {
+        assert_eq!(send("pro-7f3a9c").status, 200);
+    }
+    send("pro-7f3a9c").assert_refused_by("key", 300);
+    assert_eq!(send("pro-c41d02").status, 200);
+
+    let keys = [
+        ("keys", 4),
+        ("created", 4),
+        ("dropped", 0),
+        ("overflowed", 0),
+        ("admitted", 19),
+        ("refused", 3),
+        ("forfeited", 0),
+    ];
+    let stats = all_stats(&address);
+    assert_counts(&stats["keys"], &keys);
+    assert_eq!(stats["keys"]["pro_quota"], "12/hour");
+}
+
+#[test]
+fn who_has_no_key_is_limited_by_address_alone() {
+    let (_gateway, address) = Gateway::serve_with("1M/s", "4/hour", "1/hour");
+
+    assert_eq!(request(&address, "GET", "/").status, 200);
+    assert_eq!(request(&address, "POST", "/upload").status, 200);
+    // No text is no key: everybody without one would share it.
+    assert_eq!(get_with(&address, "x-api-key", "").status, 200);
+    assert_eq!(get_with(&address, "x-api-key", " \t ").status, 200);
+    request(&address, "GET", "/").assert_refused_by("address", 900);
+    // A key is no way around that, and is not kept.
+    get_with(&address, "x-api-key", "new").assert_refused_by("address", 900);
+
+    let stats = all_stats(&address);
+    assert_counts(
+        &stats["keys"],
+        &[("keys", 0), ("created", 0), ("admitted", 0), ("refused", 0)],
+    );
+    let addresses = [
+        ("active", 1),
+        ("overflowed", 0),
+        ("admitted", 4),
+        ("refused", 2),
+        ("forfeited", 0),
+    ];
+    assert_counts(&stats["addresses"], &addresses);
+}
+
+#[test]
+fn a_refusal_takes_nothing_from_other_limits() {
+    let (_gateway, address) = Gateway::serve_with("5/hour", "3/hour", "1/hour");
+    let send = |key: &str| get_with(&address, "x-api-key", key);
+
+    assert_eq!(send("alice").status, 200);
+    for _ in 0..5 {
+        send("alice").assert_refused_by("key", 3_600);
+    }
+    assert_eq!(request(&address, "GET", "/").status, 200);
+    assert_eq!(request(&address, "GET", "/").status, 200);
+    for _ in 0..5 {
+        request(&address, "GET", "/").assert_refused_by("address", 1_200);
+        send("bob").assert_refused_by("address", 1_200);
+        // Of two that refuse, the one with the longer wait is told.
+        let answer = send("alice");
+        answer.assert_refused_by("key", 3_600);
+        assert!(answer.retry_after() > 1_200);
+    }
+
+    let (counts, tokens) = stats(&address);
+    assert_eq!(tokens, 2);
+    assert_eq!(counts[0], ("global".to_owned(), 3, 0));
+    assert_eq!(counts[1], ("/".to_owned(), 3, 0));
+    let stats = all_stats(&address);
+    assert_counts(
+        &stats["keys"],
+        &[("keys", 1), ("admitted", 1), ("refused", 10)],
+    );
+    assert_counts(&stats["addresses"], &[("admitted", 3), ("refused", 10)]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn each_address_has_a_limit_of_its_own() {
+    let (_gateway, address) = Gateway::serve_with("1M/s", "2/hour", "1M/s");
+    for octet in [2, 3, 4] {
+        let from = Ipv4Addr::new(127, 0, 0, octet);
+        // What these say is the client's own invention.
+        for (name, value) in [("X-Forwarded-For", "10.0.0.1"), ("X-Real-IP", "10.0.0.2")] {
+            assert_eq!(get_from(&address, from, name, value).status, 200);
+        }
+        for (name, value) in [
+            ("X-Forwarded-For", "10.0.0.3, 10.0.0.4"),
+            ("Forwarded", "for=10.0.0.5"),
+            ("x-api-key", "alice"),
+        ] {
+            get_from(&address, from, name, value).assert_refused_by("address", 1_800);
+        }
+    }
+    let addresses = [("active", 3), ("admitted", 6), ("refused", 9)];
+    assert_counts(&all_stats(&address)["addresses"], &addresses);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_key_has_one_limit_wherever_it_is_used() {
+    let (_gateway, address) = Gateway::serve_with("1M/s", "1M/s", "3/hour");
+    let send = |octet| {
+        let from = Ipv4Addr::new(127, 0, 0, octet);
+        get_from(&address, from, "X-API-Key", "alice")
+    };
+    for octet in [2, 3, 4] {
+        assert_eq!(send(octet).status, 200);
+    }
+    for octet in [2, 3, 4, 5] {
+        send(octet).assert_refused_by("key", 1_200);
+    }
+    assert_counts(&all_stats(&address)["keys"], &[("keys", 1), ("refused", 4)]);
+}
+
+#[test]
+fn any_bytes_are_a_key_up_to_a_length() {
+    let (_gateway, address) = Gateway::serve_with("1M/s", "1M/s", "1/hour");
+    let longest = vec![b'k'; 8 << 10];
+    let mut twin = longest.clone();
+    *twin.last_mut().unwrap() = b'l';
+    let keys: [&[u8]; 6] = [
+        b"k",
+        b"\xff\xfe\x80",
+        "clé-ключ-鍵".as_bytes(),
+        b"../../etc/passwd\", \"x\": %00 {}",
+        &longest,
+        &twin,
+    ];
+    for key in keys {
+        assert_eq!(get_with(&address, "x-api-key", key).status, 200);
+        get_with(&address, "x-api-key", key).assert_refused_by("key", 3_600);
+    }
+    for length in [(8 << 10) + 1, 64 << 10] {
+        let answer = get_with(&address, "x-api-key", vec![b'k'; length]);
+        assert_eq!(answer.status, 431, "{length}");
+    }
+    // Of several the first one counts.
+    let two = [header("x-api-key", "k"), header("x-api-key", "new")].concat();
+    exchange(&address, Ipv4Addr::LOCALHOST, &[("GET", "/", two)])[0]
+        .assert_refused_by("key", 3_600);
+
+    let counts = [("keys", 6), ("admitted", 6), ("refused", 7)];
+    assert_counts(&all_stats(&address)["keys"], &counts);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_depend_on_how_long_keys_are() {
+    let (gateway, address) = Gateway::serve_with("1M/s", "1M/s", "1/hour");
+    let status = format!("/proc/{}/status", gateway.process.id());
+    let resident_kib = || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let number = line.unwrap().split_whitespace().nth(1).unwrap();
+        number.parse::<u64>().unwrap()
+    };
+    // 20 keys of 8 KiB that nobody has sent before.
+    let send = |batch: usize| {
+        let request = |index| {
+            let key = format!("{batch:04096}{index:04096}");
+            ("GET", "/", header("x-api-key", key))
+        };
+        let requests: Vec<_> = (0..20).map(request).collect();
+        let answers = exchange(&address, Ipv4Addr::LOCALHOST, &requests);
+        assert_eq!(answers.len(), 20);
+        let admitted = answers.iter().filter(|answer| answer.status == 200);
+        admitted.count() as u64
+    };
+    // The first ones make the buffers.
+    let mut admitted = (0..5).map(send).sum::<u64>();
+    let before = resident_kib();
+    admitted += (5..55).map(send).sum::<u64>();
+    let grown = resident_kib().saturating_sub(before);
+
+    // The route refuses some of them, but at least 400 were admitted, which are 3200 KiB.
+    assert!(admitted >= 400, "{admitted}");
+    assert!(grown < 1_600, "{grown} KiB");
+    let counts = [("keys", admitted), ("admitted", admitted), ("refused", 0)];
+    assert_counts(&all_stats(&address)["keys"], &counts);
+}
+
 #[test]
 fn the_demo_proves_its_limits() {
     let demo = Gateway::start(&["--demo", "--seconds", "1", "--clients", "8"]).finish();
     assert!(demo.status.success(), "{demo:?}");
 
-    for name in ["global", "/", "/search", "/upload", "unknown"] {
+    let row = |name: &str| {
         let row = demo
             .stdout
             .lines()
@@ -287,9 +568,24 @@ fn the_demo_proves_its_limits() {
         };
         assert!(admitted <= allowed, "{}", demo.stdout);
         assert_eq!(offered, admitted + refused + elsewhere, "{}", demo.stdout);
+        (offered, admitted)
+    };
+    let all = row("global");
+    let sum = |names: &[&str]| {
+        let rows = names.iter().map(|name| row(name));
+        rows.fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1))
+    };
+    assert_eq!(sum(&["/", "/search", "/upload", "unknown"]), all);
+    assert!(
+        sum(&["pro", "free-1", "free-2"]).0 < all.0,
+        "some have no key"
+    );
+    if cfg!(target_os = "linux") {
+        let addresses = [2, 3, 4, 5, 6].map(|octet| format!("127.0.0.{octet}"));
+        assert_eq!(sum(&addresses.each_ref().map(String::as_str)), all);
     }
     let verdicts = demo.stdout.lines().filter(|line| line.starts_with("ok "));
-    assert_eq!(verdicts.count(), 4, "{}", demo.stdout);
+    assert_eq!(verdicts.count(), 5, "{}", demo.stdout);
     // It fits a terminal of 80 columns.
     assert!(
         demo.stdout.lines().all(|line| line.chars().count() <= 80),
@@ -300,7 +596,7 @@ fn the_demo_proves_its_limits() {
 
 #[test]
 fn a_bad_option_is_told_and_fails() {
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 15] = [
         (&["--fast"], "unknown option `--fast`"),
         (&["8080"], "unknown option `8080`"),
         (&["--addr"], "--addr needs a value"),
@@ -312,6 +608,16 @@ fn a_bad_option_is_told_and_fails() {
         (
             &["--quota", "5/fortnight"],
             "unknown unit of time (ns, us, ms, s, min, h or d) at byte 2",
+        ),
+        (
+            &["--quota-per-address", "5"],
+            "--quota-per-address `5`: expected `/` or `per` after a whole number at byte 1",
+        ),
+        (&["--quota-per-key"], "--quota-per-key needs a value"),
+        (
+            // Four times as much is more than a clock of nanoseconds can meter.
+            &["--quota-per-key", "1000/ns"],
+            "--quota-per-key `1000/ns`: too much for the pro tier",
         ),
         (
             &["--demo", "--seconds", "0"],
@@ -339,10 +645,19 @@ fn a_bad_option_is_told_and_fails() {
         assert_eq!(gateway.stdout, "", "{arguments:?}");
     }
     let help = Gateway::start(&["--help"]).finish();
-    assert!(
-        help.status.success() && help.stdout.contains("--quota"),
-        "{help:?}"
-    );
+    assert!(help.status.success(), "{help:?}");
+    for option in [
+        "addr",
+        "demo",
+        "seconds",
+        "clients",
+        "help",
+        "quota",
+        "quota-per-address",
+        "quota-per-key",
+    ] {
+        assert!(help.stdout.contains(&format!("  --{option} ")), "{option}");
+    }
 }
 
 #[test]

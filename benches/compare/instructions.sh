@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Instructions per call of every path, by callgrind: two runs, the difference divided by the difference in calls.
+#
+# instructions.sh [PATTERN]: of those paths whose name contains it.
 set -euo pipefail
 cd "$(dirname "$0")"
 cargo build --release --quiet --bin instructions
@@ -10,9 +12,9 @@ count() { # PATH CALLS -> instructions
         sed -n 's/.*Collected : //p'
 }
 
-printf '%-28s %s\n' path instructions/call
-"$binary" | while IFS= read -r path; do
+printf '%-34s %s\n' path instructions/call
+"$binary" | grep -e "${1:-}" | while IFS= read -r path; do
     few=$(count "$path" 20000)
     many=$(count "$path" 120000)
-    awk -v name="$path" -v few="$few" -v many="$many" 'BEGIN { printf "%-28s %.1f\n", name, (many - few) / 100000 }'
+    awk -v name="$path" -v few="$few" -v many="$many" 'BEGIN { printf "%-34s %.1f\n", name, (many - few) / 100000 }'
 done

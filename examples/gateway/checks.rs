@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::limits::Stats;
-use crate::report::Row;
+use crate::row::Row;
+use crate::stats::Stats;
+use crate::tally::Limit;
 
 /// A claim, and what speaks against it.
 pub(crate) struct Check {
@@ -42,48 +43,82 @@ pub(crate) fn all(rows: &[Row], elapsed: Duration, malformed: u64, stats: &Stats
         let objection = format!("{malformed} had none, or did not say which limit refused");
         hints.objections.push(objection);
     }
+    let kinds = rows.chunk_by(|one, next| one.limit.kind() == next.limit.kind());
     vec![
-        check("no limit gave more than it allows in that time", &too_many),
         check(
-            "no limit refused anything before its burst was used up",
+            "no limit, no address and no key got more than that time allows",
+            &too_many,
+        ),
+        check(
+            "none was refused anything before its burst was used up",
             &too_early,
         ),
-        check("/stats agrees with what the clients counted", &|row| {
-            disagreement(row, stats)
-        }),
+        Check {
+            claim: "every address and every key had a limit of its own",
+            objections: shared(rows, stats),
+        },
+        Check {
+            claim: "/stats agrees with what the clients counted",
+            objections: kinds.filter_map(|kind| disagreement(kind, stats)).collect(),
+        },
         hints,
     ]
 }
 
 fn too_many(row: &Row) -> Option<String> {
-    let Row { name, allowed, .. } = row;
+    let (name, allowed) = (row.limit.name(), row.allows.most);
     // What was forfeited is gone as if it had been used.
-    let taken = row.admitted + row.forfeited;
-    (taken > *allowed).then(|| format!("{name}: {taken} taken, {allowed} allowed"))
+    let taken = row.answers.admitted + row.forfeited;
+    (taken > allowed).then(|| format!("{name}: {taken} taken, {allowed} allowed"))
 }
 
 fn too_early(row: &Row) -> Option<String> {
-    let Row { name, burst, .. } = row;
-    // What was returned was missing for a while.
-    let taken = row.admitted + row.forfeited + row.returned;
-    (row.refused.count > 0 && taken < *burst)
+    let (name, burst) = (row.limit.name(), row.allows.burst);
+    let taken = row.answers.admitted + row.forfeited + row.missing;
+    (row.answers.refused > 0 && taken < burst)
         .then(|| format!("{name}: refused when {taken} of {burst} had been taken"))
 }
 
-fn disagreement(row: &Row, stats: &Stats) -> Option<String> {
-    let counted = (row.admitted, row.refused.count);
-    let limit = stats.limits.iter().find(|limit| limit.limit == row.name);
-    let reported = limit.map(|limit| (limit.admitted, limit.refused));
-    (reported != Some(counted)).then(|| {
-        let name = row.name;
-        format!("{name}: {counted:?} admitted and refused, but {reported:?} in /stats")
-    })
+/// Addresses and keys for which there was no room, or more of them than there are.
+fn shared(rows: &[Row], stats: &Stats) -> Vec<String> {
+    let count = |wanted: fn(Limit) -> bool| rows.iter().filter(|row| wanted(row.limit)).count();
+    let addresses = count(|limit| matches!(limit, Limit::Address(_)));
+    let keys = count(|limit| matches!(limit, Limit::Key(_)));
+    let tables = [
+        (
+            "address",
+            addresses,
+            stats.addresses.active,
+            stats.addresses.overflowed,
+        ),
+        ("key", keys, stats.keys.keys, stats.keys.overflowed),
+    ];
+    let objections = tables.map(|(table, sent, there, overflowed)| {
+        (there > sent as u64 || overflowed > 0).then(|| {
+            format!("{table}: {there} of {sent} in /stats, {overflowed} requests without room")
+        })
+    });
+    objections.into_iter().flatten().collect()
+}
+
+/// Of the rows of one limit, or of all addresses, or of all keys.
+fn disagreement(rows: &[Row], stats: &Stats) -> Option<String> {
+    let kind = rows.first()?.limit.kind();
+    let sum = |number: fn(&Row) -> u64| rows.iter().map(number).sum::<u64>();
+    let counted = (
+        sum(|row| row.answers.admitted),
+        sum(|row| row.answers.refused),
+    );
+    let decided = stats.decided(kind);
+    let reported = decided.map(|decided| (decided.admitted, decided.refused));
+    (reported != Some(counted))
+        .then(|| format!("{kind}: {counted:?} admitted and refused, but {reported:?} in /stats"))
 }
 
 fn too_long(row: &Row, elapsed: Duration) -> Option<String> {
-    let Row { name, refused, .. } = row;
+    let (name, longest_wait) = (row.limit.name(), row.allows.longest_wait);
     // A request may have been held up after it read the clock, and others charged meanwhile; and seconds are rounded up.
-    let most = row.longest_wait.saturating_add(elapsed).as_secs() + 1;
-    let longest = refused.longest_retry_after;
+    let most = longest_wait.saturating_add(elapsed).as_secs() + 1;
+    let longest = row.answers.longest_retry_after;
     (longest > most).then(|| format!("{name}: Retry-After {longest} s, but at most {most} s"))
 }

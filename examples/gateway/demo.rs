@@ -1,25 +1,25 @@
-//! The load: many HTTP clients on connections of their own, who never wait as they are told to.
+//! The load: many HTTP clients, who never wait as they are told to.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tidegate::{Clock, DefaultClock, Quota, Timestamp};
-use tokio::net::{TcpListener, TcpStream};
+use axum::http::{Method, StatusCode};
+use tidegate::{Clock, DefaultClock, Timestamp};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::BoxError;
-use crate::limits::{Limits, RULES, Stats};
+use crate::cast::{KEYS, Role};
+use crate::limits::{Limits, Quotas};
 use crate::report::Report;
+use crate::rules::RULES;
+use crate::sender::Sender;
 use crate::server;
-use crate::tally::Tally;
+use crate::stats::Stats;
+use crate::tally::{Limit, Tally};
 
 /// How many clients send requests, and for how long.
 #[derive(Clone, Copy)]
@@ -43,10 +43,10 @@ const TARGETS: [(Method, &str, StatusCode); RULES.len()] = [
 ];
 
 /// Starts a server, loads it, and returns what the clients and the server counted.
-pub(crate) async fn run(load: Load, quota: Quota) -> Result<Report, BoxError> {
+pub(crate) async fn run(load: Load, quotas: Quotas) -> Result<Report, BoxError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
-    let limits = Arc::new(Limits::new(quota)?);
+    let limits = Arc::new(Limits::new(quotas)?);
     let (stop, stopped) = oneshot::channel();
     let server = tokio::spawn(server::serve(listener, limits, stopped));
 
@@ -55,7 +55,7 @@ pub(crate) async fn run(load: Load, quota: Quota) -> Result<Report, BoxError> {
         let stats = fetch_stats(address).await?;
         drop(stop);
         server.await??;
-        Ok(Report::new(quota, elapsed, tally, &stats))
+        Ok(Report::new(quotas, elapsed, tally, &stats))
     };
     time::timeout(load.duration + PATIENCE, exercise)
         .await
@@ -63,58 +63,59 @@ pub(crate) async fn run(load: Load, quota: Quota) -> Result<Report, BoxError> {
 }
 
 /// Runs the clients; returns what they counted, and the time from before the first request until after the last.
-async fn send_all(address: SocketAddr, load: Load) -> Result<(Tally, Duration), BoxError> {
-    let mut connections = Vec::new();
-    for _ in 0..load.clients {
-        connections.push(connect(address).await?);
+async fn send_all(server: SocketAddr, load: Load) -> Result<(Tally, Duration), BoxError> {
+    let mut clients = Vec::new();
+    for number in 0..usize::try_from(load.clients)? {
+        clients.push(Client::connect(server, number).await?);
     }
 
     // The clock of the limits, so that the bounds hold to the nanosecond.
     let start = DefaultClock.now();
-    let mut clients = JoinSet::new();
-    for (first, connection) in connections.into_iter().enumerate() {
-        let client = Client {
-            connection,
-            host: address.to_string(),
-            first,
-        };
-        clients.spawn(client.send(start + load.duration, MOST_REQUESTS / load.clients));
+    let mut running = JoinSet::new();
+    for client in clients {
+        running.spawn(client.send(start + load.duration, MOST_REQUESTS / load.clients));
     }
     let mut total = Tally::default();
-    while let Some(tally) = clients.join_next().await {
+    while let Some(tally) = running.join_next().await {
         total.add(tally??);
     }
     Ok((total, DefaultClock.now() - start))
 }
 
-async fn fetch_stats(address: SocketAddr) -> Result<Stats, BoxError> {
-    let mut client = Client {
-        connection: connect(address).await?,
-        host: address.to_string(),
-        first: 0,
-    };
-    let (_, body) = client.request(Method::GET, "/stats").await?;
+async fn fetch_stats(server: SocketAddr) -> Result<Stats, BoxError> {
+    let mut sender = Sender::connect(server, Ipv4Addr::LOCALHOST, None).await?;
+    let (_, body) = sender.request(Method::GET, "/stats").await?;
     Ok(serde_json::from_slice(&body)?)
 }
 
-/// Opens a connection, over which the client then sends all its requests.
-async fn connect(address: SocketAddr) -> Result<SendRequest<Empty<Bytes>>, BoxError> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Ends with the sender. What goes wrong before shows in the answer that does not come.
-    tokio::spawn(connection);
-    Ok(sender)
-}
-
 struct Client {
-    connection: SendRequest<Empty<Bytes>>,
-    host: String,
+    sender: Sender,
     /// The target to begin with, so that clients are not all at the same.
     first: usize,
+    /// What a request must pass, for each of [`TARGETS`].
+    limits: [Vec<Limit>; TARGETS.len()],
 }
 
 impl Client {
+    async fn connect(server: SocketAddr, number: usize) -> Result<Self, BoxError> {
+        let role = Role::of_client(number);
+        let api_key = role.key.map(|key| KEYS[key].text);
+        let sender = Sender::connect(server, role.address, api_key).await?;
+        let own = [
+            Some(Limit::Address(sender.address())),
+            role.key.map(Limit::Key),
+        ];
+        let limits = |route| {
+            let of_all = [Limit::Global, Limit::Route(route)];
+            of_all.into_iter().chain(own.into_iter().flatten())
+        };
+        Ok(Self {
+            sender,
+            first: number,
+            limits: std::array::from_fn(|route| limits(route).collect()),
+        })
+    }
+
     /// Sends one request after the other until `deadline`, or until it has sent so many.
     async fn send(mut self, deadline: Timestamp, most: u64) -> Result<Tally, BoxError> {
         let mut tally = Tally::default();
@@ -126,33 +127,16 @@ impl Client {
             }
             let route = target % TARGETS.len();
             let (method, path, expected) = &TARGETS[route];
-            let (response, _) = self.request(method.clone(), path).await?;
+            let (response, _) = self.sender.request(method.clone(), path).await?;
             let latency = DefaultClock.now() - sent_at;
+            let limits = &self.limits[route];
             match response.status() {
-                StatusCode::TOO_MANY_REQUESTS => tally.refused(route, response.headers(), latency),
-                status if status == *expected => tally.admitted(route, latency),
+                StatusCode::TOO_MANY_REQUESTS => tally.refused(limits, response.headers(), latency),
+                status if status == *expected => tally.admitted(limits, latency),
                 status => return Err(format!("{method} {path} was answered {status}").into()),
             }
             target += 1;
         }
         Ok(tally)
-    }
-
-    /// Sends one request and reads the whole answer, which frees the connection for the next.
-    async fn request(
-        &mut self,
-        method: Method,
-        path: &str,
-    ) -> Result<(Response<()>, Bytes), BoxError> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, self.host.as_str())
-            .body(Empty::new())?;
-        self.connection.ready().await?;
-        let response: Response<Incoming> = self.connection.send_request(request).await?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok((Response::from_parts(head, ()), body))
     }
 }

@@ -1,218 +1,211 @@
 //! The decision: whether a request may pass, and who refused it if not.
 
-use std::fmt;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tidegate::{
-    DefaultClock, Denied, Limiter, Quota, SlidingWindow, Timestamp, TokenBucket, WindowError,
+    DefaultClock, FixedKeyed, IpKey, Keyed, Limiter, LongKey, LongKeys, Quota, SlidingWindow,
+    TokenBucket, WindowError,
 };
+
+use crate::counted::{Counted, NEVER, Refusal};
+use crate::rules::{RULES, Rule};
+use crate::stats::{AddressStats, KeyStats, LimitStats, Stats};
+use crate::tiers::Tiers;
 
 /// The name of the limit for all requests together.
 pub(crate) const GLOBAL: &str = "global";
+/// The name of the limits for client addresses.
+pub(crate) const ADDRESS: &str = "address";
+/// The name of the limits for API keys.
+pub(crate) const KEY: &str = "key";
 
-/// At most `limit` requests for a route in any interval of `window`.
-pub(crate) struct Rule {
-    /// A path, except for the last rule.
-    pub(crate) name: &'static str,
-    pub(crate) limit: u64,
-    pub(crate) window: Duration,
+/// Far more than can be in use at once with the default quotas. This table has its size from the start, 32 bytes for each.
+const MOST_ADDRESSES: usize = 10_000;
+/// So many keys at once have a bucket of their own. This table grows as keys come, and shrinks as they go.
+const MOST_KEYS: usize = 100_000;
+
+/// What can be chosen.
+#[derive(Clone, Copy)]
+pub(crate) struct Quotas {
+    /// For all requests together.
+    pub(crate) global: Quota,
+    pub(crate) address: Quota,
+    pub(crate) key: Tiers,
 }
 
-/// The last is for every path that the others do not name, so that nobody gets around the limits by inventing paths.
-pub(crate) const RULES: [Rule; 4] = [
-    Rule::new("/", 400, Duration::from_secs(1)),
-    Rule::new("/search", 150, Duration::from_secs(1)),
-    Rule::new("/upload", 20, Duration::from_secs(2)),
-    Rule::new("unknown", 50, Duration::from_secs(1)),
-];
-
-impl Rule {
-    const fn new(name: &'static str, limit: u64, window: Duration) -> Self {
-        Self {
-            name,
-            limit,
-            window,
-        }
-    }
-
-    /// Which rule a path falls under, as an index into [`RULES`].
-    fn index_for(path: &str) -> usize {
-        let last = RULES.len() - 1;
-        RULES[..last]
-            .iter()
-            .position(|rule| rule.name == path)
-            .unwrap_or(last)
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in any {:?}", self.limit, self.window)
-    }
-}
-
-/// A bucket for all requests and a window for each route. A request needs a permit from its window and from the bucket.
+/// A bucket for each client address, one for each API key, a window for each route, and a bucket for all requests. A request
+/// needs a permit from each of its four, or three if it has no key.
 pub(crate) struct Limits {
-    global: Counted<TokenBucket>,
+    addresses: Counted<FixedKeyed>,
+    digests: LongKeys,
+    keys: Counted<Keyed<LongKey, TokenBucket>>,
     /// In the order of [`RULES`].
     routes: Vec<Counted<SlidingWindow>>,
-    returned: AtomicU64,
-    forfeited: AtomicU64,
+    global: Counted<TokenBucket>,
+    tiers: Tiers,
 }
 
-/// Why a request was refused: by which limit, and for how long.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Refusal {
-    pub(crate) limit: &'static str,
-    pub(crate) wait: Duration,
-}
-
-impl Refusal {
-    /// For `Retry-After`, which has whole seconds. Rounded up, since who comes early is refused again; at least 1, since 0
-    /// invites a client to come back at once.
-    pub(crate) fn retry_after_seconds(self) -> u64 {
-        let started = u64::from(self.wait.subsec_nanos() > 0);
-        self.wait.as_secs().saturating_add(started).max(1)
-    }
+/// Who sends a request, as the limits know them.
+#[derive(Clone, Copy)]
+pub(crate) struct Client {
+    address: IpKey,
+    key: Option<LongKey>,
 }
 
 impl Limits {
-    pub(crate) fn new(quota: Quota) -> Result<Self, WindowError> {
+    pub(crate) fn new(quotas: Quotas) -> Result<Self, WindowError> {
         // At start-up, so that no request waits for it.
         DefaultClock::calibrate();
+
+        let digests = LongKeys::new();
+        let quota_of = quotas.key.by_digest(&digests);
+        let keys = Keyed::builder(move |key: &LongKey| TokenBucket::new(quota_of(key)))
+            .max_keys(MOST_KEYS)
+            // Or it would be of the tier of whoever comes first without room.
+            .shared(TokenBucket::new(quotas.key.free))
+            .build();
         let routes = RULES.iter().map(|rule| {
             let window = SlidingWindow::new(rule.limit, rule.window)?;
             Ok(Counted::new(rule.name, window))
         });
         Ok(Self {
-            global: Counted::new(GLOBAL, TokenBucket::new(quota)),
+            addresses: Counted::new(ADDRESS, FixedKeyed::new(quotas.address, MOST_ADDRESSES)),
+            digests,
+            keys: Counted::new(KEY, keys),
             routes: routes.collect::<Result<_, _>>()?,
-            returned: AtomicU64::new(0),
-            forfeited: AtomicU64::new(0),
+            global: Counted::new(GLOBAL, TokenBucket::new(quotas.global)),
+            tiers: quotas.key,
         })
     }
 
-    /// Takes a permit from the bucket and from the path's window, or from neither.
-    pub(crate) fn admit(&self, path: &str) -> Result<(), Refusal> {
-        let global = &self.global;
+    /// The client at an address, with the API key that it sent. An empty one is none: everybody without a key would share it.
+    pub(crate) fn client(&self, peer: SocketAddr, api_key: Option<&[u8]>) -> Client {
+        let api_key = api_key.filter(|key| !key.is_empty());
+        Client {
+            address: peer.into(),
+            key: api_key.map(|key| self.digests.key(key)),
+        }
+    }
+
+    /// Takes a permit from each limit of the request, or from none.
+    ///
+    /// Should other requests take the last permit between the look at a limit and its charge, the request is refused with some
+    /// limits already charged. The window's permit then mostly comes back; those of the address and the key never do. They are
+    /// charged first for that: whoever sends many requests at once pays for it from their own quota. The other way around
+    /// they could spend what belongs to all with requests that are refused. The bucket for all requests is charged last, so
+    /// no refusal ever costs a permit of it.
+    pub(crate) fn admit(&self, client: Client, path: &str) -> Result<(), Refusal> {
+        let Self {
+            addresses,
+            keys,
+            global,
+            ..
+        } = self;
         let route = &self.routes[Rule::index_for(path)];
-        // One reading: both limits judge the same instant, and the clock costs as much as a decision.
+        // One reading: all limits judge the same instant, and the clock costs as much as a decision.
         let now = global.limiter.now();
 
-        // Both are asked before either is charged: a refusal then takes nothing, and tells the longer of two waits.
-        let (global_wait, route_wait) = (global.wait(now), route.wait(now));
-        if route_wait > global_wait {
-            return Err(route.refuse(route_wait));
-        }
-        if global_wait > Duration::ZERO {
-            return Err(global.refuse(global_wait));
+        // All are asked before any is charged: a refusal then takes nothing, and tells the longest of their waits.
+        let address_wait = addresses.limiter.wait_time_at(&client.address, 1, now);
+        let key_wait = match client.key {
+            Some(key) => keys.limiter.wait_time_at(&key, 1, now),
+            None => Some(Duration::ZERO),
+        };
+        let waits = [
+            (address_wait, &addresses.counts),
+            (key_wait, &keys.counts),
+            (route.limiter.wait_time_at(1, now), &route.counts),
+            (global.limiter.wait_time_at(1, now), &global.counts),
+        ];
+        let refusing = waits
+            .into_iter()
+            .map(|(wait, counts)| (wait.unwrap_or(NEVER), counts))
+            .filter(|(wait, _)| *wait > Duration::ZERO);
+        if let Some((wait, counts)) = refusing.max_by_key(|(wait, _)| *wait) {
+            return Err(counts.refuse(wait));
         }
 
-        // Other requests may have come in between, so each can still refuse.
-        let charge = global.limiter.charge_at(1, now);
-        let charge = charge.map_err(|denied| global.denied(denied))?;
-        if let Err(denied) = route.limiter.try_acquire_at(1, now) {
-            let returned = global.limiter.undo(charge);
-            self.returned.fetch_add(returned, Relaxed);
-            self.forfeited.fetch_add(1 - returned, Relaxed);
-            return Err(route.denied(denied));
+        let charged = addresses.limiter.try_acquire_at(&client.address, 1, now);
+        charged.map_err(|denied| addresses.counts.denied(denied))?;
+        if let Some(key) = client.key {
+            if let Err(denied) = keys.limiter.try_acquire_at(&key, 1, now) {
+                addresses.counts.taken_in_vain(0);
+                return Err(keys.counts.denied(denied));
+            }
         }
-        global.admitted.fetch_add(1, Relaxed);
-        route.admitted.fetch_add(1, Relaxed);
+        let charge = route.limiter.charge_at(1, now).map_err(|denied| {
+            self.client_in_vain(client);
+            route.counts.denied(denied)
+        })?;
+        if let Err(denied) = global.limiter.try_acquire_at(1, now) {
+            route.counts.taken_in_vain(route.limiter.undo(charge));
+            self.client_in_vain(client);
+            return Err(global.counts.denied(denied));
+        }
+
+        addresses.counts.admit();
+        if client.key.is_some() {
+            keys.counts.admit();
+        }
+        route.counts.admit();
+        global.counts.admit();
         Ok(())
+    }
+
+    /// The client was charged for a request that was refused.
+    fn client_in_vain(&self, client: Client) {
+        self.addresses.counts.taken_in_vain(0);
+        if client.key.is_some() {
+            self.keys.counts.taken_in_vain(0);
+        }
     }
 
     pub(crate) fn stats(&self) -> Stats {
         let now = self.global.limiter.now();
-        let routes = self
-            .routes
-            .iter()
-            .zip(&RULES)
-            .map(|(route, rule)| route.stats(rule.to_string(), now));
-        let quota = self.global.limiter.quota();
-        let mut limits = vec![self.global.stats(quota.to_string(), now)];
-        limits.extend(routes);
-        Stats {
-            limits,
-            returned: self.returned.load(Relaxed),
-            forfeited: self.forfeited.load(Relaxed),
-        }
-    }
-}
-
-/// For a refusal that no wait helps. Nobody is told this, as one permit is never more than a limit can give.
-const NEVER: Duration = Duration::MAX;
-
-/// A limit with its name, and the requests that it decided about.
-///
-/// The counts are Relaxed: each stands for itself, and is raised before the answer that it counts is sent.
-struct Counted<L> {
-    name: &'static str,
-    limiter: L,
-    admitted: AtomicU64,
-    refused: AtomicU64,
-}
-
-impl<L: Limiter> Counted<L> {
-    const fn new(name: &'static str, limiter: L) -> Self {
-        Self {
-            name,
-            limiter,
-            admitted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-        }
-    }
-
-    /// Zero if a request would be admitted.
-    fn wait(&self, now: Timestamp) -> Duration {
-        self.limiter.wait_time_at(1, now).unwrap_or(NEVER)
-    }
-
-    fn denied(&self, denied: Denied) -> Refusal {
-        self.refuse(denied.retry_after().unwrap_or(NEVER))
-    }
-
-    fn refuse(&self, wait: Duration) -> Refusal {
-        self.refused.fetch_add(1, Relaxed);
-        Refusal {
-            limit: self.name,
-            wait,
-        }
-    }
-
-    fn stats(&self, quota: String, now: Timestamp) -> LimitStats {
-        LimitStats {
-            limit: self.name.to_owned(),
+        let limit = |name: &str, quota, available, decided| LimitStats {
+            limit: name.to_owned(),
             quota,
-            available: self.limiter.available_at(now),
-            admitted: self.admitted.load(Relaxed),
-            refused: self.refused.load(Relaxed),
+            available,
+            decided,
+        };
+        let global = limit(
+            GLOBAL,
+            self.global.limiter.quota().to_string(),
+            self.global.limiter.available_at(now),
+            self.global.counts.decided(),
+        );
+        let routes = self.routes.iter().zip(&RULES).map(|(route, rule)| {
+            let available = route.limiter.available_at(now);
+            limit(
+                rule.name,
+                rule.to_string(),
+                available,
+                route.counts.decided(),
+            )
+        });
+
+        let addresses = self.addresses.limiter.stats_at(now);
+        let keys = self.keys.limiter.stats();
+        Stats {
+            limits: [global].into_iter().chain(routes).collect(),
+            addresses: AddressStats {
+                quota: self.addresses.limiter.quota().to_string(),
+                active: addresses.active,
+                capacity: addresses.capacity,
+                overflowed: addresses.overflowed,
+                decided: self.addresses.counts.decided(),
+            },
+            keys: KeyStats {
+                quota: self.tiers.free.to_string(),
+                pro_quota: self.tiers.pro.to_string(),
+                keys: keys.keys,
+                max_keys: keys.max_keys,
+                created: keys.created,
+                dropped: keys.dropped,
+                overflowed: keys.overflowed,
+                decided: self.keys.counts.decided(),
+            },
         }
     }
-}
-
-/// What `/stats` shows.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Stats {
-    /// The bucket first, then the windows.
-    pub(crate) limits: Vec<LimitStats>,
-    /// Permits that went back to the bucket because a window refused after all.
-    pub(crate) returned: u64,
-    /// Permits that could not, because others had been decided on top of them.
-    pub(crate) forfeited: u64,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct LimitStats {
-    pub(crate) limit: String,
-    pub(crate) quota: String,
-    /// How many requests would be admitted now.
-    pub(crate) available: u64,
-    /// Requests that were admitted, by this limit and by the other.
-    pub(crate) admitted: u64,
-    /// Requests that this limit refused.
-    pub(crate) refused: u64,
 }

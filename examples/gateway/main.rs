@@ -1,19 +1,22 @@
-//! An HTTP server that gates every request through two limits: a token bucket for all of them, and a sliding window for
-//! each route.
+//! An HTTP server that gates every request through up to four limits: of its client address, of its API key, of its route,
+//! and of all requests together.
 //!
 //! ```text
 //! cargo run --release --example gateway
 //! curl -i http://127.0.0.1:8080/search
+//! curl -i -H 'x-api-key: anything' http://127.0.0.1:8080/search
 //! curl http://127.0.0.1:8080/stats
 //! ```
 //!
 //! A request that finds a limit used up gets `429 Too Many Requests` with `Retry-After`. With `--demo` the server is loaded
 //! by its own HTTP clients for a few seconds, and what they saw is checked against what the limits allow.
 //!
-//! * `limits` decides: read this one first.
-//! * `server` asks it before every request.
-//! * `demo` sends requests, `tally` counts the answers, `checks` judges them, and `report` prints the table.
-//! * `args` reads the command line.
+//! * `limits` decides: read this one first. `rules` says what routes get, `tiers` what API keys get.
+//! * `counted` counts the decisions, and `stats` is how they are shown.
+//! * `server` asks `limits` before every request.
+//! * `demo` runs clients as `cast` describes them, each with a `sender`. `tally` counts the answers, `row` sets them beside what is
+//!   allowed, `checks` judges them, and `report` prints the tables.
+//! * `args` reads the command line, and `usage` is what can be wrong with it.
 
 #![expect(
     clippy::std_instead_of_alloc,
@@ -22,12 +25,20 @@
 )]
 
 mod args;
+mod cast;
 mod checks;
+mod counted;
 mod demo;
 mod limits;
 mod report;
+mod row;
+mod rules;
+mod sender;
 mod server;
+mod stats;
 mod tally;
+mod tiers;
+mod usage;
 
 use std::env;
 use std::error::Error;
@@ -37,14 +48,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate::Quota;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::{signal, time};
 
 use crate::args::Command;
-use crate::limits::Limits;
+use crate::limits::{Limits, Quotas};
 
 /// An error for the user, from any task.
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -56,8 +66,8 @@ const GRACE: Duration = Duration::from_secs(5);
 async fn main() -> ExitCode {
     let command = match args::parse(env::args().skip(1)) {
         Ok(command) => command,
-        Err(message) => {
-            eprintln!("gateway: {message}\n(`--help` lists the options)");
+        Err(error) => {
+            eprintln!("gateway: {error}\n(`--help` lists the options)");
             return ExitCode::from(2);
         }
     };
@@ -73,13 +83,13 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), BoxError> {
     match command {
         Command::Help => print(args::HELP)?,
-        Command::Serve { address, quota } => serve(address, quota).await?,
-        Command::Demo { load, quota } => {
+        Command::Serve { address, quotas } => serve(address, quotas).await?,
+        Command::Demo { load, quotas } => {
             let (clients, duration) = (load.clients, load.duration);
             print(&format!(
                 "{clients} clients load a server of their own for {duration:?}.\n"
             ))?;
-            let report = demo::run(load, quota).await?;
+            let report = demo::run(load, quotas).await?;
             print(&report.to_string())?;
             if !report.passed() {
                 return Err("a check failed".into());
@@ -90,12 +100,12 @@ async fn run(command: Command) -> Result<(), BoxError> {
 }
 
 /// Serves until Ctrl-C, then takes no more connections and lets open requests finish.
-async fn serve(address: SocketAddr, quota: Quota) -> Result<(), BoxError> {
+async fn serve(address: SocketAddr, quotas: Quotas) -> Result<(), BoxError> {
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let address = listener.local_addr()?;
-    let limits = Arc::new(Limits::new(quota)?);
+    let limits = Arc::new(Limits::new(quotas)?);
 
     let (stop, stopped) = oneshot::channel();
     let mut server = tokio::spawn(server::serve(listener, limits, stopped));

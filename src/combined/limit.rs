@@ -1,6 +1,7 @@
 //! One limit of a combination: a bucket or a window, its own or shared with others.
 
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use crate::clock::Clock;
 use crate::denied::Denied;
@@ -136,5 +137,9 @@ impl<C: Clock> Limit<C> {
 
     pub(crate) fn is_unused_at(&self, now: Timestamp) -> bool {
         either!(self, limiter => limiter.is_unused_at(now))
+    }
+
+    pub(crate) fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
+        either!(self, limiter => limiter.unused_in_at(now))
     }
 }

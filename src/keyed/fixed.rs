@@ -37,14 +37,15 @@ use set::{Full, Refusal, Set, Tag};
 ///
 /// Each key can be in one of 15 places, and there are almost twice as many places as the capacity. While as many keys as the capacity
 /// are in use at once, 1 in 500 of them finds all of its places taken by keys in use; with three quarters of that, 1 in 10 000. What
-/// becomes of those is up to the [`Overflow`] policy: by default they share one bucket. It is counted ([`stats`](Self::stats)),
-/// and nobody ever gets a token beyond that.
+/// becomes of those is up to the [`Overflow`] policy: by default they share one bucket, and together get no more than one key
+/// does. It is counted ([`stats`](Self::stats)). (Who finds a place later has a full bucket there, whatever it had of the shared
+/// one.)
 ///
 /// # Guarantees
 ///
 /// Each key that has a place is limited as by a [`TokenBucket`]: the same bound, honest hints, and no refusal but of what was not
 /// there 2 ns before. Rates whose tokens last a whole number of half nanoseconds are exact, others are never early and at most 2 ns
-/// late. The table lasts until 109 years after the clock's origin (with more than 2 tokens per nanosecond proportionally shorter:
+/// late (both with capacities of up to 9 years of refill; with more, at most 170 ns). The table lasts until 109 years after the clock's origin (with more than 2 tokens per nanosecond proportionally shorter:
 /// 79 days for 10¹² per second); from then on its time stands still, and it refuses. A clock that steps back counts as
 /// standing still.
 ///
@@ -105,7 +106,7 @@ impl FixedKeyed {
     ///
     /// # Panics
     ///
-    /// If there is not enough memory for 32 bytes per key.
+    /// If 32 bytes per key are more than can be addressed. (Without enough memory the program ends, as with any collection.)
     ///
     /// ```
     /// use std::sync::LazyLock;
@@ -125,7 +126,7 @@ impl<C> FixedKeyed<C> {
     ///
     /// # Panics
     ///
-    /// If there is not enough memory for 32 bytes per key.
+    /// If 32 bytes per key are more than can be addressed. (Without enough memory the program ends, as with any collection.)
     pub fn with_clock(quota: Quota, capacity_in_keys: usize, clock: C) -> Self {
         Self::with_clock_and_hasher(quota, capacity_in_keys, clock, KeyHasher::new())
     }
@@ -137,7 +138,7 @@ impl<C, S> FixedKeyed<C, S> {
     ///
     /// # Panics
     ///
-    /// If there is not enough memory for 32 bytes per key.
+    /// If 32 bytes per key are more than can be addressed. (Without enough memory the program ends, as with any collection.)
     pub fn with_clock_and_hasher(
         quota: Quota,
         capacity_in_keys: usize,
@@ -192,7 +193,7 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
     /// As [`try_acquire`](Self::try_acquire).
     #[expect(
         clippy::inline_always,
-        reason = "so that a hint which nobody reads is never computed"
+        reason = "a call and its frame are a tenth of the whole decision"
     )]
     #[inline(always)]
     pub fn try_acquire_at<Q: Hash + ?Sized>(
@@ -317,7 +318,7 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
     /// or the time until there is room.
     #[expect(
         clippy::inline_always,
-        reason = "so that a hint which nobody reads is never computed"
+        reason = "a call and its frame are a tenth of the whole decision"
     )]
     #[inline(always)]
     pub fn try_acquire<Q: Hash + ?Sized>(&self, key: &Q, n: u64) -> Result<(), Denied> {

@@ -2,10 +2,10 @@
 
 mod builder;
 mod cell;
-mod hand;
 mod newcomer;
 mod shard;
 mod stats;
+mod table;
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -57,13 +57,18 @@ use shard::Shard;
 /// Of a key whose limiter is a [`TokenBucket`](crate::TokenBucket) with the same quota as the first key's: the key and 8 bytes, in
 /// a hash table. With another quota: 8 bytes more, as long as there are no more than 64 quotas. Any other limiter is kept whole.
 /// Buckets of which only a word is kept last until 109 years after their clock's origin, when their time stands still; rates whose
-/// tokens last a whole number of half nanoseconds are exact, others never early and at most 2 ns late.
+/// tokens last a whole number of half nanoseconds are exact, others never early and at most 2 ns late (both with capacities of up to
+/// 9 years of refill; with more, at most 170 ns).
+///
+/// A limiter that others share as well, such as one for everybody in a [`Combined`](crate::Combined) of each key, is unused only when
+/// nobody uses it: as long as somebody does, no key is dropped. Ask it beside the `Keyed`, not in it.
 ///
 /// # Guarantees and progress
 ///
 /// Each key is limited as by its limiter alone; a call reads the clock of the first limiter that was made, once. Looking a key up
 /// takes a shared lock on a part of the table, as little as possible is done under it, and nothing of yours but the comparison and
-/// hashing of keys. A new key takes that part's lock alone. No call of a known key allocates.
+/// hashing of keys. (Besides, [`for_each`](Self::for_each) clones keys under it, and keys and limiters that go are dropped under that
+/// part's lock: neither may call back.) A new key takes that part's lock alone. No call of a known key allocates.
 ///
 /// ```
 /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
@@ -132,20 +137,19 @@ impl<L> First<L> {
 /// Parts of the table: so many that threads seldom meet in one. Per thread that the machine runs at once:
 const SHARDS_PER_THREAD: usize = 8;
 const LEAST_SHARDS: usize = 64;
-/// A part has no more keys than that, which bounds the pause when it grows.
+/// A part has no more keys than that on average, which bounds the pause when it grows.
 const MOST_PER_SHARD: usize = 1 << 14;
 const MOST_SHARDS: usize = 1 << 12;
 /// Nor fewer, if it could: a few keys are kept in one part, of which every newcomer sees all.
-const LEAST_PER_SHARD: usize = 32;
+const LEAST_PER_SHARD: usize = 64;
 
 fn shards(max_keys: usize) -> usize {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let spread = (threads * SHARDS_PER_THREAD).max(LEAST_SHARDS);
     let split = max_keys.div_ceil(MOST_PER_SHARD);
     let most = (max_keys / LEAST_PER_SHARD).clamp(1, MOST_SHARDS);
-    let wanted = spread.max(split).min(most);
-    // A power of two, not above `most`.
-    1 << wanted.ilog2()
+    // Powers of two, not above `most`.
+    spread.max(split).next_power_of_two().min(1 << most.ilog2())
 }
 
 impl<K, L> Keyed<K, L> {
@@ -257,11 +261,15 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     where
         Q: ToOwned<Owned = K> + ?Sized,
     {
-        self.first.get_or_init(|| {
-            let limiter = (self.factory)(&key.to_owned());
-            let now = limiter.now();
-            Tier::of(limiter, now).map_or_else(First::Whole, First::Plain)
-        })
+        // Made before the cell is entered: a factory that calls back would wait there for itself.
+        let limiter = (self.factory)(&key.to_owned());
+        let now = limiter.now();
+        let tier = match limiter.plain_quota_at(now) {
+            Some(quota) => Tier::of(limiter, quota),
+            None => Err(limiter),
+        };
+        self.first
+            .get_or_init(|| tier.map_or_else(First::Whole, First::Plain))
     }
 }
 
@@ -277,7 +285,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// As [`try_acquire`](Self::try_acquire).
     #[expect(
         clippy::inline_always,
-        reason = "so that a hint which nobody reads is never computed"
+        reason = "a call and its frame are a tenth of the whole decision"
     )]
     #[inline(always)]
     pub fn try_acquire_at<Q>(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied>
@@ -299,8 +307,38 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             return Ok(());
         }
         let hash = self.hasher.hash_one(key);
+        let First::Plain(Tier { rule, .. }) = first else {
+            return self.try_acquire_other(hash, key, n, first, now);
+        };
+        // Prepared without the lock.
+        let cost = rule.cost(n);
+        let as_of = rule.now(now.as_nanos());
         let shard = read(self.shard(hash));
-        if let Some(cell) = shard.find(first.rule(), hash, key) {
+        let Some(word) = shard.word(hash, key) else {
+            drop(shard);
+            return self.try_acquire_other(hash, key, n, first, now);
+        };
+        let charged = word.charge(rule, cost?, as_of);
+        drop(shard);
+        charged.map_err(|shortfall| rule.not_yet(as_of, shortfall))
+    }
+
+    /// A key that has not the first quota, or is not there.
+    #[inline(never)]
+    fn try_acquire_other<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        n: u64,
+        first: &First<L>,
+        now: Timestamp,
+    ) -> Result<(), Denied>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let shard = read(self.shard(hash));
+        if let Some(cell) = shard.other(hash, key) {
             return cell.try_acquire_at(n, now);
         }
         drop(shard);
@@ -328,13 +366,11 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             return cell.peek_at(n, now);
         }
         drop(shard);
-        if self.has_room() {
-            return (self.factory)(&key.to_owned()).peek_at(n, now);
-        }
-        match self.overflow {
-            Overflow::Share => self.shared(key).peek_at(n, now),
-            Overflow::Refuse => Err(self.no_room(None)),
-            Overflow::Admit => Ok(()),
+        match (self.would_have_room(hash, first, now), self.overflow) {
+            (Ok(()), _) => (self.factory)(&key.to_owned()).peek_at(n, now),
+            (Err(_), Overflow::Share) => self.shared(key).peek_at(n, now),
+            (Err(wait), Overflow::Refuse) => Err(self.no_room(wait)),
+            (Err(_), Overflow::Admit) => Ok(()),
         }
     }
 
@@ -352,11 +388,12 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             return cell.available_at(now);
         }
         drop(shard);
-        match self.overflow {
-            _ if self.has_room() => (self.factory)(&key.to_owned()).available_at(now),
-            Overflow::Share => self.shared(key).available_at(now),
-            Overflow::Refuse => 0,
-            Overflow::Admit => u64::MAX,
+        match (self.would_have_room(hash, first, now), self.overflow) {
+            (Err(_), Overflow::Share) => self.shared(key).available_at(now),
+            (Err(_), Overflow::Refuse) => 0,
+            (Ok(()), _) | (Err(_), Overflow::Admit) => {
+                (self.factory)(&key.to_owned()).available_at(now)
+            }
         }
     }
 
@@ -401,7 +438,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// that were looked at is unused (a second, if that cannot be told; [`Denied::Never`] if `max_keys` is 0).
     #[expect(
         clippy::inline_always,
-        reason = "so that a hint which nobody reads is never computed"
+        reason = "a call and its frame are a tenth of the whole decision"
     )]
     #[inline(always)]
     pub fn try_acquire<Q>(&self, key: &Q, n: u64) -> Result<(), Denied>
@@ -413,8 +450,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         self.decide(first, key, n, first.limiter().now())
     }
 
-    /// Whether `n` permits would be given now. Changes nothing, and adds no key. (If there are as many keys as there may be, a new
-    /// key is answered by the [`Overflow`] policy, although room might be found for it.)
+    /// Whether `n` permits would be given now. Changes nothing, and adds no key: a new one is answered by a limiter that the factory
+    /// makes and that is dropped again. What the [`Overflow`] policy answers here is not counted.
     ///
     /// # Errors
     ///
@@ -464,7 +501,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        let removed = write(self.shard(hash)).remove(hash, key);
+        let removed = write(self.shard(hash)).remove(hash, key, |key| self.hasher.hash_one(key));
         self.give_room(u64::from(removed));
         removed
     }

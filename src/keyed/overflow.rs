@@ -2,8 +2,9 @@
 
 /// What becomes of a new key while there is no room for it: as many keys as there may be, and none of them unused.
 ///
-/// Whatever it says, the keys that are there keep what they have spent, and calls for them are decided as always. Every call
-/// that a policy decides is counted in the statistics.
+/// Whatever it says, the keys that are there keep what they have spent, and calls for them are decided as always. Every
+/// acquisition that a policy decides is counted in the statistics. A key that finds room later starts anew there: what the policy
+/// gave it is not charged to it.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {

@@ -5,4 +5,5 @@ extern crate alloc;
 mod bucket;
 mod combined;
 mod oracle;
+mod script;
 mod window;

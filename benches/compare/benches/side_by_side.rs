@@ -2,21 +2,15 @@
 //!
 //! Times are per call and thread: wall time divided by the calls that each thread made.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "what a clock costs is measured by another one"
-)]
-
 use std::hint::black_box;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use tidegate::{Clock, DefaultClock, Quota, TokenBucket};
 use tidegate_compare::{
     Bare, Gate, HIGH, MutexApi, MutexDeque, PLENTY, api as api_limiter, bucket, combined,
-    exhausted, exhausted_api, governor, mutex_bucket, window,
+    exhausted, exhausted_api, governor, mutex_bucket, on_threads, thread_counts, window,
 };
 
 /// What the parts of a decision cost by themselves.
@@ -60,50 +54,17 @@ impl Gate for Hinted {
     }
 }
 
-fn thread_counts() -> Vec<usize> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut counts: Vec<usize> = (0..)
-        .map(|power| 1 << power)
-        .take_while(|&n| n <= cores)
-        .collect();
-    if counts.last() != Some(&cores) {
-        counts.push(cores);
-    }
-    counts
-}
-
 /// The time in which each of `threads` threads makes `calls` calls.
 fn run(gate: &impl Gate, threads: usize, calls: u64, outcome: bool) -> Duration {
-    let work = || {
+    let (time, seen) = on_threads(threads, |_| {
         let mut seen = 0_u64;
         for _ in 0..calls {
             seen += u64::from(black_box(gate).admit() == outcome);
         }
         seen
-    };
-    if threads == 1 {
-        let start = Instant::now();
-        black_box(work());
-        return start.elapsed();
-    }
-    let barrier = Barrier::new(threads);
-    std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    barrier.wait();
-                    let start = Instant::now();
-                    black_box(work());
-                    start.elapsed()
-                })
-            })
-            .collect();
-        handles
-            .into_iter()
-            .map(|handle| handle.join().expect("no panic"))
-            .max()
-            .expect("at least one thread")
-    })
+    });
+    black_box(seen);
+    time
 }
 
 fn measure<G: Gate>(criterion: &mut Criterion, group: &str, name: &str, admits: bool, gate: G) {

@@ -3,11 +3,14 @@
 //! All read time through `tidegate::DefaultClock`, except governor, whose own default clock is the same TSC through `quanta`.
 
 mod baseline;
+pub mod keyed;
+mod threads;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub use baseline::{MutexApi, MutexBucket, MutexDeque};
+pub use threads::{on_threads, thread_counts};
 use tidegate::{
     ApiRateLimiter, Combined, Limiter, Quota, RateLimitConfig, SlidingWindow, TokenBucket,
 };

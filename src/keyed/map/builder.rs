@@ -52,13 +52,13 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
     }
 
     /// The limiter that keys without room share with [`Overflow::Share`]; if not set, what the factory makes for the first of
-    /// them.
+    /// them. With tiers, set it: otherwise the tier of whoever happens to be first is that of all.
     pub fn shared(mut self, limiter: L) -> Self {
         self.shared = Some(limiter);
         self
     }
 
-    /// Another hash function. Where clients can choose their keys it must be seeded, or they can make all calls slow.
+    /// Another hash function, all of whose 64 bits must be good: some of them choose the part of the table. Where clients can choose their keys it must be seeded, or they can make all calls slow.
     pub fn hasher<T: BuildHasher>(self, hasher: T) -> KeyedBuilder<K, L, T> {
         KeyedBuilder {
             factory: self.factory,

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::hand::Look;
+use super::table::Look;
 use crate::denied::Denied;
 use crate::gcra::{Now, Shortfall};
 use crate::keyed::rule::Rule;
@@ -48,6 +48,11 @@ impl Word {
         }
     }
 
+    /// Whether the bucket is full.
+    pub(super) fn is_full(&self, now: Now) -> bool {
+        Rule::is_full(self.tat(), now)
+    }
+
     fn tat(&self) -> u64 {
         // Relaxed: see the type.
         self.0.load(Relaxed)
@@ -63,21 +68,17 @@ pub(super) struct Tier<L> {
 }
 
 impl<L: Limiter> Tier<L> {
-    /// Of a limiter that is nothing but a full bucket; the limiter itself if it is something else.
-    pub(super) fn of(limiter: L, now: Timestamp) -> Result<Self, L> {
-        match limiter.plain_quota_at(now) {
-            Some(quota) => {
-                let rule = Rule::new(quota);
-                if rule.lasts_for_a_century() {
-                    return Ok(Self {
-                        bucket: limiter,
-                        quota,
-                        rule,
-                    });
-                }
-                Err(limiter)
-            }
-            None => Err(limiter),
+    /// Of a limiter that is nothing but a full bucket with this quota; the limiter itself if a word cannot stand for it.
+    pub(super) const fn of(bucket: L, quota: Quota) -> Result<Self, L> {
+        let rule = Rule::new(quota);
+        if rule.lasts_for_a_century() {
+            Ok(Self {
+                bucket,
+                quota,
+                rule,
+            })
+        } else {
+            Err(bucket)
         }
     }
 }
@@ -143,7 +144,7 @@ impl<L: Limiter> Cell<'_, L> {
     /// Whether nobody could tell it from a new one.
     pub(super) fn is_unused_at(&self, now: Timestamp) -> bool {
         match self {
-            Self::Word(word, rule) => Rule::is_full(word.tat(), rule.now(now.as_nanos())),
+            Self::Word(word, rule) => word.is_full(rule.now(now.as_nanos())),
             Self::Whole(limiter) => limiter.is_unused_at(now),
         }
     }
@@ -158,10 +159,10 @@ impl<L: Limiter> Cell<'_, L> {
                     Look::Unused | Look::Unknown => Look::Unused,
                 }
             }
-            Self::Whole(limiter) if limiter.is_unused_at(now) => Look::Unused,
-            Self::Whole(limiter) => match limiter.wait_time_at(limiter.capacity(), now) {
-                Some(wait) if !wait.is_zero() => Look::Due(wait),
-                _ => Look::Unknown,
+            Self::Whole(limiter) => match limiter.unused_in_at(now) {
+                Some(wait) if wait.is_zero() => Look::Unused,
+                Some(wait) => Look::Due(wait),
+                None => Look::Unknown,
             },
         }
     }

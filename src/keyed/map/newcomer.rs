@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
+use core::ptr;
 use core::time::Duration;
 use std::sync::{PoisonError, RwLock};
 
@@ -24,7 +25,7 @@ const MOST_TIERS: usize = 64;
 
 impl<K, L, S> Keyed<K, L, S> {
     /// Whether one more key may come now.
-    pub(super) fn has_room(&self) -> bool {
+    fn has_room(&self) -> bool {
         // Relaxed: the number is all there is to it; `take_room` decides.
         self.keys.load(Relaxed) < self.max_keys
     }
@@ -47,26 +48,30 @@ impl<K, L, S> Keyed<K, L, S> {
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// What is kept for a limiter that the factory has made.
     fn kept<'a>(&self, first: &'a First<L>, limiter: L, now: Timestamp) -> New<'a, L> {
-        let tier = match Tier::of(limiter, now) {
-            Ok(tier) => tier,
-            Err(limiter) => return New::Other(Other::Whole(Box::new(limiter))),
+        let whole = |limiter| New::Other(Other::Whole(Box::new(limiter)));
+        let Some(quota) = limiter.plain_quota_at(now) else {
+            return whole(limiter);
         };
         if let First::Plain(first) = first {
-            if first.quota == tier.quota {
+            if first.quota == quota {
                 return New::Word(Word::full(), &first.rule);
             }
         }
         let mut tiers = self.tiers.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = tiers.iter().find(|known| known.quota == tier.quota);
-        New::Other(match known {
-            Some(known) => Other::Tiered(Word::full(), known.clone()),
-            None if tiers.len() < MOST_TIERS => {
+        if let Some(known) = tiers.iter().find(|known| known.quota == quota) {
+            return New::Other(Other::Tiered(Word::full(), known.clone()));
+        }
+        if tiers.len() >= MOST_TIERS {
+            return whole(limiter);
+        }
+        match Tier::of(limiter, quota) {
+            Ok(tier) => {
                 let tier = Arc::new(tier);
                 tiers.push(tier.clone());
-                Other::Tiered(Word::full(), tier)
+                New::Other(Other::Tiered(Word::full(), tier))
             }
-            None => Other::Whole(Box::new(tier.bucket)),
-        })
+            Err(limiter) => whole(limiter),
+        }
     }
 
     /// Drops an unused key near the place of this one, or somewhere.
@@ -81,19 +86,52 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         now: Timestamp,
     ) -> Result<(), Option<Duration>> {
         // Relaxed: any number does.
-        let cursor = self.cursor.fetch_add(1, Relaxed);
+        let elsewhere = self.elsewhere(self.cursor.fetch_add(1, Relaxed));
+        let here = self.shard(hash);
+        let near = self.drop_one(here, first, now);
+        // Only what was promised near is found again, so that is what the caller is told.
+        near.or_else(|near| {
+            self.drop_one(elsewhere, first, now).map_err(|far| {
+                if ptr::eq(elsewhere, here) {
+                    // The second look began with what the first has promised.
+                    far
+                } else {
+                    near.or(far)
+                }
+            })
+        })
+    }
+
+    /// Whether a new key would find room. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`make_room`](Self::make_room).
+    pub(super) fn would_have_room(
+        &self,
+        hash: u64,
+        first: &First<L>,
+        now: Timestamp,
+    ) -> Result<(), Option<Duration>> {
+        if self.has_room() {
+            return Ok(());
+        }
+        let would = |shard: &RwLock<Shard<K, L>>| read(shard).would_make_room(first.rule(), now);
+        would(self.shard(hash)).or_else(|near| {
+            // Relaxed: any number does.
+            let elsewhere = self.elsewhere(self.cursor.load(Relaxed));
+            would(elsewhere).map_err(|far| near.or(far))
+        })
+    }
+
+    /// Some part of the table.
+    fn elsewhere(&self, cursor: u64) -> &RwLock<Shard<K, L>> {
         #[expect(
             clippy::cast_possible_truncation,
             reason = "the low bits are all that is used"
         )]
         let cursor = cursor as usize;
-        let elsewhere = &self.shards[cursor & (self.shards.len() - 1)];
-        let near = self.drop_one(self.shard(hash), first, now);
-        // Only what was promised near is found again, so that is what the caller is told.
-        near.or_else(|near| {
-            self.drop_one(elsewhere, first, now)
-                .map_err(|far| near.or(far))
-        })
+        &self.shards[cursor & (self.shards.len() - 1)]
     }
 
     fn drop_one(
@@ -131,6 +169,12 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         loop {
             if !self.has_room() {
                 if let Err(wait) = self.make_room(hash, first, now) {
+                    // The last room may have gone to this very key.
+                    let shard = read(self.shard(hash));
+                    if let Some(cell) = shard.find(first.rule(), hash, key) {
+                        return cell.try_acquire_at(n, now);
+                    }
+                    drop(shard);
                     return self.overflowed(key, n, now, wait);
                 }
             }
@@ -144,6 +188,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             }
             self.give_room(shard.sweep(first.rule(), now, hasher));
             let now = now.max(shard.dropped_at());
+            // Who asks for more than there ever is takes no room, as others would be turned away meanwhile.
+            new.cell().peek_at(n, now)?;
             if !self.take_room() {
                 // Others were faster. What was made is dropped without the lock.
                 drop(shard);
@@ -191,6 +237,11 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     where
         Q: ToOwned<Owned = K> + ?Sized,
     {
-        self.shared.get_or_init(|| (self.factory)(&key.to_owned()))
+        if let Some(shared) = self.shared.get() {
+            return shared;
+        }
+        // As in `make_first`.
+        let limiter = (self.factory)(&key.to_owned());
+        self.shared.get_or_init(|| limiter)
     }
 }

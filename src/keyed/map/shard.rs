@@ -4,30 +4,23 @@
 //! new ones. So the table is walked around again and again without anybody ever walking it whole. Where it finds much it looks at
 //! more, up to a bound; where a table has become too large for what is left, it gives memory back.
 
+use alloc::boxed::Box;
 use core::borrow::Borrow;
 use core::time::Duration;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::OccupiedEntry;
-
 use super::cell::{Cell, Other, Word};
-use super::hand::Hand;
+use super::table::Table;
 use crate::keyed::rule::Rule;
 use crate::limiter::Limiter;
 use crate::time::Timestamp;
-
-/// Tables with fewer buckets are not worth shrinking.
-const SMALL: usize = 64;
 
 /// Some of the keys. Each is in one of two tables, so that the common kind takes no more than it needs.
 #[derive(Debug)]
 pub(super) struct Shard<K, L> {
     /// Keys with a bucket of the first quota.
-    words: HashTable<(K, Word)>,
-    /// All others.
-    others: HashTable<(K, Other<L>)>,
-    words_hand: Hand,
-    others_hand: Hand,
+    words: Table<K, Word>,
+    /// All others, as soon as there are any. Boxed, so that a part that has none fits two cache lines.
+    others: Option<Box<Table<K, Other<L>>>>,
     /// The latest instant as of which a key was dropped. To every key that comes new, time stands still until then: it may
     /// be one that was dropped, and its caller's reading may be older.
     dropped_at: Timestamp,
@@ -55,10 +48,8 @@ impl<L> New<'_, L> {
 impl<K, L> Shard<K, L> {
     pub(super) const fn new() -> Self {
         Self {
-            words: HashTable::new(),
-            others: HashTable::new(),
-            words_hand: Hand::START,
-            others_hand: Hand::START,
+            words: Table::new(),
+            others: None,
             dropped_at: Timestamp::ZERO,
             created: 0,
             dropped: 0,
@@ -66,7 +57,7 @@ impl<K, L> Shard<K, L> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.words.len() + self.others.len()
+        self.words.len() + self.others.as_ref().map_or(0, |others| others.len())
     }
 
     /// Keys that were created and keys that were dropped so far.
@@ -88,13 +79,29 @@ impl<K, L> Shard<K, L> {
             let cell = move |(key, word): &'a (K, Word)| (key, Cell::Word(word, rule));
             self.words.iter().map(cell)
         });
-        words.chain(self.others.iter().map(|(key, other)| (key, other.cell())))
+        let others = self.others.iter().flat_map(|others| others.iter());
+        words.chain(others.map(|(key, other)| (key, other.cell())))
     }
-}
 
-impl<K, L> Shard<K, L> {
+    /// The bucket of a key with the first quota.
+    #[expect(clippy::inline_always, reason = "as `Table::get`")]
+    #[inline(always)]
+    pub(super) fn word<Q: Eq + ?Sized>(&self, hash: u64, key: &Q) -> Option<&Word>
+    where
+        K: Borrow<Q>,
+    {
+        self.words.get(hash, key)
+    }
+
+    /// What is kept for any other key.
+    pub(super) fn other<Q: Eq + ?Sized>(&self, hash: u64, key: &Q) -> Option<Cell<'_, L>>
+    where
+        K: Borrow<Q>,
+    {
+        self.others.as_ref()?.get(hash, key).map(Other::cell)
+    }
+
     /// What is kept for a key.
-    #[inline]
     pub(super) fn find<'a, Q: Eq + ?Sized>(
         &'a self,
         first: Option<&'a Rule>,
@@ -104,17 +111,8 @@ impl<K, L> Shard<K, L> {
     where
         K: Borrow<Q>,
     {
-        if let Some(rule) = first {
-            let word = self.words.find(hash, |(known, _)| known.borrow() == key);
-            if let Some((_, word)) = word {
-                return Some(Cell::Word(word, rule));
-            }
-        }
-        if self.others.is_empty() {
-            return None;
-        }
-        let other = self.others.find(hash, |(known, _)| known.borrow() == key);
-        other.map(|(_, other)| other.cell())
+        let word = first.and_then(|rule| Some(Cell::Word(self.word(hash, key)?, rule)));
+        word.or_else(|| self.other(hash, key))
     }
 
     /// Adds a key that is not there.
@@ -127,35 +125,35 @@ impl<K, L> Shard<K, L> {
     ) {
         self.created += 1;
         match new {
-            New::Word(word, _) => {
-                self.words_hand.disturb();
-                self.words
-                    .insert_unique(hash, (key, word), |(key, _)| hasher(key));
-            }
+            New::Word(word, _) => self.words.insert(hash, key, word, hasher),
             New::Other(other) => {
-                self.others_hand.disturb();
-                self.others
-                    .insert_unique(hash, (key, other), |(key, _)| hasher(key));
+                let others = self.others.get_or_insert_with(|| Box::new(Table::new()));
+                others.insert(hash, key, other, hasher);
             }
         }
     }
 
     /// Removes a key, used or not.
-    pub(super) fn remove<Q: Eq + ?Sized>(&mut self, hash: u64, key: &Q) -> bool
+    pub(super) fn remove<Q: Eq + ?Sized>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        hasher: impl Fn(&K) -> u64,
+    ) -> bool
     where
         K: Borrow<Q>,
     {
-        let word = self
-            .words
-            .find_entry(hash, |(known, _)| known.borrow() == key);
-        if let Ok(entry) = word {
-            entry.remove();
-            return true;
+        let from_others = |others: &mut Box<Table<K, _>>| others.remove(hash, key);
+        let removed = self.words.remove(hash, key) || self.others.as_mut().is_some_and(from_others);
+        self.shrink(hasher);
+        removed
+    }
+
+    fn shrink(&mut self, hasher: impl Fn(&K) -> u64) {
+        self.words.shrink(&hasher);
+        if let Some(others) = &mut self.others {
+            others.shrink(hasher);
         }
-        let other = self
-            .others
-            .find_entry(hash, |(known, _)| known.borrow() == key);
-        other.map(OccupiedEntry::remove).is_ok()
     }
 }
 
@@ -169,29 +167,43 @@ impl<K, L: Limiter> Shard<K, L> {
     ) -> u64 {
         let mut dropped = 0;
         if let Some(rule) = first {
-            dropped += self.words_hand.walk(&mut self.words, |word| {
-                Cell::<L>::Word(word, rule).is_unused_at(now)
-            });
+            let as_of = rule.now(now.as_nanos());
+            dropped += self.words.walk(|word| word.is_full(as_of));
         }
-        dropped += self
-            .others_hand
-            .walk(&mut self.others, |other| other.cell().is_unused_at(now));
+        if let Some(others) = &mut self.others {
+            dropped += others.walk(|other| other.cell().is_unused_at(now));
+        }
         self.count(dropped, now, hasher);
         dropped
     }
 
     /// How long it is known that no key can be dropped. Keys that are added in the meantime, and only those, change that.
     pub(super) fn quiet_for(&self, now: Timestamp) -> Option<Duration> {
-        let quiet = |empty: bool, hand: &Hand| {
-            if empty {
-                Some(Duration::MAX)
-            } else {
-                hand.quiet_for(now)
-            }
+        let words = self.words.quiet_for(now)?;
+        let quiet = match &self.others {
+            Some(others) => words.min(others.quiet_for(now)?),
+            None => words,
         };
-        let words = quiet(self.words.is_empty(), &self.words_hand)?;
-        let others = quiet(self.others.is_empty(), &self.others_hand)?;
-        Some(words.min(others)).filter(|&wait| wait < Duration::MAX)
+        (quiet < Duration::MAX).then_some(quiet)
+    }
+
+    /// What [`make_room`](Self::make_room) would say. Changes nothing.
+    pub(super) fn would_make_room(
+        &self,
+        first: Option<&Rule>,
+        now: Timestamp,
+    ) -> Result<(), Option<Duration>> {
+        let word = first.map_or(Err(None), |rule| {
+            let as_of = rule.now(now.as_nanos());
+            let wait = |tat| rule.until_full(tat, as_of);
+            self.words.would_drop_one(|word| word.look(as_of), wait)
+        });
+        match (word, &self.others) {
+            (Err(word), Some(others)) => others
+                .would_drop_one(|other| other.cell().look_at(now), |wait| wait)
+                .map_err(|other| sooner(word, other)),
+            (word, _) => word,
+        }
     }
 
     /// Looks for a key that can be dropped.
@@ -207,20 +219,15 @@ impl<K, L: Limiter> Shard<K, L> {
     ) -> Result<(), Option<Duration>> {
         let word = first.map_or(Err(None), |rule| {
             let as_of = rule.now(now.as_nanos());
-            let look = |word: &Word| word.look(as_of);
             let wait = |tat| rule.until_full(tat, as_of);
-            self.words_hand.find(&mut self.words, now, look, wait)
+            self.words.drop_one(now, |word| word.look(as_of), wait)
         });
-        let found = word.or_else(|word| {
-            let look = |other: &Other<L>| other.cell().look_at(now);
-            let other = self
-                .others_hand
-                .find(&mut self.others, now, look, |wait| wait);
-            other.map_err(|other| match (word, other) {
-                (Some(word), Some(other)) => Some(word.min(other)),
-                (word, other) => word.or(other),
-            })
-        });
+        let found = match (word, &mut self.others) {
+            (Err(word), Some(others)) => others
+                .drop_one(now, |other| other.cell().look_at(now), |wait| wait)
+                .map_err(|other| sooner(word, other)),
+            (word, _) => word,
+        };
         if found.is_ok() {
             self.count(1, now, hasher);
         }
@@ -236,11 +243,12 @@ impl<K, L: Limiter> Shard<K, L> {
     ) -> u64 {
         let before = self.len();
         if let Some(rule) = first {
-            self.words
-                .retain(|(_, word)| !Cell::<L>::Word(word, rule).is_unused_at(now));
+            let as_of = rule.now(now.as_nanos());
+            self.words.walk_all(|word| word.is_full(as_of));
         }
-        self.others
-            .retain(|(_, other)| !other.cell().is_unused_at(now));
+        if let Some(others) = &mut self.others {
+            others.walk_all(|other| other.cell().is_unused_at(now));
+        }
         let dropped = (before - self.len()) as u64;
         self.count(dropped, now, hasher);
         dropped
@@ -253,14 +261,11 @@ impl<K, L: Limiter> Shard<K, L> {
         }
         self.dropped += dropped;
         self.dropped_at = self.dropped_at.max(now);
-        shrink(&mut self.words, |(key, _)| hasher(key));
-        shrink(&mut self.others, |(key, _)| hasher(key));
+        self.shrink(hasher);
     }
 }
 
-/// Gives memory back where a table is mostly empty: to twice what it holds, so that it does not grow again at once.
-fn shrink<T>(table: &mut HashTable<T>, hasher: impl Fn(&T) -> u64) {
-    if table.num_buckets() > SMALL && table.len() * 8 < table.num_buckets() {
-        table.shrink_to(table.len() * 2, hasher);
-    }
+/// The shorter of two waits, of which not both need be known.
+fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }

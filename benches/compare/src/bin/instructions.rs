@@ -8,6 +8,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tidegate::{Clock, DefaultClock, Quota, SlidingWindow, Timestamp, TokenBucket};
+use tidegate_compare::keyed::{
+    KeyedGate, KeysAlone, Limit, Visits, fixed, governor_keyed, keyed, keyed_sip, name, rate_net,
+    rename,
+};
 use tidegate_compare::{
     Bare, Gate, HIGH, MutexApi, MutexDeque, PLENTY, api, bucket, combined, exhausted,
     exhausted_api, governor, mutex_bucket, window,
@@ -84,7 +88,68 @@ const PATHS: &[Path] = &[
     ("mutex deque admit", |calls| {
         drive(&MutexDeque::new(usize::MAX, Duration::ZERO), calls)
     }),
+    // In every keyed admission and refusal.
+    ("keyed: keys alone", |calls| {
+        drive_known(&KeysAlone, Limit::PLENTY, calls);
+    }),
+    ("keyed admit, 1000 keys", |calls| {
+        drive_known(&keyed(Limit::PLENTY), Limit::PLENTY, calls);
+    }),
+    ("keyed admit, SipHash", |calls| {
+        drive_known(&keyed_sip(Limit::PLENTY), Limit::PLENTY, calls);
+    }),
+    ("keyed refuse, 1000 keys", |calls| {
+        drive_known(&keyed(Limit::ONCE), Limit::ONCE, calls);
+    }),
+    ("fixed keyed admit, 1000 keys", |calls| {
+        drive_known(&fixed(Limit::PLENTY, 1_000), Limit::PLENTY, calls);
+    }),
+    ("fixed keyed refuse, 1000 keys", |calls| {
+        drive_known(&fixed(Limit::ONCE, 1_000), Limit::ONCE, calls);
+    }),
+    ("governor keyed admit, 1000 keys", |calls| {
+        drive_known(&governor_keyed(Limit::PLENTY), Limit::PLENTY, calls);
+    }),
+    ("governor keyed refuse, 1000 keys", |calls| {
+        drive_known(&governor_keyed(Limit::ONCE), Limit::ONCE, calls);
+    }),
+    ("rate-net keyed admit, 1000 keys", |calls| {
+        drive_known(&rate_net(Limit::PLENTY, 2_000), Limit::PLENTY, calls);
+    }),
+    // In every insertion.
+    ("keyed: new keys alone", |calls| {
+        drive_new(&KeysAlone, calls)
+    }),
+    ("keyed insert", |calls| {
+        drive_new(&keyed(Limit::ONCE), calls)
+    }),
+    ("fixed keyed insert", |calls| {
+        drive_new(&fixed(Limit::ONCE, 200_000), calls);
+    }),
+    ("governor keyed insert", |calls| {
+        drive_new(&governor_keyed(Limit::ONCE), calls);
+    }),
 ];
+
+/// Calls of 1 000 known keys, which are refused if `limit` is a single permit.
+fn drive_known(gate: &impl KeyedGate<String>, limit: Limit, calls: u64) {
+    let visits = Visits::uniform(1_000);
+    for number in 0..1_000 {
+        gate.spend(&name(number), limit.burst.min(Limit::HOUR));
+    }
+    assert_eq!(gate.admit(&name(0)), limit.burst > 1);
+    for call in 0..calls as usize {
+        black_box(black_box(gate).admit(visits.key(call)));
+    }
+}
+
+fn drive_new(gate: &impl KeyedGate<String>, calls: u64) {
+    let mut key = name(0);
+    for call in 0..calls {
+        rename(&mut key, call);
+        black_box(black_box(gate).admit(&key));
+    }
+}
 
 fn drive(gate: &impl Gate, calls: u64) {
     for _ in 0..calls {

@@ -1,0 +1,412 @@
+//! Random keys, quotas and timelines against a bucket in exact rationals for every key: G1 to G4, while others come and go
+//! around them and what is unused is dropped.
+
+use core::time::Duration;
+
+use proptest::prelude::*;
+use tidegate::{Denied, FixedKeyed, Keyed, ManualClock, Overflow, Quota, Timestamp, TokenBucket};
+
+use crate::oracle::{self, IdealBucket, assert_bound};
+use crate::script::{Amount, DAY, Step, any_amount, any_quota, any_step};
+use crate::{OneSpot, at, bucket};
+
+/// What both tables of buckets have.
+trait Table {
+    fn try_acquire(&self, key: u64, n: u64, now: Timestamp) -> Result<(), Denied>;
+    fn peek(&self, key: u64, n: u64, now: Timestamp) -> Result<(), Denied>;
+    fn available(&self, key: u64, now: Timestamp) -> u64;
+    fn wait_time(&self, key: u64, n: u64, now: Timestamp) -> Option<Duration>;
+    /// Drops what it can.
+    fn sweep(&self, now: Timestamp);
+    /// Calls that the policy has decided.
+    fn overflowed(&self) -> u64;
+}
+
+/// Everything is in one part, so that every newcomer sweeps where the others are.
+type Map = Keyed<u64, TokenBucket<ManualClock>, OneSpot>;
+
+impl Table for Map {
+    fn try_acquire(&self, key: u64, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.try_acquire_at(&key, n, now)
+    }
+
+    fn peek(&self, key: u64, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.peek_at(&key, n, now)
+    }
+
+    fn available(&self, key: u64, now: Timestamp) -> u64 {
+        self.available_at(&key, now)
+    }
+
+    fn wait_time(&self, key: u64, n: u64, now: Timestamp) -> Option<Duration> {
+        self.wait_time_at(&key, n, now)
+    }
+
+    fn sweep(&self, now: Timestamp) {
+        self.sweep_at(now);
+    }
+
+    fn overflowed(&self) -> u64 {
+        self.stats().overflowed
+    }
+}
+
+impl Table for FixedKeyed<ManualClock, OneSpot> {
+    fn try_acquire(&self, key: u64, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.try_acquire_at(&key, n, now)
+    }
+
+    fn peek(&self, key: u64, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.peek_at(&key, n, now)
+    }
+
+    fn available(&self, key: u64, now: Timestamp) -> u64 {
+        self.available_at(&key, now)
+    }
+
+    fn wait_time(&self, key: u64, n: u64, now: Timestamp) -> Option<Duration> {
+        self.wait_time_at(&key, n, now)
+    }
+
+    /// It has only what newcomers do: as many as there are places.
+    fn sweep(&self, now: Timestamp) {
+        for newcomer in 0..15 {
+            let _ = self.try_acquire_at(&(STRANGERS - 1 - newcomer), 1, now);
+        }
+    }
+
+    fn overflowed(&self) -> u64 {
+        self.stats().overflowed
+    }
+}
+
+/// Keys from here on come once, those below come again and again.
+const STRANGERS: u64 = 1_000;
+const KNOWN: u64 = 4;
+
+fn map(quotas: Vec<Quota>) -> Map {
+    Keyed::builder(move |key: &u64| bucket(quota_of(&quotas, *key)))
+        .hasher(OneSpot)
+        .overflow(Overflow::Refuse)
+        .build()
+}
+
+fn table(quota: Quota) -> FixedKeyed<ManualClock, OneSpot> {
+    FixedKeyed::with_clock_and_hasher(quota, 8, ManualClock::new(), OneSpot)
+        .overflow(Overflow::Refuse)
+}
+
+fn quota_of(quotas: &[Quota], key: u64) -> Quota {
+    let index = usize::try_from(key).expect("64 bits") % quotas.len();
+    quotas[index]
+}
+
+/// How late a bucket of this quota may be that is kept as a word, in nanoseconds; or as a bucket of its own.
+fn lateness(quota: Quota) -> u64 {
+    const YEAR: u128 = 31_557_600_000_000_000;
+    let (rate, period) = (u128::from(quota.rate()), quota.period().as_nanos());
+    let refill = u128::from(quota.capacity()) * period / rate;
+    let half_nanos = 2 * period % rate == 0;
+    let word = if half_nanos && refill <= 18 * YEAR {
+        0
+    } else if refill <= 9 * YEAR {
+        2
+    } else {
+        170
+    };
+    oracle::lateness(quota).max(word)
+}
+
+/// Until when words are promised to last.
+fn end_of_time(quota: Quota) -> u64 {
+    const CENTURY: u128 = 109 * 365 * DAY as u128;
+    let (rate, period) = (u128::from(quota.rate()), quota.period().as_nanos());
+    let end = if rate > 2 * period {
+        CENTURY * 2 * period / rate
+    } else {
+        CENTURY
+    };
+    u64::try_from(end).expect("109 years")
+}
+
+/// One call, judged by the key's ideal bucket, which is charged what the real one admitted.
+fn check_call(
+    table: &impl Table,
+    quota: Quota,
+    ideal: &mut IdealBucket,
+    (key, n, now): (u64, u64, u64),
+) -> Result<Outcome, TestCaseError> {
+    let instant = at(now);
+    let available = table.available(key, instant);
+    let peeked = table.peek(key, n, instant);
+    let wait = table.wait_time(key, n, instant);
+    prop_assert_eq!(peeked.is_ok(), n == 0 || n <= available);
+
+    let overflowed = table.overflowed();
+    let outcome = table.try_acquire(key, n, instant);
+    prop_assert_eq!(outcome, peeked);
+    let without_room = table.overflowed() > overflowed;
+    let lasts = now < end_of_time(quota);
+    match outcome {
+        Ok(()) => {
+            prop_assert!(!without_room);
+            prop_assert_eq!(wait, Some(Duration::ZERO));
+            if n > 0 {
+                prop_assert!(ideal.admits(n, now), "early: {} at {}", n, now);
+                ideal.charge(n, now);
+            }
+            Ok(Outcome::Admitted)
+        }
+        Err(Denied::Never { capacity }) => {
+            prop_assert_eq!((capacity, wait), (quota.capacity(), None));
+            prop_assert!(n > capacity);
+            Ok(Outcome::Never)
+        }
+        Err(denied) => {
+            let retry_after = denied.retry_after().expect("not never");
+            prop_assert!(n <= quota.capacity());
+            prop_assert_eq!(wait, Some(retry_after));
+            if let Some(earlier) = now.checked_sub(lateness(quota)) {
+                let there = ideal.admits(n, earlier);
+                prop_assert!(without_room || !lasts || !there, "late: {} at {}", n, now);
+            }
+            check_hint(table, quota, (key, n, now), retry_after)?;
+            Ok(Outcome::Refused(retry_after))
+        }
+    }
+}
+
+enum Outcome {
+    Admitted,
+    Never,
+    Refused(Duration),
+}
+
+/// Honest and tight, also where there was no room for the key.
+fn check_hint(
+    table: &impl Table,
+    quota: Quota,
+    (key, n, now): (u64, u64, u64),
+    retry_after: Duration,
+) -> Result<(), TestCaseError> {
+    prop_assert!(!retry_after.is_zero());
+    let after = u64::try_from(retry_after.as_nanos()).ok();
+    if let Some(then) = after.and_then(|after| now.checked_add(after)) {
+        prop_assert!(table.peek(key, n, at(then - 1)).is_err(), "hint too long");
+        if then < end_of_time(quota) {
+            prop_assert!(table.peek(key, n, at(then)).is_ok(), "hint too short");
+        }
+    }
+    Ok(())
+}
+
+/// A call of one of the keys, and what goes on around it before.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    step: Step,
+    /// Keys that come once, for a token each.
+    strangers: u8,
+    sweep: bool,
+    key: u64,
+    amount: Amount,
+}
+
+fn any_turn() -> impl Strategy<Value = Turn> {
+    (
+        any_step(),
+        prop_oneof![3 => Just(0_u8), 1 => 1..20_u8],
+        prop::bool::weighted(0.1),
+        0..KNOWN,
+        any_amount(),
+    )
+        .prop_map(|(step, strangers, sweep, key, amount)| Turn {
+            step,
+            strangers,
+            sweep,
+            key,
+            amount,
+        })
+}
+
+/// What goes on before a call.
+fn surround(table: &impl Table, turn: Turn, number: usize, now: Timestamp) {
+    if turn.sweep {
+        table.sweep(now);
+    }
+    for stranger in 0..u64::from(turn.strangers) {
+        let key = STRANGERS + 100 * number as u64 + stranger;
+        let _ = table.try_acquire(key, 1, now);
+    }
+}
+
+fn any_start() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        2 => Just(0),
+        2 => 0..100 * 365 * DAY,
+        1 => Just(109 * 365 * DAY),
+        1 => Just(1 << 63),
+        1 => Just(u64::MAX - DAY),
+    ]
+}
+
+fn judge(
+    table: &impl Table,
+    quotas: &[Quota],
+    start: u64,
+    script: &[Turn],
+) -> Result<(), TestCaseError> {
+    let mut ideals: Vec<_> = (0..KNOWN)
+        .map(|key| IdealBucket::new(quota_of(quotas, key)))
+        .collect();
+    let mut histories = vec![Vec::new(); ideals.len()];
+    let (mut now, mut hint) = (start, Duration::ZERO);
+    for (number, &turn) in script.iter().enumerate() {
+        let quota = quota_of(quotas, turn.key);
+        now = now.saturating_add(turn.step.nanos(quota, hint));
+        surround(table, turn, number, at(now));
+        let n = turn.amount.tokens(quota);
+        let key = usize::try_from(turn.key).expect("few");
+        match check_call(table, quota, &mut ideals[key], (turn.key, n, now))? {
+            Outcome::Refused(retry_after) => hint = retry_after,
+            Outcome::Admitted => histories[key].push((now, n)),
+            Outcome::Never => {}
+        }
+    }
+    for (key, history) in histories.iter().enumerate() {
+        assert_bound(quota_of(quotas, key as u64), history);
+    }
+    Ok(())
+}
+
+/// Times in any order, as of callers with older readings: nobody is ever admitted for what was not there at the latest.
+fn judge_unordered(
+    table: &impl Table,
+    quotas: &[Quota],
+    script: &[(Turn, bool)],
+) -> Result<(), TestCaseError> {
+    let mut ideals: Vec<_> = (0..KNOWN)
+        .map(|key| IdealBucket::new(quota_of(quotas, key)))
+        .collect();
+    let (mut now, mut latest, mut hint) = (0_u64, 0_u64, Duration::ZERO);
+    for (number, &(turn, back)) in script.iter().enumerate() {
+        let quota = quota_of(quotas, turn.key);
+        let nanos = turn.step.nanos(quota, hint);
+        now = if back {
+            now.saturating_sub(nanos)
+        } else {
+            now.saturating_add(nanos)
+        };
+        latest = latest.max(now);
+        surround(table, turn, number, at(now));
+        let n = turn.amount.tokens(quota);
+        let ideal = &mut ideals[usize::try_from(turn.key).expect("few")];
+        match table.try_acquire(turn.key, n, at(now)) {
+            Ok(()) if n > 0 => {
+                prop_assert!(ideal.admits(n, latest), "{} at {} of {}", n, now, latest);
+                ideal.charge(n, now);
+            }
+            Err(Denied::NotYet { retry_after }) => hint = retry_after,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn every_key_of_a_map_is_decided_as_alone(
+        quotas in prop::collection::vec(any_quota(), 1..4),
+        start in any_start(),
+        script in prop::collection::vec(any_turn(), 1..40),
+    ) {
+        judge(&map(quotas.clone()), &quotas, start, &script)?;
+    }
+
+    #[test]
+    fn every_key_of_a_table_is_decided_as_alone(
+        quota in any_quota(),
+        start in any_start(),
+        script in prop::collection::vec(any_turn(), 1..40),
+    ) {
+        judge(&table(quota), &[quota], start, &script)?;
+    }
+
+    #[test]
+    fn older_readings_get_nothing_more_from_a_map(
+        quotas in prop::collection::vec(any_quota(), 1..4),
+        script in prop::collection::vec((any_turn(), any::<bool>()), 1..40),
+    ) {
+        judge_unordered(&map(quotas.clone()), &quotas, &script)?;
+    }
+
+    #[test]
+    fn older_readings_get_nothing_more_from_a_table(
+        quota in any_quota(),
+        script in prop::collection::vec((any_turn(), any::<bool>()), 1..40),
+    ) {
+        judge_unordered(&table(quota), &[quota], &script)?;
+    }
+}
+
+/// The ends of what a quota can be, at the ends of time.
+#[test]
+fn extreme_quotas_at_extreme_times() {
+    let ten_years = Duration::from_secs(10 * 31_557_600);
+    let quotas = [
+        Quota::per_second(1_000_000_000_000),
+        Quota::per_second(1_000_000_000_000).burst(1 << 40),
+        Quota::per_second(600_000_000).burst(1 << 40),
+        Quota::new(1, ten_years).expect("representable"),
+        Quota::new(7, ten_years).expect("representable").burst(1),
+    ];
+    let times = [
+        0,
+        1,
+        end_of_time(quotas[2]),
+        1 << 63,
+        u64::MAX - 1,
+        u64::MAX,
+    ];
+    for quota in quotas {
+        let capacity = quota.capacity();
+        for start in times {
+            let tables: [Box<dyn Table>; 2] = [Box::new(map(vec![quota])), Box::new(table(quota))];
+            for table in tables {
+                let now = at(start);
+                assert_eq!(table.available(0, now), capacity, "{quota} at {start}");
+                assert_eq!(table.try_acquire(0, 0, now), Ok(()));
+                for n in [capacity + 1, u64::MAX] {
+                    let never = Err(Denied::Never { capacity });
+                    assert_eq!(table.peek(0, n, now), never);
+                    assert_eq!(table.try_acquire(0, n, now), never);
+                }
+                assert_eq!(
+                    table.try_acquire(0, capacity, now),
+                    Ok(()),
+                    "{quota} at {start}"
+                );
+                assert_eq!(table.available(0, now), 0);
+                assert!(table.try_acquire(0, 1, now).is_err(), "{quota} at {start}");
+                // And back at the beginning nothing has come back.
+                assert!(
+                    table.try_acquire(0, 1, at(0)).is_err(),
+                    "{quota} at {start}"
+                );
+                assert_eq!(table.available(0, at(0)), 0);
+            }
+        }
+    }
+}
+
+/// Words are not for quotas with which they would end within months: those are kept whole, and last.
+#[test]
+fn a_map_of_fast_buckets_lasts() {
+    let quota = Quota::per_second(1_000_000_000_000);
+    let map = map(vec![quota]);
+    let century = at(100 * 365 * DAY);
+    for seconds in 0..3 {
+        let now = century + Duration::from_secs(seconds);
+        assert_eq!(map.try_acquire_at(&0, quota.capacity(), now), Ok(()));
+        assert!(map.try_acquire_at(&0, 1, now).is_err());
+    }
+}
