@@ -23,6 +23,8 @@ use core::fmt;
 use core::time::Duration;
 
 use crossbeam_utils::CachePadded;
+#[cfg(feature = "std")]
+use event_listener::Event;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::combined::{CombinedCharge, CombinedDenied};
@@ -31,6 +33,8 @@ use crate::limiter::{Limiter, sealed};
 use crate::prospect::Ask;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicU64, add_saturating};
+#[cfg(feature = "std")]
+use crate::sync::{Ordering::SeqCst, fence};
 use crate::time::Timestamp;
 use backoff::Backoff;
 use in_flight::InFlight;
@@ -102,6 +106,9 @@ struct Signals {
     backoff: Backoff,
     /// Permits that are out.
     in_flight: InFlight,
+    /// Tells the first in line that it need not sleep on.
+    #[cfg(feature = "std")]
+    resumed: Event,
 }
 
 /// All Relaxed, as above.
@@ -144,6 +151,8 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
             paused_until: AtomicU64::new(0),
             backoff: Backoff::new(&config),
             in_flight: InFlight::new(config.max_in_flight),
+            #[cfg(feature = "std")]
+            resumed: Event::new(),
         };
         Ok(Self {
             limits,
@@ -225,7 +234,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 
     /// Ends a pause, and fills all limits on tokens up: for an operator who knows better, after a wrong header or count. Limits on
-    /// requests stay as they are.
+    /// requests stay as they are. Futures that wait find out at once, threads when they wake up.
     pub fn resume(&self) {
         self.resume_at(self.clock().now());
     }
@@ -236,6 +245,14 @@ impl<C: Clock> ApiRateLimiter<C> {
         self.signals.paused_until.store(0, Relaxed);
         for (_, _, bucket) in self.limits.on_tokens() {
             bucket.reset_at(now);
+        }
+        #[cfg(feature = "std")]
+        {
+            // Meets the fence in `until_admitted`: the first in line sees what changed here, or is seen listening.
+            fence(SeqCst);
+            if self.signals.resumed.total_listeners() > 0 {
+                self.signals.resumed.notify(usize::MAX);
+            }
         }
     }
 

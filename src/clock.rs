@@ -6,6 +6,8 @@ mod default;
 mod manual;
 #[cfg(feature = "std")]
 mod monotonic;
+#[cfg(feature = "tokio")]
+mod tokio_time;
 
 #[cfg(feature = "std")]
 pub use coarse::CoarseClock;
@@ -13,6 +15,8 @@ pub use default::DefaultClock;
 pub use manual::ManualClock;
 #[cfg(feature = "std")]
 pub use monotonic::MonotonicClock;
+#[cfg(feature = "tokio")]
+pub use tokio_time::TokioClock;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

@@ -45,6 +45,8 @@ use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
+#[cfg(feature = "std")]
+use crate::wait::Line;
 
 /// Several named limits that a call must pass together: it is charged to all of them, or to none.
 ///
@@ -88,6 +90,8 @@ pub struct Combined<C = DefaultClock> {
     limits: Box<[Named<C>]>,
     /// Permits that roll-backs could not give back, in all limits together; only ever raised.
     forfeited: AtomicU64,
+    #[cfg(feature = "std")]
+    line: Line,
 }
 
 #[derive(Debug)]
@@ -301,6 +305,17 @@ impl<C: Clock> Combined<C> {
     }
 }
 
+#[cfg(feature = "std")]
+impl<C> Combined<C> {
+    pub(crate) const fn line(&self) -> &Line {
+        &self.line
+    }
+
+    pub(crate) const fn line_mut(&mut self) -> &mut Line {
+        &mut self.line
+    }
+}
+
 impl<C> sealed::Sealed for Combined<C> {}
 
 impl<C: Clock> Limiter for Combined<C> {
@@ -369,6 +384,6 @@ impl<C: fmt::Debug> fmt::Debug for Combined<C> {
             .field("limits", &self.limits)
             // Relaxed: a picture for people.
             .field("forfeited", &self.forfeited.load(Relaxed))
-            .finish()
+            .finish_non_exhaustive()
     }
 }

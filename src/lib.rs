@@ -42,10 +42,12 @@
 //!   counted ([`Combined::forfeited`]).
 //! * **Lock-free.** No operation but a wait blocks, and a refusal writes nothing to shared memory. (The first caller in a
 //!   window's slot moves it on for all; the first use of the [`DefaultClock`] calibrates it. `Keyed` finds keys under a shared lock
-//!   of a part of its table.)
+//!   of a part of its table. [`TokenBucket::reset`] and [`ApiRateLimiter::resume`] lock the list of those whom they wake.)
 //! * **Bounded memory.** There are never more keys than was allowed, dropping one never gives anybody tokens that were not
 //!   earned, and what happens when there is no room is chosen ([`Overflow`]) and counted.
-//! * **Fair waits.** A bucket's waiters are served first come, first served, sleep once, and know their delay beforehand.
+//! * **Fair waits.** A bucket's waiters are served first come, first served, sleep once, and know their delay beforehand. Futures that
+//!   wait at a window or a combination form one line, in which only the first tries again. A timeout that cannot be met is told
+//!   before sleeping. Dropping a future that waits gives its place up.
 //! * **No surprises.** No panic, overflow or wrap for any input that a constructor accepted; a clock that steps back never
 //!   admits more.
 //!
@@ -56,7 +58,10 @@
 //! | `std` | yes | clocks of the operating system, blocking waits; without it the crate is `no_std` + `alloc` |
 //! | `quanta` | yes | [`DefaultClock`] reads the TSC where the operating system trusts it |
 //! | `global` | yes | `get_rate_limiter`: one [`ApiRateLimiter`] for the process |
-//! | `tokio` | no | `acquire().await` on tokio's timer |
+//! | `tokio` | no | `acquire().await` on tokio's timer, and `TokioClock` for tests under `tokio::time::pause` |
+//! | `async-io` | no | the same on async-io's timer: smol, and any other runtime |
+//! | `futures-timer` | no | the same on a timer with a thread of its own, in any runtime |
+//! | `futures` | no | `PacedStream` and `PacedSink`: items that wait for a limiter |
 //! | `http` | no | `observe_response`: a provider's headers |
 //! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` with `tokio` |
 //! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files |
@@ -109,6 +114,8 @@ pub use api::{
     ApiRateLimiter, ConfigError, ConfigErrorKind, LimitKind, RateLimitConfig, RateLimitStats,
     RateLimitStatus, TokenEstimate, TokenPermit, TokenUsage,
 };
+#[cfg(feature = "tokio")]
+pub use clock::TokioClock;
 pub use clock::{Clock, DefaultClock, ManualClock};
 #[cfg(feature = "std")]
 pub use clock::{CoarseClock, MonotonicClock};
@@ -194,10 +201,24 @@ pub use sliding_window::{SlidingWindow, WindowCharge};
 pub use tidegate_macros::rate_limited;
 pub use time::Timestamp;
 pub use token_bucket::{BucketCharge, TokenBucket};
+#[cfg(feature = "std")]
+pub use wait::AcquireInLine;
+#[cfg(feature = "futures-timer")]
+pub use wait::FuturesTimer;
 #[cfg(feature = "tokio")]
 pub use wait::TokioTimer;
-pub use wait::{Reservation, Timer};
+#[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
+pub use wait::UsualTimer;
+pub use wait::{Acquire, Awaitable, Reservation, Timer};
+#[cfg(feature = "async-io")]
+pub use wait::{AsyncIoSleep, AsyncIoTimer};
+#[cfg(feature = "futures")]
+pub use wait::{PacedSink, PacedStream};
 pub use window::WindowError;
+
+#[cfg(tidegate_loom)]
+#[doc(hidden)]
+pub use wait::modelled;
 
 /// Longer texts.
 #[cfg(doc)]

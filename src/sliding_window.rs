@@ -11,6 +11,8 @@ use crate::limiter::{Limiter, sealed};
 use crate::prospect::{Ask, Charge, Prospect};
 use crate::ring::Ring;
 use crate::time::Timestamp;
+#[cfg(feature = "std")]
+use crate::wait::Line;
 use crate::window::{Window, WindowError, Word};
 
 /// At most `limit` admissions in *any* interval of the window's length, wherever it starts.
@@ -62,6 +64,8 @@ use crate::window::{Window, WindowError, Word};
 /// ```
 pub struct SlidingWindow<C = DefaultClock> {
     core: CachePadded<Core<C>>,
+    #[cfg(feature = "std")]
+    line: Line,
 }
 
 /// On cache lines of its own: whoever decides needs the head and what it is judged by.
@@ -112,6 +116,8 @@ impl<C> SlidingWindow<C> {
         let ring = Ring::new(window);
         Self {
             core: CachePadded::new(Core { ring, clock }),
+            #[cfg(feature = "std")]
+            line: Line::new(),
         }
     }
 
@@ -346,6 +352,17 @@ impl<C: Clock> SlidingWindow<C> {
     }
 }
 
+#[cfg(feature = "std")]
+impl<C> SlidingWindow<C> {
+    pub(crate) const fn line(&self) -> &Line {
+        &self.line
+    }
+
+    pub(crate) const fn line_mut(&mut self) -> &mut Line {
+        &mut self.line
+    }
+}
+
 impl<C> sealed::Sealed for SlidingWindow<C> {}
 
 impl<C: Clock> Limiter for SlidingWindow<C> {
@@ -405,6 +422,6 @@ impl<C: fmt::Debug> fmt::Debug for SlidingWindow<C> {
             .field("slots", &self.slot_count())
             .field("ring", &self.core.ring)
             .field("clock", &self.core.clock)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -12,6 +12,17 @@ pub(crate) use loom::sync::atomic::{AtomicU64, fence};
 #[cfg(not(tidegate_loom))]
 pub(crate) use portable_atomic::{AtomicU64, fence};
 
+// The list of those who wait.
+#[cfg(tidegate_loom)]
+#[allow(missing_docs, reason = "for models")]
+mod event;
+#[cfg(tidegate_loom)]
+pub use event::{Event, EventListener};
+#[cfg(all(feature = "std", not(tidegate_loom)))]
+pub(crate) use event_listener::{Event, EventListener, Listener};
+#[cfg(tidegate_loom)]
+use loom::sync::Mutex;
+
 /// Adds to a count that ends at its largest number. Relaxed: the count is a number on its own.
 pub(crate) fn add_saturating(count: &AtomicU64, n: u64) {
     // The closure always gives a value, so the result carries nothing.

@@ -4,6 +4,8 @@ use core::fmt;
 use core::time::Duration;
 
 use crossbeam_utils::CachePadded;
+#[cfg(feature = "std")]
+use event_listener::Event;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
@@ -12,6 +14,8 @@ use crate::limiter::{Limiter, sealed};
 use crate::prospect::{Ask, Charge, Prospect};
 use crate::quota::Quota;
 use crate::sync::const_fn;
+#[cfg(feature = "std")]
+use crate::sync::{Ordering::Acquire, fence};
 use crate::tat::Tat;
 use crate::time::Timestamp;
 
@@ -74,6 +78,9 @@ struct Core<C> {
     gcra: Gcra,
     quota: Quota,
     clock: C,
+    /// Tells those who are asleep that their places are gone.
+    #[cfg(feature = "std")]
+    resets: Event,
 }
 
 #[cfg(feature = "std")]
@@ -99,7 +106,15 @@ impl<C> TokenBucket<C> {
         /// A full bucket on a clock of your choice.
         pub const fn with_clock(quota: Quota, clock: C) -> Self {
             let gcra = Gcra::new(quota);
-            Self { core: CachePadded::new(Core { tat: Tat::full(), gcra, quota, clock }) }
+            let core = Core {
+                tat: Tat::full(),
+                gcra,
+                quota,
+                clock,
+                #[cfg(feature = "std")]
+                resets: Event::new(),
+            };
+            Self { core: CachePadded::new(core) }
         }
     }
 
@@ -242,6 +257,26 @@ impl<C> TokenBucket<C> {
     pub fn reset_at(&self, now: Timestamp) {
         let Core { tat, gcra, .. } = &*self.core;
         tat.update(gcra, now.as_nanos(), |now, _| now.grains());
+        #[cfg(feature = "std")]
+        self.wake_all();
+    }
+
+    /// Wakes those whose places a reset has taken away.
+    #[cfg(feature = "std")]
+    fn wake_all(&self) {
+        // Acquire: meets the Release of the exchange that took a place, which comes after its listener was there. All who write the
+        // word exchange it, so whoever reserved before the reset is before its exchange in that order, and is seen here. Without it a
+        // place could be taken away and its owner sleep on. Nobody has to be seen who reserves later.
+        fence(Acquire);
+        // Nothing is allocated, nor locked, for a bucket at which nobody has ever waited.
+        if self.core.resets.total_listeners() > 0 {
+            self.core.resets.notify(usize::MAX);
+        }
+    }
+
+    #[cfg(feature = "std")]
+    pub(crate) fn resets(&self) -> &Event {
+        &self.core.resets
     }
 
     /// Whether the tokens that a call needs are there, and the exchange that would take what it costs; `None` if it seems that
@@ -517,7 +552,17 @@ impl<C: Clock> TokenBucket<C> {
         self.credit_at(n, self.core.clock.now());
     }
 
-    /// Fills the bucket up and forgives every debt. Reservations made before keep their times.
+    /// Fills the bucket up and forgives every debt. Reservations made before keep their times; futures that are asleep wake up and
+    /// take new places ([`acquire_with`](Self::acquire_with)), for which it takes a lock if any has ever waited.
+    ///
+    /// ```
+    /// use tidegate::{ManualClock, Quota, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::with_clock(Quota::per_hour(5), ManualClock::new());
+    /// bucket.debit(100);
+    /// bucket.reset();
+    /// assert_eq!(bucket.available(), 5);
+    /// ```
     pub fn reset(&self) {
         self.reset_at(self.core.clock.now());
     }

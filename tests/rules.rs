@@ -54,11 +54,7 @@ fn limiters_go_everywhere() {
 fn sizes() {
     assert_eq!(size_of::<Quota>(), 24);
     assert_eq!(size_of::<Result<(), tidegate::Denied>>(), 16);
-    assert!(
-        size_of::<TokenBucket>() <= 256,
-        "{}",
-        size_of::<TokenBucket>()
-    );
+    assert_eq!(size_of::<TokenBucket>(), 128);
     assert!(
         size_of::<SlidingWindow>() <= 256,
         "{}",

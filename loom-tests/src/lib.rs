@@ -14,6 +14,8 @@ pub mod combined_models;
 pub mod combined_twin;
 pub mod keyed_models;
 pub mod keyed_twin;
+pub mod line_models;
+pub mod line_twin;
 pub mod window_models;
 pub mod window_twin;
 

@@ -369,3 +369,52 @@ mod api {
         models::overtaken_by_a_minute::<Twin<{ Flaw::AssumedWindow as u8 }>>();
     }
 }
+
+mod line {
+    use tidegate_loom_tests::line_models as models;
+    use tidegate_loom_tests::line_twin::{Flaw, Twin};
+
+    #[test]
+    fn sound_twin() {
+        type Sound = Twin<{ Flaw::None as u8 }>;
+        models::everybody_has_a_turn::<Sound>();
+        models::a_turn_that_is_given_up::<Sound>();
+        models::nobody_is_overtaken::<Sound>();
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn no_second_look() {
+        models::everybody_has_a_turn::<Twin<{ Flaw::NoSecondLook as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn no_look_back() {
+        models::everybody_has_a_turn::<Twin<{ Flaw::NoLookBack as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn kept_turn() {
+        models::a_turn_that_is_given_up::<Twin<{ Flaw::KeptTurn as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "overtaken")]
+    fn for_itself() {
+        models::nobody_is_overtaken::<Twin<{ Flaw::ForItself as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "overtaken")]
+    fn past_the_list() {
+        models::nobody_is_overtaken::<Twin<{ Flaw::PastTheList as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "a newcomer may pass")]
+    fn busy_while_taken() {
+        models::nobody_is_overtaken::<Twin<{ Flaw::BusyWhileTaken as u8 }>>();
+    }
+}

@@ -1,16 +1,28 @@
 //! Waiting for a request to be admitted, in a thread or a future.
 
 #[cfg(feature = "std")]
-use core::time::Duration;
+use core::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
+
+#[cfg(feature = "std")]
+use event_listener::EventListener;
 
 use super::{ApiRateLimiter, RateLimitStatus};
 use crate::clock::Clock;
 #[cfg(feature = "std")]
+use crate::sync::{Ordering::SeqCst, fence};
+#[cfg(feature = "std")]
 use crate::time::Timestamp;
 use crate::wait::Timer;
 
-/// A limiter of several limits cannot promise anyone an instant, so those who wait try again when they are told to, in no
-/// particular order.
+/// A limiter of several limits cannot promise anyone an instant. Threads that wait try again when they are told to, in no
+/// particular order. Futures form a line, first come, first served: the first tries again when a request could next be admitted,
+/// and as it is alone it needs no backoff. A first one that is neither polled nor dropped holds up those behind it. (Without the
+/// feature `std` futures wait as threads do.)
 impl<C: Clock> ApiRateLimiter<C> {
     /// Admits a request, sleeping for as long as it is limited. Returns a status that is not limited.
     #[cfg(feature = "std")]
@@ -64,21 +76,22 @@ impl<C: Clock> ApiRateLimiter<C> {
         }
     }
 
-    /// Admits a request, asleep on tokio's timer for as long as it is limited. Returns a status that is not limited.
+    /// Admits a request, in line and asleep on tokio's timer for as long as it is limited. Returns a status that is not limited.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is charged before it completes.
+    /// Nothing is charged before it completes. Dropped before, it leaves the line, and those behind it move up.
     #[cfg(feature = "tokio")]
     pub async fn acquire(&self) -> RateLimitStatus {
         self.acquire_with(crate::wait::TokioTimer).await
     }
 
-    /// Admits a request, asleep on a timer of your choice for as long as it is limited. Returns a status that is not limited.
+    /// Admits a request, in line and asleep on a timer of your choice for as long as it is limited. Returns a status that is not
+    /// limited.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is charged before it completes.
+    /// Nothing is charged before it completes. Dropped before, it leaves the line, and those behind it move up.
     ///
     /// ```
     /// use core::time::Duration;
@@ -111,6 +124,61 @@ impl<C: Clock> ApiRateLimiter<C> {
             .await;
     }
 
+    #[cfg(feature = "std")]
+    pub(crate) async fn until_admitted<T: Timer>(
+        &self,
+        timer: &T,
+        on_limited: &(impl Fn(&RateLimitStatus) + ?Sized),
+    ) -> RateLimitStatus {
+        let line = self.limits.combined.line();
+        // Nobody is overtaken.
+        let is_first = !line.is_busy();
+        let status = if is_first {
+            self.try_acquire()
+        } else {
+            self.check()
+        };
+        if status.is_limited {
+            on_limited(&status);
+        } else if is_first {
+            return status;
+        }
+        let Some(mut place) = line.join() else {
+            // Any number may wait.
+            return status;
+        };
+        let mut was_behind = false;
+        poll_fn(|context| {
+            let turn = place.poll_head(context);
+            was_behind |= turn.is_pending();
+            turn
+        })
+        .await;
+        // At the head at once, it has been told when to try again.
+        let mut is_told = is_first && !was_behind;
+        loop {
+            // Before the look, so that what it does not see wakes it up.
+            let resumed = self.signals.resumed.listen();
+            // Meets the fence in `resume_at`.
+            fence(SeqCst);
+            let status = if is_told {
+                self.check()
+            } else {
+                self.try_acquire()
+            };
+            if status.is_limited {
+                if !is_told {
+                    on_limited(&status);
+                }
+                either(timer.sleep(status.retry_after), resumed).await;
+            } else if !is_told {
+                return status;
+            }
+            is_told = false;
+        }
+    }
+
+    #[cfg(not(feature = "std"))]
     pub(crate) async fn until_admitted<T: Timer>(
         &self,
         timer: &T,
@@ -125,4 +193,15 @@ impl<C: Clock> ApiRateLimiter<C> {
             timer.sleep(status.wait_time).await;
         }
     }
+}
+
+/// Until one of the two completes.
+#[cfg(feature = "std")]
+async fn either(sleep: impl Future<Output = ()>, mut event: EventListener) {
+    let mut sleep = pin!(sleep);
+    poll_fn(|context| match Pin::new(&mut event).poll(context) {
+        Poll::Pending => sleep.as_mut().poll(context),
+        ready @ Poll::Ready(()) => ready,
+    })
+    .await;
 }

@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 
 use super::{Combined, Limit, Named};
 use crate::sync::AtomicU64;
+#[cfg(feature = "std")]
+use crate::wait::Line;
 
 /// A combination without limits yet. A type of its own, so that an empty combination, which would admit everything, cannot be
 /// built.
@@ -38,6 +40,8 @@ impl<C> CombinedBuilder<C> {
         Combined {
             limits: self.limits.into_boxed_slice(),
             forfeited: AtomicU64::new(0),
+            #[cfg(feature = "std")]
+            line: Line::new(),
         }
     }
 }

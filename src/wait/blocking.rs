@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use crate::clock::Clock;
+use crate::combined::{Combined, CombinedDenied};
 use crate::denied::Denied;
-use crate::limiter::Limiter;
 use crate::sliding_window::SlidingWindow;
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
@@ -57,14 +57,14 @@ impl<C: Clock> SlidingWindow<C> {
     /// Admits `n`, sleeping until the window has room.
     ///
     /// A window cannot promise anyone an instant, since others may come in between: waiters try again when the window
-    /// could next have room, in no particular order. Where order matters, wait on a [`TokenBucket`].
+    /// could next have room, in no particular order. Where order matters, wait on a [`TokenBucket`], or in a future.
     ///
     /// # Errors
     ///
     /// [`Denied::Never`] if `n` is above the limit, before sleeping; [`Denied::NotYet`] only if the room would come after the end
     /// of the window's time, 292 years after the clock's origin.
     pub fn acquire_blocking(&self, n: u64) -> Result<(), Denied> {
-        retry_until(self, n, Timestamp::MAX)
+        self.acquire_blocking_until(n, Timestamp::MAX)
     }
 
     /// Admits `n`, sleeping for at most `timeout` until the window has room.
@@ -74,19 +74,80 @@ impl<C: Clock> SlidingWindow<C> {
     /// As [`acquire_blocking`](Self::acquire_blocking), and [`Denied::NotYet`] as soon as the window cannot have room within
     /// what is left of `timeout`, *before* sleeping for it.
     pub fn acquire_blocking_timeout(&self, n: u64, timeout: Duration) -> Result<(), Denied> {
-        retry_until(self, n, self.clock().now() + timeout)
+        self.acquire_blocking_until(n, self.clock().now() + timeout)
+    }
+
+    fn acquire_blocking_until(&self, n: u64, deadline: Timestamp) -> Result<(), Denied> {
+        let try_at = |now| self.try_acquire_at(n, now);
+        retry_until(self.clock(), deadline, try_at, Denied::retry_after)
+    }
+}
+
+impl<C: Clock> Combined<C> {
+    /// Takes `n` permits from every limit, sleeping until all have them.
+    ///
+    /// Waiters try again when the limit that refuses the longest could next have room, in no particular order.
+    ///
+    /// # Errors
+    ///
+    /// [`CombinedDenied`]: never if `n` is above a limit's capacity, before sleeping; not yet only if the room would come after the
+    /// end of the clock's time.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{Combined, ManualClock, Quota, SlidingWindow, TokenBucket};
+    ///
+    /// let clock = ManualClock::new();
+    /// let calls = Combined::builder()
+    ///     .limit("burst", TokenBucket::with_clock(Quota::per_second(1), clock.clone()))
+    ///     .limit("hour", SlidingWindow::with_clock(10, Duration::from_secs(3_600), clock.clone())?)
+    ///     .build();
+    /// calls.acquire_blocking(1)?; // there already
+    /// std::thread::scope(|scope| {
+    ///     let waiter = scope.spawn(|| calls.acquire_blocking(1));
+    ///     clock.advance(Duration::from_secs(1));
+    ///     waiter.join().unwrap()
+    /// })?;
+    /// assert_eq!(calls.acquire_blocking(2).unwrap_err().limit(), "burst"); // never
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn acquire_blocking(&self, n: u64) -> Result<(), CombinedDenied> {
+        self.acquire_blocking_until(n, Timestamp::MAX)
+    }
+
+    /// Takes `n` permits from every limit, sleeping for at most `timeout` until all have them.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_blocking`](Self::acquire_blocking), and not yet as soon as the limits cannot have room within what is left of
+    /// `timeout`, *before* sleeping for it.
+    pub fn acquire_blocking_timeout(
+        &self,
+        n: u64,
+        timeout: Duration,
+    ) -> Result<(), CombinedDenied> {
+        self.acquire_blocking_until(n, self.clock().now() + timeout)
+    }
+
+    fn acquire_blocking_until(&self, n: u64, deadline: Timestamp) -> Result<(), CombinedDenied> {
+        let try_at = |now| self.try_acquire_at(n, now);
+        retry_until(self.clock(), deadline, try_at, CombinedDenied::retry_after)
     }
 }
 
 /// Tries at each hinted instant until `deadline`.
-fn retry_until<L: Limiter>(limiter: &L, n: u64, deadline: Timestamp) -> Result<(), Denied> {
+fn retry_until<E>(
+    clock: &impl Clock,
+    deadline: Timestamp,
+    try_at: impl Fn(Timestamp) -> Result<(), E>,
+    hint: impl Fn(&E) -> Option<Duration>,
+) -> Result<(), E> {
     loop {
-        let now = limiter.now();
-        match limiter.try_acquire_at(n, now) {
-            Err(Denied::NotYet { retry_after }) if retry_after <= deadline - now => {
-                limiter.clock().sleep_until(now + retry_after);
-            }
-            outcome => return outcome,
+        let now = clock.now();
+        let outcome = try_at(now);
+        match outcome.as_ref().map_err(&hint) {
+            Err(Some(wait)) if wait <= deadline - now => clock.sleep_until(now + wait),
+            _ => return outcome,
         }
     }
 }

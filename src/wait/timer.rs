@@ -1,6 +1,8 @@
 //! What lets a future sleep.
 
 use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
 /// How a future sleeps: a runtime's timer, or a closure that makes one.
@@ -39,6 +41,18 @@ where
     }
 }
 
+/// Completes, and is rid of it, when the sleep is over.
+pub(super) fn awake<S: Future>(
+    mut sleep: Pin<&mut Option<S>>,
+    context: &mut Context<'_>,
+) -> Poll<()> {
+    if let Some(sleep) = sleep.as_mut().as_pin_mut() {
+        ready!(sleep.poll(context));
+    }
+    sleep.set(None);
+    Poll::Ready(())
+}
+
 /// tokio's timer. Works under `tokio::time::pause` if the limiter's clock follows tokio's. Panics outside of a runtime with its
 /// time driver on.
 #[cfg(feature = "tokio")]
@@ -51,5 +65,47 @@ impl Timer for TokioTimer {
 
     fn sleep(&self, duration: Duration) -> tokio::time::Sleep {
         tokio::time::sleep(duration)
+    }
+}
+
+/// async-io's timer, for smol and other runtimes: it works in all of them.
+#[cfg(feature = "async-io")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsyncIoTimer;
+
+#[cfg(feature = "async-io")]
+impl Timer for AsyncIoTimer {
+    type Sleep = AsyncIoSleep;
+
+    fn sleep(&self, duration: Duration) -> AsyncIoSleep {
+        AsyncIoSleep(async_io::Timer::after(duration))
+    }
+}
+
+/// The sleep of [`AsyncIoTimer`].
+#[cfg(feature = "async-io")]
+#[derive(Debug)]
+pub struct AsyncIoSleep(async_io::Timer);
+
+#[cfg(feature = "async-io")]
+impl Future for AsyncIoSleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(context).map(drop)
+    }
+}
+
+/// The timer of `futures-timer`: a thread of its own for all, in any runtime.
+#[cfg(feature = "futures-timer")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FuturesTimer;
+
+#[cfg(feature = "futures-timer")]
+impl Timer for FuturesTimer {
+    type Sleep = futures_timer::Delay;
+
+    fn sleep(&self, duration: Duration) -> futures_timer::Delay {
+        futures_timer::Delay::new(duration)
     }
 }

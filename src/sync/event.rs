@@ -1,0 +1,117 @@
+//! What stands in for event-listener's list in models: a list behind a lock, with the same promises.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::future::Future;
+use core::mem;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+
+use super::Mutex;
+
+/// As `event_listener::Event`.
+#[derive(Debug)]
+pub struct Event {
+    list: Arc<Mutex<List>>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    next: u64,
+    entries: VecDeque<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: u64,
+    is_notified: bool,
+    waker: Option<Waker>,
+}
+
+/// As `event_listener::EventListener`.
+#[derive(Debug)]
+pub struct EventListener {
+    list: Arc<Mutex<List>>,
+    id: u64,
+}
+
+impl Event {
+    pub fn new() -> Self {
+        Self {
+            list: Arc::new(Mutex::new(List::default())),
+        }
+    }
+
+    pub fn listen(&self) -> EventListener {
+        let mut list = self.list.lock().expect("no panic");
+        let id = list.next;
+        list.next += 1;
+        list.entries.push_back(Entry {
+            id,
+            is_notified: false,
+            waker: None,
+        });
+        EventListener {
+            list: Arc::clone(&self.list),
+            id,
+        }
+    }
+
+    pub fn notify_additional(&self, n: usize) -> usize {
+        let mut list = self.list.lock().expect("no panic");
+        let sleepers = list.entries.iter_mut().filter(|entry| !entry.is_notified);
+        let mut notified = 0;
+        for entry in sleepers.take(n) {
+            entry.is_notified = true;
+            notified += 1;
+            if let Some(waker) = entry.waker.take() {
+                waker.wake();
+            }
+        }
+        notified
+    }
+
+    pub fn total_listeners(&self) -> usize {
+        self.list.lock().expect("no panic").entries.len()
+    }
+}
+
+impl EventListener {
+    /// Leaves the list, and says whether it had been notified.
+    pub fn discard(self) -> bool {
+        let is_notified = self.leave();
+        mem::forget(self);
+        is_notified
+    }
+
+    fn leave(&self) -> bool {
+        let mut list = self.list.lock().expect("no panic");
+        let own = list.entries.iter().position(|entry| entry.id == self.id);
+        let entry = own.and_then(|own| list.entries.remove(own));
+        entry.is_some_and(|entry| entry.is_notified)
+    }
+}
+
+impl Future for EventListener {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut list = self.list.lock().expect("no panic");
+        let Some(own) = list.entries.iter().position(|entry| entry.id == self.id) else {
+            return Poll::Ready(());
+        };
+        if list.entries[own].is_notified {
+            list.entries.remove(own);
+            return Poll::Ready(());
+        }
+        list.entries[own].waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for EventListener {
+    fn drop(&mut self) {
+        // Not passed on: the line discards its listeners, or has polled them to their end.
+        self.leave();
+    }
+}

@@ -1,0 +1,126 @@
+//! Sinks whose items wait for permits.
+
+use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use futures_sink::Sink;
+use pin_project_lite::pin_project;
+
+use super::pace::Pace;
+use super::timer::Timer;
+use crate::wait::Awaitable;
+
+pin_project! {
+    /// A sink that takes an item only when there are permits for it: one, or a [number](Self::cost) that is the same for all, as the
+    /// item is not known yet when the sink says that it is ready.
+    ///
+    /// It waits when the sink itself is ready, so that a slow sink does not take permits in advance.
+    ///
+    /// # Cancel safety
+    ///
+    /// A permit that was taken is kept for the next item, and none is taken twice, however often readiness is asked for. Dropped
+    /// then, it has cost the permits of one item.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use futures_util::{SinkExt, sink};
+    /// use tidegate::{ManualClock, PacedSink, Quota, TokenBucket};
+    ///
+    /// let clock = ManualClock::new();
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(1), clock.clone());
+    /// // A timer that moves the clock instead of sleeping; in a program: `TokioTimer`, or `tokio::time::sleep`.
+    /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
+    ///
+    /// let mut paced = PacedSink::new(sink::drain(), &bucket, timer);
+    /// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// runtime.block_on(async {
+    ///     paced.send("ebb").await?; // at once
+    ///     paced.send("flood").await // 100 ms later
+    /// })?;
+    /// assert_eq!(bucket.wait_time(1), Some(Duration::from_millis(100)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "sinks do nothing unless they are polled"]
+    pub struct PacedSink<'a, S, L: Awaitable, T: Timer> {
+        #[pin]
+        sink: S,
+        cost: u64,
+        // Whether the permits of the next item are taken.
+        is_paid: bool,
+        #[pin]
+        pace: Pace<'a, L, T>,
+    }
+}
+
+impl<'a, S, L: Awaitable, T: Timer + Clone> PacedSink<'a, S, L, T> {
+    /// A sink each of whose items waits for a permit of `limiter`, asleep on `timer`.
+    pub const fn new(sink: S, limiter: &'a L, timer: T) -> Self {
+        Self {
+            sink,
+            cost: 1,
+            is_paid: false,
+            pace: Pace::new(limiter, timer),
+        }
+    }
+
+    /// The same, where each item waits for so many permits, or as many as the limiter ever gives at once.
+    pub const fn cost(mut self, permits: u64) -> Self {
+        self.cost = permits;
+        self
+    }
+}
+
+impl<S, L: Awaitable, T: Timer> PacedSink<'_, S, L, T> {
+    /// The sink that is paced.
+    pub const fn get_ref(&self) -> &S {
+        &self.sink
+    }
+
+    /// The sink that was paced. Permits that were taken for the next item are lost.
+    pub fn into_inner(self) -> S {
+        self.sink
+    }
+}
+
+impl<S, L, T, I> Sink<I> for PacedSink<'_, S, L, T>
+where
+    S: Sink<I>,
+    L: Awaitable,
+    T: Timer + Clone,
+{
+    type Error = S::Error;
+
+    fn poll_ready(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let this = self.project();
+        ready!(this.sink.poll_ready(context))?;
+        if !*this.is_paid {
+            ready!(this.pace.poll_permits(context, *this.cost));
+            *this.is_paid = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(self: Pin<&mut Self>, item: I) -> Result<(), S::Error> {
+        let this = self.project();
+        *this.is_paid = false;
+        this.sink.start_send(item)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.project().sink.poll_flush(context)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.project().sink.poll_close(context)
+    }
+}
+
+impl<S: fmt::Debug, L: Awaitable, T: Timer> fmt::Debug for PacedSink<'_, S, L, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PacedSink")
+            .field("sink", &self.sink)
+            .field("is_paid", &self.is_paid)
+            .finish_non_exhaustive()
+    }
+}

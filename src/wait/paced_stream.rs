@@ -1,0 +1,135 @@
+//! Streams whose items wait for permits.
+
+use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use pin_project_lite::pin_project;
+
+use super::pace::Pace;
+use super::timer::Timer;
+use crate::wait::Awaitable;
+
+pin_project! {
+    /// A stream each of whose items waits for permits of a limiter: one, or what it [costs](Self::cost).
+    ///
+    /// An item is taken from the stream, waits here, and comes out once its permits are taken. No item is asked for meanwhile. Where
+    /// the limiter allows only so many waiters and has them, it tries again when the limiter says.
+    ///
+    /// # Cancel safety
+    ///
+    /// The item that waits is kept here, and so is its place in line: a `next()` that is dropped loses neither, and no permit is
+    /// taken twice. [`take_waiting`](Self::take_waiting) and [`into_inner`](Self::into_inner) hand the item out.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use futures_util::{StreamExt, stream};
+    /// use tidegate::{ManualClock, PacedStream, Quota, TokenBucket};
+    ///
+    /// let clock = ManualClock::new();
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(5), clock.clone());
+    /// // A timer that moves the clock instead of sleeping; in a program: `TokioTimer`, or `tokio::time::sleep`.
+    /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
+    ///
+    /// let words = stream::iter(["ebb", "tide", "flood"]);
+    /// let paced = PacedStream::new(words, &bucket, timer).cost(|word| word.len() as u64);
+    /// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// assert_eq!(runtime.block_on(paced.collect::<Vec<_>>()), ["ebb", "tide", "flood"]);
+    /// // 12 tokens: 5 were there, and the others took 0.7 s.
+    /// assert_eq!(bucket.wait_time(1), Some(Duration::from_millis(100)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "streams do nothing unless they are polled"]
+    pub struct PacedStream<'a, S: Stream, L: Awaitable, T: Timer, F = fn(&<S as Stream>::Item) -> u64> {
+        #[pin]
+        stream: S,
+        cost: F,
+        // The item that waits, and what it costs.
+        item: Option<(S::Item, u64)>,
+        #[pin]
+        pace: Pace<'a, L, T>,
+    }
+}
+
+impl<'a, S: Stream, L: Awaitable, T: Timer + Clone> PacedStream<'a, S, L, T> {
+    /// The items of `stream`, each of which waits for a permit of `limiter`, asleep on `timer`.
+    pub fn new(stream: S, limiter: &'a L, timer: T) -> Self {
+        Self {
+            stream,
+            cost: |_| 1,
+            item: None,
+            pace: Pace::new(limiter, timer),
+        }
+    }
+}
+
+impl<'a, S: Stream, L: Awaitable, T: Timer, F> PacedStream<'a, S, L, T, F> {
+    /// The same, where each item waits for as many permits as `cost` says: none for 0, and no more than the limiter ever gives at
+    /// once. Asked once for each item, when it is taken.
+    pub fn cost<G: FnMut(&S::Item) -> u64>(self, cost: G) -> PacedStream<'a, S, L, T, G> {
+        PacedStream {
+            stream: self.stream,
+            cost,
+            item: self.item,
+            pace: self.pace,
+        }
+    }
+
+    /// The stream that is paced.
+    pub const fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
+    /// Takes the item that waits, if any; its place in line is given up.
+    pub fn take_waiting(self: Pin<&mut Self>) -> Option<S::Item> {
+        let this = self.project();
+        this.pace.give_up();
+        this.item.take().map(|(item, _)| item)
+    }
+
+    /// The stream that was paced, and the item that was waiting, if any.
+    pub fn into_inner(self) -> (S, Option<S::Item>) {
+        (self.stream, self.item.map(|(item, _)| item))
+    }
+}
+
+impl<S, L, T, F> Stream for PacedStream<'_, S, L, T, F>
+where
+    S: Stream,
+    L: Awaitable,
+    T: Timer + Clone,
+    F: FnMut(&S::Item) -> u64,
+{
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let this = self.project();
+        if this.item.is_none() {
+            let Some(item) = ready!(this.stream.poll_next(context)) else {
+                return Poll::Ready(None);
+            };
+            let cost = (this.cost)(&item);
+            *this.item = Some((item, cost));
+        }
+        let cost = this.item.as_ref().map_or(0, |(_, cost)| *cost);
+        ready!(this.pace.poll_permits(context, cost));
+        Poll::Ready(this.item.take().map(|(item, _)| item))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let waiting = usize::from(self.item.is_some());
+        let (least, most) = self.stream.size_hint();
+        let most = most.and_then(|most| most.checked_add(waiting));
+        (least.saturating_add(waiting), most)
+    }
+}
+
+impl<S: Stream + fmt::Debug, L: Awaitable, T: Timer, F> fmt::Debug for PacedStream<'_, S, L, T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PacedStream")
+            .field("stream", &self.stream)
+            .field("is_waiting", &self.item.is_some())
+            .finish_non_exhaustive()
+    }
+}
