@@ -141,9 +141,17 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         now: Timestamp,
     ) -> Result<(), Option<Duration>> {
         // Under the shared lock first, so that a flood of new keys does not keep others out.
-        if let Some(wait) = read(shard).quiet_for(now) {
-            return Err(Some(wait));
+        let here = read(shard);
+        if here.is_quiet(now) {
+            if self.overflow != Overflow::Refuse {
+                // Nobody is told.
+                return Err(None);
+            }
+            // Quiet ends when the first key *would have been* unused. It may have been charged since, so look: who is refused
+            // finds the same keys again.
+            here.would_make_room(first.rule(), now)?;
         }
+        drop(here);
         let hasher = |key: &K| self.hasher.hash_one(key);
         write(shard).make_room(first.rule(), now, hasher)?;
         self.give_room(1);

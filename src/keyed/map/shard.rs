@@ -177,14 +177,12 @@ impl<K, L: Limiter> Shard<K, L> {
         dropped
     }
 
-    /// How long it is known that no key can be dropped. Keys that are added in the meantime, and only those, change that.
-    pub(super) fn quiet_for(&self, now: Timestamp) -> Option<Duration> {
-        let words = self.words.quiet_for(now)?;
-        let quiet = match &self.others {
-            Some(others) => words.min(others.quiet_for(now)?),
-            None => words,
-        };
-        (quiet < Duration::MAX).then_some(quiet)
+    /// Whether it is known that none of its keys can be dropped; not of no keys.
+    pub(super) fn is_quiet(&self, now: Timestamp) -> bool {
+        let others = self.others.as_ref();
+        self.len() > 0
+            && self.words.is_quiet(now)
+            && others.is_none_or(|others| others.is_quiet(now))
     }
 
     /// What [`make_room`](Self::make_room) would say. Changes nothing.
