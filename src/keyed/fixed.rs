@@ -36,7 +36,7 @@ use set::{Full, Refusal, Set, Tag};
 /// # When there is no room
 ///
 /// Each key can be in one of 15 places, and there are almost twice as many places as the capacity. While as many keys as the capacity
-/// are in use at once, 1 in 500 of them finds all of its places taken by keys in use; with three quarters of that, 1 in 10 000. What
+/// are in use at once, 1 in 500 of them finds all of its places taken by keys in use; with three quarters of that, 1 in 8 000. What
 /// becomes of those is up to the [`Overflow`] policy: by default they share one bucket, and together get no more than one key
 /// does. It is counted ([`stats`](Self::stats)). (Who finds a place later has a full bucket there, whatever it had of the shared
 /// one.)
@@ -52,8 +52,8 @@ use set::{Full, Refusal, Set, Tag};
 /// # Progress and cost
 ///
 /// Lock-free. A known key takes one hash, one cache line of four neighbouring ones (sometimes two) and one compare-and-swap; a
-/// refusal writes nothing. A new key takes up to five more exchanges in the same lines. Nothing is allocated after construction, 32 bytes per key of the
-/// capacity.
+/// refusal writes nothing. A new key takes up to six more atomic writes in the same lines, more only while others claim places
+/// beside it. Nothing is allocated after construction, 32 bytes per key of the capacity.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {

@@ -428,7 +428,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// Takes `n` permits of the key's limiter if they are there. `n = 0` always succeeds and changes nothing.
     ///
-    /// `key` is any borrowed form of the key, such as `&str` for `String`; a copy is made only if the key is new and is kept.
+    /// `key` is any borrowed form of the key, such as `&str` for `String`; a copy is made only if the key is not there, for the
+    /// factory to see and to be kept.
     ///
     /// # Errors
     ///
