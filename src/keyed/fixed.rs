@@ -45,9 +45,9 @@ use set::{Full, Refusal, Set, Tag};
 ///
 /// Each key that has a place is limited as by a [`TokenBucket`]: the same bound, honest hints, and no refusal but of what was not
 /// there 2 ns before. Rates whose tokens last a whole number of half nanoseconds are exact, others are never early and at most 2 ns
-/// late (both with capacities of up to 9 years of refill; with more, at most 170 ns). The table lasts until 109 years after the clock's origin (with more than 2 tokens per nanosecond proportionally shorter:
-/// 79 days for 10¹² per second); from then on its time stands still, and it refuses. A clock that steps back counts as
-/// standing still.
+/// late (both with capacities of up to 9 years of refill; with more, at most 170 ns). The table lasts until 109 years after the
+/// clock's origin (with more than 2 tokens per nanosecond proportionally shorter: 79 days for 10¹² per second); from then on its
+/// time stands still, and it refuses. A clock that steps back counts as standing still.
 ///
 /// # Progress and cost
 ///

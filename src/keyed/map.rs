@@ -68,7 +68,9 @@ use shard::Shard;
 /// Each key is limited as by its limiter alone; a call reads the clock of the first limiter that was made, once. Looking a key up
 /// takes a shared lock on a part of the table, as little as possible is done under it, and nothing of yours but the comparison and
 /// hashing of keys. (Besides, [`for_each`](Self::for_each) clones keys under it, and keys and limiters that go are dropped under that
-/// part's lock: neither may call back. And hashing must not panic, or keys may be lost while a table grows.) A new key takes that part's lock alone. No call of a known key allocates.
+/// part's lock: neither may call back. And hashing must not panic, or keys may be lost while a table grows.) A new key takes the
+/// exclusive lock of that part, and before that, if its quota is not the first key's, for a look at the others a lock of the whole.
+/// No call of a known key allocates.
 ///
 /// ```
 /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
@@ -137,7 +139,7 @@ impl<L> First<L> {
 /// Parts of the table: so many that threads seldom meet in one. Per thread that the machine runs at once:
 const SHARDS_PER_THREAD: usize = 8;
 const LEAST_SHARDS: usize = 64;
-/// A part has no more keys than that on average, which bounds the pause when it grows.
+/// A part has no more keys than that on average, which bounds the pause when it grows (with more than 67 million keys, more).
 const MOST_PER_SHARD: usize = 1 << 14;
 const MOST_SHARDS: usize = 1 << 12;
 /// Nor fewer, if it could: a few keys are kept in one part, of which every newcomer sees all.

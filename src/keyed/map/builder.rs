@@ -58,7 +58,8 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
         self
     }
 
-    /// Another hash function, all of whose 64 bits must be good: some of them choose the part of the table. Where clients can choose their keys it must be seeded, or they can make all calls slow.
+    /// Another hash function, all of whose 64 bits must be good: some of them choose the part of the table. Where clients can
+    /// choose their keys it must be seeded, or they can make all calls slow.
     pub fn hasher<T: BuildHasher>(self, hasher: T) -> KeyedBuilder<K, L, T> {
         KeyedBuilder {
             factory: self.factory,
