@@ -184,7 +184,7 @@ impl<C, S> FixedKeyed<C, S> {
 /// Operations at an instant that the caller has read. They read no clock.
 ///
 /// An instant older than that of an earlier call is allowed; a key that was forgotten meanwhile, as its bucket was full, is judged as
-/// of the time when it was.
+/// of the time when it was. So do not pass instants that have not come, or new keys are judged by them from then on.
 impl<C, S: BuildHasher> FixedKeyed<C, S> {
     /// [`try_acquire`](Self::try_acquire) as of `now`.
     ///

@@ -278,7 +278,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
 /// Operations at an instant that the caller has read. They read no clock.
 ///
 /// An instant older than that of an earlier call is allowed. To a key that comes back after it was dropped, time stands still until the
-/// instant as of which it was.
+/// instant as of which it was; so do not pass instants that have not come, or new keys are judged by them from then on.
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// [`try_acquire`](Self::try_acquire) as of `now`.
     ///
@@ -453,7 +453,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     }
 
     /// Whether `n` permits would be given now. Changes nothing, and adds no key: a new one is answered by a limiter that the factory
-    /// makes and that is dropped again. What the [`Overflow`] policy answers here is not counted.
+    /// makes and that is dropped again. What the [`Overflow`] policy answers here is not counted, and it answers
+    /// a little too often: where there is little room, a call looks at more places than this does.
     ///
     /// # Errors
     ///

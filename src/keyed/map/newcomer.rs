@@ -86,19 +86,14 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         now: Timestamp,
     ) -> Result<(), Option<Duration>> {
         // Relaxed: any number does.
-        let elsewhere = self.elsewhere(self.cursor.fetch_add(1, Relaxed));
+        let other = self.part(self.cursor.fetch_add(1, Relaxed));
         let here = self.shard(hash);
         let near = self.drop_one(here, first, now);
-        // Only what was promised near is found again, so that is what the caller is told.
         near.or_else(|near| {
-            self.drop_one(elsewhere, first, now).map_err(|far| {
-                if ptr::eq(elsewhere, here) {
-                    // The second look began with what the first has promised.
-                    far
-                } else {
-                    near.or(far)
-                }
-            })
+            let far = self.drop_one(other, first, now);
+            // In the same part the second look began with what the first has promised. In another it begins elsewhere the next
+            // time, so that the caller is told what was promised near, and only that.
+            far.map_err(|far| if ptr::eq(other, here) { far } else { near })
         })
     }
 
@@ -119,13 +114,13 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         let would = |shard: &RwLock<Shard<K, L>>| read(shard).would_make_room(first.rule(), now);
         would(self.shard(hash)).or_else(|near| {
             // Relaxed: any number does.
-            let elsewhere = self.elsewhere(self.cursor.load(Relaxed));
-            would(elsewhere).map_err(|far| near.or(far))
+            let other = self.part(self.cursor.load(Relaxed));
+            would(other).map_err(|_| near)
         })
     }
 
-    /// Some part of the table.
-    fn elsewhere(&self, cursor: u64) -> &RwLock<Shard<K, L>> {
+    /// Some part of the table: each in turn, as the cursor goes on.
+    fn part(&self, cursor: u64) -> &RwLock<Shard<K, L>> {
         #[expect(
             clippy::cast_possible_truncation,
             reason = "the low bits are all that is used"
