@@ -1,5 +1,10 @@
 //! The token bucket: the public face of [`Tat`].
 
+mod charging;
+
+pub(crate) use charging::Booked;
+pub use charging::BucketCharge;
+
 use core::fmt;
 use core::time::Duration;
 
@@ -11,7 +16,6 @@ use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::gcra::{Booking, Gcra, Now, Shortfall};
 use crate::limiter::{Limiter, sealed};
-use crate::prospect::{Ask, Charge, Prospect};
 use crate::quota::Quota;
 use crate::sync::const_fn;
 #[cfg(feature = "std")]
@@ -279,36 +283,6 @@ impl<C> TokenBucket<C> {
         &self.core.resets
     }
 
-    /// Whether the tokens that a call needs are there, and the exchange that would take what it costs; `None` if it seems that
-    /// they are not. `need` is at least 1.
-    #[expect(clippy::inline_always, reason = "as `Limit::prospect_at`")]
-    #[inline(always)]
-    pub(crate) fn prospect_at(&self, ask: Ask, now: Timestamp) -> Option<Prospect> {
-        let cost = self.cost(ask.need).ok()?;
-        let Core { tat, gcra, .. } = &*self.core;
-        if ask.cost == 0 {
-            // Confirmed here, as no exchange will do it.
-            let (now, tat) = self.snapshot(now);
-            return Prospect::of(gcra.room(tat, now), cost, Charge::NONE);
-        }
-        let (before, now) = tat.look(gcra, now.as_nanos());
-        let room = gcra.room(before, now);
-        let after = gcra.book(before, now, cost).next;
-        Prospect::of(room, cost, Charge { before, after })
-    }
-
-    /// Whole tokens in the room of a [`Prospect`].
-    #[inline]
-    pub(crate) fn tokens_in(&self, room: u64) -> u64 {
-        self.core.gcra.tokens_in(room)
-    }
-
-    /// Makes a charge that was found possible, if nothing has changed since.
-    #[inline]
-    pub(crate) fn commit(&self, charge: Charge) -> bool {
-        self.core.tat.replace(charge.before, charge.after)
-    }
-
     #[inline]
     fn snapshot(&self, now: Timestamp) -> (Now, u64) {
         self.core.tat.snapshot(&self.core.gcra, now.as_nanos())
@@ -331,118 +305,6 @@ impl<C> TokenBucket<C> {
         Denied::NotYet {
             retry_after: self.core.gcra.wait(now, shortfall),
         }
-    }
-
-    /// [`try_acquire_at`](Self::try_acquire_at) that returns what undoes it.
-    // Not the one in terms of the other: then a refusal computes its hint, read or not (95 instructions instead of 56).
-    #[inline]
-    pub(crate) fn charge_at(&self, n: u64, now: Timestamp) -> Result<BucketCharge, Denied> {
-        if n == 0 {
-            return Ok(BucketCharge::NOTHING);
-        }
-        let cost = self.cost(n)?;
-        let Core { tat, gcra, .. } = &*self.core;
-        tat.decide(gcra, now.as_nanos(), move |now, before| {
-            match gcra.admit(before, now, cost) {
-                Ok(after) => {
-                    let tokens = n;
-                    Ok((
-                        after,
-                        BucketCharge {
-                            before,
-                            after,
-                            tokens,
-                        },
-                    ))
-                }
-                Err(shortfall) => Err((now, shortfall)),
-            }
-        })
-        .map_err(|(now, shortfall)| self.not_yet(now, shortfall))
-    }
-
-    /// Books `n` tokens, now or in the future, unless the wait would be longer than `max_wait`.
-    pub(crate) fn book_at(
-        &self,
-        n: u64,
-        max_wait: Duration,
-        now: Timestamp,
-    ) -> Result<Booked, Denied> {
-        if n == 0 {
-            return Ok(Booked {
-                charge: BucketCharge::NOTHING,
-                ready_at: now,
-                delayed: false,
-            });
-        }
-        let cost = self.cost(n)?;
-        let Core { tat, gcra, .. } = &*self.core;
-        let at = now;
-        tat.decide(gcra, at.as_nanos(), |now, before| {
-            let booking = gcra.book(before, now, cost);
-            let wait = if booking.shortfall == Shortfall::NONE {
-                Duration::ZERO
-            } else {
-                gcra.wait(now, booking.shortfall)
-            };
-            // Later than a clock can tell is never.
-            let is_told = wait <= Timestamp::MAX - at;
-            if wait > max_wait || !is_told || !Gcra::can_hold(booking.shortfall) {
-                return Err(Denied::NotYet { retry_after: wait });
-            }
-            let booked = Booked {
-                charge: BucketCharge {
-                    before,
-                    after: booking.next,
-                    tokens: n,
-                },
-                ready_at: at + wait,
-                delayed: !wait.is_zero(),
-            };
-            Ok((booking.next, booked))
-        })
-    }
-
-    /// Exact undo or nothing: see the `tat` module. Returns how many tokens came back.
-    pub(crate) fn undo_charge(&self, charge: &BucketCharge) -> u64 {
-        let Core { tat, gcra, .. } = &*self.core;
-        if charge.tokens > 0 && tat.undo(gcra, charge.before, charge.after) {
-            charge.tokens
-        } else {
-            0
-        }
-    }
-}
-
-/// A booking that was made: what undoes it, and from when it may be used.
-#[derive(Debug)]
-pub(crate) struct Booked {
-    pub(crate) charge: BucketCharge,
-    pub(crate) ready_at: Timestamp,
-    /// Whether the tokens were not there yet.
-    pub(crate) delayed: bool,
-}
-
-/// A charge on a [`TokenBucket`], for [`Limiter::undo`].
-#[derive(Debug)]
-#[must_use = "a charge that is dropped is kept"]
-pub struct BucketCharge {
-    /// The TAT that the charge found.
-    pub(crate) before: u64,
-    /// The TAT that it left.
-    pub(crate) after: u64,
-    pub(crate) tokens: u64,
-}
-
-impl BucketCharge {
-    const NOTHING: Self = Self {
-        before: 0,
-        after: 0,
-        tokens: 0,
-    };
-
-    pub(crate) const fn tokens(&self) -> u64 {
-        self.tokens
     }
 }
 

@@ -257,11 +257,15 @@ pub fn hint_while_rotating<W: Window>() {
     });
 }
 
-/// A charge is undone while somebody rotates with the count before it, so that more seems to count than the limit: a hint that
-/// is given when all is quiet is kept (G4). Killed by `HintFromTheSum`.
-pub fn hint_after_an_undo<W: Window>() {
-    explore(2, || {
-        let window = Arc::new(W::new(1, 2));
+/// A charge is undone while somebody else rotates with the count before it; then one is charged in a later slot, and all is quiet.
+fn after_an_undo<W: Window>(
+    limit: u64,
+    slots: u64,
+    later: u64,
+    check: impl Fn(&W) + Send + Sync + 'static,
+) {
+    explore(2, move || {
+        let window = Arc::new(W::new(limit, slots));
         let other = {
             let window = window.clone();
             thread::spawn(move || {
@@ -271,8 +275,16 @@ pub fn hint_after_an_undo<W: Window>() {
         if let Some((charge, _)) = window.charge(1, 7 * SLOT) {
             window.undo(charge);
         }
-        window.charge(1, 8 * SLOT);
+        window.charge(1, later * SLOT);
         other.join().unwrap();
+        check(&window);
+    });
+}
+
+/// After an undo beside a rotation more may seem to count than the limit: a hint that is given when all is quiet is kept (G4).
+/// Killed by `HintFromTheSum`.
+pub fn hint_after_an_undo<W: Window>() {
+    after_an_undo::<W>(1, 2, 8, |window| {
         if let Some(hint) = window.hint(9 * SLOT) {
             let admitted = window.charge(1, 9 * SLOT + hint).is_some();
             assert!(admitted, "a hint of {hint} was not kept");
@@ -280,22 +292,10 @@ pub fn hint_after_an_undo<W: Window>() {
     });
 }
 
-/// A charge is undone, the window is moved on twice, and a late thread raises the count of the slot that it was in: whether there
-/// is room is answered the same by who asks and by who calls. Killed by `HintFromTheBase`.
+/// After an undo the window is moved on twice, and a late thread raises the count of the slot that it was in: whether there is room
+/// is answered the same by who asks and by who calls. Killed by `HintFromTheBase`.
 pub fn asked_and_called_alike<W: Window>() {
-    explore(2, || {
-        let window = Arc::new(W::new(3, 4));
-        let other = {
-            let window = window.clone();
-            thread::spawn(move || {
-                window.charge(1, 8 * SLOT);
-            })
-        };
-        if let Some((charge, _)) = window.charge(1, 7 * SLOT) {
-            window.undo(charge);
-        }
-        window.charge(1, 9 * SLOT);
-        other.join().unwrap();
+    after_an_undo::<W>(3, 4, 9, |window| {
         let hint = window.hint(10 * SLOT);
         let admitted = window.charge(1, 10 * SLOT).is_some();
         assert_eq!(hint.is_none(), admitted, "asked and called");

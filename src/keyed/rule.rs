@@ -91,9 +91,6 @@ impl Rule {
     /// How long until the bucket is full.
     #[cfg(feature = "std")]
     pub(crate) const fn until_full(&self, tat: u64, now: Now) -> Duration {
-        if Self::is_full(tat, now) {
-            return Duration::ZERO;
-        }
         self.gcra.wait(now, Gcra::until_full(tat, now))
     }
 

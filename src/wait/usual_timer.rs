@@ -11,39 +11,24 @@ use crate::sliding_window::SlidingWindow;
 use crate::token_bucket::TokenBucket;
 
 /// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first of them whose feature is on.
-#[cfg(feature = "tokio")]
-pub type UsualTimer = super::TokioTimer;
-/// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first of them whose feature is on.
 #[cfg(all(feature = "async-io", not(feature = "tokio")))]
-pub type UsualTimer = super::AsyncIoTimer;
+pub use super::AsyncIoTimer as UsualTimer;
 /// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first of them whose feature is on.
 #[cfg(not(any(feature = "tokio", feature = "async-io")))]
-pub type UsualTimer = super::FuturesTimer;
-
-const USUAL: UsualTimer = {
-    #[cfg(feature = "tokio")]
-    {
-        super::TokioTimer
-    }
-    #[cfg(all(feature = "async-io", not(feature = "tokio")))]
-    {
-        super::AsyncIoTimer
-    }
-    #[cfg(not(any(feature = "tokio", feature = "async-io")))]
-    {
-        super::FuturesTimer
-    }
-};
+pub use super::FuturesTimer as UsualTimer;
+/// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first of them whose feature is on.
+#[cfg(feature = "tokio")]
+pub use super::TokioTimer as UsualTimer;
 
 impl<C: Clock> TokenBucket<C> {
     /// [`acquire_with`](Self::acquire_with) the [`UsualTimer`].
     pub const fn acquire(&self, n: u64) -> Acquire<'_, C, UsualTimer> {
-        self.acquire_with(USUAL, n)
+        self.acquire_with(UsualTimer, n)
     }
 
     /// [`acquire_timeout_with`](Self::acquire_timeout_with) the [`UsualTimer`].
     pub const fn acquire_timeout(&self, n: u64, timeout: Duration) -> Acquire<'_, C, UsualTimer> {
-        self.acquire_timeout_with(USUAL, n, timeout)
+        self.acquire_timeout_with(UsualTimer, n, timeout)
     }
 }
 
@@ -52,12 +37,12 @@ macro_rules! in_line {
         impl<C: Clock> $limiter<C> {
             /// [`acquire_with`](Self::acquire_with) the [`UsualTimer`].
             pub const fn acquire(&self, n: u64) -> AcquireInLine<'_, Self, UsualTimer> {
-                self.acquire_with(USUAL, n)
+                self.acquire_with(UsualTimer, n)
             }
 
             /// [`acquire_timeout_with`](Self::acquire_timeout_with) the [`UsualTimer`].
             pub const fn acquire_timeout(&self, n: u64, timeout: Duration) -> AcquireInLine<'_, Self, UsualTimer> {
-                self.acquire_timeout_with(USUAL, n, timeout)
+                self.acquire_timeout_with(UsualTimer, n, timeout)
             }
         }
     )*};

@@ -154,10 +154,7 @@ impl<L: Limiter> Cell<'_, L> {
         match self {
             Self::Word(word, rule) => {
                 let now = rule.now(now.as_nanos());
-                match word.look(now) {
-                    Look::Due(tat) => Look::Due(rule.until_full(tat, now)),
-                    Look::Unused | Look::Unknown => Look::Unused,
-                }
+                word.look(now).map(|tat| rule.until_full(tat, now))
             }
             Self::Whole(limiter) => match limiter.unused_in_at(now) {
                 Some(wait) if wait.is_zero() => Look::Unused,

@@ -47,6 +47,17 @@ pub(super) enum Look<D> {
     Unknown,
 }
 
+impl<D> Look<D> {
+    /// The same with its time told otherwise.
+    pub(super) fn map<E>(self, tell: impl FnOnce(D) -> E) -> Look<E> {
+        match self {
+            Self::Unused => Look::Unused,
+            Self::Due(due) => Look::Due(tell(due)),
+            Self::Unknown => Look::Unknown,
+        }
+    }
+}
+
 /// What a few buckets hold.
 enum Scan<D> {
     /// This one is unused.
