@@ -464,6 +464,11 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
         self.limits.requests_available_at(now)
     }
 
+    /// Of the burst, in which requests can come at once.
+    fn refill_time(&self) -> Duration {
+        self.limits.burst_refill_time()
+    }
+
     /// Whether every limit is as at first, nothing is paused and no permit is out. The statistics are not looked at.
     fn is_unused_at(&self, now: Timestamp) -> bool {
         !self.is_paused_at(now)

@@ -41,6 +41,7 @@ use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
 use crate::prospect::{Ask, Charge};
+use crate::standing::Standing;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
@@ -98,6 +99,15 @@ pub struct Combined<C = DefaultClock> {
 struct Named<C> {
     name: &'static str,
     limit: Limit<C>,
+}
+
+impl<C: Clock> Named<C> {
+    fn standing_at(&self, now: Timestamp) -> Standing {
+        Standing {
+            limit: Some(self.name),
+            ..self.limit.standing_at(now)
+        }
+    }
 }
 
 /// Charges on a [`Combined`], for [`Limiter::undo`].
@@ -361,6 +371,17 @@ impl<C: Clock> Limiter for Combined<C> {
 
     fn available_at(&self, now: Timestamp) -> u64 {
         self.available_at(now)
+    }
+
+    fn refill_time(&self) -> Duration {
+        let times = self.limits.iter().map(|named| named.limit.refill_time());
+        times.max().unwrap_or_default()
+    }
+
+    fn standing_at(&self, now: Timestamp) -> Standing {
+        let first = self.limits[0].standing_at(now);
+        let others = self.limits[1..].iter().map(|named| named.standing_at(now));
+        others.fold(first, Standing::tighter)
     }
 
     fn is_unused_at(&self, now: Timestamp) -> bool {

@@ -84,6 +84,8 @@ mod quota;
 
 mod denied;
 
+mod standing;
+
 mod prospect;
 
 mod gcra;
@@ -110,6 +112,9 @@ mod api;
 mod global;
 mod rate_limited;
 
+#[cfg(feature = "tower")]
+pub mod tower;
+
 pub use api::{
     ApiRateLimiter, ConfigError, ConfigErrorKind, LimitKind, RateLimitConfig, RateLimitStats,
     RateLimitStatus, TokenEstimate, TokenPermit, TokenUsage,
@@ -135,6 +140,7 @@ pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
 pub use sliding_window::{SlidingWindow, WindowCharge};
+pub use standing::Standing;
 /// A function behind a limiter: every call of it is a request, and waits while it is limited.
 ///
 /// For closures, and for calls that should be refused instead of waiting, there is the function

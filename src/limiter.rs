@@ -7,6 +7,7 @@ use core::time::Duration;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::quota::Quota;
+use crate::standing::Standing;
 use crate::time::Timestamp;
 
 /// A limiter: something that admits or refuses a number of permits at an instant.
@@ -103,6 +104,24 @@ pub trait Limiter: sealed::Sealed {
         }
     }
 
+    /// How long it takes until the whole [capacity](Self::capacity) is there again after all of it was used, rounded up to a
+    /// nanosecond: the length of a window, the time in which an empty bucket fills up, the longest of a combination.
+    fn refill_time(&self) -> Duration;
+
+    /// What it allows and has left at `now`, to tell others: several looks, between which others may come. Of a combination, the
+    /// limit that has least left.
+    fn standing_at(&self, now: Timestamp) -> Standing {
+        let (capacity, available) = (self.capacity(), self.available_at(now));
+        let more = available.checked_add(1).filter(|more| *more <= capacity);
+        Standing {
+            limit: None,
+            capacity,
+            refill_time: self.refill_time(),
+            available,
+            more_in: more.and_then(|more| self.wait_time_at(more, now)),
+        }
+    }
+
     /// Whether at `now` nobody could tell this limiter from a new one: a full bucket, an empty window. Such a limiter
     /// can be dropped and made anew without giving anyone anything.
     fn is_unused_at(&self, now: Timestamp) -> bool;
@@ -174,6 +193,14 @@ macro_rules! forward_limiter {
             #[inline]
             fn wait_time_at(&self, n: u64, now: Timestamp) -> Option<Duration> {
                 (**self).wait_time_at(n, now)
+            }
+
+            fn refill_time(&self) -> Duration {
+                (**self).refill_time()
+            }
+
+            fn standing_at(&self, now: Timestamp) -> Standing {
+                (**self).standing_at(now)
             }
 
             #[inline]

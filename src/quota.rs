@@ -229,6 +229,28 @@ impl Quota {
         self.capacity
     }
 
+    /// How long an empty bucket takes to fill up, rounded up to a nanosecond.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::Quota;
+    ///
+    /// assert_eq!(Quota::per_minute(100).burst(20).refill_time(), Duration::from_secs(12));
+    /// assert_eq!(Quota::per_second(3).burst(1).refill_time(), Duration::from_nanos(333_333_334));
+    /// ```
+    pub const fn refill_time(self) -> Duration {
+        // At most 2^60 times 2^64.
+        let nanos = (self.capacity as u128 * self.period as u128).div_ceil(self.rate as u128);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "at most 1 000 years, and less than a second"
+        )]
+        Duration::new(
+            (nanos / SECOND as u128) as u64,
+            (nanos % SECOND as u128) as u32,
+        )
+    }
+
     /// The period in nanoseconds.
     pub(crate) const fn period_nanos(self) -> u64 {
         self.period

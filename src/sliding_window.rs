@@ -409,6 +409,10 @@ impl<C: Clock> Limiter for SlidingWindow<C> {
         self.available_at(now)
     }
 
+    fn refill_time(&self) -> Duration {
+        self.window()
+    }
+
     fn is_unused_at(&self, now: Timestamp) -> bool {
         self.current_count_at(now) == 0
     }

@@ -9,6 +9,8 @@ portable_atomic::cfg_no_atomic_64! {
 
 #[cfg(tidegate_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, fence};
+#[cfg(feature = "tower")]
+use portable_atomic::AtomicUsize;
 #[cfg(not(tidegate_loom))]
 pub(crate) use portable_atomic::{AtomicU64, fence};
 
@@ -22,6 +24,11 @@ pub use event::{Event, EventListener};
 pub(crate) use event_listener::{Event, EventListener, Listener};
 #[cfg(tidegate_loom)]
 use loom::sync::Mutex;
+
+#[cfg(feature = "tower")]
+mod thread_number;
+#[cfg(feature = "tower")]
+pub(crate) use thread_number::thread_number;
 
 /// Adds to a count that ends at its largest number. Relaxed: the count is a number on its own.
 pub(crate) fn add_saturating(count: &AtomicU64, n: u64) {

@@ -469,6 +469,10 @@ impl<C: Clock> Limiter for TokenBucket<C> {
         self.available_at(now)
     }
 
+    fn refill_time(&self) -> Duration {
+        self.core.quota.refill_time()
+    }
+
     #[inline]
     fn is_unused_at(&self, now: Timestamp) -> bool {
         let (now, tat) = self.snapshot(now);

@@ -12,6 +12,7 @@ use super::usage::{TokenEstimate, TokenUsage};
 use super::usual::Usual;
 use crate::clock::Clock;
 use crate::combined::{Combined, CombinedBuilder, CombinedDenied, Limit};
+use crate::limiter::Limiter;
 use crate::prospect::{Ask, Charge};
 use crate::quota::Quota;
 use crate::sliding_window::SlidingWindow;
@@ -297,6 +298,12 @@ impl<C: Clock> Limits<C> {
     pub(super) fn most_requests(&self) -> u64 {
         let most = self.list[..self.on_requests].iter().map(|limit| limit.most);
         most.min().unwrap_or(0)
+    }
+
+    /// How long the burst takes to fill up.
+    pub(super) fn burst_refill_time(&self) -> Duration {
+        let burst = self.combined.bucket(0);
+        burst.map_or(Duration::ZERO, Limiter::refill_time)
     }
 
     /// How many requests would be admitted at once.

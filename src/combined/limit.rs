@@ -8,6 +8,7 @@ use crate::denied::Denied;
 use crate::limiter::Limiter;
 use crate::prospect::{Ask, Charge, Prospect};
 use crate::sliding_window::SlidingWindow;
+use crate::standing::Standing;
 use crate::time::Timestamp;
 use crate::token_bucket::{BucketCharge, TokenBucket};
 
@@ -133,6 +134,14 @@ impl<C: Clock> Limit<C> {
     #[inline]
     pub(crate) fn available_at(&self, now: Timestamp) -> u64 {
         either!(self, limiter => limiter.available_at(now))
+    }
+
+    pub(crate) fn refill_time(&self) -> Duration {
+        either!(self, limiter => limiter.refill_time())
+    }
+
+    pub(crate) fn standing_at(&self, now: Timestamp) -> Standing {
+        either!(self, limiter => limiter.standing_at(now))
     }
 
     pub(crate) fn is_unused_at(&self, now: Timestamp) -> bool {

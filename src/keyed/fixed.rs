@@ -13,6 +13,7 @@ use super::rule::Rule;
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::quota::Quota;
+use crate::standing::Standing;
 use crate::sync::{AtomicU64, Ordering, add_saturating};
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
@@ -255,6 +256,20 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
                 Overflow::Refuse => 0,
                 Overflow::Admit => self.quota.capacity(),
             },
+        }
+    }
+
+    /// What the key's bucket allows and has left at `now`, to tell others.
+    pub fn standing_at<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp) -> Standing {
+        let available = self.available_at(key, now);
+        let more = available.saturating_add(1);
+        Standing {
+            limit: None,
+            capacity: self.quota.capacity(),
+            refill_time: self.quota.refill_time(),
+            available,
+            // None if that is above the capacity.
+            more_in: self.wait_time_at(key, more, now),
         }
     }
 

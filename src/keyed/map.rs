@@ -28,6 +28,7 @@ use super::overflow::Overflow;
 use super::rule::Rule;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
+use crate::standing::Standing;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
@@ -258,6 +259,15 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         }
     }
 
+    /// The time on the clock of the first limiter.
+    #[cfg(feature = "tower")]
+    pub(crate) fn now_for(&self, key: &K) -> Timestamp
+    where
+        K: Clone,
+    {
+        self.first(key).limiter().now()
+    }
+
     #[cold]
     fn make_first<Q>(&self, key: &Q) -> &First<L>
     where
@@ -394,6 +404,33 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             (Err(_), Overflow::Refuse) => 0,
             (Ok(()), _) | (Err(_), Overflow::Admit) => {
                 (self.factory)(&key.to_owned()).available_at(now)
+            }
+        }
+    }
+
+    /// What the key's limiter allows and has left at `now`, to tell others. As [`peek`](Self::peek) it adds no key.
+    pub fn standing_at<Q>(&self, key: &Q, now: Timestamp) -> Standing
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        // Before the lock: it may call the factory.
+        let first = self.first(key);
+        let hash = self.hasher.hash_one(key);
+        let shard = read(self.shard(hash));
+        if let Some(cell) = shard.find(first.rule(), hash, key) {
+            return cell.standing_at(now);
+        }
+        drop(shard);
+        match (self.would_have_room(hash, first, now), self.overflow) {
+            (Err(_), Overflow::Share) => self.shared(key).standing_at(now),
+            (Err(wait), Overflow::Refuse) => Standing {
+                available: 0,
+                more_in: wait,
+                ..(self.factory)(&key.to_owned()).standing_at(now)
+            },
+            (Ok(()), _) | (Err(_), Overflow::Admit) => {
+                (self.factory)(&key.to_owned()).standing_at(now)
             }
         }
     }

@@ -88,6 +88,18 @@ impl Rule {
         self.not_yet(now, Gcra::until_full(tat.saturating_add(1), now))
     }
 
+    /// How long an empty bucket takes to fill up.
+    #[cfg(feature = "std")]
+    pub(crate) const fn refill_time(&self) -> Duration {
+        self.until_full(self.gcra.cost(self.gcra.capacity()), self.now(0))
+    }
+
+    /// The most that one call can ask for.
+    #[cfg(feature = "std")]
+    pub(crate) const fn capacity(&self) -> u64 {
+        self.gcra.capacity()
+    }
+
     /// How long until the bucket is full.
     #[cfg(feature = "std")]
     pub(crate) const fn until_full(&self, tat: u64, now: Now) -> Duration {

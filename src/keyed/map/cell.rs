@@ -10,6 +10,7 @@ use crate::gcra::{Now, Shortfall};
 use crate::keyed::rule::Rule;
 use crate::limiter::Limiter;
 use crate::quota::Quota;
+use crate::standing::Standing;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
@@ -131,6 +132,25 @@ impl<L: Limiter> Cell<'_, L> {
                 }
             }
             Self::Whole(limiter) => limiter.peek_at(n, now),
+        }
+    }
+
+    pub(super) fn standing_at(&self, now: Timestamp) -> Standing {
+        match self {
+            Self::Word(_, rule) => {
+                let (capacity, available) = (rule.capacity(), self.available_at(now));
+                let more = self.peek_at(available.saturating_add(1), now);
+                Standing {
+                    limit: None,
+                    capacity,
+                    refill_time: rule.refill_time(),
+                    available,
+                    // None if that is above the capacity.
+                    more_in: more
+                        .map_or_else(|denied| denied.retry_after(), |()| Some(Duration::ZERO)),
+                }
+            }
+            Self::Whole(limiter) => limiter.standing_at(now),
         }
     }
 

@@ -1,0 +1,244 @@
+//! What header fields tell a client about its limit.
+
+use alloc::string::String;
+use core::fmt::Write;
+use core::time::Duration;
+use std::time::SystemTime;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+
+use crate::denied::Denied;
+use crate::standing::Standing;
+
+/// Which header fields tell clients about their limit.
+///
+/// | | a success | a refusal |
+/// |---|---|---|
+/// | `None` | | |
+/// | `RetryAfterOnly` | | `Retry-After` |
+/// | `Draft11`, the default | `RateLimit-Policy`, `RateLimit` | the same, `Retry-After` |
+/// | `LegacyX` | `X-RateLimit-Limit`, `-Remaining`, `-Reset` | the same, `Retry-After` |
+/// | `Both` | those of both | those of both, `Retry-After` |
+///
+/// Waits are in whole seconds, **rounded up, and at least 1**: who comes when told is not early. A refusal that no wait helps (a
+/// request that costs more than the limit ever gives) has no `Retry-After`. Of several limits, the fields are about the one that has
+/// least left. They tell a client what others use as well where a limit is shared: `None` keeps that to yourself.
+///
+/// `RateLimit` fields are lists: those that the handler or an inner layer has set stay beside these. Of two layers with legacy
+/// fields, those with the smaller `X-RateLimit-Remaining` stay.
+///
+/// The draft is [draft-ietf-httpapi-ratelimit-headers](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/), revision
+/// 11: Structured Fields, in which `q` is the capacity, `w` the seconds until all of it is back (a window's length), `r` what is
+/// left, and `t` the seconds until there is more.
+///
+/// ```
+/// use http::HeaderMap;
+/// use tidegate::tower::HeaderStyle;
+/// use tidegate::{Limiter, ManualClock, Quota, TokenBucket};
+///
+/// let clock = ManualClock::new();
+/// let bucket = TokenBucket::with_clock(Quota::per_minute(100).burst(5), clock);
+/// bucket.try_acquire(2)?;
+/// let mut fields = HeaderMap::new();
+/// HeaderStyle::Draft11.tell("default", &bucket.standing_at(bucket.now()), None, &mut fields);
+/// assert_eq!(fields["ratelimit-policy"], r#""default";q=5;w=3"#);
+/// assert_eq!(fields["ratelimit"], r#""default";r=3;t=1"#);
+/// # Ok::<(), tidegate::Denied>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HeaderStyle {
+    /// None at all.
+    None,
+    /// `Retry-After` on refusals.
+    RetryAfterOnly,
+    /// `RateLimit` and `RateLimit-Policy` of the IETF's draft, revision 11.
+    #[default]
+    Draft11,
+    /// `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`.
+    LegacyX {
+        /// What `X-RateLimit-Reset` counts.
+        reset: Reset,
+    },
+    /// The draft's and the legacy ones.
+    Both {
+        /// What `X-RateLimit-Reset` counts.
+        reset: Reset,
+    },
+}
+
+/// What `X-RateLimit-Reset` counts until there is more: clients differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reset {
+    /// Seconds from now, as at Reddit.
+    #[default]
+    Delta,
+    /// Seconds since 1970, as at GitHub and Discord.
+    Epoch,
+}
+
+pub(super) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(super) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// The largest integer of a structured field (RFC 9651, section 3.3.1).
+const MOST: u64 = 999_999_999_999_999;
+
+impl HeaderStyle {
+    /// Adds the fields to those of a response: of a success, or of a refusal if `denied` is there. `name` is the policy's,
+    /// unless the limit has one of its own.
+    ///
+    /// For servers that have no tower; a [`RateLimitLayer`](super::RateLimitLayer) does this by itself.
+    pub fn tell(
+        self,
+        name: &str,
+        standing: &Standing,
+        denied: Option<Denied>,
+        fields: &mut HeaderMap,
+    ) {
+        Fields::of(self, name, standing, denied).add_to(fields);
+    }
+
+    /// Whether a success has fields.
+    pub(super) const fn tells_success(self) -> bool {
+        !matches!(self, Self::None | Self::RetryAfterOnly)
+    }
+}
+
+/// Fields, to be added to a response that is not there yet.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    /// `RateLimit-Policy` and `RateLimit`.
+    draft: Option<(HeaderValue, HeaderValue)>,
+    legacy: Option<Legacy>,
+    retry_after: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Legacy {
+    limit: u64,
+    remaining: u64,
+    reset: u64,
+}
+
+impl Fields {
+    pub(super) const NONE: Self = Self {
+        draft: None,
+        legacy: None,
+        retry_after: None,
+    };
+
+    pub(super) fn of(
+        style: HeaderStyle,
+        name: &str,
+        standing: &Standing,
+        denied: Option<Denied>,
+    ) -> Self {
+        let retry_after = denied.and_then(|denied| denied.retry_after());
+        let more_in = match denied {
+            Some(_) => retry_after,
+            None => standing.more_in,
+        };
+        let (draft, legacy) = match style {
+            HeaderStyle::None => return Self::NONE,
+            HeaderStyle::RetryAfterOnly => (false, None),
+            HeaderStyle::Draft11 => (true, None),
+            HeaderStyle::LegacyX { reset } => (false, Some(reset)),
+            HeaderStyle::Both { reset } => (true, Some(reset)),
+        };
+        let name = standing.limit.unwrap_or(name);
+        Self {
+            draft: draft.then(|| (policy(name, standing), limit(name, standing, more_in))),
+            legacy: legacy.map(|reset| Legacy {
+                limit: standing.capacity,
+                remaining: standing.available,
+                reset: reset.count(more_in),
+            }),
+            retry_after: retry_after.map(seconds),
+        }
+    }
+
+    pub(super) fn add_to(self, fields: &mut HeaderMap) {
+        if let Some((policy, limit)) = self.draft {
+            fields.append(RATELIMIT_POLICY, policy);
+            fields.append(RATELIMIT, limit);
+        }
+        if let Some(legacy) = self.legacy {
+            legacy.add_to(fields);
+        }
+        if let Some(seconds) = self.retry_after {
+            // Not over what whoever built the refusal has said.
+            let entry = fields.entry(RETRY_AFTER);
+            entry.or_insert_with(|| HeaderValue::from(seconds));
+        }
+    }
+}
+
+impl Legacy {
+    fn add_to(self, fields: &mut HeaderMap) {
+        let told = fields.get(&X_REMAINING);
+        let told = told.and_then(|value| value.to_str().ok()?.parse().ok());
+        // An inner limit has less left.
+        if told.is_some_and(|told: u64| told < self.remaining) {
+            return;
+        }
+        fields.insert(X_LIMIT, HeaderValue::from(self.limit));
+        fields.insert(X_REMAINING, HeaderValue::from(self.remaining));
+        fields.insert(X_RESET, HeaderValue::from(self.reset));
+    }
+}
+
+impl Reset {
+    fn count(self, more_in: Option<Duration>) -> u64 {
+        let wait = more_in.map_or(0, seconds);
+        match self {
+            Self::Delta => wait,
+            Self::Epoch => {
+                let now = SystemTime::UNIX_EPOCH.elapsed();
+                // A clock before 1970 is as wrong as any.
+                now.map_or(0, seconds).saturating_add(wait)
+            }
+        }
+    }
+}
+
+/// Whole seconds, rounded up, at least 1.
+pub(super) fn seconds(wait: Duration) -> u64 {
+    let started = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(started).max(1)
+}
+
+fn policy(name: &str, standing: &Standing) -> HeaderValue {
+    let (quota, window) = (standing.capacity.min(MOST), seconds(standing.refill_time));
+    item(name, |text| write!(text, ";q={quota};w={window}"))
+}
+
+fn limit(name: &str, standing: &Standing, more_in: Option<Duration>) -> HeaderValue {
+    let remaining = standing.available.min(MOST);
+    item(name, |text| match more_in {
+        Some(wait) => write!(text, ";r={remaining};t={}", seconds(wait).min(MOST)),
+        None => write!(text, ";r={remaining}"),
+    })
+}
+
+/// A string of a structured field with parameters.
+fn item(
+    name: &str,
+    write_parameters: impl FnOnce(&mut String) -> core::fmt::Result,
+) -> HeaderValue {
+    let mut text = String::with_capacity(name.len() + 40);
+    text.push('"');
+    for character in name.chars() {
+        match character {
+            '"' | '\\' => text.extend(['\\', character]),
+            ' '..='~' => text.push(character),
+            // Strings have only printable ASCII (RFC 9651, section 3.3.3).
+            _ => text.push('?'),
+        }
+    }
+    text.push('"');
+    write_parameters(&mut text).expect("a string takes any text");
+    HeaderValue::from_str(&text).expect("printable ASCII")
+}

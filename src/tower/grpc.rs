@@ -1,0 +1,159 @@
+//! Refusals for clients of gRPC, without its libraries: a response of header fields alone.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+use core::time::Duration;
+
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+
+use super::rejection::{Reason, Reject, Rejection};
+use crate::denied::Denied;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+const GRPC_RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+
+/// google.rpc.Code.
+const RESOURCE_EXHAUSTED: u8 = 8;
+const INTERNAL: u8 = 13;
+
+/// Refuses a call of gRPC: `RESOURCE_EXHAUSTED` in a trailers-only response, with the wait where clients look for it.
+///
+/// * `grpc-retry-pushback-ms`, which clients that retry by themselves obey (gRFC A6): milliseconds rounded up, and `-1` ("do not
+///   retry") if no wait helps.
+/// * `google.rpc.RetryInfo` in `grpc-status-details-bin`, without which exporters of OpenTelemetry do not retry.
+///
+/// A request without a key gets `INTERNAL`. [`TooManyRequests`](super::TooManyRequests) does the same for requests that
+/// [speak gRPC](Rejection::is_grpc); this is for servers that speak nothing else.
+///
+/// ```
+/// use tidegate::tower::{RateLimitLayer, ResourceExhausted};
+/// use tidegate::{Quota, TokenBucket};
+///
+/// let bucket = TokenBucket::new(Quota::per_second(100));
+/// let layer = RateLimitLayer::builder(bucket).reject(ResourceExhausted).build();
+/// # drop(layer);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResourceExhausted;
+
+impl<B: Default> Reject<B> for ResourceExhausted {
+    fn reject(&self, rejection: &Rejection<'_>) -> Response<B> {
+        response(rejection)
+    }
+}
+
+fn response<B: Default>(rejection: &Rejection<'_>) -> Response<B> {
+    let (code, message) = match rejection.reason() {
+        Reason::Limited(denied) => (RESOURCE_EXHAUSTED, message(rejection.limit(), denied)),
+        Reason::NoKey => (INTERNAL, String::from("no key to limit this call by")),
+    };
+    let mut response = Response::new(B::default());
+    *response.status_mut() = StatusCode::OK;
+    let fields = response.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    fields.insert(GRPC_STATUS, HeaderValue::from(u16::from(code)));
+    if let Ok(text) = HeaderValue::try_from(percent_encoded(&message)) {
+        fields.insert(GRPC_MESSAGE, text);
+    }
+    let wait = rejection.retry_after();
+    if let Ok(details) = HeaderValue::try_from(base64(&status(code, &message, wait))) {
+        fields.insert(GRPC_STATUS_DETAILS, details);
+    }
+    let pushback = wait.map_or(HeaderValue::from_static("-1"), |wait| {
+        HeaderValue::from(millis(wait))
+    });
+    fields.insert(GRPC_RETRY_PUSHBACK, pushback);
+    response
+}
+
+fn message(limit: &str, denied: Denied) -> String {
+    format!("limit `{limit}`: {denied}")
+}
+
+/// Rounded up, and no more than clients read as a number.
+fn millis(wait: Duration) -> u32 {
+    const MOST: u32 = i32::MAX.unsigned_abs();
+    let millis = wait.as_nanos().div_ceil(1_000_000);
+    u32::try_from(millis).map_or(MOST, |millis| millis.min(MOST))
+}
+
+/// A `google.rpc.Status` with a `google.rpc.RetryInfo`, in the wire format of Protocol Buffers.
+fn status(code: u8, message: &str, wait: Option<Duration>) -> Vec<u8> {
+    let mut status = Vec::new();
+    put_number(&mut status, 1, u64::from(code));
+    put_bytes(&mut status, 2, message.as_bytes());
+    if let Some(wait) = wait {
+        // google.protobuf.Duration has at most 10 000 years.
+        const MOST: u64 = 315_576_000_000;
+        let mut delay = Vec::new();
+        put_number(&mut delay, 1, wait.as_secs().min(MOST));
+        put_number(&mut delay, 2, u64::from(wait.subsec_nanos()));
+        let mut retry_info = Vec::new();
+        put_bytes(&mut retry_info, 1, &delay);
+        let mut any = Vec::new();
+        put_bytes(&mut any, 1, b"type.googleapis.com/google.rpc.RetryInfo");
+        put_bytes(&mut any, 2, &retry_info);
+        put_bytes(&mut status, 3, &any);
+    }
+    status
+}
+
+fn put_number(message: &mut Vec<u8>, field: u8, number: u64) {
+    // What is absent is zero.
+    if number > 0 {
+        message.push(field << 3);
+        put_varint(message, number);
+    }
+}
+
+fn put_bytes(message: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+    const LENGTH_DELIMITED: u8 = 2;
+    message.push(field << 3 | LENGTH_DELIMITED);
+    put_varint(message, bytes.len() as u64);
+    message.extend_from_slice(bytes);
+}
+
+fn put_varint(message: &mut Vec<u8>, mut number: u64) {
+    loop {
+        let low = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            return message.push(low);
+        }
+        message.push(low | 0x80);
+    }
+}
+
+/// As header fields whose names end in `-bin` have it: without padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |index| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..=chunk.len() {
+            let index = bits >> (18 - 6 * digit) & 63;
+            text.push(char::from(DIGITS[index as usize]));
+        }
+    }
+    text
+}
+
+/// As `grpc-message` has it: printable ASCII, and `%` for the rest.
+fn percent_encoded(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    for byte in message.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => text.push(char::from(byte)),
+            _ => {
+                write!(text, "%{byte:02X}").expect("a string takes any text");
+            }
+        }
+    }
+    text
+}

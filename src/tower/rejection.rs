@@ -1,0 +1,86 @@
+//! What a client gets instead of an answer.
+
+use core::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use http::{Method, Response};
+
+use super::fields::seconds;
+use super::head::RequestHead;
+use crate::denied::Denied;
+
+/// A request that was refused, for whoever builds the response.
+#[derive(Clone, Copy, Debug)]
+pub struct Rejection<'a> {
+    pub(super) request: RequestHead<'a>,
+    pub(super) reason: Reason,
+    pub(super) limit: &'a str,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// By a limit.
+    Limited(Denied),
+    /// It has no key to be limited by, and [must have one](super::PerKey::optional). Mostly the server's own mistake: in axum,
+    /// `into_make_service_with_connect_info` is missing.
+    NoKey,
+}
+
+impl<'a> Rejection<'a> {
+    /// The request that was refused.
+    pub const fn request(&self) -> RequestHead<'a> {
+        self.request
+    }
+
+    /// Why.
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The name of the limit that refused: its own if it is [`Named`](super::Named), else the layer's.
+    pub const fn limit(&self) -> &'a str {
+        self.limit
+    }
+
+    /// How long to wait before the same request can succeed; `None` if no wait helps.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self.reason {
+            Reason::Limited(denied) => denied.retry_after(),
+            Reason::NoKey => None,
+        }
+    }
+
+    /// The same in whole seconds, rounded up and at least 1, as in `Retry-After`.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after().map(seconds)
+    }
+
+    /// Whether the client speaks gRPC: a `POST` of `application/grpc`, or of a type below it.
+    pub fn is_grpc(&self) -> bool {
+        // Only a POST, whose answers no cache keeps: to a client of gRPC a refusal has the status 200.
+        let content_type = self.request.headers().get(CONTENT_TYPE);
+        let rest =
+            content_type.and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
+        self.request.method() == Method::POST
+            && rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+    }
+}
+
+/// Builds the response to a request that was refused: a closure, or [`TooManyRequests`](super::TooManyRequests).
+///
+/// The layer adds its [header fields](super::HeaderStyle), unless the response has a `Retry-After` already.
+pub trait Reject<B> {
+    /// The response.
+    fn reject(&self, rejection: &Rejection<'_>) -> Response<B>;
+}
+
+impl<F, B> Reject<B> for F
+where
+    F: Fn(&Rejection<'_>) -> Response<B>,
+{
+    fn reject(&self, rejection: &Rejection<'_>) -> Response<B> {
+        self(rejection)
+    }
+}
