@@ -124,6 +124,18 @@ fn what_is_no_bearer_has_no_token() {
     assert_eq!(bearer_key(&[]), None);
 }
 
+/// A server that takes the first word for the token would let a client have a new limit for each second word.
+#[test]
+fn a_token_is_one_word() {
+    for value in [
+        "Bearer 7f3a9c x1",
+        "Bearer 7f3a9c\tx1",
+        "Bearer 7f3a9c  x 2",
+    ] {
+        assert_eq!(bearer_key(&[value.as_bytes()]), None, "{value}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_break_it(value: Vec<u8>) {
