@@ -47,7 +47,11 @@ fn a_post_of_grpc_or_of_a_type_below_it() {
         "application/grpc+json",
         "application/grpc;charset=utf-8",
         "application/grpc ; charset=utf-8",
+        "application/grpc\t;charset=utf-8",
         "application/grpc+proto; charset=utf-8",
+        // Types are in any case.
+        "Application/gRPC",
+        "APPLICATION/GRPC+proto",
     ] {
         assert!(is_grpc(&Method::POST, Some(value.as_bytes())), "{value}");
     }
