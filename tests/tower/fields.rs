@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, Request, Response};
 use tidegate::tower::{HeaderStyle, Named, RateLimitLayer, RateLimitLayerBuilder, Reset};
-use tidegate::{Denied, Limiter, ManualClock, TokenBucket};
+use tidegate::{Denied, Limiter, ManualClock, Quota, TokenBucket};
 use tower::{Layer, service_fn};
 
 use crate::field_values::read_list;
@@ -220,6 +220,29 @@ fn stacked_layers_both_tell_and_the_smaller_legacy_fields_stay() {
         assert_eq!(crate::field(&answer, "x-ratelimit-remaining"), Some("4"));
         assert_eq!(crate::field(&answer, "x-ratelimit-reset"), Some("1"));
     }
+}
+
+#[test]
+fn the_refusal_of_an_inner_layer_keeps_its_own_wait() {
+    let clock = ManualClock::new();
+    // The outer one has let its last permit go, and has more in a second.
+    let outer = named("outer", 1, &clock).build();
+    let hourly = TokenBucket::with_clock(Quota::per_hour(1), clock);
+    drain(&hourly);
+    let inner = RateLimitLayer::builder(hourly)
+        .name("inner")
+        .headers(BOTH)
+        .build();
+    let answer = answer_of(
+        outer.layer(inner.layer(service_fn(serve))),
+        Request::new(()),
+    );
+    assert_eq!(answer.status(), 429);
+    assert_eq!(crate::field(&answer, "retry-after"), Some("3600"));
+    assert_eq!(crate::field(&answer, "x-ratelimit-remaining"), Some("0"));
+    assert_eq!(crate::field(&answer, "x-ratelimit-reset"), Some("3600"));
+    assert_eq!(read_list(answer.headers(), "ratelimit").len(), 2);
+    assert_eq!((outer.stats().allowed, inner.stats().denied), (1, 1));
 }
 
 /// With what a handler has set, behind a layer that has 4 left.
