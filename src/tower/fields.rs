@@ -22,7 +22,7 @@ use crate::standing::Standing;
 ///
 /// Waits are in whole seconds, **rounded up, and at least 1**: who comes when told is not early. A refusal that no wait helps (a
 /// request that costs more than the limit ever gives) has no `Retry-After`. Of several limits, the fields are about the one that has
-/// least left. They tell a client what others use as well where a limit is
+/// least left, on a refusal about the one that refuses for longest. They tell a client what others use as well where a limit is
 /// shared: `None` keeps that to yourself.
 ///
 /// `RateLimit` fields are lists: those that the handler or an inner layer has set stay beside these. Of two layers with legacy

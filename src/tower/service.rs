@@ -19,7 +19,6 @@ use super::head::RequestHead;
 use super::layer::Shared;
 use super::observe::Decision;
 use super::rejection::{Reason, Reject, Rejection};
-use crate::standing::Standing;
 
 /// A service behind a limit: what a [`RateLimitLayer`](super::RateLimitLayer) makes. Clones share the limit.
 ///
@@ -107,7 +106,6 @@ impl<G: Gate, R> Shared<G, R> {
         // None: no gate is for such a request.
         let now = self.gate.now(&key);
         let charged = now.map_or(Ok(()), |now| self.gate.try_acquire_at(&key, cost, now));
-        let standing = || self.gate.standing_at(&key, now?);
         match charged {
             Ok(()) => {
                 self.record(Outcome::Allowed, cost);
@@ -115,32 +113,24 @@ impl<G: Gate, R> Shared<G, R> {
                     return Verdict::Pass(Fields::NONE);
                 }
                 let told = |standing| Fields::of(self.headers, &self.name, &standing, None);
-                Verdict::Pass(standing().map_or(Fields::NONE, told))
+                let standing = now.and_then(|now| self.gate.standing_at(&key, now));
+                Verdict::Pass(standing.map_or(Fields::NONE, told))
             }
-            Err(refused) => self.refuse(request, cost, refused, standing()),
+            Err(refused) => self.refuse(request, cost, refused),
         }
     }
 
     #[cold]
-    fn refuse<B>(
-        &self,
-        request: &RequestHead<'_>,
-        cost: u64,
-        refused: Refused,
-        standing: Option<Standing>,
-    ) -> Verdict<B>
+    fn refuse<B>(&self, request: &RequestHead<'_>, cost: u64, refused: Refused) -> Verdict<B>
     where
         R: Reject<B>,
     {
         let reason = Reason::Limited(refused.denied);
-        // Mostly the limit that refused is the one that has least left, and combinations do not say which refused.
-        let limit = refused
-            .limit
-            .or(standing.and_then(|standing| standing.limit));
         let rejection = Rejection {
             request: *request,
             reason,
-            limit: limit.unwrap_or(&self.name),
+            // Combinations do not say which of their limits refused, but mostly it is the one that has least left.
+            limit: refused.standing.limit.unwrap_or(&self.name),
         };
         let outcome = if self.is_dry_run {
             Outcome::ShadowDenied
@@ -158,10 +148,9 @@ impl<G: Gate, R> Shared<G, R> {
             return Verdict::Pass(Fields::NONE);
         }
         let mut response = self.reject.reject(&rejection);
-        if let Some(standing) = standing {
-            let fields = Fields::of(self.headers, &self.name, &standing, Some(refused.denied));
-            fields.add_to(response.headers_mut());
-        }
+        let (standing, denied) = (&refused.standing, Some(refused.denied));
+        let fields = Fields::of(self.headers, &self.name, standing, denied);
+        fields.add_to(response.headers_mut());
         Verdict::Refuse(response)
     }
 

@@ -149,6 +149,47 @@ fn a_refusal_that_no_wait_helps_is_the_longest() {
 }
 
 #[test]
+fn fields_of_a_refusal_are_about_the_limit_that_lasts_longest() {
+    let clock = ManualClock::new();
+    // None left for a second, and one left of the 3 that are asked for, which takes hours.
+    let seconds = Named::new("seconds", bucket(3, &clock));
+    let hours = TokenBucket::with_clock(Quota::per_hour(1).burst(4), clock.clone());
+    hours.try_acquire(3).expect("it is full");
+    drain(seconds.gate());
+    let (layer, told) =
+        telling(RateLimitLayer::builder((seconds, Named::new("hours", hours))).cost(|_| 3));
+    let refusal = answer(&layer, Request::new(()));
+    assert_eq!(
+        *told.lock().expect("no panic"),
+        [("hours".to_owned(), not_yet(7_200))]
+    );
+    assert_eq!(crate::field(&refusal, "retry-after"), Some("7200"));
+    assert_eq!(
+        crate::field(&refusal, "ratelimit"),
+        Some(r#""hours";r=1;t=7200"#)
+    );
+    assert_eq!(
+        crate::field(&refusal, "ratelimit-policy"),
+        Some(r#""hours";q=4;w=14400"#)
+    );
+}
+
+#[test]
+fn a_refusal_names_the_limit_that_refused() {
+    let clock = ManualClock::new();
+    let none_left = Named::new("hours", bucket(3, &clock));
+    drain(none_left.gate());
+    // A cost of 2, which this one never gives, has nothing to do with the one that has least left.
+    let gate = (bucket(1, &clock), none_left);
+    let (layer, told) = telling(RateLimitLayer::builder(gate).name("layer").cost(|_| 2));
+    let refusal = answer(&layer, Request::new(()));
+    let never = Reason::Limited(Denied::Never { capacity: 1 });
+    let told = told.lock().expect("no panic");
+    assert_eq!(*told, [("layer".to_owned(), never)]);
+    assert_eq!(crate::field(&refusal, "ratelimit"), Some(r#""layer";r=1"#));
+}
+
+#[test]
 fn keys_and_limits_of_all_go_together() {
     let clock = ManualClock::new();
     let all = Arc::new(bucket(5, &clock));
