@@ -4,12 +4,12 @@ use core::time::Duration;
 use std::time::SystemTime;
 
 use http::{HeaderMap, Request, Response};
-use tidegate::tower::{HeaderStyle, Named, RateLimitLayer, RateLimitLayerBuilder, Reset};
-use tidegate::{Denied, Limiter, ManualClock, Quota, TokenBucket};
+use tidegate::tower::{HeaderStyle, Named, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reset};
+use tidegate::{Denied, FixedKeyed, Keyed, Limiter, ManualClock, Quota, TokenBucket};
 use tower::{Layer, service_fn};
 
 use crate::field_values::read_list;
-use crate::{SECOND, answer, answer_of, bucket, drain, serve};
+use crate::{SECOND, answer, answer_of, bucket, drain, serve, with_key};
 
 const LEGACY: HeaderStyle = HeaderStyle::LegacyX {
     reset: Reset::Delta,
@@ -336,6 +336,25 @@ fn a_refusal_of_ones_own_keeps_its_retry_after() {
         crate::field(&refusal, "ratelimit"),
         Some(r#""mine";r=0;t=1"#)
     );
+}
+
+#[test]
+fn each_client_is_told_of_its_own_limit() {
+    let clock = ManualClock::new();
+    let of_key = clock.clone();
+    let keyed = Keyed::new(move |_: &String| bucket(3, &of_key));
+    let fixed = FixedKeyed::with_clock(Quota::per_second(1).burst(3), 1_000, clock);
+    let keyed = RateLimitLayer::new(PerKey::new(keyed, crate::key_of));
+    let fixed = RateLimitLayer::new(PerKey::new(fixed, crate::key_of));
+    for (key, left) in [("a", 2), ("a", 1), ("b", 2), ("a", 0), ("b", 1)] {
+        for answer in [answer(&keyed, with_key(key)), answer(&fixed, with_key(key))] {
+            assert_eq!(answer.status(), 200);
+            let told = format!(r#""default";r={left};t=1"#);
+            assert_eq!(crate::field(&answer, "ratelimit"), Some(told.as_str()));
+            let policy = Some(r#""default";q=3;w=3"#);
+            assert_eq!(crate::field(&answer, "ratelimit-policy"), policy);
+        }
+    }
 }
 
 #[test]

@@ -85,6 +85,8 @@ fn ports_and_brackets_are_left_out() {
         ("2001:470::7", "2001:470::7"),
         ("[2001:470::7]", "2001:470::7"),
         ("[2001:470::7]:65535", "2001:470::7"),
+        // A zone is a number of the proxy's own, and belongs to the port.
+        ("[fe80::7%3]:80", "fe80::7"),
         ("::ffff:203.0.113.7", "::ffff:203.0.113.7"),
         ("[::ffff:203.0.113.7]:80", "::ffff:203.0.113.7"),
     ] {
@@ -95,7 +97,7 @@ fn ports_and_brackets_are_left_out() {
 
 #[test]
 fn what_is_no_address_is_not_read() {
-    let garbage: [&[u8]; 24] = [
+    let garbage: [&[u8]; 27] = [
         b"unknown",
         b"_hidden",
         b"localhost",
@@ -116,6 +118,9 @@ fn what_is_no_address_is_not_read() {
         b"[2001:470::7]80",
         b"[]",
         b"fe80::1%eth0",
+        b"fe80::1%3",
+        b"[fe80::1%eth0]:80",
+        b"[fe80::1%3]",
         b"\"203.0.113.7\"",
         b"for=203.0.113.7",
         b"203.0.113.7\xff",

@@ -118,6 +118,32 @@ async fn a_refusal_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_refusal_comes_before_a_long_message_was_read() {
+    let limit = RateLimitLayer::new(bucket(1, &ManualClock::new()));
+    let channel = channel(serve_tonic!(limit.clone())).await;
+    // Far more than a stream may send before it is read.
+    let call = async || {
+        let service = "x".repeat(2 << 20);
+        let mut client = HealthClient::new(channel.clone());
+        in_time(client.check(HealthCheckRequest { service })).await
+    };
+    // The first is read, and is not known.
+    assert_eq!(
+        call().await.expect_err("no such service").code(),
+        Code::NotFound
+    );
+    for _ in 0..5 {
+        let refused = call().await.expect_err("none is left");
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+        assert!(refused.get_details_retry_info().is_some());
+    }
+    // The connection is not worse for it.
+    let refused = check(&channel).await.expect_err("none is left");
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert_eq!(limit.stats(), stats(1, 6));
+}
+
+#[tokio::test]
 async fn no_wait_helps_a_call_that_costs_too_much() {
     let limit = RateLimitLayer::builder(bucket(5, &ManualClock::new())).cost(|_| 6);
     let refused = check(&channel(serve_tonic!(limit.build())).await).await;

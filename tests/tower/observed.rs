@@ -1,6 +1,5 @@
 //! What layers tell those who watch: one count and one event for each decision, and never a key.
 
-use alloc::sync::Arc;
 use http::Request;
 use tidegate::tower::{
     HeaderStyle, Named, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reject, RequestHead,
@@ -61,6 +60,7 @@ fn the_layer_counts_every_request_once() {
 #[cfg(feature = "metrics")]
 mod counters {
     use alloc::collections::BTreeMap;
+    use alloc::sync::Arc;
     use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
     use std::sync::Mutex;
 
@@ -68,7 +68,7 @@ mod counters {
         Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
     };
 
-    use super::{Arc, KEY, decide, limits};
+    use super::{KEY, decide, limits};
 
     /// The counters that were asked for, by all that is known of them.
     #[derive(Default)]
@@ -132,6 +132,7 @@ mod counters {
 
 #[cfg(feature = "tracing")]
 mod events {
+    use alloc::sync::Arc;
     use core::fmt::{Debug, Write};
     use std::sync::Mutex;
 
@@ -139,7 +140,7 @@ mod events {
     use tracing::span::{Attributes, Id, Record};
     use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
-    use super::{Arc, KEY, decide, limits};
+    use super::{KEY, decide, limits};
 
     /// Levels and texts of events.
     #[derive(Clone, Default)]

@@ -9,7 +9,8 @@ use tidegate::tower::{
     Gate, Named, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reason, RequestHead,
 };
 use tidegate::{
-    Combined, Denied, FixedKeyed, Keyed, ManualClock, Quota, SlidingWindow, TokenBucket,
+    ApiRateLimiter, Combined, Denied, FixedKeyed, Keyed, ManualClock, Overflow, Quota,
+    RateLimitConfig, SlidingWindow, TokenBucket,
 };
 
 use crate::{NANO, SECOND, answer, bucket, drain, key_of, served, stats, with_key};
@@ -283,6 +284,54 @@ fn each_kind_of_limiter_is_a_gate() {
     );
     assert_eq!(layer.gate().0.available(), 1);
     assert_eq!(layer.gate().2.available(), 2);
+}
+
+#[test]
+fn an_api_limiter_that_is_paused_refuses_all() {
+    let clock = ManualClock::new();
+    let api = ApiRateLimiter::with_clock(RateLimitConfig::default(), clock.clone()).expect("valid");
+    let (api, other) = (Arc::new(api), Arc::new(bucket(5, &clock)));
+    let gate = (Named::new("api", Arc::clone(&api)), Arc::clone(&other));
+    let (layer, told) = telling(RateLimitLayer::builder(gate));
+    assert_eq!(served(&layer, 1), 1);
+    api.pause_for(30 * SECOND);
+    let refusal = answer(&layer, Request::new(()));
+    assert_eq!(crate::field(&refusal, "retry-after"), Some("30"));
+    let limit = crate::field(&refusal, "ratelimit");
+    assert_eq!(limit, Some(r#""api";r=0;t=30"#));
+    assert_eq!(
+        *told.lock().expect("no panic"),
+        [("api".to_owned(), not_yet(30))]
+    );
+    assert_eq!(other.available(), 4);
+    clock.advance(30 * SECOND);
+    assert_eq!(served(&layer, 1), 1);
+}
+
+#[test]
+fn a_table_without_room_refuses_whom_it_does_not_know() {
+    let clock = ManualClock::new();
+    let of_key = clock.clone();
+    let limits = Keyed::builder(move |_: &String| bucket(4, &of_key))
+        .max_keys(1)
+        .overflow(Overflow::Refuse)
+        .build();
+    let limits = Arc::new(limits);
+    let gate = Named::new("keys", PerKey::new(Arc::clone(&limits), key_of));
+    let (layer, told) = telling(RateLimitLayer::builder(gate));
+    assert_eq!(answer(&layer, with_key("a")).status(), 200);
+    let refusal = answer(&layer, with_key("b"));
+    assert_eq!(refusal.status(), 429);
+    // Until the other has not come for so long that it can be forgotten.
+    assert_eq!(crate::field(&refusal, "retry-after"), Some("1"));
+    assert_eq!(
+        crate::field(&refusal, "ratelimit"),
+        Some(r#""keys";r=0;t=1"#)
+    );
+    assert_eq!(told.lock().expect("no panic").len(), 1);
+    clock.advance(SECOND);
+    assert_eq!(answer(&layer, with_key("b")).status(), 200);
+    assert_eq!((limits.len(), limits.available("b")), (1, 3));
 }
 
 #[test]
