@@ -60,7 +60,10 @@ pub trait Gate: sealed::Sealed {
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 #[expect(unnameable_types, reason = "the trait that has it is sealed")]
-pub struct NoKey;
+pub struct NoKey {
+    /// The name of the gate that wants it.
+    pub(super) limit: Option<&'static str>,
+}
 
 /// A refusal, by which limit, and where that stands.
 #[doc(hidden)]
@@ -175,7 +178,10 @@ impl<G: Gate> Gate for Named<G> {
     type Charge = G::Charge;
 
     fn find(&self, request: &RequestHead<'_>) -> Result<G::Key, NoKey> {
-        self.gate.find(request)
+        let key = self.gate.find(request);
+        key.map_err(|_| NoKey {
+            limit: Some(self.name),
+        })
     }
 
     fn now(&self, key: &G::Key) -> Option<Timestamp> {

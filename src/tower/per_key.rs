@@ -82,7 +82,7 @@ where
     fn find(&self, request: &RequestHead<'_>) -> Result<Option<E::Key>, NoKey> {
         let key = self.extractor.extract(request);
         if key.is_none() && !self.is_optional {
-            return Err(NoKey);
+            return Err(NoKey { limit: None });
         }
         Ok(key)
     }

@@ -97,8 +97,8 @@ impl<G: Gate, R> Shared<G, R> {
         let cost = self.cost.as_ref().map_or(1, |cost| cost(request));
         let key = match self.gate.find(request) {
             Ok(key) => key,
-            Err(NoKey) if cost > 0 => return self.refuse_without_key(request, cost),
-            Err(NoKey) => {
+            Err(no_key) if cost > 0 => return self.refuse_without_key(request, cost, no_key),
+            Err(_) => {
                 self.record(Outcome::Allowed, 0);
                 return Verdict::Pass(Fields::NONE);
             }
@@ -155,19 +155,24 @@ impl<G: Gate, R> Shared<G, R> {
     }
 
     #[cold]
-    fn refuse_without_key<B>(&self, request: &RequestHead<'_>, cost: u64) -> Verdict<B>
+    fn refuse_without_key<B>(
+        &self,
+        request: &RequestHead<'_>,
+        cost: u64,
+        no_key: NoKey,
+    ) -> Verdict<B>
     where
         R: Reject<B>,
     {
         let rejection = Rejection {
             request: *request,
             reason: Reason::NoKey,
-            limit: &self.name,
+            limit: no_key.limit.unwrap_or(&self.name),
         };
         self.observer.record(Decision {
             outcome: Outcome::NoKey,
             reason: Some(Reason::NoKey),
-            limit: &self.name,
+            limit: rejection.limit,
             cost,
             forfeited: 0,
         });

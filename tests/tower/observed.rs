@@ -213,7 +213,7 @@ mod events {
             ];
             assert_eq!(has(&refusal), 2, "{events:?}");
             assert_eq!(
-                has(&["limiter=\"layer\"", "outcome=\"error\"", "without a key"]),
+                has(&["limiter=\"gate\"", "outcome=\"error\"", "without a key"]),
                 3
             );
             assert_eq!(events.len(), 5, "{events:?}");

@@ -223,6 +223,29 @@ fn keys_and_limits_of_all_go_together() {
 }
 
 #[test]
+fn who_has_no_key_is_told_which_limit_wants_one() {
+    let clock = ManualClock::new();
+    let keyed = |name| {
+        let of_key = clock.clone();
+        let limits = Keyed::new(move |_: &String| bucket(1, &of_key));
+        let key = move |request: &RequestHead<'_>| {
+            let key = request.headers().get(name)?;
+            key.to_str().ok().map(ToOwned::to_owned)
+        };
+        PerKey::new(limits, key)
+    };
+    let gate = (Named::new("key", keyed("key")), keyed("tenant"));
+    let (layer, told) = telling(RateLimitLayer::builder(gate).name("layer"));
+    for request in [Request::new(()), with_key("a")] {
+        assert_eq!(answer(&layer, request).status(), 429);
+    }
+    let names = ["key", "layer"].map(|name| (name.to_owned(), Reason::NoKey));
+    assert_eq!(*told.lock().expect("no panic"), names);
+    // A request that lacks one key takes nothing of the others.
+    assert!(layer.gate().0.gate().table().is_empty());
+}
+
+#[test]
 fn an_optional_key_leaves_the_others() {
     let clock = ManualClock::new();
     for key_first in [true, false] {
