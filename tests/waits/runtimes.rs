@@ -129,6 +129,9 @@ mod on_tokio {
         // 50 in any minute, 10 at once and one each 1.2 s: the fiftieth after 48 s, then those of the next windows.
         let seconds = clock.now().as_nanos() / 1_000_000_000;
         assert!((100..=110).contains(&seconds), "{seconds} s");
+        // The next is due in 1.2 s or later.
+        assert!(api.acquire_timeout(SECOND).await.is_limited);
+        assert!(!api.acquire_timeout(60 * SECOND).await.is_limited);
     }
 
     /// Given up by `timeout` and `select!`, nothing is left behind.
