@@ -47,7 +47,7 @@
 //!   earned, and what happens when there is no room is chosen ([`Overflow`]) and counted.
 //! * **Fair waits.** A bucket's waiters are served first come, first served, sleep once, and know their delay beforehand. Futures that
 //!   wait at a window or a combination form one line, in which only the first tries again. A timeout that cannot be met is told
-//!   before sleeping. Dropping a future that waits gives its place up.
+//!   before sleeping. Dropping a future that waits gives its place up. It borrows its limiter or owns it ([`Acquire::new`]).
 //! * **No surprises.** No panic, overflow or wrap for any input that a constructor accepted; a clock that steps back never
 //!   admits more.
 //!
@@ -207,8 +207,6 @@ pub use standing::Standing;
 pub use tidegate_macros::rate_limited;
 pub use time::Timestamp;
 pub use token_bucket::{BucketCharge, TokenBucket};
-#[cfg(feature = "std")]
-pub use wait::AcquireInLine;
 #[cfg(feature = "futures-timer")]
 pub use wait::FuturesTimer;
 #[cfg(feature = "tokio")]
