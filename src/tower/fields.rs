@@ -112,7 +112,7 @@ pub(super) struct Fields {
     /// `RateLimit-Policy` and `RateLimit`.
     draft: Option<(HeaderValue, HeaderValue)>,
     legacy: Option<Legacy>,
-    retry_after: Option<u64>,
+    retry_after: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -155,7 +155,7 @@ impl Fields {
                 remaining: standing.available,
                 reset: reset.count(more_in),
             }),
-            retry_after: retry_after.map(seconds),
+            retry_after,
         }
     }
 
@@ -167,12 +167,16 @@ impl Fields {
         if let Some(legacy) = self.legacy {
             legacy.add_to(fields);
         }
-        if let Some(seconds) = self.retry_after {
-            // Not over what whoever built the refusal has said.
-            let entry = fields.entry(RETRY_AFTER);
-            entry.or_insert_with(|| HeaderValue::from(seconds));
+        if let Some(wait) = self.retry_after {
+            add_retry_after(wait, fields);
         }
     }
+}
+
+/// Not over what whoever built the refusal has said.
+pub(super) fn add_retry_after(wait: Duration, fields: &mut HeaderMap) {
+    let entry = fields.entry(RETRY_AFTER);
+    entry.or_insert_with(|| HeaderValue::from(seconds(wait)));
 }
 
 impl Legacy {
