@@ -40,6 +40,8 @@ impl<C: Clock> TokenBucket<C> {
     /// There is no number of waiters to set: a [timeout](Self::acquire_timeout_with) bounds the line, since whoever comes once it is
     /// that long is refused at once. At most rate · timeout tokens are waited for.
     ///
+    /// The future borrows the bucket; [`Acquire::new`] makes one that owns a share of it.
+    ///
     /// # Errors
     ///
     /// [`Denied::Never`] if `n` is above the capacity; [`Denied::NotYet`] only if the waiting line has reached its end (see

@@ -117,6 +117,8 @@ macro_rules! in_line {
             /// futures that wait form a line, first come, first served, whatever the sizes: the first tries again at the instants
             /// that the limiter hints at, the others sleep without a timer. `n = 0` is ready at once.
             ///
+            /// The future borrows the limiter; [`Acquire::new`] makes one that owns a share of it.
+            ///
             /// # Errors
             ///
             /// [`Denied::Never`] if `n` is above the capacity, before sleeping. [`Denied::NotYet`] before sleeping if as many wait as
