@@ -1,8 +1,7 @@
 //! What the provider allows, and what the client allows itself.
 //!
-//! The client's limits are the provider's less a head-room: what its workers can have under way at once, each of them one call. It
-//! is needed, as calls that were let through one after the other may arrive together. And it is enough, whatever is held up and for
-//! how long:
+//! The client's limits are the provider's less a head-room: what its workers can have under way at once, each of them one call. For
+//! calls that were let through one after the other may arrive together. It is enough, whatever is held up and for how long:
 //!
 //! What arrives at the provider in an interval `[a, b]` was let through in it, or is the one call that a worker had under way at
 //! `a`. The limiter lets through at most `burst + rate · (b − a)`, so at most `burst + head-room + rate · (b − a)` arrives. The
