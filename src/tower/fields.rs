@@ -21,10 +21,11 @@ use crate::standing::Standing;
 ///
 /// Waits are in whole seconds, **rounded up, and at least 1**: who comes when told is not early. A refusal that no wait helps (a
 /// request that costs more than the limit ever gives) has no `Retry-After`. Of several limits, the fields are about the one that has
-/// least left. They tell a client what others use as well where a limit is shared: `None` keeps that to yourself.
+/// least left, on a refusal about the one that refuses for longest. They tell a client what others use as well where a limit is
+/// shared: `None` keeps that to yourself.
 ///
 /// `RateLimit` fields are lists: those that the handler or an inner layer has set stay beside these. Of two layers with legacy
-/// fields, those with the smaller `X-RateLimit-Remaining` stay.
+/// fields, those with the smaller `X-RateLimit-Remaining` stay, and of equals those with the later `X-RateLimit-Reset`.
 ///
 /// The draft is [draft-ietf-httpapi-ratelimit-headers](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/), revision
 /// 11: Structured Fields, in which `q` is the capacity, `w` the seconds until all of it is back (a window's length), `r` what is
@@ -181,10 +182,14 @@ pub(super) fn add_retry_after(wait: Duration, fields: &mut HeaderMap) {
 
 impl Legacy {
     fn add_to(self, fields: &mut HeaderMap) {
-        let told = fields.get(&X_REMAINING);
-        let told = told.and_then(|value| value.to_str().ok()?.parse().ok());
-        // An inner limit has less left.
-        if told.is_some_and(|told: u64| told < self.remaining) {
+        let told =
+            |name: &HeaderName| -> Option<u64> { fields.get(name)?.to_str().ok()?.parse().ok() };
+        // An inner limit has less left, or as little and for longer: it may be the one that refused.
+        let is_tighter = |remaining| {
+            remaining < self.remaining
+                || remaining == self.remaining && told(&X_RESET) > Some(self.reset)
+        };
+        if told(&X_REMAINING).is_some_and(is_tighter) {
             return;
         }
         fields.insert(X_LIMIT, HeaderValue::from(self.limit));

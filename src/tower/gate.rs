@@ -62,31 +62,30 @@ pub trait Gate: sealed::Sealed {
 #[expect(unnameable_types, reason = "the trait that has it is sealed")]
 pub struct NoKey;
 
-/// A refusal, and the name of the limit if it has one.
+/// A refusal, by which limit, and where that stands.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 #[expect(unnameable_types, reason = "the trait that has it is sealed")]
 pub struct Refused {
     pub(super) denied: Denied,
-    pub(super) limit: Option<&'static str>,
+    /// Of the gate that refused, which need not be the one that has least left.
+    pub(super) standing: Standing,
     /// Permits that were charged all the same, to other gates.
     pub(super) forfeited: u64,
 }
 
 impl Refused {
+    pub(super) const fn new(denied: Denied, standing: Standing) -> Self {
+        Self {
+            denied,
+            standing,
+            forfeited: 0,
+        }
+    }
+
     pub(super) fn outlasts(&self, other: &Self) -> bool {
         let wait = |refused: &Self| refused.denied.retry_after().unwrap_or(Duration::MAX);
         wait(self) > wait(other)
-    }
-}
-
-impl From<Denied> for Refused {
-    fn from(denied: Denied) -> Self {
-        Self {
-            denied,
-            limit: None,
-            forfeited: 0,
-        }
     }
 }
 
@@ -103,15 +102,18 @@ impl<L: Limiter> Gate for L {
     }
 
     fn peek_at(&self, (): &(), n: u64, now: Timestamp) -> Result<(), Refused> {
-        Ok(Limiter::peek_at(self, n, now)?)
+        let seen = Limiter::peek_at(self, n, now);
+        seen.map_err(|denied| Refused::new(denied, self.standing_for_at(n, now)))
     }
 
     fn try_acquire_at(&self, (): &(), n: u64, now: Timestamp) -> Result<(), Refused> {
-        Ok(Limiter::try_acquire_at(self, n, now)?)
+        let charged = Limiter::try_acquire_at(self, n, now);
+        charged.map_err(|denied| Refused::new(denied, self.standing_for_at(n, now)))
     }
 
     fn charge_at(&self, (): &(), n: u64, now: Timestamp) -> Result<L::Charge, Refused> {
-        Ok(Limiter::charge_at(self, n, now)?)
+        let charged = Limiter::charge_at(self, n, now);
+        charged.map_err(|denied| Refused::new(denied, self.standing_for_at(n, now)))
     }
 
     fn undo(&self, (): &(), n: u64, charge: L::Charge) -> u64 {
@@ -151,9 +153,16 @@ impl<G> Named<G> {
         &self.gate
     }
 
-    const fn named(&self, refused: Refused) -> Refused {
-        Refused {
+    const fn named(&self, standing: Standing) -> Standing {
+        Standing {
             limit: Some(self.name),
+            ..standing
+        }
+    }
+
+    const fn refused(&self, refused: Refused) -> Refused {
+        Refused {
+            standing: self.named(refused.standing),
             ..refused
         }
     }
@@ -175,17 +184,17 @@ impl<G: Gate> Gate for Named<G> {
 
     fn peek_at(&self, key: &G::Key, n: u64, now: Timestamp) -> Result<(), Refused> {
         let seen = self.gate.peek_at(key, n, now);
-        seen.map_err(|refused| self.named(refused))
+        seen.map_err(|refused| self.refused(refused))
     }
 
     fn try_acquire_at(&self, key: &G::Key, n: u64, now: Timestamp) -> Result<(), Refused> {
         let charged = self.gate.try_acquire_at(key, n, now);
-        charged.map_err(|refused| self.named(refused))
+        charged.map_err(|refused| self.refused(refused))
     }
 
     fn charge_at(&self, key: &G::Key, n: u64, now: Timestamp) -> Result<G::Charge, Refused> {
         let charged = self.gate.charge_at(key, n, now);
-        charged.map_err(|refused| self.named(refused))
+        charged.map_err(|refused| self.refused(refused))
     }
 
     fn undo(&self, key: &G::Key, n: u64, charge: G::Charge) -> u64 {
@@ -193,10 +202,7 @@ impl<G: Gate> Gate for Named<G> {
     }
 
     fn standing_at(&self, key: &G::Key, now: Timestamp) -> Option<Standing> {
-        let standing = self.gate.standing_at(key, now)?;
-        Some(Standing {
-            limit: Some(self.name),
-            ..standing
-        })
+        let standing = self.gate.standing_at(key, now);
+        standing.map(|standing| self.named(standing))
     }
 }

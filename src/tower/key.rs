@@ -89,9 +89,9 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
 
 /// The key that a client sends in a header field, as a keyed digest: see [`LongKeys`].
 ///
-/// No key: a field that is missing or empty, and one that is there more than once, since whoever checks it may take another of
-/// them than is limited here. A client that invents keys gets a limit of its own for each. So put this behind the layer that
-/// checks keys, or limit addresses as well.
+/// No key: a field that is missing or empty, a token of several words, and a field that is there more than once, since whoever
+/// checks it may take another of them than is limited here. A client that invents keys gets a limit of its own for each. So put
+/// this behind the layer that checks keys, or limit addresses as well.
 ///
 /// ```
 /// use http::Request;
@@ -169,5 +169,8 @@ fn bearer_token(value: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer";
     let (scheme, token) = value.trim_ascii().split_at_checked(SCHEME.len())?;
     let is_bearer = scheme.eq_ignore_ascii_case(SCHEME) && token.first() == Some(&b' ');
-    is_bearer.then(|| token.trim_ascii())
+    let token = token.trim_ascii();
+    // A server may read one word and ignore further ones, of which a client can invent as many as it likes.
+    let is_one_word = !token.iter().any(u8::is_ascii_whitespace);
+    (is_bearer && is_one_word).then_some(token)
 }

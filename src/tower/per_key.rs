@@ -93,14 +93,20 @@ where
 
     fn peek_at(&self, key: &Option<E::Key>, n: u64, now: Timestamp) -> Result<(), Refused> {
         match key {
-            Some(key) => Ok(self.table.peek_at(key, n, now)?),
+            Some(key) => {
+                let seen = self.table.peek_at(key, n, now);
+                seen.map_err(|denied| Refused::new(denied, self.table.standing_at(key, now)))
+            }
             None => Ok(()),
         }
     }
 
     fn try_acquire_at(&self, key: &Option<E::Key>, n: u64, now: Timestamp) -> Result<(), Refused> {
         match key {
-            Some(key) => Ok(self.table.try_acquire_at(key, n, now)?),
+            Some(key) => {
+                let charged = self.table.try_acquire_at(key, n, now);
+                charged.map_err(|denied| Refused::new(denied, self.table.standing_at(key, now)))
+            }
             None => Ok(()),
         }
     }

@@ -60,11 +60,14 @@ impl<'a> Rejection<'a> {
     /// Whether the client speaks gRPC: a `POST` of `application/grpc`, or of a type below it.
     pub fn is_grpc(&self) -> bool {
         // Only a POST, whose answers no cache keeps: to a client of gRPC a refusal has the status 200.
+        const GRPC: &[u8] = b"application/grpc";
         let content_type = self.request.headers().get(CONTENT_TYPE);
-        let rest =
-            content_type.and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
+        let parts = content_type.and_then(|value| value.as_bytes().split_at_checked(GRPC.len()));
         self.request.method() == Method::POST
-            && rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+            && parts.is_some_and(|(prefix, rest)| {
+                prefix.eq_ignore_ascii_case(GRPC)
+                    && matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'))
+            })
     }
 }
 

@@ -19,7 +19,6 @@ use super::head::RequestHead;
 use super::layer::Shared;
 use super::observe::Decision;
 use super::rejection::{Reason, Reject, Rejection};
-use crate::standing::Standing;
 
 /// A service behind a limit: what a [`RateLimitLayer`](super::RateLimitLayer) makes. Clones share the limit.
 ///
@@ -110,7 +109,6 @@ impl<G: Gate, R> Shared<G, R> {
         // None: no gate is for such a request.
         let now = self.gate.now(&key);
         let charged = now.map_or(Ok(()), |now| self.gate.try_acquire_at(&key, cost, now));
-        let standing = || self.gate.standing_at(&key, now?);
         match charged {
             Ok(()) => {
                 self.record(Outcome::Allowed, cost);
@@ -118,32 +116,23 @@ impl<G: Gate, R> Shared<G, R> {
                     return Verdict::Pass(None);
                 }
                 let told = |standing| Fields::of(self.headers, &self.name, &standing, None);
-                Verdict::Pass(standing().map(told))
+                let standing = now.and_then(|now| self.gate.standing_at(&key, now));
+                Verdict::Pass(standing.map(told))
             }
-            Err(refused) => self.refuse(request, cost, refused, standing()),
+            Err(refused) => self.refuse(request, cost, refused),
         }
     }
 
     #[cold]
-    fn refuse<B>(
-        &self,
-        request: &RequestHead<'_>,
-        cost: u64,
-        refused: Refused,
-        standing: Option<Standing>,
-    ) -> Verdict<B>
+    fn refuse<B>(&self, request: &RequestHead<'_>, cost: u64, refused: Refused) -> Verdict<B>
     where
         R: Reject<B>,
     {
         let reason = Reason::Limited(refused.denied);
-        // Mostly the limit that refused is the one that has least left, and combinations do not say which refused.
-        let limit = refused
-            .limit
-            .or(standing.and_then(|standing| standing.limit));
         let rejection = Rejection {
             request: *request,
             reason,
-            limit: limit.unwrap_or(&self.name),
+            limit: refused.standing.limit.unwrap_or(&self.name),
         };
         let outcome = if self.is_dry_run {
             Outcome::ShadowDenied
@@ -161,10 +150,9 @@ impl<G: Gate, R> Shared<G, R> {
             return Verdict::Pass(None);
         }
         let mut response = self.reject.reject(&rejection);
-        if let Some(standing) = standing {
-            let fields = Fields::of(self.headers, &self.name, &standing, Some(refused.denied));
-            fields.add_to(response.headers_mut());
-        }
+        let (standing, denied) = (&refused.standing, Some(refused.denied));
+        let fields = Fields::of(self.headers, &self.name, standing, denied);
+        fields.add_to(response.headers_mut());
         Verdict::Refuse(response)
     }
 

@@ -1,0 +1,207 @@
+//! Keys that clients send: which of them are one, which are none, and what is done without.
+
+use http::{HeaderName, Request};
+use proptest::prelude::*;
+use tidegate::tower::{ApiKey, Either, KeyExtractor, PerKey, RateLimitLayer, RequestHead};
+use tidegate::{Keyed, LongKey, LongKeys, ManualClock};
+
+use crate::{Peer, answer, bucket, ip, peer, stats};
+
+const DIGESTS: LongKeys = LongKeys::with_secret([7; 16]);
+
+/// What is limited for requests with these lines of the header.
+fn key_of(extractor: &ApiKey, name: &str, lines: &[&[u8]]) -> Option<LongKey> {
+    let mut request = Request::builder();
+    for line in lines {
+        request = request.header(name, *line);
+    }
+    extractor.extract(&RequestHead::of(&request.body(()).expect("valid")))
+}
+
+fn header_key(lines: &[&[u8]]) -> Option<LongKey> {
+    let name = HeaderName::from_static("x-api-key");
+    let extractor = ApiKey::header(name).digests(DIGESTS);
+    key_of(&extractor, "X-API-Key", lines)
+}
+
+fn bearer_key(lines: &[&[u8]]) -> Option<LongKey> {
+    key_of(&ApiKey::bearer().digests(DIGESTS), "Authorization", lines)
+}
+
+#[test]
+fn a_key_is_the_whole_value() {
+    let long = vec![b'k'; 64 << 10];
+    for value in [
+        b"k".as_slice(),
+        b"Bearer k",
+        b"a b",
+        b"\xff\x80\xfe",
+        "clé-鍵".as_bytes(),
+        b"a,b",
+        &long,
+    ] {
+        let key = header_key(&[value]);
+        assert_eq!(key, Some(DIGESTS.key(value)), "{}", value.escape_ascii());
+        // Spaces around it are not the key's.
+        assert_eq!(header_key(&[&[b" \t", value, b"\t "].concat()]), key);
+    }
+    let mut twin = long.clone();
+    *twin.last_mut().expect("long") = b'l';
+    assert_ne!(header_key(&[&long]), header_key(&[&twin]));
+    assert_ne!(header_key(&[b"k"]), header_key(&[b"K"]));
+}
+
+#[test]
+fn nothing_blank_and_nothing_doubtful_is_a_key() {
+    assert_eq!(header_key(&[]), None);
+    for value in [b"".as_slice(), b" ", b"\t", b" \t \t"] {
+        assert_eq!(header_key(&[value]), None, "{value:?}");
+    }
+    // Whoever checks the key may take the first or the last of them.
+    for lines in [
+        [b"k".as_slice(), b"k"],
+        [b"k", b"l"],
+        [b"k", b""],
+        [b"", b"k"],
+    ] {
+        assert_eq!(header_key(&lines), None, "{lines:?}");
+        let lines = lines.map(|line| [b"Bearer ", line].concat());
+        assert_eq!(bearer_key(&lines.each_ref().map(Vec::as_slice)), None);
+    }
+    let other = Request::builder().header("authorization", "k").body(());
+    let other = other.expect("valid");
+    let extractor = ApiKey::header(HeaderName::from_static("x-api-key"));
+    assert_eq!(extractor.extract(&RequestHead::of(&other)), None);
+}
+
+#[test]
+fn a_token_is_one_however_it_is_written() {
+    let token = Some(DIGESTS.key("7f3a9c"));
+    for value in [
+        "Bearer 7f3a9c",
+        "bearer 7f3a9c",
+        "BEARER 7f3a9c",
+        "bEaReR   7f3a9c",
+        "  Bearer 7f3a9c",
+        "Bearer 7f3a9c \t",
+        "Bearer \t 7f3a9c",
+    ] {
+        assert_eq!(bearer_key(&[value.as_bytes()]), token, "{value}");
+    }
+    for other in ["Bearer 7F3A9C", "Bearer 7f3a9c=", "Bearer Bearer7f3a9c"] {
+        let key = bearer_key(&[other.as_bytes()]);
+        assert!(key.is_some() && key != token, "{other}");
+    }
+    assert_eq!(
+        bearer_key(&[b"Bearer \xff\x80"]),
+        Some(DIGESTS.key(b"\xff\x80"))
+    );
+    let key = vec![b'k'; 64 << 10];
+    let long = [b"Bearer ".as_slice(), &key].concat();
+    assert_eq!(bearer_key(&[&long]), Some(DIGESTS.key(&key)));
+}
+
+#[test]
+fn what_is_no_bearer_has_no_token() {
+    for value in [
+        "",
+        "B",
+        "Bearer",
+        "Bearer ",
+        "Bearer  \t",
+        "Bearer7f3a9c",
+        "Bearer\t7f3a9c",
+        "Bearer=7f3a9c",
+        "Bearers 7f3a9c",
+        "7f3a9c",
+        "Basic dGlkZTpnYXRl",
+        "Digest Bearer 7f3a9c",
+        "\"Bearer 7f3a9c\"",
+    ] {
+        assert_eq!(bearer_key(&[value.as_bytes()]), None, "{value}");
+    }
+    assert_eq!(bearer_key(&[b"B\xc3\xa9arer 7f3a9c"]), None);
+    assert_eq!(bearer_key(&[]), None);
+}
+
+/// A server that takes the first word for the token would let a client have a new limit for each second word.
+#[test]
+fn a_token_is_one_word() {
+    for value in [
+        "Bearer 7f3a9c x1",
+        "Bearer 7f3a9c\tx1",
+        "Bearer 7f3a9c  x 2",
+    ] {
+        assert_eq!(bearer_key(&[value.as_bytes()]), None, "{value}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_break_it(value: Vec<u8>) {
+        if http::HeaderValue::from_bytes(&value).is_ok() {
+            let is_blank = value.trim_ascii().is_empty();
+            prop_assert_eq!(header_key(&[&value]).is_none(), is_blank);
+            _ = bearer_key(&[&value]);
+            _ = bearer_key(&[&[b"bearer ", value.as_slice()].concat()]);
+        }
+    }
+}
+
+#[test]
+fn extractors_do_not_share_their_digests() {
+    let name = || HeaderName::from_static("x-api-key");
+    let (one, other) = (ApiKey::header(name()), ApiKey::header(name()));
+    let key = |extractor| key_of(extractor, "x-api-key", &[b"k"]);
+    let twin = one.clone();
+    assert_eq!(key(&one), key(&twin));
+    assert_ne!(key(&one), key(&other));
+    assert!(!format!("{one:?}").contains("secret"));
+}
+
+#[test]
+fn who_has_no_key_is_limited_by_another() {
+    let clock = ManualClock::new();
+    let address = |request: &RequestHead<'_>| peer(request).map(|ip| ip.to_string());
+    let named = |request: &RequestHead<'_>| crate::key_of(request);
+    let limits = Keyed::new(move |_: &Either<String, String>| bucket(1, &clock));
+    let layer = RateLimitLayer::new(PerKey::new(limits, named.or(address)));
+    let ask = |key: Option<&str>, peer: Option<&str>| {
+        let mut request = Request::builder();
+        if let Some(key) = key {
+            request = request.header("key", key);
+        }
+        if let Some(peer) = peer {
+            request = request.extension(Peer(ip(peer)));
+        }
+        answer(&layer, request.body(()).expect("valid"))
+            .status()
+            .as_u16()
+    };
+    assert_eq!(ask(Some("10.0.0.1"), Some("10.0.0.1")), 200);
+    // A key that looks like somebody's address is not that address.
+    assert_eq!(ask(None, Some("10.0.0.1")), 200);
+    assert_eq!(ask(Some("10.0.0.1"), Some("10.0.0.2")), 429);
+    assert_eq!(ask(None, Some("10.0.0.1")), 429);
+    assert_eq!(ask(None, Some("10.0.0.2")), 200);
+    assert_eq!(ask(None, None), 500);
+    assert_eq!(layer.gate().table().len(), 3);
+}
+
+#[test]
+fn keys_that_are_optional_limit_only_who_has_one() {
+    let clock = ManualClock::new();
+    let limits = Keyed::new(move |_: &String| bucket(1, &clock));
+    let key = |request: &RequestHead<'_>| crate::key_of(request);
+    let layer = RateLimitLayer::new(PerKey::new(limits, key).optional());
+    for _ in 0..3 {
+        let passed = answer(&layer, Request::new(()));
+        assert_eq!(passed.status(), 200);
+        // There is no limit to tell about.
+        assert!(passed.headers().is_empty(), "{:?}", passed.headers());
+    }
+    assert_eq!(answer(&layer, crate::with_key("alice")).status(), 200);
+    assert_eq!(answer(&layer, crate::with_key("alice")).status(), 429);
+    assert_eq!(layer.stats(), stats(4, 1));
+    assert_eq!(layer.gate().table().len(), 1);
+}

@@ -1,0 +1,261 @@
+//! The draft's fields as a parser of structured fields reads them: for any limit, any standing, any name.
+
+use core::time::Duration;
+
+use http::HeaderMap;
+use proptest::prelude::*;
+use sfv::{Item, List, ListEntry, Parser};
+use tidegate::tower::HeaderStyle;
+use tidegate::{Denied, Limiter, ManualClock, Quota, SlidingWindow, Standing, TokenBucket};
+
+use crate::SECOND;
+
+/// The largest integer that a structured field can have.
+const MOST: u64 = 999_999_999_999_999;
+
+/// Name and parameters of the only item of a field.
+#[derive(Debug, PartialEq, Eq)]
+struct Read {
+    name: String,
+    parameters: Vec<(String, u64)>,
+}
+
+fn read_item(item: &Item) -> Read {
+    let integer = |value: &sfv::BareItem| {
+        let integer = value.as_integer().expect("an integer");
+        u64::try_from(i64::from(integer)).expect("not negative")
+    };
+    let name = item.bare_item.as_string().expect("a string");
+    let parameters = item.params.iter();
+    Read {
+        name: name.as_str().to_owned(),
+        parameters: parameters
+            .map(|(key, value)| (key.as_str().to_owned(), integer(value)))
+            .collect(),
+    }
+}
+
+/// What all lines of a field say together.
+pub(crate) fn read_list(fields: &HeaderMap, field: &str) -> Vec<(String, Vec<(String, u64)>)> {
+    let lines = fields
+        .get_all(field)
+        .iter()
+        .map(http::HeaderValue::as_bytes);
+    let list = lines.collect::<Vec<_>>().join(b", ".as_slice());
+    let list: List = Parser::new(&list).parse().expect("a list");
+    let entry = |entry: &ListEntry| {
+        let ListEntry::Item(item) = entry else {
+            panic!("{entry:?}");
+        };
+        let read = read_item(item);
+        (read.name, read.parameters)
+    };
+    list.iter().map(entry).collect()
+}
+
+fn read_one(fields: &HeaderMap, field: &str) -> Read {
+    assert_eq!(fields.get_all(field).iter().count(), 1, "{field}");
+    let mut list = read_list(fields, field);
+    let (name, parameters) = list.pop().expect("an entry");
+    assert_eq!(list, []);
+    Read { name, parameters }
+}
+
+fn tell(name: &str, standing: &Standing, denied: Option<Denied>) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    HeaderStyle::Draft11.tell(name, standing, denied, &mut fields);
+    fields
+}
+
+fn parameters(of: &[(&str, u64)]) -> Vec<(String, u64)> {
+    of.iter()
+        .map(|(key, value)| ((*key).to_owned(), *value))
+        .collect()
+}
+
+/// Whole seconds, rounded up, by the long way.
+fn rounded_up(wait: Duration) -> u64 {
+    let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
+    u64::try_from(seconds).expect("less than the age of the universe")
+}
+
+fn check(name: &str, standing: &Standing, denied: Option<Denied>) -> Result<(), TestCaseError> {
+    let fields = tell(name, standing, denied);
+    let ascii = |character: char| {
+        if matches!(character, ' '..='~') {
+            character
+        } else {
+            '?'
+        }
+    };
+    let name: String = name.chars().map(ascii).collect();
+
+    let policy = read_one(&fields, "ratelimit-policy");
+    prop_assert_eq!(&policy.name, &name);
+    let window = rounded_up(standing.refill_time);
+    let expected = [("q", standing.capacity.min(MOST)), ("w", window)];
+    prop_assert_eq!(policy.parameters, parameters(&expected));
+
+    let limit = read_one(&fields, "ratelimit");
+    prop_assert_eq!(&limit.name, &name);
+    let mut expected = vec![("r", standing.available.min(MOST))];
+    let more_in = match denied {
+        Some(denied) => denied.retry_after(),
+        None => standing.more_in,
+    };
+    expected.extend(more_in.map(|wait| ("t", rounded_up(wait).min(MOST))));
+    prop_assert_eq!(limit.parameters, parameters(&expected));
+
+    let retry_after = fields
+        .get("retry-after")
+        .map(|value| value.to_str().expect("ASCII"));
+    let wait = denied.and_then(|denied| denied.retry_after());
+    let expected = wait.map(|wait| rounded_up(wait).to_string());
+    prop_assert_eq!(retry_after, expected.as_deref());
+    Ok(())
+}
+
+fn quotas() -> impl Strategy<Value = Quota> {
+    let period = prop_oneof![
+        1..=10_000_u64,
+        1..=10_000_000_000_u64,
+        1..=15_768_000_000_000_000_000_u64,
+    ];
+    let capacity = prop_oneof![1..=10_u64, 1..=1_000_000_u64, 1..=1_u64 << 60];
+    (1..=1_000_000_u64, period, capacity).prop_filter_map("too much", |(rate, period, capacity)| {
+        let quota = Quota::new(rate, Duration::from_nanos(period)).ok()?;
+        quota.try_burst(capacity).ok()
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_bucket_in_any_state_is_told_right(
+        quota in quotas(), used in 0.0..=1.0_f64, asked: u64, passed: u32, name in any::<String>(),
+    ) {
+        let clock = ManualClock::new();
+        let bucket = TokenBucket::with_clock(quota, clock.clone());
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "any part of it will do"
+        )]
+        let used = (quota.capacity() as f64 * used) as u64;
+        bucket.try_acquire(used.min(quota.capacity())).expect("it is full");
+        clock.advance(Duration::from_nanos(passed.into()));
+        let standing = bucket.standing_at(bucket.now());
+        check(&name, &standing, None)?;
+        let asked = asked % quota.capacity().saturating_add(2);
+        check(&name, &standing, bucket.peek(asked).err())?;
+
+        // Who comes when told finds more, if the clock goes as far.
+        let fields = tell("", &standing, None);
+        let told = &read_one(&fields, "ratelimit").parameters;
+        let left_on_clock = Duration::from_nanos(u64::MAX - bucket.now().as_nanos());
+        match told.get(1).map(|(_, seconds)| Duration::from_secs(*seconds)) {
+            Some(wait) if wait < left_on_clock => {
+                clock.advance(wait);
+                prop_assert!(bucket.available() > standing.available);
+            }
+            Some(_) => {}
+            None => prop_assert_eq!(standing.available, standing.capacity),
+        }
+    }
+
+    #[test]
+    fn all_is_back_when_the_policy_says(quota in quotas()) {
+        let clock = ManualClock::new();
+        let bucket = TokenBucket::with_clock(quota, clock.clone());
+        bucket.try_acquire(quota.capacity()).expect("it is full");
+        let standing = bucket.standing_at(bucket.now());
+        prop_assert_eq!(standing.refill_time, quota.refill_time());
+        let window = read_one(&tell("", &standing, None), "ratelimit-policy").parameters[1].1;
+        if let Some(nanos) = window.checked_mul(1_000_000_000) {
+            clock.advance(Duration::from_nanos(nanos));
+            prop_assert_eq!(bucket.available(), quota.capacity());
+        }
+    }
+
+    #[test]
+    fn a_window_in_any_state_is_told_right(
+        limit in 1..=1_000_u64, millis in 1..=100_000_u64, used in 0..=1_000_u64, passed in 0..=200_000_u64,
+    ) {
+        let (clock, length) = (ManualClock::new(), Duration::from_millis(millis));
+        let window = SlidingWindow::with_clock(limit, length, clock.clone()).expect("valid");
+        window.try_acquire(used.min(limit)).expect("it is empty");
+        clock.advance(Duration::from_millis(passed));
+        let standing = window.standing_at(window.now());
+        prop_assert_eq!((standing.capacity, standing.refill_time), (limit, length));
+        check("window", &standing, None)?;
+        check("window", &standing, window.peek(limit).err())?;
+        if let Some(wait) = standing.more_in {
+            clock.advance(Duration::from_secs(rounded_up(wait)));
+            prop_assert!(window.available() > standing.available);
+        }
+    }
+
+    #[test]
+    fn any_wait_is_told_in_whole_seconds(seconds: u64, nanos in 0..1_000_000_000_u32) {
+        let bucket = TokenBucket::with_clock(Quota::per_second(1), ManualClock::new());
+        let standing = bucket.standing_at(bucket.now());
+        let retry_after = Duration::new(seconds.min(u64::MAX - 1), nanos);
+        check("", &standing, Some(Denied::NotYet { retry_after }))?;
+    }
+}
+
+#[test]
+fn names_are_strings_whatever_is_in_them() {
+    let bucket = TokenBucket::with_clock(Quota::per_second(1), ManualClock::new());
+    let standing = bucket.standing_at(bucket.now());
+    for (name, read) in [
+        ("", ""),
+        (r#"a"b"#, r#"a"b"#),
+        (r"\", r"\"),
+        (r#"\","x";q=9"#, r#"\","x";q=9"#),
+        ("a\r\nset-cookie: b", "a??set-cookie: b"),
+        ("\u{0}\t\u{1f}\u{7f}", "????"),
+        ("Füllstand-水位-🌊", "F?llstand-??-?"),
+        (" ~", " ~"),
+    ] {
+        let fields = tell(name, &standing, None);
+        assert_eq!(read_one(&fields, "ratelimit").name, read);
+        assert_eq!(read_one(&fields, "ratelimit-policy").name, read);
+    }
+    let long = "x".repeat(10_000);
+    assert_eq!(
+        read_one(&tell(&long, &standing, None), "ratelimit").name,
+        long
+    );
+}
+
+#[test]
+fn extremes_fit_the_format() {
+    let told = |quota: Quota| {
+        let bucket = TokenBucket::with_clock(quota, ManualClock::new());
+        let full = bucket.standing_at(bucket.now());
+        bucket.try_acquire(1).expect("it is full");
+        let standing = bucket.standing_at(bucket.now());
+        let policy = read_one(&tell("", &full, None), "ratelimit-policy");
+        let limit = |standing| read_one(&tell("", standing, None), "ratelimit").parameters;
+        (policy.parameters, limit(&full), limit(&standing))
+    };
+    // 2^60 tokens, 1 000 in a nanosecond: 36 years.
+    let most = Quota::new(1_000, Duration::from_nanos(1)).expect("valid");
+    let (policy, full, used) = told(most.burst(1 << 60));
+    assert_eq!(policy, parameters(&[("q", MOST), ("w", 1_152_922)]));
+    assert_eq!(full, parameters(&[("r", MOST)]));
+    assert_eq!(used, parameters(&[("r", MOST), ("t", 1)]));
+    // A nanosecond.
+    let (policy, full, used) = told(Quota::new(1, Duration::from_nanos(1)).expect("valid"));
+    assert_eq!(policy, parameters(&[("q", 1), ("w", 1)]));
+    assert_eq!(full, parameters(&[("r", 1)]));
+    assert_eq!(used, parameters(&[("r", 0), ("t", 1)]));
+    // 1 000 years, of 365.25 days.
+    let century = 100 * 31_557_600 * SECOND;
+    let (policy, _, used) = told(Quota::new(1, century).expect("valid").burst(10));
+    assert_eq!(policy, parameters(&[("q", 10), ("w", 31_557_600_000)]));
+    // Tokens that take centuries may be a second late.
+    let late = [3_155_760_000, 3_155_760_001].map(|t| parameters(&[("r", 9), ("t", t)]));
+    assert!(late.contains(&used), "{used:?}");
+}

@@ -1,0 +1,257 @@
+//! `X-Forwarded-For` from clients that lie: nothing they write is read in place of what the proxies wrote.
+
+use core::net::IpAddr;
+
+use http::{HeaderValue, Request};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tidegate::tower::{ForwardedFor, KeyExtractor, RequestHead};
+use tidegate::{IpKey, Ipv6Prefix};
+
+use crate::{Peer, ip, peer};
+
+/// The client that `forwarded` reads from these lines of the header, on a connection from 10.0.0.1.
+fn client<P>(forwarded: &ForwardedFor<P>, lines: &[impl AsRef<[u8]>]) -> IpAddr
+where
+    P: Fn(&RequestHead<'_>) -> Option<IpAddr>,
+{
+    let mut request = Request::builder().extension(Peer(ip("10.0.0.1")));
+    for line in lines {
+        request = request.header("X-Forwarded-For", line.as_ref());
+    }
+    let request = request.body(()).expect("valid");
+    let client = forwarded.client(&RequestHead::of(&request));
+    client.expect("the peer is known")
+}
+
+fn by_hops(hops: usize, lines: &[impl AsRef<[u8]>]) -> String {
+    client(&ForwardedFor::hops(hops, peer), lines).to_string()
+}
+
+/// Where `10.0.0.0/8` and `2001:db8::/32` are the proxies.
+fn by_proxies(lines: &[impl AsRef<[u8]>]) -> String {
+    let proxies = ForwardedFor::proxies(["10.0.0.0/8", "2001:db8::/32"], peer);
+    client(&proxies.expect("valid"), lines).to_string()
+}
+
+const PEER: &str = "10.0.0.1";
+
+#[test]
+fn entries_are_counted_from_the_right() {
+    let lines = ["1.1.1.1, 2.2.2.2,3.3.3.3"];
+    for (hops, expected) in [
+        (0, PEER),
+        (1, "3.3.3.3"),
+        (2, "2.2.2.2"),
+        (3, "1.1.1.1"),
+        // Too short a chain: somebody came around a proxy.
+        (4, PEER),
+        (usize::MAX, PEER),
+    ] {
+        assert_eq!(by_hops(hops, &lines), expected, "{hops}");
+    }
+    assert_eq!(by_hops(1, &[""; 0]), PEER);
+    assert_eq!(by_hops(1, &[""]), PEER);
+    assert_eq!(by_hops(usize::MAX, &[""; 0]), PEER);
+}
+
+#[test]
+fn lines_are_one_list_in_their_order() {
+    let lines = ["1.1.1.1", "2.2.2.2, 3.3.3.3", "", "4.4.4.4"];
+    let read = [1, 2, 3, 4, 5].map(|hops| by_hops(hops, &lines));
+    assert_eq!(read, ["4.4.4.4", "3.3.3.3", "2.2.2.2", "1.1.1.1", PEER]);
+    assert_eq!(
+        by_proxies(&["1.1.1.1", "10.0.0.7", "10.0.0.6, 10.0.0.5"]),
+        "1.1.1.1"
+    );
+    assert_eq!(by_proxies(&["1.1.1.1", "2.2.2.2", "10.0.0.6"]), "2.2.2.2");
+}
+
+#[test]
+fn empty_elements_and_whitespace_do_not_count() {
+    let lines = [" , ,1.1.1.1 ,\t2.2.2.2\t , ,", ",", " \t "];
+    assert_eq!(by_hops(1, &lines), "2.2.2.2");
+    assert_eq!(by_hops(2, &lines), "1.1.1.1");
+    assert_eq!(by_hops(3, &lines), PEER);
+    assert_eq!(by_proxies(&[",10.0.0.5,, 1.1.1.1,,10.0.0.3, ,"]), "1.1.1.1");
+}
+
+#[test]
+fn ports_and_brackets_are_left_out() {
+    for (entry, expected) in [
+        ("203.0.113.7", "203.0.113.7"),
+        ("203.0.113.7:80", "203.0.113.7"),
+        ("203.0.113.7:0", "203.0.113.7"),
+        ("2001:470::7", "2001:470::7"),
+        ("[2001:470::7]", "2001:470::7"),
+        ("[2001:470::7]:65535", "2001:470::7"),
+        // A zone is a number of the proxy's own, and belongs to the port.
+        ("[fe80::7%3]:80", "fe80::7"),
+        ("::ffff:203.0.113.7", "::ffff:203.0.113.7"),
+        ("[::ffff:203.0.113.7]:80", "::ffff:203.0.113.7"),
+    ] {
+        assert_eq!(by_hops(1, &[entry]), expected);
+        assert_eq!(by_proxies(&[entry]), expected);
+    }
+}
+
+#[test]
+fn what_is_no_address_is_not_read() {
+    let garbage: [&[u8]; 27] = [
+        b"unknown",
+        b"_hidden",
+        b"localhost",
+        b"203.0.113",
+        b"203.0.113.7.1",
+        b"203.0.113.256",
+        b"0203.0.113.7",
+        b"0xcb.0.113.7",
+        b"203.0.113.7:",
+        b"203.0.113.7:65536",
+        b"203.0.113.7:-1",
+        b"203.0.113.7 :80",
+        b"203.0.113.7/32",
+        b"[203.0.113.7]",
+        b"[2001:470::7",
+        b"2001:470::7]",
+        b"[[2001:470::7]]",
+        b"[2001:470::7]80",
+        b"[]",
+        b"fe80::1%eth0",
+        b"fe80::1%3",
+        b"[fe80::1%eth0]:80",
+        b"[fe80::1%3]",
+        b"\"203.0.113.7\"",
+        b"for=203.0.113.7",
+        b"203.0.113.7\xff",
+        b"\xc2\xa0203.0.113.7",
+    ];
+    for entry in garbage {
+        let text = entry.escape_ascii();
+        assert_eq!(by_hops(1, &[entry]), PEER, "{text}");
+        assert_eq!(by_proxies(&[entry]), PEER, "{text}");
+        // Behind a proxy, it ends the search at that.
+        let line = [b"1.1.1.1, ", entry, b", 10.0.0.2"].concat();
+        assert_eq!(by_proxies(&[&line]), "10.0.0.2", "{text}");
+        assert_eq!(by_hops(2, &[&line]), PEER, "{text}");
+        // It keeps its place.
+        assert_eq!(by_hops(3, &[&line]), "1.1.1.1", "{text}");
+    }
+}
+
+#[test]
+fn the_first_that_is_no_proxy_is_the_client() {
+    assert_eq!(by_proxies(&[""; 0]), PEER);
+    assert_eq!(by_proxies(&["1.1.1.1"]), "1.1.1.1");
+    assert_eq!(by_proxies(&["1.1.1.1, 2.2.2.2"]), "2.2.2.2");
+    assert_eq!(by_proxies(&["2.2.2.2, 10.9.9.9, 2001:db8::5"]), "2.2.2.2");
+    // All are: the leftmost.
+    assert_eq!(by_proxies(&["10.3.3.3, 10.2.2.2"]), "10.3.3.3");
+    // The peer is none, so nothing is read at all.
+    let others = ForwardedFor::proxies(["172.16.0.0/12"], peer).expect("valid");
+    assert_eq!(client(&others, &["1.1.1.1"]), ip(PEER));
+    let nobody = ForwardedFor::proxies([""; 0], peer).expect("valid");
+    assert_eq!(client(&nobody, &["1.1.1.1"]), ip(PEER));
+}
+
+#[test]
+fn thousands_of_entries_are_read_as_few_are() {
+    let line = ["9.9.9.9", &"1.1.1.1,".repeat(9_998), "2.2.2.2"].join(",");
+    let entries = 10_000;
+    assert_eq!(by_hops(1, &[&line]), "2.2.2.2");
+    assert_eq!(by_hops(2, &[&line]), "1.1.1.1");
+    assert_eq!(by_hops(entries, &[&line]), "9.9.9.9");
+    assert_eq!(by_hops(entries + 1, &[&line]), PEER);
+    assert_eq!(by_proxies(&["10.0.0.9,".repeat(10_000)]), "10.0.0.9");
+    let lines = vec!["1.1.1.1"; 5_000];
+    assert_eq!(by_hops(5_000, &lines), "1.1.1.1");
+    assert_eq!(by_hops(5_001, &lines), PEER);
+}
+
+#[test]
+fn without_a_peer_there_is_no_client() {
+    let request = Request::builder().header("x-forwarded-for", "1.1.1.1");
+    let request = request.body(()).expect("valid");
+    for hops in [0, 1, 2] {
+        let forwarded = ForwardedFor::hops(hops, peer);
+        assert_eq!(forwarded.client(&RequestHead::of(&request)), None);
+        assert_eq!(forwarded.extract(&RequestHead::of(&request)), None);
+    }
+}
+
+#[test]
+fn only_this_header_is_read() {
+    let mut request = Request::builder().extension(Peer(ip(PEER)));
+    for name in [
+        "forwarded",
+        "x-real-ip",
+        "cf-connecting-ip",
+        "x-forwarded",
+        "via",
+    ] {
+        request = request.header(name, "1.1.1.1");
+    }
+    let request = request.body(()).expect("valid");
+    let client = ForwardedFor::hops(1, peer).client(&RequestHead::of(&request));
+    assert_eq!(client, Some(ip(PEER)));
+}
+
+#[test]
+fn keys_are_networks_of_the_chosen_length() {
+    let key = |prefix, entry: &str| {
+        let forwarded =
+            ForwardedFor::hops(1, peer).ipv6_prefix(Ipv6Prefix::new(prefix).expect("valid"));
+        let request = Request::builder()
+            .extension(Peer(ip(PEER)))
+            .header("x-forwarded-for", entry);
+        let request = request.body(()).expect("valid");
+        forwarded
+            .extract(&RequestHead::of(&request))
+            .expect("the peer is known")
+    };
+    assert_eq!(
+        key(64, "2001:470:1:2::7"),
+        IpKey::new(ip("2001:470:1:2::8"))
+    );
+    assert_eq!(
+        key(64, "[2001:470:1:2::7]:80"),
+        IpKey::new(ip("2001:470:1:2::8"))
+    );
+    assert_ne!(key(128, "2001:470:1:2::7"), key(128, "2001:470:1:2::8"));
+    assert_eq!(key(48, "2001:470:1:2::7"), key(48, "2001:470:1:3::7"));
+}
+
+/// Any bytes that a header field can have.
+fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let line = vec(any::<u8>(), 0..60);
+    let line = line.prop_filter("no header value", |line| {
+        HeaderValue::from_bytes(line).is_ok()
+    });
+    let addresses = "([0-9a-f:.,\\[\\]% ]|10\\.0\\.0\\.2|, ?){0,30}".prop_map(String::into_bytes);
+    vec(prop_oneof![line, addresses], 0..6)
+}
+
+proptest! {
+    #[test]
+    fn whatever_clients_write_they_are_who_they_are(mut lines in lines(), in_one_line: bool, proxies in 0..4_usize) {
+        // The first proxy appends the client to what it sent, each further one the proxy before.
+        let append = |lines: &mut Vec<Vec<u8>>, entry: String| match lines.last_mut() {
+            Some(line) if in_one_line => line.extend(format!(", {entry}").bytes()),
+            _ => lines.push(entry.into_bytes()),
+        };
+        append(&mut lines, "203.0.113.7".to_owned());
+        for proxy in 0..proxies {
+            append(&mut lines, format!("10.0.1.{proxy}"));
+        }
+        prop_assert_eq!(by_hops(proxies + 1, &lines), "203.0.113.7");
+        prop_assert_eq!(by_proxies(&lines), "203.0.113.7");
+    }
+
+    #[test]
+    fn no_bytes_break_it(lines in lines(), hops: usize) {
+        for hops in [hops, hops % 8] {
+            _ = by_hops(hops, &lines);
+        }
+        _ = by_proxies(&lines);
+    }
+}

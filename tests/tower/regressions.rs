@@ -1,0 +1,118 @@
+//! What went wrong in other layers, under the names of the reports.
+
+use core::time::Duration;
+
+use http::Request;
+use tidegate::tower::{ForwardedFor, KeyExtractor, PerKey, RateLimitLayer, RequestHead};
+use tidegate::{IpKey, Keyed, ManualClock, Quota, TokenBucket};
+
+use crate::{Peer, SECOND, answer, bucket, field, ip, peer, served};
+
+/// tower-governor#65: a wait of 900 ms was told as `retry-after: 0`, so that clients came back at once.
+#[test]
+fn a_wait_below_a_second_is_not_told_as_none() {
+    let clock = ManualClock::new();
+    let quota = Quota::new(1, Duration::from_millis(900)).expect("valid");
+    let layer = RateLimitLayer::new(TokenBucket::with_clock(quota, clock.clone()));
+    assert_eq!(served(&layer, 1), 1);
+    let refusal = answer(&layer, Request::new(()));
+    assert_eq!(field(&refusal, "retry-after"), Some("1"));
+    clock.advance(SECOND);
+    assert_eq!(served(&layer, 1), 1);
+}
+
+/// tower-governor#55: `per_second(5)` meant one in five seconds.
+#[test]
+fn five_per_second_are_five() {
+    let clock = ManualClock::new();
+    let layer = RateLimitLayer::new(TokenBucket::with_clock(Quota::per_second(5), clock.clone()));
+    assert_eq!(served(&layer, 9), 5);
+    clock.advance(SECOND);
+    assert_eq!(served(&layer, 9), 5);
+}
+
+/// A limit of one request per second for each client behind `forwarded`, and the statuses of these requests.
+fn statuses<const N: usize, E>(forwarded: E, requests: [(&str, &[&str]); N]) -> [u16; N]
+where
+    E: KeyExtractor<Key = IpKey>,
+{
+    let clock = ManualClock::new();
+    let limits = Keyed::new(move |_: &IpKey| bucket(1, &clock));
+    let layer = RateLimitLayer::new(PerKey::new(limits, forwarded));
+    requests.map(|(peer, lines)| {
+        let mut request = Request::builder().extension(Peer(ip(peer)));
+        for line in lines {
+            request = request.header("x-forwarded-for", *line);
+        }
+        let request = request.body(()).expect("valid");
+        answer(&layer, request).status().as_u16()
+    })
+}
+
+/// rari#117: the leftmost entry was read, so that a client had a new limit with every request.
+#[test]
+fn an_invented_first_entry_is_no_new_limit() {
+    let spoofed = [
+        ("10.0.0.1", ["1.1.1.1, 203.0.113.7"].as_slice()),
+        ("10.0.0.1", &["2.2.2.2, 203.0.113.7"]),
+        ("10.0.0.1", &["3.3.3.3", "203.0.113.7"]),
+        ("10.0.0.1", &["4.4.4.4, 5.5.5.5,", "203.0.113.7"]),
+    ];
+    let by_hops = ForwardedFor::hops(1, peer);
+    assert_eq!(statuses(by_hops, spoofed), [200, 429, 429, 429]);
+    let by_proxies = ForwardedFor::proxies(["10.0.0.0/8"], peer).expect("valid");
+    assert_eq!(statuses(by_proxies.clone(), spoofed), [200, 429, 429, 429]);
+    // Nor for who comes around the proxies.
+    let direct = [
+        ("203.0.113.9", ["1.1.1.1"].as_slice()),
+        ("203.0.113.9", &["2.2.2.2"]),
+        ("203.0.113.9", &[]),
+    ];
+    assert_eq!(statuses(by_proxies, direct), [200, 429, 429]);
+}
+
+/// CVE-2026-30827: IPv4-mapped addresses were masked like others of IPv6, so that all IPv4 clients shared one limit.
+#[test]
+fn mapped_clients_do_not_share_a_limit() {
+    let of_peer = |request: &RequestHead<'_>| peer(request).map(IpKey::new);
+    let clients = [
+        ("::ffff:203.0.113.7", [].as_slice()),
+        ("::ffff:203.0.113.8", &[]),
+        ("203.0.113.7", &[]),
+        ("203.0.113.8", &[]),
+        ("::ffff:198.51.100.1", &[]),
+    ];
+    assert_eq!(statuses(of_peer, clients), [200, 200, 429, 429, 200]);
+    let entries = [
+        ("10.0.0.1", ["::ffff:203.0.113.7"].as_slice()),
+        ("10.0.0.1", &["[::ffff:203.0.113.8]:80"]),
+        ("10.0.0.1", &["203.0.113.7:80"]),
+        ("10.0.0.1", &["::ffff:203.0.113.8"]),
+    ];
+    let forwarded = ForwardedFor::hops(1, peer);
+    assert_eq!(statuses(forwarded, entries), [200, 200, 429, 429]);
+}
+
+/// axum-client-ip#32: only the first line of the header was read.
+#[test]
+fn further_lines_are_read() {
+    let lines = [
+        ("10.0.0.1", ["1.1.1.1", "203.0.113.7"].as_slice()),
+        ("10.0.0.1", &["1.1.1.1", "203.0.113.8"]),
+        ("10.0.0.1", &["203.0.113.7"]),
+        ("10.0.0.1", &["203.0.113.8, 1.1.1.1"]),
+    ];
+    let forwarded = ForwardedFor::hops(1, peer);
+    assert_eq!(statuses(forwarded, lines), [200, 200, 429, 200]);
+}
+
+/// tower-governor's key extractors gave all who could not be told apart one limit together.
+#[test]
+fn strangers_do_not_share_a_limit() {
+    let clock = ManualClock::new();
+    let limits = Keyed::new(move |_: &IpKey| bucket(1, &clock));
+    let of_peer = |request: &RequestHead<'_>| peer(request).map(IpKey::new);
+    let layer = RateLimitLayer::new(PerKey::new(limits, of_peer));
+    assert_eq!(answer(&layer, Request::new(())).status(), 500);
+    assert_eq!(layer.gate().table().len(), 0);
+}

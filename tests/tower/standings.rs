@@ -1,0 +1,193 @@
+//! What limiters say about where they stand, alone and in tables: the numbers that header fields have.
+
+use core::time::Duration;
+
+use proptest::prelude::*;
+use tidegate::{
+    ApiRateLimiter, Clock, Combined, FixedKeyed, Keyed, Limiter, ManualClock, Overflow, Quota,
+    RateLimitConfig, SlidingWindow, Standing, TokenBucket,
+};
+
+use crate::{NANO, SECOND, bucket, drain};
+
+fn of(limiter: &impl Limiter) -> Standing {
+    limiter.standing_at(limiter.now())
+}
+
+/// Capacity, what is available, and when there is more.
+const fn numbers(standing: Standing) -> (u64, u64, Option<Duration>) {
+    (standing.capacity, standing.available, standing.more_in)
+}
+
+#[test]
+fn a_full_limiter_has_nothing_to_wait_for() {
+    let clock = ManualClock::new();
+    let window = SlidingWindow::with_clock(3, SECOND, clock.clone()).expect("valid");
+    assert_eq!(numbers(of(&bucket(3, &clock))), (3, 3, None));
+    assert_eq!(numbers(of(&window)), (3, 3, None));
+    window.try_acquire(3).expect("it is empty");
+    let standing = of(&window);
+    assert_eq!((standing.capacity, standing.available), (3, 0));
+    let wait = standing.more_in.expect("it passes");
+    clock.advance(wait.saturating_sub(NANO));
+    assert_eq!(window.available(), 0);
+    clock.advance(NANO);
+    assert!(window.available() > 0);
+    assert_eq!(standing.refill_time, SECOND);
+}
+
+#[test]
+fn the_refill_time_of_a_combination_is_the_longest() {
+    let clock = ManualClock::new();
+    let combined = Combined::builder()
+        .limit("short", bucket(3, &clock))
+        .limit("long", bucket(7, &clock))
+        .build();
+    assert_eq!(combined.refill_time(), 7 * SECOND);
+    // But a standing is that of one limit.
+    let standing = of(&combined);
+    assert_eq!(standing.limit, Some("short"));
+    assert_eq!(
+        (numbers(standing), standing.refill_time),
+        ((3, 3, None), 3 * SECOND)
+    );
+}
+
+#[test]
+fn of_limits_with_equally_little_the_later_one_is_told() {
+    let clock = ManualClock::new();
+    for long_first in [true, false] {
+        let (quick, slow) = (
+            bucket(3, &clock),
+            TokenBucket::with_clock(Quota::per_hour(3), clock.clone()),
+        );
+        let builder = Combined::builder();
+        let combined = if long_first {
+            builder.limit("slow", slow).limit("quick", quick).build()
+        } else {
+            builder.limit("quick", quick).limit("slow", slow).build()
+        };
+        combined.try_acquire(2).expect("it is full");
+        let standing = of(&combined);
+        assert_eq!(standing.limit, Some("slow"));
+        assert_eq!(numbers(standing), (3, 1, Some(1_200 * SECOND)));
+    }
+}
+
+#[test]
+fn pointers_stand_where_their_limiters_do() {
+    let clock = ManualClock::new();
+    let combined = Combined::builder()
+        .limit("a", bucket(3, &clock))
+        .limit("b", bucket(7, &clock))
+        .build();
+    combined.try_acquire(1).expect("it is full");
+    let standing = of(&combined);
+    assert_eq!(standing.limit, Some("a"));
+    assert_eq!(of(&&combined), standing);
+    let boxed = Box::new(combined);
+    assert_eq!((of(&boxed), boxed.refill_time()), (standing, 7 * SECOND));
+    let shared = alloc::sync::Arc::new(boxed);
+    assert_eq!((of(&shared), shared.refill_time()), (standing, 7 * SECOND));
+}
+
+#[test]
+fn an_api_limiter_stands_where_its_requests_do() {
+    let clock = ManualClock::new();
+    let limiter = ApiRateLimiter::with_clock(RateLimitConfig::default(), clock).expect("valid");
+    let before = of(&limiter);
+    assert_eq!(before.available, limiter.available_at(limiter.now()));
+    assert!(before.refill_time > Duration::ZERO);
+    let status = limiter.try_acquire();
+    assert!(!status.is_limited, "{status}");
+    let after = of(&limiter);
+    assert_eq!(after.capacity, before.capacity);
+    assert_eq!(after.available, before.available - 1);
+    assert!(after.more_in.is_some());
+}
+
+proptest! {
+    /// Quotas that a table of keys keeps to the nanosecond.
+    #[test]
+    fn keys_stand_where_buckets_of_their_own_would(
+        nanos in 1_000..=10_000_000_000_u64,
+        capacity in 1..=1_000_u64,
+        calls in proptest::collection::vec((0..=3_u8, 0..=500_u64, 0..=20_000_000_000_u64), 1..20),
+    ) {
+        let quota = Quota::new(1, Duration::from_nanos(nanos)).expect("valid").burst(capacity);
+        let clock = ManualClock::new();
+        let bucket = move |clock: &ManualClock| TokenBucket::with_clock(quota, clock.clone());
+        let of_key = clock.clone();
+        let keyed = Keyed::new(move |_: &u8| bucket(&of_key));
+        let fixed = FixedKeyed::with_clock(quota, 1_000, clock.clone());
+        let alone: Vec<_> = (0..=3).map(|_| bucket(&clock)).collect();
+        for (key, n, passed) in calls {
+            let now = clock.now();
+            let own = alone[usize::from(key)].try_acquire_at(n, now);
+            prop_assert_eq!(keyed.try_acquire_at(&key, n, now), own);
+            prop_assert_eq!(fixed.try_acquire_at(&key, n, now), own);
+            clock.advance(Duration::from_nanos(passed));
+            for (key, alone) in (0..=3_u8).zip(&alone) {
+                let standing = of(alone);
+                prop_assert_eq!(keyed.standing_at(&key, clock.now()), standing);
+                prop_assert_eq!(fixed.standing_at(&key, clock.now()), standing);
+            }
+        }
+    }
+
+    #[test]
+    fn all_is_back_after_the_refill_time_and_not_before(
+        rate in 1..=1_000_u64, nanos in 1..=1_000_000_000_000_u64, capacity in 1..=1_000_u64,
+    ) {
+        let quota = Quota::new(rate, Duration::from_nanos(nanos)).expect("valid");
+        let Ok(quota) = quota.try_burst(capacity) else { return Ok(()) };
+        let clock = ManualClock::new();
+        let bucket = TokenBucket::with_clock(quota, clock.clone());
+        drain(&bucket);
+        let refill = Limiter::refill_time(&bucket);
+        prop_assert_eq!(refill, quota.refill_time());
+        let exact = (u128::from(capacity) * u128::from(nanos)).div_ceil(rate.into());
+        prop_assert_eq!(refill.as_nanos(), exact);
+        clock.advance(refill.saturating_sub(NANO));
+        prop_assert!(bucket.available() < capacity);
+        // Rates that are no whole number of nanoseconds are at most 2 ns late.
+        clock.advance(3 * NANO);
+        prop_assert_eq!(bucket.available(), capacity);
+    }
+}
+
+#[test]
+fn a_table_without_room_says_what_it_does() {
+    let clock = ManualClock::new();
+    let quota = Quota::per_second(1).burst(3);
+    let at = clock.now();
+    for (overflow, known_full) in [
+        (Overflow::Share, (3, 1, Some(SECOND))),
+        (Overflow::Refuse, (3, 0, Some(3 * SECOND))),
+        (Overflow::Admit, (3, 3, None)),
+    ] {
+        let of_key = clock.clone();
+        let keyed = Keyed::builder(move |_: &u64| TokenBucket::with_clock(quota, of_key.clone()))
+            .max_keys(1)
+            .overflow(overflow)
+            .build();
+        let standing = keyed.standing_at(&1, at);
+        assert_eq!(numbers(standing), (3, 3, None), "{overflow:?}");
+        assert_eq!(keyed.len(), 0, "a look adds no key");
+        keyed.try_acquire(&1, 3).expect("new");
+        // Whoever shares has two fewer.
+        _ = keyed.try_acquire(&2, 2);
+        let (capacity, available, _) = known_full;
+        let standing = keyed.standing_at(&3, at);
+        assert_eq!(
+            (standing.capacity, standing.available),
+            (capacity, available),
+            "{overflow:?}"
+        );
+        assert_eq!(standing.refill_time, 3 * SECOND);
+        match keyed.peek(&3, standing.available + 1) {
+            Ok(()) => panic!("{overflow:?}: more than it says"),
+            Err(denied) => assert_eq!(denied.retry_after(), standing.more_in, "{overflow:?}"),
+        }
+    }
+}

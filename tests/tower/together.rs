@@ -1,0 +1,352 @@
+//! Several gates: all are charged or none, whichever of them refuse.
+
+use alloc::sync::Arc;
+use core::time::Duration;
+use std::sync::Mutex;
+
+use http::{Request, Response};
+use tidegate::tower::{
+    Gate, Named, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reason, RequestHead,
+};
+use tidegate::{
+    ApiRateLimiter, Combined, Denied, FixedKeyed, Keyed, ManualClock, Overflow, Quota,
+    RateLimitConfig, SlidingWindow, TokenBucket,
+};
+
+use crate::{NANO, SECOND, answer, bucket, drain, key_of, served, stats, with_key};
+
+type Bucket = Arc<TokenBucket<ManualClock>>;
+
+/// Gates that a test can look at, each of which is full again after so many seconds.
+fn gates<const N: usize>(capacities: [u64; N], clock: &ManualClock) -> [Bucket; N] {
+    capacities.map(|capacity| Arc::new(bucket(capacity, clock)))
+}
+
+fn available<const N: usize>(gates: &[Bucket; N]) -> [u64; N] {
+    gates.each_ref().map(|gate| gate.available())
+}
+
+/// Name, wait and capacity of each refusal.
+type Told = Arc<Mutex<Vec<(String, Reason)>>>;
+
+/// Tells who refused, and why.
+fn telling<G: Gate>(
+    builder: RateLimitLayerBuilder<G>,
+) -> (
+    RateLimitLayer<G, impl Fn(&tidegate::tower::Rejection<'_>) -> Response<String>>,
+    Told,
+) {
+    let told = Told::default();
+    let telling = Arc::clone(&told);
+    let layer = builder.reject_with(move |rejection| {
+        let seen = (rejection.limit().to_owned(), rejection.reason());
+        telling.lock().expect("no panic").push(seen);
+        Response::builder()
+            .status(429)
+            .body(String::new())
+            .expect("valid")
+    });
+    (layer.build(), told)
+}
+
+fn four(gates: &[Bucket; 4]) -> impl Gate + use<> {
+    let named = |name, index: usize| Named::new(name, Arc::clone(&gates[index]));
+    (named("a", 0), named("b", 1), named("c", 2), named("d", 3))
+}
+
+const fn not_yet(seconds: u64) -> Reason {
+    let retry_after = Duration::from_secs(seconds);
+    Reason::Limited(Denied::NotYet { retry_after })
+}
+
+#[test]
+fn whichever_refuse_none_is_charged() {
+    const FULL: [u64; 4] = [4, 6, 5, 7];
+    for refusing in 0..16_u32 {
+        let clock = ManualClock::new();
+        let gates = gates(FULL, &clock);
+        let refuses = |index: usize| refusing >> index & 1 == 1;
+        // Those that refuse have one token left, so that the 3 that a request costs come at different times.
+        for (index, gate) in gates
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| refuses(*index))
+        {
+            let left = u64::try_from(index % 2).expect("small");
+            gate.try_acquire(FULL[index] - left).expect("it is full");
+        }
+        let before = available(&gates);
+        let (layer, told) = telling(RateLimitLayer::builder(four(&gates)).cost(|_| 3));
+        let status = answer(&layer, Request::new(())).status();
+        let told = told.lock().expect("no panic").clone();
+        if refusing == 0 {
+            assert_eq!((status.as_u16(), told.len()), (200, 0));
+            assert_eq!(available(&gates), before.map(|left| left - 3));
+            assert_eq!(layer.stats(), stats(1, 0));
+            continue;
+        }
+        assert_eq!(status, 429, "{refusing:04b}");
+        assert_eq!(available(&gates), before, "{refusing:04b}");
+        assert_eq!(layer.stats(), stats(0, 1));
+        // `a` and `c` have none left and take 3 s, the others have one and take 2 s. Of equals the first is told.
+        let longest = (0..4)
+            .rev()
+            .filter(|&index| refuses(index))
+            .max_by_key(|index| 1 - index % 2);
+        let longest = longest.expect("one refuses");
+        let seconds = if longest % 2 == 0 { 3 } else { 2 };
+        let name = ["a", "b", "c", "d"][longest];
+        assert_eq!(
+            *told,
+            [(name.to_owned(), not_yet(seconds))],
+            "{refusing:04b}"
+        );
+        // And it was the truth: the wait is enough for all of them.
+        clock.advance(Duration::from_secs(seconds).saturating_sub(NANO));
+        assert_eq!(served(&layer, 1), 0, "{refusing:04b}");
+        clock.advance(NANO);
+        assert_eq!(served(&layer, 1), 1, "{refusing:04b}");
+    }
+}
+
+#[test]
+fn tuples_of_each_length_and_tuples_in_tuples_charge_all() {
+    let clock = ManualClock::new();
+    let gates = gates([5, 5, 5, 5], &clock);
+    let gate = |index: usize| Arc::clone(&gates[index]);
+    let two = RateLimitLayer::new((gate(0), gate(1)));
+    assert_eq!((served(&two, 1), available(&gates)), (1, [4, 4, 5, 5]));
+    let three = RateLimitLayer::new((gate(0), gate(1), gate(2)));
+    assert_eq!((served(&three, 1), available(&gates)), (1, [3, 3, 4, 5]));
+    let nested = RateLimitLayer::new(((gate(0), gate(1)), Named::new("pair", (gate(2), gate(3)))));
+    assert_eq!((served(&nested, 1), available(&gates)), (1, [2, 2, 3, 4]));
+    drain(&gates[3]);
+    assert_eq!((served(&nested, 2), available(&gates)), (0, [2, 2, 3, 0]));
+    assert_eq!((served(&two, 9), available(&gates)), (2, [0, 0, 3, 0]));
+    // A gate that is there twice is charged twice.
+    clock.advance(3 * SECOND);
+    let twice = RateLimitLayer::new((gate(0), gate(0)));
+    assert_eq!((served(&twice, 1), gates[0].available()), (1, 1));
+}
+
+#[test]
+fn a_refusal_that_no_wait_helps_is_the_longest() {
+    let clock = ManualClock::new();
+    for order in [[2, 9], [9, 2]] {
+        let gates = gates(order, &clock);
+        drain(&gates[usize::from(order[0] == 2)]);
+        let gate = (
+            Named::new("a", Arc::clone(&gates[0])),
+            Named::new("b", Arc::clone(&gates[1])),
+        );
+        let (layer, told) = telling(RateLimitLayer::builder(gate).cost(|_| 3));
+        let refusal = answer(&layer, Request::new(()));
+        assert_eq!(refusal.status(), 429);
+        assert!(!refusal.headers().contains_key("retry-after"));
+        let small = if order[0] == 2 { "a" } else { "b" };
+        let never = Reason::Limited(Denied::Never { capacity: 2 });
+        assert_eq!(*told.lock().expect("no panic"), [(small.to_owned(), never)]);
+    }
+}
+
+#[test]
+fn fields_of_a_refusal_are_about_the_limit_that_lasts_longest() {
+    let clock = ManualClock::new();
+    // None left for a second, and one left of the 3 that are asked for, which takes hours.
+    let seconds = Named::new("seconds", bucket(3, &clock));
+    let hours = TokenBucket::with_clock(Quota::per_hour(1).burst(4), clock.clone());
+    hours.try_acquire(3).expect("it is full");
+    drain(seconds.gate());
+    let (layer, told) =
+        telling(RateLimitLayer::builder((seconds, Named::new("hours", hours))).cost(|_| 3));
+    let refusal = answer(&layer, Request::new(()));
+    assert_eq!(
+        *told.lock().expect("no panic"),
+        [("hours".to_owned(), not_yet(7_200))]
+    );
+    assert_eq!(crate::field(&refusal, "retry-after"), Some("7200"));
+    assert_eq!(
+        crate::field(&refusal, "ratelimit"),
+        Some(r#""hours";r=1;t=7200"#)
+    );
+    assert_eq!(
+        crate::field(&refusal, "ratelimit-policy"),
+        Some(r#""hours";q=4;w=14400"#)
+    );
+}
+
+#[test]
+fn a_refusal_names_the_limit_that_refused() {
+    let clock = ManualClock::new();
+    let none_left = Named::new("hours", bucket(3, &clock));
+    drain(none_left.gate());
+    // A cost of 2, which this one never gives, has nothing to do with the one that has least left.
+    let gate = (bucket(1, &clock), none_left);
+    let (layer, told) = telling(RateLimitLayer::builder(gate).name("layer").cost(|_| 2));
+    let refusal = answer(&layer, Request::new(()));
+    let never = Reason::Limited(Denied::Never { capacity: 1 });
+    let told = told.lock().expect("no panic");
+    assert_eq!(*told, [("layer".to_owned(), never)]);
+    assert_eq!(crate::field(&refusal, "ratelimit"), Some(r#""layer";r=1"#));
+}
+
+#[test]
+fn keys_and_limits_of_all_go_together() {
+    let clock = ManualClock::new();
+    let all = Arc::new(bucket(5, &clock));
+    let limits = FixedKeyed::with_clock(Quota::per_second(1).burst(2), 1_000, clock.clone());
+    let gate = (
+        Named::new("client", PerKey::new(limits, key_of)),
+        Named::new("all", Arc::clone(&all)),
+    );
+    let (layer, told) = telling(RateLimitLayer::builder(gate));
+    let ask = |key: &str| answer(&layer, with_key(key)).status().as_u16();
+    assert_eq!(
+        ["a", "a", "a", "b", "b", "c", "c"].map(ask),
+        [200, 200, 429, 200, 200, 200, 429]
+    );
+    let seen: Vec<_> = told
+        .lock()
+        .expect("no panic")
+        .iter()
+        .map(|told| told.0.clone())
+        .collect();
+    assert_eq!(seen, ["client", "all"]);
+    // Who was refused by the limit of all still has its own token.
+    clock.advance(SECOND);
+    assert_eq!(ask("c"), 200);
+    assert_eq!(layer.stats(), stats(6, 2));
+    // Without a key nothing is asked of anyone.
+    let before = all.available();
+    assert_eq!(answer(&layer, Request::new(())).status(), 429);
+    assert_eq!((layer.stats().no_key, all.available()), (1, before));
+}
+
+#[test]
+fn an_optional_key_leaves_the_others() {
+    let clock = ManualClock::new();
+    for key_first in [true, false] {
+        let all = Arc::new(bucket(3, &clock));
+        let of_key = clock.clone();
+        let limits = Arc::new(Keyed::new(move |_: &String| bucket(1, &of_key)));
+        let per_key = Named::new("key", PerKey::new(Arc::clone(&limits), key_of).optional());
+        let rest = Named::new("all", Arc::clone(&all));
+        let ask: Box<dyn Fn(Request<()>) -> Response<String>> = if key_first {
+            let layer = RateLimitLayer::new((per_key, rest));
+            Box::new(move |request| answer(&layer, request))
+        } else {
+            let layer = RateLimitLayer::new((rest, per_key));
+            Box::new(move |request| answer(&layer, request))
+        };
+        let success = ask(Request::new(()));
+        assert_eq!(success.status(), 200);
+        assert_eq!(
+            crate::field(&success, "ratelimit"),
+            Some(r#""all";r=2;t=1"#)
+        );
+        assert_eq!(ask(with_key("a")).status(), 200);
+        assert_eq!(ask(with_key("a")).status(), 429);
+        assert_eq!(ask(Request::new(())).status(), 200);
+        assert_eq!(ask(Request::new(())).status(), 429);
+        assert_eq!(ask(with_key("b")).status(), 429);
+        assert_eq!((limits.len(), all.available()), (1, 0));
+    }
+    // Where no gate is for a request, it passes and is told nothing.
+    let keyed = || {
+        let of_key = clock.clone();
+        let limits = Keyed::new(move |_: &String| bucket(1, &of_key));
+        PerKey::new(limits, key_of).optional()
+    };
+    let layer = RateLimitLayer::new((keyed(), keyed()));
+    assert_eq!(served(&layer, 3), 3);
+    assert!(answer(&layer, Request::new(())).headers().is_empty());
+}
+
+#[test]
+fn each_kind_of_limiter_is_a_gate() {
+    let clock = ManualClock::new();
+    let window = SlidingWindow::with_clock(4, SECOND, clock.clone()).expect("valid");
+    let combined = Combined::builder()
+        .limit("few", bucket(3, &clock))
+        .limit("many", bucket(9, &clock))
+        .build();
+    let gate = (Arc::new(window), Box::new(combined), bucket(5, &clock));
+    let (layer, told) = telling(RateLimitLayer::builder(gate).name("layer"));
+    assert_eq!(served(&layer, 5), 3);
+    // The combination does not say which of its limits refused, but it is the one that has least left.
+    let told = told.lock().expect("no panic");
+    assert_eq!(
+        *told,
+        [
+            ("few".to_owned(), not_yet(1)),
+            ("few".to_owned(), not_yet(1))
+        ]
+    );
+    assert_eq!(layer.gate().0.available(), 1);
+    assert_eq!(layer.gate().2.available(), 2);
+}
+
+#[test]
+fn an_api_limiter_that_is_paused_refuses_all() {
+    let clock = ManualClock::new();
+    let api = ApiRateLimiter::with_clock(RateLimitConfig::default(), clock.clone()).expect("valid");
+    let (api, other) = (Arc::new(api), Arc::new(bucket(5, &clock)));
+    let gate = (Named::new("api", Arc::clone(&api)), Arc::clone(&other));
+    let (layer, told) = telling(RateLimitLayer::builder(gate));
+    assert_eq!(served(&layer, 1), 1);
+    api.pause_for(30 * SECOND);
+    let refusal = answer(&layer, Request::new(()));
+    assert_eq!(crate::field(&refusal, "retry-after"), Some("30"));
+    let limit = crate::field(&refusal, "ratelimit");
+    assert_eq!(limit, Some(r#""api";r=0;t=30"#));
+    assert_eq!(
+        *told.lock().expect("no panic"),
+        [("api".to_owned(), not_yet(30))]
+    );
+    assert_eq!(other.available(), 4);
+    clock.advance(30 * SECOND);
+    assert_eq!(served(&layer, 1), 1);
+}
+
+#[test]
+fn a_table_without_room_refuses_whom_it_does_not_know() {
+    let clock = ManualClock::new();
+    let of_key = clock.clone();
+    let limits = Keyed::builder(move |_: &String| bucket(4, &of_key))
+        .max_keys(1)
+        .overflow(Overflow::Refuse)
+        .build();
+    let limits = Arc::new(limits);
+    let gate = Named::new("keys", PerKey::new(Arc::clone(&limits), key_of));
+    let (layer, told) = telling(RateLimitLayer::builder(gate));
+    assert_eq!(answer(&layer, with_key("a")).status(), 200);
+    let refusal = answer(&layer, with_key("b"));
+    assert_eq!(refusal.status(), 429);
+    // Until the other has not come for so long that it can be forgotten.
+    assert_eq!(crate::field(&refusal, "retry-after"), Some("1"));
+    assert_eq!(
+        crate::field(&refusal, "ratelimit"),
+        Some(r#""keys";r=0;t=1"#)
+    );
+    assert_eq!(told.lock().expect("no panic").len(), 1);
+    clock.advance(SECOND);
+    assert_eq!(answer(&layer, with_key("b")).status(), 200);
+    assert_eq!((limits.len(), limits.available("b")), (1, 3));
+}
+
+#[test]
+fn extractors_see_the_request_once() {
+    let (clock, seen) = (ManualClock::new(), Arc::new(Mutex::new(0)));
+    let counting = Arc::clone(&seen);
+    let key = move |request: &RequestHead<'_>| {
+        *counting.lock().expect("no panic") += 1;
+        key_of(request)
+    };
+    let of_key = clock.clone();
+    let limits = Keyed::new(move |_: &String| bucket(1, &of_key));
+    let layer = RateLimitLayer::new((PerKey::new(limits, key), bucket(5, &clock)));
+    for status in [200, 429] {
+        assert_eq!(answer(&layer, with_key("a")).status(), status);
+    }
+    assert_eq!(*seen.lock().expect("no panic"), 2);
+}
