@@ -384,6 +384,13 @@ impl<C: Clock> Limiter for Combined<C> {
         others.fold(first, Standing::tighter)
     }
 
+    fn standing_for_at(&self, n: u64, now: Timestamp) -> Standing {
+        match self.peek_at(n, now) {
+            Err(denied) => self.limits[denied.index()].standing_at(now),
+            Ok(()) => Limiter::standing_at(self, now),
+        }
+    }
+
     fn is_unused_at(&self, now: Timestamp) -> bool {
         self.limits
             .iter()

@@ -7,6 +7,8 @@ mod long_key;
 #[cfg(feature = "std")]
 mod map;
 mod overflow;
+#[cfg(feature = "metrics")]
+mod publish;
 mod rule;
 
 pub use fixed::{FixedKeyed, FixedKeyedStats};

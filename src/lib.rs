@@ -25,6 +25,7 @@
 //! | several of these behind one call | [`Combined`] | a call is charged to all or to none, and a refusal names the limit |
 //! | one of these for every user, tenant or route | `Keyed` | any limiter per key, tiers, and memory that follows the keys in use |
 //! | a bucket for every address, and floods of them | [`FixedKeyed`] | a lock-free table of fixed size, nothing allocated |
+//! | a server of tower that refuses or delays requests | `tower::RateLimitLayer`, `tower::PaceLayer` | any of these, one per key, or several, with header fields |
 //! | calls to an API with quotas on requests and tokens | [`ApiRateLimiter`] | minute, hour, burst and tokens, pauses, backoff, permits |
 //! | code for any of them | [`Limiter`] | peek, charge and undo at one clock reading |
 //!
@@ -47,7 +48,7 @@
 //!   earned, and what happens when there is no room is chosen ([`Overflow`]) and counted.
 //! * **Fair waits.** A bucket's waiters are served first come, first served, sleep once, and know their delay beforehand. Futures that
 //!   wait at a window or a combination form one line, in which only the first tries again. A timeout that cannot be met is told
-//!   before sleeping. Dropping a future that waits gives its place up.
+//!   before sleeping. Dropping a future that waits gives its place up. It borrows its limiter or owns it ([`Acquire::new`]).
 //! * **No surprises.** No panic, overflow or wrap for any input that a constructor accepted; a clock that steps back never
 //!   admits more.
 //!
@@ -63,6 +64,9 @@
 //! | `futures-timer` | no | the same on a timer with a thread of its own, in any runtime |
 //! | `futures` | no | `PacedStream` and `PacedSink`: items that wait for a limiter |
 //! | `http` | no | `observe_response`: a provider's headers |
+//! | `tower` | no | `tidegate::tower`: layers for axum, tonic, hyper and clients |
+//! | `metrics` | no | counters of what the layers decide and of what tables of keys hold |
+//! | `tracing` | no | an event for each refusal of a layer |
 //! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` with `tokio` |
 //! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files |
 //! | `fallback` | no | targets without a 64-bit compare-and-swap |
@@ -207,8 +211,6 @@ pub use standing::Standing;
 pub use tidegate_macros::rate_limited;
 pub use time::Timestamp;
 pub use token_bucket::{BucketCharge, TokenBucket};
-#[cfg(feature = "std")]
-pub use wait::AcquireInLine;
 #[cfg(feature = "futures-timer")]
 pub use wait::FuturesTimer;
 #[cfg(feature = "tokio")]
@@ -230,6 +232,6 @@ pub use wait::modelled;
 #[cfg(doc)]
 pub mod docs;
 
-#[cfg(all(doctest, feature = "std"))]
+#[cfg(all(doctest, feature = "tower"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

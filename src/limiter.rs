@@ -122,6 +122,12 @@ pub trait Limiter: sealed::Sealed {
         }
     }
 
+    /// What to tell somebody who was refused `n` permits at `now`: of a combination, the limit that refuses the longest.
+    #[doc(hidden)]
+    fn standing_for_at(&self, _n: u64, now: Timestamp) -> Standing {
+        self.standing_at(now)
+    }
+
     /// Whether at `now` nobody could tell this limiter from a new one: a full bucket, an empty window. Such a limiter
     /// can be dropped and made anew without giving anyone anything.
     fn is_unused_at(&self, now: Timestamp) -> bool;
@@ -201,6 +207,10 @@ macro_rules! forward_limiter {
 
             fn standing_at(&self, now: Timestamp) -> Standing {
                 (**self).standing_at(now)
+            }
+
+            fn standing_for_at(&self, n: u64, now: Timestamp) -> Standing {
+                (**self).standing_for_at(n, now)
             }
 
             #[inline]

@@ -239,6 +239,10 @@ impl Quota {
     /// assert_eq!(Quota::per_second(3).burst(1).refill_time(), Duration::from_nanos(333_333_334));
     /// ```
     pub const fn refill_time(self) -> Duration {
+        if let Some(product) = self.capacity.checked_mul(self.period) {
+            // The usual case, without a division of 128 bits.
+            return Duration::from_nanos(product.div_ceil(self.rate));
+        }
         // At most 2^60 times 2^64.
         let nanos = (self.capacity as u128 * self.period as u128).div_ceil(self.rate as u128);
         #[expect(

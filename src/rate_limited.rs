@@ -124,7 +124,10 @@ where
         R: Future,
     {
         // Admitted in the end, as there is no deadline.
-        let _ = self.limiter.until_admitted(&timer, &self.on_limited).await;
+        let _ = self
+            .limiter
+            .until_admitted(&timer, None, &self.on_limited)
+            .await;
         (self.function)(argument).await
     }
 

@@ -14,7 +14,7 @@
 //! | you want | take |
 //! |---|---|
 //! | to refuse what is too much: `429 Too Many Requests`, `RESOURCE_EXHAUSTED` | [`RateLimitLayer`] |
-//! | to let it wait: a client that paces itself, a queue before a slow service | `PaceLayer` |
+//! | to let it wait: a client that paces itself, a queue before a slow service | [`PaceLayer`] |
 //! | a limit for each client | [`PerKey`], with an [`ApiKey`], [`ForwardedFor`], or a closure |
 //! | several limits, all or nothing | a tuple of them, each [`Named`] |
 //! | header fields in a server without tower | [`HeaderStyle::tell`] |
@@ -23,7 +23,8 @@
 //!
 //! [`RateLimitLayer::stats`] counts what became of all requests. With the feature `metrics` the counter `rate_limiter.requests` does,
 //! with the labels `limiter` (the layer's [name](RateLimitLayerBuilder::name)) and `outcome` (`allowed`, `denied`, `shadow_denied`,
-//! `exempt`, `error` for a request without a key). With `tracing` there is an event at level DEBUG for each refusal. Neither ever has
+//! `exempt`, `error` for a request without a key), and the histogram `rate_limiter.wait.duration` has the seconds that requests have
+//! waited at a [`PaceLayer`]. With `tracing` there is an event at level DEBUG for each refusal. Neither ever has
 //! a key in it.
 
 mod counts;
@@ -36,6 +37,8 @@ mod head;
 mod key;
 mod layer;
 mod observe;
+mod pace;
+mod pace_layer;
 mod per_key;
 mod rejection;
 mod service;
@@ -50,6 +53,8 @@ pub use grpc::ResourceExhausted;
 pub use head::RequestHead;
 pub use key::{ApiKey, Either, KeyExtractor, Or};
 pub use layer::{RateLimitLayer, RateLimitLayerBuilder};
+pub use pace::{Paced, PacedFuture};
+pub use pace_layer::{PaceLayer, PaceLayerBuilder};
 pub use per_key::{KeyedLimiter, PerKey};
 pub use rejection::{Reason, Reject, Rejection};
 pub use service::{RateLimit, RateLimitFuture};

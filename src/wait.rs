@@ -3,6 +3,7 @@
 mod awaitable;
 #[cfg(feature = "std")]
 mod blocking;
+mod booking;
 mod future;
 #[cfg(feature = "std")]
 mod in_line;
@@ -23,8 +24,6 @@ mod usual_timer;
 
 pub use awaitable::Awaitable;
 pub use future::Acquire;
-#[cfg(feature = "std")]
-pub use in_line::AcquireInLine;
 #[cfg(feature = "std")]
 pub(crate) use line::Line;
 #[cfg(feature = "futures")]

@@ -31,6 +31,8 @@ pub enum LimitKind {
     InFlight,
     /// A pause that the server asked for.
     Pause,
+    /// Others who wait, and are before it in line.
+    Line,
 }
 
 impl LimitKind {
@@ -47,6 +49,7 @@ impl LimitKind {
             Self::OutputTokens => "output tokens",
             Self::InFlight => "in flight",
             Self::Pause => "pause",
+            Self::Line => "line",
         }
     }
 
@@ -71,8 +74,9 @@ impl LimitKind {
             Self::InputTokens => ("minute limit", "input token", ""),
             Self::OutputTokens => ("minute limit", "output token", ""),
             Self::InFlight => ("limit", "call", " in flight"),
-            // Not a number of anything, and told in other words.
+            // Not numbers of anything, and told in other words.
             Self::Pause => ("pause", "pause", ""),
+            Self::Line => ("line", "line", ""),
         };
         let plural = if most == 1 { "" } else { "s" };
         format!("{limit} of {most} {one}{plural}{more}")
@@ -106,7 +110,8 @@ pub struct RateLimitStatus {
     /// Whether the call may not be made.
     pub is_limited: bool,
     /// How long to wait before trying again: [`retry_after`](Self::retry_after), stretched by the backoff. Zero if not
-    /// limited, and where no time can be told: [`is_permanent`](Self::is_permanent), or [`LimitKind::InFlight`].
+    /// limited, and where no time can be told: [`is_permanent`](Self::is_permanent), [`LimitKind::InFlight`] or
+    /// [`LimitKind::Line`].
     pub wait_time: Duration,
     /// How many requests the minute, hour and day have room for.
     pub requests_remaining: u64,
@@ -137,7 +142,7 @@ pub(super) struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
     After(Duration),
-    /// When one of the calls in flight ends.
+    /// When somebody else is done: one of the calls in flight, or who is before it in line.
     Released,
     Never,
 }
@@ -176,6 +181,7 @@ impl RateLimitStatus {
         let limit = kind.described(most);
         let message = match (kind, until) {
             (LimitKind::Pause, _) => format!("paused by the server, next in {}", Spoken(wait_time)),
+            (LimitKind::Line, _) => String::from("others are before it in line"),
             (_, Until::After(_)) => {
                 let wait = Spoken(wait_time);
                 format!("{limit} reached, next in {wait}")

@@ -110,6 +110,15 @@ impl<C> TokenBucket<C> {
         })
     }
 
+    /// Gives the tokens of a booking back, and returns how many came back. None if it had to wait and its instant has come: then they
+    /// count as used.
+    pub(crate) fn cancel_at(&self, booked: &Booked, now: Timestamp) -> u64 {
+        if booked.delayed && now >= booked.ready_at {
+            return 0;
+        }
+        self.undo_charge(&booked.charge)
+    }
+
     /// Exact undo or nothing: see the `tat` module. Returns how many tokens came back.
     pub(crate) fn undo_charge(&self, charge: &BucketCharge) -> u64 {
         let Core { tat, gcra, .. } = &*self.core;

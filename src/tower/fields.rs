@@ -1,7 +1,6 @@
 //! What header fields tell a client about its limit.
 
-use alloc::string::String;
-use core::fmt::Write;
+use alloc::vec::Vec;
 use core::time::Duration;
 use std::time::SystemTime;
 
@@ -114,7 +113,7 @@ pub(super) struct Fields {
     /// `RateLimit-Policy` and `RateLimit`.
     draft: Option<(HeaderValue, HeaderValue)>,
     legacy: Option<Legacy>,
-    retry_after: Option<u64>,
+    retry_after: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -157,7 +156,7 @@ impl Fields {
                 remaining: standing.available,
                 reset: reset.count(more_in),
             }),
-            retry_after: retry_after.map(seconds),
+            retry_after,
         }
     }
 
@@ -169,12 +168,16 @@ impl Fields {
         if let Some(legacy) = self.legacy {
             legacy.add_to(fields);
         }
-        if let Some(seconds) = self.retry_after {
-            // Not over what whoever built the refusal has said.
-            let entry = fields.entry(RETRY_AFTER);
-            entry.or_insert_with(|| HeaderValue::from(seconds));
+        if let Some(wait) = self.retry_after {
+            add_retry_after(wait, fields);
         }
     }
+}
+
+/// Not over what whoever built the refusal has said.
+pub(super) fn add_retry_after(wait: Duration, fields: &mut HeaderMap) {
+    let entry = fields.entry(RETRY_AFTER);
+    entry.or_insert_with(|| HeaderValue::from(seconds(wait)));
 }
 
 impl Legacy {
@@ -216,34 +219,68 @@ pub(super) fn seconds(wait: Duration) -> u64 {
 }
 
 fn policy(name: &str, standing: &Standing) -> HeaderValue {
-    let (quota, window) = (standing.capacity.min(MOST), seconds(standing.refill_time));
-    item(name, |text| write!(text, ";q={quota};w={window}"))
+    let (quota, window) = (standing.capacity, seconds(standing.refill_time));
+    item(name, [Some((b'q', quota)), Some((b'w', window))])
 }
 
 fn limit(name: &str, standing: &Standing, more_in: Option<Duration>) -> HeaderValue {
-    let remaining = standing.available.min(MOST);
-    item(name, |text| match more_in {
-        Some(wait) => write!(text, ";r={remaining};t={}", seconds(wait).min(MOST)),
-        None => write!(text, ";r={remaining}"),
-    })
+    let wait = more_in.map(|wait| (b't', seconds(wait)));
+    item(name, [Some((b'r', standing.available)), wait])
 }
 
-/// A string of a structured field with parameters.
-fn item(
-    name: &str,
-    write_parameters: impl FnOnce(&mut String) -> core::fmt::Result,
-) -> HeaderValue {
-    let mut text = String::with_capacity(name.len() + 40);
-    text.push('"');
-    for character in name.chars() {
-        match character {
-            '"' | '\\' => text.extend(['\\', character]),
-            ' '..='~' => text.push(character),
-            // Strings have only printable ASCII (RFC 9651, section 3.3.3).
-            _ => text.push('?'),
+/// A string of a structured field with parameters that are integers. Its length is found first, so that it is written once, where it
+/// stays.
+fn item(name: &str, parameters: [Option<(u8, u64)>; 2]) -> HeaderValue {
+    let parameters =
+        parameters.map(|parameter| parameter.map(|(key, number)| (key, number.min(MOST))));
+    let present = parameters.iter().flatten();
+    let numbers: usize = present
+        .map(|(_, number)| ";k=".len() + digits(*number))
+        .sum();
+    // Characters that are escaped or replaced make it longer or shorter, which costs another allocation.
+    let mut text = Vec::with_capacity(2 + name.len() + numbers);
+    text.push(b'"');
+    if name.bytes().all(is_plain) {
+        text.extend_from_slice(name.as_bytes());
+    } else {
+        for character in name.chars() {
+            match character {
+                '"' | '\\' => text.extend([b'\\', character as u8]),
+                ' '..='~' => text.push(character as u8),
+                // Strings have only printable ASCII (RFC 9651, section 3.3.3).
+                _ => text.push(b'?'),
+            }
         }
     }
-    text.push('"');
-    write_parameters(&mut text).expect("a string takes any text");
-    HeaderValue::from_str(&text).expect("printable ASCII")
+    text.push(b'"');
+    for (key, number) in parameters.into_iter().flatten() {
+        text.extend_from_slice(&[b';', key, b'=']);
+        put_number(&mut text, number);
+    }
+    HeaderValue::try_from(text).expect("printable ASCII")
+}
+
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
+/// How many decimal digits a number has.
+fn digits(number: u64) -> usize {
+    number.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
+fn put_number(text: &mut Vec<u8>, number: u64) {
+    // As many as a u64 has.
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    let mut rest = number;
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    text.extend_from_slice(&digits[start..]);
 }

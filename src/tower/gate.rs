@@ -106,17 +106,17 @@ impl<L: Limiter> Gate for L {
 
     fn peek_at(&self, (): &(), n: u64, now: Timestamp) -> Result<(), Refused> {
         let seen = Limiter::peek_at(self, n, now);
-        seen.map_err(|denied| Refused::new(denied, Limiter::standing_at(self, now)))
+        seen.map_err(|denied| Refused::new(denied, self.standing_for_at(n, now)))
     }
 
     fn try_acquire_at(&self, (): &(), n: u64, now: Timestamp) -> Result<(), Refused> {
         let charged = Limiter::try_acquire_at(self, n, now);
-        charged.map_err(|denied| Refused::new(denied, Limiter::standing_at(self, now)))
+        charged.map_err(|denied| Refused::new(denied, self.standing_for_at(n, now)))
     }
 
     fn charge_at(&self, (): &(), n: u64, now: Timestamp) -> Result<L::Charge, Refused> {
         let charged = Limiter::charge_at(self, n, now);
-        charged.map_err(|denied| Refused::new(denied, Limiter::standing_at(self, now)))
+        charged.map_err(|denied| Refused::new(denied, self.standing_for_at(n, now)))
     }
 
     fn undo(&self, (): &(), n: u64, charge: L::Charge) -> u64 {

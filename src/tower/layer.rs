@@ -23,7 +23,7 @@ use super::service::RateLimit;
 ///
 /// A refused request never reaches the service, and is answered by [`TooManyRequests`], or as
 /// [`reject_with`](RateLimitLayerBuilder::reject_with) says. To let requests wait instead of refusing them, there is
-/// `PaceLayer`.
+/// [`PaceLayer`](super::PaceLayer).
 ///
 /// ```
 /// use axum::Router;
@@ -52,7 +52,7 @@ pub(super) struct Shared<G, R> {
 }
 
 /// What is decided by a request's head.
-type Choice<T> = Box<dyn Fn(&RequestHead<'_>) -> T + Send + Sync>;
+pub(super) type Choice<T> = Box<dyn Fn(&RequestHead<'_>) -> T + Send + Sync>;
 
 impl<G: Gate> RateLimitLayer<G> {
     /// Refuses what `gate` does not admit, with every other choice left as it is: see [`builder`](Self::builder).

@@ -1,16 +1,23 @@
 //! One count, and where somebody listens one event, for each decision. Never a key: keys are personal data, and there is no end of
 //! them.
 
+#[cfg(feature = "metrics")]
+mod meters;
+#[cfg(not(feature = "metrics"))]
+#[path = "observe/no_meters.rs"]
+mod meters;
+
 use super::counts::{Counts, Outcome, RateLimitLayerStats};
 use super::rejection::Reason;
+use meters::Requests;
+
+pub(super) use meters::Waits;
 
 /// Where a layer's decisions are told.
 #[derive(Debug)]
 pub(super) struct Observer {
     counts: Counts,
-    /// In the order of [`Outcome::ALL`]. Found once: to look a counter up takes longer than to decide.
-    #[cfg(feature = "metrics")]
-    counters: [Counter; Outcome::ALL.len()],
+    requests: Requests,
 }
 
 /// A decision.
@@ -24,6 +31,7 @@ pub(super) struct Observer {
 )]
 pub(super) struct Decision<'a> {
     pub(super) outcome: Outcome,
+    /// Of a refusal.
     pub(super) reason: Option<Reason>,
     /// The name of the limit that refused, or of the layer.
     pub(super) limit: &'a str,
@@ -32,15 +40,10 @@ pub(super) struct Decision<'a> {
 }
 
 impl Observer {
-    #[cfg_attr(
-        not(feature = "metrics"),
-        expect(unused_variables, reason = "the label of the metrics")
-    )]
     pub(super) fn new(layer: &str) -> Self {
         Self {
             counts: Counts::new(),
-            #[cfg(feature = "metrics")]
-            counters: Outcome::ALL.map(|outcome| Counter::new(layer, outcome)),
+            requests: Requests::new(layer),
         }
     }
 
@@ -50,8 +53,7 @@ impl Observer {
 
     pub(super) fn record(&self, decision: Decision<'_>) {
         self.counts.add(decision.outcome, decision.forfeited);
-        #[cfg(feature = "metrics")]
-        self.counters[decision.outcome as usize].0.increment(1);
+        self.requests.add(decision.outcome);
         #[cfg(feature = "tracing")]
         if let Some(reason) = decision.reason {
             event(decision, reason);
@@ -80,26 +82,5 @@ fn event(decision: Decision<'_>, reason: Reason) {
                 "a request without a key to limit it by"
             );
         }
-    }
-}
-
-#[cfg(feature = "metrics")]
-struct Counter(metrics::Counter);
-
-#[cfg(feature = "metrics")]
-impl Counter {
-    fn new(layer: &str, outcome: Outcome) -> Self {
-        Self(metrics::counter!(
-            "rate_limiter.requests",
-            "limiter" => alloc::string::String::from(layer),
-            "outcome" => outcome.name(),
-        ))
-    }
-}
-
-#[cfg(feature = "metrics")]
-impl core::fmt::Debug for Counter {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Counter")
     }
 }

@@ -66,7 +66,10 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let stage = match self.shared.decide(&RequestHead::of(&request)) {
-            Verdict::Pass(fields) => Stage::Forward {
+            Verdict::Pass(None) => Stage::Forward {
+                future: self.inner.call(request),
+            },
+            Verdict::Pass(Some(fields)) => Stage::Tell {
                 future: self.inner.call(request),
                 fields,
             },
@@ -81,7 +84,7 @@ where
 /// What becomes of a request.
 enum Verdict<B> {
     /// Its response will have these header fields.
-    Pass(Fields),
+    Pass(Option<Fields>),
     Refuse(Response<B>),
 }
 
@@ -92,7 +95,7 @@ impl<G: Gate, R> Shared<G, R> {
     {
         if self.exempt.as_ref().is_some_and(|exempt| exempt(request)) {
             self.record(Outcome::Exempt, 0);
-            return Verdict::Pass(Fields::NONE);
+            return Verdict::Pass(None);
         }
         let cost = self.cost.as_ref().map_or(1, |cost| cost(request));
         let key = match self.gate.find(request) {
@@ -100,7 +103,7 @@ impl<G: Gate, R> Shared<G, R> {
             Err(no_key) if cost > 0 => return self.refuse_without_key(request, cost, no_key),
             Err(_) => {
                 self.record(Outcome::Allowed, 0);
-                return Verdict::Pass(Fields::NONE);
+                return Verdict::Pass(None);
             }
         };
         // None: no gate is for such a request.
@@ -110,11 +113,11 @@ impl<G: Gate, R> Shared<G, R> {
             Ok(()) => {
                 self.record(Outcome::Allowed, cost);
                 if self.is_dry_run || !self.headers.tells_success() {
-                    return Verdict::Pass(Fields::NONE);
+                    return Verdict::Pass(None);
                 }
                 let told = |standing| Fields::of(self.headers, &self.name, &standing, None);
                 let standing = now.and_then(|now| self.gate.standing_at(&key, now));
-                Verdict::Pass(standing.map_or(Fields::NONE, told))
+                Verdict::Pass(standing.map(told))
             }
             Err(refused) => self.refuse(request, cost, refused),
         }
@@ -129,7 +132,6 @@ impl<G: Gate, R> Shared<G, R> {
         let rejection = Rejection {
             request: *request,
             reason,
-            // Combinations do not say which of their limits refused, but mostly it is the one that has least left.
             limit: refused.standing.limit.unwrap_or(&self.name),
         };
         let outcome = if self.is_dry_run {
@@ -145,7 +147,7 @@ impl<G: Gate, R> Shared<G, R> {
             forfeited: refused.forfeited,
         });
         if self.is_dry_run {
-            return Verdict::Pass(Fields::NONE);
+            return Verdict::Pass(None);
         }
         let mut response = self.reject.reject(&rejection);
         let (standing, denied) = (&refused.standing, Some(refused.denied));
@@ -177,7 +179,7 @@ impl<G: Gate, R> Shared<G, R> {
             forfeited: 0,
         });
         if self.is_dry_run {
-            Verdict::Pass(Fields::NONE)
+            Verdict::Pass(None)
         } else {
             Verdict::Refuse(self.reject.reject(&rejection))
         }
@@ -210,7 +212,12 @@ pin_project! {
 pin_project! {
     #[project = StageProjection]
     enum Stage<F, B> {
+        // Apart, so that what is not told is not carried along.
         Forward {
+            #[pin]
+            future: F,
+        },
+        Tell {
             #[pin]
             future: F,
             fields: Fields,
@@ -228,7 +235,8 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         match self.project().stage.project() {
-            StageProjection::Forward { future, fields } => {
+            StageProjection::Forward { future } => future.poll(context),
+            StageProjection::Tell { future, fields } => {
                 let mut response = ready!(future.poll(context))?;
                 mem::take(fields).add_to(response.headers_mut());
                 Poll::Ready(Ok(response))

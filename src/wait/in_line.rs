@@ -1,16 +1,13 @@
-//! Futures that wait in line at a limiter which cannot promise an instant.
+//! How futures wait at a limiter that cannot promise an instant: in line.
 
 use core::fmt;
-use core::future::Future;
-use core::mem;
-use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
-use pin_project_lite::pin_project;
-
+use super::awaitable::{Awaitable, Waiter};
+use super::future::Acquire;
 use super::line::{Line, Place};
-use super::timer::{Timer, awake};
+use super::timer::Timer;
 use crate::clock::Clock;
 use crate::combined::Combined;
 use crate::denied::Denied;
@@ -18,148 +15,83 @@ use crate::limiter::Limiter;
 use crate::sliding_window::SlidingWindow;
 use crate::time::Timestamp;
 
-pin_project! {
-    /// Waits in line at a window or a combination: made by their `acquire_with` and its kin.
-    ///
-    /// Takes its place when it is first polled, and the place is served in order of arrival, whatever the sizes. Only the first in
-    /// line looks at the limiter, at the instants that the limiter hints at: what is given back earlier it finds then. Polled again
-    /// once it has completed, it says the same again and charges nothing.
-    ///
-    /// Like any queue, the line is held up by a first one that is neither polled nor dropped: those behind it wait until their
-    /// timeouts. So do not [`forget`](core::mem::forget) a future that waits, nor keep it aside while you await another. Callers who do
-    /// not wait are never held up.
-    ///
-    /// # Cancel safety
-    ///
-    /// Nothing is charged before it is ready. Dropped before, it leaves the line, and those behind it move up.
-    #[must_use = "futures do nothing unless they are polled"]
-    pub struct AcquireInLine<'a, L, T: Timer> {
-        limiter: &'a L,
-        line: &'a Line,
-        timer: T,
-        n: u64,
-        timeout: Duration,
-        // Known from the first poll on.
-        deadline: Option<Timestamp>,
-        at: At<'a>,
-        // Until the next try at the head, or until the deadline behind others.
-        #[pin]
-        sleep: Option<T::Sleep>,
-    }
-}
+/// How far somebody is who waits in line: with a place, or without.
+#[expect(unnameable_types, reason = "only `Acquire` has one")]
+pub struct InLine(Option<Place>);
 
-/// How far it is.
-enum At<'a> {
-    Start,
-    Behind(Place<'a>),
-    Head(#[expect(dead_code, reason = "it is left when this is dropped")] Place<'a>),
-    Done(Result<(), Denied>),
-}
-
-impl<'a, L, T: Timer> AcquireInLine<'a, L, T> {
-    pub(crate) const fn new(
-        limiter: &'a L,
-        line: &'a Line,
-        timer: T,
-        n: u64,
-        timeout: Duration,
-    ) -> Self {
-        Self {
-            limiter,
-            line,
-            timer,
-            n,
-            timeout,
-            deadline: None,
-            at: At::Start,
-            sleep: None,
+impl InLine {
+    /// The waiter sleeps until the next try at the head, or until the deadline behind others.
+    fn poll_at<L: Limiter, T: Timer>(
+        &mut self,
+        limiter: &L,
+        line: &Line,
+        mut waiter: Waiter<'_, T>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Denied>> {
+        let n = waiter.n;
+        if n == 0 {
+            return Poll::Ready(Ok(()));
         }
-    }
-}
-
-impl<L: Limiter, T: Timer> Future for AcquireInLine<'_, L, T> {
-    type Output = Result<(), Denied>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let outcome = loop {
-            if let At::Done(outcome) = *this.at {
-                return Poll::Ready(outcome);
-            }
-            if *this.n == 0 {
-                break Ok(());
-            }
-            let now = this.limiter.now();
-            let deadline = *this.deadline.get_or_insert(now + *this.timeout);
+        loop {
+            let now = limiter.now();
+            let deadline = waiter.deadline(now);
             let in_time = |denied: &Denied| match denied {
                 Denied::NotYet { retry_after } => *retry_after <= deadline - now,
                 Denied::Never { .. } => false,
             };
-            match this.at {
-                At::Start => {
+            match &mut self.0 {
+                None => {
                     // Nobody is overtaken; but what cannot be in time is known at once.
-                    let is_first = !this.line.is_busy();
+                    let is_first = !line.is_busy();
                     let tried = if is_first {
-                        this.limiter.try_acquire_at(*this.n, now)
+                        limiter.try_acquire_at(n, now)
                     } else {
-                        this.limiter.peek_at(*this.n, now).and(Err(NOT_MY_TURN))
+                        limiter.peek_at(n, now).and(Err(NOT_MY_TURN))
                     };
                     let denied = match tried {
                         Err(denied) if in_time(&denied) => denied,
-                        outcome => break outcome,
+                        outcome => return Poll::Ready(outcome),
                     };
-                    let Some(mut place) = this.line.join() else {
-                        break Err(denied);
+                    let Some(place) = line.enter() else {
+                        return Poll::Ready(Err(denied));
                     };
-                    if place.poll_head(context).is_pending() {
-                        *this.at = At::Behind(place);
+                    // Kept before anything can panic, or nobody would give it up.
+                    let place = self.0.insert(place);
+                    if place.poll_head(line, context).is_ready() && is_first {
+                        // It has just been told when to try again.
+                        if let Some(wait) = denied.retry_after() {
+                            waiter.fall_asleep(wait);
+                        }
+                    }
+                }
+                Some(Place::Head) => {
+                    if waiter.is_asleep() {
+                        ready!(waiter.poll_awake(context));
                         continue;
                     }
-                    if is_first {
-                        // It has just been told when to try again.
-                        let wait = denied.retry_after().map(|wait| this.timer.sleep(wait));
-                        this.sleep.set(wait);
-                    }
-                    *this.at = At::Head(place);
-                }
-                At::Behind(place) => {
-                    if place.poll_head(context).is_ready() {
-                        this.sleep.set(None);
-                        if let At::Behind(place) = mem::replace(this.at, At::Start) {
-                            *this.at = At::Head(place);
+                    match limiter.try_acquire_at(n, now) {
+                        Err(Denied::NotYet { retry_after }) if retry_after <= deadline - now => {
+                            waiter.fall_asleep(retry_after);
                         }
+                        outcome => return Poll::Ready(outcome),
+                    }
+                }
+                Some(place) => {
+                    if place.poll_head(line, context).is_ready() {
+                        waiter.wake_up();
                         continue;
                     }
                     if deadline == Timestamp::MAX {
                         return Poll::Pending;
                     }
                     if now >= deadline {
-                        break this.limiter.peek_at(*this.n, now).and(Err(NOT_MY_TURN));
+                        return Poll::Ready(limiter.peek_at(n, now).and(Err(NOT_MY_TURN)));
                     }
-                    if this.sleep.is_none() {
-                        this.sleep.set(Some(this.timer.sleep(deadline - now)));
-                    }
-                    ready!(awake(this.sleep.as_mut(), context));
+                    waiter.fall_asleep(deadline - now);
+                    ready!(waiter.poll_awake(context));
                 }
-                At::Head(_) => {
-                    if this.sleep.is_some() {
-                        ready!(awake(this.sleep.as_mut(), context));
-                        continue;
-                    }
-                    match this.limiter.try_acquire_at(*this.n, now) {
-                        Err(Denied::NotYet { retry_after }) if retry_after <= deadline - now => {
-                            this.sleep.set(Some(this.timer.sleep(retry_after)));
-                        }
-                        outcome => break outcome,
-                    }
-                }
-                At::Done(_) => {}
             }
-        };
-        // The place is left here, and not only when this is dropped.
-        *this.at = At::Done(outcome);
-        this.sleep.set(None);
-        Poll::Ready(outcome)
+        }
     }
 }
 
@@ -168,12 +100,10 @@ const NOT_MY_TURN: Denied = Denied::NotYet {
     retry_after: Duration::from_millis(1),
 };
 
-impl<L, T: Timer> fmt::Debug for AcquireInLine<'_, L, T> {
+impl fmt::Debug for InLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AcquireInLine")
-            .field("n", &self.n)
-            .field("at_head", &matches!(self.at, At::Head(_)))
-            .finish_non_exhaustive()
+        let at_head = matches!(self.0, Some(Place::Head));
+        f.debug_struct("InLine").field("at_head", &at_head).finish()
     }
 }
 
@@ -186,6 +116,8 @@ macro_rules! in_line {
             /// Nobody can be promised an instant, as callers who do not wait, and threads that do, may come in between. So the
             /// futures that wait form a line, first come, first served, whatever the sizes: the first tries again at the instants
             /// that the limiter hints at, the others sleep without a timer. `n = 0` is ready at once.
+            ///
+            /// The future borrows the limiter; [`Acquire::new`] makes one that owns a share of it.
             ///
             /// # Errors
             ///
@@ -216,7 +148,7 @@ macro_rules! in_line {
             /// })?;
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
-            pub const fn acquire_with<T: Timer>(&self, timer: T, n: u64) -> AcquireInLine<'_, Self, T> {
+            pub const fn acquire_with<T: Timer>(&self, timer: T, n: u64) -> Acquire<&Self, T> {
                 self.acquire_timeout_with(timer, n, Duration::MAX)
             }
 
@@ -236,8 +168,8 @@ macro_rules! in_line {
                 timer: T,
                 n: u64,
                 timeout: Duration,
-            ) -> AcquireInLine<'_, Self, T> {
-                AcquireInLine::new(self, self.line(), timer, n, timeout)
+            ) -> Acquire<&Self, T> {
+                Acquire::new(self, timer, n, timeout)
             }
 
             /// The same limiter, at which only so many futures may wait at a time; any number if not set. Whoever comes on top of
@@ -267,6 +199,27 @@ macro_rules! in_line {
             /// How many futures wait, the first in line included.
             pub fn waiting(&self) -> u64 {
                 self.line().waiting()
+            }
+        }
+
+        impl<C: Clock> Awaitable for $limiter<C> {
+            type Waiting = InLine;
+
+            const START: InLine = InLine(None);
+
+            fn poll_waiting<T: Timer>(
+                &self,
+                waiting: &mut InLine,
+                waiter: Waiter<'_, T>,
+                context: &mut Context<'_>,
+            ) -> Poll<Result<(), Denied>> {
+                waiting.poll_at(self, self.line(), waiter, context)
+            }
+
+            fn give_up(&self, InLine(place): &mut InLine) {
+                if let Some(place) = place.take() {
+                    place.give_up(self.line());
+                }
             }
         }
     )*};

@@ -12,7 +12,7 @@
 //! # Invariants
 //!
 //! 1. One place at most is the head: it has raised `taken` from 0 to 1, or was notified by the one who had. A notified listener
-//!    *is* the head, polled or not; so whoever is dropped passes the turn on if it had come (`mutants::line::kept_turn`), and nobody
+//!    *is* the head, polled or not; so whoever gives its place up passes the turn on if it had come (`mutants::line::kept_turn`), and nobody
 //!    else in the list is notified.
 //! 2. The head is handed over: who leaves notifies the first in the list, and `taken` stays 1. Only if the list is empty it becomes
 //!    0.
@@ -33,6 +33,7 @@
 
 use core::fmt;
 use core::future::Future;
+use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -77,15 +78,18 @@ impl Line {
         self.waiting.load(Relaxed)
     }
 
-    /// Takes the last place; none if there are as many as may be.
-    pub(crate) fn join(&self) -> Option<Place<'_>> {
+    /// Takes the last place, and gives it up when it is dropped; none if there are as many as may be.
+    pub(crate) fn join(&self) -> Option<PlaceGuard<'_>> {
+        let place = self.enter()?;
+        Some(PlaceGuard { line: self, place })
+    }
+
+    /// Takes the last place, which must be [given up](Place::give_up); none if there are as many as may be.
+    pub(crate) fn enter(&self) -> Option<Place> {
         let one_more = |waiting| (waiting < self.most).then_some(waiting + 1);
         // Relaxed: guards no memory.
         let joined = self.waiting.fetch_update(Relaxed, Relaxed, one_more);
-        joined.is_ok().then(|| Place {
-            line: self,
-            at: At::Outside,
-        })
+        joined.is_ok().then_some(Place::Outside)
     }
 
     fn take(&self) -> bool {
@@ -115,45 +119,40 @@ impl fmt::Debug for Line {
     }
 }
 
-/// A place in a line. Whoever drops it leaves, wherever it is.
+/// A place in a line that does not borrow it: each time, give it the line in which it was taken. It must be given up in the end, as
+/// one that is only dropped is held for ever.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
-    line: &'a Line,
-    at: At,
-}
-
-#[derive(Debug)]
-enum At {
+#[must_use = "a place that is not given up is held for ever"]
+pub(crate) enum Place {
     Outside,
     Behind(EventListener),
     Head,
 }
 
-impl Place<'_> {
+impl Place {
     /// Completes when the place is the head of the line. Poll it again as often as you like.
-    pub(crate) fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_head(&mut self, line: &Line, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            match &mut self.at {
-                At::Head => return Poll::Ready(()),
-                At::Behind(turn) => ready!(Pin::new(turn).poll(context)),
-                At::Outside => {
-                    self.step();
+            match self {
+                Self::Head => return Poll::Ready(()),
+                Self::Behind(turn) => ready!(Pin::new(turn).poll(context)),
+                Self::Outside => {
+                    self.step(line);
                     continue;
                 }
             }
-            self.at = At::Head;
+            *self = Self::Head;
         }
     }
 
     /// From outside to the head if nobody is there, or into the list.
-    fn step(&mut self) {
-        let line = self.line;
+    fn step(&mut self, line: &Line) {
         let is_free = line.take();
         if is_free && line.next.total_listeners() == 0 {
-            self.at = At::Head;
+            *self = Self::Head;
             return;
         }
-        self.at = At::Behind(line.next.listen());
+        *self = Self::Behind(line.next.listen());
         // Meets the fence in `leave`: the last head may have left before we were in the list.
         fence(SeqCst);
         if is_free || line.take() {
@@ -161,21 +160,40 @@ impl Place<'_> {
             line.leave();
         }
     }
-}
 
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
+    /// Leaves the line, wherever it is.
+    pub(crate) fn give_up(self, line: &Line) {
         // Relaxed: a number on its own.
-        self.line.waiting.fetch_sub(1, Relaxed);
-        match core::mem::replace(&mut self.at, At::Outside) {
-            At::Head => self.line.leave(),
+        line.waiting.fetch_sub(1, Relaxed);
+        match self {
+            Self::Head => line.leave(),
             // Its turn may have come, and nobody would take it.
-            At::Behind(turn) => {
+            Self::Behind(turn) => {
                 if turn.discard() {
-                    self.line.leave();
+                    line.leave();
                 }
             }
-            At::Outside => {}
+            Self::Outside => {}
         }
+    }
+}
+
+/// A place in a line that is given up when it is dropped.
+#[derive(Debug)]
+pub(crate) struct PlaceGuard<'a> {
+    line: &'a Line,
+    place: Place,
+}
+
+impl PlaceGuard<'_> {
+    /// As [`Place::poll_head`].
+    pub(crate) fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.place.poll_head(self.line, context)
+    }
+}
+
+impl Drop for PlaceGuard<'_> {
+    fn drop(&mut self) {
+        mem::replace(&mut self.place, Place::Outside).give_up(self.line);
     }
 }

@@ -2,7 +2,7 @@
 
 use core::task::{Context, Poll};
 
-use super::line::{Line, Place};
+use super::line::{Line, PlaceGuard};
 pub use crate::sync::{Event, EventListener};
 
 /// The line that ships, on a list that models can look into.
@@ -11,7 +11,7 @@ pub struct ModelledLine(Line);
 
 /// A place in it.
 #[derive(Debug)]
-pub struct ModelledPlace<'a>(Place<'a>);
+pub struct ModelledPlace<'a>(PlaceGuard<'a>);
 
 impl ModelledLine {
     #[allow(clippy::new_without_default, reason = "for models")]

@@ -1,5 +1,7 @@
 //! Permits one after the other, for a stream or a sink.
 
+use core::future::Future;
+use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
@@ -7,37 +9,41 @@ use core::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::timer::{Timer, awake};
-use crate::wait::Awaitable;
+use crate::limiter::Limiter;
+use crate::wait::{Acquire, Awaitable};
 
 pin_project! {
-    pub(super) struct Pace<'a, L: Awaitable, T: Timer> {
-        limiter: &'a L,
-        timer: T,
+    pub(super) struct Pace<P, T>
+    where
+        P: Deref,
+        P::Target: Awaitable,
+        T: Timer,
+    {
+        // One future for all waits, one after the other, as it owns the pointer.
         #[pin]
-        wait: Option<L::Wait<'a, T>>,
+        wait: Acquire<P, T>,
+        is_waiting: bool,
         // Until it can be tried again, where a line had no room.
         #[pin]
         pause: Option<T::Sleep>,
     }
 }
 
-impl<L: Awaitable, T: Timer> Pace<'_, L, T> {
+impl<P: Deref<Target: Awaitable>, T: Timer> Pace<P, T> {
+    pub(super) const fn new(limiter: P, timer: T) -> Self {
+        Self {
+            wait: Acquire::new(limiter, timer, 0, Duration::MAX),
+            is_waiting: false,
+            pause: None,
+        }
+    }
+
     /// Leaves the line.
     pub(super) fn give_up(self: Pin<&mut Self>) {
         let mut this = self.project();
-        this.wait.set(None);
+        this.wait.restart(0);
+        *this.is_waiting = false;
         this.pause.set(None);
-    }
-}
-
-impl<'a, L: Awaitable, T: Timer + Clone> Pace<'a, L, T> {
-    pub(super) const fn new(limiter: &'a L, timer: T) -> Self {
-        Self {
-            limiter,
-            timer,
-            wait: None,
-            pause: None,
-        }
     }
 
     /// Takes `n` permits, or as many as the limiter ever gives at once. Until it is ready it has taken none, and must be asked for as
@@ -49,19 +55,16 @@ impl<'a, L: Awaitable, T: Timer + Clone> Pace<'a, L, T> {
     ) -> Poll<()> {
         let mut this = self.project();
         loop {
-            if this.pause.is_some() {
-                ready!(awake(this.pause.as_mut(), context));
+            ready!(awake(this.pause.as_mut(), context));
+            if !*this.is_waiting {
+                let n = n.min(this.wait.limiter().capacity());
+                this.wait.as_mut().restart(n);
+                *this.is_waiting = true;
             }
-            let Some(wait) = this.wait.as_mut().as_pin_mut() else {
-                let n = n.min(this.limiter.capacity());
-                let wait = this.limiter.wait_for(this.timer.clone(), n, Duration::MAX);
-                this.wait.set(Some(wait));
-                continue;
-            };
-            let outcome = ready!(wait.poll(context));
-            this.wait.set(None);
+            let outcome = ready!(this.wait.as_mut().poll(context));
+            *this.is_waiting = false;
             match outcome.map_err(|denied| denied.retry_after()) {
-                Err(Some(time)) => this.pause.set(Some(this.timer.sleep(time))),
+                Err(Some(time)) => this.pause.set(Some(this.wait.timer().sleep(time))),
                 // It is not never, as it is no more than the capacity.
                 Ok(()) | Err(None) => return Poll::Ready(()),
             }

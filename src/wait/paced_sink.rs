@@ -1,6 +1,7 @@
 //! Sinks whose items wait for permits.
 
 use core::fmt;
+use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -42,20 +43,27 @@ pin_project! {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use = "sinks do nothing unless they are polled"]
-    pub struct PacedSink<'a, S, L: Awaitable, T: Timer> {
+    pub struct PacedSink<S, P, T>
+    where
+        P: Deref,
+        P::Target: Awaitable,
+        T: Timer,
+    {
         #[pin]
         sink: S,
         cost: u64,
         // Whether the permits of the next item are taken.
         is_paid: bool,
         #[pin]
-        pace: Pace<'a, L, T>,
+        pace: Pace<P, T>,
     }
 }
 
-impl<'a, S, L: Awaitable, T: Timer + Clone> PacedSink<'a, S, L, T> {
-    /// A sink each of whose items waits for a permit of `limiter`, asleep on `timer`.
-    pub const fn new(sink: S, limiter: &'a L, timer: T) -> Self {
+impl<S, P: Deref<Target: Awaitable>, T: Timer> PacedSink<S, P, T> {
+    /// A sink each of whose items waits for a permit of the limiter that `limiter` points to, asleep on `timer`. With an
+    /// [`Arc`](alloc::sync::Arc) the sink owns its share of the limiter. The pointer is as that of
+    /// [`Acquire::new`](crate::Acquire::new).
+    pub const fn new(sink: S, limiter: P, timer: T) -> Self {
         Self {
             sink,
             cost: 1,
@@ -69,9 +77,7 @@ impl<'a, S, L: Awaitable, T: Timer + Clone> PacedSink<'a, S, L, T> {
         self.cost = permits;
         self
     }
-}
 
-impl<S, L: Awaitable, T: Timer> PacedSink<'_, S, L, T> {
     /// The sink that is paced.
     pub const fn get_ref(&self) -> &S {
         &self.sink
@@ -83,11 +89,11 @@ impl<S, L: Awaitable, T: Timer> PacedSink<'_, S, L, T> {
     }
 }
 
-impl<S, L, T, I> Sink<I> for PacedSink<'_, S, L, T>
+impl<S, P, T, I> Sink<I> for PacedSink<S, P, T>
 where
     S: Sink<I>,
-    L: Awaitable,
-    T: Timer + Clone,
+    P: Deref<Target: Awaitable>,
+    T: Timer,
 {
     type Error = S::Error;
 
@@ -116,7 +122,7 @@ where
     }
 }
 
-impl<S: fmt::Debug, L: Awaitable, T: Timer> fmt::Debug for PacedSink<'_, S, L, T> {
+impl<S: fmt::Debug, P: Deref<Target: Awaitable>, T: Timer> fmt::Debug for PacedSink<S, P, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PacedSink")
             .field("sink", &self.sink)

@@ -1,6 +1,7 @@
 //! Streams whose items wait for permits.
 
 use core::fmt;
+use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -41,20 +42,27 @@ pin_project! {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use = "streams do nothing unless they are polled"]
-    pub struct PacedStream<'a, S: Stream, L: Awaitable, T: Timer, F = fn(&<S as Stream>::Item) -> u64> {
+    pub struct PacedStream<S, P, T, F = fn(&<S as Stream>::Item) -> u64>
+    where
+        S: Stream,
+        P: Deref,
+        P::Target: Awaitable,
+        T: Timer,
+    {
         #[pin]
         stream: S,
         cost: F,
         // The item that waits, and what it costs.
         item: Option<(S::Item, u64)>,
         #[pin]
-        pace: Pace<'a, L, T>,
+        pace: Pace<P, T>,
     }
 }
 
-impl<'a, S: Stream, L: Awaitable, T: Timer + Clone> PacedStream<'a, S, L, T> {
-    /// The items of `stream`, each of which waits for a permit of `limiter`, asleep on `timer`.
-    pub fn new(stream: S, limiter: &'a L, timer: T) -> Self {
+impl<S: Stream, P: Deref<Target: Awaitable>, T: Timer> PacedStream<S, P, T> {
+    /// The items of `stream`, each of which waits for a permit of the limiter that `limiter` points to, asleep on `timer`. With an
+    /// [`Arc`](alloc::sync::Arc) the stream owns its share of the limiter. The pointer is as that of [`Acquire::new`](crate::Acquire::new).
+    pub fn new(stream: S, limiter: P, timer: T) -> Self {
         Self {
             stream,
             cost: |_| 1,
@@ -64,10 +72,10 @@ impl<'a, S: Stream, L: Awaitable, T: Timer + Clone> PacedStream<'a, S, L, T> {
     }
 }
 
-impl<'a, S: Stream, L: Awaitable, T: Timer, F> PacedStream<'a, S, L, T, F> {
+impl<S: Stream, P: Deref<Target: Awaitable>, T: Timer, F> PacedStream<S, P, T, F> {
     /// The same, where each item waits for as many permits as `cost` says: none for 0, and no more than the limiter ever gives at
     /// once. Asked once for each item, when it is taken.
-    pub fn cost<G: FnMut(&S::Item) -> u64>(self, cost: G) -> PacedStream<'a, S, L, T, G> {
+    pub fn cost<G: FnMut(&S::Item) -> u64>(self, cost: G) -> PacedStream<S, P, T, G> {
         PacedStream {
             stream: self.stream,
             cost,
@@ -94,11 +102,11 @@ impl<'a, S: Stream, L: Awaitable, T: Timer, F> PacedStream<'a, S, L, T, F> {
     }
 }
 
-impl<S, L, T, F> Stream for PacedStream<'_, S, L, T, F>
+impl<S, P, T, F> Stream for PacedStream<S, P, T, F>
 where
     S: Stream,
-    L: Awaitable,
-    T: Timer + Clone,
+    P: Deref<Target: Awaitable>,
+    T: Timer,
     F: FnMut(&S::Item) -> u64,
 {
     type Item = S::Item;
@@ -125,7 +133,12 @@ where
     }
 }
 
-impl<S: Stream + fmt::Debug, L: Awaitable, T: Timer, F> fmt::Debug for PacedStream<'_, S, L, T, F> {
+impl<S, P, T, F> fmt::Debug for PacedStream<S, P, T, F>
+where
+    S: Stream + fmt::Debug,
+    P: Deref<Target: Awaitable>,
+    T: Timer,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PacedStream")
             .field("stream", &self.stream)

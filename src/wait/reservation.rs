@@ -110,16 +110,9 @@ impl<C: Clock> Reservation<'_, C> {
 
     /// [`cancel`](Self::cancel) as of `now`.
     pub fn cancel_at(self, now: Timestamp) -> u64 {
-        let returned = self.give_back(now);
+        let returned = self.bucket.cancel_at(&self.booked, now);
         mem::forget(self);
         returned
-    }
-
-    fn give_back(&self, now: Timestamp) -> u64 {
-        if self.booked.delayed && now >= self.ready_at() {
-            return 0;
-        }
-        self.bucket.undo_charge(&self.booked.charge)
     }
 
     /// Sleeps until the tokens may be used, and commits.
@@ -135,7 +128,8 @@ impl<C: Clock> Reservation<'_, C> {
 /// [Cancels](Reservation::cancel).
 impl<C: Clock> Drop for Reservation<'_, C> {
     fn drop(&mut self) {
-        self.give_back(self.bucket.clock().now());
+        let now = self.bucket.clock().now();
+        self.bucket.cancel_at(&self.booked, now);
     }
 }
 

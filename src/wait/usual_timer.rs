@@ -4,7 +4,6 @@
 use core::time::Duration;
 
 use super::future::Acquire;
-use super::in_line::AcquireInLine;
 use crate::clock::Clock;
 use crate::combined::Combined;
 use crate::sliding_window::SlidingWindow;
@@ -20,31 +19,19 @@ pub use super::FuturesTimer as UsualTimer;
 #[cfg(feature = "tokio")]
 pub use super::TokioTimer as UsualTimer;
 
-impl<C: Clock> TokenBucket<C> {
-    /// [`acquire_with`](Self::acquire_with) the [`UsualTimer`].
-    pub const fn acquire(&self, n: u64) -> Acquire<'_, C, UsualTimer> {
-        self.acquire_with(UsualTimer, n)
-    }
-
-    /// [`acquire_timeout_with`](Self::acquire_timeout_with) the [`UsualTimer`].
-    pub const fn acquire_timeout(&self, n: u64, timeout: Duration) -> Acquire<'_, C, UsualTimer> {
-        self.acquire_timeout_with(UsualTimer, n, timeout)
-    }
-}
-
-macro_rules! in_line {
+macro_rules! on_the_usual_timer {
     ($($limiter:ident),*) => {$(
         impl<C: Clock> $limiter<C> {
             /// [`acquire_with`](Self::acquire_with) the [`UsualTimer`].
-            pub const fn acquire(&self, n: u64) -> AcquireInLine<'_, Self, UsualTimer> {
+            pub const fn acquire(&self, n: u64) -> Acquire<&Self, UsualTimer> {
                 self.acquire_with(UsualTimer, n)
             }
 
             /// [`acquire_timeout_with`](Self::acquire_timeout_with) the [`UsualTimer`].
-            pub const fn acquire_timeout(&self, n: u64, timeout: Duration) -> AcquireInLine<'_, Self, UsualTimer> {
+            pub const fn acquire_timeout(&self, n: u64, timeout: Duration) -> Acquire<&Self, UsualTimer> {
                 self.acquire_timeout_with(UsualTimer, n, timeout)
             }
         }
     )*};
 }
-in_line!(SlidingWindow, Combined);
+on_the_usual_timer!(TokenBucket, SlidingWindow, Combined);

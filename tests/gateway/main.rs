@@ -1,12 +1,12 @@
 //! The example `gateway` as its users meet it: a program that is started, sent HTTP requests, and stopped.
-//!
-//! Cargo builds examples before it runs integration tests, unless it is told to run only some of them.
 
 #![expect(
     clippy::unwrap_used,
     reason = "the lint does not see that helpers of tests are tests"
 )]
 
+mod client;
+#[path = "../program/mod.rs"]
 mod program;
 
 use core::net::Ipv4Addr;
@@ -15,15 +15,16 @@ use std::process::Command;
 
 use tidegate::{Clock, MonotonicClock};
 
-use crate::program::{
-    Gateway, PATIENCE, all_stats, assert_counts, exchange, get_from, get_with, header, request,
-    requests, stats,
+use crate::client::{
+    all_stats, assert_counts, exchange, get_from, get_with, header, request, requests, serve,
+    serve_with, start, stats,
 };
+use crate::program::PATIENCE;
 
 #[test]
 fn every_request_is_gated_and_counted() {
     let start = MonotonicClock.now();
-    let (_gateway, address) = Gateway::serve("5/hour");
+    let (_gateway, address) = serve("5/hour");
     let send = |method, path| request(&address, method, path);
 
     // Whatever the router makes of a request, it costs a token.
@@ -72,7 +73,7 @@ fn every_request_is_gated_and_counted() {
 
 #[test]
 fn a_route_has_a_window_of_its_own() {
-    let (_gateway, address) = Gateway::serve("1M/s");
+    let (_gateway, address) = serve("1M/s");
     let deadline = MonotonicClock.now() + PATIENCE;
 
     // 20 in any 2 s: a machine that stalls while it answers a batch gets another.
@@ -104,7 +105,7 @@ fn a_route_has_a_window_of_its_own() {
 
 #[test]
 fn each_api_key_has_a_limit_of_its_own() {
-    let (_gateway, address) = Gateway::serve_with("1M/s", "1M/s", "3/hour");
+    let (_gateway, address) = serve_with("1M/s", "1M/s", "3/hour");
     let send = |key: &str| get_with(&address, "x-api-key", key);
 
     for key in ["alice", "bob"] {
@@ -136,7 +137,7 @@ fn each_api_key_has_a_limit_of_its_own() {
 
 #[test]
 fn who_has_no_key_is_limited_by_address_alone() {
-    let (_gateway, address) = Gateway::serve_with("1M/s", "4/hour", "1/hour");
+    let (_gateway, address) = serve_with("1M/s", "4/hour", "1/hour");
 
     assert_eq!(request(&address, "GET", "/").status, 200);
     assert_eq!(request(&address, "POST", "/upload").status, 200);
@@ -164,7 +165,7 @@ fn who_has_no_key_is_limited_by_address_alone() {
 
 #[test]
 fn a_refusal_takes_nothing_from_other_limits() {
-    let (_gateway, address) = Gateway::serve_with("5/hour", "3/hour", "1/hour");
+    let (_gateway, address) = serve_with("5/hour", "3/hour", "1/hour");
     let send = |key: &str| get_with(&address, "x-api-key", key);
 
     assert_eq!(send("alice").status, 200);
@@ -197,7 +198,7 @@ fn a_refusal_takes_nothing_from_other_limits() {
 #[cfg(target_os = "linux")]
 #[test]
 fn each_address_has_a_limit_of_its_own() {
-    let (_gateway, address) = Gateway::serve_with("1M/s", "2/hour", "1M/s");
+    let (_gateway, address) = serve_with("1M/s", "2/hour", "1M/s");
     for octet in [2, 3, 4] {
         let from = Ipv4Addr::new(127, 0, 0, octet);
         // What these say is the client's own invention.
@@ -219,7 +220,7 @@ fn each_address_has_a_limit_of_its_own() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_key_has_one_limit_wherever_it_is_used() {
-    let (_gateway, address) = Gateway::serve_with("1M/s", "1M/s", "3/hour");
+    let (_gateway, address) = serve_with("1M/s", "1M/s", "3/hour");
     let send = |octet| {
         let from = Ipv4Addr::new(127, 0, 0, octet);
         get_from(&address, from, "X-API-Key", "alice")
@@ -235,7 +236,7 @@ fn a_key_has_one_limit_wherever_it_is_used() {
 
 #[test]
 fn any_bytes_are_a_key_up_to_a_length() {
-    let (_gateway, address) = Gateway::serve_with("1M/s", "1M/s", "1/hour");
+    let (_gateway, address) = serve_with("1M/s", "1M/s", "1/hour");
     let longest = vec![b'k'; 8 << 10];
     let mut twin = longest.clone();
     *twin.last_mut().unwrap() = b'l';
@@ -267,7 +268,7 @@ fn any_bytes_are_a_key_up_to_a_length() {
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_does_not_depend_on_how_long_keys_are() {
-    let (gateway, address) = Gateway::serve_with("1M/s", "1M/s", "1/hour");
+    let (gateway, address) = serve_with("1M/s", "1M/s", "1/hour");
     let status = format!("/proc/{}/status", gateway.process.id());
     let resident_kib = || {
         let status = std::fs::read_to_string(&status).unwrap();
@@ -302,7 +303,7 @@ fn memory_does_not_depend_on_how_long_keys_are() {
 
 #[test]
 fn the_demo_proves_its_limits() {
-    let demo = Gateway::start(&["--demo", "--seconds", "1", "--clients", "8"]).finish();
+    let demo = start(&["--demo", "--seconds", "1", "--clients", "8"]).finish();
     assert!(demo.status.success(), "{demo:?}");
 
     let row = |name: &str| {
@@ -387,7 +388,7 @@ fn a_bad_option_is_told_and_fails() {
         (&["--demo", "--addr", "127.0.0.1:0"], "leave out --addr"),
     ];
     for (arguments, message) in cases {
-        let gateway = Gateway::start(arguments).finish();
+        let gateway = start(arguments).finish();
         assert_eq!(gateway.status.code(), Some(2), "{arguments:?} {gateway:?}");
         assert!(
             gateway.stderr.contains(message),
@@ -395,7 +396,7 @@ fn a_bad_option_is_told_and_fails() {
         );
         assert_eq!(gateway.stdout, "", "{arguments:?}");
     }
-    let help = Gateway::start(&["--help"]).finish();
+    let help = start(&["--help"]).finish();
     assert!(help.status.success(), "{help:?}");
     for option in [
         "addr",
@@ -413,8 +414,8 @@ fn a_bad_option_is_told_and_fails() {
 
 #[test]
 fn an_address_in_use_is_told() {
-    let (_gateway, address) = Gateway::serve("1/s");
-    let second = Gateway::start(&["--addr", &address]).finish();
+    let (_gateway, address) = serve("1/s");
+    let second = start(&["--addr", &address]).finish();
     assert_eq!(second.status.code(), Some(1), "{second:?}");
     assert!(
         second
@@ -427,7 +428,7 @@ fn an_address_in_use_is_told() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_stops_the_server() {
-    let (gateway, address) = Gateway::serve("5/s");
+    let (gateway, address) = serve("5/s");
     assert_eq!(request(&address, "GET", "/").status, 200);
     let kill = format!("kill -INT {}", gateway.process.id());
     assert!(

@@ -4,9 +4,11 @@ use alloc::sync::Arc;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::Poll;
+use core::time::Duration;
 
 use tidegate::{
-    ApiRateLimiter, Clock, ManualClock, RateLimitConfig, RateLimitStatus, Timestamp, rate_limited,
+    ApiRateLimiter, Clock, LimitKind, ManualClock, RateLimitConfig, RateLimitStatus, Timestamp,
+    rate_limited,
 };
 
 use crate::SECOND;
@@ -151,4 +153,117 @@ fn whoever_waits_says_so_once() {
     timer.advance(SECOND);
     assert_eq!(poll(&mut future, &flag), Poll::Ready(7));
     assert_eq!(refusals.load(core::sync::atomic::Ordering::Relaxed), 1);
+}
+
+/// What cannot be in time is told at once, by the limit that refuses.
+#[test]
+fn a_timeout_that_is_too_short_is_told_before_sleeping() {
+    let clock = ManualClock::new();
+    let limiter = limiter(&clock);
+    let timer = ManualTimer::on(&clock);
+    let flag = Arc::new(Flag::default());
+    let with =
+        |timeout| -> Request<'_> { Box::pin(limiter.acquire_timeout_with(timer.clone(), timeout)) };
+    let is_free =
+        |status: Poll<RateLimitStatus>| matches!(status, Poll::Ready(status) if !status.is_limited);
+    assert!(is_free(poll(&mut with(Duration::ZERO), &flag)));
+    for too_short in [
+        Duration::ZERO,
+        SECOND.saturating_sub(Duration::from_nanos(1)),
+    ] {
+        let Poll::Ready(status) = poll(&mut with(too_short), &flag) else {
+            panic!("it sleeps");
+        };
+        assert_eq!(status.limited_by, Some(LimitKind::Burst));
+        assert_eq!((status.is_limited, status.retry_after), (true, SECOND));
+    }
+    // Exactly as long is enough.
+    let mut in_time = with(SECOND);
+    assert!(poll(&mut in_time, &flag).is_pending());
+    assert_eq!(timer.made(), 1);
+    timer.advance(SECOND);
+    assert!(is_free(poll(&mut in_time, &flag)));
+    assert_eq!(limiter.stats().total_requests, 2);
+}
+
+/// In line it is told as soon as its turn comes, or when the deadline does.
+#[test]
+fn a_timeout_may_end_in_line() {
+    let clock = ManualClock::new();
+    let limiter = limiter(&clock);
+    let timer = ManualTimer::on(&clock);
+    let _ = limiter.try_acquire();
+    let mut first = come(&limiter, &timer, 1);
+    let flags: [Arc<Flag>; 3] = Default::default();
+    let with = |number: usize, timeout| {
+        let timer = timer.clone();
+        let mut future: Request<'_> = Box::pin(limiter.acquire_timeout_with(timer, timeout));
+        assert!(poll(&mut future, &flags[number]).is_pending());
+        future
+    };
+    let mut short = with(0, SECOND * 3 / 2);
+    let mut long = with(1, 3 * SECOND);
+    let mut last = with(2, 10 * SECOND);
+    timer.advance(SECOND);
+    assert_eq!(settle(&mut first), [0]);
+    // Its turn has come, and half a second is not enough.
+    assert!(flags[0].take());
+    let status = poll(&mut short, &flags[0]).map(|status| (status.limited_by, status.retry_after));
+    assert_eq!(status, Poll::Ready((Some(LimitKind::Burst), SECOND)));
+    drop(short);
+    // The next is first now, and polled too late: the one behind it leaves in time, and is told that only others are in the way.
+    assert!(flags[1].take());
+    assert!(poll(&mut long, &flags[1]).is_pending());
+    timer.advance(9 * SECOND);
+    assert!(flags[2].take());
+    let Poll::Ready(status) = poll(&mut last, &flags[2]) else {
+        panic!("its time is over");
+    };
+    assert_eq!(
+        (status.limited_by, status.retry_after),
+        (Some(LimitKind::Line), Duration::ZERO)
+    );
+    assert!(status.is_limited && !status.is_permanent);
+    assert_eq!(status.message, "others are before it in line");
+    // Late, but there is room.
+    assert!(matches!(poll(&mut long, &flags[1]), Poll::Ready(status) if !status.is_limited));
+    assert_eq!(limiter.stats().total_requests, 3);
+}
+
+/// Behind others, who has all the time sleeps without a timer.
+#[test]
+fn a_timeout_without_end_is_none() {
+    let clock = ManualClock::new();
+    let limiter = limiter(&clock);
+    let timer = ManualTimer::on(&clock);
+    let _ = limiter.try_acquire();
+    let _first = come(&limiter, &timer, 1);
+    let nobody_sleeps = |wait| -> core::future::Ready<()> { unreachable!("{wait:?}") };
+    let mut behind: Request<'_> =
+        Box::pin(limiter.acquire_timeout_with(nobody_sleeps, Duration::MAX));
+    assert!(poll(&mut behind, &Arc::default()).is_pending());
+}
+
+/// Behind others a timer that is early is set again, and nobody sleeps longer than until the deadline.
+#[test]
+fn a_deadline_in_line_is_kept_by_the_clock() {
+    let clock = ManualClock::new();
+    let limiter = limiter(&clock);
+    let timer = ManualTimer::on(&clock);
+    let _ = limiter.try_acquire();
+    let first = come(&limiter, &timer, 1);
+    let early = |wait: Duration| {
+        clock.advance((wait / 2).max(Duration::from_millis(1)));
+        core::future::ready(())
+    };
+    let flag = Arc::new(Flag::default());
+    let mut behind: Request<'_> = Box::pin(limiter.acquire_timeout_with(early, 2 * SECOND));
+    let status = poll(&mut behind, &flag).map(|status| status.limited_by);
+    assert_eq!(status, Poll::Ready(Some(LimitKind::Line)));
+    let late = clock.now() - (Timestamp::ZERO + 2 * SECOND);
+    assert!(late < Duration::from_millis(1) && clock.now() >= Timestamp::ZERO + 2 * SECOND);
+    drop(first);
+    // Nobody is in line any more.
+    assert!(!limiter.try_acquire().is_limited);
+    assert_eq!(limiter.stats().total_requests, 2);
 }

@@ -1,5 +1,6 @@
 //! Dropping waiters: everywhere, in every state.
 
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use tidegate::{Clock, Limiter, ManualClock};
@@ -77,6 +78,9 @@ fn each_waiter_is_dropped_at_each_point() {
     each_waiter_at_each_point(&|clock| bucket(1, clock));
     each_waiter_at_each_point(&|clock| window(1, clock));
     each_waiter_at_each_point(&|clock| combined(1, clock));
+    each_waiter_at_each_point(&|clock| Arc::new(bucket(1, clock)));
+    each_waiter_at_each_point(&|clock| Arc::new(window(1, clock)));
+    each_waiter_at_each_point(&|clock| Arc::new(combined(1, clock)));
 }
 
 /// A line loses nothing, whoever leaves.

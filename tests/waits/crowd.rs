@@ -13,7 +13,8 @@ use core::time::Duration;
 use std::sync::{Mutex, MutexGuard};
 
 use tidegate::{
-    Clock, Combined, Denied, ManualClock, SlidingWindow, Timer, Timestamp, TokenBucket,
+    Acquire, Awaitable, Clock, Combined, Denied, ManualClock, SlidingWindow, Timer, Timestamp,
+    TokenBucket,
 };
 
 /// A timer on a manual clock.
@@ -217,6 +218,16 @@ macro_rules! waits {
     )*};
 }
 waits!(TokenBucket, SlidingWindow, Combined);
+
+/// Futures that own their limiters.
+impl<L: Awaitable + Send + Sync> Waits for Arc<L> {
+    fn wait<'a, T>(&'a self, timer: T, n: u64, timeout: Duration) -> Waiting<'a>
+    where
+        T: Timer<Sleep: Send> + Send + 'a,
+    {
+        Box::pin(Acquire::new(Arc::clone(self), timer, n, timeout))
+    }
+}
 
 /// Waiters in order of arrival, by number.
 pub(crate) struct Crowd<'a, L> {

@@ -9,6 +9,7 @@ mod deadlines;
 mod hand_over;
 mod misuse;
 mod order;
+mod owned;
 #[cfg(feature = "futures")]
 mod pace;
 mod resets;

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::future::Future;
 use core::panic::AssertUnwindSafe;
 use core::pin::{Pin, pin};
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::panic::catch_unwind;
 
@@ -189,15 +189,27 @@ fn a_turn_that_comes_to_somebody_who_leaves_is_passed_on() {
 fn futures_that_wait_can_be_shown() {
     let clock = ManualClock::new();
     let (bucket, window) = (bucket(1, &clock), window(1, &clock));
+    window.try_acquire(1).unwrap();
     let timer = ManualTimer::on(&clock);
-    let waiting = pin!(bucket.acquire_with(timer.clone(), 1));
+    let mut context = Context::from_waker(Waker::noop());
+    let mut waiting = pin!(bucket.acquire_with(timer.clone(), 1));
     assert_eq!(
         format!("{waiting:?}"),
-        "Acquire { n: 1, reservation: None, .. }"
+        "Acquire { n: 1, waiting: Booking, .. }"
     );
-    let waiting = pin!(window.acquire_with(timer, 1));
+    assert!(waiting.as_mut().poll(&mut context).is_ready());
     assert_eq!(
         format!("{waiting:?}"),
-        "AcquireInLine { n: 1, at_head: false, .. }"
+        "Acquire { n: 1, outcome: Ok(()), .. }"
+    );
+    let mut waiting = pin!(window.acquire_with(timer, 1));
+    assert_eq!(
+        format!("{waiting:?}"),
+        "Acquire { n: 1, waiting: InLine { at_head: false }, .. }"
+    );
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    assert_eq!(
+        format!("{waiting:?}"),
+        "Acquire { n: 1, waiting: InLine { at_head: true }, .. }"
     );
 }

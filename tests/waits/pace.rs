@@ -188,3 +188,39 @@ fn a_sink_that_is_not_ready_takes_no_permit() {
     assert!(Sink::<u64>::poll_ready(sink.as_mut(), &mut context).is_pending());
     assert_eq!(bucket.available(), 2);
 }
+
+/// With a share of the limiter they can be spawned, whatever the timer is.
+#[test]
+fn they_can_own_the_limiter() {
+    const fn is_spawned<T: Send + 'static>(_: &T) {}
+    struct NotCloned(ManualTimer);
+    impl tidegate::Timer for NotCloned {
+        type Sleep = <ManualTimer as tidegate::Timer>::Sleep;
+        fn sleep(&self, duration: core::time::Duration) -> Self::Sleep {
+            self.0.sleep(duration)
+        }
+    }
+    let clock = ManualClock::new();
+    let timer = ManualTimer::on(&clock);
+    let window = Arc::new(window(1, &clock));
+    let gone = Arc::downgrade(&window);
+    let sink = PacedSink::new(Kept::default(), Arc::clone(&window), timer.clone());
+    is_spawned(&sink);
+    drop(sink);
+    let stream = PacedStream::new(items(0..3), window, NotCloned(timer.clone()));
+    is_spawned(&stream);
+    let mut stream = Box::pin(stream);
+    let mut context = Context::from_waker(Waker::noop());
+    for item in 0..3 {
+        while stream
+            .as_mut()
+            .poll_next(&mut context)
+            .map(|next| next == Some(item))
+            != Poll::Ready(true)
+        {
+            assert!(timer.advance_to_next());
+        }
+    }
+    drop(stream);
+    assert!(gone.upgrade().is_none());
+}

@@ -23,6 +23,22 @@ fn a_reset_wakes_all() {
     assert_eq!((crowd.admitted(), bucket.available()), (vec![3, 4], 1));
 }
 
+/// Whoever slept for the old place sleeps for the new one, which may be earlier.
+#[test]
+fn new_places_have_their_own_sleeps() {
+    let clock = ManualClock::new();
+    let bucket = bucket(1, &clock);
+    bucket.debit(1_000);
+    let mut crowd = Crowd::at(&bucket, &clock);
+    let waiting = crowd.come(1);
+    bucket.reset();
+    bucket.try_acquire(1).unwrap();
+    crowd.settle();
+    assert_eq!((crowd.waiting(), crowd.timer.asleep()), (vec![waiting], 1));
+    crowd.advance(SECOND);
+    assert_eq!(crowd.admitted(), [waiting]);
+}
+
 /// The others are behind the new line's first, and the deadline is that of the first poll.
 #[test]
 fn new_places_keep_the_deadline() {

@@ -3,9 +3,7 @@
 use core::future::Future;
 use core::time::Duration;
 
-use tidegate::{
-    Acquire, AcquireInLine, Combined, DefaultClock, Quota, SlidingWindow, Timer, TokenBucket,
-};
+use tidegate::{Acquire, Combined, DefaultClock, Quota, SlidingWindow, Timer, TokenBucket};
 
 /// Real time, but little: three waits of a millisecond, on buckets, windows and combinations.
 #[cfg(any(feature = "async-io", feature = "futures-timer"))]
@@ -131,6 +129,9 @@ mod on_tokio {
         // 50 in any minute, 10 at once and one each 1.2 s: the fiftieth after 48 s, then those of the next windows.
         let seconds = clock.now().as_nanos() / 1_000_000_000;
         assert!((100..=110).contains(&seconds), "{seconds} s");
+        // The next is due in 1.2 s or later.
+        assert!(api.acquire_timeout(SECOND).await.is_limited);
+        assert!(!api.acquire_timeout(60 * SECOND).await.is_limited);
     }
 
     /// Given up by `timeout` and `select!`, nothing is left behind.
@@ -159,7 +160,7 @@ mod on_tokio {
 
 const fn is_spawned<T: Future + Send + 'static>(_: &T) {}
 
-/// So that they can be spawned: owned by an `Arc` in an async block.
+/// So that they can be spawned in an async block that has the `Arc`; `owned` spawns them without one.
 #[test]
 fn futures_are_send() {
     let timer = |_: Duration| core::future::ready(());
@@ -180,9 +181,9 @@ fn futures_are_send() {
 /// They can be named, so a struct may hold one.
 #[expect(dead_code, reason = "it is enough that it compiles")]
 struct Named<'a, T: Timer> {
-    tokens: Acquire<'a, DefaultClock, T>,
-    permits: AcquireInLine<'a, SlidingWindow, T>,
-    each: AcquireInLine<'a, Combined, T>,
+    tokens: Acquire<&'a TokenBucket, T>,
+    permits: Acquire<&'a SlidingWindow, T>,
+    each: Acquire<&'a Combined, T>,
 }
 
 /// Without what the timer needs.
@@ -191,8 +192,13 @@ struct Named<'a, T: Timer> {
 fn futures_are_small() {
     type Plain = fn(Duration) -> core::future::Ready<()>;
     let sizes = (
-        size_of::<Acquire<'_, DefaultClock, Plain>>(),
-        size_of::<AcquireInLine<'_, SlidingWindow, Plain>>(),
+        size_of::<Acquire<&TokenBucket, Plain>>(),
+        size_of::<Acquire<&SlidingWindow, Plain>>(),
     );
-    assert!(sizes.0 <= 136 && sizes.1 <= 120, "{sizes:?}");
+    let owned = (
+        size_of::<Acquire<alloc::sync::Arc<TokenBucket>, Plain>>(),
+        size_of::<Acquire<alloc::sync::Arc<SlidingWindow>, Plain>>(),
+    );
+    assert_eq!(owned, sizes);
+    assert!(sizes.0 <= 112 && sizes.1 <= 88, "{sizes:?}");
 }

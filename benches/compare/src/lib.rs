@@ -4,6 +4,7 @@
 
 mod baseline;
 pub mod keyed;
+pub mod layers;
 mod threads;
 
 use std::num::NonZeroU32;

@@ -1,136 +1,39 @@
-//! The program, and a client of it.
+//! The gateway, and a client of it.
 
 use core::net::Ipv4Addr;
-use core::time::Duration;
-use std::env;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
 
 use serde_json::Value;
 use tokio::net::TcpSocket;
 use tokio::runtime;
 
-/// Ends a test that hangs; nothing else depends on it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+use crate::program::{PATIENCE, Program};
 
-/// A running gateway. Dropping it stops it.
-pub(crate) struct Gateway {
-    pub(crate) process: Child,
-    pub(crate) stdout: Receiver<String>,
-    pub(crate) stderr: Receiver<String>,
+/// Starts the program.
+pub(crate) fn start(arguments: &[&str]) -> Program {
+    Program::start("gateway", arguments)
 }
 
-impl Gateway {
-    pub(crate) fn start(arguments: &[&str]) -> Self {
-        let program = program();
-        assert!(
-            program.is_file(),
-            "{} is not built: run `cargo build --example gateway` with the same profile first",
-            program.display(),
-        );
-        let mut process = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdout = lines(process.stdout.take().unwrap());
-        let stderr = lines(process.stderr.take().unwrap());
-        Self {
-            process,
-            stdout,
-            stderr,
-        }
-    }
-
-    /// Starts a server on a free port, and returns its address too. Addresses and keys are as good as unlimited.
-    pub(crate) fn serve(quota: &str) -> (Self, String) {
-        Self::serve_with(quota, "1M/s", "1M/s")
-    }
-
-    /// The same with a quota per address and one per key.
-    pub(crate) fn serve_with(quota: &str, per_address: &str, per_key: &str) -> (Self, String) {
-        let gateway = Self::start(&[
-            "--addr=127.0.0.1:0",
-            "--quota",
-            quota,
-            "--quota-per-address",
-            per_address,
-            "--quota-per-key",
-            per_key,
-        ]);
-        let first = gateway.stdout.recv_timeout(PATIENCE).unwrap();
-        let address = first.strip_prefix("listening on http://").unwrap();
-        (gateway, address.to_owned())
-    }
-
-    /// Waits until the program ends by itself.
-    pub(crate) fn finish(mut self) -> Finished {
-        let stdout = rest(&self.stdout);
-        let stderr = rest(&self.stderr);
-        Finished {
-            status: self.process.wait().unwrap(),
-            stdout,
-            stderr,
-        }
-    }
+/// Starts a server on a free port, and returns its address too. Addresses and keys are as good as unlimited.
+pub(crate) fn serve(quota: &str) -> (Program, String) {
+    serve_with(quota, "1M/s", "1M/s")
 }
 
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        // It fails if the program has ended.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) status: ExitStatus,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-/// `target/<profile>/examples/gateway`, seen from `target/<profile>/deps/<this test>`.
-pub(crate) fn program() -> PathBuf {
-    let this_test = env::current_exe().unwrap();
-    let profile = this_test.parent().and_then(|deps| deps.parent()).unwrap();
-    let name = format!("gateway{}", env::consts::EXE_SUFFIX);
-    profile.join("examples").join(name)
-}
-
-/// Reads lines on a thread, so that one can wait for them with a limit.
-pub(crate) fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        for line in BufReader::new(stream).lines() {
-            // A test that has ended reads no more, but the program may still write.
-            let _ = sender.send(line.unwrap());
-        }
-    });
-    receiver
-}
-
-pub(crate) fn rest(lines: &Receiver<String>) -> String {
-    let mut text = String::new();
-    loop {
-        match lines.recv_timeout(PATIENCE) {
-            Ok(line) => text = text + &line + "\n",
-            Err(error) => {
-                assert_eq!(
-                    error,
-                    RecvTimeoutError::Disconnected,
-                    "hangs after:\n{text}"
-                );
-                return text;
-            }
-        }
-    }
+/// The same with a quota per address and one per key.
+pub(crate) fn serve_with(quota: &str, per_address: &str, per_key: &str) -> (Program, String) {
+    let gateway = start(&[
+        "--addr=127.0.0.1:0",
+        "--quota",
+        quota,
+        "--quota-per-address",
+        per_address,
+        "--quota-per-key",
+        per_key,
+    ]);
+    let first = gateway.stdout.recv_timeout(PATIENCE).unwrap();
+    let address = first.strip_prefix("listening on http://").unwrap();
+    (gateway, address.to_owned())
 }
 
 pub(crate) struct Answer {

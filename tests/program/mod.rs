@@ -1,0 +1,109 @@
+//! An example as its users meet it: a program that is started, and ends or is stopped.
+//!
+//! Cargo builds examples before it runs integration tests, unless it is told to run only some of them.
+
+use core::time::Duration;
+use std::env;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+
+/// Ends a test that hangs; nothing else depends on it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running example. Dropping it stops it.
+pub(crate) struct Program {
+    pub(crate) process: Child,
+    pub(crate) stdout: Receiver<String>,
+    pub(crate) stderr: Receiver<String>,
+}
+
+impl Program {
+    pub(crate) fn start(example: &str, arguments: &[&str]) -> Self {
+        let program = path(example);
+        assert!(
+            program.is_file(),
+            "{} is not built: run `cargo build --example {example}` with the same profile and features first",
+            program.display(),
+        );
+        let mut process = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = lines(process.stdout.take().unwrap());
+        let stderr = lines(process.stderr.take().unwrap());
+        Self {
+            process,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Waits until the program ends by itself.
+    pub(crate) fn finish(mut self) -> Finished {
+        let stdout = rest(&self.stdout);
+        let stderr = rest(&self.stderr);
+        Finished {
+            status: self.process.wait().unwrap(),
+            stdout,
+            stderr,
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It fails if the program has ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// `target/<profile>/examples/<example>`, seen from `target/<profile>/deps/<this test>`.
+fn path(example: &str) -> PathBuf {
+    let this_test = env::current_exe().unwrap();
+    let profile = this_test.parent().and_then(|deps| deps.parent()).unwrap();
+    let name = format!("{example}{}", env::consts::EXE_SUFFIX);
+    profile.join("examples").join(name)
+}
+
+/// Reads lines on a thread, so that one can wait for them with a limit.
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines() {
+            // A test that has ended reads no more, but the program may still write.
+            let _ = sender.send(line.unwrap());
+        }
+    });
+    receiver
+}
+
+fn rest(lines: &Receiver<String>) -> String {
+    let mut text = String::new();
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) => text = text + &line + "\n",
+            Err(error) => {
+                assert_eq!(
+                    error,
+                    RecvTimeoutError::Disconnected,
+                    "hangs after:\n{text}"
+                );
+                return text;
+            }
+        }
+    }
+}
