@@ -464,9 +464,9 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
         self.limits.requests_available_at(now)
     }
 
-    /// Of the burst, in which requests can come at once.
+    /// Of the limit that allows the fewest requests at once: mostly the burst.
     fn refill_time(&self) -> Duration {
-        self.limits.burst_refill_time()
+        self.limits.requests_refill_time()
     }
 
     /// Whether every limit is as at first, nothing is paused and no permit is out. The statistics are not looked at.

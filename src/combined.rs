@@ -282,6 +282,11 @@ impl<C: Clock> Combined<C> {
         Some(named.limit.available_at(now))
     }
 
+    /// How long the limit at that place takes until all of it is there again.
+    pub(crate) fn refill_time_at_index(&self, index: usize) -> Duration {
+        self.limits[index].limit.refill_time()
+    }
+
     /// How many permits the limit at that place would give.
     #[inline]
     pub(crate) fn available_at_index(&self, index: usize, now: Timestamp) -> u64 {

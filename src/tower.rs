@@ -24,8 +24,8 @@
 //! [`RateLimitLayer::stats`] counts what became of all requests. With the feature `metrics` the counter `rate_limiter.requests` does,
 //! with the labels `limiter` (the layer's [name](RateLimitLayerBuilder::name)) and `outcome` (`allowed`, `denied`, `shadow_denied`,
 //! `exempt`, `error` for a request without a key), and the histogram `rate_limiter.wait.duration` has the seconds that requests have
-//! waited at a [`PaceLayer`]. With `tracing` there is an event at level DEBUG for each refusal. Neither ever has
-//! a key in it.
+//! waited at a [`PaceLayer`]. With `tracing` there is an event at level DEBUG for each refusal, with the fields `limiter`, `limit` (the
+//! one that refused), `outcome`, `cost`, and why. Neither ever has a key in it.
 
 mod counts;
 mod default_rejection;
@@ -51,7 +51,7 @@ pub use forwarded::{ForwardedFor, NetworkError};
 pub use gate::{Gate, Named};
 pub use grpc::ResourceExhausted;
 pub use head::RequestHead;
-pub use key::{ApiKey, Either, KeyExtractor, Or};
+pub use key::{ApiKey, Either, KeyExtractor, NoKey, Or};
 pub use layer::{RateLimitLayer, RateLimitLayerBuilder};
 pub use pace::{Paced, PacedFuture};
 pub use pace_layer::{PaceLayer, PaceLayerBuilder};

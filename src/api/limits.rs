@@ -12,7 +12,6 @@ use super::usage::{TokenEstimate, TokenUsage};
 use super::usual::Usual;
 use crate::clock::Clock;
 use crate::combined::{Combined, CombinedBuilder, CombinedDenied, Limit};
-use crate::limiter::Limiter;
 use crate::prospect::{Ask, Charge};
 use crate::quota::Quota;
 use crate::sliding_window::SlidingWindow;
@@ -300,10 +299,12 @@ impl<C: Clock> Limits<C> {
         most.min().unwrap_or(0)
     }
 
-    /// How long the burst takes to fill up.
-    pub(super) fn burst_refill_time(&self) -> Duration {
-        let burst = self.combined.bucket(0);
-        burst.map_or(Duration::ZERO, Limiter::refill_time)
+    /// How long it takes until [that many](Self::most_requests) are there again.
+    pub(super) fn requests_refill_time(&self) -> Duration {
+        let tightest = (0..self.on_requests).min_by_key(|&index| self.list[index].most);
+        tightest.map_or(Duration::ZERO, |index| {
+            self.combined.refill_time_at_index(index)
+        })
     }
 
     /// How many requests would be admitted at once.

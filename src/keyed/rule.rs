@@ -20,6 +20,9 @@ pub(crate) struct Rule {
     gcra: Gcra,
     /// The last clock reading, in nanoseconds. From then on time stands still.
     end: u64,
+    /// The quota's: in grains, a whole second may be a nanosecond longer.
+    #[cfg(feature = "std")]
+    refill_time: Duration,
 }
 
 impl Rule {
@@ -28,6 +31,8 @@ impl Rule {
         Self {
             gcra,
             end: gcra.lasts(),
+            #[cfg(feature = "std")]
+            refill_time: quota.refill_time(),
         }
     }
 
@@ -91,7 +96,7 @@ impl Rule {
     /// How long an empty bucket takes to fill up.
     #[cfg(feature = "std")]
     pub(crate) const fn refill_time(&self) -> Duration {
-        self.until_full(self.gcra.cost(self.gcra.capacity()), self.now(0))
+        self.refill_time
     }
 
     /// The most that one call can ask for.

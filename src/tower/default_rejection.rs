@@ -3,10 +3,11 @@
 use http::{Response, StatusCode};
 
 use super::grpc::ResourceExhausted;
+use super::key::NoKey;
 use super::rejection::{Reason, Reject, Rejection};
 
-/// An empty `429 Too Many Requests`. What [`ResourceExhausted`] gives to requests that [speak gRPC](Rejection::is_grpc), and
-/// `500 Internal Server Error` to those [without a key](Reason::NoKey).
+/// An empty `429 Too Many Requests`. Without a key `400 Bad Request`, or `500 Internal Server Error` if the server has
+/// [not attached](NoKey::NotAttached) it. To requests that [speak gRPC](Rejection::is_grpc) what [`ResourceExhausted`] gives.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TooManyRequests;
 
@@ -18,7 +19,8 @@ impl<B: Default> Reject<B> for TooManyRequests {
         let mut response = Response::new(B::default());
         *response.status_mut() = match rejection.reason() {
             Reason::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
-            Reason::NoKey => StatusCode::INTERNAL_SERVER_ERROR,
+            Reason::NoKey(NoKey::NotAttached) => StatusCode::INTERNAL_SERVER_ERROR,
+            Reason::NoKey(NoKey::NotSent | NoKey::Unclear) => StatusCode::BAD_REQUEST,
         };
         response
     }

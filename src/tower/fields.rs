@@ -69,8 +69,9 @@ pub enum HeaderStyle {
 
 /// What `X-RateLimit-Reset` counts until there is more: clients differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reset {
-    /// Seconds from now, as at Reddit.
+    /// Seconds from now, as at Reddit; 0 where all is there.
     #[default]
     Delta,
     /// Seconds since 1970, as at GitHub and Discord.
@@ -162,8 +163,9 @@ impl Fields {
 
     pub(super) fn add_to(self, fields: &mut HeaderMap) {
         if let Some((policy, limit)) = self.draft {
-            fields.append(RATELIMIT_POLICY, policy);
-            fields.append(RATELIMIT, limit);
+            // Into a map that is full they do not go, here and below: that is no reason to panic, as the plain methods do.
+            let _ = fields.try_append(RATELIMIT_POLICY, policy);
+            let _ = fields.try_append(RATELIMIT, limit);
         }
         if let Some(legacy) = self.legacy {
             legacy.add_to(fields);
@@ -176,8 +178,9 @@ impl Fields {
 
 /// Not over what whoever built the refusal has said.
 pub(super) fn add_retry_after(wait: Duration, fields: &mut HeaderMap) {
-    let entry = fields.entry(RETRY_AFTER);
-    entry.or_insert_with(|| HeaderValue::from(seconds(wait)));
+    if !fields.contains_key(RETRY_AFTER) {
+        let _ = fields.try_insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
+    }
 }
 
 impl Legacy {
@@ -192,21 +195,21 @@ impl Legacy {
         if told(&X_REMAINING).is_some_and(is_tighter) {
             return;
         }
-        fields.insert(X_LIMIT, HeaderValue::from(self.limit));
-        fields.insert(X_REMAINING, HeaderValue::from(self.remaining));
-        fields.insert(X_RESET, HeaderValue::from(self.reset));
+        let _ = fields.try_insert(X_LIMIT, HeaderValue::from(self.limit));
+        let _ = fields.try_insert(X_REMAINING, HeaderValue::from(self.remaining));
+        let _ = fields.try_insert(X_RESET, HeaderValue::from(self.reset));
     }
 }
 
 impl Reset {
     fn count(self, more_in: Option<Duration>) -> u64 {
-        let wait = more_in.map_or(0, seconds);
         match self {
-            Self::Delta => wait,
+            Self::Delta => more_in.map_or(0, seconds),
             Self::Epoch => {
-                let now = SystemTime::UNIX_EPOCH.elapsed();
                 // A clock before 1970 is as wrong as any.
-                now.map_or(0, seconds).saturating_add(wait)
+                let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+                // Rounded once.
+                seconds(now.saturating_add(more_in.unwrap_or_default()))
             }
         }
     }

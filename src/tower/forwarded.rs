@@ -10,7 +10,7 @@ use http::header::HeaderName;
 use ipnet::IpNet;
 
 use super::head::RequestHead;
-use super::key::KeyExtractor;
+use super::key::{KeyExtractor, NoKey};
 use crate::keyed::{IpKey, Ipv6Prefix};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -18,16 +18,18 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The client's address from `X-Forwarded-For`, for servers behind proxies that are known.
 ///
 /// Only what your own proxies wrote can be trusted, and they append: so entries are counted **from the right**, over all lines of
-/// the header in order. Whatever a client makes up stands to the left of what is read.
+/// the header in order. What a client makes up stands to the left of what they wrote.
 ///
 /// | | which address |
 /// |---|---|
 /// | [`hops`](Self::hops)`(n)` | the `n`-th from the right: `n` proxies stand between the client and you, and each appends one. Where there are fewer, the peer's |
 /// | [`proxies`](Self::proxies)`(networks)` | the first from the right, the peer before them all, that is not in these networks. If all are, the leftmost |
 ///
-/// An entry that is not an address ends the search: by `hops` it is the peer's address then, by `proxies` the one that was read
-/// before. `ip:port`, `[v6]` and `[v6]:port` are read without the port. Who reaches the server around the proxies can make up
-/// anything with `hops`, and nothing with `proxies`.
+/// Where that entry is not an address (an empty one is not), it is the peer's with `hops`, and with `proxies` the one that was read
+/// before it. `ip:port`, `[v6]` and `[v6]:port` are read without the port.
+///
+/// Who reaches the server around the proxies can make up anything with `hops`, and with `proxies` whoever has an address in these
+/// networks: so name the proxies' own, and not all of a cluster.
 ///
 /// IPv6 addresses count by network, /64 if not said otherwise ([`ipv6_prefix`](Self::ipv6_prefix)): see [`IpKey`].
 ///
@@ -49,11 +51,11 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 ///     .header("x-forwarded-for", "203.0.113.7, 10.0.0.2")
 ///     .body(())?;
 /// let client = Some(IpKey::new("203.0.113.7".parse()?));
-/// assert_eq!(behind_two.extract(&RequestHead::of(&request)), client);
-/// assert_eq!(behind_ours.extract(&RequestHead::of(&request)), client);
+/// assert_eq!(behind_two.extract(&RequestHead::of(&request)).ok(), client);
+/// assert_eq!(behind_ours.extract(&RequestHead::of(&request)).ok(), client);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ForwardedFor<P> {
     trust: Trust,
     peer: P,
@@ -121,22 +123,31 @@ impl<P: Fn(&RequestHead<'_>) -> Option<IpAddr>> ForwardedFor<P> {
         }
     }
 
-    /// What proxies wrote, the latest first; `None` for what is no address. Empty elements do not count (RFC 9110, section 5.6.1).
+    /// What proxies wrote, the latest first; `None` for what is no address.
     fn entries(request: &RequestHead<'_>) -> impl Iterator<Item = Option<IpAddr>> {
         let lines = request.headers().get_all(X_FORWARDED_FOR).iter().rev();
         lines
             .flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','))
-            .map(<[u8]>::trim_ascii)
-            .filter(|entry| !entry.is_empty())
-            .map(address)
+            .map(|entry| address(entry.trim_ascii()))
     }
 }
 
 impl<P: Fn(&RequestHead<'_>) -> Option<IpAddr>> KeyExtractor for ForwardedFor<P> {
     type Key = IpKey;
 
-    fn extract(&self, request: &RequestHead<'_>) -> Option<IpKey> {
-        self.client(request).map(|client| self.prefix.key(client))
+    fn extract(&self, request: &RequestHead<'_>) -> Result<IpKey, NoKey> {
+        let client = self.client(request).ok_or(NoKey::NotAttached)?;
+        Ok(self.prefix.key(client))
+    }
+}
+
+/// Not derived, which would ask for a closure that can be shown.
+impl<P> fmt::Debug for ForwardedFor<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForwardedFor")
+            .field("trust", &self.trust)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
     }
 }
 

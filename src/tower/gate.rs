@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::head::RequestHead;
+use super::key::NoKey;
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
 use crate::standing::Standing;
@@ -23,52 +24,48 @@ use crate::time::Timestamp;
 /// the tuple: put the limits of one client first and those of all last, so that nobody pays for somebody else's race.
 ///
 /// Sealed, as limiters are.
-pub trait Gate: sealed::Sealed {
+pub trait Gate: Decide {}
+
+impl<G: Decide> Gate for G {}
+
+/// What a gate does. Apart from it, so that who imports all of [`tower`](super) has not these names, which limiters and tables have too.
+#[expect(unnameable_types, reason = "that is what hides and seals it")]
+pub trait Decide: sealed::Sealed {
     /// What of a request it needs to know.
-    #[doc(hidden)]
     type Key;
 
     /// What it takes to take a charge back.
-    #[doc(hidden)]
     type Charge;
 
-    #[doc(hidden)]
-    fn find(&self, request: &RequestHead<'_>) -> Result<Self::Key, NoKey>;
+    fn find(&self, request: &RequestHead<'_>) -> Result<Self::Key, Keyless>;
 
     /// The time; `None` if this has nothing to say about such a key.
-    #[doc(hidden)]
     fn now(&self, key: &Self::Key) -> Option<Timestamp>;
 
-    #[doc(hidden)]
     fn peek_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<(), Refused>;
 
-    #[doc(hidden)]
     fn try_acquire_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<(), Refused>;
 
-    #[doc(hidden)]
     fn charge_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<Self::Charge, Refused>;
 
     /// Takes a charge of `n` back, and returns how many permits were lost.
-    #[doc(hidden)]
     fn undo(&self, key: &Self::Key, n: u64, charge: Self::Charge) -> u64;
 
-    #[doc(hidden)]
     fn standing_at(&self, key: &Self::Key, now: Timestamp) -> Option<Standing>;
 }
 
 /// A request without the key that it is limited by.
-#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
-#[expect(unnameable_types, reason = "the trait that has it is sealed")]
-pub struct NoKey {
+#[expect(unnameable_types, reason = "only gates and layers need it")]
+pub struct Keyless {
+    pub(super) why: NoKey,
     /// The name of the gate that wants it.
     pub(super) limit: Option<&'static str>,
 }
 
 /// A refusal, by which limit, and where that stands.
-#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
-#[expect(unnameable_types, reason = "the trait that has it is sealed")]
+#[expect(unnameable_types, reason = "only gates and layers need it")]
 pub struct Refused {
     pub(super) denied: Denied,
     /// Of the gate that refused, which need not be the one that has least left.
@@ -92,11 +89,11 @@ impl Refused {
     }
 }
 
-impl<L: Limiter> Gate for L {
+impl<L: Limiter> Decide for L {
     type Key = ();
     type Charge = L::Charge;
 
-    fn find(&self, _: &RequestHead<'_>) -> Result<(), NoKey> {
+    fn find(&self, _: &RequestHead<'_>) -> Result<(), Keyless> {
         Ok(())
     }
 
@@ -173,14 +170,15 @@ impl<G> Named<G> {
 
 impl<G> sealed::Sealed for Named<G> {}
 
-impl<G: Gate> Gate for Named<G> {
+impl<G: Gate> Decide for Named<G> {
     type Key = G::Key;
     type Charge = G::Charge;
 
-    fn find(&self, request: &RequestHead<'_>) -> Result<G::Key, NoKey> {
+    fn find(&self, request: &RequestHead<'_>) -> Result<G::Key, Keyless> {
         let key = self.gate.find(request);
-        key.map_err(|_| NoKey {
+        key.map_err(|keyless| Keyless {
             limit: Some(self.name),
+            ..keyless
         })
     }
 

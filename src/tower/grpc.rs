@@ -1,7 +1,7 @@
 //! Refusals for clients of gRPC, without its libraries: a response of header fields alone.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Write;
 use core::time::Duration;
@@ -9,6 +9,7 @@ use core::time::Duration;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
+use super::key::NoKey;
 use super::rejection::{Reason, Reject, Rejection};
 use crate::denied::Denied;
 
@@ -18,6 +19,7 @@ const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-det
 const GRPC_RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
 /// google.rpc.Code.
+const INVALID_ARGUMENT: u8 = 3;
 const RESOURCE_EXHAUSTED: u8 = 8;
 const INTERNAL: u8 = 13;
 
@@ -27,7 +29,7 @@ const INTERNAL: u8 = 13;
 ///   retry") if no wait helps.
 /// * `google.rpc.RetryInfo` in `grpc-status-details-bin`, without which exporters of OpenTelemetry do not retry.
 ///
-/// A request without a key gets `INTERNAL`. [`TooManyRequests`](super::TooManyRequests) does the same for requests that
+/// A request without a key gets `INVALID_ARGUMENT`, or `INTERNAL` if the server has not attached it. [`TooManyRequests`](super::TooManyRequests) does the same for requests that
 /// [speak gRPC](Rejection::is_grpc); this is for servers that speak nothing else.
 ///
 /// ```
@@ -50,7 +52,8 @@ impl<B: Default> Reject<B> for ResourceExhausted {
 fn response<B: Default>(rejection: &Rejection<'_>) -> Response<B> {
     let (code, message) = match rejection.reason() {
         Reason::Limited(denied) => (RESOURCE_EXHAUSTED, message(rejection.limit(), denied)),
-        Reason::NoKey => (INTERNAL, String::from("no key to limit this call by")),
+        Reason::NoKey(why @ NoKey::NotAttached) => (INTERNAL, why.to_string()),
+        Reason::NoKey(why) => (INVALID_ARGUMENT, why.to_string()),
     };
     let mut response = Response::new(B::default());
     *response.status_mut() = StatusCode::OK;

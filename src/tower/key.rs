@@ -1,5 +1,6 @@
 //! Who a request comes from.
 
+use core::fmt;
 use core::hash::Hash;
 
 use http::header::{AUTHORIZATION, HeaderName};
@@ -9,14 +10,13 @@ use crate::keyed::{LongKey, LongKeys};
 
 /// Finds the key that a request is limited by: a closure, or one of the extractors here.
 ///
-/// `None` says that the request has no such key; what then happens is up to [`or`](Self::or) and
-/// [`PerKey::optional`](super::PerKey::optional).
+/// A closure gives an `Option`, whose `None` is [`NoKey::NotAttached`].
 ///
 /// ```
 /// use std::net::SocketAddr;
 /// use http::Request;
 /// use tidegate::IpKey;
-/// use tidegate::tower::{ApiKey, Either, KeyExtractor, RequestHead};
+/// use tidegate::tower::{ApiKey, Either, KeyExtractor, NoKey, RequestHead};
 ///
 /// // axum's `ConnectInfo<SocketAddr>`, or whatever else your server attaches to requests.
 /// #[derive(Clone)]
@@ -25,20 +25,25 @@ use crate::keyed::{LongKey, LongKeys};
 ///
 /// let client = ApiKey::header("x-api-key".parse().unwrap()).or(peer);
 /// let mut request = Request::new(());
-/// assert!(client.extract(&RequestHead::of(&request)).is_none());
+/// assert_eq!(client.extract(&RequestHead::of(&request)), Err(NoKey::NotAttached));
 /// request.extensions_mut().insert(Peer("203.0.113.7:1234".parse().unwrap()));
-/// assert!(matches!(client.extract(&RequestHead::of(&request)), Some(Either::Second(_))));
+/// assert!(matches!(client.extract(&RequestHead::of(&request)), Ok(Either::Second(_))));
 /// request.headers_mut().insert("x-api-key", "sk-7f3a9c".parse().unwrap());
-/// assert!(matches!(client.extract(&RequestHead::of(&request)), Some(Either::First(_))));
+/// assert!(matches!(client.extract(&RequestHead::of(&request)), Ok(Either::First(_))));
 /// ```
 pub trait KeyExtractor {
     /// What the limiter keeps.
     type Key: Hash + Eq + Clone;
 
-    /// The key of a request; `None` if it has none.
-    fn extract(&self, request: &RequestHead<'_>) -> Option<Self::Key>;
+    /// The key of a request.
+    ///
+    /// # Errors
+    ///
+    /// [`NoKey`] says why there is none.
+    fn extract(&self, request: &RequestHead<'_>) -> Result<Self::Key, NoKey>;
 
-    /// This key, or another where a request has none: an API key, and the address for those without.
+    /// This key, or another where a request has none: an API key, and the address for those without. (Not where it is
+    /// [unclear](NoKey::Unclear).)
     fn or<E: KeyExtractor>(self, other: E) -> Or<Self, E>
     where
         Self: Sized,
@@ -50,6 +55,32 @@ pub trait KeyExtractor {
     }
 }
 
+/// Why a request has no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NoKey {
+    /// The server has not attached it to the request: mostly a mistake of its own. In axum,
+    /// `into_make_service_with_connect_info` is missing.
+    NotAttached,
+    /// The client has not sent it.
+    NotSent,
+    /// The client has sent something of which not everybody reads the same key, such as a header field twice. It is refused in
+    /// any case, or it could be one client to whoever checks keys, and many or none to the limit.
+    Unclear,
+}
+
+impl fmt::Display for NoKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAttached => "the server has attached no key to limit this by",
+            Self::NotSent => "the key to limit this by is missing",
+            Self::Unclear => "the key to limit this by is not clear",
+        })
+    }
+}
+
+impl core::error::Error for NoKey {}
+
 impl<F, K> KeyExtractor for F
 where
     F: Fn(&RequestHead<'_>) -> Option<K>,
@@ -57,13 +88,13 @@ where
 {
     type Key = K;
 
-    fn extract(&self, request: &RequestHead<'_>) -> Option<K> {
-        self(request)
+    fn extract(&self, request: &RequestHead<'_>) -> Result<K, NoKey> {
+        self(request).ok_or(NoKey::NotAttached)
     }
 }
 
 /// One key or the other: see [`KeyExtractor::or`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Or<A, B> {
     first: A,
     second: B,
@@ -81,30 +112,45 @@ pub enum Either<A, B> {
 impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
     type Key = Either<A::Key, B::Key>;
 
-    fn extract(&self, request: &RequestHead<'_>) -> Option<Self::Key> {
-        let first = self.first.extract(request).map(Either::First);
-        first.or_else(|| self.second.extract(request).map(Either::Second))
+    fn extract(&self, request: &RequestHead<'_>) -> Result<Self::Key, NoKey> {
+        match self.first.extract(request) {
+            Err(NoKey::NotAttached | NoKey::NotSent) => {
+                self.second.extract(request).map(Either::Second)
+            }
+            found => found.map(Either::First),
+        }
+    }
+}
+
+/// Not derived, which would ask for extractors that can be shown: closures cannot.
+impl<A, B> fmt::Debug for Or<A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Or").finish_non_exhaustive()
     }
 }
 
 /// The key that a client sends in a header field, as a keyed digest: see [`LongKeys`].
 ///
-/// No key: a field that is missing or empty, a token of several words, and a field that is there more than once, since whoever
-/// checks it may take another of them than is limited here. A client that invents keys gets a limit of its own for each. So put
-/// this behind the layer that checks keys, or limit addresses as well.
+/// A field that is missing or blank is [no key](NoKey::NotSent); one that is there more than once is [unclear](NoKey::Unclear), since
+/// whoever checks it may take another line than is limited here.
+///
+/// A client that invents keys gets a limit of its own for each. So put this behind the layer that checks keys, or limit addresses as
+/// well. And a key is limited, not a client: who can have many tokens, or write one token in many ways that your check accepts, has
+/// as many limits. Behind the check, limit by the account that it found, with a closure.
 ///
 /// ```
 /// use http::Request;
-/// use tidegate::tower::{ApiKey, KeyExtractor, RequestHead};
+/// use tidegate::tower::{ApiKey, KeyExtractor, NoKey, RequestHead};
 ///
 /// let token = ApiKey::bearer();
 /// let key = |value: &str| {
 ///     let request = Request::builder().header("authorization", value).body(()).unwrap();
 ///     token.extract(&RequestHead::of(&request))
 /// };
-/// assert!(key("Bearer 7f3a9c").is_some());
+/// assert!(key("Bearer 7f3a9c").is_ok());
 /// assert_eq!(key("bearer   7f3a9c"), key("Bearer 7f3a9c")); // the same token, however it is written
-/// assert_eq!(key("Basic dGlkZTpnYXRl"), None);
+/// assert_eq!(key("Basic dGlkZTpnYXRl"), Err(NoKey::NotSent));
+/// assert_eq!(key("Bearer 7f3a9c, 7f3a9d"), Err(NoKey::Unclear));
 /// ```
 #[derive(Clone, Debug)]
 pub struct ApiKey {
@@ -149,28 +195,41 @@ impl ApiKey {
 impl KeyExtractor for ApiKey {
     type Key = LongKey;
 
-    fn extract(&self, request: &RequestHead<'_>) -> Option<LongKey> {
+    fn extract(&self, request: &RequestHead<'_>) -> Result<LongKey, NoKey> {
         let mut values = request.headers().get_all(&self.header).iter();
-        let value = values.next()?.as_bytes();
+        let value = values.next().ok_or(NoKey::NotSent)?.as_bytes();
         if values.next().is_some() {
-            return None;
+            return Err(NoKey::Unclear);
         }
         let key = if self.is_bearer {
             bearer_token(value)?
         } else {
             value.trim_ascii()
         };
-        (!key.is_empty()).then(|| self.digests.key(key))
+        if key.is_empty() {
+            return Err(NoKey::NotSent);
+        }
+        Ok(self.digests.key(key))
     }
 }
 
-/// Schemes are in any case, and followed by at least one space (RFC 9110, section 11.4).
-fn bearer_token(value: &[u8]) -> Option<&[u8]> {
+/// A scheme in any case, space, and a token (RFC 9110, section 11.4; RFC 6750, section 2.1).
+fn bearer_token(value: &[u8]) -> Result<&[u8], NoKey> {
     const SCHEME: &[u8] = b"bearer";
-    let (scheme, token) = value.trim_ascii().split_at_checked(SCHEME.len())?;
-    let is_bearer = scheme.eq_ignore_ascii_case(SCHEME) && token.first() == Some(&b' ');
+    let split = value.trim_ascii().split_at_checked(SCHEME.len());
+    let (scheme, token) = split.ok_or(NoKey::NotSent)?;
+    let is_bearer =
+        scheme.eq_ignore_ascii_case(SCHEME) && token.first().is_none_or(u8::is_ascii_whitespace);
     let token = token.trim_ascii();
-    // A server may read one word and ignore further ones, of which a client can invent as many as it likes.
-    let is_one_word = !token.iter().any(u8::is_ascii_whitespace);
-    (is_bearer && is_one_word).then_some(token)
+    if !is_bearer {
+        return Err(NoKey::NotSent);
+    }
+    // Tokens have neither. Some who check them read up to the first, and whatever follows would be another key.
+    if token
+        .iter()
+        .any(|byte| byte.is_ascii_whitespace() || *byte == b',')
+    {
+        return Err(NoKey::Unclear);
+    }
+    Ok(token)
 }

@@ -152,7 +152,8 @@ pub struct RateLimitLayerBuilder<G, R = TooManyRequests> {
 }
 
 impl<G, R> RateLimitLayerBuilder<G, R> {
-    /// A name for header fields, refusals, metrics and logs: `default` if not said otherwise.
+    /// A name for header fields, refusals, metrics and logs: `default` if not said otherwise. Where more than one layer is on a route,
+    /// name them, or clients take their policies for one.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Box::from(name);
         self

@@ -33,7 +33,8 @@ pub(super) struct Decision<'a> {
     pub(super) outcome: Outcome,
     /// Of a refusal.
     pub(super) reason: Option<Reason>,
-    /// The name of the limit that refused, or of the layer.
+    pub(super) layer: &'a str,
+    /// The name of the limit that refused, or the layer's.
     pub(super) limit: &'a str,
     pub(super) cost: u64,
     pub(super) forfeited: u64,
@@ -66,6 +67,7 @@ impl Observer {
 fn event(decision: Decision<'_>, reason: Reason) {
     let Decision {
         outcome,
+        layer,
         limit,
         cost,
         ..
@@ -73,14 +75,10 @@ fn event(decision: Decision<'_>, reason: Reason) {
     let outcome = outcome.name();
     match reason {
         Reason::Limited(denied) => {
-            tracing::debug!(limiter = limit, outcome, cost, %denied, "rate limited");
+            tracing::debug!(limiter = layer, limit, outcome, cost, %denied, "rate limited");
         }
-        Reason::NoKey => {
-            tracing::debug!(
-                limiter = limit,
-                outcome,
-                "a request without a key to limit it by"
-            );
+        Reason::NoKey(why) => {
+            tracing::debug!(limiter = layer, limit, outcome, cost, %why, "without a key to be limited by");
         }
     }
 }

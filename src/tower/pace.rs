@@ -22,8 +22,10 @@ use crate::wait::{Acquire, Awaitable, Timer};
 
 /// A service whose requests wait for their turn: what a [`PaceLayer`](super::PaceLayer) makes. Clones share the limiter.
 ///
-/// It is always ready, for it waits in `call`: there it takes a clone of the inner service, which becomes ready when the request's turn
-/// has come. (To be ready before would keep a place in the inner service while the request waits.)
+/// It is always ready, for it waits in `call`: there it takes a clone of the inner service, which is to become ready when the
+/// request's turn has come. To be ready before would keep a place in the inner service while the request waits. The rate is that of
+/// the turns: requests whose turn comes while the inner service is not ready reach it together when it is. So put what makes
+/// requests wait for readiness (`ConcurrencyLimit`, `Buffer`) outside of this layer.
 pub struct Paced<S, L, T, R = TooManyRequests> {
     inner: S,
     share: Share<L, T, R>,
@@ -80,7 +82,7 @@ where
             share: self.share.clone(),
             cost,
             is_exempt,
-            asked: Waits::ARE_RECORDED.then(|| self.share.now()),
+            asked: (Waits::ARE_RECORDED && !is_exempt).then(|| self.share.now()),
             waiting: Some((self.inner.clone(), request)),
             stage: Stage::Waiting {
                 turn: Acquire::new(self.share.clone(), timer, cost, timeout),
@@ -188,6 +190,7 @@ impl<L, T, R> Shared<L, T, R> {
         self.observer.record(Decision {
             outcome,
             reason: None,
+            layer: &self.name,
             limit: &self.name,
             cost,
             forfeited: 0,
@@ -203,10 +206,12 @@ impl<L, T, R> Shared<L, T, R> {
             request: *request,
             reason: Reason::Limited(denied),
             limit: &self.name,
+            standing: None,
         };
         self.observer.record(Decision {
             outcome: Outcome::Denied,
             reason: Some(rejection.reason),
+            layer: &self.name,
             limit: &self.name,
             cost,
             forfeited: 0,

@@ -28,6 +28,9 @@ use crate::wait::{Awaitable, Timer};
 /// [all the waiters](crate::SlidingWindow::max_waiters) that it may have. Without a timeout the queue may become as long as there
 /// are requests.
 ///
+/// Refusals need a body that is `Default`. Responses of hyper's client have none: map them
+/// (`client.map_response(|response| response.map(BoxBody::new))`), or say [how to refuse](PaceLayerBuilder::reject_with).
+///
 /// ```
 /// use core::time::Duration;
 /// use http::{Request, Response, StatusCode};

@@ -1,11 +1,12 @@
 //! A limiter for each key of requests.
 
 use alloc::sync::Arc;
+use core::fmt;
 use core::hash::{BuildHasher, Hash};
 
-use super::gate::{Gate, NoKey, Refused};
+use super::gate::{Decide, Keyless, Refused};
 use super::head::RequestHead;
-use super::key::KeyExtractor;
+use super::key::{KeyExtractor, NoKey};
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::keyed::{FixedKeyed, Keyed};
@@ -15,8 +16,8 @@ use crate::time::Timestamp;
 
 /// Limits each key of requests by itself: a [`Keyed`] or [`FixedKeyed`] and what finds the key.
 ///
-/// A request without a key is refused, unless keys are [`optional`](Self::optional): to pass for want of a key would be the way
-/// around the limit. Give such requests another key with [`KeyExtractor::or`].
+/// A request without a key is [refused](NoKey), unless keys are [`optional`](Self::optional): to pass for want of a key would be the
+/// way around the limit. Give such requests another key with [`KeyExtractor::or`].
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -32,7 +33,7 @@ use crate::time::Timestamp;
 /// let layer = RateLimitLayer::new(PerKey::new(limits, address));
 /// # drop(layer);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PerKey<T, E> {
     table: T,
     extractor: E,
@@ -53,7 +54,8 @@ where
         }
     }
 
-    /// The same, but a request without a key passes: for a limit on those who send a key beside one on all.
+    /// The same, but a request without a key passes: for a limit on those who send a key beside one on all. (One whose key is
+    /// [unclear](NoKey::Unclear) does not.)
     #[must_use]
     pub fn optional(self) -> Self {
         Self {
@@ -70,7 +72,27 @@ where
 
 impl<T, E> sealed::Sealed for PerKey<T, E> {}
 
-impl<T, E> Gate for PerKey<T, E>
+/// Not derived, which would ask for extractors that can be shown: closures cannot.
+impl<T: fmt::Debug, E> fmt::Debug for PerKey<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PerKey")
+            .field("table", &self.table)
+            .field("is_optional", &self.is_optional)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T, E> PerKey<T, E>
+where
+    E: KeyExtractor,
+    T: KeyedLimiter<E::Key>,
+{
+    fn refused(&self, key: &E::Key, now: Timestamp, denied: Denied) -> Refused {
+        Refused::new(denied, self.table.standing_at(key, now))
+    }
+}
+
+impl<T, E> Decide for PerKey<T, E>
 where
     E: KeyExtractor,
     T: KeyedLimiter<E::Key>,
@@ -79,12 +101,13 @@ where
     type Key = Option<E::Key>;
     type Charge = ();
 
-    fn find(&self, request: &RequestHead<'_>) -> Result<Option<E::Key>, NoKey> {
-        let key = self.extractor.extract(request);
-        if key.is_none() && !self.is_optional {
-            return Err(NoKey { limit: None });
+    fn find(&self, request: &RequestHead<'_>) -> Result<Option<E::Key>, Keyless> {
+        match self.extractor.extract(request) {
+            Ok(key) => Ok(Some(key)),
+            // What is unclear must not pass: it may be clear to whoever checks the key.
+            Err(NoKey::NotAttached | NoKey::NotSent) if self.is_optional => Ok(None),
+            Err(why) => Err(Keyless { why, limit: None }),
         }
-        Ok(key)
     }
 
     fn now(&self, key: &Option<E::Key>) -> Option<Timestamp> {
@@ -92,23 +115,15 @@ where
     }
 
     fn peek_at(&self, key: &Option<E::Key>, n: u64, now: Timestamp) -> Result<(), Refused> {
-        match key {
-            Some(key) => {
-                let seen = self.table.peek_at(key, n, now);
-                seen.map_err(|denied| Refused::new(denied, self.table.standing_at(key, now)))
-            }
-            None => Ok(()),
-        }
+        let Some(key) = key else { return Ok(()) };
+        let seen = self.table.peek_at(key, n, now);
+        seen.map_err(|denied| self.refused(key, now, denied))
     }
 
     fn try_acquire_at(&self, key: &Option<E::Key>, n: u64, now: Timestamp) -> Result<(), Refused> {
-        match key {
-            Some(key) => {
-                let charged = self.table.try_acquire_at(key, n, now);
-                charged.map_err(|denied| Refused::new(denied, self.table.standing_at(key, now)))
-            }
-            None => Ok(()),
-        }
+        let Some(key) = key else { return Ok(()) };
+        let charged = self.table.try_acquire_at(key, n, now);
+        charged.map_err(|denied| self.refused(key, now, denied))
     }
 
     fn charge_at(&self, key: &Option<E::Key>, n: u64, now: Timestamp) -> Result<(), Refused> {
@@ -126,30 +141,23 @@ where
 }
 
 /// A table of limiters: [`Keyed`], [`FixedKeyed`], and an `Arc` of either. Sealed, as limiters are.
-pub trait KeyedLimiter<K>: table::Sealed {
-    #[doc(hidden)]
+pub trait KeyedLimiter<K>: Table<K> {}
+
+impl<K, T: Table<K>> KeyedLimiter<K> for T {}
+
+/// What a table does. Apart, as what gates do.
+#[expect(unnameable_types, reason = "that is what hides and seals it")]
+pub trait Table<K> {
     fn now(&self, key: &K) -> Timestamp;
 
-    #[doc(hidden)]
     fn peek_at(&self, key: &K, n: u64, now: Timestamp) -> Result<(), Denied>;
 
-    #[doc(hidden)]
     fn try_acquire_at(&self, key: &K, n: u64, now: Timestamp) -> Result<(), Denied>;
 
-    #[doc(hidden)]
     fn standing_at(&self, key: &K, now: Timestamp) -> Standing;
 }
 
-mod table {
-    #[expect(unnameable_types, reason = "that is what seals it")]
-    pub trait Sealed {}
-}
-
-impl<K, L, S> table::Sealed for Keyed<K, L, S> {}
-impl<C, S> table::Sealed for FixedKeyed<C, S> {}
-impl<T: table::Sealed> table::Sealed for Arc<T> {}
-
-impl<K, L, S> KeyedLimiter<K> for Keyed<K, L, S>
+impl<K, L, S> Table<K> for Keyed<K, L, S>
 where
     K: Hash + Eq + Clone,
     L: Limiter,
@@ -172,7 +180,7 @@ where
     }
 }
 
-impl<K: Hash, C: Clock, S: BuildHasher> KeyedLimiter<K> for FixedKeyed<C, S> {
+impl<K: Hash, C: Clock, S: BuildHasher> Table<K> for FixedKeyed<C, S> {
     fn now(&self, _: &K) -> Timestamp {
         self.clock().now()
     }
@@ -190,7 +198,7 @@ impl<K: Hash, C: Clock, S: BuildHasher> KeyedLimiter<K> for FixedKeyed<C, S> {
     }
 }
 
-impl<K, T: KeyedLimiter<K>> KeyedLimiter<K> for Arc<T> {
+impl<K, T: Table<K>> Table<K> for Arc<T> {
     fn now(&self, key: &K) -> Timestamp {
         (**self).now(key)
     }

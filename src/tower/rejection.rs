@@ -7,7 +7,9 @@ use http::{Method, Response};
 
 use super::fields::seconds;
 use super::head::RequestHead;
+use super::key::NoKey;
 use crate::denied::Denied;
+use crate::standing::Standing;
 
 /// A request that was refused, for whoever builds the response.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +17,7 @@ pub struct Rejection<'a> {
     pub(super) request: RequestHead<'a>,
     pub(super) reason: Reason,
     pub(super) limit: &'a str,
+    pub(super) standing: Option<Standing>,
 }
 
 /// Why a request was refused.
@@ -23,9 +26,8 @@ pub struct Rejection<'a> {
 pub enum Reason {
     /// By a limit.
     Limited(Denied),
-    /// It has no key to be limited by, and [must have one](super::PerKey::optional). Mostly the server's own mistake: in axum,
-    /// `into_make_service_with_connect_info` is missing.
-    NoKey,
+    /// For want of a key to limit it by.
+    NoKey(NoKey),
 }
 
 impl<'a> Rejection<'a> {
@@ -39,16 +41,22 @@ impl<'a> Rejection<'a> {
         self.reason
     }
 
-    /// The name of the limit that refused: its own if it is [`Named`](super::Named), else the layer's.
+    /// The name of the limit that refused: its own if it is [`Named`](super::Named) or one of a
+    /// [`Combined`](crate::Combined), else the layer's.
     pub const fn limit(&self) -> &'a str {
         self.limit
+    }
+
+    /// What the limit that refused allows and has left; `None` for want of a key, and from a [`PaceLayer`](super::PaceLayer).
+    pub const fn standing(&self) -> Option<&Standing> {
+        self.standing.as_ref()
     }
 
     /// How long to wait before the same request can succeed; `None` if no wait helps.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self.reason {
             Reason::Limited(denied) => denied.retry_after(),
-            Reason::NoKey => None,
+            Reason::NoKey(_) => None,
         }
     }
 
@@ -73,7 +81,7 @@ impl<'a> Rejection<'a> {
 
 /// Builds the response to a request that was refused: a closure, or [`TooManyRequests`](super::TooManyRequests).
 ///
-/// The layer adds its [header fields](super::HeaderStyle), unless the response has a `Retry-After` already.
+/// The layer adds its [header fields](super::HeaderStyle); a `Retry-After` that is there already stays.
 pub trait Reject<B> {
     /// The response.
     fn reject(&self, rejection: &Rejection<'_>) -> Response<B>;

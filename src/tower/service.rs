@@ -14,7 +14,7 @@ use tower_service::Service;
 use super::counts::Outcome;
 use super::default_rejection::TooManyRequests;
 use super::fields::Fields;
-use super::gate::{Gate, NoKey, Refused};
+use super::gate::{Gate, Keyless, Refused};
 use super::head::RequestHead;
 use super::layer::Shared;
 use super::observe::Decision;
@@ -24,6 +24,9 @@ use super::rejection::{Reason, Reject, Rejection};
 ///
 /// `poll_ready` is the inner service's: a limit says nothing about the next request before it is there. Errors are the inner
 /// service's as well; refusals are responses.
+///
+/// A service whose request was refused stays ready inside, and keeps what it holds to be so (the permit of a `ConcurrencyLimit`) until
+/// it is called again or dropped. Servers drop it; where it is kept, put such layers outside of this one.
 pub struct RateLimit<S, G, R = TooManyRequests> {
     inner: S,
     shared: Arc<Shared<G, R>>,
@@ -100,7 +103,7 @@ impl<G: Gate, R> Shared<G, R> {
         let cost = self.cost.as_ref().map_or(1, |cost| cost(request));
         let key = match self.gate.find(request) {
             Ok(key) => key,
-            Err(no_key) if cost > 0 => return self.refuse_without_key(request, cost, no_key),
+            Err(keyless) if cost > 0 => return self.refuse_without_key(request, cost, keyless),
             Err(_) => {
                 self.record(Outcome::Allowed, 0);
                 return Verdict::Pass(None);
@@ -133,6 +136,7 @@ impl<G: Gate, R> Shared<G, R> {
             request: *request,
             reason,
             limit: refused.standing.limit.unwrap_or(&self.name),
+            standing: Some(refused.standing),
         };
         let outcome = if self.is_dry_run {
             Outcome::ShadowDenied
@@ -142,6 +146,7 @@ impl<G: Gate, R> Shared<G, R> {
         self.observer.record(Decision {
             outcome,
             reason: Some(reason),
+            layer: &self.name,
             limit: rejection.limit,
             cost,
             forfeited: refused.forfeited,
@@ -161,19 +166,22 @@ impl<G: Gate, R> Shared<G, R> {
         &self,
         request: &RequestHead<'_>,
         cost: u64,
-        no_key: NoKey,
+        keyless: Keyless,
     ) -> Verdict<B>
     where
         R: Reject<B>,
     {
+        let reason = Reason::NoKey(keyless.why);
         let rejection = Rejection {
             request: *request,
-            reason: Reason::NoKey,
-            limit: no_key.limit.unwrap_or(&self.name),
+            reason,
+            limit: keyless.limit.unwrap_or(&self.name),
+            standing: None,
         };
         self.observer.record(Decision {
             outcome: Outcome::NoKey,
-            reason: Some(Reason::NoKey),
+            reason: Some(reason),
+            layer: &self.name,
             limit: rejection.limit,
             cost,
             forfeited: 0,
@@ -189,6 +197,7 @@ impl<G: Gate, R> Shared<G, R> {
         self.observer.record(Decision {
             outcome,
             reason: None,
+            layer: &self.name,
             limit: &self.name,
             cost,
             forfeited: 0,

@@ -1,22 +1,22 @@
 //! Several gates, all of which a request must pass.
 
-use super::gate::{Gate, NoKey, Refused};
+use super::gate::{Decide, Gate, Keyless, Refused};
 use super::head::RequestHead;
 use crate::limiter::sealed;
 use crate::standing::Standing;
 use crate::time::Timestamp;
 
-/// For each gate: its type, its place in the tuple, and a name for its charge.
+/// For each gate: its type, its place in the tuple, and a name for its charge. And the latter two in reverse order.
 macro_rules! together {
-    ($($gate:ident $place:tt $charge:ident),+) => {
+    ($($gate:ident $place:tt $charge:ident),+; last first: $($undone:tt $undone_charge:ident),+) => {
         impl<$($gate),+> sealed::Sealed for ($($gate,)+) {}
 
-        impl<$($gate: Gate),+> Gate for ($($gate,)+) {
+        impl<$($gate: Gate),+> Decide for ($($gate,)+) {
             type Key = ($($gate::Key,)+);
             /// Of each gate that was charged.
             type Charge = ($(Option<$gate::Charge>,)+);
 
-            fn find(&self, request: &RequestHead<'_>) -> Result<Self::Key, NoKey> {
+            fn find(&self, request: &RequestHead<'_>) -> Result<Self::Key, Keyless> {
                 Ok(($(self.$place.find(request)?,)+))
             }
 
@@ -52,9 +52,12 @@ macro_rules! together {
             }
 
             fn undo(&self, key: &Self::Key, n: u64, charge: Self::Charge) -> u64 {
+                // The last first, or a limiter that is in it twice would find its first charge covered by its second.
+                let ($($charge,)+) = charge;
                 let mut forfeited = 0_u64;
-                $(if let Some(charge) = charge.$place {
-                    forfeited = forfeited.saturating_add(self.$place.undo(&key.$place, n, charge));
+                $(if let Some(charge) = $undone_charge {
+                    let lost = self.$undone.undo(&key.$undone, n, charge);
+                    forfeited = forfeited.saturating_add(lost);
                 })+
                 forfeited
             }
@@ -66,9 +69,9 @@ macro_rules! together {
         }
     };
 }
-together!(A 0 a, B 1 b);
-together!(A 0 a, B 1 b, C 2 c);
-together!(A 0 a, B 1 b, C 2 c, D 3 d);
+together!(A 0 a, B 1 b; last first: 1 b, 0 a);
+together!(A 0 a, B 1 b, C 2 c; last first: 2 c, 1 b, 0 a);
+together!(A 0 a, B 1 b, C 2 c, D 3 d; last first: 3 d, 2 c, 1 b, 0 a);
 
 /// Of two answers the refusal, of two refusals the one that lasts longer.
 fn longer(one: Result<(), Refused>, other: Result<(), Refused>) -> Result<(), Refused> {

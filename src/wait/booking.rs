@@ -9,7 +9,7 @@ use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
 #[cfg(feature = "std")]
-use event_listener::EventListener;
+use event_listener::{EventListener, Listener};
 
 use super::awaitable::{Awaitable, Waiter};
 use super::future::Acquire;
@@ -172,6 +172,11 @@ impl<C: Clock> Awaitable for TokenBucket<C> {
 
     fn give_up(&self, Booking(place): &mut Booking) {
         if let Some(place) = place.take() {
+            // As in `poll_waiting`: what a reset has given back is not given back again.
+            #[cfg(feature = "std")]
+            if place.reset.discard() {
+                return;
+            }
             self.cancel_at(&place.booked, self.clock().now());
         }
     }

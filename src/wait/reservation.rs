@@ -101,6 +101,9 @@ impl<C: Clock> Reservation<'_, C> {
 
     /// Gives the tokens back, and returns how many came back: all or none.
     ///
+    /// Not after a [`reset`](TokenBucket::reset), which has given everything back: [commit](Self::commit) then. Should the time line have
+    /// come to the very same grain again, a cancelled reservation would give back what is somebody else's.
+    ///
     /// All come back if nothing was charged or given back since; and none if somebody was promised a time that counts on this
     /// place, or if the bucket has long been full again in any case. None also if the tokens were not there at first and their instant has come: then they count as used.
     pub fn cancel(self) -> u64 {

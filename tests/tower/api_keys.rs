@@ -2,7 +2,7 @@
 
 use http::{HeaderName, Request};
 use proptest::prelude::*;
-use tidegate::tower::{ApiKey, Either, KeyExtractor, PerKey, RateLimitLayer, RequestHead};
+use tidegate::tower::{ApiKey, Either, KeyExtractor, NoKey, PerKey, RateLimitLayer, RequestHead};
 use tidegate::{Keyed, LongKey, LongKeys, ManualClock};
 
 use crate::{Peer, answer, bucket, ip, peer, stats};
@@ -10,7 +10,7 @@ use crate::{Peer, answer, bucket, ip, peer, stats};
 const DIGESTS: LongKeys = LongKeys::with_secret([7; 16]);
 
 /// What is limited for requests with these lines of the header.
-fn key_of(extractor: &ApiKey, name: &str, lines: &[&[u8]]) -> Option<LongKey> {
+fn key_of(extractor: &ApiKey, name: &str, lines: &[&[u8]]) -> Result<LongKey, NoKey> {
     let mut request = Request::builder();
     for line in lines {
         request = request.header(name, *line);
@@ -18,13 +18,13 @@ fn key_of(extractor: &ApiKey, name: &str, lines: &[&[u8]]) -> Option<LongKey> {
     extractor.extract(&RequestHead::of(&request.body(()).expect("valid")))
 }
 
-fn header_key(lines: &[&[u8]]) -> Option<LongKey> {
+fn header_key(lines: &[&[u8]]) -> Result<LongKey, NoKey> {
     let name = HeaderName::from_static("x-api-key");
     let extractor = ApiKey::header(name).digests(DIGESTS);
     key_of(&extractor, "X-API-Key", lines)
 }
 
-fn bearer_key(lines: &[&[u8]]) -> Option<LongKey> {
+fn bearer_key(lines: &[&[u8]]) -> Result<LongKey, NoKey> {
     key_of(&ApiKey::bearer().digests(DIGESTS), "Authorization", lines)
 }
 
@@ -41,7 +41,7 @@ fn a_key_is_the_whole_value() {
         &long,
     ] {
         let key = header_key(&[value]);
-        assert_eq!(key, Some(DIGESTS.key(value)), "{}", value.escape_ascii());
+        assert_eq!(key, Ok(DIGESTS.key(value)), "{}", value.escape_ascii());
         // Spaces around it are not the key's.
         assert_eq!(header_key(&[&[b" \t", value, b"\t "].concat()]), key);
     }
@@ -53,9 +53,9 @@ fn a_key_is_the_whole_value() {
 
 #[test]
 fn nothing_blank_and_nothing_doubtful_is_a_key() {
-    assert_eq!(header_key(&[]), None);
+    assert_eq!(header_key(&[]), Err(NoKey::NotSent));
     for value in [b"".as_slice(), b" ", b"\t", b" \t \t"] {
-        assert_eq!(header_key(&[value]), None, "{value:?}");
+        assert_eq!(header_key(&[value]), Err(NoKey::NotSent), "{value:?}");
     }
     // Whoever checks the key may take the first or the last of them.
     for lines in [
@@ -64,19 +64,21 @@ fn nothing_blank_and_nothing_doubtful_is_a_key() {
         [b"k", b""],
         [b"", b"k"],
     ] {
-        assert_eq!(header_key(&lines), None, "{lines:?}");
+        assert_eq!(header_key(&lines), Err(NoKey::Unclear), "{lines:?}");
         let lines = lines.map(|line| [b"Bearer ", line].concat());
-        assert_eq!(bearer_key(&lines.each_ref().map(Vec::as_slice)), None);
+        let lines = lines.each_ref().map(Vec::as_slice);
+        assert_eq!(bearer_key(&lines), Err(NoKey::Unclear));
     }
     let other = Request::builder().header("authorization", "k").body(());
     let other = other.expect("valid");
     let extractor = ApiKey::header(HeaderName::from_static("x-api-key"));
-    assert_eq!(extractor.extract(&RequestHead::of(&other)), None);
+    let key = extractor.extract(&RequestHead::of(&other));
+    assert_eq!(key, Err(NoKey::NotSent));
 }
 
 #[test]
 fn a_token_is_one_however_it_is_written() {
-    let token = Some(DIGESTS.key("7f3a9c"));
+    let token = Ok(DIGESTS.key("7f3a9c"));
     for value in [
         "Bearer 7f3a9c",
         "bearer 7f3a9c",
@@ -85,20 +87,21 @@ fn a_token_is_one_however_it_is_written() {
         "  Bearer 7f3a9c",
         "Bearer 7f3a9c \t",
         "Bearer \t 7f3a9c",
+        "Bearer\t7f3a9c",
     ] {
         assert_eq!(bearer_key(&[value.as_bytes()]), token, "{value}");
     }
     for other in ["Bearer 7F3A9C", "Bearer 7f3a9c=", "Bearer Bearer7f3a9c"] {
         let key = bearer_key(&[other.as_bytes()]);
-        assert!(key.is_some() && key != token, "{other}");
+        assert!(key.is_ok() && key != token, "{other}");
     }
     assert_eq!(
         bearer_key(&[b"Bearer \xff\x80"]),
-        Some(DIGESTS.key(b"\xff\x80"))
+        Ok(DIGESTS.key(b"\xff\x80"))
     );
     let key = vec![b'k'; 64 << 10];
     let long = [b"Bearer ".as_slice(), &key].concat();
-    assert_eq!(bearer_key(&[&long]), Some(DIGESTS.key(&key)));
+    assert_eq!(bearer_key(&[&long]), Ok(DIGESTS.key(&key)));
 }
 
 #[test]
@@ -110,7 +113,6 @@ fn what_is_no_bearer_has_no_token() {
         "Bearer ",
         "Bearer  \t",
         "Bearer7f3a9c",
-        "Bearer\t7f3a9c",
         "Bearer=7f3a9c",
         "Bearers 7f3a9c",
         "7f3a9c",
@@ -118,10 +120,12 @@ fn what_is_no_bearer_has_no_token() {
         "Digest Bearer 7f3a9c",
         "\"Bearer 7f3a9c\"",
     ] {
-        assert_eq!(bearer_key(&[value.as_bytes()]), None, "{value}");
+        let key = bearer_key(&[value.as_bytes()]);
+        assert_eq!(key, Err(NoKey::NotSent), "{value}");
     }
-    assert_eq!(bearer_key(&[b"B\xc3\xa9arer 7f3a9c"]), None);
-    assert_eq!(bearer_key(&[]), None);
+    let accented = bearer_key(&[b"B\xc3\xa9arer 7f3a9c"]);
+    assert_eq!(accented, Err(NoKey::NotSent));
+    assert_eq!(bearer_key(&[]), Err(NoKey::NotSent));
 }
 
 /// A server that takes the first word for the token would let a client have a new limit for each second word.
@@ -131,8 +135,10 @@ fn a_token_is_one_word() {
         "Bearer 7f3a9c x1",
         "Bearer 7f3a9c\tx1",
         "Bearer 7f3a9c  x 2",
+        "Bearer 7f3a9c,x1",
     ] {
-        assert_eq!(bearer_key(&[value.as_bytes()]), None, "{value}");
+        let key = bearer_key(&[value.as_bytes()]);
+        assert_eq!(key, Err(NoKey::Unclear), "{value}");
     }
 }
 
@@ -141,7 +147,7 @@ proptest! {
     fn no_bytes_break_it(value: Vec<u8>) {
         if http::HeaderValue::from_bytes(&value).is_ok() {
             let is_blank = value.trim_ascii().is_empty();
-            prop_assert_eq!(header_key(&[&value]).is_none(), is_blank);
+            prop_assert_eq!(header_key(&[&value]).is_err(), is_blank);
             _ = bearer_key(&[&value]);
             _ = bearer_key(&[&[b"bearer ", value.as_slice()].concat()]);
         }
@@ -204,4 +210,41 @@ fn keys_that_are_optional_limit_only_who_has_one() {
     assert_eq!(answer(&layer, crate::with_key("alice")).status(), 429);
     assert_eq!(layer.stats(), stats(4, 1));
     assert_eq!(layer.gate().table().len(), 1);
+}
+
+/// A client that sends its key twice is neither without one nor somebody else: whoever checks keys may read the first of them.
+#[test]
+fn a_key_that_is_not_clear_is_no_way_around_its_limit() {
+    let clock = ManualClock::new();
+    let name = HeaderName::from_static("x-api-key");
+    let address = |request: &RequestHead<'_>| peer(request).map(|ip| ip.to_string());
+    let twice = || {
+        let request = Request::builder().extension(Peer(ip("203.0.113.7")));
+        let request = request.header("x-api-key", "k").header("x-api-key", "k");
+        request.body(()).expect("valid")
+    };
+    let time = clock.clone();
+    let limits = Keyed::new(move |_: &LongKey| bucket(1, &time));
+    let optional = PerKey::new(limits, ApiKey::header(name.clone())).optional();
+    let optional = RateLimitLayer::new(optional);
+    let limits = Keyed::new(move |_: &Either<LongKey, String>| bucket(1, &clock));
+    let either = RateLimitLayer::new(PerKey::new(limits, ApiKey::header(name).or(address)));
+    for _ in 0..3 {
+        assert_eq!(answer(&optional, twice()).status(), 400);
+        assert_eq!(answer(&either, twice()).status(), 400);
+    }
+    assert_eq!((optional.stats().no_key, either.stats().no_key), (3, 3));
+}
+
+/// What a client has not sent is not the server's mistake, or any client could raise its alarms.
+#[test]
+fn who_sends_no_key_is_told_so() {
+    let clock = ManualClock::new();
+    let limits = Keyed::new(move |_: &LongKey| bucket(1, &clock));
+    let layer = RateLimitLayer::new(PerKey::new(limits, ApiKey::bearer()));
+    assert_eq!(answer(&layer, Request::new(())).status(), 400);
+    let call = Request::post("/").header("content-type", "application/grpc");
+    let refused = answer(&layer, call.body(()).expect("valid"));
+    assert_eq!(refused.status(), 200);
+    assert_eq!(refused.headers()["grpc-status"], "3");
 }

@@ -6,7 +6,9 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
 use http::{Request, StatusCode};
-use tidegate::tower::{ForwardedFor, KeyExtractor, PerKey, RateLimitLayer, Reason, RequestHead};
+use tidegate::tower::{
+    ForwardedFor, KeyExtractor, NoKey, PerKey, RateLimitLayer, Reason, RequestHead,
+};
 use tidegate::{FixedKeyed, IpKey, Keyed, ManualClock, Quota};
 use tokio::net::TcpListener;
 
@@ -95,7 +97,10 @@ async fn a_server_that_does_not_tell_addresses_fails_loudly() {
     counts.no_key = 1;
     assert_eq!(own.stats(), counts);
     let told = told.lock().expect("no panic");
-    assert_eq!(*told, [(Reason::NoKey, "addresses".to_owned())]);
+    assert_eq!(
+        *told,
+        [(Reason::NoKey(NoKey::NotAttached), "addresses".to_owned())]
+    );
 }
 
 #[cfg(target_os = "linux")]

@@ -167,7 +167,10 @@ async fn a_call_without_a_key_is_an_internal_error() {
     let channel = channel(serve_tonic!(limit.clone())).await;
     let refused = check(&channel).await.expect_err("no key");
     assert_eq!(refused.code(), Code::Internal);
-    assert_eq!(refused.message(), "no key to limit this call by");
+    assert_eq!(
+        refused.message(),
+        "the server has attached no key to limit this by"
+    );
     assert_eq!(told(&refused, "grpc-retry-pushback-ms"), Some("-1"));
     assert_eq!(limit.stats().no_key, 1);
 

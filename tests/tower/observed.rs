@@ -206,14 +206,15 @@ mod events {
             };
             let outcome = format!("outcome=\"{outcome}\"");
             let refusal = [
-                "limiter=\"gate\"",
+                "limiter=\"layer\"",
+                "limit=\"gate\"",
                 &outcome,
                 "cost=1",
                 "not yet: retry after 1s",
             ];
             assert_eq!(has(&refusal), 2, "{events:?}");
             assert_eq!(
-                has(&["limiter=\"gate\"", "outcome=\"error\"", "without a key"]),
+                has(&["limit=\"gate\"", "outcome=\"error\"", "without a key"]),
                 3
             );
             assert_eq!(events.len(), 5, "{events:?}");

@@ -3,10 +3,13 @@
 use core::time::Duration;
 
 use http::Request;
-use tidegate::tower::{ForwardedFor, KeyExtractor, PerKey, RateLimitLayer, RequestHead};
+use tidegate::tower::{
+    ForwardedFor, HeaderStyle, KeyExtractor, PerKey, RateLimitLayer, RequestHead, Reset,
+};
 use tidegate::{IpKey, Keyed, ManualClock, Quota, TokenBucket};
+use tower::Layer;
 
-use crate::{Peer, SECOND, answer, bucket, field, ip, peer, served};
+use crate::{Peer, SECOND, answer, answer_of, bucket, field, ip, peer, served};
 
 /// tower-governor#65: a wait of 900 ms was told as `retry-after: 0`, so that clients came back at once.
 #[test]
@@ -115,4 +118,27 @@ fn strangers_do_not_share_a_limit() {
     let layer = RateLimitLayer::new(PerKey::new(limits, of_peer));
     assert_eq!(answer(&layer, Request::new(())).status(), 500);
     assert_eq!(layer.gate().table().len(), 0);
+}
+
+/// A response that has as many fields as there can be is given on as it is.
+#[test]
+fn full_header_maps_are_no_reason_to_panic() {
+    let handler = tower::service_fn(|_: Request<()>| {
+        let mut response = http::Response::new(String::new());
+        for number in 0..40_000 {
+            let name = http::HeaderName::try_from(format!("x{number}")).expect("valid");
+            let value = http::HeaderValue::from_static("");
+            if response.headers_mut().try_append(name, value).is_err() {
+                break;
+            }
+        }
+        core::future::ready(Ok::<_, core::convert::Infallible>(response))
+    });
+    let (reset, burst) = (Reset::Delta, 2);
+    let style = HeaderStyle::Both { reset };
+    let layer = RateLimitLayer::builder(bucket(burst, &ManualClock::new()));
+    let layer = layer.headers(style).build();
+    let response = answer_of(layer.layer(handler), Request::new(()));
+    assert!(response.headers().len() > 20_000);
+    assert!(!response.headers().contains_key("ratelimit"));
 }

@@ -191,3 +191,50 @@ fn a_table_without_room_says_what_it_does() {
         }
     }
 }
+
+/// The limit whose capacity it is, or a window of a minute would be said to take hours.
+#[test]
+fn the_refill_time_of_an_api_is_of_its_tightest_limit() {
+    for (burst_size, requests_per_minute) in [(1_000, 5), (100, 50), (10, 50), (1, 1)] {
+        let config = RateLimitConfig {
+            burst_size,
+            requests_per_minute,
+            ..RateLimitConfig::DEFAULT
+        };
+        let limiter = ApiRateLimiter::with_clock(config, ManualClock::new()).expect("valid");
+        let standing = of(&limiter);
+        assert_eq!(standing.capacity, burst_size.min(requests_per_minute));
+        let wait = 60 * SECOND * u32::try_from(standing.capacity).expect("small");
+        let of_bucket = wait / u32::try_from(requests_per_minute).expect("small");
+        let expected = if burst_size <= requests_per_minute {
+            of_bucket
+        } else {
+            60 * SECOND
+        };
+        assert_eq!(standing.refill_time, expected, "{burst_size}");
+    }
+}
+
+/// A key that is there has the policy of one that is not.
+#[test]
+fn the_refill_time_in_tables_is_the_quotas() {
+    for rate in [1, 3, 6, 7, 9, 11, 1_000_003] {
+        let quota = Quota::per_second(rate).burst(2 * rate);
+        let clock = ManualClock::new();
+        let fixed = FixedKeyed::with_clock(quota, 8, clock.clone());
+        let keyed = Keyed::new(move |_: &u64| TokenBucket::with_clock(quota, clock.clone()));
+        keyed.try_acquire(&1, 1).expect("it is full");
+        for key in [1, 2] {
+            let now = ManualClock::new().now();
+            assert_eq!(
+                keyed.standing_at(&key, now).refill_time,
+                quota.refill_time()
+            );
+            assert_eq!(
+                fixed.standing_at(&key, now).refill_time,
+                quota.refill_time()
+            );
+        }
+        assert_eq!(quota.refill_time(), 2 * SECOND);
+    }
+}

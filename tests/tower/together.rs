@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use http::{Request, Response};
 use tidegate::tower::{
-    Gate, Named, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reason, RequestHead,
+    Gate, Named, NoKey, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reason, RequestHead,
 };
 use tidegate::{
     ApiRateLimiter, Combined, Denied, FixedKeyed, Keyed, ManualClock, Overflow, Quota,
@@ -239,7 +239,7 @@ fn who_has_no_key_is_told_which_limit_wants_one() {
     for request in [Request::new(()), with_key("a")] {
         assert_eq!(answer(&layer, request).status(), 429);
     }
-    let names = ["key", "layer"].map(|name| (name.to_owned(), Reason::NoKey));
+    let names = ["key", "layer"].map(|name| (name.to_owned(), Reason::NoKey(NoKey::NotAttached)));
     assert_eq!(*told.lock().expect("no panic"), names);
     // A request that lacks one key takes nothing of the others.
     assert!(layer.gate().0.gate().table().is_empty());
@@ -296,7 +296,6 @@ fn each_kind_of_limiter_is_a_gate() {
     let gate = (Arc::new(window), Box::new(combined), bucket(5, &clock));
     let (layer, told) = telling(RateLimitLayer::builder(gate).name("layer"));
     assert_eq!(served(&layer, 5), 3);
-    // The combination does not say which of its limits refused, but it is the one that has least left.
     let told = told.lock().expect("no panic");
     assert_eq!(
         *told,
@@ -372,4 +371,23 @@ fn extractors_see_the_request_once() {
         assert_eq!(answer(&layer, with_key("a")).status(), status);
     }
     assert_eq!(*seen.lock().expect("no panic"), 2);
+}
+
+/// The one that refuses the longest, and not the one that has least left.
+#[test]
+fn a_combination_tells_the_limit_that_refused() {
+    let clock = ManualClock::new();
+    let of = |quota: Quota| TokenBucket::with_clock(quota, clock.clone());
+    let (minute, day) = (of(Quota::per_minute(60).burst(10)), of(Quota::per_day(24)));
+    minute.try_acquire(7).expect("it is full");
+    day.try_acquire(20).expect("it is full");
+    let both = Combined::builder()
+        .limit("minute", minute)
+        .limit("day", day)
+        .build();
+    let (layer, told) = telling(RateLimitLayer::builder(both).cost(|_| 10));
+    let refused = answer(&layer, Request::new(()));
+    let limit = crate::field(&refused, "ratelimit");
+    assert_eq!(limit, Some(r#""day";r=4;t=21600"#));
+    assert_eq!(told.lock().expect("no panic")[0].0, "day");
 }

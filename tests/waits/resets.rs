@@ -99,3 +99,27 @@ fn a_dissolved_place_gives_nothing_back() {
     assert!(matches!(crowd.outcomes()[..], [(number, Err(_))] if number == waiting));
     assert_eq!(bucket.debt(), 1);
 }
+
+/// Nor when it is dropped before it has heard of the reset: what came back with that would come back twice, and two would be
+/// promised the same instant.
+#[test]
+fn a_dissolved_place_that_is_dropped_gives_nothing_back() {
+    let clock = ManualClock::new();
+    let bucket = bucket(1, &clock);
+    bucket.try_acquire(1).unwrap();
+    let mut crowd = Crowd::at(&bucket, &clock);
+    let dissolved = crowd.come(1);
+    bucket.reset();
+    // The same time as when it had taken its place.
+    bucket.try_acquire(1).unwrap();
+    let promised = crowd.come(1);
+    crowd.drop(dissolved);
+    let later = crowd.come(1);
+    assert_eq!(bucket.debt(), 2);
+    crowd.advance(SECOND);
+    crowd.settle();
+    assert_eq!(crowd.admitted(), [promised]);
+    crowd.advance(SECOND);
+    crowd.settle();
+    assert_eq!(crowd.admitted(), [later]);
+}
