@@ -39,8 +39,8 @@ pub(crate) fn all(rows: &[Row], elapsed: Duration, tally: &Tally, stats: &Stats)
         "every 429 had a Retry-After in whole seconds, at least 1",
         &|row| too_long(row, elapsed),
     );
-    if tally.malformed > 0 {
-        let malformed = tally.malformed;
+    let (malformed, untold) = (tally.malformed, tally.untold);
+    if malformed > 0 {
         let objection = format!("{malformed} had none, or did not say which limit refused");
         hints.objections.push(objection);
     }
@@ -48,11 +48,8 @@ pub(crate) fn all(rows: &[Row], elapsed: Duration, tally: &Tally, stats: &Stats)
         "every answer had a RateLimit with no more left than there can be",
         &too_much,
     );
-    if tally.untold > 0 {
-        let objection = format!(
-            "{} had none of its limits, or contradicted Retry-After",
-            tally.untold
-        );
+    if untold > 0 {
+        let objection = format!("{untold} had none of its limits, or contradicted Retry-After");
         told.objections.push(objection);
     }
     let kinds = rows.chunk_by(|one, next| one.limit.kind() == next.limit.kind());
@@ -78,8 +75,8 @@ pub(crate) fn all(rows: &[Row], elapsed: Duration, tally: &Tally, stats: &Stats)
     ]
 }
 
-/// Permits that were forfeited are gone as if they had been used, but are not counted here: a layer counts those of all its limits
-/// together. The bucket for all requests forfeits none, as it is charged last.
+/// Permits that were forfeited are gone as if they had been used. They are not counted here, because layers count those of
+/// addresses, keys and routes together; the bucket for all requests forfeits none, as it is charged last.
 fn too_many(row: &Row) -> Option<String> {
     let (name, allowed, admitted) = (row.limit.name(), row.allows.most, row.answers.admitted);
     (admitted > allowed).then(|| format!("{name}: {admitted} admitted, {allowed} allowed"))

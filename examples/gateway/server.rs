@@ -1,7 +1,9 @@
 //! The server: routes, each behind a layer with all the limits that its requests must pass.
 
 use std::io;
+use std::iter;
 use std::net::SocketAddr;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
@@ -28,8 +30,7 @@ pub(crate) const KEY: &str = "key";
 
 /// The header that names the limit which refused.
 pub(crate) const REFUSED_BY: &str = "x-refused-by";
-/// The header with a client's API key. It may have any length that hyper
-/// accepts: 16 bytes are kept.
+/// The header with a client's API key, of any length that hyper accepts: 16 bytes are kept.
 pub(crate) const API_KEY: &str = "x-api-key";
 
 /// Far more than can be in use at once with the default quotas. This table has its size from the start, 32 bytes for each.
@@ -106,26 +107,17 @@ fn router(quotas: Quotas) -> Router {
 
     let [home, search, upload, unknown] = layers.clone();
     let stats = move || {
-        let of_routes = layers.each_ref().map(RateLimitLayer::stats);
-        let of_global = LimitStats {
-            limit: GLOBAL.to_owned(),
-            quota: quotas.global.to_string(),
-            available: global.available(),
-            admitted: of_routes.iter().map(|stats| stats.allowed).sum(),
-            refused: refusals.by(GLOBAL),
-            forfeited: of_routes.iter().map(|stats| stats.forfeited).sum(),
-        };
-        let routes = RULES.iter().zip(&layers).zip(of_routes);
-        let routes = routes.map(|((rule, layer), stats)| LimitStats {
-            limit: rule.name.to_owned(),
-            quota: rule.to_string(),
-            available: layer.gate().2.gate().available(),
-            admitted: stats.allowed,
-            refused: refusals.by(rule.name),
-            forfeited: stats.forfeited,
+        let counts = layers.each_ref().map(RateLimitLayer::stats);
+        let quota = quotas.global.to_string();
+        let all = LimitStats::new(GLOBAL, quota, global.available(), &counts, &refusals);
+        let routes = RULES.iter().zip(&layers).zip(&counts);
+        let routes = routes.map(|((rule, layer), counts)| {
+            let (_, _, of_route, _) = layer.gate();
+            let (quota, available) = (rule.to_string(), of_route.gate().available());
+            LimitStats::new(rule.name, quota, available, from_ref(counts), &refusals)
         });
         Stats {
-            limits: [of_global].into_iter().chain(routes).collect(),
+            limits: iter::once(all).chain(routes).collect(),
             addresses: AddressStats::new(&addresses, refusals.by(ADDRESS)),
             keys: KeyStats::new(quotas.key, keys.stats(), refusals.by(KEY)),
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde::{Deserialize, Serialize};
+use tidegate::tower::RateLimitLayerStats;
 use tidegate::{FixedKeyed, KeyedStats};
 
 use crate::rules::RULES;
@@ -52,8 +53,28 @@ pub(crate) struct LimitStats {
     pub(crate) admitted: u64,
     /// Requests that this limit refused.
     pub(crate) refused: u64,
-    /// Permits that requests with this limit took from any limit, were then refused by another, and could not give back.
+    /// Permits of any limit that were taken for these requests, and could not come back when another limit refused after all.
     pub(crate) forfeited: u64,
+}
+
+impl LimitStats {
+    /// Of a limit that is in all these layers.
+    pub(crate) fn new(
+        limit: &str,
+        quota: String,
+        available: u64,
+        layers: &[RateLimitLayerStats],
+        refusals: &Refusals,
+    ) -> Self {
+        Self {
+            limit: limit.to_owned(),
+            quota,
+            available,
+            admitted: layers.iter().map(|layer| layer.allowed).sum(),
+            refused: refusals.by(limit),
+            forfeited: layers.iter().map(|layer| layer.forfeited).sum(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -9,8 +9,7 @@ use axum::http::header::RETRY_AFTER;
 
 use crate::cast::KEYS;
 use crate::rules::RULES;
-use crate::server::REFUSED_BY;
-use crate::server::{ADDRESS, GLOBAL, KEY};
+use crate::server::{ADDRESS, GLOBAL, KEY, REFUSED_BY};
 
 /// A limit that requests must pass, in the order of the report.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -70,6 +70,8 @@ fn every_request_is_gated_and_counted() {
         assert!(comes_back >= Duration::from_secs(720), "{comes_back:?}");
     }
 
+    let answer = send("GET", "/stats");
+    assert_eq!((answer.status, answer.header("ratelimit")), (200, None));
     // Twice, because looking costs nothing and counts for nothing.
     for _ in 0..2 {
         let (counts, tokens) = stats(&address);
