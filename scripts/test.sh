@@ -29,7 +29,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-feature
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --no-default-features
 
 step "tests: all features"
-cargo build --quiet --features tower --example gateway
+cargo build --quiet --all-features --example gateway --example llm_client
 cargo test --all-features
 cargo run --quiet --example aios_tour
 

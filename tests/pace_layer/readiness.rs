@@ -1,0 +1,111 @@
+//! When the inner service has to be ready: when the turn has come, and not before.
+
+use core::future::{Ready, ready};
+use core::task::{Context, Poll};
+use core::time::Duration;
+
+use http::{Request, Response};
+use tidegate::TokioTimer;
+use tidegate::tower::PaceLayer;
+use tower::limit::ConcurrencyLimit;
+use tower::{Layer, Service, ServiceExt};
+
+use crate::{TOKEN, answers, bucket};
+
+/// A request that waits keeps no place in the inner service, so one that is exempt gets through.
+#[tokio::test(start_paused = true)]
+async fn who_waits_holds_nobody_up() {
+    let limiter = bucket(1);
+    limiter.debit(1_000);
+    let layer = PaceLayer::builder(limiter, TokioTimer)
+        .exempt(|request| request.path() == "/health")
+        .build();
+    let service = layer.layer(ConcurrencyLimit::new(answers(), 1));
+    let waits = tokio::spawn(service.clone().oneshot(Request::new(())));
+    tokio::task::yield_now().await;
+    let health = service.oneshot(Request::get("/health").body(()).unwrap());
+    let within = tokio::time::timeout(TOKEN, health).await;
+    assert!(within.expect("does not wait").is_ok());
+    assert!(!waits.is_finished());
+    waits.await.unwrap().unwrap();
+}
+
+/// Ready at its second poll, or never; called only when it was.
+#[derive(Clone, Default)]
+struct Slow {
+    polls: u32,
+    is_broken: bool,
+}
+
+impl Service<Request<()>> for Slow {
+    type Response = Response<u32>;
+    type Error = &'static str;
+    type Future = Ready<Result<Response<u32>, &'static str>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        self.polls += 1;
+        if self.is_broken {
+            return Poll::Ready(Err("broken"));
+        }
+        if self.polls < 2 {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        assert!(self.polls >= 2, "called before it was ready");
+        ready(Ok(Response::new(self.polls)))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_polled_until_it_is_ready() {
+    let service = PaceLayer::new(bucket(1), TokioTimer).layer(Slow::default());
+    for _ in 0..3 {
+        let response = service.clone().oneshot(Request::new(())).await.unwrap();
+        assert_eq!(*response.body(), 2);
+    }
+}
+
+/// Its errors are passed on as they are.
+#[tokio::test(start_paused = true)]
+async fn its_errors_are_its_own() {
+    let broken = Slow {
+        is_broken: true,
+        ..Slow::default()
+    };
+    let service = PaceLayer::new(bucket(1), TokioTimer).layer(broken);
+    let outcome = service.oneshot(Request::new(())).await;
+    assert_eq!(outcome.unwrap_err(), "broken");
+}
+
+/// Of the types a field can have, without a box.
+struct Client {
+    service: tidegate::tower::Paced<Slow, tidegate::TokenBucket, TokioTimer>,
+    call: Option<
+        tidegate::tower::PacedFuture<
+            Slow,
+            (),
+            tidegate::TokenBucket,
+            TokioTimer,
+            tidegate::tower::TooManyRequests,
+        >,
+    >,
+}
+
+#[tokio::test]
+async fn its_future_has_a_name_and_goes_everywhere() {
+    fn everywhere<T: Send + 'static>(_: &T) {}
+    let bucket = tidegate::TokenBucket::new(tidegate::Quota::per_second(10));
+    let layer = PaceLayer::builder(bucket, TokioTimer).timeout(Duration::ZERO);
+    let mut client = Client {
+        service: layer.build().layer(Slow::default()),
+        call: None,
+    };
+    client.call = Some(client.service.call(Request::new(())));
+    everywhere(&client);
+    let response = client.call.take().unwrap().await.unwrap();
+    assert_eq!(*response.body(), 2);
+}
