@@ -20,8 +20,9 @@ use crate::standing::Standing;
 /// | `Both` | those of both | those of both, `Retry-After` |
 ///
 /// Waits are in whole seconds, **rounded up, and at least 1**: who comes when told is not early. A refusal that no wait helps (a
-/// request that costs more than the limit ever gives) has no `Retry-After`. Of several limits, the fields are about the one that has
-/// least left. They tell a client what others use as well where a limit is shared: `None` keeps that to yourself.
+/// request that costs more than the limit ever gives) has no `Retry-After`. Of several limits, the fields of a success are about the
+/// one that has least left, and those of a refusal about the one that refused (if it is [`Named`](super::Named)). They tell a client
+/// what others use as well where a limit is shared: `None` keeps that to yourself.
 ///
 /// `RateLimit` fields are lists: those that the handler or an inner layer has set stay beside these. Of two layers with legacy
 /// fields, those with the smaller `X-RateLimit-Remaining` stay.

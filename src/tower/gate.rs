@@ -54,6 +54,12 @@ pub trait Gate: sealed::Sealed {
 
     #[doc(hidden)]
     fn standing_at(&self, key: &Self::Key, now: Timestamp) -> Option<Standing>;
+
+    /// That of the limit of this name; `None` if there is none.
+    #[doc(hidden)]
+    fn standing_of(&self, _limit: &str, _key: &Self::Key, _now: Timestamp) -> Option<Standing> {
+        None
+    }
 }
 
 /// A request without the key that it is limited by.
@@ -198,5 +204,11 @@ impl<G: Gate> Gate for Named<G> {
             limit: Some(self.name),
             ..standing
         })
+    }
+
+    fn standing_of(&self, limit: &str, key: &G::Key, now: Timestamp) -> Option<Standing> {
+        (limit == self.name)
+            .then(|| self.standing_at(key, now))
+            .flatten()
     }
 }

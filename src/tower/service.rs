@@ -120,7 +120,12 @@ impl<G: Gate, R> Shared<G, R> {
                 let told = |standing| Fields::of(self.headers, &self.name, &standing, None);
                 Verdict::Pass(standing().map(told))
             }
-            Err(refused) => self.refuse(request, cost, refused, standing()),
+            Err(refused) => {
+                // How long to wait is told of the limit that refused, so what is left is too.
+                let refusing = |limit| self.gate.standing_of(limit, &key, now?);
+                let told = refused.limit.and_then(refusing).or_else(standing);
+                self.refuse(request, cost, refused, told)
+            }
         }
     }
 

@@ -63,6 +63,10 @@ macro_rules! together {
                 let standings = [$(self.$place.standing_at(&key.$place, now)),+];
                 standings.into_iter().flatten().reduce(Standing::tighter)
             }
+
+            fn standing_of(&self, limit: &str, key: &Self::Key, now: Timestamp) -> Option<Standing> {
+                None$(.or_else(|| self.$place.standing_of(limit, &key.$place, now)))+
+            }
         }
     };
 }
