@@ -49,7 +49,7 @@ pub(crate) fn all(rows: &[Row], elapsed: Duration, tally: &Tally, stats: &Stats)
         &too_much,
     );
     if untold > 0 {
-        let objection = format!("{untold} had none of its limits, or contradicted Retry-After");
+        let objection = format!("{untold} had none of its limits, or contradicted the refusal");
         told.objections.push(objection);
     }
     let kinds = rows.chunk_by(|one, next| one.limit.kind() == next.limit.kind());

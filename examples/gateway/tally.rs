@@ -51,7 +51,7 @@ pub(crate) struct Tally {
     pub(crate) limits: BTreeMap<Limit, Answers>,
     /// Refusals that did not say by which of the limits, or for how long in whole seconds from 1.
     pub(crate) malformed: u64,
-    /// Answers without a `RateLimit` of one of the limits, and refusals in which it contradicts `Retry-After`.
+    /// Answers without a `RateLimit` of one of the limits, and refusals in which it contradicts the other headers.
     pub(crate) untold: u64,
     pub(crate) latency_of_admitted: Vec<Duration>,
     pub(crate) latency_of_refused: Vec<Duration>,
@@ -121,9 +121,10 @@ impl Tally {
         self.latency_of_refused.push(latency);
 
         let seconds = text(headers, RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok());
-        let told = Told::parse(headers).filter(|told| told.more_in == seconds);
-        self.told(limits, told.as_ref());
         let by = text(headers, REFUSED_BY);
+        let told = Told::parse(headers);
+        let told = told.filter(|told| told.more_in == seconds && Some(told.limit) == by);
+        self.told(limits, told.as_ref());
         let Some(limit) = limits.iter().find(|limit| Some(limit.kind()) == by) else {
             self.malformed += 1;
             return;
