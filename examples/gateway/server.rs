@@ -66,8 +66,8 @@ pub(crate) async fn serve(
 /// A request takes a permit from each of four limits (three, if it has no key) or from none: they are in one layer for that.
 ///
 /// Each route has a layer of its own, with a window of its own; the other limits are shared. What has no layer has no limits, so
-/// a new route needs one. (A single layer around all routes would cover new ones too, with their windows in a `Keyed`. But
-/// tables cannot take a permit back if another limit refuses after all, and who counts by route has one layer for each.)
+/// a new route needs one. (A single layer around all routes, with their windows in a `Keyed`, would cover new routes too. But
+/// tables cannot take a permit back if another limit refuses after all, and a layer's counts would be of all routes together.)
 fn router(quotas: Quotas) -> Router {
     let addresses = Arc::new(FixedKeyed::new(quotas.address, MOST_ADDRESSES));
     let digests = LongKeys::new();
