@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate::Quota;
 
 use crate::demo::Load;
-use crate::limits::Quotas;
+use crate::server::Quotas;
 use crate::tiers::Tiers;
 use crate::usage::UsageError;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::row::Row;
 use crate::stats::Stats;
-use crate::tally::Limit;
+use crate::tally::{Limit, Tally};
 
 /// A claim, and what speaks against it.
 pub(crate) struct Check {
@@ -30,7 +30,7 @@ impl fmt::Display for Check {
     }
 }
 
-pub(crate) fn all(rows: &[Row], elapsed: Duration, malformed: u64, stats: &Stats) -> Vec<Check> {
+pub(crate) fn all(rows: &[Row], elapsed: Duration, tally: &Tally, stats: &Stats) -> Vec<Check> {
     let check = |claim, objection: &dyn Fn(&Row) -> Option<String>| Check {
         claim,
         objections: rows.iter().filter_map(objection).collect(),
@@ -39,9 +39,18 @@ pub(crate) fn all(rows: &[Row], elapsed: Duration, malformed: u64, stats: &Stats
         "every 429 had a Retry-After in whole seconds, at least 1",
         &|row| too_long(row, elapsed),
     );
+    let (malformed, untold) = (tally.malformed, tally.untold);
     if malformed > 0 {
         let objection = format!("{malformed} had none, or did not say which limit refused");
         hints.objections.push(objection);
+    }
+    let mut told = check(
+        "every answer had a RateLimit with no more left than there can be",
+        &too_much,
+    );
+    if untold > 0 {
+        let objection = format!("{untold} had none of its limits, or contradicted the refusal");
+        told.objections.push(objection);
     }
     let kinds = rows.chunk_by(|one, next| one.limit.kind() == next.limit.kind());
     vec![
@@ -62,19 +71,20 @@ pub(crate) fn all(rows: &[Row], elapsed: Duration, malformed: u64, stats: &Stats
             objections: kinds.filter_map(|kind| disagreement(kind, stats)).collect(),
         },
         hints,
+        told,
     ]
 }
 
+/// Permits that were forfeited are gone as if they had been used. They are not counted here, because layers count those of
+/// addresses, keys and routes together; the bucket for all requests forfeits none, as it is charged last.
 fn too_many(row: &Row) -> Option<String> {
-    let (name, allowed) = (row.limit.name(), row.allows.most);
-    // What was forfeited is gone as if it had been used.
-    let taken = row.answers.admitted + row.forfeited;
-    (taken > allowed).then(|| format!("{name}: {taken} taken, {allowed} allowed"))
+    let (name, allowed, admitted) = (row.limit.name(), row.allows.most, row.answers.admitted);
+    (admitted > allowed).then(|| format!("{name}: {admitted} admitted, {allowed} allowed"))
 }
 
 fn too_early(row: &Row) -> Option<String> {
     let (name, burst) = (row.limit.name(), row.allows.burst);
-    let taken = row.answers.admitted + row.forfeited + row.missing;
+    let taken = row.answers.admitted + row.missing;
     (row.answers.refused > 0 && taken < burst)
         .then(|| format!("{name}: refused when {taken} of {burst} had been taken"))
 }
@@ -102,23 +112,36 @@ fn shared(rows: &[Row], stats: &Stats) -> Vec<String> {
 }
 
 /// Of the rows of one limit, or of all addresses, or of all keys.
+///
+/// Layers do not count for addresses and keys what they admit. Nothing is lost by that: every request has an address, and a key
+/// that the server did not see would get more than its limit allows, which another check finds.
 fn disagreement(rows: &[Row], stats: &Stats) -> Option<String> {
     let kind = rows.first()?.limit.kind();
     let sum = |number: fn(&Row) -> u64| rows.iter().map(number).sum::<u64>();
-    let counted = (
+    let (admitted, refused) = (
         sum(|row| row.answers.admitted),
         sum(|row| row.answers.refused),
     );
-    let decided = stats.decided(kind);
-    let reported = decided.map(|decided| (decided.admitted, decided.refused));
-    (reported != Some(counted))
-        .then(|| format!("{kind}: {counted:?} admitted and refused, but {reported:?} in /stats"))
+    let reported = stats.limit(kind).map(|limit| limit.admitted);
+    if reported.is_some_and(|reported| reported != admitted) {
+        return Some(format!(
+            "{kind}: {admitted} admitted, but {reported:?} in /stats"
+        ));
+    }
+    let reported = stats.refused(kind);
+    (reported != Some(refused))
+        .then(|| format!("{kind}: {refused} refused, but {reported:?} in /stats"))
 }
 
 fn too_long(row: &Row, elapsed: Duration) -> Option<String> {
     let (name, longest_wait) = (row.limit.name(), row.allows.longest_wait);
     // A request may have been held up after it read the clock, and others charged meanwhile; and seconds are rounded up.
     let most = longest_wait.saturating_add(elapsed).as_secs() + 1;
-    let longest = row.answers.longest_retry_after;
-    (longest > most).then(|| format!("{name}: Retry-After {longest} s, but at most {most} s"))
+    let longest = row.answers.longest_wait;
+    (longest > most).then(|| format!("{name}: told to wait {longest} s, but at most {most} s"))
+}
+
+fn too_much(row: &Row) -> Option<String> {
+    let (name, capacity, left) = (row.limit.name(), row.allows.burst, row.answers.most_left);
+    (left > capacity).then(|| format!("{name}: {left} left of {capacity}"))
 }

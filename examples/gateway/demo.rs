@@ -1,7 +1,6 @@
 //! The load: many HTTP clients, who never wait as they are told to.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -13,11 +12,10 @@ use tokio::time;
 
 use crate::BoxError;
 use crate::cast::{KEYS, Role};
-use crate::limits::{Limits, Quotas};
 use crate::report::Report;
 use crate::rules::RULES;
 use crate::sender::Sender;
-use crate::server;
+use crate::server::{self, Quotas};
 use crate::stats::Stats;
 use crate::tally::{Limit, Tally};
 
@@ -46,9 +44,8 @@ const TARGETS: [(Method, &str, StatusCode); RULES.len()] = [
 pub(crate) async fn run(load: Load, quotas: Quotas) -> Result<Report, BoxError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
-    let limits = Arc::new(Limits::new(quotas)?);
     let (stop, stopped) = oneshot::channel();
-    let server = tokio::spawn(server::serve(listener, limits, stopped));
+    let server = tokio::spawn(server::serve(listener, quotas, stopped));
 
     let exercise = async {
         let (tally, elapsed) = send_all(address, load).await?;
@@ -130,9 +127,10 @@ impl Client {
             let (response, _) = self.sender.request(method.clone(), path).await?;
             let latency = DefaultClock.now() - sent_at;
             let limits = &self.limits[route];
+            let headers = response.headers();
             match response.status() {
-                StatusCode::TOO_MANY_REQUESTS => tally.refused(limits, response.headers(), latency),
-                status if status == *expected => tally.admitted(limits, latency),
+                StatusCode::TOO_MANY_REQUESTS => tally.refused(limits, headers, latency),
+                status if status == *expected => tally.admitted(limits, headers, latency),
                 status => return Err(format!("{method} {path} was answered {status}").into()),
             }
             target += 1;

@@ -2,18 +2,18 @@
 //! and of all requests together.
 //!
 //! ```text
-//! cargo run --release --example gateway
+//! cargo run --release --features tower --example gateway
 //! curl -i http://127.0.0.1:8080/search
 //! curl -i -H 'x-api-key: anything' http://127.0.0.1:8080/search
 //! curl http://127.0.0.1:8080/stats
 //! ```
 //!
-//! A request that finds a limit used up gets `429 Too Many Requests` with `Retry-After`. With `--demo` the server is loaded
-//! by its own HTTP clients for a few seconds, and what they saw is checked against what the limits allow.
+//! A request that finds a limit used up gets `429 Too Many Requests` with `Retry-After`, and every answer says in `RateLimit` how
+//! much is left. With `--demo` the server is loaded by its own HTTP clients for a few seconds, and what they saw is checked
+//! against what the limits allow.
 //!
-//! * `limits` decides: read this one first. `rules` says what routes get, `tiers` what API keys get.
-//! * `counted` counts the decisions, and `stats` is how they are shown.
-//! * `server` asks `limits` before every request.
+//! * `server` puts routes behind limits: read this one first, and copy from it. `rules` says what routes get, `tiers` what API
+//!   keys get, and `stats` is what can be seen.
 //! * `demo` runs clients as `cast` describes them, each with a `sender`. `tally` counts the answers, `row` sets them beside what is
 //!   allowed, `checks` judges them, and `report` prints the tables.
 //! * `args` reads the command line, and `usage` is what can be wrong with it.
@@ -27,9 +27,7 @@
 mod args;
 mod cast;
 mod checks;
-mod counted;
 mod demo;
-mod limits;
 mod report;
 mod row;
 mod rules;
@@ -45,7 +43,6 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -54,7 +51,7 @@ use tokio::task::JoinHandle;
 use tokio::{signal, time};
 
 use crate::args::Command;
-use crate::limits::{Limits, Quotas};
+use crate::server::Quotas;
 
 /// An error for the user, from any task.
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -105,10 +102,9 @@ async fn serve(address: SocketAddr, quotas: Quotas) -> Result<(), BoxError> {
         .await
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let address = listener.local_addr()?;
-    let limits = Arc::new(Limits::new(quotas)?);
 
     let (stop, stopped) = oneshot::channel();
-    let mut server = tokio::spawn(server::serve(listener, limits, stopped));
+    let mut server = tokio::spawn(server::serve(listener, quotas, stopped));
     tokio::select! {
         // First, so that Ctrl-C is heard before anyone is told that the server is there.
         biased;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::checks::{self, Check};
-use crate::limits::Quotas;
 use crate::row::{Row, saturate};
+use crate::server::Quotas;
 use crate::stats::Stats;
 use crate::tally::{Limit, Tally};
 
@@ -26,7 +26,7 @@ impl Report {
             .iter()
             .map(|(limit, answers)| Row::new(*limit, *answers, &quotas, elapsed, stats))
             .collect();
-        let checks = checks::all(&rows, elapsed, tally.malformed, stats);
+        let checks = checks::all(&rows, elapsed, &tally, stats);
         Self {
             elapsed,
             tally,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tidegate::Quota;
 
 use crate::cast::KEYS;
-use crate::limits::Quotas;
 use crate::rules::{RULES, Rule};
+use crate::server::{GLOBAL, Quotas};
 use crate::stats::Stats;
 use crate::tally::{Answers, Limit};
 use crate::tiers::PRO_KEYS;
@@ -15,10 +15,7 @@ pub(crate) struct Row {
     pub(crate) limit: Limit,
     pub(crate) answers: Answers,
     pub(crate) allows: Allows,
-    /// Permits of this limit that were taken in vain and did not come back, as the server counted them. Those of an address or a
-    /// key it counts for all of them together, so that they are not here.
-    pub(crate) forfeited: u64,
-    /// How many permits may have been missing for a while beyond that: some came back, or were forfeited by any address or key.
+    /// How many permits of this limit may have been missing at some time without an admitted request that has them.
     pub(crate) missing: u64,
 }
 
@@ -50,19 +47,19 @@ impl Row {
             }
             Limit::Key(_) => Allows::bucket(quotas.key.free, elapsed),
         };
-        let decided = stats.decided(limit.kind());
-        let (returned, forfeited) =
-            decided.map_or((0, 0), |decided| (decided.returned, decided.forfeited));
-        let (forfeited, missing) = match limit {
-            Limit::Global | Limit::Route(_) => (forfeited, returned),
-            Limit::Address(_) | Limit::Key(_) => (0, returned + forfeited),
+        // A request that is refused after it took from one limit has forfeited a permit at least: the address's. So no limit
+        // can have missed more permits than are forfeited, whether it got them back or not.
+        let missing = match limit {
+            // It is charged last.
+            Limit::Global => Some(0),
+            Limit::Route(_) => stats.limit(limit.kind()).map(|limit| limit.forfeited),
+            Limit::Address(_) | Limit::Key(_) => stats.limit(GLOBAL).map(|all| all.forfeited),
         };
         Self {
             limit,
             answers,
             allows,
-            forfeited,
-            missing,
+            missing: missing.unwrap_or(0),
         }
     }
 }

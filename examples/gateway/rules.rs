@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use tidegate::SlidingWindow;
+
 /// At most `limit` requests for a route in any interval of `window`.
 pub(crate) struct Rule {
     /// A path, except for the last rule.
@@ -28,13 +30,8 @@ impl Rule {
         }
     }
 
-    /// Which rule a path falls under, as an index into [`RULES`].
-    pub(crate) fn index_for(path: &str) -> usize {
-        let last = RULES.len() - 1;
-        RULES[..last]
-            .iter()
-            .position(|rule| rule.name == path)
-            .unwrap_or(last)
+    pub(crate) fn window(&self) -> SlidingWindow {
+        SlidingWindow::new(self.limit, self.window).expect("the rules are valid")
     }
 }
 

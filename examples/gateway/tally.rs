@@ -8,9 +8,8 @@ use axum::http::HeaderMap;
 use axum::http::header::RETRY_AFTER;
 
 use crate::cast::KEYS;
-use crate::limits::{ADDRESS, GLOBAL, KEY};
 use crate::rules::RULES;
-use crate::server::REFUSED_BY;
+use crate::server::{ADDRESS, GLOBAL, KEY, REFUSED_BY};
 
 /// A limit that requests must pass, in the order of the report.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +51,8 @@ pub(crate) struct Tally {
     pub(crate) limits: BTreeMap<Limit, Answers>,
     /// Refusals that did not say by which of the limits, or for how long in whole seconds from 1.
     pub(crate) malformed: u64,
+    /// Answers without a `RateLimit` of one of the limits, and refusals in which it contradicts the other headers.
+    pub(crate) untold: u64,
     pub(crate) latency_of_admitted: Vec<Duration>,
     pub(crate) latency_of_refused: Vec<Duration>,
 }
@@ -64,18 +65,54 @@ pub(crate) struct Answers {
     pub(crate) admitted: u64,
     /// By this limit.
     pub(crate) refused: u64,
-    /// That this limit told, in seconds.
-    pub(crate) longest_retry_after: u64,
+    /// That was told of this limit, in seconds.
+    pub(crate) longest_wait: u64,
+    /// That was told to be left of this limit.
+    pub(crate) most_left: u64,
+}
+
+/// What an answer's `RateLimit` says.
+struct Told<'a> {
+    limit: &'a str,
+    left: u64,
+    /// How many seconds until there is more.
+    more_in: Option<u64>,
+}
+
+impl<'a> Told<'a> {
+    /// A list of one, as there is one layer: `"/search";r=12;t=1`. Whatever else it says is ignored.
+    fn parse(headers: &'a HeaderMap) -> Option<Self> {
+        let (name, parameters) = text(headers, "ratelimit")?.split_once(';')?;
+        let number = |key: &str| {
+            let mut parameters = parameters.split(';');
+            parameters.find_map(|parameter| parameter.trim().strip_prefix(key)?.parse().ok())
+        };
+        Some(Self {
+            limit: name.trim_matches('"'),
+            left: number("r=")?,
+            more_in: number("t="),
+        })
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 impl Tally {
     /// A request that had to pass these limits was admitted.
-    pub(crate) fn admitted(&mut self, limits: &[Limit], latency: Duration) {
+    pub(crate) fn admitted(&mut self, limits: &[Limit], headers: &HeaderMap, latency: Duration) {
         self.offered(limits);
         for limit in limits {
             self.answers(*limit).admitted += 1;
         }
         self.latency_of_admitted.push(latency);
+
+        let told = Told::parse(headers);
+        if let Some(answers) = self.told(limits, told.as_ref()) {
+            let more_in = told.and_then(|told| told.more_in);
+            answers.longest_wait = answers.longest_wait.max(more_in.unwrap_or(0));
+        }
     }
 
     /// A request that had to pass these limits was refused.
@@ -83,20 +120,33 @@ impl Tally {
         self.offered(limits);
         self.latency_of_refused.push(latency);
 
-        let text = |name: &str| headers.get(name)?.to_str().ok();
-        let by = text(REFUSED_BY);
+        let seconds = text(headers, RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok());
+        let by = text(headers, REFUSED_BY);
+        let told = Told::parse(headers);
+        let told = told.filter(|told| told.more_in == seconds && Some(told.limit) == by);
+        self.told(limits, told.as_ref());
         let Some(limit) = limits.iter().find(|limit| Some(limit.kind()) == by) else {
             self.malformed += 1;
             return;
         };
         let answers = self.answers(*limit);
         answers.refused += 1;
-        match text(RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok()) {
+        match seconds {
             None | Some(0) => self.malformed += 1,
-            Some(seconds) => {
-                answers.longest_retry_after = answers.longest_retry_after.max(seconds);
-            }
+            Some(seconds) => answers.longest_wait = answers.longest_wait.max(seconds),
         }
+    }
+
+    /// Of what is left of one of these limits an answer told something, or should have.
+    fn told(&mut self, limits: &[Limit], told: Option<&Told<'_>>) -> Option<&mut Answers> {
+        let limit = told.and_then(|told| limits.iter().find(|limit| limit.kind() == told.limit));
+        let (Some(limit), Some(told)) = (limit, told) else {
+            self.untold += 1;
+            return None;
+        };
+        let answers = self.answers(*limit);
+        answers.most_left = answers.most_left.max(told.left);
+        Some(answers)
     }
 
     fn offered(&mut self, limits: &[Limit]) {
@@ -116,6 +166,7 @@ impl Tally {
             self.answers(limit).add(other);
         }
         self.malformed += other.malformed;
+        self.untold += other.untold;
         self.latency_of_admitted.extend(other.latency_of_admitted);
         self.latency_of_refused.extend(other.latency_of_refused);
     }
@@ -126,6 +177,7 @@ impl Answers {
         self.offered += other.offered;
         self.admitted += other.admitted;
         self.refused += other.refused;
-        self.longest_retry_after = self.longest_retry_after.max(other.longest_retry_after);
+        self.longest_wait = self.longest_wait.max(other.longest_wait);
+        self.most_left = self.most_left.max(other.most_left);
     }
 }
