@@ -12,7 +12,9 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use tidegate::tower::{ApiKey, Named, PerKey, RateLimitLayer, Rejection, RequestHead};
+use tidegate::tower::{
+    ApiKey, Named, PerKey, RateLimitLayer, Reject, Rejection, RequestHead, TooManyRequests,
+};
 use tidegate::{DefaultClock, FixedKeyed, IpKey, Keyed, LongKey, LongKeys, Quota, TokenBucket};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -143,11 +145,11 @@ fn peer(request: &RequestHead<'_>) -> Option<IpKey> {
 
 /// To this the layer adds `Retry-After`, `RateLimit` and `RateLimit-Policy`.
 fn refuse(rejection: &Rejection<'_>) -> Response {
-    let limit = rejection.limit();
     let Some(wait) = rejection.retry_after() else {
-        // Not the client's fault: `into_make_service_with_connect_info` is missing.
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        // It has no key to be limited by: the client's fault or ours, which the default tells apart.
+        return TooManyRequests.reject(rejection);
     };
+    let limit = rejection.limit();
     let headers = [(REFUSED_BY, limit.to_owned())];
     let body = format!("too many requests ({limit}): retry after {wait:?}\n");
     (StatusCode::TOO_MANY_REQUESTS, headers, body).into_response()
