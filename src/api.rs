@@ -6,6 +6,9 @@ mod config;
 mod headers;
 mod in_flight;
 mod limits;
+#[cfg(tidegate_loom)]
+#[allow(missing_docs, reason = "for models")]
+pub(crate) mod modelled;
 mod permit;
 mod stats;
 mod status;
@@ -106,9 +109,9 @@ struct Signals {
     backoff: Backoff,
     /// Permits that are out.
     in_flight: InFlight,
-    /// Tells the first in line that it need not sleep on.
+    /// Tells the first in line that it may not have to sleep on.
     #[cfg(feature = "std")]
-    resumed: Event,
+    returned: Event,
 }
 
 /// All Relaxed, as above.
@@ -152,7 +155,7 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
             backoff: Backoff::new(&config),
             in_flight: InFlight::new(config.max_in_flight),
             #[cfg(feature = "std")]
-            resumed: Event::new(),
+            returned: Event::new(),
         };
         Ok(Self {
             limits,
@@ -246,12 +249,17 @@ impl<C: Clock> ApiRateLimiter<C> {
         for (_, _, bucket) in self.limits.on_tokens() {
             bucket.reset_at(now);
         }
+        self.tell_the_first();
+    }
+
+    /// Something came back, or a pause is over: the first in line looks again.
+    fn tell_the_first(&self) {
         #[cfg(feature = "std")]
         {
-            // Meets the fence in `until_admitted`: the first in line sees what changed here, or is seen listening.
+            // Meets the fence in `in_line`: the first in line sees what changed, or is seen in line.
             fence(SeqCst);
-            if self.signals.resumed.total_listeners() > 0 {
-                self.signals.resumed.notify(usize::MAX);
+            if self.limits.combined.line().is_busy() {
+                self.signals.returned.notify(usize::MAX);
             }
         }
     }
@@ -454,7 +462,9 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
 
     fn undo(&self, charge: CombinedCharge) -> u64 {
         self.count_undone(charge.permits());
-        self.limits.combined.undo(charge)
+        let undone = self.limits.combined.undo(charge);
+        self.tell_the_first();
+        undone
     }
 
     fn available_at(&self, now: Timestamp) -> u64 {
