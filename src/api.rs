@@ -5,6 +5,8 @@ mod config;
 #[cfg(feature = "http")]
 mod headers;
 mod in_flight;
+#[cfg(feature = "std")]
+mod in_line;
 mod limits;
 #[cfg(tidegate_loom)]
 #[allow(missing_docs, reason = "for models")]
@@ -51,7 +53,7 @@ use status::{Refusal, Until};
 /// |---|---|---|
 /// | requests per minute, hour, day | sliding windows | no minute, wherever it starts, holds more |
 /// | burst | a token bucket of `burst_size`, refilled at the requests per minute | spreads requests out |
-/// | tokens per minute, per day; input and output tokens | token buckets | recorded afterwards ([`record_tokens`](Self::record_tokens)), or reserved before ([`reserve_tokens`](Self::reserve_tokens)) |
+/// | tokens per minute, per day; input and output tokens | token buckets | recorded afterwards ([`record_tokens`](Self::record_tokens)), or reserved before ([`reserve_tokens`](Self::reserve_tokens), or `acquire_tokens`, which waits) |
 /// | calls in flight | a count of [permits](TokenPermit) | |
 /// | what the server says | [`pause_for`](Self::pause_for) | shared by all callers |
 ///
@@ -253,16 +255,18 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 
     /// Something came back, or a pause is over: the first in line looks again.
+    #[cfg(feature = "std")]
     fn tell_the_first(&self) {
-        #[cfg(feature = "std")]
-        {
-            // Meets the fence in `in_line`: the first in line sees what changed, or is seen in line.
-            fence(SeqCst);
-            if self.limits.combined.line().is_busy() {
-                self.signals.returned.notify(usize::MAX);
-            }
+        // Meets the fence in `in_line`: the first in line sees what changed, or is seen in line.
+        fence(SeqCst);
+        if self.limits.combined.line().is_busy() {
+            self.signals.returned.notify(usize::MAX);
         }
     }
+
+    #[cfg(not(feature = "std"))]
+    #[expect(clippy::unused_self, reason = "there is no line")]
+    const fn tell_the_first(&self) {}
 
     /// What was counted, and what is left.
     pub fn stats(&self) -> RateLimitStats {
