@@ -8,7 +8,7 @@
 //! 429, so it can judge. The same work is sent to it three times: by workers who pace nothing, by paced ones, and by paced ones
 //! while another tenant of the same account takes all that is left, twice.
 //!
-//! * `pacer` is what a client needs: read this one first, and then `worker`, which makes the calls.
+//! * `worker` is what a client needs: it waits for the limiter, makes the calls, and says what came of them. Read this one first.
 //! * `limits` says what both sides allow, and why the refusals are then bounded whatever threads and packets do.
 //! * `account` is the judge, and `provider` its HTTP server. `message` is what they and `connection` send each other.
 //! * `scene` runs the work once, `tally` is what the workers counted of it, `checks` judges that and `report` prints it.
@@ -29,8 +29,6 @@ mod connection;
 mod limits;
 #[path = "llm_client/message.rs"]
 mod message;
-#[path = "llm_client/pacer.rs"]
-mod pacer;
 #[path = "llm_client/provider.rs"]
 mod provider;
 #[path = "llm_client/report.rs"]

@@ -5,7 +5,12 @@ mod config;
 #[cfg(feature = "http")]
 mod headers;
 mod in_flight;
+#[cfg(feature = "std")]
+mod in_line;
 mod limits;
+#[cfg(tidegate_loom)]
+#[allow(missing_docs, reason = "for models")]
+pub(crate) mod modelled;
 mod permit;
 mod stats;
 mod status;
@@ -48,7 +53,7 @@ use status::{Refusal, Until};
 /// |---|---|---|
 /// | requests per minute, hour, day | sliding windows | no minute, wherever it starts, holds more |
 /// | burst | a token bucket of `burst_size`, refilled at the requests per minute | spreads requests out |
-/// | tokens per minute, per day; input and output tokens | token buckets | recorded afterwards ([`record_tokens`](Self::record_tokens)), or reserved before ([`reserve_tokens`](Self::reserve_tokens)) |
+/// | tokens per minute, per day; input and output tokens | token buckets | recorded afterwards ([`record_tokens`](Self::record_tokens)), or reserved before ([`reserve_tokens`](Self::reserve_tokens), or `acquire_tokens`, which waits) |
 /// | calls in flight | a count of [permits](TokenPermit) | |
 /// | what the server says | [`pause_for`](Self::pause_for) | shared by all callers |
 ///
@@ -106,9 +111,9 @@ struct Signals {
     backoff: Backoff,
     /// Permits that are out.
     in_flight: InFlight,
-    /// Tells the first in line that it need not sleep on.
+    /// Tells the first in line that it may not have to sleep on.
     #[cfg(feature = "std")]
-    resumed: Event,
+    returned: Event,
 }
 
 /// All Relaxed, as above.
@@ -152,7 +157,7 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
             backoff: Backoff::new(&config),
             in_flight: InFlight::new(config.max_in_flight),
             #[cfg(feature = "std")]
-            resumed: Event::new(),
+            returned: Event::new(),
         };
         Ok(Self {
             limits,
@@ -246,15 +251,22 @@ impl<C: Clock> ApiRateLimiter<C> {
         for (_, _, bucket) in self.limits.on_tokens() {
             bucket.reset_at(now);
         }
-        #[cfg(feature = "std")]
-        {
-            // Meets the fence in `until_admitted`: the first in line sees what changed here, or is seen listening.
-            fence(SeqCst);
-            if self.signals.resumed.total_listeners() > 0 {
-                self.signals.resumed.notify(usize::MAX);
-            }
+        self.tell_the_first();
+    }
+
+    /// Something came back, or a pause is over: the first in line looks again.
+    #[cfg(feature = "std")]
+    fn tell_the_first(&self) {
+        // Meets the fence in `in_line`: the first in line sees what changed, or is seen in line.
+        fence(SeqCst);
+        if self.limits.combined.line().is_busy() {
+            self.signals.returned.notify(usize::MAX);
         }
     }
+
+    #[cfg(not(feature = "std"))]
+    #[expect(clippy::unused_self, reason = "there is no line")]
+    const fn tell_the_first(&self) {}
 
     /// What was counted, and what is left.
     pub fn stats(&self) -> RateLimitStats {
@@ -454,7 +466,9 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
 
     fn undo(&self, charge: CombinedCharge) -> u64 {
         self.count_undone(charge.permits());
-        self.limits.combined.undo(charge)
+        let undone = self.limits.combined.undo(charge);
+        self.tell_the_first();
+        undone
     }
 
     fn available_at(&self, now: Timestamp) -> u64 {

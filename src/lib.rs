@@ -226,7 +226,11 @@ pub use window::WindowError;
 
 #[cfg(tidegate_loom)]
 #[doc(hidden)]
-pub use wait::modelled;
+#[allow(missing_docs, reason = "for models")]
+pub mod modelled {
+    pub use crate::api::modelled::*;
+    pub use crate::wait::modelled::*;
+}
 
 /// Longer texts.
 #[cfg(doc)]

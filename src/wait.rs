@@ -11,7 +11,7 @@ mod in_line;
 mod line;
 #[cfg(tidegate_loom)]
 #[allow(missing_docs, reason = "for models")]
-pub mod modelled;
+pub(crate) mod modelled;
 #[cfg(feature = "futures")]
 mod pace;
 #[cfg(feature = "futures")]

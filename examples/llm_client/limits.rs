@@ -56,7 +56,7 @@ pub(crate) const CONFIG: RateLimitConfig = RateLimitConfig {
     burst_size: REQUESTS_PER_SECOND - REQUESTS_PER_MINUTE / 60 - WORKERS,
     tokens_per_minute: TOKENS_PER_MINUTE,
     token_burst_size: Some(TOKENS_AT_ONCE - WORKERS * work::LARGEST - TOKENS_IN_SLACK),
-    // Only the first in line tries again: see `Pacer`.
+    // Only the first in line tries again.
     enable_backoff: false,
     ..RateLimitConfig::DEFAULT
 };

@@ -4,15 +4,14 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate::{Clock, MonotonicClock, RateLimitStats};
+use tidegate::{ApiRateLimiter, Clock, MonotonicClock, RateLimitStats};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::account::{Account, Counts};
 use crate::connection::{BoxError, Connection};
-use crate::limits::{QUOTAS, WORKERS};
-use crate::pacer::Pacer;
+use crate::limits::{CONFIG, QUOTAS, WORKERS};
 use crate::provider;
 use crate::tally::Tally;
 use crate::work::Work;
@@ -67,13 +66,15 @@ impl Scene {
         let server = tokio::spawn(provider::serve(listener, Arc::clone(&account), stopped));
 
         let work = Arc::new(Work::default());
-        let pacer = self.is_paced.then(Pacer::new).transpose()?.map(Arc::new);
+        // On the clock that the provider reads. Between machines, clocks that drift apart would need some head-room more.
+        let limiter = || ApiRateLimiter::with_clock(CONFIG, MonotonicClock);
+        let limiter = self.is_paced.then(limiter).transpose()?.map(Arc::new);
         let mut workers = Vec::new();
         for _ in 0..WORKERS {
             workers.push(Worker {
                 connection: Connection::open(address).await?,
                 work: Arc::clone(&work),
-                pacer: pacer.clone(),
+                limiter: limiter.clone(),
             });
         }
         // All at once.
@@ -92,7 +93,7 @@ impl Scene {
             elapsed,
             tally,
             counts: account.counts(),
-            stats: pacer.map(|pacer| pacer.limiter().stats()),
+            stats: limiter.map(|limiter| limiter.stats()),
         })
     }
 }

@@ -12,6 +12,8 @@ pub mod bucket_models;
 pub mod bucket_twin;
 pub mod combined_models;
 pub mod combined_twin;
+pub mod in_flight_models;
+pub mod in_flight_twin;
 pub mod keyed_models;
 pub mod keyed_twin;
 pub mod line_models;

@@ -48,7 +48,8 @@ fn served<T: Turn>(place: T) -> T {
     ManuallyDrop::into_inner(place)
 }
 
-struct Parked(thread::Thread);
+/// Wakes a thread that parks.
+pub(crate) struct Parked(pub(crate) thread::Thread);
 
 impl Wake for Parked {
     fn wake(self: Arc<Self>) {

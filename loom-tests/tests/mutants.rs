@@ -418,3 +418,39 @@ mod line {
         models::nobody_is_overtaken::<Twin<{ Flaw::BusyWhileTaken as u8 }>>();
     }
 }
+
+mod in_flight {
+    use tidegate_loom_tests::in_flight_models as models;
+    use tidegate_loom_tests::in_flight_twin::{Flaw, Twin};
+
+    #[test]
+    fn sound_twin() {
+        type Sound = Twin<{ Flaw::None as u8 }>;
+        models::two_places_come_back::<Sound>();
+        models::a_place_that_is_given_up::<Sound>();
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn look_before_listening() {
+        models::two_places_come_back::<Twin<{ Flaw::LookBeforeListening as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn no_fence() {
+        models::two_places_come_back::<Twin<{ Flaw::NoFence as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "more than may be")]
+    fn entered_when_told() {
+        models::two_places_come_back::<Twin<{ Flaw::EnteredWhenTold as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn kept_to_itself() {
+        models::a_place_that_is_given_up::<Twin<{ Flaw::KeptToItself as u8 }>>();
+    }
+}

@@ -60,6 +60,38 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// Reads the headers of OpenAI and Anthropic, and `retry-after` of anybody. A refusal without `retry-after` pauses until
     /// the latest of the resets that it names. What cannot be read is ignored.
     ///
+    /// The [permit](crate::TokenPermit) of a call that succeeded is settled *before*, since the headers already tell what is left
+    /// without the rest of its estimate, which would be given back on top. The permit of a call that was refused is settled *after*,
+    /// with 0: or others get through with its tokens before the pause is there.
+    ///
+    /// ```
+    /// use http::{HeaderMap, HeaderValue, StatusCode};
+    /// use tidegate::{ApiRateLimiter, LimitKind, ManualClock, RateLimitConfig};
+    ///
+    /// let limiter = ApiRateLimiter::with_clock(RateLimitConfig::DEFAULT, ManualClock::new())?;
+    /// let mut headers = HeaderMap::new();
+    ///
+    /// let mut permit = limiter.reserve_tokens(60_000).unwrap();
+    /// permit.commit();
+    /// // The answer: it used 1 000, and 70 000 are left, as others use the account too.
+    /// headers.insert("x-ratelimit-remaining-tokens", HeaderValue::from_static("70000"));
+    /// permit.settle(1_000);
+    /// limiter.observe_response(StatusCode::OK, &headers);
+    /// assert_eq!(limiter.stats().tokens_remaining_minute, 70_000);
+    ///
+    /// let mut permit = limiter.reserve_tokens(60_000).unwrap();
+    /// permit.commit();
+    /// // The answer: not now. The request counts, the tokens come back.
+    /// headers.insert("retry-after", HeaderValue::from_static("20"));
+    /// limiter.observe_response(StatusCode::TOO_MANY_REQUESTS, &headers);
+    /// permit.settle(0);
+    /// assert_eq!(limiter.check().limited_by, Some(LimitKind::Pause));
+    /// let stats = limiter.stats();
+    /// assert_eq!((stats.total_requests, stats.total_tokens_used), (2, 1_000));
+    /// assert_eq!(stats.tokens_remaining_minute, 70_000);
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    ///
     /// ```
     /// use http::{HeaderMap, HeaderValue, StatusCode};
     /// use tidegate::{ApiRateLimiter, LimitKind, ManualClock, RateLimitConfig};

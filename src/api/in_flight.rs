@@ -1,23 +1,54 @@
-//! How many calls are in flight, and a place to wait for one to end.
+//! How many calls are in flight, and how to wait for one to end.
+//!
+//! # State
+//!
+//! * `count`: how many are in flight. It guards no memory.
+//! * `ended`: those who wait, threads and futures alike, in event-listener's list.
+//! * `listening`: how many are in that list, so that a call that ends need not lock it where nobody waits. Raised after a
+//!   place in the list is taken.
+//!
+//! # Invariants
+//!
+//! 1. Nobody sleeps who has not looked at the count since it is in the list (`mutants::in_flight::look_before_listening`).
+//! 2. A call that ends tells one who has not been told yet.
+//! 3. Whoever was told looks. It takes the place; or finds that another was faster, whose call will end; or cannot make use of it,
+//!    as it is dropped, late or limited by something else: then it tells the next (`mutants::in_flight::kept_to_itself`).
+//!
+//! # Orderings
+//!
+//! A call that ends lowers `count` and then reads `listening` (`tell_one`); who waits raises `listening` and then reads `count`
+//! (`finds_full`, and the look after it). A fence between the two, on both sides, lets one of them see the other, or a place would be
+//! free while somebody sleeps (`mutants::in_flight::no_fence`). All else is Relaxed: numbers that guard nothing.
+//!
+//! # Progress
+//!
+//! Counting is lock-free. The list is behind a mutex, which only those who wait and who end a call while somebody waits take.
 
+#[cfg(any(feature = "std", tidegate_loom))]
+use core::{
+    future::Future,
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use super::status::{LimitKind, Refusal, Until};
+#[cfg(all(feature = "std", not(tidegate_loom)))]
+use crate::sync::Listener;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicU64, const_fn};
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::sync::{Event, EventListener, Ordering::SeqCst, fence};
 
-/// A count of calls that may be limited. Relaxed: the count guards no memory, and the waiting line is ordered by its mutex.
+/// See the [module](self) documentation.
 #[derive(Debug)]
 pub(super) struct InFlight {
     count: AtomicU64,
     most: Option<u64>,
-    #[cfg(feature = "std")]
-    line: Line,
-}
-
-/// Threads that wait for a call to end.
-#[cfg(feature = "std")]
-#[derive(Debug)]
-struct Line {
-    gate: std::sync::Mutex<()>,
-    ended: std::sync::Condvar,
+    #[cfg(any(feature = "std", tidegate_loom))]
+    listening: AtomicU64,
+    #[cfg(any(feature = "std", tidegate_loom))]
+    ended: Event,
 }
 
 impl InFlight {
@@ -26,8 +57,10 @@ impl InFlight {
             Self {
                 count: AtomicU64::new(0),
                 most,
-                #[cfg(feature = "std")]
-                line: Line { gate: std::sync::Mutex::new(()), ended: std::sync::Condvar::new() },
+                #[cfg(any(feature = "std", tidegate_loom))]
+                listening: AtomicU64::new(0),
+                #[cfg(any(feature = "std", tidegate_loom))]
+                ended: Event::new(),
             }
         }
     }
@@ -41,41 +74,142 @@ impl InFlight {
         self.most.is_some()
     }
 
-    /// Counts a call, unless there are as many as may be: then the error says how many that is.
-    pub(super) fn enter(&self) -> Result<(), u64> {
+    /// What keeps a call from being counted now.
+    #[cfg(feature = "std")]
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.most.filter(|&most| self.count() >= most).map(full)
+    }
+
+    /// Counts a call, unless there are as many as may be.
+    pub(super) fn enter(&self) -> Result<(), Refusal> {
         let most = self.most.unwrap_or(u64::MAX);
         let entered = self.count.fetch_update(Relaxed, Relaxed, |count| {
             (count < most).then_some(count + 1)
         });
-        entered.map(drop).map_err(|_| most)
+        entered.map(drop).map_err(|_| full(most))
     }
 
     /// A call has ended.
     pub(super) fn leave(&self) {
         self.count.fetch_sub(1, Relaxed);
-        #[cfg(feature = "std")]
+        #[cfg(any(feature = "std", tidegate_loom))]
         if self.is_limited() {
-            // Taking the gate makes sure that whoever waits has either not yet looked at the count or is already listening.
-            drop(self.line.gate.lock());
-            self.line.ended.notify_one();
+            self.tell_one();
         }
     }
 
-    /// Lets the next in line try, since the one that was woken cannot make use of it.
-    #[cfg(feature = "std")]
-    pub(super) fn pass_on(&self) {
-        self.line.ended.notify_one();
+    /// Lets one of those who wait look.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    fn tell_one(&self) {
+        // Meets the fence in `finds_full`: either we see who listens, or it sees that a call has ended.
+        fence(SeqCst);
+        if self.listening.load(Relaxed) > 0 {
+            self.ended.notify_additional(1);
+        }
     }
 
-    /// Blocks until a call may be made. Another thread may be faster.
-    #[cfg(feature = "std")]
-    pub(super) fn wait_for_room(&self) {
-        let most = self.most.unwrap_or(u64::MAX);
-        // The gate guards nothing that a panic could leave broken.
-        let unpoisoned = std::sync::PoisonError::into_inner;
-        let mut gate = self.line.gate.lock().unwrap_or_else(unpoisoned);
-        while self.count() >= most {
-            gate = self.line.ended.wait(gate).unwrap_or_else(unpoisoned);
+    /// Somebody who may have to wait.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) const fn waiter(&self) -> Waiter<'_> {
+        let state = State::Away;
+        Waiter {
+            in_flight: self,
+            state,
         }
+    }
+}
+
+const fn full(most: u64) -> Refusal {
+    Refusal {
+        kind: LimitKind::InFlight,
+        most,
+        until: Until::Released,
+    }
+}
+
+/// Looks at the count again and again, and sleeps in between. Dropped, it gives up.
+#[cfg(any(feature = "std", tidegate_loom))]
+#[derive(Debug)]
+pub(super) struct Waiter<'a> {
+    in_flight: &'a InFlight,
+    state: State,
+}
+
+#[cfg(any(feature = "std", tidegate_loom))]
+#[derive(Debug)]
+enum State {
+    Away,
+    Listening(EventListener),
+    /// It was told that a call has ended, and has not looked since.
+    Told,
+}
+
+#[cfg(any(feature = "std", tidegate_loom))]
+impl Waiter<'_> {
+    /// It looked, and as many as may be are in flight: whether it may sleep. If not, it listens from now on, and must look again.
+    #[must_use]
+    pub(super) fn finds_full(&mut self) -> bool {
+        if matches!(self.state, State::Listening(_)) {
+            return true;
+        }
+        self.state = State::Listening(self.in_flight.ended.listen());
+        // Relaxed: ordered by the fence.
+        self.in_flight.listening.fetch_add(1, Relaxed);
+        // Meets the fence in `tell_one`: the call may have ended before we were in the list.
+        fence(SeqCst);
+        false
+    }
+
+    /// It has entered. If it had been told, then of this place; if it listens, it may be told of another.
+    pub(super) fn has_entered(&mut self) {
+        if matches!(self.state, State::Told) {
+            self.state = State::Away;
+        }
+    }
+
+    /// It cannot make use of a place: no longer listens, and passes on what it was told.
+    pub(super) fn gives_up(&mut self) {
+        let was_told = match mem::replace(&mut self.state, State::Away) {
+            State::Away => false,
+            State::Told => true,
+            State::Listening(ended) => {
+                self.no_longer_listens();
+                ended.discard()
+            }
+        };
+        if was_told {
+            self.in_flight.tell_one();
+        }
+    }
+
+    /// Completes when it is told that a call has ended; only while it listens.
+    pub(super) fn poll_told(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let State::Listening(ended) = &mut self.state {
+            ready!(Pin::new(ended).poll(context));
+            self.no_longer_listens();
+            self.state = State::Told;
+        }
+        Poll::Ready(())
+    }
+
+    /// Sleeps until it is told that a call has ended; only while it listens.
+    #[cfg(all(feature = "std", not(tidegate_loom)))]
+    pub(super) fn wait(&mut self) {
+        if let State::Listening(ended) = mem::replace(&mut self.state, State::Told) {
+            ended.wait();
+            self.no_longer_listens();
+        }
+    }
+
+    fn no_longer_listens(&self) {
+        // Relaxed: who still sees us may tell nobody, or one more than needed.
+        self.in_flight.listening.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(any(feature = "std", tidegate_loom))]
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.gives_up();
     }
 }

@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use super::status::{LimitKind, Refusal, Until};
+#[cfg(feature = "std")]
+use super::status::LimitKind;
+use super::status::Refusal;
 use super::usage::{TokenEstimate, TokenUsage};
 use super::{ApiRateLimiter, RateLimitStatus};
 use crate::clock::{Clock, DefaultClock};
@@ -10,20 +12,26 @@ use crate::combined::CombinedCharge;
 use crate::sync::add_saturating;
 use crate::time::Timestamp;
 
-/// One request that was admitted with its expected tokens ([`reserve_tokens`](ApiRateLimiter::reserve_tokens)).
+/// One request that was admitted with its expected tokens: by [`reserve_tokens`](ApiRateLimiter::reserve_tokens), or in line by
+/// `acquire_tokens`.
 ///
 /// | what you do | what it costs |
 /// |---|---|
 /// | [`settle`](Self::settle) with the tokens that were used | those: the rest of the estimate comes back, and more than it becomes debt |
 /// | [`commit`](Self::commit), and drop it | what was estimated |
+/// | `settle(0)`, as for a call that the provider refused | the request; all tokens come back |
 /// | drop it | nothing: the call was not made (a place among the requests that others have been decided on top of is [forfeited](super::RateLimitStats::forfeited)) |
 ///
 /// What comes back, comes back as a [credit](crate::TokenBucket::credit), unless nobody was charged since.
 ///
+/// With a provider's response, mind the order. After a success, settle and *then* `observe_response`: the headers already tell what is
+/// left without the rest of the estimate. After a refusal, `observe_response` and *then* `settle(0)`: the pause must be there before
+/// the tokens that come back let others through.
+///
 /// A permit that is leaked ([`core::mem::forget`]) stays in flight for good.
 ///
-/// Large estimates need much to be there at once, and so wait longer than small ones, without end if these take everything: estimate
-/// what a call is likely to use, and settle the rest as debt.
+/// Large estimates need much to be there at once, and so wait longer than small ones, without end if these take everything (but not in
+/// the line of `acquire_tokens`): estimate what a call is likely to use, and settle the rest as debt.
 ///
 /// Commit right before the request is sent: should anything fail then, the tokens that the provider may have counted stay
 /// charged.
@@ -51,13 +59,14 @@ pub struct TokenPermit<'a, C: Clock = DefaultClock> {
     estimate: TokenEstimate,
     /// What cancels it; `None` once the request may have been sent.
     charge: Option<CombinedCharge>,
+    admitted_at: Timestamp,
     /// Nothing is left to be decided when this is dropped.
     is_settled: bool,
 }
 
 impl<C: Clock> ApiRateLimiter<C> {
     /// Admits a request together with the tokens that it is expected to use, if every limit has room for both, and if fewer
-    /// than `max_in_flight` permits are out, which is asked last. Never waits.
+    /// than `max_in_flight` permits are out, which is asked last. Never waits, and so may overtake those who do.
     ///
     /// An estimate above a limit is refused for good ([`is_permanent`](RateLimitStatus::is_permanent)), unless it is a
     /// [guess](TokenEstimate::guess).
@@ -88,6 +97,7 @@ impl<C: Clock> ApiRateLimiter<C> {
                 limiter: self,
                 estimate,
                 charge: Some(charge),
+                admitted_at: now,
                 is_settled: false,
             }),
             Err(refusal) => Err(self.refused_at(refusal, now)),
@@ -95,7 +105,8 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 
     /// [`reserve_tokens`](Self::reserve_tokens), sleeping for as long as it is limited, and until a permit comes back where all
-    /// that may be out are.
+    /// that may be out are. Threads that wait do not stand in the line of futures ([`acquire_tokens`](Self::acquire_tokens_with)), and
+    /// may overtake it.
     ///
     /// # Errors
     ///
@@ -106,27 +117,27 @@ impl<C: Clock> ApiRateLimiter<C> {
         estimate: impl Into<TokenEstimate>,
     ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
         let estimate = estimate.into();
-        let in_flight = &self.signals.in_flight;
-        let mut was_woken = false;
+        let mut waiter = self.signals.in_flight.waiter();
         loop {
             let now = self.clock().now();
             let status = match self.reserve_tokens_at(estimate, now) {
-                Ok(permit) => return Ok(permit),
+                Ok(permit) => {
+                    waiter.has_entered();
+                    return Ok(permit);
+                }
                 Err(status) => status,
             };
-            let is_full = status.limited_by == Some(LimitKind::InFlight);
-            if was_woken && !is_full {
-                in_flight.pass_on();
+            if status.limited_by == Some(LimitKind::InFlight) {
+                if waiter.finds_full() {
+                    waiter.wait();
+                }
+                continue;
             }
-            was_woken = is_full;
+            waiter.gives_up();
             if status.is_permanent {
                 return Err(status);
             }
-            if is_full {
-                in_flight.wait_for_room();
-            } else {
-                self.clock().sleep_until(now + status.wait_time);
-            }
+            self.clock().sleep_until(now + status.wait_time);
         }
     }
 
@@ -139,11 +150,7 @@ impl<C: Clock> ApiRateLimiter<C> {
                 return Err(refusal);
             }
         }
-        in_flight.enter().map_err(|most| Refusal {
-            kind: LimitKind::InFlight,
-            most,
-            until: Until::Released,
-        })?;
+        in_flight.enter()?;
         let charge = self.charge_at(1, &ask, now);
         if charge.is_err() {
             in_flight.leave();
@@ -156,6 +163,11 @@ impl<C: Clock> TokenPermit<'_, C> {
     /// What was expected.
     pub const fn estimate(&self) -> TokenEstimate {
         self.estimate
+    }
+
+    /// When it was admitted, on the limiter's clock.
+    pub const fn admitted_at(&self) -> Timestamp {
+        self.admitted_at
     }
 
     /// Says that the request is being sent: from now on the tokens count as used, until [`settle`](Self::settle) says
@@ -182,6 +194,7 @@ impl<C: Clock> TokenPermit<'_, C> {
             bucket.debit_at(used.saturating_sub(reserved), now);
             bucket.credit_at(reserved.saturating_sub(used), now);
         }
+        self.limiter.tell_the_first();
         self.count(used.total());
     }
 
@@ -205,9 +218,11 @@ impl<C: Clock> TokenPermit<'_, C> {
             let now = self.limiter.clock().now();
             let limits = &self.limiter.limits;
             // Tokens that cannot be taken back exactly are credited, as if the call had been made and used none.
-            return limits
+            let is_whole = limits
                 .combined
                 .undo_all(charge, |index, tokens| limits.credit(index, tokens, now));
+            self.limiter.tell_the_first();
+            return is_whole;
         }
         self.count(self.limiter.limits.reserved_in_total(self.estimate));
         false

@@ -1,26 +1,19 @@
 //! Waiting for a request to be admitted, in a thread or a future.
 
 use core::time::Duration;
-#[cfg(feature = "std")]
-use core::{
-    future::{Future, poll_fn},
-    pin::pin,
-    task::Poll,
-};
 
-#[cfg(feature = "std")]
-use super::status::{LimitKind, Refusal, Until};
 use super::{ApiRateLimiter, RateLimitStatus};
-use crate::clock::Clock;
 #[cfg(feature = "std")]
-use crate::sync::{Ordering::SeqCst, fence};
+use super::{TokenEstimate, TokenPermit};
+use crate::clock::Clock;
 use crate::time::Timestamp;
 use crate::wait::Timer;
 
 /// A limiter of several limits cannot promise anyone an instant. Threads that wait try again when they are told to, in no
 /// particular order. Futures form a line, first come, first served: the first tries again when a request could next be admitted,
-/// and as it is alone it needs no backoff. A first one that is neither polled nor dropped holds up those behind it. (Without the
-/// feature `std` futures wait as threads do.)
+/// and when something comes back; as it is alone it needs no backoff. A first one that is neither polled nor dropped holds up those
+/// behind it. Threads, and whoever does not wait, are not in the line and may overtake it. (Without the feature `std` futures wait as
+/// threads do, and there is no `acquire_tokens`.)
 impl<C: Clock> ApiRateLimiter<C> {
     /// Admits a request, sleeping for as long as it is limited. Returns a status that is not limited.
     #[cfg(feature = "std")]
@@ -148,10 +141,144 @@ impl<C: Clock> ApiRateLimiter<C> {
         timer: T,
         timeout: Duration,
     ) -> RateLimitStatus {
+        let deadline = self.deadline_in(timeout);
+        self.until_admitted(&timer, deadline, &|_| ()).await
+    }
+
+    fn deadline_in(&self, timeout: Duration) -> Option<Timestamp> {
         let deadline = self.clock().now() + timeout;
         // The end of the clock's time is none, and timers need not be able to sleep for so long.
-        let deadline = Some(deadline).filter(|&deadline| deadline < Timestamp::MAX);
-        self.until_admitted(&timer, deadline, &|_| ()).await
+        Some(deadline).filter(|&deadline| deadline < Timestamp::MAX)
+    }
+
+    /// [`acquire_tokens_with`](Self::acquire_tokens_with) the [`UsualTimer`](crate::UsualTimer).
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_tokens_with`](Self::acquire_tokens_with).
+    #[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
+    pub async fn acquire_tokens(
+        &self,
+        estimate: impl Into<TokenEstimate>,
+    ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
+        let timer = crate::wait::UsualTimer;
+        self.acquire_tokens_with(timer, estimate).await
+    }
+
+    /// [`acquire_tokens_timeout_with`](Self::acquire_tokens_timeout_with) the [`UsualTimer`](crate::UsualTimer).
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_tokens_timeout_with`](Self::acquire_tokens_timeout_with).
+    #[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
+    pub async fn acquire_tokens_timeout(
+        &self,
+        estimate: impl Into<TokenEstimate>,
+        timeout: Duration,
+    ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
+        let timer = crate::wait::UsualTimer;
+        self.acquire_tokens_timeout_with(timer, estimate, timeout)
+            .await
+    }
+
+    /// [`reserve_tokens`](Self::reserve_tokens), in line and asleep on a timer of your choice for as long as it is limited, and until
+    /// a permit comes back where [`max_in_flight`](crate::RateLimitConfig::max_in_flight) are out.
+    ///
+    /// It is the line of [`acquire`](Self::acquire_with): a large estimate is not overtaken by small ones behind it. Tokens that others
+    /// give back wake its head.
+    ///
+    /// # Errors
+    ///
+    /// Only a status that is [permanent](RateLimitStatus::is_permanent), before sleeping: the estimate is above a limit, and no
+    /// [guess](TokenEstimate::guess).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is charged before it completes. Dropped before, it leaves the line, and those behind it move up. The permit that it
+    /// completes with, dropped before [`commit`](TokenPermit::commit), takes the charge back.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{ApiRateLimiter, Clock, ManualClock, RateLimitConfig, Timestamp};
+    ///
+    /// let clock = ManualClock::new();
+    /// let config = RateLimitConfig { tokens_per_minute: 60_000, ..RateLimitConfig::DEFAULT };
+    /// let limiter = ApiRateLimiter::with_clock(config, clock.clone())?;
+    /// // A timer that moves the clock instead of sleeping. A real program: `limiter.acquire_tokens(estimate).await`.
+    /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
+    ///
+    /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// runtime.block_on(async {
+    ///     let mut permit = limiter.acquire_tokens_with(timer, 50_000).await?;
+    ///     permit.commit();
+    ///     permit.settle(55_000);
+    ///     // 5 000 are left, and 1 000 come each second.
+    ///     let permit = limiter.acquire_tokens_with(timer, 8_000).await?;
+    ///     assert_eq!(clock.now(), Timestamp::ZERO + Duration::from_secs(3));
+    ///     drop(permit);
+    ///     let status = limiter.acquire_tokens_with(timer, 60_001).await.unwrap_err();
+    ///     assert!(status.is_permanent);
+    ///     Ok::<(), tidegate::RateLimitStatus>(())
+    /// }).unwrap();
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    #[cfg(feature = "std")]
+    pub async fn acquire_tokens_with<T: Timer>(
+        &self,
+        timer: T,
+        estimate: impl Into<TokenEstimate>,
+    ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
+        self.until_permitted(&timer, None, estimate.into()).await
+    }
+
+    /// [`acquire_tokens_with`](Self::acquire_tokens_with) that waits for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// A status that is [permanent](RateLimitStatus::is_permanent), before sleeping. Else one that is limited, as soon as it cannot be
+    /// admitted in time, *before* sleeping for it; or after `timeout`, if others were before it in line until then
+    /// ([`LimitKind::Line`](crate::LimitKind::Line), if no limit is in the way), or no permit came back
+    /// ([`LimitKind::InFlight`](crate::LimitKind::InFlight)).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire_tokens_with`](Self::acquire_tokens_with).
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{ApiRateLimiter, LimitKind, ManualClock, RateLimitConfig};
+    ///
+    /// let clock = ManualClock::new();
+    /// let config = RateLimitConfig { max_in_flight: Some(1), ..RateLimitConfig::DEFAULT };
+    /// let limiter = ApiRateLimiter::with_clock(config, clock.clone())?;
+    /// // A timer that moves the clock instead of sleeping.
+    /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
+    ///
+    /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// runtime.block_on(async {
+    ///     let minute = Duration::from_secs(60);
+    ///     let permit = limiter.acquire_tokens_timeout_with(timer, 100_000, minute).await.unwrap();
+    ///     // Half of them are back after 30 s: known at once, and nobody sleeps.
+    ///     let status = limiter.acquire_tokens_timeout_with(timer, 50_000, minute / 3).await.unwrap_err();
+    ///     assert_eq!((status.limited_by, status.retry_after), (Some(LimitKind::Tokens), minute / 2));
+    ///     // When a permit comes back, nobody knows.
+    ///     let status = limiter.acquire_tokens_timeout_with(timer, 50_000, minute).await.unwrap_err();
+    ///     assert_eq!(status.limited_by, Some(LimitKind::InFlight));
+    ///     drop(permit);
+    ///     assert!(limiter.acquire_tokens_timeout_with(timer, 50_000, minute).await.is_ok());
+    /// });
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    #[cfg(feature = "std")]
+    pub async fn acquire_tokens_timeout_with<T: Timer>(
+        &self,
+        timer: T,
+        estimate: impl Into<TokenEstimate>,
+        timeout: Duration,
+    ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
+        let deadline = self.deadline_in(timeout);
+        self.until_permitted(&timer, deadline, estimate.into())
+            .await
     }
 
     /// Admits a request, asleep for as long as it is limited and saying so each time. For the decorator and the attribute.
@@ -162,106 +289,6 @@ impl<C: Clock> ApiRateLimiter<C> {
         let _ = self
             .until_admitted(&crate::wait::TokioTimer, None, on_limited)
             .await;
-    }
-
-    #[cfg(feature = "std")]
-    pub(crate) async fn until_admitted<T: Timer>(
-        &self,
-        timer: &T,
-        deadline: Option<Timestamp>,
-        on_limited: &(impl Fn(&RateLimitStatus) + ?Sized),
-    ) -> RateLimitStatus {
-        let line = self.limits.combined.line();
-        // Nobody is overtaken.
-        let is_first = !line.is_busy();
-        let now = self.clock().now();
-        let status = if is_first {
-            self.try_acquire_at(now)
-        } else {
-            self.check_at(now)
-        };
-        if status.is_limited {
-            if status.retry_after > left(deadline, now) {
-                return status;
-            }
-            on_limited(&status);
-        } else if is_first {
-            return status;
-        }
-        let Some(mut place) = line.join() else {
-            // Any number may wait.
-            return status;
-        };
-        let at_once = poll_fn(|context| Poll::Ready(place.poll_head(context).is_ready())).await;
-        if !at_once {
-            let turn = poll_fn(|context| place.poll_head(context));
-            if !self.comes_in_time(turn, timer, deadline).await {
-                return self.behind_at(self.clock().now());
-            }
-        }
-        // At the head at once, it has been told when to try again.
-        let mut is_told = is_first && at_once;
-        loop {
-            // Before the look, so that what it does not see wakes it up.
-            let resumed = self.signals.resumed.listen();
-            // Meets the fence in `resume_at`.
-            fence(SeqCst);
-            let now = self.clock().now();
-            let status = if is_told {
-                self.check_at(now)
-            } else {
-                self.try_acquire_at(now)
-            };
-            if status.is_limited {
-                if status.retry_after > left(deadline, now) {
-                    return status;
-                }
-                if !is_told {
-                    on_limited(&status);
-                }
-                either(resumed, timer.sleep(status.retry_after)).await;
-            } else if !is_told {
-                return status;
-            }
-            is_told = false;
-        }
-    }
-
-    /// Whether it completes before the deadline.
-    #[cfg(feature = "std")]
-    async fn comes_in_time<T: Timer>(
-        &self,
-        turn: impl Future<Output = ()>,
-        timer: &T,
-        deadline: Option<Timestamp>,
-    ) -> bool {
-        let mut turn = pin!(turn);
-        let Some(deadline) = deadline else {
-            turn.await;
-            return true;
-        };
-        loop {
-            let left = deadline - self.clock().now();
-            if left.is_zero() {
-                return false;
-            }
-            // And then look at the clock: the sleep may have been too short.
-            if either(turn.as_mut(), timer.sleep(left)).await {
-                return true;
-            }
-        }
-    }
-
-    /// What is told to somebody whose turn has not come.
-    #[cfg(feature = "std")]
-    fn behind_at(&self, now: Timestamp) -> RateLimitStatus {
-        let refusal = self.refusal_at(&self.limits.requests(1), now);
-        let refusal = refusal.unwrap_or(Refusal {
-            kind: LimitKind::Line,
-            most: 0,
-            until: Until::Released,
-        });
-        self.limited_at(refusal, Duration::ZERO, now)
     }
 
     #[cfg(not(feature = "std"))]
@@ -285,17 +312,6 @@ impl<C: Clock> ApiRateLimiter<C> {
 }
 
 /// How long until then.
-fn left(deadline: Option<Timestamp>, now: Timestamp) -> Duration {
+pub(super) fn left(deadline: Option<Timestamp>, now: Timestamp) -> Duration {
     deadline.map_or(Duration::MAX, |deadline| deadline - now)
-}
-
-/// Until one of the two completes: whether it is the first.
-#[cfg(feature = "std")]
-async fn either(first: impl Future<Output = ()>, second: impl Future<Output = ()>) -> bool {
-    let (mut first, mut second) = (pin!(first), pin!(second));
-    poll_fn(|context| match first.as_mut().poll(context) {
-        Poll::Pending => second.as_mut().poll(context).map(|()| false),
-        Poll::Ready(()) => Poll::Ready(true),
-    })
-    .await
 }

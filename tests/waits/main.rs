@@ -15,6 +15,7 @@ mod pace;
 mod resets;
 mod runtimes;
 mod storm;
+mod tokens;
 
 #[path = "../parallel/mod.rs"]
 mod parallel;
