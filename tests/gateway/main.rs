@@ -270,7 +270,7 @@ fn any_bytes_are_a_key_of_any_length() {
     assert_eq!(answers[0].status, 400);
 
     let stats = all_stats(&address);
-    assert_counts(&stats["keys"], &[("keys", 6), ("refused", 6)]);
+    assert_counts(&stats["keys"], &[("keys", 6), ("refused", 7)]);
     assert_counts(&stats["limits"][0], &[("admitted", 6)]);
 }
 
