@@ -1,5 +1,7 @@
 //! Calls in flight: who waits for one to end.
 
+use tidegate::DefaultClock;
+
 use super::*;
 
 /// However it ends. Time alone wakes nobody, and nobody spins.
@@ -178,8 +180,15 @@ fn what_a_future_cannot_use_a_thread_gets() {
             } else {
                 assert!(large.poll().is_pending(), "the tokens are gone");
             }
-            // Else it sleeps for ever, as the clock stands still.
+            let patience = DefaultClock.now() + 20 * SECOND;
+            while !small.is_finished() && DefaultClock.now() < patience {
+                yield_often();
+            }
+            let was_told = small.is_finished();
+            // Or a test that fails would not end.
+            drop(limiter.reserve_tokens(0));
             assert_eq!(small.join().expect("no panic"), Ok(()));
+            assert!(was_told, "it waited for a call that was not made");
         });
     }
 }
