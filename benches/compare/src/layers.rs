@@ -112,7 +112,12 @@ pub fn for_each_service(seconds: u64, burst: u32, visitor: &mut impl Visitor) {
             for (fields, style) in [
                 ("no fields", HeaderStyle::RetryAfterOnly),
                 ("fields", HeaderStyle::Draft11),
-                ("X fields", HeaderStyle::LegacyX { reset: Reset::Delta }),
+                (
+                    "X fields",
+                    HeaderStyle::LegacyX {
+                        reset: Reset::Delta,
+                    },
+                ),
             ] {
                 let layer = RateLimitLayer::builder($gate).headers(style).build();
                 visitor.visit(
