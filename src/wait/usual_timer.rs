@@ -22,7 +22,9 @@ pub use super::TokioTimer as UsualTimer;
 macro_rules! on_the_usual_timer {
     ($($limiter:ident),*) => {$(
         impl<C: Clock> $limiter<C> {
-            /// [`acquire_with`](Self::acquire_with) the [`UsualTimer`].
+            /// [`acquire_with`](Self::acquire_with) the [`UsualTimer`]: with one of the features `tokio`, `async-io`, `futures-timer`.
+            ///
+            /// In a task of its own: `spawn(async move { limiter.acquire(1).await })`, where `limiter` is an `Arc`; or [`Acquire::new`].
             pub const fn acquire(&self, n: u64) -> Acquire<&Self, UsualTimer> {
                 self.acquire_with(UsualTimer, n)
             }
