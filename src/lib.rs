@@ -107,6 +107,9 @@ mod sliding_window;
 
 mod combined;
 
+#[cfg(feature = "std")]
+mod sharded;
+
 mod keyed;
 
 mod wait;
@@ -143,6 +146,8 @@ pub use keyed::{Keyed, KeyedBuilder, KeyedStats};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
+#[cfg(feature = "std")]
+pub use sharded::ShardedTokenBucket;
 pub use sliding_window::{SlidingWindow, WindowCharge};
 pub use standing::Standing;
 /// A function behind a limiter: every call of it is a request, and waits while it is limited.

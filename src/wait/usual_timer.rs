@@ -6,6 +6,7 @@ use core::time::Duration;
 use super::future::Acquire;
 use crate::clock::Clock;
 use crate::combined::Combined;
+use crate::sharded::ShardedTokenBucket;
 use crate::sliding_window::SlidingWindow;
 use crate::token_bucket::TokenBucket;
 
@@ -36,4 +37,4 @@ macro_rules! on_the_usual_timer {
         }
     )*};
 }
-on_the_usual_timer!(TokenBucket, SlidingWindow, Combined);
+on_the_usual_timer!(TokenBucket, SlidingWindow, Combined, ShardedTokenBucket);
