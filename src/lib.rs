@@ -21,6 +21,7 @@
 //! | you want | take | because |
 //! |---|---|---|
 //! | a steady rate with bursts; callers who wait their turn | [`TokenBucket`] | one word; waiters are served in order and know their delay |
+//! | the same at millions of calls per second, from many threads | `ShardedTokenBucket` | each thread takes tokens by the batch; the bound is the same |
 //! | "at most N in any minute", as a provider counts | [`SlidingWindow`] | no interval of that length ever holds more |
 //! | several of these behind one call | [`Combined`] | a call is charged to all or to none, and a refusal names the limit |
 //! | one of these for every user, tenant or route | `Keyed` | any limiter per key, tiers, and memory that follows the keys in use |

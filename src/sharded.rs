@@ -62,7 +62,51 @@ use lease::{Lease, Shard};
 /// A token bucket for many threads: as fast on all cores as on one.
 ///
 /// One word that all threads write is passed from core to core, which takes longer than everything else in a call. Here each thread
-/// takes tokens out of the bucket by the batch, and uses them up from a word of its own, without a clock.
+/// takes tokens out of the bucket by the batch, a *lease*, and uses them up from a word of its own, without looking at the clock. Take it
+/// where many threads are admitted millions of times per second by one quota that is far larger than 1 000; and the plain
+/// [`TokenBucket`](crate::TokenBucket) elsewhere, which is smaller, exact in its refusals, and has reservations, credits and debts.
+///
+/// # Guarantees
+///
+/// For any number of threads, and with a decision time between the start and the return of each call:
+///
+/// * **Bound**, the plain bucket's: over any interval `[a, b]` of decision times, at most capacity + rate · (b − a) are admitted. Leased
+///   tokens were taken out of the bucket before, and do not flow back into it as long as they may be used.
+/// * **Refusals.** A lease is at most 256 tokens, and at most an eighth of what is there divided by the number of shards (four for each
+///   thread that the machine runs at once, or up to twice that): nothing is leased where little is left. Before a call is refused, the
+///   leases of all threads are looked into, so that nothing is stranded with a thread that is idle or gone. When a leased token was
+///   used is not known, so it counts as used at the latest time it can have been. So a refusal of `n` means that fewer than `n` and an
+///   eighth of the capacity were there; after one, what was used has been settled. And while another call has taken leases
+///   into its hands, they are nobody else's: of calls at the same time one may be refused what the other one gives back.
+/// * **Exact rates, honest hints**, no surprises: as the plain bucket. (`wait_time` and `peek`, which change nothing, count what was used
+///   of leases as used now, until a call settles it.)
+///
+/// # Progress and cost
+///
+/// Lock-free. Mostly a call is one exchange on a cache line that no other core writes, and reads no clock; one in 256 charges the bucket
+/// itself. A refusal writes nothing if no lease has been used since the last one. 128 bytes for each shard, allocated by `new`.
+///
+/// A charge of a combination that is rolled back is forfeited ([`Limiter::undo`] gives 0).
+///
+/// ```
+/// use core::time::Duration;
+/// use tidegate::{Denied, ManualClock, Quota, ShardedTokenBucket};
+///
+/// let clock = ManualClock::new(); // a real program: `ShardedTokenBucket::new(quota)`
+/// let bucket = ShardedTokenBucket::with_clock(Quota::per_second(1_000_000).burst(50_000), clock.clone());
+/// std::thread::scope(|scope| {
+///     for _ in 0..4 {
+///         scope.spawn(|| (0..10_000).for_each(|_| bucket.try_acquire(1).expect("there are 50 000")));
+///     }
+/// });
+/// assert_eq!(bucket.available(), 10_000);
+/// bucket.try_acquire(10_000)?; // whoever's leases they are in
+/// let retry_after = Duration::from_micros(1);
+/// assert_eq!(bucket.try_acquire(1), Err(Denied::NotYet { retry_after }));
+/// clock.advance(Duration::from_secs(1));
+/// assert_eq!(bucket.available(), 50_000);
+/// # Ok::<(), Denied>(())
+/// ```
 pub struct ShardedTokenBucket<C = DefaultClock> {
     core: CachePadded<Core<C>>,
     line: Line,
