@@ -18,7 +18,7 @@ file == 1 && FNR == 2 {
     if (exact)
         print "here the same: a path may take 1 instruction more"
     else
-        print "here " tools ": another, so a path may take 8 % more"
+        print "here " tools ": another, so a path may take 8 % and 1 instruction more"
 }
 /^#/ || $1 == "path" { next }
 !match($0, /[^ ] +[0-9.]+$/) {

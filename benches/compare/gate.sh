@@ -4,8 +4,8 @@
 # gate.sh: measures and compares. gate.sh --update: writes what it measured to instructions.txt.
 #
 # Counts are exact for one compiler, libc and valgrind, and then a path may take 1 instruction more. With others, counts move by a few
-# percent for no reason of ours, and it may take 8 % more. A path that became cheaper by more than that has too high a number, which
-# would hide what makes it dearer again; with the recorded tools that fails as well.
+# percent for no reason of ours, and it may take 8 % and 1 instruction more. A path that became cheaper by as much has too high a
+# number, which would hide what makes it dearer again: with the recorded tools that fails as well.
 set -euo pipefail
 cd "$(dirname "$0")"
 expected=instructions.txt
