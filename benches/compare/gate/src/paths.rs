@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use tidegate::tower::{PerKey, RequestHead};
-use tidegate::{Clock, DefaultClock, IpKey, Limiter, Quota, Timestamp, TokenBucket};
+use tidegate::{
+    Clock, DefaultClock, IpKey, Limiter, Quota, ShardedTokenBucket, Timestamp, TokenBucket,
+};
 
 use crate::setup::{
     HIGH, HOUR, KEYS, MANY, Ticks, all, api, at_once, bucket, combined, each, empty_api,
@@ -113,6 +115,16 @@ pub const PATHS: &[Path] = &[
         all(true, calls, |_| {
             at_once(black_box(&bucket).acquire_with(never, 1)).is_ok()
         });
+    }),
+    ("sharded admit", |calls| {
+        let quota = Quota::per_second(1_000).burst(u32::MAX.into());
+        let bucket = ShardedTokenBucket::with_shards(quota, Ticks, 8);
+        all(true, calls, |_| black_box(&bucket).try_acquire(1).is_ok());
+    }),
+    ("sharded refuse", |calls| {
+        let bucket = ShardedTokenBucket::with_shards(Quota::per_hour(1).burst(1_000), Ticks, 8);
+        while bucket.try_acquire(1).is_ok() {}
+        all(false, calls, |_| black_box(&bucket).try_acquire(1).is_ok());
     }),
     ("window admit, 64 slots", |calls| {
         let window = window(HIGH, HOUR).slots(64);
