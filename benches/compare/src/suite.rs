@@ -162,3 +162,19 @@ fn report_name(rival: &Rival) -> String {
         rival.name.to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::VERSIONS;
+
+    #[test]
+    fn the_versions_are_those_of_the_manifest() {
+        let manifest = include_str!("../Cargo.toml");
+        for pair in VERSIONS.trim_end_matches('.').split(", ") {
+            let (name, version) = pair.split_once(' ').expect("a name and a version");
+            let pinned =
+                |line: &str| line.starts_with(name) && line.contains(&format!("\"={version}\""));
+            assert!(manifest.lines().any(pinned), "{pair}");
+        }
+    }
+}

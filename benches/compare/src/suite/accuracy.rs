@@ -50,8 +50,20 @@ struct Accuracy<'a> {
     progress: &'a Progress,
     rate: (&'static str, Limit),
     clock: ManualClock,
-    buckets: Vec<Vec<String>>,
+    buckets: Vec<Row>,
     windows: Vec<Vec<String>>,
+}
+
+/// A limiter at a rate.
+struct Row {
+    rate: &'static str,
+    rival: Rival,
+    limit: Limit,
+    /// What it admitted when it was full, if that was tried.
+    burst: Option<u64>,
+    /// Asked at these instants: what came of it, or why nothing did.
+    when_due: Result<Outcome, String>,
+    busy: Result<Outcome, String>,
 }
 
 pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) -> io::Result<()> {
@@ -77,35 +89,7 @@ pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) 
         for_each_with_clock(accuracy.clock.clone(), &mut accuracy);
         accuracy.leaky_bucket();
     }
-    let head = [
-        "rate",
-        "limiter",
-        "burst",
-        "burst off by",
-        "asked when due: tokens",
-        "over",
-        "over ppm",
-        "under ppm",
-        "asked every 1333 ns: tokens",
-        "over ppm",
-        "under ppm",
-    ];
-    report.table(
-        "accuracy_buckets",
-        "Accuracy of rates",
-        &format!(
-            "A manual clock. The bucket is emptied at the start, and then asked, until it refuses, at every instant at which a token is due: for \
-             an hour, or {} tokens, or {TOKENS_AT_LEAST} tokens where an hour has fewer than 2. *Burst off by*: what it admitted at the \
-             start, less its burst. *Over*: the most tokens that were given out too early at any of those instants, and that as parts per \
-             million of what was due; *under*: what was due at the end and not given out. Then the same for a caller who asks every 1 333 ns, {} \
-             times at the most (-: no token comes in that time). An unlimited rate stops at three times what is due. Left out: pingora-limits and governor's, ratelimit's, \
-             better-bucket's, rate-net's and gcra's own clocks, which nobody can turn; windows, whose table is the next. leaky-bucket's time \
-             is tokio's, paused and advanced; its burst is at least one of its refills, and its time at least three.",
-            effort.tokens, effort.polls,
-        ),
-        &head,
-        std::mem::take(&mut accuracy.buckets),
-    )?;
+    accuracy.write_buckets(report)?;
     report.table(
         "accuracy_windows",
         "Accuracy of windows",
@@ -127,7 +111,7 @@ impl Visitor for Accuracy<'_> {
             let limit = self.rate.1;
             let clock = self.clock.clone();
             let set = move |nanos| clock.set(Timestamp::from_nanos(nanos));
-            self.bucket(rival, limit, 0, make, set);
+            self.bucket(rival, limit, make, set, 0);
         } else if self.rate.0 == RATES[0].0 {
             for window in WINDOWS {
                 self.window(rival, window, &make);
@@ -152,6 +136,47 @@ impl Outcome {
     fn under_ppm(&self) -> f64 {
         let under = self.due.saturating_sub(self.admitted);
         ppm(under as f64, self.due as f64)
+    }
+
+    /// Both, if they are.
+    fn error(&self) -> String {
+        let parts = [('+', self.over_ppm()), ('-', self.under_ppm())];
+        let parts = parts.iter().filter(|(_, ppm)| *ppm > 0.0);
+        let parts: Vec<String> = parts.map(|(sign, ppm)| format!("{sign}{ppm:.0}")).collect();
+        if parts.is_empty() {
+            "0".to_owned()
+        } else {
+            parts.join(" ")
+        }
+    }
+
+    fn cells(outcome: &Result<Self, String>) -> [String; 5] {
+        match outcome {
+            Ok(outcome) => [
+                outcome.due.to_string(),
+                outcome.admitted.to_string(),
+                number(outcome.over_ppm(), 1),
+                number(outcome.under_ppm(), 1),
+                String::new(),
+            ],
+            Err(reason) => ["", "", "", "", reason].map(str::to_owned),
+        }
+    }
+}
+
+/// A cell of a table.
+fn error(outcome: &Result<Outcome, String>) -> String {
+    match outcome {
+        Ok(outcome) => outcome.error(),
+        Err(reason) => format!("({reason})"),
+    }
+}
+
+impl Row {
+    fn burst_off_by(&self) -> String {
+        self.burst.map_or("-".to_owned(), |burst| {
+            format!("{:+}", i128::from(burst) - i128::from(self.limit.burst))
+        })
     }
 }
 
@@ -188,16 +213,16 @@ fn ask(
 }
 
 impl Accuracy<'_> {
+    /// Of one whose tokens come so many at once, there have to be a hundred times as many to see more than that.
     fn bucket<G: Gate>(
         &mut self,
         rival: &Rival,
         limit: Limit,
-        at_least: u64,
         make: impl Fn(Limit) -> G,
         set: impl Fn(u64),
+        refill: u64,
     ) {
         let (name, Limit { rate, period, .. }) = self.rate;
-        let mut row = vec![name.to_owned(), report_name(rival), limit.burst.to_string()];
         let emptied = || {
             set(0);
             let gate = make(limit);
@@ -207,37 +232,46 @@ impl Accuracy<'_> {
             }
             (gate, burst)
         };
+        let reason = |due: u64| {
+            if due == 0 {
+                Some("no token comes in that time".to_owned())
+            } else if due < 100 * refill {
+                Some(format!("refills of {refill}"))
+            } else {
+                None
+            }
+        };
 
         let hour = earned(rate, period, HOUR).min(self.effort.tokens);
-        let tokens = if hour < 2 { TOKENS_AT_LEAST } else { hour }.max(at_least);
-        let (gate, burst) = emptied();
-        let instants = (1..=tokens).map(|number| due(rate, period, number));
-        let horizon = due(rate, period, tokens);
-        let outcome = ask(&gate, limit, &set, instants, horizon);
-        row.extend([
-            (burst as i64 - limit.burst as i64).to_string(),
-            outcome.due.to_string(),
-            outcome.over.to_string(),
-            number(outcome.over_ppm(), 1),
-            number(outcome.under_ppm(), 1),
-        ]);
-
-        let busy = due(rate, period, tokens).min(self.effort.polls * BUSY_STEP);
-        let polls = busy / BUSY_STEP;
+        let tokens = if hour < 2 { TOKENS_AT_LEAST } else { hour };
+        let mut full = None;
+        let when_due = reason(tokens).map_or_else(
+            || {
+                let (gate, burst) = emptied();
+                full = Some(burst);
+                let instants = (1..=tokens).map(|number| due(rate, period, number));
+                Ok(ask(&gate, limit, &set, instants, due(rate, period, tokens)))
+            },
+            Err,
+        );
+        let polls = self.effort.polls.min(due(rate, period, tokens) / BUSY_STEP);
         let horizon = polls * BUSY_STEP;
-        if earned(rate, period, horizon) < 1 {
-            row.extend(["-"; 3].map(str::to_owned));
-        } else {
-            let (gate, _) = emptied();
-            let instants = (1..=polls).map(|number| number * BUSY_STEP);
-            let outcome = ask(&gate, limit, &set, instants, horizon);
-            row.extend([
-                outcome.due.to_string(),
-                number(outcome.over_ppm(), 1),
-                number(outcome.under_ppm(), 1),
-            ]);
-        }
-        self.buckets.push(row);
+        let busy = reason(earned(rate, period, horizon)).map_or_else(
+            || {
+                let (gate, _) = emptied();
+                let instants = (1..=polls).map(|number| number * BUSY_STEP);
+                Ok(ask(&gate, limit, &set, instants, horizon))
+            },
+            Err,
+        );
+        self.buckets.push(Row {
+            rate: name,
+            rival: *rival,
+            limit,
+            burst: full,
+            when_due,
+            busy,
+        });
     }
 
     /// Its clock is tokio's.
@@ -262,7 +296,80 @@ impl Accuracy<'_> {
             let ahead = Duration::from_nanos(nanos) - origin.get().elapsed();
             runtime.block_on(tokio::time::advance(ahead));
         };
-        self.bucket(&rival, limit, 3 * refill, leaky_bucket::make, set);
+        // One at a time is seen as with the others.
+        let coarse = if refill > 1 { refill } else { 0 };
+        self.bucket(&rival, limit, leaky_bucket::make, set, coarse);
+    }
+
+    fn write_buckets(&self, report: &mut Report) -> io::Result<()> {
+        let head = [
+            "rate",
+            "limiter",
+            "burst",
+            "burst_off_by",
+            "asked",
+            "due",
+            "admitted",
+            "over_ppm",
+            "under_ppm",
+            "left_out",
+        ];
+        let mut rows = Vec::new();
+        for row in &self.buckets {
+            for (asked, outcome) in [("when due", &row.when_due), ("every 1333 ns", &row.busy)] {
+                let mut cells = [row.rate, row.rival.name].map(str::to_owned).to_vec();
+                cells.extend([
+                    row.limit.burst.to_string(),
+                    row.burst_off_by(),
+                    asked.to_owned(),
+                ]);
+                cells.extend(Outcome::cells(outcome));
+                rows.push(cells);
+            }
+        }
+        report.csv("accuracy_buckets", &head, &rows)?;
+
+        let mut head = vec!["limiter"];
+        head.extend(RATES.map(|(name, ..)| name));
+        let table = |cell: fn(&Row) -> String| {
+            let mut table: Vec<Vec<String>> = Vec::new();
+            for row in &self.buckets {
+                let name = report_name(&row.rival);
+                match table.iter_mut().find(|cells| cells[0] == name) {
+                    Some(cells) => cells.push(cell(row)),
+                    None => table.push(vec![name, cell(row)]),
+                }
+            }
+            table
+        };
+        let Effort { tokens, polls, .. } = self.effort;
+        let left_out = "Left out: own clocks and pingora-limits, for nobody can turn their time; windows, whose table is below.";
+        report.markdown(
+            "Accuracy of rates, asked when due",
+            &format!(
+                "Parts per million, on a manual clock. The bucket is emptied, and then asked, until it refuses, at every instant at which a \
+                 token is due: for an hour, or {tokens} tokens, or, if an hour has fewer than 2, {TOKENS_AT_LEAST} tokens. +: the most that was given out \
+                 too early at any of those instants; -: what was due at the end and was not given out. It ends at three times what is due \
+                 (+2000000 and more). {left_out} leaky-bucket's time is tokio's, paused and advanced; its tokens come in refills, and have to be \
+                 a hundred times as many to show more than that."
+            ),
+            &head,
+            &table(|row| error(&row.when_due)),
+        );
+        report.markdown(
+            "Accuracy of rates, asked every 1333 ns",
+            &format!("The same for a caller who does nothing but ask, {polls} times at the most."),
+            &head,
+            &table(|row| error(&row.busy)),
+        );
+        report.markdown(
+            "Accuracy of bursts",
+            "What a full bucket admits at one instant, less its burst, which is what comes in 10 us, or 10 tokens; it ends at three times the \
+             burst.",
+            &head,
+            &table(Row::burst_off_by),
+        );
+        Ok(())
     }
 
     fn window<G: Gate>(
