@@ -46,9 +46,14 @@ step "models and mutants"
 step "fuzz corpora"
 (cd fuzz && cargo test --release)
 
-step "benchmarks build"
+step "benchmarks build, and compute what they say"
 cargo bench --quiet --no-run
 (cd benches/compare && cargo check --quiet --all-targets)
+# By itself, for the rivals take a minute to build.
+figures=$(mktemp)
+rustc --edition 2024 --test benches/compare/src/figures.rs -o "$figures"
+"$figures" --quiet
+rm "$figures"
 
 step "instructions per call"
 benches/compare/gate.sh

@@ -8,62 +8,112 @@ use tidegate::{Clock, DefaultClock, Timestamp};
 
 use crate::Gate;
 
-/// A token bucket of floats behind a `std` mutex.
+/// A mutex of some kind.
+pub trait Lock<T>: Sync {
+    fn of(state: T) -> Self;
+
+    /// Does it while nobody else does.
+    fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R;
+}
+
+impl<T: Send> Lock<T> for Mutex<T> {
+    fn of(state: T) -> Self {
+        Self::new(state)
+    }
+
+    #[inline(always)]
+    fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        work(&mut self.lock().expect("nobody panics"))
+    }
+}
+
+impl<T: Send> Lock<T> for parking_lot::Mutex<T> {
+    fn of(state: T) -> Self {
+        Self::new(state)
+    }
+
+    #[inline(always)]
+    fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        work(&mut self.lock())
+    }
+}
+
+/// Tokens, and when there were so many.
+pub type Level = (f64, Timestamp);
+
+/// A token bucket of floats behind a mutex, that of `std` unless said otherwise.
 #[derive(Debug)]
-pub struct MutexBucket {
+pub struct MutexBucket<C = DefaultClock, M = Mutex<Level>> {
     rate: f64,
     capacity: f64,
-    state: Mutex<(f64, Timestamp)>,
+    clock: C,
+    state: M,
 }
 
 impl MutexBucket {
     pub fn new(rate: f64, capacity: f64) -> Self {
+        Self::with_clock(rate, capacity, DefaultClock)
+    }
+}
+
+impl<C: Clock, M: Lock<Level>> MutexBucket<C, M> {
+    pub fn with_clock(rate: f64, capacity: f64, clock: C) -> Self {
         Self {
             rate,
             capacity,
-            state: Mutex::new((capacity, DefaultClock.now())),
+            state: M::of((capacity, clock.now())),
+            clock,
         }
     }
 }
 
-impl Gate for MutexBucket {
+impl<C: Clock + Sync, M: Lock<Level>> Gate for MutexBucket<C, M> {
     #[inline(always)]
     fn admit(&self) -> bool {
-        let now = DefaultClock.now();
-        let mut state = self.state.lock().expect("nobody panics");
-        let (tokens, last) = *state;
-        let refill = (now - last).as_secs_f64() * self.rate;
-        let tokens = (tokens + refill).min(self.capacity);
-        let admitted = tokens >= 1.0;
-        *state = (if admitted { tokens - 1.0 } else { tokens }, now.max(last));
-        admitted
+        let now = self.clock.now();
+        self.state.with(|state| {
+            let (tokens, last) = *state;
+            let refill = (now - last).as_secs_f64() * self.rate;
+            let tokens = (tokens + refill).min(self.capacity);
+            let admitted = tokens >= 1.0;
+            *state = (if admitted { tokens - 1.0 } else { tokens }, now.max(last));
+            admitted
+        })
     }
 }
 
 /// A sliding window that keeps every admission's time, behind a `std` mutex.
 #[derive(Debug)]
-pub struct MutexDeque {
+pub struct MutexDeque<C = DefaultClock> {
     limit: usize,
     length: Duration,
+    clock: C,
     admitted: Mutex<VecDeque<Timestamp>>,
 }
 
 impl MutexDeque {
     pub fn new(limit: usize, length: Duration) -> Self {
+        Self::with_clock(limit, length, DefaultClock)
+    }
+}
+
+impl<C: Clock> MutexDeque<C> {
+    pub fn with_clock(limit: usize, length: Duration, clock: C) -> Self {
         Self {
             limit,
             length,
+            clock,
             admitted: Mutex::default(),
         }
     }
 }
 
-impl Gate for MutexDeque {
+impl<C: Clock + Sync> Gate for MutexDeque<C> {
     #[inline(always)]
     fn admit(&self) -> bool {
-        let now = DefaultClock.now();
+        let now = self.clock.now();
         let mut admitted = self.admitted.lock().expect("nobody panics");
-        while admitted.front().is_some_and(|&at| now - at > self.length) {
+        while admitted.front().is_some_and(|&at| now - at >= self.length) {
             admitted.pop_front();
         }
         let room = admitted.len() < self.limit;

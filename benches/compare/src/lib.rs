@@ -1,16 +1,20 @@
 //! The limiters that are compared, each behind one method, and baselines that anybody would write first.
 //!
-//! All read time through `tidegate::DefaultClock`, except governor, whose own default clock is the same TSC through `quanta`.
+//! All read time through `tidegate::DefaultClock`, except governor, whose own default clock is the same TSC through `quanta`. The suite
+//! ([`suite`]) has more of them ([`rivals`]), and says of each what clock it reads.
 
 mod baseline;
+pub mod figures;
 pub mod keyed;
 pub mod layers;
+pub mod rivals;
+pub mod suite;
 mod threads;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-pub use baseline::{MutexApi, MutexBucket, MutexDeque};
+pub use baseline::{Level, Lock, MutexApi, MutexBucket, MutexDeque};
 pub use threads::{on_threads, thread_counts};
 use tidegate::{
     ApiRateLimiter, Combined, Limiter, Quota, RateLimitConfig, ShardedTokenBucket, SlidingWindow,

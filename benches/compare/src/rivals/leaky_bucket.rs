@@ -1,0 +1,44 @@
+//! leaky-bucket, whose rate is so many per whole milliseconds.
+
+use std::time::Duration;
+
+use super::{Kind, Limit, Rival, Time, asked};
+use crate::Gate;
+
+pub const RIVAL: Rival = Rival {
+    name: "leaky-bucket",
+    kind: Kind::Bucket,
+    time: Time::System,
+    setup: "try_acquire, fair (its default), tokio's clock; the shortest interval of whole ms that is exact",
+    keyed: "has no such form",
+};
+
+/// So many come at once.
+pub fn refill(limit: Limit) -> u64 {
+    limit.rate / common(limit)
+}
+
+pub fn make(limit: Limit) -> impl Gate {
+    let size = |n: u64| usize::try_from(n).expect("in range");
+    let limiter = leaky_bucket::RateLimiter::builder()
+        .refill(size(refill(limit)))
+        .interval(Duration::from_millis(millis(limit) / common(limit)))
+        .initial(size(limit.burst))
+        // What comes at once has to fit.
+        .max(size(limit.burst.max(refill(limit))))
+        .build();
+    asked(limiter, |limiter| limiter.try_acquire(1))
+}
+
+fn millis(limit: Limit) -> u64 {
+    u64::try_from(limit.period.as_millis()).expect("in range")
+}
+
+/// By which the fraction is reduced.
+fn common(limit: Limit) -> u64 {
+    let (mut a, mut b) = (limit.rate, millis(limit));
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}

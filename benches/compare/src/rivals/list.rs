@@ -1,0 +1,242 @@
+//! Which limiters there are, and how each is set up.
+
+use std::num::NonZeroU32;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use better_bucket::{Bucket, BucketConfig};
+use gcra::{GcraState, RateLimit};
+use rate_net::{Algorithm, DirectLimiter};
+use tidegate::{Clock, DefaultClock, SlidingWindow, TokenBucket};
+
+use super::{Kind, Limit, Rival, Shared, Time, Visitor, asked, leaky_bucket};
+use crate::{Level, MutexBucket, MutexDeque};
+
+/// Where the form for many keys is.
+const MEASURED: &str = "measured by keyed.sh";
+const NONE: &str = "has no such form";
+const ABOVE: &str = "as above";
+
+/// All of them, those with a clock of their choice first.
+pub fn for_each(visitor: &mut impl Visitor) {
+    for_each_with_clock(DefaultClock, visitor);
+    for_each_as_shipped(visitor);
+}
+
+/// Those that can be given a clock, with this one.
+pub fn for_each_with_clock<C>(clock: C, visitor: &mut impl Visitor)
+where
+    C: Clock + Clone + Send + Sync + 'static,
+{
+    let now = || clock.clone();
+    let shared = || Shared(clock.clone());
+    let rival = |name, kind, setup, keyed| Rival {
+        name,
+        kind,
+        time: Time::Counter,
+        setup,
+        keyed,
+    };
+    let bucket = |name, setup, keyed| rival(name, Kind::Bucket, setup, keyed);
+    let window = |name, setup, keyed| rival(name, Kind::Window, setup, keyed);
+    // A bucket of ours is one line, whatever is inside.
+    macro_rules! ours {
+        ($bucket:ident) => {
+            let name = concat!("tidegate ", stringify!($bucket));
+            visitor.visit(&bucket(name, "rate and burst", MEASURED), |limit| {
+                let bucket = $bucket::with_clock(limit.quota(), now());
+                asked(bucket, |bucket| bucket.try_acquire(1).is_ok())
+            });
+        };
+    }
+
+    ours!(TokenBucket);
+
+    let setup = "64 slots, as without further ado";
+    let row = window("tidegate SlidingWindow", setup, "Keyed takes it, too");
+    visitor.visit(&row, |limit| {
+        let window = SlidingWindow::with_clock(limit.rate, limit.period, now()).expect("in range");
+        asked(window, |window| window.try_acquire(1).is_ok())
+    });
+
+    let setup = "burst, and one interval: it has whole nanoseconds";
+    visitor.visit(&bucket("governor", setup, MEASURED), |limit| {
+        let limiter = governor::RateLimiter::direct_with_clock(governor_quota(limit), shared());
+        asked(limiter, |limiter| limiter.check().is_ok())
+    });
+
+    let setup = "period and burst; starts full (otherwise empty)";
+    visitor.visit(&bucket("ratelimit", setup, NONE), |limit| {
+        let builder = ratelimit::Builder::with_clock(limit.rate, shared());
+        asked(ratelimit(builder, limit), |limiter| {
+            limiter.try_wait().is_ok()
+        })
+    });
+
+    let row = bucket("better-bucket", "rate and burst", NONE);
+    visitor.visit(&row, |limit| {
+        let bucket = Bucket::with_config_and_clock(better_bucket(limit), shared());
+        asked(bucket, |bucket| bucket.try_acquire(1))
+    });
+
+    let setup = "DirectLimiter, TokenBucket, as without further ado";
+    visitor.visit(&bucket("rate-net", setup, MEASURED), |limit| {
+        let limiter = rate_net(limit, Algorithm::TokenBucket).with_clock(shared());
+        asked(limiter, |limiter| limiter.check().is_allow())
+    });
+
+    let setup = "DirectLimiter, SlidingWindowCounter: an estimate, behind a mutex of its own";
+    let row = window("rate-net counter", setup, "left out: not the same promise");
+    visitor.visit(&row, |limit| {
+        let limiter = rate_net(limit, Algorithm::SlidingWindowCounter).with_clock(shared());
+        asked(limiter, |limiter| limiter.check().is_allow())
+    });
+
+    let setup = "GcraState, which is not shared by itself, in a std mutex; a period of `burst` intervals, for its burst is one period";
+    let keyed = "left out: an async fn over a DashMap, which is told the limit at each call";
+    visitor.visit(&bucket("gcra", setup, keyed), |limit| {
+        let (limit, clock) = (gcra_limit(limit), shared());
+        asked(Mutex::new(GcraState::default()), move |state| {
+            let now = clock.instant();
+            let mut state = state.lock().expect("nobody panics");
+            state.check_and_modify_at(&limit, now, 1).is_ok()
+        })
+    });
+
+    let row = bucket("std mutex", "floats in a std::sync::Mutex", MEASURED);
+    visitor.visit(&row, |limit| {
+        let (rate, burst) = (limit.per_second(), limit.burst as f64);
+        MutexBucket::<C, Mutex<Level>>::with_clock(rate, burst, now())
+    });
+
+    let setup = "the same in a parking_lot::Mutex";
+    let keyed = "left out: std's is measured by keyed.sh";
+    visitor.visit(&bucket("parking_lot mutex", setup, keyed), |limit| {
+        let (rate, burst) = (limit.per_second(), limit.burst as f64);
+        MutexBucket::<C, parking_lot::Mutex<Level>>::with_clock(rate, burst, now())
+    });
+
+    let setup = "the times of all admissions, a VecDeque in a std mutex; where it is never to refuse, of 1 ms, not to fill memory";
+    let row = rival("mutex deque window", Kind::Log, setup, NONE);
+    visitor.visit(&row, |limit| {
+        let most = usize::try_from(limit.rate).unwrap_or(usize::MAX);
+        MutexDeque::with_clock(most, limit.period, now())
+    });
+}
+
+/// Those whose own clock is another, and those that take none.
+fn for_each_as_shipped(visitor: &mut impl Visitor) {
+    let bucket = |name, setup| Rival {
+        name,
+        kind: Kind::Bucket,
+        time: Time::System,
+        setup,
+        keyed: ABOVE,
+    };
+
+    let mut row = bucket("governor, own clock", "as above");
+    row.time = Time::Quanta;
+    visitor.visit(&row, |limit| {
+        let limiter = governor::RateLimiter::direct(governor_quota(limit));
+        asked(limiter, |limiter| limiter.check().is_ok())
+    });
+
+    visitor.visit(&bucket("ratelimit, own clock", "as above"), |limit| {
+        let builder = ratelimit::Ratelimiter::builder(limit.rate);
+        asked(ratelimit(builder, limit), |limiter| {
+            limiter.try_wait().is_ok()
+        })
+    });
+
+    let row = bucket("better-bucket, own clock", "as above");
+    visitor.visit(&row, |limit| {
+        let bucket = Bucket::from_config(better_bucket(limit));
+        asked(bucket, |bucket| bucket.try_acquire(1))
+    });
+
+    visitor.visit(&bucket("rate-net, own clock", "as above"), |limit| {
+        let limiter = rate_net(limit, Algorithm::TokenBucket);
+        asked(limiter, |limiter| limiter.check().is_allow())
+    });
+
+    let setup = "as above, through check_and_modify, which reads the clock in the mutex";
+    visitor.visit(&bucket("gcra, own clock", setup), |limit| {
+        let limit = gcra_limit(limit);
+        asked(Mutex::new(GcraState::default()), move |state| {
+            let mut state = state.lock().expect("nobody panics");
+            state.check_and_modify(&limit, 1).is_ok()
+        })
+    });
+
+    visitor.visit(&leaky_bucket::RIVAL, leaky_bucket::make);
+
+    let row = Rival {
+        name: "pingora-limits",
+        kind: Kind::Window,
+        time: Time::System,
+        setup: "Rate::observe(1) against a limit: a fixed window in which refused calls count; its sketch of 4 x 1024 counters, one key",
+        keyed: "left out: keys share counters, so no key has a limit of its own",
+    };
+    visitor.visit(&row, |limit| {
+        let rate = pingora_limits::rate::Rate::new(limit.period);
+        if limit.period < Duration::from_secs(1) {
+            age_pingora();
+        }
+        let most = isize::try_from(limit.rate).expect("in range");
+        asked(rate, move |rate| rate.observe(&(), 1) <= most)
+    });
+}
+
+/// With windows under a second, and threads that meet at the end of one, it panics in its first second.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "its clock is that of the operating system"
+)]
+fn age_pingora() {
+    std::thread::sleep(Duration::from_millis(1_100));
+}
+
+fn governor_quota(limit: Limit) -> governor::Quota {
+    let quota = if limit.period == Duration::from_secs(1) {
+        governor::Quota::per_second(NonZeroU32::new(limit.rate32()).expect("not zero"))
+    } else {
+        governor::Quota::with_period(limit.period / limit.rate32()).expect("not zero")
+    };
+    quota.allow_burst(NonZeroU32::new(limit.burst32()).expect("not zero"))
+}
+
+fn ratelimit<C: ratelimit::Clock>(
+    builder: ratelimit::Builder<C>,
+    limit: Limit,
+) -> ratelimit::Ratelimiter<C> {
+    builder
+        .period(limit.period)
+        .max_tokens(limit.burst)
+        .initial_available(limit.burst)
+        .build()
+        .expect("in range")
+}
+
+fn better_bucket(limit: Limit) -> BucketConfig {
+    let burst = limit.burst32();
+    BucketConfig::new(burst, limit.rate32(), limit.period, burst).expect("in range")
+}
+
+fn rate_net(limit: Limit, algorithm: Algorithm) -> DirectLimiter {
+    let builder = rate_net::RateLimiter::builder()
+        .algorithm(algorithm)
+        .quota(limit.rate32(), limit.period);
+    let builder = if algorithm == Algorithm::TokenBucket {
+        builder.burst(limit.burst32())
+    } else {
+        builder
+    };
+    builder.try_build_direct().expect("in range")
+}
+
+/// Its burst is what a period admits.
+fn gcra_limit(limit: Limit) -> RateLimit {
+    let period = limit.period.as_nanos() * u128::from(limit.burst) / u128::from(limit.rate);
+    let period = Duration::from_nanos(u64::try_from(period).expect("in range"));
+    RateLimit::new(limit.burst32(), period)
+}

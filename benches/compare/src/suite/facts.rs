@@ -1,0 +1,128 @@
+//! On what machine this was, as `machine.json`.
+
+use std::fmt::Write as _;
+use std::io;
+use std::process::Command;
+
+use tidegate::{Clock, DefaultClock, MonotonicClock};
+
+use super::Effort;
+use super::report::{Report, number};
+use crate::figures::ppm;
+
+pub(super) fn write(report: &mut Report, effort: Effort, command: &str) -> io::Result<()> {
+    let cpus = read("/proc/cpuinfo");
+    let cpu = |field: &str| {
+        let line = cpus.lines().find(|line| line.starts_with(field));
+        line.and_then(|line| line.split_once(':'))
+            .map_or(String::new(), |(_, value)| value.trim().to_owned())
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let changed = output("git", &["status", "--porcelain", "--untracked-files=no"]);
+    let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+    let facts = [
+        ("date", output("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"])),
+        ("command", command.to_owned()),
+        ("quick", effort.quick.to_string()),
+        ("commit", output("git", &["rev-parse", "HEAD"])),
+        ("uncommitted_changes", (!changed.is_empty()).to_string()),
+        ("kernel", output("uname", &["-srm"])),
+        ("cpu", cpu("model name")),
+        (
+            "cpu_family_model_stepping",
+            [cpu("cpu family"), cpu("model\t"), cpu("stepping")].join(" "),
+        ),
+        (
+            "hypervisor",
+            cpu("flags")
+                .split(' ')
+                .any(|flag| flag == "hypervisor")
+                .to_string(),
+        ),
+        ("cores", cores.to_string()),
+        ("clock_source", read(source)),
+        ("tsc_ahead_of_os_ppm", number(ahead(), 2)),
+        ("tsc_step_ns", step().to_string()),
+        ("load_average", read("/proc/loadavg")),
+        ("rustc", output("rustc", &["--version"])),
+        ("profile", "release, lto thin, 1 codegen unit".to_owned()),
+    ];
+    let mut json = String::from("{");
+    let mut text = String::from("# Side by side\n\n");
+    for (name, value) in &facts {
+        let comma = if json.len() > 1 { "," } else { "" };
+        write!(json, "{comma}\n  \"{name}\": {}", quoted(value.trim())).expect("a string has room");
+        writeln!(text, "* {}: {}", name.replace('_', " "), value.trim())
+            .expect("a string has room");
+    }
+    text.push('\n');
+    report.text(&text);
+    report.file("machine.json", &(json + "\n}\n"))
+}
+
+/// How much faster one clock runs than the other: elapsed times are judged by that of the limiter.
+fn ahead() -> f64 {
+    let both = || {
+        let before = MonotonicClock.now().as_nanos();
+        let counter = DefaultClock.now().as_nanos();
+        let after = MonotonicClock.now().as_nanos();
+        // The origins differ.
+        (counter as f64, f64::midpoint(before as f64, after as f64))
+    };
+    let (counter, system) = both();
+    loop {
+        let (counter_now, system_now) = both();
+        let passed = system_now - system;
+        if passed >= 300e6 {
+            return ppm(counter_now - counter - passed, passed);
+        }
+    }
+}
+
+/// The shortest time that the clock of the measurements tells.
+fn step() -> u64 {
+    let mut last = DefaultClock.now().as_nanos();
+    let mut shortest = u64::MAX;
+    for _ in 0..100_000 {
+        let now = DefaultClock.now().as_nanos();
+        if now > last {
+            shortest = shortest.min(now - last);
+        }
+        last = now;
+    }
+    shortest
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// What a program says, or nothing where it does not run.
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    output.map_or(String::new(), |output| {
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    })
+}
+
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push(' '),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn strings_are_quoted() {
+        assert_eq!(quoted("a \"b\" \\ c\td"), r#""a \"b\" \\ c d""#);
+    }
+}
