@@ -16,7 +16,10 @@
 #   surplus_windows.csv    what was admitted beyond the limit in the worst interval of a window's length
 #   accuracy_buckets.csv   on a manual clock, at awkward rates: what came too early, and what did not come, in parts per million
 #   accuracy_windows.csv   the same of windows
+#   shaping.csv            the same traffic through limiters of different kinds, on a manual clock: who was admitted, every 20 ms
 #   keyed*                 limiters of many keys, see keyed.sh
+#
+# `../plots/plot.sh FOLDER` draws them.
 #
 # Before anything is timed, each limiter shows that it admits its burst, no more, and plenty where it has plenty. Rows where calls did
 # not end as their column says are named below the table.

@@ -8,6 +8,7 @@ mod facts;
 mod fairness;
 mod latency;
 mod report;
+mod shaping;
 mod surplus;
 mod throughput;
 
@@ -89,6 +90,7 @@ pub fn run(folder: &Path, effort: Effort, command: &str) -> io::Result<()> {
     surplus::measure(effort, &progress, &mut report)?;
     // The last, for it stops the clock of tokio.
     accuracy::measure(effort, &progress, &mut report)?;
+    shaping::simulate(&mut report)?;
     setups(&mut report)?;
     report.finish()
 }

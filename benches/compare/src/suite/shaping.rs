@@ -1,0 +1,170 @@
+//! What limiters of different kinds make of the same traffic, on a clock that is turned by hand.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use tidegate::{ManualClock, Timestamp};
+
+use super::report::Report;
+use super::report_name;
+use crate::Gate;
+use crate::rivals::{Limit, Rival, Visitor, for_each_with_clock};
+
+/// 10 per second, and for buckets 10 at once.
+const LIMIT: Limit = Limit {
+    rate: 10,
+    period: Duration::from_secs(1),
+    burst: 10,
+};
+
+const TICK_MILLIS: u64 = 20;
+const TICKS: u64 = 6_000 / TICK_MILLIS;
+const TICKS_OF_A_SECOND: usize = 1_000 / TICK_MILLIS as usize;
+
+/// Those that stand for a kind, and governor, which is of the same kind as the first.
+const SHOWN: [&str; 3] = ["tidegate TokenBucket", "tidegate SlidingWindow", "governor"];
+
+/// How many ask at the beginning of a tick.
+fn offered(tick: u64) -> u64 {
+    match tick * TICK_MILLIS {
+        // A crowd at the end of a second, and another at the beginning of the next.
+        900..980 | 1_000..1_080 => 5,
+        // A caller who keeps to the limit: one every 120 ms.
+        2_200..4_000 => u64::from(tick.is_multiple_of(6)),
+        // A flood, ten times the limit.
+        4_400..5_400 => 2,
+        _ => 0,
+    }
+}
+
+struct Shaping {
+    clock: ManualClock,
+    columns: Vec<(String, Vec<u64>)>,
+}
+
+pub(super) fn simulate(report: &mut Report) -> io::Result<()> {
+    let clock = ManualClock::new();
+    let traffic: Vec<u64> = (0..TICKS).map(offered).collect();
+    let mut shaping = Shaping {
+        clock: clock.clone(),
+        columns: vec![("offered".to_owned(), traffic.clone())],
+    };
+    for_each_with_clock(clock, &mut shaping);
+    let mut columns = shaping.columns;
+    columns.push(("fixed window".to_owned(), fixed_window(&traffic)));
+    columns.push(("leaky bucket".to_owned(), leaky_bucket(&traffic)));
+
+    let mut head = vec!["time_ms"];
+    head.extend(columns.iter().map(|(name, _)| name.trim_matches('*')));
+    let rows = (0..traffic.len()).map(|tick| {
+        let mut row = vec![(tick as u64 * TICK_MILLIS).to_string()];
+        row.extend(columns.iter().map(|(_, counts)| counts[tick].to_string()));
+        row
+    });
+    report.csv("shaping", &head, &rows.collect::<Vec<_>>())?;
+
+    let rows = columns.iter().map(|(name, counts)| {
+        let total: u64 = counts.iter().sum();
+        let worst = counts
+            .windows(TICKS_OF_A_SECOND)
+            .map(|ticks| ticks.iter().sum());
+        let worst: u64 = worst.max().unwrap_or(0);
+        vec![name.clone(), total.to_string(), worst.to_string()]
+    });
+    report.markdown(
+        "Shaping",
+        "The same six seconds through limiters of 10 per second (buckets: and 10 at once), on a manual clock: a crowd of 20 at the end of a \
+         second and another at the beginning of the next, a caller who keeps to the limit, and a flood of ten times the limit. *fixed window*: a \
+         count that starts anew with each second. *leaky bucket*: a line of at most 10, of which one is served every 100 ms; here counted \
+         when served. tidegate's buckets do that for callers who wait.",
+        &["limiter", "admitted", "most in a second"],
+        &rows.collect::<Vec<_>>(),
+    );
+    Ok(())
+}
+
+impl Visitor for Shaping {
+    fn visit<G: Gate>(&mut self, rival: &Rival, make: impl Fn(Limit) -> G) {
+        if !SHOWN.contains(&rival.name) {
+            return;
+        }
+        let at = |tick: u64| Timestamp::from_nanos(tick * TICK_MILLIS * 1_000_000);
+        self.clock.set(at(0));
+        let gate = make(LIMIT);
+        let admitted = (0..TICKS).map(|tick| {
+            self.clock.set(at(tick));
+            (0..offered(tick)).filter(|_| gate.admit()).count() as u64
+        });
+        let admitted = admitted.collect();
+        self.columns.push((report_name(rival), admitted));
+    }
+}
+
+/// A count that starts anew with each second.
+fn fixed_window(traffic: &[u64]) -> Vec<u64> {
+    let seconds = traffic.chunks(TICKS_OF_A_SECOND).map(|second| {
+        let mut left = LIMIT.rate;
+        second.iter().map(move |&offered| {
+            let admitted = offered.min(left);
+            left -= admitted;
+            admitted
+        })
+    });
+    seconds.flatten().collect()
+}
+
+/// A line of at most a burst, of which one is served every 100 ms.
+fn leaky_bucket(traffic: &[u64]) -> Vec<u64> {
+    let interval = 1_000 / LIMIT.rate;
+    let mut line: VecDeque<u64> = VecDeque::new();
+    let mut next_due = 0;
+    let mut served = vec![0; traffic.len()];
+    for (tick, &offered) in (0..).zip(traffic) {
+        let now = tick * TICK_MILLIS;
+        while line.front().is_some_and(|&due| due <= now) {
+            line.pop_front();
+            served[tick as usize] += 1;
+        }
+        for _ in 0..offered {
+            if (line.len() as u64) < LIMIT.burst {
+                let due = next_due.max(now);
+                next_due = due + interval;
+                line.push_back(due);
+            }
+        }
+        // Whoever comes to an empty line is served at once.
+        if line.front().is_some_and(|&due| due <= now) {
+            line.pop_front();
+            served[tick as usize] += 1;
+        }
+    }
+    served
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TICKS_OF_A_SECOND, fixed_window, leaky_bucket};
+
+    #[test]
+    fn a_fixed_window_starts_anew() {
+        let mut traffic = vec![0; 2 * TICKS_OF_A_SECOND];
+        traffic[TICKS_OF_A_SECOND - 1] = 30;
+        traffic[TICKS_OF_A_SECOND] = 30;
+        let admitted = fixed_window(&traffic);
+        assert_eq!(
+            admitted[TICKS_OF_A_SECOND - 1..=TICKS_OF_A_SECOND],
+            [10, 10]
+        );
+    }
+
+    #[test]
+    fn a_leaky_bucket_serves_one_every_100_ms() {
+        let mut traffic = vec![0; 3 * TICKS_OF_A_SECOND];
+        traffic[0] = 30;
+        let served = leaky_bucket(&traffic);
+        let when: Vec<usize> = (0..served.len()).filter(|&tick| served[tick] > 0).collect();
+        assert_eq!(when, (0..10).map(|number| number * 5).collect::<Vec<_>>());
+        assert!(served.iter().all(|&count| count <= 1));
+    }
+}
