@@ -200,7 +200,7 @@ impl Throughput<'_> {
         }
         let most = counts.last().copied().unwrap_or(1);
         for rival in &names.0 {
-            let mut row = vec![super::report_name(rival), rival.time.name().to_owned()];
+            let mut row = vec![super::bold(rival.name), rival.time.name().to_owned()];
             row.extend(columns.iter().map(|&(mode, threads)| {
                 number(median(&self.cells[&(rival.name, mode, threads)].nanos), 1)
             }));
