@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Passes every test: formatting, lints, docs, unit and integration tests, models and their mutants, fuzz corpora.
+# Passes every test: formatting, lints, docs, unit and integration tests, models and their mutants, fuzz corpora,
+# and the instructions that hot paths take.
 #
 # Random tests start from a fixed seed, so that a commit passes or fails for good; `PROPTEST_RNG_SEED=$RANDOM` tries others, and
 # `PROPTEST_CASES` says how many cases each has.
@@ -12,7 +13,7 @@ step() { printf '\n== %s\n' "$*"; }
 
 step "formatting"
 cargo fmt --all --check
-for workspace in loom-tests fuzz benches/compare; do
+for workspace in loom-tests fuzz benches/compare benches/compare/gate; do
     (cd "$workspace" && cargo fmt --check)
 done
 
@@ -20,7 +21,7 @@ step "lints: all features, and none"
 cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 cargo clippy --quiet --no-default-features -- -D warnings
 cargo clippy --quiet --no-default-features --features std -- -D warnings
-for workspace in loom-tests fuzz benches/compare; do
+for workspace in loom-tests fuzz benches/compare benches/compare/gate; do
     (cd "$workspace" && cargo clippy --quiet --all-targets -- -D warnings)
 done
 
@@ -53,5 +54,8 @@ figures=$(mktemp)
 rustc --edition 2024 --test benches/compare/src/figures.rs -o "$figures"
 "$figures" --quiet
 rm "$figures"
+
+step "instructions per call"
+benches/compare/gate.sh
 
 printf '\nAll passed.\n'

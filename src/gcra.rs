@@ -331,6 +331,43 @@ impl Gcra {
         }
     }
 
+    /// The TAT after a charge that fits now, beside `held` grains that were charged before and are not used yet. They do not
+    /// flow back: the TAT is taken to be at least as far ahead as they are many.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) const fn admit_beside(
+        &self,
+        tat: u64,
+        now: Now,
+        held: u64,
+        cost: u64,
+    ) -> Result<u64, Shortfall> {
+        let ahead = Self::ahead(tat, now);
+        let (base, level) = if ahead > held {
+            (tat, ahead.wrapping_add(cost))
+        } else {
+            // Judged without rounding up, as in `admit`.
+            (
+                Self::rounded_up(now).wrapping_add(held),
+                held.wrapping_add(cost),
+            )
+        };
+        if level <= self.limit {
+            Ok(base.wrapping_add(cost))
+        } else {
+            Err(Shortfall(level.wrapping_sub(self.limit)))
+        }
+    }
+
+    /// Grains that can be had now beside `held` that are not used yet.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) const fn room_beside(&self, tat: u64, now: Now, held: u64) -> u64 {
+        let ahead = Self::ahead(tat, now);
+        self.limit
+            .saturating_sub(if ahead > held { ahead } else { held })
+    }
+
     /// The TAT after a charge that may lie in the future.
     #[inline]
     pub(crate) const fn book(&self, tat: u64, now: Now, cost: u64) -> Booking {

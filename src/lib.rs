@@ -21,6 +21,7 @@
 //! | you want | take | because |
 //! |---|---|---|
 //! | a steady rate with bursts; callers who wait their turn | [`TokenBucket`] | one word; waiters are served in order and know their delay |
+//! | the same at millions of calls per second, from many threads | `ShardedTokenBucket` | each thread takes tokens by the batch; the bound is the same |
 //! | "at most N in any minute", as a provider counts | [`SlidingWindow`] | no interval of that length ever holds more |
 //! | several of these behind one call | [`Combined`] | a call is charged to all or to none, and a refusal names the limit |
 //! | one of these for every user, tenant or route | `Keyed` | any limiter per key, tiers, and memory that follows the keys in use |
@@ -107,6 +108,9 @@ mod sliding_window;
 
 mod combined;
 
+#[cfg(feature = "std")]
+mod sharded;
+
 mod keyed;
 
 mod wait;
@@ -143,6 +147,8 @@ pub use keyed::{Keyed, KeyedBuilder, KeyedStats};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
+#[cfg(feature = "std")]
+pub use sharded::ShardedTokenBucket;
 pub use sliding_window::{SlidingWindow, WindowCharge};
 pub use standing::Standing;
 /// A function behind a limiter: every call of it is a request, and waits while it is limited.

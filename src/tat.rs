@@ -85,7 +85,7 @@ impl Tat {
 
     /// Whether the TAT is what it was, now that the mark has been read.
     #[inline]
-    fn is_still(&self, tat: u64) -> bool {
+    pub(crate) fn is_still(&self, tat: u64) -> bool {
         // Relaxed: the Acquire of the mark keeps it last, and it is only compared.
         self.word.load(Relaxed) == tat
     }

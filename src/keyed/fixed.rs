@@ -22,6 +22,8 @@ use set::{Full, Refusal, Set, Tag};
 /// A token bucket for every key, all with one quota, in a table of fixed size: lock-free, without allocation, and indifferent to
 /// floods of keys.
 ///
+/// It takes keys of any type, and has no parameter for them: its first is the clock.
+///
 /// Take it where keys come from strangers (addresses above all) or have to be decided as fast as can be, and
 /// `Keyed` where limits differ from key to key, or must be looked at, removed or counted exactly.
 ///

@@ -1,13 +1,12 @@
 //! What is answered if nothing else was chosen.
 
-use http::{Response, StatusCode};
+use http::Response;
 
 use super::grpc::ResourceExhausted;
-use super::key::NoKey;
-use super::rejection::{Reason, Reject, Rejection};
+use super::rejection::{Reject, Rejection};
 
-/// An empty `429 Too Many Requests`. Without a key `400 Bad Request`, or `500 Internal Server Error` if the server has
-/// [not attached](NoKey::NotAttached) it. To requests that [speak gRPC](Rejection::is_grpc) what [`ResourceExhausted`] gives.
+/// Nothing but the [status](Rejection::status) that fits. To requests that [speak gRPC](Rejection::is_grpc) what [`ResourceExhausted`]
+/// gives.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TooManyRequests;
 
@@ -17,11 +16,7 @@ impl<B: Default> Reject<B> for TooManyRequests {
             return ResourceExhausted.reject(rejection);
         }
         let mut response = Response::new(B::default());
-        *response.status_mut() = match rejection.reason() {
-            Reason::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
-            Reason::NoKey(NoKey::NotAttached) => StatusCode::INTERNAL_SERVER_ERROR,
-            Reason::NoKey(NoKey::NotSent | NoKey::Unclear) => StatusCode::BAD_REQUEST,
-        };
+        *response.status_mut() = rejection.status();
         response
     }
 }

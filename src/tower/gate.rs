@@ -18,19 +18,41 @@ use crate::time::Timestamp;
 /// | [`Named`](super::Named) | as the gate in it, with a name that clients and logs see |
 /// | a tuple of up to four gates | a request must pass all: none is charged for what another refuses |
 ///
-/// All gates of a tuple must be on the same clock, or on clones of it. They are looked at before any is charged, so a refusal
+/// All gates of a tuple must be on the same clock, or on clones of it (of the same type they have to be). They are looked at before any is charged, so a refusal
 /// charges none. Should other requests take the last permit between the look and the charge, those that were charged before
 /// are undone where that is exact ([`Limiter::undo`]), and otherwise forfeited; keys always forfeit. Charges are made in the order of
 /// the tuple: put the limits of one client first and those of all last, so that nobody pays for somebody else's race.
 ///
+/// ```compile_fail
+/// use tidegate::tower::RateLimitLayer;
+/// use tidegate::{ManualClock, Quota, TokenBucket};
+///
+/// let minute = TokenBucket::new(Quota::per_minute(100));
+/// let day = TokenBucket::with_clock(Quota::per_day(10_000), ManualClock::new());
+/// RateLimitLayer::new((minute, day)); // which time is it?
+/// ```
+///
 /// Sealed, as limiters are.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a gate",
+    note = "a gate is a limiter, a `PerKey::new(table, extractor)` whose table has the extractor's keys, a `Named`, or a tuple of 2 \
+            to 4 gates on one type of clock"
+)]
 pub trait Gate: Decide {}
 
 impl<G: Decide> Gate for G {}
 
 /// What a gate does. Apart from it, so that who imports all of [`tower`](super) has not these names, which limiters and tables have too.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a gate",
+    note = "a gate is a limiter, a `PerKey::new(table, extractor)` whose table has the extractor's keys, a `Named`, or a tuple of 2 \
+            to 4 gates on one type of clock"
+)]
 #[expect(unnameable_types, reason = "that is what hides and seals it")]
 pub trait Decide: sealed::Sealed {
+    /// What it is decided by.
+    type Clock;
+
     /// What of a request it needs to know.
     type Key;
 
@@ -90,6 +112,7 @@ impl Refused {
 }
 
 impl<L: Limiter> Decide for L {
+    type Clock = L::Clock;
     type Key = ();
     type Charge = L::Charge;
 
@@ -171,6 +194,7 @@ impl<G> Named<G> {
 impl<G> sealed::Sealed for Named<G> {}
 
 impl<G: Gate> Decide for Named<G> {
+    type Clock = G::Clock;
     type Key = G::Key;
     type Charge = G::Charge;
 

@@ -1,5 +1,6 @@
 //! Who a request comes from.
 
+use alloc::sync::Arc;
 use core::fmt;
 use core::hash::Hash;
 
@@ -134,8 +135,8 @@ impl<A, B> fmt::Debug for Or<A, B> {
 /// A field that is missing or blank is [no key](NoKey::NotSent); one that is there more than once is [unclear](NoKey::Unclear), since
 /// whoever checks it may take another line than is limited here.
 ///
-/// A client that invents keys gets a limit of its own for each. So put this behind the layer that checks keys, or limit addresses as
-/// well. And a key is limited, not a client: who can have many tokens, or write one token in many ways that your check accepts, has
+/// A client that invents keys gets a limit of its own for each: so say which are [known](Self::known), put this behind the layer that
+/// checks them, or limit addresses as well. And a key is limited, not a client: who can have many tokens, or write one token in many ways that your check accepts, has
 /// as many limits. Behind the check, limit by the account that it found, with a closure.
 ///
 /// ```
@@ -152,12 +153,16 @@ impl<A, B> fmt::Debug for Or<A, B> {
 /// assert_eq!(key("Basic dGlkZTpnYXRl"), Err(NoKey::NotSent));
 /// assert_eq!(key("Bearer 7f3a9c, 7f3a9d"), Err(NoKey::Unclear));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ApiKey {
     header: HeaderName,
     is_bearer: bool,
     digests: LongKeys,
+    is_known: Option<Known>,
 }
+
+/// Shared by clones.
+type Known = Arc<dyn Fn(&LongKey) -> bool + Send + Sync>;
 
 impl ApiKey {
     /// The whole value of a header field.
@@ -170,6 +175,7 @@ impl ApiKey {
             header: name,
             is_bearer: false,
             digests: LongKeys::new(),
+            is_known: None,
         }
     }
 
@@ -190,6 +196,39 @@ impl ApiKey {
     pub fn digests(self, digests: LongKeys) -> Self {
         Self { digests, ..self }
     }
+
+    /// The same, but only for keys that you know; another is as if it had [not been sent](NoKey::NotSent). Then a client gains nothing by
+    /// inventing keys, if it is limited by its address without one.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use std::net::SocketAddr;
+    /// use tidegate::tower::{ApiKey, Either, KeyExtractor, PerKey, RateLimitLayer, RequestHead};
+    /// use tidegate::{IpKey, Keyed, LongKey, LongKeys, Quota, TokenBucket};
+    ///
+    /// let digests = LongKeys::new();
+    /// let accounts = [("sk-alice", Quota::per_second(100)), ("sk-bob", Quota::per_second(10))];
+    /// let quotas: HashMap<LongKey, Quota> = accounts.map(|(key, quota)| (digests.key(key), quota)).into();
+    /// let known = quotas.clone();
+    /// let api_key = ApiKey::bearer().digests(digests).known(move |key| known.contains_key(key));
+    /// # #[derive(Clone)]
+    /// # struct Peer(SocketAddr);
+    /// let address = |request: &RequestHead<'_>| Some(IpKey::from(request.extension::<Peer>()?.0));
+    ///
+    /// let limits = Keyed::new(move |client: &Either<LongKey, IpKey>| match client {
+    ///     Either::First(key) => TokenBucket::new(quotas[key]),
+    ///     Either::Second(_) => TokenBucket::new(Quota::per_minute(10)),
+    /// });
+    /// let layer = RateLimitLayer::new(PerKey::new(limits, api_key.or(address)));
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn known(self, is_known: impl Fn(&LongKey) -> bool + Send + Sync + 'static) -> Self {
+        Self {
+            is_known: Some(Arc::new(is_known)),
+            ..self
+        }
+    }
 }
 
 impl KeyExtractor for ApiKey {
@@ -209,7 +248,21 @@ impl KeyExtractor for ApiKey {
         if key.is_empty() {
             return Err(NoKey::NotSent);
         }
-        Ok(self.digests.key(key))
+        let key = self.digests.key(key);
+        match &self.is_known {
+            Some(is_known) if !is_known(&key) => Err(NoKey::NotSent),
+            _ => Ok(key),
+        }
+    }
+}
+
+/// Nothing about keys.
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKey")
+            .field("header", &self.header)
+            .field("is_bearer", &self.is_bearer)
+            .finish_non_exhaustive()
     }
 }
 

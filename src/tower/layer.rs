@@ -21,6 +21,9 @@ use super::service::RateLimit;
 /// What limits is a [`Gate`]: any limiter for all requests together, a [`PerKey`](super::PerKey) for those of each client, or several. Clones of
 /// the layer, of its services, and all routes that it is put on share it.
 ///
+/// On a `Router` of axum it counts what finds no route as well, and does not cover routes that are added later. A request that passes
+/// two clones pays twice, and two layers are not all or nothing: put the limits of a request into one, as a tuple.
+///
 /// A refused request never reaches the service, and is answered by [`TooManyRequests`], or as
 /// [`reject_with`](RateLimitLayerBuilder::reject_with) says. To let requests wait instead of refusing them, there is
 /// [`PaceLayer`](super::PaceLayer).
@@ -34,6 +37,39 @@ use super::service::RateLimit;
 /// let limit = RateLimitLayer::new(TokenBucket::new(Quota::per_second(100).burst(20)));
 /// let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(limit);
 /// # drop(app);
+/// ```
+///
+/// # Its type
+///
+/// A closure has no type to write down; an extractor of your own has one, for fields and results:
+///
+/// ```
+/// use std::sync::Arc;
+/// use axum::extract::ConnectInfo;
+/// use std::net::SocketAddr;
+/// use tidegate::tower::{KeyExtractor, NoKey, PerKey, RateLimitLayer, RequestHead};
+/// use tidegate::{FixedKeyed, IpKey, Quota};
+///
+/// struct Peer;
+///
+/// impl KeyExtractor for Peer {
+///     type Key = IpKey;
+///
+///     fn extract(&self, request: &RequestHead<'_>) -> Result<IpKey, NoKey> {
+///         let ConnectInfo(peer) = request.extension::<ConnectInfo<SocketAddr>>().ok_or(NoKey::NotAttached)?;
+///         Ok(IpKey::from(*peer))
+///     }
+/// }
+///
+/// struct App {
+///     clients: Arc<FixedKeyed>, // to look at, beside the layer
+///     limit: RateLimitLayer<PerKey<Arc<FixedKeyed>, Peer>>,
+/// }
+///
+/// let clients = Arc::new(FixedKeyed::new(Quota::per_minute(100), 50_000));
+/// let limit = RateLimitLayer::new(PerKey::new(Arc::clone(&clients), Peer));
+/// let app = App { clients, limit };
+/// assert_eq!((app.clients.stats().active, app.limit.stats().allowed), (0, 0));
 /// ```
 pub struct RateLimitLayer<G, R = TooManyRequests> {
     shared: Arc<Shared<G, R>>,
@@ -63,20 +99,28 @@ impl<G: Gate> RateLimitLayer<G> {
     /// The same with more to choose.
     ///
     /// ```
-    /// use http::StatusCode;
-    /// use http::response::Builder;
-    /// use tidegate::tower::{HeaderStyle, RateLimitLayer, Reset};
-    /// use tidegate::{Quota, TokenBucket};
+    /// use axum::body::Body;
+    /// use axum::http::StatusCode;
+    /// use axum::response::{IntoResponse, Response};
+    /// use tidegate::tower::{HeaderStyle, RateLimitLayer, Reason, Rejection, Reset};
+    /// use tidegate::{Denied, Quota, TokenBucket};
+    ///
+    /// /// The body is that of the service: in axum, `axum::body::Body`.
+    /// fn refuse(rejection: &Rejection<'_>) -> Response<Body> {
+    ///     let status = match rejection.reason() {
+    ///         Reason::Limited(Denied::Never { .. }) => StatusCode::PAYLOAD_TOO_LARGE, // costs more than there ever is
+    ///         _ => rejection.status(),
+    ///     };
+    ///     let text = format!("{}: try again in {:?} s", rejection.limit(), rejection.retry_after_seconds());
+    ///     (status, text).into_response()
+    /// }
     ///
     /// let layer = RateLimitLayer::builder(TokenBucket::new(Quota::per_minute(1_000)))
     ///     .name("search")
     ///     .headers(HeaderStyle::Both { reset: Reset::Epoch })
     ///     .cost(|request| if request.path() == "/search" { 10 } else { 1 })
     ///     .exempt(|request| request.path() == "/health")
-    ///     .reject_with(|rejection| {
-    ///         let text = format!("{}: try again in {:?}", rejection.limit(), rejection.retry_after());
-    ///         Builder::new().status(StatusCode::TOO_MANY_REQUESTS).body(text).unwrap()
-    ///     })
+    ///     .reject_with(refuse)
     ///     .build();
     /// assert_eq!(layer.stats().allowed, 0);
     /// ```
@@ -213,8 +257,6 @@ impl<G, R> RateLimitLayerBuilder<G, R> {
     }
 
     /// The layer.
-    ///
-    /// With the feature `metrics` it finds its counters here, so install the recorder before.
     pub fn build(self) -> RateLimitLayer<G, R> {
         RateLimitLayer {
             shared: Arc::new(Shared {

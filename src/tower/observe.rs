@@ -8,6 +8,8 @@ mod meters;
 mod meters;
 
 use super::counts::{Counts, Outcome, RateLimitLayerStats};
+#[cfg(feature = "tracing")]
+use super::key::NoKey;
 use super::rejection::Reason;
 use meters::Requests;
 
@@ -18,6 +20,9 @@ pub(super) use meters::Waits;
 pub(super) struct Observer {
     counts: Counts,
     requests: Requests,
+    /// Told once that the server attaches no keys.
+    #[cfg(feature = "tracing")]
+    mistake: std::sync::Once,
 }
 
 /// A decision.
@@ -45,6 +50,8 @@ impl Observer {
         Self {
             counts: Counts::new(),
             requests: Requests::new(layer),
+            #[cfg(feature = "tracing")]
+            mistake: std::sync::Once::new(),
         }
     }
 
@@ -58,6 +65,9 @@ impl Observer {
         #[cfg(feature = "tracing")]
         if let Some(reason) = decision.reason {
             event(decision, reason);
+            if reason == Reason::NoKey(NoKey::NotAttached) {
+                self.mistake.call_once(|| tell_of_mistake(decision.layer));
+            }
         }
     }
 }
@@ -74,11 +84,22 @@ fn event(decision: Decision<'_>, reason: Reason) {
     } = decision;
     let outcome = outcome.name();
     match reason {
-        Reason::Limited(denied) => {
-            tracing::debug!(limiter = layer, limit, outcome, cost, %denied, "rate limited");
+        Reason::Limited(why) => {
+            tracing::debug!(target: "tidegate", limiter = layer, limit, outcome, cost, %why, "rate limited");
         }
         Reason::NoKey(why) => {
-            tracing::debug!(limiter = layer, limit, outcome, cost, %why, "without a key to be limited by");
+            tracing::debug!(target: "tidegate", limiter = layer, limit, outcome, cost, %why, "no key to limit by");
         }
     }
+}
+
+/// Once for each layer: no request will get through as long as it is so, and nobody looks at level DEBUG.
+#[cfg(feature = "tracing")]
+fn tell_of_mistake(layer: &str) {
+    tracing::error!(
+        target: "tidegate",
+        limiter = layer,
+        "requests have no key to be limited by: has the server attached it? (axum: serve \
+         `app.into_make_service_with_connect_info::<SocketAddr>()`)",
+    );
 }

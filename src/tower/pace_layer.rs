@@ -28,9 +28,6 @@ use crate::wait::{Awaitable, Timer};
 /// [all the waiters](crate::SlidingWindow::max_waiters) that it may have. Without a timeout the queue may become as long as there
 /// are requests.
 ///
-/// Refusals need a body that is `Default`. Responses of hyper's client have none: map them
-/// (`client.map_response(|response| response.map(BoxBody::new))`), or say [how to refuse](PaceLayerBuilder::reject_with).
-///
 /// ```
 /// use core::time::Duration;
 /// use http::{Request, Response, StatusCode};
@@ -57,6 +54,29 @@ use crate::wait::{Awaitable, Timer};
 /// assert_eq!(tidegate::Clock::now(&clock).as_nanos(), 200_000_000); // two of them have waited
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # hyper's client, and others
+///
+/// Refusals need a body that is `Default`, which responses of hyper's client do not have (the compiler says that `Paced` is no
+/// `Service`). So map them first:
+///
+/// ```
+/// use http_body_util::{BodyExt, Empty, combinators::BoxBody};
+/// use hyper_util::client::legacy::Client;
+/// use hyper_util::rt::TokioExecutor;
+/// use tidegate::tower::PaceLayer;
+/// use tidegate::{Quota, TokenBucket, TokioTimer};
+/// use tower::{Layer, ServiceExt};
+///
+/// let client = Client::builder(TokioExecutor::new()).build_http::<Empty<&[u8]>>();
+/// let client = client.map_response(|response| response.map(BodyExt::boxed));
+/// let paced = PaceLayer::new(TokenBucket::new(Quota::per_second(50)), TokioTimer).layer(client);
+/// # drop(paced);
+/// ```
+///
+/// A refusal looks like the server's own `429`: [name](PaceLayerBuilder::name) the layer, or [say](PaceLayerBuilder::reject_with) whose
+/// it is. Clients whose requests are not `http::Request` (reqwest's) take no layer of this kind: `limiter.acquire(1).await` before
+/// each call does the same.
 pub struct PaceLayer<L, T, R = TooManyRequests> {
     shared: Share<L, T, R>,
 }
@@ -169,7 +189,8 @@ pub struct PaceLayerBuilder<L, T, R = TooManyRequests> {
 }
 
 impl<L, T, R> PaceLayerBuilder<L, T, R> {
-    /// How long a request may wait: one whose turn cannot come by then is refused at once. So this bounds the queue as well.
+    /// How long a request may wait for its turn: one whose turn cannot come by then is refused at once. So this bounds the queue as well.
+    /// (What comes after the turn it does not bound: that is for a timeout inside of this layer.)
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -219,8 +240,6 @@ impl<L, T, R> PaceLayerBuilder<L, T, R> {
     }
 
     /// The layer.
-    ///
-    /// With the feature `metrics` it finds its counters here, so install the recorder before.
     pub fn build(self) -> PaceLayer<L, T, R> {
         PaceLayer {
             shared: Share(Arc::new(Shared {

@@ -17,7 +17,8 @@ use crate::time::Timestamp;
 /// Limits each key of requests by itself: a [`Keyed`] or [`FixedKeyed`] and what finds the key.
 ///
 /// A request without a key is [refused](NoKey), unless keys are [`optional`](Self::optional): to pass for want of a key would be the
-/// way around the limit. Give such requests another key with [`KeyExtractor::or`].
+/// way around the limit. Give such requests another key with [`KeyExtractor::or`]. Addresses are an [`IpKey`](crate::IpKey), never an
+/// `IpAddr`: an IPv6 client has as many of those as it likes.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -97,6 +98,7 @@ where
     E: KeyExtractor,
     T: KeyedLimiter<E::Key>,
 {
+    type Clock = T::Clock;
     /// `None`: it has none, and need not.
     type Key = Option<E::Key>;
     type Charge = ();
@@ -141,13 +143,24 @@ where
 }
 
 /// A table of limiters: [`Keyed`], [`FixedKeyed`], and an `Arc` of either. Sealed, as limiters are.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a table of limiters for keys of type `{K}`",
+    note = "a `Keyed<K, _>` needs an extractor that gives its `K`; a `FixedKeyed` takes any key"
+)]
 pub trait KeyedLimiter<K>: Table<K> {}
 
 impl<K, T: Table<K>> KeyedLimiter<K> for T {}
 
 /// What a table does. Apart, as what gates do.
 #[expect(unnameable_types, reason = "that is what hides and seals it")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a table of limiters for keys of type `{K}`",
+    note = "a `Keyed<K, _>` needs an extractor that gives its `K`; a `FixedKeyed` takes any key"
+)]
 pub trait Table<K> {
+    /// What it is decided by.
+    type Clock;
+
     fn now(&self, key: &K) -> Timestamp;
 
     fn peek_at(&self, key: &K, n: u64, now: Timestamp) -> Result<(), Denied>;
@@ -163,6 +176,8 @@ where
     L: Limiter,
     S: BuildHasher,
 {
+    type Clock = L::Clock;
+
     fn now(&self, key: &K) -> Timestamp {
         self.now_for(key)
     }
@@ -181,6 +196,8 @@ where
 }
 
 impl<K: Hash, C: Clock, S: BuildHasher> Table<K> for FixedKeyed<C, S> {
+    type Clock = C;
+
     fn now(&self, _: &K) -> Timestamp {
         self.clock().now()
     }
@@ -199,6 +216,8 @@ impl<K: Hash, C: Clock, S: BuildHasher> Table<K> for FixedKeyed<C, S> {
 }
 
 impl<K, T: Table<K>> Table<K> for Arc<T> {
+    type Clock = T::Clock;
+
     fn now(&self, key: &K) -> Timestamp {
         (**self).now(key)
     }

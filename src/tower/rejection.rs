@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use http::header::CONTENT_TYPE;
-use http::{Method, Response};
+use http::{Method, Response, StatusCode};
 
 use super::fields::seconds;
 use super::head::RequestHead;
@@ -63,6 +63,16 @@ impl<'a> Rejection<'a> {
     /// The same in whole seconds, rounded up and at least 1, as in `Retry-After`.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after().map(seconds)
+    }
+
+    /// The status that fits: `429 Too Many Requests`. Without a key `400 Bad Request`, or `500 Internal Server Error` if the server has
+    /// [not attached](NoKey::NotAttached) it.
+    pub const fn status(&self) -> StatusCode {
+        match self.reason {
+            Reason::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Reason::NoKey(NoKey::NotAttached) => StatusCode::INTERNAL_SERVER_ERROR,
+            Reason::NoKey(NoKey::NotSent | NoKey::Unclear) => StatusCode::BAD_REQUEST,
+        }
     }
 
     /// Whether the client speaks gRPC: a `POST` of `application/grpc`, or of a type below it.

@@ -11,7 +11,8 @@ macro_rules! together {
     ($($gate:ident $place:tt $charge:ident),+; last first: $($undone:tt $undone_charge:ident),+) => {
         impl<$($gate),+> sealed::Sealed for ($($gate,)+) {}
 
-        impl<$($gate: Gate),+> Decide for ($($gate,)+) {
+        impl<Clock, $($gate: Gate + Decide<Clock = Clock>),+> Decide for ($($gate,)+) {
+            type Clock = Clock;
             type Key = ($($gate::Key,)+);
             /// Of each gate that was charged.
             type Charge = ($(Option<$gate::Charge>,)+);

@@ -34,6 +34,10 @@ use crate::time::Timestamp;
 /// ```
 ///
 /// A future that is to outlive the caller owns a pointer to its limiter: [`Acquire::new`].
+#[diagnostic::on_unimplemented(
+    message = "futures cannot wait at `{Self}`",
+    note = "they can at a bucket, a window or a combination; tables of keys do not wait"
+)]
 pub trait Awaitable: Limiter {
     /// How far one wait is, without the limiter, which is given at each step.
     #[doc(hidden)]

@@ -5,6 +5,7 @@ use core::time::Duration;
 use crate::clock::Clock;
 use crate::combined::{Combined, CombinedDenied};
 use crate::denied::Denied;
+use crate::sharded::ShardedTokenBucket;
 use crate::sliding_window::SlidingWindow;
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
@@ -132,6 +133,35 @@ impl<C: Clock> Combined<C> {
     fn acquire_blocking_until(&self, n: u64, deadline: Timestamp) -> Result<(), CombinedDenied> {
         let try_at = |now| self.try_acquire_at(n, now);
         retry_until(self.clock(), deadline, try_at, CombinedDenied::retry_after)
+    }
+}
+
+impl<C: Clock> ShardedTokenBucket<C> {
+    /// Takes `n` tokens, sleeping until they are there.
+    ///
+    /// Waiters try again when the tokens should be there, in no particular order. Where order matters, wait on a [`TokenBucket`], or
+    /// in a future.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::Never`] if `n` is above the capacity, before sleeping.
+    pub fn acquire_blocking(&self, n: u64) -> Result<(), Denied> {
+        self.acquire_blocking_until(n, Timestamp::MAX)
+    }
+
+    /// Takes `n` tokens, sleeping for at most `timeout` until they are there.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_blocking`](Self::acquire_blocking), and [`Denied::NotYet`] as soon as they cannot be there within what is left
+    /// of `timeout`, *before* sleeping for it.
+    pub fn acquire_blocking_timeout(&self, n: u64, timeout: Duration) -> Result<(), Denied> {
+        self.acquire_blocking_until(n, self.clock().now() + timeout)
+    }
+
+    fn acquire_blocking_until(&self, n: u64, deadline: Timestamp) -> Result<(), Denied> {
+        let try_at = |now| self.try_acquire_at(n, now);
+        retry_until(self.clock(), deadline, try_at, Denied::retry_after)
     }
 }
 

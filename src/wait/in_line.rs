@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::combined::Combined;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
+use crate::sharded::ShardedTokenBucket;
 use crate::sliding_window::SlidingWindow;
 use crate::time::Timestamp;
 
@@ -224,4 +225,4 @@ macro_rules! in_line {
         }
     )*};
 }
-in_line!(SlidingWindow, Combined);
+in_line!(SlidingWindow, Combined, ShardedTokenBucket);

@@ -6,6 +6,7 @@ use core::time::Duration;
 use super::future::Acquire;
 use crate::clock::Clock;
 use crate::combined::Combined;
+use crate::sharded::ShardedTokenBucket;
 use crate::sliding_window::SlidingWindow;
 use crate::token_bucket::TokenBucket;
 
@@ -22,7 +23,9 @@ pub use super::TokioTimer as UsualTimer;
 macro_rules! on_the_usual_timer {
     ($($limiter:ident),*) => {$(
         impl<C: Clock> $limiter<C> {
-            /// [`acquire_with`](Self::acquire_with) the [`UsualTimer`].
+            /// [`acquire_with`](Self::acquire_with) the [`UsualTimer`]: with one of the features `tokio`, `async-io`, `futures-timer`.
+            ///
+            /// In a task of its own: `spawn(async move { limiter.acquire(1).await })`, where `limiter` is an `Arc`; or [`Acquire::new`].
             pub const fn acquire(&self, n: u64) -> Acquire<&Self, UsualTimer> {
                 self.acquire_with(UsualTimer, n)
             }
@@ -34,4 +37,4 @@ macro_rules! on_the_usual_timer {
         }
     )*};
 }
-on_the_usual_timer!(TokenBucket, SlidingWindow, Combined);
+on_the_usual_timer!(TokenBucket, SlidingWindow, Combined, ShardedTokenBucket);

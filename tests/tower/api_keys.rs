@@ -248,3 +248,20 @@ fn who_sends_no_key_is_told_so() {
     assert_eq!(refused.status(), 200);
     assert_eq!(refused.headers()["grpc-status"], "3");
 }
+
+/// Who invents keys has none, and is limited by something else.
+#[test]
+fn keys_that_nobody_knows_are_none() {
+    let known = DIGESTS.key("k");
+    let name = HeaderName::from_static("x-api-key");
+    let extractor = ApiKey::header(name).digests(DIGESTS);
+    let extractor = extractor.known(move |key| *key == known);
+    let key = |lines: &[&[u8]]| key_of(&extractor, "x-api-key", lines);
+    assert_eq!(key(&[b"k"]), Ok(known));
+    for invented in [b"K".as_slice(), b"k2", b"\xff", b""] {
+        assert_eq!(key(&[invented]), Err(NoKey::NotSent));
+    }
+    // Two are not clear, whoever knows one of them.
+    assert_eq!(key(&[b"k", b"x"]), Err(NoKey::Unclear));
+    assert!(!format!("{extractor:?}").contains("secret"));
+}

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use tidegate::{Clock, DefaultClock, Quota, TokenBucket};
+use tidegate::{Clock, DefaultClock, Quota, ShardedTokenBucket, TokenBucket};
 use tidegate_compare::{
     Bare, Gate, HIGH, MutexApi, MutexDeque, PLENTY, api as api_limiter, bucket, combined,
-    exhausted, exhausted_api, governor, mutex_bucket, on_threads, thread_counts, window,
+    exhausted, exhausted_api, governor, mutex_bucket, on_threads, sharded, thread_counts, window,
 };
 
 /// What the parts of a decision cost by themselves.
@@ -113,6 +113,7 @@ fn admit(c: &mut Criterion) {
     // A rate that needs rounding.
     let rounded = TokenBucket::new(Quota::per_second(1_009).burst(PLENTY.into()));
     measure(c, "admit", "tidegate bucket, rounded", true, rounded);
+    measure(c, "admit", "tidegate sharded", true, sharded(PLENTY));
     measure(c, "admit", "governor", true, governor(PLENTY));
     measure(c, "admit", "mutex bucket", true, mutex_bucket(PLENTY));
     for slots in [4, 64, 1_024] {
@@ -140,6 +141,9 @@ fn refuse(c: &mut Criterion) {
         false,
         exhausted(hinted),
     );
+    // A burst of 1 000, so that there were leases before it was exhausted.
+    let hourly = ShardedTokenBucket::new(Quota::per_hour(1).burst(1_000));
+    measure(c, "refuse", "tidegate sharded", false, exhausted(hourly));
     let hourly = governor::RateLimiter::direct(governor::Quota::per_hour(
         const { std::num::NonZeroU32::new(1).unwrap() },
     ));

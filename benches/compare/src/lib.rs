@@ -17,7 +17,8 @@ use std::time::Duration;
 pub use baseline::{Level, Lock, MutexApi, MutexBucket, MutexDeque};
 pub use threads::{on_threads, thread_counts};
 use tidegate::{
-    ApiRateLimiter, Combined, Limiter, Quota, RateLimitConfig, SlidingWindow, TokenBucket,
+    ApiRateLimiter, Combined, Limiter, Quota, RateLimitConfig, ShardedTokenBucket, SlidingWindow,
+    TokenBucket,
 };
 
 /// One decision about one permit.
@@ -27,6 +28,13 @@ pub trait Gate: Sync {
 }
 
 impl Gate for TokenBucket {
+    #[inline(always)]
+    fn admit(&self) -> bool {
+        self.try_acquire(1).is_ok()
+    }
+}
+
+impl Gate for ShardedTokenBucket {
     #[inline(always)]
     fn admit(&self) -> bool {
         self.try_acquire(1).is_ok()
@@ -77,6 +85,11 @@ pub const PLENTY: u32 = u32::MAX;
 /// 1 000 per second, `burst` at once.
 pub fn bucket(burst: u32) -> TokenBucket {
     TokenBucket::new(Quota::per_second(1_000).burst(burst.into()))
+}
+
+/// The same quota.
+pub fn sharded(burst: u32) -> ShardedTokenBucket {
+    ShardedTokenBucket::new(Quota::per_second(1_000).burst(burst.into()))
 }
 
 /// The same quota.

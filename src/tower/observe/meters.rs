@@ -1,8 +1,10 @@
-//! The metrics of a layer. Handles are found once: to look one up takes longer than to decide.
+//! The metrics of a layer. Handles are found once, at the first request, by when the recorder is there: to look one up takes longer
+//! than to decide.
 
 use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
+use std::sync::OnceLock;
 
 use metrics::{Counter, Histogram, counter, histogram};
 
@@ -10,32 +12,37 @@ use super::Outcome;
 
 /// What became of requests.
 pub(crate) struct Requests {
+    layer: String,
     /// In the order of [`Outcome::ALL`].
-    counters: [Counter; Outcome::ALL.len()],
+    counters: OnceLock<[Counter; Outcome::ALL.len()]>,
 }
 
 impl Requests {
     pub(crate) fn new(layer: &str) -> Self {
-        let counter = |outcome: Outcome| {
-            counter!(
-                "rate_limiter.requests",
-                "limiter" => String::from(layer),
-                "outcome" => outcome.name(),
-            )
-        };
         Self {
-            counters: Outcome::ALL.map(counter),
+            layer: String::from(layer),
+            counters: OnceLock::new(),
         }
     }
 
     pub(crate) fn add(&self, outcome: Outcome) {
-        self.counters[outcome as usize].increment(1);
+        let counters = self.counters.get_or_init(|| {
+            Outcome::ALL.map(|outcome| {
+                counter!(
+                    "rate_limiter.requests",
+                    "limiter" => self.layer.clone(),
+                    "outcome" => outcome.name(),
+                )
+            })
+        });
+        counters[outcome as usize].increment(1);
     }
 }
 
 /// How long requests have waited, in seconds.
 pub(crate) struct Waits {
-    durations: Histogram,
+    layer: String,
+    durations: OnceLock<Histogram>,
 }
 
 impl Waits {
@@ -44,12 +51,16 @@ impl Waits {
 
     pub(crate) fn new(layer: &str) -> Self {
         Self {
-            durations: histogram!("rate_limiter.wait.duration", "limiter" => String::from(layer)),
+            layer: String::from(layer),
+            durations: OnceLock::new(),
         }
     }
 
     pub(crate) fn record(&self, waited: Duration) {
-        self.durations.record(waited.as_secs_f64());
+        let durations = self.durations.get_or_init(
+            || histogram!("rate_limiter.wait.duration", "limiter" => self.layer.clone()),
+        );
+        durations.record(waited.as_secs_f64());
     }
 }
 

@@ -1,0 +1,111 @@
+//! Whatever shards calls come from: what is admitted, a plain bucket would have admitted as well (G1 for the whole capacity), and what
+//! is refused was mostly not there.
+
+use core::time::Duration;
+
+use proptest::prelude::*;
+use tidegate::{Denied, ManualClock, Quota, ShardedTokenBucket, TokenBucket};
+
+/// A call from a shard for so many tokens, or time that passes in parts of the refill.
+#[derive(Clone, Debug)]
+enum Step {
+    Call { shard: usize, tokens: u64 },
+    Crowd { shard: usize, calls: u64 },
+    Pass { parts: u64 },
+}
+
+const SHARDS: usize = 4;
+
+fn step(capacity: u64) -> impl Strategy<Value = Step> {
+    let shard = 0..SHARDS;
+    prop_oneof![
+        4 => (shard.clone(), 1..=capacity.min(9)).prop_map(|(shard, tokens)| Step::Call { shard, tokens }),
+        1 => (shard.clone(), 1..=capacity).prop_map(|(shard, tokens)| Step::Call { shard, tokens }),
+        3 => (shard, 1..400_u64).prop_map(|(shard, calls)| Step::Crowd { shard, calls }),
+        3 => (1..2_000_u64).prop_map(|parts| Step::Pass { parts }),
+    ]
+}
+
+fn quota() -> impl Strategy<Value = Quota> {
+    let capacity = prop_oneof![1..=20_u64, 100..=1_000_u64, 10_000..=100_000_u64];
+    (1..=1_000_u64, 1..=1_000_000_u64, capacity).prop_map(|(rate, micros, capacity)| {
+        let quota = Quota::new(rate, Duration::from_micros(micros)).expect("valid");
+        quota.try_burst(capacity).expect("valid")
+    })
+}
+
+proptest! {
+    #[test]
+    fn shards_together_are_one_bucket(
+        (quota, steps) in quota().prop_flat_map(|quota| {
+            (Just(quota), prop::collection::vec(step(quota.capacity()), 1..60))
+        }),
+        shards in prop::sample::select(vec![1, 2, SHARDS]),
+    ) {
+        let clock = ManualClock::new();
+        let sharded = ShardedTokenBucket::with_shards(quota, clock.clone(), shards);
+        let plain = TokenBucket::with_clock(quota, clock.clone());
+        // What was used of leases is charged as of a later time than it was, as that is not known.
+        let stale = quota.capacity() / 8;
+        let call = |shard: usize, tokens| {
+            let now = tidegate::Clock::now(&clock);
+            let expected = sharded.peek_at(tokens, now);
+            let outcome = sharded.try_acquire_on(shard % shards, tokens, now);
+            prop_assert_eq!(expected.is_ok(), outcome.is_ok(), "{:?} {:?}", expected, outcome);
+            match outcome {
+                Ok(()) => prop_assert_eq!(plain.try_acquire(tokens), Ok(()), "more than one bucket"),
+                Err(Denied::NotYet { retry_after }) => {
+                    prop_assert!(plain.available() < tokens + stale, "{} were there", plain.available());
+                    prop_assert!(sharded.peek_at(tokens, now + retry_after).is_ok());
+                    let early = retry_after.saturating_sub(Duration::from_nanos(1));
+                    prop_assert!(sharded.peek_at(tokens, now + early).is_err());
+                }
+                Err(never) => prop_assert!(false, "{never}"),
+            }
+            Ok(())
+        };
+        for step in steps {
+            match step {
+                Step::Call { shard, tokens } => call(shard, tokens)?,
+                Step::Crowd { shard, calls } => {
+                    for _ in 0..calls {
+                        call(shard, 1)?;
+                    }
+                }
+                Step::Pass { parts } => {
+                    clock.advance(quota.refill_time() * u32::try_from(parts).expect("small") / 1_000);
+                }
+            }
+            prop_assert!(sharded.available() <= plain.available());
+            prop_assert!(plain.available() <= sharded.available() + stale);
+        }
+    }
+}
+
+/// What leases have left counts for everybody, and what was used of them does not stay in the way.
+#[test]
+fn all_of_the_capacity_can_be_had_at_once() {
+    let clock = ManualClock::new();
+    let quota = Quota::per_second(1_000).burst(100_000);
+    let bucket = ShardedTokenBucket::with_shards(quota, clock.clone(), SHARDS);
+    let now = || tidegate::Clock::now(&clock);
+    for shard in 0..SHARDS {
+        assert_eq!(bucket.try_acquire_on(shard, 1, now()), Ok(()));
+        assert_eq!(bucket.try_acquire_on(shard, 1, now()), Ok(()));
+    }
+    assert_eq!(bucket.available(), 100_000 - 2 * SHARDS as u64);
+    clock.advance(Duration::from_secs(3_600));
+    // One of each lease was used, who knows when.
+    let retry_after = Duration::from_millis(SHARDS as u64);
+    let not_yet = Err(Denied::NotYet { retry_after });
+    assert_eq!(bucket.try_acquire_on(0, 100_000, now()), not_yet);
+    clock.advance(retry_after);
+    assert_eq!(bucket.available(), 100_000);
+    assert_eq!(bucket.try_acquire_on(1, 100_000, now()), Ok(()));
+    assert_eq!(bucket.available(), 0);
+    let retry_after = Duration::from_millis(1);
+    assert_eq!(bucket.try_acquire(1), Err(Denied::NotYet { retry_after }));
+    let never = Denied::Never { capacity: 100_000 };
+    assert_eq!(bucket.try_acquire(100_001), Err(never));
+    assert_eq!(bucket.try_acquire(0), Ok(()));
+}
