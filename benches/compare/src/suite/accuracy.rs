@@ -37,7 +37,7 @@ const TOKENS_AT_LEAST: u64 = 400;
 /// How often somebody asks who does nothing else.
 const BUSY_STEP: u64 = 1_333;
 
-/// Visits: of each rate and each window.
+/// Visits, of each rate.
 pub(super) fn steps() -> u64 {
     let mut names = super::Names::default();
     for_each_with_clock(ManualClock::new(), &mut names);
