@@ -55,8 +55,8 @@ pub fn due(rate: u64, period: Duration, number: u64) -> u64 {
 /// An admission: the clock before the call and after it, in nanoseconds. It was decided in between.
 pub type Admission = (u64, u64);
 
-/// What more than `burst` was certainly admitted in an interval, beyond the refill of that interval; the worst interval of all. Below
-/// zero: no interval came so close to its bound.
+/// What was certainly admitted in an interval, less `burst` and the refill of that interval: in the worst of all intervals. Below
+/// zero, none reached its bound.
 ///
 /// Counted in `[a, b]` is what began at `a` or later and ended by `b`, so that a late reading of the clock accuses nobody.
 pub fn bucket_surplus(admissions: &[Admission], rate: u64, period: Duration, burst: u64) -> f64 {

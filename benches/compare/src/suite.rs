@@ -157,11 +157,11 @@ impl Drop for Progress {
 }
 
 /// Ours stand out in a table.
-fn report_name(rival: &Rival) -> String {
-    if rival.name.starts_with("tidegate") {
-        format!("**{}**", rival.name)
+fn bold(name: &str) -> String {
+    if name.starts_with("tidegate") {
+        format!("**{name}**")
     } else {
-        rival.name.to_owned()
+        name.to_owned()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use better_bucket::{Bucket, BucketConfig};
 use gcra::{GcraState, RateLimit};
 use rate_net::{Algorithm, DirectLimiter};
-use tidegate::{Clock, DefaultClock, SlidingWindow, TokenBucket};
+use tidegate::{Clock, DefaultClock, ShardedTokenBucket, SlidingWindow, TokenBucket};
 
 use super::{Kind, Limit, Rival, Shared, Time, Visitor, asked, leaky_bucket};
 use crate::{Level, MutexBucket, MutexDeque};
@@ -41,16 +41,17 @@ where
     let window = |name, setup, keyed| rival(name, Kind::Window, setup, keyed);
     // A bucket of ours is one line, whatever is inside.
     macro_rules! ours {
-        ($bucket:ident) => {
+        ($bucket:ident, $keyed:expr) => {
             let name = concat!("tidegate ", stringify!($bucket));
-            visitor.visit(&bucket(name, "rate and burst", MEASURED), |limit| {
+            visitor.visit(&bucket(name, "rate and burst", $keyed), |limit| {
                 let bucket = $bucket::with_clock(limit.quota(), now());
                 asked(bucket, |bucket| bucket.try_acquire(1).is_ok())
             });
         };
     }
 
-    ours!(TokenBucket);
+    ours!(TokenBucket, MEASURED);
+    ours!(ShardedTokenBucket, "Keyed takes it, too");
 
     let setup = "64 slots, as without further ado";
     let row = window("tidegate SlidingWindow", setup, "Keyed takes it, too");

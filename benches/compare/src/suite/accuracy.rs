@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tidegate::{ManualClock, Timestamp};
 
-use super::report::{Report, number};
-use super::{Effort, Progress, report_name};
+use super::report::{Report, number, pivot};
+use super::{Effort, Progress, bold};
 use crate::Gate;
 use crate::figures::{Admission, due, earned, ppm, window_surplus};
 use crate::rivals::{Limit, Rival, Visitor, for_each_with_clock, leaky_bucket};
@@ -37,7 +37,7 @@ const TOKENS_AT_LEAST: u64 = 400;
 /// How often somebody asks who does nothing else.
 const BUSY_STEP: u64 = 1_333;
 
-/// Visits: of each rate and each window.
+/// Visits, of each rate.
 pub(super) fn steps() -> u64 {
     let mut names = super::Names::default();
     for_each_with_clock(ManualClock::new(), &mut names);
@@ -329,21 +329,14 @@ impl Accuracy<'_> {
         }
         report.csv("accuracy_buckets", &head, &rows)?;
 
-        let mut head = vec!["limiter"];
-        head.extend(RATES.map(|(name, ..)| name));
         let table = |cell: fn(&Row) -> String| {
-            let mut table: Vec<Vec<String>> = Vec::new();
-            for row in &self.buckets {
-                let name = report_name(&row.rival);
-                match table.iter_mut().find(|cells| cells[0] == name) {
-                    Some(cells) => cells.push(cell(row)),
-                    None => table.push(vec![name, cell(row)]),
-                }
-            }
-            table
+            let place = |row: &Row| (bold(row.rival.name), row.rate.to_owned(), cell(row));
+            let cells: Vec<_> = self.buckets.iter().map(place).collect();
+            pivot("limiter", &cells)
         };
         let Effort { tokens, polls, .. } = self.effort;
         let left_out = "Left out: own clocks and pingora-limits, for nobody can turn their time; windows, whose table is below.";
+        let (head, rows) = table(|row| error(&row.when_due));
         report.markdown(
             "Accuracy of rates, asked when due",
             &format!(
@@ -354,20 +347,22 @@ impl Accuracy<'_> {
                  a hundred times as many to show more than that."
             ),
             &head,
-            &table(|row| error(&row.when_due)),
+            &rows,
         );
+        let (head, rows) = table(|row| error(&row.busy));
         report.markdown(
             "Accuracy of rates, asked every 1333 ns",
             &format!("The same for a caller who does nothing but ask, {polls} times at the most."),
             &head,
-            &table(|row| error(&row.busy)),
+            &rows,
         );
+        let (head, rows) = table(Row::burst_off_by);
         report.markdown(
             "Accuracy of bursts",
             "What a full bucket admits at one instant, less its burst, which is what comes in 10 us, or 10 tokens; it ends at three times the \
              burst.",
             &head,
-            &table(Row::burst_off_by),
+            &rows,
         );
         Ok(())
     }
@@ -402,7 +397,7 @@ impl Accuracy<'_> {
         let over = outcome.admitted.saturating_sub(outcome.due);
         self.windows.push(vec![
             name.to_owned(),
-            report_name(rival),
+            rival.name.to_owned(),
             outcome.admitted.to_string(),
             outcome.due.to_string(),
             number(ppm(over as f64, outcome.due as f64), 1),

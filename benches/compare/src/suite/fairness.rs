@@ -9,7 +9,7 @@ use tidegate::{Clock, DefaultClock};
 
 use super::report::{Report, number};
 use super::throughput::at_once;
-use super::{Effort, Progress, report_name};
+use super::{Effort, Progress};
 use crate::figures::{extremes, jain, median};
 use crate::rivals::{Limit, Rival, Visitor, for_each};
 use crate::{Gate, on_threads, thread_counts};
@@ -47,7 +47,7 @@ pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) 
             number(values.iter().copied().reduce(pick).unwrap_or(0.0), 3)
         };
         vec![
-            report_name(rival),
+            rival.name.to_owned(),
             number(median(&jains), 4),
             worst(&jains, f64::min),
             number(median(&least), 3),

@@ -10,7 +10,7 @@ use tidegate::{Clock, DefaultClock};
 
 use super::report::Report;
 use super::throughput::{Mode, at_once};
-use super::{Effort, Progress, report_name};
+use super::{Effort, Progress, bold};
 use crate::rivals::{Kind, Limit, Rival, Time, Visitor, for_each};
 use crate::{Gate, thread_counts};
 
@@ -58,15 +58,16 @@ pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) 
     let mut names = super::Names::default();
     for_each(&mut names);
     names.0.insert(0, TIMER);
+    let head = [
+        "calls", "limiter", "clock", "p50", "p90", "p99", "p99.9", "maximum", "timed",
+    ];
     let mut rows = Vec::new();
     for mode in Mode::ALL {
         for rival in &names.0 {
             let times = &latency.times[&(rival.name, mode)];
-            let mut row = vec![
-                mode.name().to_owned(),
-                report_name(rival),
-                rival.time.name().to_owned(),
-            ];
+            let mut row = [mode.name(), rival.name, rival.time.name()]
+                .map(str::to_owned)
+                .to_vec();
             row.extend(
                 [50.0, 90.0, 99.0, 99.9].map(|at| times.value_at_percentile(at).to_string()),
             );
@@ -74,20 +75,28 @@ pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) 
             rows.push(row);
         }
     }
-    let threads = threads();
-    report.table(
-        "latency",
-        "Latency",
-        &format!(
-            "Nanoseconds per call while {} ask the same limiter without a pause, each call timed by itself: percentiles of all calls of \
-             all threads and rounds (hdrhistogram, three digits) and the longest call. \"timer alone\" is what two readings of the TSC show \
-             with nothing in between; it is in every row, and so are the interruptions by the machine, which make the longest calls. \
-             Between two calls a thread reads the clock and counts, so that calls collide less often than in the table above.",
-            at_once(threads)
-        ),
-        &["calls", "limiter", "clock", "p50", "p90", "p99", "p99.9", "maximum", "timed"],
-        rows,
-    )
+    report.csv("latency", &head, &rows)?;
+    let mut text = format!(
+        "Nanoseconds per call while {} ask the same limiter without a pause, each call timed by itself: percentiles of all calls of \
+         all threads and rounds (hdrhistogram, three digits) and the longest call. \"timer alone\" is what two readings of the TSC show \
+         with nothing in between; it is in every row, and so are the interruptions by the machine, which make the longest calls. \
+         Between two calls a thread reads the clock and counts, so that calls collide less often than in the table above.",
+        at_once(threads())
+    );
+    for (mode, rows) in Mode::ALL.iter().zip(rows.chunks_mut(names.0.len())) {
+        for row in &mut *rows {
+            row.remove(0);
+            row[0] = bold(&row[0]);
+        }
+        report.markdown(
+            &format!("Latency, {}", mode.name()),
+            &text,
+            &head[1..],
+            rows,
+        );
+        text = "As above.".to_owned();
+    }
+    Ok(())
 }
 
 /// All that the machine runs at once.

@@ -11,7 +11,38 @@ pub(super) struct Report {
 
 /// Something to be written into a cell: so many digits behind the point.
 pub(super) fn number(value: f64, digits: usize) -> String {
-    format!("{value:.digits$}")
+    let text = format!("{value:.digits$}");
+    // "-0.0" reads like less than nothing.
+    let nothing = text.chars().all(|c| matches!(c, '-' | '0' | '.'));
+    text.trim_start_matches(|c| nothing && c == '-').to_owned()
+}
+
+/// A table of cells: each has the row and the column that it belongs to, and both are in the order in which they come first.
+pub(super) fn pivot(
+    corner: &str,
+    cells: &[(String, String, String)],
+) -> (Vec<String>, Vec<Vec<String>>) {
+    let (mut head, mut rows) = (vec![corner.to_owned()], Vec::<Vec<String>>::new());
+    for (row, column, cell) in cells {
+        let at = head.iter().position(|known| known == column);
+        let at = at.unwrap_or_else(|| {
+            head.push(column.clone());
+            head.len() - 1
+        });
+        let row = match rows.iter().position(|known| known[0] == *row) {
+            Some(found) => &mut rows[found],
+            None => {
+                rows.push(vec![row.clone()]);
+                rows.last_mut().expect("it is there")
+            }
+        };
+        row.resize(row.len().max(at + 1), String::new());
+        row[at].clone_from(cell);
+    }
+    for row in &mut rows {
+        row.resize(head.len(), String::new());
+    }
+    (head, rows)
 }
 
 impl Report {
@@ -31,6 +62,8 @@ impl Report {
         rows: Vec<Vec<String>>,
     ) -> io::Result<()> {
         self.csv(name, head, &rows)?;
+        let bold = |row: Vec<String>| row.iter().map(|cell| super::bold(cell)).collect();
+        let rows: Vec<_> = rows.into_iter().map(bold).collect();
         self.markdown(title, text, head, &rows);
         Ok(())
     }
@@ -48,9 +81,10 @@ impl Report {
         &mut self,
         title: &str,
         text: &str,
-        head: &[&str],
+        head: &[impl AsRef<str>],
         rows: &[Vec<String>],
     ) {
+        let head: Vec<&str> = head.iter().map(AsRef::as_ref).collect();
         let rule = "---|".repeat(head.len());
         let tables = &mut self.tables;
         write!(
@@ -90,7 +124,28 @@ fn quoted(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{number, pivot, quoted};
+
+    #[test]
+    fn nothing_has_no_sign() {
+        assert_eq!(number(-0.04, 1), "0.0");
+        assert_eq!(number(-0.06, 1), "-0.1");
+        assert_eq!(number(-0.4, 0), "0");
+        assert_eq!(number(10.0, 0), "10");
+    }
+
+    #[test]
+    fn cells_find_their_places() {
+        let cell = |row: &str, column: &str, cell: &str| (row.into(), column.into(), cell.into());
+        let cells = [
+            cell("a", "x", "1"),
+            cell("b", "y", "2"),
+            cell("a", "y", "3"),
+        ];
+        let (head, rows) = pivot("of", &cells);
+        assert_eq!(head, ["of", "x", "y"]);
+        assert_eq!(rows, [["a", "1", "3"], ["b", "", "2"]]);
+    }
 
     #[test]
     fn cells_with_commas_are_quoted() {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tidegate::{Clock, DefaultClock, MonotonicClock};
 
-use super::report::{Report, number};
-use super::{Effort, Progress, report_name};
+use super::report::{Report, number, pivot};
+use super::{Effort, Progress, bold};
 use crate::figures::{Admission, bucket_surplus, ppm, window_surplus};
 use crate::rivals::{Limit, Quanta, Rival, Time, Visitor, for_each};
 use crate::{Gate, on_threads, thread_counts};
@@ -77,22 +77,46 @@ pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) 
         surplus.which = which;
         for_each(&mut surplus);
     }
-    let millis = effort.surplus.as_millis();
-    report.table(
-        "surplus_buckets",
+    let millis = (effort.surplus / 2).as_millis();
+    let head = [
+        "limiter",
+        "limit",
+        "threads",
+        "admitted",
+        "elapsed_ms",
+        "whole_run",
+        "whole_run_ppm",
+        "worst_interval",
+    ];
+    report.csv("surplus_buckets", &head, &surplus.buckets)?;
+    let cells = cells(&surplus.buckets, |row| format!("{} / {}", row[5], row[7]));
+    let (head, rows) = pivot("whole run / worst interval", &cells);
+    report.markdown(
         "Admitted beyond the bound, buckets",
         &format!(
-            "Threads ask a full bucket for {millis} ms without a pause. *Whole run*: admitted - (burst + rate x elapsed), in tokens, where \
-             elapsed is from before the first call to after the last, on the clock that the limiter reads; less than 0 is what was not given out, and \
-             what came in before the last call and after the last admission. *Worst interval*: in another such run, in which each admission is \
-             recorded with the clock before and after it, the same for every interval between two of them; what is not certainly inside is \
-             not counted. More than 0 breaks the bound of a token bucket.",
+            "Tokens, while threads ask a full bucket for {millis} ms without a pause. *Whole run*: admitted - (burst + rate x elapsed), where \
+             elapsed is from before the first call to after the last, on the clock that the limiter reads. Less than 0 is what nobody took: \
+             what came in after the last admission, and what was lost while the bucket was full, because no thread ran. *Worst interval*: in \
+             another such run, in which each admission is recorded with the clock before and after it, the same for every interval between \
+             two of them; what is not certainly inside is not counted, so that more than 0 does break the bound of a token bucket. \
+             leaky-bucket, whose tokens come once per ms, 1 000 at a time, may exceed it by so many.",
         ),
-        &["limiter", "limit", "threads", "admitted", "elapsed_ms", "whole run", "whole run ppm", "worst interval"],
-        std::mem::take(&mut surplus.buckets),
-    )?;
-    report.table(
-        "surplus_windows",
+        &head,
+        &rows,
+    );
+    let head = [
+        "limiter",
+        "limit",
+        "threads",
+        "admitted",
+        "elapsed_ms",
+        "worst_interval",
+        "given_out",
+    ];
+    report.csv("surplus_windows", &head, &surplus.windows)?;
+    let cells = self::cells(&surplus.windows, |row| format!("{} / {}", row[5], row[6]));
+    let (head, rows) = pivot("worst interval / given out", &cells);
+    report.markdown(
         "Admitted beyond the bound, windows",
         &format!(
             "Threads ask for {millis} ms without a pause; each admission is recorded as above. *Worst interval*: the most that was certainly \
@@ -100,9 +124,19 @@ pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) 
              which a fixed grid (pingora-limits) and an estimate (rate-net's counter) do not promise. *Given out*: admitted, as a part of \
              limit x elapsed / length.",
         ),
-        &["limiter", "limit", "threads", "admitted", "elapsed_ms", "worst interval", "given out"],
-        std::mem::take(&mut surplus.windows),
-    )
+        &head,
+        &rows,
+    );
+    Ok(())
+}
+
+/// A row for each limiter, a column for each limit and number of threads.
+fn cells(rows: &[Vec<String>], cell: fn(&Vec<String>) -> String) -> Vec<(String, String, String)> {
+    let place = |row: &Vec<String>| {
+        let column = format!("{}, {} threads", row[1], row[2]);
+        (bold(&row[0]), column, cell(row))
+    };
+    rows.iter().map(place).collect()
 }
 
 impl Visitor for Surplus<'_> {
@@ -129,7 +163,7 @@ impl Surplus<'_> {
         threads: usize,
     ) {
         let time = self.effort.surplus / 2;
-        let of = |name: &str| vec![report_name(rival), name.to_owned(), threads.to_string()];
+        let of = |name: &str| vec![rival.name.to_owned(), name.to_owned(), threads.to_string()];
         if rival.is_bucket() {
             let (name, limit) = BUCKETS[self.which];
             let (admitted, elapsed) = hammer(&make(limit), clock, threads, time);

@@ -200,7 +200,7 @@ impl Throughput<'_> {
         }
         let most = counts.last().copied().unwrap_or(1);
         for rival in &names.0 {
-            let mut row = vec![super::report_name(rival), rival.time.name().to_owned()];
+            let mut row = vec![super::bold(rival.name), rival.time.name().to_owned()];
             row.extend(columns.iter().map(|&(mode, threads)| {
                 number(median(&self.cells[&(rival.name, mode, threads)].nanos), 1)
             }));
@@ -213,7 +213,8 @@ impl Throughput<'_> {
             "Wall time divided by the calls that each thread made; the median of the rounds, each of which goes once over all limiters \
              (least and most are in `throughput.csv`). Admit: a limit that is never reached. Refuse: a limit of one per hour that is used up. At \
              the limit: a million per second, 1 000 at once (windows: 1 000 per ms), asked without a pause. Hints are not read: governor, \
-             tidegate and the ones that answer with a bool need not compute them. In pingora-limits a refused call counts, too, and \
+             tidegate and the ones that answer with a bool need not compute them. ShardedTokenBucket reads the clock \
+             once per lease, and not in most admissions. In pingora-limits a refused call counts, too, and \
              writes.",
             &head,
             &table,
