@@ -117,14 +117,14 @@ impl Table {
 }
 
 impl<'a> Row<'a> {
-    /// The cell of a column that [`Table::read`] asked for. Limiters may be marked as in a table of Markdown.
+    /// The cell of a column that [`Table::read`] asked for.
     pub fn text(self, column: &str) -> &'a str {
         let cell = self
             .table
             .columns
             .get(column)
             .and_then(|&at| self.cells.get(at));
-        cell.unwrap_or_default().trim_matches('*')
+        cell.unwrap_or_default()
     }
 
     /// The same, which has to be a number that is not negative.

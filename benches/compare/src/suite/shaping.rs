@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tidegate::{ManualClock, Timestamp};
 
+use super::bold;
 use super::report::Report;
-use super::report_name;
 use crate::Gate;
 use crate::rivals::{Limit, Rival, Visitor, for_each_with_clock};
 
@@ -56,7 +56,7 @@ pub(super) fn simulate(report: &mut Report) -> io::Result<()> {
     columns.push(("leaky bucket".to_owned(), leaky_bucket(&traffic)));
 
     let mut head = vec!["time_ms"];
-    head.extend(columns.iter().map(|(name, _)| name.trim_matches('*')));
+    head.extend(columns.iter().map(|(name, _)| name.as_str()));
     let rows = (0..traffic.len()).map(|tick| {
         let mut row = vec![(tick as u64 * TICK_MILLIS).to_string()];
         row.extend(columns.iter().map(|(_, counts)| counts[tick].to_string()));
@@ -70,7 +70,7 @@ pub(super) fn simulate(report: &mut Report) -> io::Result<()> {
             .windows(TICKS_OF_A_SECOND)
             .map(|ticks| ticks.iter().sum());
         let worst: u64 = worst.max().unwrap_or(0);
-        vec![name.clone(), total.to_string(), worst.to_string()]
+        vec![bold(name), total.to_string(), worst.to_string()]
     });
     report.markdown(
         "Shaping",
@@ -97,7 +97,7 @@ impl Visitor for Shaping {
             (0..offered(tick)).filter(|_| gate.admit()).count() as u64
         });
         let admitted = admitted.collect();
-        self.columns.push((report_name(rival), admitted));
+        self.columns.push((rival.name.to_owned(), admitted));
     }
 }
 
