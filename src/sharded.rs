@@ -381,7 +381,7 @@ impl<C> ShardedTokenBucket<C> {
     ///
     /// # Errors
     ///
-    /// What is missing. What was used of the leases is charged to the time line then.
+    /// What is missing. What was used of the leases is charged to the time line then, unless `now` is too old for that.
     fn gather(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Refused> {
         let Core {
             tat, gcra, held, ..
@@ -406,11 +406,18 @@ impl<C> ShardedTokenBucket<C> {
                     return Ok(());
                 }
                 Err(shortfall) => {
-                    let settled = gcra.admit_beside(seen, now, beside, 0);
-                    if settled.is_ok_and(|after| tat.replace(seen, after)) {
-                        self.lower(hand.counted - hand.left);
-                        self.keep(own, Lease::of(hand.left));
-                        return Err(Refused::NotYet(now, shortfall));
+                    match gcra.admit_beside(seen, now, beside, 0) {
+                        Ok(after) if tat.replace(seen, after) => {
+                            self.lower(hand.counted - hand.left);
+                            self.keep(own, Lease::of(hand.left));
+                            return Err(Refused::NotYet(now, shortfall));
+                        }
+                        // As of so old an instant there is no room even for what others have charged since: what was used stays held.
+                        Err(_) if tat.is_still(seen) => {
+                            self.keep(own, hand);
+                            return Err(Refused::NotYet(now, shortfall));
+                        }
+                        _ => {}
                     }
                 }
                 Ok(_) => {}
