@@ -28,3 +28,25 @@ fn a_clock_that_steps_back_is_refused() {
     clock.advance(Duration::from_secs(100_000));
     assert_eq!(bucket.available(), left);
 }
+
+/// Of a lease tokens were used after a caller had read the clock; it charges for them as of when they were used at the latest.
+#[test]
+fn a_reading_from_before_tokens_were_used() {
+    let clock = ManualClock::new();
+    let bucket = bucket(&clock);
+    assert_eq!(bucket.try_acquire_on(0, 1, clock.now()), Ok(()));
+    let before = clock.now();
+    clock.advance(Duration::from_secs(100_000));
+    // Out of the lease.
+    let used = 40;
+    for _ in 0..used {
+        assert_eq!(bucket.try_acquire_on(0, 1, clock.now()), Ok(()));
+    }
+    // More than the rest of it.
+    assert_eq!(bucket.try_acquire_on(0, 100, before), Ok(()));
+    let left = bucket.available();
+    assert!(
+        left <= CAPACITY - used,
+        "{left} of {CAPACITY} and {used} used"
+    );
+}
