@@ -19,6 +19,7 @@
 //!
 //! 1. L ≤ `held`, at every exchange of the time line: whoever leases raises `held` first, and the exchange fails if anybody
 //!    leased since the TAT was read, which is before `held` is (`mutants::sharded::held_before_tat`, `raised_too_late`).
+//!    It is lowered after the exchange that charges for what was used (`lowered_too_early`, `lowered_before_exchange`).
 //! 2. An ideal bucket, charged with each token when it is *used*, has a TAT of at most max(TAT, t + `held` · T) − L · T at every
 //!    time t. For the use of a leased token raises its TAT by T, or to t + T, and lowers L. A call that charges the time line for b
 //!    tokens makes TAT at least now + `held` · T, and adds b · T to it; after that `held` need no longer count what was used. So
@@ -27,12 +28,28 @@
 //!    after the lease was taken away (`mutants::sharded::stale_settlement`).
 //! 3. Whoever charges the time line leaves it, and what is held, at most C · T ahead of now. So the ideal bucket never is more
 //!    than C · T ahead, and admits all that is admitted here: that is the bound (G1), for the whole capacity C.
+//! 4. `held` is what the leases in shards and in hands are counted as, and what is about to be leased: once all calls are over,
+//!    exactly the sum over the shards (`take_without_swap`, `put_overwrites`).
+//!
+//! # Refusals
+//!
+//! 1. Beside no other call, `n` tokens are refused if and only if that is more than `available`: that of an ideal bucket whose tokens, if
+//!    they came out of leases, were all used when they were last counted (`not_gathered`, `held_on_top`).
+//! 2. Beside other calls, `n` is refused only if it is more than that, less the leases which others have in hand meanwhile, and less
+//!    those which it or others were about to make. Of calls each of which there is enough for alone, one is admitted (`one_try`).
+//! 3. What others have in hand comes back (`dropped_hand`). What somebody was about to lease does not, if another call has charged the
+//!    time line meanwhile and has found less used than was held: it has taken the new lease for used. So at an instant at which a
+//!    bucket is full, those who come first can together get less than the capacity, by the leases that they lost a race for. At an
+//!    instant by which more was used than that, nothing is lost.
 //!
 //! # Orderings
 //!
 //! Leases are Relaxed where tokens are used, as in any bucket. `held` is raised (Relaxed) before the time line is exchanged (Release)
-//! and read after it is looked at (Acquire), so that who sees a charge sees what it holds. It is lowered with Release after a lease
-//! was taken away, and read with Acquire: who sees it lowered comes after that.
+//! and read after it is looked at (Acquire), so that who sees a charge sees what it holds (`mutants::sharded::relaxed_tat`). It is
+//! lowered with Release after a lease was taken away, and read with Acquire: who sees it lowered comes after that. That pair is for the
+//! reader's peace of mind: who sees `held` lowered, but not the exchange before that, fails at its own, so the twin `relaxed_held` passes
+//! the models. Leases are moved with AcqRel so that they are lowered after they were raised, even where an exchange failed in between;
+//! models cannot tell, as loom never puts a change of `held` before one that it has carried out already.
 //!
 //! # Progress
 //!
@@ -57,6 +74,7 @@ use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, thread_number};
 use crate::tat::Tat;
 use crate::time::Timestamp;
+#[cfg(feature = "std")]
 use crate::wait::Line;
 use lease::{Lease, Shard};
 
@@ -64,8 +82,13 @@ use lease::{Lease, Shard};
 ///
 /// One word that all threads write is passed from core to core, which takes longer than everything else in a call. Here each thread
 /// takes tokens out of the bucket by the batch, and uses them up from a word of its own, without a clock.
+///
+/// It never admits more than a [`TokenBucket`](crate::TokenBucket). It may refuse a little more: tokens that another thread has in hand
+/// while a call runs are missing to that call; and tokens that were taken by the batch count as used when the batch is over, or when
+/// somebody is refused, so that they flow back later than they might.
 pub struct ShardedTokenBucket<C = DefaultClock> {
     core: CachePadded<Core<C>>,
+    #[cfg(feature = "std")]
     line: Line,
     shards: Box<[CachePadded<Shard>]>,
 }
@@ -83,15 +106,26 @@ const SHARDS_PER_THREAD: usize = 4;
 const MOST_SHARDS: usize = 256;
 
 /// The largest lease. With 256 tokens, what a lease costs is a hundredth of a call.
+#[cfg(not(tidegate_loom))]
 const LARGEST_LEASE: u64 = 256;
+/// Models need leases that are used up in a call or two, of a bucket of a few tokens.
+#[cfg(tidegate_loom)]
+const LARGEST_LEASE: u64 = 2;
 
 /// A lease is at most this part of what is there, divided by the number of shards: scarce tokens are not spread, and what leases are
 /// counted as after they were used up is at most an eighth of the capacity.
+#[cfg(not(tidegate_loom))]
 const PARTS_PER_SHARD: u64 = 8;
+#[cfg(tidegate_loom)]
+const PARTS_PER_SHARD: u64 = 1;
 
 /// Smaller ones are not worth their bookkeeping.
+#[cfg(not(tidegate_loom))]
 const SMALLEST_LEASE: u64 = 4;
+#[cfg(tidegate_loom)]
+const SMALLEST_LEASE: u64 = 1;
 
+#[cfg(feature = "std")]
 impl ShardedTokenBucket {
     /// A full bucket on the [`DefaultClock`].
     pub fn new(quota: Quota) -> Self {
@@ -119,6 +153,7 @@ impl<C> ShardedTokenBucket<C> {
                 quota,
                 clock,
             }),
+            #[cfg(feature = "std")]
             line: Line::new(),
             shards: (0..shards)
                 .map(|_| CachePadded::new(Shard::empty()))
@@ -141,10 +176,12 @@ impl<C> ShardedTokenBucket<C> {
         self.core.quota.capacity()
     }
 
+    #[cfg(feature = "std")]
     pub(crate) const fn line(&self) -> &Line {
         &self.line
     }
 
+    #[cfg(feature = "std")]
     pub(crate) const fn line_mut(&mut self) -> &mut Line {
         &mut self.line
     }
@@ -256,6 +293,17 @@ impl<C: Clock> ShardedTokenBucket<C> {
     /// How long until `n` tokens would be given if nobody else came; `None` if never.
     pub fn wait_time(&self, n: u64) -> Option<Duration> {
         self.wait_time_at(n, self.core.clock.now())
+    }
+}
+
+#[cfg(tidegate_loom)]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "for models")]
+impl<C> ShardedTokenBucket<C> {
+    /// What is counted as held, and what all leases in shards are counted as.
+    pub fn held_and_counted(&self) -> (u64, u64) {
+        let counted = self.shards.iter().map(|shard| shard.look().counted);
+        (self.core.held.load(Acquire), counted.sum())
     }
 }
 
@@ -466,7 +514,8 @@ impl<C> ShardedTokenBucket<C> {
     fn lower(&self, tokens: u64) {
         if tokens > 0 {
             // Release: meets the Acquire of those who read it, after the lease was taken away in which they were.
-            self.core.held.fetch_sub(tokens, Release);
+            let before = self.core.held.fetch_sub(tokens, Release);
+            debug_assert!(before >= tokens, "more than is held");
         }
     }
 
