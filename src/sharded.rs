@@ -33,10 +33,11 @@
 //!
 //! # Refusals
 //!
-//! 1. Beside no other call, `n` tokens are refused if and only if that is more than `available`: that of an ideal bucket whose tokens, if
-//!    they came out of leases, were all used when they were last counted (`not_gathered`, `held_on_top`).
-//! 2. Beside other calls, `n` is refused only if it is more than that, less the leases which others have in hand meanwhile, and less
-//!    those which it or others were about to make. Of calls each of which there is enough for alone, one is admitted (`one_try`).
+//! 1. Beside no other call, `n` tokens are refused if and only if that is more than `available`: what an ideal bucket has for which
+//!    tokens that were used of the leases, as they are counted, are used just now (`not_gathered`, `held_on_top`).
+//! 2. Beside other calls, `n` is refused only if it is more than that, less what they take and the leases that they have in hand
+//!    meanwhile, and less the leases which they or this call were about to make. At a bucket without leases one of two calls is
+//!    admitted if there is enough for each alone (`one_try`); where there are leases, both can take a part of them, and be refused.
 //! 3. What others have in hand comes back (`dropped_hand`). What somebody was about to lease does not, if another call has charged the
 //!    time line meanwhile and has found less used than was held: it has taken the new lease for used. So at an instant at which a
 //!    bucket is full, those who come first can together get less than the capacity, by the leases that they lost a race for. At an
@@ -48,7 +49,7 @@
 //! and read after it is looked at (Acquire), so that who sees a charge sees what it holds (`mutants::sharded::relaxed_tat`). It is
 //! lowered with Release after a lease was taken away, and read with Acquire: who sees it lowered comes after that. That pair is for the
 //! reader's peace of mind: who sees `held` lowered, but not the exchange before that, fails at its own, so the twin `relaxed_held` passes
-//! the models. Leases are moved with AcqRel so that they are lowered after they were raised, even where an exchange failed in between;
+//! the models. Leases are moved with `AcqRel` so that they are lowered after they were raised, even where an exchange failed in between;
 //! models cannot tell, as loom never puts a change of `held` before one that it has carried out already.
 //!
 //! # Progress
