@@ -47,10 +47,11 @@
 //!
 //! Leases are Relaxed where tokens are used, as in any bucket. `held` is raised (Relaxed) before the time line is exchanged (Release)
 //! and read after it is looked at (Acquire), so that who sees a charge sees what it holds (`mutants::sharded::relaxed_tat`). It is
-//! lowered with Release after a lease was taken away, and read with Acquire: who sees it lowered comes after that. That pair is for the
-//! reader's peace of mind: who sees `held` lowered, but not the exchange before that, fails at its own, so the twin `relaxed_held` passes
-//! the models. Leases are moved with `AcqRel` so that they are lowered after they were raised, even where an exchange failed in between;
-//! models cannot tell, as loom never puts a change of `held` before one that it has carried out already.
+//! lowered with Release after a lease was taken away, and read with Acquire: who sees it lowered comes after that. The bound
+//! does not need that pair: who sees `held` lowered, but not the exchange before that, fails at its own (or finds the same TAT,
+//! which is as good), so the twin `relaxed_held` passes the models. Leases are moved with `AcqRel` so that they are lowered
+//! after they were raised, even where an exchange failed in between; models cannot tell, as loom never puts a change of `held`
+//! before one that it has carried out already.
 //!
 //! # Progress
 //!
@@ -113,8 +114,9 @@ const LARGEST_LEASE: u64 = 256;
 #[cfg(tidegate_loom)]
 const LARGEST_LEASE: u64 = 2;
 
-/// A lease is at most this part of what is there, divided by the number of shards: scarce tokens are not spread, and what leases are
-/// counted as after they were used up is at most an eighth of the capacity.
+/// A lease is at most this part of what is there, divided by the number of shards: scarce tokens are not spread, and what leases
+/// are counted as after they were used up is at most an eighth of the capacity, as long as nobody is refused. (Who is refused
+/// keeps what it has taken away, and others lease anew: after many refusals one shard can hold most of the capacity.)
 #[cfg(not(tidegate_loom))]
 const PARTS_PER_SHARD: u64 = 8;
 #[cfg(tidegate_loom)]
