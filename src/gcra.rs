@@ -333,7 +333,7 @@ impl Gcra {
 
     /// The TAT after a charge that fits now, beside `held` grains that were charged before and are not used yet. They do not
     /// flow back: the TAT is taken to be at least as far ahead as they are many.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     #[inline]
     pub(crate) const fn admit_beside(
         &self,
@@ -360,7 +360,7 @@ impl Gcra {
     }
 
     /// Grains that can be had now beside `held` that are not used yet.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     #[inline]
     pub(crate) const fn room_beside(&self, tat: u64, now: Now, held: u64) -> u64 {
         let ahead = Self::ahead(tat, now);

@@ -78,7 +78,7 @@
 #![cfg_attr(docsrs_tidegate, feature(doc_cfg))]
 
 extern crate alloc;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 extern crate std;
 
 mod sync;
@@ -108,7 +108,7 @@ mod sliding_window;
 
 mod combined;
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 mod sharded;
 
 mod keyed;
@@ -147,7 +147,7 @@ pub use keyed::{Keyed, KeyedBuilder, KeyedStats};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use sharded::ShardedTokenBucket;
 pub use sliding_window::{SlidingWindow, WindowCharge};
 pub use standing::Standing;

@@ -19,6 +19,7 @@
 //!
 //! 1. L ≤ `held`, at every exchange of the time line: whoever leases raises `held` first, and the exchange fails if anybody
 //!    leased since the TAT was read, which is before `held` is (`mutants::sharded::held_before_tat`, `raised_too_late`).
+//!    It is lowered after the exchange that charges for what was used (`lowered_too_early`, `lowered_before_exchange`).
 //! 2. An ideal bucket, charged with each token when it is *used*, has a TAT of at most max(TAT, t + `held` · T) − L · T at every
 //!    time t. For the use of a leased token raises its TAT by T, or to t + T, and lowers L. A call that charges the time line for b
 //!    tokens makes TAT at least now + `held` · T, and adds b · T to it; after that `held` need no longer count what was used. So
@@ -27,12 +28,30 @@
 //!    after the lease was taken away (`mutants::sharded::stale_settlement`).
 //! 3. Whoever charges the time line leaves it, and what is held, at most C · T ahead of now. So the ideal bucket never is more
 //!    than C · T ahead, and admits all that is admitted here: that is the bound (G1), for the whole capacity C.
+//! 4. `held` is what the leases in shards and in hands are counted as, and what is about to be leased: once all calls are over,
+//!    exactly the sum over the shards (`take_without_swap`, `put_overwrites`).
+//!
+//! # Refusals
+//!
+//! 1. Beside no other call, `n` tokens are refused if and only if that is more than `available`: what an ideal bucket has for which
+//!    tokens that were used of the leases, as they are counted, are used just now (`not_gathered`, `held_on_top`).
+//! 2. Beside other calls, `n` is refused only if it is more than that, less what they take and the leases that they have in hand
+//!    meanwhile, and less the leases which they or this call were about to make. At a bucket without leases one of two calls is
+//!    admitted if there is enough for each alone (`one_try`); where there are leases, both can take a part of them, and be refused.
+//! 3. What others have in hand comes back (`dropped_hand`). What somebody was about to lease does not, if another call has charged the
+//!    time line meanwhile and has found less used than was held: it has taken the new lease for used. So at an instant at which a
+//!    bucket is full, those who come first can together get less than the capacity, by the leases that they lost a race for. At an
+//!    instant by which more was used than that, nothing is lost.
 //!
 //! # Orderings
 //!
 //! Leases are Relaxed where tokens are used, as in any bucket. `held` is raised (Relaxed) before the time line is exchanged (Release)
-//! and read after it is looked at (Acquire), so that who sees a charge sees what it holds. It is lowered with Release after a lease
-//! was taken away, and read with Acquire: who sees it lowered comes after that.
+//! and read after it is looked at (Acquire), so that who sees a charge sees what it holds (`mutants::sharded::relaxed_tat`). It is
+//! lowered with Release after a lease was taken away, and read with Acquire: who sees it lowered comes after that. The bound
+//! does not need that pair: who sees `held` lowered, but not the exchange before that, fails at its own (or finds the same TAT,
+//! which is as good), so the twin `relaxed_held` passes the models. Leases are moved with `AcqRel` so that they are lowered
+//! after they were raised, even where an exchange failed in between; models cannot tell, as loom never puts a change of `held`
+//! before one that it has carried out already.
 //!
 //! # Progress
 //!
@@ -57,6 +76,7 @@ use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, thread_number};
 use crate::tat::Tat;
 use crate::time::Timestamp;
+#[cfg(feature = "std")]
 use crate::wait::Line;
 use lease::{Lease, Shard};
 
@@ -76,9 +96,10 @@ use lease::{Lease, Shard};
 /// * **Refusals.** A lease is at most 256 tokens, and at most an eighth of what is there divided by the number of shards (four for each
 ///   thread that the machine runs at once, or up to twice that): nothing is leased where little is left. Before a call is refused, the
 ///   leases of all threads are looked into, so that nothing is stranded with a thread that is idle or gone. When a leased token was
-///   used is not known, so it counts as used at the latest time it can have been. So a refusal of `n` means that fewer than `n` and an
-///   eighth of the capacity were there; after one, what was used has been settled. And while another call has taken leases
-///   into its hands, they are nobody else's: of calls at the same time one may be refused what the other one gives back.
+///   used is not known, so it counts as used when its lease is over, or when somebody is refused. So a refusal of `n` means that
+///   fewer than `n` and an eighth of the capacity were there. (Who is refused more than leases had left keeps that as its own lease,
+///   which may be larger; then read that for the eighth.) And while another call has taken leases into its hands, they are nobody
+///   else's: of calls at the same time one may be refused what the other one gives back.
 /// * **Exact rates, honest hints**, no surprises: as the plain bucket. (`wait_time` and `peek`, which change nothing, count what was used
 ///   of leases as used now, until a call settles it.)
 ///
@@ -110,6 +131,7 @@ use lease::{Lease, Shard};
 /// ```
 pub struct ShardedTokenBucket<C = DefaultClock> {
     core: CachePadded<Core<C>>,
+    #[cfg(feature = "std")]
     line: Line,
     shards: Box<[CachePadded<Shard>]>,
 }
@@ -127,15 +149,27 @@ const SHARDS_PER_THREAD: usize = 4;
 const MOST_SHARDS: usize = 256;
 
 /// The largest lease. With 256 tokens, what a lease costs is a hundredth of a call.
+#[cfg(not(tidegate_loom))]
 const LARGEST_LEASE: u64 = 256;
+/// Models need leases that are used up in a call or two, of a bucket of a few tokens.
+#[cfg(tidegate_loom)]
+const LARGEST_LEASE: u64 = 2;
 
-/// A lease is at most this part of what is there, divided by the number of shards: scarce tokens are not spread, and what leases are
-/// counted as after they were used up is at most an eighth of the capacity.
+/// A lease is at most this part of what is there, divided by the number of shards: scarce tokens are not spread, and what leases
+/// are counted as after they were used up is at most an eighth of the capacity, as long as nobody is refused. (Who is refused
+/// keeps what it has taken away, and others lease anew: after many refusals one shard can hold most of the capacity.)
+#[cfg(not(tidegate_loom))]
 const PARTS_PER_SHARD: u64 = 8;
+#[cfg(tidegate_loom)]
+const PARTS_PER_SHARD: u64 = 1;
 
 /// Smaller ones are not worth their bookkeeping.
+#[cfg(not(tidegate_loom))]
 const SMALLEST_LEASE: u64 = 4;
+#[cfg(tidegate_loom)]
+const SMALLEST_LEASE: u64 = 1;
 
+#[cfg(feature = "std")]
 impl ShardedTokenBucket {
     /// A full bucket on the [`DefaultClock`].
     pub fn new(quota: Quota) -> Self {
@@ -163,6 +197,7 @@ impl<C> ShardedTokenBucket<C> {
                 quota,
                 clock,
             }),
+            #[cfg(feature = "std")]
             line: Line::new(),
             shards: (0..shards)
                 .map(|_| CachePadded::new(Shard::empty()))
@@ -185,10 +220,12 @@ impl<C> ShardedTokenBucket<C> {
         self.core.quota.capacity()
     }
 
+    #[cfg(feature = "std")]
     pub(crate) const fn line(&self) -> &Line {
         &self.line
     }
 
+    #[cfg(feature = "std")]
     pub(crate) const fn line_mut(&mut self) -> &mut Line {
         &mut self.line
     }
@@ -300,6 +337,17 @@ impl<C: Clock> ShardedTokenBucket<C> {
     /// How long until `n` tokens would be given if nobody else came; `None` if never.
     pub fn wait_time(&self, n: u64) -> Option<Duration> {
         self.wait_time_at(n, self.core.clock.now())
+    }
+}
+
+#[cfg(tidegate_loom)]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "for models")]
+impl<C> ShardedTokenBucket<C> {
+    /// What is counted as held, and what all leases in shards are counted as.
+    pub fn held_and_counted(&self) -> (u64, u64) {
+        let counted = self.shards.iter().map(|shard| shard.look().counted);
+        (self.core.held.load(Acquire), counted.sum())
     }
 }
 
@@ -510,7 +558,8 @@ impl<C> ShardedTokenBucket<C> {
     fn lower(&self, tokens: u64) {
         if tokens > 0 {
             // Release: meets the Acquire of those who read it, after the lease was taken away in which they were.
-            self.core.held.fetch_sub(tokens, Release);
+            let before = self.core.held.fetch_sub(tokens, Release);
+            debug_assert!(before >= tokens, "more than is held");
         }
     }
 

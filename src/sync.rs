@@ -9,7 +9,7 @@ portable_atomic::cfg_no_atomic_64! {
 
 #[cfg(tidegate_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, fence};
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use portable_atomic::AtomicUsize;
 #[cfg(not(tidegate_loom))]
 pub(crate) use portable_atomic::{AtomicU64, fence};
@@ -25,9 +25,9 @@ pub(crate) use event_listener::{Event, EventListener, Listener};
 #[cfg(tidegate_loom)]
 use loom::sync::Mutex;
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 mod thread_number;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use thread_number::thread_number;
 
 /// Adds to a count that ends at its largest number. Relaxed: the count is a number on its own.

@@ -18,6 +18,8 @@ pub mod keyed_models;
 pub mod keyed_twin;
 pub mod line_models;
 pub mod line_twin;
+pub mod sharded_models;
+pub mod sharded_twin;
 pub mod window_models;
 pub mod window_twin;
 

@@ -454,3 +454,165 @@ mod in_flight {
         models::a_place_that_is_given_up::<Twin<{ Flaw::KeptToItself as u8 }>>();
     }
 }
+
+mod sharded {
+    use tidegate_loom_tests::sharded_models as models;
+    use tidegate_loom_tests::sharded_twin::{Flaw, Twin};
+
+    type Sound = Twin<{ Flaw::None as u8 }>;
+
+    #[test]
+    fn sound_twin() {
+        models::settled_by_a_stale_reader::<Sound>();
+        models::taken_by_a_stale_reader::<Sound>();
+        models::two_shards::<Sound>();
+        models::thief::<Sound>();
+        models::one_shard::<Sound>();
+        models::three_threads::<Sound>();
+        models::nothing_is_lost::<Sound>();
+        models::two_first_leases::<Sound>();
+        models::refused_for_a_reason::<Sound>();
+    }
+
+    /// Not a mutant: what is needed of `held` comes with the time line.
+    #[test]
+    fn relaxed_held() {
+        type Relaxed = Twin<{ Flaw::RelaxedHeld as u8 }>;
+        models::taken_by_a_stale_reader::<Relaxed>();
+        models::two_shards::<Relaxed>();
+        models::thief::<Relaxed>();
+        models::nothing_is_lost::<Relaxed>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn held_before_tat() {
+        models::two_shards::<Twin<{ Flaw::HeldBeforeTat as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn raised_too_late() {
+        models::two_shards::<Twin<{ Flaw::RaisedTooLate as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn relaxed_tat() {
+        models::two_shards::<Twin<{ Flaw::RelaxedTat as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn forgotten_use() {
+        models::thief::<Twin<{ Flaw::ForgottenUse as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn stale_settlement() {
+        models::settled_by_a_stale_reader::<Twin<{ Flaw::StaleSettlement as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn stale_settlement_of_a_lease_that_was_taken() {
+        models::taken_by_a_stale_reader::<Twin<{ Flaw::StaleSettlement as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn stale_settlement_of_three() {
+        models::three_threads::<Twin<{ Flaw::StaleSettlement as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "exceeded maximum number of branches")]
+    fn endless_settlement() {
+        models::taken_by_a_stale_reader::<Twin<{ Flaw::EndlessSettlement as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn lowered_too_early() {
+        models::thief::<Twin<{ Flaw::LoweredTooEarly as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn lowered_before_exchange() {
+        models::thief::<Twin<{ Flaw::LoweredBeforeExchange as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn lowered_before_exchange_of_three() {
+        models::three_threads::<Twin<{ Flaw::LoweredBeforeExchange as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "more than is held")]
+    fn take_without_swap() {
+        models::one_shard::<Twin<{ Flaw::TakeWithoutSwap as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "more than is held")]
+    fn take_without_swap_at_one_instant() {
+        models::nothing_is_lost::<Twin<{ Flaw::TakeWithoutSwap as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "held, and counted")]
+    fn put_overwrites() {
+        models::one_shard::<Twin<{ Flaw::PutOverwrites as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "held, and counted")]
+    fn put_overwrites_at_one_instant() {
+        models::nothing_is_lost::<Twin<{ Flaw::PutOverwrites as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn spend_without_exchange() {
+        models::one_shard::<Twin<{ Flaw::SpendWithoutExchange as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = " of ")]
+    fn spend_without_exchange_at_one_instant() {
+        models::two_first_leases::<Twin<{ Flaw::SpendWithoutExchange as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "left == right")]
+    fn dropped_hand() {
+        models::nothing_is_lost::<Twin<{ Flaw::DroppedHand as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "left == right")]
+    fn held_on_top() {
+        models::nothing_is_lost::<Twin<{ Flaw::HeldOnTop as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "without a reason")]
+    fn held_on_top_of_what_is_asked() {
+        models::refused_for_a_reason::<Twin<{ Flaw::HeldOnTop as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "less than was told")]
+    fn not_gathered() {
+        models::two_first_leases::<Twin<{ Flaw::NotGathered as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "without a reason")]
+    fn one_try() {
+        models::refused_for_a_reason::<Twin<{ Flaw::OneTry as u8 }>>();
+    }
+}
