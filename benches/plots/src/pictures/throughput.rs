@@ -59,7 +59,7 @@ pub fn draw(folder: &Path, machine: &Machine) -> Result<Option<String>, Error> {
         (42.0, "admit", "All admitted, million calls/s"),
         (438.0, "refuse", "All refused, million calls/s"),
     ] {
-        let right = left + 148.0;
+        let right = left + 140.0;
         svg.text(left - 26.0, TOP - 16.0, Anchor::Start, "head", title);
         let ticks = scale.ticks();
         rows(
