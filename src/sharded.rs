@@ -23,7 +23,8 @@
 //!    time t. For the use of a leased token raises its TAT by T, or to t + T, and lowers L. A call that charges the time line for b
 //!    tokens makes TAT at least now + `held` · T, and adds b · T to it; after that `held` need no longer count what was used. So
 //!    what was used of a lease is charged again as of then, if the time line has caught up meanwhile: nobody knows when it was used
-//!    (`mutants::sharded::forgotten_use`).
+//!    (`mutants::sharded::forgotten_use`). So `now` must not be older than that: where something was used, the clock is read again
+//!    after the lease was taken away (`mutants::sharded::stale_settlement`).
 //! 3. Whoever charges the time line leaves it, and what is held, at most C · T ahead of now. So the ideal bucket never is more
 //!    than C · T ahead, and admits all that is admitted here: that is the bound (G1), for the whole capacity C.
 //!
@@ -198,10 +199,11 @@ impl<C> ShardedTokenBucket<C> {
     }
 }
 
-/// Operations at an instant that the caller has read. They read no clock.
+/// Operations at an instant that the caller has read.
 ///
-/// An instant older than that of an earlier call is allowed: time then stands still.
-impl<C> ShardedTokenBucket<C> {
+/// An instant older than that of an earlier call is allowed: time then stands still. It must be one that the bucket's clock has shown,
+/// which is read again where tokens may have been used since: they are used without a clock.
+impl<C: Clock> ShardedTokenBucket<C> {
     /// [`try_acquire`](Self::try_acquire) as of `now`.
     ///
     /// # Errors
@@ -222,7 +224,10 @@ impl<C> ShardedTokenBucket<C> {
         let charged = self.try_acquire_beyond(own, n, now);
         charged.map_err(|refused| self.denied(refused))
     }
+}
 
+/// Looks at an instant that the caller has read. They read no clock.
+impl<C> ShardedTokenBucket<C> {
     /// [`peek`](Self::peek) as of `now`.
     ///
     /// # Errors
@@ -339,10 +344,25 @@ impl<C> ShardedTokenBucket<C> {
         gcra.admit_beside(tat, now, gcra.cost_clamped(leases.counted), missing)
     }
 
+    /// The instant as of which what was used of a lease in hand is charged: it was used before that, but maybe after `now` was read.
+    fn settled_as_of(&self, hand: Lease, now: Timestamp) -> Timestamp
+    where
+        C: Clock,
+    {
+        if hand.counted == hand.left {
+            now
+        } else {
+            now.max(self.core.clock.now())
+        }
+    }
+
     /// Takes `n` tokens as a thread of shard `own`, whose lease has not so many left.
     #[cold]
     #[inline(never)]
-    fn try_acquire_beyond(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Refused> {
+    fn try_acquire_beyond(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Refused>
+    where
+        C: Clock,
+    {
         if n > self.capacity() {
             return Err(Refused::Never);
         }
@@ -381,7 +401,10 @@ impl<C> ShardedTokenBucket<C> {
     }
 
     /// Takes `n` tokens out of the own lease and the time line, and a new lease on top if there is plenty. Whether it could.
-    fn lease(&self, own: usize, n: u64, now: Timestamp) -> bool {
+    fn lease(&self, own: usize, n: u64, now: Timestamp) -> bool
+    where
+        C: Clock,
+    {
         let Core {
             tat, gcra, held, ..
         } = &*self.core;
@@ -392,6 +415,7 @@ impl<C> ShardedTokenBucket<C> {
             self.keep(own, mine);
             return self.shards[own].spend(n);
         };
+        let now = self.settled_as_of(mine, now);
         let (seen, now) = tat.look(gcra, now.as_nanos());
         // Acquire, after the TAT: invariant 1. Meets the Release of `lower`. What is in hand is in it.
         let beside = gcra.cost_clamped(held.load(Acquire));
@@ -425,8 +449,11 @@ impl<C> ShardedTokenBucket<C> {
     ///
     /// # Errors
     ///
-    /// What is missing. What was used of the leases is charged to the time line then.
-    fn gather(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Refused> {
+    /// What is missing. What was used of the leases is charged to the time line then, unless `now` is too old for that.
+    fn gather(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Refused>
+    where
+        C: Clock,
+    {
         let Core {
             tat, gcra, held, ..
         } = &*self.core;
@@ -440,6 +467,7 @@ impl<C> ShardedTokenBucket<C> {
             self.keep(own, Lease { left, ..hand });
             return Ok(());
         };
+        let now = self.settled_as_of(hand, now);
         loop {
             let (seen, now) = tat.look(gcra, now.as_nanos());
             // Acquire, after the TAT: invariant 1. Meets the Release of `lower`. What is in hand is in it.
@@ -450,11 +478,18 @@ impl<C> ShardedTokenBucket<C> {
                     return Ok(());
                 }
                 Err(shortfall) => {
-                    let settled = gcra.admit_beside(seen, now, beside, 0);
-                    if settled.is_ok_and(|after| tat.replace(seen, after)) {
-                        self.lower(hand.counted - hand.left);
-                        self.keep(own, Lease::of(hand.left));
-                        return Err(Refused::NotYet(now, shortfall));
+                    match gcra.admit_beside(seen, now, beside, 0) {
+                        Ok(after) if tat.replace(seen, after) => {
+                            self.lower(hand.counted - hand.left);
+                            self.keep(own, Lease::of(hand.left));
+                            return Err(Refused::NotYet(now, shortfall));
+                        }
+                        // As of so old an instant there is no room even for what others have charged since: what was used stays held.
+                        Err(_) if tat.is_still(seen) => {
+                            self.keep(own, hand);
+                            return Err(Refused::NotYet(now, shortfall));
+                        }
+                        _ => {}
                     }
                 }
                 Ok(_) => {}
