@@ -123,7 +123,7 @@ pub fn draw(folder: &Path, machine: &Machine) -> Result<Option<String>, Error> {
         HEIGHT - 28.0,
         Anchor::Start,
         "quiet small",
-        "All read the same clock, but leaky-bucket and pingora-limits, which bring theirs. Medians; least and most are in throughput.csv.",
+        "One clock for all, which ShardedTokenBucket seldom reads; leaky-bucket and pingora-limits bring theirs. Medians; range: throughput.csv.",
     );
     Ok(Some(svg.finish(&machine.caption())))
 }
