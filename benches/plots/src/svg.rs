@@ -14,7 +14,7 @@ const STYLE: &str = "\
 svg{--paper:#ffffff;--ink:#1f2328;--quiet:#59636e;--grid:#d8dee4;--gray:#7d8590;--blue:#0072b2;--red:#d55e00;--orange:#e69f00;\
 --green:#009e73;--sky:#56b4e9;--purple:#cc79a7;font:12px system-ui,-apple-system,'Segoe UI',sans-serif}\n\
 @media(prefers-color-scheme:dark){svg{--paper:#0d1117;--ink:#e6edf3;--quiet:#9198a1;--grid:#2b323b;--gray:#848d97;--blue:#4aa8ff;\
---red:#ff7a1a;--orange:#e69f00;--green:#1fbf8f;--sky:#9ad7ff;--purple:#e39bc4}}\n\
+--red:#f4653a;--orange:#e69f00;--green:#1fbf8f;--sky:#9ad7ff;--purple:#e39bc4}}\n\
 .paper{fill:var(--paper)}text{fill:var(--ink)}.quiet{fill:var(--quiet)}.title{font-size:16px;font-weight:600}.head{font-weight:600}\n\
 .small{font-size:11px}.ours{font-weight:700}.grid{stroke:var(--grid)}.axis{stroke:var(--quiet)}.lead{stroke:var(--quiet);stroke-width:.7}\n\
 .end{text-anchor:end}.mid{text-anchor:middle}\n\

@@ -9,8 +9,8 @@ use crate::svg::{Anchor, Svg};
 use crate::table::{Error, Machine, Table};
 
 const LEFT: f64 = 58.0;
-const RIGHT: f64 = 574.0;
-const LABELS: f64 = 600.0;
+const RIGHT: f64 = 564.0;
+const LABELS: f64 = 590.0;
 const TOP: f64 = 92.0;
 /// From one chart to the next.
 const STEP: f64 = 290.0;
@@ -124,10 +124,11 @@ pub fn draw(folder: &Path, machine: &Machine) -> Result<Option<String>, Error> {
                     .iter()
                     .filter(|point| point.limiter == *limiter)
                     .count();
+                let name = limiter.trim_start_matches("tidegate ");
                 if at < rates.len() {
-                    format!("{limiter} ({at} of {})", rates.len())
+                    format!("{name} ({at} of {})", rates.len())
                 } else {
-                    (*limiter).to_owned()
+                    name.to_owned()
                 }
             })
             .collect();

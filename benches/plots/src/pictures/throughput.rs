@@ -59,7 +59,7 @@ pub fn draw(folder: &Path, machine: &Machine) -> Result<Option<String>, Error> {
         (42.0, "admit", "All admitted, million calls/s"),
         (438.0, "refuse", "All refused, million calls/s"),
     ] {
-        let right = left + 148.0;
+        let right = left + 140.0;
         svg.text(left - 26.0, TOP - 16.0, Anchor::Start, "head", title);
         let ticks = scale.ticks();
         rows(
@@ -123,7 +123,7 @@ pub fn draw(folder: &Path, machine: &Machine) -> Result<Option<String>, Error> {
         HEIGHT - 28.0,
         Anchor::Start,
         "quiet small",
-        "All read the same clock, but leaky-bucket and pingora-limits, which bring theirs. Medians; least and most are in throughput.csv.",
+        "One clock for all, which ShardedTokenBucket seldom reads; leaky-bucket and pingora-limits bring theirs. Medians; range: throughput.csv.",
     );
     Ok(Some(svg.finish(&machine.caption())))
 }
