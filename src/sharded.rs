@@ -11,7 +11,7 @@
 //! 1. It takes its tokens out of its thread's own lease: one exchange on a word that mostly nobody else uses, and no clock.
 //! 2. If there are not enough, it charges the time line for what is missing, and for a new lease on top, if there is plenty.
 //! 3. If there are not enough there either, it takes all leases away: what they have left counts. If that, together with the time
-//!    line, is less than what is asked for, the call is refused, and keeps what was left as its own lease.
+//!    line, is less than what is asked for, the call is refused. What is left is spread over all shards.
 //!
 //! # Invariants
 //!
@@ -97,9 +97,8 @@ use lease::{Lease, Shard};
 ///   thread that the machine runs at once, or up to twice that): nothing is leased where little is left. Before a call is refused, the
 ///   leases of all threads are looked into, so that nothing is stranded with a thread that is idle or gone. When a leased token was
 ///   used is not known, so it counts as used when its lease is over, or when somebody is refused. So a refusal of `n` means that
-///   fewer than `n` and an eighth of the capacity were there. (Who is refused more than leases had left keeps that as its own lease,
-///   which may be larger; then read that for the eighth.) And while another call has taken leases into its hands, they are nobody
-///   else's: of calls at the same time one may be refused what the other one gives back.
+///   fewer than `n` and an eighth of the capacity were there. And while another call has taken leases into its hands, they are nobody
+///   else's, and what somebody was about to lease may be lost to a race: so of calls at the same time one may be refused a little more.
 /// * **Exact rates, honest hints**, no surprises: as the plain bucket. (`wait_time` and `peek`, which change nothing, count what was used
 ///   of leases as used now, until a call settles it.)
 ///
@@ -156,8 +155,7 @@ const LARGEST_LEASE: u64 = 256;
 const LARGEST_LEASE: u64 = 2;
 
 /// A lease is at most this part of what is there, divided by the number of shards: scarce tokens are not spread, and what leases
-/// are counted as after they were used up is at most an eighth of the capacity, as long as nobody is refused. (Who is refused
-/// keeps what it has taken away, and others lease anew: after many refusals one shard can hold most of the capacity.)
+/// are counted as after they were used up is at most about an eighth of the capacity.
 #[cfg(not(tidegate_loom))]
 const PARTS_PER_SHARD: u64 = 8;
 #[cfg(tidegate_loom)]
@@ -512,7 +510,7 @@ impl<C> ShardedTokenBucket<C> {
             .fold(Lease::NONE, |hand, shard| hand.and(shard.take()));
         let Some(missing) = n.checked_sub(hand.left) else {
             let left = hand.left - n;
-            self.keep(own, Lease { left, ..hand });
+            self.spread(own, Lease { left, ..hand });
             return Ok(());
         };
         let now = self.settled_as_of(hand, now);
@@ -529,12 +527,12 @@ impl<C> ShardedTokenBucket<C> {
                     match gcra.admit_beside(seen, now, beside, 0) {
                         Ok(after) if tat.replace(seen, after) => {
                             self.lower(hand.counted - hand.left);
-                            self.keep(own, Lease::of(hand.left));
+                            self.spread(own, Lease::of(hand.left));
                             return Err(Refused::NotYet(now, shortfall));
                         }
                         // As of so old an instant there is no room even for what others have charged since: what was used stays held.
                         Err(_) if tat.is_still(seen) => {
-                            self.keep(own, hand);
+                            self.spread(own, hand);
                             return Err(Refused::NotYet(now, shortfall));
                         }
                         _ => {}
@@ -565,10 +563,24 @@ impl<C> ShardedTokenBucket<C> {
 
     /// Puts a lease that is counted into a shard.
     fn keep(&self, own: usize, lease: Lease) {
-        if lease.counted > 0 && !self.shards[own].put(lease) {
-            // More than a word can tell: they are forfeited.
-            self.lower(lease.counted);
+        if lease.counted > 0 {
+            // More than a word can tell there never is, as leases are small. It would stay held, and be lost.
+            let is_kept = self.shards[own].put(lease);
+            debug_assert!(is_kept, "a pile of leases");
         }
+    }
+
+    /// Puts what is left in hand into all shards, or one thread would keep everything and the others lease anew, time after time.
+    fn spread(&self, own: usize, mut hand: Lease) {
+        let part = Lease::of(hand.left / self.shards.len() as u64);
+        if part.left >= SMALLEST_LEASE {
+            for shard in (0..self.shards.len()).filter(|shard| *shard != own) {
+                self.keep(shard, part);
+                hand.counted -= part.counted;
+                hand.left -= part.left;
+            }
+        }
+        self.keep(own, hand);
     }
 }
 

@@ -109,3 +109,23 @@ fn all_of_the_capacity_can_be_had_at_once() {
     assert_eq!(bucket.try_acquire(100_001), Err(never));
     assert_eq!(bucket.try_acquire(0), Ok(()));
 }
+
+/// Refusals do not gather everything in one shard while the others lease anew.
+#[test]
+fn leases_do_not_pile_up() {
+    let clock = ManualClock::new();
+    let quota = Quota::per_second(1_000).burst(10_000);
+    let bucket = ShardedTokenBucket::with_shards(quota, clock.clone(), 2);
+    let now = || tidegate::Clock::now(&clock);
+    for _ in 0..200 {
+        assert_eq!(bucket.try_acquire_on(1, 1, now()), Ok(()));
+        assert!(bucket.try_acquire_on(0, 10_000, now()).is_err());
+    }
+    assert_eq!(bucket.available(), 9_800);
+    for _ in 0..8_000 {
+        assert_eq!(bucket.try_acquire_on(0, 1, now()), Ok(()));
+    }
+    clock.advance(Duration::from_secs(86_400));
+    let available = bucket.available();
+    assert!(available >= 10_000 - 10_000 / 8 - 700, "{available}");
+}
