@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use crossbeam_utils::CachePadded;
 use tidegate::{Clock, DefaultClock, Quota, ShardedTokenBucket, TokenBucket};
 use tidegate_compare::{
     Bare, Gate, HIGH, MutexApi, MutexDeque, PLENTY, api as api_limiter, bucket, combined,
@@ -33,6 +34,39 @@ impl Gate for ClockAndLoad {
     #[inline]
     fn admit(&self) -> bool {
         DefaultClock.now().as_nanos() < self.0.load(Relaxed)
+    }
+}
+
+/// A word of each thread's own, as in a bucket of shards: taken from by an exchange, which lets others take it away, or by a load and a
+/// store, which does not: what another thread took meanwhile would be there again.
+struct OwnWord {
+    words: [CachePadded<AtomicU64>; 64],
+    by_exchange: bool,
+}
+
+impl OwnWord {
+    fn new(by_exchange: bool) -> Self {
+        let words = std::array::from_fn(|_| CachePadded::new(AtomicU64::new(u64::MAX)));
+        Self { words, by_exchange }
+    }
+}
+
+impl Gate for OwnWord {
+    #[inline]
+    fn admit(&self) -> bool {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        thread_local! {
+            static NUMBER: u64 = NEXT.fetch_add(1, Relaxed);
+        }
+        let word = &self.words[NUMBER.with(|number| *number as usize % 64)];
+        let left = word.load(Relaxed);
+        if self.by_exchange {
+            word.compare_exchange_weak(left, left - 1, Relaxed, Relaxed)
+                .is_ok()
+        } else {
+            word.store(left - 1, Relaxed);
+            true
+        }
     }
 }
 
@@ -102,6 +136,14 @@ fn parts(c: &mut Criterion) {
         "clock+load",
         false,
         ClockAndLoad(AtomicU64::new(0)),
+    );
+    measure(c, "parts", "own word, exchange", true, OwnWord::new(true));
+    measure(
+        c,
+        "parts",
+        "own word, load and store",
+        true,
+        OwnWord::new(false),
     );
 }
 
