@@ -21,6 +21,8 @@
 
 #[path = "llm_client/account.rs"]
 mod account;
+#[path = "gateway/check.rs"]
+mod check;
 #[path = "llm_client/checks.rs"]
 mod checks;
 #[path = "llm_client/connection.rs"]

@@ -1,34 +1,11 @@
 //! What must be true after a demo, at any speed of the machine.
 
-use std::fmt;
 use std::time::Duration;
 
+use crate::check::Check;
 use crate::row::Row;
 use crate::stats::Stats;
 use crate::tally::{Limit, Tally};
-
-/// A claim, and what speaks against it.
-pub(crate) struct Check {
-    claim: &'static str,
-    objections: Vec<String>,
-}
-
-impl Check {
-    pub(crate) fn passed(&self) -> bool {
-        self.objections.is_empty()
-    }
-}
-
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.passed() { "ok" } else { "FAILED" };
-        writeln!(f, "{verdict:<8}{}", self.claim)?;
-        for objection in &self.objections {
-            writeln!(f, "{:8}- {objection}", "")?;
-        }
-        Ok(())
-    }
-}
 
 pub(crate) fn all(rows: &[Row], elapsed: Duration, tally: &Tally, stats: &Stats) -> Vec<Check> {
     let check = |claim, objection: &dyn Fn(&Row) -> Option<String>| Check {

@@ -26,6 +26,7 @@
 
 mod args;
 mod cast;
+mod check;
 mod checks;
 mod demo;
 mod report;

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::checks::{self, Check};
+use crate::check::Check;
+use crate::checks;
 use crate::row::{Row, saturate};
 use crate::server::Quotas;
 use crate::stats::Stats;

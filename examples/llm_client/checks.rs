@@ -1,34 +1,10 @@
 //! What must be true after the scenes, at any speed of the machine.
 
-use std::fmt;
-
+use crate::check::Check;
 use crate::limits::{WORKERS, tokens_within};
 use crate::provider;
 use crate::scene::Outcome;
 use crate::work::{self, PIECES};
-
-/// A claim, and what speaks against it.
-pub(crate) struct Check {
-    claim: &'static str,
-    objections: Vec<String>,
-}
-
-impl Check {
-    pub(crate) fn passed(&self) -> bool {
-        self.objections.is_empty()
-    }
-}
-
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.passed() { "ok" } else { "FAILED" };
-        writeln!(f, "{verdict:<8}{}", self.claim)?;
-        for objection in &self.objections {
-            writeln!(f, "{:8}- {objection}", "")?;
-        }
-        Ok(())
-    }
-}
 
 pub(crate) fn all(outcomes: &[Outcome]) -> Vec<Check> {
     let check = |claim, objection: fn(&Outcome) -> Option<String>| Check {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::checks::{self, Check};
+use crate::check::Check;
+use crate::checks;
 use crate::limits::{CONFIG, QUOTAS, WORKERS};
 use crate::scene::Outcome;
 use crate::work::PIECES;

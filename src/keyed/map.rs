@@ -2,6 +2,7 @@
 
 mod builder;
 mod cell;
+mod look;
 mod newcomer;
 mod shard;
 mod stats;
@@ -28,7 +29,6 @@ use super::overflow::Overflow;
 use super::rule::Rule;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
-use crate::standing::Standing;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
@@ -355,96 +355,6 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         }
         drop(shard);
         self.try_acquire_new(hash, key, n, first, now)
-    }
-
-    /// [`peek`](Self::peek) as of `now`.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_acquire`](Self::try_acquire).
-    pub fn peek_at<Q>(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-    {
-        if n == 0 {
-            return Ok(());
-        }
-        // Before the lock: it may call the factory.
-        let first = self.first(key);
-        let hash = self.hasher.hash_one(key);
-        let shard = read(self.shard(hash));
-        if let Some(cell) = shard.find(first.rule(), hash, key) {
-            return cell.peek_at(n, now);
-        }
-        drop(shard);
-        match (self.would_have_room(hash, first, now), self.overflow) {
-            (Ok(()), _) => (self.factory)(&key.to_owned()).peek_at(n, now),
-            (Err(_), Overflow::Share) => self.shared(key).peek_at(n, now),
-            (Err(wait), Overflow::Refuse | Overflow::Admit) => self.without_room(key, n, now, wait),
-        }
-    }
-
-    /// [`available`](Self::available) as of `now`.
-    pub fn available_at<Q>(&self, key: &Q, now: Timestamp) -> u64
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-    {
-        // Before the lock: it may call the factory.
-        let first = self.first(key);
-        let hash = self.hasher.hash_one(key);
-        let shard = read(self.shard(hash));
-        if let Some(cell) = shard.find(first.rule(), hash, key) {
-            return cell.available_at(now);
-        }
-        drop(shard);
-        match (self.would_have_room(hash, first, now), self.overflow) {
-            (Err(_), Overflow::Share) => self.shared(key).available_at(now),
-            (Err(_), Overflow::Refuse) => 0,
-            (Ok(()), _) | (Err(_), Overflow::Admit) => {
-                (self.factory)(&key.to_owned()).available_at(now)
-            }
-        }
-    }
-
-    /// What the key's limiter allows and has left at `now`, to tell others. As [`peek`](Self::peek) it adds no key.
-    pub fn standing_at<Q>(&self, key: &Q, now: Timestamp) -> Standing
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-    {
-        // Before the lock: it may call the factory.
-        let first = self.first(key);
-        let hash = self.hasher.hash_one(key);
-        let shard = read(self.shard(hash));
-        if let Some(cell) = shard.find(first.rule(), hash, key) {
-            return cell.standing_at(now);
-        }
-        drop(shard);
-        match (self.would_have_room(hash, first, now), self.overflow) {
-            (Err(_), Overflow::Share) => self.shared(key).standing_at(now),
-            (Err(wait), Overflow::Refuse) => Standing {
-                available: 0,
-                more_in: wait,
-                ..(self.factory)(&key.to_owned()).standing_at(now)
-            },
-            (Ok(()), _) | (Err(_), Overflow::Admit) => {
-                (self.factory)(&key.to_owned()).standing_at(now)
-            }
-        }
-    }
-
-    /// [`wait_time`](Self::wait_time) as of `now`.
-    pub fn wait_time_at<Q>(&self, key: &Q, n: u64, now: Timestamp) -> Option<Duration>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-    {
-        match self.peek_at(key, n, now) {
-            Ok(()) => Some(Duration::ZERO),
-            Err(denied) => denied.retry_after(),
-        }
     }
 
     /// [`sweep`](Self::sweep) as of `now`.

@@ -12,6 +12,7 @@ mod order;
 mod owned;
 #[cfg(feature = "futures")]
 mod pace;
+mod random;
 mod resets;
 mod runtimes;
 mod storm;

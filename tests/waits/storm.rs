@@ -14,6 +14,7 @@ use tidegate::{
 
 use crate::crowd::{ManualTimer, Waiter, Waits, parked};
 use crate::parallel::in_parallel;
+use crate::random::Random;
 
 const THREADS: usize = 4;
 /// Of each thread, in each of the storms.
@@ -24,21 +25,6 @@ const STEPS: u32 = 65_000;
 struct Sums {
     admitted: AtomicU64,
     left: AtomicU64,
-}
-
-/// Numbers that depend on the seed alone.
-struct Random(u64);
-
-impl Random {
-    const fn below(&mut self, end: u64) -> u64 {
-        let next = self.0.wrapping_mul(6_364_136_223_846_793_005);
-        self.0 = next.wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-
-    fn index(&mut self, len: usize) -> usize {
-        usize::try_from(self.below(len as u64)).expect("a length")
-    }
 }
 
 struct Storm<'a, L> {

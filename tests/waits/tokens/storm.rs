@@ -4,6 +4,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::*;
+use crate::random::Random;
 
 const THREADS: usize = 4;
 const STEPS: u32 = 25_000;
@@ -14,22 +15,6 @@ const MOST: u64 = 5;
 struct Sums {
     requests: AtomicU64,
     tokens: AtomicU64,
-}
-
-/// Numbers that depend on the seed alone.
-struct Random(u64);
-
-impl Random {
-    const fn below(&mut self, end: u64) -> u64 {
-        let next = self.0.wrapping_mul(6_364_136_223_846_793_005);
-        self.0 = next.wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-
-    fn of<T>(&mut self, list: &mut Vec<T>) -> T {
-        let index = self.below(list.len() as u64);
-        list.swap_remove(usize::try_from(index).expect("a length"))
-    }
 }
 
 type Permit<'a> = TokenPermit<'a, ManualClock>;
