@@ -1,0 +1,1 @@
+//! Limits that many machines share.
