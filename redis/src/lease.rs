@@ -1,0 +1,60 @@
+//! How leases are taken.
+
+use core::time::Duration;
+
+/// How a [`LeasedTokenBucket`](crate::LeasedTokenBucket) takes tokens from its bucket.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct LeaseOptions {
+    pub(crate) lasts: Duration,
+    pub(crate) interval: Duration,
+    pub(crate) most: u64,
+}
+
+impl Default for LeaseOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl LeaseOptions {
+    /// Leases of two seconds, asked for every 10 ms at most, of as much as the demand of the last of these takes.
+    pub const fn new() -> Self {
+        Self {
+            lasts: Duration::from_secs(2),
+            interval: Duration::from_millis(10),
+            most: u64::MAX,
+        }
+    }
+
+    /// How long a node may spend what it was granted. Two seconds by default, at least 10 ms, at most an hour.
+    ///
+    /// What a node that dies holds is lost until then, and after that long without the server a node admits nothing but what its
+    /// [`FailurePolicy`](crate::FailurePolicy) lets it. Nodes stop a hundredth of it earlier, in case their clocks run slower than the
+    /// server's.
+    pub const fn lasts(mut self, time: Duration) -> Self {
+        self.lasts = time;
+        self
+    }
+
+    /// How often a node asks for more while there is not enough for all, so that what flows in is taken by the batch. 10 ms by default. Callers
+    /// who wait do so up to this much longer; the server has at most one call per interval and node.
+    pub const fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// The largest batch. Whatever it is, leases of all nodes together hold at most half of the capacity, or a single call's cost.
+    pub const fn most(mut self, tokens: u64) -> Self {
+        self.most = tokens;
+        self
+    }
+
+    pub(crate) fn lasts_us(&self) -> u64 {
+        let time = self
+            .lasts
+            .clamp(Duration::from_millis(10), Duration::from_secs(3_600));
+        // At most an hour.
+        u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,123 @@
+//! The scripts, and how one is run exactly once or not at all.
+
+use redis::{Cmd, RedisError};
+
+/// What both scripts know about buckets.
+const BUCKET: &str = include_str!("script/bucket.lua");
+const TAKE: &str = include_str!("script/take.lua");
+const LEASE: &str = include_str!("script/lease.lua");
+
+/// A script and its name on the server.
+#[derive(Debug)]
+pub(crate) struct Script {
+    code: String,
+    sha: String,
+}
+
+impl Script {
+    pub(crate) fn take() -> Self {
+        Self::new(&[BUCKET, TAKE])
+    }
+
+    pub(crate) fn lease() -> Self {
+        Self::new(&[BUCKET, LEASE])
+    }
+
+    fn new(parts: &[&str]) -> Self {
+        let code = parts.concat();
+        let sha = redis::Script::new(&code).get_hash().to_owned();
+        Self { code, sha }
+    }
+
+    /// The command that runs it by name or, where the server does not know it, by its text.
+    pub(crate) fn command(&self, known: bool, keys: &[Vec<u8>], arguments: &Arguments) -> Cmd {
+        let (name, body) = if known {
+            ("EVALSHA", &self.sha)
+        } else {
+            ("EVAL", &self.code)
+        };
+        let mut command = redis::cmd(name);
+        command.arg(body).arg(keys.len());
+        for key in keys {
+            command.arg(key);
+        }
+        for word in &arguments.0 {
+            match word {
+                Word::Number(number) => command.arg(number),
+                Word::Text(text) => command.arg(&**text),
+            };
+        }
+        command
+    }
+}
+
+/// What a script is told apart from its keys.
+#[derive(Debug, Default)]
+pub(crate) struct Arguments(Vec<Word>);
+
+#[derive(Debug)]
+enum Word {
+    Number(u64),
+    Text(Box<str>),
+}
+
+impl Arguments {
+    pub(crate) fn number(&mut self, number: u64) -> &mut Self {
+        self.0.push(Word::Number(number));
+        self
+    }
+
+    pub(crate) fn amount(&mut self, amount: crate::scale::Amount) -> &mut Self {
+        self.number(amount.us).number(amount.num)
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
+        self.0.push(Word::Text(text.into()));
+        self
+    }
+}
+
+/// What an error says about the call that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// The server does not know the script and has not run it.
+    Unknown,
+    /// Another node has the key; it has not run.
+    Moved,
+    /// Another node has the key for this call only; it has not run.
+    Ask,
+    /// The keys are on their way to another node; it has not run.
+    Soon,
+    /// The server cannot be talked to, or is in no state to answer.
+    Outage,
+    /// This call is wrong, or not allowed: other calls may work.
+    Call,
+}
+
+pub(crate) fn meaning(error: &RedisError) -> Meaning {
+    use redis::ErrorKind::{
+        AuthenticationFailed, ClusterConnectionNotFound, Io, MasterNameNotFoundBySentinel,
+        NoValidReplicasFoundBySentinel, Parse, Server,
+    };
+    use redis::ServerErrorKind::{
+        Ask, BusyLoading, ClusterDown, MasterDown, Moved, NoScript, ReadOnly, TryAgain,
+    };
+    match error.kind() {
+        Server(NoScript) => Meaning::Unknown,
+        Server(Moved) => Meaning::Moved,
+        Server(Ask) => Meaning::Ask,
+        Server(TryAgain) => Meaning::Soon,
+        Server(BusyLoading | ClusterDown | MasterDown | ReadOnly)
+        | AuthenticationFailed
+        | ClusterConnectionNotFound
+        | Io
+        | MasterNameNotFoundBySentinel
+        | NoValidReplicasFoundBySentinel
+        | Parse => Meaning::Outage,
+        // A script of somebody else that does not end, no memory left to write, too few replicas: no call will work.
+        _ => match error.code() {
+            Some("BUSY" | "OOM" | "NOREPLICAS" | "MISCONF") => Meaning::Outage,
+            _ => Meaning::Call,
+        },
+    }
+}

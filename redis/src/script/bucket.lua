@@ -1,0 +1,142 @@
+-- A bucket is the instant at which it is full again, its "theoretical arrival time" (TAT), in microseconds of the server's clock.
+-- Amounts are exact: us + num / den, with 0 <= num < den. Every number is a whole one below 2^53, which doubles hold; '%.0f' prints
+-- all their digits, tostring does not.
+--
+-- A value is `1 us num den last debt`, and for each lease ` node seq hold_us hold_num grant_us grant_num expiry`.
+--   last    the clock when it was written: if that is later than now, the clock has stepped back
+--   debt    1 if the TAT was further ahead than the capacity when it was written, which only a debit does
+--   hold    what the node may still spend of earlier grants, and `grant` of the last one, as time
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+
+local function plus(us, num, more_us, more_num, den)
+  us, num = us + more_us, num + more_num
+  if num >= den then return us + 1, num - den end
+  return us, num
+end
+
+local function minus(us, num, less_us, less_num, den)
+  us, num = us - less_us, num - less_num
+  if num < 0 then return us - 1, num + den end
+  return us, num
+end
+
+local function above(us, num, other_us, other_num)
+  return us > other_us or (us == other_us and num > other_num)
+end
+
+-- Nothing that is held counts as refilled: the TAT is at least that far ahead of `at`.
+local function raise(b, at)
+  if above(at + b.held_us, b.held_num, b.us, b.num) then b.us, b.num = at + b.held_us, b.held_num end
+end
+
+local function charge(b, us, num)
+  b.us, b.num = plus(b.us, b.num, us, num, b.den)
+end
+
+local function release(b, us, num)
+  b.held_us, b.held_num = minus(b.held_us, b.held_num, us, num, b.den)
+end
+
+-- `empty_for` is how long a bucket that is not there counts as empty, 0 for one that is full then.
+local function load(key, den, cap_us, cap_num, empty_for)
+  local b = {
+    key = key, den = den, cap_us = cap_us, cap_num = cap_num, kept = empty_for > 0,
+    us = now, num = 0, held_us = 0, held_num = 0, debt = false, leases = {}, dirty = false,
+  }
+  local value = redis.call('GET', key)
+  if not value then
+    if b.kept then
+      b.us, b.num, b.debt, b.dirty = now + empty_for + cap_us, cap_num, true, true
+    end
+    return b
+  end
+  local f = {}
+  for word in string.gmatch(value, '%S+') do f[#f + 1] = tonumber(word) or word end
+  if f[1] ~= 1 then error('TIDEGATE the key holds something else than a bucket') end
+  local last = f[5]
+  b.us, b.num, b.debt = f[2], f[3], f[6] == 1
+  for i = 7, #f, 7 do
+    b.leases[#b.leases + 1] = {
+      node = f[i], seq = f[i + 1], hold_us = f[i + 2], hold_num = f[i + 3],
+      grant_us = f[i + 4], grant_num = f[i + 5], expiry = f[i + 6],
+    }
+  end
+  if f[4] ~= den then
+    -- Written under another limit: fractions of another size are rounded up.
+    local function up(us, num) if num > 0 then return us + 1, 0 end return us, 0 end
+    b.us, b.num = up(b.us, b.num)
+    for _, l in ipairs(b.leases) do
+      l.hold_us, l.hold_num = up(l.hold_us, l.hold_num)
+      l.grant_us, l.grant_num = up(l.grant_us, l.grant_num)
+    end
+  end
+  if last > now then
+    -- The clock has stepped back: time has stood still since.
+    b.us = b.us - (last - now)
+    for _, l in ipairs(b.leases) do l.expiry = l.expiry - (last - now) end
+    b.dirty = true
+  end
+  for _, l in ipairs(b.leases) do
+    b.held_us, b.held_num = plus(b.held_us, b.held_num, l.hold_us, l.hold_num, den)
+    b.held_us, b.held_num = plus(b.held_us, b.held_num, l.grant_us, l.grant_num, den)
+  end
+  -- What a node has not given back in time counts as spent at the last moment, the earliest lease first.
+  table.sort(b.leases, function(a, z) return a.expiry < z.expiry end)
+  while b.leases[1] and b.leases[1].expiry <= now do
+    local l = table.remove(b.leases, 1)
+    raise(b, l.expiry)
+    release(b, l.hold_us, l.hold_num)
+    release(b, l.grant_us, l.grant_num)
+  end
+  if not b.debt and #b.leases == 0 and above(b.us, b.num, now + cap_us, cap_num) then
+    -- Not owed, so the limit was lowered. Saved, or the bucket would stay locked.
+    b.us, b.num, b.dirty = now + cap_us, cap_num, true
+  end
+  return b
+end
+
+local function save(b)
+  b.debt = b.debt and above(b.us, b.num, now + b.cap_us, b.cap_num)
+  local words = { string.format('1 %.0f %.0f %.0f %.0f %d', b.us, b.num, b.den, now, b.debt and 1 or 0) }
+  local full = b.us
+  for _, l in ipairs(b.leases) do
+    words[#words + 1] = string.format('%s %.0f %.0f %.0f %.0f %.0f %.0f',
+      l.node, l.seq, l.hold_us, l.hold_num, l.grant_us, l.grant_num, l.expiry)
+    full = math.max(full, l.expiry + b.held_us)
+  end
+  local value = table.concat(words, ' ')
+  if b.kept then
+    redis.call('SET', b.key, value)
+  else
+    -- Once it is full it is as good as not there. One more for what is below a microsecond, and one for what is below a millisecond.
+    redis.call('SET', b.key, value, 'PX', string.format('%.0f', math.max(0, math.ceil((full - now) / 1000)) + 2))
+  end
+end
+
+-- Charges whether it is there or not, up to a debt of `most_us`.
+local function debit(b, us, num, most_us)
+  raise(b, now)
+  local was_us, was_num = b.us, b.num
+  charge(b, us, num)
+  local end_us = now + b.cap_us + most_us
+  if above(b.us, b.num, end_us, b.cap_num) then
+    b.us, b.num = end_us, b.cap_num
+    if above(was_us, was_num, b.us, b.num) then b.us, b.num = was_us, was_num end
+  end
+  b.debt = b.debt or above(b.us, b.num, now + b.cap_us, b.cap_num)
+end
+
+-- Whether a cost fits, and if not how many microseconds until it would. What others hold comes back when their leases end.
+local function fits(b, us, num)
+  local to_us, to_num = plus(b.us, b.num, us, num, b.den)
+  to_us, to_num = minus(to_us, to_num, now + b.cap_us, b.cap_num, b.den)
+  if not above(to_us, to_num, 0, 0) then return true, 0 end
+  local wait = to_num > 0 and to_us + 1 or to_us
+  local over_us, over_num = plus(b.held_us, b.held_num, us, num, b.den)
+  if b.leases[1] and above(over_us, over_num, b.cap_us, b.cap_num) then
+    over_us, over_num = minus(over_us, over_num, b.cap_us, b.cap_num, b.den)
+    wait = math.max(wait, b.leases[1].expiry - now + over_us + (over_num > 0 and 1 or 0))
+  end
+  return false, wait
+end

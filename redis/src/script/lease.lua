@@ -1,0 +1,71 @@
+-- One node's lease of one bucket: what is left of it, what comes back, and the largest of some amounts that can be had.
+-- ARGV: den, capacity (us, num), most debt, how long an absent bucket is empty, what was admitted without asking (us, num),
+--   node, seq of this request, seq of the last one whose answer arrived, what the node still holds (us, num),
+--   what it gives back (us, num), how long the lease lasts, what all leases together may hold (us, num),
+--   then amounts (us, num), the largest first. The last of them may exceed that share, so that somebody gets something.
+-- Answers the place of the amount (0: none), whether what the node holds is still its own, the wait for the last amount, how far
+-- the TAT is ahead (us, num), and how many leases there are; or -1 if a later request of the node came before this one.
+local a = {}
+for i = 1, #ARGV do a[i] = i == 8 and ARGV[i] or tonumber(ARGV[i]) end
+local den, node, seq, acked = a[1], a[8], a[9], a[10]
+local b = load(KEYS[1], den, a[2], a[3], a[5])
+
+local mine, kept = nil, 0
+for i, l in ipairs(b.leases) do
+  if l.node == node then
+    if seq <= l.seq then return { -1 } end
+    mine = table.remove(b.leases, i)
+    break
+  end
+end
+
+if a[6] > 0 or a[7] > 0 then debit(b, a[6], a[7], a[4]) end
+if mine then
+  local live_us, live_num = mine.hold_us, mine.hold_num
+  local back_us, back_num = a[13], a[14]
+  if mine.seq == acked then
+    live_us, live_num = plus(live_us, live_num, mine.grant_us, mine.grant_num, den)
+  else
+    -- The answer did not arrive, so the grant never was.
+    back_us, back_num = plus(back_us, back_num, mine.grant_us, mine.grant_num, den)
+    live_us, live_num = plus(live_us, live_num, mine.grant_us, mine.grant_num, den)
+  end
+  local spent_us, spent_num = minus(live_us, live_num, a[11], a[12], den)
+  spent_us, spent_num = minus(spent_us, spent_num, back_us, back_num, den)
+  if spent_us < 0 then error('TIDEGATE a node gives back more than it had') end
+  -- What was held has been at the bottom of every sum since it was granted, so that taking it away undoes the grant exactly.
+  b.us, b.num = minus(b.us, b.num, back_us, back_num, den)
+  release(b, back_us, back_num)
+  -- What was spent may have been spent just now.
+  raise(b, now)
+  release(b, spent_us, spent_num)
+  kept = 1
+else
+  -- Expired, or forgotten: counted as spent when it ended.
+  a[11], a[12] = 0, 0
+  raise(b, now)
+end
+raise(b, now)
+
+local place, wait, grant_us, grant_num = 0, 0, 0, 0
+for i = 18, #a, 2 do
+  local us, num = a[i], a[i + 1]
+  local held_us, held_num = plus(b.held_us, b.held_num, us, num, den)
+  local fit, until_then = fits(b, us, num)
+  wait = until_then
+  if fit and (i + 1 == #a or not above(held_us, held_num, a[16], a[17])) then
+    charge(b, us, num)
+    b.held_us, b.held_num = held_us, held_num
+    place, grant_us, grant_num, wait = (i - 16) / 2, us, num, 0
+    break
+  end
+end
+
+if a[11] > 0 or a[12] > 0 or place > 0 then
+  b.leases[#b.leases + 1] = {
+    node = node, seq = seq, hold_us = a[11], hold_num = a[12],
+    grant_us = grant_us, grant_num = grant_num, expiry = now + a[15],
+  }
+end
+if mine or place > 0 or b.dirty or a[6] > 0 or a[7] > 0 then save(b) end
+return { place, kept, wait, b.us - now, b.num, #b.leases }

@@ -1,0 +1,164 @@
+//! What was decided by whom.
+
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+
+use redis::RedisError;
+
+/// A counter. Relaxed everywhere: it guards nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, n: u64) {
+        // Relaxed: a counter.
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    pub(crate) fn one(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        // Relaxed: a counter.
+        self.0.load(Relaxed)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct StoreCounts {
+    calls: Count,
+    texts: Count,
+    errors: Count,
+    timeouts: Count,
+    released: Count,
+    openings: Count,
+    in_flight: Count,
+    landed: Count,
+}
+
+/// A call that is on its way, for the count of those.
+pub(crate) struct InFlight<'a>(&'a StoreCounts);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.landed.one();
+    }
+}
+
+impl StoreCounts {
+    pub(crate) fn sent(&self, known: bool) -> InFlight<'_> {
+        self.calls.one();
+        if !known {
+            self.texts.one();
+        }
+        self.in_flight.one();
+        InFlight(self)
+    }
+
+    pub(crate) fn failed(&self, error: &RedisError) {
+        if error.is_timeout() {
+            self.timeouts.one();
+        } else {
+            self.errors.one();
+        }
+    }
+
+    pub(crate) fn released(&self) {
+        self.released.one();
+    }
+
+    pub(crate) fn opened(&self) {
+        self.openings.one();
+    }
+
+    pub(crate) fn stats(&self, open: usize, parts: usize) -> StoreStats {
+        StoreStats {
+            calls: self.calls.get(),
+            texts: self.texts.get(),
+            in_flight: self.in_flight.get().saturating_sub(self.landed.get()),
+            timeouts: self.timeouts.get(),
+            errors: self.errors.get(),
+            released: self.released.get(),
+            openings: self.openings.get(),
+            open,
+            parts,
+        }
+    }
+}
+
+/// What a [`RedisStore`](crate::RedisStore) has sent, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// Commands sent: round trips.
+    pub calls: u64,
+    /// Of these, scripts sent as text, because the server did not know them: after its start, a failover, a `SCRIPT FLUSH`.
+    pub texts: u64,
+    /// Commands whose answer has not arrived.
+    pub in_flight: u64,
+    /// Calls that waited in vain.
+    pub timeouts: u64,
+    /// Calls that failed otherwise.
+    pub errors: u64,
+    /// Calls that were released because another one found the server gone.
+    pub released: u64,
+    /// How often it was found gone.
+    pub openings: u64,
+    /// How many parts of it do not answer now.
+    pub open: usize,
+    /// How many parts there are: 1, or 64 of a cluster.
+    pub parts: usize,
+}
+
+impl StoreStats {
+    /// Whether all of it answers, as far as is known.
+    pub const fn is_available(&self) -> bool {
+        self.open == 0
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) admitted: Count,
+    pub(crate) denied: Count,
+    pub(crate) remembered: Count,
+    pub(crate) let_through: Count,
+    pub(crate) local_admitted: Count,
+    pub(crate) local_denied: Count,
+    pub(crate) unavailable: Count,
+}
+
+impl Counts {
+    pub(crate) fn stats(&self) -> LimitStats {
+        LimitStats {
+            admitted: self.admitted.get(),
+            denied: self.denied.get(),
+            remembered: self.remembered.get(),
+            let_through: self.let_through.get(),
+            local_admitted: self.local_admitted.get(),
+            local_denied: self.local_denied.get(),
+            unavailable: self.unavailable.get(),
+        }
+    }
+}
+
+/// What became of the calls of one limiter on this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitStats {
+    /// Calls that the server admitted.
+    pub admitted: u64,
+    /// Calls that the server refused.
+    pub denied: u64,
+    /// Calls that were refused without a round trip, since the server had refused one like it.
+    pub remembered: u64,
+    /// Without the server: calls let through by [`FailurePolicy::Open`](crate::FailurePolicy::Open).
+    pub let_through: u64,
+    /// Without the server: calls admitted within this node's share.
+    pub local_admitted: u64,
+    /// Without the server: calls refused by this node's share.
+    pub local_denied: u64,
+    /// Without the server: calls turned away by [`FailurePolicy::Closed`](crate::FailurePolicy::Closed).
+    pub unavailable: u64,
+}
