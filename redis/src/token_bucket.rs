@@ -1,6 +1,7 @@
 //! One bucket that nodes share.
 
-use tidegate::Quota;
+use tidegate::{Denied, Quota};
+use tokio::sync::Mutex;
 
 use crate::error::{AcquireError, BuildError};
 use crate::lease::LeaseOptions;
@@ -51,6 +52,7 @@ pub struct RedisTokenBucket {
     limits: Limits,
     target: Target,
     quota: Quota,
+    line: Mutex<()>,
 }
 
 impl RedisTokenBucket {
@@ -79,6 +81,7 @@ impl RedisTokenBucket {
             target: limits.target(name, None),
             limits,
             quota,
+            line: Mutex::new(()),
         })
     }
 
@@ -103,6 +106,29 @@ impl RedisTokenBucket {
     /// the [`FailurePolicy`](crate::FailurePolicy) is closed.
     pub async fn try_acquire(&self, n: u64) -> Result<Admitted, AcquireError> {
         self.limits.take(&self.target, &[n]).await
+    }
+
+    /// Waits until `n` are admitted. Those who wait on this node are served in the order of their arrival, and only the first of them asks the
+    /// server; over all nodes whoever asks first is first.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire), but for refusals that a wait helps against.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped gives its place up; what it was asking for at that moment may have been charged.
+    pub async fn acquire(&self, n: u64) -> Result<Admitted, AcquireError> {
+        let _first = self.line.lock().await;
+        loop {
+            match self.try_acquire(n).await {
+                Err(AcquireError::Denied {
+                    denied: Denied::NotYet { retry_after },
+                    ..
+                }) => tokio::time::sleep(retry_after).await,
+                other => return other,
+            }
+        }
     }
 
     /// Whether `n` would be admitted. Charges nothing, and asks the server even if a refusal is remembered.
