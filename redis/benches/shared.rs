@@ -8,6 +8,11 @@
     reason = "a benchmark measures time, and has nobody to report to"
 )]
 #![allow(missing_docs, reason = "a program")]
+#![allow(
+    clippy::std_instead_of_alloc,
+    clippy::std_instead_of_core,
+    reason = "nothing here works without the standard library"
+)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -16,12 +21,13 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use redis::aio::ConnectionManager;
-use support::{Kind, Options, Server};
+use support::kinds::Kind;
+use support::servers::{Options, Server};
 use tidegate::Quota;
 use tidegate_redis::{LeaseOptions, RedisStore, RedisTokenBucket};
 
@@ -46,7 +52,10 @@ fn histogram() -> Histogram<u64> {
 }
 
 /// Calls from one caller until it is told to stop: how many, and how long each took.
-async fn caller<F: Future<Output = ()>>(stop: Arc<AtomicBool>, call: impl Fn() -> F) -> Histogram<u64> {
+async fn caller<F: Future<Output = ()>>(
+    stop: Arc<AtomicBool>,
+    call: impl Fn() -> F,
+) -> Histogram<u64> {
     let mut latency = histogram();
     while !stop.load(Relaxed) {
         let start = Instant::now();
@@ -57,7 +66,12 @@ async fn caller<F: Future<Output = ()>>(stop: Arc<AtomicBool>, call: impl Fn() -
 }
 
 /// Runs callers for a while; `trips` is read before and after.
-async fn measure<F, C>(what: &'static str, callers: usize, trips: impl Fn() -> u64, make: impl Fn() -> C) -> Row
+async fn measure<F, C>(
+    what: &'static str,
+    callers: usize,
+    trips: impl Fn() -> u64,
+    make: impl Fn() -> C,
+) -> Row
 where
     F: Future<Output = ()> + Send + 'static,
     C: Fn() -> F + Send + 'static,
@@ -92,7 +106,12 @@ where
 }
 
 /// The same for calls that never wait, on threads.
-fn measure_threads(what: &'static str, threads: usize, trips: impl Fn() -> u64, call: impl Fn() + Sync) -> Row {
+fn measure_threads(
+    what: &'static str,
+    threads: usize,
+    trips: impl Fn() -> u64,
+    call: impl Fn() + Sync,
+) -> Row {
     let mut row = None;
     for time in [ROW / 10, ROW] {
         let stop = AtomicBool::new(false);
@@ -146,7 +165,9 @@ async fn fixed_window(mut connection: ConnectionManager) {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let folder = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let folder = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with("--"));
     let folder = PathBuf::from(folder.unwrap_or_else(|| ".".to_owned()));
     let server = Server::start(Options::new(Kind::Redis));
     let store = RedisStore::connect(server.socket_url()).unwrap();
@@ -166,7 +187,9 @@ async fn main() {
 
     for callers in [1, 64] {
         let config = redis::aio::ConnectionManagerConfig::new();
-        let connection = ConnectionManager::new_with_config(server.client(), config).await.unwrap();
+        let connection = ConnectionManager::new_with_config(server.client(), config)
+            .await
+            .unwrap();
         let make = || {
             let connection = connection.clone();
             move || fixed_window(connection.clone())
@@ -214,12 +237,14 @@ async fn main() {
     };
     done(measure("it refuses, remembering for a second", 1, &trips, make).await);
 
-    let leased = RedisTokenBucket::new(&store, "leased", PLENTY).unwrap().lease(LeaseOptions::new());
+    let leased = RedisTokenBucket::new(&store, "leased", PLENTY)
+        .unwrap()
+        .lease(LeaseOptions::new());
     leased.acquire(1).await.unwrap();
     for threads in [1, 2] {
         let (leased, trips) = (leased.clone(), trips.clone());
         let admitted = tokio::task::spawn_blocking(move || {
-            let refused = tidegate_redis_count();
+            let refused = AtomicU64::new(0);
             let row = measure_threads("LeasedTokenBucket admits", threads, trips, || {
                 if leased.try_acquire(1).is_err() {
                     refused.fetch_add(1, Relaxed);
@@ -230,25 +255,23 @@ async fn main() {
         let (mut row, refused) = admitted.await.unwrap();
         // Calls that came while more was on its way are not admissions.
         row.calls = row.calls.saturating_sub(refused);
-        eprintln!("{refused} calls found nothing yet");
         done(row);
     }
     let empty = RedisTokenBucket::new(&store, "empty", Quota::per_hour(1)).unwrap();
     empty.debit(10).await.unwrap();
     let empty = empty.lease(LeaseOptions::new());
     let refusing = tokio::task::spawn_blocking(move || {
-        measure_threads("it refuses", 1, trips, || drop(empty.try_acquire(1).unwrap_err()))
+        measure_threads("it refuses", 1, trips, || {
+            drop(empty.try_acquire(1).unwrap_err())
+        })
     });
     done(refusing.await.unwrap());
     write(&folder, &rows);
 }
 
-fn tidegate_redis_count() -> std::sync::atomic::AtomicU64 {
-    std::sync::atomic::AtomicU64::new(0)
-}
-
 fn write(folder: &std::path::Path, rows: &[Row]) {
-    let mut csv = "what,callers,calls_per_second,p50_ns,p99_ns,p999_ns,max_ns,trips_per_1000\n".to_owned();
+    let mut csv =
+        "what,callers,calls_per_second,p50_ns,p99_ns,p999_ns,max_ns,trips_per_1000\n".to_owned();
     let mut table = "| | callers | per second | p50 | p99 | p99.9 | round trips per 1 000 |\n|---|---|---|---|---|---|---|\n".to_owned();
     for row in rows {
         let rate = u128::from(row.calls) * 1_000_000_000 / row.time.as_nanos();
@@ -258,10 +281,18 @@ fn write(folder: &std::path::Path, rows: &[Row]) {
         let trips = u128::from(row.trips) * 100_000 / u128::from(row.calls.max(1));
         let trips = format!("{}.{:02}", trips / 100, trips % 100);
         let (what, callers, most) = (row.what, row.callers, row.latency.max());
-        writeln!(csv, "{what:?},{callers},{rate},{p50},{p99},{p999},{most},{trips}").unwrap();
+        writeln!(
+            csv,
+            "{what:?},{callers},{rate},{p50},{p99},{p999},{most},{trips}"
+        )
+        .unwrap();
         let micros = |nanos: u64| format!("{}.{:02} µs", nanos / 1_000, nanos % 1_000 / 10);
         let (p50, p99, p999) = (micros(p50), micros(p99), micros(p999));
-        writeln!(table, "| {what} | {callers} | {rate} | {p50} | {p99} | {p999} | {trips} |").unwrap();
+        writeln!(
+            table,
+            "| {what} | {callers} | {rate} | {p50} | {p99} | {p999} | {trips} |"
+        )
+        .unwrap();
     }
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join("shared.csv"), csv).unwrap();
