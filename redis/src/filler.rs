@@ -168,7 +168,7 @@ impl Filler {
 
     /// A batch should last for an interval at least, and for eight at most.
     fn adapt(&mut self, now: u64, wanted: u64) {
-        let interval = nanos(self.options.interval);
+        let interval = self.options.interval_ns();
         let lasted = now.saturating_sub(self.answered);
         if wanted > 0 || lasted < interval {
             self.batch = self.batch.saturating_mul(2).min(self.most);
@@ -264,7 +264,7 @@ impl Filler {
             .extend(grant.granted, self.deadline, self.outstanding / 2);
 
         // Give or take a quarter, or a node that asks right after another would always get nothing.
-        let interval = nanos(self.options.interval);
+        let interval = self.options.interval_ns();
         let interval = interval - interval / 4 + fastrand::u64(0..=interval / 2);
         if let (Some(&least), 0) = (request.amounts.last(), grant.granted) {
             let wait = nanos(grant.wait).max(interval);

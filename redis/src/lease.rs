@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::leased::nanos;
+
 /// How a [`LeasedTokenBucket`](crate::LeasedTokenBucket) takes tokens from its bucket.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
@@ -37,7 +39,8 @@ impl LeaseOptions {
         self
     }
 
-    /// How often a node asks for more while there is not enough for all, so that what flows in is taken by the batch. 10 ms by default. Callers
+    /// How often a node asks for more while there is not enough for all, so that what flows in is taken by the batch. 10 ms by default, at
+    /// least a millisecond, at most an hour. Callers
     /// who wait do so up to this much longer; the server has at most one call per interval and node.
     pub const fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
@@ -50,11 +53,26 @@ impl LeaseOptions {
         self
     }
 
+    /// In microseconds, for the server.
     pub(crate) fn lasts_us(&self) -> u64 {
-        let time = self
-            .lasts
-            .clamp(Duration::from_millis(10), Duration::from_secs(3_600));
         // At most an hour.
-        u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+        u64::try_from(self.lasts.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// In nanoseconds: at most an hour.
+    pub(crate) fn interval_ns(&self) -> u64 {
+        nanos(self.interval)
+    }
+
+    /// What may be, of what was said.
+    pub(crate) fn within_bounds(self) -> Self {
+        Self {
+            lasts: self.lasts.clamp(SHORTEST, LONGEST),
+            interval: self.interval.clamp(Duration::from_millis(1), LONGEST),
+            most: self.most.max(1),
+        }
     }
 }
+
+const SHORTEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_secs(3_600);

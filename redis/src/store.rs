@@ -362,9 +362,9 @@ impl StoreBuilder {
         self
     }
 
-    /// How often a server that does not answer is asked again, give or take a quarter. 500 ms by default.
-    pub const fn probe_interval(mut self, interval: Duration) -> Self {
-        self.probe_interval = interval;
+    /// How often a server that does not answer is asked again, give or take a quarter. 500 ms by default, at least a millisecond.
+    pub fn probe_interval(mut self, interval: Duration) -> Self {
+        self.probe_interval = interval.max(Duration::from_millis(1));
         self
     }
 
