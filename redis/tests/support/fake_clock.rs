@@ -1,0 +1,54 @@
+//! A server's clock that a test sets, by a small library that is preloaded into it.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/fake_clock.c");
+
+/// The library, and the file that it shares with the test.
+#[derive(Debug)]
+pub(crate) struct FakeClock {
+    file: PathBuf,
+    library: PathBuf,
+}
+
+impl FakeClock {
+    /// Builds the library with the C compiler, which is there because Rust links with it.
+    pub(crate) fn new(folder: &Path) -> Self {
+        let clock = Self {
+            file: folder.join("clock"),
+            library: folder.join("clock.so"),
+        };
+        fs::write(&clock.file, [0; 8]).unwrap();
+        let built = Command::new("cc")
+            .args(["-O1", "-shared", "-fPIC", "-o"])
+            .args([&clock.library, Path::new(SOURCE)])
+            .output()
+            .expect("`cc` is there");
+        assert!(
+            built.status.success(),
+            "{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        clock
+    }
+
+    /// Lets the program see this clock.
+    pub(crate) fn preload(&self, command: &mut Command) {
+        command
+            .env("LD_PRELOAD", &self.library)
+            .env("TIDEGATE_CLOCK_FILE", &self.file)
+            // This thread sleeps until a time of the clock, and would be misled.
+            .args(["--jemalloc-bg-thread", "no"]);
+    }
+
+    /// How far the server's clock is ahead of the machine's, from now on.
+    pub(crate) fn set_offset_ms(&self, ms: i64) {
+        let ns = ms.checked_mul(1_000_000).expect("less than centuries");
+        let file = File::options().write(true).open(&self.file).unwrap();
+        // Into the same file, because the server has its page; at once, because it is one word.
+        file.write_all_at(&ns.to_ne_bytes(), 0).unwrap();
+    }
+}
