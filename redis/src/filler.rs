@@ -291,8 +291,10 @@ impl Filler {
         // The store says when it is worth asking again; a call that is at fault by itself waits as long.
         let store = self.shared.bucket.limits().store();
         let wait = store.closed_for(&self.shared.bucket.target().place);
-        let wait = wait.unwrap_or_else(|| store.probe_interval());
-        self.not_before = RedisStore::now().saturating_add(nanos(wait));
+        let wait = nanos(wait.unwrap_or_else(|| store.probe_interval()));
+        // While the probe is under way it says now: asking without a pause would keep the probe itself from running.
+        let wait = wait.max(self.options.interval_ns());
+        self.not_before = RedisStore::now().saturating_add(wait);
         self.pending = true;
     }
 
