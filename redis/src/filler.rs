@@ -60,6 +60,7 @@ struct Grant {
 
 impl Filler {
     pub(crate) fn new(shared: Arc<Shared>, options: LeaseOptions) -> Self {
+        let options = options.within_bounds();
         let most = options
             .most
             .min(shared.bucket.quota().capacity() / 2)
