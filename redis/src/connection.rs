@@ -38,18 +38,21 @@ impl Connection {
     pub(crate) async fn run_asking(
         &mut self,
         command: &Cmd,
-        node: (&str, u16),
+        node: &str,
     ) -> Option<RedisResult<Value>> {
         use redis::cluster_routing::SingleNodeRoutingInfo;
 
         let Kind::Cluster(cluster) = &mut self.0 else {
             return None;
         };
+        // The last colon, for addresses of IPv6 have more.
+        let (host, port) = node.rsplit_once(':')?;
+        let port = port.parse().ok()?;
         let mut pipeline = redis::pipe();
         pipeline.cmd("ASKING").ignore().add_command(command.clone());
         let route = SingleNodeRoutingInfo::ByAddress {
-            host: node.0.to_owned(),
-            port: node.1,
+            host: host.to_owned(),
+            port,
         };
         let answers = cluster.route_pipeline(pipeline, 1, 1, route).await;
         Some(answers.and_then(|mut answers| match answers.pop() {

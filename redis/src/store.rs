@@ -210,7 +210,7 @@ impl RedisStore {
         // That node may not know the script, and asking it twice needs asking twice.
         let command = script.command(false, keys, arguments);
         let _answer = self.inner.counts.sent(false);
-        let node = error.redirect_node()?;
+        let (node, _slot) = error.redirect_node()?;
         self.inner
             .connection
             .clone()
