@@ -54,7 +54,8 @@
 //!   that are behind stand still until they have caught up, clocks that are ahead refill. Keep them within milliseconds by NTP.
 //! * **Eviction.** `maxmemory-policy noeviction`, or a bucket that is evicted is full again. Buckets that are full are not there by themselves.
 //! * **Access.** `ACL SETUSER tidegate on >secret ~tidegate:* resetchannels -@all +eval +evalsha +get +set +time` (in a cluster also
-//!   `+cluster|slots +cluster|shards +asking`); `~` is the [prefix](StoreBuilder::prefix).
+//!   `+asking +ping +cluster|slots`); `~` is the [prefix](StoreBuilder::prefix). Connections also tell the client's name, and go on if
+//!   they may not; where servers know `+client|setinfo` (Redis 7.2, Valkey), it keeps that out of their `ACL LOG`.
 //! * **Names.** `tidegate:{uploads}`, `tidegate:{model}:tokens`, `tidegate:user:{alice}:day`: what is in braces decides about the node of
 //!   a cluster, so one bucket is on one node, and the calls of one key are one script.
 //! * **Values** are text, `GET` shows them: format, TAT, its fraction and denominator, time of the last write, whether in debt, then leases.
@@ -117,3 +118,8 @@ pub use scale::ScaleError;
 pub use stats::{LimitStats, StoreStats};
 pub use store::{RedisStore, StoreBuilder};
 pub use token_bucket::RedisTokenBucket;
+
+/// Compiles the code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
