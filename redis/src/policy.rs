@@ -19,11 +19,12 @@ pub enum FailurePolicy {
     /// Admit this node's share: the quota divided by the number of nodes, its burst at least 1.
     ///
     /// The share's bucket is charged for what the server admits, too, so that a node which was busy does not start with a burst
-    /// when the server goes. Over all nodes, at most twice the capacity + rate · (b − a) is admitted in `[a, b]`, across any
+    /// when the server goes. Over all nodes, at most twice the capacity, plus rate · (b − a), is admitted in `[a, b]`, across any
     /// outage, if the nodes are no more than was said and not more than the capacity.
     ///
-    /// A [`RedisTokenBucket`](crate::RedisTokenBucket) and its leases report what they admitted by themselves when the server is back,
-    /// which then counts it.
+    /// That holds for a [`RedisTokenBucket`](crate::RedisTokenBucket), its leases and a [`RedisCombined`](crate::RedisCombined), which
+    /// report what they admitted by themselves when the server is back, which then counts it. A [`RedisKeyed`](crate::RedisKeyed) does
+    /// not, so the server refills meanwhile as if nothing had been admitted: at most twice (capacity + rate · (b − a)).
     Local {
         /// How many nodes share the limit.
         nodes: NonZeroU32,
