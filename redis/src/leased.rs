@@ -28,7 +28,8 @@ use crate::token_bucket::RedisTokenBucket;
 /// * **Bound.** As the bucket's own, over all nodes, for the whole capacity: what nodes hold does not count as refilled, and what a
 ///   node did not give back in time counts as spent when its lease ended. So holding back and spending at once gains nothing.
 /// * **Lock-free calls**: [`try_acquire`](Self::try_acquire) takes no lock and waits for nothing. Where it finds less than half of a
-///   batch it wakes the task, once per batch.
+///   batch it wakes the task, once per batch. (Without the server, the share of [`FailurePolicy::Local`](crate::FailurePolicy::Local) is
+///   found under a shared lock.)
 /// * **Nothing is lost** for longer than a lease lasts: what a node holds that dies, or whose answer was lost on the way.
 ///
 /// The price is that tokens which one node holds are not there for another. All leases together hold at most half of the capacity, and a node
@@ -172,7 +173,8 @@ impl LeasedTokenBucket {
         }
     }
 
-    /// Waits until `n` are there. Those who wait are served in the order of their arrival; [`try_acquire`](Self::try_acquire) may overtake
+    /// Waits until `n` are there. For more than a quarter of the capacity ask the [bucket](Self::bucket) instead: as long as other nodes hold
+    /// some, so much may never be there at once. Those who wait are served in the order of their arrival; [`try_acquire`](Self::try_acquire) may overtake
     /// them.
     ///
     /// # Errors
@@ -309,6 +311,9 @@ impl Shared {
 
     /// The task has ended.
     pub(crate) fn finish(&self) {
+        // Relaxed: as in `close`.
+        self.closing.store(true, Relaxed);
+        self.tank.empty();
         // Release: meets the Acquire in `close`.
         self.finished.store(true, Release);
         self.closed.notify_waiters();

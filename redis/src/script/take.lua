@@ -30,7 +30,7 @@ for _, b in ipairs(buckets) do
     b.dirty = true
   elseif op == 'reset' then
     -- What nodes hold they hold.
-    b.us, b.num, b.debt, b.dirty = now + b.held_us, b.held_num, false, true
+    b.us, b.num, b.dirty = now + b.held_us, b.held_num, true
   end
   -- A refusal writes nothing, nor does a look; but what was found wrong is mended.
   if b.dirty then save(b) end
