@@ -12,7 +12,7 @@ use redis::{FromRedisValue, IntoConnectionInfo, RedisError, Value};
 use tidegate::{Clock, DefaultClock};
 use tokio::sync::Notify;
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Closed};
 use crate::connection::Connection;
 use crate::key::Place;
 use crate::script::{Arguments, Meaning, Script, meaning};
@@ -144,9 +144,7 @@ impl RedisStore {
         let part = &inner.parts[index];
         // Before the look at the breaker, so that no opening is missed.
         let opened = part.opened.notified();
-        if let Some(until) = part.breaker.open_until() {
-            return Err(Failure::Open(until));
-        }
+        let seen = part.breaker.look().map_err(Failure::Open)?;
         let script = match which {
             Which::Take => &inner.take,
             Which::Lease => &inner.lease,
@@ -160,7 +158,7 @@ impl RedisStore {
         result.map_err(|error| {
             inner.counts.failed(&error);
             if meaning(&error) == Meaning::Outage {
-                self.open(index, place.key(None));
+                self.open(index, seen, place.key(None));
             }
             Failure::Failed(error)
         })
@@ -233,10 +231,10 @@ impl RedisStore {
     }
 
     /// Lets nobody wait for the server any more, and starts the task that asks it again.
-    fn open(&self, index: usize, key: Vec<u8>) {
+    fn open(&self, index: usize, seen: Closed, key: Vec<u8>) {
         let part = &self.inner.parts[index];
         let until = self.next_probe();
-        if !part.breaker.open(until) {
+        if !part.breaker.open(seen, until) {
             return;
         }
         self.inner.counts.opened();
@@ -254,7 +252,7 @@ impl RedisStore {
                 let Some(inner) = weak.upgrade() else { return };
                 let store = Self { inner };
                 if store.probe(&key).await {
-                    store.inner.parts[index].breaker.close();
+                    store.inner.parts[index].breaker.close(seen);
                     return;
                 }
                 store.inner.parts[index]
