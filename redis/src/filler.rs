@@ -220,15 +220,17 @@ impl Filler {
         let numbers = store
             .run(Which::Lease, &target.place, &target.keys, &arguments)
             .await?;
-        if let Some(owed) = owed {
-            owed.reported();
-        }
         // Relaxed: a hint.
         shared
             .way
             .store(RedisStore::now().saturating_sub(start), Relaxed);
         let grant = Grant::read(&numbers, &request.amounts);
-        grant.ok_or_else(|| Failure::Failed(unexpected()))
+        let grant = grant.ok_or_else(|| Failure::Failed(unexpected()))?;
+        // Not before: a request that the server ignores, it does not count either.
+        if let Some(owed) = owed {
+            owed.reported();
+        }
+        Ok(grant)
     }
 
     fn granted(&mut self, asked: u64, request: &Request, grant: &Grant) {
