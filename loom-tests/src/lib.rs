@@ -22,6 +22,8 @@ pub mod line_models;
 pub mod line_twin;
 pub mod owed_models;
 pub mod owed_twin;
+pub mod refusal_models;
+pub mod refusal_twin;
 pub mod sharded_models;
 pub mod sharded_twin;
 pub mod tank_models;
@@ -34,6 +36,8 @@ pub mod window_twin;
 mod breaker;
 #[path = "../../redis/src/owed.rs"]
 mod owed;
+#[path = "../../redis/src/refusal.rs"]
+mod refusal;
 #[path = "../../redis/src/sync.rs"]
 mod sync;
 #[path = "../../redis/src/tank.rs"]

@@ -20,6 +20,16 @@ mod owed {
     }
 }
 
+mod refusal {
+    use models::ShippedRefusal;
+    use tidegate_loom_tests::refusal_models as models;
+
+    #[test]
+    fn nobody_waits_longer_than_was_said() {
+        models::nobody_waits_longer_than_was_said::<ShippedRefusal>();
+    }
+}
+
 mod tank {
     use models::ShippedTank;
     use tidegate_loom_tests::tank_models as models;

@@ -66,6 +66,34 @@ mod owed {
     }
 }
 
+mod refusal {
+    use tidegate_loom_tests::refusal_models as models;
+    use tidegate_loom_tests::refusal_twin::{Flaw, Twin};
+
+    #[test]
+    fn sound_twin() {
+        models::nobody_waits_longer_than_was_said::<Twin<{ Flaw::None as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "until Some(20)")]
+    fn until_first() {
+        models::nobody_waits_longer_than_was_said::<Twin<{ Flaw::UntilFirst as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "until Some(20)")]
+    fn relaxed_until() {
+        models::nobody_waits_longer_than_was_said::<Twin<{ Flaw::RelaxedUntil as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "until Some(20)")]
+    fn relaxed_reading() {
+        models::nobody_waits_longer_than_was_said::<Twin<{ Flaw::RelaxedReading as u8 }>>();
+    }
+}
+
 mod tank {
     use tidegate_loom_tests::tank_models as models;
     use tidegate_loom_tests::tank_twin::{Flaw, Twin};
@@ -127,7 +155,7 @@ mod tank {
     }
 
     #[test]
-    #[should_panic(expected = "left")]
+    #[should_panic(expected = "left == right")]
     fn added_by_store() {
         models::a_lease_is_renewed::<Twin<{ Flaw::AddedByStore as u8 }>>();
     }

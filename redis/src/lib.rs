@@ -20,6 +20,7 @@ mod memory;
 mod options;
 mod owed;
 mod policy;
+mod refusal;
 mod scale;
 mod script;
 mod stats;
