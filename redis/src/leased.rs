@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Notify};
 use crate::error::AcquireError;
 use crate::filler::Filler;
 use crate::lease::LeaseOptions;
+use crate::refusal::Refusal;
 use crate::stats::{Count, LimitStats};
 use crate::store::{Failure, RedisStore};
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
@@ -77,9 +78,8 @@ pub(crate) struct Shared {
     pub(crate) filled: Notify,
     /// The most that a call has asked for in vain since the last refill.
     pub(crate) wanted: AtomicU64,
-    /// Until when the server refuses `refused_cost` and more, in nanoseconds.
-    refused_until: AtomicU64,
-    refused_cost: AtomicU64,
+    /// In nanoseconds.
+    refusal: Refusal,
     /// How long the last way to the server and back took, in nanoseconds.
     pub(crate) way: AtomicU64,
     closing: AtomicBool,
@@ -130,8 +130,7 @@ impl LeasedTokenBucket {
             wake: Notify::new(),
             filled: Notify::new(),
             wanted: AtomicU64::new(0),
-            refused_until: AtomicU64::new(0),
-            refused_cost: AtomicU64::new(0),
+            refusal: Refusal::new(),
             way: AtomicU64::new(1_000_000),
             closing: AtomicBool::new(false),
             finished: AtomicBool::new(false),
@@ -278,21 +277,14 @@ impl Shared {
 
     /// How long the server refuses `n`, if it said so.
     fn refusal(&self, n: u64) -> Option<Duration> {
-        // Acquire: meets the Release in `refused`, so that the cost is that of this refusal or of a later one.
-        let until = self.refused_until.load(Acquire);
-        let wait = until
-            .checked_sub(RedisStore::now())
-            .filter(|wait| *wait > 0)?;
-        // Relaxed: see above.
-        (n >= self.refused_cost.load(Relaxed)).then(|| Duration::from_nanos(wait))
+        let until = self.refusal.until(n)?;
+        let wait = until.checked_sub(RedisStore::now());
+        wait.filter(|wait| *wait > 0).map(Duration::from_nanos)
     }
 
     /// The server refuses `cost` until then.
     pub(crate) fn refused(&self, cost: u64, until: u64) {
-        // Relaxed: published by the next store.
-        self.refused_cost.store(cost, Relaxed);
-        // Release: meets the Acquire in `refusal`.
-        self.refused_until.store(until, Release);
+        self.refusal.set(cost, until);
     }
 
     /// Asks the task to end; whether it has already.

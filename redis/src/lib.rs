@@ -103,6 +103,7 @@ mod memory;
 mod options;
 mod owed;
 mod policy;
+mod refusal;
 mod scale;
 mod script;
 mod stats;
