@@ -94,6 +94,8 @@ mod combined;
 mod connection;
 mod error;
 mod filler;
+#[doc(hidden)]
+pub mod for_tests;
 mod key;
 mod keyed;
 mod lease;

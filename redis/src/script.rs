@@ -29,6 +29,10 @@ impl Script {
         Self { code, sha }
     }
 
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
     /// The command that runs it by name or, where the server does not know it, by its text.
     pub(crate) fn command(&self, known: bool, keys: &[Vec<u8>], arguments: &Arguments) -> Cmd {
         let (name, body) = if known {
