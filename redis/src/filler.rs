@@ -289,7 +289,9 @@ impl Filler {
         // The store says when it is worth asking again; a call that is at fault by itself waits as long.
         let store = self.shared.bucket.limits().store();
         let wait = store.closed_for(&self.shared.bucket.target().place);
-        let wait = wait.unwrap_or_else(|| store.probe_interval());
+        let wait = wait
+            .unwrap_or_else(|| store.probe_interval())
+            .max(self.options.interval);
         self.not_before = RedisStore::now().saturating_add(nanos(wait));
         self.pending = true;
     }
