@@ -143,7 +143,12 @@ impl RedisStore {
     /// How long until the server is asked again, if it is not to be asked now.
     pub(crate) fn closed_for(&self, place: &Place) -> Option<Duration> {
         let until = self.inner.parts[self.part(place)].breaker.open_until()?;
-        Some(Duration::from_nanos(until.saturating_sub(Self::now())))
+        Some(Self::wait_for_probe(until))
+    }
+
+    /// How long until a probe that is due then; a moment if it is under way, for whoever comes back at once would not let it run.
+    pub(crate) fn wait_for_probe(until: u64) -> Duration {
+        Duration::from_nanos(until.saturating_sub(Self::now())).max(Duration::from_millis(1))
     }
 
     /// Runs a script once.
