@@ -139,7 +139,7 @@ impl Filler {
         let wanted = shared.wanted.swap(0, Relaxed);
         let now = RedisStore::now();
         let mut request = self.look(now);
-        if !asked && request.hold + request.back == self.outstanding {
+        if !asked && wanted == 0 && request.hold + request.back == self.outstanding {
             // Nobody has needed any for most of a lease.
             let back = shared.tank.empty();
             request.back += back;

@@ -225,7 +225,7 @@ impl LeasedTokenBucket {
         self.bucket().stats()
     }
 
-    /// Admits nothing from now on, in any clone, and gives back what is left. Returns when that has arrived, or the server does not answer: then
+    /// Gives back what is left, and admits nothing any more, in any clone. Returns when that has arrived, or the server does not answer: then
     /// it counts as spent when the lease ends.
     pub async fn close(&self) {
         let shared = self.shared();
