@@ -32,16 +32,16 @@ impl LeaseOptions {
     /// How long a node may spend what it was granted. Two seconds by default, at least 10 ms, at most an hour.
     ///
     /// What a node that dies holds is lost until then, and after that long without the server a node admits nothing but what its
-    /// [`FailurePolicy`](crate::FailurePolicy) lets it. Nodes stop a hundredth of it earlier, in case their clocks run slower than the
-    /// server's.
+    /// [`FailurePolicy`](crate::FailurePolicy) lets it. Nodes stop a hundredth of it earlier, 5 ms at least, in case their clocks run
+    /// slower than the server's.
     pub const fn lasts(mut self, time: Duration) -> Self {
         self.lasts = time;
         self
     }
 
-    /// How often a node asks for more while there is not enough for all, so that what flows in is taken by the batch. 10 ms by default, at
-    /// least a millisecond, at most an hour. Callers
-    /// who wait do so up to this much longer; the server has at most one call per interval and node.
+    /// How often a node asks for more while there is not enough for all, so that what flows in is taken by the batch. 10 ms by default,
+    /// at least a millisecond, at most an hour. Callers who wait do so up to this much longer; the server has at most one call per interval
+    /// and node.
     pub const fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
@@ -57,6 +57,11 @@ impl LeaseOptions {
     pub(crate) fn lasts_us(&self) -> u64 {
         // At most an hour.
         u64::try_from(self.lasts.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// In nanoseconds: at most an hour.
+    pub(crate) fn lasts_ns(&self) -> u64 {
+        nanos(self.lasts)
     }
 
     /// In nanoseconds: at most an hour.
