@@ -13,7 +13,8 @@ for i = 1, #KEYS do
   end
   raise(b, now)
   b.cost_us, b.cost_num = a[4], a[5]
-  if op == 'take' or op == 'peek' then
+  -- None is there even of a debt.
+  if (op == 'take' or op == 'peek') and (a[4] > 0 or a[5] > 0) then
     local fit, wait = fits(b, a[4], a[5])
     if not fit and (worst == 0 or wait > worst_wait) then worst, worst_wait = i, wait end
   end
