@@ -73,6 +73,7 @@
 //! | `fallback` | no | targets without a 64-bit compare-and-swap |
 //!
 //! The minimum supported Rust version is 1.85. Coming from the AIOS rate limiting system? Every call of it is in [`docs::aios`].
+//! Pictures of these limiters beside others are in [`docs::measured`].
 
 #![no_std]
 #![cfg_attr(docsrs_tidegate, feature(doc_cfg))]

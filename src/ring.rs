@@ -30,6 +30,21 @@
 //!    end at the limit, or such sums could run over into the number.
 //! 2. An admission leaves base + count within the limit. No interval as long as the window touches more slots than these (G5).
 //! 3. The entries of the slots that count are never overwritten: the ring has a place for each of them and the head.
+//! 4. When the head shows slot h, and before it no charge was undone in the slots that count before h, then its base is exactly
+//!    the sum of their entries, which are final.
+//!
+//! The last holds because in a slot without undos the head's count only grows: whoever raises its entry, however late, raises
+//! it to the final count at most, and the one whose exchange ended the slot raised it to just that. So he who rotated to h summed
+//! final counts, and whoever else raised its base summed no more. Nor did the base end at the limit before the sum did: the last
+//! admission in these slots was within the limit together with all of them that are older (invariants 1 and 2).
+//!
+//! # Hints
+//!
+//! There is room when enough of the oldest slots have left. What stays, added up from the newest back, always tells which. Where
+//! invariant 4 holds, so does what is in excess, from the oldest on, and whichever ends first answers; where it does not, slots
+//! may hold more than their base (`mutants::unread_mark`). Which it is says `undone`, which every undo raises beyond its slot
+//! before it exchanges the head (`mutants::late_mark`), with Release, so that who has acquired a head sees the marks of all undos
+//! that came before it (`mutants::relaxed_undo`). What comes after the head that a hint is for, comes after the hint.
 //!
 //! # Orderings
 //!
@@ -50,12 +65,14 @@ use core::time::Duration;
 
 use crate::prospect::{Ask, Charge, Prospect};
 use crate::sync::AtomicU64;
-use crate::sync::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::window::{Window, Word};
 
 /// See the [module](self) documentation.
 pub(crate) struct Ring {
     head: AtomicU64,
+    /// The first slot after all in which a charge was undone.
+    undone: AtomicU64,
     window: Window,
     /// A power of two of them.
     entries: Box<[Entry]>,
@@ -83,6 +100,7 @@ impl Ring {
         };
         Self {
             head: AtomicU64::new(0),
+            undone: AtomicU64::new(0),
             window,
             entries: (0..window.ring_len()).map(entry).collect(),
         }
@@ -184,8 +202,9 @@ impl Ring {
         self.entry(to).base.fetch_max(base.0, Relaxed);
         let next = window.word(to, 0);
         // Release: meets the Acquire of `load_head` and of the failures here and in `admit`, which show base and entries with
-        // the new slot. Acquire on failure for the same reason. Strong: a spurious failure would cost the whole sum again.
-        match self.head.compare_exchange(head.0, next.0, Release, Acquire) {
+        // the new slot. Acquire on failure for the same reason, on success as an undo may have brought back the head that was
+        // seen, and its mark has to show. Strong: a spurious failure would cost the whole sum again.
+        match self.head.compare_exchange(head.0, next.0, AcqRel, Acquire) {
             Ok(_) => next,
             Err(seen) => Word(seen),
         }
@@ -314,36 +333,72 @@ impl Ring {
     pub(crate) fn until_room(&self, view: &View, n: u64, nanos: u64) -> Option<Duration> {
         let window = &self.window;
         let newest = window.number(view.head);
-        // From the newest slot back, as long as they fit beside `n`: the first that does not has to leave, with all before it.
-        // Not from the oldest by what is in excess, since a base ends at the limit where the slots may hold more.
         let leaving = match (window.limit() - n).checked_sub(window.count(view.head)) {
             None => newest,
-            Some(mut room) => {
-                let mut older = (view.oldest..newest).rev();
-                let has_to_leave = |&number: &u64| match room.checked_sub(self.finished(number)) {
-                    Some(left) => {
-                        room = left;
-                        false
-                    }
-                    None => true,
-                };
-                older.find(has_to_leave).unwrap_or(view.oldest)
+            Some(room) => {
+                // Relaxed: the Acquire that showed the head shows the marks of all undos before it.
+                if self.undone.load(Relaxed) <= view.oldest {
+                    self.leaving_from_both_ends(view, window.excess(view.used, n), room)
+                } else {
+                    self.leaving_from_newest(view, room)
+                }
             }
         };
         // As in `view`.
         (window.number(self.load_head()) == newest).then(|| window.until_gone(leaving, nanos))
     }
 
+    /// The slot with which `excess` has left, which is the newest that does not fit in `room` with those after it, where what is
+    /// in view is the sum of its slots (invariant 4). From both ends in turn, for it is one of the oldest in steady traffic, and
+    /// of the newest after a burst.
+    #[inline(never)]
+    fn leaving_from_both_ends(&self, view: &View, mut excess: u64, mut room: u64) -> u64 {
+        let newest = self.window.number(view.head);
+        let older = view.oldest..newest;
+        for (old, new) in older.clone().zip(older.rev()) {
+            match excess.checked_sub(self.finished(old)) {
+                Some(left) if left > 0 => excess = left,
+                _ => return old,
+            }
+            match room.checked_sub(self.finished(new)) {
+                Some(left) => room = left,
+                None => return new,
+            }
+        }
+        // Slots were overwritten meanwhile, which the caller finds out.
+        newest
+    }
+
+    /// The newest slot that does not fit in `room` with those after it. Right also where slots hold more than is in view.
+    #[inline(never)]
+    fn leaving_from_newest(&self, view: &View, mut room: u64) -> u64 {
+        let newest = self.window.number(view.head);
+        let has_to_leave = |&number: &u64| match room.checked_sub(self.finished(number)) {
+            Some(left) => {
+                room = left;
+                false
+            }
+            None => true,
+        };
+        let mut older = (view.oldest..newest).rev();
+        older.find(has_to_leave).unwrap_or(view.oldest)
+    }
+
     /// Takes `permits` off the head if they were charged to its slot, and returns how many came back.
     pub(crate) fn undo(&self, slot: u64, permits: u64) -> u64 {
         let window = &self.window;
         let mut head = self.load_head();
+        if window.number(head) == slot {
+            // Relaxed: published by the exchange below. Raising, as a thread that undoes in an older slot may be late.
+            self.undone.fetch_max(slot + 1, Relaxed);
+        }
         // A charge of another window must not take the head below zero.
         while window.number(head) == slot && window.count(head) >= permits {
-            // Relaxed: as in `admit`; a failure is looked at for its slot number only.
+            // Release: who sees a head that came after this one sees the mark, for `until_room`. Relaxed on failure: it is looked
+            // at for its slot number only.
             match self
                 .head
-                .compare_exchange_weak(head.0, head.0 - permits, Relaxed, Relaxed)
+                .compare_exchange_weak(head.0, head.0 - permits, Release, Relaxed)
             {
                 Ok(_) => return permits,
                 Err(seen) => head = Word(seen),

@@ -35,7 +35,9 @@ use crate::window::{Window, WindowError, Word};
 /// # Progress, cost and ordering
 ///
 /// Lock-free; reads the clock once. An admission is one compare-and-swap for any number of slots; the first caller in a new
-/// slot adds up the ring, and refusals (whose hint walks the ring from its oldest slot) write nothing apart from that.
+/// slot adds up the ring, and refusals write nothing apart from that. A refusal's hint looks at slots from both ends of
+/// the window until it has met the one that has to leave; for a window's length after a charge was undone ([`Limiter::undo`]),
+/// only from the newest back.
 /// Operations synchronise nothing else: do not use a limiter to hand data from thread to thread.
 ///
 /// # Size

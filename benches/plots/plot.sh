@@ -7,6 +7,9 @@
 #   FOLDER/plots/shaping.svg      the same traffic through limiters of different kinds
 #   FOLDER/plots/keyed.svg        time and memory per key
 #
+# and, if FOLDER is the latest record with pictures (in ../record, by its name), the first four once more for the crate's
+# documentation, in ../../src/docs/plots, where they follow rustdoc's theme.
+#
 # Each from its own files; where those are missing it says so and draws the others. The same numbers make the same bytes, so
 # `plot.sh FOLDER --check` writes nothing and fails where a picture is not that of the numbers. Light and dark are in one file.
 set -euo pipefail

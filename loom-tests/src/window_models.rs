@@ -301,3 +301,32 @@ pub fn asked_and_called_alike<W: Window>() {
         assert_eq!(hint.is_none(), admitted, "asked and called");
     });
 }
+
+/// A charge is undone, somebody else moves the window on without it and admits, and a third, who saw it, raises its slot's count
+/// after that and is refused: more counts than the sum that ends at the limit, and his hint is kept all the same (G4). Killed by
+/// `UnreadMark`, `LateMark`, `RelaxedUndo`.
+pub fn hint_beside_an_undo<W: Window>() {
+    explore(2, || {
+        let window = Arc::new(W::new(2, 3));
+        assert!(window.charge(1, 6 * SLOT).is_some());
+        let (charge, _) = window.charge(1, 7 * SLOT).expect("room for two");
+        let next = {
+            let window = window.clone();
+            thread::spawn(move || window.charge(1, 8 * SLOT).map(|(_, slot)| slot))
+        };
+        let refused = {
+            let window = window.clone();
+            thread::spawn(move || match window.charge(1, 9 * SLOT) {
+                Some(_) => None,
+                None => window.hint(9 * SLOT),
+            })
+        };
+        window.undo(charge);
+        let (next, hint) = (next.join().unwrap(), refused.join().unwrap());
+        // Who was admitted in slot 8 moved the window there, and came before the hint.
+        if let (Some(8), Some(hint)) = (next, hint) {
+            let admitted = window.charge(1, 9 * SLOT + hint).is_some();
+            assert!(admitted, "a hint of {hint} was not kept");
+        }
+    });
+}

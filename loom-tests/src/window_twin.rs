@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loom::sync::atomic::AtomicU64;
-use loom::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
+use loom::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 use tidegate::{Limiter, SlidingWindow, Timestamp, WindowCharge};
 
 use crate::bucket_twin::NoClock;
@@ -39,6 +39,12 @@ pub enum Flaw {
     HintFromTheBase,
     /// A hint takes off the oldest slots what is in excess of a sum that ends at the limit.
     HintFromTheSum,
+    /// A hint is reckoned from the oldest slot, whether or not charges were undone.
+    UnreadMark,
+    /// An undo leaves its mark after it.
+    LateMark,
+    /// An undo does not publish its mark.
+    RelaxedUndo,
 }
 
 const BITS: u32 = 32;
@@ -46,6 +52,7 @@ const BITS: u32 = 32;
 /// Slots of `SLOT` nanoseconds; words of 32 bits of number and of count.
 pub struct Twin<const FLAW: u8> {
     head: AtomicU64,
+    undone: AtomicU64,
     ring: Vec<(AtomicU64, AtomicU64)>,
     limit: u64,
     reach: u64,
@@ -91,8 +98,17 @@ impl<const FLAW: u8> Twin<FLAW> {
     /// The newest slot that has to leave before there is room for one.
     fn leaving(&self, (head, oldest, used): (u64, u64, u64)) -> u64 {
         let newest = number(head);
-        if Self::is(Flaw::HintFromTheSum) {
-            let mut excess = used.min(self.limit) + 1 - self.limit;
+        let room = (self.limit - 1).checked_sub(count(head));
+        if room.is_none() && !Self::is(Flaw::HintFromTheSum) {
+            return newest;
+        }
+        let unread = Self::is(Flaw::HintFromTheSum) || Self::is(Flaw::UnreadMark);
+        // The crate goes from both ends: the oldest is the one that can be wrong.
+        if unread || self.undone.load(Relaxed) <= oldest {
+            let mut excess = used + 1 - self.limit;
+            if Self::is(Flaw::HintFromTheSum) {
+                excess = excess.min(1);
+            }
             for slot in oldest..newest {
                 let count = self.finished(slot);
                 if count >= excess {
@@ -102,9 +118,7 @@ impl<const FLAW: u8> Twin<FLAW> {
             }
             return newest;
         }
-        let Some(mut room) = (self.limit - 1).checked_sub(count(head)) else {
-            return newest;
-        };
+        let mut room = room.unwrap_or_default();
         for slot in (oldest..newest).rev() {
             match room.checked_sub(self.finished(slot)) {
                 Some(left) => room = left,
@@ -150,7 +164,7 @@ impl<const FLAW: u8> Twin<FLAW> {
         let publish = if Self::is(Flaw::RelaxedRotation) {
             Relaxed
         } else {
-            Release
+            AcqRel
         };
         match self
             .head
@@ -184,6 +198,7 @@ impl<const FLAW: u8> Window for Twin<FLAW> {
         let entry = |_| (AtomicU64::new(0), AtomicU64::new(0));
         Self {
             head: AtomicU64::new(0),
+            undone: AtomicU64::new(0),
             ring: (0..(slots + 1).next_power_of_two()).map(entry).collect(),
             limit,
             reach,
@@ -217,10 +232,24 @@ impl<const FLAW: u8> Window for Twin<FLAW> {
     }
 
     fn undo(&self, (slot, n): (u64, u64)) -> bool {
+        let mark = || self.undone.fetch_max(slot + 1, Relaxed);
+        let publish = if Self::is(Flaw::RelaxedUndo) {
+            Relaxed
+        } else {
+            Release
+        };
         let mut head = self.head.load(Acquire);
+        if number(head) == slot && !Self::is(Flaw::LateMark) {
+            mark();
+        }
         while number(head) == slot || (Self::is(Flaw::LateUndo) && count(head) >= n) {
-            match self.head.compare_exchange(head, head - n, Relaxed, Relaxed) {
-                Ok(_) => return true,
+            match self.head.compare_exchange(head, head - n, publish, Relaxed) {
+                Ok(_) => {
+                    if Self::is(Flaw::LateMark) {
+                        mark();
+                    }
+                    return true;
+                }
                 Err(seen) => head = seen,
             }
         }

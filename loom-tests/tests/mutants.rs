@@ -112,6 +112,7 @@ mod window {
         models::hint_while_rotating::<Sound>();
         models::hint_after_an_undo::<Sound>();
         models::asked_and_called_alike::<Sound>();
+        models::hint_beside_an_undo::<Sound>();
     }
 
     #[test]
@@ -136,6 +137,24 @@ mod window {
     #[should_panic(expected = "was not kept")]
     fn hint_from_the_sum() {
         models::hint_after_an_undo::<Twin<{ Flaw::HintFromTheSum as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "was not kept")]
+    fn unread_mark() {
+        models::hint_beside_an_undo::<Twin<{ Flaw::UnreadMark as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "was not kept")]
+    fn late_mark() {
+        models::hint_beside_an_undo::<Twin<{ Flaw::LateMark as u8 }>>();
+    }
+
+    #[test]
+    #[should_panic(expected = "was not kept")]
+    fn relaxed_undo() {
+        models::hint_beside_an_undo::<Twin<{ Flaw::RelaxedUndo as u8 }>>();
     }
 
     #[test]

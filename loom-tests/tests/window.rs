@@ -60,3 +60,8 @@ fn asked_and_called_alike() {
 fn hint_after_an_undo() {
     models::hint_after_an_undo::<Shipped>();
 }
+
+#[test]
+fn hint_beside_an_undo() {
+    models::hint_beside_an_undo::<Shipped>();
+}

@@ -75,7 +75,6 @@ struct Answer {
 
 /// A call that was admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
 pub struct Admitted {
     pub(crate) by: By,
     pub(crate) available: Option<u64>,
@@ -307,10 +306,7 @@ impl Limits {
 
     pub(crate) fn unavailable(&self, place: &Place, failure: Failure) -> AcquireError {
         let (wait, cause) = match failure {
-            Failure::Open(until) => {
-                let wait = until.saturating_sub(RedisStore::now());
-                (Duration::from_nanos(wait), None)
-            }
+            Failure::Open(until) => (RedisStore::wait_for_probe(until), None),
             Failure::Failed(error) => {
                 let wait = self.store.closed_for(place);
                 (

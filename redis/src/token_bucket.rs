@@ -1,6 +1,7 @@
 //! One bucket that nodes share.
 
-use tidegate::Quota;
+use tidegate::{Denied, Quota};
+use tokio::sync::Mutex;
 
 use crate::error::{AcquireError, BuildError};
 use crate::lease::LeaseOptions;
@@ -14,7 +15,7 @@ use crate::store::RedisStore;
 ///
 /// Each call is one round trip, in which a script decides on the server's clock; calls of one node share a connection and travel
 /// together. For the hot path take a [lease](Self::lease). All nodes should name the same quota; while they do not, each judges by
-/// its own, and a bucket that is fuller than a lowered limit allows is cut down to it.
+/// its own. A bucket that is used up further than a lowered limit allows is in debt by the difference; [`reset`](Self::reset) forgives it.
 ///
 /// # Guarantees
 ///
@@ -23,7 +24,8 @@ use crate::store::RedisStore;
 /// * **Exact rates.** All arithmetic is in fractions of the server's microseconds; nothing is early, and no rate drifts.
 /// * **Honest hints.** Waiting `retry_after` succeeds if nobody else comes, a microsecond less does not, but for the way to the server.
 ///   (While other nodes hold leases it is when the first of these ends, at the latest.)
-/// * **A clock that steps back** stands still until then; one that steps forward refills, as one that runs does.
+/// * **A clock that steps back** counts as standing still from the last charge to the first call after the step; one that steps forward
+///   refills, as one that runs does, and ends leases that nodes still spend.
 /// * **A refusal writes nothing**, neither does a look.
 ///
 /// What the server forgets is out of the bound: see [`Options::start_empty`], and the crate's part on deployment.
@@ -51,6 +53,7 @@ pub struct RedisTokenBucket {
     limits: Limits,
     target: Target,
     quota: Quota,
+    line: Mutex<()>,
 }
 
 impl RedisTokenBucket {
@@ -79,6 +82,7 @@ impl RedisTokenBucket {
             target: limits.target(name, None),
             limits,
             quota,
+            line: Mutex::new(()),
         })
     }
 
@@ -103,6 +107,29 @@ impl RedisTokenBucket {
     /// the [`FailurePolicy`](crate::FailurePolicy) is closed.
     pub async fn try_acquire(&self, n: u64) -> Result<Admitted, AcquireError> {
         self.limits.take(&self.target, &[n]).await
+    }
+
+    /// Waits until `n` are admitted. Those who wait on this node are served in the order of their arrival, and only the first of them asks the
+    /// server; over all nodes whoever asks first is first.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire), but for refusals that a wait helps against.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped gives its place up; what it was asking for at that moment may have been charged.
+    pub async fn acquire(&self, n: u64) -> Result<Admitted, AcquireError> {
+        let _first = self.line.lock().await;
+        loop {
+            match self.try_acquire(n).await {
+                Err(AcquireError::Denied {
+                    denied: Denied::NotYet { retry_after },
+                    ..
+                }) => tokio::time::sleep(retry_after).await,
+                other => return other,
+            }
+        }
     }
 
     /// Whether `n` would be admitted. Charges nothing, and asks the server even if a refusal is remembered.

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::oracle::IdealWindow;
 use proptest::prelude::*;
-use tidegate::{Denied, ManualClock, SlidingWindow, Timestamp};
+use tidegate::{Denied, Limiter, ManualClock, SlidingWindow, Timestamp};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -124,6 +124,51 @@ proptest! {
                     }
                 }
                 Err(_) => prop_assert!(false, "an outcome that the model does not know"),
+            }
+        }
+    }
+}
+
+proptest! {
+    /// Steady traffic that uses the window up, and refusals of any size. Where charges are undone, hints are reckoned in another
+    /// way: a window with undos tells the same as one without, and both tell the truth.
+    #[test]
+    fn hints_of_a_used_up_window_are_exact_with_undos_and_without(
+        limit in prop_oneof![1_u64..10, 1_u64..500],
+        slots in prop_oneof![Just(1_usize), 2_usize..70],
+        undos in prop::bool::weighted(0.5),
+        // In 1/16 of a slot, how much is asked for, and whether some of it is undone in one of the windows.
+        script in prop::collection::vec((0_u64..40, 0_u64..500, prop::bool::weighted(0.3)), 100..300),
+    ) {
+        let new = || SlidingWindow::with_clock(limit, Duration::from_secs(1), ManualClock::new())
+            .expect("fits")
+            .slots(slots);
+        let (plain, undone) = (new(), new());
+        let part = SECOND / u64::try_from(slots).expect("few") / 16;
+        let mut now = 0;
+        for (parts, n, undo) in script {
+            now += parts * part;
+            let at = Timestamp::from_nanos(now);
+            // As much as keeps the window used up: what comes in a slot is more than what leaves.
+            let steady = 1 + n % (limit / u64::try_from(slots).expect("few") * 4 + 1).min(limit);
+            if undo && undos {
+                if let Ok(charge) = undone.charge_at(steady, at) {
+                    prop_assert_eq!(undone.undo(charge), steady);
+                }
+            }
+            prop_assert_eq!(plain.try_acquire_at(steady, at), undone.try_acquire_at(steady, at));
+            for n in [1, steady, 1 + n % limit, limit] {
+                let refused = plain.peek_at(n, at);
+                prop_assert_eq!(refused, undone.peek_at(n, at));
+                if let Err(Denied::NotYet { retry_after }) = refused {
+                    // An admission would find another head than a look.
+                    prop_assert_eq!(plain.try_acquire_at(n, at), refused);
+                    prop_assert_eq!(undone.try_acquire_at(n, at), refused);
+                    let then = at + retry_after;
+                    prop_assert!(plain.peek_at(n, then).is_ok(), "hint too short");
+                    let before = Timestamp::from_nanos(then.as_nanos() - 1);
+                    prop_assert!(plain.peek_at(n, before).is_err(), "hint too long");
+                }
             }
         }
     }

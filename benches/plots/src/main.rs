@@ -25,29 +25,60 @@ fn main() -> ExitCode {
 
 fn run(folder: &Path, check: bool) -> Result<(), String> {
     let pictures = tidegate_plots::draw(folder).map_err(|error| error.to_string())?;
+    let mut output = Output {
+        check,
+        stale: Vec::new(),
+    };
     let plots = folder.join("plots");
-    if !check {
-        fs::create_dir_all(&plots).map_err(|error| format!("{}: {error}", plots.display()))?;
-    }
-    let mut stale = Vec::new();
-    for (name, picture) in pictures {
-        let Some(svg) = picture else {
-            eprintln!("{name}: left out, its numbers are not in the folder");
-            continue;
-        };
-        let path = plots.join(name);
-        if !check {
-            fs::write(&path, svg).map_err(|error| format!("{}: {error}", path.display()))?;
-        } else if fs::read_to_string(&path).ok() != Some(svg) {
-            stale.push(name);
+    output.folder(&plots)?;
+    for (name, picture) in &pictures {
+        match picture {
+            Some(svg) => output.file(&plots.join(name), svg)?,
+            None => eprintln!("{name}: left out, its numbers are not in the folder"),
         }
     }
-    if stale.is_empty() {
+    // Other folders than the latest record may hold anything.
+    let shown = tidegate_plots::shown_in_docs().map_err(|error| error.to_string())?;
+    if folder.canonicalize().ok() == shown && shown.is_some() {
+        let docs = tidegate_plots::docs();
+        output.folder(&docs)?;
+        for (name, content) in tidegate_plots::for_docs(&pictures) {
+            output.file(&docs.join(name), &content)?;
+        }
+    }
+    output.end()
+}
+
+/// Files that are written, or compared with what they should be.
+struct Output {
+    check: bool,
+    stale: Vec<String>,
+}
+
+impl Output {
+    fn folder(&self, path: &Path) -> Result<(), String> {
+        if self.check {
+            return Ok(());
+        }
+        fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn file(&mut self, path: &Path, content: &str) -> Result<(), String> {
+        if !self.check {
+            return fs::write(path, content)
+                .map_err(|error| format!("{}: {error}", path.display()));
+        }
+        if fs::read_to_string(path).ok().as_deref() != Some(content) {
+            self.stale.push(path.display().to_string());
+        }
         Ok(())
-    } else {
-        Err(format!(
-            "not the pictures of these numbers: {}",
-            stale.join(", ")
-        ))
+    }
+
+    fn end(self) -> Result<(), String> {
+        if self.stale.is_empty() {
+            return Ok(());
+        }
+        let stale = self.stale.join(", ");
+        Err(format!("not the pictures of these numbers: {stale}"))
     }
 }

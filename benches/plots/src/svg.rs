@@ -10,11 +10,16 @@ use crate::look::{Look, Mark};
 /// Of every picture.
 pub const WIDTH: f64 = 800.0;
 
-const STYLE: &str = "\
-svg{--paper:#ffffff;--ink:#1f2328;--quiet:#59636e;--grid:#d8dee4;--gray:#7d8590;--blue:#0072b2;--red:#d55e00;--orange:#e69f00;\
---green:#009e73;--sky:#56b4e9;--purple:#cc79a7;font:12px system-ui,-apple-system,'Segoe UI',sans-serif}\n\
-@media(prefers-color-scheme:dark){svg{--paper:#0d1117;--ink:#e6edf3;--quiet:#9198a1;--grid:#2b323b;--gray:#848d97;--blue:#4aa8ff;\
---red:#f4653a;--orange:#e69f00;--green:#1fbf8f;--sky:#9ad7ff;--purple:#e39bc4}}\n\
+const LIGHT: &str = "\
+--paper:#ffffff;--ink:#1f2328;--quiet:#59636e;--grid:#d8dee4;--gray:#7d8590;--blue:#0072b2;--red:#d55e00;--orange:#e69f00;\
+--green:#009e73;--sky:#56b4e9;--purple:#cc79a7";
+const DARK: &str = "\
+--paper:#0d1117;--ink:#e6edf3;--quiet:#9198a1;--grid:#2b323b;--gray:#848d97;--blue:#4aa8ff;\
+--red:#f4653a;--orange:#e69f00;--green:#1fbf8f;--sky:#9ad7ff;--purple:#e39bc4";
+/// In a page of rustdoc there is its font, which is narrow, as the labels' room wants it.
+const FONT_WITHIN: &str = "font:12px 'Fira Sans',system-ui,sans-serif";
+const FONT: &str = "font:12px system-ui,-apple-system,'Segoe UI',sans-serif";
+const RULES: &str = "\
 .paper{fill:var(--paper)}text{fill:var(--ink)}.quiet{fill:var(--quiet)}.title{font-size:16px;font-weight:600}.head{font-weight:600}\n\
 .small{font-size:11px}.ours{font-weight:700}.grid{stroke:var(--grid)}.axis{stroke:var(--quiet)}.lead{stroke:var(--quiet);stroke-width:.7}\n\
 .end{text-anchor:end}.mid{text-anchor:middle}\n\
@@ -24,6 +29,40 @@ svg{--paper:#ffffff;--ink:#1f2328;--quiet:#59636e;--grid:#d8dee4;--gray:#7d8590;
 .dots{stroke-dasharray:2 2.5}\n\
 .mark{fill:currentColor;stroke:var(--paper);stroke-width:.8}.open{fill:var(--paper);stroke:currentColor;stroke-width:1.5}\
 .fill{fill:currentColor}.pale{opacity:.4}\n";
+
+/// The style of a picture that is a file of its own.
+fn style() -> String {
+    format!(
+        "<style>\nsvg{{{LIGHT};{FONT}}}\n@media(prefers-color-scheme:dark){{svg{{{DARK}}}}}\n{RULES}</style>\n"
+    )
+}
+
+/// The class of pictures within a page. Everything in their style is below it, for a style sheet is the whole page's.
+const WITHIN: &str = ".tidegate-plot";
+
+/// The style of all pictures in a page of rustdoc, whose theme the reader chooses there; without scripts the system's counts.
+pub fn style_within() -> String {
+    let mut rules = String::new();
+    for line in RULES.lines() {
+        for rule in line.split_inclusive('}') {
+            write!(rules, "{WITHIN} {rule}").expect(ROOM);
+        }
+        rules.push('\n');
+    }
+    format!(
+        "<style>\n{WITHIN}{{{LIGHT};{FONT_WITHIN};max-width:100%;height:auto}}\n\
+         [data-theme=\"dark\"] {WITHIN},[data-theme=\"ayu\"] {WITHIN}{{{DARK}}}\n\
+         @media(prefers-color-scheme:dark){{:root:not([data-theme]) {WITHIN}{{{DARK}}}}}\n{rules}</style>\n"
+    )
+}
+
+/// A finished picture without its style, to stand in a page that has [`style_within`]; in a block, as Markdown wants it.
+pub fn within(svg: &str) -> String {
+    let class = WITHIN.trim_start_matches('.');
+    let bare = svg.replacen(&style(), "", 1);
+    let bare = bare.replacen("<svg ", &format!("<svg class=\"{class}\" "), 1);
+    format!("<div>\n{bare}</div>\n")
+}
 
 /// Where a text stands at its point.
 #[derive(Clone, Copy, Debug)]
@@ -191,8 +230,9 @@ impl Svg {
         let height = Short(self.height);
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\">\n\
-             <title>{title}</title>\n<desc>{description}</desc>\n<style>\n{STYLE}</style>\n\
+             <title>{title}</title>\n<desc>{description}</desc>\n{}\
              <rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\" rx=\"8\"/>\n{}</svg>\n",
+            style(),
             self.body
         )
     }
@@ -228,7 +268,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Anchor, Short, Svg};
+    use super::{Anchor, Short, Svg, WITHIN, style_within, within};
 
     #[test]
     fn coordinates_are_short() {
@@ -243,5 +283,26 @@ mod tests {
         let mut svg = Svg::new(100.0, "<a>", "b & c", "\"d\"");
         svg.text(0.0, 0.0, Anchor::Middle, "small", "</text>");
         assert!(roxmltree::Document::parse(&svg.finish("<e>")).is_ok());
+    }
+    /// Nothing in it is for other elements of the page, and Markdown takes it for one block.
+    #[test]
+    fn a_picture_within_a_page_keeps_to_itself() {
+        let style = style_within();
+        for line in style.lines().filter(|line| !line.ends_with("style>")) {
+            let line = line.replace("@media(prefers-color-scheme:dark){", "");
+            for rule in line.split('}').filter(|rule| !rule.is_empty()) {
+                let selectors = rule.split('{').next().expect("a first part");
+                for selector in selectors.split(',') {
+                    assert!(selector.contains(WITHIN), "{selector}");
+                }
+            }
+        }
+        let svg = Svg::new(100.0, "a", "b", "c").finish("d");
+        let inner = within(&svg);
+        assert!(
+            inner.starts_with("<div>\n<svg class=\"tidegate-plot\" ") && !inner.contains("style")
+        );
+        assert!(!inner.contains("\n\n") && !style.contains("\n\n"));
+        assert!(roxmltree::Document::parse(&inner).is_ok());
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use tidegate_plots::{Picture, draw};
+use tidegate_plots::{Picture, docs, draw, for_docs, shown_in_docs};
 
 fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sample")
@@ -43,6 +43,20 @@ fn records_show_their_numbers() {
             }
         }
     }
+}
+
+/// The crate's documentation shows the latest record, and all of its pictures.
+#[test]
+fn documentation_shows_the_latest_record() {
+    let record = shown_in_docs().expect("readable").expect("a record");
+    let files = for_docs(&draw(&record).unwrap_or_else(|error| panic!("{error}")));
+    for (name, content) in &files {
+        let kept = fs::read_to_string(docs().join(name)).unwrap_or_default();
+        assert!(kept == *content, "{name}: run plot.sh {}", record.display());
+    }
+    let count = fs::read_dir(docs()).expect("a folder").count();
+    assert_eq!(count, files.len(), "files of no picture");
+    assert_eq!(count, 5, "a picture is left out");
 }
 
 #[test]

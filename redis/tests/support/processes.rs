@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::{env, thread};
 
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tempfile::TempDir;
 
 use super::admissions::{self, Admission};
@@ -154,6 +155,20 @@ impl Children {
         self.killed.push(number);
     }
 
+    /// Stops one where it is. Returns when it stands.
+    pub(crate) fn pause(&self, number: usize) {
+        let pid = Pid::from_child(&self.running[number]);
+        kill_process(pid, Signal::STOP).unwrap();
+        let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED)
+            .unwrap()
+            .expect("a status");
+        assert!(status.stopped(), "child {number} has ended");
+    }
+
+    pub(crate) fn resume(&self, number: usize) {
+        kill_process(Pid::from_child(&self.running[number]), Signal::CONT).unwrap();
+    }
+
     /// Lets [`Child::should_end`] be true.
     pub(crate) fn end(&self) {
         fs::write(end_of(self.folder.path()), "").unwrap();
@@ -167,6 +182,13 @@ impl Children {
         reports
             .flat_map(|report| admissions::read(&report))
             .collect()
+    }
+
+    /// What one was admitted to do last, so far.
+    pub(crate) fn last_admission(&self, number: usize) -> Option<Admission> {
+        let report = fs::read_to_string(report_of(self.folder.path(), number)).ok()?;
+        let whole = &report[..report.rfind('\n')?];
+        Some(whole.lines().next_back()?.parse().unwrap())
     }
 
     /// Waits until all are done, and fails the test if one of them failed.

@@ -11,7 +11,8 @@ use tidegate::{
 
 use crate::setup::{
     HIGH, HOUR, KEYS, MANY, Ticks, all, api, at_once, bucket, combined, each, empty_api,
-    empty_bucket, empty_window, fixed, keyed, name_of, names, never, requests, window,
+    empty_bucket, empty_window, evenly_used_window, fixed, keyed, name_of, names, never, requests,
+    window,
 };
 
 /// A path: its name, and what makes a limiter and calls it.
@@ -142,6 +143,13 @@ pub const PATHS: &[Path] = &[
     ("window refuse", |calls| {
         let window = empty_window();
         all(false, calls, |_| black_box(&window).try_acquire(1).is_ok());
+    }),
+    // By steady traffic, of which each slot holds a part.
+    ("window refuse, evenly used up", |calls| {
+        let (window, end) = evenly_used_window();
+        all(false, calls, |_| {
+            black_box(&window).try_acquire_at(1, end).is_ok()
+        });
     }),
     ("window peek", |calls| {
         let window = window(HIGH, HOUR);

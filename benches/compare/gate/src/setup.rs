@@ -95,6 +95,16 @@ pub fn empty_window() -> SlidingWindow<Ticks> {
     window
 }
 
+/// Used up by as much in each slot, and the instant when that is so.
+pub fn evenly_used_window() -> (SlidingWindow<Ticks>, Timestamp) {
+    let window = window(64, HOUR);
+    for slot in 0..64 {
+        let at = Timestamp::ZERO + HOUR / 64 * slot;
+        assert!(window.try_acquire_at(1, at).is_ok());
+    }
+    (window, Timestamp::ZERO + HOUR)
+}
+
 /// A minute, an hour of `per_hour`, and a burst.
 pub fn combined(per_hour: u64) -> Combined<Ticks> {
     Combined::builder()

@@ -1,0 +1,263 @@
+//! Four processes that hammer one limit, whatever happens to the server and to them, are never admitted more than it allows.
+#![expect(
+    clippy::unwrap_used,
+    reason = "the lint does not see that helpers of tests are tests"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "servers and processes live in real time, and have no clock that a test could turn"
+)]
+
+mod support;
+
+use core::time::Duration;
+use std::thread::{self, sleep};
+
+use tidegate::Quota;
+use tidegate_redis::{LeaseOptions, LeasedTokenBucket, Options, RedisStore, RedisTokenBucket};
+
+use support::admissions::{Admission, now_ns};
+use support::bound::Bound;
+use support::kinds::Kind;
+use support::processes::{self, Child, Children};
+use support::servers::{self, Server};
+use support::until::until;
+
+const PROCESSES: usize = 4;
+const CAPACITY: u64 = 200;
+const TIMEOUT: Duration = Duration::from_millis(60);
+const LASTS: Duration = Duration::from_millis(400);
+/// The child that calls the server directly, too.
+const DIRECT: usize = 0;
+/// Those that rest now and then, holding what they have.
+const RESTING: [usize; 2] = [2, 3];
+
+const fn quota() -> Quota {
+    Quota::per_second(400).burst(CAPACITY)
+}
+
+/// A client process, until it is told to end. Its arguments: where the server is, and whether buckets start empty.
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn hammer(child: &Child) {
+    let store = RedisStore::builder()
+        .timeout(TIMEOUT)
+        .probe_interval(Duration::from_millis(100))
+        .connect(child.arguments[0].as_str())
+        .unwrap();
+    let options = match child.arguments[1].as_str() {
+        "empty" => Options::new().start_empty(LASTS),
+        _ => Options::new(),
+    };
+    let bucket = || RedisTokenBucket::with_options(&store, "hammered", quota(), options).unwrap();
+    let leased = bucket().lease(LeaseOptions::new().lasts(LASTS));
+    let direct = bucket();
+    let runtime = tokio::runtime::Handle::current();
+    child.meet("start");
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| spend(child, &leased));
+        }
+        if child.number == DIRECT {
+            // Beside the runtime's threads, since this one waits for the spenders.
+            scope.spawn(|| runtime.block_on(call(child, &direct)));
+            scope.spawn(|| runtime.block_on(call(child, &direct)));
+        }
+    });
+}
+
+/// Spends what this process holds, as fast as it gets it, and in bursts.
+fn spend(child: &Child, leased: &LeasedTokenBucket) {
+    let rests = RESTING.contains(&child.number);
+    while !child.should_end() {
+        for _ in 0..fastrand::u32(1..80) {
+            let permits = fastrand::u64(1..=3);
+            match Admission::around(permits, || leased.try_acquire(permits).is_ok()) {
+                Some(admission) => child.admitted(admission),
+                None => sleep(Duration::from_millis(1)),
+            }
+        }
+        if rests {
+            child.tell(leased.held());
+            sleep(LASTS.mul_f64(fastrand::f64() * 1.5));
+        }
+    }
+}
+
+/// Takes from the server what the leases leave there.
+async fn call(child: &Child, direct: &RedisTokenBucket) {
+    while !child.should_end() {
+        let permits = fastrand::u64(1..=3);
+        let start_ns = now_ns();
+        let result = direct.try_acquire(permits).await;
+        let end_ns = now_ns();
+        match result {
+            Ok(_) => child.admitted(Admission {
+                start_ns,
+                end_ns,
+                permits,
+            }),
+            Err(error) => {
+                let wait = error.retry_after().expect("a wait helps");
+                tokio::time::sleep(wait.min(Duration::from_millis(10))).await;
+            }
+        }
+    }
+}
+
+/// One run: four processes and their server.
+struct Run {
+    server: Server,
+    children: Children,
+    alive: Vec<usize>,
+}
+
+impl Run {
+    fn start(test: &str, server: servers::Options, starts: &str) -> Self {
+        let server = Server::start(server);
+        let children = Children::start(test, PROCESSES, &[&server.url(), starts]);
+        let run = Self {
+            server,
+            children,
+            alive: (0..PROCESSES).collect(),
+        };
+        run.goes_on();
+        run
+    }
+
+    /// Returns when each process has been admitted to something from now on.
+    fn goes_on(&self) {
+        let from = now_ns();
+        for &number in &self.alive {
+            until("an admission in each process", || {
+                let last = self.children.last_admission(number);
+                last.is_some_and(|last| last.start_ns >= from).then_some(())
+            });
+        }
+    }
+
+    fn stall(&self, time: Duration) {
+        self.server.pause();
+        sleep(time);
+        self.server.resume();
+        self.goes_on();
+    }
+
+    fn kill_and_restart(&mut self) {
+        self.server.kill();
+        sleep(2 * TIMEOUT);
+        self.server.restart();
+        self.goes_on();
+    }
+
+    /// Stalls shorter and longer than a lease, and kills.
+    fn all_faults(&mut self) -> u64 {
+        self.stall(3 * TIMEOUT);
+        self.stall(LASTS * 3 / 2);
+        self.kill_and_restart();
+        self.stall(LASTS * 3 / 2);
+        self.kill_and_restart();
+        2
+    }
+
+    /// Fails if they were ever admitted more than a capacity, for each time that the server forgot one more, and what flowed in.
+    fn judge(self, forgotten: u64) {
+        self.goes_on();
+        // More than the first burst, so that it was about what flows in.
+        until("two capacities", || {
+            let all = self.children.admissions_so_far();
+            let permits: u64 = all.iter().map(|admission| admission.permits).sum();
+            (permits > 2 * CAPACITY).then_some(())
+        });
+        self.children.end();
+        let admissions = self.children.admissions();
+        let bound = Bound {
+            capacity: CAPACITY * (1 + forgotten),
+            ..Bound::new(quota())
+        };
+        eprintln!(
+            "{} admissions; {}",
+            admissions.len(),
+            bound.excess(&admissions)
+        );
+        bound.assert_within(&admissions);
+    }
+}
+
+/// The test itself, or one of its processes.
+fn on_each_kind(test: &str, run: impl Fn(Kind)) {
+    match processes::child(test) {
+        Some(child) => hammer(&child),
+        None => Kind::available().into_iter().for_each(run),
+    }
+}
+
+#[test]
+fn a_server_that_remembers_keeps_the_bound_through_stalls_and_kills() {
+    let test = "a_server_that_remembers_keeps_the_bound_through_stalls_and_kills";
+    on_each_kind(test, |kind| {
+        let options = servers::Options::new(kind).tcp(0).durable();
+        let mut run = Run::start(test, options, "full");
+        run.all_faults();
+        run.judge(0);
+    });
+}
+
+#[test]
+fn a_server_that_forgets_keeps_the_bound_if_buckets_start_empty() {
+    let test = "a_server_that_forgets_keeps_the_bound_if_buckets_start_empty";
+    on_each_kind(test, |kind| {
+        let mut run = Run::start(test, servers::Options::new(kind).tcp(0), "empty");
+        run.all_faults();
+        run.judge(0);
+    });
+}
+
+#[test]
+fn a_server_that_forgets_costs_a_capacity_each_time() {
+    let test = "a_server_that_forgets_costs_a_capacity_each_time";
+    on_each_kind(test, |kind| {
+        let mut run = Run::start(test, servers::Options::new(kind), "full");
+        let forgotten = run.all_faults();
+        run.judge(forgotten);
+    });
+}
+
+#[test]
+fn a_process_that_is_killed_takes_nothing_but_its_lease_with_it() {
+    let test = "a_process_that_is_killed_takes_nothing_but_its_lease_with_it";
+    on_each_kind(test, |kind| {
+        let mut run = Run::start(test, servers::Options::new(kind).tcp(0).durable(), "full");
+        let victim = RESTING[1];
+        until("a process that rests on a lease", || {
+            let held: u64 = run.children.told()[victim].parse().ok()?;
+            (held > 0).then_some(())
+        });
+        run.children.kill(victim);
+        run.alive.retain(|&number| number != victim);
+        run.goes_on();
+        // Its lease ends meanwhile, and while nobody is asked.
+        run.stall(LASTS * 3 / 2);
+        run.kill_and_restart();
+        run.judge(0);
+    });
+}
+
+#[test]
+fn processes_that_stand_still_for_longer_than_a_lease_keep_the_bound() {
+    let test = "processes_that_stand_still_for_longer_than_a_lease_keep_the_bound";
+    on_each_kind(test, |kind| {
+        let mut run = Run::start(test, servers::Options::new(kind).durable(), "full");
+        for stopped in [vec![1, 2], vec![2, 3], vec![0, 1, 2, 3], vec![3]] {
+            for &number in &stopped {
+                run.children.pause(number);
+            }
+            sleep(LASTS * 3 / 2);
+            for &number in &stopped {
+                run.children.resume(number);
+            }
+            run.goes_on();
+        }
+        run.kill_and_restart();
+        run.judge(0);
+    });
+}
