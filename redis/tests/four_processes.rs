@@ -27,23 +27,27 @@ const PROCESSES: usize = 4;
 const CAPACITY: u64 = 200;
 const TIMEOUT: Duration = Duration::from_millis(60);
 /// Longer than the bucket takes to fill up, so that what is held beside a full bucket would show.
-const LASTS: Duration = Duration::from_millis(500);
+const LASTS: Duration = Duration::from_millis(800);
 /// The child that calls the server directly, too.
 const DIRECT: usize = 0;
-/// Those that hoard: they take a lease while the others rest, and spend it when all spend.
-const HOARDING: [usize; 2] = [2, 3];
+/// Takes a lease while the others rest, and spends it with them.
+const HOARDER: usize = 2;
+/// Takes one too, and spends it just before it ends.
+const LATE_HOARDER: usize = 3;
+/// What each of them takes.
+const HOARD: u64 = CAPACITY * 3 / 10;
 
 const fn quota() -> Quota {
-    Quota::per_second(1_000).burst(CAPACITY)
+    Quota::per_second(400).burst(CAPACITY)
 }
 
 /// What all processes do together, by the clock that they share: rest while the bucket fills up, and spend.
 mod beat {
     use super::{Duration, now_ns, sleep};
 
-    pub(crate) const HOARDED: Duration = Duration::from_millis(150);
-    pub(crate) const LIVELY: Duration = Duration::from_millis(500);
-    const LONG: Duration = Duration::from_millis(750);
+    pub(crate) const HOARDED: Duration = Duration::from_millis(300);
+    pub(crate) const LIVELY: Duration = Duration::from_millis(700);
+    const LONG: Duration = Duration::from_millis(1_300);
 
     pub(crate) fn at() -> Duration {
         Duration::from_nanos(now_ns() % u64::try_from(LONG.as_nanos()).unwrap())
@@ -69,7 +73,7 @@ mod beat {
 async fn hammer(child: &Child) {
     let store = RedisStore::builder()
         .timeout(TIMEOUT)
-        .probe_interval(Duration::from_millis(100))
+        .probe_interval(Duration::from_millis(20))
         .connect(child.arguments[0].as_str())
         .unwrap();
     let options = match child.arguments[1].as_str() {
@@ -93,22 +97,40 @@ async fn hammer(child: &Child) {
     });
 }
 
-/// Spends what this process holds as fast as it gets it, now and then.
+/// Spends what this process holds as fast as it gets it, once all do.
 fn spend(child: &Child, leased: &LeasedTokenBucket) {
+    let hoards = [HOARDER, LATE_HOARDER].contains(&child.number);
     while !child.should_end() {
-        let at = beat::at();
-        let hoards = HOARDING.contains(&child.number) && at < beat::HOARDED;
-        if at < beat::LIVELY && !hoards {
-            child.tell(leased.held());
+        if hoards && beat::at() < beat::HOARDED {
+            hoard(child, leased);
+        } else if beat::at() < beat::LIVELY {
             beat::wait_for(beat::LIVELY);
-        } else if hoards && leased.held() >= CAPACITY / 4 {
-            sleep(Duration::from_millis(5));
+        } else {
+            try_once(child, leased, fastrand::u64(1..=3));
         }
-        let permits = fastrand::u64(1..=3);
-        match Admission::around(permits, || leased.try_acquire(permits).is_ok()) {
-            Some(admission) => child.admitted(admission),
-            None => sleep(Duration::from_millis(1)),
+    }
+}
+
+fn try_once(child: &Child, leased: &LeasedTokenBucket, permits: u64) {
+    match Admission::around(permits, || leased.try_acquire(permits).is_ok()) {
+        Some(admission) => child.admitted(admission),
+        None => sleep(Duration::from_millis(1)),
+    }
+}
+
+fn hoard(child: &Child, leased: &LeasedTokenBucket) {
+    while leased.held() < HOARD {
+        if beat::at() >= beat::HOARDED {
+            return;
         }
+        // In vain, but then it is asked for.
+        try_once(child, leased, HOARD);
+    }
+    child.tell(leased.held());
+    if child.number == LATE_HOARDER {
+        sleep(LASTS * 19 / 20);
+    } else {
+        beat::wait_for(beat::LIVELY);
     }
 }
 
@@ -174,11 +196,11 @@ impl Run {
         self.goes_on();
     }
 
-    /// Stalls the server for longer than a lease that is there lasts, until all spend.
+    /// Stalls the server until a moment after all leases have ended, while the others cannot wait to spend.
     fn stall_for_a_lease(&self) {
         beat::wait_for(beat::HOARDED);
         self.server.pause();
-        sleep_over_a_lease();
+        sleep(LASTS + TIMEOUT / 3);
         self.server.resume();
         self.goes_on();
     }
@@ -224,18 +246,18 @@ impl Run {
     }
 }
 
-/// Until all spend, in the next beat but one.
-fn sleep_over_a_lease() {
-    beat::wait_for(beat::LIVELY);
-    beat::wait_for(beat::LIVELY);
-}
-
-/// The test itself, or one of its processes.
-fn on_each_kind(test: &str, run: impl Fn(Kind)) {
-    match processes::child(test) {
-        Some(child) => hammer(&child),
-        None => Kind::available().into_iter().for_each(run),
+/// The test itself, or one of its processes. All kinds at once, since most of it is waiting.
+fn on_each_kind(test: &str, run: impl Fn(Kind) + Sync) {
+    if let Some(child) = processes::child(test) {
+        hammer(&child);
+        return;
     }
+    let run = &run;
+    thread::scope(|scope| {
+        for kind in Kind::available() {
+            scope.spawn(move || run(kind));
+        }
+    });
 }
 
 #[test]
@@ -274,7 +296,7 @@ fn a_process_that_is_killed_takes_nothing_but_its_lease_with_it() {
     let test = "a_process_that_is_killed_takes_nothing_but_its_lease_with_it";
     on_each_kind(test, |kind| {
         let mut run = Run::start(test, servers::Options::new(kind).tcp(0).durable(), "full");
-        let victim = HOARDING[1];
+        let victim = LATE_HOARDER;
         until("a process that holds a lease", || {
             let held: u64 = run.children.told()[victim].parse().ok()?;
             (held > 0).then_some(())
@@ -299,7 +321,9 @@ fn processes_that_stand_still_for_longer_than_a_lease_keep_the_bound() {
             for &number in &stopped {
                 run.children.pause(number);
             }
-            sleep_over_a_lease();
+            // Until the others have rested once more.
+            beat::wait_for(beat::LIVELY);
+            beat::wait_for(beat::LIVELY);
             for &number in &stopped {
                 run.children.resume(number);
             }
