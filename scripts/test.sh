@@ -19,6 +19,7 @@ done
 
 step "lints: all features, and none"
 cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
+cargo clippy --quiet --package tidegate-redis --all-targets -- -D warnings
 cargo clippy --quiet --no-default-features -- -D warnings
 cargo clippy --quiet --no-default-features --features std -- -D warnings
 for workspace in loom-tests fuzz benches/compare benches/compare/gate benches/plots; do
@@ -40,6 +41,11 @@ PROPTEST_CASES=200 cargo test --no-default-features
 step "the attribute: what it says to mistakes"
 cargo test --package tidegate-macros
 
+step "limits that machines share: on real servers"
+bash scripts/servers.sh
+cargo build --quiet --package tidegate-redis --example cluster_gateway
+cargo test --package tidegate-redis --all-features
+
 step "models and mutants"
 (cd loom-tests && cargo test --release)
 
@@ -48,6 +54,7 @@ step "fuzz corpora"
 
 step "benchmarks build, and compute what they say"
 cargo bench --quiet --no-run
+cargo check --quiet --package tidegate-redis --benches
 (cd benches/compare && cargo check --quiet --all-targets)
 # By itself, for the rivals take a minute to build.
 figures=$(mktemp)

@@ -8,6 +8,8 @@
 compile_error!("run cargo inside loom-tests/, or add --cfg tidegate_loom to RUSTFLAGS");
 
 pub mod api_models;
+pub mod breaker_models;
+pub mod breaker_twin;
 pub mod bucket_models;
 pub mod bucket_twin;
 pub mod combined_models;
@@ -18,10 +20,28 @@ pub mod keyed_models;
 pub mod keyed_twin;
 pub mod line_models;
 pub mod line_twin;
+pub mod owed_models;
+pub mod owed_twin;
+pub mod refusal_models;
+pub mod refusal_twin;
 pub mod sharded_models;
 pub mod sharded_twin;
+pub mod tank_models;
+pub mod tank_twin;
 pub mod window_models;
 pub mod window_twin;
+
+// The lock-free parts of tidegate-redis, which as a crate would bring a client and a runtime along.
+#[path = "../../redis/src/breaker.rs"]
+mod breaker;
+#[path = "../../redis/src/owed.rs"]
+mod owed;
+#[path = "../../redis/src/refusal.rs"]
+mod refusal;
+#[path = "../../redis/src/sync.rs"]
+mod sync;
+#[path = "../../redis/src/tank.rs"]
+mod tank;
 
 use loom::sync::atomic::AtomicU64;
 use loom::sync::atomic::Ordering::{AcqRel, Acquire};

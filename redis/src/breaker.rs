@@ -2,12 +2,19 @@
 //!
 //! # State
 //!
-//! One word: 0 while the server answers, else the instant of the next probe in nanoseconds of the store's clock, with the lowest
-//! bit set, so that it is never 0.
+//! One word. While the server answers, how often it was found to do so again, times two; else the instant of the next probe in
+//! nanoseconds of the store's clock, with the lowest bit set.
+//!
+//! # Invariants
+//!
+//! 1. Whoever opens it is the only one to write until it closes it.
+//! 2. A call opens it only from what it has seen before it asked the server. So a failure of before the last probe that succeeded
+//!    says nothing, however late it is noticed.
 //!
 //! # Orderings
 //!
-//! All Relaxed: the word guards no other memory, and its modification order is enough for one probe per interval.
+//! All Relaxed: the word guards no other memory, and its modification order is enough for one probe per interval. Who writes when
+//! it is open was started by who opened it.
 
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
@@ -17,6 +24,10 @@ use crate::sync::Ordering::Relaxed;
 pub(crate) struct Breaker {
     word: AtomicU64,
 }
+
+/// Seen before a call: since when the server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Closed(u64);
 
 impl Breaker {
     #[cfg_attr(
@@ -32,21 +43,29 @@ impl Breaker {
         }
     }
 
-    /// When the next probe is due, if the server is not to be asked.
+    /// Whether the server may be asked, or when the next probe is due.
     #[inline]
-    pub(crate) fn open_until(&self) -> Option<u64> {
-        // Relaxed: see the module.
-        match self.word.load(Relaxed) {
-            0 => None,
-            until => Some(until),
+    pub(crate) fn look(&self) -> Result<Closed, u64> {
+        // Relaxed: see the module. Who sees an older word lets through a call whose failure opens nothing.
+        let word = self.word.load(Relaxed);
+        if word & 1 == 0 {
+            Ok(Closed(word))
+        } else {
+            Err(word)
         }
     }
 
-    /// The server has failed. Whether this call is the one that opened the breaker.
-    pub(crate) fn open(&self, until: u64) -> bool {
+    /// When the next probe is due, if the server is not to be asked.
+    #[inline]
+    pub(crate) fn open_until(&self) -> Option<u64> {
+        self.look().err()
+    }
+
+    /// The server has failed a call that has seen this. Whether it is the one that opened the breaker.
+    pub(crate) fn open(&self, seen: Closed, until: u64) -> bool {
         // Relaxed: see the module.
         self.word
-            .compare_exchange(0, until | 1, Relaxed, Relaxed)
+            .compare_exchange(seen.0, until | 1, Relaxed, Relaxed)
             .is_ok()
     }
 
@@ -56,9 +75,9 @@ impl Breaker {
         self.word.store(until | 1, Relaxed);
     }
 
-    /// The server answers again.
-    pub(crate) fn close(&self) {
-        // Relaxed: see the module.
-        self.word.store(0, Relaxed);
+    /// The server answers again. For the prober, with what the call had seen that started it.
+    pub(crate) fn close(&self, seen: Closed) {
+        // Relaxed: see the module. Another word than before, so that nobody opens it from that.
+        self.word.store(seen.0.wrapping_add(2), Relaxed);
     }
 }

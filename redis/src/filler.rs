@@ -8,10 +8,11 @@
 //!
 //! # What the node knows
 //!
-//! What it was granted it may spend until the moment it asked plus what a lease lasts, less a hundredth. The server counts from when it
+//! What it was granted it may spend until the moment it asked plus what a lease lasts, less a margin. The server counts from when it
 //! was asked, which is later, so the node stops first.
 
 use core::time::Duration;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
 use crate::lease::LeaseOptions;
@@ -44,6 +45,9 @@ pub(crate) struct Filler {
     pending: bool,
 }
 
+/// How long a refusal keeps a node from asking, in nanoseconds.
+const LONGEST_WAIT: u64 = 1_000_000_000;
+
 /// One request for more.
 struct Request {
     hold: u64,
@@ -60,6 +64,7 @@ struct Grant {
 
 impl Filler {
     pub(crate) fn new(shared: Arc<Shared>, options: LeaseOptions) -> Self {
+        let options = options.within_bounds();
         let most = options
             .most
             .min(shared.bucket.quota().capacity() / 2)
@@ -67,7 +72,7 @@ impl Filler {
         Self {
             shared,
             options,
-            node: format!("z{:016x}", fastrand::u64(..)),
+            node: node(),
             seq: 0,
             acked: 0,
             outstanding: 0,
@@ -93,7 +98,6 @@ impl Filler {
             self.refill(asked).await;
         }
         self.give_back().await;
-        self.shared.finish();
     }
 
     /// Until somebody asks for more, or what is held is about to end: then it is renewed or goes back.
@@ -103,14 +107,15 @@ impl Filler {
             asked.await;
             return true;
         }
-        let ahead = nanos(self.options.lasts) / 4;
-        let wait = self
-            .deadline
-            .saturating_sub(ahead)
-            .saturating_sub(RedisStore::now());
+        let wait = self.renewal().saturating_sub(RedisStore::now());
         tokio::time::timeout(Duration::from_nanos(wait), asked)
             .await
             .is_ok()
+    }
+
+    /// When what is held is to be renewed.
+    fn renewal(&self) -> u64 {
+        self.deadline.saturating_sub(self.options.lasts_ns() / 4)
     }
 
     /// Until the server is to be asked again; earlier only to close.
@@ -134,7 +139,7 @@ impl Filler {
         let wanted = shared.wanted.swap(0, Relaxed);
         let now = RedisStore::now();
         let mut request = self.look(now);
-        if !asked && request.hold == self.outstanding {
+        if !asked && wanted == 0 && request.hold + request.back == self.outstanding {
             // Nobody has needed any for most of a lease.
             let back = shared.tank.empty();
             request.back += back;
@@ -168,7 +173,7 @@ impl Filler {
 
     /// A batch should last for an interval at least, and for eight at most.
     fn adapt(&mut self, now: u64, wanted: u64) {
-        let interval = nanos(self.options.interval);
+        let interval = self.options.interval_ns();
         let lasted = now.saturating_sub(self.answered);
         if wanted > 0 || lasted < interval {
             self.batch = self.batch.saturating_mul(2).min(self.most);
@@ -220,15 +225,17 @@ impl Filler {
         let numbers = store
             .run(Which::Lease, &target.place, &target.keys, &arguments)
             .await?;
-        if let Some(owed) = owed {
-            owed.reported();
-        }
         // Relaxed: a hint.
         shared
             .way
             .store(RedisStore::now().saturating_sub(start), Relaxed);
         let grant = Grant::read(&numbers, &request.amounts);
-        grant.ok_or_else(|| Failure::Failed(unexpected()))
+        let grant = grant.ok_or_else(|| Failure::Failed(unexpected()))?;
+        // Not before: a request that the server ignores, it does not count either.
+        if let Some(owed) = owed {
+            owed.reported();
+        }
+        Ok(grant)
     }
 
     fn granted(&mut self, asked: u64, request: &Request, grant: &Grant) {
@@ -257,20 +264,27 @@ impl Filler {
         self.outstanding = hold + grant.granted;
         shared.counts.granted.add(grant.granted);
 
-        let lasts = nanos(Duration::from_micros(self.options.lasts_us()));
-        self.deadline = asked.saturating_add(lasts - lasts / 100);
+        let lasts = self.options.lasts_ns();
+        // A hundredth for clocks of different speed, and milliseconds for steps by which clocks are set; at most half.
+        let margin = (lasts / 100).max(5_000_000).min(lasts / 2);
+        self.deadline = asked.saturating_add(lasts - margin);
         shared
             .tank
             .extend(grant.granted, self.deadline, self.outstanding / 2);
 
         // Give or take a quarter, or a node that asks right after another would always get nothing.
-        let interval = nanos(self.options.interval);
+        let interval = self.options.interval_ns();
         let interval = interval - interval / 4 + fastrand::u64(0..=interval / 2);
         if let (Some(&least), 0) = (request.amounts.last(), grant.granted) {
-            let wait = nanos(grant.wait).max(interval);
+            // As long as refusals are remembered elsewhere: what another node resets is seen then.
+            let wait = nanos(grant.wait).min(LONGEST_WAIT).max(interval);
             let way = now.saturating_sub(asked);
             shared.refused(least, now.saturating_add(wait).saturating_add(way));
             self.not_before = now.saturating_add(wait);
+            if self.outstanding > 0 {
+                // What is held does not end meanwhile.
+                self.not_before = self.not_before.min(self.renewal());
+            }
             // Whoever was refused comes back then.
             self.pending = true;
         } else if request
@@ -289,10 +303,10 @@ impl Filler {
         // The store says when it is worth asking again; a call that is at fault by itself waits as long.
         let store = self.shared.bucket.limits().store();
         let wait = store.closed_for(&self.shared.bucket.target().place);
-        let wait = wait
-            .unwrap_or_else(|| store.probe_interval())
-            .max(self.options.interval);
-        self.not_before = RedisStore::now().saturating_add(nanos(wait));
+        let wait = wait.unwrap_or_else(|| store.probe_interval());
+        // Never at once: the probe may be under way.
+        let wait = nanos(wait).max(self.options.interval_ns());
+        self.not_before = RedisStore::now().saturating_add(wait);
         self.pending = true;
     }
 
@@ -315,6 +329,20 @@ impl Filler {
             }
         }
     }
+}
+
+impl Drop for Filler {
+    /// However it ends, its runtime's end included: nobody waits for it any more.
+    fn drop(&mut self) {
+        self.shared.finish();
+    }
+}
+
+/// A name that no other node has: 128 bits of the system's randomness, as a collision would break the bound.
+fn node() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    // Each state has a key of its own, but the keys of one thread differ by a counter.
+    format!("z{:016x}{:016x}", random(), random())
 }
 
 impl Grant {

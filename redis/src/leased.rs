@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Notify};
 use crate::error::AcquireError;
 use crate::filler::Filler;
 use crate::lease::LeaseOptions;
+use crate::refusal::Refusal;
 use crate::stats::{Count, LimitStats};
 use crate::store::{Failure, RedisStore};
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
@@ -28,7 +29,8 @@ use crate::token_bucket::RedisTokenBucket;
 /// * **Bound.** As the bucket's own, over all nodes, for the whole capacity: what nodes hold does not count as refilled, and what a
 ///   node did not give back in time counts as spent when its lease ended. So holding back and spending at once gains nothing.
 /// * **Lock-free calls**: [`try_acquire`](Self::try_acquire) takes no lock and waits for nothing. Where it finds less than half of a
-///   batch it wakes the task, once per batch.
+///   batch it wakes the task, once per batch. (Without the server, the share of [`FailurePolicy::Local`](crate::FailurePolicy::Local) is
+///   found under a shared lock.)
 /// * **Nothing is lost** for longer than a lease lasts: what a node holds that dies, or whose answer was lost on the way.
 ///
 /// The price is that tokens which one node holds are not there for another. All leases together hold at most half of the capacity, and a node
@@ -76,9 +78,8 @@ pub(crate) struct Shared {
     pub(crate) filled: Notify,
     /// The most that a call has asked for in vain since the last refill.
     pub(crate) wanted: AtomicU64,
-    /// Until when the server refuses `refused_cost` and more, in nanoseconds.
-    refused_until: AtomicU64,
-    refused_cost: AtomicU64,
+    /// In nanoseconds.
+    refusal: Refusal,
     /// How long the last way to the server and back took, in nanoseconds.
     pub(crate) way: AtomicU64,
     closing: AtomicBool,
@@ -129,8 +130,7 @@ impl LeasedTokenBucket {
             wake: Notify::new(),
             filled: Notify::new(),
             wanted: AtomicU64::new(0),
-            refused_until: AtomicU64::new(0),
-            refused_cost: AtomicU64::new(0),
+            refusal: Refusal::new(),
             way: AtomicU64::new(1_000_000),
             closing: AtomicBool::new(false),
             finished: AtomicBool::new(false),
@@ -172,7 +172,8 @@ impl LeasedTokenBucket {
         }
     }
 
-    /// Waits until `n` are there. Those who wait are served in the order of their arrival; [`try_acquire`](Self::try_acquire) may overtake
+    /// Waits until `n` are there. For more than a quarter of the capacity ask the [bucket](Self::bucket) instead: as long as other nodes hold
+    /// some, so much may never be there at once. Those who wait are served in the order of their arrival; [`try_acquire`](Self::try_acquire) may overtake
     /// them.
     ///
     /// # Errors
@@ -224,7 +225,7 @@ impl LeasedTokenBucket {
         self.bucket().stats()
     }
 
-    /// Admits nothing from now on, in any clone, and gives back what is left. Returns when that has arrived, or the server does not answer: then
+    /// Gives back what is left, and admits nothing any more, in any clone. Returns when that has arrived, or the server does not answer: then
     /// it counts as spent when the lease ends.
     pub async fn close(&self) {
         let shared = self.shared();
@@ -276,21 +277,14 @@ impl Shared {
 
     /// How long the server refuses `n`, if it said so.
     fn refusal(&self, n: u64) -> Option<Duration> {
-        // Acquire: meets the Release in `refused`, so that the cost is that of this refusal or of a later one.
-        let until = self.refused_until.load(Acquire);
-        let wait = until
-            .checked_sub(RedisStore::now())
-            .filter(|wait| *wait > 0)?;
-        // Relaxed: see above.
-        (n >= self.refused_cost.load(Relaxed)).then(|| Duration::from_nanos(wait))
+        let until = self.refusal.until(n)?;
+        let wait = until.checked_sub(RedisStore::now());
+        wait.filter(|wait| *wait > 0).map(Duration::from_nanos)
     }
 
     /// The server refuses `cost` until then.
     pub(crate) fn refused(&self, cost: u64, until: u64) {
-        // Relaxed: published by the next store.
-        self.refused_cost.store(cost, Relaxed);
-        // Release: meets the Acquire in `refusal`.
-        self.refused_until.store(until, Release);
+        self.refusal.set(cost, until);
     }
 
     /// Asks the task to end; whether it has already.
@@ -309,6 +303,9 @@ impl Shared {
 
     /// The task has ended.
     pub(crate) fn finish(&self) {
+        // Relaxed: as in `close`.
+        self.closing.store(true, Relaxed);
+        self.tank.empty();
         // Release: meets the Acquire in `close`.
         self.finished.store(true, Release);
         self.closed.notify_waiters();

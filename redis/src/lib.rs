@@ -39,7 +39,7 @@
 //! * **All or nothing**, in one script, also over several limits.
 //! * **A refusal writes nothing** on the server, and is remembered on the node, so that those who do not wait cost no round trips.
 //! * **The server's absence costs one timeout**, not one per call; what happens then is chosen per limiter
-//!   ([`FailurePolicy`]), and what is admitted then is told to the server when it is back.
+//!   ([`FailurePolicy`]), and what a node's share admitted then is told to the server when it is back.
 //!
 //! The bound holds as far as the server remembers. It forgets when it loses data.
 //!
@@ -50,15 +50,21 @@
 //! * **Persistence.** With an append-only file and `appendfsync always` a server that is killed comes back knowing everything. With
 //!   `everysec` a power failure may cost a second of charges, without a file a restart costs all: each bucket is full again, so up
 //!   to a capacity is admitted twice. Where that is too much, [`Options::start_empty`] makes what is not there count as empty.
-//! * **Failover.** Replication is asynchronous: a replica that takes over may lack the last charges, and its clock may differ. Clocks
-//!   that are behind stand still until they have caught up, clocks that are ahead refill. Keep them within milliseconds by NTP.
+//! * **Failover.** Replication is asynchronous: a replica that takes over may lack the last charges, and its clock may differ. One that is
+//!   behind counts as standing still, one that is ahead refills, and ends leases early by as much as it is ahead of a hundredth of what they last.
+//!   Keep them within milliseconds by NTP. In a cluster the store finds the new owner of its keys by itself; for one server use an
+//!   address that moves with it.
+//! * **Resharding.** Keys on the move are followed, but not to a node that owns no slot yet: there the [`FailurePolicy`] decides until it does.
 //! * **Eviction.** `maxmemory-policy noeviction`, or a bucket that is evicted is full again. Buckets that are full are not there by themselves.
 //! * **Access.** `ACL SETUSER tidegate on >secret ~tidegate:* resetchannels -@all +eval +evalsha +get +set +time` (in a cluster also
 //!   `+cluster|slots +cluster|shards +asking`); `~` is the [prefix](StoreBuilder::prefix).
 //! * **Names.** `tidegate:{uploads}`, `tidegate:{model}:tokens`, `tidegate:user:{alice}:day`: what is in braces decides about the node of
 //!   a cluster, so one bucket is on one node, and the calls of one key are one script.
-//! * **Values** are text, `GET` shows them: format, TAT, its fraction and denominator, time of the last write, whether in debt, then leases.
-//! * **Changing a limit** needs nothing: deploy nodes with the new quota. Until all have it, each judges by its own.
+//! * **Values** are text, `GET` shows them: format, TAT, its fraction and denominator, time of the last write, then leases.
+//! * **Changing a limit** needs nothing: deploy nodes with the new quota. Until all have it, each judges by its own, and a bucket that is used
+//!   up further than a lowered limit allows stays so until it has refilled: `reset` fills it up.
+//! * **Virtual machines** that are copied while they run hold the same leases twice: close leases before a snapshot. One that is suspended for
+//!   longer than a lease may spend it when it goes on, if its monotonic clock stood still.
 //!
 //! # Sizing leases
 //!
@@ -75,6 +81,7 @@
 //!
 //! A call waits for [`StoreBuilder::timeout`], once. Then the [`FailurePolicy`] decides at once, for all calls, until the server answers
 //! a probe. [`RedisStore::stats`] shows it. Leases go on until they end.
+//! A connection that carries nothing any more, without having been closed, is replaced after some probes.
 
 #![allow(
     clippy::std_instead_of_alloc,
@@ -87,6 +94,8 @@ mod combined;
 mod connection;
 mod error;
 mod filler;
+#[doc(hidden)]
+pub mod for_tests;
 mod key;
 mod keyed;
 mod lease;
@@ -96,6 +105,7 @@ mod memory;
 mod options;
 mod owed;
 mod policy;
+mod refusal;
 mod scale;
 mod script;
 mod stats;

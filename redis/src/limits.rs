@@ -75,7 +75,6 @@ struct Answer {
 
 /// A call that was admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
 pub struct Admitted {
     pub(crate) by: By,
     pub(crate) available: Option<u64>,

@@ -19,11 +19,12 @@ pub enum FailurePolicy {
     /// Admit this node's share: the quota divided by the number of nodes, its burst at least 1.
     ///
     /// The share's bucket is charged for what the server admits, too, so that a node which was busy does not start with a burst
-    /// when the server goes. Over all nodes, at most twice the capacity + rate · (b − a) is admitted in `[a, b]`, across any
-    /// outage, if the nodes are no more than was said and not more than the capacity.
+    /// when the server goes. With no more nodes than was said, and no more than the capacity, the shares together admit no more than the
+    /// quota. So across an outage that all nodes see alike at most twice the capacity + rate · (b − a) is admitted in `[a, b]`, and while
+    /// some nodes reach the server and others do not, at most 2 · (capacity + rate · (b − a)). A node that starts anew has a share anew.
     ///
-    /// A [`RedisTokenBucket`](crate::RedisTokenBucket) and its leases report what they admitted by themselves when the server is back,
-    /// which then counts it.
+    /// A [`RedisTokenBucket`](crate::RedisTokenBucket), its leases and a [`RedisCombined`](crate::RedisCombined) report what they admitted by
+    /// themselves with their next call after the server is back, which then counts it. Tables do not.
     Local {
         /// How many nodes share the limit.
         nodes: NonZeroU32,

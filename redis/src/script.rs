@@ -29,6 +29,10 @@ impl Script {
         Self { code, sha }
     }
 
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
     /// The command that runs it by name or, where the server does not know it, by its text.
     pub(crate) fn command(&self, known: bool, keys: &[Vec<u8>], arguments: &Arguments) -> Cmd {
         let (name, body) = if known {
@@ -117,7 +121,17 @@ pub(crate) fn meaning(error: &RedisError) -> Meaning {
         // A script of somebody else that does not end, no memory left to write, too few replicas: no call will work.
         _ => match error.code() {
             Some("BUSY" | "OOM" | "NOREPLICAS" | "MISCONF") => Meaning::Outage,
-            _ => Meaning::Call,
+            _ => meaning_inside(error.detail().unwrap_or_default()),
         },
+    }
+}
+
+/// Redis before 7 wraps what a script's command says into an error of the script.
+fn meaning_inside(detail: &str) -> Meaning {
+    let outage = ["-OOM ", "-READONLY ", "-MISCONF ", "-NOREPLICAS "];
+    if outage.iter().any(|code| detail.contains(code)) {
+        Meaning::Outage
+    } else {
+        Meaning::Call
     }
 }

@@ -19,9 +19,12 @@
 //!
 //! The modification order of `tokens` is all that the bound needs: each is taken once. The deadline is written with Release after
 //! the tank was emptied, and read with Acquire before tokens are taken, so that who sees a new deadline does not see tokens from
-//! before it.
+//! before it. It never moves back: it is when the filler asked plus a constant. Who sees an old one that has not passed may find new
+//! tokens, as invariant 2 says, and who sees an old one that has passed finds none.
+//!
+//! Tokens may be added while others are there, if the server has kept those: then they are held from one lease to the next.
 
-use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicBool, AtomicU64};
 
 /// See the [module](self) documentation.
@@ -99,9 +102,13 @@ impl Tank {
     /// Whether it is for this caller to wake the filler: the first since the last refill.
     #[inline]
     pub(crate) fn ask(&self) -> bool {
-        // Relaxed, twice: only says whether somebody has woken the filler; waking synchronises. The load first, so that those who
-        // come after write nothing.
-        !self.asked.load(Relaxed) && !self.asked.swap(true, Relaxed)
+        // Relaxed: only says whether somebody has woken the filler; waking synchronises. The load first and an exchange that fails,
+        // so that those who come after write nothing, and nothing over what a refill stores.
+        !self.asked.load(Relaxed)
+            && self
+                .asked
+                .compare_exchange(false, true, Relaxed, Relaxed)
+                .is_ok()
     }
 
     /// How many are left as of `now`.
@@ -116,8 +123,9 @@ impl Tank {
 
     /// For the filler: takes everything out, and says how much that was.
     pub(crate) fn empty(&self) -> u64 {
-        // AcqRel: what was taken before is counted before, and `extend` comes after.
-        self.tokens.swap(0, AcqRel)
+        // Relaxed: each token is in the result or was taken before, by the modification order. That who sees the next deadline does
+        // not see what was here is for the Release in `extend`, which comes after.
+        self.tokens.swap(0, Relaxed)
     }
 
     /// For the filler: adds what was granted and sets until when all of it may be spent, and when to ask again.
@@ -128,7 +136,8 @@ impl Tank {
         self.low.store(low, Relaxed);
         // Release: meets the Acquire in `take`.
         self.deadline.store(deadline, Release);
-        // Relaxed: as in `ask`. Last, so that nobody asks for what is being added.
+        // Relaxed: as in `ask`. Last, so that nobody asks for what is being added. Who finds that dry before this is not the one to
+        // ask; the next who does is, and whoever waits looks again when the filler is done.
         self.asked.store(false, Relaxed);
     }
 }

@@ -15,7 +15,7 @@ use crate::store::RedisStore;
 ///
 /// Each call is one round trip, in which a script decides on the server's clock; calls of one node share a connection and travel
 /// together. For the hot path take a [lease](Self::lease). All nodes should name the same quota; while they do not, each judges by
-/// its own, and a bucket that is fuller than a lowered limit allows is cut down to it.
+/// its own. A bucket that is used up further than a lowered limit allows is in debt by the difference; [`reset`](Self::reset) forgives it.
 ///
 /// # Guarantees
 ///
@@ -24,7 +24,8 @@ use crate::store::RedisStore;
 /// * **Exact rates.** All arithmetic is in fractions of the server's microseconds; nothing is early, and no rate drifts.
 /// * **Honest hints.** Waiting `retry_after` succeeds if nobody else comes, a microsecond less does not, but for the way to the server.
 ///   (While other nodes hold leases it is when the first of these ends, at the latest.)
-/// * **A clock that steps back** stands still until then; one that steps forward refills, as one that runs does.
+/// * **A clock that steps back** counts as standing still from the last charge to the first call after the step; one that steps forward
+///   refills, as one that runs does, and ends leases that nodes still spend.
 /// * **A refusal writes nothing**, neither does a look.
 ///
 /// What the server forgets is out of the bound: see [`Options::start_empty`], and the crate's part on deployment.

@@ -2,9 +2,8 @@
 -- Amounts are exact: us + num / den, with 0 <= num < den. Every number is a whole one below 2^53, which doubles hold; '%.0f' prints
 -- all their digits, tostring does not.
 --
--- A value is `1 us num den last debt`, and for each lease ` node seq hold_us hold_num grant_us grant_num expiry`.
+-- A value is `1 us num den last`, and for each lease ` node seq hold_us hold_num grant_us grant_num expiry`.
 --   last    the clock when it was written: if that is later than now, the clock has stepped back
---   debt    1 if the TAT was further ahead than the capacity when it was written, which only a debit does
 --   hold    what the node may still spend of earlier grants, and `grant` of the last one, as time
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -42,21 +41,26 @@ end
 local function load(key, den, cap_us, cap_num, empty_for)
   local b = {
     key = key, den = den, cap_us = cap_us, cap_num = cap_num, kept = empty_for > 0,
-    us = now, num = 0, held_us = 0, held_num = 0, debt = false, leases = {}, dirty = false,
+    us = now, num = 0, held_us = 0, held_num = 0, leases = {}, dirty = false,
   }
   local value = redis.call('GET', key)
   if not value then
     if b.kept then
-      b.us, b.num, b.debt, b.dirty = now + empty_for + cap_us, cap_num, true, true
+      b.us, b.num, b.dirty = now + empty_for + cap_us, cap_num, true
     end
     return b
   end
   local f = {}
   for word in string.gmatch(value, '%S+') do f[#f + 1] = tonumber(word) or word end
-  if f[1] ~= 1 then error('TIDEGATE the key holds something else than a bucket') end
+  if f[1] ~= 1 or #f % 7 ~= 5 then error('TIDEGATE the key holds something else than a bucket') end
+  for i = 2, #f do
+    -- Below 2^53, so that what is written below is what was meant; the name of a node is the only word.
+    local whole = i % 7 == 6 or (type(f[i]) == 'number' and f[i] >= 0 and f[i] < 2 ^ 53)
+    if not whole then error('TIDEGATE the key holds something else than a bucket') end
+  end
   local last = f[5]
-  b.us, b.num, b.debt = f[2], f[3], f[6] == 1
-  for i = 7, #f, 7 do
+  b.us, b.num = f[2], f[3]
+  for i = 6, #f, 7 do
     b.leases[#b.leases + 1] = {
       node = f[i], seq = f[i + 1], hold_us = f[i + 2], hold_num = f[i + 3],
       grant_us = f[i + 4], grant_num = f[i + 5], expiry = f[i + 6],
@@ -89,16 +93,11 @@ local function load(key, den, cap_us, cap_num, empty_for)
     release(b, l.hold_us, l.hold_num)
     release(b, l.grant_us, l.grant_num)
   end
-  if not b.debt and #b.leases == 0 and above(b.us, b.num, now + cap_us, cap_num) then
-    -- Not owed, so the limit was lowered. Saved, or the bucket would stay locked.
-    b.us, b.num, b.dirty = now + cap_us, cap_num, true
-  end
   return b
 end
 
 local function save(b)
-  b.debt = b.debt and above(b.us, b.num, now + b.cap_us, b.cap_num)
-  local words = { string.format('1 %.0f %.0f %.0f %.0f %d', b.us, b.num, b.den, now, b.debt and 1 or 0) }
+  local words = { string.format('1 %.0f %.0f %.0f %.0f', b.us, b.num, b.den, now) }
   local full = b.us
   for _, l in ipairs(b.leases) do
     words[#words + 1] = string.format('%s %.0f %.0f %.0f %.0f %.0f %.0f',
@@ -124,7 +123,6 @@ local function debit(b, us, num, most_us)
     b.us, b.num = end_us, b.cap_num
     if above(was_us, was_num, b.us, b.num) then b.us, b.num = was_us, was_num end
   end
-  b.debt = b.debt or above(b.us, b.num, now + b.cap_us, b.cap_num)
 end
 
 -- Whether a cost fits, and if not how many microseconds until it would. What others hold comes back when their leases end.

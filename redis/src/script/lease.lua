@@ -21,25 +21,29 @@ end
 
 if a[6] > 0 or a[7] > 0 then debit(b, a[6], a[7], a[4]) end
 if mine then
-  local live_us, live_num = mine.hold_us, mine.hold_num
-  local back_us, back_num = a[13], a[14]
-  if mine.seq == acked then
-    live_us, live_num = plus(live_us, live_num, mine.grant_us, mine.grant_num, den)
+  local own_us, own_num, lost_us, lost_num = mine.hold_us, mine.hold_num, 0, 0
+  if mine.seq > acked then
+    -- The answer did not arrive, so the grant never was. (If a later one did, this lease had ended before the clock stepped back.)
+    lost_us, lost_num = mine.grant_us, mine.grant_num
   else
-    -- The answer did not arrive, so the grant never was.
-    back_us, back_num = plus(back_us, back_num, mine.grant_us, mine.grant_num, den)
-    live_us, live_num = plus(live_us, live_num, mine.grant_us, mine.grant_num, den)
+    own_us, own_num = plus(own_us, own_num, mine.grant_us, mine.grant_num, den)
   end
-  local spent_us, spent_num = minus(live_us, live_num, a[11], a[12], den)
-  spent_us, spent_num = minus(spent_us, spent_num, back_us, back_num, den)
-  if spent_us < 0 then error('TIDEGATE a node gives back more than it had') end
+  local told_us, told_num = plus(a[11], a[12], a[13], a[14], den)
+  if above(told_us, told_num, own_us, own_num) then
+    -- The node means another lease, which has ended, and it does not know.
+    a[11], a[12], a[13], a[14] = 0, 0, 0, 0
+  else
+    kept = 1
+  end
+  local spent_us, spent_num = minus(own_us, own_num, a[11], a[12], den)
+  spent_us, spent_num = minus(spent_us, spent_num, a[13], a[14], den)
+  local back_us, back_num = plus(a[13], a[14], lost_us, lost_num, den)
   -- What was held has been at the bottom of every sum since it was granted, so that taking it away undoes the grant exactly.
   b.us, b.num = minus(b.us, b.num, back_us, back_num, den)
   release(b, back_us, back_num)
   -- What was spent may have been spent just now.
   raise(b, now)
   release(b, spent_us, spent_num)
-  kept = 1
 else
   -- Expired, or forgotten: counted as spent when it ended.
   a[11], a[12] = 0, 0

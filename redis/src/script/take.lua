@@ -13,7 +13,9 @@ for i = 1, #KEYS do
   end
   raise(b, now)
   b.cost_us, b.cost_num = a[4], a[5]
-  if op == 'take' or op == 'peek' then
+  -- Of none there is always enough, also in debt.
+  b.costs = a[4] > 0 or a[5] > 0
+  if b.costs and (op == 'take' or op == 'peek') then
     local fit, wait = fits(b, a[4], a[5])
     if not fit and (worst == 0 or wait > worst_wait) then worst, worst_wait = i, wait end
   end
@@ -21,16 +23,15 @@ for i = 1, #KEYS do
 end
 local answer = { worst == 0 and 1 or 0, worst, worst_wait }
 for _, b in ipairs(buckets) do
-  local costs = b.cost_us > 0 or b.cost_num > 0
-  if op == 'take' and worst == 0 and costs then
+  if op == 'take' and worst == 0 and b.costs then
     charge(b, b.cost_us, b.cost_num)
     b.dirty = true
-  elseif op == 'debit' and costs then
+  elseif op == 'debit' and b.costs then
     debit(b, b.cost_us, b.cost_num, most_debt)
     b.dirty = true
   elseif op == 'reset' then
     -- What nodes hold they hold.
-    b.us, b.num, b.debt, b.dirty = now + b.held_us, b.held_num, false, true
+    b.us, b.num, b.dirty = now + b.held_us, b.held_num, true
   end
   -- A refusal writes nothing, nor does a look; but what was found wrong is mended.
   if b.dirty then save(b) end

@@ -1,0 +1,92 @@
+//! A script is sent once, or again where the server says that it has not run.
+
+use core::time::Duration;
+
+use redis::{RedisError, Value};
+
+use super::RedisStore;
+use crate::script::{Arguments, Meaning, Script, meaning};
+
+const MOST_TRIES: u32 = 8;
+
+/// See the [module](self) documentation.
+pub(super) async fn send(
+    store: &RedisStore,
+    script: &Script,
+    keys: &[Vec<u8>],
+    arguments: &Arguments,
+) -> Result<Value, RedisError> {
+    let mut known = true;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let command = script.command(known, keys, arguments);
+        let in_flight = store.inner.counts.sent(known);
+        let mut connection = store.connection();
+        let result = connection.run(&command).await;
+        drop(in_flight);
+        let error = match result.and_then(Value::extract_error) {
+            Err(error) if tries < MOST_TRIES => error,
+            other => return other,
+        };
+        match meaning(&error) {
+            Meaning::Unknown if known => known = false,
+            // The connection has taken note of the new owner.
+            Meaning::Moved if connection.is_cluster() => tokio::task::yield_now().await,
+            Meaning::Ask => return ask(store, script, keys, arguments, error).await,
+            // Milliseconds: the server moves a few small keys.
+            Meaning::Soon => tokio::time::sleep(Duration::from_millis(u64::from(tries))).await,
+            _ => return Err(error),
+        }
+    }
+}
+
+/// Asks the node that is about to have the key.
+#[cfg(feature = "cluster")]
+async fn ask(
+    store: &RedisStore,
+    script: &Script,
+    keys: &[Vec<u8>],
+    arguments: &Arguments,
+    error: RedisError,
+) -> Result<Value, RedisError> {
+    use crate::leased::nanos;
+    use crate::sync::Ordering::Relaxed;
+
+    let inner = &store.inner;
+    let now = RedisStore::now();
+    // Relaxed: an instant that guards nothing.
+    let (Some((node, _)), true) = (error.redirect_node(), now >= inner.unroutable.load(Relaxed))
+    else {
+        return Err(error);
+    };
+    // As text: that node may not know the script, and to ask again one would have to say so again.
+    let command = script.command(false, keys, arguments);
+    let in_flight = inner.counts.sent(false);
+    let result = store.connection().run_asking(&command, node).await;
+    drop(in_flight);
+    match result {
+        // A node that owns nothing yet is one that the connection does not know. Each attempt makes it connect to all others anew.
+        Some(Err(unknown)) if unknown.kind() == redis::ErrorKind::ClusterConnectionNotFound => {
+            // Relaxed: as above.
+            inner
+                .unroutable
+                .store(now.saturating_add(nanos(inner.probe_interval)), Relaxed);
+            Err(error)
+        }
+        Some(result) => result,
+        None => Err(error),
+    }
+}
+
+#[cfg(not(feature = "cluster"))]
+#[expect(clippy::unused_async, reason = "a cluster is asked")]
+async fn ask(
+    _: &RedisStore,
+    _: &Script,
+    _: &[Vec<u8>],
+    _: &Arguments,
+    error: RedisError,
+) -> Result<Value, RedisError> {
+    Err(error)
+}
