@@ -26,22 +26,54 @@ use support::until::until;
 const PROCESSES: usize = 4;
 const CAPACITY: u64 = 200;
 const TIMEOUT: Duration = Duration::from_millis(60);
-const LASTS: Duration = Duration::from_millis(400);
+/// Longer than the bucket takes to fill up, so that what is held beside a full bucket would show.
+const LASTS: Duration = Duration::from_millis(800);
 /// The child that calls the server directly, too.
 const DIRECT: usize = 0;
-/// Those that rest now and then, holding what they have.
-const RESTING: [usize; 2] = [2, 3];
+/// Takes a lease while the others rest, and spends it with them.
+const HOARDER: usize = 2;
+/// Takes one too, and spends it just before it ends.
+const LATE_HOARDER: usize = 3;
+/// What each of them takes.
+const HOARD: u64 = CAPACITY * 3 / 10;
 
 const fn quota() -> Quota {
     Quota::per_second(400).burst(CAPACITY)
 }
 
-/// A client process, until it is told to end. Its arguments: where the server is, and whether buckets start empty.
+/// What all processes do together, by the clock that they share: rest while the bucket fills up, and spend.
+mod beat {
+    use super::{Duration, now_ns, sleep};
+
+    pub(crate) const HOARDED: Duration = Duration::from_millis(300);
+    pub(crate) const LIVELY: Duration = Duration::from_millis(700);
+    const LONG: Duration = Duration::from_millis(1_300);
+
+    pub(crate) fn at() -> Duration {
+        Duration::from_nanos(now_ns() % u64::try_from(LONG.as_nanos()).unwrap())
+    }
+
+    /// How long until the next beat is at that point.
+    pub(crate) fn until_next(point: Duration) -> Duration {
+        let at = at();
+        if at < point {
+            point.saturating_sub(at)
+        } else {
+            (LONG + point).saturating_sub(at)
+        }
+    }
+
+    pub(crate) fn wait_for(point: Duration) {
+        sleep(until_next(point));
+    }
+}
+
+/// A client process, until it is told to end. Its arguments: where the server is, and whether buckets start full or empty.
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn hammer(child: &Child) {
     let store = RedisStore::builder()
         .timeout(TIMEOUT)
-        .probe_interval(Duration::from_millis(100))
+        .probe_interval(Duration::from_millis(20))
         .connect(child.arguments[0].as_str())
         .unwrap();
     let options = match child.arguments[1].as_str() {
@@ -65,27 +97,49 @@ async fn hammer(child: &Child) {
     });
 }
 
-/// Spends what this process holds, as fast as it gets it, and in bursts.
+/// Spends what this process holds as fast as it gets it, once all do.
 fn spend(child: &Child, leased: &LeasedTokenBucket) {
-    let rests = RESTING.contains(&child.number);
+    let hoards = [HOARDER, LATE_HOARDER].contains(&child.number);
     while !child.should_end() {
-        for _ in 0..fastrand::u32(1..80) {
-            let permits = fastrand::u64(1..=3);
-            match Admission::around(permits, || leased.try_acquire(permits).is_ok()) {
-                Some(admission) => child.admitted(admission),
-                None => sleep(Duration::from_millis(1)),
-            }
+        if hoards && beat::at() < beat::HOARDED {
+            hoard(child, leased);
+        } else if beat::at() < beat::LIVELY {
+            beat::wait_for(beat::LIVELY);
+        } else {
+            try_once(child, leased, fastrand::u64(1..=3));
         }
-        if rests {
-            child.tell(leased.held());
-            sleep(LASTS.mul_f64(fastrand::f64() * 1.5));
+    }
+}
+
+fn try_once(child: &Child, leased: &LeasedTokenBucket, permits: u64) {
+    match Admission::around(permits, || leased.try_acquire(permits).is_ok()) {
+        Some(admission) => child.admitted(admission),
+        None => sleep(Duration::from_millis(1)),
+    }
+}
+
+fn hoard(child: &Child, leased: &LeasedTokenBucket) {
+    while leased.held() < HOARD {
+        if beat::at() >= beat::HOARDED {
+            return;
         }
+        // In vain, but then it is asked for.
+        try_once(child, leased, HOARD);
+    }
+    child.tell(leased.held());
+    if child.number == LATE_HOARDER {
+        sleep(LASTS * 19 / 20);
+    } else {
+        beat::wait_for(beat::LIVELY);
     }
 }
 
 /// Takes from the server what the leases leave there.
 async fn call(child: &Child, direct: &RedisTokenBucket) {
     while !child.should_end() {
+        if beat::at() < beat::LIVELY {
+            tokio::time::sleep(beat::until_next(beat::LIVELY)).await;
+        }
         let permits = fastrand::u64(1..=3);
         let start_ns = now_ns();
         let result = direct.try_acquire(permits).await;
@@ -135,26 +189,35 @@ impl Run {
         }
     }
 
-    fn stall(&self, time: Duration) {
+    fn stall_for_a_moment(&self) {
         self.server.pause();
-        sleep(time);
+        sleep(3 * TIMEOUT);
         self.server.resume();
         self.goes_on();
     }
 
+    /// Stalls the server until a moment after all leases have ended, while the others cannot wait to spend.
+    fn stall_for_a_lease(&self) {
+        beat::wait_for(beat::HOARDED);
+        self.server.pause();
+        sleep(LASTS + TIMEOUT / 3);
+        self.server.resume();
+        self.goes_on();
+    }
+
+    /// While there are leases, which go on.
     fn kill_and_restart(&mut self) {
-        self.server.kill();
-        sleep(2 * TIMEOUT);
+        beat::wait_for(beat::HOARDED);
         self.server.restart();
         self.goes_on();
     }
 
-    /// Stalls shorter and longer than a lease, and kills.
+    /// How often the server was killed.
     fn all_faults(&mut self) -> u64 {
-        self.stall(3 * TIMEOUT);
-        self.stall(LASTS * 3 / 2);
+        self.stall_for_a_moment();
+        self.stall_for_a_lease();
         self.kill_and_restart();
-        self.stall(LASTS * 3 / 2);
+        self.stall_for_a_lease();
         self.kill_and_restart();
         2
     }
@@ -183,12 +246,18 @@ impl Run {
     }
 }
 
-/// The test itself, or one of its processes.
-fn on_each_kind(test: &str, run: impl Fn(Kind)) {
-    match processes::child(test) {
-        Some(child) => hammer(&child),
-        None => Kind::available().into_iter().for_each(run),
+/// The test itself, or one of its processes. All kinds at once, since most of it is waiting.
+fn on_each_kind(test: &str, run: impl Fn(Kind) + Sync) {
+    if let Some(child) = processes::child(test) {
+        hammer(&child);
+        return;
     }
+    let run = &run;
+    thread::scope(|scope| {
+        for kind in Kind::available() {
+            scope.spawn(move || run(kind));
+        }
+    });
 }
 
 #[test]
@@ -227,8 +296,8 @@ fn a_process_that_is_killed_takes_nothing_but_its_lease_with_it() {
     let test = "a_process_that_is_killed_takes_nothing_but_its_lease_with_it";
     on_each_kind(test, |kind| {
         let mut run = Run::start(test, servers::Options::new(kind).tcp(0).durable(), "full");
-        let victim = RESTING[1];
-        until("a process that rests on a lease", || {
+        let victim = LATE_HOARDER;
+        until("a process that holds a lease", || {
             let held: u64 = run.children.told()[victim].parse().ok()?;
             (held > 0).then_some(())
         });
@@ -236,7 +305,7 @@ fn a_process_that_is_killed_takes_nothing_but_its_lease_with_it() {
         run.alive.retain(|&number| number != victim);
         run.goes_on();
         // Its lease ends meanwhile, and while nobody is asked.
-        run.stall(LASTS * 3 / 2);
+        run.stall_for_a_lease();
         run.kill_and_restart();
         run.judge(0);
     });
@@ -248,10 +317,13 @@ fn processes_that_stand_still_for_longer_than_a_lease_keep_the_bound() {
     on_each_kind(test, |kind| {
         let mut run = Run::start(test, servers::Options::new(kind).durable(), "full");
         for stopped in [vec![1, 2], vec![2, 3], vec![0, 1, 2, 3], vec![3]] {
+            beat::wait_for(beat::HOARDED);
             for &number in &stopped {
                 run.children.pause(number);
             }
-            sleep(LASTS * 3 / 2);
+            // Until the others have rested once more.
+            beat::wait_for(beat::LIVELY);
+            beat::wait_for(beat::LIVELY);
             for &number in &stopped {
                 run.children.resume(number);
             }

@@ -27,3 +27,18 @@ pub(crate) fn until<R>(what: &str, ask: impl FnMut() -> Option<R>) -> R {
     until_within(PATIENCE, ask)
         .unwrap_or_else(|| panic!("still waiting after {PATIENCE:?}: {what}"))
 }
+
+/// The same for what is asked in a task.
+pub(crate) async fn eventually<R>(what: &str, mut ask: impl AsyncFnMut() -> Option<R>) -> R {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(
+            start.elapsed() < PATIENCE,
+            "still waiting after {PATIENCE:?}: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
