@@ -177,11 +177,23 @@ impl RedisStore {
         let result = result.and_then(|value| Ok(Vec::<i64>::from_redis_value(value)?));
         result.map_err(|error| {
             inner.counts.failed(&error);
-            if meaning(&error) == Meaning::Outage {
+            if self.is_outage(&error) {
                 self.open(index, seen, place.key(None), &error);
             }
             Failure::Failed(error)
         })
+    }
+
+    /// Whether other calls for keys that are there will fail too.
+    ///
+    /// A call that is sent elsewhere as often as it is tried is for a cluster's node that the connection has lost: it asks any other
+    /// instead, and that one names the lost one.
+    fn is_outage(&self, error: &RedisError) -> bool {
+        match meaning(error) {
+            Meaning::Outage => true,
+            Meaning::Moved => self.connection().is_cluster(),
+            _ => false,
+        }
     }
 
     /// Lets nobody wait for the server any more, and has it asked again.
