@@ -24,6 +24,7 @@ use crate::key::Place;
 use crate::leased::nanos;
 use crate::script::{Arguments, Meaning, Script, meaning};
 use crate::stats::{StoreCounts, StoreStats};
+#[cfg(feature = "cluster")]
 use crate::sync::AtomicU64;
 
 /// A Redis or Valkey server, or a cluster of them, which holds buckets.
@@ -48,6 +49,7 @@ pub struct RedisStore {
 struct Inner {
     connection: ArcSwap<Connection>,
     /// Nodes of a cluster that no connection is known to are not asked before, in nanoseconds.
+    #[cfg(feature = "cluster")]
     unroutable: AtomicU64,
     prefix: Box<str>,
     timeout: Duration,
