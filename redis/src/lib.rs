@@ -45,7 +45,7 @@
 //!
 //! # Deployment
 //!
-//! * **Versions.** Redis 5 or later, or Valkey; tested with Redis 7.0 and, where it can be had, Valkey 8. One server, a cluster
+//! * **Versions.** Redis 6.2 or later, or Valkey; tested with Redis 7.0 and, where it can be had, Valkey 8. One server, a cluster
 //!   (feature `cluster`), or whatever else a [`Connection`] reaches. No modules.
 //! * **Persistence.** With an append-only file and `appendfsync always` a server that is killed comes back knowing everything. With
 //!   `everysec` a power failure may cost a second of charges, without a file a restart costs all: each bucket is full again, so up
@@ -69,8 +69,8 @@
 //!
 //! # Sizing leases
 //!
-//! A lease takes tokens out of everybody's sight. All leases of a bucket hold at most half of its capacity, each as much as its node's
-//! demand of 10 to 80 ms; a node without demand gives everything back. So:
+//! A lease takes tokens out of everybody's sight. No batch makes the leases of a bucket hold more than half of its capacity, though each
+//! node gets what a caller waits for; a batch is its node's demand of 10 to 80 ms; a node without demand gives everything back. So:
 //!
 //! * Lease where the capacity is many times the number of nodes. Below ten tokens per node call the bucket instead.
 //! * [`LeaseOptions::lasts`] is how long a node goes on without the server, and how long what a dead node holds is lost: seconds.

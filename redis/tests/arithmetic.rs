@@ -200,7 +200,7 @@ impl ExactBucket {
         self.ahead = ahead;
         self.written_us = Some(now_us);
         let full_us = u64::try_from(ahead / self.us).unwrap();
-        self.ends_ms = now_us / 1_000 + full_us.div_ceil(1_000) + 2;
+        self.ends_ms = (now_us + full_us).div_ceil(1_000) + 1;
     }
 
     const fn full(&self) -> i128 {
@@ -955,8 +955,8 @@ const MUTANTS: [(&str, [&str; 2]); 15] = [
         "a clock that has stepped back is not written",
         ["    b.dirty = true\n  end\n  for", "  end\n  for"],
     ),
-    ("a key ends too early", ["/ 1000)) + 2)", "/ 1000)) - 1)"]),
-    ("a key ends late", ["/ 1000)) + 2)", "/ 1000)) + 4)"]),
+    ("a key ends too early", ["math.ceil(full / 1000) + 1)", "math.ceil(full / 1000) - 2)"]),
+    ("a key ends late", ["math.ceil(full / 1000) + 1)", "math.ceil(full / 1000) + 4)"]),
     (
         "nothing is carried",
         ["  if num >= den then return us + 1, num - den end\n", "\n"],
