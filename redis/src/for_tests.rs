@@ -15,6 +15,13 @@ pub fn lease_script() -> String {
     crate::script::Script::lease().code().to_owned()
 }
 
+/// What the keys of a call begin with, and the slot of a cluster that we take them to be in.
+#[cfg(feature = "cluster")]
+pub fn place(prefix: &str, name: &str, key: Option<&[u8]>) -> (Vec<u8>, u16) {
+    let place = crate::key::Place::new(prefix, name, key);
+    (place.head().to_vec(), place.slot())
+}
+
 /// A quota in the scripts' numbers: microseconds, and a numerator over [`den`](Self::den).
 #[derive(Clone, Copy, Debug)]
 pub struct Scaled(Scale);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use tidegate::Quota;
+use tidegate_redis::for_tests::place;
 use tidegate_redis::{RedisCombined, RedisKeyed, RedisStore};
 
 use super::{node, on_each};
@@ -80,6 +81,32 @@ async fn all_keys_of_a_call_are_in_one_slot() {
             "they are all over the cluster: {}",
             distinct.len()
         );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn our_slots_are_the_servers() {
+    on_each(async |cluster| {
+        let mut connection = cluster.node(0).connection();
+        for n in 0..1_000 {
+            let prefix = ["tidegate", "{all}", "}{", ""][n % 4];
+            let (name, key) = (odd(), odd());
+            let name = String::from_utf8_lossy(&name);
+            for key in [None, Some(&*key), Some(b"")] {
+                let (head, ours) = place(prefix, &name, key);
+                let head_and_limit = [&*head, b":{limit}"].concat();
+                for key in [head, head_and_limit] {
+                    let mut slot = redis::cmd("CLUSTER");
+                    let slot: u16 = slot
+                        .arg("KEYSLOT")
+                        .arg(&key)
+                        .query(&mut connection)
+                        .unwrap();
+                    assert_eq!(slot, ours, "{}", key.escape_ascii());
+                }
+            }
+        }
     })
     .await;
 }
