@@ -51,6 +51,9 @@ struct Inner {
     /// Nodes of a cluster that no connection is known to are not asked before, in nanoseconds.
     #[cfg(feature = "cluster")]
     unroutable: AtomicU64,
+    /// A cluster's nodes are not asked for the owners of keys before, in nanoseconds.
+    #[cfg(feature = "cluster")]
+    around: AtomicU64,
     prefix: Box<str>,
     timeout: Duration,
     probe_interval: Duration,

@@ -84,7 +84,8 @@ impl StoreBuilder {
             // Whatever was not charged is sent again by the store; what may have been is not.
             .retries(0)
             .response_timeout(self.timeout)
-            .connection_timeout(self.timeout)
+            // Whenever owners change, the connection waits for each node in turn to be connected to, and all calls wait for it.
+            .connection_timeout(self.timeout / 4)
             .build()?;
         Ok(self.connection(Connection::to_cluster(client).await?))
     }
@@ -106,6 +107,8 @@ impl StoreBuilder {
                 connection: ArcSwap::from_pointee(connection),
                 #[cfg(feature = "cluster")]
                 unroutable: AtomicU64::new(0),
+                #[cfg(feature = "cluster")]
+                around: AtomicU64::new(0),
                 prefix: self.prefix,
                 timeout: self.timeout,
                 probe_interval: self.probe_interval,

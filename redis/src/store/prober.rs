@@ -103,8 +103,10 @@ async fn repair(
     let inner = &store.inner;
     let mut connection = store.connection();
     let after = if connection.is_cluster() {
-        // Should nobody answer, the next probe tells.
-        let _ = tokio::time::timeout(inner.timeout, connection.ask_around(command)).await;
+        if may_ask_around(inner) {
+            // Should nobody answer, the next probe tells.
+            let _ = tokio::time::timeout(inner.timeout, connection.ask_around(command)).await;
+        }
         REPLACE_CLUSTER_AFTER
     } else {
         REPLACE_AFTER
@@ -122,4 +124,29 @@ async fn repair(
         inner.connection.store(Arc::new(renewed));
     }
     *seen = Some(inner.connection.load_full());
+}
+
+/// Whether it is time to ask for owners, which is for one of all parts to do: while the connection takes note of the answers it looks after
+/// each of the nodes, and if one of them hangs, the calls to all others wait for as long as that takes.
+#[cfg(feature = "cluster")]
+fn may_ask_around(inner: &Inner) -> bool {
+    use crate::leased::nanos;
+    use crate::sync::Ordering::Relaxed;
+
+    let (now, pause) = (
+        RedisStore::now(),
+        nanos(inner.probe_interval).saturating_mul(10),
+    );
+    // Relaxed, twice: an instant that guards nothing.
+    inner
+        .around
+        .fetch_update(Relaxed, Relaxed, |at| {
+            (now >= at).then_some(now.saturating_add(pause))
+        })
+        .is_ok()
+}
+
+#[cfg(not(feature = "cluster"))]
+const fn may_ask_around(_: &Inner) -> bool {
+    false
 }
