@@ -203,12 +203,18 @@ impl Limits {
         let key = target.place.head();
         if let Some((index, wait)) = self.memory.refuses(key, costs) {
             self.counts.remembered.one();
+            // As below.
+            tokio::task::consume_budget().await;
             return Err(self.denied(index, wait));
         }
         let asked = RedisStore::now();
         let answer = match self.run(Op::Take, target, costs).await {
             Ok(answer) => answer,
-            Err(failure) => return self.without_server(target, costs, failure),
+            Err(failure) => {
+                // Where nothing was sent nothing was waited for, and a loop of calls would keep its thread.
+                tokio::task::consume_budget().await;
+                return self.without_server(target, costs, failure);
+            }
         };
         if let Some((index, wait)) = answer.refusal {
             self.counts.denied.one();
