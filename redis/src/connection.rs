@@ -70,6 +70,10 @@ impl Connection {
     }
 
     /// Another connection to the same, if it is known how.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        expect(clippy::unused_async, reason = "a cluster is asked")
+    )]
     pub(crate) async fn renewed(&self) -> Option<Self> {
         match &self.source {
             Source::Nothing => None,

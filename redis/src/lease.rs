@@ -47,7 +47,8 @@ impl LeaseOptions {
         self
     }
 
-    /// The largest batch. Whatever it is, leases of all nodes together hold at most half of the capacity, or a single call's cost.
+    /// The largest batch. Whatever it is, none makes the leases of all nodes hold more than half of the
+    /// capacity; beyond that a node gets only what a call waits for.
     pub const fn most(mut self, tokens: u64) -> Self {
         self.most = tokens;
         self

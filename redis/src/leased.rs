@@ -33,8 +33,8 @@ use crate::token_bucket::RedisTokenBucket;
 ///   found under a shared lock.)
 /// * **Nothing is lost** for longer than a lease lasts: what a node holds that dies, or whose answer was lost on the way.
 ///
-/// The price is that tokens which one node holds are not there for another. All leases together hold at most half of the capacity, and a node
-/// that is idle gives everything back; still, small capacities over many nodes are better served by calls to the bucket.
+/// The price is that tokens which one node holds are not there for another. No batch makes all leases hold more than half of the
+/// capacity, and a node that is idle gives everything back; still, small capacities over many nodes are better served by calls to the bucket.
 ///
 /// A refusal's hint is that of the server, if it refused; otherwise more is on its way, and the hint is how long the last way took.
 ///

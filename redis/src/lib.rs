@@ -45,7 +45,7 @@
 //!
 //! # Deployment
 //!
-//! * **Versions.** Redis 5 or later, or Valkey; tested with Redis 7.0 and, where it can be had, Valkey 8. One server, a cluster
+//! * **Versions.** Redis 6.2 or later, or Valkey; tested with Redis 7.0 and, where it can be had, Valkey 8. One server, a cluster
 //!   (feature `cluster`), or whatever else a [`Connection`] reaches. No modules.
 //! * **Persistence.** With an append-only file and `appendfsync always` a server that is killed comes back knowing everything. With
 //!   `everysec` a power failure may cost a second of charges, without a file a restart costs all: each bucket is full again, so up
@@ -57,7 +57,8 @@
 //! * **Resharding.** Keys on the move are followed, but not to a node that owns no slot yet: there the [`FailurePolicy`] decides until it does.
 //! * **Eviction.** `maxmemory-policy noeviction`, or a bucket that is evicted is full again. Buckets that are full are not there by themselves.
 //! * **Access.** `ACL SETUSER tidegate on >secret ~tidegate:* resetchannels -@all +eval +evalsha +get +set +time` (in a cluster also
-//!   `+cluster|slots +cluster|shards +asking`); `~` is the [prefix](StoreBuilder::prefix).
+//!   `+asking +ping +cluster|slots`); `~` is the [prefix](StoreBuilder::prefix). Connections also tell the client's name, and go on if
+//!   they may not; where servers know `+client|setinfo` (Redis 7.2, Valkey), it keeps that out of their `ACL LOG`.
 //! * **Names.** `tidegate:{uploads}`, `tidegate:{model}:tokens`, `tidegate:user:{alice}:day`: what is in braces decides about the node of
 //!   a cluster, so one bucket is on one node, and the calls of one key are one script.
 //! * **Values** are text, `GET` shows them: format, TAT, its fraction and denominator, time of the last write, then leases.
@@ -68,8 +69,8 @@
 //!
 //! # Sizing leases
 //!
-//! A lease takes tokens out of everybody's sight. All leases of a bucket hold at most half of its capacity, each as much as its node's
-//! demand of 10 to 80 ms; a node without demand gives everything back. So:
+//! A lease takes tokens out of everybody's sight. No batch makes the leases of a bucket hold more than half of its capacity, though each
+//! node gets what a caller waits for; a batch is its node's demand of 10 to 80 ms; a node without demand gives everything back. So:
 //!
 //! * Lease where the capacity is many times the number of nodes. Below ten tokens per node call the bucket instead.
 //! * [`LeaseOptions::lasts`] is how long a node goes on without the server, and how long what a dead node holds is lost: seconds.
@@ -127,3 +128,8 @@ pub use scale::ScaleError;
 pub use stats::{LimitStats, StoreStats};
 pub use store::{RedisStore, StoreBuilder};
 pub use token_bucket::RedisTokenBucket;
+
+/// Compiles the code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -24,7 +24,8 @@ pub enum FailurePolicy {
     /// some nodes reach the server and others do not, at most 2 · (capacity + rate · (b − a)). A node that starts anew has a share anew.
     ///
     /// A [`RedisTokenBucket`](crate::RedisTokenBucket), its leases and a [`RedisCombined`](crate::RedisCombined) report what they admitted by
-    /// themselves with their next call after the server is back, which then counts it. Tables do not.
+    /// themselves with their next call after the server is back, which then counts it. Tables do not: their server refills in an outage as if
+    /// nothing had been admitted, so several outages in `[a, b]` admit up to 2 · (capacity + rate · (b − a)).
     Local {
         /// How many nodes share the limit.
         nodes: NonZeroU32,

@@ -31,7 +31,7 @@ impl fmt::Display for ScaleError {
 impl core::error::Error for ScaleError {}
 
 /// The longest refill, and the deepest debt: 50 years of microseconds. The server's clock, a full bucket and as much debt are
-/// together below 2⁵³ until the year 2155.
+/// together below 2⁵³ until the year 2105.
 pub(crate) const MOST_US: u64 = 50 * 31_557_600 * 1_000_000;
 
 const FINEST: u64 = 1 << 50;

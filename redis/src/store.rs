@@ -24,6 +24,7 @@ use crate::key::Place;
 use crate::leased::nanos;
 use crate::script::{Arguments, Meaning, Script, meaning};
 use crate::stats::{StoreCounts, StoreStats};
+#[cfg(feature = "cluster")]
 use crate::sync::AtomicU64;
 
 /// A Redis or Valkey server, or a cluster of them, which holds buckets.
@@ -48,6 +49,7 @@ pub struct RedisStore {
 struct Inner {
     connection: ArcSwap<Connection>,
     /// Nodes of a cluster that no connection is known to are not asked before, in nanoseconds.
+    #[cfg(feature = "cluster")]
     unroutable: AtomicU64,
     prefix: Box<str>,
     timeout: Duration,
@@ -177,11 +179,23 @@ impl RedisStore {
         let result = result.and_then(|value| Ok(Vec::<i64>::from_redis_value(value)?));
         result.map_err(|error| {
             inner.counts.failed(&error);
-            if meaning(&error) == Meaning::Outage {
+            if self.is_outage(&error) {
                 self.open(index, seen, place.key(None), &error);
             }
             Failure::Failed(error)
         })
+    }
+
+    /// Whether other calls for keys that are there will fail too.
+    ///
+    /// A call that is sent elsewhere as often as it is tried is for a cluster's node that the connection has lost: it asks any other
+    /// instead, and that one names the lost one.
+    fn is_outage(&self, error: &RedisError) -> bool {
+        match meaning(error) {
+            Meaning::Outage => true,
+            Meaning::Moved => self.connection().is_cluster(),
+            _ => false,
+        }
     }
 
     /// Lets nobody wait for the server any more, and has it asked again.

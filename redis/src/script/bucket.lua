@@ -108,8 +108,9 @@ local function save(b)
   if b.kept then
     redis.call('SET', b.key, value)
   else
-    -- Once it is full it is as good as not there. One more for what is below a microsecond, and one for what is below a millisecond.
-    redis.call('SET', b.key, value, 'PX', string.format('%.0f', math.max(0, math.ceil((full - now) / 1000)) + 2))
+    -- Once it is full it is as good as not there. Rounded up from what is below a microsecond and below a millisecond; as an instant, so
+    -- that it does not matter when the server takes notice of it.
+    redis.call('SET', b.key, value, 'PXAT', string.format('%.0f', math.ceil(full / 1000) + 1))
   end
 end
 

@@ -12,6 +12,7 @@ use crate::breaker::Breaker;
 use crate::connection::Connection;
 use crate::script::Script;
 use crate::stats::StoreCounts;
+#[cfg(feature = "cluster")]
 use crate::sync::AtomicU64;
 
 /// Builds a [`RedisStore`].
@@ -103,6 +104,7 @@ impl StoreBuilder {
         RedisStore {
             inner: Arc::new(Inner {
                 connection: ArcSwap::from_pointee(connection),
+                #[cfg(feature = "cluster")]
                 unroutable: AtomicU64::new(0),
                 prefix: self.prefix,
                 timeout: self.timeout,

@@ -8,7 +8,6 @@ use redis::{Cmd, Value};
 use super::{Inner, RedisStore, within};
 use crate::breaker::Closed;
 use crate::connection::Connection;
-use crate::script::{Meaning, meaning};
 
 /// After so many probes in vain a connection to one server is replaced: it may be dead without having been closed.
 const REPLACE_AFTER: u32 = 2;
@@ -82,7 +81,7 @@ async fn answers(store: &RedisStore, command: &Cmd) -> bool {
         match result.and_then(Value::extract_error) {
             Ok(_) => return true,
             // It is there, if not of our opinion.
-            Err(error) if meaning(&error) != Meaning::Outage => return true,
+            Err(error) if !store.is_outage(&error) => return true,
             Err(error) if error.is_timeout() => return false,
             Err(_) => tokio::time::sleep((timeout / 4).min(Duration::from_millis(25))).await,
         }

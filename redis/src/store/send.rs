@@ -31,14 +31,18 @@ pub(super) async fn send(
         };
         match meaning(&error) {
             Meaning::Unknown if known => known = false,
-            // The connection has taken note of the new owner.
-            Meaning::Moved if connection.is_cluster() => tokio::task::yield_now().await,
+            // The connection asks a node for the new owner, which may not have heard of it yet; the first time it mostly has.
+            Meaning::Moved if connection.is_cluster() => pause(tries - 1).await,
             Meaning::Ask => return ask(store, script, keys, arguments, error).await,
             // Milliseconds: the server moves a few small keys.
-            Meaning::Soon => tokio::time::sleep(Duration::from_millis(u64::from(tries))).await,
+            Meaning::Soon => pause(tries).await,
             _ => return Err(error),
         }
     }
+}
+
+async fn pause(ms: u32) {
+    tokio::time::sleep(Duration::from_millis(u64::from(ms))).await;
 }
 
 /// Asks the node that is about to have the key.

@@ -41,11 +41,34 @@ async fn a_higher_limit_has_at_once_what_it_has_more() {
         new.try_acquire(90).await.unwrap();
         let hint = refused(new.try_acquire(1).await);
         assert!(hint <= day / 10, "{hint:?}");
-        // The old one is not locked out for the nine days that this is ahead.
+        // For the old one that is a debt, which a reset forgives.
         let hint = refused(old.try_acquire(1).await);
-        assert!(hint <= day / 10, "{hint:?}");
+        assert!(hint > day * 9 && hint <= day * 10, "{hint:?}");
         server.set_clock_offset_ms(ms(hint));
-        old.try_acquire(1).await.unwrap();
+        assert_eq!(old.try_acquire(1).await.unwrap().available(), Some(0));
+        old.reset().await.unwrap();
+        assert_eq!(old.available().await.unwrap(), 10);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lower_limit_gives_nothing_back_to_the_higher_one() {
+    on_each(async |server| {
+        let (old, new) = (
+            bucket(server, Quota::per_day(100)),
+            bucket(server, Quota::per_day(1_000).burst(10)),
+        );
+        let mut admitted = 0;
+        for _ in 0..100 {
+            admitted += u64::from(old.try_acquire(10).await.is_ok());
+            // All that a node of the new deployment may do but reset.
+            drop(new.try_acquire(1).await);
+            drop(new.peek(1).await);
+            new.available().await.unwrap();
+            new.debit(0).await.unwrap();
+        }
+        assert!(admitted <= 10, "{admitted} tens of a hundred");
     })
     .await;
 }

@@ -15,11 +15,11 @@ use crate::support::servers::{Options, Server};
 
 /// `SET` as the server does it: a key ends in whole milliseconds of its clock, and is there in the last of them.
 const KEEP: &str = "
-local function keep(now, key, value, px)
+local function keep(now, key, value, ends)
   redis.call('SET', key, value)
   redis.call('INCR', key .. ':writes')
-  if px then
-    redis.call('SET', key .. ':ends', string.format('%.0f', math.floor(now / 1000) + px))
+  if ends then
+    redis.call('SET', key .. ':ends', ends)
   else
     redis.call('DEL', key .. ':ends')
   end
@@ -36,8 +36,8 @@ const GET: [&str; 2] = [
   if ends and math.floor(now / 1000) > tonumber(ends) then redis.call('DEL', key, key .. ':ends') end
   local value = redis.call('GET', key)",
 ];
-const SET_PX: [&str; 2] = [
-    "redis.call('SET', b.key, value, 'PX', ",
+const SET_PXAT: [&str; 2] = [
+    "redis.call('SET', b.key, value, 'PXAT', ",
     "keep(now, b.key, value, ",
 ];
 const SET: [&str; 2] = ["redis.call('SET', b.key, value)", "keep(now, b.key, value)"];
@@ -50,7 +50,7 @@ pub(crate) fn replace_once(text: &str, [old, new]: [&str; 2]) -> String {
 }
 
 fn on_a_given_clock(script: &str) -> String {
-    let changed = [CLOCK, GET, SET_PX, SET]
+    let changed = [CLOCK, GET, SET_PXAT, SET]
         .into_iter()
         .fold(script.to_owned(), |text, change| {
             replace_once(&text, change)

@@ -1,0 +1,3 @@
+//! What the program `tidegate` is made of.
+
+pub mod report;

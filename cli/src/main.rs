@@ -1,0 +1,3 @@
+//! `tidegate`: see what a limit would do.
+
+fn main() {}
