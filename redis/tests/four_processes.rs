@@ -45,7 +45,7 @@ mod beat {
 
     pub(crate) const HOARDED: Duration = Duration::from_millis(450);
     pub(crate) const LIVELY: Duration = Duration::from_millis(700);
-    const LONG: Duration = Duration::from_millis(1_300);
+    const LONG: Duration = Duration::from_millis(1_500);
 
     pub(crate) fn at() -> Duration {
         Duration::from_nanos(now_ns() % u64::try_from(LONG.as_nanos()).unwrap())
@@ -128,6 +128,8 @@ fn hoard(child: &Child, leased: &LeasedTokenBucket) {
     }
     child.tell(now_ns());
     if is_late {
+        // Or it would be given back as not needed.
+        try_once(child, leased, 1);
         sleep(LASTS * 19 / 20);
     } else {
         beat::wait_for(beat::LIVELY);
