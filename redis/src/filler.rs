@@ -43,6 +43,8 @@ pub(crate) struct Filler {
     not_before: u64,
     /// Somebody has asked for more and has not got it.
     pending: bool,
+    /// How many the server has refused last; 0 if it granted some.
+    refused: u64,
 }
 
 /// How long a refusal keeps a node from asking, in nanoseconds.
@@ -82,6 +84,7 @@ impl Filler {
             answered: 0,
             not_before: 0,
             pending: false,
+            refused: 0,
         }
     }
 
@@ -119,7 +122,7 @@ impl Filler {
     }
 
     /// Until the server is to be asked again; earlier only to close.
-    async fn wait_for_turn(&self) {
+    async fn wait_for_turn(&mut self) {
         while let Some(wait) = self
             .not_before
             .checked_sub(RedisStore::now())
@@ -130,6 +133,11 @@ impl Filler {
             }
             let wait = Duration::from_nanos(wait).max(Duration::from_millis(1));
             let _ = tokio::time::timeout(wait, self.shared.wake.notified()).await;
+            // Relaxed: a hint. For fewer than were refused it need not wait as long.
+            if (1..self.refused).contains(&self.shared.wanted.load(Relaxed)) {
+                let next = self.answered.saturating_add(self.options.interval_ns());
+                self.not_before = self.not_before.min(next);
+            }
         }
     }
 
@@ -263,6 +271,12 @@ impl Filler {
         let hold = if grant.kept { request.hold } else { 0 };
         self.outstanding = hold + grant.granted;
         shared.counts.granted.add(grant.granted);
+        // Relaxed: a hint. Whoever has asked for no more since this request was sent finds it now, and should not have it asked for again.
+        let wanted = shared.wanted.load(Relaxed);
+        if wanted <= self.outstanding {
+            let _ = shared.wanted.compare_exchange(wanted, 0, Relaxed, Relaxed);
+        }
+        self.refused = 0;
 
         let lasts = self.options.lasts_ns();
         // A hundredth for clocks of different speed, and milliseconds for steps by which clocks are set; at most half.
@@ -280,6 +294,7 @@ impl Filler {
             let wait = nanos(grant.wait).min(LONGEST_WAIT).max(interval);
             let way = now.saturating_sub(asked);
             shared.refused(least, now.saturating_add(wait).saturating_add(way));
+            self.refused = least;
             self.not_before = now.saturating_add(wait);
             if self.outstanding > 0 {
                 // What is held does not end meanwhile.

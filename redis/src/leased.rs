@@ -76,7 +76,7 @@ pub(crate) struct Shared {
     pub(crate) wake: Notify,
     /// Wakes those who wait, when there is more.
     pub(crate) filled: Notify,
-    /// The most that a call has asked for in vain since the last refill.
+    /// What the last call in vain since the last refill has asked for, or 0.
     pub(crate) wanted: AtomicU64,
     /// In nanoseconds.
     refusal: Refusal,
@@ -257,9 +257,10 @@ impl Shared {
             return Err(AcquireError::Closed);
         }
         let (limits, target) = (bucket.limits(), bucket.target());
-        // Relaxed: a sum of what is asked for.
-        self.wanted.fetch_max(n, Relaxed);
-        if self.tank.ask() {
+        // Relaxed: a hint. Of several the last one, so that fewer do not wait for as long as many are refused.
+        self.wanted.store(n, Relaxed);
+        // Where more was refused, the task waits for that, although so few may be there.
+        if self.tank.ask() || self.refusal.is_above(n) {
             self.wake.notify_one();
         }
         if let Some(wait) = limits.store().closed_for(&target.place) {

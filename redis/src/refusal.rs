@@ -45,4 +45,10 @@ impl Refusal {
         // Relaxed: see above.
         (n >= self.cost.load(Relaxed)).then_some(until)
     }
+
+    /// Whether it was of more than `n`.
+    pub(crate) fn is_above(&self, n: u64) -> bool {
+        // Relaxed: a hint.
+        self.cost.load(Relaxed) > n
+    }
 }

@@ -34,8 +34,6 @@ const DIRECT: usize = 0;
 const HOARDER: usize = 2;
 /// Takes one too, and spends it just before it ends.
 const LATE_HOARDER: usize = 3;
-/// What each of them takes.
-const HOARD: u64 = CAPACITY * 3 / 10;
 
 const fn quota() -> Quota {
     Quota::per_second(400).burst(CAPACITY)
@@ -45,9 +43,9 @@ const fn quota() -> Quota {
 mod beat {
     use super::{Duration, now_ns, sleep};
 
-    pub(crate) const HOARDED: Duration = Duration::from_millis(300);
+    pub(crate) const HOARDED: Duration = Duration::from_millis(450);
     pub(crate) const LIVELY: Duration = Duration::from_millis(700);
-    const LONG: Duration = Duration::from_millis(1_300);
+    const LONG: Duration = Duration::from_millis(1_500);
 
     pub(crate) fn at() -> Duration {
         Duration::from_nanos(now_ns() % u64::try_from(LONG.as_nanos()).unwrap())
@@ -119,15 +117,19 @@ fn try_once(child: &Child, leased: &LeasedTokenBucket, permits: u64) {
 }
 
 fn hoard(child: &Child, leased: &LeasedTokenBucket) {
-    while leased.held() < HOARD {
+    let is_late = child.number == LATE_HOARDER;
+    let hoard = CAPACITY / if is_late { 2 } else { 4 };
+    while leased.held() < hoard {
         if beat::at() >= beat::HOARDED {
             return;
         }
         // In vain, but then it is asked for.
-        try_once(child, leased, HOARD);
+        try_once(child, leased, hoard);
     }
-    child.tell(leased.held());
-    if child.number == LATE_HOARDER {
+    child.tell(now_ns());
+    if is_late {
+        // Or it would be given back as not needed.
+        try_once(child, leased, 1);
         sleep(LASTS * 19 / 20);
     } else {
         beat::wait_for(beat::LIVELY);
@@ -196,13 +198,23 @@ impl Run {
         self.goes_on();
     }
 
-    /// Stalls the server until a moment after all leases have ended, while the others cannot wait to spend.
+    /// Stalls the server until a moment after a lease has ended that was spent at the last moment, while the others cannot wait to spend.
     fn stall_for_a_lease(&self) {
         beat::wait_for(beat::HOARDED);
         self.server.pause();
-        sleep(LASTS + TIMEOUT / 3);
+        let long = LASTS + Duration::from_millis(10);
+        let since = self.hoarded_at().unwrap_or(0);
+        let end = since.saturating_add(u64::try_from(long.as_nanos()).unwrap());
+        // Should it hold none, as long as a lease.
+        let left = end.checked_sub(now_ns());
+        sleep(left.map_or(long, Duration::from_nanos));
         self.server.resume();
         self.goes_on();
+    }
+
+    /// When it had its last hoard.
+    fn hoarded_at(&self) -> Option<u64> {
+        self.children.told()[LATE_HOARDER].parse().ok()
     }
 
     /// While there are leases, which go on.
@@ -297,9 +309,9 @@ fn a_process_that_is_killed_takes_nothing_but_its_lease_with_it() {
     on_each_kind(test, |kind| {
         let mut run = Run::start(test, servers::Options::new(kind).tcp(0).durable(), "full");
         let victim = LATE_HOARDER;
+        let from = now_ns();
         until("a process that holds a lease", || {
-            let held: u64 = run.children.told()[victim].parse().ok()?;
-            (held > 0).then_some(())
+            (run.hoarded_at()? > from).then_some(())
         });
         run.children.kill(victim);
         run.alive.retain(|&number| number != victim);
