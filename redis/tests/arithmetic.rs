@@ -927,9 +927,9 @@ const MUTANTS: [(&str, [&str; 2]); 15] = [
     (
         "a lowered limit cuts the bucket down, and gives the rest to nodes that do not know it",
         [
-            "    release(b, l.grant_us, l.grant_num)\n  end\n  return b\n",
-            "    release(b, l.grant_us, l.grant_num)\n  end\n  if above(b.us, b.num, now + cap_us, cap_num) then
-  b.us, b.num, b.dirty = now + cap_us, cap_num, true end\n  return b\n",
+            "  if leases == '' then return b end\n",
+            "  if above(b.us, b.num, now + cap_us, cap_num) then
+  b.us, b.num, b.dirty = now + cap_us, cap_num, true end\n  if leases == '' then return b end\n",
         ],
     ),
     (
@@ -953,10 +953,19 @@ const MUTANTS: [(&str, [&str; 2]); 15] = [
     ),
     (
         "a clock that has stepped back is not written",
-        ["    b.dirty = true\n  end\n  for", "  end\n  for"],
+        [
+            "    b.dirty = true\n  end\n  if leases",
+            "  end\n  if leases",
+        ],
     ),
-    ("a key ends too early", ["math.ceil(full / 1000) + 1)", "math.ceil(full / 1000) - 2)"]),
-    ("a key ends late", ["math.ceil(full / 1000) + 1)", "math.ceil(full / 1000) + 4)"]),
+    (
+        "a key ends too early",
+        ["math.ceil(full / 1000) + 1)", "math.ceil(full / 1000) - 2)"],
+    ),
+    (
+        "a key ends late",
+        ["math.ceil(full / 1000) + 1)", "math.ceil(full / 1000) + 4)"],
+    ),
     (
         "nothing is carried",
         ["  if num >= den then return us + 1, num - den end\n", "\n"],

@@ -37,6 +37,23 @@ local function release(b, us, num)
   b.held_us, b.held_num = minus(b.held_us, b.held_num, us, num, b.den)
 end
 
+local NO_BUCKET = 'TIDEGATE the key holds something else than a bucket'
+
+local function read_leases(b, text)
+  local read = 0
+  for node, seq, hold, hold_num, grant, grant_num, expiry in
+    string.gmatch(text, ' (%S+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)') do
+    read = read + 7 + #node + #seq + #hold + #hold_num + #grant + #grant_num + #expiry
+    local l = {
+      node = node, seq = tonumber(seq), hold_us = tonumber(hold), hold_num = tonumber(hold_num),
+      grant_us = tonumber(grant), grant_num = tonumber(grant_num), expiry = tonumber(expiry),
+    }
+    if math.max(l.seq, l.hold_us, l.hold_num, l.grant_us, l.grant_num, l.expiry) >= 2 ^ 53 then error(NO_BUCKET) end
+    b.leases[#b.leases + 1] = l
+  end
+  if read ~= #text then error(NO_BUCKET) end
+end
+
 -- `empty_for` is how long a bucket that is not there counts as empty, 0 for one that is full then.
 local function load(key, den, cap_us, cap_num, empty_for)
   local b = {
@@ -50,23 +67,13 @@ local function load(key, den, cap_us, cap_num, empty_for)
     end
     return b
   end
-  local f = {}
-  for word in string.gmatch(value, '%S+') do f[#f + 1] = tonumber(word) or word end
-  if f[1] ~= 1 or #f % 7 ~= 5 then error('TIDEGATE the key holds something else than a bucket') end
-  for i = 2, #f do
-    -- Below 2^53, so that what is written below is what was meant; the name of a node is the only word.
-    local whole = i % 7 == 6 or (type(f[i]) == 'number' and f[i] >= 0 and f[i] < 2 ^ 53)
-    if not whole then error('TIDEGATE the key holds something else than a bucket') end
-  end
-  local last = f[5]
-  b.us, b.num = f[2], f[3]
-  for i = 6, #f, 7 do
-    b.leases[#b.leases + 1] = {
-      node = f[i], seq = f[i + 1], hold_us = f[i + 2], hold_num = f[i + 3],
-      grant_us = f[i + 4], grant_num = f[i + 5], expiry = f[i + 6],
-    }
-  end
-  if f[4] ~= den then
+  local us, num, size, last, leases = string.match(value, '^1 (%d+) (%d+) (%d+) (%d+)(.*)$')
+  us, num, size, last = tonumber(us), tonumber(num), tonumber(size), tonumber(last)
+  -- Below 2^53, so that what is written below is what was meant.
+  if not us or us >= 2 ^ 53 or num >= size or size >= 2 ^ 53 or last >= 2 ^ 53 then error(NO_BUCKET) end
+  b.us, b.num = us, num
+  if leases ~= '' then read_leases(b, leases) end
+  if size ~= den then
     -- Written under another limit: fractions of another size are rounded up.
     local function up(us, num) if num > 0 then return us + 1, 0 end return us, 0 end
     b.us, b.num = up(b.us, b.num)
@@ -81,6 +88,7 @@ local function load(key, den, cap_us, cap_num, empty_for)
     for _, l in ipairs(b.leases) do l.expiry = l.expiry - (last - now) end
     b.dirty = true
   end
+  if leases == '' then return b end
   for _, l in ipairs(b.leases) do
     b.held_us, b.held_num = plus(b.held_us, b.held_num, l.hold_us, l.hold_num, den)
     b.held_us, b.held_num = plus(b.held_us, b.held_num, l.grant_us, l.grant_num, den)
@@ -97,14 +105,17 @@ local function load(key, den, cap_us, cap_num, empty_for)
 end
 
 local function save(b)
-  local words = { string.format('1 %.0f %.0f %.0f %.0f', b.us, b.num, b.den, now) }
+  local value = string.format('1 %.0f %.0f %.0f %.0f', b.us, b.num, b.den, now)
   local full = b.us
-  for _, l in ipairs(b.leases) do
-    words[#words + 1] = string.format('%s %.0f %.0f %.0f %.0f %.0f %.0f',
-      l.node, l.seq, l.hold_us, l.hold_num, l.grant_us, l.grant_num, l.expiry)
-    full = math.max(full, l.expiry + b.held_us)
+  if b.leases[1] then
+    local parts = { value }
+    for _, l in ipairs(b.leases) do
+      parts[#parts + 1] = string.format('%s %.0f %.0f %.0f %.0f %.0f %.0f',
+        l.node, l.seq, l.hold_us, l.hold_num, l.grant_us, l.grant_num, l.expiry)
+      full = math.max(full, l.expiry + b.held_us)
+    end
+    value = table.concat(parts, ' ')
   end
-  local value = table.concat(words, ' ')
   if b.kept then
     redis.call('SET', b.key, value)
   else
