@@ -48,7 +48,7 @@ fn compare_steps(times: &[u64], span: u64) {
             );
         }
         let latest = times[..length].iter().copied().max().unwrap_or(0);
-        let due = |time: &&u64| time.saturating_add(span) <= latest;
+        let due = |time: &&u64| time.checked_add(span).is_some_and(|due| due <= latest);
         assert_eq!(given, times[..length].iter().filter(due).count());
     }
 }
