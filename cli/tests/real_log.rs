@@ -4,7 +4,10 @@
 #![allow(
     clippy::std_instead_of_core,
     clippy::std_instead_of_alloc,
-    reason = "tests"
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::format_push_string,
+    reason = "tests, with helpers outside of test functions"
 )]
 
 mod oracle;
@@ -279,4 +282,50 @@ fn an_awkward_rate() {
     let refused = report["refused"].as_u64().unwrap();
     assert!(bucket(3) <= refused && refused <= bucket(2));
     assert!(ran.err.contains("2 ns"), "{}", ran.err);
+}
+
+/// The same requests as JSON lines, with times in other forms, give the same report.
+#[test]
+fn as_json_lines() {
+    let text = oracle::log_text();
+    let mut lines = String::new();
+    for (number, line) in text.lines().enumerate() {
+        let quoted: Vec<&str> = line.split('"').collect();
+        let written = line.split(['[', ']']).nth(1).unwrap();
+        let seconds = oracle::seconds(written);
+        let time = match number % 4 {
+            0 => Value::from(written),
+            1 => Value::from(seconds),
+            2 => Value::from(seconds * 1_000),
+            _ => {
+                let time = i64::try_from(seconds).unwrap();
+                Value::from(jiff::Timestamp::from_second(time).unwrap().to_string())
+            }
+        };
+        let host = line.split(' ').next().unwrap();
+        let request = serde_json::json!({"line": quoted[1], "ip": "10.9.9.9"});
+        let mut object =
+            serde_json::json!({"request": request, "http.client": {"ip": host}, "ts": time});
+        object["path"] = Value::from(quoted[1]);
+        // As in the log, one agent is cut off: that line has none.
+        if quoted.len() == 7 {
+            object["user_agent"] = Value::from(quoted[5].replace("\\x22", "\""));
+        }
+        lines += &object.to_string();
+        lines.push('\n');
+    }
+    let path = oracle::log_path();
+    let path = path.to_str().unwrap();
+    for (by, field) in [
+        ("ip", "http.client.ip"),
+        ("path", "path"),
+        ("agent", "agent"),
+    ] {
+        let rest = ["--quota", "7/min burst 3", "--json"];
+        let mut report = program::json(&[&["replay", path, "--by", by][..], &rest].concat(), b"");
+        let args = [&["replay", "-", "--by", field][..], &rest].concat();
+        let other = program::json(&args, lines.as_bytes());
+        report["by"] = Value::from(field);
+        assert_eq!(report, other);
+    }
 }

@@ -3,7 +3,10 @@
 #![allow(
     clippy::std_instead_of_core,
     clippy::std_instead_of_alloc,
-    reason = "tests"
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::format_push_string,
+    reason = "tests, with helpers outside of test functions"
 )]
 
 mod oracle;
@@ -92,15 +95,11 @@ fn a_third_of_all() {
 /// Times that are not whole seconds, in JSON.
 #[test]
 fn fractions() {
-    let lines: String = (0..100)
-        .map(|i| {
-            format!(
-                "{{\"ts\": {}.{:03}, \"ip\": \"a\"}}\n",
-                1_000 + i / 10,
-                i % 10 * 7
-            )
-        })
-        .collect();
+    let mut lines = String::new();
+    for i in 0..100 {
+        let (second, milli) = (1_000 + i / 10, i % 10 * 7);
+        lines += &format!("{{\"ts\": {second}.{milli:03}, \"ip\": \"a\"}}\n");
+    }
     let args = [
         "suggest",
         "-",

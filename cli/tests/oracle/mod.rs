@@ -1,6 +1,7 @@
 //! What a replay must give, computed once more from the definitions alone: another parser, another order, whole numbers.
 
 #![allow(dead_code, reason = "each test uses some of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
@@ -23,7 +24,9 @@ pub(crate) fn log_text() -> String {
 
 /// Days since 1970, counted year by year and month by month.
 fn days(year: u64, month: usize, day: u64) -> u64 {
-    let leap = |year: u64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let leap = |year: u64| {
+        year.is_multiple_of(400) || (year.is_multiple_of(4) && !year.is_multiple_of(100))
+    };
     let years: u64 = (1970..year)
         .map(|year| if leap(year) { 366 } else { 365 })
         .sum();
@@ -81,7 +84,8 @@ pub(crate) fn in_order<K>(
     lines: impl IntoIterator<Item = (u64, K)>,
     span: u64,
 ) -> (Vec<(u64, K)>, u64) {
-    let (mut waiting, mut given): (Vec<(u64, K)>, Vec<(u64, K)>) = (Vec::new(), Vec::new());
+    let mut waiting: Vec<(u64, K)> = Vec::new();
+    let mut given = Vec::new();
     let (mut latest_read, mut latest_given, mut late) = (0, 0, 0);
     let mut give = |mut some: Vec<(u64, K)>| {
         some.sort_by_key(|(time, _)| *time);
@@ -145,10 +149,10 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    pub(crate) fn new(limit: usize, length: u64, slots: Option<u64>, origin: u64) -> Self {
+    pub(crate) const fn new(limit: usize, length: u64, slots: Option<u64>, origin: u64) -> Self {
         let slot = match slots {
             None => 1,
-            Some(slots) if length % slots == 0 => length / slots,
+            Some(slots) if length.is_multiple_of(slots) => length / slots,
             Some(slots) => length / (2 * slots),
         };
         Self {
