@@ -67,3 +67,10 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
     names.sort();
     names
 }
+
+/// It ended with that code, and said so.
+pub(crate) fn fails(ran: &Ran, code: i32, message: &str) {
+    assert_eq!(ran.code, Some(code), "{}", ran.err);
+    assert!(ran.err.contains(message), "{}", ran.err);
+    assert!(!ran.err.contains("panicked"));
+}
