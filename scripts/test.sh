@@ -41,6 +41,9 @@ PROPTEST_CASES=200 cargo test --no-default-features
 step "the attribute: what it says to mistakes"
 cargo test --package tidegate-macros
 
+step "the program"
+cargo test --package tidegate-cli
+
 step "limits that machines share: on real servers"
 bash scripts/servers.sh
 cargo build --quiet --package tidegate-redis --example cluster_gateway
