@@ -37,7 +37,10 @@ mod breaker;
 #[path = "../../redis/src/owed.rs"]
 mod owed;
 #[path = "../../redis/src/refusal.rs"]
-#[allow(dead_code, reason = "one of its questions guards nothing, and no model asks it")]
+#[allow(
+    dead_code,
+    reason = "one of its questions guards nothing, and no model asks it"
+)]
 mod refusal;
 #[path = "../../redis/src/sync.rs"]
 mod sync;
