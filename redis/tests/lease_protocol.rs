@@ -962,15 +962,5 @@ fn found(scripts: &mut Scripts, most: u32) -> Option<u32> {
 
 #[test]
 fn mutants() {
-    let mut scripts = Scripts::start();
-    assert_eq!(found(&mut scripts, 300), None, "without any change");
-    let mut alive = Vec::new();
-    for (name, change) in MUTANTS {
-        scripts.mutate(change);
-        match found(&mut scripts, 3_000) {
-            Some(tried) => eprintln!("{tried:5}: {name}"),
-            None => alive.push(name),
-        }
-    }
-    assert!(alive.is_empty(), "not found: {alive:#?}");
+    scripted::assert_all_found(&MUTANTS, 300, found);
 }

@@ -250,3 +250,22 @@ pub(crate) fn numbers(answer: &Answer) -> Result<&[i64], TestCaseError> {
 pub(crate) fn whole(number: i64) -> Result<u64, TestCaseError> {
     u64::try_from(number).map_err(|_| TestCaseError::fail(format!("{number} is negative")))
 }
+
+/// Fails unless `found` tells each changed script from the real ones, and finds nothing in `sound` tries with those.
+pub(crate) fn assert_all_found(
+    mutants: &[(&str, [&str; 2])],
+    sound: u32,
+    found: impl Fn(&mut Scripts, u32) -> Option<u32>,
+) {
+    let mut scripts = Scripts::start();
+    assert_eq!(found(&mut scripts, sound), None, "without any change");
+    let mut alive = Vec::new();
+    for &(name, change) in mutants {
+        scripts.mutate(change);
+        match found(&mut scripts, 3_000) {
+            Some(tried) => eprintln!("{tried:5}: {name}"),
+            None => alive.push(name),
+        }
+    }
+    assert!(alive.is_empty(), "not found: {alive:#?}");
+}
