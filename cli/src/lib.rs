@@ -1,3 +1,12 @@
-//! What the program `tidegate` is made of.
+//! What the program `tidegate` is made of. It is a program and no library: its modules may change in any version.
 
+#![allow(
+    clippy::std_instead_of_core,
+    clippy::std_instead_of_alloc,
+    reason = "a program for machines with an operating system"
+)]
+
+pub mod failure;
+pub mod output;
+pub mod picture;
 pub mod report;

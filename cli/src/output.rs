@@ -1,0 +1,4 @@
+//! What is written, and where.
+
+pub mod file;
+pub mod stdout;
