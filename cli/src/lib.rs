@@ -6,7 +6,11 @@
     reason = "a program for machines with an operating system"
 )]
 
+pub mod completions;
 pub mod failure;
+pub mod man;
 pub mod output;
+pub mod page;
 pub mod picture;
 pub mod report;
+pub mod terminal;

@@ -70,7 +70,7 @@ pub(super) fn draw(svg: &mut Svg, report: &Report, top: f64) -> f64 {
             "Refused alone, on its own scale",
         );
         let height = Scale::up_to(most(|step| step.refused), low);
-        grid(svg, &height, most(|step| step.refused), 2, low);
+        grid(svg, &height, most(|step| step.refused), 3, low);
         svg.area(
             "fill red",
             &columns(|_| 0, |step| step.refused, height),
