@@ -1,8 +1,9 @@
 //! Completions for shells.
 
-use clap::Command;
+use clap::{Command, CommandFactory};
 use clap_complete::{Shell, generate};
 
+use crate::args::Cli;
 use crate::failure::Failure;
 use crate::output::stdout;
 
@@ -19,8 +20,8 @@ pub struct Args {
 /// # Errors
 ///
 /// If they cannot be written.
-pub fn run(args: &Args, command: Command) -> Result<(), Failure> {
-    stdout::write(&text(args.shell, command))
+pub fn run(args: &Args) -> Result<(), Failure> {
+    stdout::write(&text(args.shell, Cli::command()))
 }
 
 /// What a shell reads.

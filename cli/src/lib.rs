@@ -6,11 +6,18 @@
     reason = "a program for machines with an operating system"
 )]
 
+pub mod args;
+pub mod command;
 pub mod completions;
+pub mod explain;
 pub mod failure;
+pub mod log;
 pub mod man;
 pub mod output;
 pub mod page;
 pub mod picture;
+pub mod replay;
 pub mod report;
+pub mod shape;
+pub mod suggest;
 pub mod terminal;

@@ -1,8 +1,9 @@
 //! The manual.
 
-use clap::Command;
+use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
+use crate::args::Cli;
 use crate::failure::Failure;
 use crate::output::stdout;
 
@@ -19,8 +20,8 @@ pub struct Args {
 /// # Errors
 ///
 /// If there is no such command, or the page cannot be written.
-pub fn run(args: &Args, command: Command) -> Result<(), Failure> {
-    stdout::write(&text(args.command.as_deref(), command)?)
+pub fn run(args: &Args) -> Result<(), Failure> {
+    stdout::write(&text(args.command.as_deref(), Cli::command())?)
 }
 
 /// The page.

@@ -12,6 +12,8 @@ mod stream;
 
 pub use steps::{Step, steps};
 
+use std::fmt::{self, Write as _};
+
 use crate::report::Report;
 use numbers::{counted, grouped, percent};
 use svg::{Anchor, Svg};
@@ -59,11 +61,19 @@ fn description(report: &Report) -> String {
         percent(refused, requests)
     );
     if let (Some(first), Some(last)) = (report.first, report.last) {
-        text += &format!(
-            " From {} to {} UTC.",
-            time::instant(first),
-            time::instant(last)
+        put(
+            &mut text,
+            format_args!(
+                " From {} to {} UTC.",
+                time::instant(first),
+                time::instant(last)
+            ),
         );
     }
     text
+}
+
+/// Adds to a text. Writing to a string does not fail.
+pub fn put(text: &mut String, more: fmt::Arguments<'_>) {
+    let _ = text.write_fmt(more);
 }

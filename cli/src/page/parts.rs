@@ -4,6 +4,7 @@ use super::LONGEST;
 use crate::picture::escape::escaped;
 use crate::picture::key::shown;
 use crate::picture::numbers::{counted, grouped, percent, span as spanned};
+use crate::picture::put;
 use crate::picture::time::instant;
 use crate::report::{Key, Report};
 
@@ -105,8 +106,12 @@ pub(super) fn worst(report: &Report) -> String {
 
 fn row(key: &Key, bursts: bool) -> String {
     let mut cells = format!("<td class=\"name\">{}</td>", foreign(&key.key));
-    let mut cell =
-        |sort: String, text: &str| cells += &format!("<td data-sort=\"{sort}\">{text}</td>");
+    let mut cell = |sort: String, text: &str| {
+        put(
+            &mut cells,
+            format_args!("<td data-sort=\"{sort}\">{text}</td>"),
+        );
+    };
     cell(key.requests.to_string(), &grouped(key.requests));
     cell(key.refused.to_string(), &grouped(key.refused));
     let share = crate::picture::numbers::ratio(key.refused, key.requests);
@@ -156,9 +161,9 @@ pub(super) fn how(report: &Report) -> String {
         let step = spanned(report.timeline.step);
         items.push(format!("Times were counted in steps of {step}; the picture adds up neighbours where there are many."));
     }
-    let items: String = items
-        .iter()
-        .map(|item| format!("<li>{item}</li>\n"))
-        .collect();
-    format!("<ul class=\"how\">\n{items}</ul>\n")
+    let mut list = String::new();
+    for item in &items {
+        put(&mut list, format_args!("<li>{item}</li>\n"));
+    }
+    format!("<ul class=\"how\">\n{list}</ul>\n")
 }

@@ -26,8 +26,8 @@ pub fn shown(key: &str, columns: usize) -> String {
     text
 }
 
-/// Columns of a terminal; nearly all scripts from Hangul on are wide where any is.
-const fn width(character: char) -> usize {
+/// Columns that a character takes in a terminal; nearly all scripts from Hangul on are wide where any is.
+pub const fn width(character: char) -> usize {
     if character as u32 >= 0x1100 && !matches!(character as u32, 0x2000..0x2e80) {
         2
     } else {

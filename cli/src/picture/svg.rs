@@ -3,9 +3,10 @@
 //! By hand, as the pictures of the crate's records: no plot library known to us writes style sheets, and so none has a light and a
 //! dark theme in one file; and the pictures stay small, with text that can be read, searched and scaled.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use super::escape::escaped;
+use super::put as push;
 
 /// Of every picture.
 pub const WIDTH: f64 = 800.0;
@@ -73,7 +74,7 @@ impl Svg {
 
     /// The same to stand in a page that has [`style_within`] and a heading of its own.
     #[must_use]
-    pub fn within(mut self) -> Self {
+    pub const fn within(mut self) -> Self {
         self.within = true;
         self
     }
@@ -213,11 +214,6 @@ impl Svg {
             self.body
         )
     }
-}
-
-/// Writing to a string does not fail.
-fn push(text: &mut String, written: fmt::Arguments<'_>) {
-    let _ = text.write_fmt(written);
 }
 
 fn classes(names: &[&str]) -> String {

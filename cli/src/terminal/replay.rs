@@ -4,7 +4,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::{Charset, chart};
 use crate::picture::numbers::{grouped, percent, short, span};
-use crate::picture::{Step, steps, time::instant};
+use crate::picture::{Step, put, steps, time::instant};
 use crate::report::Report;
 
 const BLUE: Style = AnsiColor::Blue.on_default();
@@ -56,10 +56,13 @@ pub fn timeline_in(report: &Report, width: usize, charset: Charset) -> String {
         } else {
             String::new()
         };
-        text += &format!(
-            "{:label$}{style}{} {name}{share}{style:#}\n",
-            "",
-            grouped(sum)
+        put(
+            &mut text,
+            format_args!(
+                "{:label$}{style}{} {name}{share}{style:#}\n",
+                "",
+                grouped(sum)
+            ),
         );
         for (line, drawn) in chart::columns(counts, most, lines, charset)
             .into_iter()
@@ -71,7 +74,10 @@ pub fn timeline_in(report: &Report, width: usize, charset: Charset) -> String {
                 String::new()
             };
             let drawn = drawn.trim_end();
-            text += &format!("{scale:>w$} {style}{drawn}{style:#}\n", w = label - 1);
+            put(
+                &mut text,
+                format_args!("{scale:>w$} {style}{drawn}{style:#}\n", w = label - 1),
+            );
         }
     }
     let (from, to) = (
@@ -84,12 +90,19 @@ pub fn timeline_in(report: &Report, width: usize, charset: Charset) -> String {
     // Where two dates do not fit, they are without their years and seconds.
     let cut = |date: &str| {
         let fits = columns > from.len() + to.len();
-        if fits { date.to_owned() } else { date.get(5..16).unwrap_or(date).to_owned() }
+        if fits {
+            date.to_owned()
+        } else {
+            date.get(5..16).unwrap_or(date).to_owned()
+        }
     };
     for line in chart::ground(columns, &cut(&from), &cut(&to), charset) {
-        text += &format!("{:label$}{line}\n", "");
+        put(&mut text, format_args!("{:label$}{line}\n", ""));
     }
     let each = steps.first().map_or(0.0, |step| step.to - step.from);
-    text += &format!("{:label$}UTC; each step {}\n", "", span(each));
+    put(
+        &mut text,
+        format_args!("{:label$}UTC; each step {}\n", "", span(each)),
+    );
     text
 }

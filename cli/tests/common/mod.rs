@@ -34,7 +34,7 @@ pub fn report(keys: &[&str]) -> Report {
         key: (*key).to_owned(),
         requests: 4_000 / at,
         refused: 600 / (at * at),
-        first_refused: Some(1_789_973_000.0 + 61.5 * at as f64),
+        first_refused: Some(1_789_973_000.0 + 61.5 * f64::from(u32::try_from(at).unwrap_or(0))),
         longest_streak: 90 / at,
         burst_needed: Some(40 + 7 * at),
     });

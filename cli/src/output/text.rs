@@ -1,0 +1,218 @@
+//! Reports for people.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+
+use super::table::{Table, plain};
+use crate::report::Report;
+use crate::suggest::Suggestions;
+use crate::suggest::share::ratio;
+
+const BOLD: Style = Style::new().bold();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default().bold();
+
+/// `1234567` as `1,234,567`.
+fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A share in per cent.
+fn percent(part: u64, of: u64) -> String {
+    let share = ratio(part, of) * 100.0;
+    if part > 0 && share < 0.01 {
+        "<0.01%".to_owned()
+    } else {
+        format!("{share:.2}%")
+    }
+}
+
+fn keys(n: u64) -> String {
+    format!("{} {}", count(n), if n == 1 { "key" } else { "keys" })
+}
+
+/// A time in UTC.
+fn time(seconds: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "within the years of a `Timestamp`"
+    )]
+    let millis = (seconds * 1e3).round() as i64;
+    match jiff::Timestamp::from_millisecond(millis) {
+        Ok(time) => time.to_string(),
+        Err(_) => format!("{seconds}"),
+    }
+}
+
+/// What was skipped or late, if anything.
+fn mishaps(skipped: u64, late: u64) -> String {
+    let mut text = String::new();
+    if skipped > 0 {
+        let _ = write!(text, ", {} skipped", count(skipped));
+    }
+    if late > 0 {
+        let _ = write!(text, ", {} late", count(late));
+    }
+    text
+}
+
+/// What came of a replay.
+pub fn replay(report: &Report, width: usize) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = write_replay(&mut text, report, width);
+    text
+}
+
+fn write_replay(text: &mut String, report: &Report, width: usize) -> std::fmt::Result {
+    let Report {
+        requests,
+        admitted,
+        refused,
+        ..
+    } = *report;
+    writeln!(
+        text,
+        "{BOLD}{}{BOLD:#} by {}",
+        report.limits.join(" and "),
+        plain(&report.by)
+    )?;
+    if let (Some(first), Some(last)) = (report.first, report.last) {
+        writeln!(text, "{} to {}", time(first), time(last))?;
+    }
+    writeln!(text)?;
+    writeln!(
+        text,
+        "requests  {}{}",
+        count(requests),
+        mishaps(report.skipped, report.late)
+    )?;
+    writeln!(
+        text,
+        "admitted  {GREEN}{}{GREEN:#} ({})",
+        count(admitted),
+        percent(admitted, requests)
+    )?;
+    writeln!(
+        text,
+        "refused   {RED}{}{RED:#} ({}), of {} of {}",
+        count(refused),
+        percent(refused, requests),
+        count(report.keys_refused),
+        keys(report.keys)
+    )?;
+    if let Some(streak) = &report.longest_streak {
+        writeln!(
+            text,
+            "longest run of refusals: {} of {}, {} to {}",
+            count(streak.refusals),
+            plain(&streak.key),
+            time(streak.from),
+            time(streak.to)
+        )?;
+    }
+    if let Some(tightest) = &report.tightest {
+        writeln!(
+            text,
+            "the smallest burst that refuses nobody: {BOLD}{tightest}{BOLD:#}"
+        )?;
+    }
+    if report.worst.is_empty() {
+        return Ok(());
+    }
+    writeln!(text)?;
+    let needed = report.worst.iter().any(|key| key.burst_needed.is_some());
+    let mut head = vec!["key", "requests", "refused", "share", "longest run"];
+    if needed {
+        head.push("burst needed");
+    }
+    let mut table = Table::new(&head, 0);
+    for key in &report.worst {
+        let mut row = vec![
+            plain(&key.key),
+            count(key.requests),
+            count(key.refused),
+            percent(key.refused, key.requests),
+            count(key.longest_streak),
+        ];
+        if needed {
+            row.push(key.burst_needed.map_or_else(String::new, count));
+        }
+        table.row(row);
+    }
+    text.push_str(&table.text(width));
+    let shown = report.worst.len() as u64;
+    if report.keys_refused > shown {
+        writeln!(text, "  and {} more", keys(report.keys_refused - shown))?;
+    }
+    Ok(())
+}
+
+/// What is suggested.
+pub fn suggest(found: &Suggestions, width: usize) -> String {
+    let mut text = format!(
+        "{} requests of {} by {}{}; at most {} may be refused ({})\n\n",
+        count(found.requests),
+        keys(found.keys),
+        plain(&found.by),
+        mishaps(found.skipped, found.late),
+        count(found.target),
+        found.refuse_at_most,
+    );
+    let head = [
+        "quota",
+        "refused",
+        "share",
+        "keys hit",
+        "burst for none",
+        "hit most",
+        "its refusals",
+    ];
+    let mut table = Table::new(&head, 5);
+    for one in &found.suggestions {
+        let (worst, its) = match &one.worst {
+            Some(worst) => {
+                let its = format!("{} of {}", count(worst.refused), count(worst.requests));
+                (plain(&worst.key), its)
+            }
+            None => ("-".to_owned(), "-".to_owned()),
+        };
+        table.row(vec![
+            one.quota.clone(),
+            count(one.refused),
+            percent(one.refused, found.requests),
+            count(one.keys_refused),
+            count(one.burst_needed),
+            worst,
+            its,
+        ]);
+    }
+    text += &table.text(width);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_000), "1,000");
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(percent(0, 0), "0.00%");
+        assert_eq!(percent(1, 1_000_000), "<0.01%");
+        assert_eq!(percent(1, 8), "12.50%");
+        assert_eq!(time(1_431_857_103.25), "2015-05-17T10:05:03.25Z");
+    }
+}

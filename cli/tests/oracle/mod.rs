@@ -1,0 +1,250 @@
+//! What a replay must give, computed once more from the definitions alone: another parser, another order, whole numbers.
+
+#![allow(dead_code, reason = "each test uses some of it")]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Read;
+use std::path::PathBuf;
+
+pub const SECOND: u64 = 1_000_000_000;
+
+pub fn log_path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/apache_access.log.gz")
+}
+
+pub fn log_text() -> String {
+    let file = std::fs::File::open(log_path()).unwrap();
+    let mut text = String::new();
+    flate2::read::MultiGzDecoder::new(file)
+        .read_to_string(&mut text)
+        .unwrap();
+    text
+}
+
+/// Days since 1970, counted year by year and month by month.
+fn days(year: u64, month: usize, day: u64) -> u64 {
+    let leap = |year: u64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let years: u64 = (1970..year)
+        .map(|year| if leap(year) { 366 } else { 365 })
+        .sum();
+    let months = [
+        31,
+        28 + u64::from(leap(year)),
+        31,
+        30,
+        31,
+        30,
+        31,
+        31,
+        30,
+        31,
+        30,
+        31,
+    ];
+    years + months[..month].iter().sum::<u64>() + day - 1
+}
+
+/// `17/May/2015:10:05:03 +0000`: the log has only this offset.
+pub fn seconds(text: &str) -> u64 {
+    let (text, zone) = text.split_once(' ').unwrap();
+    assert_eq!(zone, "+0000");
+    let parts: Vec<&str> = text.split(['/', ':']).collect();
+    let n = |i: usize| parts[i].parse::<u64>().unwrap();
+    let names = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let month = names.find(parts[1]).unwrap() / 3;
+    days(n(2), month, n(0)) * 86_400 + n(3) * 3_600 + n(4) * 60 + n(5)
+}
+
+/// Times in nanoseconds and keys, in the order of lines.
+pub fn parse(text: &str, by: &str) -> Vec<(u64, String)> {
+    let lines = text.lines().map(|line| {
+        let time = line.split(['[', ']']).nth(1).unwrap();
+        let key = match by {
+            "ip" => line.split(' ').next().unwrap(),
+            "path" => {
+                let target = line.split('"').nth(1).unwrap().split(' ').nth(1).unwrap();
+                target.split('?').next().unwrap()
+            }
+            "agent" => line.split('"').nth(5).unwrap(),
+            "none" => "all",
+            _ => panic!("{by}"),
+        };
+        (seconds(time) * SECOND, key.to_owned())
+    });
+    lines.filter(|(_, key)| key != "-").collect()
+}
+
+/// The order in which lines are handed out, and how many are late: by the definition, one line after the other.
+pub fn in_order<K>(lines: impl IntoIterator<Item = (u64, K)>, span: u64) -> (Vec<(u64, K)>, u64) {
+    let (mut waiting, mut given): (Vec<(u64, K)>, Vec<(u64, K)>) = (Vec::new(), Vec::new());
+    let (mut latest_read, mut latest_given, mut late) = (0, 0, 0);
+    let mut give = |mut some: Vec<(u64, K)>| {
+        some.sort_by_key(|(time, _)| *time);
+        for (time, key) in some {
+            late += u64::from(time < latest_given);
+            latest_given = latest_given.max(time);
+            given.push((latest_given, key));
+        }
+    };
+    for (time, key) in lines {
+        latest_read = latest_read.max(time);
+        waiting.push((time, key));
+        let (now, later) = waiting
+            .into_iter()
+            .partition(|(time, _)| time.saturating_add(span) <= latest_read);
+        waiting = later;
+        give(now);
+    }
+    give(waiting);
+    (given, late)
+}
+
+/// A token bucket in parts of tokens: a token is `period` of them, and `rate` flow in per nanosecond.
+pub struct Bucket {
+    rate: i128,
+    period: i128,
+    capacity: i128,
+    level: i128,
+    last: u64,
+}
+
+impl Bucket {
+    pub fn new(rate: u64, period: u64, capacity: u64) -> Self {
+        let (rate, period) = (i128::from(rate), i128::from(period));
+        let capacity = i128::from(capacity) * period;
+        Self {
+            rate,
+            period,
+            capacity,
+            level: capacity,
+            last: 0,
+        }
+    }
+
+    fn fits(&mut self, now: u64) -> bool {
+        self.level = self
+            .capacity
+            .min(self.level + self.rate * i128::from(now - self.last));
+        self.last = now;
+        self.level >= self.period
+    }
+}
+
+/// A window that counts in slots from the beginning of the first day; with none, instants are what they are.
+pub struct Window {
+    limit: usize,
+    length: u64,
+    slot: u64,
+    origin: u64,
+    admitted: VecDeque<u64>,
+}
+
+impl Window {
+    pub fn new(limit: usize, length: u64, slots: Option<u64>, origin: u64) -> Self {
+        let slot = match slots {
+            None => 1,
+            Some(slots) if length % slots == 0 => length / slots,
+            Some(slots) => length / (2 * slots),
+        };
+        Self {
+            limit,
+            length,
+            slot,
+            origin: origin - origin % (86_400 * SECOND),
+            admitted: VecDeque::new(),
+        }
+    }
+
+    fn fits(&mut self, now: u64) -> bool {
+        let place = |time: u64| (time - self.origin) / self.slot;
+        let reach = self.length.div_ceil(self.slot);
+        while let Some(first) = self.admitted.front()
+            && place(now) - place(*first) > reach
+        {
+            self.admitted.pop_front();
+        }
+        self.admitted.len() < self.limit
+    }
+}
+
+/// The limits of one key.
+#[derive(Default)]
+pub struct Limits {
+    pub bucket: Option<Bucket>,
+    pub windows: Vec<Window>,
+}
+
+impl Limits {
+    pub fn admit_one(&mut self, now: u64) -> bool {
+        let bucket = self.bucket.iter_mut().all(|bucket| bucket.fits(now));
+        let windows = self.windows.iter_mut().all(|window| window.fits(now));
+        if !bucket || !windows {
+            return false;
+        }
+        if let Some(bucket) = &mut self.bucket {
+            bucket.level -= bucket.period;
+        }
+        for window in &mut self.windows {
+            window.admitted.push_back(now);
+        }
+        true
+    }
+}
+
+/// One key's numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Numbers {
+    pub requests: u64,
+    pub refused: u64,
+    pub first_refused: Option<u64>,
+    pub longest: u64,
+    running: u64,
+    since: u64,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub keys: BTreeMap<String, Numbers>,
+    /// Key, refusals, from, to.
+    pub longest: Option<(String, u64, u64, u64)>,
+}
+
+impl Outcome {
+    pub fn refused(&self) -> u64 {
+        self.keys.values().map(|numbers| numbers.refused).sum()
+    }
+}
+
+pub fn run(events: &[(u64, String)], limits: impl Fn(u64) -> Limits) -> Outcome {
+    let mut all: BTreeMap<&str, Limits> = BTreeMap::new();
+    let mut outcome = Outcome::default();
+    let origin = events.first().map_or(0, |(time, _)| *time);
+    for (time, key) in events {
+        let admitted = all
+            .entry(key)
+            .or_insert_with(|| limits(origin))
+            .admit_one(*time);
+        let numbers = outcome.keys.entry(key.clone()).or_default();
+        numbers.requests += 1;
+        if admitted {
+            numbers.running = 0;
+            continue;
+        }
+        numbers.refused += 1;
+        numbers.first_refused = numbers.first_refused.or(Some(*time));
+        if numbers.running == 0 {
+            numbers.since = *time;
+        }
+        numbers.running += 1;
+        numbers.longest = numbers.longest.max(numbers.running);
+        let longest = outcome
+            .longest
+            .as_ref()
+            .map_or(0, |(_, refusals, ..)| *refusals);
+        if numbers.running > longest {
+            outcome.longest = Some((key.clone(), numbers.running, numbers.since, *time));
+        }
+    }
+    outcome
+}

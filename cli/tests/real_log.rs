@@ -1,0 +1,256 @@
+//! Ten thousand real requests, replayed and computed once more: `data/apache_access.log.gz` is the public example log of
+//! Elastic's examples (github.com/elastic/examples, `apache_logs`), whose lines are not in the order of time within a minute.
+
+#![allow(
+    clippy::std_instead_of_core,
+    clippy::std_instead_of_alloc,
+    reason = "tests"
+)]
+
+mod oracle;
+mod program;
+
+use std::collections::BTreeMap;
+
+use oracle::{Bucket, Limits, Outcome, SECOND, Window};
+use serde_json::Value;
+
+/// A limit as the program and as the oracle know it.
+struct Case {
+    args: Vec<&'static str>,
+    /// Rate, period in seconds, burst.
+    bucket: Option<(u64, u64, u64)>,
+    /// Limit, seconds, slots.
+    windows: Vec<(usize, u64, Option<u64>)>,
+}
+
+fn cases() -> Vec<Case> {
+    let bucket = |text, bucket| Case {
+        args: vec!["--quota", text],
+        bucket: Some(bucket),
+        windows: vec![],
+    };
+    vec![
+        bucket("100/min burst 20", (100, 60, 20)),
+        bucket("1/s burst 1", (1, 1, 1)),
+        bucket("7/min burst 3", (7, 60, 3)),
+        bucket("30/h", (30, 3_600, 30)),
+        bucket("997/h burst 5", (997, 3_600, 5)),
+        // More grains than are counted without rounding; no request is at the nanosecond where it would show.
+        bucket("1000003/d burst 2", (1_000_003, 86_400, 2)),
+        Case {
+            args: vec!["--window", "10/min"],
+            bucket: None,
+            windows: vec![(10, 60, Some(64))],
+        },
+        Case {
+            args: vec!["--window", "50/h", "--slots", "3600"],
+            bucket: None,
+            windows: vec![(50, 3_600, None)],
+        },
+        Case {
+            args: vec!["--window", "4/7s"],
+            bucket: None,
+            windows: vec![(4, 7, Some(64))],
+        },
+        Case {
+            args: vec![
+                "--quota",
+                "20/min burst 5",
+                "--window",
+                "60/h",
+                "--window",
+                "300/d",
+            ],
+            bucket: Some((20, 60, 5)),
+            windows: vec![(60, 3_600, Some(64)), (300, 86_400, Some(64))],
+        },
+    ]
+}
+
+impl Case {
+    fn limits(&self, origin: u64) -> Limits {
+        let windows = self.windows.iter();
+        Limits {
+            bucket: self
+                .bucket
+                .map(|(rate, period, burst)| Bucket::new(rate, period * SECOND, burst)),
+            windows: windows
+                .map(|(limit, length, slots)| Window::new(*limit, length * SECOND, *slots, origin))
+                .collect(),
+        }
+    }
+}
+
+/// What the log writes as whole seconds.
+fn as_nanos(value: &Value) -> Option<u64> {
+    value.as_f64().map(|seconds| {
+        assert!(seconds.fract() == 0.0);
+        format!("{seconds}").parse::<u64>().unwrap() * SECOND
+    })
+}
+
+fn compare_totals(report: &Value, expected: &Outcome, requests: usize, late: u64) {
+    assert_eq!(report["requests"], requests);
+    assert_eq!(report["refused"], expected.refused());
+    assert_eq!(report["admitted"], requests as u64 - expected.refused());
+    assert_eq!(report["late"], late);
+    assert_eq!(report["keys"], expected.keys.len());
+    let hit = expected.keys.values().filter(|numbers| numbers.refused > 0);
+    assert_eq!(report["keys_refused"], hit.count());
+    let streak = &report["longest_streak"];
+    let streak = streak.as_object().map(|streak| {
+        let key = streak["key"].as_str().unwrap().to_owned();
+        let refusals = streak["refusals"].as_u64().unwrap();
+        let (from, to) = (as_nanos(&streak["from"]), as_nanos(&streak["to"]));
+        (key, refusals, from.unwrap(), to.unwrap())
+    });
+    assert_eq!(streak, expected.longest);
+    let sum = |name: &str| -> u64 {
+        let steps = report["timeline"][name].as_array().unwrap();
+        steps.iter().map(|step| step.as_u64().unwrap()).sum()
+    };
+    assert_eq!(sum("refused"), expected.refused());
+    assert_eq!(sum("admitted") + sum("refused"), requests as u64);
+    let mut refusals: Vec<u64> = expected
+        .keys
+        .values()
+        .map(|numbers| numbers.refused)
+        .collect();
+    refusals.sort_unstable_by(|a, b| b.cmp(a));
+    refusals.retain(|refused| *refused > 0);
+    refusals.truncate(10);
+    let worst = report["worst"].as_array().unwrap();
+    let worst: Vec<u64> = worst
+        .iter()
+        .map(|key| key["refused"].as_u64().unwrap())
+        .collect();
+    assert_eq!(worst, refusals);
+}
+
+/// The numbers of each key, and the burst that it needs.
+fn compare_keys(text: &str, expected: &Outcome) -> BTreeMap<String, u64> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let mut needs = BTreeMap::new();
+    let mut count = 0;
+    for row in reader.records() {
+        let row = row.unwrap();
+        let numbers = &expected.keys[&row[0]];
+        let n = |i: usize| row[i].parse::<u64>().unwrap();
+        assert_eq!(
+            (n(1), n(2), n(4)),
+            (numbers.requests, numbers.refused, numbers.longest),
+            "{row:?}"
+        );
+        let first = (!row[3].is_empty()).then(|| as_nanos(&row[3].parse().unwrap()).unwrap());
+        assert_eq!(first, numbers.first_refused);
+        if !row[5].is_empty() {
+            needs.insert(row[0].to_owned(), n(5));
+        }
+        count += 1;
+    }
+    assert_eq!(count, expected.keys.len());
+    needs
+}
+
+/// The burst that is said to be needed refuses nothing, and one less does.
+fn compare_needs(
+    events: &[(u64, String)],
+    case: &Case,
+    needs: &BTreeMap<String, u64>,
+    report: &Value,
+) {
+    let Some((rate, period, _)) = case.bucket.filter(|_| case.windows.is_empty()) else {
+        assert!(needs.is_empty() && report["tightest"].is_null());
+        return;
+    };
+    let mut by_key: BTreeMap<&str, Vec<(u64, String)>> = BTreeMap::new();
+    for event in events {
+        by_key.entry(&event.1).or_default().push(event.clone());
+    }
+    assert_eq!(needs.len(), by_key.len());
+    for (key, events) in by_key {
+        let refused = |burst: u64| {
+            let bucket = |_| Limits {
+                bucket: Some(Bucket::new(rate, period * SECOND, burst)),
+                windows: vec![],
+            };
+            oracle::run(&events, bucket).refused()
+        };
+        let burst = needs[key];
+        assert_eq!(refused(burst), 0, "{key}");
+        assert!(burst == 1 || refused(burst - 1) > 0, "{key}");
+    }
+    let tightest: tidegate::Quota = report["tightest"].as_str().unwrap().parse().unwrap();
+    assert_eq!(tightest.capacity(), *needs.values().max().unwrap());
+    assert_eq!(
+        (tightest.rate(), tightest.period().as_secs()),
+        (rate, period)
+    );
+}
+
+fn check(by: &str, span: &str, span_nanos: u64) {
+    let path = oracle::log_path();
+    let path = path.to_str().unwrap();
+    let (events, late) = oracle::in_order(oracle::parse(&oracle::log_text(), by), span_nanos);
+    for case in cases() {
+        let expected = oracle::run(&events, |origin| case.limits(origin));
+        let mut args = vec!["replay", path, "--by", by, "--reorder", span];
+        args.extend(&case.args);
+        let ran = program::run(&[args.as_slice(), &["--csv", "-"]].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let needs = compare_keys(&ran.out, &expected);
+        let report = program::json(&[args.as_slice(), &["--json"]].concat(), b"");
+        compare_totals(&report, &expected, events.len(), late);
+        compare_needs(&events, &case, &needs, &report);
+    }
+}
+
+#[test]
+fn by_address() {
+    check("ip", "2m", 120 * SECOND);
+}
+
+#[test]
+fn by_path() {
+    check("path", "2m", 120 * SECOND);
+}
+
+#[test]
+fn by_agent() {
+    check("agent", "2m", 120 * SECOND);
+}
+
+#[test]
+fn one_limit_for_all() {
+    check("none", "2m", 120 * SECOND);
+}
+
+/// Within a minute the log is shuffled, so a short buffer leaves lines late.
+#[test]
+fn in_a_short_buffer() {
+    check("ip", "7s", 7 * SECOND);
+}
+
+#[test]
+fn in_the_order_of_lines() {
+    check("ip", "0", 0);
+}
+
+/// The oracle's own windows keep to the definition: no interval of the length holds more, its ends included.
+#[test]
+fn the_oracle_is_strict() {
+    let (events, _) = oracle::in_order(oracle::parse(&oracle::log_text(), "none"), 120 * SECOND);
+    for (limit, seconds, slots) in [(10, 60, Some(64)), (50, 3_600, None), (4, 7, Some(64))] {
+        let mut limits = Limits {
+            windows: vec![Window::new(limit, seconds * SECOND, slots, events[0].0)],
+            ..Limits::default()
+        };
+        let times = events.iter().map(|(time, _)| *time);
+        let admitted: Vec<u64> = times.filter(|time| limits.admit_one(*time)).collect();
+        assert!(admitted.len() > 4 * limit);
+        for some in admitted.windows(limit + 1) {
+            assert!(some[limit] - some[0] > seconds * SECOND);
+        }
+    }
+}
