@@ -66,9 +66,6 @@ mod tests {
     fn what_is_before_it_is_as_wide_as_it_is_shown() {
         assert_eq!(pointed_at("5\t/\tfort"), "fort");
         let error = quota("5\u{3000}/漢").unwrap_err();
-        assert!(
-            error.ends_with("  5\\u{3000}/漢\n             ^"),
-            "{error}"
-        );
+        assert!(error.ends_with("  5\\u{3000}/漢\n            ^"), "{error}");
     }
 }

@@ -17,6 +17,9 @@ pub struct Exactness {
     pub exact: bool,
     /// By how many nanoseconds a token may be late, on a clock of whole nanoseconds. It is never early.
     pub late_at_most_ns: u64,
+    /// Whether the bucket is full after every wait and starts anew at what the clock says, so that each spacing is rounded up to a
+    /// nanosecond, and that adds up.
+    pub starts_anew: bool,
     /// A token lasts so many nanoseconds..
     pub nanos: u64,
     /// ..divided by this, in lowest terms.
@@ -40,6 +43,7 @@ impl Exactness {
         Self {
             exact,
             late_at_most_ns,
+            starts_anew: quota.capacity() == 1 && divided_by > 1,
             nanos,
             divided_by,
         }

@@ -52,17 +52,13 @@ pub fn words(explanation: &Explanation, width: usize) -> String {
             span(explanation.time_to_full)
         ),
     );
-    let most = INTERVALS.iter().zip(explanation.most);
+    let most = explanation.most.map(grouped);
+    let digits = most.iter().map(String::len).max().unwrap_or(0);
+    let most = INTERVALS.iter().zip(most);
     let most: Vec<String> = most
-        .map(|((unit, _), most)| format!("{} in any {unit}", grouped(most)))
+        .map(|((unit, _), most)| format!("{most:>digits$} in any {unit}"))
         .collect();
-    item(
-        "at most",
-        &format!(
-            "{}, both ends included: the burst, and what flows in",
-            most.join(", ")
-        ),
-    );
+    item("at most", &most.join("\n"));
     let compared = explanation.in_a_period;
     item(
         "beside others",
@@ -101,13 +97,16 @@ pub fn words(explanation: &Explanation, width: usize) -> String {
 
 fn exactness(explanation: &Explanation) -> String {
     let exactness = explanation.exactness;
+    if exactness.starts_anew {
+        return "never early; with a burst of 1 the bucket is full after every wait, and starts anew: each spacing is rounded up to a \
+                nanosecond of the clock"
+            .to_owned();
+    }
     if exactness.exact {
         return "exact: the rate is not rounded, and nothing adds up".to_owned();
     }
-    format!(
-        "never early, at most {} ns late; that does not add up while the bucket is in use",
-        exactness.late_at_most_ns
-    )
+    let late = exactness.late_at_most_ns;
+    format!("never early, at most {late} ns late; that does not add up while the bucket is in use")
 }
 
 /// What stands behind the slash: `minute`, `2 hour`.
@@ -145,10 +144,26 @@ fn entry(text: &mut String, name: &str, words: &str, width: usize) {
 
 fn wrapped(words: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in words.split(' ') {
+    for (number, line) in words.lines().enumerate() {
+        if number > 0 {
+            lines.push(String::new());
+        }
+        // What is put in order by blanks at its beginning keeps them.
+        let words = line.trim_start();
+        let blanks = line.len() - words.len();
+        wrap(&mut lines, &format!("{:blanks$}", ""), words, width);
+    }
+    lines
+}
+
+fn wrap(lines: &mut Vec<String>, blanks: &str, words: &str, width: usize) {
+    for (number, word) in words.split(' ').enumerate() {
         let last = lines.last_mut();
         match last {
-            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if number == 0 => {
+                line.push_str(blanks);
+                line.push_str(word);
+            }
             Some(line) if line.len() + 1 + word.len() <= width => {
                 line.push(' ');
                 line.push_str(word);
@@ -156,7 +171,6 @@ fn wrapped(words: &str, width: usize) -> Vec<String> {
             _ => lines.push(word.to_owned()),
         }
     }
-    lines
 }
 
 #[cfg(test)]

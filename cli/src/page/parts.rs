@@ -3,7 +3,8 @@
 use super::LONGEST;
 use crate::picture::escape::escaped;
 use crate::picture::key::shown;
-use crate::picture::numbers::{counted, grouped, percent, span as spanned};
+use crate::picture::numbers::{counted, grouped, span as spanned};
+use crate::picture::numbers::{percent as percent_text, ratio};
 use crate::picture::put;
 use crate::picture::time::instant;
 use crate::report::{Key, Report};
@@ -11,6 +12,11 @@ use crate::report::{Key, Report};
 /// A text from a log: inert, of bounded length, and of a direction of its own.
 fn foreign(text: &str) -> String {
     format!("<bdi><code>{}</code></bdi>", escaped(&shown(text, LONGEST)))
+}
+
+/// A share as HTML: it may be `<0.01%`.
+fn percent(part: u64, of: u64) -> String {
+    escaped(&percent_text(part, of))
 }
 
 /// From when to when.
@@ -114,7 +120,7 @@ fn row(key: &Key, bursts: bool) -> String {
     };
     cell(key.requests.to_string(), &grouped(key.requests));
     cell(key.refused.to_string(), &grouped(key.refused));
-    let share = crate::picture::numbers::ratio(key.refused, key.requests);
+    let share = ratio(key.refused, key.requests);
     cell(format!("{share:.6}"), &percent(key.refused, key.requests));
     cell(key.longest_streak.to_string(), &grouped(key.longest_streak));
     if bursts {

@@ -23,7 +23,7 @@ const RULES: &str = "\
 .tg .grid{stroke:var(--grid)}.tg .end{text-anchor:end}.tg .mid{text-anchor:middle}
 .tg .blue{color:var(--blue)}.tg .red{color:var(--red)}.tg .green{color:var(--green)}.tg .gray{color:var(--quiet)}
 .tg .fill{fill:currentColor}.tg .pale{opacity:.35}.tg .line{fill:none;stroke:currentColor;stroke-width:1.6;stroke-linejoin:round}
-.tg .thick{stroke-width:3.2}.tg .dash{stroke-dasharray:6 3}.tg .dots{stroke-dasharray:2 2.5}
+.tg .thin{stroke-width:1}.tg .thick{stroke-width:3.2}.tg .dash{stroke-dasharray:6 3}.tg .dots{stroke-dasharray:2 2.5}
 .tg .hover{fill:var(--ink);opacity:0}.tg .hover:hover{opacity:.12}
 ";
 /// In the page's font where there is one.
