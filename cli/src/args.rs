@@ -59,7 +59,7 @@ pub struct Log {
     /// The format of the logs
     #[arg(long, default_value = "auto")]
     pub format: Format,
-    /// The field with the time in JSON logs [default: time, timestamp, ts, @timestamp or `time_local`]
+    /// The field with the time in JSON logs; without it, `time`, `timestamp`, `ts`, `@timestamp` or `time_local`
     #[arg(long, value_name = "FIELD")]
     pub time_field: Option<String>,
     /// Put lines in the order of time within so much time of the log; a line that is later counts as late, and as of the latest
@@ -200,4 +200,32 @@ fn duration(text: &str) -> Result<Duration, String> {
         return Err(wrong());
     }
     Ok(quota.period())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [
+            ("2m", 120),
+            ("90 s", 90),
+            ("0", 0),
+            ("0s", 0),
+            ("1h", 3_600),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1_500)));
+        for text in ["", "s", "2", "2m burst 1", "2x", "-1s", "1 s x", "0 %"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 }

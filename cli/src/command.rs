@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::log::mishaps::say;
 use crate::log::read::Read;
 use crate::output::{csv, file, stdout, text};
+use crate::replay::need::Rate;
 use crate::suggest::{Wish, suggest};
 use crate::{completions, explain, man, page, picture, shape};
 
@@ -40,6 +41,14 @@ fn run_replay(args: &Replay) -> Result<(), Failure> {
     }
     check_log(&args.log)?;
     let limits = args.limits()?;
+    if limits
+        .quota
+        .is_some_and(|quota| !Rate::new(quota).is_exact())
+    {
+        say(
+            "at this rate tokens may come 2 ns late, which shows where many requests share an instant",
+        );
+    }
     for path in outputs.into_iter().flatten() {
         if !is_stdout(path) {
             file::check(path)?;

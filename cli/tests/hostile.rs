@@ -3,7 +3,9 @@
 #![allow(
     clippy::std_instead_of_core,
     clippy::std_instead_of_alloc,
-    reason = "tests"
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests, with helpers outside of test functions"
 )]
 
 use std::io::Cursor;

@@ -13,6 +13,8 @@ use serde_json::value::RawValue;
 #[derive(Debug)]
 pub struct Wanted {
     names: Vec<String>,
+    /// The names (bits of their numbers) that begin with each byte, so that most fields are passed over at once.
+    begin: Box<[u64; 256]>,
     /// How many of the names are the time's; the rest are the key's.
     times: usize,
 }
@@ -29,8 +31,17 @@ pub struct Found<'a> {
 impl Wanted {
     /// Names for the time, and names for the key.
     pub fn new(times: &[&str], keys: &[&str]) -> Self {
+        let names = times.iter().chain(keys).map(ToString::to_string);
+        let names: Vec<String> = names.take(64).collect();
+        let mut begin = Box::new([0; 256]);
+        for (index, name) in names.iter().enumerate() {
+            if let Some(first) = name.bytes().next() {
+                begin[usize::from(first)] |= 1 << index;
+            }
+        }
         Self {
-            names: times.iter().chain(keys).map(ToString::to_string).collect(),
+            names,
+            begin,
             times: times.len(),
         }
     }
@@ -50,7 +61,8 @@ impl Wanted {
         let mut reader = serde_json::Deserializer::from_slice(line);
         let level = Level {
             best: &mut best,
-            prefix: "",
+            names: u64::MAX,
+            begin: 0,
         };
         level
             .deserialize(&mut reader)
@@ -84,21 +96,28 @@ impl<'a> Best<'_, 'a> {
     }
 }
 
-/// An object: `prefix` is the path to it, with a dot behind, or nothing.
-struct Level<'b, 'w, 'a, 'p> {
+/// An object, and the names that may be found in it.
+struct Level<'b, 'w, 'a> {
     best: &'b mut Best<'w, 'a>,
-    prefix: &'p str,
+    /// Bits of their numbers.
+    names: u64,
+    /// Where what is left of each begins: all have led here through the same fields.
+    begin: usize,
 }
 
 /// What a field's name leads to.
 enum Match {
     /// To nothing that is wanted.
     Other,
-    /// To these names (bits of their numbers), and perhaps to an object with more.
-    Some { exact: u64, deeper: bool },
+    /// To these names, and perhaps to an object with those (bits of their numbers), which begin there.
+    Some {
+        exact: u64,
+        deeper: u64,
+        begin: usize,
+    },
 }
 
-impl<'de> DeserializeSeed<'de> for Level<'_, '_, 'de, '_> {
+impl<'de> DeserializeSeed<'de> for Level<'_, '_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -106,7 +125,7 @@ impl<'de> DeserializeSeed<'de> for Level<'_, '_, 'de, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Level<'_, '_, 'de, '_> {
+impl<'de> Visitor<'de> for Level<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,30 +133,34 @@ impl<'de> Visitor<'de> for Level<'_, '_, 'de, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { best, prefix } = self;
-        let mut name = String::new();
+        let Self { best, names, begin } = self;
         loop {
             let seed = Name {
                 wanted: best.wanted,
-                prefix,
-                kept: &mut name,
+                names,
+                begin,
             };
             let Some(found) = map.next_key_seed(seed)? else {
                 return Ok(());
             };
-            let Match::Some { exact, deeper } = found else {
+            let Match::Some {
+                exact,
+                deeper,
+                begin,
+            } = found
+            else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
             let value: &'de RawValue = map.next_value()?;
-            for index in (0..64).filter(|index| exact & (1 << index) != 0) {
+            for index in numbers(exact) {
                 best.offer(index, value);
             }
-            if deeper && value.get().starts_with('{') {
-                let prefix = format!("{prefix}{name}.");
+            if deeper != 0 && value.get().starts_with('{') {
                 let level = Level {
                     best,
-                    prefix: &prefix,
+                    names: deeper,
+                    begin,
                 };
                 let mut reader = serde_json::Deserializer::from_str(value.get());
                 level
@@ -149,13 +172,22 @@ impl<'de> Visitor<'de> for Level<'_, '_, 'de, '_> {
 }
 
 /// A field's name, which is compared where it stands.
-struct Name<'w, 'p, 'k> {
+struct Name<'w> {
     wanted: &'w Wanted,
-    prefix: &'p str,
-    kept: &'k mut String,
+    names: u64,
+    begin: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Name<'_, '_, '_> {
+/// The numbers whose bits are set.
+fn numbers(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let number = (bits != 0).then(|| bits.trailing_zeros() as usize);
+        bits &= bits.wrapping_sub(1);
+        number
+    })
+}
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
     type Value = Match;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Match, D::Error> {
@@ -163,7 +195,7 @@ impl<'de> DeserializeSeed<'de> for Name<'_, '_, '_> {
     }
 }
 
-impl Visitor<'_> for Name<'_, '_, '_> {
+impl Visitor<'_> for Name<'_> {
     type Value = Match;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,24 +203,34 @@ impl Visitor<'_> for Name<'_, '_, '_> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Match, E> {
-        let (mut exact, mut deeper) = (0, false);
-        // What is looked into gets no deeper than the names have dots.
-        for (index, wanted) in self.wanted.names.iter().enumerate().take(64) {
+        let (mut exact, mut deeper) = (0, 0);
+        let mut names = self.names;
+        if self.begin == 0 {
+            let first = name.bytes().next();
+            names &= first.map_or(0, |first| self.wanted.begin[usize::from(first)]);
+        }
+        for index in numbers(names) {
+            let Some(wanted) = self.wanted.names.get(index) else {
+                break;
+            };
+            // What follows a dot, so at a character's beginning.
             let rest = wanted
-                .strip_prefix(self.prefix)
+                .get(self.begin..)
                 .and_then(|rest| rest.strip_prefix(name));
             match rest {
                 Some("") => exact |= 1 << index,
-                Some(rest) if rest.starts_with('.') => deeper = true,
+                Some(rest) if rest.starts_with('.') => deeper |= 1 << index,
                 _ => {}
             }
         }
-        if exact == 0 && !deeper {
+        if exact == 0 && deeper == 0 {
             return Ok(Match::Other);
         }
-        self.kept.clear();
-        self.kept.push_str(name);
-        Ok(Match::Some { exact, deeper })
+        Ok(Match::Some {
+            exact,
+            deeper,
+            begin: self.begin + name.len() + 1,
+        })
     }
 }
 

@@ -161,7 +161,8 @@ impl Reorder {
                 return;
             }
             self.spare.extend(self.compartments.pop_front());
-            self.first += 1;
+            // Saturates only with the last compartment that there can be.
+            self.first = self.first.saturating_add(1);
         }
     }
 }

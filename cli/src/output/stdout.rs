@@ -23,7 +23,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 ///
-/// As [`print`].
+/// As [`print()`].
 pub fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stream = io::stdout().lock();
     let written = stream.write_all(bytes);

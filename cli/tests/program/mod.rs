@@ -1,6 +1,7 @@
 //! Runs the program.
 
 #![allow(dead_code, reason = "each test uses some of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::io::Write;
 use std::path::Path;
@@ -8,13 +9,13 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-pub struct Ran {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
-pub fn command(args: &[&str]) -> Command {
+pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.args(args);
     for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
@@ -23,7 +24,7 @@ pub fn command(args: &[&str]) -> Command {
     command
 }
 
-pub fn finish(command: &mut Command, input: &[u8]) -> Ran {
+pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Ran {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -42,27 +43,34 @@ pub fn finish(command: &mut Command, input: &[u8]) -> Ran {
     }
 }
 
-pub fn run(args: &[&str]) -> Ran {
+pub(crate) fn run(args: &[&str]) -> Ran {
     finish(&mut command(args), b"")
 }
 
-pub fn fed(args: &[&str], input: &[u8]) -> Ran {
+pub(crate) fn fed(args: &[&str], input: &[u8]) -> Ran {
     finish(&mut command(args), input)
 }
 
 /// The JSON of a run that goes well.
-pub fn json(args: &[&str], input: &[u8]) -> Value {
+pub(crate) fn json(args: &[&str], input: &[u8]) -> Value {
     let ran = fed(args, input);
     assert_eq!(ran.code, Some(0), "{args:?}: {}", ran.err);
     serde_json::from_str(&ran.out).unwrap()
 }
 
 /// What is in a folder.
-pub fn files(folder: &Path) -> Vec<String> {
+pub(crate) fn files(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
     names
+}
+
+/// It ended with that code, and said so.
+pub(crate) fn fails(ran: &Ran, code: i32, message: &str) {
+    assert_eq!(ran.code, Some(code), "{}", ran.err);
+    assert!(ran.err.contains(message), "{}", ran.err);
+    assert!(!ran.err.contains("panicked"));
 }
