@@ -1,16 +1,33 @@
-//! Not there yet.
+//! Completions for shells.
 
+use clap::{Command, CommandFactory};
+use clap_complete::{Shell, generate};
+
+use crate::args::Cli;
 use crate::failure::Failure;
+use crate::output::stdout;
 
-/// Arguments.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Args {}
+/// Arguments of `completions`.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Args {
+    /// For which shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
 
-/// Runs it.
+/// Prints them.
 ///
 /// # Errors
 ///
-/// Always.
-pub fn run(_args: &Args) -> Result<(), Failure> {
-    Err(Failure::Usage("not there yet".to_owned()))
+/// If they cannot be written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    stdout::write(&text(args.shell, Cli::command()))
+}
+
+/// What a shell reads.
+pub fn text(shell: Shell, mut command: Command) -> Vec<u8> {
+    let name = command.get_name().to_owned();
+    let mut text = Vec::new();
+    generate(shell, &mut command, name, &mut text);
+    text
 }

@@ -20,3 +20,4 @@ pub mod replay;
 pub mod report;
 pub mod shape;
 pub mod suggest;
+pub mod terminal;
