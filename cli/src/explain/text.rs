@@ -22,17 +22,14 @@ pub fn words(explanation: &Explanation, width: usize) -> String {
     let mut item = |name: &str, words: &str| entry(&mut text, name, words, width);
 
     let per = INTERVALS.iter().zip(explanation.sustained);
+    let own = period(&explanation.quota);
     let rates: Vec<String> = per
+        .filter(|((unit, _), _)| *unit != own)
         .map(|((unit, _), rate)| format!("{} per {unit}", plain(rate)))
         .collect();
     item(
         "rate",
-        &format!(
-            "{} per {}: {}",
-            grouped(rate),
-            period(&explanation.quota),
-            rates.join(", ")
-        ),
+        &format!("{} per {}: {}", grouped(rate), own, rates.join(", ")),
     );
     item(
         "burst",

@@ -12,11 +12,8 @@ const LOW: f64 = 56.0;
 const TALL: f64 = 150.0;
 /// Three points wide.
 const STEPS: usize = 178;
-/// As in the crate's records: blue is a bucket, red a window.
-const COLORS: [&str; 3] = ["blue", "red", "green"];
-const DASHES: [&str; 3] = ["thick", "", "dash"];
 
-/// The picture.
+/// The picture, in the colours of the crate's records: blue is a bucket, red a window.
 pub fn svg(shape: &Shape) -> String {
     let title = "The same traffic, shaped";
     let length = shape.length.as_secs_f64();
@@ -63,14 +60,14 @@ pub fn svg(shape: &Shape) -> String {
     svg.finish(bottom + 46.0)
 }
 
-/// A colour and a dash. Windows after the first are told apart by their places alone.
-fn looks(shape: &Shape, number: usize) -> (&'static str, &'static str) {
-    let kind = if number + 1 == shape.series.len() {
-        2
-    } else {
-        number.min(1)
-    };
-    (COLORS[kind], DASHES[kind])
+/// A colour and a dash; windows after the first are dotted, and told apart by what they allow.
+const fn looks(shape: &Shape, number: usize) -> (&'static str, &'static str) {
+    match number {
+        0 => ("blue", "thick"),
+        _ if number + 1 == shape.series.len() => ("green", "dash"),
+        1 => ("red", ""),
+        _ => ("red", "dots"),
+    }
 }
 
 /// What one limiter admitted, with a mark for each request that it refused.
