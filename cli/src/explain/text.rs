@@ -55,7 +55,13 @@ pub fn words(explanation: &Explanation, width: usize) -> String {
     let most: Vec<String> = most
         .map(|((unit, _), most)| format!("{most:>digits$} in any {unit}"))
         .collect();
-    item("at most", &most.join("\n"));
+    item(
+        "at most",
+        &format!(
+            "{}\nboth ends included: the burst, and what flows in",
+            most.join("\n")
+        ),
+    );
     let compared = explanation.in_a_period;
     item(
         "beside others",
