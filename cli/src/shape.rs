@@ -46,7 +46,7 @@ pub struct Args {
     /// Of what is random: the same seed gives the same requests
     #[arg(long, default_value = "1")]
     pub seed: u64,
-    /// Write a picture
+    /// Write a picture; `-` is standard output, instead of the text
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
     /// Print JSON
@@ -60,9 +60,16 @@ pub struct Args {
 ///
 /// If there would be too many requests or none, or something cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    let to_stdout = |path: &PathBuf| path.as_os_str() == "-";
+    if args.json && args.svg.as_ref().is_some_and(to_stdout) {
+        let text = "only one of --json and the picture can be on standard output";
+        return Err(Failure::Usage(text.to_owned()));
+    }
     let shape = shape(args)?;
-    if let Some(path) = &args.svg {
-        file::write(path, svg(&shape).as_bytes())?;
+    match &args.svg {
+        Some(path) if to_stdout(path) => return stdout::write(svg(&shape).as_bytes()),
+        Some(path) => file::write(path, svg(&shape).as_bytes())?,
+        None => {}
     }
     if args.json {
         let text =

@@ -1,5 +1,7 @@
 //! Pictures and pages: well-formed, with the numbers of the report, and inert whatever keys there are.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
+
 mod common;
 
 use base64::Engine as _;
@@ -11,7 +13,7 @@ use tidegate_cli::report::Report;
 use tidegate_cli::terminal::{Charset, timeline_in};
 use tidegate_cli::{page, picture};
 
-/// The sums of what the hints of a picture say.
+/// The sums of what the hints of a picture say, without their commas.
 fn hinted(tree: &Document<'_>) -> (u64, u64) {
     let mut sums = (0, 0);
     for title in tree
@@ -41,7 +43,6 @@ fn texts(tree: &Document<'_>) -> String {
         .join("\n")
 }
 
-/// `admitted,` of a hint has a comma behind it, which is taken away above.
 #[test]
 fn hints_hold_the_timeline() {
     let mut many = report(&USUAL);

@@ -140,3 +140,43 @@ fn arguments() {
             .contains("not one")
     );
 }
+
+/// What the program prints where its output is no terminal.
+fn printed(words: &[&str], locale: &str) -> String {
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    program
+        .args(words)
+        .env("LC_ALL", locale)
+        .env("COLUMNS", "60");
+    let output = program.output().expect("the program starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn the_locale_says_which_characters_there_are() {
+    let words = ["shape", "--quota", "10/s burst 5"];
+    let (ascii, blocks) = (printed(&words, "C"), printed(&words, "C.UTF-8"));
+    assert!(ascii.is_ascii() && blocks.contains(['█', '▁']));
+    for text in [&ascii, &blocks] {
+        assert!(
+            !text.contains('\u{1b}') && text.lines().all(|line| line.chars().count() <= 60),
+            "{text}"
+        );
+    }
+    let picture = printed(&[&words[..], &["--svg", "-"]].concat(), "C");
+    Document::parse(&picture).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&printed(&[&words[..], &["--json"]].concat(), "C")).unwrap();
+    assert_eq!(json["arrivals"].as_array().map(Vec::len), Some(150));
+    let json: serde_json::Value =
+        serde_json::from_str(&printed(&["explain", "100/min burst 20", "--json"], "C")).unwrap();
+    assert_eq!(
+        (&json["most"][1], &json["exactness"]["exact"]),
+        (&120.into(), &true.into())
+    );
+}

@@ -22,17 +22,14 @@ pub fn words(explanation: &Explanation, width: usize) -> String {
     let mut item = |name: &str, words: &str| entry(&mut text, name, words, width);
 
     let per = INTERVALS.iter().zip(explanation.sustained);
+    let own = period(&explanation.quota);
     let rates: Vec<String> = per
+        .filter(|((unit, _), _)| *unit != own)
         .map(|((unit, _), rate)| format!("{} per {unit}", plain(rate)))
         .collect();
     item(
         "rate",
-        &format!(
-            "{} per {}: {}",
-            grouped(rate),
-            period(&explanation.quota),
-            rates.join(", ")
-        ),
+        &format!("{} per {}: {}", grouped(rate), own, rates.join(", ")),
     );
     item(
         "burst",
@@ -58,7 +55,13 @@ pub fn words(explanation: &Explanation, width: usize) -> String {
     let most: Vec<String> = most
         .map(|((unit, _), most)| format!("{most:>digits$} in any {unit}"))
         .collect();
-    item("at most", &most.join("\n"));
+    item(
+        "at most",
+        &format!(
+            "{}\nboth ends included: the burst, and what flows in",
+            most.join("\n")
+        ),
+    );
     let compared = explanation.in_a_period;
     item(
         "beside others",

@@ -43,13 +43,14 @@ pub(super) fn of(quota: Quota) -> Vec<String> {
         nanos,
         divided_by,
         exact,
+        starts_anew,
         ..
     } = Exactness::of(quota);
     if divided_by > 1 {
-        let kept = if exact {
-            "The bucket counts the fractions"
-        } else {
-            "The bucket counts fractions as finely as it can"
+        let kept = match (starts_anew, exact) {
+            (true, _) => "With a burst of 1 the fraction is lost each time",
+            (false, true) => "The bucket counts the fractions",
+            (false, false) => "The bucket counts fractions as finely as it can",
         };
         warnings.push(format!(
             "The spacing is no whole number of nanoseconds, but {}/{}. {kept}; clients that wait a spacing rounded down are too early. The \

@@ -117,19 +117,19 @@ impl Shape {
     pub(super) fn counts(&self, steps: usize, counted: impl Fn(usize) -> bool) -> Vec<u64> {
         let mut counts = vec![0; steps];
         let length = self.length.as_nanos().max(1);
-        for (at, time) in self
+        let counted = self
             .arrivals
             .iter()
             .enumerate()
-            .filter(|(at, _)| counted(*at))
-        {
+            .filter(|(at, _)| counted(*at));
+        for (_, time) in counted {
             // Both are below 2^64, and steps are few.
             let step = u128::from(*time) * (steps as u128) / length;
             let step = usize::try_from(step)
                 .unwrap_or(usize::MAX)
                 .min(steps.saturating_sub(1));
             if let Some(count) = counts.get_mut(step) {
-                *count += u64::from(at < self.arrivals.len());
+                *count += 1;
             }
         }
         counts

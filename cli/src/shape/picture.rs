@@ -12,11 +12,8 @@ const LOW: f64 = 56.0;
 const TALL: f64 = 150.0;
 /// Three points wide.
 const STEPS: usize = 178;
-/// As in the crate's records: blue is a bucket, red a window.
-const COLORS: [&str; 3] = ["blue", "red", "green"];
-const DASHES: [&str; 3] = ["thick", "", "dash"];
 
-/// The picture.
+/// The picture, in the colours of the crate's records: blue is a bucket, red a window.
 pub fn svg(shape: &Shape) -> String {
     let title = "The same traffic, shaped";
     let length = shape.length.as_secs_f64();
@@ -63,14 +60,14 @@ pub fn svg(shape: &Shape) -> String {
     svg.finish(bottom + 46.0)
 }
 
-/// A colour and a dash. Windows after the first are told apart by their places alone.
-fn looks(shape: &Shape, number: usize) -> (&'static str, &'static str) {
-    let kind = if number + 1 == shape.series.len() {
-        2
-    } else {
-        number.min(1)
-    };
-    (COLORS[kind], DASHES[kind])
+/// A colour and a dash; windows after the first are dotted, and told apart by what they allow.
+const fn looks(shape: &Shape, number: usize) -> (&'static str, &'static str) {
+    match number {
+        0 => ("blue", "thick"),
+        _ if number + 1 == shape.series.len() => ("green", "dash"),
+        1 => ("red", ""),
+        _ => ("red", "dots"),
+    }
 }
 
 /// What one limiter admitted, with a mark for each request that it refused.
@@ -225,7 +222,7 @@ fn lines(svg: &mut Svg, shape: &Shape, top: f64) -> f64 {
         let limit = format!("{} per {interval}", grouped(shape.limit));
         svg.text([BESIDE + 29.0, y], Anchor::Start, "quiet", &limit);
     }
-    seconds_axis(svg, shape, plot[1]);
+    time_axis(svg, shape, plot[1]);
     plot[1]
 }
 
@@ -261,33 +258,50 @@ fn thinned(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     kept
 }
 
-fn seconds_axis(svg: &mut Svg, shape: &Shape, bottom: f64) {
+/// Of times on the axis.
+const UNITS: [(f64, &str); 7] = [
+    (86_400.0, "days"),
+    (3_600.0, "hours"),
+    (60.0, "minutes"),
+    (1.0, "seconds"),
+    (1e-3, "milliseconds"),
+    (1e-6, "microseconds"),
+    (1e-9, "nanoseconds"),
+];
+
+fn time_axis(svg: &mut Svg, shape: &Shape, bottom: f64) {
     let scale = time_scale(shape);
     let length = shape.length.as_secs_f64();
+    // The largest of which there are some.
+    let (unit, name) = UNITS
+        .into_iter()
+        .find(|(unit, _)| length >= 2.0 * unit)
+        .unwrap_or(UNITS[6]);
+    let length = length / unit;
     let rough = length / 8.0;
     let decade = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0]
-        .map(|factor| factor * decade)
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * decade);
+    let step = steps
         .into_iter()
-        .find(|step| *step >= rough);
-    let step = step.unwrap_or(length);
-    let mut at = 0.0;
-    while at <= length * 1.000_001 {
-        let x = scale.at(at);
+        .find(|step| *step >= rough)
+        .unwrap_or(length);
+    let mut number = 0.0;
+    while number * step <= length * 1.000_001 {
+        let x = scale.at(number * step * unit);
         svg.line("grid", [x, bottom], [x, bottom + 5.0]);
         svg.text(
             [x, bottom + 18.0],
             Anchor::Middle,
             "quiet small",
-            &plain(at),
+            &plain(number * step),
         );
-        at += step;
+        number += 1.0;
     }
     svg.text(
         [f64::midpoint(LEFT, RIGHT), bottom + 34.0],
         Anchor::Middle,
         "quiet small",
-        "seconds",
+        name,
     );
 }
 
