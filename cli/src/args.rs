@@ -6,11 +6,12 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tidegate::{Ipv6Prefix, Quota};
 
+use crate::caret::quota;
 use crate::failure::Failure;
 use crate::log::detect::Format;
 use crate::log::key::By;
 use crate::log::read::Options;
-use crate::replay::limits::{Limits, WindowLimit, quota};
+use crate::replay::limits::{Limits, WindowLimit};
 use crate::suggest::grid::{Factor, Per};
 use crate::suggest::share::Share;
 use crate::{explain, shape};

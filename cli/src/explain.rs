@@ -1,6 +1,5 @@
 //! `explain`: what a quota allows, in words and numbers.
 
-pub mod caret;
 mod exactness;
 mod most;
 mod text;
@@ -22,7 +21,7 @@ use crate::output::stdout;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// A quota, such as `100/min burst 20`
-    #[arg(value_name = "QUOTA", value_parser = caret::quota)]
+    #[arg(value_name = "QUOTA", value_parser = crate::caret::quota)]
     pub quota: Quota,
     /// Print JSON
     #[arg(long)]

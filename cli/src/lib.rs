@@ -7,6 +7,7 @@
 )]
 
 pub mod args;
+pub mod caret;
 pub mod command;
 pub mod completions;
 pub mod explain;

@@ -17,7 +17,7 @@ pub use picture::svg;
 pub use text::drawn;
 pub use traffic::{Pattern, Traffic};
 
-use crate::explain::caret;
+use crate::caret;
 use crate::failure::Failure;
 use crate::output::{file, stdout};
 use crate::terminal::Charset;

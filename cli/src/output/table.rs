@@ -76,12 +76,6 @@ fn cut(text: &str, width: usize) -> String {
     cut
 }
 
-/// What a log says, without what a terminal would take for a command.
-pub fn plain(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    text.chars().map(shown).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +90,5 @@ mod tests {
         assert!(text.ends_with("  a rather l…  12345\n"), "{text}");
         let text = table.text(1);
         assert!(text.ends_with("  a rathe…  12345\n"), "{text}");
-        assert_eq!(plain("a\u{1b}[31mb\n"), "a\u{fffd}[31mb\u{fffd}");
     }
 }

@@ -4,10 +4,12 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::table::{Table, plain};
+use super::table::Table;
+use crate::picture::key::shown;
 use crate::report::Report;
 use crate::suggest::Suggestions;
 use crate::suggest::share::ratio;
+use crate::terminal;
 
 const BOLD: Style = Style::new().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -84,7 +86,7 @@ fn write_replay(text: &mut String, report: &Report, width: usize) -> std::fmt::R
         text,
         "{BOLD}{}{BOLD:#} by {}",
         report.limits.join(" and "),
-        plain(&report.by)
+        shown(&report.by, usize::MAX)
     )?;
     if let (Some(first), Some(last)) = (report.first, report.last) {
         writeln!(text, "{} to {}", time(first), time(last))?;
@@ -115,7 +117,7 @@ fn write_replay(text: &mut String, report: &Report, width: usize) -> std::fmt::R
             text,
             "longest run of refusals: {} of {}, {} to {}",
             count(streak.refusals),
-            plain(&streak.key),
+            shown(&streak.key, usize::MAX),
             time(streak.from),
             time(streak.to)
         )?;
@@ -126,6 +128,7 @@ fn write_replay(text: &mut String, report: &Report, width: usize) -> std::fmt::R
             "the smallest burst that refuses nobody: {BOLD}{tightest}{BOLD:#}"
         )?;
     }
+    write!(text, "\n{}", terminal::timeline(report, width))?;
     if report.worst.is_empty() {
         return Ok(());
     }
@@ -138,7 +141,7 @@ fn write_replay(text: &mut String, report: &Report, width: usize) -> std::fmt::R
     let mut table = Table::new(&head, 0);
     for key in &report.worst {
         let mut row = vec![
-            plain(&key.key),
+            shown(&key.key, usize::MAX),
             count(key.requests),
             count(key.refused),
             percent(key.refused, key.requests),
@@ -163,7 +166,7 @@ pub fn suggest(found: &Suggestions, width: usize) -> String {
         "{} requests of {} by {}{}; at most {} may be refused ({})\n\n",
         count(found.requests),
         keys(found.keys),
-        plain(&found.by),
+        shown(&found.by, usize::MAX),
         mishaps(found.skipped, found.late),
         count(found.target),
         found.refuse_at_most,
@@ -182,7 +185,7 @@ pub fn suggest(found: &Suggestions, width: usize) -> String {
         let (worst, its) = match &one.worst {
             Some(worst) => {
                 let its = format!("{} of {}", count(worst.refused), count(worst.requests));
-                (plain(&worst.key), its)
+                (shown(&worst.key, usize::MAX), its)
             }
             None => ("-".to_owned(), "-".to_owned()),
         };

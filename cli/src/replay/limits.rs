@@ -6,6 +6,7 @@ use std::str::FromStr;
 use tidegate::{Quota, SlidingWindow};
 
 use super::gates::LogTime;
+use crate::caret;
 
 /// At most so many in any interval of that length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ impl FromStr for WindowLimit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let quota = quota(text)?;
+        let quota = caret::quota(text)?;
         if quota.capacity() != quota.rate() {
             return Err("a window has no burst".to_owned());
         }
@@ -62,18 +63,6 @@ impl WindowLimit {
             None => Ok(window),
         }
     }
-}
-
-/// A quota, or what is wrong and where.
-///
-/// # Errors
-///
-/// The message, with the place marked below the text.
-pub fn quota(text: &str) -> Result<Quota, String> {
-    text.parse().map_err(|error: tidegate::ParseQuotaError| {
-        let before = text.get(..error.offset()).unwrap_or(text).chars().count();
-        format!("{error}\n  {text}\n  {:before$}^", "")
-    })
 }
 
 /// All limits together.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidegate::{Combined, ManualClock, Quota, SlidingWindow, Timestamp, TokenBucket};
 
-use crate::explain::caret;
+use crate::caret;
 use crate::failure::Failure;
 
 /// At most so many in any interval of that length.
