@@ -86,15 +86,17 @@ impl Cluster {
         self.ask(0, &["KEYSLOT", key]).unwrap()
     }
 
-    /// The running node that says that the slot is its own.
+    /// The running node that says that the slot is its own. Just after a move there may be none for a moment, until the news has gone around.
     pub(crate) fn owner_of_slot(&self, slot: u16) -> usize {
-        let running = (0..self.len()).filter(|&node| self.nodes[node].is_running());
-        let mut owners = running.filter(|&node| {
-            self.own_slots(node)
-                .iter()
-                .any(|slots| slots.contains(&slot))
-        });
-        owners.next().expect("an owner that runs")
+        let owns = |node: &usize| {
+            let slots = self.own_slots(*node);
+            slots.iter().any(|slots| slots.contains(&slot))
+        };
+        until("an owner that runs", || {
+            (0..self.len())
+                .filter(|&node| self.nodes[node].is_running())
+                .find(owns)
+        })
     }
 
     pub(crate) fn owner_of(&self, key: &str) -> usize {
