@@ -13,6 +13,20 @@ pub fn quota(text: &str) -> Result<Quota, String> {
     text.parse().map_err(|error| pointed(text, &error))
 }
 
+/// A window's limit and length: a quota without a burst.
+///
+/// # Errors
+///
+/// As [`quota`], and if it has a burst.
+pub fn window(text: &str) -> Result<Quota, String> {
+    let quota = quota(text)?;
+    if quota.capacity() == quota.rate() {
+        Ok(quota)
+    } else {
+        Err("a window has no burst".to_owned())
+    }
+}
+
 /// What is wrong, and below it the text with a caret at the place.
 pub fn pointed(text: &str, error: &ParseQuotaError) -> String {
     let told = error.to_string();

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::log::read::{Options, Read, read};
+use crate::picture::numbers::ratio;
 use events::Events;
 use grid::{Factor, Per};
 use search::{Trial, search};
@@ -126,7 +127,7 @@ fn describe(events: &Events, read: &Read, per: Per, trial: &Trial) -> Suggestion
         number: trial.quota.rate(),
         burst: trial.quota.capacity(),
         refused: refusals.refused,
-        share: share::ratio(refusals.refused, events.requests()),
+        share: ratio(refusals.refused, events.requests()),
         keys_refused: refusals.keys,
         worst: refusals.worst.map(|(key, refused)| Worst {
             key: read.keys.text(key),

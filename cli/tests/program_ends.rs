@@ -14,10 +14,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use program::{command, fails, fed, finish, json, run};
-
-const LINE: &str =
-    "10.0.0.1 - ann [17/May/2015:10:05:03 +0000] \"GET /a?b HTTP/1.1\" 200 5 \"-\" \"Agent\"\n";
+use program::{LINE, command, fails, fed, finish, json, run};
 
 fn line(second: u32) -> String {
     LINE.replace(":03 ", &format!(":{second:02} "))

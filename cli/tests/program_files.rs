@@ -13,10 +13,7 @@ mod program;
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-use program::{command, fails, fed, files, run};
-
-const LINE: &str =
-    "10.0.0.1 - ann [17/May/2015:10:05:03 +0000] \"GET /a?b HTTP/1.1\" 200 5 \"-\" \"Agent\"\n";
+use program::{LINE, command, fails, fed, files, run};
 
 #[test]
 fn a_reader_that_goes() {

@@ -256,9 +256,7 @@ impl Limits {
 
     /// Charges whether it is there or not.
     pub(crate) async fn debit(&self, target: &Target, costs: &[u64]) -> Result<(), AcquireError> {
-        if costs.len() != self.len() {
-            return Err(AcquireError::CostCount { limits: self.len() });
-        }
+        self.check_count(costs)?;
         let answer = self.run(Op::Debit, target, costs).await;
         answer
             .map(drop)
@@ -275,11 +273,18 @@ impl Limits {
             .map_err(|failure| self.unavailable(&target.place, failure))
     }
 
+    fn check_count(&self, costs: &[u64]) -> Result<(), AcquireError> {
+        let limits = self.len();
+        if costs.len() == limits {
+            Ok(())
+        } else {
+            Err(AcquireError::CostCount { limits })
+        }
+    }
+
     /// What is above a capacity can never be had, and need not be asked for.
     fn check(&self, costs: &[u64]) -> Result<(), AcquireError> {
-        if costs.len() != self.len() {
-            return Err(AcquireError::CostCount { limits: self.len() });
-        }
+        self.check_count(costs)?;
         for (rule, &cost) in self.rules.iter().zip(costs) {
             let capacity = rule.scale.capacity();
             if cost > capacity {

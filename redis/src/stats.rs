@@ -19,6 +19,12 @@ impl Count {
         self.add(1);
     }
 
+    /// Takes back what was added before.
+    fn one_less(&self) {
+        // Relaxed: a counter.
+        self.0.fetch_sub(1, Relaxed);
+    }
+
     pub(crate) fn get(&self) -> u64 {
         // Relaxed: a counter.
         self.0.load(Relaxed)
@@ -34,7 +40,6 @@ pub(crate) struct StoreCounts {
     released: Count,
     openings: Count,
     in_flight: Count,
-    landed: Count,
 }
 
 /// A call that is on its way, for the count of those.
@@ -42,7 +47,7 @@ pub(crate) struct InFlight<'a>(&'a StoreCounts);
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.landed.one();
+        self.0.in_flight.one_less();
     }
 }
 
@@ -76,7 +81,7 @@ impl StoreCounts {
         StoreStats {
             calls: self.calls.get(),
             texts: self.texts.get(),
-            in_flight: self.in_flight.get().saturating_sub(self.landed.get()),
+            in_flight: self.in_flight.get(),
             timeouts: self.timeouts.get(),
             errors: self.errors.get(),
             released: self.released.get(),

@@ -6,27 +6,14 @@ use anstyle::{AnsiColor, Style};
 
 use super::table::Table;
 use crate::picture::key::shown;
+use crate::picture::numbers::{counted, grouped, ratio};
 use crate::report::Report;
 use crate::suggest::Suggestions;
-use crate::suggest::share::ratio;
 use crate::terminal;
 
 const BOLD: Style = Style::new().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
 const GREEN: Style = AnsiColor::Green.on_default().bold();
-
-/// `1234567` as `1,234,567`.
-fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// A share in per cent.
 fn percent(part: u64, of: u64) -> String {
@@ -36,10 +23,6 @@ fn percent(part: u64, of: u64) -> String {
     } else {
         format!("{share:.2}%")
     }
-}
-
-fn keys(n: u64) -> String {
-    format!("{} {}", count(n), if n == 1 { "key" } else { "keys" })
 }
 
 /// A time in UTC.
@@ -59,10 +42,10 @@ fn time(seconds: f64) -> String {
 fn mishaps(skipped: u64, late: u64) -> String {
     let mut text = String::new();
     if skipped > 0 {
-        let _ = write!(text, ", {} skipped", count(skipped));
+        let _ = write!(text, ", {} skipped", grouped(skipped));
     }
     if late > 0 {
-        let _ = write!(text, ", {} late", count(late));
+        let _ = write!(text, ", {} late", grouped(late));
     }
     text
 }
@@ -95,28 +78,28 @@ fn write_replay(text: &mut String, report: &Report, width: usize) -> std::fmt::R
     writeln!(
         text,
         "requests  {}{}",
-        count(requests),
+        grouped(requests),
         mishaps(report.skipped, report.late)
     )?;
     writeln!(
         text,
         "admitted  {GREEN}{}{GREEN:#} ({})",
-        count(admitted),
+        grouped(admitted),
         percent(admitted, requests)
     )?;
     writeln!(
         text,
         "refused   {RED}{}{RED:#} ({}), of {} of {}",
-        count(refused),
+        grouped(refused),
         percent(refused, requests),
-        count(report.keys_refused),
-        keys(report.keys)
+        grouped(report.keys_refused),
+        counted(report.keys, "key")
     )?;
     if let Some(streak) = &report.longest_streak {
         writeln!(
             text,
             "longest run of refusals: {} of {}, {} to {}",
-            count(streak.refusals),
+            grouped(streak.refusals),
             shown(&streak.key, usize::MAX),
             time(streak.from),
             time(streak.to)
@@ -142,20 +125,24 @@ fn write_replay(text: &mut String, report: &Report, width: usize) -> std::fmt::R
     for key in &report.worst {
         let mut row = vec![
             shown(&key.key, usize::MAX),
-            count(key.requests),
-            count(key.refused),
+            grouped(key.requests),
+            grouped(key.refused),
             percent(key.refused, key.requests),
-            count(key.longest_streak),
+            grouped(key.longest_streak),
         ];
         if needed {
-            row.push(key.burst_needed.map_or_else(String::new, count));
+            row.push(key.burst_needed.map_or_else(String::new, grouped));
         }
         table.row(row);
     }
     text.push_str(&table.text(width));
     let shown = report.worst.len() as u64;
     if report.keys_refused > shown {
-        writeln!(text, "  and {} more", keys(report.keys_refused - shown))?;
+        writeln!(
+            text,
+            "  and {} more",
+            counted(report.keys_refused - shown, "key")
+        )?;
     }
     Ok(())
 }
@@ -164,11 +151,11 @@ fn write_replay(text: &mut String, report: &Report, width: usize) -> std::fmt::R
 pub fn suggest(found: &Suggestions, width: usize) -> String {
     let mut text = format!(
         "{} requests of {} by {}{}; at most {} may be refused ({})\n\n",
-        count(found.requests),
-        keys(found.keys),
+        grouped(found.requests),
+        counted(found.keys, "key"),
         shown(&found.by, usize::MAX),
         mishaps(found.skipped, found.late),
-        count(found.target),
+        grouped(found.target),
         found.refuse_at_most,
     );
     let head = [
@@ -184,17 +171,17 @@ pub fn suggest(found: &Suggestions, width: usize) -> String {
     for one in &found.suggestions {
         let (worst, its) = match &one.worst {
             Some(worst) => {
-                let its = format!("{} of {}", count(worst.refused), count(worst.requests));
+                let its = format!("{} of {}", grouped(worst.refused), grouped(worst.requests));
                 (shown(&worst.key, usize::MAX), its)
             }
             None => ("-".to_owned(), "-".to_owned()),
         };
         table.row(vec![
             one.quota.clone(),
-            count(one.refused),
+            grouped(one.refused),
             percent(one.refused, found.requests),
-            count(one.keys_refused),
-            count(one.burst_needed),
+            grouped(one.keys_refused),
+            grouped(one.burst_needed),
             worst,
             its,
         ]);
@@ -209,10 +196,10 @@ mod tests {
 
     #[test]
     fn numbers() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_000), "1,000");
-        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_000), "1,000");
+        assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(percent(0, 0), "0.00%");
         assert_eq!(percent(1, 1_000_000), "<0.01%");
         assert_eq!(percent(1, 8), "12.50%");

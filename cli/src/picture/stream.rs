@@ -1,6 +1,6 @@
 //! Admitted and refused over time: one upon the other, and what was refused on a scale of its own, for it is often little.
 
-use super::numbers::{counted, grouped, percent, short, span, ticks};
+use super::numbers::{counted, grouped, percent, span, ticks};
 use super::steps::{Step, steps};
 use super::svg::{Anchor, Scale, Svg, WIDTH};
 use super::time::{self, instant};
@@ -157,16 +157,7 @@ fn legend(svg: &mut Svg, report: &Report, top: f64) {
 
 /// Lines across with their labels.
 fn grid(svg: &mut Svg, height: &Scale, most: u64, wanted: u64, [_, bottom]: [f64; 2]) {
-    for tick in ticks(most, wanted) {
-        let y = height.of(tick);
-        svg.line("grid", [LEFT, y], [RIGHT, y]);
-        svg.text(
-            [LEFT - 7.0, y + 4.0],
-            Anchor::End,
-            "quiet small",
-            &short(tick),
-        );
-    }
+    svg.levels(height, &ticks(most, wanted), [LEFT, RIGHT]);
     // So that there is a ground even where nothing happens.
     svg.line("grid", [LEFT, bottom], [RIGHT, bottom]);
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::escape::escaped;
+use super::numbers::short;
 use super::put as push;
 
 /// Of every picture.
@@ -62,6 +63,16 @@ pub struct Svg {
 }
 
 impl Svg {
+    /// Lines across at these numbers, which stand to the left of them.
+    pub fn levels(&mut self, height: &Scale, numbers: &[u64], [left, right]: [f64; 2]) {
+        for &number in numbers {
+            let y = height.of(number);
+            self.line("grid", [left, y], [right, y]);
+            let label = [left - 7.0, y + 4.0];
+            self.text(label, Anchor::End, "quiet small", &short(number));
+        }
+    }
+
     /// An empty one. `description` is for those who do not see it.
     pub fn new(title: &str, description: &str) -> Self {
         Self {

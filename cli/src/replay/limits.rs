@@ -21,10 +21,7 @@ impl FromStr for WindowLimit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let quota = caret::quota(text)?;
-        if quota.capacity() != quota.rate() {
-            return Err("a window has no burst".to_owned());
-        }
+        let quota = caret::window(text)?;
         let window = Self { quota, slots: None };
         // What cannot be built is told before the log is read.
         window.build().map_err(|error| error.to_string())?;

@@ -17,10 +17,7 @@ impl FromStr for Window {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let quota = caret::quota(text)?;
-        if quota.capacity() != quota.rate() {
-            return Err("a window has no burst".to_owned());
-        }
+        let quota = caret::window(text)?;
         let window = Self(quota);
         window.build().map_err(|error| error.to_string())?;
         Ok(window)

@@ -1,7 +1,7 @@
 //! The same as SVG.
 
 use super::outcome::{Series, Shape};
-use crate::picture::numbers::{counted, grouped, percent, plain, short, span, ticks};
+use crate::picture::numbers::{counted, grouped, percent, plain, span, ticks};
 use crate::picture::svg::{Anchor, Scale, Svg};
 
 const LEFT: f64 = 56.0;
@@ -142,16 +142,7 @@ fn row(svg: &mut Svg, shape: &Shape, series: &Series, color: &str, [top, most]: 
 fn columns(svg: &mut Svg, counts: &[u64], most: u64, top: f64, color: &str) {
     let plot = [top, top + LOW];
     let height = Scale::up_to(most, plot);
-    for tick in ticks(most, 3) {
-        let y = height.of(tick);
-        svg.line("grid", [LEFT, y], [RIGHT, y]);
-        svg.text(
-            [LEFT - 7.0, y + 4.0],
-            Anchor::End,
-            "quiet small",
-            &short(tick),
-        );
-    }
+    svg.levels(&height, &ticks(most, 3), [LEFT, RIGHT]);
     let width = (RIGHT - LEFT) / 178.0;
     let mut x = LEFT;
     let mut drawn = Vec::with_capacity(counts.len());
@@ -181,16 +172,7 @@ fn lines(svg: &mut Svg, shape: &Shape, top: f64) -> f64 {
         .max(shape.limit.min(most_asked(shape)));
     // A little more, so that lines do not run along the edge.
     let height = Scale::up_to(most + most / 10, plot);
-    for tick in ticks(most, 5) {
-        let y = height.of(tick);
-        svg.line("grid", [LEFT, y], [RIGHT, y]);
-        svg.text(
-            [LEFT - 7.0, y + 4.0],
-            Anchor::End,
-            "quiet small",
-            &short(tick),
-        );
-    }
+    svg.levels(&height, &ticks(most, 5), [LEFT, RIGHT]);
     let scale = time_scale(shape);
     let mut y = top + 12.0;
     for (number, series) in shape.series.iter().enumerate() {

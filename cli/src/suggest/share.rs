@@ -65,16 +65,6 @@ pub fn decimal(text: &str) -> Option<(u128, u128)> {
     Some((numerator, denominator))
 }
 
-/// A quotient for people; 0 of 0.
-#[expect(clippy::cast_precision_loss, reason = "for people")]
-pub fn ratio(part: u64, of: u64) -> f64 {
-    if of == 0 {
-        0.0
-    } else {
-        part as f64 / of as f64
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

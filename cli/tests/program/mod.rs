@@ -9,6 +9,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+/// A line of a log in the combined format.
+pub(crate) const LINE: &str =
+    "10.0.0.1 - ann [17/May/2015:10:05:03 +0000] \"GET /a?b HTTP/1.1\" 200 5 \"-\" \"Agent\"\n";
+
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
