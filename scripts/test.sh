@@ -1,34 +1,69 @@
 #!/usr/bin/env bash
-# Passes every test: formatting, lints, docs, unit and integration tests, models and their mutants, fuzz corpora,
-# the record's pictures, and the instructions that hot paths take.
+# Runs every check of the repository: formatting, lints, docs, packages, tests, models and their
+# mutants, fuzz corpora, the record's pictures, and the instruction counts of hot paths.
 #
-# Random tests start from a fixed seed, so that a commit passes or fails for good; `PROPTEST_RNG_SEED=$RANDOM` tries others, and
-# `PROPTEST_CASES` says how many cases each has.
+# Random tests start from a fixed seed, so that a commit always passes or always fails. Set
+# `PROPTEST_RNG_SEED=$RANDOM` to try other cases, and `PROPTEST_CASES` to run more of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} PROPTEST_CASES=${PROPTEST_CASES:-2000}
 
-step() { printf '\n== %s\n' "$*"; }
+# Workspaces of their own: their flags and dependencies stay out of the crates that are published.
+workspaces=(loom-tests fuzz benches/compare benches/compare/gate benches/plots tests/no_std)
+
+name=
+end_step() {
+    if [ -n "$name" ]; then printf -- '-- %s: %d s\n' "$name" $((SECONDS - started)); fi
+}
+step() {
+    end_step
+    name=$*
+    started=$SECONDS
+    printf '\n== %s\n' "$name"
+}
+
+in_each_workspace() {
+    local workspace
+    for workspace in "${workspaces[@]}"; do (cd "$workspace" && "$@"); done
+}
+
+# Builds a subcommand of cargo, unless it is installed.
+need() {
+    cargo "$1" --version >/dev/null 2>&1 || cargo install --quiet --locked --debug "cargo-$1@$2"
+}
 
 step "formatting"
 cargo fmt --all --check
-for workspace in loom-tests fuzz benches/compare benches/compare/gate benches/plots; do
-    (cd "$workspace" && cargo fmt --check)
-done
+in_each_workspace cargo fmt --check
 
-step "lints: all features, and none"
+step "licenses, bans and sources of dependencies"
+need deny 0.20.2
+cargo deny --all-features --workspace check --hide-inclusion-graph licenses bans sources
+
+step "lints"
 cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 cargo clippy --quiet --package tidegate-redis --all-targets -- -D warnings
-cargo clippy --quiet --no-default-features -- -D warnings
-cargo clippy --quiet --no-default-features --features std -- -D warnings
-for workspace in loom-tests fuzz benches/compare benches/compare/gate benches/plots; do
-    (cd "$workspace" && cargo clippy --quiet --all-targets -- -D warnings)
-done
+in_each_workspace cargo clippy --quiet --all-targets -- -D warnings
+
+step "features: each alone, and those that meet in the code"
+need hack 0.6.45
+hack() { cargo hack clippy --quiet --package tidegate "$@" -- -D warnings; }
+pairs() { hack --feature-powerset --depth "$1" --exclude-no-default-features --exclude-all-features --include-features "$2"; }
+hack --each-feature --exclude-all-features --exclude-features __loom
+pairs 2 tokio,async-io,futures-timer,futures,tower
+pairs 2 tokio,async-io,http,macros
+pairs 3 tower,metrics,tracing
+hack --each-feature --exclude-no-default-features --exclude-all-features --features std \
+    --include-features fallback,futures,serde,tracing
+cargo hack clippy --quiet --package tidegate-macros --package tidegate-redis --each-feature -- -D warnings
 
 step "documentation: all features, and none"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-features
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --no-default-features
+
+step "packages: each compiles from what it contains"
+cargo package --quiet --workspace --allow-dirty
 
 step "tests: all features"
 cargo build --quiet --all-features --example gateway --example llm_client
@@ -38,13 +73,13 @@ cargo run --quiet --example aios_tour
 step "tests: no features"
 PROPTEST_CASES=200 cargo test --no-default-features
 
-step "the attribute: what it says to mistakes"
+step "tests of the attribute"
 cargo test --package tidegate-macros
 
-step "the program"
+step "tests of the program"
 cargo test --package tidegate-cli
 
-step "limits that machines share: on real servers"
+step "tests of shared limits, on real servers"
 bash scripts/servers.sh
 cargo build --quiet --package tidegate-redis --example cluster_gateway
 cargo test --package tidegate-redis --all-features
@@ -55,20 +90,21 @@ step "models and mutants"
 step "fuzz corpora"
 (cd fuzz && cargo test --release)
 
-step "benchmarks build, and compute what they say"
+step "benchmarks compile, and compute what they print"
 cargo bench --quiet --no-run
 cargo check --quiet --package tidegate-redis --benches
 (cd benches/compare && cargo check --quiet --all-targets)
-# By itself, for the rivals take a minute to build.
+# Compiled by itself, because the rivals take a minute to build.
 figures=$(mktemp)
 rustc --edition 2024 --test benches/compare/src/figures.rs -o "$figures"
 "$figures" --quiet
 rm "$figures"
 
-step "pictures are those of their numbers"
+step "pictures match their numbers"
 (cd benches/plots && cargo test --quiet)
 
 step "instructions per call"
 benches/compare/gate.sh
 
-printf '\nAll passed.\n'
+end_step
+printf '\nAll passed, in %d s.\n' "$SECONDS"

@@ -1,29 +1,37 @@
 //! Rules of this crate that the compiler does not check.
 
+mod imports;
+mod packages;
+mod prose;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use tidegate::{ManualClock, Quota, SlidingWindow, TokenBucket};
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a source folder");
-    entries
-        .flat_map(|entry| {
-            let path = entry.expect("readable").path();
-            if path.is_dir() {
-                sources(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
+/// Returns the files below `folder` that have one of the extensions.
+fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            found.extend(files(&path, extensions));
+        } else if extensions
+            .iter()
+            .any(|extension| path.extension().is_some_and(|it| it == *extension))
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
 }
 
 /// Only `sync.rs` may name where atomics come from, or models would not see them.
 #[test]
 fn atomics_come_from_the_facade() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files = sources(&source);
+    let files = files(&source, &["rs"]);
     assert!(files.len() > 10, "{files:?}");
     for file in files {
         if file.ends_with("sync.rs") {

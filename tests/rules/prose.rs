@@ -1,0 +1,147 @@
+//! Docs and comments fit 100 columns, and use everyday words.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::files;
+
+const COLUMNS: usize = 100;
+
+/// Words that made sentences hard to read: name the caller, a waiter, another thread instead.
+const WORDS: [&str; 9] = [
+    "anybody",
+    "everybody",
+    "nobody",
+    "somebody",
+    "whoever",
+    // Names that this crate once had for a snapshot's parts, a key, a charge and a problem.
+    "mishap",
+    "mishaps",
+    "newcomer",
+    "prospect",
+];
+
+/// Folders of the repository with text to read; all else is built, or not ours.
+const FOLDERS: [&str; 11] = [
+    "benches",
+    "cli",
+    "examples",
+    "fuzz",
+    "loom-tests",
+    "macros",
+    "redis",
+    "scripts",
+    "src",
+    "tests",
+    ".ci",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Returns the repository's files of these kinds, without build output, records and corpora.
+fn repository_files(extensions: &[&str]) -> Vec<PathBuf> {
+    let here = fs::read_dir(root()).expect("the repository");
+    let top = here.map(|entry| entry.expect("readable").path());
+    let is_kind = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|it| extensions.iter().any(|kind| it == *kind))
+    };
+    let mut found: Vec<_> = top.filter(|path| path.is_file() && is_kind(path)).collect();
+    for folder in FOLDERS {
+        found.extend(files(&root().join(folder), extensions));
+    }
+    let is_made = |path: &Path| {
+        let path = path.strip_prefix(root()).expect("below the root");
+        path.starts_with("benches/record")
+            || path.components().any(|part| part.as_os_str() == "target")
+    };
+    found.retain(|path| !is_made(path));
+    found
+}
+
+/// Returns what is said after `//` or `#`, if this line has a comment.
+fn comment<'a>(line: &'a str, extension: &str) -> Option<&'a str> {
+    let start = if extension == "rs" { "//" } else { "#" };
+    let line = line.trim_start();
+    let text = line
+        .strip_prefix(start)
+        .or_else(|| line.split_once(&format!(" {start} ")).map(|(_, text)| text))?;
+    Some(text.trim_start_matches(['/', '!', '#']).trim_start())
+}
+
+/// Tables, links and addresses cannot be broken.
+fn cannot_break(text: &str) -> bool {
+    let words = text.split_whitespace();
+    text.starts_with('|')
+        || text.starts_with("[`")
+        || words
+            .into_iter()
+            .any(|word| word.contains("://") || word.contains("](") || word.contains("]: "))
+}
+
+fn report(found: Vec<String>) {
+    assert!(
+        found.is_empty(),
+        "{} lines:\n{}",
+        found.len(),
+        found.join("\n")
+    );
+}
+
+#[test]
+fn lines_fit_100_columns() {
+    let mut found = Vec::new();
+    for path in repository_files(&["rs", "md", "toml", "sh", "awk"]) {
+        let extension = path
+            .extension()
+            .and_then(|it| it.to_str())
+            .expect("has one");
+        let text = fs::read_to_string(&path).expect("readable");
+        // Output of programs in a README is as it is printed; code is ours.
+        let mut output = false;
+        for (number, line) in (1..).zip(text.lines()) {
+            let prose = if extension == "md" {
+                if line.starts_with("```") {
+                    output = !output && !line.starts_with("```rust");
+                }
+                (!output).then_some(line)
+            } else {
+                comment(line, extension)
+            };
+            let columns = line.chars().count();
+            if columns > COLUMNS && prose.is_some_and(|prose| !cannot_break(prose)) {
+                let path = path.strip_prefix(root()).expect("below the root");
+                found.push(format!("{}:{number}: {columns} columns", path.display()));
+            }
+        }
+    }
+    report(found);
+}
+
+#[test]
+fn comments_use_everyday_words() {
+    let mut found = Vec::new();
+    for folder in ["src", "redis/src", "cli/src", "macros/src"] {
+        for path in files(&root().join(folder), &["rs", "md"]) {
+            let text = fs::read_to_string(&path).expect("readable");
+            let markdown = path.extension().is_some_and(|it| it == "md");
+            for (number, line) in (1..).zip(text.lines()) {
+                let prose = if markdown {
+                    Some(line)
+                } else {
+                    comment(line, "rs")
+                };
+                let prose = prose.unwrap_or_default().to_lowercase();
+                let mut words =
+                    prose.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+                if let Some(word) = words.find(|word| WORDS.contains(word)) {
+                    let path = path.strip_prefix(root()).expect("below the root");
+                    found.push(format!("{}:{number}: {word}", path.display()));
+                }
+            }
+        }
+    }
+    report(found);
+}
