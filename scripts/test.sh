@@ -46,17 +46,20 @@ cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 cargo clippy --quiet --package tidegate-redis --all-targets -- -D warnings
 in_each_workspace cargo clippy --quiet --all-targets -- -D warnings
 
-step "features: each alone, and those that meet in the code"
+step "features: each alone, and together with those that its code depends on"
 need hack 0.6.45
-hack() { cargo hack clippy --quiet --package tidegate "$@" -- -D warnings; }
-pairs() { hack --feature-powerset --depth "$1" --exclude-no-default-features --exclude-all-features --include-features "$2"; }
-hack --each-feature --exclude-all-features --exclude-features __loom
-pairs 2 tokio,async-io,futures-timer,futures,tower
-pairs 2 tokio,async-io,http,macros
-pairs 3 tower,metrics,tracing
-hack --each-feature --exclude-no-default-features --exclude-all-features --features std \
-    --include-features fallback,futures,serde,tracing
-cargo hack clippy --quiet --package tidegate-macros --package tidegate-redis --each-feature -- -D warnings
+# Dependencies of tests do not take part, so `--no-dev-deps`, which edits Cargo.toml, is not needed.
+hack() { cargo hack clippy --quiet "$@" --exclude-all-features -- -D warnings; }
+combine() {
+    hack --package tidegate --feature-powerset --exclude-no-default-features --depth "$1" \
+        --include-features "$2"
+}
+hack --package tidegate --each-feature --exclude-features __loom
+hack --package tidegate-macros --package tidegate-redis --each-feature --exclude-features default
+combine 2 tokio,async-io,futures-timer,futures,tower
+combine 2 tokio,async-io,http,macros
+combine 3 tower,metrics,tracing
+combine 2 std,fallback,futures,serde,tracing
 
 step "documentation: all features, and none"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-features
