@@ -1,4 +1,6 @@
-//! Rules of this crate that the compiler does not check.
+//! Rules of this repository that the compiler does not check.
+
+extern crate alloc;
 
 mod imports;
 mod packages;
@@ -9,13 +11,15 @@ use std::path::{Path, PathBuf};
 
 use tidegate::{ManualClock, Quota, SlidingWindow, TokenBucket};
 
-/// Returns the files below `folder` that have one of the extensions.
+/// Returns the files below `folder` that have one of the extensions, without build output.
 fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("readable").path();
         if path.is_dir() {
-            found.extend(files(&path, extensions));
+            if !path.ends_with("target") {
+                found.extend(files(&path, extensions));
+            }
         } else if extensions
             .iter()
             .any(|extension| path.extension().is_some_and(|it| it == *extension))
@@ -25,6 +29,16 @@ fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Fails with each breach on a line of its own.
+fn report(found: &[String]) {
+    assert!(
+        found.is_empty(),
+        "{} found:\n{}",
+        found.len(),
+        found.join("\n")
+    );
 }
 
 /// Only `sync.rs` may name where atomics come from, or models would not see them.
