@@ -134,7 +134,8 @@ fn finder_shows_each_import_of_a_cycle() {
         ),
         ("two.rs", "pub(crate) struct Second(super::one::First);"),
     ]);
-    let expected = "  one.rs imports crate::two::Second of two.rs\n  two.rs imports super::one::First of one.rs";
+    let expected = "  one.rs imports crate::two::Second of two.rs\n  \
+        two.rs imports super::one::First of one.rs";
     assert_eq!(cycles, [expected]);
 }
 
@@ -186,7 +187,8 @@ fn finder_ignores_tests_and_comments() {
         ("one/tests.rs", "use super::First;"),
         (
             "two.rs",
-            "/// [`crate::one::First`]\npub struct Second; #[cfg(test)] mod tests { use crate::one::First; }",
+            "/// [`crate::one::First`]
+             pub struct Second; #[cfg(test)] mod tests { use crate::one::First; }",
         ),
     ];
     assert_eq!(cycles_of(&one_way), [] as [&str; 0]);

@@ -86,8 +86,8 @@ fn links_of_readmes_are_in_their_packages() {
 
 #[test]
 fn finder_sees_links_and_pictures() {
-    let markdown = "A [link](src/lib.rs#L1), ![picture](./a.svg), [page](https://docs.rs), [here](#top).\n\
-        <img src=\"b.svg\">\n\n[label]: c.md";
+    let markdown = "A [link](src/lib.rs#L1), ![picture](./a.svg), [page](https://docs.rs), \
+        [here](#top).\n<img src=\"b.svg\">\n\n[label]: c.md";
     let files: Vec<_> = targets(markdown).into_iter().filter_map(relative).collect();
     assert_eq!(files, ["src/lib.rs", "a.svg", "b.svg", "c.md"]);
 }

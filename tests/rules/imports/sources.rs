@@ -83,7 +83,7 @@ impl Sources {
         }
     }
 
-    /// Returns the index after the attribute, and after its item if that is compiled for tests only.
+    /// Returns the index after the attribute, and after an item that is compiled for tests only.
     fn skip_attribute(&mut self, tokens: &[TokenTree], mut at: usize, module: &Module) -> usize {
         let inner = is_punct(tokens.get(at + 1), '!');
         at += 1 + usize::from(inner);
