@@ -66,7 +66,8 @@ RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-feature
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --no-default-features
 
 step "packages: each compiles from what it contains"
-cargo package --quiet --workspace --allow-dirty
+packages=(--package tidegate --package tidegate-cli --package tidegate-macros --package tidegate-redis)
+cargo package --quiet --allow-dirty "${packages[@]}"
 
 step "tests: all features"
 cargo build --quiet --all-features --example gateway --example llm_client

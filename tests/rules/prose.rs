@@ -86,14 +86,17 @@ fn lines_fit_100_columns() {
             .and_then(|it| it.to_str())
             .expect("has one");
         let text = fs::read_to_string(&path).expect("readable");
-        // Output of programs in a README is as it is printed; code is ours.
-        let mut output = false;
+        // In a README, code keeps to the width, and a program's output is as it was printed.
+        let mut block_is_output = None;
         for (number, line) in (1..).zip(text.lines()) {
             let prose = if extension == "md" {
                 if line.starts_with("```") {
-                    output = !output && !line.starts_with("```rust");
+                    block_is_output = match block_is_output {
+                        None => Some(!line.starts_with("```rust")),
+                        Some(_) => None,
+                    };
                 }
-                (!output).then_some(line)
+                (block_is_output != Some(true)).then_some(line)
             } else {
                 comment(line, extension)
             };
