@@ -111,7 +111,7 @@ pub(crate) fn service(quotas: Quotas) -> IntoMakeServiceWithConnectInfo<Router, 
         let (addresses, keys) = (addresses.stats(), keys.stats());
         Json(json!({
             "available": global.available(),
-            "routes": BTreeMap::from_iter(routes.into_iter().zip(of_route)),
+            "routes": routes.into_iter().zip(of_route).collect::<BTreeMap<_, _>>(),
             "refused_by": *refusals,
             "addresses": { "active": addresses.active, "overflowed": addresses.overflowed },
             "keys": { "active": keys.keys, "created": keys.created, "overflowed": keys.overflowed },

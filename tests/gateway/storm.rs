@@ -2,7 +2,7 @@
 //! limit, at any speed of the machine.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -57,7 +57,7 @@ enum Limit {
     Global,
     /// An index into [`ROUTES`].
     Route(usize),
-    Address(Ipv4Addr),
+    Address(IpAddr),
     Key(&'static str),
 }
 
@@ -179,7 +179,7 @@ impl Tally {
 /// A connection from an address with a key, over which requests are sent one after the other.
 struct Client {
     connection: http1::SendRequest<Empty<Bytes>>,
-    address: Ipv4Addr,
+    address: IpAddr,
     key: Option<&'static str>,
 }
 
@@ -190,14 +190,12 @@ impl Client {
         let _ = socket.bind((Ipv4Addr::new(127, 0, 0, octet), 0).into());
         let stream = socket.connect(server).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let SocketAddr::V4(address) = stream.local_addr().unwrap() else {
-            panic!("an IPv6 address");
-        };
+        let address = stream.local_addr().unwrap().ip();
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self {
             connection: sender,
-            address: *address.ip(),
+            address,
             key,
         }
     }

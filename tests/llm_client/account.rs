@@ -3,8 +3,8 @@
 //! It shares no code with the limiter and prefers simple code to speed: one mutex, the time of
 //! every request, and tokens counted without rounding.
 
+use alloc::collections::{BTreeMap, VecDeque};
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::time::Instant;

@@ -25,7 +25,7 @@ impl Program {
         let program = path(example);
         assert!(
             program.is_file(),
-            "{} is missing: run `cargo build --example {example}` with the same profile and features",
+            "{} is missing: run `cargo build --example {example}` with this profile and features",
             program.display(),
         );
         let mut process = Command::new(program)
