@@ -20,7 +20,7 @@ use crate::server::{self, API_KEY, PRO_KEYS, Quotas, REFUSED_BY, ROUTES};
 const QUOTAS: Quotas = Quotas {
     global: Quota::per_second(500).burst(100),
     address: Quota::per_second(150).burst(30),
-    free: Quota::per_second(25).burst(10),
+    free: Quota::per_hour(60).burst(10), // exactly 10 in a storm: neither more nor less
     pro: Quota::per_second(100).burst(40),
 };
 
