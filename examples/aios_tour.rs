@@ -268,6 +268,7 @@ fn thread_safety() -> Outcome {
         workers.map(|worker| worker.join().unwrap_or(0))
     });
     let admitted: usize = admitted.iter().sum();
+    println!("{admitted} of 100 tasks admitted");
     assert_eq!((admitted, limiter.stats().total_requests), (10, 10));
     Ok(())
 }

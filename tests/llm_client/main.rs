@@ -15,4 +15,5 @@ mod provider;
 mod scenes;
 mod strictness;
 mod whole_program;
+mod work;
 mod worker;

@@ -27,8 +27,9 @@ use tokio::task::JoinSet;
 
 use crate::account::{Account, AccountLimits, ProviderCounts, Window};
 use crate::connection::Connection;
-use crate::provider::{self, Prompt};
-use crate::worker::{Tally, Worker};
+use crate::provider;
+use crate::work::{LARGEST, PIECES, usages};
+use crate::worker::{SLACK, Tally, Worker};
 
 /// Each worker has at most one call under way.
 const WORKERS: u64 = 8;
@@ -68,32 +69,8 @@ const CLIENT: RateLimitConfig = RateLimitConfig {
     ..RateLimitConfig::DEFAULT
 };
 
-/// This much of a pause may be over before it holds for all workers.
-pub(crate) const SLACK: Duration = Duration::from_millis(20);
-const TOKENS_IN_SLACK: u64 = TOKENS_PER_MINUTE * 20 / 60_000;
-
-/// How many pieces of work there are.
-pub(crate) const PIECES: u32 = 160;
-const INPUT_TOKENS: (u64, u64) = (40, 200);
-const MAX_TOKENS: (u64, u64) = (100, 400);
-/// The most tokens that a piece may use.
-const LARGEST: u64 = INPUT_TOKENS.1 + MAX_TOKENS.1;
-
-/// Returns a piece of work. Sizes differ, and are the same each time; the factors only mix them.
-pub(crate) fn piece(number: u32) -> Prompt {
-    let spread =
-        |factor, (least, most): (u64, u64)| least + u64::from(number) * factor % (most - least + 1);
-    Prompt {
-        piece: number,
-        input_tokens: spread(37, INPUT_TOKENS),
-        max_tokens: spread(53, MAX_TOKENS),
-    }
-}
-
-/// The tokens that each piece uses.
-fn usages() -> impl Iterator<Item = u64> {
-    (0..PIECES).map(|number| piece(number).usage().total())
-}
+/// The tokens that flow in during [`SLACK`].
+const TOKENS_IN_SLACK: u64 = TOKENS_PER_MINUTE * SLACK.subsec_millis() as u64 / 60_000;
 
 /// What came of a scene.
 struct Outcome {

@@ -9,9 +9,12 @@ use tidegate::{ApiRateLimiter, Clock, MonotonicClock, Timestamp, TokenUsage};
 
 use crate::connection::Connection;
 use crate::provider::{Answer, Prompt};
-use crate::scenes::{PIECES, SLACK, piece};
+use crate::work::{PIECES, piece};
 
 pub(crate) type Limiter = ApiRateLimiter<MonotonicClock>;
+
+/// This much of a pause may be over before it holds for all workers.
+pub(crate) const SLACK: Duration = Duration::from_millis(20);
 
 /// What the workers counted.
 #[derive(Default)]
