@@ -1,14 +1,15 @@
-//! Keys as they can be shown: they come from strangers.
+//! Makes keys safe to show. They come from the clients of the logged server.
 
-/// A key of at most so many columns in which every character is seen: what would be invisible, turn the text around or end a line is
-/// written as its number.
+/// Shortens a key to so many columns, and makes every character visible.
+///
+/// Characters that are invisible, reverse the text or end a line appear as their number.
 pub fn shown(key: &str, columns: usize) -> String {
     if key.is_empty() {
         return "(empty)".to_owned();
     }
     let mut text = String::new();
     let mut used = 0;
-    // Where to cut if it is too long: one column is for the mark that says so.
+    // Where to cut a key that is too long; the ellipsis needs one column.
     let mut cut = 0;
     for character in key.chars() {
         let written = one(character);
@@ -26,7 +27,9 @@ pub fn shown(key: &str, columns: usize) -> String {
     text
 }
 
-/// Columns that a character takes in a terminal; nearly all scripts from Hangul on are wide where any is.
+/// Returns the columns that a character takes in a terminal.
+///
+/// Nearly all wide scripts have numbers from Hangul on.
 pub const fn width(character: char) -> usize {
     if character as u32 >= 0x1100 && !matches!(character as u32, 0x2000..0x2e80) {
         2
@@ -43,11 +46,12 @@ fn one(character: char) -> String {
     }
 }
 
-/// Letters, digits and signs that take a place of their own. Marks that are piled up on letters are none.
+/// Returns whether a character is visible and stands alone. Combining marks do not.
 fn is_plain(character: char) -> bool {
     match u32::from(character) {
         0x20..0x7f => true,
-        // Controls and the soft hyphen; marks on letters; joiners and what sets the direction; tags; private use; no characters.
+        // Controls and the soft hyphen; combining marks; joiners and direction marks; tags;
+        // private use; noncharacters.
         0..=0xa0
         | 0xad
         | 0x300..=0x36f
@@ -92,7 +96,7 @@ mod tests {
     use super::shown;
 
     #[test]
-    fn keys_are_shown_whole_or_say_that_they_are_not() {
+    fn long_keys_end_in_an_ellipsis() {
         assert_eq!(shown("203.0.113.7", 40), "203.0.113.7");
         assert_eq!(shown("", 40), "(empty)");
         assert_eq!(shown("abcdef", 6), "abcdef");
@@ -102,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_invisible_or_turns_the_text_around() {
+    fn invisible_and_reversing_characters_are_escaped() {
         let hostile = "a\u{202e}b\u{0}\u{1b}[31m\n\u{200b}\u{feff}\u{ffff}e\u{301}\u{a0}\u{e0041}";
         let text = shown(hostile, 200);
         assert_eq!(
