@@ -1,26 +1,53 @@
-//! Makes `calls` calls on one path, for counting instructions: `instructions PATH CALLS`, or no arguments for the paths.
+//! Makes `calls` calls on one path, so that callgrind can count their instructions.
 //!
-//! Run it under callgrind with two numbers of calls; the difference divided by the difference in calls is exact
-//! (`../instructions.sh` does).
+//! `instructions PATH CALLS` makes the calls, and `instructions` lists the paths.
+//! `../instructions.sh` runs it with two numbers of calls: the difference in instructions, divided
+//! by the difference in calls, is exact.
 
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tidegate::{Clock, DefaultClock, Quota, SlidingWindow, Timestamp, TokenBucket};
+use tidegate_compare::gate::{hint_dropped, without_status};
 use tidegate_compare::keyed::{
-    KeyedGate, KeysAlone, Limit, Visits, fixed, governor_keyed, keyed, keyed_sip, name, rate_net,
-    rename,
+    GovernorHintRead, KeyLimit, KeyedGate, KeysAlone, Visits, fixed, governor_keyed, keyed,
+    keyed_sip, name, rate_net, rename,
 };
 use tidegate_compare::{
-    Bare, Gate, HIGH, MutexApi, MutexDeque, PLENTY, api, bucket, combined, exhausted,
-    exhausted_api, governor, mutex_bucket, window,
+    Gate, HIGH, HOUR, MutexApi, MutexBucket, MutexDeque, api, asked, combined, exhausted, governor,
+    governor_hint_read, governor_hourly, governor_plenty, hourly, plenty, window,
 };
 
-const HOUR: Duration = Duration::from_secs(3_600);
-
-/// A path: its name, and what makes it and calls it.
+/// A name, and a function that makes a limiter and calls it.
 type Path = (&'static str, fn(u64));
+
+/// Calls a limiter of one key.
+macro_rules! calls {
+    ($gate:expr) => {
+        |calls| {
+            let gate = $gate;
+            for _ in 0..calls {
+                gate.admit();
+            }
+        }
+    };
+}
+
+/// Calls a limiter with a known key, and with a new key.
+macro_rules! known {
+    ($gate:expr, $limit:expr) => {
+        |calls| drive_known(&$gate, $limit, calls)
+    };
+}
+macro_rules! new {
+    ($gate:expr) => {
+        |calls| drive_new(&$gate, calls)
+    };
+}
+
+const ONCE: KeyLimit = KeyLimit::ONCE;
+const PLENTY: KeyLimit = KeyLimit::PLENTY;
 
 const PATHS: &[Path] = &[
     ("clock", |calls| {
@@ -28,118 +55,108 @@ const PATHS: &[Path] = &[
             black_box(DefaultClock.now());
         }
     }),
-    ("bucket admit", |calls| drive(&bucket(PLENTY), calls)),
-    ("bucket admit, full", |calls| {
-        drive(&TokenBucket::new(Quota::per_second(1_000_000_000)), calls);
-    }),
-    ("bucket admit, rounded", |calls| {
-        drive(
-            &TokenBucket::new(Quota::per_second(1_009).burst(PLENTY.into())),
-            calls,
-        );
-    }),
+    ("bucket admit", calls!(TokenBucket::new(plenty()))),
+    (
+        "bucket admit, full",
+        calls!(TokenBucket::new(Quota::per_second(1_000_000_000))),
+    ),
+    (
+        "bucket admit, rounded",
+        calls!(TokenBucket::new(
+            Quota::per_second(1_009).burst(u64::from(u32::MAX))
+        )),
+    ),
     ("bucket admit_at", |calls| {
-        let bucket = bucket(PLENTY);
+        let bucket = TokenBucket::new(plenty());
         for nanos in 0..calls {
-            let _ = black_box(
-                black_box(&bucket)
-                    .try_acquire_at(1, Timestamp::from_nanos(nanos))
-                    .is_ok(),
-            );
+            let now = Timestamp::from_nanos(nanos);
+            let at = asked(&bucket, |bucket| bucket.try_acquire_at(1, now));
+            at.admit();
         }
     }),
-    ("bucket refuse", |calls| {
-        drive(&exhausted(TokenBucket::new(Quota::per_hour(1))), calls);
-    }),
-    ("bucket refuse, hint read", |calls| {
-        let bucket = exhausted(TokenBucket::new(Quota::per_hour(1)));
-        for _ in 0..calls {
-            let _ = black_box(black_box(&bucket).try_acquire(1));
-        }
-    }),
-    ("window admit, 64 slots", |calls| drive(&window(64), calls)),
-    ("window admit, 1024 slots", |calls| {
-        drive(&window(1_024), calls)
-    }),
-    ("window refuse, 64 slots", |calls| {
-        drive(
-            &exhausted(SlidingWindow::new(1_000, HOUR).expect("fits")),
-            calls,
-        );
-    }),
-    ("combined of 3 admit", |calls| drive(&combined(), calls)),
-    ("api admit", |calls| drive(&api(), calls)),
-    ("api admit, no status", |calls| drive(&Bare(api()), calls)),
-    ("api refuse, no status", |calls| {
-        drive(&Bare(exhausted_api()), calls)
-    }),
-    ("governor admit", |calls| drive(&governor(PLENTY), calls)),
-    ("governor refuse", |calls| {
-        let per_hour = const { std::num::NonZeroU32::new(1).unwrap() };
-        let gate = governor::RateLimiter::direct(governor::Quota::per_hour(per_hour));
-        drive(&exhausted(gate), calls);
-    }),
-    ("mutex bucket admit", |calls| {
-        drive(&mutex_bucket(PLENTY), calls)
-    }),
-    ("mutex AIOS design admit", |calls| {
-        drive(&MutexApi::new(HIGH, HIGH, HIGH, HIGH), calls)
-    }),
-    ("mutex deque admit", |calls| {
-        drive(&MutexDeque::new(usize::MAX, Duration::ZERO), calls)
-    }),
-    // In every keyed admission and refusal.
-    ("keyed: keys alone", |calls| {
-        drive_known(&KeysAlone, Limit::PLENTY, calls);
-    }),
-    ("keyed admit, 1000 keys", |calls| {
-        drive_known(&keyed(Limit::PLENTY), Limit::PLENTY, calls);
-    }),
-    ("keyed admit, SipHash", |calls| {
-        drive_known(&keyed_sip(Limit::PLENTY), Limit::PLENTY, calls);
-    }),
-    ("keyed refuse, 1000 keys", |calls| {
-        drive_known(&keyed(Limit::ONCE), Limit::ONCE, calls);
-    }),
-    ("fixed keyed admit, 1000 keys", |calls| {
-        drive_known(&fixed(Limit::PLENTY, 1_000), Limit::PLENTY, calls);
-    }),
-    ("fixed keyed refuse, 1000 keys", |calls| {
-        drive_known(&fixed(Limit::ONCE, 1_000), Limit::ONCE, calls);
-    }),
-    ("governor keyed admit, 1000 keys", |calls| {
-        drive_known(&governor_keyed(Limit::PLENTY), Limit::PLENTY, calls);
-    }),
-    ("governor keyed refuse, 1000 keys", |calls| {
-        drive_known(&governor_keyed(Limit::ONCE), Limit::ONCE, calls);
-    }),
-    ("rate-net keyed admit, 1000 keys", |calls| {
-        drive_known(&rate_net(Limit::PLENTY, 2_000), Limit::PLENTY, calls);
-    }),
-    // In every insertion.
-    ("keyed: new keys alone", |calls| {
-        drive_new(&KeysAlone, calls)
-    }),
-    ("keyed insert", |calls| {
-        drive_new(&keyed(Limit::ONCE), calls)
-    }),
-    ("fixed keyed insert", |calls| {
-        drive_new(&fixed(Limit::ONCE, 200_000), calls);
-    }),
-    ("governor keyed insert", |calls| {
-        drive_new(&governor_keyed(Limit::ONCE), calls);
-    }),
+    ("bucket refuse", calls!(exhausted(hourly()))),
+    (
+        "bucket refuse, hint dropped",
+        calls!(exhausted(hint_dropped(hourly()))),
+    ),
+    ("window admit, 64 slots", calls!(window(64))),
+    ("window admit, 1024 slots", calls!(window(1_024))),
+    (
+        "window refuse, 64 slots",
+        calls!(exhausted(
+            SlidingWindow::new(1_000, HOUR).expect("in range")
+        )),
+    ),
+    ("combined of 3 admit", calls!(combined())),
+    ("api admit", calls!(api(HIGH))),
+    ("api admit, no status", calls!(without_status(api(HIGH)))),
+    (
+        "api refuse, no status",
+        calls!(without_status(exhausted(api(1_000)))),
+    ),
+    ("governor admit", calls!(governor(governor_plenty()))),
+    (
+        "governor refuse",
+        calls!(exhausted(governor(governor_hourly()))),
+    ),
+    (
+        "governor refuse, hint read",
+        calls!(governor_hint_read(exhausted(governor(governor_hourly())))),
+    ),
+    (
+        "mutex bucket admit",
+        calls!(MutexBucket::new(1_000.0, f64::from(u32::MAX))),
+    ),
+    ("mutex AIOS design admit", calls!(MutexApi::new(HIGH))),
+    (
+        "mutex deque admit",
+        calls!(MutexDeque::new(usize::MAX, Duration::ZERO)),
+    ),
+    // Every keyed admission and refusal includes this.
+    ("keyed: keys alone", known!(KeysAlone, PLENTY)),
+    ("keyed admit, 1000 keys", known!(keyed(PLENTY), PLENTY)),
+    ("keyed admit, SipHash", known!(keyed_sip(PLENTY), PLENTY)),
+    ("keyed refuse, 1000 keys", known!(keyed(ONCE), ONCE)),
+    (
+        "fixed keyed admit, 1000 keys",
+        known!(fixed(PLENTY, 1_000), PLENTY),
+    ),
+    (
+        "fixed keyed refuse, 1000 keys",
+        known!(fixed(ONCE, 1_000), ONCE),
+    ),
+    (
+        "governor keyed admit, 1000 keys",
+        known!(governor_keyed(PLENTY), PLENTY),
+    ),
+    (
+        "governor keyed refuse, 1000 keys",
+        known!(governor_keyed(ONCE), ONCE),
+    ),
+    (
+        "governor keyed refuse, hint read",
+        known!(GovernorHintRead(governor_keyed(ONCE)), ONCE),
+    ),
+    (
+        "rate-net keyed admit, 1000 keys",
+        known!(rate_net(PLENTY, 2_000), PLENTY),
+    ),
+    // Every insertion includes this.
+    ("keyed: new keys alone", new!(KeysAlone)),
+    ("keyed insert", new!(keyed(ONCE))),
+    ("fixed keyed insert", new!(fixed(ONCE, 200_000))),
+    ("governor keyed insert", new!(governor_keyed(ONCE))),
 ];
 
-/// Calls of 1 000 known keys, which are refused if `limit` is a single permit.
-fn drive_known(gate: &impl KeyedGate<String>, limit: Limit, calls: u64) {
+/// Calls a limiter with 1 000 known keys. They are refused if `limit` is a single permit.
+fn drive_known(gate: &impl KeyedGate<String>, limit: KeyLimit, calls: u64) {
     let visits = Visits::uniform(1_000);
     for number in 0..1_000 {
-        gate.spend(&name(number), limit.burst.min(Limit::HOUR));
+        gate.spend(&name(number), limit.burst.min(KeyLimit::HOUR));
     }
     assert_eq!(gate.admit(&name(0)), limit.burst > 1);
     for call in 0..calls as usize {
-        black_box(black_box(gate).admit(visits.key(call)));
+        gate.admit(visits.key(call));
     }
 }
 
@@ -147,17 +164,11 @@ fn drive_new(gate: &impl KeyedGate<String>, calls: u64) {
     let mut key = name(0);
     for call in 0..calls {
         rename(&mut key, call);
-        black_box(black_box(gate).admit(&key));
+        gate.admit(&key);
     }
 }
 
-fn drive(gate: &impl Gate, calls: u64) {
-    for _ in 0..calls {
-        black_box(black_box(gate).admit());
-    }
-}
-
-/// What callgrind collects.
+/// The function whose instructions callgrind counts.
 #[inline(never)]
 fn counted(run: fn(u64), calls: u64) {
     run(calls);
@@ -177,7 +188,7 @@ fn main() -> ExitCode {
         eprintln!("usage: instructions PATH CALLS");
         return ExitCode::from(2);
     };
-    // Loops until it is accurate, so its instructions must not be counted.
+    // Both clocks loop until they are calibrated. Those instructions must not count.
     DefaultClock::calibrate();
     governor::clock::Clock::now(&governor::clock::DefaultClock::default());
     counted(*run, calls);

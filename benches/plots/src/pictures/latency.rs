@@ -126,8 +126,8 @@ pub fn draw(folder: &Path, machine: &Machine) -> Drawn {
     note(
         &mut svg,
         bottom + 56.0,
-        "Every row includes \"timer alone\". The longest calls, in latency.csv, are interruptions by \
-         the machine. Best 99th percentile first.",
+        "Every row includes \"timer alone\". The longest calls, in latency.csv, are interruptions \
+         by the machine. Best 99th percentile first.",
     );
     note(&mut svg, bottom + 72.0, &machine.caption());
     Ok(Some(svg.finish(bottom + 84.0)))
