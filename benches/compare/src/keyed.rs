@@ -82,32 +82,27 @@ impl KeyLimit {
     }
 }
 
-impl<K: Clone + Eq + Hash + Send + Sync, S: BuildHasher + Sync> KeyedGate<K>
-    for Keyed<K, TokenBucket, S>
-{
-    type Decision = Result<(), Denied>;
+/// Implements [`KeyedGate`] for tidegate's tables.
+macro_rules! tables {
+    ($(<$($name:ident: $bound:path),*> $table:ty;)*) => {$(
+        impl<K: Clone + Eq + Hash + Send + Sync, $($name: $bound + Sync),*> KeyedGate<K> for $table {
+            type Decision = Result<(), Denied>;
 
-    #[inline(always)]
-    fn decide(&self, key: &K) -> Result<(), Denied> {
-        self.try_acquire(key, 1)
-    }
+            #[inline(always)]
+            fn decide(&self, key: &K) -> Result<(), Denied> {
+                self.try_acquire(key, 1)
+            }
 
-    fn spend(&self, key: &K, n: u32) -> bool {
-        self.try_acquire(key, n.into()).is_ok()
-    }
+            fn spend(&self, key: &K, n: u32) -> bool {
+                self.try_acquire(key, n.into()).is_ok()
+            }
+        }
+    )*};
 }
 
-impl<K: Hash> KeyedGate<K> for FixedKeyed {
-    type Decision = Result<(), Denied>;
-
-    #[inline(always)]
-    fn decide(&self, key: &K) -> Result<(), Denied> {
-        self.try_acquire(key, 1)
-    }
-
-    fn spend(&self, key: &K, n: u32) -> bool {
-        self.try_acquire(key, n.into()).is_ok()
-    }
+tables! {
+    <S: BuildHasher> Keyed<K, TokenBucket, S>;
+    <> FixedKeyed;
 }
 
 /// The work on each limiter.

@@ -132,7 +132,7 @@ fn configurations(suite: &Suite) -> io::Result<()> {
              addition. tokio's clock has its `test-util`, which adds a load to each reading; \
              rate-net has its feature `algorithms`."
         ),
-        &["limiter", "kind", "clock", "set up with", "many keys"],
+        "limiter,kind,clock,set up with,many keys",
         rows.collect(),
     )
 }

@@ -142,78 +142,35 @@ impl Drop for Copy {
     }
 }
 
+/// A file, its text with `/` for the end of a line, and the message.
+const MISTAKES: &str = r#"
+throughput.csv | | throughput.csv, line 1: no column "limiter"
+throughput.csv | limiter,calls,threads/a,admit,1/ | throughput.csv, line 1: no column "median_ns"
+throughput.csv | THROUGHPUT | throughput.csv: no rows
+throughput.csv | THROUGHPUTa,admit,1,10/b,admit,1/ | throughput.csv, line 3: 3 cells, but the header has 4
+throughput.csv | THROUGHPUTa,admit,1,ten/ | throughput.csv, line 2: median_ns is "ten", not a number from 0 up
+throughput.csv | THROUGHPUTa,admit,1,0/ | throughput.csv, line 2: median_ns is 0
+throughput.csv | THROUGHPUTa,admit,-1,10/ | throughput.csv, line 2: threads is "-1", not a whole number
+throughput.csv | THROUGHPUTa,part,1,10/ | throughput.csv: no rows of calls to admit or refuse
+latency.csv | calls,limiter,p50,p90,p99,p99.9/admit,a,1,2,NaN,4/ | latency.csv, line 2: p99 is "NaN", not a number from 0 up
+shaping.csv | time_ms,offered,a/20,1,1/20,1,1/ | shaping.csv: time_ms does not grow at 20
+shaping.csv | time_ms,offered,a/20,1,1/ | shaping.csv: one instant is no traffic
+shaping.csv | time_ms,offered,a/0,1,x/20,1,1/ | shaping.csv, line 2: a is "x", not a whole number
+machine.json | {"cpu": "a"} | machine.json: does not name its cores
+machine.json | [] | machine.json: not an object
+"#;
+
 #[test]
 fn mistakes_are_reported_with_their_line() {
-    let throughput = "limiter,calls,threads,median_ns\n";
-    let shaping = "time_ms,offered,a\n";
-    let latency = "calls,limiter,p50,p90,p99,p99.9\n";
-    let cases = [
-        (
-            "throughput.csv",
-            "",
-            "throughput.csv, line 1: no column \"limiter\"",
-        ),
-        (
-            "throughput.csv",
-            "limiter,calls,threads\na,admit,1\n",
-            "throughput.csv, line 1: no column \"median_ns\"",
-        ),
-        ("throughput.csv", throughput, "throughput.csv: no rows"),
-        (
-            "throughput.csv",
-            &format!("{throughput}a,admit,1,10\nb,admit,1\n"),
-            "throughput.csv, line 3: 3 cells, but the header has 4",
-        ),
-        (
-            "throughput.csv",
-            &format!("{throughput}a,admit,1,ten\n"),
-            "throughput.csv, line 2: median_ns is \"ten\", not a number from 0 up",
-        ),
-        (
-            "throughput.csv",
-            &format!("{throughput}a,admit,1,0\n"),
-            "throughput.csv, line 2: median_ns is 0",
-        ),
-        (
-            "throughput.csv",
-            &format!("{throughput}a,admit,-1,10\n"),
-            "throughput.csv, line 2: threads is \"-1\", not a whole number",
-        ),
-        (
-            "throughput.csv",
-            &format!("{throughput}a,part,1,10\n"),
-            "throughput.csv: no rows of calls to admit or refuse",
-        ),
-        (
-            "latency.csv",
-            &format!("{latency}admit,a,1,2,NaN,4\n"),
-            "latency.csv, line 2: p99 is \"NaN\", not a number from 0 up",
-        ),
-        (
-            "shaping.csv",
-            &format!("{shaping}20,1,1\n20,1,1\n"),
-            "shaping.csv: time_ms does not grow at 20",
-        ),
-        (
-            "shaping.csv",
-            &format!("{shaping}20,1,1\n"),
-            "shaping.csv: one instant is no traffic",
-        ),
-        (
-            "shaping.csv",
-            &format!("{shaping}0,1,x\n20,1,1\n"),
-            "shaping.csv, line 2: a is \"x\", not a whole number",
-        ),
-        (
-            "machine.json",
-            "{\"cpu\": \"a\"}",
-            "machine.json: does not name its cores",
-        ),
-        ("machine.json", "[]", "machine.json: not an object"),
-    ];
-    for (at, (file, text, expected)) in cases.into_iter().enumerate() {
-        let copy = Copy::with(&format!("wrong-{at}"), file, text);
-        assert_eq!(copy.drawn().expect_err(text), expected);
+    let header = "limiter,calls,threads,median_ns\n";
+    for (at, case) in MISTAKES.trim().lines().enumerate() {
+        let parts: Vec<&str> = case.split('|').map(str::trim).collect();
+        let [file, text, expected] = parts.as_slice() else {
+            panic!("{case}")
+        };
+        let text = text.replace("THROUGHPUT", header).replace('/', "\n");
+        let copy = Copy::with(&format!("wrong-{at}"), file, &text);
+        assert_eq!(copy.drawn().expect_err(case), *expected);
     }
     let copy = Copy::with("json", "machine.json", "{");
     assert!(

@@ -98,15 +98,7 @@ pub(super) fn measure(suite: &Suite) -> io::Result<()> {
              late, and is short of that much.",
             suite.effort.windows,
         ),
-        &[
-            "window",
-            "limiter",
-            "admitted",
-            "due",
-            "over ppm",
-            "under ppm",
-            "beyond the limit",
-        ],
+        "window,limiter,admitted,due,over ppm,under ppm,beyond the limit",
         accuracy.windows,
     )
 }
@@ -231,56 +223,36 @@ impl Accuracy<'_> {
         refill: u64,
     ) {
         let (name, Limit { rate, period, .. }) = self.rate;
-        let emptied = || {
+        let mut burst = None;
+        let mut measure = |instants: &mut dyn Iterator<Item = u64>, horizon: u64| {
+            match earned(rate, period, horizon) {
+                0 => return Err("no token comes in that time".to_owned()),
+                due if due < 100 * refill => return Err(format!("refills of {refill}")),
+                _ => {}
+            }
             set(0);
             let gate = make(limit);
-            let mut burst = 0;
-            while burst < 3 * limit.burst && gate.admit() {
-                burst += 1;
-            }
-            (gate, burst)
-        };
-        let reason = |due: u64| {
-            if due == 0 {
-                Some("no token comes in that time".to_owned())
-            } else if due < 100 * refill {
-                Some(format!("refills of {refill}"))
-            } else {
-                None
-            }
+            let admitted = (0..3 * limit.burst).take_while(|_| gate.admit()).count();
+            burst.get_or_insert(admitted as u64);
+            Ok(ask(&gate, limit, &set, instants, horizon))
         };
 
-        let hour = earned(rate, period, HOUR).min(self.suite.effort.tokens);
+        let Effort { tokens, polls, .. } = self.suite.effort;
+        let hour = earned(rate, period, HOUR).min(tokens);
         let tokens = if hour < 2 { TOKENS_AT_LEAST } else { hour };
-        let mut full = None;
-        let when_due = reason(tokens).map_or_else(
-            || {
-                let (gate, burst) = emptied();
-                full = Some(burst);
-                let instants = (1..=tokens).map(|number| due(rate, period, number));
-                Ok(ask(&gate, limit, &set, instants, due(rate, period, tokens)))
-            },
-            Err,
+        let end = due(rate, period, tokens);
+        let when_due = measure(
+            &mut (1..=tokens).map(|number| due(rate, period, number)),
+            end,
         );
-        let polls = self
-            .suite
-            .effort
-            .polls
-            .min(due(rate, period, tokens) / BUSY_STEP);
-        let horizon = polls * BUSY_STEP;
-        let busy = reason(earned(rate, period, horizon)).map_or_else(
-            || {
-                let (gate, _) = emptied();
-                let instants = (1..=polls).map(|number| number * BUSY_STEP);
-                Ok(ask(&gate, limit, &set, instants, horizon))
-            },
-            Err,
-        );
+        let polls = polls.min(end / BUSY_STEP);
+        let polled = (1..=polls).map(|number| number * BUSY_STEP);
+        let busy = measure(&mut { polled }, polls * BUSY_STEP);
         self.buckets.push(Measured {
             rate: name,
             rival: *rival,
             limit,
-            burst: full,
+            burst,
             when_due,
             busy,
         });
@@ -314,18 +286,7 @@ impl Accuracy<'_> {
     }
 
     fn write_buckets(&self, report: &Report) -> io::Result<()> {
-        let head = [
-            "rate",
-            "limiter",
-            "burst",
-            "burst_off_by",
-            "asked",
-            "due",
-            "admitted",
-            "over_ppm",
-            "under_ppm",
-            "left_out",
-        ];
+        let head = "rate,limiter,burst,burst_off_by,asked,due,admitted,over_ppm,under_ppm,left_out";
         let mut rows = Vec::new();
         for row in &self.buckets {
             for (asked, outcome) in [("when due", &row.when_due), ("every 1333 ns", &row.busy)] {
@@ -339,7 +300,7 @@ impl Accuracy<'_> {
                 rows.push(cells);
             }
         }
-        report.csv("accuracy_buckets", &head, &rows)?;
+        report.csv("accuracy_buckets", head, &rows)?;
 
         let table = |cell: fn(&Measured) -> String| {
             let place = |row: &Measured| (bold(row.rival.name), row.rate.to_owned(), cell(row));

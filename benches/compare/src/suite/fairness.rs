@@ -66,16 +66,7 @@ pub(super) fn measure(suite: &Suite) -> io::Result<()> {
             suite.effort.fairness.as_millis(),
             suite.effort.rounds,
         ),
-        &[
-            "limiter",
-            "Jain",
-            "worst Jain",
-            "least",
-            "most",
-            "worst least",
-            "worst most",
-            "admitted",
-        ],
+        "limiter,Jain,worst Jain,least,most,worst least,worst most,admitted",
         rows.collect(),
     )
 }

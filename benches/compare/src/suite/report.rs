@@ -60,18 +60,19 @@ impl Report {
         name: &str,
         title: &str,
         text: &str,
-        head: &[&str],
+        header: &str,
         rows: Vec<Vec<String>>,
     ) -> io::Result<()> {
-        self.csv(name, head, &rows)?;
+        self.csv(name, header, &rows)?;
         let bold = |row: Vec<String>| row.iter().map(|cell| super::bold(cell)).collect();
         let rows: Vec<_> = rows.into_iter().map(bold).collect();
-        self.markdown(title, text, head, &rows);
+        self.markdown(title, text, &header.split(',').collect::<Vec<_>>(), &rows);
         Ok(())
     }
 
-    pub(super) fn csv(&self, name: &str, head: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
-        let mut csv = head.join(",") + "\n";
+    /// Writes `name.csv`. The header is its first line.
+    pub(super) fn csv(&self, name: &str, header: &str, rows: &[Vec<String>]) -> io::Result<()> {
+        let mut csv = format!("{header}\n");
         for row in rows {
             let cells: Vec<String> = row.iter().map(|cell| quoted(cell)).collect();
             csv += &(cells.join(",") + "\n");

@@ -62,7 +62,7 @@ pub(super) fn simulate(report: &Report) -> io::Result<()> {
         row.extend(columns.iter().map(|(_, counts)| counts[tick].to_string()));
         row
     });
-    report.csv("shaping", &head, &rows.collect::<Vec<_>>())?;
+    report.csv("shaping", &head.join(","), &rows.collect::<Vec<_>>())?;
 
     let rows = columns.iter().map(|(name, counts)| {
         let total: u64 = counts.iter().sum();

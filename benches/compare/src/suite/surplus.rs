@@ -55,17 +55,8 @@ pub(super) fn measure(suite: &Suite) -> io::Result<()> {
     }
     let report = &suite.report;
     let millis = (suite.effort.surplus / 2).as_millis();
-    let head = [
-        "limiter",
-        "limit",
-        "threads",
-        "admitted",
-        "elapsed_ms",
-        "whole_run",
-        "whole_run_ppm",
-        "worst_interval",
-    ];
-    report.csv("surplus_buckets", &head, &surplus.buckets)?;
+    let head = "limiter,limit,threads,admitted,elapsed_ms,whole_run,whole_run_ppm,worst_interval";
+    report.csv("surplus_buckets", head, &surplus.buckets)?;
     let cells = cells(&surplus.buckets, |row| format!("{} / {}", row[5], row[7]));
     let (head, rows) = pivot("whole run / worst interval", &cells);
     report.markdown(
@@ -84,16 +75,8 @@ pub(super) fn measure(suite: &Suite) -> io::Result<()> {
         &head,
         &rows,
     );
-    let head = [
-        "limiter",
-        "limit",
-        "threads",
-        "admitted",
-        "elapsed_ms",
-        "worst_interval",
-        "given_out",
-    ];
-    report.csv("surplus_windows", &head, &surplus.windows)?;
+    let head = "limiter,limit,threads,admitted,elapsed_ms,worst_interval,given_out";
+    report.csv("surplus_windows", head, &surplus.windows)?;
     let cells = self::cells(&surplus.windows, |row| format!("{} / {}", row[5], row[6]));
     let (head, rows) = pivot("worst interval / given out", &cells);
     report.markdown(

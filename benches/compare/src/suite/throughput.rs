@@ -129,19 +129,10 @@ impl Throughput<'_> {
     }
 
     fn write(&self, report: &Report) -> io::Result<()> {
-        let head = [
-            "limiter",
-            "calls",
-            "threads",
-            "median_ns",
-            "least_ns",
-            "most_ns",
-            "samples",
-            "calls_per_sample",
-            "admitted_share",
-        ];
+        let head = "limiter,calls,threads,median_ns,least_ns,most_ns,samples,calls_per_sample,\
+                    admitted_share";
         let rows: Vec<Vec<String>> = self.order.iter().map(|cell| self.row(cell)).collect();
-        report.csv("throughput", &head, &rows)?;
+        report.csv("throughput", head, &rows)?;
 
         let counts = thread_counts();
         let most = counts.last().copied().unwrap_or(1);
