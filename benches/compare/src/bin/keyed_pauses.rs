@@ -21,6 +21,7 @@ use tidegate::{Clock, DefaultClock};
 use tidegate_compare::keyed::{
     KeyLimit, KeyedGate, KeysAlone, fixed, governor_keyed, keyed, name, rate_net, rename,
 };
+use tidegate_compare::on_threads;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -154,8 +155,8 @@ const NUMBERS: [(&str, &str); 8] = [
 /// Calls between evictions by governor's caller. Its documentation does not say how often.
 const RETAIN_EVERY: usize = 100_000;
 
-fn main() -> ExitCode {
-    DefaultClock::calibrate();
+/// Runs every scenario, and returns the file.
+fn measure() -> String {
     println!(
         "nanoseconds per call; moved: calls that moved a table, their longest, the longest other"
     );
@@ -163,29 +164,38 @@ fn main() -> ExitCode {
     print_row("limiter", "keys", "part", &names);
     let columns = NUMBERS.map(|(_, column)| column).join(",");
     let mut csv = format!("limiter,keys,part,{columns}\n");
-    let csv = &mut csv;
-    scenario(csv, "clock alone", "", None, || KeysAlone);
+    scenario(&mut csv, "clock alone", "", None, || KeysAlone);
     for (keys, limit) in [
         ("stay in use", KeyLimit::ONCE),
         ("become unused", KeyLimit::BRIEF),
     ] {
         // Every table has room for a million keys.
-        scenario(csv, "tidegate Keyed", keys, None, || keyed::<String>(limit));
-        scenario(csv, "tidegate FixedKeyed", keys, None, || {
+        scenario(&mut csv, "tidegate Keyed", keys, None, || {
+            keyed::<String>(limit)
+        });
+        scenario(&mut csv, "tidegate FixedKeyed", keys, None, || {
             fixed(limit, PART)
         });
         let title = "governor keyed, retain_recent";
         let governor = || governor_keyed::<String>(limit);
-        scenario(csv, "governor keyed", keys, None, governor);
+        scenario(&mut csv, "governor keyed", keys, None, governor);
         let retain: Chore<_> = (
             RETAIN_EVERY,
             governor::DefaultKeyedRateLimiter::retain_recent,
         );
-        scenario(csv, title, keys, Some(retain), governor);
-        scenario(csv, "rate-net", keys, None, || {
+        scenario(&mut csv, title, keys, Some(retain), governor);
+        scenario(&mut csv, "rate-net", keys, None, || {
             rate_net(limit, rate_net::DEFAULT_MAX_KEYS)
         });
     }
+    csv
+}
+
+fn main() -> ExitCode {
+    DefaultClock::calibrate();
+    // On a thread that is pinned to a core.
+    let (_, csv) = on_threads(1, |_| measure());
+    let csv = csv.concat();
     if let Some(file) = std::env::args_os().nth(1)
         && let Err(error) = std::fs::write(&file, csv)
     {
