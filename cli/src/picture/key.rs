@@ -46,49 +46,14 @@ fn one(character: char) -> String {
     }
 }
 
-/// Returns whether a character is visible and stands alone. Combining marks do not.
+/// Hangul fillers, which are letters without a shape.
+const FILLERS: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+
+/// Returns whether a character is visible and stands alone.
 fn is_plain(character: char) -> bool {
-    match u32::from(character) {
-        0x20..0x7f => true,
-        // Controls and the soft hyphen; combining marks; joiners and direction marks; tags;
-        // private use; noncharacters.
-        0..=0xa0
-        | 0xad
-        | 0x300..=0x36f
-        | 0x483..=0x489
-        | 0x591..=0x5bd
-        | 0x600..=0x605
-        | 0x610..=0x61c
-        | 0x64b..=0x65f
-        | 0x6dd
-        | 0x70f
-        | 0x115f
-        | 0x1160
-        | 0x1680
-        | 0x17b4
-        | 0x17b5
-        | 0x180b..=0x180f
-        | 0x1ab0..=0x1aff
-        | 0x1dc0..=0x1dff
-        | 0x2000..=0x200f
-        | 0x2028..=0x202f
-        | 0x205f..=0x206f
-        | 0x20d0..=0x20ff
-        | 0x3000
-        | 0x3164
-        | 0xd800..=0xf8ff
-        | 0xfe00..=0xfe0f
-        | 0xfe20..=0xfe2f
-        | 0xfeff
-        | 0xffa0
-        | 0xfff0..=0xffff => false,
-        0x10000.. => {
-            !matches!(u32::from(character), 0x1d173..=0x1d17a | 0xe0000.. | 0x1fffe..=0x1ffff)
-                && character.is_alphanumeric()
-                || matches!(u32::from(character), 0x1f300..=0x1faff)
-        }
-        _ => true,
-    }
+    // `escape_debug` escapes quotes, unprintable characters, and marks that combine.
+    let is_escaped = character.escape_debug().count() > 1;
+    matches!(character, '"' | '\'' | '\\') || !(is_escaped || FILLERS.contains(&character))
 }
 
 #[cfg(test)]
@@ -113,6 +78,8 @@ mod tests {
             text,
             "a\\u{202e}b\\u{0}\\u{1b}[31m\\u{a}\\u{200b}\\u{feff}\\u{ffff}e\\u{301}\\u{a0}\\u{e0041}"
         );
+        assert_eq!(shown("a\u{3164}\u{ad}", 40), "a\\u{3164}\\u{ad}");
         assert_eq!(shown("über Ωж漢😀", 40), "über Ωж漢😀");
+        assert_eq!(shown("\"'\\", 40), "\"'\\");
     }
 }
