@@ -40,7 +40,7 @@ pub fn extremes(shares: &[u64]) -> (f64, f64) {
     (of_mean(shares.iter().min()), of_mean(shares.iter().max()))
 }
 
-/// Returns how many whole tokens have come in after so long.
+/// Returns how many whole tokens have come in after `nanos`.
 pub fn earned(rate: u64, period: Duration, nanos: u64) -> u64 {
     let tokens = u128::from(rate) * u128::from(nanos) / period.as_nanos();
     u64::try_from(tokens).expect("in range")

@@ -96,7 +96,7 @@ pub trait ServiceVisitor {
     fn visit(&mut self, name: &str, service: &dyn Served);
 }
 
-/// Visits every service. The limit is one request in so many seconds, and `burst` at once.
+/// Visits every service. The limit is one request per `seconds`, and `burst` at once.
 pub fn for_each_service(seconds: u64, burst: u32, visitor: &mut impl ServiceVisitor) {
     let quota = Quota::new(1, Duration::from_secs(seconds));
     let quota = quota.and_then(|quota| quota.try_burst(burst.into()));

@@ -62,7 +62,7 @@ pub fn docs_style() -> String {
 
 /// Returns the files of [`docs`]: the style, and the pictures without theirs.
 ///
-/// Each picture stands in a `div` without empty lines, so that Markdown takes it as one block.
+/// A `div` without empty lines surrounds each picture, so that Markdown takes it as one block.
 pub fn for_docs(pictures: &[Picture]) -> Vec<(&'static str, String)> {
     let mut files = vec![("style.html", docs_style())];
     for (name, picture) in pictures.iter().filter(|(name, _)| *name != "keyed.svg") {

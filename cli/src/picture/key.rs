@@ -1,6 +1,6 @@
 //! Makes keys safe to show. They come from the clients of the logged server.
 
-/// Shortens a key to so many columns, and makes every character visible.
+/// Shortens a key to a number of columns, and makes every character visible.
 ///
 /// Characters that are invisible, reverse the text or end a line appear as their number.
 pub fn shown(key: &str, columns: usize) -> String {

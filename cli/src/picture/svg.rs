@@ -60,7 +60,7 @@ pub fn style_within() -> String {
     format!(".tg{{{FONT};display:block;width:100%;height:auto}}\n{RULES}")
 }
 
-/// Where a text stands relative to its point.
+/// The position of a text relative to its point.
 #[derive(Clone, Copy, Debug)]
 pub enum Anchor {
     /// To the right of the point.

@@ -49,7 +49,7 @@ impl Part {
         Self(calls)
     }
 
-    /// Returns the time that so many of 100 000 calls do not exceed.
+    /// Returns the time that this many of 100 000 calls do not exceed.
     fn percentile(&self, of_100_000: usize) -> u64 {
         self.0[(self.0.len() * of_100_000).div_ceil(100_000) - 1].nanos
     }

@@ -9,7 +9,7 @@ pub(super) struct Report {
     tables: RefCell<String>,
 }
 
-/// Formats a number with so many decimals.
+/// Formats a number with `digits` decimals.
 pub(super) fn number(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     // Without the sign of "-0.0".

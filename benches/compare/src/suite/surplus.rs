@@ -161,7 +161,7 @@ impl Surplus<'_> {
     }
 }
 
-/// Asks for so long. Returns the number of admissions, and the time.
+/// Asks for `time`. Returns the number of admissions, and the time.
 fn hammer(
     gate: &impl Gate,
     clock: &(impl Clock + Sync),
@@ -180,7 +180,7 @@ fn hammer(
     (admitted.into_iter().sum(), clock.now() - start)
 }
 
-/// Asks for so long. Returns the admissions, and the time.
+/// Asks for `time`. Returns the admissions, and the time.
 fn record(
     gate: &impl Gate,
     clock: &(impl Clock + Sync),

@@ -234,7 +234,7 @@ fn ask(gate: &impl Gate, threads: usize, calls: u64) -> (Duration, u64) {
     (time, admitted.into_iter().sum::<usize>() as u64)
 }
 
-/// Returns how many calls take about so long.
+/// Returns how many calls take about `time`.
 fn calls_for(gate: &impl Gate, threads: usize, time: Duration) -> u64 {
     let mut calls = 1_000;
     loop {

@@ -64,7 +64,7 @@ pub fn draw(folder: &Path, machine: &Machine) -> Drawn {
     if admit.is_empty() {
         return Err(table.wrong("no rows of calls to admit"));
     }
-    // The timer is in every row, so it stands above all. The shortest tail follows.
+    // The timer comes first, because every row includes it. The shortest tail follows.
     admit.sort_by(|a, b| {
         let is_limiter = |calls: &Calls<'_>| calls.limiter != "timer alone";
         let tails = |at: usize| a.nanos[at].total_cmp(&b.nanos[at]);

@@ -13,7 +13,7 @@ const HEIGHT: f64 = 496.0;
 const TOP: f64 = 92.0;
 const BOTTOM: f64 = 408.0;
 
-/// The speed of one limiter with so many threads.
+/// The speed of one limiter with a number of threads.
 struct Point<'a> {
     limiter: &'a str,
     calls: &'a str,
