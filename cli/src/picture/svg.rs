@@ -254,8 +254,9 @@ impl Svg {
             (style(), paper)
         };
         format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"tg\" viewBox=\"0 0 {WIDTH} {height}\" \
-             width=\"{WIDTH}\" height=\"{height}\" role=\"img\" aria-label=\"{title}\">\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"tg\" \
+             viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
+             role=\"img\" aria-label=\"{title}\">\n\
              <desc>{description}</desc>\n{style}{paper}{}</svg>\n",
             self.body
         )
