@@ -34,6 +34,7 @@ mod limit;
 pub use builder::{CombinedBuilder, CombinedStart};
 pub use denied::CombinedDenied;
 pub use limit::Limit;
+use limit::NamedLimit;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -96,26 +97,11 @@ use crate::wait::WaitQueue;
 /// # Ok::<(), tidegate::WindowError>(())
 /// ```
 pub struct Combined<C = DefaultClock> {
-    limits: Box<[Named<C>]>,
+    limits: Box<[NamedLimit<C>]>,
     /// Permits that rollbacks could not return, in all limits together. Only grows.
     forfeited: AtomicU64,
     #[cfg(feature = "std")]
     wait_queue: WaitQueue,
-}
-
-#[derive(Debug)]
-struct Named<C> {
-    name: &'static str,
-    limit: Limit<C>,
-}
-
-impl<C: Clock> Named<C> {
-    fn snapshot_at(&self, now: Timestamp) -> Snapshot {
-        Snapshot {
-            limit: Some(self.name),
-            ..self.limit.snapshot_at(now)
-        }
-    }
 }
 
 /// Charges on a [`Combined`], for [`Limiter::undo`].
@@ -142,16 +128,6 @@ impl CombinedCharge {
 
     pub(crate) const fn permits(&self) -> u64 {
         self.permits
-    }
-}
-
-impl Combined {
-    /// Starts a combination: add limits, then call [`build`](CombinedBuilder::build).
-    ///
-    /// All limits must be on the same clock or on clones of it, because the first one's clock is
-    /// read for all. Add each limiter only once: two entries are judged as if independent.
-    pub const fn builder() -> CombinedStart {
-        CombinedStart(())
     }
 }
 

@@ -77,13 +77,13 @@ use slots::{Window, Word};
 /// # Ok::<(), tidegate::WindowError>(())
 /// ```
 pub struct SlidingWindow<C = DefaultClock> {
-    core: CachePadded<Core<C>>,
+    core: CachePadded<WindowCore<C>>,
     #[cfg(feature = "std")]
     wait_queue: WaitQueue,
 }
 
 /// On cache lines of its own: whoever decides needs the head and what it is judged by.
-struct Core<C> {
+struct WindowCore<C> {
     ring: Ring,
     clock: C,
 }
@@ -132,7 +132,7 @@ impl<C> SlidingWindow<C> {
     fn build(window: Window, clock: C) -> Self {
         let ring = Ring::new(window);
         Self {
-            core: CachePadded::new(Core { ring, clock }),
+            core: CachePadded::new(WindowCore { ring, clock }),
             #[cfg(feature = "std")]
             wait_queue: WaitQueue::new(),
         }
