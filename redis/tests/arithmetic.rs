@@ -15,8 +15,8 @@ use core::time::Duration;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{TestCaseResult, TestRunner};
+use scripted::{MOST_US, Scaled, take_script};
 use tidegate::{Denied, ManualClock, Quota, Timestamp, TokenBucket};
-use tidegate_redis::for_tests::{MOST_US, Scaled, take_script};
 
 use support::admissions::Admission;
 use support::bound::Bound;

@@ -13,8 +13,8 @@ use core::time::Duration;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{TestCaseResult, TestRunner};
+use scripted::{MOST_US, Scaled};
 use tidegate::Quota;
-use tidegate_redis::for_tests::{MOST_US, Scaled};
 
 use scripted::{Call, Part, Scripts, fresh_key, numbers, scaled, take_call, whole};
 use support::admissions::Admission;

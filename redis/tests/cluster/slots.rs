@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 
 use tidegate::Quota;
-use tidegate_redis::for_tests::place;
 use tidegate_redis::{RedisCombined, RedisKeyed, RedisStore};
 
 use super::{node, on_each};
 use crate::support::cluster::Cluster;
+
+#[allow(dead_code, reason = "the test uses a part")]
+#[path = "../../src/base_key.rs"]
+mod base_key;
+use base_key::BaseKey;
 
 /// All keys that are anywhere, with the slots that the servers say they are in.
 fn slots(cluster: &Cluster) -> HashMap<Vec<u8>, u16> {
@@ -94,16 +98,15 @@ async fn our_slots_are_the_servers() {
             let (name, key) = (odd(), odd());
             let name = String::from_utf8_lossy(&name);
             for key in [None, Some(&*key), Some(b"")] {
-                let (head, ours) = place(prefix, &name, key);
-                let head_and_limit = [&*head, b":{limit}"].concat();
-                for key in [head, head_and_limit] {
+                let base = BaseKey::new(prefix, &name, key);
+                for key in [base.limit_key(None), base.limit_key(Some("{limit}"))] {
                     let mut slot = redis::cmd("CLUSTER");
                     let slot: u16 = slot
                         .arg("KEYSLOT")
                         .arg(&key)
                         .query(&mut connection)
                         .unwrap();
-                    assert_eq!(slot, ours, "{}", key.escape_ascii());
+                    assert_eq!(slot, base.slot(), "{}", key.escape_ascii());
                 }
             }
         }

@@ -9,9 +9,11 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use proptest::test_runner::TestCaseError;
 use redis::{Connection, Pipeline, Value};
 use tidegate::Quota;
-use tidegate_redis::for_tests::{MOST_US, Scaled, lease_script, take_script};
 
+pub(crate) use self::shipped::{MOST_US, Scaled, lease_script, take_script};
 use crate::support::servers::{Options, Server};
+
+mod shipped;
 
 /// `SET` as the server does it: a key ends in whole milliseconds of its clock, and is there in the last of them.
 const KEEP: &str = "
