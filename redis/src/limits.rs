@@ -320,8 +320,7 @@ impl Limits {
             .text(operation)
             .number(MAX_REFILL_US)
             .number(self.empty_for_us());
-        for (index, (NamedLimit { quota, .. }, &cost)) in self.each.iter().zip(costs).enumerate()
-        {
+        for (index, (NamedLimit { quota, .. }, &cost)) in self.each.iter().zip(costs).enumerate() {
             let unreported = report.as_ref().map_or(0, |report| report.get(index));
             arguments
                 .number(quota.den())

@@ -1,6 +1,8 @@
-//! The example `cluster_gateway` as its users meet it: processes that share limits on a server, which stalls and is killed.
+//! Runs the example `cluster_gateway`: processes that share limits on a server that stalls and is
+//! killed.
 //!
-//! It needs `redis-server` or `valkey-server` in PATH. Cargo builds examples before it runs integration tests, unless it is told to run only some of them.
+//! Needs `redis-server` or `valkey-server` in `PATH`. Cargo builds the example before this test,
+//! unless it runs only selected tests.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,7 +13,7 @@ use std::env;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
-/// `target/<profile>/examples/cluster_gateway`, seen from `target/<profile>/deps/<this test>`.
+/// Runs `target/<profile>/examples/cluster_gateway`; this test is in `target/<profile>/deps`.
 fn gateway(arguments: &[&str]) -> Command {
     let this_test = env::current_exe().unwrap();
     let profile = this_test.parent().and_then(|deps| deps.parent()).unwrap();
@@ -19,7 +21,7 @@ fn gateway(arguments: &[&str]) -> Command {
     let program = profile.join("examples").join(name);
     assert!(
         program.is_file(),
-        "{} is not built: run `cargo build -p tidegate-redis --example cluster_gateway` with the same profile first",
+        "{} is missing: run `cargo build -p tidegate-redis --example cluster_gateway` first",
         program.display(),
     );
     let mut command = Command::new(program);
@@ -27,19 +29,19 @@ fn gateway(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it until it ends, which the demo does in less than a minute whatever happens.
-fn run(arguments: &[&str]) -> Ended {
-    Ended::new(&gateway(arguments).output().unwrap())
+/// Runs the example until it ends. The demo takes less than a minute.
+fn run(arguments: &[&str]) -> Exit {
+    Exit::new(&gateway(arguments).output().unwrap())
 }
 
 #[derive(Debug)]
-struct Ended {
+struct Exit {
     status: Option<i32>,
     stdout: String,
     stderr: String,
 }
 
-impl Ended {
+impl Exit {
     fn new(output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self {
@@ -51,7 +53,7 @@ impl Ended {
 }
 
 #[test]
-fn the_demo_proves_its_limits() {
+fn demo_reports_that_limits_were_kept() {
     let demo = run(&["--demo", "--seconds", "2"]);
     assert!(demo.status == Some(0), "{demo:?}");
 
@@ -67,7 +69,7 @@ fn the_demo_proves_its_limits() {
     let last = out.lines().last().unwrap();
     assert!(last.starts_with("all requests "), "{out}");
 
-    // The rows of the gateways add up to that of all, and what was offered was answered.
+    // The gateways' rows add up to the total, and every offered request was answered.
     let table = || out.lines().skip_while(|line| !line.starts_with("gateway "));
     let row = |name: &str| {
         let row = table().find(|line| line.starts_with(&format!("{name} ")));
@@ -76,7 +78,7 @@ fn the_demo_proves_its_limits() {
         assert_eq!(numbers[0], numbers[1] + numbers[2] + numbers[3], "{out}");
         numbers
     };
-    // Offered, admitted, refused, unavailable, by shares, and calls that waited in vain.
+    // Offered, admitted, refused, unavailable, admitted by local shares, and timeouts.
     let (all, rows) = (row("all"), ["1", "2", "3"].map(row));
     for column in [0, 1, 2, 3, 4, 7] {
         let sum: u64 = rows.iter().map(|row| row[column]).sum();
@@ -84,15 +86,15 @@ fn the_demo_proves_its_limits() {
     }
     assert!(
         all[1] > 0 && all[4] > 0,
-        "some by the server, some without: {out}"
+        "admissions with and without the server: {out}"
     );
     assert!(last.contains(&format!("admitted {} of", all[1])), "{out}");
-    // It fits a terminal of 80 columns.
+    // The report fits a terminal of 80 columns.
     assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
 }
 
 #[test]
-fn a_bad_option_is_told_and_fails() {
+fn invalid_option_fails_with_a_message() {
     let cases: [(&[&str], &str); 7] = [
         (&[], "say `--demo`, or `serve`"),
         (&["--fast"], "unknown option `--fast`"),
@@ -109,10 +111,10 @@ fn a_bad_option_is_told_and_fails() {
         (&["serve", "--redis"], "--redis needs a value"),
     ];
     for (arguments, message) in cases {
-        let ended = run(arguments);
-        assert_eq!(ended.status, Some(2), "{arguments:?} {ended:?}");
-        assert!(ended.stderr.contains(message), "{arguments:?} {ended:?}");
-        assert_eq!(ended.stdout, "", "{arguments:?}");
+        let exit = run(arguments);
+        assert_eq!(exit.status, Some(2), "{arguments:?} {exit:?}");
+        assert!(exit.stderr.contains(message), "{arguments:?} {exit:?}");
+        assert_eq!(exit.stdout, "", "{arguments:?}");
     }
     let help = run(&["--help"]);
     assert!(help.status == Some(0), "{help:?}");
@@ -124,25 +126,22 @@ fn a_bad_option_is_told_and_fails() {
 }
 
 #[test]
-fn a_missing_server_is_told() {
+fn missing_server_fails_with_a_hint() {
     let mut demo = gateway(&["--demo"]);
-    let ended = demo.env("PATH", "/no/such/folder").output().unwrap();
-    let ended = Ended::new(&ended);
-    assert_eq!(ended.status, Some(1), "{ended:?}");
-    assert!(
-        ended.stderr.contains("apt install redis-server"),
-        "{ended:?}"
-    );
+    let exit = demo.env("PATH", "/no/such/folder").output().unwrap();
+    let exit = Exit::new(&exit);
+    assert_eq!(exit.status, Some(1), "{exit:?}");
+    assert!(exit.stderr.contains("apt install redis-server"), "{exit:?}");
 }
 
 #[test]
-fn an_address_that_is_none_is_told() {
-    let ended = run(&["serve", "--redis", "nowhere"]);
-    assert_eq!(ended.status, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("--redis `nowhere`: "), "{ended:?}");
+fn invalid_address_fails_with_a_message() {
+    let exit = run(&["serve", "--redis", "nowhere"]);
+    assert_eq!(exit.status, Some(1), "{exit:?}");
+    assert!(exit.stderr.contains("--redis `nowhere`: "), "{exit:?}");
 }
 
-/// Whatever is started is stopped, also when the demo is interrupted.
+/// An interrupted demo stops every process that it started.
 #[cfg(unix)]
 #[test]
 fn ctrl_c_stops_all_processes() {
@@ -153,19 +152,19 @@ fn ctrl_c_stops_all_processes() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It says first that everything runs.
+    // The first line appears when everything runs.
     let mut stdout = BufReader::new(demo.stdout.take().unwrap());
     stdout.read_line(&mut String::new()).unwrap();
     let files = || std::fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(files(), 1, "those of the server");
+    assert_eq!(files(), 1, "the server's folder");
     let kill = format!("kill -INT {}", demo.id());
     let killed = Command::new("sh").args(["-c", &kill]).status();
     assert!(killed.unwrap().success());
 
-    // The pipe ends when the last process that has it does, so gateways have ended too.
-    let ended = Ended::new(&demo.wait_with_output().unwrap());
+    // The pipe ends with the last process that holds it, so the gateways have ended too.
+    let exit = Exit::new(&demo.wait_with_output().unwrap());
     std::io::copy(&mut stdout, &mut std::io::sink()).unwrap();
-    assert_eq!(ended.status, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("interrupted"), "{ended:?}");
-    assert_eq!(files(), 0, "the server's files are gone");
+    assert_eq!(exit.status, Some(1), "{exit:?}");
+    assert!(exit.stderr.contains("interrupted"), "{exit:?}");
+    assert_eq!(files(), 0, "the server's folder is removed");
 }
