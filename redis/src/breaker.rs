@@ -21,7 +21,7 @@ use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 
 /// See the [module](self) documentation.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Breaker {
     word: AtomicU64,
 }
@@ -31,17 +31,8 @@ pub(crate) struct Breaker {
 pub(crate) struct ClosedState(u64);
 
 impl Breaker {
-    #[cfg_attr(
-        not(tidegate_loom),
-        expect(
-            clippy::missing_const_for_fn,
-            reason = "loom's atomics have no const constructor"
-        )
-    )]
     pub(crate) fn new() -> Self {
-        Self {
-            word: AtomicU64::new(0),
-        }
+        Self::default()
     }
 
     /// Returns the closed state, or the instant of the next probe as the error.

@@ -13,25 +13,15 @@ use crate::sync::AtomicU64;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 
 /// See the [module](self) documentation.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct LastRefusal {
     until: AtomicU64,
     cost: AtomicU64,
 }
 
 impl LastRefusal {
-    #[cfg_attr(
-        not(tidegate_loom),
-        expect(
-            clippy::missing_const_for_fn,
-            reason = "loom's atomics have no const constructor"
-        )
-    )]
     pub(crate) fn new() -> Self {
-        Self {
-            until: AtomicU64::new(0),
-            cost: AtomicU64::new(0),
-        }
+        Self::default()
     }
 
     /// Records that the server refuses `cost` until then.

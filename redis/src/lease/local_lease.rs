@@ -40,7 +40,7 @@ use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicBool, AtomicU64};
 
 /// See the [module](self) documentation.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct LocalLease {
     tokens: AtomicU64,
@@ -61,20 +61,8 @@ pub(crate) enum TakeOutcome {
 }
 
 impl LocalLease {
-    #[cfg_attr(
-        not(tidegate_loom),
-        expect(
-            clippy::missing_const_for_fn,
-            reason = "loom's atomics have no const constructor"
-        )
-    )]
     pub(crate) fn new() -> Self {
-        Self {
-            tokens: AtomicU64::new(0),
-            deadline: AtomicU64::new(0),
-            refill_threshold: AtomicU64::new(0),
-            wake_claimed: AtomicBool::new(false),
-        }
+        Self::default()
     }
 
     /// Takes `n` tokens as of `now`.
