@@ -64,7 +64,8 @@ mod beat {
     }
 }
 
-/// A worker process. Its arguments are the server's address, and whether buckets start full or empty.
+/// A worker process. Its arguments are the server's address, and whether buckets start full or
+/// empty.
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn work(worker: &Worker) {
     let store = RedisStore::builder()
@@ -175,8 +176,8 @@ impl Run {
         self.workers.wait_for_progress();
     }
 
-    /// Stalls the server until just after the end of a lease that was spent at its last moment. By then
-    /// the other workers wait for permits.
+    /// Stalls the server until just after the end of a lease that was spent at its last moment. By
+    /// then the other workers wait for permits.
     fn stall_for_a_lease(&self) {
         beat::wait_for(beat::HOARD_END);
         self.server.pause();

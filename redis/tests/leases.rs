@@ -282,8 +282,8 @@ async fn one_bucket_can_have_a_thousand_leases() {
 async fn hints_are_good_times_to_retry() {
     let server = ServerOptions::default().start();
     let leased = lease(&connect(&server), Quota::per_second(50).burst(10));
-    // Until more is known, the hint is the last round trip's time. If the next one takes longer, the
-    // hint is too short. Then try again.
+    // Until more is known, the hint is the last round trip's time. If the next one takes longer,
+    // the hint is too short. Then try again.
     eventually("good hints", async || {
         let mut most = 0;
         for n in [10, 1, 5, 1, 10, 2] {

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use redis::Commands;
 use tidegate::Quota;
 use tidegate_redis::RedisStore;
-use tidegate_redis::for_tests::place;
 
+use crate::base_key::BaseKey;
 use crate::support::cluster::Cluster;
-use crate::support::limiters::{combined, connect_cluster, keyed, patient_store};
+use crate::support::limiters::{combined, keyed, patient_store};
 use crate::support::server::command;
 
 /// The slot of a key, according to a server.
@@ -89,11 +89,11 @@ async fn store_and_server_compute_the_same_slots() {
             let (name, key) = (odd_bytes(), odd_bytes());
             let name = String::from_utf8_lossy(&name);
             for key in [None, Some(&*key), Some(b"")] {
-                let (head, ours) = place(prefix, &name, key);
-                let with_limit = [&*head, b":{limit}"].concat();
-                for key in [head, with_limit] {
+                let base = BaseKey::new(prefix, &name, key);
+                for limit in [None, Some("{limit}")] {
+                    let key = base.limit_key(limit);
                     let theirs = server_slot(&mut connection, &key);
-                    assert_eq!(theirs, ours, "{}", key.escape_ascii());
+                    assert_eq!(theirs, base.slot(), "{}", key.escape_ascii());
                 }
             }
         }

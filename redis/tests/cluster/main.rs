@@ -6,6 +6,9 @@
     reason = "real servers and time"
 )]
 
+#[allow(dead_code, reason = "a module of the crate")]
+#[path = "../../src/base_key.rs"]
+mod base_key;
 #[path = "../support/mod.rs"]
 mod support;
 

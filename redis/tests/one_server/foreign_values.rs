@@ -60,20 +60,8 @@ async fn keys_of_another_type_stay_unchanged() {
 
 #[tokio::test]
 async fn foreign_text_stays_unchanged() {
-    let values: [&[u8]; 12] = [
-        b"",
-        b" ",
-        b"1",
-        b"17",
-        b"hello",
-        b"{\"limit\": 1}",
-        b"2 1700000000000000 0 1 1700000000000000 0",
-        b"1 1700000000000000",
-        b"1 a b c d e",
-        b"1 1700000000000000 0 1 1700000000000000 0 node 1 2",
-        b"\0\xff\xfe",
-        b"\x01 \x02",
-    ];
+    // More texts are in `scripts/arithmetic/edges.rs`.
+    let values: [&[u8]; 3] = [b"hello", b"\0\xff\xfe", b"\x01 \x02"];
     for server in each_server() {
         for value in values {
             let set = command(&[b"SET", KEY.as_bytes(), value]);

@@ -132,7 +132,8 @@ async fn each_call_is_executed_at_most_once() {
     }
 }
 
-/// The refill task must let the probe run, even on a single thread, and before the first connection.
+/// The refill task must let the probe run, even on a single thread, and before the first
+/// connection.
 #[test]
 fn lease_lets_the_probe_run() {
     let (done, is_done) = mpsc::channel();

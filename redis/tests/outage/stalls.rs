@@ -19,7 +19,8 @@ use crate::support::wait::eventually;
 
 /// Returns the result of a call that does not wait.
 fn ready<T>(call: impl Future<Output = T>) -> T {
-    // Otherwise tokio would let other tasks run after many calls, which is not a wait for the server.
+    // Otherwise tokio would let other tasks run after many calls, which is not a wait for the
+    // server.
     let call = tokio::task::unconstrained(call);
     let Poll::Ready(result) = pin!(call).poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("the call waits");

@@ -49,8 +49,8 @@ impl Bound {
     /// Returns the largest excess over all spans, in O(n log n).
     ///
     /// A decision fell at an unknown instant of its interval. So a span counts only admissions that
-    /// lie entirely within it, and every reported violation is certain. Only spans from a start to an
-    /// end matter: any other span shrinks to one of these without losing an admission.
+    /// lie entirely within it, and every reported violation is certain. Only spans from a start to
+    /// an end matter: any other span shrinks to one of these without losing an admission.
     pub(crate) fn excess(&self, admissions: &[Admission]) -> Excess {
         let mut starts: Vec<u64> = admissions.iter().map(|one| one.start_ns).collect();
         starts.sort_unstable();

@@ -119,8 +119,8 @@ impl Cluster {
             .collect()
     }
 
-    /// Begins to move a slot. Until the move is finished, the old owner redirects clients to the new
-    /// one for keys that it does not hold.
+    /// Begins to move a slot. Until the move is finished, the old owner redirects clients to the
+    /// new one for keys that it does not hold.
     pub(crate) fn begin_move(&self, slot: u16, to: usize) -> SlotMove<'_> {
         SlotMove::begin(self, slot, to)
     }
@@ -146,8 +146,8 @@ impl Cluster {
         self.nodes[node].try_query(&[&["CLUSTER"], arguments].concat())
     }
 
-    /// A node describes itself as `id address myself,master - 0 0 1 connected 0-5460 5470 [5471->-id]`,
-    /// with its slots and then those on the move.
+    /// A node describes itself as `id address myself,master - 0 0 1 connected 0-5460 5470
+    /// [5471->-id]`, with its slots and then those on the move.
     fn owns(&self, node: usize, slot: u16) -> bool {
         let nodes: String = self.ask(node, &["NODES"]);
         let mut lines = nodes.lines();

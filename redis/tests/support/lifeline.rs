@@ -6,8 +6,8 @@ use std::{io, process, thread};
 
 /// Kills a process as soon as this one has ended.
 ///
-/// Destructors run when a test fails, but not when the test itself is killed. This watcher reads from
-/// a pipe whose other end only this process holds, so it notices every kind of end.
+/// Destructors run when a test fails, but not when the test itself is killed. This watcher reads
+/// from a pipe whose other end only this process holds, so it notices every kind of end.
 #[derive(Debug)]
 pub(crate) struct Lifeline(Child);
 

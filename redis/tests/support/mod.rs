@@ -10,8 +10,6 @@ pub(crate) mod lifeline;
 pub(crate) mod limiters;
 pub(crate) mod load;
 pub(crate) mod ports;
-pub(crate) mod script_mutants;
-pub(crate) mod scripts;
 pub(crate) mod server;
 pub(crate) mod server_kind;
 pub(crate) mod slot_move;

@@ -191,7 +191,7 @@ impl Workers {
             assert!(status.success(), "worker {number} failed, {status}");
             assert!(
                 file_of(self.folder.path(), number, "report").exists(),
-                "worker {number} had nothing to do: is the test's name the one in the list of tests?"
+                "worker {number} had nothing to do: is the test's name complete?"
             );
         }
         self.admissions()

@@ -110,7 +110,8 @@ proptest! {
     ) {
         let bound = Bound { capacity, tokens, period_ns };
         let times = times.into_iter();
-        let all: Vec<_> = times.map(|(start, length, n)| admission(start, start + length, n)).collect();
+        let all = times.map(|(start, length, n)| admission(start, start + length, n));
+        let all: Vec<_> = all.collect();
         let excess = bound.excess(&all);
         prop_assert_eq!(excess.permits_over, largest_excess(&bound, &all));
         if excess.permits > 0 {

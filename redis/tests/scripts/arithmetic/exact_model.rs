@@ -2,9 +2,9 @@
 
 use tidegate::Quota;
 
-use crate::action::Case;
-use crate::comparison::Model;
-use crate::support::scripts::MOST_US;
+use super::action::Case;
+use super::comparison::Model;
+use crate::scaled_quota::MAX_REFILL_US;
 
 pub(crate) struct ExactModel {
     buckets: Vec<ExactBucket>,
@@ -18,8 +18,8 @@ struct ExactBucket {
     /// How far the TAT was ahead at the last write.
     ahead: i128,
     written_us: Option<u64>,
-    /// The last millisecond in which the key exists. Afterwards the bucket is full, even if the clock
-    /// steps back.
+    /// The last millisecond in which the key exists. Afterwards the bucket is full, even if the
+    /// clock steps back.
     last_ms: u64,
 }
 
@@ -93,7 +93,7 @@ impl Model for ExactModel {
     fn debit(&mut self, index: usize, cost: u64, now_us: u64) {
         let bucket = &mut self.buckets[index];
         let before = bucket.ahead(now_us);
-        let max = bucket.full() + i128::from(MOST_US) * bucket.us;
+        let max = bucket.full() + i128::from(MAX_REFILL_US) * bucket.us;
         let ahead = bucket.cost(cost).saturating_add(before);
         bucket.write(ahead.min(max.max(before)), now_us);
     }

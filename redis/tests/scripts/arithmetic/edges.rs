@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use tidegate::Quota;
 
-use crate::support::scripts::{
-    BucketCharge, MOST_US, START_US, ScriptCall, Scripts, TakeReply, fresh_key, scaled,
-};
+use crate::scaled_quota::{Amount, MAX_REFILL_US};
+use crate::script_calls::{BucketCharge, ScriptCall, TakeReply, scaled};
+use crate::script_harness::{START_US, Scripts, fresh_key};
 
 /// Calls the script for one bucket.
 fn call(
@@ -30,7 +30,7 @@ fn lowered_limit_waits_for_permits_taken_before() {
     assert!(take(per_day, 10, START_US).admitted);
     let denied = take(per_second, 1, START_US);
     let wait_us = day_us - 900_000;
-    let expected = (false, wait_us, vec![(day_us, 0)]);
+    let expected = (false, wait_us, vec![Amount { us: day_us, num: 0 }]);
     assert_eq!((denied.admitted, denied.wait_us, denied.ahead), expected);
     assert!(!take(per_day, 1, START_US).admitted);
     let retry_us = START_US + wait_us;
@@ -41,10 +41,13 @@ fn lowered_limit_waits_for_permits_taken_before() {
 #[test]
 fn deepest_debt_is_50_years_and_is_paid_in_full() {
     let mut scripts = Scripts::start();
-    let slowest = Quota::new(1, Duration::from_micros(MOST_US)).unwrap();
+    let slowest = Quota::new(1, Duration::from_micros(MAX_REFILL_US)).unwrap();
     for quota in [Quota::per_second(3), slowest] {
         let (key, full) = (fresh_key(), scaled(quota).full());
-        let deepest = (full.0 + MOST_US, full.1);
+        let deepest = Amount {
+            us: full.us + MAX_REFILL_US,
+            num: full.num,
+        };
         let mut now_us = START_US;
         for (pause, cost) in [(0, u64::MAX), (0, 1), (1_000_000, u64::MAX)] {
             now_us += pause;
@@ -54,8 +57,8 @@ fn deepest_debt_is_50_years_and_is_paid_in_full() {
         // A call with a lower limit does not reduce the debt.
         let lower = (Quota::per_second(10), 1);
         let peeked = call(&mut scripts, "peek", &key, lower, now_us);
-        assert!(peeked.ahead[0].0 >= deepest.0);
-        let (all, paid_us) = ((quota, quota.capacity()), now_us + deepest.0);
+        assert!(peeked.ahead[0].us >= deepest.us);
+        let (all, paid_us) = ((quota, quota.capacity()), now_us + deepest.us);
         assert!(!call(&mut scripts, "peek", &key, all, paid_us - 1).admitted);
         assert!(call(&mut scripts, "peek", &key, all, paid_us).admitted);
     }
@@ -77,6 +80,8 @@ fn foreign_values() -> Vec<String> {
         "1 9007199254740992 0 3 0",
         "1 -1 0 3 0",
         "1 5 0 3 x",
+        "1 a b c d e",
+        " ",
         "1 5 0 3 0 0",
     ]
     .map(String::from)

@@ -6,10 +6,12 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use tidegate::Quota;
 
-use crate::action::Cost;
+use super::action::Cost;
+use crate::scaled_quota::Amount;
+use crate::script_calls::{BucketCharge, scaled};
+use crate::script_harness::{START_US, Scripts, check_property, fresh_key};
 use crate::support::admission::Admission;
 use crate::support::bound::Bound;
-use crate::support::scripts::{BucketCharge, START_US, Scripts, check_property, fresh_key, scaled};
 
 #[derive(Clone, Debug)]
 pub(crate) struct QuotaChanges {
@@ -65,8 +67,8 @@ pub(crate) fn any_quotas() -> impl Strategy<Value = QuotaChanges> {
 }
 
 /// Checks three things. While one quota is in use, nothing exceeds its bound, whatever callers with
-/// other quotas left behind. Each hint is long enough. Over all quotas, permits cost no more time than
-/// has passed; fractions of a microsecond count only if the quotas are `common`.
+/// other quotas left behind. Each hint is long enough. Over all quotas, permits cost no more time
+/// than has passed; fractions of a microsecond count only if the quotas are `common`.
 pub(crate) fn check_changes(
     scripts: &mut Scripts,
     changes: &QuotaChanges,
@@ -105,7 +107,7 @@ pub(crate) fn check_changes(
         if reply.admitted {
             let now_ns = (now_us - START_US) * 1_000;
             by_quota.push(Admission::at(now_ns, cost));
-            let (us, num) = scaled.cost(cost);
+            let Amount { us, num } = scaled.cost(cost);
             let fraction = if common {
                 num * (DENOMINATOR / scaled.den())
             } else {
@@ -122,7 +124,7 @@ pub(crate) fn check_changes(
     }
     Bound::new(changes.quotas[previous]).check(&by_quota)?;
     let full = changes.quotas.iter().map(|quota| scaled(*quota).full());
-    let longest = full.map(|(us, num)| us + u64::from(num > 0)).max();
+    let longest = full.map(|full| full.us + u64::from(full.num > 0)).max();
     let time = Bound {
         capacity: longest.unwrap() * DENOMINATOR,
         tokens: DENOMINATOR,

@@ -5,7 +5,7 @@ use core::time::Duration;
 use proptest::prelude::*;
 use tidegate::Quota;
 
-use crate::support::scripts::Scaled;
+use crate::scaled_quota::ScaledQuota;
 
 pub(crate) const YEAR_US: u64 = 31_557_600_000_000;
 
@@ -63,5 +63,5 @@ pub(crate) fn all_quotas() -> impl Strategy<Value = Quota> {
 fn supported(rate: u64, period_ns: u64, capacity: u64) -> Option<Quota> {
     let quota = Quota::new(rate, Duration::from_nanos(period_ns)).ok()?;
     let quota = quota.try_burst(capacity).ok()?;
-    Scaled::new(quota).is_ok().then_some(quota)
+    ScaledQuota::new(quota).is_ok().then_some(quota)
 }

@@ -3,13 +3,14 @@
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use super::scripts::Scripts;
+use crate::script_harness::Scripts;
 
 /// Runs `detects` with the unchanged scripts, then with each mutant.
 ///
 /// `mutants` has one paragraph per mutant: `# ` and its name, `-` and each line of text to replace,
-/// `+` and each line of its replacement. `detects` gets new random values with each call. It must detect each mutant within
-/// 3,000 calls, and must detect nothing in `sound` calls of the unchanged scripts.
+/// `+` and each line of its replacement. `detects` gets new random values with each call. It must
+/// detect each mutant within 3,000 calls, and must detect nothing in `sound` calls of the unchanged
+/// scripts.
 pub(crate) fn assert_all_detected(
     mutants: &str,
     sound: u32,

@@ -3,14 +3,13 @@
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use crate::action::{Action, Case, ClockStep, Cost, END_US, Operation, cases};
-use crate::exact_model::ExactModel;
-use crate::process_model::ProcessModel;
-use crate::quotas::{all_quotas, exact_quotas};
-use crate::support::scripts::{
-    BucketCharge, Scaled, ScriptCall, ScriptReply, Scripts, StoredKey, TakeReply, check_property,
-    fresh_key, scaled,
-};
+use super::action::{Action, Case, ClockStep, Cost, END_US, Operation, cases};
+use super::exact_model::ExactModel;
+use super::process_model::ProcessModel;
+use super::quotas::{all_quotas, exact_quotas};
+use crate::scaled_quota::ScaledQuota;
+use crate::script_calls::{BucketCharge, ScriptCall, ScriptReply, TakeReply, scaled};
+use crate::script_harness::{Scripts, StoredKey, check_property, fresh_key};
 
 /// An implementation of the buckets in this process.
 pub(crate) trait Model {
@@ -102,7 +101,7 @@ fn permits(cost: Cost, capacity: u64, available: impl FnOnce() -> u64) -> u64 {
 
 /// Runs the case on the model, then on the server.
 fn compare(scripts: &mut Scripts, case: &Case, model: &mut dyn Model) -> TestCaseResult {
-    let scales: Vec<Scaled> = case.quotas.iter().map(|quota| scaled(*quota)).collect();
+    let scales: Vec<ScaledQuota> = case.quotas.iter().map(|quota| scaled(*quota)).collect();
     let keys: Vec<String> = scales.iter().map(|_| fresh_key()).collect();
     let (mut now_us, mut hint_us) = (case.start_us, 0);
     let (mut calls, mut expected) = (Vec::new(), Vec::new());
@@ -115,7 +114,7 @@ fn compare(scripts: &mut Scripts, case: &Case, model: &mut dyn Model) -> TestCas
         } = action;
         now_us = match step {
             ClockStep::ForwardUs(us) => now_us + us,
-            ClockStep::Refill(thousandths) => now_us + scales[0].full().0 / 1_000 * thousandths,
+            ClockStep::Refill(thousandths) => now_us + scales[0].full().us / 1_000 * thousandths,
             ClockStep::Retry { early } => {
                 now_us.max((now_us + hint_us).saturating_sub(early.into()))
             }
@@ -162,10 +161,10 @@ fn compare(scripts: &mut Scripts, case: &Case, model: &mut dyn Model) -> TestCas
     Ok(())
 }
 
-fn outcome(scales: &[Scaled], reply: &ScriptReply) -> Result<Outcome, TestCaseError> {
+fn outcome(scales: &[ScaledQuota], reply: &ScriptReply) -> Result<Outcome, TestCaseError> {
     let reply = TakeReply::parse(reply)?;
     let available = scales.iter().zip(&reply.ahead).map(|(scaled, &ahead)| {
-        prop_assert!(ahead.1 < scaled.den(), "{ahead:?} is no proper fraction");
+        prop_assert!(ahead.num < scaled.den(), "{ahead:?} is no proper fraction");
         Ok(scaled.available(ahead))
     });
     Ok(Outcome {

@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 
-use crate::history::Event::{
+use super::history::Event::{
     Arrive, Crash, GiveUp, Lose, Peek, Refill, Send, SpendAll, StepBack, TakeAll, UntilDeadline,
     UntilEnd, Wait,
 };
-use crate::history::{BATCH, Event, NODES};
+use super::history::{BATCH, Event, NODES};
 
 /// Draws a scene, in which each event may be missing.
 pub(crate) fn scenes() -> impl Strategy<Value = Vec<Event>> {

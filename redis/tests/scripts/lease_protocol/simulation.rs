@@ -3,18 +3,18 @@
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use crate::history::{Demand, Event, History, NODES};
-use crate::node::{Grant, LeaseNode, LeaseRequest, NodeState, RequestState};
+use super::history::{Demand, Event, History, NODES};
+use super::node::{Grant, LeaseNode, LeaseRequest, NodeState, RequestState};
+use crate::scaled_quota::ScaledQuota;
+use crate::script_calls::{BucketCharge, ScriptCall, numbers, scaled};
+use crate::script_harness::{START_US, Scripts, fresh_key};
 use crate::support::admission::Admission;
 use crate::support::bound::Bound;
-use crate::support::scripts::{
-    BucketCharge, START_US, Scaled, ScriptCall, Scripts, fresh_key, numbers, scaled,
-};
 
 pub(crate) struct Simulation<'a> {
     pub(crate) scripts: &'a mut Scripts,
     pub(crate) history: &'a History,
-    pub(crate) scaled: Scaled,
+    pub(crate) scaled: ScaledQuota,
     pub(crate) key: String,
     pub(crate) nodes: Vec<LeaseNode>,
     nodes_created: usize,
@@ -58,7 +58,8 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Calls the server directly. Returns whether it admitted, and the permits available afterwards.
+    /// Calls the server directly. Returns whether it admitted, and the permits available
+    /// afterwards.
     pub(crate) fn call(&mut self, op: &str, cost: u64) -> Result<(bool, u64), TestCaseError> {
         let charge = BucketCharge::new(self.scaled, cost);
         let (empty_for, now) = (self.history.empty_for_us(), self.now_us - self.behind_us);
@@ -100,7 +101,7 @@ impl<'a> Simulation<'a> {
             .checked_sub(1)
             .map_or(0, |index| request.batches[index]);
         let held = held_us(stored[0].value.as_deref().unwrap_or(""));
-        let most = |permits: u64| self.scaled.cost(permits).0 + 4;
+        let most = |permits: u64| self.scaled.cost(permits).us + 4;
         let capacity = self.history.quota.capacity();
         prop_assert!(held <= most(capacity), "{held} us are held");
         if (1..request.batches.len()).contains(&place) {
@@ -227,10 +228,10 @@ impl<'a> Simulation<'a> {
         });
         let capacity = self.history.quota.capacity();
         let owed = debits.sum::<u64>() + capacity;
-        // Time is clamped until the first call after a step back, and a lost bucket refills from the
-        // first call on.
+        // Time is clamped until the first call after a step back, and a lost bucket refills from
+        // the first call on.
         self.call("peek", 0)?;
-        self.now_us += 2 * self.history.ttl_us + self.scaled.cost(owed + capacity).0 + 2;
+        self.now_us += 2 * self.history.ttl_us + self.scaled.cost(owed + capacity).us + 2;
         let (_, available) = self.call("peek", 0)?;
         prop_assert_eq!(available, capacity, "the bucket should be full again");
         Ok(())

@@ -5,10 +5,10 @@ use core::time::Duration;
 use proptest::prelude::*;
 use tidegate::Quota;
 
-use crate::history::{BATCH, Demand, Event, History, NODES};
-use crate::scenes::scenes;
-use crate::simulation::{Simulation, check_history};
-use crate::support::scripts::{Scripts, check_property};
+use super::history::{BATCH, Demand, Event, History, NODES};
+use super::scenes::scenes;
+use super::simulation::{Simulation, check_history};
+use crate::script_harness::{Scripts, check_property};
 
 /// Quotas whose refill time is near the lease's time, or anything else.
 pub(crate) fn quotas(ttl_us: u64) -> impl Strategy<Value = Quota> {

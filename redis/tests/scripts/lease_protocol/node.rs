@@ -2,8 +2,9 @@
 
 use core::mem::take;
 
-use crate::history::{Demand, History};
-use crate::support::scripts::{MOST_US, amounts, scaled};
+use super::history::{Demand, History};
+use crate::scaled_quota::{Amount, MAX_REFILL_US};
+use crate::script_calls::{amounts, scaled};
 
 /// A request to the script `lease`.
 #[derive(Clone, Debug)]
@@ -120,8 +121,8 @@ impl LeaseNode {
         let cost = |permits: u64| scaled.cost(permits);
         let mut arguments = vec![scaled.den().to_string()];
         arguments.extend(amounts(&[scaled.full()]));
-        arguments.extend([MOST_US, history.empty_for_us()].map(|us| us.to_string()));
-        arguments.extend(amounts(&[(0, 0)]));
+        arguments.extend([MAX_REFILL_US, history.empty_for_us()].map(|us| us.to_string()));
+        arguments.extend(amounts(&[Amount::default()]));
         arguments.push(self.name.clone());
         arguments.extend([self.seq, self.acked].map(|seq| seq.to_string()));
         arguments.extend(amounts(&[cost(hold), cost(back)]));

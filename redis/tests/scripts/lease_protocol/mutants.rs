@@ -1,9 +1,9 @@
 //! Changes of the scripts that the property tests must detect.
 
-use crate::histories::histories;
-use crate::returned_grants::{check_returned, returned_grants};
-use crate::simulation::check_history;
-use crate::support::script_mutants::{assert_all_detected, sample};
+use super::histories::histories;
+use super::returned_grants::{check_returned, returned_grants};
+use super::simulation::check_history;
+use crate::script_mutants::{assert_all_detected, sample};
 
 #[test]
 fn each_mutant_is_detected() {

@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use tidegate::{Denied, ManualClock, Quota, Timestamp, TokenBucket};
 
-use crate::action::Case;
-use crate::comparison::Model;
+use super::action::Case;
+use super::comparison::Model;
 
 pub(crate) struct ProcessModel {
     buckets: Vec<TokenBucket<ManualClock>>,

@@ -78,8 +78,8 @@ pub(crate) struct History {
     pub(crate) ttl_us: u64,
     /// Whether a missing bucket counts as empty for the time of a lease, or else as full.
     pub(crate) starts_empty: bool,
-    /// How much of a node's smallest safety margin its slow clock uses up, in thousandths. The margin
-    /// is a hundredth of the lease's time.
+    /// How much of a node's smallest safety margin its slow clock uses up, in thousandths. The
+    /// margin is a hundredth of the lease's time.
     pub(crate) slow_clock: u64,
     pub(crate) events: Vec<Event>,
 }

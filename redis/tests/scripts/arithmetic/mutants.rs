@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 
-use crate::action::cases;
-use crate::comparison::agrees_with_exact_fractions;
-use crate::quota_changes::{any_quotas, check_changes, common_quotas};
-use crate::quotas::all_quotas;
-use crate::support::script_mutants::{assert_all_detected, sample};
+use super::action::cases;
+use super::comparison::agrees_with_exact_fractions;
+use super::quota_changes::{any_quotas, check_changes, common_quotas};
+use super::quotas::all_quotas;
+use crate::script_mutants::{assert_all_detected, sample};
 
 #[test]
 fn each_mutant_is_detected() {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tidegate::Quota;
 
-use crate::quotas::YEAR_US;
+use super::quotas::YEAR_US;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -62,8 +62,8 @@ pub(crate) struct Case {
     pub(crate) actions: Vec<Action>,
 }
 
-/// The year 2105. Until then, all numbers stay below 2^53: even the sum of a full bucket, the deepest
-/// debt and the largest cost.
+/// The year 2105. Until then, all numbers stay below 2^53: even the sum of a full bucket, the
+/// deepest debt and the largest cost.
 pub(crate) const END_US: u64 = 4_260_000_000_000_000;
 
 pub(crate) fn cases(

@@ -1,8 +1,8 @@
 //! Runs the crate's scripts on a real server, at times that the test chooses.
 //!
-//! Four lines of the scripts are replaced; each must occur exactly once. The line that reads the clock
-//! takes the time from the last two arguments instead. The lines that read and write a key do what the
-//! server would do about the key's expiry at that time.
+//! Four lines of the scripts are replaced; each must occur exactly once. The line that reads the
+//! clock takes the time from the last two arguments instead. The lines that read and write a key do
+//! what the server would do about the key's expiry at that time.
 
 use core::cell::RefCell;
 use core::sync::atomic::AtomicU64;
@@ -11,11 +11,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use proptest::prelude::{ProptestConfig, Strategy};
 use proptest::test_runner::{TestCaseError, TestCaseResult, TestRunner};
 use redis::{Connection, Pipeline, Value};
-use tidegate::Quota;
-pub(crate) use tidegate_redis::for_tests::{MOST_US, Scaled};
-use tidegate_redis::for_tests::{lease_script, take_script};
 
-use super::server::{Server, ServerOptions, command};
+use crate::script_calls::{BucketCharge, ScriptCall, ScriptReply, TakeReply};
+use crate::support::server::{Server, ServerOptions, command};
 
 /// The time at which most tests begin, in microseconds since 1970.
 pub(crate) const START_US: u64 = 1_790_000_000_123_456;
@@ -53,82 +51,22 @@ const REPLACED: [[&str; 2]; 4] = [
     ["redis.call('SET', b.key, value)", "keep(now, b.key, value)"],
 ];
 
+const BUCKET: &str = include_str!("../../src/script/bucket.lua");
+const TAKE: &str = include_str!("../../src/script/take.lua");
+const LEASE: &str = include_str!("../../src/script/lease.lua");
+
 #[track_caller]
 fn replace_once(text: &str, [old, new]: [&str; 2]) -> String {
     assert_eq!(text.matches(old).count(), 1, "occurrences of {old:?}");
     text.replace(old, new)
 }
 
-fn with_chosen_time(script: &str) -> String {
-    let script = REPLACED
-        .into_iter()
-        .fold(script.to_owned(), |text, change| {
-            replace_once(&text, change)
-        });
+fn with_chosen_time(body: &str) -> String {
+    let mut script = [BUCKET, body].concat();
+    for change in REPLACED {
+        script = replace_once(&script, change);
+    }
     KEEP.to_owned() + &script
-}
-
-/// The keys and arguments of a script, and the time at which it runs.
-#[derive(Clone, Debug)]
-pub(crate) struct ScriptCall {
-    pub(crate) keys: Vec<String>,
-    pub(crate) arguments: Vec<String>,
-    pub(crate) now_us: u64,
-}
-
-impl ScriptCall {
-    /// A call of the script `take`, with the arguments that the crate sends.
-    ///
-    /// A missing bucket counts as empty for `empty_for_us`, or as full if that is zero.
-    pub(crate) fn take(
-        op: &str,
-        keys: &[String],
-        charges: &[BucketCharge],
-        empty_for_us: u64,
-        now_us: u64,
-    ) -> Self {
-        let mut arguments = vec![op.to_owned(), MOST_US.to_string(), empty_for_us.to_string()];
-        for charge in charges {
-            let scaled = charge.scaled;
-            let [full, cost, unreported] = [
-                scaled.full(),
-                scaled.cost(charge.cost),
-                scaled.cost(charge.unreported),
-            ];
-            arguments.push(scaled.den().to_string());
-            arguments.extend(amounts(&[full, cost, unreported]));
-        }
-        Self {
-            keys: keys.to_vec(),
-            arguments,
-            now_us,
-        }
-    }
-}
-
-/// Amounts as the scripts take them: whole microseconds and a numerator.
-pub(crate) fn amounts(amounts: &[(u64, u64)]) -> impl Iterator<Item = String> {
-    let numbers = amounts.iter().flat_map(|&(us, num)| [us, num]);
-    numbers.map(|number| number.to_string())
-}
-
-/// One bucket's part in a call of the script `take`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BucketCharge {
-    pub(crate) scaled: Scaled,
-    pub(crate) cost: u64,
-    /// Permits admitted without the server, which the script debits first.
-    pub(crate) unreported: u64,
-}
-
-impl BucketCharge {
-    pub(crate) const fn new(scaled: Scaled, cost: u64) -> Self {
-        Self {
-            scaled,
-            cost,
-            unreported: 0,
-        }
-    }
 }
 
 /// The state of a key after a call.
@@ -140,46 +78,6 @@ pub(crate) struct StoredKey {
     pub(crate) writes: u64,
 }
 
-/// A script's numbers, or its error.
-pub(crate) type ScriptReply = Result<Vec<i64>, String>;
-
-/// Returns the numbers of a reply; fails the property test if the script failed.
-pub(crate) fn numbers(reply: &ScriptReply) -> Result<&[i64], TestCaseError> {
-    match reply {
-        Ok(numbers) => Ok(numbers),
-        Err(error) => Err(TestCaseError::fail(format!("the script failed: {error}"))),
-    }
-}
-
-pub(crate) fn unsigned(number: i64) -> Result<u64, TestCaseError> {
-    u64::try_from(number).map_err(|_| TestCaseError::fail(format!("{number} is negative")))
-}
-
-/// The reply of the script `take`.
-#[derive(Debug)]
-pub(crate) struct TakeReply {
-    pub(crate) admitted: bool,
-    /// The bucket with the longest wait, counted from 1; 0 if all admit.
-    pub(crate) denied_by: usize,
-    pub(crate) wait_us: u64,
-    /// How far each bucket's TAT is ahead of the clock.
-    pub(crate) ahead: Vec<(u64, u64)>,
-}
-
-impl TakeReply {
-    pub(crate) fn parse(reply: &ScriptReply) -> Result<Self, TestCaseError> {
-        let numbers = numbers(reply)?;
-        let ahead = numbers[3..].chunks_exact(2);
-        let ahead = ahead.map(|pair| Ok((unsigned(pair[0])?, unsigned(pair[1])?)));
-        Ok(Self {
-            admitted: numbers[0] == 1,
-            denied_by: usize::try_from(unsigned(numbers[1])?).unwrap(),
-            wait_us: unsigned(numbers[2])?,
-            ahead: ahead.collect::<Result<_, TestCaseError>>()?,
-        })
-    }
-}
-
 /// The scripts, loaded into a server of their own.
 pub(crate) struct Scripts {
     connection: Connection,
@@ -187,10 +85,6 @@ pub(crate) struct Scripts {
     lease: String,
     // The last field, so that the connection closes before the server ends.
     _server: Server,
-}
-
-pub(crate) fn scaled(quota: Quota) -> Scaled {
-    Scaled::new(quota).expect("the scripts support the quota")
 }
 
 /// A key that no other test uses.
@@ -204,8 +98,8 @@ impl Scripts {
     pub(crate) fn start() -> Self {
         let server = ServerOptions::default().start();
         let mut connection = server.connection();
-        let take = load(&mut connection, &with_chosen_time(&take_script()));
-        let lease = load(&mut connection, &with_chosen_time(&lease_script()));
+        let take = load(&mut connection, &with_chosen_time(TAKE));
+        let lease = load(&mut connection, &with_chosen_time(LEASE));
         Self {
             connection,
             take,
@@ -217,7 +111,7 @@ impl Scripts {
     /// Makes one change in the original scripts, in both if both contain the text.
     #[track_caller]
     pub(crate) fn mutate(&mut self, change: [&str; 2]) {
-        let scripts = [take_script(), lease_script()].map(|script| with_chosen_time(&script));
+        let scripts = [TAKE, LEASE].map(with_chosen_time);
         let applies = scripts.iter().any(|script| script.contains(change[0]));
         assert!(applies, "no script contains {:?}", change[0]);
         let [take, lease] = scripts.map(|script| {

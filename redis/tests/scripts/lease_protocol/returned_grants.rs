@@ -4,10 +4,11 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use tidegate::Quota;
 
-use crate::histories::quotas;
-use crate::history::{Demand, Event, History};
-use crate::simulation::Simulation;
-use crate::support::scripts::{BucketCharge, Scripts, check_property, fresh_key};
+use super::histories::quotas;
+use super::history::{Demand, Event, History};
+use super::simulation::Simulation;
+use crate::script_calls::BucketCharge;
+use crate::script_harness::{Scripts, check_property, fresh_key};
 
 /// Two buckets get the same calls, but only one of them grants leases for a while.
 #[derive(Clone, Debug)]
