@@ -174,6 +174,7 @@ async fn main() {
         .find(|argument| !argument.starts_with("--"));
     let folder = PathBuf::from(folder.unwrap_or_else(|| ".".to_owned()));
     let server = ServerOptions::default().start();
+    let client = redis::Client::open(server.socket_url()).unwrap();
     let store = RedisStore::connect(server.socket_url()).unwrap();
     let trips = {
         let store = store.clone();
@@ -191,7 +192,7 @@ async fn main() {
 
     for callers in [1, 64] {
         let config = redis::aio::ConnectionManagerConfig::new();
-        let connection = ConnectionManager::new_with_config(server.client(), config)
+        let connection = ConnectionManager::new_with_config(client.clone(), config)
             .await
             .unwrap();
         let make = || {
