@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use redis::aio::ConnectionManager;
-use support::kinds::Kind;
-use support::servers::{Options, Server};
+
+use support::server::{Server, ServerOptions};
 use tidegate::Quota;
 use tidegate_redis::{LeaseOptions, RedisStore, RedisTokenBucket};
 
@@ -172,7 +172,7 @@ async fn main() {
         .skip(1)
         .find(|argument| !argument.starts_with("--"));
     let folder = PathBuf::from(folder.unwrap_or_else(|| ".".to_owned()));
-    let server = Server::start(Options::new(Kind::Redis));
+    let server = ServerOptions::default().start();
     let store = RedisStore::connect(server.socket_url()).unwrap();
     let trips = {
         let store = store.clone();
