@@ -191,9 +191,10 @@ async fn main() {
 
     for callers in [1, 64] {
         let config = redis::aio::ConnectionManagerConfig::new();
-        let connection = ConnectionManager::new_with_config(server.client(), config)
-            .await
-            .unwrap();
+        let connection =
+            ConnectionManager::new_with_config(redis::Client::open(server.url()).unwrap(), config)
+                .await
+                .unwrap();
         let make = || {
             let connection = connection.clone();
             move || fixed_window(connection.clone())
