@@ -174,7 +174,6 @@ async fn main() {
         .find(|argument| !argument.starts_with("--"));
     let folder = PathBuf::from(folder.unwrap_or_else(|| ".".to_owned()));
     let server = ServerOptions::default().start();
-    let client = redis::Client::open(server.socket_url()).unwrap();
     let store = RedisStore::connect(server.socket_url()).unwrap();
     let trips = {
         let store = store.clone();
@@ -192,9 +191,10 @@ async fn main() {
 
     for callers in [1, 64] {
         let config = redis::aio::ConnectionManagerConfig::new();
-        let connection = ConnectionManager::new_with_config(client.clone(), config)
-            .await
-            .unwrap();
+        let connection =
+            ConnectionManager::new_with_config(redis::Client::open(server.url()).unwrap(), config)
+                .await
+                .unwrap();
         let make = || {
             let connection = connection.clone();
             move || fixed_window(connection.clone())

@@ -268,7 +268,9 @@ fn gateways_keep_the_bounds_while_the_server_stalls_and_dies() {
     let by_server: u64 = counts.iter().map(|(by_server, _)| by_server).sum();
     let by_shares: u64 = counts.iter().map(|(_, by_shares)| by_shares).sum();
     assert_eq!((by_server, by_shares), (users.total(0), users.total(1)));
-    gateways.map(Gateway::stop);
+    for gateway in gateways {
+        gateway.stop();
+    }
 }
 
 fn run(command: &mut Command) -> (Option<i32>, String, String) {

@@ -8,7 +8,6 @@ use tidegate_redis::{
     RedisKeyed, RedisStore, RedisTokenBucket, StoreBuilder,
 };
 
-use super::cluster::Cluster;
 use super::server::Server;
 use super::wait::PATIENCE;
 
@@ -25,7 +24,7 @@ pub(crate) fn connect(server: &Server) -> RedisStore {
 }
 
 #[cfg(feature = "cluster")]
-pub(crate) async fn connect_cluster(cluster: &Cluster) -> RedisStore {
+pub(crate) async fn connect_cluster(cluster: &super::cluster::Cluster) -> RedisStore {
     let store = patient_store().connect_cluster(cluster.urls()).await;
     store.unwrap()
 }

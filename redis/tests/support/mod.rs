@@ -1,5 +1,6 @@
 //! Servers, worker processes, script harness and bound checker that all tests of this crate share.
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, reason = "each test binary, and the benchmark, uses a part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 pub(crate) mod acl;
 pub(crate) mod admission;

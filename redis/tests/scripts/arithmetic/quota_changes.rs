@@ -105,15 +105,15 @@ pub(crate) fn check_changes(
         let reply = call("take", cost, now_us)?;
         hint_us = reply.wait_us;
         if reply.admitted {
-            let now_ns = (now_us - START_US) * 1_000;
-            by_quota.push(Admission::at(now_ns, cost));
+            let at_ns = (now_us - START_US) * 1_000;
+            by_quota.push(Admission::at(at_ns, cost));
             let Amount { us, num } = scaled.cost(cost);
             let fraction = if common {
                 num * (DENOMINATOR / scaled.den())
             } else {
                 0
             };
-            times.push(Admission::at(now_ns, us * DENOMINATOR + fraction));
+            times.push(Admission::at(at_ns, us * DENOMINATOR + fraction));
         } else {
             let retried = call("peek", cost, now_us + hint_us)?;
             prop_assert!(

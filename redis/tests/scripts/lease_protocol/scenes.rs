@@ -20,22 +20,22 @@ pub(crate) fn scenes() -> impl Strategy<Value = Vec<Event>> {
 
 fn scene(node: usize, which: usize) -> Vec<Event> {
     let (refill, send, give_up) = (Refill(node, BATCH), Send(node, BATCH), GiveUp(node));
-    let (spend, deadline, end) = (SpendAll(node), UntilDeadline(node), UntilEnd(node));
+    let (drain, deadline, end) = (SpendAll(node), UntilDeadline(node), UntilEnd(node));
     let (crash, arrive, take, back) = (Crash(node), Arrive(0), TakeAll, StepBack(1_000));
     match which {
         // The lease is spent at its end.
-        0 => vec![refill, deadline, spend, end, Wait(4_000), take],
+        0 => vec![refill, deadline, drain, end, Wait(4_000), take],
         // The server learns at the lease's end that it was spent.
-        1 => vec![refill, deadline, spend, refill, take, spend],
+        1 => vec![refill, deadline, drain, refill, take, drain],
         // A request arrives late, after a later one.
-        2 => vec![refill, send, give_up, spend, refill, spend, arrive, take],
-        // The lease has ended, and has not after the clock stepped back.
-        3 => vec![refill, spend, take, end, refill, back, refill, spend],
+        2 => vec![refill, send, give_up, drain, refill, drain, arrive, take],
+        // The lease has ended. After a step back of the clock, it has not ended yet.
+        3 => vec![refill, drain, take, end, refill, back, refill, drain],
         // The key is lost, and its bucket is full again.
-        4 => vec![refill, Lose, Peek, deadline, spend, take],
+        4 => vec![refill, Lose, Peek, deadline, drain, take],
         // The key is lost, and so is the reply to the next request.
         _ => vec![
-            refill, Lose, send, arrive, give_up, take, refill, spend, crash,
+            refill, Lose, send, arrive, give_up, take, refill, drain, crash,
         ],
     }
 }

@@ -93,18 +93,18 @@ impl<'a> Simulation<'a> {
             now_us: self.now_us - self.behind_us,
         });
         let reply = numbers(&reply)?;
-        let Ok(place) = usize::try_from(reply[0]) else {
+        let Ok(granted) = usize::try_from(reply[0]) else {
             request.state = RequestState::Superseded;
             return Ok(());
         };
-        let permits = place
+        let permits = granted
             .checked_sub(1)
             .map_or(0, |index| request.batches[index]);
         let held = held_us(stored[0].value.as_deref().unwrap_or(""));
         let most = |permits: u64| self.scaled.cost(permits).us + 4;
         let capacity = self.history.quota.capacity();
         prop_assert!(held <= most(capacity), "{held} us are held");
-        if (1..request.batches.len()).contains(&place) {
+        if (1..request.batches.len()).contains(&granted) {
             prop_assert!(held <= most(capacity / 2), "{held} us are held by batches");
         }
         prop_assert!(permits > 0 || request.batches.is_empty() || reply[2] > 0);
@@ -227,11 +227,11 @@ impl<'a> Simulation<'a> {
             _ => 0,
         });
         let capacity = self.history.quota.capacity();
-        let owed = debits.sum::<u64>() + capacity;
+        let debt = debits.sum::<u64>() + capacity;
         // Time is clamped until the first call after a step back, and a lost bucket refills from
         // the first call on.
         self.call("peek", 0)?;
-        self.now_us += 2 * self.history.ttl_us + self.scaled.cost(owed + capacity).us + 2;
+        self.now_us += 2 * self.history.ttl_us + self.scaled.cost(debt + capacity).us + 2;
         let (_, available) = self.call("peek", 0)?;
         prop_assert_eq!(available, capacity, "the bucket should be full again");
         Ok(())
