@@ -45,7 +45,7 @@ fn reports_of_killed_workers_count() {
         return;
     }
     let mut workers = Workers::start(test, 2, &[]);
-    workers.wait_for_progress();
+    until("two reports", || workers.admissions().len() == 2);
     workers.kill(0);
     workers.stop();
     let permits = workers.finish().into_iter().map(|one| one.permits);
