@@ -1,10 +1,7 @@
 //! Four processes share one limit and keep its bound, whatever happens to them and to the server.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::std_instead_of_alloc,
-    reason = "real servers and time"
-)]
+#![allow(clippy::disallowed_methods, reason = "servers live in real time")]
+#![allow(clippy::std_instead_of_alloc, reason = "tests have `std`")]
 
 mod support;
 

@@ -1,10 +1,7 @@
 //! Limiters on a real cluster of three nodes, for each kind of server.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::std_instead_of_alloc,
-    reason = "real servers and time"
-)]
+#![allow(clippy::disallowed_methods, reason = "servers live in real time")]
+#![allow(clippy::std_instead_of_alloc, reason = "tests have `std`")]
 
 #[allow(dead_code, reason = "a module of the crate")]
 #[path = "../../src/base_key.rs"]

@@ -1,10 +1,7 @@
 //! How a store connects: its own connections, those of the caller, addresses, and access rights.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::std_instead_of_alloc,
-    reason = "real servers and time"
-)]
+#![allow(clippy::disallowed_methods, reason = "servers live in real time")]
+#![allow(clippy::std_instead_of_alloc, reason = "tests have `std`")]
 
 #[path = "../support/mod.rs"]
 mod support;

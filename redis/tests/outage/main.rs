@@ -1,10 +1,7 @@
 //! What calls do while the server is missing, and what happens when it comes back.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::std_instead_of_alloc,
-    reason = "real servers and time"
-)]
+#![allow(clippy::disallowed_methods, reason = "servers live in real time")]
+#![allow(clippy::std_instead_of_alloc, reason = "tests have `std`")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -52,7 +52,7 @@ pub(crate) fn combined(store: &RedisStore, name: &str, quotas: impl Into<Quotas>
     RedisCombined::with_options(store, name, quotas, uncached()).unwrap()
 }
 
-/// A quota so slow that nothing refills while a test runs.
+/// A quota so slow that no permit refills while a test runs.
 pub(crate) fn slow(capacity: u64) -> Quota {
     let quota = Quota::new(1, Duration::from_secs(1_000)).unwrap();
     quota.burst(capacity)

@@ -1,4 +1,4 @@
-//! Servers, worker processes, script harness and bound checker that all tests of this crate share.
+//! Servers, worker processes, limiters and the bound checker that all tests of this crate share.
 #![allow(dead_code, reason = "each test binary, and the benchmark, uses a part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 

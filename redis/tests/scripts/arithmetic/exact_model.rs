@@ -57,7 +57,7 @@ impl ExactBucket {
     }
 }
 
-/// For positive numbers.
+/// Rounds up; for positive numbers.
 fn div_ceil(a: i128, b: i128) -> u64 {
     u64::try_from((a + b - 1) / b).unwrap()
 }

@@ -3,11 +3,10 @@
 //! It must agree with exact fractions everywhere, and with the in-process bucket where that is
 //! exact.
 
-mod action;
-mod comparison;
+pub(crate) mod action;
+pub(crate) mod comparison;
 mod edges;
 mod exact_model;
-mod mutants;
 mod process_model;
-mod quota_changes;
-mod quotas;
+pub(crate) mod quota_changes;
+pub(crate) mod quotas;

@@ -3,10 +3,9 @@
 //! Requests arrive late, replies are lost, nodes crash, the server's clock steps back, and its key
 //! is lost. No history may exceed the bound.
 
-mod histories;
+pub(crate) mod histories;
 mod history;
-mod mutants;
 mod node;
-mod returned_grants;
+pub(crate) mod returned_grants;
 mod scenes;
-mod simulation;
+pub(crate) mod simulation;

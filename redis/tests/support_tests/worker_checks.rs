@@ -11,7 +11,7 @@ use crate::support::workers::{Workers, this_worker};
 
 #[test]
 fn workers_report_their_admissions() {
-    let test = "workers::workers_report_their_admissions";
+    let test = "worker_checks::workers_report_their_admissions";
     if let Some(worker) = this_worker(test) {
         worker.wait_for_others();
         let client = redis::Client::open(worker.arguments[0].as_str()).unwrap();
@@ -38,14 +38,14 @@ fn workers_report_their_admissions() {
 
 #[test]
 fn reports_of_killed_workers_count() {
-    let test = "workers::reports_of_killed_workers_count";
+    let test = "worker_checks::reports_of_killed_workers_count";
     if let Some(worker) = this_worker(test) {
         worker.report(Admission::since(now_ns(), 3));
         until("the stop", || worker.should_stop());
         return;
     }
     let mut workers = Workers::start(test, 2, &[]);
-    workers.wait_for_progress();
+    until("two reports", || workers.admissions().len() == 2);
     workers.kill(0);
     workers.stop();
     let permits = workers.finish().into_iter().map(|one| one.permits);
@@ -61,7 +61,7 @@ fn wrong_test_name_fails_the_test() {
 #[test]
 #[should_panic(expected = "worker 0 failed")]
 fn failed_worker_fails_the_test() {
-    let test = "workers::failed_worker_fails_the_test";
+    let test = "worker_checks::failed_worker_fails_the_test";
     if this_worker(test).is_some() {
         // A panic would satisfy `should_panic` in the worker.
         std::process::exit(3);
