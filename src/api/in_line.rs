@@ -49,9 +49,9 @@ impl<C: Clock> ApiRateLimiter<C> {
         estimate: TokenEstimate,
     ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
         let attempt = |now| self.reserve_tokens_at(estimate, now);
-        let ask = self.limits.request_with(estimate);
+        let request = self.limits.request_with(estimate);
         let look = |now| {
-            let refusal = self.refusal_at(&ask, now);
+            let refusal = self.refusal_at(&request, now);
             refusal.or_else(|| self.signals.in_flight.refusal())
         };
         let outcome = self.in_line(timer, deadline, attempt, look, &|_| ());
@@ -73,7 +73,7 @@ impl<C: Clock> ApiRateLimiter<C> {
             most: 0,
             until: Until::Released,
         };
-        let line = self.limits.combined.line();
+        let line = self.limits.combined.wait_queue();
         // Nobody is overtaken.
         let is_first = !line.is_busy();
         let now = self.clock().now();
