@@ -24,7 +24,7 @@ pub enum FailurePolicy {
     /// its capacity, then:
     ///
     /// * All shares together admit no more than the quota.
-    /// * Across an outage that all nodes see alike, at most twice the capacity + rate · (b − a) is
+    /// * Across an outage that all nodes see alike, at most 2 · capacity + rate · (b − a) is
     ///   admitted in `[a, b]`.
     /// * While only some nodes reach the server, at most 2 · (capacity + rate · (b − a)).
     /// * A node that restarts has a new share.

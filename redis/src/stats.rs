@@ -30,15 +30,65 @@ impl Counter {
     }
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct StoreCounters {
-    calls: Counter,
-    evals: Counter,
-    in_flight: Counter,
-    timeouts: Counter,
-    errors: Counter,
-    pub(crate) released: Counter,
-    pub(crate) outages: Counter,
+/// Declares counters and the public struct that a reading of them returns. The fields after `with` are
+/// not counted here.
+macro_rules! counters {
+    (
+        $(#[$attribute:meta])*
+        $counters:ident => $stats:ident {
+            $($(#[$doc:meta])* $field:ident,)*
+        } with {
+            $($(#[$other_doc:meta])* $other:ident: $other_type:ty,)*
+        }
+    ) => {
+        #[derive(Debug, Default)]
+        pub(crate) struct $counters {
+            $(pub(crate) $field: Counter,)*
+        }
+
+        impl $counters {
+            pub(crate) fn stats(&self, $($other: $other_type),*) -> $stats {
+                $stats {
+                    $($field: self.$field.get(),)*
+                    $($other,)*
+                }
+            }
+        }
+
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct $stats {
+            $($(#[$doc])* pub $field: u64,)*
+            $($(#[$other_doc])* pub $other: $other_type,)*
+        }
+    };
+}
+
+counters! {
+    /// What a [`RedisStore`](crate::RedisStore) has sent, and the outcomes.
+    StoreCounters => StoreStats {
+        /// Commands sent: round trips.
+        calls,
+        /// Of these, scripts sent as text (`EVAL`) because the server did not have them: after its
+        /// start, a failover or a `SCRIPT FLUSH`.
+        evals,
+        /// Commands whose reply has not arrived.
+        in_flight,
+        /// Calls that timed out.
+        timeouts,
+        /// Calls that failed otherwise.
+        errors,
+        /// Calls that stopped waiting because another call found the server down.
+        released,
+        /// How often a breaker opened because the server was down.
+        outages,
+    } with {
+        /// Breakers that are open now.
+        open_breakers: usize,
+        /// Breakers in all: 1 for a server, 64 for a cluster, each for a range of slots.
+        breakers: usize,
+    }
 }
 
 /// Counts a command as in flight until it is dropped.
@@ -68,45 +118,6 @@ impl StoreCounters {
             self.errors.increment();
         }
     }
-
-    pub(crate) fn stats(&self, open_breakers: usize, breakers: usize) -> StoreStats {
-        StoreStats {
-            calls: self.calls.get(),
-            evals: self.evals.get(),
-            in_flight: self.in_flight.get(),
-            timeouts: self.timeouts.get(),
-            errors: self.errors.get(),
-            released: self.released.get(),
-            outages: self.outages.get(),
-            open_breakers,
-            breakers,
-        }
-    }
-}
-
-/// What a [`RedisStore`](crate::RedisStore) has sent, and the outcomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoreStats {
-    /// Commands sent: round trips.
-    pub calls: u64,
-    /// Of these, scripts sent as text (`EVAL`) because the server did not have them: after its
-    /// start, a failover or a `SCRIPT FLUSH`.
-    pub evals: u64,
-    /// Commands whose reply has not arrived.
-    pub in_flight: u64,
-    /// Calls that timed out.
-    pub timeouts: u64,
-    /// Calls that failed otherwise.
-    pub errors: u64,
-    /// Calls that stopped waiting because another call found the server down.
-    pub released: u64,
-    /// How often a breaker opened because the server was down.
-    pub outages: u64,
-    /// Breakers that are open now.
-    pub open_breakers: usize,
-    /// Breakers in all: 1 for a server, 64 for a cluster, each for a range of slots.
-    pub breakers: usize,
 }
 
 impl StoreStats {
@@ -116,86 +127,43 @@ impl StoreStats {
     }
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct LimitCounters {
-    pub(crate) admitted: Counter,
-    pub(crate) denied: Counter,
-    pub(crate) denied_from_cache: Counter,
-    pub(crate) open_admitted: Counter,
-    pub(crate) local_admitted: Counter,
-    pub(crate) local_denied: Counter,
-    pub(crate) unavailable: Counter,
+counters! {
+    /// The outcomes of one limiter's calls on this node.
+    #[derive(Default)]
+    LimitCounters => LimitStats {
+        /// Calls that the server admitted.
+        admitted,
+        /// Calls that the server denied.
+        denied,
+        /// Calls denied without a round trip, because the server had denied one like it.
+        denied_from_cache,
+        /// Calls that [`FailurePolicy::Open`](crate::FailurePolicy::Open) admitted without the server.
+        open_admitted,
+        /// Calls that this node's share admitted without the server.
+        local_admitted,
+        /// Calls that this node's share denied without the server.
+        local_denied,
+        /// Calls that [`FailurePolicy::Closed`](crate::FailurePolicy::Closed) refused without the
+        /// server.
+        unavailable,
+    } with {}
 }
 
-impl LimitCounters {
-    pub(crate) fn stats(&self) -> LimitStats {
-        LimitStats {
-            admitted: self.admitted.get(),
-            denied: self.denied.get(),
-            denied_from_cache: self.denied_from_cache.get(),
-            open_admitted: self.open_admitted.get(),
-            local_admitted: self.local_admitted.get(),
-            local_denied: self.local_denied.get(),
-            unavailable: self.unavailable.get(),
-        }
+counters! {
+    /// What a [`LeasedTokenBucket`](crate::LeasedTokenBucket) has taken and given back, in tokens.
+    LeaseCounters => LeaseStats {
+        /// Calls to the server.
+        refills,
+        /// Tokens that the server granted.
+        granted,
+        /// Tokens given back unused.
+        returned,
+        /// Tokens not used before their lease ended.
+        expired,
+    } with {
+        /// Tokens left now.
+        held: u64,
     }
-}
-
-/// The outcomes of one limiter's calls on this node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LimitStats {
-    /// Calls that the server admitted.
-    pub admitted: u64,
-    /// Calls that the server denied.
-    pub denied: u64,
-    /// Calls denied without a round trip, because the server had denied one like it.
-    pub denied_from_cache: u64,
-    /// Calls that [`FailurePolicy::Open`](crate::FailurePolicy::Open) admitted without the server.
-    pub open_admitted: u64,
-    /// Calls that this node's share admitted without the server.
-    pub local_admitted: u64,
-    /// Calls that this node's share denied without the server.
-    pub local_denied: u64,
-    /// Calls that [`FailurePolicy::Closed`](crate::FailurePolicy::Closed) refused without the
-    /// server.
-    pub unavailable: u64,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct LeaseCounters {
-    pub(crate) refills: Counter,
-    pub(crate) granted: Counter,
-    pub(crate) returned: Counter,
-    pub(crate) expired: Counter,
-}
-
-impl LeaseCounters {
-    pub(crate) fn stats(&self, held: u64) -> LeaseStats {
-        LeaseStats {
-            refills: self.refills.get(),
-            granted: self.granted.get(),
-            returned: self.returned.get(),
-            expired: self.expired.get(),
-            held,
-        }
-    }
-}
-
-/// What a [`LeasedTokenBucket`](crate::LeasedTokenBucket) has taken and given back, in tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LeaseStats {
-    /// Calls to the server.
-    pub refills: u64,
-    /// Tokens that the server granted.
-    pub granted: u64,
-    /// Tokens given back unused.
-    pub returned: u64,
-    /// Tokens not used before their lease ended.
-    pub expired: u64,
-    /// Tokens left now.
-    pub held: u64,
 }
 
 impl LeaseStats {

@@ -1,6 +1,7 @@
 //! One gateway. A request must pass the limit of its user and a limit for all requests. The
 //! gateways share both.
 
+use std::error::Error;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tidegate_redis::{
 };
 use tokio::net::TcpListener;
 
-use crate::BoxError;
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The limit of all requests together.
 pub(crate) const GLOBAL: Quota = Quota::per_second(1_000).burst(250);

@@ -22,7 +22,6 @@
 mod gateway;
 
 use std::env;
-use std::error::Error;
 use std::io::ErrorKind;
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
@@ -36,9 +35,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::gateway::{GLOBAL, Gateway, NODES};
-
-type BoxError = Box<dyn Error + Send + Sync>;
+use crate::gateway::{BoxError, GLOBAL, Gateway, NODES};
 
 #[tokio::main]
 async fn main() -> ExitCode {
