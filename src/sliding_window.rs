@@ -112,7 +112,9 @@ impl<C> SlidingWindow<C> {
     ///
     /// # Errors
     ///
-    /// As [`new`](SlidingWindow::new).
+    /// [`WindowError`] if `limit` or `window` is zero, if the window is longer than 146 years, or if
+    /// the limit does not fit even with one slot. It may have about as many bits as the slot's
+    /// length in nanoseconds.
     pub fn with_clock(limit: u64, window: Duration, clock: C) -> Result<Self, WindowError> {
         let mut slots = DEFAULT_SLOTS;
         loop {
