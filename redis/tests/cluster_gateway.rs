@@ -61,7 +61,7 @@ fn interrupt(process: &Child) {
 /// A gateway in its own process. Dropping it kills the process.
 struct Gateway {
     process: Child,
-    /// Kept open, because the gateway fails if nobody can read what it prints.
+    /// Kept open, because the gateway fails if its output has no reader.
     _stdout: BufReader<ChildStdout>,
     address: String,
 }
