@@ -1,0 +1,119 @@
+//! Source text without what does not matter: white space and comments.
+
+use std::ops::Range;
+
+/// The bytes of a source text that are code, with their places in the text.
+pub struct Code {
+    bytes: Vec<u8>,
+    places: Vec<usize>,
+    /// Whether a byte belongs to a string or a character.
+    quoted: Vec<bool>,
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
+}
+
+impl Code {
+    pub fn of(text: &str) -> Self {
+        let mut code = Self {
+            bytes: Vec::new(),
+            places: Vec::new(),
+            quoted: Vec::new(),
+        };
+        let mut rest = 0;
+        while rest < text.len() {
+            let (length, kind) = token(&text[rest..]);
+            if kind != Kind::Skipped {
+                for place in rest..rest + length {
+                    code.bytes.push(text.as_bytes()[place]);
+                    code.places.push(place);
+                    code.quoted.push(kind == Kind::Quoted);
+                }
+            }
+            rest += length;
+        }
+        code
+    }
+
+    /// Where in the text a pattern stands, white space and comments aside, inside a range of the text.
+    pub fn find(&self, text: &str, pattern: &str, within: &Range<usize>) -> Vec<Range<usize>> {
+        let pattern = Self::of(pattern).bytes;
+        let (first, last) = (pattern[0], pattern[pattern.len() - 1]);
+        let continues = |place: Option<usize>| {
+            place.and_then(|place| text.as_bytes().get(place)).is_some_and(|&byte| is_word(byte))
+        };
+        let windows = self.bytes.windows(pattern.len()).enumerate();
+        windows
+            .filter(|(_, window)| *window == pattern)
+            .map(|(at, _)| self.places[at]..self.places[at + pattern.len() - 1] + 1)
+            .filter(|found| within.start <= found.start && found.end <= within.end)
+            .filter(|found| !(is_word(first) && continues(found.start.checked_sub(1))))
+            .filter(|found| !(is_word(last) && continues(Some(found.end))))
+            .collect()
+    }
+
+    /// The functions of a name, each from its `fn` to its last brace.
+    pub fn functions(&self, text: &str, name: &str) -> Vec<Range<usize>> {
+        let all = 0..text.len();
+        let starts = self.find(text, &format!("fn {name}"), &all);
+        starts.into_iter().map(|start| start.start..self.end_of_block(start.end)).collect()
+    }
+
+    /// Where the block ends that is the next to begin.
+    fn end_of_block(&self, from: usize) -> usize {
+        let mut depth = 0_usize;
+        for (index, &place) in self.places.iter().enumerate() {
+            if place < from || self.quoted[index] {
+                continue;
+            }
+            match self.bytes[index] {
+                b'{' => depth += 1,
+                b'}' if depth == 1 => return place + 1,
+                b'}' => depth -= 1,
+                _ => {}
+            }
+        }
+        panic!("a block that does not end");
+    }
+}
+
+#[derive(PartialEq)]
+enum Kind {
+    Code,
+    Quoted,
+    Skipped,
+}
+
+/// The length and the kind of what a text begins with.
+fn token(text: &str) -> (usize, Kind) {
+    let end_of = |end: Option<usize>, length: usize| end.map_or(text.len(), |end| end + length);
+    if text.starts_with("//") {
+        return (end_of(text.find('\n'), 1), Kind::Skipped);
+    }
+    if text.starts_with("/*") {
+        return (end_of(text.find("*/"), 2), Kind::Skipped);
+    }
+    if text.starts_with('"') {
+        let mut escaped = false;
+        let end = text[1..].find(|character| {
+            let ends = character == '"' && !escaped;
+            escaped = character == '\\' && !escaped;
+            ends
+        });
+        return (end_of(end, 2), Kind::Quoted);
+    }
+    if let Some(character) = text.strip_prefix('\'') {
+        // A lifetime has no second quote right after its first character.
+        let first = character.chars().next().map_or(0, char::len_utf8);
+        if character.starts_with('\\') {
+            return (end_of(character[2..].find('\''), 4), Kind::Quoted);
+        }
+        if character[first..].starts_with('\'') {
+            return (first + 2, Kind::Quoted);
+        }
+    }
+    let first = text.chars().next().expect("not empty");
+    let kind = if first.is_whitespace() { Kind::Skipped } else { Kind::Code };
+    (first.len_utf8(), kind)
+}
