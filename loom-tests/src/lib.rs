@@ -30,5 +30,6 @@ mod redis {
 mod bucket;
 mod combined;
 mod in_flight;
+mod keyed;
 mod wait_queue;
 mod window;
