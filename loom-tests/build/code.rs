@@ -1,4 +1,4 @@
-//! Source text without what does not matter: white space and comments.
+//! Source text without what does not matter: white space, comments, and commas before a closing bracket.
 
 use std::ops::Range;
 
@@ -25,6 +25,12 @@ impl Code {
         while rest < text.len() {
             let (length, kind) = token(&text[rest..]);
             if kind != Kind::Skipped {
+                let closes = matches!(text.as_bytes()[rest], b')' | b']' | b'}');
+                if closes && code.bytes.last() == Some(&b',') {
+                    code.bytes.pop();
+                    code.places.pop();
+                    code.quoted.pop();
+                }
                 for place in rest..rest + length {
                     code.bytes.push(text.as_bytes()[place]);
                     code.places.push(place);

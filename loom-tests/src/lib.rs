@@ -31,5 +31,6 @@ mod bucket;
 mod combined;
 mod in_flight;
 mod keyed;
+mod sharded;
 mod wait_queue;
 mod window;
