@@ -218,7 +218,7 @@ async fn main() {
             &store,
             "none",
             Quota::per_hour(1),
-            tidegate_redis::Options::new().remember_refusals(Duration::ZERO),
+            tidegate_redis::LimiterOptions::new().cache_denials(Duration::ZERO),
         );
         let none = Arc::new(none.unwrap());
         none.debit(10).await.unwrap();

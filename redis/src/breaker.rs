@@ -27,7 +27,7 @@ pub(crate) struct Breaker {
 
 /// Seen before a call: since when the server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Closed(u64);
+pub(crate) struct ClosedState(u64);
 
 impl Breaker {
     #[cfg_attr(
@@ -45,11 +45,11 @@ impl Breaker {
 
     /// Whether the server may be asked, or when the next probe is due.
     #[inline]
-    pub(crate) fn look(&self) -> Result<Closed, u64> {
+    pub(crate) fn check(&self) -> Result<ClosedState, u64> {
         // Relaxed: see the module. Who sees an older word lets through a call whose failure opens nothing.
         let word = self.word.load(Relaxed);
         if word & 1 == 0 {
-            Ok(Closed(word))
+            Ok(ClosedState(word))
         } else {
             Err(word)
         }
@@ -58,11 +58,11 @@ impl Breaker {
     /// When the next probe is due, if the server is not to be asked.
     #[inline]
     pub(crate) fn open_until(&self) -> Option<u64> {
-        self.look().err()
+        self.check().err()
     }
 
     /// The server has failed a call that has seen this. Whether it is the one that opened the breaker.
-    pub(crate) fn open(&self, seen: Closed, until: u64) -> bool {
+    pub(crate) fn open(&self, seen: ClosedState, until: u64) -> bool {
         // Relaxed: see the module.
         self.word
             .compare_exchange(seen.0, until | 1, Relaxed, Relaxed)
@@ -76,7 +76,7 @@ impl Breaker {
     }
 
     /// The server answers again. For the prober, with what the call had seen that started it.
-    pub(crate) fn close(&self, seen: Closed) {
+    pub(crate) fn close(&self, seen: ClosedState) {
         // Relaxed: see the module. Another word than before, so that nobody opens it from that.
         self.word.store(seen.0.wrapping_add(2), Relaxed);
     }

@@ -1,8 +1,8 @@
 //! Several limits, charged all or none.
 
 use crate::error::{AcquireError, BuildError};
-use crate::limits::{Admitted, Limits, Target};
-use crate::options::{Options, Quotas};
+use crate::limits::{Admitted, BucketSet, Limits};
+use crate::options::{LimiterOptions, Quotas};
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
 
@@ -28,7 +28,7 @@ use crate::store::RedisStore;
 #[derive(Debug)]
 pub struct RedisCombined {
     limits: Limits,
-    target: Target,
+    target: BucketSet,
 }
 
 impl RedisCombined {
@@ -42,7 +42,7 @@ impl RedisCombined {
         name: &str,
         quotas: impl Into<Quotas>,
     ) -> Result<Self, BuildError> {
-        Self::with_options(store, name, quotas, Options::new())
+        Self::with_options(store, name, quotas, LimiterOptions::new())
     }
 
     /// The same with options.
@@ -54,7 +54,7 @@ impl RedisCombined {
         store: &RedisStore,
         name: &str,
         quotas: impl Into<Quotas>,
-        options: Options,
+        options: LimiterOptions,
     ) -> Result<Self, BuildError> {
         let limits = Limits::new(store.clone(), quotas.into(), options.of_one_key())?;
         Ok(Self {

@@ -22,12 +22,12 @@ use redis::{Client, Cmd, RedisResult, Value};
 /// `retries(0)`: else it sends calls again whose answer was lost, and these are charged twice.
 #[derive(Clone)]
 pub struct Connection {
-    kind: Kind,
-    source: Source,
+    kind: ConnectionKind,
+    source: Reconnect,
 }
 
 #[derive(Clone)]
-enum Kind {
+enum ConnectionKind {
     Manager(ConnectionManager),
     Multiplexed(MultiplexedConnection),
     #[cfg(feature = "cluster")]
@@ -36,7 +36,7 @@ enum Kind {
 
 /// What makes another one.
 #[derive(Clone)]
-enum Source {
+enum Reconnect {
     Nothing,
     Server {
         client: Client,
@@ -56,16 +56,16 @@ impl Connection {
             .set_connection_timeout(Some(timeout));
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
         Ok(Self {
-            kind: Kind::Manager(manager),
-            source: Source::Server { client, timeout },
+            kind: ConnectionKind::Manager(manager),
+            source: Reconnect::Server { client, timeout },
         })
     }
 
     #[cfg(feature = "cluster")]
     pub(crate) async fn to_cluster(client: ClusterClient) -> RedisResult<Self> {
         Ok(Self {
-            kind: Kind::Cluster(client.get_async_connection().await?),
-            source: Source::Cluster(client),
+            kind: ConnectionKind::Cluster(client.get_async_connection().await?),
+            source: Reconnect::Cluster(client),
         })
     }
 
@@ -76,19 +76,19 @@ impl Connection {
     )]
     pub(crate) async fn renewed(&self) -> Option<Self> {
         match &self.source {
-            Source::Nothing => None,
-            Source::Server { client, timeout } => Self::to_server(client.clone(), *timeout).ok(),
+            Reconnect::Nothing => None,
+            Reconnect::Server { client, timeout } => Self::to_server(client.clone(), *timeout).ok(),
             #[cfg(feature = "cluster")]
-            Source::Cluster(client) => Self::to_cluster(client.clone()).await.ok(),
+            Reconnect::Cluster(client) => Self::to_cluster(client.clone()).await.ok(),
         }
     }
 
     pub(crate) async fn run(&mut self, command: &Cmd) -> RedisResult<Value> {
         match &mut self.kind {
-            Kind::Manager(manager) => manager.req_packed_command(command).await,
-            Kind::Multiplexed(connection) => connection.req_packed_command(command).await,
+            ConnectionKind::Manager(manager) => manager.req_packed_command(command).await,
+            ConnectionKind::Multiplexed(connection) => connection.req_packed_command(command).await,
             #[cfg(feature = "cluster")]
-            Kind::Cluster(cluster) => cluster.req_packed_command(command).await,
+            ConnectionKind::Cluster(cluster) => cluster.req_packed_command(command).await,
         }
     }
 
@@ -97,7 +97,7 @@ impl Connection {
     pub(crate) async fn ask_around(&mut self, command: &Cmd) {
         use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
 
-        if let Kind::Cluster(cluster) = &mut self.kind {
+        if let ConnectionKind::Cluster(cluster) = &mut self.kind {
             let anybody = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
             // The answer is nothing to us.
             let _ = cluster.route_command(command.clone(), anybody).await;
@@ -117,7 +117,7 @@ impl Connection {
     ) -> Option<RedisResult<Value>> {
         use redis::cluster_routing::SingleNodeRoutingInfo;
 
-        let Kind::Cluster(cluster) = &mut self.kind else {
+        let ConnectionKind::Cluster(cluster) = &mut self.kind else {
             return None;
         };
         let (host, port) = node.rsplit_once(':')?;
@@ -137,47 +137,47 @@ impl Connection {
     pub(crate) const fn is_cluster(&self) -> bool {
         match self.kind {
             #[cfg(feature = "cluster")]
-            Kind::Cluster(_) => true,
+            ConnectionKind::Cluster(_) => true,
             _ => false,
         }
     }
 }
 
-impl From<Kind> for Connection {
-    fn from(kind: Kind) -> Self {
+impl From<ConnectionKind> for Connection {
+    fn from(kind: ConnectionKind) -> Self {
         Self {
             kind,
-            source: Source::Nothing,
+            source: Reconnect::Nothing,
         }
     }
 }
 
 impl From<ConnectionManager> for Connection {
     fn from(manager: ConnectionManager) -> Self {
-        Kind::Manager(manager).into()
+        ConnectionKind::Manager(manager).into()
     }
 }
 
 impl From<MultiplexedConnection> for Connection {
     fn from(connection: MultiplexedConnection) -> Self {
-        Kind::Multiplexed(connection).into()
+        ConnectionKind::Multiplexed(connection).into()
     }
 }
 
 #[cfg(feature = "cluster")]
 impl From<ClusterConnection> for Connection {
     fn from(connection: ClusterConnection) -> Self {
-        Kind::Cluster(connection).into()
+        ConnectionKind::Cluster(connection).into()
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            Kind::Manager(_) => "ConnectionManager",
-            Kind::Multiplexed(_) => "MultiplexedConnection",
+            ConnectionKind::Manager(_) => "ConnectionManager",
+            ConnectionKind::Multiplexed(_) => "MultiplexedConnection",
             #[cfg(feature = "cluster")]
-            Kind::Cluster(_) => "ClusterConnection",
+            ConnectionKind::Cluster(_) => "ClusterConnection",
         })
     }
 }

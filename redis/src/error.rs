@@ -7,7 +7,7 @@ use std::sync::Arc;
 use redis::RedisError;
 use tidegate::Denied;
 
-use crate::scale::ScaleError;
+use crate::scaled_quota::ScaleError;
 
 /// A call that was not admitted. Nothing was charged, unless it says so.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub enum AcquireError {
     Denied {
         /// Not yet, or never.
         denied: Denied,
-        /// Which of several limits: the one that refuses the longest.
+        /// ScriptKind of several limits: the one that refuses the longest.
         limit: Option<Arc<str>>,
     },
     /// The server did not answer, and the limiter does without it only if its [`FailurePolicy`](crate::FailurePolicy) lets it. If the
@@ -121,7 +121,7 @@ pub enum BuildError {
     /// There is no limit.
     NoLimits,
     /// Two limits have one name.
-    TwoLimits(Arc<str>),
+    DuplicateLimit(Arc<str>),
     /// The share of one of so many nodes is less than a quota can say.
     TooManyNodes,
 }
@@ -137,7 +137,7 @@ impl fmt::Display for BuildError {
         match self {
             Self::Scale(error) => error.fmt(f),
             Self::NoLimits => f.write_str("there is no limit"),
-            Self::TwoLimits(name) => write!(f, "two limits are named `{name}`"),
+            Self::DuplicateLimit(name) => write!(f, "two limits are named `{name}`"),
             Self::TooManyNodes => f.write_str("the share of one of so many nodes is too small"),
         }
     }

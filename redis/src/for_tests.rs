@@ -2,10 +2,10 @@
 
 use tidegate::Quota;
 
-use crate::scale::{Amount, Scale, ScaleError};
+use crate::scaled_quota::{Amount, ScaleError, ScaledQuota};
 
 /// The longest refill and the deepest debt, in microseconds.
-pub const MOST_US: u64 = crate::scale::MOST_US;
+pub const MOST_US: u64 = crate::scaled_quota::MOST_US;
 
 pub fn take_script() -> String {
     crate::script::Script::take().code().to_owned()
@@ -18,13 +18,13 @@ pub fn lease_script() -> String {
 /// What the keys of a call begin with, and the slot of a cluster that we take them to be in.
 #[cfg(feature = "cluster")]
 pub fn place(prefix: &str, name: &str, key: Option<&[u8]>) -> (Vec<u8>, u16) {
-    let place = crate::key::Place::new(prefix, name, key);
+    let place = crate::base_key::BaseKey::new(prefix, name, key);
     (place.head().to_vec(), place.slot())
 }
 
 /// A quota in the scripts' numbers: microseconds, and a numerator over [`den`](Self::den).
 #[derive(Clone, Copy, Debug)]
-pub struct Scaled(Scale);
+pub struct Scaled(ScaledQuota);
 
 const fn pair(amount: Amount) -> (u64, u64) {
     (amount.us, amount.num)
@@ -32,7 +32,7 @@ const fn pair(amount: Amount) -> (u64, u64) {
 
 impl Scaled {
     pub fn new(quota: Quota) -> Result<Self, ScaleError> {
-        Scale::new(quota).map(Self)
+        ScaledQuota::new(quota).map(Self)
     }
 
     pub const fn den(&self) -> u64 {

@@ -1,8 +1,8 @@
 //! A bucket, or several, for every key.
 
 use crate::error::{AcquireError, BuildError};
-use crate::limits::{Admitted, Limits, Target};
-use crate::options::{Options, Quotas};
+use crate::limits::{Admitted, BucketSet, Limits};
+use crate::options::{LimiterOptions, Quotas};
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
 
@@ -48,7 +48,7 @@ impl RedisKeyed {
         name: &str,
         quotas: impl Into<Quotas>,
     ) -> Result<Self, BuildError> {
-        Self::with_options(store, name, quotas, Options::new())
+        Self::with_options(store, name, quotas, LimiterOptions::new())
     }
 
     /// The same with options.
@@ -60,7 +60,7 @@ impl RedisKeyed {
         store: &RedisStore,
         name: &str,
         quotas: impl Into<Quotas>,
-        options: Options,
+        options: LimiterOptions,
     ) -> Result<Self, BuildError> {
         Ok(Self {
             limits: Limits::new(store.clone(), quotas.into(), options.settings())?,
@@ -68,7 +68,7 @@ impl RedisKeyed {
         })
     }
 
-    fn at(&self, key: &[u8]) -> Target {
+    fn at(&self, key: &[u8]) -> BucketSet {
         self.limits.target(&self.name, Some(key))
     }
 

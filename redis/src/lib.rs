@@ -49,7 +49,7 @@
 //!   (feature `cluster`), or whatever else a [`Connection`] reaches. No modules.
 //! * **Persistence.** With an append-only file and `appendfsync always` a server that is killed comes back knowing everything. With
 //!   `everysec` a power failure may cost a second of charges, without a file a restart costs all: each bucket is full again, so up
-//!   to a capacity is admitted twice. Where that is too much, [`Options::start_empty`] makes what is not there count as empty.
+//!   to a capacity is admitted twice. Where that is too much, [`LimiterOptions::start_empty`] makes what is not there count as empty.
 //! * **Failover.** Replication is asynchronous: a replica that takes over may lack the last charges, and its clock may differ. One that is
 //!   behind counts as standing still, one that is ahead refills, and ends leases early by as much as it is ahead of a hundredth of what they last.
 //!   Keep them within milliseconds by NTP. In a cluster the store finds the new owner of its keys by itself; for one server use an
@@ -73,8 +73,8 @@
 //! node gets what a caller waits for; a batch is its node's demand of 10 to 80 ms; a node without demand gives everything back. So:
 //!
 //! * Lease where the capacity is many times the number of nodes. Below ten tokens per node call the bucket instead.
-//! * [`LeaseOptions::lasts`] is how long a node goes on without the server, and how long what a dead node holds is lost: seconds.
-//! * [`LeaseOptions::interval`] is how often a node asks while there is not enough for all. Longer means fewer calls, larger batches, and
+//! * [`LeaseOptions::ttl`] is how long a node goes on without the server, and how long what a dead node holds is lost: seconds.
+//! * [`LeaseOptions::refill_interval`] is how often a node asks while there is not enough for all. Longer means fewer calls, larger batches, and
 //!   longer waits.
 //! * Nodes with the same demand get the same share only over many intervals: who asks first gets what is there.
 //!
@@ -90,41 +90,37 @@
     reason = "nothing here works without the standard library"
 )]
 
+mod base_key;
 mod breaker;
 mod combined;
 mod connection;
+mod denial_cache;
 mod error;
-mod filler;
 #[doc(hidden)]
 pub mod for_tests;
-mod key;
 mod keyed;
 mod lease;
-mod leased;
 mod limits;
-mod memory;
 mod options;
-mod owed;
 mod policy;
-mod refusal;
-mod scale;
+mod scaled_quota;
 mod script;
 mod stats;
 mod store;
 mod sync;
-mod tank;
 mod token_bucket;
+mod unreported;
 
 pub use combined::RedisCombined;
 pub use connection::Connection;
 pub use error::{AcquireError, BuildError};
 pub use keyed::RedisKeyed;
-pub use lease::LeaseOptions;
-pub use leased::{LeaseStats, LeasedTokenBucket};
-pub use limits::{Admitted, By};
-pub use options::{Options, Quotas};
+pub use lease::lease_options::LeaseOptions;
+pub use lease::leased_token_bucket::{LeaseStats, LeasedTokenBucket};
+pub use limits::{Admitted, AdmittedBy};
+pub use options::{LimiterOptions, Quotas};
 pub use policy::FailurePolicy;
-pub use scale::ScaleError;
+pub use scaled_quota::ScaleError;
 pub use stats::{LimitStats, StoreStats};
 pub use store::{RedisStore, StoreBuilder};
 pub use token_bucket::RedisTokenBucket;

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use tidegate::Denied;
 
+use crate::base_key::BaseKey;
+use crate::denial_cache::DenialCache;
 use crate::error::{AcquireError, BuildError};
-use crate::key::Place;
-use crate::memory::Memory;
 use crate::options::Quotas;
-use crate::owed::Owed;
-use crate::policy::{FailurePolicy, Shares};
-use crate::scale::{Amount, MOST_US, Scale};
-use crate::script::Arguments;
-use crate::stats::{Counts, LimitStats};
-use crate::store::{Failure, RedisStore, Which};
+use crate::policy::{FailurePolicy, LocalShares};
+use crate::scaled_quota::{Amount, MOST_US, ScaledQuota};
+use crate::script::ScriptArgs;
+use crate::stats::{LimitCounters, LimitStats};
+use crate::store::{Failure, RedisStore, ScriptKind};
+use crate::unreported::UnreportedCharges;
 
 /// How limiters are set up.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Settings {
     pub(crate) policy: FailurePolicy,
     pub(crate) empty_for: Option<Duration>,
     pub(crate) remember: Duration,
-    pub(crate) remembered_keys: usize,
+    pub(crate) cached_keys: usize,
 }
 
 impl Settings {
@@ -30,7 +30,7 @@ impl Settings {
         policy: FailurePolicy::Closed,
         empty_for: None,
         remember: Duration::from_secs(1),
-        remembered_keys: 10_000,
+        cached_keys: 10_000,
     };
 }
 
@@ -38,29 +38,29 @@ impl Settings {
 #[derive(Debug)]
 pub(crate) struct Limits {
     store: RedisStore,
-    rules: Box<[Rule]>,
+    rules: Box<[NamedLimit]>,
     settings: Settings,
-    memory: Memory,
-    shares: Option<Shares>,
-    counts: Counts,
+    memory: DenialCache,
+    shares: Option<LocalShares>,
+    counts: LimitCounters,
 }
 
 #[derive(Debug)]
-struct Rule {
+struct NamedLimit {
     name: Option<Arc<str>>,
-    scale: Scale,
+    scale: ScaledQuota,
 }
 
 /// The buckets of one call, and what was admitted there without the server.
 #[derive(Debug)]
-pub(crate) struct Target {
-    pub(crate) place: Place,
+pub(crate) struct BucketSet {
+    pub(crate) place: BaseKey,
     pub(crate) keys: Vec<Vec<u8>>,
-    pub(crate) owed: Option<Owed>,
+    pub(crate) owed: Option<UnreportedCharges>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Op {
+enum Operation {
     Take,
     Peek,
     Debit,
@@ -68,7 +68,7 @@ enum Op {
 }
 
 /// What the server says.
-struct Answer {
+struct ScriptReply {
     refusal: Option<(usize, Duration)>,
     ahead: Box<[Amount]>,
 }
@@ -76,26 +76,26 @@ struct Answer {
 /// A call that was admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admitted {
-    pub(crate) by: By,
+    pub(crate) by: AdmittedBy,
     pub(crate) available: Option<u64>,
-    pub(crate) full_in: Option<Duration>,
+    pub(crate) refill_time: Option<Duration>,
 }
 
 /// Who admitted a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum By {
+pub enum AdmittedBy {
     /// The server.
     Server,
     /// This node's share, while the server does not answer.
-    Share,
+    LocalShare,
     /// Nobody: the server does not answer, and the policy is to admit.
-    Nobody,
+    FailOpen,
 }
 
 impl Admitted {
     /// Who admitted it.
-    pub const fn by(&self) -> By {
+    pub const fn by(&self) -> AdmittedBy {
         self.by
     }
 
@@ -105,15 +105,15 @@ impl Admitted {
     }
 
     /// How long until everything is there again if nobody comes; `None` if the server was not asked.
-    pub const fn full_in(&self) -> Option<Duration> {
-        self.full_in
+    pub const fn refill_time(&self) -> Option<Duration> {
+        self.refill_time
     }
 
-    pub(crate) const fn without_server(by: By) -> Self {
+    pub(crate) const fn without_server(by: AdmittedBy) -> Self {
         Self {
             by,
             available: None,
-            full_in: None,
+            refill_time: None,
         }
     }
 }
@@ -131,19 +131,20 @@ impl Limits {
             if let (Some(name), true) =
                 (name, limits[..index].iter().any(|(other, _)| other == name))
             {
-                return Err(BuildError::TwoLimits(Arc::clone(name)));
+                return Err(BuildError::DuplicateLimit(Arc::clone(name)));
             }
         }
         let shares = match settings.policy {
-            FailurePolicy::Local { nodes } => {
-                Some(Shares::new(limits.iter().map(|(_, quota)| *quota), nodes)?)
-            }
+            FailurePolicy::Local { nodes } => Some(LocalShares::new(
+                limits.iter().map(|(_, quota)| *quota),
+                nodes,
+            )?),
             _ => None,
         };
         let rule = |(name, quota)| {
-            Ok(Rule {
+            Ok(NamedLimit {
                 name,
-                scale: Scale::new(quota)?,
+                scale: ScaledQuota::new(quota)?,
             })
         };
         Ok(Self {
@@ -152,10 +153,10 @@ impl Limits {
                 .into_iter()
                 .map(rule)
                 .collect::<Result<_, BuildError>>()?,
-            memory: Memory::new(settings.remembered_keys, settings.remember),
+            memory: DenialCache::new(settings.cached_keys, settings.remember),
             settings,
             shares,
-            counts: Counts::default(),
+            counts: LimitCounters::default(),
         })
     }
 
@@ -163,7 +164,7 @@ impl Limits {
         &self.store
     }
 
-    pub(crate) fn scale(&self, index: usize) -> &Scale {
+    pub(crate) fn scale(&self, index: usize) -> &ScaledQuota {
         &self.rules[index].scale
     }
 
@@ -175,20 +176,20 @@ impl Limits {
         self.counts.stats()
     }
 
-    pub(crate) const fn shares(&self) -> Option<&Shares> {
+    pub(crate) const fn shares(&self) -> Option<&LocalShares> {
         self.shares.as_ref()
     }
 
     /// The buckets of one name, or of a key in a table. Debts of a single name are kept.
-    pub(crate) fn target(&self, name: &str, key: Option<&[u8]>) -> Target {
+    pub(crate) fn target(&self, name: &str, key: Option<&[u8]>) -> BucketSet {
         let place = self.store.place(name, key);
         let keys = self
             .rules
             .iter()
             .map(|rule| place.key(rule.name.as_deref()));
-        Target {
+        BucketSet {
             keys: keys.collect(),
-            owed: key.is_none().then(|| Owed::new(self.len())),
+            owed: key.is_none().then(|| UnreportedCharges::new(self.len())),
             place,
         }
     }
@@ -196,19 +197,19 @@ impl Limits {
     /// Charges all or none.
     pub(crate) async fn take(
         &self,
-        target: &Target,
+        target: &BucketSet,
         costs: &[u64],
     ) -> Result<Admitted, AcquireError> {
         self.check(costs)?;
         let key = target.place.head();
         if let Some((index, wait)) = self.memory.refuses(key, costs) {
-            self.counts.remembered.one();
+            self.counts.denied_from_cache.one();
             // As below.
             tokio::task::consume_budget().await;
             return Err(self.denied(index, wait));
         }
         let asked = RedisStore::now();
-        let answer = match self.run(Op::Take, target, costs).await {
+        let answer = match self.run(Operation::Take, target, costs).await {
             Ok(answer) => answer,
             Err(failure) => {
                 // Where nothing was sent nothing was waited for, and a loop of calls would keep its thread.
@@ -231,11 +232,11 @@ impl Limits {
     /// Whether it would be admitted.
     pub(crate) async fn peek(
         &self,
-        target: &Target,
+        target: &BucketSet,
         costs: &[u64],
     ) -> Result<Admitted, AcquireError> {
         self.check(costs)?;
-        let answer = self.run(Op::Peek, target, costs).await;
+        let answer = self.run(Operation::Peek, target, costs).await;
         let answer = answer.map_err(|failure| self.unavailable(&target.place, failure))?;
         match answer.refusal {
             Some((index, wait)) => Err(self.denied(index, wait)),
@@ -244,9 +245,9 @@ impl Limits {
     }
 
     /// What each limit has left.
-    pub(crate) async fn available(&self, target: &Target) -> Result<Vec<u64>, AcquireError> {
+    pub(crate) async fn available(&self, target: &BucketSet) -> Result<Vec<u64>, AcquireError> {
         let costs = vec![0; self.len()];
-        let answer = self.run(Op::Peek, target, &costs).await;
+        let answer = self.run(Operation::Peek, target, &costs).await;
         let answer = answer.map_err(|failure| self.unavailable(&target.place, failure))?;
         let each = self.rules.iter().zip(&answer.ahead);
         Ok(each
@@ -255,18 +256,22 @@ impl Limits {
     }
 
     /// Charges whether it is there or not.
-    pub(crate) async fn debit(&self, target: &Target, costs: &[u64]) -> Result<(), AcquireError> {
+    pub(crate) async fn debit(
+        &self,
+        target: &BucketSet,
+        costs: &[u64],
+    ) -> Result<(), AcquireError> {
         self.check_count(costs)?;
-        let answer = self.run(Op::Debit, target, costs).await;
+        let answer = self.run(Operation::Debit, target, costs).await;
         answer
             .map(drop)
             .map_err(|failure| self.unavailable(&target.place, failure))
     }
 
     /// Fills everything up.
-    pub(crate) async fn reset(&self, target: &Target) -> Result<(), AcquireError> {
+    pub(crate) async fn reset(&self, target: &BucketSet) -> Result<(), AcquireError> {
         let costs = vec![0; self.len()];
-        let answer = self.run(Op::Reset, target, &costs).await;
+        let answer = self.run(Operation::Reset, target, &costs).await;
         self.memory.forget(target.place.head());
         answer
             .map(drop)
@@ -304,18 +309,20 @@ impl Limits {
         }
     }
 
-    fn admitted(&self, answer: &Answer) -> Admitted {
+    fn admitted(&self, answer: &ScriptReply) -> Admitted {
         let each = || self.rules.iter().zip(&answer.ahead);
         Admitted {
-            by: By::Server,
+            by: AdmittedBy::Server,
             available: each()
                 .map(|(rule, ahead)| rule.scale.available(*ahead))
                 .min(),
-            full_in: each().map(|(_, ahead)| Scale::until_full(*ahead)).max(),
+            refill_time: each()
+                .map(|(_, ahead)| ScaledQuota::until_full(*ahead))
+                .max(),
         }
     }
 
-    pub(crate) fn unavailable(&self, place: &Place, failure: Failure) -> AcquireError {
+    pub(crate) fn unavailable(&self, place: &BaseKey, failure: Failure) -> AcquireError {
         let (wait, cause) = match failure {
             Failure::Open(until) => (RedisStore::wait_for_probe(until), None),
             Failure::Failed(error) => {
@@ -335,14 +342,14 @@ impl Limits {
     /// What the policy says.
     pub(crate) fn without_server(
         &self,
-        target: &Target,
+        target: &BucketSet,
         costs: &[u64],
         failure: Failure,
     ) -> Result<Admitted, AcquireError> {
         match (self.settings.policy, &self.shares) {
             (FailurePolicy::Open, _) => {
-                self.counts.let_through.one();
-                Ok(Admitted::without_server(By::Nobody))
+                self.counts.open_admitted.one();
+                Ok(Admitted::without_server(AdmittedBy::FailOpen))
             }
             (FailurePolicy::Local { .. }, Some(shares)) => {
                 match shares.try_acquire(target.place.head(), costs) {
@@ -351,7 +358,7 @@ impl Limits {
                         if let Some(owed) = &target.owed {
                             owed.add(costs);
                         }
-                        Ok(Admitted::without_server(By::Share))
+                        Ok(Admitted::without_server(AdmittedBy::LocalShare))
                     }
                     Err((index, denied)) => {
                         self.counts.local_denied.one();
@@ -369,15 +376,20 @@ impl Limits {
         }
     }
 
-    async fn run(&self, op: Op, target: &Target, costs: &[u64]) -> Result<Answer, Failure> {
-        let owed = target.owed.as_ref().map(Owed::take);
-        let mut arguments = Arguments::default();
+    async fn run(
+        &self,
+        op: Operation,
+        target: &BucketSet,
+        costs: &[u64],
+    ) -> Result<ScriptReply, Failure> {
+        let owed = target.owed.as_ref().map(UnreportedCharges::take_report);
+        let mut arguments = ScriptArgs::default();
         arguments
             .text(match op {
-                Op::Take => "take",
-                Op::Peek => "peek",
-                Op::Debit => "debit",
-                Op::Reset => "reset",
+                Operation::Take => "take",
+                Operation::Peek => "peek",
+                Operation::Debit => "debit",
+                Operation::Reset => "reset",
             })
             .number(MOST_US)
             .number(self.empty_for_us());
@@ -391,12 +403,12 @@ impl Limits {
         }
         let numbers = self
             .store
-            .run(Which::Take, &target.place, &target.keys, &arguments)
+            .run(ScriptKind::Take, &target.place, &target.keys, &arguments)
             .await?;
         if let Some(owed) = owed {
-            owed.reported();
+            owed.confirm();
         }
-        let answer = Answer::read(&numbers, self.rules.len());
+        let answer = ScriptReply::read(&numbers, self.rules.len());
         answer.ok_or_else(|| Failure::Failed(unexpected()))
     }
 
@@ -417,7 +429,7 @@ pub(crate) fn unexpected() -> redis::RedisError {
         .into()
 }
 
-impl Answer {
+impl ScriptReply {
     fn read(numbers: &[i64], limits: usize) -> Option<Self> {
         let [admitted, index, wait, ahead @ ..] = numbers else {
             return None;

@@ -11,17 +11,17 @@ use crate::policy::FailurePolicy;
 /// What limiters have in common, beside their quotas.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub struct Options {
+pub struct LimiterOptions {
     settings: Settings,
 }
 
-impl Default for Options {
+impl Default for LimiterOptions {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Options {
+impl LimiterOptions {
     /// The defaults.
     pub const fn new() -> Self {
         Self {
@@ -50,14 +50,14 @@ impl Options {
     /// server. 1 s by default; zero remembers nothing.
     ///
     /// The hint is exact, but what another node resets, or a higher limit after a deployment, is seen that much later.
-    pub const fn remember_refusals(mut self, most: Duration) -> Self {
+    pub const fn cache_denials(mut self, most: Duration) -> Self {
         self.settings.remember = most;
         self
     }
 
-    /// For how many keys of a table refusals are remembered: 10 000 by default. About 100 bytes each.
-    pub const fn remembered_keys(mut self, keys: usize) -> Self {
-        self.settings.remembered_keys = keys;
+    /// For how many keys of a table refusals are denied_from_cache: 10 000 by default. About 100 bytes each.
+    pub const fn cached_keys(mut self, keys: usize) -> Self {
+        self.settings.cached_keys = keys;
         self
     }
 
@@ -67,7 +67,7 @@ impl Options {
 
     /// The same, for one bucket or combination.
     pub(crate) const fn of_one_key(mut self) -> Settings {
-        self.settings.remembered_keys = 1;
+        self.settings.cached_keys = 1;
         self.settings
     }
 }

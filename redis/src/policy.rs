@@ -37,7 +37,7 @@ const MOST_SHARES: usize = 100_000;
 
 /// This node's share of some limits, for every key.
 #[derive(Debug)]
-pub(crate) struct Shares {
+pub(crate) struct LocalShares {
     tables: Box<[Keyed<Vec<u8>, TokenBucket>]>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn share(quota: Quota, nodes: NonZeroU32) -> Result<Quota, BuildError
         .map_err(|_| BuildError::TooManyNodes)
 }
 
-impl Shares {
+impl LocalShares {
     pub(crate) fn new(
         quotas: impl Iterator<Item = Quota>,
         nodes: NonZeroU32,

@@ -34,7 +34,7 @@ impl Script {
     }
 
     /// The command that runs it by name or, where the server does not know it, by its text.
-    pub(crate) fn command(&self, known: bool, keys: &[Vec<u8>], arguments: &Arguments) -> Cmd {
+    pub(crate) fn command(&self, known: bool, keys: &[Vec<u8>], arguments: &ScriptArgs) -> Cmd {
         let (name, body) = if known {
             ("EVALSHA", &self.sha)
         } else {
@@ -47,8 +47,8 @@ impl Script {
         }
         for word in &arguments.0 {
             match word {
-                Word::Number(number) => command.arg(number),
-                Word::Text(text) => command.arg(&**text),
+                ScriptArg::Number(number) => command.arg(number),
+                ScriptArg::Text(text) => command.arg(&**text),
             };
         }
         command
@@ -57,33 +57,33 @@ impl Script {
 
 /// What a script is told apart from its keys.
 #[derive(Debug, Default)]
-pub(crate) struct Arguments(Vec<Word>);
+pub(crate) struct ScriptArgs(Vec<ScriptArg>);
 
 #[derive(Debug)]
-enum Word {
+enum ScriptArg {
     Number(u64),
     Text(Box<str>),
 }
 
-impl Arguments {
+impl ScriptArgs {
     pub(crate) fn number(&mut self, number: u64) -> &mut Self {
-        self.0.push(Word::Number(number));
+        self.0.push(ScriptArg::Number(number));
         self
     }
 
-    pub(crate) fn amount(&mut self, amount: crate::scale::Amount) -> &mut Self {
+    pub(crate) fn amount(&mut self, amount: crate::scaled_quota::Amount) -> &mut Self {
         self.number(amount.us).number(amount.num)
     }
 
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
-        self.0.push(Word::Text(text.into()));
+        self.0.push(ScriptArg::Text(text.into()));
         self
     }
 }
 
 /// What an error says about the call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
+pub(crate) enum ErrorClass {
     /// The server does not know the script and has not run it.
     Unknown,
     /// Another node has the key; it has not run.
@@ -98,7 +98,7 @@ pub(crate) enum Meaning {
     Call,
 }
 
-pub(crate) fn meaning(error: &RedisError) -> Meaning {
+pub(crate) fn classify(error: &RedisError) -> ErrorClass {
     use redis::ErrorKind::{
         AuthenticationFailed, ClusterConnectionNotFound, Io, MasterNameNotFoundBySentinel,
         NoValidReplicasFoundBySentinel, Parse, Server,
@@ -107,31 +107,31 @@ pub(crate) fn meaning(error: &RedisError) -> Meaning {
         Ask, BusyLoading, ClusterDown, MasterDown, Moved, NoScript, ReadOnly, TryAgain,
     };
     match error.kind() {
-        Server(NoScript) => Meaning::Unknown,
-        Server(Moved) => Meaning::Moved,
-        Server(Ask) => Meaning::Ask,
-        Server(TryAgain) => Meaning::Soon,
+        Server(NoScript) => ErrorClass::Unknown,
+        Server(Moved) => ErrorClass::Moved,
+        Server(Ask) => ErrorClass::Ask,
+        Server(TryAgain) => ErrorClass::Soon,
         Server(BusyLoading | ClusterDown | MasterDown | ReadOnly)
         | AuthenticationFailed
         | ClusterConnectionNotFound
         | Io
         | MasterNameNotFoundBySentinel
         | NoValidReplicasFoundBySentinel
-        | Parse => Meaning::Outage,
+        | Parse => ErrorClass::Outage,
         // A script of somebody else that does not end, no memory left to write, too few replicas: no call will work.
         _ => match error.code() {
-            Some("BUSY" | "OOM" | "NOREPLICAS" | "MISCONF") => Meaning::Outage,
-            _ => meaning_inside(error.detail().unwrap_or_default()),
+            Some("BUSY" | "OOM" | "NOREPLICAS" | "MISCONF") => ErrorClass::Outage,
+            _ => classify_detail(error.detail().unwrap_or_default()),
         },
     }
 }
 
 /// Redis before 7 wraps what a script's command says into an error of the script.
-fn meaning_inside(detail: &str) -> Meaning {
+fn classify_detail(detail: &str) -> ErrorClass {
     let outage = ["-OOM ", "-READONLY ", "-MISCONF ", "-NOREPLICAS "];
     if outage.iter().any(|code| detail.contains(code)) {
-        Meaning::Outage
+        ErrorClass::Outage
     } else {
-        Meaning::Call
+        ErrorClass::Call
     }
 }

@@ -7,9 +7,9 @@ use redis::RedisError;
 
 /// A counter. Relaxed everywhere: it guards nothing.
 #[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
+pub(crate) struct Counter(AtomicU64);
 
-impl Count {
+impl Counter {
     pub(crate) fn add(&self, n: u64) {
         // Relaxed: a counter.
         self.0.fetch_add(n, Relaxed);
@@ -32,33 +32,33 @@ impl Count {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct StoreCounts {
-    calls: Count,
-    texts: Count,
-    errors: Count,
-    timeouts: Count,
-    released: Count,
-    openings: Count,
-    in_flight: Count,
+pub(crate) struct StoreCounters {
+    calls: Counter,
+    evals: Counter,
+    errors: Counter,
+    timeouts: Counter,
+    released: Counter,
+    outages: Counter,
+    in_flight: Counter,
 }
 
 /// A call that is on its way, for the count of those.
-pub(crate) struct InFlight<'a>(&'a StoreCounts);
+pub(crate) struct InFlightCall<'a>(&'a StoreCounters);
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlightCall<'_> {
     fn drop(&mut self) {
         self.0.in_flight.one_less();
     }
 }
 
-impl StoreCounts {
-    pub(crate) fn sent(&self, known: bool) -> InFlight<'_> {
+impl StoreCounters {
+    pub(crate) fn sent(&self, known: bool) -> InFlightCall<'_> {
         self.calls.one();
         if !known {
-            self.texts.one();
+            self.evals.one();
         }
         self.in_flight.one();
-        InFlight(self)
+        InFlightCall(self)
     }
 
     pub(crate) fn failed(&self, error: &RedisError) {
@@ -74,20 +74,20 @@ impl StoreCounts {
     }
 
     pub(crate) fn opened(&self) {
-        self.openings.one();
+        self.outages.one();
     }
 
-    pub(crate) fn stats(&self, open: usize, parts: usize) -> StoreStats {
+    pub(crate) fn stats(&self, open_breakers: usize, breakers: usize) -> StoreStats {
         StoreStats {
             calls: self.calls.get(),
-            texts: self.texts.get(),
+            evals: self.evals.get(),
             in_flight: self.in_flight.get(),
             timeouts: self.timeouts.get(),
             errors: self.errors.get(),
             released: self.released.get(),
-            openings: self.openings.get(),
-            open,
-            parts,
+            outages: self.outages.get(),
+            open_breakers,
+            breakers,
         }
     }
 }
@@ -99,7 +99,7 @@ pub struct StoreStats {
     /// Commands sent: round trips.
     pub calls: u64,
     /// Of these, scripts sent as text, because the server did not know them: after its start, a failover, a `SCRIPT FLUSH`.
-    pub texts: u64,
+    pub evals: u64,
     /// Commands whose answer has not arrived.
     pub in_flight: u64,
     /// Calls that waited in vain.
@@ -109,38 +109,38 @@ pub struct StoreStats {
     /// Calls that were released because another one found the server gone.
     pub released: u64,
     /// How often it was found gone.
-    pub openings: u64,
+    pub outages: u64,
     /// How many parts of it do not answer now.
-    pub open: usize,
+    pub open_breakers: usize,
     /// How many parts there are: 1, or 64 of a cluster.
-    pub parts: usize,
+    pub breakers: usize,
 }
 
 impl StoreStats {
     /// Whether all of it answers, as far as is known.
     pub const fn is_available(&self) -> bool {
-        self.open == 0
+        self.open_breakers == 0
     }
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) admitted: Count,
-    pub(crate) denied: Count,
-    pub(crate) remembered: Count,
-    pub(crate) let_through: Count,
-    pub(crate) local_admitted: Count,
-    pub(crate) local_denied: Count,
-    pub(crate) unavailable: Count,
+pub(crate) struct LimitCounters {
+    pub(crate) admitted: Counter,
+    pub(crate) denied: Counter,
+    pub(crate) denied_from_cache: Counter,
+    pub(crate) open_admitted: Counter,
+    pub(crate) local_admitted: Counter,
+    pub(crate) local_denied: Counter,
+    pub(crate) unavailable: Counter,
 }
 
-impl Counts {
+impl LimitCounters {
     pub(crate) fn stats(&self) -> LimitStats {
         LimitStats {
             admitted: self.admitted.get(),
             denied: self.denied.get(),
-            remembered: self.remembered.get(),
-            let_through: self.let_through.get(),
+            denied_from_cache: self.denied_from_cache.get(),
+            open_admitted: self.open_admitted.get(),
             local_admitted: self.local_admitted.get(),
             local_denied: self.local_denied.get(),
             unavailable: self.unavailable.get(),
@@ -157,9 +157,9 @@ pub struct LimitStats {
     /// Calls that the server refused.
     pub denied: u64,
     /// Calls that were refused without a round trip, since the server had refused one like it.
-    pub remembered: u64,
+    pub denied_from_cache: u64,
     /// Without the server: calls let through by [`FailurePolicy::Open`](crate::FailurePolicy::Open).
-    pub let_through: u64,
+    pub open_admitted: u64,
     /// Without the server: calls admitted within this node's share.
     pub local_admitted: u64,
     /// Without the server: calls refused by this node's share.

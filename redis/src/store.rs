@@ -18,12 +18,12 @@ use redis::{FromRedisValue, IntoConnectionInfo, RedisError, Value};
 use tidegate::{Clock, DefaultClock};
 use tokio::sync::Notify;
 
-use crate::breaker::{Breaker, Closed};
+use crate::base_key::BaseKey;
+use crate::breaker::{Breaker, ClosedState};
 use crate::connection::Connection;
-use crate::key::Place;
-use crate::leased::nanos;
-use crate::script::{Arguments, Meaning, Script, meaning};
-use crate::stats::{StoreCounts, StoreStats};
+use crate::lease::leased_token_bucket::nanos;
+use crate::script::{ErrorClass, Script, ScriptArgs, classify};
+use crate::stats::{StoreCounters, StoreStats};
 #[cfg(feature = "cluster")]
 use crate::sync::AtomicU64;
 
@@ -43,10 +43,10 @@ use crate::sync::AtomicU64;
 /// did nothing: it did not know the script, or another node has the key.
 #[derive(Clone)]
 pub struct RedisStore {
-    inner: Arc<Inner>,
+    inner: Arc<StoreInner>,
 }
 
-struct Inner {
+struct StoreInner {
     connection: ArcSwap<Connection>,
     /// Nodes of a cluster that no connection is known to are not asked before, in nanoseconds.
     #[cfg(feature = "cluster")]
@@ -57,14 +57,14 @@ struct Inner {
     prefix: Box<str>,
     timeout: Duration,
     probe_interval: Duration,
-    parts: Box<[Part]>,
+    breakers: Box<[BreakerGroup]>,
     take: Script,
     lease: Script,
-    counts: StoreCounts,
+    counts: StoreCounters,
 }
 
 /// Keys that are on one server, as far as we know.
-struct Part {
+struct BreakerGroup {
     breaker: Breaker,
     opened: Notify,
 }
@@ -82,9 +82,9 @@ pub(crate) enum Failure {
     Failed(RedisError),
 }
 
-/// Which of the two scripts.
+/// ScriptKind of the two scripts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Which {
+pub(crate) enum ScriptKind {
     Take,
     Lease,
 }
@@ -112,16 +112,16 @@ impl RedisStore {
     pub fn stats(&self) -> StoreStats {
         let open = self
             .inner
-            .parts
+            .breakers
             .iter()
             .filter(|part| part.breaker.open_until().is_some());
         self.inner
             .counts
-            .stats(open.count(), self.inner.parts.len())
+            .stats(open.count(), self.inner.breakers.len())
     }
 
-    pub(crate) fn place(&self, name: &str, key: Option<&[u8]>) -> Place {
-        Place::new(&self.inner.prefix, name, key)
+    pub(crate) fn place(&self, name: &str, key: Option<&[u8]>) -> BaseKey {
+        BaseKey::new(&self.inner.prefix, name, key)
     }
 
     /// Nanoseconds of the clock that waits for the server are measured with.
@@ -137,8 +137,8 @@ impl RedisStore {
         Connection::clone(&self.inner.connection.load())
     }
 
-    fn part(&self, place: &Place) -> usize {
-        if self.inner.parts.len() == 1 {
+    fn part(&self, place: &BaseKey) -> usize {
+        if self.inner.breakers.len() == 1 {
             0
         } else {
             usize::from(place.slot() / (SLOTS / CLUSTER_PARTS))
@@ -146,8 +146,8 @@ impl RedisStore {
     }
 
     /// How long until the server is asked again, if it is not to be asked now.
-    pub(crate) fn closed_for(&self, place: &Place) -> Option<Duration> {
-        let until = self.inner.parts[self.part(place)].breaker.open_until()?;
+    pub(crate) fn closed_for(&self, place: &BaseKey) -> Option<Duration> {
+        let until = self.inner.breakers[self.part(place)].breaker.open_until()?;
         Some(Self::wait_for_probe(until))
     }
 
@@ -159,20 +159,20 @@ impl RedisStore {
     /// Runs a script once.
     pub(crate) async fn run(
         &self,
-        which: Which,
-        place: &Place,
+        which: ScriptKind,
+        place: &BaseKey,
         keys: &[Vec<u8>],
-        arguments: &Arguments,
+        arguments: &ScriptArgs,
     ) -> Result<Vec<i64>, Failure> {
         let inner = &self.inner;
         let index = self.part(place);
-        let part = &inner.parts[index];
+        let part = &inner.breakers[index];
         // Before the look at the breaker, so that no opening is missed.
         let opened = part.opened.notified();
-        let seen = part.breaker.look().map_err(Failure::Open)?;
+        let seen = part.breaker.check().map_err(Failure::Open)?;
         let script = match which {
-            Which::Take => &inner.take,
-            Which::Lease => &inner.lease,
+            ScriptKind::Take => &inner.take,
+            ScriptKind::Lease => &inner.lease,
         };
         let call = send::send(self, script, keys, arguments);
         let Some(result) = first(within(inner.timeout, call), opened).await else {
@@ -194,16 +194,16 @@ impl RedisStore {
     /// A call that is sent elsewhere as often as it is tried is for a cluster's node that the connection has lost: it asks any other
     /// instead, and that one names the lost one.
     fn is_outage(&self, error: &RedisError) -> bool {
-        match meaning(error) {
-            Meaning::Outage => true,
-            Meaning::Moved => self.connection().is_cluster(),
+        match classify(error) {
+            ErrorClass::Outage => true,
+            ErrorClass::Moved => self.connection().is_cluster(),
             _ => false,
         }
     }
 
     /// Lets nobody wait for the server any more, and has it asked again.
-    fn open(&self, index: usize, seen: Closed, key: Vec<u8>, error: &RedisError) {
-        let part = &self.inner.parts[index];
+    fn open(&self, index: usize, seen: ClosedState, key: Vec<u8>, error: &RedisError) {
+        let part = &self.inner.breakers[index];
         // A connection that was lost is made anew at once; who does not answer is given time.
         let until = if error.is_timeout() {
             self.next_probe()

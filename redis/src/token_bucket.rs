@@ -4,10 +4,10 @@ use tidegate::{Denied, Quota};
 use tokio::sync::Mutex;
 
 use crate::error::{AcquireError, BuildError};
-use crate::lease::LeaseOptions;
-use crate::leased::LeasedTokenBucket;
-use crate::limits::{Admitted, Limits, Target};
-use crate::options::{Options, Quotas};
+use crate::lease::lease_options::LeaseOptions;
+use crate::lease::leased_token_bucket::LeasedTokenBucket;
+use crate::limits::{Admitted, BucketSet, Limits};
+use crate::options::{LimiterOptions, Quotas};
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
 
@@ -28,7 +28,7 @@ use crate::store::RedisStore;
 ///   refills, as one that runs does, and ends leases that nodes still spend.
 /// * **A refusal writes nothing**, neither does a look.
 ///
-/// What the server forgets is out of the bound: see [`Options::start_empty`], and the crate's part on deployment.
+/// What the server forgets is out of the bound: see [`LimiterOptions::start_empty`], and the crate's part on deployment.
 ///
 /// # Cancel safety
 ///
@@ -51,7 +51,7 @@ use crate::store::RedisStore;
 #[derive(Debug)]
 pub struct RedisTokenBucket {
     limits: Limits,
-    target: Target,
+    target: BucketSet,
     quota: Quota,
     line: Mutex<()>,
 }
@@ -61,9 +61,9 @@ impl RedisTokenBucket {
     ///
     /// # Errors
     ///
-    /// [`BuildError::Scale`] if the quota cannot be counted in the server's numbers.
+    /// [`BuildError::ScaledQuota`] if the quota cannot be counted in the server's numbers.
     pub fn new(store: &RedisStore, name: &str, quota: Quota) -> Result<Self, BuildError> {
-        Self::with_options(store, name, quota, Options::new())
+        Self::with_options(store, name, quota, LimiterOptions::new())
     }
 
     /// The same with options.
@@ -75,7 +75,7 @@ impl RedisTokenBucket {
         store: &RedisStore,
         name: &str,
         quota: Quota,
-        options: Options,
+        options: LimiterOptions,
     ) -> Result<Self, BuildError> {
         let limits = Limits::new(store.clone(), Quotas::from(quota), options.of_one_key())?;
         Ok(Self {
@@ -86,7 +86,7 @@ impl RedisTokenBucket {
         })
     }
 
-    pub(crate) const fn target(&self) -> &Target {
+    pub(crate) const fn target(&self) -> &BucketSet {
         &self.target
     }
 
@@ -132,7 +132,7 @@ impl RedisTokenBucket {
         }
     }
 
-    /// Whether `n` would be admitted. Charges nothing, and asks the server even if a refusal is remembered.
+    /// Whether `n` would be admitted. Charges nothing, and asks the server even if a refusal is denied_from_cache.
     ///
     /// # Errors
     ///

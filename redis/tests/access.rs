@@ -77,7 +77,7 @@ async fn everything(store: &RedisStore, name: &str) {
     let _ = table.try_acquire(name, 1).await.unwrap();
     table.reset(name).await.unwrap();
     // With what it costs to write a bucket that never expires.
-    let empty = tidegate_redis::Options::new().start_empty(Duration::from_millis(1));
+    let empty = tidegate_redis::LimiterOptions::new().start_empty(Duration::from_millis(1));
     let empty = RedisTokenBucket::with_options(store, &format!("{name}-empty"), quota, empty);
     empty.unwrap().try_acquire(1).await.unwrap_err();
 }

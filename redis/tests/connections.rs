@@ -42,7 +42,7 @@ async fn works(store: &RedisStore) {
     leased.acquire(1).await.unwrap();
     leased.close().await;
     assert_eq!(leased.bucket().available().await.unwrap(), 8);
-    assert_eq!((store.stats().errors, store.stats().open), (0, 0));
+    assert_eq!((store.stats().errors, store.stats().open_breakers), (0, 0));
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn connections_of_ones_own() {
             let one = store(one, &format!("{prefix} multiplexed"));
             works(&one).await;
             assert!(format!("{one:?}").contains("MultiplexedConnection"));
-            assert_eq!(one.stats().parts, 1);
+            assert_eq!(one.stats().breakers, 1);
         }
     }
 }
@@ -191,7 +191,7 @@ async fn a_cluster_connection_of_ones_own() {
         let own = store(client.get_async_connection().await.unwrap(), "own");
         works(&own).await;
         assert!(format!("{own:?}").contains("ClusterConnection"));
-        assert_eq!(own.stats().parts, 64);
+        assert_eq!(own.stats().breakers, 64);
     }
     let nowhere = ["redis://127.0.0.1:1"];
     RedisStore::builder()

@@ -14,7 +14,9 @@ use core::time::Duration;
 use std::thread::{self, sleep};
 
 use tidegate::Quota;
-use tidegate_redis::{LeaseOptions, LeasedTokenBucket, Options, RedisStore, RedisTokenBucket};
+use tidegate_redis::{
+    LeaseOptions, LeasedTokenBucket, LimiterOptions, RedisStore, RedisTokenBucket,
+};
 
 use support::admissions::{Admission, now_ns};
 use support::bound::Bound;
@@ -75,11 +77,11 @@ async fn hammer(child: &Child) {
         .connect(child.arguments[0].as_str())
         .unwrap();
     let options = match child.arguments[1].as_str() {
-        "empty" => Options::new().start_empty(LASTS),
-        _ => Options::new(),
+        "empty" => LimiterOptions::new().start_empty(LASTS),
+        _ => LimiterOptions::new(),
     };
     let bucket = || RedisTokenBucket::with_options(&store, "hammered", quota(), options).unwrap();
-    let leased = bucket().lease(LeaseOptions::new().lasts(LASTS));
+    let leased = bucket().lease(LeaseOptions::new().ttl(LASTS));
     let direct = bucket();
     let runtime = tokio::runtime::Handle::current();
     child.meet("start");

@@ -102,7 +102,7 @@ async fn an_idle_node_gives_everything_back() {
         let server = Server::start(servers::Options::new(kind));
         let store = store(&server);
         let observer = bucket(&store, slow(1_000));
-        let options = LeaseOptions::new().lasts(Duration::from_millis(400));
+        let options = LeaseOptions::new().ttl(Duration::from_millis(400));
         let leased = bucket(&store, slow(1_000)).lease(options);
         for round in 1..=2 {
             take(&leased, 30).await;
@@ -128,7 +128,7 @@ async fn a_lease_that_is_closed_or_dropped_gives_back_at_once() {
         let server = Server::start(servers::Options::new(kind));
         let store = store(&server);
         let observer = bucket(&store, slow(1_000));
-        let lease = || bucket(&store, slow(1_000)).lease(LeaseOptions::new().lasts(HOUR));
+        let lease = || bucket(&store, slow(1_000)).lease(LeaseOptions::new().ttl(HOUR));
 
         let leased = lease();
         let mut admitted = holding(&leased).await;
@@ -263,7 +263,7 @@ async fn sizes_at_the_edges() {
     one.close().await;
     one.bucket().reset().await.unwrap();
     // Each takes another one ahead, which the other has to wait for until it is given back.
-    let options = LeaseOptions::new().lasts(Duration::from_millis(100));
+    let options = LeaseOptions::new().ttl(Duration::from_millis(100));
     let two = [(); 2].map(|()| bucket(&store, Quota::per_second(50).burst(1)).lease(options));
     for _ in 0..5 {
         two[0].acquire(1).await.unwrap();
@@ -276,7 +276,7 @@ async fn a_thousand_leases_of_one_bucket() {
     const LEASES: u64 = 1_000;
     let server = Server::start(servers::Options::default());
     let store = store(&server);
-    let options = LeaseOptions::new().lasts(HOUR);
+    let options = LeaseOptions::new().ttl(HOUR);
     let all: Vec<_> = (0..LEASES)
         .map(|_| bucket(&store, slow(10_000)).lease(options))
         .collect();
@@ -380,7 +380,7 @@ async fn four_nodes_get_their_share() {
 async fn an_empty_bucket_is_asked_once_per_interval() {
     let server = Server::start(servers::Options::default());
     let interval = Duration::from_millis(40);
-    let options = LeaseOptions::new().interval(interval);
+    let options = LeaseOptions::new().refill_interval(interval);
     let leased = bucket(&store(&server), Quota::per_second(200).burst(4)).lease(options);
     take(&leased, 4).await;
     let (before, start) = (leased.stats().refills, Instant::now());
@@ -396,7 +396,7 @@ async fn an_empty_bucket_is_asked_once_per_interval() {
 async fn what_the_server_has_forgotten_is_not_held_any_more() {
     for kind in Kind::available() {
         let mut server = Server::start(servers::Options::new(kind));
-        let leased = bucket(&store(&server), slow(1_000)).lease(LeaseOptions::new().lasts(HOUR));
+        let leased = bucket(&store(&server), slow(1_000)).lease(LeaseOptions::new().ttl(HOUR));
         holding(&leased).await;
         let held = leased.held();
         server.restart();

@@ -25,7 +25,8 @@ use std::time::Instant;
 
 use tidegate::Quota;
 use tidegate_redis::{
-    AcquireError, Admitted, By, FailurePolicy, LeaseOptions, Options, RedisStore, RedisTokenBucket,
+    AcquireError, Admitted, AdmittedBy, FailurePolicy, LeaseOptions, LimiterOptions, RedisStore,
+    RedisTokenBucket,
 };
 use tokio::task::JoinSet;
 
@@ -48,7 +49,7 @@ fn bucket(store: &RedisStore, policy: FailurePolicy) -> Arc<RedisTokenBucket> {
     let quota = Quota::new(1, Duration::from_secs(1_000))
         .unwrap()
         .burst(CAPACITY);
-    let options = Options::new().on_failure(policy);
+    let options = LimiterOptions::new().on_failure(policy);
     Arc::new(RedisTokenBucket::with_options(store, "outage", quota, options).unwrap())
 }
 
@@ -76,7 +77,7 @@ async fn all_call(bucket: &Arc<RedisTokenBucket>) -> Vec<Result<Admitted, Acquir
 async fn served_again(store: &RedisStore, bucket: &RedisTokenBucket) {
     eventually("the server", async || {
         let admitted = bucket.try_acquire(1).await.ok()?;
-        (admitted.by() == By::Server && store.stats().is_available()).then_some(())
+        (admitted.by() == AdmittedBy::Server && store.stats().is_available()).then_some(())
     })
     .await;
 }
@@ -93,11 +94,11 @@ async fn a_stalled_server_costs_a_timeout_per_probe_and_none_per_call() {
         server.pause();
         let start = Instant::now();
         for admitted in all_call(&bucket).await {
-            assert_eq!(admitted.unwrap().by(), By::Nobody);
+            assert_eq!(admitted.unwrap().by(), AdmittedBy::FailOpen);
         }
         let found = store.stats();
         assert!(!found.is_available());
-        assert_eq!(found.openings, before.openings + 1);
+        assert_eq!(found.outages, before.outages + 1);
         let sent = found.calls - before.calls;
         assert!(sent <= CALLERS as u64 + probes(start), "{found:?}");
 
@@ -107,7 +108,7 @@ async fn a_stalled_server_costs_a_timeout_per_probe_and_none_per_call() {
             for _ in 0..100 {
                 assert_eq!(
                     at_once(bucket.try_acquire(1)).unwrap().by(),
-                    By::Nobody,
+                    AdmittedBy::FailOpen,
                     "without waiting"
                 );
                 calls += 1;
@@ -119,10 +120,10 @@ async fn a_stalled_server_costs_a_timeout_per_probe_and_none_per_call() {
         let asked = after.calls - found.calls;
         assert!(asked <= probes(start), "{asked} round trips: {after:?}");
         assert!(calls > asked, "{calls}");
-        assert_eq!(after.openings, found.openings, "one outage");
+        assert_eq!(after.outages, found.outages, "one outage");
         assert_eq!(after.errors, before.errors, "nothing but timeouts");
         let limit = bucket.stats();
-        assert_eq!(limit.let_through, CALLERS as u64 + calls);
+        assert_eq!(limit.open_admitted, CALLERS as u64 + calls);
 
         server.resume();
         served_again(&store, &bucket).await;
@@ -216,7 +217,7 @@ async fn a_server_that_comes_back_is_used_again_however_often() {
                 .await
                 .unwrap();
                 served_again(&store, &bucket).await;
-                assert!(store.stats().openings > before.openings, "{number}");
+                assert!(store.stats().outages > before.outages, "{number}");
             }
             for caller in callers {
                 caller.abort();
@@ -251,7 +252,7 @@ async fn a_server_that_comes_back_is_not_overrun() {
         let store = store(&server);
         let bucket = bucket(&store, FailurePolicy::Closed);
         served_again(&store, &bucket).await;
-        let before = (server.calls("evalsha"), store.stats().openings);
+        let before = (server.calls("evalsha"), store.stats().outages);
         server.pause();
         // All of these, and more of them than probes, wait for the server.
         let mut callers = JoinSet::new();
@@ -266,7 +267,7 @@ async fn a_server_that_comes_back_is_not_overrun() {
         tokio::time::sleep(TIMEOUT + 3 * PROBE).await;
         server.resume();
         callers.join_all().await;
-        let after = (server.calls("evalsha"), store.stats().openings);
+        let after = (server.calls("evalsha"), store.stats().outages);
         // Each caller's last, and at most one in vain when it was found gone.
         let openings = after.1 - before.1;
         let most = CALLERS as u64 * (1 + openings);

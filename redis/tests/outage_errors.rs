@@ -12,7 +12,8 @@ use core::time::Duration;
 use redis::Commands;
 use tidegate::Quota;
 use tidegate_redis::{
-    AcquireError, By, FailurePolicy, LeaseOptions, Options, RedisStore, RedisTokenBucket,
+    AcquireError, AdmittedBy, FailurePolicy, LeaseOptions, LimiterOptions, RedisStore,
+    RedisTokenBucket,
 };
 
 use support::kinds::Kind;
@@ -74,9 +75,9 @@ async fn a_key_that_holds_something_else_is_the_matter_of_its_calls() {
             .await;
             leased.close().await;
         }
-        assert_eq!(store.stats().openings, 0, "{:?}", store.stats());
+        assert_eq!(store.stats().outages, 0, "{:?}", store.stats());
         let other = bucket(&store, "other").try_acquire(1).await.unwrap();
-        assert_eq!(other.by(), By::Server);
+        assert_eq!(other.by(), AdmittedBy::Server);
         let list: Vec<u64> = connection.lrange("tidegate:{list}", 0, -1).unwrap();
         assert_eq!(list, [1], "untouched");
         let text: String = connection.get("tidegate:{text}").unwrap();
@@ -104,7 +105,10 @@ async fn the_documented_rights_are_enough_and_a_lack_of_them_is_no_outage() {
         let url = format!("redis://tide:secret@127.0.0.1:{}", server.port().unwrap());
         let store = store(&url);
         let allowed = bucket(&store, "allowed");
-        assert_eq!(allowed.try_acquire(1).await.unwrap().by(), By::Server);
+        assert_eq!(
+            allowed.try_acquire(1).await.unwrap().by(),
+            AdmittedBy::Server
+        );
         let leased = bucket(&store, "also").lease(LeaseOptions::new());
         leased.acquire(1).await.unwrap();
         leased.close().await;
@@ -114,8 +118,11 @@ async fn the_documented_rights_are_enough_and_a_lack_of_them_is_no_outage() {
             .await
             .unwrap_err();
         assert!(cause(&error).contains("NoPerm"), "{error}");
-        assert_eq!(store.stats().openings, 0, "{:?}", store.stats());
-        assert_eq!(allowed.try_acquire(1).await.unwrap().by(), By::Server);
+        assert_eq!(store.stats().outages, 0, "{:?}", store.stats());
+        assert_eq!(
+            allowed.try_acquire(1).await.unwrap().by(),
+            AdmittedBy::Server
+        );
     }
 }
 
@@ -128,7 +135,10 @@ async fn a_password_that_is_wrong_for_a_while_is_an_outage_that_ends() {
         let url = format!("redis://tide:secret@127.0.0.1:{}", server.port().unwrap());
         let store = store(&url);
         let bucket = bucket(&store, "a");
-        assert_eq!(bucket.try_acquire(1).await.unwrap().by(), By::Server);
+        assert_eq!(
+            bucket.try_acquire(1).await.unwrap().by(),
+            AdmittedBy::Server
+        );
 
         tell(&server, &["ACL", "SETUSER", "tide", "resetpass", ">other"]);
         tell(&server, &["CLIENT", "KILL", "USER", "tide"]);
@@ -140,7 +150,7 @@ async fn a_password_that_is_wrong_for_a_while_is_an_outage_that_ends() {
         .await;
         tell(&server, &["ACL", "SETUSER", "tide", "resetpass", ">secret"]);
         eventually("the server", async || {
-            (bucket.try_acquire(1).await.ok()?.by() == By::Server).then_some(())
+            (bucket.try_acquire(1).await.ok()?.by() == AdmittedBy::Server).then_some(())
         })
         .await;
         assert_eq!(bucket.available().await.unwrap(), 98);
@@ -153,27 +163,34 @@ async fn a_server_without_memory_is_an_outage_until_there_is_some() {
         let options = servers::Options::new(kind).set("maxmemory-policy", "noeviction");
         let server = Server::start(options);
         let store = store(&server.url());
-        let open = Options::new().on_failure(FailurePolicy::Open);
+        let open = LimiterOptions::new().on_failure(FailurePolicy::Open);
         let bucket =
             RedisTokenBucket::with_options(&store, "a", Quota::per_hour(100), open).unwrap();
-        assert_eq!(bucket.try_acquire(1).await.unwrap().by(), By::Server);
+        assert_eq!(
+            bucket.try_acquire(1).await.unwrap().by(),
+            AdmittedBy::Server
+        );
 
         // Less than it uses already.
         tell(&server, &["CONFIG", "SET", "maxmemory", "1mb"]);
         let mut let_through = 0;
         eventually("an opening after each probe", async || {
             let admitted = bucket.try_acquire(1).await.unwrap();
-            assert_eq!(admitted.by(), By::Nobody, "nothing can be written");
+            assert_eq!(
+                admitted.by(),
+                AdmittedBy::FailOpen,
+                "nothing can be written"
+            );
             let_through += 1;
-            (store.stats().openings >= 3).then_some(())
+            (store.stats().outages >= 3).then_some(())
         })
         .await;
-        assert_eq!(bucket.stats().let_through, let_through);
-        assert!(store.stats().errors <= store.stats().openings + 1);
+        assert_eq!(bucket.stats().open_admitted, let_through);
+        assert!(store.stats().errors <= store.stats().outages + 1);
 
         tell(&server, &["CONFIG", "SET", "maxmemory", "0"]);
         eventually("the server", async || {
-            (bucket.try_acquire(1).await.unwrap().by() == By::Server).then_some(())
+            (bucket.try_acquire(1).await.unwrap().by() == AdmittedBy::Server).then_some(())
         })
         .await;
         assert_eq!(bucket.available().await.unwrap(), 98);

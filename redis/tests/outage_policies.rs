@@ -20,8 +20,8 @@ use std::thread::sleep;
 
 use tidegate::{Denied, Quota};
 use tidegate_redis::{
-    AcquireError, By, FailurePolicy, LeaseOptions, LeasedTokenBucket, Options, RedisCombined,
-    RedisStore, RedisTokenBucket,
+    AcquireError, AdmittedBy, FailurePolicy, LeaseOptions, LeasedTokenBucket, LimiterOptions,
+    RedisCombined, RedisStore, RedisTokenBucket,
 };
 
 use support::admissions::{Admission, now_ns};
@@ -47,8 +47,8 @@ fn slow(capacity: u64) -> Quota {
         .burst(capacity)
 }
 
-const fn on_failure(policy: FailurePolicy) -> Options {
-    Options::new().on_failure(policy)
+const fn on_failure(policy: FailurePolicy) -> LimiterOptions {
+    LimiterOptions::new().on_failure(policy)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,7 +58,7 @@ async fn open_admits_everything_and_counts_it() {
     let options = on_failure(FailurePolicy::Open);
     let bucket = RedisTokenBucket::with_options(&store, "open", slow(10), options).unwrap();
     eventually("the server", async || {
-        (bucket.try_acquire(10).await.ok()?.by() == By::Server).then_some(())
+        (bucket.try_acquire(10).await.ok()?.by() == AdmittedBy::Server).then_some(())
     })
     .await;
     let leased = RedisTokenBucket::with_options(&store, "open", slow(10), options).unwrap();
@@ -66,13 +66,16 @@ async fn open_admits_everything_and_counts_it() {
     server.pause();
     for _ in 0..50 {
         let admitted = bucket.try_acquire(10).await.unwrap();
-        assert_eq!((admitted.by(), admitted.available()), (By::Nobody, None));
+        assert_eq!(
+            (admitted.by(), admitted.available()),
+            (AdmittedBy::FailOpen, None)
+        );
     }
     for _ in 0..50 {
         leased.try_acquire(10).unwrap();
     }
-    assert_eq!(bucket.stats().let_through, 50);
-    assert_eq!(leased.limit_stats().let_through, 50);
+    assert_eq!(bucket.stats().open_admitted, 50);
+    assert_eq!(leased.limit_stats().open_admitted, 50);
     let never = bucket.try_acquire(11).await.unwrap_err().denied();
     assert_eq!(never, Some(Denied::Never { capacity: 10 }));
     assert!(bucket.peek(1).await.unwrap_err().is_unavailable());
@@ -125,7 +128,7 @@ async fn closed_says_when_to_come_back() {
         }
         // Nothing but the hints' waits.
         eventually("an admission", async || match bucket.try_acquire(1).await {
-            Ok(admitted) => (admitted.by() == By::Server).then_some(()),
+            Ok(admitted) => (admitted.by() == AdmittedBy::Server).then_some(()),
             Err(error) => {
                 tokio::time::sleep(error.retry_after().unwrap()).await;
                 None
@@ -191,7 +194,7 @@ async fn a_busy_node_begins_an_outage_without_a_burst() {
     let bucket = RedisTokenBucket::with_options(&store, "busy", slow(100), options).unwrap();
     let mut by_server = 0;
     eventually("twenty by the server", async || {
-        by_server += u64::from(bucket.try_acquire(1).await.ok()?.by() == By::Server);
+        by_server += u64::from(bucket.try_acquire(1).await.ok()?.by() == AdmittedBy::Server);
         (by_server == 20).then_some(())
     })
     .await;
@@ -211,7 +214,7 @@ async fn a_lease_goes_on_into_an_outage_and_reports_what_follows() {
         let bucket = |name| RedisTokenBucket::with_options(&store, name, slow(1_000), options);
         let observer = bucket("leased").unwrap();
         let leased = bucket("leased").unwrap();
-        let leased = leased.lease(LeaseOptions::new().lasts(Duration::from_millis(500)));
+        let leased = leased.lease(LeaseOptions::new().ttl(Duration::from_millis(500)));
         leased.acquire(1).await.unwrap();
         server.pause();
         let mut admitted = 1;
@@ -247,7 +250,7 @@ async fn hammer(child: &Child) {
     let bucket = RedisTokenBucket::with_options(&store, "shared", shared(), options).unwrap();
     child.meet("start");
     if child.number.is_multiple_of(2) {
-        let leased = bucket.lease(LeaseOptions::new().lasts(Duration::from_millis(300)));
+        let leased = bucket.lease(LeaseOptions::new().ttl(Duration::from_millis(300)));
         while !child.should_end() {
             spend(child, &leased).await;
         }

@@ -12,8 +12,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use tidegate::{DefaultClock, Quota};
 use tidegate_redis::{
-    AcquireError, By, FailurePolicy, LeaseOptions, LeasedTokenBucket, Options, RedisKeyed,
-    RedisStore, RedisTokenBucket,
+    AcquireError, AdmittedBy, FailurePolicy, LeaseOptions, LeasedTokenBucket, LimiterOptions,
+    RedisKeyed, RedisStore, RedisTokenBucket,
 };
 use tokio::net::TcpListener;
 
@@ -48,11 +48,11 @@ impl Gateway {
         // Both limits of a user are one round trip. Without the server users get a share at each gateway: a little too much is
         // better than nothing.
         let of_user = [("second", quotas.user), ("day", Quota::per_day(10_000))];
-        let share = Options::new().on_failure(FailurePolicy::Local { nodes: NODES });
+        let share = LimiterOptions::new().on_failure(FailurePolicy::Local { nodes: NODES });
         let users = RedisKeyed::with_options(&store, "user", of_user, share)?;
         // This one protects what is behind all gateways, so without the server it admits what they hold, and then nothing. Leased,
         // for a round trip to a single bucket with every request would be the slowest part of it.
-        let strict = Options::new().on_failure(FailurePolicy::Closed);
+        let strict = LimiterOptions::new().on_failure(FailurePolicy::Closed);
         let global = RedisTokenBucket::with_options(&store, "global", quotas.global, strict)?;
         Ok(Self {
             global: global.lease(LeaseOptions::new()),
@@ -73,7 +73,7 @@ impl Gateway {
             Err(error) => refuse("global", &error),
         };
         let by = match by {
-            By::Server => "server",
+            AdmittedBy::Server => "server",
             _ => "share",
         };
         ([(PASSED, by)], response).into_response()

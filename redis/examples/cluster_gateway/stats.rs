@@ -122,7 +122,7 @@ impl Stats {
             users: Users {
                 admitted_by_server: keyed.admitted,
                 refused_by_server: keyed.denied,
-                refused_from_memory: keyed.remembered,
+                refused_from_memory: keyed.denied_from_cache,
                 admitted_by_share: keyed.local_admitted,
                 refused_by_share: keyed.local_denied,
             },
@@ -131,7 +131,7 @@ impl Stats {
                 timeouts: sent.timeouts,
                 released: sent.released,
                 errors: sent.errors,
-                outages: sent.openings,
+                outages: sent.outages,
                 answers: sent.is_available(),
             },
         }

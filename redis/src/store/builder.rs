@@ -7,11 +7,11 @@ use arc_swap::ArcSwap;
 use redis::{IntoConnectionInfo, RedisError};
 use tokio::sync::Notify;
 
-use super::{CLUSTER_PARTS, Inner, Part, RedisStore};
+use super::{BreakerGroup, CLUSTER_PARTS, RedisStore, StoreInner};
 use crate::breaker::Breaker;
 use crate::connection::Connection;
 use crate::script::Script;
-use crate::stats::StoreCounts;
+use crate::stats::StoreCounters;
 #[cfg(feature = "cluster")]
 use crate::sync::AtomicU64;
 
@@ -93,17 +93,17 @@ impl StoreBuilder {
     /// A connection of your own, with its own time limits beside those of the store.
     pub fn connection(self, connection: impl Into<Connection>) -> RedisStore {
         let connection = connection.into();
-        let parts = if connection.is_cluster() {
+        let breakers = if connection.is_cluster() {
             CLUSTER_PARTS
         } else {
             1
         };
-        let part = |_| Part {
+        let part = |_| BreakerGroup {
             breaker: Breaker::new(),
             opened: Notify::new(),
         };
         RedisStore {
-            inner: Arc::new(Inner {
+            inner: Arc::new(StoreInner {
                 connection: ArcSwap::from_pointee(connection),
                 #[cfg(feature = "cluster")]
                 unroutable: AtomicU64::new(0),
@@ -112,10 +112,10 @@ impl StoreBuilder {
                 prefix: self.prefix,
                 timeout: self.timeout,
                 probe_interval: self.probe_interval,
-                parts: (0..parts).map(part).collect(),
+                breakers: (0..breakers).map(part).collect(),
                 take: Script::take(),
                 lease: Script::lease(),
-                counts: StoreCounts::default(),
+                counts: StoreCounters::default(),
             }),
         }
     }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 
 use redis::{Cmd, Value};
 
-use super::{Inner, RedisStore, within};
-use crate::breaker::Closed;
+use super::{RedisStore, StoreInner, within};
+use crate::breaker::ClosedState;
 use crate::connection::Connection;
 
 /// After so many probes in vain a connection to one server is replaced: it may be dead without having been closed.
@@ -16,21 +16,21 @@ const REPLACE_CLUSTER_AFTER: u32 = 10;
 
 /// Who closes the breaker, however the task ends. If its runtime has ended, the next call finds out whether the server answers.
 struct Prober {
-    store: Weak<Inner>,
+    store: Weak<StoreInner>,
     index: usize,
-    seen: Closed,
+    seen: ClosedState,
 }
 
 impl Drop for Prober {
     fn drop(&mut self) {
         if let Some(inner) = self.store.upgrade() {
-            inner.parts[self.index].breaker.close(self.seen);
+            inner.breakers[self.index].breaker.close(self.seen);
         }
     }
 }
 
 /// Starts it for a part whose breaker was just opened by a call that had seen this. `key` is one of the part's.
-pub(super) fn start(store: &RedisStore, index: usize, seen: Closed, key: Vec<u8>) {
+pub(super) fn start(store: &RedisStore, index: usize, seen: ClosedState, key: Vec<u8>) {
     let prober = Prober {
         store: Arc::downgrade(&store.inner),
         index,
@@ -52,7 +52,7 @@ pub(super) fn start(store: &RedisStore, index: usize, seen: Closed, key: Vec<u8>
             }
             failures += 1;
             repair(&store, &command, failures, &mut connection).await;
-            store.inner.parts[index]
+            store.inner.breakers[index]
                 .breaker
                 .postpone(store.next_probe());
         }
@@ -63,7 +63,7 @@ impl Prober {
     /// Until the next probe; `None` if nobody has the store any more.
     fn wait(&self) -> Option<Duration> {
         let inner = self.store.upgrade()?;
-        let until = inner.parts[self.index].breaker.open_until()?;
+        let until = inner.breakers[self.index].breaker.open_until()?;
         Some(Duration::from_nanos(
             until.saturating_sub(RedisStore::now()),
         ))
@@ -89,7 +89,7 @@ async fn answers(store: &RedisStore, command: &Cmd) -> bool {
     false
 }
 
-fn store_connection(store: &Weak<Inner>) -> Option<Arc<Connection>> {
+fn store_connection(store: &Weak<StoreInner>) -> Option<Arc<Connection>> {
     Some(store.upgrade()?.connection.load_full())
 }
 
@@ -129,8 +129,8 @@ async fn repair(
 /// Whether it is time to ask for owners, which is for one of all parts to do: while the connection takes note of the answers it looks after
 /// each of the nodes, and if one of them hangs, the calls to all others wait for as long as that takes.
 #[cfg(feature = "cluster")]
-fn may_ask_around(inner: &Inner) -> bool {
-    use crate::leased::nanos;
+fn may_ask_around(inner: &StoreInner) -> bool {
+    use crate::lease::leased_token_bucket::nanos;
     use crate::sync::Ordering::Relaxed;
 
     let (now, pause) = (
@@ -147,6 +147,6 @@ fn may_ask_around(inner: &Inner) -> bool {
 }
 
 #[cfg(not(feature = "cluster"))]
-const fn may_ask_around(_: &Inner) -> bool {
+const fn may_ask_around(_: &StoreInner) -> bool {
     false
 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use redis::{RedisError, Value};
 
 use super::RedisStore;
-use crate::script::{Arguments, Meaning, Script, meaning};
+use crate::script::{ErrorClass, Script, ScriptArgs, classify};
 
 const MOST_TRIES: u32 = 8;
 
@@ -14,7 +14,7 @@ pub(super) async fn send(
     store: &RedisStore,
     script: &Script,
     keys: &[Vec<u8>],
-    arguments: &Arguments,
+    arguments: &ScriptArgs,
 ) -> Result<Value, RedisError> {
     let mut known = true;
     let mut tries = 0;
@@ -29,13 +29,13 @@ pub(super) async fn send(
             Err(error) if tries < MOST_TRIES => error,
             other => return other,
         };
-        match meaning(&error) {
-            Meaning::Unknown if known => known = false,
+        match classify(&error) {
+            ErrorClass::Unknown if known => known = false,
             // The connection asks a node for the new owner, which may not have heard of it yet; the first time it mostly has.
-            Meaning::Moved if connection.is_cluster() => pause(tries - 1).await,
-            Meaning::Ask => return ask(store, script, keys, arguments, error).await,
+            ErrorClass::Moved if connection.is_cluster() => pause(tries - 1).await,
+            ErrorClass::Ask => return ask(store, script, keys, arguments, error).await,
             // Milliseconds: the server moves a few small keys.
-            Meaning::Soon => pause(tries).await,
+            ErrorClass::Soon => pause(tries).await,
             _ => return Err(error),
         }
     }
@@ -51,10 +51,10 @@ async fn ask(
     store: &RedisStore,
     script: &Script,
     keys: &[Vec<u8>],
-    arguments: &Arguments,
+    arguments: &ScriptArgs,
     error: RedisError,
 ) -> Result<Value, RedisError> {
-    use crate::leased::nanos;
+    use crate::lease::leased_token_bucket::nanos;
     use crate::sync::Ordering::Relaxed;
 
     let inner = &store.inner;
@@ -89,7 +89,7 @@ async fn ask(
     _: &RedisStore,
     _: &Script,
     _: &[Vec<u8>],
-    _: &Arguments,
+    _: &ScriptArgs,
     error: RedisError,
 ) -> Result<Value, RedisError> {
     Err(error)

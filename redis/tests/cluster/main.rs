@@ -16,7 +16,7 @@ mod slots;
 
 use core::time::Duration;
 
-use tidegate_redis::{Options, RedisStore};
+use tidegate_redis::{LimiterOptions, RedisStore};
 
 use support::cluster::Cluster;
 use support::kinds::Kind;
@@ -38,6 +38,6 @@ async fn node(cluster: &Cluster) -> RedisStore {
 }
 
 /// Asks each time.
-const fn forgetful() -> Options {
-    Options::new().remember_refusals(Duration::ZERO)
+const fn forgetful() -> LimiterOptions {
+    LimiterOptions::new().cache_denials(Duration::ZERO)
 }

@@ -55,7 +55,7 @@ async fn a_moved_slot_is_followed() {
             cluster.move_slot(slot, to);
         }
         for store in &stores {
-            assert_eq!((store.stats().errors, store.stats().open), (0, 0));
+            assert_eq!((store.stats().errors, store.stats().open_breakers), (0, 0));
         }
         assert_eq!(left, 92);
     })
@@ -102,7 +102,7 @@ async fn keys_are_found_in_the_middle_of_a_move() {
         assert_eq!(old.available(&key).await.unwrap(), [80]);
         assert_eq!(new.available(&key).await.unwrap(), [97]);
         assert_eq!(leased.bucket().available().await.unwrap(), 99);
-        assert_eq!((store.stats().errors, store.stats().open), (0, 0));
+        assert_eq!((store.stats().errors, store.stats().open_breakers), (0, 0));
     })
     .await;
 }
@@ -153,7 +153,7 @@ impl Caller {
         let limits = [("x", quota), ("y", quota)];
         let table = RedisKeyed::with_options(store, "table", limits, forgetful()).unwrap();
         let tank = RedisTokenBucket::new(store, name, quota).unwrap();
-        let leases = LeaseOptions::new().lasts(Duration::from_secs(1));
+        let leases = LeaseOptions::new().ttl(Duration::from_secs(1));
         [
             Self::Bucket(RedisTokenBucket::with_options(store, name, quota, forgetful()).unwrap()),
             Self::Table(table, name.to_owned()),

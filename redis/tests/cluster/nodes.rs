@@ -40,7 +40,12 @@ async fn all_limiters_work_on_all_nodes() {
         }
         let stats = store.stats();
         assert_eq!(
-            (stats.errors, stats.texts, stats.open, stats.parts),
+            (
+                stats.errors,
+                stats.evals,
+                stats.open_breakers,
+                stats.breakers
+            ),
             (0, 6, 0, 64)
         );
     })

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use tidegate::Quota;
 use tidegate_redis::{
-    AcquireError, By, FailurePolicy, LeaseOptions, RedisKeyed, RedisStore, RedisTokenBucket,
+    AcquireError, AdmittedBy, FailurePolicy, LeaseOptions, RedisKeyed, RedisStore, RedisTokenBucket,
 };
 
 use super::{forgetful, on_each};
@@ -68,7 +68,7 @@ async fn a_killed_node_takes_only_its_keys_with_it_and_comes_back() {
             }
             assert_eq!(
                 open.try_acquire(&keys[1], 1).await.unwrap().by(),
-                By::Nobody
+                AdmittedBy::FailOpen
             );
         }
         assert!(
@@ -76,7 +76,11 @@ async fn a_killed_node_takes_only_its_keys_with_it_and_comes_back() {
             "{asked} asked, {refused_at_once} did not"
         );
         let stats = store.stats();
-        assert_eq!((stats.open, stats.openings), (1, 1), "the part of this key");
+        assert_eq!(
+            (stats.open_breakers, stats.outages),
+            (1, 1),
+            "the part of this key"
+        );
 
         cluster.node_mut(1).restart();
         cluster.wait_until_well();

@@ -100,7 +100,7 @@ async fn fractions_of_another_size_are_rounded_up() {
             let admitted = bucket(server, quota).try_acquire(n).await.unwrap();
             let cost = quota.period().as_nanos() * u128::from(n) / u128::from(quota.rate());
             ahead += Duration::from_nanos(u64::try_from(cost).unwrap());
-            let full_in = admitted.full_in().unwrap();
+            let full_in = admitted.refill_time().unwrap();
             let passed = Duration::from_micros(server.time_us() - start);
             // Never less than was charged, and at most a microsecond more for each change and for the answer.
             assert!(

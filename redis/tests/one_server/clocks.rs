@@ -153,7 +153,7 @@ async fn with_leases_too() {
         let leased = || {
             let bucket =
                 RedisTokenBucket::with_options(&node(server), "b", quota(), forgetful()).unwrap();
-            bucket.lease(LeaseOptions::new().lasts(Duration::from_secs(1)))
+            bucket.lease(LeaseOptions::new().ttl(Duration::from_secs(1)))
         };
         let nodes = [leased(), leased()];
         let load = Load::start(nodes.to_vec());

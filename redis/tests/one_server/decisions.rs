@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use tidegate::{Denied, Quota};
 use tidegate_redis::{
-    AcquireError, BuildError, By, FailurePolicy, Options, RedisCombined, RedisKeyed,
+    AcquireError, AdmittedBy, BuildError, FailurePolicy, LimiterOptions, RedisCombined, RedisKeyed,
     RedisTokenBucket, ScaleError,
 };
 
@@ -22,9 +22,9 @@ async fn a_burst_then_a_refusal_with_an_honest_hint() {
         let start = server.time_us();
         for left in (0..5).rev() {
             let admitted = bucket.try_acquire(1).await.unwrap();
-            assert_eq!(admitted.by(), By::Server);
+            assert_eq!(admitted.by(), AdmittedBy::Server);
             assert_eq!(admitted.available(), Some(left));
-            let full_in = admitted.full_in().unwrap();
+            let full_in = admitted.refill_time().unwrap();
             let spent = u32::try_from(5 - left).unwrap();
             assert!(
                 full_in <= HOUR * spent && full_in > HOUR * (spent - 1),
@@ -194,9 +194,9 @@ async fn quotas_that_cannot_be_counted() {
             ("a", Quota::per_day(1)),
         ];
         let twice = RedisCombined::new(&store, "bucket", twice).unwrap_err();
-        assert_eq!(twice, BuildError::TwoLimits("a".into()));
+        assert_eq!(twice, BuildError::DuplicateLimit("a".into()));
         let nodes = u32::MAX.try_into().unwrap();
-        let many = Options::new().on_failure(FailurePolicy::Local { nodes });
+        let many = LimiterOptions::new().on_failure(FailurePolicy::Local { nodes });
         let century = Quota::new(1, year * 40).unwrap();
         let many = RedisTokenBucket::with_options(&store, "bucket", century, many).unwrap_err();
         assert_eq!(many, BuildError::TooManyNodes);
@@ -218,7 +218,7 @@ async fn extreme_quotas_are_counted() {
         let large = Quota::new(1 << 50, HOUR).unwrap();
         let fast = RedisTokenBucket::new(&store, "fast", large).unwrap();
         assert_eq!(
-            fast.try_acquire(1 << 50).await.unwrap().full_in(),
+            fast.try_acquire(1 << 50).await.unwrap().refill_time(),
             Some(HOUR)
         );
         let left = fast.available().await.unwrap();

@@ -120,11 +120,11 @@ async fn a_key_is_gone_once_its_bucket_is_full() {
             RedisTokenBucket::with_options(&node(server), "b", Quota::per_hour(7), forgetful())
                 .unwrap();
         for n in [1, 2, 4] {
-            let full_in = bucket.try_acquire(n).await.unwrap().full_in().unwrap();
+            let full_in = bucket.try_acquire(n).await.unwrap().refill_time().unwrap();
             let ends = ends_in(server, "tidegate:{b}");
             assert!(ends > 0 && ends <= ms(full_in) + 3, "{ends} of {full_in:?}");
         }
-        let full_in = ms(bucket.peek(0).await.unwrap().full_in().unwrap());
+        let full_in = ms(bucket.peek(0).await.unwrap().refill_time().unwrap());
         server.set_clock_offset_ms(full_in - 300_000);
         assert!(ends_in(server, "tidegate:{b}") > 0, "not before it is full");
         assert_eq!(bucket.available().await.unwrap(), 6);

@@ -22,7 +22,7 @@ mod shared;
 
 use core::time::Duration;
 
-use tidegate_redis::{AcquireError, Options, RedisStore};
+use tidegate_redis::{AcquireError, LimiterOptions, RedisStore};
 
 use support::kinds::Kind;
 use support::servers::{self, Server};
@@ -48,8 +48,8 @@ fn node(server: &Server) -> RedisStore {
 }
 
 /// Asks the server each time, because tests turn the server's clock, not that of the node's memory.
-const fn forgetful() -> Options {
-    Options::new().remember_refusals(Duration::ZERO)
+const fn forgetful() -> LimiterOptions {
+    LimiterOptions::new().cache_denials(Duration::ZERO)
 }
 
 /// The hint of a refusal.

@@ -3,14 +3,14 @@
 use core::time::Duration;
 
 use tidegate::Quota;
-use tidegate_redis::{Options, RedisKeyed, RedisStore, RedisTokenBucket};
+use tidegate_redis::{LimiterOptions, RedisKeyed, RedisStore, RedisTokenBucket};
 
 use super::{HOUR, node, on_each, refused};
 use crate::support::until::PATIENCE;
 
 /// For longer than a test takes on any machine.
-const fn mindful() -> Options {
-    Options::new().remember_refusals(HOUR)
+const fn mindful() -> LimiterOptions {
+    LimiterOptions::new().cache_denials(HOUR)
 }
 
 fn calls(store: &RedisStore) -> u64 {
@@ -34,7 +34,7 @@ async fn who_comes_again_too_early_is_refused_here() {
             last = hint;
         }
         assert_eq!(calls(&store), asked);
-        assert_eq!(bucket.stats().remembered, 4);
+        assert_eq!(bucket.stats().denied_from_cache, 4);
         assert_eq!(bucket.stats().denied, 1);
 
         // Less may be there.
@@ -97,7 +97,7 @@ async fn a_refusal_is_forgotten_when_its_hint_has_passed() {
 async fn a_refusal_is_remembered_for_so_long_at_most() {
     on_each(async |server| {
         let store = node(server);
-        let shortly = Options::new().remember_refusals(Duration::from_millis(20));
+        let shortly = LimiterOptions::new().cache_denials(Duration::from_millis(20));
         let bucket =
             RedisTokenBucket::with_options(&store, "bucket", Quota::per_day(1), shortly).unwrap();
         let other = RedisTokenBucket::new(&node(server), "bucket", Quota::per_day(1)).unwrap();
@@ -128,7 +128,7 @@ async fn none_is_remembered_for_no_time() {
             refused(bucket.try_acquire(1).await);
         }
         assert_eq!(calls(&store), asked + 10);
-        assert_eq!(bucket.stats().remembered, 0);
+        assert_eq!(bucket.stats().denied_from_cache, 0);
     })
     .await;
 }
@@ -137,7 +137,7 @@ async fn none_is_remembered_for_no_time() {
 async fn tables_remember_by_key_and_not_more_keys_than_they_may() {
     on_each(async |server| {
         let store = node(server);
-        let few = mindful().remembered_keys(100);
+        let few = mindful().cached_keys(100);
         let table = RedisKeyed::with_options(&store, "table", Quota::per_day(1), few).unwrap();
         table.try_acquire("a", 1).await.unwrap();
         refused(table.try_acquire("a", 1).await);
@@ -148,12 +148,12 @@ async fn tables_remember_by_key_and_not_more_keys_than_they_may() {
             table.try_acquire(&key, 1).await.unwrap();
             refused(table.try_acquire(&key, 1).await);
         }
-        let (asked, remembered) = (calls(&store), table.stats().remembered);
+        let (asked, remembered) = (calls(&store), table.stats().denied_from_cache);
         // In the order of their coming, so that one which is asked for again has pushed out none that is still to come.
         for key in keys().rev() {
             refused(table.try_acquire(&key, 1).await);
         }
-        let here = table.stats().remembered - remembered;
+        let here = table.stats().denied_from_cache - remembered;
         assert_eq!(here + calls(&store) - asked, 1_000, "here or there");
         assert!((1..=200).contains(&here), "{here} of 1000 are remembered");
     })

@@ -17,7 +17,7 @@ async fn a_decision_is_one_round_trip() {
         assert_eq!(store.stats().calls, 0, "making them sends nothing");
         bucket.try_acquire(1).await.unwrap();
         assert_eq!(
-            (store.stats().calls, store.stats().texts),
+            (store.stats().calls, store.stats().evals),
             (2, 1),
             "it is new there"
         );
@@ -31,7 +31,7 @@ async fn a_decision_is_one_round_trip() {
         }
         assert_eq!(server.calls("evalsha"), named + 50);
         assert_eq!(server.calls("eval"), 1);
-        assert_eq!((store.stats().calls, store.stats().texts), (52, 1));
+        assert_eq!((store.stats().calls, store.stats().evals), (52, 1));
         assert_eq!((store.stats().errors, store.stats().in_flight), (0, 0));
         // Nothing but the scripts and what they call: the time once, and each bucket read and written.
         assert_eq!(server.calls("time"), 51);

@@ -44,7 +44,7 @@ async fn a_refused_call_charges_none() {
         assert_eq!(table.available("other").await.unwrap(), [4, 4, 50]);
         let admitted = one.try_acquire(1).await.unwrap();
         assert_eq!(admitted.available(), Some(0), "the least");
-        assert!(admitted.full_in().unwrap() > HOUR * 20, "the longest");
+        assert!(admitted.refill_time().unwrap() > HOUR * 20, "the longest");
         assert_eq!(one.available().await.unwrap(), [2, 0, 49]);
     })
     .await;

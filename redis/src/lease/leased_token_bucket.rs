@@ -9,14 +9,14 @@ use tidegate::{Clock, DefaultClock, Denied};
 use tokio::sync::{Mutex, Notify};
 
 use crate::error::AcquireError;
-use crate::filler::Filler;
-use crate::lease::LeaseOptions;
-use crate::refusal::Refusal;
-use crate::stats::{Count, LimitStats};
+use crate::lease::last_refusal::LastRefusal;
+use crate::lease::lease_options::LeaseOptions;
+use crate::lease::local_lease::{LocalLease, TakeOutcome};
+use crate::lease::refill_task::RefillTask;
+use crate::stats::{Counter, LimitStats};
 use crate::store::{Failure, RedisStore};
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicBool, AtomicU64};
-use crate::tank::{Taken, Tank};
 use crate::token_bucket::RedisTokenBucket;
 
 /// A [`RedisTokenBucket`] of which this node takes tokens by the batch, so that a call is a compare-and-swap and no round trip.
@@ -59,7 +59,7 @@ pub struct LeasedTokenBucket {
 
 /// What ends the task when nobody has it any more.
 struct Handle {
-    shared: Arc<Shared>,
+    shared: Arc<LeaseState>,
 }
 
 impl Drop for Handle {
@@ -69,8 +69,8 @@ impl Drop for Handle {
 }
 
 /// What callers and the task share.
-pub(crate) struct Shared {
-    pub(crate) tank: Tank,
+pub(crate) struct LeaseState {
+    pub(crate) local: LocalLease,
     pub(crate) bucket: RedisTokenBucket,
     /// Wakes the task.
     pub(crate) wake: Notify,
@@ -79,22 +79,22 @@ pub(crate) struct Shared {
     /// What the last call in vain since the last refill has asked for, or 0.
     pub(crate) wanted: AtomicU64,
     /// In nanoseconds.
-    refusal: Refusal,
+    refusal: LastRefusal,
     /// How long the last way to the server and back took, in nanoseconds.
     pub(crate) way: AtomicU64,
     closing: AtomicBool,
     finished: AtomicBool,
     pub(crate) closed: Notify,
-    pub(crate) counts: LeaseCounts,
+    pub(crate) counts: LeaseCounters,
     line: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct LeaseCounts {
-    pub(crate) refills: Count,
-    pub(crate) granted: Count,
-    pub(crate) returned: Count,
-    pub(crate) expired: Count,
+pub(crate) struct LeaseCounters {
+    pub(crate) refills: Counter,
+    pub(crate) granted: Counter,
+    pub(crate) returned: Counter,
+    pub(crate) expired: Counter,
 }
 
 /// What a [`LeasedTokenBucket`] has taken and given back, in tokens.
@@ -125,26 +125,26 @@ impl LeaseStats {
 
 impl LeasedTokenBucket {
     pub(crate) fn new(bucket: RedisTokenBucket, options: LeaseOptions) -> Self {
-        let shared = Arc::new(Shared {
-            tank: Tank::new(),
+        let shared = Arc::new(LeaseState {
+            local: LocalLease::new(),
             wake: Notify::new(),
             filled: Notify::new(),
             wanted: AtomicU64::new(0),
-            refusal: Refusal::new(),
+            refusal: LastRefusal::new(),
             way: AtomicU64::new(1_000_000),
             closing: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             closed: Notify::new(),
-            counts: LeaseCounts::default(),
+            counts: LeaseCounters::default(),
             line: Mutex::new(()),
             bucket,
         });
-        tokio::spawn(Filler::new(Arc::clone(&shared), options).run());
+        tokio::spawn(RefillTask::new(Arc::clone(&shared), options).run());
         let handle = Arc::new(Handle { shared });
         Self { handle }
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &LeaseState {
         &self.handle.shared
     }
 
@@ -162,13 +162,13 @@ impl LeasedTokenBucket {
     #[inline]
     pub fn try_acquire(&self, n: u64) -> Result<(), AcquireError> {
         let shared = self.shared();
-        match shared.tank.take(n, DefaultClock.now().as_nanos()) {
-            Taken::Enough => Ok(()),
-            Taken::Ask => {
+        match shared.local.try_take(n, DefaultClock.now().as_nanos()) {
+            TakeOutcome::Taken => Ok(()),
+            TakeOutcome::TakenAndWake => {
                 shared.wake.notify_one();
                 Ok(())
             }
-            Taken::Dry => shared.dry(n),
+            TakeOutcome::Insufficient => shared.dry(n),
         }
     }
 
@@ -205,7 +205,7 @@ impl LeasedTokenBucket {
 
     /// How many this node holds.
     pub fn held(&self) -> u64 {
-        self.shared().tank.left(RedisStore::now())
+        self.shared().local.remaining(RedisStore::now())
     }
 
     /// What it has taken and given back.
@@ -240,7 +240,7 @@ impl LeasedTokenBucket {
 /// What tokio's timer can wait for.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-impl Shared {
+impl LeaseState {
     /// A call that did not find enough.
     #[cold]
     #[inline(never)]
@@ -260,7 +260,7 @@ impl Shared {
         // Relaxed: a hint. Of several the last one, so that fewer do not wait for as long as many are refused.
         self.wanted.store(n, Relaxed);
         // Where more was refused, the task waits for that, although so few may be there.
-        if self.tank.ask() || self.refusal.is_above(n) {
+        if self.local.claim_wake() || self.refusal.is_above(n) {
             self.wake.notify_one();
         }
         if let Some(wait) = limits.store().closed_for(&target.place) {
@@ -306,7 +306,7 @@ impl Shared {
     pub(crate) fn finish(&self) {
         // Relaxed: as in `close`.
         self.closing.store(true, Relaxed);
-        self.tank.empty();
+        self.local.drain();
         // Release: meets the Acquire in `close`.
         self.finished.store(true, Release);
         self.closed.notify_waiters();

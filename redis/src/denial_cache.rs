@@ -7,19 +7,19 @@ use quick_cache::sync::Cache;
 use crate::store::RedisStore;
 
 /// Refusals by key.
-pub(crate) struct Memory {
-    refusals: Cache<Vec<u8>, Refusal>,
+pub(crate) struct DenialCache {
+    refusals: Cache<Vec<u8>, CachedDenial>,
     most: Duration,
 }
 
 #[derive(Clone)]
-struct Refusal {
+struct CachedDenial {
     until: u64,
     index: usize,
     cost: u64,
 }
 
-impl Memory {
+impl DenialCache {
     /// Remembers this many keys, each for at most so long.
     pub(crate) fn new(keys: usize, most: Duration) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Memory {
             return;
         }
         let wait = u64::try_from(wait.min(self.most).as_nanos()).unwrap_or(u64::MAX);
-        let refusal = Refusal {
+        let refusal = CachedDenial {
             // From when the server was asked, so that it ends no later than the server's own.
             until: asked.saturating_add(wait),
             index,
@@ -68,9 +68,9 @@ impl Memory {
     }
 }
 
-impl core::fmt::Debug for Memory {
+impl core::fmt::Debug for DenialCache {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Memory")
+        f.debug_struct("DenialCache")
             .field("refusals", &self.refusals.len())
             .field("most", &self.most)
             .finish()

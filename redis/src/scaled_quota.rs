@@ -45,7 +45,7 @@ pub(crate) struct Amount {
 
 /// A quota, prepared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Scale {
+pub(crate) struct ScaledQuota {
     /// Numerators that a token lasts.
     token: u64,
     den: u64,
@@ -60,7 +60,7 @@ const fn gcd(mut a: u128, mut b: u128) -> u128 {
     a
 }
 
-impl Scale {
+impl ScaledQuota {
     pub(crate) fn new(quota: Quota) -> Result<Self, ScaleError> {
         let nanos = quota.period().as_nanos();
         let per_micro = u128::from(quota.rate()) * 1_000;
@@ -136,8 +136,8 @@ impl Scale {
 mod tests {
     use super::*;
 
-    fn scale(quota: Quota) -> Scale {
-        Scale::new(quota).unwrap()
+    fn scale(quota: Quota) -> ScaledQuota {
+        ScaledQuota::new(quota).unwrap()
     }
 
     #[test]
@@ -181,10 +181,10 @@ mod tests {
     fn bounds_are_errors() {
         let year = Duration::from_secs(31_557_600);
         let slow = |years: u32| Quota::new(1, year * years).unwrap();
-        assert!(Scale::new(slow(50)).is_ok());
-        assert_eq!(Scale::new(slow(51)), Err(ScaleError::RefillTooLong));
+        assert!(ScaledQuota::new(slow(50)).is_ok());
+        assert_eq!(ScaledQuota::new(slow(51)), Err(ScaleError::RefillTooLong));
         let fine = Quota::new((1 << 53) + 1, year * 2).unwrap().burst(1);
-        assert_eq!(Scale::new(fine), Err(ScaleError::RateTooFine));
+        assert_eq!(ScaledQuota::new(fine), Err(ScaleError::RateTooFine));
         assert!(scale(slow(1)).cost(u64::MAX).us <= 2 * MOST_US);
     }
 }

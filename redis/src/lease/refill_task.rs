@@ -15,16 +15,16 @@ use core::time::Duration;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
-use crate::lease::LeaseOptions;
-use crate::leased::{Shared, nanos};
+use crate::lease::lease_options::LeaseOptions;
+use crate::lease::leased_token_bucket::{LeaseState, nanos};
 use crate::limits::unexpected;
-use crate::scale::MOST_US;
-use crate::script::Arguments;
-use crate::store::{Failure, RedisStore, Which};
+use crate::scaled_quota::MOST_US;
+use crate::script::ScriptArgs;
+use crate::store::{Failure, RedisStore, ScriptKind};
 use crate::sync::Ordering::Relaxed;
 
-pub(crate) struct Filler {
-    shared: Arc<Shared>,
+pub(crate) struct RefillTask {
+    shared: Arc<LeaseState>,
     options: LeaseOptions,
     node: String,
     /// The number of the last request, and of the last one whose answer arrived.
@@ -51,21 +51,21 @@ pub(crate) struct Filler {
 const LONGEST_WAIT: u64 = 1_000_000_000;
 
 /// One request for more.
-struct Request {
+struct RefillRequest {
     hold: u64,
     back: u64,
     amounts: Vec<u64>,
 }
 
 /// What the server answers.
-struct Grant {
+struct RefillGrant {
     granted: u64,
     kept: bool,
     wait: Duration,
 }
 
-impl Filler {
-    pub(crate) fn new(shared: Arc<Shared>, options: LeaseOptions) -> Self {
+impl RefillTask {
+    pub(crate) fn new(shared: Arc<LeaseState>, options: LeaseOptions) -> Self {
         let options = options.within_bounds();
         let most = options
             .most
@@ -118,7 +118,7 @@ impl Filler {
 
     /// When what is held is to be renewed.
     fn renewal(&self) -> u64 {
-        self.deadline.saturating_sub(self.options.lasts_ns() / 4)
+        self.deadline.saturating_sub(self.options.ttl_ns() / 4)
     }
 
     /// Until the server is to be asked again; earlier only to close.
@@ -149,7 +149,7 @@ impl Filler {
         let mut request = self.look(now);
         if !asked && wanted == 0 && request.hold + request.back == self.outstanding {
             // Nobody has needed any for most of a lease.
-            let back = shared.tank.empty();
+            let back = shared.local.drain();
             request.back += back;
             request.hold -= back.min(request.hold);
         } else {
@@ -165,14 +165,14 @@ impl Filler {
     }
 
     /// What is in the tank, or goes back since its lease has ended.
-    fn look(&self, now: u64) -> Request {
-        let tank = &self.shared.tank;
+    fn look(&self, now: u64) -> RefillRequest {
+        let local = &self.shared.local;
         let (hold, back) = if now < self.deadline {
-            (tank.left(now), 0)
+            (local.remaining(now), 0)
         } else {
-            (0, tank.empty())
+            (0, local.drain())
         };
-        Request {
+        RefillRequest {
             hold,
             back,
             amounts: Vec::new(),
@@ -203,14 +203,17 @@ impl Filler {
         amounts
     }
 
-    async fn ask(&mut self, request: &Request) -> Result<Grant, Failure> {
+    async fn ask(&mut self, request: &RefillRequest) -> Result<RefillGrant, Failure> {
         let shared = Arc::clone(&self.shared);
         let (limits, target) = (shared.bucket.limits(), shared.bucket.target());
         let scale = limits.scale(0);
-        let owed = target.owed.as_ref().map(crate::owed::Owed::take);
+        let owed = target
+            .owed
+            .as_ref()
+            .map(crate::unreported::UnreportedCharges::take_report);
         let half = scale.cost(scale.capacity() / 2);
         self.seq += 1;
-        let mut arguments = Arguments::default();
+        let mut arguments = ScriptArgs::default();
         arguments
             .number(scale.den())
             .amount(scale.full())
@@ -222,7 +225,7 @@ impl Filler {
             .number(self.acked)
             .amount(scale.cost(request.hold))
             .amount(scale.cost(request.back))
-            .number(self.options.lasts_us())
+            .number(self.options.ttl_us())
             .amount(half);
         for &amount in &request.amounts {
             arguments.amount(scale.cost(amount));
@@ -231,22 +234,22 @@ impl Filler {
         shared.counts.refills.one();
         let store = limits.store();
         let numbers = store
-            .run(Which::Lease, &target.place, &target.keys, &arguments)
+            .run(ScriptKind::Lease, &target.place, &target.keys, &arguments)
             .await?;
         // Relaxed: a hint.
         shared
             .way
             .store(RedisStore::now().saturating_sub(start), Relaxed);
-        let grant = Grant::read(&numbers, &request.amounts);
+        let grant = RefillGrant::read(&numbers, &request.amounts);
         let grant = grant.ok_or_else(|| Failure::Failed(unexpected()))?;
         // Not before: a request that the server ignores, it does not count either.
         if let Some(owed) = owed {
-            owed.reported();
+            owed.confirm();
         }
         Ok(grant)
     }
 
-    fn granted(&mut self, asked: u64, request: &Request, grant: &Grant) {
+    fn granted(&mut self, asked: u64, request: &RefillRequest, grant: &RefillGrant) {
         let shared = Arc::clone(&self.shared);
         self.acked = self.seq;
         self.pending = false;
@@ -266,7 +269,7 @@ impl Filler {
             shared
                 .counts
                 .expired
-                .add(request.back + shared.tank.empty());
+                .add(request.back + shared.local.drain());
         }
         let hold = if grant.kept { request.hold } else { 0 };
         self.outstanding = hold + grant.granted;
@@ -278,13 +281,13 @@ impl Filler {
         }
         self.refused = 0;
 
-        let lasts = self.options.lasts_ns();
+        let lasts = self.options.ttl_ns();
         // A hundredth for clocks of different speed, and milliseconds for steps by which clocks are set; at most half.
         let margin = (lasts / 100).max(5_000_000).min(lasts / 2);
         self.deadline = asked.saturating_add(lasts - margin);
         shared
-            .tank
-            .extend(grant.granted, self.deadline, self.outstanding / 2);
+            .local
+            .refill(grant.granted, self.deadline, self.outstanding / 2);
 
         // Give or take a quarter, or a node that asks right after another would always get nothing.
         let interval = self.options.interval_ns();
@@ -311,7 +314,7 @@ impl Filler {
         }
     }
 
-    fn failed(&mut self, request: &Request) {
+    fn failed(&mut self, request: &RefillRequest) {
         // Whether it went back is not known, but it is not here any more.
         self.outstanding = self.outstanding.saturating_sub(request.back);
         self.shared.counts.expired.add(request.back);
@@ -327,11 +330,11 @@ impl Filler {
 
     /// What is left goes back, once: if that fails it counts as spent when the lease ends.
     async fn give_back(&mut self) {
-        let back = self.shared.tank.empty();
+        let back = self.shared.local.drain();
         if self.outstanding == 0 && self.acked == self.seq {
             return;
         }
-        let request = Request {
+        let request = RefillRequest {
             hold: 0,
             back,
             amounts: Vec::new(),
@@ -346,7 +349,7 @@ impl Filler {
     }
 }
 
-impl Drop for Filler {
+impl Drop for RefillTask {
     /// However it ends, its runtime's end included: nobody waits for it any more.
     fn drop(&mut self) {
         self.shared.finish();
@@ -360,7 +363,7 @@ fn node() -> String {
     format!("z{:016x}{:016x}", random(), random())
 }
 
-impl Grant {
+impl RefillGrant {
     fn read(numbers: &[i64], amounts: &[u64]) -> Option<Self> {
         let [place, kept, wait, ..] = numbers else {
             return None;

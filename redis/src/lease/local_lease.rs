@@ -30,25 +30,25 @@ use crate::sync::{AtomicBool, AtomicU64};
 /// See the [module](self) documentation.
 #[derive(Debug)]
 #[repr(align(128))]
-pub(crate) struct Tank {
+pub(crate) struct LocalLease {
     tokens: AtomicU64,
     deadline: AtomicU64,
-    low: AtomicU64,
-    asked: AtomicBool,
+    refill_threshold: AtomicU64,
+    wake_claimed: AtomicBool,
 }
 
 /// What came of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub(crate) enum TakeOutcome {
     /// Taken, and enough is left.
-    Enough,
+    Taken,
     /// Taken, and this caller is the one to ask for more.
-    Ask,
+    TakenAndWake,
     /// Not enough, or past the deadline.
-    Dry,
+    Insufficient,
 }
 
-impl Tank {
+impl LocalLease {
     #[cfg_attr(
         not(tidegate_loom),
         expect(
@@ -60,23 +60,23 @@ impl Tank {
         Self {
             tokens: AtomicU64::new(0),
             deadline: AtomicU64::new(0),
-            low: AtomicU64::new(0),
-            asked: AtomicBool::new(false),
+            refill_threshold: AtomicU64::new(0),
+            wake_claimed: AtomicBool::new(false),
         }
     }
 
     /// Takes `n` as of `now`.
     #[inline]
-    pub(crate) fn take(&self, n: u64, now: u64) -> Taken {
-        // Acquire: meets the Release in `extend`, so that the tokens seen below are not from before that deadline.
+    pub(crate) fn try_take(&self, n: u64, now: u64) -> TakeOutcome {
+        // Acquire: meets the Release in `refill`, so that the tokens seen below are not from before that deadline.
         if now >= self.deadline.load(Acquire) {
-            return Taken::Dry;
+            return TakeOutcome::Insufficient;
         }
         // Relaxed: confirmed by the exchange.
         let mut tokens = self.tokens.load(Relaxed);
         loop {
             let Some(left) = tokens.checked_sub(n) else {
-                return Taken::Dry;
+                return TakeOutcome::Insufficient;
             };
             // Relaxed: the modification order of this word is all that is needed. Weak: we loop anyway.
             match self
@@ -90,30 +90,30 @@ impl Tank {
     }
 
     #[inline]
-    fn look_ahead(&self, left: u64) -> Taken {
+    fn look_ahead(&self, left: u64) -> TakeOutcome {
         // Relaxed: a hint when to ask.
-        if left <= self.low.load(Relaxed) && self.ask() {
-            Taken::Ask
+        if left <= self.refill_threshold.load(Relaxed) && self.claim_wake() {
+            TakeOutcome::TakenAndWake
         } else {
-            Taken::Enough
+            TakeOutcome::Taken
         }
     }
 
     /// Whether it is for this caller to wake the filler: the first since the last refill.
     #[inline]
-    pub(crate) fn ask(&self) -> bool {
+    pub(crate) fn claim_wake(&self) -> bool {
         // Relaxed: only says whether somebody has woken the filler; waking synchronises. The load first and an exchange that fails,
         // so that those who come after write nothing, and nothing over what a refill stores.
-        !self.asked.load(Relaxed)
+        !self.wake_claimed.load(Relaxed)
             && self
-                .asked
+                .wake_claimed
                 .compare_exchange(false, true, Relaxed, Relaxed)
                 .is_ok()
     }
 
     /// How many are left as of `now`.
-    pub(crate) fn left(&self, now: u64) -> u64 {
-        // Acquire: as in `take`.
+    pub(crate) fn remaining(&self, now: u64) -> u64 {
+        // Acquire: as in `try_take`.
         if now >= self.deadline.load(Acquire) {
             return 0;
         }
@@ -122,22 +122,22 @@ impl Tank {
     }
 
     /// For the filler: takes everything out, and says how much that was.
-    pub(crate) fn empty(&self) -> u64 {
+    pub(crate) fn drain(&self) -> u64 {
         // Relaxed: each token is in the result or was taken before, by the modification order. That who sees the next deadline does
-        // not see what was here is for the Release in `extend`, which comes after.
+        // not see what was here is for the Release in `refill`, which comes after.
         self.tokens.swap(0, Relaxed)
     }
 
     /// For the filler: adds what was granted and sets until when all of it may be spent, and when to ask again.
-    pub(crate) fn extend(&self, granted: u64, deadline: u64, low: u64) {
+    pub(crate) fn refill(&self, granted: u64, deadline: u64, refill_threshold: u64) {
         // Relaxed: published by the deadline, or taken from before that by those whose deadline has not passed.
         self.tokens.fetch_add(granted, Relaxed);
         // Relaxed: a hint.
-        self.low.store(low, Relaxed);
-        // Release: meets the Acquire in `take`.
+        self.refill_threshold.store(refill_threshold, Relaxed);
+        // Release: meets the Acquire in `try_take`.
         self.deadline.store(deadline, Release);
-        // Relaxed: as in `ask`. Last, so that nobody asks for what is being added. Who finds that dry before this is not the one to
+        // Relaxed: as in `claim_wake`. Last, so that nobody asks for what is being added. Who finds that dry before this is not the one to
         // ask; the next who does is, and whoever waits looks again when the filler is done.
-        self.asked.store(false, Relaxed);
+        self.wake_claimed.store(false, Relaxed);
     }
 }

@@ -6,14 +6,14 @@
 
 /// Where a call's keys are.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct BaseKey {
     head: Vec<u8>,
     /// The part of a cluster that it is in.
     #[cfg(feature = "cluster")]
     slot: u16,
 }
 
-impl Place {
+impl BaseKey {
     /// The place of one name, or of a key in a table of that name.
     pub(crate) fn new(prefix: &str, name: &str, key: Option<&[u8]>) -> Self {
         let mut head =
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     fn text(name: &str, key: Option<&str>, limit: Option<&str>) -> String {
-        let place = Place::new("tidegate", name, key.map(str::as_bytes));
+        let place = BaseKey::new("tidegate", name, key.map(str::as_bytes));
         String::from_utf8(place.key(limit)).unwrap()
     }
 

@@ -10,12 +10,12 @@ use crate::sync::Ordering::{Acquire, Relaxed, Release};
 
 /// See the [module](self) documentation.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct LastRefusal {
     until: AtomicU64,
     cost: AtomicU64,
 }
 
-impl Refusal {
+impl LastRefusal {
     #[cfg_attr(
         not(tidegate_loom),
         expect(

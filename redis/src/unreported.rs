@@ -5,16 +5,16 @@ use crate::sync::Ordering::Relaxed;
 
 /// For each limit, permits that the server has not counted.
 #[derive(Debug)]
-pub(crate) struct Owed(Box<[AtomicU64]>);
+pub(crate) struct UnreportedCharges(Box<[AtomicU64]>);
 
 /// What is on its way to the server, and comes back if it does not arrive for sure.
 #[derive(Debug)]
-pub(crate) struct Taken<'a> {
-    owed: &'a Owed,
+pub(crate) struct ChargeReport<'a> {
+    owed: &'a UnreportedCharges,
     costs: Box<[u64]>,
 }
 
-impl Owed {
+impl UnreportedCharges {
     pub(crate) fn new(limits: usize) -> Self {
         Self((0..limits).map(|_| AtomicU64::new(0)).collect())
     }
@@ -26,31 +26,31 @@ impl Owed {
         }
     }
 
-    pub(crate) fn take(&self) -> Taken<'_> {
+    pub(crate) fn take_report(&self) -> ChargeReport<'_> {
         // Relaxed: as in `add`. The load first, so that calls do not write while nothing is owed, which is nearly always.
         let take = |owed: &AtomicU64| match owed.load(Relaxed) {
             0 => 0,
             _ => owed.swap(0, Relaxed),
         };
-        Taken {
+        ChargeReport {
             owed: self,
             costs: self.0.iter().map(take).collect(),
         }
     }
 }
 
-impl Taken<'_> {
+impl ChargeReport<'_> {
     pub(crate) fn get(&self, index: usize) -> u64 {
         self.costs[index]
     }
 
     /// The server has counted it.
-    pub(crate) fn reported(mut self) {
+    pub(crate) fn confirm(mut self) {
         self.costs.fill(0);
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for ChargeReport<'_> {
     /// Whoever gives up, or gets no answer, leaves it to the next; should the server have counted it nevertheless, it counts twice, and
     /// too little is admitted.
     fn drop(&mut self) {
