@@ -17,7 +17,13 @@ use std::{env, fs};
 use edits::Edit;
 
 /// The files of tidegate-redis that the models need. The whole crate would bring a client and a runtime along.
-const REDIS: [&str; 5] = ["breaker", "owed", "refusal", "sync", "tank"];
+const REDIS: [&str; 5] = [
+    "breaker.rs",
+    "lease/last_refusal.rs",
+    "lease/local_lease.rs",
+    "sync.rs",
+    "unreported.rs",
+];
 
 fn main() {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
@@ -31,16 +37,28 @@ fn main() {
 
     let source = repository.join("src");
     println!("cargo::rerun-if-changed={}", source.display());
-    copy_folder(&source, &out.join("tidegate"), "tidegate", "src", &mut edits);
+    copy_folder(
+        &source,
+        &out.join("tidegate"),
+        "tidegate",
+        "src",
+        &mut edits,
+    );
 
     let mut modules = String::new();
-    for name in REDIS {
-        let file = format!("{name}.rs");
-        let from = repository.join("redis/src").join(&file);
+    for path in REDIS {
+        let from = repository.join("redis/src").join(path);
         println!("cargo::rerun-if-changed={}", from.display());
-        let to = out.join("redis").join(&file);
-        copy_file(&from, &to, "redis", &format!("redis/src/{file}"), &mut edits);
-        modules += &format!("pub mod {name};\n");
+        let file = path.rsplit('/').next().expect("a name");
+        let to = out.join("redis").join(file);
+        copy_file(
+            &from,
+            &to,
+            "redis",
+            &format!("redis/src/{path}"),
+            &mut edits,
+        );
+        modules += &format!("pub mod {};\n", file.trim_end_matches(".rs"));
     }
     fs::write(out.join("redis/lib.rs"), modules).expect("writable");
 

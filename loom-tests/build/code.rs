@@ -47,7 +47,9 @@ impl Code {
         let pattern = Self::of(pattern).bytes;
         let (first, last) = (pattern[0], pattern[pattern.len() - 1]);
         let continues = |place: Option<usize>| {
-            place.and_then(|place| text.as_bytes().get(place)).is_some_and(|&byte| is_word(byte))
+            place
+                .and_then(|place| text.as_bytes().get(place))
+                .is_some_and(|&byte| is_word(byte))
         };
         let windows = self.bytes.windows(pattern.len()).enumerate();
         windows
@@ -63,7 +65,10 @@ impl Code {
     pub fn functions(&self, text: &str, name: &str) -> Vec<Range<usize>> {
         let all = 0..text.len();
         let starts = self.find(text, &format!("fn {name}"), &all);
-        starts.into_iter().map(|start| start.start..self.end_of_block(start.end)).collect()
+        starts
+            .into_iter()
+            .map(|start| start.start..self.end_of_block(start.end))
+            .collect()
     }
 
     /// Where the block ends that is the next to begin.
@@ -120,6 +125,10 @@ fn token(text: &str) -> (usize, Kind) {
         }
     }
     let first = text.chars().next().expect("not empty");
-    let kind = if first.is_whitespace() { Kind::Skipped } else { Kind::Code };
+    let kind = if first.is_whitespace() {
+        Kind::Skipped
+    } else {
+        Kind::Code
+    };
     (first.len_utf8(), kind)
 }

@@ -31,8 +31,16 @@ pub fn read(folder: &Path) -> Vec<Edit> {
         .collect();
     paths.sort();
     for path in paths {
-        let topic = path.file_stem().expect("a file").to_str().expect("a plain name");
-        parse(&fs::read_to_string(&path).expect("readable"), topic, &mut edits);
+        let topic = path
+            .file_stem()
+            .expect("a file")
+            .to_str()
+            .expect("a plain name");
+        parse(
+            &fs::read_to_string(&path).expect("readable"),
+            topic,
+            &mut edits,
+        );
     }
     edits
 }
@@ -75,8 +83,15 @@ fn parse(text: &str, topic: &str, edits: &mut Vec<Edit>) {
         }
     }
     for edit in &of_this_file {
-        assert!(!edit.mutant.is_empty(), "mutants/{topic}.diff: an edit without a mutant");
-        assert!(!edit.find.trim().is_empty(), "{}: replaces nothing", edit.mutant);
+        assert!(
+            !edit.mutant.is_empty(),
+            "mutants/{topic}.diff: an edit without a mutant"
+        );
+        assert!(
+            !edit.find.trim().is_empty(),
+            "{}: replaces nothing",
+            edit.mutant
+        );
     }
     edits.append(&mut of_this_file);
 }

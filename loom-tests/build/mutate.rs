@@ -21,7 +21,9 @@ pub fn mutate(text: &str, root: &str, edits: Vec<Edit>) -> String {
             matches.into_iter().map(move |place| (function, place))
         });
         let (Some((function, place)), None) = (places.next(), places.next()) else {
-            let count = functions.iter().map(|function| code.find(&text, &edit.find, function).len());
+            let count = functions
+                .iter()
+                .map(|function| code.find(&text, &edit.find, function).len());
             panic!(
                 "mutant {}: {} matches, not one, in `fn {}` of {}, of\n{}",
                 edit.mutant,
@@ -41,7 +43,10 @@ pub fn mutate(text: &str, root: &str, edits: Vec<Edit>) -> String {
     found.sort_by_key(|(place, _)| (place.start, Reverse(place.end)));
     plain.sort_by_key(|place| place.start);
     plain.dedup();
-    let mut places = found.iter().map(|(place, edit)| (place.clone(), Some(edit))).collect::<Vec<_>>();
+    let mut places = found
+        .iter()
+        .map(|(place, edit)| (place.clone(), Some(edit)))
+        .collect::<Vec<_>>();
     places.extend(plain.into_iter().map(|place| (place, None)));
     places.sort_by_key(|(place, _)| (place.start, Reverse(place.end)));
     with_choices(&text, 0..text.len(), &places)
@@ -77,14 +82,21 @@ fn with_choices(
     let mut result = String::new();
     let mut from = range.start;
     while let Some((place, edit)) = places.first() {
-        let inside = places.iter().take_while(|(other, _)| other.start < place.end).count();
+        let inside = places
+            .iter()
+            .take_while(|(other, _)| other.start < place.end)
+            .count();
         let (here, rest) = places.split_at(inside);
         places = rest;
         result += &text[from..place.start];
         from = place.end;
         if let Some(edit) = edit {
             let last = &here[here.len() - 1].0;
-            assert!(last.end <= place.end, "mutant {}: overlaps with another", edit.mutant);
+            assert!(
+                last.end <= place.end,
+                "mutant {}: overlaps with another",
+                edit.mutant
+            );
             let shipped = with_choices(text, place.clone(), &here[1..]);
             result += &choice(edit, &shipped);
         }

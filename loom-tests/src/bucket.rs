@@ -73,7 +73,11 @@ fn stale_reader() {
         clock.advance(T);
         let mut admitted = Vec::from_iter(event(&bucket, clock.now()));
         admitted.extend(other.join().unwrap());
-        assert_eq!(admitted.len(), 2, "one call was refused one of three tokens");
+        assert_eq!(
+            admitted.len(),
+            2,
+            "one call was refused one of three tokens"
+        );
         // Takes the rest.
         let now = clock.latest();
         while let Some(event) = event(&bucket, now) {
@@ -246,7 +250,10 @@ fn reading_of_half_a_circle_ago() {
         let stale = stale.join().unwrap();
         // The stale reading is clamped to the mark, where the bucket was full; but once.
         assert!(mine || stale);
-        assert!(!admit(&bucket, ALL, 0), "{ALL} were taken, and none came back");
+        assert!(
+            !admit(&bucket, ALL, 0),
+            "{ALL} were taken, and none came back"
+        );
     });
 }
 

@@ -4,10 +4,10 @@ use loom::sync::atomic::AtomicU64;
 use loom::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 
-use crate::model::explore;
+use crate::model::{explore, leaked};
 use crate::mutant;
 use crate::tidegate::modelled::ModelledInFlight;
-use crate::waiting::{block_on, kept_in_a_deadlock, leaked};
+use crate::waiting::{block_on, kept_in_a_deadlock};
 
 /// Waits until it has entered, as a future and a thread do.
 fn enter(calls: &'static ModelledInFlight) {

@@ -82,7 +82,10 @@ impl Table {
     fn assert_apart(&self, calls: &[Call]) {
         let refused = calls.iter().filter(|call| !call.admitted).count() as u64;
         let overflowed = self.overflowed();
-        assert_eq!(refused, overflowed, "charged to another's bucket: {calls:?}");
+        assert_eq!(
+            refused, overflowed,
+            "charged to another's bucket: {calls:?}"
+        );
     }
 }
 

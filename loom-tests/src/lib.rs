@@ -14,23 +14,37 @@ mod mutant;
 mod waiting;
 
 /// The crate under test.
-#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery, reason = "a generated copy")]
+#[allow(
+    warnings,
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    reason = "a generated copy"
+)]
 mod tidegate {
     include!(concat!(env!("OUT_DIR"), "/tidegate/lib.rs"));
 }
 
 /// The lock-free parts of tidegate-redis.
-#[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery, reason = "a generated copy")]
+#[allow(
+    warnings,
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    reason = "a generated copy"
+)]
 mod redis {
     include!(concat!(env!("OUT_DIR"), "/redis/lib.rs"));
 }
 
-
-
+mod breaker;
 mod bucket;
 mod combined;
 mod in_flight;
 mod keyed;
+mod last_refusal;
+mod local_lease;
 mod sharded;
+mod unreported;
 mod wait_queue;
 mod window;

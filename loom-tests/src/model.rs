@@ -13,6 +13,10 @@ pub(crate) fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'stat
     builder.check(model);
 }
 
+pub(crate) fn leaked<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
+}
+
 pub(crate) const fn at(nanos: u64) -> Timestamp {
     Timestamp::from_nanos(nanos)
 }

@@ -6,18 +6,22 @@ use loom::sync::atomic::AtomicU64;
 use loom::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 
-use crate::model::explore;
+use crate::model::{explore, leaked};
 use crate::mutant;
 use crate::tidegate::modelled::{ModelledLine, ModelledPlace};
-use crate::waiting::{block_on, kept_in_a_deadlock, leaked};
+use crate::waiting::{block_on, kept_in_a_deadlock};
 
 /// Sleeps until the ticket is at the head.
 fn wait(ticket: ModelledPlace<'static>) -> ModelledPlace<'static> {
-    kept_in_a_deadlock(ticket, |ticket| block_on(|context| ticket.poll_head(context)))
+    kept_in_a_deadlock(ticket, |ticket| {
+        block_on(|context| ticket.poll_head(context))
+    })
 }
 
 fn is_head(ticket: &mut ModelledPlace<'static>) -> bool {
-    ticket.poll_head(&mut Context::from_waker(Waker::noop())).is_ready()
+    ticket
+        .poll_head(&mut Context::from_waker(Waker::noop()))
+        .is_ready()
 }
 
 /// Three threads with one turn each. Kills `no_second_check`, `no_check_after_leaving`.

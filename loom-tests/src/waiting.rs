@@ -33,7 +33,3 @@ pub(crate) fn kept_in_a_deadlock<T>(value: T, work: impl FnOnce(&mut T)) -> T {
     work(&mut value);
     ManuallyDrop::into_inner(value)
 }
-
-pub(crate) fn leaked<T>(value: T) -> &'static T {
-    Box::leak(Box::new(value))
-}

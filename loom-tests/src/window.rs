@@ -322,7 +322,11 @@ fn hint_beside_an_undo() {
         };
         let refused = {
             let window = window.clone();
-            thread::spawn(move || (!admit(&window, 1, 9)).then(|| hint(&window, 9 * SLOT)).flatten())
+            thread::spawn(move || {
+                (!admit(&window, 1, 9))
+                    .then(|| hint(&window, 9 * SLOT))
+                    .flatten()
+            })
         };
         window.undo(undone);
         let (next, hint) = (next.join().unwrap(), refused.join().unwrap());
