@@ -62,9 +62,17 @@ fn main() {
     }
     fs::write(out.join("redis/lib.rs"), modules).expect("writable");
 
-    if let Some(edit) = edits.first() {
-        panic!("{}: there is no file {}", edit.mutant, edit.file);
+    for edit in &edits {
+        error(&format!(
+            "mutant {}: there is no file {}",
+            edit.mutant, edit.file
+        ));
     }
+}
+
+/// Fails the build after all edits were tried.
+fn error(message: &str) {
+    println!("cargo::error={message}");
 }
 
 fn copy_folder(from: &Path, to: &Path, root: &str, name: &str, edits: &mut Vec<Edit>) {
@@ -74,7 +82,7 @@ fn copy_folder(from: &Path, to: &Path, root: &str, name: &str, edits: &mut Vec<E
         let (to, name) = (to.join(&file), format!("{name}/{file}"));
         if entry.path().is_dir() {
             copy_folder(&entry.path(), &to, root, &name, edits);
-        } else {
+        } else if file.ends_with(".rs") {
             copy_file(&entry.path(), &to, root, &name, edits);
         }
     }

@@ -20,18 +20,19 @@ pub fn mutate(text: &str, root: &str, edits: Vec<Edit>) -> String {
             let matches = code.find(&text, &edit.find, function);
             matches.into_iter().map(move |place| (function, place))
         });
-        let (Some((function, place)), None) = (places.next(), places.next()) else {
-            let count = functions
-                .iter()
-                .map(|function| code.find(&text, &edit.find, function).len());
-            panic!(
-                "mutant {}: {} matches, not one, in `fn {}` of {}, of\n{}",
-                edit.mutant,
-                count.sum::<usize>(),
-                edit.function,
-                edit.file,
-                edit.find
-            );
+        let (function, place) = match (places.next(), places.count()) {
+            (Some(only), 0) => only,
+            (first, others) => {
+                super::error(&format!(
+                    "mutant {}: {} matches, not one, in `fn {}` of {}, of `{}`",
+                    edit.mutant,
+                    others + usize::from(first.is_some()),
+                    edit.function,
+                    edit.file,
+                    edit.find.split_whitespace().collect::<Vec<_>>().join(" ")
+                ));
+                continue;
+            }
         };
         // The choice is no constant expression.
         let before = text[..function.start].trim_end();

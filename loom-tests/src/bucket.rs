@@ -1,4 +1,4 @@
-//! The word and the mark of a token bucket.
+//! The word and the epoch of a token bucket.
 
 use core::time::Duration;
 
@@ -187,13 +187,13 @@ fn has_long_spans() -> bool {
     mutant::is("bucket::long_spans")
 }
 
-/// How many times the mark is raised in half a circle.
-fn raises() -> u64 {
+/// How many times the epoch advances in half a circle.
+fn epochs() -> u64 {
     if has_long_spans() { 4 } else { 16 }
 }
 
-/// Runs what raises the mark through half a circle. With shipped spans no other thread interrupts it: loom does not remember as many
-/// stores, and sixteen raises by two threads in every order would take minutes.
+/// Runs what advances the epoch through half a circle. With shipped spans no other thread interrupts it: loom does not remember as many
+/// stores, and sixteen advances by two threads in every order would take minutes.
 fn through_half_a_circle<R>(work: impl FnOnce() -> R) -> R {
     if has_long_spans() {
         return work();
@@ -210,11 +210,11 @@ fn drained() -> Arc<Bucket> {
     Arc::new(bucket)
 }
 
-/// A bucket that was drained long ago, with a mark that is two raises before `now`.
+/// A bucket that was drained long ago, with an epoch that is two advances before `now`.
 fn drained_long_ago(now: u64) -> Arc<Bucket> {
     let bucket = drained();
-    // Adds nothing to a full bucket, but raises the mark while there is one thread.
-    bucket.credit_at(1, at(now - HALF_CIRCLE / raises()));
+    // Adds nothing to a full bucket, but advances the epoch while there is one thread.
+    bucket.credit_at(1, at(now - HALF_CIRCLE / epochs()));
     bucket
 }
 
@@ -248,7 +248,7 @@ fn reading_of_half_a_circle_ago() {
         };
         let mine = admit(&bucket, ALL, now);
         let stale = stale.join().unwrap();
-        // The stale reading is clamped to the mark, where the bucket was full; but once.
+        // The stale reading is clamped to the epoch, where the bucket was full; but once.
         assert!(mine || stale);
         assert!(
             !admit(&bucket, ALL, 0),
@@ -257,9 +257,9 @@ fn reading_of_half_a_circle_ago() {
     });
 }
 
-/// Two threads, one with a call, one with a credit that adds nothing. Kills `unconfirmed_refusal`, `relaxed_mark`.
+/// Two threads, one with a call, one with a credit that adds nothing. Kills `unconfirmed_refusal`, `relaxed_epoch`.
 ///
-/// The credit raises the TAT and the mark many times. The call must not judge a TAT from before by a mark from after.
+/// The credit advances the TAT and the epoch many times. The call must not judge a TAT from before by an epoch from after.
 fn credit_after_half_a_circle() {
     explore(1, || {
         let now = HALF_CIRCLE + 2_000_000_000;
@@ -280,7 +280,7 @@ fn credit_after_half_a_circle_of_long_spans() {
 /// Two threads with one call each. Kills `relaxed_word`, `unpublished_word`, `unclamped_reading`.
 ///
 /// One thread drains the bucket half a circle after the reading of the other. The stale thread must not judge the new TAT by an old
-/// mark, or it takes the TAT for an ancient one and puts it back. A refusal must not come from an old TAT and a new mark.
+/// epoch, or it takes the TAT for an ancient one and puts it back. A refusal must not come from an old TAT and a new epoch.
 fn drained_half_a_circle_later() {
     explore(2, || {
         // The new TAT is more than half a circle ahead of the old reading. One that was put back is less than half a circle
@@ -293,7 +293,7 @@ fn drained_half_a_circle_later() {
         };
         let drained = through_half_a_circle(|| admit(&bucket, ALL, now));
         stale.join().unwrap();
-        // If the stale reading was clamped to a mark of half-way, the bucket was full at that mark.
+        // If the stale reading was clamped to an epoch on the way, the bucket was full at that epoch.
         assert!(drained, "a full bucket refused");
         assert!(!admit(&bucket, ALL, now), "what was taken came back");
     });
@@ -315,7 +315,7 @@ mutant::tests! { "bucket":
     credit_after_half_a_circle {}
     credit_after_half_a_circle_of_long_spans {
         unconfirmed_refusal: "a full bucket refused",
-        relaxed_mark: "a full bucket refused",
+        relaxed_epoch: "a full bucket refused",
     }
     drained_half_a_circle_later {}
     drained_half_a_circle_of_long_spans_later {
