@@ -1,8 +1,8 @@
 //! Copies the shipped sources to the build folder, with all mutants in them.
 //!
-//! A mutant is one or more edits of shipped code. Each edit becomes a choice at run time, `if is("name") { edited } else {
-//! shipped }`, so that one build holds every mutant. The text that an edit replaces must occur exactly once in the function that
-//! the edit names, or the build fails.
+//! A mutant is one or more edits of shipped code. Each edit becomes a choice at run time, `if
+//! is("name") { edited } else { shipped }`, so that one build holds every mutant. The text that an
+//! edit replaces must occur exactly once in the function that the edit names, or the build fails.
 
 #[path = "build/code.rs"]
 mod code;
@@ -12,11 +12,12 @@ mod edits;
 mod mutate;
 
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::{env, fs, mem};
 
 use edits::Edit;
 
-/// The files of tidegate-redis that the models need. The whole crate would bring a client and a runtime along.
+/// The files of tidegate-redis that the models need. The whole crate would bring a client and a
+/// runtime along.
 const REDIS: [&str; 5] = [
     "breaker.rs",
     "lease/last_refusal.rs",
@@ -91,7 +92,10 @@ fn copy_folder(from: &Path, to: &Path, root: &str, name: &str, edits: &mut Vec<E
 /// Copies a file and applies the edits of it, which leave the list.
 fn copy_file(from: &Path, to: &Path, root: &str, name: &str, edits: &mut Vec<Edit>) {
     let text = fs::read_to_string(from).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let here = edits.extract_if(.., |edit| edit.file == name).collect();
+    let (mut here, elsewhere) = mem::take(edits)
+        .into_iter()
+        .partition::<Vec<_>, _>(|edit| edit.file == name);
+    *edits = elsewhere;
     fs::create_dir_all(to.parent().expect("a file")).expect("writable");
-    fs::write(to, mutate::mutate(&text, root, here)).expect("writable");
+    fs::write(to, mutate::mutate(&text, root, &mut here)).expect("writable");
 }

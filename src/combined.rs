@@ -8,7 +8,7 @@
 //!    have nothing to roll back.
 //! 3. If a later charge fails all the same, what was charged before is undone, last first. An undo is exact or nothing
 //!    ([`Limiter::undo`]); what does not come back is counted as forfeited. (To refund it in full would admit too much:
-//!    `mutants::full_refund_across_limits`.)
+//!    `mutants::combined::full_refund`.)
 //!
 //! A charge that is undone later may have been in others' way meanwhile, so a refusal says that a limit was used up at that
 //! moment, not that it would have been without the call that was rolled back.

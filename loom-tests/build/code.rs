@@ -1,22 +1,21 @@
-//! Source text without what does not matter: white space, comments, and commas before a closing bracket.
+//! Source text without what does not matter: white space, comments, and commas before a closing
+//! bracket.
 
 use std::ops::Range;
 
 /// The bytes of a source text that are code, with their places in the text.
-pub struct Code {
+pub struct Code<'a> {
+    text: &'a str,
     bytes: Vec<u8>,
     places: Vec<usize>,
     /// Whether a byte belongs to a string or a character.
     quoted: Vec<bool>,
 }
 
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
-}
-
-impl Code {
-    pub fn of(text: &str) -> Self {
+impl<'a> Code<'a> {
+    pub fn of(text: &'a str) -> Self {
         let mut code = Self {
+            text,
             bytes: Vec::new(),
             places: Vec::new(),
             quoted: Vec::new(),
@@ -42,36 +41,38 @@ impl Code {
         code
     }
 
-    /// Where in the text a pattern stands, white space and comments aside, inside a range of the text.
-    pub fn find(&self, text: &str, pattern: &str, within: &Range<usize>) -> Vec<Range<usize>> {
-        let pattern = Self::of(pattern).bytes;
-        let (first, last) = (pattern[0], pattern[pattern.len() - 1]);
-        let continues = |place: Option<usize>| {
-            place
-                .and_then(|place| text.as_bytes().get(place))
-                .is_some_and(|&byte| is_word(byte))
-        };
+    /// Returns where a pattern occurs inside a range of the text.
+    pub fn find(&self, pattern: &str, within: &Range<usize>) -> Vec<Range<usize>> {
+        let pattern = Code::of(pattern).bytes;
         let windows = self.bytes.windows(pattern.len()).enumerate();
         windows
             .filter(|(_, window)| *window == pattern)
             .map(|(at, _)| self.places[at]..self.places[at + pattern.len() - 1] + 1)
             .filter(|found| within.start <= found.start && found.end <= within.end)
-            .filter(|found| !(is_word(first) && continues(found.start.checked_sub(1))))
-            .filter(|found| !(is_word(last) && continues(Some(found.end))))
+            .filter(|found| {
+                !self.is_inside_a_word(found.start) && !self.is_inside_a_word(found.end)
+            })
             .collect()
     }
 
-    /// The functions of a name, each from its `fn` to its last brace.
-    pub fn functions(&self, text: &str, name: &str) -> Vec<Range<usize>> {
-        let all = 0..text.len();
-        let starts = self.find(text, &format!("fn {name}"), &all);
+    fn is_inside_a_word(&self, place: usize) -> bool {
+        let is_word = |place: usize| {
+            let byte = self.text.as_bytes().get(place);
+            byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        };
+        place > 0 && is_word(place - 1) && is_word(place)
+    }
+
+    /// Returns the functions of a name, each from its `fn` to its last brace.
+    pub fn functions(&self, name: &str) -> Vec<Range<usize>> {
+        let starts = self.find(&format!("fn {name}"), &(0..self.text.len()));
         starts
             .into_iter()
             .map(|start| start.start..self.end_of_block(start.end))
             .collect()
     }
 
-    /// Where the block ends that is the next to begin.
+    /// Returns where the next block ends.
     fn end_of_block(&self, from: usize) -> usize {
         let mut depth = 0_usize;
         for (index, &place) in self.places.iter().enumerate() {
@@ -85,7 +86,7 @@ impl Code {
                 _ => {}
             }
         }
-        panic!("a block that does not end");
+        self.text.len()
     }
 }
 
@@ -96,7 +97,7 @@ enum Kind {
     Skipped,
 }
 
-/// The length and the kind of what a text begins with.
+/// Returns the length and the kind of the first token of a text.
 fn token(text: &str) -> (usize, Kind) {
     let end_of = |end: Option<usize>, length: usize| end.map_or(text.len(), |end| end + length);
     if text.starts_with("//") {
@@ -105,9 +106,9 @@ fn token(text: &str) -> (usize, Kind) {
     if text.starts_with("/*") {
         return (end_of(text.find("*/"), 2), Kind::Skipped);
     }
-    if text.starts_with('"') {
+    if let Some(string) = text.strip_prefix('"') {
         let mut escaped = false;
-        let end = text[1..].find(|character| {
+        let end = string.find(|character| {
             let ends = character == '"' && !escaped;
             escaped = character == '\\' && !escaped;
             ends

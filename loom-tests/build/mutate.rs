@@ -5,121 +5,116 @@ use std::ops::Range;
 
 use super::code::Code;
 use super::edits::Edit;
+use super::error;
 
-/// A source text as it is compiled into module `root` of the models' crate, with all edits of it.
-pub fn mutate(text: &str, root: &str, edits: Vec<Edit>) -> String {
+/// A range of a source text, and the edit that replaces it. Without an edit the range is left out.
+struct Place<'a> {
+    range: Range<usize>,
+    edit: Option<&'a Edit>,
+}
+
+/// Returns a source text as it is compiled into module `root` of the models' crate, with all edits
+/// of it.
+pub fn mutate(text: &str, root: &str, edits: &mut [Edit]) -> String {
     let text = in_module(text, root);
-    let code = Code::of(&text);
-    let mut plain = Vec::new();
-    let mut found: Vec<(Range<usize>, Edit)> = Vec::new();
-    for mut edit in edits {
+    for edit in &mut *edits {
         edit.find = in_module(&edit.find, root);
         edit.replace = in_module(&edit.replace, root);
-        let functions = code.functions(&text, &edit.function);
-        let mut places = functions.iter().flat_map(|function| {
-            let matches = code.find(&text, &edit.find, function);
-            matches.into_iter().map(move |place| (function, place))
-        });
-        let (function, place) = match (places.next(), places.count()) {
-            (Some(only), 0) => only,
-            (first, others) => {
-                super::error(&format!(
-                    "mutant {}: {} matches, not one, in `fn {}` of {}, of `{}`",
-                    edit.mutant,
-                    others + usize::from(first.is_some()),
-                    edit.function,
-                    edit.file,
-                    edit.find.split_whitespace().collect::<Vec<_>>().join(" ")
-                ));
-                continue;
-            }
-        };
-        // The choice is no constant expression.
-        let before = text[..function.start].trim_end();
-        if before.ends_with("const") {
-            plain.push(before.len() - "const".len()..before.len());
-        }
-        found.push((place, edit));
     }
-    found.sort_by_key(|(place, _)| (place.start, Reverse(place.end)));
-    plain.sort_by_key(|place| place.start);
-    plain.dedup();
-    let mut places = found
-        .iter()
-        .map(|(place, edit)| (place.clone(), Some(edit)))
-        .collect::<Vec<_>>();
-    places.extend(plain.into_iter().map(|place| (place, None)));
-    places.sort_by_key(|(place, _)| (place.start, Reverse(place.end)));
+    let code = Code::of(&text);
+    let mut places = Vec::new();
+    for edit in &*edits {
+        let functions = code.functions(&edit.function);
+        let matches = functions.iter().flat_map(|function| {
+            let ranges = code.find(&edit.find, function).into_iter();
+            ranges.map(|range| (function.start, range))
+        });
+        let [(function, ref range)] = matches.collect::<Vec<_>>()[..] else {
+            let function = &edit.function;
+            let find: Vec<_> = edit.find.split_whitespace().collect();
+            error(&format!(
+                "mutant {}: `{}` does not occur exactly once in `fn {function}` of {}",
+                edit.mutant,
+                find.join(" "),
+                edit.file
+            ));
+            continue;
+        };
+        places.push(Place {
+            range: range.clone(),
+            edit: Some(edit),
+        });
+        // A choice is no constant expression.
+        if let Some(before) = text[..function].trim_end().strip_suffix("const") {
+            places.push(Place {
+                range: before.len()..function,
+                edit: None,
+            });
+        }
+    }
+    places.sort_by_key(|place| (place.range.start, Reverse(place.range.end)));
+    places.dedup_by(|a, b| a.edit.is_none() && b.edit.is_none() && a.range == b.range);
     with_choices(&text, 0..text.len(), &places)
 }
 
-/// Rewrites paths that begin at the crate's root, and leaves out what the root file cannot have once it is included: attributes of
-/// the crate, lints, and the crate's own tests.
+/// Rewrites paths that begin at the crate's root, and leaves out what an included root file cannot
+/// have (documentation and attributes of the crate), lints, and the crate's own tests.
 fn in_module(text: &str, root: &str) -> String {
     let mut result = String::new();
     for line in text.split_inclusive('\n') {
-        let is_of_crate = ["#![no_std]", "#![cfg_attr", "#![deny", "//!"];
-        if is_of_crate.iter().any(|start| line.starts_with(start)) {
+        let left_out = ["#![no_std]", "#![cfg_attr", "#![deny", "//!"];
+        if left_out.iter().any(|start| line.starts_with(start)) {
             continue;
         }
         let line = line.replace("#[cfg(test)]", "#[cfg(any())]");
         for (index, part) in line.split("crate::").enumerate() {
             if index > 0 {
                 let is_word = result.ends_with(|last: char| last.is_alphanumeric() || last == '_');
-                result += if is_word { "crate::" } else { "crate::ROOT::" };
+                result += "crate::";
+                if !is_word {
+                    result += root;
+                    result += "::";
+                }
             }
             result += part;
         }
     }
-    result.replace("crate::ROOT::", &format!("crate::{root}::"))
+    result
 }
 
-/// A range of the text with the edits inside it, which are sorted, the outermost first. `None` leaves a range out.
-fn with_choices(
-    text: &str,
-    range: Range<usize>,
-    mut places: &[(Range<usize>, Option<&Edit>)],
-) -> String {
+/// Returns a range of the text with the places inside it, which are sorted, outer ones before inner
+/// ones.
+fn with_choices(text: &str, range: Range<usize>, mut places: &[Place<'_>]) -> String {
     let mut result = String::new();
     let mut from = range.start;
-    while let Some((place, edit)) = places.first() {
-        let inside = places
+    while let Some((Place { range, edit }, rest)) = places.split_first() {
+        let inside = rest
             .iter()
-            .take_while(|(other, _)| other.start < place.end)
-            .count();
-        let (here, rest) = places.split_at(inside);
+            .take_while(|place| place.range.start < range.end);
+        let (inside, rest) = rest.split_at(inside.count());
         places = rest;
-        result += &text[from..place.start];
-        from = place.end;
+        result += &text[from..range.start];
+        from = range.end;
         if let Some(edit) = edit {
-            let last = &here[here.len() - 1].0;
-            assert!(
-                last.end <= place.end,
-                "mutant {}: overlaps with another",
-                edit.mutant
-            );
-            let shipped = with_choices(text, place.clone(), &here[1..]);
-            result += &choice(edit, &shipped);
+            if inside.iter().any(|place| place.range.end > range.end) {
+                error(&format!("mutant {}: overlaps with another", edit.mutant));
+            }
+            result += &choice(edit, &with_choices(text, range.clone(), inside));
         }
     }
     result + &text[from..range.end]
 }
 
 fn choice(edit: &Edit, shipped: &str) -> String {
-    let Edit {
-        mutant,
-        bindings,
-        find,
-        replace,
-        ..
-    } = edit;
-    if let Some(bindings) = bindings {
+    let (mutant, replace) = (&edit.mutant, &edit.replace);
+    let choose = format!("if crate::mutant::is({mutant:?})");
+    if let Some(names) = &edit.bindings {
         return format!(
-            "let {bindings} = if crate::mutant::is({mutant:?}) {{ {replace} {bindings} }} else {{ {shipped} {bindings} }};"
+            "let {names} = {choose} {{ {replace} {names} }} else {{ {shipped} {names} }};"
         );
     }
-    let choice = format!("if crate::mutant::is({mutant:?}) {{ {replace} }} else {{ {shipped} }}");
-    if find.trim_end().ends_with([';', '}']) {
+    let choice = format!("{choose} {{ {replace} }} else {{ {shipped} }}");
+    if edit.find.trim_end().ends_with([';', '}']) {
         choice
     } else {
         format!("({choice})")

@@ -8,10 +8,12 @@ use crate::model::{explore, leaked};
 use crate::mutant;
 use crate::redis::breaker::Breaker;
 
-/// Three threads, each with a call that fails. Kills `opened_by_store`, `opened_always`, `same_word_again`.
+/// Three threads, each with a call that fails. Kills `opened_by_store`, `opened_always`,
+/// `same_word_again`.
 ///
-/// The call that opens the breaker probes twice, and closes it. One call probes at a time. Of the calls that were made while the breaker
-/// was closed for the same period, one opens it, so no earlier failure counts. In the end it is closed.
+/// The call that opens the breaker probes twice, and closes it. One call probes at a time. Of the
+/// calls that were made while the breaker was closed for the same period, one opens it, so no
+/// earlier failure counts. In the end it is closed.
 fn one_failure_opens() {
     explore(3, || {
         let breaker = leaked(Breaker::new());

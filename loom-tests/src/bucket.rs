@@ -152,7 +152,8 @@ fn rollback() {
 
 /// Two threads, one with a credit, one with a reservation that is canceled. Kills `lost_credit`.
 ///
-/// A credit can bring an old TAT back, which a cancel takes for the one it left. The bound with the credits holds.
+/// A credit can bring an old TAT back, which a cancel takes for the one it left. The bound with the
+/// credits holds.
 fn credit_and_cancel() {
     explore(4, || {
         let bucket = bucket(2);
@@ -178,7 +179,8 @@ fn credit_and_cancel() {
     });
 }
 
-/// 10^12 tokens per second: 1 000 grains per nanosecond, so that half a circle of grains is 106 days.
+/// 10^12 tokens per second: 1 000 grains per nanosecond, so that half a circle of grains is 106
+/// days.
 const FAST: Quota = Quota::per_second(1_000_000_000_000);
 const ALL: u64 = FAST.capacity();
 const HALF_CIRCLE: u64 = (1 << 63) / 1_000;
@@ -192,8 +194,9 @@ fn epochs() -> u64 {
     if has_long_spans() { 4 } else { 16 }
 }
 
-/// Runs what advances the epoch through half a circle. With shipped spans no other thread interrupts it: loom does not remember as many
-/// stores, and sixteen advances by two threads in every order would take minutes.
+/// Runs what advances the epoch through half a circle. With shipped spans no other thread
+/// interrupts it: loom does not remember as many stores, and sixteen advances by two threads in
+/// every order would take minutes.
 fn through_half_a_circle<R>(work: impl FnOnce() -> R) -> R {
     if has_long_spans() {
         return work();
@@ -257,9 +260,11 @@ fn reading_of_half_a_circle_ago() {
     });
 }
 
-/// Two threads, one with a call, one with a credit that adds nothing. Kills `unconfirmed_refusal`, `relaxed_epoch`.
+/// Two threads, one with a call, one with a credit that adds nothing. Its mutants
+/// need long spans, with which loom explores all of it.
 ///
-/// The credit advances the TAT and the epoch many times. The call must not judge a TAT from before by an epoch from after.
+/// The credit advances the TAT and the epoch many times. The call must not judge a TAT from before
+/// by an epoch from after.
 fn credit_after_half_a_circle() {
     explore(1, || {
         let now = HALF_CIRCLE + 2_000_000_000;
@@ -273,18 +278,22 @@ fn credit_after_half_a_circle() {
     });
 }
 
+/// Two threads, one with a call, one with a credit that adds nothing. Kills `unconfirmed_refusal`,
+/// `relaxed_epoch`.
 fn credit_after_half_a_circle_of_long_spans() {
     mutant::with("bucket::long_spans", credit_after_half_a_circle);
 }
 
-/// Two threads with one call each. Kills `relaxed_word`, `unpublished_word`, `unclamped_reading`.
+/// Two threads with one call each. Its mutants need long spans, with which loom
+/// explores all of it.
 ///
-/// One thread drains the bucket half a circle after the reading of the other. The stale thread must not judge the new TAT by an old
-/// epoch, or it takes the TAT for an ancient one and puts it back. A refusal must not come from an old TAT and a new epoch.
+/// One thread drains the bucket half a circle after the reading of the other. The stale thread must
+/// not judge the new TAT by an old epoch, or it takes the TAT for an ancient one and puts it back.
+/// A refusal must not come from an old TAT and a new epoch.
 fn drained_half_a_circle_later() {
     explore(2, || {
-        // The new TAT is more than half a circle ahead of the old reading. One that was put back is less than half a circle
-        // behind the new reading.
+        // The new TAT is more than half a circle ahead of the old reading. One that was put back is
+        // less than half a circle behind the new reading.
         let now = HALF_CIRCLE + 500_000_000;
         let bucket = drained();
         let stale = {
@@ -293,12 +302,14 @@ fn drained_half_a_circle_later() {
         };
         let drained = through_half_a_circle(|| admit(&bucket, ALL, now));
         stale.join().unwrap();
-        // If the stale reading was clamped to an epoch on the way, the bucket was full at that epoch.
+        // If the stale reading was clamped to an epoch on the way, the bucket was full at that
+        // epoch.
         assert!(drained, "a full bucket refused");
         assert!(!admit(&bucket, ALL, now), "what was taken came back");
     });
 }
 
+/// Two threads with one call each. Kills `relaxed_word`, `unpublished_word`, `unclamped_reading`.
 fn drained_half_a_circle_of_long_spans_later() {
     mutant::with("bucket::long_spans", drained_half_a_circle_later);
 }

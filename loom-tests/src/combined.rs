@@ -77,7 +77,8 @@ fn race_for_the_last() {
 
 /// Two threads with one call each. Kills `kept_charge`.
 ///
-/// One thread takes the permit of the second limit after the first was charged. That charge comes back.
+/// One thread takes the permit of the second limit after the first was charged. That charge comes
+/// back.
 fn refused_by_the_second() {
     explore(4, || {
         // Of equal headroom, so that the first is charged first.
@@ -95,8 +96,9 @@ fn refused_by_the_second() {
 
 /// Three threads, four calls, an advancing clock. Kills `full_refund`.
 ///
-/// A call has charged the first limit. One thread takes from that limit at a later instant, and another takes the permit of the second
-/// limit. The charge that is rolled back must not let two calls act at one instant.
+/// A call has charged the first limit. One thread takes from that limit at a later instant, and
+/// another takes the permit of the second limit. The charge that is rolled back must not let two
+/// calls act at one instant.
 fn rollback_across_limits() {
     explore(3, || {
         let pair = Pair::new(1, 1);
@@ -141,8 +143,9 @@ fn every_permit_is_counted() {
     });
 }
 
-/// Two threads, three calls, one of which is undone, then a call of a combination. Kills no mutant: a query and a call that answer
-/// differently would keep the call from returning, and `window::query_and_call_agree` has the mutant of that.
+/// Two threads, three calls, one of which is undone, then a call of a combination. Kills no mutant:
+/// a query and a call that answer differently would keep the call from returning, and
+/// `window::query_and_call_agree` has the mutant of that.
 ///
 /// A call returns in a bounded number of steps, also after an undo beside a late rotation.
 fn returns_after_an_undo_beside_a_rotation() {
@@ -166,8 +169,9 @@ fn returns_after_an_undo_beside_a_rotation() {
 
 /// Two threads with one call each, a minute apart. Kills `assumed_charge`.
 ///
-/// A call to an API limiter has charged the burst. A minute later, when the burst is back, another call takes the only request of the
-/// minute. The first call is refused, as its minute includes both.
+/// A call to an API limiter has charged the burst. A minute later, when the burst is back, another
+/// call takes the only request of the minute. The first call is refused, as its minute includes
+/// both.
 fn api_call_overtaken_by_a_minute() {
     const MINUTE: u64 = 60_000_000_000;
     fn admit(api: &ApiRateLimiter<NoClock>, minute: u64) -> u64 {

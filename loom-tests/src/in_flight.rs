@@ -22,8 +22,8 @@ fn enter(calls: &'static ModelledInFlight) {
     drop(waiter);
 }
 
-/// Four threads: two calls end, and two wait. Kills `look_before_listening`, `no_fence_of_the_waiter`, `no_fence_of_the_call`,
-/// `unchecked_entry`.
+/// Four threads: two calls end, and two wait. Kills `look_before_listening`, `no_waiter_fence`,
+/// `no_call_fence`, `unchecked_entry`.
 ///
 /// Both waiters enter, and there are never more calls than the limit.
 fn two_calls_end() {
@@ -75,8 +75,8 @@ fn a_woken_waiter_gives_up() {
 mutant::tests! { "in_flight":
     two_calls_end {
         look_before_listening: "deadlock",
-        no_fence_of_the_waiter: "deadlock",
-        no_fence_of_the_call: "deadlock",
+        no_waiter_fence: "deadlock",
+        no_call_fence: "deadlock",
         unchecked_entry: "above the limit",
     }
     a_woken_waiter_gives_up { kept_turn: "deadlock" }

@@ -78,7 +78,8 @@ impl Table {
         self.0.stats_at(at(0)).overflowed
     }
 
-    /// Asserts that no call was refused but for want of a place, in a model where no key wants more than its bucket holds.
+    /// Asserts that no call was refused but for want of a place, in a model where no key wants more
+    /// than its bucket holds.
     fn assert_apart(&self, calls: &[Call]) {
         let refused = calls.iter().filter(|call| !call.admitted).count() as u64;
         let overflowed = self.overflowed();
@@ -98,8 +99,8 @@ struct Call {
     admitted: bool,
 }
 
-/// Asserts that each key keeps to the bound of its bucket, whenever its calls were decided between their reading and `end`, when all
-/// have returned.
+/// Asserts that each key keeps to the bound of its bucket, whenever its calls were decided between
+/// their reading and `end`, when all have returned.
 fn assert_bound(burst: u64, end: u64, calls: &[Call]) {
     for &Call { key, now, .. } in calls {
         let since = |call: &&Call| call.admitted && call.key == key && call.now >= now;
@@ -145,7 +146,8 @@ fn same_new_key_at_the_last_place() {
 
 /// Two threads with one call each. Kills `unfinished_claim`.
 ///
-/// The calls are for two new keys, and there is one place. One key gets it, and the other key overflows.
+/// The calls are for two new keys, and there is one place. One key gets it, and the other key
+/// overflows.
 fn two_keys_at_the_last_place() {
     explore(3, || {
         let table = Table::new(1);
@@ -162,8 +164,8 @@ fn two_keys_at_the_last_place() {
 
 /// Two threads with three calls. Kills `unsearched_claim`, `unpublished_claim`.
 ///
-/// A key gets the second place, and then the first is given up. Another thread has searched for that key before, and must not claim
-/// the first place for it.
+/// A key gets the second place, and then the first is given up. Another thread has searched for
+/// that key before, and must not claim the first place for it.
 fn claimed_twice() {
     explore(2, || {
         let table = Table::new(1);
@@ -203,9 +205,9 @@ fn late_helper() {
 
 /// Two threads with one call each, then two calls. Kills `unpublished_owner`, `returned_value`.
 ///
-/// A key whose bucket is full again is given up for another, while a call of its own holds what it saw before. Neither key is charged
-/// to the other's bucket, and each has its own burst. The mutant with the returned value needs a bucket that is full at that very
-/// instant.
+/// A key whose bucket is full again is given up for another, while a call of its own holds what it
+/// saw before. Neither key is charged to the other's bucket, and each has its own burst. The mutant
+/// with the returned value needs a bucket that is full at that very instant.
 fn given_up_while_charged() {
     for now in [7 * T, 7 * T + 1] {
         explore(3, move || {
@@ -227,7 +229,8 @@ fn given_up_while_charged() {
 
 /// Two threads with one call each. Kills `unpublished_successor`.
 ///
-/// Both calls are for a new key, and the key before it is given up. What a thread saw of that key does not refuse the new one.
+/// Both calls are for a new key, and the key before it is given up. What a thread saw of that key
+/// does not refuse the new one.
 fn successor_of_a_drained_key() {
     explore(3, || {
         let table = Table::new(2);
@@ -262,7 +265,8 @@ fn query_of_a_successor() {
 
 /// Two threads with one call each. Kills `unpublished_mark`, `late_mark`, `unjudged_mark`.
 ///
-/// A place is given up as of a later clock reading than that of the call that gets it. That reading is clamped.
+/// A place is given up as of a later clock reading than that of the call that gets it. That reading
+/// is clamped.
 fn given_up_by_a_later_clock() {
     explore(3, || {
         let table = Table::new(2);
@@ -279,8 +283,8 @@ fn given_up_by_a_later_clock() {
 
 /// Two threads with four calls. Kills `ignored_mark`.
 ///
-/// A key is given up, and comes back to a place that was given up as of an earlier clock, by a call whose reading lies in between. Its
-/// burst is not there before it was earned.
+/// A key is given up, and comes back to a place that was given up as of an earlier clock, by a call
+/// whose reading lies in between. Its burst is not there before it was earned.
 fn back_at_an_older_place() {
     explore(2, || {
         let table = Table::new(1);

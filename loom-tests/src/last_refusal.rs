@@ -6,9 +6,11 @@ use crate::model::{explore, leaked};
 use crate::mutant;
 use crate::redis::last_refusal::LastRefusal;
 
-/// Two threads, one with two refusals, one with two queries. Kills `until_first`, `unpublished_cost`, `relaxed_reading`.
+/// Two threads, one with two refusals, one with two queries. Kills `until_first`,
+/// `unpublished_cost`, `relaxed_reading`.
 ///
-/// The server refuses one permit until 10, then five until 20. No caller learns that one permit is refused until 20.
+/// The server refuses one permit until 10, then five until 20. No caller learns that one permit is
+/// refused until 20.
 fn no_hint_is_too_long() {
     explore(3, || {
         let refusal = leaked(LastRefusal::new());

@@ -1,7 +1,9 @@
-//! Models of tidegate's lock-free algorithms under loom, with the clock advancing and with stale readers.
+//! Models of tidegate's lock-free algorithms under loom, with the clock advancing and with stale
+//! readers.
 //!
-//! The models run on copies of the shipped sources, which the build script makes. A copy holds every mutant of `mutants/`, and a
-//! test chooses which one runs. Run `cargo test --release` in this folder; `README.md` says how to add a model or a mutant.
+//! The models run on copies of the shipped sources, which the build script makes. A copy holds
+//! every mutant of `mutants/`, and a test chooses which one runs. Run `cargo test --release` in
+//! this folder; `README.md` says how to add a model or a mutant.
 #![cfg(test)]
 
 extern crate alloc;
@@ -44,6 +46,7 @@ mod in_flight;
 mod keyed;
 mod last_refusal;
 mod local_lease;
+mod rules;
 mod sharded;
 mod unreported;
 mod wait_queue;

@@ -1,7 +1,7 @@
 //! What a node of tidegate-redis holds of a lease.
 //!
-//! The node's clock and the server's run together. The node may spend tokens until the very instant at which the server stops to count
-//! them as held.
+//! The node's clock and the server's run together. The node may spend tokens until the very instant
+//! at which the server stops to count them as held.
 
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
@@ -23,7 +23,8 @@ struct Call {
     is_taken: bool,
 }
 
-/// A grant: how many tokens of it were spent, from when the server counted it as held, and until when.
+/// A grant: how many tokens of it were spent, from when the server counted it as held, and until
+/// when.
 #[derive(Clone, Copy, Debug)]
 struct Grant {
     spent: u64,
@@ -40,7 +41,8 @@ impl Call {
     }
 }
 
-/// Whether each call can be given a token of a grant that was held at some instant within the call, so that no token is left.
+/// Whether each call can be given a token of a grant that was held at some instant within the call,
+/// so that no token is left.
 fn fits(calls: &[Call], grants: &[Grant]) -> bool {
     let [call, others @ ..] = calls else {
         return grants.iter().all(|grant| grant.spent == 0);
@@ -61,7 +63,8 @@ fn assert_fits(calls: &[Call], grants: &[Grant]) {
     );
 }
 
-/// A lease of one token ends, while callers take. The refill task drains it, as of a token of another lease.
+/// A lease of one token ends, while callers take. The refill task drains it, as of a token of
+/// another lease.
 fn replace_beside_calls<const CALLERS: usize>() {
     explore(3, || {
         let (lease, clock) = world();
@@ -94,7 +97,8 @@ fn a_lease_ends() {
     replace_beside_calls::<2>();
 }
 
-/// Two threads: the refill task, and one call. Kills `no_deadline`, `not_drained`, `deadline_first`.
+/// Two threads: the refill task, and one call. Kills `no_deadline`, `not_drained`,
+/// `deadline_first`.
 ///
 /// As `a_lease_ends`.
 fn a_lease_ends_for_one() {
@@ -103,8 +107,8 @@ fn a_lease_ends_for_one() {
 
 /// Three threads: the refill task, and two calls. Kills `taken_by_store`, `added_by_store`.
 ///
-/// The refill task reports what the node holds, and adds to that, since the server has kept it. The tokens reported as spent were taken by
-/// then, and none is lost or doubled.
+/// The refill task reports what the node holds, and adds to that, since the server has kept it. The
+/// tokens reported as spent were taken by then, and none is lost or doubled.
 fn a_lease_is_renewed() {
     explore(3, || {
         let (lease, clock) = world();
@@ -124,9 +128,11 @@ fn a_lease_is_renewed() {
     });
 }
 
-/// Three threads: the refill task with a call, and two calls. Kills `drained_by_store`, `not_drained`.
+/// Three threads: the refill task with a call, and two calls. Kills `drained_by_store`,
+/// `not_drained`.
 ///
-/// The refill task returns the rest of a lease. A token is spent or goes back, and what goes back was reported as held.
+/// The refill task returns the rest of a lease. A token is spent or goes back, and what goes back
+/// was reported as held.
 fn the_rest_goes_back() {
     explore(3, || {
         let (lease, clock) = world();
@@ -148,8 +154,9 @@ fn the_rest_goes_back() {
 
 /// Two threads: the refill task, and a query. Kills `unpublished_deadline`, `relaxed_reading`.
 ///
-/// A query sees no token of a lease that has ended. It stands for calls as well: an exchange of loom finds the newest value, while others
-/// may find one from before the deadline that they have seen.
+/// A query sees no token of a lease that has ended. It stands for calls as well: an exchange of
+/// loom finds the newest value, while others may find one from before the deadline that they have
+/// seen.
 fn a_query_after_the_end() {
     explore(3, || {
         let (lease, clock) = world();
@@ -166,7 +173,8 @@ fn a_query_after_the_end() {
     });
 }
 
-/// Takes one token as callers do. Returns whether there was one, and whether this caller wakes the refill task.
+/// Takes one token as callers do. Returns whether there was one, and whether this caller wakes the
+/// refill task.
 fn take_or_wake(lease: &LocalLease) -> (bool, bool) {
     match lease.try_take(1, 0) {
         Taken => (true, false),
@@ -192,10 +200,11 @@ fn one_caller_wakes() {
     });
 }
 
-/// Two threads, one with a refill and calls, one with a call. Kills `released_first`, `claimed_forever`.
+/// Two threads, one with a refill and calls, one with a call. Kills `released_first`,
+/// `claimed_forever`.
 ///
-/// During a refill no caller wakes the refill task before the tokens are there. A caller that comes later and finds none does, or one
-/// before it.
+/// During a refill no caller wakes the refill task before the tokens are there. A caller that comes
+/// later and finds none does, or one before it.
 fn no_wake_during_a_refill() {
     explore(3, || {
         let (lease, _) = world();

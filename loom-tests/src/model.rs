@@ -31,7 +31,8 @@ impl Clock for NoClock {
     }
 }
 
-/// A clock that threads read and advance. A thread reads it before a decision, so it may hold an old reading.
+/// A clock that threads read and advance. A thread reads it before a decision, so it may hold an
+/// old reading.
 #[derive(Debug)]
 pub(crate) struct SharedClock(AtomicU64);
 
@@ -40,12 +41,14 @@ impl SharedClock {
         Self(AtomicU64::new(nanos))
     }
 
-    // Acquire, which meets the Release of `advance`: a real clock orders what is before and after a reading as well.
+    // Acquire, which meets the Release of `advance`: a real clock orders what is before and after a
+    // reading as well.
     pub(crate) fn now(&self) -> u64 {
         self.0.load(Acquire)
     }
 
-    /// Returns the newest time, where `now` may return any that the memory model allows. The end of a call is measured with it.
+    /// Returns the newest time, where `now` may return any that the memory model allows. The end of
+    /// a call is measured with it.
     pub(crate) fn latest(&self) -> u64 {
         self.0.fetch_add(0, AcqRel)
     }
@@ -55,8 +58,8 @@ impl SharedClock {
     }
 }
 
-/// Asserts that the permits of every interval, both ends included, are at most `capacity + length / interval + extra`. An event is
-/// an instant and the permits admitted at it.
+/// Asserts that the permits of every interval, both ends included, are at most `capacity + length /
+/// interval + extra`. An event is an instant and the permits admitted at it.
 pub(crate) fn assert_bound(capacity: u64, interval: u64, extra: u64, events: &[(u64, u64)]) {
     for &(start, _) in events {
         for &(end, _) in events {

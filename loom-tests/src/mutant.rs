@@ -9,7 +9,8 @@ thread_local! {
     static CHOSEN: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether the code runs as this mutant. Called by the code under test, wherever a mutant differs from it.
+/// Whether the code runs as this mutant. Called by the code under test, wherever a mutant differs
+/// from it.
 pub(crate) fn is(name: &'static str) -> bool {
     CHOSEN.with_borrow(|chosen| chosen.contains(&name))
 }
@@ -30,8 +31,8 @@ pub(crate) fn with<R>(name: &'static str, model: impl FnOnce() -> R) -> R {
     model()
 }
 
-/// Defines the tests of a topic: each model passes on the shipped code, and each mutant fails it with the message that is given, or
-/// `passes`.
+/// Defines the tests of a topic: each model passes on the shipped code, and each mutant fails it
+/// with the message that is given, or `passes`.
 macro_rules! tests {
     ($topic:literal: $($model:ident { $($mutant:ident: $outcome:tt),* $(,)? })*) => {
         $(mod $model {

@@ -25,8 +25,8 @@ impl Clock for Present {
     }
 }
 
-/// An admitted call: the clock reading that it began with, the time when it ended, and its tokens. Each token was taken at some instant
-/// in between, as a lease is used without a clock.
+/// An admitted call: the clock reading that it began with, the time when it ended, and its tokens.
+/// Each token was taken at some instant in between, as a lease is used without a clock.
 type Admitted = (u64, u64, u64);
 
 /// A bucket of `CAPACITY` tokens, one per `T`, and its clock.
@@ -96,7 +96,8 @@ impl World {
     }
 }
 
-/// Asserts that the calls that lie wholly in an interval keep to its bound. Then there are instants for all of them that do.
+/// Asserts that the calls that lie wholly in an interval keep to its bound. Then there are instants
+/// for all of them that do.
 fn assert_bound(admitted: &[Admitted]) {
     for &(start, ..) in admitted {
         for &(_, end, _) in admitted {
@@ -113,7 +114,8 @@ fn assert_bound(admitted: &[Admitted]) {
 
 /// Two threads of one shard with one call each. Kills `stale_settlement`.
 ///
-/// One thread uses an old lease. The other, with a reading from before that, charges for what was used of the lease.
+/// One thread uses an old lease. The other, with a reading from before that, charges for what was
+/// used of the lease.
 fn settled_by_a_stale_reader() {
     explore(5, || {
         let (world, mut admitted) = World::after_a_call();
@@ -130,8 +132,8 @@ fn settled_by_a_stale_reader() {
 
 /// Two threads of two shards with one call each. Kills `stale_settlement`, `endless_settlement`.
 ///
-/// The stale reader takes the lease away, because it wants more than the TAT allows. If the TAT is too far ahead of its reading, it is
-/// refused.
+/// The stale reader takes the lease away, because it wants more than the TAT allows. If the TAT is
+/// too far ahead of its reading, it is refused.
 fn taken_by_a_stale_reader() {
     explore(4, || {
         let (world, mut admitted) = World::after_a_call();
@@ -146,7 +148,8 @@ fn taken_by_a_stale_reader() {
     });
 }
 
-/// Two threads of two shards with two calls each. Kills `held_before_tat`, `raised_too_late`, `relaxed_tat`.
+/// Two threads of two shards with two calls each. Kills `held_before_tat`, `raised_too_late`,
+/// `relaxed_tat`.
 ///
 /// One thread leases, and uses its lease after time has passed. The other takes nearly all.
 fn two_shards() {
@@ -164,7 +167,8 @@ fn two_shards() {
     });
 }
 
-/// Two threads with four calls. Kills `lowered_too_early`, `lowered_before_exchange`, `forgotten_use`.
+/// Two threads with four calls. Kills `lowered_too_early`, `lowered_before_exchange`,
+/// `forgotten_use`.
 ///
 /// One thread takes a lease away while its owner uses it and leases anew, and time passes.
 fn thief() {
@@ -181,7 +185,8 @@ fn thief() {
     });
 }
 
-/// Two threads of one shard with two calls each. Kills `take_without_swap`, `spend_without_exchange`, `put_overwrites`.
+/// Two threads of one shard with two calls each. Kills `take_without_swap`,
+/// `spend_without_exchange`, `put_overwrites`.
 fn one_shard() {
     explore(3, || {
         let (world, mut admitted) = World::after_a_call();
@@ -198,7 +203,8 @@ fn one_shard() {
     });
 }
 
-/// Three threads, two of one shard, with one call each. Kills `stale_settlement`, `lowered_before_exchange`.
+/// Three threads, two of one shard, with one call each. Kills `stale_settlement`,
+/// `lowered_before_exchange`.
 fn three_threads() {
     explore(1, || {
         let (world, mut admitted) = World::after_a_call();
@@ -218,7 +224,8 @@ fn three_threads() {
 /// A call for a number of tokens as a thread of a shard.
 type Request = (usize, u64);
 
-/// How many tokens two threads get with two calls each at one instant, together with what is left after them.
+/// How many tokens two threads get with two calls each at one instant, together with what is left
+/// after them.
 fn total_at_one_instant(used: u64, calls: [[Request; 2]; 2]) -> u64 {
     let world = World::new();
     assert!(used == 0 || world.call(0, used).is_some());
@@ -238,9 +245,11 @@ fn total_at_one_instant(used: u64, calls: [[Request; 2]; 2]) -> u64 {
     used + mine + others + left[0].2
 }
 
-/// Two threads of one shard, or of two, with two calls each. Kills `dropped_hand`, `held_on_top`, `put_overwrites`, `take_without_swap`.
+/// Two threads of one shard, or of two, with two calls each. Kills `dropped_hand`, `held_on_top`,
+/// `put_overwrites`, `take_without_swap`.
 ///
-/// At one instant no token is lost, as long as more was used before than threads are about to lease.
+/// At one instant no token is lost, as long as more was used before than threads are about to
+/// lease.
 fn no_token_is_lost() {
     for calls in [
         [[(0, 1), (0, 1)], [(0, 1), (0, 1)]],
@@ -253,9 +262,11 @@ fn no_token_is_lost() {
     }
 }
 
-/// Two threads of one shard, or of two, with two calls each. Kills `spend_without_exchange`, `not_gathered`.
+/// Two threads of one shard, or of two, with two calls each. Kills `spend_without_exchange`,
+/// `not_gathered`.
 ///
-/// Both lease from a full bucket. What one thread is about to lease counts as used if the other leases before it, and no more.
+/// Both lease from a full bucket. What one thread is about to lease counts as used if the other
+/// leases before it, and no more.
 fn two_first_leases() {
     for calls in [
         [[(0, 1), (0, 1)], [(0, 1), (0, 1)]],
@@ -274,8 +285,9 @@ fn two_first_leases() {
 
 /// Two threads with one call each. Kills `held_on_top`, `one_try`.
 ///
-/// At a full bucket no call is refused for which there is enough beside these: the other call, the lease that the other call holds, and
-/// its own lease, which the other call counts as used. If each call alone could be served, one of them is.
+/// At a full bucket no call is refused for which there is enough beside these: the other call, the
+/// lease that the other call holds, and its own lease, which the other call counts as used. If each
+/// call alone could be served, one of them is.
 fn refused_for_a_reason() {
     for (n, m) in [(1, 1), (2, 2), (3, 2), (3, 4), (4, 6), (6, 6)] {
         explore(5, move || {

@@ -16,8 +16,8 @@ fn send(charges: &UnreportedCharges, arrives: bool) -> u64 {
     cost
 }
 
-/// Four threads: two add, one sends a report that arrives, one a report that does not. Kills `added_by_store`, `taken_by_store`,
-/// `forgotten`, `kept_when_confirmed`.
+/// Four threads: two add, one sends a report that arrives, one a report that does not. Kills
+/// `added_by_store`, `taken_by_store`, `forgotten`, `kept_when_confirmed`.
 ///
 /// The reported and the unreported charges are those that were added.
 fn reported_once() {

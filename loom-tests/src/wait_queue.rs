@@ -48,7 +48,8 @@ fn each_has_a_turn() {
 
 /// Three threads: the head leaves, one waiter gives up, one waits. Kills `kept_turn`.
 ///
-/// The waiter that gives up may just have become the head. The one behind it is served all the same.
+/// The waiter that gives up may just have become the head. The one behind it is served all the
+/// same.
 fn a_turn_is_given_up() {
     explore(3, || {
         let queue = leaked(ModelledLine::new());
@@ -70,9 +71,11 @@ fn a_turn_is_given_up() {
     });
 }
 
-/// Two threads: the head leaves, and two waiters join, one after the other. Kills `for_itself`, `past_the_list`, `busy_while_taken`.
+/// Two threads: the head leaves, and two waiters join, one after the other. Kills `for_itself`,
+/// `past_the_list`, `busy_while_taken`.
 ///
-/// The waiters are served in that order, and a caller that arrives later sees that the queue is busy.
+/// The waiters are served in that order, and a caller that arrives later sees that the queue is
+/// busy.
 fn no_waiter_is_overtaken() {
     explore(5, || {
         let queue = leaked(ModelledLine::new());

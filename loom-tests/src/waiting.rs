@@ -15,7 +15,8 @@ impl Wake for Parked {
     }
 }
 
-/// Polls until ready, and parks this thread in between. If no other thread wakes it, the model ends in a deadlock.
+/// Polls until ready, and parks this thread in between. If no other thread wakes it, the model ends
+/// in a deadlock.
 pub(crate) fn block_on<R>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
     let waker = Waker::from(Arc::new(Parked(thread::current())));
     let mut context = Context::from_waker(&waker);
@@ -27,7 +28,8 @@ pub(crate) fn block_on<R>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> 
     }
 }
 
-/// Runs `work` on a value that is not dropped if the model ends in a deadlock, when locks no longer work.
+/// Runs `work` on a value that is not dropped if the model ends in a deadlock, when locks no longer
+/// work.
 pub(crate) fn kept_in_a_deadlock<T>(value: T, work: impl FnOnce(&mut T)) -> T {
     let mut value = ManuallyDrop::new(value);
     work(&mut value);

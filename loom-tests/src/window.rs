@@ -56,8 +56,8 @@ impl Call {
     }
 }
 
-/// Asserts that each charge is decided during its call, that no `slots + 1` slots in a row hold more than the limit, and that the
-/// window was full before each refusal.
+/// Asserts that each charge is decided during its call, that no `slots + 1` slots in a row hold
+/// more than the limit, and that the window was full before each refusal.
 fn assert_strict(limit: u64, slots: u32, calls: &[Call]) {
     let slots = u64::from(slots);
     let charged = |from: u64, to: u64| -> u64 {
@@ -79,7 +79,8 @@ fn assert_strict(limit: u64, slots: u32, calls: &[Call]) {
     }
 }
 
-/// Two threads with five calls, between which one thread moves the clock by `first` and by `second` slots.
+/// Two threads with five calls, between which one thread moves the clock by `first` and by `second`
+/// slots.
 fn race(limit: u64, slots: u32, first: u64, second: u64) {
     explore(3, move || {
         let window = window(limit, slots);
@@ -108,7 +109,8 @@ fn neighboring_slots() {
 
 /// Two threads with five calls. Kills `unchecked_base`.
 ///
-/// The clock skips slots, also as many as the ring has, so that a new slot has the entry of the current one.
+/// The clock skips slots, also as many as the ring has, so that a new slot has the entry of the
+/// current one.
 fn skipped_slots() {
     race(1, 1, 2, 1);
     race(1, 1, 1, 2);
@@ -190,8 +192,8 @@ fn rollback() {
 
 /// Three threads, four calls, one of which is undone. Kills `unbounded_sum`.
 ///
-/// Another thread rotates with the count from before the undo, and the limit has all bits that a count can have. The sum is then too
-/// large, and must not overflow into the slot's number.
+/// Another thread rotates with the count from before the undo, and the limit has all bits that a
+/// count can have. The sum is then too large, and must not overflow into the slot's number.
 fn undone_while_rotating() {
     explore(3, || {
         let window = window(MAX_LIMIT, 2);
@@ -261,14 +263,15 @@ fn hint_while_rotating() {
             thread::spawn(move || hint(&window, 8 * SLOT))
         };
         assert!(admit(&window, 1, 10) && admit(&window, 1, 11));
-        // The window is full before these calls, until slot 6 no longer counts, and never full after them.
+        // The window is full before these calls, until slot 6 no longer counts, and never full
+        // after them.
         let hint = query.join().unwrap();
         assert!([None, Some(2 * SLOT)].contains(&hint), "a hint of {hint:?}");
     });
 }
 
-/// Two threads: one undoes a charge and makes another in slot `later`, one rotates with the count from before the undo. Then checks
-/// the window.
+/// Two threads: one undoes a charge and makes another in slot `later`, one rotates with the count
+/// from before the undo. Then checks the window.
 fn after_an_undo(limit: u64, slots: u32, later: u64, check: fn(&Window)) {
     explore(2, move || {
         let window = window(limit, slots);
@@ -299,7 +302,8 @@ fn hint_after_an_undo() {
 
 /// Two threads, three calls, one of which is undone. Kills `hint_from_the_base`.
 ///
-/// The window has moved on twice, and a late thread raises the count of its old slot. A query and a call answer alike.
+/// The window has moved on twice, and a late thread raises the count of its old slot. A query and a
+/// call answer alike.
 fn query_and_call_agree() {
     after_an_undo(3, 4, 9, |window| {
         let has_room = hint(window, 10 * SLOT).is_none();
@@ -307,10 +311,12 @@ fn query_and_call_agree() {
     });
 }
 
-/// Three threads, four calls, one of which is undone. Kills `unread_mark`, `late_mark`, `relaxed_undo`.
+/// Three threads, four calls, one of which is undone. Kills `unread_mark`, `late_mark`,
+/// `relaxed_undo`.
 ///
-/// One thread moves the window on without the undone charge, and admits. Another has seen the charge, raises its slot's count after
-/// that, and is refused. More counts than the sum that ends at the limit, and the hint is honest all the same.
+/// One thread moves the window on without the undone charge, and admits. Another has seen the
+/// charge, raises its slot's count after that, and is refused. More counts than the sum that ends
+/// at the limit, and the hint is honest all the same.
 fn hint_beside_an_undo() {
     explore(2, || {
         let window = window(2, 3);

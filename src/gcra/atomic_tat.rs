@@ -38,7 +38,7 @@
 //! (`mutants::unraised_tat`), so does one whose refusal is not confirmed (`mutants::unconfirmed_refusal`), and with readings
 //! before the epoch one that is exhausted looks idle (`mutants::unclamped_reading`). The two pairs are
 //! needed where a epoch is read that is many raises old (`mutants::relaxed_word`), or a TAT from before them
-//! (`mutants::relaxed_mark`).
+//! (`mutants::relaxed_epoch`).
 //!
 //! A value that comes back, after a credit, a reset or an undo, is harmless: a decision depends on the value alone.
 //!

@@ -12,19 +12,19 @@
 //! # Invariants
 //!
 //! 1. One place at most is the head: it has raised `taken` from 0 to 1, or was notified by the one who had. A notified listener
-//!    *is* the head, polled or not; so whoever gives its place up passes the turn on if it had come (`mutants::line::kept_turn`), and nobody
+//!    *is* the head, polled or not; so whoever gives its place up passes the turn on if it had come (`mutants::wait_queue::kept_turn`), and nobody
 //!    else in the list is notified.
 //! 2. The head is handed over: who leaves notifies the first in the list, and `taken` stays 1. Only if the list is empty it becomes
 //!    0.
 //! 3. Whoever finds the head free takes it for the first in the list, which is itself only if nobody came before. So the order of
-//!    the list is the order of service (`mutants::line::for_itself`, `past_the_list`), and a newcomer who would pass without waiting is
-//!    kept by `waiting`, which counts all who came before it (`mutants::line::busy_while_taken`).
+//!    the list is the order of service (`mutants::wait_queue::for_itself`, `past_the_list`), and a newcomer who would pass without waiting is
+//!    kept by `waiting`, which counts all who came before it (`mutants::wait_queue::busy_while_taken`).
 //!
 //! # Orderings
 //!
 //! Who leaves writes `taken` and then looks for somebody who has come meanwhile (`leave`); who comes is in the list and then looks at
 //! `taken` (`step`). A fence between the two, on both sides, lets one of them see the other, or the newcomer would sleep for ever
-//! (`mutants::line::no_second_look`, `no_look_back`). Today the list's lock does the same as the fences: whoever locks it later sees what
+//! (`mutants::wait_queue::no_second_check`, `no_check_after_leaving`). Today the list's lock does the same as the fences: whoever locks it later sees what
 //! the other did before. But that is not promised.
 //!
 //! # Progress
