@@ -226,7 +226,7 @@ fn drained_long_ago(now: u64) -> Arc<Bucket> {
 /// A bucket that was idle for longer than its word can tell is full, once.
 fn idle_for_half_a_circle() {
     explore(2, || {
-        // At this instant the drained TAT, unless it was raised, looks like a debt.
+        // At this instant the drained TAT, unless it was raised, seems to be a debt.
         let now = HALF_CIRCLE + 2_000_000_000;
         let bucket = drained_long_ago(now);
         let other = {

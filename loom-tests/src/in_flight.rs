@@ -1,4 +1,4 @@
-//! The count of calls in flight, and those who wait for one to end.
+//! The count of calls in flight, and the waiters for one to end.
 
 use loom::sync::atomic::AtomicU64;
 use loom::sync::atomic::Ordering::Relaxed;
@@ -22,7 +22,7 @@ fn enter(calls: &'static ModelledInFlight) {
     drop(waiter);
 }
 
-/// Four threads: two calls end, and two wait. Kills `look_before_listening`, `no_waiter_fence`,
+/// Four threads: two calls end, and two wait. Kills `no_check_after_listening`, `no_waiter_fence`,
 /// `no_call_fence`, `unchecked_entry`.
 ///
 /// Both waiters enter, and there are never more calls than the limit.
@@ -74,7 +74,7 @@ fn a_woken_waiter_gives_up() {
 
 mutant::tests! { "in_flight":
     two_calls_end {
-        look_before_listening: "deadlock",
+        no_check_after_listening: "deadlock",
         no_waiter_fence: "deadlock",
         no_call_fence: "deadlock",
         unchecked_entry: "above the limit",

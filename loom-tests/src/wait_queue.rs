@@ -1,4 +1,4 @@
-//! The queue of those who wait at a limiter.
+//! The wait queue of a limiter.
 
 use std::task::{Context, Waker};
 

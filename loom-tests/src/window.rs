@@ -277,7 +277,7 @@ fn after_an_undo(limit: u64, slots: u32, later: u64, check: fn(&Window)) {
         let window = window(limit, slots);
         let other = {
             let window = window.clone();
-            thread::spawn(move || drop(charge(&window, 1, 8)))
+            thread::spawn(move || admit(&window, 1, 8))
         };
         if let Some(charge) = charge(&window, 1, 7) {
             window.undo(charge);

@@ -9,7 +9,7 @@
 //!
 //! # Invariants
 //!
-//! 1. Nobody sleeps who has not looked at the count since it is in the list (`mutants::in_flight::look_before_listening`).
+//! 1. Nobody sleeps who has not looked at the count since it is in the list (`mutants::in_flight::no_check_after_listening`).
 //! 2. A call that ends tells one who has not been told yet.
 //! 3. Whoever was told looks. It takes the place; or finds that another was faster, whose call will end; or cannot make use of it,
 //!    as it is dropped, late or limited by something else: then it tells the next (`mutants::in_flight::kept_turn`).
