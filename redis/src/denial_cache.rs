@@ -1,15 +1,16 @@
-//! Refusals that are remembered, so that callers who do not wait cost no round trips.
+//! A cache of denials, so that repeated calls cost no round trips.
 
+use core::fmt;
 use core::time::Duration;
 
 use quick_cache::sync::Cache;
 
-use crate::store::RedisStore;
+use crate::time;
 
-/// Refusals by key.
+/// The last denial of each key.
 pub(crate) struct DenialCache {
-    refusals: Cache<Vec<u8>, CachedDenial>,
-    most: Duration,
+    denials: Cache<Vec<u8>, CachedDenial>,
+    max_age: Duration,
 }
 
 #[derive(Clone)]
@@ -20,59 +21,57 @@ struct CachedDenial {
 }
 
 impl DenialCache {
-    /// Remembers this many keys, each for at most so long.
-    pub(crate) fn new(keys: usize, most: Duration) -> Self {
+    /// Keeps denials of at most `keys` keys, each for at most `max_age`; zero keeps none.
+    pub(crate) fn new(keys: usize, max_age: Duration) -> Self {
         Self {
-            refusals: Cache::new(keys),
-            most,
+            denials: Cache::new(keys),
+            max_age,
         }
     }
 
-    /// How long a call for these costs is still refused, and by which limit.
-    pub(crate) fn refuses(&self, key: &[u8], costs: &[u64]) -> Option<(usize, Duration)> {
-        if self.most.is_zero() {
+    /// Returns the limit that still denies a call of these costs, and for how long.
+    pub(crate) fn get(&self, key: &[u8], costs: &[u64]) -> Option<(usize, Duration)> {
+        if self.max_age.is_zero() {
             return None;
         }
-        let refusal = self.refusals.get(key)?;
-        let now = RedisStore::now();
-        let wait = refusal.until.checked_sub(now).filter(|wait| *wait > 0)?;
-        // What costs less there may fit.
-        (costs[refusal.index] >= refusal.cost)
-            .then_some((refusal.index, Duration::from_nanos(wait)))
+        let CachedDenial { until, index, cost } = self.denials.get(key)?;
+        let wait = time::until(until);
+        // A call that costs this limit less may fit.
+        (!wait.is_zero() && costs[index] >= cost).then_some((index, wait))
     }
 
-    /// Remembers a refusal that was asked for at `asked`.
-    pub(crate) fn refused(
+    /// Caches the denial of a call that was sent at `sent`.
+    pub(crate) fn insert(
         &self,
         key: &[u8],
         costs: &[u64],
-        asked: u64,
+        sent: u64,
         index: usize,
         wait: Duration,
     ) {
-        if self.most.is_zero() {
+        if self.max_age.is_zero() {
             return;
         }
-        let wait = u64::try_from(wait.min(self.most).as_nanos()).unwrap_or(u64::MAX);
-        let refusal = CachedDenial {
-            // From when the server was asked, so that it ends no later than the server's own.
-            until: asked.saturating_add(wait),
+        let wait = time::nanos(wait.min(self.max_age));
+        let denial = CachedDenial {
+            // From when the call was sent, so that it ends no later than the server's own.
+            until: sent.saturating_add(wait),
             index,
             cost: costs[index],
         };
-        self.refusals.insert(key.to_vec(), refusal);
+        self.denials.insert(key.to_vec(), denial);
     }
 
-    pub(crate) fn forget(&self, key: &[u8]) {
-        self.refusals.remove(key);
+    pub(crate) fn remove(&self, key: &[u8]) {
+        self.denials.remove(key);
     }
 }
 
-impl core::fmt::Debug for DenialCache {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Debug for DenialCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DenialCache")
-            .field("refusals", &self.refusals.len())
-            .field("most", &self.most)
+            .field("denials", &self.denials.len())
+            .field("max_age", &self.max_age)
             .finish()
     }
 }

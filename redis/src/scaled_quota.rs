@@ -1,21 +1,22 @@
 //! A quota in the server's units: exact fractions of a microsecond. No I/O, no clock.
 //!
-//! A token lasts `p / q` microseconds in lowest terms. Costs and capacities are kept as `us + num / q`, which the scripts add, subtract
-//! and compare without ever dividing, so that every rate is exact: what a float of seconds or a whole number of microseconds is not.
+//! A token takes `p / q` microseconds to refill, in lowest terms. Costs and capacities are `us +
+//! num / q` microseconds. The scripts add, subtract and compare these without dividing, so every
+//! rate is exact. Floats of seconds or whole microseconds would round.
 
 use core::fmt;
 use core::time::Duration;
 
 use tidegate::Quota;
 
-/// A quota that the scripts cannot count in: their numbers are doubles, exact up to 2⁵³.
+/// A quota that the scripts cannot represent: their numbers are doubles, exact up to 2⁵³.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ScaleError {
     /// An empty bucket would take longer than 50 years to fill up.
     RefillTooLong,
-    /// The rate in lowest terms has too many digits: a token lasts `p / q` microseconds with `q` above 2⁵⁰. It can only be one above
-    /// 10¹² per period.
+    /// The rate has too many digits: in lowest terms a token takes `p / q` microseconds with `q`
+    /// above 2⁵⁰. Only rates above 10¹² per period can have so many.
     RateTooFine,
 }
 
@@ -30,23 +31,23 @@ impl fmt::Display for ScaleError {
 
 impl core::error::Error for ScaleError {}
 
-/// The longest refill, and the deepest debt: 50 years of microseconds. The server's clock, a full bucket and as much debt are
-/// together below 2⁵³ until the year 2105.
-pub(crate) const MOST_US: u64 = 50 * 31_557_600 * 1_000_000;
+/// The longest refill, and the deepest debt: 50 years in microseconds. The sum of the server's
+/// clock, a full bucket and the deepest debt stays below 2⁵³ until the year 2105.
+pub(crate) const MAX_REFILL_US: u64 = 50 * 31_557_600 * 1_000_000;
 
-const FINEST: u64 = 1 << 50;
+const MAX_DEN: u64 = 1 << 50;
 
-/// A time of the server: `us + num / den` microseconds.
+/// A time span of `us + num / den` microseconds, where `den` is that of a [`ScaledQuota`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Amount {
     pub(crate) us: u64,
     pub(crate) num: u64,
 }
 
-/// A quota, prepared.
+/// A quota in the scripts' units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ScaledQuota {
-    /// Numerators that a token lasts.
+    /// How long a token takes, in units of `1 / den` microseconds.
     token: u64,
     den: u64,
     capacity: u64,
@@ -69,20 +70,20 @@ impl ScaledQuota {
         let token = u64::try_from(nanos / divisor).unwrap_or(u64::MAX);
         let den = u64::try_from(per_micro / divisor)
             .ok()
-            .filter(|den| *den <= FINEST)
+            .filter(|den| *den <= MAX_DEN)
             .ok_or(ScaleError::RateTooFine)?;
-        let mut scale = Self {
+        let mut scaled = Self {
             token,
             den,
             capacity: quota.capacity(),
             full: Amount::default(),
         };
-        let full = scale.numerators(quota.capacity());
-        if full > u128::from(MOST_US) * u128::from(den) {
+        let full = scaled.numerators(quota.capacity());
+        if full > u128::from(MAX_REFILL_US) * u128::from(den) {
             return Err(ScaleError::RefillTooLong);
         }
-        scale.full = scale.amount(full);
-        Ok(scale)
+        scaled.full = scaled.amount(full);
+        Ok(scaled)
     }
 
     pub(crate) const fn den(&self) -> u64 {
@@ -93,7 +94,7 @@ impl ScaledQuota {
         self.capacity
     }
 
-    /// The time in which an empty bucket fills up.
+    /// Returns the time in which an empty bucket fills up.
     pub(crate) const fn full(&self) -> Amount {
         self.full
     }
@@ -111,13 +112,14 @@ impl ScaledQuota {
         }
     }
 
-    /// What `n` tokens cost; more than the deepest debt costs as much as that and a full bucket.
+    /// Returns the cost of `n` tokens, at most twice [`MAX_REFILL_US`]: the deepest debt and a full
+    /// bucket.
     pub(crate) fn cost(&self, n: u64) -> Amount {
-        let most = u128::from(2 * MOST_US) * u128::from(self.den);
+        let most = u128::from(2 * MAX_REFILL_US) * u128::from(self.den);
         self.amount(self.numerators(n).min(most))
     }
 
-    /// The whole tokens that are there when the TAT is `ahead` of the clock.
+    /// Returns the whole tokens in a bucket whose TAT is `ahead` of the clock.
     pub(crate) fn available(&self, ahead: Amount) -> u64 {
         let den = u128::from(self.den);
         let numerators = |a: Amount| u128::from(a.us) * den + u128::from(a.num);
@@ -126,8 +128,9 @@ impl ScaledQuota {
         u64::try_from(room / u128::from(self.token)).unwrap_or(u64::MAX)
     }
 
-    /// How long until a bucket is full whose TAT is `ahead` of the clock, rounded up to a microsecond.
-    pub(crate) const fn until_full(ahead: Amount) -> Duration {
+    /// Returns the refill time of a bucket whose TAT is `ahead` of the clock, rounded up to a
+    /// microsecond.
+    pub(crate) const fn refill_time(ahead: Amount) -> Duration {
         Duration::from_micros(ahead.us + (ahead.num > 0) as u64)
     }
 }
@@ -136,13 +139,13 @@ impl ScaledQuota {
 mod tests {
     use super::*;
 
-    fn scale(quota: Quota) -> ScaledQuota {
+    fn scaled(quota: Quota) -> ScaledQuota {
         ScaledQuota::new(quota).unwrap()
     }
 
     #[test]
     fn thirds_of_a_second_are_exact() {
-        let third = scale(Quota::per_second(3));
+        let third = scaled(Quota::per_second(3));
         assert_eq!((third.token, third.den), (1_000_000, 3));
         assert_eq!(
             third.cost(1),
@@ -162,15 +165,15 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_token_per_microsecond_is_exact() {
-        let fast = scale(Quota::per_second(600_000_000));
+    fn rates_above_one_per_microsecond_are_exact() {
+        let fast = scaled(Quota::per_second(600_000_000));
         assert_eq!(fast.cost(1), Amount { us: 0, num: 1 });
         assert_eq!(fast.cost(600), Amount { us: 1, num: 0 });
     }
 
     #[test]
-    fn what_is_there_is_rounded_down() {
-        let third = scale(Quota::per_second(3));
+    fn available_tokens_are_rounded_down() {
+        let third = scaled(Quota::per_second(3));
         assert_eq!(third.available(Amount::default()), 3);
         assert_eq!(third.available(Amount { us: 0, num: 1 }), 2);
         assert_eq!(third.available(third.cost(1)), 2);
@@ -178,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_errors() {
+    fn unrepresentable_quotas_are_errors() {
         let year = Duration::from_secs(31_557_600);
         let slow = |years: u32| Quota::new(1, year * years).unwrap();
         assert!(ScaledQuota::new(slow(50)).is_ok());
         assert_eq!(ScaledQuota::new(slow(51)), Err(ScaleError::RefillTooLong));
         let fine = Quota::new((1 << 53) + 1, year * 2).unwrap().burst(1);
         assert_eq!(ScaledQuota::new(fine), Err(ScaleError::RateTooFine));
-        assert!(scale(slow(1)).cost(u64::MAX).us <= 2 * MOST_US);
+        assert!(scaled(slow(1)).cost(u64::MAX).us <= 2 * MAX_REFILL_US);
     }
 }

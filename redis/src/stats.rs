@@ -1,11 +1,11 @@
-//! What was decided by whom.
+//! Counts of calls and their outcomes.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use redis::RedisError;
 
-/// A counter. Relaxed everywhere: it guards nothing.
+/// A counter. All operations are Relaxed: it guards no other memory.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -15,12 +15,11 @@ impl Counter {
         self.0.fetch_add(n, Relaxed);
     }
 
-    pub(crate) fn one(&self) {
+    pub(crate) fn increment(&self) {
         self.add(1);
     }
 
-    /// Takes back what was added before.
-    fn one_less(&self) {
+    fn decrement(&self) {
         // Relaxed: a counter.
         self.0.fetch_sub(1, Relaxed);
     }
@@ -35,46 +34,39 @@ impl Counter {
 pub(crate) struct StoreCounters {
     calls: Counter,
     evals: Counter,
-    errors: Counter,
-    timeouts: Counter,
-    released: Counter,
-    outages: Counter,
     in_flight: Counter,
+    timeouts: Counter,
+    errors: Counter,
+    pub(crate) released: Counter,
+    pub(crate) outages: Counter,
 }
 
-/// A call that is on its way, for the count of those.
+/// Counts a command as in flight until it is dropped.
 pub(crate) struct InFlightCall<'a>(&'a StoreCounters);
 
 impl Drop for InFlightCall<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.one_less();
+        self.0.in_flight.decrement();
     }
 }
 
 impl StoreCounters {
-    pub(crate) fn sent(&self, known: bool) -> InFlightCall<'_> {
-        self.calls.one();
-        if !known {
-            self.evals.one();
+    /// Counts a command, as a script's text unless it is sent by its digest.
+    pub(crate) fn sent(&self, by_digest: bool) -> InFlightCall<'_> {
+        self.calls.increment();
+        if !by_digest {
+            self.evals.increment();
         }
-        self.in_flight.one();
+        self.in_flight.increment();
         InFlightCall(self)
     }
 
     pub(crate) fn failed(&self, error: &RedisError) {
         if error.is_timeout() {
-            self.timeouts.one();
+            self.timeouts.increment();
         } else {
-            self.errors.one();
+            self.errors.increment();
         }
-    }
-
-    pub(crate) fn released(&self) {
-        self.released.one();
-    }
-
-    pub(crate) fn opened(&self) {
-        self.outages.one();
     }
 
     pub(crate) fn stats(&self, open_breakers: usize, breakers: usize) -> StoreStats {
@@ -92,32 +84,33 @@ impl StoreCounters {
     }
 }
 
-/// What a [`RedisStore`](crate::RedisStore) has sent, and what came of it.
+/// What a [`RedisStore`](crate::RedisStore) has sent, and the outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreStats {
     /// Commands sent: round trips.
     pub calls: u64,
-    /// Of these, scripts sent as text, because the server did not know them: after its start, a failover, a `SCRIPT FLUSH`.
+    /// Of these, scripts sent as text (`EVAL`) because the server did not have them: after its
+    /// start, a failover or a `SCRIPT FLUSH`.
     pub evals: u64,
-    /// Commands whose answer has not arrived.
+    /// Commands whose reply has not arrived.
     pub in_flight: u64,
-    /// Calls that waited in vain.
+    /// Calls that timed out.
     pub timeouts: u64,
     /// Calls that failed otherwise.
     pub errors: u64,
-    /// Calls that were released because another one found the server gone.
+    /// Calls that stopped waiting because another call found the server down.
     pub released: u64,
-    /// How often it was found gone.
+    /// How often a breaker opened because the server was down.
     pub outages: u64,
-    /// How many parts of it do not answer now.
+    /// Breakers that are open now.
     pub open_breakers: usize,
-    /// How many parts there are: 1, or 64 of a cluster.
+    /// Breakers in all: 1 for a server, 64 for a cluster, each for a range of slots.
     pub breakers: usize,
 }
 
 impl StoreStats {
-    /// Whether all of it answers, as far as is known.
+    /// Returns whether the whole server or cluster answers, as far as is known.
     pub const fn is_available(&self) -> bool {
         self.open_breakers == 0
     }
@@ -148,22 +141,69 @@ impl LimitCounters {
     }
 }
 
-/// What became of the calls of one limiter on this node.
+/// The outcomes of one limiter's calls on this node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitStats {
     /// Calls that the server admitted.
     pub admitted: u64,
-    /// Calls that the server refused.
+    /// Calls that the server denied.
     pub denied: u64,
-    /// Calls that were refused without a round trip, since the server had refused one like it.
+    /// Calls denied without a round trip, because the server had denied one like it.
     pub denied_from_cache: u64,
-    /// Without the server: calls let through by [`FailurePolicy::Open`](crate::FailurePolicy::Open).
+    /// Calls that [`FailurePolicy::Open`](crate::FailurePolicy::Open) admitted without the server.
     pub open_admitted: u64,
-    /// Without the server: calls admitted within this node's share.
+    /// Calls that this node's share admitted without the server.
     pub local_admitted: u64,
-    /// Without the server: calls refused by this node's share.
+    /// Calls that this node's share denied without the server.
     pub local_denied: u64,
-    /// Without the server: calls turned away by [`FailurePolicy::Closed`](crate::FailurePolicy::Closed).
+    /// Calls that [`FailurePolicy::Closed`](crate::FailurePolicy::Closed) refused without the
+    /// server.
     pub unavailable: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct LeaseCounters {
+    pub(crate) refills: Counter,
+    pub(crate) granted: Counter,
+    pub(crate) returned: Counter,
+    pub(crate) expired: Counter,
+}
+
+impl LeaseCounters {
+    pub(crate) fn stats(&self, held: u64) -> LeaseStats {
+        LeaseStats {
+            refills: self.refills.get(),
+            granted: self.granted.get(),
+            returned: self.returned.get(),
+            expired: self.expired.get(),
+            held,
+        }
+    }
+}
+
+/// What a [`LeasedTokenBucket`](crate::LeasedTokenBucket) has taken and given back, in tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeaseStats {
+    /// Calls to the server.
+    pub refills: u64,
+    /// Tokens that the server granted.
+    pub granted: u64,
+    /// Tokens given back unused.
+    pub returned: u64,
+    /// Tokens not used before their lease ended.
+    pub expired: u64,
+    /// Tokens left now.
+    pub held: u64,
+}
+
+impl LeaseStats {
+    /// Returns the tokens that calls have spent. Calls and refills under way make it inexact.
+    pub const fn spent(&self) -> u64 {
+        self.granted
+            .saturating_sub(self.returned)
+            .saturating_sub(self.expired)
+            .saturating_sub(self.held)
+    }
 }

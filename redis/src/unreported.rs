@@ -1,16 +1,17 @@
-//! What was admitted without the server, until it is told.
+//! Charges that were made without the server, until they are reported to it.
 
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 
-/// For each limit, permits that the server has not counted.
+/// For each limit, the permits that the server has not counted.
 #[derive(Debug)]
 pub(crate) struct UnreportedCharges(Box<[AtomicU64]>);
 
-/// What is on its way to the server, and comes back if it does not arrive for sure.
+/// Charges on their way to the server. Unless they are confirmed, dropping the report restores
+/// them.
 #[derive(Debug)]
 pub(crate) struct ChargeReport<'a> {
-    owed: &'a UnreportedCharges,
+    unreported: &'a UnreportedCharges,
     costs: Box<[u64]>,
 }
 
@@ -20,20 +21,21 @@ impl UnreportedCharges {
     }
 
     pub(crate) fn add(&self, costs: &[u64]) {
-        for (owed, &cost) in self.0.iter().zip(costs) {
-            // Relaxed: a sum that guards nothing; each permit is in it once.
-            owed.fetch_add(cost, Relaxed);
+        for (sum, &cost) in self.0.iter().zip(costs) {
+            // Relaxed: a sum that guards no memory; each permit enters it once.
+            sum.fetch_add(cost, Relaxed);
         }
     }
 
+    /// Takes all charges out, to be sent with the next call.
     pub(crate) fn take_report(&self) -> ChargeReport<'_> {
-        // Relaxed: as in `add`. The load first, so that calls do not write while nothing is owed, which is nearly always.
-        let take = |owed: &AtomicU64| match owed.load(Relaxed) {
+        // Relaxed: as in `add`. The load avoids a write while the sum is 0, which is nearly always.
+        let take = |sum: &AtomicU64| match sum.load(Relaxed) {
             0 => 0,
-            _ => owed.swap(0, Relaxed),
+            _ => sum.swap(0, Relaxed),
         };
         ChargeReport {
-            owed: self,
+            unreported: self,
             costs: self.0.iter().map(take).collect(),
         }
     }
@@ -44,18 +46,18 @@ impl ChargeReport<'_> {
         self.costs[index]
     }
 
-    /// The server has counted it.
+    /// Records that the server has counted the charges.
     pub(crate) fn confirm(mut self) {
         self.costs.fill(0);
     }
 }
 
 impl Drop for ChargeReport<'_> {
-    /// Whoever gives up, or gets no answer, leaves it to the next; should the server have counted it nevertheless, it counts twice, and
-    /// too little is admitted.
+    /// Leaves the charges to the next call if this one was dropped or got no reply. If the server
+    /// has counted them nevertheless, they count twice and too little is admitted, never too much.
     fn drop(&mut self) {
         if self.costs.iter().any(|cost| *cost > 0) {
-            self.owed.add(&self.costs);
+            self.unreported.add(&self.costs);
         }
     }
 }

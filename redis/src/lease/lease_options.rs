@@ -2,15 +2,15 @@
 
 use core::time::Duration;
 
-use crate::lease::leased_token_bucket::nanos;
+use crate::time::nanos;
 
 /// How a [`LeasedTokenBucket`](crate::LeasedTokenBucket) takes tokens from its bucket.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct LeaseOptions {
-    pub(crate) lasts: Duration,
-    pub(crate) interval: Duration,
-    pub(crate) most: u64,
+    ttl: Duration,
+    refill_interval: Duration,
+    pub(crate) max_batch: u64,
 }
 
 impl Default for LeaseOptions {
@@ -20,65 +20,66 @@ impl Default for LeaseOptions {
 }
 
 impl LeaseOptions {
-    /// Leases of two seconds, asked for every 10 ms at most, of as much as the demand of the last of these takes.
+    /// Returns the defaults: leases of two seconds, refilled every 10 ms at most, and batches that
+    /// follow the recent demand.
     pub const fn new() -> Self {
         Self {
-            lasts: Duration::from_secs(2),
-            interval: Duration::from_millis(10),
-            most: u64::MAX,
+            ttl: Duration::from_secs(2),
+            refill_interval: Duration::from_millis(10),
+            max_batch: u64::MAX,
         }
     }
 
-    /// How long a node may spend what it was granted. Two seconds by default, at least 10 ms, at most an hour.
+    /// Sets the time to live of leases: how long a node may spend what it was granted. Two seconds
+    /// by default, at least 10 ms, at most an hour.
     ///
-    /// What a node that dies holds is lost until then, and after that long without the server a node admits nothing but what its
-    /// [`FailurePolicy`](crate::FailurePolicy) lets it. Nodes stop a hundredth of it earlier, 5 ms at least, in case their clocks run
-    /// slower than the server's.
-    pub const fn ttl(mut self, time: Duration) -> Self {
-        self.lasts = time;
+    /// What a dead node holds is lost for this long. After this long without the server, a node
+    /// admits only what its [`FailurePolicy`](crate::FailurePolicy) allows. Nodes stop a hundredth
+    /// of it earlier, at least 5 ms, in case their clocks are slower than the server's.
+    pub const fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
         self
     }
 
-    /// How often a node asks for more while there is not enough for all, so that what flows in is taken by the batch. 10 ms by default,
-    /// at least a millisecond, at most an hour. Callers who wait do so up to this much longer; the server has at most one call per interval
-    /// and node.
+    /// Sets how often a node asks for more while tokens are scarce, so that it takes the refill in
+    /// batches. 10 ms by default, at least a millisecond, at most an hour.
+    ///
+    /// Waiters wait up to this much longer. The server gets at most one call per interval and node.
     pub const fn refill_interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
+        self.refill_interval = interval;
         self
     }
 
-    /// The largest batch. Whatever it is, none makes the leases of all nodes hold more than half of the
-    /// capacity; beyond that a node gets only what a call waits for.
+    /// Sets the largest batch. In any case, no batch makes the leases of all nodes hold more than
+    /// half of the capacity. Beyond that a node gets only what a call waits for.
     pub const fn max_batch(mut self, tokens: u64) -> Self {
-        self.most = tokens;
+        self.max_batch = tokens;
         self
     }
 
-    /// In microseconds, for the server.
+    /// The time to live in microseconds, for the server: at most an hour.
     pub(crate) fn ttl_us(&self) -> u64 {
-        // At most an hour.
-        u64::try_from(self.lasts.as_micros()).unwrap_or(u64::MAX)
+        u64::try_from(self.ttl.as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// In nanoseconds: at most an hour.
+    /// The time to live in nanoseconds: at most an hour.
     pub(crate) fn ttl_ns(&self) -> u64 {
-        nanos(self.lasts)
+        nanos(self.ttl)
     }
 
-    /// In nanoseconds: at most an hour.
+    /// The refill interval in nanoseconds: at most an hour.
     pub(crate) fn interval_ns(&self) -> u64 {
-        nanos(self.interval)
+        nanos(self.refill_interval)
     }
 
-    /// What may be, of what was said.
-    pub(crate) fn within_bounds(self) -> Self {
+    /// Clamps to the supported range.
+    pub(crate) fn clamped(self) -> Self {
+        let ms = Duration::from_millis;
+        let hour = Duration::from_secs(3_600);
         Self {
-            lasts: self.lasts.clamp(SHORTEST, LONGEST),
-            interval: self.interval.clamp(Duration::from_millis(1), LONGEST),
-            most: self.most.max(1),
+            ttl: self.ttl.clamp(ms(10), hour),
+            refill_interval: self.refill_interval.clamp(ms(1), hour),
+            max_batch: self.max_batch.max(1),
         }
     }
 }
-
-const SHORTEST: Duration = Duration::from_millis(10);
-const LONGEST: Duration = Duration::from_secs(3_600);

@@ -1,34 +1,46 @@
-//! What a node holds of a lease: tokens that can be taken without a lock or a round trip, until a deadline.
+//! The tokens that a node holds: taken without a lock or a round trip, until a deadline.
 //!
 //! # State
 //!
-//! * `tokens`: how many are left. Callers take from it; one task, the *filler*, adds to it and empties it.
-//! * `deadline`: until when, on the node's clock, they may be spent. Written by the filler.
-//! * `low`: at or below how many a refill is asked for; `asked` is whether it was.
+//! * `tokens`: how many are left. Calls take from it; only the *refill task* adds to it and drains
+//!   it.
+//! * `deadline`: until when, on the node's clock, the tokens may be spent. Written by the refill
+//!   task.
+//! * `refill_threshold`: at or below how many tokens a refill is requested.
+//! * `wake_claimed`: whether a call has claimed to wake the refill task since the last refill.
 //!
 //! # Invariants
 //!
-//! 1. Tokens are in the tank only while the server counts them as held by this node, or after the deadline. The filler empties
-//!    the tank before it adds tokens of another lease to what is past its deadline, and sets the deadline last.
-//! 2. Nobody takes tokens whose clock reading is at or after the deadline. A thread that is held up between its reading and its
-//!    exchange may take tokens of a later lease: then it decides after these were granted, and still within its call. Or of one that
-//!    has ended meanwhile and is not emptied yet: then it decides at its reading, before the end. So every token is spent at an
-//!    instant within the call at which the server counts it as held.
+//! 1. The lease contains tokens only while the server counts them as held by this node, or after
+//!    the deadline. The refill task drains tokens that are past their deadline before it adds those
+//!    of another lease, and sets the deadline last.
+//! 2. A call whose clock reading is at or after the deadline takes no tokens. Suppose that a thread
+//!    stalls between its reading and its exchange. It may take tokens of a later lease. Then it
+//!    decides after these were granted, and still within its call. Or it may take tokens of a lease
+//!    that has ended and is not drained yet. Then it decides at its reading, before the end. So
+//!    every token is spent at an instant within the call at which the server counts it as held.
+//!
+//! Tokens may be added while others are left, if the server has kept those. Then they are held from
+//! one lease to the next.
 //!
 //! # Orderings
 //!
-//! The modification order of `tokens` is all that the bound needs: each is taken once. The deadline is written with Release after
-//! the tank was emptied, and read with Acquire before tokens are taken, so that who sees a new deadline does not see tokens from
-//! before it. It never moves back: it is when the filler asked plus a constant. Who sees an old one that has not passed may find new
-//! tokens, as invariant 2 says, and who sees an old one that has passed finds none.
+//! The modification order of `tokens` is all that the bound needs: each token is taken once. The
+//! deadline is written with Release after the lease was drained, and read with Acquire before
+//! tokens are taken. So a call that sees a new deadline does not see tokens from before it. The
+//! deadline never moves back: it is the instant of the request plus a constant. A call that sees an
+//! old deadline that has not passed may find new tokens, as the second invariant says. A call that
+//! sees an old deadline that has passed finds none.
 //!
-//! Tokens may be added while others are there, if the server has kept those: then they are held from one lease to the next.
+//! # Progress
+//!
+//! Lock-free. An exchange in `try_take` fails only because another one succeeded.
 
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicBool, AtomicU64};
 
 /// See the [module](self) documentation.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct LocalLease {
     tokens: AtomicU64,
@@ -37,38 +49,27 @@ pub(crate) struct LocalLease {
     wake_claimed: AtomicBool,
 }
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TakeOutcome {
-    /// Taken, and enough is left.
+    /// Taken.
     Taken,
-    /// Taken, and this caller is the one to ask for more.
+    /// Taken, and this call is to wake the refill task.
     TakenAndWake,
-    /// Not enough, or past the deadline.
+    /// Not enough tokens, or past the deadline.
     Insufficient,
 }
 
 impl LocalLease {
-    #[cfg_attr(
-        not(tidegate_loom),
-        expect(
-            clippy::missing_const_for_fn,
-            reason = "loom's atomics are not made in constants"
-        )
-    )]
     pub(crate) fn new() -> Self {
-        Self {
-            tokens: AtomicU64::new(0),
-            deadline: AtomicU64::new(0),
-            refill_threshold: AtomicU64::new(0),
-            wake_claimed: AtomicBool::new(false),
-        }
+        Self::default()
     }
 
-    /// Takes `n` as of `now`.
+    /// Takes `n` tokens as of `now`.
     #[inline]
     pub(crate) fn try_take(&self, n: u64, now: u64) -> TakeOutcome {
-        // Acquire: meets the Release in `refill`, so that the tokens seen below are not from before that deadline.
+        // Acquire: pairs with the Release in `refill`, so the tokens below are not from before that
+        // deadline.
         if now >= self.deadline.load(Acquire) {
             return TakeOutcome::Insufficient;
         }
@@ -78,20 +79,21 @@ impl LocalLease {
             let Some(left) = tokens.checked_sub(n) else {
                 return TakeOutcome::Insufficient;
             };
-            // Relaxed: the modification order of this word is all that is needed. Weak: we loop anyway.
+            // Relaxed: only the modification order of this word counts. Weak: the loop repeats
+            // anyway.
             match self
                 .tokens
                 .compare_exchange_weak(tokens, left, Relaxed, Relaxed)
             {
-                Ok(_) => return self.look_ahead(left),
+                Ok(_) => return self.taken(left),
                 Err(seen) => tokens = seen,
             }
         }
     }
 
     #[inline]
-    fn look_ahead(&self, left: u64) -> TakeOutcome {
-        // Relaxed: a hint when to ask.
+    fn taken(&self, left: u64) -> TakeOutcome {
+        // Relaxed: a hint when to refill.
         if left <= self.refill_threshold.load(Relaxed) && self.claim_wake() {
             TakeOutcome::TakenAndWake
         } else {
@@ -99,11 +101,12 @@ impl LocalLease {
         }
     }
 
-    /// Whether it is for this caller to wake the filler: the first since the last refill.
+    /// Returns whether this call is to wake the refill task: the first one since the last refill.
     #[inline]
     pub(crate) fn claim_wake(&self) -> bool {
-        // Relaxed: only says whether somebody has woken the filler; waking synchronises. The load first and an exchange that fails,
-        // so that those who come after write nothing, and nothing over what a refill stores.
+        // Relaxed: says only whether another call has claimed it; the wake-up itself synchronizes.
+        // The load and the exchange make later calls write nothing, and never overwrite what a
+        // refill stores.
         !self.wake_claimed.load(Relaxed)
             && self
                 .wake_claimed
@@ -111,7 +114,7 @@ impl LocalLease {
                 .is_ok()
     }
 
-    /// How many are left as of `now`.
+    /// Returns the tokens left as of `now`.
     pub(crate) fn remaining(&self, now: u64) -> u64 {
         // Acquire: as in `try_take`.
         if now >= self.deadline.load(Acquire) {
@@ -121,23 +124,27 @@ impl LocalLease {
         self.tokens.load(Relaxed)
     }
 
-    /// For the filler: takes everything out, and says how much that was.
+    /// Takes all tokens out and returns their number. For the refill task.
     pub(crate) fn drain(&self) -> u64 {
-        // Relaxed: each token is in the result or was taken before, by the modification order. That who sees the next deadline does
-        // not see what was here is for the Release in `refill`, which comes after.
+        // Relaxed: by the modification order each token is in the result or was taken before. The
+        // Release in `refill`, which comes later, keeps these tokens from calls that see the next
+        // deadline.
         self.tokens.swap(0, Relaxed)
     }
 
-    /// For the filler: adds what was granted and sets until when all of it may be spent, and when to ask again.
+    /// Adds granted tokens, and sets the deadline of all tokens and when to refill again. For the
+    /// refill task.
     pub(crate) fn refill(&self, granted: u64, deadline: u64, refill_threshold: u64) {
-        // Relaxed: published by the deadline, or taken from before that by those whose deadline has not passed.
+        // Relaxed: published by the deadline, or taken before that by calls whose deadline has not
+        // passed.
         self.tokens.fetch_add(granted, Relaxed);
         // Relaxed: a hint.
         self.refill_threshold.store(refill_threshold, Relaxed);
-        // Release: meets the Acquire in `try_take`.
+        // Release: pairs with the Acquire in `try_take`.
         self.deadline.store(deadline, Release);
-        // Relaxed: as in `claim_wake`. Last, so that nobody asks for what is being added. Who finds that dry before this is not the one to
-        // ask; the next who does is, and whoever waits looks again when the filler is done.
+        // Relaxed: as in `claim_wake`. Last, so that no call requests what is being added. A call
+        // that finds too few tokens before this does not claim the wake-up. The next such call
+        // does, and a waiter tries again when the task is done.
         self.wake_claimed.store(false, Relaxed);
     }
 }
