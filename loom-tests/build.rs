@@ -31,7 +31,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
     let repository = here.parent().expect("inside the repository");
 
-    let mutants = here.join("mutants");
+    let mutants = here.join("src/mutants");
     println!("cargo::rerun-if-changed={}", mutants.display());
     let mut edits = edits::read(&mutants);
     fs::write(out.join("mutants.rs"), edits::names(&edits)).expect("writable");

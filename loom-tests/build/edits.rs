@@ -1,4 +1,4 @@
-//! The files in `mutants/`: which texts of the shipped sources a mutant replaces.
+//! The files in `src/mutants/`: which texts of the shipped sources a mutant replaces.
 
 use std::fs;
 use std::path::Path;
@@ -42,7 +42,7 @@ pub fn read(folder: &Path) -> Vec<Edit> {
 fn parse(text: &str, topic: &str, edits: &mut Vec<Edit>) {
     let mut mutant = String::new();
     for (index, line) in text.lines().enumerate() {
-        let bad = || -> ! { panic!("mutants/{topic}.diff:{}: misplaced: {line}", index + 1) };
+        let bad = || -> ! { panic!("src/mutants/{topic}.diff:{}: misplaced: {line}", index + 1) };
         let last = edits.last_mut().filter(|edit| edit.mutant == mutant);
         if line.is_empty() || line.starts_with('#') {
             // A comment.

@@ -185,20 +185,20 @@ const FAST: Quota = Quota::per_second(1_000_000_000_000);
 const ALL: u64 = FAST.capacity();
 const HALF_CIRCLE: u64 = (1 << 63) / 1_000;
 
-fn has_long_spans() -> bool {
-    mutant::is("bucket::long_spans")
+fn has_long_epochs() -> bool {
+    mutant::is("bucket::long_epochs")
 }
 
 /// How many times the epoch advances in half a circle.
 fn epochs() -> u64 {
-    if has_long_spans() { 4 } else { 16 }
+    if has_long_epochs() { 4 } else { 16 }
 }
 
-/// Runs what advances the epoch through half a circle. With shipped spans no other thread
+/// Runs what advances the epoch through half a circle. With shipped epochs no other thread
 /// interrupts it: loom does not remember as many stores, and sixteen advances by two threads in
 /// every order would take minutes.
 fn through_half_a_circle<R>(work: impl FnOnce() -> R) -> R {
-    if has_long_spans() {
+    if has_long_epochs() {
         return work();
     }
     loom::stop_exploring();
@@ -260,8 +260,8 @@ fn reading_of_half_a_circle_ago() {
     });
 }
 
-/// Two threads, one with a call, one with a credit that adds nothing. Its mutants
-/// need long spans, with which loom explores all of it.
+/// Two threads, one with a call, one with a credit that adds nothing. Its mutants need long epochs,
+/// with which loom explores all of it.
 ///
 /// The credit advances the TAT and the epoch many times. The call must not judge a TAT from before
 /// by an epoch from after.
@@ -280,12 +280,12 @@ fn credit_after_half_a_circle() {
 
 /// Two threads, one with a call, one with a credit that adds nothing. Kills `unconfirmed_refusal`,
 /// `relaxed_epoch`.
-fn credit_after_half_a_circle_of_long_spans() {
-    mutant::with("bucket::long_spans", credit_after_half_a_circle);
+fn credit_after_half_a_circle_of_long_epochs() {
+    mutant::with("bucket::long_epochs", credit_after_half_a_circle);
 }
 
-/// Two threads with one call each. Its mutants need long spans, with which loom
-/// explores all of it.
+/// Two threads with one call each. Its mutants need long epochs, with which loom explores all of
+/// it.
 ///
 /// One thread drains the bucket half a circle after the reading of the other. The stale thread must
 /// not judge the new TAT by an old epoch, or it takes the TAT for an ancient one and puts it back.
@@ -310,8 +310,8 @@ fn drained_half_a_circle_later() {
 }
 
 /// Two threads with one call each. Kills `relaxed_word`, `unpublished_word`, `unclamped_reading`.
-fn drained_half_a_circle_of_long_spans_later() {
-    mutant::with("bucket::long_spans", drained_half_a_circle_later);
+fn drained_half_a_circle_of_long_epochs_later() {
+    mutant::with("bucket::long_epochs", drained_half_a_circle_later);
 }
 
 mutant::tests! { "bucket":
@@ -321,15 +321,15 @@ mutant::tests! { "bucket":
     cancel { full_refund: " of " }
     rollback { full_refund: " of " }
     credit_and_cancel { lost_credit: " of " }
-    idle_for_half_a_circle { unraised_tat: "left == right", long_spans: passes }
-    reading_of_half_a_circle_ago { unclamped_reading: "none came back", long_spans: passes }
+    idle_for_half_a_circle { unraised_tat: "left == right", long_epochs: passes }
+    reading_of_half_a_circle_ago { unclamped_reading: "none came back", long_epochs: passes }
     credit_after_half_a_circle {}
-    credit_after_half_a_circle_of_long_spans {
+    credit_after_half_a_circle_of_long_epochs {
         unconfirmed_refusal: "a full bucket refused",
         relaxed_epoch: "a full bucket refused",
     }
     drained_half_a_circle_later {}
-    drained_half_a_circle_of_long_spans_later {
+    drained_half_a_circle_of_long_epochs_later {
         relaxed_word: "came back",
         unpublished_word: "came back",
         unclamped_reading: "came back",

@@ -94,7 +94,7 @@ fn refused_by_the_second() {
     });
 }
 
-/// Three threads, four calls, an advancing clock. Kills `full_refund`.
+/// Three threads, four calls, an advancing clock. Kills `full_refund_across_limits`.
 ///
 /// A call has charged the first limit. One thread takes from that limit at a later instant, and
 /// another takes the permit of the second limit. The charge that is rolled back must not let two
@@ -200,7 +200,7 @@ fn api_call_overtaken_by_a_minute() {
 mutant::tests! { "combined":
     race_for_the_last { assumed_charge: "admitted for the last one" }
     refused_by_the_second { kept_charge: "charged in vain" }
-    rollback_across_limits { full_refund: " of " }
+    rollback_across_limits { full_refund_across_limits: " of " }
     every_permit_is_counted { kept_charge: "a permit is lost" }
     returns_after_an_undo_beside_a_rotation {}
     api_call_overtaken_by_a_minute { assumed_charge: "admitted in one minute" }

@@ -2,7 +2,7 @@
 //! readers.
 //!
 //! The models run on copies of the shipped sources, which the build script makes. A copy holds
-//! every mutant of `mutants/`, and a test chooses which one runs. Run `cargo test --release` in
+//! every mutant of `src/mutants/`, and a test chooses which one runs. Run `cargo test --release` in
 //! this folder; `README.md` says how to add a model or a mutant.
 #![cfg(test)]
 

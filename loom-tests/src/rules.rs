@@ -102,19 +102,42 @@ fn first_line_of_a_model_names_what_it_kills() {
     }
 }
 
-/// Comments name a mutant as `mutants::topic::name`, or as `mutants::name`.
+/// Module docs put the names of mutants in parentheses and say where mutants are, or name a mutant
+/// as `mutants::topic::name`.
 #[test]
 fn shipped_sources_name_mutants_that_exist() {
-    let exists = |name: &str| {
-        let mut full = NAMES.iter().map(|full| (full, full.split_once("::")));
-        full.any(|(full, parts)| *full == name || parts.is_some_and(|(_, last)| last == name))
-    };
+    let known: Vec<_> = NAMES.iter().map(|name| name.rsplit("::").next()).collect();
     for folder in ["../src", "../redis/src"] {
         for file in sources(&here().join(folder)) {
-            for reference in read(&file).split("`mutants::").skip(1) {
-                let name = reference.split('`').next().unwrap_or_default();
-                assert!(exists(name), "{}: no mutant {name}", file.display());
+            let text = read(&file);
+            let mut names: Vec<_> = text.split("`mutants::").skip(1).map(up_to_quote).collect();
+            let docs = text.lines().map_while(|line| line.strip_prefix("//!"));
+            let docs = docs.collect::<String>();
+            if docs.contains("loom-tests/src/mutants") {
+                let groups = docs
+                    .split('(')
+                    .skip(1)
+                    .filter_map(|part| part.split(')').next());
+                let quoted = groups.flat_map(|group| group.split('`').skip(1).step_by(2));
+                names.extend(quoted.filter(|name| name.contains('_') && is_snake_case(name)));
+            }
+            for name in names {
+                let last = name.rsplit("::").next();
+                assert!(
+                    known.contains(&last),
+                    "{}: no mutant {name}",
+                    file.display()
+                );
             }
         }
     }
+}
+
+fn up_to_quote(text: &str) -> &str {
+    text.split('`').next().unwrap_or_default()
+}
+
+fn is_snake_case(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| byte == b'_' || byte.is_ascii_lowercase())
 }

@@ -311,7 +311,7 @@ fn query_and_call_agree() {
     });
 }
 
-/// Three threads, four calls, one of which is undone. Kills `unread_mark`, `late_mark`,
+/// Three threads, four calls, one of which is undone. Kills `unread_undone`, `late_undone`,
 /// `relaxed_undo`.
 ///
 /// One thread moves the window on without the undone charge, and admits. Another has seen the
@@ -356,5 +356,5 @@ mutant::tests! { "window":
     hint_while_rotating { unconfirmed_hint: "a hint of" }
     hint_after_an_undo { hint_from_the_sum: "failed" }
     query_and_call_agree { hint_from_the_base: "query and call" }
-    hint_beside_an_undo { unread_mark: "failed", late_mark: "failed", relaxed_undo: "failed" }
+    hint_beside_an_undo { unread_undone: "failed", late_undone: "failed", relaxed_undo: "failed" }
 }
