@@ -61,9 +61,13 @@ pub fn mutate(text: &str, root: &str, edits: &mut [Edit]) -> String {
 /// have (documentation and attributes of the crate), lints, and the crate's own tests.
 fn in_module(text: &str, root: &str) -> String {
     let mut result = String::new();
+    let mut is_left_out = false;
     for line in text.split_inclusive('\n') {
-        let left_out = ["#![no_std]", "#![cfg_attr", "#![deny", "//!"];
-        if left_out.iter().any(|start| line.starts_with(start)) {
+        let starts = ["#![no_std]", "#![cfg_attr", "#![deny"];
+        is_left_out |= starts.iter().any(|start| line.starts_with(start));
+        if is_left_out || line.starts_with("//!") {
+            // An attribute may take several lines.
+            is_left_out &= !line.trim_end().ends_with(']');
             continue;
         }
         let line = line.replace("#[cfg(test)]", "#[cfg(any())]");

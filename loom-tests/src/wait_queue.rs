@@ -8,17 +8,17 @@ use loom::thread;
 
 use crate::model::{explore, leaked};
 use crate::mutant;
-use crate::tidegate::modelled::{ModelledLine, ModelledPlace};
+use crate::tidegate::modelled::{ModelledQueue, ModelledTicket};
 use crate::waiting::{block_on, kept_in_a_deadlock};
 
 /// Sleeps until the ticket is at the head.
-fn wait(ticket: ModelledPlace<'static>) -> ModelledPlace<'static> {
+fn wait(ticket: ModelledTicket<'static>) -> ModelledTicket<'static> {
     kept_in_a_deadlock(ticket, |ticket| {
         block_on(|context| ticket.poll_head(context))
     })
 }
 
-fn is_head(ticket: &mut ModelledPlace<'static>) -> bool {
+fn is_head(ticket: &mut ModelledTicket<'static>) -> bool {
     ticket
         .poll_head(&mut Context::from_waker(Waker::noop()))
         .is_ready()
@@ -29,7 +29,7 @@ fn is_head(ticket: &mut ModelledPlace<'static>) -> bool {
 /// Each thread is alone at the head, and none sleeps forever.
 fn each_has_a_turn() {
     explore(3, || {
-        let queue = leaked(ModelledLine::new());
+        let queue = leaked(ModelledQueue::new());
         let inside = leaked(AtomicU64::new(0));
         let turn = move || {
             let ticket = wait(queue.join());
@@ -52,7 +52,7 @@ fn each_has_a_turn() {
 /// same.
 fn a_turn_is_given_up() {
     explore(3, || {
-        let queue = leaked(ModelledLine::new());
+        let queue = leaked(ModelledQueue::new());
         let mut head = queue.join();
         assert!(is_head(&mut head));
         let mut leaves = queue.join();
@@ -78,7 +78,7 @@ fn a_turn_is_given_up() {
 /// busy.
 fn no_waiter_is_overtaken() {
     explore(5, || {
-        let queue = leaked(ModelledLine::new());
+        let queue = leaked(ModelledQueue::new());
         let mut head = queue.join();
         assert!(is_head(&mut head));
         let leaving = thread::spawn(move || drop(head));
