@@ -1,20 +1,20 @@
-//! A bar on standard error while a log is read.
+//! A progress bar on standard error while a log is read.
 
 use std::io::IsTerminal;
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::mishaps::say;
+use crate::output::stdio::warn;
 
-/// How often the bar is moved, in lines: often enough to look alive, seldom enough to cost nothing.
-const STEP: u64 = 1 << 15;
+/// Lines between two updates: frequent enough to be smooth, rare enough to cost nothing.
+const LINES_PER_UPDATE: u64 = 1 << 15;
 
-/// A bar, or nothing.
+/// A progress bar, or none.
 #[derive(Debug)]
 pub struct Progress(Option<ProgressBar>);
 
 impl Progress {
-    /// A bar up to `size` bytes, if somebody can see it.
+    /// Shows a bar for `size` bytes if standard error is a terminal and `quiet` is false.
     pub fn new(size: Option<u64>, quiet: bool) -> Self {
         if quiet || !std::io::stderr().is_terminal() {
             return Self(None);
@@ -33,11 +33,11 @@ impl Progress {
         Self(Some(bar))
     }
 
-    /// Moves the bar, now and then.
+    /// Updates the bar every [`LINES_PER_UPDATE`] lines.
     #[inline]
-    pub fn line(&self, lines: u64, bytes: impl FnOnce() -> u64) {
+    pub fn update(&self, lines: u64, bytes: impl FnOnce() -> u64) {
         if let Some(bar) = &self.0
-            && lines.is_multiple_of(STEP)
+            && lines.is_multiple_of(LINES_PER_UPDATE)
         {
             bar.set_position(bytes());
             let millis = bar.elapsed().as_millis().max(1);
@@ -47,16 +47,16 @@ impl Progress {
         }
     }
 
-    /// A message above the bar.
-    pub fn tell(&self, text: &str) {
+    /// Prints a message above the bar.
+    pub fn print(&self, text: &str) {
         match &self.0 {
-            Some(bar) => bar.suspend(|| say(text)),
-            None => say(text),
+            Some(bar) => bar.suspend(|| warn(text)),
+            None => warn(text),
         }
     }
 }
 
-/// The bar goes, whatever ends the reading.
+/// Removes the bar, also after an error.
 impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {

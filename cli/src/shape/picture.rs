@@ -127,7 +127,7 @@ fn row(svg: &mut Svg, shape: &Shape, series: &Series, color: &str, [top, most]: 
             "quiet",
             format!(
                 "{} at most in any {}",
-                grouped(series.most),
+                grouped(series.max_in_interval),
                 span(shape.compared.as_secs_f64())
             ),
         ),
@@ -166,7 +166,7 @@ fn lines(svg: &mut Svg, shape: &Shape, top: f64) -> f64 {
     let most = shape
         .series
         .iter()
-        .map(|series| series.most)
+        .map(|series| series.max_in_interval)
         .max()
         .unwrap_or(0)
         .max(shape.limit.min(most_asked(shape)));
