@@ -5,6 +5,11 @@
     clippy::std_instead_of_alloc,
     reason = "the program needs an operating system"
 )]
+#![allow(
+    clippy::format_collect,
+    clippy::format_push_string,
+    reason = "unlike `write!`, `format!` gives no result to ignore, and the texts are short"
+)]
 
 pub mod args;
 pub mod explain;

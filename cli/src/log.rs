@@ -8,7 +8,6 @@ pub mod input;
 pub mod interner;
 pub mod json;
 pub mod line_reader;
-pub mod progress;
 pub mod read;
 pub mod reorder;
 pub mod timestamps;

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::log::read::LogArgs;
 use crate::output::{report_text, stdio};
 use fraction::{BurstFactor, Share};
-use search::{Period, SearchOptions, suggest};
+use search::{Period, suggest};
 
 /// Arguments of `suggest`.
 #[derive(Args, Clone, Debug)]
@@ -48,13 +48,8 @@ pub struct SuggestArgs {
 ///
 /// If reading or writing fails.
 pub fn run(args: &SuggestArgs) -> Result<(), Failure> {
-    let options = SearchOptions {
-        share: args.refuse_at_most.clone(),
-        periods: args.per.clone(),
-        bursts: args.bursts.clone(),
-    };
-    let (found, log) = suggest(&args.log, &options)?;
-    let missing = options.periods.len() * options.bursts.len() - found.suggestions.len();
+    let (found, log) = suggest(&args.log, &args.refuse_at_most, &args.per, &args.bursts)?;
+    let missing = args.per.len() * args.bursts.len() - found.suggestions.len();
     if missing > 0 {
         stdio::warn(&format!("{missing} of the quotas would be out of range"));
     }

@@ -4,4 +4,4 @@ pub mod chart;
 mod timeline_chart;
 
 pub use chart::Charset;
-pub use timeline_chart::{timeline, timeline_in};
+pub use timeline_chart::timeline;

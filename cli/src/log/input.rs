@@ -1,44 +1,17 @@
 //! Opens files and standard input, and decompresses gzip.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
-use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::diagnostics::Diagnostics;
 use crate::failure::{Failure, describe};
 use crate::output::stdio::is_stdio;
 
 /// How many compressed bytes are read at a time.
 const CHUNK: usize = 256 * 1024;
-
-/// The number of bytes read from all inputs. For gzip it counts compressed bytes.
-#[derive(Clone, Debug, Default)]
-pub struct BytesRead(Rc<Cell<u64>>);
-
-impl BytesRead {
-    /// The number so far.
-    pub fn get(&self) -> u64 {
-        self.0.get()
-    }
-}
-
-struct CountingReader<R> {
-    inner: R,
-    bytes: BytesRead,
-}
-
-impl<R: Read> Read for CountingReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.bytes
-            .0
-            .set(self.bytes.get().saturating_add(read as u64));
-        Ok(read)
-    }
-}
 
 /// Opens a file, or standard input for `-`. Decompresses gzip, which is recognized by its first
 /// bytes. All members of a gzip file are read.
@@ -46,17 +19,14 @@ impl<R: Read> Read for CountingReader<R> {
 /// # Errors
 ///
 /// If the file does not exist or cannot be read.
-pub fn open(path: &Path, bytes: &BytesRead) -> Result<Box<dyn Read>, Failure> {
+pub fn open(path: &Path, diagnostics: &Diagnostics) -> Result<Box<dyn Read>, Failure> {
     let failed = |error: io::Error| Failure::at(name(path), describe(&error));
     let inner: Box<dyn Read> = if is_stdio(path) {
         Box::new(io::stdin().lock())
     } else {
         Box::new(File::open(path).map_err(failed)?)
     };
-    let mut inner = CountingReader {
-        inner,
-        bytes: bytes.clone(),
-    };
+    let mut inner = diagnostics.count_bytes(inner);
     // The first read of a pipe may return a single byte.
     let mut magic = Vec::with_capacity(2);
     inner

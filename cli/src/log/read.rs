@@ -10,10 +10,9 @@ use super::Event;
 use super::diagnostics::Diagnostics;
 use super::event_parser::{EventParser, LogFormat, SkipReason};
 use super::group_by::GroupBy;
-use super::input::{self, BytesRead};
+use super::input;
 use super::interner::KeyInterner;
 use super::line_reader::{Line, LineReader};
-use super::progress::Progress;
 use super::reorder::Reorder;
 use crate::failure::{Failure, describe};
 use crate::output::stdio::is_stdio;
@@ -98,26 +97,23 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
         let text = "standard input can be read only once";
         return Err(Failure::Usage(text.to_owned()));
     }
-    let progress = Progress::new(input::size(&args.logs), args.quiet);
-    let bytes = BytesRead::default();
+    let size = input::size(&args.logs);
+    let mut diagnostics = Diagnostics::new(size, args.quiet, args.strict);
     let time_field = args.time_field.as_deref();
     let mut parser = EventParser::new(args.format, args.by.clone(), args.ipv6_prefix, time_field);
-    let mut diagnostics = Diagnostics::new(args.strict);
     let span = u64::try_from(args.reorder.as_nanos()).unwrap_or(u64::MAX);
     let mut reorder = Reorder::new(span);
     let mut summary = LogSummary::default();
-    let mut lines = 0;
     for path in &args.logs {
         let name = input::name(path);
-        let mut reader = LineReader::new(input::open(path, &bytes)?);
+        let mut reader = LineReader::new(input::open(path, &diagnostics)?);
         parser.next_file();
         let mut number = 0;
         while let Some(line) = reader.next_line().map_err(|error| {
             Failure::at(&name, format_args!("cannot be read: {}", describe(&error)))
         })? {
             number += 1;
-            lines += 1;
-            progress.update(lines, || bytes.get());
+            diagnostics.count_line();
             let event = match line {
                 Line::Text(text) if text.trim_ascii_start().is_empty() => continue,
                 // Some editors begin a UTF-8 file with a byte order mark.
@@ -132,14 +128,13 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
                 Ok(event) => reorder.push(event, &mut emit),
                 Err(SkipReason::NoKey) => summary.without_key += 1,
                 Err(SkipReason::Unreadable(reason)) => {
-                    diagnostics.add(&progress, &name, number, reason)?;
+                    diagnostics.add_unreadable(&name, number, reason)?;
                 }
             }
         }
     }
     reorder.finish(&mut emit);
-    diagnostics.print_summary(&progress);
-    summary.unreadable = diagnostics.count();
+    summary.unreadable = diagnostics.finish();
     summary.late = reorder.late();
     Ok(summary)
 }

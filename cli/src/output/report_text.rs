@@ -1,7 +1,5 @@
 //! Prints the results of `replay` and `suggest` as text.
 
-use std::fmt::{self, Write};
-
 use anstyle::{AnsiColor, Style};
 
 use super::table::Table;
@@ -10,7 +8,7 @@ use crate::picture::numbers::{counted, grouped, percent};
 use crate::picture::time::instant;
 use crate::report::Report;
 use crate::suggest::search::Suggestions;
-use crate::terminal;
+use crate::terminal::{Charset, timeline};
 
 const BOLD: Style = Style::new().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -27,59 +25,41 @@ fn diagnostics(skipped: u64, late: u64) -> String {
 
 /// The outcome of a replay, in at most `width` columns where possible.
 pub fn replay(report: &Report, width: usize) -> String {
-    let mut text = String::new();
-    // Writing to a string does not fail.
-    let _ = write_replay(&mut text, report, width);
-    text
-}
-
-fn write_replay(text: &mut String, report: &Report, width: usize) -> fmt::Result {
-    let limits = report.limits.join(" and ");
     let by = shown(&report.by, usize::MAX);
-    writeln!(text, "{BOLD}{limits}{BOLD:#} by {by}")?;
+    let mut text = format!("{BOLD}{}{BOLD:#} by {by}\n", report.limits.join(" and "));
     if let (Some(first), Some(last)) = (report.first, report.last) {
-        writeln!(text, "{} to {} UTC", instant(first), instant(last))?;
+        text += &format!("{} to {} UTC\n", instant(first), instant(last));
     }
     let requests = report.requests;
-    writeln!(
-        text,
-        "\nrequests  {}{}",
+    let share = |part: u64| format!("({})", percent(part, requests));
+    text += &format!(
+        "\nrequests  {}{}\n\
+         admitted  {GREEN}{}{GREEN:#} {}\n\
+         refused   {RED}{}{RED:#} {}, from {} of {}\n",
         grouped(requests),
-        diagnostics(report.skipped, report.late)
-    )?;
-    writeln!(
-        text,
-        "admitted  {GREEN}{}{GREEN:#} ({})",
+        diagnostics(report.skipped, report.late),
         grouped(report.admitted),
-        percent(report.admitted, requests)
-    )?;
-    writeln!(
-        text,
-        "refused   {RED}{}{RED:#} ({}), from {} of {}",
+        share(report.admitted),
         grouped(report.refused),
-        percent(report.refused, requests),
+        share(report.refused),
         grouped(report.keys_refused),
         counted(report.keys, "key")
-    )?;
+    );
     if let Some(streak) = &report.longest_streak {
-        writeln!(
-            text,
-            "longest streak of refusals: {} of {}, {} to {}",
+        text += &format!(
+            "longest streak of refusals: {} of {}, {} to {}\n",
             grouped(streak.refusals),
             shown(&streak.key, usize::MAX),
             instant(streak.from),
             instant(streak.to)
-        )?;
+        );
     }
     if let Some(quota) = &report.sufficient_quota {
-        writeln!(
-            text,
-            "smallest burst without refusals: {BOLD}{quota}{BOLD:#}"
-        )?;
+        text += &format!("smallest burst without refusals: {BOLD}{quota}{BOLD:#}\n");
     }
-    write!(text, "\n{}", terminal::timeline(report, width))?;
+    text += &format!("\n{}", timeline(report, width, Charset::from_env()));
     if report.worst.is_empty() {
-        return Ok(());
+        return text;
     }
     let has_burst = report.worst.iter().any(|key| key.required_burst.is_some());
     let header = [
@@ -105,14 +85,14 @@ fn write_replay(text: &mut String, report: &Report, width: usize) -> fmt::Result
         }
         table.row(row);
     }
-    write!(text, "\n{}", table.text(width))?;
+    text += &format!("\n{}", table.text(width));
     let more = report
         .keys_refused
         .saturating_sub(report.worst.len() as u64);
     if more > 0 {
-        writeln!(text, "  and {} more", counted(more, "key"))?;
+        text += &format!("  and {} more\n", counted(more, "key"));
     }
-    Ok(())
+    text
 }
 
 /// The suggested quotas, in at most `width` columns where possible.

@@ -14,7 +14,7 @@ pub fn is_stdio(path: &Path) -> bool {
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn print(text: &str) -> Result<(), Failure> {
     write_to(
         anstream::AutoStream::auto(io::stdout().lock()),
@@ -26,7 +26,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let json = serde_json::to_string_pretty(value).map_err(|error| Failure::at("JSON", error))?;
     write(format!("{json}\n").as_bytes())

@@ -36,8 +36,8 @@ const LENGTHS: [u64; 16] = [
 pub struct TimelineBuilder {
     first: Option<u64>,
     length: u64,
-    admitted: Vec<u64>,
-    refused: Vec<u64>,
+    /// The admitted and the refused requests of each step.
+    steps: Vec<[u64; 2]>,
 }
 
 impl Default for TimelineBuilder {
@@ -45,8 +45,7 @@ impl Default for TimelineBuilder {
         Self {
             first: None,
             length: LENGTHS[0],
-            admitted: Vec::new(),
-            refused: Vec::new(),
+            steps: Vec::new(),
         }
     }
 }
@@ -63,29 +62,19 @@ impl TimelineBuilder {
         }
         #[expect(clippy::cast_possible_truncation, reason = "less than `MAX_STEPS`")]
         let step = step as usize;
-        if self.admitted.len() <= step {
-            self.admitted.resize(step + 1, 0);
-            self.refused.resize(step + 1, 0);
+        if self.steps.len() <= step {
+            self.steps.resize(step + 1, [0; 2]);
         }
-        let counts = if admitted {
-            &mut self.admitted
-        } else {
-            &mut self.refused
-        };
-        counts[step] += 1;
+        self.steps[step][usize::from(!admitted)] += 1;
     }
 
     fn merge_steps(&mut self) {
-        let longer = LENGTHS.iter().find(|length| **length > self.length);
-        let longer = longer.copied().unwrap_or(2 * self.length);
+        let longer = LENGTHS.into_iter().find(|length| *length > self.length);
+        let longer = longer.unwrap_or(2 * self.length);
         #[expect(clippy::cast_possible_truncation, reason = "at most six")]
-        let merged = (longer / self.length) as usize;
-        for counts in [&mut self.admitted, &mut self.refused] {
-            *counts = counts
-                .chunks(merged)
-                .map(|steps| steps.iter().sum())
-                .collect();
-        }
+        let merged = self.steps.chunks((longer / self.length) as usize);
+        let sum = |steps: &[[u64; 2]]| [0, 1].map(|of| steps.iter().map(|step| step[of]).sum());
+        self.steps = merged.map(sum).collect();
         self.length = longer;
     }
 
@@ -93,8 +82,8 @@ impl TimelineBuilder {
     pub fn finish(self) -> Timeline {
         Timeline {
             step: seconds(self.length),
-            admitted: self.admitted,
-            refused: self.refused,
+            admitted: self.steps.iter().map(|step| step[0]).collect(),
+            refused: self.steps.iter().map(|step| step[1]).collect(),
         }
     }
 }
@@ -118,22 +107,14 @@ mod tests {
         for (i, time) in times.iter().enumerate() {
             builder.count(*time, i % 3 != 0);
         }
-        let length = builder.length;
-        assert!(builder.admitted.len() <= 1_000 && builder.admitted.len() > 150);
-        for (step, (admitted, refused)) in builder.admitted.iter().zip(&builder.refused).enumerate()
-        {
-            let count = |of: bool| {
-                let here = |(i, time): &(usize, &u64)| {
-                    (i % 3 != 0) == of && (**time - 77) / length == step as u64
-                };
-                times.iter().enumerate().filter(here).count() as u64
-            };
-            assert_eq!((*admitted, *refused), (count(true), count(false)));
+        let mut expected = vec![[0; 2]; builder.steps.len()];
+        for (i, time) in times.iter().enumerate() {
+            let step = usize::try_from((time - 77) / builder.length).unwrap();
+            expected[step][usize::from(i % 3 == 0)] += 1;
         }
+        assert_eq!(builder.steps, expected);
+        assert!((151..=1_000).contains(&expected.len()));
         builder.count(u64::MAX, true);
-        assert_eq!(
-            builder.admitted.iter().chain(&builder.refused).sum::<u64>(),
-            5_001
-        );
+        assert_eq!(builder.steps.as_flattened().iter().sum::<u64>(), 5_001);
     }
 }

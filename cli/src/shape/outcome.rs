@@ -64,16 +64,11 @@ impl Shape {
     ///
     /// If there is no window, or too many.
     pub fn new(quota: Quota, windows: &[WindowLimit], traffic: Traffic) -> Result<Self, Failure> {
-        let usage = |text: String| Failure::Usage(text);
-        if windows.len() > MAX_WINDOWS {
-            return Err(usage(format!(
-                "at most {MAX_WINDOWS} windows can be compared"
-            )));
-        }
         let longest = windows.iter().max_by_key(|window| window.quota.period());
+        let longest = longest.filter(|_| windows.len() <= MAX_WINDOWS);
         let longest = longest
-            .ok_or_else(|| usage("no window to compare with".to_owned()))?
-            .quota;
+            .ok_or_else(|| Failure::Usage(format!("1 to {MAX_WINDOWS} windows can be compared")))?;
+        let longest = longest.quota;
         let compared = longest.period();
         let arrivals = traffic.arrivals();
         let simulate = |name: String, quota: Option<Quota>, windows: &[WindowLimit]| {

@@ -23,17 +23,6 @@ pub struct RequestsByKey {
     total: u64,
 }
 
-/// What a quota refuses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Refusals {
-    /// The number of refused requests.
-    pub refused: u64,
-    /// The number of keys with a refusal.
-    pub keys: u64,
-    /// The key that is refused most, and how often.
-    pub worst: Option<(u32, u64)>,
-}
-
 impl RequestsByKey {
     /// Adds a request, which must not be before the last.
     pub fn push(&mut self, event: Event) {
@@ -68,50 +57,32 @@ impl RequestsByKey {
         self.order.first().map_or(0, |key| self.of(*key))
     }
 
-    /// Calls `each` with the refusals of each key that has some, until `each` returns false.
-    fn for_each_refused(&self, quota: Quota, mut each: impl FnMut(u32, u64) -> bool) {
-        for key in &self.order {
-            // A key with no more requests than the burst is not refused, and all later keys are
-            // smaller.
-            if self.of(*key) <= quota.capacity() {
-                return;
-            }
+    /// The keys that a quota refuses, in descending order of their requests, with the number of
+    /// their refused requests.
+    pub fn refused_by_key(&self, quota: Quota) -> impl Iterator<Item = (u32, u64)> {
+        // A key with no more requests than the burst is not refused.
+        let large = move |key: &u32| self.of(*key) > quota.capacity();
+        let keys = self.order.iter().copied().take_while(large);
+        let counts = keys.map(move |key| {
             let bucket = TokenBucket::with_clock(quota, LogClock);
             let admit = |time: u64| {
                 bucket
                     .try_acquire_at(1, Timestamp::from_nanos(time))
                     .is_ok()
             };
-            let times = self.times[*key as usize].iter();
-            let refused = times.filter(|time| !admit(**time)).count() as u64;
-            if refused > 0 && !each(*key, refused) {
-                return;
-            }
-        }
+            let times = self.times[key as usize].iter();
+            (key, times.filter(|time| !admit(**time)).count() as u64)
+        });
+        counts.filter(|(_, refused)| *refused > 0)
     }
 
     /// Whether a quota refuses at most `target`.
     pub fn meets(&self, quota: Quota, target: u64) -> bool {
         let mut sum = 0;
-        self.for_each_refused(quota, |_, refused| {
+        self.refused_by_key(quota).all(|(_, refused)| {
             sum += refused;
             sum <= target
-        });
-        sum <= target
-    }
-
-    /// What a quota refuses.
-    pub fn refusals(&self, quota: Quota) -> Refusals {
-        let mut sum = Refusals::default();
-        self.for_each_refused(quota, |key, refused| {
-            sum.refused += refused;
-            sum.keys += 1;
-            if sum.worst.is_none_or(|(_, most)| refused > most) {
-                sum.worst = Some((key, refused));
-            }
-            true
-        });
-        sum
+        })
     }
 
     /// The burst with which the rate of a quota refuses no request.

@@ -53,17 +53,6 @@ impl Period {
     }
 }
 
-/// What to search for.
-#[derive(Clone, Debug)]
-pub struct SearchOptions {
-    /// The share of requests that may be refused.
-    pub share: Share,
-    /// The periods.
-    pub periods: Vec<Period>,
-    /// The burst factors.
-    pub bursts: Vec<BurstFactor>,
-}
-
 /// The suggested quotas. Serialized, they are the output of `--json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Suggestions {
@@ -119,22 +108,24 @@ pub struct WorstKey {
     pub refused: u64,
 }
 
-/// Reads logs and finds the smallest quotas.
+/// Reads logs and finds the smallest quota for each period and burst factor.
 ///
 /// # Errors
 ///
 /// If a file cannot be read, or with `strict` if a line cannot be parsed.
 pub fn suggest(
     args: &LogArgs,
-    options: &SearchOptions,
+    share: &Share,
+    periods: &[Period],
+    bursts: &[BurstFactor],
 ) -> Result<(Suggestions, LogSummary), Failure> {
     let mut requests = RequestsByKey::default();
     let log = read_logs(args, |event| requests.push(event))?;
     requests.sort();
-    let target = options.share.of(requests.total());
+    let target = share.of(requests.total());
     let mut suggestions = Vec::new();
-    for period in &options.periods {
-        for factor in &options.bursts {
+    for period in periods {
+        for factor in bursts {
             let found = search(&requests, *period, *factor, target);
             suggestions.extend(found.map(|quota| describe(&requests, &log, *period, quota)));
         }
@@ -145,7 +136,7 @@ pub fn suggest(
         skipped: log.skipped(),
         late: log.late,
         keys: log.keys.len() as u64,
-        refuse_at_most: options.share.to_string(),
+        refuse_at_most: share.to_string(),
         target,
         suggestions,
     };
@@ -153,19 +144,22 @@ pub fn suggest(
 }
 
 fn describe(requests: &RequestsByKey, log: &LogSummary, per: Period, quota: Quota) -> Suggestion {
-    let refusals = requests.refusals(quota);
+    let by_key: Vec<(u32, u64)> = requests.refused_by_key(quota).collect();
+    let refused = by_key.iter().map(|(_, refused)| refused).sum();
+    // Of equal keys, the one with the most requests. `max_by_key` returns the last maximum.
+    let worst = by_key.iter().rev().max_by_key(|(_, refused)| refused);
     Suggestion {
         quota: quota.to_string(),
         per,
         rate: quota.rate(),
         burst: quota.capacity(),
-        refused: refusals.refused,
-        share: ratio(refusals.refused, requests.total()),
-        keys_refused: refusals.keys,
-        worst: refusals.worst.map(|(key, refused)| WorstKey {
-            key: log.keys.text(key),
-            requests: requests.of(key),
-            refused,
+        refused,
+        share: ratio(refused, requests.total()),
+        keys_refused: by_key.len() as u64,
+        worst: worst.map(|(key, refused)| WorstKey {
+            key: log.keys.text(*key),
+            requests: requests.of(*key),
+            refused: *refused,
         }),
         required_burst: requests.required_burst(quota),
     }

@@ -10,14 +10,8 @@ use crate::report::Report;
 /// The width of the scale on the left.
 const LABEL: usize = 7;
 
-/// Draws admissions and refusals over time in at most `width` columns, with the characters of the
-/// locale.
-pub fn timeline(report: &Report, width: usize) -> String {
-    timeline_in(report, width, Charset::from_env())
-}
-
-/// As [`timeline`] with the given characters. Empty without requests.
-pub fn timeline_in(report: &Report, width: usize, charset: Charset) -> String {
+/// Draws admissions and refusals over time in at most `width` columns. Empty without requests.
+pub fn timeline(report: &Report, width: usize, charset: Charset) -> String {
     let Some(first) = report.first else {
         return String::new();
     };

@@ -20,40 +20,28 @@ pub(crate) fn log_text() -> String {
     text
 }
 
-/// Days since 1970, counted by year and month.
-fn days(year: u64, month: usize, day: u64) -> u64 {
-    let leap = |year: u64| {
-        year.is_multiple_of(400) || (year.is_multiple_of(4) && !year.is_multiple_of(100))
-    };
-    let years: u64 = (1970..year)
-        .map(|year| if leap(year) { 366 } else { 365 })
-        .sum();
-    let months = [
-        31,
-        28 + u64::from(leap(year)),
-        31,
-        30,
-        31,
-        30,
-        31,
-        31,
-        30,
-        31,
-        30,
-        31,
-    ];
-    years + months[..month].iter().sum::<u64>() + day - 1
-}
-
 /// Parses `17/May/2015:10:05:03 +0000`. The log has no other offset.
 pub(crate) fn seconds(text: &str) -> u64 {
     let (text, zone) = text.split_once(' ').unwrap();
     assert_eq!(zone, "+0000");
     let parts: Vec<&str> = text.split(['/', ':']).collect();
-    let n = |i: usize| parts[i].parse::<u64>().unwrap();
-    let names = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    let month = names.find(parts[1]).unwrap() / 3;
-    days(n(2), month, n(0)) * 86_400 + n(3) * 3_600 + n(4) * 60 + n(5)
+    let month = "JanFebMarAprMayJunJulAugSepOctNovDec"
+        .find(parts[1])
+        .unwrap()
+        / 3;
+    let number = |index: usize| parts[index].parse::<u64>().unwrap();
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
+    let year = number(2);
+    let years: u64 = (1970..year)
+        .map(|year| 365 + u64::from(is_leap(year)))
+        .sum();
+    let lengths = "31 28 31 30 31 30 31 31 30 31 30 31".split(' ');
+    let months = lengths.take(month).map(|days| days.parse::<u64>().unwrap());
+    let leap_day = u64::from(month > 1 && is_leap(year));
+    let days = years + months.sum::<u64>() + leap_day + number(0) - 1;
+    days * 86_400 + number(3) * 3_600 + number(4) * 60 + number(5)
 }
 
 /// Returns the times in nanoseconds and the keys, in the order of lines.

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use roxmltree::{Document, Node};
 use sha2::{Digest, Sha256};
 use tidegate_cli::report::Report;
-use tidegate_cli::terminal::{Charset, timeline_in};
+use tidegate_cli::terminal::{Charset, timeline};
 use tidegate_cli::{page, picture};
 
 use crate::sample_report::{HOSTILE, ORDINARY, empty, report};
@@ -117,17 +117,16 @@ fn page_as_xml(page: &str) -> String {
 /// The names of elements and attributes.
 fn skeleton(text: &str) -> Vec<String> {
     let tree = Document::parse(text).unwrap();
-    let of = |node: Node<'_, '_>| {
-        let names: Vec<&str> = node
-            .attributes()
-            .map(|attribute| attribute.name())
+    let elements = tree.descendants().filter(Node::is_element);
+    let names = elements.map(|node| {
+        let attributes = node.attributes().map(|attribute| attribute.name());
+        let names: Vec<&str> = [node.tag_name().name()]
+            .into_iter()
+            .chain(attributes)
             .collect();
-        format!("{} {}", node.tag_name().name(), names.join(" "))
-    };
-    tree.descendants()
-        .filter(Node::is_element)
-        .map(of)
-        .collect()
+        names.join(" ")
+    });
+    names.collect()
 }
 
 #[test]
@@ -151,7 +150,7 @@ fn hostile_keys_are_inert() {
     for output in [
         page,
         picture::timeline_svg(&bad),
-        timeline_in(&bad, 80, Charset::Blocks),
+        timeline(&bad, 80, Charset::Blocks),
     ] {
         assert!(!output.contains(['\u{202e}', '\u{202c}', '\u{200b}', '\0', '\u{ffff}', '\r']));
     }
@@ -226,7 +225,7 @@ fn extreme_reports_are_drawn() {
             report.timeline.step = step;
             Document::parse(&picture::timeline_svg(&report)).unwrap();
             Document::parse(&page_as_xml(&page::html(&report))).unwrap();
-            timeline_in(&report, 40, Charset::Ascii);
+            timeline(&report, 40, Charset::Ascii);
         }
         report.timeline.admitted = vec![u64::MAX; 3];
         report.timeline.refused = vec![u64::MAX];
@@ -238,7 +237,7 @@ fn extreme_reports_are_drawn() {
 fn charts_fit_the_terminal() {
     for width in 0..200 {
         for charset in [Charset::Blocks, Charset::Ascii] {
-            let text = timeline_in(&report(&ORDINARY), width, charset);
+            let text = timeline(&report(&ORDINARY), width, charset);
             let text = anstream::adapter::strip_str(&text).to_string();
             let longest = text.lines().map(|line| line.chars().count()).max().unwrap();
             assert!(longest <= width.max(38), "{width}: {longest}\n{text}");

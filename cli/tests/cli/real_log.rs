@@ -20,57 +20,38 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let bucket = |text, bucket| Case {
-        args: vec!["--quota", text],
-        bucket: Some(bucket),
-        windows: vec![],
+    let case = |args: &'static str, bucket, windows: &[(usize, u64, Option<u64>)]| Case {
+        args: args.split(';').collect(),
+        bucket,
+        windows: windows.to_vec(),
     };
+    let slots = Some(64);
     vec![
-        bucket("100/min burst 20", (100, 60, 20)),
-        bucket("1/s burst 1", (1, 1, 1)),
-        bucket("7/min burst 3", (7, 60, 3)),
-        bucket("30/h", (30, 3_600, 30)),
-        bucket("997/h burst 5", (997, 3_600, 5)),
-        Case {
-            args: vec!["--window", "10/min"],
-            bucket: None,
-            windows: vec![(10, 60, Some(64))],
-        },
-        Case {
-            args: vec!["--window", "50/h", "--slots", "3600"],
-            bucket: None,
-            windows: vec![(50, 3_600, None)],
-        },
-        Case {
-            args: vec!["--window", "4/7s"],
-            bucket: None,
-            windows: vec![(4, 7, Some(64))],
-        },
-        Case {
-            args: vec![
-                "--quota",
-                "20/min burst 5",
-                "--window",
-                "60/h",
-                "--window",
-                "300/d",
-            ],
-            bucket: Some((20, 60, 5)),
-            windows: vec![(60, 3_600, Some(64)), (300, 86_400, Some(64))],
-        },
+        case("--quota;100/min burst 20", Some((100, 60, 20)), &[]),
+        case("--quota;1/s burst 1", Some((1, 1, 1)), &[]),
+        case("--quota;7/min burst 3", Some((7, 60, 3)), &[]),
+        case("--quota;30/h", Some((30, 3_600, 30)), &[]),
+        case("--quota;997/h burst 5", Some((997, 3_600, 5)), &[]),
+        case("--window;10/min", None, &[(10, 60, slots)]),
+        case("--window;50/h;--slots;3600", None, &[(50, 3_600, None)]),
+        case("--window;4/7s", None, &[(4, 7, slots)]),
+        case(
+            "--quota;20/min burst 5;--window;60/h;--window;300/d",
+            Some((20, 60, 5)),
+            &[(60, 3_600, slots), (300, 86_400, slots)],
+        ),
     ]
 }
 
 impl Case {
     fn limits(&self, origin: u64) -> Limits {
-        let windows = self.windows.iter();
+        let bucket = |(rate, period, burst)| Bucket::new(rate, period * SECOND, burst);
+        let window = |&(limit, seconds, slots): &(usize, u64, Option<u64>)| {
+            Window::new(limit, seconds * SECOND, slots, origin)
+        };
         Limits {
-            bucket: self
-                .bucket
-                .map(|(rate, period, burst)| Bucket::new(rate, period * SECOND, burst)),
-            windows: windows
-                .map(|(limit, length, slots)| Window::new(*limit, length * SECOND, *slots, origin))
-                .collect(),
+            bucket: self.bucket.map(bucket),
+            windows: self.windows.iter().map(window).collect(),
         }
     }
 }
@@ -106,20 +87,13 @@ fn compare_totals(report: &Value, expected: &Outcome, requests: usize, late: u64
     };
     assert_eq!(sum("refused"), expected.refused());
     assert_eq!(sum("admitted") + sum("refused"), requests as u64);
-    let mut refusals: Vec<u64> = expected
-        .keys
-        .values()
-        .map(|counts| counts.refused)
-        .collect();
-    refusals.sort_unstable_by(|a, b| b.cmp(a));
-    refusals.retain(|refused| *refused > 0);
-    refusals.truncate(10);
-    let worst = report["worst"].as_array().unwrap();
-    let worst: Vec<u64> = worst
-        .iter()
-        .map(|key| key["refused"].as_u64().unwrap())
-        .collect();
-    assert_eq!(worst, refusals);
+    let refused = expected.keys.values().map(|counts| counts.refused);
+    let mut refused: Vec<u64> = refused.filter(|refused| *refused > 0).collect();
+    refused.sort_unstable_by(|a, b| b.cmp(a));
+    refused.truncate(10);
+    let worst = report["worst"].as_array().unwrap().iter();
+    let worst: Vec<u64> = worst.map(|key| key["refused"].as_u64().unwrap()).collect();
+    assert_eq!(worst, refused);
 }
 
 /// Compares the counts of each key, and returns the required bursts.
