@@ -1,84 +1,84 @@
-//! How a call is charged to all limits or to none: the steps that the [module above](super) describes.
+//! Charging all limits or none: the steps that the [module above](super) describes.
 
 use alloc::vec::Vec;
 
 use super::{Combined, CombinedCharge, CombinedDenied, Named};
 use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::prospect::{Ask, Charge, Prospect};
+use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::sync::add_saturating;
 use crate::time::Timestamp;
 
 impl<C: Clock> Combined<C> {
-    /// Charges every limit what it is asked for, or none. Tells `observe` the [room](Prospect::room) that each was seen to
-    /// have, before the charge; should the look be repeated, once more.
+    /// Charges every limit or none. Tells `observe` each limit's [room](PreparedCharge::room)
+    /// before the charge, and once more if the first pass is repeated.
     #[inline]
     pub(crate) fn admit(
         &self,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
         observe: impl FnMut(usize, u64),
     ) -> Result<(), CombinedDenied> {
-        self.charge(ask, now, observe, |_| ())
+        self.charge(request, now, observe, |_| ())
     }
 
-    /// [`admit`](Self::admit) that shows the charges to `keep`, in the order of the limits.
+    /// [`admit`](Self::admit) that passes the charges to `keep`, in the order of the limits.
     #[inline]
     fn charge(
         &self,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
         mut observe: impl FnMut(usize, u64),
-        keep: impl FnOnce(&[Charge]),
+        keep: impl FnOnce(&[Exchange]),
     ) -> Result<(), CombinedDenied> {
-        // So many charges are kept on the stack.
+        // Number of charges that are kept on the stack.
         const FEW: usize = 8;
 
-        let mut few = [Charge::NONE; FEW];
+        let mut few = [Exchange::NONE; FEW];
         let mut many = Vec::new();
         let charges = if let Some(few) = few.get_mut(..self.limits.len()) {
             few
         } else {
-            many.resize(self.limits.len(), Charge::NONE);
+            many.resize(self.limits.len(), Exchange::NONE);
             &mut many
         };
-        // Twice, as something may have come back between the two passes.
+        // Twice, because permits may have come back between the two passes.
         for _ in 0..2 {
-            if let Some(first) = self.look(ask, now, &mut observe, charges) {
-                self.charge_all(first, ask, now, charges)?;
+            if let Some(first) = self.look(request, now, &mut observe, charges) {
+                self.charge_all(first, request, now, charges)?;
                 keep(charges);
                 return Ok(());
             }
-            if let Some(denied) = self.refusal(ask, now, None) {
+            if let Some(denied) = self.refusal(request, now, None) {
                 return Err(denied);
             }
         }
-        // Not for ever: should two ways of looking differ, each limit decides for itself.
-        charges.fill(Charge::NONE);
-        self.charge_rest(0, 0, ask, now, charges)?;
+        // Not forever: if the two passes keep disagreeing, each limit decides for itself.
+        charges.fill(Exchange::NONE);
+        self.charge_rest(0, 0, request, now, charges)?;
         keep(charges);
         Ok(())
     }
 
-    /// The first pass: the charge that each limit would take, and the limit with the least headroom, the first of them if
-    /// several. `None` if one would refuse.
+    /// The first pass: finds the charge of each limit, and the first limit with the least headroom.
+    /// `None` if one would refuse.
     #[inline]
     fn look(
         &self,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
         observe: &mut impl FnMut(usize, u64),
-        charges: &mut [Charge],
+        charges: &mut [Exchange],
     ) -> Option<usize> {
         let mut first = 0;
         let mut least = u64::MAX;
         let places = self.limits.iter().zip(charges).enumerate();
         for (index, (named, place)) in places {
-            let Prospect {
+            let PreparedCharge {
                 room,
                 headroom,
                 charge,
-            } = named.limit.prospect_at(ask(index), now)?;
+            } = named.limit.prepare_at(request(index), now)?;
             observe(index, room);
             *place = charge;
             if headroom < least {
@@ -88,7 +88,7 @@ impl<C: Clock> Combined<C> {
         Some(first)
     }
 
-    /// The second pass: makes the charges, that of `first` before the others, and undoes what it has made if one fails.
+    /// The second pass: makes the charges, beginning with `first`, and undoes them if one fails.
     #[expect(
         clippy::inline_always,
         reason = "with the first pass beside it the charges stay where they are"
@@ -97,38 +97,38 @@ impl<C: Clock> Combined<C> {
     fn charge_all(
         &self,
         first: usize,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
-        charges: &mut [Charge],
+        charges: &mut [Exchange],
     ) -> Result<(), CombinedDenied> {
         if first != 0 {
-            return self.charge_rest(0, first, ask, now, charges);
+            return self.charge_rest(0, first, request, now, charges);
         }
         for (index, (named, &mut charge)) in self.limits.iter().zip(&mut *charges).enumerate() {
-            if ask(index).cost > 0 && !named.limit.commit(charge) {
-                // Not tried again as it is.
-                charges[index] = Charge::NONE;
-                return self.charge_rest(index, first, ask, now, charges);
+            if request(index).cost > 0 && !named.limit.commit(charge) {
+                // Not repeated unchanged.
+                charges[index] = Exchange::NONE;
+                return self.charge_rest(index, first, request, now, charges);
             }
         }
         Ok(())
     }
 
-    /// [`charge_all`](Self::charge_all) from a position on, where the order is another, somebody was faster, or a window has to be
-    /// moved on.
+    /// [`charge_all`](Self::charge_all) from an index on, where the order differs, another call was
+    /// faster, or a window has to rotate.
     #[cold]
     #[inline(never)]
     pub(crate) fn charge_rest(
         &self,
         position: usize,
         first: usize,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
-        charges: &mut [Charge],
+        charges: &mut [Exchange],
     ) -> Result<(), CombinedDenied> {
         for position in position..charges.len() {
             let index = in_order(first, position);
-            let cost = ask(index).cost;
+            let cost = request(index).cost;
             let limit = &self.limits[index].limit;
             if cost == 0 || limit.commit(charges[index]) {
                 continue;
@@ -138,9 +138,9 @@ impl<C: Clock> Combined<C> {
                 Err(denied) => {
                     for position in (0..position).rev() {
                         let index = in_order(first, position);
-                        self.take_back(index, ask(index).cost, charges[index]);
+                        self.take_back(index, request(index).cost, charges[index]);
                     }
-                    return Err(self.lost_race(index, denied, ask, now));
+                    return Err(self.lost_race(index, denied, request, now));
                 }
             }
         }
@@ -153,7 +153,7 @@ impl<C: Clock> Combined<C> {
         &self,
         index: usize,
         denied: Denied,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
     ) -> CombinedDenied {
         let met = CombinedDenied {
@@ -161,12 +161,12 @@ impl<C: Clock> Combined<C> {
             index,
             denied,
         };
-        self.refusal(ask, now, Some(met)).unwrap_or(met)
+        self.refusal(request, now, Some(met)).unwrap_or(met)
     }
 
-    /// Undoes a charge, and counts what does not come back.
+    /// Undoes a charge and counts what does not come back.
     #[cold]
-    fn take_back(&self, index: usize, permits: u64, charge: Charge) {
+    fn take_back(&self, index: usize, permits: u64, charge: Exchange) {
         if permits > 0 {
             let returned = self.limits[index].limit.undo(permits, charge);
             self.forfeit(permits - returned);
@@ -177,17 +177,17 @@ impl<C: Clock> Combined<C> {
         add_saturating(&self.forfeited, permits);
     }
 
-    /// The refusal that lasts the longest, of those that the limits give now and one that a charge met.
+    /// The refusal that lasts longest, among the limits' refusals now and one that a charge met.
     #[cold]
     pub(crate) fn refusal(
         &self,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
         met: Option<CombinedDenied>,
     ) -> Option<CombinedDenied> {
         let mut longest = met;
         for (index, &Named { name, ref limit }) in self.limits.iter().enumerate() {
-            if let Err(denied) = limit.peek_at(ask(index).need, now) {
+            if let Err(denied) = limit.peek_at(request(index).required, now) {
                 let refusal = CombinedDenied {
                     name,
                     index,
@@ -201,35 +201,35 @@ impl<C: Clock> Combined<C> {
         longest
     }
 
-    /// [`admit`](Self::admit), with what takes it back.
+    /// [`admit`](Self::admit) that returns what undoes it.
     pub(crate) fn charge_each_at(
         &self,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
     ) -> Result<CombinedCharge, CombinedDenied> {
         let mut made = Vec::new();
-        let keep = |charges: &[Charge]| {
+        let keep = |charges: &[Exchange]| {
             let places = charges.iter().enumerate();
-            made.extend(places.map(|(index, &charge)| (index, ask(index).cost, charge)));
+            made.extend(places.map(|(index, &charge)| (index, request(index).cost, charge)));
         };
-        self.charge(ask, now, |_, _| (), keep)?;
+        self.charge(request, now, |_, _| (), keep)?;
         Ok(CombinedCharge {
             charges: made,
             permits: 0,
         })
     }
 
-    /// Takes charges back, and asks `rescue` what else can be done about permits that did not come back, given the limit's place
-    /// and how many they are. Whether all of it came back.
+    /// Undoes charges. Passes permits that did not come back, with the limit's index, to `rescue`.
+    /// Returns whether all permits came back.
     pub(crate) fn undo_all(
         &self,
         charge: CombinedCharge,
         rescue: impl Fn(usize, u64) -> bool,
     ) -> bool {
         let mut complete = true;
-        // Last first, so that each finds its limit as it left it.
+        // Last first, so that each undo finds its limit as the charge left it.
         for (index, permits, charge) in charge.charges.into_iter().rev() {
-            // None for a charge of another combination.
+            // `None` for a charge of another combination.
             let Some(named) = self.limits.get(index) else {
                 continue;
             };
@@ -243,7 +243,7 @@ impl<C: Clock> Combined<C> {
     }
 }
 
-/// The limit at a position, if one of them is first and the others come as they were declared.
+/// The limit to charge at `position`, if `first` comes first and the others as declared.
 #[inline]
 const fn in_order(first: usize, position: usize) -> usize {
     if position > first {

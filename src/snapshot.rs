@@ -1,0 +1,47 @@
+//! What a limiter allows and has left at an instant.
+
+use core::time::Duration;
+
+/// What a limiter allows and has left at an instant, for header fields and dashboards.
+///
+/// A combination reports the limit that has the least left. A concurrent call may change the limiter
+/// before the snapshot is used.
+///
+/// ```
+/// use core::time::Duration;
+/// use tidegate::{Limiter, ManualClock, Quota, TokenBucket};
+///
+/// let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(20), ManualClock::new());
+/// bucket.try_acquire(5)?;
+/// let snapshot = bucket.snapshot_at(bucket.now());
+/// assert_eq!((snapshot.capacity, snapshot.available), (20, 15));
+/// assert_eq!(snapshot.refill_time, Duration::from_secs(2));
+/// assert_eq!(snapshot.next_permit_in, Some(Duration::from_millis(100)));
+/// # Ok::<(), tidegate::Denied>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The name of the limit in a combination; `None` where there is only one.
+    pub limit: Option<&'static str>,
+    /// The most permits that one call can ever be admitted for.
+    pub capacity: u64,
+    /// The time after which all of it is available again once all was used; a window's length.
+    pub refill_time: Duration,
+    /// Permits available now.
+    pub available: u64,
+    /// Time until `available` next rises if no call comes; `None` if full or unknown.
+    pub next_permit_in: Option<Duration>,
+}
+
+impl Snapshot {
+    /// The snapshot with less left. If both have the same, the one whose next permit is later.
+    pub(crate) fn tighter(self, other: Self) -> Self {
+        let order = |snapshot: &Self| (u64::MAX - snapshot.available, snapshot.next_permit_in);
+        if order(&other) > order(&self) {
+            other
+        } else {
+            self
+        }
+    }
+}
