@@ -36,7 +36,8 @@ pub struct LogArgs {
     /// Format of the logs
     #[arg(long, default_value = "auto")]
     pub format: LogFormat,
-    /// Time field of JSON logs [default: `time`, `timestamp`, `ts`, `@timestamp` or `time_local`]
+    /// Time field of JSON logs. By default one of `time`, `timestamp`, `ts`, `@timestamp` and
+    /// `time_local`
     #[arg(long, value_name = "FIELD")]
     pub time_field: Option<String>,
     /// Sort lines by time within this span of log time. A line that is still late is replayed at

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tidegate::{ManualClock, Quota, Timestamp, TokenBucket};
 use tidegate_cli::explain::{Exactness, explain, max_admitted, text};
 
-use crate::cases;
+use crate::without_regression_files;
 
 /// The tokens that a full bucket gives in `[start, start + nanos]` to a caller that takes all
 /// available tokens before the bucket is full again.
@@ -46,7 +46,8 @@ fn quotas() -> impl Strategy<Value = Quota> {
 }
 
 proptest! {
-    #![proptest_config(cases(256))]
+    // `PROPTEST_CASES` sets the number of cases.
+    #![proptest_config(without_regression_files())]
 
     /// The bound is reached, not only kept. A rounded rate may be one token behind at the very end.
     #[test]

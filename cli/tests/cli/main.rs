@@ -9,6 +9,8 @@
     reason = "tests on an operating system, with helpers outside of test functions"
 )]
 
+use proptest::test_runner::Config;
+
 mod explain;
 mod malformed_lines;
 mod manual;
@@ -23,11 +25,18 @@ mod sample_report;
 mod shape;
 mod suggest;
 
-/// Runs this many cases and writes no regression files.
-fn cases(cases: u32) -> proptest::test_runner::Config {
-    proptest::test_runner::Config {
-        cases,
+/// Runs as many cases as `PROPTEST_CASES` says, and writes no regression files.
+fn without_regression_files() -> Config {
+    Config {
         failure_persistence: None,
-        ..Default::default()
+        ..Config::default()
+    }
+}
+
+/// Runs this many cases and writes no regression files.
+fn cases(cases: u32) -> Config {
+    Config {
+        cases,
+        ..without_regression_files()
     }
 }
