@@ -1,4 +1,4 @@
-//! A token bucket under hostile operations and times: see `tidegate_fuzz::bucket_ops`.
+//! Fuzzes `TokenBucket`: see `tidegate_fuzz::bucket_ops`.
 
 #![cfg_attr(fuzzing, no_main)]
 

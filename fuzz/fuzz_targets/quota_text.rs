@@ -1,4 +1,4 @@
-//! Quotas as text: see `tidegate_fuzz::quota_text`.
+//! Fuzzes quotas as text: see `tidegate_fuzz::quota_text`.
 
 #![cfg_attr(fuzzing, no_main)]
 

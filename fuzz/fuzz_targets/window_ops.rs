@@ -1,4 +1,4 @@
-//! A sliding window under hostile operations and times: see `tidegate_fuzz::window_ops`.
+//! Fuzzes `SlidingWindow`: see `tidegate_fuzz::window_ops`.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,20 +1,21 @@
-//! A token bucket under hostile operations and times, against an ideal bucket in exact integers.
+//! Compares `TokenBucket` with a bucket in exact integers, at hostile times.
 
-mod ideal;
-mod judge;
+mod exact;
 mod ledger;
-mod script;
+mod oracle;
+mod timeline;
 
 use std::time::Duration;
 
-use crate::bytes::Bytes;
-use crate::calls::Calls;
-use crate::quotas;
-use crate::replay::Target;
-use ideal::{Ideal, When};
-use judge::{Charged, Judge};
-use script::Script;
+use super::bytes::Bytes;
+use super::call_log::CallLog;
+use super::choices::{amount, take_recent};
+use super::quotas;
+use super::replay::Target;
+use exact::{ExactQuota, When};
+use oracle::{BucketOracle, ChargeRecord};
 use tidegate::{BucketCharge, Denied, Limiter, ManualClock, Reservation, Timestamp, TokenBucket};
+use timeline::Timeline;
 
 /// This target.
 pub const TARGET: Target = Target {
@@ -22,12 +23,12 @@ pub const TARGET: Target = Target {
     check,
 };
 
-/// More than this finds nothing that fewer would not.
+/// More operations find no more bugs.
 const MAX_OPERATIONS: usize = 80;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
-    Ask,
+enum BucketOperation {
+    Query,
     TryAcquire,
     TryAcquireAsLimiter,
     TryAcquireUpTo,
@@ -36,26 +37,26 @@ enum Operation {
     Reset,
     Reserve,
     Charge,
-    GiveBack,
+    Release,
 }
 
-/// The frequent ones more than once.
-const OPERATIONS: [Operation; 15] = [
-    Operation::TryAcquire,
-    Operation::TryAcquire,
-    Operation::TryAcquire,
-    Operation::TryAcquireAsLimiter,
-    Operation::TryAcquireUpTo,
-    Operation::Debit,
-    Operation::Credit,
-    Operation::Reset,
-    Operation::Reserve,
-    Operation::Reserve,
-    Operation::Charge,
-    Operation::Charge,
-    Operation::GiveBack,
-    Operation::GiveBack,
-    Operation::Ask,
+/// Frequent operations appear more than once.
+const OPERATIONS: [BucketOperation; 15] = [
+    BucketOperation::TryAcquire,
+    BucketOperation::TryAcquire,
+    BucketOperation::TryAcquire,
+    BucketOperation::TryAcquireAsLimiter,
+    BucketOperation::TryAcquireUpTo,
+    BucketOperation::Debit,
+    BucketOperation::Credit,
+    BucketOperation::Reset,
+    BucketOperation::Reserve,
+    BucketOperation::Reserve,
+    BucketOperation::Charge,
+    BucketOperation::Charge,
+    BucketOperation::Release,
+    BucketOperation::Release,
+    BucketOperation::Query,
 ];
 
 type Bucket = TokenBucket<ManualClock>;
@@ -64,87 +65,92 @@ type Bucket = TokenBucket<ManualClock>;
 ///
 /// # Panics
 ///
-/// If the bucket and its oracle disagree.
+/// Panics if the bucket and its oracle disagree.
 pub fn check(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let quota = quotas::any(&mut bytes);
-    let ideal = Ideal::new(quota);
-    let mut script = Script::new(bytes, quota, ideal.span);
-    let mut judge = Judge::new(ideal);
+    let exact = ExactQuota::new(quota);
+    let time = Timeline::new(&mut bytes, quota, exact.span);
+    let mut oracle = BucketOracle::new(exact);
 
     let mut bucket = TokenBucket::with_clock(quota, ManualClock::new());
-    if script.bytes.bool() {
-        let tokens = script.amount(quota.capacity());
-        let when = judge.observe(script.now);
-        bucket = bucket.with_initial_at(tokens, Timestamp::from_nanos(script.now));
-        judge.reset(when);
-        judge.debit(quota.capacity().saturating_sub(tokens), when);
+    if bytes.bool() {
+        let tokens = amount(&mut bytes, quota.capacity(), quota.capacity());
+        let when = oracle.observe(time.now);
+        bucket = bucket.with_initial_at(tokens, Timestamp::from_nanos(time.now));
+        oracle.reset(when);
+        oracle.debit(quota.capacity().saturating_sub(tokens), when);
     }
 
-    let mut run = Run {
+    let mut run = BucketRun {
         bucket: &bucket,
-        judge,
-        script,
+        oracle,
+        bytes,
+        time,
         held: Vec::new(),
-        calls: Calls::new(),
+        log: CallLog::new(),
     };
     for _ in 0..MAX_OPERATIONS {
-        if run.script.bytes.is_empty() {
+        if run.bytes.is_empty() {
             break;
         }
         run.operation();
     }
-    let _ = run.ask(1);
-    run.judge.assert_bound();
+    let _ = run.query(1);
+    run.oracle.assert_bound();
 }
 
-/// What may still be taken back.
+/// A charge that the run may still undo.
 #[derive(Debug)]
-enum Held<'a> {
-    /// And whether the tokens were not there at first.
-    Reservation(Reservation<'a, ManualClock>, bool),
-    Charge(BucketCharge),
+enum HeldCharge<'a> {
+    Reserved {
+        reservation: Reservation<'a, ManualClock>,
+        /// Whether the tokens were not available at once.
+        is_delayed: bool,
+    },
+    Charged(BucketCharge),
 }
 
 #[derive(Debug)]
-struct Run<'a> {
+struct BucketRun<'a> {
     bucket: &'a Bucket,
-    judge: Judge,
-    script: Script<'a>,
-    held: Vec<(Held<'a>, Charged)>,
-    calls: Calls<Operation>,
+    oracle: BucketOracle,
+    bytes: Bytes<'a>,
+    time: Timeline,
+    held: Vec<(HeldCharge<'a>, ChargeRecord)>,
+    log: CallLog<BucketOperation>,
 }
 
-/// The bucket's state: its words are shown.
-fn words(bucket: &Bucket) -> String {
+/// Returns the bucket's state, which its `Debug` output shows.
+fn state(bucket: &Bucket) -> String {
     format!("{bucket:?}")
 }
 
-/// The TAT alone, without the mark, which any decision may raise.
-fn tat(words: &str) -> Option<&str> {
-    words.split("mark").next()
+/// Removes the epoch from a state, because any decision may raise it.
+fn tat(state: &str) -> Option<&str> {
+    state.split("mark").next()
 }
 
-impl Run<'_> {
+impl BucketRun<'_> {
     fn operation(&mut self) {
-        let operation = self.script.bytes.pick(&OPERATIONS);
-        self.script.step();
-        let now = self.script.now;
+        let operation = self.bytes.pick(&OPERATIONS);
+        self.time.step(&mut self.bytes);
+        let now = self.time.now;
         let at = Timestamp::from_nanos(now);
         self.bucket.clock().set(at);
         let bucket = self.bucket;
 
         let available = bucket.available_at(at);
-        let n = self.script.amount(available);
-        self.calls.note(operation, n, now);
-        let (when, peeked) = self.ask(n);
+        let n = amount(&mut self.bytes, available, bucket.capacity());
+        self.log.push(operation, n, now);
+        let (when, peeked) = self.query(n);
 
-        let before = words(bucket);
+        let before = state(bucket);
         let mut may_change = n > 0;
         match operation {
-            Operation::Ask => may_change = false,
-            Operation::TryAcquire | Operation::TryAcquireAsLimiter => {
-                let outcome = if operation == Operation::TryAcquire {
+            BucketOperation::Query => may_change = false,
+            BucketOperation::TryAcquire | BucketOperation::TryAcquireAsLimiter => {
+                let outcome = if operation == BucketOperation::TryAcquire {
                     bucket.try_acquire_at(n, at)
                 } else {
                     Limiter::try_acquire_at(bucket, n, at)
@@ -152,59 +158,59 @@ impl Run<'_> {
                 assert_eq!(outcome, peeked);
                 may_change &= outcome.is_ok();
                 if may_change {
-                    self.judge.charge(n, when);
+                    self.oracle.charge(n, when);
                 }
             }
-            Operation::TryAcquireUpTo => {
+            BucketOperation::TryAcquireUpTo => {
                 let taken = bucket.try_acquire_up_to_at(n, at);
                 assert_eq!(taken, available.min(n));
                 may_change = taken > 0;
-                self.judge.charge(taken, when);
+                self.oracle.charge(taken, when);
             }
-            Operation::Charge => {
+            BucketOperation::Charge => {
                 let outcome = bucket.charge_at(n, at);
                 assert_eq!(outcome.as_ref().map(drop), peeked.as_ref().map(drop));
                 may_change &= outcome.is_ok();
                 if let Ok(charge) = outcome {
-                    let charged = self.judge.charge(n, when);
-                    self.held.push((Held::Charge(charge), charged));
+                    let charged = self.oracle.charge(n, when);
+                    self.held.push((HeldCharge::Charged(charge), charged));
                 }
             }
-            Operation::Debit => {
+            BucketOperation::Debit => {
                 bucket.debit_at(n, at);
-                self.judge.debit(n, when);
+                self.oracle.debit(n, when);
             }
-            Operation::Credit => {
+            BucketOperation::Credit => {
                 bucket.credit_at(n, at);
-                self.judge.credit(n, when);
+                self.oracle.credit(n, when);
             }
-            Operation::Reset => {
+            BucketOperation::Reset => {
                 bucket.reset_at(at);
-                self.judge.reset(when);
+                self.oracle.reset(when);
                 may_change = true;
             }
-            Operation::Reserve => may_change &= self.reserve(n, when),
-            Operation::GiveBack => {
-                self.give_back(now);
+            BucketOperation::Reserve => may_change &= self.reserve(n, when),
+            BucketOperation::Release => {
+                self.release(now);
                 may_change = true;
             }
         }
         assert!(
-            may_change || tat(&words(bucket)) == tat(&before),
-            "{operation:?} of {n} at {now} changed something"
+            may_change || tat(&state(bucket)) == tat(&before),
+            "{operation:?} of {n} at {now} changed the state"
         );
-        self.wait_for(n, when);
+        self.assert_real_hint(n, when);
     }
 
-    /// Everything that only asks, judged, and that it changes nothing.
-    fn ask(&mut self, n: u64) -> (When, Result<(), Denied>) {
+    /// Asserts every query, and that queries change nothing.
+    fn query(&mut self, n: u64) -> (When, Result<(), Denied>) {
         let bucket = self.bucket;
-        let at = Timestamp::from_nanos(self.script.now);
-        let when = self.judge.observe(self.script.now);
+        let at = Timestamp::from_nanos(self.time.now);
+        let when = self.oracle.observe(self.time.now);
 
-        // The first look may raise the bucket's mark.
+        // The first query may raise the bucket's epoch.
         let available = bucket.available_at(at);
-        let before = words(bucket);
+        let before = state(bucket);
         let peeked = bucket.peek_at(n, at);
         assert_eq!(peeked.is_ok(), n <= available);
         let wait = peeked.map_or_else(|denied| denied.retry_after(), |()| Some(Duration::ZERO));
@@ -212,29 +218,29 @@ impl Run<'_> {
         assert_eq!(Limiter::available_at(bucket, at), available);
         let unused = bucket.is_unused_at(at);
         assert!(!unused || available == bucket.capacity());
-        self.judge
+        self.oracle
             .assert_views(available, bucket.debt_at(at), unused, when);
-        assert_eq!(words(bucket), before, "asking changed something");
+        assert_eq!(state(bucket), before, "a query changed the state");
 
         match peeked {
-            Ok(()) if n > 0 => self.judge.assert_admissible(n, when),
+            Ok(()) if n > 0 => self.oracle.assert_admissible(n, when),
             Ok(()) => {}
             Err(Denied::NotYet { retry_after }) => {
                 assert!(n <= bucket.capacity() && !retry_after.is_zero());
-                self.judge.assert_refusable(n, when);
-                self.judge.assert_hint(n, when, retry_after);
-                self.script.hint = u64::try_from(retry_after.as_nanos()).unwrap_or(u64::MAX);
+                self.oracle.assert_refusable(n, when);
+                self.oracle.assert_hint(n, when, retry_after);
+                self.time.hint = u64::try_from(retry_after.as_nanos()).unwrap_or(u64::MAX);
             }
             Err(Denied::Never { capacity }) => {
                 assert!(capacity == bucket.capacity() && n > capacity);
             }
-            Err(other) => unreachable!("unknown: {other}"),
+            Err(other) => unreachable!("unknown refusal: {other}"),
         }
         (when, peeked)
     }
 
-    /// Honest and tight hints, on the real bucket: the ideal one could not tell the last nanosecond.
-    fn wait_for(&mut self, n: u64, when: When) {
+    /// Asserts the real bucket's hint to the nanosecond, finer than the exact one can.
+    fn assert_real_hint(&mut self, n: u64, when: When) {
         let peek = |nanos| self.bucket.peek_at(n, Timestamp::from_nanos(nanos));
         let Err(Denied::NotYet { retry_after }) = peek(when.from) else {
             return;
@@ -243,108 +249,99 @@ impl Run<'_> {
         let Some(then) = wait.and_then(|wait| when.from.checked_add(wait)) else {
             return;
         };
-        // A longer wait would raise the mark, and so make all that follows stale.
-        let span = self.judge.ideal.span;
+        // A longer wait would raise the epoch and clamp all later calls.
+        let span = self.oracle.exact.span;
         if then < span || then - when.from <= span / 2 {
             assert_eq!(peek(then), Ok(()), "the hint was too short");
             assert!(peek(then - 1).is_err(), "the hint was too long");
-            self.judge.observe(then);
+            self.oracle.observe(then);
         }
     }
 
-    /// Returns whether there is a reservation now.
+    /// Tries to reserve, and reports whether it succeeded.
     fn reserve(&mut self, n: u64, when: When) -> bool {
         let bucket = self.bucket;
-        let now = Timestamp::from_nanos(self.script.now);
-        let max_wait = match self.script.bytes.byte() % 4 {
+        let now = Timestamp::from_nanos(self.time.now);
+        let max_wait = match self.bytes.byte() % 4 {
             0 => Duration::MAX,
-            1 => Duration::from_nanos(self.script.bytes.number()),
-            _ => Duration::from_nanos(
-                self.script
-                    .hint
-                    .saturating_add_signed(self.script.bytes.nudge()),
-            ),
+            1 => Duration::from_nanos(self.bytes.number()),
+            _ => Duration::from_nanos(self.time.hint.saturating_add_signed(self.bytes.nudge())),
         };
         let hint = bucket.wait_time_at(n, now);
         match bucket.reserve_at(n, max_wait, now) {
             Ok(reservation) => {
-                let wait = hint.expect("less than the capacity");
+                let wait = hint.expect("at most the capacity");
                 assert_eq!(reservation.tokens(), n);
                 assert!(wait <= max_wait);
                 assert_eq!(reservation.ready_at(), now + wait);
                 let is_delayed = !wait.is_zero();
                 if is_delayed {
-                    self.judge.assert_debt(n, when, true);
+                    self.oracle.assert_debt(n, when, true);
                 }
-                let charged = self.judge.charge(n, when);
-                self.held
-                    .push((Held::Reservation(reservation, is_delayed), charged));
+                let charged = self.oracle.charge(n, when);
+                let held = HeldCharge::Reserved {
+                    reservation,
+                    is_delayed,
+                };
+                self.held.push((held, charged));
                 true
             }
             Err(denied) => {
                 assert_eq!(denied.retry_after(), hint);
                 let most = max_wait.min(Timestamp::MAX - now);
                 if hint.is_some_and(|hint| hint <= most) {
-                    self.judge.assert_debt(n, when, false);
+                    self.oracle.assert_debt(n, when, false);
                 }
                 false
             }
         }
     }
 
-    /// Ends something that is held: keeps it, or takes it back.
-    fn give_back(&mut self, now: u64) {
-        if self.held.is_empty() {
+    /// Commits, cancels or undoes a held charge.
+    fn release(&mut self, now: u64) {
+        let Some((choice, (held, record))) = take_recent(&mut self.bytes, &mut self.held) else {
             return;
-        }
-        let choice = self.script.bytes.byte();
-        // Mostly the latest, which alone can come back.
-        let index = if choice >= 192 {
-            usize::from(self.script.bytes.byte()) % self.held.len()
-        } else {
-            self.held.len() - 1
         };
-        let (held, charged) = self.held.remove(index);
-        if self.judge.is_ancient(&charged) {
-            if let Held::Reservation(reservation, _) = held {
-                reservation.commit();
-            }
-            return;
-        }
+        let is_too_old = self.oracle.is_too_old(&record);
         let bucket = self.bucket;
-        let before = words(bucket);
+        let before = state(bucket);
         let (reservation, is_delayed) = match held {
-            Held::Charge(charge) => {
+            HeldCharge::Charged(_) if is_too_old => return,
+            HeldCharge::Charged(charge) => {
                 let returned = bucket.undo(charge);
-                assert!(returned > 0 || words(bucket) == before);
-                self.judge.undo(&charged, returned);
+                assert!(returned > 0 || state(bucket) == before);
+                self.oracle.undo(&record, returned);
                 return;
             }
-            Held::Reservation(reservation, is_delayed) => (reservation, is_delayed),
+            HeldCharge::Reserved {
+                reservation,
+                is_delayed,
+            } => (reservation, is_delayed),
         };
         let is_past = is_delayed && now >= reservation.ready_at().as_nanos();
         let returned = match choice % 3 {
+            _ if is_too_old => return reservation.commit(),
             0 => {
                 reservation.commit();
-                assert_eq!(words(bucket), before, "a commit changed something");
+                assert_eq!(state(bucket), before, "a commit changed the state");
                 return;
             }
             1 => reservation.cancel_at(Timestamp::from_nanos(now)),
             _ => {
-                // Dropped, it is cancelled as of the bucket's clock, and does not tell.
+                // A drop cancels at the time of the bucket's clock, and reports nothing.
                 drop(reservation);
-                if words(bucket) == before {
+                if state(bucket) == before {
                     0
                 } else {
-                    charged.tokens
+                    record.tokens
                 }
             }
         };
-        assert!(returned > 0 || words(bucket) == before);
+        assert!(returned > 0 || state(bucket) == before);
         if is_past {
-            assert_eq!(returned, 0, "what may have been used came back");
+            assert_eq!(returned, 0, "tokens returned after they became usable");
         } else {
-            self.judge.undo(&charged, returned);
+            self.oracle.undo(&record, returned);
         }
     }
 }

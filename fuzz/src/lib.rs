@@ -1,6 +1,7 @@
-//! The fuzz targets of `tidegate`, as functions of the input, so that they run under a fuzzer and in an ordinary test.
+//! The fuzz targets of `tidegate`, as functions of an input.
 //!
-//! Each target has an oracle, a slow and obvious second implementation, and asserts against it at every step.
+//! Each target compares the crate with an oracle at every step. An oracle is a slow and obvious
+//! second implementation. The root crate's property tests include these files and run random inputs.
 
 #![forbid(unsafe_code)]
 
@@ -10,9 +11,10 @@ pub mod replay;
 pub mod window_ops;
 
 mod bytes;
-mod calls;
+mod call_log;
+mod choices;
 mod quotas;
 
-/// Every target: what the replay test runs.
+/// Every target that the replay test runs.
 pub const TARGETS: [replay::Target; 3] =
     [bucket_ops::TARGET, window_ops::TARGET, quota_text::TARGET];

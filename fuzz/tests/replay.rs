@@ -1,4 +1,4 @@
-//! Every input of every corpus: what the fuzzers found worth keeping, and what once failed.
+//! Runs every input that fuzzing found worth keeping, and every input that once failed.
 
 use tidegate_fuzz::{TARGETS, replay};
 
