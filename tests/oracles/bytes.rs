@@ -43,7 +43,7 @@ impl<'a> Bytes<'a> {
             0 => u64::from(self.byte()),
             1 => u64::from(u16::from_le_bytes([self.byte(), self.byte()])),
             2 => (1_u64 << (self.byte() % 64)).saturating_add_signed(self.nudge()),
-            _ => u64::from_le_bytes(std::array::from_fn(|_| self.byte())),
+            _ => u64::from_le_bytes(core::array::from_fn(|_| self.byte())),
         }
     }
 }

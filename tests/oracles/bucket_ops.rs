@@ -5,23 +5,16 @@ mod ledger;
 mod oracle;
 mod timeline;
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::bytes::Bytes;
 use super::call_log::CallLog;
 use super::choices::{amount, take_recent};
 use super::quotas;
-use super::replay::Target;
 use exact::{ExactQuota, When};
 use oracle::{BucketOracle, ChargeRecord};
 use tidegate::{BucketCharge, Denied, Limiter, ManualClock, Reservation, Timestamp, TokenBucket};
 use timeline::Timeline;
-
-/// This target.
-pub const TARGET: Target = Target {
-    name: "bucket_ops",
-    check,
-};
 
 /// More operations find no more bugs.
 const MAX_OPERATIONS: usize = 80;
@@ -66,7 +59,7 @@ type Bucket = TokenBucket<ManualClock>;
 /// # Panics
 ///
 /// Panics if the bucket and its oracle disagree.
-pub fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let quota = quotas::any(&mut bytes);
     let exact = ExactQuota::new(quota);

@@ -1,6 +1,6 @@
 //! Checks the documented limits of a quota in wide integers, and makes quotas from bytes.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::bytes::Bytes;
 use tidegate::{ParseQuotaErrorKind, Quota, QuotaError};

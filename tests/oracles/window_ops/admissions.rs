@@ -1,6 +1,6 @@
 //! An exact sliding window: a list of all admissions.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
 
 /// The last instant that the window's clock reaches, 292 years after the origin.
 pub(crate) const LAST: u64 = u64::MAX >> 1;

@@ -2,20 +2,13 @@
 
 mod admissions;
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::bytes::Bytes;
 use super::call_log::CallLog;
 use super::choices::{amount, fraction, moved, start, take_recent};
-use super::replay::Target;
 use admissions::{Admissions, LAST};
 use tidegate::{Denied, Limiter, ManualClock, SlidingWindow, Timestamp, WindowCharge, WindowError};
-
-/// This target.
-pub const TARGET: Target = Target {
-    name: "window_ops",
-    check,
-};
 
 /// More operations find no more bugs.
 const MAX_OPERATIONS: u64 = 100;
@@ -53,7 +46,7 @@ type Window = SlidingWindow<ManualClock>;
 /// # Panics
 ///
 /// Panics if the window and its oracle disagree.
-pub fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let window = any_window(&mut bytes);
     let length = u64::try_from(window.window().as_nanos()).expect("at most 2^62");

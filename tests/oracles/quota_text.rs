@@ -2,19 +2,12 @@
 
 mod grammar;
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::bytes::Bytes;
 use super::quotas;
-use super::replay::Target;
 use grammar::{GrammarError, ParsedQuota};
 use tidegate::{ParseQuotaErrorKind, Quota};
-
-/// This target.
-pub const TARGET: Target = Target {
-    name: "quota_text",
-    check,
-};
 
 /// Runs one input.
 ///
@@ -24,7 +17,7 @@ pub const TARGET: Target = Target {
 /// # Panics
 ///
 /// Panics if the crate's parser and the oracle disagree.
-pub fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) {
     match data.split_first() {
         Some((..b' ', rest)) => check_valid_text(&mut Bytes::new(rest)),
         _ => check_text(&String::from_utf8_lossy(data)),

@@ -1,6 +1,6 @@
 //! Prints the calls of a run that fails.
 
-use std::fmt::Debug;
+use core::fmt::Debug;
 
 /// The calls of a run. Prints them when a panic drops it.
 #[derive(Debug)]

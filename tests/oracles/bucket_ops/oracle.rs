@@ -1,6 +1,6 @@
 //! Compares each answer of the real bucket with an exact one, to which it applies the same calls.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::exact::{ExactQuota, Moment, Tat, When};
 use super::ledger::Ledger;
