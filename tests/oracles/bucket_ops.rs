@@ -1,6 +1,6 @@
 //! Compares `TokenBucket` with a bucket in exact integers, at hostile times.
 
-mod exact;
+pub(crate) mod exact;
 mod ledger;
 mod oracle;
 mod timeline;
