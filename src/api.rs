@@ -35,7 +35,7 @@ use crate::clock::{Clock, DefaultClock};
 use crate::combined::{CombinedCharge, CombinedDenied};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
-use crate::prospect::Ask;
+use crate::prepared_charge::Request;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicU64, add_saturating};
 #[cfg(feature = "std")]
@@ -310,13 +310,13 @@ impl<C: Clock> ApiRateLimiter<C> {
     fn charge_at(
         &self,
         n: u64,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
     ) -> Result<CombinedCharge, Refusal> {
         if self.is_paused_at(now) {
-            return Err(self.refusal_in_pause(ask, now));
+            return Err(self.refusal_in_pause(request, now));
         }
-        match self.limits.combined.charge_each_at(ask, now) {
+        match self.limits.combined.charge_each_at(request, now) {
             Ok(charge) => {
                 self.count_admitted(n);
                 Ok(charge)
@@ -350,21 +350,21 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 
     /// What keeps a call from being made.
-    fn refusal_at(&self, ask: &impl Fn(usize) -> Ask, now: Timestamp) -> Option<Refusal> {
+    fn refusal_at(&self, request: &impl Fn(usize) -> Request, now: Timestamp) -> Option<Refusal> {
         if self.is_paused_at(now) {
-            return Some(self.refusal_in_pause(ask, now));
+            return Some(self.refusal_in_pause(request, now));
         }
-        let denied = self.limits.combined.refusal(ask, now, None)?;
+        let denied = self.limits.combined.refusal(request, now, None)?;
         Some(self.refusal_of(denied))
     }
 
     /// The pause, or a limit that refuses for longer.
     #[cold]
-    fn refusal_in_pause(&self, ask: &impl Fn(usize) -> Ask, now: Timestamp) -> Refusal {
+    fn refusal_in_pause(&self, request: &impl Fn(usize) -> Request, now: Timestamp) -> Refusal {
         // Relaxed: as in `is_paused_at`.
         let end = Timestamp::from_nanos(self.signals.paused_until.load(Relaxed));
         let pause = end - now;
-        match self.limits.combined.refusal(ask, now, None) {
+        match self.limits.combined.refusal(request, now, None) {
             Some(denied) if denied.retry_after().is_none_or(|wait| wait > pause) => {
                 self.refusal_of(denied)
             }

@@ -40,8 +40,8 @@ use core::time::Duration;
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
-use crate::prospect::{Ask, Charge};
-use crate::standing::Standing;
+use crate::prepared_charge::{Exchange, Request};
+use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
@@ -102,10 +102,10 @@ struct Named<C> {
 }
 
 impl<C: Clock> Named<C> {
-    fn standing_at(&self, now: Timestamp) -> Standing {
-        Standing {
+    fn snapshot_at(&self, now: Timestamp) -> Snapshot {
+        Snapshot {
             limit: Some(self.name),
-            ..self.limit.standing_at(now)
+            ..self.limit.snapshot_at(now)
         }
     }
 }
@@ -115,7 +115,7 @@ impl<C: Clock> Named<C> {
 #[must_use = "a charge that is dropped is kept"]
 pub struct CombinedCharge {
     /// Index, permits and charge.
-    charges: Vec<(usize, u64, Charge)>,
+    charges: Vec<(usize, u64, Exchange)>,
     permits: u64,
 }
 
@@ -181,7 +181,7 @@ impl<C: Clock> Combined<C> {
     ///
     /// As [`try_acquire`](Self::try_acquire).
     pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), CombinedDenied> {
-        self.admit(&|_| Ask::for_all(n), now, |_, _| ())
+        self.admit(&|_| Request::of(n), now, |_, _| ())
     }
 
     /// Takes from each limit its own number of permits, in the order of declaration, or nothing from any. A limit whose number
@@ -235,7 +235,7 @@ impl<C: Clock> Combined<C> {
             self.limits.len(),
             "as many numbers of permits as limits"
         );
-        self.admit(&|index: usize| Ask::for_all(permits[index]), now, |_, _| ())
+        self.admit(&|index: usize| Request::of(permits[index]), now, |_, _| ())
     }
 
     /// Whether `n` permits would be given now. Changes nothing; by the time you ask again, others may have taken them.
@@ -253,7 +253,7 @@ impl<C: Clock> Combined<C> {
     ///
     /// As [`try_acquire`](Self::try_acquire).
     pub fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), CombinedDenied> {
-        self.refusal(&|_| Ask::for_all(n), now, None)
+        self.refusal(&|_| Request::of(n), now, None)
             .map_or(Ok(()), Err)
     }
 
@@ -358,7 +358,7 @@ impl<C: Clock> Limiter for Combined<C> {
 
     /// Allocates, for as many charges as there are limits; `try_acquire_at` does not.
     fn charge_at(&self, n: u64, now: Timestamp) -> Result<CombinedCharge, Denied> {
-        match self.charge_each_at(&|_| Ask::for_all(n), now) {
+        match self.charge_each_at(&|_| Request::of(n), now) {
             Ok(charge) => Ok(charge.of(n)),
             Err(denied) => Err(denied.denied()),
         }
@@ -383,16 +383,16 @@ impl<C: Clock> Limiter for Combined<C> {
         times.max().unwrap_or_default()
     }
 
-    fn standing_at(&self, now: Timestamp) -> Standing {
-        let first = self.limits[0].standing_at(now);
-        let others = self.limits[1..].iter().map(|named| named.standing_at(now));
-        others.fold(first, Standing::tighter)
+    fn snapshot_at(&self, now: Timestamp) -> Snapshot {
+        let first = self.limits[0].snapshot_at(now);
+        let others = self.limits[1..].iter().map(|named| named.snapshot_at(now));
+        others.fold(first, Snapshot::tighter)
     }
 
-    fn standing_for_at(&self, n: u64, now: Timestamp) -> Standing {
+    fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
         match self.peek_at(n, now) {
-            Err(denied) => self.limits[denied.index()].standing_at(now),
-            Ok(()) => Limiter::standing_at(self, now),
+            Err(denied) => self.limits[denied.index()].snapshot_at(now),
+            Ok(()) => Limiter::snapshot_at(self, now),
         }
     }
 

@@ -90,21 +90,18 @@ mod quota;
 
 mod denied;
 
-mod standing;
+mod snapshot;
 
-mod prospect;
+mod prepared_charge;
 
 mod gcra;
-mod window;
 
 mod clock;
 
 mod limiter;
 
-mod tat;
 mod token_bucket;
 
-mod ring;
 mod sliding_window;
 
 mod combined;
@@ -140,8 +137,8 @@ pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
 pub use keyed::{
-    FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyHash, KeyHasher, LongKey,
-    LongKeys, Overflow,
+    FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester,
+    KeyHash, KeyHasher, Overflow,
 };
 #[cfg(feature = "std")]
 pub use keyed::{Keyed, KeyedBuilder, KeyedStats};
@@ -150,8 +147,8 @@ pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use sharded::ShardedTokenBucket;
-pub use sliding_window::{SlidingWindow, WindowCharge};
-pub use standing::Standing;
+pub use sliding_window::{SlidingWindow, WindowCharge, WindowError};
+pub use snapshot::Snapshot;
 /// A function behind a limiter: every call of it is a request, and waits while it is limited.
 ///
 /// For closures, and for calls that should be refused instead of waiting, there is the function
@@ -218,18 +215,17 @@ pub use standing::Standing;
 pub use tidegate_macros::rate_limited;
 pub use time::Timestamp;
 pub use token_bucket::{BucketCharge, TokenBucket};
+#[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
+pub use wait::DefaultTimer;
 #[cfg(feature = "futures-timer")]
 pub use wait::FuturesTimer;
 #[cfg(feature = "tokio")]
 pub use wait::TokioTimer;
-#[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
-pub use wait::UsualTimer;
 pub use wait::{Acquire, Awaitable, Reservation, Timer};
 #[cfg(feature = "async-io")]
 pub use wait::{AsyncIoSleep, AsyncIoTimer};
 #[cfg(feature = "futures")]
 pub use wait::{PacedSink, PacedStream};
-pub use window::WindowError;
 
 #[cfg(tidegate_loom)]
 #[doc(hidden)]

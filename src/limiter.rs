@@ -7,7 +7,7 @@ use core::time::Duration;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::quota::Quota;
-use crate::standing::Standing;
+use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
 /// A limiter: something that admits or refuses a number of permits at an instant.
@@ -110,22 +110,22 @@ pub trait Limiter: sealed::Sealed {
 
     /// What it allows and has left at `now`, to tell others: several looks, between which others may come. Of a combination, the
     /// limit that has least left.
-    fn standing_at(&self, now: Timestamp) -> Standing {
+    fn snapshot_at(&self, now: Timestamp) -> Snapshot {
         let (capacity, available) = (self.capacity(), self.available_at(now));
         let more = available.checked_add(1).filter(|more| *more <= capacity);
-        Standing {
+        Snapshot {
             limit: None,
             capacity,
             refill_time: self.refill_time(),
             available,
-            more_in: more.and_then(|more| self.wait_time_at(more, now)),
+            next_permit_in: more.and_then(|more| self.wait_time_at(more, now)),
         }
     }
 
     /// What to tell somebody who was refused `n` permits at `now`: of a combination, the limit that refuses the longest.
     #[doc(hidden)]
-    fn standing_for_at(&self, _n: u64, now: Timestamp) -> Standing {
-        self.standing_at(now)
+    fn snapshot_for_at(&self, _n: u64, now: Timestamp) -> Snapshot {
+        self.snapshot_at(now)
     }
 
     /// Whether at `now` nobody could tell this limiter from a new one: a full bucket, an empty window. Such a limiter
@@ -205,12 +205,12 @@ macro_rules! forward_limiter {
                 (**self).refill_time()
             }
 
-            fn standing_at(&self, now: Timestamp) -> Standing {
-                (**self).standing_at(now)
+            fn snapshot_at(&self, now: Timestamp) -> Snapshot {
+                (**self).snapshot_at(now)
             }
 
-            fn standing_for_at(&self, n: u64, now: Timestamp) -> Standing {
-                (**self).standing_for_at(n, now)
+            fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
+                (**self).snapshot_for_at(n, now)
             }
 
             #[inline]

@@ -70,13 +70,13 @@ use crossbeam_utils::CachePadded;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
+use crate::gcra::AtomicTat;
 use crate::gcra::Gcra;
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
 #[cfg(tidegate_loom)]
 use crate::sync::Ordering;
 use crate::sync::{AtomicU64, thread_number};
-use crate::tat::Tat;
 use crate::time::Timestamp;
 #[cfg(feature = "std")]
 use crate::wait::Line;
@@ -139,7 +139,7 @@ pub struct ShardedTokenBucket<C = DefaultClock> {
 }
 
 struct Core<C> {
-    tat: Tat,
+    tat: AtomicTat,
     held: AtomicU64,
     gcra: Gcra,
     quota: Quota,
@@ -172,7 +172,7 @@ impl<C> ShardedTokenBucket<C> {
         assert!(shards.is_power_of_two(), "a power of two");
         Self {
             core: CachePadded::new(Core {
-                tat: Tat::full(),
+                tat: AtomicTat::full(),
                 held: AtomicU64::new(0),
                 gcra: Gcra::new(quota),
                 quota,
@@ -257,7 +257,7 @@ impl<C> ShardedTokenBucket<C> {
         }
         let Core { tat, gcra, .. } = &*self.core;
         let all = self.all_leases();
-        let (now, tat) = tat.snapshot(gcra, now.as_nanos());
+        let (now, tat) = tat.load_current(gcra, now.as_nanos());
         match self.beyond(tat, now, all, n) {
             Ok(_) => Ok(()),
             Err(shortfall) => Err(self.denied(Refused::NotYet(now, shortfall))),
@@ -268,7 +268,7 @@ impl<C> ShardedTokenBucket<C> {
     pub fn available_at(&self, now: Timestamp) -> u64 {
         let Core { tat, gcra, .. } = &*self.core;
         let all = self.all_leases();
-        let (now, tat) = tat.snapshot(gcra, now.as_nanos());
+        let (now, tat) = tat.load_current(gcra, now.as_nanos());
         let room = gcra.room_beside(tat, now, gcra.cost_clamped(all.counted));
         let available = all.left.saturating_add(gcra.tokens_in(room));
         available.min(gcra.capacity())

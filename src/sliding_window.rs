@@ -1,5 +1,10 @@
 //! The sliding window: the public face of [`Ring`].
 
+mod ring;
+mod slots;
+
+pub use slots::WindowError;
+
 use core::fmt;
 use core::time::Duration;
 
@@ -8,12 +13,12 @@ use crossbeam_utils::CachePadded;
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
-use crate::prospect::{Ask, Charge, Prospect};
-use crate::ring::Ring;
+use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::time::Timestamp;
 #[cfg(feature = "std")]
 use crate::wait::Line;
-use crate::window::{Window, WindowError, Word};
+use ring::Ring;
+use slots::{Window, Word};
 
 /// At most `limit` admissions in *any* interval of the window's length, wherever it starts.
 ///
@@ -188,30 +193,30 @@ impl<C> SlidingWindow<C> {
 
     /// Whether there is the room that a call needs, and the exchange that would take what it costs; `None` if there is not.
     /// `need` is at least 1.
-    #[expect(clippy::inline_always, reason = "as `Limit::prospect_at`")]
+    #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
-    pub(crate) fn prospect_at(&self, ask: Ask, now: Timestamp) -> Option<Prospect> {
-        self.core.ring.prospect(ask, now.as_nanos())
+    pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
+        self.core.ring.prospect(request, now.as_nanos())
     }
 
     /// Makes a charge that was found possible, if nothing has changed since.
     #[inline]
-    pub(crate) fn commit(&self, charge: Charge) -> bool {
+    pub(crate) fn commit(&self, charge: Exchange) -> bool {
         self.core.ring.commit(charge)
     }
 
     /// Charges `n`, which is at least 1, for [`undo_words`](Self::undo_words).
-    pub(crate) fn charge_words_at(&self, n: u64, now: Timestamp) -> Result<Charge, Denied> {
+    pub(crate) fn charge_words_at(&self, n: u64, now: Timestamp) -> Result<Exchange, Denied> {
         let WindowCharge { slot, .. } = self.charge(n, now.as_nanos())?;
         let before = self.core.ring.window().word(slot, 0).0;
-        Ok(Charge {
+        Ok(Exchange {
             before,
             after: before,
         })
     }
 
     /// Takes back what was charged to the slot that a charge names.
-    pub(crate) fn undo_words(&self, permits: u64, charge: Charge) -> u64 {
+    pub(crate) fn undo_words(&self, permits: u64, charge: Exchange) -> u64 {
         let slot = self.core.ring.window().number(Word(charge.before));
         self.core.ring.undo(slot, permits)
     }

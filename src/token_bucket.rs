@@ -1,9 +1,9 @@
-//! The token bucket: the public face of [`Tat`].
+//! The token bucket: the public face of [`AtomicTat`].
 
 mod charging;
 
-pub(crate) use charging::Booked;
 pub use charging::BucketCharge;
+pub(crate) use charging::ReservedCharge;
 
 use core::fmt;
 use core::time::Duration;
@@ -14,13 +14,13 @@ use event_listener::Event;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
-use crate::gcra::{Booking, Gcra, Now, Shortfall};
+use crate::gcra::AtomicTat;
+use crate::gcra::{Gcra, Now, ReservedTat, Shortfall};
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
 use crate::sync::const_fn;
 #[cfg(feature = "std")]
 use crate::sync::{Ordering::Acquire, fence};
-use crate::tat::Tat;
 use crate::time::Timestamp;
 
 /// A token bucket: tokens flow in at the quota's rate, up to its capacity, and every call takes some.
@@ -78,7 +78,7 @@ pub struct TokenBucket<C = DefaultClock> {
 
 /// On cache lines of its own: whoever decides needs the word and what it is judged by.
 struct Core<C> {
-    tat: Tat,
+    tat: AtomicTat,
     gcra: Gcra,
     quota: Quota,
     clock: C,
@@ -111,7 +111,7 @@ impl<C> TokenBucket<C> {
         pub const fn with_clock(quota: Quota, clock: C) -> Self {
             let gcra = Gcra::new(quota);
             let core = Core {
-                tat: Tat::full(),
+                tat: AtomicTat::full(),
                 gcra,
                 quota,
                 clock,
@@ -189,7 +189,7 @@ impl<C> TokenBucket<C> {
         let Core { tat, gcra, .. } = &*self.core;
         let admitted = tat.decide(gcra, now.as_nanos(), |now, tat| {
             let n = gcra.available(tat, now).min(n);
-            let Booking { next, .. } = gcra.book(tat, now, gcra.cost(n));
+            let ReservedTat { next, .. } = gcra.reserve(tat, now, gcra.cost(n));
             if n == 0 { Err(()) } else { Ok((next, n)) }
         });
         admitted.unwrap_or(0)
@@ -206,7 +206,7 @@ impl<C> TokenBucket<C> {
             return Ok(());
         }
         let cost = self.cost(n)?;
-        let (now, tat) = self.snapshot(now);
+        let (now, tat) = self.load(now);
         match self.core.gcra.admit(tat, now, cost) {
             Ok(_) => Ok(()),
             Err(shortfall) => Err(self.not_yet(now, shortfall)),
@@ -216,13 +216,13 @@ impl<C> TokenBucket<C> {
     /// [`available`](Self::available) as of `now`.
     #[inline]
     pub fn available_at(&self, now: Timestamp) -> u64 {
-        let (now, tat) = self.snapshot(now);
+        let (now, tat) = self.load(now);
         self.core.gcra.available(tat, now)
     }
 
     /// [`debt`](Self::debt) as of `now`.
     pub fn debt_at(&self, now: Timestamp) -> u64 {
-        let (now, tat) = self.snapshot(now);
+        let (now, tat) = self.load(now);
         self.core.gcra.debt(tat, now)
     }
 
@@ -284,8 +284,8 @@ impl<C> TokenBucket<C> {
     }
 
     #[inline]
-    fn snapshot(&self, now: Timestamp) -> (Now, u64) {
-        self.core.tat.snapshot(&self.core.gcra, now.as_nanos())
+    fn load(&self, now: Timestamp) -> (Now, u64) {
+        self.core.tat.load_current(&self.core.gcra, now.as_nanos())
     }
 
     /// The cost of `n` tokens in grains.
@@ -475,7 +475,7 @@ impl<C: Clock> Limiter for TokenBucket<C> {
 
     #[inline]
     fn is_unused_at(&self, now: Timestamp) -> bool {
-        let (now, tat) = self.snapshot(now);
+        let (now, tat) = self.load(now);
         Gcra::is_idle(tat, now)
     }
 

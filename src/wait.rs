@@ -39,4 +39,4 @@ pub use timer::TokioTimer;
 #[cfg(feature = "async-io")]
 pub use timer::{AsyncIoSleep, AsyncIoTimer};
 #[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
-pub use usual_timer::UsualTimer;
+pub use usual_timer::DefaultTimer;

@@ -106,7 +106,7 @@ fn calls_of_known_keys_allocate_nothing() {
     }
     allocates_nothing(|| assert_eq!(users.available("alice"), 0));
     allocates_nothing(|| assert_eq!(users.stats().keys, 1));
-    allocates_nothing(|| assert_eq!(users.sweep(), 0));
+    allocates_nothing(|| assert_eq!(users.evict_unused(), 0));
 
     // A table allocates nothing for anybody.
     let table = table(8, &clock);
@@ -212,7 +212,7 @@ fn flood_has_passed(keyed: &Map<u64>, memory: &Memory, now: u64) {
     let after = memory.used();
     let most = flooded / 4 + small_tables(17) + HARNESS;
     assert!(after < most, "{after} of {flooded} bytes");
-    keyed.sweep_at(at(now));
+    keyed.evict_unused_at(at(now));
     let empty = small_tables(17) + small_tables(6) + HARNESS;
     assert!(memory.used() < empty, "{} bytes", memory.used());
 }
@@ -238,7 +238,7 @@ fn sweeping_gives_memory_back() {
                 assert!(keyed.remove(&format!("user {key}")));
             }
         } else {
-            assert_eq!(keyed.sweep_at(at(HOUR * (2 * way + 1))), 50_000);
+            assert_eq!(keyed.evict_unused_at(at(HOUR * (2 * way + 1))), 50_000);
         }
         let left = memory.used().saturating_sub(empty);
         assert!(left <= small_tables(33) + HARNESS, "{left} bytes are left");

@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use proptest::prelude::*;
 use tidegate::{
-    FixedKeyed, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyHasher, LongKey, LongKeys, ManualClock,
+    FixedKeyed, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester, KeyHasher, ManualClock,
     Quota,
 };
 
@@ -284,12 +284,12 @@ fn no_prefix_makes_an_ipv4_client_of_a_neighbour() {
 #[test]
 fn sixteen_bytes_written_at_once() {
     assert_eq!((size_of::<IpKey>(), align_of::<IpKey>()), (16, 1));
-    assert_eq!((size_of::<LongKey>(), align_of::<LongKey>()), (16, 1));
-    assert_eq!(size_of::<Result<IpKey, LongKey>>(), 17);
+    assert_eq!((size_of::<KeyDigest>(), align_of::<KeyDigest>()), (16, 1));
+    assert_eq!(size_of::<Result<IpKey, KeyDigest>>(), 17);
 
     let octets = Ipv4Addr::new(203, 0, 113, 7).to_ipv6_mapped().octets();
     assert_eq!(written(key("203.0.113.7")), [octets.to_vec()]);
-    let long = LongKeys::with_secret([7; 16]).key("text");
+    let long = KeyDigester::with_secret([7; 16]).digest("text");
     assert_eq!(written(long), [long.to_bytes().to_vec()]);
 
     // What a table looks up is the key, not its address.
@@ -312,10 +312,10 @@ fn the_digest_is_siphash_2_4_128() {
         (16, 0x6ee2_a4ca_67b0_54bb_fd33_15bf_8523_0577),
         (63, 0x5150_d177_2f50_834a_503e_069a_973f_bd7c),
     ];
-    let keys = LongKeys::with_secret([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    let keys = KeyDigester::with_secret([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
     for (length, digest) in published {
         let message: Vec<u8> = (0..length).collect();
-        let key = keys.key(message);
+        let key = keys.digest(message);
         assert_eq!(key.to_bytes(), digest.to_be_bytes(), "{length} bytes");
     }
 }
@@ -328,70 +328,76 @@ proptest! {
         place in any::<prop::sample::Index>(),
         bit in 0..8_u32,
     ) {
-        let keys = LongKeys::with_secret(secret);
-        prop_assert_eq!(keys.key(&text), keys.clone().key(text.clone()));
+        let keys = KeyDigester::with_secret(secret);
+        prop_assert_eq!(keys.digest(&text), keys.clone().digest(text.clone()));
 
         let mut other = secret;
         other[place.index(16)] ^= 1 << bit;
-        prop_assert_ne!(keys.key(&text), LongKeys::with_secret(other).key(&text));
+        prop_assert_ne!(keys.digest(&text), KeyDigester::with_secret(other).digest(&text));
 
         let mut longer = text.clone();
         longer.push(0);
-        prop_assert_ne!(keys.key(&text), keys.key(&longer));
+        prop_assert_ne!(keys.digest(&text), keys.digest(&longer));
         longer[place.index(text.len() + 1)] ^= 1 << bit;
-        prop_assert_ne!(keys.key(&text), keys.key(&longer));
+        prop_assert_ne!(keys.digest(&text), keys.digest(&longer));
         if !text.is_empty() {
             let mut changed = text.clone();
             changed[place.index(text.len())] ^= 1 << bit;
-            prop_assert_ne!(keys.key(&text), keys.key(&changed));
+            prop_assert_ne!(keys.digest(&text), keys.digest(&changed));
         }
     }
 }
 
 #[test]
 fn any_length_gives_a_key() {
-    let keys = LongKeys::with_secret([7; 16]);
+    let keys = KeyDigester::with_secret([7; 16]);
     let long = "a".repeat(1 << 20);
-    assert_eq!(keys.key(&long), keys.key(long.as_bytes()));
-    assert_ne!(keys.key(&long), keys.key(&long[1..]));
-    assert_ne!(keys.key(""), keys.key("\0"));
+    assert_eq!(keys.digest(&long), keys.digest(long.as_bytes()));
+    assert_ne!(keys.digest(&long), keys.digest(&long[1..]));
+    assert_ne!(keys.digest(""), keys.digest("\0"));
 
     let limits = one_each();
-    assert!(limits.try_acquire(&keys.key(&long), 1).is_ok());
-    assert!(limits.try_acquire(&keys.key(&long), 1).is_err());
-    assert!(limits.try_acquire(&keys.key(&long[1..]), 1).is_ok());
+    assert!(limits.try_acquire(&keys.digest(&long), 1).is_ok());
+    assert!(limits.try_acquire(&keys.digest(&long), 1).is_err());
+    assert!(limits.try_acquire(&keys.digest(&long[1..]), 1).is_ok());
 }
 
 #[test]
 #[cfg(feature = "std")]
 fn every_secret_is_another() {
-    let secrets: Vec<LongKeys> = (0..100).map(|_| LongKeys::new()).collect();
-    let digests = secrets.iter().map(|keys| keys.key("text").to_bytes());
+    let secrets: Vec<KeyDigester> = (0..100).map(|_| KeyDigester::new()).collect();
+    let digests = secrets.iter().map(|keys| keys.digest("text").to_bytes());
     let different: std::collections::HashSet<_> = digests.collect();
     assert_eq!(different.len(), 100);
-    assert_ne!(LongKeys::default().key("text"), secrets[0].key("text"));
+    assert_ne!(
+        KeyDigester::default().digest("text"),
+        secrets[0].digest("text")
+    );
 }
 
 /// Neither the text nor the secret nor the digest, in any form of `Debug`.
 #[test]
 fn debug_tells_nothing() {
-    let keys = LongKeys::with_secret(*b"SECRETSECRETSECR");
+    let keys = KeyDigester::with_secret(*b"SECRETSECRETSECR");
     assert_eq!(
         format!("{keys:?} {keys:#?}"),
-        "LongKeys { .. } LongKeys { .. }"
+        "KeyDigester { .. } KeyDigester { .. }"
     );
-    let key = keys.key("sk-7f3a9c");
-    assert_eq!(format!("{key:?} {key:#?}"), "LongKey { .. } LongKey { .. }");
+    let key = keys.digest("sk-7f3a9c");
+    assert_eq!(
+        format!("{key:?} {key:#?}"),
+        "KeyDigest { .. } KeyDigest { .. }"
+    );
 }
 
 #[test]
 fn keys_go_everywhere() {
     const fn everywhere<T: Send + Sync + Unpin + 'static>() {}
     const fn copied<T: Copy + Eq + Hash>() {}
-    everywhere::<LongKeys>();
+    everywhere::<KeyDigester>();
     everywhere::<Ipv6PrefixError>();
     copied::<IpKey>();
-    copied::<LongKey>();
+    copied::<KeyDigest>();
     copied::<Ipv6Prefix>();
     copied::<Ipv6PrefixError>();
 }

@@ -15,7 +15,9 @@ use axum::{Json, Router};
 use tidegate::tower::{
     ApiKey, Named, PerKey, RateLimitLayer, Reject, Rejection, RequestHead, TooManyRequests,
 };
-use tidegate::{DefaultClock, FixedKeyed, IpKey, Keyed, LongKey, LongKeys, Quota, TokenBucket};
+use tidegate::{
+    DefaultClock, FixedKeyed, IpKey, KeyDigest, KeyDigester, Keyed, Quota, TokenBucket,
+};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -72,9 +74,9 @@ pub(crate) async fn serve(
 /// tables cannot take a permit back if another limit refuses after all, and a layer's counts would be of all routes together.)
 fn router(quotas: Quotas) -> Router {
     let addresses = Arc::new(FixedKeyed::new(quotas.address, MOST_ADDRESSES));
-    let digests = LongKeys::new();
+    let digests = KeyDigester::new();
     let quota_of = quotas.key.by_digest(&digests);
-    let keys = Keyed::builder(move |key: &LongKey| TokenBucket::new(quota_of(key)))
+    let keys = Keyed::builder(move |key: &KeyDigest| TokenBucket::new(quota_of(key)))
         .max_keys(MOST_KEYS)
         // Or it would be of the tier of whoever comes first without room.
         .shared(TokenBucket::new(quotas.key.free))

@@ -76,7 +76,7 @@ struct Told<'a> {
     limit: &'a str,
     left: u64,
     /// How many seconds until there is more.
-    more_in: Option<u64>,
+    next_permit_in: Option<u64>,
 }
 
 impl<'a> Told<'a> {
@@ -90,7 +90,7 @@ impl<'a> Told<'a> {
         Some(Self {
             limit: name.trim_matches('"'),
             left: number("r=")?,
-            more_in: number("t="),
+            next_permit_in: number("t="),
         })
     }
 }
@@ -110,8 +110,8 @@ impl Tally {
 
         let told = Told::parse(headers);
         if let Some(answers) = self.told(limits, told.as_ref()) {
-            let more_in = told.and_then(|told| told.more_in);
-            answers.longest_wait = answers.longest_wait.max(more_in.unwrap_or(0));
+            let next_permit_in = told.and_then(|told| told.next_permit_in);
+            answers.longest_wait = answers.longest_wait.max(next_permit_in.unwrap_or(0));
         }
     }
 
@@ -123,7 +123,7 @@ impl Tally {
         let seconds = text(headers, RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok());
         let by = text(headers, REFUSED_BY);
         let told = Told::parse(headers);
-        let told = told.filter(|told| told.more_in == seconds && Some(told.limit) == by);
+        let told = told.filter(|told| told.next_permit_in == seconds && Some(told.limit) == by);
         self.told(limits, told.as_ref());
         let Some(limit) = limits.iter().find(|limit| Some(limit.kind()) == by) else {
             self.malformed += 1;

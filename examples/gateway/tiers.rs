@@ -1,9 +1,9 @@
 //! What API keys are worth.
 
-use tidegate::{LongKey, LongKeys, Quota, QuotaError};
+use tidegate::{KeyDigest, KeyDigester, Quota, QuotaError};
 
 /// Keys of paying customers, made up for this example. A real gateway would load their digests from where it has its accounts,
-/// made with a secret of its own ([`LongKeys::with_secret`]), and never see a key but in a request.
+/// made with a secret of its own ([`KeyDigester::with_secret`]), and never see a key but in a request.
 pub(crate) const PRO_KEYS: [&str; 2] = ["pro-7f3a9c", "pro-c41d02"];
 
 /// How many times what a free key gets.
@@ -28,8 +28,8 @@ impl Tiers {
     }
 
     /// The quota of any key, by its digest alone.
-    pub(crate) fn by_digest(self, digests: &LongKeys) -> impl Fn(&LongKey) -> Quota + use<> {
-        let pro_keys = PRO_KEYS.map(|key| digests.key(key));
+    pub(crate) fn by_digest(self, digests: &KeyDigester) -> impl Fn(&KeyDigest) -> Quota + use<> {
+        let pro_keys = PRO_KEYS.map(|key| digests.digest(key));
         move |key| {
             if pro_keys.contains(key) {
                 self.pro

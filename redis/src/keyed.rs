@@ -11,7 +11,7 @@ use crate::store::RedisStore;
 /// Keys are bytes; there are as many as the server has memory for, about 100 bytes for each that is not full, and a bucket that is full is not
 /// there. Otherwise as a [`RedisTokenBucket`](crate::RedisTokenBucket), whose guarantees hold for each key.
 ///
-/// Keys are in the server as they are: what is long or secret is better digested before, as `tidegate::LongKeys::with_secret` does, with one
+/// Keys are in the server as they are: what is long or secret is better digested before, as `tidegate::KeyDigester::with_secret` does, with one
 /// secret for all nodes.
 ///
 /// ```no_run

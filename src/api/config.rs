@@ -6,8 +6,8 @@ use core::time::Duration;
 use super::limits::Limits;
 use crate::clock::Clock;
 use crate::quota::QuotaError;
+use crate::sliding_window::WindowError;
 use crate::time::Timestamp;
-use crate::window::WindowError;
 
 /// The limits of an API, as its provider states them.
 ///

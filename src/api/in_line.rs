@@ -49,9 +49,9 @@ impl<C: Clock> ApiRateLimiter<C> {
         estimate: TokenEstimate,
     ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
         let attempt = |now| self.reserve_tokens_at(estimate, now);
-        let ask = self.limits.request_with(estimate);
+        let request = self.limits.request_with(estimate);
         let look = |now| {
-            let refusal = self.refusal_at(&ask, now);
+            let refusal = self.refusal_at(&request, now);
             refusal.or_else(|| self.signals.in_flight.refusal())
         };
         let outcome = self.in_line(timer, deadline, attempt, look, &|_| ());

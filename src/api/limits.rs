@@ -12,7 +12,7 @@ use super::usage::{TokenEstimate, TokenUsage};
 use super::usual::Usual;
 use crate::clock::Clock;
 use crate::combined::{Combined, CombinedBuilder, CombinedDenied, Limit};
-use crate::prospect::{Ask, Charge};
+use crate::prepared_charge::{Exchange, Request};
 use crate::quota::Quota;
 use crate::sliding_window::SlidingWindow;
 use crate::time::Timestamp;
@@ -203,13 +203,19 @@ impl<C: Clock + Clone> Limits<C> {
 impl<C: Clock> Limits<C> {
     /// What `n` requests ask for: so many permits, and that no limit on tokens is used up.
     #[inline]
-    pub(super) fn requests(&self, n: u64) -> impl Fn(usize) -> Ask {
+    pub(super) fn requests(&self, n: u64) -> impl Fn(usize) -> Request {
         let on_requests = self.on_requests;
         move |index| {
             if index < on_requests {
-                Ask { need: n, cost: n }
+                Request {
+                    required: n,
+                    cost: n,
+                }
             } else {
-                Ask { need: 1, cost: 0 }
+                Request {
+                    required: 1,
+                    cost: 0,
+                }
             }
         }
     }
@@ -224,10 +230,10 @@ impl<C: Clock> Limits<C> {
                     let made = usual.charge(&charges);
                     if let Some(failed) = charges.get_mut(made) {
                         // Not tried again as it is.
-                        *failed = Charge::NONE;
-                        let ask = self.requests(1);
+                        *failed = Exchange::NONE;
+                        let request = self.requests(1);
                         self.combined
-                            .charge_rest(made, 0, &ask, now, &mut charges)?;
+                            .charge_rest(made, 0, &request, now, &mut charges)?;
                     }
                     return Ok(usual.left(&prospects));
                 }
@@ -247,15 +253,18 @@ impl<C: Clock> Limits<C> {
     }
 
     /// What one request with so many tokens asks for.
-    pub(super) fn request_with(&self, estimate: TokenEstimate) -> impl Fn(usize) -> Ask + '_ {
+    pub(super) fn request_with(&self, estimate: TokenEstimate) -> impl Fn(usize) -> Request + '_ {
         let on_requests = self.on_requests;
         move |index| {
             if index < on_requests {
-                return Ask { need: 1, cost: 1 };
+                return Request {
+                    required: 1,
+                    cost: 1,
+                };
             }
             let cost = self.reserved(index, estimate);
-            Ask {
-                need: cost.max(1),
+            Request {
+                required: cost.max(1),
                 cost,
             }
         }

@@ -142,16 +142,16 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 
     fn reserve(&self, estimate: TokenEstimate, now: Timestamp) -> Result<CombinedCharge, Refusal> {
-        let ask = self.limits.request_with(estimate);
+        let request = self.limits.request_with(estimate);
         let in_flight = &self.signals.in_flight;
         if in_flight.is_limited() {
             // Looked at first, so that a refusal by the limits does not write.
-            if let Some(refusal) = self.refusal_at(&ask, now) {
+            if let Some(refusal) = self.refusal_at(&request, now) {
                 return Err(refusal);
             }
         }
         in_flight.enter()?;
-        let charge = self.charge_at(1, &ask, now);
+        let charge = self.charge_at(1, &request, now);
         if charge.is_err() {
             in_flight.leave();
         }

@@ -6,7 +6,7 @@
 use alloc::sync::Arc;
 
 use super::limits::Left;
-use crate::prospect::{Ask, Charge, Prospect};
+use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::sliding_window::SlidingWindow;
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
@@ -20,14 +20,14 @@ pub(super) struct Usual<C> {
 }
 
 /// What a look at each found.
-pub(super) struct Prospects {
-    burst: Prospect,
-    minute: Prospect,
-    hour: Prospect,
-    tokens: Prospect,
+pub(super) struct PreparedCharges {
+    burst: PreparedCharge,
+    minute: PreparedCharge,
+    hour: PreparedCharge,
+    tokens: PreparedCharge,
 }
 
-impl Prospects {
+impl PreparedCharges {
     /// Whether the burst has no more headroom than the others, and is to be charged first.
     #[inline]
     pub(super) const fn is_burst_first(&self) -> bool {
@@ -37,12 +37,12 @@ impl Prospects {
 
     /// In the order of the combination; nothing is charged for tokens.
     #[inline]
-    pub(super) const fn charges(&self) -> [Charge; 4] {
+    pub(super) const fn charges(&self) -> [Exchange; 4] {
         [
             self.burst.charge,
             self.minute.charge,
             self.hour.charge,
-            Charge::NONE,
+            Exchange::NONE,
         ]
     }
 }
@@ -52,21 +52,24 @@ impl<C> Usual<C> {
 
     /// Looks whether each has room for one request; `None` if it seems that one has not. Writes nothing.
     #[inline]
-    pub(super) fn look(&self, now: Timestamp) -> Option<Prospects> {
-        const ONE: Ask = Ask::for_all(1);
-        const ANY: Ask = Ask { need: 1, cost: 0 };
+    pub(super) fn look(&self, now: Timestamp) -> Option<PreparedCharges> {
+        const ONE: Request = Request::of(1);
+        const ANY: Request = Request {
+            required: 1,
+            cost: 0,
+        };
 
-        Some(Prospects {
-            burst: self.burst.prospect_at(ONE, now)?,
-            minute: self.minute.prospect_at(ONE, now)?,
-            hour: self.hour.prospect_at(ONE, now)?,
-            tokens: self.tokens.prospect_at(ANY, now)?,
+        Some(PreparedCharges {
+            burst: self.burst.prepare_at(ONE, now)?,
+            minute: self.minute.prepare_at(ONE, now)?,
+            hour: self.hour.prepare_at(ONE, now)?,
+            tokens: self.tokens.prepare_at(ANY, now)?,
         })
     }
 
     /// Makes the charges one after the other, and returns how many were made before one could not be.
     #[inline]
-    pub(super) fn charge(&self, charges: &[Charge; 4]) -> usize {
+    pub(super) fn charge(&self, charges: &[Exchange; 4]) -> usize {
         let [burst, minute, hour, _] = *charges;
         // Windows that have to be moved on have no charge prepared.
         if !self.burst.commit(burst) {
@@ -82,7 +85,7 @@ impl<C> Usual<C> {
 
     /// What was left at the look, without the request.
     #[inline]
-    pub(super) fn left(&self, prospects: &Prospects) -> Left {
+    pub(super) fn left(&self, prospects: &PreparedCharges) -> Left {
         let requests = prospects.minute.room.min(prospects.hour.room);
         Left {
             requests: requests.saturating_sub(1),

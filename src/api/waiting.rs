@@ -67,16 +67,16 @@ impl<C: Clock> ApiRateLimiter<C> {
         }
     }
 
-    /// [`acquire_with`](Self::acquire_with) the [`UsualTimer`](crate::UsualTimer).
+    /// [`acquire_with`](Self::acquire_with) the [`DefaultTimer`](crate::DefaultTimer).
     #[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
     pub async fn acquire(&self) -> RateLimitStatus {
-        self.acquire_with(crate::wait::UsualTimer).await
+        self.acquire_with(crate::wait::DefaultTimer).await
     }
 
-    /// [`acquire_timeout_with`](Self::acquire_timeout_with) the [`UsualTimer`](crate::UsualTimer).
+    /// [`acquire_timeout_with`](Self::acquire_timeout_with) the [`DefaultTimer`](crate::DefaultTimer).
     #[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
     pub async fn acquire_timeout(&self, timeout: Duration) -> RateLimitStatus {
-        let timer = crate::wait::UsualTimer;
+        let timer = crate::wait::DefaultTimer;
         self.acquire_timeout_with(timer, timeout).await
     }
 
@@ -151,7 +151,7 @@ impl<C: Clock> ApiRateLimiter<C> {
         Some(deadline).filter(|&deadline| deadline < Timestamp::MAX)
     }
 
-    /// [`acquire_tokens_with`](Self::acquire_tokens_with) the [`UsualTimer`](crate::UsualTimer).
+    /// [`acquire_tokens_with`](Self::acquire_tokens_with) the [`DefaultTimer`](crate::DefaultTimer).
     ///
     /// # Errors
     ///
@@ -161,11 +161,11 @@ impl<C: Clock> ApiRateLimiter<C> {
         &self,
         estimate: impl Into<TokenEstimate>,
     ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
-        let timer = crate::wait::UsualTimer;
+        let timer = crate::wait::DefaultTimer;
         self.acquire_tokens_with(timer, estimate).await
     }
 
-    /// [`acquire_tokens_timeout_with`](Self::acquire_tokens_timeout_with) the [`UsualTimer`](crate::UsualTimer).
+    /// [`acquire_tokens_timeout_with`](Self::acquire_tokens_timeout_with) the [`DefaultTimer`](crate::DefaultTimer).
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl<C: Clock> ApiRateLimiter<C> {
         estimate: impl Into<TokenEstimate>,
         timeout: Duration,
     ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
-        let timer = crate::wait::UsualTimer;
+        let timer = crate::wait::DefaultTimer;
         self.acquire_tokens_timeout_with(timer, estimate, timeout)
             .await
     }

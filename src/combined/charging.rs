@@ -5,57 +5,57 @@ use alloc::vec::Vec;
 use super::{Combined, CombinedCharge, CombinedDenied, Named};
 use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::prospect::{Ask, Charge, Prospect};
+use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::sync::add_saturating;
 use crate::time::Timestamp;
 
 impl<C: Clock> Combined<C> {
-    /// Charges every limit what it is asked for, or none. Tells `observe` the [room](Prospect::room) that each was seen to
+    /// Charges every limit what it is asked for, or none. Tells `observe` the [room](PreparedCharge::room) that each was seen to
     /// have, before the charge; should the look be repeated, once more.
     #[inline]
     pub(crate) fn admit(
         &self,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
         observe: impl FnMut(usize, u64),
     ) -> Result<(), CombinedDenied> {
-        self.charge(ask, now, observe, |_| ())
+        self.charge(request, now, observe, |_| ())
     }
 
     /// [`admit`](Self::admit) that shows the charges to `keep`, in the order of the limits.
     #[inline]
     fn charge(
         &self,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
         mut observe: impl FnMut(usize, u64),
-        keep: impl FnOnce(&[Charge]),
+        keep: impl FnOnce(&[Exchange]),
     ) -> Result<(), CombinedDenied> {
         // So many charges are kept on the stack.
         const FEW: usize = 8;
 
-        let mut few = [Charge::NONE; FEW];
+        let mut few = [Exchange::NONE; FEW];
         let mut many = Vec::new();
         let charges = if let Some(few) = few.get_mut(..self.limits.len()) {
             few
         } else {
-            many.resize(self.limits.len(), Charge::NONE);
+            many.resize(self.limits.len(), Exchange::NONE);
             &mut many
         };
         // Twice, as something may have come back between the two passes.
         for _ in 0..2 {
-            if let Some(first) = self.look(ask, now, &mut observe, charges) {
-                self.charge_all(first, ask, now, charges)?;
+            if let Some(first) = self.look(request, now, &mut observe, charges) {
+                self.charge_all(first, request, now, charges)?;
                 keep(charges);
                 return Ok(());
             }
-            if let Some(denied) = self.refusal(ask, now, None) {
+            if let Some(denied) = self.refusal(request, now, None) {
                 return Err(denied);
             }
         }
         // Not for ever: should two ways of looking differ, each limit decides for itself.
-        charges.fill(Charge::NONE);
-        self.charge_rest(0, 0, ask, now, charges)?;
+        charges.fill(Exchange::NONE);
+        self.charge_rest(0, 0, request, now, charges)?;
         keep(charges);
         Ok(())
     }
@@ -65,20 +65,20 @@ impl<C: Clock> Combined<C> {
     #[inline]
     fn look(
         &self,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
         observe: &mut impl FnMut(usize, u64),
-        charges: &mut [Charge],
+        charges: &mut [Exchange],
     ) -> Option<usize> {
         let mut first = 0;
         let mut least = u64::MAX;
         let places = self.limits.iter().zip(charges).enumerate();
         for (index, (named, place)) in places {
-            let Prospect {
+            let PreparedCharge {
                 room,
                 headroom,
                 charge,
-            } = named.limit.prospect_at(ask(index), now)?;
+            } = named.limit.prepare_at(request(index), now)?;
             observe(index, room);
             *place = charge;
             if headroom < least {
@@ -97,18 +97,18 @@ impl<C: Clock> Combined<C> {
     fn charge_all(
         &self,
         first: usize,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
-        charges: &mut [Charge],
+        charges: &mut [Exchange],
     ) -> Result<(), CombinedDenied> {
         if first != 0 {
-            return self.charge_rest(0, first, ask, now, charges);
+            return self.charge_rest(0, first, request, now, charges);
         }
         for (index, (named, &mut charge)) in self.limits.iter().zip(&mut *charges).enumerate() {
-            if ask(index).cost > 0 && !named.limit.commit(charge) {
+            if request(index).cost > 0 && !named.limit.commit(charge) {
                 // Not tried again as it is.
-                charges[index] = Charge::NONE;
-                return self.charge_rest(index, first, ask, now, charges);
+                charges[index] = Exchange::NONE;
+                return self.charge_rest(index, first, request, now, charges);
             }
         }
         Ok(())
@@ -122,13 +122,13 @@ impl<C: Clock> Combined<C> {
         &self,
         position: usize,
         first: usize,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
-        charges: &mut [Charge],
+        charges: &mut [Exchange],
     ) -> Result<(), CombinedDenied> {
         for position in position..charges.len() {
             let index = in_order(first, position);
-            let cost = ask(index).cost;
+            let cost = request(index).cost;
             let limit = &self.limits[index].limit;
             if cost == 0 || limit.commit(charges[index]) {
                 continue;
@@ -138,9 +138,9 @@ impl<C: Clock> Combined<C> {
                 Err(denied) => {
                     for position in (0..position).rev() {
                         let index = in_order(first, position);
-                        self.take_back(index, ask(index).cost, charges[index]);
+                        self.take_back(index, request(index).cost, charges[index]);
                     }
-                    return Err(self.lost_race(index, denied, ask, now));
+                    return Err(self.lost_race(index, denied, request, now));
                 }
             }
         }
@@ -153,7 +153,7 @@ impl<C: Clock> Combined<C> {
         &self,
         index: usize,
         denied: Denied,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
     ) -> CombinedDenied {
         let met = CombinedDenied {
@@ -161,12 +161,12 @@ impl<C: Clock> Combined<C> {
             index,
             denied,
         };
-        self.refusal(ask, now, Some(met)).unwrap_or(met)
+        self.refusal(request, now, Some(met)).unwrap_or(met)
     }
 
     /// Undoes a charge, and counts what does not come back.
     #[cold]
-    fn take_back(&self, index: usize, permits: u64, charge: Charge) {
+    fn take_back(&self, index: usize, permits: u64, charge: Exchange) {
         if permits > 0 {
             let returned = self.limits[index].limit.undo(permits, charge);
             self.forfeit(permits - returned);
@@ -181,13 +181,13 @@ impl<C: Clock> Combined<C> {
     #[cold]
     pub(crate) fn refusal(
         &self,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
         met: Option<CombinedDenied>,
     ) -> Option<CombinedDenied> {
         let mut longest = met;
         for (index, &Named { name, ref limit }) in self.limits.iter().enumerate() {
-            if let Err(denied) = limit.peek_at(ask(index).need, now) {
+            if let Err(denied) = limit.peek_at(request(index).required, now) {
                 let refusal = CombinedDenied {
                     name,
                     index,
@@ -204,15 +204,15 @@ impl<C: Clock> Combined<C> {
     /// [`admit`](Self::admit), with what takes it back.
     pub(crate) fn charge_each_at(
         &self,
-        ask: &impl Fn(usize) -> Ask,
+        request: &impl Fn(usize) -> Request,
         now: Timestamp,
     ) -> Result<CombinedCharge, CombinedDenied> {
         let mut made = Vec::new();
-        let keep = |charges: &[Charge]| {
+        let keep = |charges: &[Exchange]| {
             let places = charges.iter().enumerate();
-            made.extend(places.map(|(index, &charge)| (index, ask(index).cost, charge)));
+            made.extend(places.map(|(index, &charge)| (index, request(index).cost, charge)));
         };
-        self.charge(ask, now, |_, _| (), keep)?;
+        self.charge(request, now, |_, _| (), keep)?;
         Ok(CombinedCharge {
             charges: made,
             permits: 0,

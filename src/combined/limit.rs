@@ -6,9 +6,9 @@ use core::time::Duration;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
-use crate::prospect::{Ask, Charge, Prospect};
+use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::sliding_window::SlidingWindow;
-use crate::standing::Standing;
+use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use crate::token_bucket::{BucketCharge, TokenBucket};
 
@@ -82,40 +82,40 @@ impl<C: Clock> Limit<C> {
         reason = "as said above: half the time of a call"
     )]
     #[inline(always)]
-    pub(crate) fn prospect_at(&self, ask: Ask, now: Timestamp) -> Option<Prospect> {
-        if ask.need == 0 {
-            return Some(Prospect::FREE);
+    pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
+        if request.required == 0 {
+            return Some(PreparedCharge::UNLIMITED);
         }
-        either!(self, limiter => limiter.prospect_at(ask, now))
+        either!(self, limiter => limiter.prepare_at(request, now))
     }
 
     /// Makes a charge that was found possible, if nothing has changed since.
     #[inline]
-    pub(crate) fn commit(&self, charge: Charge) -> bool {
+    pub(crate) fn commit(&self, charge: Exchange) -> bool {
         charge.is_prepared() && either!(self, limiter => limiter.commit(charge))
     }
 
     /// Charges `n`, from a look of its own.
     #[cold]
-    pub(crate) fn charge_at(&self, n: u64, now: Timestamp) -> Result<Charge, Denied> {
+    pub(crate) fn charge_at(&self, n: u64, now: Timestamp) -> Result<Exchange, Denied> {
         match &self.0 {
             Kind::Bucket(bucket) => {
                 let BucketCharge { before, after, .. } = bucket.charge_at(n, now)?;
-                Ok(Charge { before, after })
+                Ok(Exchange { before, after })
             }
             Kind::Window(window) if n > 0 => window.charge_words_at(n, now),
-            Kind::Window(_) => Ok(Charge::NONE),
+            Kind::Window(_) => Ok(Exchange::NONE),
         }
     }
 
     /// Takes a charge of `n` on this limit back; how many permits came back.
-    pub(crate) fn undo(&self, n: u64, charge: Charge) -> u64 {
+    pub(crate) fn undo(&self, n: u64, charge: Exchange) -> u64 {
         if n == 0 {
             return 0;
         }
         match &self.0 {
             Kind::Bucket(bucket) => {
-                let Charge { before, after } = charge;
+                let Exchange { before, after } = charge;
                 let tokens = n;
                 bucket.undo(BucketCharge {
                     before,
@@ -140,8 +140,8 @@ impl<C: Clock> Limit<C> {
         either!(self, limiter => limiter.refill_time())
     }
 
-    pub(crate) fn standing_at(&self, now: Timestamp) -> Standing {
-        either!(self, limiter => limiter.standing_at(now))
+    pub(crate) fn snapshot_at(&self, now: Timestamp) -> Snapshot {
+        either!(self, limiter => limiter.snapshot_at(now))
     }
 
     pub(crate) fn is_unused_at(&self, now: Timestamp) -> bool {

@@ -7,13 +7,13 @@ use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
 
-use super::hasher::KeyHasher;
+use super::keys::KeyHasher;
 use super::overflow::Overflow;
-use super::rule::Rule;
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
+use crate::gcra::WordGcra;
 use crate::quota::Quota;
-use crate::standing::Standing;
+use crate::snapshot::Snapshot;
 use crate::sync::{AtomicU64, Ordering, add_saturating};
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
@@ -78,7 +78,7 @@ use set::{Full, Refusal, Set, Tag};
 /// ```
 pub struct FixedKeyed<C = DefaultClock, S = KeyHasher> {
     sets: Box<[Set]>,
-    rule: Rule,
+    rule: WordGcra,
     hasher: S,
     clock: C,
     quota: Quota,
@@ -151,7 +151,7 @@ impl<C, S> FixedKeyed<C, S> {
         let sets = capacity_in_keys.div_ceil(KEYS_PER_SET).max(1);
         Self {
             sets: (0..sets).map(|_| Set::new()).collect(),
-            rule: Rule::new(quota),
+            rule: WordGcra::new(quota),
             hasher,
             clock,
             quota,
@@ -262,16 +262,16 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
     }
 
     /// What the key's bucket allows and has left at `now`, to tell others.
-    pub fn standing_at<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp) -> Standing {
+    pub fn snapshot_at<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp) -> Snapshot {
         let available = self.available_at(key, now);
         let more = available.saturating_add(1);
-        Standing {
+        Snapshot {
             limit: None,
             capacity: self.quota.capacity(),
             refill_time: self.quota.refill_time(),
             available,
             // None if that is above the capacity.
-            more_in: self.wait_time_at(key, more, now),
+            next_permit_in: self.wait_time_at(key, more, now),
         }
     }
 

@@ -2,8 +2,8 @@
 
 mod builder;
 mod cell;
-mod look;
-mod newcomer;
+mod insert;
+mod read;
 mod shard;
 mod stats;
 mod table;
@@ -24,10 +24,10 @@ use crossbeam_utils::CachePadded;
 pub use builder::KeyedBuilder;
 pub use stats::KeyedStats;
 
-use super::hasher::KeyHasher;
+use super::keys::KeyHasher;
 use super::overflow::Overflow;
-use super::rule::Rule;
 use crate::denied::Denied;
+use crate::gcra::WordGcra;
 use crate::limiter::Limiter;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
@@ -46,7 +46,7 @@ use shard::Shard;
 ///
 /// A limiter that nobody could tell from a new one (a full bucket, an empty window) is not needed. Whenever a key is added, a few
 /// others are looked at and dropped if that is so: there is no thread, no scan of all keys, and no time to live to choose. What is
-/// dropped takes no debt with it. Tables that have become too large shrink. [`sweep`](Self::sweep) drops at once
+/// dropped takes no debt with it. Tables that have become too large shrink. [`sweep`](Self::evict_unused) drops at once
 /// what there is to drop.
 ///
 /// There are never more keys than [`max_keys`](KeyedBuilder::max_keys). If that many are in use, the [`Overflow`] policy says
@@ -62,7 +62,7 @@ use shard::Shard;
 /// 9 years of refill; with more, at most 170 ns).
 ///
 /// A limiter that others share as well, such as one for everybody in a [`Combined`](crate::Combined) of each key, is unused only when
-/// nobody uses it: as long as somebody does, no key is dropped. Ask it beside the `Keyed`, not in it.
+/// nobody uses it: as long as somebody does, no key is dropped. Request it beside the `Keyed`, not in it.
 ///
 /// # Guarantees and progress
 ///
@@ -129,7 +129,7 @@ impl<L> First<L> {
     }
 
     #[inline]
-    const fn rule(&self) -> Option<&Rule> {
+    const fn rule(&self) -> Option<&WordGcra> {
         match self {
             Self::Plain(tier) => Some(&tier.rule),
             Self::Whole(_) => None,
@@ -357,8 +357,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         self.try_acquire_new(hash, key, n, first, now)
     }
 
-    /// [`sweep`](Self::sweep) as of `now`.
-    pub fn sweep_at(&self, now: Timestamp) -> u64 {
+    /// [`sweep`](Self::evict_unused) as of `now`.
+    pub fn evict_unused_at(&self, now: Timestamp) -> u64 {
         let Some(first) = self.first.get() else {
             return 0;
         };
@@ -460,10 +460,10 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     ///
     /// Never needed: it is for those who want memory back although no new keys come. Walks all keys, with the lock of one part of the
     /// table after the other.
-    pub fn sweep(&self) -> u64 {
+    pub fn evict_unused(&self) -> u64 {
         self.first
             .get()
-            .map_or(0, |first| self.sweep_at(first.limiter().now()))
+            .map_or(0, |first| self.evict_unused_at(first.limiter().now()))
     }
 
     /// Shows every key, and how many permits it could have now.

@@ -109,7 +109,7 @@ impl<C> ShardedTokenBucket<C> {
         loop {
             // A look, which decides nothing but what to try: refused callers write nothing.
             let lease = self.shards[own].look();
-            let (seen, reading) = tat.look(gcra, now.as_nanos());
+            let (seen, reading) = tat.load(gcra, now.as_nanos());
             // Relaxed: a look.
             let counted = held.load(Relaxed);
             let mut all = Lease { counted, ..lease };
@@ -127,7 +127,7 @@ impl<C> ShardedTokenBucket<C> {
             }
             match charged {
                 Err(shortfall) if all.counted == all.left => {
-                    if tat.is_still(seen) {
+                    if tat.is_current(seen) {
                         return Err(Refused::NotYet(reading, shortfall));
                     }
                 }
@@ -153,7 +153,7 @@ impl<C> ShardedTokenBucket<C> {
             return self.shards[own].spend(n);
         };
         let now = self.settled_as_of(mine, now);
-        let (seen, now) = tat.look(gcra, now.as_nanos());
+        let (seen, now) = tat.load(gcra, now.as_nanos());
         // Acquire, after the TAT: invariant 1. Meets the Release of `lower`. What is in hand is in it.
         let beside = gcra.cost_clamped(held.load(Acquire));
         let room = gcra.tokens_in(gcra.room_beside(seen, now, beside));
@@ -206,7 +206,7 @@ impl<C> ShardedTokenBucket<C> {
         };
         let now = self.settled_as_of(hand, now);
         loop {
-            let (seen, now) = tat.look(gcra, now.as_nanos());
+            let (seen, now) = tat.load(gcra, now.as_nanos());
             // Acquire, after the TAT: invariant 1. Meets the Release of `lower`. What is in hand is in it.
             let beside = gcra.cost_clamped(held.load(Acquire));
             match gcra.admit_beside(seen, now, beside, gcra.cost(missing)) {
@@ -222,7 +222,7 @@ impl<C> ShardedTokenBucket<C> {
                             return Err(Refused::NotYet(now, shortfall));
                         }
                         // As of so old an instant there is no room even for what others have charged since: what was used stays held.
-                        Err(_) if tat.is_still(seen) => {
+                        Err(_) if tat.is_current(seen) => {
                             self.spread(own, hand);
                             return Err(Refused::NotYet(now, shortfall));
                         }

@@ -6,29 +6,29 @@ use core::time::Duration;
 use super::{Core, TokenBucket};
 use crate::denied::Denied;
 use crate::gcra::{Gcra, Shortfall};
-use crate::prospect::{Ask, Charge, Prospect};
+use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::time::Timestamp;
 
 impl<C> TokenBucket<C> {
     /// Whether the tokens that a call needs are there, and the exchange that would take what it costs; `None` if it seems that
     /// they are not. `need` is at least 1.
-    #[expect(clippy::inline_always, reason = "as `Limit::prospect_at`")]
+    #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
-    pub(crate) fn prospect_at(&self, ask: Ask, now: Timestamp) -> Option<Prospect> {
-        let cost = self.cost(ask.need).ok()?;
+    pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
+        let cost = self.cost(request.required).ok()?;
         let Core { tat, gcra, .. } = &*self.core;
-        if ask.cost == 0 {
+        if request.cost == 0 {
             // Confirmed here, as no exchange will do it.
-            let (now, tat) = self.snapshot(now);
-            return Prospect::of(gcra.room(tat, now), cost, Charge::NONE);
+            let (now, tat) = self.load(now);
+            return PreparedCharge::new(gcra.room(tat, now), cost, Exchange::NONE);
         }
-        let (before, now) = tat.look(gcra, now.as_nanos());
+        let (before, now) = tat.load(gcra, now.as_nanos());
         let room = gcra.room(before, now);
-        let after = gcra.book(before, now, cost).next;
-        Prospect::of(room, cost, Charge { before, after })
+        let after = gcra.reserve(before, now, cost).next;
+        PreparedCharge::new(room, cost, Exchange { before, after })
     }
 
-    /// Whole tokens in the room of a [`Prospect`].
+    /// Whole tokens in the room of a [`PreparedCharge`].
     #[inline]
     pub(crate) fn tokens_in(&self, room: u64) -> u64 {
         self.core.gcra.tokens_in(room)
@@ -36,7 +36,7 @@ impl<C> TokenBucket<C> {
 
     /// Makes a charge that was found possible, if nothing has changed since.
     #[inline]
-    pub(crate) fn commit(&self, charge: Charge) -> bool {
+    pub(crate) fn commit(&self, charge: Exchange) -> bool {
         self.core.tat.replace(charge.before, charge.after)
     }
 
@@ -69,14 +69,14 @@ impl<C> TokenBucket<C> {
     }
 
     /// Books `n` tokens, now or in the future, unless the wait would be longer than `max_wait`.
-    pub(crate) fn book_at(
+    pub(crate) fn reserve_charge_at(
         &self,
         n: u64,
         max_wait: Duration,
         now: Timestamp,
-    ) -> Result<Booked, Denied> {
+    ) -> Result<ReservedCharge, Denied> {
         if n == 0 {
-            return Ok(Booked {
+            return Ok(ReservedCharge {
                 charge: BucketCharge::NOTHING,
                 ready_at: now,
                 delayed: false,
@@ -86,7 +86,7 @@ impl<C> TokenBucket<C> {
         let Core { tat, gcra, .. } = &*self.core;
         let at = now;
         tat.decide(gcra, at.as_nanos(), |now, before| {
-            let booking = gcra.book(before, now, cost);
+            let booking = gcra.reserve(before, now, cost);
             let wait = if booking.shortfall == Shortfall::NONE {
                 Duration::ZERO
             } else {
@@ -97,7 +97,7 @@ impl<C> TokenBucket<C> {
             if wait > max_wait || !is_told || !Gcra::can_hold(booking.shortfall) {
                 return Err(Denied::NotYet { retry_after: wait });
             }
-            let booked = Booked {
+            let booked = ReservedCharge {
                 charge: BucketCharge {
                     before,
                     after: booking.next,
@@ -112,7 +112,7 @@ impl<C> TokenBucket<C> {
 
     /// Gives the tokens of a booking back, and returns how many came back. None if it had to wait and its instant has come: then they
     /// count as used.
-    pub(crate) fn cancel_at(&self, booked: &Booked, now: Timestamp) -> u64 {
+    pub(crate) fn cancel_at(&self, booked: &ReservedCharge, now: Timestamp) -> u64 {
         if booked.delayed && now >= booked.ready_at {
             return 0;
         }
@@ -132,7 +132,7 @@ impl<C> TokenBucket<C> {
 
 /// A booking that was made: what undoes it, and from when it may be used.
 #[derive(Debug)]
-pub(crate) struct Booked {
+pub(crate) struct ReservedCharge {
     pub(crate) charge: BucketCharge,
     pub(crate) ready_at: Timestamp,
     /// Whether the tokens were not there yet.

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use crate::denied::Denied;
-use crate::standing::Standing;
+use crate::snapshot::Snapshot;
 
 /// Which header fields tell clients about their limit.
 ///
@@ -40,7 +40,7 @@ use crate::standing::Standing;
 /// let bucket = TokenBucket::with_clock(Quota::per_minute(100).burst(5), clock);
 /// bucket.try_acquire(2)?;
 /// let mut fields = HeaderMap::new();
-/// HeaderStyle::Draft11.tell("default", &bucket.standing_at(bucket.now()), None, &mut fields);
+/// HeaderStyle::Draft11.tell("default", &bucket.snapshot_at(bucket.now()), None, &mut fields);
 /// assert_eq!(fields["ratelimit-policy"], r#""default";q=5;w=3"#);
 /// assert_eq!(fields["ratelimit"], r#""default";r=3;t=1"#);
 /// # Ok::<(), tidegate::Denied>(())
@@ -95,11 +95,11 @@ impl HeaderStyle {
     pub fn tell(
         self,
         name: &str,
-        standing: &Standing,
+        snapshot: &Snapshot,
         denied: Option<Denied>,
         fields: &mut HeaderMap,
     ) {
-        Fields::of(self, name, standing, denied).add_to(fields);
+        Fields::of(self, name, snapshot, denied).add_to(fields);
     }
 
     /// Whether a success has fields.
@@ -134,13 +134,13 @@ impl Fields {
     pub(super) fn of(
         style: HeaderStyle,
         name: &str,
-        standing: &Standing,
+        snapshot: &Snapshot,
         denied: Option<Denied>,
     ) -> Self {
         let retry_after = denied.and_then(|denied| denied.retry_after());
-        let more_in = match denied {
+        let next_permit_in = match denied {
             Some(_) => retry_after,
-            None => standing.more_in,
+            None => snapshot.next_permit_in,
         };
         let (draft, legacy) = match style {
             HeaderStyle::None => return Self::NONE,
@@ -149,13 +149,18 @@ impl Fields {
             HeaderStyle::LegacyX { reset } => (false, Some(reset)),
             HeaderStyle::Both { reset } => (true, Some(reset)),
         };
-        let name = standing.limit.unwrap_or(name);
+        let name = snapshot.limit.unwrap_or(name);
         Self {
-            draft: draft.then(|| (policy(name, standing), limit(name, standing, more_in))),
+            draft: draft.then(|| {
+                (
+                    policy(name, snapshot),
+                    limit(name, snapshot, next_permit_in),
+                )
+            }),
             legacy: legacy.map(|reset| Legacy {
-                limit: standing.capacity,
-                remaining: standing.available,
-                reset: reset.count(more_in),
+                limit: snapshot.capacity,
+                remaining: snapshot.available,
+                reset: reset.count(next_permit_in),
             }),
             retry_after,
         }
@@ -202,14 +207,14 @@ impl Legacy {
 }
 
 impl Reset {
-    fn count(self, more_in: Option<Duration>) -> u64 {
+    fn count(self, next_permit_in: Option<Duration>) -> u64 {
         match self {
-            Self::Delta => more_in.map_or(0, seconds),
+            Self::Delta => next_permit_in.map_or(0, seconds),
             Self::Epoch => {
                 // A clock before 1970 is as wrong as any.
                 let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
                 // Rounded once.
-                seconds(now.saturating_add(more_in.unwrap_or_default()))
+                seconds(now.saturating_add(next_permit_in.unwrap_or_default()))
             }
         }
     }
@@ -221,14 +226,14 @@ pub(super) fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(started).max(1)
 }
 
-fn policy(name: &str, standing: &Standing) -> HeaderValue {
-    let (quota, window) = (standing.capacity, seconds(standing.refill_time));
+fn policy(name: &str, snapshot: &Snapshot) -> HeaderValue {
+    let (quota, window) = (snapshot.capacity, seconds(snapshot.refill_time));
     item(name, [Some((b'q', quota)), Some((b'w', window))])
 }
 
-fn limit(name: &str, standing: &Standing, more_in: Option<Duration>) -> HeaderValue {
-    let wait = more_in.map(|wait| (b't', seconds(wait)));
-    item(name, [Some((b'r', standing.available)), wait])
+fn limit(name: &str, snapshot: &Snapshot, next_permit_in: Option<Duration>) -> HeaderValue {
+    let wait = next_permit_in.map(|wait| (b't', seconds(wait)));
+    item(name, [Some((b'r', snapshot.available)), wait])
 }
 
 /// A string of a structured field with parameters that are integers. Its length is found first, so that it is written once, where it

@@ -6,7 +6,7 @@ use super::head::RequestHead;
 use super::key::NoKey;
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
-use crate::standing::Standing;
+use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
 /// What a [`RateLimitLayer`](super::RateLimitLayer) asks about every request.
@@ -73,7 +73,7 @@ pub trait Decide: sealed::Sealed {
     /// Takes a charge of `n` back, and returns how many permits were lost.
     fn undo(&self, key: &Self::Key, n: u64, charge: Self::Charge) -> u64;
 
-    fn standing_at(&self, key: &Self::Key, now: Timestamp) -> Option<Standing>;
+    fn snapshot_at(&self, key: &Self::Key, now: Timestamp) -> Option<Snapshot>;
 }
 
 /// A request without the key that it is limited by.
@@ -91,16 +91,16 @@ pub struct Keyless {
 pub struct Refused {
     pub(super) denied: Denied,
     /// Of the gate that refused, which need not be the one that has least left.
-    pub(super) standing: Standing,
+    pub(super) snapshot: Snapshot,
     /// Permits that were charged all the same, to other gates.
     pub(super) forfeited: u64,
 }
 
 impl Refused {
-    pub(super) const fn new(denied: Denied, standing: Standing) -> Self {
+    pub(super) const fn new(denied: Denied, snapshot: Snapshot) -> Self {
         Self {
             denied,
-            standing,
+            snapshot,
             forfeited: 0,
         }
     }
@@ -126,25 +126,25 @@ impl<L: Limiter> Decide for L {
 
     fn peek_at(&self, (): &(), n: u64, now: Timestamp) -> Result<(), Refused> {
         let seen = Limiter::peek_at(self, n, now);
-        seen.map_err(|denied| Refused::new(denied, self.standing_for_at(n, now)))
+        seen.map_err(|denied| Refused::new(denied, self.snapshot_for_at(n, now)))
     }
 
     fn try_acquire_at(&self, (): &(), n: u64, now: Timestamp) -> Result<(), Refused> {
         let charged = Limiter::try_acquire_at(self, n, now);
-        charged.map_err(|denied| Refused::new(denied, self.standing_for_at(n, now)))
+        charged.map_err(|denied| Refused::new(denied, self.snapshot_for_at(n, now)))
     }
 
     fn charge_at(&self, (): &(), n: u64, now: Timestamp) -> Result<L::Charge, Refused> {
         let charged = Limiter::charge_at(self, n, now);
-        charged.map_err(|denied| Refused::new(denied, self.standing_for_at(n, now)))
+        charged.map_err(|denied| Refused::new(denied, self.snapshot_for_at(n, now)))
     }
 
     fn undo(&self, (): &(), n: u64, charge: L::Charge) -> u64 {
         n.saturating_sub(Limiter::undo(self, charge))
     }
 
-    fn standing_at(&self, (): &(), now: Timestamp) -> Option<Standing> {
-        Some(Limiter::standing_at(self, now))
+    fn snapshot_at(&self, (): &(), now: Timestamp) -> Option<Snapshot> {
+        Some(Limiter::snapshot_at(self, now))
     }
 }
 
@@ -176,16 +176,16 @@ impl<G> Named<G> {
         &self.gate
     }
 
-    const fn named(&self, standing: Standing) -> Standing {
-        Standing {
+    const fn named(&self, snapshot: Snapshot) -> Snapshot {
+        Snapshot {
             limit: Some(self.name),
-            ..standing
+            ..snapshot
         }
     }
 
     const fn refused(&self, refused: Refused) -> Refused {
         Refused {
-            standing: self.named(refused.standing),
+            snapshot: self.named(refused.snapshot),
             ..refused
         }
     }
@@ -229,8 +229,8 @@ impl<G: Gate> Decide for Named<G> {
         self.gate.undo(key, n, charge)
     }
 
-    fn standing_at(&self, key: &G::Key, now: Timestamp) -> Option<Standing> {
-        let standing = self.gate.standing_at(key, now);
-        standing.map(|standing| self.named(standing))
+    fn snapshot_at(&self, key: &G::Key, now: Timestamp) -> Option<Snapshot> {
+        let snapshot = self.gate.snapshot_at(key, now);
+        snapshot.map(|snapshot| self.named(snapshot))
     }
 }

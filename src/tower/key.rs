@@ -7,7 +7,7 @@ use core::hash::Hash;
 use http::header::{AUTHORIZATION, HeaderName};
 
 use super::head::RequestHead;
-use crate::keyed::{LongKey, LongKeys};
+use crate::keyed::{KeyDigest, KeyDigester};
 
 /// Finds the key that a request is limited by: a closure, or one of the extractors here.
 ///
@@ -44,7 +44,7 @@ pub trait KeyExtractor {
     fn extract(&self, request: &RequestHead<'_>) -> Result<Self::Key, NoKey>;
 
     /// This key, or another where a request has none: an API key, and the address for those without. (Not where it is
-    /// [unclear](NoKey::Unclear).)
+    /// [unclear](NoKey::Ambiguous).)
     fn or<E: KeyExtractor>(self, other: E) -> Or<Self, E>
     where
         Self: Sized,
@@ -67,7 +67,7 @@ pub enum NoKey {
     NotSent,
     /// The client has sent something of which not everybody reads the same key, such as a header field twice. It is refused in
     /// any case, or it could be one client to whoever checks keys, and many or none to the limit.
-    Unclear,
+    Ambiguous,
 }
 
 impl fmt::Display for NoKey {
@@ -75,7 +75,7 @@ impl fmt::Display for NoKey {
         f.write_str(match self {
             Self::NotAttached => "the server has attached no key to limit this by",
             Self::NotSent => "the key to limit this by is missing",
-            Self::Unclear => "the key to limit this by is not clear",
+            Self::Ambiguous => "the key to limit this by is not clear",
         })
     }
 }
@@ -130,9 +130,9 @@ impl<A, B> fmt::Debug for Or<A, B> {
     }
 }
 
-/// The key that a client sends in a header field, as a keyed digest: see [`LongKeys`].
+/// The key that a client sends in a header field, as a keyed digest: see [`KeyDigester`].
 ///
-/// A field that is missing or blank is [no key](NoKey::NotSent); one that is there more than once is [unclear](NoKey::Unclear), since
+/// A field that is missing or blank is [no key](NoKey::NotSent); one that is there more than once is [unclear](NoKey::Ambiguous), since
 /// whoever checks it may take another line than is limited here.
 ///
 /// A client that invents keys gets a limit of its own for each: so say which are [known](Self::known), put this behind the layer that
@@ -151,30 +151,30 @@ impl<A, B> fmt::Debug for Or<A, B> {
 /// assert!(key("Bearer 7f3a9c").is_ok());
 /// assert_eq!(key("bearer   7f3a9c"), key("Bearer 7f3a9c")); // the same token, however it is written
 /// assert_eq!(key("Basic dGlkZTpnYXRl"), Err(NoKey::NotSent));
-/// assert_eq!(key("Bearer 7f3a9c, 7f3a9d"), Err(NoKey::Unclear));
+/// assert_eq!(key("Bearer 7f3a9c, 7f3a9d"), Err(NoKey::Ambiguous));
 /// ```
 #[derive(Clone)]
 pub struct ApiKey {
     header: HeaderName,
     is_bearer: bool,
-    digests: LongKeys,
+    digests: KeyDigester,
     is_known: Option<Known>,
 }
 
 /// Shared by clones.
-type Known = Arc<dyn Fn(&LongKey) -> bool + Send + Sync>;
+type Known = Arc<dyn Fn(&KeyDigest) -> bool + Send + Sync>;
 
 impl ApiKey {
     /// The whole value of a header field.
     ///
     /// # Panics
     ///
-    /// As [`LongKeys::new`].
+    /// As [`KeyDigester::new`].
     pub fn header(name: HeaderName) -> Self {
         Self {
             header: name,
             is_bearer: false,
-            digests: LongKeys::new(),
+            digests: KeyDigester::new(),
             is_known: None,
         }
     }
@@ -183,7 +183,7 @@ impl ApiKey {
     ///
     /// # Panics
     ///
-    /// As [`LongKeys::new`].
+    /// As [`KeyDigester::new`].
     pub fn bearer() -> Self {
         Self {
             is_bearer: true,
@@ -193,7 +193,7 @@ impl ApiKey {
 
     /// The same with digests of your own, for limiters that must know them elsewhere too: tiers of customers above all.
     #[must_use]
-    pub fn digests(self, digests: LongKeys) -> Self {
+    pub fn digests(self, digests: KeyDigester) -> Self {
         Self { digests, ..self }
     }
 
@@ -204,18 +204,18 @@ impl ApiKey {
     /// use std::collections::HashMap;
     /// use std::net::SocketAddr;
     /// use tidegate::tower::{ApiKey, Either, KeyExtractor, PerKey, RateLimitLayer, RequestHead};
-    /// use tidegate::{IpKey, Keyed, LongKey, LongKeys, Quota, TokenBucket};
+    /// use tidegate::{IpKey, Keyed, KeyDigest, KeyDigester, Quota, TokenBucket};
     ///
-    /// let digests = LongKeys::new();
+    /// let digests = KeyDigester::new();
     /// let accounts = [("sk-alice", Quota::per_second(100)), ("sk-bob", Quota::per_second(10))];
-    /// let quotas: HashMap<LongKey, Quota> = accounts.map(|(key, quota)| (digests.key(key), quota)).into();
+    /// let quotas: HashMap<KeyDigest, Quota> = accounts.map(|(key, quota)| (digests.digest(key), quota)).into();
     /// let known = quotas.clone();
     /// let api_key = ApiKey::bearer().digests(digests).known(move |key| known.contains_key(key));
     /// # #[derive(Clone)]
     /// # struct Peer(SocketAddr);
     /// let address = |request: &RequestHead<'_>| Some(IpKey::from(request.extension::<Peer>()?.0));
     ///
-    /// let limits = Keyed::new(move |client: &Either<LongKey, IpKey>| match client {
+    /// let limits = Keyed::new(move |client: &Either<KeyDigest, IpKey>| match client {
     ///     Either::First(key) => TokenBucket::new(quotas[key]),
     ///     Either::Second(_) => TokenBucket::new(Quota::per_minute(10)),
     /// });
@@ -223,7 +223,7 @@ impl ApiKey {
     /// # drop(layer);
     /// ```
     #[must_use]
-    pub fn known(self, is_known: impl Fn(&LongKey) -> bool + Send + Sync + 'static) -> Self {
+    pub fn known(self, is_known: impl Fn(&KeyDigest) -> bool + Send + Sync + 'static) -> Self {
         Self {
             is_known: Some(Arc::new(is_known)),
             ..self
@@ -232,13 +232,13 @@ impl ApiKey {
 }
 
 impl KeyExtractor for ApiKey {
-    type Key = LongKey;
+    type Key = KeyDigest;
 
-    fn extract(&self, request: &RequestHead<'_>) -> Result<LongKey, NoKey> {
+    fn extract(&self, request: &RequestHead<'_>) -> Result<KeyDigest, NoKey> {
         let mut values = request.headers().get_all(&self.header).iter();
         let value = values.next().ok_or(NoKey::NotSent)?.as_bytes();
         if values.next().is_some() {
-            return Err(NoKey::Unclear);
+            return Err(NoKey::Ambiguous);
         }
         let key = if self.is_bearer {
             bearer_token(value)?
@@ -248,7 +248,7 @@ impl KeyExtractor for ApiKey {
         if key.is_empty() {
             return Err(NoKey::NotSent);
         }
-        let key = self.digests.key(key);
+        let key = self.digests.digest(key);
         match &self.is_known {
             Some(is_known) if !is_known(&key) => Err(NoKey::NotSent),
             _ => Ok(key),
@@ -282,7 +282,7 @@ fn bearer_token(value: &[u8]) -> Result<&[u8], NoKey> {
         .iter()
         .any(|byte| byte.is_ascii_whitespace() || *byte == b',')
     {
-        return Err(NoKey::Unclear);
+        return Err(NoKey::Ambiguous);
     }
     Ok(token)
 }

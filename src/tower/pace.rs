@@ -206,7 +206,7 @@ impl<L, T, R> Shared<L, T, R> {
             request: *request,
             reason: Reason::Limited(denied),
             limit: &self.name,
-            standing: None,
+            snapshot: None,
         };
         self.observer.record(Decision {
             outcome: Outcome::Denied,

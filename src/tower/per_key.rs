@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::keyed::{FixedKeyed, Keyed};
 use crate::limiter::{Limiter, sealed};
-use crate::standing::Standing;
+use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
 /// Limits each key of requests by itself: a [`Keyed`] or [`FixedKeyed`] and what finds the key.
@@ -56,7 +56,7 @@ where
     }
 
     /// The same, but a request without a key passes: for a limit on those who send a key beside one on all. (One whose key is
-    /// [unclear](NoKey::Unclear) does not.)
+    /// [unclear](NoKey::Ambiguous) does not.)
     #[must_use]
     pub fn optional(self) -> Self {
         Self {
@@ -89,7 +89,7 @@ where
     T: KeyedLimiter<E::Key>,
 {
     fn refused(&self, key: &E::Key, now: Timestamp, denied: Denied) -> Refused {
-        Refused::new(denied, self.table.standing_at(key, now))
+        Refused::new(denied, self.table.snapshot_at(key, now))
     }
 }
 
@@ -137,8 +137,8 @@ where
         if key.is_some() { n } else { 0 }
     }
 
-    fn standing_at(&self, key: &Option<E::Key>, now: Timestamp) -> Option<Standing> {
-        Some(self.table.standing_at(key.as_ref()?, now))
+    fn snapshot_at(&self, key: &Option<E::Key>, now: Timestamp) -> Option<Snapshot> {
+        Some(self.table.snapshot_at(key.as_ref()?, now))
     }
 }
 
@@ -167,7 +167,7 @@ pub trait Table<K> {
 
     fn try_acquire_at(&self, key: &K, n: u64, now: Timestamp) -> Result<(), Denied>;
 
-    fn standing_at(&self, key: &K, now: Timestamp) -> Standing;
+    fn snapshot_at(&self, key: &K, now: Timestamp) -> Snapshot;
 }
 
 impl<K, L, S> Table<K> for Keyed<K, L, S>
@@ -190,8 +190,8 @@ where
         self.try_acquire_at(key, n, now)
     }
 
-    fn standing_at(&self, key: &K, now: Timestamp) -> Standing {
-        self.standing_at(key, now)
+    fn snapshot_at(&self, key: &K, now: Timestamp) -> Snapshot {
+        self.snapshot_at(key, now)
     }
 }
 
@@ -210,8 +210,8 @@ impl<K: Hash, C: Clock, S: BuildHasher> Table<K> for FixedKeyed<C, S> {
         self.try_acquire_at(key, n, now)
     }
 
-    fn standing_at(&self, key: &K, now: Timestamp) -> Standing {
-        self.standing_at(key, now)
+    fn snapshot_at(&self, key: &K, now: Timestamp) -> Snapshot {
+        self.snapshot_at(key, now)
     }
 }
 
@@ -230,7 +230,7 @@ impl<K, T: Table<K>> Table<K> for Arc<T> {
         (**self).try_acquire_at(key, n, now)
     }
 
-    fn standing_at(&self, key: &K, now: Timestamp) -> Standing {
-        (**self).standing_at(key, now)
+    fn snapshot_at(&self, key: &K, now: Timestamp) -> Snapshot {
+        (**self).snapshot_at(key, now)
     }
 }

@@ -9,7 +9,7 @@ use super::fields::seconds;
 use super::head::RequestHead;
 use super::key::NoKey;
 use crate::denied::Denied;
-use crate::standing::Standing;
+use crate::snapshot::Snapshot;
 
 /// A request that was refused, for whoever builds the response.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +17,7 @@ pub struct Rejection<'a> {
     pub(super) request: RequestHead<'a>,
     pub(super) reason: Reason,
     pub(super) limit: &'a str,
-    pub(super) standing: Option<Standing>,
+    pub(super) snapshot: Option<Snapshot>,
 }
 
 /// Why a request was refused.
@@ -48,8 +48,8 @@ impl<'a> Rejection<'a> {
     }
 
     /// What the limit that refused allows and has left; `None` for want of a key, and from a [`PaceLayer`](super::PaceLayer).
-    pub const fn standing(&self) -> Option<&Standing> {
-        self.standing.as_ref()
+    pub const fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
     }
 
     /// How long to wait before the same request can succeed; `None` if no wait helps.
@@ -71,7 +71,7 @@ impl<'a> Rejection<'a> {
         match self.reason {
             Reason::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Reason::NoKey(NoKey::NotAttached) => StatusCode::INTERNAL_SERVER_ERROR,
-            Reason::NoKey(NoKey::NotSent | NoKey::Unclear) => StatusCode::BAD_REQUEST,
+            Reason::NoKey(NoKey::NotSent | NoKey::Ambiguous) => StatusCode::BAD_REQUEST,
         }
     }
 

@@ -118,9 +118,9 @@ impl<G: Gate, R> Shared<G, R> {
                 if self.is_dry_run || !self.headers.tells_success() {
                     return Verdict::Pass(None);
                 }
-                let told = |standing| Fields::of(self.headers, &self.name, &standing, None);
-                let standing = now.and_then(|now| self.gate.standing_at(&key, now));
-                Verdict::Pass(standing.map(told))
+                let told = |snapshot| Fields::of(self.headers, &self.name, &snapshot, None);
+                let snapshot = now.and_then(|now| self.gate.snapshot_at(&key, now));
+                Verdict::Pass(snapshot.map(told))
             }
             Err(refused) => self.refuse(request, cost, refused),
         }
@@ -135,8 +135,8 @@ impl<G: Gate, R> Shared<G, R> {
         let rejection = Rejection {
             request: *request,
             reason,
-            limit: refused.standing.limit.unwrap_or(&self.name),
-            standing: Some(refused.standing),
+            limit: refused.snapshot.limit.unwrap_or(&self.name),
+            snapshot: Some(refused.snapshot),
         };
         let outcome = if self.is_dry_run {
             Outcome::ShadowDenied
@@ -155,8 +155,8 @@ impl<G: Gate, R> Shared<G, R> {
             return Verdict::Pass(None);
         }
         let mut response = self.reject.reject(&rejection);
-        let (standing, denied) = (&refused.standing, Some(refused.denied));
-        let fields = Fields::of(self.headers, &self.name, standing, denied);
+        let (snapshot, denied) = (&refused.snapshot, Some(refused.denied));
+        let fields = Fields::of(self.headers, &self.name, snapshot, denied);
         fields.add_to(response.headers_mut());
         Verdict::Refuse(response)
     }
@@ -176,7 +176,7 @@ impl<G: Gate, R> Shared<G, R> {
             request: *request,
             reason,
             limit: keyless.limit.unwrap_or(&self.name),
-            standing: None,
+            snapshot: None,
         };
         self.observer.record(Decision {
             outcome: Outcome::NoKey,

@@ -3,7 +3,7 @@
 use super::gate::{Decide, Gate, Keyless, Refused};
 use super::head::RequestHead;
 use crate::limiter::sealed;
-use crate::standing::Standing;
+use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
 /// For each gate: its type, its place in the tuple, and a name for its charge. And the latter two in reverse order.
@@ -63,9 +63,9 @@ macro_rules! together {
                 forfeited
             }
 
-            fn standing_at(&self, key: &Self::Key, now: Timestamp) -> Option<Standing> {
-                let standings = [$(self.$place.standing_at(&key.$place, now)),+];
-                standings.into_iter().flatten().reduce(Standing::tighter)
+            fn snapshot_at(&self, key: &Self::Key, now: Timestamp) -> Option<Snapshot> {
+                let standings = [$(self.$place.snapshot_at(&key.$place, now)),+];
+                standings.into_iter().flatten().reduce(Snapshot::tighter)
             }
         }
     };

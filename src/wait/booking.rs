@@ -17,15 +17,15 @@ use super::timer::Timer;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::time::Timestamp;
-use crate::token_bucket::{Booked, TokenBucket};
+use crate::token_bucket::{ReservedCharge, TokenBucket};
 
 /// How far somebody is who waits at a bucket: with a place in line, or without.
 #[expect(unnameable_types, reason = "only `Acquire` has one")]
-pub struct Booking(Option<Place>);
+pub struct BucketWait(Option<Place>);
 
 /// A place in line, and what says that the line has been dissolved.
 struct Place {
-    booked: Booked,
+    booked: ReservedCharge,
     #[cfg(feature = "std")]
     reset: EventListener,
 }
@@ -106,7 +106,7 @@ impl Place {
             // that was taken after it, and its tokens are forfeited.
             #[cfg(feature = "std")]
             reset: bucket.resets().listen(),
-            booked: bucket.book_at(n, max_wait, now)?,
+            booked: bucket.reserve_charge_at(n, max_wait, now)?,
         })
     }
 
@@ -124,13 +124,13 @@ impl Place {
 }
 
 impl<C: Clock> Awaitable for TokenBucket<C> {
-    type Waiting = Booking;
+    type Waiting = BucketWait;
 
-    const START: Booking = Booking(None);
+    const START: BucketWait = BucketWait(None);
 
     fn poll_waiting<T: Timer>(
         &self,
-        Booking(place): &mut Booking,
+        BucketWait(place): &mut BucketWait,
         mut waiter: Waiter<'_, T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Denied>> {
@@ -170,7 +170,7 @@ impl<C: Clock> Awaitable for TokenBucket<C> {
         }
     }
 
-    fn give_up(&self, Booking(place): &mut Booking) {
+    fn give_up(&self, BucketWait(place): &mut BucketWait) {
         if let Some(place) = place.take() {
             // As in `poll_waiting`: what a reset has given back is not given back again.
             #[cfg(feature = "std")]
@@ -182,7 +182,7 @@ impl<C: Clock> Awaitable for TokenBucket<C> {
     }
 }
 
-impl fmt::Debug for Booking {
+impl fmt::Debug for BucketWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Booking");
         if let Some(place) = &self.0 {

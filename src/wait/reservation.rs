@@ -7,7 +7,7 @@ use core::time::Duration;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::time::Timestamp;
-use crate::token_bucket::{Booked, TokenBucket};
+use crate::token_bucket::{ReservedCharge, TokenBucket};
 
 /// Tokens that were taken in advance: from [`ready_at`](Self::ready_at) on they may be used.
 ///
@@ -38,7 +38,7 @@ use crate::token_bucket::{Booked, TokenBucket};
 #[must_use = "a reservation that is dropped is cancelled"]
 pub struct Reservation<'a, C: Clock> {
     bucket: &'a TokenBucket<C>,
-    booked: Booked,
+    booked: ReservedCharge,
 }
 
 impl<C: Clock> TokenBucket<C> {
@@ -69,7 +69,7 @@ impl<C: Clock> TokenBucket<C> {
         max_wait: Duration,
         now: Timestamp,
     ) -> Result<Reservation<'_, C>, Denied> {
-        let booked = self.book_at(n, max_wait, now)?;
+        let booked = self.reserve_charge_at(n, max_wait, now)?;
         Ok(Reservation {
             bucket: self,
             booked,

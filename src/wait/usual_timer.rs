@@ -12,27 +12,27 @@ use crate::token_bucket::TokenBucket;
 
 /// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first of them whose feature is on.
 #[cfg(all(feature = "async-io", not(feature = "tokio")))]
-pub use super::AsyncIoTimer as UsualTimer;
+pub use super::AsyncIoTimer as DefaultTimer;
 /// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first of them whose feature is on.
 #[cfg(not(any(feature = "tokio", feature = "async-io")))]
-pub use super::FuturesTimer as UsualTimer;
+pub use super::FuturesTimer as DefaultTimer;
 /// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first of them whose feature is on.
 #[cfg(feature = "tokio")]
-pub use super::TokioTimer as UsualTimer;
+pub use super::TokioTimer as DefaultTimer;
 
 macro_rules! on_the_usual_timer {
     ($($limiter:ident),*) => {$(
         impl<C: Clock> $limiter<C> {
-            /// [`acquire_with`](Self::acquire_with) the [`UsualTimer`]: with one of the features `tokio`, `async-io`, `futures-timer`.
+            /// [`acquire_with`](Self::acquire_with) the [`DefaultTimer`]: with one of the features `tokio`, `async-io`, `futures-timer`.
             ///
             /// In a task of its own: `spawn(async move { limiter.acquire(1).await })`, where `limiter` is an `Arc`; or [`Acquire::new`].
-            pub const fn acquire(&self, n: u64) -> Acquire<&Self, UsualTimer> {
-                self.acquire_with(UsualTimer, n)
+            pub const fn acquire(&self, n: u64) -> Acquire<&Self, DefaultTimer> {
+                self.acquire_with(DefaultTimer, n)
             }
 
-            /// [`acquire_timeout_with`](Self::acquire_timeout_with) the [`UsualTimer`].
-            pub const fn acquire_timeout(&self, n: u64, timeout: Duration) -> Acquire<&Self, UsualTimer> {
-                self.acquire_timeout_with(UsualTimer, n, timeout)
+            /// [`acquire_timeout_with`](Self::acquire_timeout_with) the [`DefaultTimer`].
+            pub const fn acquire_timeout(&self, n: u64, timeout: Duration) -> Acquire<&Self, DefaultTimer> {
+                self.acquire_timeout_with(DefaultTimer, n, timeout)
             }
         }
     )*};

@@ -55,7 +55,7 @@ fn same<L: Limiter + 'static>(
         now += nanos;
         let (now, own) = (at(now), &alone[usize::try_from(key).expect("few")]);
         if sweep {
-            keyed.sweep_at(now);
+            keyed.evict_unused_at(now);
         }
         prop_assert_eq!(keyed.available_at(&key, now), own.available_at(now));
         prop_assert_eq!(keyed.peek_at(&key, n, now), own.peek_at(n, now));
@@ -70,7 +70,7 @@ fn same<L: Limiter + 'static>(
     }
     // What can be dropped is, and nothing else.
     let now = at(now);
-    keyed.sweep_at(now);
+    keyed.evict_unused_at(now);
     for (key, own) in (0..).zip(&alone) {
         prop_assert_eq!(keyed.contains(&key), !own.is_unused_at(now));
     }
@@ -130,7 +130,7 @@ fn a_dropped_key_comes_back_to_a_clock_that_stands_still() {
         .build();
     let seconds = |seconds| Timestamp::from_nanos(seconds * SECOND);
     keyed.try_acquire_at(&1, 5, seconds(10)).expect("full");
-    assert_eq!(keyed.sweep_at(seconds(15)), 1);
+    assert_eq!(keyed.evict_unused_at(seconds(15)), 1);
     // Its reading is from before the drop: what it takes is gone at the time of the drop, not earlier.
     keyed
         .try_acquire_at(&1, 5, seconds(11))

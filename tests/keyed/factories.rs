@@ -110,7 +110,7 @@ fn a_comparison_that_panics() {
         assert_eq!(keyed.try_acquire_at(&Touchy(key), 10, at(0)), Ok(()));
     }
     assert_eq!((keyed.len(), keyed.stats().keys), (10, 10));
-    assert_eq!(keyed.sweep_at(at(3_600_000_000_000)), 10);
+    assert_eq!(keyed.evict_unused_at(at(3_600_000_000_000)), 10);
     assert!(keyed.is_empty());
 }
 
@@ -130,7 +130,7 @@ fn a_visitor_that_panics_or_calls_back() {
         // In the part that is being shown.
         assert_eq!(keyed.try_acquire_at(&(key + 1_000), 1, at(0)), Ok(()));
         assert!(keyed.remove(key));
-        keyed.sweep();
+        keyed.evict_unused();
         keyed.for_each(|_, _| {});
         assert_eq!(keyed.stats().keys, 100);
     });
@@ -152,7 +152,7 @@ fn a_factory_that_calls_back() {
             let parent = keyed.try_acquire_at(&0, 1, at(0));
             assert!(parent.is_ok(), "{parent:?}");
             let _ = keyed.peek_at(&0, 1, at(0));
-            keyed.sweep();
+            keyed.evict_unused();
         }
         bucket(Quota::per_hour(1_000))
     })

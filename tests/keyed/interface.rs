@@ -160,7 +160,7 @@ fn asking_adds_nothing() {
     assert_eq!(keyed.try_acquire(&1, 0), Ok(()));
     assert!(keyed.try_acquire(&1, 11).is_err());
     assert!(!keyed.contains(&1) && keyed.is_empty() && !keyed.remove(&1));
-    assert_eq!(keyed.sweep(), 0);
+    assert_eq!(keyed.evict_unused(), 0);
     keyed.for_each(|key, _| panic!("{key}"));
     assert_eq!(keyed.stats().created, 0);
 }
@@ -229,7 +229,7 @@ fn a_call_reads_one_clock_once() {
         &|| assert!(keyed.peek(&3, 1).is_ok()),
         &|| assert!(keyed.wait_time(&1, 1).is_some()),
         &|| assert!(keyed.available(&1) < 5),
-        &|| assert_eq!(keyed.sweep(), 0),
+        &|| assert_eq!(keyed.evict_unused(), 0),
     ];
     for call in calls {
         call();

@@ -102,7 +102,7 @@ fn ask_often(
             return Ok(());
         }
     }
-    prop_assert_eq!(keyed.sweep_at(now), 0, "somebody was unused");
+    prop_assert_eq!(keyed.evict_unused_at(now), 0, "somebody was unused");
     Ok(())
 }
 

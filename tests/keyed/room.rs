@@ -114,13 +114,13 @@ fn keys_of_all_kinds_go() {
     for key in 0..210 {
         assert!(keyed.contains(&key));
     }
-    assert_eq!((keyed.len(), keyed.sweep_at(at(0))), (210, 0));
+    assert_eq!((keyed.len(), keyed.evict_unused_at(at(0))), (210, 0));
     for key in 0..70 {
         assert!(keyed.remove(&key) && !keyed.contains(&key));
     }
     assert_eq!(keyed.len(), 140);
     let later = at(0) + HOUR;
-    assert_eq!(keyed.sweep_at(later), 140);
+    assert_eq!(keyed.evict_unused_at(later), 140);
     assert!(keyed.is_empty());
     let stats = keyed.stats();
     assert_eq!((stats.keys, stats.created, stats.dropped), (0, 210, 140));

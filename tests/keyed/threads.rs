@@ -37,7 +37,7 @@ fn admitted(try_acquire: impl Fn(u64) -> bool + Sync, between: impl Fn(u64) + Sy
 fn disturb<C: Clock>(keyed: &Keyed<u64, TokenBucket<C>, OneSpot>, turn: u64) {
     let stranger = 1_000 + turn;
     match turn % 97 {
-        0 => assert_eq!(keyed.sweep(), 0),
+        0 => assert_eq!(keyed.evict_unused(), 0),
         1 => {
             let mut seen = 0;
             keyed.for_each(|key, _| seen += u64::from(*key < KEYS));
@@ -75,7 +75,7 @@ fn every_key_of_a_map_of_windows_gives_all_and_no_more() {
         |key| keyed.try_acquire(&key, 1).is_ok(),
         |turn| {
             if turn % 64 == 0 {
-                assert_eq!(keyed.sweep(), 0);
+                assert_eq!(keyed.evict_unused(), 0);
             }
         },
     );
@@ -130,7 +130,7 @@ fn keys_that_come_and_go_get_no_more_than_flows_in() {
                 };
                 taken[usize::try_from(key).expect("few")] += u64::from(admitted);
                 if run == 0 && turn % 50 == 0 {
-                    keyed.sweep();
+                    keyed.evict_unused();
                 }
             }
             taken
@@ -229,7 +229,7 @@ fn never_more_keys_than_there_may_be() {
             }
             if thread == 1 && turn % 1_000 == 0 {
                 clock.advance(Duration::from_millis(400));
-                keyed.sweep();
+                keyed.evict_unused();
             }
         }
         done.store(true, SeqCst);
@@ -238,6 +238,6 @@ fn never_more_keys_than_there_may_be() {
     assert!(most.iter().all(|&most| most <= MAX_KEYS), "{most:?}");
     assert_eq!(keyed.len() as u64, keyed.stats().keys);
     clock.advance(Duration::from_secs(1));
-    keyed.sweep();
+    keyed.evict_unused();
     assert_eq!((keyed.len(), keyed.stats().keys), (0, 0));
 }

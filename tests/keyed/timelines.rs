@@ -43,7 +43,7 @@ impl Table for Map {
     }
 
     fn sweep(&self, now: Timestamp) {
-        self.sweep_at(now);
+        self.evict_unused_at(now);
     }
 
     fn overflowed(&self) -> u64 {

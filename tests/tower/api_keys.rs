@@ -3,14 +3,14 @@
 use http::{HeaderName, Request};
 use proptest::prelude::*;
 use tidegate::tower::{ApiKey, Either, KeyExtractor, NoKey, PerKey, RateLimitLayer, RequestHead};
-use tidegate::{Keyed, LongKey, LongKeys, ManualClock};
+use tidegate::{KeyDigest, KeyDigester, Keyed, ManualClock};
 
 use crate::{Peer, answer, bucket, ip, peer, stats};
 
-const DIGESTS: LongKeys = LongKeys::with_secret([7; 16]);
+const DIGESTS: KeyDigester = KeyDigester::with_secret([7; 16]);
 
 /// What is limited for requests with these lines of the header.
-fn key_of(extractor: &ApiKey, name: &str, lines: &[&[u8]]) -> Result<LongKey, NoKey> {
+fn key_of(extractor: &ApiKey, name: &str, lines: &[&[u8]]) -> Result<KeyDigest, NoKey> {
     let mut request = Request::builder();
     for line in lines {
         request = request.header(name, *line);
@@ -18,13 +18,13 @@ fn key_of(extractor: &ApiKey, name: &str, lines: &[&[u8]]) -> Result<LongKey, No
     extractor.extract(&RequestHead::of(&request.body(()).expect("valid")))
 }
 
-fn header_key(lines: &[&[u8]]) -> Result<LongKey, NoKey> {
+fn header_key(lines: &[&[u8]]) -> Result<KeyDigest, NoKey> {
     let name = HeaderName::from_static("x-api-key");
     let extractor = ApiKey::header(name).digests(DIGESTS);
     key_of(&extractor, "X-API-Key", lines)
 }
 
-fn bearer_key(lines: &[&[u8]]) -> Result<LongKey, NoKey> {
+fn bearer_key(lines: &[&[u8]]) -> Result<KeyDigest, NoKey> {
     key_of(&ApiKey::bearer().digests(DIGESTS), "Authorization", lines)
 }
 
@@ -41,7 +41,7 @@ fn a_key_is_the_whole_value() {
         &long,
     ] {
         let key = header_key(&[value]);
-        assert_eq!(key, Ok(DIGESTS.key(value)), "{}", value.escape_ascii());
+        assert_eq!(key, Ok(DIGESTS.digest(value)), "{}", value.escape_ascii());
         // Spaces around it are not the key's.
         assert_eq!(header_key(&[&[b" \t", value, b"\t "].concat()]), key);
     }
@@ -64,10 +64,10 @@ fn nothing_blank_and_nothing_doubtful_is_a_key() {
         [b"k", b""],
         [b"", b"k"],
     ] {
-        assert_eq!(header_key(&lines), Err(NoKey::Unclear), "{lines:?}");
+        assert_eq!(header_key(&lines), Err(NoKey::Ambiguous), "{lines:?}");
         let lines = lines.map(|line| [b"Bearer ", line].concat());
         let lines = lines.each_ref().map(Vec::as_slice);
-        assert_eq!(bearer_key(&lines), Err(NoKey::Unclear));
+        assert_eq!(bearer_key(&lines), Err(NoKey::Ambiguous));
     }
     let other = Request::builder().header("authorization", "k").body(());
     let other = other.expect("valid");
@@ -78,7 +78,7 @@ fn nothing_blank_and_nothing_doubtful_is_a_key() {
 
 #[test]
 fn a_token_is_one_however_it_is_written() {
-    let token = Ok(DIGESTS.key("7f3a9c"));
+    let token = Ok(DIGESTS.digest("7f3a9c"));
     for value in [
         "Bearer 7f3a9c",
         "bearer 7f3a9c",
@@ -97,11 +97,11 @@ fn a_token_is_one_however_it_is_written() {
     }
     assert_eq!(
         bearer_key(&[b"Bearer \xff\x80"]),
-        Ok(DIGESTS.key(b"\xff\x80"))
+        Ok(DIGESTS.digest(b"\xff\x80"))
     );
     let key = vec![b'k'; 64 << 10];
     let long = [b"Bearer ".as_slice(), &key].concat();
-    assert_eq!(bearer_key(&[&long]), Ok(DIGESTS.key(&key)));
+    assert_eq!(bearer_key(&[&long]), Ok(DIGESTS.digest(&key)));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_token_is_one_word() {
         "Bearer 7f3a9c,x1",
     ] {
         let key = bearer_key(&[value.as_bytes()]);
-        assert_eq!(key, Err(NoKey::Unclear), "{value}");
+        assert_eq!(key, Err(NoKey::Ambiguous), "{value}");
     }
 }
 
@@ -224,10 +224,10 @@ fn a_key_that_is_not_clear_is_no_way_around_its_limit() {
         request.body(()).expect("valid")
     };
     let time = clock.clone();
-    let limits = Keyed::new(move |_: &LongKey| bucket(1, &time));
+    let limits = Keyed::new(move |_: &KeyDigest| bucket(1, &time));
     let optional = PerKey::new(limits, ApiKey::header(name.clone())).optional();
     let optional = RateLimitLayer::new(optional);
-    let limits = Keyed::new(move |_: &Either<LongKey, String>| bucket(1, &clock));
+    let limits = Keyed::new(move |_: &Either<KeyDigest, String>| bucket(1, &clock));
     let either = RateLimitLayer::new(PerKey::new(limits, ApiKey::header(name).or(address)));
     for _ in 0..3 {
         assert_eq!(answer(&optional, twice()).status(), 400);
@@ -240,7 +240,7 @@ fn a_key_that_is_not_clear_is_no_way_around_its_limit() {
 #[test]
 fn who_sends_no_key_is_told_so() {
     let clock = ManualClock::new();
-    let limits = Keyed::new(move |_: &LongKey| bucket(1, &clock));
+    let limits = Keyed::new(move |_: &KeyDigest| bucket(1, &clock));
     let layer = RateLimitLayer::new(PerKey::new(limits, ApiKey::bearer()));
     assert_eq!(answer(&layer, Request::new(())).status(), 400);
     let call = Request::post("/").header("content-type", "application/grpc");
@@ -252,7 +252,7 @@ fn who_sends_no_key_is_told_so() {
 /// Who invents keys has none, and is limited by something else.
 #[test]
 fn keys_that_nobody_knows_are_none() {
-    let known = DIGESTS.key("k");
+    let known = DIGESTS.digest("k");
     let name = HeaderName::from_static("x-api-key");
     let extractor = ApiKey::header(name).digests(DIGESTS);
     let extractor = extractor.known(move |key| *key == known);
@@ -262,6 +262,6 @@ fn keys_that_nobody_knows_are_none() {
         assert_eq!(key(&[invented]), Err(NoKey::NotSent));
     }
     // Two are not clear, whoever knows one of them.
-    assert_eq!(key(&[b"k", b"x"]), Err(NoKey::Unclear));
+    assert_eq!(key(&[b"k", b"x"]), Err(NoKey::Ambiguous));
     assert!(!format!("{extractor:?}").contains("secret"));
 }

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use proptest::prelude::*;
 use sfv::{Item, List, ListEntry, Parser};
 use tidegate::tower::HeaderStyle;
-use tidegate::{Denied, Limiter, ManualClock, Quota, SlidingWindow, Standing, TokenBucket};
+use tidegate::{Denied, Limiter, ManualClock, Quota, SlidingWindow, Snapshot, TokenBucket};
 
 use crate::SECOND;
 
@@ -61,7 +61,7 @@ fn read_one(fields: &HeaderMap, field: &str) -> Read {
     Read { name, parameters }
 }
 
-fn tell(name: &str, standing: &Standing, denied: Option<Denied>) -> HeaderMap {
+fn tell(name: &str, standing: &Snapshot, denied: Option<Denied>) -> HeaderMap {
     let mut fields = HeaderMap::new();
     HeaderStyle::Draft11.tell(name, standing, denied, &mut fields);
     fields
@@ -79,7 +79,7 @@ fn rounded_up(wait: Duration) -> u64 {
     u64::try_from(seconds).expect("less than the age of the universe")
 }
 
-fn check(name: &str, standing: &Standing, denied: Option<Denied>) -> Result<(), TestCaseError> {
+fn check(name: &str, standing: &Snapshot, denied: Option<Denied>) -> Result<(), TestCaseError> {
     let fields = tell(name, standing, denied);
     let ascii = |character: char| {
         if matches!(character, ' '..='~') {
@@ -99,11 +99,11 @@ fn check(name: &str, standing: &Standing, denied: Option<Denied>) -> Result<(), 
     let limit = read_one(&fields, "ratelimit");
     prop_assert_eq!(&limit.name, &name);
     let mut expected = vec![("r", standing.available.min(MOST))];
-    let more_in = match denied {
+    let next_permit_in = match denied {
         Some(denied) => denied.retry_after(),
-        None => standing.more_in,
+        None => standing.next_permit_in,
     };
-    expected.extend(more_in.map(|wait| ("t", rounded_up(wait).min(MOST))));
+    expected.extend(next_permit_in.map(|wait| ("t", rounded_up(wait).min(MOST))));
     prop_assert_eq!(limit.parameters, parameters(&expected));
 
     let retry_after = fields
@@ -144,7 +144,7 @@ proptest! {
         let used = (quota.capacity() as f64 * used) as u64;
         bucket.try_acquire(used.min(quota.capacity())).expect("it is full");
         clock.advance(Duration::from_nanos(passed.into()));
-        let standing = bucket.standing_at(bucket.now());
+        let standing = bucket.snapshot_at(bucket.now());
         check(&name, &standing, None)?;
         let asked = asked % quota.capacity().saturating_add(2);
         check(&name, &standing, bucket.peek(asked).err())?;
@@ -168,7 +168,7 @@ proptest! {
         let clock = ManualClock::new();
         let bucket = TokenBucket::with_clock(quota, clock.clone());
         bucket.try_acquire(quota.capacity()).expect("it is full");
-        let standing = bucket.standing_at(bucket.now());
+        let standing = bucket.snapshot_at(bucket.now());
         prop_assert_eq!(standing.refill_time, quota.refill_time());
         let window = read_one(&tell("", &standing, None), "ratelimit-policy").parameters[1].1;
         if let Some(nanos) = window.checked_mul(1_000_000_000) {
@@ -185,11 +185,11 @@ proptest! {
         let window = SlidingWindow::with_clock(limit, length, clock.clone()).expect("valid");
         window.try_acquire(used.min(limit)).expect("it is empty");
         clock.advance(Duration::from_millis(passed));
-        let standing = window.standing_at(window.now());
+        let standing = window.snapshot_at(window.now());
         prop_assert_eq!((standing.capacity, standing.refill_time), (limit, length));
         check("window", &standing, None)?;
         check("window", &standing, window.peek(limit).err())?;
-        if let Some(wait) = standing.more_in {
+        if let Some(wait) = standing.next_permit_in {
             clock.advance(Duration::from_secs(rounded_up(wait)));
             prop_assert!(window.available() > standing.available);
         }
@@ -198,7 +198,7 @@ proptest! {
     #[test]
     fn any_wait_is_told_in_whole_seconds(seconds: u64, nanos in 0..1_000_000_000_u32) {
         let bucket = TokenBucket::with_clock(Quota::per_second(1), ManualClock::new());
-        let standing = bucket.standing_at(bucket.now());
+        let standing = bucket.snapshot_at(bucket.now());
         let retry_after = Duration::new(seconds.min(u64::MAX - 1), nanos);
         check("", &standing, Some(Denied::NotYet { retry_after }))?;
     }
@@ -207,7 +207,7 @@ proptest! {
 #[test]
 fn names_are_strings_whatever_is_in_them() {
     let bucket = TokenBucket::with_clock(Quota::per_second(1), ManualClock::new());
-    let standing = bucket.standing_at(bucket.now());
+    let standing = bucket.snapshot_at(bucket.now());
     for (name, read) in [
         ("", ""),
         (r#"a"b"#, r#"a"b"#),
@@ -233,9 +233,9 @@ fn names_are_strings_whatever_is_in_them() {
 fn extremes_fit_the_format() {
     let told = |quota: Quota| {
         let bucket = TokenBucket::with_clock(quota, ManualClock::new());
-        let full = bucket.standing_at(bucket.now());
+        let full = bucket.snapshot_at(bucket.now());
         bucket.try_acquire(1).expect("it is full");
-        let standing = bucket.standing_at(bucket.now());
+        let standing = bucket.snapshot_at(bucket.now());
         let policy = read_one(&tell("", &full, None), "ratelimit-policy");
         let limit = |standing| read_one(&tell("", standing, None), "ratelimit").parameters;
         (policy.parameters, limit(&full), limit(&standing))

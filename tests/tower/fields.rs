@@ -115,7 +115,7 @@ fn no_wait_is_told_where_none_helps() {
 #[test]
 fn waits_are_rounded_up_and_at_least_a_second() {
     let bucket = bucket(3, &ManualClock::new());
-    let standing = bucket.standing_at(bucket.now());
+    let standing = bucket.snapshot_at(bucket.now());
     for (retry_after, told) in [
         (Duration::ZERO, 1),
         (Duration::from_nanos(1), 1),
@@ -164,7 +164,7 @@ fn an_epoch_counts_from_1970_and_ends_in_time() {
         (Duration::ZERO, false),
     ] {
         let bucket = bucket(3, &ManualClock::new());
-        let standing = bucket.standing_at(bucket.now());
+        let standing = bucket.snapshot_at(bucket.now());
         let denied = exact.then_some(Denied::NotYet { retry_after: wait });
         let mut fields = HeaderMap::new();
         let before = SystemTime::now();
@@ -181,7 +181,7 @@ fn an_epoch_counts_from_1970_and_ends_in_time() {
     }
     // The end of time is the end of what can be told.
     let bucket = bucket(3, &ManualClock::new());
-    let standing = bucket.standing_at(bucket.now());
+    let standing = bucket.snapshot_at(bucket.now());
     let mut fields = HeaderMap::new();
     let denied = Denied::NotYet {
         retry_after: Duration::MAX,

@@ -5,18 +5,22 @@ use core::time::Duration;
 use proptest::prelude::*;
 use tidegate::{
     ApiRateLimiter, Clock, Combined, FixedKeyed, Keyed, Limiter, ManualClock, Overflow, Quota,
-    RateLimitConfig, SlidingWindow, Standing, TokenBucket,
+    RateLimitConfig, SlidingWindow, Snapshot, TokenBucket,
 };
 
 use crate::{NANO, SECOND, bucket, drain};
 
-fn of(limiter: &impl Limiter) -> Standing {
-    limiter.standing_at(limiter.now())
+fn of(limiter: &impl Limiter) -> Snapshot {
+    limiter.snapshot_at(limiter.now())
 }
 
 /// Capacity, what is available, and when there is more.
-const fn numbers(standing: Standing) -> (u64, u64, Option<Duration>) {
-    (standing.capacity, standing.available, standing.more_in)
+const fn numbers(standing: Snapshot) -> (u64, u64, Option<Duration>) {
+    (
+        standing.capacity,
+        standing.available,
+        standing.next_permit_in,
+    )
 }
 
 #[test]
@@ -28,7 +32,7 @@ fn a_full_limiter_has_nothing_to_wait_for() {
     window.try_acquire(3).expect("it is empty");
     let standing = of(&window);
     assert_eq!((standing.capacity, standing.available), (3, 0));
-    let wait = standing.more_in.expect("it passes");
+    let wait = standing.next_permit_in.expect("it passes");
     clock.advance(wait.saturating_sub(NANO));
     assert_eq!(window.available(), 0);
     clock.advance(NANO);
@@ -103,7 +107,7 @@ fn an_api_limiter_stands_where_its_requests_do() {
     let after = of(&limiter);
     assert_eq!(after.capacity, before.capacity);
     assert_eq!(after.available, before.available - 1);
-    assert!(after.more_in.is_some());
+    assert!(after.next_permit_in.is_some());
 }
 
 proptest! {
@@ -129,8 +133,8 @@ proptest! {
             clock.advance(Duration::from_nanos(passed));
             for (key, alone) in (0..=3_u8).zip(&alone) {
                 let standing = of(alone);
-                prop_assert_eq!(keyed.standing_at(&key, clock.now()), standing);
-                prop_assert_eq!(fixed.standing_at(&key, clock.now()), standing);
+                prop_assert_eq!(keyed.snapshot_at(&key, clock.now()), standing);
+                prop_assert_eq!(fixed.snapshot_at(&key, clock.now()), standing);
             }
         }
     }
@@ -171,14 +175,14 @@ fn a_table_without_room_says_what_it_does() {
             .max_keys(1)
             .overflow(overflow)
             .build();
-        let standing = keyed.standing_at(&1, at);
+        let standing = keyed.snapshot_at(&1, at);
         assert_eq!(numbers(standing), (3, 3, None), "{overflow:?}");
         assert_eq!(keyed.len(), 0, "a look adds no key");
         keyed.try_acquire(&1, 3).expect("new");
         // Whoever shares has two fewer.
         _ = keyed.try_acquire(&2, 2);
         let (capacity, available, _) = known_full;
-        let standing = keyed.standing_at(&3, at);
+        let standing = keyed.snapshot_at(&3, at);
         assert_eq!(
             (standing.capacity, standing.available),
             (capacity, available),
@@ -187,7 +191,11 @@ fn a_table_without_room_says_what_it_does() {
         assert_eq!(standing.refill_time, 3 * SECOND);
         match keyed.peek(&3, standing.available + 1) {
             Ok(()) => panic!("{overflow:?}: more than it says"),
-            Err(denied) => assert_eq!(denied.retry_after(), standing.more_in, "{overflow:?}"),
+            Err(denied) => assert_eq!(
+                denied.retry_after(),
+                standing.next_permit_in,
+                "{overflow:?}"
+            ),
         }
     }
 }
@@ -227,11 +235,11 @@ fn the_refill_time_in_tables_is_the_quotas() {
         for key in [1, 2] {
             let now = ManualClock::new().now();
             assert_eq!(
-                keyed.standing_at(&key, now).refill_time,
+                keyed.snapshot_at(&key, now).refill_time,
                 quota.refill_time()
             );
             assert_eq!(
-                fixed.standing_at(&key, now).refill_time,
+                fixed.snapshot_at(&key, now).refill_time,
                 quota.refill_time()
             );
         }

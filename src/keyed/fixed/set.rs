@@ -65,7 +65,7 @@
 
 use crate::denied::Denied;
 use crate::gcra::Now;
-use crate::keyed::rule::Rule;
+use crate::gcra::WordGcra;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, fence};
 
@@ -166,7 +166,7 @@ pub(super) struct Full {
 
 impl Full {
     /// The refusal until then.
-    pub(super) const fn denied(&self, rule: &Rule) -> Denied {
+    pub(super) const fn denied(&self, rule: &WordGcra) -> Denied {
         rule.not_before_full(self.soonest, self.now)
     }
 }
@@ -223,7 +223,7 @@ impl Set {
     #[inline(always)]
     pub(super) fn decide<E>(
         &self,
-        rule: &Rule,
+        rule: &WordGcra,
         key: Tag,
         nanos: u64,
         decide: impl Fn(Now, u64) -> Result<u64, E>,
@@ -249,7 +249,7 @@ impl Set {
                         return Err(Refusal::Denied(refusal));
                     }
                     judged_at = mark;
-                    now = rule.standing_still(mark, nanos);
+                    now = rule.clamped_by(mark, nanos);
                 }
             }
         }
@@ -259,7 +259,7 @@ impl Set {
     /// bucket; `Ok(None)` if it has none and would get one.
     pub(super) fn peek(
         &self,
-        rule: &Rule,
+        rule: &WordGcra,
         key: Tag,
         nanos: u64,
     ) -> Result<Option<(u64, Now)>, Full> {
@@ -269,27 +269,27 @@ impl Set {
             if let Some((_, tat)) = self.find(key) {
                 // Relaxed: as in `decide`.
                 let mark = self.mark.load(Relaxed).max(nanos);
-                return Ok(Some((tat, rule.standing_still(mark, nanos))));
+                return Ok(Some((tat, rule.clamped_by(mark, nanos))));
             }
             let full = self.full_at(rule, nanos);
-            if self.is_still(claim) {
+            if self.is_current(claim) {
                 return full.map_or(Ok(None), Err);
             }
         }
     }
 
     /// How many places belong to a key whose bucket is not full.
-    pub(super) fn active(&self, rule: &Rule, nanos: u64) -> usize {
+    pub(super) fn active(&self, rule: &WordGcra, nanos: u64) -> usize {
         let now = rule.now(nanos);
-        let active = |place: &&Place| place.tat().is_some_and(|tat| !Rule::is_full(tat, now));
+        let active = |place: &&Place| place.tat().is_some_and(|tat| !WordGcra::is_full(tat, now));
         self.places.iter().filter(active).count()
     }
 
     /// What it is full of, if no place is vacant or can be given up.
-    fn full_at(&self, rule: &Rule, nanos: u64) -> Option<Full> {
+    fn full_at(&self, rule: &WordGcra, nanos: u64) -> Option<Full> {
         // Relaxed: only compared; a mark that is missed makes a set seem full whose clock is behind.
         let mark = self.mark.load(Relaxed).max(nanos);
-        let now = rule.standing_still(mark, nanos);
+        let now = rule.clamped_by(mark, nanos);
         let mut soonest = u64::MAX;
         for place in &self.places {
             let tat = place.tat()?;
@@ -304,7 +304,7 @@ impl Set {
     /// Gets a place for a key that was not found. Returns when it may have one: look again.
     #[cold]
     #[inline(never)]
-    fn claim(&self, rule: &Rule, key: Tag, nanos: u64) -> Result<(), Full> {
+    fn claim(&self, rule: &WordGcra, key: Tag, nanos: u64) -> Result<(), Full> {
         loop {
             // Acquire: meets the Release in `carry_out`, so that the search sees what earlier claims have made.
             let claim = Claim(self.claim.load(Acquire));
@@ -318,7 +318,7 @@ impl Set {
             let vacant = self.from(key).find(|(_, place)| place.tat().is_none());
             let Some((place, _)) = vacant else {
                 match self.full_at(rule, nanos) {
-                    Some(full) if self.is_still(claim) => return Err(full),
+                    Some(full) if self.is_current(claim) => return Err(full),
                     Some(_) => {}
                     None => self.give_one_up(rule, claim, key, nanos),
                 }
@@ -339,7 +339,7 @@ impl Set {
     }
 
     /// Whether no claim was made since this one was read: a search in between has seen all there was.
-    fn is_still(&self, claim: Claim) -> bool {
+    fn is_current(&self, claim: Claim) -> bool {
         // Keeps the search before the load.
         fence(Acquire);
         // Relaxed: only compared.
@@ -347,7 +347,7 @@ impl Set {
     }
 
     /// Makes a place vacant whose bucket is full, if there still is one and no claim was made since this one was read.
-    fn give_one_up(&self, rule: &Rule, claim: Claim, key: Tag, nanos: u64) {
+    fn give_one_up(&self, rule: &WordGcra, claim: Claim, key: Tag, nanos: u64) {
         // Relaxed: the exchange below publishes it. Before that, as nobody may miss the key and not see it.
         let mark = self.mark.fetch_max(nanos, Relaxed).max(nanos);
         let mark = rule.now(mark).grains();
@@ -355,7 +355,7 @@ impl Set {
             match place.tat() {
                 Some(tat) if tat < mark => {
                     // The claim that made its owner must be over, or who helps it late would occupy the place again.
-                    if self.is_still(claim) {
+                    if self.is_current(claim) {
                         // Release: meets the Acquire of `tat`, for the sake of the mark, and that of `carry_out`, for the sake of
                         // the claim. On failure it was charged or given up: either way the caller looks again.
                         let _ = place
@@ -371,7 +371,7 @@ impl Set {
     }
 
     /// Carries out a busy claim. Whoever comes late changes nothing.
-    fn carry_out(&self, claim: Claim, rule: &Rule) {
+    fn carry_out(&self, claim: Claim, rule: &WordGcra) {
         let place = &self.places[claim.place()];
         // Acquire, twice: keep the claim's second look after them.
         let tat = place.tat.load(Acquire);

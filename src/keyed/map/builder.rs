@@ -5,7 +5,7 @@ use core::fmt;
 use core::hash::BuildHasher;
 
 use super::Keyed;
-use crate::keyed::hasher::KeyHasher;
+use crate::keyed::keys::KeyHasher;
 use crate::keyed::overflow::Overflow;
 
 /// What makes the limiter of a key.

@@ -6,16 +6,16 @@ use core::time::Duration;
 
 use super::table::Look;
 use crate::denied::Denied;
+use crate::gcra::WordGcra;
 use crate::gcra::{Now, Shortfall};
-use crate::keyed::rule::Rule;
 use crate::limiter::Limiter;
 use crate::quota::Quota;
-use crate::standing::Standing;
+use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
 
-/// The bucket of one key: a TAT in grains of its [`Rule`]. It guards no other memory, and the lock of its shard orders it with its
+/// The bucket of one key: a TAT in grains of its [`WordGcra`]. It guards no other memory, and the lock of its shard orders it with its
 /// being dropped, so every operation on it is Relaxed.
 #[derive(Debug)]
 pub(super) struct Word(AtomicU64);
@@ -27,7 +27,7 @@ impl Word {
     }
 
     #[inline]
-    pub(super) fn charge(&self, rule: &Rule, cost: u64, now: Now) -> Result<(), Shortfall> {
+    pub(super) fn charge(&self, rule: &WordGcra, cost: u64, now: Now) -> Result<(), Shortfall> {
         // Relaxed, all: see the type.
         let mut tat = self.0.load(Relaxed);
         loop {
@@ -42,7 +42,7 @@ impl Word {
     /// Whether the bucket is full, and by which TAT it will be if not.
     pub(super) fn look(&self, now: Now) -> Look<u64> {
         let tat = self.tat();
-        if Rule::is_full(tat, now) {
+        if WordGcra::is_full(tat, now) {
             Look::Unused
         } else {
             Look::Due(tat)
@@ -51,7 +51,7 @@ impl Word {
 
     /// Whether the bucket is full.
     pub(super) fn is_full(&self, now: Now) -> bool {
-        Rule::is_full(self.tat(), now)
+        WordGcra::is_full(self.tat(), now)
     }
 
     fn tat(&self) -> u64 {
@@ -65,13 +65,13 @@ impl Word {
 pub(super) struct Tier<L> {
     pub(super) bucket: L,
     pub(super) quota: Quota,
-    pub(super) rule: Rule,
+    pub(super) rule: WordGcra,
 }
 
 impl<L: Limiter> Tier<L> {
     /// Of a limiter that is nothing but a full bucket with this quota; the limiter itself if a word cannot stand for it.
     pub(super) const fn of(bucket: L, quota: Quota) -> Result<Self, L> {
-        let rule = Rule::new(quota);
+        let rule = WordGcra::new(quota);
         if rule.lasts_for_a_century() {
             Ok(Self {
                 bucket,
@@ -95,7 +95,7 @@ pub(super) enum Other<L> {
 
 /// What is kept for a key, with what it takes to use it.
 pub(super) enum Cell<'a, L> {
-    Word(&'a Word, &'a Rule),
+    Word(&'a Word, &'a WordGcra),
     Whole(&'a L),
 }
 
@@ -135,22 +135,22 @@ impl<L: Limiter> Cell<'_, L> {
         }
     }
 
-    pub(super) fn standing_at(&self, now: Timestamp) -> Standing {
+    pub(super) fn snapshot_at(&self, now: Timestamp) -> Snapshot {
         match self {
             Self::Word(_, rule) => {
                 let (capacity, available) = (rule.capacity(), self.available_at(now));
                 let more = self.peek_at(available.saturating_add(1), now);
-                Standing {
+                Snapshot {
                     limit: None,
                     capacity,
                     refill_time: rule.refill_time(),
                     available,
                     // None if that is above the capacity.
-                    more_in: more
+                    next_permit_in: more
                         .map_or_else(|denied| denied.retry_after(), |()| Some(Duration::ZERO)),
                 }
             }
-            Self::Whole(limiter) => limiter.standing_at(now),
+            Self::Whole(limiter) => limiter.snapshot_at(now),
         }
     }
 

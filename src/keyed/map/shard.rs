@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use super::cell::{Cell, Other, Word};
 use super::table::Table;
-use crate::keyed::rule::Rule;
+use crate::gcra::WordGcra;
 use crate::limiter::Limiter;
 use crate::time::Timestamp;
 
@@ -32,7 +32,7 @@ pub(super) struct Shard<K, L> {
 #[derive(Debug)]
 pub(super) enum New<'a, L> {
     /// A bucket of the first quota, whose rule this is.
-    Word(Word, &'a Rule),
+    Word(Word, &'a WordGcra),
     Other(Other<L>),
 }
 
@@ -73,7 +73,7 @@ impl<K, L> Shard<K, L> {
     /// Every key with what is kept for it; `first` is the rule of the first quota.
     pub(super) fn iter<'a>(
         &'a self,
-        first: Option<&'a Rule>,
+        first: Option<&'a WordGcra>,
     ) -> impl Iterator<Item = (&'a K, Cell<'a, L>)> {
         let words = first.into_iter().flat_map(|rule| {
             let cell = move |(key, word): &'a (K, Word)| (key, Cell::Word(word, rule));
@@ -104,7 +104,7 @@ impl<K, L> Shard<K, L> {
     /// What is kept for a key.
     pub(super) fn find<'a, Q: Eq + ?Sized>(
         &'a self,
-        first: Option<&'a Rule>,
+        first: Option<&'a WordGcra>,
         hash: u64,
         key: &Q,
     ) -> Option<Cell<'a, L>>
@@ -161,7 +161,7 @@ impl<K, L: Limiter> Shard<K, L> {
     /// Looks at a few buckets of each table, and at more while many of them are dropped.
     pub(super) fn sweep(
         &mut self,
-        first: Option<&Rule>,
+        first: Option<&WordGcra>,
         now: Timestamp,
         hasher: impl Fn(&K) -> u64,
     ) -> u64 {
@@ -188,7 +188,7 @@ impl<K, L: Limiter> Shard<K, L> {
     /// What [`make_room`](Self::make_room) would say. Changes nothing.
     pub(super) fn would_make_room(
         &self,
-        first: Option<&Rule>,
+        first: Option<&WordGcra>,
         now: Timestamp,
     ) -> Result<(), Option<Duration>> {
         let word = first.map_or(Err(None), |rule| {
@@ -211,7 +211,7 @@ impl<K, L: Limiter> Shard<K, L> {
     /// How long until the first of those that were looked at can be: then it is found. `None` if that cannot be told.
     pub(super) fn make_room(
         &mut self,
-        first: Option<&Rule>,
+        first: Option<&WordGcra>,
         now: Timestamp,
         hasher: impl Fn(&K) -> u64,
     ) -> Result<(), Option<Duration>> {
@@ -235,7 +235,7 @@ impl<K, L: Limiter> Shard<K, L> {
     /// Looks at all.
     pub(super) fn sweep_all(
         &mut self,
-        first: Option<&Rule>,
+        first: Option<&WordGcra>,
         now: Timestamp,
         hasher: impl Fn(&K) -> u64,
     ) -> u64 {

@@ -4,28 +4,31 @@
 
 /// What a call wants of one limit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask {
+pub(crate) struct Request {
     /// It is refused unless so many are there.
-    pub(crate) need: u64,
+    pub(crate) required: u64,
     /// So many are taken: `need`, or none.
     pub(crate) cost: u64,
 }
 
-impl Ask {
-    pub(crate) const fn for_all(n: u64) -> Self {
-        Self { need: n, cost: n }
+impl Request {
+    pub(crate) const fn of(n: u64) -> Self {
+        Self {
+            required: n,
+            cost: n,
+        }
     }
 }
 
 /// A charge that can be made or was made: the limit's word before and after it. With the number of permits it is also what
 /// undoes it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Charge {
+pub(crate) struct Exchange {
     pub(crate) before: u64,
     pub(crate) after: u64,
 }
 
-impl Charge {
+impl Exchange {
     pub(crate) const NONE: Self = Self {
         before: 0,
         after: 0,
@@ -40,20 +43,20 @@ impl Charge {
 
 /// What a look at a limit that has room found out.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Prospect {
+pub(crate) struct PreparedCharge {
     /// What is there for everybody: permits of a window, grains of a bucket.
     pub(crate) room: u64,
     /// See [`headroom`].
     pub(crate) headroom: u64,
-    /// The charge as it can be made right away, or [`Charge::NONE`].
-    pub(crate) charge: Charge,
+    /// The charge as it can be made right away, or [`Exchange::NONE`].
+    pub(crate) charge: Exchange,
 }
 
-impl Prospect {
+impl PreparedCharge {
     /// With so much room; `None` if that is less than is needed.
     #[inline]
-    pub(crate) const fn of(room: u64, need: u64, charge: Charge) -> Option<Self> {
-        match headroom(room, need) {
+    pub(crate) const fn new(room: u64, required: u64, charge: Exchange) -> Option<Self> {
+        match headroom(room, required) {
             Some(headroom) => Some(Self {
                 room,
                 headroom,
@@ -64,10 +67,10 @@ impl Prospect {
     }
 
     /// For a limit that is not asked.
-    pub(crate) const FREE: Self = Self {
+    pub(crate) const UNLIMITED: Self = Self {
         room: u64::MAX,
         headroom: u64::MAX,
-        charge: Charge::NONE,
+        charge: Exchange::NONE,
     };
 }
 

@@ -63,10 +63,10 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::time::Duration;
 
-use crate::prospect::{Ask, Charge, Prospect};
+use crate::prepared_charge::{Exchange, PreparedCharge, Request};
+use crate::sliding_window::slots::{Window, Word};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use crate::window::{Window, Word};
 
 /// See the [module](self) documentation.
 pub(crate) struct Ring {
@@ -253,24 +253,24 @@ impl Ring {
 
     /// Whether there is room for a call, and the exchange of the head that would take it. Does not rotate: where that is
     /// needed, there is no exchange yet.
-    #[expect(clippy::inline_always, reason = "as `Limit::prospect_at`")]
+    #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
-    pub(crate) fn prospect(&self, ask: Ask, nanos: u64) -> Option<Prospect> {
+    pub(crate) fn prospect(&self, request: Request, nanos: u64) -> Option<PreparedCharge> {
         let window = &self.window;
         let (charge, used) = match self.current(nanos) {
             Some(View { head, used, .. }) => {
-                let (before, after) = (head.0, head.0.wrapping_add(ask.cost));
-                (Charge { before, after }, used)
+                let (before, after) = (head.0, head.0.wrapping_add(request.cost));
+                (Exchange { before, after }, used)
             }
-            None => (Charge::NONE, self.used_slow(nanos)),
+            None => (Exchange::NONE, self.used_slow(nanos)),
         };
         let room = window.limit().saturating_sub(used);
-        Prospect::of(room, ask.need, charge)
+        PreparedCharge::new(room, request.required, charge)
     }
 
     /// Exchanges a head that was looked at, if it is still there.
     #[inline]
-    pub(crate) fn commit(&self, charge: Charge) -> bool {
+    pub(crate) fn commit(&self, charge: Exchange) -> bool {
         // Relaxed: as in `admit`. Weak: the caller has another way.
         self.head
             .compare_exchange_weak(charge.before, charge.after, Relaxed, Relaxed)

@@ -12,15 +12,15 @@ use core::time::Duration;
 ///
 /// let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(20), ManualClock::new());
 /// bucket.try_acquire(5)?;
-/// let standing = bucket.standing_at(bucket.now());
-/// assert_eq!((standing.capacity, standing.available), (20, 15));
-/// assert_eq!(standing.refill_time, Duration::from_secs(2));
-/// assert_eq!(standing.more_in, Some(Duration::from_millis(100)));
+/// let standing = bucket.snapshot_at(bucket.now());
+/// assert_eq!((snapshot.capacity, snapshot.available), (20, 15));
+/// assert_eq!(snapshot.refill_time, Duration::from_secs(2));
+/// assert_eq!(snapshot.next_permit_in, Some(Duration::from_millis(100)));
 /// # Ok::<(), tidegate::Denied>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct Standing {
+pub struct Snapshot {
     /// The name of the limit in a combination; `None` where there is only one.
     pub limit: Option<&'static str>,
     /// The most that one call can ever be admitted for.
@@ -30,13 +30,13 @@ pub struct Standing {
     /// How many permits could be had.
     pub available: u64,
     /// How long until there are more if nobody comes; `None` if all are there, or if that cannot be told.
-    pub more_in: Option<Duration>,
+    pub next_permit_in: Option<Duration>,
 }
 
-impl Standing {
+impl Snapshot {
     /// The one that has less left; if both have the same, the one that has more later.
     pub(crate) fn tighter(self, other: Self) -> Self {
-        let order = |standing: &Self| (u64::MAX - standing.available, standing.more_in);
+        let order = |snapshot: &Self| (u64::MAX - snapshot.available, snapshot.next_permit_in);
         if order(&other) > order(&self) {
             other
         } else {

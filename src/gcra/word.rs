@@ -16,7 +16,7 @@ use crate::quota::Quota;
 
 /// A quota, prepared for deciding about words.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rule {
+pub(crate) struct WordGcra {
     gcra: Gcra,
     /// The last clock reading, in nanoseconds. From then on time stands still.
     end: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Rule {
     refill_time: Duration,
 }
 
-impl Rule {
+impl WordGcra {
     pub(crate) const fn new(quota: Quota) -> Self {
         let gcra = Gcra::lasting(quota);
         Self {
@@ -51,8 +51,8 @@ impl Rule {
     }
 
     /// The later instant `nanos`, for a caller whose own reading is `own`: time stands still for a clock that is behind.
-    pub(crate) const fn standing_still(&self, nanos: u64, own: u64) -> Now {
-        self.now(nanos).standing_still(nanos.saturating_sub(own))
+    pub(crate) const fn clamped_by(&self, nanos: u64, own: u64) -> Now {
+        self.now(nanos).clamped_by(nanos.saturating_sub(own))
     }
 
     /// The cost of `n` tokens.

@@ -9,7 +9,7 @@ use super::cell::Cell;
 use super::{Keyed, Overflow, read};
 use crate::denied::Denied;
 use crate::limiter::Limiter;
-use crate::standing::Standing;
+use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
 /// Questions as of an instant that the caller has read. They read no clock.
@@ -85,7 +85,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     }
 
     /// What the key's limiter allows and has left at `now`, to tell others. As [`peek`](Self::peek) it adds no key.
-    pub fn standing_at<Q>(&self, key: &Q, now: Timestamp) -> Standing
+    pub fn snapshot_at<Q>(&self, key: &Q, now: Timestamp) -> Snapshot
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -93,16 +93,16 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         self.look(
             key,
             now,
-            |cell| cell.standing_at(now),
+            |cell| cell.snapshot_at(now),
             |room| match (room, self.overflow) {
-                (Err(_), Overflow::Share) => self.shared(key).standing_at(now),
-                (Err(wait), Overflow::Refuse) => Standing {
+                (Err(_), Overflow::Share) => self.shared(key).snapshot_at(now),
+                (Err(wait), Overflow::Refuse) => Snapshot {
                     available: 0,
-                    more_in: wait,
-                    ..(self.factory)(&key.to_owned()).standing_at(now)
+                    next_permit_in: wait,
+                    ..(self.factory)(&key.to_owned()).snapshot_at(now)
                 },
                 (Ok(()), _) | (Err(_), Overflow::Admit) => {
-                    (self.factory)(&key.to_owned()).standing_at(now)
+                    (self.factory)(&key.to_owned()).snapshot_at(now)
                 }
             },
         )

@@ -7,7 +7,7 @@ use siphasher::sip128::SipHasher24;
 
 /// Makes 16 bytes of keys that are long or secret: API keys, session tokens, user agents, paths.
 ///
-/// A table of the texts themselves would grow with what clients send, and would be a list of passwords in memory. A [`LongKey`]
+/// A table of the texts themselves would grow with what clients send, and would be a list of passwords in memory. A [`KeyDigest`]
 /// is their keyed digest instead (SipHash-2-4 with 128 bits of output and a secret of 128 bits): any length gives 16 bytes, and
 /// without the secret nobody can tell from them what the text was, or find two texts with the same.
 ///
@@ -27,18 +27,18 @@ use siphasher::sip128::SipHasher24;
 /// A key takes about 25 ns, and 1 ns more for every 2 bytes; nothing is allocated.
 ///
 /// ```
-/// use tidegate::{IpKey, LongKey, LongKeys};
+/// use tidegate::{IpKey, KeyDigest, KeyDigester};
 ///
 /// #[derive(PartialEq, Eq, Hash)]
 /// enum Client {
-///     ApiKey(LongKey),
+///     ApiKey(KeyDigest),
 ///     Address(IpKey),
 /// }
 ///
-/// // `LongKeys::new()` where keys need not outlive the process.
-/// static KEYS: LongKeys = LongKeys::with_secret(*b"from a vault, 16");
+/// // `KeyDigester::new()` where keys need not outlive the process.
+/// static KEYS: KeyDigester = KeyDigester::with_secret(*b"from a vault, 16");
 /// let client = |api_key: Option<&str>, ip: &str| match api_key {
-///     Some(key) => Client::ApiKey(KEYS.key(key)),
+///     Some(key) => Client::ApiKey(KEYS.digest(key)),
 ///     None => Client::Address(IpKey::new(ip.parse().unwrap())),
 /// };
 /// let alice = client(Some("sk-7f3a9c"), "2001:db8::1");
@@ -47,11 +47,11 @@ use siphasher::sip128::SipHasher24;
 /// assert!(alice != client(None, "2001:db8::1"));
 /// ```
 #[derive(Clone)]
-pub struct LongKeys {
+pub struct KeyDigester {
     secret: [u8; 16],
 }
 
-impl LongKeys {
+impl KeyDigester {
     /// With a random secret from the operating system. Keys mean something to this object and its clones only.
     ///
     /// # Panics
@@ -60,11 +60,11 @@ impl LongKeys {
     ///
     /// ```
     /// use std::sync::LazyLock;
-    /// use tidegate::LongKeys;
+    /// use tidegate::KeyDigester;
     ///
-    /// static KEYS: LazyLock<LongKeys> = LazyLock::new(LongKeys::new);
-    /// assert_eq!(KEYS.key("Mozilla/5.0"), KEYS.key(b"Mozilla/5.0"));
-    /// assert_ne!(KEYS.key("Mozilla/5.0"), LongKeys::new().key("Mozilla/5.0"));
+    /// static KEYS: LazyLock<KeyDigester> = LazyLock::new(KeyDigester::new);
+    /// assert_eq!(KEYS.digest("Mozilla/5.0"), KEYS.digest(b"Mozilla/5.0"));
+    /// assert_ne!(KEYS.digest("Mozilla/5.0"), KeyDigester::new().digest("Mozilla/5.0"));
     /// ```
     #[cfg(feature = "std")]
     pub fn new() -> Self {
@@ -84,44 +84,44 @@ impl LongKeys {
 
     /// The key of a text or of bytes, of any length.
     #[inline]
-    pub fn key(&self, text: impl AsRef<[u8]>) -> LongKey {
+    pub fn digest(&self, text: impl AsRef<[u8]>) -> KeyDigest {
         let digest = SipHasher24::new_with_key(&self.secret).hash(text.as_ref());
-        LongKey(digest.as_bytes())
+        KeyDigest(digest.as_bytes())
     }
 }
 
-/// [`LongKeys::new`].
+/// [`KeyDigester::new`].
 #[cfg(feature = "std")]
-impl Default for LongKeys {
+impl Default for KeyDigester {
     fn default() -> Self {
         Self::new()
     }
 }
 
 /// Nothing about the secret.
-impl fmt::Debug for LongKeys {
+impl fmt::Debug for KeyDigester {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LongKeys").finish_non_exhaustive()
+        f.debug_struct("KeyDigester").finish_non_exhaustive()
     }
 }
 
-/// A key that was long or secret, as 16 bytes: see [`LongKeys`], which makes them.
+/// A key that was long or secret, as 16 bytes: see [`KeyDigester`], which makes them.
 ///
 /// It does not say what the text was, but stands for one client wherever it appears: that is why `Debug` does not show it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct LongKey([u8; 16]);
+pub struct KeyDigest([u8; 16]);
 
-const _: () = assert!(size_of::<LongKey>() == 16 && align_of::<LongKey>() == 1);
+const _: () = assert!(size_of::<KeyDigest>() == 16 && align_of::<KeyDigest>() == 1);
 
-impl LongKey {
+impl KeyDigest {
     /// The digest: the 16 bytes of SipHash-2-4-128 in the order of its reference implementation, on every platform.
     ///
     /// ```
-    /// use tidegate::LongKeys;
+    /// use tidegate::KeyDigester;
     ///
-    /// let keys = LongKeys::with_secret(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100_u128.to_le_bytes());
+    /// let keys = KeyDigester::with_secret(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100_u128.to_le_bytes());
     /// let digest = 0x9302_55c7_1472_f66d_e6a8_25ba_047f_81a3_u128; // of nothing: the first of the published vectors
-    /// assert_eq!(keys.key("").to_bytes(), digest.to_le_bytes());
+    /// assert_eq!(keys.digest("").to_bytes(), digest.to_le_bytes());
     /// ```
     #[inline]
     pub const fn to_bytes(self) -> [u8; 16] {
@@ -129,7 +129,7 @@ impl LongKey {
     }
 }
 
-impl Hash for LongKey {
+impl Hash for KeyDigest {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         // Not derived, which would write a length before the bytes.
@@ -138,8 +138,8 @@ impl Hash for LongKey {
 }
 
 /// Nothing about the key.
-impl fmt::Debug for LongKey {
+impl fmt::Debug for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LongKey").finish_non_exhaustive()
+        f.debug_struct("KeyDigest").finish_non_exhaustive()
     }
 }
