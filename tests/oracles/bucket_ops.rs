@@ -121,7 +121,7 @@ fn state(bucket: &Bucket) -> String {
 
 /// Removes the epoch from a state, because any decision may raise it.
 fn tat(state: &str) -> Option<&str> {
-    state.split("mark").next()
+    state.split("epoch").next()
 }
 
 impl BucketRun<'_> {

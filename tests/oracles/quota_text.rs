@@ -140,7 +140,7 @@ fn digits(bytes: &mut Bytes<'_>, number: u64) -> String {
 /// Writes a number, if possible with the suffix `k` or `M` for thousands or millions.
 fn count(bytes: &mut Bytes<'_>, number: u64) -> String {
     let (factor, suffix) = bytes.pick(&[(1, ""), (1_000, "k"), (1_000, "K"), (1_000_000, "M")]);
-    if number.is_multiple_of(factor) {
+    if number % factor == 0 {
         digits(bytes, number / factor) + suffix
     } else {
         digits(bytes, number)
