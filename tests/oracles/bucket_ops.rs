@@ -11,7 +11,7 @@ use super::bytes::Bytes;
 use super::call_log::CallLog;
 use super::choices::{amount, take_recent};
 use super::quotas;
-use exact::{ExactQuota, When};
+use exact::{CallTime, ExactQuota};
 use oracle::{BucketOracle, ChargeRecord};
 use tidegate::{BucketCharge, Denied, Limiter, ManualClock, Reservation, Timestamp, TokenBucket};
 use timeline::Timeline;
@@ -95,7 +95,7 @@ pub(crate) fn check(data: &[u8]) {
 
 /// A charge that the run may still undo.
 #[derive(Debug)]
-enum HeldCharge<'a> {
+enum HeldBucketCharge<'a> {
     Reserved {
         reservation: Reservation<'a, ManualClock>,
         /// Whether the tokens were not available at once.
@@ -110,7 +110,7 @@ struct BucketRun<'a> {
     oracle: BucketOracle,
     bytes: Bytes<'a>,
     time: Timeline,
-    held: Vec<(HeldCharge<'a>, ChargeRecord)>,
+    held: Vec<(HeldBucketCharge<'a>, ChargeRecord)>,
     log: CallLog<BucketOperation>,
 }
 
@@ -120,7 +120,7 @@ fn state(bucket: &Bucket) -> String {
 }
 
 /// Removes the epoch from a state, because any decision may raise it.
-fn tat(state: &str) -> Option<&str> {
+fn without_epoch(state: &str) -> Option<&str> {
     state.split("epoch").next()
 }
 
@@ -166,7 +166,7 @@ impl BucketRun<'_> {
                 may_change &= outcome.is_ok();
                 if let Ok(charge) = outcome {
                     let charged = self.oracle.charge(n, when);
-                    self.held.push((HeldCharge::Charged(charge), charged));
+                    self.held.push((HeldBucketCharge::Charged(charge), charged));
                 }
             }
             BucketOperation::Debit => {
@@ -189,14 +189,14 @@ impl BucketRun<'_> {
             }
         }
         assert!(
-            may_change || tat(&state(bucket)) == tat(&before),
+            may_change || without_epoch(&state(bucket)) == without_epoch(&before),
             "{operation:?} of {n} at {now} changed the state"
         );
         self.assert_real_hint(n, when);
     }
 
     /// Asserts every query, and that queries change nothing.
-    fn query(&mut self, n: u64) -> (When, Result<(), Denied>) {
+    fn query(&mut self, n: u64) -> (CallTime, Result<(), Denied>) {
         let bucket = self.bucket;
         let at = Timestamp::from_nanos(self.time.now);
         let when = self.oracle.observe(self.time.now);
@@ -233,7 +233,7 @@ impl BucketRun<'_> {
     }
 
     /// Asserts the real bucket's hint to the nanosecond, finer than the exact one can.
-    fn assert_real_hint(&mut self, n: u64, when: When) {
+    fn assert_real_hint(&mut self, n: u64, when: CallTime) {
         let peek = |nanos| self.bucket.peek_at(n, Timestamp::from_nanos(nanos));
         let Err(Denied::NotYet { retry_after }) = peek(when.from) else {
             return;
@@ -252,7 +252,7 @@ impl BucketRun<'_> {
     }
 
     /// Tries to reserve, and reports whether it succeeded.
-    fn reserve(&mut self, n: u64, when: When) -> bool {
+    fn reserve(&mut self, n: u64, when: CallTime) -> bool {
         let bucket = self.bucket;
         let now = Timestamp::from_nanos(self.time.now);
         let max_wait = match self.bytes.byte() % 4 {
@@ -272,7 +272,7 @@ impl BucketRun<'_> {
                     self.oracle.assert_debt(n, when, true);
                 }
                 let charged = self.oracle.charge(n, when);
-                let held = HeldCharge::Reserved {
+                let held = HeldBucketCharge::Reserved {
                     reservation,
                     is_delayed,
                 };
@@ -299,14 +299,14 @@ impl BucketRun<'_> {
         let bucket = self.bucket;
         let before = state(bucket);
         let (reservation, is_delayed) = match held {
-            HeldCharge::Charged(_) if is_too_old => return,
-            HeldCharge::Charged(charge) => {
+            HeldBucketCharge::Charged(_) if is_too_old => return,
+            HeldBucketCharge::Charged(charge) => {
                 let returned = bucket.undo(charge);
                 assert!(returned > 0 || state(bucket) == before);
                 self.oracle.undo(&record, returned);
                 return;
             }
-            HeldCharge::Reserved {
+            HeldBucketCharge::Reserved {
                 reservation,
                 is_delayed,
             } => (reservation, is_delayed),

@@ -169,13 +169,13 @@ struct WindowRun<'a> {
     now: u64,
     /// The last hint in nanoseconds.
     hint: u64,
-    held: Vec<HeldCharge>,
+    held: Vec<HeldWindowCharge>,
     log: CallLog<WindowOperation>,
 }
 
 /// A charge that the run may still undo.
 #[derive(Debug)]
-struct HeldCharge {
+struct HeldWindowCharge {
     charge: WindowCharge,
     n: u64,
     /// Its number among the admissions, unless it charged nothing.
@@ -201,7 +201,7 @@ impl WindowRun<'_> {
             WindowOperation::TryAcquire => window.try_acquire_at(n, at),
             WindowOperation::TryAcquireAsLimiter => Limiter::try_acquire_at(window, n, at),
             WindowOperation::Charge => window.charge_at(n, at).map(|charge| {
-                self.held.push(HeldCharge {
+                self.held.push(HeldWindowCharge {
                     charge,
                     n,
                     number: None,

@@ -1,4 +1,4 @@
-//! A combination against its limits called one by one: decisions, hints and the limit that is named.
+//! A combination against its limits, called one by one.
 
 use core::time::Duration;
 
@@ -126,8 +126,8 @@ proptest! {
                     let refusal = outcome.unwrap_err();
                     prop_assert_eq!((refusal.limit(), refusal.denied()), (name, denied));
                     prop_assert_eq!(NAMES[refusal.index()], name);
-                    // The hint is exact for all limits together. No token lasts more than a second, so a
-                    // peek ahead does not raise an epoch.
+                    // The hint is exact for all limits together. No token lasts more than a second,
+                    // so a peek ahead does not raise an epoch.
                     if let Some(wait) = refusal.retry_after() {
                         let then = at + wait;
                         prop_assert!(longest(&singles, costs, then).is_none(), "hint too short");

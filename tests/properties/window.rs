@@ -12,14 +12,17 @@ fn window(limit: u64, nanos: u64) -> Result<SlidingWindow<ManualClock>, WindowEr
 }
 
 proptest! {
-    /// After an undo, a window computes its hints in another way. Both ways must agree and be exact.
+    /// After an undo, a window computes hints in another way. Both ways must agree and be exact.
     #[test]
     fn hints_of_full_window_are_exact_with_and_without_undos(
         limit in prop_oneof![1_u64..10, 1_u64..500],
         slots in prop_oneof![Just(1_usize), 2_usize..70],
         undos in prop::bool::weighted(0.5),
         // Sixteenths of a slot to step, how many to request, and whether one window undoes some.
-        script in prop::collection::vec((0_u64..40, 0_u64..500, prop::bool::weighted(0.3)), 100..300),
+        script in prop::collection::vec(
+            (0_u64..40, 0_u64..500, prop::bool::weighted(0.3)),
+            100..300,
+        ),
     ) {
         let new = || window(limit, SECOND).expect("a valid window").slots(slots);
         let (plain, undone) = (new(), new());

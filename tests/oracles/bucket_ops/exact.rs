@@ -20,14 +20,14 @@ impl Moment {
 /// They differ only where the crate rounds: after a debit that reached the largest debt, or after a
 /// clock stepped back by years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tat {
+pub(crate) struct TatBounds {
     pub(crate) low: Moment,
     pub(crate) high: Moment,
 }
 
 /// The bounds of the instant that a call may use as its time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct When {
+pub(crate) struct CallTime {
     pub(crate) from: u64,
     pub(crate) to: u64,
 }
@@ -166,29 +166,29 @@ impl ExactQuota {
             .saturating_sub(self.full)
     }
 
-    pub(crate) fn charge(&self, tat: Tat, n: u64, when: When) -> Tat {
+    pub(crate) fn charge(&self, tat: TatBounds, n: u64, when: CallTime) -> TatBounds {
         let charge =
             |tat: Moment, now: u64| self.later(tat.max(Moment::at(now.into())), self.tokens(n));
-        Tat {
+        TatBounds {
             low: charge(tat.low, when.from),
             high: charge(tat.high, when.to),
         }
     }
 
     /// Charges `n`, but not beyond the largest debt.
-    pub(crate) fn debit(&self, tat: Tat, n: u64, when: When) -> Tat {
+    pub(crate) fn debit(&self, tat: TatBounds, n: u64, when: CallTime) -> TatBounds {
         let charged = self.charge(tat, n, when);
         let end = |now: u64| self.later(Moment::at(now.into()), self.full + self.max_debt);
         let low_end = self.earlier(end(when.from), 2 * self.grain);
         let high_end = self.later(end(when.to), 2 * self.grain);
-        Tat {
+        TatBounds {
             low: charged.low.min(low_end.max(tat.low)),
             high: charged.high.min(high_end.max(tat.high)),
         }
     }
 
     /// Returns `n` tokens, up to a full bucket.
-    pub(crate) fn credit(&self, tat: Tat, n: u64, when: When) -> Tat {
+    pub(crate) fn credit(&self, tat: TatBounds, n: u64, when: CallTime) -> TatBounds {
         let credit = |tat: Moment, parts: u128, now: u64| {
             let now = Moment::at(now.into());
             if tat > now {
@@ -199,7 +199,7 @@ impl ExactQuota {
         };
         // The real bucket credits at most 2^61 grains at once.
         let most = self.tokens(n).min(2 * self.max_debt);
-        Tat {
+        TatBounds {
             low: credit(tat.low, self.tokens(n), when.from),
             high: credit(tat.high, most, when.to),
         }
@@ -207,8 +207,8 @@ impl ExactQuota {
 
     /// Fills the bucket. The real one may be full a grain earlier, which an older caller could
     /// observe.
-    pub(crate) fn filled(&self, when: When) -> Tat {
-        Tat {
+    pub(crate) fn filled(&self, when: CallTime) -> TatBounds {
+        TatBounds {
             low: self.earlier(Moment::at(when.from.into()), self.grain),
             high: Moment::at(when.to.into()),
         }

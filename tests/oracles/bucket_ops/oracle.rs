@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::exact::{ExactQuota, Moment, Tat, When};
+use super::exact::{CallTime, ExactQuota, Moment, TatBounds};
 use super::ledger::Ledger;
 
 /// The effect of a charge that may be undone.
@@ -11,8 +11,8 @@ pub(crate) struct ChargeRecord {
     pub(crate) tokens: u64,
     /// The latest time observed before it.
     made: u64,
-    before: Tat,
-    after: Tat,
+    before: TatBounds,
+    after: TatBounds,
     /// [`BucketOracle::version`] before and after.
     versions: (u64, u64),
     /// Its number in the ledger, unless it charged nothing.
@@ -23,7 +23,7 @@ pub(crate) struct ChargeRecord {
 #[derive(Debug)]
 pub(crate) struct BucketOracle {
     pub(crate) exact: ExactQuota,
-    tat: Tat,
+    tat: TatBounds,
     /// The latest time of any call. Steps back are measured from it.
     latest: u64,
     /// The latest time of a change. Later callers gain nothing from rounding.
@@ -39,7 +39,7 @@ impl BucketOracle {
         let origin = Moment::at(0);
         Self {
             exact,
-            tat: Tat {
+            tat: TatBounds {
                 low: origin,
                 high: origin,
             },
@@ -59,17 +59,17 @@ impl BucketOracle {
     }
 
     /// Returns the time that a call at `now` uses: `now`, unless the clock stepped back too far.
-    pub(crate) fn observe(&mut self, now: u64) -> When {
+    pub(crate) fn observe(&mut self, now: u64) -> CallTime {
         self.latest = self.latest.max(now);
         let is_near = self.latest < self.exact.span || now >= self.latest - self.exact.span / 2;
-        When {
+        CallTime {
             from: now,
             to: if is_near { now } else { self.latest },
         }
     }
 
     /// Asserts that an admission is not early, at the caller's time and at the latest change.
-    pub(crate) fn assert_admissible(&self, n: u64, when: When) {
+    pub(crate) fn assert_admissible(&self, n: u64, when: CallTime) {
         let Self { exact, tat, .. } = self;
         assert!(
             exact.admits(tat.low, n, self.not_early(when.to.into())),
@@ -82,7 +82,7 @@ impl BucketOracle {
     }
 
     /// Asserts that a refusal is late by no more than documented.
-    pub(crate) fn assert_refusable(&self, n: u64, when: When) {
+    pub(crate) fn assert_refusable(&self, n: u64, when: CallTime) {
         if let Some(earlier) = self.not_late(when.from) {
             assert!(
                 !self.exact.admits(self.tat.high, n, earlier),
@@ -92,7 +92,7 @@ impl BucketOracle {
     }
 
     /// Asserts that `n` tokens are available after `wait`, and not a nanosecond sooner.
-    pub(crate) fn assert_hint(&self, n: u64, when: When, wait: Duration) {
+    pub(crate) fn assert_hint(&self, n: u64, when: CallTime, wait: Duration) {
         if wait.as_nanos() == u64::MAX.into() {
             // The wait is longer than any clock can measure.
             return;
@@ -115,7 +115,7 @@ impl BucketOracle {
     }
 
     /// Asserts the queries: tokens available, tokens of debt, and whether the bucket is unused.
-    pub(crate) fn assert_views(&self, available: u64, debt: u64, unused: bool, when: When) {
+    pub(crate) fn assert_views(&self, available: u64, debt: u64, unused: bool, when: CallTime) {
         let Self { exact, tat, .. } = self;
         let soon = self.not_early(when.to.into());
         assert!(
@@ -148,7 +148,7 @@ impl BucketOracle {
     }
 
     /// Asserts that the wait for `n` is within, or beyond, the largest debt.
-    pub(crate) fn assert_debt(&self, n: u64, when: When, is_within: bool) {
+    pub(crate) fn assert_debt(&self, n: u64, when: CallTime, is_within: bool) {
         let Self { exact, tat, .. } = self;
         let slack = 2 * exact.grain;
         if is_within {
@@ -174,7 +174,7 @@ impl BucketOracle {
         nanos.checked_sub(self.exact.lateness).map(u128::from)
     }
 
-    fn change(&mut self, tat: Tat, when: When) {
+    fn change(&mut self, tat: TatBounds, when: CallTime) {
         self.tat = tat;
         self.last_change = self.last_change.max(when.to);
         self.versions += 1;
@@ -182,7 +182,7 @@ impl BucketOracle {
     }
 
     /// Charges `n` that may be used now or as soon as they are available.
-    pub(crate) fn charge(&mut self, n: u64, when: When) -> ChargeRecord {
+    pub(crate) fn charge(&mut self, n: u64, when: CallTime) -> ChargeRecord {
         let (before, version) = (self.tat, self.version);
         let mut entry = None;
         if n > 0 {
@@ -205,26 +205,26 @@ impl BucketOracle {
         }
     }
 
-    pub(crate) fn debit(&mut self, n: u64, when: When) {
+    pub(crate) fn debit(&mut self, n: u64, when: CallTime) {
         if n > 0 {
             self.change(self.exact.debit(self.tat, n, when), when);
         }
     }
 
-    pub(crate) fn credit(&mut self, n: u64, when: When) {
+    pub(crate) fn credit(&mut self, n: u64, when: CallTime) {
         self.return_to(self.exact.credit(self.tat, n, when), when);
     }
 
-    pub(crate) fn reset(&mut self, when: When) {
+    pub(crate) fn reset(&mut self, when: CallTime) {
         self.return_to(self.exact.filled(when), when);
     }
 
-    fn return_to(&mut self, tat: Tat, when: When) {
+    fn return_to(&mut self, tat: TatBounds, when: CallTime) {
         self.note_return(tat);
         self.change(tat, when);
     }
 
-    fn note_return(&mut self, tat: Tat) {
+    fn note_return(&mut self, tat: TatBounds) {
         let returned = self.exact.between(tat.low, self.tat.high);
         let slack = 3 * self.exact.grain;
         self.ledger.give_back(returned.saturating_add(slack));
@@ -270,7 +270,7 @@ impl BucketOracle {
             let last_change = self.last_change;
             self.change(
                 charged.before,
-                When {
+                CallTime {
                     from: last_change,
                     to: last_change,
                 },
