@@ -4,8 +4,8 @@ use tidegate::Quota;
 
 /// A token bucket in exact rational arithmetic.
 ///
-/// Its theoretical arrival time is counted in units of 1/rate nanoseconds. A token is `period` units
-/// and a nanosecond is `rate` units.
+/// Its theoretical arrival time is counted in units of 1/rate nanoseconds. A token is `period`
+/// units and a nanosecond is `rate` units.
 #[derive(Clone, Debug)]
 pub(crate) struct IdealBucket {
     rate: u128,
