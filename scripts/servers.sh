@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Installs what the tests of `redis/` run: `redis-server`, and `valkey-server` where a package of it can be had.
+# Installs the servers for the tests of `redis/`: `redis-server`, and `valkey-server` if Debian or
+# its backports have a package.
 #
-# Debian and its relatives, as root or with sudo. Does nothing where everything is there. The tests start servers of their own, so
-# a service that comes with a package is stopped; one that was there before stays as it is.
+# Works on Debian and its relatives, as root or with sudo, and does nothing if both are installed.
+# The tests start their own servers, so this script stops a service that a new package starts. A
+# service that ran before keeps running.
 set -euo pipefail
 shopt -s nullglob
 
@@ -23,7 +25,7 @@ stop_service() {
     fi
 }
 
-# The configured sources, and the backports of the same mirror: suite `x` also as `x-backports`.
+# Copies the configured sources, and adds the mirror's backports: suite `x` also as `x-backports`.
 with_backports() {
     local codename lists deb822
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
@@ -31,7 +33,7 @@ with_backports() {
     lists=(/etc/apt/sources.list /etc/apt/sources.list.d/*.list)
     deb822=(/etc/apt/sources.list.d/*.sources)
     mkdir -p "$work/sources.d" "$work/lists/partial"
-    # apt reads what it downloads as a user of its own.
+    # apt drops its privileges to download, so its user must be able to write here.
     chmod 755 "$work" "$work/lists" && chmod 777 "$work/lists/partial"
     cat /dev/null "${lists[@]}" 2>/dev/null |
         sed -n "/^deb /{p;s/ $codename / $codename-backports /p}" >"$work/sources.d/all.list" || true
@@ -41,7 +43,7 @@ with_backports() {
     done
 }
 
-# Lists of their own, so that the machine's apt is as before.
+# Keeps these lists apart, so that the machine's own sources stay as they are.
 backports=()
 install_from_backports() {
     with_backports || return 1
@@ -54,7 +56,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work" 2>/dev/null || as_root rm -rf "$work"' EXIT
 
 if ! command -v redis-server >/dev/null; then
-    # The lists may be absent or too old for what the mirror has; both show in the first attempt.
+    # If the first attempt fails, the package lists may be absent or too old.
     install_packages redis-server || { apt update && install_packages redis-server; } || {
         cat "$work/log" >&2
         echo "servers.sh: cannot install redis-server" >&2

@@ -1,34 +1,75 @@
 #!/usr/bin/env bash
-# Passes every test: formatting, lints, docs, unit and integration tests, models and their mutants, fuzz corpora,
-# the record's pictures, and the instructions that hot paths take.
+# Runs every check of the repository: formatting, lints, docs, packages, tests, models and their
+# mutants, fuzz corpora, the record's pictures, and the instruction counts of hot paths.
 #
-# Random tests start from a fixed seed, so that a commit passes or fails for good; `PROPTEST_RNG_SEED=$RANDOM` tries others, and
-# `PROPTEST_CASES` says how many cases each has.
+# Random tests start from a fixed seed, so that a commit always passes or always fails. Set
+# `PROPTEST_RNG_SEED=$RANDOM` to try other cases, and `PROPTEST_CASES` to run more of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} PROPTEST_CASES=${PROPTEST_CASES:-2000}
 
-step() { printf '\n== %s\n' "$*"; }
+# Workspaces of their own, so that their flags and dependencies stay out of the published crates.
+workspaces=(loom-tests fuzz benches/compare benches/compare/gate benches/plots tests/no_std)
+
+name=
+end_step() {
+    if [ -n "$name" ]; then printf -- '-- %s: %d s\n' "$name" $((SECONDS - started)); fi
+}
+step() {
+    end_step
+    name=$*
+    started=$SECONDS
+    printf '\n== %s\n' "$name"
+}
+
+in_each_workspace() {
+    local workspace
+    for workspace in "${workspaces[@]}"; do (cd "$workspace" && "$@"); done
+}
+
+# Builds a subcommand of cargo, unless it is installed.
+need() {
+    cargo "$1" --version >/dev/null 2>&1 || cargo install --quiet --locked --debug "cargo-$1@$2"
+}
 
 step "formatting"
 cargo fmt --all --check
-for workspace in loom-tests fuzz benches/compare benches/compare/gate benches/plots; do
-    (cd "$workspace" && cargo fmt --check)
-done
+in_each_workspace cargo fmt --check
 
-step "lints: all features, and none"
+step "licenses, bans and sources of dependencies"
+need deny 0.20.2
+cargo deny --workspace check --hide-inclusion-graph licenses bans sources
+
+step "lints; tests/no_std compiles only if nothing links std"
 cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 cargo clippy --quiet --package tidegate-redis --all-targets -- -D warnings
-cargo clippy --quiet --no-default-features -- -D warnings
-cargo clippy --quiet --no-default-features --features std -- -D warnings
-for workspace in loom-tests fuzz benches/compare benches/compare/gate benches/plots; do
-    (cd "$workspace" && cargo clippy --quiet --all-targets -- -D warnings)
-done
+in_each_workspace cargo clippy --quiet --all-targets -- -D warnings
+
+step "features: each alone, and together with those that its code depends on"
+need hack 0.6.45
+# Dependencies of tests do not take part, so `--no-dev-deps`, which edits Cargo.toml, is not needed.
+hack() { cargo hack clippy --quiet "$@" --exclude-all-features -- -D warnings; }
+combine() {
+    hack --package tidegate --feature-powerset --exclude-no-default-features --depth "$1" \
+        --include-features "$2"
+}
+hack --package tidegate --each-feature --exclude-features __loom
+hack --package tidegate-macros --package tidegate-redis --each-feature --exclude-features default
+combine 2 tokio,async-io,futures-timer,futures,tower
+combine 2 tokio,async-io,http,macros
+combine 3 tower,metrics,tracing
+# These also work without std, where `tests/no_std` has all of them at once.
+hack --package tidegate --each-feature --exclude-no-default-features --features std \
+    --include-features fallback,futures,serde,tracing
 
 step "documentation: all features, and none"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-features
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --no-default-features
+
+step "packages: each compiles from what it contains"
+packages=(--package tidegate --package tidegate-cli --package tidegate-macros --package tidegate-redis)
+cargo package --quiet --allow-dirty "${packages[@]}"
 
 step "tests: all features"
 cargo build --quiet --all-features --example gateway --example llm_client
@@ -38,13 +79,13 @@ cargo run --quiet --example aios_tour
 step "tests: no features"
 PROPTEST_CASES=200 cargo test --no-default-features
 
-step "the attribute: what it says to mistakes"
+step "tests of the attribute"
 cargo test --package tidegate-macros
 
-step "the program"
+step "tests of the program"
 cargo test --package tidegate-cli
 
-step "limits that machines share: on real servers"
+step "tests of shared limits, on real servers"
 bash scripts/servers.sh
 cargo build --quiet --package tidegate-redis --example cluster_gateway
 cargo test --package tidegate-redis --all-features
@@ -55,20 +96,21 @@ step "models and mutants"
 step "fuzz corpora"
 (cd fuzz && cargo test --release)
 
-step "benchmarks build, and compute what they say"
+step "benchmarks compile, and compute what they print"
 cargo bench --quiet --no-run
 cargo check --quiet --package tidegate-redis --benches
 (cd benches/compare && cargo check --quiet --all-targets)
-# By itself, for the rivals take a minute to build.
+# Compiled by itself, because the rivals take a minute to build.
 figures=$(mktemp)
 rustc --edition 2024 --test benches/compare/src/figures.rs -o "$figures"
 "$figures" --quiet
 rm "$figures"
 
-step "pictures are those of their numbers"
+step "pictures match their numbers"
 (cd benches/plots && cargo test --quiet)
 
 step "instructions per call"
 benches/compare/gate.sh
 
-printf '\nAll passed.\n'
+end_step
+printf '\nAll passed, in %d s.\n' "$SECONDS"

@@ -421,6 +421,15 @@ impl<C: Clock> ApiRateLimiter<C> {
 
 impl<C> sealed::Sealed for ApiRateLimiter<C> {}
 
+impl<C: Clock> sealed::Internals for ApiRateLimiter<C> {
+    fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
+        if self.is_paused_at(now) || self.signals.in_flight.count() > 0 {
+            return None;
+        }
+        self.limits.combined.unused_in_at(now)
+    }
+}
+
 /// A permit is a request.
 impl<C: Clock> Limiter for ApiRateLimiter<C> {
     type Clock = C;
@@ -488,13 +497,6 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
         !self.is_paused_at(now)
             && self.signals.in_flight.count() == 0
             && self.limits.combined.is_unused_at(now)
-    }
-
-    fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
-        if self.is_paused_at(now) || self.signals.in_flight.count() > 0 {
-            return None;
-        }
-        self.limits.combined.unused_in_at(now)
     }
 }
 

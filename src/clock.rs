@@ -1,4 +1,4 @@
-//! Where time comes from.
+//! Sources of time.
 
 #[cfg(feature = "std")]
 mod coarse;
@@ -28,10 +28,10 @@ use crate::time::Timestamp;
 /// # Contract
 ///
 /// * Every reading is nanoseconds since one fixed origin, the same for all threads and all clones.
-/// * Readings should not go back. Where they do, limiters take it as a clock that stands still: they admit no more than if it
-///   had stood still since the latest charge, whatever it says. (Refusals and questions leave no trace, and so no time.)
-/// * Real clocks should read small numbers: an origin near the start of the process or machine. Buckets work for all of `u64`;
-///   a window's time stands still from 292 years after the origin on.
+/// * Readings should not go back. A limiter clamps a reading that does: it admits no more than if the
+///   clock had stood still since the latest charge. Refusals and queries record no time.
+/// * Real clocks should read small numbers: an origin near the start of the process or the machine.
+///   Buckets work for all of `u64`. Windows clamp readings later than 292 years.
 ///
 /// ```
 /// use tidegate::{Clock, Quota, Timestamp, TokenBucket};
@@ -53,20 +53,20 @@ use crate::time::Timestamp;
 /// assert!(shots.try_acquire(1).is_ok());
 /// ```
 pub trait Clock {
-    /// The current time.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// Puts the thread to sleep until the clock reads `deadline` or later.
+    /// Blocks the thread until the clock reads `deadline` or later.
     ///
-    /// The default sleeps on the operating system's clock and looks again. A clock whose time is not the operating
-    /// system's, such as [`ManualClock`], brings its own.
+    /// The default sleeps on the operating system's clock and then reads this clock again. A clock
+    /// with its own time, such as [`ManualClock`], overrides it.
     #[cfg(feature = "std")]
     fn sleep_until(&self, deadline: Timestamp) {
         sleep_until(self, deadline, core::time::Duration::ZERO);
     }
 }
 
-/// Sleeps until `deadline`, never for less than `least` at a time.
+/// Sleeps until `deadline`, for at least `least` at a time.
 #[cfg(feature = "std")]
 fn sleep_until<C: Clock + ?Sized>(clock: &C, deadline: Timestamp, least: core::time::Duration) {
     loop {

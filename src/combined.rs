@@ -2,26 +2,29 @@
 //!
 //! # A call
 //!
-//! 1. A pass that only reads: if any limit would refuse, the call is refused, and nothing was written.
-//! 2. The limit with the *least headroom* (further calls like this one) is charged first, the others after it in the order in
-//!    which they were declared. Callers who race for the last permit so meet at the first charge, where those who lose
-//!    have nothing to roll back.
-//! 3. If a later charge fails all the same, what was charged before is undone, last first. An undo is exact or nothing
-//!    ([`Limiter::undo`]); what does not come back is counted as forfeited. (To refund it in full would admit too much:
-//!    `mutants::full_refund_across_limits`.)
+//! 1. A first pass only reads. If any limit would refuse, the call is refused and nothing was
+//!    written.
+//! 2. The limit with the *least headroom* is charged first. Headroom is the number of further calls
+//!    like this one. The others follow in the order of declaration. So callers that race for the
+//!    last permit meet at the first charge, where the losers have nothing to roll back.
+//! 3. If a later charge fails all the same, the charges made before are undone, last first. An undo
+//!    is exact or nothing ([`Limiter::undo`]), and what does not come back is counted as forfeited.
+//!    A full refund would admit too much (mutant `full_refund_across_limits`, in
+//!    `loom-tests/src/mutants/`).
 //!
-//! A charge that is undone later may have been in others' way meanwhile, so a refusal says that a limit was used up at that
-//! moment, not that it would have been without the call that was rolled back.
+//! A charge that is undone later may have blocked other calls meanwhile. So a refusal says that a
+//! limit was used up at that moment, not that it would have been without the call that was rolled
+//! back.
 //!
 //! # Orderings
 //!
-//! There are none of its own: each limit keeps its promise whatever happens to the others, and `forfeited` is a number that
-//! nothing depends on.
+//! There are none of its own: each limit keeps its bound whatever happens to the others, and
+//! nothing depends on `forfeited`.
 //!
 //! # Progress
 //!
-//! Lock-free: a call takes as many steps as there are limits, each of them lock-free. If a limit that refused in the first pass no
-//! longer does when it is asked why, the call starts again, once.
+//! Lock-free: a call takes one lock-free step per limit. If the limit that refused in the first
+//! pass no longer refuses when it computes the hint, the call starts again, once.
 
 mod builder;
 mod charging;
@@ -49,26 +52,31 @@ use crate::token_bucket::TokenBucket;
 #[cfg(feature = "std")]
 use crate::wait::Line;
 
-/// Several named limits that a call must pass together: it is charged to all of them, or to none.
+/// Several named limits that a call must pass together: all are charged, or none.
 ///
-/// For "50 per minute *and* 500 per hour *and* no more than 10 at once", or for a global limit above those of each
-/// route (an `Arc` of a limiter can be in any number of combinations). Calling one limiter after the other instead
-/// charges the first for what the second refuses.
+/// Use it for "50 per minute *and* 500 per hour *and* at most 10 at once", or for a global limit
+/// above those of each route. An `Arc` of a limiter can be part of any number of combinations.
+/// Calling one limiter after the other instead charges the first for what the second refuses.
 ///
 /// # Guarantees
 ///
-/// * Each limit keeps its own bound, whatever happens to the others.
-/// * A call that is refused has charged nothing, for any number of threads. The exception is counted
-///   ([`forfeited`](Self::forfeited)): a call that passed the first look, charged some limits, found another used up by a race, and
-///   could not take a charge back because others had been decided on top of it. (Should a window just be moved on to its next slot by
-///   somebody who had seen the charge, it counts there until it ages out although it came back, and nobody can tell.)
-/// * A refusal names the limit that refuses the longest, and its hint is honest: waiting exactly that long succeeds if nobody
-///   else comes, one nanosecond less does not.
+/// * **Bounds.** Each limit keeps its own bound, whatever happens to the others.
+/// * **All or nothing.** A refused call has charged nothing, for any number of threads, with one
+///   exception that is counted ([`forfeited`](Self::forfeited)). It is a call that passed the first
+///   pass, charged some limits, lost the race for another, and could not undo a charge because
+///   later calls had been decided on top of it.
+/// * **Honest hints.** A refusal names the limit that refuses the longest. Waiting exactly
+///   `retry_after` succeeds if no other call comes in between. Waiting one nanosecond less does
+///   not.
+///
+/// If a window rotates at the moment of an undo, the undone permits may still count there until
+/// they age out. Then too few calls are admitted, never too many.
 ///
 /// # Cost and progress
 ///
-/// One clock reading, one load for each limit, and one compare-and-swap for each if admitted. Lock-free; a refusal writes
-/// nothing unless it lost a race. More than 8 limits allocate in each call. Operations synchronise nothing else.
+/// One clock reading and one load per limit, and one compare-and-swap per limit if the call is
+/// admitted. Lock-free. A refusal writes nothing unless it lost a race. With more than 8 limits
+/// each call allocates. Operations synchronize nothing else.
 ///
 /// ```
 /// use core::time::Duration;
@@ -89,7 +97,7 @@ use crate::wait::Line;
 /// ```
 pub struct Combined<C = DefaultClock> {
     limits: Box<[Named<C>]>,
-    /// Permits that roll-backs could not give back, in all limits together; only ever raised.
+    /// Permits that rollbacks could not return, in all limits together. Only grows.
     forfeited: AtomicU64,
     #[cfg(feature = "std")]
     line: Line,
@@ -114,7 +122,7 @@ impl<C: Clock> Named<C> {
 #[derive(Debug)]
 #[must_use = "a charge that is dropped is kept"]
 pub struct CombinedCharge {
-    /// Index, permits and charge.
+    /// Index of the limit, permits, and the exchange that charged them.
     charges: Vec<(usize, u64, Exchange)>,
     permits: u64,
 }
@@ -127,7 +135,7 @@ impl CombinedCharge {
         }
     }
 
-    /// The same charges, for so many permits.
+    /// The same charges with other numbers of permits.
     pub(crate) fn of(self, permits: u64) -> Self {
         Self { permits, ..self }
     }
@@ -138,34 +146,36 @@ impl CombinedCharge {
 }
 
 impl Combined {
-    /// Starts a combination: add limits, then [`build`](CombinedBuilder::build).
+    /// Starts a combination: add limits, then call [`build`](CombinedBuilder::build).
     ///
-    /// All limits must be on the same clock, or on clones of it: the first one's is read for all. None may be in it twice: each
-    /// would be asked as if the other were not there.
+    /// All limits must be on the same clock or on clones of it, because the first one's clock is
+    /// read for all. Add each limiter only once: two entries are judged as if independent.
     pub const fn builder() -> CombinedStart {
         CombinedStart(())
     }
 }
 
 impl<C: Clock> Combined<C> {
-    /// The clock that is read: the first limit's.
+    /// Returns the clock that is read: the first limit's.
     pub fn clock(&self) -> &C {
         self.limits[0].limit.clock()
     }
 
-    /// The limits' names in the order of declaration.
+    /// Returns the limits' names in the order of declaration.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &'static str> + '_ {
         self.limits.iter().map(|named| named.name)
     }
 
-    /// Permits that were charged to a limit for a call that was refused in the end, and could not be given back since others
-    /// had been decided on top of them. Counts over all limits since the start.
+    /// Returns the permits that a refused call had charged to a limit and that could not be
+    /// returned, because later calls had been decided on top of them. Counts over all limits since
+    /// the start.
     pub fn forfeited(&self) -> u64 {
-        // Relaxed: a number on its own.
+        // Relaxed: an independent counter.
         self.forfeited.load(Relaxed)
     }
 
-    /// Takes `n` permits from every limit, or from none. `n = 0` always succeeds and changes nothing.
+    /// Takes `n` permits from every limit or from none. `n = 0` always succeeds and changes
+    /// nothing.
     ///
     /// # Errors
     ///
@@ -184,8 +194,8 @@ impl<C: Clock> Combined<C> {
         self.admit(&|_| Request::of(n), now, |_, _| ())
     }
 
-    /// Takes from each limit its own number of permits, in the order of declaration, or nothing from any. A limit whose number
-    /// is 0 is not asked.
+    /// Takes from each limit its own number of permits, in the order of declaration, or takes none
+    /// at all. A limit whose number is 0 is skipped.
     ///
     /// ```
     /// use core::time::Duration;
@@ -208,7 +218,7 @@ impl<C: Clock> Combined<C> {
     ///
     /// # Panics
     ///
-    /// If there are not as many numbers as limits.
+    /// If the number of entries differs from the number of limits.
     #[inline]
     #[track_caller]
     pub fn try_acquire_each(&self, permits: &[u64]) -> Result<(), CombinedDenied> {
@@ -238,7 +248,8 @@ impl<C: Clock> Combined<C> {
         self.admit(&|index: usize| Request::of(permits[index]), now, |_, _| ())
     }
 
-    /// Whether `n` permits would be given now. Changes nothing; by the time you ask again, others may have taken them.
+    /// Returns `Ok` if `n` permits would be admitted now. Changes nothing, so another call may come
+    /// first.
     ///
     /// # Errors
     ///
@@ -257,7 +268,7 @@ impl<C: Clock> Combined<C> {
             .map_or(Ok(()), Err)
     }
 
-    /// How many permits every limit would give now.
+    /// Returns how many permits every limit would admit now.
     pub fn available(&self) -> u64 {
         self.available_at(self.clock().now())
     }
@@ -271,7 +282,7 @@ impl<C: Clock> Combined<C> {
         available.min().unwrap_or(0)
     }
 
-    /// How many permits the limit of that name would give now; `None` if there is no such limit.
+    /// Returns how many permits the limit `name` would admit now; `None` if there is no such limit.
     pub fn available_in(&self, name: &str) -> Option<u64> {
         self.available_in_at(name, self.clock().now())
     }
@@ -282,31 +293,32 @@ impl<C: Clock> Combined<C> {
         Some(named.limit.available_at(now))
     }
 
-    /// How long the limit at that place takes until all of it is there again.
+    /// The refill time of the limit at `index`.
     pub(crate) fn refill_time_at_index(&self, index: usize) -> Duration {
         self.limits[index].limit.refill_time()
     }
 
-    /// How many permits the limit at that place would give.
+    /// The permits available at the limit at `index`.
     #[inline]
     pub(crate) fn available_at_index(&self, index: usize, now: Timestamp) -> u64 {
         self.limits[index].limit.available_at(now)
     }
 
-    /// Takes `n` from one limit, if they are still there.
+    /// Takes `n` from one limit if they are still available.
     #[cfg(feature = "http")]
     pub(crate) fn take(&self, index: usize, n: u64, now: Timestamp) -> bool {
         self.limits[index].limit.charge_at(n, now).is_ok()
     }
 
-    /// The limit at that place, if it is a bucket.
+    /// The limit at `index` if it is a bucket.
     pub(crate) fn bucket(&self, index: usize) -> Option<&TokenBucket<C>> {
         self.limits.get(index)?.limit.as_bucket()
     }
 
-    /// How long until `n` permits would be given if nobody else came; `None` if never.
+    /// Returns how long until a call for `n` permits is admitted if no other call comes in between;
+    /// `None` if `n` is above a limit's capacity.
     ///
-    /// Exact: after this long the call succeeds, one nanosecond earlier it would be refused.
+    /// Exact: after this wait the call succeeds, and one nanosecond earlier it is refused.
     pub fn wait_time(&self, n: u64) -> Option<Duration> {
         self.wait_time_at(n, self.clock().now())
     }
@@ -333,6 +345,23 @@ impl<C> Combined<C> {
 
 impl<C> sealed::Sealed for Combined<C> {}
 
+impl<C: Clock> sealed::Internals for Combined<C> {
+    fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
+        match self.peek_at(n, now) {
+            Err(denied) => self.limits[denied.index()].snapshot_at(now),
+            Ok(()) => Limiter::snapshot_at(self, now),
+        }
+    }
+
+    fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
+        let mut waits = self
+            .limits
+            .iter()
+            .map(|named| named.limit.unused_in_at(now));
+        waits.try_fold(Duration::ZERO, |longest, wait| Some(longest.max(wait?)))
+    }
+}
+
 impl<C: Clock> Limiter for Combined<C> {
     type Clock = C;
     type Charge = CombinedCharge;
@@ -356,7 +385,7 @@ impl<C: Clock> Limiter for Combined<C> {
             .map_err(|denied| denied.denied())
     }
 
-    /// Allocates, for as many charges as there are limits; `try_acquire_at` does not.
+    /// Allocates for as many charges as there are limits; `try_acquire_at` does not.
     fn charge_at(&self, n: u64, now: Timestamp) -> Result<CombinedCharge, Denied> {
         match self.charge_each_at(&|_| Request::of(n), now) {
             Ok(charge) => Ok(charge.of(n)),
@@ -364,7 +393,8 @@ impl<C: Clock> Limiter for Combined<C> {
         }
     }
 
-    /// `n` if every limit gave its `n` back, else 0; what some did not give back is [counted](Combined::forfeited).
+    /// Returns `n` if every limit returned its `n`, otherwise 0. Permits that some limit did not
+    /// return are [counted](Combined::forfeited).
     fn undo(&self, charge: CombinedCharge) -> u64 {
         let permits = charge.permits;
         if self.undo_all(charge, |_, _| false) {
@@ -389,25 +419,10 @@ impl<C: Clock> Limiter for Combined<C> {
         others.fold(first, Snapshot::tighter)
     }
 
-    fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
-        match self.peek_at(n, now) {
-            Err(denied) => self.limits[denied.index()].snapshot_at(now),
-            Ok(()) => Limiter::snapshot_at(self, now),
-        }
-    }
-
     fn is_unused_at(&self, now: Timestamp) -> bool {
         self.limits
             .iter()
             .all(|named| named.limit.is_unused_at(now))
-    }
-
-    fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
-        let mut waits = self
-            .limits
-            .iter()
-            .map(|named| named.limit.unused_in_at(now));
-        waits.try_fold(Duration::ZERO, |longest, wait| Some(longest.max(wait?)))
     }
 }
 
@@ -415,7 +430,7 @@ impl<C: fmt::Debug> fmt::Debug for Combined<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Combined")
             .field("limits", &self.limits)
-            // Relaxed: a picture for people.
+            // Relaxed: for display.
             .field("forfeited", &self.forfeited.load(Relaxed))
             .finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! Why a call was refused, and when to come back.
+//! Why a call was refused, and when to retry.
 
 use core::fmt;
 use core::time::Duration;
@@ -22,25 +22,31 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Denied {
-    /// Not now. After exactly `retry_after` as much can be had at once, if nobody else came in between, and one nanosecond
-    /// earlier not yet.
+    /// Too few permits are available. After exactly `retry_after` the same call succeeds if no other
+    /// call comes in between. One nanosecond earlier it is refused.
     NotYet {
-        /// How long to wait, from the clock reading that the call was decided on, before trying again. Never zero.
+        /// The wait, from the clock reading that the call was decided on. Never zero.
         retry_after: Duration,
     },
-    /// More was asked for than the limiter can ever give at once: no wait helps.
+    /// Something other than the limit is in the way: a table of keys without room, or other waiters
+    /// that come first. How long it lasts is unknown.
+    Busy {
+        /// An estimate. A retry may succeed earlier, and may be refused again. Never zero.
+        retry_after: Duration,
+    },
+    /// More permits than the limiter can ever admit at once. No wait helps.
     Never {
-        /// The most that one call can ask for.
+        /// The most permits that one call can be admitted for.
         capacity: u64,
     },
 }
 
 impl Denied {
-    /// How long to wait before the same call can succeed; `None` if no wait helps.
+    /// Returns how long to wait before a retry; `None` if no wait helps.
     #[inline]
     pub const fn retry_after(&self) -> Option<Duration> {
         match *self {
-            Self::NotYet { retry_after } => Some(retry_after),
+            Self::NotYet { retry_after } | Self::Busy { retry_after } => Some(retry_after),
             Self::Never { .. } => None,
         }
     }
@@ -50,6 +56,7 @@ impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NotYet { retry_after } => write!(f, "not yet: retry after {retry_after:?}"),
+            Self::Busy { retry_after } => write!(f, "busy: retry after about {retry_after:?}"),
             Self::Never { capacity } => write!(f, "never: more than the capacity of {capacity}"),
         }
     }

@@ -1,4 +1,4 @@
-//! The trait that everything which combines, keys, waits on or serves limiters builds on.
+//! The trait that combinations, tables of keys, waits and layers build on.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -6,22 +6,21 @@ use core::time::Duration;
 
 use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::quota::Quota;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
-/// A limiter: something that admits or refuses a number of permits at an instant.
+/// A limiter admits or refuses a number of permits at an instant.
 ///
-/// The inherent methods of each limiter are the way to use it; this trait is for code that is generic over limiters.
-/// Its operations take the instant, so that one clock reading can serve several limits
-/// ([`now`](Self::now) reads the clock, nothing else does), and a charge can be taken back, so that several limits can be
+/// Each limiter has inherent methods for direct use. This trait is for code that is generic over
+/// limiters. Its operations take the instant, so that one clock reading can serve several limits;
+/// only [`now`](Self::now) reads the clock. A charge can be undone, so that several limits can be
 /// charged all or none.
 ///
-/// Sealed, because combinations rely on more than types can say (a refusal writes nothing, an undo is exact or nothing),
-/// and because it will grow.
+/// The trait is sealed. Combinations rely on more than types can express: a refusal writes nothing,
+/// and an undo is exact or nothing. The trait will also grow.
 ///
-/// To charge several limits, look at all of them first ([`peek_at`](Self::peek_at)), so that the common refusal charges
-/// nothing and takes nobody's place: between a charge and its undo, others may be refused because of it.
+/// To charge several limits, [peek](Self::peek_at) at all of them first, so that the common refusal
+/// charges nothing. Between a charge and its undo, other calls may be refused because of it.
 ///
 /// ```
 /// use tidegate::{Limiter, ManualClock, Quota, SlidingWindow, TokenBucket};
@@ -48,55 +47,60 @@ use crate::time::Timestamp;
 /// assert_eq!((bucket.available(), window.available()), (8, 1));
 /// # Ok::<(), tidegate::WindowError>(())
 /// ```
-pub trait Limiter: sealed::Sealed {
+pub trait Limiter: sealed::Internals {
     /// The clock that the limiter reads.
     type Clock: Clock;
 
-    /// What is needed to take a charge back.
+    /// Identifies a charge, for [`undo`](Self::undo).
     type Charge: Send;
 
-    /// The clock that the limiter reads.
+    /// Returns the clock that the limiter reads.
     fn clock(&self) -> &Self::Clock;
 
-    /// The most that one call can ever be admitted for.
+    /// Returns the most permits that one call can ever be admitted for.
     fn capacity(&self) -> u64;
 
-    /// Whether `n` permits would be admitted at `now`. Changes nothing.
+    /// Returns `Ok` if `n` permits would be admitted at `now`. Changes nothing.
     ///
     /// # Errors
     ///
-    /// [`Denied`], as [`try_acquire_at`](Self::try_acquire_at) would give.
+    /// The [`Denied`] that [`try_acquire_at`](Self::try_acquire_at) would return.
     fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied>;
 
     /// Admits `n` permits at `now`, or refuses and changes nothing.
     ///
     /// # Errors
     ///
-    /// [`Denied::NotYet`] if there are not enough, [`Denied::Never`] if `n` is above the [capacity](Self::capacity).
+    /// [`Denied::NotYet`] if too few permits are available, and [`Denied::Never`] if `n` is above
+    /// the [capacity](Self::capacity).
     fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
         self.charge_at(n, now).map(drop)
     }
 
-    /// Like [`try_acquire_at`](Self::try_acquire_at), and keeps what [`undo`](Self::undo) needs.
+    /// [`try_acquire_at`](Self::try_acquire_at) that returns the charge for
+    /// [`undo`](Self::undo).
     ///
     /// # Errors
     ///
     /// As [`try_acquire_at`](Self::try_acquire_at).
     fn charge_at(&self, n: u64, now: Timestamp) -> Result<Self::Charge, Denied>;
 
-    /// Takes a charge of this limiter back of which no use was made, and returns how many permits came back. (With a charge of
-    /// another limiter nothing breaks, but permits may come back that this one never gave.)
+    /// Reverses an unused charge of this limiter, and returns how many permits came back.
     ///
-    /// All of them if that leaves the limiter as if the charge had never been, none otherwise: a bucket's charge is forfeited
-    /// once others have been decided on top of it, a window's once somebody has been decided in a later slot. (Should somebody be moving a window on to its
-    /// next slot at that very moment, permits that came back may still count until they age out: then too few are admitted,
-    /// never too many.)
+    /// All of them come back if that leaves the limiter as if the charge had never been made, and
+    /// none otherwise. A bucket forfeits a charge once a later call was decided on top of it. A
+    /// window forfeits it once a call was decided in a later slot.
+    ///
+    /// If another call rotates a window at that moment, permits that came back may still count
+    /// until they age out. Then too few calls are admitted, never too many. A charge of another
+    /// limiter may return permits that this one never gave.
     fn undo(&self, charge: Self::Charge) -> u64;
 
-    /// How many permits could be had at `now`.
+    /// Returns how many permits are available at `now`.
     fn available_at(&self, now: Timestamp) -> u64;
 
-    /// How long after `now` a call for `n` permits would be admitted if nobody else came; `None` if never.
+    /// Returns how long after `now` a call for `n` permits is admitted if no other call comes in
+    /// between; `None` if `n` is above the [capacity](Self::capacity).
     fn wait_time_at(&self, n: u64, now: Timestamp) -> Option<Duration> {
         match self.peek_at(n, now) {
             Ok(()) => Some(Duration::ZERO),
@@ -104,12 +108,17 @@ pub trait Limiter: sealed::Sealed {
         }
     }
 
-    /// How long it takes until the whole [capacity](Self::capacity) is there again after all of it was used, rounded up to a
-    /// nanosecond: the length of a window, the time in which an empty bucket fills up, the longest of a combination.
+    /// Returns the time after which the whole [capacity](Self::capacity) is available again once all
+    /// of it was used, rounded up to a nanosecond.
+    ///
+    /// That is the length of a window, the time in which an empty bucket fills up, or the longest of
+    /// a combination.
     fn refill_time(&self) -> Duration;
 
-    /// What it allows and has left at `now`, to tell others: several looks, between which others may come. Of a combination, the
-    /// limit that has least left.
+    /// Returns what the limiter allows and has left at `now`, for header fields and dashboards. A
+    /// combination reports the limit that has the least left.
+    ///
+    /// The fields are read one after the other, so a concurrent call may change some of them.
     fn snapshot_at(&self, now: Timestamp) -> Snapshot {
         let (capacity, available) = (self.capacity(), self.available_at(now));
         let more = available.checked_add(1).filter(|more| *more <= capacity);
@@ -122,33 +131,11 @@ pub trait Limiter: sealed::Sealed {
         }
     }
 
-    /// What to tell somebody who was refused `n` permits at `now`: of a combination, the limit that refuses the longest.
-    #[doc(hidden)]
-    fn snapshot_for_at(&self, _n: u64, now: Timestamp) -> Snapshot {
-        self.snapshot_at(now)
-    }
-
-    /// Whether at `now` nobody could tell this limiter from a new one: a full bucket, an empty window. Such a limiter
-    /// can be dropped and made anew without giving anyone anything.
+    /// Whether the limiter at `now` is indistinguishable from a new one: a full bucket, an empty
+    /// window. Such a limiter can be dropped and recreated without granting a single permit.
     fn is_unused_at(&self, now: Timestamp) -> bool;
 
-    /// How long after `now` it is [unused](Self::is_unused_at) if nobody comes; `None` if that cannot be told.
-    #[doc(hidden)]
-    fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
-        if self.is_unused_at(now) {
-            return Some(Duration::ZERO);
-        }
-        let wait = self.wait_time_at(self.capacity(), now)?;
-        self.is_unused_at(now + wait).then_some(wait)
-    }
-
-    /// The quota, if at `now` this is nothing but a full bucket of its own: then a word is all that has to be kept of it.
-    #[doc(hidden)]
-    fn plain_quota_at(&self, _now: Timestamp) -> Option<Quota> {
-        None
-    }
-
-    /// The time on the limiter's clock: one reading.
+    /// Reads the limiter's clock once.
     #[inline]
     fn now(&self) -> Timestamp {
         self.clock().now()
@@ -158,6 +145,16 @@ pub trait Limiter: sealed::Sealed {
 macro_rules! forward_limiter {
     ($($pointer:ty),*) => {$(
         impl<L: Limiter + ?Sized> sealed::Sealed for $pointer {}
+
+        impl<L: Limiter + ?Sized> sealed::Internals for $pointer {
+            fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
+                (**self).snapshot_for_at(n, now)
+            }
+
+            fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
+                (**self).unused_in_at(now)
+            }
+        }
 
         impl<L: Limiter + ?Sized> Limiter for $pointer {
             type Clock = L::Clock;
@@ -209,25 +206,60 @@ macro_rules! forward_limiter {
                 (**self).snapshot_at(now)
             }
 
-            fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
-                (**self).snapshot_for_at(n, now)
-            }
-
             #[inline]
             fn is_unused_at(&self, now: Timestamp) -> bool {
                 (**self).is_unused_at(now)
             }
 
-            fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
-                (**self).unused_in_at(now)
-            }
         }
     )*};
 }
 forward_limiter!(&L, Box<L>, Arc<L>);
 
 pub(crate) mod sealed {
+    use core::time::Duration;
+
+    use super::Limiter;
+    use crate::quota::Quota;
+    use crate::snapshot::Snapshot;
+    use crate::time::Timestamp;
+
     /// Only this crate's types are limiters.
     #[expect(unnameable_types, reason = "that is what seals it")]
     pub trait Sealed {}
+
+    /// What the crate's own code needs of a limiter besides [`Limiter`].
+    #[expect(unnameable_types, reason = "that is what seals it")]
+    pub trait Internals: Sealed {
+        /// The snapshot for a caller that was refused `n` permits at `now`. A combination reports
+        /// the limit that refuses the longest.
+        fn snapshot_for_at(&self, _n: u64, now: Timestamp) -> Snapshot
+        where
+            Self: Limiter,
+        {
+            self.snapshot_at(now)
+        }
+
+        /// The time after `now` until the limiter is [unused](Limiter::is_unused_at) if no call
+        /// comes; `None` if unknown.
+        fn unused_in_at(&self, now: Timestamp) -> Option<Duration>
+        where
+            Self: Limiter,
+        {
+            if self.is_unused_at(now) {
+                return Some(Duration::ZERO);
+            }
+            let wait = self.wait_time_at(self.capacity(), now)?;
+            self.is_unused_at(now + wait).then_some(wait)
+        }
+
+        /// The quota, if the limiter at `now` is a full bucket that nothing else refers to. Then a
+        /// table needs to keep one word of it.
+        fn plain_quota_at(&self, _now: Timestamp) -> Option<Quota>
+        where
+            Self: Limiter,
+        {
+            None
+        }
+    }
 }

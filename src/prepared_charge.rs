@@ -1,13 +1,13 @@
-//! What one look at a limit says about a call: whether there is room, how much, and the exchange that would take it.
+//! The result of checking a limit for a call: its room, and the exchange that charges the call.
 
 #![deny(clippy::arithmetic_side_effects)]
 
-/// What a call wants of one limit.
+/// What a call asks of one limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
-    /// It is refused unless so many are there.
+    /// Permits that must be available.
     pub(crate) required: u64,
-    /// So many are taken: `need`, or none.
+    /// Permits that are charged: `required`, or none.
     pub(crate) cost: u64,
 }
 
@@ -20,8 +20,8 @@ impl Request {
     }
 }
 
-/// A charge that can be made or was made: the limit's word before and after it. With the number of permits it is also what
-/// undoes it.
+/// A charge that can be made or was made: the limit's word before and after it. Together with the
+/// number of permits it also undoes the charge.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange {
     pub(crate) before: u64,
@@ -41,19 +41,19 @@ impl Exchange {
     }
 }
 
-/// What a look at a limit that has room found out.
+/// The result of checking a limit that has room.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PreparedCharge {
-    /// What is there for everybody: permits of a window, grains of a bucket.
+    /// Everything available: permits of a window, grains of a bucket.
     pub(crate) room: u64,
     /// See [`headroom`].
     pub(crate) headroom: u64,
-    /// The charge as it can be made right away, or [`Exchange::NONE`].
+    /// The exchange that makes the charge, or [`Exchange::NONE`] if it cannot be made directly.
     pub(crate) charge: Exchange,
 }
 
 impl PreparedCharge {
-    /// With so much room; `None` if that is less than is needed.
+    /// Returns `None` if `room` is less than `required`.
     #[inline]
     pub(crate) const fn new(room: u64, required: u64, charge: Exchange) -> Option<Self> {
         match headroom(room, required) {
@@ -66,7 +66,7 @@ impl PreparedCharge {
         }
     }
 
-    /// For a limit that is not asked.
+    /// For a limit that the call does not charge.
     pub(crate) const UNLIMITED: Self = Self {
         room: u64::MAX,
         headroom: u64::MAX,
@@ -74,12 +74,12 @@ impl PreparedCharge {
     };
 }
 
-/// With room for more calls than this, a limit is as good as empty: this many callers do not race for its last permit at once,
-/// and which of two such limits is charged first makes no difference.
+/// With room for more calls than this, a limit counts as empty. So many callers do not race for its
+/// last permit at once, and the order of two such limits makes no difference.
 const PLENTY_LOG2: u32 = 10;
 
-/// How many calls of `cost` (at least 1) there is room for; `None` for none, and `u64::MAX` for more than a thousand, so that
-/// the common case takes no division.
+/// The number of calls of `cost`, at least 1, that fit in `room`: `None` for none, `u64::MAX` for more
+/// than a thousand, so that the common case does not divide.
 #[inline]
 const fn headroom(room: u64, cost: u64) -> Option<u64> {
     if room >> PLENTY_LOG2 >= cost {

@@ -1,4 +1,4 @@
-//! How much is allowed: a rate and a burst.
+//! A rate and a burst.
 
 mod error;
 #[cfg(feature = "serde")]
@@ -11,23 +11,26 @@ use core::time::Duration;
 
 /// A rate and a burst: `rate` tokens flow in per `period`, and at most `capacity` are saved up.
 ///
-/// `Quota::per_second(5)` is **five per second**, and the burst defaults to one period's worth. A quota that was
-/// constructed is representable exactly or to within the accuracy that [`TokenBucket`](crate::TokenBucket) states: what
-/// is not gives a [`QuotaError`].
+/// `Quota::per_second(5)` is **five per second**, and the burst defaults to one period's worth. Every
+/// quota that can be constructed is represented exactly or within the accuracy that
+/// [`TokenBucket`](crate::TokenBucket) states. Anything else is a [`QuotaError`].
 ///
 /// | | smallest | largest | because |
 /// |---|---|---|---|
-/// | rate | 1 token per 584 years | 10¹² per second | a token must last at least as long as a clock can tell in bulk |
+/// | rate | 1 token per 584 years | 10¹² per second | clocks count whole nanoseconds |
 /// | period | 1 ns | 584 years | `u64` nanoseconds |
 /// | burst | 1 | 2⁶⁰, and 1 000 years of refill | one 64-bit word holds the level |
 ///
 /// # Text
 ///
 /// [`FromStr`](core::str::FromStr) and [`Display`](core::fmt::Display) round-trip. The form is
-/// `count [r|req|requests|tokens] (/ | per) [n] unit [burst [=] n]`: units are `ns`, `us`, `ms`, `s`, `min`, `h` and `d`
-/// with their long names, in any case (`m` is a minute); numbers may have `_` between digits, and counts and bursts may end in `k`
-/// or `M`. Two quotas are equal if they are written with the same numbers: `60/min burst 1` is the same bucket as `1/s`, and yet
-/// not equal to it.
+/// `count [r|req|requests|tokens] (/ | per) [n] unit [burst [=] n]`.
+///
+/// Units are `ns`, `us`, `ms`, `s`, `min`, `h` and `d` with their long names, in any case; `m` is a
+/// minute. Numbers may have `_` between digits. Counts and bursts may end in `k` or `M`.
+///
+/// Two quotas are equal if they have the same numbers: `60/min burst 1` is the same bucket as `1/s`,
+/// but not equal to it.
 ///
 /// With the feature `serde` a quota is such a text, or a map `{ rate = "100/min", burst = 20 }`.
 ///
@@ -55,14 +58,14 @@ pub struct Quota {
     capacity: u64,
 }
 
-/// Tokens per nanosecond: 10¹² per second. Faster than this no clock of nanoseconds can meter.
+/// Tokens per nanosecond: 10¹² per second. A clock of nanoseconds cannot meter a higher rate.
 const MAX_RATE_PER_NANO: u64 = 1_000;
 
 /// The largest burst in tokens.
 const MAX_CAPACITY: u64 = 1 << 60;
 
-/// The longest time, in nanoseconds, that an empty bucket may take to fill up: 1 000 years of 365.25 days. With it a
-/// grain of time (see `gcra`) is never longer than 56 ns.
+/// The longest time, in nanoseconds, in which an empty bucket may fill up: 1 000 years of 365.25
+/// days. With it a grain of time (see `gcra`) is never longer than 56 ns.
 const MAX_REFILL: u128 = 1_000 * 31_557_600 * 1_000_000_000;
 
 const SECOND: u64 = 1_000_000_000;
@@ -78,18 +81,19 @@ macro_rules! expect_quota {
 }
 
 impl Quota {
-    /// `n` per second, with a burst of `n`.
+    /// Creates a quota of `n` per second, with a burst of `n`.
     ///
     /// # Panics
     ///
-    /// If `n` is 0 or more than 10¹²; in a constant that is a compile error. [`Quota::new`] returns an error instead.
+    /// If `n` is 0 or more than 10¹². In a constant that is a compile error. [`Quota::new`] returns an
+    /// error instead.
     #[must_use]
     #[track_caller]
     pub const fn per_second(n: u64) -> Self {
         expect_quota!(Self::per_nanos(n, SECOND))
     }
 
-    /// `n` per minute, with a burst of `n`.
+    /// Creates a quota of `n` per minute, with a burst of `n`.
     ///
     /// # Panics
     ///
@@ -100,7 +104,7 @@ impl Quota {
         expect_quota!(Self::per_nanos(n, 60 * SECOND))
     }
 
-    /// `n` per hour, with a burst of `n`.
+    /// Creates a quota of `n` per hour, with a burst of `n`.
     ///
     /// # Panics
     ///
@@ -111,7 +115,7 @@ impl Quota {
         expect_quota!(Self::per_nanos(n, 3_600 * SECOND))
     }
 
-    /// `n` per day of 24 hours, with a burst of `n`.
+    /// Creates a quota of `n` per day of 24 hours, with a burst of `n`.
     ///
     /// # Panics
     ///
@@ -122,12 +126,12 @@ impl Quota {
         expect_quota!(Self::per_nanos(n, 86_400 * SECOND))
     }
 
-    /// `n` per `period`, with a burst of `n`.
+    /// Creates a quota of `n` per `period`, with a burst of `n`.
     ///
     /// # Errors
     ///
-    /// [`QuotaError`] if `n` or `period` is zero, if the period is longer than 584 years, if the rate is above 10¹² per
-    /// second, or if a burst of `n` is too large.
+    /// [`QuotaError`] if `n` or `period` is zero, if the period is longer than 584 years, if the rate
+    /// is above 10¹² per second, or if a burst of `n` is too large.
     pub const fn new(n: u64, period: Duration) -> Result<Self, QuotaError> {
         let nanos = period.as_nanos();
         if nanos > u64::MAX as u128 {
@@ -147,7 +151,7 @@ impl Quota {
         }
     }
 
-    /// `n` per `period` nanoseconds with the smallest burst, for callers that set one next.
+    /// `n` per `period` nanoseconds with the smallest burst, for callers that set the burst next.
     const fn with_rate(n: u64, period: u64) -> Result<Self, QuotaError> {
         if n == 0 {
             return Err(QuotaError::ZeroRate);
@@ -165,7 +169,7 @@ impl Quota {
         })
     }
 
-    /// The same rate with another burst: the bucket holds `capacity` tokens.
+    /// Returns the same rate with another burst: the bucket holds `capacity` tokens.
     ///
     /// # Panics
     ///
@@ -176,12 +180,12 @@ impl Quota {
         expect_quota!(self.try_burst(capacity))
     }
 
-    /// The same rate with another burst: the bucket holds `capacity` tokens.
+    /// Returns the same rate with another burst: the bucket holds `capacity` tokens.
     ///
     /// # Errors
     ///
-    /// [`QuotaError::ZeroBurst`] for 0, which would admit nothing ever, and [`QuotaError::BurstTooLarge`] above 2⁶⁰ tokens
-    /// or 1 000 years of refill.
+    /// [`QuotaError::ZeroBurst`] for 0, which would never admit anything.
+    /// [`QuotaError::BurstTooLarge`] above 2⁶⁰ tokens or 1 000 years of refill.
     pub const fn try_burst(self, capacity: u64) -> Result<Self, QuotaError> {
         if capacity == 0 {
             return Err(QuotaError::ZeroBurst);
@@ -197,7 +201,7 @@ impl Quota {
     const fn max_capacity(self) -> u64 {
         let max = match MAX_REFILL.checked_mul(self.rate as u128) {
             Some(product) => product / self.period as u128,
-            // Only a rate above 2^63 overflows, and that fills any burst in time.
+            // Only a rate above 2^63 overflows, and it fills any burst in time.
             None => MAX_CAPACITY as u128,
         };
         #[expect(
@@ -211,25 +215,25 @@ impl Quota {
         }
     }
 
-    /// Tokens per [`period`](Self::period).
+    /// Returns the tokens per [`period`](Self::period).
     #[inline]
     pub const fn rate(self) -> u64 {
         self.rate
     }
 
-    /// The time in which [`rate`](Self::rate) tokens flow in.
+    /// Returns the time in which [`rate`](Self::rate) tokens flow in.
     #[inline]
     pub const fn period(self) -> Duration {
         Duration::from_nanos(self.period)
     }
 
-    /// The most tokens that can be saved up, and so the most that one call can ask for.
+    /// Returns the most tokens that are saved up, which is also the most that one call can take.
     #[inline]
     pub const fn capacity(self) -> u64 {
         self.capacity
     }
 
-    /// How long an empty bucket takes to fill up, rounded up to a nanosecond.
+    /// Returns the time in which an empty bucket fills up, rounded up to a nanosecond.
     ///
     /// ```
     /// use core::time::Duration;
@@ -240,7 +244,7 @@ impl Quota {
     /// ```
     pub const fn refill_time(self) -> Duration {
         if let Some(product) = self.capacity.checked_mul(self.period) {
-            // The usual case, without a division of 128 bits.
+            // The common case, without a division of 128 bits.
             return Duration::from_nanos(product.div_ceil(self.rate));
         }
         // At most 2^60 times 2^64.

@@ -1,65 +1,86 @@
-//! A token bucket whose cost does not grow with cores.
+//! A token bucket whose cost does not grow with the number of cores.
 //!
 //! # State
 //!
-//! * `tat`: the time line of a token bucket (see the `tat` module). Tokens are charged to it before anybody uses them.
-//! * `shards`: *leases*, that is tokens that were charged to the time line and are not used yet, one word for each few threads.
-//! * `held`: an upper bound of the tokens in leases. Raised before tokens are leased, lowered after they were used or brought back.
+//! * `tat`: the theoretical arrival time of a token bucket (see [`AtomicTat`]). Tokens are charged
+//!   to it before any thread uses them.
+//! * `shards`: *leases*, one word for every few threads. A lease is a batch of tokens that were
+//!   charged to the TAT and are not used yet.
+//! * `held`: an upper bound of the tokens in leases. It is raised before tokens are leased, and
+//!   lowered after they were used or returned.
 //!
 //! # A call
 //!
-//! 1. It takes its tokens out of its thread's own lease: one exchange on a word that mostly nobody else uses, and no clock.
-//! 2. If there are not enough, it charges the time line for what is missing, and for a new lease on top, if there is plenty.
-//! 3. If there are not enough there either, it takes all leases away: what they have left counts. If that, together with the time
-//!    line, is less than what is asked for, the call is refused. What is left is spread over all shards.
+//! 1. It takes its tokens out of its thread's own lease: one exchange on a word that other threads
+//!    seldom write, and no clock.
+//! 2. If the lease has too few, it charges the TAT for the missing tokens and, if there are plenty,
+//!    for a new lease.
+//! 3. If the TAT has too few, it collects all leases and counts what they have left. If that and
+//!    the TAT together are too few, the call is refused. The rest is spread over all shards.
 //!
 //! # Invariants
 //!
-//! Let L be the tokens that are left in all leases, T a token's time, C the capacity.
+//! Let L be the tokens left in all leases, T the emission interval, C the capacity.
 //!
-//! 1. L ≤ `held`, at every exchange of the time line: whoever leases raises `held` first, and the exchange fails if anybody
-//!    leased since the TAT was read, which is before `held` is (`mutants::sharded::held_before_tat`, `raised_too_late`).
-//!    It is lowered after the exchange that charges for what was used (`lowered_too_early`, `lowered_before_exchange`).
-//! 2. An ideal bucket, charged with each token when it is *used*, has a TAT of at most max(TAT, t + `held` · T) − L · T at every
-//!    time t. For the use of a leased token raises its TAT by T, or to t + T, and lowers L. A call that charges the time line for b
-//!    tokens makes TAT at least now + `held` · T, and adds b · T to it; after that `held` need no longer count what was used. So
-//!    what was used of a lease is charged again as of then, if the time line has caught up meanwhile: nobody knows when it was used
-//!    (`mutants::sharded::forgotten_use`). So `now` must not be older than that: where something was used, the clock is read again
-//!    after the lease was taken away (`mutants::sharded::stale_settlement`).
-//! 3. Whoever charges the time line leaves it, and what is held, at most C · T ahead of now. So the ideal bucket never is more
-//!    than C · T ahead, and admits all that is admitted here: that is the bound (G1), for the whole capacity C.
-//! 4. `held` is what the leases in shards and in hands are counted as, and what is about to be leased: once all calls are over,
-//!    exactly the sum over the shards (`take_without_swap`, `put_overwrites`).
+//! 1. L ≤ `held` at every exchange of the TAT. A thread that leases raises `held` first, and its
+//!    exchange fails if another thread has leased since it loaded the TAT, which it does before it
+//!    loads `held` (`held_before_tat`, `raised_too_late`). `held` is lowered after the exchange
+//!    that charges for the used tokens (`lowered_too_early`, `lowered_before_exchange`).
+//! 2. Take an ideal bucket that is charged with each token when it is *used*. At every time t its
+//!    TAT is at most max(TAT, t + `held` · T) − L · T. Using a leased token raises the ideal TAT by
+//!    T, or to t + T, and lowers L. A call that charges b tokens raises TAT to at least now +
+//!    `held` · T and adds b · T; after that, `held` need no longer cover what was used. So the used
+//!    part of a lease is charged again as of then, if the TAT has fallen behind meanwhile, because
+//!    the time of use is unknown (`forgotten_use`). Therefore `now` must not be older than that
+//!    use: where tokens were used, the clock is read again after the lease was taken
+//!    (`stale_settlement`).
+//! 3. A call that charges the TAT leaves both TAT and `held` at most C · T ahead of now. So the
+//!    ideal bucket is never more than C · T ahead and would admit all that is admitted here. That
+//!    is the bound, for the whole capacity C.
+//! 4. `held` is the sum of what leases in shards and in transit are counted as, and of what is
+//!    about to be leased. Once all calls are over it is exactly the sum over the shards
+//!    (`take_without_swap`, `put_overwrites`).
 //!
 //! # Refusals
 //!
-//! 1. Beside no other call, `n` tokens are refused if and only if that is more than `available`: what an ideal bucket has for which
-//!    tokens that were used of the leases, as they are counted, are used just now (`not_gathered`, `held_on_top`).
-//! 2. Beside other calls, `n` is refused only if it is more than that, less what they take and the leases that they have in hand
-//!    meanwhile, and less the leases which they or this call were about to make. At a bucket without leases one of two calls is
-//!    admitted if there is enough for each alone (`one_try`); where there are leases, both can take a part of them, and be refused.
-//! 3. What others have in hand comes back (`dropped_hand`). What somebody was about to lease does not, if another call has charged the
-//!    time line meanwhile and has found less used than was held: it has taken the new lease for used. So at an instant at which a
-//!    bucket is full, those who come first can together get less than the capacity, by the leases that they lost a race for. At an
-//!    instant by which more was used than that, nothing is lost.
+//! 1. Without concurrent calls, `n` is refused if and only if it exceeds `available`: what an ideal
+//!    bucket has if all used tokens of the counted leases are used just now (`not_gathered`,
+//!    `held_on_top`).
+//! 2. With concurrent calls, `n` may be refused if it exceeds that number less three things: what
+//!    those calls take, the leases that they have in transit, and the leases that they or this call
+//!    are about to make. At a bucket without leases, one of two calls is admitted if the tokens
+//!    suffice for each alone (`one_try`). With leases, both may collect a part and be refused.
+//! 3. Leases in transit return (`dropped_hand`). A lease that is about to be made may not: if
+//!    another call has charged the TAT meanwhile and found less used than held, it took the new
+//!    lease for used. So while a bucket is full, the first callers together may get less than the
+//!    capacity, by the leases for which they lost a race. Once more than that was used, nothing is
+//!    lost.
 //!
 //! # Orderings
 //!
-//! Leases are Relaxed where tokens are used, as in any bucket. `held` is raised (Relaxed) before the time line is exchanged (Release)
-//! and read after it is looked at (Acquire), so that who sees a charge sees what it holds (`mutants::sharded::relaxed_tat`). It is
-//! lowered with Release after a lease was taken away, and read with Acquire: who sees it lowered comes after that. The bound
-//! does not need that pair: who sees `held` lowered, but not the exchange before that, fails at its own (or finds the same TAT,
-//! which is as good), so the twin `relaxed_held` passes the models. Leases are moved with `AcqRel` so that they are lowered
-//! after they were raised, even where an exchange failed in between; models cannot tell, as loom never puts a change of `held`
-//! before one that it has carried out already.
+//! Using a token of a lease is Relaxed, as in any bucket. `held` is raised (Relaxed) before the TAT
+//! is exchanged (Release) and loaded (Acquire) after the TAT, so that a thread which sees a charge
+//! sees the tokens it holds (`relaxed_tat`).
+//!
+//! `held` is lowered with Release after a lease was taken, and loaded with Acquire. The bound does
+//! not need this pair: a thread that sees `held` lowered but not the exchange before it fails its
+//! own exchange, or finds the same TAT. So the mutant `relaxed_held` passes the models.
+//!
+//! Leases are moved with `AcqRel`, so that `held` is lowered after it was raised even where an
+//! exchange failed in between. Models cannot show this, because loom never reorders a change of
+//! `held` before one that it has already executed.
+//!
+//! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
 //! # Progress
 //!
-//! Lock-free: a step is done again only because another thread's succeeded. A refusal writes nothing if no lease has been used since
-//! the last one.
+//! Lock-free: a step is repeated only because another thread's step succeeded. A refusal writes
+//! nothing unless tokens of a lease were used since the last refusal.
 
 mod beyond;
 mod lease;
+#[cfg(test)]
+mod tests;
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -85,46 +106,64 @@ use lease::Shard;
 
 /// A token bucket for many threads: as fast on all cores as on one.
 ///
-/// One word that all threads write is passed from core to core, which takes longer than everything else in a call. Here each thread
-/// takes tokens out of the bucket by the batch, a *lease*, and uses them up from a word of its own, without looking at the clock. Take it
-/// where many threads are admitted millions of times per second by one quota that is far larger than 1 000; and the plain
-/// [`TokenBucket`](crate::TokenBucket) elsewhere, which is smaller, exact in its refusals, and has reservations, credits and debts.
+/// One word that all threads write moves from core to core, which takes longer than everything else
+/// in a call. Here each thread takes tokens out of the bucket in batches, *leases*, and uses them
+/// up from a word of its own, without reading the clock.
+///
+/// Use it where many threads admit millions of calls per second under one quota far above 1 000.
+/// Use the plain [`TokenBucket`](crate::TokenBucket) elsewhere: it is smaller, exact in its
+/// refusals, and has reservations, credits and debts.
 ///
 /// # Guarantees
 ///
-/// For any number of threads, and with a decision time between the start and the return of each call:
+/// They hold for any number of threads. The decision time of a call lies between its start and its
+/// return.
 ///
-/// * **Bound**, the plain bucket's: over any interval `[a, b]` of decision times, at most capacity + rate · (b − a) are admitted. Leased
-///   tokens were taken out of the bucket before, and do not flow back into it as long as they may be used.
-/// * **Refusals.** A lease is at most 256 tokens, and at most an eighth of what is there divided by the number of shards (four for each
-///   thread that the machine runs at once, or up to twice that): nothing is leased where little is left. Before a call is refused, the
-///   leases of all threads are looked into, so that nothing is stranded with a thread that is idle or gone. When a leased token was
-///   used is not known, so it counts as used when its lease is over, or when somebody is refused. So a refusal of `n` means that
-///   fewer than `n` and an eighth of the capacity were there. And while another call has taken leases into its hands, they are nobody
-///   else's, and what somebody was about to lease may be lost to a race: so of calls at the same time one may be refused a little more.
-/// * **Exact rates, honest hints**, no surprises: as the plain bucket. (`wait_time` and `peek`, which change nothing, count what was used
-///   of leases as used now, until a call settles it.)
+/// * **Bound.** As the plain bucket: over any interval `[a, b]` of decision times, at most
+///   capacity + rate · (b − a) are admitted. Leased tokens were taken out of the bucket before, and
+///   do not flow back while they can still be used.
+/// * **Refusals.** A refusal of `n` means that fewer than `n` plus an eighth of the capacity were
+///   available. Before a call is refused it collects the leases of all threads, so no token is
+///   stranded with a thread that is idle or gone. The time at which a leased token was used is
+///   unknown, so it counts as used when its lease ends or when a call is refused.
+///   While a call holds a lease, no other call can use it, and a lease about to be made may be lost
+///   to a race. So one of several concurrent calls may be refused a little more.
+/// * **Exact rates and honest hints** as the plain bucket. [`wait_time`](Self::wait_time) and
+///   [`peek`](Self::peek) change nothing. They count the used tokens of leases as used now, until a
+///   call settles them.
+///
+/// # Leases
+///
+/// A lease is at most 256 tokens. It is also at most an eighth of the available tokens divided by
+/// the number of shards, so nothing is leased where little is left. There are four shards for each
+/// thread that the machine runs at once, rounded up to a power of two.
 ///
 /// # Progress and cost
 ///
-/// Lock-free. Mostly a call is one exchange on a cache line that no other core writes, and reads no clock; one in 256 charges the bucket
-/// itself. A refusal writes nothing if no lease has been used since the last one. 128 bytes for each shard, allocated by `new`.
+/// Lock-free. Most calls are one exchange on a cache line that no other core writes, and read no
+/// clock; one call in 256 charges the bucket itself. A refusal writes nothing unless tokens of a
+/// lease were used since the last refusal. `new` allocates 128 bytes for each shard.
 ///
-/// A charge of a combination that is rolled back is forfeited ([`Limiter::undo`] gives 0).
+/// A combination that rolls back a charge here forfeits it ([`Limiter::undo`] returns 0).
 ///
 /// ```
 /// use core::time::Duration;
 /// use tidegate::{Denied, ManualClock, Quota, ShardedTokenBucket};
 ///
 /// let clock = ManualClock::new(); // a real program: `ShardedTokenBucket::new(quota)`
-/// let bucket = ShardedTokenBucket::with_clock(Quota::per_second(1_000_000).burst(50_000), clock.clone());
+/// let quota = Quota::per_second(1_000_000).burst(50_000);
+/// let bucket = ShardedTokenBucket::with_clock(quota, clock.clone());
 /// std::thread::scope(|scope| {
 ///     for _ in 0..4 {
-///         scope.spawn(|| (0..10_000).for_each(|_| bucket.try_acquire(1).expect("there are 50 000")));
+///         scope.spawn(|| {
+///             for _ in 0..10_000 {
+///                 bucket.try_acquire(1).expect("the burst is 50 000");
+///             }
+///         });
 ///     }
 /// });
 /// assert_eq!(bucket.available(), 10_000);
-/// bucket.try_acquire(10_000)?; // whoever's leases they are in
+/// bucket.try_acquire(10_000)?; // collects the leases of all threads
 /// let retry_after = Duration::from_micros(1);
 /// assert_eq!(bucket.try_acquire(1), Err(Denied::NotYet { retry_after }));
 /// clock.advance(Duration::from_secs(1));
@@ -146,30 +185,31 @@ struct Core<C> {
     clock: C,
 }
 
-/// So many shards per thread that runs at once, so that threads seldom share one.
+/// Shards per thread that the machine runs at once, so that threads seldom share one.
 const SHARDS_PER_THREAD: usize = 4;
 const MOST_SHARDS: usize = 256;
 
 #[cfg(feature = "std")]
 impl ShardedTokenBucket {
-    /// A full bucket on the [`DefaultClock`].
+    /// Creates a full bucket on the [`DefaultClock`].
     pub fn new(quota: Quota) -> Self {
         Self::with_clock(quota, DefaultClock)
     }
 }
 
 impl<C> ShardedTokenBucket<C> {
-    /// A full bucket on a clock of your choice.
+    /// Creates a full bucket on a clock of your choice.
     pub fn with_clock(quota: Quota, clock: C) -> Self {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let shards = (threads * SHARDS_PER_THREAD).next_power_of_two();
-        Self::with_shards(quota, clock, shards.min(MOST_SHARDS))
+        Self::build(quota, clock, shards.min(MOST_SHARDS))
     }
 
-    /// With so many shards: a power of two.
-    #[doc(hidden)]
-    pub fn with_shards(quota: Quota, clock: C, shards: usize) -> Self {
-        assert!(shards.is_power_of_two(), "a power of two");
+    fn build(quota: Quota, clock: C, shards: usize) -> Self {
+        debug_assert!(
+            shards.is_power_of_two(),
+            "a thread's shard is found by a mask"
+        );
         Self {
             core: CachePadded::new(Core {
                 tat: AtomicTat::full(),
@@ -186,17 +226,18 @@ impl<C> ShardedTokenBucket<C> {
         }
     }
 
-    /// The quota that the bucket was made with.
+    /// Returns the quota that the bucket was made with.
     pub fn quota(&self) -> Quota {
         self.core.quota
     }
 
-    /// The clock that the bucket reads.
+    /// Returns the clock that the bucket reads.
     pub fn clock(&self) -> &C {
         &self.core.clock
     }
 
-    /// The most tokens that the bucket holds, and so the most that one call can take.
+    /// Returns the most tokens that the bucket holds, which is also the most that one call can
+    /// take.
     pub fn capacity(&self) -> u64 {
         self.core.quota.capacity()
     }
@@ -219,8 +260,9 @@ impl<C> ShardedTokenBucket<C> {
 
 /// Operations at an instant that the caller has read.
 ///
-/// An instant older than that of an earlier call is allowed: time then stands still. It must be one that the bucket's clock has shown,
-/// which is read again where tokens may have been used since: they are used without a clock.
+/// An instant may be older than that of an earlier call; it is then clamped. It must come from the
+/// bucket's clock. Leased tokens are used without reading the clock, so an operation that may have
+/// to settle such use reads the clock again.
 impl<C: Clock> ShardedTokenBucket<C> {
     /// [`try_acquire`](Self::try_acquire) as of `now`.
     ///
@@ -229,13 +271,11 @@ impl<C: Clock> ShardedTokenBucket<C> {
     /// As [`try_acquire`](Self::try_acquire).
     #[inline]
     pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
-        self.try_acquire_on(self.own(), n, now)
+        self.acquire_on_shard(self.own(), n, now)
     }
 
-    /// The same as a thread of that shard.
-    #[doc(hidden)]
     #[inline]
-    pub fn try_acquire_on(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Denied> {
+    fn acquire_on_shard(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Denied> {
         if self.shards[own].spend(n) {
             return Ok(());
         }
@@ -244,7 +284,7 @@ impl<C: Clock> ShardedTokenBucket<C> {
     }
 }
 
-/// Looks at an instant that the caller has read. They read no clock.
+/// Queries at an instant that the caller has read. They read no clock.
 impl<C> ShardedTokenBucket<C> {
     /// [`peek`](Self::peek) as of `now`.
     ///
@@ -269,7 +309,7 @@ impl<C> ShardedTokenBucket<C> {
         let Core { tat, gcra, .. } = &*self.core;
         let all = self.all_leases();
         let (now, tat) = tat.load_current(gcra, now.as_nanos());
-        let room = gcra.room_beside(tat, now, gcra.cost_clamped(all.counted));
+        let room = gcra.room_with_held(tat, now, gcra.cost_clamped(all.counted));
         let available = all.left.saturating_add(gcra.tokens_in(room));
         available.min(gcra.capacity())
     }
@@ -283,14 +323,15 @@ impl<C> ShardedTokenBucket<C> {
     }
 }
 
-/// Operations as of now.
+/// Operations as of now. An acquisition reads the clock only if the thread's lease has too few
+/// tokens.
 impl<C: Clock> ShardedTokenBucket<C> {
-    /// Takes `n` tokens if they are there. `n = 0` always succeeds and changes nothing.
+    /// Takes `n` tokens if they are available. `n = 0` always succeeds and changes nothing.
     ///
     /// # Errors
     ///
-    /// [`Denied::NotYet`] with the wait if fewer than `n` are there, [`Denied::Never`] if `n` is above the capacity. Nothing is
-    /// charged then.
+    /// [`Denied::NotYet`] with the wait if fewer than `n` are available, and [`Denied::Never`] if
+    /// `n` is above the capacity. Nothing is charged then.
     #[inline]
     pub fn try_acquire(&self, n: u64) -> Result<(), Denied> {
         let own = self.own();
@@ -301,7 +342,8 @@ impl<C: Clock> ShardedTokenBucket<C> {
         charged.map_err(|refused| self.denied(refused))
     }
 
-    /// Whether `n` tokens would be given now. Changes nothing; by the time you ask again, others may have taken them.
+    /// Returns `Ok` if a call for `n` tokens would be admitted now. Changes nothing, so another
+    /// call may take the tokens first.
     ///
     /// # Errors
     ///
@@ -310,34 +352,50 @@ impl<C: Clock> ShardedTokenBucket<C> {
         self.peek_at(n, self.core.clock.now())
     }
 
-    /// Whole tokens that could be had now.
+    /// Returns the whole tokens that are available now.
     pub fn available(&self) -> u64 {
         self.available_at(self.core.clock.now())
     }
 
-    /// How long until `n` tokens would be given if nobody else came; `None` if never.
+    /// Returns how long until a call for `n` tokens is admitted if no other call comes in between;
+    /// `None` if `n` is above the capacity.
     pub fn wait_time(&self, n: u64) -> Option<Duration> {
         self.wait_time_at(n, self.core.clock.now())
     }
 }
 
-#[cfg(tidegate_loom)]
+/// For models and unit tests, which choose the number of shards and the shard of a call.
+#[cfg(any(test, tidegate_loom))]
 #[doc(hidden)]
-#[allow(missing_docs, reason = "for models")]
+#[allow(missing_docs, reason = "not part of the public interface")]
 impl<C> ShardedTokenBucket<C> {
-    /// What is counted as held, and what all leases in shards are counted as.
+    pub fn with_shards(quota: Quota, clock: C, shards: usize) -> Self {
+        Self::build(quota, clock, shards)
+    }
+
+    pub fn try_acquire_on(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Denied>
+    where
+        C: Clock,
+    {
+        self.acquire_on_shard(own, n, now)
+    }
+
+    /// The tokens counted as held, and the sum of what the leases in shards are counted as.
+    #[cfg(tidegate_loom)]
     pub fn held_and_counted(&self) -> (u64, u64) {
         let counted = self.shards.iter().map(|shard| shard.look().counted);
-        // Acquire: as whoever charges reads it.
+        // Acquire: as in a charge.
         (self.core.held.load(Ordering::Acquire), counted.sum())
     }
 }
 
 impl<C> sealed::Sealed for ShardedTokenBucket<C> {}
 
+impl<C: Clock> sealed::Internals for ShardedTokenBucket<C> {}
+
 impl<C: Clock> Limiter for ShardedTokenBucket<C> {
     type Clock = C;
-    /// Tokens are not given back, so there is nothing to remember.
+    /// Charges cannot be undone, so there is nothing to remember.
     type Charge = ();
 
     fn clock(&self) -> &C {
@@ -361,7 +419,8 @@ impl<C: Clock> Limiter for ShardedTokenBucket<C> {
         self.try_acquire_at(n, now)
     }
 
-    /// 0: a charge is forfeited. (A lease does not tell which of its tokens were used by whom, and when.)
+    /// Returns 0: the charge is forfeited, because a lease does not record when its tokens were
+    /// used.
     fn undo(&self, (): ()) -> u64 {
         0
     }

@@ -1,4 +1,4 @@
-//! The sliding window: the public face of [`Ring`].
+//! The sliding window: the public type around [`Ring`].
 
 mod ring;
 mod slots;
@@ -22,33 +22,40 @@ use slots::{Window, Word};
 
 /// At most `limit` admissions in *any* interval of the window's length, wherever it starts.
 ///
-/// Stricter than a [`TokenBucket`](crate::TokenBucket), which may admit a burst and a period's refill within one period, and
-/// than a fixed window, which may admit twice the limit around its edge. Use it where a provider or a contract counts that
-/// way ("50 requests per minute"). It cannot promise a waiting caller an instant, as a bucket can.
+/// A sliding window is stricter than a [`TokenBucket`](crate::TokenBucket), which may admit a burst
+/// and a period's refill within one period. It is also stricter than a fixed window, which may
+/// admit twice the limit around its edge. Use it where a provider or a contract counts that way, as
+/// in "50 requests per minute".
 ///
 /// # Guarantees
 ///
-/// For any number of threads, and with a decision time between the start and the return of each call:
+/// They hold for any number of threads. The decision time of a call lies between its start and its
+/// return.
 ///
-/// * No interval `[t, t + window]` of decision times holds more than `limit` admissions.
-/// * A refusal of `n` means that at least `limit − n + 1` were admitted in the last window and slot. So capacity comes back at
-///   most one slot late, 1/64 of the window by default ([`slots`](Self::slots)).
-/// * A hint is honest: waiting exactly that long succeeds if nobody else comes, one nanosecond less does not.
-/// * Refusals do not count. A clock that steps back admits nothing more. No input panics or wraps; after 292 years on its clock
-///   the window's time stands still.
+/// * **Bound.** No interval `[t, t + window]` of decision times holds more than `limit` admissions.
+/// * **No false refusal.** A refusal of `n` means that at least `limit − n + 1` permits were
+///   admitted in the last window and slot. So capacity returns at most one slot late, by default
+///   1/64 of the window ([`slots`](Self::slots)).
+/// * **Honest hints.** Waiting exactly `retry_after` succeeds if no other call comes in between.
+///   Waiting one nanosecond less does not.
+/// * **Time.** Refusals do not count. A clock that steps back admits nothing more. No input panics
+///   or wraps. Readings later than 292 years are clamped.
 ///
 /// # Progress, cost and ordering
 ///
-/// Lock-free; reads the clock once. An admission is one compare-and-swap for any number of slots; the first caller in a new
-/// slot adds up the ring, and refusals write nothing apart from that. A refusal's hint looks at slots from both ends of
-/// the window until it has met the one that has to leave; for a window's length after a charge was undone ([`Limiter::undo`]),
-/// only from the newest back.
-/// Operations synchronise nothing else: do not use a limiter to hand data from thread to thread.
+/// Lock-free; a call reads the clock once. An admission is one compare-and-swap for any number of
+/// slots. The first call in a new slot sums the ring; apart from that, refusals write nothing.
+///
+/// A refusal computes its hint from both ends of the window, until it finds the slot that has to
+/// age out. For one window after an [undo](Limiter::undo) it searches only from the newest slot.
+///
+/// Operations synchronize nothing else. Do not use a limiter to hand data from thread to thread.
 ///
 /// # Size
 ///
-/// 128 bytes with padding and a small clock, and 16 bytes per slot, up to eight times as many where the number of slots is not
-/// right below a power of two or does not divide the window; allocated once.
+/// 128 bytes with padding and a small clock, and 16 bytes per slot, allocated once. The ring is up
+/// to eight times as large where the number of slots is not just below a power of two or does not
+/// divide the window.
 ///
 /// ```
 /// use core::time::Duration;
@@ -61,7 +68,7 @@ use slots::{Window, Word};
 /// clock.advance(Duration::from_secs(59));
 /// assert!(window.try_acquire(100).is_ok());
 ///
-/// // A fixed window would start afresh at 60 s. Here the hundred count for a minute, and a slot of 1 s.
+/// // A fixed window would restart at 60 s. Here the 100 count for a minute and one slot of 1 s.
 /// clock.advance(Duration::from_secs(1));
 /// let retry_after = minute;
 /// assert_eq!(window.try_acquire(1), Err(Denied::NotYet { retry_after }));
@@ -86,25 +93,26 @@ const DEFAULT_SLOTS: u64 = 64;
 
 #[cfg(feature = "std")]
 impl SlidingWindow {
-    /// An empty window on the [`DefaultClock`], with 64 slots, or fewer where the limit needs the room
-    /// (see [`WindowError::LimitTooLarge`]).
+    /// Creates an empty window on the [`DefaultClock`], with 64 slots.
+    ///
+    /// Uses fewer slots where the limit needs the room ([`WindowError::LimitTooLarge`]).
     ///
     /// # Errors
     ///
-    /// [`WindowError`] if `limit` or `window` is zero, if the window is longer than 146 years, or if the limit does not fit
-    /// even with one slot: it may have about as many bits as the slot's length in nanoseconds.
+    /// [`WindowError`] if `limit` or `window` is zero, if the window is longer than 146 years, or
+    /// if the limit does not fit even with one slot. It may have about as many bits as the slot's
+    /// length in nanoseconds.
     pub fn new(limit: u64, window: Duration) -> Result<Self, WindowError> {
         Self::with_clock(limit, window, DefaultClock)
     }
 }
 
 impl<C> SlidingWindow<C> {
-    /// An empty window on a clock of your choice.
+    /// Creates an empty window on a clock of your choice.
     ///
     /// # Errors
     ///
-    /// [`WindowError`] if `limit` or `window` is zero, if the window is longer than 146 years, or if the limit does not fit
-    /// even with one slot: it may have about as many bits as the slot's length in nanoseconds.
+    /// As [`new`](SlidingWindow::new).
     pub fn with_clock(limit: u64, window: Duration, clock: C) -> Result<Self, WindowError> {
         let mut slots = DEFAULT_SLOTS;
         loop {
@@ -128,8 +136,9 @@ impl<C> SlidingWindow<C> {
         }
     }
 
-    /// The same window, empty, with another number of slots: capacity comes back at most `window / slots` late. See the type
-    /// for what it takes.
+    /// Returns the same window, empty, with another number of slots.
+    ///
+    /// Capacity returns at most `window / slots` late. More slots take more memory: see the type.
     ///
     /// # Panics
     ///
@@ -144,12 +153,13 @@ impl<C> SlidingWindow<C> {
         }
     }
 
-    /// The same window, empty, with another number of slots.
+    /// Returns the same window, empty, with another number of slots.
     ///
     /// # Errors
     ///
-    /// [`WindowError::ZeroSlots`], [`WindowError::TooManySlots`] above 65 536 or one per nanosecond, and
-    /// [`WindowError::LimitTooLarge`] if slots this short leave no room for the limit.
+    /// [`WindowError::ZeroSlots`]. [`WindowError::TooManySlots`] for more than 65 536, or more than
+    /// one per nanosecond. [`WindowError::LimitTooLarge`] if slots this short leave too few bits
+    /// for the limit.
     pub fn try_slots(self, slots: usize) -> Result<Self, WindowError> {
         let slots = u64::try_from(slots).unwrap_or(u64::MAX);
         let window = Window::new(self.limit(), self.window(), slots)?;
@@ -159,22 +169,22 @@ impl<C> SlidingWindow<C> {
         ))
     }
 
-    /// The most that any interval of the window's length admits.
+    /// Returns the most permits that any interval of the window's length admits.
     pub fn limit(&self) -> u64 {
         self.core.ring.window().limit()
     }
 
-    /// The window's length.
+    /// Returns the window's length.
     pub fn window(&self) -> Duration {
         self.core.ring.window().length()
     }
 
-    /// How many slots the window was made with.
+    /// Returns the number of slots that the window was made with.
     pub fn slot_count(&self) -> u64 {
         self.core.ring.window().slots()
     }
 
-    /// The clock that the window reads.
+    /// Returns the clock that the window reads.
     pub fn clock(&self) -> &C {
         &self.core.clock
     }
@@ -191,15 +201,15 @@ impl<C> SlidingWindow<C> {
         }
     }
 
-    /// Whether there is the room that a call needs, and the exchange that would take what it costs; `None` if there is not.
-    /// `need` is at least 1.
+    /// Checks for the permits that a call requires, and prepares the exchange that charges its
+    /// cost. `None` if there are too few. `required` is at least 1.
     #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
     pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
         self.core.ring.prospect(request, now.as_nanos())
     }
 
-    /// Makes a charge that was found possible, if nothing has changed since.
+    /// Makes a prepared charge if nothing has changed since.
     #[inline]
     pub(crate) fn commit(&self, charge: Exchange) -> bool {
         self.core.ring.commit(charge)
@@ -215,7 +225,7 @@ impl<C> SlidingWindow<C> {
         })
     }
 
-    /// Takes back what was charged to the slot that a charge names.
+    /// Reverses what was charged to the slot that a charge names.
     pub(crate) fn undo_words(&self, permits: u64, charge: Exchange) -> u64 {
         let slot = self.core.ring.window().number(Word(charge.before));
         self.core.ring.undo(slot, permits)
@@ -229,7 +239,7 @@ impl<C> SlidingWindow<C> {
 }
 
 impl WindowCharge {
-    /// The number of the slot it was charged to, for models.
+    /// The number of the slot that was charged, for models.
     #[cfg(tidegate_loom)]
     #[doc(hidden)]
     pub const fn slot(&self) -> u64 {
@@ -247,7 +257,7 @@ pub struct WindowCharge {
 
 /// Operations at an instant that the caller has read. They read no clock.
 ///
-/// An instant older than one that was used before is allowed, and counts as the latest slot that was used.
+/// An instant may be older than one that was used before. It then counts as the latest slot used.
 impl<C> SlidingWindow<C> {
     /// [`try_acquire`](Self::try_acquire) as of `now`.
     ///
@@ -281,7 +291,7 @@ impl<C> SlidingWindow<C> {
             if ring.window().excess(view.used, n) == 0 {
                 return Ok(());
             }
-            // None if the window moved on meanwhile: then there may be room.
+            // `None` if the window rotated meanwhile: then there may be room.
             if let Some(retry_after) = ring.until_room(&view, n, now.as_nanos()) {
                 return Err(Denied::NotYet { retry_after });
             }
@@ -313,15 +323,15 @@ impl<C: Clock> SlidingWindow<C> {
     ///
     /// # Errors
     ///
-    /// [`Denied::NotYet`] with the wait if there is no room, [`Denied::Never`] if `n` is above the limit. Nothing is
-    /// counted then.
+    /// [`Denied::NotYet`] with the wait if there is no room, [`Denied::Never`] if `n` is above the
+    /// limit. Nothing is counted then.
     #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
     #[inline(always)]
     pub fn try_acquire(&self, n: u64) -> Result<(), Denied> {
         self.try_acquire_at(n, self.core.clock.now())
     }
 
-    /// Whether `n` would be admitted now. Changes nothing; by the time you ask again, others may have come.
+    /// Returns `Ok` if `n` would be admitted now. Changes nothing, so another call may come first.
     ///
     /// # Errors
     ///
@@ -330,19 +340,20 @@ impl<C: Clock> SlidingWindow<C> {
         self.peek_at(n, self.core.clock.now())
     }
 
-    /// How many more would be admitted now. Takes time in proportion to the number of slots while nobody has called in the
-    /// current one.
+    /// Returns how many more permits would be admitted now. Takes time in proportion to the number
+    /// of slots until the first call in the current slot.
     pub fn available(&self) -> u64 {
         self.available_at(self.core.clock.now())
     }
 
-    /// How many admissions count now. Takes time in proportion to the number of slots while nobody has called in the current
-    /// one.
+    /// Returns how many admissions count now. Takes time in proportion to the number of slots until
+    /// the first call in the current slot.
     ///
     /// ```
     /// use tidegate::{ManualClock, SlidingWindow};
     ///
-    /// let window = SlidingWindow::with_clock(5, core::time::Duration::from_secs(1), ManualClock::new())?;
+    /// let second = core::time::Duration::from_secs(1);
+    /// let window = SlidingWindow::with_clock(5, second, ManualClock::new())?;
     /// window.try_acquire(3).unwrap();
     /// assert_eq!((window.current_count(), window.available()), (3, 2));
     /// # Ok::<(), tidegate::WindowError>(())
@@ -351,9 +362,10 @@ impl<C: Clock> SlidingWindow<C> {
         self.current_count_at(self.core.clock.now())
     }
 
-    /// How long until `n` would be admitted if nobody else came; `None` if `n` is above the limit.
+    /// Returns how long until a call for `n` is admitted if no other call comes in between; `None`
+    /// if `n` is above the limit.
     ///
-    /// Exact: after this long the call succeeds, one nanosecond earlier it would be refused.
+    /// Exact: after this wait the call succeeds, and one nanosecond earlier it is refused.
     pub fn wait_time(&self, n: u64) -> Option<Duration> {
         self.wait_time_at(n, self.core.clock.now())
     }
@@ -371,6 +383,8 @@ impl<C> SlidingWindow<C> {
 }
 
 impl<C> sealed::Sealed for SlidingWindow<C> {}
+
+impl<C: Clock> sealed::Internals for SlidingWindow<C> {}
 
 impl<C: Clock> Limiter for SlidingWindow<C> {
     type Clock = C;
@@ -404,7 +418,7 @@ impl<C: Clock> Limiter for SlidingWindow<C> {
         self.charge(n, now.as_nanos())
     }
 
-    /// Gives the permits back while the slot they were charged to is the current one; later they are forfeited.
+    /// Returns the permits while the charged slot is the current one; later they are forfeited.
     fn undo(&self, charge: WindowCharge) -> u64 {
         if charge.permits == 0 {
             return 0;

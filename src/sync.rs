@@ -1,4 +1,4 @@
-//! The only file that names an atomic: portable-atomic's, or loom's when the crate is being modelled.
+//! The only file that names an atomic: portable-atomic's, or loom's under models.
 
 pub(crate) use core::sync::atomic::Ordering;
 
@@ -14,7 +14,7 @@ use portable_atomic::AtomicUsize;
 #[cfg(not(tidegate_loom))]
 pub(crate) use portable_atomic::{AtomicU64, fence};
 
-// The list of those who wait.
+// The listeners of a wait queue.
 #[cfg(tidegate_loom)]
 #[allow(missing_docs, reason = "for models")]
 mod event;
@@ -30,15 +30,15 @@ mod thread_number;
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use thread_number::thread_number;
 
-/// Adds to a count that ends at its largest number. Relaxed: the count is a number on its own.
+/// Adds to a counter that saturates. Relaxed: the counter guards nothing.
 pub(crate) fn add_saturating(count: &AtomicU64, n: u64) {
-    // The closure always gives a value, so the result carries nothing.
+    // The closure always returns a value, so the result carries nothing.
     let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |sum| {
         Some(sum.saturating_add(n))
     });
 }
 
-/// Defines a function that is `const` except under loom, whose atomics register themselves at run time.
+/// Defines a function that is `const` except under loom, whose atomics register at run time.
 macro_rules! const_fn {
     ($(#[$attribute:meta])* $visibility:vis const fn $($rest:tt)*) => {
         #[cfg(not(tidegate_loom))]

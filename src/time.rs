@@ -6,8 +6,8 @@ use core::time::Duration;
 
 /// An instant: nanoseconds since the origin of the [`Clock`](crate::Clock) that gave it.
 ///
-/// Timestamps of different clocks must not be mixed: their origins differ. A `u64` of nanoseconds lasts 584 years, and
-/// arithmetic saturates at both ends instead of wrapping.
+/// Timestamps of different clocks must not be mixed, because their origins differ. A `u64` of
+/// nanoseconds lasts 584 years. Arithmetic saturates at both ends instead of wrapping.
 ///
 /// ```
 /// use core::time::Duration;
@@ -25,36 +25,36 @@ pub struct Timestamp(u64);
 impl Timestamp {
     /// The origin of the time line.
     pub const ZERO: Self = Self(0);
-    /// The last instant that can be expressed, 584 years after the origin.
+    /// The last representable instant, 584 years after the origin.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// The instant `nanos` nanoseconds after the clock's origin.
+    /// Creates the instant `nanos` nanoseconds after the clock's origin.
     #[inline]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// Nanoseconds since the clock's origin.
+    /// Returns the nanoseconds since the clock's origin.
     #[inline]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// The instant `duration` later, or [`Timestamp::MAX`] if that is too far to be expressed.
+    /// Returns the instant `duration` later, or [`Timestamp::MAX`] if that is not representable.
     #[inline]
     #[must_use]
     pub const fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(nanos(duration)))
     }
 
-    /// The time since `earlier`, or zero if `earlier` is in fact later.
+    /// Returns the time since `earlier`, or zero if `earlier` is later.
     #[inline]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// A duration in nanoseconds; `u64::MAX`, 584 years, if it is longer.
+/// A duration in nanoseconds, capped at `u64::MAX`, which is 584 years.
 pub(crate) const fn nanos(duration: Duration) -> u64 {
     let nanos = duration.as_nanos();
     if nanos > u64::MAX as u128 {

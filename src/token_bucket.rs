@@ -1,4 +1,4 @@
-//! The token bucket: the public face of [`AtomicTat`].
+//! The token bucket: the public type around [`AtomicTat`].
 
 mod charging;
 
@@ -23,39 +23,50 @@ use crate::sync::const_fn;
 use crate::sync::{Ordering::Acquire, fence};
 use crate::time::Timestamp;
 
-/// A token bucket: tokens flow in at the quota's rate, up to its capacity, and every call takes some.
+/// A token bucket: tokens flow in at the quota's rate, up to its capacity, and every call takes
+/// some.
 ///
-/// It allows bursts of up to the capacity and keeps to the rate in the long run. Where no window of a given length may
-/// ever hold more than a limit, use a [`SlidingWindow`](crate::SlidingWindow): over one period a bucket admits up to a
-/// capacity *and* a period's refill.
+/// A bucket allows bursts of up to its capacity and keeps to its rate in the long run. Over one
+/// period it admits up to a capacity *and* a period's refill. Where no interval of a given length
+/// may ever hold more than a limit, use a [`SlidingWindow`](crate::SlidingWindow).
 ///
 /// # Guarantees
 ///
-/// For any number of threads, and with a decision time between the start and the return of each call:
+/// They hold for any number of threads. The decision time of a call lies between its start and its
+/// return.
 ///
-/// * Over any interval `[a, b]` of decision times, at most capacity + rate · (b − a) are admitted, plus what
-///   [`credit`](Self::credit) gave back and [`reset`](Self::reset) forgave in it.
-/// * A refusal of `n` means that fewer than `n` were there 2 ns before, with capacities up to 9 years of refill (170 ns up to
-///   the limit of 1 000 years).
-/// * The rate is exact: not rounded at all if a token lasts `p/n` nanoseconds with `n` at most 2¹⁷ and the capacity is at
-///   most 36 years of refill divided by `n`, as for 3, 7, 100 001 and 10¹² per second and any whole number of nanoseconds; else
-///   a token is never early, at most 2 ns late (capacities up to 9 years of refill), and lateness does not add up while the
-///   bucket is in use. One that runs full after every call (a burst of 1) starts anew each time.
-/// * A hint is honest: waiting exactly that long succeeds if nobody else comes, one nanosecond less does not.
-/// * A clock that steps back admits nothing more. No input panics or wraps, for the 584 years of a [`Timestamp`].
+/// * **Bound.** Over any interval `[a, b]` of decision times, the bucket admits at most
+///   capacity + rate · (b − a), plus what [`credit`](Self::credit) returned and
+///   [`reset`](Self::reset) forgave in it.
+/// * **No false refusal.** A refusal of `n` means that fewer than `n` tokens were available 2 ns
+///   before. With capacities above 9 years of refill, that is 170 ns.
+/// * **Exact rate.** Let a token last `p/n` nanoseconds in lowest terms. The rate is not rounded at
+///   all if `n` is at most 2¹⁷ and the capacity is at most 36 years of refill divided by `n`. That
+///   covers 3, 7, 100 001 and 10¹² per second, and any whole number of nanoseconds per token.
+///   At any other rate a token is never early and at most 2 ns late, with capacities of up to 9
+///   years of refill. Lateness does not add up while the bucket is in use. A bucket that runs full
+///   after every call, such as one with a burst of 1, starts anew each time.
+/// * **Honest hints.** Waiting exactly `retry_after` succeeds if no other call comes in between.
+///   Waiting one nanosecond less does not.
+/// * **Time.** A clock that steps back admits nothing more. No input panics or wraps, for the 584
+///   years of a [`Timestamp`].
 ///
 /// # Progress and ordering
 ///
-/// Every operation but a wait is lock-free and reads the clock once; the `_at` twins read none. It takes constant time if no other
-/// succeeds meanwhile. Refusals, and everything that only asks, write nothing to shared memory, so refused callers do not slow
-/// each other down. (The first call in years does some housekeeping, at awkward rates the first in hours: some ten nanoseconds
-/// for each of these periods that has passed, 40 ms for 584 years at the worst rate.) Operations synchronise nothing else: do not
-/// use a limiter to hand data from thread to thread.
+/// Every operation except waiting is lock-free, takes constant time without contention, and reads
+/// the clock once. The `_at` twins read no clock. Refusals and queries write nothing to shared
+/// memory, so refused callers do not slow each other down.
+///
+/// The first call in years also does some housekeeping; at awkward rates the first call in hours.
+/// It takes some ten nanoseconds for each such period that has passed, and 40 ms for 584 years at
+/// the worst rate.
+///
+/// Operations synchronize nothing else. Do not use a limiter to hand data from thread to thread.
 ///
 /// # Size
 ///
-/// One atomic word of state (and a second that changes once in years), 128 bytes with padding and a small clock, no
-/// allocation. `new` is `const`, so a bucket can live in a `static`.
+/// 128 bytes with padding and a small clock, and no allocation. The state is one atomic word, and a
+/// second one that changes once in years. `new` is `const`, so a bucket can live in a `static`.
 ///
 /// ```
 /// use core::time::Duration;
@@ -76,13 +87,13 @@ pub struct TokenBucket<C = DefaultClock> {
     core: CachePadded<Core<C>>,
 }
 
-/// On cache lines of its own: whoever decides needs the word and what it is judged by.
+/// On cache lines of its own, because a decision needs the word together with the quota.
 struct Core<C> {
     tat: AtomicTat,
     gcra: Gcra,
     quota: Quota,
     clock: C,
-    /// Tells those who are asleep that their places are gone.
+    /// Wakes futures whose reservations a reset has taken away.
     #[cfg(feature = "std")]
     resets: Event,
 }
@@ -107,7 +118,7 @@ impl TokenBucket {
 
 impl<C> TokenBucket<C> {
     const_fn! {
-        /// A full bucket on a clock of your choice.
+        /// Creates a full bucket on a clock of your choice.
         pub const fn with_clock(quota: Quota, clock: C) -> Self {
             let gcra = Gcra::new(quota);
             let core = Core {
@@ -122,17 +133,18 @@ impl<C> TokenBucket<C> {
         }
     }
 
-    /// The quota that the bucket was made with.
+    /// Returns the quota that the bucket was made with.
     pub fn quota(&self) -> Quota {
         self.core.quota
     }
 
-    /// The clock that the bucket reads.
+    /// Returns the clock that the bucket reads.
     pub fn clock(&self) -> &C {
         &self.core.clock
     }
 
-    /// The most tokens that the bucket holds, and so the most that one call can take.
+    /// Returns the most tokens that the bucket holds, which is also the most that one call can
+    /// take.
     pub fn capacity(&self) -> u64 {
         self.core.quota.capacity()
     }
@@ -140,9 +152,9 @@ impl<C> TokenBucket<C> {
 
 /// Operations at an instant that the caller has read. They read no clock.
 ///
-/// An instant older than that of an earlier charge is allowed: it is judged as of that instant, but neither gives tokens back nor
-/// moves the bucket's time. (Where the bucket's own time is further ahead than it can tell, 73 minutes at the least, it is judged
-/// as of that time: the clock stands still.)
+/// An instant may be older than that of an earlier charge. The call is then judged as of that
+/// instant, but it neither refills the bucket nor moves the bucket's time back. An instant that
+/// lies further back than the bucket can tell, 73 minutes at the least, is clamped.
 impl<C> TokenBucket<C> {
     /// [`with_initial`](Self::with_initial) as of `now`.
     #[must_use]
@@ -161,7 +173,7 @@ impl<C> TokenBucket<C> {
     /// As [`try_acquire`](Self::try_acquire).
     #[expect(
         clippy::inline_always,
-        reason = "so that a hint which nobody reads is never computed"
+        reason = "so that an unused hint is never computed"
     )]
     #[inline(always)]
     pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
@@ -265,14 +277,16 @@ impl<C> TokenBucket<C> {
         self.wake_all();
     }
 
-    /// Wakes those whose places a reset has taken away.
+    /// Wakes the futures whose reservations a reset has taken away.
     #[cfg(feature = "std")]
     fn wake_all(&self) {
-        // Acquire: meets the Release of the exchange that took a place, which comes after its listener was there. All who write the
-        // word exchange it, so whoever reserved before the reset is before its exchange in that order, and is seen here. Without it a
-        // place could be taken away and its owner sleep on. Nobody has to be seen who reserves later.
+        // Acquire: pairs with the Release of the exchange that made a reservation, whose listener
+        // was registered before. Every write of the word is an exchange, so a reservation made
+        // before the reset precedes its exchange in the modification order, and its listener is
+        // visible here. Without the fence a future could lose its reservation and sleep on. A
+        // reservation that is made later need not be seen.
         fence(Acquire);
-        // Nothing is allocated, nor locked, for a bucket at which nobody has ever waited.
+        // A bucket at which no future has ever waited takes no lock and allocates nothing.
         if self.core.resets.total_listeners() > 0 {
             self.core.resets.notify(usize::MAX);
         }
@@ -310,13 +324,14 @@ impl<C> TokenBucket<C> {
 
 /// Operations as of now. Each reads the clock once.
 impl<C: Clock> TokenBucket<C> {
-    /// The same bucket with `tokens` in it instead of full, for example after a restart. More than the capacity is the
-    /// capacity.
+    /// Returns the same bucket with `tokens` in it instead of full, for example after a restart.
+    /// More than the capacity counts as the capacity.
     ///
     /// ```
     /// use tidegate::{ManualClock, Quota, TokenBucket};
     ///
-    /// let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(50), ManualClock::new()).with_initial(5);
+    /// let quota = Quota::per_second(10).burst(50);
+    /// let bucket = TokenBucket::with_clock(quota, ManualClock::new()).with_initial(5);
     /// assert_eq!(bucket.available(), 5);
     /// ```
     #[must_use]
@@ -325,22 +340,23 @@ impl<C: Clock> TokenBucket<C> {
         self.with_initial_at(tokens, now)
     }
 
-    /// Takes `n` tokens if they are there. `n = 0` always succeeds and changes nothing.
+    /// Takes `n` tokens if they are available. `n = 0` always succeeds and changes nothing.
     ///
     /// # Errors
     ///
-    /// [`Denied::NotYet`] with the wait if fewer than `n` are there, [`Denied::Never`] if `n` is above the capacity.
-    /// Nothing is charged then.
+    /// [`Denied::NotYet`] with the wait if fewer than `n` are available, and [`Denied::Never`] if
+    /// `n` is above the capacity. Nothing is charged then.
     #[expect(
         clippy::inline_always,
-        reason = "so that a hint which nobody reads is never computed"
+        reason = "so that an unused hint is never computed"
     )]
     #[inline(always)]
     pub fn try_acquire(&self, n: u64) -> Result<(), Denied> {
         self.try_acquire_at(n, self.core.clock.now())
     }
 
-    /// Takes as many tokens as there are, up to `n`, and returns how many; 0 changes nothing.
+    /// Takes up to `n` tokens, as many as are available, and returns how many. Returns 0 and
+    /// changes nothing if there are none.
     ///
     /// ```
     /// use tidegate::{ManualClock, Quota, TokenBucket};
@@ -356,7 +372,8 @@ impl<C: Clock> TokenBucket<C> {
         self.try_acquire_up_to_at(n, self.core.clock.now())
     }
 
-    /// Whether `n` tokens would be given now. Changes nothing; by the time you ask again, others may have taken them.
+    /// Returns `Ok` if a call for `n` tokens would be admitted now. Changes nothing, so another
+    /// call may take the tokens first.
     ///
     /// # Errors
     ///
@@ -366,14 +383,14 @@ impl<C: Clock> TokenBucket<C> {
         self.peek_at(n, self.core.clock.now())
     }
 
-    /// Whole tokens that are there now; 0 while in debt.
+    /// Returns the whole tokens that are available now; 0 while in debt.
     #[inline]
     pub fn available(&self) -> u64 {
         self.available_at(self.core.clock.now())
     }
 
-    /// Tokens that are owed: charged by [`debit`](Self::debit) or reserved beyond what was there, and not yet flowed in again.
-    /// A part of a token counts as one.
+    /// Returns the tokens that were charged by [`debit`](Self::debit) or reserved beyond the level
+    /// and have not flowed in yet. Part of a token counts as one.
     ///
     /// ```
     /// use tidegate::{ManualClock, Quota, TokenBucket};
@@ -386,36 +403,41 @@ impl<C: Clock> TokenBucket<C> {
         self.debt_at(self.core.clock.now())
     }
 
-    /// How long until `n` tokens would be given if nobody else came; `None` if `n` is above the capacity.
+    /// Returns how long until a call for `n` tokens is admitted if no other call comes in between;
+    /// `None` if `n` is above the capacity.
     ///
-    /// Exact: after this long the call succeeds, one nanosecond earlier it would be refused.
+    /// Exact: after this wait the call succeeds, and one nanosecond earlier it is refused.
     #[inline]
     pub fn wait_time(&self, n: u64) -> Option<Duration> {
         self.wait_time_at(n, self.core.clock.now())
     }
 
-    /// Charges `n` tokens that were spent already, whether or not they are there.
+    /// Charges `n` tokens that were already spent, whether or not they are available.
     ///
-    /// The level may become negative, and then everybody waits until the debt has flowed in again. The debt ends at 36
-    /// years of refill divided by `n`, where a token lasts `p/n` nanoseconds in lowest terms: 36 years for 10 per second, 12 for 3
-    /// per second, 13 days for 10¹² per second, 2 hours at the least (and at 1 year where `n` is above 2¹⁷). What is
-    /// charged beyond is dropped.
+    /// The level may become negative. Calls are then refused until the debt has flowed in.
+    ///
+    /// A debt is limited to 36 years of refill divided by `n`, where a token lasts `p/n`
+    /// nanoseconds in lowest terms. That is 36 years for 10 per second, 12 years for 3 per second,
+    /// 13 days for 10¹² per second, and never less than 2 hours. Where `n` is above 2¹⁷ the limit
+    /// is 1 year. Charges beyond the limit are dropped.
     pub fn debit(&self, n: u64) {
         self.debit_at(n, self.core.clock.now());
     }
 
-    /// Gives `n` tokens back that were charged and not spent, such as the rest of an estimate. Never fills the bucket
-    /// beyond its capacity.
+    /// Returns `n` tokens that were charged but not spent, such as the unused part of an estimate.
+    /// Never fills the bucket beyond its capacity.
     ///
-    /// The bound then reads: at most capacity + rate · (b − a) *+ the credits that landed in `[a, b]`*. That excess is
-    /// real: who had been refused in between may be admitted on top. To take back a reservation
-    /// that was not used at all, [`cancel`](crate::Reservation::cancel) it instead.
+    /// The bound then reads: at most capacity + rate · (b − a) *+ the credits that landed in
+    /// `[a, b]`*. That excess is real, because calls that were refused in between may be admitted
+    /// later on top. To take back an unused reservation, [cancel](crate::Reservation::cancel) it.
     pub fn credit(&self, n: u64) {
         self.credit_at(n, self.core.clock.now());
     }
 
-    /// Fills the bucket up and forgives every debt. Reservations made before keep their times; futures that are asleep wake up and
-    /// take new places ([`acquire_with`](Self::acquire_with)), for which it takes a lock if any has ever waited.
+    /// Fills the bucket and forgives every debt. Reservations made before keep their times.
+    ///
+    /// Futures that wait wake up and reserve again, for which this takes a lock if a future has
+    /// ever waited here.
     ///
     /// ```
     /// use tidegate::{ManualClock, Quota, TokenBucket};
@@ -431,6 +453,12 @@ impl<C: Clock> TokenBucket<C> {
 }
 
 impl<C> sealed::Sealed for TokenBucket<C> {}
+
+impl<C: Clock> sealed::Internals for TokenBucket<C> {
+    fn plain_quota_at(&self, now: Timestamp) -> Option<Quota> {
+        self.is_unused_at(now).then_some(self.core.quota)
+    }
+}
 
 impl<C: Clock> Limiter for TokenBucket<C> {
     type Clock = C;
@@ -477,10 +505,6 @@ impl<C: Clock> Limiter for TokenBucket<C> {
     fn is_unused_at(&self, now: Timestamp) -> bool {
         let (now, tat) = self.load(now);
         Gcra::is_idle(tat, now)
-    }
-
-    fn plain_quota_at(&self, now: Timestamp) -> Option<Quota> {
-        self.is_unused_at(now).then_some(self.core.quota)
     }
 }
 

@@ -11,10 +11,11 @@ use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
 
-/// A reading of [`DefaultClock`] that a background thread refreshes: one load per decision, at the price of a stated slack.
+/// A reading of [`DefaultClock`] that a background thread refreshes: one load per decision, for a
+/// stated slack.
 ///
-/// A reading is old by up to the refresh interval, and by as much more as the system delays the thread. An old reading is
-/// a clock that is late: a limiter never admits more for it in its own time, and by the wall clock its bound then reads
+/// A reading is stale by up to the refresh interval, plus any delay of the thread. A limiter never
+/// admits more in its own time because of that. By the wall clock its bound becomes
 /// capacity + rate · (b − a + slack).
 ///
 /// Clones share the thread, which ends soon after the last of them is dropped.
@@ -29,24 +30,26 @@ use crate::time::Timestamp;
 /// assert!(bucket.try_acquire(1).is_err());
 /// # Ok::<(), std::io::Error>(())
 /// ```
-// Not `quanta::Upkeep`: that reads the TSC even where the kernel does not trust it, and there is one per process.
+// Not `quanta::Upkeep`: it reads the TSC even where the kernel does not trust it, and a process
+// has only one.
 #[derive(Clone, Debug)]
 pub struct CoarseClock {
-    /// Nanoseconds, only ever raised; written by the background thread. It guards no other memory.
+    /// Nanoseconds. Only the background thread writes it, and it only grows. It guards no memory.
     reading: Arc<AtomicU64>,
     interval: Duration,
 }
 
-/// What a sleep takes at least on common systems.
+/// The least time that a sleep takes on common systems.
 const SHORTEST: Duration = Duration::from_micros(50);
 
-/// The thread lives on for an interval after its last clock.
+/// The thread outlives its last clock by up to an interval.
 const LONGEST: Duration = Duration::from_secs(1);
 
 impl CoarseClock {
-    /// Starts the thread, which refreshes the reading every `interval`, and a little later when the system is busy.
+    /// Starts the thread, which refreshes the reading every `interval`, or later on a busy system.
     ///
-    /// An interval below 50 µs is taken as 50 µs (a thread cannot sleep for less), and one above a second as a second.
+    /// An interval below 50 µs counts as 50 µs, because a thread cannot sleep for less. One above a
+    /// second counts as a second.
     ///
     /// # Errors
     ///
@@ -68,7 +71,7 @@ fn refresh(reading: &Weak<AtomicU64>, interval: Duration) {
         let Some(reading) = reading.upgrade() else {
             return;
         };
-        // Relaxed: the number is all there is.
+        // Relaxed: the number guards nothing.
         reading.fetch_max(now.as_nanos(), Relaxed);
         drop(reading);
         DefaultClock.sleep_until(now + interval);
@@ -78,12 +81,13 @@ fn refresh(reading: &Weak<AtomicU64>, interval: Duration) {
 impl Clock for CoarseClock {
     #[inline]
     fn now(&self) -> Timestamp {
-        // Relaxed: the number is all there is; its order alone keeps a thread from seeing time go back.
+        // Relaxed: the number guards nothing, and its modification order alone keeps a thread from
+        // seeing time go back.
         Timestamp::from_nanos(self.reading.load(Relaxed))
     }
 
     fn sleep_until(&self, deadline: Timestamp) {
-        // Shorter than a refresh would only wake up to the same reading.
+        // A shorter sleep would only wake up to the same reading.
         super::sleep_until(self, deadline, self.interval);
     }
 }

@@ -1,4 +1,4 @@
-//! The clock that limiters use when none is named.
+//! The clock that limiters use by default.
 
 #[cfg(feature = "std")]
 pub use with_std::DefaultClock;
@@ -13,19 +13,21 @@ mod with_std {
     use crate::clock::{Clock, MonotonicClock};
     use crate::time::Timestamp;
 
-    /// The fastest clock of this machine that can be trusted.
+    /// The fastest trusted clock of this machine.
     ///
-    /// With the feature `quanta` (on by default) that is the processor's time stamp counter (TSC), but only where the
-    /// operating system trusts it: on Linux, where the kernel's own clock source is `tsc`. On machines whose cores
-    /// disagree the kernel has chosen another, and so does this clock: it is then, and without the feature, the same as
-    /// [`MonotonicClock`](crate::MonotonicClock).
+    /// With the feature `quanta`, on by default, this is the processor's time stamp counter (TSC)
+    /// where the operating system trusts it. On Linux that means that the kernel's own clock source
+    /// is `tsc`. Elsewhere, and without the feature, it is the same as
+    /// [`MonotonicClock`](crate::MonotonicClock). Machines whose cores disagree about time fall into
+    /// that case.
     ///
-    /// Calibration finds the counter's frequency to within about 40 parts per million; rates are exact in the time that this
-    /// clock tells. Where the kernel rejects the TSC only later, a process that runs by then keeps it.
+    /// Calibration finds the counter's frequency to within about 40 parts per million. Rates are
+    /// exact in the time of this clock. If the kernel rejects the TSC later, a running process keeps
+    /// it.
     ///
-    /// All values are the same clock, whose origin is the first use in the process. That first use
-    /// calibrates the TSC, for 200 ms at the most; call [`DefaultClock::calibrate`] at start-up so that no request pays
-    /// for it.
+    /// All values are the same clock. Its origin is the first use in the process, which calibrates
+    /// the TSC for at most 200 ms. Call [`DefaultClock::calibrate`] at startup so that no request
+    /// pays for it.
     ///
     /// ```
     /// use tidegate::{Clock, DefaultClock};
@@ -37,11 +39,12 @@ mod with_std {
     #[derive(Clone, Copy, Debug, Default)]
     pub struct DefaultClock;
 
-    /// Set once the counter is calibrated, and never where it cannot be trusted.
+    /// Set once the counter is calibrated; never set where it cannot be trusted.
     #[cfg(feature = "quanta")]
     static TSC: OnceLock<Tsc> = OnceLock::new();
 
-    /// A calibrated counter. A tick is `whole + fraction / 2^64` nanoseconds, so that a reading is two multiplications.
+    /// A calibrated counter. A tick is `whole + fraction / 2^64` nanoseconds, so that a reading takes
+    /// two multiplications.
     #[cfg(feature = "quanta")]
     struct Tsc {
         clock: quanta::Clock,
@@ -51,22 +54,22 @@ mod with_std {
         fraction: u64,
     }
 
-    /// So many ticks are converted to learn the length of one: days of them, which leave a relative error of 2^-46, and few
-    /// enough not to overflow with the slowest counters (41 ns per tick).
+    /// Number of ticks that are converted to learn the length of one. They are days, which leaves a
+    /// relative error of 2^-46, and they do not overflow with the slowest counters (41 ns per tick).
     #[cfg(feature = "quanta")]
     const TICKS_LOG2: u32 = 48;
 
     impl DefaultClock {
-        /// Decides which clock to use and calibrates it, if that was not done yet.
+        /// Chooses the clock and calibrates it, unless that was done already.
         ///
-        /// Blocks for 200 ms at the most, once per process; other threads that need the clock wait as well.
+        /// Blocks for at most 200 ms, once per process. Other threads that need the clock wait, too.
         pub fn calibrate() {
-            // Reading it is what sets either clock up.
+            // The first reading sets either clock up.
             Self.now();
         }
 
         /// Before the counter is calibrated, and where it cannot be trusted.
-        // Out of line, so that a decision is not the size of two clocks.
+        // Out of line, so that a decision does not inline two clocks.
         #[cfg(feature = "quanta")]
         #[cold]
         #[inline(never)]
@@ -95,14 +98,14 @@ mod with_std {
 
         #[inline]
         fn now(&self) -> Timestamp {
-            // Zero if a core's counter is behind the origin: standing still, not wrapping.
+            // Saturates at zero if a core's counter is behind the origin.
             let ticks = self.clock.raw().saturating_sub(self.origin);
             let part = (u128::from(ticks) * u128::from(self.fraction)) >> 64;
             Timestamp::from_nanos(ticks.wrapping_mul(self.whole).wrapping_add(part as u64))
         }
     }
 
-    /// What the kernel measured at boot and watches since: cores that disagree make it choose another source.
+    /// The kernel measures the TSC at boot and watches it. It switches source if cores disagree.
     #[cfg(all(
         feature = "quanta",
         target_os = "linux",
@@ -113,7 +116,7 @@ mod with_std {
         std::fs::read_to_string(CURRENT).is_ok_and(|source| source.trim() == "tsc")
     }
 
-    /// Elsewhere `quanta` decides: without an invariant counter it reads the operating system's clock itself.
+    /// Elsewhere `quanta` decides: without an invariant counter it reads the operating system's clock.
     #[cfg(all(
         feature = "quanta",
         not(all(target_os = "linux", any(target_arch = "x86", target_arch = "x86_64")))
@@ -141,7 +144,8 @@ mod without_std {
     use crate::clock::Clock;
     use crate::time::Timestamp;
 
-    /// Needs the feature `std`: without it this type has no value, limiters have no `new`, and are made with `with_clock`.
+    /// Needs the feature `std`. Without it this type has no value, and limiters are created by
+    /// `with_clock`.
     #[derive(Clone, Copy, Debug)]
     pub enum DefaultClock {}
 

@@ -1,4 +1,4 @@
-//! A clock that stands still until it is told otherwise.
+//! A clock that moves only when a test moves it.
 
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -8,10 +8,11 @@ use crate::sync::AtomicU64;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::time::Timestamp;
 
-/// A clock for tests and simulations: it starts at 0 and moves only when told to. Clones share their time.
+/// A clock for tests and simulations. It starts at 0 and moves only when told to. Clones share their
+/// time.
 ///
-/// A thread that sleeps on it (`Clock::sleep_until`, and so every blocking wait) wakes up when the time is advanced, not when
-/// real time passes.
+/// A thread that sleeps on it, as every blocking wait does, wakes up when the time is advanced, not
+/// when real time passes.
 ///
 /// ```
 /// use core::time::Duration;
@@ -48,16 +49,18 @@ impl Default for Shared {
 }
 
 impl ManualClock {
-    /// A clock that reads 0.
+    /// Creates a clock that reads 0.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Moves the time forward, to [`Timestamp::MAX`] at the most.
+    /// Moves the time forward, up to [`Timestamp::MAX`].
     pub fn advance(&self, duration: Duration) {
         let nanos = crate::time::nanos(duration);
-        // Release: whoever reads the new time (`now`) sees what this thread did before it. A test relies on that when it
-        // sets a flag and then advances the clock. The closure always gives a value, so the result carries nothing.
+        // Release: pairs with the Acquire in `now`. A thread that reads the new time sees what this
+        // thread did before it, which tests rely on when they set a flag and then advance the clock.
+        // Acquire: keeps that guarantee across several `advance` calls by different threads.
+        // The closure always returns a value, so the result carries nothing.
         let _ = self
             .shared
             .now
@@ -66,7 +69,7 @@ impl ManualClock {
         self.shared.sleepers.wake();
     }
 
-    /// Sets the time, also back.
+    /// Sets the time, which may also go back.
     pub fn set(&self, now: Timestamp) {
         // Release: as in `advance`.
         self.shared.now.store(now.as_nanos(), Release);
@@ -77,7 +80,7 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        // Acquire: meets the Release in `advance` and `set`.
+        // Acquire: pairs with the Release in `advance` and `set`.
         Timestamp::from_nanos(self.shared.now.load(Acquire))
     }
 
@@ -97,7 +100,7 @@ struct Sleepers {
 #[cfg(feature = "std")]
 impl Sleepers {
     fn wake(&self) {
-        // Taking the gate makes sure that a sleeper is either before its look at the clock or already waiting.
+        // Taking the gate ensures that a sleeper is either before its check of the clock or asleep.
         drop(self.lock());
         self.woken.notify_all();
     }

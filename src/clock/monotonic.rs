@@ -8,7 +8,8 @@ use crate::time::Timestamp;
 
 /// The operating system's monotonic clock ([`std::time::Instant`]), in nanoseconds since its first use in the process.
 ///
-/// Slower than a trusted TSC (25-50 ns per reading instead of 9 ns on a cloud machine) and right everywhere.
+/// Slower than a trusted TSC, 25-50 ns per reading instead of 9 ns on a cloud machine, and correct
+/// everywhere.
 ///
 /// ```
 /// use tidegate::{MonotonicClock, Quota, TokenBucket};
@@ -29,7 +30,7 @@ impl Clock for MonotonicClock {
         #[expect(clippy::disallowed_methods, reason = "this is the clock")]
         let now = Instant::now();
         let origin = *ORIGIN.get_or_init(|| now);
-        // Zero for a thread that read the clock just before the one that set the origin.
+        // Saturates at zero for a thread that read the clock just before the origin was set.
         Timestamp::ZERO + now.saturating_duration_since(origin)
     }
 }

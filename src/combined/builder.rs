@@ -1,4 +1,4 @@
-//! How a combination is put together.
+//! Builders of combinations.
 
 use alloc::vec::Vec;
 
@@ -7,19 +7,19 @@ use crate::sync::AtomicU64;
 #[cfg(feature = "std")]
 use crate::wait::Line;
 
-/// A combination without limits yet. A type of its own, so that an empty combination, which would admit everything, cannot be
-/// built.
+/// A combination without limits. A type of its own, because a combination without limits would
+/// admit everything and cannot be built.
 #[derive(Clone, Copy, Debug)]
 pub struct CombinedStart(pub(super) ());
 
 impl CombinedStart {
-    /// Adds the first limit. Its clock is the one that is read for all.
+    /// Adds the first limit. Its clock is read for all.
     pub fn limit<C>(self, name: &'static str, limit: impl Into<Limit<C>>) -> CombinedBuilder<C> {
         CombinedBuilder { limits: Vec::new() }.limit(name, limit)
     }
 }
 
-/// A combination in the making: see [`Combined::builder`](crate::Combined::builder).
+/// Builds a combination: see [`Combined::builder`](crate::Combined::builder).
 #[derive(Debug)]
 #[must_use = "a builder does nothing before `build`"]
 pub struct CombinedBuilder<C> {
@@ -27,14 +27,14 @@ pub struct CombinedBuilder<C> {
 }
 
 impl<C> CombinedBuilder<C> {
-    /// Adds a limit. The name is for people who read refusals, and may be used twice.
+    /// Adds a limit. Its name appears in refusals; a name may be used twice.
     pub fn limit(mut self, name: &'static str, limit: impl Into<Limit<C>>) -> Self {
         let limit = limit.into();
         self.limits.push(Named { name, limit });
         self
     }
 
-    /// The combination.
+    /// Builds the combination.
     #[must_use]
     pub fn build(self) -> Combined<C> {
         Combined {

@@ -1,4 +1,4 @@
-//! How a call is charged to all limits or to none: the steps that the [module above](super) describes.
+//! Charging all limits or none: the steps that the [module above](super) describes.
 
 use alloc::vec::Vec;
 
@@ -10,8 +10,8 @@ use crate::sync::add_saturating;
 use crate::time::Timestamp;
 
 impl<C: Clock> Combined<C> {
-    /// Charges every limit what it is asked for, or none. Tells `observe` the [room](PreparedCharge::room) that each was seen to
-    /// have, before the charge; should the look be repeated, once more.
+    /// Charges every limit or none. Tells `observe` each limit's [room](PreparedCharge::room)
+    /// before the charge, and once more if the first pass is repeated.
     #[inline]
     pub(crate) fn admit(
         &self,
@@ -22,7 +22,7 @@ impl<C: Clock> Combined<C> {
         self.charge(request, now, observe, |_| ())
     }
 
-    /// [`admit`](Self::admit) that shows the charges to `keep`, in the order of the limits.
+    /// [`admit`](Self::admit) that passes the charges to `keep`, in the order of the limits.
     #[inline]
     fn charge(
         &self,
@@ -31,7 +31,7 @@ impl<C: Clock> Combined<C> {
         mut observe: impl FnMut(usize, u64),
         keep: impl FnOnce(&[Exchange]),
     ) -> Result<(), CombinedDenied> {
-        // So many charges are kept on the stack.
+        // Number of charges that are kept on the stack.
         const FEW: usize = 8;
 
         let mut few = [Exchange::NONE; FEW];
@@ -42,7 +42,7 @@ impl<C: Clock> Combined<C> {
             many.resize(self.limits.len(), Exchange::NONE);
             &mut many
         };
-        // Twice, as something may have come back between the two passes.
+        // Twice, because permits may have come back between the two passes.
         for _ in 0..2 {
             if let Some(first) = self.look(request, now, &mut observe, charges) {
                 self.charge_all(first, request, now, charges)?;
@@ -53,15 +53,15 @@ impl<C: Clock> Combined<C> {
                 return Err(denied);
             }
         }
-        // Not for ever: should two ways of looking differ, each limit decides for itself.
+        // Not forever: if the two passes keep disagreeing, each limit decides for itself.
         charges.fill(Exchange::NONE);
         self.charge_rest(0, 0, request, now, charges)?;
         keep(charges);
         Ok(())
     }
 
-    /// The first pass: the charge that each limit would take, and the limit with the least headroom, the first of them if
-    /// several. `None` if one would refuse.
+    /// The first pass: finds the charge of each limit, and the first limit with the least headroom.
+    /// `None` if one would refuse.
     #[inline]
     fn look(
         &self,
@@ -88,7 +88,7 @@ impl<C: Clock> Combined<C> {
         Some(first)
     }
 
-    /// The second pass: makes the charges, that of `first` before the others, and undoes what it has made if one fails.
+    /// The second pass: makes the charges, beginning with `first`, and undoes them if one fails.
     #[expect(
         clippy::inline_always,
         reason = "with the first pass beside it the charges stay where they are"
@@ -106,7 +106,7 @@ impl<C: Clock> Combined<C> {
         }
         for (index, (named, &mut charge)) in self.limits.iter().zip(&mut *charges).enumerate() {
             if request(index).cost > 0 && !named.limit.commit(charge) {
-                // Not tried again as it is.
+                // Not repeated unchanged.
                 charges[index] = Exchange::NONE;
                 return self.charge_rest(index, first, request, now, charges);
             }
@@ -114,8 +114,8 @@ impl<C: Clock> Combined<C> {
         Ok(())
     }
 
-    /// [`charge_all`](Self::charge_all) from a position on, where the order is another, somebody was faster, or a window has to be
-    /// moved on.
+    /// [`charge_all`](Self::charge_all) from an index on, where the order differs, another call was
+    /// faster, or a window has to rotate.
     #[cold]
     #[inline(never)]
     pub(crate) fn charge_rest(
@@ -164,7 +164,7 @@ impl<C: Clock> Combined<C> {
         self.refusal(request, now, Some(met)).unwrap_or(met)
     }
 
-    /// Undoes a charge, and counts what does not come back.
+    /// Undoes a charge and counts what does not come back.
     #[cold]
     fn take_back(&self, index: usize, permits: u64, charge: Exchange) {
         if permits > 0 {
@@ -177,7 +177,7 @@ impl<C: Clock> Combined<C> {
         add_saturating(&self.forfeited, permits);
     }
 
-    /// The refusal that lasts the longest, of those that the limits give now and one that a charge met.
+    /// The refusal that lasts longest, among the limits' refusals now and one that a charge met.
     #[cold]
     pub(crate) fn refusal(
         &self,
@@ -201,7 +201,7 @@ impl<C: Clock> Combined<C> {
         longest
     }
 
-    /// [`admit`](Self::admit), with what takes it back.
+    /// [`admit`](Self::admit) that returns what undoes it.
     pub(crate) fn charge_each_at(
         &self,
         request: &impl Fn(usize) -> Request,
@@ -219,17 +219,17 @@ impl<C: Clock> Combined<C> {
         })
     }
 
-    /// Takes charges back, and asks `rescue` what else can be done about permits that did not come back, given the limit's place
-    /// and how many they are. Whether all of it came back.
+    /// Undoes charges. Passes permits that did not come back, with the limit's index, to `rescue`.
+    /// Returns whether all permits came back.
     pub(crate) fn undo_all(
         &self,
         charge: CombinedCharge,
         rescue: impl Fn(usize, u64) -> bool,
     ) -> bool {
         let mut complete = true;
-        // Last first, so that each finds its limit as it left it.
+        // Last first, so that each undo finds its limit as the charge left it.
         for (index, permits, charge) in charge.charges.into_iter().rev() {
-            // None for a charge of another combination.
+            // `None` for a charge of another combination.
             let Some(named) = self.limits.get(index) else {
                 continue;
             };
@@ -243,7 +243,7 @@ impl<C: Clock> Combined<C> {
     }
 }
 
-/// The limit at a position, if one of them is first and the others come as they were declared.
+/// The limit to charge at `position`, if `first` comes first and the others as declared.
 #[inline]
 const fn in_order(first: usize, position: usize) -> usize {
     if position > first {

@@ -1,13 +1,13 @@
-//! Which limit refused, and when to come back.
+//! Which limit refused, and when to retry.
 
 use core::fmt;
 use core::time::Duration;
 
 use crate::denied::Denied;
 
-/// A refusal by a [`Combined`](crate::Combined), and which of its limits is to blame. Nothing was charged.
+/// A refusal by a [`Combined`](crate::Combined) that names the limit. Nothing was charged.
 ///
-/// Where several limits refuse, it is the one that does so the longest: its hint is the latest of their instants.
+/// Where several limits refuse, it is the one that refuses the longest.
 ///
 /// ```
 /// use core::time::Duration;
@@ -33,22 +33,22 @@ pub struct CombinedDenied {
 }
 
 impl CombinedDenied {
-    /// The name of the limit that refuses the longest.
+    /// Returns the name of the limit that refuses the longest.
     pub const fn limit(&self) -> &'static str {
         self.name
     }
 
-    /// Its place in the order of declaration.
+    /// Returns the index of that limit in the order of declaration.
     pub const fn index(&self) -> usize {
         self.index
     }
 
-    /// Why it refused: not yet, or never.
+    /// Returns its refusal.
     pub const fn denied(&self) -> Denied {
         self.denied
     }
 
-    /// How long to wait before the same call can succeed; `None` if no wait helps.
+    /// Returns how long to wait before the same call can succeed; `None` if no wait helps.
     pub const fn retry_after(&self) -> Option<Duration> {
         self.denied.retry_after()
     }

@@ -1,4 +1,4 @@
-//! One limit of a combination: a bucket or a window, its own or shared with others.
+//! One limit of a combination: a bucket or a window, owned or shared with other combinations.
 
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -6,19 +6,20 @@ use core::time::Duration;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
+use crate::limiter::sealed::Internals;
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::sliding_window::SlidingWindow;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use crate::token_bucket::{BucketCharge, TokenBucket};
 
-/// A limit of a [`Combined`](crate::Combined): made by `into()` from a [`TokenBucket`], a [`SlidingWindow`], or an `Arc` of
-/// either, which other combinations may share.
+/// A limit of a [`Combined`](crate::Combined), made by `into()` from a [`TokenBucket`], a
+/// [`SlidingWindow`], or an `Arc` of either, which other combinations may share.
 #[derive(Debug)]
 pub struct Limit<C>(Kind<C>);
 
-/// An enum and not a trait object, so that a decision is inlined. Behind an `Arc` in any case: the state has cache lines of
-/// its own, and the list of limits stays short.
+/// An enum and not a trait object, so that a decision is inlined. Always behind an `Arc`: the state
+/// has cache lines of its own, and the list of limits stays short.
 #[derive(Debug)]
 enum Kind<C> {
     Bucket(Arc<TokenBucket<C>>),
@@ -49,7 +50,7 @@ impl<C> From<Arc<SlidingWindow<C>>> for Limit<C> {
     }
 }
 
-/// `$body` with whichever limiter it is.
+/// Evaluates `$body` with the limiter inside.
 macro_rules! either {
     ($limit:expr, $limiter:ident => $body:expr) => {
         match &$limit.0 {
@@ -75,8 +76,9 @@ impl<C: Clock> Limit<C> {
         either!(self, limiter => Limiter::capacity(&**limiter))
     }
 
-    /// Whether there is room at `now`, and the charge that would take it; `None` if it seems that there is not. Writes nothing.
-    // Returned through memory, it would be written in words and read back in pairs of them, and the processor would wait.
+    /// Checks for room at `now` and prepares the charge; `None` if there is none. Writes nothing.
+    // Inlined, because a result in memory is written in words and read back in pairs of words, and
+    // the processor would stall.
     #[expect(
         clippy::inline_always,
         reason = "as said above: half the time of a call"
@@ -89,13 +91,13 @@ impl<C: Clock> Limit<C> {
         either!(self, limiter => limiter.prepare_at(request, now))
     }
 
-    /// Makes a charge that was found possible, if nothing has changed since.
+    /// Makes a prepared charge if nothing has changed since.
     #[inline]
     pub(crate) fn commit(&self, charge: Exchange) -> bool {
         charge.is_prepared() && either!(self, limiter => limiter.commit(charge))
     }
 
-    /// Charges `n`, from a look of its own.
+    /// Charges `n` after a check of its own.
     #[cold]
     pub(crate) fn charge_at(&self, n: u64, now: Timestamp) -> Result<Exchange, Denied> {
         match &self.0 {
@@ -108,7 +110,7 @@ impl<C: Clock> Limit<C> {
         }
     }
 
-    /// Takes a charge of `n` on this limit back; how many permits came back.
+    /// Undoes a charge of `n` on this limit, and returns how many permits came back.
     pub(crate) fn undo(&self, n: u64, charge: Exchange) -> u64 {
         if n == 0 {
             return 0;

@@ -1,31 +1,37 @@
-//! The generic cell rate algorithm as pure arithmetic: no atomics, no clock.
+//! The generic cell rate algorithm (GCRA) as pure arithmetic: no atomics, no clock.
 //!
-//! A bucket is one number, the *theoretical arrival time* (TAT): the instant at which it is full again. It is kept in
-//! *grains*, and both a token and a nanosecond are counted in them: a token is a whole number of grains, so that charging
-//! is exact, and a nanosecond is `whole + fraction / 2^64` grains, so that reading the clock is two multiplications.
+//! A bucket is one number, the *theoretical arrival time* (TAT): the instant at which the bucket
+//! is full again. It is counted in *grains*. A token is a whole number of grains, the *emission
+//! interval*, so charging is exact. A nanosecond is `whole + fraction / 2^64` grains, so
+//! converting a clock reading takes two multiplications.
 //!
 //! # Accuracy
 //!
 //! Let a token last `p/n` nanoseconds in lowest terms.
 //!
-//! * If `n` is at most 2^17, a token is `p` grains and a nanosecond is `n` grains, without any rounding: the bucket equals
-//!   one of exact rationals. So it is for every rate whose interval is a whole number of nanoseconds, for every number per
-//!   second up to 131 072, and for 600 million or 10^12 per second.
-//! * Otherwise a nanosecond is up to 32 grains (or as many as tokens flow in, if more) and `fraction` is rounded **down**: the
-//!   bucket's clock is slow by less than 2^-64 grains per nanosecond, never fast, and so by less than a grain in 584 years. An
-//!   instant is rounded down when it is judged, and up when an idle bucket is rebased on it. So nothing is ever early, and a
-//!   token is late by less than three grains: one for each of these. Only a rebase rounds, and a rebase forgets what was before,
-//!   so errors do not add up while a bucket is in use; one that runs full again and again may lose a grain each time, as it
-//!   loses everything else that flows in while it is full.
+//! * **`n` is at most 2^17.** A token is `p` grains and a nanosecond is `n` grains. Nothing is
+//!   rounded, and the bucket equals one of exact rationals. This covers every rate whose interval
+//!   is a whole number of nanoseconds, every number per second up to 131 072, and rates such as
+//!   600 million or 10^12 per second.
+//! * **Any other rate.** A nanosecond is up to 32 grains, or as many as the tokens that flow in
+//!   during it if those are more. `fraction` is rounded **down**, so the bucket's clock is never
+//!   fast. It is slow by less than 2^-64 grains per nanosecond: less than a grain in 584 years.
+//!   An instant is rounded down when a call is judged, and up when an idle bucket is rebased on
+//!   it. So a token is never early, and it is late by less than three grains: one for each of
+//!   these roundings. Errors do not add up while a bucket is in use, because only a rebase
+//!   rounds, and a rebase forgets the past. A bucket that runs full again and again may lose a
+//!   grain each time, as it loses everything else that flows in while it is full.
 //!
-//! In both cases a capacity of 2^60 grains is the most, and grains are made coarser until it fits: with a capacity of up to 9
-//! years of refill a grain is at most half a nanosecond, and so a token at most 2 ns late (on a clock of whole nanoseconds); with
-//! the limit of 1 000 years of refill a grain is at most 56 ns.
+//! In both cases a capacity is at most 2^60 grains, and grains are made coarser until it fits.
+//! With a capacity of up to 9 years of refill, a grain is at most half a nanosecond. A token is
+//! then at most 2 ns late on a clock of whole nanoseconds. With the limit of 1 000 years of
+//! refill, a grain is at most 56 ns.
 //!
 //! # Range
 //!
-//! Grains are counted modulo 2^64 and compared by their distance. That is unambiguous while a TAT lies within 2^63 grains
-//! of the clock; [`AtomicTat`](crate::gcra::AtomicTat) keeps it there.
+//! Grains are counted modulo 2^64 and compared by their signed distance. The distance is
+//! unambiguous while a TAT lies within 2^63 grains of the clock.
+//! [`AtomicTat`](crate::gcra::AtomicTat) keeps it there.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -33,19 +39,21 @@ use core::time::Duration;
 
 use crate::quota::Quota;
 
-/// With at most this many grains per nanosecond a rate is represented without rounding. More would make 2^60 grains, and so
-/// the longest debt, shorter than 2 hours.
+/// Up to this many grains per nanosecond, a rate is represented without rounding. More would make
+/// 2^60 grains, and so the longest debt, shorter than 2 hours.
 const EXACT_GRAINS_PER_NANO: u64 = 1 << 17;
 
-/// Grains per nanosecond where rounding is needed: fine enough that a grain is nothing beside a nanosecond, coarse enough
-/// that 2^60 grains last for more than a year (unless more than 32 tokens flow in per nanosecond).
+/// Grains per nanosecond where rounding is needed: fine enough that a grain is negligible beside
+/// a nanosecond, coarse enough that 2^60 grains last for more than a year. Rates of more than 32
+/// tokens per nanosecond need more.
 const ROUNDED_GRAINS_PER_NANO: u128 = 32;
 
-/// Grains per nanosecond where a TAT may not go around: three grains are less than 2 ns, and 2^63 of them are 146 years.
-const LASTING_GRAINS_PER_NANO: u64 = 2;
+/// Grains per nanosecond where a TAT must not wrap: three grains are less than 2 ns, and 2^63
+/// grains are 146 years.
+const WORD_GRAINS_PER_NANO: u64 = 2;
 
-/// The largest capacity, and the largest debt beyond it, in grains. Eight times this is half the circle, in which a TAT and a
-/// clock reading must lie: see the `tat` module.
+/// The largest capacity, and the largest debt beyond it, in grains. Eight times this is half the
+/// circle, in which a TAT and a clock reading must lie: see [`AtomicTat`](super::AtomicTat).
 pub(crate) const MAX_LEVEL: u64 = 1 << 60;
 
 /// A quota, prepared so that a decision needs no division.
@@ -53,20 +61,20 @@ pub(crate) const MAX_LEVEL: u64 = 1 << 60;
 pub(crate) struct Gcra {
     /// Whole grains per nanosecond.
     whole: u64,
-    /// The rest of it, in 2^-64 grains, rounded down.
+    /// The fraction of a grain that a nanosecond adds, in 2^-64 grains, rounded down.
     fraction: u64,
     /// Grains per token.
-    token: u64,
-    /// Tokens per grain in 2^-64, rounded down, and less than 1.
+    emission_interval: u64,
+    /// Tokens per grain, in 2^-64 tokens, rounded down. Less than 1.
     per_grain: u64,
     /// The capacity in grains.
     limit: u64,
     /// The capacity in tokens.
     capacity: u64,
-    /// 2^64 grains in nanoseconds, divided by 2^64 and rounded down: turns grains into a wait.
+    /// The nanoseconds of 2^64 grains, divided by 2^64 and rounded down. Turns grains into a wait.
     inverse: u64,
     /// Nanoseconds in at most `MAX_LEVEL` grains.
-    span: u64,
+    epoch_length: u64,
 }
 
 /// A clock reading in grains.
@@ -74,10 +82,10 @@ pub(crate) struct Gcra {
 pub(crate) struct Now {
     /// Rounded down, modulo 2^64.
     grains: u64,
-    /// What was rounded off, in 2^-64 grains.
+    /// The part that was rounded off, in 2^-64 grains.
     remainder: u64,
-    /// Nanoseconds by which the caller's own reading is earlier: more than 0 only where time stands still for a clock that
-    /// stepped back. Hints count from the caller's reading.
+    /// Nanoseconds by which the caller's own reading is earlier. Positive only for a reading that
+    /// was clamped after the clock stepped back. Hints count from the caller's reading.
     behind: u64,
 }
 
@@ -88,18 +96,18 @@ impl Now {
         self.grains
     }
 
-    /// The same reading, used for a caller whose own is `behind` nanoseconds earlier.
+    /// The same reading, for a caller whose own reading is `behind` nanoseconds earlier.
     pub(crate) const fn clamped_by(self, behind: u64) -> Self {
         Self { behind, ..self }
     }
 }
 
-/// A charge that does not fit now: by so many grains is the level too high.
+/// The grains by which a charge exceeds the bucket's level now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Shortfall(u64);
 
-/// What a reservation makes of a TAT.
+/// The effect of a reservation on a TAT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct ReservedTat {
@@ -114,7 +122,7 @@ impl Shortfall {
     pub(crate) const NONE: Self = Self(0);
 }
 
-/// High and low half of a product.
+/// The high and the low half of a product.
 #[inline]
 #[expect(
     clippy::cast_possible_truncation,
@@ -129,10 +137,10 @@ const fn widening_mul(a: u64, b: u64) -> (u64, u64) {
     ((product >> 64) as u64, product as u64)
 }
 
-/// How far `later` is behind `earlier` on the circle of 2^64 grains; 0 if it is not later.
+/// The distance from `earlier` to `later` on the circle of 2^64 grains; 0 if `later` is not later.
 #[inline]
 const fn distance(earlier: u64, later: u64) -> u64 {
-    // Signed, so that one subtraction answers both questions: whether it is later, and by how much.
+    // Signed, so that one subtraction tells both whether it is later and by how much.
     #[expect(
         clippy::cast_possible_wrap,
         clippy::cast_sign_loss,
@@ -158,13 +166,10 @@ impl Gcra {
         Self::with_grains(quota, EXACT_GRAINS_PER_NANO, ROUNDED_GRAINS_PER_NANO)
     }
 
-    /// With grains so coarse that a word holds a TAT without going around, for as long as [`lasts`](Self::lasts) says.
-    pub(crate) const fn lasting(quota: Quota) -> Self {
-        Self::with_grains(
-            quota,
-            LASTING_GRAINS_PER_NANO,
-            LASTING_GRAINS_PER_NANO as u128,
-        )
+    /// With grains so coarse that an absolute TAT fits a word until
+    /// [`last_nanos`](Self::last_nanos).
+    pub(crate) const fn for_word(quota: Quota) -> Self {
+        Self::with_grains(quota, WORD_GRAINS_PER_NANO, WORD_GRAINS_PER_NANO as u128)
     }
 
     #[expect(
@@ -178,9 +183,9 @@ impl Gcra {
         let nanos = quota.period_nanos() / divisor;
         let capacity = quota.capacity();
 
-        // 2^60 times 2^64 at the most.
+        // At most 2^60 times 2^64.
         let exact = tokens <= exact_most && capacity as u128 * nanos as u128 <= MAX_LEVEL as u128;
-        let token = if exact {
+        let emission_interval = if exact {
             nanos
         } else {
             let finest = rounded_to * nanos as u128 / tokens as u128;
@@ -189,7 +194,7 @@ impl Gcra {
             if finest >= roomiest as u128 {
                 roomiest
             } else if finest == 0 {
-                // More tokens per nanosecond than grains were asked for: a token is a grain.
+                // More tokens per nanosecond than the grains requested: a token is a grain.
                 1
             } else {
                 finest as u64
@@ -197,22 +202,23 @@ impl Gcra {
         };
 
         if exact {
-            // At most 2^17 grains per nanosecond, and no fraction: the common case takes no long division.
+            // At most 2^17 grains per nanosecond and no fraction, so no long division is needed.
             return Self {
                 whole: tokens,
                 fraction: 0,
-                token,
-                per_grain: u64::MAX / token,
-                limit: token * capacity,
+                emission_interval,
+                per_grain: u64::MAX / emission_interval,
+                limit: emission_interval * capacity,
                 capacity,
                 inverse: u64::MAX / tokens,
-                span: MAX_LEVEL / tokens,
+                epoch_length: MAX_LEVEL / tokens,
             };
         }
 
         // Both at most 2^60.
-        let scaled = token as u128 * tokens as u128;
-        // At most 2^17: `token` was chosen so, and a token of one grain is limited by the highest rate.
+        let scaled = emission_interval as u128 * tokens as u128;
+        // At most 2^17: `emission_interval` was chosen so, and the highest rate limits one of 1
+        // grain.
         let whole = (scaled / nanos as u128) as u64;
         // The remainder is below `nanos`, so the quotient is below 2^64.
         let fraction = (((scaled % nanos as u128) << 64) / nanos as u128) as u64;
@@ -225,19 +231,23 @@ impl Gcra {
         } else {
             inverse as u64
         };
-        // 2^60 << 64 fits; below one grain per nanosecond the quotient may not.
-        let span = ((MAX_LEVEL as u128) << 64) / grains_per_nano;
-        let span = if span > 1 << 62 { 1 << 62 } else { span as u64 };
+        // 2^60 << 64 fits. Below one grain per nanosecond the quotient may not.
+        let epoch_length = ((MAX_LEVEL as u128) << 64) / grains_per_nano;
+        let epoch_length = if epoch_length > 1 << 62 {
+            1 << 62
+        } else {
+            epoch_length as u64
+        };
 
         Self {
             whole,
             fraction,
-            token,
-            per_grain: u64::MAX / token,
-            limit: token * capacity,
+            emission_interval,
+            per_grain: u64::MAX / emission_interval,
+            limit: emission_interval * capacity,
             capacity,
             inverse,
-            span,
+            epoch_length,
         }
     }
 
@@ -247,40 +257,41 @@ impl Gcra {
         self.capacity
     }
 
-    /// Whether a clock reading may be compared with TATs that were read while `epoch` stood: it lies in the span of at most
-    /// `MAX_LEVEL` grains that begins there.
+    /// Whether a clock reading may be compared with TATs that were loaded in this epoch: it lies
+    /// within the `MAX_LEVEL` grains that begin there.
     #[inline]
-    pub(crate) const fn spans(&self, epoch: u64, nanos: u64) -> bool {
-        // Two comparisons, not one that wraps: a epoch near the end of time must not reach round to its beginning.
-        nanos >= epoch && nanos.wrapping_sub(epoch) < self.span
+    pub(crate) const fn covers(&self, epoch: u64, nanos: u64) -> bool {
+        // Two comparisons, not one that wraps: an epoch near the end of time must not reach around
+        // to its beginning.
+        nanos >= epoch && nanos.wrapping_sub(epoch) < self.epoch_length
     }
 
-    /// Half of that span in nanoseconds.
-    pub(crate) const fn half_span(&self) -> u64 {
-        self.span >> 1
+    /// Half the length of an epoch in nanoseconds.
+    pub(crate) const fn half_epoch(&self) -> u64 {
+        self.epoch_length >> 1
     }
 
-    /// The last clock reading at which a TAT, with its capacity, is still below 2^63 grains: after 109 years with two grains per
-    /// nanosecond, later with fewer, earlier with more.
-    pub(crate) const fn lasts(&self) -> u64 {
-        // 6 * 2^60 grains and a capacity of 2^60 at the most.
-        self.span.saturating_mul(6)
+    /// The last clock reading at which a TAT, with its capacity, is still below 2^63 grains. With
+    /// two grains per nanosecond this is after 109 years, with fewer later, with more earlier.
+    pub(crate) const fn last_nanos(&self) -> u64 {
+        // At most 6 * 2^60 grains and a capacity of 2^60.
+        self.epoch_length.saturating_mul(6)
     }
 
-    /// The cost of `n` tokens in grains; `n` is at most the capacity.
+    /// The cost of `n` tokens in grains. `n` must be at most the capacity.
     #[inline]
     pub(crate) const fn cost(&self, n: u64) -> u64 {
-        n.wrapping_mul(self.token)
+        n.wrapping_mul(self.emission_interval)
     }
 
-    /// The cost of `n` tokens in grains, where `n` may be anything: more than a TAT can ever move is as much as it can.
+    /// The cost of any number of tokens in grains, capped at the most that a TAT can ever move.
     pub(crate) const fn cost_clamped(&self, n: u64) -> u64 {
         const MOST: u64 = 2 * MAX_LEVEL;
-        let cost = n.saturating_mul(self.token);
+        let cost = n.saturating_mul(self.emission_interval);
         if cost > MOST { MOST } else { cost }
     }
 
-    /// A clock reading in grains.
+    /// Converts a clock reading to grains.
     #[inline]
     pub(crate) const fn now(&self, nanos: u64) -> Now {
         let (carried, remainder) = widening_mul(nanos, self.fraction);
@@ -297,7 +308,7 @@ impl Gcra {
         now.grains.wrapping_add((now.remainder != 0) as u64)
     }
 
-    /// How far the TAT is ahead of the clock; 0 for an idle (full) bucket.
+    /// The grains by which the TAT is ahead of the clock; 0 for an idle (full) bucket.
     #[inline]
     const fn ahead(tat: u64, now: Now) -> u64 {
         distance(now.grains, tat)
@@ -309,7 +320,7 @@ impl Gcra {
         Self::ahead(tat, now) == 0
     }
 
-    /// What is missing until the bucket is full.
+    /// The grains that are missing until the bucket is full.
     pub(crate) const fn until_full(tat: u64, now: Now) -> Shortfall {
         Shortfall(Self::ahead(tat, now))
     }
@@ -320,7 +331,8 @@ impl Gcra {
         debug_assert!(cost <= self.limit, "an idle bucket covers no more");
         let ahead = Self::ahead(tat, now);
         if ahead == 0 {
-            // Judged without rounding up: an idle bucket holds its whole capacity, and that covers `cost`.
+            // Judged without rounding up: an idle bucket holds its whole capacity, which covers
+            // `cost`.
             return Ok(Self::rounded_up(now).wrapping_add(cost));
         }
         let level = ahead.wrapping_add(cost);
@@ -331,11 +343,11 @@ impl Gcra {
         }
     }
 
-    /// The TAT after a charge that fits now, beside `held` grains that were charged before and are not used yet. They do not
-    /// flow back: the TAT is taken to be at least as far ahead as they are many.
+    /// The TAT after a charge that fits now, while `held` grains are charged but not yet used. Held
+    /// grains do not flow back, so the TAT counts as at least that far ahead.
     #[cfg(any(feature = "std", tidegate_loom))]
     #[inline]
-    pub(crate) const fn admit_beside(
+    pub(crate) const fn admit_with_held(
         &self,
         tat: u64,
         now: Now,
@@ -359,10 +371,10 @@ impl Gcra {
         }
     }
 
-    /// Grains that can be had now beside `held` that are not used yet.
+    /// Grains available now while `held` grains are charged but not yet used.
     #[cfg(any(feature = "std", tidegate_loom))]
     #[inline]
-    pub(crate) const fn room_beside(&self, tat: u64, now: Now, held: u64) -> u64 {
+    pub(crate) const fn room_with_held(&self, tat: u64, now: Now, held: u64) -> u64 {
         let ahead = Self::ahead(tat, now);
         self.limit
             .saturating_sub(if ahead > held { ahead } else { held })
@@ -383,12 +395,12 @@ impl Gcra {
         }
     }
 
-    /// Whether a booking stays within the debt that the word can hold.
+    /// Whether a reservation stays within the longest debt that the word can represent.
     pub(crate) const fn can_hold(shortfall: Shortfall) -> bool {
         shortfall.0 <= MAX_LEVEL
     }
 
-    /// The TAT after a charge that is not asked whether it fits. The debt ends at `MAX_LEVEL`.
+    /// The TAT after a charge that is made whether or not it fits. The debt ends at `MAX_LEVEL`.
     pub(crate) const fn debit(&self, tat: u64, now: Now, cost: u64) -> u64 {
         let base = if Self::is_idle(tat, now) {
             Self::rounded_up(now)
@@ -402,48 +414,48 @@ impl Gcra {
         } else if distance(tat, end) > 0 {
             end
         } else {
-            // A caller with an older clock must not lower what others have charged.
+            // A caller with an older clock must not lower what other calls have charged.
             tat
         }
     }
 
-    /// The TAT after tokens came back: never below that of an idle bucket.
+    /// The TAT after tokens were credited: never below that of an idle bucket.
     pub(crate) const fn credit(tat: u64, now: Now, cost: u64) -> u64 {
         let floor = Self::rounded_up(now);
         let room = distance(floor, tat);
         tat.wrapping_sub(if room < cost { room } else { cost })
     }
 
-    /// Whole tokens that can be had now.
+    /// Whole tokens available now.
     #[inline]
     pub(crate) const fn available(&self, tat: u64, now: Now) -> u64 {
         self.tokens_in(self.room(tat, now))
     }
 
-    /// Grains that can be had now.
+    /// Grains available now.
     #[inline]
     pub(crate) const fn room(&self, tat: u64, now: Now) -> u64 {
         self.limit.saturating_sub(Self::ahead(tat, now))
     }
 
-    /// Whole tokens in so many grains.
+    /// Whole tokens in `grains`.
     #[inline]
     pub(crate) const fn tokens_in(&self, grains: u64) -> u64 {
-        // Instead of a division. Both roundings down make this too small by at most 1.
+        // Replaces a division. Rounding down twice makes the result too small by at most 1.
         let (tokens, _) = widening_mul(grains, self.per_grain);
         let next = tokens.wrapping_add(1);
-        // At most `grains` and a token more.
-        if next.wrapping_mul(self.token) <= grains {
+        // At most `grains` and one token more.
+        if next.wrapping_mul(self.emission_interval) <= grains {
             next
         } else {
             tokens
         }
     }
 
-    /// Tokens that were charged beyond what was there, rounded up; 0 where the level is not negative.
+    /// Tokens charged beyond the level, rounded up; 0 where the level is not negative.
     pub(crate) const fn debt(&self, tat: u64, now: Now) -> u64 {
         let owed = Self::ahead(tat, now).saturating_sub(self.limit);
-        owed.div_ceil(self.token)
+        owed.div_ceil(self.emission_interval)
     }
 
     /// The TAT of a bucket that holds `tokens` now.
@@ -454,7 +466,7 @@ impl Gcra {
         }
     }
 
-    /// The smallest wait after which the shortfall is gone.
+    /// The shortest wait after which the shortfall is gone.
     #[inline]
     #[expect(
         clippy::arithmetic_side_effects,
@@ -465,8 +477,9 @@ impl Gcra {
             let (seconds, nanos) = wait_wide(self.fraction, now.remainder, now.behind, shortfall.0);
             return Duration::new(seconds, nanos);
         }
-        // Rounding `inverse` and the product down makes this too short by at most 2; the two lines after it make up for it.
-        // No loop and no call, so that a caller who does not look at the hint does not pay for it.
+        // Rounding `inverse` and the product down makes this too short by at most 2. The two lines
+        // after it make up for that, without a loop or a call, so that a caller who ignores the
+        // hint does not pay for it.
         let (mut nanos, _) = widening_mul(shortfall.0, self.inverse);
         nanos += (self.refill(now, nanos) < shortfall.0) as u64;
         nanos += (self.refill(now, nanos) < shortfall.0) as u64;
@@ -474,7 +487,7 @@ impl Gcra {
         Duration::from_nanos(nanos.saturating_add(now.behind))
     }
 
-    /// How many grains the clock will have gained in `nanos`.
+    /// Grains that the clock gains in `nanos`.
     #[inline]
     #[expect(
         clippy::arithmetic_side_effects,
@@ -486,8 +499,8 @@ impl Gcra {
     }
 }
 
-/// [`Gcra::wait`] where a nanosecond is less than one grain, and a wait may not fit 64 bits.
-// Numbers only, and no panic, so that the call disappears with a hint that nobody reads.
+/// [`Gcra::wait`] below one grain per nanosecond, where a wait may exceed 64 bits of nanoseconds.
+// Plain numbers and no panic, so that the compiler can drop the call with an unused hint.
 #[cold]
 #[inline(never)]
 #[expect(

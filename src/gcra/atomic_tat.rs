@@ -1,51 +1,61 @@
-//! The state of a token bucket: a theoretical arrival time in one atomic word, and a epoch that keeps it unambiguous.
+//! The state of a token bucket: a theoretical arrival time (TAT) in one atomic word, and an epoch
+//! that keeps it unambiguous.
 //!
 //! # State
 //!
-//! * `word`: the TAT in grains, modulo 2^64. At or before the clock the bucket is full; every charge moves it later. Written
-//!   by every admission. It guards no other memory.
-//! * `epoch`: nanoseconds, a multiple of half a span. Only ever raised, once per half a span: every 18 years for a rate such
-//!   as 10 per second, every 6 days for 10^12 per second, every hour or more for any rate, so it is as good as constant.
+//! * `word`: the TAT in grains, modulo 2^64. A TAT at or before the clock is a full bucket; every
+//!   charge moves it later. Every admission writes it. It guards no other memory.
+//! * `epoch`: the start of the current epoch in nanoseconds, a multiple of half an epoch's length.
+//!   It only grows, once per half an epoch: every 18 years for a rate such as 10 per second, every
+//!   6 days for 10^12 per second, never more often than once an hour. So it is as good as constant.
 //!
 //! # Invariants
 //!
-//! Let `span` be the time of at most 2^60 grains (`gcra::MAX_LEVEL`).
+//! An epoch lasts as long as at most 2^60 grains (`gcra::arithmetic::MAX_LEVEL`).
 //!
-//! 1. A decision looks at the TAT first and at the epoch second, its clock reading lies in `[epoch, epoch + span)`, and the TAT is
-//!    confirmed after that: by the exchange that charges it, or by a second look that finds it unchanged.
-//! 2. When the epoch is raised, a TAT before it has been raised to it first. To every clock reading that can be used from then
-//!    on, both are a full bucket.
-//! 3. So a TAT and a reading that are compared are less than 2^63 grains apart, and their distance modulo 2^64, taken as
-//!    signed, is the true one, however long a bucket was idle and whatever the clock says. *Ahead*: a TAT is at most
-//!    2 * 2^60 ahead of the reading that wrote it (capacity and debt), that is less than 2^60 ahead of the writer's epoch, and
-//!    the decision's epoch is at least as new as that. *Behind*: the TAT was still there when the epoch had been raised, so it was
-//!    at or after the epoch then, or it was written since by somebody who was overtaken. Such a writer succeeds only if the word
-//!    has not changed, and then the word, not being raised, has kept the epoch within those 3 * 2^60 of the writer's; readings
-//!    are less than 2^60 beyond the epoch.
+//! 1. A decision loads the TAT first and the epoch second. Its clock reading lies in
+//!    `[epoch, epoch + length)`. It confirms the TAT after that, either by the exchange that
+//!    charges it or by a second load that finds it unchanged.
+//! 2. Before the epoch advances, a TAT older than the new epoch is raised to it. To every clock
+//!    reading that can be used from then on, both are a full bucket.
+//! 3. So a TAT and the reading that it is compared with are less than 2^63 grains apart. Their
+//!    distance modulo 2^64, taken as signed, is the true one, however long the bucket was idle and
+//!    whatever the clock says. *Ahead*: a TAT is at most 2 * 2^60 grains (capacity and debt) ahead
+//!    of the reading that wrote it, so at most 3 * 2^60 ahead of the writer's epoch. The decision's
+//!    epoch is at least as new. *Behind*: the TAT was still there when the epoch had advanced, so
+//!    it was at or after the epoch then, or a writer that was overtaken wrote it since. Such a
+//!    writer succeeds only if the word has not changed. The unchanged word, not being raised, has
+//!    kept the epoch within those 3 * 2^60 grains of the writer's epoch, and readings are less than
+//!    2^60 beyond the epoch.
 //!
-//! (A caller who is stopped between its two looks until the word has gone around the whole circle, 39 hours at the least, and has
-//! come to the very same grain, takes one for the other. So does one who holds a charge for that long before undoing it.)
+//! One limit remains. A thread that is stopped between its two loads until the word has gone around
+//! the whole circle, 39 hours at the least, and has come to the very same grain, takes the one for
+//! the other. So does a caller that holds a charge for that long before it undoes it.
 //!
 //! # Orderings
 //!
-//! The bound (G1) needs only the modification order of `word`: each value is replaced, and its tokens spent, once. Load and
-//! store instead of the exchange would break it (`mutants::lost_update`), and so would a charge that starts at a stale clock
-//! reading whatever the TAT (`mutants::stale_rebase`).
+//! The bound needs only the modification order of `word`: each value is replaced, and its tokens
+//! spent, once. A load and a store instead of the exchange would break it (`lost_update`), and so
+//! would a charge that starts at a stale clock reading whatever the TAT (`stale_rebase`).
 //!
-//! The word is exchanged with Release and read with Acquire, so that who sees a TAT sees, after it, a epoch at least as new as
-//! the one it was made under. The epoch is raised with Release and read with Acquire, so that who sees it does not confirm a
-//! TAT from before it was raised. Without invariant 2 a bucket that was idle for 2^63 grains looks exhausted
-//! (`mutants::unraised_tat`), so does one whose refusal is not confirmed (`mutants::unconfirmed_refusal`), and with readings
-//! before the epoch one that is exhausted looks idle (`mutants::unclamped_reading`). The two pairs are
-//! needed where a epoch is read that is many raises old (`mutants::relaxed_word`), or a TAT from before them
-//! (`mutants::relaxed_mark`).
+//! The word is exchanged with Release and loaded with Acquire, so a thread that sees a TAT then
+//! sees an epoch at least as new as the one it was written under (`relaxed_word`). The epoch is
+//! advanced with Release and loaded with Acquire, so a thread that sees it does not confirm a TAT
+//! from before it was raised (`relaxed_epoch`).
 //!
-//! A value that comes back, after a credit, a reset or an undo, is harmless: a decision depends on the value alone.
+//! Without invariant 2, a bucket that was idle for 2^63 grains looks exhausted (`unraised_tat`). So
+//! does a bucket whose refusal is not confirmed (`unconfirmed_refusal`). With readings from before
+//! the epoch, an exhausted bucket looks idle (`unclamped_reading`). The names are mutants in
+//! `loom-tests/src/mutants/`.
+//!
+//! A value that comes back after a credit, a reset or an undo is harmless, because a decision
+//! depends on the value alone.
 //!
 //! # Progress
 //!
-//! Lock-free: a decision is made again only because somebody else changed the word or raised the epoch. Whoever only asks writes
-//! nothing; a refusal neither, but for the first call in half a span, which raises the epoch.
+//! Lock-free: a decision is repeated only because another thread changed the word or advanced the
+//! epoch. Queries write nothing. A refusal writes nothing either, except for the first call in half
+//! an epoch, which advances the epoch.
 
 use core::convert::Infallible;
 use core::fmt;
@@ -68,14 +78,17 @@ impl AtomicTat {
         }
     }
 
-    /// The TAT, and a clock reading that it can be compared with once it is [confirmed](Self::is_current).
+    /// Loads the TAT, and a clock reading that it can be compared with once it is
+    /// [confirmed](Self::is_current).
     #[inline]
     pub(crate) fn load(&self, gcra: &Gcra, nanos: u64) -> (u64, Now) {
-        // Acquire: meets the Release in `replace`, so that the epoch below is at least as new as this TAT.
+        // Acquire: pairs with the Release in `replace`, so that the epoch below is at least as new
+        // as this TAT.
         let tat = self.word.load(Acquire);
-        // Acquire: meets the Release in `advance_epoch`, so that the TAT is confirmed against the word that was raised.
+        // Acquire: pairs with the Release in `advance_epoch`, so that the TAT is confirmed against
+        // the raised word.
         let epoch = self.epoch.load(Acquire);
-        let usable = if gcra.spans(epoch, nanos) {
+        let usable = if gcra.covers(epoch, nanos) {
             nanos
         } else {
             self.advance_epoch(gcra, nanos)
@@ -83,22 +96,23 @@ impl AtomicTat {
         (tat, gcra.now(usable).clamped_by(usable - nanos))
     }
 
-    /// Whether the TAT is what it was, now that the epoch has been read.
+    /// Whether the TAT is unchanged, now that the epoch has been loaded.
     #[inline]
     pub(crate) fn is_current(&self, tat: u64) -> bool {
-        // Relaxed: the Acquire of the epoch keeps it last, and it is only compared.
+        // Relaxed: the Acquire of the epoch orders it last, and the value is only compared.
         self.word.load(Relaxed) == tat
     }
 
-    /// A clock reading and the TAT, such that the two can be compared. Writes nothing, whatever the reading.
+    /// Loads a TAT and a clock reading that can be compared. Writes nothing, whatever the reading.
     #[inline]
     pub(crate) fn load_current(&self, gcra: &Gcra, nanos: u64) -> (Now, u64) {
         loop {
             // Acquire, twice: as in `load`.
             let tat = self.word.load(Acquire);
             let epoch = self.epoch.load(Acquire);
-            // Four spans on, every TAT is a full bucket, and their distance is still less than half the circle.
-            let latest = epoch.saturating_add(gcra.half_span().saturating_mul(8));
+            // Four epochs later every TAT is a full bucket, and the distance is still less than
+            // half the circle.
+            let latest = epoch.saturating_add(gcra.half_epoch().saturating_mul(8));
             let usable = nanos.clamp(epoch, latest);
             if self.is_current(tat) {
                 let behind = usable.saturating_sub(nanos);
@@ -107,31 +121,34 @@ impl AtomicTat {
         }
     }
 
-    /// Raises the epoch until `nanos` lies within a span of it, and returns the reading to use: `nanos`, or the epoch if the clock
-    /// stepped back so far (a clock that steps back counts as standing still).
+    /// Advances the epoch until it covers `nanos`, and returns the reading to use: `nanos`, or the
+    /// epoch if the clock stepped back behind it.
     #[cold]
     #[inline(never)]
     fn advance_epoch(&self, gcra: &Gcra, nanos: u64) -> u64 {
         loop {
-            // Acquire: meets the Release below, so that the word is at least as new as this epoch.
+            // Acquire: pairs with the Release below, so that the word is at least as new as this
+            // epoch.
             let epoch = self.epoch.load(Acquire);
             if nanos < epoch {
                 return epoch;
             }
-            if gcra.spans(epoch, nanos) {
+            if gcra.covers(epoch, nanos) {
                 return nanos;
             }
-            // At most `nanos`, as a whole span fits.
-            let next = epoch + gcra.half_span();
+            // At most `nanos`, because a whole epoch fits.
+            let next = epoch + gcra.half_epoch();
             let then = gcra.now(next);
             // Acquire: as in `load`.
             let tat = self.word.load(Acquire);
-            // Relaxed: only compared. A helper that was overtaken must not judge a newer TAT by an older epoch.
+            // Relaxed: only compared. A thread that was overtaken must not judge a newer TAT by an
+            // older epoch.
             if self.epoch.load(Relaxed) != epoch {
                 continue;
             }
             if Gcra::is_idle(tat, then) {
-                // Release: as in `replace`; the epoch below publishes it. On failure somebody charged or raised it: look again.
+                // Release: as in `replace`; the epoch below publishes it. After a failure, another
+                // thread has charged or raised the word: load it again.
                 if self
                     .word
                     .compare_exchange(tat, then.grains(), Release, Relaxed)
@@ -140,17 +157,17 @@ impl AtomicTat {
                     continue;
                 }
             }
-            // Release: whoever reads this epoch (`load`, or above) sees the raised word. Failure means that another thread has
-            // done it.
+            // Release: pairs with the Acquire loads of the epoch, in `load` and above, which then
+            // see the raised word. A failure means that another thread has done it.
             let _ = self.epoch.compare_exchange(epoch, next, Release, Relaxed);
         }
     }
 
-    /// Replaces the TAT by what `decide` makes of it, and returns what else it says, unless it refuses. A refusal takes effect
-    /// at the look that is confirmed, and writes nothing.
+    /// Replaces the TAT by what `decide` returns, and passes on its other result, unless it
+    /// refuses. A refusal takes effect at the load that is confirmed, and writes nothing.
     #[expect(
         clippy::inline_always,
-        reason = "with `decide` inlined it is straight code in registers, without a hint that nobody reads"
+        reason = "inlined with `decide` it is straight code in registers, without unused hints"
     )]
     #[inline(always)]
     pub(crate) fn decide<R, E>(
@@ -169,20 +186,20 @@ impl AtomicTat {
         }
     }
 
-    /// Replaces the TAT by what `change` makes of it.
+    /// Replaces the TAT by the result of `change`.
     pub(crate) fn update(&self, gcra: &Gcra, nanos: u64, change: impl Fn(Now, u64) -> u64) {
         let Ok(()) =
             self.decide::<(), Infallible>(gcra, nanos, |now, tat| Ok((change(now, tat), ())));
     }
 
-    /// Takes a charge back that turned `before` into `after`, if nothing was charged or given back since.
+    /// Reverses a charge that turned `before` into `after`, if the TAT is still `after`.
     ///
-    /// Should `after` have come back meanwhile, then what was charged in between was credited, reset or undone as well, which
-    /// is what the bound allows for.
+    /// If `after` has come back meanwhile, then whatever was charged in between was credited, reset
+    /// or undone as well, which the bound allows for.
     pub(crate) fn undo(&self, gcra: &Gcra, before: u64, after: u64) -> bool {
-        // Relaxed: a epoch that is a step old raises a little less, which invariant 3 has room for.
+        // Relaxed: an epoch that is one step old raises a little less, which invariant 3 covers.
         let epoch = gcra.now(self.epoch.load(Relaxed));
-        // Not before the epoch, or charges that are held and undone in turn could lead back as far as they like.
+        // Not before the epoch: held charges that are undone in turn could lead back without limit.
         let before = if Gcra::is_idle(before, epoch) {
             epoch.grains()
         } else {
@@ -194,11 +211,12 @@ impl AtomicTat {
             .is_ok()
     }
 
-    /// Exchanges a TAT that was [looked](Self::load) at, if it is still there.
+    /// Exchanges a TAT that was [loaded](Self::load), if it is still current.
     #[inline]
     pub(crate) fn replace(&self, tat: u64, next: u64) -> bool {
-        // Release: meets the Acquire loads of the word, for the sake of the epoch; nothing else travels with it, and a
-        // word has one modification order. Weak: every caller looks again on failure.
+        // Release: pairs with the Acquire loads of the word, for the sake of the epoch. Nothing
+        // else travels with the word, and a word has one modification order. Weak: every caller
+        // loads again on failure.
         self.word
             .compare_exchange_weak(tat, next, Release, Relaxed)
             .is_ok()
@@ -207,7 +225,7 @@ impl AtomicTat {
 
 impl fmt::Debug for AtomicTat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Relaxed: a picture for people.
+        // Relaxed: for display.
         f.debug_struct("AtomicTat")
             .field("word", &self.word.load(Relaxed))
             .field("epoch", &self.epoch.load(Relaxed))

@@ -1,8 +1,8 @@
-//! What is wrong with a quota, and where.
+//! Why a quota cannot be represented or read.
 
 use core::fmt;
 
-/// A quota that cannot be represented.
+/// Why a quota cannot be represented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum QuotaError {
@@ -14,7 +14,7 @@ pub enum QuotaError {
     PeriodTooLong,
     /// More than 10¹² tokens per second.
     RateTooHigh,
-    /// A burst of zero would admit nothing ever.
+    /// A burst of zero would never admit anything.
     ZeroBurst,
     /// The burst is above 2⁶⁰ tokens or takes more than 1 000 years to fill up.
     BurstTooLarge {
@@ -55,14 +55,14 @@ impl fmt::Display for QuotaError {
 
 impl core::error::Error for QuotaError {}
 
-/// A quota string that cannot be read: [what](Self::kind) is wrong and [where](Self::offset).
+/// Why a quota string cannot be read: its [kind](Self::kind) and [offset](Self::offset).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ParseQuotaError {
     pub(super) kind: ParseQuotaErrorKind,
     pub(super) offset: usize,
 }
 
-/// What is wrong with a quota string.
+/// The kind of mistake in a quota string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ParseQuotaErrorKind {
@@ -74,21 +74,21 @@ pub enum ParseQuotaErrorKind {
     ExpectedPer,
     /// A unit of time was expected.
     ExpectedUnit,
-    /// The unit of time is none that is known.
+    /// The unit of time is unknown.
     UnknownUnit,
-    /// Nothing more, or `burst`, was expected.
+    /// `burst` or the end of the text was expected.
     UnexpectedText,
     /// The text is well formed, but no such quota can be represented.
     Quota(QuotaError),
 }
 
 impl ParseQuotaError {
-    /// What is wrong.
+    /// Returns the kind of the mistake.
     pub const fn kind(&self) -> ParseQuotaErrorKind {
         self.kind
     }
 
-    /// Where it is wrong: an offset in bytes from the start of the string, always at a character's beginning.
+    /// Returns where the mistake is: an offset in bytes, always at the start of a character.
     pub const fn offset(&self) -> usize {
         self.offset
     }

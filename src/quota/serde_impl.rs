@@ -8,20 +8,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::text::Parts;
 use super::{ParseQuotaError, Quota};
 
-/// As text: `"100/min burst 20"`.
+/// Serializes as text: `"100/min burst 20"`.
 impl Serialize for Quota {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-/// From text, or from a map `{ rate = "100/min", burst = 20 }` where `burst` may be left out and nothing else may be in.
+/// Reads text, or a map `{ rate = "100/min", burst = 20 }` with an optional `burst`.
 impl<'de> Deserialize<'de> for Quota {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
             deserializer.deserialize_any(QuotaVisitor)
         } else {
-            // Binary formats do not say what comes next, and hold what `serialize` wrote.
+            // Binary formats do not describe themselves, and hold what `serialize` wrote.
             deserializer.deserialize_str(QuotaVisitor)
         }
     }
@@ -59,7 +59,7 @@ impl<'de> Visitor<'de> for QuotaVisitor {
             }
         }
         let Parts { quota, burst: own } = rate.ok_or_else(|| A::Error::missing_field("rate"))?;
-        // Which of two was meant, nobody can tell.
+        // Two bursts are ambiguous.
         if burst.is_some() && own.is_some() {
             return Err(A::Error::duplicate_field("burst"));
         }
@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for QuotaVisitor {
     }
 }
 
-/// The text under `rate`, which unlike a quota cannot be a map again.
+/// The text of `rate`, which unlike a quota cannot be a map.
 struct RateText(Parts);
 
 impl<'de> Deserialize<'de> for RateText {

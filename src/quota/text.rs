@@ -5,7 +5,7 @@ use core::str::FromStr;
 
 use super::{ParseQuotaError, ParseQuotaErrorKind as Kind, Quota, QuotaError, SECOND};
 
-/// Units in nanoseconds, longest first; the first name is the one that is printed.
+/// Units in nanoseconds, longest first. The first name is the one that is printed.
 const UNITS: [(u64, &[&str]); 7] = [
     (86_400 * SECOND, &["day", "d", "days"]),
     (3_600 * SECOND, &["hour", "h", "hr", "hrs", "hours"]),
@@ -16,10 +16,11 @@ const UNITS: [(u64, &[&str]); 7] = [
     (1, &["ns", "nanosecond", "nanoseconds"]),
 ];
 
-/// What may be counted; the word changes nothing.
+/// Optional words for what is counted. They change nothing.
 const THINGS: [&str; 7] = ["r", "req", "reqs", "request", "requests", "token", "tokens"];
 
-/// The shortest form that reads back as the same quota: `100/min`, `5/2hour`, `100/min burst 20`.
+/// Writes the shortest form that reads back as the same quota: `100/min`, `5/2hour`,
+/// `100/min burst 20`.
 impl fmt::Display for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/", self.rate)?;
@@ -45,7 +46,7 @@ impl FromStr for Quota {
 
     fn from_str(text: &str) -> Result<Self, ParseQuotaError> {
         let Parts { quota, burst } = Parts::read(text)?;
-        // Without a burst of its own it is the rate that is too large, and that comes first.
+        // Without an explicit burst, a rate that is too large is reported first.
         let rate_at = text.len() - text.trim_start().len();
         let (burst, offset) = burst.unwrap_or((quota.rate, rate_at));
         quota.try_burst(burst).map_err(|error| ParseQuotaError {
@@ -55,11 +56,11 @@ impl FromStr for Quota {
     }
 }
 
-/// What is in a text.
+/// The parts of a text.
 pub(super) struct Parts {
     /// With the smallest burst.
     pub(super) quota: Quota,
-    /// The burst that is given, and where.
+    /// The burst that is given, and its offset.
     pub(super) burst: Option<(u64, usize)>,
 }
 
@@ -78,7 +79,7 @@ impl Parts {
         let period_at = reader.offset;
         let period = reader.period()?;
 
-        // Judged before the burst is read, so that the first mistake is the one that is reported.
+        // Checked before the burst is read, so that the first mistake is reported.
         let quota = Quota::with_rate(rate, period).map_err(|error| ParseQuotaError {
             kind: Kind::Quota(error),
             offset: match error {
@@ -101,14 +102,14 @@ impl Parts {
     }
 }
 
-/// A place in the text. Every `take` skips the white space behind what it took.
+/// A position in the text. Every `take` skips the white space after what it took.
 struct Reader<'a> {
     text: &'a str,
     offset: usize,
 }
 
 impl<'a> Reader<'a> {
-    /// `offset` only ever moves past whole characters, so the slice exists.
+    /// `offset` only moves past whole characters, so the slice exists.
     fn rest(&self) -> &'a str {
         self.text.get(self.offset..).unwrap_or_default()
     }
@@ -129,7 +130,7 @@ impl<'a> Reader<'a> {
         self.skip_space();
     }
 
-    /// The letters from here on.
+    /// The letters at the current position.
     fn word(&self) -> &'a str {
         let rest = self.rest();
         let end = rest.find(|c: char| !c.is_alphabetic());
@@ -159,7 +160,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A count: [digits](Self::digits), and `k` or `M` right behind them for thousands and millions.
+    /// A count: [digits](Self::digits), directly followed by `k` or `M` for thousands or millions.
     fn number(&mut self) -> Result<u64, ParseQuotaError> {
         let start = self.offset;
         let value = self.digits()?;
@@ -197,7 +198,7 @@ impl<'a> Reader<'a> {
             self.offset += 1;
         }
         if !after_digit {
-            // Nothing at all, or a `_` with no digit behind it.
+            // No digit, or a `_` without a digit after it.
             return Err(self.error(Kind::ExpectedNumber));
         }
         value.ok_or(ParseQuotaError {

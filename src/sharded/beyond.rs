@@ -1,5 +1,5 @@
-//! A call beyond what its own lease has left: new leases, and looks into those of others. The [module](super) documentation says why
-//! it is right.
+//! A call that its own lease does not cover: new leases, and collecting the leases of other shards.
+//! The [module above](super) explains why it is correct.
 
 use super::lease::Lease;
 use super::{Core, ShardedTokenBucket};
@@ -9,21 +9,21 @@ use crate::gcra::{Now, Shortfall};
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::time::Timestamp;
 
-/// The largest lease. With 256 tokens, what a lease costs is a hundredth of a call.
+/// The largest lease. With 256 tokens, the cost of a lease is a hundredth of a call for each.
 #[cfg(not(tidegate_loom))]
 const LARGEST_LEASE: u64 = 256;
-/// Models need leases that are used up in a call or two, of a bucket of a few tokens.
+/// Models need leases that last for a call or two, of a bucket with a few tokens.
 #[cfg(tidegate_loom)]
 const LARGEST_LEASE: u64 = 2;
 
-/// A lease is at most this part of what is there, divided by the number of shards: scarce tokens are not spread, and what leases
-/// are counted as after they were used up is at most about an eighth of the capacity.
+/// A lease is at most the available tokens divided by this and by the number of shards. So scarce
+/// tokens are not spread, and used-up leases count as at most about an eighth of the capacity.
 #[cfg(not(tidegate_loom))]
 const PARTS_PER_SHARD: u64 = 8;
 #[cfg(tidegate_loom)]
 const PARTS_PER_SHARD: u64 = 1;
 
-/// Smaller ones are not worth their bookkeeping.
+/// Smaller leases do not pay for their bookkeeping.
 #[cfg(not(tidegate_loom))]
 const SMALLEST_LEASE: u64 = 4;
 #[cfg(tidegate_loom)]
@@ -36,9 +36,9 @@ pub(super) enum Refused {
     NotYet(Now, Shortfall),
 }
 
-/// Beyond what is left of the own lease.
+/// Calls that the thread's own lease does not cover.
 impl<C> ShardedTokenBucket<C> {
-    // Inlined into the caller, so that a hint that nobody reads is not computed.
+    // Inlined into the caller, so that an unused hint is never computed.
     #[inline]
     pub(super) fn denied(&self, refused: Refused) -> Denied {
         match refused {
@@ -51,10 +51,10 @@ impl<C> ShardedTokenBucket<C> {
         }
     }
 
-    /// All leases together.
+    /// The sum of all leases.
     pub(super) fn all_leases(&self) -> Lease {
         let mut all = Lease::NONE;
-        // Relaxed: a look, after which anything may change. Nothing is held where this is 0.
+        // Relaxed: a hint, after which anything may change. At 0 no lease exists.
         if self.core.held.load(Relaxed) > 0 {
             for shard in &self.shards {
                 all = all.and(shard.look());
@@ -73,10 +73,11 @@ impl<C> ShardedTokenBucket<C> {
     ) -> Result<u64, Shortfall> {
         let gcra = &self.core.gcra;
         let missing = gcra.cost(n.saturating_sub(leases.left));
-        gcra.admit_beside(tat, now, gcra.cost_clamped(leases.counted), missing)
+        gcra.admit_with_held(tat, now, gcra.cost_clamped(leases.counted), missing)
     }
 
-    /// The instant as of which what was used of a lease in hand is charged: it was used before that, but maybe after `now` was read.
+    /// The instant as of which the used part of a collected lease is charged. Its tokens were used
+    /// before that instant, but maybe after `now` was read.
     fn settled_as_of(&self, hand: Lease, now: Timestamp) -> Timestamp
     where
         C: Clock,
@@ -88,7 +89,7 @@ impl<C> ShardedTokenBucket<C> {
         }
     }
 
-    /// Takes `n` tokens as a thread of shard `own`, whose lease has not so many left.
+    /// Takes `n` tokens as a thread of shard `own`, whose lease has fewer left.
     #[cold]
     #[inline(never)]
     pub(super) fn try_acquire_beyond(
@@ -107,10 +108,10 @@ impl<C> ShardedTokenBucket<C> {
             tat, gcra, held, ..
         } = &*self.core;
         loop {
-            // A look, which decides nothing but what to try: refused callers write nothing.
+            // Only chooses what to try, so that refused callers write nothing.
             let lease = self.shards[own].look();
             let (seen, reading) = tat.load(gcra, now.as_nanos());
-            // Relaxed: a look.
+            // Relaxed: a hint.
             let counted = held.load(Relaxed);
             let mut all = Lease { counted, ..lease };
             let mut charged = self.beyond(seen, reading, all, n);
@@ -120,7 +121,7 @@ impl<C> ShardedTokenBucket<C> {
                 }
                 continue;
             }
-            // Others may have what is missing here, or have used what is held in their name.
+            // Other shards may have the missing tokens, or may have used what is held for them.
             if counted > 0 {
                 all = self.all_leases();
                 charged = self.beyond(seen, reading, all, n);
@@ -131,13 +132,14 @@ impl<C> ShardedTokenBucket<C> {
                         return Err(Refused::NotYet(reading, shortfall));
                     }
                 }
-                // Not tried again if it fails, or two could take from each other without end.
+                // Tried once, or two calls could take from each other without end.
                 _ => return self.gather(own, n, now),
             }
         }
     }
 
-    /// Takes `n` tokens out of the own lease and the time line, and a new lease on top if there is plenty. Whether it could.
+    /// Takes `n` tokens out of the own lease and the TAT, and a new lease if there are plenty.
+    /// Returns whether it succeeded.
     fn lease(&self, own: usize, n: u64, now: Timestamp) -> bool
     where
         C: Clock,
@@ -145,7 +147,7 @@ impl<C> ShardedTokenBucket<C> {
         let Core {
             tat, gcra, held, ..
         } = &*self.core;
-        // In hand from here on: still counted, and nobody else's.
+        // From here on the lease is in transit: still counted, and not usable by other calls.
         let mine = self.shards[own].take();
         let Some(missing) = n.checked_sub(mine.left) else {
             // Another thread of this shard has leased.
@@ -154,14 +156,15 @@ impl<C> ShardedTokenBucket<C> {
         };
         let now = self.settled_as_of(mine, now);
         let (seen, now) = tat.load(gcra, now.as_nanos());
-        // Acquire, after the TAT: invariant 1. Meets the Release of `lower`. What is in hand is in it.
+        // Acquire, after the TAT: invariant 1. Pairs with the Release of `lower`. The lease in
+        // transit is included.
         let beside = gcra.cost_clamped(held.load(Acquire));
-        let room = gcra.tokens_in(gcra.room_beside(seen, now, beside));
+        let room = gcra.tokens_in(gcra.room_with_held(seen, now, beside));
         let extra = self.largest_lease(room.saturating_sub(missing));
 
         let counted = self.raise(mine.counted, extra);
         let cost = gcra.cost(missing.saturating_add(extra));
-        let charged = gcra.admit_beside(seen, now, beside, cost);
+        let charged = gcra.admit_with_held(seen, now, beside, cost);
         if charged.is_ok_and(|after| tat.replace(seen, after)) {
             self.lower(counted - extra);
             self.keep(own, Lease::of(extra));
@@ -172,7 +175,7 @@ impl<C> ShardedTokenBucket<C> {
         }
     }
 
-    /// How much to lease where so much is there: nothing where it is scarce.
+    /// The size of a new lease where `room` tokens are available: 0 where they are scarce.
     fn largest_lease(&self, room: u64) -> u64 {
         let share = room / (PARTS_PER_SHARD * self.shards.len() as u64);
         if share < SMALLEST_LEASE {
@@ -182,11 +185,13 @@ impl<C> ShardedTokenBucket<C> {
         }
     }
 
-    /// Takes all leases away, `n` tokens out of them and the time line, and spreads the rest over all shards.
+    /// Collects all leases, takes `n` tokens out of them and the TAT, and spreads the rest over all
+    /// shards.
     ///
     /// # Errors
     ///
-    /// What is missing. What was used of the leases is charged to the time line then, unless `now` is too old for that.
+    /// The shortfall. The used part of the leases is then charged to the TAT, unless `now` is too
+    /// old.
     fn gather(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Refused>
     where
         C: Clock,
@@ -194,7 +199,7 @@ impl<C> ShardedTokenBucket<C> {
         let Core {
             tat, gcra, held, ..
         } = &*self.core;
-        // In hand from here on: still counted, and nobody else's.
+        // From here on the leases are in transit: still counted, and not usable by other calls.
         let hand = self
             .shards
             .iter()
@@ -207,21 +212,23 @@ impl<C> ShardedTokenBucket<C> {
         let now = self.settled_as_of(hand, now);
         loop {
             let (seen, now) = tat.load(gcra, now.as_nanos());
-            // Acquire, after the TAT: invariant 1. Meets the Release of `lower`. What is in hand is in it.
+            // Acquire, after the TAT: invariant 1. Pairs with the Release of `lower`. The leases in
+            // transit are included.
             let beside = gcra.cost_clamped(held.load(Acquire));
-            match gcra.admit_beside(seen, now, beside, gcra.cost(missing)) {
+            match gcra.admit_with_held(seen, now, beside, gcra.cost(missing)) {
                 Ok(after) if tat.replace(seen, after) => {
                     self.lower(hand.counted);
                     return Ok(());
                 }
                 Err(shortfall) => {
-                    match gcra.admit_beside(seen, now, beside, 0) {
+                    match gcra.admit_with_held(seen, now, beside, 0) {
                         Ok(after) if tat.replace(seen, after) => {
                             self.lower(hand.counted - hand.left);
                             self.spread(own, Lease::of(hand.left));
                             return Err(Refused::NotYet(now, shortfall));
                         }
-                        // As of so old an instant there is no room even for what others have charged since: what was used stays held.
+                        // At so old an instant not even the charges made since have room, so the
+                        // used part stays held.
                         Err(_) if tat.is_current(seen) => {
                             self.spread(own, hand);
                             return Err(Refused::NotYet(now, shortfall));
@@ -234,34 +241,35 @@ impl<C> ShardedTokenBucket<C> {
         }
     }
 
-    /// Counts so many tokens as held where `counted` are, if that is more; how many are counted then.
+    /// Raises `held` so that `tokens` are counted where `counted` are, and returns the larger.
     fn raise(&self, counted: u64, tokens: u64) -> u64 {
         if tokens > counted {
-            // Relaxed: the exchange of the time line that follows publishes it (invariant 1).
+            // Relaxed: the exchange of the TAT that follows publishes it (invariant 1).
             self.core.held.fetch_add(tokens - counted, Relaxed);
         }
         counted.max(tokens)
     }
 
-    /// Counts so many tokens as held no longer.
+    /// Lowers `held` by `tokens`.
     fn lower(&self, tokens: u64) {
         if tokens > 0 {
-            // Release: meets the Acquire of those who read it, after the lease was taken away in which they were.
+            // Release: pairs with the Acquire loads of `held`, after the lease was taken.
             let before = self.core.held.fetch_sub(tokens, Release);
             debug_assert!(before >= tokens, "more than is held");
         }
     }
 
-    /// Puts a lease that is counted into a shard.
+    /// Puts a counted lease into a shard.
     fn keep(&self, own: usize, lease: Lease) {
         if lease.counted > 0 {
-            // More than a word can tell there never is, as leases are small. It would stay held, and be lost.
+            // Leases are small, so their sum always fits. Otherwise it would stay held and be lost.
             let is_kept = self.shards[own].put(lease);
             debug_assert!(is_kept, "a pile of leases");
         }
     }
 
-    /// Puts what is left in hand into all shards, or one thread would keep everything and the others lease anew, time after time.
+    /// Spreads the rest over all shards. Otherwise one thread would keep everything, and the others
+    /// would lease again and again.
     fn spread(&self, own: usize, mut hand: Lease) {
         let part = Lease::of(hand.left / self.shards.len() as u64);
         if part.left >= SMALLEST_LEASE {

@@ -1,19 +1,19 @@
-//! What a shard holds: tokens that were taken out of the bucket and are not used yet, in one word.
+//! A shard's lease: tokens that were taken out of the bucket and are not used yet, in one word.
 
 use core::fmt;
 
 use crate::sync::Ordering::{AcqRel, Relaxed};
 use crate::sync::{AtomicU64, const_fn};
 
-/// A lease: how many tokens are left of it, and how many of them it is counted as.
+/// A lease: the tokens left in it, and the tokens that it is counted as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lease {
-    /// What is counted as held for it; at least as many as are left. It is not lowered with every token that is used.
+    /// The tokens counted as held for it. At least `left`, and not lowered with every token used.
     pub(crate) counted: u64,
     pub(crate) left: u64,
 }
 
-/// The most tokens that a word tells of.
+/// The largest number of tokens that a half word holds.
 pub(crate) const MOST: u64 = u32::MAX as u64;
 
 impl Lease {
@@ -22,7 +22,7 @@ impl Lease {
         left: 0,
     };
 
-    /// All of whose tokens are left.
+    /// A lease of which no token was used.
     pub(crate) const fn of(tokens: u64) -> Self {
         Self {
             counted: tokens,
@@ -41,9 +41,9 @@ impl Lease {
         self.counted << 32 | self.left
     }
 
-    /// Of two leases one.
+    /// Merges two leases.
     pub(crate) const fn and(self, other: Self) -> Self {
-        // Each is less than 2^32, and so many there are not.
+        // Both are below 2^32.
         Self {
             counted: self.counted + other.counted,
             left: self.left + other.left,
@@ -51,7 +51,7 @@ impl Lease {
     }
 }
 
-/// A word for a [`Lease`]. Mostly one thread's own; others come when the bucket has nothing left.
+/// The word of a [`Lease`]. Mostly one thread uses it; others collect it when the bucket is empty.
 pub(crate) struct Shard(AtomicU64);
 
 impl Shard {
@@ -61,13 +61,14 @@ impl Shard {
         }
     }
 
-    /// Uses `n` tokens of the lease, if they are left.
+    /// Uses `n` tokens of the lease if so many are left.
     #[inline]
     pub(crate) fn spend(&self, n: u64) -> bool {
-        // Relaxed, all: tokens are spent once because a word has one modification order, and nothing travels with them.
+        // Relaxed, all three: a word has one modification order, so tokens are spent once, and
+        // nothing travels with them.
         let mut word = self.0.load(Relaxed);
         while n <= word & MOST {
-            // The lower half is not less than `n`.
+            // The lower half is at least `n`.
             match self
                 .0
                 .compare_exchange_weak(word, word - n, Relaxed, Relaxed)
@@ -80,20 +81,21 @@ impl Shard {
     }
 
     pub(crate) fn look(&self) -> Lease {
-        // Relaxed: a look, after which anything may change.
+        // Relaxed: a hint for the caller, after which anything may change.
         Lease::unpacked(self.0.load(Relaxed))
     }
 
-    /// Takes all of it away.
+    /// Takes the whole lease.
     pub(crate) fn take(&self) -> Lease {
         if self.look() == Lease::NONE {
             return Lease::NONE;
         }
-        // AcqRel: whoever lowers the count of what is held does so after this, and who puts a lease here has counted it before.
+        // AcqRel: the thread that lowers `held` does so after this, and the thread that put the
+        // lease has raised `held` before.
         Lease::unpacked(self.0.swap(0, AcqRel))
     }
 
-    /// Adds a lease to what is there, if it can be told.
+    /// Adds a lease to the word, unless the sum does not fit.
     pub(crate) fn put(&self, lease: Lease) -> bool {
         // Relaxed: only compared.
         let mut word = self.0.load(Relaxed);

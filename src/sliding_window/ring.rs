@@ -2,62 +2,80 @@
 //!
 //! # State
 //!
-//! Time is cut into numbered slots, of which `reach` before the current one still count. Words hold (slot number, count).
+//! Time is cut into numbered slots. The current slot and the `reach` slots before it count. Words
+//! hold (slot number, count).
 //!
-//! * `head`: the current slot and what was admitted in it. Every admission replaces it; its number only ever grows.
-//! * `entry[h].count`: the final count of a finished slot, at the place `h` modulo the ring's length.
-//! * `entry[h].base`: the sum of the slots that count before slot `h`. Both only ever grow, by `fetch_max`.
+//! * `head`: the current slot and the permits admitted in it. Every admission replaces it. Its
+//!   number only grows.
+//! * `entry[h].count`: the final count of the finished slot `h`, at index `h` modulo the ring's
+//!   length.
+//! * `entry[h].base`: the sum of the slots that count before slot `h`. Counts and bases only grow,
+//!   by `fetch_max`.
+//! * `undone`: the first slot after all slots in which a charge was undone. It only grows.
 //!
 //! # Admission
 //!
-//! Load the head; if the clock is past its slot, rotate and look again. Load the head's base. If `base + count + n` is
-//! within the limit, exchange the head for one with `n` more.
+//! Load the head. If the clock is past its slot, rotate and start again. Load the head's base. If
+//! `base + count + n` is within the limit, exchange the head for one with `n` more.
 //!
-//! A thread whose clock is behind the head is charged to the head: the slot began between the start of its call, when its
-//! clock was read, and now. A base with another number means that somebody is preparing a later slot of the same place: then
-//! that slot has begun, and the thread helps to rotate to it.
+//! A thread whose clock is behind the head is charged to the head, because that slot began between
+//! the thread's clock reading and now. A base with another number means that another thread is
+//! preparing a later slot with the same index. That slot has begun, so this thread helps to rotate
+//! to it.
 //!
 //! # Rotation from (h, c) to s
 //!
-//! Raise `entry[h].count` to (h, c); sum the entries with numbers in `[s - reach, h]`; raise `entry[s].base` to (s, sum);
-//! exchange the head (h, c) for (s, 0). Any thread may do any step again: raising makes late and repeated writes harmless, and
-//! the exchange proves that c was final.
+//! Raise `entry[h].count` to (h, c). Sum the entries with numbers in `[s - reach, h]`. Raise
+//! `entry[s].base` to (s, sum). Exchange the head (h, c) for (s, 0). Any thread may repeat any
+//! step: `fetch_max` makes late and repeated writes harmless, and the exchange proves that c was
+//! final.
 //!
 //! # Invariants
 //!
-//! 1. When the head shows slot h, its base is the sum of the final counts of the slots that count before h, or more if
-//!    a charge was undone while somebody rotated with the count before it (then it counts until it ages out: forfeited). Bases
-//!    end at the limit, or such sums could run over into the number.
-//! 2. An admission leaves base + count within the limit. No interval as long as the window touches more slots than these (G5).
-//! 3. The entries of the slots that count are never overwritten: the ring has a place for each of them and the head.
-//! 4. When the head shows slot h, and before it no charge was undone in the slots that count before h, then its base is exactly
-//!    the sum of their entries, which are final.
+//! 1. When the head shows slot h, its base is at least the sum of the final counts of the slots
+//!    that count before h. It is more if a charge was undone while another thread rotated with the
+//!    count before it; that charge is forfeited until it ages out. Bases are capped at the limit,
+//!    so that sums cannot run over into the number.
+//! 2. An admission leaves base + count within the limit. No interval as long as the window touches
+//!    more slots than these, which gives the bound.
+//! 3. Entries of slots that count are never overwritten: the ring has an entry for each of them and
+//!    for the head.
+//! 4. If the head shows slot h and no charge was undone in the slots that count before h, its base
+//!    is exactly the sum of their entries, and these are final.
 //!
-//! The last holds because in a slot without undos the head's count only grows: whoever raises its entry, however late, raises
-//! it to the final count at most, and the one whose exchange ended the slot raised it to just that. So he who rotated to h summed
-//! final counts, and whoever else raised its base summed no more. Nor did the base end at the limit before the sum did: the last
-//! admission in these slots was within the limit together with all of them that are older (invariants 1 and 2).
+//! Invariant 4 holds because the head's count only grows in a slot without undos. A thread that
+//! raises the slot's entry, however late, raises it to the final count at most, and the thread
+//! whose exchange ended the slot raised it to exactly that. So the thread that rotated to h summed
+//! final counts, and every other thread that raised this base summed no more. The base was not
+//! capped either: the last admission in these slots was within the limit together with all older
+//! ones.
 //!
 //! # Hints
 //!
-//! There is room when enough of the oldest slots have left. What stays, added up from the newest back, always tells which. Where
-//! invariant 4 holds, so does what is in excess, from the oldest on, and whichever ends first answers; where it does not, slots
-//! may hold more than their base (`mutants::unread_mark`). Which it is says `undone`, which every undo raises beyond its slot
-//! before it exchanges the head (`mutants::late_mark`), with Release, so that who has acquired a head sees the marks of all undos
-//! that came before it (`mutants::relaxed_undo`). What comes after the head that a hint is for, comes after the hint.
+//! There is room once enough of the oldest slots have aged out. Summing from the newest slot back
+//! always finds the slot that has to leave. Summing from the oldest slot on finds it too where
+//! invariant 4 holds, and the search ends at whichever answers first. Where invariant 4 does not
+//! hold, slots may hold more than their base (`unread_undone`), so only the first search is used.
+//!
+//! `undone` tells the two cases apart. Every undo raises it beyond its slot before it exchanges the
+//! head (`late_undone`), with Release, so that a thread which acquires a head sees the undos before
+//! it (`relaxed_undo`). Undos after the head that a hint is computed for come after the hint.
 //!
 //! # Orderings
 //!
-//! The head is loaded with Acquire and rotated with Release; every exchange of the head in between is a read-modify-write
-//! and continues that release sequence. So who sees slot h sees its base and all entries before it (the mutant
-//! `mutants::relaxed_rotation` does not). A count is raised with Release and read with Acquire, so that a reader who meets a
-//! later slot's count in a place sees, when he looks again, that the head has moved on. Raising a base is Relaxed: the exchange
-//! that follows publishes it.
+//! The head is loaded with Acquire and rotated with `AcqRel`. Every exchange of the head in between
+//! is a read-modify-write and continues that release sequence. So a thread that sees slot h sees
+//! its base and all entries before it (`relaxed_rotation`). A count is raised with Release and
+//! loaded with Acquire, so that a reader that finds a later slot's count in an entry sees the moved
+//! head when it loads the head again. Raising a base is Relaxed: the exchange that follows
+//! publishes it.
+//!
+//! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
 //! # Progress
 //!
-//! Lock-free. An admission is one exchange, whatever the number of slots. The first caller in a slot sums the ring for all; apart
-//! from that a refusal writes nothing.
+//! Lock-free. An admission is one exchange, whatever the number of slots. The first call in a slot
+//! sums the ring for all. Apart from that, a refusal writes nothing.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -74,17 +92,17 @@ pub(crate) struct Ring {
     /// The first slot after all in which a charge was undone.
     undone: AtomicU64,
     window: Window,
-    /// A power of two of them.
+    /// Their number is a power of two.
     entries: Box<[Entry]>,
 }
 
-/// One place in the ring.
+/// The words of one slot.
 struct Entry {
     count: AtomicU64,
     base: AtomicU64,
 }
 
-/// What counts at an instant.
+/// The permits that count at an instant.
 pub(crate) struct View {
     head: Word,
     /// The oldest slot that counts.
@@ -122,12 +140,13 @@ impl Ring {
     }
 
     fn load_head(&self) -> Word {
-        // Acquire: meets the Release in `rotate`, and so shows the base and the entries before this slot.
+        // Acquire: pairs with the Release in `rotate`, and so shows the base and the entries before
+        // this slot.
         Word(self.head.load(Acquire))
     }
 
-    /// Admits `n`, which is at most the limit, and returns the slot it is charged to, or how long after `nanos` there will be
-    /// room.
+    /// Admits `n`, which is at most the limit, and returns the slot that it is charged to, or the
+    /// time after `nanos` at which there will be room.
     #[expect(
         clippy::inline_always,
         reason = "an admission is short straight code, and all else is out of line"
@@ -157,8 +176,9 @@ impl Ring {
                 }
                 continue;
             };
-            // Relaxed: adds to the head and publishes nothing, but continues the release sequence. Acquire on failure: the
-            // next round decides on the value seen, which may be of a later slot. Weak: we loop anyway.
+            // Relaxed: adds to the head and publishes nothing, but continues the release sequence.
+            // Acquire on failure: the next round decides on the value seen, which may be of a later
+            // slot. Weak: the loop absorbs a spurious failure.
             match self
                 .head
                 .compare_exchange_weak(head.0, next.0, Relaxed, Acquire)
@@ -169,8 +189,9 @@ impl Ring {
         }
     }
 
-    /// Rotates to the slot of `nanos` and returns the head to go on with; `None` if the clock is behind the head.
-    // Out of line, for its division.
+    /// Rotates to the slot of `nanos` and returns the head to continue with; `None` if the clock is
+    /// behind the head.
+    // Out of line because it divides.
     #[cold]
     #[inline(never)]
     fn follow(&self, head: Word, nanos: u64) -> Option<Word> {
@@ -178,7 +199,7 @@ impl Ring {
         (current > self.window.number(head)).then(|| self.rotate(head, current))
     }
 
-    /// The wait until there is room for `n`, or the head to go on with if it has moved on since it was looked at.
+    /// The wait until there is room for `n`, or the new head if the head has moved meanwhile.
     #[cold]
     #[inline(never)]
     fn refuse(&self, head: Word, base: Word, n: u64, nanos: u64) -> Result<Word, Duration> {
@@ -188,22 +209,25 @@ impl Ring {
         }
     }
 
-    /// Ends the head's slot, unless somebody else did, and returns the head to go on with.
+    /// Ends the head's slot unless another thread did, and returns the head to continue with.
     #[cold]
     fn rotate(&self, head: Word, to: u64) -> Word {
         let window = &self.window;
         let from = window.number(head);
-        // Release: meets the Acquire in `finished`, and shows there that the head came this far. Raising, as a thread with an
-        // older count may be late.
+        // Release: pairs with the Acquire in `finished`, and shows there that the head came this
+        // far. `fetch_max`, because a thread with an older count may be late.
         self.entry(from).count.fetch_max(head.0, Release);
         let sum = self.sum(window.oldest(to), from);
         let base = window.word(to, sum);
-        // Relaxed: published by the exchange below. Raising, as a thread with an older slot may be late.
+        // Relaxed: published by the exchange below. `fetch_max`, because a thread with an older
+        // slot may be late.
         self.entry(to).base.fetch_max(base.0, Relaxed);
         let next = window.word(to, 0);
-        // Release: meets the Acquire of `load_head` and of the failures here and in `admit`, which show base and entries with
-        // the new slot. Acquire on failure for the same reason, on success as an undo may have brought back the head that was
-        // seen, and its mark has to show. Strong: a spurious failure would cost the whole sum again.
+        // Release: pairs with the Acquire of `load_head` and of the failures here and in `admit`,
+        // which show base and entries together with the new slot. Acquire on failure for the same
+        // reason. Acquire on success because an undo may have restored the head that was loaded,
+        // and its `undone` has to be visible. Strong, because a spurious failure would repeat the
+        // sum.
         match self.head.compare_exchange(head.0, next.0, AcqRel, Acquire) {
             Ok(_) => next,
             Err(seen) => Word(seen),
@@ -212,7 +236,8 @@ impl Ring {
 
     /// The sum of the finished slots `from..=to`.
     fn sum(&self, from: u64, to: u64) -> u64 {
-        // Undone charges may be in it, so it may exceed the limit, and near 2^63 also 64 bits.
+        // Undone charges may be included, so the sum may exceed the limit, and near 2^63 also 64
+        // bits.
         (from..=to).fold(0, |sum: u64, number| {
             sum.saturating_add(self.finished(number))
         })
@@ -221,7 +246,8 @@ impl Ring {
     /// The count of a finished slot; 0 if nothing was admitted in it.
     fn finished(&self, number: u64) -> u64 {
         let window = &self.window;
-        // Acquire: meets the Release in `rotate`, for the second look at the head in `view` and `until_room`.
+        // Acquire: pairs with the Release in `rotate`, for the second load of the head in `view`
+        // and `until_room`.
         let word = Word(self.entry(number).count.load(Acquire));
         if window.number(word) == number {
             window.count(word)
@@ -230,7 +256,8 @@ impl Ring {
         }
     }
 
-    /// What counts, if the head is in the slot of `nanos` and nobody is preparing a later one.
+    /// The permits that count, if the head is in the slot of `nanos` and no thread is preparing a
+    /// later one.
     #[inline]
     fn current(&self, nanos: u64) -> Option<View> {
         let window = &self.window;
@@ -242,7 +269,7 @@ impl Ring {
             .then(|| self.view_of(head, base))
     }
 
-    /// How much counts at an instant.
+    /// The number of permits that count at an instant.
     #[inline]
     pub(crate) fn used(&self, nanos: u64) -> u64 {
         match self.current(nanos) {
@@ -251,8 +278,8 @@ impl Ring {
         }
     }
 
-    /// Whether there is room for a call, and the exchange of the head that would take it. Does not rotate: where that is
-    /// needed, there is no exchange yet.
+    /// Checks for the permits that a call requires, and prepares the exchange of the head that
+    /// charges them. Does not rotate: where that is needed, there is no exchange yet.
     #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
     pub(crate) fn prospect(&self, request: Request, nanos: u64) -> Option<PreparedCharge> {
@@ -268,23 +295,23 @@ impl Ring {
         PreparedCharge::new(room, request.required, charge)
     }
 
-    /// Exchanges a head that was looked at, if it is still there.
+    /// Exchanges a head that was loaded, if it is still current.
     #[inline]
     pub(crate) fn commit(&self, charge: Exchange) -> bool {
-        // Relaxed: as in `admit`. Weak: the caller has another way.
+        // Relaxed: as in `admit`. Weak: the caller has a fallback.
         self.head
             .compare_exchange_weak(charge.before, charge.after, Relaxed, Relaxed)
             .is_ok()
     }
 
-    /// [`used`](Self::used) when nobody was admitted in the slot yet, or the clock is behind it.
+    /// [`used`](Self::used) before the first admission in the slot, or with a clock behind it.
     #[cold]
     #[inline(never)]
     fn used_slow(&self, nanos: u64) -> u64 {
         self.view(nanos).used
     }
 
-    /// What counts at an instant, without rotating.
+    /// The permits that count at an instant, without rotating.
     pub(crate) fn view(&self, nanos: u64) -> View {
         let window = &self.window;
         loop {
@@ -310,14 +337,15 @@ impl Ring {
             if oldest <= number {
                 used = used.saturating_add(window.count(head));
             }
-            // Entries are overwritten only after the head moved on. Acquire as in `load_head`: the loads stay in order.
+            // Entries are overwritten only after the head moved on. Acquire as in `load_head`: the
+            // loads stay in order.
             if window.number(self.load_head()) == number {
                 return View { head, oldest, used };
             }
         }
     }
 
-    /// What counts while the head is in its slot.
+    /// The permits that count while the head is in its slot.
     const fn view_of(&self, head: Word, base: Word) -> View {
         let window = &self.window;
         View {
@@ -328,15 +356,15 @@ impl Ring {
         }
     }
 
-    /// How long after `nanos` there will be room for `n`, which is at most the limit and does not fit what is in view; `None`
-    /// if the head has moved on since, and it is time for another look.
+    /// The time after `nanos` at which there will be room for `n`, which is at most the limit and
+    /// does not fit now. `None` if the head has moved since, and the caller has to load it again.
     pub(crate) fn until_room(&self, view: &View, n: u64, nanos: u64) -> Option<Duration> {
         let window = &self.window;
         let newest = window.number(view.head);
         let leaving = match (window.limit() - n).checked_sub(window.count(view.head)) {
             None => newest,
             Some(room) => {
-                // Relaxed: the Acquire that showed the head shows the marks of all undos before it.
+                // Relaxed: the Acquire that loaded the head shows all undos before it.
                 if self.undone.load(Relaxed) <= view.oldest {
                     self.leaving_from_both_ends(view, window.excess(view.used, n), room)
                 } else {
@@ -348,9 +376,9 @@ impl Ring {
         (window.number(self.load_head()) == newest).then(|| window.until_gone(leaving, nanos))
     }
 
-    /// The slot with which `excess` has left, which is the newest that does not fit in `room` with those after it, where what is
-    /// in view is the sum of its slots (invariant 4). From both ends in turn, for it is one of the oldest in steady traffic, and
-    /// of the newest after a burst.
+    /// The slot with which `excess` ages out, where the view is the sum of its slots (invariant 4):
+    /// the newest slot that does not fit in `room` together with those after it. Searches from both
+    /// ends in turn, because steady traffic finds it among the oldest and a burst among the newest.
     #[inline(never)]
     fn leaving_from_both_ends(&self, view: &View, mut excess: u64, mut room: u64) -> u64 {
         let newest = self.window.number(view.head);
@@ -365,11 +393,12 @@ impl Ring {
                 None => return new,
             }
         }
-        // Slots were overwritten meanwhile, which the caller finds out.
+        // Slots were overwritten meanwhile, which the caller detects.
         newest
     }
 
-    /// The newest slot that does not fit in `room` with those after it. Right also where slots hold more than is in view.
+    /// The newest slot that does not fit in `room` with those after it. Correct also where slots
+    /// hold more than the view.
     #[inline(never)]
     fn leaving_from_newest(&self, view: &View, mut room: u64) -> u64 {
         let newest = self.window.number(view.head);
@@ -384,18 +413,19 @@ impl Ring {
         older.find(has_to_leave).unwrap_or(view.oldest)
     }
 
-    /// Takes `permits` off the head if they were charged to its slot, and returns how many came back.
+    /// Takes `permits` off the head if they were charged to its slot, and returns how many.
     pub(crate) fn undo(&self, slot: u64, permits: u64) -> u64 {
         let window = &self.window;
         let mut head = self.load_head();
         if window.number(head) == slot {
-            // Relaxed: published by the exchange below. Raising, as a thread that undoes in an older slot may be late.
+            // Relaxed: published by the exchange below. `fetch_max`, because a thread that undoes
+            // in an older slot may be late.
             self.undone.fetch_max(slot + 1, Relaxed);
         }
         // A charge of another window must not take the head below zero.
         while window.number(head) == slot && window.count(head) >= permits {
-            // Release: who sees a head that came after this one sees the mark, for `until_room`. Relaxed on failure: it is looked
-            // at for its slot number only.
+            // Release: a thread that sees a later head sees `undone`, for `until_room`. Relaxed on
+            // failure: only the slot number of the value is used.
             match self
                 .head
                 .compare_exchange_weak(head.0, head.0 - permits, Release, Relaxed)

@@ -1,4 +1,5 @@
-//! The sliding window's arithmetic: how time is cut into slots, and how a slot and a count share a word. No atomics, no clock.
+//! The sliding window's arithmetic: how time is cut into slots, and how a slot and a count share a
+//! word. No atomics, no clock.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -6,11 +7,11 @@ use core::fmt;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
-/// A sliding window that cannot be represented.
+/// Why a sliding window cannot be represented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WindowError {
-    /// A limit of zero would admit nothing ever.
+    /// A limit of zero would never admit anything.
     ZeroLimit,
     /// A window of length zero would admit everything.
     ZeroWindow,
@@ -23,7 +24,8 @@ pub enum WindowError {
         /// The most slots for this window.
         max: usize,
     },
-    /// Limit and slot number do not fit one word together. Fewer slots, or a longer window, leave more room for the limit.
+    /// Limit and slot number do not fit one word. Fewer slots or a longer window leave more bits
+    /// for the limit.
     LimitTooLarge {
         /// The largest limit for this window and number of slots.
         max: u64,
@@ -58,28 +60,29 @@ const MAX_WINDOW: u64 = 1 << 62;
 /// 65 536 slots take 2 to 4 MiB and bring capacity back at most 1/65 536 of the window late.
 const MAX_SLOTS: u64 = 1 << 16;
 
-/// The last instant that has a slot number, 292 years after the clock's origin. Later, the window's time stands still.
+/// The last instant with a slot number, 292 years after the clock's origin. Later readings are
+/// clamped to it.
 const LAST_NANOS: u64 = u64::MAX >> 1;
 
-/// A limit per window, prepared so that an admission needs no division.
+/// The slots of a window and its limit, prepared so that an admission needs no division.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     limit: u64,
     /// Nanoseconds per slot.
     slot: NonZeroU64,
-    /// How many slots before the current one still count: together at least as long as the window, so that no interval of
-    /// its length touches more than these and the current one.
+    /// Number of slots before the current one that count. Together they are at least as long as the
+    /// window, so that no interval of its length touches more than these and the current slot.
     reach: u64,
     /// Width of the count in a word.
     count_bits: u32,
     /// The window in nanoseconds.
     length: u64,
-    /// How many slots were asked for.
+    /// The number of slots that the caller chose.
     slots: u64,
 }
 
-/// A slot's number and how much was admitted in it, or before it. Larger numbers are later, and larger words are of later slots
-/// or count more.
+/// A slot's number and the permits admitted in it, or before it. A larger word belongs to a later
+/// slot, or counts more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word(pub(crate) u64);
 
@@ -124,11 +127,11 @@ impl Window {
         })
     }
 
-    /// The slot's length such that the slots that count, with the current one, span at most the window and the slot that was
-    /// asked for (G5).
+    /// The length of a slot such that the counting slots, including the current one, span at most
+    /// the window and one slot of the chosen length.
     ///
-    /// Where `slots` does not divide the window, that takes slots of half the length: rounding up would make the span too
-    /// long, and rounding down needs one slot more, which may then be no longer than half.
+    /// Where `slots` does not divide the window, slots are half that length. Rounding up would make
+    /// the span too long. Rounding down needs one slot more, which must then be half as long.
     fn slot_length(length: u64, slots: u64) -> NonZeroU64 {
         let divides = length.checked_rem(slots) == Some(0);
         let parts = if divides {
@@ -154,13 +157,13 @@ impl Window {
         self.slots
     }
 
-    /// Entries that a ring needs: one for every slot that counts and one for the current. A power of two, so that a number is
-    /// turned into an index by a mask.
+    /// Number of ring entries: one for every counting slot and one for the current. A power of two,
+    /// so that a mask turns a number into an index.
     pub(crate) const fn ring_len(&self) -> u64 {
         self.reach.saturating_add(1).next_power_of_two()
     }
 
-    /// Whether slot `number` contains `nanos`. A multiplication where the number itself would take a division.
+    /// Whether slot `number` contains `nanos`. Multiplies where finding the number would divide.
     #[inline]
     pub(crate) const fn contains(&self, number: u64, nanos: u64) -> bool {
         nanos.wrapping_sub(number.wrapping_mul(self.slot.get())) < self.slot.get()
@@ -171,12 +174,13 @@ impl Window {
         nanos.min(LAST_NANOS) / self.slot
     }
 
-    /// The oldest slot that still counts in slot `number`.
+    /// The oldest slot that still counts while `number` is the current one.
     pub(crate) const fn oldest(&self, number: u64) -> u64 {
         number.saturating_sub(self.reach)
     }
 
-    /// The time from `nanos` until slot `number` no longer counts; 584 years if its time stands still before that.
+    /// The time from `nanos` until slot `number` no longer counts; 584 years if readings are
+    /// clamped before that.
     pub(crate) const fn until_gone(&self, number: u64, nanos: u64) -> Duration {
         let end = number
             .saturating_add(self.reach)
@@ -196,11 +200,12 @@ impl Window {
 
     #[inline]
     pub(crate) const fn count(&self, word: Word) -> u64 {
-        // `count_bits` is at least 1 and at most 63.
+        // `count_bits` is between 1 and 63.
         word.0 & (1_u64.wrapping_shl(self.count_bits)).wrapping_sub(1)
     }
 
-    /// A word whose count is at most the limit; more is as much, as a full window admits nothing whatever its sum.
+    /// A word whose count is at most the limit; more is as much, as a full window admits nothing
+    /// whatever its sum.
     #[inline]
     pub(crate) const fn word(&self, number: u64, count: u64) -> Word {
         let count = if count > self.limit {
@@ -216,7 +221,8 @@ impl Window {
         used.saturating_add(n).saturating_sub(self.limit)
     }
 
-    /// The head after an admission of `n`, if with `base` admissions before it `n` more are within the limit.
+    /// The head after an admission of `n`, if with `base` admissions before it `n` more are within
+    /// the limit.
     #[inline]
     pub(crate) const fn admit(&self, base: u64, head: Word, n: u64) -> Option<Word> {
         // Each is at most the limit, and the limit has at most 63 bits.

@@ -1,4 +1,4 @@
-//! What stands in for event-listener's list in models: a list behind a lock, with the same promises.
+//! A stand-in for event-listener's list in models: a list behind a lock, with the same contract.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -77,7 +77,7 @@ impl Event {
 }
 
 impl EventListener {
-    /// Leaves the list, and says whether it had been notified.
+    /// Leaves the list, and returns whether it had been notified.
     pub fn discard(self) -> bool {
         let is_notified = self.leave();
         mem::forget(self);
@@ -111,7 +111,7 @@ impl Future for EventListener {
 
 impl Drop for EventListener {
     fn drop(&mut self) {
-        // Not passed on: the line discards its listeners, or has polled them to their end.
+        // Not passed on: the wait queue discards its listeners, or has polled them to completion.
         self.leave();
     }
 }

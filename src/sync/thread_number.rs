@@ -1,11 +1,11 @@
-//! A number for each thread, to spread threads over things.
+//! A number for each thread, to spread threads over shards.
 
 use core::cell::Cell;
 
 use super::AtomicUsize;
 use super::Ordering::Relaxed;
 
-/// Of the thread that asks: 0, 1, 2 … in the order in which threads first ask.
+/// This thread's index: 0, 1, 2 … in the order in which threads first call this.
 pub(crate) fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     std::thread_local! {
@@ -13,12 +13,12 @@ pub(crate) fn thread_number() -> usize {
     }
     let number = NUMBER.try_with(|number| {
         number.get().unwrap_or_else(|| {
-            // Relaxed: any number does, as long as others get others.
+            // Relaxed: any number will do if other threads get other numbers.
             let next = NEXT.fetch_add(1, Relaxed);
             number.set(Some(next));
             next
         })
     });
-    // A thread that is just ending.
+    // The thread is ending, and its thread-locals are gone.
     number.unwrap_or(0)
 }

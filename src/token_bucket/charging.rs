@@ -1,5 +1,5 @@
-//! What combinations, reservations and waits do with a bucket: looks that prepare a charge, charges that can be taken back, and
-//! bookings of tokens that are not there yet.
+//! Operations for combinations, reservations and waits: prepared charges, charges that can be
+//! undone, and reservations of tokens that have not flowed in yet.
 
 use core::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::time::Timestamp;
 
 impl<C> TokenBucket<C> {
-    /// Whether the tokens that a call needs are there, and the exchange that would take what it costs; `None` if it seems that
-    /// they are not. `need` is at least 1.
+    /// Checks for the tokens that a call requires, and prepares the exchange that charges its cost.
+    /// `None` if there are too few. `required` is at least 1.
     #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
     pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
         let cost = self.cost(request.required).ok()?;
         let Core { tat, gcra, .. } = &*self.core;
         if request.cost == 0 {
-            // Confirmed here, as no exchange will do it.
+            // Confirmed here, because no exchange will do it.
             let (now, tat) = self.load(now);
             return PreparedCharge::new(gcra.room(tat, now), cost, Exchange::NONE);
         }
@@ -34,14 +34,15 @@ impl<C> TokenBucket<C> {
         self.core.gcra.tokens_in(room)
     }
 
-    /// Makes a charge that was found possible, if nothing has changed since.
+    /// Makes a prepared charge if nothing has changed since.
     #[inline]
     pub(crate) fn commit(&self, charge: Exchange) -> bool {
         self.core.tat.replace(charge.before, charge.after)
     }
 
-    /// [`try_acquire_at`](Self::try_acquire_at) that returns what undoes it.
-    // Not the one in terms of the other: then a refusal computes its hint, read or not (95 instructions instead of 56).
+    /// [`try_acquire_at`](Self::try_acquire_at) that returns what undoes the charge.
+    // Neither calls the other: a refusal would then compute its hint even if unused, at 95
+    // instructions instead of 56.
     #[inline]
     pub(crate) fn charge_at(&self, n: u64, now: Timestamp) -> Result<BucketCharge, Denied> {
         if n == 0 {
@@ -68,7 +69,7 @@ impl<C> TokenBucket<C> {
         .map_err(|(now, shortfall)| self.not_yet(now, shortfall))
     }
 
-    /// Books `n` tokens, now or in the future, unless the wait would be longer than `max_wait`.
+    /// Reserves `n` tokens, now or in the future, unless the wait would be longer than `max_wait`.
     pub(crate) fn reserve_charge_at(
         &self,
         n: u64,
@@ -92,7 +93,7 @@ impl<C> TokenBucket<C> {
             } else {
                 gcra.wait(now, booking.shortfall)
             };
-            // Later than a clock can tell is never.
+            // An instant beyond the clock's range never comes.
             let is_told = wait <= Timestamp::MAX - at;
             if wait > max_wait || !is_told || !Gcra::can_hold(booking.shortfall) {
                 return Err(Denied::NotYet { retry_after: wait });
@@ -110,8 +111,8 @@ impl<C> TokenBucket<C> {
         })
     }
 
-    /// Gives the tokens of a booking back, and returns how many came back. None if it had to wait and its instant has come: then they
-    /// count as used.
+    /// Returns the tokens of a reservation, and how many came back. None come back if the
+    /// reservation had to wait and its instant has come: it then counts as used.
     pub(crate) fn cancel_at(&self, booked: &ReservedCharge, now: Timestamp) -> u64 {
         if booked.delayed && now >= booked.ready_at {
             return 0;
@@ -119,7 +120,8 @@ impl<C> TokenBucket<C> {
         self.undo_charge(&booked.charge)
     }
 
-    /// Exact undo or nothing: see the `tat` module. Returns how many tokens came back.
+    /// Undoes a charge exactly or not at all: see [`AtomicTat`](crate::gcra::AtomicTat). Returns how
+    /// many tokens came back.
     pub(crate) fn undo_charge(&self, charge: &BucketCharge) -> u64 {
         let Core { tat, gcra, .. } = &*self.core;
         if charge.tokens > 0 && tat.undo(gcra, charge.before, charge.after) {
@@ -130,12 +132,12 @@ impl<C> TokenBucket<C> {
     }
 }
 
-/// A booking that was made: what undoes it, and from when it may be used.
+/// A reservation that was made: what undoes it, and when it may be used.
 #[derive(Debug)]
 pub(crate) struct ReservedCharge {
     pub(crate) charge: BucketCharge,
     pub(crate) ready_at: Timestamp,
-    /// Whether the tokens were not there yet.
+    /// Whether the tokens had not flowed in yet.
     pub(crate) delayed: bool,
 }
 
@@ -143,9 +145,9 @@ pub(crate) struct ReservedCharge {
 #[derive(Debug)]
 #[must_use = "a charge that is dropped is kept"]
 pub struct BucketCharge {
-    /// The TAT that the charge found.
+    /// The TAT before the charge.
     pub(crate) before: u64,
-    /// The TAT that it left.
+    /// The TAT after the charge.
     pub(crate) after: u64,
     pub(crate) tokens: u64,
 }

@@ -36,9 +36,10 @@ impl InLine {
         loop {
             let now = limiter.now();
             let deadline = waiter.deadline(now);
-            let in_time = |denied: &Denied| match denied {
-                Denied::NotYet { retry_after } => *retry_after <= deadline - now,
-                Denied::Never { .. } => false,
+            let in_time = |denied: &Denied| {
+                denied
+                    .retry_after()
+                    .is_some_and(|wait| wait <= deadline - now)
             };
             match &mut self.0 {
                 None => {
@@ -97,7 +98,7 @@ impl InLine {
 }
 
 /// It would be admitted if nobody were before it: a guess, as it is not known how long they take.
-const NOT_MY_TURN: Denied = Denied::NotYet {
+const NOT_MY_TURN: Denied = Denied::Busy {
     retry_after: Duration::from_millis(1),
 };
 

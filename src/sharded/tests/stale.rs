@@ -1,8 +1,8 @@
-//! Callers whose reading is older than what others have done since, and clocks that step back.
+//! Calls whose clock reading is older than later charges, and clocks that step back.
 
 use core::time::Duration;
 
-use tidegate::{Clock, ManualClock, Quota, ShardedTokenBucket};
+use crate::{Clock, ManualClock, Quota, ShardedTokenBucket};
 
 const CAPACITY: u64 = 1_000;
 
@@ -11,9 +11,10 @@ fn bucket(clock: &ManualClock) -> ShardedTokenBucket<ManualClock> {
     ShardedTokenBucket::with_shards(quota, clock.clone(), 2)
 }
 
-/// There is no room as of an instant long before the last charge, not even to settle what was used of leases: a refusal, not a loop.
+/// At an instant long before the last charge there is no room, not even to settle used leases. The
+/// call is refused and does not loop.
 #[test]
-fn a_clock_that_steps_back_is_refused() {
+fn clock_that_steps_back_is_refused() {
     let clock = ManualClock::new();
     let bucket = bucket(&clock);
     let before = clock.now();
@@ -29,20 +30,21 @@ fn a_clock_that_steps_back_is_refused() {
     assert_eq!(bucket.available(), left);
 }
 
-/// Of a lease tokens were used after a caller had read the clock; it charges for them as of when they were used at the latest.
+/// Tokens of a lease were used after a call had read the clock. The call charges for them as of the
+/// latest instant at which they can have been used.
 #[test]
-fn a_reading_from_before_tokens_were_used() {
+fn reading_from_before_tokens_were_used() {
     let clock = ManualClock::new();
     let bucket = bucket(&clock);
     assert_eq!(bucket.try_acquire_on(0, 1, clock.now()), Ok(()));
     let before = clock.now();
     clock.advance(Duration::from_secs(100_000));
-    // Out of the lease.
+    // Within the lease.
     let used = 40;
     for _ in 0..used {
         assert_eq!(bucket.try_acquire_on(0, 1, clock.now()), Ok(()));
     }
-    // More than the rest of it.
+    // More than the lease has left.
     assert_eq!(bucket.try_acquire_on(0, 100, before), Ok(()));
     let left = bucket.available();
     assert!(

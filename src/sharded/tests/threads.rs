@@ -1,25 +1,23 @@
-//! Real threads: exact totals, whoever leases, takes away and is refused.
+//! Real threads: exact totals, however leases are made, collected and refused.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 
-use tidegate::{ManualClock, Quota, ShardedTokenBucket};
+use super::parallel::in_parallel;
+use crate::{Clock, ManualClock, Quota, ShardedTokenBucket};
 
-use crate::parallel::in_parallel;
-
-/// A clock that stands still: exactly the capacity is admitted, and all of it, however it is spread.
+/// On a frozen clock exactly the capacity is admitted, and all of it, however it is spread.
 #[test]
-fn a_frozen_clock_admits_the_capacity() {
+fn frozen_clock_admits_exactly_the_capacity() {
     for (capacity, shards) in [(1, 2), (10, 4), (1_000, 2), (100_000, 8), (1_000_003, 4)] {
         let quota = Quota::per_second(1).burst(capacity);
         let bucket = ShardedTokenBucket::with_shards(quota, ManualClock::new(), shards);
-        // So much that those who lease at the same time find more used than the others are about to lease, and take nothing for used
-        // that is not.
+        // With this much used, concurrent calls that are about to lease lose nothing to a race.
         let first = capacity.div_ceil(2);
         assert_eq!(bucket.try_acquire(first), Ok(()));
         let admitted = in_parallel(4, |_| {
             let mut admitted = 0;
-            // Refused once does not mean that all is gone: others may have had it in hand.
+            // One refusal does not mean empty: another call may hold leases in transit.
             let mut refused = 0;
             while refused < 1_000 {
                 match bucket.try_acquire(1) {
@@ -34,9 +32,9 @@ fn a_frozen_clock_admits_the_capacity() {
     }
 }
 
-/// Time that moves on while all hammer: never more than came in.
+/// While time passes, never more is admitted than has flowed in.
 #[test]
-fn a_moving_clock_admits_no_more_than_flows_in() {
+fn moving_clock_admits_no_more_than_flows_in() {
     let clock = ManualClock::new();
     let quota = Quota::per_second(1_000_000).burst(5_000);
     let bucket = ShardedTokenBucket::with_shards(quota, clock.clone(), 4);
@@ -52,11 +50,11 @@ fn a_moving_clock_admits_no_more_than_flows_in() {
             }
         }
     });
-    let now = tidegate::Clock::now(&clock).as_nanos();
+    let now = clock.now().as_nanos();
     let most = 5_000 + now / 1_000;
     let total = total.into_inner();
     assert!(total <= most, "{total} of {most}");
-    // And what was not admitted is there.
+    // The tokens that were not admitted are available.
     let left = bucket.available();
     assert!(total + left <= most && left <= 5_000);
 }

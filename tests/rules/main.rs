@@ -1,29 +1,51 @@
-//! Rules of this crate that the compiler does not check.
+//! Rules of this repository that the compiler does not check.
+
+extern crate alloc;
+
+mod imports;
+mod packages;
+mod prose;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use tidegate::{ManualClock, Quota, SlidingWindow, TokenBucket};
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a source folder");
-    entries
-        .flat_map(|entry| {
-            let path = entry.expect("readable").path();
-            if path.is_dir() {
-                sources(&path)
-            } else {
-                vec![path]
+/// Returns the files below `folder` that have one of the extensions, without build output.
+fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            if !path.ends_with("target") {
+                found.extend(files(&path, extensions));
             }
-        })
-        .collect()
+        } else if extensions
+            .iter()
+            .any(|extension| path.extension().is_some_and(|it| it == *extension))
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Fails with each breach on a line of its own.
+fn report(found: &[String]) {
+    assert!(
+        found.is_empty(),
+        "{} found:\n{}",
+        found.len(),
+        found.join("\n")
+    );
 }
 
 /// Only `sync.rs` may name where atomics come from, or models would not see them.
 #[test]
 fn atomics_come_from_the_facade() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files = sources(&source);
+    let files = files(&source, &["rs"]);
     assert!(files.len() > 10, "{files:?}");
     for file in files {
         if file.ends_with("sync.rs") {

@@ -1,12 +1,12 @@
-//! Whatever shards calls come from: what is admitted, a plain bucket would have admitted as well (G1 for the whole capacity), and what
-//! is refused was mostly not there.
+//! Whichever shards the calls come from: a plain bucket would have admitted all that is admitted
+//! here, and a refusal means that few tokens were available.
 
 use core::time::Duration;
 
+use crate::{Denied, ManualClock, Quota, ShardedTokenBucket, TokenBucket};
 use proptest::prelude::*;
-use tidegate::{Denied, ManualClock, Quota, ShardedTokenBucket, TokenBucket};
 
-/// A call from a shard for so many tokens, or time that passes in parts of the refill.
+/// A call from a shard for some tokens, many calls for one, or time that passes.
 #[derive(Clone, Debug)]
 enum Step {
     Call { shard: usize, tokens: u64 },
@@ -40,15 +40,15 @@ proptest! {
         (quota, steps) in quota().prop_flat_map(|quota| {
             (Just(quota), prop::collection::vec(step(quota.capacity()), 1..60))
         }),
-        shards in prop::sample::select(vec![1, 2, SHARDS]),
+        shards in prop::sample::select(std::vec![1, 2, SHARDS]),
     ) {
         let clock = ManualClock::new();
         let sharded = ShardedTokenBucket::with_shards(quota, clock.clone(), shards);
         let plain = TokenBucket::with_clock(quota, clock.clone());
-        // What was used of leases is charged as of a later time than it was, as that is not known.
+        // Used tokens of leases are charged as of a later time, because the time of use is unknown.
         let stale = quota.capacity() / 8;
         let call = |shard: usize, tokens| {
-            let now = tidegate::Clock::now(&clock);
+            let now = crate::Clock::now(&clock);
             let expected = sharded.peek_at(tokens, now);
             let outcome = sharded.try_acquire_on(shard % shards, tokens, now);
             prop_assert_eq!(expected.is_ok(), outcome.is_ok(), "{:?} {:?}", expected, outcome);
@@ -82,20 +82,20 @@ proptest! {
     }
 }
 
-/// What leases have left counts for everybody, and what was used of them does not stay in the way.
+/// The rest of a lease counts for all calls, and the used part does not stand in their way.
 #[test]
 fn all_of_the_capacity_can_be_had_at_once() {
     let clock = ManualClock::new();
     let quota = Quota::per_second(1_000).burst(100_000);
     let bucket = ShardedTokenBucket::with_shards(quota, clock.clone(), SHARDS);
-    let now = || tidegate::Clock::now(&clock);
+    let now = || crate::Clock::now(&clock);
     for shard in 0..SHARDS {
         assert_eq!(bucket.try_acquire_on(shard, 1, now()), Ok(()));
         assert_eq!(bucket.try_acquire_on(shard, 1, now()), Ok(()));
     }
     assert_eq!(bucket.available(), 100_000 - 2 * SHARDS as u64);
     clock.advance(Duration::from_secs(3_600));
-    // One of each lease was used, who knows when.
+    // One token of each lease was used at an unknown time.
     let retry_after = Duration::from_millis(SHARDS as u64);
     let not_yet = Err(Denied::NotYet { retry_after });
     assert_eq!(bucket.try_acquire_on(0, 100_000, now()), not_yet);
@@ -110,13 +110,13 @@ fn all_of_the_capacity_can_be_had_at_once() {
     assert_eq!(bucket.try_acquire(0), Ok(()));
 }
 
-/// Refusals do not gather everything in one shard while the others lease anew.
+/// A refusal does not move everything to one shard while the others lease again.
 #[test]
 fn leases_do_not_pile_up() {
     let clock = ManualClock::new();
     let quota = Quota::per_second(1_000).burst(10_000);
     let bucket = ShardedTokenBucket::with_shards(quota, clock.clone(), 2);
-    let now = || tidegate::Clock::now(&clock);
+    let now = || crate::Clock::now(&clock);
     for _ in 0..200 {
         assert_eq!(bucket.try_acquire_on(1, 1, now()), Ok(()));
         assert!(bucket.try_acquire_on(0, 10_000, now()).is_err());
