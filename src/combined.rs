@@ -50,7 +50,7 @@ use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
 #[cfg(feature = "std")]
-use crate::wait::Line;
+use crate::wait::WaitQueue;
 
 /// Several named limits that a call must pass together: all are charged, or none.
 ///
@@ -100,7 +100,7 @@ pub struct Combined<C = DefaultClock> {
     /// Permits that rollbacks could not return, in all limits together. Only grows.
     forfeited: AtomicU64,
     #[cfg(feature = "std")]
-    line: Line,
+    wait_queue: WaitQueue,
 }
 
 #[derive(Debug)]
@@ -334,12 +334,12 @@ impl<C: Clock> Combined<C> {
 
 #[cfg(feature = "std")]
 impl<C> Combined<C> {
-    pub(crate) const fn line(&self) -> &Line {
-        &self.line
+    pub(crate) const fn wait_queue(&self) -> &WaitQueue {
+        &self.wait_queue
     }
 
-    pub(crate) const fn line_mut(&mut self) -> &mut Line {
-        &mut self.line
+    pub(crate) const fn wait_queue_mut(&mut self) -> &mut WaitQueue {
+        &mut self.wait_queue
     }
 }
 

@@ -100,7 +100,7 @@ use crate::sync::Ordering;
 use crate::sync::{AtomicU64, thread_number};
 use crate::time::Timestamp;
 #[cfg(feature = "std")]
-use crate::wait::Line;
+use crate::wait::WaitQueue;
 use beyond::Refused;
 use lease::Shard;
 
@@ -173,7 +173,7 @@ use lease::Shard;
 pub struct ShardedTokenBucket<C = DefaultClock> {
     core: CachePadded<Core<C>>,
     #[cfg(feature = "std")]
-    line: Line,
+    wait_queue: WaitQueue,
     shards: Box<[CachePadded<Shard>]>,
 }
 
@@ -219,7 +219,7 @@ impl<C> ShardedTokenBucket<C> {
                 clock,
             }),
             #[cfg(feature = "std")]
-            line: Line::new(),
+            wait_queue: WaitQueue::new(),
             shards: (0..shards)
                 .map(|_| CachePadded::new(Shard::empty()))
                 .collect(),
@@ -243,13 +243,13 @@ impl<C> ShardedTokenBucket<C> {
     }
 
     #[cfg(feature = "std")]
-    pub(crate) const fn line(&self) -> &Line {
-        &self.line
+    pub(crate) const fn wait_queue(&self) -> &WaitQueue {
+        &self.wait_queue
     }
 
     #[cfg(feature = "std")]
-    pub(crate) const fn line_mut(&mut self) -> &mut Line {
-        &mut self.line
+    pub(crate) const fn wait_queue_mut(&mut self) -> &mut WaitQueue {
+        &mut self.wait_queue
     }
 
     #[inline]

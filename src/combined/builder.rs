@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::{Combined, Limit, Named};
 use crate::sync::AtomicU64;
 #[cfg(feature = "std")]
-use crate::wait::Line;
+use crate::wait::WaitQueue;
 
 /// A combination without limits. A type of its own, because a combination without limits would
 /// admit everything and cannot be built.
@@ -41,7 +41,7 @@ impl<C> CombinedBuilder<C> {
             limits: self.limits.into_boxed_slice(),
             forfeited: AtomicU64::new(0),
             #[cfg(feature = "std")]
-            line: Line::new(),
+            wait_queue: WaitQueue::new(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Futures that wait for permits: what they have in common, whatever the limiter and whoever owns it.
+//! The future that waits for permits, whatever the limiter and its owner.
 
 use core::fmt;
 use core::future::Future;
@@ -9,33 +9,38 @@ use core::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::awaitable::{Awaitable, Waiter};
+use super::awaitable::{Awaitable, Waiter, sealed::PollWait};
 use super::timer::Timer;
 use crate::denied::Denied;
 use crate::time::Timestamp;
 
 pin_project! {
-    /// Waits for permits of the limiter that `P` points to: made by the `acquire_with` of the limiters and its kin, which borrow them,
-    /// or by [`Acquire::new`] from any pointer.
+    /// Waits for permits of the limiter that `P` points to.
     ///
-    /// Takes its place in line when it is first polled. Polled again once it has completed, it says the same again and takes nothing.
+    /// `acquire_with` and its relatives on the limiters return one that borrows. [`Acquire::new`]
+    /// takes any pointer. A future joins the queue when it is first polled. Polled again after it
+    /// resolved, it returns the same result and takes nothing.
     ///
-    /// At a [`TokenBucket`](crate::TokenBucket) it sleeps once, and is ready at its instant. Not polled for long, or
-    /// [forgotten](core::mem::forget), it keeps its own tokens and holds nobody up.
+    /// At a [`TokenBucket`](crate::TokenBucket) a future reserves its tokens, sleeps once, and is
+    /// ready at its instant. A future that is never polled again, or is
+    /// [forgotten](core::mem::forget), delays only itself.
     ///
-    /// At a window or a combination it is served in order of arrival, whatever the sizes. Only the first in line looks at the limiter,
-    /// at the instants that the limiter hints at: what is given back earlier it finds then. Like any queue, the line is held up by a
-    /// first one that is neither polled nor dropped: those behind it wait until their timeouts. So do not forget a future that waits
-    /// there, nor keep it aside while you await another. Callers who do not wait are never held up.
+    /// At any other limiter futures are served in order of arrival, whatever the sizes. Only the
+    /// head tries, at the instants that the limiter hints at, and finds permits that came back
+    /// earlier then. A head that is neither polled nor dropped blocks the waiters behind it until
+    /// their timeouts. So do not forget a waiting future, and do not set one aside while awaiting
+    /// another. Callers that do not wait are never blocked.
     ///
     /// It is [`Send`] if the pointer, the timer and the timer's sleep are.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, it gives its place up. At a bucket that is as a [`Reservation`](crate::Reservation) does it: the
-    /// tokens come back if nobody took a place behind it, and otherwise are forfeited, for those behind it keep their instants. (So
-    /// are those of a place that was taken while a [`reset`](crate::TokenBucket::reset) was under way.) At a window or a combination
-    /// nothing is charged before it is ready, and those behind it move up.
+    /// A future that is dropped before it is ready leaves the queue. At a bucket it cancels its
+    /// reservation, as [`Reservation`](crate::Reservation) does: the tokens come back unless a
+    /// later caller has reserved behind it. Otherwise they are forfeited, because the later callers
+    /// keep their instants. A reservation made during a [`reset`](crate::TokenBucket::reset) is
+    /// forfeited, too. At any other limiter nothing is charged before the future is ready, and the
+    /// waiters behind it move up.
     #[must_use = "futures do nothing unless they are polled"]
     pub struct Acquire<P, T>
     where
@@ -48,7 +53,7 @@ pin_project! {
         n: u64,
         timeout: Duration,
         deadline: Option<Timestamp>,
-        at: At<<P::Target as Awaitable>::Waiting>,
+        state: State<<P::Target as PollWait>::Waiting>,
         #[pin]
         sleep: Option<T::Sleep>,
     }
@@ -61,31 +66,31 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let At::Waiting(waiting) = this.at {
+            if let State::Waiting(waiting) = this.state {
                 this.limiter.give_up(waiting);
             }
         }
     }
 }
 
-/// How far it is.
-enum At<W> {
+/// The state of an [`Acquire`].
+enum State<W> {
     Waiting(W),
     Done(Result<(), Denied>),
 }
 
 impl<P: Deref<Target: Awaitable>, T: Timer> Acquire<P, T> {
-    /// Takes `n` permits of the limiter that `limiter` points to, asleep on `timer` for at most `timeout` until they are there:
-    /// [`Duration::MAX`] for as long as it takes.
+    /// Waits for `n` permits of the limiter behind `limiter`, asleep on `timer`, for at most
+    /// `timeout`. [`Duration::MAX`] waits as long as it takes.
     ///
-    /// With an [`Arc`](alloc::sync::Arc) the future owns its share of the limiter: it can be spawned, kept in a struct, and outlive
-    /// whoever made it. The pointer may be of any kind that leads to the same limiter each time, as all of the standard library's
-    /// do; with one that does not, places are given up where they were not taken, and waits may not end.
+    /// With an [`Arc`](alloc::sync::Arc) the future owns its share of the limiter. It can be
+    /// spawned, stored in a struct, and can outlive its caller. The pointer must lead to the same
+    /// limiter every time, as all pointers of the standard library do. Otherwise waits may not end.
     ///
     /// # Errors
     ///
-    /// Those of the limiter's `acquire_timeout_with`: [`Denied::Never`] if `n` is above its capacity, and [`Denied::NotYet`] as soon as
-    /// it is known that the permits cannot be there in time.
+    /// Those of the limiter's `acquire_timeout_with`: [`Denied::Never`] if `n` is above its
+    /// capacity, and [`Denied::NotYet`] as soon as the permits cannot come in time.
     ///
     /// # Cancel safety
     ///
@@ -96,7 +101,7 @@ impl<P: Deref<Target: Awaitable>, T: Timer> Acquire<P, T> {
     /// use std::sync::Arc;
     /// use tidegate::{Acquire, ManualClock, Quota, Timer, TokenBucket};
     ///
-    /// /// What a service returns that waits in `call`: named, not boxed, and `'static`.
+    /// /// The future of a service that waits in `call`: named, not boxed, and `'static`.
     /// struct Call<T: Timer> {
     ///     turn: Acquire<Arc<TokenBucket<ManualClock>>, T>,
     /// }
@@ -104,7 +109,7 @@ impl<P: Deref<Target: Awaitable>, T: Timer> Acquire<P, T> {
     /// let clock = ManualClock::new();
     /// let bucket = Arc::new(TokenBucket::with_clock(Quota::per_second(10), clock.clone()));
     /// bucket.try_acquire(10)?;
-    /// // A timer that moves the clock instead of sleeping; in a program: `TokioTimer`, or `tokio::time::sleep`.
+    /// // A timer that moves the clock. A program uses `TokioTimer` or `tokio::time::sleep`.
     /// let timer = move |wait: Duration| core::future::ready(clock.advance(wait));
     /// let call = Call { turn: Acquire::new(bucket, timer, 1, Duration::MAX) };
     ///
@@ -120,7 +125,7 @@ impl<P: Deref<Target: Awaitable>, T: Timer> Acquire<P, T> {
             n,
             timeout,
             deadline: None,
-            at: At::Waiting(<P::Target as Awaitable>::START),
+            state: State::Waiting(<P::Target as PollWait>::START),
             sleep: None,
         }
     }
@@ -135,16 +140,16 @@ impl<P: Deref<Target: Awaitable>, T: Timer> Acquire<P, T> {
         &self.timer
     }
 
-    /// Gives up what it waits for, and begins a new wait, for `n` permits.
+    /// Gives up the current wait, and starts a new one for `n` permits.
     #[cfg(feature = "futures")]
     pub(super) fn restart(self: Pin<&mut Self>, n: u64) {
         let mut this = self.project();
-        if let At::Waiting(waiting) = this.at {
+        if let State::Waiting(waiting) = this.state {
             this.limiter.give_up(waiting);
         }
         *this.n = n;
         *this.deadline = None;
-        *this.at = At::Waiting(<P::Target as Awaitable>::START);
+        *this.state = State::Waiting(<P::Target as PollWait>::START);
         this.sleep.set(None);
     }
 }
@@ -154,9 +159,9 @@ impl<P: Deref<Target: Awaitable>, T: Timer> Future for Acquire<P, T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let waiting = match this.at {
-            At::Waiting(waiting) => waiting,
-            At::Done(outcome) => return Poll::Ready(*outcome),
+        let waiting = match this.state {
+            State::Waiting(waiting) => waiting,
+            State::Done(outcome) => return Poll::Ready(*outcome),
         };
         let limiter = &**this.limiter;
         let waiter = Waiter {
@@ -167,9 +172,9 @@ impl<P: Deref<Target: Awaitable>, T: Timer> Future for Acquire<P, T> {
             sleep: this.sleep.as_mut(),
         };
         let outcome = ready!(limiter.poll_waiting(waiting, waiter, context));
-        // The place is given up here, and not only when this is dropped.
+        // Given up now, and not only when this future is dropped.
         limiter.give_up(waiting);
-        *this.at = At::Done(outcome);
+        *this.state = State::Done(outcome);
         this.sleep.set(None);
         Poll::Ready(outcome)
     }
@@ -179,9 +184,9 @@ impl<P: Deref<Target: Awaitable>, T: Timer> fmt::Debug for Acquire<P, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Acquire");
         shown.field("n", &self.n);
-        match &self.at {
-            At::Waiting(waiting) => shown.field("waiting", waiting),
-            At::Done(outcome) => shown.field("outcome", outcome),
+        match &self.state {
+            State::Waiting(waiting) => shown.field("waiting", waiting),
+            State::Done(outcome) => shown.field("outcome", outcome),
         };
         shown.finish_non_exhaustive()
     }

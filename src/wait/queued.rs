@@ -1,12 +1,12 @@
-//! How futures wait at a limiter that cannot promise an instant: in line.
+//! Futures that wait at a limiter which cannot promise an instant: in its wait queue.
 
 use core::fmt;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
-use super::awaitable::{Awaitable, Waiter};
-use super::future::Acquire;
-use super::line::{Line, Place};
+use super::acquire::Acquire;
+use super::awaitable::{Waiter, sealed::PollWait};
+use super::queue::{Ticket, WaitQueue};
 use super::timer::Timer;
 use crate::clock::Clock;
 use crate::combined::Combined;
@@ -16,16 +16,16 @@ use crate::sharded::ShardedTokenBucket;
 use crate::sliding_window::SlidingWindow;
 use crate::time::Timestamp;
 
-/// How far somebody is who waits in line: with a place, or without.
+/// The progress of a wait: with a ticket, or not yet in the queue.
 #[expect(unnameable_types, reason = "only `Acquire` has one")]
-pub struct InLine(Option<Place>);
+pub struct QueuedWait(Option<Ticket>);
 
-impl InLine {
-    /// The waiter sleeps until the next try at the head, or until the deadline behind others.
+impl QueuedWait {
+    /// The head sleeps until its next try. A waiter behind it sleeps until its deadline.
     fn poll_at<L: Limiter, T: Timer>(
         &mut self,
         limiter: &L,
-        line: &Line,
+        queue: &WaitQueue,
         mut waiter: Waiter<'_, T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Denied>> {
@@ -43,30 +43,30 @@ impl InLine {
             };
             match &mut self.0 {
                 None => {
-                    // Nobody is overtaken; but what cannot be in time is known at once.
-                    let is_first = !line.is_busy();
+                    // No waiter is overtaken, and a deadline that cannot be met is refused at once.
+                    let is_first = !queue.is_busy();
                     let tried = if is_first {
                         limiter.try_acquire_at(n, now)
                     } else {
-                        limiter.peek_at(n, now).and(Err(NOT_MY_TURN))
+                        limiter.peek_at(n, now).and(Err(BEHIND_OTHERS))
                     };
                     let denied = match tried {
                         Err(denied) if in_time(&denied) => denied,
                         outcome => return Poll::Ready(outcome),
                     };
-                    let Some(place) = line.enter() else {
+                    let Some(ticket) = queue.enter() else {
                         return Poll::Ready(Err(denied));
                     };
-                    // Kept before anything can panic, or nobody would give it up.
-                    let place = self.0.insert(place);
-                    if place.poll_head(line, context).is_ready() && is_first {
-                        // It has just been told when to try again.
+                    // Stored before anything can panic, so that it is given up in any case.
+                    let ticket = self.0.insert(ticket);
+                    if ticket.poll_head(queue, context).is_ready() && is_first {
+                        // The limiter has just hinted when to try again.
                         if let Some(wait) = denied.retry_after() {
                             waiter.fall_asleep(wait);
                         }
                     }
                 }
-                Some(Place::Head) => {
+                Some(Ticket::Head) => {
                     if waiter.is_asleep() {
                         ready!(waiter.poll_awake(context));
                         continue;
@@ -78,8 +78,8 @@ impl InLine {
                         outcome => return Poll::Ready(outcome),
                     }
                 }
-                Some(place) => {
-                    if place.poll_head(line, context).is_ready() {
+                Some(ticket) => {
+                    if ticket.poll_head(queue, context).is_ready() {
                         waiter.wake_up();
                         continue;
                     }
@@ -87,7 +87,7 @@ impl InLine {
                         return Poll::Pending;
                     }
                     if now >= deadline {
-                        return Poll::Ready(limiter.peek_at(n, now).and(Err(NOT_MY_TURN)));
+                        return Poll::Ready(limiter.peek_at(n, now).and(Err(BEHIND_OTHERS)));
                     }
                     waiter.fall_asleep(deadline - now);
                     ready!(waiter.poll_awake(context));
@@ -97,38 +97,43 @@ impl InLine {
     }
 }
 
-/// It would be admitted if nobody were before it: a guess, as it is not known how long they take.
-const NOT_MY_TURN: Denied = Denied::Busy {
+/// The call would be admitted if it were the head. How long the waiters ahead take is unknown.
+const BEHIND_OTHERS: Denied = Denied::Busy {
     retry_after: Duration::from_millis(1),
 };
 
-impl fmt::Debug for InLine {
+impl fmt::Debug for QueuedWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at_head = matches!(self.0, Some(Place::Head));
-        f.debug_struct("InLine").field("at_head", &at_head).finish()
+        let at_head = matches!(self.0, Some(Ticket::Head));
+        f.debug_struct("QueuedWait")
+            .field("at_head", &at_head)
+            .finish()
     }
 }
 
-/// The waits of a limiter that has a line.
-macro_rules! in_line {
+/// The waits of a limiter that has a wait queue.
+macro_rules! queued_waits {
     ($($limiter:ident),*) => {$(
         impl<C: Clock> $limiter<C> {
-            /// Takes `n` permits, asleep on `timer` until they are there.
+            /// Waits for `n` permits, asleep on `timer`, and takes them.
             ///
-            /// Nobody can be promised an instant, as callers who do not wait, and threads that do, may come in between. So the
-            /// futures that wait form a line, first come, first served, whatever the sizes: the first tries again at the instants
-            /// that the limiter hints at, the others sleep without a timer. `n = 0` is ready at once.
+            /// Waiting futures form a queue: first come, first served, whatever the sizes. The head
+            /// tries at the instants that the limiter hints at; the others sleep without a timer.
+            /// Callers that do not wait, and blocked threads, may overtake the queue, so a waiter
+            /// has no promised instant. `n = 0` is ready at once.
             ///
-            /// The future borrows the limiter; [`Acquire::new`] makes one that owns a share of it.
+            /// The future borrows the limiter. [`Acquire::new`] makes one that owns a share of it.
             ///
             /// # Errors
             ///
-            /// [`Denied::Never`] if `n` is above the capacity, before sleeping. [`Denied::NotYet`] before sleeping if as many wait as
-            /// may ([`max_waiters`](Self::max_waiters)), and if the room would come after the end of the clock's time.
+            /// [`Denied::Never`] if `n` is above the capacity, before sleeping. [`Denied::NotYet`]
+            /// before sleeping if the queue is full ([`max_waiters`](Self::max_waiters)), or if the
+            /// permits would come after the end of the clock's time.
             ///
             /// # Cancel safety
             ///
-            /// Nothing is charged before it completes. Dropped before, it leaves the line, and those behind it move up.
+            /// Nothing is charged before the future resolves. A dropped future leaves the queue,
+            /// and the waiters behind it move up.
             ///
             /// ```
             /// use core::time::Duration;
@@ -136,14 +141,14 @@ macro_rules! in_line {
             ///
             /// let clock = ManualClock::new();
             /// let window = SlidingWindow::with_clock(1, Duration::from_secs(64), clock.clone())?;
-            /// // A timer that moves the clock instead of sleeping; in a program: `TokioTimer`, or `tokio::time::sleep`.
+            /// // A timer that moves the clock. A program uses `TokioTimer` or `tokio::time::sleep`.
             /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
             ///
             /// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
             /// runtime.block_on(async {
             ///     window.acquire_with(timer, 1).await?; // room at once
             ///     let timeout = Duration::from_secs(64);
-            ///     assert!(window.acquire_timeout_with(timer, 1, timeout).await.is_err()); // known at once
+            ///     assert!(window.acquire_timeout_with(timer, 1, timeout).await.is_err()); // at once
             ///     window.acquire_with(timer, 1).await?; // a window and a slot later
             ///     assert_eq!(window.wait_time(1), Some(Duration::from_secs(65)));
             ///     Ok::<(), tidegate::Denied>(())
@@ -154,13 +159,13 @@ macro_rules! in_line {
                 self.acquire_timeout_with(timer, n, Duration::MAX)
             }
 
-            /// Takes `n` permits, asleep on `timer` for at most `timeout` until they are there.
+            /// Waits for `n` permits for at most `timeout`, asleep on `timer`, and takes them.
             ///
             /// # Errors
             ///
-            /// As [`acquire_with`](Self::acquire_with), and [`Denied::NotYet`] as soon as they cannot be there in time, *before*
-            /// sleeping for it, or after `timeout` if others were first until then. Where only those before it keep it from being
-            /// admitted, the hint is a guess.
+            /// As [`acquire_with`](Self::acquire_with). Also [`Denied::NotYet`] as soon as the
+            /// permits cannot come in time, *before* sleeping for them, and [`Denied::Busy`] if
+            /// other waiters were ahead until the timeout.
             ///
             /// # Cancel safety
             ///
@@ -174,14 +179,17 @@ macro_rules! in_line {
                 Acquire::new(self, timer, n, timeout)
             }
 
-            /// The same limiter, at which only so many futures may wait at a time; any number if not set. Whoever comes on top of
-            /// them is refused at once, unless it is admitted without waiting. Threads that wait are not counted.
+            /// Returns the same limiter with a bounded wait queue; by default it is unbounded.
+            ///
+            /// A future that finds the queue full is refused at once, unless it is admitted without
+            /// waiting. Blocked threads do not count.
             ///
             /// ```
             /// # use core::{future::Future, pin::pin, task::{Context, Poll, Waker}, time::Duration};
             /// use tidegate::{ManualClock, SlidingWindow};
             ///
-            /// let window = SlidingWindow::with_clock(1, Duration::from_secs(60), ManualClock::new())?.max_waiters(1);
+            /// let minute = Duration::from_secs(60);
+            /// let window = SlidingWindow::with_clock(1, minute, ManualClock::new())?.max_waiters(1);
             /// window.try_acquire(1)?;
             /// # let never = |_| core::future::pending();
             /// # let mut context = Context::from_waker(Waker::noop());
@@ -194,36 +202,36 @@ macro_rules! in_line {
             /// ```
             #[must_use]
             pub const fn max_waiters(mut self, most: usize) -> Self {
-                self.line_mut().set_most(most as u64);
+                self.wait_queue_mut().set_most(most as u64);
                 self
             }
 
-            /// How many futures wait, the first in line included.
+            /// Returns the number of waiting futures, the head included.
             pub fn waiting(&self) -> u64 {
-                self.line().waiting()
+                self.wait_queue().waiting()
             }
         }
 
-        impl<C: Clock> Awaitable for $limiter<C> {
-            type Waiting = InLine;
+        impl<C: Clock> PollWait for $limiter<C> {
+            type Waiting = QueuedWait;
 
-            const START: InLine = InLine(None);
+            const START: QueuedWait = QueuedWait(None);
 
             fn poll_waiting<T: Timer>(
                 &self,
-                waiting: &mut InLine,
+                waiting: &mut QueuedWait,
                 waiter: Waiter<'_, T>,
                 context: &mut Context<'_>,
             ) -> Poll<Result<(), Denied>> {
-                waiting.poll_at(self, self.line(), waiter, context)
+                waiting.poll_at(self, self.wait_queue(), waiter, context)
             }
 
-            fn give_up(&self, InLine(place): &mut InLine) {
-                if let Some(place) = place.take() {
-                    place.give_up(self.line());
+            fn give_up(&self, QueuedWait(ticket): &mut QueuedWait) {
+                if let Some(ticket) = ticket.take() {
+                    ticket.give_up(self.wait_queue());
                 }
             }
         }
     )*};
 }
-in_line!(SlidingWindow, Combined, ShardedTokenBucket);
+queued_waits!(SlidingWindow, Combined, ShardedTokenBucket);

@@ -1,31 +1,33 @@
-//! Waits on the timer that a feature chose.
+//! Waits on the timer that a feature selects.
 #![cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
 
 use core::time::Duration;
 
-use super::future::Acquire;
+use super::acquire::Acquire;
 use crate::clock::Clock;
 use crate::combined::Combined;
 use crate::sharded::ShardedTokenBucket;
 use crate::sliding_window::SlidingWindow;
 use crate::token_bucket::TokenBucket;
 
-/// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first of them whose feature is on.
+/// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first whose feature is on.
 #[cfg(all(feature = "async-io", not(feature = "tokio")))]
 pub use super::AsyncIoTimer as DefaultTimer;
-/// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first of them whose feature is on.
+/// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first whose feature is on.
 #[cfg(not(any(feature = "tokio", feature = "async-io")))]
 pub use super::FuturesTimer as DefaultTimer;
-/// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first of them whose feature is on.
+/// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first whose feature is on.
 #[cfg(feature = "tokio")]
 pub use super::TokioTimer as DefaultTimer;
 
-macro_rules! on_the_usual_timer {
+macro_rules! on_default_timer {
     ($($limiter:ident),*) => {$(
         impl<C: Clock> $limiter<C> {
-            /// [`acquire_with`](Self::acquire_with) the [`DefaultTimer`]: with one of the features `tokio`, `async-io`, `futures-timer`.
+            /// [`acquire_with`](Self::acquire_with) the [`DefaultTimer`]. Needs one of the features
+            /// `tokio`, `async-io` and `futures-timer`.
             ///
-            /// In a task of its own: `spawn(async move { limiter.acquire(1).await })`, where `limiter` is an `Arc`; or [`Acquire::new`].
+            /// The future borrows the limiter. [`Acquire::new`] makes one that owns an `Arc`, for a
+            /// spawned task.
             pub const fn acquire(&self, n: u64) -> Acquire<&Self, DefaultTimer> {
                 self.acquire_with(DefaultTimer, n)
             }
@@ -37,4 +39,4 @@ macro_rules! on_the_usual_timer {
         }
     )*};
 }
-on_the_usual_timer!(TokenBucket, SlidingWindow, Combined, ShardedTokenBucket);
+on_default_timer!(TokenBucket, SlidingWindow, Combined, ShardedTokenBucket);

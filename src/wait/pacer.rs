@@ -1,4 +1,4 @@
-//! Permits one after the other, for a stream or a sink.
+//! Repeated waits for permits, for a stream or a sink.
 
 use core::future::Future;
 use core::ops::Deref;
@@ -13,23 +13,23 @@ use crate::limiter::Limiter;
 use crate::wait::{Acquire, Awaitable};
 
 pin_project! {
-    pub(super) struct Pace<P, T>
+    pub(super) struct Pacer<P, T>
     where
         P: Deref,
         P::Target: Awaitable,
         T: Timer,
     {
-        // One future for all waits, one after the other, as it owns the pointer.
+        // One future for all waits, because it owns the pointer.
         #[pin]
         wait: Acquire<P, T>,
         is_waiting: bool,
-        // Until it can be tried again, where a line had no room.
+        // The pause before a retry, where the wait queue was full.
         #[pin]
         pause: Option<T::Sleep>,
     }
 }
 
-impl<P: Deref<Target: Awaitable>, T: Timer> Pace<P, T> {
+impl<P: Deref<Target: Awaitable>, T: Timer> Pacer<P, T> {
     pub(super) const fn new(limiter: P, timer: T) -> Self {
         Self {
             wait: Acquire::new(limiter, timer, 0, Duration::MAX),
@@ -38,7 +38,7 @@ impl<P: Deref<Target: Awaitable>, T: Timer> Pace<P, T> {
         }
     }
 
-    /// Leaves the line.
+    /// Leaves the wait queue.
     pub(super) fn give_up(self: Pin<&mut Self>) {
         let mut this = self.project();
         this.wait.restart(0);
@@ -46,8 +46,8 @@ impl<P: Deref<Target: Awaitable>, T: Timer> Pace<P, T> {
         this.pause.set(None);
     }
 
-    /// Takes `n` permits, or as many as the limiter ever gives at once. Until it is ready it has taken none, and must be asked for as
-    /// many again.
+    /// Takes `n` permits, or the limiter's capacity if that is less. Takes none until it is ready,
+    /// and must be polled with the same `n` until then.
     pub(super) fn poll_permits(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -65,7 +65,7 @@ impl<P: Deref<Target: Awaitable>, T: Timer> Pace<P, T> {
             *this.is_waiting = false;
             match outcome.map_err(|denied| denied.retry_after()) {
                 Err(Some(time)) => this.pause.set(Some(this.wait.timer().sleep(time))),
-                // It is not never, as it is no more than the capacity.
+                // Never `Denied::Never`, because `n` is at most the capacity.
                 Ok(()) | Err(None) => return Poll::Ready(()),
             }
         }
