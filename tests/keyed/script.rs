@@ -1,34 +1,20 @@
-//! Random quotas, steps of time and amounts: the rates, periods and bursts at which other limiters broke, and any others.
+//! Quotas, steps of time and amounts at which other limiters broke, and random ones.
 
 use core::time::Duration;
 
 use proptest::prelude::*;
 use tidegate::Quota;
 
-pub(crate) const SECOND: u64 = 1_000_000_000;
+const SECOND: u64 = 1_000_000_000;
 pub(crate) const DAY: u64 = 86_400 * SECOND;
 
-pub(crate) const RATES: [u64; 17] = [
-    1,
-    3,
-    7,
-    70_000,
-    100_001,
-    300_000,
-    999_983,
-    1_000_001,
-    1_500_000,
-    70_000_000,
-    300_000_001,
-    600_000_000,
-    999_999_999,
-    1_000_000_001,
-    2_000_000_000,
-    u32::MAX as u64,
-    u64::MAX - 58,
+#[rustfmt::skip]
+const RATES: [u64; 17] = [
+    1, 3, 7, 70_000, 100_001, 300_000, 999_983, 1_000_001, 1_500_000, 70_000_000, 300_000_001,
+    600_000_000, 999_999_999, 1_000_000_001, 2_000_000_000, u32::MAX as u64, u64::MAX - 58,
 ];
 
-pub(crate) const PERIODS: [Duration; 11] = [
+const PERIODS: [Duration; 11] = [
     Duration::from_nanos(1),
     Duration::from_micros(500),
     Duration::from_micros(1_999),
@@ -42,14 +28,13 @@ pub(crate) const PERIODS: [Duration; 11] = [
     Duration::from_secs(600 * 31_557_600),
 ];
 
-pub(crate) const BURSTS: [u64; 6] = [1, 10, 300, 3_000_000, 5_200_000, u32::MAX as u64];
+const BURSTS: [u64; 6] = [1, 10, 300, 3_000_000, 5_200_000, u32::MAX as u64];
 
-/// Every quota of the grid that can be constructed; the others are typed errors, never a panic.
-pub(crate) fn grid() -> Vec<Quota> {
+/// Returns every quota of the grid that can be constructed.
+fn grid() -> Vec<Quota> {
     let mut quotas = Vec::new();
     for rate in RATES {
         for period in PERIODS {
-            // A burst of its own may be representable where the default, the rate, is not.
             let Ok(quota) = Quota::new(rate, period) else {
                 continue;
             };
@@ -66,7 +51,7 @@ pub(crate) fn grid() -> Vec<Quota> {
 
 pub(crate) fn any_quota() -> impl Strategy<Value = Quota> {
     let anything = (1_u64..=1 << 50, 1_u64..=200_000 * DAY, 1_u64..=1 << 40).prop_filter_map(
-        "representable",
+        "a valid quota",
         |(rate, period, burst)| {
             Quota::new(rate, Duration::from_nanos(period))
                 .ok()?
@@ -77,15 +62,15 @@ pub(crate) fn any_quota() -> impl Strategy<Value = Quota> {
     prop_oneof![3 => prop::sample::select(grid()), 1 => anything]
 }
 
-/// A step of time, in terms of what the quota makes interesting.
+/// A step of time, in terms of the quota.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     Nanos(u64),
-    /// The interval between tokens, and a few nanoseconds around it.
+    /// The interval between tokens, give or take a few nanoseconds.
     Interval(i8),
-    /// As long as the last hint, and a few nanoseconds around it.
+    /// The last hint, give or take a few nanoseconds.
     Hint(i8),
-    /// A part, in 1/256, of the time to fill up.
+    /// So many 256ths of the time to fill up.
     Refill(u8),
 }
 
@@ -121,11 +106,11 @@ impl Step {
     }
 }
 
-/// How many tokens to ask for.
+/// How many tokens to request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Amount {
     Few(u64),
-    /// A part, in 1/255, of the capacity.
+    /// So many 255ths of the capacity.
     Part(u8),
     Any(u64),
 }

@@ -1,8 +1,8 @@
-//! The ideal bucket: exact rationals in wide integers, and how far the real one may be from it.
+//! A token bucket in exact rational arithmetic, and how far the real one may deviate from it.
 
 use tidegate::Quota;
 
-/// An instant in exact rationals: nanoseconds, and parts of which `rate` make another.
+/// An exact instant: nanoseconds, and parts of a nanosecond, `rate` of which make another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment {
     nanos: u128,
@@ -15,41 +15,44 @@ impl Moment {
     }
 }
 
-/// Bounds on the ideal theoretical arrival time, which is the instant at which the bucket is full. They differ only after
-/// a debit has reached the end of the debt, which is where the crate rounds, or where a clock stepped back for years.
+/// Bounds on the exact theoretical arrival time, the instant at which the bucket is full.
+///
+/// They differ only where the crate rounds: after a debit that reached the largest debt, or after a
+/// clock stepped back by years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tat {
+pub(crate) struct TatBounds {
     pub(crate) low: Moment,
     pub(crate) high: Moment,
 }
 
-/// The instant as of which a call may be judged.
+/// The bounds of the instant that a call may use as its time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct When {
+pub(crate) struct CallTime {
     pub(crate) from: u64,
     pub(crate) to: u64,
 }
 
-/// A quota in exact integers. A span of time is counted in parts of which `rate` are a nanosecond, so that a token is
-/// `period` parts.
+/// A quota in exact integers.
+///
+/// Spans of time are counted in parts. A nanosecond is `rate` parts and a token is `period` parts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ideal {
+pub(crate) struct ExactQuota {
     rate: u128,
     pub(crate) period: u128,
     /// The capacity in parts.
     pub(crate) full: u128,
-    /// A grain of the real bucket in parts, rounded up; 0 if the real bucket is exact.
+    /// A grain of the real bucket in parts, rounded up. It is 0 if the real bucket is exact.
     pub(crate) grain: u128,
-    /// 2^60 grains, which is where the debt ends, in parts.
-    pub(crate) debt: u128,
-    /// By how many nanoseconds the real bucket may be late.
+    /// The largest debt, 2^60 grains, in parts.
+    pub(crate) max_debt: u128,
+    /// The number of nanoseconds by which the real bucket may be late.
     pub(crate) lateness: u64,
-    /// At most the nanoseconds in 2^60 grains: a clock may step back by half of it and is still taken at its word.
+    /// At most the nanoseconds in 2^60 grains. A clock may step back by half of it unclamped.
     pub(crate) span: u64,
 }
 
-/// The most grains for a capacity, and for the debt beyond it.
-const MOST: u128 = 1 << 60;
+/// The most grains of a capacity, and of the debt beyond it.
+const MAX_GRAINS: u128 = 1 << 60;
 
 const YEAR: u128 = 31_557_600_000_000_000;
 
@@ -57,7 +60,7 @@ const fn gcd(a: u128, b: u128) -> u128 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-impl Ideal {
+impl ExactQuota {
     pub(crate) fn new(quota: Quota) -> Self {
         let rate = u128::from(quota.rate());
         let period = quota.period().as_nanos();
@@ -65,12 +68,12 @@ impl Ideal {
 
         let divisor = gcd(rate, period);
         let (tokens, nanos) = (rate / divisor, period / divisor);
-        let exact = tokens <= 1 << 17 && capacity * nanos <= MOST;
-        // Grains in a token, as the crate documents them.
+        let exact = tokens <= 1 << 17 && capacity * nanos <= MAX_GRAINS;
+        // Grains per token, as the crate documents them.
         let token = if exact {
             nanos
         } else {
-            (32 * nanos / tokens).min(MOST / capacity).max(1)
+            (32 * nanos / tokens).min(MAX_GRAINS / capacity).max(1)
         };
         let grain = if exact { 0 } else { period.div_ceil(token) };
         let refill = capacity * period / rate;
@@ -79,32 +82,32 @@ impl Ideal {
         } else if refill <= 9 * YEAR {
             2
         } else {
-            // A grain for each rounding. Grains are at most 56 ns.
+            // One grain for each of three roundings. Grains are at most 56 ns.
             u64::try_from((3 * grain).div_ceil(rate)).expect("grains are short")
         };
-        let span = (MOST * nanos / (token * tokens)).min(1 << 62);
+        let span = (MAX_GRAINS * nanos / (token * tokens)).min(1 << 62);
         Self {
             rate,
             period,
             full: capacity * period,
             grain,
-            debt: MOST * period / token,
+            max_debt: MAX_GRAINS * period / token,
             lateness,
             span: u64::try_from(span).expect("limited to 2^62"),
         }
     }
 
-    /// `n` tokens in parts.
+    /// Returns `n` tokens in parts.
     pub(crate) fn tokens(&self, n: u64) -> u128 {
         u128::from(n) * self.period
     }
 
-    /// A grain in nanoseconds, rounded up.
+    /// Returns a grain in nanoseconds, rounded up.
     pub(crate) const fn grain_nanos(&self) -> u128 {
         self.grain.div_ceil(self.rate)
     }
 
-    /// At the most the end of 128 bits, which only a debit comes near to.
+    /// Returns `moment + parts`, saturated at 128 bits. Only a debit comes near that end.
     pub(crate) const fn later(&self, moment: Moment, parts: u128) -> Moment {
         let sum = moment.parts + parts % self.rate;
         Moment {
@@ -113,7 +116,7 @@ impl Ideal {
         }
     }
 
-    /// Not before the origin.
+    /// Returns `moment - parts`, but not before the origin.
     pub(crate) fn earlier(&self, moment: Moment, parts: u128) -> Moment {
         let (nanos, parts) = (parts / self.rate, parts % self.rate);
         if moment < (Moment { nanos, parts }) {
@@ -126,7 +129,7 @@ impl Ideal {
         }
     }
 
-    /// From `start` to `end` in parts; 0 if that is not later. Saturates where nothing can tell the difference.
+    /// Returns the parts from `start` to `end`, or 0 if `end` is not later. Saturates.
     pub(crate) fn between(&self, start: Moment, end: Moment) -> u128 {
         if end <= start {
             return 0;
@@ -137,25 +140,25 @@ impl Ideal {
         nanos.saturating_mul(self.rate).saturating_add(parts)
     }
 
-    /// Whether `n` tokens are there at `nanos`.
+    /// Reports whether `n` tokens are available at `nanos`.
     pub(crate) fn admits(&self, tat: Moment, n: u64, nanos: u128) -> bool {
         let ahead = self.between(Moment::at(nanos), tat);
         self.tokens(n) <= self.full && ahead <= self.full - self.tokens(n)
     }
 
-    /// Whole tokens at `nanos`.
+    /// Returns the whole tokens available at `nanos`.
     pub(crate) fn available(&self, tat: Moment, nanos: u128) -> u128 {
         let ahead = self.between(Moment::at(nanos), tat);
         self.full.saturating_sub(ahead) / self.period
     }
 
-    /// What is missing to an empty bucket, in tokens rounded up.
-    pub(crate) fn owed(&self, tat: Moment, nanos: u128) -> u128 {
+    /// Returns the debt below an empty bucket in tokens, rounded up.
+    pub(crate) fn debt(&self, tat: Moment, nanos: u128) -> u128 {
         let ahead = self.between(Moment::at(nanos), tat);
         ahead.saturating_sub(self.full).div_ceil(self.period)
     }
 
-    /// What is missing until `n` tokens are there, in parts.
+    /// Returns the parts that are missing until `n` tokens are available.
     pub(crate) fn shortfall(&self, tat: Moment, n: u64, nanos: u64) -> u128 {
         let ahead = self.between(Moment::at(nanos.into()), tat);
         ahead
@@ -163,29 +166,29 @@ impl Ideal {
             .saturating_sub(self.full)
     }
 
-    pub(crate) fn charge(&self, tat: Tat, n: u64, when: When) -> Tat {
+    pub(crate) fn charge(&self, tat: TatBounds, n: u64, when: CallTime) -> TatBounds {
         let charge =
             |tat: Moment, now: u64| self.later(tat.max(Moment::at(now.into())), self.tokens(n));
-        Tat {
+        TatBounds {
             low: charge(tat.low, when.from),
             high: charge(tat.high, when.to),
         }
     }
 
-    /// A charge that ends where the debt does.
-    pub(crate) fn debit(&self, tat: Tat, n: u64, when: When) -> Tat {
+    /// Charges `n`, but not beyond the largest debt.
+    pub(crate) fn debit(&self, tat: TatBounds, n: u64, when: CallTime) -> TatBounds {
         let charged = self.charge(tat, n, when);
-        let end = |now: u64| self.later(Moment::at(now.into()), self.full + self.debt);
+        let end = |now: u64| self.later(Moment::at(now.into()), self.full + self.max_debt);
         let low_end = self.earlier(end(when.from), 2 * self.grain);
         let high_end = self.later(end(when.to), 2 * self.grain);
-        Tat {
+        TatBounds {
             low: charged.low.min(low_end.max(tat.low)),
             high: charged.high.min(high_end.max(tat.high)),
         }
     }
 
-    /// Gives `n` back, up to a full bucket.
-    pub(crate) fn credit(&self, tat: Tat, n: u64, when: When) -> Tat {
+    /// Returns `n` tokens, up to a full bucket.
+    pub(crate) fn credit(&self, tat: TatBounds, n: u64, when: CallTime) -> TatBounds {
         let credit = |tat: Moment, parts: u128, now: u64| {
             let now = Moment::at(now.into());
             if tat > now {
@@ -194,17 +197,18 @@ impl Ideal {
                 tat
             }
         };
-        // The real bucket takes no more than 2^61 grains into account at once.
-        let most = self.tokens(n).min(2 * self.debt);
-        Tat {
+        // The real bucket credits at most 2^61 grains at once.
+        let most = self.tokens(n).min(2 * self.max_debt);
+        TatBounds {
             low: credit(tat.low, self.tokens(n), when.from),
             high: credit(tat.high, most, when.to),
         }
     }
 
-    /// A full bucket. The real one is full up to a grain earlier, which a caller with an older clock could see.
-    pub(crate) fn filled(&self, when: When) -> Tat {
-        Tat {
+    /// Fills the bucket. The real one may be full a grain earlier, which an older caller could
+    /// observe.
+    pub(crate) fn filled(&self, when: CallTime) -> TatBounds {
+        TatBounds {
             low: self.earlier(Moment::at(when.from.into()), self.grain),
             high: Moment::at(when.to.into()),
         }

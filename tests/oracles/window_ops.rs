@@ -1,48 +1,42 @@
-//! A sliding window under hostile operations and times, against a list of all admissions.
+//! Compares `SlidingWindow` with a list of all admissions, at hostile times.
 
-mod ideal;
+mod admissions;
 
-use std::time::Duration;
+use core::time::Duration;
 
-use crate::bytes::Bytes;
-use crate::calls::Calls;
-use crate::replay::Target;
-use ideal::{Ideal, LAST};
+use super::bytes::Bytes;
+use super::call_log::CallLog;
+use super::choices::{amount, fraction, moved, start, take_recent};
+use admissions::{Admissions, LAST};
 use tidegate::{Denied, Limiter, ManualClock, SlidingWindow, Timestamp, WindowCharge, WindowError};
 
-/// This target.
-pub const TARGET: Target = Target {
-    name: "window_ops",
-    check,
-};
-
-/// More than this finds nothing that fewer would not.
+/// More operations find no more bugs.
 const MAX_OPERATIONS: u64 = 100;
 
-/// Slots that are walked in all, so that many slots do not make a slow input.
+/// The number of slots that a run may visit, so that no input is slow.
 const MAX_WALK: u64 = 1 << 20;
 
 const SECOND: u64 = 1_000_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
-    Ask,
+enum WindowOperation {
+    Query,
     TryAcquire,
     TryAcquireAsLimiter,
     Charge,
-    GiveBack,
+    Undo,
 }
 
-/// The frequent ones more than once.
-const OPERATIONS: [Operation; 8] = [
-    Operation::TryAcquire,
-    Operation::TryAcquire,
-    Operation::TryAcquire,
-    Operation::TryAcquireAsLimiter,
-    Operation::Charge,
-    Operation::Charge,
-    Operation::GiveBack,
-    Operation::Ask,
+/// Frequent operations appear more than once.
+const OPERATIONS: [WindowOperation; 8] = [
+    WindowOperation::TryAcquire,
+    WindowOperation::TryAcquire,
+    WindowOperation::TryAcquire,
+    WindowOperation::TryAcquireAsLimiter,
+    WindowOperation::Charge,
+    WindowOperation::Charge,
+    WindowOperation::Undo,
+    WindowOperation::Query,
 ];
 
 type Window = SlidingWindow<ManualClock>;
@@ -51,25 +45,21 @@ type Window = SlidingWindow<ManualClock>;
 ///
 /// # Panics
 ///
-/// If the window and its oracle disagree.
-pub fn check(data: &[u8]) {
+/// Panics if the window and its oracle disagree.
+pub(crate) fn check(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let window = any_window(&mut bytes);
     let length = u64::try_from(window.window().as_nanos()).expect("at most 2^62");
-    let now = match bytes.byte() % 4 {
-        0 | 1 => 0,
-        2 => LAST.saturating_sub(bytes.number()),
-        _ => bytes.number(),
-    };
-    let mut run = Run {
-        ideal: Ideal::new(window.limit(), length, window.slot_count()),
+    let now = start(&mut bytes, LAST);
+    let mut run = WindowRun {
+        admissions: Admissions::new(window.limit(), length, window.slot_count()),
         window: &window,
         length,
         bytes,
         now,
         hint: 0,
         held: Vec::new(),
-        calls: Calls::new(),
+        log: CallLog::new(),
     };
     for _ in 0..MAX_OPERATIONS.min(MAX_WALK / window.slot_count()) {
         if run.bytes.is_empty() {
@@ -77,10 +67,11 @@ pub fn check(data: &[u8]) {
         }
         run.operation();
     }
-    let _ = run.ask(1);
+    let _ = run.query(1);
 }
 
-/// A window from anywhere in the accepted range. What is outside is checked to be an error, and moved inside.
+/// Returns a window from anywhere in the accepted range. Values out of range must be refused before
+/// they are moved inside.
 fn any_window(bytes: &mut Bytes<'_>) -> Window {
     let mut length = match bytes.byte() % 4 {
         0 => u64::from(bytes.byte()),
@@ -132,12 +123,12 @@ fn any_window(bytes: &mut Bytes<'_>) -> Window {
                 assert!(new(max + 1, length).is_err());
                 limit = max;
             }
-            Err(other) => unreachable!("the number of slots was not ours: {other}"),
+            Err(other) => unreachable!("the default slots are accepted: {other}"),
         }
     };
     assert_eq!(window.limit(), limit);
     assert_eq!(window.window(), Duration::from_nanos(length));
-    // Fewer than 64 slots only where more do not fit.
+    // The default is fewer than 64 slots only if more do not fit.
     let by_default = usize::try_from(window.slot_count()).expect("few");
     if by_default != 64 {
         assert!(by_default < 64);
@@ -162,7 +153,7 @@ fn any_window(bytes: &mut Bytes<'_>) -> Window {
                     let smaller = new(max, length).and_then(|window| window.try_slots(slots));
                     assert!(smaller.is_ok());
                 }
-                other => unreachable!("the rest was accepted: {other}"),
+                other => unreachable!("limit and length were accepted: {other}"),
             }
             window
         }
@@ -170,50 +161,51 @@ fn any_window(bytes: &mut Bytes<'_>) -> Window {
 }
 
 #[derive(Debug)]
-struct Run<'a> {
+struct WindowRun<'a> {
     window: &'a Window,
-    ideal: Ideal,
+    admissions: Admissions,
     length: u64,
     bytes: Bytes<'a>,
     now: u64,
     /// The last hint in nanoseconds.
     hint: u64,
-    held: Vec<Held>,
-    calls: Calls<Operation>,
+    held: Vec<HeldWindowCharge>,
+    log: CallLog<WindowOperation>,
 }
 
-/// What may still be taken back.
+/// A charge that the run may still undo.
 #[derive(Debug)]
-struct Held {
+struct HeldWindowCharge {
     charge: WindowCharge,
     n: u64,
-    /// Its number in the ideal window, unless nothing was charged.
+    /// Its number among the admissions, unless it charged nothing.
     number: Option<u64>,
-    /// [`Ideal::latest`] when it was made.
+    /// [`Admissions::latest`] when it was made.
     at: u64,
 }
 
-impl Run<'_> {
+impl WindowRun<'_> {
     fn operation(&mut self) {
         let operation = self.bytes.pick(&OPERATIONS);
         self.step();
         let (window, at) = (self.window, Timestamp::from_nanos(self.now));
-        let n = self.amount(window.available_at(at));
-        self.calls.note(operation, n, self.now);
-        let peeked = self.ask(n);
+        let available = window.available_at(at);
+        let n = amount(&mut self.bytes, available, window.limit());
+        self.log.push(operation, n, self.now);
+        let peeked = self.query(n);
         let used = window.current_count_at(at);
 
         let outcome = match operation {
-            Operation::Ask => return,
-            Operation::GiveBack => return self.give_back(),
-            Operation::TryAcquire => window.try_acquire_at(n, at),
-            Operation::TryAcquireAsLimiter => Limiter::try_acquire_at(window, n, at),
-            Operation::Charge => window.charge_at(n, at).map(|charge| {
-                self.held.push(Held {
+            WindowOperation::Query => return,
+            WindowOperation::Undo => return self.undo(),
+            WindowOperation::TryAcquire => window.try_acquire_at(n, at),
+            WindowOperation::TryAcquireAsLimiter => Limiter::try_acquire_at(window, n, at),
+            WindowOperation::Charge => window.charge_at(n, at).map(|charge| {
+                self.held.push(HeldWindowCharge {
                     charge,
                     n,
                     number: None,
-                    at: self.ideal.decision_time(self.now),
+                    at: self.admissions.decision_time(self.now),
                 });
             }),
         };
@@ -221,17 +213,17 @@ impl Run<'_> {
         let admitted = if outcome.is_ok() { n } else { 0 };
         assert_eq!(window.current_count_at(at), used + admitted);
         if n > 0 && n <= window.limit() {
-            self.ideal.attempt(self.now);
+            self.admissions.attempt(self.now);
         }
         if admitted > 0 {
-            let number = self.ideal.admit(n);
-            if let (Operation::Charge, Some(held)) = (operation, self.held.last_mut()) {
+            let number = self.admissions.admit(n);
+            if let (WindowOperation::Charge, Some(held)) = (operation, self.held.last_mut()) {
                 held.number = Some(number);
             }
         }
     }
 
-    /// Moves the time, mostly on.
+    /// Moves the time, usually forward.
     fn step(&mut self) {
         let choice = self.bytes.byte();
         let slot = self.length / self.window.slot_count();
@@ -241,13 +233,8 @@ impl Run<'_> {
             2 => u64::from(self.bytes.byte()),
             3 => self.hint,
             4 => self.hint.saturating_add_signed(self.bytes.nudge()),
-            5 => {
-                // In quarters of a slot.
-                let quarters = u128::from(slot) * u128::from(self.bytes.byte()) / 4;
-                u64::try_from(quarters)
-                    .unwrap_or(u64::MAX)
-                    .saturating_add_signed(self.bytes.nudge())
-            }
+            // Quarters of a slot.
+            5 => fraction(slot, self.bytes.byte(), 4).saturating_add_signed(self.bytes.nudge()),
             6 => self.length.saturating_add_signed(self.bytes.nudge()),
             7 => self.length.saturating_mul(self.bytes.byte().into()),
             8 => self
@@ -256,36 +243,15 @@ impl Run<'_> {
                 .saturating_add_signed(self.bytes.nudge()),
             _ => self.bytes.number(),
         };
-        // One in four goes back.
-        self.now = if choice >= 192 {
-            self.now.saturating_sub(step)
-        } else {
-            self.now.saturating_add(step)
-        };
+        self.now = moved(self.now, step, choice);
     }
 
-    fn amount(&mut self, available: u64) -> u64 {
-        let limit = self.window.limit();
-        match self.bytes.byte() % 8 {
-            0 => 1,
-            1 => u64::from(self.bytes.byte() % 16),
-            2 => available,
-            3 => available.saturating_add_signed(self.bytes.nudge()),
-            4 => limit.saturating_add_signed(self.bytes.nudge()),
-            5 | 6 => {
-                let part = u128::from(limit) * u128::from(self.bytes.byte()) / 255;
-                u64::try_from(part).unwrap_or(u64::MAX)
-            }
-            _ => self.bytes.number(),
-        }
-    }
-
-    /// Everything that only asks: judged, and judged by itself.
-    fn ask(&mut self, n: u64) -> Result<(), Denied> {
+    /// Asserts every query, and that queries change nothing.
+    fn query(&mut self, n: u64) -> Result<(), Denied> {
         let window = self.window;
         let at = Timestamp::from_nanos(self.now);
         let used = window.current_count_at(at);
-        self.ideal.assert_counts(used, self.now);
+        self.admissions.assert_counts(used, self.now);
         assert_eq!(window.available_at(at), window.limit() - used);
         assert_eq!(Limiter::available_at(window, at), window.limit() - used);
         assert_eq!(window.is_unused_at(at), used == 0);
@@ -298,63 +264,59 @@ impl Run<'_> {
             Ok(()) => {}
             Err(Denied::NotYet { retry_after }) => {
                 assert!(n <= window.limit() && !retry_after.is_zero());
-                self.wait_for(n, retry_after);
+                self.assert_hint(n, retry_after);
             }
             Err(Denied::Never { capacity }) => assert!(capacity == window.limit() && n > capacity),
-            Err(other) => unreachable!("unknown: {other}"),
+            Err(other) => unreachable!("unknown refusal: {other}"),
         }
         assert_eq!(
             window.current_count_at(at),
             used,
-            "asking changed something"
+            "a query changed the state"
         );
         peeked
     }
 
-    /// Honest and tight hints, and not too far away.
-    fn wait_for(&mut self, n: u64, wait: Duration) {
+    /// Asserts that a hint is exact to the nanosecond, and no longer than a window and a slot.
+    fn assert_hint(&mut self, n: u64, wait: Duration) {
         let wait = u64::try_from(wait.as_nanos()).expect("windows are short");
         self.hint = wait;
-        // Later the window's time stands still, and no wait helps.
+        // The window's time ends at `LAST`, and no wait helps beyond it.
         let Some(then) = self.now.checked_add(wait).filter(|&then| then <= LAST) else {
             return;
         };
         let peek = |nanos| self.window.peek_at(n, Timestamp::from_nanos(nanos));
         assert_eq!(peek(then), Ok(()), "the hint was too short");
         assert!(peek(then - 1).is_err(), "the hint was too long");
-        assert!(then <= self.ideal.gone(self.ideal.decision_time(self.now)));
+        assert!(
+            then <= self
+                .admissions
+                .expiry(self.admissions.decision_time(self.now))
+        );
     }
 
-    fn give_back(&mut self) {
-        if self.held.is_empty() {
+    fn undo(&mut self) {
+        let Some((_, held)) = take_recent(&mut self.bytes, &mut self.held) else {
             return;
-        }
-        let choice = self.bytes.byte();
-        // Mostly the latest, which is the likeliest to come back.
-        let index = if choice >= 192 {
-            usize::from(self.bytes.byte()) % self.held.len()
-        } else {
-            self.held.len() - 1
         };
-        let held = self.held.remove(index);
         let at = Timestamp::from_nanos(self.now);
         let used = self.window.current_count_at(at);
         let returned = self.window.undo(held.charge);
-        // As of another instant, what came back may not count anyhow.
+        // At a later time, the undone charge may no longer count.
         let left = self.window.current_count_at(at);
         assert!(left == used || left == used - returned);
         match held.number {
             Some(number) if returned > 0 => {
                 assert_eq!(returned, held.n);
-                self.ideal.undo(number);
+                self.admissions.undo(number);
             }
             Some(_) => assert!(
-                self.ideal.latest() > held.at,
-                "forfeited, though nobody has moved the window on"
+                self.admissions.latest() > held.at,
+                "forfeited, although no call has advanced the window"
             ),
             None => assert_eq!(returned, 0),
         }
-        if self.ideal.decision_time(self.now) == held.at {
+        if self.admissions.decision_time(self.now) == held.at {
             assert_eq!(left, used - held.n);
         }
     }

@@ -1,6 +1,6 @@
-//! Reading numbers out of a fuzzed input.
+//! Reads numbers from a fuzzed input.
 
-/// The rest of an input. It never ends: behind its last byte come zeros.
+/// The unread part of an input. Reads past its end return zeros.
 #[derive(Debug)]
 pub(crate) struct Bytes<'a> {
     rest: &'a [u8],
@@ -27,23 +27,23 @@ impl<'a> Bytes<'a> {
         self.byte() & 1 == 1
     }
 
-    /// One of `choices`.
+    /// Returns one of `choices`.
     pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::from(self.byte()) % choices.len()]
     }
 
-    /// From -2 to 2: the neighbours of a value at which something changes.
+    /// Returns an offset from -2 to 2, to test the neighbors of an edge.
     pub(crate) fn nudge(&mut self) -> i64 {
         i64::from(self.byte() % 5) - 2
     }
 
-    /// Any number: small ones and the neighbours of powers of two in few bytes.
+    /// Returns any number. Small numbers and the neighbors of powers of two take few bytes.
     pub(crate) fn number(&mut self) -> u64 {
         match self.byte() % 4 {
             0 => u64::from(self.byte()),
             1 => u64::from(u16::from_le_bytes([self.byte(), self.byte()])),
             2 => (1_u64 << (self.byte() % 64)).saturating_add_signed(self.nudge()),
-            _ => u64::from_le_bytes(std::array::from_fn(|_| self.byte())),
+            _ => u64::from_le_bytes(core::array::from_fn(|_| self.byte())),
         }
     }
 }

@@ -1,71 +1,36 @@
-//! Which quotas exist: the documented limits in wide integers, and quotas made from bytes.
+//! Checks the documented limits of a quota in wide integers, and makes quotas from bytes.
 
-use std::time::Duration;
+use core::time::Duration;
 
-use crate::bytes::Bytes;
+use super::bytes::Bytes;
 use tidegate::{ParseQuotaErrorKind, Quota, QuotaError};
 
 const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 86_400 * SECOND;
 
-/// Rates at which other limiters broke, and their neighbours.
+/// Rates at which other limiters broke, and their neighbors.
+#[rustfmt::skip]
 const RATES: [u64; 23] = [
-    1,
-    2,
-    3,
-    7,
-    10,
-    1_000,
-    1_024,
-    70_000,
-    100_001,
-    300_000,
-    999_983,
-    1_000_001,
-    1_500_000,
-    70_000_000,
-    300_000_001,
-    600_000_000,
-    999_999_999,
-    1_000_000_001,
-    1_050_000_001,
-    2_000_000_000,
-    u32::MAX as u64,
-    1_000_000_000_000,
-    u64::MAX - 58,
+    1, 2, 3, 7, 10, 1_000, 1_024, 70_000, 100_001, 300_000, 999_983, 1_000_001, 1_500_000,
+    70_000_000, 300_000_001, 600_000_000, 999_999_999, 1_000_000_001, 1_050_000_001, 2_000_000_000,
+    u32::MAX as u64, 1_000_000_000_000, u64::MAX - 58,
 ];
 
-/// The same for periods, in nanoseconds.
+/// Periods at which other limiters broke, in nanoseconds.
+#[rustfmt::skip]
 const PERIODS: [u64; 12] = [
-    1,
-    1_023,
-    500_000,
-    1_999_000,
-    SECOND,
-    60 * SECOND,
-    3_600 * SECOND,
-    30 * DAY,
-    40 * DAY,
-    45 * DAY,
-    365 * DAY,
-    u64::MAX,
+    1, 1_023, 500_000, 1_999_000, SECOND, 60 * SECOND, 3_600 * SECOND, 30 * DAY, 40 * DAY, 45 * DAY,
+    365 * DAY, u64::MAX,
 ];
 
-/// The same for bursts.
+/// Bursts at which other limiters broke.
+#[rustfmt::skip]
 const BURSTS: [u64; 10] = [
-    1,
-    2,
-    10,
-    300,
-    3_000_000,
-    5_200_000,
-    u32::MAX as u64,
-    1 << 40,
-    (1 << 59) + 1,
-    1 << 60,
+    1, 2, 10, 300, 3_000_000, 5_200_000, u32::MAX as u64, 1 << 40, (1 << 59) + 1, 1 << 60,
 ];
 
-/// What `Quota` documents: at most 10^12 per second, 2^60 tokens and 1 000 years of refill.
+/// Applies the limits that `Quota` documents: at most 10^12 tokens per second, 2^60 tokens and
+/// 1000 years of refill.
 pub(crate) fn validate(rate: u64, period: u128, burst: u64) -> Result<(), QuotaError> {
     const YEARS: u128 = 1_000 * 31_557_600 * 1_000_000_000;
     if period > u128::from(u64::MAX) {
@@ -83,7 +48,7 @@ pub(crate) fn validate(rate: u64, period: u128, burst: u64) -> Result<(), QuotaE
     if burst == 0 {
         return Err(QuotaError::ZeroBurst);
     }
-    // A thousand years times the largest rate is just too much for 128 bits; a burst of 2^60 is reached long before.
+    // The product may exceed 128 bits. Saturation is harmless because 2^60 is a lower limit.
     let filled = YEARS.saturating_mul(rate.into()) / period;
     let max = u64::try_from(filled).map_or(1 << 60, |filled| filled.min(1 << 60));
     if burst > max {
@@ -92,7 +57,7 @@ pub(crate) fn validate(rate: u64, period: u128, burst: u64) -> Result<(), QuotaE
     Ok(())
 }
 
-/// Constructs a quota in both ways, which must agree with [`validate`].
+/// Constructs a quota from text and from numbers. Both must agree with [`validate`].
 pub(crate) fn construct(rate: u64, period: u64, burst: u64) -> Result<Quota, QuotaError> {
     let expected = validate(rate, period.into(), burst);
     let parsed = format!("{rate}/{period}ns burst {burst}")
@@ -120,7 +85,8 @@ pub(crate) fn construct(rate: u64, period: u64, burst: u64) -> Result<Quota, Quo
     Ok(quota)
 }
 
-/// A quota from anywhere in the accepted range. What is outside is checked to be an error, and moved inside.
+/// Returns a quota from anywhere in the accepted range. Values out of range must be refused before
+/// they are moved inside.
 pub(crate) fn any(bytes: &mut Bytes<'_>) -> Quota {
     let (mut rate, mut period) = match bytes.byte() % 4 {
         0 | 1 => (bytes.pick(&RATES), bytes.pick(&PERIODS)),
@@ -133,7 +99,7 @@ pub(crate) fn any(bytes: &mut Bytes<'_>) -> Quota {
         2 => bytes.number(),
         _ => bytes.pick(&BURSTS),
     };
-    let below_the_most = bytes.byte();
+    let below_max = bytes.byte();
     loop {
         match construct(rate, period, burst) {
             Ok(quota) => return quota,
@@ -142,9 +108,9 @@ pub(crate) fn any(bytes: &mut Bytes<'_>) -> Quota {
             Err(QuotaError::RateTooHigh) => rate = period.saturating_mul(1_000),
             Err(QuotaError::ZeroBurst) => burst = 1,
             Err(QuotaError::BurstTooLarge { max }) => {
-                burst = max.saturating_sub(below_the_most.into()).max(1);
+                burst = max.saturating_sub(below_max.into()).max(1);
             }
-            Err(other) => unreachable!("64 bits of nanoseconds are a period: {other}"),
+            Err(other) => unreachable!("every 64-bit period is short enough: {other}"),
         }
     }
 }

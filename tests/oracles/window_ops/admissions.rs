@@ -1,38 +1,38 @@
-//! The ideal window: a list of all admissions.
+//! An exact sliding window: a list of all admissions.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
 
-/// The last instant that the window's time reaches, 292 years after the origin.
+/// The last instant that the window's clock reaches, 292 years after the origin.
 pub(crate) const LAST: u64 = u64::MAX >> 1;
 
 #[derive(Clone, Copy, Debug)]
 struct Admission {
-    /// Never decreasing from one to the next.
+    /// Never decreases from one admission to the next.
     at: u64,
     n: u64,
     number: u64,
 }
 
-/// Everything that was admitted and not undone, with its decision time.
+/// Every admission that was not undone, with its decision time.
 #[derive(Clone, Debug)]
-pub(crate) struct Ideal {
+pub(crate) struct Admissions {
     limit: u128,
     length: u64,
-    /// How much later than the window's length an admission may still count.
+    /// How much longer than the window's length an admission may count.
     slot: u64,
-    admissions: VecDeque<Admission>,
-    /// The latest instant at which anybody wanted to be admitted; a clock that steps back stands still here.
+    list: VecDeque<Admission>,
+    /// The latest time of an attempt. A clock that steps back is clamped to it.
     latest: u64,
     numbers: u64,
 }
 
-impl Ideal {
+impl Admissions {
     pub(crate) fn new(limit: u64, length: u64, slots: u64) -> Self {
         Self {
             limit: limit.into(),
             length,
             slot: length.div_ceil(slots),
-            admissions: VecDeque::new(),
+            list: VecDeque::new(),
             latest: 0,
             numbers: 0,
         }
@@ -42,18 +42,18 @@ impl Ideal {
         self.latest
     }
 
-    /// The instant as of which a call at `now` is judged.
+    /// Returns the time that a call at `now` uses.
     pub(crate) fn decision_time(&self, now: u64) -> u64 {
         now.min(LAST).max(self.latest)
     }
 
-    /// The instant at which an admission as of `at` counts no longer, at the latest.
-    pub(crate) const fn gone(&self, at: u64) -> u64 {
+    /// Returns the instant from which an admission at `at` must no longer count.
+    pub(crate) const fn expiry(&self, at: u64) -> u64 {
         at.saturating_add(self.length).saturating_add(self.slot)
     }
 
     fn count_since(&self, start: u64) -> u128 {
-        self.admissions
+        self.list
             .iter()
             .rev()
             .take_while(|admission| admission.at >= start)
@@ -61,7 +61,7 @@ impl Ideal {
             .sum()
     }
 
-    /// What counts is at least the last window, and less than a window and a slot.
+    /// Asserts that `used` counts at least the last window, and less than a window and a slot.
     pub(crate) fn assert_counts(&self, used: u64, now: u64) {
         let at = self.decision_time(now);
         let least = self.count_since(at.saturating_sub(self.length));
@@ -75,15 +75,17 @@ impl Ideal {
         );
     }
 
-    /// Somebody wants to be admitted.
+    /// Records the time of an attempt, admitted or not.
     pub(crate) fn attempt(&mut self, now: u64) {
         self.latest = self.decision_time(now);
     }
 
-    /// Somebody was; the bound is looked at for the intervals that end here. Returns a number for [`undo`](Self::undo).
+    /// Records an admission, and asserts the bound on the interval that it ends.
+    ///
+    /// Returns a number for [`undo`](Self::undo).
     pub(crate) fn admit(&mut self, n: u64) -> u64 {
         self.numbers += 1;
-        self.admissions.push_back(Admission {
+        self.list.push_back(Admission {
             at: self.latest,
             n,
             number: self.numbers,
@@ -94,7 +96,6 @@ impl Ideal {
     }
 
     pub(crate) fn undo(&mut self, number: u64) {
-        self.admissions
-            .retain(|admission| admission.number != number);
+        self.list.retain(|admission| admission.number != number);
     }
 }

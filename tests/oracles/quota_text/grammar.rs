@@ -1,53 +1,54 @@
-//! A second reader of quotas, from the documented form: `count [r|req|requests|tokens] (/ | per) [n] unit [burst [=] n]`.
+//! A second parser of quotas, written from the documented form:
+//! `count [r|req|requests|tokens] (/ | per) [n] unit [burst [=] n]`.
 //!
-//! It cuts the text into tokens first, and has no offsets: slow, obvious, and unlike the crate's.
+//! Unlike the crate's, it splits the text into lexemes first, and reports no offsets.
 
-use crate::quotas::validate;
+use super::super::quotas::validate;
 use tidegate::QuotaError;
 
-/// What a text means.
+/// The numbers in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Meaning {
+pub(crate) struct ParsedQuota {
     pub(crate) rate: u64,
     /// Nanoseconds.
     pub(crate) period: u64,
     pub(crate) burst: u64,
 }
 
-/// Why it means nothing.
+/// Why a text is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It is not of the form, or a number is too large.
+pub(crate) enum GrammarError {
+    /// The text does not have the form, or a number is too large.
     Text,
-    /// It is, and there is no such quota.
+    /// The numbers make no quota.
     Quota(QuotaError),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
+enum Lexeme {
     Number(String),
     Word(String),
     Sign(char),
-    /// White space, which parts what it stands between and else means nothing.
+    /// White space, which only separates.
     Space,
 }
 
-fn tokens(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
+fn split(text: &str) -> Vec<Lexeme> {
+    let mut lexemes = Vec::new();
     for c in text.chars() {
-        match tokens.last_mut() {
-            Some(Token::Number(digits)) if c.is_ascii_digit() || c == '_' => digits.push(c),
-            Some(Token::Word(letters)) if c.is_alphabetic() => letters.push(c),
-            _ if c.is_ascii_digit() => tokens.push(Token::Number(c.into())),
-            _ if c.is_alphabetic() => tokens.push(Token::Word(c.into())),
-            _ if c.is_whitespace() => tokens.push(Token::Space),
-            _ => tokens.push(Token::Sign(c)),
+        match lexemes.last_mut() {
+            Some(Lexeme::Number(digits)) if c.is_ascii_digit() || c == '_' => digits.push(c),
+            Some(Lexeme::Word(letters)) if c.is_alphabetic() => letters.push(c),
+            _ if c.is_ascii_digit() => lexemes.push(Lexeme::Number(c.into())),
+            _ if c.is_alphabetic() => lexemes.push(Lexeme::Word(c.into())),
+            _ if c.is_whitespace() => lexemes.push(Lexeme::Space),
+            _ => lexemes.push(Lexeme::Sign(c)),
         }
     }
-    tokens
+    lexemes
 }
 
-/// Nanoseconds in a unit.
+/// Returns the nanoseconds in a unit.
 fn unit(word: &str) -> Option<u64> {
     Some(match word.to_ascii_lowercase().as_str() {
         "ns" | "nanosecond" | "nanoseconds" => 1,
@@ -61,19 +62,19 @@ fn unit(word: &str) -> Option<u64> {
     })
 }
 
-fn is_thing(word: &str) -> bool {
+fn is_noun(word: &str) -> bool {
     ["r", "req", "reqs", "request", "requests", "token", "tokens"]
         .iter()
-        .any(|thing| word.eq_ignore_ascii_case(thing))
+        .any(|noun| word.eq_ignore_ascii_case(noun))
 }
 
-/// The tokens that are left.
+/// The lexemes not read yet.
 #[derive(Debug)]
-struct Rest<'a>(&'a [Token]);
+struct Rest<'a>(&'a [Lexeme]);
 
 impl Rest<'_> {
     fn skip_space(&mut self) {
-        while let [Token::Space, rest @ ..] = self.0 {
+        while let [Lexeme::Space, rest @ ..] = self.0 {
             self.0 = rest;
         }
     }
@@ -81,7 +82,7 @@ impl Rest<'_> {
     fn word(&mut self, accept: impl Fn(&str) -> bool) -> Option<String> {
         self.skip_space();
         match self.0 {
-            [Token::Word(word), rest @ ..] if accept(word) => {
+            [Lexeme::Word(word), rest @ ..] if accept(word) => {
                 self.0 = rest;
                 Some(word.clone())
             }
@@ -92,7 +93,7 @@ impl Rest<'_> {
     fn sign(&mut self, sign: char) -> bool {
         self.skip_space();
         match self.0 {
-            [Token::Sign(found), rest @ ..] if *found == sign => {
+            [Lexeme::Sign(found), rest @ ..] if *found == sign => {
                 self.0 = rest;
                 true
             }
@@ -100,10 +101,10 @@ impl Rest<'_> {
         }
     }
 
-    /// Digits in groups, between which there is one `_`.
+    /// Reads groups of digits with one `_` between them.
     fn digits(&mut self) -> Option<u64> {
         self.skip_space();
-        let [Token::Number(digits), rest @ ..] = self.0 else {
+        let [Lexeme::Number(digits), rest @ ..] = self.0 else {
             return None;
         };
         self.0 = rest;
@@ -113,12 +114,12 @@ impl Rest<'_> {
         digits.replace('_', "").parse().ok()
     }
 
-    /// Digits, and right behind them perhaps `k` or `M`.
+    /// Reads digits, and perhaps `k` or `M` right after them.
     fn count(&mut self) -> Option<u64> {
         let digits = self.digits()?;
         let factor = match self.0 {
-            [Token::Word(word), ..] if word == "k" || word == "K" => 1_000,
-            [Token::Word(word), ..] if word == "M" => 1_000_000,
+            [Lexeme::Word(word), ..] if word == "k" || word == "K" => 1_000,
+            [Lexeme::Word(word), ..] if word == "M" => 1_000_000,
             _ => return Some(digits),
         };
         self.0 = &self.0[1..];
@@ -126,45 +127,46 @@ impl Rest<'_> {
     }
 }
 
-/// What `text` means.
-pub(crate) fn read(text: &str) -> Result<Meaning, Fault> {
-    let tokens = tokens(text);
-    let mut rest = Rest(&tokens);
+/// Reads `text`.
+pub(crate) fn parse(text: &str) -> Result<ParsedQuota, GrammarError> {
+    let lexemes = split(text);
+    let mut rest = Rest(&lexemes);
 
-    let rate = rest.count().ok_or(Fault::Text)?;
-    rest.word(is_thing);
+    let rate = rest.count().ok_or(GrammarError::Text)?;
+    rest.word(is_noun);
     if !rest.sign('/') && rest.word(|word| word.eq_ignore_ascii_case("per")).is_none() {
-        return Err(Fault::Text);
+        return Err(GrammarError::Text);
     }
     rest.skip_space();
     let many = match rest.0 {
-        [Token::Number(_), ..] => rest.digits().ok_or(Fault::Text)?,
+        [Lexeme::Number(_), ..] => rest.digits().ok_or(GrammarError::Text)?,
         _ => 1,
     };
     let unit = rest
         .word(|word| unit(word).is_some())
         .and_then(|word| unit(&word))
-        .ok_or(Fault::Text)?;
+        .ok_or(GrammarError::Text)?;
     let period = u128::from(many) * u128::from(unit);
-    // The rate is judged before the burst is read.
-    validate(rate, period, 1).map_err(Fault::Quota)?;
+    // The rate is validated before the burst is read.
+    validate(rate, period, 1).map_err(GrammarError::Quota)?;
 
     let burst = if rest
         .word(|word| word.eq_ignore_ascii_case("burst"))
         .is_some()
     {
         rest.sign('=');
-        rest.count().ok_or(Fault::Text)?
+        rest.count().ok_or(GrammarError::Text)?
     } else {
         rate
     };
     rest.skip_space();
     if !rest.0.is_empty() {
-        return Err(Fault::Text);
+        return Err(GrammarError::Text);
     }
-    validate(rate, period, burst).map_err(Fault::Quota)?;
-    let period = u64::try_from(period).map_err(|_| Fault::Quota(QuotaError::PeriodTooLong))?;
-    Ok(Meaning {
+    validate(rate, period, burst).map_err(GrammarError::Quota)?;
+    let period =
+        u64::try_from(period).map_err(|_| GrammarError::Quota(QuotaError::PeriodTooLong))?;
+    Ok(ParsedQuota {
         rate,
         period,
         burst,

@@ -1,28 +1,28 @@
-//! The bound as users read it: what was admitted between any two instants, without looking at levels.
+//! Checks the bound on admissions between any two instants, without a model of the bucket's level.
 
-use super::ideal::{Ideal, Moment};
+use super::exact::{ExactQuota, Moment};
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    /// In parts, as in [`Ideal`]; 0 once the charge was undone.
+struct LedgerEntry {
+    /// In parts, as in [`ExactQuota`]; 0 after an undo.
     admitted: u128,
     /// The earliest and the latest instant from which the tokens may count as used.
     from: Moment,
     to: Moment,
-    /// By how much the bucket was filled up out of turn, in parts.
+    /// Parts that a credit, a reset or an undo returned to the bucket.
     returned: u128,
 }
 
-/// Everything that was admitted and given back, in the order in which it happened.
+/// Everything that was admitted and returned, in the order of the calls.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
-    entries: Vec<Entry>,
+    entries: Vec<LedgerEntry>,
 }
 
 impl Ledger {
-    /// Records an admission, and returns its number.
+    /// Records an admission. Returns its number.
     pub(crate) fn admit(&mut self, admitted: u128, from: Moment, to: Moment) -> usize {
-        self.entries.push(Entry {
+        self.entries.push(LedgerEntry {
             admitted,
             from,
             to,
@@ -31,13 +31,13 @@ impl Ledger {
         self.entries.len() - 1
     }
 
-    /// Forgets an admission of which no use was made.
+    /// Removes an admission that was not used.
     pub(crate) fn undo(&mut self, number: usize) {
         self.entries[number].admitted = 0;
     }
 
     pub(crate) fn give_back(&mut self, returned: u128) {
-        self.entries.push(Entry {
+        self.entries.push(LedgerEntry {
             admitted: 0,
             from: Moment::at(0),
             to: Moment::at(0),
@@ -45,13 +45,14 @@ impl Ledger {
         });
     }
 
-    /// Between any two admissions, both included, at most the capacity, the refill of that time, and what came back.
+    /// Asserts that no interval admitted more than the capacity, its refill and what was returned.
     ///
-    /// A clock that steps back counts as standing still at the latest time at which something was admitted.
-    pub(crate) fn assert_bound(&self, ideal: &Ideal) {
+    /// An interval includes both of its ends. A clock that steps back is clamped to the latest time
+    /// of an admission.
+    pub(crate) fn assert_bound(&self, exact: &ExactQuota) {
         let mut start = Moment::at(0);
         for (first, entry) in self.entries.iter().enumerate() {
-            // An interval begins with an admission that moved time on.
+            // An interval begins with an admission that advanced the time.
             if entry.admitted == 0 || entry.from < start {
                 continue;
             }
@@ -64,8 +65,8 @@ impl Ledger {
                 }
                 admitted = admitted.saturating_add(entry.admitted);
                 end = end.max(entry.to);
-                let length = ideal.between(start, end);
-                let allowed = ideal.full.saturating_add(length).saturating_add(returned);
+                let length = exact.between(start, end);
+                let allowed = exact.full.saturating_add(length).saturating_add(returned);
                 assert!(
                     admitted <= allowed,
                     "{admitted} parts of {allowed} admitted in [{start:?}, {end:?}]"

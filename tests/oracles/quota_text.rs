@@ -1,80 +1,72 @@
-//! Quotas as text, against a second reader of the documented form and against quotas made from numbers.
+//! Compares quotas read from text with a second parser, and with quotas made from numbers.
 
 mod grammar;
 
-use std::time::Duration;
+use core::time::Duration;
 
-use crate::bytes::Bytes;
-use crate::quotas;
-use crate::replay::Target;
-use grammar::{Fault, Meaning};
+use super::bytes::Bytes;
+use super::quotas;
+use grammar::{GrammarError, ParsedQuota};
 use tidegate::{ParseQuotaErrorKind, Quota};
 
-/// This target.
-pub const TARGET: Target = Target {
-    name: "quota_text",
-    check,
-};
-
-/// Runs one input: text as it is, or, if it begins with a control character, a text of the documented form made from it.
+/// Runs one input.
+///
+/// An input is a text. If it begins with a control character or a space, its bytes choose a text of
+/// the documented form.
 ///
 /// # Panics
 ///
-/// If the crate's reader and the oracle disagree.
-pub fn check(data: &[u8]) {
+/// Panics if the crate's parser and the oracle disagree.
+pub(crate) fn check(data: &[u8]) {
     match data.split_first() {
-        Some((..b' ', rest)) => check_written(&mut Bytes::new(rest)),
+        Some((..b' ', rest)) => check_valid_text(&mut Bytes::new(rest)),
         _ => check_text(&String::from_utf8_lossy(data)),
     }
 }
 
-/// Any text is read as the second reader does, or refused with a place in it.
+/// Asserts that both parsers read `text` alike, or that both refuse it.
 fn check_text(text: &str) {
     let parsed: Result<Quota, _> = text.parse();
-    match (parsed, grammar::read(text)) {
-        (Ok(quota), Ok(meaning)) => {
-            assert_means(quota, meaning);
+    match (parsed, grammar::parse(text)) {
+        (Ok(quota), Ok(expected)) => {
+            assert_same(quota, expected);
             assert_round_trip(quota);
         }
-        (Err(error), Err(fault)) => {
+        (Err(error), Err(expected)) => {
             assert!(
                 text.is_char_boundary(error.offset()),
-                "{text:?}: {error}, which is no place in it"
+                "{text:?}: {error}, which is not between two characters"
             );
             assert!(error.to_string().ends_with(&error.offset().to_string()));
-            match (error.kind(), fault) {
-                (ParseQuotaErrorKind::Quota(found), Fault::Quota(expected)) => {
-                    assert_eq!(found, expected, "{text:?}");
-                }
-                (ParseQuotaErrorKind::Quota(_), Fault::Text) | (_, Fault::Quota(_)) => {
-                    unreachable!("{text:?}: {error}, not {fault:?}")
-                }
-                _ => {}
-            }
+            let found = match error.kind() {
+                ParseQuotaErrorKind::Quota(error) => GrammarError::Quota(error),
+                _ => GrammarError::Text,
+            };
+            assert_eq!(found, expected, "{text:?}: {error}");
         }
-        (parsed, meaning) => unreachable!("{text:?}: {parsed:?}, not {meaning:?}"),
+        (parsed, expected) => unreachable!("{text:?}: {parsed:?}, not {expected:?}"),
     }
 }
 
-fn assert_means(quota: Quota, meaning: Meaning) {
-    assert_eq!(quota.rate(), meaning.rate);
-    assert_eq!(quota.period(), Duration::from_nanos(meaning.period));
-    assert_eq!(quota.capacity(), meaning.burst);
+fn assert_same(quota: Quota, expected: ParsedQuota) {
+    assert_eq!(quota.rate(), expected.rate);
+    assert_eq!(quota.period(), Duration::from_nanos(expected.period));
+    assert_eq!(quota.capacity(), expected.burst);
 }
 
-/// What is printed means the same, and is printed the same.
+/// Asserts that both parsers read a printed quota as the same quota.
 fn assert_round_trip(quota: Quota) {
     let text = quota.to_string();
     assert_eq!(text.parse(), Ok(quota), "{text}");
     assert_eq!(
-        grammar::read(&text).map(|meaning| assert_means(quota, meaning)),
+        grammar::parse(&text).map(|expected| assert_same(quota, expected)),
         Ok(()),
         "{text}"
     );
 }
 
-/// A quota, written in one of the many ways that the form allows, is read as that quota.
-fn check_written(bytes: &mut Bytes<'_>) {
+/// Writes a quota in one of the many ways that the form allows, and asserts that it is read back.
+fn check_valid_text(bytes: &mut Bytes<'_>) {
     const UNITS: [(&str, u64); 12] = [
         ("ns", 1),
         ("NanoSeconds", 1),
@@ -91,13 +83,13 @@ fn check_written(bytes: &mut Bytes<'_>) {
     ];
     let (rate, period, burst) = (bytes.number(), bytes.number(), bytes.number());
     let (unit, nanos) = bytes.pick(&UNITS);
-    // A number of units that fits.
+    // As many units as fit in 64 bits.
     let many = period % (u64::MAX / nanos).saturating_add(1);
     let period = many * nanos;
 
     let mut text = space(bytes);
     text += &count(bytes, rate);
-    // Apart, since letters behind digits are one word: `5k req`, not `5kreq`.
+    // Separated by a space, because adjacent letters are one word: `5k req`, not `5kreq`.
     text += bytes.pick(&["", " r", " req", "\tRequests", "  tokens"]);
     text += &space(bytes);
     text += bytes.pick(&["/", " per ", "\tPER\u{a0}"]);
@@ -128,27 +120,27 @@ fn space(bytes: &mut Bytes<'_>) -> String {
     bytes.pick(&["", "", " ", "  ", "\t", "\u{2003}"]).into()
 }
 
-/// A number with `_` between some of its digits, and perhaps leading zeros.
+/// Writes a number with `_` between some of its digits, and perhaps leading zeros.
 fn digits(bytes: &mut Bytes<'_>, number: u64) -> String {
-    let mut places = bytes.byte();
+    let mut underscores = bytes.byte();
     let mut text = String::new();
-    if places & 128 != 0 {
+    if underscores & 128 != 0 {
         text += "0_0";
     }
     for digit in number.to_string().chars() {
-        if places & 1 != 0 && !text.is_empty() {
+        if underscores & 1 != 0 && !text.is_empty() {
             text.push('_');
         }
         text.push(digit);
-        places >>= 1;
+        underscores >>= 1;
     }
     text
 }
 
-/// Digits, with `k` or `M` for thousands and millions where that is possible.
+/// Writes a number, if possible with the suffix `k` or `M` for thousands or millions.
 fn count(bytes: &mut Bytes<'_>, number: u64) -> String {
     let (factor, suffix) = bytes.pick(&[(1, ""), (1_000, "k"), (1_000, "K"), (1_000_000, "M")]);
-    if number.is_multiple_of(factor) {
+    if number % factor == 0 {
         digits(bytes, number / factor) + suffix
     } else {
         digits(bytes, number)
