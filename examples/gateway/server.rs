@@ -83,7 +83,7 @@ fn router(quotas: Quotas) -> Router {
         .build();
     let keys = Arc::new(keys);
     let global = Arc::new(TokenBucket::new(quotas.global));
-    let api_key = ApiKey::header(HeaderName::from_static(API_KEY)).digests(digests);
+    let api_key = ApiKey::header(HeaderName::from_static(API_KEY)).digester(digests);
 
     let per_address = Named::new(ADDRESS, PerKey::new(Arc::clone(&addresses), peer));
     let per_key = Named::new(KEY, PerKey::new(Arc::clone(&keys), api_key).optional());

@@ -15,17 +15,17 @@ fn key_of(extractor: &ApiKey, name: &str, lines: &[&[u8]]) -> Result<KeyDigest, 
     for line in lines {
         request = request.header(name, *line);
     }
-    extractor.extract(&RequestHead::of(&request.body(()).expect("valid")))
+    extractor.extract(&RequestHead::new(&request.body(()).expect("valid")))
 }
 
 fn header_key(lines: &[&[u8]]) -> Result<KeyDigest, NoKey> {
     let name = HeaderName::from_static("x-api-key");
-    let extractor = ApiKey::header(name).digests(DIGESTS);
+    let extractor = ApiKey::header(name).digester(DIGESTS);
     key_of(&extractor, "X-API-Key", lines)
 }
 
 fn bearer_key(lines: &[&[u8]]) -> Result<KeyDigest, NoKey> {
-    key_of(&ApiKey::bearer().digests(DIGESTS), "Authorization", lines)
+    key_of(&ApiKey::bearer().digester(DIGESTS), "Authorization", lines)
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn nothing_blank_and_nothing_doubtful_is_a_key() {
     let other = Request::builder().header("authorization", "k").body(());
     let other = other.expect("valid");
     let extractor = ApiKey::header(HeaderName::from_static("x-api-key"));
-    let key = extractor.extract(&RequestHead::of(&other));
+    let key = extractor.extract(&RequestHead::new(&other));
     assert_eq!(key, Err(NoKey::NotSent));
 }
 
@@ -254,7 +254,7 @@ fn who_sends_no_key_is_told_so() {
 fn keys_that_nobody_knows_are_none() {
     let known = DIGESTS.digest("k");
     let name = HeaderName::from_static("x-api-key");
-    let extractor = ApiKey::header(name).digests(DIGESTS);
+    let extractor = ApiKey::header(name).digester(DIGESTS);
     let extractor = extractor.known(move |key| *key == known);
     let key = |lines: &[&[u8]]| key_of(&extractor, "x-api-key", lines);
     assert_eq!(key(&[b"k"]), Ok(known));

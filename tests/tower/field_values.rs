@@ -63,7 +63,7 @@ fn read_one(fields: &HeaderMap, field: &str) -> Read {
 
 fn tell(name: &str, standing: &Snapshot, denied: Option<Denied>) -> HeaderMap {
     let mut fields = HeaderMap::new();
-    HeaderStyle::Draft11.tell(name, standing, denied, &mut fields);
+    HeaderStyle::Draft11.write_to(name, standing, denied, &mut fields);
     fields
 }
 

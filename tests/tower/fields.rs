@@ -128,7 +128,7 @@ fn waits_are_rounded_up_and_at_least_a_second() {
         (Duration::MAX, u64::MAX),
     ] {
         let mut fields = HeaderMap::new();
-        BOTH.tell(
+        BOTH.write_to(
             "x",
             &standing,
             Some(Denied::NotYet { retry_after }),
@@ -168,7 +168,7 @@ fn an_epoch_counts_from_1970_and_ends_in_time() {
         let denied = exact.then_some(Denied::NotYet { retry_after: wait });
         let mut fields = HeaderMap::new();
         let before = SystemTime::now();
-        style.tell("x", &standing, denied, &mut fields);
+        style.write_to("x", &standing, denied, &mut fields);
         let after = SystemTime::now();
         let reset = fields["x-ratelimit-reset"].to_str().expect("ASCII");
         let reset: u128 = reset.parse().expect("a number");
@@ -186,7 +186,7 @@ fn an_epoch_counts_from_1970_and_ends_in_time() {
     let denied = Denied::NotYet {
         retry_after: Duration::MAX,
     };
-    style.tell("x", &standing, Some(denied), &mut fields);
+    style.write_to("x", &standing, Some(denied), &mut fields);
     assert_eq!(fields["x-ratelimit-reset"], u64::MAX.to_string());
 }
 

@@ -20,7 +20,7 @@ where
         request = request.header("X-Forwarded-For", line.as_ref());
     }
     let request = request.body(()).expect("valid");
-    let client = forwarded.client(&RequestHead::of(&request));
+    let client = forwarded.client(&RequestHead::new(&request));
     client.expect("the peer is known")
 }
 
@@ -183,8 +183,8 @@ fn without_a_peer_there_is_no_client() {
     let request = request.body(()).expect("valid");
     for hops in [0, 1, 2] {
         let forwarded = ForwardedFor::hops(hops, peer);
-        assert_eq!(forwarded.client(&RequestHead::of(&request)), None);
-        let key = forwarded.extract(&RequestHead::of(&request));
+        assert_eq!(forwarded.client(&RequestHead::new(&request)), None);
+        let key = forwarded.extract(&RequestHead::new(&request));
         assert_eq!(key, Err(NoKey::NotAttached));
     }
 }
@@ -202,7 +202,7 @@ fn only_this_header_is_read() {
         request = request.header(name, "1.1.1.1");
     }
     let request = request.body(()).expect("valid");
-    let client = ForwardedFor::hops(1, peer).client(&RequestHead::of(&request));
+    let client = ForwardedFor::hops(1, peer).client(&RequestHead::new(&request));
     assert_eq!(client, Some(ip(PEER)));
 }
 
@@ -216,7 +216,7 @@ fn keys_are_networks_of_the_chosen_length() {
             .header("x-forwarded-for", entry);
         let request = request.body(()).expect("valid");
         forwarded
-            .extract(&RequestHead::of(&request))
+            .extract(&RequestHead::new(&request))
             .expect("the peer is known")
     };
     assert_eq!(

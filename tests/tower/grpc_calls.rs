@@ -169,7 +169,7 @@ async fn a_call_without_a_key_is_an_internal_error() {
     assert_eq!(refused.code(), Code::Internal);
     assert_eq!(
         refused.message(),
-        "the server has attached no key to limit this by"
+        "the server attached no key to limit the request by"
     );
     assert_eq!(told(&refused, "grpc-retry-pushback-ms"), Some("-1"));
     assert_eq!(limit.stats().no_key, 1);

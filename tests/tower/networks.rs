@@ -13,7 +13,7 @@ fn trusts(networks: &[&str], address: &str) -> bool {
     let read = |peer: IpAddr, entries: String| {
         let request = Request::builder().extension(Peer(peer));
         let request = request.header("x-forwarded-for", entries).body(());
-        forwarded.client(&RequestHead::of(&request.expect("valid")))
+        forwarded.client(&RequestHead::new(&request.expect("valid")))
     };
     let client = ip("203.0.113.7");
     let as_peer = read(ip(address), client.to_string()) == Some(client);
@@ -23,7 +23,7 @@ fn trusts(networks: &[&str], address: &str) -> bool {
     let request = Request::builder().extension(Peer(ip("192.0.2.1")));
     let request = request.header("x-forwarded-for", format!("{client}, {address}"));
     let request = request.body(()).expect("valid");
-    let as_entry = forwarded.client(&RequestHead::of(&request)) == Some(client);
+    let as_entry = forwarded.client(&RequestHead::new(&request)) == Some(client);
     assert_eq!(as_peer, as_entry, "{networks:?} {address}");
     as_peer
 }
@@ -117,7 +117,7 @@ fn everybody_of_a_protocol_can_be_trusted() {
     let read = |peer: &str, entries: &str| {
         let request = Request::builder().extension(Peer(ip(peer)));
         let request = request.header("x-forwarded-for", entries).body(());
-        forwarded.client(&RequestHead::of(&request.expect("valid")))
+        forwarded.client(&RequestHead::new(&request.expect("valid")))
     };
     // Then the leftmost entry is read, which the client made up.
     assert_eq!(read("10.0.0.1", "6.6.6.6, 1.1.1.1"), Some(ip("6.6.6.6")));
@@ -131,7 +131,7 @@ fn everybody_of_a_protocol_can_be_trusted() {
     let mapped = ForwardedFor::proxies(["::ffff:0:0/96"], peer).expect("valid");
     let request = Request::builder().extension(Peer(ip("10.0.0.1")));
     let request = request.header("x-forwarded-for", "6.6.6.6").body(());
-    let read = mapped.client(&RequestHead::of(&request.expect("valid")));
+    let read = mapped.client(&RequestHead::new(&request.expect("valid")));
     assert_eq!(read, Some(ip("6.6.6.6")));
 }
 
@@ -165,7 +165,7 @@ fn what_is_no_network_is_told() {
         let error = error.err().unwrap_or_else(|| panic!("`{text}` is taken"));
         assert_eq!(
             error.to_string(),
-            format!("`{text}` is no address and no network")
+            format!("`{text}` is neither an address nor a network")
         );
     }
 }

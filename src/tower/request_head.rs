@@ -1,10 +1,10 @@
-//! What can be seen of a request before its body.
+//! The part of a request that precedes its body.
 
 use core::fmt;
 
 use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
 
-/// A request without its body: what keys, costs and exemptions are read from.
+/// A request without its body. Keys, costs and exemptions are read from it.
 ///
 /// It borrows from the request, so making one costs nothing.
 ///
@@ -13,7 +13,7 @@ use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
 /// use tidegate::tower::RequestHead;
 ///
 /// let request = Request::post("/upload?name=tide").header("x-api-key", "sk-7f3a9c").body(()).unwrap();
-/// let head = RequestHead::of(&request);
+/// let head = RequestHead::new(&request);
 /// assert_eq!((head.method().as_str(), head.path()), ("POST", "/upload"));
 /// assert_eq!(head.headers()["x-api-key"], "sk-7f3a9c");
 /// ```
@@ -27,8 +27,8 @@ pub struct RequestHead<'a> {
 }
 
 impl<'a> RequestHead<'a> {
-    /// The head of `request`.
-    pub fn of<B>(request: &'a Request<B>) -> Self {
+    /// Borrows the head of `request`.
+    pub fn new<B>(request: &'a Request<B>) -> Self {
         Self {
             method: request.method(),
             uri: request.uri(),
@@ -38,43 +38,44 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// The method.
+    /// Returns the method.
     pub const fn method(&self) -> &'a Method {
         self.method
     }
 
-    /// The target.
+    /// Returns the target.
     pub const fn uri(&self) -> &'a Uri {
         self.uri
     }
 
-    /// The path of the target, without the query.
+    /// Returns the path of the target, without the query.
     pub fn path(&self) -> &'a str {
         self.uri.path()
     }
 
-    /// The version of HTTP.
+    /// Returns the HTTP version.
     pub const fn version(&self) -> Version {
         self.version
     }
 
-    /// The header fields.
+    /// Returns the header fields.
     pub const fn headers(&self) -> &'a HeaderMap {
         self.headers
     }
 
-    /// What the server and outer layers have attached: the address of the peer, who is logged in, which route was matched.
+    /// Returns what the server and outer layers attached, such as the peer's address, the user or
+    /// the matched route.
     pub const fn extensions(&self) -> &'a Extensions {
         self.extensions
     }
 
-    /// What was attached of one type: short for [`extensions`](Self::extensions)`().get()`.
+    /// Returns the extension of type `T`. Short for [`extensions`](Self::extensions)`().get()`.
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&'a T> {
         self.extensions.get()
     }
 }
 
-/// Method and path only: header fields are full of secrets.
+/// Shows only the method and the path, because header fields hold secrets.
 impl fmt::Debug for RequestHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")

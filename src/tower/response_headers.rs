@@ -1,4 +1,4 @@
-//! What header fields tell a client about its limit.
+//! The header fields that describe a limit to clients.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -9,9 +9,9 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use crate::denied::Denied;
 use crate::snapshot::Snapshot;
 
-/// Which header fields tell clients about their limit.
+/// Selects the header fields that describe a limit to clients.
 ///
-/// | | a success | a refusal |
+/// | style | on success | on rejection |
 /// |---|---|---|
 /// | `None` | | |
 /// | `RetryAfterOnly` | | `Retry-After` |
@@ -19,17 +19,24 @@ use crate::snapshot::Snapshot;
 /// | `LegacyX` | `X-RateLimit-Limit`, `-Remaining`, `-Reset` | the same, `Retry-After` |
 /// | `Both` | those of both | those of both, `Retry-After` |
 ///
-/// Waits are in whole seconds, **rounded up, and at least 1**: who comes when told is not early. A refusal that no wait helps (a
-/// request that costs more than the limit ever gives) has no `Retry-After`. Of several limits, the fields are about the one that has
-/// least left, on a refusal about the one that refuses for longest. They tell a client what others use as well where a limit is
-/// shared: `None` keeps that to yourself.
+/// Waits are in whole seconds, **rounded up, and at least 1**, so a client that obeys them is never
+/// early. A rejection that no wait helps has no `Retry-After`: the request costs more than the
+/// limit's capacity.
 ///
-/// `RateLimit` fields are lists: those that the handler or an inner layer has set stay beside these. Of two layers with legacy
-/// fields, those with the smaller `X-RateLimit-Remaining` stay, and of equals those with the later `X-RateLimit-Reset`.
+/// Of several limits, the fields describe the one that has the least left, and on a rejection the
+/// one that refuses longest. Where clients share a limit, the fields show what other clients use.
+/// `None` keeps that private.
 ///
-/// The draft is [draft-ietf-httpapi-ratelimit-headers](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/), revision
-/// 11: Structured Fields, in which `q` is the capacity, `w` the seconds until all of it is back (a window's length), `r` what is
-/// left, and `t` the seconds until there is more.
+/// `RateLimit` and `RateLimit-Policy` are lists, so entries of the handler or of an inner layer
+/// stay. If two layers set legacy fields, the smaller `X-RateLimit-Remaining` stays. If both are
+/// equal, the later `X-RateLimit-Reset` stays.
+///
+/// The draft is [draft-ietf-httpapi-ratelimit-headers], revision 11, in Structured Fields. `q` is
+/// the capacity and `w` the seconds in which all of it returns, which is a window's length. `r` is
+/// what is left, and `t` the seconds until there is more.
+///
+/// [draft-ietf-httpapi-ratelimit-headers]:
+/// https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
 ///
 /// ```
 /// use http::HeaderMap;
@@ -39,39 +46,40 @@ use crate::snapshot::Snapshot;
 /// let clock = ManualClock::new();
 /// let bucket = TokenBucket::with_clock(Quota::per_minute(100).burst(5), clock);
 /// bucket.try_acquire(2)?;
-/// let mut fields = HeaderMap::new();
-/// HeaderStyle::Draft11.tell("default", &bucket.snapshot_at(bucket.now()), None, &mut fields);
-/// assert_eq!(fields["ratelimit-policy"], r#""default";q=5;w=3"#);
-/// assert_eq!(fields["ratelimit"], r#""default";r=3;t=1"#);
+/// let mut headers = HeaderMap::new();
+/// let snapshot = bucket.snapshot_at(bucket.now());
+/// HeaderStyle::Draft11.write_to("default", &snapshot, None, &mut headers);
+/// assert_eq!(headers["ratelimit-policy"], r#""default";q=5;w=3"#);
+/// assert_eq!(headers["ratelimit"], r#""default";r=3;t=1"#);
 /// # Ok::<(), tidegate::Denied>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeaderStyle {
-    /// None at all.
+    /// No fields.
     None,
-    /// `Retry-After` on refusals.
+    /// `Retry-After` on rejections.
     RetryAfterOnly,
-    /// `RateLimit` and `RateLimit-Policy` of the IETF's draft, revision 11.
+    /// `RateLimit` and `RateLimit-Policy` of the IETF draft, revision 11.
     #[default]
     Draft11,
     /// `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`.
     LegacyX {
-        /// What `X-RateLimit-Reset` counts.
+        /// The unit of `X-RateLimit-Reset`.
         reset: Reset,
     },
-    /// The draft's and the legacy ones.
+    /// The fields of the draft and the legacy ones.
     Both {
-        /// What `X-RateLimit-Reset` counts.
+        /// The unit of `X-RateLimit-Reset`.
         reset: Reset,
     },
 }
 
-/// What `X-RateLimit-Reset` counts until there is more: clients differ.
+/// The unit of `X-RateLimit-Reset`, which names the instant when there is more. Providers differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reset {
-    /// Seconds from now, as at Reddit; 0 where all is there.
+    /// Seconds from now, as at Reddit; 0 if the limit is full.
     #[default]
     Delta,
     /// Seconds since 1970, as at GitHub and Discord.
@@ -88,50 +96,43 @@ const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const MOST: u64 = 999_999_999_999_999;
 
 impl HeaderStyle {
-    /// Adds the fields to those of a response: of a success, or of a refusal if `denied` is there. `name` is the policy's,
-    /// unless the limit has one of its own.
+    /// Writes the fields of a success, or of a rejection if `denied` is `Some`, to the headers of a
+    /// response. `name` is the policy's name, unless the limit has its own.
     ///
-    /// For servers that have no tower; a [`RateLimitLayer`](super::RateLimitLayer) does this by itself.
-    pub fn tell(
+    /// This is for servers without tower. A [`RateLimitLayer`](super::RateLimitLayer) calls it.
+    pub fn write_to(
         self,
         name: &str,
         snapshot: &Snapshot,
         denied: Option<Denied>,
-        fields: &mut HeaderMap,
+        headers: &mut HeaderMap,
     ) {
-        Fields::of(self, name, snapshot, denied).add_to(fields);
+        Headers::new(self, name, snapshot, denied).write_to(headers);
     }
 
-    /// Whether a success has fields.
-    pub(super) const fn tells_success(self) -> bool {
+    pub(super) const fn describes_successes(self) -> bool {
         !matches!(self, Self::None | Self::RetryAfterOnly)
     }
 }
 
-/// Fields, to be added to a response that is not there yet.
+/// Header fields for a response that does not exist yet.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
+pub(super) struct Headers {
     /// `RateLimit-Policy` and `RateLimit`.
     draft: Option<(HeaderValue, HeaderValue)>,
-    legacy: Option<Legacy>,
+    legacy: Option<LegacyHeaders>,
     retry_after: Option<Duration>,
 }
 
 #[derive(Debug)]
-struct Legacy {
+struct LegacyHeaders {
     limit: u64,
     remaining: u64,
     reset: u64,
 }
 
-impl Fields {
-    pub(super) const NONE: Self = Self {
-        draft: None,
-        legacy: None,
-        retry_after: None,
-    };
-
-    pub(super) fn of(
+impl Headers {
+    pub(super) fn new(
         style: HeaderStyle,
         name: &str,
         snapshot: &Snapshot,
@@ -143,7 +144,7 @@ impl Fields {
             None => snapshot.next_permit_in,
         };
         let (draft, legacy) = match style {
-            HeaderStyle::None => return Self::NONE,
+            HeaderStyle::None => return Self::default(),
             HeaderStyle::RetryAfterOnly => (false, None),
             HeaderStyle::Draft11 => (true, None),
             HeaderStyle::LegacyX { reset } => (false, Some(reset)),
@@ -152,12 +153,10 @@ impl Fields {
         let name = snapshot.limit.unwrap_or(name);
         Self {
             draft: draft.then(|| {
-                (
-                    policy(name, snapshot),
-                    limit(name, snapshot, next_permit_in),
-                )
+                let limit = limit(name, snapshot, next_permit_in);
+                (policy(name, snapshot), limit)
             }),
-            legacy: legacy.map(|reset| Legacy {
+            legacy: legacy.map(|reset| LegacyHeaders {
                 limit: snapshot.capacity,
                 remaining: snapshot.available,
                 reset: reset.count(next_permit_in),
@@ -166,43 +165,44 @@ impl Fields {
         }
     }
 
-    pub(super) fn add_to(self, fields: &mut HeaderMap) {
+    pub(super) fn write_to(self, headers: &mut HeaderMap) {
         if let Some((policy, limit)) = self.draft {
-            // Into a map that is full they do not go, here and below: that is no reason to panic, as the plain methods do.
-            let _ = fields.try_append(RATELIMIT_POLICY, policy);
-            let _ = fields.try_append(RATELIMIT, limit);
+            // Skipped if the map is full, here and below. `append` and `insert` would panic.
+            let _ = headers.try_append(RATELIMIT_POLICY, policy);
+            let _ = headers.try_append(RATELIMIT, limit);
         }
         if let Some(legacy) = self.legacy {
-            legacy.add_to(fields);
+            legacy.write_to(headers);
         }
         if let Some(wait) = self.retry_after {
-            add_retry_after(wait, fields);
+            add_retry_after(wait, headers);
         }
     }
 }
 
-/// Not over what whoever built the refusal has said.
-pub(super) fn add_retry_after(wait: Duration, fields: &mut HeaderMap) {
-    if !fields.contains_key(RETRY_AFTER) {
-        let _ = fields.try_insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
+/// Adds `Retry-After`, unless a [`Reject`](super::Reject) has set it.
+pub(super) fn add_retry_after(wait: Duration, headers: &mut HeaderMap) {
+    if !headers.contains_key(RETRY_AFTER) {
+        let _ = headers.try_insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
     }
 }
 
-impl Legacy {
-    fn add_to(self, fields: &mut HeaderMap) {
-        let told =
-            |name: &HeaderName| -> Option<u64> { fields.get(name)?.to_str().ok()?.parse().ok() };
-        // An inner limit has less left, or as little and for longer: it may be the one that refused.
+impl LegacyHeaders {
+    /// Keeps the fields of an inner limit that has less left, or as little for longer. It may be
+    /// the limit that refused.
+    fn write_to(self, headers: &mut HeaderMap) {
+        let present =
+            |name: &HeaderName| -> Option<u64> { headers.get(name)?.to_str().ok()?.parse().ok() };
         let is_tighter = |remaining| {
             remaining < self.remaining
-                || remaining == self.remaining && told(&X_RESET) > Some(self.reset)
+                || remaining == self.remaining && present(&X_RESET) > Some(self.reset)
         };
-        if told(&X_REMAINING).is_some_and(is_tighter) {
+        if present(&X_REMAINING).is_some_and(is_tighter) {
             return;
         }
-        let _ = fields.try_insert(X_LIMIT, HeaderValue::from(self.limit));
-        let _ = fields.try_insert(X_REMAINING, HeaderValue::from(self.remaining));
-        let _ = fields.try_insert(X_RESET, HeaderValue::from(self.reset));
+        let _ = headers.try_insert(X_LIMIT, HeaderValue::from(self.limit));
+        let _ = headers.try_insert(X_REMAINING, HeaderValue::from(self.remaining));
+        let _ = headers.try_insert(X_RESET, HeaderValue::from(self.reset));
     }
 }
 
@@ -211,16 +211,16 @@ impl Reset {
         match self {
             Self::Delta => next_permit_in.map_or(0, seconds),
             Self::Epoch => {
-                // A clock before 1970 is as wrong as any.
+                // A system clock before 1970 counts as 1970.
                 let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-                // Rounded once.
+                // The sum is rounded, not both parts.
                 seconds(now.saturating_add(next_permit_in.unwrap_or_default()))
             }
         }
     }
 }
 
-/// Whole seconds, rounded up, at least 1.
+/// Rounds up to whole seconds, at least 1.
 pub(super) fn seconds(wait: Duration) -> u64 {
     let started = u64::from(wait.subsec_nanos() > 0);
     wait.as_secs().saturating_add(started).max(1)
@@ -236,8 +236,8 @@ fn limit(name: &str, snapshot: &Snapshot, next_permit_in: Option<Duration>) -> H
     item(name, [Some((b'r', snapshot.available)), wait])
 }
 
-/// A string of a structured field with parameters that are integers. Its length is found first, so that it is written once, where it
-/// stays.
+/// Writes an item of a structured field: a string with integer parameters. The length is computed
+/// first, because a `HeaderValue` takes over a buffer of exact length without copying it.
 fn item(name: &str, parameters: [Option<(u8, u64)>; 2]) -> HeaderValue {
     let parameters =
         parameters.map(|parameter| parameter.map(|(key, number)| (key, number.min(MOST))));
@@ -245,7 +245,7 @@ fn item(name: &str, parameters: [Option<(u8, u64)>; 2]) -> HeaderValue {
     let numbers: usize = present
         .map(|(_, number)| ";k=".len() + digits(*number))
         .sum();
-    // Characters that are escaped or replaced make it longer or shorter, which costs another allocation.
+    // Escaped and replaced characters change the length, which costs another allocation.
     let mut text = Vec::with_capacity(2 + name.len() + numbers);
     text.push(b'"');
     if name.bytes().all(is_plain) {
@@ -255,7 +255,7 @@ fn item(name: &str, parameters: [Option<(u8, u64)>; 2]) -> HeaderValue {
             match character {
                 '"' | '\\' => text.extend([b'\\', character as u8]),
                 ' '..='~' => text.push(character as u8),
-                // Strings have only printable ASCII (RFC 9651, section 3.3.3).
+                // Only printable ASCII is allowed in strings (RFC 9651, section 3.3.3).
                 _ => text.push(b'?'),
             }
         }
@@ -272,13 +272,13 @@ const fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
-/// How many decimal digits a number has.
+/// Returns the number of decimal digits.
 fn digits(number: u64) -> usize {
     number.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
 fn put_number(text: &mut Vec<u8>, number: u64) {
-    // As many as a u64 has.
+    // A u64 has at most 20 digits.
     let mut digits = [0; 20];
     let mut start = digits.len();
     let mut rest = number;

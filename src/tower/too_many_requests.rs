@@ -1,12 +1,12 @@
-//! What is answered if nothing else was chosen.
+//! The default response to a rejected request.
 
 use http::Response;
 
 use super::grpc::ResourceExhausted;
 use super::rejection::{Reject, Rejection};
 
-/// Nothing but the [status](Rejection::status) that fits. To requests that [speak gRPC](Rejection::is_grpc) what [`ResourceExhausted`]
-/// gives.
+/// Responds with the [status](Rejection::status) that fits and an empty body. Requests that
+/// [speak gRPC](Rejection::is_grpc) get the response of [`ResourceExhausted`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TooManyRequests;
 
