@@ -42,9 +42,11 @@ pub struct ApiKey {
     header: HeaderName,
     is_bearer: bool,
     digester: KeyDigester,
-    /// Shared by clones.
-    is_known: Option<Arc<dyn Fn(&KeyDigest) -> bool + Send + Sync>>,
+    is_known: Option<IsKnown>,
 }
+
+/// Shared by clones.
+type IsKnown = Arc<dyn Fn(&KeyDigest) -> bool + Send + Sync>;
 
 impl ApiKey {
     /// Extracts the whole value of a header field.

@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// | any [`Limiter`], also behind an `Arc` | all requests together |
 /// | [`PerKey`](super::PerKey) | the requests of each key |
 /// | [`Named`](super::Named) | as the gate in it, with a name for clients and logs |
-/// | a tuple of up to four gates | a request must pass all; none is charged for what another refuses |
+/// | a tuple of up to four gates | by all of them; none is charged for what another refuses |
 ///
 /// All gates of a tuple must read the same clock or clones of it. The compiler checks that their
 /// clocks have one type. A tuple peeks at all gates before it charges any, so a refusal charges

@@ -48,8 +48,11 @@ use crate::wait::{Awaitable, Timer};
 /// let time = clock.clone();
 /// let timer = move |wait: Duration| core::future::ready(time.advance(wait));
 ///
-/// let server = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::from("tide"))) });
-/// let client = PaceLayer::builder(bucket, timer).timeout(Duration::from_secs(5)).build().layer(server);
+/// let server = service_fn(|_: Request<()>| async {
+///     Ok::<_, Infallible>(Response::new(String::from("tide")))
+/// });
+/// let layer = PaceLayer::builder(bucket, timer).timeout(Duration::from_secs(5)).build();
+/// let client = layer.layer(server);
 /// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 /// runtime.block_on(async {
 ///     for _ in 0..3 {

@@ -50,8 +50,8 @@ use super::too_many_requests::TooManyRequests;
 ///     type Key = IpKey;
 ///
 ///     fn extract(&self, request: &RequestHead<'_>) -> Result<IpKey, NoKey> {
-///         let ConnectInfo(peer) = request.extension::<ConnectInfo<SocketAddr>>().ok_or(NoKey::NotAttached)?;
-///         Ok(IpKey::from(*peer))
+///         let peer = request.extension::<ConnectInfo<SocketAddr>>();
+///         Ok(IpKey::from(peer.ok_or(NoKey::NotAttached)?.0))
 ///     }
 /// }
 ///
@@ -87,10 +87,12 @@ impl<G: Gate> RateLimitLayer<G> {
     /// /// The body must be that of the service: in axum, `axum::body::Body`.
     /// fn reject(rejection: &Rejection<'_>) -> Response<Body> {
     ///     let status = match rejection.reason() {
-    ///         Reason::Limited(Denied::Never { .. }) => StatusCode::PAYLOAD_TOO_LARGE, // no wait helps
+    ///         // No wait helps.
+    ///         Reason::Limited(Denied::Never { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
     ///         _ => rejection.status(),
     ///     };
-    ///     let text = format!("{}: retry in {:?} s", rejection.limit(), rejection.retry_after_seconds());
+    ///     let seconds = rejection.retry_after_seconds();
+    ///     let text = format!("{}: retry in {seconds:?} s", rejection.limit());
     ///     (status, text).into_response()
     /// }
     ///

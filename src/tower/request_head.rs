@@ -12,7 +12,8 @@ use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
 /// use http::Request;
 /// use tidegate::tower::RequestHead;
 ///
-/// let request = Request::post("/upload?name=tide").header("x-api-key", "sk-7f3a9c").body(()).unwrap();
+/// let request = Request::post("/upload?name=tide").header("x-api-key", "sk-7f3a9c");
+/// let request = request.body(()).unwrap();
 /// let head = RequestHead::new(&request);
 /// assert_eq!((head.method().as_str(), head.path()), ("POST", "/upload"));
 /// assert_eq!(head.headers()["x-api-key"], "sk-7f3a9c");

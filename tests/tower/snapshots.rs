@@ -1,4 +1,4 @@
-//! What limiters say about where they stand, alone and in tables: the numbers that header fields have.
+//! Snapshots of limiters, alone and in tables: the numbers in header fields.
 
 use core::time::Duration;
 
@@ -10,55 +10,55 @@ use tidegate::{
 
 use crate::{NANO, SECOND, bucket, drain};
 
-fn of(limiter: &impl Limiter) -> Snapshot {
+fn snapshot_of(limiter: &impl Limiter) -> Snapshot {
     limiter.snapshot_at(limiter.now())
 }
 
-/// Capacity, what is available, and when there is more.
-const fn numbers(standing: Snapshot) -> (u64, u64, Option<Duration>) {
+/// Returns the capacity, the available permits and the time to the next.
+const fn numbers(snapshot: Snapshot) -> (u64, u64, Option<Duration>) {
     (
-        standing.capacity,
-        standing.available,
-        standing.next_permit_in,
+        snapshot.capacity,
+        snapshot.available,
+        snapshot.next_permit_in,
     )
 }
 
 #[test]
-fn a_full_limiter_has_nothing_to_wait_for() {
+fn full_limiter_has_no_wait() {
     let clock = ManualClock::new();
     let window = SlidingWindow::with_clock(3, SECOND, clock.clone()).expect("valid");
-    assert_eq!(numbers(of(&bucket(3, &clock))), (3, 3, None));
-    assert_eq!(numbers(of(&window)), (3, 3, None));
-    window.try_acquire(3).expect("it is empty");
-    let standing = of(&window);
-    assert_eq!((standing.capacity, standing.available), (3, 0));
-    let wait = standing.next_permit_in.expect("it passes");
+    assert_eq!(numbers(snapshot_of(&bucket(3, &clock))), (3, 3, None));
+    assert_eq!(numbers(snapshot_of(&window)), (3, 3, None));
+    window.try_acquire(3).expect("the window is empty");
+    let snapshot = snapshot_of(&window);
+    assert_eq!((snapshot.capacity, snapshot.available), (3, 0));
+    let wait = snapshot.next_permit_in.expect("it passes");
     clock.advance(wait.saturating_sub(NANO));
     assert_eq!(window.available(), 0);
     clock.advance(NANO);
     assert!(window.available() > 0);
-    assert_eq!(standing.refill_time, SECOND);
+    assert_eq!(snapshot.refill_time, SECOND);
 }
 
 #[test]
-fn the_refill_time_of_a_combination_is_the_longest() {
+fn refill_time_of_a_combination_is_the_longest() {
     let clock = ManualClock::new();
     let combined = Combined::builder()
         .limit("short", bucket(3, &clock))
         .limit("long", bucket(7, &clock))
         .build();
     assert_eq!(combined.refill_time(), 7 * SECOND);
-    // But a standing is that of one limit.
-    let standing = of(&combined);
-    assert_eq!(standing.limit, Some("short"));
+    // A snapshot is that of one limit.
+    let snapshot = snapshot_of(&combined);
+    assert_eq!(snapshot.limit, Some("short"));
     assert_eq!(
-        (numbers(standing), standing.refill_time),
+        (numbers(snapshot), snapshot.refill_time),
         ((3, 3, None), 3 * SECOND)
     );
 }
 
 #[test]
-fn of_limits_with_equally_little_the_later_one_is_told() {
+fn tie_goes_to_the_limit_with_the_later_permit() {
     let clock = ManualClock::new();
     for long_first in [true, false] {
         let (quick, slow) = (
@@ -71,49 +71,55 @@ fn of_limits_with_equally_little_the_later_one_is_told() {
         } else {
             builder.limit("quick", quick).limit("slow", slow).build()
         };
-        combined.try_acquire(2).expect("it is full");
-        let standing = of(&combined);
-        assert_eq!(standing.limit, Some("slow"));
-        assert_eq!(numbers(standing), (3, 1, Some(1_200 * SECOND)));
+        combined.try_acquire(2).expect("the limiter is full");
+        let snapshot = snapshot_of(&combined);
+        assert_eq!(snapshot.limit, Some("slow"));
+        assert_eq!(numbers(snapshot), (3, 1, Some(1_200 * SECOND)));
     }
 }
 
 #[test]
-fn pointers_stand_where_their_limiters_do() {
+fn pointers_have_the_snapshot_of_their_limiter() {
     let clock = ManualClock::new();
     let combined = Combined::builder()
         .limit("a", bucket(3, &clock))
         .limit("b", bucket(7, &clock))
         .build();
-    combined.try_acquire(1).expect("it is full");
-    let standing = of(&combined);
-    assert_eq!(standing.limit, Some("a"));
-    assert_eq!(of(&&combined), standing);
+    combined.try_acquire(1).expect("the limiter is full");
+    let snapshot = snapshot_of(&combined);
+    assert_eq!(snapshot.limit, Some("a"));
+    assert_eq!(snapshot_of(&&combined), snapshot);
     let boxed = Box::new(combined);
-    assert_eq!((of(&boxed), boxed.refill_time()), (standing, 7 * SECOND));
+    assert_eq!(
+        (snapshot_of(&boxed), boxed.refill_time()),
+        (snapshot, 7 * SECOND)
+    );
     let shared = alloc::sync::Arc::new(boxed);
-    assert_eq!((of(&shared), shared.refill_time()), (standing, 7 * SECOND));
+    assert_eq!(
+        (snapshot_of(&shared), shared.refill_time()),
+        (snapshot, 7 * SECOND)
+    );
 }
 
 #[test]
-fn an_api_limiter_stands_where_its_requests_do() {
+fn snapshot_of_an_api_limiter_follows_its_requests() {
     let clock = ManualClock::new();
     let limiter = ApiRateLimiter::with_clock(RateLimitConfig::default(), clock).expect("valid");
-    let before = of(&limiter);
+    let before = snapshot_of(&limiter);
     assert_eq!(before.available, limiter.available_at(limiter.now()));
     assert!(before.refill_time > Duration::ZERO);
     let status = limiter.try_acquire();
     assert!(!status.is_limited, "{status}");
-    let after = of(&limiter);
+    let after = snapshot_of(&limiter);
     assert_eq!(after.capacity, before.capacity);
     assert_eq!(after.available, before.available - 1);
     assert!(after.next_permit_in.is_some());
 }
 
 proptest! {
-    /// Quotas that a table of keys keeps to the nanosecond.
+    /// With quotas that a table of keys meters exact to the nanosecond.
     #[test]
-    fn keys_stand_where_buckets_of_their_own_would(
+    fn keys_have_the_snapshots_of_separate_buckets(
         nanos in 1_000..=10_000_000_000_u64,
         capacity in 1..=1_000_u64,
         calls in proptest::collection::vec((0..=3_u8, 0..=500_u64, 0..=20_000_000_000_u64), 1..20),
@@ -132,15 +138,15 @@ proptest! {
             prop_assert_eq!(fixed.try_acquire_at(&key, n, now), own);
             clock.advance(Duration::from_nanos(passed));
             for (key, alone) in (0..=3_u8).zip(&alone) {
-                let standing = of(alone);
-                prop_assert_eq!(keyed.snapshot_at(&key, clock.now()), standing);
-                prop_assert_eq!(fixed.snapshot_at(&key, clock.now()), standing);
+                let snapshot = snapshot_of(alone);
+                prop_assert_eq!(keyed.snapshot_at(&key, clock.now()), snapshot);
+                prop_assert_eq!(fixed.snapshot_at(&key, clock.now()), snapshot);
             }
         }
     }
 
     #[test]
-    fn all_is_back_after_the_refill_time_and_not_before(
+    fn capacity_is_full_after_the_refill_time_and_not_before(
         rate in 1..=1_000_u64, nanos in 1..=1_000_000_000_000_u64, capacity in 1..=1_000_u64,
     ) {
         let quota = Quota::new(rate, Duration::from_nanos(nanos)).expect("valid");
@@ -154,14 +160,14 @@ proptest! {
         prop_assert_eq!(refill.as_nanos(), exact);
         clock.advance(refill.saturating_sub(NANO));
         prop_assert!(bucket.available() < capacity);
-        // Rates that are no whole number of nanoseconds are at most 2 ns late.
+        // A token that takes no whole number of nanoseconds is at most 2 ns late.
         clock.advance(3 * NANO);
         prop_assert_eq!(bucket.available(), capacity);
     }
 }
 
 #[test]
-fn a_table_without_room_says_what_it_does() {
+fn snapshot_of_a_full_table_follows_its_overflow_policy() {
     let clock = ManualClock::new();
     let quota = Quota::per_second(1).burst(3);
     let at = clock.now();
@@ -175,34 +181,35 @@ fn a_table_without_room_says_what_it_does() {
             .max_keys(1)
             .overflow(overflow)
             .build();
-        let standing = keyed.snapshot_at(&1, at);
-        assert_eq!(numbers(standing), (3, 3, None), "{overflow:?}");
-        assert_eq!(keyed.len(), 0, "a look adds no key");
+        let snapshot = keyed.snapshot_at(&1, at);
+        assert_eq!(numbers(snapshot), (3, 3, None), "{overflow:?}");
+        assert_eq!(keyed.len(), 0, "a snapshot adds no key");
         keyed.try_acquire(&1, 3).expect("new");
-        // Whoever shares has two fewer.
+        // The shared bucket then has two fewer.
         _ = keyed.try_acquire(&2, 2);
         let (capacity, available, _) = known_full;
-        let standing = keyed.snapshot_at(&3, at);
+        let snapshot = keyed.snapshot_at(&3, at);
         assert_eq!(
-            (standing.capacity, standing.available),
+            (snapshot.capacity, snapshot.available),
             (capacity, available),
             "{overflow:?}"
         );
-        assert_eq!(standing.refill_time, 3 * SECOND);
-        match keyed.peek(&3, standing.available + 1) {
-            Ok(()) => panic!("{overflow:?}: more than it says"),
+        assert_eq!(snapshot.refill_time, 3 * SECOND);
+        match keyed.peek(&3, snapshot.available + 1) {
+            Ok(()) => panic!("{overflow:?}: more than in the snapshot"),
             Err(denied) => assert_eq!(
                 denied.retry_after(),
-                standing.next_permit_in,
+                snapshot.next_permit_in,
                 "{overflow:?}"
             ),
         }
     }
 }
 
-/// The limit whose capacity it is, or a window of a minute would be said to take hours.
+/// It belongs to the limit whose capacity is reported. Otherwise a window of a minute would seem to
+/// take hours.
 #[test]
-fn the_refill_time_of_an_api_is_of_its_tightest_limit() {
+fn refill_time_of_an_api_limiter_is_that_of_its_tightest_limit() {
     for (burst_size, requests_per_minute) in [(1_000, 5), (100, 50), (10, 50), (1, 1)] {
         let config = RateLimitConfig {
             burst_size,
@@ -210,28 +217,28 @@ fn the_refill_time_of_an_api_is_of_its_tightest_limit() {
             ..RateLimitConfig::DEFAULT
         };
         let limiter = ApiRateLimiter::with_clock(config, ManualClock::new()).expect("valid");
-        let standing = of(&limiter);
-        assert_eq!(standing.capacity, burst_size.min(requests_per_minute));
-        let wait = 60 * SECOND * u32::try_from(standing.capacity).expect("small");
+        let snapshot = snapshot_of(&limiter);
+        assert_eq!(snapshot.capacity, burst_size.min(requests_per_minute));
+        let wait = 60 * SECOND * u32::try_from(snapshot.capacity).expect("small");
         let of_bucket = wait / u32::try_from(requests_per_minute).expect("small");
         let expected = if burst_size <= requests_per_minute {
             of_bucket
         } else {
             60 * SECOND
         };
-        assert_eq!(standing.refill_time, expected, "{burst_size}");
+        assert_eq!(snapshot.refill_time, expected, "{burst_size}");
     }
 }
 
-/// A key that is there has the policy of one that is not.
+/// A key in the table has the same policy as one that is not.
 #[test]
-fn the_refill_time_in_tables_is_the_quotas() {
+fn refill_time_in_tables_is_that_of_the_quota() {
     for rate in [1, 3, 6, 7, 9, 11, 1_000_003] {
         let quota = Quota::per_second(rate).burst(2 * rate);
         let clock = ManualClock::new();
         let fixed = FixedKeyed::with_clock(quota, 8, clock.clone());
         let keyed = Keyed::new(move |_: &u64| TokenBucket::with_clock(quota, clock.clone()));
-        keyed.try_acquire(&1, 1).expect("it is full");
+        keyed.try_acquire(&1, 1).expect("the limiter is full");
         for key in [1, 2] {
             let now = ManualClock::new().now();
             assert_eq!(

@@ -1,4 +1,4 @@
-//! Who does not have to wait to learn that it waits in vain.
+//! Requests that are rejected without waiting.
 
 use core::time::Duration;
 
@@ -10,9 +10,9 @@ use tower::{Layer, ServiceExt};
 
 use crate::{TOKEN, answers, bucket};
 
-/// Known before it waits, and told with the wait that would have been.
+/// The rejection states the wait that would have been needed.
 #[tokio::test(start_paused = true)]
-async fn too_late_is_told_at_once() {
+async fn wait_beyond_the_timeout_is_rejected_at_once() {
     let limiter = bucket(1);
     limiter.debit(15);
     let layer = PaceLayer::builder(limiter, TokioTimer)
@@ -28,9 +28,9 @@ async fn too_late_is_told_at_once() {
     assert_eq!((layer.stats().denied, layer.stats().allowed), (1, 0));
 }
 
-/// A timeout bounds the queue: whoever comes once it is full is refused, and those in it are served.
+/// Requests beyond the timeout are rejected, and all others are served.
 #[tokio::test(start_paused = true)]
-async fn a_timeout_bounds_the_queue() {
+async fn timeout_bounds_the_queue() {
     let layer = PaceLayer::builder(bucket(1), TokioTimer)
         .timeout(10 * TOKEN)
         .build();
@@ -51,9 +51,8 @@ async fn a_timeout_bounds_the_queue() {
     assert_eq!((layer.stats().allowed, layer.stats().denied), (11, 39));
 }
 
-/// No wait helps, so no hint is given.
 #[tokio::test(start_paused = true)]
-async fn more_than_there_ever_is() {
+async fn cost_above_the_capacity_is_rejected_without_a_hint() {
     let layer = PaceLayer::builder(bucket(3), TokioTimer)
         .cost(|_| 4)
         .build();
@@ -64,9 +63,8 @@ async fn more_than_there_ever_is() {
     assert_eq!(layer.limiter().available(), 3);
 }
 
-/// A line that is full.
 #[tokio::test(start_paused = true)]
-async fn a_line_with_an_end() {
+async fn full_wait_queue_rejects() {
     let second = Duration::from_secs(1);
     let window = SlidingWindow::with_clock(1, second, TokioClock::new()).unwrap();
     window.try_acquire(1).unwrap();
@@ -80,9 +78,9 @@ async fn a_line_with_an_end() {
     assert_eq!(first.await.unwrap().unwrap().status(), StatusCode::OK);
 }
 
-/// A response of one's own: it is told everything, keeps its own `Retry-After`, and otherwise gets one.
+/// The function sees the whole rejection. Its `Retry-After` stays, and otherwise one is added.
 #[tokio::test(start_paused = true)]
-async fn refusals_of_ones_own() {
+async fn custom_rejection_keeps_its_retry_after_or_gets_one() {
     let limiter = bucket(1);
     limiter.debit(3);
     let builder = PaceLayer::builder(limiter, TokioTimer)

@@ -1,4 +1,4 @@
-//! What tower asks of a service: readiness, errors, futures that can be sent, held, dropped.
+//! The contract of tower services: readiness, errors, and futures that are sent, held or dropped.
 
 use alloc::rc::Rc;
 use alloc::sync::Arc;
@@ -15,7 +15,7 @@ use tower::{Layer, Service, service_fn};
 
 use crate::{SECOND, bucket, drain, stats};
 
-/// What a service does when it is asked, and how often that was.
+/// A service with set results, which counts its calls.
 #[derive(Clone)]
 struct Inner {
     ready: Poll<Result<(), &'static str>>,
@@ -79,25 +79,29 @@ fn readiness_is_that_of_the_inner_service() {
             assert_eq!(service.poll_ready(&mut context()), ready);
             assert_eq!((inner.polled.get(), inner.called.get()), (2, 0));
         }
-        // Asking takes nothing.
+        // Polling readiness takes no permits.
         assert_eq!(layer.gate().available(), u64::from(is_full));
         assert_eq!(layer.stats(), stats(0, 0));
     }
 }
 
 #[test]
-fn a_refused_request_never_reaches_the_service() {
+fn rejected_request_never_reaches_the_service() {
     let layer = RateLimitLayer::new(bucket(1, &ManualClock::new()));
     let inner = Inner::new();
     let mut service = layer.layer(inner.clone());
     let mut ask = || {
         let answer = service.call(Request::new(())).now_or_never();
-        answer.expect("it does not wait").expect("served").status()
+        answer.expect("ready at once").expect("served").status()
     };
     assert_eq!((ask().as_u16(), inner.called.get()), (201, 1));
     assert_eq!((ask().as_u16(), inner.called.get()), (429, 1));
     assert_eq!((ask().as_u16(), inner.called.get()), (429, 1));
-    assert_eq!(inner.polled.get(), 0, "that is the caller's");
+    assert_eq!(
+        inner.polled.get(),
+        0,
+        "polling readiness is up to the caller"
+    );
 }
 
 #[test]
@@ -108,18 +112,18 @@ fn errors_are_those_of_the_inner_service() {
         ..Inner::new()
     });
     let mut ask = || service.call(Request::new(())).now_or_never();
-    let failed: Result<_, &'static str> = ask().expect("it does not wait");
-    assert_eq!(failed.expect_err("it fails"), "broken");
-    // Permits are for what was tried.
+    let failed: Result<_, &'static str> = ask().expect("ready at once");
+    assert_eq!(failed.expect_err("the service fails"), "broken");
+    // A failed request has used its permit.
     let refused = ask()
-        .expect("it does not wait")
-        .expect("a refusal is an answer");
+        .expect("ready at once")
+        .expect("a rejection is a response");
     assert_eq!(refused.status(), 429);
     assert_eq!(layer.stats(), stats(1, 1));
 }
 
 #[test]
-fn a_decision_is_made_when_called_and_kept() {
+fn decision_is_made_in_call() {
     let clock = ManualClock::new();
     let layer = RateLimitLayer::new(bucket(1, &clock));
     let mut service = layer.layer(Inner::new());
@@ -128,7 +132,7 @@ fn a_decision_is_made_when_called_and_kept() {
         service.call(Request::new(())),
     );
     assert_eq!(layer.stats(), stats(1, 1));
-    // However late and in whatever order they are polled.
+    // The time and the order of polling do not matter.
     clock.advance(9 * SECOND);
     let status = |future: RateLimitFuture<_, _>| {
         let answer: Result<Response<String>, &'static str> = future.now_or_never().expect("done");
@@ -138,7 +142,7 @@ fn a_decision_is_made_when_called_and_kept() {
 }
 
 #[test]
-fn a_future_that_is_dropped_gives_nothing_back() {
+fn dropped_future_returns_no_permits() {
     let layer = RateLimitLayer::new(bucket(2, &ManualClock::new()));
     let waiting = |_: Request<()>| -> Pending<Result<Response<String>, ()>> { pending() };
     let mut service = layer.layer(service_fn(waiting));
@@ -154,7 +158,7 @@ fn a_future_that_is_dropped_gives_nothing_back() {
 }
 
 #[test]
-fn what_waits_inside_waits_outside() {
+fn pending_inner_future_stays_pending() {
     let layer = RateLimitLayer::new(bucket(2, &ManualClock::new()));
     let (sender, receiver) = tokio::sync::oneshot::channel::<Response<String>>();
     let receiver = Cell::new(Some(receiver));
@@ -164,9 +168,9 @@ fn what_waits_inside_waits_outside() {
     assert!(answer.as_mut().poll_unpin(&mut context()).is_pending());
     sender
         .send(Response::new("late".to_owned()))
-        .expect("somebody waits");
+        .expect("the receiver exists");
     let Poll::Ready(Ok(answer)) = answer.as_mut().poll_unpin(&mut context()) else {
-        panic!("it is there");
+        panic!("the response was sent");
     };
     assert_eq!(answer.body(), "late");
     assert!(answer.headers().contains_key("ratelimit"));
@@ -174,7 +178,7 @@ fn what_waits_inside_waits_outside() {
 
 #[test]
 #[should_panic(expected = "polled after it was ready")]
-fn a_refusal_is_given_once() {
+fn rejection_polled_again_panics() {
     let bucket = bucket(1, &ManualClock::new());
     drain(&bucket);
     let mut service = RateLimitLayer::new(bucket).layer(Inner::new());
@@ -184,7 +188,7 @@ fn a_refusal_is_given_once() {
     }
 }
 
-/// Everything has a name, so it can be a field, and nothing needs a box.
+/// All types can be named, so that fields need no box.
 struct Held<S, F> {
     layer: RateLimitLayer<Arc<TokenBucket<ManualClock>>>,
     service: RateLimit<S, Arc<TokenBucket<ManualClock>>, TooManyRequests>,
@@ -208,7 +212,7 @@ fn types_can_be_named() {
 }
 
 #[test]
-fn futures_and_services_are_sent_where_their_parts_are() {
+fn futures_and_services_are_send_and_sync() {
     const fn is_send_and_sync<T: Send + Sync>() {}
     const fn is_unpin<T: Unpin>() {}
     type Gate = TokenBucket<ManualClock>;
@@ -219,10 +223,10 @@ fn futures_and_services_are_sent_where_their_parts_are() {
 }
 
 #[test]
-fn a_future_is_little_more_than_what_is_in_it() {
+fn future_is_at_most_160_bytes_larger_than_its_parts() {
     type Future<const N: usize> = RateLimitFuture<[u64; N], String>;
     let response = size_of::<Response<String>>();
-    // Room for a refusal is needed anyway.
+    // A future needs space for a rejection in any case.
     assert!(
         size_of::<Future<0>>() <= response + 160,
         "{}",
@@ -233,8 +237,8 @@ fn a_future_is_little_more_than_what_is_in_it() {
 }
 
 #[test]
-fn no_part_has_to_be_cloneable() {
-    // Limiters are not, nor is this.
+fn clones_need_no_cloneable_parts() {
+    // Neither limiters nor this type implement `Clone`.
     struct NotClone;
     let hold = NotClone;
     let layer = RateLimitLayer::builder(bucket(1, &ManualClock::new())).reject_with(move |_| {

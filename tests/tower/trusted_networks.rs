@@ -1,4 +1,4 @@
-//! Networks of trusted proxies: what is one, and who is in it.
+//! Networks of trusted proxies: which texts are valid, and which addresses they contain.
 
 use core::net::IpAddr;
 
@@ -7,7 +7,7 @@ use tidegate::tower::{ForwardedFor, RequestHead};
 
 use crate::{Peer, ip, peer};
 
-/// Whether somebody at `address` is taken for one of these proxies: so what it writes is read.
+/// Whether `address` counts as one of these proxies, so that its entries are read.
 fn trusts(networks: &[&str], address: &str) -> bool {
     let forwarded = ForwardedFor::proxies(networks, peer).expect("valid");
     let read = |peer: IpAddr, entries: String| {
@@ -17,7 +17,7 @@ fn trusts(networks: &[&str], address: &str) -> bool {
     };
     let client = ip("203.0.113.7");
     let as_peer = read(ip(address), client.to_string()) == Some(client);
-    // As an entry, where the peer is a proxy for certain.
+    // The same as an entry, with a peer that is a proxy.
     let with_peer = ForwardedFor::proxies(networks.iter().chain(&["192.0.2.1"]), peer);
     let forwarded = with_peer.expect("valid");
     let request = Request::builder().extension(Peer(ip("192.0.2.1")));
@@ -29,7 +29,7 @@ fn trusts(networks: &[&str], address: &str) -> bool {
 }
 
 #[test]
-fn an_address_is_a_network_of_one() {
+fn address_is_a_network_of_one() {
     assert!(trusts(&["10.0.0.1"], "10.0.0.1"));
     assert!(!trusts(&["10.0.0.1"], "10.0.0.2"));
     assert!(trusts(&["2001:db8::1"], "2001:db8:0::1"));
@@ -38,7 +38,7 @@ fn an_address_is_a_network_of_one() {
 }
 
 #[test]
-fn ends_of_networks_are_in_them() {
+fn networks_include_their_ends() {
     for (network, first, last, before, after) in [
         (
             "10.0.0.0/8",
@@ -61,7 +61,7 @@ fn ends_of_networks_are_in_them() {
             "10.0.0.0",
             "10.0.0.2",
         ),
-        // Bits of the host are not looked at.
+        // Host bits are ignored.
         (
             "10.1.2.3/16",
             "10.1.0.0",
@@ -85,13 +85,13 @@ fn ends_of_networks_are_in_them() {
             !trusts(&[network], before) && !trusts(&[network], after),
             "{network}"
         );
-        // One of several is enough.
+        // One network of several suffices.
         assert!(trusts(&["192.0.2.200", network], first), "{network}");
     }
 }
 
 #[test]
-fn mapped_addresses_are_those_of_ipv4() {
+fn mapped_addresses_are_ipv4() {
     for network in ["10.0.0.0/8", "::ffff:10.0.0.0/104", "::ffff:10.1.2.3/104"] {
         for address in ["10.9.8.7", "::ffff:10.9.8.7"] {
             assert!(trusts(&[network], address), "{network} {address}");
@@ -112,21 +112,21 @@ fn mapped_addresses_are_those_of_ipv4() {
 }
 
 #[test]
-fn everybody_of_a_protocol_can_be_trusted() {
+fn all_addresses_of_a_protocol_can_be_trusted() {
     let forwarded = ForwardedFor::proxies(["0.0.0.0/0"], peer).expect("valid");
     let read = |peer: &str, entries: &str| {
         let request = Request::builder().extension(Peer(ip(peer)));
         let request = request.header("x-forwarded-for", entries).body(());
         forwarded.client(&RequestHead::new(&request.expect("valid")))
     };
-    // Then the leftmost entry is read, which the client made up.
+    // Then the leftmost entry is read, which the client forged.
     assert_eq!(read("10.0.0.1", "6.6.6.6, 1.1.1.1"), Some(ip("6.6.6.6")));
     assert_eq!(read("::ffff:10.0.0.1", "6.6.6.6"), Some(ip("6.6.6.6")));
-    // Not those of the other.
+    // Addresses of the other protocol are not trusted.
     assert_eq!(read("2001:db8::1", "6.6.6.6"), Some(ip("2001:db8::1")));
     assert!(trusts(&["::/0"], "2001:db8::1"));
     assert!(!trusts(&["::/0"], "10.0.0.1"));
-    // All mapped addresses are all of IPv4.
+    // All mapped addresses are all IPv4 addresses.
     assert!(!trusts(&["::ffff:0:0/96"], "2001:db8::1"));
     let mapped = ForwardedFor::proxies(["::ffff:0:0/96"], peer).expect("valid");
     let request = Request::builder().extension(Peer(ip("10.0.0.1")));
@@ -136,7 +136,7 @@ fn everybody_of_a_protocol_can_be_trusted() {
 }
 
 #[test]
-fn what_is_no_network_is_told() {
+fn invalid_networks_are_refused() {
     for text in [
         "",
         "/",
@@ -160,9 +160,11 @@ fn what_is_no_network_is_told() {
         "proxy.example.com",
         "*",
     ] {
-        // After one that is right.
+        // After a valid one.
         let error = ForwardedFor::proxies(["10.0.0.1", text], peer);
-        let error = error.err().unwrap_or_else(|| panic!("`{text}` is taken"));
+        let error = error
+            .err()
+            .unwrap_or_else(|| panic!("`{text}` is accepted"));
         assert_eq!(
             error.to_string(),
             format!("`{text}` is neither an address nor a network")

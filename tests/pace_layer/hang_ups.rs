@@ -1,4 +1,4 @@
-//! A real server behind the layer, and clients who hang up.
+//! A real server with the layer, and clients that hang up.
 
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-/// A timer that looks again after a millisecond, since the limiter's clock is moved by hand.
+/// A timer that always wakes after a millisecond, because a test advances the limiter's clock.
 fn soon(_: Duration) -> tokio::time::Sleep {
     tokio::time::sleep(Duration::from_millis(1))
 }
@@ -25,10 +25,10 @@ async fn status(stream: &mut TcpStream) -> StatusCode {
     StatusCode::from_bytes(code).expect("a status")
 }
 
-/// 100 clients ask, none is answered, since the window is full; half of them hang up. When there is room for 50, the other half is
-/// served, with none left for anybody else.
+/// The window is full, and 100 clients wait. Half of them hang up. Once the window has room for 50,
+/// it serves the other half.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_hangs_up_takes_nothing() {
+async fn clients_that_hang_up_take_no_permits() {
     let clock = ManualClock::new();
     let second = Duration::from_secs(1);
     let window = SlidingWindow::with_clock(50, second, clock.clone()).unwrap();
@@ -58,7 +58,7 @@ async fn who_hangs_up_takes_nothing() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    // They may hang for as long as a machine is slow, but not for ever.
+    // A slow machine may take long, but not forever.
     let patience = Duration::from_secs(60);
     tokio::time::timeout(patience, waiting(100)).await.unwrap();
     clients.truncate(50);

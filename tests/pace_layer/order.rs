@@ -1,4 +1,4 @@
-//! Who has its turn when.
+//! The order in which requests are admitted.
 
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -12,9 +12,9 @@ use tower::{Layer, ServiceExt};
 
 use crate::{TOKEN, answers, bucket};
 
-/// Clones of a service, as servers make them for each request, wait in one line: one token's time apart.
+/// Servers clone a service for each request. The clones' requests are admitted one token apart.
 #[tokio::test(start_paused = true)]
-async fn clones_wait_in_one_line() {
+async fn clones_share_one_queue() {
     let limiter = bucket(1);
     let clock = *limiter.clock();
     let layer = PaceLayer::new(limiter, TokioTimer);
@@ -31,10 +31,10 @@ async fn clones_wait_in_one_line() {
     }
     requests.join_all().await;
     let served = served.lock().unwrap();
-    for (place, (number, at)) in (0..).zip(served.iter()) {
-        assert_eq!(*number, place);
-        // tokio sleeps in whole milliseconds, and never for less than asked.
-        let due = TOKEN * place;
+    for (position, (number, at)) in (0..).zip(served.iter()) {
+        assert_eq!(*number, position);
+        // tokio sleeps in whole milliseconds, and never too short.
+        let due = TOKEN * position;
         let late = Duration::from_nanos(at.as_nanos()).checked_sub(due);
         let late = late.expect("not early");
         assert!(late <= Duration::from_millis(1), "{number}: {late:?} late");
@@ -42,9 +42,9 @@ async fn clones_wait_in_one_line() {
     assert_eq!(layer.stats().allowed, 100);
 }
 
-/// The inner service is not called before the turn, and is not kept waiting after it.
+/// The inner service is called once the request is admitted, not before.
 #[tokio::test(start_paused = true)]
-async fn the_turn_comes_before_the_call() {
+async fn admission_precedes_the_call() {
     let limiter = bucket(1);
     limiter.try_acquire(1).unwrap();
     let clock = *limiter.clock();
@@ -65,9 +65,9 @@ async fn the_turn_comes_before_the_call() {
     assert!(at.as_nanos() >= 100_000_000, "{at:?}");
 }
 
-/// What costs nothing and what is exempt does not wait, and takes nothing from those who do.
+/// Neither takes permits from requests that wait.
 #[tokio::test(start_paused = true)]
-async fn some_do_not_wait() {
+async fn free_and_exempt_requests_do_not_wait() {
     let limiter = bucket(5);
     let layer = PaceLayer::builder(limiter, TokioTimer)
         .cost(|request| if request.path() == "/free" { 0 } else { 5 })
@@ -88,9 +88,8 @@ async fn some_do_not_wait() {
     assert_eq!((stats.allowed, stats.exempt, stats.denied), (3, 1, 0));
 }
 
-/// At a window requests wait in a line as well, and each leaves it for the next.
 #[tokio::test(start_paused = true)]
-async fn a_window_serves_all() {
+async fn window_serves_all_waiting_requests() {
     let second = Duration::from_secs(1);
     let window = SlidingWindow::with_clock(10, second, TokioClock::new()).unwrap();
     let layer = PaceLayer::new(Arc::new(window), TokioTimer);
@@ -102,7 +101,7 @@ async fn a_window_serves_all() {
     }
     let responses = requests.join_all().await;
     assert!(responses.iter().all(Result::is_ok));
-    // 10 at once, and three more windows (each with a slot of 1/64) of which the last has 5.
+    // 10 at once, then 10, 10 and 5 in three more windows, each with a slot of 1/64.
     let took = layer.limiter().clock().now() - start;
     assert!(took >= 3 * second && took < 4 * second, "{took:?}");
     assert_eq!(layer.limiter().waiting(), 0);

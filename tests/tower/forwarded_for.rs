@@ -1,4 +1,4 @@
-//! `X-Forwarded-For` from clients that lie: nothing they write is read in place of what the proxies wrote.
+//! `X-Forwarded-For` with forged entries: what a client writes never replaces a proxy's entry.
 
 use core::net::IpAddr;
 
@@ -10,7 +10,7 @@ use tidegate::{IpKey, Ipv6Prefix};
 
 use crate::{Peer, ip, peer};
 
-/// The client that `forwarded` reads from these lines of the header, on a connection from 10.0.0.1.
+/// Returns the client that `forwarded` reads from these lines, on a connection from 10.0.0.1.
 fn client<P>(forwarded: &ForwardedFor<P>, lines: &[impl AsRef<[u8]>]) -> IpAddr
 where
     P: Fn(&RequestHead<'_>) -> Option<IpAddr>,
@@ -28,7 +28,7 @@ fn by_hops(hops: usize, lines: &[impl AsRef<[u8]>]) -> String {
     client(&ForwardedFor::hops(hops, peer), lines).to_string()
 }
 
-/// Where `10.0.0.0/8` and `2001:db8::/32` are the proxies.
+/// Trusts the proxies `10.0.0.0/8` and `2001:db8::/32`.
 fn by_proxies(lines: &[impl AsRef<[u8]>]) -> String {
     let proxies = ForwardedFor::proxies(["10.0.0.0/8", "2001:db8::/32"], peer);
     client(&proxies.expect("valid"), lines).to_string()
@@ -44,7 +44,7 @@ fn entries_are_counted_from_the_right() {
         (1, "3.3.3.3"),
         (2, "2.2.2.2"),
         (3, "1.1.1.1"),
-        // Too short a chain: somebody came around a proxy.
+        // Too few entries: a client bypassed a proxy.
         (4, PEER),
         (usize::MAX, PEER),
     ] {
@@ -56,7 +56,7 @@ fn entries_are_counted_from_the_right() {
 }
 
 #[test]
-fn lines_are_one_list_in_their_order() {
+fn lines_form_one_list_in_order() {
     let lines = ["1.1.1.1", "2.2.2.2, 3.3.3.3", "", "4.4.4.4"];
     let read = [1, 2, 3, 4, 5, 6].map(|hops| by_hops(hops, &lines));
     let expected = ["4.4.4.4", PEER, "3.3.3.3", "2.2.2.2", "1.1.1.1", PEER];
@@ -68,7 +68,7 @@ fn lines_are_one_list_in_their_order() {
     assert_eq!(by_proxies(&["1.1.1.1", "2.2.2.2", "10.0.0.6"]), "2.2.2.2");
 }
 
-/// An empty element is in the place of an address that a proxy should have written.
+/// An empty element counts as the entry of a proxy that failed to write an address.
 #[test]
 fn empty_elements_count_and_whitespace_does_not() {
     let lines = [" 1.1.1.1 ,\t2.2.2.2\t ,,3.3.3.3 ", "4.4.4.4\t"];
@@ -83,7 +83,7 @@ fn empty_elements_count_and_whitespace_does_not() {
 }
 
 #[test]
-fn ports_and_brackets_are_left_out() {
+fn ports_and_brackets_are_stripped() {
     for (entry, expected) in [
         ("203.0.113.7", "203.0.113.7"),
         ("203.0.113.7:80", "203.0.113.7"),
@@ -91,7 +91,7 @@ fn ports_and_brackets_are_left_out() {
         ("2001:470::7", "2001:470::7"),
         ("[2001:470::7]", "2001:470::7"),
         ("[2001:470::7]:65535", "2001:470::7"),
-        // A zone is a number of the proxy's own, and belongs to the port.
+        // A zone only has meaning at the proxy, and is stripped with the port.
         ("[fe80::7%3]:80", "fe80::7"),
         ("::ffff:203.0.113.7", "::ffff:203.0.113.7"),
         ("[::ffff:203.0.113.7]:80", "::ffff:203.0.113.7"),
@@ -102,7 +102,7 @@ fn ports_and_brackets_are_left_out() {
 }
 
 #[test]
-fn what_is_no_address_is_not_read() {
+fn invalid_entries_are_not_read() {
     let garbage: [&[u8]; 27] = [
         b"unknown",
         b"_hidden",
@@ -136,32 +136,32 @@ fn what_is_no_address_is_not_read() {
         let text = entry.escape_ascii();
         assert_eq!(by_hops(1, &[entry]), PEER, "{text}");
         assert_eq!(by_proxies(&[entry]), PEER, "{text}");
-        // Behind a proxy, it ends the search at that.
+        // The search ends at the proxy before the invalid entry.
         let line = [b"1.1.1.1, ", entry, b", 10.0.0.2"].concat();
         assert_eq!(by_proxies(&[&line]), "10.0.0.2", "{text}");
         assert_eq!(by_hops(2, &[&line]), PEER, "{text}");
-        // It keeps its place.
+        // The invalid entry still counts as one.
         assert_eq!(by_hops(3, &[&line]), "1.1.1.1", "{text}");
     }
 }
 
 #[test]
-fn the_first_that_is_no_proxy_is_the_client() {
+fn first_entry_that_is_no_proxy_is_the_client() {
     assert_eq!(by_proxies(&[""; 0]), PEER);
     assert_eq!(by_proxies(&["1.1.1.1"]), "1.1.1.1");
     assert_eq!(by_proxies(&["1.1.1.1, 2.2.2.2"]), "2.2.2.2");
     assert_eq!(by_proxies(&["2.2.2.2, 10.9.9.9, 2001:db8::5"]), "2.2.2.2");
-    // All are: the leftmost.
+    // If all are proxies, the leftmost is the client.
     assert_eq!(by_proxies(&["10.3.3.3, 10.2.2.2"]), "10.3.3.3");
-    // The peer is none, so nothing is read at all.
+    // The peer is no proxy, so the header is not read.
     let others = ForwardedFor::proxies(["172.16.0.0/12"], peer).expect("valid");
     assert_eq!(client(&others, &["1.1.1.1"]), ip(PEER));
-    let nobody = ForwardedFor::proxies([""; 0], peer).expect("valid");
-    assert_eq!(client(&nobody, &["1.1.1.1"]), ip(PEER));
+    let untrusting = ForwardedFor::proxies([""; 0], peer).expect("valid");
+    assert_eq!(client(&untrusting, &["1.1.1.1"]), ip(PEER));
 }
 
 #[test]
-fn thousands_of_entries_are_read_as_few_are() {
+fn thousands_of_entries_are_read_like_few() {
     let line = format!("9.9.9.9,{}2.2.2.2", "1.1.1.1,".repeat(9_998));
     let entries = 10_000;
     assert_eq!(by_hops(1, &[&line]), "2.2.2.2");
@@ -178,7 +178,7 @@ fn thousands_of_entries_are_read_as_few_are() {
 }
 
 #[test]
-fn without_a_peer_there_is_no_client() {
+fn missing_peer_is_a_missing_client() {
     let request = Request::builder().header("x-forwarded-for", "1.1.1.1");
     let request = request.body(()).expect("valid");
     for hops in [0, 1, 2] {
@@ -207,7 +207,7 @@ fn only_this_header_is_read() {
 }
 
 #[test]
-fn keys_are_networks_of_the_chosen_length() {
+fn keys_are_networks_of_the_set_length() {
     let key = |prefix, entry: &str| {
         let forwarded =
             ForwardedFor::hops(1, peer).ipv6_prefix(Ipv6Prefix::new(prefix).expect("valid"));
@@ -231,7 +231,7 @@ fn keys_are_networks_of_the_chosen_length() {
     assert_eq!(key(48, "2001:470:1:2::7"), key(48, "2001:470:1:3::7"));
 }
 
-/// Any bytes that a header field can have.
+/// Any bytes that a header field can hold.
 fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let line = vec(any::<u8>(), 0..60);
     let line = line.prop_filter("no header value", |line| {
@@ -243,8 +243,8 @@ fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
 
 proptest! {
     #[test]
-    fn whatever_clients_write_they_are_who_they_are(mut lines in lines(), in_one_line: bool, proxies in 0..4_usize) {
-        // The first proxy appends the client to what it sent, each further one the proxy before.
+    fn forged_entries_do_not_change_the_client(mut lines in lines(), in_one_line: bool, proxies in 0..4_usize) {
+        // The first proxy appends the client, and each other the proxy before it.
         let append = |lines: &mut Vec<Vec<u8>>, entry: String| match lines.last_mut() {
             Some(line) if in_one_line => line.extend(format!(", {entry}").bytes()),
             _ => lines.push(entry.into_bytes()),
@@ -258,7 +258,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_break_it(lines in lines(), hops: usize) {
+    fn any_bytes_are_read_without_panic(lines in lines(), hops: usize) {
         for hops in [hops, hops % 8] {
             _ = by_hops(hops, &lines);
         }

@@ -1,4 +1,4 @@
-//! Others who come between the look at several gates and the charge: what is lost then, and that it is counted.
+//! Calls between the peek at a tuple's gates and the charge: forfeited permits are counted.
 
 use alloc::sync::Arc;
 use core::hash::BuildHasher;
@@ -13,11 +13,12 @@ use crate::{answer, bucket, drain, served, with_key};
 
 type Bucket = Arc<TokenBucket<ManualClock>>;
 
-/// A hasher that lets somebody else come when a table looks a key up to charge it, which is the second time.
+/// A hasher that runs another call when a table hashes a key for the charge, which is the second
+/// time.
 #[derive(Clone)]
 struct Interrupted {
     hashes: RandomState,
-    looks: Arc<AtomicU64>,
+    hashed: Arc<AtomicU64>,
     by: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -25,7 +26,7 @@ impl BuildHasher for Interrupted {
     type Hasher = DefaultHasher;
 
     fn build_hasher(&self) -> DefaultHasher {
-        if self.looks.fetch_add(1, Relaxed) == 1 {
+        if self.hashed.fetch_add(1, Relaxed) == 1 {
             (self.by)();
         }
         self.hashes.build_hasher()
@@ -35,11 +36,12 @@ impl BuildHasher for Interrupted {
 type Keys =
     PerKey<Arc<FixedKeyed<ManualClock, Interrupted>>, fn(&RequestHead<'_>) -> Option<String>>;
 
-/// A gate of keys that have 10 tokens each, whose first charge somebody interrupts.
-fn interrupted(clock: &ManualClock, by: impl Fn() + Send + Sync + 'static) -> Keys {
+/// Creates a gate of keys with 10 tokens each. The first charge is interrupted by a call of
+/// `by`.
+fn interrupting_keys(clock: &ManualClock, by: impl Fn() + Send + Sync + 'static) -> Keys {
     let hasher = Interrupted {
         hashes: RandomState::new(),
-        looks: Arc::default(),
+        hashed: Arc::default(),
         by: Arc::new(by),
     };
     let quota = Quota::per_second(1).burst(10);
@@ -47,7 +49,7 @@ fn interrupted(clock: &ManualClock, by: impl Fn() + Send + Sync + 'static) -> Ke
     PerKey::new(Arc::new(limits), crate::key_of)
 }
 
-/// Permits that a layer forfeited for one refused request of the key `a`, which costs 3.
+/// Returns the permits that a layer forfeits for one refused request of key `a` and cost 3.
 fn forfeited<G: Gate>(gate: G) -> u64 {
     let layer = RateLimitLayer::builder(gate).cost(|_| 3).build();
     assert_eq!(answer(&layer, with_key("a")).status(), 429);
@@ -60,52 +62,52 @@ fn full(clock: &ManualClock) -> Bucket {
     Arc::new(bucket(10, clock))
 }
 
-/// Somebody who takes all that is left.
-fn thief(of: &Bucket) -> impl Fn() + Send + Sync + 'static {
+/// Returns a function that takes all tokens of the bucket.
+fn drainer(of: &Bucket) -> impl Fn() + Send + Sync + 'static {
     let of = Arc::clone(of);
     move || drain(&of)
 }
 
 #[test]
-fn a_key_that_was_charged_forfeits_what_it_was_charged() {
+fn charged_key_forfeits_its_charge() {
     let clock = ManualClock::new();
     let last = full(&clock);
-    let keys = interrupted(&clock, thief(&last));
+    let keys = interrupting_keys(&clock, drainer(&last));
     let table = Arc::clone(keys.table());
     assert_eq!(forfeited((keys, last)), 3);
     assert_eq!(table.available("a"), 7);
 }
 
 #[test]
-fn a_limiter_that_was_charged_gets_it_back() {
+fn charged_limiter_undoes_its_charge() {
     let clock = ManualClock::new();
     let (first, last) = (full(&clock), full(&clock));
-    let keys = interrupted(&clock, thief(&last));
+    let keys = interrupting_keys(&clock, drainer(&last));
     let table = Arc::clone(keys.table());
-    // Only the key's are lost.
+    // Only the key's permits are forfeited.
     assert_eq!(forfeited((Arc::clone(&first), keys, last)), 3);
     assert_eq!((first.available(), table.available("a")), (10, 7));
 }
 
 #[test]
-fn what_others_were_decided_upon_is_forfeited() {
+fn charge_under_a_later_call_is_forfeited() {
     let clock = ManualClock::new();
     let (first, last) = (full(&clock), full(&clock));
-    let (used, stolen) = (Arc::clone(&first), thief(&last));
-    let keys = interrupted(&clock, move || {
+    let (used, stolen) = (Arc::clone(&first), drainer(&last));
+    let keys = interrupting_keys(&clock, move || {
         used.try_acquire(1).expect("7 are left");
         stolen();
     });
-    // 3 of the key, and 3 of the bucket on top of whose charge somebody else came.
+    // 3 of the key, and 3 of the bucket, because another call was decided on top of its charge.
     assert_eq!(forfeited((Arc::clone(&first), keys, last)), 6);
     assert_eq!(first.available(), 6);
 }
 
 #[test]
-fn gates_behind_the_one_that_refuses_are_not_charged() {
+fn gates_after_the_refusing_one_are_not_charged() {
     let clock = ManualClock::new();
     let (stolen, behind) = (full(&clock), full(&clock));
-    let keys = interrupted(&clock, thief(&stolen));
+    let keys = interrupting_keys(&clock, drainer(&stolen));
     assert_eq!(forfeited((keys, stolen, Arc::clone(&behind))), 3);
     assert_eq!(behind.available(), 10);
 }
@@ -115,31 +117,31 @@ fn charges_are_made_in_the_order_of_the_tuple() {
     let clock = ManualClock::new();
     let (first, last) = (full(&clock), full(&clock));
     let seen = Arc::new(std::sync::Mutex::new(None));
-    let (looking, gates) = (Arc::clone(&seen), [Arc::clone(&first), Arc::clone(&last)]);
-    let keys = interrupted(&clock, move || {
+    let (writing, gates) = (Arc::clone(&seen), [Arc::clone(&first), Arc::clone(&last)]);
+    let keys = interrupting_keys(&clock, move || {
         let left = gates.each_ref().map(|gate| gate.available());
-        *looking.lock().expect("no panic") = Some(left);
+        *writing.lock().expect("no panic") = Some(left);
     });
     let layer = RateLimitLayer::builder((first, keys, last)).cost(|_| 3);
     assert_eq!(answer(&layer.build(), with_key("a")).status(), 200);
-    // While the second is charged, the first is, and the third is not.
+    // When the second gate is charged, the first already is, and the third is not.
     assert_eq!(*seen.lock().expect("no panic"), Some([7, 10]));
 }
 
 #[test]
-fn tuples_in_tuples_lose_no_count() {
+fn nested_tuples_count_all_forfeited_permits() {
     let clock = ManualClock::new();
     for depth in 0..4 {
         let (first, last) = (full(&clock), full(&clock));
-        let (used, stolen) = (Arc::clone(&first), thief(&last));
-        let keys = interrupted(&clock, move || {
+        let (used, stolen) = (Arc::clone(&first), drainer(&last));
+        let keys = interrupting_keys(&clock, move || {
             used.try_acquire(1).expect("7 are left");
             stolen();
         });
         let permits = match depth {
-            // The refusal comes from within the inner tuple, which undoes nothing itself.
+            // The inner tuple refuses, and has nothing to undo.
             0 => forfeited((Arc::clone(&first), (keys, last))),
-            // From without, so the inner tuple is undone.
+            // The outer tuple refuses, so the inner one is undone.
             1 => forfeited(((Arc::clone(&first), keys), last)),
             2 => forfeited(Named::new(
                 "all",
@@ -156,22 +158,22 @@ fn tuples_in_tuples_lose_no_count() {
 }
 
 #[test]
-fn an_optional_key_that_is_not_there_forfeits_nothing() {
+fn absent_optional_key_forfeits_nothing() {
     let clock = ManualClock::new();
     let (first, last) = (full(&clock), full(&clock));
-    let keys = interrupted(&clock, thief(&last));
-    let of_nobody: fn(&RequestHead<'_>) -> Option<String> = |_| None;
+    let keys = interrupting_keys(&clock, drainer(&last));
+    let no_key: fn(&RequestHead<'_>) -> Option<String> = |_| None;
     let other = FixedKeyed::with_clock(Quota::per_second(1).burst(10), 100, clock.clone());
-    let nobody = PerKey::new(other, of_nobody).optional();
-    assert_eq!(forfeited((nobody, Arc::clone(&first), keys, last)), 3);
+    let absent = PerKey::new(other, no_key).optional();
+    assert_eq!(forfeited((absent, Arc::clone(&first), keys, last)), 3);
     assert_eq!(first.available(), 10);
 }
 
 #[test]
-fn a_dry_run_counts_what_it_forfeits() {
+fn dry_run_counts_forfeited_permits() {
     let clock = ManualClock::new();
     let last = full(&clock);
-    let keys = interrupted(&clock, thief(&last));
+    let keys = interrupting_keys(&clock, drainer(&last));
     let layer = RateLimitLayer::builder((keys, last)).dry_run(true).build();
     assert_eq!(answer(&layer, with_key("a")).status(), 200);
     let stats = layer.stats();
@@ -179,12 +181,12 @@ fn a_dry_run_counts_what_it_forfeits() {
 }
 
 #[test]
-fn threads_never_pass_more_than_any_gate_allows() {
+fn threads_never_exceed_any_gate() {
     let mut total_forfeited = 0;
     for round in 0..100_u64 {
         let clock = ManualClock::new();
-        // The smallest gate is at each place in turn.
-        let capacities = [0, 1, 2].map(|place| if place == round % 3 { 40 } else { 45 + place });
+        // The smallest gate is at each index in turn.
+        let capacities = [0, 1, 2].map(|index| if index == round % 3 { 40 } else { 45 + index });
         let gates = capacities.map(|capacity| Arc::new(bucket(capacity, &clock)));
         let [a, b, c] = gates.clone();
         let layer = RateLimitLayer::new((a, Named::new("b", b), c));
@@ -193,7 +195,7 @@ fn threads_never_pass_more_than_any_gate_allows() {
         let stats = layer.stats();
         assert_eq!((stats.allowed, stats.denied), (passed, 80 - passed));
         assert!(passed <= 40, "{passed}");
-        // What the gates have lost was admitted or is counted, to the permit.
+        // Each permit that the gates lost was admitted or is counted as forfeited.
         let left = gates.each_ref().map(|gate| gate.available());
         let lost = capacities.iter().sum::<u64>() - left.iter().sum::<u64>();
         assert_eq!(
@@ -206,12 +208,12 @@ fn threads_never_pass_more_than_any_gate_allows() {
             assert_eq!(passed, 40);
         }
     }
-    // How much is chance; usually it is a little.
+    // The number depends on the interleaving, and is usually small.
     assert!(total_forfeited < 100 * 240, "{total_forfeited}");
 }
 
 #[test]
-fn threads_with_keys_never_pass_more_than_any_gate_allows() {
+fn threads_with_keys_never_exceed_any_gate() {
     for _ in 0..50 {
         let clock = ManualClock::new();
         let all = Arc::new(bucket(50, &clock));

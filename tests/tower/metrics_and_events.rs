@@ -1,4 +1,4 @@
-//! What layers tell those who watch: one count and one event for each decision, and never a key.
+//! Counts, metrics and events: one of each per request, and never a key.
 
 use http::Request;
 use tidegate::tower::{
@@ -8,13 +8,13 @@ use tidegate::{Keyed, ManualClock, TokenBucket};
 
 use crate::{answer, bucket, key_of, stats};
 
-/// A key that would stand out wherever it is written.
+/// A key that is easy to find in any output.
 const KEY: &str = "s3cret-k3y";
 
 type Key = fn(&RequestHead<'_>) -> Option<String>;
 type Limits = PerKey<Keyed<String, TokenBucket<ManualClock>>, Key>;
 
-/// One request for each key.
+/// Admits one request per key.
 fn limits(name: &str) -> RateLimitLayerBuilder<Named<Limits>> {
     let clock = ManualClock::new();
     let limits = Keyed::new(move |_: &String| bucket(1, &clock));
@@ -33,7 +33,7 @@ fn request(path: &str, key: Option<&str>) -> Request<()> {
     request.body(()).expect("valid")
 }
 
-/// One allowed, two denied, three without a key, four exempt.
+/// Sends requests: one allowed, two denied, three without a key, four exempt.
 fn decide<R: Reject<String>>(layer: &RateLimitLayer<Named<Limits>, R>) {
     let keyed = [Some(KEY), Some(KEY), Some(KEY), None, None, None];
     for key in keyed {
@@ -45,7 +45,7 @@ fn decide<R: Reject<String>>(layer: &RateLimitLayer<Named<Limits>, R>) {
 }
 
 #[test]
-fn the_layer_counts_every_request_once() {
+fn every_request_is_counted_once() {
     let layer = limits("layer").build();
     decide(&layer);
     let mut counts = stats(1, 2);
@@ -70,7 +70,7 @@ mod counters {
 
     use super::{KEY, decide, limits};
 
-    /// The counters that were asked for, by all that is known of them.
+    /// The registered counters by name and labels.
     #[derive(Default)]
     struct Recorded(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
 
@@ -91,11 +91,11 @@ mod counters {
         }
 
         fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-            panic!("there is no gauge")
+            panic!("no gauge is registered")
         }
 
         fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-            panic!("there is no histogram")
+            panic!("no histogram is registered")
         }
     }
 
@@ -112,7 +112,7 @@ mod counters {
     }
 
     #[test]
-    fn each_decision_is_one_increment() {
+    fn each_request_increments_one_counter() {
         let counter = |outcome| format!("rate_limiter.requests limiter=layer outcome={outcome}");
         let expected = |denied, shadow_denied| {
             let counts = [
@@ -142,7 +142,7 @@ mod events {
 
     use super::{KEY, decide, limits};
 
-    /// Levels and texts of events.
+    /// The levels and texts of events.
     #[derive(Clone, Default)]
     struct Recorded(Arc<Mutex<Vec<(Level, String)>>>);
 
@@ -150,7 +150,7 @@ mod events {
 
     impl Visit for Text {
         fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-            write!(self.0, " {field}={value:?}").expect("a string takes any text");
+            write!(self.0, " {field}={value:?}").expect("writing to a string cannot fail");
         }
     }
 
@@ -179,8 +179,8 @@ mod events {
 
     fn recorded(dry_run: bool) -> Vec<(Level, String)> {
         let recorded = Recorded::default();
-        // With one subscriber alone, a thread of another test that comes to an event first, where nobody listens, would switch it
-        // off for all: so there are two.
+        // A thread of another test may reach an event first, without a subscriber. If only one
+        // subscriber existed, that would disable the event for all threads. So there are two.
         let _other = Dispatch::new(Recorded::default());
         tracing::subscriber::with_default(recorded.clone(), || {
             decide(&limits("layer").dry_run(dry_run).build());
@@ -189,14 +189,14 @@ mod events {
     }
 
     #[test]
-    fn each_refusal_is_one_event_for_those_who_look_closely() {
+    fn each_rejection_is_one_debug_event() {
         for (dry_run, outcome) in [(false, "denied"), (true, "shadow_denied")] {
             let events = recorded(dry_run);
-            // But for a mistake of the server's, which is told once: nobody looks closely at first.
-            let loud = events.iter().filter(|event| event.0 != Level::DEBUG);
-            let loud: Vec<_> = loud.collect();
+            // The key that the server failed to attach is reported once, at level ERROR.
+            let errors = events.iter().filter(|event| event.0 != Level::DEBUG);
+            let errors: Vec<_> = errors.collect();
             assert!(
-                matches!(&loud[..], [(level, text)] if *level == Level::ERROR && text.contains("connect_info")),
+                matches!(&errors[..], [(level, text)] if *level == Level::ERROR && text.contains("connect_info")),
                 "{events:?}"
             );
             assert!(

@@ -1,4 +1,4 @@
-//! Several gates: all are charged or none, whichever of them refuse.
+//! Tuples of gates: all are charged or none, whichever of them refuse.
 
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -17,7 +17,7 @@ use crate::{NANO, SECOND, answer, bucket, drain, key_of, served, stats, with_key
 
 type Bucket = Arc<TokenBucket<ManualClock>>;
 
-/// Gates that a test can look at, each of which is full again after so many seconds.
+/// Creates gates of these capacities, with one token per second.
 fn gates<const N: usize>(capacities: [u64; N], clock: &ManualClock) -> [Bucket; N] {
     capacities.map(|capacity| Arc::new(bucket(capacity, clock)))
 }
@@ -26,27 +26,27 @@ fn available<const N: usize>(gates: &[Bucket; N]) -> [u64; N] {
     gates.each_ref().map(|gate| gate.available())
 }
 
-/// Name, wait and capacity of each refusal.
-type Told = Arc<Mutex<Vec<(String, Reason)>>>;
+/// The limit and the reason of each rejection.
+type RecordedRejections = Arc<Mutex<Vec<(String, Reason)>>>;
 
-/// Tells who refused, and why.
-fn telling<G: Gate>(
+/// Builds a layer that records its rejections.
+fn recording<G: Gate>(
     builder: RateLimitLayerBuilder<G>,
 ) -> (
     RateLimitLayer<G, impl Fn(&tidegate::tower::Rejection<'_>) -> Response<String>>,
-    Told,
+    RecordedRejections,
 ) {
-    let told = Told::default();
-    let telling = Arc::clone(&told);
+    let rejections = RecordedRejections::default();
+    let recording = Arc::clone(&rejections);
     let layer = builder.reject_with(move |rejection| {
         let seen = (rejection.limit().to_owned(), rejection.reason());
-        telling.lock().expect("no panic").push(seen);
+        recording.lock().expect("no panic").push(seen);
         Response::builder()
             .status(429)
             .body(String::new())
             .expect("valid")
     });
-    (layer.build(), told)
+    (layer.build(), rejections)
 }
 
 fn four(gates: &[Bucket; 4]) -> impl Gate + use<> {
@@ -60,27 +60,28 @@ const fn not_yet(seconds: u64) -> Reason {
 }
 
 #[test]
-fn whichever_refuse_none_is_charged() {
+fn refusal_charges_no_gate() {
     const FULL: [u64; 4] = [4, 6, 5, 7];
     for refusing in 0..16_u32 {
         let clock = ManualClock::new();
         let gates = gates(FULL, &clock);
         let refuses = |index: usize| refusing >> index & 1 == 1;
-        // Those that refuse have one token left, so that the 3 that a request costs come at different times.
+        // The refusing gates have 0 or 1 token left, so that they need different times for 3.
         for (index, gate) in gates
             .iter()
             .enumerate()
             .filter(|(index, _)| refuses(*index))
         {
             let left = u64::try_from(index % 2).expect("small");
-            gate.try_acquire(FULL[index] - left).expect("it is full");
+            gate.try_acquire(FULL[index] - left)
+                .expect("the limiter is full");
         }
         let before = available(&gates);
-        let (layer, told) = telling(RateLimitLayer::builder(four(&gates)).cost(|_| 3));
+        let (layer, rejections) = recording(RateLimitLayer::builder(four(&gates)).cost(|_| 3));
         let status = answer(&layer, Request::new(())).status();
-        let told = told.lock().expect("no panic").clone();
+        let rejections = rejections.lock().expect("no panic").clone();
         if refusing == 0 {
-            assert_eq!((status.as_u16(), told.len()), (200, 0));
+            assert_eq!((status.as_u16(), rejections.len()), (200, 0));
             assert_eq!(available(&gates), before.map(|left| left - 3));
             assert_eq!(layer.stats(), stats(1, 0));
             continue;
@@ -88,7 +89,8 @@ fn whichever_refuse_none_is_charged() {
         assert_eq!(status, 429, "{refusing:04b}");
         assert_eq!(available(&gates), before, "{refusing:04b}");
         assert_eq!(layer.stats(), stats(0, 1));
-        // `a` and `c` have none left and take 3 s, the others have one and take 2 s. Of equals the first is told.
+        // `a` and `c` have none left and take 3 s; `b` and `d` have one and take 2 s. Of two equal
+        // refusals, the first counts.
         let longest = (0..4)
             .rev()
             .filter(|&index| refuses(index))
@@ -97,11 +99,11 @@ fn whichever_refuse_none_is_charged() {
         let seconds = if longest % 2 == 0 { 3 } else { 2 };
         let name = ["a", "b", "c", "d"][longest];
         assert_eq!(
-            *told,
+            *rejections,
             [(name.to_owned(), not_yet(seconds))],
             "{refusing:04b}"
         );
-        // And it was the truth: the wait is enough for all of them.
+        // The wait suffices for all of them, and a nanosecond less does not.
         clock.advance(Duration::from_secs(seconds).saturating_sub(NANO));
         assert_eq!(served(&layer, 1), 0, "{refusing:04b}");
         clock.advance(NANO);
@@ -110,7 +112,7 @@ fn whichever_refuse_none_is_charged() {
 }
 
 #[test]
-fn tuples_of_each_length_and_tuples_in_tuples_charge_all() {
+fn tuples_of_each_length_and_nested_tuples_charge_all_gates() {
     let clock = ManualClock::new();
     let gates = gates([5, 5, 5, 5], &clock);
     let gate = |index: usize| Arc::clone(&gates[index]);
@@ -123,14 +125,14 @@ fn tuples_of_each_length_and_tuples_in_tuples_charge_all() {
     drain(&gates[3]);
     assert_eq!((served(&nested, 2), available(&gates)), (0, [2, 2, 3, 0]));
     assert_eq!((served(&two, 9), available(&gates)), (2, [0, 0, 3, 0]));
-    // A gate that is there twice is charged twice.
+    // A gate that is in the tuple twice is charged twice.
     clock.advance(3 * SECOND);
     let twice = RateLimitLayer::new((gate(0), gate(0)));
     assert_eq!((served(&twice, 1), gates[0].available()), (1, 1));
 }
 
 #[test]
-fn a_refusal_that_no_wait_helps_is_the_longest() {
+fn refusal_that_no_wait_helps_is_the_longest() {
     let clock = ManualClock::new();
     for order in [[2, 9], [9, 2]] {
         let gates = gates(order, &clock);
@@ -139,29 +141,32 @@ fn a_refusal_that_no_wait_helps_is_the_longest() {
             Named::new("a", Arc::clone(&gates[0])),
             Named::new("b", Arc::clone(&gates[1])),
         );
-        let (layer, told) = telling(RateLimitLayer::builder(gate).cost(|_| 3));
+        let (layer, rejections) = recording(RateLimitLayer::builder(gate).cost(|_| 3));
         let refusal = answer(&layer, Request::new(()));
         assert_eq!(refusal.status(), 429);
         assert!(!refusal.headers().contains_key("retry-after"));
         let small = if order[0] == 2 { "a" } else { "b" };
         let never = Reason::Limited(Denied::Never { capacity: 2 });
-        assert_eq!(*told.lock().expect("no panic"), [(small.to_owned(), never)]);
+        assert_eq!(
+            *rejections.lock().expect("no panic"),
+            [(small.to_owned(), never)]
+        );
     }
 }
 
 #[test]
-fn fields_of_a_refusal_are_about_the_limit_that_lasts_longest() {
+fn rejection_headers_describe_the_longest_refusal() {
     let clock = ManualClock::new();
-    // None left for a second, and one left of the 3 that are asked for, which takes hours.
+    // The first has none left for seconds. The second has one of 3 left, and needs hours.
     let seconds = Named::new("seconds", bucket(3, &clock));
     let hours = TokenBucket::with_clock(Quota::per_hour(1).burst(4), clock.clone());
-    hours.try_acquire(3).expect("it is full");
+    hours.try_acquire(3).expect("the limiter is full");
     drain(seconds.gate());
-    let (layer, told) =
-        telling(RateLimitLayer::builder((seconds, Named::new("hours", hours))).cost(|_| 3));
+    let (layer, rejections) =
+        recording(RateLimitLayer::builder((seconds, Named::new("hours", hours))).cost(|_| 3));
     let refusal = answer(&layer, Request::new(()));
     assert_eq!(
-        *told.lock().expect("no panic"),
+        *rejections.lock().expect("no panic"),
         [("hours".to_owned(), not_yet(7_200))]
     );
     assert_eq!(crate::field(&refusal, "retry-after"), Some("7200"));
@@ -176,22 +181,22 @@ fn fields_of_a_refusal_are_about_the_limit_that_lasts_longest() {
 }
 
 #[test]
-fn a_refusal_names_the_limit_that_refused() {
+fn rejection_names_the_limit_that_refused() {
     let clock = ManualClock::new();
     let none_left = Named::new("hours", bucket(3, &clock));
     drain(none_left.gate());
-    // A cost of 2, which this one never gives, has nothing to do with the one that has least left.
+    // The cost of 2 exceeds the capacity of the first, while the second has the least left.
     let gate = (bucket(1, &clock), none_left);
-    let (layer, told) = telling(RateLimitLayer::builder(gate).name("layer").cost(|_| 2));
+    let (layer, rejections) = recording(RateLimitLayer::builder(gate).name("layer").cost(|_| 2));
     let refusal = answer(&layer, Request::new(()));
     let never = Reason::Limited(Denied::Never { capacity: 1 });
-    let told = told.lock().expect("no panic");
-    assert_eq!(*told, [("layer".to_owned(), never)]);
+    let rejections = rejections.lock().expect("no panic");
+    assert_eq!(*rejections, [("layer".to_owned(), never)]);
     assert_eq!(crate::field(&refusal, "ratelimit"), Some(r#""layer";r=1"#));
 }
 
 #[test]
-fn keys_and_limits_of_all_go_together() {
+fn per_key_and_shared_gates_combine() {
     let clock = ManualClock::new();
     let all = Arc::new(bucket(5, &clock));
     let limits = FixedKeyed::with_clock(Quota::per_second(1).burst(2), 1_000, clock.clone());
@@ -199,31 +204,31 @@ fn keys_and_limits_of_all_go_together() {
         Named::new("client", PerKey::new(limits, key_of)),
         Named::new("all", Arc::clone(&all)),
     );
-    let (layer, told) = telling(RateLimitLayer::builder(gate));
+    let (layer, rejections) = recording(RateLimitLayer::builder(gate));
     let ask = |key: &str| answer(&layer, with_key(key)).status().as_u16();
     assert_eq!(
         ["a", "a", "a", "b", "b", "c", "c"].map(ask),
         [200, 200, 429, 200, 200, 200, 429]
     );
-    let seen: Vec<_> = told
+    let seen: Vec<_> = rejections
         .lock()
         .expect("no panic")
         .iter()
-        .map(|told| told.0.clone())
+        .map(|rejection| rejection.0.clone())
         .collect();
     assert_eq!(seen, ["client", "all"]);
-    // Who was refused by the limit of all still has its own token.
+    // The key that the shared limit refused still has its own token.
     clock.advance(SECOND);
     assert_eq!(ask("c"), 200);
     assert_eq!(layer.stats(), stats(6, 2));
-    // Without a key nothing is asked of anyone.
+    // Without a key no gate is charged.
     let before = all.available();
     assert_eq!(answer(&layer, Request::new(())).status(), 429);
     assert_eq!((layer.stats().no_key, all.available()), (1, before));
 }
 
 #[test]
-fn who_has_no_key_is_told_which_limit_wants_one() {
+fn missing_key_names_the_gate_that_needs_it() {
     let clock = ManualClock::new();
     let keyed = |name| {
         let of_key = clock.clone();
@@ -235,18 +240,18 @@ fn who_has_no_key_is_told_which_limit_wants_one() {
         PerKey::new(limits, key)
     };
     let gate = (Named::new("key", keyed("key")), keyed("tenant"));
-    let (layer, told) = telling(RateLimitLayer::builder(gate).name("layer"));
+    let (layer, rejections) = recording(RateLimitLayer::builder(gate).name("layer"));
     for request in [Request::new(()), with_key("a")] {
         assert_eq!(answer(&layer, request).status(), 429);
     }
     let names = ["key", "layer"].map(|name| (name.to_owned(), Reason::NoKey(NoKey::NotAttached)));
-    assert_eq!(*told.lock().expect("no panic"), names);
-    // A request that lacks one key takes nothing of the others.
+    assert_eq!(*rejections.lock().expect("no panic"), names);
+    // A request that lacks one key takes nothing from the other gates.
     assert!(layer.gate().0.gate().table().is_empty());
 }
 
 #[test]
-fn an_optional_key_leaves_the_others() {
+fn optional_key_leaves_the_other_gates() {
     let clock = ManualClock::new();
     for key_first in [true, false] {
         let all = Arc::new(bucket(3, &clock));
@@ -274,7 +279,7 @@ fn an_optional_key_leaves_the_others() {
         assert_eq!(ask(with_key("b")).status(), 429);
         assert_eq!((limits.len(), all.available()), (1, 0));
     }
-    // Where no gate is for a request, it passes and is told nothing.
+    // A request that no gate limits passes without header fields.
     let keyed = || {
         let of_key = clock.clone();
         let limits = Keyed::new(move |_: &String| bucket(1, &of_key));
@@ -286,7 +291,7 @@ fn an_optional_key_leaves_the_others() {
 }
 
 #[test]
-fn each_kind_of_limiter_is_a_gate() {
+fn each_type_of_limiter_is_a_gate() {
     let clock = ManualClock::new();
     let window = SlidingWindow::with_clock(4, SECOND, clock.clone()).expect("valid");
     let combined = Combined::builder()
@@ -294,11 +299,11 @@ fn each_kind_of_limiter_is_a_gate() {
         .limit("many", bucket(9, &clock))
         .build();
     let gate = (Arc::new(window), Box::new(combined), bucket(5, &clock));
-    let (layer, told) = telling(RateLimitLayer::builder(gate).name("layer"));
+    let (layer, rejections) = recording(RateLimitLayer::builder(gate).name("layer"));
     assert_eq!(served(&layer, 5), 3);
-    let told = told.lock().expect("no panic");
+    let rejections = rejections.lock().expect("no panic");
     assert_eq!(
-        *told,
+        *rejections,
         [
             ("few".to_owned(), not_yet(1)),
             ("few".to_owned(), not_yet(1))
@@ -309,12 +314,12 @@ fn each_kind_of_limiter_is_a_gate() {
 }
 
 #[test]
-fn an_api_limiter_that_is_paused_refuses_all() {
+fn paused_api_limiter_refuses_all() {
     let clock = ManualClock::new();
     let api = ApiRateLimiter::with_clock(RateLimitConfig::default(), clock.clone()).expect("valid");
     let (api, other) = (Arc::new(api), Arc::new(bucket(5, &clock)));
     let gate = (Named::new("api", Arc::clone(&api)), Arc::clone(&other));
-    let (layer, told) = telling(RateLimitLayer::builder(gate));
+    let (layer, rejections) = recording(RateLimitLayer::builder(gate));
     assert_eq!(served(&layer, 1), 1);
     api.pause_for(30 * SECOND);
     let refusal = answer(&layer, Request::new(()));
@@ -322,7 +327,7 @@ fn an_api_limiter_that_is_paused_refuses_all() {
     let limit = crate::field(&refusal, "ratelimit");
     assert_eq!(limit, Some(r#""api";r=0;t=30"#));
     assert_eq!(
-        *told.lock().expect("no panic"),
+        *rejections.lock().expect("no panic"),
         [("api".to_owned(), not_yet(30))]
     );
     assert_eq!(other.available(), 4);
@@ -331,7 +336,7 @@ fn an_api_limiter_that_is_paused_refuses_all() {
 }
 
 #[test]
-fn a_table_without_room_refuses_whom_it_does_not_know() {
+fn full_table_refuses_unknown_keys() {
     let clock = ManualClock::new();
     let of_key = clock.clone();
     let limits = Keyed::builder(move |_: &String| bucket(4, &of_key))
@@ -340,24 +345,24 @@ fn a_table_without_room_refuses_whom_it_does_not_know() {
         .build();
     let limits = Arc::new(limits);
     let gate = Named::new("keys", PerKey::new(Arc::clone(&limits), key_of));
-    let (layer, told) = telling(RateLimitLayer::builder(gate));
+    let (layer, rejections) = recording(RateLimitLayer::builder(gate));
     assert_eq!(answer(&layer, with_key("a")).status(), 200);
     let refusal = answer(&layer, with_key("b"));
     assert_eq!(refusal.status(), 429);
-    // Until the other has not come for so long that it can be forgotten.
+    // Until the other key is unused and can be evicted.
     assert_eq!(crate::field(&refusal, "retry-after"), Some("1"));
     assert_eq!(
         crate::field(&refusal, "ratelimit"),
         Some(r#""keys";r=0;t=1"#)
     );
-    assert_eq!(told.lock().expect("no panic").len(), 1);
+    assert_eq!(rejections.lock().expect("no panic").len(), 1);
     clock.advance(SECOND);
     assert_eq!(answer(&layer, with_key("b")).status(), 200);
     assert_eq!((limits.len(), limits.available("b")), (1, 3));
 }
 
 #[test]
-fn extractors_see_the_request_once() {
+fn extractor_runs_once_per_request() {
     let (clock, seen) = (ManualClock::new(), Arc::new(Mutex::new(0)));
     let counting = Arc::clone(&seen);
     let key = move |request: &RequestHead<'_>| {
@@ -373,21 +378,21 @@ fn extractors_see_the_request_once() {
     assert_eq!(*seen.lock().expect("no panic"), 2);
 }
 
-/// The one that refuses the longest, and not the one that has least left.
+/// It is the limit that refuses longest, not the one with the least left.
 #[test]
-fn a_combination_tells_the_limit_that_refused() {
+fn combination_names_the_limit_that_refused() {
     let clock = ManualClock::new();
     let of = |quota: Quota| TokenBucket::with_clock(quota, clock.clone());
     let (minute, day) = (of(Quota::per_minute(60).burst(10)), of(Quota::per_day(24)));
-    minute.try_acquire(7).expect("it is full");
-    day.try_acquire(20).expect("it is full");
+    minute.try_acquire(7).expect("the limiter is full");
+    day.try_acquire(20).expect("the limiter is full");
     let both = Combined::builder()
         .limit("minute", minute)
         .limit("day", day)
         .build();
-    let (layer, told) = telling(RateLimitLayer::builder(both).cost(|_| 10));
+    let (layer, rejections) = recording(RateLimitLayer::builder(both).cost(|_| 10));
     let refused = answer(&layer, Request::new(()));
     let limit = crate::field(&refused, "ratelimit");
     assert_eq!(limit, Some(r#""day";r=4;t=21600"#));
-    assert_eq!(told.lock().expect("no panic")[0].0, "day");
+    assert_eq!(rejections.lock().expect("no panic")[0].0, "day");
 }

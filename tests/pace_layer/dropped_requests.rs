@@ -1,4 +1,4 @@
-//! Requests that are dropped while they wait: nothing is lost.
+//! Requests that are dropped while they wait lose no permits.
 
 use alloc::sync::Arc;
 use core::future::Future;
@@ -15,15 +15,15 @@ use tower::{Layer, Service};
 
 use crate::answers;
 
-/// Sleeps for ever: those who wait do so until they are dropped.
+/// Sleeps forever, so that requests wait until they are dropped.
 fn never(_: Duration) -> core::future::Pending<()> {
     core::future::pending()
 }
 
-/// Half a million requests at a window that has room for 1 000, in four threads, and none is waited for: 1 000 are served, and the
-/// line is empty afterwards.
+/// Four threads drop half a million requests after their first poll, at a window of 1 000.
+/// Afterwards 1 000 permits are used or left, and the queue is empty.
 #[test]
-fn at_a_window() {
+fn requests_dropped_at_a_window_leave_the_queue() {
     let window = SlidingWindow::with_clock(1_000, Duration::from_secs(60), ManualClock::new());
     let layer = PaceLayer::new(Arc::new(window.unwrap()), never);
     let service = layer.layer(answers());
@@ -43,16 +43,16 @@ fn at_a_window() {
         }
     });
     assert_eq!(layer.limiter().waiting(), 0);
-    // Who finds somebody waiting waits behind them, although there is room: so what is left is taken now.
+    // A request queues behind another waiter even if permits are left, so some may be left.
     let left = layer.limiter().available();
     assert_eq!(served.into_inner() + left, 1_000);
     layer.limiter().try_acquire(left).unwrap();
 }
 
-/// A million requests in one line at a bucket that is empty: each one that is dropped before anybody comes behind it gives its token
-/// back, so the last of them would wait no longer than the first.
+/// A million requests at an empty bucket. Each is dropped before the next one arrives and returns
+/// its token, so the last would wait no longer than the first.
 #[test]
-fn at_a_bucket() {
+fn requests_dropped_at_a_bucket_return_their_tokens() {
     let clock = ManualClock::new();
     let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(1), clock.clone());
     bucket.try_acquire(1).unwrap();

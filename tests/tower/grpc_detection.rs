@@ -1,4 +1,4 @@
-//! Who is refused in the way of gRPC: whose status 200 nobody may take for a success.
+//! Which requests get a gRPC rejection. Its status 200 must not reach other clients.
 
 use http::{Method, Request};
 use tidegate::ManualClock;
@@ -6,7 +6,7 @@ use tidegate::tower::{RateLimitLayer, ResourceExhausted};
 
 use crate::{answer, bucket, drain, field};
 
-/// Whether such a request is refused as one of gRPC.
+/// Whether such a request gets a gRPC rejection.
 fn is_grpc(method: &Method, content_type: Option<&[u8]>) -> bool {
     let bucket = bucket(1, &ManualClock::new());
     drain(&bucket);
@@ -28,7 +28,7 @@ fn is_grpc(method: &Method, content_type: Option<&[u8]>) -> bool {
         })
         .build();
     _ = answer(&own, request());
-    let is_grpc = seen.lock().expect("no panic").expect("asked");
+    let is_grpc = seen.lock().expect("no panic").expect("the function ran");
     let (status, code) = if is_grpc {
         (200, Some("8"))
     } else {
@@ -40,7 +40,7 @@ fn is_grpc(method: &Method, content_type: Option<&[u8]>) -> bool {
 }
 
 #[test]
-fn a_post_of_grpc_or_of_a_type_below_it() {
+fn post_of_grpc_or_a_subtype_is_grpc() {
     for value in [
         "application/grpc",
         "application/grpc+proto",
@@ -49,7 +49,7 @@ fn a_post_of_grpc_or_of_a_type_below_it() {
         "application/grpc ; charset=utf-8",
         "application/grpc\t;charset=utf-8",
         "application/grpc+proto; charset=utf-8",
-        // Types are in any case.
+        // Media types are case-insensitive.
         "Application/gRPC",
         "APPLICATION/GRPC+proto",
     ] {
@@ -83,7 +83,7 @@ fn other_types_are_not_grpc() {
 
 #[test]
 fn no_other_method_is_grpc() {
-    // Caches keep answers to some of these: a refusal with status 200 would be served to everybody.
+    // Caches store responses to some of these. They would serve a rejection with status 200 to all.
     for method in [
         Method::GET,
         Method::HEAD,
@@ -96,7 +96,7 @@ fn no_other_method_is_grpc() {
 }
 
 #[test]
-fn who_speaks_nothing_else_refuses_everybody_that_way() {
+fn resource_exhausted_rejects_any_request_as_grpc() {
     let bucket = bucket(1, &ManualClock::new());
     drain(&bucket);
     let layer = RateLimitLayer::builder(bucket).reject(ResourceExhausted);

@@ -1,4 +1,4 @@
-//! What can be chosen for a layer: costs, exemptions, a dry run, a name, and what is answered.
+//! The options of a layer: cost, exemption, dry run, name, and rejection.
 
 use alloc::sync::Arc;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use tidegate::{Keyed, ManualClock};
 
 use crate::{SERVED, answer, bucket, drain, key_of, served, stats, with_key};
 
-/// What the request says that it costs.
+/// Reads the cost from the request.
 fn cost(request: &RequestHead<'_>) -> u64 {
     let cost = request
         .headers()
@@ -26,7 +26,7 @@ fn costing(cost: u64) -> Request<()> {
 }
 
 #[test]
-fn requests_take_what_they_cost() {
+fn requests_take_their_cost() {
     let bucket = Arc::new(bucket(10, &ManualClock::new()));
     let layer = RateLimitLayer::builder(Arc::clone(&bucket))
         .cost(cost)
@@ -36,7 +36,7 @@ fn requests_take_what_they_cost() {
         (8, 429, 7),
         (7, 200, 0),
         (1, 429, 0),
-        // Nothing is always there.
+        // A free request always passes.
         (0, 200, 0),
         (11, 429, 0),
         (u64::MAX, 429, 0),
@@ -48,7 +48,7 @@ fn requests_take_what_they_cost() {
 }
 
 #[test]
-fn a_request_that_costs_nothing_needs_no_key() {
+fn free_request_needs_no_key() {
     let clock = ManualClock::new();
     let limits = Keyed::new(move |_: &String| bucket(1, &clock));
     let layer = RateLimitLayer::builder(PerKey::new(limits, key_of))
@@ -64,14 +64,14 @@ fn a_request_that_costs_nothing_needs_no_key() {
 }
 
 #[test]
-fn an_exempt_request_is_asked_nothing() {
+fn exempt_request_needs_no_key_and_no_cost() {
     let bucket = bucket(1, &ManualClock::new());
     drain(&bucket);
-    let no_key = |_: &RequestHead<'_>| -> Option<String> { panic!("no key is looked for") };
+    let no_key = |_: &RequestHead<'_>| -> Option<String> { panic!("no key is needed") };
     let clock = ManualClock::new();
     let limits = Keyed::new(move |_: &String| crate::bucket(1, &clock));
     let layer = RateLimitLayer::builder((PerKey::new(limits, no_key), bucket))
-        .cost(|_| panic!("it costs nothing"))
+        .cost(|_| panic!("no cost is needed"))
         .exempt(|request| request.path() == "/health")
         .build();
     let request = Request::get("/health?full").body(()).expect("valid");
@@ -87,12 +87,12 @@ fn an_exempt_request_is_asked_nothing() {
 }
 
 #[test]
-fn a_dry_run_refuses_nothing_and_says_nothing() {
+fn dry_run_forwards_all_without_headers() {
     let bucket = Arc::new(bucket(10, &ManualClock::new()));
     let layer = RateLimitLayer::builder(Arc::clone(&bucket))
         .cost(cost)
         .dry_run(true)
-        .reject_with(|_| -> Response<String> { panic!("nothing is refused") })
+        .reject_with(|_| -> Response<String> { panic!("nothing is rejected") })
         .build();
     for (cost, left) in [(8, 2), (3, 2), (2, 0), (1, 0), (11, 0)] {
         let passed = answer(&layer, costing(cost));
@@ -101,7 +101,7 @@ fn a_dry_run_refuses_nothing_and_says_nothing() {
             (200, SERVED)
         );
         assert!(passed.headers().is_empty(), "{:?}", passed.headers());
-        // As much is taken as if it were in earnest.
+        // A dry run takes as much as a real one.
         assert_eq!(bucket.available(), left, "{cost}");
     }
     let mut counts = stats(2, 0);
@@ -110,7 +110,7 @@ fn a_dry_run_refuses_nothing_and_says_nothing() {
 }
 
 #[test]
-fn a_dry_run_lets_requests_without_a_key_through() {
+fn dry_run_forwards_requests_without_a_key() {
     let clock = ManualClock::new();
     let limits = Keyed::new(move |_: &String| bucket(1, &clock));
     let layer = RateLimitLayer::builder(PerKey::new(limits, key_of))
@@ -125,14 +125,14 @@ fn a_dry_run_lets_requests_without_a_key_through() {
 }
 
 #[test]
-fn a_dry_run_can_be_called_off() {
+fn dry_run_can_be_turned_off() {
     let layer = RateLimitLayer::builder(bucket(1, &ManualClock::new()));
     let layer = layer.dry_run(true).dry_run(false).build();
     assert_eq!(served(&layer, 3), 1);
 }
 
 #[test]
-fn a_refusal_knows_the_request() {
+fn rejection_holds_the_request() {
     let seen = Arc::new(Mutex::new(String::new()));
     let writing = Arc::clone(&seen);
     let bucket = bucket(1, &ManualClock::new());
@@ -164,13 +164,13 @@ fn a_refusal_knows_the_request() {
 }
 
 #[test]
-fn pictures_for_people_show_no_secrets() {
+fn debug_output_shows_no_secrets() {
     let request = Request::get("/path?secret=s3cret").header("authorization", "s3cret");
     let request = request.extension("s3cret").body(()).expect("valid");
     let head = format!("{:?}", RequestHead::new(&request));
     assert!(head.contains("/path") && head.contains("GET"), "{head}");
     assert!(!head.contains("s3cret"), "{head}");
-    // Where nothing can be shown of a limit's parts, they need not be able to show anything.
+    // The parts of a layer need not implement `Debug`.
     let layer = RateLimitLayer::builder(bucket(1, &ManualClock::new())).name("shown");
     let builder = format!("{layer:?}");
     let layer = format!("{:?}", layer.build());
@@ -181,10 +181,10 @@ fn pictures_for_people_show_no_secrets() {
 }
 
 #[test]
-fn what_refuses_may_be_chosen_at_any_point() {
+fn setting_the_rejection_keeps_other_options() {
     let bucket = bucket(1, &ManualClock::new());
     drain(&bucket);
-    // Nothing that was chosen before is lost.
+    // The options that were set before stay.
     let layer = RateLimitLayer::builder(bucket)
         .name("kept")
         .headers(tidegate::tower::HeaderStyle::RetryAfterOnly)

@@ -1,4 +1,4 @@
-//! Which header fields a response has: in each style, where layers are stacked, and where others have set some.
+//! The header fields of each style, of stacked layers, and next to those of the handler.
 
 use core::time::Duration;
 use std::time::SystemTime;
@@ -8,7 +8,7 @@ use tidegate::tower::{HeaderStyle, Named, PerKey, RateLimitLayer, RateLimitLayer
 use tidegate::{Denied, FixedKeyed, Keyed, Limiter, ManualClock, Quota, TokenBucket};
 use tower::{Layer, service_fn};
 
-use crate::field_values::read_list;
+use crate::header_values::read_list;
 use crate::{SECOND, answer, answer_of, bucket, drain, serve, with_key};
 
 const LEGACY: HeaderStyle = HeaderStyle::LegacyX {
@@ -18,21 +18,21 @@ const BOTH: HeaderStyle = HeaderStyle::Both {
     reset: Reset::Delta,
 };
 
-/// All fields as text, in order.
-fn listed(fields: &HeaderMap) -> Vec<String> {
+/// Lists all fields as sorted text.
+fn listed(headers: &HeaderMap) -> Vec<String> {
     let text = |value: &http::HeaderValue| value.to_str().expect("ASCII").to_owned();
-    let fields = fields
+    let headers = headers
         .iter()
         .map(|(name, value)| format!("{name}: {}", text(value)));
-    let mut fields: Vec<_> = fields.collect();
-    fields.sort();
-    fields
+    let mut headers: Vec<_> = headers.collect();
+    headers.sort();
+    headers
 }
 
-/// What a layer before a bucket of 3 tells with its last token, and then with a refusal.
+/// Returns the fields of a bucket of 3 with its last token, and then with a rejection.
 fn success_and_refusal(style: Option<HeaderStyle>) -> [Vec<String>; 2] {
     let bucket = bucket(3, &ManualClock::new());
-    bucket.try_acquire(2).expect("it is full");
+    bucket.try_acquire(2).expect("the limiter is full");
     let mut layer = RateLimitLayer::builder(bucket);
     if let Some(style) = style {
         layer = layer.headers(style);
@@ -50,7 +50,7 @@ fn success_and_refusal(style: Option<HeaderStyle>) -> [Vec<String>; 2] {
 }
 
 #[test]
-fn each_style_has_its_fields_on_success_and_refusal() {
+fn each_style_has_its_fields_on_success_and_rejection() {
     let draft = [
         r#"ratelimit-policy: "default";q=3;w=3"#,
         r#"ratelimit: "default";r=0;t=1"#,
@@ -61,7 +61,7 @@ fn each_style_has_its_fields_on_success_and_refusal() {
         "x-ratelimit-reset: 1",
     ];
     let wait = ["retry-after: 1"];
-    for (style, told) in [
+    for (style, expected) in [
         (None, draft.as_slice()),
         (Some(HeaderStyle::Draft11), &draft),
         (Some(LEGACY), &legacy),
@@ -70,12 +70,12 @@ fn each_style_has_its_fields_on_success_and_refusal() {
     ] {
         let [success, refusal] = success_and_refusal(style);
         let sorted = |parts: &[&[&'static str]]| {
-            let mut fields = parts.concat();
-            fields.sort_unstable();
-            fields
+            let mut headers = parts.concat();
+            headers.sort_unstable();
+            headers
         };
-        assert_eq!(success, sorted(&[told]), "{style:?}");
-        assert_eq!(refusal, sorted(&[told, &wait]), "{style:?}");
+        assert_eq!(success, sorted(&[expected]), "{style:?}");
+        assert_eq!(refusal, sorted(&[expected, &wait]), "{style:?}");
     }
     let nothing: [Vec<String>; 2] = [vec![], vec![]];
     assert_eq!(success_and_refusal(Some(HeaderStyle::None)), nothing);
@@ -83,7 +83,7 @@ fn each_style_has_its_fields_on_success_and_refusal() {
 }
 
 #[test]
-fn a_limit_that_is_full_has_nothing_to_wait_for() {
+fn full_limit_has_no_wait() {
     let layer = RateLimitLayer::builder(bucket(3, &ManualClock::new())).headers(BOTH);
     let answer = answer(&layer.cost(|_| 0).build(), Request::new(()));
     assert_eq!(answer.headers()["ratelimit"], r#""default";r=3"#);
@@ -92,7 +92,7 @@ fn a_limit_that_is_full_has_nothing_to_wait_for() {
 }
 
 #[test]
-fn no_wait_is_told_where_none_helps() {
+fn excessive_cost_has_no_retry_after() {
     for style in [
         HeaderStyle::RetryAfterOnly,
         HeaderStyle::Draft11,
@@ -113,10 +113,10 @@ fn no_wait_is_told_where_none_helps() {
 }
 
 #[test]
-fn waits_are_rounded_up_and_at_least_a_second() {
+fn waits_are_rounded_up_to_at_least_one_second() {
     let bucket = bucket(3, &ManualClock::new());
-    let standing = bucket.snapshot_at(bucket.now());
-    for (retry_after, told) in [
+    let snapshot = bucket.snapshot_at(bucket.now());
+    for (retry_after, expected) in [
         (Duration::ZERO, 1),
         (Duration::from_nanos(1), 1),
         (Duration::from_millis(900), 1),
@@ -127,26 +127,30 @@ fn waits_are_rounded_up_and_at_least_a_second() {
         (Duration::from_secs(1 << 40), 1 << 40),
         (Duration::MAX, u64::MAX),
     ] {
-        let mut fields = HeaderMap::new();
+        let mut headers = HeaderMap::new();
         BOTH.write_to(
             "x",
-            &standing,
+            &snapshot,
             Some(Denied::NotYet { retry_after }),
-            &mut fields,
+            &mut headers,
         );
-        assert_eq!(fields["retry-after"], told.to_string(), "{retry_after:?}");
         assert_eq!(
-            fields["x-ratelimit-reset"],
-            told.to_string(),
+            headers["retry-after"],
+            expected.to_string(),
             "{retry_after:?}"
         );
-        let t = told.min(999_999_999_999_999);
-        assert_eq!(fields["ratelimit"], format!(r#""x";r=3;t={t}"#));
+        assert_eq!(
+            headers["x-ratelimit-reset"],
+            expected.to_string(),
+            "{retry_after:?}"
+        );
+        let t = expected.min(999_999_999_999_999);
+        assert_eq!(headers["ratelimit"], format!(r#""x";r=3;t={t}"#));
     }
 }
 
 #[test]
-fn an_epoch_counts_from_1970_and_ends_in_time() {
+fn epoch_reset_counts_from_1970_and_saturates() {
     let style = HeaderStyle::LegacyX {
         reset: Reset::Epoch,
     };
@@ -164,30 +168,30 @@ fn an_epoch_counts_from_1970_and_ends_in_time() {
         (Duration::ZERO, false),
     ] {
         let bucket = bucket(3, &ManualClock::new());
-        let standing = bucket.snapshot_at(bucket.now());
+        let snapshot = bucket.snapshot_at(bucket.now());
         let denied = exact.then_some(Denied::NotYet { retry_after: wait });
-        let mut fields = HeaderMap::new();
+        let mut headers = HeaderMap::new();
         let before = SystemTime::now();
-        style.write_to("x", &standing, denied, &mut fields);
+        style.write_to("x", &snapshot, denied, &mut headers);
         let after = SystemTime::now();
-        let reset = fields["x-ratelimit-reset"].to_str().expect("ASCII");
+        let reset = headers["x-ratelimit-reset"].to_str().expect("ASCII");
         let reset: u128 = reset.parse().expect("a number");
-        // Not early, and not more than the two roundings late.
+        // Never early, and late by at most the two roundings.
         assert!(
             (seconds(before + wait)..=seconds(after + wait) + 1).contains(&reset),
             "{wait:?}"
         );
-        assert_eq!(fields["x-ratelimit-remaining"], "3");
+        assert_eq!(headers["x-ratelimit-remaining"], "3");
     }
-    // The end of time is the end of what can be told.
+    // The longest wait saturates.
     let bucket = bucket(3, &ManualClock::new());
-    let standing = bucket.snapshot_at(bucket.now());
-    let mut fields = HeaderMap::new();
+    let snapshot = bucket.snapshot_at(bucket.now());
+    let mut headers = HeaderMap::new();
     let denied = Denied::NotYet {
         retry_after: Duration::MAX,
     };
-    style.write_to("x", &standing, Some(denied), &mut fields);
-    assert_eq!(fields["x-ratelimit-reset"], u64::MAX.to_string());
+    style.write_to("x", &snapshot, Some(denied), &mut headers);
+    assert_eq!(headers["x-ratelimit-reset"], u64::MAX.to_string());
 }
 
 fn named(
@@ -201,7 +205,7 @@ fn named(
 }
 
 #[test]
-fn stacked_layers_both_tell_and_the_smaller_legacy_fields_stay() {
+fn stacked_layers_both_write_and_smaller_legacy_fields_stay() {
     for (outer, inner) in [(9, 5), (5, 9)] {
         let clock = ManualClock::new();
         let outer = named("outer", outer, &clock).build();
@@ -210,7 +214,13 @@ fn stacked_layers_both_tell_and_the_smaller_legacy_fields_stay() {
         let answer = answer_of(stacked, Request::new(()));
         let mut read = read_list(answer.headers(), "ratelimit");
         read.sort();
-        let left = |name: &str| read.iter().find(|entry| entry.0 == name).expect("told").1[0].1;
+        let left = |name: &str| {
+            read.iter()
+                .find(|entry| entry.0 == name)
+                .expect("present")
+                .1[0]
+                .1
+        };
         assert_eq!(
             (left("outer"), left("inner")),
             (outer.gate().available(), inner.gate().available())
@@ -223,9 +233,9 @@ fn stacked_layers_both_tell_and_the_smaller_legacy_fields_stay() {
 }
 
 #[test]
-fn the_refusal_of_an_inner_layer_keeps_its_own_wait() {
+fn rejection_of_an_inner_layer_keeps_its_wait() {
     let clock = ManualClock::new();
-    // The outer one has let its last permit go, and has more in a second.
+    // The outer limit used its last permit, and has more in a second.
     let outer = named("outer", 1, &clock).build();
     let hourly = TokenBucket::with_clock(Quota::per_hour(1), clock);
     drain(&hourly);
@@ -245,7 +255,7 @@ fn the_refusal_of_an_inner_layer_keeps_its_own_wait() {
     assert_eq!((outer.stats().allowed, inner.stats().denied), (1, 1));
 }
 
-/// With what a handler has set, behind a layer that has 4 left.
+/// Returns the response of a handler with these headers, behind a layer with 4 permits left.
 fn behind_handler(set: &[(&'static str, &'static str)]) -> Response<String> {
     let handler = |_: Request<()>| {
         let mut response = Response::builder();
@@ -259,7 +269,7 @@ fn behind_handler(set: &[(&'static str, &'static str)]) -> Response<String> {
 }
 
 #[test]
-fn what_the_handler_says_about_its_limits_stays() {
+fn fields_of_the_handler_stay() {
     let answer = behind_handler(&[
         ("ratelimit", r#""theirs";r=1"#),
         ("ratelimit-policy", r#""theirs";q=2"#),
@@ -285,12 +295,12 @@ fn what_the_handler_says_about_its_limits_stays() {
     let legacy = ["limit", "remaining", "reset"].map(|name| format!("x-ratelimit-{name}"));
     let legacy = legacy
         .each_ref()
-        .map(|name| crate::field(&answer, name).expect("told"));
+        .map(|name| crate::field(&answer, name).expect("present"));
     assert_eq!(legacy, ["100", "3", "55"]);
 }
 
 #[test]
-fn fields_that_say_less_are_replaced() {
+fn looser_or_invalid_legacy_fields_are_replaced() {
     for remaining in ["5", "18446744073709551615", "many", "-1", "3.5", ""] {
         let answer = behind_handler(&[
             ("x-ratelimit-limit", "100"),
@@ -316,7 +326,7 @@ fn fields_that_say_less_are_replaced() {
 }
 
 #[test]
-fn a_refusal_of_ones_own_keeps_its_retry_after() {
+fn custom_rejection_keeps_its_retry_after() {
     let bucket = bucket(1, &ManualClock::new());
     drain(&bucket);
     let layer = RateLimitLayer::builder(bucket).reject_with(|rejection| {
@@ -339,7 +349,7 @@ fn a_refusal_of_ones_own_keeps_its_retry_after() {
 }
 
 #[test]
-fn each_client_is_told_of_its_own_limit() {
+fn fields_describe_the_limit_of_the_client() {
     let clock = ManualClock::new();
     let of_key = clock.clone();
     let keyed = Keyed::new(move |_: &String| bucket(3, &of_key));
@@ -349,8 +359,8 @@ fn each_client_is_told_of_its_own_limit() {
     for (key, left) in [("a", 2), ("a", 1), ("b", 2), ("a", 0), ("b", 1)] {
         for answer in [answer(&keyed, with_key(key)), answer(&fixed, with_key(key))] {
             assert_eq!(answer.status(), 200);
-            let told = format!(r#""default";r={left};t=1"#);
-            assert_eq!(crate::field(&answer, "ratelimit"), Some(told.as_str()));
+            let expected = format!(r#""default";r={left};t=1"#);
+            assert_eq!(crate::field(&answer, "ratelimit"), Some(expected.as_str()));
             let policy = Some(r#""default";q=3;w=3"#);
             assert_eq!(crate::field(&answer, "ratelimit-policy"), policy);
         }
@@ -358,7 +368,7 @@ fn each_client_is_told_of_its_own_limit() {
 }
 
 #[test]
-fn of_several_limits_the_one_with_least_left_is_told() {
+fn fields_describe_the_limit_with_least_left() {
     let clock = ManualClock::new();
     let gate = (
         Named::new("nine", bucket(9, &clock)),
@@ -379,7 +389,7 @@ fn of_several_limits_the_one_with_least_left_is_told() {
         Some(r#""five";q=5;w=5"#)
     );
     assert_eq!(crate::field(&success, "x-ratelimit-limit"), Some("5"));
-    // A gate without a name has the layer's.
+    // A gate without a name uses the layer's.
     let gate = (Named::new("nine", bucket(9, &clock)), bucket(5, &clock));
     let layer = RateLimitLayer::builder(gate).name("layer").build();
     let success = answer(&layer, Request::new(()));

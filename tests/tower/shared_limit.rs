@@ -1,4 +1,6 @@
-//! Services without a server: clones, in each of which tower's own limit counts anew (axum#2634, tower#764, axum#3682).
+//! Clones share one limit, without a server.
+//!
+//! In tower's own limit each clone counts anew (axum#2634, tower#764, axum#3682).
 
 use alloc::sync::Arc;
 use core::future::ready;
@@ -15,7 +17,7 @@ use crate::parallel::in_parallel;
 use crate::{SECOND, answer_of, bucket, serve, served, stats};
 
 #[test]
-fn clones_of_a_service_have_one_limit_together() {
+fn service_clones_share_one_limit() {
     let clock = ManualClock::new();
     let limit = RateLimitLayer::new(bucket(5, &clock));
     let service = limit.layer(service_fn(serve));
@@ -23,7 +25,7 @@ fn clones_of_a_service_have_one_limit_together() {
 
     let passed = (0..20).filter(|_| ask(service.clone()) == StatusCode::OK);
     assert_eq!(passed.count(), 5);
-    // A service that the layer makes now is no newer limit.
+    // A service that the layer makes later shares the limit.
     assert_eq!(ask(limit.layer(service_fn(serve))), 429);
     assert_eq!(ask(limit.clone().layer(service_fn(serve))), 429);
     clock.advance(SECOND);
@@ -33,7 +35,7 @@ fn clones_of_a_service_have_one_limit_together() {
 }
 
 #[test]
-fn clones_in_threads_pass_what_the_quota_allows() {
+fn clones_in_threads_admit_exactly_the_quota() {
     let clock = ManualClock::new();
     let limit = RateLimitLayer::new(bucket(1_000, &clock));
     let passed = in_parallel(4, |_| served(&limit.clone(), 500));
@@ -46,7 +48,7 @@ fn clones_in_threads_pass_what_the_quota_allows() {
 }
 
 #[test]
-fn clones_of_a_router_have_one_limit_together() {
+fn router_clones_share_one_limit() {
     let clock = ManualClock::new();
     let limit = RateLimitLayer::new(bucket(3, &clock));
     let app: Router = Router::new()
@@ -67,7 +69,7 @@ fn clones_of_a_router_have_one_limit_together() {
 }
 
 #[test]
-fn the_layer_is_put_on_twice_and_costs_twice() {
+fn layer_applied_twice_costs_twice() {
     let clock = ManualClock::new();
     let limit = RateLimitLayer::new(bucket(4, &clock));
     let service = limit.layer(limit.layer(service_fn(serve)));
@@ -77,7 +79,7 @@ fn the_layer_is_put_on_twice_and_costs_twice() {
 }
 
 #[test]
-fn a_service_can_be_taken_out_and_looked_at() {
+fn inner_service_is_accessible() {
     let clock = ManualClock::new();
     let limit = RateLimitLayer::new(Arc::new(bucket(4, &clock)));
     let mut service = limit.layer(String::from("inner"));
@@ -85,10 +87,10 @@ fn a_service_can_be_taken_out_and_looked_at() {
     assert_eq!(service.get_ref(), "inner!");
     assert_eq!(service.clone().into_inner(), "inner!");
     assert_eq!(limit.gate().available(), 4);
-    // A response of any body will do.
+    // Responses may have any body.
     let numbers = service_fn(|_: Request<u8>| ready(Ok::<_, ()>(Response::new(7_u64))));
     let answer = limit.layer(numbers).oneshot(Request::new(1));
-    let answer = answer.now_or_never().expect("it does not wait");
+    let answer = answer.now_or_never().expect("ready at once");
     assert_eq!(answer.expect("served").into_body(), 7);
     assert_eq!(limit.gate().available(), 3);
 }
