@@ -50,11 +50,6 @@ impl<G: GateOperations> Gate for G {}
 
 /// What a gate does. A trait of its own, so that a glob import of [`tower`](super) does not bring
 /// methods into scope that limiters and tables also have.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a gate",
-    note = "a gate is a limiter, a `PerKey::new(table, extractor)` whose table has the extractor's \
-            keys, a `Named`, or a tuple of 2 to 4 gates on one type of clock"
-)]
 #[expect(unnameable_types, reason = "that is what seals it")]
 pub trait GateOperations {
     type Clock;

@@ -29,7 +29,7 @@ impl<G: Gate, R> LayerPolicy<GateOptions<G>, R> {
         R: Reject<B>,
     {
         if self.is_exempt(request) {
-            self.record(RequestOutcome::Exempt, 0);
+            self.record(RequestOutcome::Exempt);
             return GateDecision::Admit(None);
         }
         let cost = self.cost(request);
@@ -45,7 +45,7 @@ impl<G: Gate, R> LayerPolicy<GateOptions<G>, R> {
                 return self.reject_request(&rejection, cost, 0);
             }
             Err(_) => {
-                self.record(RequestOutcome::Allowed, 0);
+                self.record(RequestOutcome::Allowed);
                 return GateDecision::Admit(None);
             }
         };
@@ -61,7 +61,7 @@ impl<G: Gate, R> LayerPolicy<GateOptions<G>, R> {
             };
             return self.reject_request(&rejection, cost, denied.forfeited);
         }
-        self.record(RequestOutcome::Allowed, cost);
+        self.record(RequestOutcome::Allowed);
         if self.own.is_dry_run || !self.own.headers.describes_successes() {
             return GateDecision::Admit(None);
         }

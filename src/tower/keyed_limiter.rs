@@ -23,10 +23,6 @@ impl<K, T: TableOperations<K>> KeyedLimiter<K> for T {}
 
 /// What a table does. A trait of its own for the reason of `GateOperations`.
 #[expect(unnameable_types, reason = "that is what seals it")]
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a table of limiters for keys of type `{K}`",
-    note = "a `Keyed<K, _>` needs an extractor that gives its `K`; a `FixedKeyed` takes any key"
-)]
 pub trait TableOperations<K> {
     type Clock;
 

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use super::layer_stats::RequestOutcome;
-use super::observer::{Observer, RequestEvent};
+use super::observer::Observer;
 use super::rejection::Rejection;
 use super::request_head::RequestHead;
 use super::too_many_requests::TooManyRequests;
@@ -57,15 +57,8 @@ impl<O, R> LayerPolicy<O, R> {
     }
 
     /// Records a request that was not rejected.
-    pub(super) fn record(&self, outcome: RequestOutcome, cost: u64) {
-        self.observer.record(RequestEvent {
-            outcome,
-            reason: None,
-            layer: &self.name,
-            limit: &self.name,
-            cost,
-            forfeited: 0,
-        });
+    pub(super) fn record(&self, outcome: RequestOutcome) {
+        self.observer.record(&self.name, outcome, 0);
     }
 
     pub(super) fn record_rejection(
@@ -75,14 +68,8 @@ impl<O, R> LayerPolicy<O, R> {
         cost: u64,
         forfeited: u64,
     ) {
-        self.observer.record(RequestEvent {
-            outcome,
-            reason: Some(rejection.reason),
-            layer: &self.name,
-            limit: rejection.limit,
-            cost,
-            forfeited,
-        });
+        let (observer, layer) = (&self.observer, &self.name);
+        observer.record_rejection(layer, outcome, rejection, cost, forfeited);
     }
 }
 

@@ -63,7 +63,6 @@ impl RequestOutcome {
 
 /// Counters that threads raise on cache lines of their own, so that rejected requests do not slow
 /// each other down.
-#[derive(Debug)]
 pub(super) struct RequestCounts(Box<[CachePadded<ThreadCounts>; STRIPES]>);
 
 /// As many threads that count at the same time share no line, if they were started one after the
@@ -71,7 +70,6 @@ pub(super) struct RequestCounts(Box<[CachePadded<ThreadCounts>; STRIPES]>);
 const STRIPES: usize = 16;
 
 /// Every access is Relaxed, because the counts guard no other memory.
-#[derive(Debug)]
 struct ThreadCounts {
     /// In the order of [`RequestOutcome::ALL`].
     requests: [AtomicU64; RequestOutcome::ALL.len()],

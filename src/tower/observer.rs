@@ -3,50 +3,33 @@
 //! None of them contains a key, because keys are personal data and unbounded in number.
 
 #[cfg(feature = "metrics")]
-mod metrics;
-#[cfg(not(feature = "metrics"))]
-#[path = "observer/no_metrics.rs"]
-mod metrics;
+mod layer_metrics;
 
-#[cfg(feature = "tracing")]
-use super::key_extractor::NoKey;
+use core::time::Duration;
+
 use super::layer_stats::{RateLimitLayerStats, RequestCounts, RequestOutcome};
-use super::rejection::Reason;
-use metrics::RequestMetrics;
+use super::rejection::Rejection;
+#[cfg(feature = "metrics")]
+use layer_metrics::LayerMetrics;
 
-pub(super) use metrics::WaitHistogram;
-
-#[derive(Debug)]
 pub(super) struct Observer {
     counts: RequestCounts,
-    metrics: RequestMetrics,
+    #[cfg(feature = "metrics")]
+    metrics: LayerMetrics,
     /// Reports once that the server attaches no keys.
     #[cfg(feature = "tracing")]
     not_attached: std::sync::Once,
 }
 
-/// A request with its outcome.
-#[derive(Clone, Copy)]
-#[cfg_attr(
-    not(feature = "tracing"),
-    expect(dead_code, reason = "only events contain all fields")
-)]
-pub(super) struct RequestEvent<'a> {
-    pub(super) outcome: RequestOutcome,
-    /// Set for rejections.
-    pub(super) reason: Option<Reason>,
-    pub(super) layer: &'a str,
-    /// The name of the limit that refused, or of the layer.
-    pub(super) limit: &'a str,
-    pub(super) cost: u64,
-    pub(super) forfeited: u64,
-}
-
 impl Observer {
+    /// Without the feature, callers need not read the clock.
+    pub(super) const RECORDS_WAITS: bool = cfg!(feature = "metrics");
+
     pub(super) fn new() -> Self {
         Self {
             counts: RequestCounts::new(),
-            metrics: RequestMetrics::new(),
+            #[cfg(feature = "metrics")]
+            metrics: LayerMetrics::new(),
             #[cfg(feature = "tracing")]
             not_attached: std::sync::Once::new(),
         }
@@ -56,44 +39,72 @@ impl Observer {
         self.counts.sum()
     }
 
-    pub(super) fn record(&self, event: RequestEvent<'_>) {
-        self.counts.add(event.outcome, event.forfeited);
-        self.metrics.add(event.layer, event.outcome);
+    pub(super) fn record(&self, layer: &str, outcome: RequestOutcome, forfeited: u64) {
+        self.counts.add(outcome, forfeited);
+        #[cfg(feature = "metrics")]
+        self.metrics.add(layer, outcome);
+        #[cfg(not(feature = "metrics"))]
+        let _ = layer;
+    }
+
+    pub(super) fn record_rejection(
+        &self,
+        layer: &str,
+        outcome: RequestOutcome,
+        rejection: &Rejection<'_>,
+        cost: u64,
+        forfeited: u64,
+    ) {
+        self.record(layer, outcome, forfeited);
         #[cfg(feature = "tracing")]
-        if let Some(reason) = event.reason {
-            emit_rejection(event, reason);
-            if reason == Reason::NoKey(NoKey::NotAttached) {
-                self.not_attached
-                    .call_once(|| emit_not_attached(event.layer));
-            }
+        self.emit_rejection(layer, outcome, rejection, cost);
+        #[cfg(not(feature = "tracing"))]
+        let _ = (rejection, cost);
+    }
+
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(
+            clippy::unused_self,
+            clippy::missing_const_for_fn,
+            reason = "with the feature, neither would be possible"
+        )
+    )]
+    pub(super) fn record_wait(&self, layer: &str, waited: Duration) {
+        #[cfg(feature = "metrics")]
+        self.metrics.record_wait(layer, waited);
+        #[cfg(not(feature = "metrics"))]
+        let _ = (layer, waited);
+    }
+
+    #[cfg(feature = "tracing")]
+    fn emit_rejection(
+        &self,
+        layer: &str,
+        outcome: RequestOutcome,
+        rejection: &Rejection<'_>,
+        cost: u64,
+    ) {
+        use super::key_extractor::NoKey;
+        use super::rejection::Reason;
+
+        let (why, message): (&dyn core::fmt::Display, _) = match &rejection.reason {
+            Reason::Limited(why) => (why, "rate limited"),
+            Reason::NoKey(why) => (why, "no key to limit by"),
+        };
+        let (limit, outcome) = (rejection.limit, outcome.name());
+        // At level DEBUG, because an attack causes many rejections.
+        tracing::debug!(target: "tidegate", limiter = layer, limit, outcome, cost, %why, "{message}");
+        if rejection.reason == Reason::NoKey(NoKey::NotAttached) {
+            // At level ERROR, because no request can pass until the server is corrected.
+            self.not_attached.call_once(|| {
+                tracing::error!(
+                    target: "tidegate",
+                    limiter = layer,
+                    "requests have no key to limit by: does the server attach it? (axum: serve \
+                     `app.into_make_service_with_connect_info::<SocketAddr>()`)",
+                );
+            });
         }
     }
-}
-
-/// At level DEBUG, because an attack causes many rejections.
-#[cfg(feature = "tracing")]
-fn emit_rejection(event: RequestEvent<'_>, reason: Reason) {
-    let RequestEvent {
-        layer, limit, cost, ..
-    } = event;
-    let outcome = event.outcome.name();
-    match reason {
-        Reason::Limited(why) => {
-            tracing::debug!(target: "tidegate", limiter = layer, limit, outcome, cost, %why, "rate limited");
-        }
-        Reason::NoKey(why) => {
-            tracing::debug!(target: "tidegate", limiter = layer, limit, outcome, cost, %why, "no key to limit by");
-        }
-    }
-}
-
-/// At level ERROR, because no request can pass until the server is corrected.
-#[cfg(feature = "tracing")]
-fn emit_not_attached(layer: &str) {
-    tracing::error!(
-        target: "tidegate",
-        limiter = layer,
-        "requests have no key to limit by: does the server attach it? (axum: serve \
-         `app.into_make_service_with_connect_info::<SocketAddr>()`)",
-    );
 }

@@ -11,7 +11,6 @@ use tower_layer::Layer;
 use super::layer_macros::impl_layer;
 use super::layer_policy::LayerPolicy;
 use super::layer_stats::RateLimitLayerStats;
-use super::observer::WaitHistogram;
 use super::pace_options::PaceOptions;
 use super::paced::Paced;
 use super::rejection::Rejection;
@@ -105,7 +104,6 @@ impl<L: Awaitable, T: Timer + Clone> PaceLayer<L, T> {
                 limiter: Arc::new(limiter),
                 timer,
                 timeout: Duration::MAX,
-                waits: WaitHistogram::new(),
             }),
         }
     }

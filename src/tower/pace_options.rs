@@ -8,7 +8,6 @@ use http::Response;
 
 use super::layer_policy::LayerPolicy;
 use super::layer_stats::RequestOutcome;
-use super::observer::WaitHistogram;
 use super::rejection::{Reason, Reject, Rejection};
 use super::request_head::RequestHead;
 use super::response_headers::add_retry_after;
@@ -20,7 +19,6 @@ pub(super) struct PaceOptions<L, T> {
     pub(super) limiter: Arc<L>,
     pub(super) timer: T,
     pub(super) timeout: Duration,
-    pub(super) waits: WaitHistogram,
 }
 
 impl<L, T, R> LayerPolicy<PaceOptions<L, T>, R> {

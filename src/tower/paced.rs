@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::layer_macros::impl_service;
 use super::layer_policy::LayerPolicy;
 use super::layer_stats::RequestOutcome;
-use super::observer::WaitHistogram;
+use super::observer::Observer;
 use super::pace_options::PaceOptions;
 use super::rejection::Reject;
 use super::request_head::RequestHead;
@@ -73,7 +73,7 @@ where
             policy: Arc::clone(&self.policy),
             cost,
             is_exempt,
-            called_at: (WaitHistogram::IS_RECORDED && !is_exempt).then(|| limiter.now()),
+            called_at: (Observer::RECORDS_WAITS && !is_exempt).then(|| limiter.now()),
             waiting: Some((self.inner.clone(), request)),
             state: PacedState::Waiting { acquire },
         }
@@ -154,10 +154,10 @@ where
                     } else {
                         RequestOutcome::Allowed
                     };
-                    policy.record(outcome, *this.cost);
+                    policy.record(outcome);
                     if let Some(called_at) = *this.called_at {
                         let waited = policy.own.limiter.now() - called_at;
-                        policy.own.waits.record(&policy.name, waited);
+                        policy.observer.record_wait(&policy.name, waited);
                     }
                     this.state.set(PacedState::Admitted);
                 }
