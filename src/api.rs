@@ -259,7 +259,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     fn tell_the_first(&self) {
         // Meets the fence in `in_line`: the first in line sees what changed, or is seen in line.
         fence(SeqCst);
-        if self.limits.combined.line().is_busy() {
+        if self.limits.combined.wait_queue().is_busy() {
             self.signals.returned.notify(usize::MAX);
         }
     }

@@ -34,6 +34,7 @@ mod limit;
 pub use builder::{CombinedBuilder, CombinedStart};
 pub use denied::CombinedDenied;
 pub use limit::Limit;
+use limit::NamedLimit;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -50,7 +51,7 @@ use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
 #[cfg(feature = "std")]
-use crate::wait::Line;
+use crate::wait::WaitQueue;
 
 /// Several named limits that a call must pass together: all are charged, or none.
 ///
@@ -96,26 +97,11 @@ use crate::wait::Line;
 /// # Ok::<(), tidegate::WindowError>(())
 /// ```
 pub struct Combined<C = DefaultClock> {
-    limits: Box<[Named<C>]>,
+    limits: Box<[NamedLimit<C>]>,
     /// Permits that rollbacks could not return, in all limits together. Only grows.
     forfeited: AtomicU64,
     #[cfg(feature = "std")]
-    line: Line,
-}
-
-#[derive(Debug)]
-struct Named<C> {
-    name: &'static str,
-    limit: Limit<C>,
-}
-
-impl<C: Clock> Named<C> {
-    fn snapshot_at(&self, now: Timestamp) -> Snapshot {
-        Snapshot {
-            limit: Some(self.name),
-            ..self.limit.snapshot_at(now)
-        }
-    }
+    wait_queue: WaitQueue,
 }
 
 /// Charges on a [`Combined`], for [`Limiter::undo`].
@@ -142,16 +128,6 @@ impl CombinedCharge {
 
     pub(crate) const fn permits(&self) -> u64 {
         self.permits
-    }
-}
-
-impl Combined {
-    /// Starts a combination: add limits, then call [`build`](CombinedBuilder::build).
-    ///
-    /// All limits must be on the same clock or on clones of it, because the first one's clock is
-    /// read for all. Add each limiter only once: two entries are judged as if independent.
-    pub const fn builder() -> CombinedStart {
-        CombinedStart(())
     }
 }
 
@@ -202,8 +178,9 @@ impl<C: Clock> Combined<C> {
     /// use tidegate::{Combined, ManualClock, Quota, SlidingWindow, TokenBucket};
     ///
     /// let clock = ManualClock::new();
+    /// let requests = SlidingWindow::with_clock(50, Duration::from_secs(60), clock.clone())?;
     /// let calls = Combined::builder()
-    ///     .limit("requests", SlidingWindow::with_clock(50, Duration::from_secs(60), clock.clone())?)
+    ///     .limit("requests", requests)
     ///     .limit("tokens", TokenBucket::with_clock(Quota::per_minute(10_000), clock))
     ///     .build();
     /// calls.try_acquire_each(&[1, 9_000]).unwrap();
@@ -334,12 +311,12 @@ impl<C: Clock> Combined<C> {
 
 #[cfg(feature = "std")]
 impl<C> Combined<C> {
-    pub(crate) const fn line(&self) -> &Line {
-        &self.line
+    pub(crate) const fn wait_queue(&self) -> &WaitQueue {
+        &self.wait_queue
     }
 
-    pub(crate) const fn line_mut(&mut self) -> &mut Line {
-        &mut self.line
+    pub(crate) const fn wait_queue_mut(&mut self) -> &mut WaitQueue {
+        &mut self.wait_queue
     }
 }
 

@@ -2,7 +2,20 @@ pub mod aios {
     #![doc = include_str!("docs/aios.md")]
 }
 
-// The pictures are within the page, because no other file of the repository comes along with the documentation.
+pub mod design {
+    #![doc = include_str!("docs/design.md")]
+    //!
+    #![cfg_attr(
+        feature = "std",
+        doc = "[`Keyed`]: crate::Keyed\n[`ShardedTokenBucket`]: crate::ShardedTokenBucket"
+    )]
+    #![cfg_attr(
+        not(feature = "std"),
+        doc = "[`Keyed`]: crate#features\n[`ShardedTokenBucket`]: crate#features"
+    )]
+}
+
+// The pictures are inline, because documentation ships no other files of the repository.
 pub mod measured {
     #![doc = include_str!("docs/measured.md")]
     #![doc = include_str!("docs/plots/style.html")]

@@ -18,63 +18,102 @@
 //!
 //! # Which limiter?
 //!
-//! | you want | take | because |
+//! | for | use | because |
 //! |---|---|---|
-//! | a steady rate with bursts; callers who wait their turn | [`TokenBucket`] | one word; waiters are served in order and know their delay |
-//! | the same at millions of calls per second, from many threads | `ShardedTokenBucket` | each thread takes tokens by the batch; the bound is the same |
-//! | "at most N in any minute", as a provider counts | [`SlidingWindow`] | no interval of that length ever holds more |
-//! | several of these behind one call | [`Combined`] | a call is charged to all or to none, and a refusal names the limit |
-//! | one of these for every user, tenant or route | `Keyed` | any limiter per key, tiers, and memory that follows the keys in use |
-//! | a bucket for every address, and floods of them | [`FixedKeyed`] | a lock-free table of fixed size, nothing allocated |
-//! | a server of tower that refuses or delays requests | `tower::RateLimitLayer`, `tower::PaceLayer` | any of these, one per key, or several, with header fields |
+//! | a steady rate with bursts | [`TokenBucket`] | one atomic word, exact at any rate; waiters are served in order |
+//! | the same, millions of calls per second from many threads | [`ShardedTokenBucket`] | threads take tokens in batches, under the same bound |
+//! | "at most N in any minute", as providers count | [`SlidingWindow`] | no interval of that length ever holds more |
+//! | several limits behind one call | [`Combined`] | all are charged or none, and a refusal names the limit |
+//! | a limiter for every user, tenant or route | [`Keyed`] | any limiter per key, tiers, memory that follows the keys in use |
+//! | a bucket for every address, and floods of them | [`FixedKeyed`] | a lock-free table of fixed size, no allocation |
+//! | an HTTP or gRPC server, or its clients | [`RateLimitLayer`], [`PaceLayer`] | tower layers over any of these, with header fields |
 //! | calls to an API with quotas on requests and tokens | [`ApiRateLimiter`] | minute, hour, burst and tokens, pauses, backoff, permits |
-//! | code for any of them | [`Limiter`] | peek, charge and undo at one clock reading |
+//! | code that is generic over limiters | [`Limiter`] | peek, charge and undo at one clock reading |
+//!
+//! [`docs::design`] explains how they work.
 //!
 //! # Guarantees
 //!
-//! Each holds for any number of threads and any interleaving.
+//! They hold for any number of threads and any interleaving. The decision time of a call lies
+//! between its start and its return.
 //!
-//! * **Bound.** A bucket admits at most capacity + rate · (b − a) over any interval `[a, b]` of decision times, a window at
-//!   most its limit in any interval of its length.
-//! * **No false refusal.** A bucket refuses `n` only if fewer than `n` were there 2 ns before; a window only if the last window
-//!   and slot were full. (Capacities above 9 years of refill: 170 ns.)
-//! * **Exact rates**, from one per 584 years to 10¹² per second, without drift: see [`TokenBucket`].
-//! * **Honest hints.** Waiting exactly `retry_after` succeeds if nobody else comes; 1 ns less does not.
-//! * **All or nothing.** A call that a combination refuses has charged none of its limits; what a lost race leaves charged is
-//!   counted ([`Combined::forfeited`]).
-//! * **Lock-free.** No operation but a wait blocks, and a refusal writes nothing to shared memory. (The first caller in a
-//!   window's slot moves it on for all; the first use of the [`DefaultClock`] calibrates it. `Keyed` finds keys under a shared lock
-//!   of a part of its table. [`TokenBucket::reset`] and [`ApiRateLimiter::resume`] lock the list of those whom they wake.)
-//! * **Bounded memory.** There are never more keys than was allowed, dropping one never gives anybody tokens that were not
-//!   earned, and what happens when there is no room is chosen ([`Overflow`]) and counted.
-//! * **Fair waits.** A bucket's waiters are served first come, first served, sleep once, and know their delay beforehand. Futures that
-//!   wait at a window or a combination form one line, in which only the first tries again. A timeout that cannot be met is told
-//!   before sleeping. Dropping a future that waits gives its place up. It borrows its limiter or owns it ([`Acquire::new`]).
-//! * **No surprises.** No panic, overflow or wrap for any input that a constructor accepted; a clock that steps back never
-//!   admits more.
+//! * **Bound.** A bucket admits at most capacity + rate · (b − a) over any interval `[a, b]` of
+//!   decision times. A window admits at most its limit in any interval of its length.
+//! * **No false refusal.** A bucket refuses `n` only if fewer than `n` were available 2 ns before,
+//!   or 170 ns with a capacity above 9 years of refill. A window refuses only if the last window
+//!   and slot were full.
+//! * **Exact rates**, from one per 584 years to 10¹² per second, without drift: see
+//!   [`TokenBucket`].
+//! * **Honest hints.** Waiting exactly `retry_after` succeeds if no other call comes in between.
+//!   Waiting 1 ns less does not.
+//! * **All or nothing.** A call that a combination refuses has charged none of its limits. Charges
+//!   that a lost race leaves behind are counted ([`Combined::forfeited`]).
+//! * **Lock-free.** No operation except a wait blocks, and a refusal writes nothing to shared
+//!   memory. Exceptions are listed below.
+//! * **Bounded memory.** A table never holds more keys than its maximum. Evicting a key grants no
+//!   tokens, and [`Overflow`] decides about a key without room.
+//! * **Fair waits.** Waiters on a bucket are served first come, first served, sleep once, and know
+//!   their delay beforehand. Futures that wait at another limiter form a queue, in which only the
+//!   first tries. A timeout that cannot be met is refused before sleeping. A dropped future leaves
+//!   the queue.
+//! * **No surprises.** No input that a constructor accepted panics, overflows or wraps. A clock
+//!   that steps back never admits more.
+//!
+//! Exceptions to lock-freedom: the first use of the [`DefaultClock`] calibrates it. [`Keyed`] finds
+//! a key under a shared lock of a part of its table. [`TokenBucket::reset`] and
+//! [`ApiRateLimiter::resume`] lock the list of waiters that they wake.
 //!
 //! # Features
 //!
-//! | feature | default | what for |
+//! | feature | default | adds |
 //! |---|---|---|
-//! | `std` | yes | clocks of the operating system, blocking waits; without it the crate is `no_std` + `alloc` |
+//! | `std` | yes | operating system clocks, blocking waits; without it the crate is `no_std` with `alloc` |
 //! | `quanta` | yes | [`DefaultClock`] reads the TSC where the operating system trusts it |
-//! | `global` | yes | `get_rate_limiter`: one [`ApiRateLimiter`] for the process |
-//! | `tokio` | no | `acquire().await` on tokio's timer, and `TokioClock` for tests under `tokio::time::pause` |
-//! | `async-io` | no | the same on async-io's timer: smol, and any other runtime |
-//! | `futures-timer` | no | the same on a timer with a thread of its own, in any runtime |
-//! | `futures` | no | `PacedStream` and `PacedSink`: items that wait for a limiter |
-//! | `http` | no | `observe_response`: a provider's headers |
-//! | `tower` | no | `tidegate::tower`: layers for axum, tonic, hyper and clients |
-//! | `metrics` | no | counters of what the layers decide and of what tables of keys hold |
+//! | `global` | yes | [`get_rate_limiter`]: one [`ApiRateLimiter`] for the process |
+//! | `tokio` | no | `acquire().await` on tokio's timer, and [`TokioClock`] for tests under `tokio::time::pause` |
+//! | `async-io` | no | `acquire().await` on async-io's timer, in smol and every other runtime |
+//! | `futures-timer` | no | `acquire().await` on a timer with its own thread, in every runtime |
+//! | `futures` | no | [`PacedStream`] and [`PacedSink`]: items that wait for a limiter |
+//! | `http` | no | `ApiRateLimiter::observe_response` reads a provider's header fields |
+//! | `tower` | no | [`tidegate::tower`]: layers for axum, tonic, hyper and clients |
+//! | `metrics` | no | counters of the layers' decisions and of tables of keys |
 //! | `tracing` | no | an event for each refusal of a layer |
-//! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` with `tokio` |
+//! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` together with `tokio` |
 //! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files |
 //! | `fallback` | no | targets without a 64-bit compare-and-swap |
 //!
-//! The minimum supported Rust version is 1.85. Coming from the AIOS rate limiting system? Every call of it is in [`docs::aios`].
-//! Pictures of these limiters beside others are in [`docs::measured`].
-
+//! The minimum supported Rust version is 1.85. [`docs::aios`] maps every call of the AIOS rate
+//! limiting system to this crate, and [`docs::measured`] shows these limiters beside others.
+//!
+// Links to items behind features lead to the table of features where the feature is off.
+#![cfg_attr(
+    feature = "std",
+    doc = "[`Keyed`]: Keyed\n[`ShardedTokenBucket`]: ShardedTokenBucket"
+)]
+#![cfg_attr(
+    not(feature = "std"),
+    doc = "[`Keyed`]: #features\n[`ShardedTokenBucket`]: #features"
+)]
+#![cfg_attr(feature = "global", doc = "[`get_rate_limiter`]: get_rate_limiter")]
+#![cfg_attr(not(feature = "global"), doc = "[`get_rate_limiter`]: #features")]
+#![cfg_attr(feature = "tokio", doc = "[`TokioClock`]: TokioClock")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`TokioClock`]: #features")]
+#![cfg_attr(
+    feature = "futures",
+    doc = "[`PacedStream`]: PacedStream\n[`PacedSink`]: PacedSink"
+)]
+#![cfg_attr(
+    not(feature = "futures"),
+    doc = "[`PacedStream`]: #features\n[`PacedSink`]: #features"
+)]
+#![cfg_attr(
+    feature = "tower",
+    doc = "[`RateLimitLayer`]: crate::tower::RateLimitLayer\n[`PaceLayer`]: crate::tower::PaceLayer\n[`tidegate::tower`]: crate::tower"
+)]
+#![cfg_attr(
+    not(feature = "tower"),
+    doc = "[`RateLimitLayer`]: #features\n[`PaceLayer`]: #features\n[`tidegate::tower`]: #features"
+)]
 #![no_std]
 #![cfg_attr(docsrs_tidegate, feature(doc_cfg))]
 
@@ -82,41 +121,26 @@ extern crate alloc;
 #[cfg(any(feature = "std", tidegate_loom))]
 extern crate std;
 
-mod sync;
-
-mod time;
-
-mod quota;
-
-mod denied;
-
-mod snapshot;
-
-mod prepared_charge;
-
-mod gcra;
-
-mod clock;
-
-mod limiter;
-
-mod token_bucket;
-
-mod sliding_window;
-
-mod combined;
-
-#[cfg(any(feature = "std", tidegate_loom))]
-mod sharded;
-
-mod keyed;
-
-mod wait;
-
 mod api;
+mod clock;
+mod combined;
+mod denied;
+mod gcra;
 #[cfg(feature = "global")]
 mod global;
+mod keyed;
+mod limiter;
+mod prepared_charge;
+mod quota;
 mod rate_limited;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod sharded;
+mod sliding_window;
+mod snapshot;
+mod sync;
+mod time;
+mod token_bucket;
+mod wait;
 
 #[cfg(feature = "tower")]
 pub mod tower;
@@ -149,10 +173,10 @@ pub use rate_limited::{RateLimited, rate_limited};
 pub use sharded::ShardedTokenBucket;
 pub use sliding_window::{SlidingWindow, WindowCharge, WindowError};
 pub use snapshot::Snapshot;
-/// A function behind a limiter: every call of it is a request, and waits while it is limited.
+/// Puts a function behind a limiter: every call is a request, and waits while it is limited.
 ///
-/// For closures, and for calls that should be refused instead of waiting, there is the function
-/// [`rate_limited`](fn@rate_limited), which a `use tidegate::rate_limited` brings along.
+/// For closures, and for calls that should be refused instead of waiting, use the function
+/// [`rate_limited`](fn@rate_limited). `use tidegate::rate_limited` imports both.
 ///
 /// ```
 /// use std::sync::LazyLock;
@@ -169,7 +193,8 @@ pub use snapshot::Snapshot;
 /// assert_eq!(LIMITER.stats().total_requests, 1);
 /// ```
 ///
-/// A method of a client that has a limiter, and is told when it waits (here on a clock that is moved instead):
+/// A method of a client that owns a limiter, with a callback before each wait. Here the callback
+/// advances a manual clock:
 ///
 /// ```
 /// use tidegate::{ApiRateLimiter, ManualClock, RateLimitConfig, rate_limited};
@@ -179,14 +204,18 @@ pub use snapshot::Snapshot;
 /// }
 ///
 /// impl Client {
-///     #[rate_limited(self.limiter, on_limited = |status| self.limiter.clock().advance(status.wait_time))]
+///     #[rate_limited(
+///         self.limiter,
+///         on_limited = |status| self.limiter.clock().advance(status.wait_time)
+///     )]
 ///     fn ask(&self, question: &str) -> usize {
 ///         question.len()
 ///     }
 /// }
 ///
 /// let config = RateLimitConfig { burst_size: 1, ..RateLimitConfig::DEFAULT };
-/// let client = Client { limiter: ApiRateLimiter::with_clock(config, ManualClock::new())? };
+/// let limiter = ApiRateLimiter::with_clock(config, ManualClock::new())?;
+/// let client = Client { limiter };
 /// assert_eq!(client.ask("why?"), 4);
 /// assert_eq!(client.ask("why not?"), 8); // after a wait
 /// assert_eq!(client.limiter.stats().total_requests, 2);
@@ -235,7 +264,7 @@ pub mod modelled {
     pub use crate::wait::modelled::*;
 }
 
-/// Longer texts.
+/// Chapters: the design, measurements, and the AIOS system call by call.
 #[cfg(doc)]
 pub mod docs;
 

@@ -79,6 +79,7 @@
 
 mod beyond;
 mod lease;
+mod shortage;
 #[cfg(test)]
 mod tests;
 
@@ -91,8 +92,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
-use crate::gcra::AtomicTat;
-use crate::gcra::Gcra;
+use crate::gcra::{AtomicTat, Gcra};
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
 #[cfg(tidegate_loom)]
@@ -100,9 +100,9 @@ use crate::sync::Ordering;
 use crate::sync::{AtomicU64, thread_number};
 use crate::time::Timestamp;
 #[cfg(feature = "std")]
-use crate::wait::Line;
-use beyond::Refused;
+use crate::wait::WaitQueue;
 use lease::Shard;
+use shortage::Shortage;
 
 /// A token bucket for many threads: as fast on all cores as on one.
 ///
@@ -171,13 +171,13 @@ use lease::Shard;
 /// # Ok::<(), Denied>(())
 /// ```
 pub struct ShardedTokenBucket<C = DefaultClock> {
-    core: CachePadded<Core<C>>,
+    core: CachePadded<ShardedCore<C>>,
     #[cfg(feature = "std")]
-    line: Line,
+    wait_queue: WaitQueue,
     shards: Box<[CachePadded<Shard>]>,
 }
 
-struct Core<C> {
+struct ShardedCore<C> {
     tat: AtomicTat,
     held: AtomicU64,
     gcra: Gcra,
@@ -211,7 +211,7 @@ impl<C> ShardedTokenBucket<C> {
             "a thread's shard is found by a mask"
         );
         Self {
-            core: CachePadded::new(Core {
+            core: CachePadded::new(ShardedCore {
                 tat: AtomicTat::full(),
                 held: AtomicU64::new(0),
                 gcra: Gcra::new(quota),
@@ -219,7 +219,7 @@ impl<C> ShardedTokenBucket<C> {
                 clock,
             }),
             #[cfg(feature = "std")]
-            line: Line::new(),
+            wait_queue: WaitQueue::new(),
             shards: (0..shards)
                 .map(|_| CachePadded::new(Shard::empty()))
                 .collect(),
@@ -243,13 +243,13 @@ impl<C> ShardedTokenBucket<C> {
     }
 
     #[cfg(feature = "std")]
-    pub(crate) const fn line(&self) -> &Line {
-        &self.line
+    pub(crate) const fn wait_queue(&self) -> &WaitQueue {
+        &self.wait_queue
     }
 
     #[cfg(feature = "std")]
-    pub(crate) const fn line_mut(&mut self) -> &mut Line {
-        &mut self.line
+    pub(crate) const fn wait_queue_mut(&mut self) -> &mut WaitQueue {
+        &mut self.wait_queue
     }
 
     #[inline]
@@ -293,20 +293,20 @@ impl<C> ShardedTokenBucket<C> {
     /// As [`try_acquire`](Self::try_acquire).
     pub fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
         if n > self.capacity() {
-            return Err(self.denied(Refused::Never));
+            return Err(self.denied(Shortage::Never));
         }
-        let Core { tat, gcra, .. } = &*self.core;
+        let ShardedCore { tat, gcra, .. } = &*self.core;
         let all = self.all_leases();
         let (now, tat) = tat.load_current(gcra, now.as_nanos());
         match self.beyond(tat, now, all, n) {
             Ok(_) => Ok(()),
-            Err(shortfall) => Err(self.denied(Refused::NotYet(now, shortfall))),
+            Err(shortfall) => Err(self.denied(Shortage::NotYet(now, shortfall))),
         }
     }
 
     /// [`available`](Self::available) as of `now`.
     pub fn available_at(&self, now: Timestamp) -> u64 {
-        let Core { tat, gcra, .. } = &*self.core;
+        let ShardedCore { tat, gcra, .. } = &*self.core;
         let all = self.all_leases();
         let (now, tat) = tat.load_current(gcra, now.as_nanos());
         let room = gcra.room_with_held(tat, now, gcra.cost_clamped(all.counted));

@@ -16,7 +16,7 @@ use crate::limiter::{Limiter, sealed};
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::time::Timestamp;
 #[cfg(feature = "std")]
-use crate::wait::Line;
+use crate::wait::WaitQueue;
 use ring::Ring;
 use slots::{Window, Word};
 
@@ -77,13 +77,13 @@ use slots::{Window, Word};
 /// # Ok::<(), tidegate::WindowError>(())
 /// ```
 pub struct SlidingWindow<C = DefaultClock> {
-    core: CachePadded<Core<C>>,
+    core: CachePadded<WindowCore<C>>,
     #[cfg(feature = "std")]
-    line: Line,
+    wait_queue: WaitQueue,
 }
 
-/// On cache lines of its own: whoever decides needs the head and what it is judged by.
-struct Core<C> {
+/// On cache lines of its own, because a decision needs all of it.
+struct WindowCore<C> {
     ring: Ring,
     clock: C,
 }
@@ -112,7 +112,9 @@ impl<C> SlidingWindow<C> {
     ///
     /// # Errors
     ///
-    /// As [`new`](SlidingWindow::new).
+    /// [`WindowError`] if `limit` or `window` is zero, if the window is longer than 146 years, or if
+    /// the limit does not fit even with one slot. It may have about as many bits as the slot's
+    /// length in nanoseconds.
     pub fn with_clock(limit: u64, window: Duration, clock: C) -> Result<Self, WindowError> {
         let mut slots = DEFAULT_SLOTS;
         loop {
@@ -130,9 +132,9 @@ impl<C> SlidingWindow<C> {
     fn build(window: Window, clock: C) -> Self {
         let ring = Ring::new(window);
         Self {
-            core: CachePadded::new(Core { ring, clock }),
+            core: CachePadded::new(WindowCore { ring, clock }),
             #[cfg(feature = "std")]
-            line: Line::new(),
+            wait_queue: WaitQueue::new(),
         }
     }
 
@@ -373,12 +375,12 @@ impl<C: Clock> SlidingWindow<C> {
 
 #[cfg(feature = "std")]
 impl<C> SlidingWindow<C> {
-    pub(crate) const fn line(&self) -> &Line {
-        &self.line
+    pub(crate) const fn wait_queue(&self) -> &WaitQueue {
+        &self.wait_queue
     }
 
-    pub(crate) const fn line_mut(&mut self) -> &mut Line {
-        &mut self.line
+    pub(crate) const fn wait_queue_mut(&mut self) -> &mut WaitQueue {
+        &mut self.wait_queue
     }
 }
 

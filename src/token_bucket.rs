@@ -1,9 +1,10 @@
 //! The token bucket: the public type around [`AtomicTat`].
 
+mod charge;
 mod charging;
 
-pub use charging::BucketCharge;
-pub(crate) use charging::ReservedCharge;
+pub use charge::BucketCharge;
+pub(crate) use charge::ReservedCharge;
 
 use core::fmt;
 use core::time::Duration;
@@ -14,8 +15,7 @@ use event_listener::Event;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
-use crate::gcra::AtomicTat;
-use crate::gcra::{Gcra, Now, ReservedTat, Shortfall};
+use crate::gcra::{AtomicTat, Gcra, Now, ReservedTat, Shortfall};
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
 use crate::sync::const_fn;
@@ -84,11 +84,11 @@ use crate::time::Timestamp;
 /// assert_eq!(bucket.try_acquire(4), Err(Denied::Never { capacity: 3 }));
 /// ```
 pub struct TokenBucket<C = DefaultClock> {
-    core: CachePadded<Core<C>>,
+    core: CachePadded<BucketCore<C>>,
 }
 
 /// On cache lines of its own, because a decision needs the word together with the quota.
-struct Core<C> {
+struct BucketCore<C> {
     tat: AtomicTat,
     gcra: Gcra,
     quota: Quota,
@@ -121,7 +121,7 @@ impl<C> TokenBucket<C> {
         /// Creates a full bucket on a clock of your choice.
         pub const fn with_clock(quota: Quota, clock: C) -> Self {
             let gcra = Gcra::new(quota);
-            let core = Core {
+            let core = BucketCore {
                 tat: AtomicTat::full(),
                 gcra,
                 quota,
@@ -181,7 +181,7 @@ impl<C> TokenBucket<C> {
             return Ok(());
         }
         let cost = self.cost(n)?;
-        let Core { tat, gcra, .. } = &*self.core;
+        let BucketCore { tat, gcra, .. } = &*self.core;
         tat.decide(gcra, now.as_nanos(), move |now, tat| {
             match gcra.admit(tat, now, cost) {
                 Ok(next) => Ok((next, ())),
@@ -198,7 +198,7 @@ impl<C> TokenBucket<C> {
         if n == 0 {
             return 0;
         }
-        let Core { tat, gcra, .. } = &*self.core;
+        let BucketCore { tat, gcra, .. } = &*self.core;
         let admitted = tat.decide(gcra, now.as_nanos(), |now, tat| {
             let n = gcra.available(tat, now).min(n);
             let ReservedTat { next, .. } = gcra.reserve(tat, now, gcra.cost(n));
@@ -252,7 +252,7 @@ impl<C> TokenBucket<C> {
         if n == 0 {
             return;
         }
-        let Core { tat, gcra, .. } = &*self.core;
+        let BucketCore { tat, gcra, .. } = &*self.core;
         let cost = gcra.cost_clamped(n);
         tat.update(gcra, now.as_nanos(), |now, tat| gcra.debit(tat, now, cost));
     }
@@ -262,7 +262,7 @@ impl<C> TokenBucket<C> {
         if n == 0 {
             return;
         }
-        let Core { tat, gcra, .. } = &*self.core;
+        let BucketCore { tat, gcra, .. } = &*self.core;
         let cost = gcra.cost_clamped(n);
         tat.update(gcra, now.as_nanos(), |now, tat| {
             Gcra::credit(tat, now, cost)
@@ -271,7 +271,7 @@ impl<C> TokenBucket<C> {
 
     /// [`reset`](Self::reset) as of `now`.
     pub fn reset_at(&self, now: Timestamp) {
-        let Core { tat, gcra, .. } = &*self.core;
+        let BucketCore { tat, gcra, .. } = &*self.core;
         tat.update(gcra, now.as_nanos(), |now, _| now.grains());
         #[cfg(feature = "std")]
         self.wake_all();

@@ -1,35 +1,38 @@
-//! Waiting: reservations, threads and futures that sleep until theirs is due, and the line of those who cannot be promised when.
+//! Waiting: reservations, blocked threads, waiting futures and their queue, timers, streams and
+//! sinks.
 
+mod acquire;
 mod awaitable;
 #[cfg(feature = "std")]
 mod blocking;
-mod booking;
-mod future;
-#[cfg(feature = "std")]
-mod in_line;
-#[cfg(any(feature = "std", tidegate_loom))]
-mod line;
+mod bucket_wait;
+mod default_timer;
 #[cfg(tidegate_loom)]
 #[allow(missing_docs, reason = "for models")]
 pub(crate) mod modelled;
 #[cfg(feature = "futures")]
-mod pace;
-#[cfg(feature = "futures")]
 mod paced_sink;
 #[cfg(feature = "futures")]
 mod paced_stream;
+#[cfg(feature = "futures")]
+mod pacer;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod queue;
+#[cfg(feature = "std")]
+mod queued;
 mod reservation;
 mod timer;
-mod usual_timer;
 
+pub use acquire::Acquire;
 pub use awaitable::Awaitable;
-pub use future::Acquire;
-#[cfg(feature = "std")]
-pub(crate) use line::Line;
+#[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
+pub use default_timer::DefaultTimer;
 #[cfg(feature = "futures")]
 pub use paced_sink::PacedSink;
 #[cfg(feature = "futures")]
 pub use paced_stream::PacedStream;
+#[cfg(feature = "std")]
+pub(crate) use queue::WaitQueue;
 pub use reservation::Reservation;
 #[cfg(feature = "futures-timer")]
 pub use timer::FuturesTimer;
@@ -38,5 +41,3 @@ pub use timer::Timer;
 pub use timer::TokioTimer;
 #[cfg(feature = "async-io")]
 pub use timer::{AsyncIoSleep, AsyncIoTimer};
-#[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
-pub use usual_timer::DefaultTimer;

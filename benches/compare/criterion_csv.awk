@@ -1,16 +1,16 @@
-# Makes a table of what `cargo bench --bench keyed` prints: criterion's estimate of each row, and its interval, in nanoseconds.
+# Turns the output of `cargo bench` into CSV: criterion's estimate and interval, in nanoseconds.
 
 function nanos(number, unit) {
     if (unit == "ps") return number / 1e3
     if (unit == "ns") return number
     if (unit == "ms") return number * 1e6
     if (unit == "s") return number * 1e9
-    return number * 1e3 # a microsecond, however it is written
+    return number * 1e3 # microseconds, in any spelling
 }
 
 BEGIN { print "group,limiter,threads,low_ns,estimate_ns,high_ns" }
 
-# A row's name stands before its time, or where it is long on a line of its own.
+# The name of a row is before its time, or, if it is long, on a line of its own.
 /^[^ ].*\/threads=[0-9]+/ {
     row = $0
     sub(/ *time:.*/, "", row)

@@ -1,6 +1,8 @@
-# Compares counts with what is expected of them: awk -v tools=TOOLS -v source=CLOCK -f gate.awk instructions.txt MEASURED
+# Compares measured counts with the expected ones:
+#
+#     awk -v tools=TOOLS -v source=CLOCK -f gate.awk instructions.txt MEASURED
 
-# The name of the path of a line whose last field is the count.
+# Returns the name of the path. The last field of the line is the count.
 function path() {
     return substr($0, 1, match($0, / +[0-9.]+$/) - 1)
 }
@@ -16,9 +18,9 @@ file == 1 && FNR == 2 {
     exact = recorded == tools
     print "recorded with " recorded
     if (exact)
-        print "here the same: a path may take 1 instruction more"
+        print "here with the same: a path may take 1 instruction more"
     else
-        print "here " tools ": another, so a path may take 8 % and 1 instruction more"
+        print "here with " tools ": a path may take 8 % and 1 instruction more"
 }
 /^#/ || $1 == "path" { next }
 !match($0, /[^ ] +[0-9.]+$/) {
@@ -42,7 +44,7 @@ file == 1 {
     }
     compared++
     was = expected[name]
-    # Half a digit, since both are rounded.
+    # 0.05 more, because both counts are rounded.
     slack = exact ? 1.05 : was * 0.08 + 1
     change = sprintf("%s: %s instructions per call instead of %s", name, $NF, was)
     if ($NF > was + slack)
@@ -55,7 +57,7 @@ file == 1 {
 END {
     for (name in expected)
         if (!(name in seen))
-            fail(name ": has an entry and is no path: remove it with gate.sh --update")
+            fail(name ": has an entry but no path: remove it with gate.sh --update")
     if (!compared)
         fail("nothing was compared")
     print compared + 0 " paths compared, " failed + 0 " failures"

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Fails when a hot path takes more instructions per call than instructions.txt says.
+# Fails if a hot path takes more instructions per call than instructions.txt allows.
 #
-# gate.sh: measures and compares. gate.sh --update: writes what it measured to instructions.txt.
+# gate.sh measures and compares. gate.sh --update writes its measurements to instructions.txt.
 #
-# Counts are exact for one compiler, libc and valgrind, and then a path may take 1 instruction more. With others, counts move by a few
-# percent for no reason of ours, and it may take 8 % and 1 instruction more. A path that became cheaper by as much has too high a
-# number, which would hide what makes it dearer again: with the recorded tools that fails as well.
+# Counts are exact for one compiler, libc and valgrind. With the recorded tools, a path may take 1
+# instruction more. With others, counts differ by a few percent, so a path may take 8 % and 1
+# instruction more. With the recorded tools a path that became cheaper fails, too: its old number
+# would hide the next regression.
 set -euo pipefail
 cd "$(dirname "$0")"
 expected=instructions.txt
 
 if [ "$(uname -sm)" != "Linux x86_64" ]; then
-    echo "The recorded counts are for Linux on x86_64, and say nothing about $(uname -sm)." >&2
+    echo "The recorded counts are for Linux on x86_64, not for $(uname -sm)." >&2
     exit 1
 fi
 
@@ -21,20 +22,22 @@ root() {
 
 if ! command -v valgrind > /dev/null; then
     echo "valgrind is missing; installing Debian's"
-    if ! { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends valgrind; } > /dev/null; then
-        echo "This step needs valgrind, and could not install it: run \`apt-get install valgrind\` as root." >&2
+    if ! { root apt-get update -qq &&
+        root apt-get install -y -qq --no-install-recommends valgrind; } > /dev/null; then
+        echo "This step needs valgrind: run \`apt-get install valgrind\` as root." >&2
         exit 1
     fi
 fi
 
-# Without a time stamp counter that the kernel trusts, tidegate's default clock is another one.
-source=$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource 2> /dev/null || echo unknown)
+# If the kernel does not trust the time stamp counter, tidegate's default clock is another one.
+clock=/sys/devices/system/clocksource/clocksource0/current_clocksource
+source=$(cat "$clock" 2> /dev/null || echo unknown)
 tools="$(cd gate && rustc --version), $(valgrind --version), $(getconf GNU_LIBC_VERSION)"
 measured=$(./instructions.sh --gate)
 
 if [ "${1:-}" = --update ]; then
     if [ "$source" != tsc ]; then
-        echo "The clock source here is $source, so this machine cannot count what tidegate's default clock takes elsewhere." >&2
+        echo "An update needs the clock source tsc; this machine has $source." >&2
         exit 1
     fi
     {

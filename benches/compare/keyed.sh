@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Everything about limiters of many keys: times, memory, pauses and instructions. `keyed.sh FOLDER` writes there, and takes about
-# 6 minutes on a machine with nothing else to do.
+# Measures limiters of many keys: times, memory, pauses and instructions.
 #
-# What is in the folder then:
-#   keyed.csv            criterion's estimates, of keyed.txt, which is what it printed
-#   keyed_memory.csv     bytes per key
-#   keyed_pauses.csv     percentiles and longest calls in a flood of new keys; keyed_pauses.txt is the same to be read
-#   keyed_instructions.txt
-#   keyed.md             the times and the cost budget as tables
+# keyed.sh FOLDER writes to that folder, and takes about 6 minutes on an idle machine. Afterwards
+# the folder holds:
+#
+#   keyed.txt                the output of criterion, and keyed.csv, its estimates
+#   keyed_memory.csv         bytes per key
+#   keyed_pauses.csv         percentiles and longest calls in a flood of new keys, and
+#                            keyed_pauses.txt, the same as text
+#   keyed_instructions.txt   instructions per call, if valgrind is installed
+#   keyed.md                 the times and the cost budget as tables
 set -euo pipefail
 folder=${1:?usage: keyed.sh FOLDER}
 mkdir -p "$folder"

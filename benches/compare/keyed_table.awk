@@ -1,8 +1,8 @@
-# Makes a table for the record of keyed.csv and keyed_memory.csv, and compares it with the cost budget:
+# Turns keyed.csv and keyed_memory.csv into tables, and compares them with the cost budget:
 #
 #     awk -f keyed_table.awk keyed.csv keyed_memory.csv
 
-# Names may hold commas, and are the quoted fields: "a, b","c",1,2 -> field[1..4]
+# Splits a line. Names are quoted, because they may hold commas: "a, b","c",1,2 -> field[1..4]
 function fields(line,    count, part, quoted) {
     delete field
     count = 0
@@ -20,7 +20,7 @@ function at_once(threads) {
     return threads == 1 ? "1 thread" : threads " threads"
 }
 
-# Where one of them is missing there is nothing to compare.
+# Returns a dash if one of the numbers is missing.
 function ratio(one, other) {
     return one == "" || other == "" ? "-" : sprintf("%.3f", one / other)
 }
@@ -75,15 +75,20 @@ END {
         for (t = 1; t <= thread_count; t++) {
             at = distributions[d] ", " at_once(threads[t])
             governor = time[hit "governor keyed", threads[t]]
-            budget("Keyed / governor, 1 000 keys, " at, "0.95", ratio(time[hit "tidegate Keyed", threads[t]], governor))
-            budget("FixedKeyed / governor, 1 000 keys, " at, "0.6", ratio(time[hit "tidegate FixedKeyed", threads[t]], governor))
+            budget("Keyed / governor, 1 000 keys, " at, "0.95",
+                ratio(time[hit "tidegate Keyed", threads[t]], governor))
+            budget("FixedKeyed / governor, 1 000 keys, " at, "0.6",
+                ratio(time[hit "tidegate FixedKeyed", threads[t]], governor))
         }
     }
     split("String(36) u64 IpKey", keys, " ")
     split("1000 100000 1000000", counts, " ")
     for (c = 1; c <= 3; c++)
-        budget("bytes per key of FixedKeyed, " counts[c] " keys", "32", bytes["tidegate FixedKeyed", keys[1], counts[c]])
+        budget("bytes per key of FixedKeyed, " counts[c] " keys", "32",
+            bytes["tidegate FixedKeyed", keys[1], counts[c]])
     for (k = 1; k <= 3; k++)
         for (c = 1; c <= 3; c++)
-            budget("bytes per key of Keyed / governor, " counts[c] " keys, " keys[k], "1", ratio(bytes["tidegate Keyed", keys[k], counts[c]], bytes["governor keyed", keys[k], counts[c]]))
+            budget("bytes per key of Keyed / governor, " counts[c] " keys, " keys[k], "1",
+                ratio(bytes["tidegate Keyed", keys[k], counts[c]],
+                    bytes["governor keyed", keys[k], counts[c]]))
 }

@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# Draws the numbers of a record: `plot.sh FOLDER` reads the CSV files that `../compare/suite.sh` wrote there, and writes
+# Draws the numbers of a record.
 #
-#   FOLDER/plots/throughput.svg   admitted and refused calls per second, one thread to all
-#   FOLDER/plots/latency.svg      percentiles of single calls while all threads make them
-#   FOLDER/plots/accuracy.svg     parts per million too much and too little, at rates that are awkward
-#   FOLDER/plots/shaping.svg      the same traffic through limiters of different kinds
-#   FOLDER/plots/keyed.svg        time and memory per key
+# plot.sh FOLDER reads the CSV files that ../compare/suite.sh wrote, and writes FOLDER/plots/*.svg:
 #
-# and, if FOLDER is the latest record with pictures (in ../record, by its name), the first four once more for the crate's
-# documentation, in ../../src/docs/plots, where they follow rustdoc's theme.
+#   throughput.svg   admitted and refused calls per second, from one thread to all
+#   latency.svg      percentiles of single calls while all threads make them
+#   accuracy.svg     parts per million too much and too little, at awkward rates
+#   shaping.svg      the same traffic through limiters of different kinds
+#   keyed.svg        time and memory per key
 #
-# Each from its own files; where those are missing it says so and draws the others. The same numbers make the same bytes, so
-# `plot.sh FOLDER --check` writes nothing and fails where a picture is not that of the numbers. Light and dark are in one file.
+# A picture without its CSV files is left out, with a message. If FOLDER is the latest record with
+# pictures, the first four also go to ../../src/docs/plots, where they follow the theme of rustdoc.
+#
+# Equal numbers give equal bytes. plot.sh FOLDER --check writes nothing, and fails if a picture
+# does not show its numbers.
 set -euo pipefail
 folder=${1:?usage: plot.sh FOLDER [--check]}
 folder=$(cd "$folder" && pwd)

@@ -1,158 +1,136 @@
-//! The server: routes, each behind a layer with all the limits that its requests must pass.
+//! A router whose requests must pass up to four limits. This is the file to copy from.
 
-use std::io;
-use std::iter;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::slice::from_ref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
-use axum::extract::ConnectInfo;
+use axum::extract::connect_info::{ConnectInfo, IntoMakeServiceWithConnectInfo};
 use axum::handler::Handler;
 use axum::http::{HeaderName, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use tidegate::tower::{
-    ApiKey, Named, PerKey, RateLimitLayer, Reject, Rejection, RequestHead, TooManyRequests,
-};
+use serde_json::json;
+use tidegate::tower::{ApiKey, Named, PerKey, RateLimitLayer, RequestHead};
 use tidegate::{
-    DefaultClock, FixedKeyed, IpKey, KeyDigest, KeyDigester, Keyed, Quota, TokenBucket,
+    FixedKeyed, IpKey, KeyDigest, KeyDigester, Keyed, Quota, SlidingWindow, TokenBucket,
 };
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
-use crate::rules::RULES;
-use crate::stats::{AddressStats, KeyStats, LimitStats, Refusals, Stats};
-use crate::tiers::Tiers;
-
-/// The name of the limit for all requests together.
-pub(crate) const GLOBAL: &str = "global";
-/// The name of the limits for client addresses.
-pub(crate) const ADDRESS: &str = "address";
-/// The name of the limits for API keys.
-pub(crate) const KEY: &str = "key";
-
-/// The header that names the limit which refused.
-pub(crate) const REFUSED_BY: &str = "x-refused-by";
-/// The header with a client's API key, of any length that hyper accepts: 16 bytes are kept.
-pub(crate) const API_KEY: &str = "x-api-key";
-
-/// Far more than can be in use at once with the default quotas. This table has its size from the start, 32 bytes for each.
-const MOST_ADDRESSES: usize = 10_000;
-/// So many keys at once have a bucket of their own. This table grows as keys come, and shrinks as they go.
-const MOST_KEYS: usize = 100_000;
-
-/// What can be chosen.
+/// The limits that can be chosen.
 #[derive(Clone, Copy)]
 pub(crate) struct Quotas {
-    /// For all requests together.
+    /// All requests together.
     pub(crate) global: Quota,
+    /// Each client address.
     pub(crate) address: Quota,
-    pub(crate) key: Tiers,
+    /// Each API key, known or not. Unknown keys are harmless: the address is limited, too.
+    pub(crate) free: Quota,
+    /// Each of [`PRO_KEYS`].
+    pub(crate) pro: Quota,
 }
 
-/// Serves until `stop` is sent or dropped, and then until open requests have finished.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    quotas: Quotas,
-    stop: oneshot::Receiver<()>,
-) -> io::Result<()> {
-    // At start-up, so that no request waits for it.
-    DefaultClock::calibrate();
-    let router = router(quotas).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async {
-            let _ = stop.await;
-        })
-        .await
-}
+/// Name, limit and window of each route. The last entry covers all other paths; without it,
+/// clients could avoid the limits with invented paths.
+pub(crate) const ROUTES: [(&str, u64, Duration); 4] = [
+    ("/", 400, Duration::from_secs(1)),
+    ("/search", 150, Duration::from_secs(1)),
+    ("/upload", 20, Duration::from_secs(2)),
+    ("unknown", 50, Duration::from_secs(1)),
+];
 
-/// A request takes a permit from each of four limits (three, if it has no key) or from none: they are in one layer for that.
+/// Keys of paying customers, invented for this example. A real gateway would load digests, made
+/// with a secret of its own ([`KeyDigester::with_secret`]).
+pub(crate) const PRO_KEYS: [&str; 2] = ["pro-7f3a9c", "pro-c41d02"];
+
+/// The request header with the client's API key.
+pub(crate) const API_KEY: &str = "x-api-key";
+/// The response header that names the limit that refused.
+pub(crate) const REFUSED_BY: &str = "x-refused-by";
+
+const MAX_ADDRESSES: usize = 10_000; // 32 bytes each, allocated at once
+const MAX_KEYS: usize = 100_000; // allocated for the keys in use
+
+/// Builds the routes. Each has its own layer and window; the other limits are shared.
 ///
-/// Each route has a layer of its own, with a window of its own; the other limits are shared. What has no layer has no limits, so
-/// a new route needs one. (A single layer around all routes, with their windows in a `Keyed`, would cover new routes too. But
-/// tables cannot take a permit back if another limit refuses after all, and a layer's counts would be of all routes together.)
-fn router(quotas: Quotas) -> Router {
-    let addresses = Arc::new(FixedKeyed::new(quotas.address, MOST_ADDRESSES));
-    let digests = KeyDigester::new();
-    let quota_of = quotas.key.by_digest(&digests);
-    let keys = Keyed::builder(move |key: &KeyDigest| TokenBucket::new(quota_of(key)))
-        .max_keys(MOST_KEYS)
-        // Or it would be of the tier of whoever comes first without room.
-        .shared(TokenBucket::new(quotas.key.free))
+/// One layer holds all limits of a request, so a refused request is charged to none of them.
+pub(crate) fn service(quotas: Quotas) -> IntoMakeServiceWithConnectInfo<Router, SocketAddr> {
+    let global = Arc::new(TokenBucket::new(quotas.global));
+    let addresses = Arc::new(FixedKeyed::new(quotas.address, MAX_ADDRESSES));
+    let digester = KeyDigester::new();
+    let pro_keys = PRO_KEYS.map(|key| digester.digest(key));
+    let new_bucket = move |key: &KeyDigest| {
+        let is_pro = pro_keys.contains(key);
+        TokenBucket::new(if is_pro { quotas.pro } else { quotas.free })
+    };
+    let keys = Keyed::builder(new_bucket)
+        .max_keys(MAX_KEYS)
+        // Keys beyond `MAX_KEYS` share one bucket.
+        .shared(TokenBucket::new(quotas.free))
         .build();
     let keys = Arc::new(keys);
-    let global = Arc::new(TokenBucket::new(quotas.global));
-    let api_key = ApiKey::header(HeaderName::from_static(API_KEY)).digester(digests);
+    let api_key = ApiKey::header(HeaderName::from_static(API_KEY)).digester(digester);
 
-    let per_address = Named::new(ADDRESS, PerKey::new(Arc::clone(&addresses), peer));
-    let per_key = Named::new(KEY, PerKey::new(Arc::clone(&keys), api_key).optional());
-    let of_all = Named::new(GLOBAL, Arc::clone(&global));
-    let refusals = Arc::new(Refusals::new());
-    let layers = RULES.each_ref().map(|rule| {
-        let of_route = Named::new(rule.name, rule.window());
-        // All are looked at before any is charged. Should other requests take the last permit in between, addresses and keys do
-        // not get back what was charged before. They come first for that: whoever sends many requests at once pays for it. The
-        // bucket for all requests comes last, so no refusal ever costs a permit of it.
-        let gates = (
-            per_address.clone(),
-            per_key.clone(),
-            of_route,
-            of_all.clone(),
-        );
+    let by_address = Named::new("address", PerKey::new(Arc::clone(&addresses), peer));
+    let by_key = Named::new("key", PerKey::new(Arc::clone(&keys), api_key).optional());
+    let total = Named::new("global", Arc::clone(&global));
+
+    let routes = ROUTES.map(|(name, ..)| name);
+    let names = routes.into_iter().chain(["address", "key", "global"]);
+    let refusals: BTreeMap<_, _> = names.map(|name| (name, AtomicU64::new(0))).collect();
+    let refusals = Arc::new(refusals);
+    let layers = ROUTES.map(|(name, limit, window)| {
+        let window = SlidingWindow::new(limit, window).expect("ROUTES has valid windows");
+        let window = Named::new(name, window);
+        // Charged in this order. When another request takes the last permit between check and
+        // charge, addresses and keys forfeit what they charged; `total`, the last, never does.
+        let limits = (by_address.clone(), by_key.clone(), window, total.clone());
         let refusals = Arc::clone(&refusals);
-        RateLimitLayer::builder(gates)
+        RateLimitLayer::builder(limits)
+            // The layer adds `Retry-After`, `RateLimit` and `RateLimit-Policy`.
             .reject_with(move |rejection| {
-                refusals.count(rejection.limit());
-                refuse(rejection)
+                if let Some(count) = refusals.get(rejection.limit()) {
+                    count.fetch_add(1, Relaxed); // guards no other memory
+                }
+                let refused_by = [(REFUSED_BY, rejection.limit().to_owned())];
+                (rejection.status(), refused_by, "refused\n").into_response()
             })
             .build()
     });
 
     let [home, search, upload, unknown] = layers.clone();
-    let stats = move || {
-        let counts = layers.each_ref().map(RateLimitLayer::stats);
-        let quota = quotas.global.to_string();
-        let all = LimitStats::new(GLOBAL, quota, global.available(), &counts, &refusals);
-        let routes = RULES.iter().zip(&layers).zip(&counts);
-        let routes = routes.map(|((rule, layer), counts)| {
-            let (_, _, of_route, _) = layer.gate();
-            let (quota, available) = (rule.to_string(), of_route.gate().available());
-            LimitStats::new(rule.name, quota, available, from_ref(counts), &refusals)
+    // Neither addresses nor API keys are shown.
+    let stats = async move || {
+        let of_route = layers.iter().map(|layer| {
+            let (_, _, window, _) = layer.gate();
+            let (available, counts) = (window.gate().available(), layer.stats());
+            json!({ "available": available, "admitted": counts.allowed,
+                    "refused": counts.denied, "forfeited": counts.forfeited })
         });
-        Stats {
-            limits: iter::once(all).chain(routes).collect(),
-            addresses: AddressStats::new(&addresses, refusals.by(ADDRESS)),
-            keys: KeyStats::new(quotas.key, keys.stats(), refusals.by(KEY)),
-        }
+        let (addresses, keys) = (addresses.stats(), keys.stats());
+        Json(json!({
+            "available": global.available(),
+            "routes": routes.into_iter().zip(of_route).collect::<BTreeMap<_, _>>(),
+            "refused_by": *refusals,
+            "addresses": { "active": addresses.active, "overflowed": addresses.overflowed },
+            "keys": { "active": keys.keys, "created": keys.created, "overflowed": keys.overflowed },
+        }))
     };
+    let not_found = async || (StatusCode::NOT_FOUND, "no such page\n");
     Router::new()
         .route("/", get(async || "welcome\n").layer(home))
         .route("/search", get(async || "nothing found\n").layer(search))
         .route("/upload", post(async || "stored\n").layer(upload))
-        .fallback(no_such_page.layer(unknown))
-        // Without a layer: under load is when one wants to read it.
-        .route("/stats", get(async move || Json(stats())))
+        .fallback(not_found.layer(unknown))
+        // Without a layer, so that it answers under load.
+        .route("/stats", get(stats))
+        // For `peer`.
+        .into_make_service_with_connect_info()
 }
 
-async fn no_such_page() -> impl IntoResponse {
-    (StatusCode::NOT_FOUND, "no such page\n")
-}
-
-/// The other end of the connection. Whatever headers claim (`X-Forwarded-For`), clients can make up.
+/// Returns the address of the connection. Clients can forge headers such as `X-Forwarded-For`.
 fn peer(request: &RequestHead<'_>) -> Option<IpKey> {
     let ConnectInfo(peer) = request.extension::<ConnectInfo<SocketAddr>>()?;
     Some(IpKey::from(*peer))
-}
-
-/// To this the layer adds `Retry-After`, `RateLimit` and `RateLimit-Policy`.
-fn refuse(rejection: &Rejection<'_>) -> Response {
-    let Some(wait) = rejection.retry_after() else {
-        // It has no key to be limited by: the client's fault or ours, which the default tells apart.
-        return TooManyRequests.reject(rejection);
-    };
-    let limit = rejection.limit();
-    let headers = [(REFUSED_BY, limit.to_owned())];
-    let body = format!("too many requests ({limit}): retry after {wait:?}\n");
-    (StatusCode::TOO_MANY_REQUESTS, headers, body).into_response()
 }

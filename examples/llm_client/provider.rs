@@ -1,87 +1,129 @@
-//! The provider's HTTP server.
+//! A fake provider of a language model: an HTTP server on loopback with limits of its own.
 
-use std::io;
-use std::sync::Arc;
+use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::time;
+use tokio::time::{self, Instant};
 
-use crate::account::{Account, Left, Refused};
-use crate::message::{Answer, PATH, Prompt, Usage};
+const REQUESTS_PER_MINUTE: f64 = 1_200.0;
+const REQUESTS_AT_ONCE: f64 = 20.0;
+const TOKENS_PER_MINUTE: f64 = 300_000.0;
+const TOKENS_AT_ONCE: f64 = 10_000.0;
 
-/// Serves until `stop` is sent or dropped, and then until open requests have finished.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    account: Arc<Account>,
-    stop: oneshot::Receiver<()>,
-) -> io::Result<()> {
-    let router = Router::new().route(PATH, post(answer)).with_state(account);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async {
-            let _ = stop.await;
-        })
-        .await
+/// A request's body. A real one has a text, of which only the length matters here.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Prompt {
+    pub(crate) input_tokens: u32,
+    pub(crate) max_tokens: u32,
 }
 
-/// What a model will really use: never all that it may, and the same each time.
-pub(crate) fn usage(prompt: &Prompt) -> Usage {
-    let tenths = 3 + u64::from(prompt.piece % 5);
-    Usage {
+/// An answer's body: the tokens that the call used.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Usage {
+    pub(crate) input_tokens: u32,
+    pub(crate) output_tokens: u32,
+}
+
+/// What one customer has left.
+pub(crate) struct Account {
+    requests: f64,
+    tokens: f64,
+    updated_at: Instant,
+    /// Another program uses all tokens just before this request; the first is 1.
+    drained_before: Option<u32>,
+    arrived: u32,
+    pub(crate) answered: u32,
+    pub(crate) refused: u32,
+}
+
+type SharedAccount = Arc<Mutex<Account>>;
+
+/// Starts a provider with a full account.
+pub(crate) async fn start(
+    drained_before: Option<u32>,
+) -> Result<(SocketAddr, SharedAccount), Box<dyn Error>> {
+    let account = Arc::new(Mutex::new(Account {
+        requests: REQUESTS_AT_ONCE,
+        tokens: TOKENS_AT_ONCE,
+        updated_at: Instant::now(),
+        drained_before,
+        arrived: 0,
+        answered: 0,
+        refused: 0,
+    }));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    let router = Router::new()
+        .route("/v1/messages", post(answer))
+        .with_state(account.clone());
+    tokio::spawn(axum::serve(listener, router).into_future());
+    Ok((address, account))
+}
+
+pub(crate) fn lock(account: &Mutex<Account>) -> MutexGuard<'_, Account> {
+    account.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn answer(State(account): State<SharedAccount>, Json(prompt): Json<Prompt>) -> Response {
+    let reserved = prompt.input_tokens + prompt.max_tokens;
+    if let Err(wait) = lock(&account).charge(f64::from(reserved)) {
+        let retry_after = [("retry-after", wait.ceil().to_string())];
+        return (StatusCode::TOO_MANY_REQUESTS, retry_after).into_response();
+    }
+    time::sleep(Duration::from_millis(50)).await;
+    let usage = Usage {
         input_tokens: prompt.input_tokens,
-        output_tokens: prompt.max_tokens * tenths / 10,
+        output_tokens: prompt.max_tokens / 2,
+    };
+    let used = usage.input_tokens + usage.output_tokens;
+    let mut account = lock(&account);
+    account.settle(f64::from(reserved - used));
+    let left = account.tokens.floor().to_string();
+    let headers = [("anthropic-ratelimit-tokens-remaining", left)];
+    (headers, Json(usage)).into_response()
+}
+
+impl Account {
+    /// Charges a request and the most tokens that it can use, or returns the seconds to wait.
+    fn charge(&mut self, tokens: f64) -> Result<(), f64> {
+        self.refill();
+        self.arrived += 1;
+        if self.drained_before == Some(self.arrived) {
+            self.tokens = 0.0;
+        }
+        let wait = (1.0 - self.requests) / (REQUESTS_PER_MINUTE / 60.0);
+        let wait = wait.max((tokens - self.tokens) / (TOKENS_PER_MINUTE / 60.0));
+        if wait > 0.0 {
+            self.refused += 1;
+            return Err(wait);
+        }
+        self.requests -= 1.0;
+        self.tokens -= tokens;
+        Ok(())
     }
-}
 
-async fn answer(State(account): State<Arc<Account>>, Json(prompt): Json<Prompt>) -> Response {
-    let most = prompt.input_tokens.saturating_add(prompt.max_tokens);
-    if most > account.quotas().tokens_at_once {
-        // No wait would help.
-        return (StatusCode::BAD_REQUEST, "more tokens than there ever are\n").into_response();
+    /// Ends a call, and takes back the tokens that it did not use.
+    fn settle(&mut self, unused: f64) {
+        self.answered += 1;
+        self.tokens += unused;
+        self.refill();
     }
-    if let Err(refused) = account.admit(most) {
-        return refuse(&account, refused);
+
+    fn refill(&mut self) {
+        let minutes = self.updated_at.elapsed().as_secs_f64() / 60.0;
+        self.updated_at = Instant::now();
+        let requests = self.requests + minutes * REQUESTS_PER_MINUTE;
+        self.requests = requests.min(REQUESTS_AT_ONCE);
+        let tokens = self.tokens + minutes * TOKENS_PER_MINUTE;
+        self.tokens = tokens.min(TOKENS_AT_ONCE);
     }
-    let usage = usage(&prompt);
-    // It writes its answer.
-    time::sleep(Duration::from_millis(15 + usage.output_tokens / 10)).await;
-    let left = account.settle(prompt.piece, most, usage.total());
-    let piece = prompt.piece;
-    (headers(&account, left), Json(Answer { piece, usage })).into_response()
-}
-
-fn refuse(account: &Account, refused: Refused) -> Response {
-    let retry_after = [(RETRY_AFTER, whole_seconds(refused.retry_after).to_string())];
-    let headers = headers(account, refused.left);
-    (StatusCode::TOO_MANY_REQUESTS, retry_after, headers).into_response()
-}
-
-/// Rounded up, since who comes early is refused again.
-fn whole_seconds(wait: Duration) -> u64 {
-    let started = u64::from(wait.subsec_nanos() > 0);
-    wait.as_secs().saturating_add(started)
-}
-
-type Headers = [(&'static str, String); 4];
-
-fn headers(account: &Account, left: Left) -> Headers {
-    let quotas = account.quotas();
-    let requests = quotas
-        .windows
-        .first()
-        .map_or(u64::MAX, |first| first.requests);
-    let numbers = [
-        ("anthropic-ratelimit-requests-limit", requests),
-        ("anthropic-ratelimit-requests-remaining", left.requests),
-        ("anthropic-ratelimit-tokens-limit", quotas.tokens_per_minute),
-        ("anthropic-ratelimit-tokens-remaining", left.tokens),
-    ];
-    numbers.map(|(name, number)| (name, number.to_string()))
 }

@@ -1,17 +1,19 @@
-//! What a decision costs that machines share: a script per call, leases, and the fixed window that most people write first.
+//! The cost of shared decisions: a script per call, leases, and the fixed window that many programs
+//! start with.
 //!
-//! `cargo bench -p tidegate-redis --bench shared -- FOLDER` starts a server of its own on a Unix socket, and writes `shared.csv` and
-//! `shared.md` into the folder: admissions (refusals) per second, percentiles of single calls, and round trips per 1 000 of them.
+//! `cargo bench -p tidegate-redis --bench shared -- FOLDER` starts its own server on a Unix socket,
+//! and writes `shared.csv` and `shared.md` into the folder: calls per second, percentiles of single
+//! calls, and round trips per 1 000 calls.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
-    reason = "a benchmark measures time, and has nobody to report to"
+    reason = "a benchmark measures time, and may panic"
 )]
 #![allow(missing_docs, reason = "a program")]
 #![allow(
     clippy::std_instead_of_alloc,
     clippy::std_instead_of_core,
-    reason = "nothing here works without the standard library"
+    reason = "a program needs std anyway"
 )]
 
 #[path = "../tests/support/mod.rs"]
@@ -26,15 +28,14 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use redis::aio::ConnectionManager;
-use support::kinds::Kind;
-use support::servers::{Options, Server};
+use support::server::ServerOptions;
 use tidegate::Quota;
 use tidegate_redis::{LeaseOptions, RedisStore, RedisTokenBucket};
 
-/// How long each row is measured, after a tenth of that as a start.
+/// How long each row is measured, after a warm-up of a tenth.
 const ROW: Duration = Duration::from_secs(3);
 
-/// More than can be asked for.
+/// More than the callers can use.
 const PLENTY: Quota = Quota::per_second(1_000_000_000);
 
 /// One row of the table.
@@ -51,7 +52,7 @@ fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000_000, 3).unwrap()
 }
 
-/// Calls from one caller until it is told to stop: how many, and how long each took.
+/// Calls until `stop` is set. Returns how long each call took.
 async fn caller<F: Future<Output = ()>>(
     stop: Arc<AtomicBool>,
     call: impl Fn() -> F,
@@ -65,7 +66,7 @@ async fn caller<F: Future<Output = ()>>(
     latency
 }
 
-/// Runs callers for a while; `trips` is read before and after.
+/// Measures tasks that call. `trips` is read before and after.
 async fn measure<F, C>(
     what: &'static str,
     callers: usize,
@@ -102,10 +103,10 @@ where
             };
         }
     }
-    unreachable!("the second time is the row's")
+    unreachable!("the second time is that of the row")
 }
 
-/// The same for calls that never wait, on threads.
+/// Measures threads that make calls that never wait.
 fn measure_threads(
     what: &'static str,
     threads: usize,
@@ -121,7 +122,7 @@ fn measure_threads(
             let one = || {
                 let (mut latency, mut calls) = (histogram(), 0_u64);
                 while !stop.load(Relaxed) {
-                    // One in 64 is timed, so that the timer is not what is measured.
+                    // Times one call in 64, so that reading the clock does not dominate.
                     let start = Instant::now();
                     call();
                     latency.saturating_record(u64::try_from(start.elapsed().as_nanos()).unwrap());
@@ -133,7 +134,7 @@ fn measure_threads(
                 (latency, calls)
             };
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
-            // Parking may end early.
+            // Parking may end early, so this repeats.
             while start.elapsed() < time {
                 std::thread::park_timeout(time);
             }
@@ -156,7 +157,7 @@ fn measure_threads(
     row.unwrap()
 }
 
-/// The limiter that most people write first: at most so many per second of the clock on the wall, twice as many around its edge.
+/// Counts calls per second of the wall clock. Around its edge it admits twice the limit.
 async fn fixed_window(mut connection: ConnectionManager) {
     let _: (u64, bool) = redis::pipe()
         .incr("window", 1)
@@ -172,7 +173,7 @@ async fn main() {
         .skip(1)
         .find(|argument| !argument.starts_with("--"));
     let folder = PathBuf::from(folder.unwrap_or_else(|| ".".to_owned()));
-    let server = Server::start(Options::new(Kind::Redis));
+    let server = ServerOptions::default().start();
     let store = RedisStore::connect(server.socket_url()).unwrap();
     let trips = {
         let store = store.clone();
@@ -190,15 +191,16 @@ async fn main() {
 
     for callers in [1, 64] {
         let config = redis::aio::ConnectionManagerConfig::new();
-        let connection = ConnectionManager::new_with_config(server.client(), config)
-            .await
-            .unwrap();
+        let connection =
+            ConnectionManager::new_with_config(redis::Client::open(server.url()).unwrap(), config)
+                .await
+                .unwrap();
         let make = || {
             let connection = connection.clone();
             move || fixed_window(connection.clone())
         };
         let mut row = measure("INCR and EXPIRE, a fixed window", callers, || 0, make).await;
-        // Two commands that travel together.
+        // Two commands in one round trip.
         row.trips = row.calls;
         done(row);
 
@@ -218,7 +220,7 @@ async fn main() {
             &store,
             "none",
             Quota::per_hour(1),
-            tidegate_redis::Options::new().remember_refusals(Duration::ZERO),
+            tidegate_redis::LimiterOptions::new().cache_denials(Duration::ZERO),
         );
         let none = Arc::new(none.unwrap());
         none.debit(10).await.unwrap();
@@ -229,19 +231,19 @@ async fn main() {
                 async move { drop(bucket.try_acquire(1).await.unwrap_err()) }
             }
         };
-        done(measure("it refuses, asking each time", callers, &trips, make).await);
+        done(measure("it denies, asking each time", callers, &trips, make).await);
     }
 
-    let remembered = bucket("remembered", Quota::per_hour(1));
-    remembered.debit(10).await.unwrap();
+    let cached = bucket("cached", Quota::per_hour(1));
+    cached.debit(10).await.unwrap();
     let make = || {
-        let bucket = Arc::clone(&remembered);
+        let bucket = Arc::clone(&cached);
         move || {
             let bucket = Arc::clone(&bucket);
             async move { drop(bucket.try_acquire(1).await.unwrap_err()) }
         }
     };
-    done(measure("it refuses, remembering for a second", 1, &trips, make).await);
+    done(measure("it denies, from the cache", 1, &trips, make).await);
 
     let leased = RedisTokenBucket::new(&store, "leased", PLENTY)
         .unwrap()
@@ -259,7 +261,7 @@ async fn main() {
             (row, refused.load(Relaxed))
         });
         let (mut row, refused) = admitted.await.unwrap();
-        // Calls that came while more was on its way are not admissions.
+        // Calls during a refill are not admissions.
         row.calls = row.calls.saturating_sub(refused);
         done(row);
     }
@@ -267,7 +269,7 @@ async fn main() {
     empty.debit(10).await.unwrap();
     let empty = empty.lease(LeaseOptions::new());
     let refusing = tokio::task::spawn_blocking(move || {
-        measure_threads("it refuses", 1, trips, || {
+        measure_threads("it denies", 1, trips, || {
             drop(empty.try_acquire(1).unwrap_err());
         })
     });

@@ -1,83 +1,76 @@
-//! A circuit breaker: after a failure, nobody but one probe per interval talks to the server until it answers again.
+//! A circuit breaker: after a failure, only one probe per interval reaches the server until it
+//! answers.
 //!
 //! # State
 //!
-//! One word. While the server answers, how often it was found to do so again, times two; else the instant of the next probe in
-//! nanoseconds of the store's clock, with the lowest bit set.
+//! One word. Closed: twice the number of times that the breaker was closed. Open: the instant of
+//! the next probe, in nanoseconds of the store's clock, with the lowest bit set.
 //!
 //! # Invariants
 //!
-//! 1. Whoever opens it is the only one to write until it closes it.
-//! 2. A call opens it only from what it has seen before it asked the server. So a failure of before the last probe that succeeded
-//!    says nothing, however late it is noticed.
+//! 1. The call that opens the breaker starts the only task that writes until it is closed again.
+//! 2. A call opens the breaker only from the word that it loaded before it asked the server. So a
+//!    failure from before the last successful probe opens nothing, however late it is noticed.
 //!
 //! # Orderings
 //!
-//! All Relaxed: the word guards no other memory, and its modification order is enough for one probe per interval. Who writes when
-//! it is open was started by who opened it.
+//! All Relaxed. The word guards no other memory, and its modification order alone allows one probe
+//! per interval. The call that opened the breaker spawns the task that writes while it is open.
 
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 
 /// See the [module](self) documentation.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Breaker {
     word: AtomicU64,
 }
 
-/// Seen before a call: since when the server answers.
+/// The word of a closed breaker, as a call loaded it before it asked the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Closed(u64);
+pub(crate) struct ClosedState(u64);
 
 impl Breaker {
-    #[cfg_attr(
-        not(tidegate_loom),
-        expect(
-            clippy::missing_const_for_fn,
-            reason = "loom's atomics are not made in constants"
-        )
-    )]
     pub(crate) fn new() -> Self {
-        Self {
-            word: AtomicU64::new(0),
-        }
+        Self::default()
     }
 
-    /// Whether the server may be asked, or when the next probe is due.
+    /// Returns the closed state, or the instant of the next probe as the error.
     #[inline]
-    pub(crate) fn look(&self) -> Result<Closed, u64> {
-        // Relaxed: see the module. Who sees an older word lets through a call whose failure opens nothing.
+    pub(crate) fn check(&self) -> Result<ClosedState, u64> {
+        // Relaxed: a call that loads an older word goes ahead, but its failure opens nothing.
         let word = self.word.load(Relaxed);
         if word & 1 == 0 {
-            Ok(Closed(word))
+            Ok(ClosedState(word))
         } else {
             Err(word)
         }
     }
 
-    /// When the next probe is due, if the server is not to be asked.
+    /// Returns the instant of the next probe if the breaker is open.
     #[inline]
     pub(crate) fn open_until(&self) -> Option<u64> {
-        self.look().err()
+        self.check().err()
     }
 
-    /// The server has failed a call that has seen this. Whether it is the one that opened the breaker.
-    pub(crate) fn open(&self, seen: Closed, until: u64) -> bool {
-        // Relaxed: see the module.
+    /// Opens the breaker after a failed call. Returns whether this call is the one that opened it.
+    pub(crate) fn open(&self, seen: ClosedState, until: u64) -> bool {
+        // Relaxed: only the modification order counts; another closed state makes the exchange
+        // fail.
         self.word
             .compare_exchange(seen.0, until | 1, Relaxed, Relaxed)
             .is_ok()
     }
 
-    /// The probe failed as well.
+    /// Sets the instant of the next probe after one that failed.
     pub(crate) fn postpone(&self, until: u64) {
-        // Relaxed: see the module. Only the one prober writes while it is open.
+        // Relaxed: only the one probe task writes while the breaker is open.
         self.word.store(until | 1, Relaxed);
     }
 
-    /// The server answers again. For the prober, with what the call had seen that started it.
-    pub(crate) fn close(&self, seen: Closed) {
-        // Relaxed: see the module. Another word than before, so that nobody opens it from that.
+    /// Closes the breaker. For the probe task, with the state that the call saw that started it.
+    pub(crate) fn close(&self, seen: ClosedState) {
+        // Relaxed: the new word differs from every earlier one, so no older state can open it.
         self.word.store(seen.0.wrapping_add(2), Relaxed);
     }
 }

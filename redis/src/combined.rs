@@ -1,14 +1,19 @@
-//! Several limits, charged all or none.
+//! Several limits behind one call, charged all or none.
 
+use crate::admitted::Admitted;
 use crate::error::{AcquireError, BuildError};
-use crate::limits::{Admitted, Limits, Target};
-use crate::options::{Options, Quotas};
+use crate::limits::{BucketSet, Limits};
+use crate::options::{LimiterOptions, Quotas};
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
 
-/// Several buckets on a server behind one call, in one round trip: requests and tokens per minute, a burst and a day.
+/// Several buckets behind one call and one round trip: requests and tokens per minute, a burst and
+/// a day.
 ///
-/// All are charged or none. Otherwise as a [`RedisTokenBucket`](crate::RedisTokenBucket).
+/// A call charges all buckets or none. Otherwise it works as a
+/// [`RedisTokenBucket`](crate::RedisTokenBucket).
+///
+/// # Examples
 ///
 /// ```no_run
 /// use tidegate::Quota;
@@ -19,105 +24,104 @@ use crate::store::RedisStore;
 /// let quotas = [("requests", Quota::per_minute(500)), ("tokens", Quota::per_minute(200_000))];
 /// let model = RedisCombined::new(&store, "model", quotas)?;
 /// if let Err(error) = model.try_acquire_each(&[1, 1_500]).await {
-///     println!("{:?} refuses: {error}", error.limit());
+///     println!("denied by {:?}: {error}", error.limit());
 /// }
-/// model.debit_each(&[0, 300]).await?; // the answer was longer than expected
+/// model.debit_each(&[0, 300]).await?; // the response was longer than expected
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct RedisCombined {
     limits: Limits,
-    target: Target,
+    buckets: BucketSet,
 }
 
 impl RedisCombined {
-    /// Limits of one name, each with a name of its own.
+    /// Returns the limits of a name, with default options. Each quota has a name of its own.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if there is none, if two have one name, or if a quota cannot be counted in the server's numbers.
+    /// [`BuildError`] if there is no quota, two share a name, or the scripts cannot represent one.
     pub fn new(
         store: &RedisStore,
         name: &str,
         quotas: impl Into<Quotas>,
     ) -> Result<Self, BuildError> {
-        Self::with_options(store, name, quotas, Options::new())
+        Self::with_options(store, name, quotas, LimiterOptions::new())
     }
 
-    /// The same with options.
+    /// Returns the limits of a name.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and [`BuildError::TooManyNodes`] if a node's share is less than a quota can say.
+    /// As [`new`](Self::new), and [`BuildError::TooManyNodes`] if a node's share is too small.
     pub fn with_options(
         store: &RedisStore,
         name: &str,
         quotas: impl Into<Quotas>,
-        options: Options,
+        options: LimiterOptions,
     ) -> Result<Self, BuildError> {
-        let limits = Limits::new(store.clone(), quotas.into(), options.of_one_key())?;
-        Ok(Self {
-            target: limits.target(name, None),
-            limits,
-        })
+        let (limits, buckets) = Limits::named(store, name, quotas.into(), options)?;
+        Ok(Self { limits, buckets })
     }
 
-    /// Admits `n` if all limits have them.
+    /// Takes `n` tokens of every limit, or none.
     ///
     /// # Errors
     ///
-    /// As [`RedisTokenBucket::try_acquire`](crate::RedisTokenBucket::try_acquire), with the limit that refuses the longest.
+    /// As [`RedisTokenBucket::try_acquire`](crate::RedisTokenBucket::try_acquire), with the limit
+    /// that has the longest wait.
     pub async fn try_acquire(&self, n: u64) -> Result<Admitted, AcquireError> {
         self.try_acquire_each(&vec![n; self.limits.len()]).await
     }
 
-    /// Admits a call that costs each limit something else, in the order in which they were named.
+    /// Takes a different number of tokens of each limit, in the order of the quotas.
     ///
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire), and [`AcquireError::CostCount`].
     pub async fn try_acquire_each(&self, costs: &[u64]) -> Result<Admitted, AcquireError> {
-        self.limits.take(&self.target, costs).await
+        self.limits.take(&self.buckets, costs).await
     }
 
-    /// Whether a call would be admitted. Charges nothing.
+    /// Returns what [`try_acquire_each`](Self::try_acquire_each) would, without a charge.
     ///
     /// # Errors
     ///
-    /// As [`try_acquire_each`](Self::try_acquire_each); without the server always [`AcquireError::Unavailable`].
+    /// As [`try_acquire_each`](Self::try_acquire_each); without the server always
+    /// [`AcquireError::Unavailable`].
     pub async fn peek_each(&self, costs: &[u64]) -> Result<Admitted, AcquireError> {
-        self.limits.peek(&self.target, costs).await
+        self.limits.peek(&self.buckets, costs).await
     }
 
-    /// How much each limit has.
+    /// Returns how many tokens each limit has.
     ///
     /// # Errors
     ///
     /// [`AcquireError::Unavailable`].
     pub async fn available(&self) -> Result<Vec<u64>, AcquireError> {
-        self.limits.available(&self.target).await
+        self.limits.available(&self.buckets).await
     }
 
-    /// Charges what was spent already, whether it is there or not.
+    /// Charges tokens that were already used, even if the limits do not have them.
     ///
     /// # Errors
     ///
-    /// [`AcquireError::Unavailable`], [`AcquireError::CostCount`].
+    /// [`AcquireError::Unavailable`] and [`AcquireError::CostCount`].
     pub async fn debit_each(&self, costs: &[u64]) -> Result<(), AcquireError> {
-        self.limits.debit(&self.target, costs).await
+        self.limits.debit(&self.buckets, costs).await
     }
 
-    /// Fills all of them up.
+    /// Fills all limits up.
     ///
     /// # Errors
     ///
     /// [`AcquireError::Unavailable`].
     pub async fn reset(&self) -> Result<(), AcquireError> {
-        self.limits.reset(&self.target).await
+        self.limits.reset(&self.buckets).await
     }
 
-    /// What became of the calls on this node.
+    /// Returns the outcomes of this node's calls.
     pub fn stats(&self) -> LimitStats {
         self.limits.stats()
     }

@@ -1,4 +1,4 @@
-//! The kinds of connections that scripts are run on, and how one is made anew.
+//! The kinds of connections that scripts run on, and how a broken one is replaced.
 
 use core::fmt;
 use core::time::Duration;
@@ -14,30 +14,31 @@ use redis::{Client, Cmd, RedisResult, Value};
 
 /// A connection of the crate `redis`, shared by all callers.
 ///
-/// `From` takes a [`ConnectionManager`] (one server; it connects again), a `ClusterConnection` (feature `cluster`), or a
-/// [`MultiplexedConnection`] (one server; once it is broken it stays broken).
+/// `From` takes a [`ConnectionManager`] (one server, reconnects), a `ClusterConnection` (feature
+/// `cluster`), or a [`MultiplexedConnection`] (one server, never reconnects).
 ///
-/// [`RedisStore::connect`](crate::RedisStore::connect) and `connect_cluster` do better where they can be used: a connection that no longer
-/// carries anything, without being closed, is replaced, and nothing is sent twice. A `ClusterClient` of your own should be built with
-/// `retries(0)`: else it sends calls again whose answer was lost, and these are charged twice.
+/// Prefer [`RedisStore::connect`](crate::RedisStore::connect) and `connect_cluster`: they replace a
+/// connection that stopped carrying data without being closed, and never send a charge twice. Build
+/// your own `ClusterClient` with `retries(0)`. Otherwise it resends calls whose reply was lost, and
+/// these are charged twice.
 #[derive(Clone)]
 pub struct Connection {
-    kind: Kind,
-    source: Source,
+    kind: ConnectionKind,
+    reconnect: Reconnect,
 }
 
 #[derive(Clone)]
-enum Kind {
+enum ConnectionKind {
     Manager(ConnectionManager),
     Multiplexed(MultiplexedConnection),
     #[cfg(feature = "cluster")]
     Cluster(ClusterConnection),
 }
 
-/// What makes another one.
+/// How to make a connection that replaces this one.
 #[derive(Clone)]
-enum Source {
-    Nothing,
+enum Reconnect {
+    Never,
     Server {
         client: Client,
         timeout: Duration,
@@ -47,68 +48,65 @@ enum Source {
 }
 
 impl Connection {
-    /// A connection to one server that is made with the first call.
+    /// Returns a connection to one server that connects with the first call.
     pub(crate) fn to_server(client: Client, timeout: Duration) -> RedisResult<Self> {
         let config = ConnectionManagerConfig::new()
-            // The breaker says when to try again.
+            // The breaker decides when to try again.
             .set_number_of_retries(0)
             .set_response_timeout(Some(timeout))
             .set_connection_timeout(Some(timeout));
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
         Ok(Self {
-            kind: Kind::Manager(manager),
-            source: Source::Server { client, timeout },
+            kind: ConnectionKind::Manager(manager),
+            reconnect: Reconnect::Server { client, timeout },
         })
     }
 
     #[cfg(feature = "cluster")]
     pub(crate) async fn to_cluster(client: ClusterClient) -> RedisResult<Self> {
         Ok(Self {
-            kind: Kind::Cluster(client.get_async_connection().await?),
-            source: Source::Cluster(client),
+            kind: ConnectionKind::Cluster(client.get_async_connection().await?),
+            reconnect: Reconnect::Cluster(client),
         })
     }
 
-    /// Another connection to the same, if it is known how.
+    /// Makes another connection to the same server, unless the user supplied this one.
     #[cfg_attr(
         not(feature = "cluster"),
-        expect(clippy::unused_async, reason = "a cluster is asked")
+        expect(clippy::unused_async, reason = "connecting to a cluster waits")
     )]
-    pub(crate) async fn renewed(&self) -> Option<Self> {
-        match &self.source {
-            Source::Nothing => None,
-            Source::Server { client, timeout } => Self::to_server(client.clone(), *timeout).ok(),
+    pub(crate) async fn reconnected(&self) -> Option<Self> {
+        match &self.reconnect {
+            Reconnect::Never => None,
+            Reconnect::Server { client, timeout } => Self::to_server(client.clone(), *timeout).ok(),
             #[cfg(feature = "cluster")]
-            Source::Cluster(client) => Self::to_cluster(client.clone()).await.ok(),
+            Reconnect::Cluster(client) => Self::to_cluster(client.clone()).await.ok(),
         }
     }
 
     pub(crate) async fn run(&mut self, command: &Cmd) -> RedisResult<Value> {
         match &mut self.kind {
-            Kind::Manager(manager) => manager.req_packed_command(command).await,
-            Kind::Multiplexed(connection) => connection.req_packed_command(command).await,
+            ConnectionKind::Manager(manager) => manager.req_packed_command(command).await,
+            ConnectionKind::Multiplexed(connection) => connection.req_packed_command(command).await,
             #[cfg(feature = "cluster")]
-            Kind::Cluster(cluster) => cluster.req_packed_command(command).await,
+            ConnectionKind::Cluster(cluster) => cluster.req_packed_command(command).await,
         }
     }
 
-    /// Has any node of a cluster say who owns a command's key, which the connection then takes note of: the owner that it knows may be gone.
+    /// Sends a command to any node of a cluster. The reply redirects to the owner of the command's
+    /// key, and the connection updates its map of slots. The owner in that map may be gone.
     #[cfg(feature = "cluster")]
-    pub(crate) async fn ask_around(&mut self, command: &Cmd) {
+    pub(crate) async fn refresh_owner(&mut self, command: &Cmd) {
         use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
 
-        if let Kind::Cluster(cluster) = &mut self.kind {
-            let anybody = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
-            // The answer is nothing to us.
-            let _ = cluster.route_command(command.clone(), anybody).await;
+        if let ConnectionKind::Cluster(cluster) = &mut self.kind {
+            let any_node = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
+            // Only the redirection matters, not the reply.
+            let _ = cluster.route_command(command.clone(), any_node).await;
         }
     }
 
-    #[cfg(not(feature = "cluster"))]
-    #[expect(clippy::unused_async, reason = "a cluster is asked")]
-    pub(crate) async fn ask_around(&mut self, _command: &Cmd) {}
-
-    /// Runs a command at the node that a redirection names, although the key is not its own yet.
+    /// Runs a command at the node that an `ASK` redirection names, which does not own the key yet.
     #[cfg(feature = "cluster")]
     pub(crate) async fn run_asking(
         &mut self,
@@ -117,7 +115,7 @@ impl Connection {
     ) -> Option<RedisResult<Value>> {
         use redis::cluster_routing::SingleNodeRoutingInfo;
 
-        let Kind::Cluster(cluster) = &mut self.kind else {
+        let ConnectionKind::Cluster(cluster) = &mut self.kind else {
             return None;
         };
         let (host, port) = node.rsplit_once(':')?;
@@ -127,9 +125,9 @@ impl Connection {
             host: host.to_owned(),
             port: port.parse().ok()?,
         };
-        let answers = cluster.route_pipeline(pipeline, 1, 1, route).await;
-        Some(answers.and_then(|mut answers| match answers.pop() {
-            Some(answer) => answer.extract_error(),
+        let replies = cluster.route_pipeline(pipeline, 1, 1, route).await;
+        Some(replies.and_then(|mut replies| match replies.pop() {
+            Some(reply) => reply.extract_error(),
             None => Ok(Value::Nil),
         }))
     }
@@ -137,47 +135,47 @@ impl Connection {
     pub(crate) const fn is_cluster(&self) -> bool {
         match self.kind {
             #[cfg(feature = "cluster")]
-            Kind::Cluster(_) => true,
+            ConnectionKind::Cluster(_) => true,
             _ => false,
         }
     }
 }
 
-impl From<Kind> for Connection {
-    fn from(kind: Kind) -> Self {
+impl From<ConnectionKind> for Connection {
+    fn from(kind: ConnectionKind) -> Self {
         Self {
             kind,
-            source: Source::Nothing,
+            reconnect: Reconnect::Never,
         }
     }
 }
 
 impl From<ConnectionManager> for Connection {
     fn from(manager: ConnectionManager) -> Self {
-        Kind::Manager(manager).into()
+        ConnectionKind::Manager(manager).into()
     }
 }
 
 impl From<MultiplexedConnection> for Connection {
     fn from(connection: MultiplexedConnection) -> Self {
-        Kind::Multiplexed(connection).into()
+        ConnectionKind::Multiplexed(connection).into()
     }
 }
 
 #[cfg(feature = "cluster")]
 impl From<ClusterConnection> for Connection {
     fn from(connection: ClusterConnection) -> Self {
-        Kind::Cluster(connection).into()
+        ConnectionKind::Cluster(connection).into()
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            Kind::Manager(_) => "ConnectionManager",
-            Kind::Multiplexed(_) => "MultiplexedConnection",
+            ConnectionKind::Manager(_) => "ConnectionManager",
+            ConnectionKind::Multiplexed(_) => "MultiplexedConnection",
             #[cfg(feature = "cluster")]
-            Kind::Cluster(_) => "ClusterConnection",
+            ConnectionKind::Cluster(_) => "ClusterConnection",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Why a call was not admitted.
+//! Why a call was not admitted, and why a limiter cannot be built.
 
 use core::fmt;
 use core::time::Duration;
@@ -7,30 +7,31 @@ use std::sync::Arc;
 use redis::RedisError;
 use tidegate::Denied;
 
-use crate::scale::ScaleError;
+use crate::scaled_quota::ScaleError;
 
-/// A call that was not admitted. Nothing was charged, unless it says so.
+/// A call that was not admitted. Nothing was charged, except where a variant says otherwise.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum AcquireError {
-    /// The limit refuses.
+    /// A limit denies the call.
     Denied {
         /// Not yet, or never.
         denied: Denied,
-        /// Which of several limits: the one that refuses the longest.
+        /// The name of the limit, if it has one. Of several, the one with the longest wait.
         limit: Option<Arc<str>>,
     },
-    /// The server did not answer, and the limiter does without it only if its [`FailurePolicy`](crate::FailurePolicy) lets it. If the
-    /// server was asked, it may have charged the call.
+    /// The server did not answer, and the [`FailurePolicy`](crate::FailurePolicy) does not admit
+    /// the call without it. If the server was asked, it may have charged the call.
     Unavailable {
         /// When it is worth asking again.
         retry_after: Duration,
-        /// What the connection or the server said; `None` if the server was not asked because it is known not to answer.
+        /// The error of the connection or the server. `None` if the call was not sent because the
+        /// server is known to be down.
         cause: Option<RedisError>,
     },
-    /// A call for several limits named more or fewer costs than there are limits.
+    /// The number of costs differs from the number of limits.
     CostCount {
-        /// How many limits there are.
+        /// The number of limits.
         limits: usize,
     },
     /// The lease was closed on this node.
@@ -38,32 +39,32 @@ pub enum AcquireError {
 }
 
 impl AcquireError {
-    /// How long to wait before the same call can succeed; `None` if no wait helps.
+    /// Returns how long to wait before the same call can succeed; `None` if no wait helps.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Denied { denied, .. } => denied.retry_after(),
             Self::Unavailable { retry_after, .. } => Some(*retry_after),
-            Self::CostCount { .. } | Self::Closed => None,
+            _ => None,
         }
     }
 
-    /// The refusal, if it is the limit that refuses.
+    /// Returns the denial if a limit denies the call.
     pub const fn denied(&self) -> Option<Denied> {
         match self {
             Self::Denied { denied, .. } => Some(*denied),
-            Self::Unavailable { .. } | Self::CostCount { .. } | Self::Closed => None,
+            _ => None,
         }
     }
 
-    /// The name of the limit that refuses the longest, if it has one.
+    /// Returns the name of the limit that denies the call, if it has one.
     pub fn limit(&self) -> Option<&str> {
         match self {
             Self::Denied { limit, .. } => limit.as_deref(),
-            Self::Unavailable { .. } | Self::CostCount { .. } | Self::Closed => None,
+            _ => None,
         }
     }
 
-    /// Whether it is for want of the server.
+    /// Returns whether the call failed because the server did not answer.
     pub const fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
@@ -89,14 +90,14 @@ impl fmt::Display for AcquireError {
             Self::Unavailable { retry_after, cause } => {
                 write!(
                     f,
-                    "the limits' server does not answer: retry after {retry_after:?}"
+                    "the limit server does not answer: retry after {retry_after:?}"
                 )?;
                 match cause {
                     Some(cause) => write!(f, " ({cause})"),
                     None => Ok(()),
                 }
             }
-            Self::CostCount { limits } => write!(f, "there are {limits} limits, and so must costs"),
+            Self::CostCount { limits } => write!(f, "expected {limits} costs, one for each limit"),
             Self::Closed => f.write_str("the lease is closed"),
         }
     }
@@ -112,17 +113,17 @@ impl core::error::Error for AcquireError {
     }
 }
 
-/// A limiter that cannot be made.
+/// Why a limiter cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A quota that the server's numbers do not hold.
+    /// The scripts cannot represent a quota.
     Scale(ScaleError),
-    /// There is no limit.
+    /// No limit was given.
     NoLimits,
-    /// Two limits have one name.
-    TwoLimits(Arc<str>),
-    /// The share of one of so many nodes is less than a quota can say.
+    /// Two limits have the same name.
+    DuplicateLimit(Arc<str>),
+    /// The share of one of so many nodes is too small for a quota.
     TooManyNodes,
 }
 
@@ -136,9 +137,11 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scale(error) => error.fmt(f),
-            Self::NoLimits => f.write_str("there is no limit"),
-            Self::TwoLimits(name) => write!(f, "two limits are named `{name}`"),
-            Self::TooManyNodes => f.write_str("the share of one of so many nodes is too small"),
+            Self::NoLimits => f.write_str("no limit was given"),
+            Self::DuplicateLimit(name) => write!(f, "two limits are named `{name}`"),
+            Self::TooManyNodes => {
+                f.write_str("the quota divided by the number of nodes is too small")
+            }
         }
     }
 }

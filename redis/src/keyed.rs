@@ -1,18 +1,23 @@
 //! A bucket, or several, for every key.
 
+use crate::admitted::Admitted;
 use crate::error::{AcquireError, BuildError};
-use crate::limits::{Admitted, Limits, Target};
-use crate::options::{Options, Quotas};
+use crate::limits::{BucketSet, Limits};
+use crate::options::{LimiterOptions, Quotas};
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
 
-/// A token bucket on a server for every key: user, tenant, address. Or several for each, charged all or none.
+/// A token bucket on a server for every key: user, tenant, address. Or several for each, charged
+/// all or none.
 ///
-/// Keys are bytes; there are as many as the server has memory for, about 100 bytes for each that is not full, and a bucket that is full is not
-/// there. Otherwise as a [`RedisTokenBucket`](crate::RedisTokenBucket), whose guarantees hold for each key.
+/// Keys are bytes. Only the server's memory limits their number: a key that is not full takes about
+/// 100 bytes, and a full one none. Otherwise it works as a
+/// [`RedisTokenBucket`](crate::RedisTokenBucket), whose guarantees hold for each key.
 ///
-/// Keys are in the server as they are: what is long or secret is better digested before, as `tidegate::KeyDigester::with_secret` does, with one
-/// secret for all nodes.
+/// The server stores keys as they are. Digest long or secret keys first, as
+/// `tidegate::KeyDigester::with_secret` does, with the same secret on all nodes.
+///
+/// # Examples
 ///
 /// ```no_run
 /// use tidegate::Quota;
@@ -38,41 +43,41 @@ pub struct RedisKeyed {
 }
 
 impl RedisKeyed {
-    /// A table of that name.
+    /// Returns the table of a name, with default options.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if there is no quota, if two have one name, or if one cannot be counted in the server's numbers.
+    /// [`BuildError`] if there is no quota, two share a name, or the scripts cannot represent one.
     pub fn new(
         store: &RedisStore,
         name: &str,
         quotas: impl Into<Quotas>,
     ) -> Result<Self, BuildError> {
-        Self::with_options(store, name, quotas, Options::new())
+        Self::with_options(store, name, quotas, LimiterOptions::new())
     }
 
-    /// The same with options.
+    /// Returns the table of a name.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and [`BuildError::TooManyNodes`] if a node's share is less than a quota can say.
+    /// As [`new`](Self::new), and [`BuildError::TooManyNodes`] if a node's share is too small.
     pub fn with_options(
         store: &RedisStore,
         name: &str,
         quotas: impl Into<Quotas>,
-        options: Options,
+        options: LimiterOptions,
     ) -> Result<Self, BuildError> {
         Ok(Self {
-            limits: Limits::new(store.clone(), quotas.into(), options.settings())?,
+            limits: Limits::new(store, quotas.into(), options)?,
             name: name.into(),
         })
     }
 
-    fn at(&self, key: &[u8]) -> Target {
-        self.limits.target(&self.name, Some(key))
+    fn buckets(&self, key: impl AsRef<[u8]>) -> BucketSet {
+        self.limits.buckets(&self.name, Some(key.as_ref()))
     }
 
-    /// Admits `n` for a key if all its limits have them.
+    /// Takes `n` tokens of every limit of a key, or none.
     ///
     /// # Errors
     ///
@@ -86,7 +91,7 @@ impl RedisKeyed {
         self.try_acquire_each(key, &costs).await
     }
 
-    /// Admits a call that costs each limit something else, in the order in which they were named.
+    /// Takes a different number of tokens of each limit of a key, in the order of the quotas.
     ///
     /// # Errors
     ///
@@ -96,51 +101,53 @@ impl RedisKeyed {
         key: impl AsRef<[u8]>,
         costs: &[u64],
     ) -> Result<Admitted, AcquireError> {
-        self.limits.take(&self.at(key.as_ref()), costs).await
+        self.limits.take(&self.buckets(key), costs).await
     }
 
-    /// Whether `n` would be admitted for a key. Charges nothing.
+    /// Returns what [`try_acquire`](Self::try_acquire) would, without a charge.
     ///
     /// # Errors
     ///
-    /// As [`try_acquire`](Self::try_acquire); without the server always [`AcquireError::Unavailable`].
+    /// As [`try_acquire`](Self::try_acquire); without the server always
+    /// [`AcquireError::Unavailable`].
     pub async fn peek(&self, key: impl AsRef<[u8]>, n: u64) -> Result<Admitted, AcquireError> {
         let costs = vec![n; self.limits.len()];
-        self.limits.peek(&self.at(key.as_ref()), &costs).await
+        self.limits.peek(&self.buckets(key), &costs).await
     }
 
-    /// How much each limit of a key has.
+    /// Returns how many tokens each limit of a key has.
     ///
     /// # Errors
     ///
     /// [`AcquireError::Unavailable`].
     pub async fn available(&self, key: impl AsRef<[u8]>) -> Result<Vec<u64>, AcquireError> {
-        self.limits.available(&self.at(key.as_ref())).await
+        self.limits.available(&self.buckets(key)).await
     }
 
-    /// Charges what was spent already, whether it is there or not, in the order of the limits.
+    /// Charges tokens that were already used, even if the limits do not have them, in the order of
+    /// the quotas.
     ///
     /// # Errors
     ///
-    /// [`AcquireError::Unavailable`], [`AcquireError::CostCount`].
+    /// [`AcquireError::Unavailable`] and [`AcquireError::CostCount`].
     pub async fn debit_each(
         &self,
         key: impl AsRef<[u8]>,
         costs: &[u64],
     ) -> Result<(), AcquireError> {
-        self.limits.debit(&self.at(key.as_ref()), costs).await
+        self.limits.debit(&self.buckets(key), costs).await
     }
 
-    /// Fills a key's buckets up.
+    /// Fills the limits of a key up.
     ///
     /// # Errors
     ///
     /// [`AcquireError::Unavailable`].
     pub async fn reset(&self, key: impl AsRef<[u8]>) -> Result<(), AcquireError> {
-        self.limits.reset(&self.at(key.as_ref())).await
+        self.limits.reset(&self.buckets(key)).await
     }
 
-    /// What became of the calls on this node.
+    /// Returns the outcomes of this node's calls.
     pub fn stats(&self) -> LimitStats {
         self.limits.stats()
     }

@@ -1,280 +1,216 @@
-//! One limit or several, charged all or none: what buckets, combinations and tables are made of.
+//! One limit or several, charged all or none: the common part of buckets, combinations and tables.
 
 use core::time::Duration;
 use std::sync::Arc;
 
 use tidegate::Denied;
 
+use crate::admitted::{Admitted, AdmittedBy};
+use crate::base_key::BaseKey;
+use crate::denial_cache::DenialCache;
 use crate::error::{AcquireError, BuildError};
-use crate::key::Place;
-use crate::memory::Memory;
-use crate::options::Quotas;
-use crate::owed::Owed;
-use crate::policy::{FailurePolicy, Shares};
-use crate::scale::{Amount, MOST_US, Scale};
-use crate::script::Arguments;
-use crate::stats::{Counts, LimitStats};
-use crate::store::{Failure, RedisStore, Which};
-
-/// How limiters are set up.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub(crate) policy: FailurePolicy,
-    pub(crate) empty_for: Option<Duration>,
-    pub(crate) remember: Duration,
-    pub(crate) remembered_keys: usize,
-}
-
-impl Settings {
-    pub(crate) const DEFAULT: Self = Self {
-        policy: FailurePolicy::Closed,
-        empty_for: None,
-        remember: Duration::from_secs(1),
-        remembered_keys: 10_000,
-    };
-}
+use crate::options::{LimiterOptions, Quotas};
+use crate::policy::{FailurePolicy, LocalShares};
+use crate::scaled_quota::{Amount, MAX_REFILL_US, ScaledQuota};
+use crate::script::{self, ScriptArgs, ScriptCall};
+use crate::stats::{LimitCounters, LimitStats};
+use crate::store::{CallFailure, RedisStore};
+use crate::time;
+use crate::unreported::UnreportedCharges;
 
 /// See the [module](self) documentation.
 #[derive(Debug)]
 pub(crate) struct Limits {
     store: RedisStore,
-    rules: Box<[Rule]>,
-    settings: Settings,
-    memory: Memory,
-    shares: Option<Shares>,
-    counts: Counts,
+    each: Box<[NamedLimit]>,
+    options: LimiterOptions,
+    denials: DenialCache,
+    shares: Option<LocalShares>,
+    counters: LimitCounters,
 }
 
 #[derive(Debug)]
-struct Rule {
+struct NamedLimit {
     name: Option<Arc<str>>,
-    scale: Scale,
+    quota: ScaledQuota,
 }
 
-/// The buckets of one call, and what was admitted there without the server.
+/// The buckets of one call, one for each limit.
 #[derive(Debug)]
-pub(crate) struct Target {
-    pub(crate) place: Place,
+pub(crate) struct BucketSet {
+    pub(crate) base: BaseKey,
     pub(crate) keys: Vec<Vec<u8>>,
-    pub(crate) owed: Option<Owed>,
+    /// `None` for a key of a table.
+    pub(crate) unreported: Option<UnreportedCharges>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Op {
-    Take,
-    Peek,
-    Debit,
-    Reset,
-}
-
-/// What the server says.
-struct Answer {
-    refusal: Option<(usize, Duration)>,
+/// The result of the script `take`.
+struct TakeReply {
+    /// The limit that denies the call, and for how long.
+    denial: Option<(usize, Duration)>,
+    /// How far the TAT of each bucket is ahead of the clock.
     ahead: Box<[Amount]>,
-}
-
-/// A call that was admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Admitted {
-    pub(crate) by: By,
-    pub(crate) available: Option<u64>,
-    pub(crate) full_in: Option<Duration>,
-}
-
-/// Who admitted a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum By {
-    /// The server.
-    Server,
-    /// This node's share, while the server does not answer.
-    Share,
-    /// Nobody: the server does not answer, and the policy is to admit.
-    Nobody,
-}
-
-impl Admitted {
-    /// Who admitted it.
-    pub const fn by(&self) -> By {
-        self.by
-    }
-
-    /// What is left, of several limits where it is least; `None` if the server was not asked.
-    pub const fn available(&self) -> Option<u64> {
-        self.available
-    }
-
-    /// How long until everything is there again if nobody comes; `None` if the server was not asked.
-    pub const fn full_in(&self) -> Option<Duration> {
-        self.full_in
-    }
-
-    pub(crate) const fn without_server(by: By) -> Self {
-        Self {
-            by,
-            available: None,
-            full_in: None,
-        }
-    }
 }
 
 impl Limits {
     pub(crate) fn new(
-        store: RedisStore,
-        Quotas(limits): Quotas,
-        settings: Settings,
+        store: &RedisStore,
+        Quotas(quotas): Quotas,
+        options: LimiterOptions,
     ) -> Result<Self, BuildError> {
-        if limits.is_empty() {
+        if quotas.is_empty() {
             return Err(BuildError::NoLimits);
         }
-        for (index, (name, _)) in limits.iter().enumerate() {
+        for (index, (name, _)) in quotas.iter().enumerate() {
             if let (Some(name), true) =
-                (name, limits[..index].iter().any(|(other, _)| other == name))
+                (name, quotas[..index].iter().any(|(other, _)| other == name))
             {
-                return Err(BuildError::TwoLimits(Arc::clone(name)));
+                return Err(BuildError::DuplicateLimit(Arc::clone(name)));
             }
         }
-        let shares = match settings.policy {
+        let shares = match options.policy {
             FailurePolicy::Local { nodes } => {
-                Some(Shares::new(limits.iter().map(|(_, quota)| *quota), nodes)?)
+                let quotas = quotas.iter().map(|(_, quota)| *quota);
+                Some(LocalShares::new(quotas, nodes)?)
             }
             _ => None,
         };
-        let rule = |(name, quota)| {
-            Ok(Rule {
-                name,
-                scale: Scale::new(quota)?,
-            })
+        let limit = |(name, quota)| {
+            let quota = ScaledQuota::new(quota)?;
+            Ok(NamedLimit { name, quota })
         };
+        let limits = quotas.into_iter().map(limit);
         Ok(Self {
-            store,
-            rules: limits
-                .into_iter()
-                .map(rule)
-                .collect::<Result<_, BuildError>>()?,
-            memory: Memory::new(settings.remembered_keys, settings.remember),
-            settings,
+            store: store.clone(),
+            each: limits.collect::<Result<_, BuildError>>()?,
+            options,
+            denials: DenialCache::new(options.cached_keys, options.denial_age),
             shares,
-            counts: Counts::default(),
+            counters: LimitCounters::default(),
         })
+    }
+
+    /// Builds the limits of a single name, with their buckets.
+    pub(crate) fn named(
+        store: &RedisStore,
+        name: &str,
+        quotas: Quotas,
+        options: LimiterOptions,
+    ) -> Result<(Self, BucketSet), BuildError> {
+        let limits = Self::new(store, quotas, options.cached_keys(1))?;
+        let buckets = limits.buckets(name, None);
+        Ok((limits, buckets))
     }
 
     pub(crate) const fn store(&self) -> &RedisStore {
         &self.store
     }
 
-    pub(crate) fn scale(&self, index: usize) -> &Scale {
-        &self.rules[index].scale
+    pub(crate) fn quota(&self, index: usize) -> &ScaledQuota {
+        &self.each[index].quota
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rules.len()
+        self.each.len()
     }
 
     pub(crate) fn stats(&self) -> LimitStats {
-        self.counts.stats()
+        self.counters.stats()
     }
 
-    pub(crate) const fn shares(&self) -> Option<&Shares> {
+    pub(crate) const fn shares(&self) -> Option<&LocalShares> {
         self.shares.as_ref()
     }
 
-    /// The buckets of one name, or of a key in a table. Debts of a single name are kept.
-    pub(crate) fn target(&self, name: &str, key: Option<&[u8]>) -> Target {
-        let place = self.store.place(name, key);
-        let keys = self
-            .rules
-            .iter()
-            .map(|rule| place.key(rule.name.as_deref()));
-        Target {
-            keys: keys.collect(),
-            owed: key.is_none().then(|| Owed::new(self.len())),
-            place,
+    /// Returns the buckets of a name, or of a key in the table of that name.
+    pub(crate) fn buckets(&self, name: &str, key: Option<&[u8]>) -> BucketSet {
+        let base = self.store.base_key(name, key);
+        let keys = self.each.iter();
+        BucketSet {
+            keys: keys
+                .map(|limit| base.limit_key(limit.name.as_deref()))
+                .collect(),
+            unreported: key.is_none().then(|| UnreportedCharges::new(self.len())),
+            base,
         }
     }
 
-    /// Charges all or none.
+    /// Charges all limits, or none.
     pub(crate) async fn take(
         &self,
-        target: &Target,
+        buckets: &BucketSet,
         costs: &[u64],
     ) -> Result<Admitted, AcquireError> {
         self.check(costs)?;
-        let key = target.place.head();
-        if let Some((index, wait)) = self.memory.refuses(key, costs) {
-            self.counts.remembered.one();
-            // As below.
+        let key = buckets.base.as_bytes();
+        if let Some((index, wait)) = self.denials.get(key, costs) {
+            self.counters.denied_from_cache.increment();
+            // Nothing was awaited, so a loop of calls would never let other tasks run.
             tokio::task::consume_budget().await;
-            return Err(self.denied(index, wait));
+            return Err(self.not_yet(index, wait));
         }
-        let asked = RedisStore::now();
-        let answer = match self.run(Op::Take, target, costs).await {
-            Ok(answer) => answer,
+        let sent = time::now();
+        let reply = match self.run("take", buckets, costs).await {
+            Ok(reply) => reply,
             Err(failure) => {
-                // Where nothing was sent nothing was waited for, and a loop of calls would keep its thread.
+                // As above, if the breaker was open.
                 tokio::task::consume_budget().await;
-                return self.without_server(target, costs, failure);
+                return self.without_server(buckets, costs, failure);
             }
         };
-        if let Some((index, wait)) = answer.refusal {
-            self.counts.denied.one();
-            self.memory.refused(key, costs, asked, index, wait);
-            return Err(self.denied(index, wait));
+        if let Some((index, wait)) = reply.denial {
+            self.counters.denied.increment();
+            self.denials.insert(key, costs, sent, index, wait);
+            return Err(self.not_yet(index, wait));
         }
-        self.counts.admitted.one();
+        self.counters.admitted.increment();
         if let Some(shares) = &self.shares {
             shares.follow(key, costs);
         }
-        Ok(self.admitted(&answer))
+        Ok(self.admitted(&reply))
     }
 
-    /// Whether it would be admitted.
+    /// Returns what `take` would, without a charge.
     pub(crate) async fn peek(
         &self,
-        target: &Target,
+        buckets: &BucketSet,
         costs: &[u64],
     ) -> Result<Admitted, AcquireError> {
         self.check(costs)?;
-        let answer = self.run(Op::Peek, target, costs).await;
-        let answer = answer.map_err(|failure| self.unavailable(&target.place, failure))?;
-        match answer.refusal {
-            Some((index, wait)) => Err(self.denied(index, wait)),
-            None => Ok(self.admitted(&answer)),
+        let reply = self.query("peek", buckets, costs).await?;
+        match reply.denial {
+            Some((index, wait)) => Err(self.not_yet(index, wait)),
+            None => Ok(self.admitted(&reply)),
         }
     }
 
-    /// What each limit has left.
-    pub(crate) async fn available(&self, target: &Target) -> Result<Vec<u64>, AcquireError> {
+    /// Returns the tokens left in each bucket.
+    pub(crate) async fn available(&self, buckets: &BucketSet) -> Result<Vec<u64>, AcquireError> {
         let costs = vec![0; self.len()];
-        let answer = self.run(Op::Peek, target, &costs).await;
-        let answer = answer.map_err(|failure| self.unavailable(&target.place, failure))?;
-        let each = self.rules.iter().zip(&answer.ahead);
-        Ok(each
-            .map(|(rule, ahead)| rule.scale.available(*ahead))
-            .collect())
+        let reply = self.query("peek", buckets, &costs).await?;
+        Ok(self.available_each(&reply).collect())
     }
 
-    /// Charges whether it is there or not.
-    pub(crate) async fn debit(&self, target: &Target, costs: &[u64]) -> Result<(), AcquireError> {
+    /// Charges all limits, also beyond what they have.
+    pub(crate) async fn debit(
+        &self,
+        buckets: &BucketSet,
+        costs: &[u64],
+    ) -> Result<(), AcquireError> {
         self.check_count(costs)?;
-        let answer = self.run(Op::Debit, target, costs).await;
-        answer
-            .map(drop)
-            .map_err(|failure| self.unavailable(&target.place, failure))
+        self.query("debit", buckets, costs).await.map(drop)
     }
 
-    /// Fills everything up.
-    pub(crate) async fn reset(&self, target: &Target) -> Result<(), AcquireError> {
+    /// Fills all buckets up.
+    pub(crate) async fn reset(&self, buckets: &BucketSet) -> Result<(), AcquireError> {
         let costs = vec![0; self.len()];
-        let answer = self.run(Op::Reset, target, &costs).await;
-        self.memory.forget(target.place.head());
-        answer
-            .map(drop)
-            .map_err(|failure| self.unavailable(&target.place, failure))
+        let result = self.query("reset", buckets, &costs).await;
+        self.denials.remove(buckets.base.as_bytes());
+        result.map(drop)
     }
 
-    fn check_count(&self, costs: &[u64]) -> Result<(), AcquireError> {
-        let limits = self.len();
+    const fn check_count(&self, costs: &[u64]) -> Result<(), AcquireError> {
+        let limits = self.each.len();
         if costs.len() == limits {
             Ok(())
         } else {
@@ -282,148 +218,144 @@ impl Limits {
         }
     }
 
-    /// What is above a capacity can never be had, and need not be asked for.
+    /// Denies costs above a capacity, which can never be admitted, without asking the server.
     fn check(&self, costs: &[u64]) -> Result<(), AcquireError> {
         self.check_count(costs)?;
-        for (rule, &cost) in self.rules.iter().zip(costs) {
-            let capacity = rule.scale.capacity();
+        for (index, (limit, &cost)) in self.each.iter().zip(costs).enumerate() {
+            let capacity = limit.quota.capacity();
             if cost > capacity {
-                return Err(AcquireError::Denied {
-                    denied: Denied::Never { capacity },
-                    limit: rule.name.clone(),
-                });
+                return Err(self.denied(index, Denied::Never { capacity }));
             }
         }
         Ok(())
     }
 
-    fn denied(&self, index: usize, retry_after: Duration) -> AcquireError {
+    fn denied(&self, index: usize, denied: Denied) -> AcquireError {
         AcquireError::Denied {
-            denied: Denied::NotYet { retry_after },
-            limit: self.rules[index].name.clone(),
+            denied,
+            limit: self.each[index].name.clone(),
         }
     }
 
-    fn admitted(&self, answer: &Answer) -> Admitted {
-        let each = || self.rules.iter().zip(&answer.ahead);
+    fn not_yet(&self, index: usize, retry_after: Duration) -> AcquireError {
+        self.denied(index, Denied::NotYet { retry_after })
+    }
+
+    fn available_each(&self, reply: &TakeReply) -> impl Iterator<Item = u64> {
+        let each = self.each.iter().zip(&reply.ahead);
+        each.map(|(limit, ahead)| limit.quota.available(*ahead))
+    }
+
+    fn admitted(&self, reply: &TakeReply) -> Admitted {
+        let times = reply.ahead.iter().copied().map(ScaledQuota::refill_time);
         Admitted {
-            by: By::Server,
-            available: each()
-                .map(|(rule, ahead)| rule.scale.available(*ahead))
-                .min(),
-            full_in: each().map(|(_, ahead)| Scale::until_full(*ahead)).max(),
+            by: AdmittedBy::Server,
+            available: self.available_each(reply).min(),
+            refill_time: times.max(),
         }
     }
 
-    pub(crate) fn unavailable(&self, place: &Place, failure: Failure) -> AcquireError {
-        let (wait, cause) = match failure {
-            Failure::Open(until) => (RedisStore::wait_for_probe(until), None),
-            Failure::Failed(error) => {
-                let wait = self.store.closed_for(place);
-                (
-                    wait.unwrap_or_else(|| self.store.probe_interval()),
-                    Some(error),
-                )
-            }
+    fn unavailable(&self, base: &BaseKey, failure: CallFailure) -> AcquireError {
+        let (retry_after, cause) = match failure {
+            CallFailure::BreakerOpen(until) => (RedisStore::wait_for_probe(until), None),
+            CallFailure::Failed(error) => (self.store.retry_after(base), Some(error)),
         };
-        AcquireError::Unavailable {
-            retry_after: wait,
-            cause,
-        }
+        AcquireError::Unavailable { retry_after, cause }
     }
 
-    /// What the policy says.
+    /// Decides by the policy.
     pub(crate) fn without_server(
         &self,
-        target: &Target,
+        buckets: &BucketSet,
         costs: &[u64],
-        failure: Failure,
+        failure: CallFailure,
     ) -> Result<Admitted, AcquireError> {
-        match (self.settings.policy, &self.shares) {
+        match (self.options.policy, &self.shares) {
             (FailurePolicy::Open, _) => {
-                self.counts.let_through.one();
-                Ok(Admitted::without_server(By::Nobody))
+                self.counters.open_admitted.increment();
+                Ok(Admitted::without_server(AdmittedBy::FailOpen))
             }
             (FailurePolicy::Local { .. }, Some(shares)) => {
-                match shares.try_acquire(target.place.head(), costs) {
-                    Ok(()) => {
-                        self.counts.local_admitted.one();
-                        if let Some(owed) = &target.owed {
-                            owed.add(costs);
-                        }
-                        Ok(Admitted::without_server(By::Share))
-                    }
-                    Err((index, denied)) => {
-                        self.counts.local_denied.one();
-                        Err(AcquireError::Denied {
-                            denied,
-                            limit: self.rules[index].name.clone(),
-                        })
-                    }
+                let taken = shares.try_acquire(buckets.base.as_bytes(), costs);
+                if let Err((index, denied)) = taken {
+                    self.counters.local_denied.increment();
+                    return Err(self.denied(index, denied));
                 }
+                self.counters.local_admitted.increment();
+                if let Some(unreported) = &buckets.unreported {
+                    unreported.add(costs);
+                }
+                Ok(Admitted::without_server(AdmittedBy::LocalShare))
             }
             _ => {
-                self.counts.unavailable.one();
-                Err(self.unavailable(&target.place, failure))
+                self.counters.unavailable.increment();
+                Err(self.unavailable(&buckets.base, failure))
             }
         }
     }
 
-    async fn run(&self, op: Op, target: &Target, costs: &[u64]) -> Result<Answer, Failure> {
-        let owed = target.owed.as_ref().map(Owed::take);
-        let mut arguments = Arguments::default();
-        arguments
-            .text(match op {
-                Op::Take => "take",
-                Op::Peek => "peek",
-                Op::Debit => "debit",
-                Op::Reset => "reset",
-            })
-            .number(MOST_US)
-            .number(self.empty_for_us());
-        for (index, (rule, &cost)) in self.rules.iter().zip(costs).enumerate() {
-            let owed = owed.as_ref().map_or(0, |owed| owed.get(index));
-            arguments
-                .number(rule.scale.den())
-                .amount(rule.scale.full())
-                .amount(rule.scale.cost(cost))
-                .amount(rule.scale.cost(owed));
-        }
-        let numbers = self
-            .store
-            .run(Which::Take, &target.place, &target.keys, &arguments)
-            .await?;
-        if let Some(owed) = owed {
-            owed.reported();
-        }
-        let answer = Answer::read(&numbers, self.rules.len());
-        answer.ok_or_else(|| Failure::Failed(unexpected()))
+    /// Runs a call that no policy replaces.
+    async fn query(
+        &self,
+        operation: &str,
+        buckets: &BucketSet,
+        costs: &[u64],
+    ) -> Result<TakeReply, AcquireError> {
+        let reply = self.run(operation, buckets, costs).await;
+        reply.map_err(|failure| self.unavailable(&buckets.base, failure))
     }
 
-    /// Microseconds; 0 if a bucket that is not there is full.
+    async fn run(
+        &self,
+        operation: &str,
+        buckets: &BucketSet,
+        costs: &[u64],
+    ) -> Result<TakeReply, CallFailure> {
+        let report = buckets
+            .unreported
+            .as_ref()
+            .map(UnreportedCharges::take_report);
+        let mut arguments = ScriptArgs::default();
+        arguments
+            .text(operation)
+            .number(MAX_REFILL_US)
+            .number(self.empty_for_us());
+        for (index, (NamedLimit { quota, .. }, &cost)) in self.each.iter().zip(costs).enumerate() {
+            let unreported = report.as_ref().map_or(0, |report| report.get(index));
+            arguments
+                .number(quota.den())
+                .amount(quota.full())
+                .amount(quota.cost(cost))
+                .amount(quota.cost(unreported));
+        }
+        let call = ScriptCall {
+            script: &script::TAKE,
+            keys: &buckets.keys,
+            arguments,
+        };
+        let numbers = self.store.run(&buckets.base, &call).await?;
+        if let Some(report) = report {
+            report.confirm();
+        }
+        TakeReply::read(&numbers, self.len())
+            .ok_or_else(|| CallFailure::Failed(script::unexpected_reply()))
+    }
+
+    /// How long an absent bucket counts as empty, in microseconds; 0 if it counts as full.
     pub(crate) fn empty_for_us(&self) -> u64 {
-        self.settings.empty_for.map_or(0, |time| {
-            u64::try_from(time.as_micros()).map_or(MOST_US, |us| us.clamp(1, MOST_US))
+        self.options.empty_for.map_or(0, |time| {
+            u64::try_from(time.as_micros()).map_or(MAX_REFILL_US, |us| us.clamp(1, MAX_REFILL_US))
         })
     }
 }
 
-/// An answer of another script.
-pub(crate) fn unexpected() -> redis::RedisError {
-    (
-        redis::ErrorKind::UnexpectedReturnType,
-        "the script's answer cannot be read",
-    )
-        .into()
-}
-
-impl Answer {
+impl TakeReply {
     fn read(numbers: &[i64], limits: usize) -> Option<Self> {
         let [admitted, index, wait, ahead @ ..] = numbers else {
             return None;
         };
         let number = |n: i64| u64::try_from(n).ok();
-        let refusal = if *admitted == 1 {
+        let denial = if *admitted == 1 {
             None
         } else {
             let index = usize::try_from(*index).ok()?.checked_sub(1)?;
@@ -437,6 +369,6 @@ impl Answer {
             })
         });
         let ahead: Box<[Amount]> = ahead.collect::<Option<_>>()?;
-        (ahead.len() == limits).then_some(Self { refusal, ahead })
+        (ahead.len() == limits).then_some(Self { denial, ahead })
     }
 }

@@ -1,78 +1,79 @@
-//! How limiters are set up.
+//! The settings that all limiters share, and their quotas.
 
 use core::time::Duration;
 use std::sync::Arc;
 
 use tidegate::Quota;
 
-use crate::limits::Settings;
 use crate::policy::FailurePolicy;
 
-/// What limiters have in common, beside their quotas.
+/// Options of a limiter: what it does without the server, and what it caches.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub struct Options {
-    settings: Settings,
+pub struct LimiterOptions {
+    pub(crate) policy: FailurePolicy,
+    pub(crate) empty_for: Option<Duration>,
+    pub(crate) denial_age: Duration,
+    pub(crate) cached_keys: usize,
 }
 
-impl Default for Options {
+impl Default for LimiterOptions {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Options {
-    /// The defaults.
+impl LimiterOptions {
+    /// Returns the defaults.
     pub const fn new() -> Self {
         Self {
-            settings: Settings::DEFAULT,
+            policy: FailurePolicy::Closed,
+            empty_for: None,
+            denial_age: Duration::from_secs(1),
+            cached_keys: 10_000,
         }
     }
 
-    /// What to do while the server does not answer. [`FailurePolicy::Closed`] by default.
+    /// Sets what to do while the server does not answer. [`FailurePolicy::Closed`] by default.
     pub const fn on_failure(mut self, policy: FailurePolicy) -> Self {
-        self.settings.policy = policy;
+        self.policy = policy;
         self
     }
 
-    /// A bucket that the server has not, counts as empty, and begins to fill after `time`: at least as long as its leases last.
-    /// By default it counts as full.
+    /// Treats a bucket that the server does not have as empty. It begins to fill after `time`,
+    /// which must be at least the time to live of its leases. By default such a bucket counts as
+    /// full.
     ///
-    /// So a server that comes back without its data, after a crash without an append-only file or a failover to a replica that knew
-    /// nothing of the bucket, admits nothing that was admitted before. The price: buckets are empty when they are used for the very
-    /// first time, and their keys never expire. Not for tables of many keys, therefore.
+    /// With this option a server that lost its data admits nothing that it had admitted before:
+    /// after a crash without an append-only file, or a failover to a replica without the bucket.
+    /// The price: buckets are empty when they are first used, and their keys never expire. So it
+    /// does not suit tables of many keys.
     pub const fn start_empty(mut self, time: Duration) -> Self {
-        self.settings.empty_for = Some(time);
+        self.empty_for = Some(time);
         self
     }
 
-    /// For how long at most a refusal is remembered on this node, in which calls for as much or more are refused without asking the
-    /// server. 1 s by default; zero remembers nothing.
+    /// Sets how long at most a denial is cached on this node. Meanwhile this node denies calls for
+    /// as much or more without asking the server. 1 s by default; zero caches nothing.
     ///
-    /// The hint is exact, but what another node resets, or a higher limit after a deployment, is seen that much later.
-    pub const fn remember_refusals(mut self, most: Duration) -> Self {
-        self.settings.remember = most;
+    /// The wait that such a denial reports is exact. But a reset by another node, or a higher limit
+    /// after a deployment, is seen up to this much later.
+    pub const fn cache_denials(mut self, max_age: Duration) -> Self {
+        self.denial_age = max_age;
         self
     }
 
-    /// For how many keys of a table refusals are remembered: 10 000 by default. About 100 bytes each.
-    pub const fn remembered_keys(mut self, keys: usize) -> Self {
-        self.settings.remembered_keys = keys;
+    /// Sets for how many keys of a table denials are cached: 10 000 by default, about 100 bytes
+    /// each.
+    pub const fn cached_keys(mut self, keys: usize) -> Self {
+        self.cached_keys = keys;
         self
-    }
-
-    pub(crate) const fn settings(self) -> Settings {
-        self.settings
-    }
-
-    /// The same, for one bucket or combination.
-    pub(crate) const fn of_one_key(mut self) -> Settings {
-        self.settings.remembered_keys = 1;
-        self.settings
     }
 }
 
-/// One quota, or several with names: `Quota::per_second(10).into()`, or an array or `Vec` of pairs.
+/// One quota, or several with names.
+///
+/// Made from a [`Quota`], or from an array or `Vec` of pairs of a name and a quota.
 #[derive(Clone, Debug)]
 pub struct Quotas(pub(crate) Vec<(Option<Arc<str>>, Quota)>);
 

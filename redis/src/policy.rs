@@ -11,38 +11,45 @@ use crate::error::BuildError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FailurePolicy {
-    /// Refuse, with [`AcquireError::Unavailable`](crate::AcquireError::Unavailable). The global bound holds.
+    /// Refuses calls with [`AcquireError::Unavailable`](crate::AcquireError::Unavailable). The
+    /// global bound holds.
     #[default]
     Closed,
-    /// Admit everything. For limits that protect nothing which an outage is not worse for.
+    /// Admits everything. For limits where an outage would be worse than a breach.
     Open,
-    /// Admit this node's share: the quota divided by the number of nodes, its burst at least 1.
+    /// Admits this node's share: the quota divided by the number of nodes, its burst at least 1.
     ///
-    /// The share's bucket is charged for what the server admits, too, so that a node which was busy does not start with a burst
-    /// when the server goes. With no more nodes than was said, and no more than the capacity, the shares together admit no more than the
-    /// quota. So across an outage that all nodes see alike at most twice the capacity + rate · (b − a) is admitted in `[a, b]`, and while
-    /// some nodes reach the server and others do not, at most 2 · (capacity + rate · (b − a)). A node that starts anew has a share anew.
+    /// The share is also charged for what the server admits, so a busy node does not start an
+    /// outage with a full burst. If at most `nodes` nodes share the limit, and `nodes` is at most
+    /// its capacity, then:
     ///
-    /// A [`RedisTokenBucket`](crate::RedisTokenBucket), its leases and a [`RedisCombined`](crate::RedisCombined) report what they admitted by
-    /// themselves with their next call after the server is back, which then counts it. Tables do not: their server refills in an outage as if
-    /// nothing had been admitted, so several outages in `[a, b]` admit up to 2 · (capacity + rate · (b − a)).
+    /// * All shares together admit no more than the quota.
+    /// * Across an outage that all nodes see alike, at most 2 · capacity + rate · (b − a) is
+    ///   admitted in `[a, b]`.
+    /// * While only some nodes reach the server, at most 2 · (capacity + rate · (b − a)).
+    /// * A node that restarts has a new share.
+    ///
+    /// A [`RedisTokenBucket`](crate::RedisTokenBucket), its leases and a
+    /// [`RedisCombined`](crate::RedisCombined) report these charges with their next call once the
+    /// server is back. Tables do not, so their buckets refill during an outage. With several
+    /// outages in `[a, b]` they admit up to 2 · (capacity + rate · (b − a)).
     Local {
         /// How many nodes share the limit.
         nodes: NonZeroU32,
     },
 }
 
-/// How many keys a table has shares for at most.
-const MOST_SHARES: usize = 100_000;
+/// The most keys for which a table keeps shares.
+const MAX_SHARE_KEYS: usize = 100_000;
 
-/// This node's share of some limits, for every key.
+/// This node's share of each limit, for every key.
 #[derive(Debug)]
-pub(crate) struct Shares {
+pub(crate) struct LocalShares {
     tables: Box<[Keyed<Vec<u8>, TokenBucket>]>,
 }
 
-/// A quota for one of `nodes`.
-pub(crate) fn share(quota: Quota, nodes: NonZeroU32) -> Result<Quota, BuildError> {
+/// Returns the share of one of `nodes`.
+fn share(quota: Quota, nodes: NonZeroU32) -> Result<Quota, BuildError> {
     let period = quota.period().checked_mul(nodes.get());
     let period = period.filter(|period| *period < Duration::from_nanos(u64::MAX));
     let rate = Quota::new(quota.rate(), period.ok_or(BuildError::TooManyNodes)?);
@@ -51,7 +58,7 @@ pub(crate) fn share(quota: Quota, nodes: NonZeroU32) -> Result<Quota, BuildError
         .map_err(|_| BuildError::TooManyNodes)
 }
 
-impl Shares {
+impl LocalShares {
     pub(crate) fn new(
         quotas: impl Iterator<Item = Quota>,
         nodes: NonZeroU32,
@@ -59,20 +66,21 @@ impl Shares {
         let table = |quota| {
             let share = share(quota, nodes)?;
             let table = Keyed::builder(move |_: &Vec<u8>| TokenBucket::new(share));
-            Ok(table.max_keys(MOST_SHARES).build())
+            Ok(table.max_keys(MAX_SHARE_KEYS).build())
         };
         Ok(Self {
             tables: quotas.map(table).collect::<Result<_, BuildError>>()?,
         })
     }
 
-    /// Admits what the shares of all limits do. The index is that of the limit that refuses.
+    /// Charges the shares of all limits. The error has the index of the limit that denies the call.
     pub(crate) fn try_acquire(&self, key: &[u8], costs: &[u64]) -> Result<(), (usize, Denied)> {
         let all = || self.tables.iter().zip(costs).enumerate();
         for (index, (table, &cost)) in all() {
             table.peek(key, cost).map_err(|denied| (index, denied))?;
         }
-        // Should somebody be faster at the second of two limits, the first has been charged for nothing: too little, never too much.
+        // If another call takes the second of two shares first, the first was charged for nothing.
+        // Then too little is admitted, never too much.
         for (index, (table, &cost)) in all() {
             table
                 .try_acquire(key, cost)
@@ -81,11 +89,11 @@ impl Shares {
         Ok(())
     }
 
-    /// Takes what the server has admitted, or what is left.
+    /// Charges what the server has admitted, or as much of it as is left.
     pub(crate) fn follow(&self, key: &[u8], costs: &[u64]) {
         for (table, &cost) in self.tables.iter().zip(costs) {
             let cost = cost.min(table.available(key));
-            // Somebody may have been faster: then it is empty, which is what it should be.
+            // Another call may take it first. Then the share is empty, as it should be.
             let _ = table.try_acquire(key, cost);
         }
     }

@@ -1,13 +1,23 @@
-//! The scripts, and how one is run exactly once or not at all.
+//! The Lua scripts, and calls of them.
+
+use std::sync::LazyLock;
 
 use redis::{Cmd, RedisError};
 
-/// What both scripts know about buckets.
-const BUCKET: &str = include_str!("script/bucket.lua");
-const TAKE: &str = include_str!("script/take.lua");
-const LEASE: &str = include_str!("script/lease.lua");
+use crate::scaled_quota::Amount;
 
-/// A script and its name on the server.
+/// The part that both scripts share.
+const BUCKET: &str = include_str!("script/bucket.lua");
+
+/// Charges, peeks at, debits or resets one bucket or several.
+pub(crate) static TAKE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("script/take.lua")));
+
+/// Renews the lease of one node on one bucket.
+pub(crate) static LEASE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("script/lease.lua")));
+
+/// A script and its SHA-1 digest, by which the server knows it.
 #[derive(Debug)]
 pub(crate) struct Script {
     code: String,
@@ -15,123 +25,76 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    pub(crate) fn take() -> Self {
-        Self::new(&[BUCKET, TAKE])
-    }
-
-    pub(crate) fn lease() -> Self {
-        Self::new(&[BUCKET, LEASE])
-    }
-
-    fn new(parts: &[&str]) -> Self {
-        let code = parts.concat();
+    fn new(body: &str) -> Self {
+        let code = [BUCKET, body].concat();
         let sha = redis::Script::new(&code).get_hash().to_owned();
         Self { code, sha }
     }
+}
 
-    pub(crate) fn code(&self) -> &str {
-        &self.code
-    }
+/// A script with its keys and arguments.
+#[derive(Debug)]
+pub(crate) struct ScriptCall<'a> {
+    pub(crate) script: &'static Script,
+    pub(crate) keys: &'a [Vec<u8>],
+    pub(crate) arguments: ScriptArgs,
+}
 
-    /// The command that runs it by name or, where the server does not know it, by its text.
-    pub(crate) fn command(&self, known: bool, keys: &[Vec<u8>], arguments: &Arguments) -> Cmd {
-        let (name, body) = if known {
-            ("EVALSHA", &self.sha)
+impl ScriptCall<'_> {
+    /// Returns the command that runs the script by its digest or, if the server does not have it,
+    /// by its text.
+    pub(crate) fn command(&self, by_digest: bool) -> Cmd {
+        let (name, body) = if by_digest {
+            ("EVALSHA", &self.script.sha)
         } else {
-            ("EVAL", &self.code)
+            ("EVAL", &self.script.code)
         };
         let mut command = redis::cmd(name);
-        command.arg(body).arg(keys.len());
-        for key in keys {
+        command.arg(body).arg(self.keys.len());
+        for key in self.keys {
             command.arg(key);
         }
-        for word in &arguments.0 {
-            match word {
-                Word::Number(number) => command.arg(number),
-                Word::Text(text) => command.arg(&**text),
+        for argument in &self.arguments.0 {
+            match argument {
+                ScriptArg::Number(number) => command.arg(number),
+                ScriptArg::Text(text) => command.arg(&**text),
             };
         }
         command
     }
 }
 
-/// What a script is told apart from its keys.
+/// The arguments of a call, in the order in which the script reads them.
 #[derive(Debug, Default)]
-pub(crate) struct Arguments(Vec<Word>);
+pub(crate) struct ScriptArgs(Vec<ScriptArg>);
 
 #[derive(Debug)]
-enum Word {
+enum ScriptArg {
     Number(u64),
     Text(Box<str>),
 }
 
-impl Arguments {
+impl ScriptArgs {
     pub(crate) fn number(&mut self, number: u64) -> &mut Self {
-        self.0.push(Word::Number(number));
+        self.0.push(ScriptArg::Number(number));
         self
     }
 
-    pub(crate) fn amount(&mut self, amount: crate::scale::Amount) -> &mut Self {
+    pub(crate) fn amount(&mut self, amount: Amount) -> &mut Self {
         self.number(amount.us).number(amount.num)
     }
 
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
-        self.0.push(Word::Text(text.into()));
+        self.0.push(ScriptArg::Text(text.into()));
         self
     }
 }
 
-/// What an error says about the call that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    /// The server does not know the script and has not run it.
-    Unknown,
-    /// Another node has the key; it has not run.
-    Moved,
-    /// Another node has the key for this call only; it has not run.
-    Ask,
-    /// The keys are on their way to another node; it has not run.
-    Soon,
-    /// The server cannot be talked to, or is in no state to answer.
-    Outage,
-    /// This call is wrong, or not allowed: other calls may work.
-    Call,
-}
-
-pub(crate) fn meaning(error: &RedisError) -> Meaning {
-    use redis::ErrorKind::{
-        AuthenticationFailed, ClusterConnectionNotFound, Io, MasterNameNotFoundBySentinel,
-        NoValidReplicasFoundBySentinel, Parse, Server,
-    };
-    use redis::ServerErrorKind::{
-        Ask, BusyLoading, ClusterDown, MasterDown, Moved, NoScript, ReadOnly, TryAgain,
-    };
-    match error.kind() {
-        Server(NoScript) => Meaning::Unknown,
-        Server(Moved) => Meaning::Moved,
-        Server(Ask) => Meaning::Ask,
-        Server(TryAgain) => Meaning::Soon,
-        Server(BusyLoading | ClusterDown | MasterDown | ReadOnly)
-        | AuthenticationFailed
-        | ClusterConnectionNotFound
-        | Io
-        | MasterNameNotFoundBySentinel
-        | NoValidReplicasFoundBySentinel
-        | Parse => Meaning::Outage,
-        // A script of somebody else that does not end, no memory left to write, too few replicas: no call will work.
-        _ => match error.code() {
-            Some("BUSY" | "OOM" | "NOREPLICAS" | "MISCONF") => Meaning::Outage,
-            _ => meaning_inside(error.detail().unwrap_or_default()),
-        },
-    }
-}
-
-/// Redis before 7 wraps what a script's command says into an error of the script.
-fn meaning_inside(detail: &str) -> Meaning {
-    let outage = ["-OOM ", "-READONLY ", "-MISCONF ", "-NOREPLICAS "];
-    if outage.iter().any(|code| detail.contains(code)) {
-        Meaning::Outage
-    } else {
-        Meaning::Call
-    }
+/// The error for a reply of the wrong shape, as another version of the script might send.
+pub(crate) fn unexpected_reply() -> RedisError {
+    (
+        redis::ErrorKind::UnexpectedReturnType,
+        "the script's reply cannot be read",
+    )
+        .into()
 }

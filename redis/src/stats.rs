@@ -1,26 +1,25 @@
-//! What was decided by whom.
+//! Counts of calls and their outcomes.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use redis::RedisError;
 
-/// A counter. Relaxed everywhere: it guards nothing.
+/// A counter. All operations are Relaxed: it guards no other memory.
 #[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
+pub(crate) struct Counter(AtomicU64);
 
-impl Count {
+impl Counter {
     pub(crate) fn add(&self, n: u64) {
         // Relaxed: a counter.
         self.0.fetch_add(n, Relaxed);
     }
 
-    pub(crate) fn one(&self) {
+    pub(crate) fn increment(&self) {
         self.add(1);
     }
 
-    /// Takes back what was added before.
-    fn one_less(&self) {
+    fn decrement(&self) {
         // Relaxed: a counter.
         self.0.fetch_sub(1, Relaxed);
     }
@@ -31,139 +30,149 @@ impl Count {
     }
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct StoreCounts {
-    calls: Count,
-    texts: Count,
-    errors: Count,
-    timeouts: Count,
-    released: Count,
-    openings: Count,
-    in_flight: Count,
+/// Declares counters and the public struct that a reading of them returns. The fields after `with`
+/// are not counted here.
+macro_rules! counters {
+    (
+        $(#[$attribute:meta])*
+        $counters:ident => $stats:ident {
+            $($(#[$doc:meta])* $field:ident,)*
+        } with {
+            $($(#[$other_doc:meta])* $other:ident: $other_type:ty,)*
+        }
+    ) => {
+        #[derive(Debug, Default)]
+        pub(crate) struct $counters {
+            $(pub(crate) $field: Counter,)*
+        }
+
+        impl $counters {
+            pub(crate) fn stats(&self, $($other: $other_type),*) -> $stats {
+                $stats {
+                    $($field: self.$field.get(),)*
+                    $($other,)*
+                }
+            }
+        }
+
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct $stats {
+            $($(#[$doc])* pub $field: u64,)*
+            $($(#[$other_doc])* pub $other: $other_type,)*
+        }
+    };
 }
 
-/// A call that is on its way, for the count of those.
-pub(crate) struct InFlight<'a>(&'a StoreCounts);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.one_less();
+counters! {
+    /// What a [`RedisStore`](crate::RedisStore) has sent, and the outcomes.
+    StoreCounters => StoreStats {
+        /// Commands sent: round trips.
+        calls,
+        /// Of these, scripts sent as text (`EVAL`) because the server did not have them: after its
+        /// start, a failover or a `SCRIPT FLUSH`.
+        evals,
+        /// Commands whose reply has not arrived.
+        in_flight,
+        /// Calls that timed out.
+        timeouts,
+        /// Calls that failed otherwise.
+        errors,
+        /// Calls that stopped waiting because another call found the server down.
+        released,
+        /// How often a breaker opened because the server was down.
+        outages,
+    } with {
+        /// Breakers that are open now.
+        open_breakers: usize,
+        /// Breakers in all: 1 for a server, 64 for a cluster, each for a range of slots.
+        breakers: usize,
     }
 }
 
-impl StoreCounts {
-    pub(crate) fn sent(&self, known: bool) -> InFlight<'_> {
-        self.calls.one();
-        if !known {
-            self.texts.one();
+/// Counts a command as in flight until it is dropped.
+pub(crate) struct InFlightCall<'a>(&'a StoreCounters);
+
+impl Drop for InFlightCall<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.decrement();
+    }
+}
+
+impl StoreCounters {
+    /// Counts a command, as a script's text unless it is sent by its digest.
+    pub(crate) fn sent(&self, by_digest: bool) -> InFlightCall<'_> {
+        self.calls.increment();
+        if !by_digest {
+            self.evals.increment();
         }
-        self.in_flight.one();
-        InFlight(self)
+        self.in_flight.increment();
+        InFlightCall(self)
     }
 
     pub(crate) fn failed(&self, error: &RedisError) {
         if error.is_timeout() {
-            self.timeouts.one();
+            self.timeouts.increment();
         } else {
-            self.errors.one();
+            self.errors.increment();
         }
     }
-
-    pub(crate) fn released(&self) {
-        self.released.one();
-    }
-
-    pub(crate) fn opened(&self) {
-        self.openings.one();
-    }
-
-    pub(crate) fn stats(&self, open: usize, parts: usize) -> StoreStats {
-        StoreStats {
-            calls: self.calls.get(),
-            texts: self.texts.get(),
-            in_flight: self.in_flight.get(),
-            timeouts: self.timeouts.get(),
-            errors: self.errors.get(),
-            released: self.released.get(),
-            openings: self.openings.get(),
-            open,
-            parts,
-        }
-    }
-}
-
-/// What a [`RedisStore`](crate::RedisStore) has sent, and what came of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoreStats {
-    /// Commands sent: round trips.
-    pub calls: u64,
-    /// Of these, scripts sent as text, because the server did not know them: after its start, a failover, a `SCRIPT FLUSH`.
-    pub texts: u64,
-    /// Commands whose answer has not arrived.
-    pub in_flight: u64,
-    /// Calls that waited in vain.
-    pub timeouts: u64,
-    /// Calls that failed otherwise.
-    pub errors: u64,
-    /// Calls that were released because another one found the server gone.
-    pub released: u64,
-    /// How often it was found gone.
-    pub openings: u64,
-    /// How many parts of it do not answer now.
-    pub open: usize,
-    /// How many parts there are: 1, or 64 of a cluster.
-    pub parts: usize,
 }
 
 impl StoreStats {
-    /// Whether all of it answers, as far as is known.
+    /// Returns whether the whole server or cluster answers, as far as is known.
     pub const fn is_available(&self) -> bool {
-        self.open == 0
+        self.open_breakers == 0
     }
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) admitted: Count,
-    pub(crate) denied: Count,
-    pub(crate) remembered: Count,
-    pub(crate) let_through: Count,
-    pub(crate) local_admitted: Count,
-    pub(crate) local_denied: Count,
-    pub(crate) unavailable: Count,
+counters! {
+    /// The outcomes of one limiter's calls on this node.
+    #[derive(Default)]
+    LimitCounters => LimitStats {
+        /// Calls that the server admitted.
+        admitted,
+        /// Calls that the server denied.
+        denied,
+        /// Calls denied without a round trip, because the server had denied one like it.
+        denied_from_cache,
+        /// Calls that [`FailurePolicy::Open`](crate::FailurePolicy::Open) admitted without the
+        /// server.
+        open_admitted,
+        /// Calls that this node's share admitted without the server.
+        local_admitted,
+        /// Calls that this node's share denied without the server.
+        local_denied,
+        /// Calls that [`FailurePolicy::Closed`](crate::FailurePolicy::Closed) refused without the
+        /// server.
+        unavailable,
+    } with {}
 }
 
-impl Counts {
-    pub(crate) fn stats(&self) -> LimitStats {
-        LimitStats {
-            admitted: self.admitted.get(),
-            denied: self.denied.get(),
-            remembered: self.remembered.get(),
-            let_through: self.let_through.get(),
-            local_admitted: self.local_admitted.get(),
-            local_denied: self.local_denied.get(),
-            unavailable: self.unavailable.get(),
-        }
+counters! {
+    /// What a [`LeasedTokenBucket`](crate::LeasedTokenBucket) has taken and given back, in tokens.
+    LeaseCounters => LeaseStats {
+        /// Calls to the server.
+        refills,
+        /// Tokens that the server granted.
+        granted,
+        /// Tokens given back unused.
+        returned,
+        /// Tokens not used before their lease ended.
+        expired,
+    } with {
+        /// Tokens left now.
+        held: u64,
     }
 }
 
-/// What became of the calls of one limiter on this node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LimitStats {
-    /// Calls that the server admitted.
-    pub admitted: u64,
-    /// Calls that the server refused.
-    pub denied: u64,
-    /// Calls that were refused without a round trip, since the server had refused one like it.
-    pub remembered: u64,
-    /// Without the server: calls let through by [`FailurePolicy::Open`](crate::FailurePolicy::Open).
-    pub let_through: u64,
-    /// Without the server: calls admitted within this node's share.
-    pub local_admitted: u64,
-    /// Without the server: calls refused by this node's share.
-    pub local_denied: u64,
-    /// Without the server: calls turned away by [`FailurePolicy::Closed`](crate::FailurePolicy::Closed).
-    pub unavailable: u64,
+impl LeaseStats {
+    /// Returns the tokens that calls have spent. Calls and refills under way make it inexact.
+    pub const fn spent(&self) -> u64 {
+        self.granted
+            .saturating_sub(self.returned)
+            .saturating_sub(self.expired)
+            .saturating_sub(self.held)
+    }
 }

@@ -1,10 +1,11 @@
 //! One server or cluster, its time limits, and whether it answers.
+//!
+//! `store_inner` is what all clones of a store share, `send` sends a script and follows
+//! redirections, and `probe_task` asks a server that is down until it answers.
 
-mod builder;
-mod prober;
+mod probe_task;
 mod send;
-
-pub use builder::StoreBuilder;
+mod store_inner;
 
 use core::fmt;
 use core::future::{Future, poll_fn};
@@ -13,223 +14,147 @@ use core::task::Poll;
 use core::time::Duration;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use redis::{FromRedisValue, IntoConnectionInfo, RedisError, Value};
-use tidegate::{Clock, DefaultClock};
-use tokio::sync::Notify;
+use redis::{FromRedisValue, IntoConnectionInfo, RedisError};
 
-use crate::breaker::{Breaker, Closed};
+use crate::base_key::BaseKey;
+use crate::breaker::ClosedState;
 use crate::connection::Connection;
-use crate::key::Place;
-use crate::leased::nanos;
-use crate::script::{Arguments, Meaning, Script, meaning};
-use crate::stats::{StoreCounts, StoreStats};
-#[cfg(feature = "cluster")]
-use crate::sync::AtomicU64;
+use crate::script::ScriptCall;
+use crate::stats::StoreStats;
+use crate::time;
+use store_inner::{GuardedSlots, StoreInner, within};
 
-/// A Redis or Valkey server, or a cluster of them, which holds buckets.
+/// A Redis or Valkey server, or a cluster of them, that holds buckets.
 ///
-/// Cloning is cheap, and all clones share one connection and one view of whether the server answers. Needs a runtime of tokio with
-/// its timer.
+/// Clones are cheap. They share one connection and one view of whether the server answers. Needs a
+/// tokio runtime with its timer.
 ///
 /// # When the server does not answer
 ///
-/// A call waits for the server no longer than [`timeout`](StoreBuilder::timeout). When one has waited in vain, or the connection is lost,
-/// all others that wait are released at once, and from then on no call waits: each limiter's [`FailurePolicy`](crate::FailurePolicy)
-/// decides, while a task asks the server again once per [`probe_interval`](StoreBuilder::probe_interval). In a cluster that goes for 64
-/// parts of the keys each by itself, so that one lost node does not take the others away.
+/// A call waits for the server no longer than [`timeout`](StoreBuilder::timeout). When one call
+/// times out or the connection is lost, all waiting calls are released at once, and further calls
+/// do not wait. Each limiter's [`FailurePolicy`](crate::FailurePolicy) decides, while a task asks
+/// the server again once per [`probe_interval`](StoreBuilder::probe_interval). A cluster has 64
+/// such breakers, each for a range of slots, so that the loss of one node leaves the keys of the
+/// others usable.
 ///
-/// A call whose answer did not arrive is not sent again: the server may have charged it. It is sent again where the server has said that it
-/// did nothing: it did not know the script, or another node has the key.
+/// A call whose reply did not arrive is not sent again, because the server may have charged it. A
+/// call is sent again if the server said that it did nothing: it did not have the script, or
+/// another node owns the key.
 #[derive(Clone)]
 pub struct RedisStore {
-    inner: Arc<Inner>,
+    inner: Arc<StoreInner>,
 }
 
-struct Inner {
-    connection: ArcSwap<Connection>,
-    /// Nodes of a cluster that no connection is known to are not asked before, in nanoseconds.
-    #[cfg(feature = "cluster")]
-    unroutable: AtomicU64,
-    /// A cluster's nodes are not asked for the owners of keys before, in nanoseconds.
-    #[cfg(feature = "cluster")]
-    around: AtomicU64,
-    prefix: Box<str>,
-    timeout: Duration,
-    probe_interval: Duration,
-    parts: Box<[Part]>,
-    take: Script,
-    lease: Script,
-    counts: StoreCounts,
-}
-
-/// Keys that are on one server, as far as we know.
-struct Part {
-    breaker: Breaker,
-    opened: Notify,
-}
-
-/// As many as a small cluster's nodes can lose keys of, each with a task that asks while it is lost.
-const CLUSTER_PARTS: u16 = 64;
-const SLOTS: u16 = 16_384;
-
-/// Why there is no answer.
+/// Why there is no reply.
 #[derive(Debug)]
-pub(crate) enum Failure {
-    /// The server was not asked. The instant of the next probe, on the store's clock.
-    Open(u64),
-    /// It did not answer, or with an error.
+pub(crate) enum CallFailure {
+    /// The call was not sent. The instant of the next probe, on the store's clock.
+    BreakerOpen(u64),
+    /// The server did not answer, or answered with an error.
     Failed(RedisError),
 }
 
-/// Which of the two scripts.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Which {
-    Take,
-    Lease,
-}
-
 impl RedisStore {
-    /// One server, which is connected to with the first call, and again whenever the connection is lost.
+    /// Returns a store on one server. It connects with the first call, and again whenever the
+    /// connection is lost.
     ///
     /// # Errors
     ///
-    /// If the address is none.
+    /// If the address is invalid.
     ///
     /// # Panics
     ///
-    /// Outside of a runtime of tokio.
+    /// Outside of a tokio runtime.
     pub fn connect(server: impl IntoConnectionInfo) -> Result<Self, RedisError> {
         Self::builder().connect(server)
     }
 
-    /// Time limits, and other connections.
+    /// Returns a builder, which sets time limits and takes other connections.
     pub fn builder() -> StoreBuilder {
         StoreBuilder::default()
     }
 
-    /// What was sent, what failed, and whether the server answers.
+    /// Returns what was sent, what failed, and whether the server answers.
     pub fn stats(&self) -> StoreStats {
-        let open = self
-            .inner
-            .parts
+        let all = &self.inner.breakers;
+        let open = all
             .iter()
-            .filter(|part| part.breaker.open_until().is_some());
-        self.inner
-            .counts
-            .stats(open.count(), self.inner.parts.len())
+            .filter(|slots| slots.breaker.open_until().is_some());
+        self.inner.counters.stats(open.count(), all.len())
     }
 
-    pub(crate) fn place(&self, name: &str, key: Option<&[u8]>) -> Place {
-        Place::new(&self.inner.prefix, name, key)
+    pub(crate) fn base_key(&self, name: &str, key: Option<&[u8]>) -> BaseKey {
+        BaseKey::new(&self.inner.prefix, name, key)
     }
 
-    /// Nanoseconds of the clock that waits for the server are measured with.
-    pub(crate) fn now() -> u64 {
-        DefaultClock.now().as_nanos()
-    }
-
-    pub(crate) fn probe_interval(&self) -> Duration {
-        self.inner.probe_interval
-    }
-
-    fn connection(&self) -> Connection {
-        Connection::clone(&self.inner.connection.load())
-    }
-
-    fn part(&self, place: &Place) -> usize {
-        if self.inner.parts.len() == 1 {
-            0
-        } else {
-            usize::from(place.slot() / (SLOTS / CLUSTER_PARTS))
-        }
-    }
-
-    /// How long until the server is asked again, if it is not to be asked now.
-    pub(crate) fn closed_for(&self, place: &Place) -> Option<Duration> {
-        let until = self.inner.parts[self.part(place)].breaker.open_until()?;
+    /// Returns how long it is until the next probe if the breaker is open.
+    pub(crate) fn outage(&self, base: &BaseKey) -> Option<Duration> {
+        let index = self.inner.breaker_index(base);
+        let until = self.inner.breakers[index].breaker.open_until()?;
         Some(Self::wait_for_probe(until))
     }
 
-    /// How long until a probe that is due then; a moment if it is under way, for whoever comes back at once would not let it run.
-    pub(crate) fn wait_for_probe(until: u64) -> Duration {
-        Duration::from_nanos(until.saturating_sub(Self::now())).max(Duration::from_millis(1))
+    /// Returns when it is worth asking again after a call failed.
+    pub(crate) fn retry_after(&self, base: &BaseKey) -> Duration {
+        self.outage(base).unwrap_or(self.inner.probe_interval)
     }
 
-    /// Runs a script once.
+    /// Returns how long it is until a probe at `until`. At least 1 ms: while a probe is under way,
+    /// a caller that retries at once would not let it run.
+    pub(crate) fn wait_for_probe(until: u64) -> Duration {
+        time::until(until).max(Duration::from_millis(1))
+    }
+
+    /// Runs a script at most once.
     pub(crate) async fn run(
         &self,
-        which: Which,
-        place: &Place,
-        keys: &[Vec<u8>],
-        arguments: &Arguments,
-    ) -> Result<Vec<i64>, Failure> {
+        base: &BaseKey,
+        call: &ScriptCall<'_>,
+    ) -> Result<Vec<i64>, CallFailure> {
         let inner = &self.inner;
-        let index = self.part(place);
-        let part = &inner.parts[index];
-        // Before the look at the breaker, so that no opening is missed.
-        let opened = part.opened.notified();
-        let seen = part.breaker.look().map_err(Failure::Open)?;
-        let script = match which {
-            Which::Take => &inner.take,
-            Which::Lease => &inner.lease,
-        };
-        let call = send::send(self, script, keys, arguments);
-        let Some(result) = first(within(inner.timeout, call), opened).await else {
-            inner.counts.released();
-            return Err(Failure::Open(part.breaker.open_until().unwrap_or(0)));
+        let index = inner.breaker_index(base);
+        let GuardedSlots { breaker, opened } = &inner.breakers[index];
+        // Registered before the breaker is checked, so that no opening is missed.
+        let opened = opened.notified();
+        let seen = breaker.check().map_err(CallFailure::BreakerOpen)?;
+        let sent = within(inner.timeout, send::send(inner, call));
+        let Some(result) = unless(opened, sent).await else {
+            inner.counters.released.increment();
+            let until = breaker.open_until().unwrap_or(0);
+            return Err(CallFailure::BreakerOpen(until));
         };
         let result = result.and_then(|value| Ok(Vec::<i64>::from_redis_value(value)?));
         result.map_err(|error| {
-            inner.counts.failed(&error);
-            if self.is_outage(&error) {
-                self.open(index, seen, place.key(None), &error);
+            inner.counters.failed(&error);
+            if inner.is_outage(&error) {
+                self.open(index, seen, base, &error);
             }
-            Failure::Failed(error)
+            CallFailure::Failed(error)
         })
     }
 
-    /// Whether other calls for keys that are there will fail too.
-    ///
-    /// A call that is sent elsewhere as often as it is tried is for a cluster's node that the connection has lost: it asks any other
-    /// instead, and that one names the lost one.
-    fn is_outage(&self, error: &RedisError) -> bool {
-        match meaning(error) {
-            Meaning::Outage => true,
-            Meaning::Moved => self.connection().is_cluster(),
-            _ => false,
-        }
-    }
-
-    /// Lets nobody wait for the server any more, and has it asked again.
-    fn open(&self, index: usize, seen: Closed, key: Vec<u8>, error: &RedisError) {
-        let part = &self.inner.parts[index];
-        // A connection that was lost is made anew at once; who does not answer is given time.
+    /// Opens a breaker after an error, releases the calls that wait, and starts the probe task.
+    fn open(&self, index: usize, seen: ClosedState, base: &BaseKey, error: &RedisError) {
+        let GuardedSlots { breaker, opened } = &self.inner.breakers[index];
+        // A lost connection is made anew at once. A server that does not answer is given time.
         let until = if error.is_timeout() {
-            self.next_probe()
+            self.inner.next_probe()
         } else {
-            Self::now()
+            time::now()
         };
-        if part.breaker.open(seen, until) {
-            self.inner.counts.opened();
-            part.opened.notify_waiters();
-            prober::start(self, index, seen, key);
+        if breaker.open(seen, until) {
+            self.inner.counters.outages.increment();
+            opened.notify_waiters();
+            probe_task::start(&self.inner, index, seen, base.limit_key(None));
         }
-    }
-
-    /// Between three and five quarters of the interval from now, so that nodes that lost the server together do not come back together.
-    fn next_probe(&self) -> u64 {
-        // At most an hour.
-        let interval = nanos(self.inner.probe_interval);
-        let spread = fastrand::u64(0..=interval / 2);
-        Self::now().saturating_add(interval - interval / 4 + spread)
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("connection", &self.inner.connection.load())
+            .field("connection", &self.inner.connection())
             .field("prefix", &self.inner.prefix)
             .field("timeout", &self.inner.timeout)
             .field("probe_interval", &self.inner.probe_interval)
@@ -238,27 +163,106 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// A call, or an error of the kind that a connection reports when it waited in vain.
-async fn within(
+/// Returns the output of `work`, or `None` if `stop` ends before it.
+async fn unless<T>(stop: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
+    let (mut stop, mut work) = (pin!(stop), pin!(work));
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(result));
+        }
+        stop.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+/// Builds a [`RedisStore`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct StoreBuilder {
+    prefix: Box<str>,
     timeout: Duration,
-    call: impl Future<Output = Result<Value, RedisError>>,
-) -> Result<Value, RedisError> {
-    match tokio::time::timeout(timeout, call).await {
-        Ok(result) => result,
-        Err(_) => Err(RedisError::from(std::io::Error::from(
-            std::io::ErrorKind::TimedOut,
-        ))),
+    probe_interval: Duration,
+}
+
+impl Default for StoreBuilder {
+    fn default() -> Self {
+        Self {
+            prefix: "tidegate".into(),
+            timeout: Duration::from_millis(100),
+            probe_interval: Duration::from_millis(500),
+        }
     }
 }
 
-/// The outcome of the first, unless the second ends before it.
-async fn first<T>(one: impl Future<Output = T>, other: impl Future<Output = ()>) -> Option<T> {
-    let (mut one, mut other) = (pin!(one), pin!(other));
-    poll_fn(|cx| {
-        if let Poll::Ready(result) = one.as_mut().poll(cx) {
-            return Poll::Ready(Some(result));
+impl StoreBuilder {
+    /// Sets the prefix of all keys, `tidegate` by default. On one server, no prefix may be another
+    /// one followed by a colon and more.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Sets how long a call waits for the server. 100 ms by default: some hundred times what a call
+    /// takes within a data center, and less than people notice.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how often a server that is down is asked again, give or take a quarter. 500 ms by
+    /// default, at least a millisecond, at most an hour.
+    pub fn probe_interval(mut self, interval: Duration) -> Self {
+        self.probe_interval = interval.clamp(Duration::from_millis(1), Duration::from_secs(3_600));
+        self
+    }
+
+    /// Returns a store on one server, as [`RedisStore::connect`] does.
+    ///
+    /// # Errors
+    ///
+    /// If the address is invalid.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn connect(self, server: impl IntoConnectionInfo) -> Result<RedisStore, RedisError> {
+        let client = redis::Client::open(server)?;
+        let connection = Connection::to_server(client, self.timeout)?;
+        Ok(self.connection(connection))
+    }
+
+    /// Connects to a cluster through any of the given nodes.
+    ///
+    /// # Errors
+    ///
+    /// If none of the nodes can be reached.
+    #[cfg(feature = "cluster")]
+    pub async fn connect_cluster<T: IntoConnectionInfo>(
+        self,
+        nodes: impl IntoIterator<Item = T>,
+    ) -> Result<RedisStore, RedisError> {
+        let client = redis::cluster::ClusterClient::builder(nodes)
+            // The store itself resends the calls that were not charged, and only these.
+            .retries(0)
+            .response_timeout(self.timeout)
+            // When owners change, the client connects to one node after the other while all calls
+            // wait.
+            .connection_timeout(self.timeout / 4)
+            .build()?;
+        Ok(self.connection(Connection::to_cluster(client).await?))
+    }
+
+    /// Returns a store on a connection of your own, whose time limits apply besides those of the
+    /// store.
+    pub fn connection(self, connection: impl Into<Connection>) -> RedisStore {
+        let inner = StoreInner::new(
+            connection.into(),
+            self.prefix,
+            self.timeout,
+            self.probe_interval,
+        );
+        RedisStore {
+            inner: Arc::new(inner),
         }
-        other.as_mut().poll(cx).map(|()| None)
-    })
-    .await
+    }
 }

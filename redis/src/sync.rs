@@ -1,4 +1,4 @@
-//! Atomics of the standard kind, or loom's.
+//! The atomics of `core`, or those of loom in its models.
 
 #[cfg(not(tidegate_loom))]
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};

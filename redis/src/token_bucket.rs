@@ -3,36 +3,44 @@
 use tidegate::{Denied, Quota};
 use tokio::sync::Mutex;
 
+use crate::admitted::Admitted;
 use crate::error::{AcquireError, BuildError};
-use crate::lease::LeaseOptions;
-use crate::leased::LeasedTokenBucket;
-use crate::limits::{Admitted, Limits, Target};
-use crate::options::{Options, Quotas};
+use crate::limits::{BucketSet, Limits};
+use crate::options::{LimiterOptions, Quotas};
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
 
-/// A token bucket on a server, shared by all nodes that name it.
+/// A token bucket on a server, shared by all nodes that use its name.
 ///
-/// Each call is one round trip, in which a script decides on the server's clock; calls of one node share a connection and travel
-/// together. For the hot path take a [lease](Self::lease). All nodes should name the same quota; while they do not, each judges by
-/// its own. A bucket that is used up further than a lowered limit allows is in debt by the difference; [`reset`](Self::reset) forgives it.
+/// Each call is one round trip, in which a script decides by the server's clock. The calls of one
+/// node share a pipelined connection. For the hot path take a [lease](Self::lease).
+///
+/// All nodes should use the same quota; while they differ, each decides by its own. After the limit
+/// is lowered, a bucket may be in debt by the difference. [`reset`](Self::reset) forgives it.
 ///
 /// # Guarantees
 ///
-/// * **Bound.** At most capacity + rate · (b − a) is admitted in any interval `[a, b]` of the server's clock, by all nodes together, leases
-///   included, whatever calls are lost on the way. A call whose answer was lost may have been charged, and is never sent again.
-/// * **Exact rates.** All arithmetic is in fractions of the server's microseconds; nothing is early, and no rate drifts.
-/// * **Honest hints.** Waiting `retry_after` succeeds if nobody else comes, a microsecond less does not, but for the way to the server.
-///   (While other nodes hold leases it is when the first of these ends, at the latest.)
-/// * **A clock that steps back** counts as standing still from the last charge to the first call after the step; one that steps forward
-///   refills, as one that runs does, and ends leases that nodes still spend.
-/// * **A refusal writes nothing**, neither does a look.
+/// * **Bound.** All nodes together, leases included, admit at most capacity + rate · (b − a) in any
+///   interval `[a, b]` of the server's clock, whatever calls are lost. A call whose reply was lost
+///   may have been charged, and is never sent again.
+/// * **Exact rates.** All arithmetic uses exact fractions of the server's microseconds. No
+///   admission is early, and no rate drifts.
+/// * **Exact waits.** Without other callers, a call after `retry_after` succeeds and one a
+///   microsecond earlier does not, apart from the time on the network. While other nodes hold
+///   leases, `retry_after` ends with the first of these at the latest.
+/// * **Clock steps.** If the clock steps back, nothing refills between the last charge and the
+///   first call after the step. A step forward refills the bucket, and ends leases that nodes still
+///   spend.
+/// * **A denial writes nothing**, and neither does a peek.
 ///
-/// What the server forgets is out of the bound: see [`Options::start_empty`], and the crate's part on deployment.
+/// The bound does not cover what the server forgets: see [`LimiterOptions::start_empty`] and the
+/// [deployment notes](crate#deployment).
 ///
 /// # Cancel safety
 ///
-/// A call that is dropped may or may not have been charged.
+/// A dropped call may or may not have been charged.
+///
+/// # Examples
 ///
 /// ```no_run
 /// use tidegate::Quota;
@@ -51,76 +59,79 @@ use crate::store::RedisStore;
 #[derive(Debug)]
 pub struct RedisTokenBucket {
     limits: Limits,
-    target: Target,
+    buckets: BucketSet,
     quota: Quota,
-    line: Mutex<()>,
+    wait_queue: Mutex<()>,
 }
 
 impl RedisTokenBucket {
-    /// The bucket of that name. Sends nothing.
+    /// Returns the bucket of a name, with default options. Sends nothing.
     ///
     /// # Errors
     ///
-    /// [`BuildError::Scale`] if the quota cannot be counted in the server's numbers.
+    /// [`BuildError::Scale`] if the scripts cannot represent the quota.
     pub fn new(store: &RedisStore, name: &str, quota: Quota) -> Result<Self, BuildError> {
-        Self::with_options(store, name, quota, Options::new())
+        Self::with_options(store, name, quota, LimiterOptions::new())
     }
 
-    /// The same with options.
+    /// Returns the bucket of a name. Sends nothing.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and [`BuildError::TooManyNodes`] if a node's share is less than a quota can say.
+    /// As [`new`](Self::new), and [`BuildError::TooManyNodes`] if a node's share is too small.
     pub fn with_options(
         store: &RedisStore,
         name: &str,
         quota: Quota,
-        options: Options,
+        options: LimiterOptions,
     ) -> Result<Self, BuildError> {
-        let limits = Limits::new(store.clone(), Quotas::from(quota), options.of_one_key())?;
+        let (limits, buckets) = Limits::named(store, name, Quotas::from(quota), options)?;
         Ok(Self {
-            target: limits.target(name, None),
             limits,
+            buckets,
             quota,
-            line: Mutex::new(()),
+            wait_queue: Mutex::new(()),
         })
     }
 
-    pub(crate) const fn target(&self) -> &Target {
-        &self.target
+    pub(crate) const fn buckets(&self) -> &BucketSet {
+        &self.buckets
     }
 
     pub(crate) const fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// How much is allowed.
+    /// Returns the quota.
     pub const fn quota(&self) -> Quota {
         self.quota
     }
 
-    /// Admits `n` if they are there. Of none it only says what is left.
+    /// Takes `n` tokens if the bucket has them. With `n` = 0 it only reads the state.
     ///
     /// # Errors
     ///
-    /// [`AcquireError::Denied`] if they are not there, or never can be; [`AcquireError::Unavailable`] if the server does not answer and
-    /// the [`FailurePolicy`](crate::FailurePolicy) is closed.
+    /// [`AcquireError::Denied`] if the bucket does not have them yet, or `n` is above the capacity.
+    /// [`AcquireError::Unavailable`] if the server does not answer and the
+    /// [`FailurePolicy`](crate::FailurePolicy) is closed.
     pub async fn try_acquire(&self, n: u64) -> Result<Admitted, AcquireError> {
-        self.limits.take(&self.target, &[n]).await
+        self.limits.take(&self.buckets, &[n]).await
     }
 
-    /// Waits until `n` are admitted. Those who wait on this node are served in the order of their arrival, and only the first of them asks the
-    /// server; over all nodes whoever asks first is first.
+    /// Waits until `n` tokens can be taken. The waiters of this bucket on this node are served in
+    /// the order of their arrival, and only the first of them asks the server. Between nodes there
+    /// is no order.
     ///
     /// # Errors
     ///
-    /// As [`try_acquire`](Self::try_acquire), but for refusals that a wait helps against.
+    /// As [`try_acquire`](Self::try_acquire), except for denials that a wait resolves.
     ///
     /// # Cancel safety
     ///
-    /// A future that is dropped gives its place up; what it was asking for at that moment may have been charged.
+    /// A dropped future leaves the queue. If it was asking the server, the call may have been
+    /// charged.
     pub async fn acquire(&self, n: u64) -> Result<Admitted, AcquireError> {
-        let _first = self.line.lock().await;
+        let _head = self.wait_queue.lock().await;
         loop {
             match self.try_acquire(n).await {
                 Err(AcquireError::Denied {
@@ -132,55 +143,48 @@ impl RedisTokenBucket {
         }
     }
 
-    /// Whether `n` would be admitted. Charges nothing, and asks the server even if a refusal is remembered.
+    /// Returns what [`try_acquire`](Self::try_acquire) would, without a charge. Always asks the
+    /// server, also while a denial is cached.
     ///
     /// # Errors
     ///
-    /// As [`try_acquire`](Self::try_acquire); without the server always [`AcquireError::Unavailable`].
+    /// As [`try_acquire`](Self::try_acquire); without the server always
+    /// [`AcquireError::Unavailable`].
     pub async fn peek(&self, n: u64) -> Result<Admitted, AcquireError> {
-        self.limits.peek(&self.target, &[n]).await
+        self.limits.peek(&self.buckets, &[n]).await
     }
 
-    /// How many are there.
+    /// Returns how many tokens the bucket has.
     ///
     /// # Errors
     ///
     /// [`AcquireError::Unavailable`].
     pub async fn available(&self) -> Result<u64, AcquireError> {
-        let available = self.limits.available(&self.target).await?;
+        let available = self.limits.available(&self.buckets).await?;
         Ok(available[0])
     }
 
-    /// Charges `n` that were spent already, whether they are there or not. Later calls wait until the debt is paid, which is 50 years
-    /// of refill at the most.
+    /// Charges `n` tokens that were already used, even if the bucket does not have them. Later
+    /// calls wait until the debt is refilled. The debt is at most 50 years of refill.
     ///
     /// # Errors
     ///
-    /// [`AcquireError::Unavailable`]; then it may have been charged or not.
+    /// [`AcquireError::Unavailable`]; the charge may have been made.
     pub async fn debit(&self, n: u64) -> Result<(), AcquireError> {
-        self.limits.debit(&self.target, &[n]).await
+        self.limits.debit(&self.buckets, &[n]).await
     }
 
-    /// Fills the bucket up and forgives its debts. What nodes hold in leases they hold.
+    /// Fills the bucket up and forgives its debt. Tokens that nodes hold in leases stay with them.
     ///
     /// # Errors
     ///
-    /// [`AcquireError::Unavailable`]; then it may be full or not.
+    /// [`AcquireError::Unavailable`]; the bucket may have been filled up.
     pub async fn reset(&self) -> Result<(), AcquireError> {
-        self.limits.reset(&self.target).await
+        self.limits.reset(&self.buckets).await
     }
 
-    /// What became of the calls on this node.
+    /// Returns the outcomes of this node's calls.
     pub fn stats(&self) -> LimitStats {
         self.limits.stats()
-    }
-
-    /// A limiter that takes tokens from this bucket by the batch, and admits without a round trip.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a runtime of tokio.
-    pub fn lease(self, options: LeaseOptions) -> LeasedTokenBucket {
-        LeasedTokenBucket::new(self, options)
     }
 }

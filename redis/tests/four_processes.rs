@@ -1,12 +1,7 @@
-//! Four processes that hammer one limit, whatever happens to the server and to them, are never admitted more than it allows.
-#![expect(
-    clippy::unwrap_used,
-    reason = "the lint does not see that helpers of tests are tests"
-)]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "servers and processes live in real time, and have no clock that a test could turn"
-)]
+//! Four processes share one limit and keep its bound, whatever happens to them and to the server.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![allow(clippy::disallowed_methods, reason = "servers live in real time")]
+#![allow(clippy::std_instead_of_alloc, reason = "tests have `std`")]
 
 mod support;
 
@@ -14,51 +9,51 @@ use core::time::Duration;
 use std::thread::{self, sleep};
 
 use tidegate::Quota;
-use tidegate_redis::{LeaseOptions, LeasedTokenBucket, Options, RedisStore, RedisTokenBucket};
+use tidegate_redis::{
+    LeaseOptions, LeasedTokenBucket, LimiterOptions, RedisStore, RedisTokenBucket,
+};
 
-use support::admissions::{Admission, now_ns};
+use support::admission::{Admission, now_ns};
 use support::bound::Bound;
-use support::kinds::Kind;
-use support::processes::{self, Child, Children};
-use support::servers::{self, Server};
-use support::until::until;
+use support::server::{Server, ServerOptions};
+use support::wait::until;
+use support::workers::{Worker, Workers, this_worker};
 
 const PROCESSES: usize = 4;
 const CAPACITY: u64 = 200;
 const TIMEOUT: Duration = Duration::from_millis(60);
-/// Longer than the bucket takes to fill up, so that what is held beside a full bucket would show.
-const LASTS: Duration = Duration::from_millis(800);
-/// The child that calls the server directly, too.
+/// Longer than the bucket's refill time. So permits held in addition to a full bucket would show.
+const TTL: Duration = Duration::from_millis(800);
+/// This worker also calls the server directly.
 const DIRECT: usize = 0;
-/// Takes a lease while the others rest, and spends it with them.
+/// This worker takes a lease while the others rest, and spends it together with them.
 const HOARDER: usize = 2;
-/// Takes one too, and spends it just before it ends.
+/// This worker takes one as well, and spends it just before it ends.
 const LATE_HOARDER: usize = 3;
 
 const fn quota() -> Quota {
     Quota::per_second(400).burst(CAPACITY)
 }
 
-/// What all processes do together, by the clock that they share: rest while the bucket fills up, and spend.
+/// The rhythm of all processes, by their common clock: rest while the bucket refills, then spend.
 mod beat {
     use super::{Duration, now_ns, sleep};
 
-    pub(crate) const HOARDED: Duration = Duration::from_millis(450);
-    pub(crate) const LIVELY: Duration = Duration::from_millis(700);
-    const LONG: Duration = Duration::from_millis(1_500);
+    /// Hoarders take their leases before this point of each beat.
+    pub(crate) const HOARD_END: Duration = Duration::from_millis(450);
+    /// All processes spend from this point on.
+    pub(crate) const SPEND_START: Duration = Duration::from_millis(700);
+    const LENGTH: Duration = Duration::from_millis(1_500);
 
     pub(crate) fn at() -> Duration {
-        Duration::from_nanos(now_ns() % u64::try_from(LONG.as_nanos()).unwrap())
+        Duration::from_nanos(now_ns() % u64::try_from(LENGTH.as_nanos()).unwrap())
     }
 
-    /// How long until the next beat is at that point.
+    /// The time until a beat next reaches the point.
     pub(crate) fn until_next(point: Duration) -> Duration {
         let at = at();
-        if at < point {
-            point.saturating_sub(at)
-        } else {
-            (LONG + point).saturating_sub(at)
-        }
+        let next = if at < point { point } else { LENGTH + point };
+        next.saturating_sub(at)
     }
 
     pub(crate) fn wait_for(point: Duration) {
@@ -66,189 +61,166 @@ mod beat {
     }
 }
 
-/// A client process, until it is told to end. Its arguments: where the server is, and whether buckets start full or empty.
+/// A worker process. Its arguments are the server's address, and whether buckets start full or
+/// empty.
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn hammer(child: &Child) {
+async fn work(worker: &Worker) {
     let store = RedisStore::builder()
         .timeout(TIMEOUT)
         .probe_interval(Duration::from_millis(20))
-        .connect(child.arguments[0].as_str())
+        .connect(worker.arguments[0].as_str())
         .unwrap();
-    let options = match child.arguments[1].as_str() {
-        "empty" => Options::new().start_empty(LASTS),
-        _ => Options::new(),
+    let options = match worker.arguments[1].as_str() {
+        "empty" => LimiterOptions::new().start_empty(TTL),
+        _ => LimiterOptions::new(),
     };
-    let bucket = || RedisTokenBucket::with_options(&store, "hammered", quota(), options).unwrap();
-    let leased = bucket().lease(LeaseOptions::new().lasts(LASTS));
+    let bucket = || RedisTokenBucket::with_options(&store, "shared", quota(), options).unwrap();
+    let leased = bucket().lease(LeaseOptions::new().ttl(TTL));
     let direct = bucket();
     let runtime = tokio::runtime::Handle::current();
-    child.meet("start");
+    worker.wait_for_others();
     thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| spend(child, &leased));
+            scope.spawn(|| spend(worker, &leased));
         }
-        if child.number == DIRECT {
-            // Beside the runtime's threads, since this one waits for the spenders.
-            scope.spawn(|| runtime.block_on(call(child, &direct)));
-            scope.spawn(|| runtime.block_on(call(child, &direct)));
+        if worker.number == DIRECT {
+            // On threads of their own, since this one waits for them.
+            scope.spawn(|| runtime.block_on(call_directly(worker, &direct)));
+            scope.spawn(|| runtime.block_on(call_directly(worker, &direct)));
         }
     });
 }
 
-/// Spends what this process holds as fast as it gets it, once all do.
-fn spend(child: &Child, leased: &LeasedTokenBucket) {
-    let hoards = [HOARDER, LATE_HOARDER].contains(&child.number);
-    while !child.should_end() {
-        if hoards && beat::at() < beat::HOARDED {
-            hoard(child, leased);
-        } else if beat::at() < beat::LIVELY {
-            beat::wait_for(beat::LIVELY);
+/// Spends the lease as fast as it is refilled, in each beat's second part.
+fn spend(worker: &Worker, leased: &LeasedTokenBucket) {
+    let hoards = [HOARDER, LATE_HOARDER].contains(&worker.number);
+    while !worker.should_stop() {
+        if hoards && beat::at() < beat::HOARD_END {
+            hoard(worker, leased);
+        } else if beat::at() < beat::SPEND_START {
+            beat::wait_for(beat::SPEND_START);
         } else {
-            try_once(child, leased, fastrand::u64(1..=3));
+            try_once(worker, leased, fastrand::u64(1..=3));
         }
     }
 }
 
-fn try_once(child: &Child, leased: &LeasedTokenBucket, permits: u64) {
-    match Admission::around(permits, || leased.try_acquire(permits).is_ok()) {
-        Some(admission) => child.admitted(admission),
-        None => sleep(Duration::from_millis(1)),
+fn try_once(worker: &Worker, leased: &LeasedTokenBucket, permits: u64) {
+    let start_ns = now_ns();
+    if leased.try_acquire(permits).is_ok() {
+        worker.report(Admission::since(start_ns, permits));
+    } else {
+        sleep(Duration::from_millis(1));
     }
 }
 
-fn hoard(child: &Child, leased: &LeasedTokenBucket) {
-    let is_late = child.number == LATE_HOARDER;
+fn hoard(worker: &Worker, leased: &LeasedTokenBucket) {
+    let is_late = worker.number == LATE_HOARDER;
     let hoard = CAPACITY / if is_late { 2 } else { 4 };
     while leased.held() < hoard {
-        if beat::at() >= beat::HOARDED {
+        if beat::at() >= beat::HOARD_END {
             return;
         }
-        // In vain, but then it is asked for.
-        try_once(child, leased, hoard);
+        // This call fails, but it makes the node request the permits.
+        try_once(worker, leased, hoard);
     }
-    child.tell(now_ns());
+    worker.note(now_ns());
     if is_late {
-        // Or it would be given back as not needed.
-        try_once(child, leased, 1);
-        sleep(LASTS * 19 / 20);
+        // An unused lease would be returned.
+        try_once(worker, leased, 1);
+        sleep(TTL * 19 / 20);
     } else {
-        beat::wait_for(beat::LIVELY);
+        beat::wait_for(beat::SPEND_START);
     }
 }
 
 /// Takes from the server what the leases leave there.
-async fn call(child: &Child, direct: &RedisTokenBucket) {
-    while !child.should_end() {
-        if beat::at() < beat::LIVELY {
-            tokio::time::sleep(beat::until_next(beat::LIVELY)).await;
+async fn call_directly(worker: &Worker, direct: &RedisTokenBucket) {
+    while !worker.should_stop() {
+        if beat::at() < beat::SPEND_START {
+            tokio::time::sleep(beat::until_next(beat::SPEND_START)).await;
         }
         let permits = fastrand::u64(1..=3);
         let start_ns = now_ns();
-        let result = direct.try_acquire(permits).await;
-        let end_ns = now_ns();
-        match result {
-            Ok(_) => child.admitted(Admission {
-                start_ns,
-                end_ns,
-                permits,
-            }),
+        match direct.try_acquire(permits).await {
+            Ok(_) => worker.report(Admission::since(start_ns, permits)),
             Err(error) => {
-                let wait = error.retry_after().expect("a wait helps");
+                let wait = error.retry_after().expect("not denied forever");
                 tokio::time::sleep(wait.min(Duration::from_millis(10))).await;
             }
         }
     }
 }
 
-/// One run: four processes and their server.
+/// One run of four processes and their server.
 struct Run {
     server: Server,
-    children: Children,
-    alive: Vec<usize>,
+    workers: Workers,
 }
 
 impl Run {
-    fn start(test: &str, server: servers::Options, starts: &str) -> Self {
-        let server = Server::start(server);
-        let children = Children::start(test, PROCESSES, &[&server.url(), starts]);
-        let run = Self {
-            server,
-            children,
-            alive: (0..PROCESSES).collect(),
-        };
-        run.goes_on();
-        run
+    fn start(test: &str, server: ServerOptions, starts: &str) -> Self {
+        let server = server.start();
+        let workers = Workers::start(test, PROCESSES, &[&server.url(), starts]);
+        workers.wait_for_progress();
+        Self { server, workers }
     }
 
-    /// Returns when each process has been admitted to something from now on.
-    fn goes_on(&self) {
-        let from = now_ns();
-        for &number in &self.alive {
-            until("an admission in each process", || {
-                let last = self.children.last_admission(number);
-                last.is_some_and(|last| last.start_ns >= from).then_some(())
-            });
-        }
-    }
-
-    fn stall_for_a_moment(&self) {
+    fn stall_briefly(&self) {
         self.server.pause();
         sleep(3 * TIMEOUT);
         self.server.resume();
-        self.goes_on();
+        self.workers.wait_for_progress();
     }
 
-    /// Stalls the server until a moment after a lease has ended that was spent at the last moment, while the others cannot wait to spend.
+    /// Stalls the server until just after the end of a lease that was spent at its last moment. By
+    /// then the other workers wait for permits.
     fn stall_for_a_lease(&self) {
-        beat::wait_for(beat::HOARDED);
+        beat::wait_for(beat::HOARD_END);
         self.server.pause();
-        let long = LASTS + Duration::from_millis(10);
-        let since = self.hoarded_at().unwrap_or(0);
-        let end = since.saturating_add(u64::try_from(long.as_nanos()).unwrap());
-        // Should it hold none, as long as a lease.
+        let length = TTL + Duration::from_millis(10);
+        let end = self.last_hoard_ns().unwrap_or(0) + u64::try_from(length.as_nanos()).unwrap();
+        // Without a lease, the stall is as long as one.
         let left = end.checked_sub(now_ns());
-        sleep(left.map_or(long, Duration::from_nanos));
+        sleep(left.map_or(length, Duration::from_nanos));
         self.server.resume();
-        self.goes_on();
+        self.workers.wait_for_progress();
     }
 
-    /// When it had its last hoard.
-    fn hoarded_at(&self) -> Option<u64> {
-        self.children.told()[LATE_HOARDER].parse().ok()
+    /// When the late hoarder last took its lease.
+    fn last_hoard_ns(&self) -> Option<u64> {
+        self.workers.notes()[LATE_HOARDER].parse().ok()
     }
 
-    /// While there are leases, which go on.
-    fn kill_and_restart(&mut self) {
-        beat::wait_for(beat::HOARDED);
+    /// Restarts the server while there are leases, which go on.
+    fn restart(&mut self) {
+        beat::wait_for(beat::HOARD_END);
         self.server.restart();
-        self.goes_on();
+        self.workers.wait_for_progress();
     }
 
-    /// How often the server was killed.
-    fn all_faults(&mut self) -> u64 {
-        self.stall_for_a_moment();
+    /// Returns the number of restarts.
+    fn cause_all_faults(&mut self) -> u64 {
+        self.stall_briefly();
         self.stall_for_a_lease();
-        self.kill_and_restart();
+        self.restart();
         self.stall_for_a_lease();
-        self.kill_and_restart();
+        self.restart();
         2
     }
 
-    /// Fails if they were ever admitted more than a capacity, for each time that the server forgot one more, and what flowed in.
-    fn judge(self, forgotten: u64) {
-        self.goes_on();
-        // More than the first burst, so that it was about what flows in.
-        until("two capacities", || {
-            let all = self.children.admissions_so_far();
+    /// Checks the bound, with one more capacity for each time that the server lost its data.
+    fn check_bound(mut self, losses: u64) {
+        self.workers.wait_for_progress();
+        // More than the first burst, so that the refill counts as well.
+        until("admissions of two capacities", || {
+            let all = self.workers.admissions();
             let permits: u64 = all.iter().map(|admission| admission.permits).sum();
-            (permits > 2 * CAPACITY).then_some(())
+            permits > 2 * CAPACITY
         });
-        self.children.end();
-        let admissions = self.children.admissions();
-        let bound = Bound {
-            capacity: CAPACITY * (1 + forgotten),
-            ..Bound::new(quota())
-        };
+        self.workers.stop();
+        let admissions = self.workers.finish();
+        let bound = Bound::new(quota()).with_capacity_times(1 + losses);
         eprintln!(
             "{} admissions; {}",
             admissions.len(),
@@ -258,90 +230,89 @@ impl Run {
     }
 }
 
-/// The test itself, or one of its processes. All kinds at once, since most of it is waiting.
-fn on_each_kind(test: &str, run: impl Fn(Kind) + Sync) {
-    if let Some(child) = processes::child(test) {
-        hammer(&child);
+/// Runs the test, or one of its worker processes.
+///
+/// Tests all kinds of servers at once, since a run mostly waits.
+fn on_each_kind(test: &str, run: impl Fn(ServerOptions) + Sync) {
+    if let Some(worker) = this_worker(test) {
+        work(&worker);
         return;
     }
     let run = &run;
     thread::scope(|scope| {
-        for kind in Kind::available() {
-            scope.spawn(move || run(kind));
+        for options in ServerOptions::each_kind() {
+            scope.spawn(move || run(options));
         }
     });
 }
 
 #[test]
-fn a_server_that_remembers_keeps_the_bound_through_stalls_and_kills() {
-    let test = "a_server_that_remembers_keeps_the_bound_through_stalls_and_kills";
-    on_each_kind(test, |kind| {
-        let options = servers::Options::new(kind).tcp(0).durable();
+fn durable_server_keeps_the_bound_through_stalls_and_restarts() {
+    let test = "durable_server_keeps_the_bound_through_stalls_and_restarts";
+    on_each_kind(test, |options| {
+        let mut run = Run::start(test, options.tcp().durable(), "full");
+        run.cause_all_faults();
+        run.check_bound(0);
+    });
+}
+
+#[test]
+fn forgetful_server_keeps_the_bound_if_buckets_start_empty() {
+    let test = "forgetful_server_keeps_the_bound_if_buckets_start_empty";
+    on_each_kind(test, |options| {
+        let mut run = Run::start(test, options.tcp(), "empty");
+        run.cause_all_faults();
+        run.check_bound(0);
+    });
+}
+
+#[test]
+fn each_loss_of_data_costs_at_most_one_capacity() {
+    let test = "each_loss_of_data_costs_at_most_one_capacity";
+    on_each_kind(test, |options| {
         let mut run = Run::start(test, options, "full");
-        run.all_faults();
-        run.judge(0);
+        let restarts = run.cause_all_faults();
+        run.check_bound(restarts);
     });
 }
 
 #[test]
-fn a_server_that_forgets_keeps_the_bound_if_buckets_start_empty() {
-    let test = "a_server_that_forgets_keeps_the_bound_if_buckets_start_empty";
-    on_each_kind(test, |kind| {
-        let mut run = Run::start(test, servers::Options::new(kind).tcp(0), "empty");
-        run.all_faults();
-        run.judge(0);
-    });
-}
-
-#[test]
-fn a_server_that_forgets_costs_a_capacity_each_time() {
-    let test = "a_server_that_forgets_costs_a_capacity_each_time";
-    on_each_kind(test, |kind| {
-        let mut run = Run::start(test, servers::Options::new(kind), "full");
-        let forgotten = run.all_faults();
-        run.judge(forgotten);
-    });
-}
-
-#[test]
-fn a_process_that_is_killed_takes_nothing_but_its_lease_with_it() {
-    let test = "a_process_that_is_killed_takes_nothing_but_its_lease_with_it";
-    on_each_kind(test, |kind| {
-        let mut run = Run::start(test, servers::Options::new(kind).tcp(0).durable(), "full");
-        let victim = LATE_HOARDER;
+fn killed_process_loses_only_its_lease() {
+    let test = "killed_process_loses_only_its_lease";
+    on_each_kind(test, |options| {
+        let mut run = Run::start(test, options.tcp().durable(), "full");
         let from = now_ns();
         until("a process that holds a lease", || {
-            (run.hoarded_at()? > from).then_some(())
+            run.last_hoard_ns().is_some_and(|taken| taken > from)
         });
-        run.children.kill(victim);
-        run.alive.retain(|&number| number != victim);
-        run.goes_on();
-        // Its lease ends meanwhile, and while nobody is asked.
+        run.workers.kill(LATE_HOARDER);
+        run.workers.wait_for_progress();
+        // The lease ends during the stall, when no process can ask the server.
         run.stall_for_a_lease();
-        run.kill_and_restart();
-        run.judge(0);
+        run.restart();
+        run.check_bound(0);
     });
 }
 
 #[test]
-fn processes_that_stand_still_for_longer_than_a_lease_keep_the_bound() {
-    let test = "processes_that_stand_still_for_longer_than_a_lease_keep_the_bound";
-    on_each_kind(test, |kind| {
-        let mut run = Run::start(test, servers::Options::new(kind).durable(), "full");
-        for stopped in [vec![1, 2], vec![2, 3], vec![0, 1, 2, 3], vec![3]] {
-            beat::wait_for(beat::HOARDED);
-            for &number in &stopped {
-                run.children.pause(number);
+fn processes_suspended_for_longer_than_a_lease_keep_the_bound() {
+    let test = "processes_suspended_for_longer_than_a_lease_keep_the_bound";
+    on_each_kind(test, |options| {
+        let mut run = Run::start(test, options.durable(), "full");
+        for suspended in [vec![1, 2], vec![2, 3], vec![0, 1, 2, 3], vec![3]] {
+            beat::wait_for(beat::HOARD_END);
+            for &number in &suspended {
+                run.workers.pause(number);
             }
-            // Until the others have rested once more.
-            beat::wait_for(beat::LIVELY);
-            beat::wait_for(beat::LIVELY);
-            for &number in &stopped {
-                run.children.resume(number);
+            // Until the other processes have rested once more.
+            beat::wait_for(beat::SPEND_START);
+            beat::wait_for(beat::SPEND_START);
+            for &number in &suspended {
+                run.workers.resume(number);
             }
-            run.goes_on();
+            run.workers.wait_for_progress();
         }
-        run.kill_and_restart();
-        run.judge(0);
+        run.restart();
+        run.check_bound(0);
     });
 }

@@ -1,95 +1,78 @@
-//! Leases on a real server: what they take, give back and refuse, in which order, and at what cost.
-#![expect(
-    clippy::unwrap_used,
-    reason = "the lint does not see that helpers of tests are tests"
-)]
-#![allow(
-    clippy::std_instead_of_alloc,
-    reason = "nothing here works without the standard library"
-)]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "servers live in real time, and have no clock that a test could turn"
-)]
+//! Leases on a real server: what they take, return and deny, in which order, and at what cost.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![allow(clippy::disallowed_methods, reason = "servers live in real time")]
+#![allow(clippy::std_instead_of_alloc, reason = "tests have `std`")]
 
 mod support;
 
 use core::time::Duration;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Instant;
 
-use redis::Commands;
 use tidegate::{Denied, Quota};
-use tidegate_redis::{AcquireError, LeaseOptions, LeasedTokenBucket, RedisStore, RedisTokenBucket};
+use tidegate_redis::{AcquireError, LeaseOptions, LeasedTokenBucket, RedisStore};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use support::kinds::Kind;
-use support::servers::{self, Server};
-use support::until::{PATIENCE, eventually};
+use support::limiters::{HOUR, bucket, connect, slow};
+use support::server::{Server, ServerOptions};
+use support::wait::{PATIENCE, eventually};
 
-const HOUR: Duration = Duration::from_secs(3_600);
-
-/// So patient that a machine that stands still is no outage.
-fn store(server: &Server) -> RedisStore {
-    let builder = RedisStore::builder().timeout(Duration::from_secs(20));
-    builder.connect(server.url()).unwrap()
+fn lease_with(store: &RedisStore, quota: Quota, options: LeaseOptions) -> LeasedTokenBucket {
+    bucket(store, "leases", quota).lease(options)
 }
 
-fn bucket(store: &RedisStore, quota: Quota) -> RedisTokenBucket {
-    RedisTokenBucket::new(store, "leases", quota).unwrap()
+fn lease(store: &RedisStore, quota: Quota) -> LeasedTokenBucket {
+    lease_with(store, quota, LeaseOptions::new())
 }
 
-/// So slow that nothing flows in while a test runs.
-fn slow(capacity: u64) -> Quota {
-    Quota::new(1, Duration::from_secs(100_000))
-        .unwrap()
-        .burst(capacity)
-}
-
-/// How many leases the server knows of the bucket.
-fn leases(server: &Server) -> usize {
-    let value: Option<String> = server.connection().get("tidegate:{leases}").unwrap();
+/// The number of leases in the bucket's value.
+fn lease_count(server: &Server) -> usize {
+    let value: Option<String> = server.query(&["GET", "tidegate:{leases}"]);
     value.map_or(0, |value| (value.split(' ').count() - 5) / 7)
 }
 
-/// Takes so many one by one, and says how often it was refused.
+/// Takes permits one by one, and returns how often the lease denied.
 async fn take(leased: &LeasedTokenBucket, permits: u64) -> u64 {
-    let (mut taken, mut refused) = (0, 0);
+    let (mut taken, mut denied) = (0, 0);
     while taken < permits {
         if leased.try_acquire(1).is_ok() {
             taken += 1;
         } else {
-            refused += 1;
+            denied += 1;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-    refused
+    denied
 }
 
-/// A lease that holds something, and how much was admitted.
-async fn holding(leased: &LeasedTokenBucket) -> u64 {
+/// Takes permits until the lease holds some more, and returns how many it admitted.
+async fn take_until_held(leased: &LeasedTokenBucket) -> u64 {
     let mut admitted = 0;
-    while leased.held() < 4 {
+    eventually("a lease of some permits", async || {
         admitted += u64::from(leased.try_acquire(1).is_ok());
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+        leased.held() >= 4
+    })
+    .await;
     admitted
 }
 
+async fn wait_for_refills(leased: &LeasedTokenBucket, count: u64) {
+    eventually("refills", async || leased.stats().refills > count).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_make_hardly_any_round_trips() {
-    for kind in Kind::available() {
-        let server = Server::start(servers::Options::new(kind));
+async fn calls_make_few_round_trips() {
+    for server in Server::each_kind() {
         let quota = Quota::per_second(1_000_000).burst(100_000);
-        let leased = bucket(&store(&server), quota).lease(LeaseOptions::new());
+        let leased = lease(&connect(&server), quota);
         take(&leased, 30_000).await;
         let stats = leased.stats();
-        let calls = server.calls("evalsha") + server.calls("eval");
+        let calls = server.script_calls();
         assert!(calls <= 30_000 / 50, "{calls} {stats:?}");
         assert!(stats.spent() >= 30_000 || stats.held > 0, "{stats:?}");
-        // The demand was for more than the first batch of one.
+        // Batches grow beyond the first one, of a single permit.
         assert!(stats.granted / stats.refills > 50, "{stats:?}");
         leased.close().await;
         assert_eq!(leased.stats().spent(), 30_000, "{:?}", leased.stats());
@@ -97,24 +80,22 @@ async fn calls_make_hardly_any_round_trips() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_node_gives_everything_back() {
-    for kind in Kind::available() {
-        let server = Server::start(servers::Options::new(kind));
-        let store = store(&server);
-        let observer = bucket(&store, slow(1_000));
-        let options = LeaseOptions::new().lasts(Duration::from_millis(400));
-        let leased = bucket(&store, slow(1_000)).lease(options);
+async fn idle_node_returns_everything() {
+    for server in Server::each_kind() {
+        let store = connect(&server);
+        let observer = bucket(&store, "leases", slow(1_000));
+        let options = LeaseOptions::new().ttl(Duration::from_millis(400));
+        let leased = lease_with(&store, slow(1_000), options);
         for round in 1..=2 {
             take(&leased, 30).await;
-            eventually("everything back", async || {
+            let left = 1_000 - 30 * round;
+            eventually("the end of the lease", async || {
                 let available = observer.available().await.unwrap();
-                let admitted = 30 * round;
-                assert!(available <= 1_000 - admitted, "{available}");
-                let back = available == 1_000 - admitted && leased.held() == 0;
-                (back && leases(&server) == 0).then_some(())
+                assert!(available <= left, "{available}");
+                available == left && leased.held() == 0 && lease_count(&server) == 0
             })
             .await;
-            // And then it is quiet, but for this test.
+            // Then the node sends no more requests.
             let refills = leased.stats().refills;
             tokio::time::sleep(Duration::from_millis(50)).await;
             assert_eq!(leased.stats().refills, refills);
@@ -123,52 +104,47 @@ async fn an_idle_node_gives_everything_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_that_is_closed_or_dropped_gives_back_at_once() {
-    for kind in Kind::available() {
-        let server = Server::start(servers::Options::new(kind));
-        let store = store(&server);
-        let observer = bucket(&store, slow(1_000));
-        let lease = || bucket(&store, slow(1_000)).lease(LeaseOptions::new().lasts(HOUR));
+async fn closed_or_dropped_lease_is_returned_at_once() {
+    for server in Server::each_kind() {
+        let store = connect(&server);
+        let observer = bucket(&store, "leases", slow(1_000));
+        let lease = || lease_with(&store, slow(1_000), LeaseOptions::new().ttl(HOUR));
 
         let leased = lease();
-        let mut admitted = holding(&leased).await;
-        assert_eq!(leases(&server), 1);
+        let mut admitted = take_until_held(&leased).await;
+        assert_eq!(lease_count(&server), 1);
         assert!(observer.available().await.unwrap() + 4 <= 1_000 - admitted);
         leased.close().await;
         assert_eq!(observer.available().await.unwrap(), 1_000 - admitted);
-        assert_eq!((leases(&server), leased.held()), (0, 0));
+        assert_eq!((lease_count(&server), leased.held()), (0, 0));
         leased.close().await;
 
         let leased = lease();
-        admitted += holding(&leased).await;
-        let other = leased.clone();
+        admitted += take_until_held(&leased).await;
+        let clone = leased.clone();
         drop(leased);
         tokio::time::sleep(Duration::from_millis(20)).await;
-        assert_eq!(leases(&server), 1, "somebody has it still");
-        drop(other);
-        eventually("all back", async || {
-            let available = observer.available().await.unwrap();
-            (available == 1_000 - admitted).then_some(())
+        assert_eq!(lease_count(&server), 1, "the clone keeps the lease");
+        drop(clone);
+        eventually("the returned permits", async || {
+            observer.available().await.unwrap() == 1_000 - admitted
         })
         .await;
-        assert_eq!(leases(&server), 0);
+        assert_eq!(lease_count(&server), 0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_that_is_closed_admits_nothing() {
-    let server = Server::start(servers::Options::default());
-    let leased = bucket(&store(&server), slow(100)).lease(LeaseOptions::new());
+async fn closed_lease_admits_nothing() {
+    let server = ServerOptions::default().start();
+    let leased = lease(&connect(&server), slow(100));
     leased.acquire(90).await.unwrap();
     let mut waiting = JoinSet::new();
     for _ in 0..10 {
         let leased = leased.clone();
         waiting.spawn(async move { leased.acquire(50).await });
     }
-    eventually("a refusal by the server", async || {
-        (leased.stats().refills > 3).then_some(())
-    })
-    .await;
+    wait_for_refills(&leased, 3).await;
     leased.close().await;
     let is_closed = |result| matches!(result, Err(AcquireError::Closed));
     assert!(waiting.join_all().await.into_iter().all(is_closed));
@@ -179,52 +155,45 @@ async fn a_lease_that_is_closed_admits_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_is_served_in_order() {
-    for kind in Kind::available() {
-        let server = Server::start(servers::Options::new(kind));
-        let quota = Quota::per_second(500).burst(100);
-        let leased = bucket(&store(&server), quota).lease(LeaseOptions::new());
+async fn waiters_are_served_in_order() {
+    for server in Server::each_kind() {
+        let leased = lease(&connect(&server), Quota::per_second(500).burst(100));
         leased.acquire(100).await.unwrap();
-        let done = Mutex::new(Vec::new());
+        let served = Mutex::new(Vec::new());
         let acquire = async |n| {
             leased.acquire(n).await.unwrap();
-            done.lock().unwrap().push(n);
+            served.lock().unwrap().push(n);
         };
-        // Their first turns are in this order.
+        // `join!` polls them for the first time in this order.
         tokio::join!(
             acquire(50),
             acquire(1),
             acquire(100),
             acquire(7),
             async {
-                // Gives its place up, wherever it is.
-                let in_time = tokio::time::timeout(Duration::from_millis(30), leased.acquire(99));
-                drop(in_time.await);
+                // Leaves the queue before or after it reaches the front.
+                let brief = tokio::time::timeout(Duration::from_millis(30), leased.acquire(99));
+                drop(brief.await);
             },
             acquire(2),
             acquire(20),
         );
-        assert_eq!(done.into_inner().unwrap(), [50, 1, 100, 7, 2, 20]);
+        assert_eq!(served.into_inner().unwrap(), [50, 1, 100, 7, 2, 20]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_gives_up_lets_the_next_one_through() {
-    let server = Server::start(servers::Options::default());
-    let leased = bucket(&store(&server), slow(100)).lease(LeaseOptions::new());
+async fn dropped_waiter_lets_the_next_one_through() {
+    let server = ServerOptions::default().start();
+    let leased = lease(&connect(&server), slow(100));
     leased.acquire(50).await.unwrap();
-    let too_much = tokio::spawn({
+    let acquire = |permits| {
         let leased = leased.clone();
-        async move { leased.acquire(60).await }
-    });
-    eventually("it is at the front", async || {
-        (leased.stats().refills > 2).then_some(())
-    })
-    .await;
-    let small = tokio::spawn({
-        let leased = leased.clone();
-        async move { leased.acquire(2).await }
-    });
+        tokio::spawn(async move { leased.acquire(permits).await })
+    };
+    let too_much = acquire(60);
+    wait_for_refills(&leased, 2).await;
+    let small = acquire(2);
     too_much.abort();
     small.await.unwrap().unwrap();
     leased.close().await;
@@ -232,11 +201,9 @@ async fn who_gives_up_lets_the_next_one_through() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sizes_at_the_edges() {
-    let server = Server::start(servers::Options::default());
-    let store = store(&server);
-    let lease = |quota| bucket(&store, quota).lease(LeaseOptions::new());
-    let leased = lease(slow(10));
+async fn zero_permits_and_more_than_the_capacity_need_no_grant() {
+    let server = ServerOptions::default().start();
+    let leased = lease(&connect(&server), slow(10));
     leased.try_acquire(0).unwrap();
     leased.acquire(0).await.unwrap();
     for n in [11, u64::MAX] {
@@ -249,36 +216,40 @@ async fn sizes_at_the_edges() {
     leased.try_acquire(0).unwrap();
     leased.close().await;
     assert_eq!(leased.bucket().available().await.unwrap(), 0);
-    leased.bucket().reset().await.unwrap();
+}
 
-    // The whole capacity is one token.
-    let one = lease(Quota::per_hour(1));
-    one.acquire(1).await.unwrap();
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn capacity_of_one_permit_can_be_leased() {
+    let server = ServerOptions::default().start();
+    let store = connect(&server);
+    let leased = lease(&store, Quota::per_hour(1));
+    leased.acquire(1).await.unwrap();
     let hint = eventually("the server's hint", async || {
-        let hint = one.try_acquire(1).unwrap_err().retry_after().unwrap();
-        (hint > Duration::from_millis(200)).then_some(hint)
+        let hint = leased.try_acquire(1).unwrap_err().retry_after();
+        hint.filter(|hint| *hint > Duration::from_millis(200))
     })
     .await;
     assert!(hint <= HOUR, "{hint:?}");
-    one.close().await;
-    one.bucket().reset().await.unwrap();
-    // Each takes another one ahead, which the other has to wait for until it is given back.
-    let options = LeaseOptions::new().lasts(Duration::from_millis(100));
-    let two = [(); 2].map(|()| bucket(&store, Quota::per_second(50).burst(1)).lease(options));
+    leased.close().await;
+    leased.bucket().reset().await.unwrap();
+    // Each of two nodes leases the next permit ahead, and the other must wait for its return.
+    let options = LeaseOptions::new().ttl(Duration::from_millis(100));
+    let nodes = [(); 2].map(|()| lease_with(&store, Quota::per_second(50).burst(1), options));
     for _ in 0..5 {
-        two[0].acquire(1).await.unwrap();
-        two[1].acquire(1).await.unwrap();
+        for node in &nodes {
+            node.acquire(1).await.unwrap();
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_leases_of_one_bucket() {
+async fn one_bucket_can_have_a_thousand_leases() {
     const LEASES: u64 = 1_000;
-    let server = Server::start(servers::Options::default());
-    let store = store(&server);
-    let options = LeaseOptions::new().lasts(HOUR);
+    let server = ServerOptions::default().start();
+    let store = connect(&server);
+    let options = LeaseOptions::new().ttl(HOUR);
     let all: Vec<_> = (0..LEASES)
-        .map(|_| bucket(&store, slow(10_000)).lease(options))
+        .map(|_| lease_with(&store, slow(10_000), options))
         .collect();
     let mut calls = JoinSet::new();
     for leased in &all {
@@ -287,10 +258,10 @@ async fn a_thousand_leases_of_one_bucket() {
     }
     calls.join_all().await;
     let held = all.iter().map(LeasedTokenBucket::held).sum::<u64>();
-    let observer = bucket(&store, slow(10_000));
+    let observer = bucket(&store, "leases", slow(10_000));
     let available = observer.available().await.unwrap();
     assert!(available + held <= 10_000 - LEASES, "{available} {held}");
-    let bytes: usize = server.connection().strlen("tidegate:{leases}").unwrap();
+    let bytes: usize = server.query(&["STRLEN", "tidegate:{leases}"]);
     assert!(bytes < 100 * 1_000, "{bytes}");
     let mut closing = JoinSet::new();
     for leased in all {
@@ -298,74 +269,67 @@ async fn a_thousand_leases_of_one_bucket() {
     }
     closing.join_all().await;
     assert_eq!(observer.available().await.unwrap(), 10_000 - LEASES);
-    assert_eq!(leases(&server), 0);
-    // A grant ahead of need, and what goes back.
-    let calls = server.calls("evalsha") + server.calls("eval");
+    assert_eq!(lease_count(&server), 0);
+    // Includes grants ahead of need and their return.
+    let calls = server.script_calls();
     assert!(calls <= 5 * LEASES, "{calls}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hint_is_when_to_come_back() {
-    let server = Server::start(servers::Options::default());
-    let quota = Quota::per_second(50).burst(10);
-    let leased = bucket(&store(&server), quota).lease(LeaseOptions::new());
-    // The way to the server, which is a hint as long as nothing better is known, may take longer than the last time. Then again.
-    eventually("hints that are good", async || {
+async fn hints_are_good_times_to_retry() {
+    let server = ServerOptions::default().start();
+    let leased = lease(&connect(&server), Quota::per_second(50).burst(10));
+    // Until more is known, the hint is the last round trip's time. If the next one takes longer,
+    // the hint is too short. Then try again.
+    eventually("good hints", async || {
         let mut most = 0;
         for n in [10, 1, 5, 1, 10, 2] {
-            let mut refusals = 0;
+            let mut denials = 0;
             while let Err(error) = leased.try_acquire(n) {
-                refusals += 1;
+                denials += 1;
                 tokio::time::sleep(error.retry_after().unwrap()).await;
             }
-            most = most.max(refusals);
+            most = most.max(denials);
         }
-        (most <= 20).then_some(())
+        most <= 20
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn few_do_not_wait_for_as_long_as_many() {
-    let server = Server::start(servers::Options::default());
-    let store = store(&server);
-    let observer = bucket(&store, slow(60));
-    // Where the machine stands still meanwhile, that shows nothing. Then again.
-    eventually("one before sixty are asked for again", async || {
+async fn small_request_does_not_wait_for_a_large_one() {
+    let server = ServerOptions::default().start();
+    let store = connect(&server);
+    let observer = bucket(&store, "leases", slow(60));
+    // If the machine hangs meanwhile, the outcome shows nothing. Then try again.
+    eventually("a permit before the next request for 60", async || {
         observer.reset().await.unwrap();
         observer.debit(55).await.unwrap();
-        // Anew, so that it holds nothing.
-        let leased = bucket(&store, slow(60)).lease(LeaseOptions::new());
-        eventually("the server's refusal", async || {
+        // A new lease, which holds nothing.
+        let leased = lease(&store, slow(60));
+        eventually("the server's denial", async || {
             let hint = leased.try_acquire(60).unwrap_err().retry_after().unwrap();
-            (hint > Duration::from_millis(900)).then_some(())
+            hint > Duration::from_millis(900)
         })
         .await;
-        let refused = take(&leased, 1).await;
+        let denied = take(&leased, 1).await;
         leased.close().await;
-        // A second, in which there are some hundred attempts, is how long the task waits with sixty.
-        (refused < 50).then_some(())
+        // The next request for 60 comes after a second, in which some hundred calls fit.
+        denied < 50
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_nodes_get_their_share() {
-    for kind in Kind::available() {
-        let server = Server::start(servers::Options::new(kind));
+async fn busy_nodes_share_the_rate() {
+    for server in Server::each_kind() {
         let quota = Quota::per_second(2_000).burst(200);
-        let nodes = [(); 4].map(|()| {
-            let leased = bucket(&store(&server), quota).lease(LeaseOptions::new());
-            Arc::new(leased)
-        });
+        let nodes = [(); 4].map(|()| lease(&connect(&server), quota));
         let mut callers = JoinSet::new();
-        for node in &nodes {
-            let node = Arc::clone(node);
-            callers.spawn(async move {
-                take(&node, u64::MAX).await;
-            });
+        for node in nodes.clone() {
+            callers.spawn(async move { take(&node, u64::MAX).await });
         }
-        let spent = eventually("enough in all", async || {
+        let spent = eventually("4000 admissions", async || {
             let spent = nodes.each_ref().map(|node| node.stats().spent());
             (spent.iter().sum::<u64>() >= 4_000).then_some(spent)
         })
@@ -377,65 +341,65 @@ async fn four_nodes_get_their_share() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_empty_bucket_is_asked_once_per_interval() {
-    let server = Server::start(servers::Options::default());
+async fn empty_bucket_is_asked_once_per_interval() {
+    let server = ServerOptions::default().start();
     let interval = Duration::from_millis(40);
-    let options = LeaseOptions::new().interval(interval);
-    let leased = bucket(&store(&server), Quota::per_second(200).burst(4)).lease(options);
+    let options = LeaseOptions::new().refill_interval(interval);
+    let quota = Quota::per_second(200).burst(4);
+    let leased = lease_with(&connect(&server), quota, options);
     take(&leased, 4).await;
     let (before, start) = (leased.stats().refills, Instant::now());
     take(&leased, 100).await;
     let refills = leased.stats().refills - before;
     let elapsed = start.elapsed().as_nanos() * 4 / 3;
-    // An answer that is all that was asked for is no sign of an empty bucket; there may be one each time.
+    // A full grant does not show that the bucket is empty, so the next request may follow at once.
     let most = 2 + 2 * elapsed / interval.as_nanos();
     assert!(u128::from(refills) <= most, "{refills} of {most}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_server_has_forgotten_is_not_held_any_more() {
-    for kind in Kind::available() {
-        let mut server = Server::start(servers::Options::new(kind));
-        let leased = bucket(&store(&server), slow(1_000)).lease(LeaseOptions::new().lasts(HOUR));
-        holding(&leased).await;
+async fn lease_expires_when_the_server_loses_it() {
+    for mut server in Server::each_kind() {
+        let options = LeaseOptions::new().ttl(HOUR);
+        let leased = lease_with(&connect(&server), slow(1_000), options);
+        take_until_held(&leased).await;
         let held = leased.held();
         server.restart();
-        // More than it holds, so that it asks.
+        // Requests more than the lease holds, so that the node asks the server.
         eventually("the server", async || leased.try_acquire(held + 1).ok()).await;
         assert_eq!(leased.stats().expired, held, "{:?}", leased.stats());
         leased.close().await;
-        let left = leased.bucket().available().await.unwrap();
-        assert_eq!(left, 1_000 - (held + 1), "of the new bucket alone");
+        let available = leased.bucket().available().await.unwrap();
+        assert_eq!(available, 1_000 - (held + 1), "of the new bucket");
     }
 }
 
-/// With all that tokio has.
 fn runtime() -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(2).enable_all().build().unwrap()
 }
 
 #[test]
-fn a_runtime_may_end_before_its_leases() {
+fn lease_is_closed_when_its_runtime_ends() {
     let (done, is_done) = mpsc::channel();
     thread::spawn(move || {
-        let server = Server::start(servers::Options::default());
+        let server = ServerOptions::default().start();
         let first = runtime();
         let leased = first.block_on(async {
-            let leased = bucket(&store(&server), slow(1_000)).lease(LeaseOptions::new());
-            holding(&leased).await;
+            let leased = lease(&connect(&server), slow(1_000));
+            take_until_held(&leased).await;
             leased
         });
-        let other = leased.clone();
+        let clone = leased.clone();
         drop(first);
-        // The task is gone, and with it whoever could ask for more.
+        // The refill task ended with its runtime, so the lease cannot be renewed.
         let closed = matches!(leased.try_acquire(1), Err(AcquireError::Closed));
         assert!(closed, "{:?}", leased.stats());
         runtime().block_on(async {
             assert!(leased.acquire(1).await.is_err());
             leased.close().await;
         });
-        drop((leased, other));
+        drop((leased, clone));
         done.send(()).unwrap();
     });
     is_done.recv_timeout(PATIENCE).unwrap();

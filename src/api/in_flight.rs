@@ -9,16 +9,16 @@
 //!
 //! # Invariants
 //!
-//! 1. Nobody sleeps who has not looked at the count since it is in the list (`mutants::in_flight::look_before_listening`).
+//! 1. Nobody sleeps who has not looked at the count since it is in the list (`mutants::in_flight::no_check_after_listening`).
 //! 2. A call that ends tells one who has not been told yet.
 //! 3. Whoever was told looks. It takes the place; or finds that another was faster, whose call will end; or cannot make use of it,
-//!    as it is dropped, late or limited by something else: then it tells the next (`mutants::in_flight::kept_to_itself`).
+//!    as it is dropped, late or limited by something else: then it tells the next (`mutants::in_flight::kept_turn`).
 //!
 //! # Orderings
 //!
 //! A call that ends lowers `count` and then reads `listening` (`tell_one`); who waits raises `listening` and then reads `count`
 //! (`finds_full`, and the look after it). A fence between the two, on both sides, lets one of them see the other, or a place would be
-//! free while somebody sleeps (`mutants::in_flight::no_fence`). All else is Relaxed: numbers that guard nothing.
+//! free while somebody sleeps (`mutants::in_flight::no_waiter_fence`, `no_call_fence`). All else is Relaxed: numbers that guard nothing.
 //!
 //! # Progress
 //!

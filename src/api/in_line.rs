@@ -73,7 +73,7 @@ impl<C: Clock> ApiRateLimiter<C> {
             most: 0,
             until: Until::Released,
         };
-        let line = self.limits.combined.line();
+        let line = self.limits.combined.wait_queue();
         // Nobody is overtaken.
         let is_first = !line.is_busy();
         let now = self.clock().now();

@@ -2,15 +2,26 @@
 
 use alloc::vec::Vec;
 
-use super::{Combined, Limit, Named};
+use super::Combined;
+use super::limit::{Limit, NamedLimit};
 use crate::sync::AtomicU64;
 #[cfg(feature = "std")]
-use crate::wait::Line;
+use crate::wait::WaitQueue;
+
+impl Combined {
+    /// Starts a combination: add limits, then call [`build`](CombinedBuilder::build).
+    ///
+    /// All limits must be on the same clock or on clones of it, because the first one's clock is
+    /// read for all. Add each limiter only once: two entries are judged as if independent.
+    pub const fn builder() -> CombinedStart {
+        CombinedStart(())
+    }
+}
 
 /// A combination without limits. A type of its own, because a combination without limits would
 /// admit everything and cannot be built.
 #[derive(Clone, Copy, Debug)]
-pub struct CombinedStart(pub(super) ());
+pub struct CombinedStart(());
 
 impl CombinedStart {
     /// Adds the first limit. Its clock is read for all.
@@ -23,14 +34,14 @@ impl CombinedStart {
 #[derive(Debug)]
 #[must_use = "a builder does nothing before `build`"]
 pub struct CombinedBuilder<C> {
-    limits: Vec<Named<C>>,
+    limits: Vec<NamedLimit<C>>,
 }
 
 impl<C> CombinedBuilder<C> {
     /// Adds a limit. Its name appears in refusals; a name may be used twice.
     pub fn limit(mut self, name: &'static str, limit: impl Into<Limit<C>>) -> Self {
         let limit = limit.into();
-        self.limits.push(Named { name, limit });
+        self.limits.push(NamedLimit { name, limit });
         self
     }
 
@@ -41,7 +52,7 @@ impl<C> CombinedBuilder<C> {
             limits: self.limits.into_boxed_slice(),
             forfeited: AtomicU64::new(0),
             #[cfg(feature = "std")]
-            line: Line::new(),
+            wait_queue: WaitQueue::new(),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::{Combined, CombinedCharge, CombinedDenied, Named};
+use super::limit::NamedLimit;
+use super::{Combined, CombinedCharge, CombinedDenied};
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
@@ -186,7 +187,7 @@ impl<C: Clock> Combined<C> {
         met: Option<CombinedDenied>,
     ) -> Option<CombinedDenied> {
         let mut longest = met;
-        for (index, &Named { name, ref limit }) in self.limits.iter().enumerate() {
+        for (index, &NamedLimit { name, ref limit }) in self.limits.iter().enumerate() {
             if let Err(denied) = limit.peek_at(request(index).required, now) {
                 let refusal = CombinedDenied {
                     name,

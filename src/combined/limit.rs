@@ -154,3 +154,19 @@ impl<C: Clock> Limit<C> {
         either!(self, limiter => limiter.unused_in_at(now))
     }
 }
+
+/// A limit and the name that refusals show.
+#[derive(Debug)]
+pub(super) struct NamedLimit<C> {
+    pub(super) name: &'static str,
+    pub(super) limit: Limit<C>,
+}
+
+impl<C: Clock> NamedLimit<C> {
+    pub(super) fn snapshot_at(&self, now: Timestamp) -> Snapshot {
+        Snapshot {
+            limit: Some(self.name),
+            ..self.limit.snapshot_at(now)
+        }
+    }
+}

@@ -2,7 +2,8 @@
 //! The [module above](super) explains why it is correct.
 
 use super::lease::Lease;
-use super::{Core, ShardedTokenBucket};
+use super::shortage::Shortage;
+use super::{ShardedCore, ShardedTokenBucket};
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::gcra::{Now, Shortfall};
@@ -29,23 +30,16 @@ const SMALLEST_LEASE: u64 = 4;
 #[cfg(tidegate_loom)]
 const SMALLEST_LEASE: u64 = 1;
 
-/// Why a call is refused, without the hint.
-#[derive(Clone, Copy)]
-pub(super) enum Refused {
-    Never,
-    NotYet(Now, Shortfall),
-}
-
 /// Calls that the thread's own lease does not cover.
 impl<C> ShardedTokenBucket<C> {
     // Inlined into the caller, so that an unused hint is never computed.
     #[inline]
-    pub(super) fn denied(&self, refused: Refused) -> Denied {
+    pub(super) fn denied(&self, refused: Shortage) -> Denied {
         match refused {
-            Refused::Never => Denied::Never {
+            Shortage::Never => Denied::Never {
                 capacity: self.capacity(),
             },
-            Refused::NotYet(now, shortfall) => Denied::NotYet {
+            Shortage::NotYet(now, shortfall) => Denied::NotYet {
                 retry_after: self.core.gcra.wait(now, shortfall),
             },
         }
@@ -97,14 +91,14 @@ impl<C> ShardedTokenBucket<C> {
         own: usize,
         n: u64,
         now: Timestamp,
-    ) -> Result<(), Refused>
+    ) -> Result<(), Shortage>
     where
         C: Clock,
     {
         if n > self.capacity() {
-            return Err(Refused::Never);
+            return Err(Shortage::Never);
         }
-        let Core {
+        let ShardedCore {
             tat, gcra, held, ..
         } = &*self.core;
         loop {
@@ -129,7 +123,7 @@ impl<C> ShardedTokenBucket<C> {
             match charged {
                 Err(shortfall) if all.counted == all.left => {
                     if tat.is_current(seen) {
-                        return Err(Refused::NotYet(reading, shortfall));
+                        return Err(Shortage::NotYet(reading, shortfall));
                     }
                 }
                 // Tried once, or two calls could take from each other without end.
@@ -144,7 +138,7 @@ impl<C> ShardedTokenBucket<C> {
     where
         C: Clock,
     {
-        let Core {
+        let ShardedCore {
             tat, gcra, held, ..
         } = &*self.core;
         // From here on the lease is in transit: still counted, and not usable by other calls.
@@ -192,11 +186,11 @@ impl<C> ShardedTokenBucket<C> {
     ///
     /// The shortfall. The used part of the leases is then charged to the TAT, unless `now` is too
     /// old.
-    fn gather(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Refused>
+    fn gather(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Shortage>
     where
         C: Clock,
     {
-        let Core {
+        let ShardedCore {
             tat, gcra, held, ..
         } = &*self.core;
         // From here on the leases are in transit: still counted, and not usable by other calls.
@@ -225,13 +219,13 @@ impl<C> ShardedTokenBucket<C> {
                         Ok(after) if tat.replace(seen, after) => {
                             self.lower(hand.counted - hand.left);
                             self.spread(own, Lease::of(hand.left));
-                            return Err(Refused::NotYet(now, shortfall));
+                            return Err(Shortage::NotYet(now, shortfall));
                         }
                         // At so old an instant not even the charges made since have room, so the
                         // used part stays held.
                         Err(_) if tat.is_current(seen) => {
                             self.spread(own, hand);
-                            return Err(Refused::NotYet(now, shortfall));
+                            return Err(Shortage::NotYet(now, shortfall));
                         }
                         _ => {}
                     }

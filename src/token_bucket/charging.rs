@@ -3,7 +3,8 @@
 
 use core::time::Duration;
 
-use super::{Core, TokenBucket};
+use super::charge::{BucketCharge, ReservedCharge};
+use super::{BucketCore, TokenBucket};
 use crate::denied::Denied;
 use crate::gcra::{Gcra, Shortfall};
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
@@ -16,7 +17,7 @@ impl<C> TokenBucket<C> {
     #[inline(always)]
     pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
         let cost = self.cost(request.required).ok()?;
-        let Core { tat, gcra, .. } = &*self.core;
+        let BucketCore { tat, gcra, .. } = &*self.core;
         if request.cost == 0 {
             // Confirmed here, because no exchange will do it.
             let (now, tat) = self.load(now);
@@ -49,7 +50,7 @@ impl<C> TokenBucket<C> {
             return Ok(BucketCharge::NOTHING);
         }
         let cost = self.cost(n)?;
-        let Core { tat, gcra, .. } = &*self.core;
+        let BucketCore { tat, gcra, .. } = &*self.core;
         tat.decide(gcra, now.as_nanos(), move |now, before| {
             match gcra.admit(before, now, cost) {
                 Ok(after) => {
@@ -84,7 +85,7 @@ impl<C> TokenBucket<C> {
             });
         }
         let cost = self.cost(n)?;
-        let Core { tat, gcra, .. } = &*self.core;
+        let BucketCore { tat, gcra, .. } = &*self.core;
         let at = now;
         tat.decide(gcra, at.as_nanos(), |now, before| {
             let booking = gcra.reserve(before, now, cost);
@@ -123,43 +124,11 @@ impl<C> TokenBucket<C> {
     /// Undoes a charge exactly or not at all: see [`AtomicTat`](crate::gcra::AtomicTat). Returns how
     /// many tokens came back.
     pub(crate) fn undo_charge(&self, charge: &BucketCharge) -> u64 {
-        let Core { tat, gcra, .. } = &*self.core;
+        let BucketCore { tat, gcra, .. } = &*self.core;
         if charge.tokens > 0 && tat.undo(gcra, charge.before, charge.after) {
             charge.tokens
         } else {
             0
         }
-    }
-}
-
-/// A reservation that was made: what undoes it, and when it may be used.
-#[derive(Debug)]
-pub(crate) struct ReservedCharge {
-    pub(crate) charge: BucketCharge,
-    pub(crate) ready_at: Timestamp,
-    /// Whether the tokens had not flowed in yet.
-    pub(crate) delayed: bool,
-}
-
-/// A charge on a [`TokenBucket`], for [`Limiter::undo`](crate::Limiter::undo).
-#[derive(Debug)]
-#[must_use = "a charge that is dropped is kept"]
-pub struct BucketCharge {
-    /// The TAT before the charge.
-    pub(crate) before: u64,
-    /// The TAT after the charge.
-    pub(crate) after: u64,
-    pub(crate) tokens: u64,
-}
-
-impl BucketCharge {
-    const NOTHING: Self = Self {
-        before: 0,
-        after: 0,
-        tokens: 0,
-    };
-
-    pub(crate) const fn tokens(&self) -> u64 {
-        self.tokens
     }
 }

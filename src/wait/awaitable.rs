@@ -1,4 +1,4 @@
-//! What futures need of a limiter to wait at it, and code over any limiter that has it.
+//! The interface between waiting futures and the limiters that they wait at.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -7,21 +7,22 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 
-use super::Acquire;
 use super::timer::{Timer, awake};
 use crate::denied::Denied;
-use crate::limiter::Limiter;
 use crate::time::Timestamp;
 
-/// A limiter that futures can wait at: a bucket; with the feature `std` a window or a combination; or a pointer to one.
+/// A limiter that futures can wait at: a bucket; with the feature `std` a sharded bucket, a window
+/// or a combination; or a pointer to one.
+///
+/// [`Acquire::new`](crate::Acquire::new) waits at any of them.
 ///
 /// ```
 /// use core::time::Duration;
-/// use tidegate::{Awaitable, Denied, ManualClock, Quota, Timer, TokenBucket};
+/// use tidegate::{Acquire, Awaitable, Denied, ManualClock, Quota, Timer, TokenBucket};
 ///
 /// async fn twice<L: Awaitable, T: Timer + Clone>(limiter: &L, timer: T) -> Result<(), Denied> {
-///     limiter.wait_for(timer.clone(), 1, Duration::MAX).await?;
-///     limiter.wait_for(timer, 1, Duration::MAX).await
+///     Acquire::new(limiter, timer.clone(), 1, Duration::MAX).await?;
+///     Acquire::new(limiter, timer, 1, Duration::MAX).await
 /// }
 ///
 /// let clock = ManualClock::new();
@@ -32,43 +33,48 @@ use crate::time::Timestamp;
 /// assert_eq!(bucket.wait_time(1), Some(Duration::from_secs(1)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-///
-/// A future that is to outlive the caller owns a pointer to its limiter: [`Acquire::new`].
 #[diagnostic::on_unimplemented(
     message = "futures cannot wait at `{Self}`",
-    note = "they can at a bucket, a window or a combination; tables of keys do not wait"
+    note = "they can wait at a bucket, a window or a combination, but not at a table of keys"
 )]
-pub trait Awaitable: Limiter {
-    /// How far one wait is, without the limiter, which is given at each step.
-    #[doc(hidden)]
-    type Waiting: fmt::Debug + Send + Sync + Unpin + 'static;
+pub trait Awaitable: sealed::PollWait {}
 
-    /// A wait that has not begun.
-    #[doc(hidden)]
-    const START: Self::Waiting;
+impl<L: sealed::PollWait + ?Sized> Awaitable for L {}
 
-    /// The next step of a wait. `waiting` has begun at this limiter, or not at all.
-    #[doc(hidden)]
-    fn poll_waiting<T: Timer>(
-        &self,
-        waiting: &mut Self::Waiting,
-        waiter: Waiter<'_, T>,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), Denied>>;
+pub(crate) mod sealed {
+    use core::fmt;
+    use core::task::{Context, Poll};
 
-    /// Gives up what a wait has taken so far, if anything. It is then as if it had not begun.
-    #[doc(hidden)]
-    fn give_up(&self, waiting: &mut Self::Waiting);
+    use super::Waiter;
+    use crate::denied::Denied;
+    use crate::limiter::Limiter;
+    use crate::wait::Timer;
 
-    /// Takes `n` permits, asleep on `timer` for at most `timeout` until they are there: the limiter's `acquire_timeout_with`.
-    fn wait_for<T: Timer>(&self, timer: T, n: u64, timeout: Duration) -> Acquire<&Self, T> {
-        Acquire::new(self, timer, n, timeout)
+    /// How a limiter lets futures wait.
+    #[expect(unnameable_types, reason = "that is what seals `Awaitable`")]
+    pub trait PollWait: Limiter {
+        /// The progress of one wait. The limiter is passed to each step.
+        type Waiting: fmt::Debug + Send + Sync + Unpin + 'static;
+
+        /// A wait that has not begun.
+        const START: Self::Waiting;
+
+        /// The next step of a wait. `waiting` has begun at this limiter or not at all.
+        fn poll_waiting<T: Timer>(
+            &self,
+            waiting: &mut Self::Waiting,
+            waiter: Waiter<'_, T>,
+            context: &mut Context<'_>,
+        ) -> Poll<Result<(), Denied>>;
+
+        /// Gives up whatever a wait holds. It is then as if it had not begun.
+        fn give_up(&self, waiting: &mut Self::Waiting);
     }
 }
 
 macro_rules! forward {
     ($($pointer:ty),*) => {$(
-        impl<L: Awaitable + ?Sized> Awaitable for $pointer {
+        impl<L: sealed::PollWait + ?Sized> sealed::PollWait for $pointer {
             type Waiting = L::Waiting;
 
             const START: L::Waiting = L::START;
@@ -90,19 +96,19 @@ macro_rules! forward {
 }
 forward!(&L, Box<L>, Arc<L>);
 
-/// Somebody who waits, as a limiter sees it: what is wanted, until when, and something to sleep on.
+/// A waiting future as the limiter sees it: permits, deadline, and a timer to sleep on.
 #[expect(unnameable_types, reason = "only limiters and `Acquire` need it")]
 pub struct Waiter<'a, T: Timer> {
     pub(super) n: u64,
     pub(super) timeout: Duration,
-    /// The latest instant at which it may be ready: known once somebody has asked.
+    /// The latest instant at which it may be ready; set by the first poll.
     pub(super) deadline: &'a mut Option<Timestamp>,
     pub(super) timer: &'a T,
     pub(super) sleep: Pin<&'a mut Option<T::Sleep>>,
 }
 
 impl<T: Timer> Waiter<'_, T> {
-    /// The timeout runs from the first `now` on.
+    /// Returns the deadline. The timeout starts at the first `now`.
     pub(super) fn deadline(&mut self, now: Timestamp) -> Timestamp {
         *self.deadline.get_or_insert(now + self.timeout)
     }
@@ -112,19 +118,19 @@ impl<T: Timer> Waiter<'_, T> {
         self.sleep.is_some()
     }
 
-    /// Sets the timer, unless it is set already.
+    /// Sets the timer unless it is set.
     pub(super) fn fall_asleep(&mut self, duration: Duration) {
         if self.sleep.is_none() {
             self.sleep.set(Some(self.timer.sleep(duration)));
         }
     }
 
-    /// Completes when the sleep is over, or there is none.
+    /// Resolves when the sleep is over, or at once without one.
     pub(super) fn poll_awake(&mut self, context: &mut Context<'_>) -> Poll<()> {
         awake(self.sleep.as_mut(), context)
     }
 
-    /// Ends the sleep before its time.
+    /// Cancels the sleep.
     pub(super) fn wake_up(&mut self) {
         self.sleep.set(None);
     }

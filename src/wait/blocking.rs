@@ -1,4 +1,4 @@
-//! Threads that sleep until they are admitted.
+//! Threads that block until they are admitted.
 
 use core::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
 
 impl<C: Clock> TokenBucket<C> {
-    /// Takes `n` tokens, sleeping until they are there.
+    /// Takes `n` tokens, blocking the thread until they are available.
     ///
-    /// First come, first served, whatever the sizes: a caller takes its place at once ([`reserve`](Self::reserve)), sleeps
-    /// until its instant, and callers who do not wait come after it.
+    /// First come, first served, whatever the sizes: a caller [reserves](Self::reserve) at once and
+    /// sleeps until its instant. Callers that do not wait come after it.
     ///
     /// # Errors
     ///
-    /// [`Denied::Never`] if `n` is above the capacity; [`Denied::NotYet`] only if the waiting line has reached its end (see
-    /// [`debit`](Self::debit)). Both before sleeping.
+    /// [`Denied::Never`] if `n` is above the capacity. [`Denied::NotYet`] if reservations reach the
+    /// longest [debt](Self::debit). Both before sleeping.
     ///
     /// ```
     /// use core::time::Duration;
@@ -27,10 +27,10 @@ impl<C: Clock> TokenBucket<C> {
     ///
     /// let clock = ManualClock::new();
     /// let bucket = TokenBucket::with_clock(Quota::per_second(1), clock.clone());
-    /// bucket.acquire_blocking(1)?; // there already
+    /// bucket.acquire_blocking(1)?; // at once
     /// std::thread::scope(|scope| {
     ///     let waiter = scope.spawn(|| bucket.acquire_blocking(1));
-    ///     while bucket.debt() == 0 { std::thread::yield_now() } // it has taken its place
+    ///     while bucket.debt() == 0 { std::thread::yield_now() } // until it has reserved
     ///     clock.advance(Duration::from_secs(1));
     ///     waiter.join().unwrap()
     /// })
@@ -40,12 +40,12 @@ impl<C: Clock> TokenBucket<C> {
         self.acquire_blocking_timeout(n, Duration::MAX)
     }
 
-    /// Takes `n` tokens, sleeping for at most `timeout` until they are there.
+    /// Takes `n` tokens, blocking the thread for at most `timeout` until they are available.
     ///
     /// # Errors
     ///
-    /// As [`acquire_blocking`](Self::acquire_blocking), and [`Denied::NotYet`] if the wait would be longer than `timeout`.
-    /// That is known, and returned, *before* sleeping.
+    /// As [`acquire_blocking`](Self::acquire_blocking), and [`Denied::NotYet`] *before* sleeping if
+    /// the wait would be longer than `timeout`.
     pub fn acquire_blocking_timeout(&self, n: u64, timeout: Duration) -> Result<(), Denied> {
         if n > 0 {
             self.reserve(n, timeout)?.wait();
@@ -55,25 +55,25 @@ impl<C: Clock> TokenBucket<C> {
 }
 
 impl<C: Clock> SlidingWindow<C> {
-    /// Admits `n`, sleeping until the window has room.
+    /// Admits `n`, blocking the thread until the window has room.
     ///
-    /// A window cannot promise anyone an instant, since others may come in between: waiters try again when the window
-    /// could next have room, in no particular order. Where order matters, wait on a [`TokenBucket`], or in a future.
+    /// Blocked threads retry when the window may next have room, in no particular order. Where
+    /// order matters, wait on a [`TokenBucket`] or in a future.
     ///
     /// # Errors
     ///
-    /// [`Denied::Never`] if `n` is above the limit, before sleeping; [`Denied::NotYet`] only if the room would come after the end
-    /// of the window's time, 292 years after the clock's origin.
+    /// [`Denied::Never`] if `n` is above the limit, before sleeping. [`Denied::NotYet`] only if the
+    /// room would come after the end of the window's time, 292 years after the clock's origin.
     pub fn acquire_blocking(&self, n: u64) -> Result<(), Denied> {
         self.acquire_blocking_until(n, Timestamp::MAX)
     }
 
-    /// Admits `n`, sleeping for at most `timeout` until the window has room.
+    /// Admits `n`, blocking the thread for at most `timeout` until the window has room.
     ///
     /// # Errors
     ///
-    /// As [`acquire_blocking`](Self::acquire_blocking), and [`Denied::NotYet`] as soon as the window cannot have room within
-    /// what is left of `timeout`, *before* sleeping for it.
+    /// As [`acquire_blocking`](Self::acquire_blocking), and [`Denied::NotYet`] as soon as the
+    /// window cannot have room within the rest of `timeout`, *before* sleeping for it.
     pub fn acquire_blocking_timeout(&self, n: u64, timeout: Duration) -> Result<(), Denied> {
         self.acquire_blocking_until(n, self.clock().now() + timeout)
     }
@@ -85,25 +85,27 @@ impl<C: Clock> SlidingWindow<C> {
 }
 
 impl<C: Clock> Combined<C> {
-    /// Takes `n` permits from every limit, sleeping until all have them.
+    /// Takes `n` permits from every limit, blocking the thread until all have them.
     ///
-    /// Waiters try again when the limit that refuses the longest could next have room, in no particular order.
+    /// Blocked threads retry when the limit that refuses the longest may next have room, in no
+    /// particular order.
     ///
     /// # Errors
     ///
-    /// [`CombinedDenied`]: never if `n` is above a limit's capacity, before sleeping; not yet only if the room would come after the
-    /// end of the clock's time.
+    /// [`CombinedDenied`]: never if `n` is above a limit's capacity, before sleeping; not yet only
+    /// if the room would come after the end of the clock's time.
     ///
     /// ```
     /// use core::time::Duration;
     /// use tidegate::{Combined, ManualClock, Quota, SlidingWindow, TokenBucket};
     ///
     /// let clock = ManualClock::new();
+    /// let hour = SlidingWindow::with_clock(10, Duration::from_secs(3_600), clock.clone())?;
     /// let calls = Combined::builder()
     ///     .limit("burst", TokenBucket::with_clock(Quota::per_second(1), clock.clone()))
-    ///     .limit("hour", SlidingWindow::with_clock(10, Duration::from_secs(3_600), clock.clone())?)
+    ///     .limit("hour", hour)
     ///     .build();
-    /// calls.acquire_blocking(1)?; // there already
+    /// calls.acquire_blocking(1)?; // at once
     /// std::thread::scope(|scope| {
     ///     let waiter = scope.spawn(|| calls.acquire_blocking(1));
     ///     clock.advance(Duration::from_secs(1));
@@ -116,12 +118,12 @@ impl<C: Clock> Combined<C> {
         self.acquire_blocking_until(n, Timestamp::MAX)
     }
 
-    /// Takes `n` permits from every limit, sleeping for at most `timeout` until all have them.
+    /// Takes `n` permits from every limit, blocking the thread for at most `timeout`.
     ///
     /// # Errors
     ///
-    /// As [`acquire_blocking`](Self::acquire_blocking), and not yet as soon as the limits cannot have room within what is left of
-    /// `timeout`, *before* sleeping for it.
+    /// As [`acquire_blocking`](Self::acquire_blocking), and not yet as soon as the limits cannot
+    /// have room within the rest of `timeout`, *before* sleeping for it.
     pub fn acquire_blocking_timeout(
         &self,
         n: u64,
@@ -137,10 +139,10 @@ impl<C: Clock> Combined<C> {
 }
 
 impl<C: Clock> ShardedTokenBucket<C> {
-    /// Takes `n` tokens, sleeping until they are there.
+    /// Takes `n` tokens, blocking the thread until they are available.
     ///
-    /// Waiters try again when the tokens should be there, in no particular order. Where order matters, wait on a [`TokenBucket`], or
-    /// in a future.
+    /// Blocked threads retry when the tokens should be available, in no particular order. Where
+    /// order matters, wait on a [`TokenBucket`] or in a future.
     ///
     /// # Errors
     ///
@@ -149,12 +151,12 @@ impl<C: Clock> ShardedTokenBucket<C> {
         self.acquire_blocking_until(n, Timestamp::MAX)
     }
 
-    /// Takes `n` tokens, sleeping for at most `timeout` until they are there.
+    /// Takes `n` tokens, blocking the thread for at most `timeout` until they are available.
     ///
     /// # Errors
     ///
-    /// As [`acquire_blocking`](Self::acquire_blocking), and [`Denied::NotYet`] as soon as they cannot be there within what is left
-    /// of `timeout`, *before* sleeping for it.
+    /// As [`acquire_blocking`](Self::acquire_blocking), and [`Denied::NotYet`] as soon as they
+    /// cannot be available within the rest of `timeout`, *before* sleeping for it.
     pub fn acquire_blocking_timeout(&self, n: u64, timeout: Duration) -> Result<(), Denied> {
         self.acquire_blocking_until(n, self.clock().now() + timeout)
     }
@@ -165,7 +167,7 @@ impl<C: Clock> ShardedTokenBucket<C> {
     }
 }
 
-/// Tries at each hinted instant until `deadline`.
+/// Retries at each hinted instant until `deadline`.
 fn retry_until<E>(
     clock: &impl Clock,
     deadline: Timestamp,

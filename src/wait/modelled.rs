@@ -1,34 +1,34 @@
-//! The line for models: hidden from everybody else.
+//! The wait queue for models; not part of the public interface.
 
 use core::task::{Context, Poll};
 
-use super::line::{Line, PlaceGuard};
+use super::queue::{TicketGuard, WaitQueue};
 pub use crate::sync::{Event, EventListener};
 
-/// The line that ships, on a list that models can look into.
+/// The shipped queue, on a list that models can inspect.
 #[derive(Debug)]
-pub struct ModelledLine(Line);
+pub struct ModelledQueue(WaitQueue);
 
-/// A place in it.
+/// A ticket of it.
 #[derive(Debug)]
-pub struct ModelledPlace<'a>(PlaceGuard<'a>);
+pub struct ModelledTicket<'a>(TicketGuard<'a>);
 
-impl ModelledLine {
+impl ModelledQueue {
     #[allow(clippy::new_without_default, reason = "for models")]
     pub fn new() -> Self {
-        Self(Line::new())
+        Self(WaitQueue::new())
     }
 
     pub fn is_busy(&self) -> bool {
         self.0.is_busy()
     }
 
-    pub fn join(&self) -> ModelledPlace<'_> {
-        ModelledPlace(self.0.join().expect("any number"))
+    pub fn join(&self) -> ModelledTicket<'_> {
+        ModelledTicket(self.0.join().expect("the queue is unbounded"))
     }
 }
 
-impl ModelledPlace<'_> {
+impl ModelledTicket<'_> {
     pub fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.0.poll_head(context)
     }

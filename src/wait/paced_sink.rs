@@ -1,4 +1,4 @@
-//! Sinks whose items wait for permits.
+//! A sink whose items wait for permits.
 
 use core::fmt;
 use core::ops::Deref;
@@ -8,20 +8,21 @@ use core::task::{Context, Poll, ready};
 use futures_sink::Sink;
 use pin_project_lite::pin_project;
 
-use super::pace::Pace;
+use super::pacer::Pacer;
 use super::timer::Timer;
 use crate::wait::Awaitable;
 
 pin_project! {
-    /// A sink that takes an item only when there are permits for it: one, or a [number](Self::cost) that is the same for all, as the
-    /// item is not known yet when the sink says that it is ready.
+    /// A sink that accepts an item only once it has taken the permits for it: one, or a fixed
+    /// [number](Self::cost). The number is the same for all items, because readiness comes before
+    /// the item.
     ///
-    /// It waits when the sink itself is ready, so that a slow sink does not take permits in advance.
+    /// It waits when the inner sink is ready, so that a slow sink does not take permits in advance.
     ///
     /// # Cancel safety
     ///
-    /// A permit that was taken is kept for the next item, and none is taken twice, however often readiness is asked for. Dropped
-    /// then, it has cost the permits of one item.
+    /// Permits that were taken are kept for the next item, and none are taken twice, however often
+    /// readiness is polled. A sink that is dropped then has used the permits of one item.
     ///
     /// ```
     /// use core::time::Duration;
@@ -30,7 +31,7 @@ pin_project! {
     ///
     /// let clock = ManualClock::new();
     /// let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(1), clock.clone());
-    /// // A timer that moves the clock instead of sleeping; in a program: `TokioTimer`, or `tokio::time::sleep`.
+    /// // A timer that moves the clock. A program uses `TokioTimer` or `tokio::time::sleep`.
     /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
     ///
     /// let mut paced = PacedSink::new(sink::drain(), &bucket, timer);
@@ -55,35 +56,36 @@ pin_project! {
         // Whether the permits of the next item are taken.
         is_paid: bool,
         #[pin]
-        pace: Pace<P, T>,
+        pace: Pacer<P, T>,
     }
 }
 
 impl<S, P: Deref<Target: Awaitable>, T: Timer> PacedSink<S, P, T> {
-    /// A sink each of whose items waits for a permit of the limiter that `limiter` points to, asleep on `timer`. With an
-    /// [`Arc`](alloc::sync::Arc) the sink owns its share of the limiter. The pointer is as that of
-    /// [`Acquire::new`](crate::Acquire::new).
+    /// Paces `sink` by the limiter behind `limiter`, one permit per item, asleep on `timer`.
+    ///
+    /// With an [`Arc`](alloc::sync::Arc) the sink owns its share of the limiter. The pointer must
+    /// behave as for [`Acquire::new`](crate::Acquire::new).
     pub const fn new(sink: S, limiter: P, timer: T) -> Self {
         Self {
             sink,
             cost: 1,
             is_paid: false,
-            pace: Pace::new(limiter, timer),
+            pace: Pacer::new(limiter, timer),
         }
     }
 
-    /// The same, where each item waits for so many permits, or as many as the limiter ever gives at once.
+    /// Sets the permits of each item. More than the limiter's capacity counts as the capacity.
     pub const fn cost(mut self, permits: u64) -> Self {
         self.cost = permits;
         self
     }
 
-    /// The sink that is paced.
+    /// Returns the inner sink.
     pub const fn get_ref(&self) -> &S {
         &self.sink
     }
 
-    /// The sink that was paced. Permits that were taken for the next item are lost.
+    /// Returns the inner sink. Permits that were taken for the next item are lost.
     pub fn into_inner(self) -> S {
         self.sink
     }

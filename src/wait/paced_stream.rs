@@ -1,4 +1,4 @@
-//! Streams whose items wait for permits.
+//! A stream whose items wait for permits.
 
 use core::fmt;
 use core::ops::Deref;
@@ -8,20 +8,23 @@ use core::task::{Context, Poll, ready};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use super::pace::Pace;
+use super::pacer::Pacer;
 use super::timer::Timer;
 use crate::wait::Awaitable;
 
 pin_project! {
-    /// A stream each of whose items waits for permits of a limiter: one, or what it [costs](Self::cost).
+    /// A stream whose items wait for permits of a limiter: one each, or what the item
+    /// [costs](Self::cost).
     ///
-    /// An item is taken from the stream, waits here, and comes out once its permits are taken. No item is asked for meanwhile. Where
-    /// the limiter allows only so many waiters and has them, it tries again when the limiter says.
+    /// An item is taken from the inner stream, waits here, and is returned once its permits are
+    /// taken. The inner stream is not polled meanwhile. If the limiter's wait queue is full, the
+    /// stream retries after the limiter's hint.
     ///
     /// # Cancel safety
     ///
-    /// The item that waits is kept here, and so is its place in line: a `next()` that is dropped loses neither, and no permit is
-    /// taken twice. [`take_waiting`](Self::take_waiting) and [`into_inner`](Self::into_inner) hand the item out.
+    /// The stream keeps the waiting item and its position in the queue. A dropped `next()` loses
+    /// neither, and no permit is taken twice. [`take_waiting`](Self::take_waiting) and
+    /// [`into_inner`](Self::into_inner) return the item.
     ///
     /// ```
     /// use core::time::Duration;
@@ -30,14 +33,14 @@ pin_project! {
     ///
     /// let clock = ManualClock::new();
     /// let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(5), clock.clone());
-    /// // A timer that moves the clock instead of sleeping; in a program: `TokioTimer`, or `tokio::time::sleep`.
+    /// // A timer that moves the clock. A program uses `TokioTimer` or `tokio::time::sleep`.
     /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
     ///
     /// let words = stream::iter(["ebb", "tide", "flood"]);
     /// let paced = PacedStream::new(words, &bucket, timer).cost(|word| word.len() as u64);
     /// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     /// assert_eq!(runtime.block_on(paced.collect::<Vec<_>>()), ["ebb", "tide", "flood"]);
-    /// // 12 tokens: 5 were there, and the others took 0.7 s.
+    /// // 12 tokens: 5 were available, and the others took 0.7 s.
     /// assert_eq!(bucket.wait_time(1), Some(Duration::from_millis(100)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -52,29 +55,32 @@ pin_project! {
         #[pin]
         stream: S,
         cost: F,
-        // The item that waits, and what it costs.
+        // The waiting item and its cost.
         item: Option<(S::Item, u64)>,
         #[pin]
-        pace: Pace<P, T>,
+        pace: Pacer<P, T>,
     }
 }
 
 impl<S: Stream, P: Deref<Target: Awaitable>, T: Timer> PacedStream<S, P, T> {
-    /// The items of `stream`, each of which waits for a permit of the limiter that `limiter` points to, asleep on `timer`. With an
-    /// [`Arc`](alloc::sync::Arc) the stream owns its share of the limiter. The pointer is as that of [`Acquire::new`](crate::Acquire::new).
+    /// Paces `stream` by the limiter behind `limiter`, one permit per item, asleep on `timer`.
+    ///
+    /// With an [`Arc`](alloc::sync::Arc) the stream owns its share of the limiter. The pointer must
+    /// behave as for [`Acquire::new`](crate::Acquire::new).
     pub fn new(stream: S, limiter: P, timer: T) -> Self {
         Self {
             stream,
             cost: |_| 1,
             item: None,
-            pace: Pace::new(limiter, timer),
+            pace: Pacer::new(limiter, timer),
         }
     }
 }
 
 impl<S: Stream, P: Deref<Target: Awaitable>, T: Timer, F> PacedStream<S, P, T, F> {
-    /// The same, where each item waits for as many permits as `cost` says: none for 0, and no more than the limiter ever gives at
-    /// once. Asked once for each item, when it is taken.
+    /// Sets the permits of each item. `cost` is called once per item, when the item is taken from
+    /// the inner stream. 0 does not wait, and more than the limiter's capacity counts as the
+    /// capacity.
     pub fn cost<G: FnMut(&S::Item) -> u64>(self, cost: G) -> PacedStream<S, P, T, G> {
         PacedStream {
             stream: self.stream,
@@ -84,19 +90,19 @@ impl<S: Stream, P: Deref<Target: Awaitable>, T: Timer, F> PacedStream<S, P, T, F
         }
     }
 
-    /// The stream that is paced.
+    /// Returns the inner stream.
     pub const fn get_ref(&self) -> &S {
         &self.stream
     }
 
-    /// Takes the item that waits, if any; its place in line is given up.
+    /// Takes the waiting item, if any, and leaves the queue.
     pub fn take_waiting(self: Pin<&mut Self>) -> Option<S::Item> {
         let this = self.project();
         this.pace.give_up();
         this.item.take().map(|(item, _)| item)
     }
 
-    /// The stream that was paced, and the item that was waiting, if any.
+    /// Returns the inner stream, and the waiting item if any.
     pub fn into_inner(self) -> (S, Option<S::Item>) {
         (self.stream, self.item.map(|(item, _)| item))
     }

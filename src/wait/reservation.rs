@@ -1,4 +1,4 @@
-//! A place in a token bucket's future.
+//! Reservations: tokens of a bucket that are taken in advance.
 
 use core::fmt;
 use core::mem;
@@ -9,11 +9,11 @@ use crate::denied::Denied;
 use crate::time::Timestamp;
 use crate::token_bucket::{ReservedCharge, TokenBucket};
 
-/// Tokens that were taken in advance: from [`ready_at`](Self::ready_at) on they may be used.
+/// Tokens that were taken in advance. They may be used from [`ready_at`](Self::ready_at) on.
 ///
-/// Reservations are served in the order in which they were made, without a queue: each moved the bucket's time line on,
-/// and later callers, waiting or not, come after it. End one with [`commit`](Self::commit) (or `wait`, which
-/// commits); dropping it without is a [`cancel`](Self::cancel).
+/// Reservations are served in the order in which they were made, without a queue: each one moves
+/// the bucket's TAT, and all later callers come after it. End a reservation with
+/// [`commit`](Self::commit) or `wait`, which commits. Dropping it [cancels](Self::cancel) it.
 ///
 /// ```
 /// use core::time::Duration;
@@ -27,10 +27,10 @@ use crate::token_bucket::{ReservedCharge, TokenBucket};
 /// assert_eq!(second.delay(), Duration::from_millis(100));
 /// assert_eq!(third.delay(), Duration::from_millis(200));
 ///
-/// // A wait that would be too long is refused beforehand, and takes nothing.
+/// // A wait that would be too long is refused and takes nothing.
 /// assert!(bucket.reserve(1, Duration::from_millis(200)).is_err());
 ///
-/// // The last one gives its place back. The second cannot: the third was promised a time that counts on it.
+/// // The last one can be canceled. The second cannot once a third counts on it.
 /// assert_eq!(third.cancel(), 1);
 /// second.commit();
 /// # Ok::<(), tidegate::Denied>(())
@@ -44,16 +44,17 @@ pub struct Reservation<'a, C: Clock> {
 impl<C: Clock> TokenBucket<C> {
     /// Takes `n` tokens now or in advance, if they can be used after at most `max_wait`.
     ///
-    /// Never waits: the [`Reservation`] says when the tokens may be used. `n = 0` is ready at once and changes nothing.
+    /// Never waits: the [`Reservation`] tells when the tokens may be used. `n = 0` is ready at once
+    /// and changes nothing.
     ///
-    /// Whoever uses them must [`commit`](Reservation::commit) (or `wait`): a reservation that is merely
-    /// dropped gives its tokens back, also after its delay has been slept through if there was none.
+    /// A caller that uses the tokens must [`commit`](Reservation::commit) or `wait`. A reservation
+    /// that is dropped returns its tokens.
     ///
     /// # Errors
     ///
-    /// [`Denied::NotYet`] if it would be longer, with the time after which `n` tokens are there without waiting, and
-    /// [`Denied::Never`] if `n` is above the capacity. Nothing is charged then. The queue of reservations ends where the
-    /// [debt](Self::debit) does.
+    /// [`Denied::NotYet`] if the wait would be longer than `max_wait`; its hint is the whole wait.
+    /// [`Denied::NotYet`] as well if reservations reach the longest [debt](Self::debit).
+    /// [`Denied::Never`] if `n` is above the capacity. Nothing is charged then.
     pub fn reserve(&self, n: u64, max_wait: Duration) -> Result<Reservation<'_, C>, Denied> {
         self.reserve_at(n, max_wait, self.clock().now())
     }
@@ -78,34 +79,36 @@ impl<C: Clock> TokenBucket<C> {
 }
 
 impl<C: Clock> Reservation<'_, C> {
-    /// How many tokens were taken.
+    /// Returns the number of reserved tokens.
     pub const fn tokens(&self) -> u64 {
         self.booked.charge.tokens()
     }
 
-    /// The instant from which the tokens may be used, on the bucket's clock.
+    /// Returns the instant from which the tokens may be used, on the bucket's clock.
     pub const fn ready_at(&self) -> Timestamp {
         self.booked.ready_at
     }
 
-    /// How long from now until the tokens may be used; zero when they already may. After sleeping for that long,
-    /// [`commit`](Self::commit).
+    /// Returns the time from now until the tokens may be used; zero if they already may. Sleep for
+    /// that long, then [`commit`](Self::commit).
     pub fn delay(&self) -> Duration {
         self.ready_at() - self.bucket.clock().now()
     }
 
-    /// Keeps the tokens: the reservation is used, or will be at its instant.
+    /// Keeps the tokens, to be used at their instant or later.
     pub const fn commit(self) {
         mem::forget(self);
     }
 
-    /// Gives the tokens back, and returns how many came back: all or none.
+    /// Returns the tokens to the bucket, and reports how many came back: all or none.
     ///
-    /// Not after a [`reset`](TokenBucket::reset), which has given everything back: [commit](Self::commit) then. Should the time line have
-    /// come to the very same grain again, a cancelled reservation would give back what is somebody else's.
+    /// All come back if nothing was charged or credited since. None come back if a later caller
+    /// already counts on this reservation, if the bucket has long been full, or if the reservation
+    /// had to wait and its instant has come, because it then counts as used.
     ///
-    /// All come back if nothing was charged or given back since; and none if somebody was promised a time that counts on this
-    /// place, or if the bucket has long been full again in any case. None also if the tokens were not there at first and their instant has come: then they count as used.
+    /// After a [`reset`](TokenBucket::reset), [commit](Self::commit) instead of canceling: the
+    /// reset has returned all tokens, and if the TAT has come to the very same grain again,
+    /// canceling would return another caller's tokens.
     pub fn cancel(self) -> u64 {
         let now = self.bucket.clock().now();
         self.cancel_at(now)
@@ -118,9 +121,7 @@ impl<C: Clock> Reservation<'_, C> {
         returned
     }
 
-    /// Sleeps until the tokens may be used, and commits.
-    ///
-    /// Sleeps once; after an early awakening it looks at the clock and sleeps again.
+    /// Blocks the thread until the tokens may be used, and commits.
     #[cfg(feature = "std")]
     pub fn wait(self) {
         self.bucket.clock().sleep_until(self.ready_at());

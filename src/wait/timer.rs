@@ -1,4 +1,4 @@
-//! What lets a future sleep.
+//! How futures sleep: the trait, and the timers of common runtimes.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -9,8 +9,9 @@ use core::time::Duration;
 ///
 /// # Contract
 ///
-/// The future completes about `duration` after `sleep` was called. Whoever waits then looks at the limiter's clock, and sleeps again
-/// if it is too early; so that clock has to follow the timer, or the wait does not end. Dropping the future ends the wait.
+/// The future resolves about `duration` after `sleep` was called. A waiter then reads the limiter's
+/// clock and sleeps again if it is too early. So the clock must follow the timer, or the wait never
+/// ends. Dropping the future cancels the sleep.
 ///
 /// ```
 /// use core::time::Duration;
@@ -19,13 +20,13 @@ use core::time::Duration;
 /// fn takes_a_timer(timer: impl Timer) {
 ///     drop(timer.sleep(Duration::ZERO));
 /// }
-/// takes_a_timer(|_| core::future::ready(())); // in a program: `tokio::time::sleep`, `TokioTimer`, ...
+/// takes_a_timer(|_| core::future::ready(())); // a program passes `tokio::time::sleep`
 /// ```
 pub trait Timer {
-    /// The future that sleeps.
+    /// The sleeping future.
     type Sleep: Future<Output = ()>;
 
-    /// A future that completes after `duration`.
+    /// Returns a future that resolves after `duration`.
     fn sleep(&self, duration: Duration) -> Self::Sleep;
 }
 
@@ -41,7 +42,7 @@ where
     }
 }
 
-/// Completes, and is rid of it, when the sleep is over.
+/// Resolves and clears the sleep when it is over.
 pub(super) fn awake<S: Future>(
     mut sleep: Pin<&mut Option<S>>,
     context: &mut Context<'_>,
@@ -53,8 +54,14 @@ pub(super) fn awake<S: Future>(
     Poll::Ready(())
 }
 
-/// tokio's timer. Works under `tokio::time::pause` if the limiter's clock follows tokio's. Panics outside of a runtime with its
-/// time driver on.
+/// tokio's timer.
+///
+/// Works under `tokio::time::pause` if the limiter's clock follows tokio's, as
+/// [`TokioClock`](crate::TokioClock) does.
+///
+/// # Panics
+///
+/// A sleep panics outside of a tokio runtime with an enabled time driver.
 #[cfg(feature = "tokio")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokioTimer;
@@ -68,7 +75,7 @@ impl Timer for TokioTimer {
     }
 }
 
-/// async-io's timer, for smol and other runtimes: it works in all of them.
+/// async-io's timer, for smol. It works in every runtime.
 #[cfg(feature = "async-io")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AsyncIoTimer;
@@ -96,7 +103,7 @@ impl Future for AsyncIoSleep {
     }
 }
 
-/// The timer of `futures-timer`: a thread of its own for all, in any runtime.
+/// The timer of `futures-timer`: one thread for all sleeps, in every runtime.
 #[cfg(feature = "futures-timer")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FuturesTimer;

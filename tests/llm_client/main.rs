@@ -1,24 +1,19 @@
-//! The example `llm_client` as its users meet it, and the fake provider that judges it.
+//! Paced calls to a strict fake provider over HTTP, and the example `llm_client`.
 
 #![expect(
     clippy::unwrap_used,
     reason = "the lint does not see that helpers of tests are tests"
 )]
-#![expect(
-    clippy::std_instead_of_alloc,
-    clippy::std_instead_of_core,
-    reason = "files of a program, which has std anyway"
-)]
 
-#[path = "../../examples/llm_client/account.rs"]
+extern crate alloc;
+
 mod account;
-#[path = "../../examples/llm_client/connection.rs"]
 mod connection;
-mod demo;
-mod judge;
-#[path = "../../examples/llm_client/message.rs"]
-mod message;
 #[path = "../program/mod.rs"]
 mod program;
-#[path = "../../examples/llm_client/provider.rs"]
 mod provider;
+mod scenes;
+mod strictness;
+mod whole_program;
+mod work;
+mod worker;

@@ -1,6 +1,6 @@
-//! An example as its users meet it: a program that is started, and ends or is stopped.
+//! Runs an example as a program.
 //!
-//! Cargo builds examples before it runs integration tests, unless it is told to run only some of them.
+//! Cargo builds the examples before it runs all integration tests, but not before single ones.
 
 use core::time::Duration;
 use std::env;
@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 
-/// Ends a test that hangs; nothing else depends on it.
+/// Ends a test that hangs. Nothing else depends on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running example. Dropping it stops it.
@@ -25,7 +25,7 @@ impl Program {
         let program = path(example);
         assert!(
             program.is_file(),
-            "{} is not built: run `cargo build --example {example}` with the same profile and features first",
+            "{} is missing: run `cargo build --example {example}` with this profile and features",
             program.display(),
         );
         let mut process = Command::new(program)
@@ -44,7 +44,7 @@ impl Program {
         }
     }
 
-    /// Waits until the program ends by itself.
+    /// Waits until the program ends on its own.
     pub(crate) fn finish(mut self) -> Finished {
         let stdout = rest(&self.stdout);
         let stderr = rest(&self.stderr);
@@ -58,7 +58,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It fails if the program has ended.
+        // Fails if the program has ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -71,7 +71,7 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
 }
 
-/// `target/<profile>/examples/<example>`, seen from `target/<profile>/deps/<this test>`.
+/// Finds `target/<profile>/examples/<example>` from `target/<profile>/deps/<this test>`.
 fn path(example: &str) -> PathBuf {
     let this_test = env::current_exe().unwrap();
     let profile = this_test.parent().and_then(|deps| deps.parent()).unwrap();
@@ -79,12 +79,12 @@ fn path(example: &str) -> PathBuf {
     profile.join("examples").join(name)
 }
 
-/// Reads lines on a thread, so that one can wait for them with a limit.
+/// Reads lines on a thread, so that the receiver can wait for them with a timeout.
 fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         for line in BufReader::new(stream).lines() {
-            // A test that has ended reads no more, but the program may still write.
+            // The test may have ended while the program still writes.
             let _ = sender.send(line.unwrap());
         }
     });

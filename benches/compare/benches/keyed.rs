@@ -1,20 +1,20 @@
-//! Limiters of many keys in one run: known keys, new keys and exhausted ones, with 1 thread and more.
+//! Measures limiters of many keys: known keys, new keys and refused ones, with 1 thread and more.
 //!
-//! Times are per call and thread: wall time divided by the calls that each thread made. Keys are `String`s of 36 bytes, chosen
-//! beforehand; "keys alone" is what it costs to fetch them, and in every row. Each outcome is counted, so that every row has
-//! measured what it says.
+//! Times are per call and thread: wall time divided by the calls of each thread. Keys are
+//! `String`s of 36 bytes, chosen beforehand. Every row includes "keys alone", the time of fetching
+//! one. Each outcome is counted, so that a row measures what it says.
 
-use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, criterion_group, criterion_main};
 use tidegate::DefaultClock;
 use tidegate_compare::keyed::{
-    KeyedGate, KeysAlone, Limit, Visitor, Visits, fixed, for_each_limiter, keyed, name,
+    GovernorHintRead, KeyLimit, KeyedGate, KeyedVisitor, KeysAlone, Visits, fixed,
+    for_each_limiter, governor_keyed, keyed, name,
 };
 use tidegate_compare::{on_threads, thread_counts};
 
-/// The time in which each thread makes `calls` calls, all with the same outcome. The first is call number `first` of its thread.
+/// Makes `calls` calls on each thread, all with the same outcome. `first` is the first call.
 fn run(
     gate: &impl KeyedGate<String>,
     visits: &Visits,
@@ -25,69 +25,64 @@ fn run(
 ) -> Duration {
     let (time, seen) = on_threads(threads, |thread| {
         let start = visits.start(thread, threads) + first as usize;
-        let mut seen = 0_u64;
-        for call in 0..calls as usize {
-            let key = visits.key(start + call);
-            seen += u64::from(black_box(gate).admit(black_box(key)) == admits);
-        }
-        seen
+        let calls = start..start + calls as usize;
+        let expected = |call: &usize| gate.admit(visits.key(*call)) == admits;
+        calls.filter(expected).count() as u64
     });
-    assert_eq!(seen, calls * threads as u64);
+    assert_eq!(seen.into_iter().sum::<u64>(), calls * threads as u64);
     time
 }
 
-/// A group of rows about keys that are known: they are admitted, or all of them are refused.
+/// A group of rows with known keys, which are all admitted or all refused.
 struct Known<'a> {
     criterion: &'a mut Criterion,
     name: &'a str,
     keys: usize,
     visits: &'a [(&'static str, Visits)],
     admits: bool,
-    /// Per row.
-    time: Duration,
+    /// Samples of each row, of 50 ms each.
+    samples: u32,
 }
 
 impl Known<'_> {
-    /// All rows of one limiter.
+    /// Measures all rows of one limiter.
     fn measure(&mut self, name: &str, gate: &impl KeyedGate<String>) {
         for (distribution, visits) in self.visits {
-            let keys = match self.keys {
-                1 => "1 key".to_owned(),
-                keys => format!("{keys} keys"),
-            };
-            let title = format!("{}, {keys}{distribution}", self.name);
+            let plural = if self.keys == 1 { "" } else { "s" };
+            let title = format!("{}, {} key{plural}{distribution}", self.name, self.keys);
             let mut group = self.criterion.benchmark_group(title);
+            let time = Duration::from_millis(50) * self.samples;
             group
-                .warm_up_time(self.time / 4)
-                .measurement_time(self.time)
-                .sample_size(20)
+                .sampling_mode(SamplingMode::Flat)
+                .warm_up_time(time / 4)
+                .measurement_time(time)
+                .sample_size(self.samples as usize)
                 .nresamples(20_000);
             for threads in thread_counts() {
-                // Every sample goes on where the last one ended, or the short ones would only ever see the same few keys.
+                // Each sample continues where the last one ended. Otherwise short samples would
+                // always see the same few keys.
                 let mut first = 0;
-                group.bench_function(
-                    BenchmarkId::new(name, format!("threads={threads}")),
-                    |bencher| {
-                        bencher.iter_custom(|calls| {
-                            let time = run(gate, visits, threads, first, calls, self.admits);
-                            first += calls;
-                            time
-                        });
-                    },
-                );
+                let run = |calls| {
+                    let time = run(gate, visits, threads, first, calls, self.admits);
+                    first += calls;
+                    time
+                };
+                let id = BenchmarkId::new(name, format!("threads={threads}"));
+                let mut run = run;
+                group.bench_function(id, |bencher| bencher.iter_custom(&mut run));
             }
             group.finish();
         }
     }
 }
 
-impl Visitor<String> for Known<'_> {
+impl KeyedVisitor<String> for Known<'_> {
     fn visit<G: KeyedGate<String>>(&mut self, name: &str, make: impl Fn() -> G) {
         let gate = make();
         for number in 0..self.keys as u64 {
             let key = tidegate_compare::keyed::name(number);
             if self.admits {
-                assert!(gate.spend(&key, Limit::HOUR));
+                assert!(gate.spend(&key, KeyLimit::HOUR));
             } else {
                 while gate.admit(&key) {}
             }
@@ -98,8 +93,8 @@ impl Visitor<String> for Known<'_> {
 
 fn hit(criterion: &mut Criterion) {
     DefaultClock::calibrate();
-    // Those of 1 000 keys are in the cost budget.
-    for (keys, millis) in [(1, 600), (1_000, 1_500), (1_000_000, 800)] {
+    // The cost budget has the rows of 1 000 keys.
+    for (keys, samples) in [(1, 12), (1_000, 30), (1_000_000, 16)] {
         let mut visits = vec![("", Visits::uniform(keys))];
         if keys > 1 {
             visits[0].0 = ", uniform";
@@ -111,10 +106,10 @@ fn hit(criterion: &mut Criterion) {
             keys,
             visits: &visits,
             admits: true,
-            time: Duration::from_millis(millis),
+            samples,
         };
         known.measure("keys alone", &KeysAlone);
-        for_each_limiter(Limit::PLENTY, keys, &mut known);
+        for_each_limiter(KeyLimit::PLENTY, keys, &mut known);
     }
 }
 
@@ -125,23 +120,26 @@ fn refuse(criterion: &mut Criterion) {
         keys: 1_000,
         visits: &[(", uniform", Visits::uniform(1_000))],
         admits: false,
-        time: Duration::from_millis(800),
+        samples: 16,
     };
-    for_each_limiter(Limit::ONCE, 1_000, &mut known);
+    for_each_limiter(KeyLimit::ONCE, 1_000, &mut known);
+    known.visit("governor keyed, hint read", || {
+        GovernorHintRead(governor_keyed(KeyLimit::ONCE))
+    });
 }
 
-/// So many keys, each of them new, come from each thread to a new table.
+/// New keys from each thread to a new table.
 const NEW_KEYS: usize = 1 << 17;
 
-/// A group of rows about new keys.
+/// A group of rows with new keys.
 struct New<'a> {
     criterion: &'a mut Criterion,
     name: &'a str,
-    /// For each thread another part.
+    /// Another part for each thread.
     keys: &'a [String],
 }
 
-impl Visitor<String> for New<'_> {
+impl KeyedVisitor<String> for New<'_> {
     fn visit<G: KeyedGate<String>>(&mut self, name: &str, make: impl Fn() -> G) {
         let mut group = self.criterion.benchmark_group(self.name);
         group
@@ -153,26 +151,21 @@ impl Visitor<String> for New<'_> {
         for threads in thread_counts() {
             let insert = |calls: u64| {
                 let mut time = Duration::ZERO;
-                // Making a table and dropping it is not part of it, its growth is.
+                // Includes the growth of the table, but not its creation and drop.
                 for done in (0..calls).step_by(NEW_KEYS) {
                     let calls = (calls - done).min(NEW_KEYS as u64) as usize;
                     let gate = make();
                     let (taken, seen) = on_threads(threads, |thread| {
-                        let mut seen = 0_u64;
-                        for key in &self.keys[thread * NEW_KEYS..][..calls] {
-                            seen += u64::from(black_box(&gate).admit(black_box(key)));
-                        }
-                        seen
+                        let keys = self.keys[thread * NEW_KEYS..][..calls].iter();
+                        keys.filter(|key| gate.admit(key)).count()
                     });
-                    assert_eq!(seen, (calls * threads) as u64);
+                    assert_eq!(seen.into_iter().sum::<usize>(), calls * threads);
                     time += taken;
                 }
                 time
             };
-            group.bench_function(
-                BenchmarkId::new(name, format!("threads={threads}")),
-                |bencher| bencher.iter_custom(insert),
-            );
+            let id = BenchmarkId::new(name, format!("threads={threads}"));
+            group.bench_function(id, |bencher| bencher.iter_custom(insert));
         }
         group.finish();
     }
@@ -187,11 +180,11 @@ fn insert(criterion: &mut Criterion) {
         keys: &keys,
     };
     new.visit("keys alone", || KeysAlone);
-    for_each_limiter(Limit::PLENTY, keys.len(), &mut new);
-    // Where keys are unused as soon as the next one comes, so that they are dropped all the while.
+    for_each_limiter(KeyLimit::PLENTY, keys.len(), &mut new);
+    // Each key is unused when the next one comes, so the tables evict keys all the time.
     new.name = "insert, unused at once";
-    new.visit("tidegate Keyed", || keyed(Limit::FAST));
-    new.visit("tidegate FixedKeyed", || fixed(Limit::FAST, 1_000));
+    new.visit("tidegate Keyed", || keyed(KeyLimit::FAST));
+    new.visit("tidegate FixedKeyed", || fixed(KeyLimit::FAST, 1_000));
 }
 
 criterion_group!(many_keys, hit, refuse, insert);

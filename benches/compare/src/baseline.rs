@@ -1,4 +1,4 @@
-//! What anybody would write first: a mutex around the textbook.
+//! The limiters that a user would write first: a mutex around the textbook.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use tidegate::{Clock, DefaultClock, Timestamp};
 
-use crate::Gate;
+use crate::gate::gates;
+use crate::{Gate, HIGH, HOUR};
 
 /// A mutex of some kind.
 pub trait Lock<T>: Sync {
     fn of(state: T) -> Self;
 
-    /// Does it while nobody else does.
+    /// Runs `work` while holding the lock.
     fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R;
 }
 
@@ -23,7 +24,7 @@ impl<T: Send> Lock<T> for Mutex<T> {
 
     #[inline(always)]
     fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
-        work(&mut self.lock().expect("nobody panics"))
+        work(&mut self.lock().expect("no panic"))
     }
 }
 
@@ -38,10 +39,10 @@ impl<T: Send> Lock<T> for parking_lot::Mutex<T> {
     }
 }
 
-/// Tokens, and when there were so many.
+/// A number of tokens, and the time of that number.
 pub type Level = (f64, Timestamp);
 
-/// A token bucket of floats behind a mutex, that of `std` unless said otherwise.
+/// A token bucket of floats behind a mutex, by default the one of `std`.
 #[derive(Debug)]
 pub struct MutexBucket<C = DefaultClock, M = Mutex<Level>> {
     rate: f64,
@@ -51,6 +52,7 @@ pub struct MutexBucket<C = DefaultClock, M = Mutex<Level>> {
 }
 
 impl MutexBucket {
+    /// Creates the bucket on tidegate's default clock.
     pub fn new(rate: f64, capacity: f64) -> Self {
         Self::with_clock(rate, capacity, DefaultClock)
     }
@@ -68,8 +70,10 @@ impl<C: Clock, M: Lock<Level>> MutexBucket<C, M> {
 }
 
 impl<C: Clock + Sync, M: Lock<Level>> Gate for MutexBucket<C, M> {
+    type Decision = bool;
+
     #[inline(always)]
-    fn admit(&self) -> bool {
+    fn decide(&self) -> bool {
         let now = self.clock.now();
         self.state.with(|state| {
             let (tokens, last) = *state;
@@ -82,7 +86,7 @@ impl<C: Clock + Sync, M: Lock<Level>> Gate for MutexBucket<C, M> {
     }
 }
 
-/// A sliding window that keeps every admission's time, behind a `std` mutex.
+/// A sliding window that keeps the time of every admission, behind a `std` mutex.
 #[derive(Debug)]
 pub struct MutexDeque<C = DefaultClock> {
     limit: usize,
@@ -109,10 +113,12 @@ impl<C: Clock> MutexDeque<C> {
 }
 
 impl<C: Clock + Sync> Gate for MutexDeque<C> {
+    type Decision = bool;
+
     #[inline(always)]
-    fn admit(&self) -> bool {
+    fn decide(&self) -> bool {
         let now = self.clock.now();
-        let mut admitted = self.admitted.lock().expect("nobody panics");
+        let mut admitted = self.admitted.lock().expect("no panic");
         while admitted.front().is_some_and(|&at| now - at >= self.length) {
             admitted.pop_front();
         }
@@ -124,8 +130,8 @@ impl<C: Clock + Sync> Gate for MutexDeque<C> {
     }
 }
 
-/// The AIOS design: one lock around a float bucket, a deque of request times for the minute and one for the hour, a deque of
-/// token counts, and the statistics.
+/// The design of AIOS, behind one lock: a bucket of floats, a deque of request times for the
+/// minute and one for the hour, a deque of token counts, and the statistics.
 #[derive(Debug)]
 pub struct MutexApi {
     per_minute: usize,
@@ -147,14 +153,15 @@ struct ApiState {
 }
 
 impl MutexApi {
-    pub fn new(per_minute: u64, per_hour: u64, tokens_per_minute: u64, burst: u64) -> Self {
+    /// Creates the limiter with these requests per hour, and other limits that are never reached.
+    pub fn new(per_hour: u64) -> Self {
         Self {
-            per_minute: usize::try_from(per_minute).expect("fits"),
-            per_hour: usize::try_from(per_hour).expect("fits"),
-            tokens_per_minute,
-            burst: burst as f64,
+            per_minute: usize::try_from(HIGH).expect("in range"),
+            per_hour: usize::try_from(per_hour).expect("in range"),
+            tokens_per_minute: HIGH,
+            burst: HIGH as f64,
             state: Mutex::new(ApiState {
-                bucket: burst as f64,
+                bucket: HIGH as f64,
                 refilled: DefaultClock.now(),
                 minute: VecDeque::new(),
                 hour: VecDeque::new(),
@@ -164,30 +171,23 @@ impl MutexApi {
             }),
         }
     }
-
-    pub fn total_requests(&self) -> u64 {
-        self.state.lock().expect("nobody panics").total_requests
-    }
 }
 
-impl Gate for MutexApi {
+impl MutexApi {
     #[inline(always)]
-    fn admit(&self) -> bool {
+    fn take(&self) -> bool {
         const MINUTE: Duration = Duration::from_secs(60);
         let now = DefaultClock.now();
-        let mut state = self.state.lock().expect("nobody panics");
+        let mut state = self.state.lock().expect("no panic");
         let state = &mut *state;
-        for (times, length) in [(&mut state.minute, MINUTE), (&mut state.hour, 60 * MINUTE)] {
+        for (times, length) in [(&mut state.minute, MINUTE), (&mut state.hour, HOUR)] {
             while times.front().is_some_and(|&at| now - at >= length) {
                 times.pop_front();
             }
         }
-        while state
-            .tokens
-            .front()
-            .is_some_and(|&(at, _)| now - at >= MINUTE)
-        {
-            state.tokens_in_minute -= state.tokens.pop_front().map_or(0, |(_, n)| n);
+        let tokens = &mut state.tokens;
+        while tokens.front().is_some_and(|&(at, _)| now - at >= MINUTE) {
+            state.tokens_in_minute -= tokens.pop_front().map_or(0, |(_, n)| n);
         }
         let refill = (now - state.refilled).as_secs_f64() * self.per_minute as f64 / 60.0;
         state.bucket = (state.bucket + refill).min(self.burst);
@@ -204,4 +204,8 @@ impl Gate for MutexApi {
         }
         admitted
     }
+}
+
+gates! {
+    MutexApi => bool, |gate| gate.take();
 }

@@ -1,42 +1,61 @@
-//! Limiters of many keys, each behind one method, all with the same limit.
+//! Limiters of many keys behind one method, all with the same limit.
 //!
-//! All but two read time through `tidegate::DefaultClock`: governor's own default clock is the same TSC through `quanta`, and rate-net's
-//! is that of the operating system.
+//! Most read time through `tidegate::DefaultClock`. governor's default clock is the same TSC
+//! through `quanta`, and rate-net reads the clock of the operating system.
 
+mod adapters;
 mod keys;
-mod rivals;
 
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::hint::black_box;
 use std::time::Duration;
 
+pub use adapters::{GovernorHintRead, KeysAlone, MutexMap, RateNetKey};
 pub use keys::{KEY_LENGTH, Visits, name, rename};
-pub use rivals::{KeysAlone, MutexMap, RateNetKey};
-use tidegate::{FixedKeyed, Keyed, Quota, TokenBucket};
+use tidegate::{Denied, FixedKeyed, Keyed, Quota, TokenBucket};
 
-/// A decision about one key.
+use crate::gate::Decision;
+
+/// A limiter of many keys.
 pub trait KeyedGate<K>: Sync {
-    /// Whether one permit is admitted.
-    fn admit(&self, key: &K) -> bool;
+    type Decision: Decision;
 
-    /// Whether `n` permits are, at once.
+    /// Asks for one permit.
+    fn decide(&self, key: &K) -> Self::Decision;
+
+    /// Takes `n` permits at once, and returns whether it could.
     fn spend(&self, key: &K, n: u32) -> bool;
+
+    /// Asks for one permit, uses the whole decision, and returns whether it was admitted.
+    ///
+    /// As [`Gate::admit`](crate::Gate::admit), the call is not inlined.
+    #[inline(always)]
+    fn admit(&self, key: &K) -> bool {
+        black_box(decide_apart(black_box(self), black_box(key))).is_admitted()
+    }
+}
+
+/// Keeps the decision from being inlined into the benchmark.
+#[inline(never)]
+fn decide_apart<K, G: KeyedGate<K> + ?Sized>(gate: &G, key: &K) -> G::Decision {
+    gate.decide(key)
 }
 
 /// The limit of each key: `burst` permits at once, and another one after each `interval`.
 #[derive(Clone, Copy, Debug)]
-pub struct Limit {
+pub struct KeyLimit {
     pub interval: Duration,
     pub burst: u32,
 }
 
-impl Limit {
-    /// A burst that no key uses up, even if all calls of a benchmark are for one. It takes 31 years to come back.
+impl KeyLimit {
+    /// A burst that no key uses up, even if every call has the same key. Its refill takes 31 years.
     pub const PLENTY: Self = Self {
         interval: Duration::from_secs(1),
         burst: 1_000_000_000,
     };
 
-    /// What a key spends of that beforehand, so that it stays in use for an hour: tables that drop unused keys keep it.
+    /// The permits that a key spends before a benchmark, so that no table evicts it for an hour.
     pub const HOUR: u32 = 3_600;
 
     /// One call, and the next after an hour.
@@ -45,56 +64,54 @@ impl Limit {
         burst: 1,
     };
 
-    /// One call, after which the key is unused again when another few thousand have come.
+    /// One call. The key is unused again after some thousand other calls.
     pub const BRIEF: Self = Self {
         interval: Duration::from_millis(10),
         burst: 1,
     };
 
-    /// One call, after which the key is unused again before the next one comes.
+    /// One call. The key is unused again before the next call.
     pub const FAST: Self = Self {
         interval: Duration::from_nanos(1),
         burst: 1,
     };
 
     fn quota(self) -> Quota {
-        Quota::new(1, self.interval)
-            .expect("fits")
-            .burst(self.burst.into())
+        let quota = Quota::new(1, self.interval).expect("in range");
+        quota.burst(self.burst.into())
     }
 }
 
-impl<K: Clone + Eq + Hash + Send + Sync, S: BuildHasher + Sync> KeyedGate<K>
-    for Keyed<K, TokenBucket, S>
-{
-    #[inline(always)]
-    fn admit(&self, key: &K) -> bool {
-        self.try_acquire(key, 1).is_ok()
-    }
+/// Implements [`KeyedGate`] for tidegate's tables.
+macro_rules! tables {
+    ($(<$($name:ident: $bound:path),*> $table:ty;)*) => {$(
+        impl<K: Clone + Eq + Hash + Send + Sync, $($name: $bound + Sync),*> KeyedGate<K> for $table {
+            type Decision = Result<(), Denied>;
 
-    fn spend(&self, key: &K, n: u32) -> bool {
-        self.try_acquire(key, n.into()).is_ok()
-    }
+            #[inline(always)]
+            fn decide(&self, key: &K) -> Result<(), Denied> {
+                self.try_acquire(key, 1)
+            }
+
+            fn spend(&self, key: &K, n: u32) -> bool {
+                self.try_acquire(key, n.into()).is_ok()
+            }
+        }
+    )*};
 }
 
-impl<K: Hash> KeyedGate<K> for FixedKeyed {
-    #[inline(always)]
-    fn admit(&self, key: &K) -> bool {
-        self.try_acquire(key, 1).is_ok()
-    }
-
-    fn spend(&self, key: &K, n: u32) -> bool {
-        self.try_acquire(key, n.into()).is_ok()
-    }
+tables! {
+    <S: BuildHasher> Keyed<K, TokenBucket, S>;
+    <> FixedKeyed;
 }
 
-/// What is done with each of the limiters.
-pub trait Visitor<K> {
+/// The work on each limiter.
+pub trait KeyedVisitor<K> {
     fn visit<G: KeyedGate<K>>(&mut self, name: &str, make: impl Fn() -> G);
 }
 
-/// Shows all of them. Those whose size is chosen beforehand are to hold `keys` keys.
-pub fn for_each_limiter<K>(limit: Limit, keys: usize, visitor: &mut impl Visitor<K>)
+/// Visits every limiter. A limiter of a fixed size holds `keys` keys.
+pub fn for_each_limiter<K>(limit: KeyLimit, keys: usize, visitor: &mut impl KeyedVisitor<K>)
 where
     K: Clone + Eq + Hash + Send + Sync + RateNetKey + 'static,
 {
@@ -102,42 +119,44 @@ where
     visitor.visit("tidegate Keyed, SipHash", || keyed_sip::<K>(limit));
     visitor.visit("tidegate FixedKeyed", || fixed(limit, keys));
     visitor.visit("governor keyed", || governor_keyed::<K>(limit));
-    // Twice as many: its capacity is divided among its shards beforehand, and no key is to be evicted.
+    // Twice the keys: rate-net divides its capacity among shards, and must not evict a key.
     visitor.visit("rate-net", || rate_net(limit, 2 * keys));
     visitor.visit("mutex map", || MutexMap::<K>::new(limit));
 }
 
-/// As it is without further ado: for a million keys, with its own hash function.
-pub fn keyed<K: Clone + Eq + Hash>(limit: Limit) -> Keyed<K, TokenBucket> {
+/// The defaults: a million keys, and tidegate's hash function.
+pub fn keyed<K: Clone + Eq + Hash>(limit: KeyLimit) -> Keyed<K, TokenBucket> {
     let quota = limit.quota();
     Keyed::new(move |_: &K| TokenBucket::new(quota))
 }
 
-/// With the hash function that governor and the mutex have by default.
-pub fn keyed_sip<K: Clone + Eq + Hash>(limit: Limit) -> Keyed<K, TokenBucket, RandomState> {
+/// The default hash function of governor and of the mutex map.
+pub fn keyed_sip<K: Clone + Eq + Hash>(limit: KeyLimit) -> Keyed<K, TokenBucket, RandomState> {
     let quota = limit.quota();
     Keyed::builder(move |_: &K| TokenBucket::new(quota))
         .hasher(RandomState::new())
         .build()
 }
 
-pub fn fixed(limit: Limit, keys: usize) -> FixedKeyed {
+pub fn fixed(limit: KeyLimit, keys: usize) -> FixedKeyed {
     FixedKeyed::new(limit.quota(), keys)
 }
 
-/// Its default: a `DashMap`.
-pub fn governor_keyed<K: Clone + Eq + Hash>(limit: Limit) -> governor::DefaultKeyedRateLimiter<K> {
+/// The default: a `DashMap`.
+pub fn governor_keyed<K: Clone + Eq + Hash>(
+    limit: KeyLimit,
+) -> governor::DefaultKeyedRateLimiter<K> {
     let burst = limit.burst.try_into().expect("at least 1");
     let quota = governor::Quota::with_period(limit.interval).expect("not zero");
     governor::RateLimiter::keyed(quota.allow_burst(burst))
 }
 
-/// Its default, a token bucket, with another capacity.
-pub fn rate_net(limit: Limit, keys: usize) -> rate_net::RateLimiter {
+/// The default, a token bucket, with another capacity.
+pub fn rate_net(limit: KeyLimit, keys: usize) -> rate_net::RateLimiter {
     rate_net::RateLimiter::builder()
         .quota(1, limit.interval)
         .burst(limit.burst)
         .eviction(rate_net::Eviction::capacity(keys))
         .try_build()
-        .expect("fits")
+        .expect("in range")
 }

@@ -1,9 +1,10 @@
-//! Services behind a layer that limits them, beside tower_governor's.
+//! Services behind tidegate's layer and behind tower_governor's.
 //!
-//! Each request carries the address that it comes from; the service behind the layer answers at once.
+//! Each request carries the address of its client. The service behind the layer answers at once.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -18,11 +19,11 @@ use tower_governor::governor::GovernorConfigBuilder;
 use tower_governor::key_extractor::{GlobalKeyExtractor, KeyExtractor};
 use tower_governor::{GovernorError, GovernorLayer};
 
-/// What servers attach to a request.
+/// The address of the client, which a server attaches to the request.
 #[derive(Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// One of 1 000 clients.
+/// Returns one of 1 000 clients.
 pub fn peer(number: u64) -> Peer {
     let [.., high, low] = (number % 1_000).to_be_bytes();
     Peer(SocketAddr::from((Ipv4Addr::new(10, 0, high, low), 1_234)))
@@ -52,9 +53,11 @@ impl Service<Request<()>> for Answer {
     }
 }
 
-/// A service that every request gets a clone of, as servers do.
+/// A service. As in a server, each request gets a clone.
 pub trait Served: Sync {
-    /// Whether it was answered, and not refused.
+    /// Sends a request, uses the whole response, and returns whether it was admitted.
+    ///
+    /// The benchmark calls it through `dyn`, so it is not inlined.
     fn admits(&self, request: Request<()>) -> bool;
 }
 
@@ -68,13 +71,13 @@ where
         let mut context = Context::from_waker(Waker::noop());
         assert!(service.poll_ready(&mut context).is_ready());
         match pin!(service.call(request)).poll(&mut context) {
-            Poll::Ready(Ok(response)) => response.status().is_success(),
-            Poll::Pending => unreachable!("both are ready at once"),
+            Poll::Ready(Ok(response)) => black_box(response).status().is_success(),
+            Poll::Pending => unreachable!("the service answers at once"),
         }
     }
 }
 
-/// tower_governor's extractors want types of axum; this one gives the same key.
+/// Extracts the same key as tidegate's layer. tower_governor's own extractor needs axum's types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PeerAddress;
 
@@ -88,16 +91,16 @@ impl KeyExtractor for PeerAddress {
     }
 }
 
-/// Something to do with each service of [`for_each_service`].
-pub trait Visitor {
+/// The work on each service.
+pub trait ServiceVisitor {
     fn visit(&mut self, name: &str, service: &dyn Served);
 }
 
-/// One in so many seconds, and `burst` at once.
-pub fn for_each_service(seconds: u64, burst: u32, visitor: &mut impl Visitor) {
+/// Visits every service. The limit is one request per `seconds`, and `burst` at once.
+pub fn for_each_service(seconds: u64, burst: u32, visitor: &mut impl ServiceVisitor) {
     let quota = Quota::new(1, Duration::from_secs(seconds));
     let quota = quota.and_then(|quota| quota.try_burst(burst.into()));
-    let quota = quota.expect("fits");
+    let quota = quota.expect("in range");
     let address = |request: &RequestHead<'_>| Some(IpKey::from(request.extension::<Peer>()?.0));
     let bucket = || TokenBucket::new(quota);
     let fixed = || PerKey::new(FixedKeyed::new(quota, 10_000), address);

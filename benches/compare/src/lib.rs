@@ -1,12 +1,14 @@
-//! The limiters that are compared, each behind one method, and baselines that anybody would write first.
+//! The limiters of the comparison, and baselines that a user would write first.
 //!
-//! All read time through `tidegate::DefaultClock`, except governor, whose own default clock is the same TSC through `quanta`. The suite
-//! ([`suite`]) has more of them ([`rivals`]), and says of each what clock it reads.
+//! [`suite`] measures every limiter in [`rivals`] with the same programs. The benches measure
+//! tidegate's own paths in more detail.
 
 mod baseline;
 pub mod figures;
+pub mod gate;
 pub mod keyed;
 pub mod layers;
+pub mod parts;
 pub mod rivals;
 pub mod suite;
 mod threads;
@@ -15,142 +17,90 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub use baseline::{Level, Lock, MutexApi, MutexBucket, MutexDeque};
+pub use gate::{Gate, asked};
 pub use threads::{on_threads, thread_counts};
-use tidegate::{
-    ApiRateLimiter, Combined, Limiter, Quota, RateLimitConfig, ShardedTokenBucket, SlidingWindow,
-    TokenBucket,
-};
+use tidegate::{ApiRateLimiter, Combined, Quota, RateLimitConfig, SlidingWindow, TokenBucket};
 
-/// One decision about one permit.
-pub trait Gate: Sync {
-    /// Whether it is admitted.
-    fn admit(&self) -> bool;
-}
-
-impl Gate for TokenBucket {
-    #[inline(always)]
-    fn admit(&self) -> bool {
-        self.try_acquire(1).is_ok()
-    }
-}
-
-impl Gate for ShardedTokenBucket {
-    #[inline(always)]
-    fn admit(&self) -> bool {
-        self.try_acquire(1).is_ok()
-    }
-}
-
-impl Gate for SlidingWindow {
-    #[inline(always)]
-    fn admit(&self) -> bool {
-        self.try_acquire(1).is_ok()
-    }
-}
-
-impl Gate for governor::DefaultDirectRateLimiter {
-    #[inline(always)]
-    fn admit(&self) -> bool {
-        self.check().is_ok()
-    }
-}
-
-impl Gate for Combined {
-    #[inline(always)]
-    fn admit(&self) -> bool {
-        self.try_acquire(1).is_ok()
-    }
-}
-
-impl Gate for ApiRateLimiter {
-    #[inline(always)]
-    fn admit(&self) -> bool {
-        !self.try_acquire().is_limited
-    }
-}
-
-/// The decision alone, through the trait: without a status, and so without its message.
-pub struct Bare<L>(pub L);
-
-impl<L: Limiter + Sync> Gate for Bare<L> {
-    #[inline(always)]
-    fn admit(&self) -> bool {
-        self.0.try_acquire_at(1, self.0.now()).is_ok()
-    }
-}
-
-/// A burst that no benchmark uses up, and a refill slow enough that the bucket is never full again.
+/// A burst that no benchmark uses up. Its refill is too slow to fill the bucket again.
 pub const PLENTY: u32 = u32::MAX;
 
-/// 1 000 per second, `burst` at once.
-pub fn bucket(burst: u32) -> TokenBucket {
-    TokenBucket::new(Quota::per_second(1_000).burst(burst.into()))
+/// Limits that no benchmark reaches.
+pub const HIGH: u64 = 1 << 31;
+
+pub const HOUR: Duration = Duration::from_secs(3_600);
+
+/// 1 000 per second, [`PLENTY`] at once.
+pub fn plenty() -> Quota {
+    Quota::per_second(1_000).burst(PLENTY.into())
 }
 
-/// The same quota.
-pub fn sharded(burst: u32) -> ShardedTokenBucket {
-    ShardedTokenBucket::new(Quota::per_second(1_000).burst(burst.into()))
+/// One permit, and the next after an hour.
+pub fn hourly() -> TokenBucket {
+    TokenBucket::new(Quota::per_hour(1))
 }
 
-/// The same quota.
-pub fn governor(burst: u32) -> governor::DefaultDirectRateLimiter {
+/// Makes governor's limiter, on its default clock.
+pub fn governor(quota: governor::Quota) -> governor::DefaultDirectRateLimiter {
+    governor::RateLimiter::direct(quota)
+}
+
+/// The quota of [`plenty`], for governor.
+pub fn governor_plenty() -> governor::Quota {
     let per_second = const { NonZeroU32::new(1_000).unwrap() };
-    let burst = NonZeroU32::new(burst).expect("at least 1");
-    governor::RateLimiter::direct(governor::Quota::per_second(per_second).allow_burst(burst))
+    governor::Quota::per_second(per_second).allow_burst(NonZeroU32::MAX)
 }
 
-/// The same quota.
-pub fn mutex_bucket(burst: u32) -> MutexBucket {
-    MutexBucket::new(1_000.0, burst.into())
+/// The quota of [`hourly`], for governor. It cannot express a slower refill.
+pub fn governor_hourly() -> governor::Quota {
+    governor::Quota::per_hour(NonZeroU32::MIN)
 }
 
-/// One hour, and a limit that no benchmark reaches.
+gate::gates! {
+    governor::DefaultDirectRateLimiter =>
+        Result<(), governor::NotUntil<governor::clock::QuantaInstant>>, |gate| gate.check();
+}
+
+/// Reads governor's hint, which it computes only when asked.
+pub fn governor_hint_read(limiter: governor::DefaultDirectRateLimiter) -> impl Gate {
+    asked(limiter, |limiter| {
+        let now = || governor::clock::Clock::now(limiter.clock());
+        limiter
+            .check()
+            .map_err(|not_until| not_until.wait_time_from(now()))
+    })
+}
+
+/// A window of one hour, with a limit that no benchmark reaches.
 pub fn window(slots: usize) -> SlidingWindow {
-    SlidingWindow::new(1 << 31, Duration::from_secs(3_600))
-        .expect("fits")
+    SlidingWindow::new(HIGH, HOUR)
+        .expect("in range")
         .slots(slots)
 }
 
-/// A quota that is used up and comes back after an hour.
+/// Uses up a quota that comes back after an hour.
 pub fn exhausted<G: Gate>(gate: G) -> G {
     while gate.admit() {}
     gate
 }
 
-/// Limits that no benchmark reaches.
-pub const HIGH: u64 = 1 << 31;
-
-/// Minute, hour, burst and tokens.
-pub fn api() -> ApiRateLimiter {
+/// Limits per minute and hour, burst and tokens.
+pub fn api(per_hour: u64) -> ApiRateLimiter {
     ApiRateLimiter::new(RateLimitConfig {
         requests_per_minute: HIGH,
-        requests_per_hour: HIGH,
+        requests_per_hour: per_hour,
         tokens_per_minute: HIGH,
         burst_size: HIGH,
         ..RateLimitConfig::DEFAULT
     })
-    .expect("fits")
-}
-
-/// Minute and hour are used up for as long as a benchmark takes.
-pub fn exhausted_api() -> ApiRateLimiter {
-    exhausted(
-        ApiRateLimiter::new(RateLimitConfig {
-            requests_per_minute: HIGH,
-            requests_per_hour: 1_000,
-            burst_size: HIGH,
-            ..RateLimitConfig::DEFAULT
-        })
-        .expect("fits"),
-    )
+    .expect("in range")
 }
 
 /// The windows and the burst of [`api`], and nothing else.
 pub fn combined() -> Combined {
-    let window = |seconds| SlidingWindow::new(HIGH, Duration::from_secs(seconds)).expect("fits");
+    let window = |length| SlidingWindow::new(HIGH, length).expect("in range");
     Combined::builder()
-        .limit("minute", window(60))
-        .limit("hour", window(3_600))
+        .limit("minute", window(HOUR / 60))
+        .limit("hour", window(HOUR))
         .limit("burst", TokenBucket::new(Quota::per_minute(HIGH)))
         .build()
 }

@@ -1,7 +1,7 @@
-//! The limiters of the suite, of one key each: [`for_each`] is the list.
+//! The limiters of one key that the suite compares. [`for_each`] is the list.
 //!
-//! Where a limiter takes a clock, it gets the one that tidegate reads, so that what differs is the limiter; and where its own clock is
-//! another, it is in the list a second time, as it is shipped.
+//! A limiter that takes a clock gets tidegate's, so that only the limiters differ. If its own
+//! clock is another one, the list has it a second time, as it is shipped.
 
 mod clocks;
 pub mod leaky_bucket;
@@ -9,13 +9,13 @@ mod list;
 
 use std::time::Duration;
 
-pub use clocks::{Quanta, Shared};
+pub use clocks::{QuantaClock, SharedClock};
 pub use list::{for_each, for_each_with_clock};
 use tidegate::Quota;
 
-use crate::Gate;
+use crate::{Gate, HOUR};
 
-/// `rate` per `period`, and for buckets `burst` at once. A window of length `period` admits `rate`.
+/// A bucket's limit is `rate` per `period`, and `burst` at once. A window ignores `burst`.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
     pub rate: u64,
@@ -23,38 +23,36 @@ pub struct Limit {
     pub burst: u64,
 }
 
-const HOUR: Duration = Duration::from_secs(3_600);
-
 impl Limit {
-    /// What no measurement uses up.
+    /// More than a measurement uses up.
     pub const PLENTY: Self = Self {
         rate: 1 << 31,
         period: HOUR,
         burst: u32::MAX as u64,
     };
 
-    /// The same for what remembers each admission: soon forgotten.
+    /// The same for a limiter that stores each admission: it forgets them soon.
     pub const PLENTY_BRIEF: Self = Self {
         rate: u64::MAX,
         period: Duration::from_millis(1),
         burst: 0,
     };
 
-    /// One, and the next after an hour.
+    /// One permit, and the next after an hour.
     pub const ONCE: Self = Self {
         rate: 1,
         period: HOUR,
         burst: 1,
     };
 
-    /// A hundred at once, and then nothing for half a minute.
+    /// A hundred permits at once, and the next after half a minute.
     pub const HUNDRED: Self = Self {
         rate: 100,
         period: HOUR,
         burst: 100,
     };
 
-    /// A million per second: callers who do nothing but ask are refused now and then, and admitted now and then.
+    /// A million per second. Callers that ask without a pause see admissions and refusals.
     pub const BUSY: Self = Self {
         rate: 1_000,
         period: Duration::from_millis(1),
@@ -75,35 +73,35 @@ impl Limit {
         u32::try_from(self.burst).expect("in range")
     }
 
-    /// So many refill in a second.
+    /// Returns the tokens that come in a second.
     pub fn per_second(self) -> f64 {
         self.rate as f64 / self.period.as_secs_f64()
     }
 }
 
-/// What a limiter promises.
+/// The kind of a limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Burst and refill.
+    /// A burst and a refill.
     Bucket,
-    /// No more than so many in any interval, or in those that a fixed grid makes.
+    /// So many in any interval, or in the intervals of a fixed grid.
     Window,
-    /// The same; keeps the time of each admission.
+    /// A window that stores the time of each admission.
     Log,
 }
 
-/// What time a limiter reads.
+/// The clock that a limiter reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Time {
-    /// `tidegate::DefaultClock`: the counter of the processor, through `quanta`.
+pub enum ClockSource {
+    /// `tidegate::DefaultClock`: the processor's counter, through `quanta`.
     Counter,
-    /// The same counter, calibrated once more by the `quanta` of governor.
+    /// The same counter, calibrated again by governor's `quanta`.
     Quanta,
-    /// That of the operating system, through `std`.
+    /// The clock of the operating system, through `std`.
     System,
 }
 
-impl Time {
+impl ClockSource {
     pub fn name(self) -> &'static str {
         match self {
             Self::Counter => "TSC",
@@ -118,10 +116,10 @@ impl Time {
 pub struct Rival {
     pub name: &'static str,
     pub kind: Kind,
-    pub time: Time,
-    /// How it is set up.
+    pub clock: ClockSource,
+    /// Its configuration.
     pub setup: &'static str,
-    /// Where its form for many keys is measured, or why it is not.
+    /// Where its form for many keys is measured, or why it is left out.
     pub keyed: &'static str,
 }
 
@@ -130,16 +128,7 @@ impl Rival {
         self.kind == Kind::Bucket
     }
 
-    /// What it admits at once if its clock stands still.
-    pub fn at_once(&self, limit: Limit) -> u64 {
-        if self.is_bucket() {
-            limit.burst
-        } else {
-            limit.rate
-        }
-    }
-
-    /// The limit that it does not reach.
+    /// Returns a limit that a measurement does not reach.
     pub fn plenty(&self) -> Limit {
         if self.kind == Kind::Log {
             Limit::PLENTY_BRIEF
@@ -149,25 +138,7 @@ impl Rival {
     }
 }
 
-/// What is done with each limiter.
-pub trait Visitor {
+/// The work on each limiter.
+pub trait RivalVisitor {
     fn visit<G: Gate>(&mut self, rival: &Rival, make: impl Fn(Limit) -> G);
-}
-
-/// A limiter, and how it is asked for one permit.
-pub struct Asked<S, F> {
-    state: S,
-    ask: F,
-}
-
-/// Puts a limiter behind [`Gate`].
-pub fn asked<S: Sync, F: Fn(&S) -> bool + Sync>(state: S, ask: F) -> Asked<S, F> {
-    Asked { state, ask }
-}
-
-impl<S: Sync, F: Fn(&S) -> bool + Sync> Gate for Asked<S, F> {
-    #[inline(always)]
-    fn admit(&self) -> bool {
-        (self.ask)(&self.state)
-    }
 }

@@ -1,6 +1,6 @@
-//! The side by side of single limiters: every limiter of [`crate::rivals`], measured by the same programs.
+//! Measures every limiter of [`crate::rivals`] with the same programs.
 //!
-//! `suite.sh` runs it, and says what comes out.
+//! `suite.sh` runs it, and describes the files that it writes.
 
 mod accuracy;
 mod check;
@@ -20,21 +20,21 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tidegate::DefaultClock;
 
 use crate::Gate;
-use crate::rivals::{Limit, Rival, Visitor, for_each};
+use crate::rivals::{Limit, Rival, RivalVisitor, for_each};
 use report::Report;
 
-/// How long everything takes.
+/// How long the measurements take.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     pub quick: bool,
-    /// So many times over all limiters, so that a slow minute of the machine meets all of them.
+    /// Passes over all limiters, so that a slow minute of the machine affects all of them.
     rounds: u32,
     /// For one measurement of one limiter.
     throughput: Duration,
     latency: Duration,
     fairness: Duration,
     surplus: Duration,
-    /// At most, of a limiter at a rate.
+    /// At most, for one limiter at one rate.
     tokens: u64,
     polls: u64,
     windows: u64,
@@ -66,81 +66,99 @@ impl Effort {
     };
 }
 
-/// Runs everything and writes it there.
+/// What every measurement needs.
+struct Suite {
+    effort: Effort,
+    rivals: Vec<Rival>,
+    progress: Progress,
+    report: Report,
+}
+
+/// Runs every measurement, and writes the files to a folder.
 ///
 /// # Errors
 ///
-/// That something cannot be written.
+/// Fails if a file cannot be written.
 pub fn run(folder: &Path, effort: Effort, command: &str) -> io::Result<()> {
     DefaultClock::calibrate();
-    let mut report = Report::new(folder)?;
-    facts::write(&mut report, effort, command)?;
+    let report = Report::new(folder)?;
+    facts::write(&report, effort, command)?;
 
-    let mut limiters = Names::default();
-    for_each(&mut limiters);
-    let limiters = limiters.0.len() as u64;
-    let rounds = u64::from(effort.rounds);
-    let steps = limiters * (1 + 3 * rounds + surplus::STEPS) + accuracy::steps();
-    let progress = Progress::new(steps);
+    let mut listed = Listed::default();
+    for_each(&mut listed);
+    let per_limiter = 1 + 3 * u64::from(effort.rounds) + surplus::STEPS;
+    let steps = listed.0.len() as u64 * per_limiter + accuracy::steps();
+    let suite = Suite {
+        effort,
+        rivals: listed.0,
+        progress: Progress::new(steps),
+        report,
+    };
 
-    check::every_limiter(&progress);
-    throughput::measure(effort, &progress, &mut report)?;
-    latency::measure(effort, &progress, &mut report)?;
-    fairness::measure(effort, &progress, &mut report)?;
-    surplus::measure(effort, &progress, &mut report)?;
-    // The last, for it stops the clock of tokio.
-    accuracy::measure(effort, &progress, &mut report)?;
-    shaping::simulate(&mut report)?;
-    setups(&mut report)?;
-    report.finish()
+    check::every_limiter(&suite.progress);
+    throughput::measure(&suite)?;
+    latency::measure(&suite)?;
+    fairness::measure(&suite)?;
+    surplus::measure(&suite)?;
+    // Last, because it pauses tokio's clock.
+    accuracy::measure(&suite)?;
+    shaping::simulate(&suite.report)?;
+    configurations(&suite)?;
+    suite.report.finish()
 }
 
-/// How each limiter is set up.
-fn setups(report: &mut Report) -> io::Result<()> {
-    let mut names = Names::default();
-    for_each(&mut names);
-    let rows = names.0.iter().map(|rival| {
-        vec![
-            rival.name.to_owned(),
-            format!("{:?}", rival.kind).to_lowercase(),
-            rival.time.name().to_owned(),
-            rival.setup.to_owned(),
-            rival.keyed.to_owned(),
+/// Writes the configuration of each limiter.
+fn configurations(suite: &Suite) -> io::Result<()> {
+    let rows = suite.rivals.iter().map(|rival| {
+        let kind = format!("{:?}", rival.kind).to_lowercase();
+        [
+            rival.name,
+            &kind,
+            rival.clock.name(),
+            rival.setup,
+            rival.keyed,
         ]
+        .map(str::to_owned)
+        .to_vec()
     });
-    report.table(
+    suite.report.table(
         "limiters",
         "Limiters",
-        &format!("{VERSIONS} \"TSC\" is tidegate's `DefaultClock`, which everything that takes a clock is given; on a machine whose kernel does \
-         not trust the counter it is the operating system's. \"own TSC\" is the same counter through the `quanta` of governor. \"OS\" is that \
-         of `std`. Instants of clock-lib and std that come from the TSC cost an addition. tokio's clock has its `test-util`, which adds a \
-         load to each reading; rate-net has its feature `algorithms`."),
-        &["limiter", "kind", "clock", "set up with", "many keys"],
+        &format!(
+            "{VERSIONS} Every limiter that takes a clock gets \"TSC\", tidegate's `DefaultClock`; \
+             on a machine whose kernel does not trust the counter, that is the clock of the \
+             operating system. \"own TSC\" is the same counter through governor's `quanta`. \"OS\" \
+             is the clock of `std`. Instants of clock-lib and std that come from the TSC cost an \
+             addition. tokio's clock has its `test-util`, which adds a load to each reading; \
+             rate-net has its feature `algorithms`."
+        ),
+        "limiter,kind,clock,set up with,many keys",
         rows.collect(),
     )
 }
 
-/// As `Cargo.toml` pins them.
-const VERSIONS: &str = "governor 0.10.4, ratelimit 2.0.0, leaky-bucket 1.1.2, better-bucket 1.1.0, rate-net 2.1.0, gcra 0.6.0, pingora-limits \
-                        0.9.0, parking_lot 0.12.5.";
+/// The versions that `Cargo.toml` pins.
+const VERSIONS: &str = "governor 0.10.4, ratelimit 2.0.0, leaky-bucket 1.1.2, better-bucket 1.1.0, \
+                        rate-net 2.1.0, gcra 0.6.0, pingora-limits 0.9.0, parking_lot 0.12.5.";
 
+/// Collects the limiters that it visits.
 #[derive(Default)]
-struct Names(Vec<Rival>);
+struct Listed(Vec<Rival>);
 
-impl Visitor for Names {
+impl RivalVisitor for Listed {
     fn visit<G: Gate>(&mut self, rival: &Rival, _make: impl Fn(Limit) -> G) {
         self.0.push(*rival);
     }
 }
 
-/// How far it is, on standard error if that is a terminal.
+/// A progress bar on standard error, if that is a terminal.
 struct Progress(ProgressBar);
 
 impl Progress {
     fn new(steps: u64) -> Self {
         let bar = ProgressBar::new(steps);
         let style = "{elapsed_precise} [{bar:40}] {percent}% {msg}";
-        bar.set_style(ProgressStyle::with_template(style).expect("a good one"));
+        bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
         Self(bar)
     }
 
@@ -156,7 +174,7 @@ impl Drop for Progress {
     }
 }
 
-/// Ours stand out in a table.
+/// Makes the names of tidegate's limiters bold.
 fn bold(name: &str) -> String {
     if name.starts_with("tidegate") {
         format!("**{name}**")
@@ -170,12 +188,12 @@ mod tests {
     use super::VERSIONS;
 
     #[test]
-    fn the_versions_are_those_of_the_manifest() {
+    fn versions_match_the_manifest() {
         let manifest = include_str!("../Cargo.toml");
         for pair in VERSIONS.trim_end_matches('.').split(", ") {
             let (name, version) = pair.split_once(' ').expect("a name and a version");
-            let pinned =
-                |line: &str| line.starts_with(name) && line.contains(&format!("\"={version}\""));
+            let version = format!("\"={version}\"");
+            let pinned = |line: &str| line.starts_with(name) && line.contains(&version);
             assert!(manifest.lines().any(pinned), "{pair}");
         }
     }

@@ -1,12 +1,14 @@
-//! Pictures of a record's numbers: SVG files that follow the reader's light or dark theme, and are the same bytes for the same numbers.
+//! Draws the numbers of a benchmark record as SVG files.
 //!
-//! [`draw`] makes all pictures of a folder, each from its own CSV files ([`table`]), in [`pictures`]. [`svg`] writes the elements,
-//! [`panel`] has axes and the places of labels, and [`look`] says how each limiter looks.
+//! The files follow the reader's light or dark theme. Equal numbers give equal bytes.
+//!
+//! [`draw`] reads the CSV files of a folder with [`table`], and makes each picture in
+//! [`pictures`]. [`look`] gives each limiter its color and mark, and [`panel`] draws axes and
+//! labels. The elements come from `tidegate-cli`.
 
 pub mod look;
 pub mod panel;
 pub mod pictures;
-pub mod svg;
 pub mod table;
 
 use std::ffi::OsString;
@@ -14,46 +16,61 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use table::{Error, Machine};
+use tidegate_cli::picture::svg::{DARK, LIGHT, RULES, style};
 
-/// A file's name, and what is in it; or why it is left out.
+/// A file name and its content; `None` if the folder lacks its numbers.
 pub type Picture = (&'static str, Option<String>);
 
-/// All pictures that the numbers in a folder allow.
+/// The result of drawing one picture.
+pub type Drawn = Result<Option<String>, Error>;
+
+type Draw = fn(&Path, &Machine) -> Drawn;
+
+const PICTURES: [(&str, Draw); 5] = [
+    ("throughput.svg", pictures::throughput::draw),
+    ("latency.svg", pictures::latency::draw),
+    ("accuracy.svg", pictures::accuracy::draw),
+    ("shaping.svg", pictures::shaping::draw),
+    // The crate's documentation leaves out the last one.
+    ("keyed.svg", pictures::keyed::draw),
+];
+
+/// Draws every picture that the numbers of a folder allow.
 ///
 /// # Errors
 ///
-/// What is wrong with a file, and where. A file that is not there is no error, but `machine.json` is: no picture without where it is
-/// from.
+/// Names the file and the line of a mistake. A missing CSV file is no error. A missing
+/// `machine.json` is one, because each picture names the machine.
 pub fn draw(folder: &Path) -> Result<Vec<Picture>, Error> {
     let machine = Machine::read(folder)?;
-    Ok(vec![
-        (
-            "throughput.svg",
-            pictures::throughput::draw(folder, &machine)?,
-        ),
-        ("latency.svg", pictures::latency::draw(folder, &machine)?),
-        ("accuracy.svg", pictures::accuracy::draw(folder, &machine)?),
-        ("shaping.svg", pictures::shaping::draw(folder, &machine)?),
-        ("keyed.svg", pictures::keyed::draw(folder, &machine)?),
-    ])
+    let drawn = PICTURES.map(|(name, draw)| draw(folder, &machine).map(|picture| (name, picture)));
+    drawn.into_iter().collect()
 }
 
-/// The pictures that the crate's documentation shows.
-const IN_DOCS: [&str; 4] = [
-    "throughput.svg",
-    "latency.svg",
-    "accuracy.svg",
-    "shaping.svg",
-];
+/// Returns the style of the pictures in rustdoc, whose theme the reader chooses.
+///
+/// Without scripts, the theme of the system applies. rustdoc's font is narrow, as the labels need.
+pub fn docs_style() -> String {
+    format!(
+        "<style>\n.tg{{{LIGHT};font:12px 'Fira Sans',system-ui,sans-serif;\
+         max-width:100%;height:auto}}\n\
+         [data-theme=\"dark\"] .tg,[data-theme=\"ayu\"] .tg{{{DARK}}}\n\
+         @media(prefers-color-scheme:dark){{:root:not([data-theme]) .tg{{{DARK}}}}}\n\
+         {RULES}</style>\n"
+    )
+}
 
-/// What is to be in the folder of [`docs`]: the pictures, as they stand within a page, and their style.
+/// Returns the files of [`docs`]: the style, and the pictures without theirs.
+///
+/// A `div` without empty lines surrounds each picture, so that Markdown takes it as one block.
 pub fn for_docs(pictures: &[Picture]) -> Vec<(&'static str, String)> {
-    let mut files = vec![("style.html", svg::style_within())];
-    for (name, picture) in pictures {
-        if let Some(svg) = picture
-            && IN_DOCS.contains(name)
-        {
-            files.push((name, svg::within(svg)));
+    let mut files = vec![("style.html", docs_style())];
+    for (name, picture) in pictures.iter().filter(|(name, _)| *name != "keyed.svg") {
+        if let Some(svg) = picture {
+            files.push((
+                name,
+                format!("<div>\n{}</div>\n", svg.replacen(&style(), "", 1)),
+            ));
         }
     }
     files
@@ -63,16 +80,16 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Where the documentation's pictures are: in the package, which has no records.
+/// Returns the folder of the documentation's pictures. The package contains it, but no records.
 pub fn docs() -> PathBuf {
     repository().join("src/docs/plots")
 }
 
-/// The record that the documentation shows: the latest, by its name, that has pictures.
+/// Returns the record in the documentation: the latest one with pictures, by name.
 ///
 /// # Errors
 ///
-/// If the records cannot be read.
+/// Fails if the records cannot be read.
 pub fn shown_in_docs() -> io::Result<Option<PathBuf>> {
     let mut latest: Option<(OsString, PathBuf)> = None;
     for record in fs::read_dir(repository().join("benches/record"))? {
@@ -83,4 +100,33 @@ pub fn shown_in_docs() -> io::Result<Option<PathBuf>> {
         }
     }
     latest.map(|(_, path)| path.canonicalize()).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{docs_style, for_docs};
+    use tidegate_cli::picture::svg::Svg;
+
+    /// Every selector starts with the pictures' class, so no rule touches the rest of the page.
+    #[test]
+    fn docs_style_applies_to_pictures_only() {
+        let style = docs_style();
+        for line in style.lines().filter(|line| !line.ends_with("style>")) {
+            let line = line.replace("@media(prefers-color-scheme:dark){", "");
+            for rule in line.split('}').filter(|rule| !rule.is_empty()) {
+                let selectors = rule.split('{').next().expect("a first part");
+                for selector in selectors.split(',') {
+                    assert!(selector.contains(".tg"), "{selector}");
+                }
+            }
+        }
+        let svg = Svg::new("a", "b").finish(100.0);
+        let files = for_docs(&[("latency.svg", Some(svg.clone())), ("keyed.svg", Some(svg))]);
+        let [_, (_, inner)] = files.as_slice() else {
+            panic!("a style and one picture")
+        };
+        assert!(inner.starts_with("<div>\n<svg ") && !inner.contains("style"));
+        assert!(!inner.contains("\n\n") && !style.contains("\n\n"));
+        assert!(roxmltree::Document::parse(inner).is_ok());
+    }
 }

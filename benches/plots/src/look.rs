@@ -1,18 +1,34 @@
-//! How each limiter looks: in every picture the same, and no two alike without their colours.
+//! Gives each limiter the same look in every picture.
 //!
-//! The colours are those of Okabe and Ito, which people of any colour vision tell apart. Ours are thick.
+//! The colors are those of Okabe and Ito, for readers of any color vision. No two looks are equal
+//! without their color. The lines of tidegate are thick.
 
-/// What a line is drawn like, and the mark on it.
+use tidegate_cli::picture::svg::Svg;
+
+/// How a limiter's line and marks are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
     /// A class of the style sheet.
     pub color: &'static str,
     /// A class of the style sheet, or nothing for a solid line.
     pub dash: &'static str,
-    /// The mark.
+    /// The shape of a point.
     pub mark: Mark,
-    /// Whether it is one of ours.
+    /// Whether the limiter is tidegate's.
     pub ours: bool,
+}
+
+impl Look {
+    /// Returns the classes of a line.
+    pub fn line(&self) -> String {
+        let thick = if self.ours { "thick" } else { "" };
+        format!("line {} {} {thick}", self.color, self.dash)
+    }
+
+    /// Returns the class of a name.
+    pub fn name(&self) -> &'static str {
+        if self.ours { "ours" } else { "" }
+    }
 }
 
 /// The shape of a point.
@@ -24,16 +40,32 @@ pub enum Mark {
     Square,
     /// A square on its corner.
     Diamond,
-    /// A triangle that stands.
+    /// A triangle on its side.
     Triangle,
 }
 
-/// What each has; a limiter that is not here is grey.
-const LOOKS: [(&str, &str, &str, Mark); 20] = [
+impl Mark {
+    /// Draws the mark at a point. `class` says whether it is filled.
+    pub fn draw(self, svg: &mut Svg, class: &str, size: f64, [x, y]: [f64; 2]) {
+        let corners: &[[f64; 2]] = match self {
+            Self::Circle => return svg.disc(class, [x, y], size),
+            Self::Square => &[[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]],
+            Self::Diamond => &[[0.0, -1.2], [1.2, 0.0], [0.0, 1.2], [-1.2, 0.0]],
+            Self::Triangle => &[[0.0, -1.2], [1.1, 1.0], [-1.1, 1.0]],
+        };
+        let around = corners.iter().chain(&corners[..1]);
+        let points = around.map(|[dx, dy]| [x + dx * size, y + dy * size]);
+        svg.lines(class, &points.collect::<Vec<_>>());
+    }
+}
+
+/// The known looks. Any other limiter is gray.
+const LOOKS: [(&str, &str, &str, Mark); 22] = [
     ("tidegate TokenBucket", "blue", "", Mark::Circle),
     ("tidegate ShardedTokenBucket", "purple", "", Mark::Diamond),
     ("tidegate SlidingWindow", "red", "", Mark::Square),
     ("governor", "orange", "", Mark::Circle),
+    ("governor, hint read", "orange", "dots", Mark::Diamond),
     ("ratelimit", "green", "", Mark::Square),
     ("better-bucket", "sky", "", Mark::Diamond),
     ("rate-net", "ink", "", Mark::Triangle),
@@ -49,15 +81,15 @@ const LOOKS: [(&str, &str, &str, Mark); 20] = [
     ("tidegate Keyed", "blue", "", Mark::Circle),
     ("tidegate FixedKeyed", "red", "", Mark::Square),
     ("governor keyed", "orange", "", Mark::Circle),
+    ("governor keyed, hint read", "orange", "dots", Mark::Diamond),
     ("mutex map", "gray", "", Mark::Circle),
 ];
 
-/// The look of a limiter.
+/// Returns the look of a limiter.
 pub fn of(limiter: &str) -> Look {
     let found = LOOKS.iter().find(|(name, ..)| *name == limiter);
-    let (_, color, dash, mark) = found
-        .copied()
-        .unwrap_or(("", "gray", "dots", Mark::Triangle));
+    let unknown = ("", "gray", "dots", Mark::Triangle);
+    let (_, color, dash, mark) = found.copied().unwrap_or(unknown);
     Look {
         color,
         dash,
@@ -66,12 +98,14 @@ pub fn of(limiter: &str) -> Look {
     }
 }
 
-/// Whether it is one of ours.
+/// Returns whether a limiter is tidegate's.
 pub fn is_ours(limiter: &str) -> bool {
     limiter.starts_with("tidegate")
 }
 
-/// A limiter with another clock than the rest is in the tables, not in pictures of all: it is the same line a little worse.
+/// Returns whether a limiter reads another clock than the rest.
+///
+/// Only the tables show such a row, because its line nearly covers that of the shared clock.
 pub fn has_own_clock(limiter: &str) -> bool {
     limiter.ends_with(", own clock")
 }
@@ -80,25 +114,21 @@ pub fn has_own_clock(limiter: &str) -> bool {
 mod tests {
     use super::{LOOKS, is_ours};
 
-    /// A token bucket has the same look as a table of them.
+    /// A bucket and a table of buckets share a look, because no picture has both.
     #[test]
     fn looks_differ_within_a_picture() {
-        for family in ["keyed", "single"] {
-            let is_keyed = |name: &str| {
-                name.to_lowercase().contains("keyed") || name == "mutex map" || name == "rate-net"
-            };
-            let looks = LOOKS
-                .iter()
-                .filter(|(name, ..)| is_keyed(name) == (family == "keyed"));
+        let is_keyed = |name: &str| {
+            name.to_lowercase().contains("keyed") || ["mutex map", "rate-net"].contains(&name)
+        };
+        for keyed in [true, false] {
+            let looks = LOOKS.iter().filter(|(name, ..)| is_keyed(name) == keyed);
             let looks: Vec<_> = looks.collect();
             for (at, (name, color, dash, mark)) in looks.iter().enumerate() {
                 for (other, other_color, other_dash, other_mark) in &looks[..at] {
                     let same = (color, dash, mark) == (other_color, other_dash, other_mark);
                     assert!(!same, "{name} and {other}");
-                    assert!(
-                        !(is_ours(name) && color == other_color),
-                        "{name} and {other}"
-                    );
+                    let stands_out = !is_ours(name) || color != other_color;
+                    assert!(stands_out, "{name} and {other}");
                 }
             }
         }

@@ -1,8 +1,10 @@
-//! `tidegate-plots FOLDER [--check]`; `plot.sh` says what it does.
+//! `tidegate-plots FOLDER [--check]`, which `plot.sh` describes.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs};
+
+use tidegate_plots::{docs, draw, for_docs, shown_in_docs};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -24,61 +26,31 @@ fn main() -> ExitCode {
 }
 
 fn run(folder: &Path, check: bool) -> Result<(), String> {
-    let pictures = tidegate_plots::draw(folder).map_err(|error| error.to_string())?;
-    let mut output = Output {
-        check,
-        stale: Vec::new(),
-    };
-    let plots = folder.join("plots");
-    output.folder(&plots)?;
+    let pictures = draw(folder).map_err(|error| error.to_string())?;
+    let mut files = Vec::new();
     for (name, picture) in &pictures {
         match picture {
-            Some(svg) => output.file(&plots.join(name), svg)?,
+            Some(svg) => files.push((folder.join("plots").join(name), svg.clone())),
             None => eprintln!("{name}: left out, its numbers are not in the folder"),
         }
     }
-    // Other folders than the latest record may hold anything.
-    let shown = tidegate_plots::shown_in_docs().map_err(|error| error.to_string())?;
-    if folder.canonicalize().ok() == shown && shown.is_some() {
-        let docs = tidegate_plots::docs();
-        output.folder(&docs)?;
-        for (name, content) in tidegate_plots::for_docs(&pictures) {
-            output.file(&docs.join(name), &content)?;
+    let shown = shown_in_docs().map_err(|error| error.to_string())?;
+    if shown.is_some() && folder.canonicalize().ok() == shown {
+        let docs_files = for_docs(&pictures).into_iter();
+        files.extend(docs_files.map(|(name, content)| (docs().join(name), content)));
+    }
+    let mut stale = Vec::new();
+    for (path, content) in files {
+        if !check {
+            let folder = path.parent().expect("a file in a folder");
+            let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, content));
+            written.map_err(|error| format!("{}: {error}", path.display()))?;
+        } else if fs::read_to_string(&path).ok() != Some(content) {
+            stale.push(path.display().to_string());
         }
     }
-    output.end()
-}
-
-/// Files that are written, or compared with what they should be.
-struct Output {
-    check: bool,
-    stale: Vec<String>,
-}
-
-impl Output {
-    fn folder(&self, path: &Path) -> Result<(), String> {
-        if self.check {
-            return Ok(());
-        }
-        fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))
+    if stale.is_empty() {
+        return Ok(());
     }
-
-    fn file(&mut self, path: &Path, content: &str) -> Result<(), String> {
-        if !self.check {
-            return fs::write(path, content)
-                .map_err(|error| format!("{}: {error}", path.display()));
-        }
-        if fs::read_to_string(path).ok().as_deref() != Some(content) {
-            self.stale.push(path.display().to_string());
-        }
-        Ok(())
-    }
-
-    fn end(self) -> Result<(), String> {
-        if self.stale.is_empty() {
-            return Ok(());
-        }
-        let stale = self.stale.join(", ");
-        Err(format!("not the pictures of these numbers: {stale}"))
-    }
+    Err(format!("does not show these numbers: {}", stale.join(", ")))
 }

@@ -1,4 +1,4 @@
-//! What is drawn.
+//! The pictures, one per module.
 
 pub mod accuracy;
 pub mod keyed;
@@ -6,8 +6,8 @@ pub mod latency;
 pub mod shaping;
 pub mod throughput;
 
-/// Adds what is not there yet, and keeps the order.
-fn remember<T: PartialEq>(seen: &mut Vec<T>, new: T) {
+/// Adds an item unless the list has it already. Keeps the order.
+fn add_new<T: PartialEq>(seen: &mut Vec<T>, new: T) {
     if !seen.contains(&new) {
         seen.push(new);
     }

@@ -1,17 +1,27 @@
-//! Reads a record's files, and says where one of them is wrong.
+//! Reads the files of a record, and names the file and line of a mistake.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
-use tinyjson::JsonValue;
+use serde_json::{Map, Value};
 
-/// A file, the line if it is about one, and what is wrong.
+/// A mistake: its file, its line if it has one, and what is wrong.
 #[derive(Debug)]
 pub struct Error {
     file: PathBuf,
     line: Option<u64>,
     what: String,
+}
+
+impl Error {
+    fn new(file: &Path, line: Option<u64>, what: impl ToString) -> Self {
+        Self {
+            file: file.to_owned(),
+            line,
+            what: what.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -26,108 +36,102 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A CSV file with a head.
+/// A CSV file with a header.
 pub struct Table {
     file: PathBuf,
+    header: csv::StringRecord,
     columns: HashMap<String, usize>,
-    rows: Vec<(u64, csv::StringRecord)>,
+    rows: Vec<csv::StringRecord>,
 }
 
-/// A line of it.
+/// A row of a table.
 #[derive(Clone, Copy)]
 pub struct Row<'a> {
     table: &'a Table,
-    line: u64,
     cells: &'a csv::StringRecord,
 }
 
 impl Table {
-    /// Reads `name` in the folder, which has to have these columns; nothing if it is not there.
+    /// Reads `name` in the folder; `None` if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file is not a table with these columns and at least one row.
     pub fn read(folder: &Path, name: &str, columns: &[&str]) -> Result<Option<Self>, Error> {
         let file = folder.join(name);
-        let wrong = |line, what| Error {
-            file: file.clone(),
-            line,
-            what,
-        };
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(wrong(None, error.to_string())),
+            Err(error) => return Err(Error::new(&file, None, error)),
         };
+        // Flexible: the check below names the line of a row of another length.
         let mut reader = csv::ReaderBuilder::new()
             .flexible(true)
             .from_reader(text.as_bytes());
-        let head = reader
-            .headers()
-            .map_err(|error| wrong(Some(1), error.to_string()))?
+        let header = reader.headers();
+        let header = header
+            .map_err(|error| Error::new(&file, Some(1), error))?
             .clone();
-        let known: HashMap<String, usize> = head.iter().map(str::to_owned).zip(0..).collect();
+        let known: HashMap<String, usize> = header.iter().map(str::to_owned).zip(0..).collect();
         if let Some(missing) = columns.iter().find(|column| !known.contains_key(**column)) {
-            return Err(wrong(Some(1), format!("no column \"{missing}\"")));
+            return Err(Error::new(
+                &file,
+                Some(1),
+                format!("no column \"{missing}\""),
+            ));
         }
         let mut rows = Vec::new();
         for row in reader.records() {
-            let row = row.map_err(|error| wrong(None, error.to_string()))?;
-            let line = row.position().map_or(0, csv::Position::line);
-            if row.len() != head.len() {
-                let what = format!("{} cells, but the head has {}", row.len(), head.len());
-                return Err(wrong(Some(line), what));
+            let row = row.map_err(|error| Error::new(&file, None, error))?;
+            if row.len() != header.len() {
+                let what = format!("{} cells, but the header has {}", row.len(), header.len());
+                return Err(Error::new(
+                    &file,
+                    row.position().map(csv::Position::line),
+                    what,
+                ));
             }
-            rows.push((line, row));
+            rows.push(row);
         }
         if rows.is_empty() {
-            return Err(wrong(None, "no rows".to_owned()));
+            return Err(Error::new(&file, None, "no rows"));
         }
         Ok(Some(Self {
             file,
+            header,
             columns: known,
             rows,
         }))
     }
 
-    /// All lines but the head.
+    /// Returns all rows below the header.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows.iter().map(|(line, cells)| Row {
-            table: self,
-            line: *line,
-            cells,
-        })
+        self.rows.iter().map(|cells| Row { table: self, cells })
     }
 
-    /// The head, in its order.
-    pub fn columns(&self) -> Vec<&str> {
-        let mut columns: Vec<(&str, usize)> = self
-            .columns
-            .iter()
-            .map(|(name, at)| (name.as_str(), *at))
-            .collect();
-        columns.sort_by_key(|(_, at)| *at);
-        columns.into_iter().map(|(name, _)| name).collect()
+    /// Returns the names of the columns, in order.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.header.iter()
     }
 
-    /// About the whole file.
-    pub fn wrong(&self, what: impl Into<String>) -> Error {
-        Error {
-            file: self.file.clone(),
-            line: None,
-            what: what.into(),
-        }
+    /// Makes an error about the whole file.
+    pub fn wrong(&self, what: impl ToString) -> Error {
+        Error::new(&self.file, None, what)
     }
 }
 
 impl<'a> Row<'a> {
-    /// The cell of a column that [`Table::read`] asked for.
+    /// Returns the text of a cell.
     pub fn text(self, column: &str) -> &'a str {
-        let cell = self
-            .table
-            .columns
-            .get(column)
-            .and_then(|&at| self.cells.get(at));
-        cell.unwrap_or_default()
+        let at = self.table.columns.get(column);
+        at.and_then(|&at| self.cells.get(at)).unwrap_or_default()
     }
 
-    /// The same, which has to be a number that is not negative.
+    /// Returns a number of at least 0.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the cell holds anything else.
     pub fn number(self, column: &str) -> Result<f64, Error> {
         let text = self.text(column);
         match text.parse::<f64>() {
@@ -136,7 +140,11 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The same, and more than 0.
+    /// Returns a number above 0.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the cell holds anything else.
     pub fn positive(self, column: &str) -> Result<f64, Error> {
         let number = self.number(column)?;
         if number > 0.0 {
@@ -146,7 +154,11 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The same, whole, and small enough to count with.
+    /// Returns a whole number.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the cell holds anything else.
     pub fn count(self, column: &str) -> Result<u32, Error> {
         let text = self.text(column);
         text.parse()
@@ -154,80 +166,60 @@ impl<'a> Row<'a> {
     }
 
     fn wrong(self, what: String) -> Error {
-        Error {
-            file: self.table.file.clone(),
-            line: Some(self.line),
-            what,
-        }
+        let line = self.cells.position().map(csv::Position::line);
+        Error::new(&self.table.file, line, what)
     }
 }
 
-/// Where the numbers are from.
+/// The machine that measured the numbers.
 pub struct Machine {
-    facts: HashMap<String, String>,
+    facts: Map<String, Value>,
 }
 
 impl Machine {
     /// Reads `machine.json`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read, or lacks a fact of the caption.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let file = folder.join("machine.json");
-        let wrong = |what| Error {
-            file: file.clone(),
-            line: None,
-            what,
+        let wrong = |what: &dyn fmt::Display| Error::new(&file, None, what);
+        let text = fs::read_to_string(&file).map_err(|error| wrong(&error))?;
+        let json = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+        let Value::Object(facts) = json else {
+            return Err(wrong(&"not an object"));
         };
-        let text = fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?;
-        let json: JsonValue = text
-            .parse()
-            .map_err(|error: tinyjson::JsonParseError| wrong(error.to_string()))?;
-        let JsonValue::Object(members) = json else {
-            return Err(wrong("not an object".to_owned()));
-        };
-        let text = |value| {
-            if let JsonValue::String(text) = value {
-                text
-            } else {
-                String::new()
-            }
-        };
-        let facts: HashMap<String, String> = members
-            .into_iter()
-            .map(|(name, value)| (name, text(value)))
-            .collect();
+        let machine = Self { facts };
         for name in ["cpu", "cores", "date", "commit"] {
-            if facts.get(name).is_none_or(String::is_empty) {
-                return Err(wrong(format!("does not say its {name}")));
+            if machine.fact(name).is_empty() {
+                return Err(wrong(&format_args!("does not name its {name}")));
             }
         }
-        Ok(Self { facts })
+        Ok(machine)
     }
 
     fn fact(&self, name: &str) -> &str {
-        self.facts.get(name).map_or("", String::as_str)
+        let fact = self.facts.get(name).and_then(Value::as_str);
+        fact.unwrap_or_default()
     }
 
-    /// The line below a picture.
+    /// Returns the line below a picture.
     pub fn caption(&self) -> String {
         let cores = self.fact("cores");
-        let cores = if cores == "1" {
-            "1 core".to_owned()
-        } else {
-            format!("{cores} cores")
-        };
-        let day = self.fact("date").split('T').next().unwrap_or_default();
-        let commit: String = self.fact("commit").chars().take(10).collect();
-        let mut caption = format!("{}, {cores}", self.fact("cpu"));
+        let plural = if cores == "1" { "" } else { "s" };
+        let mut caption = format!("{}, {cores} core{plural}", self.fact("cpu"));
         if self.fact("hypervisor") == "true" {
             caption += ", virtual";
         }
+        let day = self.fact("date").split('T').next().unwrap_or_default();
+        let commit: String = self.fact("commit").chars().take(10).collect();
         caption += &format!(" · {day} · commit {commit}");
         if self.fact("uncommitted_changes") == "true" {
             caption += " and changes";
         }
         let rustc: Vec<&str> = self.fact("rustc").split(' ').take(2).collect();
-        if !rustc.is_empty() {
-            caption += &format!(" · {}", rustc.join(" "));
-        }
+        caption += &format!(" · {}", rustc.join(" "));
         if self.fact("quick") == "true" {
             caption += " · A QUICK RUN: PROVES NOTHING";
         }

@@ -1,4 +1,4 @@
-//! The pictures of a small folder, and what is said about files that are wrong.
+//! Draws a small folder, and checks the messages about wrong files.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -9,11 +9,11 @@ fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sample")
 }
 
-/// The sample's pictures; `UPDATE=1` makes those in `tests/sample/plots` anew, which is to be looked at.
+/// `UPDATE=1` rewrites `tests/sample/plots`. Look at the pictures before you commit them.
 #[test]
-fn the_sample_is_drawn_as_ever() {
+fn sample_is_drawn_as_before() {
     for (name, picture) in draw(&sample()).expect("a good folder") {
-        let svg = picture.unwrap_or_else(|| panic!("{name} is left out"));
+        let svg = picture.expect(name);
         let path = sample().join("plots").join(name);
         if env::var_os("UPDATE").is_some() {
             fs::write(&path, &svg).expect("writable");
@@ -26,7 +26,7 @@ fn the_sample_is_drawn_as_ever() {
     }
 }
 
-/// Pictures that are in the records are those of their numbers.
+/// Each picture in a record shows the numbers beside it.
 #[test]
 fn records_show_their_numbers() {
     let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("../record");
@@ -45,7 +45,7 @@ fn records_show_their_numbers() {
     }
 }
 
-/// The crate's documentation shows the latest record, and all of its pictures.
+/// The crate's documentation shows four pictures of the latest record, and their style.
 #[test]
 fn documentation_shows_the_latest_record() {
     let record = shown_in_docs().expect("readable").expect("a record");
@@ -55,22 +55,18 @@ fn documentation_shows_the_latest_record() {
         assert!(kept == *content, "{name}: run plot.sh {}", record.display());
     }
     let count = fs::read_dir(docs()).expect("a folder").count();
-    assert_eq!(count, files.len(), "files of no picture");
+    assert_eq!(count, files.len(), "files that belong to no picture");
     assert_eq!(count, 5, "a picture is left out");
 }
 
 #[test]
-fn pictures_are_small_well_formed_and_alone() {
+fn pictures_are_small_well_formed_and_self_contained() {
     for (name, picture) in draw(&sample()).expect("a good folder") {
         let svg = picture.expect("drawn");
         let document =
             roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(svg.len() < 60_000, "{name}: {} bytes", svg.len());
-        assert!(
-            !svg.contains("NaN") && !svg.contains("inf "),
-            "{name} has a place that is none"
-        );
-        // What an <img> does not load, and a README does not show.
+        // An <img> loads nothing else, and a README shows nothing else.
         assert!(
             !svg.contains("href") && !svg.contains("url(") && !svg.contains("@import"),
             "{name}"
@@ -82,24 +78,27 @@ fn pictures_are_small_well_formed_and_alone() {
                 .descendants()
                 .filter(|node| node.has_tag_name("text"))
         };
-        let said =
-            |what: &str| texts().any(|text| text.text().is_some_and(|text| text.contains(what)));
-        assert!(
-            said(
-                "Made-up <CPU> & co, 4 cores, virtual · 2026-01-02 · commit 0123456789 · rustc 1.95.0"
-            ),
-            "{name}"
-        );
+        let caption =
+            "Made-up <CPU> & co, 4 cores, virtual · 2026-01-02 · commit 0123456789 · rustc 1.95.0";
+        let mut captions = texts().filter_map(|text| text.text());
+        assert!(captions.any(|text| text.contains(caption)), "{name}");
         for text in texts() {
             let at = |axis: &str| text.attribute(axis).and_then(|at| at.parse::<f64>().ok());
-            let (x, y) = (at("x").expect("a place"), at("y").expect("a place"));
+            let (x, y) = (at("x").expect("a number"), at("y").expect("a number"));
             assert!(
                 (0.0..800.0).contains(&x) && y > 0.0,
                 "{name}: {:?}",
                 text.text()
             );
         }
-        // Every class is one of the style sheet.
+        // A coordinate that is no number is written as 0, where no picture has anything.
+        for node in document.descendants() {
+            let starts_at_zero = |path: &str| path.starts_with("M0 ") || path.contains("L0 ");
+            let path = node.attribute("d").is_some_and(starts_at_zero);
+            let place = ["x", "y", "cx", "cy"].map(|axis| node.attribute(axis));
+            assert!(!path && !place.contains(&Some("0")), "{name}: {node:?}");
+        }
+        // The style sheet has every class.
         let classes = document
             .descendants()
             .filter_map(|node| node.attribute("class"));
@@ -112,7 +111,7 @@ fn pictures_are_small_well_formed_and_alone() {
     }
 }
 
-/// A copy of the sample in which `file` says something else.
+/// A copy of the sample with another text in one file.
 struct Copy(PathBuf);
 
 impl Copy {
@@ -138,83 +137,40 @@ impl Copy {
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        // What is left in a folder for temporary files does no harm.
+        // A remainder in a folder for temporary files does no harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
+/// A file, its text with `/` for the end of a line, and the message.
+const MISTAKES: &str = r#"
+throughput.csv | | throughput.csv, line 1: no column "limiter"
+throughput.csv | limiter,calls,threads/a,admit,1/ | throughput.csv, line 1: no column "median_ns"
+throughput.csv | THROUGHPUT | throughput.csv: no rows
+throughput.csv | THROUGHPUTa,admit,1,10/b,admit,1/ | throughput.csv, line 3: 3 cells, but the header has 4
+throughput.csv | THROUGHPUTa,admit,1,ten/ | throughput.csv, line 2: median_ns is "ten", not a number from 0 up
+throughput.csv | THROUGHPUTa,admit,1,0/ | throughput.csv, line 2: median_ns is 0
+throughput.csv | THROUGHPUTa,admit,-1,10/ | throughput.csv, line 2: threads is "-1", not a whole number
+throughput.csv | THROUGHPUTa,part,1,10/ | throughput.csv: no rows of calls to admit or refuse
+latency.csv | calls,limiter,p50,p90,p99,p99.9/admit,a,1,2,NaN,4/ | latency.csv, line 2: p99 is "NaN", not a number from 0 up
+shaping.csv | time_ms,offered,a/20,1,1/20,1,1/ | shaping.csv: time_ms does not grow at 20
+shaping.csv | time_ms,offered,a/20,1,1/ | shaping.csv: one instant is no traffic
+shaping.csv | time_ms,offered,a/0,1,x/20,1,1/ | shaping.csv, line 2: a is "x", not a whole number
+machine.json | {"cpu": "a"} | machine.json: does not name its cores
+machine.json | [] | machine.json: not an object
+"#;
+
 #[test]
-fn what_is_wrong_is_said_with_its_line() {
-    let throughput = "limiter,calls,threads,median_ns\n";
-    let shaping = "time_ms,offered,a\n";
-    let latency = "calls,limiter,p50,p90,p99,p99.9\n";
-    let cases = [
-        (
-            "throughput.csv",
-            "",
-            "throughput.csv, line 1: no column \"limiter\"",
-        ),
-        (
-            "throughput.csv",
-            "limiter,calls,threads\na,admit,1\n",
-            "throughput.csv, line 1: no column \"median_ns\"",
-        ),
-        ("throughput.csv", throughput, "throughput.csv: no rows"),
-        (
-            "throughput.csv",
-            &format!("{throughput}a,admit,1,10\nb,admit,1\n"),
-            "throughput.csv, line 3: 3 cells, but the head has 4",
-        ),
-        (
-            "throughput.csv",
-            &format!("{throughput}a,admit,1,ten\n"),
-            "throughput.csv, line 2: median_ns is \"ten\", not a number from 0 up",
-        ),
-        (
-            "throughput.csv",
-            &format!("{throughput}a,admit,1,0\n"),
-            "throughput.csv, line 2: median_ns is 0",
-        ),
-        (
-            "throughput.csv",
-            &format!("{throughput}a,admit,-1,10\n"),
-            "throughput.csv, line 2: threads is \"-1\", not a whole number",
-        ),
-        (
-            "throughput.csv",
-            &format!("{throughput}a,part,1,10\n"),
-            "throughput.csv: no rows of calls to admit or refuse",
-        ),
-        (
-            "latency.csv",
-            &format!("{latency}admit,a,1,2,NaN,4\n"),
-            "latency.csv, line 2: p99 is \"NaN\", not a number from 0 up",
-        ),
-        (
-            "shaping.csv",
-            &format!("{shaping}20,1,1\n20,1,1\n"),
-            "shaping.csv: time_ms does not grow at 20",
-        ),
-        (
-            "shaping.csv",
-            &format!("{shaping}20,1,1\n"),
-            "shaping.csv: one instant is no traffic",
-        ),
-        (
-            "shaping.csv",
-            &format!("{shaping}0,1,x\n20,1,1\n"),
-            "shaping.csv, line 2: a is \"x\", not a whole number",
-        ),
-        (
-            "machine.json",
-            "{\"cpu\": \"a\"}",
-            "machine.json: does not say its cores",
-        ),
-        ("machine.json", "[]", "machine.json: not an object"),
-    ];
-    for (at, (file, text, expected)) in cases.into_iter().enumerate() {
-        let copy = Copy::with(&format!("wrong-{at}"), file, text);
-        assert_eq!(copy.drawn().expect_err(text), expected);
+fn mistakes_are_reported_with_their_line() {
+    let header = "limiter,calls,threads,median_ns\n";
+    for (at, case) in MISTAKES.trim().lines().enumerate() {
+        let parts: Vec<&str> = case.split('|').map(str::trim).collect();
+        let [file, text, expected] = parts.as_slice() else {
+            panic!("{case}")
+        };
+        let text = text.replace("THROUGHPUT", header).replace('/', "\n");
+        let copy = Copy::with(&format!("wrong-{at}"), file, &text);
+        assert_eq!(copy.drawn().expect_err(case), *expected);
     }
     let copy = Copy::with("json", "machine.json", "{");
     assert!(
@@ -225,7 +181,7 @@ fn what_is_wrong_is_said_with_its_line() {
 }
 
 #[test]
-fn what_is_not_there_is_left_out() {
+fn pictures_without_numbers_are_left_out() {
     let copy = Copy::with(
         "missing",
         "machine.json",

@@ -1,7 +1,8 @@
-//! Text within SVG and HTML.
+//! Escapes text for SVG and HTML.
 
-/// The text with its special characters as references, for elements and for attributes in double or single quotes. Characters that
-/// XML does not have are replaced: nobody may see a broken file because of them.
+/// Escapes text for elements, and for attributes in double or single quotes.
+///
+/// Replaces characters that XML does not allow, so that a log cannot break the file.
 pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,14 +1,15 @@
-//! Keys as they can be shown: they come from strangers.
+//! Makes keys safe to show. They come from the clients of the logged server.
 
-/// A key of at most so many columns in which every character is seen: what would be invisible, turn the text around or end a line is
-/// written as its number.
+/// Shortens a key to a number of columns, and makes every character visible.
+///
+/// Characters that are invisible, reverse the text or end a line appear as their number.
 pub fn shown(key: &str, columns: usize) -> String {
     if key.is_empty() {
         return "(empty)".to_owned();
     }
     let mut text = String::new();
     let mut used = 0;
-    // Where to cut if it is too long: one column is for the mark that says so.
+    // Where to cut a key that is too long; the ellipsis needs one column.
     let mut cut = 0;
     for character in key.chars() {
         let written = one(character);
@@ -26,7 +27,9 @@ pub fn shown(key: &str, columns: usize) -> String {
     text
 }
 
-/// Columns that a character takes in a terminal; nearly all scripts from Hangul on are wide where any is.
+/// Returns the columns that a character takes in a terminal.
+///
+/// Nearly all wide scripts have numbers from Hangul on.
 pub const fn width(character: char) -> usize {
     if character as u32 >= 0x1100 && !matches!(character as u32, 0x2000..0x2e80) {
         2
@@ -43,48 +46,14 @@ fn one(character: char) -> String {
     }
 }
 
-/// Letters, digits and signs that take a place of their own. Marks that are piled up on letters are none.
+/// Hangul fillers, which are letters without a shape.
+const FILLERS: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+
+/// Returns whether a character is visible and stands alone.
 fn is_plain(character: char) -> bool {
-    match u32::from(character) {
-        0x20..0x7f => true,
-        // Controls and the soft hyphen; marks on letters; joiners and what sets the direction; tags; private use; no characters.
-        0..=0xa0
-        | 0xad
-        | 0x300..=0x36f
-        | 0x483..=0x489
-        | 0x591..=0x5bd
-        | 0x600..=0x605
-        | 0x610..=0x61c
-        | 0x64b..=0x65f
-        | 0x6dd
-        | 0x70f
-        | 0x115f
-        | 0x1160
-        | 0x1680
-        | 0x17b4
-        | 0x17b5
-        | 0x180b..=0x180f
-        | 0x1ab0..=0x1aff
-        | 0x1dc0..=0x1dff
-        | 0x2000..=0x200f
-        | 0x2028..=0x202f
-        | 0x205f..=0x206f
-        | 0x20d0..=0x20ff
-        | 0x3000
-        | 0x3164
-        | 0xd800..=0xf8ff
-        | 0xfe00..=0xfe0f
-        | 0xfe20..=0xfe2f
-        | 0xfeff
-        | 0xffa0
-        | 0xfff0..=0xffff => false,
-        0x10000.. => {
-            !matches!(u32::from(character), 0x1d173..=0x1d17a | 0xe0000.. | 0x1fffe..=0x1ffff)
-                && character.is_alphanumeric()
-                || matches!(u32::from(character), 0x1f300..=0x1faff)
-        }
-        _ => true,
-    }
+    // `escape_debug` escapes quotes, unprintable characters, and marks that combine.
+    let is_escaped = character.escape_debug().count() > 1;
+    matches!(character, '"' | '\'' | '\\') || !(is_escaped || FILLERS.contains(&character))
 }
 
 #[cfg(test)]
@@ -92,7 +61,7 @@ mod tests {
     use super::shown;
 
     #[test]
-    fn keys_are_shown_whole_or_say_that_they_are_not() {
+    fn long_keys_end_in_an_ellipsis() {
         assert_eq!(shown("203.0.113.7", 40), "203.0.113.7");
         assert_eq!(shown("", 40), "(empty)");
         assert_eq!(shown("abcdef", 6), "abcdef");
@@ -102,13 +71,15 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_invisible_or_turns_the_text_around() {
+    fn invisible_and_reversing_characters_are_escaped() {
         let hostile = "a\u{202e}b\u{0}\u{1b}[31m\n\u{200b}\u{feff}\u{ffff}e\u{301}\u{a0}\u{e0041}";
         let text = shown(hostile, 200);
         assert_eq!(
             text,
             "a\\u{202e}b\\u{0}\\u{1b}[31m\\u{a}\\u{200b}\\u{feff}\\u{ffff}e\\u{301}\\u{a0}\\u{e0041}"
         );
+        assert_eq!(shown("a\u{3164}\u{ad}", 40), "a\\u{3164}\\u{ad}");
         assert_eq!(shown("über Ωж漢😀", 40), "über Ωж漢😀");
+        assert_eq!(shown("\"'\\", 40), "\"'\\");
     }
 }

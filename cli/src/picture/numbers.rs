@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Formats numbers for readers.
 
-/// `1,234,567`.
+/// Formats a number with separators: `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -13,13 +13,13 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// As [`grouped`] with its noun: `1 request`, `2 requests`.
+/// Formats a number with its noun: `1 request`, `2 requests`.
 pub fn counted(number: u64, one: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {one}{plural}", grouped(number))
 }
 
-/// A share: `1.3%`. What is not nothing is not shown as nothing, and what is not all is not shown as all.
+/// Formats a share: `1.3%`. Only zero is `0%`, and only the whole is `100%`.
 pub fn percent(part: u64, of: u64) -> String {
     if part == 0 || of == 0 {
         return "0%".to_owned();
@@ -39,7 +39,7 @@ pub fn percent(part: u64, of: u64) -> String {
     }
 }
 
-/// One number divided by another; 0 of nothing.
+/// Divides two numbers; returns 0 if `of` is 0.
 #[expect(clippy::cast_precision_loss, reason = "for pictures and shares")]
 pub fn ratio(part: u64, of: u64) -> f64 {
     if of == 0 {
@@ -49,7 +49,7 @@ pub fn ratio(part: u64, of: u64) -> f64 {
     }
 }
 
-/// A label of an axis: `500`, `20 k`, `1.5 M`.
+/// Formats a label of an axis: `500`, `20 k`, `1.5 M`.
 pub fn short(number: u64) -> String {
     let (unit, name) = match number {
         0..10_000 => return grouped(number),
@@ -62,14 +62,10 @@ pub fn short(number: u64) -> String {
     format!("{text} {name}")
 }
 
-/// A number without needless digits: four that count, or all before the point.
+/// Formats a number with four significant digits, or with all digits before the point.
 pub fn plain(number: f64) -> String {
     if number == 0.0 || !number.is_finite() {
-        return if number == 0.0 {
-            "0".to_owned()
-        } else {
-            "-".to_owned()
-        };
+        return if number == 0.0 { "0" } else { "-" }.to_owned();
     }
     let magnitude = number.abs().log10().floor();
     if magnitude < -6.0 {
@@ -92,15 +88,9 @@ pub fn plain(number: f64) -> String {
     format!("{sign}{whole}{point}{part}")
 }
 
-const UNITS: [(f64, &str); 5] = [
-    (86_400.0, "d"),
-    (3_600.0, "h"),
-    (60.0, "min"),
-    (1.0, "s"),
-    (1e-3, "ms"),
-];
+const UNITS: [(f64, &str); 4] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s")];
 
-/// A time that passes, in its two largest units: `2 d 3 h`, `1 min 20 s`, `1.5 s`, `250 ms`.
+/// Formats a duration in its two largest units: `2 d 3 h`, `1 min 20 s`, `1.5 s`, `250 ms`.
 pub fn span(seconds: f64) -> String {
     if !seconds.is_finite() || seconds <= 0.0 {
         return "0 s".to_owned();
@@ -120,7 +110,7 @@ pub fn span(seconds: f64) -> String {
         .position(|(unit, _)| seconds >= *unit)
         .unwrap_or(0);
     let ((large, large_name), (small, small_name)) = (UNITS[at], UNITS[at + 1]);
-    // Rounded first, so that there are no 60 seconds in a minute.
+    // Rounded first, so that a minute never shows 60 seconds.
     let smalls = (seconds / small).round();
     let per = (large / small).round();
     let (larges, rest) = ((smalls / per).floor(), smalls % per);
@@ -131,22 +121,13 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
-/// Round numbers from 0 to at most `most`: about `wanted` of them, in steps of 1, 2 or 5 and zeros.
+/// Returns about `wanted` round numbers from 0 to at most `most`, in steps of 1, 2 or 5 and zeros.
 pub fn ticks(most: u64, wanted: u64) -> Vec<u64> {
     let rough = most / wanted.max(1);
-    let mut step = 1_u64;
-    for factor in [2, 5, 10].into_iter().cycle() {
-        if step > rough {
-            break;
-        }
-        let decade = 10_u64.saturating_pow(step.ilog10());
-        let next = decade.saturating_mul(factor);
-        // From 5 to 10, and from 10 to 20, both are tried; only a larger one counts.
-        step = if next > step { next } else { step };
-        if next == u64::MAX {
-            break;
-        }
-    }
+    let steps =
+        (0..20).flat_map(|power| [1, 2, 5].map(|one| 10_u64.pow(power).saturating_mul(one)));
+    let step = steps.into_iter().find(|step| *step > rough);
+    let step = step.unwrap_or(u64::MAX);
     (0..=most / step).map(|tick| tick * step).collect()
 }
 
@@ -155,7 +136,7 @@ mod tests {
     use super::{counted, grouped, percent, plain, short, span, ticks};
 
     #[test]
-    fn numbers_have_commas() {
+    fn numbers_have_separators_and_units() {
         assert_eq!(
             [0, 999, 1_000, 12_345_678].map(grouped),
             ["0", "999", "1,000", "12,345,678"]
@@ -175,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_never_rounded_to_nothing_or_all() {
+    fn shares_never_round_to_zero_or_all() {
         let shares = [
             (0, 5),
             (5, 5),
@@ -193,22 +174,10 @@ mod tests {
         let spans = [
             0.0, 0.25, 1.5, 60.0, 80.0, 119.999, 7_200.0, 93_600.0, 90_061.0, 0.000_1,
         ];
-        let shown = spans.map(span);
-        assert_eq!(
-            shown,
-            [
-                "0 s",
-                "250 ms",
-                "1.5 s",
-                "1 min",
-                "1 min 20 s",
-                "2 min",
-                "2 h",
-                "1 d 2 h",
-                "1 d 1 h",
-                "100 us"
-            ]
-        );
+        let shown = spans.map(span).join(", ");
+        let expected =
+            "0 s, 250 ms, 1.5 s, 1 min, 1 min 20 s, 2 min, 2 h, 1 d 2 h, 1 d 1 h, 100 us";
+        assert_eq!(shown, expected);
     }
 
     #[test]

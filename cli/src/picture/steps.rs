@@ -1,21 +1,21 @@
-//! The steps of a timeline, and fewer of them where a picture has no room for all.
+//! Merges the steps of a timeline where a picture has no room for all.
 
 use crate::report::Timeline;
 
-/// What happened from one time to another.
+/// The requests of one interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// From when, in seconds since 1970.
+    /// Start, in seconds since 1970.
     pub from: f64,
-    /// Until when.
+    /// End, in seconds since 1970.
     pub to: f64,
-    /// Requests that were admitted.
+    /// Admitted requests.
     pub admitted: u64,
-    /// Requests that were refused.
+    /// Refused requests.
     pub refused: u64,
 }
 
-/// At most `most` steps from `first` on: as many neighbours are added up as it takes, so nothing is lost.
+/// Returns at most `most` steps from `first` on. Neighbors are added up, so no request is lost.
 pub fn steps(timeline: &Timeline, first: f64, most: usize) -> Vec<Step> {
     let count = timeline.admitted.len().max(timeline.refused.len());
     let each = count.div_ceil(most.max(1)).max(1);
@@ -51,7 +51,7 @@ mod tests {
     use crate::report::Timeline;
 
     #[test]
-    fn fewer_steps_hold_the_same() {
+    fn merged_steps_keep_every_request() {
         let timeline = Timeline {
             step: 0.5,
             admitted: (0..1_001).collect(),

@@ -1,59 +1,77 @@
-//! Writes SVG: the few elements that the pictures have, in colours that follow the reader's theme.
+//! Writes SVG with a light and a dark theme in one file.
 //!
-//! By hand, as the pictures of the crate's records: no plot library known to us writes style sheets, and so none has a light and a
-//! dark theme in one file; and the pictures stay small, with text that can be read, searched and scaled.
+//! Two programs draw with this module: `tidegate`, and the one that draws the crate's benchmark
+//! records. The plot crates that we tried do not fit. plotters writes fixed colors, charming runs
+//! a JavaScript engine, and poloto draws one chart with a legend. Here a style sheet holds the
+//! colors, so both themes fit in one small file, and equal input gives equal bytes.
 
-use std::fmt;
+use std::fmt::{self, Display};
 
 use super::escape::escaped;
 use super::numbers::short;
 use super::put as push;
+use super::scale::Scale;
 
-/// Of every picture.
+/// Width of every picture.
 pub const WIDTH: f64 = 800.0;
 
-/// The colours of Okabe and Ito, which people of any colour vision tell apart; the same as in the crate's records.
-pub const LIGHT: &str = "--paper:#ffffff;--ink:#1f2328;--quiet:#59636e;--grid:#d8dee4;--blue:#0072b2;--red:#d55e00;--green:#009e73";
-/// The same on a dark paper.
-pub const DARK: &str = "--paper:#0d1117;--ink:#e6edf3;--quiet:#9198a1;--grid:#2b323b;--blue:#4aa8ff;--red:#f4653a;--green:#1fbf8f";
+/// The colors of Okabe and Ito, which readers of any color vision can tell apart.
+pub const LIGHT: &str = "\
+    --paper:#ffffff;--ink:#1f2328;--quiet:#59636e;--grid:#d8dee4;--gray:#7d8590;--blue:#0072b2;\
+    --red:#d55e00;--orange:#e69f00;--green:#009e73;--sky:#56b4e9;--purple:#cc79a7";
+/// The same colors for dark paper.
+pub const DARK: &str = "\
+    --paper:#0d1117;--ink:#e6edf3;--quiet:#9198a1;--grid:#2b323b;--gray:#848d97;--blue:#4aa8ff;\
+    --red:#f4653a;--orange:#e69f00;--green:#1fbf8f;--sky:#9ad7ff;--purple:#e39bc4";
 
-/// Everything is below the picture's class, for a style sheet within a page is the whole page's.
-const RULES: &str = "\
-.tg text{fill:var(--ink)}.tg .paper{fill:var(--paper)}.tg .quiet{fill:var(--quiet)}.tg .title{font-size:16px;font-weight:600}
-.tg .head{font-weight:600}.tg .small{font-size:11px}.tg .key{font-family:ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:11px}
-.tg .grid{stroke:var(--grid)}.tg .end{text-anchor:end}.tg .mid{text-anchor:middle}
-.tg .blue{color:var(--blue)}.tg .red{color:var(--red)}.tg .green{color:var(--green)}.tg .gray{color:var(--quiet)}
-.tg .fill{fill:currentColor}.tg .pale{opacity:.35}.tg .line{fill:none;stroke:currentColor;stroke-width:1.6;stroke-linejoin:round}
-.tg .thin{stroke-width:1}.tg .thick{stroke-width:3.2}.tg .dash{stroke-dasharray:6 3}.tg .dots{stroke-dasharray:2 2.5}
+/// The rules of every picture.
+///
+/// Each selector starts with the class of pictures, because a style sheet inside a page applies
+/// to the whole page.
+pub const RULES: &str = "\
+.tg text{fill:var(--ink)}.tg .paper{fill:var(--paper)}.tg .quiet{fill:var(--quiet)}
+.tg .title{font-size:16px;font-weight:600}.tg .head{font-weight:600}.tg .small{font-size:11px}
+.tg .key{font-family:ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:11px}
+.tg .ours{font-weight:700}.tg .end{text-anchor:end}.tg .mid{text-anchor:middle}
+.tg .grid{stroke:var(--grid)}.tg .lead{stroke:var(--quiet);stroke-width:.7}
+.tg .gray{color:var(--gray)}.tg .blue{color:var(--blue)}.tg .red{color:var(--red)}
+.tg .orange{color:var(--orange)}.tg .green{color:var(--green)}.tg .sky{color:var(--sky)}
+.tg .purple{color:var(--purple)}.tg .ink{color:var(--ink)}
+.tg .line{fill:none;stroke:currentColor;stroke-width:1.6;stroke-linejoin:round}
+.tg .thin{stroke-width:1}.tg .thick{stroke-width:3.3}
+.tg .dash{stroke-dasharray:6 3}.tg .dots{stroke-dasharray:2 2.5}
+.tg .mark{fill:currentColor;stroke:var(--paper);stroke-width:.8}
+.tg .open{fill:var(--paper);stroke:currentColor;stroke-width:1.5}
+.tg .fill{fill:currentColor}.tg .pale{opacity:.4}
 .tg .hover{fill:var(--ink);opacity:0}.tg .hover:hover{opacity:.12}
 ";
-/// In the page's font where there is one.
 const FONT: &str = "font:12px system-ui,-apple-system,'Segoe UI',sans-serif";
 
-/// The style of a picture that is a file of its own.
-fn style() -> String {
+/// Returns the style of a picture that is a file of its own.
+pub fn style() -> String {
     format!(
-        "<style>\n.tg{{{LIGHT};{FONT}}}\n@media screen and (prefers-color-scheme:dark){{.tg{{{DARK}}}}}\n{RULES}</style>\n"
+        "<style>\n.tg{{{LIGHT};{FONT}}}\n\
+         @media screen and (prefers-color-scheme:dark){{.tg{{{DARK}}}}}\n{RULES}</style>\n"
     )
 }
 
-/// The style of pictures within a page, which has the variables of [`LIGHT`] and [`DARK`].
+/// Returns the style of pictures in a page that defines the variables of [`LIGHT`] and [`DARK`].
 pub fn style_within() -> String {
     format!(".tg{{{FONT};display:block;width:100%;height:auto}}\n{RULES}")
 }
 
-/// Where a text stands at its point.
+/// The position of a text relative to its point.
 #[derive(Clone, Copy, Debug)]
 pub enum Anchor {
-    /// To the right of it.
+    /// To the right of the point.
     Start,
-    /// Around it.
+    /// Centered on the point.
     Middle,
-    /// To the left of it.
+    /// To the left of the point.
     End,
 }
 
-/// A picture that is being drawn.
+/// A picture under construction.
 #[derive(Debug)]
 pub struct Svg {
     title: String,
@@ -63,17 +81,7 @@ pub struct Svg {
 }
 
 impl Svg {
-    /// Lines across at these numbers, which stand to the left of them.
-    pub fn levels(&mut self, height: &Scale, numbers: &[u64], [left, right]: [f64; 2]) {
-        for &number in numbers {
-            let y = height.of(number);
-            self.line("grid", [left, y], [right, y]);
-            let label = [left - 7.0, y + 4.0];
-            self.text(label, Anchor::End, "quiet small", &short(number));
-        }
-    }
-
-    /// An empty one. `description` is for those who do not see it.
+    /// Creates an empty picture. `title` and `description` serve readers who cannot see it.
     pub fn new(title: &str, description: &str) -> Self {
         Self {
             title: title.to_owned(),
@@ -83,35 +91,63 @@ impl Svg {
         }
     }
 
-    /// The same to stand in a page that has [`style_within`] and a heading of its own.
+    /// Turns it into a picture for a page that has [`style_within`] and its own heading.
     #[must_use]
     pub const fn within(mut self) -> Self {
         self.within = true;
         self
     }
 
-    /// A text of these classes.
+    /// Writes the title and a line below it.
+    pub fn heading(&mut self, line: &str) {
+        let title = self.title.clone();
+        self.text([16.0, 26.0], Anchor::Start, "title", &title);
+        self.text([16.0, 45.0], Anchor::Start, "quiet", line);
+    }
+
+    /// Writes a text.
     pub fn text(&mut self, [x, y]: [f64; 2], anchor: Anchor, class: &str, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "",
-            Anchor::Middle => "mid",
-            Anchor::End => "end",
+            Anchor::Middle => "mid ",
+            Anchor::End => "end ",
         };
-        let class = classes(&[anchor, class]);
+        let class = attribute(&format!("{anchor}{class}"));
         let (x, y, text) = (Short(x), Short(y), escaped(text));
         self.put(format_args!(
             "<text{class} x=\"{x}\" y=\"{y}\">{text}</text>"
         ));
     }
 
-    /// A straight line.
-    pub fn line(&mut self, class: &str, [x1, y1]: [f64; 2], [x2, y2]: [f64; 2]) {
-        let class = classes(&[class]);
-        let (x1, y1, x2, y2) = (Short(x1), Short(y1), Short(x2), Short(y2));
-        self.put(format_args!("<path{class} d=\"M{x1} {y1}L{x2} {y2}\"/>"));
+    /// Draws horizontal lines at these numbers, with the numbers to their left.
+    pub fn levels(&mut self, height: &Scale, numbers: &[u64], [left, right]: [f64; 2]) {
+        for &number in numbers {
+            let y = height.of(number);
+            self.line("grid", [left, y], [right, y]);
+            let label = [left - 7.0, y + 4.0];
+            self.text(label, Anchor::End, "quiet small", &short(number));
+        }
     }
 
-    /// Upright marks of one height at these places; as one element, for there may be many.
+    /// Draws a straight line.
+    pub fn line(&mut self, class: &str, from: [f64; 2], to: [f64; 2]) {
+        self.lines(class, &[from, to]);
+    }
+
+    /// Draws straight lines from point to point.
+    pub fn lines(&mut self, class: &str, points: &[[f64; 2]]) {
+        let mut path = String::new();
+        for (at, &[x, y]) in points.iter().enumerate() {
+            let command = if at == 0 { 'M' } else { 'L' };
+            push(
+                &mut path,
+                format_args!("{command}{} {}", Short(x), Short(y)),
+            );
+        }
+        self.path(class, &path);
+    }
+
+    /// Draws vertical marks of one height. They share one element, because there may be many.
     pub fn marks(
         &mut self,
         class: &str,
@@ -128,7 +164,7 @@ impl Svg {
         self.path(class, &path);
     }
 
-    /// A line that goes sideways to the next point, and then up or down to it.
+    /// Draws a line that goes sideways to the next point, and then up or down to it.
     pub fn steps(&mut self, class: &str, points: &[[f64; 2]], end: f64) {
         let mut path = String::new();
         let mut level = None;
@@ -147,51 +183,41 @@ impl Svg {
         self.path(class, &path);
     }
 
-    /// What lies between two lines of steps of equal length: columns that touch. Each is where it is from, and both heights.
+    /// Fills touching columns. Each column has its left end, and its lower and upper level.
     pub fn area(&mut self, class: &str, columns: &[(f64, [f64; 2])], end: f64) {
         let mut path = String::new();
         let right = |at: usize| columns.get(at + 1).map_or(end, |(x, _)| *x);
         let mut at = 0;
-        while at < columns.len() {
-            if is_flat(columns[at].1) {
-                at += 1;
-                continue;
+        // A run of columns that are not empty is one shape: there and back again.
+        for run in columns.chunk_by(|a, b| is_flat(a.1) == is_flat(b.1)) {
+            if !is_flat(run[0].1) {
+                let (x, [lower, _]) = run[0];
+                push(&mut path, format_args!("M{} {}", Short(x), Short(lower)));
+                for (number, (_, [_, upper])) in run.iter().enumerate() {
+                    let x = Short(right(at + number));
+                    push(&mut path, format_args!("V{}H{x}", Short(*upper)));
+                }
+                for (x, [lower, _]) in run.iter().rev() {
+                    push(&mut path, format_args!("V{}H{}", Short(*lower), Short(*x)));
+                }
+                path.push('Z');
             }
-            // A run of columns that are not empty is one shape: there and back again.
-            let run = columns[at..]
-                .iter()
-                .take_while(|(_, levels)| !is_flat(*levels))
-                .count();
-            let columns = &columns[at..at + run];
-            push(
-                &mut path,
-                format_args!("M{} {}", Short(columns[0].0), Short(columns[0].1[0])),
-            );
-            for (number, (_, [_, upper])) in columns.iter().enumerate() {
-                push(
-                    &mut path,
-                    format_args!("V{}H{}", Short(*upper), Short(right(at + number))),
-                );
-            }
-            for (x, [lower, _]) in columns.iter().rev() {
-                push(&mut path, format_args!("V{}H{}", Short(*lower), Short(*x)));
-            }
-            path.push('Z');
-            at += run;
+            at += run.len();
         }
         self.path(class, &path);
     }
 
-    fn path(&mut self, class: &str, path: &str) {
+    /// Draws a path, unless it is empty.
+    pub fn path(&mut self, class: &str, path: &str) {
         if !path.is_empty() {
-            let class = classes(&[class]);
+            let class = attribute(class);
             self.put(format_args!("<path{class} d=\"{path}\"/>"));
         }
     }
 
-    /// A filled box; its text shows where a pointer rests on it.
+    /// Fills a box. Its hint appears while a pointer rests on it.
     pub fn bar(&mut self, class: &str, [x, y]: [f64; 2], [width, height]: [f64; 2], hint: &str) {
-        let class = classes(&[class]);
+        let class = attribute(class);
         let (x, y, width, height) = (Short(x), Short(y), Short(width), Short(height));
         let end = if hint.is_empty() {
             "/>".to_owned()
@@ -203,12 +229,20 @@ impl Svg {
         ));
     }
 
+    /// Draws a disc.
+    pub fn disc(&mut self, class: &str, [x, y]: [f64; 2], radius: f64) {
+        let (class, x, y, r) = (attribute(class), Short(x), Short(y), Short(radius));
+        self.put(format_args!(
+            "<circle{class} cx=\"{x}\" cy=\"{y}\" r=\"{r}\"/>"
+        ));
+    }
+
     fn put(&mut self, element: fmt::Arguments<'_>) {
         push(&mut self.body, element);
         self.body.push('\n');
     }
 
-    /// The file.
+    /// Returns the file.
     pub fn finish(self, height: f64) -> String {
         let (title, description) = (escaped(&self.title), escaped(&self.description));
         let height = Short(height);
@@ -220,35 +254,35 @@ impl Svg {
             (style(), paper)
         };
         format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"tg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-             height=\"{height}\" role=\"img\" aria-label=\"{title}\">\n<desc>{description}</desc>\n{style}{paper}{}</svg>\n",
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"tg\" \
+             viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
+             role=\"img\" aria-label=\"{title}\">\n\
+             <desc>{description}</desc>\n{style}{paper}{}</svg>\n",
             self.body
         )
     }
 }
 
-fn classes(names: &[&str]) -> String {
-    let names: Vec<&str> = names
-        .iter()
-        .copied()
-        .filter(|name| !name.is_empty())
-        .collect();
-    if names.is_empty() {
+/// Returns the attribute with these classes, or nothing without any.
+fn attribute(classes: &str) -> String {
+    let classes: Vec<&str> = classes.split_whitespace().collect();
+    if classes.is_empty() {
         String::new()
     } else {
-        format!(" class=\"{}\"", names.join(" "))
+        format!(" class=\"{}\"", classes.join(" "))
     }
 }
 
-/// Whether a column has no height that would be seen.
+/// Returns whether a column is too low to be visible.
 fn is_flat([lower, upper]: [f64; 2]) -> bool {
     (lower - upper).abs() < 0.05
 }
 
-/// A coordinate with one digit behind the point, so that the last bit of a division does not show.
-struct Short(f64);
+/// A coordinate with one decimal, so that the last bit of a division does not show.
+#[derive(Clone, Copy, Debug)]
+pub struct Short(pub f64);
 
-impl fmt::Display for Short {
+impl Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{:.1}", if self.0.is_finite() { self.0 } else { 0.0 });
         let text = text.strip_suffix(".0").unwrap_or(&text);
@@ -256,57 +290,20 @@ impl fmt::Display for Short {
     }
 }
 
-/// Equal steps for equal differences: from numbers to coordinates.
-#[derive(Clone, Copy, Debug)]
-pub struct Scale {
-    /// The numbers at both ends.
-    pub numbers: [f64; 2],
-    /// Where they are.
-    pub places: [f64; 2],
-}
-
-impl Scale {
-    /// Where a number is.
-    pub fn at(&self, number: f64) -> f64 {
-        let [from, to] = self.numbers;
-        let part = if to > from {
-            (number - from) / (to - from)
-        } else {
-            0.0
-        };
-        self.places[0] + part * (self.places[1] - self.places[0])
-    }
-
-    /// Where a count is.
-    #[expect(clippy::cast_precision_loss, reason = "for pictures")]
-    pub fn of(&self, count: u64) -> f64 {
-        self.at(count as f64)
-    }
-
-    /// From 0 at the bottom to `most` at the top.
-    #[expect(clippy::cast_precision_loss, reason = "for pictures")]
-    pub fn up_to(most: u64, [top, bottom]: [f64; 2]) -> Self {
-        Self {
-            numbers: [0.0, most.max(1) as f64],
-            places: [bottom, top],
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Anchor, Scale, Short, Svg};
+    use super::{Anchor, Short, Svg};
 
     #[test]
     fn coordinates_are_short() {
         let shown = [1.0, -0.04, 2.25, 99.96, f64::NAN].map(|x| Short(x).to_string());
         assert_eq!(shown, ["1", "0", "2.2", "100", "0"]);
-        assert!((Scale::up_to(4, [0.0, 8.0]).of(1) - 6.0).abs() < 1e-9);
     }
 
     #[test]
     fn text_cannot_break_the_file() {
         let mut svg = Svg::new("<a> '\"", "\"d\" \u{0}\u{b}\u{ffff}");
+        svg.heading("b & c");
         svg.text([0.0, 0.0], Anchor::Middle, "small", "</text><script>");
         svg.bar("", [0.0; 2], [1.0; 2], "</title>\u{1b}");
         let svg = svg.finish(10.0);
@@ -315,23 +312,12 @@ mod tests {
     }
 
     #[test]
-    fn areas_skip_what_is_empty() {
+    fn areas_skip_empty_columns() {
         let mut svg = Svg::new("", "");
-        svg.area(
-            "fill",
-            &[
-                (0.0, [9.0, 5.0]),
-                (1.0, [9.0, 9.0]),
-                (2.0, [9.0, 4.0]),
-                (3.0, [8.0, 3.0]),
-            ],
-            4.0,
-        );
-        assert!(
-            svg.body
-                .contains("d=\"M0 9V5H1V9H0ZM2 9V4H3V3H4V8H3V9H2Z\""),
-            "{}",
-            svg.body
-        );
+        let columns = [[9.0, 5.0], [9.0, 9.0], [9.0, 4.0], [8.0, 3.0]];
+        let columns: Vec<_> = [0.0, 1.0, 2.0, 3.0].into_iter().zip(columns).collect();
+        svg.area("fill", &columns, 4.0);
+        let expected = "d=\"M0 9V5H1V9H0ZM2 9V4H3V3H4V8H3V9H2Z\"";
+        assert!(svg.body.contains(expected), "{}", svg.body);
     }
 }

@@ -1,29 +1,29 @@
-//! Dates, and where an axis of time has its marks.
+//! Formats dates, and places the marks of a time axis.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::numbers::plain;
 
-/// Steps between marks, in seconds: those of clocks and calendars.
+/// Steps between marks, in seconds, as on clocks and calendars.
 const STEPS: [f64; 27] = [
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0,
     120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0,
 ];
 const DAY: f64 = 86_400.0;
 
-/// A mark on an axis of time.
+/// A mark on a time axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tick {
     /// Seconds since 1970.
     pub at: f64,
-    /// What stands there.
+    /// Its label.
     pub label: String,
-    /// A second line where a day begins, and at the first mark.
+    /// A second line of the label: at the first mark, and where a day or a year begins.
     pub date: Option<String>,
 }
 
-/// The instant as a date in UTC, to the second or, where it has a fraction, to the millisecond.
+/// Formats an instant in UTC, to the second, or to the millisecond if it has a fraction.
 pub fn instant(seconds: f64) -> String {
     let format = if is_whole(seconds, 1.0) {
         "%Y-%m-%d %H:%M:%S"
@@ -33,7 +33,7 @@ pub fn instant(seconds: f64) -> String {
     dated(seconds, format).unwrap_or_else(|| format!("{} s since 1970", plain(seconds)))
 }
 
-/// In this format; nothing outside of the years that calendars have.
+/// Formats an instant; `None` outside the years of the calendar.
 fn dated(seconds: f64, format: &str) -> Option<String> {
     if !seconds.is_finite() || seconds.abs() > 2.5e11 {
         return None;
@@ -44,7 +44,7 @@ fn dated(seconds: f64, format: &str) -> Option<String> {
     Some(time.to_zoned(TimeZone::UTC).strftime(format).to_string())
 }
 
-/// Marks from `first` to `last`, at most `most` of them.
+/// Returns about `most` marks from `first` to `last`.
 pub fn ticks(first: f64, last: f64, most: u32) -> Vec<Tick> {
     let length = last - first;
     if !length.is_finite()
@@ -76,7 +76,7 @@ pub fn ticks(first: f64, last: f64, most: u32) -> Vec<Tick> {
         let at = number * step;
         let starts = ticks.is_empty() || (step < DAY && is_whole(at, DAY));
         let year = if step < DAY { "%Y-%m-%d" } else { "%Y" };
-        // Of days, the year is new where it changes.
+        // With steps of days, a second line appears where the year changes.
         let starts = starts || step >= DAY && dated(at, "%Y") != dated(at - step, "%Y");
         ticks.push(Tick {
             at,
@@ -98,7 +98,7 @@ mod tests {
     use super::{instant, ticks};
 
     #[test]
-    fn instants_are_in_utc() {
+    fn instants_show_utc() {
         assert_eq!(instant(0.0), "1970-01-01 00:00:00");
         assert_eq!(instant(1_790_000_000.25), "2026-09-21 14:13:20.250");
         assert_eq!(instant(1e18), "1,000,000,000,000,000,000 s since 1970");
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn any_interval_has_few_marks() {
+    fn every_interval_has_few_marks() {
         for (first, length) in [
             (0.0, 1e-3),
             (1.7e9, 0.3),

@@ -1,10 +1,13 @@
--- A bucket is the instant at which it is full again, its "theoretical arrival time" (TAT), in microseconds of the server's clock.
--- Amounts are exact: us + num / den, with 0 <= num < den. Every number is a whole one below 2^53, which doubles hold; '%.0f' prints
--- all their digits, tostring does not.
+-- The state of a bucket is its "theoretical arrival time" (TAT): the instant at which it is full
+-- again, in microseconds of the server's clock. Amounts are exact: us + num / den, 0 <= num < den.
+-- All numbers are whole and below 2^53, so doubles hold them. '%.0f' prints all their digits;
+-- tostring does not.
 --
--- A value is `1 us num den last`, and for each lease ` node seq hold_us hold_num grant_us grant_num expiry`.
---   last    the clock when it was written: if that is later than now, the clock has stepped back
---   hold    what the node may still spend of earlier grants, and `grant` of the last one, as time
+-- A value is `1 us num den last`, and for each lease
+-- ` node seq hold_us hold_num grant_us grant_num expiry`.
+--   last    the clock at the last write; if it is later than now, the clock has stepped back
+--   hold    what the node may still spend of earlier grants, as time
+--   grant   the same of the last grant
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
@@ -24,7 +27,7 @@ local function above(us, num, other_us, other_num)
   return us > other_us or (us == other_us and num > other_num)
 end
 
--- Nothing that is held counts as refilled: the TAT is at least that far ahead of `at`.
+-- Held amounts do not count as refilled: the TAT is at least as far ahead of `at`.
 local function raise(b, at)
   if above(at + b.held_us, b.held_num, b.us, b.num) then b.us, b.num = at + b.held_us, b.held_num end
 end
@@ -37,7 +40,7 @@ local function release(b, us, num)
   b.held_us, b.held_num = minus(b.held_us, b.held_num, us, num, b.den)
 end
 
-local NO_BUCKET = 'TIDEGATE the key holds something else than a bucket'
+local NO_BUCKET = 'TIDEGATE the key holds something else, not a bucket'
 
 local function read_leases(b, text)
   local read = 0
@@ -54,7 +57,7 @@ local function read_leases(b, text)
   if read ~= #text then error(NO_BUCKET) end
 end
 
--- `empty_for` is how long a bucket that is not there counts as empty, 0 for one that is full then.
+-- `empty_for` is how long an absent bucket counts as empty; with 0 it counts as full.
 local function load(key, den, cap_us, cap_num, empty_for)
   local b = {
     key = key, den = den, cap_us = cap_us, cap_num = cap_num, kept = empty_for > 0,
@@ -69,12 +72,12 @@ local function load(key, den, cap_us, cap_num, empty_for)
   end
   local us, num, size, last, leases = string.match(value, '^1 (%d+) (%d+) (%d+) (%d+)(.*)$')
   us, num, size, last = tonumber(us), tonumber(num), tonumber(size), tonumber(last)
-  -- Below 2^53, so that what is written below is what was meant.
+  -- From 2^53 on, doubles would not keep the value exactly.
   if not us or us >= 2 ^ 53 or num >= size or size >= 2 ^ 53 or last >= 2 ^ 53 then error(NO_BUCKET) end
   b.us, b.num = us, num
   if leases ~= '' then read_leases(b, leases) end
   if size ~= den then
-    -- Written under another limit: fractions of another size are rounded up.
+    -- Written under another limit: fractions with another denominator are rounded up.
     local function up(us, num) if num > 0 then return us + 1, 0 end return us, 0 end
     b.us, b.num = up(b.us, b.num)
     for _, l in ipairs(b.leases) do
@@ -83,7 +86,7 @@ local function load(key, den, cap_us, cap_num, empty_for)
     end
   end
   if last > now then
-    -- The clock has stepped back: time has stood still since.
+    -- The clock has stepped back: no time has passed since the last write.
     b.us = b.us - (last - now)
     for _, l in ipairs(b.leases) do l.expiry = l.expiry - (last - now) end
     b.dirty = true
@@ -93,7 +96,8 @@ local function load(key, den, cap_us, cap_num, empty_for)
     b.held_us, b.held_num = plus(b.held_us, b.held_num, l.hold_us, l.hold_num, den)
     b.held_us, b.held_num = plus(b.held_us, b.held_num, l.grant_us, l.grant_num, den)
   end
-  -- What a node has not given back in time counts as spent at the last moment, the earliest lease first.
+  -- What a node did not give back in time counts as spent when its lease ended. The earliest
+  -- lease is settled before the others.
   table.sort(b.leases, function(a, z) return a.expiry < z.expiry end)
   while b.leases[1] and b.leases[1].expiry <= now do
     local l = table.remove(b.leases, 1)
@@ -119,13 +123,13 @@ local function save(b)
   if b.kept then
     redis.call('SET', b.key, value)
   else
-    -- Once it is full it is as good as not there. Rounded up from what is below a microsecond and below a millisecond; as an instant, so
-    -- that it does not matter when the server takes notice of it.
+    -- A full bucket needs no key. The instant is rounded up from fractions of a microsecond and of a
+    -- millisecond. It is absolute, so a delay of the server does not shift it.
     redis.call('SET', b.key, value, 'PXAT', string.format('%.0f', math.ceil(full / 1000) + 1))
   end
 end
 
--- Charges whether it is there or not, up to a debt of `most_us`.
+-- Charges more than the bucket has, if need be, up to a debt of `most_us`.
 local function debit(b, us, num, most_us)
   raise(b, now)
   local was_us, was_num = b.us, b.num
@@ -137,7 +141,8 @@ local function debit(b, us, num, most_us)
   end
 end
 
--- Whether a cost fits, and if not how many microseconds until it would. What others hold comes back when their leases end.
+-- Returns whether a cost fits, and if not, in how many microseconds it would. What other nodes hold
+-- comes back when their leases end.
 local function fits(b, us, num)
   local to_us, to_num = plus(b.us, b.num, us, num, b.den)
   to_us, to_num = minus(to_us, to_num, now + b.cap_us, b.cap_num, b.den)

@@ -1,10 +1,12 @@
--- One node's lease of one bucket: what is left of it, what comes back, and the largest of some amounts that can be had.
--- ARGV: den, capacity (us, num), most debt, how long an absent bucket is empty, what was admitted without asking (us, num),
---   node, seq of this request, seq of the last one whose answer arrived, what the node still holds (us, num),
---   what it gives back (us, num), how long the lease lasts, what all leases together may hold (us, num),
---   then amounts (us, num), the largest first. The last of them may exceed that share, so that somebody gets something.
--- Answers the place of the amount (0: none), whether what the node holds is still its own, the wait for the last amount, how far
--- the TAT is ahead (us, num), and how many leases there are; or -1 if a later request of the node came before this one.
+-- Renews one node's lease on one bucket: settles what is left, and grants the largest amount it can.
+-- ARGV: den, capacity (us, num), deepest debt, how long an absent bucket counts as empty,
+--   unreported charges (us, num), node, seq of this request, seq of the last one whose reply arrived,
+--   what the node still holds (us, num), what it gives back (us, num), the lease's time to live,
+--   what all leases together may hold (us, num), then amounts (us, num), the largest first. The last
+--   amount may exceed that share, so that every node can get what a call waits for.
+-- Returns the index of the granted amount (0: none), whether what the node holds is still its own, the
+--   wait for the last amount, how far the TAT is ahead (us, num), and the number of leases; or only -1
+--   if a later request of the node arrived earlier.
 local a = {}
 for i = 1, #ARGV do a[i] = i == 8 and ARGV[i] or tonumber(ARGV[i]) end
 local den, node, seq, acked = a[1], a[8], a[9], a[10]
@@ -23,14 +25,15 @@ if a[6] > 0 or a[7] > 0 then debit(b, a[6], a[7], a[4]) end
 if mine then
   local own_us, own_num, lost_us, lost_num = mine.hold_us, mine.hold_num, 0, 0
   if mine.seq > acked then
-    -- The answer did not arrive, so the grant never was. (If a later one did, this lease had ended before the clock stepped back.)
+    -- The reply did not arrive, so the grant never took effect. If a later reply did arrive, this
+    -- lease had ended before the clock stepped back.
     lost_us, lost_num = mine.grant_us, mine.grant_num
   else
     own_us, own_num = plus(own_us, own_num, mine.grant_us, mine.grant_num, den)
   end
   local told_us, told_num = plus(a[11], a[12], a[13], a[14], den)
   if above(told_us, told_num, own_us, own_num) then
-    -- The node means another lease, which has ended, and it does not know.
+    -- The node refers to an earlier lease, and does not know that it has ended.
     a[11], a[12], a[13], a[14] = 0, 0, 0, 0
   else
     kept = 1
@@ -38,14 +41,14 @@ if mine then
   local spent_us, spent_num = minus(own_us, own_num, a[11], a[12], den)
   spent_us, spent_num = minus(spent_us, spent_num, a[13], a[14], den)
   local back_us, back_num = plus(a[13], a[14], lost_us, lost_num, den)
-  -- What was held has been at the bottom of every sum since it was granted, so that taking it away undoes the grant exactly.
+  -- Every TAT since the grant includes what was held, so subtracting it undoes the grant exactly.
   b.us, b.num = minus(b.us, b.num, back_us, back_num, den)
   release(b, back_us, back_num)
-  -- What was spent may have been spent just now.
+  -- The node may have spent it just now.
   raise(b, now)
   release(b, spent_us, spent_num)
 else
-  -- Expired, or forgotten: counted as spent when it ended.
+  -- The lease expired or was lost: it counted as spent when it ended.
   a[11], a[12] = 0, 0
   raise(b, now)
 end

@@ -1,6 +1,8 @@
--- Several buckets, all or none. ARGV: the operation, the most debt, how long an absent bucket is empty; then for each key
--- den, capacity (us, num), cost (us, num), and what was admitted without asking (us, num), which is debited first.
--- Answers whether it was admitted, the place of the bucket that refuses the longest, its wait; then for each key how far the TAT is ahead.
+-- Charges several buckets, all or none.
+-- ARGV: the operation, the deepest debt, how long an absent bucket counts as empty; then for each key
+--   den, capacity (us, num), cost (us, num), and unreported charges (us, num), debited before the cost.
+-- Returns 1 if admitted, else 0; the index of the bucket with the longest wait, and that wait; then for
+--   each key how far its TAT is ahead (us, num).
 local op, most_debt, empty_for = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local buckets, worst, worst_wait = {}, 0, 0
 for i = 1, #KEYS do
@@ -13,7 +15,7 @@ for i = 1, #KEYS do
   end
   raise(b, now)
   b.cost_us, b.cost_num = a[4], a[5]
-  -- Of none there is always enough, also in debt.
+  -- A cost of 0 always fits, also in debt.
   b.costs = a[4] > 0 or a[5] > 0
   if b.costs and (op == 'take' or op == 'peek') then
     local fit, wait = fits(b, a[4], a[5])
@@ -30,10 +32,10 @@ for _, b in ipairs(buckets) do
     debit(b, b.cost_us, b.cost_num, most_debt)
     b.dirty = true
   elseif op == 'reset' then
-    -- What nodes hold they hold.
+    -- Nodes keep what they hold.
     b.us, b.num, b.dirty = now + b.held_us, b.held_num, true
   end
-  -- A refusal writes nothing, nor does a look; but what was found wrong is mended.
+  -- A denial writes nothing, and neither does a peek, unless `load` has corrected the bucket.
   if b.dirty then save(b) end
   answer[#answer + 1] = b.us - now
   answer[#answer + 1] = b.num

@@ -1,41 +1,39 @@
-//! A script is sent once, or again where the server says that it has not run.
+//! Sends a script, and sends it again only where the server says that it has not run.
 
 use core::time::Duration;
 
 use redis::{RedisError, Value};
 
-use super::RedisStore;
-use crate::script::{Arguments, Meaning, Script, meaning};
+use super::store_inner::StoreInner;
+use crate::error_class::{ErrorClass, classify};
+use crate::script::ScriptCall;
 
-const MOST_TRIES: u32 = 8;
+const MAX_ATTEMPTS: u32 = 8;
 
 /// See the [module](self) documentation.
-pub(super) async fn send(
-    store: &RedisStore,
-    script: &Script,
-    keys: &[Vec<u8>],
-    arguments: &Arguments,
-) -> Result<Value, RedisError> {
-    let mut known = true;
-    let mut tries = 0;
+pub(super) async fn send(store: &StoreInner, call: &ScriptCall<'_>) -> Result<Value, RedisError> {
+    let mut by_digest = true;
+    let mut attempts = 0;
     loop {
-        tries += 1;
-        let command = script.command(known, keys, arguments);
-        let in_flight = store.inner.counts.sent(known);
+        attempts += 1;
+        let command = call.command(by_digest);
+        let in_flight = store.counters.sent(by_digest);
         let mut connection = store.connection();
         let result = connection.run(&command).await;
         drop(in_flight);
         let error = match result.and_then(Value::extract_error) {
-            Err(error) if tries < MOST_TRIES => error,
+            Err(error) if attempts < MAX_ATTEMPTS => error,
             other => return other,
         };
-        match meaning(&error) {
-            Meaning::Unknown if known => known = false,
-            // The connection asks a node for the new owner, which may not have heard of it yet; the first time it mostly has.
-            Meaning::Moved if connection.is_cluster() => pause(tries - 1).await,
-            Meaning::Ask => return ask(store, script, keys, arguments, error).await,
+        match classify(&error) {
+            ErrorClass::UnknownScript if by_digest => by_digest = false,
+            // The connection asks a node for the new owner. That node may not know it yet, but
+            // usually does the first time.
+            ErrorClass::Moved if connection.is_cluster() => pause(attempts - 1).await,
+            #[cfg(feature = "cluster")]
+            ErrorClass::Ask => return send_asking(store, call, error).await,
             // Milliseconds: the server moves a few small keys.
-            Meaning::Soon => pause(tries).await,
+            ErrorClass::TryAgain => pause(attempts).await,
             _ => return Err(error),
         }
     }
@@ -45,52 +43,37 @@ async fn pause(ms: u32) {
     tokio::time::sleep(Duration::from_millis(u64::from(ms))).await;
 }
 
-/// Asks the node that is about to have the key.
+/// Sends a call to the node that is about to own its keys, named in the redirection.
 #[cfg(feature = "cluster")]
-async fn ask(
-    store: &RedisStore,
-    script: &Script,
-    keys: &[Vec<u8>],
-    arguments: &Arguments,
-    error: RedisError,
+async fn send_asking(
+    store: &StoreInner,
+    call: &ScriptCall<'_>,
+    redirection: RedisError,
 ) -> Result<Value, RedisError> {
-    use crate::leased::nanos;
     use crate::sync::Ordering::Relaxed;
+    use crate::time;
 
-    let inner = &store.inner;
-    let now = RedisStore::now();
-    // Relaxed: an instant that guards nothing.
-    let (Some((node, _)), true) = (error.redirect_node(), now >= inner.unroutable.load(Relaxed))
-    else {
-        return Err(error);
+    let now = time::now();
+    // Relaxed: an instant that guards no other memory.
+    let is_blocked = now < store.unknown_nodes_until.load(Relaxed);
+    let (Some((node, _)), false) = (redirection.redirect_node(), is_blocked) else {
+        return Err(redirection);
     };
-    // As text: that node may not know the script, and to ask again one would have to say so again.
-    let command = script.command(false, keys, arguments);
-    let in_flight = inner.counts.sent(false);
+    // As text: the node may not have the script, and each attempt would need another `ASKING`.
+    let command = call.command(false);
+    let in_flight = store.counters.sent(false);
     let result = store.connection().run_asking(&command, node).await;
     drop(in_flight);
     match result {
-        // A node that owns nothing yet is one that the connection does not know. Each attempt makes it connect to all others anew.
+        // The connection does not know a node that owns no slot yet. Each attempt makes it
+        // reconnect to all others.
         Some(Err(unknown)) if unknown.kind() == redis::ErrorKind::ClusterConnectionNotFound => {
+            let until = now.saturating_add(time::nanos(store.probe_interval));
             // Relaxed: as above.
-            inner
-                .unroutable
-                .store(now.saturating_add(nanos(inner.probe_interval)), Relaxed);
-            Err(error)
+            store.unknown_nodes_until.store(until, Relaxed);
+            Err(redirection)
         }
         Some(result) => result,
-        None => Err(error),
+        None => Err(redirection),
     }
-}
-
-#[cfg(not(feature = "cluster"))]
-#[expect(clippy::unused_async, reason = "a cluster is asked")]
-async fn ask(
-    _: &RedisStore,
-    _: &Script,
-    _: &[Vec<u8>],
-    _: &Arguments,
-    error: RedisError,
-) -> Result<Value, RedisError> {
-    Err(error)
 }

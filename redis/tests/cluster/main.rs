@@ -1,43 +1,15 @@
-//! Limits on a real cluster of three nodes, Redis and Valkey alike.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::std_instead_of_alloc,
-    reason = "the lints do not see that helpers of tests are tests, which have the standard library"
-)]
+//! Limiters on a real cluster of three nodes, for each kind of server.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![allow(clippy::disallowed_methods, reason = "servers live in real time")]
+#![allow(clippy::std_instead_of_alloc, reason = "tests have `std`")]
 
+#[allow(dead_code, reason = "a module of the crate")]
+#[path = "../../src/base_key.rs"]
+mod base_key;
 #[path = "../support/mod.rs"]
 mod support;
 
-mod moves;
-mod nodes;
-mod outages;
-mod slots;
-
-use core::time::Duration;
-
-use tidegate_redis::{Options, RedisStore};
-
-use support::cluster::Cluster;
-use support::kinds::Kind;
-use support::servers;
-use support::until::PATIENCE;
-
-/// Runs a test on a cluster of each kind, which remembers what a killed node knew.
-async fn on_each(test: impl AsyncFn(&mut Cluster)) {
-    for kind in Kind::available() {
-        let mut cluster = Cluster::start_with(&servers::Options::new(kind).durable());
-        test(&mut cluster).await;
-    }
-}
-
-/// A node of its own, with patience.
-async fn node(cluster: &Cluster) -> RedisStore {
-    let builder = RedisStore::builder().timeout(PATIENCE);
-    builder.connect_cluster(cluster.urls()).await.unwrap()
-}
-
-/// Asks each time.
-const fn forgetful() -> Options {
-    Options::new().remember_refusals(Duration::ZERO)
-}
+mod key_slots;
+mod limiters_on_nodes;
+mod node_outages;
+mod slot_moves;

@@ -1,13 +1,15 @@
-//! The judge of "never more than the limit": exact, whatever the order of admissions.
+//! Checks the bound `capacity + rate × time`, exactly and for any order of admissions.
 
 use core::cmp::Reverse;
 use core::fmt;
 
+use proptest::prelude::prop_assert;
+use proptest::test_runner::TestCaseResult;
 use tidegate::Quota;
 
-use super::admissions::Admission;
+use super::admission::Admission;
 
-/// In any span of time at most the capacity and what flows in during the span.
+/// Any time span admits at most the capacity, plus what refills during the span.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bound {
     pub(crate) capacity: u64,
@@ -15,14 +17,14 @@ pub(crate) struct Bound {
     pub(crate) period_ns: u64,
 }
 
-/// The span in which most was admitted beyond what the bound allows there.
+/// The span that exceeds the bound most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Excess {
-    /// Rounded up: positive if the bound is broken, by however little.
+    /// Rounded up, so a violation of any size is positive.
     pub(crate) permits_over: i128,
     pub(crate) from_ns: u64,
     pub(crate) to_ns: u64,
-    /// Those of all admissions that lie entirely in the span.
+    /// Sum of the admissions that lie entirely within the span.
     pub(crate) permits: u128,
 }
 
@@ -36,45 +38,51 @@ impl Bound {
         }
     }
 
-    /// The largest excess over all spans.
+    /// The same rate with `factor` times the capacity.
+    pub(crate) const fn with_capacity_times(self, factor: u64) -> Self {
+        Self {
+            capacity: self.capacity * factor,
+            ..self
+        }
+    }
+
+    /// Returns the largest excess over all spans, in O(n log n).
     ///
-    /// A decision fell at an unknown instant of its interval, so a span is charged only with admissions that lie entirely in it:
-    /// what is broken by this count is broken for certain. Only spans from a start to an end need a look, for others can shrink to
-    /// one without losing an admission. Goes through the ends in order, with a tree over the starts: n log n in all.
+    /// A decision fell at an unknown instant of its interval. So a span counts only admissions that
+    /// lie entirely within it, and every reported violation is certain. Only spans from a start to
+    /// an end matter: any other span shrinks to one of these without losing an admission.
     pub(crate) fn excess(&self, admissions: &[Admission]) -> Excess {
-        let mut starts: Vec<u64> = admissions
-            .iter()
-            .map(|admission| admission.start_ns)
-            .collect();
+        let mut starts: Vec<u64> = admissions.iter().map(|one| one.start_ns).collect();
         starts.sort_unstable();
         starts.dedup();
         let mut by_end: Vec<&Admission> = admissions.iter().collect();
         by_end.sort_unstable_by_key(|admission| admission.end_ns);
 
         let origin = starts.first().copied().unwrap_or(0);
+        let inflow = |until: u64| scaled(self.tokens, until - origin);
+        let capacity = scaled(self.capacity, self.period_ns);
+        let mut worst_scaled = -capacity;
         let mut worst = Excess {
             permits_over: -i128::from(self.capacity),
             from_ns: origin,
             to_ns: origin,
             permits: 0,
         };
-        let mut worst_scaled = self.scaled(self.capacity).checked_neg().expect("small");
-        let inflow = |until: u64| self.inflow_scaled(until - origin);
-        let mut tree = Tree::new(starts.iter().map(|&start| inflow(start)).collect());
+        let mut sums = SuffixSums::new(starts.len());
         for same_end in by_end.chunk_by(|a, b| a.end_ns == b.end_ns) {
             let end = same_end[0].end_ns;
             for admission in same_end {
-                let charged = starts.partition_point(|&start| start <= admission.start_ns);
-                tree.add(charged, self.scaled(admission.permits));
+                let start = starts.partition_point(|&start| start < admission.start_ns);
+                let permits = scaled(admission.permits, self.period_ns);
+                sums.add(start, permits, inflow(admission.start_ns));
             }
-            // All that ended by now started by now, so there is such a start.
-            let (value, index) = tree.max(starts.partition_point(|&start| start <= end));
-            let scaled = value - inflow(end) - self.scaled(self.capacity);
-            if scaled > worst_scaled {
-                worst_scaled = scaled;
+            let (value, index) = sums.max();
+            let excess = value - inflow(end) - capacity;
+            if excess > worst_scaled {
+                worst_scaled = excess;
                 let permits = value - inflow(starts[index]);
                 worst = Excess {
-                    permits_over: -(-scaled).div_euclid(i128::from(self.period_ns)),
+                    permits_over: -(-excess).div_euclid(i128::from(self.period_ns)),
                     from_ns: starts[index],
                     to_ns: end,
                     permits: permits.unsigned_abs() / u128::from(self.period_ns),
@@ -84,123 +92,77 @@ impl Bound {
         worst
     }
 
-    /// Fails the test if more was admitted than the bound allows.
     #[track_caller]
     pub(crate) fn assert_within(&self, admissions: &[Admission]) {
         let excess = self.excess(admissions);
         assert!(excess.permits_over <= 0, "{self}: {excess}");
     }
 
-    /// Permits times the period, in which inflow is a whole number.
-    fn scaled(&self, permits: u64) -> i128 {
-        i128::from(permits)
-            .checked_mul(i128::from(self.period_ns))
-            .expect("small")
+    /// Fails a property test when the bound is exceeded.
+    pub(crate) fn check(&self, admissions: &[Admission]) -> TestCaseResult {
+        let excess = self.excess(admissions);
+        prop_assert!(excess.permits_over <= 0, "{self}: {excess}");
+        Ok(())
     }
+}
 
-    fn inflow_scaled(&self, ns: u64) -> i128 {
-        i128::from(self.tokens)
-            .checked_mul(i128::from(ns))
-            .expect("small")
-    }
+/// Permits times the period, or tokens times elapsed time: both are whole numbers of one unit.
+fn scaled(count: u64, ns: u64) -> i128 {
+    i128::from(count).checked_mul(ns.into()).expect("in range")
 }
 
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            capacity,
-            tokens,
-            period_ns,
-        } = self;
-        write!(f, "{capacity} at once and {tokens} per {period_ns} ns")
+        let (capacity, tokens, ns) = (self.capacity, self.tokens, self.period_ns);
+        write!(f, "{capacity} at once and {tokens} per {ns} ns")
     }
 }
 
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            permits_over,
-            from_ns,
-            to_ns,
-            permits,
-        } = self;
-        let long = to_ns - from_ns;
+        let (permits, over, from, to) = (self.permits, self.permits_over, self.from_ns, self.to_ns);
+        let length = to - from;
         write!(
             f,
-            "{permits} admitted in {from_ns}..={to_ns} ({long} ns), which is {permits_over} over"
+            "{permits} admitted in {from}..={to} ({length} ns), which is {over} over"
         )
     }
 }
 
-/// Numbers to whose first few something is added, and of whose first few the largest is asked for.
+/// For each start, its inflow plus the sum of all permits that began there or later.
 ///
-/// Node 1 is the root, and the children of node `i` are `2i` and `2i + 1`.
-struct Tree {
-    /// The largest below a node and its place, without what was added to the nodes above it.
-    largest: Vec<(i128, Reverse<usize>)>,
-    /// What was added to all below a node.
-    added: Vec<i128>,
+/// A segment tree: node 1 is the root, and the children of node `i` are `2i` and `2i + 1`.
+struct SuffixSums {
+    /// Per node: the sum of its permits, and the largest value of its starts, the first of equals.
+    nodes: Vec<(i128, (i128, Reverse<usize>))>,
     leaves: usize,
 }
 
-impl Tree {
-    fn new(values: Vec<i128>) -> Self {
-        let leaves = values.len().next_power_of_two();
-        let mut largest = vec![(i128::MIN / 2, Reverse(usize::MAX)); 2 * leaves];
-        for (index, value) in values.into_iter().enumerate() {
-            largest[leaves + index] = (value, Reverse(index));
-        }
-        for node in (1..leaves).rev() {
-            largest[node] = largest[2 * node].max(largest[2 * node + 1]);
-        }
+impl SuffixSums {
+    fn new(count: usize) -> Self {
+        let leaves = count.next_power_of_two();
+        let unused = (0, (i128::MIN / 2, Reverse(usize::MAX)));
         Self {
-            largest,
-            added: vec![0; 2 * leaves],
+            nodes: vec![unused; 2 * leaves],
             leaves,
         }
     }
 
-    /// Adds to the first `count`.
-    fn add(&mut self, count: usize, value: i128) {
-        self.add_below(1, self.leaves, count, value);
+    fn add(&mut self, index: usize, permits: i128, inflow: i128) {
+        let mut node = self.leaves + index;
+        let sum = self.nodes[node].0 + permits;
+        self.nodes[node] = (sum, (sum + inflow, Reverse(index)));
+        while node > 1 {
+            node /= 2;
+            let (left_sum, (left_max, left_index)) = self.nodes[2 * node];
+            let (right_sum, right) = self.nodes[2 * node + 1];
+            let left = (left_max + right_sum, left_index);
+            self.nodes[node] = (left_sum + right_sum, left.max(right));
+        }
     }
 
-    fn add_below(&mut self, node: usize, width: usize, count: usize, value: i128) {
-        if count == 0 {
-            return;
-        }
-        if count >= width {
-            self.largest[node].0 += value;
-            self.added[node] += value;
-            return;
-        }
-        let half = width / 2;
-        self.add_below(2 * node, half, count.min(half), value);
-        self.add_below(2 * node + 1, half, count.saturating_sub(half), value);
-        let (largest, place) = self.largest[2 * node].max(self.largest[2 * node + 1]);
-        self.largest[node] = (largest + self.added[node], place);
-    }
-
-    /// The largest of the first `count`, which are some, and its place: the first of several.
-    fn max(&self, count: usize) -> (i128, usize) {
-        let (mut node, mut width, mut count, mut above) = (1, self.leaves, count, 0);
-        let mut best = (i128::MIN, Reverse(usize::MAX));
-        while count > 0 {
-            let of = |node: usize| (self.largest[node].0 + above, self.largest[node].1);
-            if count >= width {
-                best = best.max(of(node));
-                break;
-            }
-            above += self.added[node];
-            width /= 2;
-            node *= 2;
-            if count >= width {
-                let (largest, place) = self.largest[node];
-                best = best.max((largest + above, place));
-                count -= width;
-                node += 1;
-            }
-        }
-        (best.0, best.1.0)
+    fn max(&self) -> (i128, usize) {
+        let (value, index) = self.nodes[1].1;
+        (value, index.0)
     }
 }

@@ -1,7 +1,8 @@
-// A clock that tests set, for a program that this is preloaded into: the machine's, and so many nanoseconds as a file says.
+// A clock that tests set, preloaded into a server: the machine's clock plus the nanoseconds in a file.
 //
-// libfaketime does not do, because it looks up symbols and so allocates, while the servers' allocator reads the clock before it can
-// allocate: they hang at the start. This asks the kernel and shares the file's page, and needs nothing else.
+// libfaketime cannot do this. It looks up symbols and so allocates, while the server's allocator reads
+// the clock before it can allocate: the server hangs at its start. This library asks the kernel, maps
+// the file, and needs nothing else.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
@@ -14,7 +15,7 @@
 
 static const volatile int64_t *offset_ns;
 
-__attribute__((constructor)) static void share_the_file(void) {
+__attribute__((constructor)) static void map_the_file(void) {
     const char *path = getenv("TIDEGATE_CLOCK_FILE");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file < 0) abort();
@@ -24,7 +25,7 @@ __attribute__((constructor)) static void share_the_file(void) {
     offset_ns = page;
 }
 
-// Other clocks, the monotonic one first, stay true: so they do on a machine whose time is set.
+// Other clocks, such as the monotonic one, stay true, as on a machine whose wall clock is set.
 int clock_gettime(clockid_t clock, struct timespec *time) {
     long result = syscall(SYS_clock_gettime, clock, time);
     if (result == 0 && offset_ns && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {

@@ -1,4 +1,4 @@
-//! A server's clock that a test sets, by a small library that is preloaded into it.
+//! A server clock that tests set, through a small library preloaded into the server.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/fake_clock.c");
 
-/// The library, and the file that it shares with the test.
+/// The library, and the file that shares the clock's offset with it.
 #[derive(Debug)]
 pub(crate) struct FakeClock {
     file: PathBuf,
@@ -15,7 +15,7 @@ pub(crate) struct FakeClock {
 }
 
 impl FakeClock {
-    /// Builds the library with the C compiler, which is there because Rust links with it.
+    /// Builds the library with the C compiler, which Rust needs for linking anyway.
     pub(crate) fn new(folder: &Path) -> Self {
         let clock = Self {
             file: folder.join("clock"),
@@ -26,29 +26,26 @@ impl FakeClock {
             .args(["-O1", "-shared", "-fPIC", "-o"])
             .args([&clock.library, Path::new(SOURCE)])
             .output()
-            .expect("`cc` is there");
-        assert!(
-            built.status.success(),
-            "{}",
-            String::from_utf8_lossy(&built.stderr)
-        );
+            .expect("`cc` is installed");
+        let errors = String::from_utf8_lossy(&built.stderr);
+        assert!(built.status.success(), "{errors}");
         clock
     }
 
-    /// Lets the program see this clock.
+    /// Makes the program use this clock.
     pub(crate) fn preload(&self, command: &mut Command) {
         command
             .env("LD_PRELOAD", &self.library)
             .env("TIDEGATE_CLOCK_FILE", &self.file)
-            // This thread sleeps until a time of the clock, and would be misled.
+            // This thread sleeps until a time of the clock, so a step would mislead it.
             .args(["--jemalloc-bg-thread", "no"]);
     }
 
-    /// How far the server's clock is ahead of the machine's, from now on.
+    /// Sets how far the server's clock is ahead of the machine's.
     pub(crate) fn set_offset_ms(&self, ms: i64) {
         let ns = ms.checked_mul(1_000_000).expect("less than centuries");
         let file = File::options().write(true).open(&self.file).unwrap();
-        // Into the same file, because the server has its page; at once, because it is one word.
+        // Written in place, because the server maps this file; one word, so the change is atomic.
         file.write_all_at(&ns.to_ne_bytes(), 0).unwrap();
     }
 }

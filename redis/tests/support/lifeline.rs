@@ -1,43 +1,39 @@
-//! Processes that must not outlive a test, however it ends.
+//! Ends child processes together with the test that started them.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::{io, process, thread};
 
-/// Kills a process as soon as this one is gone.
+/// Kills a process as soon as this one has ended.
 ///
-/// Destructors do that in a test that fails, but not in one that is killed. The watcher reads from a pipe whose other end only this
-/// process has, so it learns of every end.
+/// Destructors run when a test fails, but not when the test itself is killed. This watcher reads
+/// from a pipe whose other end only this process holds, so it notices every kind of end.
 #[derive(Debug)]
 pub(crate) struct Lifeline(Child);
 
 impl Lifeline {
     pub(crate) fn of(child: &Child) -> Self {
+        let script = format!("read -r _; kill -KILL {}", child.id());
         let watcher = Command::new("sh")
-            .args([
-                "-c",
-                "read -r _; kill -KILL \"$1\"",
-                "lifeline",
-                &child.id().to_string(),
-            ])
+            .args(["-c", &script])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("`sh` is there");
+            .expect("`sh` is installed");
         Self(watcher)
     }
 }
 
 impl Drop for Lifeline {
-    /// Must come before the process is reaped, for its number may be another's afterwards.
+    /// Must run before the process is reaped: afterwards its id may belong to another process.
     fn drop(&mut self) {
         drop(self.0.kill());
         drop(self.0.wait());
     }
 }
 
-/// In a process that a test started with a pipe as its input: ends it when the test is gone.
+/// Ends this worker process when the test that started it ends and so closes the worker's input.
 pub(crate) fn end_with_parent() {
     thread::spawn(|| {
         drop(io::stdin().read(&mut [0]));

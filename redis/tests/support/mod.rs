@@ -1,23 +1,18 @@
-//! What tests on real servers are made of: the servers, several client processes, and the judge of what they admitted.
-#![allow(dead_code, reason = "each test file uses a part")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "the lints do not see that helpers of tests are tests"
-)]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "servers and processes live in real time, and have no clock that a test could turn"
-)]
+//! Servers, worker processes, limiters and the bound checker that all tests of this crate share.
+#![allow(dead_code, reason = "each test binary, and the benchmark, uses a part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
-pub(crate) mod admissions;
+pub(crate) mod acl;
+pub(crate) mod admission;
 pub(crate) mod bound;
 pub(crate) mod cluster;
 pub(crate) mod fake_clock;
-pub(crate) mod kinds;
 pub(crate) mod lifeline;
+pub(crate) mod limiters;
+pub(crate) mod load;
 pub(crate) mod ports;
-pub(crate) mod processes;
-pub(crate) mod servers;
+pub(crate) mod server;
+pub(crate) mod server_kind;
 pub(crate) mod slot_move;
-pub(crate) mod until;
+pub(crate) mod wait;
+pub(crate) mod workers;

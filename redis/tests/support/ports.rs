@@ -1,15 +1,15 @@
-//! TCP ports for servers.
+//! Free TCP ports for servers.
 
 use core::net::Ipv4Addr;
 use std::net::TcpListener;
 
-/// How far a cluster's second port is from the first, unless it is told otherwise.
+/// Distance between a cluster node's port and the port of its cluster bus, by default.
 const BUS: u16 = 10_000;
 
-/// A port that nobody listens on, nor on the one that a cluster's node needs besides.
+/// Returns a port that is free, and whose bus port is free as well.
 ///
-/// Both are below those that systems give to outgoing connections: else one of these could take the port of a server that is killed
-/// before it is started again.
+/// Both lie below the ports that systems give to outgoing connections. Otherwise such a connection
+/// could take the port of a killed server before the server starts again.
 pub(crate) fn free_port() -> u16 {
     (0..1_000)
         .map(|_| fastrand::u16(10_000..22_000))

@@ -1,4 +1,4 @@
-//! What the paths have in common: the clock, the limiters and the loops.
+//! The clock, the limiters and the loops of the paths.
 
 use std::convert::Infallible;
 use std::future::{Future, Pending, Ready, pending, ready};
@@ -11,22 +11,25 @@ use std::time::Duration;
 use http::{Request, Response};
 use tidegate::tower::{Gate, HeaderStyle, RateLimitLayer};
 use tidegate::{
-    ApiRateLimiter, Clock, Combined, FixedKeyed, KeyHasher, Keyed, Quota, RateLimitConfig,
-    SlidingWindow, Timestamp, TokenBucket,
+    ApiRateLimiter, Clock, Combined, Denied, FixedKeyed, KeyHasher, Keyed, Quota, RateLimitConfig,
+    Reservation, ShardedTokenBucket, SlidingWindow, Timestamp, TokenBucket,
 };
 use tower_layer::Layer;
 use tower_service::Service;
 
 pub const HOUR: Duration = Duration::from_secs(3_600);
-/// Keys that are in the tables beforehand.
+/// Keys in the tables before the calls.
 pub const KEYS: u64 = 1_000;
-/// A limit that is not reached.
+/// A limit that the calls do not reach.
 pub const HIGH: u64 = 1 << 31;
 
-/// The same for one key, whose permits come back one per hour.
+/// The same for one key, whose permits come back at one per hour.
 pub const MANY: u64 = 1_000_000;
 
-/// Each reading is a microsecond later than the one before, on every machine.
+/// 1 000 per second, and a burst that the calls do not use up. The bucket is never full.
+pub const PLENTY: Quota = Quota::per_second(1_000).burst(u32::MAX as u64);
+
+/// A clock whose every reading is a microsecond later than the one before, on every machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Ticks;
 
@@ -40,9 +43,9 @@ impl Clock for Ticks {
     }
 }
 
-/// Calls that all answer `answer`.
+/// Makes calls that all return `answer`.
 #[inline(always)]
-pub fn all(answer: bool, calls: u64, mut call: impl FnMut(u64) -> bool) {
+fn all(answer: bool, calls: u64, mut call: impl FnMut(u64) -> bool) {
     let mut others = 0;
     for number in 0..calls {
         others += u64::from(call(number) != answer);
@@ -50,6 +53,19 @@ pub fn all(answer: bool, calls: u64, mut call: impl FnMut(u64) -> bool) {
     assert_eq!(others, 0, "calls with the other outcome");
 }
 
+/// Makes calls that all return true.
+#[inline(always)]
+pub fn admitted(calls: u64, call: impl FnMut(u64) -> bool) {
+    all(true, calls, call);
+}
+
+/// Makes calls that all return false.
+#[inline(always)]
+pub fn refused(calls: u64, call: impl FnMut(u64) -> bool) {
+    all(false, calls, call);
+}
+
+/// Makes calls, and uses what they return.
 #[inline(always)]
 pub fn each<R>(calls: u64, mut call: impl FnMut(u64) -> R) {
     for number in 0..calls {
@@ -57,7 +73,7 @@ pub fn each<R>(calls: u64, mut call: impl FnMut(u64) -> R) {
     }
 }
 
-/// Polls once what is ready at once.
+/// Polls a future that is ready at once.
 #[inline(always)]
 pub fn at_once<F: Future>(future: F) -> F::Output {
     let mut context = Context::from_waker(Waker::noop());
@@ -67,25 +83,35 @@ pub fn at_once<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// A timer that is not needed.
+/// A timer that no call needs.
 pub fn never(_: Duration) -> Pending<()> {
     pending()
 }
 
-/// 1 000 per second, and a burst that is not used up; it is not full either.
+pub fn bucket_of(quota: Quota) -> TokenBucket<Ticks> {
+    TokenBucket::with_clock(quota, Ticks)
+}
+
 pub fn bucket() -> TokenBucket<Ticks> {
-    TokenBucket::with_clock(Quota::per_second(1_000).burst(u32::MAX.into()), Ticks)
+    bucket_of(PLENTY)
+}
+
+/// Owes more tokens than the calls give back.
+pub fn indebted_bucket() -> TokenBucket<Ticks> {
+    let bucket = bucket();
+    bucket.debit(HIGH);
+    bucket
 }
 
 /// Used up for an hour.
 pub fn empty_bucket() -> TokenBucket<Ticks> {
-    let bucket = TokenBucket::with_clock(Quota::per_hour(1), Ticks);
+    let bucket = bucket_of(Quota::per_hour(1));
     assert!(bucket.try_acquire(1).is_ok());
     bucket
 }
 
 pub fn window(limit: u64, length: Duration) -> SlidingWindow<Ticks> {
-    SlidingWindow::with_clock(limit, length, Ticks).expect("fits")
+    SlidingWindow::with_clock(limit, length, Ticks).expect("in range")
 }
 
 /// Used up for an hour.
@@ -95,17 +121,42 @@ pub fn empty_window() -> SlidingWindow<Ticks> {
     window
 }
 
-/// Used up by as much in each slot, and the instant when that is so.
-pub fn evenly_used_window() -> (SlidingWindow<Ticks>, Timestamp) {
+/// A window with a slot per microsecond.
+pub fn brief_window() -> SlidingWindow<Ticks> {
+    window(1_000, Duration::from_micros(64)).slots(64)
+}
+
+/// A window whose slots hold equal parts of its limit. It is used up until an hour has passed.
+pub fn evenly_used_window() -> SlidingWindow<Ticks> {
     let window = window(64, HOUR);
     for slot in 0..64 {
         let at = Timestamp::ZERO + HOUR / 64 * slot;
         assert!(window.try_acquire_at(1, at).is_ok());
     }
-    (window, Timestamp::ZERO + HOUR)
+    window
 }
 
-/// A minute, an hour of `per_hour`, and a burst.
+pub fn sharded(quota: Quota) -> ShardedTokenBucket<Ticks> {
+    ShardedTokenBucket::with_shards(quota, Ticks, 8)
+}
+
+/// Used up for an hour. It had leases before.
+pub fn empty_sharded() -> ShardedTokenBucket<Ticks> {
+    let bucket = sharded(Quota::per_hour(1).burst(1_000));
+    while bucket.try_acquire(1).is_ok() {}
+    bucket
+}
+
+/// Commits a reservation, and returns whether it was made.
+#[inline(always)]
+pub fn settled(reserved: Result<Reservation<'_, Ticks>, Denied>) -> bool {
+    reserved.map(black_box).is_ok_and(|reserved| {
+        reserved.commit();
+        true
+    })
+}
+
+/// Limits per minute and hour, and a burst.
 pub fn combined(per_hour: u64) -> Combined<Ticks> {
     Combined::builder()
         .limit("minute", window(HIGH, HOUR / 60))
@@ -117,7 +168,14 @@ pub fn combined(per_hour: u64) -> Combined<Ticks> {
         .build()
 }
 
-/// Minute, an hour of `per_hour`, burst and tokens.
+/// Its hour is used up.
+pub fn empty_combined() -> Combined<Ticks> {
+    let combined = combined(1);
+    assert!(combined.try_acquire(1).is_ok());
+    combined
+}
+
+/// Limits per minute and hour, burst and tokens.
 pub fn api(per_hour: u64) -> ApiRateLimiter<Ticks> {
     let config = RateLimitConfig {
         requests_per_minute: HIGH,
@@ -126,7 +184,7 @@ pub fn api(per_hour: u64) -> ApiRateLimiter<Ticks> {
         burst_size: HIGH,
         ..RateLimitConfig::DEFAULT
     };
-    ApiRateLimiter::with_clock(config, Ticks).expect("fits")
+    ApiRateLimiter::with_clock(config, Ticks).expect("in range")
 }
 
 /// Its hour is used up.
@@ -136,7 +194,7 @@ pub fn empty_api() -> ApiRateLimiter<Ticks> {
     api
 }
 
-/// Keys that are in use for an hour; `burst` calls each.
+/// Each key has `burst` calls, and stays in use for an hour.
 fn per_key(burst: u64) -> Quota {
     Quota::per_hour(1).burst(burst)
 }
@@ -154,18 +212,18 @@ pub fn fixed(burst: u64, keys: usize) -> FixedKeyed<Ticks> {
     FixedKeyed::with_clock_and_hasher(per_key(burst), keys, Ticks, SEEDS)
 }
 
-/// As long as a UUID.
+/// Makes names as long as a UUID.
 pub fn names() -> Vec<String> {
     (0..KEYS).map(|number| format!("{number:036}")).collect()
 }
 
-/// The name of a call, round and round.
+/// Returns the name of a call. After the last name, the first follows again.
 #[inline(always)]
 pub fn name_of(names: &[String], call: u64) -> &str {
     &names[(call % KEYS) as usize]
 }
 
-/// Answers at once.
+/// A service that answers at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer;
 
@@ -183,7 +241,7 @@ impl Service<Request<()>> for Answer {
     }
 }
 
-/// Requests to a service behind `gate`, without header fields.
+/// Sends requests to a service behind `gate`, without header fields.
 #[inline(always)]
 pub fn requests<G: Gate>(admitted: bool, calls: u64, gate: G) {
     let layer = RateLimitLayer::builder(gate)

@@ -1,145 +1,109 @@
-//! Makes `calls` calls on one path, for counting instructions: `instructions PATH CALLS`, or no arguments for the paths.
+//! Makes `calls` calls on one path, so that callgrind can count their instructions.
 //!
-//! Run it under callgrind with two numbers of calls; the difference divided by the difference in calls is exact
-//! (`../instructions.sh` does).
+//! `instructions PATH CALLS` makes the calls, and `instructions` lists the paths.
+//! `../instructions.sh` runs it with two numbers of calls: the difference in instructions, divided
+//! by the difference in calls, is exact.
 
-use std::hint::black_box;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tidegate::{Clock, DefaultClock, Quota, SlidingWindow, Timestamp, TokenBucket};
+use tidegate::{DefaultClock, Denied, Quota, SlidingWindow, Timestamp, TokenBucket};
+use tidegate_compare::gate::{hint_dropped, without_status};
 use tidegate_compare::keyed::{
-    KeyedGate, KeysAlone, Limit, Visits, fixed, governor_keyed, keyed, keyed_sip, name, rate_net,
-    rename,
+    GovernorHintRead, KeyLimit, KeyedGate, KeysAlone, Visits, fixed, governor_keyed, keyed,
+    keyed_sip, name, rate_net, rename,
 };
+use tidegate_compare::parts::ClockAlone;
 use tidegate_compare::{
-    Bare, Gate, HIGH, MutexApi, MutexDeque, PLENTY, api, bucket, combined, exhausted,
-    exhausted_api, governor, mutex_bucket, window,
+    Gate, HIGH, HOUR, MutexApi, MutexBucket, MutexDeque, PLENTY, api, asked, combined, exhausted,
+    governor, governor_hint_read, governor_hourly, governor_plenty, hourly, plenty, window,
 };
 
-const HOUR: Duration = Duration::from_secs(3_600);
-
-/// A path: its name, and what makes it and calls it.
+/// A name, and a function that makes a limiter and calls it.
 type Path = (&'static str, fn(u64));
 
-const PATHS: &[Path] = &[
-    ("clock", |calls| {
-        for _ in 0..calls {
-            black_box(DefaultClock.now());
-        }
-    }),
-    ("bucket admit", |calls| drive(&bucket(PLENTY), calls)),
-    ("bucket admit, full", |calls| {
-        drive(&TokenBucket::new(Quota::per_second(1_000_000_000)), calls);
-    }),
-    ("bucket admit, rounded", |calls| {
-        drive(
-            &TokenBucket::new(Quota::per_second(1_009).burst(PLENTY.into())),
-            calls,
-        );
-    }),
-    ("bucket admit_at", |calls| {
-        let bucket = bucket(PLENTY);
-        for nanos in 0..calls {
-            let _ = black_box(
-                black_box(&bucket)
-                    .try_acquire_at(1, Timestamp::from_nanos(nanos))
-                    .is_ok(),
-            );
-        }
-    }),
-    ("bucket refuse", |calls| {
-        drive(&exhausted(TokenBucket::new(Quota::per_hour(1))), calls);
-    }),
-    ("bucket refuse, hint read", |calls| {
-        let bucket = exhausted(TokenBucket::new(Quota::per_hour(1)));
-        for _ in 0..calls {
-            let _ = black_box(black_box(&bucket).try_acquire(1));
-        }
-    }),
-    ("window admit, 64 slots", |calls| drive(&window(64), calls)),
-    ("window admit, 1024 slots", |calls| {
-        drive(&window(1_024), calls)
-    }),
-    ("window refuse, 64 slots", |calls| {
-        drive(
-            &exhausted(SlidingWindow::new(1_000, HOUR).expect("fits")),
-            calls,
-        );
-    }),
-    ("combined of 3 admit", |calls| drive(&combined(), calls)),
-    ("api admit", |calls| drive(&api(), calls)),
-    ("api admit, no status", |calls| drive(&Bare(api()), calls)),
-    ("api refuse, no status", |calls| {
-        drive(&Bare(exhausted_api()), calls)
-    }),
-    ("governor admit", |calls| drive(&governor(PLENTY), calls)),
-    ("governor refuse", |calls| {
-        let per_hour = const { std::num::NonZeroU32::new(1).unwrap() };
-        let gate = governor::RateLimiter::direct(governor::Quota::per_hour(per_hour));
-        drive(&exhausted(gate), calls);
-    }),
-    ("mutex bucket admit", |calls| {
-        drive(&mutex_bucket(PLENTY), calls)
-    }),
-    ("mutex AIOS design admit", |calls| {
-        drive(&MutexApi::new(HIGH, HIGH, HIGH, HIGH), calls)
-    }),
-    ("mutex deque admit", |calls| {
-        drive(&MutexDeque::new(usize::MAX, Duration::ZERO), calls)
-    }),
-    // In every keyed admission and refusal.
-    ("keyed: keys alone", |calls| {
-        drive_known(&KeysAlone, Limit::PLENTY, calls);
-    }),
-    ("keyed admit, 1000 keys", |calls| {
-        drive_known(&keyed(Limit::PLENTY), Limit::PLENTY, calls);
-    }),
-    ("keyed admit, SipHash", |calls| {
-        drive_known(&keyed_sip(Limit::PLENTY), Limit::PLENTY, calls);
-    }),
-    ("keyed refuse, 1000 keys", |calls| {
-        drive_known(&keyed(Limit::ONCE), Limit::ONCE, calls);
-    }),
-    ("fixed keyed admit, 1000 keys", |calls| {
-        drive_known(&fixed(Limit::PLENTY, 1_000), Limit::PLENTY, calls);
-    }),
-    ("fixed keyed refuse, 1000 keys", |calls| {
-        drive_known(&fixed(Limit::ONCE, 1_000), Limit::ONCE, calls);
-    }),
-    ("governor keyed admit, 1000 keys", |calls| {
-        drive_known(&governor_keyed(Limit::PLENTY), Limit::PLENTY, calls);
-    }),
-    ("governor keyed refuse, 1000 keys", |calls| {
-        drive_known(&governor_keyed(Limit::ONCE), Limit::ONCE, calls);
-    }),
-    ("rate-net keyed admit, 1000 keys", |calls| {
-        drive_known(&rate_net(Limit::PLENTY, 2_000), Limit::PLENTY, calls);
-    }),
-    // In every insertion.
-    ("keyed: new keys alone", |calls| {
-        drive_new(&KeysAlone, calls)
-    }),
-    ("keyed insert", |calls| {
-        drive_new(&keyed(Limit::ONCE), calls)
-    }),
-    ("fixed keyed insert", |calls| {
-        drive_new(&fixed(Limit::ONCE, 200_000), calls);
-    }),
-    ("governor keyed insert", |calls| {
-        drive_new(&governor_keyed(Limit::ONCE), calls);
-    }),
-];
+/// Lists paths, each as `name: limiter` or `name: limiter, limit`, and the function that calls it.
+macro_rules! paths {
+    ($drive:ident; $($name:literal: $gate:expr $(, $limit:expr)?;)*) => {
+        &[$(($name, |calls| $drive(&$gate, $($limit,)? calls))),*]
+    };
+}
 
-/// Calls of 1 000 known keys, which are refused if `limit` is a single permit.
-fn drive_known(gate: &impl KeyedGate<String>, limit: Limit, calls: u64) {
+const ONE_KEY: &[Path] = paths! { drive;
+    "clock": ClockAlone;
+    "bucket admit": TokenBucket::new(plenty());
+    "bucket admit, full": TokenBucket::new(Quota::per_second(1_000_000_000));
+    "bucket admit, rounded": TokenBucket::new(Quota::per_second(1_009).burst(PLENTY.into()));
+    "bucket admit_at": asked((TokenBucket::new(plenty()), AtomicU64::new(0)), admit_at);
+    "bucket refuse": exhausted(hourly());
+    "bucket refuse, hint dropped": exhausted(hint_dropped(hourly()));
+    "window admit, 64 slots": window(64);
+    "window admit, 1024 slots": window(1_024);
+    "window refuse, 64 slots": exhausted(SlidingWindow::new(1_000, HOUR).expect("in range"));
+    "combined of 3 admit": combined();
+    "api admit": api(HIGH);
+    "api admit, no status": without_status(api(HIGH));
+    "api refuse, no status": without_status(exhausted(api(1_000)));
+    "governor admit": governor(governor_plenty());
+    "governor refuse": exhausted(governor(governor_hourly()));
+    "governor refuse, hint read": governor_hint_read(exhausted(governor(governor_hourly())));
+    "mutex bucket admit": MutexBucket::new(1_000.0, PLENTY.into());
+    "mutex AIOS design admit": MutexApi::new(HIGH);
+    "mutex deque admit": MutexDeque::new(usize::MAX, Duration::ZERO);
+};
+
+const ONCE: KeyLimit = KeyLimit::ONCE;
+const OFTEN: KeyLimit = KeyLimit::PLENTY;
+
+const KNOWN_KEYS: &[Path] = paths! { drive_known;
+    // Every keyed admission and refusal includes this.
+    "keyed: keys alone": KeysAlone, OFTEN;
+    "keyed admit, 1000 keys": keyed(OFTEN), OFTEN;
+    "keyed admit, SipHash": keyed_sip(OFTEN), OFTEN;
+    "keyed refuse, 1000 keys": keyed(ONCE), ONCE;
+    "fixed keyed admit, 1000 keys": fixed(OFTEN, 1_000), OFTEN;
+    "fixed keyed refuse, 1000 keys": fixed(ONCE, 1_000), ONCE;
+    "governor keyed admit, 1000 keys": governor_keyed(OFTEN), OFTEN;
+    "governor keyed refuse, 1000 keys": governor_keyed(ONCE), ONCE;
+    "governor keyed refuse, hint read": GovernorHintRead(governor_keyed(ONCE)), ONCE;
+    "rate-net keyed admit, 1000 keys": rate_net(OFTEN, 2_000), OFTEN;
+};
+
+const NEW_KEYS: &[Path] = paths! { drive_new;
+    // Every insertion includes this.
+    "keyed: new keys alone": KeysAlone;
+    "keyed insert": keyed(ONCE);
+    "fixed keyed insert": fixed(ONCE, 200_000);
+    "governor keyed insert": governor_keyed(ONCE);
+};
+
+fn all() -> impl Iterator<Item = &'static Path> {
+    [ONE_KEY, KNOWN_KEYS, NEW_KEYS].into_iter().flatten()
+}
+
+/// Asks at the next nanosecond.
+fn admit_at((bucket, nanos): &(TokenBucket, AtomicU64)) -> Result<(), Denied> {
+    let now = nanos.load(Relaxed);
+    nanos.store(now + 1, Relaxed);
+    bucket.try_acquire_at(1, Timestamp::from_nanos(now))
+}
+
+fn drive(gate: &impl Gate, calls: u64) {
+    for _ in 0..calls {
+        gate.admit();
+    }
+}
+
+/// Calls a limiter with 1 000 known keys. They are refused if `limit` is a single permit.
+fn drive_known(gate: &impl KeyedGate<String>, limit: KeyLimit, calls: u64) {
     let visits = Visits::uniform(1_000);
     for number in 0..1_000 {
-        gate.spend(&name(number), limit.burst.min(Limit::HOUR));
+        gate.spend(&name(number), limit.burst.min(KeyLimit::HOUR));
     }
     assert_eq!(gate.admit(&name(0)), limit.burst > 1);
     for call in 0..calls as usize {
-        black_box(black_box(gate).admit(visits.key(call)));
+        gate.admit(visits.key(call));
     }
 }
 
@@ -147,17 +111,11 @@ fn drive_new(gate: &impl KeyedGate<String>, calls: u64) {
     let mut key = name(0);
     for call in 0..calls {
         rename(&mut key, call);
-        black_box(black_box(gate).admit(&key));
+        gate.admit(&key);
     }
 }
 
-fn drive(gate: &impl Gate, calls: u64) {
-    for _ in 0..calls {
-        black_box(black_box(gate).admit());
-    }
-}
-
-/// What callgrind collects.
+/// The function whose instructions callgrind counts.
 #[inline(never)]
 fn counted(run: fn(u64), calls: u64) {
     run(calls);
@@ -166,18 +124,18 @@ fn counted(run: fn(u64), calls: u64) {
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let Some(name) = arguments.next() else {
-        for (name, _) in PATHS {
+        for (name, _) in all() {
             println!("{name}");
         }
         return ExitCode::SUCCESS;
     };
     let calls = arguments.next().and_then(|calls| calls.parse().ok());
-    let path = PATHS.iter().find(|(known, _)| *known == name);
+    let path = all().find(|(known, _)| *known == name);
     let (Some((_, run)), Some(calls)) = (path, calls) else {
         eprintln!("usage: instructions PATH CALLS");
         return ExitCode::from(2);
     };
-    // Loops until it is accurate, so its instructions must not be counted.
+    // Both clocks loop until they are calibrated. Those instructions must not count.
     DefaultClock::calibrate();
     governor::clock::Clock::now(&governor::clock::DefaultClock::default());
     counted(*run, calls);

@@ -1,18 +1,19 @@
-//! Bytes per key: `keyed_memory [FILE.csv]`.
+//! Measures bytes per key: `keyed_memory [FILE.csv]`.
 //!
-//! Counted is what was asked of the allocator and not given back, from before a limiter is made until it holds its keys: what it
-//! copies of a key is in, the caller's own key is not. What the allocator adds to round it up is not counted: a key of
-//! 36 bytes takes 48 of glibc's.
+//! Counts the live bytes of the allocator, from before a limiter is made until it holds its keys.
+//! They include its copy of each key, but not the caller's own key, and not the allocator's
+//! rounding: glibc uses 48 bytes for a key of 36.
 
 use std::alloc::System;
-use std::fmt::Write as _;
 use std::hash::Hash;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tidegate::{DefaultClock, IpKey};
-use tidegate_compare::keyed::{KeyedGate, Limit, RateNetKey, Visitor, for_each_limiter, name};
+use tidegate_compare::keyed::{
+    KeyLimit, KeyedGate, KeyedVisitor, RateNetKey, for_each_limiter, name,
+};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -32,20 +33,19 @@ struct Memory<K> {
     csv: String,
 }
 
-impl<K> Visitor<K> for Memory<K> {
+impl<K> KeyedVisitor<K> for Memory<K> {
     fn visit<G: KeyedGate<K>>(&mut self, name: &str, make: impl Fn() -> G) {
         let before = live();
         let gate = make();
         for number in 0..self.keys as u64 {
             let key = (self.make)(number);
-            assert!(gate.spend(&key, Limit::HOUR));
+            assert!(gate.spend(&key, KeyLimit::HOUR));
         }
         let bytes = live() - before;
         let per_key = bytes as f64 / self.keys as f64;
         let (key, keys) = (self.key, self.keys);
         println!("{name:<24} {key:<12} {keys:>9} {per_key:>10.1}");
-        let line = format!("\"{name}\",{key},{keys},{bytes},{per_key:.2}");
-        writeln!(self.csv, "{line}").expect("a string has room");
+        self.csv += &format!("\"{name}\",{key},{keys},{bytes},{per_key:.2}\n");
         drop(gate);
     }
 }
@@ -61,13 +61,13 @@ where
             keys,
             csv: std::mem::take(csv),
         };
-        for_each_limiter(Limit::PLENTY, keys, &mut memory);
+        for_each_limiter(KeyLimit::PLENTY, keys, &mut memory);
         *csv = memory.csv;
     }
 }
 
 fn main() -> ExitCode {
-    // Allocate for good.
+    // The clock keeps what it allocates.
     DefaultClock::calibrate();
     let mut csv = String::from("limiter,key,keys,bytes,bytes_per_key\n");
     println!(

@@ -1,31 +1,32 @@
-//! How long single calls take while a flood of new keys comes: `keyed_pauses [FILE.csv]`.
+//! Measures how long single calls take in a flood of new keys: `keyed_pauses [FILE.csv]`.
 //!
-//! Every call is timed by itself, all times are kept, and percentiles are computed from all of them. A call that asks for more
-//! memory at once than a key takes has moved a table: it grew, or it gave memory back. Calls that did not are told apart, and among
-//! them are the sweeps. What is read from which scenario:
+//! Every call is timed by itself, and percentiles are computed from all times. A call that
+//! allocates more at once than a key needs has moved a table: it grew, or gave memory back. The
+//! other calls, evictions among them, have a maximum of their own. What each scenario shows:
 //!
-//! * keys stay in use, first million: growth, and sweeps that find nothing;
-//! * keys stay in use, second million: how a table that is full decides;
-//! * keys become unused (after 10 ms), second million: sweeps, without growth.
+//! * keys stay in use, first million: growth, and evictions that find nothing;
+//! * keys stay in use, second million: the decisions of a full table;
+//! * keys become unused (after 10 ms), second million: evictions without growth.
 //!
-//! The machine interrupts calls, too: "clock alone" shows how long. So every scenario runs several times, and what is shown is, for each
-//! million, the run whose longest call was the shortest. Counting allocations costs every limiter that allocates some 10 ns per
-//! call; a reading of the clock is in all times.
+//! The machine interrupts calls, too, as "clock alone" shows. So every scenario runs several
+//! times, and shows, for each million, the run whose longest call was the shortest. Counting
+//! allocations costs every limiter that allocates about 10 ns per call. All times include a
+//! reading of the clock.
 
 use std::alloc::System;
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tidegate::{Clock, DefaultClock};
 use tidegate_compare::keyed::{
-    KeyedGate, KeysAlone, Limit, fixed, governor_keyed, keyed, name, rate_net, rename,
+    KeyLimit, KeyedGate, KeysAlone, fixed, governor_keyed, keyed, name, rate_net, rename,
 };
+use tidegate_compare::on_threads;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// What a key takes at most, in one piece.
+/// The most that a key needs in one piece.
 const KEY_BYTES: usize = 256;
 
 /// A part of a flood.
@@ -48,7 +49,7 @@ impl Part {
         Self(calls)
     }
 
-    /// So many of 100 000 calls take no longer.
+    /// Returns the time that this many of 100 000 calls do not exceed.
     fn percentile(&self, of_100_000: usize) -> u64 {
         self.0[(self.0.len() * of_100_000).div_ceil(100_000) - 1].nanos
     }
@@ -57,7 +58,7 @@ impl Part {
         self.percentile(100_000)
     }
 
-    /// The longest of those that did or did not move a table.
+    /// Returns the longest call of those that moved a table, or of the others.
     fn longest_that(&self, moved: bool) -> u64 {
         let mut calls = self.0.iter().rev().filter(|call| call.moved == moved);
         calls.next().map_or(0, |call| call.nanos)
@@ -68,11 +69,11 @@ impl Part {
     }
 }
 
-/// What else a caller does, and after how many calls.
+/// Other work of a caller, and after how many calls.
 type Chore<G> = (usize, fn(&G));
 
 fn flood<G: KeyedGate<String>>(gate: &G, chore: Option<Chore<G>>) -> Vec<Part> {
-    // Not zeros, which would come as pages that are not there before they are written.
+    // Not zeros: the operating system would map their pages only at the first write.
     let mut calls = vec![
         Call {
             nanos: 1,
@@ -103,7 +104,7 @@ fn flood<G: KeyedGate<String>>(gate: &G, chore: Option<Chore<G>>) -> Vec<Part> {
         .collect()
 }
 
-/// Runs a scenario, and shows it.
+/// Runs a scenario, and prints it.
 fn scenario<G: KeyedGate<String>>(
     csv: &mut String,
     name: &str,
@@ -120,68 +121,81 @@ fn scenario<G: KeyedGate<String>>(
         }
     }
     for (part, title) in best.iter().zip(PARTS) {
-        let times = [50_000, 99_000, 99_900, 99_990].map(|at| part.percentile(at));
-        let [p50, p99, p999, p9999] = times;
-        let (max, moved) = (part.longest(), part.moved());
-        let (moving, other) = (part.longest_that(true), part.longest_that(false));
-        println!(
-            "{name:<30} {keys:<14} {title:<14} {p50:>6} {p99:>7} {p999:>8} {p9999:>9} {max:>10} {moved:>8} {moving:>10} {other:>10}"
-        );
-        let line = format!(
-            "\"{name}\",\"{keys}\",\"{title}\",{p50},{p99},{p999},{p9999},{max},{moved},{moving},{other}"
-        );
-        writeln!(csv, "{line}").expect("a string has room");
+        let percentiles = [50_000, 99_000, 99_900, 99_990].map(|at| part.percentile(at));
+        let mut numbers = percentiles.to_vec();
+        numbers.extend([part.longest(), part.moved() as u64]);
+        numbers.extend([true, false].map(|moved| part.longest_that(moved)));
+        let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+        print_row(name, keys, title, &numbers);
+        let numbers = numbers.join(",");
+        *csv += &format!("\"{name}\",\"{keys}\",\"{title}\",{numbers}\n");
     }
 }
 
-/// How often governor's caller sheds keys: its documentation says that one should, but not when.
+fn print_row(name: &str, keys: &str, part: &str, numbers: &[String]) {
+    print!("{name:<30} {keys:<14} {part:<14}");
+    for number in numbers {
+        print!(" {number:>10}");
+    }
+    println!();
+}
+
+/// The names of the numbers, as in the table and as in the file.
+const NUMBERS: [(&str, &str); 8] = [
+    ("p50", "p50_ns"),
+    ("p99", "p99_ns"),
+    ("p99.9", "p99_9_ns"),
+    ("p99.99", "p99_99_ns"),
+    ("max", "max_ns"),
+    ("moved", "moved"),
+    ("max moved", "max_moved_ns"),
+    ("max other", "max_other_ns"),
+];
+
+/// Calls between evictions by governor's caller. Its documentation does not say how often.
 const RETAIN_EVERY: usize = 100_000;
 
-fn main() -> ExitCode {
-    DefaultClock::calibrate();
+/// Runs every scenario, and returns the file.
+fn measure() -> String {
     println!(
-        "nanoseconds per call; tables moved: how many calls did, the longest that did, and the longest that did not"
+        "nanoseconds per call; moved: calls that moved a table, their longest, the longest other"
     );
-    println!(
-        "{:<30} {:<14} {:<14} {:>6} {:>7} {:>8} {:>9} {:>10} {:>8} {:>10} {:>10}",
-        "limiter",
-        "keys",
-        "part",
-        "p50",
-        "p99",
-        "p99.9",
-        "p99.99",
-        "max",
-        "moved",
-        "max moved",
-        "max other"
-    );
-    let mut csv = String::from(
-        "limiter,keys,part,p50_ns,p99_ns,p99_9_ns,p99_99_ns,max_ns,moved,max_moved_ns,max_other_ns\n",
-    );
-    let csv = &mut csv;
-    scenario(csv, "clock alone", "", None, || KeysAlone);
+    let names = NUMBERS.map(|(name, _)| name.to_owned());
+    print_row("limiter", "keys", "part", &names);
+    let columns = NUMBERS.map(|(_, column)| column).join(",");
+    let mut csv = format!("limiter,keys,part,{columns}\n");
+    scenario(&mut csv, "clock alone", "", None, || KeysAlone);
     for (keys, limit) in [
-        ("stay in use", Limit::ONCE),
-        ("become unused", Limit::BRIEF),
+        ("stay in use", KeyLimit::ONCE),
+        ("become unused", KeyLimit::BRIEF),
     ] {
-        // For a million keys, all of them.
-        scenario(csv, "tidegate Keyed", keys, None, || keyed::<String>(limit));
-        scenario(csv, "tidegate FixedKeyed", keys, None, || {
+        // Every table has room for a million keys.
+        scenario(&mut csv, "tidegate Keyed", keys, None, || {
+            keyed::<String>(limit)
+        });
+        scenario(&mut csv, "tidegate FixedKeyed", keys, None, || {
             fixed(limit, PART)
         });
         let title = "governor keyed, retain_recent";
         let governor = || governor_keyed::<String>(limit);
-        scenario(csv, "governor keyed", keys, None, governor);
+        scenario(&mut csv, "governor keyed", keys, None, governor);
         let retain: Chore<_> = (
             RETAIN_EVERY,
             governor::DefaultKeyedRateLimiter::retain_recent,
         );
-        scenario(csv, title, keys, Some(retain), governor);
-        scenario(csv, "rate-net", keys, None, || {
+        scenario(&mut csv, title, keys, Some(retain), governor);
+        scenario(&mut csv, "rate-net", keys, None, || {
             rate_net(limit, rate_net::DEFAULT_MAX_KEYS)
         });
     }
+    csv
+}
+
+fn main() -> ExitCode {
+    DefaultClock::calibrate();
+    // On a thread that is pinned to a core.
+    let (_, csv) = on_threads(1, |_| measure());
+    let csv = csv.concat();
     if let Some(file) = std::env::args_os().nth(1)
         && let Err(error) = std::fs::write(&file, csv)
     {

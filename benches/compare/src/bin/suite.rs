@@ -1,4 +1,4 @@
-//! Every limiter side by side: `suite FOLDER [--quick]`. `../suite.sh` builds it, runs it, and says what is in the folder.
+//! `suite FOLDER [--quick]`, which `../suite.sh` builds, runs and describes.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,18 +7,14 @@ use tidegate_compare::suite::{Effort, run};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let quick = arguments.iter().any(|argument| argument == "--quick");
-    let mut folders = arguments.iter().filter(|argument| *argument != "--quick");
-    let (Some(folder), None) = (folders.next(), folders.next()) else {
-        eprintln!("usage: suite FOLDER [--quick]");
-        return ExitCode::from(2);
-    };
-    let effort = if quick { Effort::QUICK } else { Effort::FULL };
-    // Of the script, without where it writes.
-    let command = if quick {
-        "./suite.sh FOLDER --quick"
-    } else {
-        "./suite.sh FOLDER"
+    // The record keeps the command of the script, without its folder.
+    let (folder, effort, command) = match arguments.as_slice() {
+        [folder] => (folder, Effort::FULL, "./suite.sh FOLDER"),
+        [folder, flag] if flag == "--quick" => (folder, Effort::QUICK, "./suite.sh FOLDER --quick"),
+        _ => {
+            eprintln!("usage: suite FOLDER [--quick]");
+            return ExitCode::from(2);
+        }
     };
     match run(Path::new(folder), effort, command) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,18 +1,18 @@
-//! Keys of 36 bytes, and the order in which they come.
+//! Makes keys of 36 bytes, and the order of their calls.
 
-/// The length of a UUID: what a `String` key has here.
+/// The length of a key: that of a UUID.
 pub const KEY_LENGTH: usize = 36;
 
-/// The name of key `number`: looks like a random UUID, and is another one for every number.
+/// Returns key number `number`. It resembles a random UUID, and differs for every number.
 pub fn name(number: u64) -> String {
     let mut name = String::with_capacity(KEY_LENGTH);
     rename(&mut name, number);
     name
 }
 
-/// The same in place of another name, without allocation.
+/// Replaces a key by key number `number`, without allocation.
 pub fn rename(name: &mut String, number: u64) {
-    // Can be undone, so that no two are equal.
+    // Multiplying by an odd number is reversible, so no two keys are equal.
     let first = (number + 1).wrapping_mul(GOLDEN);
     let digits = [first, (first ^ first >> 32).wrapping_mul(GOLDEN)];
     let mut bytes = [b'-'; KEY_LENGTH];
@@ -26,33 +26,33 @@ pub fn rename(name: &mut String, number: u64) {
 }
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
-/// Where pairs of digits stand in a UUID, between its dashes.
+/// Positions of the pairs of digits in a UUID, between its dashes.
 const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 
-/// Odd, so that multiplying by it can be undone: 2^64 divided by the golden ratio.
+/// 2^64 divided by the golden ratio; odd.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Keys in the order in which they are called, worked out beforehand, so that choosing one costs next to nothing.
+/// Keys in the order of their calls. The order is computed beforehand, so choosing a key is cheap.
 #[derive(Debug)]
 pub struct Visits {
     keys: Vec<String>,
-    /// Indices of `keys`: a power of two of them.
+    /// Indices of `keys`; their number is a power of two.
     order: Vec<u32>,
 }
 
-/// As many keys fit into a cache: which is looked up in them is left to `order`.
+/// So many keys fit in a cache, and `order` chooses among them.
 const FEW: usize = 1 << 12;
 const VISITS_OF_FEW: usize = 1 << 16;
 const VISITS_OF_MANY: usize = 1 << 20;
 
 impl Visits {
-    /// Each of `keys` keys as often as any other.
+    /// Calls each of `keys` keys equally often.
     pub fn uniform(keys: usize) -> Self {
         let mut random = fastrand::Rng::with_seed(1);
         Self::new(keys, || random.usize(..keys))
     }
 
-    /// Key number `i`, counted from 1, in proportion to `1 / i`.
+    /// Calls key number `i`, counted from 1, in proportion to `1 / i`.
     pub fn zipf(keys: usize) -> Self {
         let mut sum = 0.0;
         let up_to: Vec<f64> = (1..=keys)
@@ -75,21 +75,21 @@ impl Visits {
                 order: (0..VISITS_OF_FEW).map(|_| next() as u32).collect(),
             };
         }
-        // The names themselves in that order, one after another in memory. The key of a real call has just been read, and is in
-        // the cache, so that a miss must be the table's.
+        // The keys themselves lie in that order in memory. The key of a real call was read just
+        // before, and is in the cache, so a cache miss must belong to the table.
         Self {
             keys: (0..VISITS_OF_MANY).map(|_| name(next() as u64)).collect(),
             order: (0..VISITS_OF_MANY as u32).collect(),
         }
     }
 
-    /// The key of a call, counted round and round.
+    /// Returns the key of a call. After the last key, the first follows again.
     #[inline(always)]
     pub fn key(&self, call: usize) -> &String {
         &self.keys[self.order[call & (self.order.len() - 1)] as usize]
     }
 
-    /// Where thread `thread` of `threads` begins.
+    /// Returns the first call of one of `threads` threads.
     pub fn start(&self, thread: usize, threads: usize) -> usize {
         self.order.len() / threads * thread
     }

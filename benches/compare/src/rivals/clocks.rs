@@ -1,4 +1,4 @@
-//! One clock for all.
+//! Adapts one clock to all crates.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -8,34 +8,11 @@ use governor::clock::Reference as _;
 use governor::nanos::Nanos;
 use tidegate::{Clock, Timestamp};
 
-/// A clock of tidegate as the other crates want it.
+/// A clock of tidegate, for the other crates.
 #[derive(Clone, Debug)]
-pub struct Shared<C>(pub C);
+pub struct SharedClock<C>(pub C);
 
-impl<C: Clock> Shared<C> {
-    #[inline(always)]
-    fn nanos(&self) -> u64 {
-        self.0.now().as_nanos()
-    }
-}
-
-impl<C: Clock> governor::clock::Clock for Shared<C> {
-    type Instant = Nanos;
-
-    #[inline(always)]
-    fn now(&self) -> Nanos {
-        self.nanos().into()
-    }
-}
-
-impl<C: Clock> ratelimit::Clock for Shared<C> {
-    #[inline(always)]
-    fn elapsed(&self) -> Duration {
-        Duration::from_nanos(self.nanos())
-    }
-}
-
-/// Their instants are opaque: an origin, and what has passed since.
+/// The instants of clock-lib and std are opaque, so they are an origin and the time since it.
 static ORIGIN: LazyLock<(Monotonic, Instant)> = LazyLock::new(|| {
     #[expect(
         clippy::disallowed_methods,
@@ -45,7 +22,35 @@ static ORIGIN: LazyLock<(Monotonic, Instant)> = LazyLock::new(|| {
     (Monotonic::now(), instant)
 });
 
-impl<C: Clock + Send + Sync> clock_lib::Clock for Shared<C> {
+impl<C: Clock> SharedClock<C> {
+    #[inline(always)]
+    fn nanos(&self) -> u64 {
+        self.0.now().as_nanos()
+    }
+
+    #[inline(always)]
+    pub fn instant(&self) -> Instant {
+        ORIGIN.1 + Duration::from_nanos(self.nanos())
+    }
+}
+
+impl<C: Clock> governor::clock::Clock for SharedClock<C> {
+    type Instant = Nanos;
+
+    #[inline(always)]
+    fn now(&self) -> Nanos {
+        self.nanos().into()
+    }
+}
+
+impl<C: Clock> ratelimit::Clock for SharedClock<C> {
+    #[inline(always)]
+    fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.nanos())
+    }
+}
+
+impl<C: Clock + Send + Sync> clock_lib::Clock for SharedClock<C> {
     #[inline(always)]
     fn now(&self) -> Monotonic {
         ORIGIN.0.saturating_add(Duration::from_nanos(self.nanos()))
@@ -56,38 +61,25 @@ impl<C: Clock + Send + Sync> clock_lib::Clock for Shared<C> {
     }
 }
 
-/// governor's own clock, as ours: it calibrates the counter by itself, so its second is not quite the same.
+/// governor's own clock, for tidegate. It calibrates the counter itself, so its second differs.
 #[derive(Clone, Debug)]
-pub struct Quanta {
+pub struct QuantaClock {
     clock: governor::clock::DefaultClock,
     origin: governor::clock::QuantaInstant,
 }
 
-impl Quanta {
-    pub fn new() -> Self {
+impl Default for QuantaClock {
+    fn default() -> Self {
         let clock = governor::clock::DefaultClock::default();
         let origin = governor::clock::Clock::now(&clock);
         Self { clock, origin }
     }
 }
 
-impl Default for Quanta {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Clock for Quanta {
+impl Clock for QuantaClock {
     #[inline(always)]
     fn now(&self) -> Timestamp {
         let now = governor::clock::Clock::now(&self.clock);
         Timestamp::from_nanos(now.duration_since(self.origin).as_u64())
-    }
-}
-
-impl<C: Clock> Shared<C> {
-    #[inline(always)]
-    pub fn instant(&self) -> Instant {
-        ORIGIN.1 + Duration::from_nanos(self.nanos())
     }
 }

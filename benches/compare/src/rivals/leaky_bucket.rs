@@ -1,19 +1,19 @@
-//! leaky-bucket, whose rate is so many per whole milliseconds.
+//! Sets up leaky-bucket, whose rate is a number of tokens per whole milliseconds.
 
 use std::time::Duration;
 
-use super::{Kind, Limit, Rival, Time, asked};
-use crate::Gate;
+use super::{ClockSource, Kind, Limit, Rival};
+use crate::{Gate, asked};
 
 pub const RIVAL: Rival = Rival {
     name: "leaky-bucket",
     kind: Kind::Bucket,
-    time: Time::System,
-    setup: "try_acquire, fair (its default), tokio's clock; the shortest interval of whole ms that is exact",
+    clock: ClockSource::System,
+    setup: "try_acquire, fair (its default), tokio's clock; the shortest exact interval in ms",
     keyed: "has no such form",
 };
 
-/// So many come at once.
+/// Returns how many tokens come at once.
 pub fn refill(limit: Limit) -> u64 {
     limit.rate / common(limit)
 }
@@ -24,7 +24,7 @@ pub fn make(limit: Limit) -> impl Gate {
         .refill(size(refill(limit)))
         .interval(Duration::from_millis(millis(limit) / common(limit)))
         .initial(size(limit.burst))
-        // What comes at once has to fit.
+        // A refill has to fit.
         .max(size(limit.burst.max(refill(limit))))
         .build();
     asked(limiter, |limiter| limiter.try_acquire(1))
@@ -34,7 +34,7 @@ fn millis(limit: Limit) -> u64 {
     u64::try_from(limit.period.as_millis()).expect("in range")
 }
 
-/// By which the fraction is reduced.
+/// Returns the greatest common divisor of rate and interval.
 fn common(limit: Limit) -> u64 {
     let (mut a, mut b) = (limit.rate, millis(limit));
     while b > 0 {

@@ -1,4 +1,4 @@
-//! Which limiters there are, and how each is set up.
+//! Lists the limiters, with the configuration of each.
 
 use std::num::NonZeroU32;
 use std::sync::Mutex;
@@ -9,98 +9,97 @@ use gcra::{GcraState, RateLimit};
 use rate_net::{Algorithm, DirectLimiter};
 use tidegate::{Clock, DefaultClock, ShardedTokenBucket, SlidingWindow, TokenBucket};
 
-use super::{Kind, Limit, Rival, Shared, Time, Visitor, asked, leaky_bucket};
-use crate::{Level, MutexBucket, MutexDeque};
+use super::{ClockSource, Kind, Limit, Rival, RivalVisitor, SharedClock, leaky_bucket};
+use crate::{Level, MutexBucket, MutexDeque, asked};
 
-/// Where the form for many keys is.
+/// Where the form for many keys is measured.
 const MEASURED: &str = "measured by keyed.sh";
 const NONE: &str = "has no such form";
+const IN_KEYED: &str = "Keyed accepts it";
 const ABOVE: &str = "as above";
 
-/// All of them, those with a clock of their choice first.
-pub fn for_each(visitor: &mut impl Visitor) {
+/// Visits every limiter, on tidegate's clock if it takes one, and then the variants.
+pub fn for_each(visitor: &mut impl RivalVisitor) {
     for_each_with_clock(DefaultClock, visitor);
-    for_each_as_shipped(visitor);
+    for_each_variant(visitor);
 }
 
-/// Those that can be given a clock, with this one.
-pub fn for_each_with_clock<C>(clock: C, visitor: &mut impl Visitor)
+/// Visits the limiters that take a clock, with this clock.
+pub fn for_each_with_clock<C>(clock: C, visitor: &mut impl RivalVisitor)
 where
     C: Clock + Clone + Send + Sync + 'static,
 {
     let now = || clock.clone();
-    let shared = || Shared(clock.clone());
+    let shared = || SharedClock(clock.clone());
     let rival = |name, kind, setup, keyed| Rival {
         name,
         kind,
-        time: Time::Counter,
+        clock: ClockSource::Counter,
         setup,
         keyed,
     };
     let bucket = |name, setup, keyed| rival(name, Kind::Bucket, setup, keyed);
     let window = |name, setup, keyed| rival(name, Kind::Window, setup, keyed);
-    // A bucket of ours is one line, whatever is inside.
+    // tidegate's buckets differ only in their type.
     macro_rules! ours {
         ($bucket:ident, $keyed:expr) => {
             let name = concat!("tidegate ", stringify!($bucket));
             visitor.visit(&bucket(name, "rate and burst", $keyed), |limit| {
                 let bucket = $bucket::with_clock(limit.quota(), now());
-                asked(bucket, |bucket| bucket.try_acquire(1).is_ok())
+                asked(bucket, |bucket| bucket.try_acquire(1))
             });
         };
     }
 
     ours!(TokenBucket, MEASURED);
-    ours!(ShardedTokenBucket, "Keyed takes it, too");
+    ours!(ShardedTokenBucket, IN_KEYED);
 
-    let setup = "64 slots, as without further ado";
-    let row = window("tidegate SlidingWindow", setup, "Keyed takes it, too");
+    let row = window("tidegate SlidingWindow", "64 slots, the default", IN_KEYED);
     visitor.visit(&row, |limit| {
         let window = SlidingWindow::with_clock(limit.rate, limit.period, now()).expect("in range");
-        asked(window, |window| window.try_acquire(1).is_ok())
+        asked(window, |window| window.try_acquire(1))
     });
 
     let setup = "burst, and one interval: it has whole nanoseconds";
     visitor.visit(&bucket("governor", setup, MEASURED), |limit| {
         let limiter = governor::RateLimiter::direct_with_clock(governor_quota(limit), shared());
-        asked(limiter, |limiter| limiter.check().is_ok())
+        asked(limiter, |limiter| limiter.check())
     });
 
     let setup = "period and burst; starts full (otherwise empty)";
     visitor.visit(&bucket("ratelimit", setup, NONE), |limit| {
         let builder = ratelimit::Builder::with_clock(limit.rate, shared());
-        asked(ratelimit(builder, limit), |limiter| {
-            limiter.try_wait().is_ok()
-        })
+        asked(ratelimit(builder, limit), |limiter| limiter.try_wait())
     });
 
-    let row = bucket("better-bucket", "rate and burst", NONE);
+    let row = bucket("better-bucket", "acquire; rate and burst", NONE);
     visitor.visit(&row, |limit| {
         let bucket = Bucket::with_config_and_clock(better_bucket(limit), shared());
-        asked(bucket, |bucket| bucket.try_acquire(1))
+        asked(bucket, |bucket| bucket.acquire(1))
     });
 
-    let setup = "DirectLimiter, TokenBucket, as without further ado";
+    let setup = "DirectLimiter, TokenBucket, otherwise the defaults";
     visitor.visit(&bucket("rate-net", setup, MEASURED), |limit| {
         let limiter = rate_net(limit, Algorithm::TokenBucket).with_clock(shared());
-        asked(limiter, |limiter| limiter.check().is_allow())
+        asked(limiter, |limiter| limiter.check())
     });
 
     let setup = "DirectLimiter, SlidingWindowCounter: an estimate, behind a mutex of its own";
     let row = window("rate-net counter", setup, "left out: not the same promise");
     visitor.visit(&row, |limit| {
         let limiter = rate_net(limit, Algorithm::SlidingWindowCounter).with_clock(shared());
-        asked(limiter, |limiter| limiter.check().is_allow())
+        asked(limiter, |limiter| limiter.check())
     });
 
-    let setup = "GcraState, which is not shared by itself, in a std mutex; a period of `burst` intervals, for its burst is one period";
-    let keyed = "left out: an async fn over a DashMap, which is told the limit at each call";
+    let setup = "GcraState in a std mutex, which it needs to be shared; its burst is one period, \
+                 so a period of `burst` intervals";
+    let keyed = "left out: an async fn over a DashMap, which gets the limit with each call";
     visitor.visit(&bucket("gcra", setup, keyed), |limit| {
         let (limit, clock) = (gcra_limit(limit), shared());
         asked(Mutex::new(GcraState::default()), move |state| {
             let now = clock.instant();
-            let mut state = state.lock().expect("nobody panics");
-            state.check_and_modify_at(&limit, now, 1).is_ok()
+            let mut state = state.lock().expect("no panic");
+            state.check_and_modify_at(&limit, now, 1)
         })
     });
 
@@ -117,7 +116,8 @@ where
         MutexBucket::<C, parking_lot::Mutex<Level>>::with_clock(rate, burst, now())
     });
 
-    let setup = "the times of all admissions, a VecDeque in a std mutex; where it is never to refuse, of 1 ms, not to fill memory";
+    let setup = "the times of all admissions, a VecDeque in a std mutex; a window of 1 ms where it \
+                 never refuses, so that it does not fill memory";
     let row = rival("mutex deque window", Kind::Log, setup, NONE);
     visitor.visit(&row, |limit| {
         let most = usize::try_from(limit.rate).unwrap_or(usize::MAX);
@@ -125,47 +125,60 @@ where
     });
 }
 
-/// Those whose own clock is another, and those that take none.
-fn for_each_as_shipped(visitor: &mut impl Visitor) {
+/// Visits governor with its hint read, and the limiters on their own clocks.
+fn for_each_variant(visitor: &mut impl RivalVisitor) {
     let bucket = |name, setup| Rival {
         name,
         kind: Kind::Bucket,
-        time: Time::System,
+        clock: ClockSource::System,
         setup,
         keyed: ABOVE,
     };
 
+    let mut row = bucket(
+        "governor, hint read",
+        "as above, and the hint, which it computes when asked",
+    );
+    row.clock = ClockSource::Counter;
+    visitor.visit(&row, |limit| {
+        let clock = SharedClock(DefaultClock);
+        let limiter = governor::RateLimiter::direct_with_clock(governor_quota(limit), clock);
+        asked(limiter, |limiter| {
+            let now = || governor::clock::Clock::now(limiter.clock());
+            let decision = limiter.check();
+            decision.map_err(|not_until| not_until.wait_time_from(now()))
+        })
+    });
+
     let mut row = bucket("governor, own clock", "as above");
-    row.time = Time::Quanta;
+    row.clock = ClockSource::Quanta;
     visitor.visit(&row, |limit| {
         let limiter = governor::RateLimiter::direct(governor_quota(limit));
-        asked(limiter, |limiter| limiter.check().is_ok())
+        asked(limiter, |limiter| limiter.check())
     });
 
     visitor.visit(&bucket("ratelimit, own clock", "as above"), |limit| {
         let builder = ratelimit::Ratelimiter::builder(limit.rate);
-        asked(ratelimit(builder, limit), |limiter| {
-            limiter.try_wait().is_ok()
-        })
+        asked(ratelimit(builder, limit), |limiter| limiter.try_wait())
     });
 
     let row = bucket("better-bucket, own clock", "as above");
     visitor.visit(&row, |limit| {
         let bucket = Bucket::from_config(better_bucket(limit));
-        asked(bucket, |bucket| bucket.try_acquire(1))
+        asked(bucket, |bucket| bucket.acquire(1))
     });
 
     visitor.visit(&bucket("rate-net, own clock", "as above"), |limit| {
         let limiter = rate_net(limit, Algorithm::TokenBucket);
-        asked(limiter, |limiter| limiter.check().is_allow())
+        asked(limiter, |limiter| limiter.check())
     });
 
     let setup = "as above, through check_and_modify, which reads the clock in the mutex";
     visitor.visit(&bucket("gcra, own clock", setup), |limit| {
         let limit = gcra_limit(limit);
         asked(Mutex::new(GcraState::default()), move |state| {
-            let mut state = state.lock().expect("nobody panics");
-            state.check_and_modify(&limit, 1).is_ok()
+            let mut state = state.lock().expect("no panic");
+            state.check_and_modify(&limit, 1)
         })
     });
 
@@ -174,8 +187,9 @@ fn for_each_as_shipped(visitor: &mut impl Visitor) {
     let row = Rival {
         name: "pingora-limits",
         kind: Kind::Window,
-        time: Time::System,
-        setup: "Rate::observe(1) against a limit: a fixed window in which refused calls count; its sketch of 4 x 1024 counters, one key",
+        clock: ClockSource::System,
+        setup: "Rate::observe(1) against a limit: a fixed window that counts refused calls; its \
+                sketch of 4 x 1024 counters, one key",
         keyed: "left out: keys share counters, so no key has a limit of its own",
     };
     visitor.visit(&row, |limit| {
@@ -188,7 +202,9 @@ fn for_each_as_shipped(visitor: &mut impl Visitor) {
     });
 }
 
-/// With windows under a second, and threads that meet at the end of one, it panics in its first second.
+/// Waits for pingora-limits' second second.
+///
+/// In its first second it panics when threads meet at the end of a window shorter than a second.
 #[expect(
     clippy::disallowed_methods,
     reason = "its clock is that of the operating system"
@@ -235,7 +251,7 @@ fn rate_net(limit: Limit, algorithm: Algorithm) -> DirectLimiter {
     builder.try_build_direct().expect("in range")
 }
 
-/// Its burst is what a period admits.
+/// Makes a period that admits the burst, which gcra takes as its burst.
 fn gcra_limit(limit: Limit) -> RateLimit {
     let period = limit.period.as_nanos() * u128::from(limit.burst) / u128::from(limit.rate);
     let period = Duration::from_nanos(u64::try_from(period).expect("in range"));

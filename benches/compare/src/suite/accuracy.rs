@@ -1,4 +1,4 @@
-//! What a caller gets who asks as often as allowed, on a clock that is turned by hand.
+//! Measures what a caller gets that asks as often as allowed, on a manual clock.
 
 use std::io;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use tidegate::{ManualClock, Timestamp};
 
 use super::report::{Report, number, pivot};
-use super::{Effort, Progress, bold};
+use super::{Effort, Listed, Suite, bold};
 use crate::Gate;
 use crate::figures::{Admission, due, earned, ppm, window_surplus};
-use crate::rivals::{Limit, Rival, Visitor, for_each_with_clock, leaky_bucket};
+use crate::rivals::{Limit, Rival, RivalVisitor, for_each_with_clock, leaky_bucket};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: u64 = 3_600_000_000_000;
 
-/// Rates at which limiters are known to be off.
+/// Rates at which limiters are known to be inexact.
 const RATES: [(&str, u64, Duration); 6] = [
     ("3/s", 3, SECOND),
     ("7/s", 7, SECOND),
@@ -31,82 +31,81 @@ const WINDOWS: [(&str, u64, Duration); 3] = [
     ("50 per min", 50, Duration::from_secs(60)),
 ];
 
-/// Of the slowest rates: more than an hour.
+/// At the slowest rates, which take more than an hour.
 const TOKENS_AT_LEAST: u64 = 400;
 
-/// How often somebody asks who does nothing else.
+/// Nanoseconds between the calls of a caller that does nothing else.
 const BUSY_STEP: u64 = 1_333;
 
-/// Visits, of each rate.
+/// Returns the number of visits.
 pub(super) fn steps() -> u64 {
-    let mut names = super::Names::default();
-    for_each_with_clock(ManualClock::new(), &mut names);
+    let mut listed = Listed::default();
+    for_each_with_clock(ManualClock::new(), &mut listed);
     // And leaky-bucket.
-    (RATES.len() as u64) * (names.0.len() as u64 + 1)
+    (RATES.len() as u64) * (listed.0.len() as u64 + 1)
 }
 
 struct Accuracy<'a> {
-    effort: Effort,
-    progress: &'a Progress,
+    suite: &'a Suite,
     rate: (&'static str, Limit),
     clock: ManualClock,
-    buckets: Vec<Row>,
+    buckets: Vec<Measured>,
     windows: Vec<Vec<String>>,
 }
 
 /// A limiter at a rate.
-struct Row {
+struct Measured {
     rate: &'static str,
     rival: Rival,
     limit: Limit,
-    /// What it admitted when it was full, if that was tried.
+    /// The admissions of a full bucket, unless it was left out.
     burst: Option<u64>,
-    /// Asked at these instants: what came of it, or why nothing did.
+    /// The outcome of calls at these instants, or the reason why they were left out.
     when_due: Result<Outcome, String>,
     busy: Result<Outcome, String>,
 }
 
-pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) -> io::Result<()> {
+pub(super) fn measure(suite: &Suite) -> io::Result<()> {
     let mut accuracy = Accuracy {
-        effort,
-        progress,
+        suite,
         rate: ("", Limit::ONCE),
         clock: ManualClock::new(),
         buckets: Vec::new(),
         windows: Vec::new(),
     };
     for (name, rate, period) in RATES {
-        // What comes in 10 us, so that only those lose tokens who do not look.
+        // The tokens of 10 us: a caller that asks every 1333 ns cannot lose any.
         let burst = earned(rate, period, 10_000).max(10);
-        accuracy.rate = (
-            name,
-            Limit {
-                rate,
-                period,
-                burst,
-            },
-        );
+        let limit = Limit {
+            rate,
+            period,
+            burst,
+        };
+        accuracy.rate = (name, limit);
         for_each_with_clock(accuracy.clock.clone(), &mut accuracy);
         accuracy.leaky_bucket();
     }
+    let report = &suite.report;
     accuracy.write_buckets(report)?;
     report.table(
         "accuracy_windows",
         "Accuracy of windows",
         &format!(
-            "The same clock: a caller asks a thousand times per window, until refused, for an hour or {} windows. An exact window that is \
-             used up at once is free again one window later: so much is due. *Beyond the limit*: the most in any interval of its length, less \
-             its limit. tidegate's gives room back up to 1/64 of its length late, which is what it is short of.",
-            effort.windows,
+            "The same clock: a caller asks a thousand times per window, until refused, for an hour \
+             or {} windows. An exact window that is used up at once is free again one window \
+             later, so that much is due. *Beyond the limit*: the most in any interval of its \
+             length, less its limit. tidegate's window gives room back up to 1/64 of its length \
+             late, and is short of that much.",
+            suite.effort.windows,
         ),
-        &["window", "limiter", "admitted", "due", "over ppm", "under ppm", "beyond the limit"],
-        std::mem::take(&mut accuracy.windows),
+        "window,limiter,admitted,due,over ppm,under ppm,beyond the limit",
+        accuracy.windows,
     )
 }
 
-impl Visitor for Accuracy<'_> {
+impl RivalVisitor for Accuracy<'_> {
     fn visit<G: Gate>(&mut self, rival: &Rival, make: impl Fn(Limit) -> G) {
-        self.progress.step("accuracy", rival);
+        self.suite.progress.step("accuracy", rival);
         if rival.is_bucket() {
             let limit = self.rate.1;
             let clock = self.clock.clone();
@@ -120,9 +119,9 @@ impl Visitor for Accuracy<'_> {
     }
 }
 
-/// What came of a caller.
+/// The outcome of a caller's calls.
 struct Outcome {
-    /// The highest of what was ahead.
+    /// The most tokens that were ahead of their time.
     over: u64,
     admitted: u64,
     due: u64,
@@ -138,7 +137,7 @@ impl Outcome {
         ppm(under as f64, self.due as f64)
     }
 
-    /// Both, if they are.
+    /// Formats both errors, or 0.
     fn error(&self) -> String {
         let parts = [('+', self.over_ppm()), ('-', self.under_ppm())];
         let parts = parts.iter().filter(|(_, ppm)| *ppm > 0.0);
@@ -164,7 +163,7 @@ impl Outcome {
     }
 }
 
-/// A cell of a table.
+/// Formats a cell of a table.
 fn error(outcome: &Result<Outcome, String>) -> String {
     match outcome {
         Ok(outcome) => outcome.error(),
@@ -172,7 +171,7 @@ fn error(outcome: &Result<Outcome, String>) -> String {
     }
 }
 
-impl Row {
+impl Measured {
     fn burst_off_by(&self) -> String {
         self.burst.map_or("-".to_owned(), |burst| {
             format!("{:+}", i128::from(burst) - i128::from(self.limit.burst))
@@ -180,7 +179,7 @@ impl Row {
     }
 }
 
-/// Asks at these instants, which are since the bucket was empty, until refused.
+/// Asks until refused, at these nanoseconds after the bucket was empty.
 fn ask(
     gate: &impl Gate,
     limit: Limit,
@@ -213,7 +212,8 @@ fn ask(
 }
 
 impl Accuracy<'_> {
-    /// Of one whose tokens come so many at once, there have to be a hundred times as many to see more than that.
+    /// Measures a bucket. If `refill` tokens come at once, only a hundred times as many are enough
+    /// to show another error than that.
     fn bucket<G: Gate>(
         &mut self,
         rival: &Rival,
@@ -223,61 +223,45 @@ impl Accuracy<'_> {
         refill: u64,
     ) {
         let (name, Limit { rate, period, .. }) = self.rate;
-        let emptied = || {
+        let mut burst = None;
+        let mut measure = |instants: &mut dyn Iterator<Item = u64>, horizon: u64| {
+            match earned(rate, period, horizon) {
+                0 => return Err("no token comes in that time".to_owned()),
+                due if due < 100 * refill => return Err(format!("refills of {refill}")),
+                _ => {}
+            }
             set(0);
             let gate = make(limit);
-            let mut burst = 0;
-            while burst < 3 * limit.burst && gate.admit() {
-                burst += 1;
-            }
-            (gate, burst)
-        };
-        let reason = |due: u64| {
-            if due == 0 {
-                Some("no token comes in that time".to_owned())
-            } else if due < 100 * refill {
-                Some(format!("refills of {refill}"))
-            } else {
-                None
-            }
+            let admitted = (0..3 * limit.burst).take_while(|_| gate.admit()).count();
+            burst.get_or_insert(admitted as u64);
+            Ok(ask(&gate, limit, &set, instants, horizon))
         };
 
-        let hour = earned(rate, period, HOUR).min(self.effort.tokens);
+        let Effort { tokens, polls, .. } = self.suite.effort;
+        let hour = earned(rate, period, HOUR).min(tokens);
         let tokens = if hour < 2 { TOKENS_AT_LEAST } else { hour };
-        let mut full = None;
-        let when_due = reason(tokens).map_or_else(
-            || {
-                let (gate, burst) = emptied();
-                full = Some(burst);
-                let instants = (1..=tokens).map(|number| due(rate, period, number));
-                Ok(ask(&gate, limit, &set, instants, due(rate, period, tokens)))
-            },
-            Err,
+        let end = due(rate, period, tokens);
+        let when_due = measure(
+            &mut (1..=tokens).map(|number| due(rate, period, number)),
+            end,
         );
-        let polls = self.effort.polls.min(due(rate, period, tokens) / BUSY_STEP);
-        let horizon = polls * BUSY_STEP;
-        let busy = reason(earned(rate, period, horizon)).map_or_else(
-            || {
-                let (gate, _) = emptied();
-                let instants = (1..=polls).map(|number| number * BUSY_STEP);
-                Ok(ask(&gate, limit, &set, instants, horizon))
-            },
-            Err,
-        );
-        self.buckets.push(Row {
+        let polls = polls.min(end / BUSY_STEP);
+        let polled = (1..=polls).map(|number| number * BUSY_STEP);
+        let busy = measure(&mut { polled }, polls * BUSY_STEP);
+        self.buckets.push(Measured {
             rate: name,
             rival: *rival,
             limit,
-            burst: full,
+            burst,
             when_due,
             busy,
         });
     }
 
-    /// Its clock is tokio's.
+    /// Measures leaky-bucket, whose clock is tokio's.
     fn leaky_bucket(&mut self) {
         let rival = leaky_bucket::RIVAL;
-        self.progress.step("accuracy", &rival);
+        self.suite.progress.step("accuracy", &rival);
         let mut limit = self.rate.1;
         let refill = leaky_bucket::refill(limit);
         limit.burst = limit.burst.max(refill);
@@ -296,24 +280,13 @@ impl Accuracy<'_> {
             let ahead = Duration::from_nanos(nanos) - origin.get().elapsed();
             runtime.block_on(tokio::time::advance(ahead));
         };
-        // One at a time is seen as with the others.
+        // One token at a time is measured like the others.
         let coarse = if refill > 1 { refill } else { 0 };
         self.bucket(&rival, limit, leaky_bucket::make, set, coarse);
     }
 
-    fn write_buckets(&self, report: &mut Report) -> io::Result<()> {
-        let head = [
-            "rate",
-            "limiter",
-            "burst",
-            "burst_off_by",
-            "asked",
-            "due",
-            "admitted",
-            "over_ppm",
-            "under_ppm",
-            "left_out",
-        ];
+    fn write_buckets(&self, report: &Report) -> io::Result<()> {
+        let head = "rate,limiter,burst,burst_off_by,asked,due,admitted,over_ppm,under_ppm,left_out";
         let mut rows = Vec::new();
         for row in &self.buckets {
             for (asked, outcome) in [("when due", &row.when_due), ("every 1333 ns", &row.busy)] {
@@ -327,24 +300,28 @@ impl Accuracy<'_> {
                 rows.push(cells);
             }
         }
-        report.csv("accuracy_buckets", &head, &rows)?;
+        report.csv("accuracy_buckets", head, &rows)?;
 
-        let table = |cell: fn(&Row) -> String| {
-            let place = |row: &Row| (bold(row.rival.name), row.rate.to_owned(), cell(row));
+        let table = |cell: fn(&Measured) -> String| {
+            let place = |row: &Measured| (bold(row.rival.name), row.rate.to_owned(), cell(row));
             let cells: Vec<_> = self.buckets.iter().map(place).collect();
             pivot("limiter", &cells)
         };
-        let Effort { tokens, polls, .. } = self.effort;
-        let left_out = "Left out: own clocks and pingora-limits, for nobody can turn their time; windows, whose table is below.";
+        let Effort { tokens, polls, .. } = self.suite.effort;
+        let left_out = "Left out: own clocks and pingora-limits, whose time cannot be set; \
+                        windows, whose table is below.";
         let (head, rows) = table(|row| error(&row.when_due));
         report.markdown(
             "Accuracy of rates, asked when due",
             &format!(
-                "Parts per million, on a manual clock. The bucket is emptied, and then asked, until it refuses, at every instant at which a \
-                 token is due: for an hour, or {tokens} tokens, or, if an hour has fewer than 2, {TOKENS_AT_LEAST} tokens. +: the most that was given out \
-                 too early at any of those instants; -: what was due at the end and was not given out. It ends at three times what is due \
-                 (+2000000 and more). {left_out} leaky-bucket's time is tokio's, paused and advanced; its tokens come in refills, and have to be \
-                 a hundred times as many to show more than that."
+                "Parts per million, on a manual clock. The bucket is emptied, and then asked, \
+                 until it refuses, at every instant at which a token is due: for an hour, or \
+                 {tokens} tokens, or, if an hour has fewer than 2, {TOKENS_AT_LEAST} tokens. +: \
+                 the most that came too early at any of those instants; -: the part of what was \
+                 due at the end that did not come. It ends at three times what is due (+2000000 \
+                 and more). {left_out} leaky-bucket's time is tokio's, paused and advanced. Its \
+                 tokens come in refills, and a hundred times as many are needed to show another \
+                 error."
             ),
             &head,
             &rows,
@@ -352,15 +329,15 @@ impl Accuracy<'_> {
         let (head, rows) = table(|row| error(&row.busy));
         report.markdown(
             "Accuracy of rates, asked every 1333 ns",
-            &format!("The same for a caller who does nothing but ask, {polls} times at the most."),
+            &format!("The same for a caller that does nothing but ask, at most {polls} times."),
             &head,
             &rows,
         );
-        let (head, rows) = table(Row::burst_off_by);
+        let (head, rows) = table(Measured::burst_off_by);
         report.markdown(
             "Accuracy of bursts",
-            "What a full bucket admits at one instant, less its burst, which is what comes in 10 us, or 10 tokens; it ends at three times the \
-             burst.",
+            "The admissions of a full bucket at one instant, less its burst, which is the tokens \
+             of 10 us, or 10 tokens; it ends at three times the burst.",
             &head,
             &rows,
         );
@@ -374,7 +351,7 @@ impl Accuracy<'_> {
         make: &impl Fn(Limit) -> G,
     ) {
         let length = u64::try_from(period.as_nanos()).expect("short");
-        let windows = (HOUR / length).min(self.effort.windows);
+        let windows = (HOUR / length).min(self.suite.effort.windows);
         self.clock.set(Timestamp::ZERO);
         let gate = make(Limit {
             rate,

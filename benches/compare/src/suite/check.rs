@@ -1,8 +1,8 @@
-//! Every limiter admits what it is to admit, and no more, before anything is measured.
+//! Checks that every limiter admits its limit, and no more, before the measurements.
 
 use super::Progress;
 use crate::Gate;
-use crate::rivals::{Limit, Rival, Visitor, for_each};
+use crate::rivals::{Limit, Rival, RivalVisitor, for_each};
 
 pub(super) fn every_limiter(progress: &Progress) {
     for_each(&mut Check { progress });
@@ -12,10 +12,10 @@ struct Check<'a> {
     progress: &'a Progress,
 }
 
-impl Visitor for Check<'_> {
+impl RivalVisitor for Check<'_> {
     fn visit<G: Gate>(&mut self, rival: &Rival, make: impl Fn(Limit) -> G) {
         self.progress.step("checking", rival);
-        // Nothing comes back while this runs.
+        // No token comes back during the check.
         let (gate, name) = (make(Limit::HUNDRED), rival.name);
         let admitted = (0..1_000).filter(|_| gate.admit()).count();
         assert_eq!(admitted, 100, "{name} admits its burst");

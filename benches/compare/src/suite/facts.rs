@@ -1,22 +1,23 @@
-//! On what machine this was, as `machine.json`.
+//! Writes the facts of the machine and the run to `machine.json`.
 
-use std::fmt::Write as _;
 use std::io;
 use std::process::Command;
 
+use serde_json::Value;
 use tidegate::{Clock, DefaultClock, MonotonicClock};
 
 use super::Effort;
 use super::report::{Report, number};
 use crate::figures::ppm;
 
-pub(super) fn write(report: &mut Report, effort: Effort, command: &str) -> io::Result<()> {
+pub(super) fn write(report: &Report, effort: Effort, command: &str) -> io::Result<()> {
     let cpus = read("/proc/cpuinfo");
     let cpu = |field: &str| {
         let line = cpus.lines().find(|line| line.starts_with(field));
         line.and_then(|line| line.split_once(':'))
             .map_or(String::new(), |(_, value)| value.trim().to_owned())
     };
+    let virtual_machine = cpu("flags").split(' ').any(|flag| flag == "hypervisor");
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let changed = output("git", &["status", "--porcelain", "--untracked-files=no"]);
     let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
@@ -32,13 +33,7 @@ pub(super) fn write(report: &mut Report, effort: Effort, command: &str) -> io::R
             "cpu_family_model_stepping",
             [cpu("cpu family"), cpu("model\t"), cpu("stepping")].join(" "),
         ),
-        (
-            "hypervisor",
-            cpu("flags")
-                .split(' ')
-                .any(|flag| flag == "hypervisor")
-                .to_string(),
-        ),
+        ("hypervisor", virtual_machine.to_string()),
         ("cores", cores.to_string()),
         ("clock_source", read(source)),
         ("tsc_ahead_of_os_ppm", number(ahead(), 2)),
@@ -47,20 +42,19 @@ pub(super) fn write(report: &mut Report, effort: Effort, command: &str) -> io::R
         ("rustc", output("rustc", &["--version"])),
         ("profile", "release, lto thin, 1 codegen unit".to_owned()),
     ];
-    let mut json = String::from("{");
+    let mut json = Vec::new();
     let mut text = String::from("# Side by side\n\n");
     for (name, value) in &facts {
-        let comma = if json.len() > 1 { "," } else { "" };
-        write!(json, "{comma}\n  \"{name}\": {}", quoted(value.trim())).expect("a string has room");
-        writeln!(text, "* {}: {}", name.replace('_', " "), value.trim())
-            .expect("a string has room");
+        let value = value.trim();
+        json.push(format!("  \"{name}\": {}", Value::from(value)));
+        text += &format!("* {}: {value}\n", name.replace('_', " "));
     }
-    text.push('\n');
-    report.text(&text);
-    report.file("machine.json", &(json + "\n}\n"))
+    report.text(&(text + "\n"));
+    let json = format!("{{\n{}\n}}\n", json.join(",\n"));
+    report.file("machine.json", &json)
 }
 
-/// How much faster one clock runs than the other: elapsed times are judged by that of the limiter.
+/// Returns by how many ppm the TSC runs faster than the operating system's clock.
 fn ahead() -> f64 {
     let both = || {
         let before = MonotonicClock.now().as_nanos();
@@ -79,7 +73,7 @@ fn ahead() -> f64 {
     }
 }
 
-/// The shortest time that the clock of the measurements tells.
+/// Returns the shortest time that the clock of the measurements shows.
 fn step() -> u64 {
     let mut last = DefaultClock.now().as_nanos();
     let mut shortest = u64::MAX;
@@ -97,32 +91,10 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-/// What a program says, or nothing where it does not run.
+/// Returns the output of a program, or nothing if it does not run.
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     output.map_or(String::new(), |output| {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     })
-}
-
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.push(' '),
-            c => quoted.push(c),
-        }
-    }
-    quoted + "\""
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn strings_are_quoted() {
-        assert_eq!(quoted("a \"b\" \\ c\td"), r#""a \"b\" \\ c d""#);
-    }
 }

@@ -1,48 +1,44 @@
-//! How admissions are shared among threads that ask for all they can get.
+//! Measures how admissions are shared among threads that ask without a pause.
 
 use std::collections::HashMap;
-use std::hint::black_box;
 use std::io;
-use std::sync::Mutex;
 
 use tidegate::{Clock, DefaultClock};
 
-use super::report::{Report, number};
+use super::Suite;
+use super::report::number;
 use super::throughput::at_once;
-use super::{Effort, Progress};
 use crate::figures::{extremes, jain, median};
-use crate::rivals::{Limit, Rival, Visitor, for_each};
+use crate::rivals::{Limit, Rival, RivalVisitor, for_each};
 use crate::{Gate, on_threads, thread_counts};
 
 struct Fairness<'a> {
-    effort: Effort,
-    progress: &'a Progress,
+    suite: &'a Suite,
     /// The shares of each round.
     shares: HashMap<&'static str, Vec<Vec<u64>>>,
 }
 
-/// All that the machine runs at once, and two where that is one.
+/// Returns how many threads the machine runs at once, and at least two.
 fn threads() -> usize {
     thread_counts().last().copied().unwrap_or(1).max(2)
 }
 
-pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) -> io::Result<()> {
+pub(super) fn measure(suite: &Suite) -> io::Result<()> {
     let mut fairness = Fairness {
-        effort,
-        progress,
+        suite,
         shares: HashMap::new(),
     };
-    for _ in 0..effort.rounds {
+    for _ in 0..suite.effort.rounds {
         for_each(&mut fairness);
     }
 
-    let mut names = super::Names::default();
-    for_each(&mut names);
-    let rows = names.0.iter().map(|rival| {
+    let rows = suite.rivals.iter().map(|rival| {
         let rounds = &fairness.shares[rival.name];
-        let jains: Vec<f64> = rounds.iter().map(|shares| jain(shares)).collect();
-        let least: Vec<f64> = rounds.iter().map(|shares| extremes(shares).0).collect();
-        let most: Vec<f64> = rounds.iter().map(|shares| extremes(shares).1).collect();
+        let of = |figure: fn(&[u64]) -> f64| -> Vec<f64> {
+            rounds.iter().map(|shares| figure(shares)).collect()
+        };
+        let (jains, least) = (of(jain), of(|shares| extremes(shares).0));
+        let most = of(|shares| extremes(shares).1);
         let worst = |values: &[f64], pick: fn(f64, f64) -> f64| {
             number(values.iter().copied().reduce(pick).unwrap_or(0.0), 3)
         };
@@ -57,41 +53,38 @@ pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) 
             rounds.iter().flatten().sum::<u64>().to_string(),
         ]
     });
-    report.table(
+    suite.report.table(
         "fairness",
         "Fairness",
         &format!(
-            "{} ask a limiter at its limit (a million per second, 1 000 at once) for {} ms without a pause: how its admissions are shared. \
-             Jain's index is 1 if all get the same, and 1 divided by the number of threads if one gets everything; least and most are \
-             shares of the mean. Median and worst of {} rounds. Nobody waits in line here: it is the luck of those who ask.",
+            "{} ask a limiter at its limit (a million per second, 1 000 at once) for {} ms without \
+             a pause, each pinned to a core: how its admissions are shared. Jain's index is 1 if \
+             all threads get the same, and 1 divided by the number of threads if one gets \
+             everything; least and most are shares of the mean. Median and worst of {} rounds. \
+             These calls do not wait in a queue, so the share is a matter of luck.",
             at_once(threads()),
-            effort.fairness.as_millis(),
-            effort.rounds,
+            suite.effort.fairness.as_millis(),
+            suite.effort.rounds,
         ),
-        &["limiter", "Jain", "worst Jain", "least", "most", "worst least", "worst most", "admitted"],
+        "limiter,Jain,worst Jain,least,most,worst least,worst most,admitted",
         rows.collect(),
     )
 }
 
-impl Visitor for Fairness<'_> {
+impl RivalVisitor for Fairness<'_> {
     fn visit<G: Gate>(&mut self, rival: &Rival, make: impl Fn(Limit) -> G) {
-        self.progress.step("fairness", rival);
-        let (gate, time) = (make(Limit::BUSY), self.effort.fairness);
-        // Nobody is to have the burst to itself.
+        self.suite.progress.step("fairness", rival);
+        let (gate, time) = (make(Limit::BUSY), self.suite.effort.fairness);
+        // No thread may have the burst to itself.
         while gate.admit() {}
-        let shares = Mutex::new(vec![0; threads()]);
-        on_threads(threads(), |thread| {
+        let (_, shares) = on_threads(threads(), |_| {
             let deadline = DefaultClock.now() + time;
             let mut admitted = 0;
             while DefaultClock.now() < deadline {
-                for _ in 0..64 {
-                    admitted += u64::from(black_box(&gate).admit());
-                }
+                admitted += (0..64).filter(|_| gate.admit()).count() as u64;
             }
-            shares.lock().expect("nobody panics")[thread] = admitted;
             admitted
         });
-        let shares = shares.into_inner().expect("nobody panics");
         self.shares.entry(rival.name).or_default().push(shares);
     }
 }

@@ -1,23 +1,23 @@
-//! The files that come out.
+//! Writes the files of the suite.
 
-use std::fmt::Write as _;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 pub(super) struct Report {
     folder: PathBuf,
-    tables: String,
+    tables: RefCell<String>,
 }
 
-/// Something to be written into a cell: so many digits behind the point.
+/// Formats a number with `digits` decimals.
 pub(super) fn number(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
-    // "-0.0" reads like less than nothing.
-    let nothing = text.chars().all(|c| matches!(c, '-' | '0' | '.'));
-    text.trim_start_matches(|c| nothing && c == '-').to_owned()
+    // Without the sign of "-0.0".
+    let is_zero = text.chars().all(|c| matches!(c, '-' | '0' | '.'));
+    text.trim_start_matches(|c| is_zero && c == '-').to_owned()
 }
 
-/// A table of cells: each has the row and the column that it belongs to, and both are in the order in which they come first.
+/// Makes a table of cells, each with its row and its column. Both keep the order of the cells.
 pub(super) fn pivot(
     corner: &str,
     cells: &[(String, String, String)],
@@ -33,7 +33,7 @@ pub(super) fn pivot(
             Some(found) => &mut rows[found],
             None => {
                 rows.push(vec![row.clone()]);
-                rows.last_mut().expect("it is there")
+                rows.last_mut().expect("just added")
             }
         };
         row.resize(row.len().max(at + 1), String::new());
@@ -48,28 +48,31 @@ pub(super) fn pivot(
 impl Report {
     pub(super) fn new(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let (folder, tables) = (folder.to_owned(), String::new());
-        Ok(Self { folder, tables })
+        Ok(Self {
+            folder: folder.to_owned(),
+            tables: RefCell::default(),
+        })
     }
 
-    /// Writes `name.csv`, and the same as a table under a title.
+    /// Writes `name.csv`, and adds the same as a table under a title.
     pub(super) fn table(
-        &mut self,
+        &self,
         name: &str,
         title: &str,
         text: &str,
-        head: &[&str],
+        header: &str,
         rows: Vec<Vec<String>>,
     ) -> io::Result<()> {
-        self.csv(name, head, &rows)?;
+        self.csv(name, header, &rows)?;
         let bold = |row: Vec<String>| row.iter().map(|cell| super::bold(cell)).collect();
         let rows: Vec<_> = rows.into_iter().map(bold).collect();
-        self.markdown(title, text, head, &rows);
+        self.markdown(title, text, &header.split(',').collect::<Vec<_>>(), &rows);
         Ok(())
     }
 
-    pub(super) fn csv(&self, name: &str, head: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
-        let mut csv = head.join(",") + "\n";
+    /// Writes `name.csv`. The header is its first line.
+    pub(super) fn csv(&self, name: &str, header: &str, rows: &[Vec<String>]) -> io::Result<()> {
+        let mut csv = format!("{header}\n");
         for row in rows {
             let cells: Vec<String> = row.iter().map(|cell| quoted(cell)).collect();
             csv += &(cells.join(",") + "\n");
@@ -78,7 +81,7 @@ impl Report {
     }
 
     pub(super) fn markdown(
-        &mut self,
+        &self,
         title: &str,
         text: &str,
         head: &[impl AsRef<str>],
@@ -86,21 +89,16 @@ impl Report {
     ) {
         let head: Vec<&str> = head.iter().map(AsRef::as_ref).collect();
         let rule = "---|".repeat(head.len());
-        let tables = &mut self.tables;
-        write!(
-            tables,
-            "## {title}\n\n{text}\n\n| {} |\n|{rule}\n",
-            head.join(" | ")
-        )
-        .expect(ROOM);
+        let head = head.join(" | ");
+        let mut table = format!("## {title}\n\n{text}\n\n| {head} |\n|{rule}\n");
         for row in rows {
-            writeln!(tables, "| {} |", row.join(" | ")).expect(ROOM);
+            table += &format!("| {} |\n", row.join(" | "));
         }
-        tables.push('\n');
+        self.text(&(table + "\n"));
     }
 
-    pub(super) fn text(&mut self, text: &str) {
-        self.tables += text;
+    pub(super) fn text(&self, text: &str) {
+        *self.tables.borrow_mut() += text;
     }
 
     pub(super) fn file(&self, name: &str, content: &str) -> io::Result<()> {
@@ -108,11 +106,12 @@ impl Report {
     }
 
     pub(super) fn finish(self) -> io::Result<()> {
-        self.file("tables.md", &(self.tables.trim_end().to_owned() + "\n"))
+        self.file(
+            "tables.md",
+            &(self.tables.borrow().trim_end().to_owned() + "\n"),
+        )
     }
 }
-
-const ROOM: &str = "a string has room";
 
 fn quoted(cell: &str) -> String {
     if cell.contains([',', '"']) {
@@ -127,7 +126,7 @@ mod tests {
     use super::{number, pivot, quoted};
 
     #[test]
-    fn nothing_has_no_sign() {
+    fn zero_has_no_sign() {
         assert_eq!(number(-0.04, 1), "0.0");
         assert_eq!(number(-0.06, 1), "-0.1");
         assert_eq!(number(-0.4, 0), "0");
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_find_their_places() {
+    fn pivot_places_each_cell() {
         let cell = |row: &str, column: &str, cell: &str| (row.into(), column.into(), cell.into());
         let cells = [
             cell("a", "x", "1"),

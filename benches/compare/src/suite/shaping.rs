@@ -1,4 +1,4 @@
-//! What limiters of different kinds make of the same traffic, on a clock that is turned by hand.
+//! Simulates the same traffic through limiters of different kinds, on a manual clock.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,9 +9,9 @@ use tidegate::{ManualClock, Timestamp};
 use super::bold;
 use super::report::Report;
 use crate::Gate;
-use crate::rivals::{Limit, Rival, Visitor, for_each_with_clock};
+use crate::rivals::{Limit, Rival, RivalVisitor, for_each_with_clock};
 
-/// 10 per second, and for buckets 10 at once.
+/// 10 per second, and 10 at once in a bucket.
 const LIMIT: Limit = Limit {
     rate: 10,
     period: Duration::from_secs(1),
@@ -22,15 +22,15 @@ const TICK_MILLIS: u64 = 20;
 const TICKS: u64 = 6_000 / TICK_MILLIS;
 const TICKS_OF_A_SECOND: usize = 1_000 / TICK_MILLIS as usize;
 
-/// Those that stand for a kind, and governor, which is of the same kind as the first.
+/// One limiter of each kind, and governor, whose kind is that of the first.
 const SHOWN: [&str; 3] = ["tidegate TokenBucket", "tidegate SlidingWindow", "governor"];
 
-/// How many ask at the beginning of a tick.
+/// Returns the number of calls at the beginning of a tick.
 fn offered(tick: u64) -> u64 {
     match tick * TICK_MILLIS {
-        // A crowd at the end of a second, and another at the beginning of the next.
+        // A burst at the end of a second, and another at the beginning of the next.
         900..980 | 1_000..1_080 => 5,
-        // A caller who keeps to the limit: one every 120 ms.
+        // A caller that respects the limit: one call every 120 ms.
         2_200..4_000 => u64::from(tick.is_multiple_of(6)),
         // A flood, ten times the limit.
         4_400..5_400 => 2,
@@ -43,7 +43,7 @@ struct Shaping {
     columns: Vec<(String, Vec<u64>)>,
 }
 
-pub(super) fn simulate(report: &mut Report) -> io::Result<()> {
+pub(super) fn simulate(report: &Report) -> io::Result<()> {
     let clock = ManualClock::new();
     let traffic: Vec<u64> = (0..TICKS).map(offered).collect();
     let mut shaping = Shaping {
@@ -62,7 +62,7 @@ pub(super) fn simulate(report: &mut Report) -> io::Result<()> {
         row.extend(columns.iter().map(|(_, counts)| counts[tick].to_string()));
         row
     });
-    report.csv("shaping", &head, &rows.collect::<Vec<_>>())?;
+    report.csv("shaping", &head.join(","), &rows.collect::<Vec<_>>())?;
 
     let rows = columns.iter().map(|(name, counts)| {
         let total: u64 = counts.iter().sum();
@@ -74,17 +74,19 @@ pub(super) fn simulate(report: &mut Report) -> io::Result<()> {
     });
     report.markdown(
         "Shaping",
-        "The same six seconds through limiters of 10 per second (buckets: and 10 at once), on a manual clock: a crowd of 20 at the end of a \
-         second and another at the beginning of the next, a caller who keeps to the limit, and a flood of ten times the limit. *fixed window*: a \
-         count that starts anew with each second. *leaky bucket*: a line of at most 10, of which one is served every 100 ms; here counted \
-         when served. tidegate's buckets do that for callers who wait.",
+        "The same six seconds through limiters of 10 per second (buckets: and 10 at once), on a \
+         manual clock: a burst of 20 calls at the end of a second and another at the beginning of \
+         the next, a caller that respects the limit, and a flood of ten times the limit. *fixed \
+         window*: a count that restarts with each second. *leaky bucket*: a queue of at most 10 \
+         that serves one call every 100 ms, counted here when served. tidegate's buckets do that \
+         for callers that wait.",
         &["limiter", "admitted", "most in a second"],
         &rows.collect::<Vec<_>>(),
     );
     Ok(())
 }
 
-impl Visitor for Shaping {
+impl RivalVisitor for Shaping {
     fn visit<G: Gate>(&mut self, rival: &Rival, make: impl Fn(Limit) -> G) {
         if !SHOWN.contains(&rival.name) {
             return;
@@ -101,7 +103,7 @@ impl Visitor for Shaping {
     }
 }
 
-/// A count that starts anew with each second.
+/// Returns the admissions of a count that restarts with each second.
 fn fixed_window(traffic: &[u64]) -> Vec<u64> {
     let seconds = traffic.chunks(TICKS_OF_A_SECOND).map(|second| {
         let mut left = LIMIT.rate;
@@ -114,28 +116,28 @@ fn fixed_window(traffic: &[u64]) -> Vec<u64> {
     seconds.flatten().collect()
 }
 
-/// A line of at most a burst, of which one is served every 100 ms.
+/// Returns when a queue of at most a burst serves its calls, one every 100 ms.
 fn leaky_bucket(traffic: &[u64]) -> Vec<u64> {
     let interval = 1_000 / LIMIT.rate;
-    let mut line: VecDeque<u64> = VecDeque::new();
+    let mut queue: VecDeque<u64> = VecDeque::new();
     let mut next_due = 0;
     let mut served = vec![0; traffic.len()];
     for (tick, &offered) in (0..).zip(traffic) {
         let now = tick * TICK_MILLIS;
-        while line.front().is_some_and(|&due| due <= now) {
-            line.pop_front();
+        while queue.front().is_some_and(|&due| due <= now) {
+            queue.pop_front();
             served[tick as usize] += 1;
         }
         for _ in 0..offered {
-            if (line.len() as u64) < LIMIT.burst {
+            if (queue.len() as u64) < LIMIT.burst {
                 let due = next_due.max(now);
                 next_due = due + interval;
-                line.push_back(due);
+                queue.push_back(due);
             }
         }
-        // Whoever comes to an empty line is served at once.
-        if line.front().is_some_and(|&due| due <= now) {
-            line.pop_front();
+        // A call to an empty queue is served at once.
+        if queue.front().is_some_and(|&due| due <= now) {
+            queue.pop_front();
             served[tick as usize] += 1;
         }
     }
@@ -147,19 +149,17 @@ mod tests {
     use super::{TICKS_OF_A_SECOND, fixed_window, leaky_bucket};
 
     #[test]
-    fn a_fixed_window_starts_anew() {
+    fn fixed_window_restarts_each_second() {
         let mut traffic = vec![0; 2 * TICKS_OF_A_SECOND];
         traffic[TICKS_OF_A_SECOND - 1] = 30;
         traffic[TICKS_OF_A_SECOND] = 30;
         let admitted = fixed_window(&traffic);
-        assert_eq!(
-            admitted[TICKS_OF_A_SECOND - 1..=TICKS_OF_A_SECOND],
-            [10, 10]
-        );
+        let around = &admitted[TICKS_OF_A_SECOND - 1..=TICKS_OF_A_SECOND];
+        assert_eq!(around, [10, 10]);
     }
 
     #[test]
-    fn a_leaky_bucket_serves_one_every_100_ms() {
+    fn leaky_bucket_serves_one_every_100_ms() {
         let mut traffic = vec![0; 3 * TICKS_OF_A_SECOND];
         traffic[0] = 30;
         let served = leaky_bucket(&traffic);

@@ -1,74 +1,50 @@
-//! What is admitted beyond the bound while threads ask for all they can get, on the real clock.
+//! Measures admissions beyond the bound, on the real clock, while threads ask without a pause.
 
-use std::hint::black_box;
 use std::io;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use tidegate::{Clock, DefaultClock, MonotonicClock};
 
-use super::report::{Report, number, pivot};
-use super::{Effort, Progress, bold};
+use super::report::{number, pivot};
+use super::{Suite, bold};
 use crate::figures::{Admission, bucket_surplus, ppm, window_surplus};
-use crate::rivals::{Limit, Quanta, Rival, Time, Visitor, for_each};
+use crate::rivals::{ClockSource, Limit, QuantaClock, Rival, RivalVisitor, for_each};
 use crate::{Gate, on_threads, thread_counts};
 
-/// Few tokens and a crowd; and many.
+/// Few tokens for many calls, and many tokens.
 const BUCKETS: [(&str, Limit); 2] = [
-    (
-        "100/s burst 100",
-        Limit {
-            rate: 100,
-            period: Duration::from_secs(1),
-            burst: 100,
-        },
-    ),
-    (
-        "1000000/s burst 1000",
-        Limit {
-            rate: 1_000_000,
-            period: Duration::from_secs(1),
-            burst: 1_000,
-        },
-    ),
+    ("100/s burst 100", limit(100, 1_000, 100)),
+    ("1000000/s burst 1000", limit(1_000_000, 1_000, 1_000)),
 ];
 
-/// The same of windows, several of which fit into a measurement.
+/// The same for windows, several of which fit in a measurement.
 const WINDOWS: [(&str, Limit); 2] = [
-    (
-        "10 per 20 ms",
-        Limit {
-            rate: 10,
-            period: Duration::from_millis(20),
-            burst: 10,
-        },
-    ),
-    (
-        "20000 per 20 ms",
-        Limit {
-            rate: 20_000,
-            period: Duration::from_millis(20),
-            burst: 20_000,
-        },
-    ),
+    ("10 per 20 ms", limit(10, 20, 10)),
+    ("20000 per 20 ms", limit(20_000, 20, 20_000)),
 ];
 
-/// Visits per limiter: one for each of the limits.
+const fn limit(rate: u64, millis: u64, burst: u64) -> Limit {
+    Limit {
+        rate,
+        period: Duration::from_millis(millis),
+        burst,
+    }
+}
+
+/// Visits of each limiter: one per limit.
 pub(super) const STEPS: u64 = BUCKETS.len() as u64;
 
 struct Surplus<'a> {
-    effort: Effort,
-    progress: &'a Progress,
-    /// Which of the limits.
+    suite: &'a Suite,
+    /// The index of the limit.
     which: usize,
     buckets: Vec<Vec<String>>,
     windows: Vec<Vec<String>>,
 }
 
-pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) -> io::Result<()> {
+pub(super) fn measure(suite: &Suite) -> io::Result<()> {
     let mut surplus = Surplus {
-        effort,
-        progress,
+        suite,
         which: 0,
         buckets: Vec::new(),
         windows: Vec::new(),
@@ -77,52 +53,40 @@ pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) 
         surplus.which = which;
         for_each(&mut surplus);
     }
-    let millis = (effort.surplus / 2).as_millis();
-    let head = [
-        "limiter",
-        "limit",
-        "threads",
-        "admitted",
-        "elapsed_ms",
-        "whole_run",
-        "whole_run_ppm",
-        "worst_interval",
-    ];
-    report.csv("surplus_buckets", &head, &surplus.buckets)?;
+    let report = &suite.report;
+    let millis = (suite.effort.surplus / 2).as_millis();
+    let head = "limiter,limit,threads,admitted,elapsed_ms,whole_run,whole_run_ppm,worst_interval";
+    report.csv("surplus_buckets", head, &surplus.buckets)?;
     let cells = cells(&surplus.buckets, |row| format!("{} / {}", row[5], row[7]));
     let (head, rows) = pivot("whole run / worst interval", &cells);
     report.markdown(
         "Admitted beyond the bound, buckets",
         &format!(
-            "Tokens, while threads ask a full bucket for {millis} ms without a pause. *Whole run*: admitted - (burst + rate x elapsed), where \
-             elapsed is from before the first call to after the last, on the clock that the limiter reads. Less than 0 is what nobody took: \
-             what came in after the last admission, and what was lost while the bucket was full, because no thread ran. *Worst interval*: in \
-             another such run, in which each admission is recorded with the clock before and after it, the same for every interval between \
-             two of them; what is not certainly inside is not counted, so that more than 0 does break the bound of a token bucket. \
-             leaky-bucket, whose tokens come once per ms, 1 000 at a time, may exceed it by so many.",
+            "Tokens, while threads ask a full bucket for {millis} ms without a pause. *Whole run*: \
+             admitted - (burst + rate x elapsed), where elapsed is from before the first call to \
+             after the last, on the clock that the limiter reads. A negative number counts tokens \
+             that no call took: tokens that came in after the last admission, or while the bucket \
+             was full because no thread ran. *Worst interval*: another such run records each \
+             admission with the clock before and after it. The number is the same difference for \
+             the worst interval between two admissions. Only what is certainly inside counts, so a \
+             positive number does break the bound of a token bucket. leaky-bucket may exceed it by \
+             1 000, because its tokens come once per ms, 1 000 at a time."
         ),
         &head,
         &rows,
     );
-    let head = [
-        "limiter",
-        "limit",
-        "threads",
-        "admitted",
-        "elapsed_ms",
-        "worst_interval",
-        "given_out",
-    ];
-    report.csv("surplus_windows", &head, &surplus.windows)?;
+    let head = "limiter,limit,threads,admitted,elapsed_ms,worst_interval,given_out";
+    report.csv("surplus_windows", head, &surplus.windows)?;
     let cells = self::cells(&surplus.windows, |row| format!("{} / {}", row[5], row[6]));
     let (head, rows) = pivot("worst interval / given out", &cells);
     report.markdown(
         "Admitted beyond the bound, windows",
         &format!(
-            "Threads ask for {millis} ms without a pause; each admission is recorded as above. *Worst interval*: the most that was certainly \
-             admitted in any interval of the window's length, less the limit. More than 0 breaks \"no more than so many in any window\", \
-             which a fixed grid (pingora-limits) and an estimate (rate-net's counter) do not promise. *Given out*: admitted, as a part of \
-             limit x elapsed / length.",
+            "Threads ask for {millis} ms without a pause; each admission is recorded as above. \
+             *Worst interval*: the most that was certainly admitted in any interval of the \
+             window's length, less the limit. A positive number breaks \"at most so many in any \
+             window\", which a fixed grid (pingora-limits) and an estimate (rate-net's counter) do \
+             not promise. *Given out*: admitted, as a part of limit x elapsed / length."
         ),
         &head,
         &rows,
@@ -130,7 +94,7 @@ pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) 
     Ok(())
 }
 
-/// A row for each limiter, a column for each limit and number of threads.
+/// Makes a row for each limiter, and a column for each limit and number of threads.
 fn cells(rows: &[Vec<String>], cell: fn(&Vec<String>) -> String) -> Vec<(String, String, String)> {
     let place = |row: &Vec<String>| {
         let column = format!("{}, {} threads", row[1], row[2]);
@@ -139,16 +103,16 @@ fn cells(rows: &[Vec<String>], cell: fn(&Vec<String>) -> String) -> Vec<(String,
     rows.iter().map(place).collect()
 }
 
-impl Visitor for Surplus<'_> {
+impl RivalVisitor for Surplus<'_> {
     fn visit<G: Gate>(&mut self, rival: &Rival, make: impl Fn(Limit) -> G) {
-        self.progress.step("beyond the bound", rival);
+        self.suite.progress.step("beyond the bound", rival);
         let most = thread_counts().last().copied().unwrap_or(1);
-        // As many as run at once, and more, so that some stop in the middle of a call.
+        // As many as run at once, and more, so that some threads stop in the middle of a call.
         for threads in [most.max(2), 4 * most] {
-            match rival.time {
-                Time::Counter => self.with(rival, &make, &DefaultClock, threads),
-                Time::Quanta => self.with(rival, &make, &Quanta::new(), threads),
-                Time::System => self.with(rival, &make, &MonotonicClock, threads),
+            match rival.clock {
+                ClockSource::Counter => self.with(rival, &make, &DefaultClock, threads),
+                ClockSource::Quanta => self.with(rival, &make, &QuantaClock::default(), threads),
+                ClockSource::System => self.with(rival, &make, &MonotonicClock, threads),
             }
         }
     }
@@ -162,7 +126,7 @@ impl Surplus<'_> {
         clock: &(impl Clock + Sync),
         threads: usize,
     ) {
-        let time = self.effort.surplus / 2;
+        let time = self.suite.effort.surplus / 2;
         let of = |name: &str| vec![rival.name.to_owned(), name.to_owned(), threads.to_string()];
         if rival.is_bucket() {
             let (name, limit) = BUCKETS[self.which];
@@ -197,7 +161,7 @@ impl Surplus<'_> {
     }
 }
 
-/// How many are admitted, and in what time.
+/// Asks for `time`. Returns the number of admissions, and the time.
 fn hammer(
     gate: &impl Gate,
     clock: &(impl Clock + Sync),
@@ -209,16 +173,14 @@ fn hammer(
     let (_, admitted) = on_threads(threads, |_| {
         let mut admitted = 0;
         while clock.now() < deadline {
-            for _ in 0..64 {
-                admitted += u64::from(black_box(gate).admit());
-            }
+            admitted += (0..64).filter(|_| gate.admit()).count() as u64;
         }
         admitted
     });
-    (admitted, clock.now() - start)
+    (admitted.into_iter().sum(), clock.now() - start)
 }
 
-/// The admissions of such a time.
+/// Asks for `time`. Returns the admissions, and the time.
 fn record(
     gate: &impl Gate,
     clock: &(impl Clock + Sync),
@@ -227,23 +189,17 @@ fn record(
 ) -> (Vec<Admission>, Duration) {
     let start = clock.now();
     let deadline = start + time;
-    let all = Mutex::new(Vec::new());
-    on_threads(threads, |_| {
-        let mut mine = Vec::new();
+    let (_, admissions) = on_threads(threads, |_| {
+        let mut admissions = Vec::new();
         loop {
             let before = clock.now();
             if before >= deadline {
-                break;
+                return admissions;
             }
-            if black_box(gate).admit() {
-                mine.push((before.as_nanos(), clock.now().as_nanos()));
+            if gate.admit() {
+                admissions.push((before.as_nanos(), clock.now().as_nanos()));
             }
         }
-        all.lock().expect("nobody panics").append(&mut mine);
-        0
     });
-    (
-        all.into_inner().expect("nobody panics"),
-        clock.now() - start,
-    )
+    (admissions.concat(), clock.now() - start)
 }

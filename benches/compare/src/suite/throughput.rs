@@ -1,25 +1,22 @@
-//! Nanoseconds per call and thread.
+//! Measures nanoseconds per call and thread.
 
 use std::collections::HashMap;
-use std::hint::black_box;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tidegate::{Clock, DefaultClock};
-
+use super::Suite;
 use super::report::{Report, number};
-use super::{Effort, Progress};
 use crate::figures::median;
-use crate::rivals::{Limit, Rival, Time, Visitor, for_each};
+use crate::parts::{ClockAlone, ClockAndExchange, ClockAndLoad};
+use crate::rivals::{ClockSource, Limit, Rival, RivalVisitor, for_each};
 use crate::{Gate, on_threads, thread_counts};
 
-/// What becomes of the calls.
+/// The outcome of the calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Mode {
     Admit,
     Refuse,
-    /// Some are admitted and some are not: the limit is kept used up.
+    /// Some are admitted and some refused: the limit is always used up.
     Limit,
 }
 
@@ -34,16 +31,13 @@ impl Mode {
         }
     }
 
-    pub(super) fn limit(self, rival: &Rival) -> Limit {
-        match self {
+    /// Makes a limiter for these calls: used up, if it has to refuse.
+    pub(super) fn ready<G: Gate>(self, rival: &Rival, make: impl Fn(Limit) -> G) -> G {
+        let gate = make(match self {
             Self::Admit => rival.plenty(),
             Self::Refuse => Limit::ONCE,
             Self::Limit => Limit::BUSY,
-        }
-    }
-
-    /// As it is to be measured: used up, if it is to refuse.
-    pub(super) fn ready<G: Gate>(self, gate: G) -> G {
+        });
         match self {
             Self::Admit => assert!(gate.admit()),
             Self::Refuse => assert!(gate.admit() && !gate.admit()),
@@ -53,77 +47,54 @@ impl Mode {
     }
 }
 
-/// What the parts of a decision cost by themselves.
-struct ClockAlone;
-struct ClockAndLoad(AtomicU64);
-struct ClockAndExchange(AtomicU64);
-
-impl Gate for ClockAlone {
-    #[inline(always)]
-    fn admit(&self) -> bool {
-        black_box(DefaultClock.now());
-        true
-    }
-}
-
-impl Gate for ClockAndLoad {
-    #[inline(always)]
-    fn admit(&self) -> bool {
-        DefaultClock.now().as_nanos() >= self.0.load(Relaxed)
-    }
-}
-
-impl Gate for ClockAndExchange {
-    #[inline(always)]
-    fn admit(&self) -> bool {
-        let now = DefaultClock.now().as_nanos();
-        let seen = self.0.load(Relaxed);
-        self.0
-            .compare_exchange_weak(seen, now, Relaxed, Relaxed)
-            .is_ok()
-    }
-}
-
+/// A limiter, the calls, and the number of threads.
 type Cell = (&'static str, &'static str, usize);
+
+const PARTS: [&str; 3] = ["clock alone", "clock and load", "clock and exchange"];
 
 #[derive(Default)]
 struct Samples {
-    /// Calls that take about as long as a measurement is to take.
+    /// Calls that take about as long as a measurement should.
     calls: u64,
     nanos: Vec<f64>,
     admitted: u64,
     made: u64,
 }
 
+impl Samples {
+    fn share(&self) -> f64 {
+        self.admitted as f64 / self.made as f64
+    }
+}
+
 struct Throughput<'a> {
-    effort: Effort,
-    progress: &'a Progress,
+    suite: &'a Suite,
     cells: HashMap<Cell, Samples>,
     order: Vec<Cell>,
 }
 
-pub(super) fn measure(effort: Effort, progress: &Progress, report: &mut Report) -> io::Result<()> {
+pub(super) fn measure(suite: &Suite) -> io::Result<()> {
     let mut throughput = Throughput {
-        effort,
-        progress,
+        suite,
         cells: HashMap::new(),
         order: Vec::new(),
     };
-    for _ in 0..effort.rounds {
-        throughput.part("clock alone", ClockAlone);
-        throughput.part("clock and load", ClockAndLoad(AtomicU64::new(0)));
-        throughput.part("clock and exchange", ClockAndExchange(AtomicU64::new(0)));
+    for _ in 0..suite.effort.rounds {
+        let [alone, load, exchange] = PARTS;
+        throughput.part(alone, &ClockAlone);
+        throughput.part(load, &ClockAndLoad::default());
+        throughput.part(exchange, &ClockAndExchange::default());
         for_each(&mut throughput);
     }
-    throughput.write(report)
+    throughput.write(&suite.report)
 }
 
-impl Visitor for Throughput<'_> {
+impl RivalVisitor for Throughput<'_> {
     fn visit<G: Gate>(&mut self, rival: &Rival, make: impl Fn(Limit) -> G) {
-        self.progress.step("throughput", rival);
+        self.suite.progress.step("throughput", rival);
         for mode in Mode::ALL {
             for threads in thread_counts() {
-                let gate = mode.ready(make(mode.limit(rival)));
+                let gate = mode.ready(rival, &make);
                 self.sample((rival.name, mode.name(), threads), &gate);
             }
         }
@@ -131,137 +102,121 @@ impl Visitor for Throughput<'_> {
 }
 
 impl Throughput<'_> {
-    fn part<G: Gate>(&mut self, name: &'static str, gate: G) {
+    fn part(&mut self, name: &'static str, gate: &impl Gate) {
         for threads in thread_counts() {
-            self.sample((name, "part", threads), &gate);
+            self.sample((name, "part", threads), gate);
         }
     }
 
     fn sample(&mut self, cell: Cell, gate: &impl Gate) {
         let (_, _, threads) = cell;
-        if !self.cells.contains_key(&cell) {
+        let samples = self.cells.entry(cell).or_insert_with(|| {
             self.order.push(cell);
-        }
-        let samples = self.cells.entry(cell).or_default();
+            Samples::default()
+        });
         if samples.calls == 0 {
-            samples.calls = calls_for(gate, threads, self.effort.throughput);
+            samples.calls = calls_for(gate, threads, self.suite.effort.throughput);
         }
         let (time, admitted) = ask(gate, threads, samples.calls);
-        samples
-            .nanos
-            .push(time.as_nanos() as f64 / samples.calls as f64);
+        let nanos = time.as_nanos() as f64 / samples.calls as f64;
+        samples.nanos.push(nanos);
         samples.admitted += admitted;
         samples.made += samples.calls * threads as u64;
     }
 
-    fn write(&self, report: &mut Report) -> io::Result<()> {
-        let head = [
-            "limiter",
-            "calls",
-            "threads",
-            "median_ns",
-            "least_ns",
-            "most_ns",
-            "samples",
-            "calls_per_sample",
-            "admitted_share",
-        ];
+    fn median(&self, cell: Cell) -> String {
+        number(median(&self.cells[&cell].nanos), 1)
+    }
+
+    fn write(&self, report: &Report) -> io::Result<()> {
+        let head = "limiter,calls,threads,median_ns,least_ns,most_ns,samples,calls_per_sample,\
+                    admitted_share";
         let rows: Vec<Vec<String>> = self.order.iter().map(|cell| self.row(cell)).collect();
-        report.csv("throughput", &head, &rows)?;
+        report.csv("throughput", head, &rows)?;
 
         let counts = thread_counts();
-        let mut columns: Vec<(&'static str, usize)> = Vec::new();
-        for mode in Mode::ALL {
-            columns.extend(counts.iter().map(|&threads| (mode.name(), threads)));
-        }
+        let most = counts.last().copied().unwrap_or(1);
+        let modes = Mode::ALL.iter().map(|mode| mode.name());
+        let columns = modes.flat_map(|mode| counts.iter().map(move |&threads| (mode, threads)));
+        let columns: Vec<(&'static str, usize)> = columns.collect();
         let mut head = vec!["ns per call and thread".to_owned(), "clock".to_owned()];
-        head.extend(
-            columns
-                .iter()
-                .map(|(mode, threads)| format!("{mode}, {}", at_once(*threads))),
-        );
+        let titles = columns.iter();
+        head.extend(titles.map(|(mode, threads)| format!("{mode}, {}", at_once(*threads))));
         head.push("admitted at the limit".to_owned());
-        let head: Vec<&str> = head.iter().map(String::as_str).collect();
 
-        let mut names = super::Names::default();
-        for_each(&mut names);
-        let mut table = Vec::new();
-        for name in ["clock alone", "clock and load", "clock and exchange"] {
-            let mut row = vec![format!("*{name}*"), Time::Counter.name().to_owned()];
+        let parts = PARTS.iter().map(|&name| {
+            let mut row = vec![format!("*{name}*"), ClockSource::Counter.name().to_owned()];
             row.extend(columns.iter().map(|&(mode, threads)| {
                 if mode == Mode::Admit.name() {
-                    number(median(&self.cells[&(name, "part", threads)].nanos), 1)
+                    self.median((name, "part", threads))
                 } else {
                     String::new()
                 }
             }));
             row.push(String::new());
-            table.push(row);
-        }
-        let most = counts.last().copied().unwrap_or(1);
-        for rival in &names.0 {
-            let mut row = vec![super::bold(rival.name), rival.time.name().to_owned()];
-            row.extend(columns.iter().map(|&(mode, threads)| {
-                number(median(&self.cells[&(rival.name, mode, threads)].nanos), 1)
-            }));
-            let samples = &self.cells[&(rival.name, Mode::Limit.name(), most)];
-            row.push(format!("{} %", number(samples.share() * 100.0, 1)));
-            table.push(row);
-        }
+            row
+        });
+        let rivals = self.suite.rivals.iter().map(|rival| {
+            let mut row = vec![super::bold(rival.name), rival.clock.name().to_owned()];
+            let cells = columns.iter();
+            row.extend(cells.map(|&(mode, threads)| self.median((rival.name, mode, threads))));
+            let share = self.cells[&(rival.name, Mode::Limit.name(), most)].share();
+            row.push(format!("{} %", number(share * 100.0, 1)));
+            row
+        });
         report.markdown(
             "Throughput",
-            "Wall time divided by the calls that each thread made; the median of the rounds, each of which goes once over all limiters \
-             (least and most are in `throughput.csv`). Admit: a limit that is never reached. Refuse: a limit of one per hour that is used up. At \
-             the limit: a million per second, 1 000 at once (windows: 1 000 per ms), asked without a pause. Hints are not read: governor, \
-             tidegate and the ones that answer with a bool need not compute them. ShardedTokenBucket reads the clock \
-             once per lease, and not in most admissions. In pingora-limits a refused call counts, too, and \
-             writes.",
+            "Wall time divided by the calls of each thread; each thread is pinned to a core. The \
+             median of the rounds, each of which visits all limiters once (least and most are in \
+             `throughput.csv`). Admit: a limit that is never reached. Refuse: a limit of one per \
+             hour that is used up. At the limit: a million per second, 1 000 at once (windows: 1 \
+             000 per ms), asked without a pause. Each call goes through a function that is not \
+             inlined, and the caller uses the whole decision with its hint. governor computes its \
+             hint only when asked, and has a row with it and one without. ShardedTokenBucket reads \
+             the clock once per lease, and not in most admissions. In pingora-limits a refused \
+             call counts, too, and writes.",
             &head,
-            &table,
+            &parts.chain(rivals).collect::<Vec<_>>(),
         );
-        self.wrong_outcomes(&names.0, report);
+        self.report_wrong_outcomes(report);
         Ok(())
     }
 
     fn row(&self, cell: &Cell) -> Vec<String> {
         let samples = &self.cells[cell];
-        let sorted = |pick: fn(f64, f64) -> f64| samples.nanos.iter().copied().reduce(pick);
+        let extreme = |pick: fn(f64, f64) -> f64| {
+            let extreme = samples.nanos.iter().copied().reduce(pick);
+            number(extreme.unwrap_or(0.0), 2)
+        };
         vec![
             cell.0.to_owned(),
             cell.1.to_owned(),
             cell.2.to_string(),
             number(median(&samples.nanos), 2),
-            number(sorted(f64::min).unwrap_or(0.0), 2),
-            number(sorted(f64::max).unwrap_or(0.0), 2),
+            extreme(f64::min),
+            extreme(f64::max),
             samples.nanos.len().to_string(),
             samples.calls.to_string(),
             number(samples.share(), 6),
         ]
     }
 
-    /// Says so where a row is not what it says.
-    fn wrong_outcomes(&self, rivals: &[Rival], report: &mut Report) {
-        for rival in rivals {
-            for (mode, expected) in [(Mode::Admit, 1.0), (Mode::Refuse, 0.0)] {
+    /// Names the rows whose calls had another outcome than their column says.
+    fn report_wrong_outcomes(&self, report: &Report) {
+        for rival in &self.suite.rivals {
+            for (mode, expected) in [("admit", 1.0), ("refuse", 0.0)] {
                 for threads in thread_counts() {
-                    let share = self.cells[&(rival.name, mode.name(), threads)].share();
+                    let share = self.cells[&(rival.name, mode, threads)].share();
                     if share != expected {
                         report.text(&format!(
-                            "{} with {}: {share} of the calls to {} were admitted.\n\n",
+                            "{} with {}: {share} of the calls to {mode} were admitted.\n\n",
                             rival.name,
                             at_once(threads),
-                            mode.name(),
                         ));
                     }
                 }
             }
         }
-    }
-}
-
-impl Samples {
-    fn share(&self) -> f64 {
-        self.admitted as f64 / self.made as f64
     }
 }
 
@@ -273,18 +228,13 @@ pub(super) fn at_once(threads: usize) -> String {
     }
 }
 
-/// The time in which each of `threads` threads makes `calls` calls, and how many of all were admitted.
+/// Makes `calls` calls on each of `threads` threads. Returns the time, and how many were admitted.
 fn ask(gate: &impl Gate, threads: usize, calls: u64) -> (Duration, u64) {
-    on_threads(threads, |_| {
-        let mut admitted = 0_u64;
-        for _ in 0..calls {
-            admitted += u64::from(black_box(gate).admit());
-        }
-        admitted
-    })
+    let (time, admitted) = on_threads(threads, |_| (0..calls).filter(|_| gate.admit()).count());
+    (time, admitted.into_iter().sum::<usize>() as u64)
 }
 
-/// How many calls take about so long.
+/// Returns how many calls take about `time`.
 fn calls_for(gate: &impl Gate, threads: usize, time: Duration) -> u64 {
     let mut calls = 1_000;
     loop {

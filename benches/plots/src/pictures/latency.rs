@@ -1,13 +1,15 @@
-//! Percentiles of single calls.
+//! Draws percentiles of single calls.
 
 use std::path::Path;
 
+use tidegate_cli::picture::svg::{Anchor, Svg};
+
+use crate::Drawn;
 use crate::look::{self, Mark};
-use crate::panel::{Scale, columns, short};
-use crate::svg::{Anchor, Svg};
+use crate::panel::{LogScale, columns, note};
 use crate::table::{Error, Machine, Row, Table};
 
-/// With larger marks for what is rarer, so that both are seen where they are equal.
+/// Rarer percentiles have larger marks, so that equal ones stay visible.
 const PERCENTILES: [(&str, Mark, &str, f64); 4] = [
     ("p50", Mark::Circle, "mark", 3.6),
     ("p90", Mark::Diamond, "mark", 3.9),
@@ -19,7 +21,7 @@ const TOP: f64 = 100.0;
 const STEP: f64 = 21.0;
 const NAMES: f64 = 204.0;
 
-/// One limiter, asked so that it admits or so that it refuses.
+/// The times of one limiter's calls, which are all admitted or all refused.
 struct Calls<'a> {
     limiter: &'a str,
     calls: &'a str,
@@ -41,10 +43,14 @@ impl<'a> Calls<'a> {
     }
 }
 
-/// `latency.svg`, of `latency.csv`.
-pub fn draw(folder: &Path, machine: &Machine) -> Result<Option<String>, Error> {
-    let head = ["calls", "limiter", "p50", "p90", "p99", "p99.9"];
-    let Some(table) = Table::read(folder, "latency.csv", &head)? else {
+/// Draws `latency.csv`.
+///
+/// # Errors
+///
+/// Fails if the file is wrong.
+pub fn draw(folder: &Path, machine: &Machine) -> Drawn {
+    let header = ["calls", "limiter", "p50", "p90", "p99", "p99.9"];
+    let Some(table) = Table::read(folder, "latency.csv", &header)? else {
         return Ok(None);
     };
     let mut all = Vec::new();
@@ -58,58 +64,46 @@ pub fn draw(folder: &Path, machine: &Machine) -> Result<Option<String>, Error> {
     if admit.is_empty() {
         return Err(table.wrong("no rows of calls to admit"));
     }
-    // The timer above all, for it is in every row; then the best tail first.
+    // The timer comes first, because every row includes it. The shortest tail follows.
     admit.sort_by(|a, b| {
-        let key = |calls: &Calls<'_>| calls.limiter != "timer alone";
-        let tails = a.nanos[2].total_cmp(&b.nanos[2]);
-        key(a)
-            .cmp(&key(b))
-            .then(tails)
-            .then(a.nanos[3].total_cmp(&b.nanos[3]))
+        let is_limiter = |calls: &Calls<'_>| calls.limiter != "timer alone";
+        let tails = |at: usize| a.nanos[at].total_cmp(&b.nanos[at]);
+        let kinds = is_limiter(a).cmp(&is_limiter(b));
+        kinds.then(tails(2)).then(tails(3))
     });
 
     let bottom = TOP + STEP * admit.len() as f64;
     let mut svg = Svg::new(
-        bottom + 84.0,
         "How long a call takes while every thread asks",
-        "Nanoseconds per call, percentiles of all calls to one limiter. To the left is better; logarithmic.",
-        "Two dot charts: 50th, 90th, 99th and 99.9th percentile of the time of a call per limiter, of calls that are admitted and refused.",
+        "Two dot charts of the 50th, 90th, 99th and 99.9th percentile of the time of a call, \
+         per limiter: admitted calls, and refused calls.",
+    );
+    svg.heading(
+        "Nanoseconds per call, percentiles of all calls to one limiter. Further left is better; \
+         logarithmic.",
     );
     let mut x = 784.0;
     for (name, mark, class, size) in PERCENTILES.iter().rev() {
-        svg.text(x, 76.0, Anchor::End, "small", name);
+        svg.text([x, 76.0], Anchor::End, "small", name);
         x -= if *name == "p99.9" { 40.0 } else { 30.0 };
-        svg.mark(class, "gray", *mark, *size, [x, 72.0]);
+        mark.draw(&mut svg, &format!("{class} gray"), *size, [x, 72.0]);
         x -= 16.0;
     }
-    let numbers = || all.iter().flat_map(|calls| calls.nanos);
     for (left, calls, title) in [
         (NAMES, "admit", "All admitted"),
         (508.0, "refuse", "All refused"),
     ] {
         let right = left + 276.0;
-        let scale = Scale::logarithmic(numbers(), [left, right]);
-        svg.text(left, 76.0, Anchor::Start, "head", title);
-        let ticks = scale.ticks();
-        columns(
-            &mut svg,
-            [TOP - 12.0, bottom],
-            ticks.iter().map(|&tick| (scale.at(tick), short(tick))),
-        );
-        let middle = f64::midpoint(left, right);
-        svg.text(
-            middle,
-            bottom + 33.0,
-            Anchor::Middle,
-            "quiet small",
-            "ns per call",
-        );
+        let scale = LogScale::around(all.iter().flat_map(|calls| calls.nanos), [left, right]);
+        svg.text([left, 76.0], Anchor::Start, "head", title);
+        columns(&mut svg, [TOP - 12.0, bottom], scale.ticks());
+        let middle = [f64::midpoint(left, right), bottom + 33.0];
+        svg.text(middle, Anchor::Middle, "quiet small", "ns per call");
         for (row, name) in (0..).zip(admit.iter().map(|calls| calls.limiter)) {
             let y = TOP + STEP * f64::from(row);
             let look = look::of(name);
             if calls == "admit" {
-                let class = if look.ours { "ours" } else { "" };
-                svg.text(NAMES - 12.0, y + 4.0, Anchor::End, class, name);
+                svg.text([NAMES - 12.0, y + 4.0], Anchor::End, look.name(), name);
             }
             let found = all
                 .iter()
@@ -117,19 +111,24 @@ pub fn draw(folder: &Path, machine: &Machine) -> Result<Option<String>, Error> {
             let Some(Calls { nanos, .. }) = found else {
                 continue;
             };
-            svg.path(look, &[[scale.at(nanos[0]), y], [scale.at(nanos[3]), y]]);
-            // The rarer below, for the most common is what most see.
+            svg.line(
+                &look.line(),
+                [scale.at(nanos[0]), y],
+                [scale.at(nanos[3]), y],
+            );
+            // Draws the rarest first, so that the most common call stays visible.
             for (nanos, (_, mark, class, size)) in nanos.iter().zip(PERCENTILES).rev() {
-                svg.mark(class, look.color, mark, size, [scale.at(*nanos), y]);
+                let class = format!("{class} {}", look.color);
+                mark.draw(&mut svg, &class, size, [scale.at(*nanos), y]);
             }
         }
     }
-    svg.text(
-        16.0,
+    note(
+        &mut svg,
         bottom + 56.0,
-        Anchor::Start,
-        "quiet small",
-        "\"timer alone\" is in every row. The longest calls are interruptions by the machine; they are in latency.csv. Best 99th percentile first.",
+        "Every row includes \"timer alone\". The longest calls, in latency.csv, are interruptions \
+         by the machine. Best 99th percentile first.",
     );
-    Ok(Some(svg.finish(&machine.caption())))
+    note(&mut svg, bottom + 72.0, &machine.caption());
+    Ok(Some(svg.finish(bottom + 84.0)))
 }

@@ -1,18 +1,19 @@
-//! Calls per second of all threads, admitted and refused.
+//! Draws calls per second of all threads, admitted and refused.
 
 use std::path::Path;
 
-use super::remember;
-use crate::look;
-use crate::panel::{Label, Scale, columns, labels, rows, short};
-use crate::svg::{Anchor, Svg};
-use crate::table::{Error, Machine, Table};
+use tidegate_cli::picture::svg::{Anchor, Svg};
+
+use super::add_new;
+use crate::panel::{LogScale, columns, labels, note, rows, series};
+use crate::table::{Machine, Table};
+use crate::{Drawn, look};
 
 const HEIGHT: f64 = 496.0;
 const TOP: f64 = 92.0;
 const BOTTOM: f64 = 408.0;
 
-/// How fast one limiter is with so many threads.
+/// The speed of one limiter with a number of threads.
 struct Point<'a> {
     limiter: &'a str,
     calls: &'a str,
@@ -20,10 +21,14 @@ struct Point<'a> {
     millions: f64,
 }
 
-/// `throughput.svg`, of `throughput.csv`.
-pub fn draw(folder: &Path, machine: &Machine) -> Result<Option<String>, Error> {
-    let head = ["limiter", "calls", "threads", "median_ns"];
-    let Some(table) = Table::read(folder, "throughput.csv", &head)? else {
+/// Draws `throughput.csv`.
+///
+/// # Errors
+///
+/// Fails if the file is wrong.
+pub fn draw(folder: &Path, machine: &Machine) -> Drawn {
+    let header = ["limiter", "calls", "threads", "median_ns"];
+    let Some(table) = Table::read(folder, "throughput.csv", &header)? else {
         return Ok(None);
     };
     let mut points = Vec::new();
@@ -34,7 +39,7 @@ pub fn draw(folder: &Path, machine: &Machine) -> Result<Option<String>, Error> {
             continue;
         }
         let threads = row.count("threads")?;
-        remember(&mut counts, threads);
+        add_new(&mut counts, threads);
         let millions = f64::from(threads) * 1e3 / row.positive("median_ns")?;
         points.push(Point {
             limiter,
@@ -49,81 +54,53 @@ pub fn draw(folder: &Path, machine: &Machine) -> Result<Option<String>, Error> {
     counts.sort_unstable();
 
     let mut svg = Svg::new(
-        HEIGHT,
         "How many calls one limiter decides",
-        "Millions of calls per second by all threads together, which ask the same limiter. Higher is better; logarithmic.",
-        "Two line charts: calls per second against threads, of calls that are admitted and of calls that are refused, one line per limiter.",
+        "Two line charts of calls per second against threads, with one line per limiter: \
+         admitted calls, and refused calls.",
     );
-    let scale = Scale::logarithmic(points.iter().map(|point| point.millions), [BOTTOM, TOP]);
+    svg.heading(
+        "Millions of calls per second to one limiter, by all threads together. Higher is better; \
+         logarithmic.",
+    );
+    let scale = LogScale::around(points.iter().map(|point| point.millions), [BOTTOM, TOP]);
     for (left, calls, title) in [
         (42.0, "admit", "All admitted, million calls/s"),
         (438.0, "refuse", "All refused, million calls/s"),
     ] {
         let right = left + 140.0;
-        svg.text(left - 26.0, TOP - 16.0, Anchor::Start, "head", title);
-        let ticks = scale.ticks();
-        rows(
-            &mut svg,
-            [left, right],
-            ticks.iter().map(|&tick| (scale.at(tick), short(tick))),
-        );
+        svg.text([left - 26.0, TOP - 16.0], Anchor::Start, "head", title);
+        rows(&mut svg, [left, right], scale.ticks());
         let last = counts.len().saturating_sub(1).max(1) as f64;
         let place = |threads: u32| {
-            let at = counts
-                .iter()
-                .position(|&count| count == threads)
-                .unwrap_or(0);
+            let at = counts.iter().take_while(|&&count| count < threads).count();
             left + 14.0 + at as f64 / last * (right - left - 28.0)
         };
         let ticks = counts
             .iter()
-            .map(|&threads| (place(threads), threads.to_string()));
+            .map(|&count| (place(count), count.to_string()));
         columns(&mut svg, [TOP, BOTTOM], ticks);
-        svg.text(
-            f64::midpoint(left, right),
-            BOTTOM + 33.0,
-            Anchor::Middle,
-            "quiet small",
-            "threads",
-        );
+        let middle = [f64::midpoint(left, right), BOTTOM + 33.0];
+        svg.text(middle, Anchor::Middle, "quiet small", "threads");
 
         let mut limiters = Vec::new();
         let here = || points.iter().filter(|point| point.calls == calls);
-        here().for_each(|point| remember(&mut limiters, point.limiter));
-        // Ours above the others.
+        here().for_each(|point| add_new(&mut limiters, point.limiter));
+        // Draws tidegate's lines last, above the others.
         limiters.sort_by_key(|limiter| look::is_ours(limiter));
-        let mut names = Vec::new();
-        for limiter in limiters {
-            let look = look::of(limiter);
+        let names = limiters.into_iter().filter_map(|limiter| {
             let line = here().filter(|point| point.limiter == limiter);
-            let line: Vec<[f64; 2]> = line
-                .map(|point| [place(point.threads), scale.at(point.millions)])
-                .collect();
-            svg.path(look, &line);
-            for point in &line {
-                svg.mark(
-                    "mark",
-                    look.color,
-                    look.mark,
-                    if look.ours { 5.0 } else { 4.0 },
-                    *point,
-                );
-            }
-            if let Some(&end) = line.last() {
-                names.push(Label {
-                    name: limiter.to_owned(),
-                    end,
-                });
-            }
-        }
+            let line = line.map(|point| [place(point.threads), scale.at(point.millions)]);
+            series(&mut svg, limiter, &line.collect::<Vec<_>>())
+        });
+        let names = names.collect();
         labels(&mut svg, names, right + 20.0, [TOP, BOTTOM + 20.0]);
     }
-    svg.text(
-        16.0,
+    note(
+        &mut svg,
         HEIGHT - 28.0,
-        Anchor::Start,
-        "quiet small",
-        "One clock for all, which ShardedTokenBucket seldom reads; leaky-bucket and pingora-limits bring theirs. Medians; range: throughput.csv.",
+        "All read one clock, ShardedTokenBucket seldom; leaky-bucket and pingora-limits read their \
+         own. Medians; ranges: throughput.csv.",
     );
-    Ok(Some(svg.finish(&machine.caption())))
+    note(&mut svg, HEIGHT - 12.0, &machine.caption());
+    Ok(Some(svg.finish(HEIGHT)))
 }

@@ -1,0 +1,59 @@
+//! What an error says about the call that failed.
+
+use redis::RedisError;
+
+/// Decides whether a failed call may be sent again, and whether other calls will fail, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorClass {
+    /// The server does not have the script and has not run it.
+    UnknownScript,
+    /// Another node owns the key; the script has not run.
+    Moved,
+    /// Another node has the key for this call only; the script has not run.
+    Ask,
+    /// The keys are being moved to another node; the script has not run.
+    TryAgain,
+    /// The server cannot be reached, or cannot serve any call.
+    Outage,
+    /// This call is wrong or not allowed; other calls may work.
+    ThisCall,
+}
+
+pub(crate) fn classify(error: &RedisError) -> ErrorClass {
+    use redis::ErrorKind::{
+        AuthenticationFailed, ClusterConnectionNotFound, Io, MasterNameNotFoundBySentinel,
+        NoValidReplicasFoundBySentinel, Parse, Server,
+    };
+    use redis::ServerErrorKind::{
+        Ask, BusyLoading, ClusterDown, MasterDown, Moved, NoScript, ReadOnly, TryAgain,
+    };
+    match error.kind() {
+        Server(NoScript) => ErrorClass::UnknownScript,
+        Server(Moved) => ErrorClass::Moved,
+        Server(Ask) => ErrorClass::Ask,
+        Server(TryAgain) => ErrorClass::TryAgain,
+        Server(BusyLoading | ClusterDown | MasterDown | ReadOnly)
+        | AuthenticationFailed
+        | ClusterConnectionNotFound
+        | Io
+        | MasterNameNotFoundBySentinel
+        | NoValidReplicasFoundBySentinel
+        | Parse => ErrorClass::Outage,
+        // A foreign script that does not end, no memory left to write, too few replicas: every call
+        // would fail.
+        _ => match error.code() {
+            Some("BUSY" | "OOM" | "NOREPLICAS" | "MISCONF") => ErrorClass::Outage,
+            _ => classify_detail(error.detail().unwrap_or_default()),
+        },
+    }
+}
+
+/// Redis before version 7 wraps the error of a command inside a script into an error of the script.
+fn classify_detail(detail: &str) -> ErrorClass {
+    let outage = ["-OOM ", "-READONLY ", "-MISCONF ", "-NOREPLICAS "];
+    if outage.iter().any(|code| detail.contains(code)) {
+        ErrorClass::Outage
+    } else {
+        ErrorClass::ThisCall
+    }
+}

@@ -1,0 +1,382 @@
+//! The task that refills a node's lease: it asks before tokens run out, follows the demand, and
+//! gives back what is not used.
+//!
+//! # What the server knows
+//!
+//! Each request has a number. It carries the number of the last request whose reply arrived, the
+//! tokens that the node still holds, and the tokens that it gives back. From these the server knows
+//! what became of all that it granted, whatever replies are lost. A grant in a reply that did not
+//! arrive never took effect, and what is missing otherwise was spent. A request that arrives after
+//! a later one is ignored.
+//!
+//! # What the node knows
+//!
+//! The node may spend a grant until the instant of its request plus the time to live, less a
+//! margin. The server counts from the arrival of the request, which is later, so the node stops
+//! first.
+
+use core::time::Duration;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
+
+use crate::lease::lease_options::LeaseOptions;
+use crate::lease::lease_state::LeaseState;
+use crate::scaled_quota::MAX_REFILL_US;
+use crate::script::{self, ScriptArgs, ScriptCall};
+use crate::store::CallFailure;
+use crate::sync::Ordering::Relaxed;
+use crate::time::{self, nanos};
+use crate::unreported::UnreportedCharges;
+
+pub(crate) struct RefillTask {
+    state: Arc<LeaseState>,
+    options: LeaseOptions,
+    node: String,
+    /// The number of the last request, and of the last one whose reply arrived.
+    seq: u64,
+    acked: u64,
+    /// The tokens in the local lease after the last reply.
+    outstanding: u64,
+    /// When these end, on the node's clock.
+    deadline: u64,
+    /// How many tokens the node should hold after a refill, and the upper limit of that.
+    batch: u64,
+    max_batch: u64,
+    /// When the last reply arrived.
+    replied: u64,
+    /// No request before this instant.
+    not_before: u64,
+    /// Whether a call has asked for more and not got it.
+    pending: bool,
+    /// The tokens that the server last refused; 0 if it granted some.
+    refused: u64,
+}
+
+/// How long at most a refusal keeps a node from asking, in nanoseconds. As long as other limiters
+/// cache denials by default, so that a reset by another node is seen as soon.
+const MAX_REFUSAL_WAIT: u64 = 1_000_000_000;
+
+struct RefillRequest {
+    /// The tokens that the node keeps.
+    hold: u64,
+    /// The tokens that the node gives back.
+    back: u64,
+    /// The amounts to grant, the largest first; the server grants the first that it can.
+    amounts: Vec<u64>,
+}
+
+struct RefillGrant {
+    granted: u64,
+    /// Whether the tokens that the node holds are still its own.
+    kept: bool,
+    wait: Duration,
+}
+
+impl RefillTask {
+    pub(crate) fn new(state: Arc<LeaseState>, options: LeaseOptions) -> Self {
+        let options = options.clamped();
+        let half = state.bucket.quota().capacity() / 2;
+        Self {
+            state,
+            options,
+            node: random_node_name(),
+            seq: 0,
+            acked: 0,
+            outstanding: 0,
+            deadline: 0,
+            batch: 1,
+            max_batch: options.max_batch.min(half).max(1),
+            replied: 0,
+            not_before: 0,
+            pending: false,
+            refused: 0,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        while !self.state.is_closing() {
+            let asked = self.pending || self.wait_for_work().await;
+            if self.state.is_closing() {
+                break;
+            }
+            self.wait_for_turn().await;
+            if self.state.is_closing() {
+                break;
+            }
+            self.refill(asked).await;
+        }
+        self.give_back().await;
+    }
+
+    /// Waits until a call asks for more, or the lease is about to end and must be renewed or given
+    /// back. Returns whether a call asked.
+    async fn wait_for_work(&self) -> bool {
+        let asked = self.state.wake_task.notified();
+        if self.outstanding == 0 {
+            asked.await;
+            return true;
+        }
+        let wait = time::until(self.renewal());
+        tokio::time::timeout(wait, asked).await.is_ok()
+    }
+
+    /// When the lease is to be renewed.
+    fn renewal(&self) -> u64 {
+        self.deadline.saturating_sub(self.options.ttl_ns() / 4)
+    }
+
+    /// Waits until the server may be asked again, or the lease is closed.
+    async fn wait_for_turn(&mut self) {
+        loop {
+            let wait = time::until(self.not_before);
+            if wait.is_zero() || self.state.is_closing() {
+                return;
+            }
+            let wait = wait.max(Duration::from_millis(1));
+            let _ = tokio::time::timeout(wait, self.state.wake_task.notified()).await;
+            // Relaxed: a hint. A request for fewer tokens than were refused need not wait as long.
+            if (1..self.refused).contains(&self.state.unmet_request.load(Relaxed)) {
+                let next = self.replied.saturating_add(self.options.interval_ns());
+                self.not_before = self.not_before.min(next);
+            }
+        }
+    }
+
+    async fn refill(&mut self, asked: bool) {
+        let state = Arc::clone(&self.state);
+        // Relaxed: a hint how much is needed.
+        let needed = state.unmet_request.swap(0, Relaxed);
+        let now = time::now();
+        let (mut hold, mut back) = if now < self.deadline {
+            (state.local.remaining(now), 0)
+        } else {
+            (0, state.local.drain())
+        };
+        let mut amounts = Vec::new();
+        if !asked && needed == 0 && hold + back == self.outstanding {
+            // No call has needed a token for most of a lease.
+            let unused = state.local.drain();
+            back += unused;
+            hold -= unused.min(hold);
+        } else {
+            self.adapt_batch(now, needed);
+            amounts = self.amounts(hold, needed);
+        }
+        let request = RefillRequest {
+            hold,
+            back,
+            amounts,
+        };
+        match self.send(&request).await {
+            Ok(grant) => self.granted(now, &request, &grant),
+            Err(_) => self.failed(&request),
+        }
+        state.refilled.notify_waiters();
+    }
+
+    /// Adapts the batch, which should last for at least one interval and at most eight.
+    fn adapt_batch(&mut self, now: u64, needed: u64) {
+        let interval = self.options.interval_ns();
+        let lasted = now.saturating_sub(self.replied);
+        if needed > 0 || lasted < interval {
+            self.batch = self.batch.saturating_mul(2).min(self.max_batch);
+        } else if lasted > interval.saturating_mul(8) {
+            self.batch = (self.batch / 2).max(1);
+        }
+    }
+
+    /// Returns the amounts to ask for, the largest first. The last is what a call waits for, or 1.
+    fn amounts(&self, hold: u64, needed: u64) -> Vec<u64> {
+        let least = needed.saturating_sub(hold).max(1);
+        let mut amounts = Vec::new();
+        let mut amount = self.batch.saturating_sub(hold);
+        while amount > least {
+            amounts.push(amount);
+            amount /= 2;
+        }
+        amounts.push(least);
+        amounts
+    }
+
+    async fn send(&mut self, request: &RefillRequest) -> Result<RefillGrant, CallFailure> {
+        let state = Arc::clone(&self.state);
+        let (limits, buckets) = (state.bucket.limits(), state.bucket.buckets());
+        let quota = limits.quota(0);
+        let report = buckets
+            .unreported
+            .as_ref()
+            .map(UnreportedCharges::take_report);
+        let unreported = report.as_ref().map_or(0, |report| report.get(0));
+        let half = quota.cost(quota.capacity() / 2);
+        self.seq += 1;
+        let mut arguments = ScriptArgs::default();
+        arguments
+            .number(quota.den())
+            .amount(quota.full())
+            .number(MAX_REFILL_US)
+            .number(limits.empty_for_us())
+            .amount(quota.cost(unreported))
+            .text(&self.node)
+            .number(self.seq)
+            .number(self.acked)
+            .amount(quota.cost(request.hold))
+            .amount(quota.cost(request.back))
+            .number(self.options.ttl_us())
+            .amount(half);
+        for &amount in &request.amounts {
+            arguments.amount(quota.cost(amount));
+        }
+        let call = ScriptCall {
+            script: &script::LEASE,
+            keys: &buckets.keys,
+            arguments,
+        };
+        let start = time::now();
+        state.counters.refills.increment();
+        let numbers = limits.store().run(&buckets.base, &call).await?;
+        let round_trip = time::now().saturating_sub(start);
+        // Relaxed: a hint.
+        state.round_trip.store(round_trip, Relaxed);
+        let grant = RefillGrant::read(&numbers, &request.amounts)
+            .ok_or_else(|| CallFailure::Failed(script::unexpected_reply()))?;
+        // Only now: the server does not count the charges of a request that it ignores.
+        if let Some(report) = report {
+            report.confirm();
+        }
+        Ok(grant)
+    }
+
+    fn granted(&mut self, sent: u64, request: &RefillRequest, grant: &RefillGrant) {
+        let state = Arc::clone(&self.state);
+        self.acked = self.seq;
+        self.pending = false;
+        let now = time::now();
+        self.replied = now;
+        if let Some(shares) = state.bucket.limits().shares() {
+            let left = request.hold.saturating_add(request.back);
+            let used = self.outstanding.saturating_sub(left);
+            shares.follow(state.bucket.buckets().base.as_bytes(), &[used]);
+        }
+        let hold = if grant.kept {
+            state.counters.returned.add(request.back);
+            request.hold
+        } else {
+            // The lease has ended on the server, and the tokens left here with it.
+            let lost = request.back + state.local.drain();
+            state.counters.expired.add(lost);
+            0
+        };
+        self.outstanding = hold + grant.granted;
+        state.counters.granted.add(grant.granted);
+        // Relaxed: a hint. A call that asked for no more since this request was sent finds the
+        // tokens now, so they should not be requested again.
+        let needed = state.unmet_request.load(Relaxed);
+        if needed <= self.outstanding {
+            let unmet = &state.unmet_request;
+            let _ = unmet.compare_exchange(needed, 0, Relaxed, Relaxed);
+        }
+        self.refused = 0;
+
+        let ttl = self.options.ttl_ns();
+        // A hundredth for clocks of different speed, and 5 ms for adjustments of clocks; at most
+        // half.
+        let margin = (ttl / 100).max(5_000_000).min(ttl / 2);
+        self.deadline = sent.saturating_add(ttl - margin);
+        let threshold = self.outstanding / 2;
+        state.local.refill(grant.granted, self.deadline, threshold);
+
+        // Give or take a quarter. Otherwise a node that asks right after another one would never
+        // get any.
+        let interval = self.options.interval_ns();
+        let interval = interval - interval / 4 + fastrand::u64(0..=interval / 2);
+        match *request.amounts {
+            [.., least] if grant.granted == 0 => {
+                let wait = nanos(grant.wait).min(MAX_REFUSAL_WAIT).max(interval);
+                self.not_before = now.saturating_add(wait);
+                let round_trip = now.saturating_sub(sent);
+                let until = self.not_before.saturating_add(round_trip);
+                state.last_refusal.set(least, until);
+                self.refused = least;
+                if self.outstanding > 0 {
+                    // The lease must not end meanwhile.
+                    self.not_before = self.not_before.min(self.renewal());
+                }
+                // The refused call comes back then.
+                self.pending = true;
+            }
+            [most, ..] if grant.granted < most => {
+                self.not_before = now.saturating_add(interval);
+            }
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, request: &RefillRequest) {
+        // The server may or may not have taken the tokens back. They are not here any more.
+        self.outstanding = self.outstanding.saturating_sub(request.back);
+        self.state.counters.expired.add(request.back);
+        // The store says when it is worth asking again. A call that is itself at fault waits as
+        // long.
+        let bucket = &self.state.bucket;
+        let wait = bucket.limits().store().retry_after(&bucket.buckets().base);
+        // Never at once: the probe may be under way.
+        let wait = nanos(wait).max(self.options.interval_ns());
+        self.not_before = time::now().saturating_add(wait);
+        self.pending = true;
+    }
+
+    /// Gives back the tokens that are left, once. If that fails they count as spent when the lease
+    /// ends.
+    async fn give_back(&mut self) {
+        let back = self.state.local.drain();
+        if self.outstanding == 0 && self.acked == self.seq {
+            return;
+        }
+        let request = RefillRequest {
+            hold: 0,
+            back,
+            amounts: Vec::new(),
+        };
+        if let Ok(grant) = self.send(&request).await {
+            let counters = &self.state.counters;
+            let counter = if grant.kept {
+                &counters.returned
+            } else {
+                &counters.expired
+            };
+            counter.add(back);
+        }
+    }
+}
+
+impl Drop for RefillTask {
+    /// Releases all waiters when the task ends in any way, also with its runtime.
+    fn drop(&mut self) {
+        self.state.end();
+    }
+}
+
+/// Returns a name that no other node has: 128 bits of the system's randomness, because a collision
+/// would break the bound.
+fn random_node_name() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    // Each state has a key of its own, but the keys of one thread differ by a counter.
+    format!("z{:016x}{:016x}", random(), random())
+}
+
+impl RefillGrant {
+    fn read(numbers: &[i64], amounts: &[u64]) -> Option<Self> {
+        let [index, kept, wait, ..] = numbers else {
+            return None;
+        };
+        let granted = match usize::try_from(*index).ok()?.checked_sub(1) {
+            None => 0,
+            Some(index) => *amounts.get(index)?,
+        };
+        Some(Self {
+            granted,
+            kept: *kept == 1,
+            wait: Duration::from_micros(u64::try_from(*wait).ok()?),
+        })
+    }
+}

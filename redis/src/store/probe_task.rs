@@ -1,0 +1,137 @@
+//! The task that asks a server that is down until it answers.
+
+use core::time::Duration;
+use std::sync::{Arc, Weak};
+
+use redis::{Cmd, Value};
+
+use super::store_inner::{StoreInner, within};
+use crate::breaker::ClosedState;
+use crate::connection::Connection;
+use crate::time;
+
+/// A connection to one server is replaced after so many failed probes: it may be dead without
+/// having been closed.
+const REPLACE_AFTER: u32 = 2;
+/// A connection to a cluster also carries the keys of other nodes, so it is replaced later.
+const REPLACE_CLUSTER_AFTER: u32 = 10;
+
+/// Closes the breaker when the task ends in any way. If its runtime has ended, the next call finds
+/// out whether the server answers.
+struct ProbeTask {
+    store: Weak<StoreInner>,
+    index: usize,
+    seen: ClosedState,
+}
+
+impl Drop for ProbeTask {
+    fn drop(&mut self) {
+        if let Some(store) = self.store.upgrade() {
+            store.breakers[self.index].breaker.close(self.seen);
+        }
+    }
+}
+
+/// Starts the task for a breaker that a call has just opened, from the state `seen`. `key` is one
+/// of the breaker's keys.
+pub(super) fn start(store: &Arc<StoreInner>, index: usize, seen: ClosedState, key: Vec<u8>) {
+    let task = ProbeTask {
+        store: Arc::downgrade(store),
+        index,
+        seen,
+    };
+    let mut last_connection = store.current_connection.load_full();
+    tokio::spawn(async move {
+        let mut command = redis::cmd("GET");
+        command.arg(key);
+        let mut failures = 0;
+        while let Some(wait) = task.wait() {
+            tokio::time::sleep(wait).await;
+            let Some(store) = task.store.upgrade() else {
+                return;
+            };
+            if answers(&store, &command).await {
+                return;
+            }
+            failures += 1;
+            repair(&store, &command, failures, &mut last_connection).await;
+            store.breakers[index].breaker.postpone(store.next_probe());
+        }
+    });
+}
+
+impl ProbeTask {
+    /// Returns how long it is until the next probe; `None` if the store was dropped.
+    fn wait(&self) -> Option<Duration> {
+        let store = self.store.upgrade()?;
+        let until = store.breakers[self.index].breaker.open_until()?;
+        Some(time::until(until))
+    }
+}
+
+/// Returns whether the server answers. Asks twice, because a lost connection fails once before it
+/// reconnects.
+async fn answers(store: &StoreInner, command: &Cmd) -> bool {
+    let timeout = store.timeout;
+    for _ in 0..2 {
+        let in_flight = store.counters.sent(true);
+        let mut connection = store.connection();
+        let result = within(timeout, connection.run(command)).await;
+        drop(in_flight);
+        match result.and_then(Value::extract_error) {
+            Ok(_) => return true,
+            // An error of this command only: the server answers.
+            Err(error) if !store.is_outage(&error) => return true,
+            Err(error) if error.is_timeout() => return false,
+            Err(_) => tokio::time::sleep((timeout / 4).min(Duration::from_millis(25))).await,
+        }
+    }
+    false
+}
+
+/// Has a cluster connection look for the new owner of the key. After enough failures replaces the
+/// connection, unless another task replaced `last` already.
+async fn repair(store: &StoreInner, command: &Cmd, failures: u32, last: &mut Arc<Connection>) {
+    let replace_after = if last.is_cluster() {
+        refresh_owner(store, command).await;
+        REPLACE_CLUSTER_AFTER
+    } else {
+        REPLACE_AFTER
+    };
+    if !failures.is_multiple_of(replace_after) {
+        return;
+    }
+    let current = store.current_connection.load_full();
+    if Arc::ptr_eq(last, &current)
+        && let Ok(Some(new)) = tokio::time::timeout(store.timeout, current.reconnected()).await
+    {
+        store.current_connection.store(Arc::new(new));
+    }
+    *last = store.current_connection.load_full();
+}
+
+/// Looks for the new owner of a key, for one breaker of all at a time.
+///
+/// While the connection processes the reply it contacts each node. If one of them hangs, the calls
+/// to all others wait for as long.
+#[cfg(feature = "cluster")]
+async fn refresh_owner(store: &StoreInner, command: &Cmd) {
+    use crate::sync::Ordering::Relaxed;
+
+    let now = time::now();
+    let pause = time::nanos(store.probe_interval).saturating_mul(10);
+    let next = |at| (now >= at).then_some(now.saturating_add(pause));
+    // Relaxed, twice: an instant that guards no other memory.
+    let is_due = store
+        .next_owner_refresh
+        .fetch_update(Relaxed, Relaxed, next);
+    if is_due.is_ok() {
+        let mut connection = store.connection();
+        // If no node answers, the next probe fails, too.
+        let _ = tokio::time::timeout(store.timeout, connection.refresh_owner(command)).await;
+    }
+}
+
+#[cfg(not(feature = "cluster"))]
+#[expect(clippy::unused_async, reason = "a cluster is asked")]
+async fn refresh_owner(_: &StoreInner, _: &Cmd) {}

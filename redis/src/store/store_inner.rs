@@ -1,0 +1,118 @@
+//! What all clones of a store, their calls and their probe tasks share.
+
+use core::future::Future;
+use core::time::Duration;
+
+use arc_swap::ArcSwap;
+use redis::{RedisError, Value};
+use tokio::sync::Notify;
+
+use crate::base_key::BaseKey;
+use crate::breaker::Breaker;
+use crate::connection::Connection;
+use crate::error_class::{ErrorClass, classify};
+use crate::stats::StoreCounters;
+#[cfg(feature = "cluster")]
+use crate::sync::AtomicU64;
+use crate::time;
+
+pub(super) struct StoreInner {
+    pub(super) current_connection: ArcSwap<Connection>,
+    /// The instant, in nanoseconds, before which no call goes to a node that the cluster connection
+    /// does not know.
+    #[cfg(feature = "cluster")]
+    pub(super) unknown_nodes_until: AtomicU64,
+    /// The instant, in nanoseconds, before which no probe asks a cluster for the owners of keys.
+    #[cfg(feature = "cluster")]
+    pub(super) next_owner_refresh: AtomicU64,
+    pub(super) prefix: Box<str>,
+    pub(super) timeout: Duration,
+    pub(super) probe_interval: Duration,
+    pub(super) breakers: Box<[GuardedSlots]>,
+    pub(super) counters: StoreCounters,
+}
+
+/// A range of slots that are taken to be on one server, and its breaker.
+pub(super) struct GuardedSlots {
+    pub(super) breaker: Breaker,
+    pub(super) opened: Notify,
+}
+
+/// Fine enough for the nodes of a small cluster to fail one by one; each open breaker has a probe
+/// task.
+const CLUSTER_BREAKERS: u16 = 64;
+const SLOTS: u16 = 16_384;
+
+impl StoreInner {
+    pub(super) fn new(
+        connection: Connection,
+        prefix: Box<str>,
+        timeout: Duration,
+        probe_interval: Duration,
+    ) -> Self {
+        let breakers = if connection.is_cluster() {
+            CLUSTER_BREAKERS
+        } else {
+            1
+        };
+        let slots = |_| GuardedSlots {
+            breaker: Breaker::new(),
+            opened: Notify::new(),
+        };
+        Self {
+            current_connection: ArcSwap::from_pointee(connection),
+            #[cfg(feature = "cluster")]
+            unknown_nodes_until: AtomicU64::new(0),
+            #[cfg(feature = "cluster")]
+            next_owner_refresh: AtomicU64::new(0),
+            prefix,
+            timeout,
+            probe_interval,
+            breakers: (0..breakers).map(slots).collect(),
+            counters: StoreCounters::default(),
+        }
+    }
+
+    pub(super) fn connection(&self) -> Connection {
+        Connection::clone(&self.current_connection.load())
+    }
+
+    pub(super) fn breaker_index(&self, base: &BaseKey) -> usize {
+        if self.breakers.len() == 1 {
+            0
+        } else {
+            usize::from(base.slot() / (SLOTS / CLUSTER_BREAKERS))
+        }
+    }
+
+    /// Returns whether other calls for keys of the same server will fail, too.
+    ///
+    /// A call that is redirected at every attempt is one for a node that the cluster connection has
+    /// lost: the connection asks another node, which names the lost one.
+    pub(super) fn is_outage(&self, error: &RedisError) -> bool {
+        match classify(error) {
+            ErrorClass::Outage => true,
+            ErrorClass::Moved => self.connection().is_cluster(),
+            _ => false,
+        }
+    }
+
+    /// Returns the instant of the next probe: three to five quarters of the interval from now, so
+    /// that nodes that lost the server together do not come back together.
+    pub(super) fn next_probe(&self) -> u64 {
+        // At most an hour.
+        let interval = time::nanos(self.probe_interval);
+        let spread = fastrand::u64(0..=interval / 2);
+        time::now().saturating_add(interval - interval / 4 + spread)
+    }
+}
+
+/// Awaits a call, or returns the error that connections report for a timeout.
+pub(super) async fn within(
+    timeout: Duration,
+    call: impl Future<Output = Result<Value, RedisError>>,
+) -> Result<Value, RedisError> {
+    tokio::time::timeout(timeout, call)
+        .await
+        .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+}

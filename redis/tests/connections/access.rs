@@ -1,0 +1,133 @@
+//! The documented access rights suffice, and each of them is needed.
+
+use core::time::Duration;
+
+use redis::Value;
+use tidegate::Quota;
+use tidegate_redis::RedisStore;
+
+use super::check_every_limiter;
+use crate::support::acl::{documented_rights, set_user, user_url};
+use crate::support::limiters::{bucket, cause, lease, patient_store};
+use crate::support::server::{Server, ServerOptions};
+use crate::support::wait::eventually;
+
+/// Checks that the server has refused no command.
+///
+/// The command that tells the client's name is an exception: a connection works without it.
+#[track_caller]
+fn check_nothing_was_refused(server: &Server) {
+    let log: Value = server.query(&["ACL", "LOG"]);
+    let Value::Array(entries) = log else {
+        panic!("{log:?}");
+    };
+    for entry in entries {
+        let entry = format!("{entry:?}");
+        assert!(entry.contains("client|setinfo"), "{entry}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documented_rights_suffice_for_one_server() {
+    for mut server in Server::each_kind() {
+        set_user(&server, &documented_rights(false));
+        let store = RedisStore::builder()
+            .probe_interval(Duration::from_millis(20))
+            // The pause between a probe's two attempts is a part of the timeout.
+            .timeout(Duration::from_secs(2))
+            .connect(user_url(&server))
+            .unwrap();
+        check_every_limiter(&store, "name").await;
+        check_nothing_was_refused(&server);
+
+        // Probes need no further rights.
+        server.kill();
+        let bucket = bucket(&store, "again", Quota::per_second(1_000));
+        bucket.try_acquire(1).await.unwrap_err();
+        server.restart();
+        set_user(&server, &documented_rights(false));
+        // A probe may have failed before the user existed.
+        let () = server.query(&["ACL", "LOG", "RESET"]);
+        eventually("an admission", async || bucket.try_acquire(1).await.ok()).await;
+        check_nothing_was_refused(&server);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_documented_right_is_needed() {
+    let server = ServerOptions::default().start();
+    let rights = documented_rights(false);
+    for right in rights.iter().filter(|right| right.starts_with('+')) {
+        set_user(&server, &rights);
+        set_user(&server, &["tidegate", &right.replace('+', "-")]);
+        let store = patient_store().connect(user_url(&server)).unwrap();
+        server.flush_scripts();
+        let bucket = bucket(&store, "name", Quota::per_second(10));
+        let result = bucket.try_acquire(1).await;
+        assert!(result.is_err(), "works without {right}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_right_fails_the_call_but_is_no_outage() {
+    for options in ServerOptions::each_kind() {
+        let server = options.tcp().start();
+        set_user(&server, &documented_rights(false));
+        set_user(&server, &["tidegate", "resetkeys", "~tidegate:{allowed*"]);
+        let store = patient_store().connect(user_url(&server)).unwrap();
+        let quota = Quota::per_hour(100);
+        let allowed = bucket(&store, "allowed", quota);
+        allowed.try_acquire(1).await.unwrap();
+        let leased = lease(&store, "allowed lease", quota);
+        leased.acquire(1).await.unwrap();
+        leased.close().await;
+
+        let forbidden = bucket(&store, "forbidden", quota);
+        let cause = cause(forbidden.try_acquire(1).await);
+        assert_eq!(cause.code(), Some("NOPERM"), "{cause}");
+        assert_eq!(store.stats().outages, 0, "{:?}", store.stats());
+        allowed.try_acquire(1).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn error_of_a_wrong_password_does_not_show_it() {
+    for options in ServerOptions::each_kind() {
+        let server = options.tcp().start();
+        set_user(&server, &documented_rights(false));
+        let url = user_url(&server).replace("secret", "mistaken");
+        let store = patient_store().connect(url).unwrap();
+        let bucket = bucket(&store, "name", Quota::per_day(1));
+        let error = bucket.try_acquire(1).await.unwrap_err();
+        assert!(!error.to_string().contains("mistaken"), "{error}");
+        cause::<()>(Err(error));
+    }
+}
+
+#[cfg(feature = "cluster")]
+#[tokio::test(flavor = "multi_thread")]
+async fn documented_rights_suffice_for_a_cluster() {
+    use crate::support::cluster::Cluster;
+
+    let cluster = Cluster::start(ServerOptions::default());
+    let nodes = || (0..cluster.len()).map(|node| cluster.node(node));
+    for node in nodes() {
+        set_user(node, &documented_rights(true));
+    }
+    let store = patient_store().connect_cluster(nodes().map(user_url));
+    let store = store.await.unwrap();
+    for name in 0..30 {
+        check_every_limiter(&store, &format!("name-{name}")).await;
+    }
+    // While a slot moves, its old owner redirects calls; afterwards the new owner serves them.
+    let bucket = bucket(&store, "move", Quota::per_second(1_000));
+    let slot = cluster.slot_of("tidegate:{move}");
+    let to = (cluster.owner_of_slot(slot) + 1) % cluster.len();
+    let slot_move = cluster.begin_move(slot, to);
+    bucket.try_acquire(1).await.unwrap();
+    slot_move.finish();
+    bucket.try_acquire(1).await.unwrap();
+    for node in nodes() {
+        check_nothing_was_refused(node);
+    }
+}

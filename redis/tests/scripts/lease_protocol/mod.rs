@@ -1,0 +1,11 @@
+//! Nodes with leases share a bucket with direct callers.
+//!
+//! Requests arrive late, replies are lost, nodes crash, the server's clock steps back, and its key
+//! is lost. No history may exceed the bound.
+
+pub(crate) mod histories;
+mod history;
+mod node;
+pub(crate) mod returned_grants;
+mod scenes;
+pub(crate) mod simulation;

@@ -1,0 +1,183 @@
+//! A node's side of the protocol, which follows the crate's refill task.
+
+use core::mem::take;
+
+use super::history::{Demand, History};
+use crate::scaled_quota::{Amount, MAX_REFILL_US};
+use crate::script_calls::{amounts, scaled};
+
+/// A request to the script `lease`.
+#[derive(Clone, Debug)]
+pub(crate) struct LeaseRequest {
+    sent_us: u64,
+    hold: u64,
+    back: u64,
+    pub(crate) batches: Vec<u64>,
+    pub(crate) arguments: Vec<String>,
+    closes: bool,
+    pub(crate) state: RequestState,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RequestState {
+    InFlight,
+    /// The server had seen a later request of the node.
+    Superseded,
+    Answered(Grant),
+}
+
+impl LeaseRequest {
+    pub(crate) const fn is_in_flight(&self) -> bool {
+        matches!(self.state, RequestState::InFlight)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grant {
+    pub(crate) permits: u64,
+    /// Whether the node's earlier lease is still valid.
+    pub(crate) still_held: bool,
+    /// How often the key had been lost before.
+    pub(crate) life: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct LeaseNode {
+    name: String,
+    seq: u64,
+    acked: u64,
+    outstanding: u64,
+    pub(crate) held: u64,
+    pub(crate) deadline_us: u64,
+    pub(crate) end_us: u64,
+    pub(crate) request: Option<LeaseRequest>,
+    /// The life of the key in which the server granted what the node holds.
+    pub(crate) life: usize,
+}
+
+/// What the caller must do with the node afterwards.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NodeState {
+    Open,
+    Closed,
+}
+
+impl LeaseNode {
+    pub(crate) fn new(number: usize) -> Self {
+        Self {
+            name: format!("z{number:016x}"),
+            seq: 0,
+            acked: 0,
+            outstanding: 0,
+            held: 0,
+            deadline_us: 0,
+            end_us: 0,
+            request: None,
+            life: 0,
+        }
+    }
+
+    /// Takes up to `most` permits from the lease.
+    pub(crate) fn spend(&mut self, most: u64, now_us: u64) -> u64 {
+        if now_us >= self.deadline_us {
+            return 0;
+        }
+        let spent = self.held.min(most);
+        self.held -= spent;
+        spent
+    }
+
+    /// Sends a request, unless the node waits for a reply already.
+    pub(crate) fn send(&mut self, demand: Demand, history: &History, now_us: u64) {
+        if self.request.is_some() {
+            return;
+        }
+        let half = history.quota.capacity() / 2;
+        let (mut hold, mut back) = if now_us < self.deadline_us {
+            (self.held, 0)
+        } else {
+            (0, take(&mut self.held))
+        };
+        let mut batches = Vec::new();
+        match demand {
+            Demand::Idle if hold + back != self.outstanding => batches.push(1),
+            Demand::Idle | Demand::Close => {
+                back += take(&mut self.held);
+                hold = 0;
+            }
+            Demand::Batch { permits, needed } => {
+                let least = needed.saturating_sub(hold).max(1);
+                let mut batch = permits.min(half).max(1).saturating_sub(hold);
+                while batch > least {
+                    batches.push(batch);
+                    batch /= 2;
+                }
+                batches.push(least);
+            }
+        }
+        self.seq += 1;
+        let scaled = scaled(history.quota);
+        let cost = |permits: u64| scaled.cost(permits);
+        let mut arguments = vec![scaled.den().to_string()];
+        arguments.extend(amounts(&[scaled.full()]));
+        arguments.extend([MAX_REFILL_US, history.empty_for_us()].map(|us| us.to_string()));
+        arguments.extend(amounts(&[Amount::default()]));
+        arguments.push(self.name.clone());
+        arguments.extend([self.seq, self.acked].map(|seq| seq.to_string()));
+        arguments.extend(amounts(&[cost(hold), cost(back)]));
+        arguments.push(history.ttl_us.to_string());
+        arguments.extend(amounts(&[cost(half)]));
+        arguments.extend(amounts(
+            &batches.iter().copied().map(cost).collect::<Vec<_>>(),
+        ));
+        self.request = Some(LeaseRequest {
+            sent_us: now_us,
+            hold,
+            back,
+            batches,
+            arguments,
+            closes: matches!(demand, Demand::Close),
+            state: RequestState::InFlight,
+        });
+    }
+
+    /// Receives the reply, if the request has arrived.
+    pub(crate) fn receive(&mut self, history: &History) -> NodeState {
+        let grant = match self.request.as_ref().map(|request| request.state) {
+            None | Some(RequestState::InFlight) => return NodeState::Open,
+            Some(RequestState::Superseded) => return self.give_up().1,
+            Some(RequestState::Answered(grant)) => grant,
+        };
+        let request = self.request.take().expect("answered");
+        if request.closes {
+            return NodeState::Closed;
+        }
+        self.acked = self.seq;
+        let mut kept = request.hold;
+        if !grant.still_held {
+            (self.held, kept) = (0, 0);
+        }
+        self.life = grant.life;
+        self.outstanding = kept + grant.permits;
+        self.held += grant.permits;
+        let slow = history.ttl_us / 100 * history.slow_clock / 1_000;
+        self.end_us = request.sent_us + history.ttl_us;
+        self.deadline_us = self.end_us - history.ttl_us / 100 + slow;
+        NodeState::Open
+    }
+
+    /// Stops waiting for the reply. Returns the request if it is still in flight.
+    pub(crate) fn give_up(&mut self) -> (Option<LeaseRequest>, NodeState) {
+        let Some(request) = self.request.take() else {
+            return (None, NodeState::Open);
+        };
+        self.outstanding = self.outstanding.saturating_sub(request.back);
+        let state = if request.closes {
+            NodeState::Closed
+        } else {
+            NodeState::Open
+        };
+        (Some(request).filter(LeaseRequest::is_in_flight), state)
+    }
+}

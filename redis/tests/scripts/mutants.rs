@@ -1,0 +1,74 @@
+//! Single changes of the scripts, each of which a property test must detect.
+//!
+//! A file has one paragraph per mutant: `# ` and its name, `-` and each line of text to replace,
+//! `+` and each line of its replacement.
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+
+use crate::arithmetic::action::cases;
+use crate::arithmetic::comparison::agrees_with_exact_fractions;
+use crate::arithmetic::quota_changes::{any_quotas, check_changes, common_quotas};
+use crate::arithmetic::quotas::all_quotas;
+use crate::lease_protocol::histories::histories;
+use crate::lease_protocol::returned_grants::{check_returned, returned_grants};
+use crate::lease_protocol::simulation::check_history;
+use crate::script_harness::Scripts;
+
+/// Runs `detects` with the unchanged scripts, then with each mutant.
+///
+/// `detects` gets new random values with each call. It must detect each mutant within 3,000 calls,
+/// and must detect nothing in `sound` calls of the unchanged scripts.
+fn assert_all_detected(
+    mutants: &str,
+    sound: u32,
+    mut detects: impl FnMut(&mut Scripts, &mut TestRunner) -> bool,
+) {
+    let mut detected_after = |scripts: &mut Scripts, most: u32| {
+        let mut runner = TestRunner::deterministic();
+        (1..=most).find(|_| detects(scripts, &mut runner))
+    };
+    let mut scripts = Scripts::start();
+    let detected = detected_after(&mut scripts, sound);
+    assert_eq!(detected, None, "the unchanged scripts are sound");
+    let mut missed = Vec::new();
+    for mutant in mutants.split("\n\n") {
+        let name = lines(mutant, "# ");
+        scripts.mutate([&lines(mutant, "-"), &lines(mutant, "+")]);
+        match detected_after(&mut scripts, 3_000) {
+            Some(calls) => eprintln!("{calls:5}: {name}"),
+            None => missed.push(name),
+        }
+    }
+    assert!(missed.is_empty(), "not detected: {missed:#?}");
+}
+
+fn lines(mutant: &str, prefix: &str) -> String {
+    let lines = mutant.lines().filter_map(|line| line.strip_prefix(prefix));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Draws one value.
+fn sample<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
+    strategy.new_tree(runner).unwrap().current()
+}
+
+#[test]
+fn arithmetic_tests_detect_each_mutant() {
+    let (any, common) = (any_quotas(), common_quotas());
+    let cases = cases(all_quotas().boxed(), true, u64::MAX);
+    assert_all_detected(include_str!("mutants/take.txt"), 200, |scripts, runner| {
+        agrees_with_exact_fractions(scripts, &sample(&cases, runner)).is_err()
+            || check_changes(scripts, &sample(&any, runner), false).is_err()
+            || check_changes(scripts, &sample(&common, runner), true).is_err()
+    });
+}
+
+#[test]
+fn lease_protocol_tests_detect_each_mutant() {
+    let (histories, grants) = (histories(), returned_grants());
+    assert_all_detected(include_str!("mutants/lease.txt"), 300, |scripts, runner| {
+        check_history(scripts, &sample(&histories, runner)).is_err()
+            || check_returned(scripts, &sample(&grants, runner)).is_err()
+    });
+}

@@ -1,0 +1,225 @@
+//! Runs the crate's scripts on a real server, at times that the test chooses.
+//!
+//! Four lines of the scripts are replaced; each must occur exactly once. The line that reads the
+//! clock takes the time from the last two arguments instead. The lines that read and write a key do
+//! what the server would do about the key's expiry at that time.
+
+use core::cell::RefCell;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+
+use proptest::prelude::{ProptestConfig, Strategy};
+use proptest::test_runner::{TestCaseError, TestCaseResult, TestRunner};
+use redis::{Connection, Pipeline, Value};
+
+use crate::script_calls::{BucketCharge, ScriptCall, ScriptReply, TakeReply};
+use crate::support::server::{Server, ServerOptions, command};
+
+/// The time at which most tests begin, in microseconds since 1970.
+pub(crate) const START_US: u64 = 1_790_000_000_123_456;
+
+/// `SET` with an expiry in whole milliseconds; the key still exists in the last of them.
+const KEEP: &str = "
+local function keep(now, key, value, ends)
+  redis.call('SET', key, value)
+  redis.call('INCR', key .. ':writes')
+  if ends then
+    redis.call('SET', key .. ':ends', ends)
+  else
+    redis.call('DEL', key .. ':ends')
+  end
+end
+";
+
+const REPLACED: [[&str; 2]; 4] = [
+    [
+        "local clock = redis.call('TIME')",
+        "local clock = { table.remove(ARGV, #ARGV - 1), table.remove(ARGV) }",
+    ],
+    [
+        "local value = redis.call('GET', key)",
+        "local ends = redis.call('GET', key .. ':ends')
+  if ends and math.floor(now / 1000) > tonumber(ends) then
+    redis.call('DEL', key, key .. ':ends')
+  end
+  local value = redis.call('GET', key)",
+    ],
+    [
+        "redis.call('SET', b.key, value, 'PXAT', ",
+        "keep(now, b.key, value, ",
+    ],
+    ["redis.call('SET', b.key, value)", "keep(now, b.key, value)"],
+];
+
+const BUCKET: &str = include_str!("../../src/script/bucket.lua");
+const TAKE: &str = include_str!("../../src/script/take.lua");
+const LEASE: &str = include_str!("../../src/script/lease.lua");
+
+#[track_caller]
+fn replace_once(text: &str, [old, new]: [&str; 2]) -> String {
+    assert_eq!(text.matches(old).count(), 1, "occurrences of {old:?}");
+    text.replace(old, new)
+}
+
+fn with_chosen_time(body: &str) -> String {
+    let mut script = [BUCKET, body].concat();
+    for change in REPLACED {
+        script = replace_once(&script, change);
+    }
+    KEEP.to_owned() + &script
+}
+
+/// The state of a key after a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredKey {
+    pub(crate) value: Option<String>,
+    /// The last millisecond in which the key exists; `None` for a key that never expires.
+    pub(crate) last_ms: Option<u64>,
+    pub(crate) writes: u64,
+}
+
+/// The scripts, loaded into a server of their own.
+pub(crate) struct Scripts {
+    connection: Connection,
+    take: String,
+    lease: String,
+    // The last field, so that the connection closes before the server ends.
+    _server: Server,
+}
+
+/// A key that no other test uses.
+pub(crate) fn fresh_key() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    // Relaxed: each value is handed out once, and nothing else depends on it.
+    format!("key{}", NEXT.fetch_add(1, Relaxed))
+}
+
+impl Scripts {
+    pub(crate) fn start() -> Self {
+        let server = ServerOptions::default().start();
+        let mut connection = server.connection();
+        let take = load(&mut connection, &with_chosen_time(TAKE));
+        let lease = load(&mut connection, &with_chosen_time(LEASE));
+        Self {
+            connection,
+            take,
+            lease,
+            _server: server,
+        }
+    }
+
+    /// Makes one change in the original scripts, in both if both contain the text.
+    #[track_caller]
+    pub(crate) fn mutate(&mut self, change: [&str; 2]) {
+        let scripts = [TAKE, LEASE].map(with_chosen_time);
+        let applies = scripts.iter().any(|script| script.contains(change[0]));
+        assert!(applies, "no script contains {:?}", change[0]);
+        let [take, lease] = scripts.map(|script| {
+            if script.contains(change[0]) {
+                replace_once(&script, change)
+            } else {
+                script
+            }
+        });
+        self.take = load(&mut self.connection, &take);
+        self.lease = load(&mut self.connection, &lease);
+    }
+
+    /// Runs any command.
+    #[track_caller]
+    pub(crate) fn query<R: redis::FromRedisValue>(&mut self, words: &[&str]) -> R {
+        command(words).query(&mut self.connection).unwrap()
+    }
+
+    /// Runs the script `take` several times; returns each reply with the state of the call's keys.
+    pub(crate) fn take_all(&mut self, calls: &[ScriptCall]) -> Vec<(ScriptReply, Vec<StoredKey>)> {
+        let sha = self.take.clone();
+        self.run(&sha, calls)
+    }
+
+    pub(crate) fn take(&mut self, call: ScriptCall) -> (ScriptReply, Vec<StoredKey>) {
+        self.take_all(&[call]).pop().expect("one reply per call")
+    }
+
+    /// Runs the script `take` for one bucket.
+    pub(crate) fn take_one(
+        &mut self,
+        op: &str,
+        key: &str,
+        charge: BucketCharge,
+        empty_for_us: u64,
+        now_us: u64,
+    ) -> Result<TakeReply, TestCaseError> {
+        let call = ScriptCall::take(op, &[key.to_owned()], &[charge], empty_for_us, now_us);
+        TakeReply::parse(&self.take(call).0)
+    }
+
+    pub(crate) fn lease(&mut self, call: ScriptCall) -> (ScriptReply, Vec<StoredKey>) {
+        let sha = self.lease.clone();
+        self.run(&sha, &[call]).pop().expect("one reply per call")
+    }
+
+    fn run(&mut self, sha: &str, calls: &[ScriptCall]) -> Vec<(ScriptReply, Vec<StoredKey>)> {
+        let mut pipeline = Pipeline::new();
+        pipeline.ignore_errors();
+        for call in calls {
+            let script = pipeline.cmd("EVALSHA").arg(sha).arg(call.keys.len());
+            script.arg(&call.keys).arg(&call.arguments);
+            script.arg([call.now_us / 1_000_000, call.now_us % 1_000_000].as_slice());
+            for key in &call.keys {
+                let names = [key.clone(), format!("{key}:ends"), format!("{key}:writes")];
+                pipeline.cmd("MGET").arg(names.as_slice());
+            }
+        }
+        let replies: Vec<redis::RedisResult<Value>> = pipeline.query(&mut self.connection).unwrap();
+        let mut replies = replies.into_iter();
+        let mut next = || replies.next().expect("one reply per command");
+        let mut results = Vec::new();
+        for call in calls {
+            let reply = next().map_err(|error| error.to_string());
+            let numbers = reply.map(|value| redis::from_redis_value(value).unwrap());
+            let stored = call.keys.iter().map(|_| {
+                let stored = redis::from_redis_value(next().unwrap()).unwrap();
+                let (value, last_ms, writes): (_, _, Option<u64>) = stored;
+                StoredKey {
+                    value,
+                    last_ms,
+                    writes: writes.unwrap_or(0),
+                }
+            });
+            results.push((numbers, stored.collect()));
+        }
+        results
+    }
+
+    /// Deletes the key, as if the server had lost its data.
+    pub(crate) fn lose(&mut self, key: &str) {
+        let () = self.query(&["DEL", key, &format!("{key}:ends")]);
+    }
+}
+
+fn load(connection: &mut Connection, script: &str) -> String {
+    let load = command(&["SCRIPT", "LOAD", script]);
+    load.query(connection).unwrap()
+}
+
+/// Runs a property test on one server, with the usual number of cases divided by `divisor`.
+///
+/// A case is dozens of calls, so the usual number would take too long.
+pub(crate) fn check_property<S: Strategy>(
+    divisor: u32,
+    strategy: &S,
+    check: impl Fn(&mut Scripts, &S::Value) -> TestCaseResult,
+) {
+    let scripts = RefCell::new(Scripts::start());
+    let config = ProptestConfig::default();
+    let config = ProptestConfig {
+        cases: (config.cases / divisor).max(1),
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..config
+    };
+    TestRunner::new(config)
+        .run(strategy, |case| check(&mut scripts.borrow_mut(), &case))
+        .unwrap_or_else(|error| panic!("{error}"));
+}
