@@ -43,8 +43,8 @@ macro_rules! impl_layer {
         impl<$limiter $(, $parameter)*, R> $builder<$limiter $(, $parameter)*, R> {
             /// Sets the name for header fields, rejections, metrics and logs; `default` by default.
             ///
-            /// If a route has several layers, give each a name of its own. Otherwise clients mistake
-            /// their policies for one.
+            /// If a route has several layers, give each a name of its own. Otherwise clients
+            /// mistake their policies for one.
             pub fn name(mut self, name: &str) -> Self {
                 self.policy.name = Box::from(name);
                 self
@@ -52,8 +52,8 @@ macro_rules! impl_layer {
 
             /// Sets how many permits a request takes; 1 by default.
             ///
-            /// A request of cost 0 passes at once and takes none. A request that costs more than the
-            /// limit's capacity is rejected, without a hint when to retry.
+            /// A request of cost 0 passes at once and takes none. A request that costs more than
+            /// the limit's capacity is rejected, without a hint when to retry.
             pub fn cost(
                 mut self,
                 cost: impl Fn(&RequestHead<'_>) -> u64 + Send + Sync + 'static,
@@ -64,8 +64,8 @@ macro_rules! impl_layer {
 
             /// Sets which requests the limit does not apply to, such as health checks.
             ///
-            /// An exempt request passes at once. It needs no key, takes no permit and gets no header
-            /// fields. Decide by something that clients cannot forge.
+            /// An exempt request passes at once. It needs no key, takes no permit and gets no
+            /// header fields. Decide by something that clients cannot forge.
             ///
             /// Let a CORS layer outside of this one answer preflight requests (`OPTIONS`). It then
             /// also labels rejections.
@@ -114,7 +114,8 @@ macro_rules! impl_layer {
     };
 }
 
-/// Implements a service around `inner`, given its parameters as in `impl_layer!` and its own options.
+/// Implements a service around `inner`, given its parameters as in `impl_layer!` and its own
+/// options.
 macro_rules! impl_service {
     ($service:ident<$limiter:ident $(, $parameter:ident)*>, $options:ty) => {
         impl<S, $limiter $(, $parameter)*, R> $service<S, $limiter $(, $parameter)*, R> {

@@ -1,7 +1,7 @@
 //! The metrics of a layer.
 //!
-//! Handles are looked up once, at the first request, because a look-up takes longer than a decision.
-//! By then the program has installed its recorder.
+//! Handles are looked up once, at the first request, because a look-up takes longer than a
+//! decision. By then the program has installed its recorder.
 
 use alloc::string::ToString;
 use core::time::Duration;
