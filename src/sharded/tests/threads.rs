@@ -20,7 +20,7 @@ fn in_parallel<R: Send>(threads: usize, work: impl Fn(usize) -> R + Sync) -> Vec
         let run = &run;
         let spawn = |number| scope.spawn(move || run(number));
         let running: Vec<_> = (0..threads).map(spawn).collect();
-        let results = running.into_iter().map(|thread| thread.join());
+        let results = running.into_iter().map(thread::ScopedJoinHandle::join);
         results.map(|result| result.expect("no panic")).collect()
     })
 }
