@@ -116,6 +116,8 @@ fn full_queue_refuses_until_a_waiter_leaves() {
     check(&window(1, &clock).max_waiters(1), &clock);
     let clock = ManualClock::new();
     check(&crate::combined(1, &clock).max_waiters(1), &clock);
+    let clock = ManualClock::new();
+    check(&crate::sharded(1, &clock).max_waiters(1), &clock);
 }
 
 /// Case J03 on a bucket, whose queue is bounded in time: at most rate · timeout tokens are waited

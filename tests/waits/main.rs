@@ -30,7 +30,9 @@ mod parallel;
 use core::future::{Ready, ready};
 use core::time::Duration;
 
-use tidegate::{Clock, Combined, ManualClock, Quota, SlidingWindow, TokenBucket};
+use tidegate::{
+    Clock, Combined, ManualClock, Quota, ShardedTokenBucket, SlidingWindow, TokenBucket,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -39,6 +41,11 @@ const NANOSECOND: Duration = Duration::from_nanos(1);
 /// Refills one token per second.
 fn bucket(capacity: u64, clock: &ManualClock) -> TokenBucket<ManualClock> {
     TokenBucket::with_clock(Quota::per_second(1).burst(capacity), clock.clone())
+}
+
+/// As [`bucket`], but waiting futures form a queue.
+fn sharded(capacity: u64, clock: &ManualClock) -> ShardedTokenBucket<ManualClock> {
+    ShardedTokenBucket::with_clock(Quota::per_second(1).burst(capacity), clock.clone())
 }
 
 /// Has room again one second and one slot of 1/64 s after a charge.
@@ -58,10 +65,10 @@ fn limits<C: Clock>(window: SlidingWindow<C>, bucket: TokenBucket<C>) -> Combine
         .build()
 }
 
-/// Calls `check(&limiter, &clock)` with a new bucket, window and combination of this capacity.
+/// Calls `check(&limiter, &clock)` with a new limiter of each kind and this capacity.
 macro_rules! on_each_limiter {
     ($check:expr, $capacity:expr) => {
-        on_each_limiter!($check, $capacity, bucket, window, combined)
+        on_each_limiter!($check, $capacity, bucket, sharded, window, combined)
     };
     ($check:expr, $capacity:expr, $($limiter:ident),*) => {$(
         let clock = tidegate::ManualClock::new();

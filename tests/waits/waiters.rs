@@ -12,7 +12,8 @@ use core::time::Duration;
 use std::thread;
 
 use tidegate::{
-    Acquire, Awaitable, Clock, Combined, Denied, ManualClock, SlidingWindow, Timer, TokenBucket,
+    Acquire, Awaitable, Clock, Combined, Denied, ManualClock, ShardedTokenBucket, SlidingWindow,
+    Timer, TokenBucket,
 };
 
 use crate::manual_timer::ManualTimer;
@@ -148,7 +149,7 @@ macro_rules! wait_by_borrowing {
         }
     )*};
 }
-wait_by_borrowing!(TokenBucket, SlidingWindow, Combined);
+wait_by_borrowing!(TokenBucket, ShardedTokenBucket, SlidingWindow, Combined);
 
 /// Waits with futures that own a share of the limiter.
 impl<L: Awaitable + Send + Sync> WaitFor for Arc<L> {
