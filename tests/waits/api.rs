@@ -38,8 +38,12 @@ const TOKENS: RateLimitConfig = RateLimitConfig {
     ..RateLimitConfig::DEFAULT
 };
 
-fn limiter(config: RateLimitConfig, clock: &ManualClock) -> ApiLimiter {
-    ApiRateLimiter::with_clock(config, clock.clone()).expect("valid")
+/// Returns a limiter with its clock and a timer on it.
+fn limiter(config: RateLimitConfig) -> (ApiLimiter, ManualClock, ManualTimer) {
+    let clock = ManualClock::new();
+    let limiter = ApiRateLimiter::with_clock(config, clock.clone()).expect("valid");
+    let timer = ManualTimer::on(&clock);
+    (limiter, clock, timer)
 }
 
 /// Limits the calls in flight as well.

@@ -7,7 +7,6 @@ use std::thread;
 use tidegate::{Clock, DefaultClock, LimitKind, ManualClock, RateLimitStatus, TokenPermit};
 
 use super::{limiter, max_in_flight, request, settle_all, tokens, tokens_for};
-use crate::manual_timer::ManualTimer;
 use crate::parallel::in_parallel;
 use crate::waiters::{Waiter, park_on, unpark_waker};
 use crate::{MILLISECOND, SECOND};
@@ -22,9 +21,7 @@ fn each_end_of_a_call_wakes_the_head() {
         |permit| drop(permit),
     ];
     for end in ENDINGS {
-        let clock = ManualClock::new();
-        let limiter = limiter(max_in_flight(1), &clock);
-        let timer = ManualTimer::on(&clock);
+        let (limiter, _, timer) = limiter(max_in_flight(1));
         let permit = limiter.reserve_tokens(10).expect("the first");
         let first = tokens(&limiter, &timer, 10).pending();
         let second = tokens(&limiter, &timer, 10).pending();
@@ -44,9 +41,7 @@ fn each_end_of_a_call_wakes_the_head() {
 
 #[test]
 fn deadlines_end_waits_for_a_call_in_flight() {
-    let clock = ManualClock::new();
-    let limiter = limiter(max_in_flight(1), &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = limiter(max_in_flight(1));
     let permit = limiter.reserve_tokens(10).expect("the first");
     let assert_in_flight = |status: RateLimitStatus| {
         assert_eq!(status.limited_by, Some(LimitKind::InFlight));
@@ -72,9 +67,7 @@ fn deadlines_end_waits_for_a_call_in_flight() {
 
 #[test]
 fn plain_requests_ignore_calls_in_flight() {
-    let clock = ManualClock::new();
-    let limiter = limiter(max_in_flight(1), &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = limiter(max_in_flight(1));
     let _permit = limiter.reserve_tokens(10).expect("the first");
     assert!(!request(&limiter, &timer).ready().is_limited);
 }
@@ -110,9 +103,7 @@ const HEAD_STATES: [HeadState; 6] = [
 fn any_call_can_be_dropped_in_any_state() {
     let each_call = |state| (1..=4).map(move |dropped| (state, dropped));
     for (state, dropped) in HEAD_STATES.into_iter().flat_map(each_call) {
-        let clock = ManualClock::new();
-        let limiter = limiter(max_in_flight(1), &clock);
-        let timer = ManualTimer::on(&clock);
+        let (limiter, _, timer) = limiter(max_in_flight(1));
         let mut in_flight = None;
         match state {
             HeadState::SleepsForTokens | HeadState::IsDue | HeadState::WasAdmitted => {
@@ -165,9 +156,7 @@ fn any_call_can_be_dropped_in_any_state() {
 fn futures_pass_an_unused_end_on_to_a_thread() {
     let yield_often = || (0..20_000).for_each(|_| thread::yield_now());
     for is_dropped in [true, false] {
-        let clock = ManualClock::new();
-        let limiter = limiter(max_in_flight(1), &clock);
-        let timer = ManualTimer::on(&clock);
+        let (limiter, _, timer) = limiter(max_in_flight(1));
         let permit = limiter.reserve_tokens(10).expect("the first");
         let mut large = Some(tokens(&limiter, &timer, 900).pending());
         thread::scope(|scope| {
@@ -197,9 +186,7 @@ fn futures_pass_an_unused_end_on_to_a_thread() {
 
 #[test]
 fn threads_and_futures_hand_calls_to_each_other() {
-    let clock = ManualClock::new();
-    let limiter = limiter(max_in_flight(2), &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = limiter(max_in_flight(2));
     in_parallel(4, |number| {
         let waker = unpark_waker();
         for _ in 0..2_000 {

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
-use tidegate::{ApiRateLimiter, Clock, LimitKind, ManualClock, Timestamp, TokioClock};
+use tidegate::{ApiRateLimiter, Clock, LimitKind, Timestamp, TokioClock};
 use tokio::task::JoinSet;
 
 use super::{TOKENS, limiter, max_in_flight};
@@ -13,8 +13,8 @@ use crate::{MILLISECOND, SECOND};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn thousand_tasks_share_one_permit() {
-    let clock = ManualClock::new();
-    let limiter = Arc::new(limiter(max_in_flight(1), &clock));
+    let (limiter, ..) = limiter(max_in_flight(1));
+    let limiter = Arc::new(limiter);
     let inside = Arc::new(AtomicU64::new(0));
     let mut tasks = JoinSet::new();
     for number in 0..1_000_u64 {

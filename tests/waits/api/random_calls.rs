@@ -121,11 +121,10 @@ impl<'a> ApiRun<'a> {
 /// never woken.
 #[test]
 fn random_calls_are_counted_exactly_and_all_end() {
-    let clock = ManualClock::new();
-    let limiter = limiter(max_in_flight(MAX_IN_FLIGHT), &clock);
+    let (limiter, clock, timer) = limiter(max_in_flight(MAX_IN_FLIGHT));
     let run = ApiRun {
         limiter: &limiter,
-        timer: ManualTimer::on(&clock),
+        timer,
         totals: Totals::default(),
     };
     let rest = in_parallel(THREADS, |thread| {

@@ -19,10 +19,11 @@ const ONE_PER_SECOND: RateLimitConfig = RateLimitConfig {
     ..RateLimitConfig::DEFAULT
 };
 
-fn full_limiter(clock: &ManualClock) -> ApiLimiter {
-    let limiter = limiter(ONE_PER_SECOND, clock);
-    assert!(!limiter.try_acquire().is_limited);
-    limiter
+/// Returns a limiter whose only request was used.
+fn full_limiter() -> (ApiLimiter, ManualClock, ManualTimer) {
+    let new = limiter(ONE_PER_SECOND);
+    assert!(!new.0.try_acquire().is_limited);
+    new
 }
 
 /// Returns this many requests, numbered and in the queue.
@@ -51,9 +52,7 @@ fn admit_woken(waiting: &mut Vec<(usize, RequestWaiter<'_>)>) -> Vec<usize> {
 /// Each is admitted as soon as the limit allows: one per second.
 #[test]
 fn requests_are_admitted_in_order_and_without_backoff() {
-    let clock = ManualClock::new();
-    let limiter = full_limiter(&clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, clock, timer) = full_limiter();
     let mut waiting = join(&limiter, &timer, 20);
     assert_eq!(timer.pending(), 1);
     for seconds in 1..=20_u32 {
@@ -67,9 +66,7 @@ fn requests_are_admitted_in_order_and_without_backoff() {
 #[test]
 fn requests_behind_a_dropped_one_move_up() {
     for dropped in 0..3 {
-        let clock = ManualClock::new();
-        let limiter = full_limiter(&clock);
-        let timer = ManualTimer::on(&clock);
+        let (limiter, _, timer) = full_limiter();
         let mut waiting = join(&limiter, &timer, 3);
         drop(waiting.remove(dropped));
         let mut admitted = admit_woken(&mut waiting);
@@ -85,9 +82,7 @@ fn requests_behind_a_dropped_one_move_up() {
 /// A request that comes when the head is due, but was not polled, joins behind it.
 #[test]
 fn new_requests_do_not_overtake_a_due_head() {
-    let clock = ManualClock::new();
-    let limiter = full_limiter(&clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = full_limiter();
     let mut first = join(&limiter, &timer, 1);
     timer.advance(SECOND);
     assert!(!limiter.check().is_limited);
@@ -102,9 +97,7 @@ fn new_requests_do_not_overtake_a_due_head() {
 
 #[test]
 fn resume_wakes_the_head_during_a_pause() {
-    let clock = ManualClock::new();
-    let limiter = limiter(ONE_PER_SECOND, &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, clock, timer) = limiter(ONE_PER_SECOND);
     limiter.pause_for(60 * SECOND);
     let mut waiting = join(&limiter, &timer, 2);
     limiter.resume();
@@ -116,9 +109,7 @@ fn resume_wakes_the_head_during_a_pause() {
 
 #[test]
 fn resume_wakes_the_head_during_a_token_debt() {
-    let clock = ManualClock::new();
-    let limiter = limiter(ONE_PER_SECOND, &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = limiter(ONE_PER_SECOND);
     limiter.record_tokens(1_000_000_u64);
     let mut waiting = join(&limiter, &timer, 1);
     limiter.resume();
@@ -128,9 +119,7 @@ fn resume_wakes_the_head_during_a_token_debt() {
 /// Polls without a wake-up do not call it again.
 #[test]
 fn on_limited_is_called_once_per_refusal() {
-    let clock = ManualClock::new();
-    let limiter = full_limiter(&clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = full_limiter();
     let refusals = AtomicU32::new(0);
     let refusals_now = || refusals.load(Relaxed);
     let call = rate_limited(&limiter, |()| core::future::ready(7)).on_limited(|status| {
@@ -146,9 +135,7 @@ fn on_limited_is_called_once_per_refusal() {
 /// The status names the limit that refuses.
 #[test]
 fn too_short_timeouts_are_refused_before_sleeping() {
-    let clock = ManualClock::new();
-    let limiter = limiter(ONE_PER_SECOND, &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = limiter(ONE_PER_SECOND);
     let status = request_for(&limiter, &timer, Duration::ZERO).ready();
     assert!(!status.is_limited);
     for too_short in [Duration::ZERO, SECOND.saturating_sub(NANOSECOND)] {
@@ -166,9 +153,7 @@ fn too_short_timeouts_are_refused_before_sleeping() {
 
 #[test]
 fn timeouts_end_waits_in_the_queue() {
-    let clock = ManualClock::new();
-    let limiter = full_limiter(&clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = full_limiter();
     let first = request(&limiter, &timer).pending();
     let in_queue = |timeout| request_for(&limiter, &timer, timeout).pending();
     let short = in_queue(SECOND * 3 / 2);
@@ -196,9 +181,7 @@ fn timeouts_end_waits_in_the_queue() {
 
 #[test]
 fn endless_timeouts_need_no_timer_behind_the_head() {
-    let clock = ManualClock::new();
-    let limiter = full_limiter(&clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = full_limiter();
     let _head = request(&limiter, &timer).pending();
     let behind = limiter.acquire_timeout_with(no_sleep, Duration::MAX);
     drop(Waiter::new(1, behind).pending());
@@ -207,9 +190,7 @@ fn endless_timeouts_need_no_timer_behind_the_head() {
 /// A waiter behind the head sets an early timer again, and never sleeps beyond its deadline.
 #[test]
 fn deadlines_in_the_queue_follow_the_clock() {
-    let clock = ManualClock::new();
-    let limiter = full_limiter(&clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, clock, timer) = full_limiter();
     let head = request(&limiter, &timer).pending();
     let behind = limiter.acquire_timeout_with(early_timer(&clock), 2 * SECOND);
     let status = Waiter::new(1, behind).ready();

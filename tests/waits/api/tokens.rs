@@ -8,16 +8,13 @@ use tidegate::{
 };
 
 use super::{QUEUE, TOKENS, limiter, request, settle_all, tokens, tokens_for};
-use crate::manual_timer::ManualTimer;
 use crate::waiters::Waiter;
 use crate::{MILLISECOND, SECOND};
 
 /// Each call is admitted at the instant at which the tokens of all calls up to it have come.
 #[test]
 fn calls_are_served_in_order_whatever_their_sizes() {
-    let clock = ManualClock::new();
-    let limiter = limiter(TOKENS, &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = limiter(TOKENS);
     limiter.record_tokens(1_000);
     let sizes = [900, 1, 500, 2, 1_000, 3, 4];
     let mut waiting: Vec<_> = sizes
@@ -36,9 +33,7 @@ fn calls_are_served_in_order_whatever_their_sizes() {
 
 #[test]
 fn requests_without_tokens_share_the_queue() {
-    let clock = ManualClock::new();
-    let limiter = limiter(TOKENS, &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = limiter(TOKENS);
     limiter.record_tokens(1_000);
     let large = tokens(&limiter, &timer, 800).pending();
     let plain = request(&limiter, &timer).pending();
@@ -58,9 +53,7 @@ fn requests_without_tokens_share_the_queue() {
 /// Small calls come all the time, and each would find enough tokens.
 #[test]
 fn large_calls_are_not_starved() {
-    let clock = ManualClock::new();
-    let limiter = limiter(TOKENS, &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = limiter(TOKENS);
     limiter.record_tokens(1_000);
     let large = tokens(&limiter, &timer, 1_000).pending();
     let mut small = Vec::new();
@@ -75,9 +68,7 @@ fn large_calls_are_not_starved() {
 /// Behind other calls as well.
 #[test]
 fn impossible_estimates_are_refused_at_once() {
-    let clock = ManualClock::new();
-    let limiter = limiter(TOKENS, &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = limiter(TOKENS);
     let assert_permanent = |status: RateLimitStatus| {
         assert!(status.is_permanent && status.is_limited);
         assert_eq!(status.limited_by, Some(LimitKind::Tokens));
@@ -97,9 +88,7 @@ fn impossible_estimates_are_refused_at_once() {
 
 #[test]
 fn too_short_timeouts_are_refused_at_once() {
-    let clock = ManualClock::new();
-    let limiter = limiter(TOKENS, &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = limiter(TOKENS);
     let at_once = tokens_for(&limiter, &timer, 1_000, Duration::ZERO).ready();
     at_once.expect("all tokens are available").settle(1_000);
     for timeout in [Duration::ZERO, 499 * MILLISECOND] {
@@ -118,9 +107,7 @@ fn too_short_timeouts_are_refused_at_once() {
 
 #[test]
 fn timeouts_end_waits_behind_other_calls() {
-    let clock = ManualClock::new();
-    let limiter = limiter(TOKENS, &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = limiter(TOKENS);
     limiter.record_tokens(1_000);
     let first = tokens(&limiter, &timer, 500).pending();
     let second = tokens_for(&limiter, &timer, 500, 900 * MILLISECOND).pending();
@@ -139,9 +126,7 @@ fn timeouts_end_waits_behind_other_calls() {
 
 #[test]
 fn resume_wakes_only_the_head() {
-    let clock = ManualClock::new();
-    let limiter = limiter(TOKENS, &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, _, timer) = limiter(TOKENS);
     limiter.pause_for(60 * SECOND);
     let first = tokens(&limiter, &timer, 1_000).pending();
     let second = tokens(&limiter, &timer, 1).pending();
@@ -162,9 +147,7 @@ fn returned_tokens_wake_the_head() {
         |permit| assert!(permit.cancel()),
         |permit| drop(permit),
     ];
-    let clock = ManualClock::new();
-    let limiter = limiter(TOKENS, &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, clock, timer) = limiter(TOKENS);
     for end in ENDINGS {
         limiter.resume();
         let permit = limiter.reserve_tokens(1_000).expect("all tokens");
@@ -184,13 +167,11 @@ fn returned_tokens_wake_the_head() {
 /// No tokens come back, but the head may wait for the request.
 #[test]
 fn undone_requests_wake_the_head() {
-    let clock = ManualClock::new();
     let config = RateLimitConfig {
         burst_size: 1,
         ..TOKENS
     };
-    let limiter = limiter(config, &clock);
-    let timer = ManualTimer::on(&clock);
+    let (limiter, clock, timer) = limiter(config);
     let charge = limiter.charge_at(1, clock.now()).expect("new");
     let first = tokens(&limiter, &timer, 1).pending();
     limiter.undo(charge);
