@@ -49,7 +49,7 @@ impl<C: Clock> TokenBucket<C> {
     /// # Errors
     ///
     /// [`Denied::Never`] if `n` is above the capacity. [`Denied::NotYet`] if the reservations reach
-    /// the longest [debt](Self::debit). Both before sleeping.
+    /// the longest [debt](Self::debit) or the end of the clock's time. Both before sleeping.
     ///
     /// # Cancel safety
     ///
@@ -106,8 +106,8 @@ impl BucketTicket {
         now: Timestamp,
     ) -> Result<Self, Denied> {
         Ok(Self {
-            // Registered before the reservation, so that no reset that cancels it is missed. A
-            // concurrent reset may so cancel a reservation made after it, whose tokens are
+            // Registered before the reservation, so that no reset that cancels it is missed. So a
+            // concurrent reset may cancel a reservation that was made after it. Its tokens are then
             // forfeited.
             #[cfg(any(feature = "std", tidegate_loom))]
             reset: bucket.resets().listen(),
@@ -166,7 +166,7 @@ impl<C: Clock> PollWait for TokenBucket<C> {
             if ticket.was_reset(context) {
                 waiter.wake_up();
                 // Not canceled: the reset has returned its tokens. An undo would return another
-                // call's tokens if the TAT has come to the same grain again.
+                // call's tokens if the TAT is at the same grain again.
                 *slot = None;
                 continue;
             }

@@ -1,8 +1,8 @@
 //! The wait queue of a limiter that cannot promise a waiter an instant.
 //!
 //! One waiter is the head. It tries at the instants that the limiter hints at, and leaves when it
-//! is admitted. The others sleep without a timer. So no waiter is overtaken, whatever the sizes,
-//! and waking one never wakes all.
+//! is admitted. The others sleep without a timer. So no waiter overtakes another, whatever the
+//! sizes, and waking one never wakes all.
 //!
 //! # State
 //!
@@ -115,7 +115,7 @@ impl WaitQueue {
         self.taken.compare_exchange(0, 1, Relaxed, Relaxed).is_ok()
     }
 
-    /// Leaves as the head, or hands over to the first listener on its behalf.
+    /// Hands the turn to the first listener, or frees it if there is none.
     fn leave(&self) {
         while self.next.notify_additional(1) == 0 {
             // Relaxed: the fence orders it.
