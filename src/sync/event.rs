@@ -43,7 +43,7 @@ impl Event {
     }
 
     pub fn listen(&self) -> EventListener {
-        let mut list = self.list.lock().expect("no panic");
+        let mut list = self.list.lock().expect("not poisoned");
         let id = list.next;
         list.next += 1;
         list.entries.push_back(Entry {
@@ -58,10 +58,10 @@ impl Event {
     }
 
     pub fn notify_additional(&self, n: usize) -> usize {
-        let mut list = self.list.lock().expect("no panic");
-        let sleepers = list.entries.iter_mut().filter(|entry| !entry.is_notified);
+        let mut list = self.list.lock().expect("not poisoned");
+        let waiting = list.entries.iter_mut().filter(|entry| !entry.is_notified);
         let mut notified = 0;
-        for entry in sleepers.take(n) {
+        for entry in waiting.take(n) {
             entry.is_notified = true;
             notified += 1;
             if let Some(waker) = entry.waker.take() {
@@ -72,7 +72,7 @@ impl Event {
     }
 
     pub fn total_listeners(&self) -> usize {
-        self.list.lock().expect("no panic").entries.len()
+        self.list.lock().expect("not poisoned").entries.len()
     }
 }
 
@@ -85,7 +85,7 @@ impl EventListener {
     }
 
     fn leave(&self) -> bool {
-        let mut list = self.list.lock().expect("no panic");
+        let mut list = self.list.lock().expect("not poisoned");
         let own = list.entries.iter().position(|entry| entry.id == self.id);
         let entry = own.and_then(|own| list.entries.remove(own));
         entry.is_some_and(|entry| entry.is_notified)
@@ -96,7 +96,7 @@ impl Future for EventListener {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut list = self.list.lock().expect("no panic");
+        let mut list = self.list.lock().expect("not poisoned");
         let Some(own) = list.entries.iter().position(|entry| entry.id == self.id) else {
             return Poll::Ready(());
         };
@@ -111,7 +111,8 @@ impl Future for EventListener {
 
 impl Drop for EventListener {
     fn drop(&mut self) {
-        // Not passed on: the wait queue discards its listeners, or has polled them to completion.
+        // Unlike event-listener's, a notification is not passed on: the wait queue discards its
+        // listeners, or has polled them to completion.
         self.leave();
     }
 }
