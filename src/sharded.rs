@@ -127,7 +127,7 @@ use shortage::Shortage;
 ///   capacity + rate · (b − a) are admitted. Leased tokens were taken out of the bucket before, and
 ///   do not flow back while they can still be used.
 /// * **Refusals.** A refusal of `n` means that fewer than `n` plus an eighth of the capacity were
-///   available. Before a call is refused it collects the leases of all threads, so no token is
+///   available. Before a call is refused it counts the leases of all threads, so no token is
 ///   stranded with a thread that is idle or gone. The time at which a leased token was used is
 ///   unknown, so it counts as used when its lease ends or when a call is refused. While a call
 ///   holds a lease, no other call can use it, and a lease about to be made may be lost to a race.
@@ -149,7 +149,8 @@ use shortage::Shortage;
 /// nothing unless tokens of a lease were used since the last refusal. `new` allocates 128 bytes for
 /// each shard.
 ///
-/// A combination that rolls back a charge here forfeits it ([`Limiter::undo`] returns 0).
+/// A charge cannot be undone: [`Limiter::undo`] returns 0, and code that rolls back a charge here
+/// forfeits it. So [`Combined`](crate::Combined) does not accept this limiter.
 ///
 /// ```
 /// use core::time::Duration;

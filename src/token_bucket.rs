@@ -57,9 +57,9 @@ use crate::time::Timestamp;
 /// without contention, and reads the clock once. The `_at` twins read no clock. Refusals and
 /// queries write nothing to shared memory, so refused callers do not slow each other down.
 ///
-/// The exception is the first call in years, or at awkward rates the first call in hours, which
-/// advances an internal epoch. That takes some ten nanoseconds for each such period that has
-/// passed, and 40 ms for 584 years at the worst rate.
+/// The first acquisition in years, or at awkward rates the first in hours, also advances an
+/// internal epoch, even if it is refused. That takes some ten nanoseconds for each such period that
+/// has passed, and 40 ms for 584 years at the worst rate.
 ///
 /// Operations synchronize nothing else. Do not use a limiter to hand data from thread to thread.
 ///

@@ -18,8 +18,9 @@ mod with_std {
     /// With the feature `quanta`, on by default, this is the processor's time stamp counter (TSC)
     /// where the operating system trusts it. On Linux that means that the kernel's own clock source
     /// is `tsc`. If the kernel has chosen another source, for example because the cores disagree
-    /// about time, this is the same as [`MonotonicClock`](crate::MonotonicClock). So it is without
-    /// the feature. On other systems, `quanta` chooses between the counter and the system's clock.
+    /// about time, this is the same as [`MonotonicClock`]. On other systems, `quanta` chooses
+    /// between the counter and the system's clock. Without the feature, this is always the same as
+    /// [`MonotonicClock`].
     ///
     /// Calibration finds the counter's frequency to within about 40 parts per million. Rates are
     /// exact in the time of this clock. If the kernel rejects the TSC later, a running process

@@ -59,8 +59,8 @@ impl ManualClock {
         let nanos = crate::time::nanos(duration);
         // AcqRel. Its Release pairs with the Acquire in `now`: a thread that reads the new time
         // sees what this thread did before. Tests rely on that when they set a flag and then
-        // advance the clock. Its Acquire pairs with the Release in `set` and here, so this thread,
-        // too, sees what happened before the time that it advances.
+        // advance the clock. Its Acquire pairs with the Release in `set` and here: this thread sees
+        // what other threads did before they moved the clock.
         // The closure always returns a value, so the result carries nothing.
         let _ = self
             .shared

@@ -155,7 +155,7 @@ impl<C> ShardedTokenBucket<C> {
         // lease in transit is included.
         let held_grains = gcra.cost_clamped(held.load(Acquire));
         let room = gcra.tokens_in(gcra.room_with_held(seen, now, held_grains));
-        let extra = self.largest_lease(room.saturating_sub(missing));
+        let extra = self.lease_size(room.saturating_sub(missing));
 
         let counted = self.raise(taken.counted, extra);
         let cost = gcra.cost(missing.saturating_add(extra));
@@ -171,7 +171,7 @@ impl<C> ShardedTokenBucket<C> {
     }
 
     /// The size of a new lease where `room` tokens are available: 0 where they are scarce.
-    fn largest_lease(&self, room: u64) -> u64 {
+    fn lease_size(&self, room: u64) -> u64 {
         let share = room / (PARTS_PER_SHARD * self.shards.len() as u64);
         if share < SMALLEST_LEASE {
             0
