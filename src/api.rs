@@ -468,7 +468,7 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
             return Ok(CombinedCharge::nothing());
         }
         match self.charge_at(n, &self.limits.requests(n), now) {
-            Ok(charge) => Ok(charge.of(n)),
+            Ok(charge) => Ok(charge.with_permits(n)),
             Err(refusal) => Err(self.denied(refusal)),
         }
     }

@@ -23,7 +23,7 @@ use alloc::sync::Arc;
 
 use crate::time::Timestamp;
 
-/// A source of time. Limiters read it once per decision.
+/// A source of time. Most limiters read it once per decision.
 ///
 /// # Contract
 ///

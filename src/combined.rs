@@ -4,17 +4,18 @@
 //!
 //! 1. A first pass only reads. If any limit would refuse, the call is refused and nothing was
 //!    written.
-//! 2. The limit with the *least headroom* is charged first. Headroom is the number of further calls
-//!    like this one. The others follow in the order of declaration. So callers that race for the
-//!    last permit meet at the first charge, where the losers have nothing to roll back.
+//! 2. The limit with the *least headroom* is charged first. Headroom is the number of calls like
+//!    this one for which there is room. The others follow in the order of declaration. So callers
+//!    that race for the last permit meet at the first charge, where the losers have nothing to roll
+//!    back.
 //! 3. If a later charge fails all the same, the charges made before are undone, last first. An undo
 //!    is exact or nothing ([`Limiter::undo`]), and what does not come back is counted as forfeited.
 //!    A full refund would admit too much (mutant `full_refund_across_limits`, in
 //!    `loom-tests/src/mutants/`).
 //!
-//! A charge that is undone later may have blocked other calls meanwhile. So a refusal says that a
-//! limit was used up at that moment, not that it would have been without the call that was rolled
-//! back.
+//! A charge that is undone later may have blocked other calls meanwhile. So a refusal means that a
+//! limit was used up at that moment. It does not mean that the limit would have been used up
+//! without the call that was rolled back.
 //!
 //! # Orderings
 //!
@@ -23,8 +24,8 @@
 //!
 //! # Progress
 //!
-//! Lock-free: a call takes one lock-free step per limit. If the limit that refused in the first
-//! pass no longer refuses when it computes the hint, the call starts again, once.
+//! Lock-free: a call takes one lock-free step per limit. If a limit refuses in the first pass and
+//! no longer when its hint is computed, the call starts again, once.
 
 mod builder;
 mod charging;
@@ -62,16 +63,17 @@ use crate::token_bucket::TokenBucket;
 /// # Guarantees
 ///
 /// * **Bounds.** Each limit keeps its own bound, whatever happens to the others.
-/// * **All or nothing.** A refused call has charged nothing, for any number of threads, with one
-///   exception that is counted ([`forfeited`](Self::forfeited)). It is a call that passed the first
-///   pass, charged some limits, lost the race for another, and could not undo a charge because
-///   later calls had been decided on top of it.
+/// * **All or nothing.** A refused call has charged nothing, for any number of threads. The
+///   exception is a call that found room in every limit, charged some, lost the race for another,
+///   and could not undo a charge because later calls had been decided on top of it. Such permits
+///   are counted: see [`forfeited`](Self::forfeited).
 /// * **Honest hints.** A refusal names the limit that refuses the longest. Waiting exactly
 ///   `retry_after` succeeds if no other call comes in between. Waiting one nanosecond less does
 ///   not.
 ///
 /// If a window rotates at the moment of an undo, the undone permits may still count there until
-/// they age out. Then too few calls are admitted, never too many.
+/// they age out. `forfeited` does not include them. Then too few calls are admitted, never too
+/// many.
 ///
 /// # Cost and progress
 ///
@@ -106,9 +108,9 @@ pub struct Combined<C = DefaultClock> {
 
 /// Charges on a [`Combined`], for [`Limiter::undo`].
 #[derive(Debug)]
-#[must_use = "a charge that is dropped is kept"]
+#[must_use = "dropping a charge does not undo it"]
 pub struct CombinedCharge {
-    /// Index of the limit, permits, and the exchange that charged them.
+    /// For each limit: its index, the permits, and the exchange that charged them.
     charges: Vec<(usize, u64, Exchange)>,
     permits: u64,
 }
@@ -121,8 +123,8 @@ impl CombinedCharge {
         }
     }
 
-    /// The same charges with other numbers of permits.
-    pub(crate) fn of(self, permits: u64) -> Self {
+    /// The same charges, with the number of permits that an undo of all returns.
+    pub(crate) fn with_permits(self, permits: u64) -> Self {
         Self { permits, ..self }
     }
 
@@ -167,7 +169,7 @@ impl<C: Clock> Combined<C> {
     ///
     /// As [`try_acquire`](Self::try_acquire).
     pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), CombinedDenied> {
-        self.admit(&|_| Request::of(n), now, |_, _| ())
+        self.admit(&|_| Request::charge(n), now, |_, _| ())
     }
 
     /// Takes from each limit its own number of permits, in the order of declaration, or takes none
@@ -220,13 +222,17 @@ impl<C: Clock> Combined<C> {
         assert_eq!(
             permits.len(),
             self.limits.len(),
-            "as many numbers of permits as limits"
+            "one number of permits for each limit"
         );
-        self.admit(&|index: usize| Request::of(permits[index]), now, |_, _| ())
+        self.admit(
+            &|index: usize| Request::charge(permits[index]),
+            now,
+            |_, _| (),
+        )
     }
 
-    /// Returns `Ok` if `n` permits would be admitted now. Changes nothing, so another call may come
-    /// first.
+    /// Returns `Ok` if `n` permits would be admitted now. Changes nothing, so another call may take
+    /// them first.
     ///
     /// # Errors
     ///
@@ -241,7 +247,7 @@ impl<C: Clock> Combined<C> {
     ///
     /// As [`try_acquire`](Self::try_acquire).
     pub fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), CombinedDenied> {
-        self.refusal(&|_| Request::of(n), now, None)
+        self.refusal(&|_| Request::charge(n), now, None)
             .map_or(Ok(()), Err)
     }
 
@@ -364,8 +370,8 @@ impl<C: Clock> Limiter for Combined<C> {
 
     /// Allocates for as many charges as there are limits; `try_acquire_at` does not.
     fn charge_at(&self, n: u64, now: Timestamp) -> Result<CombinedCharge, Denied> {
-        match self.charge_each_at(&|_| Request::of(n), now) {
-            Ok(charge) => Ok(charge.of(n)),
+        match self.charge_each_at(&|_| Request::charge(n), now) {
+            Ok(charge) => Ok(charge.with_permits(n)),
             Err(denied) => Err(denied.denied()),
         }
     }

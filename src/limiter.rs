@@ -77,7 +77,7 @@ pub trait Limiter: sealed::Internals {
         self.charge_at(n, now).map(drop)
     }
 
-    /// [`try_acquire_at`](Self::try_acquire_at) that returns the charge for
+    /// Like [`try_acquire_at`](Self::try_acquire_at), but returns the charge for
     /// [`undo`](Self::undo).
     ///
     /// # Errors
@@ -131,8 +131,9 @@ pub trait Limiter: sealed::Internals {
         }
     }
 
-    /// Whether the limiter at `now` is indistinguishable from a new one: a full bucket, an empty
-    /// window. Such a limiter can be dropped and recreated without granting a single permit.
+    /// Returns whether the limiter at `now` is indistinguishable from a new one: a full bucket, an
+    /// empty window. Such a limiter can be dropped and recreated without granting a single extra
+    /// permit.
     fn is_unused_at(&self, now: Timestamp) -> bool;
 
     /// Reads the limiter's clock once.
@@ -225,11 +226,11 @@ pub(crate) mod sealed {
     use crate::time::Timestamp;
 
     /// Only this crate's types are limiters.
-    #[expect(unnameable_types, reason = "that is what seals it")]
+    #[expect(unnameable_types, reason = "an unnameable trait seals `Limiter`")]
     pub trait Sealed {}
 
     /// What the crate's own code needs of a limiter besides [`Limiter`].
-    #[expect(unnameable_types, reason = "that is what seals it")]
+    #[expect(unnameable_types, reason = "an unnameable trait seals `Limiter`")]
     pub trait Internals: Sealed {
         /// The snapshot for a caller that was refused `n` permits at `now`. A combination reports
         /// the limit that refuses the longest.
@@ -240,8 +241,8 @@ pub(crate) mod sealed {
             self.snapshot_at(now)
         }
 
-        /// The time after `now` until the limiter is [unused](Limiter::is_unused_at) if no call
-        /// comes; `None` if unknown.
+        /// The time after `now` until the limiter is [unused](Limiter::is_unused_at) if no call is
+        /// made; `None` if unknown.
         fn unused_in_at(&self, now: Timestamp) -> Option<Duration>
         where
             Self: Limiter,
@@ -253,8 +254,8 @@ pub(crate) mod sealed {
             self.is_unused_at(now + wait).then_some(wait)
         }
 
-        /// The quota, if the limiter at `now` is a full bucket that nothing else refers to. Then a
-        /// table needs to keep one word of it.
+        /// The quota, if the limiter at `now` is a full [`TokenBucket`](crate::TokenBucket) and
+        /// not a pointer to one. A table then keeps a single word instead of the bucket.
         fn plain_quota_at(&self, _now: Timestamp) -> Option<Quota>
         where
             Self: Limiter,

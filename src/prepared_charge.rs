@@ -2,7 +2,7 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
-/// What a call asks of one limit.
+/// What a call requires of one limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
     /// Permits that must be available.
@@ -12,7 +12,8 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(crate) const fn of(n: u64) -> Self {
+    /// A call that is charged all that it requires.
+    pub(crate) const fn charge(n: u64) -> Self {
         Self {
             required: n,
             cost: n,
@@ -44,7 +45,7 @@ impl Exchange {
 /// The result of checking a limit that has room.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PreparedCharge {
-    /// Everything available: permits of a window, grains of a bucket.
+    /// What is available before the charge: permits of a window, grains of a bucket.
     pub(crate) room: u64,
     /// See [`headroom`].
     pub(crate) headroom: u64,
@@ -74,12 +75,12 @@ impl PreparedCharge {
     };
 }
 
-/// With room for more calls than this, a limit counts as empty. So many callers do not race for its
+/// With room for 2^10 calls or more, a limit counts as unused. So many callers do not race for its
 /// last permit at once, and the order of two such limits makes no difference.
 const PLENTY_LOG2: u32 = 10;
 
-/// The number of calls of `cost`, at least 1, that fit in `room`: `None` for none, `u64::MAX` for
-/// more than a thousand, so that the common case does not divide.
+/// The number of calls of `cost`, at least 1, that fit in `room`. `None` for none. `u64::MAX` for
+/// 1 024 or more, so that the common case does not divide.
 #[inline]
 const fn headroom(room: u64, cost: u64) -> Option<u64> {
     if room >> PLENTY_LOG2 >= cost {

@@ -58,7 +58,7 @@ pub struct Quota {
     capacity: u64,
 }
 
-/// Tokens per nanosecond: 10¹² per second. A clock of nanoseconds cannot meter a higher rate.
+/// Tokens per nanosecond: 10¹² per second. A clock of whole nanoseconds is too coarse for more.
 const MAX_RATE_PER_NANO: u64 = 1_000;
 
 /// The largest burst in tokens.
@@ -139,7 +139,7 @@ impl Quota {
         }
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "the larger case is handled above"
+            reason = "larger values are handled above"
         )]
         Self::per_nanos(n, nanos as u64)
     }
@@ -201,12 +201,12 @@ impl Quota {
     const fn max_capacity(self) -> u64 {
         let max = match MAX_REFILL.checked_mul(self.rate as u128) {
             Some(product) => product / self.period as u128,
-            // Only a rate above 2^63 overflows, and it fills any burst in time.
+            // Only a rate above 2^63 overflows, and it fills any burst within the limit.
             None => MAX_CAPACITY as u128,
         };
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "the larger case is handled first"
+            reason = "larger values are handled first"
         )]
         if max > MAX_CAPACITY as u128 {
             MAX_CAPACITY

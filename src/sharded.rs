@@ -4,67 +4,71 @@
 //!
 //! * `tat`: the theoretical arrival time of a token bucket (see [`AtomicTat`]). Tokens are charged
 //!   to it before any thread uses them.
-//! * `shards`: *leases*, one word for every few threads. A lease is a batch of tokens that were
-//!   charged to the TAT and are not used yet.
+//! * `shards`: *leases*, one word for each shard, which few threads share. A lease is a batch of
+//!   tokens that were charged to the TAT and are not used yet.
 //! * `held`: an upper bound of the tokens in leases. It is raised before tokens are leased, and
 //!   lowered after they were used or returned.
 //!
 //! # A call
 //!
-//! 1. It takes its tokens out of its thread's own lease: one exchange on a word that other threads
-//!    seldom write, and no clock.
-//! 2. If the lease has too few, it charges the TAT for the missing tokens and, if there are plenty,
-//!    for a new lease.
-//! 3. If the TAT has too few, it collects all leases and counts what they have left. If that and
-//!    the TAT together are too few, the call is refused. The rest is spread over all shards.
+//! 1. A call takes its tokens out of the lease of its thread's own shard: one exchange on a word
+//!    that other threads seldom write, and no clock.
+//! 2. If the lease has too few, the call charges the TAT for the missing tokens and, if there are
+//!    plenty, for a new lease.
+//! 3. If the TAT has too few, the call collects all leases and counts what they have left. If that
+//!    and the TAT together are too few, the call is refused. The rest is spread over all shards.
+//!    If the call sees that all leases have too few tokens left and that none were used, it is
+//!    refused without collecting them.
 //!
 //! # Invariants
 //!
 //! Let L be the tokens left in all leases, T the emission interval, C the capacity.
 //!
-//! 1. L ≤ `held` at every exchange of the TAT. A thread that leases raises `held` first, and its
-//!    exchange fails if another thread has leased since it loaded the TAT, which it does before it
-//!    loads `held` (`held_before_tat`, `raised_too_late`). `held` is lowered after the exchange
-//!    that charges for the used tokens (`lowered_too_early`, `lowered_before_exchange`).
+//! 1. L ≤ `held` at every exchange of the TAT. A thread that leases loads the TAT, then loads
+//!    `held`, raises `held`, and exchanges the TAT (`held_before_tat`, `raised_too_late`). The
+//!    exchange fails if another thread has leased since that load of the TAT. `held` is lowered
+//!    after the exchange that charges for the used tokens (`lowered_too_early`,
+//!    `lowered_before_exchange`).
 //! 2. Take an ideal bucket that is charged with each token when it is *used*. At every time t its
 //!    TAT is at most max(TAT, t + `held` · T) − L · T. Using a leased token raises the ideal TAT by
-//!    T, or to t + T, and lowers L. A call that charges b tokens raises TAT to at least now +
-//!    `held` · T and adds b · T; after that, `held` need no longer cover what was used. So the used
-//!    part of a lease is charged again as of then, if the TAT has fallen behind meanwhile, because
-//!    the time of use is unknown (`forgotten_use`). Therefore `now` must not be older than that
-//!    use: where tokens were used, the clock is read again after the lease was taken
-//!    (`stale_settlement`).
+//!    T, or to t + T, and lowers L by 1. A call that charges b tokens to the TAT raises it to at
+//!    least now + `held` · T and adds b · T. After that, `held` need no longer cover the tokens
+//!    that were used. So if the TAT has fallen behind meanwhile, the used part of a lease is
+//!    charged again as of now, because the time of use is unknown (`forgotten_use`). Therefore
+//!    `now` must not be older than that use. Where tokens were used, the clock is read again after
+//!    the lease was taken (`stale_settlement`).
 //! 3. A call that charges the TAT leaves both TAT and `held` at most C · T ahead of now. So the
 //!    ideal bucket is never more than C · T ahead and would admit all that is admitted here. That
 //!    is the bound, for the whole capacity C.
-//! 4. `held` is the sum of what leases in shards and in transit are counted as, and of what is
-//!    about to be leased. Once all calls are over it is exactly the sum over the shards
-//!    (`take_without_swap`, `put_overwrites`).
+//! 4. `held` is the sum of three numbers: what the leases in shards are counted as, what the leases
+//!    in transit are counted as, and what is about to be leased. Once all calls are over, it is
+//!    exactly the first (`take_without_swap`, `put_overwrites`).
 //!
 //! # Refusals
 //!
-//! 1. Without concurrent calls, `n` is refused if and only if it exceeds `available`: what an ideal
-//!    bucket has if all used tokens of the counted leases are used just now (`not_gathered`,
-//!    `held_on_top`).
-//! 2. With concurrent calls, `n` may be refused if it exceeds that number less three things: what
+//! 1. Without concurrent calls, `n` is refused if and only if it exceeds `available`. That is what
+//!    an ideal bucket has if all used tokens of the counted leases are used just now
+//!    (`not_gathered`, `held_on_top`).
+//! 2. With concurrent calls, `n` is refused only if it exceeds that number less three things: what
 //!    those calls take, the leases that they have in transit, and the leases that they or this call
-//!    are about to make. At a bucket without leases, one of two calls is admitted if the tokens
+//!    are about to make. In a bucket without leases, one of two calls is admitted if the tokens
 //!    suffice for each alone (`one_try`). With leases, both may collect a part and be refused.
-//! 3. Leases in transit return (`dropped_hand`). A lease that is about to be made may not: if
-//!    another call has charged the TAT meanwhile and found less used than held, it took the new
-//!    lease for used. So while a bucket is full, the first callers together may get less than the
-//!    capacity, by the leases for which they lost a race. Once more than that was used, nothing is
-//!    lost.
+//! 3. Leases in transit return (`dropped_leases`). The tokens of a lease that is about to be made
+//!    may be lost: if another call has charged the TAT meanwhile and found less used than `held`,
+//!    it took the new lease for used. So while a bucket is full, the first calls together may get
+//!    less than the capacity, by the leases for which they lost a race. Once more than that was
+//!    used, nothing is lost.
 //!
 //! # Orderings
 //!
-//! Using a token of a lease is Relaxed, as in any bucket. `held` is raised (Relaxed) before the TAT
-//! is exchanged (Release) and loaded (Acquire) after the TAT, so that a thread which sees a charge
-//! sees the tokens it holds (`relaxed_tat`).
+//! Using a token of a lease is Relaxed, because nothing travels with it. `held` is raised (Relaxed)
+//! before the TAT is exchanged (Release). It is loaded after the TAT is loaded (Acquire). So a
+//! thread that sees a charge sees the tokens that the charge holds (`relaxed_tat`).
 //!
-//! `held` is lowered with Release after a lease was taken, and loaded with Acquire. The bound does
-//! not need this pair: a thread that sees `held` lowered but not the exchange before it fails its
-//! own exchange, or finds the same TAT. So the mutant `relaxed_held` passes the models.
+//! `held` is lowered with Release after a lease was taken, and loaded with Acquire, so that a
+//! thread that sees it lowered sees what happened before. The bound does not need this pair. A
+//! thread that sees `held` lowered but not the exchange before it fails its own exchange, or finds
+//! the same TAT, which is as good. So the mutant `relaxed_held` passes the models.
 //!
 //! Leases are moved with `AcqRel`, so that `held` is lowered after it was raised even where an
 //! exchange failed in between. Models cannot show this, because loom never reorders a change of
@@ -77,9 +81,9 @@
 //! Lock-free: a step is repeated only because another thread's step succeeded. A refusal writes
 //! nothing unless tokens of a lease were used since the last refusal.
 
-mod beyond;
 mod lease;
 mod shortage;
+mod slow_path;
 #[cfg(test)]
 mod tests;
 
@@ -110,9 +114,9 @@ use shortage::Shortage;
 /// in a call. Here each thread takes tokens out of the bucket in batches, *leases*, and uses them
 /// up from a word of its own, without reading the clock.
 ///
-/// Use it where many threads admit millions of calls per second under one quota far above 1 000.
-/// Use the plain [`TokenBucket`](crate::TokenBucket) elsewhere: it is smaller, exact in its
-/// refusals, and has reservations, credits and debts.
+/// Use it where many threads make millions of calls per second under one quota of far more than
+/// 1 000 tokens. Use the plain [`TokenBucket`](crate::TokenBucket) elsewhere: it is smaller, exact
+/// in its refusals, and has reservations, credits and debts.
 ///
 /// # Guarantees
 ///
@@ -123,12 +127,12 @@ use shortage::Shortage;
 ///   capacity + rate · (b − a) are admitted. Leased tokens were taken out of the bucket before, and
 ///   do not flow back while they can still be used.
 /// * **Refusals.** A refusal of `n` means that fewer than `n` plus an eighth of the capacity were
-///   available. Before a call is refused it collects the leases of all threads, so no token is
+///   available. Before a call is refused it counts the leases of all threads, so no token is
 ///   stranded with a thread that is idle or gone. The time at which a leased token was used is
-///   unknown, so it counts as used when its lease ends or when a call is refused.
-///   While a call holds a lease, no other call can use it, and a lease about to be made may be lost
-///   to a race. So one of several concurrent calls may be refused a little more.
-/// * **Exact rates and honest hints** as the plain bucket. [`wait_time`](Self::wait_time) and
+///   unknown, so it counts as used when its lease ends or when a call is refused. While a call
+///   holds a lease, no other call can use it, and a lease about to be made may be lost to a race.
+///   So one of several concurrent calls may be refused although slightly more was available.
+/// * **Exact rates and honest hints**, as in the plain bucket. [`wait_time`](Self::wait_time) and
 ///   [`peek`](Self::peek) change nothing. They count the used tokens of leases as used now, until a
 ///   call settles them.
 ///
@@ -136,15 +140,17 @@ use shortage::Shortage;
 ///
 /// A lease is at most 256 tokens. It is also at most an eighth of the available tokens divided by
 /// the number of shards, so nothing is leased where little is left. There are four shards for each
-/// thread that the machine runs at once, rounded up to a power of two.
+/// thread that the machine runs at once, rounded up to a power of two, and at most 256.
 ///
 /// # Progress and cost
 ///
 /// Lock-free. Most calls are one exchange on a cache line that no other core writes, and read no
-/// clock; one call in 256 charges the bucket itself. A refusal writes nothing unless tokens of a
-/// lease were used since the last refusal. `new` allocates 128 bytes for each shard.
+/// clock. With plenty of tokens, about one call in 256 charges the bucket itself. A refusal writes
+/// nothing unless tokens of a lease were used since the last refusal. `new` allocates 128 bytes for
+/// each shard.
 ///
-/// A combination that rolls back a charge here forfeits it ([`Limiter::undo`] returns 0).
+/// A charge cannot be undone: [`Limiter::undo`] returns 0, and code that rolls back a charge here
+/// forfeits it. So [`Combined`](crate::Combined) does not accept this limiter.
 ///
 /// ```
 /// use core::time::Duration;
@@ -185,9 +191,9 @@ struct ShardedCore<C> {
     clock: C,
 }
 
-/// Shards per thread that the machine runs at once, so that threads seldom share one.
+/// Shards for each thread that the machine runs at once, so that threads seldom share one.
 const SHARDS_PER_THREAD: usize = 4;
-const MOST_SHARDS: usize = 256;
+const MAX_SHARDS: usize = 256;
 
 #[cfg(feature = "std")]
 impl ShardedTokenBucket {
@@ -202,13 +208,13 @@ impl<C> ShardedTokenBucket<C> {
     pub fn with_clock(quota: Quota, clock: C) -> Self {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let shards = (threads * SHARDS_PER_THREAD).next_power_of_two();
-        Self::build(quota, clock, shards.min(MOST_SHARDS))
+        Self::build(quota, clock, shards.min(MAX_SHARDS))
     }
 
     fn build(quota: Quota, clock: C, shards: usize) -> Self {
         debug_assert!(
             shards.is_power_of_two(),
-            "a thread's shard is found by a mask"
+            "the number of shards is not a power of two"
         );
         Self {
             core: CachePadded::new(ShardedCore {
@@ -252,17 +258,19 @@ impl<C> ShardedTokenBucket<C> {
         &mut self.wait_queue
     }
 
+    /// The index of this thread's own shard.
     #[inline]
-    fn own(&self) -> usize {
+    fn own_shard(&self) -> usize {
         thread_number() & (self.shards.len() - 1)
     }
 }
 
 /// Operations at an instant that the caller has read.
 ///
-/// An instant may be older than that of an earlier call; it is then clamped. It must come from the
-/// bucket's clock. Leased tokens are used without reading the clock, so an operation that may have
-/// to settle such use reads the clock again.
+/// An instant may be older than that of an earlier call. As in a plain bucket, such a call neither
+/// refills the bucket nor moves its time back. The instant must come from the bucket's clock:
+/// leased tokens are used without reading the clock, so an operation that may have to settle such
+/// use reads the clock again.
 impl<C: Clock> ShardedTokenBucket<C> {
     /// [`try_acquire`](Self::try_acquire) as of `now`.
     ///
@@ -271,16 +279,16 @@ impl<C: Clock> ShardedTokenBucket<C> {
     /// As [`try_acquire`](Self::try_acquire).
     #[inline]
     pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
-        self.acquire_on_shard(self.own(), n, now)
+        self.acquire_on_shard(self.own_shard(), n, now)
     }
 
     #[inline]
-    fn acquire_on_shard(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Denied> {
-        if self.shards[own].spend(n) {
+    fn acquire_on_shard(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Denied> {
+        if self.shards[shard].spend(n) {
             return Ok(());
         }
-        let charged = self.try_acquire_beyond(own, n, now);
-        charged.map_err(|refused| self.denied(refused))
+        let acquired = self.try_acquire_slow(shard, n, now);
+        acquired.map_err(|shortage| self.denied(shortage))
     }
 }
 
@@ -298,7 +306,7 @@ impl<C> ShardedTokenBucket<C> {
         let ShardedCore { tat, gcra, .. } = &*self.core;
         let all = self.all_leases();
         let (now, tat) = tat.load_current(gcra, now.as_nanos());
-        match self.beyond(tat, now, all, n) {
+        match self.admit_with_leases(tat, now, all, n) {
             Ok(_) => Ok(()),
             Err(shortfall) => Err(self.denied(Shortage::NotYet(now, shortfall))),
         }
@@ -334,12 +342,12 @@ impl<C: Clock> ShardedTokenBucket<C> {
     /// `n` is above the capacity. Nothing is charged then.
     #[inline]
     pub fn try_acquire(&self, n: u64) -> Result<(), Denied> {
-        let own = self.own();
-        if self.shards[own].spend(n) {
+        let shard = self.own_shard();
+        if self.shards[shard].spend(n) {
             return Ok(());
         }
-        let charged = self.try_acquire_beyond(own, n, self.core.clock.now());
-        charged.map_err(|refused| self.denied(refused))
+        let acquired = self.try_acquire_slow(shard, n, self.core.clock.now());
+        acquired.map_err(|shortage| self.denied(shortage))
     }
 
     /// Returns `Ok` if a call for `n` tokens would be admitted now. Changes nothing, so another
@@ -373,17 +381,17 @@ impl<C> ShardedTokenBucket<C> {
         Self::build(quota, clock, shards)
     }
 
-    pub fn try_acquire_on(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Denied>
+    pub fn try_acquire_on(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Denied>
     where
         C: Clock,
     {
-        self.acquire_on_shard(own, n, now)
+        self.acquire_on_shard(shard, n, now)
     }
 
     /// The tokens counted as held, and the sum of what the leases in shards are counted as.
     #[cfg(tidegate_loom)]
     pub fn held_and_counted(&self) -> (u64, u64) {
-        let counted = self.shards.iter().map(|shard| shard.look().counted);
+        let counted = self.shards.iter().map(|shard| shard.load().counted);
         // Acquire: as in a charge.
         (self.core.held.load(Ordering::Acquire), counted.sum())
     }

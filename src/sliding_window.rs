@@ -25,7 +25,8 @@ use slots::{Window, Word};
 /// A sliding window is stricter than a [`TokenBucket`](crate::TokenBucket), which may admit a burst
 /// and a period's refill within one period. It is also stricter than a fixed window, which may
 /// admit twice the limit around its edge. Use it where a provider or a contract counts that way, as
-/// in "50 requests per minute".
+/// in "50 requests per minute". Unlike a bucket it has no reservations: it cannot promise a waiter
+/// an instant.
 ///
 /// # Guarantees
 ///
@@ -38,16 +39,18 @@ use slots::{Window, Word};
 ///   1/64 of the window ([`slots`](Self::slots)).
 /// * **Honest hints.** Waiting exactly `retry_after` succeeds if no other call comes in between.
 ///   Waiting one nanosecond less does not.
-/// * **Time.** Refusals do not count. A clock that steps back admits nothing more. No input panics
-///   or wraps. Readings later than 292 years are clamped.
+/// * **Refusals** do not count.
+/// * **Time.** A clock that steps back admits nothing more. No input panics or wraps. Readings
+///   later than 292 years are clamped.
 ///
 /// # Progress, cost and ordering
 ///
 /// Lock-free; a call reads the clock once. An admission is one compare-and-swap for any number of
-/// slots. The first call in a new slot sums the ring; apart from that, refusals write nothing.
+/// slots. The first acquisition in a new slot, admitted or not, sums the ring. Apart from that,
+/// refusals write nothing.
 ///
-/// A refusal computes its hint from both ends of the window, until it finds the slot that has to
-/// age out. For one window after an [undo](Limiter::undo) it searches only from the newest slot.
+/// To compute its hint, a refusal searches the window from both ends for the slot that has to age
+/// out. For one window after an [undo](Limiter::undo) it searches only from the newest slot.
 ///
 /// Operations synchronize nothing else. Do not use a limiter to hand data from thread to thread.
 ///
@@ -95,26 +98,27 @@ const DEFAULT_SLOTS: u64 = 64;
 impl SlidingWindow {
     /// Creates an empty window on the [`DefaultClock`], with 64 slots.
     ///
-    /// Uses fewer slots where the limit needs the room ([`WindowError::LimitTooLarge`]).
+    /// Uses fewer slots if 64 leave too few bits for the limit ([`WindowError::LimitTooLarge`]), or
+    /// if the window is shorter than 64 ns.
     ///
     /// # Errors
     ///
     /// [`WindowError`] if `limit` or `window` is zero, if the window is longer than 146 years, or
-    /// if the limit does not fit even with one slot. It may have about as many bits as the slot's
-    /// length in nanoseconds.
+    /// if the limit does not fit even with one slot. A limit fits if it has at most about as many
+    /// bits as the slot's length in nanoseconds.
     pub fn new(limit: u64, window: Duration) -> Result<Self, WindowError> {
         Self::with_clock(limit, window, DefaultClock)
     }
 }
 
 impl<C> SlidingWindow<C> {
-    /// Creates an empty window on a clock of your choice.
+    /// Creates an empty window on a clock of your choice, with 64 slots or fewer as in `new`.
     ///
     /// # Errors
     ///
-    /// [`WindowError`] if `limit` or `window` is zero, if the window is longer than 146 years, or if
-    /// the limit does not fit even with one slot. It may have about as many bits as the slot's
-    /// length in nanoseconds.
+    /// [`WindowError`] if `limit` or `window` is zero, if the window is longer than 146 years, or
+    /// if the limit does not fit even with one slot. A limit fits if it has at most about as many
+    /// bits as the slot's length in nanoseconds.
     pub fn with_clock(limit: u64, window: Duration, clock: C) -> Result<Self, WindowError> {
         let mut slots = DEFAULT_SLOTS;
         loop {
@@ -208,7 +212,7 @@ impl<C> SlidingWindow<C> {
     #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
     pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
-        self.core.ring.prospect(request, now.as_nanos())
+        self.core.ring.prepare(request, now.as_nanos())
     }
 
     /// Makes a prepared charge if nothing has changed since.
@@ -217,8 +221,9 @@ impl<C> SlidingWindow<C> {
         self.core.ring.commit(charge)
     }
 
-    /// Charges `n`, which is at least 1, for [`undo_words`](Self::undo_words).
-    pub(crate) fn charge_words_at(&self, n: u64, now: Timestamp) -> Result<Exchange, Denied> {
+    /// Charges `n`, at least 1. The result names the charged slot, for
+    /// [`undo_exchange`](Self::undo_exchange).
+    pub(crate) fn charge_exchange_at(&self, n: u64, now: Timestamp) -> Result<Exchange, Denied> {
         let WindowCharge { slot, .. } = self.charge(n, now.as_nanos())?;
         let before = self.core.ring.window().word(slot, 0).0;
         Ok(Exchange {
@@ -227,8 +232,8 @@ impl<C> SlidingWindow<C> {
         })
     }
 
-    /// Reverses what was charged to the slot that a charge names.
-    pub(crate) fn undo_words(&self, permits: u64, charge: Exchange) -> u64 {
+    /// Reverses `permits` in the slot that `charge` names, and returns how many came back.
+    pub(crate) fn undo_exchange(&self, permits: u64, charge: Exchange) -> u64 {
         let slot = self.core.ring.window().number(Word(charge.before));
         self.core.ring.undo(slot, permits)
     }
@@ -251,7 +256,7 @@ impl WindowCharge {
 
 /// A charge on a [`SlidingWindow`], for [`Limiter::undo`].
 #[derive(Debug)]
-#[must_use = "a charge that is dropped is kept"]
+#[must_use = "dropping a charge does not undo it"]
 pub struct WindowCharge {
     slot: u64,
     permits: u64,
@@ -259,7 +264,8 @@ pub struct WindowCharge {
 
 /// Operations at an instant that the caller has read. They read no clock.
 ///
-/// An instant may be older than one that was used before. It then counts as the latest slot used.
+/// An instant may be older than one that was used before. The call then counts in the latest slot
+/// that was used.
 impl<C> SlidingWindow<C> {
     /// [`try_acquire`](Self::try_acquire) as of `now`.
     ///
@@ -333,7 +339,8 @@ impl<C: Clock> SlidingWindow<C> {
         self.try_acquire_at(n, self.core.clock.now())
     }
 
-    /// Returns `Ok` if `n` would be admitted now. Changes nothing, so another call may come first.
+    /// Returns `Ok` if `n` would be admitted now. Changes nothing, so another call may take the
+    /// room first.
     ///
     /// # Errors
     ///
@@ -343,13 +350,13 @@ impl<C: Clock> SlidingWindow<C> {
     }
 
     /// Returns how many more permits would be admitted now. Takes time in proportion to the number
-    /// of slots until the first call in the current slot.
+    /// of slots until the first acquisition in the current slot, admitted or not.
     pub fn available(&self) -> u64 {
         self.available_at(self.core.clock.now())
     }
 
     /// Returns how many admissions count now. Takes time in proportion to the number of slots until
-    /// the first call in the current slot.
+    /// the first acquisition in the current slot, admitted or not.
     ///
     /// ```
     /// use tidegate::{ManualClock, SlidingWindow};

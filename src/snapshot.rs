@@ -26,11 +26,12 @@ pub struct Snapshot {
     pub limit: Option<&'static str>,
     /// The most permits that one call can ever be admitted for.
     pub capacity: u64,
-    /// The time after which all of it is available again once all was used; a window's length.
+    /// The time after which the whole capacity is available again once all of it was used. For a
+    /// window that is its length.
     pub refill_time: Duration,
-    /// Permits available now.
+    /// Permits available at that instant.
     pub available: u64,
-    /// Time until `available` next rises if no call comes; `None` if full or unknown.
+    /// Time until `available` next rises if no call is made; `None` if full or unknown.
     pub next_permit_in: Option<Duration>,
 }
 

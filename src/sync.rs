@@ -14,7 +14,7 @@ use portable_atomic::AtomicUsize;
 #[cfg(not(tidegate_loom))]
 pub(crate) use portable_atomic::{AtomicU64, fence};
 
-// The listeners of a wait queue.
+// The listeners of a wait queue: event-listener's, or a stand-in under models.
 #[cfg(tidegate_loom)]
 #[allow(missing_docs, reason = "for models")]
 mod event;
@@ -51,7 +51,7 @@ macro_rules! const_fn {
         #[cfg(not(tidegate_loom))]
         $(#[$attribute])* $visibility const fn $($rest)*
         #[cfg(tidegate_loom)]
-        #[allow(clippy::missing_const_for_fn, reason = "loom's atomics cannot be built in a constant")]
+        #[allow(clippy::missing_const_for_fn, reason = "loom's atomics are not const")]
         $(#[$attribute])* $visibility fn $($rest)*
     };
 }

@@ -62,7 +62,7 @@ pub(crate) const fn nanos(duration: Duration) -> u64 {
     } else {
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "the larger case is handled above"
+            reason = "larger values are handled above"
         )]
         let nanos = nanos as u64;
         nanos

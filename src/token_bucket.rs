@@ -51,13 +51,13 @@ use crate::time::Timestamp;
 ///
 /// # Progress and ordering
 ///
-/// Every operation except waiting is lock-free, takes constant time without contention, and reads
-/// the clock once. The `_at` twins read no clock. Refusals and queries write nothing to shared
-/// memory, so refused callers do not slow each other down.
+/// Every operation except waiting and [`reset`](Self::reset) is lock-free, takes constant time
+/// without contention, and reads the clock once. The `_at` twins read no clock. Refusals and
+/// queries write nothing to shared memory, so refused callers do not slow each other down.
 ///
-/// The first call in years also does some housekeeping; at awkward rates the first call in hours.
-/// It takes some ten nanoseconds for each such period that has passed, and 40 ms for 584 years at
-/// the worst rate.
+/// The first acquisition in years, or at awkward rates the first in hours, also advances an
+/// internal epoch, even if it is refused. That takes some ten nanoseconds for each such period that
+/// has passed, and 40 ms for 584 years at the worst rate.
 ///
 /// Operations synchronize nothing else. Do not use a limiter to hand data from thread to thread.
 ///
@@ -99,7 +99,7 @@ struct BucketCore<C> {
 #[cfg(feature = "std")]
 impl TokenBucket {
     const_fn! {
-        /// A full bucket on the [`DefaultClock`].
+        /// Creates a full bucket on the [`DefaultClock`].
         ///
         /// ```
         /// use tidegate::{Quota, TokenBucket};
@@ -152,7 +152,7 @@ impl<C> TokenBucket<C> {
 ///
 /// An instant may be older than that of an earlier charge. The call is then judged as of that
 /// instant, but it neither refills the bucket nor moves the bucket's time back. An instant that
-/// lies further back than the bucket can tell, 73 minutes at the least, is clamped.
+/// lies further back than the bucket can represent, 73 minutes at the least, is clamped.
 impl<C> TokenBucket<C> {
     /// [`with_initial`](Self::with_initial) as of `now`.
     #[must_use]
@@ -191,7 +191,7 @@ impl<C> TokenBucket<C> {
 
     /// [`try_acquire_up_to`](Self::try_acquire_up_to) as of `now`.
     #[inline]
-    #[must_use = "it may have taken fewer"]
+    #[must_use = "the call may take fewer than `n` tokens"]
     pub fn try_acquire_up_to_at(&self, n: u64, now: Timestamp) -> u64 {
         if n == 0 {
             return 0;
@@ -278,12 +278,13 @@ impl<C> TokenBucket<C> {
     /// Wakes the futures whose reservations a reset has taken away.
     #[cfg(any(feature = "std", tidegate_loom))]
     fn wake_all(&self) {
-        // Acquire: pairs with the Release of the exchange that made a reservation, whose listener
-        // was registered before (`late_listener`). The Acquire load of the TAT is not enough: a
-        // credit may have brought back the TAT that this thread has loaded, with a reservation in
-        // between (`unfenced_wake`). Every write of the word is an exchange, so the reset's own
-        // exchange continues the release sequence of that reservation. The names are mutants in
-        // `loom-tests/src/mutants/`.
+        // Acquire: pairs with the Release of the exchange that made a reservation, before which the
+        // future registered its listener (`late_listener`). Every write of the word is an exchange,
+        // so the reset's own exchange continues the release sequence of that reservation, and the
+        // listener is visible here. Otherwise a future could lose its reservation and sleep on. The
+        // Acquire load of the TAT is not enough: a credit may have brought back the TAT that this
+        // thread has loaded, with a reservation in between (`unfenced_wake`). A reservation made
+        // after the reset is not affected. The names are mutants in `loom-tests/src/mutants/`.
         fence(Acquire);
         // A bucket at which no future has ever waited takes no lock and allocates nothing.
         if self.core.resets.total_listeners() > 0 {
@@ -366,7 +367,7 @@ impl<C: Clock> TokenBucket<C> {
     /// assert_eq!(bucket.try_acquire_up_to(7), 0);
     /// ```
     #[inline]
-    #[must_use = "it may have taken fewer"]
+    #[must_use = "the call may take fewer than `n` tokens"]
     pub fn try_acquire_up_to(&self, n: u64) -> u64 {
         self.try_acquire_up_to_at(n, self.core.clock.now())
     }
@@ -418,7 +419,8 @@ impl<C: Clock> TokenBucket<C> {
     /// A debt is limited to 36 years of refill divided by `n`, where a token lasts `p/n`
     /// nanoseconds in lowest terms. That is 36 years for 10 per second, 12 years for 3 per second,
     /// 13 days for 10¹² per second, and never less than 2 hours. Where `n` is above 2¹⁷ the limit
-    /// is 1 year. Charges beyond the limit are dropped.
+    /// is at least 1 year, or at least 13 days above 32 tokens per nanosecond. It is never shorter
+    /// than the time in which the capacity flows in. Charges beyond the limit are dropped.
     pub fn debit(&self, n: u64) {
         self.debit_at(n, self.core.clock.now());
     }
@@ -435,7 +437,7 @@ impl<C: Clock> TokenBucket<C> {
 
     /// Fills the bucket and forgives every debt. Reservations made before keep their times.
     ///
-    /// Futures that wait wake up and reserve again, for which this takes a lock if a future has
+    /// Waiting futures wake up and reserve again. To wake them, this takes a lock if a future has
     /// ever waited here.
     ///
     /// ```

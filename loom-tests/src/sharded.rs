@@ -245,7 +245,7 @@ fn total_at_one_instant(used: u64, calls: [[Request; 2]; 2]) -> u64 {
     used + mine + others + left[0].2
 }
 
-/// Two threads of one shard, or of two, with two calls each. Kills `dropped_hand`, `held_on_top`,
+/// Two threads of one shard, or of two, with two calls each. Kills `dropped_leases`, `held_on_top`,
 /// `put_overwrites`, `take_without_swap`.
 ///
 /// At one instant no token is lost, as long as more was used before than threads are about to
@@ -327,16 +327,16 @@ mutant::tests! { "sharded":
         relaxed_held: passes,
     }
     one_shard {
-        take_without_swap: "more than is held",
+        take_without_swap: "lowered below zero",
         spend_without_exchange: " of ",
         put_overwrites: "held, and counted",
     }
     three_threads { stale_settlement: " of ", lowered_before_exchange: " of " }
     no_token_is_lost {
-        dropped_hand: "left == right",
+        dropped_leases: "left == right",
         held_on_top: "left == right",
         put_overwrites: "held, and counted",
-        take_without_swap: "more than is held",
+        take_without_swap: "lowered below zero",
         relaxed_held: passes,
     }
     two_first_leases { spend_without_exchange: " of ", not_gathered: "less than available" }

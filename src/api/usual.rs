@@ -53,7 +53,7 @@ impl<C> Usual<C> {
     /// Looks whether each has room for one request; `None` if it seems that one has not. Writes nothing.
     #[inline]
     pub(super) fn look(&self, now: Timestamp) -> Option<PreparedCharges> {
-        const ONE: Request = Request::of(1);
+        const ONE: Request = Request::charge(1);
         const ANY: Request = Request {
             required: 1,
             cost: 0,

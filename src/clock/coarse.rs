@@ -39,10 +39,10 @@ pub struct CoarseClock {
     interval: Duration,
 }
 
-/// The least time that a sleep takes on common systems.
+/// The shortest interval. On common systems a sleep takes about as long as this, or longer.
 const SHORTEST: Duration = Duration::from_micros(50);
 
-/// The thread outlives its last clock by up to an interval.
+/// The longest interval, because the thread outlives its last clock by up to an interval.
 const LONGEST: Duration = Duration::from_secs(1);
 
 impl CoarseClock {

@@ -17,9 +17,10 @@ mod with_std {
     ///
     /// With the feature `quanta`, on by default, this is the processor's time stamp counter (TSC)
     /// where the operating system trusts it. On Linux that means that the kernel's own clock source
-    /// is `tsc`. Elsewhere, and without the feature, it is the same as
-    /// [`MonotonicClock`](crate::MonotonicClock). Machines whose cores disagree about time fall
-    /// into that case.
+    /// is `tsc`. If the kernel has chosen another source, for example because the cores disagree
+    /// about time, this is the same as [`MonotonicClock`]. On other systems, `quanta` chooses
+    /// between the counter and the system's clock. Without the feature, this is always the same as
+    /// [`MonotonicClock`].
     ///
     /// Calibration finds the counter's frequency to within about 40 parts per million. Rates are
     /// exact in the time of this clock. If the kernel rejects the TSC later, a running process
@@ -39,7 +40,7 @@ mod with_std {
     #[derive(Clone, Copy, Debug, Default)]
     pub struct DefaultClock;
 
-    /// Set once the counter is calibrated; never set where it cannot be trusted.
+    /// Set once the counter is calibrated. Never set where the counter cannot be trusted.
     #[cfg(feature = "quanta")]
     static TSC: OnceLock<Tsc> = OnceLock::new();
 
@@ -54,9 +55,9 @@ mod with_std {
         fraction: u64,
     }
 
-    /// Number of ticks that are converted to learn the length of one. They are days, which leaves a
-    /// relative error of 2^-46, and they do not overflow with the slowest counters (41 ns per
-    /// tick).
+    /// The number of ticks that are converted to find the length of one. That many ticks take a day
+    /// or more, which leaves a relative error of 2^-46. They do not overflow even with the slowest
+    /// counters, at 41 ns per tick.
     #[cfg(feature = "quanta")]
     const TICKS_LOG2: u32 = 48;
 
@@ -70,7 +71,7 @@ mod with_std {
             Self.now();
         }
 
-        /// Before the counter is calibrated, and where it cannot be trusted.
+        /// The reading before the counter is calibrated, and where it cannot be trusted.
         // Out of line, so that a decision does not inline two clocks.
         #[cfg(feature = "quanta")]
         #[cold]
@@ -107,7 +108,8 @@ mod with_std {
         }
     }
 
-    /// The kernel measures the TSC at boot and watches it. It switches source if cores disagree.
+    /// The kernel measures the TSC at boot and watches it. It switches to another source if the
+    /// cores disagree.
     #[cfg(all(
         feature = "quanta",
         target_os = "linux",

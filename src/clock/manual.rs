@@ -8,8 +8,8 @@ use crate::sync::AtomicU64;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::time::Timestamp;
 
-/// A clock for tests and simulations. It starts at 0 and moves only when told to. Clones share
-/// their time.
+/// A clock for tests and simulations. It starts at 0 and moves only by [`advance`](Self::advance)
+/// and [`set`](Self::set). Clones share their time.
 ///
 /// A thread that sleeps on it, as every blocking wait does, wakes up when the time is advanced, not
 /// when real time passes.
@@ -27,18 +27,18 @@ use crate::time::Timestamp;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {
-    shared: Arc<Shared>,
+    shared: Arc<ManualTime>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ManualTime {
     /// Nanoseconds.
     now: AtomicU64,
     #[cfg(feature = "std")]
     sleepers: Sleepers,
 }
 
-impl Default for Shared {
+impl Default for ManualTime {
     fn default() -> Self {
         Self {
             now: AtomicU64::new(0),
@@ -57,9 +57,10 @@ impl ManualClock {
     /// Moves the time forward, up to [`Timestamp::MAX`].
     pub fn advance(&self, duration: Duration) {
         let nanos = crate::time::nanos(duration);
-        // Release: pairs with the Acquire in `now`. A thread that reads the new time sees what this
-        // thread did before it, which tests rely on when they set a flag and then advance the
-        // clock. Acquire: keeps that guarantee across several `advance` calls by different threads.
+        // AcqRel. Its Release pairs with the Acquire in `now`: a thread that reads the new time
+        // sees what this thread did before. Tests rely on that when they set a flag and then
+        // advance the clock. Its Acquire pairs with the Release in `set` and here: this thread sees
+        // what other threads did before they moved the clock.
         // The closure always returns a value, so the result carries nothing.
         let _ = self
             .shared

@@ -11,8 +11,8 @@ use crate::sync::add_saturating;
 use crate::time::Timestamp;
 
 impl<C: Clock> Combined<C> {
-    /// Charges every limit or none. Tells `observe` each limit's [room](PreparedCharge::room)
-    /// before the charge, and once more if the first pass is repeated.
+    /// Charges every limit or none. Passes each limit's index and [room](PreparedCharge::room)
+    /// before the charge to `observe`, and does so again if the first pass is repeated.
     #[inline]
     pub(crate) fn admit(
         &self,
@@ -23,7 +23,7 @@ impl<C: Clock> Combined<C> {
         self.charge(request, now, observe, |_| ())
     }
 
-    /// [`admit`](Self::admit) that passes the charges to `keep`, in the order of the limits.
+    /// Like [`admit`](Self::admit), and passes the charges to `keep`, in the order of the limits.
     #[inline]
     fn charge(
         &self,
@@ -32,7 +32,7 @@ impl<C: Clock> Combined<C> {
         mut observe: impl FnMut(usize, u64),
         keep: impl FnOnce(&[Exchange]),
     ) -> Result<(), CombinedDenied> {
-        // Number of charges that are kept on the stack.
+        // The most charges that are kept on the stack.
         const FEW: usize = 8;
 
         let mut few = [Exchange::NONE; FEW];
@@ -45,7 +45,7 @@ impl<C: Clock> Combined<C> {
         };
         // Twice, because permits may have come back between the two passes.
         for _ in 0..2 {
-            if let Some(first) = self.look(request, now, &mut observe, charges) {
+            if let Some(first) = self.prepare(request, now, &mut observe, charges) {
                 self.charge_all(first, request, now, charges)?;
                 keep(charges);
                 return Ok(());
@@ -61,10 +61,10 @@ impl<C: Clock> Combined<C> {
         Ok(())
     }
 
-    /// The first pass: finds the charge of each limit, and the first limit with the least headroom.
-    /// `None` if one would refuse.
+    /// The first pass: prepares the charge of each limit, and returns the index of the first limit
+    /// with the least headroom. `None` if one would refuse.
     #[inline]
-    fn look(
+    fn prepare(
         &self,
         request: &impl Fn(usize) -> Request,
         now: Timestamp,
@@ -73,15 +73,15 @@ impl<C: Clock> Combined<C> {
     ) -> Option<usize> {
         let mut first = 0;
         let mut least = u64::MAX;
-        let places = self.limits.iter().zip(charges).enumerate();
-        for (index, (named, place)) in places {
+        let limits = self.limits.iter().zip(charges).enumerate();
+        for (index, (named, prepared)) in limits {
             let PreparedCharge {
                 room,
                 headroom,
                 charge,
             } = named.limit.prepare_at(request(index), now)?;
             observe(index, room);
-            *place = charge;
+            *prepared = charge;
             if headroom < least {
                 (first, least) = (index, headroom);
             }
@@ -92,7 +92,7 @@ impl<C: Clock> Combined<C> {
     /// The second pass: makes the charges, beginning with `first`, and undoes them if one fails.
     #[expect(
         clippy::inline_always,
-        reason = "with the first pass beside it the charges stay where they are"
+        reason = "inlined after the first pass, the charges need not be copied"
     )]
     #[inline(always)]
     fn charge_all(
@@ -107,7 +107,7 @@ impl<C: Clock> Combined<C> {
         }
         for (index, (named, &mut charge)) in self.limits.iter().zip(&mut *charges).enumerate() {
             if request(index).cost > 0 && !named.limit.commit(charge) {
-                // Not repeated unchanged.
+                // The prepared exchange failed, so it must not be tried again.
                 charges[index] = Exchange::NONE;
                 return self.charge_rest(index, first, request, now, charges);
             }
@@ -115,8 +115,8 @@ impl<C: Clock> Combined<C> {
         Ok(())
     }
 
-    /// [`charge_all`](Self::charge_all) from an index on, where the order differs, another call was
-    /// faster, or a window has to rotate.
+    /// [`charge_all`](Self::charge_all) from a position on, where the order differs, another call
+    /// was faster, or a window has to rotate.
     #[cold]
     #[inline(never)]
     pub(crate) fn charge_rest(
@@ -128,7 +128,7 @@ impl<C: Clock> Combined<C> {
         charges: &mut [Exchange],
     ) -> Result<(), CombinedDenied> {
         for position in position..charges.len() {
-            let index = in_order(first, position);
+            let index = limit_at(first, position);
             let cost = request(index).cost;
             let limit = &self.limits[index].limit;
             if cost == 0 || limit.commit(charges[index]) {
@@ -138,8 +138,8 @@ impl<C: Clock> Combined<C> {
                 Ok(charge) => charges[index] = charge,
                 Err(denied) => {
                     for position in (0..position).rev() {
-                        let index = in_order(first, position);
-                        self.take_back(index, request(index).cost, charges[index]);
+                        let index = limit_at(first, position);
+                        self.undo_or_forfeit(index, request(index).cost, charges[index]);
                     }
                     return Err(self.lost_race(index, denied, request, now));
                 }
@@ -157,17 +157,17 @@ impl<C: Clock> Combined<C> {
         request: &impl Fn(usize) -> Request,
         now: Timestamp,
     ) -> CombinedDenied {
-        let met = CombinedDenied {
+        let own = CombinedDenied {
             name: self.limits[index].name,
             index,
             denied,
         };
-        self.refusal(request, now, Some(met)).unwrap_or(met)
+        self.refusal(request, now, Some(own)).unwrap_or(own)
     }
 
     /// Undoes a charge and counts what does not come back.
     #[cold]
-    fn take_back(&self, index: usize, permits: u64, charge: Exchange) {
+    fn undo_or_forfeit(&self, index: usize, permits: u64, charge: Exchange) {
         if permits > 0 {
             let returned = self.limits[index].limit.undo(permits, charge);
             self.forfeit(permits - returned);
@@ -178,15 +178,15 @@ impl<C: Clock> Combined<C> {
         add_saturating(&self.forfeited, permits);
     }
 
-    /// The refusal that lasts longest, among the limits' refusals now and one that a charge met.
+    /// The refusal that lasts the longest, among the limits' refusals now and the call's `own`.
     #[cold]
     pub(crate) fn refusal(
         &self,
         request: &impl Fn(usize) -> Request,
         now: Timestamp,
-        met: Option<CombinedDenied>,
+        own: Option<CombinedDenied>,
     ) -> Option<CombinedDenied> {
-        let mut longest = met;
+        let mut longest = own;
         for (index, &NamedLimit { name, ref limit }) in self.limits.iter().enumerate() {
             if let Err(denied) = limit.peek_at(request(index).required, now) {
                 let refusal = CombinedDenied {
@@ -202,7 +202,7 @@ impl<C: Clock> Combined<C> {
         longest
     }
 
-    /// [`admit`](Self::admit) that returns what undoes it.
+    /// Like [`admit`](Self::admit), but returns the charges for [`undo_all`](Self::undo_all).
     pub(crate) fn charge_each_at(
         &self,
         request: &impl Fn(usize) -> Request,
@@ -210,8 +210,8 @@ impl<C: Clock> Combined<C> {
     ) -> Result<CombinedCharge, CombinedDenied> {
         let mut made = Vec::new();
         let keep = |charges: &[Exchange]| {
-            let places = charges.iter().enumerate();
-            made.extend(places.map(|(index, &charge)| (index, request(index).cost, charge)));
+            let charges = charges.iter().enumerate();
+            made.extend(charges.map(|(index, &charge)| (index, request(index).cost, charge)));
         };
         self.charge(request, now, |_, _| (), keep)?;
         Ok(CombinedCharge {
@@ -220,8 +220,8 @@ impl<C: Clock> Combined<C> {
         })
     }
 
-    /// Undoes charges. Passes permits that did not come back, with the limit's index, to `rescue`.
-    /// Returns whether all permits came back.
+    /// Undoes charges. Calls `rescue` with a limit's index and the permits that did not come back.
+    /// These are forfeited unless `rescue` returns `true`. Returns whether none were forfeited.
     pub(crate) fn undo_all(
         &self,
         charge: CombinedCharge,
@@ -244,9 +244,10 @@ impl<C: Clock> Combined<C> {
     }
 }
 
-/// The limit to charge at `position`, if `first` comes first and the others as declared.
+/// The index of the limit to charge at `position`: `first` is charged first, and the others follow
+/// in the order of declaration.
 #[inline]
-const fn in_order(first: usize, position: usize) -> usize {
+const fn limit_at(first: usize, position: usize) -> usize {
     if position > first {
         position
     } else if position == 0 {

@@ -50,8 +50,8 @@ impl<C> From<Arc<SlidingWindow<C>>> for Limit<C> {
     }
 }
 
-/// Evaluates `$body` with the limiter inside.
-macro_rules! either {
+/// Evaluates `$body` with `$limiter` bound to the bucket or the window.
+macro_rules! dispatch {
     ($limit:expr, $limiter:ident => $body:expr) => {
         match &$limit.0 {
             Kind::Bucket($limiter) => $body,
@@ -62,7 +62,7 @@ macro_rules! either {
 
 impl<C: Clock> Limit<C> {
     pub(crate) fn clock(&self) -> &C {
-        either!(self, limiter => limiter.clock())
+        dispatch!(self, limiter => limiter.clock())
     }
 
     pub(crate) fn as_bucket(&self) -> Option<&TokenBucket<C>> {
@@ -73,28 +73,29 @@ impl<C: Clock> Limit<C> {
     }
 
     pub(crate) fn capacity(&self) -> u64 {
-        either!(self, limiter => Limiter::capacity(&**limiter))
+        dispatch!(self, limiter => Limiter::capacity(&**limiter))
     }
 
-    /// Checks for room at `now` and prepares the charge; `None` if there is none. Writes nothing.
-    // Inlined, because a result in memory is written in words and read back in pairs of words, and
-    // the processor would stall.
+    /// Checks for room at `now` and prepares the charge. `None` if there seems to be none. Writes
+    /// nothing.
+    // Inlined. Otherwise the result is written to memory in words and read back in pairs of words,
+    // which stalls the processor.
     #[expect(
         clippy::inline_always,
-        reason = "as said above: half the time of a call"
+        reason = "the stall would take half the time of a call"
     )]
     #[inline(always)]
     pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
         if request.required == 0 {
             return Some(PreparedCharge::UNLIMITED);
         }
-        either!(self, limiter => limiter.prepare_at(request, now))
+        dispatch!(self, limiter => limiter.prepare_at(request, now))
     }
 
     /// Makes a prepared charge if nothing has changed since.
     #[inline]
     pub(crate) fn commit(&self, charge: Exchange) -> bool {
-        charge.is_prepared() && either!(self, limiter => limiter.commit(charge))
+        charge.is_prepared() && dispatch!(self, limiter => limiter.commit(charge))
     }
 
     /// Charges `n` after a check of its own.
@@ -105,7 +106,7 @@ impl<C: Clock> Limit<C> {
                 let BucketCharge { before, after, .. } = bucket.charge_at(n, now)?;
                 Ok(Exchange { before, after })
             }
-            Kind::Window(window) if n > 0 => window.charge_words_at(n, now),
+            Kind::Window(window) if n > 0 => window.charge_exchange_at(n, now),
             Kind::Window(_) => Ok(Exchange::NONE),
         }
     }
@@ -125,33 +126,33 @@ impl<C: Clock> Limit<C> {
                     tokens,
                 })
             }
-            Kind::Window(window) => window.undo_words(n, charge),
+            Kind::Window(window) => window.undo_exchange(n, charge),
         }
     }
 
     pub(crate) fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
-        either!(self, limiter => limiter.peek_at(n, now))
+        dispatch!(self, limiter => limiter.peek_at(n, now))
     }
 
     #[inline]
     pub(crate) fn available_at(&self, now: Timestamp) -> u64 {
-        either!(self, limiter => limiter.available_at(now))
+        dispatch!(self, limiter => limiter.available_at(now))
     }
 
     pub(crate) fn refill_time(&self) -> Duration {
-        either!(self, limiter => limiter.refill_time())
+        dispatch!(self, limiter => limiter.refill_time())
     }
 
     pub(crate) fn snapshot_at(&self, now: Timestamp) -> Snapshot {
-        either!(self, limiter => limiter.snapshot_at(now))
+        dispatch!(self, limiter => limiter.snapshot_at(now))
     }
 
     pub(crate) fn is_unused_at(&self, now: Timestamp) -> bool {
-        either!(self, limiter => limiter.is_unused_at(now))
+        dispatch!(self, limiter => limiter.is_unused_at(now))
     }
 
     pub(crate) fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
-        either!(self, limiter => limiter.unused_in_at(now))
+        dispatch!(self, limiter => limiter.unused_in_at(now))
     }
 }
 

@@ -9,20 +9,21 @@
 //!
 //! Let a token last `p/n` nanoseconds in lowest terms.
 //!
-//! * **`n` is at most 2^17.** A token is `p` grains and a nanosecond is `n` grains. Nothing is
-//!   rounded, and the bucket equals one of exact rationals. This covers every rate whose interval
-//!   is a whole number of nanoseconds, every number per second up to 131 072, and rates such as
-//!   600 million or 10^12 per second.
-//! * **Any other rate.** A nanosecond is up to 32 grains, or as many as the tokens that flow in
-//!   during it if those are more. `fraction` is rounded **down**, so the bucket's clock is never
-//!   fast. It is slow by less than 2^-64 grains per nanosecond: less than a grain in 584 years.
-//!   An instant is rounded down when a call is judged, and up when an idle bucket is rebased on
-//!   it. So a token is never early, and it is late by less than three grains: one for each of
-//!   these roundings. Errors do not add up while a bucket is in use, because only a rebase
-//!   rounds, and a rebase forgets the past. A bucket that runs full again and again may lose a
-//!   grain each time, as it loses everything else that flows in while it is full.
+//! * **Exact.** If `n` is at most 2^17, a token is `p` grains and a nanosecond is `n` grains,
+//!   provided that the capacity is then at most 2^60 grains. Nothing is rounded, and the bucket
+//!   equals one of exact rationals. This covers every rate whose interval is a whole number of
+//!   nanoseconds, every number per second up to 131 072, and rates such as 600 million or 10^12
+//!   per second.
+//! * **Rounded.** Otherwise a nanosecond is up to 32 grains, or as many as the tokens that flow in
+//!   during it if those are more. Grains are made coarser until the capacity is at most 2^60
+//!   grains. `fraction` is rounded **down**, so the bucket's clock is never fast. It is slow by
+//!   less than 2^-64 grains per nanosecond: less than a grain in 584 years. An instant is rounded
+//!   down when a call is judged, and up when an idle bucket is rebased on it. So a token is never
+//!   early, and it is late by less than three grains: one for each of these roundings. Errors do
+//!   not add up while a bucket is in use, because only a rebase rounds, and a rebase forgets the
+//!   past. A bucket that runs full again and again may lose a grain each time, as it loses
+//!   everything else that flows in while it is full.
 //!
-//! In both cases a capacity is at most 2^60 grains, and grains are made coarser until it fits.
 //! With a capacity of up to 9 years of refill, a grain is at most half a nanosecond. A token is
 //! then at most 2 ns late on a clock of whole nanoseconds. With the limit of 1 000 years of
 //! refill, a grain is at most 56 ns.
@@ -39,8 +40,8 @@ use core::time::Duration;
 
 use crate::quota::Quota;
 
-/// Up to this many grains per nanosecond, a rate is represented without rounding. More would make
-/// 2^60 grains, and so the longest debt, shorter than 2 hours.
+/// Up to this many grains per nanosecond, a rate is represented without rounding. At this rate
+/// 2^60 grains, and so the longest debt, last 2.4 hours.
 const EXACT_GRAINS_PER_NANO: u64 = 1 << 17;
 
 /// Grains per nanosecond where rounding is needed: fine enough that a grain is negligible beside
@@ -48,12 +49,13 @@ const EXACT_GRAINS_PER_NANO: u64 = 1 << 17;
 /// tokens per nanosecond need more.
 const ROUNDED_GRAINS_PER_NANO: u128 = 32;
 
-/// Grains per nanosecond where a TAT must not wrap: three grains are less than 2 ns, and 2^63
+/// Grains per nanosecond where a TAT must not wrap. Three grains are then less than 2 ns, and 2^63
 /// grains are 146 years.
 const WORD_GRAINS_PER_NANO: u64 = 2;
 
 /// The largest capacity, and the largest debt beyond it, in grains. Eight times this is half the
-/// circle, in which a TAT and a clock reading must lie: see [`AtomicTat`](super::AtomicTat).
+/// circle of 2^64 grains. A TAT and a clock reading must be less than that apart: see
+/// [`AtomicTat`](super::AtomicTat).
 pub(crate) const MAX_LEVEL: u64 = 1 << 60;
 
 /// A quota, prepared so that a decision needs no division.
@@ -71,7 +73,8 @@ pub(crate) struct Gcra {
     limit: u64,
     /// The capacity in tokens.
     capacity: u64,
-    /// The nanoseconds of 2^64 grains, divided by 2^64 and rounded down. Turns grains into a wait.
+    /// Nanoseconds per grain, in 2^-64 ns, rounded down. Turns grains into a wait. Not used below
+    /// one grain per nanosecond.
     inverse: u64,
     /// Nanoseconds in at most `MAX_LEVEL` grains.
     epoch_length: u64,
@@ -84,8 +87,8 @@ pub(crate) struct Now {
     grains: u64,
     /// The part that was rounded off, in 2^-64 grains.
     remainder: u64,
-    /// Nanoseconds by which the caller's own reading is earlier. Positive only for a reading that
-    /// was clamped after the clock stepped back. Hints count from the caller's reading.
+    /// Nanoseconds by which the caller's own reading is earlier. Positive only if that reading was
+    /// too old and was clamped. Hints count from the caller's reading.
     behind: u64,
 }
 
@@ -102,7 +105,7 @@ impl Now {
     }
 }
 
-/// The grains by which a charge exceeds the bucket's level now.
+/// The grains by which a charge exceeds what the bucket holds now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Shortfall(u64);
@@ -140,7 +143,7 @@ const fn widening_mul(a: u64, b: u64) -> (u64, u64) {
 /// The distance from `earlier` to `later` on the circle of 2^64 grains; 0 if `later` is not later.
 #[inline]
 const fn distance(earlier: u64, later: u64) -> u64 {
-    // Signed, so that one subtraction tells both whether it is later and by how much.
+    // Signed, so that one subtraction shows both whether it is later and by how much.
     #[expect(
         clippy::cast_possible_wrap,
         clippy::cast_sign_loss,
@@ -166,16 +169,17 @@ impl Gcra {
         Self::with_grains(quota, EXACT_GRAINS_PER_NANO, ROUNDED_GRAINS_PER_NANO)
     }
 
-    /// With grains so coarse that an absolute TAT fits a word until
+    /// With grains so coarse that an absolute TAT stays below 2^63 until
     /// [`last_nanos`](Self::last_nanos).
     pub(crate) const fn for_word(quota: Quota) -> Self {
         Self::with_grains(quota, WORD_GRAINS_PER_NANO, WORD_GRAINS_PER_NANO as u128)
     }
 
+    // Bounds of `Quota`: 1 <= rate <= 1000 * period, capacity <= 2^60, refill <= 1000 years.
     #[expect(
         clippy::arithmetic_side_effects,
         clippy::cast_possible_truncation,
-        reason = "bounds of `Quota`: 1 <= rate <= 1000 * period, capacity <= 2^60, refill <= 1000 years; each line says why it fits"
+        reason = "by the bounds of `Quota`; each line says why it fits"
     )]
     const fn with_grains(quota: Quota, exact_most: u64, rounded_to: u128) -> Self {
         let divisor = gcd(quota.rate(), quota.period_nanos());
@@ -194,7 +198,8 @@ impl Gcra {
             if finest >= roomiest as u128 {
                 roomiest
             } else if finest == 0 {
-                // More tokens per nanosecond than the grains requested: a token is a grain.
+                // More tokens flow in per nanosecond than it should have grains: a token is a
+                // grain.
                 1
             } else {
                 finest as u64
@@ -215,10 +220,10 @@ impl Gcra {
             };
         }
 
-        // Both at most 2^60.
+        // At most 2^60 times 2^64.
         let scaled = emission_interval as u128 * tokens as u128;
-        // At most 2^17: `emission_interval` was chosen so, and the highest rate limits one of 1
-        // grain.
+        // At most 32 by the choice of `emission_interval`, or 1 000, the highest rate, where that
+        // is 1 grain.
         let whole = (scaled / nanos as u128) as u64;
         // The remainder is below `nanos`, so the quotient is below 2^64.
         let fraction = (((scaled % nanos as u128) << 64) / nanos as u128) as u64;
@@ -231,7 +236,7 @@ impl Gcra {
         } else {
             inverse as u64
         };
-        // 2^60 << 64 fits. Below one grain per nanosecond the quotient may not.
+        // 2^60 << 64 fits 128 bits. Below one grain per nanosecond the quotient may exceed 64.
         let epoch_length = ((MAX_LEVEL as u128) << 64) / grains_per_nano;
         let epoch_length = if epoch_length > 1 << 62 {
             1 << 62
@@ -257,8 +262,8 @@ impl Gcra {
         self.capacity
     }
 
-    /// Whether a clock reading may be compared with TATs that were loaded in this epoch: it lies
-    /// within the `MAX_LEVEL` grains that begin there.
+    /// Whether a clock reading may be compared with TATs that were loaded in this epoch. It may if
+    /// it lies within the `MAX_LEVEL` grains that begin there.
     #[inline]
     pub(crate) const fn covers(&self, epoch: u64, nanos: u64) -> bool {
         // Two comparisons, not one that wraps: an epoch near the end of time must not reach around
@@ -271,8 +276,9 @@ impl Gcra {
         self.epoch_length >> 1
     }
 
-    /// The last clock reading at which a TAT, with its capacity, is still below 2^63 grains. With
-    /// two grains per nanosecond this is after 109 years, with fewer later, with more earlier.
+    /// The last clock reading for an absolute TAT: with the capacity on top, the TAT is still below
+    /// 2^63 grains. With two grains per nanosecond that is after 109 years. With fewer grains it is
+    /// later, with more it is earlier.
     pub(crate) const fn last_nanos(&self) -> u64 {
         // At most 6 * 2^60 grains and a capacity of 2^60.
         self.epoch_length.saturating_mul(6)
@@ -328,7 +334,7 @@ impl Gcra {
     /// The TAT after a charge that fits now.
     #[inline]
     pub(crate) const fn admit(&self, tat: u64, now: Now, cost: u64) -> Result<u64, Shortfall> {
-        debug_assert!(cost <= self.limit, "an idle bucket covers no more");
+        debug_assert!(cost <= self.limit, "the cost is above the capacity");
         let ahead = Self::ahead(tat, now);
         if ahead == 0 {
             // Judged without rounding up: an idle bucket holds its whole capacity, which covers
@@ -344,7 +350,7 @@ impl Gcra {
     }
 
     /// The TAT after a charge that fits now, while `held` grains are charged but not yet used. Held
-    /// grains do not flow back, so the TAT counts as at least that far ahead.
+    /// grains do not flow back, so the TAT counts as at least `held` grains ahead of the clock.
     #[cfg(any(feature = "std", tidegate_loom))]
     #[inline]
     pub(crate) const fn admit_with_held(
@@ -441,10 +447,10 @@ impl Gcra {
     /// Whole tokens in `grains`.
     #[inline]
     pub(crate) const fn tokens_in(&self, grains: u64) -> u64 {
-        // Replaces a division. Rounding down twice makes the result too small by at most 1.
+        // A product replaces a division. Rounding down twice makes it too small by at most 1.
         let (tokens, _) = widening_mul(grains, self.per_grain);
         let next = tokens.wrapping_add(1);
-        // At most `grains` and one token more.
+        // Cannot overflow: this is at most `grains` and one token more.
         if next.wrapping_mul(self.emission_interval) <= grains {
             next
         } else {
@@ -454,8 +460,8 @@ impl Gcra {
 
     /// Tokens charged beyond the level, rounded up; 0 where the level is not negative.
     pub(crate) const fn debt(&self, tat: u64, now: Now) -> u64 {
-        let owed = Self::ahead(tat, now).saturating_sub(self.limit);
-        owed.div_ceil(self.emission_interval)
+        let debt = Self::ahead(tat, now).saturating_sub(self.limit);
+        debt.div_ceil(self.emission_interval)
     }
 
     /// The TAT of a bucket that holds `tokens` now.
@@ -470,20 +476,20 @@ impl Gcra {
     #[inline]
     #[expect(
         clippy::arithmetic_side_effects,
-        reason = "a wait of less than 2^62 grains is less than 2^62 ns"
+        reason = "a shortfall is below 2^63 grains, and here a grain lasts at most 1 ns"
     )]
     pub(crate) const fn wait(&self, now: Now, shortfall: Shortfall) -> Duration {
         if self.whole == 0 {
             let (seconds, nanos) = wait_wide(self.fraction, now.remainder, now.behind, shortfall.0);
             return Duration::new(seconds, nanos);
         }
-        // Rounding `inverse` and the product down makes this too short by at most 2. The two lines
-        // after it make up for that, without a loop or a call, so that a caller who ignores the
-        // hint does not pay for it.
+        // Rounding `inverse` and the product down makes this too short by at most 2. The next two
+        // lines correct it without a loop or a call, so that a caller that ignores the hint does
+        // not pay for it.
         let (mut nanos, _) = widening_mul(shortfall.0, self.inverse);
         nanos += (self.refill(now, nanos) < shortfall.0) as u64;
         nanos += (self.refill(now, nanos) < shortfall.0) as u64;
-        // Saturates only beyond the end of time.
+        // Saturates only beyond the clock's range.
         Duration::from_nanos(nanos.saturating_add(now.behind))
     }
 
@@ -500,12 +506,13 @@ impl Gcra {
 }
 
 /// [`Gcra::wait`] below one grain per nanosecond, where a wait may exceed 64 bits of nanoseconds.
-// Plain numbers and no panic, so that the compiler can drop the call with an unused hint.
+// Takes and returns plain numbers and cannot panic, so that the compiler can drop the call if the
+// hint is unused.
 #[cold]
 #[inline(never)]
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "a grain of at most 56 ns makes a shortfall of less than 2^62 a wait of less than 2^68 ns"
+    reason = "a shortfall below 2^63 grains of at most 56 ns is a wait below 2^69 ns"
 )]
 const fn wait_wide(fraction: u64, remainder: u64, behind: u64, shortfall: u64) -> (u64, u32) {
     let missing = ((shortfall as u128) << 64).saturating_sub(remainder as u128);

@@ -3,34 +3,37 @@
 //!
 //! # State
 //!
-//! * `word`: the TAT in grains, modulo 2^64. A TAT at or before the clock is a full bucket; every
-//!   charge moves it later. Every admission writes it. It guards no other memory.
+//! * `word`: the TAT in grains, modulo 2^64. A TAT at or before the clock is a full bucket, and
+//!   every charge moves it later. Every admission writes it. It guards no memory except the epoch.
 //! * `epoch`: the start of the current epoch in nanoseconds, a multiple of half an epoch's length.
 //!   It only grows, once per half an epoch: every 18 years for a rate such as 10 per second, every
-//!   6 days for 10^12 per second, never more often than once an hour. So it is as good as constant.
+//!   6 days for 10^12 per second, never more often than once an hour. So it is nearly constant.
 //!
 //! # Invariants
 //!
-//! An epoch lasts as long as at most 2^60 grains (`gcra::arithmetic::MAX_LEVEL`).
+//! The length of an epoch is at most 2^60 grains (`gcra::arithmetic::MAX_LEVEL`).
 //!
-//! 1. A decision loads the TAT first and the epoch second. Its clock reading lies in
-//!    `[epoch, epoch + length)`. It confirms the TAT after that, either by the exchange that
-//!    charges it or by a second load that finds it unchanged.
+//! 1. A decision loads the TAT first and the epoch second. The clock reading that it uses lies in
+//!    `[epoch, epoch + length)`. It then confirms the TAT, either by the exchange that charges it
+//!    or by a second load that finds it unchanged.
 //! 2. Before the epoch advances, a TAT older than the new epoch is raised to it. To every clock
-//!    reading that can be used from then on, both are a full bucket.
+//!    reading that can be used from then on, the old and the raised TAT are both a full bucket.
 //! 3. So a TAT and the reading that it is compared with are less than 2^63 grains apart. Their
 //!    distance modulo 2^64, taken as signed, is the true one, however long the bucket was idle and
-//!    whatever the clock says. *Ahead*: a TAT is at most 2 * 2^60 grains (capacity and debt) ahead
-//!    of the reading that wrote it, so at most 3 * 2^60 ahead of the writer's epoch. The decision's
-//!    epoch is at least as new. *Behind*: the TAT was still there when the epoch had advanced, so
-//!    it was at or after the epoch then, or a writer that was overtaken wrote it since. Such a
-//!    writer succeeds only if the word has not changed. The unchanged word, not being raised, has
-//!    kept the epoch within those 3 * 2^60 grains of the writer's epoch, and readings are less than
-//!    2^60 beyond the epoch.
+//!    whatever the clock says.
+//!    * *Ahead*: a TAT is at most 2 * 2^60 grains ahead of the reading that wrote it: a capacity
+//!      and a debt. So it is less than 3 * 2^60 ahead of the writer's epoch. The decision's epoch
+//!      is at least as new.
+//!    * *Behind*: the TAT was in the word after the epoch had advanced. Either it was at or after
+//!      the epoch when the epoch advanced, or an overtaken thread wrote it later. The exchange of
+//!      such a thread succeeds only if the word has not changed. An unchanged word was not raised,
+//!      so it kept the epoch within those 3 * 2^60 grains of the writer's epoch. Readings are less
+//!      than 2^60 beyond the epoch.
 //!
-//! One limit remains. A thread that is stopped between its two loads until the word has gone around
-//! the whole circle, 39 hours at the least, and has come to the very same grain, takes the one for
-//! the other. So does a caller that holds a charge for that long before it undoes it.
+//! One limit remains. A thread may be stopped between its two loads until the word has gone around
+//! the whole circle, which takes 39 hours at the least. If the word then holds the very same value,
+//! the thread takes the new TAT for the old one. So does a caller that holds a charge for that long
+//! before it undoes it.
 //!
 //! # Orderings
 //!
@@ -41,12 +44,14 @@
 //! The word is exchanged with Release and loaded with Acquire, so a thread that sees a TAT then
 //! sees an epoch at least as new as the one it was written under (`relaxed_word`). The epoch is
 //! advanced with Release and loaded with Acquire, so a thread that sees it does not confirm a TAT
-//! from before it was raised (`relaxed_epoch`).
+//! from before it was raised (`relaxed_epoch`). The two pairs matter only to a thread that would
+//! otherwise see an epoch, or a TAT, from many advances ago.
 //!
 //! Without invariant 2, a bucket that was idle for 2^63 grains looks exhausted (`unraised_tat`). So
 //! does a bucket whose refusal is not confirmed (`unconfirmed_refusal`). With readings from before
-//! the epoch, an exhausted bucket looks idle (`unclamped_reading`). The names are mutants in
-//! `loom-tests/src/mutants/`.
+//! the epoch, an exhausted bucket looks idle (`unclamped_reading`).
+//!
+//! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
 //! A value that comes back after a credit, a reset or an undo is harmless, because a decision
 //! depends on the value alone.
@@ -72,7 +77,7 @@ pub(crate) struct AtomicTat {
 
 impl AtomicTat {
     const_fn! {
-        /// A bucket that was full at the origin of its clock, and is full now.
+        /// A full bucket, for any clock reading.
         pub(crate) const fn full() -> Self {
             Self { word: AtomicU64::new(0), epoch: AtomicU64::new(0) }
         }
@@ -82,8 +87,8 @@ impl AtomicTat {
     /// [confirmed](Self::is_current).
     #[inline]
     pub(crate) fn load(&self, gcra: &Gcra, nanos: u64) -> (u64, Now) {
-        // Acquire: pairs with the Release in `replace`, so that the epoch below is at least as new
-        // as this TAT.
+        // Acquire: pairs with the Release of `replace`, `undo` and `advance_epoch`, so that the
+        // epoch below is at least as new as this TAT.
         let tat = self.word.load(Acquire);
         // Acquire: pairs with the Release in `advance_epoch`, so that the TAT is confirmed against
         // the raised word.
@@ -110,7 +115,7 @@ impl AtomicTat {
             // Acquire, twice: as in `load`.
             let tat = self.word.load(Acquire);
             let epoch = self.epoch.load(Acquire);
-            // Four epochs later every TAT is a full bucket, and the distance is still less than
+            // Four epochs later every TAT is a full bucket, and its distance is still less than
             // half the circle.
             let latest = epoch.saturating_add(gcra.half_epoch().saturating_mul(8));
             let usable = nanos.clamp(epoch, latest);
@@ -136,7 +141,7 @@ impl AtomicTat {
             if gcra.covers(epoch, nanos) {
                 return nanos;
             }
-            // At most `nanos`, because a whole epoch fits.
+            // At most `nanos`, which is at least a whole epoch later.
             let next = epoch + gcra.half_epoch();
             let then = gcra.now(next);
             // Acquire: as in `load`.
@@ -157,17 +162,18 @@ impl AtomicTat {
                     continue;
                 }
             }
-            // Release: pairs with the Acquire loads of the epoch, in `load` and above, which then
-            // see the raised word. A failure means that another thread has done it.
+            // Release: pairs with the Acquire loads of the epoch, in `load`, in `load_current` and
+            // above, which then see the raised word. A failure means that another thread has
+            // advanced the epoch.
             let _ = self.epoch.compare_exchange(epoch, next, Release, Relaxed);
         }
     }
 
-    /// Replaces the TAT by what `decide` returns, and passes on its other result, unless it
-    /// refuses. A refusal takes effect at the load that is confirmed, and writes nothing.
+    /// Replaces the TAT by the one that `decide` returns, and returns its other result. If `decide`
+    /// refuses, the refusal takes effect at the load that is confirmed, and writes nothing.
     #[expect(
         clippy::inline_always,
-        reason = "inlined with `decide` it is straight code in registers, without unused hints"
+        reason = "with `decide` inlined, the loop stays in registers and unused hints are dropped"
     )]
     #[inline(always)]
     pub(crate) fn decide<R, E>(
@@ -194,12 +200,13 @@ impl AtomicTat {
 
     /// Reverses a charge that turned `before` into `after`, if the TAT is still `after`.
     ///
-    /// If `after` has come back meanwhile, then whatever was charged in between was credited, reset
-    /// or undone as well, which the bound allows for.
+    /// The TAT may have changed and come back to `after`. Then everything that was charged in
+    /// between was also credited, reset or undone, which the bound allows for.
     pub(crate) fn undo(&self, gcra: &Gcra, before: u64, after: u64) -> bool {
         // Relaxed: an epoch that is one step old raises a little less, which invariant 3 covers.
         let epoch = gcra.now(self.epoch.load(Relaxed));
-        // Not before the epoch: held charges that are undone in turn could lead back without limit.
+        // Not before the epoch. Otherwise charges that are held for long and then undone one after
+        // the other could move the TAT back without limit.
         let before = if Gcra::is_idle(before, epoch) {
             epoch.grains()
         } else {
@@ -214,9 +221,9 @@ impl AtomicTat {
     /// Exchanges a TAT that was [loaded](Self::load), if it is still current.
     #[inline]
     pub(crate) fn replace(&self, tat: u64, next: u64) -> bool {
-        // Release: pairs with the Acquire loads of the word, for the sake of the epoch. Nothing
-        // else travels with the word, and a word has one modification order. Weak: every caller
-        // loads again on failure.
+        // Release: pairs with the Acquire loads of the word, so that a thread that sees this TAT
+        // sees the epoch that it was written under. Nothing else travels with the word, and a word
+        // has one modification order. Weak: every caller loads again on failure.
         self.word
             .compare_exchange_weak(tat, next, Release, Relaxed)
             .is_ok()

@@ -1,10 +1,12 @@
 //! The arithmetic of many buckets that share one quota, each kept in a single word.
 //!
 //! A [`TokenBucket`](crate::TokenBucket) counts its grains modulo 2^64 and needs a second word
-//! that makes them unambiguous. Here a TAT is an absolute number below 2^63 that only ever grows:
-//! one word per key, and a replaced value never comes back. The price is a coarser grain and an
-//! end of time after a century. A grain is half a nanosecond where the emission interval is not a
-//! whole number of grains.
+//! that makes them unambiguous. Here a TAT is an absolute number below 2^63 that only grows: one
+//! word per key, and a replaced value never comes back.
+//!
+//! The price is a coarser grain, and an end of the clock's range after a century. Rates of up to
+//! two tokens per nanosecond are rounded to grains of about half a nanosecond, unless a token lasts
+//! a whole number of half nanoseconds.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -21,7 +23,7 @@ pub(crate) struct WordGcra {
     gcra: Gcra,
     /// The last clock reading, in nanoseconds. Later readings are clamped to it.
     end: u64,
-    /// Taken from the quota, because a whole second may be a nanosecond longer in grains.
+    /// Taken from the quota, because a time computed from grains may be a nanosecond longer.
     #[cfg(feature = "std")]
     refill_time: Duration,
 }
@@ -51,7 +53,7 @@ impl WordGcra {
             .now(if nanos < self.end { nanos } else { self.end })
     }
 
-    /// The instant `nanos` for a caller whose own reading is the earlier `own`.
+    /// Converts the reading `nanos` for a caller whose own reading, `own`, is earlier.
     pub(crate) const fn clamped_by(&self, nanos: u64, own: u64) -> Now {
         self.now(nanos).clamped_by(nanos.saturating_sub(own))
     }
@@ -70,7 +72,7 @@ impl WordGcra {
         Ok(self.gcra.cost(n))
     }
 
-    /// The word after a charge, always greater than before.
+    /// The word after a charge, which is greater than `tat`.
     #[inline]
     pub(crate) const fn admit(&self, tat: u64, now: Now, cost: u64) -> Result<u64, Shortfall> {
         self.gcra.admit(tat, now, cost)
@@ -89,12 +91,12 @@ impl WordGcra {
         }
     }
 
-    /// The refusal of a table without room: until the bucket `tat` is full and one grain more.
+    /// The refusal by a table without room. Its wait ends one grain after the bucket `tat` is full.
     pub(crate) const fn not_before_full(&self, tat: u64, now: Now) -> Denied {
         self.not_yet(now, Gcra::until_full(tat.saturating_add(1), now))
     }
 
-    /// The time in which an empty bucket fills up.
+    /// The time in which an empty bucket fills up, rounded up to a nanosecond.
     #[cfg(feature = "std")]
     pub(crate) const fn refill_time(&self) -> Duration {
         self.refill_time

@@ -36,7 +36,10 @@ impl QuotaError {
     }
 
     /// Panics with the error's message, also in a constant.
-    #[expect(clippy::panic, reason = "the constructors that come here document it")]
+    #[expect(
+        clippy::panic,
+        reason = "the constructors that call this document the panic"
+    )]
     #[track_caller]
     pub(super) const fn raise(self) -> ! {
         panic!("{}", self.message())

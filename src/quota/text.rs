@@ -16,11 +16,10 @@ const UNITS: [(u64, &[&str]); 7] = [
     (1, &["ns", "nanosecond", "nanoseconds"]),
 ];
 
-/// Optional words for what is counted. They change nothing.
-const THINGS: [&str; 7] = ["r", "req", "reqs", "request", "requests", "token", "tokens"];
+/// Optional words for what the rate counts. They change nothing.
+const COUNTED: [&str; 7] = ["r", "req", "reqs", "request", "requests", "token", "tokens"];
 
-/// Writes the shortest form that reads back as the same quota: `100/min`, `5/2hour`,
-/// `100/min burst 20`.
+/// Writes a short form that reads back as the same quota: `100/min`, `5/2hour`, `100/min burst 20`.
 impl fmt::Display for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/", self.rate)?;
@@ -60,7 +59,7 @@ impl FromStr for Quota {
 pub(super) struct Parts {
     /// With the smallest burst.
     pub(super) quota: Quota,
-    /// The burst that is given, and its offset.
+    /// The explicit burst and its offset.
     pub(super) burst: Option<(u64, usize)>,
 }
 
@@ -71,7 +70,7 @@ impl Parts {
         reader.skip_space();
         let rate_at = reader.offset;
         let rate = reader.number()?;
-        reader.take_word(&THINGS);
+        reader.take_word(&COUNTED);
 
         if !reader.take_slash() && !reader.take_word(&["per"]) {
             return Err(reader.error(Kind::ExpectedPer));
@@ -109,7 +108,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// `offset` only moves past whole characters, so the slice exists.
+    /// The text from the offset on. The offset only moves past whole characters, so the slice
+    /// exists.
     fn rest(&self) -> &'a str {
         self.text.get(self.offset..).unwrap_or_default()
     }
@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// `min`, `2 hours`: nanoseconds.
+    /// A period such as `min` or `2 hours`, in nanoseconds.
     fn period(&mut self) -> Result<u64, ParseQuotaError> {
         let start = self.offset;
         let count = if self.rest().starts_with(|c: char| c.is_ascii_digit()) {

@@ -8,13 +8,14 @@ use crate::sync::{AtomicU64, const_fn};
 /// A lease: the tokens left in it, and the tokens that it is counted as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lease {
-    /// The tokens counted as held for it. At least `left`, and not lowered with every token used.
+    /// The tokens counted in `held` for this lease. At least `left`, and not lowered when a token
+    /// is used.
     pub(crate) counted: u64,
     pub(crate) left: u64,
 }
 
-/// The largest number of tokens that a half word holds.
-pub(crate) const MOST: u64 = u32::MAX as u64;
+/// The most tokens that one half of the word holds.
+pub(crate) const MAX_TOKENS: u64 = u32::MAX as u64;
 
 impl Lease {
     pub(crate) const NONE: Self = Self {
@@ -23,7 +24,7 @@ impl Lease {
     };
 
     /// A lease of which no token was used.
-    pub(crate) const fn of(tokens: u64) -> Self {
+    pub(crate) const fn unused(tokens: u64) -> Self {
         Self {
             counted: tokens,
             left: tokens,
@@ -33,7 +34,7 @@ impl Lease {
     const fn unpacked(word: u64) -> Self {
         Self {
             counted: word >> 32,
-            left: word & MOST,
+            left: word & MAX_TOKENS,
         }
     }
 
@@ -42,8 +43,8 @@ impl Lease {
     }
 
     /// Merges two leases.
-    pub(crate) const fn and(self, other: Self) -> Self {
-        // Both are below 2^32.
+    pub(crate) const fn merge(self, other: Self) -> Self {
+        // Cannot overflow: a word holds less than 2^32 of each, and there are at most 256 shards.
         Self {
             counted: self.counted + other.counted,
             left: self.left + other.left,
@@ -51,7 +52,8 @@ impl Lease {
     }
 }
 
-/// The word of a [`Lease`]. Mostly one thread uses it; others collect it when the bucket is empty.
+/// The word of a [`Lease`]. Mostly one thread uses it. Others collect the lease when the bucket
+/// has too few tokens.
 pub(crate) struct Shard(AtomicU64);
 
 impl Shard {
@@ -65,9 +67,9 @@ impl Shard {
     #[inline]
     pub(crate) fn spend(&self, n: u64) -> bool {
         // Relaxed, all three: a word has one modification order, so tokens are spent once, and
-        // nothing travels with them.
+        // nothing travels with them. Weak: the loop absorbs a spurious failure.
         let mut word = self.0.load(Relaxed);
-        while n <= word & MOST {
+        while n <= word & MAX_TOKENS {
             // The lower half is at least `n`.
             match self
                 .0
@@ -80,18 +82,18 @@ impl Shard {
         false
     }
 
-    pub(crate) fn look(&self) -> Lease {
-        // Relaxed: a hint for the caller, after which anything may change.
+    pub(crate) fn load(&self) -> Lease {
+        // Relaxed: a hint for the caller, which may be outdated at once.
         Lease::unpacked(self.0.load(Relaxed))
     }
 
     /// Takes the whole lease.
     pub(crate) fn take(&self) -> Lease {
-        if self.look() == Lease::NONE {
+        if self.load() == Lease::NONE {
             return Lease::NONE;
         }
-        // AcqRel: the thread that lowers `held` does so after this, and the thread that put the
-        // lease has raised `held` before.
+        // AcqRel: pairs with the AcqRel in `put`. The thread that put the lease has raised `held`
+        // before, and this thread lowers `held` after.
         Lease::unpacked(self.0.swap(0, AcqRel))
     }
 
@@ -100,11 +102,12 @@ impl Shard {
         // Relaxed: only compared.
         let mut word = self.0.load(Relaxed);
         loop {
-            let both = Lease::unpacked(word).and(lease);
-            if both.counted > MOST {
+            let both = Lease::unpacked(word).merge(lease);
+            if both.counted > MAX_TOKENS {
                 return false;
             }
-            // AcqRel: as in `take`.
+            // AcqRel: pairs with the AcqRel in `take` and here, for the same reason. Weak: the loop
+            // absorbs a spurious failure.
             match self
                 .0
                 .compare_exchange_weak(word, both.packed(), AcqRel, Relaxed)
@@ -118,6 +121,6 @@ impl Shard {
 
 impl fmt::Debug for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.look().fmt(f)
+        self.load().fmt(f)
     }
 }

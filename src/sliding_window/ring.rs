@@ -11,15 +11,15 @@
 //!   length.
 //! * `entry[h].base`: the sum of the slots that count before slot `h`. Counts and bases only grow,
 //!   by `fetch_max`.
-//! * `undone`: the first slot after all slots in which a charge was undone. It only grows.
+//! * `undone`: one more than the last slot in which a charge was undone. It only grows.
 //!
 //! # Admission
 //!
 //! Load the head. If the clock is past its slot, rotate and start again. Load the head's base. If
 //! `base + count + n` is within the limit, exchange the head for one with `n` more.
 //!
-//! A thread whose clock is behind the head is charged to the head, because that slot began between
-//! the thread's clock reading and now. A base with another number means that another thread is
+//! A thread whose clock reading is older than the head's slot is charged to the head, because that
+//! slot began between the reading and now. A base with another number means that another thread is
 //! preparing a later slot with the same index. That slot has begun, so this thread helps to rotate
 //! to it.
 //!
@@ -34,8 +34,8 @@
 //!
 //! 1. When the head shows slot h, its base is at least the sum of the final counts of the slots
 //!    that count before h. It is more if a charge was undone while another thread rotated with the
-//!    count before it; that charge is forfeited until it ages out. Bases are capped at the limit,
-//!    so that sums cannot run over into the number.
+//!    count from before the undo. That charge then counts until it ages out: it is forfeited. Bases
+//!    are capped at the limit, so that a sum cannot overflow into the slot number.
 //! 2. An admission leaves base + count within the limit. No interval as long as the window touches
 //!    more slots than these, which gives the bound.
 //! 3. Entries of slots that count are never overwritten: the ring has an entry for each of them and
@@ -48,34 +48,35 @@
 //! whose exchange ended the slot raised it to exactly that. So the thread that rotated to h summed
 //! final counts, and every other thread that raised this base summed no more. The base was not
 //! capped either: the last admission in these slots was within the limit together with all older
-//! ones.
+//! ones (invariants 1 and 2).
 //!
 //! # Hints
 //!
-//! There is room once enough of the oldest slots have aged out. Summing from the newest slot back
-//! always finds the slot that has to leave. Summing from the oldest slot on finds it too where
-//! invariant 4 holds, and the search ends at whichever answers first. Where invariant 4 does not
-//! hold, slots may hold more than their base (`unread_undone`), so only the first search is used.
+//! There is room once enough of the oldest slots have aged out. A search from the newest slot back
+//! adds up what may stay, and always finds the slot that has to leave. Where invariant 4 holds, a
+//! search from the oldest slot on, which adds up the excess, finds it too. Both then run in turn,
+//! and the first answer counts. Where invariant 4 does not hold, slots may hold more than their
+//! base (`unread_undone`), so only the search from the newest slot is used.
 //!
 //! `undone` tells the two cases apart. Every undo raises it beyond its slot before it exchanges the
 //! head (`late_undone`), with Release, so that a thread which acquires a head sees the undos before
-//! it (`relaxed_undo`). Undos after the head that a hint is computed for come after the hint.
+//! it (`relaxed_undo`). Undos that come after the head of a hint also come after the hint.
 //!
 //! # Orderings
 //!
 //! The head is loaded with Acquire and rotated with `AcqRel`. Every exchange of the head in between
 //! is a read-modify-write and continues that release sequence. So a thread that sees slot h sees
 //! its base and all entries before it (`relaxed_rotation`). A count is raised with Release and
-//! loaded with Acquire, so that a reader that finds a later slot's count in an entry sees the moved
-//! head when it loads the head again. Raising a base is Relaxed: the exchange that follows
-//! publishes it.
+//! loaded with Acquire. So a reader that finds a later slot's count in an entry sees the moved head
+//! when it loads the head again (`unordered_count`, `unconfirmed_view`, `unconfirmed_hint`).
+//! Raising a base is Relaxed: the exchange that follows publishes it.
 //!
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
 //! # Progress
 //!
-//! Lock-free. An admission is one exchange, whatever the number of slots. The first call in a slot
-//! sums the ring for all. Apart from that, a refusal writes nothing.
+//! Lock-free. An admission is one exchange, whatever the number of slots. The first acquisition in
+//! a slot, admitted or not, sums the ring for all. Apart from that, a refusal writes nothing.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -89,7 +90,7 @@ use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 /// See the [module](self) documentation.
 pub(crate) struct Ring {
     head: AtomicU64,
-    /// The first slot after all in which a charge was undone.
+    /// One more than the last slot in which a charge was undone; 0 for none.
     undone: AtomicU64,
     window: Window,
     /// Their number is a power of two.
@@ -133,15 +134,15 @@ impl Ring {
         // Entries are a power of two, and at most 2^18 fit any usize.
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "the low bits are what is wanted"
+            reason = "only the low bits are used"
         )]
         let index = number as usize & (self.entries.len() - 1);
         &self.entries[index]
     }
 
     fn load_head(&self) -> Word {
-        // Acquire: pairs with the Release in `rotate`, and so shows the base and the entries before
-        // this slot.
+        // Acquire: pairs with the AcqRel in `rotate`, and so shows the base and the entries before
+        // this slot. Also pairs with the Release in `undo`, and so shows `undone`.
         Word(self.head.load(Acquire))
     }
 
@@ -149,7 +150,7 @@ impl Ring {
     /// time after `nanos` at which there will be room.
     #[expect(
         clippy::inline_always,
-        reason = "an admission is short straight code, and all else is out of line"
+        reason = "an admission is short straight code, and the rest is out of line"
     )]
     #[inline(always)]
     pub(crate) fn admit(&self, n: u64, nanos: u64) -> Result<u64, Duration> {
@@ -223,11 +224,11 @@ impl Ring {
         // slot may be late.
         self.entry(to).base.fetch_max(base.0, Relaxed);
         let next = window.word(to, 0);
-        // Release: pairs with the Acquire of `load_head` and of the failures here and in `admit`,
-        // which show base and entries together with the new slot. Acquire on failure for the same
-        // reason. Acquire on success because an undo may have restored the head that was loaded,
-        // and its `undone` has to be visible. Strong, because a spurious failure would repeat the
-        // sum.
+        // AcqRel. Its Release pairs with the Acquire of `load_head` and of the failures here and in
+        // `admit`, which show base and entries together with the new slot. Its Acquire pairs with
+        // the Release in `undo`: an undo may have restored the head that was loaded, and its
+        // `undone` has to be visible. Acquire on failure: as in `load_head`. Strong, because a
+        // spurious failure would repeat the sum.
         match self.head.compare_exchange(head.0, next.0, AcqRel, Acquire) {
             Ok(_) => next,
             Err(seen) => Word(seen),
@@ -236,8 +237,8 @@ impl Ring {
 
     /// The sum of the finished slots `from..=to`.
     fn sum(&self, from: u64, to: u64) -> u64 {
-        // Undone charges may be included, so the sum may exceed the limit, and near 2^63 also 64
-        // bits.
+        // Undone charges may be included, so the sum may exceed the limit. With a limit near 2^63
+        // it may also exceed 64 bits, so it saturates.
         (from..=to).fold(0, |sum: u64, number| {
             sum.saturating_add(self.finished(number))
         })
@@ -282,7 +283,7 @@ impl Ring {
     /// charges them. Does not rotate: where that is needed, there is no exchange yet.
     #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
-    pub(crate) fn prospect(&self, request: Request, nanos: u64) -> Option<PreparedCharge> {
+    pub(crate) fn prepare(&self, request: Request, nanos: u64) -> Option<PreparedCharge> {
         let window = &self.window;
         let (charge, used) = match self.current(nanos) {
             Some(View { head, used, .. }) => {
@@ -298,13 +299,14 @@ impl Ring {
     /// Exchanges a head that was loaded, if it is still current.
     #[inline]
     pub(crate) fn commit(&self, charge: Exchange) -> bool {
-        // Relaxed: as in `admit`. Weak: the caller has a fallback.
+        // Relaxed: as in `admit`; the value of a failure is not used. Weak: the caller has a
+        // fallback.
         self.head
             .compare_exchange_weak(charge.before, charge.after, Relaxed, Relaxed)
             .is_ok()
     }
 
-    /// [`used`](Self::used) before the first admission in the slot, or with a clock behind it.
+    /// [`used`](Self::used) before a thread has rotated to the slot, or with a clock behind it.
     #[cold]
     #[inline(never)]
     fn used_slow(&self, nanos: u64) -> u64 {
@@ -337,8 +339,8 @@ impl Ring {
             if oldest <= number {
                 used = used.saturating_add(window.count(head));
             }
-            // Entries are overwritten only after the head moved on. Acquire as in `load_head`: the
-            // loads stay in order.
+            // Entries are overwritten only after the head has moved on. The Acquire loads in
+            // `finished` keep this load of the head after them.
             if window.number(self.load_head()) == number {
                 return View { head, oldest, used };
             }
@@ -364,7 +366,8 @@ impl Ring {
         let leaving = match (window.limit() - n).checked_sub(window.count(view.head)) {
             None => newest,
             Some(room) => {
-                // Relaxed: the Acquire that loaded the head shows all undos before it.
+                // Relaxed: the Acquire that loaded the head shows the `undone` of all undos before
+                // it.
                 if self.undone.load(Relaxed) <= view.oldest {
                     self.leaving_from_both_ends(view, window.excess(view.used, n), room)
                 } else {
@@ -376,9 +379,10 @@ impl Ring {
         (window.number(self.load_head()) == newest).then(|| window.until_gone(leaving, nanos))
     }
 
-    /// The slot with which `excess` ages out, where the view is the sum of its slots (invariant 4):
-    /// the newest slot that does not fit in `room` together with those after it. Searches from both
-    /// ends in turn, because steady traffic finds it among the oldest and a burst among the newest.
+    /// The slot with which `excess` has aged out, provided that the view is the sum of its slots
+    /// (invariant 4). It is also the newest slot that, with the slots after it, does not fit in
+    /// `room`. Searches from both ends in turn: in steady traffic it is one of the oldest slots,
+    /// after a burst one of the newest.
     #[inline(never)]
     fn leaving_from_both_ends(&self, view: &View, mut excess: u64, mut room: u64) -> u64 {
         let newest = self.window.number(view.head);
@@ -397,12 +401,12 @@ impl Ring {
         newest
     }
 
-    /// The newest slot that does not fit in `room` with those after it. Correct also where slots
-    /// hold more than the view.
+    /// The newest slot that, with the slots after it, does not fit in `room`. Correct also where
+    /// slots hold more than the view.
     #[inline(never)]
     fn leaving_from_newest(&self, view: &View, mut room: u64) -> u64 {
         let newest = self.window.number(view.head);
-        let has_to_leave = |&number: &u64| match room.checked_sub(self.finished(number)) {
+        let must_leave = |&number: &u64| match room.checked_sub(self.finished(number)) {
             Some(left) => {
                 room = left;
                 false
@@ -410,10 +414,10 @@ impl Ring {
             None => true,
         };
         let mut older = (view.oldest..newest).rev();
-        older.find(has_to_leave).unwrap_or(view.oldest)
+        older.find(must_leave).unwrap_or(view.oldest)
     }
 
-    /// Takes `permits` off the head if they were charged to its slot, and returns how many.
+    /// Takes `permits` off the head if they were charged to its slot. Returns how many came back.
     pub(crate) fn undo(&self, slot: u64, permits: u64) -> u64 {
         let window = &self.window;
         let mut head = self.load_head();
@@ -424,8 +428,9 @@ impl Ring {
         }
         // A charge of another window must not take the head below zero.
         while window.number(head) == slot && window.count(head) >= permits {
-            // Release: a thread that sees a later head sees `undone`, for `until_room`. Relaxed on
-            // failure: only the slot number of the value is used.
+            // Release: pairs with the Acquire loads of the head, in `load_head`, `admit` and
+            // `rotate`. A thread that sees this head or a later one then sees `undone`, for
+            // `until_room`. Relaxed on failure: no other memory is read because of the value.
             match self
                 .head
                 .compare_exchange_weak(head.0, head.0 - permits, Release, Relaxed)

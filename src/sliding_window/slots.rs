@@ -73,7 +73,7 @@ pub(crate) struct Window {
     /// Number of slots before the current one that count. Together they are at least as long as the
     /// window, so that no interval of its length touches more than these and the current slot.
     reach: u64,
-    /// Width of the count in a word.
+    /// Number of bits of the count in a word.
     count_bits: u32,
     /// The window in nanoseconds.
     length: u64,
@@ -130,8 +130,9 @@ impl Window {
     /// The length of a slot such that the counting slots, including the current one, span at most
     /// the window and one slot of the chosen length.
     ///
-    /// Where `slots` does not divide the window, slots are half that length. Rounding up would make
-    /// the span too long. Rounding down needs one slot more, which must then be half as long.
+    /// Where `slots` does not divide the window, slots are about half that length. Rounding up
+    /// would make the span too long. Rounding down needs one slot more, so slots must be at most
+    /// half as long.
     fn slot_length(length: u64, slots: u64) -> NonZeroU64 {
         let divides = length.checked_rem(slots) == Some(0);
         let parts = if divides {
@@ -163,7 +164,8 @@ impl Window {
         self.reach.saturating_add(1).next_power_of_two()
     }
 
-    /// Whether slot `number` contains `nanos`. Multiplies where finding the number would divide.
+    /// Whether slot `number` contains `nanos`. Takes a multiplication, where
+    /// [`number_at`](Self::number_at) takes a division.
     #[inline]
     pub(crate) const fn contains(&self, number: u64, nanos: u64) -> bool {
         nanos.wrapping_sub(number.wrapping_mul(self.slot.get())) < self.slot.get()
@@ -204,8 +206,8 @@ impl Window {
         word.0 & (1_u64.wrapping_shl(self.count_bits)).wrapping_sub(1)
     }
 
-    /// A word whose count is at most the limit; more is as much, as a full window admits nothing
-    /// whatever its sum.
+    /// A word with the count capped at the limit. A larger count would mean the same: a full window
+    /// admits nothing.
     #[inline]
     pub(crate) const fn word(&self, number: u64, count: u64) -> Word {
         let count = if count > self.limit {
@@ -216,13 +218,13 @@ impl Window {
         Word(number.wrapping_shl(self.count_bits) | count)
     }
 
-    /// By how many `n` more would exceed the limit, with `used` that count.
+    /// By how many `n` more would exceed the limit, where `used` count already.
     pub(crate) const fn excess(&self, used: u64, n: u64) -> u64 {
         used.saturating_add(n).saturating_sub(self.limit)
     }
 
-    /// The head after an admission of `n`, if with `base` admissions before it `n` more are within
-    /// the limit.
+    /// The head after an admission of `n`; `None` if that, with the head and the `base` admissions
+    /// before it, would exceed the limit.
     #[inline]
     pub(crate) const fn admit(&self, base: u64, head: Word, n: u64) -> Option<Word> {
         // Each is at most the limit, and the limit has at most 63 bits.

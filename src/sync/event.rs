@@ -49,7 +49,7 @@ impl Event {
     pub fn listen(&self) -> EventListener {
         // Release: pairs with the Acquire loads below, as the pointer to the real list does.
         self.is_allocated.store(1, Release);
-        let mut list = self.list.lock().expect("no panic");
+        let mut list = self.list.lock().expect("not poisoned");
         let id = list.next;
         list.next += 1;
         list.entries.push_back(Entry {
@@ -63,7 +63,7 @@ impl Event {
         }
     }
 
-    /// Notifies until `n` listeners are notified, where models only pass `usize::MAX`.
+    /// Notifies listeners until `n` are notified. Models only pass `usize::MAX`.
     pub fn notify(&self, n: usize) -> usize {
         self.notify_additional(n)
     }
@@ -73,10 +73,10 @@ impl Event {
         if self.is_allocated.load(Acquire) == 0 {
             return 0;
         }
-        let mut list = self.list.lock().expect("no panic");
-        let sleepers = list.entries.iter_mut().filter(|entry| !entry.is_notified);
+        let mut list = self.list.lock().expect("not poisoned");
+        let waiting = list.entries.iter_mut().filter(|entry| !entry.is_notified);
         let mut notified = 0;
-        for entry in sleepers.take(n) {
+        for entry in waiting.take(n) {
             entry.is_notified = true;
             notified += 1;
             if let Some(waker) = entry.waker.take() {
@@ -91,7 +91,7 @@ impl Event {
         if self.is_allocated.load(Acquire) == 0 {
             return 0;
         }
-        self.list.lock().expect("no panic").entries.len()
+        self.list.lock().expect("not poisoned").entries.len()
     }
 }
 
@@ -104,7 +104,7 @@ impl EventListener {
     }
 
     fn leave(&self) -> bool {
-        let mut list = self.list.lock().expect("no panic");
+        let mut list = self.list.lock().expect("not poisoned");
         let own = list.entries.iter().position(|entry| entry.id == self.id);
         let entry = own.and_then(|own| list.entries.remove(own));
         entry.is_some_and(|entry| entry.is_notified)
@@ -115,7 +115,7 @@ impl Future for EventListener {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut list = self.list.lock().expect("no panic");
+        let mut list = self.list.lock().expect("not poisoned");
         let Some(own) = list.entries.iter().position(|entry| entry.id == self.id) else {
             return Poll::Ready(());
         };
@@ -130,7 +130,8 @@ impl Future for EventListener {
 
 impl Drop for EventListener {
     fn drop(&mut self) {
-        // Not passed on: the wait queue discards its listeners, or has polled them to completion.
+        // Unlike event-listener's, a notification is not passed on: the wait queue discards its
+        // listeners, or has polled them to completion.
         self.leave();
     }
 }

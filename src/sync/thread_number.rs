@@ -13,12 +13,12 @@ pub(crate) fn thread_number() -> usize {
     }
     let number = NUMBER.try_with(|number| {
         number.get().unwrap_or_else(|| {
-            // Relaxed: any number will do if other threads get other numbers.
+            // Relaxed: the numbers only have to differ, and the counter has one modification order.
             let next = NEXT.fetch_add(1, Relaxed);
             number.set(Some(next));
             next
         })
     });
-    // The thread is ending, and its thread-locals are gone.
+    // `Err` if the thread is ending and its thread-locals are gone.
     number.unwrap_or(0)
 }

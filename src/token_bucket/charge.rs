@@ -1,19 +1,20 @@
-//! What a bucket returns for a charge, so that it can be undone.
+//! The charges that a bucket returns, so that they can be undone.
 
 use crate::time::Timestamp;
 
-/// A reservation that was made: what undoes it, and when it may be used.
+/// A reservation: the charge that undoes it, and the instant from which it may be used.
 #[derive(Debug)]
 pub(crate) struct ReservedCharge {
     pub(crate) charge: BucketCharge,
     pub(crate) ready_at: Timestamp,
-    /// Whether the tokens had not flowed in yet.
+    /// Whether the tokens had not flowed in yet when they were reserved.
     pub(crate) delayed: bool,
 }
 
-/// A charge on a [`TokenBucket`](crate::TokenBucket), for [`Limiter::undo`](crate::Limiter::undo).
+/// A charge on a [`TokenBucket`](crate::TokenBucket), for
+/// [`Limiter::undo`](crate::Limiter::undo).
 #[derive(Debug)]
-#[must_use = "a charge that is dropped is kept"]
+#[must_use = "dropping a charge does not undo it"]
 pub struct BucketCharge {
     /// The TAT before the charge.
     pub(crate) before: u64,

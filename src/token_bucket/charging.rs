@@ -12,14 +12,14 @@ use crate::time::Timestamp;
 
 impl<C> TokenBucket<C> {
     /// Checks for the tokens that a call requires, and prepares the exchange that charges its cost.
-    /// `None` if there are too few. `required` is at least 1.
+    /// `None` if there seem to be too few: that is not confirmed. `required` is at least 1.
     #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
     pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
         let cost = self.cost(request.required).ok()?;
         let BucketCore { tat, gcra, .. } = &*self.core;
         if request.cost == 0 {
-            // Confirmed here, because no exchange will do it.
+            // Confirmed here, because no exchange will confirm it.
             let (now, tat) = self.load(now);
             return PreparedCharge::new(gcra.room(tat, now), cost, Exchange::NONE);
         }
@@ -42,8 +42,8 @@ impl<C> TokenBucket<C> {
     }
 
     /// [`try_acquire_at`](Self::try_acquire_at) that returns what undoes the charge.
-    // Neither calls the other: a refusal would then compute its hint even if unused, at 95
-    // instructions instead of 56.
+    // Not shared with `try_acquire_at`: a refusal would then compute its hint even if unused, at
+    // 95 instructions instead of 56.
     #[inline]
     pub(crate) fn charge_at(&self, n: u64, now: Timestamp) -> Result<BucketCharge, Denied> {
         if n == 0 {
@@ -88,31 +88,31 @@ impl<C> TokenBucket<C> {
         let BucketCore { tat, gcra, .. } = &*self.core;
         let at = now;
         tat.decide(gcra, at.as_nanos(), |now, before| {
-            let reservation = gcra.reserve(before, now, cost);
-            let wait = if reservation.shortfall == Shortfall::NONE {
+            let reserved = gcra.reserve(before, now, cost);
+            let wait = if reserved.shortfall == Shortfall::NONE {
                 Duration::ZERO
             } else {
-                gcra.wait(now, reservation.shortfall)
+                gcra.wait(now, reserved.shortfall)
             };
-            // An instant beyond the clock's range never comes.
-            let is_in_range = wait <= Timestamp::MAX - at;
-            if wait > max_wait || !is_in_range || !Gcra::can_hold(reservation.shortfall) {
+            // An instant beyond the clock's range would never come.
+            let is_representable = wait <= Timestamp::MAX - at;
+            if wait > max_wait || !is_representable || !Gcra::can_hold(reserved.shortfall) {
                 return Err(Denied::NotYet { retry_after: wait });
             }
-            let reserved = ReservedCharge {
+            let charge = ReservedCharge {
                 charge: BucketCharge {
                     before,
-                    after: reservation.next,
+                    after: reserved.next,
                     tokens: n,
                 },
                 ready_at: at + wait,
                 delayed: !wait.is_zero(),
             };
-            Ok((reservation.next, reserved))
+            Ok((reserved.next, charge))
         })
     }
 
-    /// Returns the tokens of a reservation, and how many came back. None come back if the
+    /// Cancels a reservation, and returns how many tokens came back. None come back if the
     /// reservation had to wait and its instant has come: it then counts as used.
     pub(crate) fn cancel_at(&self, reserved: &ReservedCharge, now: Timestamp) -> u64 {
         if reserved.delayed && now >= reserved.ready_at {
@@ -121,8 +121,8 @@ impl<C> TokenBucket<C> {
         self.undo_charge(&reserved.charge)
     }
 
-    /// Undoes a charge exactly or not at all: see [`AtomicTat`](crate::gcra::AtomicTat). Returns how
-    /// many tokens came back.
+    /// Undoes a charge exactly or not at all: see [`AtomicTat`](crate::gcra::AtomicTat). Returns
+    /// how many tokens came back.
     pub(crate) fn undo_charge(&self, charge: &BucketCharge) -> u64 {
         let BucketCore { tat, gcra, .. } = &*self.core;
         if charge.tokens > 0 && tat.undo(gcra, charge.before, charge.after) {

@@ -18,9 +18,10 @@ const SHARDS: usize = 4;
 
 fn step(capacity: u64) -> impl Strategy<Value = Step> {
     let shard = 0..SHARDS;
+    let call = |(shard, tokens)| Step::Call { shard, tokens };
     prop_oneof![
-        4 => (shard.clone(), 1..=capacity.min(9)).prop_map(|(shard, tokens)| Step::Call { shard, tokens }),
-        1 => (shard.clone(), 1..=capacity).prop_map(|(shard, tokens)| Step::Call { shard, tokens }),
+        4 => (shard.clone(), 1..=capacity.min(9)).prop_map(call),
+        1 => (shard.clone(), 1..=capacity).prop_map(call),
         3 => (shard, 1..400_u64).prop_map(|(shard, calls)| Step::Crowd { shard, calls }),
         3 => (1..2_000_u64).prop_map(|parts| Step::Pass { parts }),
     ]
@@ -53,9 +54,10 @@ proptest! {
             let outcome = sharded.try_acquire_on(shard % shards, tokens, now);
             prop_assert_eq!(expected.is_ok(), outcome.is_ok(), "{:?} {:?}", expected, outcome);
             match outcome {
-                Ok(()) => prop_assert_eq!(plain.try_acquire(tokens), Ok(()), "more than one bucket"),
+                Ok(()) => prop_assert_eq!(plain.try_acquire(tokens), Ok(()), "plain refuses"),
                 Err(Denied::NotYet { retry_after }) => {
-                    prop_assert!(plain.available() < tokens + stale, "{} were there", plain.available());
+                    let available = plain.available();
+                    prop_assert!(available < tokens + stale, "{available} were available");
                     prop_assert!(sharded.peek_at(tokens, now + retry_after).is_ok());
                     let early = retry_after.saturating_sub(Duration::from_nanos(1));
                     prop_assert!(sharded.peek_at(tokens, now + early).is_err());
@@ -73,7 +75,8 @@ proptest! {
                     }
                 }
                 Step::Pass { parts } => {
-                    clock.advance(quota.refill_time() * u32::try_from(parts).expect("small") / 1_000);
+                    let parts = u32::try_from(parts).expect("small");
+                    clock.advance(quota.refill_time() * parts / 1_000);
                 }
             }
             prop_assert!(sharded.available() <= plain.available());
@@ -82,9 +85,9 @@ proptest! {
     }
 }
 
-/// The rest of a lease counts for all calls, and the used part does not stand in their way.
+/// The rest of a lease counts for all calls, and its used part does not block them.
 #[test]
-fn all_of_the_capacity_can_be_had_at_once() {
+fn one_call_takes_the_whole_capacity() {
     let clock = ManualClock::new();
     let quota = Quota::per_second(1_000).burst(100_000);
     let bucket = ShardedTokenBucket::with_shards(quota, clock.clone(), SHARDS);

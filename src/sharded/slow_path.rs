@@ -1,5 +1,5 @@
-//! A call that its own lease does not cover: new leases, and collecting the leases of other shards.
-//! The [module above](super) explains why it is correct.
+//! A call that the lease of its own shard does not cover: it makes a new lease, or collects the
+//! leases of all shards. The [module above](super) explains why that is correct.
 
 use super::lease::Lease;
 use super::shortage::Shortage;
@@ -10,7 +10,7 @@ use crate::gcra::{Now, Shortfall};
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::time::Timestamp;
 
-/// The largest lease. With 256 tokens, the cost of a lease is a hundredth of a call for each.
+/// The largest lease. With 256 tokens, making it adds a hundredth to the cost of each call.
 #[cfg(not(tidegate_loom))]
 const LARGEST_LEASE: u64 = 256;
 /// Models need leases that last for a call or two, of a bucket with a few tokens.
@@ -18,7 +18,8 @@ const LARGEST_LEASE: u64 = 256;
 const LARGEST_LEASE: u64 = 2;
 
 /// A lease is at most the available tokens divided by this and by the number of shards. So scarce
-/// tokens are not spread, and used-up leases count as at most about an eighth of the capacity.
+/// tokens are not spread, and leases that are used up count as at most about an eighth of the
+/// capacity.
 #[cfg(not(tidegate_loom))]
 const PARTS_PER_SHARD: u64 = 8;
 #[cfg(tidegate_loom)]
@@ -30,12 +31,12 @@ const SMALLEST_LEASE: u64 = 4;
 #[cfg(tidegate_loom)]
 const SMALLEST_LEASE: u64 = 1;
 
-/// Calls that the thread's own lease does not cover.
+/// Calls that the lease of their own shard does not cover.
 impl<C> ShardedTokenBucket<C> {
     // Inlined into the caller, so that an unused hint is never computed.
     #[inline]
-    pub(super) fn denied(&self, refused: Shortage) -> Denied {
-        match refused {
+    pub(super) fn denied(&self, shortage: Shortage) -> Denied {
+        match shortage {
             Shortage::Never => Denied::Never {
                 capacity: self.capacity(),
             },
@@ -45,20 +46,20 @@ impl<C> ShardedTokenBucket<C> {
         }
     }
 
-    /// The sum of all leases.
+    /// All leases, merged.
     pub(super) fn all_leases(&self) -> Lease {
         let mut all = Lease::NONE;
-        // Relaxed: a hint, after which anything may change. At 0 no lease exists.
+        // Relaxed: a hint, which may be outdated at once. At 0 no lease exists.
         if self.core.held.load(Relaxed) > 0 {
             for shard in &self.shards {
-                all = all.and(shard.look());
+                all = all.merge(shard.load());
             }
         }
         all
     }
 
     /// The TAT after `n` tokens, some of which are left in `leases`.
-    pub(super) fn beyond(
+    pub(super) fn admit_with_leases(
         &self,
         tat: u64,
         now: Now,
@@ -70,25 +71,25 @@ impl<C> ShardedTokenBucket<C> {
         gcra.admit_with_held(tat, now, gcra.cost_clamped(leases.counted), missing)
     }
 
-    /// The instant as of which the used part of a collected lease is charged. Its tokens were used
+    /// The instant as of which the used part of a taken lease is charged. Its tokens were used
     /// before that instant, but maybe after `now` was read.
-    fn settled_as_of(&self, hand: Lease, now: Timestamp) -> Timestamp
+    fn settled_as_of(&self, taken: Lease, now: Timestamp) -> Timestamp
     where
         C: Clock,
     {
-        if hand.counted == hand.left {
+        if taken.counted == taken.left {
             now
         } else {
             now.max(self.core.clock.now())
         }
     }
 
-    /// Takes `n` tokens as a thread of shard `own`, whose lease has fewer left.
+    /// Takes `n` tokens as a thread of `shard`, whose lease has fewer left.
     #[cold]
     #[inline(never)]
-    pub(super) fn try_acquire_beyond(
+    pub(super) fn try_acquire_slow(
         &self,
-        own: usize,
+        shard: usize,
         n: u64,
         now: Timestamp,
     ) -> Result<(), Shortage>
@@ -102,15 +103,15 @@ impl<C> ShardedTokenBucket<C> {
             tat, gcra, held, ..
         } = &*self.core;
         loop {
-            // Only chooses what to try, so that refused callers write nothing.
-            let lease = self.shards[own].look();
+            // These loads only choose what to try, so that refused calls write nothing.
+            let lease = self.shards[shard].load();
             let (seen, reading) = tat.load(gcra, now.as_nanos());
             // Relaxed: a hint.
             let counted = held.load(Relaxed);
             let mut all = Lease { counted, ..lease };
-            let mut charged = self.beyond(seen, reading, all, n);
+            let mut charged = self.admit_with_leases(seen, reading, all, n);
             if charged.is_ok() {
-                if self.lease(own, n, now) {
+                if self.acquire_and_lease(shard, n, now) {
                     return Ok(());
                 }
                 continue;
@@ -118,7 +119,7 @@ impl<C> ShardedTokenBucket<C> {
             // Other shards may have the missing tokens, or may have used what is held for them.
             if counted > 0 {
                 all = self.all_leases();
-                charged = self.beyond(seen, reading, all, n);
+                charged = self.admit_with_leases(seen, reading, all, n);
             }
             match charged {
                 Err(shortfall) if all.counted == all.left => {
@@ -126,15 +127,15 @@ impl<C> ShardedTokenBucket<C> {
                         return Err(Shortage::NotYet(reading, shortfall));
                     }
                 }
-                // Tried once, or two calls could take from each other without end.
-                _ => return self.gather(own, n, now),
+                // Tried once. Otherwise two calls could take leases from each other without end.
+                _ => return self.gather(shard, n, now),
             }
         }
     }
 
-    /// Takes `n` tokens out of the own lease and the TAT, and a new lease if there are plenty.
-    /// Returns whether it succeeded.
-    fn lease(&self, own: usize, n: u64, now: Timestamp) -> bool
+    /// Takes `n` tokens out of the shard's lease and the TAT, and makes a new lease if there are
+    /// plenty. Returns whether it succeeded.
+    fn acquire_and_lease(&self, shard: usize, n: u64, now: Timestamp) -> bool
     where
         C: Clock,
     {
@@ -142,35 +143,35 @@ impl<C> ShardedTokenBucket<C> {
             tat, gcra, held, ..
         } = &*self.core;
         // From here on the lease is in transit: still counted, and not usable by other calls.
-        let mine = self.shards[own].take();
-        let Some(missing) = n.checked_sub(mine.left) else {
+        let taken = self.shards[shard].take();
+        let Some(missing) = n.checked_sub(taken.left) else {
             // Another thread of this shard has leased.
-            self.keep(own, mine);
-            return self.shards[own].spend(n);
+            self.keep(shard, taken);
+            return self.shards[shard].spend(n);
         };
-        let now = self.settled_as_of(mine, now);
+        let now = self.settled_as_of(taken, now);
         let (seen, now) = tat.load(gcra, now.as_nanos());
-        // Acquire, after the TAT: invariant 1. Pairs with the Release of `lower`. The lease in
-        // transit is included.
-        let beside = gcra.cost_clamped(held.load(Acquire));
-        let room = gcra.tokens_in(gcra.room_with_held(seen, now, beside));
-        let extra = self.largest_lease(room.saturating_sub(missing));
+        // Acquire: pairs with the Release in `lower`. After the load of the TAT: invariant 1. The
+        // lease in transit is included.
+        let held_grains = gcra.cost_clamped(held.load(Acquire));
+        let room = gcra.tokens_in(gcra.room_with_held(seen, now, held_grains));
+        let extra = self.lease_size(room.saturating_sub(missing));
 
-        let counted = self.raise(mine.counted, extra);
+        let counted = self.raise(taken.counted, extra);
         let cost = gcra.cost(missing.saturating_add(extra));
-        let charged = gcra.admit_with_held(seen, now, beside, cost);
+        let charged = gcra.admit_with_held(seen, now, held_grains, cost);
         if charged.is_ok_and(|after| tat.replace(seen, after)) {
             self.lower(counted - extra);
-            self.keep(own, Lease::of(extra));
+            self.keep(shard, Lease::unused(extra));
             true
         } else {
-            self.keep(own, Lease { counted, ..mine });
+            self.keep(shard, Lease { counted, ..taken });
             false
         }
     }
 
     /// The size of a new lease where `room` tokens are available: 0 where they are scarce.
-    fn largest_lease(&self, room: u64) -> u64 {
+    fn lease_size(&self, room: u64) -> u64 {
         let share = room / (PARTS_PER_SHARD * self.shards.len() as u64);
         if share < SMALLEST_LEASE {
             0
@@ -185,8 +186,8 @@ impl<C> ShardedTokenBucket<C> {
     /// # Errors
     ///
     /// The shortfall. The used part of the leases is then charged to the TAT, unless `now` is too
-    /// old.
-    fn gather(&self, own: usize, n: u64, now: Timestamp) -> Result<(), Shortage>
+    /// old for that.
+    fn gather(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Shortage>
     where
         C: Clock,
     {
@@ -194,37 +195,37 @@ impl<C> ShardedTokenBucket<C> {
             tat, gcra, held, ..
         } = &*self.core;
         // From here on the leases are in transit: still counted, and not usable by other calls.
-        let hand = self
+        let collected = self
             .shards
             .iter()
-            .fold(Lease::NONE, |hand, shard| hand.and(shard.take()));
-        let Some(missing) = n.checked_sub(hand.left) else {
-            let left = hand.left - n;
-            self.spread(own, Lease { left, ..hand });
+            .fold(Lease::NONE, |all, shard| all.merge(shard.take()));
+        let Some(missing) = n.checked_sub(collected.left) else {
+            let left = collected.left - n;
+            self.spread(shard, Lease { left, ..collected });
             return Ok(());
         };
-        let now = self.settled_as_of(hand, now);
+        let now = self.settled_as_of(collected, now);
         loop {
             let (seen, now) = tat.load(gcra, now.as_nanos());
-            // Acquire, after the TAT: invariant 1. Pairs with the Release of `lower`. The leases in
-            // transit are included.
-            let beside = gcra.cost_clamped(held.load(Acquire));
-            match gcra.admit_with_held(seen, now, beside, gcra.cost(missing)) {
+            // Acquire: pairs with the Release in `lower`. After the load of the TAT: invariant 1.
+            // The leases in transit are included.
+            let held_grains = gcra.cost_clamped(held.load(Acquire));
+            match gcra.admit_with_held(seen, now, held_grains, gcra.cost(missing)) {
                 Ok(after) if tat.replace(seen, after) => {
-                    self.lower(hand.counted);
+                    self.lower(collected.counted);
                     return Ok(());
                 }
                 Err(shortfall) => {
-                    match gcra.admit_with_held(seen, now, beside, 0) {
+                    match gcra.admit_with_held(seen, now, held_grains, 0) {
                         Ok(after) if tat.replace(seen, after) => {
-                            self.lower(hand.counted - hand.left);
-                            self.spread(own, Lease::of(hand.left));
+                            self.lower(collected.counted - collected.left);
+                            self.spread(shard, Lease::unused(collected.left));
                             return Err(Shortage::NotYet(now, shortfall));
                         }
-                        // At so old an instant not even the charges made since have room, so the
-                        // used part stays held.
+                        // The instant is too old: as of then the bucket has no room even for the
+                        // charges made since. So the used part stays held.
                         Err(_) if tat.is_current(seen) => {
-                            self.spread(own, hand);
+                            self.spread(shard, collected);
                             return Err(Shortage::NotYet(now, shortfall));
                         }
                         _ => {}
@@ -235,7 +236,8 @@ impl<C> ShardedTokenBucket<C> {
         }
     }
 
-    /// Raises `held` so that `tokens` are counted where `counted` are, and returns the larger.
+    /// Counts a lease as at least `tokens` instead of `counted`, and returns what it then counts
+    /// as. Raises `held` by the difference.
     fn raise(&self, counted: u64, tokens: u64) -> u64 {
         if tokens > counted {
             // Relaxed: the exchange of the TAT that follows publishes it (invariant 1).
@@ -249,30 +251,31 @@ impl<C> ShardedTokenBucket<C> {
         if tokens > 0 {
             // Release: pairs with the Acquire loads of `held`, after the lease was taken.
             let before = self.core.held.fetch_sub(tokens, Release);
-            debug_assert!(before >= tokens, "more than is held");
+            debug_assert!(before >= tokens, "lowered below zero");
         }
     }
 
     /// Puts a counted lease into a shard.
-    fn keep(&self, own: usize, lease: Lease) {
+    fn keep(&self, shard: usize, lease: Lease) {
         if lease.counted > 0 {
-            // Leases are small, so their sum always fits. Otherwise it would stay held and be lost.
-            let is_kept = self.shards[own].put(lease);
-            debug_assert!(is_kept, "a pile of leases");
+            // Leases are small, so their sum always fits. If it did not, this lease would be lost
+            // and stay counted in `held`.
+            let is_kept = self.shards[shard].put(lease);
+            debug_assert!(is_kept, "the leases of a shard do not fit its word");
         }
     }
 
-    /// Spreads the rest over all shards. Otherwise one thread would keep everything, and the others
-    /// would lease again and again.
-    fn spread(&self, own: usize, mut hand: Lease) {
-        let part = Lease::of(hand.left / self.shards.len() as u64);
+    /// Spreads a lease over all shards. Otherwise one thread would keep everything, and the others
+    /// would make new leases again and again.
+    fn spread(&self, shard: usize, mut rest: Lease) {
+        let part = Lease::unused(rest.left / self.shards.len() as u64);
         if part.left >= SMALLEST_LEASE {
-            for shard in (0..self.shards.len()).filter(|shard| *shard != own) {
-                self.keep(shard, part);
-                hand.counted -= part.counted;
-                hand.left -= part.left;
+            for other in (0..self.shards.len()).filter(|other| *other != shard) {
+                self.keep(other, part);
+                rest.counted -= part.counted;
+                rest.left -= part.left;
             }
         }
-        self.keep(own, hand);
+        self.keep(shard, rest);
     }
 }
