@@ -27,10 +27,6 @@ mod shared_limit;
 mod snapshots;
 mod trusted_networks;
 
-#[expect(
-    clippy::std_instead_of_alloc,
-    reason = "other crates without `alloc` share the file"
-)]
 #[path = "../parallel/mod.rs"]
 mod parallel;
 

@@ -1,4 +1,4 @@
-//! Streams and sinks whose items wait: none is lost, and no permit is taken twice.
+//! Streams and sinks whose items wait. No item is lost, and no permit is taken twice.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -10,10 +10,11 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use tidegate::{Clock, ManualClock, PacedSink, PacedStream, Timestamp};
 
-use crate::crowd::{Flag, ManualTimer};
-use crate::{SECOND, bucket, combined, window};
+use crate::manual_timer::ManualTimer;
+use crate::waiters::WakeFlag;
+use crate::{SECOND, assert_spawnable, bucket, combined, window};
 
-/// Numbers that are there.
+/// A stream of numbers that are all available.
 #[derive(Debug)]
 struct Items(VecDeque<u64>);
 
@@ -29,14 +30,14 @@ impl Stream for Items {
     }
 }
 
-/// A sink that keeps what it is sent, and is ready when told so.
+/// A sink that stores its items, and is ready unless it is full.
 #[derive(Debug, Default)]
-struct Kept {
+struct StoringSink {
     items: Vec<u64>,
     is_full: bool,
 }
 
-impl Sink<u64> for Kept {
+impl Sink<u64> for StoringSink {
     type Error = Infallible;
 
     fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
@@ -66,11 +67,11 @@ fn items(items: impl IntoIterator<Item = u64>) -> Items {
 }
 
 #[test]
-fn each_item_waits_for_what_it_costs() {
+fn items_wait_for_their_cost() {
     let clock = ManualClock::new();
     let bucket = bucket(3, &clock);
     let timer = ManualTimer::on(&clock);
-    // 9 is more than there ever is, and costs all; 0 costs nothing.
+    // 9 is above the capacity and costs the capacity. 0 costs nothing.
     let stream = PacedStream::new(items([1, 2, 3, 0, 9, 1]), &bucket, timer.clone()).cost(|n| *n);
     let mut stream = pin!(stream);
     let mut context = Context::from_waker(Waker::noop());
@@ -85,16 +86,17 @@ fn each_item_waits_for_what_it_costs() {
     assert_eq!(out, [(1, 0), (2, 0), (3, 3), (0, 3), (9, 6), (1, 7)]);
 }
 
-/// Polled often, woken or not, with another waker each time: one place, one item, one charge.
+/// Polled often, with another waker each time and without a wake-up, the stream joins the queue
+/// once per item.
 #[test]
-fn polls_that_are_given_up_lose_nothing() {
+fn repeated_polls_lose_no_item() {
     let clock = ManualClock::new();
     let window = window(1, &clock);
     let timer = ManualTimer::on(&clock);
     let mut stream = pin!(PacedStream::new(items(0..10), &window, timer.clone()));
     let mut out = Vec::new();
     for _ in 0..1_000 {
-        let flag = Waker::from(Arc::new(Flag::default()));
+        let flag = Waker::from(Arc::new(WakeFlag::default()));
         let mut context = Context::from_waker(&flag);
         if let Poll::Ready(Some(item)) = stream.as_mut().poll_next(&mut context) {
             out.push(item);
@@ -108,7 +110,7 @@ fn polls_that_are_given_up_lose_nothing() {
 }
 
 #[test]
-fn what_waits_is_handed_out_in_the_end() {
+fn waiting_items_can_be_taken_back() {
     let clock = ManualClock::new();
     let both = combined(1, &clock);
     let paced = PacedStream::new(items(0..4), &both, ManualTimer::on(&clock));
@@ -128,9 +130,9 @@ fn what_waits_is_handed_out_in_the_end() {
     assert_eq!(both.waiting(), 0);
 }
 
-/// A line that is full is tried again when the limiter says.
+/// The stream retries after the limiter's hint.
 #[test]
-fn a_full_line_is_waited_out() {
+fn streams_wait_for_a_full_queue() {
     let clock = ManualClock::new();
     let window = window(1, &clock).max_waiters(0);
     let timer = ManualTimer::on(&clock);
@@ -147,16 +149,16 @@ fn a_full_line_is_waited_out() {
 }
 
 #[test]
-fn a_sink_is_ready_once_it_is_paid_for() {
+fn sinks_are_ready_once_their_permits_are_taken() {
     let clock = ManualClock::new();
     let bucket = bucket(2, &clock);
     let timer = ManualTimer::on(&clock);
-    let mut sink = pin!(PacedSink::new(Kept::default(), &bucket, timer.clone()).cost(2));
+    let mut sink = pin!(PacedSink::new(StoringSink::default(), &bucket, timer.clone()).cost(2));
     let mut context = Context::from_waker(Waker::noop());
-    let paid = Poll::Ready(Ok(()));
-    // However often it is asked, it pays once.
+    let ready = Poll::Ready(Ok(()));
+    // Repeated polls take the permits once.
     for _ in 0..3 {
-        assert_eq!(sink.as_mut().poll_ready(&mut context), paid);
+        assert_eq!(sink.as_mut().poll_ready(&mut context), ready);
     }
     assert_eq!(bucket.debt(), 0);
     sink.as_mut().start_send(1).unwrap();
@@ -166,35 +168,35 @@ fn a_sink_is_ready_once_it_is_paid_for() {
     assert_eq!(bucket.debt(), 2);
     assert!(timer.advance_to_next());
     assert_eq!(clock.now(), Timestamp::ZERO + 2 * SECOND);
-    assert_eq!(sink.as_mut().poll_ready(&mut context), paid);
+    assert_eq!(sink.as_mut().poll_ready(&mut context), ready);
     sink.as_mut().start_send(2).unwrap();
-    assert_eq!(sink.as_mut().poll_flush(&mut context), paid);
-    assert_eq!(sink.as_mut().poll_close(&mut context), paid);
+    assert_eq!(sink.as_mut().poll_flush(&mut context), ready);
+    assert_eq!(sink.as_mut().poll_close(&mut context), ready);
     assert_eq!(sink.get_ref().items, [1, 2]);
-    let shown = "PacedSink { sink: Kept { items: [1, 2], is_full: false }, is_paid: false, .. }";
+    let shown =
+        "PacedSink { sink: StoringSink { items: [1, 2], is_full: false }, is_paid: false, .. }";
     assert_eq!(format!("{sink:?}"), shown);
 }
 
 #[test]
-fn a_sink_that_is_not_ready_takes_no_permit() {
+fn full_sinks_take_no_permit() {
     let clock = ManualClock::new();
     let bucket = bucket(2, &clock);
-    let kept = Kept {
+    let sink = StoringSink {
         is_full: true,
-        ..Kept::default()
+        ..StoringSink::default()
     };
-    let mut sink = Box::pin(PacedSink::new(kept, &bucket, ManualTimer::on(&clock)));
+    let mut sink = Box::pin(PacedSink::new(sink, &bucket, ManualTimer::on(&clock)));
     let mut context = Context::from_waker(Waker::noop());
     assert!(Sink::<u64>::poll_ready(sink.as_mut(), &mut context).is_pending());
     assert_eq!(bucket.available(), 2);
 }
 
-/// With a share of the limiter they can be spawned, whatever the timer is.
+/// They can then be spawned. The timer need not be `Clone`.
 #[test]
-fn they_can_own_the_limiter() {
-    const fn is_spawned<T: Send + 'static>(_: &T) {}
-    struct NotCloned(ManualTimer);
-    impl tidegate::Timer for NotCloned {
+fn streams_and_sinks_can_own_the_limiter() {
+    struct NotClone(ManualTimer);
+    impl tidegate::Timer for NotClone {
         type Sleep = <ManualTimer as tidegate::Timer>::Sleep;
         fn sleep(&self, duration: core::time::Duration) -> Self::Sleep {
             self.0.sleep(duration)
@@ -203,24 +205,19 @@ fn they_can_own_the_limiter() {
     let clock = ManualClock::new();
     let timer = ManualTimer::on(&clock);
     let window = Arc::new(window(1, &clock));
-    let gone = Arc::downgrade(&window);
-    let sink = PacedSink::new(Kept::default(), Arc::clone(&window), timer.clone());
-    is_spawned(&sink);
+    let share = Arc::downgrade(&window);
+    let sink = PacedSink::new(StoringSink::default(), Arc::clone(&window), timer.clone());
+    assert_spawnable(&sink);
     drop(sink);
-    let stream = PacedStream::new(items(0..3), window, NotCloned(timer.clone()));
-    is_spawned(&stream);
+    let stream = PacedStream::new(items(0..3), window, NotClone(timer.clone()));
+    assert_spawnable(&stream);
     let mut stream = Box::pin(stream);
     let mut context = Context::from_waker(Waker::noop());
     for item in 0..3 {
-        while stream
-            .as_mut()
-            .poll_next(&mut context)
-            .map(|next| next == Some(item))
-            != Poll::Ready(true)
-        {
+        while stream.as_mut().poll_next(&mut context) != Poll::Ready(Some(item)) {
             assert!(timer.advance_to_next());
         }
     }
     drop(stream);
-    assert!(gone.upgrade().is_none());
+    assert!(share.upgrade().is_none());
 }

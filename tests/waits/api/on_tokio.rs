@@ -1,19 +1,20 @@
-//! On tokio's threads, and in its paused time.
+//! API limiters on tokio's threads, and in its paused time.
 
+use alloc::sync::Arc;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
-use std::sync::Mutex;
 
-use tidegate::TokioClock;
+use tidegate::{ApiRateLimiter, Clock, LimitKind, Timestamp, TokioClock};
 use tokio::task::JoinSet;
 
-use super::*;
+use super::{TOKENS, limiter, max_in_flight};
+use crate::tokio_tasks::assert_served_in_order;
+use crate::{MILLISECOND, SECOND};
 
-/// One permit, a thousand tasks, and several threads to run them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_permit_is_handed_through_a_thousand_tasks() {
-    let clock = ManualClock::new();
-    let limiter = Arc::new(narrow(1, &clock));
+async fn thousand_tasks_share_one_permit() {
+    let (limiter, ..) = limiter(max_in_flight(1));
+    let limiter = Arc::new(limiter);
     let inside = Arc::new(AtomicU64::new(0));
     let mut tasks = JoinSet::new();
     for number in 0..1_000_u64 {
@@ -33,57 +34,41 @@ async fn one_permit_is_handed_through_a_thousand_tasks() {
             }
         });
     }
-    while let Some(task) = tasks.join_next().await {
-        task.unwrap();
-    }
+    tasks.join_all().await;
     let stats = limiter.stats();
     assert_eq!((stats.in_flight, stats.total_requests), (0, 667));
 }
 
-/// In order, 10 tokens each, a hundred seconds in no time.
+/// With 10 tokens each, in a hundred seconds of paused time.
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_in_order() {
-    let api = ApiRateLimiter::with_clock(CONFIG, TokioClock::new()).unwrap();
+async fn ten_thousand_calls_are_served_in_order() {
+    let api = ApiRateLimiter::with_clock(TOKENS, TokioClock::new()).unwrap();
     api.record_tokens(1_000);
     let api = Arc::new(api);
-    let served = Arc::new(Mutex::new(Vec::new()));
-    let mut tasks = JoinSet::new();
-    for number in 0..10_000_u32 {
-        let (api, served) = (Arc::clone(&api), Arc::clone(&served));
-        tasks.spawn(async move {
+    assert_served_in_order(|number| {
+        let api = Arc::clone(&api);
+        async move {
             let permit = api.acquire_tokens(10).await.unwrap();
-            assert_eq!(
-                permit.admitted_at(),
-                Timestamp::ZERO + 10 * MILLI * (number + 1)
-            );
-            served.lock().unwrap().push(number);
+            let due = Timestamp::ZERO + 10 * MILLISECOND * (number + 1);
+            assert_eq!(permit.admitted_at(), due);
             permit.settle(10);
-        });
-        // So that they come in this order.
-        tokio::task::yield_now().await;
-    }
-    while let Some(task) = tasks.join_next().await {
-        task.unwrap();
-    }
-    assert!(served.lock().unwrap().iter().copied().eq(0..10_000));
+        }
+    })
+    .await;
     assert_eq!(api.stats().total_tokens_used, 101_000);
 }
 
 #[tokio::test(start_paused = true)]
 async fn timeouts_in_paused_time() {
-    let config = RateLimitConfig {
-        max_in_flight: Some(1),
-        ..CONFIG
-    };
-    let api = ApiRateLimiter::with_clock(config, TokioClock::new()).unwrap();
+    let api = ApiRateLimiter::with_clock(max_in_flight(1), TokioClock::new()).unwrap();
     let permit = api.acquire_tokens(1_000).await.unwrap();
     let status = api
-        .acquire_tokens_timeout(500, 499 * MILLI)
+        .acquire_tokens_timeout(500, 499 * MILLISECOND)
         .await
         .unwrap_err();
     assert_eq!(status.limited_by, Some(LimitKind::Tokens));
     assert_eq!(api.clock().now(), Timestamp::ZERO);
-    // First for the tokens, and then for the permit.
+    // Waits for the tokens, and then for the call in flight.
     let status = api.acquire_tokens_timeout(500, SECOND).await.unwrap_err();
     assert_eq!(status.limited_by, Some(LimitKind::InFlight));
     assert!(api.clock().now() >= Timestamp::ZERO + SECOND);
