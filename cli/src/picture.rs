@@ -13,8 +13,6 @@ mod stream;
 
 pub use steps::{Step, steps};
 
-use std::fmt::{self, Write as _};
-
 use crate::report::Report;
 use numbers::{counted, grouped, percent};
 use svg::Svg;
@@ -50,12 +48,7 @@ fn description(report: &Report) -> String {
     );
     if let (Some(first), Some(last)) = (report.first, report.last) {
         let (first, last) = (time::instant(first), time::instant(last));
-        put(&mut text, format_args!(" From {first} to {last} UTC."));
+        text += &format!(" From {first} to {last} UTC.");
     }
     text
-}
-
-/// Appends to a text. Writing to a string cannot fail.
-pub fn put(text: &mut String, more: fmt::Arguments<'_>) {
-    let _ = text.write_fmt(more);
 }

@@ -57,9 +57,11 @@ impl TimestampParser {
 
 /// Parses digits, without a sign.
 fn parse_digits(text: &[u8]) -> Option<u64> {
-    let text = str::from_utf8(text).ok()?;
-    let unsigned = text.starts_with(|first: char| first.is_ascii_digit());
-    text.parse().ok().filter(|_| unsigned)
+    let value = text.iter().try_fold(0_u64, |value, byte| {
+        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+        value.checked_mul(10)?.checked_add(digit.into())
+    });
+    value.filter(|_| !text.is_empty())
 }
 
 fn nanos(time: jiff::Timestamp) -> Option<u64> {

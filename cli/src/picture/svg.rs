@@ -1,15 +1,14 @@
 //! Writes SVG with a light and a dark theme in one file.
 //!
 //! Two programs draw with this module: `tidegate`, and the one that draws the crate's benchmark
-//! records. The plot crates that we tried do not fit. plotters writes fixed colors, charming runs
-//! a JavaScript engine, and poloto draws one chart with a legend. Here a style sheet holds the
+//! records. The plot crates known to us do not fit. plotters writes fixed colors, charming runs a
+//! JavaScript engine, and poloto draws one chart with a legend. Here a style sheet holds the
 //! colors, so both themes fit in one small file, and equal input gives equal bytes.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write as _};
 
 use super::escape::escaped;
 use super::numbers::short;
-use super::put as push;
 use super::scale::Scale;
 
 /// Width of every picture.
@@ -261,6 +260,11 @@ impl Svg {
             self.body
         )
     }
+}
+
+/// Appends to a text. Writing to a string cannot fail.
+fn push(text: &mut String, more: fmt::Arguments<'_>) {
+    let _ = text.write_fmt(more);
 }
 
 /// Returns the attribute with these classes, or nothing without any.

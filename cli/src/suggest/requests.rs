@@ -1,6 +1,7 @@
-//! The requests of a log by key.
+//! The requests of a log, in four bytes each while all times are whole seconds.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use tidegate::{Quota, Timestamp, TokenBucket};
 
@@ -8,48 +9,138 @@ use crate::log::Event;
 use crate::replay::limits::LogClock;
 use crate::replay::required_burst::{EmissionInterval, RequiredBurst};
 
-/// A day in nanoseconds.
-const DAY: u64 = 86_400_000_000_000;
+const SECOND: u64 = 1_000_000_000;
+const DAY: u64 = 86_400 * SECOND;
 
-/// The requests of a log by key.
-#[derive(Debug, Default)]
-pub struct RequestsByKey {
-    /// The beginning of the day (UTC) of the first request, as in a replay.
-    origin: Option<u64>,
-    /// The times after the origin, by the number of the key.
-    times: Vec<Vec<u64>>,
-    /// The keys in descending order of their requests.
-    order: Vec<u32>,
-    total: u64,
+/// Times after an origin.
+#[derive(Debug)]
+enum Times {
+    /// Whole seconds of up to 136 years.
+    Seconds(Vec<u32>),
+    /// Nanoseconds, from the first other time on.
+    Nanos(Vec<u64>),
 }
 
-impl RequestsByKey {
+impl Times {
+    fn push(&mut self, time: u64) {
+        if let Self::Seconds(seconds) = self {
+            match u32::try_from(time / SECOND) {
+                Ok(second) if time.is_multiple_of(SECOND) => return seconds.push(second),
+                _ => *self = Self::Nanos((0..seconds.len()).map(|at| self.get(at)).collect()),
+            }
+        }
+        if let Self::Nanos(nanos) = self {
+            nanos.push(time);
+        }
+    }
+
+    #[inline]
+    fn get(&self, index: usize) -> u64 {
+        match self {
+            Self::Seconds(seconds) => u64::from(seconds[index]) * SECOND,
+            Self::Nanos(nanos) => nanos[index],
+        }
+    }
+}
+
+/// The requests of a log in the order of time.
+#[derive(Debug)]
+pub struct RequestList {
+    /// The beginning of the day (UTC) of the first request, as in a replay.
+    origin: Option<u64>,
+    times: Times,
+    keys: Vec<u32>,
+}
+
+impl Default for RequestList {
+    fn default() -> Self {
+        Self {
+            origin: None,
+            times: Times::Seconds(Vec::new()),
+            keys: Vec::new(),
+        }
+    }
+}
+
+impl RequestList {
     /// Adds a request, which must not be before the last.
     pub fn push(&mut self, event: Event) {
         let origin = *self.origin.get_or_insert(event.time - event.time % DAY);
-        let key = event.key as usize;
-        if self.times.len() <= key {
-            self.times.resize_with(key + 1, Vec::new);
+        self.times.push(event.time - origin);
+        self.keys.push(event.key);
+    }
+
+    /// Groups the requests by key.
+    pub fn group_by_key(self) -> RequestsByKey {
+        let keys = self.keys;
+        let count = keys.iter().max().map_or(0, |last| *last as usize + 1);
+        let mut starts = vec![0; count + 1];
+        for key in &keys {
+            starts[*key as usize] += 1;
         }
-        self.times[key].push(event.time - origin);
-        self.total += 1;
+        // The sums are the ends of the keys. Grouping turns them into starts.
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        let times = match self.times {
+            Times::Seconds(seconds) => Times::Seconds(group(&seconds, &keys, &mut starts)),
+            Times::Nanos(nanos) => Times::Nanos(group(&nanos, &keys, &mut starts)),
+        };
+        drop(keys);
+        let mut requests = RequestsByKey {
+            times,
+            starts,
+            order: Vec::new(),
+        };
+        let mut order: Vec<u32> = (0_u32..).take(count).collect();
+        order.sort_unstable_by_key(|key| (Reverse(requests.of(*key)), *key));
+        requests.order = order;
+        requests
     }
+}
 
-    /// Sorts the keys. Must be called after the last request.
-    pub fn sort(&mut self) {
-        self.order = (0_u32..).take(self.times.len()).collect();
-        self.order
-            .sort_by_key(|key| Reverse(self.times[*key as usize].len()));
+/// Moves the times of each key in front of the key's end, the latest first. Each end becomes the
+/// start of its key.
+fn group<T: Copy + Default>(times: &[T], keys: &[u32], ends: &mut [usize]) -> Vec<T> {
+    let mut grouped = vec![T::default(); times.len()];
+    for (time, key) in times.iter().zip(keys).rev() {
+        let end = &mut ends[*key as usize];
+        *end -= 1;
+        grouped[*end] = *time;
     }
+    grouped
+}
 
+/// The requests of a log by key.
+#[derive(Debug)]
+pub struct RequestsByKey {
+    times: Times,
+    /// The index of each key's first time, and the number of all times.
+    starts: Vec<usize>,
+    /// The keys in descending order of their requests.
+    order: Vec<u32>,
+}
+
+impl RequestsByKey {
     /// The number of requests.
-    pub const fn total(&self) -> u64 {
-        self.total
+    pub fn total(&self) -> u64 {
+        self.starts.last().map_or(0, |total| *total as u64)
     }
 
     /// The number of requests of a key.
     pub fn of(&self, key: u32) -> u64 {
-        self.times[key as usize].len() as u64
+        self.range(key).len() as u64
+    }
+
+    fn range(&self, key: u32) -> Range<usize> {
+        let key = key as usize;
+        self.starts[key]..self.starts[key + 1]
+    }
+
+    fn times(&self, key: u32) -> impl Iterator<Item = u64> {
+        self.range(key).map(|index| self.times.get(index))
     }
 
     /// The number of requests of the largest key.
@@ -70,8 +161,8 @@ impl RequestsByKey {
                     .try_acquire_at(1, Timestamp::from_nanos(time))
                     .is_ok()
             };
-            let times = self.times[key as usize].iter();
-            (key, times.filter(|time| !admit(**time)).count() as u64)
+            let refused = self.times(key).filter(|time| !admit(*time));
+            (key, refused.count() as u64)
         });
         counts.filter(|(_, refused)| *refused > 0)
     }
@@ -95,8 +186,8 @@ impl RequestsByKey {
                 break;
             }
             let mut required = RequiredBurst::default();
-            for time in &self.times[*key as usize] {
-                required.add_request(interval, *time);
+            for time in self.times(*key) {
+                required.add_request(interval, time);
             }
             max = max.max(required.burst(interval));
         }

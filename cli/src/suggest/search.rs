@@ -19,7 +19,7 @@ use serde::Serialize;
 use tidegate::Quota;
 
 use super::fraction::{BurstFactor, Share};
-use super::requests::RequestsByKey;
+use super::requests::{RequestList, RequestsByKey};
 use crate::failure::Failure;
 use crate::log::read::{LogArgs, LogSummary, read_logs};
 use crate::picture::numbers::ratio;
@@ -119,9 +119,9 @@ pub fn suggest(
     periods: &[Period],
     bursts: &[BurstFactor],
 ) -> Result<(Suggestions, LogSummary), Failure> {
-    let mut requests = RequestsByKey::default();
+    let mut requests = RequestList::default();
     let log = read_logs(args, |event| requests.push(event))?;
-    requests.sort();
+    let requests = requests.group_by_key();
     let target = share.of(requests.total());
     let mut suggestions = Vec::new();
     for period in periods {
