@@ -226,7 +226,7 @@ fn on_the_real_clock() {
     let status = limiter.try_acquire();
     assert_eq!(status.limited_by, Some(LimitKind::Pause));
     assert!(
-        status.message.starts_with("paused by the server, next in "),
+        status.message.starts_with("paused by the server, retry in "),
         "{status}"
     );
 }

@@ -25,7 +25,7 @@ fn its_fields_while_limited() {
     assert_eq!(status.tokens_remaining, 100_000);
     assert_eq!(
         status.message,
-        "burst limit of 10 requests reached, next in 1.2 s"
+        "burst limit of 10 requests reached, retry in 1.2 s"
     );
 }
 

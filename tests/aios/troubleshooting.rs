@@ -26,7 +26,7 @@ fn the_current_state_can_be_printed() {
     let status = limiter.check();
     assert_eq!(
         status.to_string(),
-        "burst limit of 10 requests reached, next in 1.2 s"
+        "burst limit of 10 requests reached, retry in 1.2 s"
     );
     let debug = format!("State: {status:?} Stats: {:?} {limiter:?}", limiter.stats());
     for part in [

@@ -37,7 +37,7 @@ fn an_explicit_estimate_above_a_limit_is_refused_for_good() {
     );
     assert_eq!(
         status.message,
-        "more than the minute limit of 1000 tokens can ever give"
+        "above the minute limit of 1000 tokens, no wait helps"
     );
     assert_eq!(status.tokens_remaining, 1_000);
     assert_eq!(limiter.stats(), self::limiter(THOUSAND).0.stats());

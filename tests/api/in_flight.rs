@@ -19,7 +19,7 @@ fn no_more_permits_than_allowed_are_out() {
     assert_eq!(status.wait_time, Duration::ZERO, "nobody knows");
     assert_eq!(
         status.message,
-        "limit of 2 calls in flight reached, next when one ends"
+        "in-flight limit of 2 calls reached, retry when one ends"
     );
     assert_eq!(limiter.stats(), before);
     first.settle(10);

@@ -36,7 +36,7 @@ fn a_number_without_a_split_counts_in_each_limit() {
     assert_eq!(status.limited_by, Some(LimitKind::OutputTokens));
     assert_eq!(
         status.message,
-        "more than the minute limit of 200 output tokens can ever give"
+        "above the minute limit of 200 output tokens, no wait helps"
     );
 }
 

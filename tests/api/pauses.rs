@@ -9,7 +9,7 @@ fn a_pause_admits_nobody_for_so_long_and_is_named() {
     let status = limiter.try_acquire();
     assert_eq!(status.limited_by, Some(LimitKind::Pause));
     assert_eq!(status.wait_time, 30 * SECOND);
-    assert_eq!(status.message, "paused by the server, next in 30.0 s");
+    assert_eq!(status.message, "paused by the server, retry in 30.0 s");
     assert_eq!(limiter.check(), status);
     let refused = limiter.reserve_tokens(1).unwrap_err();
     assert_eq!(refused.limited_by, Some(LimitKind::Pause));

@@ -221,10 +221,10 @@ fn a_timeout_may_end_in_line() {
     };
     assert_eq!(
         (status.limited_by, status.retry_after),
-        (Some(LimitKind::Line), Duration::ZERO)
+        (Some(LimitKind::Queue), Duration::ZERO)
     );
     assert!(status.is_limited && !status.is_permanent);
-    assert_eq!(status.message, "others are before it in line");
+    assert_eq!(status.message, "other waiters are ahead in the queue");
     // Late, but there is room.
     assert!(matches!(poll(&mut long, &flags[1]), Poll::Ready(status) if !status.is_limited));
     assert_eq!(limiter.stats().total_requests, 3);
@@ -259,7 +259,7 @@ fn a_deadline_in_line_is_kept_by_the_clock() {
     let flag = Arc::new(Flag::default());
     let mut behind: Request<'_> = Box::pin(limiter.acquire_timeout_with(early, 2 * SECOND));
     let status = poll(&mut behind, &flag).map(|status| status.limited_by);
-    assert_eq!(status, Poll::Ready(Some(LimitKind::Line)));
+    assert_eq!(status, Poll::Ready(Some(LimitKind::Queue)));
     let late = clock.now() - (Timestamp::ZERO + 2 * SECOND);
     assert!(late < Duration::from_millis(1) && clock.now() >= Timestamp::ZERO + 2 * SECOND);
     drop(first);

@@ -264,7 +264,7 @@ fn a_timeout_may_end_in_line() {
     let Poll::Ready(Err(status)) = fourth.poll() else {
         panic!("its time is over");
     };
-    assert_eq!(status.limited_by, Some(LimitKind::Line));
+    assert_eq!(status.limited_by, Some(LimitKind::Queue));
     assert!(third.flag.take() && matches!(third.poll(), Poll::Ready(Ok(_))));
 }
 
