@@ -1,4 +1,4 @@
-//! The far ends: clocks at the end of time, debts without end, charges undone out of order or on the wrong limiter.
+//! Edge cases: the end of time, the largest debt, and undos out of order or on the wrong limiter.
 
 extern crate alloc;
 
@@ -13,25 +13,31 @@ const fn at(nanos: u64) -> Timestamp {
     Timestamp::from_nanos(nanos)
 }
 
-/// Beyond 292 years a window's time stands still: full is full, and the hint does not pretend otherwise.
+/// Returns a bucket on a clock that does not advance.
+fn frozen(quota: Quota) -> TokenBucket<ManualClock> {
+    TokenBucket::with_clock(quota, ManualClock::new())
+}
+
+/// A window's time ends after 292 years. A full window stays full then, and its hint is the
+/// longest.
 #[test]
-fn a_window_at_the_end_of_time() {
+fn window_at_the_end_of_time_stays_full() {
     let second = Duration::from_secs(1);
-    let window = SlidingWindow::with_clock(5, second, ManualClock::new()).unwrap();
-    for now in [at((1 << 63) + 1_000), at(u64::MAX)] {
-        let _ = window.try_acquire_at(5, now);
-        let forever = Duration::from_nanos(u64::MAX);
-        let refused = Err(Denied::NotYet {
-            retry_after: forever,
-        });
-        assert_eq!(window.try_acquire_at(1, now), refused);
-        assert_eq!(window.peek_at(1, now), refused);
-        assert_eq!(window.available_at(now), 0);
+    for now in [(1 << 63) + 1_000, (1 << 63) + 2_000_000_000, u64::MAX] {
+        let window = SlidingWindow::with_clock(5, second, ManualClock::new()).unwrap();
+        assert_eq!(window.try_acquire_at(5, at(now)), Ok(()));
+        for later in [at(now), at(u64::MAX)] {
+            let retry_after = Duration::from_nanos(u64::MAX);
+            let refused = Err(Denied::NotYet { retry_after });
+            assert_eq!(window.try_acquire_at(1, later), refused);
+            assert_eq!(window.peek_at(1, later), refused);
+            assert_eq!(window.available_at(later), 0);
+        }
     }
 }
 
 #[test]
-fn a_charge_of_another_window_takes_nothing_below_zero() {
+fn undo_on_another_window_returns_nothing() {
     let second = Duration::from_secs(1);
     let window = || SlidingWindow::with_clock(1_000, second, ManualClock::new()).unwrap();
     let (one, other) = (window(), window());
@@ -41,30 +47,64 @@ fn a_charge_of_another_window_takes_nothing_below_zero() {
     assert_eq!(other.current_count_at(at(7)), 1);
 }
 
-/// A debit stops at the stated debt, from a full bucket as from any other.
+/// The largest debt is 2^60 grains, here nanoseconds, whatever was charged before.
 #[test]
-fn debts_end_where_the_docs_say() {
-    for first in [0, 1, 10] {
-        let bucket = TokenBucket::with_clock(Quota::per_second(10), ManualClock::new());
-        bucket.debit_at(first, at(0));
-        bucket.debit_at(u64::MAX, at(0));
-        let wait = bucket.wait_time_at(10, at(0)).unwrap();
-        let years = wait.as_nanos() / u128::from(YEAR);
-        assert_eq!(years, 36, "after {first}");
-        let before = wait;
-        bucket.debit_at(u64::MAX, at(0));
-        assert_eq!(bucket.wait_time_at(10, at(0)), Some(before));
+fn debits_end_at_the_largest_debt() {
+    for burst in [1, 10, 1_000] {
+        for first in [0, 1, burst] {
+            let bucket = frozen(Quota::per_second(10).burst(burst));
+            bucket.debit_at(first, at(0));
+            for _ in 0..2 {
+                bucket.debit_at(u64::MAX, at(0));
+                let wait = bucket.wait_time_at(1, at(0)).unwrap();
+                let expected = Duration::from_nanos((1 << 60) + 100_000_000);
+                assert_eq!(wait, expected, "burst {burst}, first {first}");
+            }
+        }
     }
 }
 
-/// Charges held for weeks and undone in reverse leave a full bucket full, also at the rate whose word comes round soonest.
+/// A reservation may reach the largest debt, and not go a token beyond it.
 #[test]
-fn undoing_a_long_chain_of_charges() {
+fn reservations_end_at_the_largest_debt() {
+    // A token is one grain.
+    let bucket = frozen(Quota::new(1, Duration::from_nanos(1)).unwrap());
+    bucket.debit_at(1 << 60, at(0));
+    let last = bucket.reserve_at(1, Duration::MAX, at(0)).unwrap();
+    assert_eq!(last.ready_at(), at(1 << 60));
+    let wait = Duration::from_nanos((1 << 60) + 1);
+    let refused = bucket.reserve_at(1, Duration::MAX, at(0));
+    assert_eq!(refused.unwrap_err().retry_after(), Some(wait));
+    // A grain later there is room for one token.
+    last.commit();
+    assert!(bucket.reserve_at(1, Duration::MAX, at(1)).is_ok());
+}
+
+/// Credits never raise a bucket above its capacity, however often they are repeated.
+#[test]
+fn credits_end_at_a_full_bucket() {
+    for tokens in [1, 11, u64::MAX] {
+        let bucket = frozen(Quota::per_second(10));
+        let second = at(1_000_000_000);
+        bucket.try_acquire_at(1, second).unwrap();
+        for _ in 0..100 {
+            bucket.credit_at(tokens, second);
+            assert_eq!(bucket.available_at(second), 10, "{tokens} credited");
+        }
+        // An older reading shows whether a credit went beyond a full bucket.
+        assert_eq!(bucket.available_at(at(500_000_000)), 5, "{tokens} credited");
+    }
+}
+
+/// Charges held for weeks and undone in reverse order leave the bucket full. At this rate the word
+/// wraps soonest.
+#[test]
+fn undoing_a_long_chain_of_charges_leaves_a_full_bucket() {
     let quota = Quota::per_second(1_000_000_000_000).burst(1 << 60);
     let step = (3 << 58) / 1_000;
-    // The lengths at which a chain that leads around the circle would look like a debt, and all others.
+    // Some of these lengths would go around the circle and look like a debt.
     for length in 1..40 {
-        let bucket = TokenBucket::with_clock(quota, ManualClock::new());
+        let bucket = frozen(quota);
         bucket.try_acquire_at(1 << 60, at(0)).unwrap();
         let mut charges = Vec::new();
         let mut now = 0;
@@ -81,9 +121,9 @@ fn undoing_a_long_chain_of_charges() {
     }
 }
 
-/// A look into the future leaves the bucket as it was, at rates whose time line is short too.
+/// Queries at a future time do not change the bucket, also at rates whose span is short.
 #[test]
-fn asking_about_the_future_changes_nothing() {
+fn queries_about_the_future_change_nothing() {
     for (rate, days) in [
         (7, 1_950),
         (997, 15),
@@ -91,7 +131,7 @@ fn asking_about_the_future_changes_nothing() {
         (1_000_001, 500),
         (1_000_000_000_000, 14),
     ] {
-        let bucket = TokenBucket::with_clock(Quota::per_second(rate), ManualClock::new());
+        let bucket = frozen(Quota::per_second(rate));
         let now = at(1_000_000_000);
         bucket.try_acquire_at(rate, now).unwrap();
         let before = format!("{bucket:?}");
@@ -108,10 +148,10 @@ fn asking_about_the_future_changes_nothing() {
     }
 }
 
-/// A reservation whose instant no clock can tell is refused instead of being early.
+/// A reservation beyond the end of time is refused instead of being early.
 #[test]
-fn reservations_end_with_time() {
-    let bucket = TokenBucket::with_clock(Quota::per_second(1).burst(1), ManualClock::new());
+fn reservations_end_at_the_end_of_time() {
+    let bucket = frozen(Quota::per_second(1).burst(1));
     let end = Timestamp::MAX;
     bucket.reserve_at(1, Duration::MAX, end).unwrap().commit();
     assert!(bucket.reserve_at(1, Duration::MAX, end).is_err());
@@ -119,7 +159,7 @@ fn reservations_end_with_time() {
     let quota = Quota::new(1, Duration::from_nanos(300 * YEAR))
         .unwrap()
         .burst(2);
-    let bucket = TokenBucket::with_clock(quota, ManualClock::new());
+    let bucket = frozen(quota);
     bucket.reserve_at(2, Duration::MAX, at(0)).unwrap().commit();
     let next = bucket.reserve_at(1, Duration::MAX, at(0)).unwrap();
     // Never early, and with 600 years of refill at most 170 ns late.
@@ -132,14 +172,14 @@ fn reservations_end_with_time() {
     );
 }
 
-/// After a step back by decades time stands still, and hints say how long for this clock.
+/// A clock that steps back by decades is clamped. Hints count from its own reading.
 #[test]
-fn hints_for_a_clock_that_fell_far_behind() {
-    let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(1), ManualClock::new());
+fn hint_for_clock_that_is_decades_behind() {
+    let bucket = frozen(Quota::per_second(10).burst(1));
     let late = 100 * YEAR;
     bucket.try_acquire_at(1, at(late)).unwrap();
     let Err(Denied::NotYet { retry_after }) = bucket.try_acquire_at(1, at(1_000)) else {
-        panic!("admitted again");
+        panic!("admitted twice");
     };
     let then = at(1_000) + retry_after;
     assert_eq!(then, at(late) + Duration::from_millis(100));
@@ -147,9 +187,9 @@ fn hints_for_a_clock_that_fell_far_behind() {
     assert!(bucket.peek_at(1, then).is_ok());
 }
 
-/// Tokens that were there at once can be given back at any time; tokens that were waited for only before their instant.
+/// Tokens available at once can be canceled at any time, delayed tokens only before they are ready.
 #[test]
-fn when_a_cancel_gives_back() {
+fn cancel_returns_tokens_until_they_are_ready() {
     let clock = ManualClock::new();
     let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(2), clock.clone());
     let ready = bucket.reserve(2, Duration::ZERO).unwrap();
@@ -160,15 +200,14 @@ fn when_a_cancel_gives_back() {
     bucket.try_acquire(2).unwrap();
     let waited = bucket.reserve(1, Duration::MAX).unwrap();
     clock.set(at(waited.ready_at().as_nanos() - 1));
-    assert_eq!(waited.cancel(), 1, "before its instant");
+    assert_eq!(waited.cancel(), 1, "before it is ready");
     let waited = bucket.reserve(2, Duration::MAX).unwrap();
     clock.advance(waited.delay());
-    assert_eq!(waited.cancel(), 0, "at its instant");
+    assert_eq!(waited.cancel(), 0, "when it is ready");
 }
 
-/// A drop is a cancel, a commit is not.
 #[test]
-fn dropping_and_committing() {
+fn drop_cancels_and_commit_keeps() {
     let clock = ManualClock::new();
     let bucket = TokenBucket::with_clock(Quota::per_second(10), clock.clone());
     drop(bucket.reserve(4, Duration::ZERO).unwrap());
@@ -180,7 +219,7 @@ fn dropping_and_committing() {
 }
 
 #[test]
-fn unused_is_full_or_empty() {
+fn unused_means_full_bucket_or_empty_window() {
     let clock = ManualClock::new();
     let bucket = TokenBucket::with_clock(Quota::per_second(10), clock.clone());
     let window = SlidingWindow::with_clock(10, Duration::from_secs(1), clock.clone()).unwrap();
@@ -194,9 +233,8 @@ fn unused_is_full_or_empty() {
     assert!(window.is_unused_at(clock.now()));
 }
 
-/// Through a reference or an `Arc` a limiter is the same limiter.
 #[test]
-fn limiters_are_shared() {
+fn references_and_arcs_share_a_limiter() {
     fn take<L: Limiter>(limiter: L) -> u64 {
         let now = limiter.now();
         limiter.try_acquire_at(1, now).unwrap();
@@ -204,7 +242,7 @@ fn limiters_are_shared() {
         assert_eq!(limiter.undo(charge), 2);
         limiter.available_at(now)
     }
-    let bucket = TokenBucket::with_clock(Quota::per_second(10), ManualClock::new());
+    let bucket = frozen(Quota::per_second(10));
     assert_eq!(take(&bucket), 9);
     let bucket = Arc::new(bucket);
     assert_eq!(take(bucket.clone()), 8);

@@ -1,4 +1,4 @@
-//! What a provider's headers do to an `ApiRateLimiter`: they lower what is left, and refusals pause.
+//! A provider's headers lower what an `ApiRateLimiter` has left, and refusals pause it.
 #![cfg(feature = "http")]
 
 use core::time::Duration;
@@ -37,7 +37,7 @@ fn observe(limiter: &Limiter, status: u16, pairs: &[(&'static str, &str)]) {
     limiter.observe_response_at(status, &headers(pairs), Timestamp::ZERO, noon());
 }
 
-/// The pause that a response with status 429 leads to.
+/// Returns the pause after a response with status 429.
 fn pause(pairs: &[(&'static str, &str)]) -> Duration {
     let limiter = limiter();
     observe(&limiter, 429, pairs);
@@ -49,7 +49,7 @@ fn pause(pairs: &[(&'static str, &str)]) -> Duration {
 }
 
 #[test]
-fn openai_says_what_is_left() {
+fn openai_headers_lower_what_is_left() {
     let limiter = limiter();
     let pairs = [
         ("x-ratelimit-limit-requests", "60"),
@@ -63,14 +63,14 @@ fn openai_says_what_is_left() {
     assert_eq!(stats.requests_remaining_minute, 7);
     assert_eq!(stats.burst_remaining, 7);
     assert_eq!(stats.tokens_remaining_minute, 1_499);
-    assert_eq!(stats.requests_remaining_hour, 500, "not what it speaks of");
-    // Nothing of it was a call, or a refusal.
+    assert_eq!(stats.requests_remaining_hour, 500, "not in the headers");
+    // A response is neither a call nor a refusal.
     assert_eq!((stats.total_requests, stats.total_tokens_used), (0, 0));
     assert!(!limiter.check().is_limited);
 }
 
 #[test]
-fn anthropic_says_what_is_left() {
+fn anthropic_headers_lower_what_is_left() {
     let limiter = limiter();
     let pairs = [
         ("anthropic-ratelimit-requests-remaining", "12"),
@@ -83,12 +83,12 @@ fn anthropic_says_what_is_left() {
     let stats = limiter.stats();
     assert_eq!(stats.requests_remaining_minute, 12);
     assert_eq!(stats.tokens_remaining_minute, 30_000);
-    // The least of all limits on tokens.
+    // The smallest of all token limits.
     assert_eq!(limiter.check().tokens_remaining, 5_000);
 }
 
 #[test]
-fn what_is_left_is_only_ever_lowered() {
+fn headers_never_raise_what_is_left() {
     let limiter = limiter();
     limiter.record_tokens(TokenUsage::new(20_000, 1_000));
     assert!(!limiter.try_acquire().is_limited);
@@ -101,9 +101,8 @@ fn what_is_left_is_only_ever_lowered() {
     assert_eq!(limiter.stats(), before);
 }
 
-/// R10: the longer of the two resets.
 #[test]
-fn r10_a_refusal_without_retry_after_pauses_until_the_latest_reset() {
+fn refusal_without_retry_after_pauses_until_the_latest_reset() {
     let pairs = [
         ("x-ratelimit-reset-tokens", "6m0s"),
         ("x-ratelimit-reset-requests", "1s"),
@@ -121,7 +120,7 @@ fn r10_a_refusal_without_retry_after_pauses_until_the_latest_reset() {
 }
 
 #[test]
-fn retry_after_in_all_its_forms() {
+fn retry_after_is_read_in_all_forms() {
     let seconds = Duration::from_secs_f64;
     for (value, wait) in [
         ("20", seconds(20.0)),
@@ -133,7 +132,7 @@ fn retry_after_in_all_its_forms() {
         ("1h2m3s", seconds(3_723.0)),
         ("Tue, 24 Nov 2026 12:01:00 GMT", seconds(60.0)),
         ("Tue, 24 Nov 2026 11:00:00 GMT", Duration::ZERO),
-        // Longer than any limit lasts.
+        // Capped at a day.
         ("9999999999", seconds(86_400.0)),
         ("99999999999999999999999999", seconds(86_400.0)),
         ("Tue, 24 Nov 2099 12:01:00 GMT", seconds(86_400.0)),
@@ -149,7 +148,7 @@ fn retry_after_in_all_its_forms() {
         assert_eq!(pause(&[("retry-after", value)]), wait, "{value:?}");
     }
     assert_eq!(pause(&[("retry-after-ms", "1250")]), seconds(1.25));
-    // It counts before the resets, and of several the longest.
+    // The longest `retry-after` counts, and resets do not.
     let pairs = [
         ("retry-after", "3"),
         ("retry-after", "5"),
@@ -159,7 +158,7 @@ fn retry_after_in_all_its_forms() {
 }
 
 #[test]
-fn only_refusals_pause_and_pauses_are_not_shortened() {
+fn only_refusals_pause_and_no_pause_is_shortened() {
     for (status, pauses) in [
         (200, false),
         (400, false),
@@ -180,9 +179,8 @@ fn only_refusals_pause_and_pauses_are_not_shortened() {
     assert!(!limiter.try_acquire().is_limited);
 }
 
-/// What cannot be read changes nothing.
 #[test]
-fn hostile_numbers_are_ignored() {
+fn unreadable_numbers_are_ignored() {
     for value in [
         "", "-1", "+1", "1.5", "0x10", "NaN", "1 2", "\u{e9}", "seven",
     ] {
@@ -195,16 +193,15 @@ fn hostile_numbers_are_ignored() {
         observe(&limiter, 200, &pairs);
         assert_eq!(limiter.stats(), before, "{value:?}");
     }
-    // Of several, the least that can be read.
+    // The smallest readable number counts.
     let limiter = limiter();
     let name = "x-ratelimit-remaining-tokens";
     observe(&limiter, 200, &[(name, "x"), (name, "500"), (name, "400")]);
     assert_eq!(limiter.stats().tokens_remaining_minute, 400);
 }
 
-/// Others who are charged meanwhile do not keep it from being lowered.
 #[test]
-fn what_is_left_is_lowered_beside_others() {
+fn headers_lower_what_is_left_during_other_charges() {
     for _ in 0..200 {
         let limiter = limiter();
         std::thread::scope(|scope| {
@@ -215,9 +212,9 @@ fn what_is_left_is_lowered_beside_others() {
     }
 }
 
-/// The real clock's version reads both clocks.
+/// Reads the limiter's clock and the system time.
 #[test]
-fn on_the_real_clock() {
+fn observe_response_reads_both_clocks() {
     let limiter = ApiRateLimiter::default();
     limiter.observe_response(
         StatusCode::TOO_MANY_REQUESTS,

@@ -1,4 +1,5 @@
-//! The attribute `#[rate_limited]`. Whatever is limited here is on a clock that its `on_limited` moves, so nothing sleeps.
+//! The attribute `#[rate_limited]`. Limited calls use a clock that `on_limited` advances, so they
+//! do not sleep.
 
 extern crate alloc;
 
@@ -66,10 +67,10 @@ fn functions_with_any_number_of_arguments() {
 }
 
 #[test]
-fn what_else_a_function_may_have_stays() {
+fn all_parts_of_a_function_are_kept() {
     static LIMITER: LazyLock<Manual> = LazyLock::new(|| limiter(10));
 
-    /// Generics, lifetimes, bounds, defaults of constants, and attributes on both sides.
+    /// Has generics, lifetimes, bounds, a constant parameter, and attributes on both sides.
     #[inline]
     #[rate_limited(LIMITER)]
     #[must_use]
@@ -116,7 +117,7 @@ fn what_else_a_function_may_have_stays() {
 }
 
 #[test]
-fn the_body_may_leave_early() {
+fn body_may_return_early() {
     static LIMITER: LazyLock<Manual> = LazyLock::new(|| limiter(10));
 
     #[rate_limited(LIMITER)]
@@ -198,7 +199,7 @@ impl Client {
 }
 
 #[test]
-fn methods_with_a_limiter_of_their_own() {
+fn methods_use_the_limiter_in_self() {
     let mut client = Client::connect();
     assert_eq!(calls(Client::LIMITER), 1);
     assert_eq!(client.send(2), 2);
@@ -242,7 +243,7 @@ impl AskLater for Client {
 }
 
 #[test]
-fn methods_of_traits() {
+fn trait_methods_are_limited() {
     let client = Client::new();
     assert_eq!(Ask::ask(&client, "why?"), 4);
     assert_eq!(client.ask_twice("why?"), 8);
@@ -251,7 +252,7 @@ fn methods_of_traits() {
 }
 
 #[test]
-fn a_limiter_is_whatever_dereferences_to_one() {
+fn limiter_is_any_expression_that_dereferences_to_one() {
     #[rate_limited(limiter)]
     fn owned(limiter: Manual) -> Manual {
         limiter
@@ -298,7 +299,7 @@ fn a_limiter_is_whatever_dereferences_to_one() {
 }
 
 #[test]
-fn a_function_behind_two_limiters() {
+fn function_waits_for_two_limiters() {
     #[rate_limited(upper, on_limited = |status| {
         assert_eq!(calls(lower), 2);
         upper.clock().advance(status.wait_time);
@@ -324,26 +325,26 @@ fn on_limited_is_called_before_each_wait() {
     });
     static WAITS: AtomicU32 = AtomicU32::new(0);
 
-    fn go_on(status: &RateLimitStatus) {
+    fn advance(status: &RateLimitStatus) {
         assert!(status.is_limited);
         WAITS.fetch_add(1, Relaxed);
         TIDE.1.advance(status.wait_time);
     }
 
-    #[rate_limited(TIDE.0, on_limited = go_on)]
+    #[rate_limited(TIDE.0, on_limited = advance)]
     fn path(n: u32) -> u32 {
         n
     }
 
-    #[rate_limited(TIDE.0, on_limited = |status| go_on(status))]
+    #[rate_limited(TIDE.0, on_limited = |status| advance(status))]
     fn closure(n: u32) -> u32 {
         n
     }
 
-    /// The arguments are in scope, and are still there for the body.
+    /// The closure borrows an argument, and the body moves it.
     #[rate_limited(TIDE.0, on_limited = |status: &RateLimitStatus| {
         seen.set(seen.get() + 1);
-        go_on(status);
+        advance(status);
     })]
     fn with_arguments(seen: Cell<u32>) -> u32 {
         seen.into_inner()
@@ -359,7 +360,7 @@ fn on_limited_is_called_before_each_wait() {
 }
 
 #[test]
-fn without_on_limited_it_sleeps_until_it_is_time() {
+fn blocked_call_sleeps_until_it_is_admitted() {
     #[rate_limited(limiter)]
     fn pass(limiter: &Manual) {}
 
@@ -377,13 +378,13 @@ fn without_on_limited_it_sleeps_until_it_is_time() {
 }
 
 #[test]
-fn futures_wait_when_they_are_awaited() {
+fn async_fn_waits_when_awaited() {
     static LIMITER: LazyLock<Manual> = LazyLock::new(|| limiter(1));
     static WAITS: AtomicU32 = AtomicU32::new(0);
 
     #[rate_limited(LIMITER, on_limited = |status| {
         WAITS.fetch_add(1, Relaxed);
-        // Only the limiter's clock: tokio's sleeps for the millisecond below.
+        // Advances only the limiter's clock. Tokio's timer sleeps for the millisecond below.
         LIMITER.clock().advance(status.wait_time);
     })]
     async fn later(n: u32) -> u32 {
@@ -402,7 +403,7 @@ fn futures_wait_when_they_are_awaited() {
 }
 
 #[test]
-fn a_future_dropped_while_it_waits_has_cost_nothing() {
+fn future_dropped_during_its_wait_is_not_charged() {
     #[rate_limited(limiter)]
     async fn later(limiter: &Manual) {}
 
@@ -416,7 +417,7 @@ fn a_future_dropped_while_it_waits_has_cost_nothing() {
 }
 
 #[test]
-fn a_function_that_returns_a_future_waits_when_it_is_called() {
+fn fn_that_returns_a_future_waits_when_called() {
     static LIMITER: LazyLock<Manual> = LazyLock::new(|| limiter(1));
 
     #[rate_limited(LIMITER)]
@@ -431,7 +432,7 @@ fn a_function_that_returns_a_future_waits_when_it_is_called() {
 }
 
 #[test]
-fn names_of_the_user_are_not_in_the_way() {
+fn user_names_do_not_clash() {
     static LIMITER: LazyLock<Manual> = LazyLock::new(|| limiter(10));
 
     mod elsewhere {
@@ -462,11 +463,14 @@ fn names_of_the_user_are_not_in_the_way() {
 }
 
 #[test]
-fn a_function_made_by_a_macro() {
+fn attribute_works_inside_macros() {
     static LIMITER: LazyLock<Manual> = LazyLock::new(|| limiter(10));
 
     macro_rules! limited {
-        ($(#[$attribute:meta])* $visibility:vis $name:ident($argument:ident: $type:ty) $body:block, $by:expr) => {
+        (
+            $(#[$attribute:meta])*
+            $visibility:vis $name:ident($argument:ident: $type:ty) $body:block, $by:expr
+        ) => {
             #[rate_limited($by)]
             $(#[$attribute])*
             $visibility fn $name($argument: $type) -> $type $body
@@ -493,9 +497,9 @@ fn a_function_made_by_a_macro() {
     assert_eq!(calls(&LIMITER), 2);
 }
 
-/// Both have the name, in two namespaces.
+/// The attribute and the function have the same name, in two namespaces.
 #[test]
-fn the_function_and_the_attribute() {
+fn attribute_and_function_coexist() {
     #[rate_limited(limiter)]
     fn attribute(limiter: &Manual) {}
 

@@ -1,4 +1,4 @@
-//! Keys of network clients and of long texts: who shares one, and who must not.
+//! Keys of network clients and digests of long keys: which clients share a key.
 
 use core::hash::{BuildHasher, Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,7 +21,7 @@ fn prefix(bits: u8) -> Ipv6Prefix {
     Ipv6Prefix::new(bits).expect("32 to 128")
 }
 
-/// One token for each key, on a clock that stands still.
+/// Returns a limiter with one token per key, on a clock that does not advance.
 fn one_each() -> FixedKeyed<ManualClock> {
     FixedKeyed::with_clock_and_hasher(
         Quota::per_hour(1),
@@ -31,7 +31,7 @@ fn one_each() -> FixedKeyed<ManualClock> {
     )
 }
 
-/// What a `Hash` implementation writes, call by call.
+/// The bytes that a `Hash` implementation writes, one entry per call.
 #[derive(Default)]
 struct Written(Vec<Vec<u8>>);
 
@@ -51,7 +51,7 @@ fn written(key: impl Hash) -> Vec<Vec<u8>> {
     hasher.0
 }
 
-/// The network of an address, bit by bit.
+/// Returns the network of an address, masked bit by bit.
 fn network(ip: Ipv6Addr, bits: u8) -> Ipv6Addr {
     let mut octets = ip.octets();
     for bit in usize::from(bits)..128 {
@@ -60,14 +60,14 @@ fn network(ip: Ipv6Addr, bits: u8) -> Ipv6Addr {
     Ipv6Addr::from(octets)
 }
 
-/// Whether an address is an IPv4 address that is written as IPv6, without the standard library's opinion.
+/// Returns the IPv4 address in an IPv4-mapped address, without the standard library's method.
 fn mapped(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let [head @ .., a, b, c, d] = ip.octets();
     (head == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]).then(|| Ipv4Addr::new(a, b, c, d))
 }
 
 #[test]
-fn an_ipv4_address_is_whole_and_the_same_in_every_form() {
+fn ipv4_client_has_one_key_in_every_form() {
     let forms = [
         "::ffff:203.0.113.7",
         "::FFFF:203.0.113.7",
@@ -90,7 +90,8 @@ fn an_ipv4_address_is_whole_and_the_same_in_every_form() {
     assert_eq!(format!("[{client:>15}]"), "[    203.0.113.7]");
 }
 
-/// CVE-2026-30827 of express-rate-limit: masked before they were unmapped, all IPv4 clients shared one bucket.
+/// In CVE-2026-30827 of express-rate-limit, mapped addresses were masked before they were unmapped,
+/// so that all IPv4 clients shared one bucket.
 #[test]
 fn mapped_clients_do_not_share_a_network() {
     let limits = one_each();
@@ -102,7 +103,7 @@ fn mapped_clients_do_not_share_a_network() {
 }
 
 #[test]
-fn a_network_shares_a_bucket_and_its_neighbour_does_not() {
+fn only_clients_of_one_network_share_a_bucket() {
     let limits = one_each();
     let admits = |text: &str| limits.try_acquire(&key(text), 1).is_ok();
     assert!(admits("2001:db8:1:2::"));
@@ -114,10 +115,10 @@ fn a_network_shares_a_bucket_and_its_neighbour_does_not() {
 }
 
 #[test]
-fn addresses_that_only_carry_an_ipv4_address_are_not_it() {
+fn addresses_that_embed_ipv4_are_not_ipv4_clients() {
     let carriers = [
         ("::203.0.113.7", "::"),                       // compatible
-        ("::ffff:0:203.0.113.7", "::"),                // translated (SIIT of old)
+        ("::ffff:0:203.0.113.7", "::"),                // translated (original SIIT)
         ("64:ff9b::203.0.113.7", "64:ff9b::"),         // NAT64
         ("2002:cb00:7107::1", "2002:cb00:7107::"),     // 6to4
         ("2001:0:c633:6401::1", "2001:0:c633:6401::"), // Teredo
@@ -142,7 +143,7 @@ fn addresses_that_only_carry_an_ipv4_address_are_not_it() {
 }
 
 #[test]
-fn ports_scopes_and_flow_labels_are_not_looked_at() {
+fn ports_and_scopes_are_ignored() {
     let of = |peer: &str| IpKey::from(peer.parse::<SocketAddr>().expect("address and port"));
     assert_eq!(of("203.0.113.7:1"), key("203.0.113.7"));
     assert_eq!(of("[::ffff:203.0.113.7]:65535"), key("203.0.113.7"));
@@ -187,23 +188,7 @@ fn prefixes_from_32_to_128_bits_are_allowed() {
     );
 }
 
-/// At every prefix: the last bit inside tells two clients apart, the first outside does not.
-#[test]
-fn a_prefix_ends_where_it_says() {
-    let all_ones = u128::MAX;
-    for bits in 32..=128_u8 {
-        let key = |number| prefix(bits).key(IpAddr::V6(Ipv6Addr::from_bits(number)));
-        let inside = all_ones ^ (1 << (128 - bits));
-        assert_ne!(key(all_ones), key(inside), "/{bits}");
-        if bits < 128 {
-            let outside = all_ones ^ (1 << (127 - bits));
-            assert_eq!(key(all_ones), key(outside), "/{bits}");
-            assert_eq!(key(all_ones), key(all_ones << (128 - bits)), "/{bits}");
-        }
-    }
-}
-
-/// Numbers that are near each other, and near the mapped addresses, as well as any.
+/// Returns any address, and often one near the IPv4-mapped ones.
 fn addresses() -> impl Strategy<Value = Ipv6Addr> {
     let mapped = 0xffff_0000_0000_u128;
     prop_oneof![
@@ -216,23 +201,34 @@ fn addresses() -> impl Strategy<Value = Ipv6Addr> {
     .prop_map(Ipv6Addr::from_bits)
 }
 
-proptest! {
-    /// Against a mask that is made bit by bit.
-    #[test]
-    fn a_key_is_the_network_of_the_canonical_address(ip in addresses()) {
-        for bits in 32..=128 {
-            let expected = match mapped(ip) {
-                Some(ip) => IpAddr::V4(ip),
-                None => IpAddr::V6(network(ip, bits)),
-            };
-            let key = prefix(bits).key(IpAddr::V6(ip));
-            prop_assert_eq!(key.addr(), expected);
-            prop_assert_eq!(key.to_string(), expected.to_string());
-            prop_assert_eq!(prefix(bits).key(key.addr()), key, "the key of the address that it shows");
+/// Asserts the key of an address, at every prefix length.
+fn assert_key_is_network(ip: Ipv6Addr) {
+    for bits in 32..=128 {
+        let expected = match mapped(ip) {
+            Some(ip) => IpAddr::V4(ip),
+            None => IpAddr::V6(network(ip, bits)),
+        };
+        let key = prefix(bits).key(IpAddr::V6(ip));
+        assert_eq!(key.addr(), expected, "{ip} /{bits}");
+        assert_eq!(key.to_string(), expected.to_string());
+        assert_eq!(
+            prefix(bits).key(key.addr()),
+            key,
+            "the key of its own address"
+        );
+        if let Some(ip) = mapped(ip) {
+            assert_eq!(prefix(bits).key(IpAddr::V4(ip)), key);
         }
     }
+}
 
-    /// Two addresses share a key if and only if they are one client; equal keys hash equally, and the order is that of addresses.
+proptest! {
+    #[test]
+    fn key_is_the_network_of_the_client(ip in addresses()) {
+        assert_key_is_network(ip);
+    }
+
+    /// Keys also hash like clients, and sort like addresses.
     #[test]
     fn keys_are_equal_when_clients_are(
         one in addresses(),
@@ -248,41 +244,26 @@ proptest! {
         prop_assert_eq!(key(one) == key(other), same);
         prop_assert_eq!(written(key(one)) == written(key(other)), same);
 
-        let shown = |ip| match key(ip).addr() {
+        let address = |ip| match key(ip).addr() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,
         };
-        prop_assert_eq!(key(one).cmp(&key(other)), shown(one).cmp(&shown(other)));
-    }
-
-    #[test]
-    fn an_ipv4_client_is_never_a_network(v4 in any::<u32>(), v6 in addresses(), bits in 32..=128_u8) {
-        prop_assume!(mapped(v6).is_none());
-        let v4 = Ipv4Addr::from_bits(v4);
-        let key = |ip| prefix(bits).key(ip);
-        prop_assert_ne!(key(IpAddr::V4(v4)), key(IpAddr::V6(v6)));
-        prop_assert_eq!(key(IpAddr::V4(v4)), key(IpAddr::V6(v4.to_ipv6_mapped())));
-        prop_assert_eq!(key(IpAddr::V4(v4)).addr(), IpAddr::V4(v4));
-        prop_assert!(key(IpAddr::V6(v6)).addr().is_ipv6());
+        prop_assert_eq!(key(one).cmp(&key(other)), address(one).cmp(&address(other)));
     }
 }
 
-/// The lowest and highest address beside the mapped ones, where a mask could make one of them.
+/// A mask must not turn an address near the mapped range into an IPv4 client.
 #[test]
-fn no_prefix_makes_an_ipv4_client_of_a_neighbour() {
-    let neighbours = (0..128).map(|bit| 0xffff_cb00_7107_u128 ^ 1 << bit);
-    let edges = [0xfffe_ffff_ffff, 0x1_0000_0000_0000];
-    for number in neighbours.chain(edges) {
-        let ip = Ipv6Addr::from_bits(number);
-        for bits in 32..=128 {
-            let is_ipv4 = prefix(bits).key(IpAddr::V6(ip)).addr().is_ipv4();
-            assert_eq!(is_ipv4, mapped(ip).is_some(), "{ip} /{bits}");
-        }
+fn addresses_at_the_edges_have_their_own_network() {
+    let neighbors = (0..128).map(|bit| 0xffff_cb00_7107_u128 ^ 1 << bit);
+    let edges = [0xfffe_ffff_ffff, 0x1_0000_0000_0000, u128::MAX];
+    for number in neighbors.chain(edges) {
+        assert_key_is_network(Ipv6Addr::from_bits(number));
     }
 }
 
 #[test]
-fn sixteen_bytes_written_at_once() {
+fn keys_are_16_bytes_and_hash_in_one_write() {
     assert_eq!((size_of::<IpKey>(), align_of::<IpKey>()), (16, 1));
     assert_eq!((size_of::<KeyDigest>(), align_of::<KeyDigest>()), (16, 1));
     assert_eq!(size_of::<Result<IpKey, KeyDigest>>(), 17);
@@ -292,14 +273,14 @@ fn sixteen_bytes_written_at_once() {
     let long = KeyDigester::with_secret([7; 16]).digest("text");
     assert_eq!(written(long), [long.to_bytes().to_vec()]);
 
-    // What a table looks up is the key, not its address.
+    // Equal keys of different addresses have equal hashes.
     let hasher = KeyHasher::with_seeds([1, 2, 3, 4]);
     let hash = |text| hasher.hash_one(key(text));
     assert_eq!(hash("2001:db8::1"), hash("2001:db8::2"));
     assert_ne!(hash("2001:db8::1"), hash("2001:db8:0:1::1"));
 }
 
-/// `vectors_sip128` of the reference implementation (github.com/veorq/SipHash): key 00 01 .. 0f, message 00 01 .. of each length.
+/// Compares with `vectors_sip128` of the reference implementation, github.com/veorq/SipHash.
 #[test]
 fn the_digest_is_siphash_2_4_128() {
     let published: [(u8, u128); 8] = [
@@ -312,61 +293,63 @@ fn the_digest_is_siphash_2_4_128() {
         (16, 0x6ee2_a4ca_67b0_54bb_fd33_15bf_8523_0577),
         (63, 0x5150_d177_2f50_834a_503e_069a_973f_bd7c),
     ];
-    let keys = KeyDigester::with_secret([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    let digester = KeyDigester::with_secret([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
     for (length, digest) in published {
         let message: Vec<u8> = (0..length).collect();
-        let key = keys.digest(message);
+        let key = digester.digest(message);
         assert_eq!(key.to_bytes(), digest.to_be_bytes(), "{length} bytes");
     }
 }
 
 proptest! {
     #[test]
-    fn long_keys_are_equal_when_texts_are(
+    fn digests_are_equal_when_texts_are(
         secret in any::<[u8; 16]>(),
         text in prop::collection::vec(any::<u8>(), 0..200),
-        place in any::<prop::sample::Index>(),
+        index in any::<prop::sample::Index>(),
         bit in 0..8_u32,
     ) {
-        let keys = KeyDigester::with_secret(secret);
-        prop_assert_eq!(keys.digest(&text), keys.clone().digest(text.clone()));
+        let digester = KeyDigester::with_secret(secret);
+        prop_assert_eq!(digester.digest(&text), digester.clone().digest(text.clone()));
 
         let mut other = secret;
-        other[place.index(16)] ^= 1 << bit;
-        prop_assert_ne!(keys.digest(&text), KeyDigester::with_secret(other).digest(&text));
+        other[index.index(16)] ^= 1 << bit;
+        prop_assert_ne!(digester.digest(&text), KeyDigester::with_secret(other).digest(&text));
 
         let mut longer = text.clone();
         longer.push(0);
-        prop_assert_ne!(keys.digest(&text), keys.digest(&longer));
-        longer[place.index(text.len() + 1)] ^= 1 << bit;
-        prop_assert_ne!(keys.digest(&text), keys.digest(&longer));
+        prop_assert_ne!(digester.digest(&text), digester.digest(&longer));
+        longer[index.index(text.len() + 1)] ^= 1 << bit;
+        prop_assert_ne!(digester.digest(&text), digester.digest(&longer));
         if !text.is_empty() {
             let mut changed = text.clone();
-            changed[place.index(text.len())] ^= 1 << bit;
-            prop_assert_ne!(keys.digest(&text), keys.digest(&changed));
+            changed[index.index(text.len())] ^= 1 << bit;
+            prop_assert_ne!(digester.digest(&text), digester.digest(&changed));
         }
     }
 }
 
 #[test]
-fn any_length_gives_a_key() {
-    let keys = KeyDigester::with_secret([7; 16]);
+fn texts_of_any_length_have_a_digest() {
+    let digester = KeyDigester::with_secret([7; 16]);
     let long = "a".repeat(1 << 20);
-    assert_eq!(keys.digest(&long), keys.digest(long.as_bytes()));
-    assert_ne!(keys.digest(&long), keys.digest(&long[1..]));
-    assert_ne!(keys.digest(""), keys.digest("\0"));
+    assert_eq!(digester.digest(&long), digester.digest(long.as_bytes()));
+    assert_ne!(digester.digest(&long), digester.digest(&long[1..]));
+    assert_ne!(digester.digest(""), digester.digest("\0"));
 
     let limits = one_each();
-    assert!(limits.try_acquire(&keys.digest(&long), 1).is_ok());
-    assert!(limits.try_acquire(&keys.digest(&long), 1).is_err());
-    assert!(limits.try_acquire(&keys.digest(&long[1..]), 1).is_ok());
+    assert!(limits.try_acquire(&digester.digest(&long), 1).is_ok());
+    assert!(limits.try_acquire(&digester.digest(&long), 1).is_err());
+    assert!(limits.try_acquire(&digester.digest(&long[1..]), 1).is_ok());
 }
 
 #[test]
 #[cfg(feature = "std")]
-fn every_secret_is_another() {
+fn every_new_secret_differs() {
     let secrets: Vec<KeyDigester> = (0..100).map(|_| KeyDigester::new()).collect();
-    let digests = secrets.iter().map(|keys| keys.digest("text").to_bytes());
+    let digests = secrets
+        .iter()
+        .map(|digester| digester.digest("text").to_bytes());
     let different: std::collections::HashSet<_> = digests.collect();
     assert_eq!(different.len(), 100);
     assert_ne!(
@@ -375,15 +358,15 @@ fn every_secret_is_another() {
     );
 }
 
-/// Neither the text nor the secret nor the digest, in any form of `Debug`.
+/// `Debug` hides the secret, the text and the digest.
 #[test]
-fn debug_tells_nothing() {
-    let keys = KeyDigester::with_secret(*b"SECRETSECRETSECR");
+fn debug_output_hides_secrets() {
+    let digester = KeyDigester::with_secret(*b"SECRETSECRETSECR");
     assert_eq!(
-        format!("{keys:?} {keys:#?}"),
+        format!("{digester:?} {digester:#?}"),
         "KeyDigester { .. } KeyDigester { .. }"
     );
-    let key = keys.digest("sk-7f3a9c");
+    let key = digester.digest("sk-7f3a9c");
     assert_eq!(
         format!("{key:?} {key:#?}"),
         "KeyDigest { .. } KeyDigest { .. }"
@@ -391,7 +374,7 @@ fn debug_tells_nothing() {
 }
 
 #[test]
-fn keys_go_everywhere() {
+fn keys_are_copy_send_and_sync() {
     const fn everywhere<T: Send + Sync + Unpin + 'static>() {}
     const fn copied<T: Copy + Eq + Hash>() {}
     everywhere::<KeyDigester>();

@@ -1,7 +1,8 @@
-//! Many real threads on one limiter: exact totals, bounds while time passes, and the order of those who wait.
+//! Many real threads on one limiter: exact totals, bounds while time passes, and the order of
+//! waiters.
 //!
-//! Totals are taken on the operating system's clock with limits that last for an hour or a day, so that no machine is so slow
-//! that anything comes back. Where time passes it is a manual clock's, which the threads themselves move on.
+//! Totals use the operating system's clock, and limits that last an hour or a day, so that nothing
+//! is refilled even on a slow machine. Other tests use a manual clock, which the threads advance.
 #![cfg(feature = "std")]
 
 mod parallel;
@@ -17,24 +18,26 @@ use parallel::in_parallel;
 const DAY: Duration = Duration::from_secs(86_400);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What there is to be had: enough to keep all threads busy for a while.
+/// The tokens of a limiter: enough to keep all threads busy for a while.
 const ALL: u64 = 120_000;
 
-/// A bucket and a window that hold so much, on the operating system's clock.
+/// Returns a bucket and a window that hold [`ALL`], on the operating system's clock.
 fn full() -> (TokenBucket, SlidingWindow) {
     let bucket = TokenBucket::new(Quota::per_hour(1).burst(ALL));
     let window = SlidingWindow::new(ALL, DAY).expect("a valid window");
     (bucket, window)
 }
 
-/// How much `threads` × `tries` calls are admitted for together, where a call asks for what its thread and turn give.
-fn admitted<L>(limiter: &L, tries: u64, n: impl Fn(u64, u64) -> u64 + Sync) -> u64
+/// Returns the sum of the tokens that eight threads with `calls` calls each are admitted.
+///
+/// `n` returns the cost of a call from its thread and turn.
+fn admitted<L>(limiter: &L, calls: u64, n: impl Fn(u64, u64) -> u64 + Sync) -> u64
 where
     L: Limiter + Sync,
     L::Clock: Sync,
 {
     let per_thread = in_parallel(8, |thread| {
-        let sizes = (0..tries).map(|turn| n(thread as u64, turn));
+        let sizes = (0..calls).map(|turn| n(thread as u64, turn));
         let taken = |n: &u64| limiter.try_acquire_at(*n, limiter.now()).is_ok();
         sizes.filter(taken).sum::<u64>()
     });
@@ -42,7 +45,7 @@ where
 }
 
 #[test]
-fn one_by_one_all_and_no_more() {
+fn single_tokens_are_admitted_exactly() {
     let (bucket, window) = full();
     assert_eq!(admitted(&bucket, 20_000, |_, _| 1), ALL);
     assert_eq!(bucket.available(), 0);
@@ -51,18 +54,18 @@ fn one_by_one_all_and_no_more() {
 }
 
 #[test]
-fn in_all_sizes_all_and_no_more() {
+fn mixed_costs_are_admitted_exactly() {
     let size = |thread, turn| (thread + turn) % 7 + 1;
     let (bucket, window) = full();
     let taken = admitted(&bucket, 8_000, size);
-    // Who asked for one was refused only when nothing was left.
+    // A call for one token is refused only when none is left.
     assert_eq!((taken, bucket.available()), (ALL, 0));
     let taken = admitted(&window, 8_000, size);
     assert_eq!((taken, window.available()), (ALL, 0));
 }
 
 #[test]
-fn up_to_all_and_no_more() {
+fn partial_requests_are_admitted_exactly() {
     let (bucket, _) = full();
     let taken = in_parallel(8, |thread| {
         let take = |turn| {
@@ -76,7 +79,7 @@ fn up_to_all_and_no_more() {
     assert_eq!(taken.into_iter().sum::<u64>(), ALL);
 }
 
-/// A bucket on a clock that stands still.
+/// Returns a bucket on a clock that does not advance.
 fn frozen(quota: Quota) -> TokenBucket<ManualClock> {
     TokenBucket::with_clock(quota, ManualClock::new())
 }
@@ -94,37 +97,36 @@ fn no_debit_and_no_credit_is_lost() {
 }
 
 #[test]
-fn every_reservation_has_its_own_place() {
+fn reservations_never_share_an_instant() {
     let bucket = frozen(Quota::per_second(1));
-    let places = in_parallel(8, |_| {
-        let place = |_| {
+    let instants = in_parallel(8, |_| {
+        let reserve = |_| {
             let reservation = bucket.reserve(1, Duration::MAX).expect("no limit");
-            let due = reservation.ready_at();
+            let ready_at = reservation.ready_at();
             reservation.commit();
-            due
+            ready_at
         };
-        (0..2_000).map(place).collect::<Vec<_>>()
+        (0..2_000).map(reserve).collect::<Vec<_>>()
     });
-    // A thread's own places are in its own order.
-    assert!(places.iter().all(|places| places.is_sorted()));
-    let mut places: Vec<_> = places.into_iter().flatten().collect();
-    places.sort_unstable();
-    let expected = (0..16_000).map(|place| Timestamp::ZERO + SECOND * place);
-    assert!(places.into_iter().eq(expected));
+    assert!(instants.iter().all(|instants| instants.is_sorted()));
+    let mut instants: Vec<_> = instants.into_iter().flatten().collect();
+    instants.sort_unstable();
+    let expected = (0..16_000).map(|second| Timestamp::ZERO + SECOND * second);
+    assert!(instants.into_iter().eq(expected));
 }
 
-/// What is cancelled comes back whole or is forfeited; either way nobody else's tokens do.
+/// A cancel returns the whole reservation or nothing.
 #[test]
-fn cancelled_reservations_balance() {
+fn canceled_reservations_balance() {
     let bucket = frozen(Quota::per_second(1).burst(500));
     let kept = in_parallel(8, |thread| {
         let turn = |turn| {
             let n = (thread as u64 + turn) % 3 + 1;
             let reservation = bucket.reserve(n, Duration::MAX).expect("no limit");
             if turn % 2 == 0 {
-                let back = reservation.cancel();
-                assert!(back == 0 || back == n, "{back} of {n} came back");
-                n - back
+                let returned = reservation.cancel();
+                assert!(returned == 0 || returned == n, "{returned} of {n}");
+                n - returned
             } else {
                 reservation.commit();
                 n
@@ -140,12 +142,12 @@ fn cancelled_reservations_balance() {
 #[test]
 fn undone_charges_balance() {
     let bucket = frozen(Quota::per_second(1).burst(10_000));
-    undone_charges_balance_on(&bucket, false);
+    assert_undone_charges_balance(&bucket, false);
     let window = SlidingWindow::with_clock(10_000, DAY, ManualClock::new());
-    undone_charges_balance_on(&window.expect("a valid window"), true);
+    assert_undone_charges_balance(&window.expect("a valid window"), true);
 }
 
-fn undone_charges_balance_on<L: Limiter + Sync>(limiter: &L, always_undone: bool) {
+fn assert_undone_charges_balance<L: Limiter + Sync>(limiter: &L, always_undone: bool) {
     let kept = in_parallel(8, |thread| {
         let turn = |turn| {
             let n = (thread as u64 + turn) % 3 + 1;
@@ -153,12 +155,12 @@ fn undone_charges_balance_on<L: Limiter + Sync>(limiter: &L, always_undone: bool
                 return 0;
             };
             if turn % 2 == 0 {
-                let back = limiter.undo(charge);
+                let returned = limiter.undo(charge);
                 assert!(
-                    back == n || (back == 0 && !always_undone),
-                    "{back} of {n} came back"
+                    returned == n || (returned == 0 && !always_undone),
+                    "{returned} of {n}"
                 );
-                n - back
+                n - returned
             } else {
                 n
             }
@@ -166,14 +168,14 @@ fn undone_charges_balance_on<L: Limiter + Sync>(limiter: &L, always_undone: bool
         (0..4_000).map(turn).sum::<u64>()
     });
     let kept: u64 = kept.into_iter().sum();
-    assert!(kept > 9_000, "too little to be refused: {kept}");
+    assert!(kept > 9_000, "too few calls were refused: {kept}");
     assert_eq!(
         limiter.available_at(Timestamp::ZERO),
         limiter.capacity() - kept
     );
 }
 
-/// An unpredictable number below `end`.
+/// Returns a random number below `end`.
 const fn random(state: &mut u64, end: u64) -> u64 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
@@ -181,10 +183,11 @@ const fn random(state: &mut u64, end: u64) -> u64 {
     *state % end
 }
 
-/// Every thread moves the time on, takes all there is, and tries again with an older reading. At most four advances of up
-/// to two tokens lie between two looks at the bucket, so that it is never full, and nothing may be lost.
+/// Every thread advances the time, takes all tokens, and tries again with an older reading. Between
+/// two calls there are at most four advances of up to two tokens each, so the bucket is never full
+/// and may lose nothing.
 #[test]
-fn a_bucket_keeps_its_bound_and_its_rate_while_time_passes() {
+fn bucket_keeps_bound_and_rate_while_time_passes() {
     let exact = [
         Quota::per_second(1_000),
         Quota::per_second(3),
@@ -235,30 +238,30 @@ fn a_bucket_keeps_its_bound_and_its_rate_while_time_passes() {
     }
 }
 
-/// In every interval `[a, b]` at most capacity + rate · (b − a), without rounding.
+/// Asserts that no interval of a length admitted more than `capacity + rate * length`, exactly.
 fn assert_bound(quota: Quota, log: &mut [(u64, u64)]) {
     log.sort_unstable();
     let period = i128::try_from(quota.period().as_nanos()).expect("64 bits");
     let rate = i128::from(quota.rate());
     let most = i128::from(quota.capacity()) * period;
-    // What was admitted by an instant, less what flowed in: its rise is largest from its lowest point so far.
+    // The tokens admitted up to an instant, minus the refill. They rise most from the lowest point.
     let mut sum = 0;
     let mut lowest = i128::MAX;
     for &mut (now, n) in log {
-        let flowed = rate * i128::from(now);
-        lowest = lowest.min(sum - flowed);
+        let refilled = rate * i128::from(now);
+        lowest = lowest.min(sum - refilled);
         sum += i128::from(n) * period;
         assert!(
-            sum - flowed - lowest <= most,
-            "{quota}: too many up to {now} ns"
+            sum - refilled - lowest <= most,
+            "{quota}: too many at {now} ns"
         );
     }
 }
 
-/// An admission's decision time lies between the reading it was given and the reading after it returned; an interval that
-/// holds both holds the decision.
+/// A call's decision time lies between its own reading and the one after its return. An interval
+/// that contains both readings contains the decision.
 #[test]
-fn a_window_keeps_its_bound_while_time_passes() {
+fn window_keeps_bound_while_time_passes() {
     let (limit, length) = (10, 1_000_000);
     for slots in [1, 8, 50] {
         let clock = ManualClock::new();
@@ -294,7 +297,8 @@ fn a_window_keeps_its_bound_while_time_passes() {
                 "{slots} slots: {admitted} from {start} ns on"
             );
         }
-        // A refusal counts a window and a slot, and between two looks pass at most four advances.
+        // A refusal counts a window and a slot, and between two calls there are at most four
+        // advances.
         let total: u64 = log.iter().map(|(.., n)| n).sum();
         let turns = clock.now().as_nanos() / (2 * length + length / 4);
         assert!(
@@ -305,7 +309,7 @@ fn a_window_keeps_its_bound_while_time_passes() {
 }
 
 #[test]
-fn waiters_are_served_in_the_order_in_which_they_came() {
+fn waiters_are_served_in_order_of_arrival() {
     let clock = ManualClock::new();
     let bucket = TokenBucket::with_clock(Quota::per_second(1).burst(4), clock.clone());
     bucket.try_acquire(4).unwrap();
@@ -318,31 +322,32 @@ fn waiters_are_served_in_the_order_in_which_they_came() {
             .map(|n| {
                 let debt = bucket.debt();
                 let waiter = scope.spawn(move || {
-                    bucket.acquire_blocking(n).expect("it may wait for ever");
+                    bucket.acquire_blocking(n).expect("a wait without a limit");
                     (served.fetch_add(1, SeqCst), clock.now())
                 });
-                // The next one comes when this one has taken its place.
+                // The next waiter starts when this one has its reservation.
                 while bucket.debt() == debt && !waiter.is_finished() {
                     thread::yield_now();
                 }
                 waiter
             })
             .collect();
-        // Time passes token by token, and stops while somebody who is due has not got through yet.
+        // Advance token by token, and join each waiter when it is due.
         let mut due = Timestamp::ZERO;
-        for (place, (waiter, n)) in waiters.into_iter().zip(sizes).enumerate() {
+        for (position, (waiter, n)) in waiters.into_iter().zip(sizes).enumerate() {
             for _ in 0..n {
                 clock.advance(SECOND);
             }
             due = due + SECOND * u32::try_from(n).expect("a small size");
-            assert_eq!(waiter.join().expect("no panic"), (place, due));
+            assert_eq!(waiter.join().expect("no panic"), (position, due));
         }
     });
 }
 
-/// Of eight who would wait for two seconds at most, two can be served in that time, and the others hear so at once.
+/// Of eight waiters with a timeout of two seconds, two can be served. The others are refused at
+/// once.
 #[test]
-fn a_line_is_as_long_as_its_patience() {
+fn waiters_beyond_their_timeout_are_refused_at_once() {
     let clock = ManualClock::new();
     let bucket = TokenBucket::with_clock(Quota::per_second(1), clock.clone());
     bucket.try_acquire(1).unwrap();
@@ -365,14 +370,14 @@ fn a_line_is_as_long_as_its_patience() {
 }
 
 #[test]
-fn a_window_serves_everybody_who_waits() {
+fn window_serves_every_waiter() {
     let clock = ManualClock::new();
     let window = SlidingWindow::with_clock(2, SECOND, clock.clone()).unwrap();
     let served = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..7 {
             scope.spawn(|| {
-                window.acquire_blocking(1).expect("it may wait for ever");
+                window.acquire_blocking(1).expect("a wait without a limit");
                 served.fetch_add(1, SeqCst);
             });
         }
@@ -381,7 +386,7 @@ fn a_window_serves_everybody_who_waits() {
             thread::yield_now();
         }
     });
-    // Seven need three windows to pass.
+    // Seven waiters at two per window take more than three windows.
     assert!(clock.now() > Timestamp::ZERO + 3 * SECOND);
 
     clock.advance(2 * SECOND);

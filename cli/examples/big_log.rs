@@ -1,6 +1,7 @@
-//! Writes a long access log, for measurements: the lines of a log again and again, with times that go on.
+//! Writes a long access log for measurements. It repeats the lines of a log with increasing times.
 //!
-//! `cargo run --release --example big_log -- tests/data/apache_access.log.gz 1000000000 > big.log` (bytes)
+//! Usage, with the size in bytes:
+//! `cargo run --release --example big_log -- tests/data/apache_access.log.gz 1000000000 > big.log`
 
 use core::error::Error;
 use std::env;

@@ -6,18 +6,23 @@ use std::io;
 /// Why the program ends early.
 #[derive(Debug)]
 pub enum Failure {
-    /// Something is wrong with what is read or written: exit code 1.
+    /// Reading or writing failed: exit code 1.
     Problem(String),
-    /// The arguments do not fit together: exit code 2.
+    /// The arguments are invalid: exit code 2.
     Usage(String),
-    /// Whoever reads our output has gone (`| head`): nothing to say, exit code 0.
+    /// The reader of the output closed the pipe, as `head` does: no message, exit code 0.
     Closed,
 }
 
 impl Failure {
-    /// A problem with a file: `name: what`.
-    pub fn at(name: impl Display, what: impl Display) -> Self {
-        Self::Problem(format!("{name}: {what}"))
+    /// A problem with a file: `name: problem`.
+    pub fn at(name: impl Display, problem: impl Display) -> Self {
+        Self::Problem(format!("{name}: {problem}"))
+    }
+
+    /// A problem with writing a file.
+    pub fn writing(name: impl Display, error: &io::Error) -> Self {
+        Self::at(name, format_args!("cannot be written: {}", describe(error)))
     }
 
     /// The exit code.
@@ -29,25 +34,17 @@ impl Failure {
         }
     }
 
-    /// What to tell; nothing if nobody listens.
+    /// The message, if there is one.
     pub fn message(&self) -> Option<&str> {
         match self {
             Self::Problem(text) | Self::Usage(text) => Some(text),
             Self::Closed => None,
         }
     }
-
-    /// What became of writing to `name`.
-    pub fn writing(name: &str, error: &io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self::Closed;
-        }
-        Self::at(name, format_args!("cannot be written: {}", told(error)))
-    }
 }
 
-/// An error of the operating system without its number.
-pub fn told(error: &io::Error) -> String {
+/// The text of an error, without the number that the operating system has for it.
+pub fn describe(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error ") {
         Some((words, _)) => words.to_owned(),

@@ -1,19 +1,21 @@
-//! What the program `tidegate` is made of. It is a program and no library: its modules may change in any version.
+//! The modules of the program `tidegate`. This is not a library: any version may change them.
 
 #![allow(
     clippy::std_instead_of_core,
     clippy::std_instead_of_alloc,
-    reason = "a program for machines with an operating system"
+    reason = "the program needs an operating system"
+)]
+#![allow(
+    clippy::format_collect,
+    clippy::format_push_string,
+    reason = "unlike `write!`, `format!` gives no result to ignore, and the texts are short"
 )]
 
 pub mod args;
-pub mod caret;
-pub mod command;
-pub mod completions;
 pub mod explain;
 pub mod failure;
 pub mod log;
-pub mod man;
+pub mod manual;
 pub mod output;
 pub mod page;
 pub mod picture;
@@ -22,3 +24,4 @@ pub mod report;
 pub mod shape;
 pub mod suggest;
 pub mod terminal;
+pub mod values;

@@ -1,23 +1,22 @@
-//! Access logs: from files to events in the order of time.
+//! Reads access logs and hands out their requests in the order of time.
 
 pub mod clf;
-pub mod detect;
+pub mod diagnostics;
+pub mod event_parser;
+pub mod group_by;
 pub mod input;
-pub mod intern;
+pub mod interner;
 pub mod json;
-pub mod key;
-pub mod lines;
-pub mod mishaps;
-pub mod progress;
+pub mod line_reader;
 pub mod read;
 pub mod reorder;
-pub mod time;
+pub mod timestamps;
 
 /// One request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Nanoseconds since 1970.
     pub time: u64,
-    /// The number of its key: see [`intern::Keys`].
+    /// The number of its key in the [`interner::KeyInterner`].
     pub key: u32,
 }

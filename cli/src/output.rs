@@ -1,7 +1,7 @@
-//! What is written: to standard output, and to files that are whole or not there.
+//! Writes results to standard output and to files.
 
 pub mod csv;
 pub mod file;
-pub mod stdout;
+pub mod report_text;
+pub mod stdio;
 pub mod table;
-pub mod text;

@@ -1,79 +1,94 @@
-//! What came of a replay: what `replay` counts, and what texts, pictures and pages show.
+//! The outcome of a replay, as texts, pictures and pages show it.
 
 use serde::Serialize;
 
-/// Everything about one replay. Its JSON is the output of `--json`.
+/// The outcome of a replay. Serialized, it is the output of `--json`.
+///
+/// All times are seconds since 1970.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The limits as they were given, such as `100/min burst 20`.
+    /// The limits as text, such as `100/min burst 20`.
     pub limits: Vec<String>,
-    /// What each key is: `ip`, `path`, ..; `none` for one limit of all requests.
+    /// The kind of the keys, such as `ip` or `path`; `none` for one limit of all requests.
     pub by: String,
-    /// Lines that were replayed.
+    /// Replayed requests.
     pub requests: u64,
-    /// Requests that the limits let through.
+    /// Admitted requests.
     pub admitted: u64,
-    /// Requests that they refuse.
+    /// Refused requests.
     pub refused: u64,
-    /// Lines that could not be read, or have no key.
+    /// Lines that were unreadable or had no key.
     pub skipped: u64,
-    /// Lines that came later than the buffer of log time, and were replayed at the latest time seen.
+    /// Lines that came after a later line was replayed. They were replayed at the time of that
+    /// line.
     pub late: u64,
-    /// How many different keys there are.
+    /// The number of keys.
     pub keys: u64,
-    /// How many of them were refused something.
+    /// The number of keys with a refusal.
     pub keys_refused: u64,
-    /// The first and the last time, in seconds since 1970; absent if there was no request.
+    /// The time of the first request; `None` without requests.
     pub first: Option<f64>,
-    /// See `first`.
+    /// The time of the last request; `None` without requests.
     pub last: Option<f64>,
-    /// The longest run of refusals of one key without an admission in between.
+    /// The longest streak of refusals of one key, without an admission in between.
     pub longest_streak: Option<Streak>,
-    /// The same rate with the smallest burst that would refuse nobody; absent if a window is the limit.
-    pub tightest: Option<String>,
-    /// The keys that were refused most, the most first.
+    /// The same rate with the smallest burst that refuses no request; `None` if there is a window.
+    pub sufficient_quota: Option<String>,
+    /// The keys with the most refusals, in descending order.
     pub worst: Vec<Key>,
-    /// What happened over time, in equal steps from `first` on.
+    /// The counts over time, in equal steps from `first` on.
     pub timeline: Timeline,
 }
 
-/// One key's part.
+/// The counts of one key.
 #[derive(Clone, Debug, Serialize)]
 pub struct Key {
     /// The key.
     pub key: String,
     /// Its requests.
     pub requests: u64,
-    /// How many of them were refused.
+    /// Its refused requests.
     pub refused: u64,
-    /// When the first of them was, in seconds since 1970.
+    /// The time of the first refusal.
     pub first_refused: Option<f64>,
-    /// Its longest run of refusals.
+    /// The length of its longest streak of refusals.
     pub longest_streak: u64,
-    /// The burst that would have refused it nothing at the same rate; absent if a window is the limit.
-    pub burst_needed: Option<u64>,
+    /// The smallest burst that refuses none of its requests at the same rate; `None` if there is a
+    /// window.
+    pub required_burst: Option<u64>,
 }
 
-/// A run of refusals.
+/// A streak of refusals.
 #[derive(Clone, Debug, Serialize)]
 pub struct Streak {
-    /// Whose.
+    /// The key.
     pub key: String,
-    /// How many.
+    /// The number of refusals.
     pub refusals: u64,
-    /// From when, in seconds since 1970.
+    /// The time of the first.
     pub from: f64,
-    /// Until when.
+    /// The time of the last.
     pub to: f64,
 }
 
-/// Admissions and refusals by time.
+/// Admissions and refusals over time.
 #[derive(Clone, Debug, Serialize)]
 pub struct Timeline {
-    /// Seconds of a step.
+    /// The length of a step in seconds.
     pub step: f64,
-    /// Admitted in each.
+    /// Admitted requests of each step.
     pub admitted: Vec<u64>,
-    /// Refused in each.
+    /// Refused requests of each step.
     pub refused: Vec<u64>,
+}
+
+/// Converts nanoseconds to seconds.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "exact to a microsecond, which suffices to print and draw; decisions use nanoseconds"
+)]
+pub fn seconds(nanos: u64) -> f64 {
+    // Split, because whole seconds are exact in an `f64` and nanoseconds are not.
+    let (whole, rest) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    whole as f64 + rest as f64 / 1e9
 }

@@ -1,11 +1,11 @@
-//! A token bucket under hostile operations and times: see `tidegate_fuzz::bucket_ops`.
+//! Fuzzes `TokenBucket`.
 
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tidegate_fuzz::bucket_ops::check(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| (tidegate_fuzz::BUCKET_OPS.check)(data));
 
 #[cfg(not(fuzzing))]
 fn main() {
-    tidegate_fuzz::replay::main(&tidegate_fuzz::bucket_ops::TARGET);
+    tidegate_fuzz::replay::main(&tidegate_fuzz::BUCKET_OPS);
 }

@@ -1,18 +1,32 @@
-//! The fuzz targets of `tidegate`, as functions of the input, so that they run under a fuzzer and in an ordinary test.
+//! The fuzz targets of `tidegate`, as functions of an input.
 //!
-//! Each target has an oracle, a slow and obvious second implementation, and asserts against it at every step.
+//! Each target compares the crate with an oracle at every step. The oracles are files of the root
+//! crate's tests, which run them over random inputs.
 
 #![forbid(unsafe_code)]
 
-pub mod bucket_ops;
-pub mod quota_text;
+extern crate alloc;
+
+#[path = "../../tests/oracles/mod.rs"]
+mod oracles;
 pub mod replay;
-pub mod window_ops;
 
-mod bytes;
-mod calls;
-mod quotas;
+use replay::Target;
 
-/// Every target: what the replay test runs.
-pub const TARGETS: [replay::Target; 3] =
-    [bucket_ops::TARGET, window_ops::TARGET, quota_text::TARGET];
+/// Operations of `TokenBucket`.
+pub const BUCKET_OPS: Target = Target {
+    name: "bucket_ops",
+    check: oracles::bucket_ops::check,
+};
+
+/// Operations of `SlidingWindow`.
+pub const WINDOW_OPS: Target = Target {
+    name: "window_ops",
+    check: oracles::window_ops::check,
+};
+
+/// Quotas as text.
+pub const QUOTA_TEXT: Target = Target {
+    name: "quota_text",
+    check: oracles::quota_text::check,
+};

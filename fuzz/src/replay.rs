@@ -3,20 +3,20 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 
-/// A fuzz target: the name of its corpus folder, and what it does with an input.
+/// A fuzz target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// The folder under `corpus/`, and the binary's name.
+    /// The name of its binary and of its folder under `corpus/`.
     pub name: &'static str,
     /// Panics if the crate and its oracle disagree on the input.
     pub check: fn(&[u8]),
 }
 
-/// Runs `target` over its corpus, and returns how many inputs that were.
+/// Runs `target` over its corpus. Returns the number of inputs.
 ///
 /// # Panics
 ///
-/// Where the target does, after printing the input's name, and if the corpus cannot be read.
+/// Panics if the target does, after printing the input's name, or if the corpus is unreadable.
 pub fn corpus(target: &Target) -> usize {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "corpus", target.name]
         .iter()
@@ -40,7 +40,7 @@ fn input(target: &Target, path: &Path) {
     }
 }
 
-/// The program around `target` where there is no fuzzer: runs the files that it is given, or else the corpus.
+/// Runs the files in the program's arguments, or else the corpus, for a binary without a fuzzer.
 pub fn main(target: &Target) {
     let mut inputs = 0;
     for path in std::env::args_os().skip(1) {

@@ -1,4 +1,4 @@
-//! The function under the attribute, and what becomes of it.
+//! Parses the function under the attribute, and adds the wait to it.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -9,13 +9,14 @@ use syn::{Attribute, Error, Lifetime, LitStr, Result, Signature, Token, Visibili
 
 use crate::options::Options;
 
-/// A function, free or in an `impl` or a trait. The body stays unparsed, so that it may contain what `syn` has not heard of.
+/// A function, free or in an `impl` or a trait. Its body stays unparsed, so that it may contain
+/// syntax unknown to `syn`.
 pub(crate) struct Function {
     attributes: Vec<Attribute>,
     visibility: Visibility,
     signature: Signature,
     brace: Brace,
-    /// `#![..]` at the beginning of the body, where they have to stay.
+    /// The attributes `#![..]`, which must stay at the beginning of the body.
     inner_attributes: Vec<Attribute>,
     body: TokenStream,
 }
@@ -24,14 +25,12 @@ impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
-        if !starts_a_function(input)? {
-            return Err(input.error("`#[rate_limited]` goes on a function, and this is none"));
+        if !is_function(input)? {
+            return Err(input.error("`#[rate_limited]` applies only to functions"));
         }
         let signature = input.parse()?;
         if !input.peek(Brace) {
-            return Err(input.error(
-                "a function without a body cannot wait: `#[rate_limited]` goes where the body is",
-            ));
+            return Err(input.error("`#[rate_limited]` needs a function with a body"));
         }
         let body;
         Ok(Self {
@@ -45,8 +44,9 @@ impl Parse for Function {
     }
 }
 
-/// Looks past the qualifiers, with which other items start too: `const X`, `unsafe impl`, `extern "C" {}`.
-fn starts_a_function(input: ParseStream<'_>) -> Result<bool> {
+/// Reports whether a function follows. Skips its qualifiers, because other items also start with
+/// them: `const X`, `unsafe impl`, `extern "C" {}`.
+fn is_function(input: ParseStream<'_>) -> Result<bool> {
     let ahead = input.fork();
     while ahead.peek(Token![const])
         || ahead.peek(Token![async])
@@ -60,8 +60,8 @@ fn starts_a_function(input: ParseStream<'_>) -> Result<bool> {
 }
 
 impl Function {
-    /// The same function, which waits for the limiter first.
-    pub(crate) fn behind(&self, options: &Options) -> Result<TokenStream> {
+    /// Returns the function with a wait before its body.
+    pub(crate) fn with_wait(&self, options: &Options) -> Result<TokenStream> {
         if let Some(constant) = &self.signature.constness {
             return Err(Error::new(constant.span, "a `const fn` cannot wait"));
         }
@@ -69,7 +69,7 @@ impl Function {
             Some(asynchronous) if !cfg!(feature = "async") => {
                 return Err(Error::new(
                     asynchronous.span,
-                    "async functions wait on a timer: enable tidegate's feature `tokio`",
+                    "`#[rate_limited]` on an `async fn` needs tidegate's feature `tokio`",
                 ));
             }
             _ => {}
@@ -85,10 +85,10 @@ impl Function {
         } = self;
         let wait = self.wait(options);
         let mut tokens = quote! { #(#attributes)* #visibility #signature };
-        // The body gets a block of its own, because lints complain of items after a statement, and the block a label, because
-        // they complain of braces around one expression. Both are where the user's braces are, whose edition says when
-        // temporaries are dropped. A function with the attribute twice has one attribute less the second time, and so
-        // another label.
+        // The body has its own block, because a lint warns of items after a statement. The block
+        // has a label, because another lint warns of braces around one expression. Both have the
+        // span of the user's braces, whose edition decides when temporaries are dropped. A second
+        // attribute on the function makes another label, because one attribute less is left then.
         let name = format!("'_rate_limited_{}", attributes.len());
         let label = Lifetime::new(&name, self.brace.span.join());
         self.brace.surround(&mut tokens, |tokens| {
@@ -98,8 +98,10 @@ impl Function {
         Ok(tokens)
     }
 
-    /// The statement that waits. It calls a path, not a method, so that what is no limiter is a mismatch of types, which names
-    /// the type that was expected, and no trait of the user's gets in between.
+    /// Returns the statement that waits.
+    ///
+    /// It calls a path instead of a method. So a wrong limiter is a type mismatch that names the
+    /// expected type, and the user's traits cannot interfere.
     fn wait(&self, options: &Options) -> TokenStream {
         let at = expansion_at(options.limiter.span());
         let tidegate = options.tidegate.as_ref().map_or_else(
@@ -118,7 +120,8 @@ impl Function {
             quote_spanned!(at=> pass_blocking(limiter, #on_limited))
         };
 
-        // A `match` gives its operand a type of its own. An argument would ask each branch of an `if` for the limiter itself.
+        // The operand of a `match` has its own type. As an argument, each branch of an `if` would
+        // have to be a limiter.
         quote_spanned! {at=>
             match &(#limiter) {
                 limiter => #tidegate::ApiRateLimiter::#pass,
@@ -127,13 +130,15 @@ impl Function {
     }
 }
 
-/// Errors in what is expanded there point at the user's tokens, lints know that the user did not write it, and its names are
-/// not the user's.
-fn expansion_at(place: Span) -> Span {
-    Span::mixed_site().located_at(place)
+/// Returns a span whose errors point at `location`.
+///
+/// Lints treat the tokens as generated, and their names do not clash with the user's.
+fn expansion_at(location: Span) -> Span {
+    Span::mixed_site().located_at(location)
 }
 
-/// Before the edition of 2024 the temporaries of the last expression outlive the local variables, under the attribute too.
+/// Before edition 2024, temporaries of the last expression outlive local variables. The attribute
+/// does not change that.
 ///
 /// ```edition2021
 /// use std::cell::RefCell;

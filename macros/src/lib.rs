@@ -1,5 +1,6 @@
-//! The attribute `#[rate_limited]` of the crate `tidegate`, which re-exports it: depend on that one, with its feature
-//! `macros`.
+//! The attribute `#[rate_limited]` of the crate `tidegate`.
+//!
+//! Depend on `tidegate` with its feature `macros`, which re-exports the attribute.
 
 mod function;
 mod options;
@@ -9,40 +10,44 @@ use proc_macro::TokenStream;
 use function::Function;
 use options::Options;
 
-/// `#[rate_limited(LIMITER)]` puts a wait for `LIMITER` before the body of a function, and leaves the rest of it as it is. It
-/// waits for as long as the limiter says, without a deadline; to give up instead, call the limiter yourself.
+/// Waits for a limiter before the body of a function runs.
+///
+/// `#[rate_limited(LIMITER)]` changes nothing else of the function. The wait has no deadline. To
+/// give up after a while, call the limiter directly.
 ///
 /// # The limiter
 ///
-/// Any expression whose value is an `ApiRateLimiter` or dereferences to one, whatever its clock: a `static` in a `LazyLock`,
-/// `self.limiter` in a method, `get_rate_limiter()`, an argument of the function. It is evaluated once in each call, with the
-/// arguments in scope, and is only borrowed.
+/// `LIMITER` is an expression whose value is an `ApiRateLimiter`, with any clock, or dereferences
+/// to one. Examples are a `static` in a `LazyLock`, `self.limiter` in a method,
+/// `get_rate_limiter()` and an argument of the function. Each call evaluates it once, with the
+/// arguments in scope, and borrows the result.
 ///
 /// # Options
 ///
-/// They come after the limiter, in any order.
+/// Options follow the limiter, in any order.
 ///
-/// | option | what for |
+/// | option | effect |
 /// |---|---|
-/// | `on_limited = f` | calls `f`, a path or a closure that is `Fn(&RateLimitStatus)`, each time the call is limited, before it waits; evaluated once in each call, limited or not |
-/// | `crate = path` | where to find tidegate, if you renamed it or re-export it; `::tidegate` otherwise |
+/// | `on_limited = f` | Calls `f` before each wait of a limited call. `f` is a path or a closure that is `Fn(&RateLimitStatus)`. Each call evaluates it once, even if it is not limited. |
+/// | `crate = path` | The path of tidegate, if you renamed or re-export it. The default is `::tidegate`. |
 ///
 /// # Functions, methods and futures
 ///
 /// * A function blocks its thread while it waits.
-/// * An `async fn` waits when it is awaited, on tokio's timer, for which it needs tidegate's feature `tokio`. `on_limited` must
-///   be `Sync`, and `Send` too if the future has to be. Nothing is charged before the body runs, so a future that is dropped
-///   while it waits has cost nothing.
-/// * A function that is not `async` but returns a future (`-> impl Future`, and what `#[async_trait]` makes of an `async fn`)
-///   waits when it is *called*, blocking the thread, and not when it is awaited.
-/// * Methods go like functions, in an `impl` of a trait as well. In a trait, those with a body.
-/// * A `const fn` cannot wait, and is refused.
-/// * With the attribute twice a function waits for both limiters, the lower first.
+/// * An `async fn` waits on tokio's timer when it is awaited. It needs tidegate's feature `tokio`.
+///   `on_limited` must be `Sync`, and `Send` if the future must be `Send`. A future that is dropped
+///   while it waits is charged nothing.
+/// * A function that is not `async` but returns a future waits when it is *called*, and blocks the
+///   thread. Examples are `-> impl Future` and an `async fn` under `#[async_trait]`.
+/// * Methods behave like functions, also in the `impl` of a trait. In a trait, only methods with a
+///   body are allowed.
+/// * A `const fn` cannot wait and is a compile error.
+/// * A function with two attributes waits for both limiters, the lower one first.
 #[proc_macro_attribute]
 pub fn rate_limited(options: TokenStream, item: TokenStream) -> TokenStream {
     let item = proc_macro2::TokenStream::from(item);
     let expanded = expand(options, item.clone()).unwrap_or_else(|error| {
-        // With the item, or its callers would be told that there is no such function.
+        // Keep the item, so that its callers do not cause further errors.
         let mut tokens = error.into_compile_error();
         tokens.extend(item);
         tokens
@@ -56,5 +61,5 @@ fn expand(
 ) -> syn::Result<proc_macro2::TokenStream> {
     let options: Options = syn::parse(options)?;
     let function: Function = syn::parse2(item)?;
-    function.behind(&options)
+    function.with_wait(&options)
 }

@@ -1,4 +1,4 @@
-//! What stands in the parentheses: `LIMITER, on_limited = f, crate = path`.
+//! Parses the arguments of the attribute: `LIMITER, on_limited = f, crate = path`.
 
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
@@ -7,7 +7,7 @@ use syn::{Error, Expr, Ident, Path, Result, Token};
 pub(crate) struct Options {
     pub(crate) limiter: Expr,
     pub(crate) on_limited: Option<Expr>,
-    /// The path of the crate tidegate, if it is not `::tidegate`.
+    /// The path of tidegate, unless it is `::tidegate`.
     pub(crate) tidegate: Option<Path>,
 }
 
@@ -20,7 +20,7 @@ impl Parse for Options {
         };
         while !input.is_empty() {
             if !input.peek(Token![,]) {
-                return Err(input.error("expected a comma and an option, or no more"));
+                return Err(input.error("expected `,` and an option, or the end of the arguments"));
             }
             input.parse::<Token![,]>()?;
             if !input.is_empty() {
@@ -32,12 +32,12 @@ impl Parse for Options {
 }
 
 fn limiter(input: ParseStream<'_>) -> Result<Expr> {
-    // Asked first, because `on_limited = f` is an expression too: an assignment.
+    // Checked first, because `on_limited = f` is also an expression, an assignment.
     let is_option = input.peek(Ident::peek_any) && input.peek2(Token![=]);
     if input.is_empty() || is_option {
         return Err(Error::new(
             input.span(),
-            "no limiter: it comes first, as in `#[rate_limited(LIMITER)]`",
+            "missing limiter: the first argument is the limiter, as in `#[rate_limited(LIMITER)]`",
         ));
     }
     input.parse()
@@ -74,7 +74,10 @@ fn value<T>(
     parse: impl FnOnce(ParseStream<'_>) -> Result<T>,
 ) -> Result<()> {
     if option.is_some() {
-        return Err(Error::new(name.span(), format!("`{name}` is given twice")));
+        return Err(Error::new(
+            name.span(),
+            format!("duplicate option `{name}`"),
+        ));
     }
     let equals: Option<Token![=]> = input.parse()?;
     if equals.is_none() || input.is_empty() || input.peek(Token![,]) {

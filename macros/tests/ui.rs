@@ -1,9 +1,11 @@
-//! What is said to mistakes, and where it points. `TRYBUILD=overwrite cargo test -p tidegate-macros` writes what is said now.
+//! Compile errors: their texts and spans.
+//!
+//! `TRYBUILD=overwrite cargo test -p tidegate-macros` updates the expected texts.
 
 #[test]
-fn mistakes_are_pointed_at() {
+fn misuse_is_a_compile_error() {
     let cases = trybuild::TestCases::new();
-    for mistake in [
+    for case in [
         "const_fn",
         "no_body",
         "no_limiter",
@@ -11,18 +13,18 @@ fn mistakes_are_pointed_at() {
         "not_a_limiter",
         "option_twice",
         "option_without_value",
-        "trailing_garbage",
+        "trailing_tokens",
         "unknown_option",
     ] {
-        cases.compile_fail(format!("tests/ui/{mistake}.rs"));
+        cases.compile_fail(format!("tests/ui/{case}.rs"));
     }
-    // The feature may have been turned on by another crate of the workspace.
+    // Another crate of the workspace may have enabled the feature.
     if !cfg!(feature = "async") {
         cases.compile_fail("tests/ui/async_without_tokio.rs");
     }
 }
 
-/// Which are not in the root's tests, as it forbids `unsafe` there too.
+/// This test is here because the root crate forbids `unsafe`.
 #[test]
 fn unsafe_functions_stay_unsafe() {
     trybuild::TestCases::new().pass("tests/ui/unsafe_functions.rs");

@@ -1,7 +1,7 @@
-//! Behaviour cases of a token bucket: inputs, times and the answers that must come out.
+//! Behavior of a token bucket, case by case: calls, times and expected answers.
 //!
-//! The letter of an id says where a case comes from: A golang.org/x/time/rate, F uber-go/ratelimit, G Guava's
-//! `RateLimiter`, J .NET's `System.Threading.RateLimiting`, R gateways for language models, S traces of unsound rollbacks.
+//! Most cases come from the tests of other limiters: golang.org/x/time/rate, uber-go/ratelimit,
+//! Guava's `RateLimiter`, .NET's `System.Threading.RateLimiting`, and gateways for language models.
 
 mod rates;
 mod timelines;

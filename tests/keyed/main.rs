@@ -1,19 +1,14 @@
 //! Limits by key: every key against a limiter of its own, floods, threads, and what a factory or a key may do wrong.
 
-extern crate alloc;
-
 mod as_alone;
 mod factories;
 mod floods;
 mod interface;
-#[path = "../properties/oracle.rs"]
-#[expect(dead_code, reason = "buckets alone are judged here")]
 mod oracle;
 #[path = "../parallel/mod.rs"]
 mod parallel;
 mod refusals;
 mod room;
-#[path = "../properties/script.rs"]
 mod script;
 mod threads;
 mod timelines;

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::thread;
 
-/// The results of so many threads, which know their number and start together.
+/// Runs `work` in threads that start together and know their number. Returns their results.
 pub(crate) fn in_parallel<R: Send>(
     threads: usize,
     work: impl Fn(usize) -> R + Sync,

@@ -1,16 +1,16 @@
-//! Other token buckets, leaky buckets and GCRAs.
+//! Bugs of token buckets, leaky buckets and GCRAs.
 
 use core::mem;
 use core::time::Duration;
 
 use tidegate::{Denied, Limiter, Quota, QuotaError, Timestamp};
 
-use crate::{DAY, NANO, SECOND, admitted_of, assert_honest, at, bucket, every};
+use crate::{DAY, NANO, SECOND, admitted_of, assert_exact_hint, at, bucket, every};
 
-/// Each refill dropped what was less than a token, so that frequent polling halved the rate.
+/// Each refill dropped the fraction of a token, so that frequent polling halved the rate.
 #[test]
-fn ratelimit_r1() {
-    // Per period, period, poll every so often, for so long, tokens: a part of the time in which the bug was seen.
+fn ratelimit_frequent_polling_lost_refill() {
+    // Rate, period in seconds, poll interval in nanoseconds, duration in seconds, tokens.
     let table = [
         (1, 1, 1_999, 5, 5),
         (3, 1, 1_333, 5, 15),
@@ -23,38 +23,37 @@ fn ratelimit_r1() {
             .burst(100);
         let bucket = bucket(quota).0.with_initial(0);
         let end = duration * SECOND;
-        // The last poll falls on the end.
+        // The last poll is at the end.
         let polls = (0..end).step_by(poll).chain([end]);
         let admitted = polls.filter(|&now| bucket.try_acquire_at(1, at(now)).is_ok());
         assert_eq!(admitted.count(), tokens, "{quota}, polled every {poll} ns");
     }
 }
 
-/// The hint was rounded down, and then repeated for ever.
+/// The hint was too short, and then repeated forever.
 #[test]
-fn ratelimit_r3() {
+fn ratelimit_hint_was_rounded_down() {
     for (rate, hint) in [(3, 333_333_334), (7, 142_857_143)] {
         let (bucket, clock) = bucket(Quota::per_second(rate).burst(1));
         bucket.try_acquire(1).unwrap();
-        let wait = assert_honest(&bucket, 1, Timestamp::ZERO);
+        let wait = assert_exact_hint(&bucket, 1, Timestamp::ZERO);
         assert_eq!(wait, Duration::from_nanos(hint), "{rate}/s");
         clock.advance(wait);
         assert_eq!(bucket.try_acquire(1), Ok(()), "{rate}/s");
     }
 }
 
-/// An interval was cut to milliseconds.
 #[test]
-fn leaky_bucket_l2() {
+fn leaky_bucket_interval_was_cut_to_milliseconds() {
     let (bucket, clock) = bucket(every(Duration::from_micros(1_999)).burst(2_000));
     bucket.try_acquire(2_000).unwrap();
     clock.advance(Duration::from_secs(1));
     assert_eq!(admitted_of(2_000, &bucket, at(SECOND)), 500);
 }
 
-/// Lateness added up, as the next deadline was counted from the late awakening.
+/// The next deadline counted from the late wake-up.
 #[test]
-fn leaky_bucket_timer_drift() {
+fn leaky_bucket_lateness_added_up() {
     let (bucket, clock) = bucket(Quota::per_second(10).burst(2));
     let late = Duration::from_millis(37);
     bucket.try_acquire(2).unwrap();
@@ -67,9 +66,9 @@ fn leaky_bucket_timer_drift() {
     }
 }
 
-/// Everybody was blocked when the future that owned the timer was leaked.
+/// The leaked future owned the timer of all others.
 #[test]
-fn leaky_bucket_forget() {
+fn leaky_bucket_leaked_future_blocked_others() {
     let (bucket, clock) = bucket(Quota::per_second(1));
     bucket.try_acquire(1).unwrap();
     mem::forget(bucket.reserve(1, Duration::MAX).unwrap());
@@ -80,33 +79,25 @@ fn leaky_bucket_forget() {
     assert_eq!(bucket.try_acquire(1), Ok(()));
 }
 
-/// A nearly full bucket gave its burst twice.
 #[test]
-fn throttlecrab_t1() {
+fn throttlecrab_nearly_full_bucket_gave_its_burst_twice() {
     let (bucket, _) = bucket(Quota::per_second(1).burst(10));
     bucket.try_acquire_at(1, Timestamp::ZERO).unwrap();
     let now = at(8_999_000_000);
     assert_eq!(admitted_of(20, &bucket, now), 10);
 }
 
-/// A burst of 300 years wrapped, and the very first call was refused.
+/// A burst of 300 years wrapped, so that the first call was refused.
 #[test]
-fn throttlecrab_t2() {
+fn throttlecrab_long_burst_wrapped() {
     let (bucket, _) = bucket(every(365 * DAY).burst(300));
     assert_eq!(bucket.try_acquire(1), Ok(()));
     assert!(bucket.try_acquire(300).is_err());
 }
 
-/// An interval of half a nanosecond was cut to zero.
+/// Read from its source: a division by zero, a hint for an impossible request, a truncated burst.
 #[test]
-fn throttlecrab_t3() {
-    let (bucket, _) = bucket(Quota::per_second(2 * SECOND).burst(1));
-    assert_eq!(admitted_of(100_000, &bucket, Timestamp::ZERO), 1);
-}
-
-/// Read from its source: a division by zero, a hint where no wait helps, a truncated burst.
-#[test]
-fn throttlecrab_ranges() {
+fn throttlecrab_extreme_values_broke() {
     let fast = 1 << 32;
     let (rapid, _) = bucket(Quota::per_second(fast).burst(2));
     assert_eq!(rapid.try_acquire_at(2, at(5)), Ok(()));
@@ -121,18 +112,17 @@ fn throttlecrab_ranges() {
     assert_eq!(large.available(), 5);
 }
 
-/// A refused call deleted the key, and with it the debt.
+/// A refused call deleted the key with its debt.
 #[test]
-fn gcra_c1() {
+fn gcra_refusal_deleted_the_debt() {
     let (bucket, _) = bucket(Quota::per_second(2));
     let costs = [1, 1, 3].into_iter().cycle().take(3_000);
     let admitted = costs.filter(|&cost| bucket.try_acquire(cost).is_ok());
     assert_eq!(admitted.count(), 2);
 }
 
-/// Rounding the interval made the burst larger.
 #[test]
-fn gcra_c2() {
+fn gcra_rounded_interval_enlarged_the_burst() {
     for rate in [70_000, 600_000_000, 2 * SECOND] {
         let (bucket, _) = bucket(Quota::per_second(rate).burst(70_000));
         assert_eq!(admitted_of(71_000, &bucket, at(3)), 70_000, "{rate}/s");
@@ -146,10 +136,10 @@ fn gcra_c2() {
     assert_eq!(none, Err(QuotaError::ZeroRate));
 }
 
-/// A burst taken one by one at one instant is the whole burst; where an interval has to be rounded, the last token of it may
-/// come a nanosecond later (64 with 300 years of refill).
+/// One by one, a whole burst is available at one instant. If the interval is rounded, the last
+/// token may come later: by a nanosecond, or by 64 with 300 years of refill.
 #[test]
-fn gcra_c2_rounded_intervals() {
+fn gcra_rounded_interval_shortened_the_burst() {
     let table = [
         (Quota::per_second(100_001), true),
         (Quota::per_second(1_000_001).burst(10), false),
@@ -167,9 +157,9 @@ fn gcra_c2_rounded_intervals() {
     }
 }
 
-/// A clock one millisecond behind was given a full bucket.
+/// The clock was one millisecond behind.
 #[test]
-fn better_bucket_b1() {
+fn better_bucket_stale_clock_got_a_full_bucket() {
     let (bucket, _) = bucket(Quota::per_second(10));
     let ms = |n: u64| at(n * 1_000_000);
     assert_eq!(bucket.try_acquire_at(10, ms(1_000)), Ok(()));
@@ -178,9 +168,8 @@ fn better_bucket_b1() {
     assert_eq!(admitted_of(10, &bucket, ms(1_000)), 0);
 }
 
-/// Long periods wrapped.
 #[test]
-fn better_bucket_b3() {
+fn better_bucket_long_periods_wrapped() {
     for days in [30, 40, 45] {
         let (bucket, clock) = bucket(every(days * DAY));
         bucket.try_acquire(1).unwrap();
@@ -201,9 +190,8 @@ fn better_bucket_b3() {
     }
 }
 
-/// A clock that came round to where it was.
 #[test]
-fn better_bucket_b4() {
+fn better_bucket_clock_wrapped_around() {
     let idle_nanos = [(1 << 32) * 1_000_000, 1 << 32, 1 << 60, 1 << 62, 1 << 63];
     for quota in [
         Quota::per_second(10),
@@ -222,9 +210,8 @@ fn better_bucket_b4() {
     }
 }
 
-/// Waits that were given up kept their places.
 #[test]
-fn async_rate_limiter_a1() {
+fn async_rate_limiter_abandoned_waits_kept_their_tokens() {
     let (bucket, _) = bucket(Quota::per_second(3).burst(1));
     bucket.try_acquire(1).unwrap();
     for _ in 0..100 {
@@ -234,48 +221,48 @@ fn async_rate_limiter_a1() {
     assert_eq!(bucket.wait_time(1), Some(Duration::from_nanos(333_333_334)));
 }
 
-/// Waits that were dropped made tokens.
 #[test]
-fn async_rate_limiter_a2() {
+fn async_rate_limiter_dropped_waits_created_tokens() {
     let (bucket, clock) = bucket(Quota::per_second(1));
     bucket.try_acquire(1).unwrap();
     for round in 0..5 {
         drop(bucket.reserve(1, Duration::MAX).unwrap());
         assert!(bucket.try_acquire(1).is_err(), "round {round}");
     }
-    // Nor once the token they waited for has come.
+    // Also after the token of the dropped wait has arrived.
     let late = bucket.reserve(1, Duration::MAX).unwrap();
     clock.advance(Duration::from_millis(1_001));
     drop(late);
     assert!(bucket.try_acquire(1).is_err());
 }
 
-/// A division by zero.
 #[test]
-fn async_rate_limiter_a3() {
+fn async_rate_limiter_divided_by_zero() {
     let (bucket, _) = bucket(Quota::per_second(2 * SECOND).burst(10));
     assert_eq!(admitted_of(20, &bucket, at(7)), 10);
     assert_eq!(bucket.available_at(at(10)), 6);
 }
 
-/// What was left of the last period came on top of the burst.
+/// The rest of the last period was added to the burst.
 #[test]
-fn rater_x1() {
+fn rater_leftover_exceeded_the_burst() {
     let (bucket, clock) = bucket(Quota::per_second(100));
     clock.advance(Duration::from_millis(1_100));
     assert_eq!(admitted_of(300, &bucket, at(1_100_000_000)), 100);
 }
 
-/// An interval of two thirds of a nanosecond was cut to zero.
+/// An interval of less than a nanosecond became zero, here and in throttlecrab.
 #[test]
-fn ratelock_k1() {
-    let (bucket, _) = bucket(Quota::per_second(1_500_000_000).burst(1));
-    assert_eq!(admitted_of(100_000, &bucket, at(1)), 1);
+fn ratelock_short_interval_became_zero() {
+    for (rate, now) in [(1_500_000_000, at(1)), (2 * SECOND, Timestamp::ZERO)] {
+        let (bucket, _) = bucket(Quota::per_second(rate).burst(1));
+        assert_eq!(admitted_of(100_000, &bucket, now), 1, "{rate}/s");
+    }
 }
 
-/// `Retry-After` in whole seconds was rounded down: 0, or too early. A hint in nanoseconds can be rounded up.
+/// Whole seconds were rounded down. A hint in nanoseconds can be rounded up.
 #[test]
-fn tower_governor_retry_after() {
+fn tower_governor_retry_after_was_too_short() {
     for quota in ["10/s", "3/2s", "1/1s", "7/min", "1_000_001/s"] {
         let quota: Quota = quota.parse().unwrap();
         let (bucket, clock) = bucket(quota.burst(1));
@@ -288,9 +275,9 @@ fn tower_governor_retry_after() {
     }
 }
 
-/// Refusals by the second limit were charged to the first.
+/// A refusal by the second limit stayed charged to the first.
 #[test]
-fn linkerd2_local_rate_limit() {
+fn linkerd2_refusal_charged_the_other_limit() {
     let (total, clock) = bucket(Quota::per_second(100));
     let (noisy, _) = bucket(Quota::per_second(5));
     for _ in 0..1_000 {
@@ -304,9 +291,9 @@ fn linkerd2_local_rate_limit() {
     assert_eq!(total.available(), 100);
 }
 
-/// Whoever kept trying while refused was refused for ever.
+/// A client that kept trying was refused forever.
 #[test]
-fn salvo_refusals_do_not_count() {
+fn salvo_refusals_extended_the_wait() {
     let (bucket, clock) = bucket(Quota::per_second(10).burst(2));
     bucket.try_acquire(2).unwrap();
     for _ in 0..99 {
@@ -317,9 +304,9 @@ fn salvo_refusals_do_not_count() {
     assert_eq!(bucket.try_acquire(1), Ok(()));
 }
 
-/// Rates near one per nanosecond gave tokens for nothing.
+/// The rates were near one per nanosecond.
 #[test]
-fn tokio_rate_limit_fast_rates() {
+fn tokio_rate_limit_fast_rates_gave_free_tokens() {
     for rate in [SECOND - 1, SECOND, SECOND + 1, 1_250_000_000] {
         let bucket = bucket(Quota::per_second(rate).burst(100)).0.with_initial(0);
         let mut admitted = 0;
@@ -334,9 +321,9 @@ fn tokio_rate_limit_fast_rates() {
     }
 }
 
-/// One per ten seconds, on whole tokens per second, never triggered.
+/// One per ten seconds was rounded to whole tokens per second.
 #[test]
-fn pingap_93() {
+fn pingap_slow_rate_never_limited() {
     let (bucket, clock) = bucket(every(Duration::from_secs(10)));
     for _ in 0..3 {
         assert_eq!(bucket.try_acquire(1), Ok(()));

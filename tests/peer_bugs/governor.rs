@@ -1,27 +1,27 @@
-//! governor 0.10.
+//! Bugs of governor 0.10.
 
 use core::time::Duration;
 
 use tidegate::{Denied, Quota, QuotaError, Timestamp};
 
-use crate::{SECOND, admitted_of, assert_honest, at, bucket, every};
+use crate::{SECOND, admitted_of, assert_exact_hint, at, bucket, every};
 
-/// The TAT's sum wraps: a burst of 342 years was admitted twice.
+/// The sum of the TAT wrapped at 342 years.
 #[test]
-fn governor_g1() {
+fn long_burst_was_admitted_twice() {
     let (bucket, _) = bucket(Quota::per_hour(1).burst(3_000_000));
     let admitted = (0..1_000).filter(|_| bucket.try_acquire(3_000_000).is_ok());
     assert_eq!(admitted.count(), 1);
     assert_eq!(bucket.available(), 0);
 }
 
-/// A burst of 593 years shrank to 75 904.
+/// A burst of 593 years became one of 75 904 tokens.
 #[test]
-fn governor_g2() {
+fn long_burst_shrank() {
     let quota = Quota::per_hour(1).burst(5_200_000);
     assert_eq!(bucket(quota).0.try_acquire(1_000_000), Ok(()));
 
-    // Longer than any clock: more than 2^64 ns.
+    // The refill takes more than 2^64 ns.
     let (bucket, _) = bucket(quota);
     bucket.try_acquire(5_200_000).unwrap();
     let refill = bucket.wait_time(5_200_000).unwrap();
@@ -32,9 +32,9 @@ fn governor_g2() {
     );
 }
 
-/// 700 million were refused where `u32::MAX` were admitted.
+/// A cost of 700 million was refused, and `u32::MAX` was admitted.
 #[test]
-fn governor_g3() {
+fn large_cost_was_refused() {
     let quota = every(Duration::from_secs(5)).burst(u64::from(u32::MAX));
     assert_eq!(bucket(quota).0.try_acquire(700_000_000), Ok(()));
     let (bucket, _) = bucket(quota);
@@ -42,10 +42,10 @@ fn governor_g3() {
     assert!(bucket.try_acquire(1).is_err());
 }
 
-/// Whole nanoseconds per token are wrong by up to 67 %.
+/// Whole nanoseconds per token are wrong by up to 67%.
 #[test]
-fn governor_g4() {
-    // Intervals that are fractions with a small denominator are exact.
+fn intervals_were_rounded_to_nanoseconds() {
+    // Fractions of a nanosecond with a small denominator are exact.
     for rate in [70_000_000, 400_000_000, 600_000_000, 2 * SECOND] {
         let (bucket, _) = bucket(Quota::per_second(rate).burst(2 * rate));
         bucket.try_acquire(2 * rate).unwrap();
@@ -56,13 +56,13 @@ fn governor_g4() {
         );
         assert_eq!(bucket.available_at(at(SECOND)), rate, "{rate}");
     }
-    // The others are never early and at most a nanosecond late.
+    // Other rates are never early and at most a nanosecond late.
     for rate in [1_000_001, 300_000_001, 999_999_999] {
         let (bucket, _) = bucket(Quota::per_second(rate).burst(2 * rate));
         bucket.try_acquire(2 * rate).unwrap();
         assert!(bucket.available_at(at(SECOND)) <= rate, "{rate}: early");
         assert!(bucket.available_at(at(SECOND + 1)) >= rate, "{rate}: late");
-        // Whatever instant they are counted from.
+        // From any starting time.
         for start in 1..50 {
             let fresh = || crate::bucket(Quota::per_second(rate)).0;
             let drained = fresh();
@@ -82,7 +82,7 @@ fn governor_g4() {
                 }
             }
         }
-        // Ten years do not add to that.
+        // Also after ten years.
         let (mut now, days) = (SECOND, 100 * 86_400);
         while now < 10 * 365 * 86_400 * SECOND {
             bucket.debit_at(rate * days, at(now));
@@ -99,17 +99,16 @@ fn governor_g4() {
     }
 }
 
-/// The refusal reported five cells left.
 #[test]
-fn governor_g5() {
+fn refusal_reported_five_cells_left() {
     let (bucket, _) = bucket(Quota::per_second(5));
     assert_eq!(admitted_of(6, &bucket, Timestamp::ZERO), 5);
     assert_eq!(bucket.available(), 0);
 }
 
-/// A clock that steps back admits nothing more, and the hint holds for the clock as it reads.
+/// A clock that steps back admits nothing more. The hint counts from its own reading.
 #[test]
-fn governor_g7() {
+fn clock_step_back_had_no_exact_hint() {
     let hour = at(3_600 * SECOND);
     let (bucket, clock) = bucket(Quota::per_second(10));
     clock.set(hour);
@@ -117,15 +116,14 @@ fn governor_g7() {
     clock.set(Timestamp::ZERO);
     assert!(bucket.try_acquire(1).is_err());
     assert_eq!(bucket.available(), 0);
-    let wait = assert_honest(&bucket, 1, Timestamp::ZERO);
+    let wait = assert_exact_hint(&bucket, 1, Timestamp::ZERO);
     assert_eq!(Timestamp::ZERO + wait, hour + Duration::from_millis(100));
-    // Once the time is back where it was, everything goes on.
+    // After the clock has caught up, tokens arrive again.
     assert_eq!(bucket.available_at(hour + Duration::from_secs(1)), 10);
 }
 
-/// A panic where the period was built.
 #[test]
-fn governor_g8() {
+fn long_period_panicked() {
     let years = Duration::from_secs(600 * 31_557_600);
     assert_eq!(Quota::new(1, years), Err(QuotaError::PeriodTooLong));
     assert_eq!(
@@ -134,18 +132,17 @@ fn governor_g8() {
     );
 }
 
-/// The text gave the capacity as the number that was asked for.
+/// The message named the capacity as the cost.
 #[test]
-fn governor_g9() {
+fn error_named_the_wrong_number() {
     let (bucket, _) = bucket(Quota::per_second(10));
     let denied = bucket.try_acquire(11).unwrap_err();
     assert_eq!(denied, Denied::Never { capacity: 10 });
     assert_eq!(denied.to_string(), "never: more than the capacity of 10");
 }
 
-/// The interval between tokens was 0 ns.
 #[test]
-fn governor_g10() {
+fn interval_became_zero() {
     let (bucket, _) = bucket(Quota::per_second(2 * SECOND));
     bucket.try_acquire(2 * SECOND).unwrap();
     assert_eq!(bucket.wait_time(1), Some(Duration::from_nanos(1)));

@@ -1,4 +1,5 @@
-//! What other rate limiters got wrong, with the right answer asserted. Each test has the name of the crate and of the bug.
+//! Bugs of other rate limiters. Each test is named after the project and its bug, and asserts the
+//! right behavior.
 
 mod buckets;
 mod governor;
@@ -17,13 +18,13 @@ const SECOND: u64 = 1_000_000_000;
 const NANO: Duration = Duration::from_nanos(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A full bucket at time 0.
+/// Returns a full bucket, and its clock at time 0.
 fn bucket(quota: Quota) -> (TokenBucket<ManualClock>, ManualClock) {
     let clock = ManualClock::new();
     (TokenBucket::with_clock(quota, clock.clone()), clock)
 }
 
-/// One token per interval.
+/// Returns a quota of one token per interval.
 fn every(interval: Duration) -> Quota {
     Quota::new(1, interval).expect("a valid interval")
 }
@@ -32,15 +33,15 @@ const fn at(nanos: u64) -> Timestamp {
     Timestamp::from_nanos(nanos)
 }
 
-/// How many of so many calls for one token are admitted at this instant.
+/// Counts how many of `calls` requests for one token are admitted at `now`.
 fn admitted_of<C>(calls: u32, bucket: &TokenBucket<C>, now: Timestamp) -> u32 {
     let admitted = |_: &u32| bucket.try_acquire_at(1, now).is_ok();
     u32::try_from((0..calls).filter(admitted).count()).expect("at most `calls`")
 }
 
-/// Obeying the hint suffices, and a nanosecond less does not.
+/// Asserts that the hint is exact to the nanosecond. Returns it.
 #[track_caller]
-fn assert_honest(bucket: &TokenBucket<ManualClock>, n: u64, now: Timestamp) -> Duration {
+fn assert_exact_hint(bucket: &TokenBucket<ManualClock>, n: u64, now: Timestamp) -> Duration {
     let Err(Denied::NotYet { retry_after }) = bucket.peek_at(n, now) else {
         unreachable!("{n} must be refused at {now:?}")
     };

@@ -1,4 +1,6 @@
-//! Races. Threads are real; where time passes it is a manual clock's, or the bound is computed from the time that was read.
+//! Races between real threads.
+//!
+//! The time is a manual clock's, or the bound is computed from the elapsed time.
 
 use core::time::Duration;
 use std::sync::Barrier;
@@ -10,9 +12,9 @@ use tidegate::{
 use crate::parallel::in_parallel;
 use crate::{SECOND, admitted_of, at};
 
-/// Large requests that could not be served swallowed the tokens of small ones, and then everybody waited.
+/// Large requests that could not be served took the tokens of small ones.
 #[test]
-fn leaky_bucket_l1() {
+fn leaky_bucket_large_requests_swallowed_tokens() {
     let bucket = TokenBucket::new(Quota::per_day(1).burst(2_000)).with_initial(1_000);
     let taken: Vec<u64> = in_parallel(4, |number| {
         let n = if number < 2 { 2_000 } else { 1 };
@@ -21,13 +23,13 @@ fn leaky_bucket_l1() {
     assert_eq!(taken.iter().sum::<u64>(), 1_000);
 }
 
-/// Nearly all tokens were lost, and the bucket stayed empty.
+/// The bucket stayed empty.
 #[test]
-fn leaky_bucket_l3() {
+fn leaky_bucket_lost_nearly_all_tokens() {
     let clock = ManualClock::new();
     let bucket = TokenBucket::with_clock(Quota::per_second(1_000).burst(3_000), clock.clone())
         .with_initial(0);
-    // Whoever takes tokens also moves the time, so that nobody spins while nothing happens.
+    // Each thread that takes tokens also advances the time, so that no thread spins idly.
     let taken: u32 = in_parallel(4, |_| {
         let turn = |_| {
             clock.advance(Duration::from_millis(1));
@@ -42,9 +44,9 @@ fn leaky_bucket_l3() {
     assert_eq!(bucket.try_acquire(1), Ok(()));
 }
 
-/// Threads that met a window in its first moments panicked.
+/// The first calls on a window panicked.
 #[test]
-fn pingora_p2() {
+fn pingora_first_threads_panicked() {
     for _ in 0..20 {
         let window = SlidingWindow::new(10, Duration::from_millis(1)).unwrap();
         in_parallel(8, |_| {
@@ -57,9 +59,9 @@ fn pingora_p2() {
     }
 }
 
-/// Threads with a stale reading wiped the window, so that it admitted more than once per length.
+/// Stale readings reset the window, which then admitted too much.
 #[test]
-fn pingora_p3() {
+fn pingora_stale_threads_wiped_the_window() {
     let length = SECOND / 10;
     let window =
         SlidingWindow::with_clock(1, Duration::from_nanos(length), MonotonicClock).unwrap();
@@ -80,9 +82,8 @@ fn pingora_p3() {
     );
 }
 
-/// Two threads refilled at once.
 #[test]
-fn better_bucket_b2() {
+fn better_bucket_two_threads_refilled_at_once() {
     for (rate, burst, threads) in [(100, 100, 2), (100, 100, 4), (100_000, 1_000, 4)] {
         let quota = Quota::per_second(rate).burst(burst);
         let bucket = TokenBucket::with_clock(quota, MonotonicClock);
@@ -98,7 +99,7 @@ fn better_bucket_b2() {
         .into_iter()
         .sum();
         let admitted = admitted + bucket.try_acquire_up_to(burst);
-        // Measured, so that a machine that stalls changes the bound and not the outcome.
+        // Measured, so that a stall raises the bound and does not fail the test.
         let elapsed = (bucket.now() - start).as_nanos();
         let refilled = u128::from(rate) * elapsed / u128::from(SECOND);
         let most = u128::from(burst) + refilled;
@@ -110,16 +111,15 @@ fn better_bucket_b2() {
     }
 }
 
-/// Two threads that saw the same refill both counted it.
 #[test]
-fn tokio_rate_limit_double_refill() {
+fn tokio_rate_limit_refill_was_counted_twice() {
     let bucket = TokenBucket::with_clock(Quota::per_second(10), ManualClock::new());
     let rounds = 300;
     let gate = Barrier::new(4);
     let admitted: u32 = in_parallel(4, |_| {
         let round = |number| {
             gate.wait();
-            // A second for ten tokens, from round to round.
+            // Each round is a second later, which brings ten tokens.
             admitted_of(15, &bucket, at(number * SECOND))
         };
         (0..rounds).map(round).sum::<u32>()
@@ -129,9 +129,9 @@ fn tokio_rate_limit_double_refill() {
     assert_eq!(u64::from(admitted), rounds * 10);
 }
 
-/// Everybody who looked at limit − 1 passed.
+/// Every thread that read a count of limit − 1 passed.
 #[test]
-fn limitador_one_of_many_passes() {
+fn limitador_many_passed_at_limit_minus_one() {
     let rounds = 300;
     let frozen = ManualClock::new;
     let bucket = || TokenBucket::with_clock(Quota::per_second(10), frozen());
@@ -144,7 +144,7 @@ fn limitador_one_of_many_passes() {
     assert_one_passes(&windows);
 }
 
-/// Fills every limiter but for one permit, and lets eight threads race for that.
+/// Leaves one permit in every limiter, for which eight threads race.
 fn assert_one_passes<L: Limiter + Sync>(limiters: &[L]) {
     for limiter in limiters {
         let n = limiter.capacity() - 1;
@@ -166,9 +166,9 @@ fn assert_one_passes<L: Limiter + Sync>(limiters: &[L]) {
     }
 }
 
-/// Callers were refused because others were busy, not because there was nothing left.
+/// Callers were refused because other calls ran, although tokens were left.
 #[test]
-fn rater_x1_no_spurious_refusal() {
+fn rater_busy_callers_were_refused() {
     let all = 400_000;
     let bucket = TokenBucket::with_clock(Quota::per_second(1).burst(all), ManualClock::new());
     assert_eq!(refusals(&bucket), 0);
@@ -180,7 +180,7 @@ fn rater_x1_no_spurious_refusal() {
     assert_eq!(window.available(), 0);
 }
 
-/// How often four threads are refused that ask for as much as there is.
+/// Counts the refusals of four threads that request all tokens together.
 fn refusals<L: Limiter + Sync>(limiter: &L) -> usize {
     let share = limiter.capacity() / 4;
     let refused = |_: &u64| limiter.try_acquire_at(1, Timestamp::ZERO).is_err();

@@ -1,4 +1,4 @@
-//! A combination against its limits called one by one: G4 and G6, and which limit is named.
+//! A combination against its limits, called one by one.
 
 use core::time::Duration;
 
@@ -8,7 +8,7 @@ use tidegate::{Combined, Denied, ManualClock, Quota, SlidingWindow, Timestamp, T
 const SECOND: u64 = 1_000_000_000;
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-/// How to make a limit, twice over: for the combination, and by itself.
+/// The parameters of a limit, which is built twice: for the combination and on its own.
 #[derive(Clone, Copy, Debug)]
 enum Shape {
     Bucket { rate: u64, burst: u64 },
@@ -22,7 +22,7 @@ fn any_shape() -> impl Strategy<Value = Shape> {
     ]
 }
 
-/// A limit by itself.
+/// A limit on its own.
 enum Single {
     Bucket(TokenBucket<ManualClock>),
     Window(SlidingWindow<ManualClock>),
@@ -35,7 +35,7 @@ impl Shape {
 
     fn window(limit: u64, seconds: u64) -> SlidingWindow<ManualClock> {
         SlidingWindow::with_clock(limit, Duration::from_secs(seconds), ManualClock::new())
-            .expect("fits")
+            .expect("a valid window")
     }
 
     fn single(self) -> Single {
@@ -59,7 +59,7 @@ impl Single {
             Self::Bucket(bucket) => bucket.try_acquire_at(n, at),
             Self::Window(window) => window.try_acquire_at(n, at),
         }
-        .expect("peeked before");
+        .expect("the limit admits it");
     }
 
     fn available(&self, at: Timestamp) -> u64 {
@@ -86,7 +86,7 @@ fn combine(shapes: &[Shape]) -> Combined<ManualClock> {
         .build()
 }
 
-/// The refusal that lasts the longest, the first of equals.
+/// Returns the refusal with the longest wait, the first of equals.
 fn longest(singles: &[Single], costs: &[u64], at: Timestamp) -> Option<(&'static str, Denied)> {
     let mut longest: Option<(&str, Denied)> = None;
     for ((name, single), &n) in NAMES.into_iter().zip(singles).zip(costs) {
@@ -126,8 +126,8 @@ proptest! {
                     let refusal = outcome.unwrap_err();
                     prop_assert_eq!((refusal.limit(), refusal.denied()), (name, denied));
                     prop_assert_eq!(NAMES[refusal.index()], name);
-                    // The hint is honest and tight, for all limits together. A look ahead raises no mark: a token lasts a
-                    // second at the most.
+                    // The hint is exact for all limits together. No token lasts more than a second,
+                    // so a peek ahead does not raise an epoch.
                     if let Some(wait) = refusal.retry_after() {
                         let then = at + wait;
                         prop_assert!(longest(&singles, costs, then).is_none(), "hint too short");

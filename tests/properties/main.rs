@@ -4,6 +4,7 @@ extern crate alloc;
 
 mod bucket;
 mod combined;
-mod oracle;
-mod script;
+#[path = "../oracles/mod.rs"]
+mod oracles;
+mod random_inputs;
 mod window;

@@ -1,4 +1,4 @@
-//! A manual clock that is moved on when everybody sleeps.
+//! A manual clock that advances when all threads sleep.
 
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -7,18 +7,20 @@ use std::thread;
 
 use tidegate::{Clock, ManualClock, Timestamp};
 
-/// A [`ManualClock`] that knows who sleeps on it: so it can be moved on to the next awakening exactly when nobody is awake,
-/// and what a thread reads after a wait is the instant at which its wait ended.
+/// A [`ManualClock`] that knows its sleepers.
+///
+/// It advances to the next deadline only when every thread sleeps. So a thread that wakes up reads
+/// exactly the instant at which its wait ended.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SteppedClock {
     time: ManualClock,
-    /// When those who sleep want to be woken.
+    /// The deadlines of all sleeping threads.
     deadlines: Arc<Mutex<Vec<Timestamp>>>,
 }
 
 impl SteppedClock {
-    /// Runs `work` in so many threads, which know their number, and moves the time on from awakening to awakening until all are
-    /// done.
+    /// Runs `work` in threads that know their number. Advances from deadline to deadline until all
+    /// threads have finished.
     pub(crate) fn run<R: Send>(&self, threads: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
         thread::scope(|scope| {
             let work = &work;
@@ -26,7 +28,7 @@ impl SteppedClock {
                 .map(|number| scope.spawn(move || work(number)))
                 .collect();
             loop {
-                // Counted before the sleepers are: all who are not finished sleep if these are as many.
+                // Count these before the sleepers. Equal numbers mean that all of them sleep.
                 let unfinished = running.iter().filter(|thread| !thread.is_finished());
                 let unfinished = unfinished.count();
                 if unfinished == 0 {
@@ -40,14 +42,14 @@ impl SteppedClock {
         })
     }
 
-    /// Runs `work` in a thread, and returns its result and for how long it slept.
+    /// Runs `work` in a thread. Returns its result and how long it slept.
     pub(crate) fn sleep_in<R: Send>(&self, work: impl Fn() -> R + Sync) -> (R, Duration) {
         let start = self.now();
         let result = self.run(1, |_| work()).pop().expect("one thread");
         (result, self.now() - start)
     }
 
-    /// Moves on to the first deadline if so many threads sleep, and none of them is about to wake up.
+    /// Advances to the first deadline if all `threads` sleep and none is about to wake up.
     fn step(&self, threads: usize) {
         let deadlines = self.deadlines();
         match deadlines.iter().min() {

@@ -1,58 +1,50 @@
-//! How the crate rounds a rate: see `TokenBucket`.
+//! How the crate rounds a rate: see [`tidegate::TokenBucket`].
 
 use serde::Serialize;
 use tidegate::Quota;
 
-/// Up to so many tokens in the shortest whole number of nanoseconds, nothing is rounded..
-const EXACT_TOKENS: u64 = 1 << 17;
-/// ..if the capacity is at most this in parts of a nanosecond, as many as those tokens.
-const EXACT_LEVEL: u128 = 1 << 60;
-/// Of refill: with more, what is rounded is later.
+use crate::replay::required_burst::EmissionInterval;
+
+/// A rate is exact if the emission interval has at most this divisor, ..
+const MAX_EXACT_DIVISOR: u64 = 1 << 17;
+/// .. and the capacity is at most this many of the units of which a token has `nanos`.
+const MAX_EXACT_CAPACITY: u128 = 1 << 60;
+/// Rounding is coarser if the bucket takes longer than nine years to fill.
 const NINE_YEARS: f64 = 9.0 * 31_557_600.0;
 
-/// How a rate is kept.
+/// How a rate is rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Exactness {
-    /// Whether nothing is rounded at all.
+    /// Whether the rate is not rounded at all.
     pub exact: bool,
-    /// By how many nanoseconds a token may be late, on a clock of whole nanoseconds. It is never early.
-    pub late_at_most_ns: u64,
-    /// Whether the bucket is full after every wait and starts anew at what the clock says, so that each spacing is rounded up to a
-    /// nanosecond, and that adds up.
-    pub starts_anew: bool,
-    /// A token lasts so many nanoseconds..
-    pub nanos: u64,
-    /// ..divided by this, in lowest terms.
-    pub divided_by: u64,
+    /// How many nanoseconds a token is late at most, on a clock of whole nanoseconds. It is never
+    /// early.
+    pub max_late_ns: u64,
+    /// Whether each emission interval is rounded up to a whole nanosecond, so that delays add up.
+    /// The reason is that a bucket with a burst of 1 is full after every wait, and then restarts at
+    /// the time of the clock.
+    pub rounds_each_interval: bool,
+    /// The exact emission interval.
+    pub emission_interval: EmissionInterval,
 }
 
 impl Exactness {
-    /// Of this quota.
-    pub fn of(quota: Quota) -> Self {
-        let period = u64::try_from(quota.period().as_nanos()).unwrap_or(u64::MAX);
-        let divisor = gcd(quota.rate(), period).max(1);
-        let (nanos, divided_by) = (period / divisor, quota.rate() / divisor);
-        let level = u128::from(quota.capacity()) * u128::from(nanos);
-        let exact = divided_by <= EXACT_TOKENS && level <= EXACT_LEVEL;
-        let long = quota.refill_time().as_secs_f64() > NINE_YEARS;
-        let late_at_most_ns = match (exact, long) {
-            (true, _) => 0,
-            (false, false) => 2,
-            (false, true) => 170,
-        };
+    /// The rounding of a quota.
+    pub fn new(quota: Quota) -> Self {
+        let emission_interval = EmissionInterval::new(quota);
+        let EmissionInterval { nanos, divisor } = emission_interval;
+        let capacity = u128::from(quota.capacity()) * u128::from(nanos);
+        let exact = divisor <= MAX_EXACT_DIVISOR && capacity <= MAX_EXACT_CAPACITY;
+        let is_long = quota.refill_time().as_secs_f64() > NINE_YEARS;
         Self {
             exact,
-            late_at_most_ns,
-            starts_anew: quota.capacity() == 1 && divided_by > 1,
-            nanos,
-            divided_by,
+            max_late_ns: match (exact, is_long) {
+                (true, _) => 0,
+                (false, false) => 2,
+                (false, true) => 170,
+            },
+            rounds_each_interval: quota.capacity() == 1 && divisor > 1,
+            emission_interval,
         }
     }
-}
-
-const fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }

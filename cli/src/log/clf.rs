@@ -1,36 +1,37 @@
-//! Common and combined logs, byte by byte:
+//! Splits lines of the common and combined log formats:
 //! `host ident user [time] "request" status bytes "referer" "agent"`.
 //!
-//! A line is read only as far as its key needs: the address, the user and the time always, the quoted parts if they are asked for.
-//! So an agent that was cut off does not lose the request of its address.
+//! A line is parsed only as far as its key needs. The address, the user and the time are always
+//! parsed, the quoted fields on demand. So a request with a truncated agent still counts for its
+//! address.
 
 use memchr::{memchr, memchr2, memmem};
 
-/// What stands at the beginning of each line.
+/// The unquoted fields at the beginning of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
     /// The client's address or name.
     pub host: &'a [u8],
-    /// Who logged in; `-` for nobody.
+    /// The user who logged in, or `-`.
     pub user: &'a [u8],
     /// The text between the brackets.
     pub time: &'a [u8],
-    /// What follows the closing bracket.
+    /// The text after the closing bracket.
     pub rest: &'a [u8],
 }
 
-/// The head of a line.
+/// Parses the head of a line.
 ///
 /// # Errors
 ///
-/// What is missing.
+/// Names what is missing.
 pub fn head(line: &[u8]) -> Result<Head<'_>, &'static str> {
     let space = memchr(b' ', line).ok_or("no space after the address")?;
     let (host, rest) = line.split_at(space);
     if host.is_empty() {
-        return Err("it begins with a space");
+        return Err("the line begins with a space");
     }
-    // A user's name may hold spaces and brackets, so the time begins at the first bracket after a space.
+    // A user name may contain brackets, so the time begins at the first bracket after a space.
     let open = memmem::find(rest, b" [").ok_or("no time in brackets")?;
     let names = &rest[..open];
     let rest = &rest[open + 2..];
@@ -48,7 +49,7 @@ pub fn head(line: &[u8]) -> Result<Head<'_>, &'static str> {
     })
 }
 
-/// The text between the next two quotes, and what follows. A backslash takes a quote its meaning, as Apache writes it.
+/// Returns the text between the next two quotes, and the rest. A backslash escapes a quote.
 fn quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let start = memchr(b'"', text)? + 1;
     let mut end = start;
@@ -62,21 +63,21 @@ fn quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 impl<'a> Head<'a> {
-    /// The path of the request, without its query.
+    /// Returns the path of the request, without its query.
     ///
     /// # Errors
     ///
-    /// What is missing.
+    /// If the request is missing.
     pub fn path(&self) -> Result<&'a [u8], &'static str> {
         let (request, _) = quoted(self.rest).ok_or("no request in quotes")?;
         Ok(path_of(request))
     }
 
-    /// The agent: the third quoted text.
+    /// Returns the agent, which is the third quoted text.
     ///
     /// # Errors
     ///
-    /// What is missing, as in a common log.
+    /// If a quoted text is missing, as in a common log.
     pub fn agent(&self) -> Result<&'a [u8], &'static str> {
         let (_, rest) = quoted(self.rest).ok_or("no request in quotes")?;
         let (_, rest) = quoted(rest).ok_or("no referer in quotes")?;
@@ -85,7 +86,8 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The path in `GET /path?query HTTP/1.1`, or in a target alone. A request that is none is its own path.
+/// Returns the path of `GET /path?query HTTP/1.1` or of a bare target. Any other text is returned
+/// whole.
 pub fn path_of(request: &[u8]) -> &[u8] {
     let mut words = request.splitn(3, |byte| *byte == b' ');
     let target = match (words.next(), words.next()) {
@@ -103,9 +105,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_combined_line() {
-        let line = br#"10.0.0.1 - ann b [17/May/2015:10:05:03 +0000] "GET /a\"b?c=[d] HTTP/1.1" 200 5 "-" "Agent \\""#;
-        let head = head(line).unwrap();
+    fn combined_line() {
+        let line = br#"10.0.0.1 - ann b [17/May/2015:10:05:03 +0000] "GET /a\"b?c=[d] HTTP/1.1" "#;
+        let line = [&line[..], br#"200 5 "-" "Agent \\""#].concat();
+        let head = head(&line).unwrap();
         assert_eq!(head.host, b"10.0.0.1");
         assert_eq!(head.user, b"ann b");
         assert_eq!(head.time, b"17/May/2015:10:05:03 +0000");
@@ -114,19 +117,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing() {
-        let why = |line: &'static str| head(line.as_bytes()).unwrap_err();
-        assert_eq!(why(""), "no space after the address");
-        assert_eq!(why(" - - [x]"), "it begins with a space");
-        assert_eq!(why("a - - x"), "no time in brackets");
-        assert_eq!(why("a - - [x"), "no bracket after the time");
+    fn missing_parts() {
+        let error = |line: &'static str| head(line.as_bytes()).unwrap_err();
+        assert_eq!(error(""), "no space after the address");
+        assert_eq!(error(" - - [x]"), "the line begins with a space");
+        assert_eq!(error("a - - x"), "no time in brackets");
+        assert_eq!(error("a - - [x"), "no bracket after the time");
         let head = head(b"a - - [x] \"GET / HTTP/1.0\" 200 1").unwrap();
         assert_eq!(head.agent(), Err("no referer in quotes"));
-        let cut = Head {
+        let truncated = Head {
             rest: b"\"GET /\\",
             ..head
         };
-        assert_eq!(cut.path(), Err("no request in quotes"));
+        assert_eq!(truncated.path(), Err("no request in quotes"));
     }
 
     #[test]

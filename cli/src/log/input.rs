@@ -1,85 +1,58 @@
-//! Files, pipes and gzip, as one stream of bytes.
+//! Opens files and standard input, and decompresses gzip.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
-use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::failure::{Failure, told};
+use super::diagnostics::Diagnostics;
+use crate::failure::{Failure, describe};
+use crate::output::stdio::is_stdio;
 
-/// How much is read, and unpacked, at a time.
+/// How many compressed bytes are read at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// How far all inputs are read, in bytes of the files: of gzip, packed.
-#[derive(Clone, Debug, Default)]
-pub struct Position(Rc<Cell<u64>>);
-
-impl Position {
-    /// Bytes read so far.
-    pub fn bytes(&self) -> u64 {
-        self.0.get()
-    }
-}
-
-struct Counted<R> {
-    inner: R,
-    position: Position,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        let so_far = self.position.0.get();
-        self.position.0.set(so_far.saturating_add(read as u64));
-        Ok(read)
-    }
-}
-
-/// Opens a file, or standard input for `-`, and unpacks it if it begins as gzip does. What is packed in several members is
-/// unpacked as a whole.
+/// Opens a file, or standard input for `-`. Decompresses gzip, which is recognized by its first
+/// bytes. All members of a gzip file are read.
 ///
 /// # Errors
 ///
-/// If there is no such file, or it may not be read.
-pub fn open(path: &Path, position: &Position) -> Result<Box<dyn Read>, Failure> {
-    let name = name(path);
-    let inner: Box<dyn Read> = if path == Path::new("-") {
+/// If the file does not exist or cannot be read.
+pub fn open(path: &Path, diagnostics: &Diagnostics) -> Result<Box<dyn Read>, Failure> {
+    let failed = |error: io::Error| Failure::at(name(path), describe(&error));
+    let inner: Box<dyn Read> = if is_stdio(path) {
         Box::new(io::stdin().lock())
     } else {
-        let file = File::open(path).map_err(|error| Failure::at(&name, told(&error)))?;
-        Box::new(file)
+        Box::new(File::open(path).map_err(failed)?)
     };
-    let mut inner = Counted {
-        inner,
-        position: position.clone(),
-    };
-    // A pipe may give one byte at first, so this asks until there are two or it ends.
+    let mut inner = diagnostics.count_bytes(inner);
+    // The first read of a pipe may return a single byte.
     let mut magic = Vec::with_capacity(2);
-    let read = inner.by_ref().take(2).read_to_end(&mut magic);
-    read.map_err(|error| Failure::at(&name, told(&error)))?;
-    let packed = magic == [0x1f, 0x8b];
+    inner
+        .by_ref()
+        .take(2)
+        .read_to_end(&mut magic)
+        .map_err(failed)?;
+    let is_gzip = magic == [0x1f, 0x8b];
     let whole = Cursor::new(magic).chain(inner);
-    if packed {
-        let packed = BufReader::with_capacity(CHUNK, whole);
-        Ok(Box::new(MultiGzDecoder::new(packed)))
+    Ok(if is_gzip {
+        Box::new(MultiGzDecoder::new(BufReader::with_capacity(CHUNK, whole)))
     } else {
-        Ok(Box::new(whole))
-    }
+        Box::new(whole)
+    })
 }
 
-/// What messages call a file.
+/// The name of a file in messages.
 pub fn name(path: &Path) -> String {
-    if path == Path::new("-") {
+    if is_stdio(path) {
         "standard input".to_owned()
     } else {
         path.display().to_string()
     }
 }
 
-/// The bytes of all files together, or nothing if one of them is a pipe.
+/// The total size of all files in bytes, or `None` if one of them is not a regular file.
 pub fn size(paths: &[impl AsRef<Path>]) -> Option<u64> {
     let sizes = paths.iter().map(|path| {
         let data = path.as_ref().metadata().ok()?;

@@ -1,249 +1,131 @@
-//! Logs of one JSON object per line: only the fields that are asked for are looked at, without a tree of the line.
+//! Finds fields in JSON logs with one object per line, without building a tree of the line.
 
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Which fields are looked for: each group is names for the same thing, the preferred first.
+/// The fields that hold the time and the key: alternative names, the preferred first.
 ///
-/// A name with dots is a path into nested objects, or a name with dots, at any level: `http.path` is found in
-/// `{"http": {"path": ..}}` and in `{"http.path": ..}`.
+/// A name with dots is a path into nested objects, or a field name with dots, at any level:
+/// `http.path` matches `{"http": {"path": ..}}` and `{"http.path": ..}`.
 #[derive(Debug)]
-pub struct Wanted {
-    names: Vec<String>,
-    /// The names (bits of their numbers) that begin with each byte, so that most fields are passed over at once.
-    begin: Box<[u64; 256]>,
-    /// How many of the names are the time's; the rest are the key's.
-    times: usize,
+pub struct FieldFinder {
+    time: Vec<String>,
+    key: Vec<String>,
+    /// Whether a name begins with each byte. Most fields are skipped by this test.
+    first_bytes: Box<[bool; 256]>,
 }
 
-/// What a line says: the values' texts, of strings without their quotes.
+/// The values of a line as text, strings without their quotes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Found<'a> {
+pub struct FoundFields<'a> {
     /// The time.
     pub time: Option<Cow<'a, str>>,
-    /// The key; absent if the field is missing, null, or not a single value.
+    /// The key; `None` if the field is missing, null, an object or an array.
     pub key: Option<Cow<'a, str>>,
 }
 
-impl Wanted {
-    /// Names for the time, and names for the key.
-    pub fn new(times: &[&str], keys: &[&str]) -> Self {
-        let names = times.iter().chain(keys).map(ToString::to_string);
-        let names: Vec<String> = names.take(64).collect();
-        let mut begin = Box::new([0; 256]);
-        for (index, name) in names.iter().enumerate() {
-            if let Some(first) = name.bytes().next() {
-                begin[usize::from(first)] |= 1 << index;
-            }
+impl FieldFinder {
+    /// Finds the time and the key under these names.
+    pub fn new(time: &[&str], key: &[&str]) -> Self {
+        let mut first_bytes = Box::new([false; 256]);
+        for first in time
+            .iter()
+            .chain(key)
+            .filter_map(|name| name.bytes().next())
+        {
+            first_bytes[usize::from(first)] = true;
         }
+        let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
         Self {
-            names,
-            begin,
-            times: times.len(),
+            time: owned(time),
+            key: owned(key),
+            first_bytes,
         }
     }
 
-    /// The fields of a line.
+    /// Returns the fields of a line. Only the fields under the given names must be UTF-8.
     ///
     /// # Errors
     ///
-    /// If the line is no JSON object.
-    pub fn find<'a>(&self, line: &'a [u8]) -> Result<Found<'a>, &'static str> {
-        let mut best = Best {
-            wanted: self,
-            time: None,
-            key: None,
-        };
-        // Only what is looked at has to be UTF-8.
-        let mut reader = serde_json::Deserializer::from_slice(line);
-        let level = Level {
-            best: &mut best,
-            names: u64::MAX,
-            begin: 0,
-        };
-        level
-            .deserialize(&mut reader)
-            .and_then(|()| reader.end())
-            .map_err(|_| "not a JSON object")?;
-        Ok(Found {
-            time: best.time.and_then(|(_, raw)| text(raw)),
-            key: best.key.and_then(|(_, raw)| text(raw)),
+    /// If the line is not a JSON object.
+    pub fn find<'a>(&self, line: &'a [u8]) -> Result<FoundFields<'a>, &'static str> {
+        let mut json = serde_json::Deserializer::from_slice(line);
+        let fields = FieldsSeed(Some(&self.first_bytes)).deserialize(&mut json);
+        let fields = fields.and_then(|fields| json.end().map(|()| fields));
+        let fields = fields.map_err(|_| "not a JSON object")?;
+        let find = |names: &[String]| names.iter().find_map(|name| lookup(&fields, name));
+        Ok(FoundFields {
+            time: find(&self.time).and_then(scalar_text),
+            key: find(&self.key).and_then(scalar_text),
         })
     }
 }
 
-/// The most preferred values so far, with the numbers of their names.
-struct Best<'w, 'a> {
-    wanted: &'w Wanted,
-    time: Option<(usize, &'a RawValue)>,
-    key: Option<(usize, &'a RawValue)>,
-}
+type Fields<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
-impl<'a> Best<'_, 'a> {
-    fn offer(&mut self, index: usize, value: &'a RawValue) {
-        let place = if index < self.wanted.times {
-            &mut self.time
-        } else {
-            &mut self.key
-        };
-        // Of a field that is there twice the last counts, as in most readers.
-        if place.is_none_or(|(best, _)| index <= best) {
-            *place = Some((index, value));
+/// Finds a field by its path. Of repeated fields the last counts, as in most parsers.
+fn lookup<'a>(fields: &Fields<'a>, path: &str) -> Option<&'a RawValue> {
+    let mut latest_first = fields.iter().rev();
+    latest_first.find_map(|(name, value)| match path.strip_prefix(&**name)? {
+        "" => Some(*value),
+        rest => {
+            let rest = rest.strip_prefix('.')?;
+            let mut json = serde_json::Deserializer::from_str(value.get());
+            lookup(&FieldsSeed(None).deserialize(&mut json).ok()?, rest)
         }
-    }
+    })
 }
 
-/// An object, and the names that may be found in it.
-struct Level<'b, 'w, 'a> {
-    best: &'b mut Best<'w, 'a>,
-    /// Bits of their numbers.
-    names: u64,
-    /// Where what is left of each begins: all have led here through the same fields.
-    begin: usize,
-}
+/// Collects the fields of an object whose name begins with one of these bytes, or all fields.
+struct FieldsSeed<'w>(Option<&'w [bool; 256]>);
 
-/// What a field's name leads to.
-enum Match {
-    /// To nothing that is wanted.
-    Other,
-    /// To these names, and perhaps to an object with those (bits of their numbers), which begin there.
-    Some {
-        exact: u64,
-        deeper: u64,
-        begin: usize,
-    },
-}
+/// A field name, borrowed from the line unless it contains escapes.
+#[derive(Deserialize)]
+struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> DeserializeSeed<'de> for Level<'_, '_, 'de> {
-    type Value = ();
+impl<'de> DeserializeSeed<'de> for FieldsSeed<'_> {
+    type Value = Fields<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Fields<'de>, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Level<'_, '_, 'de> {
-    type Value = ();
+impl<'de> Visitor<'de> for FieldsSeed<'_> {
+    type Value = Fields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { best, names, begin } = self;
-        loop {
-            let seed = Name {
-                wanted: best.wanted,
-                names,
-                begin,
-            };
-            let Some(found) = map.next_key_seed(seed)? else {
-                return Ok(());
-            };
-            let Match::Some {
-                exact,
-                deeper,
-                begin,
-            } = found
-            else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            let value: &'de RawValue = map.next_value()?;
-            for index in numbers(exact) {
-                best.offer(index, value);
-            }
-            if deeper != 0 && value.get().starts_with('{') {
-                let level = Level {
-                    best,
-                    names: deeper,
-                    begin,
-                };
-                let mut reader = serde_json::Deserializer::from_str(value.get());
-                level
-                    .deserialize(&mut reader)
-                    .map_err(serde::de::Error::custom)?;
-            }
-        }
-    }
-}
-
-/// A field's name, which is compared where it stands.
-struct Name<'w> {
-    wanted: &'w Wanted,
-    names: u64,
-    begin: usize,
-}
-
-/// The numbers whose bits are set.
-fn numbers(mut bits: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let number = (bits != 0).then(|| bits.trailing_zeros() as usize);
-        bits &= bits.wrapping_sub(1);
-        number
-    })
-}
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Match;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Match, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Match;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Match, E> {
-        let (mut exact, mut deeper) = (0, 0);
-        let mut names = self.names;
-        if self.begin == 0 {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(FieldName(name)) = map.next_key()? {
             let first = name.bytes().next();
-            names &= first.map_or(0, |first| self.wanted.begin[usize::from(first)]);
-        }
-        for index in numbers(names) {
-            let Some(wanted) = self.wanted.names.get(index) else {
-                break;
-            };
-            // What follows a dot, so at a character's beginning.
-            let rest = wanted
-                .get(self.begin..)
-                .and_then(|rest| rest.strip_prefix(name));
-            match rest {
-                Some("") => exact |= 1 << index,
-                Some(rest) if rest.starts_with('.') => deeper |= 1 << index,
-                _ => {}
+            if first.is_some_and(|first| self.0.is_none_or(|bytes| bytes[usize::from(first)])) {
+                fields.push((name, map.next_value()?));
+            } else {
+                map.next_value::<IgnoredAny>()?;
             }
         }
-        if exact == 0 && deeper == 0 {
-            return Ok(Match::Other);
-        }
-        Ok(Match::Some {
-            exact,
-            deeper,
-            begin: self.begin + name.len() + 1,
-        })
+        Ok(fields)
     }
 }
 
-/// A single value as text; nothing for null, objects and arrays.
-fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+/// Returns a scalar as text, and `None` for null, objects and arrays.
+fn scalar_text(value: &RawValue) -> Option<Cow<'_, str>> {
     let raw = value.get();
     match raw.as_bytes().first()? {
         b'"' => {
-            let inner = raw.get(1..raw.len().checked_sub(1)?)?;
+            let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
             if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
                 return Some(Cow::Borrowed(inner));
             }
-            serde_json::from_str::<String>(raw).ok().map(Cow::Owned)
+            serde_json::from_str(raw).ok().map(Cow::Owned)
         }
         b'{' | b'[' | b'n' => None,
         _ => Some(Cow::Borrowed(raw)),
@@ -255,32 +137,31 @@ mod tests {
     use super::*;
 
     fn find(keys: &[&str], line: &str) -> (Option<String>, Option<String>) {
-        let wanted = Wanted::new(&["time", "ts"], keys);
-        let found = wanted.find(line.as_bytes()).unwrap();
-        (
-            found.time.map(Cow::into_owned),
-            found.key.map(Cow::into_owned),
-        )
+        let finder = FieldFinder::new(&["time", "ts"], keys);
+        let found = finder.find(line.as_bytes()).unwrap();
+        let owned = |value: Option<Cow<'_, str>>| value.map(Cow::into_owned);
+        (owned(found.time), owned(found.key))
     }
 
     #[test]
     fn fields() {
         let some = |text: &str| Some(text.to_owned());
-        let line = r#"{"ts": 1.5, "http": {"path": "/a\u0041", "x": {}}, "http.host": "h", "time": "now", "n": null}"#;
+        let line = r#"{"ts": 1.5, "http": {"path": "/a\u0041", "x": {}}, "http.host": "h",
+                       "time": "now", "n": null}"#;
         assert_eq!(find(&["http.path"], line), (some("now"), some("/aA")));
         assert_eq!(find(&["http.host"], line).1, some("h"));
         assert_eq!(find(&["http", "ts"], line), (some("now"), None));
         assert_eq!(find(&["n"], line).1, None);
-        assert_eq!(find(&["ts"], line).1, some("1.5"));
-        assert_eq!(
-            find(&["a"], r#"{"a": true, "ts": [1]}"#),
-            (None, some("true"))
-        );
+        assert_eq!(find(&["n", "ts"], line).1, None, "null is found first");
+        assert_eq!(find(&["x", "ts"], line).1, some("1.5"));
+        let repeated = r#"{"a": true, "ts": [1], "a": {"b": 1}, "a.b": 2, "a.b": 3}"#;
+        assert_eq!(find(&["a.b"], repeated), (None, some("3")));
+        assert_eq!(find(&["a"], r#"{"a": 1, "a": true}"#).1, some("true"));
     }
 
     #[test]
-    fn not_objects() {
-        let wanted = Wanted::new(&["time"], &["a.b"]);
+    fn invalid_objects() {
+        let finder = FieldFinder::new(&["time"], &["a.b"]);
         for line in [
             "",
             "{",
@@ -290,12 +171,10 @@ mod tests {
             r#"{"a": {"b": }}"#,
             "{\"a.b\": \"\u{1}\"}",
         ] {
-            assert_eq!(
-                wanted.find(line.as_bytes()),
-                Err("not a JSON object"),
-                "{line}"
-            );
+            let found = finder.find(line.as_bytes());
+            assert_eq!(found, Err("not a JSON object"), "{line}");
         }
-        assert!(wanted.find(b"{\"a.b\": \"\xff\"}").is_err());
+        assert!(finder.find(b"{\"a.b\": \"\xff\"}").is_err());
+        assert!(finder.find(b"{\"b\": \"\xff\"}").is_ok());
     }
 }

@@ -1,36 +1,33 @@
-//! A line for each key.
+//! Writes one CSV line per key.
 
 use csv::Writer;
 
 use crate::failure::Failure;
 use crate::report::Key;
 
-/// CSV with a head, keys in the order in which they came.
+/// The column names, which are those of [`Key`].
+const HEADER: [&str; 6] = [
+    "key",
+    "requests",
+    "refused",
+    "first_refused",
+    "longest_streak",
+    "required_burst",
+];
+
+/// Returns CSV with a header and the given keys.
 ///
 /// # Errors
 ///
-/// None that can be thought of: it is written to memory.
+/// None in practice, because the text is written to memory.
 pub fn keys(keys: impl Iterator<Item = Key>) -> Result<Vec<u8>, Failure> {
     let failed = |error: csv::Error| Failure::at("CSV", error);
-    let mut writer = Writer::from_writer(Vec::new());
-    let mut none = true;
+    let mut writer = csv::WriterBuilder::new()
+        .has_headers(false)
+        .from_writer(Vec::new());
+    writer.write_record(HEADER).map_err(failed)?;
     for key in keys {
-        none = false;
         writer.serialize(key).map_err(failed)?;
     }
-    if none {
-        // The head comes with the first key otherwise.
-        let head = [
-            "key",
-            "requests",
-            "refused",
-            "first_refused",
-            "longest_streak",
-            "burst_needed",
-        ];
-        writer.write_record(head).map_err(failed)?;
-    }
-    writer
-        .into_inner()
-        .map_err(|error| Failure::at("CSV", error))
+    Writer::into_inner(writer).map_err(|error| Failure::at("CSV", error))
 }

@@ -1,79 +1,75 @@
-//! Tables that fit the terminal.
-
-use std::fmt::Write;
+//! Prints tables that fit the terminal.
 
 use anstyle::Style;
 
-/// A table: a column is as wide as its widest cell, and one column gives way if there is not enough room.
+use crate::picture::key::{shown, width};
+
+/// The minimum width of the key column.
+const MIN_KEY_WIDTH: usize = 8;
+
+/// A table. One column holds keys. It is left-aligned and truncated if the table is too wide.
 #[derive(Debug)]
 pub struct Table {
     rows: Vec<Vec<String>>,
-    /// The column that is cut where it must be; it stands to the left, and all others to the right.
-    yields: usize,
+    key_column: usize,
 }
 
-/// The least width of the column that gives way.
-const LEAST: usize = 8;
-
 impl Table {
-    /// A table with a head. The column of number `yields` gives way.
-    pub fn new(head: &[&str], yields: usize) -> Self {
+    /// Begins a table with a header.
+    pub fn new(header: &[&str], key_column: usize) -> Self {
         Self {
-            rows: vec![head.iter().map(ToString::to_string).collect()],
-            yields,
+            rows: vec![header.iter().map(ToString::to_string).collect()],
+            key_column,
         }
     }
 
-    /// Another row, of as many cells as the head has.
+    /// Adds a row with as many cells as the header.
     pub fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
-    /// The text, in at most `width` columns if that can be done.
-    pub fn text(&self, width: usize) -> String {
-        let columns = self.rows[0].len();
-        let widest = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let mut widths: Vec<usize> = (0..columns).map(widest).collect();
-        let all = widths.iter().sum::<usize>() + 2 * columns;
-        if let Some(yields) = widths.get_mut(self.yields) {
-            let over = all.saturating_sub(width);
-            *yields = yields.saturating_sub(over).max(LEAST.min(*yields));
+    /// Returns the text, in at most `columns` columns if possible.
+    pub fn text(&self, columns: usize) -> String {
+        let mut widths = vec![0; self.rows[0].len()];
+        for row in &self.rows {
+            for (widest, cell) in widths.iter_mut().zip(row) {
+                *widest = cell_width(cell).max(*widest);
+            }
         }
-        let bold = Style::new().bold();
+        let excess = (widths.iter().sum::<usize>() + 2 * widths.len()).saturating_sub(columns);
+        let key_width = &mut widths[self.key_column];
+        *key_width = key_width
+            .saturating_sub(excess)
+            .max(MIN_KEY_WIDTH.min(*key_width));
         let mut text = String::new();
         for (number, row) in self.rows.iter().enumerate() {
             let mut line = String::new();
             for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                let cell = cut(cell, *width);
-                // Writing to a string does not fail.
-                let _ = if column == self.yields {
-                    write!(line, "  {cell:<width$}")
+                let cell = match cell.as_str() {
+                    "" => String::new(),
+                    cell => shown(cell, *width),
+                };
+                let padding = " ".repeat(width.saturating_sub(cell_width(&cell)));
+                line += &if column == self.key_column {
+                    format!("  {cell}{padding}")
                 } else {
-                    write!(line, "  {cell:>width$}")
+                    format!("  {padding}{cell}")
                 };
             }
             let line = line.trim_end();
-            let _ = if number == 0 {
-                writeln!(text, "{bold}{line}{bold:#}")
+            let style = if number == 0 {
+                Style::new().bold()
             } else {
-                writeln!(text, "{line}")
+                Style::new()
             };
+            text += &format!("{style}{line}{style:#}\n");
         }
         text
     }
 }
 
-/// At most `width` characters, the last of which says if there are more.
-fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
+fn cell_width(cell: &str) -> usize {
+    cell.chars().map(width).sum()
 }
 
 #[cfg(test)]
@@ -81,14 +77,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_column_yields() {
+    fn keys_are_truncated_to_fit() {
         let mut table = Table::new(&["key", "n"], 0);
         table.row(vec!["a rather long key".to_owned(), "12345".to_owned()]);
-        let text = table.text(80);
-        assert!(text.ends_with("  a rather long key  12345\n"), "{text}");
-        let text = table.text(20);
-        assert!(text.ends_with("  a rather l…  12345\n"), "{text}");
-        let text = table.text(1);
-        assert!(text.ends_with("  a rathe…  12345\n"), "{text}");
+        table.row(vec!["漢字".to_owned(), String::new()]);
+        for (columns, expected) in [
+            (80, "  a rather long key  12345\n  漢字\n"),
+            (20, "  a rather l…  12345\n  漢字\n"),
+            (1, "  a rathe…  12345\n  漢字\n"),
+        ] {
+            let text = table.text(columns);
+            assert!(text.ends_with(expected), "{text}");
+        }
     }
 }

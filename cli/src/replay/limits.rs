@@ -1,19 +1,28 @@
-//! The limits of a replay, from their texts.
+//! The limits of a replay.
 
 use std::fmt;
 use std::str::FromStr;
 
-use tidegate::{Quota, SlidingWindow};
+use tidegate::{Clock, Quota, SlidingWindow, Timestamp, WindowError};
 
-use super::gates::LogTime;
-use crate::caret;
+use crate::values;
 
-/// At most so many in any interval of that length.
+/// The clock of limiters that receive the time with each call. It is never read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogClock;
+
+impl Clock for LogClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::ZERO
+    }
+}
+
+/// A sliding window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowLimit {
-    /// Its text is that of a quota without a burst.
-    quota: Quota,
-    /// Those of the crate, unless others are asked for.
+    /// The limit and the length: a quota without a burst.
+    pub quota: Quota,
+    /// The number of slots; `None` for the default of the crate.
     slots: Option<usize>,
 }
 
@@ -21,11 +30,8 @@ impl FromStr for WindowLimit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let quota = caret::window(text)?;
-        let window = Self { quota, slots: None };
-        // What cannot be built is told before the log is read.
-        window.build().map_err(|error| error.to_string())?;
-        Ok(window)
+        let quota = values::window_quota(text)?;
+        Self::new(quota).map_err(|error| error.to_string())
     }
 }
 
@@ -36,25 +42,38 @@ impl fmt::Display for WindowLimit {
 }
 
 impl WindowLimit {
-    /// The same with so many slots.
+    /// A window with the rate and period of a quota. The burst is ignored.
     ///
     /// # Errors
     ///
-    /// If it cannot have as many.
-    pub fn slots(self, slots: usize) -> Result<Self, String> {
+    /// If a window cannot have this limit or length.
+    pub fn new(quota: Quota) -> Result<Self, WindowError> {
+        let window = Self {
+            quota: quota.try_burst(quota.rate()).unwrap_or(quota),
+            slots: None,
+        };
+        window.build().map(|_| window)
+    }
+
+    /// The same window with another number of slots.
+    ///
+    /// # Errors
+    ///
+    /// If the window cannot have that many slots.
+    pub fn with_slots(self, slots: usize) -> Result<Self, String> {
         let slots = Some(slots);
         let window = Self { slots, ..self };
         let built = window.build().map_err(|error| format!("{self}: {error}"));
         built.map(|_| window)
     }
 
-    /// An empty window.
+    /// Builds an empty window.
     ///
     /// # Errors
     ///
-    /// None, once one was built.
-    pub fn build(&self) -> Result<SlidingWindow<LogTime>, tidegate::WindowError> {
-        let window = SlidingWindow::with_clock(self.quota.rate(), self.quota.period(), LogTime)?;
+    /// As [`new`](Self::new) and [`with_slots`](Self::with_slots), which call it once.
+    pub fn build(&self) -> Result<SlidingWindow<LogClock>, WindowError> {
+        let window = SlidingWindow::with_clock(self.quota.rate(), self.quota.period(), LogClock)?;
         match self.slots {
             Some(slots) => window.try_slots(slots),
             None => Ok(window),
@@ -62,20 +81,25 @@ impl WindowLimit {
     }
 }
 
-/// All limits together.
+/// All limits of a key.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
-    /// The bucket.
+    /// The token bucket.
     pub quota: Option<Quota>,
-    /// The windows.
+    /// The sliding windows.
     pub windows: Vec<WindowLimit>,
 }
 
 impl Limits {
-    /// As they are written.
+    /// The limits as text.
     pub fn texts(&self) -> Vec<String> {
         let quota = self.quota.iter().map(ToString::to_string);
         let windows = self.windows.iter().map(ToString::to_string);
         quota.chain(windows).collect()
+    }
+
+    /// The quota, if it is the only limit.
+    pub fn only_quota(&self) -> Option<Quota> {
+        self.quota.filter(|_| self.windows.is_empty())
     }
 }

@@ -1,32 +1,31 @@
-//! What is counted for each key.
+//! Counts the requests of each key.
 
-use super::need::Need;
+use super::required_burst::RequiredBurst;
 
-/// One key's numbers.
+/// The counts of a key.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
+pub struct KeyTally {
     /// Its requests.
     pub requests: u64,
-    /// How many of them were refused.
+    /// Its refused requests.
     pub refused: u64,
-    /// When the first of them was.
+    /// The time of the first refusal.
     pub first_refused: Option<u64>,
-    /// Its longest run of refusals.
-    pub longest: u64,
-    /// The run that goes on.
-    running: u64,
-    /// When that began.
-    since: u64,
-    /// The burst that it needs.
-    pub need: Need,
+    /// The length of its longest streak of refusals.
+    pub longest_streak: u64,
+    /// The length of the current streak, and the time when it began.
+    current_streak: u64,
+    streak_start: u64,
+    /// Its required burst.
+    pub required_burst: RequiredBurst,
 }
 
-/// A run of refusals of one key.
+/// A streak of refusals of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// Whose.
+pub struct RefusalStreak {
+    /// The key.
     pub key: u32,
-    /// How many.
+    /// The number of refusals.
     pub refusals: u64,
     /// The time of the first.
     pub from: u64,
@@ -34,41 +33,46 @@ pub struct Run {
     pub to: u64,
 }
 
-/// All keys' numbers.
+/// The counts of all keys.
 #[derive(Debug, Default)]
-pub struct Tallies {
+pub struct KeyTallies {
     /// By the number of the key.
-    pub keys: Vec<Tally>,
-    /// The longest run of all; of several that are equally long, the one that was so long first.
-    pub longest: Option<Run>,
+    pub keys: Vec<KeyTally>,
+    /// The longest streak of all keys. Of equally long streaks, the one that reached that length
+    /// first.
+    pub longest_streak: Option<RefusalStreak>,
 }
 
-impl Tallies {
-    /// Another request of a key. Returns its numbers, for what else is counted.
+impl KeyTallies {
+    /// Counts a request of a key, and returns the key's counts.
     #[inline]
-    pub fn count(&mut self, key: u32, time: u64, admitted: bool) -> &mut Tally {
+    pub fn count(&mut self, key: u32, time: u64, admitted: bool) -> &mut KeyTally {
         let index = key as usize;
         if self.keys.len() <= index {
-            self.keys.resize(index + 1, Tally::default());
+            self.keys.resize(index + 1, KeyTally::default());
         }
         let tally = &mut self.keys[index];
         tally.requests += 1;
         if admitted {
-            tally.running = 0;
+            tally.current_streak = 0;
             return tally;
         }
         tally.refused += 1;
         tally.first_refused.get_or_insert(time);
-        if tally.running == 0 {
-            tally.since = time;
+        if tally.current_streak == 0 {
+            tally.streak_start = time;
         }
-        tally.running += 1;
-        tally.longest = tally.longest.max(tally.running);
-        if self.longest.is_none_or(|run| tally.running > run.refusals) {
-            self.longest = Some(Run {
+        tally.current_streak += 1;
+        let refusals = tally.current_streak;
+        tally.longest_streak = tally.longest_streak.max(refusals);
+        if self
+            .longest_streak
+            .is_none_or(|streak| refusals > streak.refusals)
+        {
+            self.longest_streak = Some(RefusalStreak {
                 key,
-                refusals: tally.running,
-                from: tally.since,
+                refusals,
+                from: tally.streak_start,
                 to: time,
             });
         }

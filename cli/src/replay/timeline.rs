@@ -1,17 +1,17 @@
-//! Admissions and refusals over time, in a thousand steps at the most, of a log whose length nobody knows before its end.
+//! Counts admissions and refusals over time, in at most 1000 steps.
 //!
-//! Steps begin short, and become longer when there are too many: each length is a multiple of the one before, so steps are joined
-//! as they are.
+//! The length of the log is not known in advance. So steps begin short, and are merged when there
+//! are too many. Each length is a multiple of the one before, so merging loses nothing.
 
-use crate::report::Timeline;
+use crate::report::{Timeline, seconds};
 
-/// The most steps.
-const MOST: u64 = 1_000;
+/// The maximum number of steps.
+const MAX_STEPS: u64 = 1_000;
 
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MILLI;
 
-/// Lengths that people count in. Beyond a day, it is doubled.
+/// The lengths of a step. Beyond a day, the length is doubled.
 const LENGTHS: [u64; 16] = [
     MILLI,
     2 * MILLI,
@@ -31,70 +31,59 @@ const LENGTHS: [u64; 16] = [
     86_400 * SECOND,
 ];
 
-/// Counts by time.
+/// Counts requests by time.
 #[derive(Debug)]
-pub struct Steps {
+pub struct TimelineBuilder {
     first: Option<u64>,
     length: u64,
-    admitted: Vec<u64>,
-    refused: Vec<u64>,
+    /// The admitted and the refused requests of each step.
+    steps: Vec<[u64; 2]>,
 }
 
-impl Default for Steps {
+impl Default for TimelineBuilder {
     fn default() -> Self {
         Self {
             first: None,
             length: LENGTHS[0],
-            admitted: Vec::new(),
-            refused: Vec::new(),
+            steps: Vec::new(),
         }
     }
 }
 
-impl Steps {
-    /// Another request, not before the first.
+impl TimelineBuilder {
+    /// Counts a request, which must not be before the first.
     #[inline]
     pub fn count(&mut self, time: u64, admitted: bool) {
         let first = *self.first.get_or_insert(time);
         let mut step = (time - first) / self.length;
-        while step >= MOST {
-            self.lengthen();
+        while step >= MAX_STEPS {
+            self.merge_steps();
             step = (time - first) / self.length;
         }
-        #[expect(clippy::cast_possible_truncation, reason = "less than `MOST`")]
+        #[expect(clippy::cast_possible_truncation, reason = "less than `MAX_STEPS`")]
         let step = step as usize;
-        if self.admitted.len() <= step {
-            self.admitted.resize(step + 1, 0);
-            self.refused.resize(step + 1, 0);
+        if self.steps.len() <= step {
+            self.steps.resize(step + 1, [0; 2]);
         }
-        let counts = if admitted {
-            &mut self.admitted
-        } else {
-            &mut self.refused
-        };
-        counts[step] += 1;
+        self.steps[step][usize::from(!admitted)] += 1;
     }
 
-    fn lengthen(&mut self) {
-        let longer = LENGTHS.iter().find(|length| **length > self.length);
-        let longer = longer.copied().unwrap_or(2 * self.length);
+    fn merge_steps(&mut self) {
+        let longer = LENGTHS.into_iter().find(|length| *length > self.length);
+        let longer = longer.unwrap_or(2 * self.length);
         #[expect(clippy::cast_possible_truncation, reason = "at most six")]
-        let joined = (longer / self.length) as usize;
-        for counts in [&mut self.admitted, &mut self.refused] {
-            *counts = counts
-                .chunks(joined)
-                .map(|some| some.iter().sum())
-                .collect();
-        }
+        let merged = self.steps.chunks((longer / self.length) as usize);
+        let sum = |steps: &[[u64; 2]]| [0, 1].map(|of| steps.iter().map(|step| step[of]).sum());
+        self.steps = merged.map(sum).collect();
         self.length = longer;
     }
 
-    /// What was counted.
-    pub fn into_timeline(self) -> Timeline {
+    /// Returns the counts.
+    pub fn finish(self) -> Timeline {
         Timeline {
-            step: super::summary::seconds(self.length),
-            admitted: self.admitted,
-            refused: self.refused,
+            step: seconds(self.length),
+            admitted: self.steps.iter().map(|step| step[0]).collect(),
+            refused: self.steps.iter().map(|step| step[1]).collect(),
         }
     }
 }
@@ -112,27 +101,20 @@ mod tests {
     }
 
     #[test]
-    fn joined_steps_are_as_if_counted_so() {
+    fn merged_steps_equal_direct_counts() {
         let times: Vec<u64> = (0..5_000).map(|i| 77 + i * i * 13 * MILLI).collect();
-        let mut steps = Steps::default();
+        let mut builder = TimelineBuilder::default();
         for (i, time) in times.iter().enumerate() {
-            steps.count(*time, i % 3 != 0);
+            builder.count(*time, i % 3 != 0);
         }
-        let length = steps.length;
-        assert!(steps.admitted.len() <= 1_000 && steps.admitted.len() > 150);
-        for (step, (admitted, refused)) in steps.admitted.iter().zip(&steps.refused).enumerate() {
-            let count = |of: bool| {
-                let here = |(i, time): &(usize, &u64)| {
-                    (i % 3 != 0) == of && (**time - 77) / length == step as u64
-                };
-                times.iter().enumerate().filter(here).count() as u64
-            };
-            assert_eq!((*admitted, *refused), (count(true), count(false)));
+        let mut expected = vec![[0; 2]; builder.steps.len()];
+        for (i, time) in times.iter().enumerate() {
+            let step = usize::try_from((time - 77) / builder.length).unwrap();
+            expected[step][usize::from(i % 3 == 0)] += 1;
         }
-        steps.count(u64::MAX, true);
-        assert_eq!(
-            steps.admitted.iter().chain(&steps.refused).sum::<u64>(),
-            5_001
-        );
+        assert_eq!(builder.steps, expected);
+        assert!((151..=1_000).contains(&expected.len()));
+        builder.count(u64::MAX, true);
+        assert_eq!(builder.steps.as_flattened().iter().sum::<u64>(), 5_001);
     }
 }

@@ -1,135 +1,113 @@
-//! What becomes of the traffic.
+//! Sends traffic through limiters.
 
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use tidegate::Quota;
+use tidegate::{Quota, Timestamp};
 
-use super::limits::{Limit, Window};
 use super::traffic::{Pattern, Traffic};
 use crate::failure::Failure;
+use crate::replay::limiters::Limiters;
+use crate::replay::limits::{Limits, WindowLimit};
 
-/// As many windows as there are.
-const MOST_WINDOWS: usize = 8;
+/// The maximum number of windows.
+const MAX_WINDOWS: usize = 8;
 
-/// The same traffic through each limiter. Its JSON is the output of `--json`.
+/// The same traffic through each limiter. Serialized, it is the output of `--json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Shape {
     /// The quota.
     pub quota: String,
     /// The windows.
     pub windows: Vec<String>,
-    /// How requests came.
+    /// The pattern of the requests.
     pub pattern: Pattern,
-    /// Of what was random.
+    /// The seed of random patterns.
     pub seed: u64,
-    /// For how long.
-    #[serde(rename = "seconds", serialize_with = "seconds")]
+    /// The length of the traffic.
+    #[serde(rename = "seconds", serialize_with = "serialize_seconds")]
     pub length: Duration,
-    /// When requests came, in nanoseconds.
+    /// The times of the requests in nanoseconds.
     pub arrivals: Vec<u64>,
-    /// What each limiter did: the bucket, the windows, all together.
+    /// The outcome of each limiter: the bucket, each window, and all together.
     pub series: Vec<Series>,
-    /// The interval in which admissions are compared: the longest window.
-    #[serde(rename = "compared_seconds", serialize_with = "seconds")]
+    /// The interval in which admissions are compared: the length of the longest window.
+    #[serde(rename = "compared_seconds", serialize_with = "serialize_seconds")]
     pub compared: Duration,
-    /// How many the longest window allows in it.
+    /// The limit of the longest window.
     pub limit: u64,
 }
 
-/// What one limiter did.
+/// The outcome of one limiter.
 #[derive(Clone, Debug, Serialize)]
 pub struct Series {
-    /// Which one.
+    /// The limiter.
     pub name: String,
-    /// How many it admitted.
+    /// Admitted requests.
     pub admitted: u64,
-    /// How many it refused.
+    /// Refused requests.
     pub refused: u64,
-    /// The most that it admitted in any interval as long as the longest window.
-    pub most: u64,
-    /// For each request, whether it was admitted.
+    /// The most requests that it admitted in any interval of the longest window's length.
+    pub max_in_interval: u64,
+    /// Whether it admitted each request.
     pub decisions: Vec<bool>,
 }
 
-fn seconds<S: Serializer>(length: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_seconds<S: Serializer>(length: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(length.as_secs_f64())
 }
 
 impl Shape {
-    /// Asks the limiters.
+    /// Sends the traffic through the limiters.
     ///
     /// # Errors
     ///
-    /// If there are too many windows, or one cannot be.
-    pub fn of(quota: Quota, windows: &[Window], traffic: Traffic) -> Result<Self, Failure> {
-        if windows.len() > MOST_WINDOWS {
-            return Err(Failure::Usage(format!(
-                "at most {MOST_WINDOWS} windows can be compared"
-            )));
-        }
-        let Some(longest) = windows.iter().max_by_key(|window| window.length()) else {
-            return Err(Failure::Usage(
-                "there is no window to compare with".to_owned(),
-            ));
-        };
-        let compared = longest.length();
+    /// If there is no window, or too many.
+    pub fn new(quota: Quota, windows: &[WindowLimit], traffic: Traffic) -> Result<Self, Failure> {
+        let longest = windows.iter().max_by_key(|window| window.quota.period());
+        let longest = longest.filter(|_| windows.len() <= MAX_WINDOWS);
+        let longest = longest
+            .ok_or_else(|| Failure::Usage(format!("1 to {MAX_WINDOWS} windows can be compared")))?;
+        let longest = longest.quota;
+        let compared = longest.period();
         let arrivals = traffic.arrivals();
-        let mut series = vec![Series::of(
-            format!("bucket {quota}"),
-            &Limit::bucket(quota),
-            &arrivals,
-            compared,
-        )];
-        for window in windows {
-            series.push(Series::of(
-                format!("window {window}"),
-                &Limit::window(*window)?,
-                &arrivals,
-                compared,
-            ));
-        }
-        let both = if windows.len() > 1 {
-            "all together"
-        } else {
-            "both together"
+        let simulate = |name: String, quota: Option<Quota>, windows: &[WindowLimit]| {
+            let windows = windows.to_vec();
+            Series::new(name, &Limits { quota, windows }, &arrivals, compared)
         };
-        series.push(Series::of(
-            both.to_owned(),
-            &Limit::both(quota, windows)?,
-            &arrivals,
-            compared,
-        ));
+        let mut series = vec![simulate(format!("bucket {quota}"), Some(quota), &[])];
+        for window in windows {
+            series.push(simulate(window.to_string(), None, &[*window]));
+        }
+        let all = if windows.len() > 1 { "all" } else { "both" };
+        series.push(simulate(format!("{all} together"), Some(quota), windows));
         Ok(Self {
             quota: quota.to_string(),
-            windows: windows.iter().map(ToString::to_string).collect(),
+            windows: windows
+                .iter()
+                .map(|window| window.quota.to_string())
+                .collect(),
             pattern: traffic.pattern,
             seed: traffic.seed,
             length: Duration::from_nanos(traffic.nanos),
             arrivals,
             series,
             compared,
-            limit: longest.limit(),
+            limit: longest.rate(),
         })
     }
 
-    /// How many of these came in each of so many equal parts of the time.
+    /// Divides the time into equal steps, and counts the requests of each step whose index
+    /// satisfies `counted`.
     pub(super) fn counts(&self, steps: usize, counted: impl Fn(usize) -> bool) -> Vec<u64> {
         let mut counts = vec![0; steps];
         let length = self.length.as_nanos().max(1);
-        let counted = self
-            .arrivals
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| counted(*at));
-        for (_, time) in counted {
-            // Both are below 2^64, and steps are few.
+        for (index, time) in self.arrivals.iter().enumerate() {
+            // The time is below 2^64, and there are few steps.
             let step = u128::from(*time) * (steps as u128) / length;
-            let step = usize::try_from(step)
-                .unwrap_or(usize::MAX)
-                .min(steps.saturating_sub(1));
-            if let Some(count) = counts.get_mut(step) {
-                *count += 1;
+            let step = usize::try_from(step).unwrap_or(usize::MAX);
+            if let Some(count) = counts.get_mut(step.min(steps.saturating_sub(1))) {
+                *count += u64::from(counted(index));
             }
         }
         counts
@@ -137,75 +115,60 @@ impl Shape {
 }
 
 impl Series {
-    fn of(name: String, limit: &Limit, arrivals: &[u64], compared: Duration) -> Self {
-        let decisions: Vec<bool> = arrivals.iter().map(|time| limit.admits(*time)).collect();
+    fn new(name: String, limits: &Limits, arrivals: &[u64], compared: Duration) -> Self {
+        let mut limiters = Limiters::new(limits);
+        let decisions: Vec<bool> = arrivals
+            .iter()
+            .map(|time| limiters.admit(0, Timestamp::from_nanos(*time)))
+            .collect();
         let admitted = decisions.iter().filter(|admitted| **admitted).count() as u64;
-        let most = within(arrivals, &decisions, compared)
-            .into_iter()
-            .map(|(_, count)| count)
-            .max()
-            .unwrap_or(0);
+        let counts = admitted_within(arrivals, &decisions, compared);
         Self {
             name,
             admitted,
             refused: arrivals.len() as u64 - admitted,
-            most,
+            max_in_interval: counts.iter().map(|(_, count)| *count).max().unwrap_or(0),
             decisions,
         }
     }
 
-    /// How many were admitted within the last interval of the comparison, at each time that changes it.
+    /// The number of admissions in the last `compared` interval, at each time at which it changes.
     pub(super) fn recent(&self, shape: &Shape) -> Vec<(u64, u64)> {
-        within(&shape.arrivals, &self.decisions, shape.compared)
+        admitted_within(&shape.arrivals, &self.decisions, shape.compared)
     }
 }
 
-/// The number of admissions in `(t - length, t]`, where it changes: at each admission, and when one leaves.
-fn within(arrivals: &[u64], decisions: &[bool], length: Duration) -> Vec<(u64, u64)> {
+/// The number of admissions in `(t - length, t]` for each `t` at which it changes: at an admission,
+/// and when an admission becomes `length` old.
+fn admitted_within(arrivals: &[u64], decisions: &[bool], length: Duration) -> Vec<(u64, u64)> {
     let length = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
     let admitted = arrivals
         .iter()
         .zip(decisions)
-        .filter(|(_, admitted)| **admitted)
-        .map(|(time, _)| *time);
-    let comes: Vec<u64> = admitted.collect();
-    let (mut count, mut leaving) = (0, 0);
-    let mut changes = Vec::with_capacity(2 * comes.len());
-    for time in &comes {
-        while let Some(left) = comes
-            .get(leaving)
-            .map(|came| came.saturating_add(length))
-            .filter(|left| left <= time)
-        {
-            count -= 1;
-            leaving += 1;
-            changes.push((left, count));
-        }
-        count += 1;
-        changes.push((*time, count));
-    }
-    for came in comes.get(leaving..).unwrap_or_default() {
-        count -= 1;
-        changes.push((came.saturating_add(length), count));
-    }
-    changes
+        .filter(|(_, admitted)| **admitted);
+    let begins = admitted.clone().map(|(time, _)| (*time, true));
+    let ends = admitted.map(|(time, _)| (time.saturating_add(length), false));
+    let mut changes: Vec<(u64, bool)> = begins.chain(ends).collect();
+    // At equal times `false` sorts before `true`: an admission that is `length` old is not counted.
+    changes.sort_unstable();
+    let mut count = 0;
+    let counts = changes.into_iter().map(|(time, begins)| {
+        count = if begins { count + 1 } else { count - 1 };
+        (time, count)
+    });
+    counts.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::within;
+    use super::admitted_within;
     use std::time::Duration;
 
     #[test]
-    fn who_is_a_window_old_has_left() {
-        let changes = within(
-            &[0, 1, 5, 10],
-            &[true, true, false, true],
-            Duration::from_nanos(10),
-        );
-        assert_eq!(
-            changes,
-            [(0, 1), (1, 2), (10, 1), (10, 2), (11, 1), (20, 0)]
-        );
+    fn admissions_of_the_full_length_are_not_counted() {
+        let decisions = [true, true, false, true];
+        let changes = admitted_within(&[0, 1, 5, 10], &decisions, Duration::from_nanos(10));
+        let expected = [(0, 1), (1, 2), (10, 1), (10, 2), (11, 1), (20, 0)];
+        assert_eq!(changes, expected);
     }
 }

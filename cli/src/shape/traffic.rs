@@ -1,55 +1,56 @@
-//! Requests that come in a pattern.
+//! Generates requests in a pattern.
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// How requests come.
+/// How requests arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Pattern {
-    /// In four crowds with pauses between them
+    /// Four bursts with pauses between them
     Burst,
-    /// One after the other, equally far apart
+    /// Equally spaced
     Steady,
-    /// By chance, each independent of all others
+    /// Random, each independent of all others
     Poisson,
-    /// Ever more, from none to twice the average
+    /// An increasing rate, from zero to twice the average
     Ramp,
-    /// Half of them steadily, and half in a few short spikes at random times
+    /// One half equally spaced, one half in five short spikes at random times
     Spikes,
 }
 
-/// So many requests in so long a time.
+/// Requests over a length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traffic {
-    /// How they come.
+    /// How they arrive.
     pub pattern: Pattern,
-    /// How many; by chance, that is the mean.
+    /// The number of requests; their mean number if the pattern is random.
     pub count: u32,
-    /// In how many nanoseconds.
+    /// The length of time in nanoseconds.
     pub nanos: u64,
-    /// Of what is random.
+    /// The seed of random patterns.
     pub seed: u64,
 }
 
-const CROWDS: u32 = 4;
+const BURSTS: u32 = 4;
 const SPIKES: u32 = 5;
 
 impl Traffic {
-    /// When they come, in nanoseconds from the start, in order. The same for the same seed.
+    /// Returns the times in nanoseconds, in ascending order. Equal seeds give equal times.
     pub fn arrivals(&self) -> Vec<u64> {
         let mut random = fastrand::Rng::with_seed(self.seed);
         let count = f64::from(self.count);
-        // As parts of the time.
-        let middle = |k: u32, of: f64| (f64::from(k) + 0.5) / of;
-        let mut parts: Vec<f64> = match self.pattern {
+        // Times are fractions of the length. The length is cut into equal parts, and `middle` is
+        // the middle of a part.
+        let middle = |part: u32, parts: f64| (f64::from(part) + 0.5) / parts;
+        let mut times: Vec<f64> = match self.pattern {
             Pattern::Steady => (0..self.count).map(|k| middle(k, count)).collect(),
             Pattern::Ramp => (0..self.count).map(|k| middle(k, count).sqrt()).collect(),
-            // A crowd has a quarter of its part of the time, after a short calm.
+            // A burst takes a quarter of its part, after a short pause.
             Pattern::Burst => (0..self.count)
                 .map(|k| {
-                    let place = middle(k, count) * f64::from(CROWDS);
-                    (place.floor() + 0.1 + place.fract() * 0.25) / f64::from(CROWDS)
+                    let part = middle(k, count) * f64::from(BURSTS);
+                    (part.floor() + 0.1 + part.fract() * 0.25) / f64::from(BURSTS)
                 })
                 .collect(),
             Pattern::Poisson => {
@@ -69,19 +70,16 @@ impl Traffic {
                 steadily.chain(in_spikes).collect()
             }
         };
-        parts.sort_by(f64::total_cmp);
+        times.sort_by(f64::total_cmp);
         #[expect(
             clippy::cast_precision_loss,
-            reason = "a part of the time is rounded anyway"
-        )]
-        let nanos = self.nanos as f64;
-        #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "a part of the time is not negative"
+            reason = "a fraction of the length is not negative, and is rounded anyway"
         )]
-        let time = |part: f64| ((part * nanos) as u64).min(self.nanos.saturating_sub(1));
-        parts.into_iter().map(time).collect()
+        let nanos =
+            |time: f64| ((time * self.nanos as f64) as u64).min(self.nanos.saturating_sub(1));
+        times.into_iter().map(nanos).collect()
     }
 }
 
@@ -90,91 +88,59 @@ mod tests {
     use super::{Pattern, Traffic};
     use clap::ValueEnum;
 
-    const TRAFFIC: Traffic = Traffic {
-        pattern: Pattern::Steady,
-        count: 10_000,
-        nanos: 10_000_000_000,
-        seed: 7,
-    };
+    const NANOS: u64 = 10_000_000_000;
 
-    #[test]
-    fn as_many_come_as_should_in_time_and_in_order() {
-        for &pattern in Pattern::value_variants() {
-            for count in [1, 2, 7, 10_000] {
-                let traffic = Traffic {
-                    pattern,
-                    count,
-                    ..TRAFFIC
-                };
-                let arrivals = traffic.arrivals();
-                assert!(
-                    arrivals.is_sorted() && arrivals.iter().all(|time| *time < traffic.nanos),
-                    "{pattern:?}"
-                );
-                assert_eq!(arrivals, traffic.arrivals());
-                if pattern != Pattern::Poisson {
-                    assert_eq!(arrivals.len(), count as usize, "{pattern:?}");
-                }
-            }
-        }
+    fn arrivals(pattern: Pattern, count: u32, seed: u64) -> Vec<u64> {
+        let traffic = Traffic {
+            pattern,
+            count,
+            nanos: NANOS,
+            seed,
+        };
+        traffic.arrivals()
     }
 
     #[test]
-    fn chance_has_its_mean_and_variance() {
-        let counts: Vec<f64> = (0..200)
-            .map(|seed| {
-                Traffic {
-                    pattern: Pattern::Poisson,
-                    count: 100,
-                    seed,
-                    ..TRAFFIC
+    fn times_are_sorted_and_repeatable() {
+        for &pattern in Pattern::value_variants() {
+            for count in [1, 2, 7, 10_000] {
+                let times = arrivals(pattern, count, 7);
+                assert!(times.is_sorted(), "{pattern:?}");
+                assert!(times.iter().all(|time| *time < NANOS), "{pattern:?}");
+                assert_eq!(times, arrivals(pattern, count, 7));
+                if pattern != Pattern::Poisson {
+                    assert_eq!(times.len(), count as usize, "{pattern:?}");
                 }
-                .arrivals()
-                .len()
-            })
+            }
+        }
+        let other = arrivals(Pattern::Poisson, 10_000, 8);
+        assert_ne!(other, arrivals(Pattern::Poisson, 10_000, 7));
+    }
+
+    #[test]
+    fn poisson_has_its_mean_and_variance() {
+        let counts = (0..200).map(|seed| arrivals(Pattern::Poisson, 100, seed).len());
+        let counts: Vec<f64> = counts
             .map(|count| f64::from(u32::try_from(count).unwrap()))
             .collect();
         let mean = counts.iter().sum::<f64>() / 200.0;
-        let variance = counts
-            .iter()
-            .map(|count| (count - mean).powi(2))
-            .sum::<f64>()
-            / 199.0;
+        let squares = counts.iter().map(|count| (count - mean).powi(2));
+        let variance = squares.sum::<f64>() / 199.0;
         // Four standard errors.
-        assert!(
-            (mean - 100.0).abs() < 3.0 && (60.0..140.0).contains(&variance),
-            "{mean} {variance}"
-        );
-        let other = Traffic {
-            pattern: Pattern::Poisson,
-            seed: 8,
-            ..TRAFFIC
-        };
-        assert_ne!(
-            other.arrivals(),
-            Traffic {
-                pattern: Pattern::Poisson,
-                ..TRAFFIC
-            }
-            .arrivals()
-        );
+        assert!((mean - 100.0).abs() < 3.0, "{mean}");
+        assert!((60.0..140.0).contains(&variance), "{variance}");
     }
 
     #[test]
     fn patterns_have_their_shapes() {
-        let before = |pattern, part: u64| {
-            let arrivals = Traffic { pattern, ..TRAFFIC }.arrivals();
-            arrivals
-                .iter()
-                .filter(|time| **time < TRAFFIC.nanos / 100 * part)
-                .count()
+        let before = |pattern, percent: u64| {
+            let times = arrivals(pattern, 10_000, 7).into_iter();
+            times.filter(|time| *time < NANOS / 100 * percent).count()
         };
         assert_eq!(before(Pattern::Steady, 50), 5_000);
         assert_eq!(before(Pattern::Ramp, 50), 2_500);
-        assert_eq!(
-            (before(Pattern::Burst, 2), before(Pattern::Burst, 24)),
-            (0, 2_500)
-        );
-        assert!(before(Pattern::Spikes, 100) == 10_000);
+        assert_eq!(before(Pattern::Burst, 2), 0);
+        assert_eq!(before(Pattern::Burst, 24), 2_500);
+        assert_eq!(before(Pattern::Spikes, 100), 10_000);
     }
 }

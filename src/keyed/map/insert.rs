@@ -252,7 +252,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         }
         // Where it cannot be told, a time in which much can happen, and after which asking costs little.
         let retry_after = wait.unwrap_or(Duration::from_secs(1));
-        Err(Denied::Busy { retry_after })
+        Err(Denied::busy(retry_after))
     }
 
     pub(super) fn shared<Q>(&self, key: &Q) -> &L

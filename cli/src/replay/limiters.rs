@@ -1,0 +1,67 @@
+//! The limiters of all keys.
+
+use tidegate::{Combined, Quota, SlidingWindow, Timestamp, TokenBucket};
+
+use super::limits::{Limits, LogClock, WindowLimit};
+
+/// A limiter per key.
+///
+/// Each variant holds limiters of one type, so a decision needs no virtual call, and a bucket alone
+/// does not pay for a combination.
+#[derive(Debug)]
+pub enum Limiters {
+    /// A bucket per key.
+    Buckets(Quota, Vec<TokenBucket<LogClock>>),
+    /// A window per key.
+    Windows(WindowLimit, Vec<SlidingWindow<LogClock>>),
+    /// Several limits per key, which admit a request together or not at all.
+    Several(Limits, Vec<Combined<LogClock>>),
+}
+
+impl Limiters {
+    /// Creates no limiter yet. Each key gets one with its first request.
+    pub fn new(limits: &Limits) -> Self {
+        match (limits.quota, limits.windows.as_slice()) {
+            (Some(quota), []) => Self::Buckets(quota, Vec::new()),
+            (None, [window]) => Self::Windows(*window, Vec::new()),
+            _ => Self::Several(limits.clone(), Vec::new()),
+        }
+    }
+
+    /// Whether the limits of `key` admit a request. Times never decrease.
+    #[inline]
+    pub fn admit(&mut self, key: u32, now: Timestamp) -> bool {
+        match self {
+            Self::Buckets(quota, buckets) => {
+                let build = || Some(TokenBucket::with_clock(*quota, LogClock));
+                get_or_build(buckets, key, build)
+                    .is_none_or(|bucket| bucket.try_acquire_at(1, now).is_ok())
+            }
+            Self::Windows(limit, windows) => get_or_build(windows, key, || limit.build().ok())
+                .is_none_or(|window| window.try_acquire_at(1, now).is_ok()),
+            Self::Several(limits, several) => get_or_build(several, key, || combine(limits))
+                .is_none_or(|combined| combined.try_acquire_at(1, now).is_ok()),
+        }
+    }
+}
+
+#[inline]
+fn get_or_build<T>(limiters: &mut Vec<T>, key: u32, build: impl Fn() -> Option<T>) -> Option<&T> {
+    let key = key as usize;
+    while limiters.len() <= key {
+        limiters.push(build()?);
+    }
+    limiters.get(key)
+}
+
+/// Builds a limiter with all limits, or `None` if there are no limits.
+fn combine(limits: &Limits) -> Option<Combined<LogClock>> {
+    let mut windows = limits.windows.iter().filter_map(|limit| limit.build().ok());
+    let start = Combined::builder();
+    let builder = match limits.quota {
+        Some(quota) => start.limit("quota", TokenBucket::with_clock(quota, LogClock)),
+        None => start.limit("window", windows.next()?),
+    };
+    let builder = windows.fold(builder, |builder, window| builder.limit("window", window));
+    Some(builder.build())
+}

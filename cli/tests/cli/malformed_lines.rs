@@ -1,0 +1,131 @@
+//! Malformed lines are parsed or reported, whatever they contain.
+
+use std::io::Cursor;
+
+use proptest::prelude::*;
+use tidegate::Ipv6Prefix;
+use tidegate_cli::log::event_parser::{EventParser, LogFormat};
+use tidegate_cli::log::group_by::GroupBy;
+use tidegate_cli::log::interner::KeyInterner;
+use tidegate_cli::log::line_reader::{Line, LineReader};
+use tidegate_cli::log::timestamps::TimestampParser;
+
+use crate::cases;
+
+const KINDS: [&str; 8] = [
+    "none",
+    "ip",
+    "ip-prefix",
+    "path",
+    "user",
+    "agent",
+    "a.b",
+    ".",
+];
+
+/// Parses a line in all formats and with all kinds of keys.
+fn parse(line: &[u8]) {
+    for by in KINDS {
+        for format in [LogFormat::Auto, LogFormat::Combined, LogFormat::Json] {
+            let by: GroupBy = by.parse().unwrap();
+            let mut parser = EventParser::new(format, by, Ipv6Prefix::DEFAULT, None);
+            let mut keys = KeyInterner::default();
+            for _ in 0..2 {
+                if let Ok(event) = parser.parse(line, &mut keys) {
+                    assert_eq!(event.key, 0);
+                    let _ = keys.text(0);
+                }
+            }
+        }
+    }
+}
+
+/// Fragments that are meaningful to the parsers, in random order.
+fn fragments() -> impl Strategy<Value = Vec<u8>> {
+    let known: Vec<&[u8]> = vec![
+        b"1.2.3.4",
+        b"::1",
+        b" ",
+        b"-",
+        b"[",
+        b"]",
+        b"\"",
+        b"\\",
+        b"?",
+        b"{",
+        b"}",
+        b":",
+        b",",
+        b"\xff",
+        b"\0",
+        b" - - [17/May/2015:10:05:03 +0000] ",
+        b"\"GET /a?b HTTP/1.1\" ",
+        b"200 1 ",
+        b"{\"time\": \"2015-05-17T10:05:03Z\"",
+        b"\"ip\": \"::ffff:1.2.3.4\"",
+        b"\"a\": {\"b\": 1}",
+        b"1e999",
+        b"99999999999999999999",
+        b"\"ts\": ",
+        b"17/May/2015:",
+    ];
+    let fragment = prop_oneof![
+        8 => prop::sample::select(known).prop_map(<[u8]>::to_vec),
+        1 => prop::collection::vec(any::<u8>(), 0..4),
+    ];
+    prop::collection::vec(fragment, 0..14).prop_map(|fragments| fragments.concat())
+}
+
+proptest! {
+    #![proptest_config(cases(3_000))]
+
+    #[test]
+    fn arbitrary_bytes(line in prop::collection::vec(any::<u8>(), 0..200)) {
+        parse(&line);
+    }
+
+    #[test]
+    fn fragments_in_random_order(line in fragments()) {
+        parse(&line);
+    }
+
+    #[test]
+    fn valid_line_with_one_changed_byte(at in 0_usize..110, byte in any::<u8>()) {
+        let head = br#"83.149.9.216 - ann [17/May/2015:10:05:03 +0000] "GET /a?b HTTP/1.1" "#;
+        let mut line = [&head[..], br#"200 203023 "http://x/" "Mozilla/5.0 (X11)""#].concat();
+        let at = at % line.len();
+        line[at] = byte;
+        parse(&line);
+        line.truncate(at);
+        parse(&line);
+    }
+
+    /// The result does not depend on the times that were parsed before.
+    #[test]
+    fn arbitrary_time(text in "[0-9TZ:.+/ -]{0,40}") {
+        let mut parser = TimestampParser::default();
+        let first = parser.parse(text.as_bytes());
+        prop_assert_eq!(parser.parse(text.as_bytes()), first);
+        prop_assert_eq!(TimestampParser::default().parse(text.as_bytes()), first);
+    }
+
+    #[test]
+    fn lines_are_those_of_the_standard_library(text in "[a\r\n\u{e9}]{0,40}") {
+        let mut reader = LineReader::new(Cursor::new(text.as_bytes()));
+        let mut lines = Vec::new();
+        while let Some(Line::Text(line)) = reader.next_line().unwrap() {
+            lines.push(String::from_utf8(line.to_vec()).unwrap());
+        }
+        let expected = text.split_inclusive('\n').map(|line| {
+            let line = line.strip_suffix('\n').unwrap_or(line);
+            line.strip_suffix('\r').unwrap_or(line).to_owned()
+        });
+        prop_assert_eq!(lines, expected.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn deeply_nested_json() {
+    parse(format!("{{\"ip\": {}", "{\"a\": ".repeat(100_000)).as_bytes());
+    parse("[".repeat(100_000).as_bytes());
+}
