@@ -26,8 +26,8 @@ pub(super) struct Limits<C> {
     pub(super) combined: Combined<C>,
     /// In the order of the combination. The burst is at 0.
     pub(super) infos: Box<[LimitInfo]>,
-    /// The number of request limits, and so the index of [`LimitKind::Tokens`].
-    request_limits: usize,
+    /// The index of [`LimitKind::Tokens`], the first token limit.
+    first_token_limit: usize,
     /// The same limits, if no optional limit is configured.
     fast_path: Option<FastPath<C>>,
 }
@@ -113,7 +113,7 @@ impl<C: Clock + Clone> Limits<C> {
             infos.push(LimitInfo::new(LimitKind::Day, per_day));
             builder = builder.limit(LimitKind::Day.name(), day);
         }
-        let request_limits = infos.len();
+        let first_token_limit = infos.len();
 
         // The rate alone first, so that an error names the field that is wrong.
         let rate = config.tokens_per_minute;
@@ -162,7 +162,7 @@ impl<C: Clock + Clone> Limits<C> {
         Ok(Self {
             combined: builder.build(),
             infos: infos.into_boxed_slice(),
-            request_limits,
+            first_token_limit,
             fast_path,
         })
     }
@@ -172,9 +172,9 @@ impl<C: Clock> Limits<C> {
     /// The request of `n` calls: `n` permits, and that no token limit is used up.
     #[inline]
     pub(super) fn requests(&self, n: u64) -> impl Fn(usize) -> Request {
-        let request_limits = self.request_limits;
+        let first_token_limit = self.first_token_limit;
         move |index| {
-            if index < request_limits {
+            if index < first_token_limit {
                 Request::of(n)
             } else {
                 Request {
@@ -198,7 +198,7 @@ impl<C: Clock> Limits<C> {
             tokens: u64::MAX,
         };
         let observe = |index, room| {
-            if index >= self.request_limits {
+            if index >= self.first_token_limit {
                 if let Some(bucket) = self.combined.bucket(index) {
                     remaining.tokens = remaining.tokens.min(bucket.tokens_in(room));
                 }
@@ -214,7 +214,7 @@ impl<C: Clock> Limits<C> {
     /// The request of one call with its estimated tokens.
     pub(super) fn request_with(&self, estimate: TokenEstimate) -> impl Fn(usize) -> Request + '_ {
         move |index| {
-            if index < self.request_limits {
+            if index < self.first_token_limit {
                 return Request::of(1);
             }
             let cost = self.reserved(index, estimate);
@@ -238,12 +238,12 @@ impl<C: Clock> Limits<C> {
 
     /// The tokens that an estimate takes from the limit for all tokens per minute.
     pub(super) fn reserved_in_total(&self, estimate: TokenEstimate) -> u64 {
-        self.reserved(self.request_limits, estimate)
+        self.reserved(self.first_token_limit, estimate)
     }
 
     /// The token limits with their indices.
     pub(super) fn token_limits(&self) -> impl Iterator<Item = (usize, LimitKind, &TokenBucket<C>)> {
-        let range = self.request_limits..self.infos.len();
+        let range = self.first_token_limit..self.infos.len();
         range.filter_map(|index| {
             let bucket = self.combined.bucket(index)?;
             Some((index, self.infos[index].kind, bucket))
@@ -260,7 +260,7 @@ impl<C: Clock> Limits<C> {
     /// Returns tokens to a token limit; `false` if the limit at `index` is a request limit.
     pub(super) fn credit(&self, index: usize, tokens: u64, now: Timestamp) -> bool {
         match self.combined.bucket(index) {
-            Some(bucket) if index >= self.request_limits => {
+            Some(bucket) if index >= self.first_token_limit => {
                 bucket.credit_at(tokens, now);
                 true
             }
@@ -270,7 +270,7 @@ impl<C: Clock> Limits<C> {
 
     /// The request limit that allows the fewest requests at once: its index and its capacity.
     fn tightest(&self) -> (usize, u64) {
-        let limits = self.infos[..self.request_limits].iter().enumerate();
+        let limits = self.infos[..self.first_token_limit].iter().enumerate();
         let capacities = limits.map(|(index, limit)| (index, limit.capacity));
         let tightest = capacities.min_by_key(|&(_, capacity)| capacity);
         tightest.unwrap_or_default()
@@ -295,18 +295,18 @@ impl<C: Clock> Limits<C> {
 
     /// The number of requests that would be admitted at once.
     pub(super) fn requests_available_at(&self, now: Timestamp) -> u64 {
-        if self.fewest_at(self.request_limits..self.infos.len(), now) == 0 {
+        if self.fewest_at(self.first_token_limit..self.infos.len(), now) == 0 {
             return 0;
         }
-        self.fewest_at(0..self.request_limits, now)
+        self.fewest_at(0..self.first_token_limit, now)
     }
 
     #[inline]
     pub(super) fn remaining_at(&self, now: Timestamp) -> Remaining {
         Remaining {
             // Without the burst.
-            requests: self.fewest_at(1..self.request_limits, now),
-            tokens: self.fewest_at(self.request_limits..self.infos.len(), now),
+            requests: self.fewest_at(1..self.first_token_limit, now),
+            tokens: self.fewest_at(self.first_token_limit..self.infos.len(), now),
         }
     }
 
