@@ -18,8 +18,16 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// Charges `n` requests, at least 1, and returns what remains.
     #[inline]
     pub(super) fn admit_at(&self, n: u64, now: Timestamp) -> Result<Remaining, LimitHit> {
-        let charge = || self.limits.admit(n, now);
-        self.decide_at(n, &self.limits.requests(n), now, charge)
+        if self.is_paused_at(now) {
+            return Err(self.refusal_in_pause(&self.limits.requests(n), now));
+        }
+        match self.limits.admit(n, now) {
+            Ok(remaining) => {
+                self.count_admitted(n);
+                Ok(remaining)
+            }
+            Err(denied) => Err(self.limit_hit(denied)),
+        }
     }
 
     /// Makes any request that counts as `n` calls, and returns the charge, which can be undone.
@@ -29,30 +37,22 @@ impl<C: Clock> ApiRateLimiter<C> {
         request: &impl Fn(usize) -> Request,
         now: Timestamp,
     ) -> Result<CombinedCharge, LimitHit> {
-        let charge = || self.limits.combined.charge_each_at(request, now);
-        self.decide_at(n, request, now, charge)
-    }
-
-    /// Calls `charge` unless a pause lasts, and counts `n` requests if it succeeds.
-    #[inline]
-    fn decide_at<T>(
-        &self,
-        n: u64,
-        request: &impl Fn(usize) -> Request,
-        now: Timestamp,
-        charge: impl FnOnce() -> Result<T, CombinedDenied>,
-    ) -> Result<T, LimitHit> {
         if self.is_paused_at(now) {
             return Err(self.refusal_in_pause(request, now));
         }
-        match charge() {
-            Ok(charged) => {
-                self.totals.add_requests(n);
-                self.gate.backoff.end_streak();
-                Ok(charged)
+        match self.limits.combined.charge_each_at(request, now) {
+            Ok(charge) => {
+                self.count_admitted(n);
+                Ok(charge)
             }
             Err(denied) => Err(self.limit_hit(denied)),
         }
+    }
+
+    #[inline]
+    fn count_admitted(&self, n: u64) {
+        self.totals.add_requests(n);
+        self.gate.backoff.end_streak();
     }
 
     #[inline]
