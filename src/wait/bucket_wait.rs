@@ -1,21 +1,22 @@
 //! Futures that wait at a bucket: reserve tokens, then sleep.
 
 use core::fmt;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use core::future::Future;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
-
-#[cfg(feature = "std")]
-use event_listener::{EventListener, Listener};
 
 use super::acquire::Acquire;
 use super::awaitable::{Waiter, sealed::PollWait};
 use super::timer::Timer;
 use crate::clock::Clock;
 use crate::denied::Denied;
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::sync::EventListener;
+#[cfg(all(feature = "std", not(tidegate_loom)))]
+use crate::sync::Listener;
 use crate::time::Timestamp;
 use crate::token_bucket::{ReservedCharge, TokenBucket};
 
@@ -26,7 +27,7 @@ pub struct BucketWait(Option<BucketTicket>);
 /// A reservation, and the listener that reports a reset of the bucket.
 struct BucketTicket {
     reserved: ReservedCharge,
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     reset: EventListener,
 }
 
@@ -108,19 +109,19 @@ impl BucketTicket {
             // Registered before the reservation, so that no reset that cancels it is missed. A
             // concurrent reset may so cancel a reservation made after it, whose tokens are
             // forfeited.
-            #[cfg(feature = "std")]
+            #[cfg(any(feature = "std", tidegate_loom))]
             reset: bucket.resets().listen(),
             reserved: bucket.reserve_charge_at(n, max_wait, now)?,
         })
     }
 
     /// Whether the bucket was reset. If not, a reset wakes the task.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     fn was_reset(&mut self, context: &mut Context<'_>) -> bool {
         Pin::new(&mut self.reset).poll(context).is_ready()
     }
 
-    #[cfg(not(feature = "std"))]
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
     #[expect(clippy::unused_self, reason = "as with `std`")]
     const fn was_reset(&mut self, _: &mut Context<'_>) -> bool {
         false
@@ -178,7 +179,7 @@ impl<C: Clock> PollWait for TokenBucket<C> {
     fn give_up(&self, BucketWait(slot): &mut BucketWait) {
         if let Some(ticket) = slot.take() {
             // As in `poll_waiting`: tokens that a reset has returned are not returned again.
-            #[cfg(feature = "std")]
+            #[cfg(any(feature = "std", tidegate_loom))]
             if ticket.reset.discard() {
                 return;
             }
