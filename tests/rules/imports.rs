@@ -57,7 +57,7 @@ fn cycle_through<'a>(start: &'a str, graph: &Graph<'a>) -> Option<Vec<&'a str>> 
 }
 
 /// Imports that close a cycle and still have to go: crate, file, and the file that it imports.
-const REMAINING: [(&str, &str, &str); 4] = [
+const REMAINING: [(&str, &str, &str); 2] = [
     ("cli/src", "picture/svg.rs", "picture.rs"),
     ("src", "keyed/map/builder.rs", "keyed/map.rs"),
 ];
