@@ -1,87 +1,92 @@
-//! The limiter for calls to an API with quotas, language models above all: requests, tokens, bursts, pauses and backoff.
+//! The limiter for calls to an API with quotas, above all language models: requests, tokens,
+//! bursts, pauses and backoff.
 
+mod admission;
 mod backoff;
 mod config;
+mod fast_path;
 #[cfg(feature = "http")]
 mod headers;
 mod in_flight;
-#[cfg(feature = "std")]
-mod in_line;
 mod limits;
 #[cfg(tidegate_loom)]
 #[allow(missing_docs, reason = "for models")]
-pub(crate) mod modelled;
+pub(crate) mod modelled_in_flight;
 mod permit;
-mod stats;
 mod status;
+mod totals;
 mod usage;
-mod usual;
+#[cfg(feature = "std")]
+mod wait_loop;
 mod waiting;
 
 pub use config::{ConfigError, ConfigErrorKind, RateLimitConfig};
 pub use permit::TokenPermit;
-pub use stats::RateLimitStats;
 pub use status::{LimitKind, RateLimitStatus};
+pub use totals::RateLimitStats;
 pub use usage::{TokenEstimate, TokenUsage};
 
 use core::fmt;
 use core::time::Duration;
 
 use crossbeam_utils::CachePadded;
-#[cfg(feature = "std")]
-use event_listener::Event;
 
 use crate::clock::{Clock, DefaultClock};
-use crate::combined::{CombinedCharge, CombinedDenied};
-use crate::denied::Denied;
-use crate::limiter::{Limiter, sealed};
-use crate::prepared_charge::Request;
-use crate::sync::Ordering::Relaxed;
-use crate::sync::{AtomicU64, add_saturating};
+use crate::sync::AtomicU64;
 #[cfg(feature = "std")]
-use crate::sync::{Ordering::SeqCst, fence};
+use crate::sync::Event;
+use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
 use backoff::Backoff;
 use in_flight::InFlight;
-use limits::{Left, Limits};
-use status::{Refusal, Until};
+use limits::Limits;
+use totals::Totals;
 
-/// Paces calls to an API: at most so many requests per minute and per hour, so many at once, and so many tokens per minute, all
-/// behind one call, for any number of threads.
+/// Keeps calls to an API within all of its limits: requests per minute and per hour, bursts, calls
+/// at once, and tokens per minute.
 ///
-/// | limit | kept as | |
+/// | limit | kept as | effect |
 /// |---|---|---|
 /// | requests per minute, hour, day | sliding windows | no minute, wherever it starts, holds more |
 /// | burst | a token bucket of `burst_size`, refilled at the requests per minute | spreads requests out |
-/// | tokens per minute, per day; input and output tokens | token buckets | recorded afterwards ([`record_tokens`](Self::record_tokens)), or reserved before ([`reserve_tokens`](Self::reserve_tokens), or `acquire_tokens`, which waits) |
+/// | tokens per minute, per day; input and output tokens | token buckets | recorded afterward ([`record_tokens`](Self::record_tokens)), or reserved before ([`reserve_tokens`](Self::reserve_tokens), or `acquire_tokens`, which waits) |
 /// | calls in flight | a count of [permits](TokenPermit) | |
-/// | what the server says | [`pause_for`](Self::pause_for) | shared by all callers |
+/// | the server's refusals | [`pause_for`](Self::pause_for) | pauses all callers |
 ///
-/// A request is charged to all limits or to none, and is limited while no token is left. Refusals do not count against any
-/// limit.
+/// A request is charged to all limits or to none, for any number of threads. It is limited while no
+/// token is available. Refusals do not count against any limit.
 ///
 /// # Backoff
 ///
-/// While refusals continue, callers are told to wait longer than necessary: by a random time (full jitter) of up to a ceiling
-/// that starts at `backoff_base`, follows the time for which refusals have lasted, and ends at `backoff_max`. An admission
-/// ends it, and so does a time in which nobody comes. It only stretches [`wait_time`](RateLimitStatus::wait_time): nobody is refused for it.
+/// While refusals continue, callers are asked to wait longer than necessary. The extra time is
+/// random (full jitter), up to a ceiling. The ceiling starts at `backoff_base`, grows with the time
+/// for which refusals have lasted, and ends at `backoff_max`. An admission ends the streak, and so
+/// does a long time without calls. Backoff only extends [`wait_time`](RateLimitStatus::wait_time).
+/// A caller that returns earlier is admitted if the limits have room.
 ///
 /// # Progress and cost
 ///
-/// Everything but waiting is lock-free and reads the clock once. An admission is one compare-and-swap for each limit on
-/// requests and one addition for the statistics. A refusal writes nothing (but the backoff notes when a streak of refusals begins,
-/// and roughly until when callers were told to wait), but allocates its message; code that does not need one takes the [`Limiter`] trait.
+/// Everything but waiting is lock-free and reads the clock once. An admission takes one
+/// compare-and-swap per request limit, and one addition for the statistics.
+///
+/// A refusal writes nothing, except that the backoff notes when a streak of refusals begins and
+/// roughly how long callers will wait. It allocates its message. The [`Limiter`](crate::Limiter)
+/// trait refuses without one.
 ///
 /// ```
 /// use core::time::Duration;
 /// use tidegate::{ApiRateLimiter, ManualClock, RateLimitConfig};
 ///
 /// let clock = ManualClock::new(); // a real program: `ApiRateLimiter::new(config)`
-/// let config = RateLimitConfig { requests_per_minute: 60, burst_size: 2, ..RateLimitConfig::default() };
+/// let config = RateLimitConfig {
+///     requests_per_minute: 60,
+///     burst_size: 2,
+///     ..RateLimitConfig::DEFAULT
+/// };
 /// let limiter = ApiRateLimiter::with_clock(config, clock.clone())?;
 ///
 /// assert!(!limiter.try_acquire().is_limited);
-/// limiter.record_tokens(1_200); // what the answer says that the call used
+/// limiter.record_tokens(1_200); // the usage that the response reports
 /// assert!(!limiter.try_acquire().is_limited);
 ///
 /// let status = limiter.try_acquire();
@@ -99,43 +104,40 @@ pub struct ApiRateLimiter<C = DefaultClock> {
     limits: Limits<C>,
     config: RateLimitConfig,
     /// Read by every call, and seldom written.
-    signals: CachePadded<Signals>,
+    gate: CachePadded<AdmissionGate>,
     /// Written by every admission.
-    counts: CachePadded<Counts>,
+    totals: CachePadded<Totals>,
 }
 
-/// All Relaxed: each is a number on its own, and orders nothing else.
-struct Signals {
-    /// Nanoseconds on the limiter's clock: before that nobody is admitted. Raised by a pause, and 0 after `resume`.
+/// The reasons to refuse a call or to wait that are not limits on a rate.
+///
+/// `paused_until` and `backoff` are Relaxed: they guard no memory. `in_flight` and `released` have
+/// `SeqCst` fences, which the modules [`in_flight`] and [`wait_loop`] describe.
+struct AdmissionGate {
+    /// Nanoseconds on the limiter's clock: no call is admitted before. Raised by a pause, and 0
+    /// after `resume`.
     paused_until: AtomicU64,
     backoff: Backoff,
-    /// Permits that are out.
+    /// The permits that are out.
     in_flight: InFlight,
-    /// Tells the first in line that it may not have to sleep on.
+    /// Wakes the head of the wait queue before its sleep is over.
     #[cfg(feature = "std")]
-    returned: Event,
-}
-
-/// All Relaxed, as above.
-#[derive(Default)]
-struct Counts {
-    requests: AtomicU64,
-    tokens: AtomicU64,
+    released: Event,
 }
 
 #[cfg(feature = "std")]
 impl ApiRateLimiter {
-    /// A limiter on the [`DefaultClock`], with everything still to be had.
+    /// Creates a limiter on the [`DefaultClock`], with every limit unused.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] with the first field that is wrong.
+    /// The first invalid field of the configuration, and the reason.
     pub fn new(config: RateLimitConfig) -> Result<Self, ConfigError> {
         Self::with_clock(config, DefaultClock)
     }
 }
 
-/// With [`RateLimitConfig::DEFAULT`].
+/// Creates a limiter with [`RateLimitConfig::DEFAULT`].
 #[cfg(feature = "std")]
 impl Default for ApiRateLimiter {
     fn default() -> Self {
@@ -144,42 +146,44 @@ impl Default for ApiRateLimiter {
 }
 
 impl<C: Clock + Clone> ApiRateLimiter<C> {
-    /// A limiter on a clock of your choice, whose clones must share their time.
+    /// Creates a limiter on another clock, whose clones must share their time.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] with the first field that is wrong.
+    /// The first invalid field of the configuration, and the reason.
     pub fn with_clock(config: RateLimitConfig, clock: C) -> Result<Self, ConfigError> {
-        let limits = Limits::of(&config, &clock)?;
+        let limits = Limits::new(&config, &clock)?;
         config.validate_rest()?;
-        let signals = Signals {
+        let gate = AdmissionGate {
             paused_until: AtomicU64::new(0),
             backoff: Backoff::new(&config),
             in_flight: InFlight::new(config.max_in_flight),
             #[cfg(feature = "std")]
-            returned: Event::new(),
+            released: Event::new(),
         };
         Ok(Self {
             limits,
             config,
-            signals: CachePadded::new(signals),
-            counts: CachePadded::new(Counts::default()),
+            gate: CachePadded::new(gate),
+            totals: CachePadded::new(Totals::default()),
         })
     }
 }
 
 impl<C: Clock> ApiRateLimiter<C> {
-    /// The configuration that the limiter was made with.
+    /// Returns the configuration that the limiter was created with.
     pub const fn config(&self) -> &RateLimitConfig {
         &self.config
     }
 
-    /// The clock that the limiter reads.
+    /// Returns the clock that the limiter reads.
     pub fn clock(&self) -> &C {
         self.limits.combined.clock()
     }
 
-    /// Whether a request would be admitted now, and what is left. Changes nothing, and tells the bare wait, without backoff.
+    /// Returns whether a request would be admitted now, and what remains. Changes nothing.
+    ///
+    /// The wait does not include the backoff.
     pub fn check(&self) -> RateLimitStatus {
         self.check_at(self.clock().now())
     }
@@ -187,15 +191,15 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// [`check`](Self::check) as of `now`.
     pub fn check_at(&self, now: Timestamp) -> RateLimitStatus {
         match self.refusal_at(&self.limits.requests(1), now) {
-            None => self.free_at(now),
-            Some(refusal) => self.limited_at(refusal, Duration::ZERO, now),
+            None => RateLimitStatus::free(self.limits.remaining_at(now)),
+            Some(hit) => self.limited_at(hit, Duration::ZERO, now),
         }
     }
 
     /// Admits a request if every limit has room for it. Never waits.
     #[expect(
         clippy::inline_always,
-        reason = "so that what nobody reads of the status is never put together"
+        reason = "so that unread fields of the status are never computed"
     )]
     #[inline(always)]
     pub fn try_acquire(&self) -> RateLimitStatus {
@@ -207,14 +211,16 @@ impl<C: Clock> ApiRateLimiter<C> {
     #[inline(always)]
     pub fn try_acquire_at(&self, now: Timestamp) -> RateLimitStatus {
         match self.admit_at(1, now) {
-            Ok(left) => RateLimitStatus::free(left.requests, left.tokens),
-            Err(refusal) => self.refused_at(refusal, now),
+            Ok(remaining) => RateLimitStatus::free(remaining),
+            Err(hit) => self.refused_at(hit, now),
         }
     }
 
-    /// Charges the tokens that a call used, whether or not they are there: the level may become negative, and then requests are
-    /// limited until the debt has flowed in again. A debt ends where that of a bucket does
-    /// ([`TokenBucket::debit`](crate::TokenBucket::debit)), and [`resume`](Self::resume) forgives it.
+    /// Charges the tokens that a call used, even if they are not available.
+    ///
+    /// The level may become negative. Then requests are limited until the debt is refilled. The
+    /// size of a debt is limited as [that of a bucket](crate::TokenBucket::debit), and
+    /// [`resume`](Self::resume) forgives it.
     pub fn record_tokens(&self, used: impl Into<TokenUsage>) {
         self.record_tokens_at(used, self.clock().now());
     }
@@ -223,292 +229,59 @@ impl<C: Clock> ApiRateLimiter<C> {
     pub fn record_tokens_at(&self, used: impl Into<TokenUsage>, now: Timestamp) {
         let used = used.into();
         self.limits.debit(used, now);
-        add_saturating(&self.counts.tokens, used.total());
+        self.totals.add_tokens(used.total());
     }
 
-    /// Admits nobody for so long, whatever is left: for a `429` with `Retry-After`. A pause that lasts longer already is not
-    /// shortened.
+    /// Refuses all calls for a while, for a `429` with `Retry-After`. Does not shorten a pause that
+    /// lasts longer.
     pub fn pause_for(&self, pause: Duration) {
         self.pause_until(self.clock().now() + pause);
     }
 
     /// [`pause_for`](Self::pause_for) that ends at an instant on the limiter's clock.
     pub fn pause_until(&self, end: Timestamp) {
-        // Relaxed: a number on its own.
-        self.signals.paused_until.fetch_max(end.as_nanos(), Relaxed);
+        // Relaxed: guards no memory.
+        self.gate.paused_until.fetch_max(end.as_nanos(), Relaxed);
     }
 
-    /// Ends a pause, and fills all limits on tokens up: for an operator who knows better, after a wrong header or count. Limits on
-    /// requests stay as they are. Futures that wait find out at once, threads when they wake up.
+    /// Ends a pause and fills all token limits, for an operator who corrects a wrong header or
+    /// count.
+    ///
+    /// Request limits do not change. Futures that wait wake up at once, and threads at the end of
+    /// their sleep.
     pub fn resume(&self) {
         self.resume_at(self.clock().now());
     }
 
     /// [`resume`](Self::resume) as of `now`.
     pub fn resume_at(&self, now: Timestamp) {
-        // Relaxed: as in `pause_until`.
-        self.signals.paused_until.store(0, Relaxed);
-        for (_, _, bucket) in self.limits.on_tokens() {
+        // Relaxed: guards no memory. The fence in `wake_head` orders it for the head.
+        self.gate.paused_until.store(0, Relaxed);
+        for (_, _, bucket) in self.limits.token_limits() {
             bucket.reset_at(now);
         }
-        self.tell_the_first();
+        self.wake_head();
     }
 
-    /// Something came back, or a pause is over: the first in line looks again.
-    #[cfg(feature = "std")]
-    fn tell_the_first(&self) {
-        // Meets the fence in `in_line`: the first in line sees what changed, or is seen in line.
-        fence(SeqCst);
-        if self.limits.combined.wait_queue().is_busy() {
-            self.signals.returned.notify(usize::MAX);
-        }
-    }
-
-    #[cfg(not(feature = "std"))]
-    #[expect(clippy::unused_self, reason = "there is no line")]
-    const fn tell_the_first(&self) {}
-
-    /// What was counted, and what is left.
+    /// Returns the totals, and what remains of the limits.
     pub fn stats(&self) -> RateLimitStats {
         self.stats_at(self.clock().now())
     }
 
     /// [`stats`](Self::stats) as of `now`.
     pub fn stats_at(&self, now: Timestamp) -> RateLimitStats {
-        let left = |kind| self.limits.remaining_at(kind, now);
+        let remaining = |kind| self.limits.available_at(kind, now);
         RateLimitStats {
-            // Relaxed, twice: numbers on their own.
-            total_requests: self.counts.requests.load(Relaxed),
-            total_tokens_used: self.counts.tokens.load(Relaxed),
-            requests_remaining_minute: left(LimitKind::Minute).unwrap_or(0),
-            requests_remaining_hour: left(LimitKind::Hour).unwrap_or(0),
-            requests_remaining_day: left(LimitKind::Day),
-            burst_remaining: left(LimitKind::Burst).unwrap_or(0),
-            tokens_remaining_minute: left(LimitKind::Tokens).unwrap_or(0),
-            tokens_remaining_day: left(LimitKind::TokensPerDay),
-            in_flight: self.signals.in_flight.count(),
+            total_requests: self.totals.requests(),
+            total_tokens_used: self.totals.tokens(),
+            requests_remaining_minute: remaining(LimitKind::Minute).unwrap_or(0),
+            requests_remaining_hour: remaining(LimitKind::Hour).unwrap_or(0),
+            requests_remaining_day: remaining(LimitKind::Day),
+            burst_remaining: remaining(LimitKind::Burst).unwrap_or(0),
+            tokens_remaining_minute: remaining(LimitKind::Tokens).unwrap_or(0),
+            tokens_remaining_day: remaining(LimitKind::TokensPerDay),
+            in_flight: self.gate.in_flight.count(),
             forfeited: self.limits.combined.forfeited(),
-        }
-    }
-
-    /// Charges `n` requests, which is at least 1, and says what is left or what is in the way.
-    #[inline]
-    fn admit_at(&self, n: u64, now: Timestamp) -> Result<Left, Refusal> {
-        if self.is_paused_at(now) {
-            return Err(self.refusal_in_pause(&self.limits.requests(n), now));
-        }
-        match self.limits.admit(n, now) {
-            Ok(left) => {
-                self.count_admitted(n);
-                Ok(left)
-            }
-            Err(denied) => Err(self.refusal_of(denied)),
-        }
-    }
-
-    /// [`admit_at`](Self::admit_at) with any other ask for `n` requests, and with what takes it back.
-    fn charge_at(
-        &self,
-        n: u64,
-        request: &impl Fn(usize) -> Request,
-        now: Timestamp,
-    ) -> Result<CombinedCharge, Refusal> {
-        if self.is_paused_at(now) {
-            return Err(self.refusal_in_pause(request, now));
-        }
-        match self.limits.combined.charge_each_at(request, now) {
-            Ok(charge) => {
-                self.count_admitted(n);
-                Ok(charge)
-            }
-            Err(denied) => Err(self.refusal_of(denied)),
-        }
-    }
-
-    /// Counts `n` requests that were admitted.
-    #[inline]
-    fn count_admitted(&self, n: u64) {
-        // Relaxed: a number on its own.
-        self.counts.requests.fetch_add(n, Relaxed);
-        self.signals.backoff.admitted();
-    }
-
-    /// Takes `n` requests off the count that were taken back.
-    fn count_undone(&self, n: u64) {
-        // Relaxed, as above. Saturating, for a charge of another limiter. The closure always gives a value, so the result carries
-        // nothing.
-        let _ = self
-            .counts
-            .requests
-            .fetch_update(Relaxed, Relaxed, |sum| Some(sum.saturating_sub(n)));
-    }
-
-    #[inline]
-    fn is_paused_at(&self, now: Timestamp) -> bool {
-        // Relaxed: a number on its own.
-        now.as_nanos() < self.signals.paused_until.load(Relaxed)
-    }
-
-    /// What keeps a call from being made.
-    fn refusal_at(&self, request: &impl Fn(usize) -> Request, now: Timestamp) -> Option<Refusal> {
-        if self.is_paused_at(now) {
-            return Some(self.refusal_in_pause(request, now));
-        }
-        let denied = self.limits.combined.refusal(request, now, None)?;
-        Some(self.refusal_of(denied))
-    }
-
-    /// The pause, or a limit that refuses for longer.
-    #[cold]
-    fn refusal_in_pause(&self, request: &impl Fn(usize) -> Request, now: Timestamp) -> Refusal {
-        // Relaxed: as in `is_paused_at`.
-        let end = Timestamp::from_nanos(self.signals.paused_until.load(Relaxed));
-        let pause = end - now;
-        match self.limits.combined.refusal(request, now, None) {
-            Some(denied) if denied.retry_after().is_none_or(|wait| wait > pause) => {
-                self.refusal_of(denied)
-            }
-            _ => Refusal {
-                kind: LimitKind::Pause,
-                most: 0,
-                until: Until::After(pause),
-            },
-        }
-    }
-
-    #[cold]
-    fn refusal_of(&self, denied: CombinedDenied) -> Refusal {
-        let limit = self.limits.list[denied.index()];
-        Refusal {
-            kind: limit.kind,
-            most: if denied.retry_after().is_some() {
-                limit.stated
-            } else {
-                limit.most
-            },
-            until: denied.retry_after().map_or(Until::Never, Until::After),
-        }
-    }
-
-    #[inline]
-    fn free_at(&self, now: Timestamp) -> RateLimitStatus {
-        RateLimitStatus::free(
-            self.limits.requests_remaining_at(now),
-            self.limits.tokens_remaining_at(now),
-        )
-    }
-
-    #[cold]
-    fn refused_at(&self, refusal: Refusal, now: Timestamp) -> RateLimitStatus {
-        // What has no instant is no reason to try again later and later.
-        let backoff = match refusal.until {
-            Until::After(wait) => self.signals.backoff.refused(now, wait),
-            Until::Released | Until::Never => Duration::ZERO,
-        };
-        self.limited_at(refusal, backoff, now)
-    }
-
-    #[cold]
-    fn limited_at(&self, refusal: Refusal, backoff: Duration, now: Timestamp) -> RateLimitStatus {
-        RateLimitStatus::limited(
-            refusal,
-            backoff,
-            self.limits.requests_remaining_at(now),
-            self.limits.tokens_remaining_at(now),
-        )
-    }
-}
-
-impl<C> sealed::Sealed for ApiRateLimiter<C> {}
-
-impl<C: Clock> sealed::Internals for ApiRateLimiter<C> {
-    fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
-        if self.is_paused_at(now) || self.signals.in_flight.count() > 0 {
-            return None;
-        }
-        self.limits.combined.unused_in_at(now)
-    }
-}
-
-/// A permit is a request.
-impl<C: Clock> Limiter for ApiRateLimiter<C> {
-    type Clock = C;
-    type Charge = CombinedCharge;
-
-    fn clock(&self) -> &C {
-        self.clock()
-    }
-
-    fn capacity(&self) -> u64 {
-        self.limits.most_requests()
-    }
-
-    fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
-        if n == 0 {
-            return Ok(());
-        }
-        let refusal = self.refusal_at(&self.limits.requests(n), now);
-        refusal.map_or(Ok(()), |refusal| Err(self.denied(refusal)))
-    }
-
-    #[inline]
-    fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
-        if n == 0 {
-            return Ok(());
-        }
-        match self.admit_at(n, now) {
-            Ok(_) => Ok(()),
-            Err(refusal) => Err(self.denied(refusal)),
-        }
-    }
-
-    /// Allocates, for as many charges as there are limits; `try_acquire_at` does not.
-    fn charge_at(&self, n: u64, now: Timestamp) -> Result<CombinedCharge, Denied> {
-        if n == 0 {
-            return Ok(CombinedCharge::nothing());
-        }
-        match self.charge_at(n, &self.limits.requests(n), now) {
-            Ok(charge) => Ok(charge.with_permits(n)),
-            Err(refusal) => Err(self.denied(refusal)),
-        }
-    }
-
-    fn undo(&self, charge: CombinedCharge) -> u64 {
-        self.count_undone(charge.permits());
-        let undone = self.limits.combined.undo(charge);
-        self.tell_the_first();
-        undone
-    }
-
-    fn available_at(&self, now: Timestamp) -> u64 {
-        if self.is_paused_at(now) {
-            return 0;
-        }
-        self.limits.requests_available_at(now)
-    }
-
-    /// Of the limit that allows the fewest requests at once: mostly the burst.
-    fn refill_time(&self) -> Duration {
-        self.limits.requests_refill_time()
-    }
-
-    /// Whether every limit is as at first, nothing is paused and no permit is out. The statistics are not looked at.
-    fn is_unused_at(&self, now: Timestamp) -> bool {
-        !self.is_paused_at(now)
-            && self.signals.in_flight.count() == 0
-            && self.limits.combined.is_unused_at(now)
-    }
-}
-
-impl<C: Clock> ApiRateLimiter<C> {
-    /// A refusal without its message.
-    #[cold]
-    fn denied(&self, refusal: Refusal) -> Denied {
-        match refusal.until {
-            Until::After(retry_after) => Denied::NotYet { retry_after },
-            Until::Released | Until::Never => Denied::Never {
-                capacity: self.limits.most_requests(),
-            },
         }
     }
 }
@@ -518,9 +291,8 @@ impl<C: fmt::Debug> fmt::Debug for ApiRateLimiter<C> {
         f.debug_struct("ApiRateLimiter")
             .field("config", &self.config)
             .field("limits", &self.limits.combined)
-            // Relaxed, twice: a picture for people.
-            .field("total_requests", &self.counts.requests.load(Relaxed))
-            .field("total_tokens_used", &self.counts.tokens.load(Relaxed))
+            .field("total_requests", &self.totals.requests())
+            .field("total_tokens_used", &self.totals.tokens())
             .finish_non_exhaustive()
     }
 }

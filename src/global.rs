@@ -10,11 +10,11 @@ use crate::api::{ApiRateLimiter, ConfigError, RateLimitConfig};
 static GLOBAL: LazyLock<ArcSwap<ApiRateLimiter>> =
     LazyLock::new(|| ArcSwap::from_pointee(ApiRateLimiter::default()));
 
-/// The limiter of the process: the same for everybody until it is [configured](configure_rate_limiter) anew. At first it has
-/// [`RateLimitConfig::DEFAULT`].
+/// Returns the limiter of the process, which starts with [`RateLimitConfig::DEFAULT`].
 ///
-/// Take it where you need it instead of keeping it, or a new configuration will not reach you. A library should take a limiter
-/// from its caller instead.
+/// [`configure_rate_limiter`] replaces it. So call this function for each use instead of keeping
+/// the result, or a new configuration will not take effect. A library should accept a limiter from
+/// its caller instead.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -32,13 +32,13 @@ pub fn get_rate_limiter() -> Arc<ApiRateLimiter> {
     GLOBAL.load_full()
 }
 
-/// Replaces the limiter of the process, for all at once, by a new one, and returns it.
+/// Replaces the limiter of the process by a new one, and returns it.
 ///
-/// The new one starts afresh, with everything to be had; who still holds the old one goes on with it.
+/// The new one starts unused. Callers that keep the old one continue to use it.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] with the first field that is wrong; the limiter stays as it was.
+/// The first invalid field of the configuration, and the reason. The limiter is not replaced.
 pub fn configure_rate_limiter(config: RateLimitConfig) -> Result<Arc<ApiRateLimiter>, ConfigError> {
     let limiter = Arc::new(ApiRateLimiter::new(config)?);
     GLOBAL.store(Arc::clone(&limiter));

@@ -262,7 +262,7 @@ pub use wait::{PacedSink, PacedStream};
 #[doc(hidden)]
 #[allow(missing_docs, reason = "for models")]
 pub mod modelled {
-    pub use crate::api::modelled::*;
+    pub use crate::api::modelled_in_flight::*;
     pub use crate::wait::modelled::*;
 }
 

@@ -8,10 +8,10 @@ use crate::api::{ApiRateLimiter, RateLimitStats, RateLimitStatus};
 use crate::clock::Clock;
 use crate::wait::Timer;
 
-/// Puts a function behind a limiter: every call of it is a request.
+/// Puts a function behind a limiter, so that every call is a request.
 ///
-/// The limiter may be a reference, an `Arc`, or anything else that dereferences to one. Several arguments go in a tuple. For
-/// whole functions there is the attribute `#[rate_limited]` (feature `macros`).
+/// The limiter may be a reference, an `Arc`, or any other pointer to one. Pass several arguments as
+/// a tuple. The attribute `#[rate_limited]` (feature `macros`) does the same for a whole function.
 ///
 /// ```
 /// # #[cfg(feature = "std")]
@@ -25,8 +25,8 @@ use crate::wait::Timer;
 /// let shout = rate_limited(&limiter, |text: &str| text.to_uppercase())
 ///     .on_limited(|_| refusals.set(refusals.get() + 1));
 ///
-/// assert_eq!(shout.call("hello"), "HELLO"); // would wait while limited
-/// assert!(shout.try_call("again").is_err()); // does not
+/// assert_eq!(shout.call("hello"), "HELLO"); // would wait if limited
+/// assert!(shout.try_call("again").is_err()); // does not wait
 /// assert_eq!(refusals.get(), 1);
 /// assert_eq!(shout.stats().total_requests, 1);
 /// # Ok(())
@@ -44,9 +44,9 @@ pub const fn rate_limited<L, F>(limiter: L, function: F) -> RateLimited<L, F> {
 
 const fn ignore(_: &RateLimitStatus) {}
 
-/// A function behind a limiter: see [`rate_limited`].
+/// A function behind a limiter; [`rate_limited`] creates it.
 #[derive(Clone, Copy)]
-#[must_use = "it does nothing before it is called"]
+#[must_use = "the function runs only when it is called"]
 pub struct RateLimited<L, F, N = fn(&RateLimitStatus)> {
     limiter: L,
     function: F,
@@ -54,7 +54,7 @@ pub struct RateLimited<L, F, N = fn(&RateLimitStatus)> {
 }
 
 impl<L, F, N> RateLimited<L, F, N> {
-    /// Calls `notify` each time a call is limited, before it waits or is given up.
+    /// Calls `notify` each time a call is limited, before it waits or is refused.
     pub fn on_limited<M: Fn(&RateLimitStatus)>(self, notify: M) -> RateLimited<L, F, M> {
         RateLimited {
             limiter: self.limiter,
@@ -70,7 +70,7 @@ where
     C: Clock,
     N: Fn(&RateLimitStatus),
 {
-    /// Calls the function, sleeping first for as long as the limiter says.
+    /// Sleeps until the limiter admits the call, and calls the function.
     #[cfg(feature = "std")]
     pub fn call<A, R>(&self, argument: A) -> R
     where
@@ -84,7 +84,8 @@ where
     ///
     /// # Errors
     ///
-    /// The [`RateLimitStatus`] that says which limit refused; the function was not called, and the argument is dropped.
+    /// The [`RateLimitStatus`] with the limit that refused. The function was not called, and the
+    /// argument is dropped.
     pub fn try_call<A, R>(&self, argument: A) -> Result<R, RateLimitStatus>
     where
         F: Fn(A) -> R,
@@ -97,11 +98,13 @@ where
         Ok((self.function)(argument))
     }
 
-    /// Calls the asynchronous function, asleep first on tokio's timer for as long as the limiter says.
+    /// Waits on tokio's timer until the limiter admits the call, and calls the asynchronous
+    /// function.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is charged before the function is called; after that it is as cancel safe as the function.
+    /// Nothing is charged before the function is called. After that the future is as cancel safe as
+    /// the function.
     #[cfg(feature = "tokio")]
     pub async fn call_async<A, R>(&self, argument: A) -> R::Output
     where
@@ -112,18 +115,19 @@ where
             .await
     }
 
-    /// Calls the asynchronous function, asleep first on a timer of your choice for as long as the limiter says.
+    /// Waits on `timer` until the limiter admits the call, and calls the asynchronous function.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is charged before the function is called; after that it is as cancel safe as the function.
+    /// Nothing is charged before the function is called. After that the future is as cancel safe as
+    /// the function.
     pub async fn call_async_with<T, A, R>(&self, timer: T, argument: A) -> R::Output
     where
         T: Timer,
         F: Fn(A) -> R,
         R: Future,
     {
-        // Admitted in the end, as there is no deadline.
+        // Without a deadline the call is always admitted in the end.
         let _ = self
             .limiter
             .until_admitted(&timer, None, &self.on_limited)
@@ -131,12 +135,12 @@ where
         (self.function)(argument).await
     }
 
-    /// The statistics of the limiter, which other functions may share.
+    /// Returns the statistics of the limiter, which other functions may share.
     pub fn stats(&self) -> RateLimitStats {
         self.limiter.stats()
     }
 
-    /// The limiter.
+    /// Returns the limiter.
     pub fn limiter(&self) -> &ApiRateLimiter<C> {
         &self.limiter
     }

@@ -223,7 +223,9 @@ fn observe_response_reads_both_clocks() {
     let status = limiter.try_acquire();
     assert_eq!(status.limited_by, Some(LimitKind::Pause));
     assert!(
-        status.message.starts_with("paused by the server, next in "),
+        status
+            .message
+            .starts_with("paused by the server, retry in "),
         "{status}"
     );
 }

@@ -13,11 +13,11 @@ use crate::waiting::{block_on, kept_in_a_deadlock};
 fn enter(calls: &'static ModelledInFlight) {
     let waiter = kept_in_a_deadlock(calls.waiter(), |waiter| {
         while !calls.enter() {
-            if waiter.finds_full() {
-                block_on(|context| waiter.poll_told(context));
+            if waiter.may_sleep() {
+                block_on(|context| waiter.poll_woken(context));
             }
         }
-        waiter.has_entered();
+        waiter.entered();
     });
     drop(waiter);
 }
@@ -60,7 +60,7 @@ fn a_woken_waiter_gives_up() {
         let calls = leaked(ModelledInFlight::new(1));
         assert!(calls.enter());
         let mut gives_up = calls.waiter();
-        assert!(!gives_up.finds_full() && !calls.enter() && gives_up.finds_full());
+        assert!(!gives_up.may_sleep() && !calls.enter() && gives_up.may_sleep());
         let others = [
             thread::spawn(move || calls.leave()),
             thread::spawn(move || drop(gives_up)),

@@ -1,26 +1,28 @@
-//! What an [`ApiRateLimiter`](crate::ApiRateLimiter) allows.
+//! The configuration of an [`ApiRateLimiter`](crate::ApiRateLimiter), and what can be wrong with
+//! it.
 
 use core::fmt;
 use core::time::Duration;
 
-use super::limits::Limits;
-use crate::clock::Clock;
 use crate::quota::QuotaError;
 use crate::sliding_window::WindowError;
-use crate::time::Timestamp;
 
 /// The limits of an API, as its provider states them.
 ///
-/// Take the defaults and change what differs: `RateLimitConfig { requests_per_minute: 30, ..RateLimitConfig::DEFAULT }`.
-/// [`ApiRateLimiter::with_clock`](crate::ApiRateLimiter::with_clock) (and `new`) check it.
+/// Start from the defaults and change what differs.
+/// [`ApiRateLimiter::with_clock`](crate::ApiRateLimiter::with_clock) and `new` validate the result.
 ///
-/// With the feature `serde`, fields that are left out have their defaults, unknown fields are errors, and durations are
-/// seconds (`"backoff_base": 0.5`).
+/// With the feature `serde`, missing fields have their defaults, unknown fields are errors, and
+/// durations are in seconds (`"backoff_base": 0.5`).
 ///
 /// ```
 /// use tidegate::RateLimitConfig;
 ///
-/// let config = RateLimitConfig { requests_per_minute: 30, burst_size: 5, ..RateLimitConfig::default() };
+/// let config = RateLimitConfig {
+///     requests_per_minute: 30,
+///     burst_size: 5,
+///     ..RateLimitConfig::DEFAULT
+/// };
 /// assert_eq!((config.requests_per_hour, config.tokens_per_minute), (500, 100_000));
 /// assert!(config.enable_backoff);
 /// assert!(RateLimitConfig { burst_size: 0, ..config }.validate().is_err());
@@ -29,39 +31,45 @@ use crate::time::Timestamp;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct RateLimitConfig {
-    /// At most so many requests in any minute. 50 by default.
+    /// The most requests in any minute. 50 by default.
     pub requests_per_minute: u64,
-    /// At most so many requests in any hour. 500 by default.
+    /// The most requests in any hour. 500 by default.
     pub requests_per_hour: u64,
-    /// At most so many requests in any 24 hours; no such limit by default.
+    /// The most requests in any 24 hours. Unlimited by default.
     pub requests_per_day: Option<u64>,
-    /// So many tokens flow in per minute, and so many can be saved up unless [`token_burst_size`](Self::token_burst_size) says
-    /// otherwise: a minute in which all that was saved up is used holds twice as many. 100 000 by default.
+    /// The tokens that flow in per minute. 100 000 by default.
+    ///
+    /// As many can accumulate, unless [`token_burst_size`](Self::token_burst_size) says otherwise.
+    /// So a minute that begins with a full limit can use twice as many.
     pub tokens_per_minute: u64,
-    /// At most so many tokens can be saved up, and so be used at once or estimated for one call; a minute's worth by default. For
-    /// providers that enforce a minute's limit in shorter intervals.
+    /// The most tokens that can accumulate, and so be used at once or estimated for one call. A
+    /// minute's tokens by default.
+    ///
+    /// Set it for providers that enforce a limit per minute in shorter intervals.
     pub token_burst_size: Option<u64>,
-    /// So many tokens flow in per day, and so many can be saved up; no such limit by default.
+    /// The tokens that flow in per day, and the most that can accumulate. Unlimited by default.
     pub tokens_per_day: Option<u64>,
-    /// A limit of its own for input tokens, beside that for all tokens; none by default.
+    /// A separate limit for input tokens, besides the limit for all tokens. None by default.
     pub input_tokens_per_minute: Option<u64>,
-    /// A limit of its own for output tokens, beside that for all tokens; none by default.
+    /// A separate limit for output tokens, besides the limit for all tokens. None by default.
     pub output_tokens_per_minute: Option<u64>,
-    /// At most so many requests at once; after that they flow at `requests_per_minute`. 10 by default.
+    /// The most requests at once. After a burst, requests flow at `requests_per_minute`. 10 by
+    /// default.
     pub burst_size: u64,
-    /// At most so many [permits](crate::TokenPermit) at the same time; no such limit by default.
+    /// The most [permits](crate::TokenPermit) at the same time. Unlimited by default.
     pub max_in_flight: Option<u64>,
-    /// Whether refused callers are told to wait longer, the longer refusals last. On by default.
+    /// Whether waits grow while refusals continue. On by default.
     pub enable_backoff: bool,
-    /// The first refusal stretches the wait by up to this much; not zero. A second by default, the granularity at which
-    /// providers report their limits.
+    /// The most that the first refusal adds to the wait; not zero. A second by default, the
+    /// granularity at which providers report their limits.
     #[cfg_attr(feature = "serde", serde(with = "seconds"))]
     pub backoff_base: Duration,
-    /// No refusal stretches the wait by more than this. A minute by default, the longest period of the per-minute limits.
+    /// The most that any refusal adds to the wait. A minute by default, the longest period of the
+    /// per-minute limits.
     #[cfg_attr(feature = "serde", serde(with = "seconds"))]
     pub backoff_max: Duration,
-    /// Seeds the jitter of the backoff, which then depends only on the seed and the clock's readings. By default each limiter has
-    /// a seed of its own.
+    /// Seeds the jitter of the backoff, which then depends only on the seed and the clock's
+    /// readings. By default each limiter has its own seed.
     pub backoff_seed: Option<u64>,
 }
 
@@ -84,17 +92,7 @@ impl RateLimitConfig {
         backoff_seed: None,
     };
 
-    /// Checks the configuration, as [`ApiRateLimiter::with_clock`](crate::ApiRateLimiter::with_clock) does.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] with the first field that is wrong, and what is wrong about it.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        Limits::of(self, &Unread)?;
-        self.validate_rest()
-    }
-
-    /// What is not a limit on a rate.
+    /// Checks the fields that are not limits on a rate.
     pub(super) fn validate_rest(&self) -> Result<(), ConfigError> {
         if self.max_in_flight == Some(0) {
             return Err(ConfigError::new("max_in_flight", ConfigErrorKind::Zero));
@@ -109,41 +107,31 @@ impl RateLimitConfig {
     }
 }
 
-/// For limits that are only made to see whether they can be.
-#[derive(Clone, Copy)]
-struct Unread;
-
-impl Clock for Unread {
-    fn now(&self) -> Timestamp {
-        Timestamp::ZERO
-    }
-}
-
-/// [`RateLimitConfig::DEFAULT`].
+/// Returns [`RateLimitConfig::DEFAULT`].
 impl Default for RateLimitConfig {
     fn default() -> Self {
         Self::DEFAULT
     }
 }
 
-/// A configuration that cannot be used: which field is wrong, and why.
+/// The first invalid field of a configuration, and the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConfigError {
     field: &'static str,
     kind: ConfigErrorKind,
 }
 
-/// What is wrong with a field.
+/// The reason why a field is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
-    /// Zero would admit nothing ever, or would not be a backoff.
+    /// The field is zero: it would admit nothing, or would not be a backoff.
     Zero,
     /// The longest backoff is shorter than the first.
     BelowBase,
-    /// No such rate can be represented.
+    /// The rate cannot be represented.
     Quota(QuotaError),
-    /// No such window can be represented.
+    /// The window cannot be represented.
     Window(WindowError),
 }
 
@@ -152,12 +140,12 @@ impl ConfigError {
         Self { field, kind }
     }
 
-    /// The field's name.
+    /// Returns the field's name.
     pub const fn field(&self) -> &'static str {
         self.field
     }
 
-    /// What is wrong.
+    /// Returns the reason.
     pub const fn kind(&self) -> ConfigErrorKind {
         self.kind
     }
@@ -185,7 +173,7 @@ impl core::error::Error for ConfigError {
     }
 }
 
-/// Durations in configuration files: seconds, whole or with a fraction.
+/// Durations in configuration files: seconds, with or without a fraction.
 #[cfg(feature = "serde")]
 mod seconds {
     use core::time::Duration;

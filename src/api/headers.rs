@@ -1,12 +1,12 @@
-//! What a provider's response says about its limits.
+//! Reads a provider's response for the state of its limits.
 //!
-//! | provider | what is left | until when |
+//! | provider | remaining | reset |
 //! |---|---|---|
-//! | OpenAI and those who copy it | `x-ratelimit-remaining-requests`, `-tokens` | `x-ratelimit-reset-requests`, `-tokens`: `1s`, `6m0s`, `20ms` |
+//! | OpenAI and compatible | `x-ratelimit-remaining-requests`, `-tokens` | `x-ratelimit-reset-requests`, `-tokens`: `1s`, `6m0s`, `20ms` |
 //! | Anthropic | `anthropic-ratelimit-requests-remaining`, `-tokens-`, `-input-tokens-`, `-output-tokens-` | the same with `-reset`: RFC 3339 |
 //! | all | | `retry-after`: seconds or an HTTP date; `retry-after-ms` |
 //!
-//! What cannot be read is ignored: a response is no reason to fail.
+//! Unreadable headers are ignored: a response is no reason to fail.
 
 use core::time::Duration;
 use std::time::SystemTime;
@@ -19,11 +19,11 @@ use super::status::LimitKind;
 use crate::clock::Clock;
 use crate::time::Timestamp;
 
-/// No response pauses the limiter for longer: the longest period of a provider's limits is a day, and a broken header must not
-/// stop a program for good.
+/// The longest pause for a response. A day is the longest period of a provider's limits, and a
+/// broken header must not stop a program forever.
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
 
-/// Headers that say how much of a limit is left.
+/// Headers with the requests or tokens that remain.
 const REMAINING: [(LimitKind, &str); 6] = [
     (LimitKind::Minute, "x-ratelimit-remaining-requests"),
     (LimitKind::Minute, "anthropic-ratelimit-requests-remaining"),
@@ -39,10 +39,10 @@ const REMAINING: [(LimitKind, &str); 6] = [
     ),
 ];
 
-/// Headers that say how long until a limit is as at first.
+/// Headers with the time until a limit resets.
 const RESETS_AFTER: [&str; 2] = ["x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"];
 
-/// Headers that say when a limit is as at first.
+/// Headers with the date at which a limit resets.
 const RESETS_AT: [&str; 4] = [
     "anthropic-ratelimit-requests-reset",
     "anthropic-ratelimit-tokens-reset",
@@ -50,19 +50,23 @@ const RESETS_AT: [&str; 4] = [
     "anthropic-ratelimit-output-tokens-reset",
 ];
 
-/// Anthropic's "overloaded".
+/// Anthropic's status for "overloaded".
 const OVERLOADED: u16 = 529;
 
 impl<C: Clock> ApiRateLimiter<C> {
-    /// Takes a response of the provider into account: what it says is left can only lower what is left here, and a refusal
-    /// (429, 503 or 529) pauses all callers for as long as it says, for a day at the most.
+    /// Adjusts the limits to a response of the provider.
     ///
-    /// Reads the headers of OpenAI and Anthropic, and `retry-after` of anybody. A refusal without `retry-after` pauses until
-    /// the latest of the resets that it names. What cannot be read is ignored.
+    /// The remaining requests and tokens in the headers can only lower what remains here. A refusal
+    /// (429, 503 or 529) pauses all callers for as long as it says, but at most for a day.
     ///
-    /// The [permit](crate::TokenPermit) of a call that succeeded is settled *before*, since the headers already tell what is left
-    /// without the rest of its estimate, which would be given back on top. The permit of a call that was refused is settled *after*,
-    /// with 0: or others get through with its tokens before the pause is there.
+    /// Reads the headers of OpenAI and Anthropic, and any provider's `retry-after`. A refusal
+    /// without `retry-after` pauses until the latest reset in its headers. Unreadable headers are
+    /// ignored.
+    ///
+    /// Settle the [permit](crate::TokenPermit) of a successful call *before*. The headers already
+    /// exclude the unused part of its estimate, which would otherwise come back on top. Settle the
+    /// permit of a refused call *after*, with 0. Otherwise other calls are admitted with its tokens
+    /// before the pause begins.
     ///
     /// ```
     /// use http::{HeaderMap, HeaderValue, StatusCode};
@@ -73,7 +77,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     ///
     /// let mut permit = limiter.reserve_tokens(60_000).unwrap();
     /// permit.commit();
-    /// // The answer: it used 1 000, and 70 000 are left, as others use the account too.
+    /// // The response: it used 1 000, and 70 000 remain, because other programs share the account.
     /// headers.insert("x-ratelimit-remaining-tokens", HeaderValue::from_static("70000"));
     /// permit.settle(1_000);
     /// limiter.observe_response(StatusCode::OK, &headers);
@@ -81,38 +85,23 @@ impl<C: Clock> ApiRateLimiter<C> {
     ///
     /// let mut permit = limiter.reserve_tokens(60_000).unwrap();
     /// permit.commit();
-    /// // The answer: not now. The request counts, the tokens come back.
+    /// // The response is a refusal. The request counts, and the tokens come back.
     /// headers.insert("retry-after", HeaderValue::from_static("20"));
     /// limiter.observe_response(StatusCode::TOO_MANY_REQUESTS, &headers);
     /// permit.settle(0);
-    /// assert_eq!(limiter.check().limited_by, Some(LimitKind::Pause));
+    /// let status = limiter.check();
+    /// assert_eq!((status.limited_by, status.wait_time.as_secs()), (Some(LimitKind::Pause), 20));
     /// let stats = limiter.stats();
     /// assert_eq!((stats.total_requests, stats.total_tokens_used), (2, 1_000));
     /// assert_eq!(stats.tokens_remaining_minute, 70_000);
-    /// # Ok::<(), tidegate::ConfigError>(())
-    /// ```
-    ///
-    /// ```
-    /// use http::{HeaderMap, HeaderValue, StatusCode};
-    /// use tidegate::{ApiRateLimiter, LimitKind, ManualClock, RateLimitConfig};
-    ///
-    /// let limiter = ApiRateLimiter::with_clock(RateLimitConfig::DEFAULT, ManualClock::new())?;
-    /// let mut headers = HeaderMap::new();
-    /// headers.insert("x-ratelimit-remaining-tokens", HeaderValue::from_static("1200"));
-    /// limiter.observe_response(StatusCode::OK, &headers);
-    /// assert_eq!(limiter.stats().tokens_remaining_minute, 1_200);
-    ///
-    /// headers.insert("retry-after", HeaderValue::from_static("20"));
-    /// limiter.observe_response(StatusCode::TOO_MANY_REQUESTS, &headers);
-    /// let status = limiter.check();
-    /// assert_eq!((status.limited_by, status.wait_time.as_secs()), (Some(LimitKind::Pause), 20));
     /// # Ok::<(), tidegate::ConfigError>(())
     /// ```
     pub fn observe_response(&self, status: StatusCode, headers: &HeaderMap) {
         self.observe_response_at(status, headers, self.clock().now(), SystemTime::now());
     }
 
-    /// [`observe_response`](Self::observe_response) as of `now` on the limiter's clock, and `wall_clock` for the dates in headers.
+    /// [`observe_response`](Self::observe_response) as of `now` on the limiter's clock, and
+    /// `wall_clock` for the dates in headers.
     pub fn observe_response_at(
         &self,
         status: StatusCode,
@@ -135,14 +124,14 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 }
 
-/// The values of a header that are text.
+/// The values of a header, without those that are not text.
 fn texts<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h str> {
     let values = headers.get_all(name).into_iter();
     values.filter_map(|value| value.to_str().ok().map(str::trim))
 }
 
 fn whole_number(text: &str) -> Option<u64> {
-    // `parse` would take a sign.
+    // `parse` would accept a sign.
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
@@ -152,16 +141,10 @@ fn duration(text: &str) -> Option<Duration> {
     if let Some(seconds) = whole_number(text) {
         return Some(Duration::from_secs(seconds));
     }
-    // Of fractional seconds, jiff wants the unit.
-    let text = if text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.')
-    {
-        alloc::format!("{text}s")
-    } else {
-        alloc::string::String::from(text)
-    };
-    let parsed: SignedDuration = text.parse().ok()?;
+    // jiff requires a unit after fractional seconds.
+    let is_number = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let unit = if is_number { "s" } else { "" };
+    let parsed: SignedDuration = alloc::format!("{text}{unit}").parse().ok()?;
     Duration::try_from(parsed).ok()
 }
 

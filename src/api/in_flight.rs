@@ -1,28 +1,35 @@
-//! How many calls are in flight, and how to wait for one to end.
+//! The number of calls in flight, and the waiters for one to end.
 //!
 //! # State
 //!
-//! * `count`: how many are in flight. It guards no memory.
-//! * `ended`: those who wait, threads and futures alike, in event-listener's list.
-//! * `listening`: how many are in that list, so that a call that ends need not lock it where nobody waits. Raised after a
-//!   place in the list is taken.
+//! * `count`: the number of calls in flight. It guards no memory.
+//! * `ended`: the waiters, threads and futures alike, in event-listener's list.
+//! * `listening`: the number of waiters in that list, so that a call that ends need not lock the
+//!   list if it is empty. A waiter raises it after it has joined the list.
 //!
 //! # Invariants
 //!
-//! 1. Nobody sleeps who has not looked at the count since it is in the list (`mutants::in_flight::no_check_after_listening`).
-//! 2. A call that ends tells one who has not been told yet.
-//! 3. Whoever was told looks. It takes the place; or finds that another was faster, whose call will end; or cannot make use of it,
-//!    as it is dropped, late or limited by something else: then it tells the next (`mutants::in_flight::kept_turn`).
+//! 1. A waiter that sleeps has checked the count since it joined the list
+//!    (`no_check_after_listening`).
+//! 2. A call that ends wakes one more waiter.
+//! 3. A woken waiter checks the count (`unchecked_entry`). If it enters, the free slot is used. If
+//!    another caller was faster, that caller's call will end. If the waiter cannot enter, because
+//!    it is dropped, late or limited by something else, it wakes the next (`kept_turn`).
 //!
 //! # Orderings
 //!
-//! A call that ends lowers `count` and then reads `listening` (`tell_one`); who waits raises `listening` and then reads `count`
-//! (`finds_full`, and the look after it). A fence between the two, on both sides, lets one of them see the other, or a place would be
-//! free while somebody sleeps (`mutants::in_flight::no_waiter_fence`, `no_call_fence`). All else is Relaxed: numbers that guard nothing.
+//! A call that ends lowers `count` and then reads `listening` (`wake_one`). A waiter raises
+//! `listening` (`may_sleep`) and then reads `count`, in its next attempt. A `SeqCst` fence between
+//! the two steps on both sides lets one of them see the other. Otherwise a slot would be free while
+//! a waiter sleeps (`no_call_fence`, `no_waiter_fence`). All else is Relaxed, because the numbers
+//! guard nothing.
+//!
+//! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
 //! # Progress
 //!
-//! Counting is lock-free. The list is behind a mutex, which only those who wait and who end a call while somebody waits take.
+//! Counting is lock-free. The list is behind a mutex, which waiters take, and calls that end while
+//! there are waiters.
 
 #[cfg(any(feature = "std", tidegate_loom))]
 use core::{
@@ -32,7 +39,7 @@ use core::{
     task::{Context, Poll, ready},
 };
 
-use super::status::{LimitKind, Refusal, Until};
+use super::status::{LimitHit, LimitKind, Retry};
 #[cfg(all(feature = "std", not(tidegate_loom)))]
 use crate::sync::Listener;
 use crate::sync::Ordering::Relaxed;
@@ -44,7 +51,7 @@ use crate::sync::{Event, EventListener, Ordering::SeqCst, fence};
 #[derive(Debug)]
 pub(super) struct InFlight {
     count: AtomicU64,
-    most: Option<u64>,
+    limit: Option<u64>,
     #[cfg(any(feature = "std", tidegate_loom))]
     listening: AtomicU64,
     #[cfg(any(feature = "std", tidegate_loom))]
@@ -53,10 +60,10 @@ pub(super) struct InFlight {
 
 impl InFlight {
     const_fn! {
-        pub(super) const fn new(most: Option<u64>) -> Self {
+        pub(super) const fn new(limit: Option<u64>) -> Self {
             Self {
                 count: AtomicU64::new(0),
-                most,
+                limit,
                 #[cfg(any(feature = "std", tidegate_loom))]
                 listening: AtomicU64::new(0),
                 #[cfg(any(feature = "std", tidegate_loom))]
@@ -66,150 +73,156 @@ impl InFlight {
     }
 
     pub(super) fn count(&self) -> u64 {
-        // Relaxed: a number on its own.
+        // Relaxed: guards no memory.
         self.count.load(Relaxed)
     }
 
     pub(super) const fn is_limited(&self) -> bool {
-        self.most.is_some()
+        self.limit.is_some()
     }
 
-    /// What keeps a call from being counted now.
+    /// The refusal of a call that cannot be counted now.
     #[cfg(feature = "std")]
-    pub(super) fn refusal(&self) -> Option<Refusal> {
-        self.most.filter(|&most| self.count() >= most).map(full)
+    pub(super) fn refusal(&self) -> Option<LimitHit> {
+        let limit = self.limit.filter(|&limit| self.count() >= limit);
+        limit.map(full)
     }
 
-    /// Counts a call, unless there are as many as may be.
-    pub(super) fn enter(&self) -> Result<(), Refusal> {
-        let most = self.most.unwrap_or(u64::MAX);
-        let entered = self.count.fetch_update(Relaxed, Relaxed, |count| {
-            (count < most).then_some(count + 1)
-        });
-        entered.map(drop).map_err(|_| full(most))
+    /// Counts a call, unless the limit is reached.
+    pub(super) fn enter(&self) -> Result<(), LimitHit> {
+        let limit = self.limit.unwrap_or(u64::MAX);
+        let one_more = |count| (count < limit).then_some(count + 1);
+        // Relaxed: guards no memory. For a waiter, the fence in `may_sleep` orders it.
+        let entered = self.count.fetch_update(Relaxed, Relaxed, one_more);
+        entered.map(drop).map_err(|_| full(limit))
     }
 
-    /// A call has ended.
+    /// Counts the end of a call.
     pub(super) fn leave(&self) {
+        // Relaxed: guards no memory. The fence in `wake_one` orders it.
         self.count.fetch_sub(1, Relaxed);
         #[cfg(any(feature = "std", tidegate_loom))]
         if self.is_limited() {
-            self.tell_one();
+            self.wake_one();
         }
     }
 
-    /// Lets one of those who wait look.
+    /// Wakes one more waiter.
     #[cfg(any(feature = "std", tidegate_loom))]
-    fn tell_one(&self) {
-        // Meets the fence in `finds_full`: either we see who listens, or it sees that a call has ended.
+    fn wake_one(&self) {
+        // Pairs with the fence in `may_sleep`: either this thread sees the waiter, or the waiter
+        // sees that a call has ended.
         fence(SeqCst);
+        // Relaxed: the fence orders it.
         if self.listening.load(Relaxed) > 0 {
             self.ended.notify_additional(1);
         }
     }
 
-    /// Somebody who may have to wait.
+    /// A waiter that is not yet in the list.
     #[cfg(any(feature = "std", tidegate_loom))]
-    pub(super) const fn waiter(&self) -> Waiter<'_> {
-        let state = State::Away;
-        Waiter {
+    pub(super) const fn waiter(&self) -> InFlightWaiter<'_> {
+        InFlightWaiter {
             in_flight: self,
-            state,
+            state: WaiterState::Outside,
         }
     }
 }
 
-const fn full(most: u64) -> Refusal {
-    Refusal {
+const fn full(limit: u64) -> LimitHit {
+    LimitHit {
         kind: LimitKind::InFlight,
-        most,
-        until: Until::Released,
+        limit,
+        retry: Retry::OnRelease,
     }
 }
 
-/// Looks at the count again and again, and sleeps in between. Dropped, it gives up.
+/// A waiter that alternates between attempts and sleep. Dropping it gives up.
 #[cfg(any(feature = "std", tidegate_loom))]
 #[derive(Debug)]
-pub(super) struct Waiter<'a> {
+pub(super) struct InFlightWaiter<'a> {
     in_flight: &'a InFlight,
-    state: State,
+    state: WaiterState,
 }
 
 #[cfg(any(feature = "std", tidegate_loom))]
 #[derive(Debug)]
-enum State {
-    Away,
+enum WaiterState {
+    Outside,
     Listening(EventListener),
-    /// It was told that a call has ended, and has not looked since.
-    Told,
+    /// Woken for a call that ended, and not attempted since.
+    Woken,
 }
 
 #[cfg(any(feature = "std", tidegate_loom))]
-impl Waiter<'_> {
-    /// It looked, and as many as may be are in flight: whether it may sleep. If not, it listens from now on, and must look again.
+impl InFlightWaiter<'_> {
+    /// Whether the waiter may sleep after an attempt that found the limit reached.
+    ///
+    /// If not, it has now joined the list, and must make another attempt first.
     #[must_use]
-    pub(super) fn finds_full(&mut self) -> bool {
-        if matches!(self.state, State::Listening(_)) {
+    pub(super) fn may_sleep(&mut self) -> bool {
+        if matches!(self.state, WaiterState::Listening(_)) {
             return true;
         }
-        self.state = State::Listening(self.in_flight.ended.listen());
-        // Relaxed: ordered by the fence.
+        self.state = WaiterState::Listening(self.in_flight.ended.listen());
+        // Relaxed: the fence orders it.
         self.in_flight.listening.fetch_add(1, Relaxed);
-        // Meets the fence in `tell_one`: the call may have ended before we were in the list.
+        // Pairs with the fence in `wake_one`: a call may have ended before this waiter joined.
         fence(SeqCst);
         false
     }
 
-    /// It has entered. If it had been told, then of this place; if it listens, it may be told of another.
-    pub(super) fn has_entered(&mut self) {
-        if matches!(self.state, State::Told) {
-            self.state = State::Away;
+    /// Notes that the waiter has entered. A wake-up is then used, but one that is still to come
+    /// belongs to another waiter.
+    pub(super) fn entered(&mut self) {
+        if matches!(self.state, WaiterState::Woken) {
+            self.state = WaiterState::Outside;
         }
     }
 
-    /// It cannot make use of a place: no longer listens, and passes on what it was told.
-    pub(super) fn gives_up(&mut self) {
-        let was_told = match mem::replace(&mut self.state, State::Away) {
-            State::Away => false,
-            State::Told => true,
-            State::Listening(ended) => {
-                self.no_longer_listens();
+    /// Leaves the list because the waiter cannot enter, and passes a wake-up on.
+    pub(super) fn give_up(&mut self) {
+        let was_woken = match mem::replace(&mut self.state, WaiterState::Outside) {
+            WaiterState::Outside => false,
+            WaiterState::Woken => true,
+            WaiterState::Listening(ended) => {
+                self.stop_listening();
                 ended.discard()
             }
         };
-        if was_told {
-            self.in_flight.tell_one();
+        if was_woken {
+            self.in_flight.wake_one();
         }
     }
 
-    /// Completes when it is told that a call has ended; only while it listens.
-    pub(super) fn poll_told(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if let State::Listening(ended) = &mut self.state {
+    /// Resolves when a call has ended. Ready at once outside the list.
+    pub(super) fn poll_woken(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let WaiterState::Listening(ended) = &mut self.state {
             ready!(Pin::new(ended).poll(context));
-            self.no_longer_listens();
-            self.state = State::Told;
+            self.stop_listening();
+            self.state = WaiterState::Woken;
         }
         Poll::Ready(())
     }
 
-    /// Sleeps until it is told that a call has ended; only while it listens.
+    /// Blocks until a call has ended.
     #[cfg(all(feature = "std", not(tidegate_loom)))]
     pub(super) fn wait(&mut self) {
-        if let State::Listening(ended) = mem::replace(&mut self.state, State::Told) {
+        if let WaiterState::Listening(ended) = mem::replace(&mut self.state, WaiterState::Woken) {
             ended.wait();
-            self.no_longer_listens();
+            self.stop_listening();
         }
     }
 
-    fn no_longer_listens(&self) {
-        // Relaxed: who still sees us may tell nobody, or one more than needed.
+    fn stop_listening(&self) {
+        // Relaxed: a thread that still counts this waiter wakes none, or one more than needed.
         self.in_flight.listening.fetch_sub(1, Relaxed);
     }
 }
 
 #[cfg(any(feature = "std", tidegate_loom))]
-impl Drop for Waiter<'_> {
+impl Drop for InFlightWaiter<'_> {
     fn drop(&mut self) {
-        self.gives_up();
+        self.give_up();
     }
 }

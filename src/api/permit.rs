@@ -1,40 +1,46 @@
-//! Reserve what a call is expected to use, and settle what it did.
+//! Reserves the tokens that a call is expected to use, and settles the tokens that it did use.
 
 use core::fmt;
 
+use super::status::LimitHit;
 #[cfg(feature = "std")]
 use super::status::LimitKind;
-use super::status::Refusal;
 use super::usage::{TokenEstimate, TokenUsage};
 use super::{ApiRateLimiter, RateLimitStatus};
 use crate::clock::{Clock, DefaultClock};
 use crate::combined::CombinedCharge;
-use crate::sync::add_saturating;
 use crate::time::Timestamp;
 
-/// One request that was admitted with its expected tokens: by [`reserve_tokens`](ApiRateLimiter::reserve_tokens), or in line by
-/// `acquire_tokens`.
+/// One admitted request with its estimated tokens, from
+/// [`reserve_tokens`](ApiRateLimiter::reserve_tokens) or `acquire_tokens`.
 ///
-/// | what you do | what it costs |
+/// | end of the permit | charge |
 /// |---|---|
-/// | [`settle`](Self::settle) with the tokens that were used | those: the rest of the estimate comes back, and more than it becomes debt |
-/// | [`commit`](Self::commit), and drop it | what was estimated |
-/// | `settle(0)`, as for a call that the provider refused | the request; all tokens come back |
-/// | drop it | nothing: the call was not made (a place among the requests that others have been decided on top of is [forfeited](super::RateLimitStats::forfeited)) |
+/// | [`settle`](Self::settle) with the tokens that were used | the tokens used: the rest of the estimate comes back, and tokens beyond it become debt |
+/// | [`commit`](Self::commit), then drop | the estimate |
+/// | `settle(0)`, for a call that the provider refused | the request; all tokens come back |
+/// | drop | nothing, because the call was not made |
 ///
-/// What comes back, comes back as a [credit](crate::TokenBucket::credit), unless nobody was charged since.
+/// Dropping a permit [forfeits](super::RateLimitStats::forfeited) its request if later requests
+/// were decided on top of it. Tokens always come back: exactly if no call was charged since, and as
+/// a [credit](crate::TokenBucket::credit) otherwise.
 ///
-/// With a provider's response, mind the order. After a success, settle and *then* `observe_response`: the headers already tell what is
-/// left without the rest of the estimate. After a refusal, `observe_response` and *then* `settle(0)`: the pause must be there before
-/// the tokens that come back let others through.
+/// Commit right before the request is sent. Then, if anything fails, the tokens that the provider
+/// may have counted stay charged.
 ///
-/// A permit that is leaked ([`core::mem::forget`]) stays in flight for good.
+/// # Order of settling and `observe_response`
 ///
-/// Large estimates need much to be there at once, and so wait longer than small ones, without end if these take everything (but not in
-/// the line of `acquire_tokens`): estimate what a call is likely to use, and settle the rest as debt.
+/// After a success, settle and *then* call `observe_response`, because the headers already exclude
+/// the unused part of the estimate. After a refusal, call `observe_response` and *then*
+/// `settle(0)`. Otherwise the returned tokens admit other calls before the pause begins.
 ///
-/// Commit right before the request is sent: should anything fail then, the tokens that the provider may have counted stay
-/// charged.
+/// # Estimates and leaks
+///
+/// A large estimate waits longer than small ones, because more tokens must be available at once. It
+/// can wait forever if small ones take them all, except in the queue of `acquire_tokens`. So
+/// estimate what a call is likely to use, and settle the rest as debt.
+///
+/// A leaked permit ([`core::mem::forget`]) stays in flight forever.
 ///
 /// ```
 /// use tidegate::{ApiRateLimiter, ManualClock, RateLimitConfig, TokenUsage};
@@ -44,7 +50,7 @@ use crate::time::Timestamp;
 /// assert_eq!(limiter.stats().tokens_remaining_minute, 94_404);
 ///
 /// permit.commit();
-/// // ... the request is sent, and the answer says what it used ...
+/// // ... the request is sent, and the response reports its usage ...
 /// permit.settle(TokenUsage::new(1_500, 350));
 /// assert_eq!(limiter.stats().tokens_remaining_minute, 98_150);
 /// assert_eq!(limiter.stats().total_tokens_used, 1_850);
@@ -53,27 +59,30 @@ use crate::time::Timestamp;
 /// assert_eq!(limiter.stats().total_requests, 1);
 /// # Ok::<(), tidegate::ConfigError>(())
 /// ```
-#[must_use = "a permit that is dropped is cancelled"]
+#[must_use = "a permit that is dropped is canceled"]
 pub struct TokenPermit<'a, C: Clock = DefaultClock> {
     limiter: &'a ApiRateLimiter<C>,
     estimate: TokenEstimate,
-    /// What cancels it; `None` once the request may have been sent.
+    /// Undoes the charge; `None` once the request may have been sent.
     charge: Option<CombinedCharge>,
     admitted_at: Timestamp,
-    /// Nothing is left to be decided when this is dropped.
+    /// The drop has nothing left to charge or undo.
     is_settled: bool,
 }
 
 impl<C: Clock> ApiRateLimiter<C> {
-    /// Admits a request together with the tokens that it is expected to use, if every limit has room for both, and if fewer
-    /// than `max_in_flight` permits are out, which is asked last. Never waits, and so may overtake those who do.
+    /// Admits a request together with the tokens that it is expected to use, if every limit has
+    /// room for both.
     ///
-    /// An estimate above a limit is refused for good ([`is_permanent`](RateLimitStatus::is_permanent)), unless it is a
-    /// [guess](TokenEstimate::guess).
+    /// Also requires that fewer than `max_in_flight` permits are out, which is checked last. Never
+    /// waits, and so may overtake waiters.
+    ///
+    /// An estimate above a limit is refused [permanently](RateLimitStatus::is_permanent), unless it
+    /// is a [guess](TokenEstimate::guess).
     ///
     /// # Errors
     ///
-    /// The [`RateLimitStatus`] that says which limit refused. Nothing was charged.
+    /// The [`RateLimitStatus`] with the limit that refused. Nothing was charged.
     pub fn reserve_tokens(
         &self,
         estimate: impl Into<TokenEstimate>,
@@ -100,40 +109,41 @@ impl<C: Clock> ApiRateLimiter<C> {
                 admitted_at: now,
                 is_settled: false,
             }),
-            Err(refusal) => Err(self.refused_at(refusal, now)),
+            Err(hit) => Err(self.refused_at(hit, now)),
         }
     }
 
-    /// [`reserve_tokens`](Self::reserve_tokens), sleeping for as long as it is limited, and until a permit comes back where all
-    /// that may be out are. Threads that wait do not stand in the line of futures ([`acquire_tokens`](Self::acquire_tokens_with)), and
-    /// may overtake it.
+    /// Sleeps until [`reserve_tokens`](Self::reserve_tokens) succeeds.
+    ///
+    /// Also waits for a permit to end while `max_in_flight` are out. Threads do not join the queue
+    /// of [`acquire_tokens`](Self::acquire_tokens_with), and may overtake its futures.
     ///
     /// # Errors
     ///
-    /// Only a status that is [permanent](RateLimitStatus::is_permanent), before sleeping.
+    /// Only a [permanent](RateLimitStatus::is_permanent) status, before sleeping.
     #[cfg(feature = "std")]
     pub fn reserve_tokens_blocking(
         &self,
         estimate: impl Into<TokenEstimate>,
     ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
         let estimate = estimate.into();
-        let mut waiter = self.signals.in_flight.waiter();
+        let mut waiter = self.gate.in_flight.waiter();
         loop {
             let now = self.clock().now();
             let status = match self.reserve_tokens_at(estimate, now) {
                 Ok(permit) => {
-                    waiter.has_entered();
+                    waiter.entered();
                     return Ok(permit);
                 }
                 Err(status) => status,
             };
             if status.limited_by == Some(LimitKind::InFlight) {
-                if waiter.finds_full() {
+                if waiter.may_sleep() {
                     waiter.wait();
                 }
                 continue;
             }
-            waiter.gives_up();
+            waiter.give_up();
             if status.is_permanent {
                 return Err(status);
             }
@@ -141,17 +151,17 @@ impl<C: Clock> ApiRateLimiter<C> {
         }
     }
 
-    fn reserve(&self, estimate: TokenEstimate, now: Timestamp) -> Result<CombinedCharge, Refusal> {
+    fn reserve(&self, estimate: TokenEstimate, now: Timestamp) -> Result<CombinedCharge, LimitHit> {
         let request = self.limits.request_with(estimate);
-        let in_flight = &self.signals.in_flight;
+        let in_flight = &self.gate.in_flight;
         if in_flight.is_limited() {
-            // Looked at first, so that a refusal by the limits does not write.
-            if let Some(refusal) = self.refusal_at(&request, now) {
-                return Err(refusal);
+            // The limits first, so that their refusal writes nothing.
+            if let Some(hit) = self.refusal_at(&request, now) {
+                return Err(hit);
             }
         }
         in_flight.enter()?;
-        let charge = self.charge_at(1, &request, now);
+        let charge = self.charge_request_at(1, &request, now);
         if charge.is_err() {
             in_flight.leave();
         }
@@ -160,24 +170,26 @@ impl<C: Clock> ApiRateLimiter<C> {
 }
 
 impl<C: Clock> TokenPermit<'_, C> {
-    /// What was expected.
+    /// Returns the estimate.
     pub const fn estimate(&self) -> TokenEstimate {
         self.estimate
     }
 
-    /// When it was admitted, on the limiter's clock.
+    /// Returns the instant of admission on the limiter's clock.
     pub const fn admitted_at(&self) -> Timestamp {
         self.admitted_at
     }
 
-    /// Says that the request is being sent: from now on the tokens count as used, until [`settle`](Self::settle) says
-    /// how many were.
+    /// Marks the request as sent. Its estimate counts as used, unless [`settle`](Self::settle)
+    /// gives the number.
     pub fn commit(&mut self) {
         self.charge = None;
     }
 
-    /// Ends the permit with the tokens that were used. What was estimated beyond them comes back
-    /// ([`TokenBucket::credit`](crate::TokenBucket::credit)); what was used beyond the estimate becomes a debt, as with
+    /// Ends the permit with the tokens that were used.
+    ///
+    /// Unused tokens of the estimate come back as a [credit](crate::TokenBucket::credit). Tokens
+    /// beyond the estimate become a debt, as with
     /// [`record_tokens`](ApiRateLimiter::record_tokens).
     pub fn settle(self, used: impl Into<TokenUsage>) {
         let now = self.limiter.clock().now();
@@ -188,43 +200,42 @@ impl<C: Clock> TokenPermit<'_, C> {
     pub fn settle_at(mut self, used: impl Into<TokenUsage>, now: Timestamp) {
         self.is_settled = true;
         let used = used.into();
-        for (index, kind, bucket) in self.limiter.limits.on_tokens() {
+        for (index, kind, bucket) in self.limiter.limits.token_limits() {
             let reserved = self.limiter.limits.reserved(index, self.estimate);
             let used = kind.share_of(used);
             bucket.debit_at(used.saturating_sub(reserved), now);
             bucket.credit_at(reserved.saturating_sub(used), now);
         }
-        self.limiter.tell_the_first();
-        self.count(used.total());
+        self.limiter.wake_head();
+        self.limiter.totals.add_tokens(used.total());
     }
 
-    /// Takes the request and its tokens back, as dropping the permit before [`commit`](Self::commit) does. Whether all of it
-    /// came back: the tokens always do, a place among the requests not if others have been decided on top of it.
+    /// Undoes the request and its tokens, as dropping the permit before [`commit`](Self::commit)
+    /// does. Returns whether all of it came back.
     ///
-    /// Returns `false` and keeps the charge if the permit was committed.
+    /// The tokens always come back. The request does not if later ones were decided on top of it.
+    /// If the permit was committed, this keeps the charge and returns `false`.
     pub fn cancel(mut self) -> bool {
         self.is_settled = true;
-        self.give_back()
+        self.undo_or_keep()
     }
 
-    fn count(&self, tokens: u64) {
-        add_saturating(&self.limiter.counts.tokens, tokens);
-    }
-
-    /// Cancels, or keeps what was committed.
-    fn give_back(&mut self) -> bool {
+    /// Undoes the charge, or keeps it if it was committed.
+    fn undo_or_keep(&mut self) -> bool {
         if let Some(charge) = self.charge.take() {
-            self.limiter.count_undone(1);
+            self.limiter.totals.subtract_requests(1);
             let now = self.limiter.clock().now();
             let limits = &self.limiter.limits;
-            // Tokens that cannot be taken back exactly are credited, as if the call had been made and used none.
-            let is_whole = limits
+            // If an exact undo is no longer possible, the tokens are credited, as for a call that
+            // was made and used none.
+            let is_complete = limits
                 .combined
                 .undo_all(charge, |index, tokens| limits.credit(index, tokens, now));
-            self.limiter.tell_the_first();
-            return is_whole;
+            self.limiter.wake_head();
+            return is_complete;
         }
-        self.count(self.limiter.limits.reserved_in_total(self.estimate));
+        let kept = self.limiter.limits.reserved_in_total(self.estimate);
+        self.limiter.totals.add_tokens(kept);
         false
     }
 }
@@ -232,9 +243,9 @@ impl<C: Clock> TokenPermit<'_, C> {
 impl<C: Clock> Drop for TokenPermit<'_, C> {
     fn drop(&mut self) {
         if !self.is_settled {
-            self.give_back();
+            self.undo_or_keep();
         }
-        self.limiter.signals.in_flight.leave();
+        self.limiter.gate.in_flight.leave();
     }
 }
 

@@ -1,13 +1,13 @@
-//! What a caller is told.
+//! The answer to a caller: admitted or limited, by which limit, and for how long.
 
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::String;
+use core::fmt;
 use core::time::Duration;
 
 use super::usage::TokenUsage;
 
-/// Which limit of an [`ApiRateLimiter`](crate::ApiRateLimiter).
+/// A limit of an [`ApiRateLimiter`](crate::ApiRateLimiter).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LimitKind {
@@ -31,12 +31,12 @@ pub enum LimitKind {
     InFlight,
     /// A pause that the server asked for.
     Pause,
-    /// Others who wait, and are before it in line.
-    Line,
+    /// The wait queue: other waiters are ahead.
+    Queue,
 }
 
 impl LimitKind {
-    /// A short name: `minute`, `hour`, `tokens`.
+    /// Returns a short name: `minute`, `hour`, `tokens`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Minute => "minute",
@@ -49,11 +49,11 @@ impl LimitKind {
             Self::OutputTokens => "output tokens",
             Self::InFlight => "in flight",
             Self::Pause => "pause",
-            Self::Line => "line",
+            Self::Queue => "queue",
         }
     }
 
-    /// How many of the tokens count towards a limit of this kind.
+    /// The part of `usage` that counts toward a limit of this kind.
     pub(super) const fn share_of(self, usage: TokenUsage) -> u64 {
         match self {
             Self::InputTokens => usage.input(),
@@ -62,30 +62,26 @@ impl LimitKind {
         }
     }
 
-    /// In words: `minute limit of 50 requests`.
-    fn described(self, most: u64) -> String {
-        let (limit, one, more) = match self {
-            Self::Minute => ("minute limit", "request", ""),
-            Self::Hour => ("hour limit", "request", ""),
-            Self::Day => ("day limit", "request", ""),
-            Self::Burst => ("burst limit", "request", ""),
-            Self::Tokens => ("minute limit", "token", ""),
-            Self::TokensPerDay => ("day limit", "token", ""),
-            Self::InputTokens => ("minute limit", "input token", ""),
-            Self::OutputTokens => ("minute limit", "output token", ""),
-            Self::InFlight => ("limit", "call", " in flight"),
-            // Not numbers of anything, and told in other words.
-            Self::Pause => ("pause", "pause", ""),
-            Self::Line => ("line", "line", ""),
-        };
-        let plural = if most == 1 { "" } else { "s" };
-        format!("{limit} of {most} {one}{plural}{more}")
+    /// The limit's period, and the unit that it counts. A pause and the queue have no number.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Minute => ("minute limit", "request"),
+            Self::Hour => ("hour limit", "request"),
+            Self::Day => ("day limit", "request"),
+            Self::Burst => ("burst limit", "request"),
+            Self::Tokens => ("minute limit", "token"),
+            Self::TokensPerDay => ("day limit", "token"),
+            Self::InputTokens => ("minute limit", "input token"),
+            Self::OutputTokens => ("minute limit", "output token"),
+            Self::InFlight => ("in-flight limit", "call"),
+            Self::Pause | Self::Queue => (self.name(), ""),
+        }
     }
 }
 
-/// Whether a call may be made, and what is left.
+/// Whether a call was admitted, what remains, and how long to wait if it was not.
 ///
-/// Making one allocates only for the message of a refusal.
+/// Only a limited status allocates, for its message.
 ///
 /// ```
 /// use core::time::Duration;
@@ -99,7 +95,7 @@ impl LimitKind {
 /// let status = limiter.try_acquire();
 /// assert_eq!((status.is_limited, status.limited_by), (true, Some(LimitKind::Burst)));
 /// assert_eq!(status.wait_time, Duration::from_millis(1_200));
-/// assert_eq!(status.message, "burst limit of 10 requests reached, next in 1.2 s");
+/// assert_eq!(status.message, "burst limit of 10 requests reached, retry in 1.2 s");
 /// assert_eq!(status.requests_remaining, 40);
 /// # Ok::<(), tidegate::ConfigError>(())
 /// ```
@@ -107,54 +103,78 @@ impl LimitKind {
 #[must_use = "a call may be limited"]
 #[non_exhaustive]
 pub struct RateLimitStatus {
-    /// Whether the call may not be made.
+    /// Whether the call was refused, or would be.
     pub is_limited: bool,
-    /// How long to wait before trying again: [`retry_after`](Self::retry_after), stretched by the backoff. Zero if not
-    /// limited, and where no time can be told: [`is_permanent`](Self::is_permanent), [`LimitKind::InFlight`] or
-    /// [`LimitKind::Line`].
+    /// How long to wait before the next try: [`retry_after`](Self::retry_after), extended by the
+    /// backoff.
+    ///
+    /// Zero if not limited, and where the wait is unknown: [`is_permanent`](Self::is_permanent),
+    /// [`LimitKind::InFlight`] and [`LimitKind::Queue`].
     pub wait_time: Duration,
-    /// How many requests the minute, hour and day have room for.
+    /// The requests that the minute, hour and day all have room for.
     pub requests_remaining: u64,
-    /// How many tokens are left in every limit on tokens.
+    /// The tokens that remain in every token limit.
     pub tokens_remaining: u64,
-    /// For people: `minute limit of 50 requests reached, next in 1.2 s`.
+    /// The reason for people: `minute limit of 50 requests reached, retry in 1.2 s`.
     pub message: Cow<'static, str>,
     /// The limit that refuses the longest; `None` if not limited.
     pub limited_by: Option<LimitKind>,
-    /// The earliest instant at which the same call can succeed, from now: it does if nobody else comes, and if a permit is to be had
-    /// then where [`max_in_flight`](crate::RateLimitConfig::max_in_flight) is set. Zero where no time can be told, as for
-    /// [`wait_time`](Self::wait_time).
+    /// The time until the same call can succeed.
+    ///
+    /// It does succeed then if no other call comes in between. With
+    /// [`max_in_flight`](crate::RateLimitConfig::max_in_flight), a permit must also be free. Zero
+    /// where the wait is unknown, as for [`wait_time`](Self::wait_time).
     pub retry_after: Duration,
-    /// No wait helps: the call asks for more than a limit can ever give.
+    /// No wait helps, because the call asks for more than a limit can ever give.
     pub is_permanent: bool,
 }
 
-/// Why a call is limited.
+/// A refusal before its message is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Refusal {
+pub(super) struct LimitHit {
     pub(super) kind: LimitKind,
-    /// How much that limit allows.
-    pub(super) most: u64,
-    pub(super) until: Until,
+    /// The limit's number, for the message.
+    pub(super) limit: u64,
+    pub(super) retry: Retry,
 }
 
-/// When it ends.
+/// When a refused call can succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Until {
+pub(super) enum Retry {
     After(Duration),
-    /// When somebody else is done: one of the calls in flight, or who is before it in line.
-    Released,
+    /// At an unknown time, when a call in flight ends or the waiters ahead have left.
+    OnRelease,
     Never,
+}
+
+impl LimitHit {
+    /// For a caller that is still behind others in the wait queue.
+    #[cfg(feature = "std")]
+    pub(super) const QUEUE: Self = Self {
+        kind: LimitKind::Queue,
+        limit: 0,
+        retry: Retry::OnRelease,
+    };
+}
+
+/// What remains of the limits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Remaining {
+    /// In the minute, hour and day. Without the burst, which only spreads requests out and is back
+    /// soon.
+    pub(super) requests: u64,
+    /// In every token limit.
+    pub(super) tokens: u64,
 }
 
 impl RateLimitStatus {
     #[inline]
-    pub(super) const fn free(requests_remaining: u64, tokens_remaining: u64) -> Self {
+    pub(super) const fn free(remaining: Remaining) -> Self {
         Self {
             is_limited: false,
             wait_time: Duration::ZERO,
-            requests_remaining,
-            tokens_remaining,
+            requests_remaining: remaining.requests,
+            tokens_remaining: remaining.tokens,
             message: Cow::Borrowed("not limited"),
             limited_by: None,
             retry_after: Duration::ZERO,
@@ -163,50 +183,43 @@ impl RateLimitStatus {
     }
 
     #[cold]
-    pub(super) fn limited(
-        refusal: Refusal,
-        backoff: Duration,
-        requests_remaining: u64,
-        tokens_remaining: u64,
-    ) -> Self {
-        let Refusal { kind, most, until } = refusal;
-        let retry_after = match until {
-            Until::After(wait) => wait,
-            Until::Released | Until::Never => Duration::ZERO,
-        };
-        let wait_time = retry_after.saturating_add(match until {
-            Until::After(_) => backoff,
-            Until::Released | Until::Never => Duration::ZERO,
-        });
-        let limit = kind.described(most);
-        let message = match (kind, until) {
-            (LimitKind::Pause, _) => format!("paused by the server, next in {}", Spoken(wait_time)),
-            (LimitKind::Line, _) => String::from("others are before it in line"),
-            (_, Until::After(_)) => {
-                let wait = Spoken(wait_time);
-                format!("{limit} reached, next in {wait}")
-            }
-            (_, Until::Released) => format!("{limit} reached, next when one ends"),
-            (_, Until::Never) => format!("more than the {limit} can ever give"),
+    pub(super) fn limited(hit: LimitHit, backoff: Duration, remaining: Remaining) -> Self {
+        let (retry_after, wait_time) = match hit.retry {
+            Retry::After(wait) => (wait, wait.saturating_add(backoff)),
+            Retry::OnRelease | Retry::Never => (Duration::ZERO, Duration::ZERO),
         };
         Self {
             is_limited: true,
             wait_time,
-            requests_remaining,
-            tokens_remaining,
-            message: Cow::Owned(message),
-            limited_by: Some(kind),
+            requests_remaining: remaining.requests,
+            tokens_remaining: remaining.tokens,
+            message: message(hit, wait_time),
+            limited_by: Some(hit.kind),
             retry_after,
-            is_permanent: until == Until::Never,
+            is_permanent: hit.retry == Retry::Never,
         }
     }
 }
 
-/// A wait for people, rounded up to what matters: `1.2 s`, `2 min 5 s`, `3 h 20 min`.
-struct Spoken(Duration);
+fn message(hit: LimitHit, wait: Duration) -> Cow<'static, str> {
+    let (name, unit) = hit.kind.words();
+    let plural = if hit.limit == 1 { "" } else { "s" };
+    let limit = format_args!("{name} of {} {unit}{plural}", hit.limit);
+    let wait = RoundedWait(wait);
+    Cow::Owned(match (hit.kind, hit.retry) {
+        (LimitKind::Queue, _) => return Cow::Borrowed("other waiters are ahead in the queue"),
+        (LimitKind::Pause, _) => format!("paused by the server, retry in {wait}"),
+        (_, Retry::After(_)) => format!("{limit} reached, retry in {wait}"),
+        (_, Retry::OnRelease) => format!("{limit} reached, retry when one ends"),
+        (_, Retry::Never) => format!("above the {limit}, no wait helps"),
+    })
+}
 
-impl core::fmt::Display for Spoken {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+/// A wait for people, rounded up: `1.2 s`, `2 min 5 s`, `3 h 20 min`.
+struct RoundedWait(Duration);
+
+impl fmt::Display for RoundedWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_nanos().div_ceil(1_000_000);
         if millis < 100 {
             return write!(f, "{millis} ms");
@@ -224,8 +237,8 @@ impl core::fmt::Display for Spoken {
     }
 }
 
-impl core::fmt::Display for RateLimitStatus {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for RateLimitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if !self.is_limited {
             let (requests, tokens) = (self.requests_remaining, self.tokens_remaining);
@@ -242,11 +255,11 @@ mod tests {
     use alloc::string::ToString;
     use core::time::Duration;
 
-    use super::Spoken;
+    use super::RoundedWait;
 
     #[test]
     fn waits_are_rounded_up() {
-        for (nanos, spoken) in [
+        for (nanos, text) in [
             (1, "1 ms"),
             (99_000_000, "99 ms"),
             (99_000_001, "0.1 s"),
@@ -257,7 +270,7 @@ mod tests {
             (3_600_000_000_000, "1 h 0 min"),
             (12_000_000_000_000, "3 h 20 min"),
         ] {
-            assert_eq!(Spoken(Duration::from_nanos(nanos)).to_string(), spoken);
+            assert_eq!(RoundedWait(Duration::from_nanos(nanos)).to_string(), text);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! How many tokens a call uses, or is expected to.
+//! The tokens that a call uses, or is expected to use.
 
-/// Tokens of a call to a language model: input, output and the two together.
+/// The tokens of a call to a language model: input, output and total.
 ///
-/// A plain number is a total whose split is unknown: where input and output have limits of their own, it counts in full in
-/// each, so that neither lets through more than it allows.
+/// A plain number is a total whose split is unknown. If input and output have separate limits, it
+/// counts in full toward each, so that neither admits too much.
 ///
 /// ```
 /// use tidegate::TokenUsage;
@@ -21,7 +21,7 @@ pub struct TokenUsage {
 }
 
 impl TokenUsage {
-    /// So many input and output tokens.
+    /// Creates a usage whose total is the sum.
     pub const fn new(input: u64, output: u64) -> Self {
         Self {
             input,
@@ -30,17 +30,17 @@ impl TokenUsage {
         }
     }
 
-    /// What counts towards a limit for input tokens.
+    /// Returns the tokens that count toward a limit for input.
     pub const fn input(self) -> u64 {
         self.input
     }
 
-    /// What counts towards a limit for output tokens.
+    /// Returns the tokens that count toward a limit for output.
     pub const fn output(self) -> u64 {
         self.output
     }
 
-    /// What counts towards a limit for all tokens.
+    /// Returns the tokens that count toward a limit for all tokens.
     pub const fn total(self) -> u64 {
         self.total
     }
@@ -56,31 +56,33 @@ impl From<u64> for TokenUsage {
     }
 }
 
-/// What a call is expected to use, before it is made.
+/// The tokens that a call is expected to use.
 ///
-/// A number that you chose (`max_tokens`, a counted prompt) converts into an *explicit* estimate: where it is above a limit, the
-/// call is refused for good, since no wait helps. A guess ([`TokenEstimate::guess`]) is capped at the limit instead.
+/// A number that you chose, such as `max_tokens` or a counted prompt, converts into an *explicit*
+/// estimate. Above a limit it is refused permanently, because no wait helps. A
+/// [guess](TokenEstimate::guess) is capped at the limit instead.
 ///
-/// Where a request carries more than one bound on its output (`max_tokens` and `max_completion_tokens`), estimate the larger.
+/// If a request has several bounds on its output (`max_tokens` and `max_completion_tokens`),
+/// estimate the larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenEstimate {
-    pub(super) usage: TokenUsage,
-    pub(super) is_guess: bool,
+    usage: TokenUsage,
+    is_guess: bool,
 }
 
 impl TokenEstimate {
-    /// The tokens that are expected.
+    /// Returns the expected tokens.
     pub const fn usage(self) -> TokenUsage {
         self.usage
     }
 
-    /// Whether it is capped at the limits.
+    /// Returns whether the estimate is capped at the limits.
     pub const fn is_guess(self) -> bool {
         self.is_guess
     }
 
-    /// An estimate that nobody chose, such as a model's maximum where the request names none: where it is above a limit, it
-    /// is taken as the limit.
+    /// Creates an estimate that is capped at the limits. Use it for a default, such as the model's
+    /// maximum if the request names none.
     pub fn guess(usage: impl Into<TokenUsage>) -> Self {
         Self {
             usage: usage.into(),

@@ -1,4 +1,4 @@
-//! Waiting for a request to be admitted, in a thread or a future.
+//! Waits until a request is admitted, in a thread or a future.
 
 use core::time::Duration;
 
@@ -9,20 +9,30 @@ use crate::clock::Clock;
 use crate::time::Timestamp;
 use crate::wait::Timer;
 
-/// A limiter of several limits cannot promise anyone an instant. Threads that wait try again when they are told to, in no
-/// particular order. Futures form a line, first come, first served: the first tries again when a request could next be admitted,
-/// and when something comes back; as it is alone it needs no backoff. A first one that is neither polled nor dropped holds up those
-/// behind it. Threads, and whoever does not wait, are not in the line and may overtake it. (Without the feature `std` futures wait as
-/// threads do, and there is no `acquire_tokens`.)
+/// # Waiting
+///
+/// Several limits cannot promise a waiter an instant.
+///
+/// Threads sleep for the wait that they are given and then try again, in no particular order.
+///
+/// Futures join a wait queue and are served in order of arrival. Only the head tries. It does so
+/// when a request could next be admitted, and when permits or tokens come back. It needs no
+/// backoff, because it is alone. A head that is neither polled nor dropped blocks the waiters
+/// behind it.
+///
+/// Threads and callers that do not wait are not in the queue and may overtake it. Without the
+/// feature `std`, futures wait as threads do, and there is no `acquire_tokens`.
 impl<C: Clock> ApiRateLimiter<C> {
-    /// Admits a request, sleeping for as long as it is limited. Returns a status that is not limited.
+    /// Sleeps until a request is admitted. Returns a status that is not limited.
     #[cfg(feature = "std")]
     pub fn acquire_blocking(&self) -> RateLimitStatus {
         self.sleep_until_admitted(None, &|_| ())
     }
 
-    /// Admits a request, sleeping for at most `timeout` while it is limited. Returns a status that is limited as soon as it
-    /// cannot be admitted in time, *before* sleeping for it.
+    /// Sleeps until a request is admitted, for at most `timeout`.
+    ///
+    /// Returns a limited status as soon as the request cannot be admitted in time, *before*
+    /// sleeping.
     ///
     /// ```
     /// use core::time::Duration;
@@ -31,7 +41,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// let config = RateLimitConfig { burst_size: 1, ..RateLimitConfig::DEFAULT };
     /// let limiter = ApiRateLimiter::with_clock(config, ManualClock::new())?;
     /// assert!(!limiter.acquire_blocking().is_limited);
-    /// // The next is due in 1.2 s: known at once, and nobody sleeps.
+    /// // The next is due in 1.2 s, so the call returns at once.
     /// assert!(limiter.acquire_blocking_timeout(Duration::from_secs(1)).is_limited);
     /// # Ok::<(), tidegate::ConfigError>(())
     /// ```
@@ -41,11 +51,12 @@ impl<C: Clock> ApiRateLimiter<C> {
         self.sleep_until_admitted(Some(deadline), &|_| ())
     }
 
-    /// Admits a request, sleeping for as long as it is limited and saying so each time. For the decorator and the attribute.
+    /// [`acquire_blocking`](Self::acquire_blocking) with a callback before each sleep, for
+    /// `rate_limited`.
     #[cfg(feature = "std")]
     #[doc(hidden)]
     pub fn pass_blocking(&self, on_limited: &dyn Fn(&RateLimitStatus)) {
-        // Without a deadline it is admitted in the end.
+        // Without a deadline the request is always admitted in the end.
         let _ = self.sleep_until_admitted(None, on_limited);
     }
 
@@ -58,7 +69,7 @@ impl<C: Clock> ApiRateLimiter<C> {
         loop {
             let now = self.clock().now();
             let status = self.try_acquire_at(now);
-            let left = left(deadline, now);
+            let left = time_left(deadline, now);
             if !status.is_limited || status.retry_after > left {
                 return status;
             }
@@ -73,19 +84,21 @@ impl<C: Clock> ApiRateLimiter<C> {
         self.acquire_with(crate::wait::DefaultTimer).await
     }
 
-    /// [`acquire_timeout_with`](Self::acquire_timeout_with) the [`DefaultTimer`](crate::DefaultTimer).
+    /// [`acquire_timeout_with`](Self::acquire_timeout_with) the
+    /// [`DefaultTimer`](crate::DefaultTimer).
     #[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
     pub async fn acquire_timeout(&self, timeout: Duration) -> RateLimitStatus {
         let timer = crate::wait::DefaultTimer;
         self.acquire_timeout_with(timer, timeout).await
     }
 
-    /// Admits a request, in line and asleep on a timer of your choice for as long as it is limited. Returns a status that is not
-    /// limited.
+    /// Waits in the queue until a request is admitted, on the given timer. Returns a status that is
+    /// not limited.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is charged before it completes. Dropped before, it leaves the line, and those behind it move up.
+    /// Nothing is charged before the future is ready. A future that is dropped earlier leaves the
+    /// queue, and the waiters behind it move up.
     ///
     /// ```
     /// use core::time::Duration;
@@ -93,7 +106,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     ///
     /// let clock = ManualClock::new();
     /// let limiter = ApiRateLimiter::with_clock(RateLimitConfig::DEFAULT, clock.clone())?;
-    /// // A timer that moves the clock instead of sleeping.
+    /// // A timer that advances the clock instead of sleeping.
     /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
     ///
     /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -108,9 +121,11 @@ impl<C: Clock> ApiRateLimiter<C> {
         self.until_admitted(&timer, None, &|_| ()).await
     }
 
-    /// Admits a request, in line and asleep on a timer of your choice for at most `timeout` while it is limited. Returns a status that
-    /// is limited as soon as it cannot be admitted in time, *before* sleeping for it, or after `timeout` if others were before it in
-    /// line until then ([`LimitKind::Line`](crate::LimitKind::Line), if no limit is in the way).
+    /// [`acquire_with`](Self::acquire_with) that waits for at most `timeout`.
+    ///
+    /// Returns a limited status as soon as the request cannot be admitted in time, *before*
+    /// sleeping. If other waiters are ahead until the end, it returns after `timeout`, with
+    /// [`LimitKind::Queue`](crate::LimitKind::Queue) if no limit refuses.
     ///
     /// # Cancel safety
     ///
@@ -123,13 +138,13 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// let clock = ManualClock::new();
     /// let config = RateLimitConfig { burst_size: 1, ..RateLimitConfig::DEFAULT };
     /// let limiter = ApiRateLimiter::with_clock(config, clock.clone())?;
-    /// // A timer that moves the clock instead of sleeping.
+    /// // A timer that advances the clock instead of sleeping.
     /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
     ///
     /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     /// runtime.block_on(async {
     ///     assert!(!limiter.acquire_with(timer).await.is_limited);
-    ///     // The next is due in 1.2 s: known at once, and nobody sleeps.
+    ///     // The next is due in 1.2 s, so the call returns at once.
     ///     let status = limiter.acquire_timeout_with(timer, Duration::from_secs(1)).await;
     ///     assert_eq!(status.limited_by, Some(LimitKind::Burst));
     ///     assert!(!limiter.acquire_timeout_with(timer, Duration::from_secs(2)).await.is_limited);
@@ -147,11 +162,12 @@ impl<C: Clock> ApiRateLimiter<C> {
 
     fn deadline_in(&self, timeout: Duration) -> Option<Timestamp> {
         let deadline = self.clock().now() + timeout;
-        // The end of the clock's time is none, and timers need not be able to sleep for so long.
+        // At the end of the clock's time there is no deadline. Not every timer can sleep that long.
         Some(deadline).filter(|&deadline| deadline < Timestamp::MAX)
     }
 
-    /// [`acquire_tokens_with`](Self::acquire_tokens_with) the [`DefaultTimer`](crate::DefaultTimer).
+    /// [`acquire_tokens_with`](Self::acquire_tokens_with) the
+    /// [`DefaultTimer`](crate::DefaultTimer).
     ///
     /// # Errors
     ///
@@ -165,7 +181,8 @@ impl<C: Clock> ApiRateLimiter<C> {
         self.acquire_tokens_with(timer, estimate).await
     }
 
-    /// [`acquire_tokens_timeout_with`](Self::acquire_tokens_timeout_with) the [`DefaultTimer`](crate::DefaultTimer).
+    /// [`acquire_tokens_timeout_with`](Self::acquire_tokens_timeout_with) the
+    /// [`DefaultTimer`](crate::DefaultTimer).
     ///
     /// # Errors
     ///
@@ -181,21 +198,24 @@ impl<C: Clock> ApiRateLimiter<C> {
             .await
     }
 
-    /// [`reserve_tokens`](Self::reserve_tokens), in line and asleep on a timer of your choice for as long as it is limited, and until
-    /// a permit comes back where [`max_in_flight`](crate::RateLimitConfig::max_in_flight) are out.
+    /// Waits in the queue until [`reserve_tokens`](Self::reserve_tokens) succeeds, on the given
+    /// timer.
     ///
-    /// It is the line of [`acquire`](Self::acquire_with): a large estimate is not overtaken by small ones behind it. Tokens that others
-    /// give back wake its head.
+    /// Also waits for a permit to end while
+    /// [`max_in_flight`](crate::RateLimitConfig::max_in_flight) are out. The queue is that of
+    /// [`acquire_with`](Self::acquire_with), so small estimates do not overtake a large one. Tokens
+    /// that come back wake the head.
     ///
     /// # Errors
     ///
-    /// Only a status that is [permanent](RateLimitStatus::is_permanent), before sleeping: the estimate is above a limit, and no
-    /// [guess](TokenEstimate::guess).
+    /// Only a [permanent](RateLimitStatus::is_permanent) status, before sleeping: the estimate is
+    /// above a limit and is not a [guess](TokenEstimate::guess).
     ///
     /// # Cancel safety
     ///
-    /// Nothing is charged before it completes. Dropped before, it leaves the line, and those behind it move up. The permit that it
-    /// completes with, dropped before [`commit`](TokenPermit::commit), takes the charge back.
+    /// Nothing is charged before the future is ready. A future that is dropped earlier leaves the
+    /// queue, and the waiters behind it move up. The permit undoes the charge if it is dropped
+    /// before [`commit`](TokenPermit::commit).
     ///
     /// ```
     /// use core::time::Duration;
@@ -204,7 +224,8 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// let clock = ManualClock::new();
     /// let config = RateLimitConfig { tokens_per_minute: 60_000, ..RateLimitConfig::DEFAULT };
     /// let limiter = ApiRateLimiter::with_clock(config, clock.clone())?;
-    /// // A timer that moves the clock instead of sleeping. A real program: `limiter.acquire_tokens(estimate).await`.
+    /// // A timer that advances the clock instead of sleeping. A real program:
+    /// // `limiter.acquire_tokens(estimate).await`.
     /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
     ///
     /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -212,7 +233,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     ///     let mut permit = limiter.acquire_tokens_with(timer, 50_000).await?;
     ///     permit.commit();
     ///     permit.settle(55_000);
-    ///     // 5 000 are left, and 1 000 come each second.
+    ///     // 5 000 remain, and 1 000 flow in per second.
     ///     let permit = limiter.acquire_tokens_with(timer, 8_000).await?;
     ///     assert_eq!(clock.now(), Timestamp::ZERO + Duration::from_secs(3));
     ///     drop(permit);
@@ -235,10 +256,11 @@ impl<C: Clock> ApiRateLimiter<C> {
     ///
     /// # Errors
     ///
-    /// A status that is [permanent](RateLimitStatus::is_permanent), before sleeping. Else one that is limited, as soon as it cannot be
-    /// admitted in time, *before* sleeping for it; or after `timeout`, if others were before it in line until then
-    /// ([`LimitKind::Line`](crate::LimitKind::Line), if no limit is in the way), or no permit came back
-    /// ([`LimitKind::InFlight`](crate::LimitKind::InFlight)).
+    /// * A [permanent](RateLimitStatus::is_permanent) status, before sleeping.
+    /// * A limited status as soon as the call cannot be admitted in time, *before* sleeping.
+    /// * [`LimitKind::InFlight`](crate::LimitKind::InFlight) after `timeout`, if no permit ended.
+    /// * After `timeout` behind other waiters, the limit that refuses, or
+    ///   [`LimitKind::Queue`](crate::LimitKind::Queue) if none does.
     ///
     /// # Cancel safety
     ///
@@ -251,21 +273,24 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// let clock = ManualClock::new();
     /// let config = RateLimitConfig { max_in_flight: Some(1), ..RateLimitConfig::DEFAULT };
     /// let limiter = ApiRateLimiter::with_clock(config, clock.clone())?;
-    /// // A timer that moves the clock instead of sleeping.
+    /// // A timer that advances the clock instead of sleeping.
     /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
     ///
     /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     /// runtime.block_on(async {
     ///     let minute = Duration::from_secs(60);
-    ///     let permit = limiter.acquire_tokens_timeout_with(timer, 100_000, minute).await.unwrap();
-    ///     // Half of them are back after 30 s: known at once, and nobody sleeps.
-    ///     let status = limiter.acquire_tokens_timeout_with(timer, 50_000, minute / 3).await.unwrap_err();
-    ///     assert_eq!((status.limited_by, status.retry_after), (Some(LimitKind::Tokens), minute / 2));
-    ///     // When a permit comes back, nobody knows.
-    ///     let status = limiter.acquire_tokens_timeout_with(timer, 50_000, minute).await.unwrap_err();
+    ///     let acquire =
+    ///         |tokens, timeout| limiter.acquire_tokens_timeout_with(timer, tokens, timeout);
+    ///     let permit = acquire(100_000, minute).await.unwrap();
+    ///     // Half of the tokens are back after 30 s, so the call returns at once.
+    ///     let status = acquire(50_000, minute / 3).await.unwrap_err();
+    ///     assert_eq!(status.limited_by, Some(LimitKind::Tokens));
+    ///     assert_eq!(status.retry_after, minute / 2);
+    ///     // When the permit will end is unknown.
+    ///     let status = acquire(50_000, minute).await.unwrap_err();
     ///     assert_eq!(status.limited_by, Some(LimitKind::InFlight));
     ///     drop(permit);
-    ///     assert!(limiter.acquire_tokens_timeout_with(timer, 50_000, minute).await.is_ok());
+    ///     assert!(acquire(50_000, minute).await.is_ok());
     /// });
     /// # Ok::<(), tidegate::ConfigError>(())
     /// ```
@@ -281,11 +306,11 @@ impl<C: Clock> ApiRateLimiter<C> {
             .await
     }
 
-    /// Admits a request, asleep for as long as it is limited and saying so each time. For the decorator and the attribute.
+    /// `acquire` with a callback before each sleep, for `rate_limited`.
     #[cfg(feature = "tokio")]
     #[doc(hidden)]
     pub async fn pass(&self, on_limited: &(dyn Fn(&RateLimitStatus) + Sync)) {
-        // Without a deadline it is admitted in the end.
+        // Without a deadline the request is always admitted in the end.
         let _ = self
             .until_admitted(&crate::wait::TokioTimer, None, on_limited)
             .await;
@@ -301,7 +326,7 @@ impl<C: Clock> ApiRateLimiter<C> {
         loop {
             let now = self.clock().now();
             let status = self.try_acquire_at(now);
-            let left = left(deadline, now);
+            let left = time_left(deadline, now);
             if !status.is_limited || status.retry_after > left {
                 return status;
             }
@@ -311,7 +336,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 }
 
-/// How long until then.
-pub(super) fn left(deadline: Option<Timestamp>, now: Timestamp) -> Duration {
+/// The time until a deadline.
+pub(super) fn time_left(deadline: Option<Timestamp>, now: Timestamp) -> Duration {
     deadline.map_or(Duration::MAX, |deadline| deadline - now)
 }

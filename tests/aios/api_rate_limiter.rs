@@ -1,6 +1,6 @@
 use super::*;
 
-/// How many requests are admitted at once, and which limit refuses the next.
+/// The requests that are admitted at once, and the limit that refuses the next.
 fn at_once(config: RateLimitConfig) -> (u64, Option<LimitKind>) {
     let (limiter, _) = limiter(config);
     for admitted in 0.. {
@@ -46,7 +46,7 @@ fn burst_size_allows_bursts_up_to_it() {
 }
 
 #[test]
-fn enable_backoff_stretches_the_waits_of_the_limited() {
+fn enable_backoff_extends_waits() {
     for enable_backoff in [true, false] {
         let (limiter, clock) = limiter(RateLimitConfig {
             enable_backoff,
@@ -61,10 +61,10 @@ fn enable_backoff_stretches_the_waits_of_the_limited() {
 }
 
 #[test]
-fn the_limiter_combines_all_of_them() {
+fn limiter_combines_all_limits() {
     let (limiter, clock) = limiter(STEADY);
     let mut refused_by = Vec::new();
-    // As fast as it is allowed, for a bit more than an hour, and as many tokens as a long prompt has.
+    // As fast as allowed, for a bit more than an hour, with the tokens of long prompts.
     while clock.now().as_nanos() < 3_700_000_000_000 {
         let status = limiter.try_acquire();
         if status.is_limited {
@@ -96,7 +96,7 @@ fn the_limiter_combines_all_of_them() {
 }
 
 #[test]
-fn a_limiter_has_sensible_defaults() {
+fn defaults_match_the_document() {
     let limiter = ApiRateLimiter::default();
     let config = limiter.config();
     assert_eq!(config.requests_per_minute, 50);
@@ -111,7 +111,7 @@ fn a_limiter_has_sensible_defaults() {
 }
 
 #[test]
-fn check_tells_the_status_and_changes_nothing() {
+fn check_changes_nothing() {
     let (limiter, _) = limiter(CONFIG);
     for _ in 0..100 {
         let status = limiter.check();
@@ -124,7 +124,7 @@ fn check_tells_the_status_and_changes_nothing() {
 
 /// `limiter.acquire(blocking=True)`.
 #[test]
-fn blocking_acquire_waits_and_is_then_not_limited() {
+fn blocking_acquire_waits() {
     let (limiter, clock) = stepped(STEADY);
     for _ in 0..10 {
         assert!(!limiter.acquire_blocking().is_limited);
@@ -136,7 +136,7 @@ fn blocking_acquire_waits_and_is_then_not_limited() {
 
 /// `limiter.acquire(blocking=False)`.
 #[test]
-fn non_blocking_acquire_is_admitted_or_tells_the_wait() {
+fn non_blocking_acquire_returns_the_wait() {
     let (limiter, clock) = limiter(STEADY);
     spend(&limiter, 10);
     let status = limiter.try_acquire();

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn one_choose_appropriate_limits() {
+fn choose_appropriate_limits() {
     let free = RateLimitConfig {
         requests_per_minute: 20,
         requests_per_hour: 200,
@@ -38,7 +38,7 @@ fn request_with_retry(
 }
 
 #[test]
-fn two_handle_rate_limits_gracefully() {
+fn retry_after_the_wait() {
     let (limiter, clock) = limiter(CONFIG);
     spend(&limiter, 10);
     let slept = Cell::new(0);
@@ -51,11 +51,11 @@ fn two_handle_rate_limits_gracefully() {
 }
 
 #[test]
-fn two_give_up_after_the_last_retry() {
+fn give_up_after_the_last_retry() {
     let (limiter, clock) = limiter(STEADY);
     spend(&limiter, 10);
     let slept = Cell::new(0);
-    // Each time somebody else is faster.
+    // Each time another caller is faster.
     let sleep = |wait| {
         slept.set(slept.get() + 1);
         clock.advance(wait);
@@ -82,7 +82,7 @@ fn warnings<C: Clock>(limiter: &ApiRateLimiter<C>) -> Vec<String> {
 }
 
 #[test]
-fn three_monitor_usage() {
+fn monitor_usage() {
     let (limiter, _) = limiter(RateLimitConfig {
         burst_size: 50,
         ..CONFIG
@@ -103,10 +103,10 @@ fn three_monitor_usage() {
 }
 
 #[test]
-fn four_allow_an_initial_burst_and_back_off_when_limited() {
+fn burst_first_and_back_off_when_limited() {
     let (limiter, clock) = limiter(CONFIG);
     spend(&limiter, 10);
-    // Full jitter, up to a ceiling that is a second at first, and grows by the time for which refusals last.
+    // Full jitter. The ceiling starts at a second and grows by the time for which refusals last.
     let waits = [Duration::ZERO, SECOND].map(|lasted| {
         clock.advance(lasted);
         let status = limiter.try_acquire();
@@ -119,7 +119,7 @@ fn four_allow_an_initial_burst_and_back_off_when_limited() {
 }
 
 #[test]
-fn four_without_backoff_the_wait_is_the_bare_one() {
+fn wait_without_backoff_is_exact() {
     let (limiter, clock) = limiter(STEADY);
     spend(&limiter, 10);
     for _ in 0..12 {
@@ -130,7 +130,7 @@ fn four_without_backoff_the_wait_is_the_bare_one() {
 }
 
 #[test]
-fn five_separate_limiters_do_not_share_limits() {
+fn separate_limiters_do_not_share_limits() {
     let (chat_limiter, _) = limiter(RateLimitConfig {
         requests_per_minute: 50,
         ..CONFIG

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn it_applies_rate_limiting_to_a_function() {
+fn decorated_function_is_rate_limited() {
     let (limiter, _) = limiter(CONFIG);
     let call_claude = rate_limited(&limiter, |prompt: &str| format!("answer to {prompt}"));
     assert_eq!(call_claude.call("Hello!"), "answer to Hello!");
@@ -9,7 +9,7 @@ fn it_applies_rate_limiting_to_a_function() {
 }
 
 #[test]
-fn the_function_waits_automatically_if_rate_limited() {
+fn decorated_function_waits_if_limited() {
     let (limiter, clock) = stepped(STEADY);
     let call_claude = rate_limited(&limiter, |number: u64| number);
     for number in 0..10 {
@@ -19,7 +19,7 @@ fn the_function_waits_automatically_if_rate_limited() {
 }
 
 #[test]
-fn the_callback_is_invoked_when_rate_limited() {
+fn callback_is_called_when_limited() {
     let (limiter, clock) = limiter(STEADY);
     let waits = RefCell::new(Vec::new());
     let make_api_call = rate_limited(&limiter, |()| "response").on_limited(|status| {
@@ -34,10 +34,10 @@ fn the_callback_is_invoked_when_rate_limited() {
     assert_eq!(*waits.borrow(), [TURN]);
 }
 
-/// A function has no methods in Rust, so its statistics are the limiter's.
+/// In Rust a function has no methods, so its statistics are the limiter's.
 #[test]
 #[cfg(feature = "macros")]
-fn it_is_an_attribute_too() {
+fn attribute_decorates_a_function() {
     use std::sync::LazyLock;
 
     static LIMITER: LazyLock<ApiRateLimiter<ManualClock>> = LazyLock::new(|| limiter(STEADY).0);
@@ -55,7 +55,7 @@ fn it_is_an_attribute_too() {
 }
 
 #[test]
-fn statistics_are_reached_through_the_decorated_function() {
+fn decorated_function_has_statistics() {
     let (limiter, _) = limiter(CONFIG);
     let my_function = rate_limited(&limiter, |()| ());
     my_function.call(());

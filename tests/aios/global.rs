@@ -2,9 +2,10 @@ use alloc::sync::Arc;
 
 use tidegate::{RateLimitConfig, configure_rate_limiter, get_rate_limiter};
 
-/// One test, as the limiter is one for all tests. It is on the real clock; nothing asserted here is sooner than a minute.
+/// One test, because all tests share the limiter. It is on the real clock, and no assertion depends
+/// on less than a minute.
 #[test]
-fn the_global_limiter() {
+fn global_limiter_is_shared_and_replaced() {
     let limiter = get_rate_limiter();
     assert_eq!(
         *limiter.config(),
@@ -24,12 +25,12 @@ fn the_global_limiter() {
         "it returns the new limiter"
     );
     assert!(!Arc::ptr_eq(&configured, &limiter));
-    assert_eq!(configured.stats().total_requests, 0, "which starts afresh");
+    assert_eq!(configured.stats().total_requests, 0, "it starts unused");
 
     let (limiter1, limiter2) = (get_rate_limiter(), get_rate_limiter());
     assert!(Arc::ptr_eq(&limiter1, &limiter2), "limiter1 is limiter2");
     assert!(!limiter1.try_acquire().is_limited);
-    assert_eq!(limiter2.stats().total_requests, 1, "both count the same");
+    assert_eq!(limiter2.stats().total_requests, 1, "one count");
 
     let zero = RateLimitConfig {
         requests_per_minute: 0,
@@ -38,6 +39,6 @@ fn the_global_limiter() {
     assert!(configure_rate_limiter(zero).is_err());
     assert!(
         Arc::ptr_eq(&configured, &get_rate_limiter()),
-        "a wrong one changes nothing"
+        "an invalid one changes nothing"
     );
 }

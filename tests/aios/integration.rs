@@ -6,7 +6,7 @@ struct Response {
     output_tokens: u64,
 }
 
-/// A model that answers with what it was asked.
+/// A model that repeats the message.
 fn create(message: &str) -> Response {
     Response {
         text: message.to_uppercase(),
@@ -16,7 +16,7 @@ fn create(message: &str) -> Response {
 }
 
 #[test]
-fn a_chat_records_its_usage_waits_its_turn_and_warns() {
+fn chat_records_usage_waits_and_warns() {
     let (limiter, clock) = limiter(RateLimitConfig {
         burst_size: 5,
         ..CONFIG
@@ -49,7 +49,7 @@ fn a_chat_records_its_usage_waits_its_turn_and_warns() {
         (50, 50_000)
     );
     assert_eq!(waited.get(), 45, "the first five were a burst");
-    // At 50 per minute they all fall in one minute, whatever the backoff added.
+    // At 50 per minute all fall within one minute, whatever the backoff added.
     let warning = |left| format!("Warning: Only {left} requests remaining this minute");
     assert_eq!(warnings, [4, 3, 2, 1].map(warning));
 }

@@ -1,7 +1,8 @@
-//! What the document "AIOS Rate Limiting System" says, statement by statement, in its order: a module for each section.
+//! The statements of the document "AIOS Rate Limiting System" in its order, with a module for each
+//! section.
 //!
-//! Time is a manual clock, so that nothing here sleeps or depends on how fast it runs. Where an answer differs from what a reader
-//! of the Python would take it to be, the test asserts ours and says why.
+//! Time is a manual clock, so that no test sleeps or depends on its speed. If the behavior differs
+//! from what a reader of the Python would expect, the test asserts ours and says why.
 
 extern crate alloc;
 
@@ -25,7 +26,7 @@ const NANO: Duration = Duration::from_nanos(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// One request at 50 per minute.
+/// The interval between requests at 50 per minute.
 const TURN: Duration = Duration::from_millis(1_200);
 
 /// The document's configuration.
@@ -38,7 +39,7 @@ const CONFIG: RateLimitConfig = RateLimitConfig {
     ..RateLimitConfig::DEFAULT
 };
 
-/// The same, with waits that are known to the nanosecond.
+/// The same without backoff, so that waits are exact.
 const STEADY: RateLimitConfig = RateLimitConfig {
     enable_backoff: false,
     ..CONFIG

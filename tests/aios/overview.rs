@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn four_parts_manage_requests_and_prevent_quota_exhaustion() {
+fn four_parts_limit_requests() {
     let clock = ManualClock::new();
     let bucket = TokenBucket::with_clock(Quota::per_second(1), clock.clone());
     assert!(bucket.try_acquire(1).is_ok() && bucket.try_acquire(1).is_err());
@@ -18,10 +18,10 @@ fn four_parts_manage_requests_and_prevent_quota_exhaustion() {
     assert!(call.try_call(()).is_err() && limiter.try_acquire().is_limited);
 }
 
-/// The document calls it "fixed-window request counting". Ours has no edge: a fixed window admits 200 within two seconds around
-/// one, which is what a provider's limit per minute is there to refuse.
+/// The document calls it "fixed-window request counting". A fixed window admits 200 within two
+/// seconds around its edge, which a provider's limit per minute refuses. Our window has no edge.
 #[test]
-fn the_window_counts_in_any_minute_not_in_fixed_ones() {
+fn window_counts_in_any_minute() {
     let clock = ManualClock::new();
     let counter = SlidingWindow::with_clock(100, MINUTE, clock.clone()).unwrap();
     clock.advance(59 * SECOND);

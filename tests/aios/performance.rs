@@ -1,16 +1,16 @@
 use super::*;
 
-/// What a `static` holds was not allocated.
+/// A `static` allocates nothing.
 #[test]
-fn a_token_bucket_takes_constant_memory() {
+fn token_bucket_takes_constant_memory() {
     static BUCKET: TokenBucket = TokenBucket::new(Quota::per_second(1_000_000));
     assert!(BUCKET.try_acquire(1_000_000).is_ok());
     assert!(size_of_val(&BUCKET) <= 256);
 }
 
-/// The document says O(n), with n requests in the window. Ours does not grow with them: a count for each of 64 slots.
+/// The document says O(n) for n requests in the window. Ours keeps a count for each of 64 slots.
 #[test]
-fn a_window_takes_memory_by_slots_not_by_requests() {
+fn window_memory_depends_on_slots_only() {
     let window = SlidingWindow::with_clock(1_000_000_000, MINUTE, ManualClock::new()).unwrap();
     assert!(window.try_acquire(1_000_000_000).is_ok());
     assert_eq!(
@@ -21,7 +21,7 @@ fn a_window_takes_memory_by_slots_not_by_requests() {
 
 /// "Token Bucket: smooth rate limiting, burst handling; Sliding Window: strict per-minute limits."
 #[test]
-fn when_to_use_each_strategy() {
+fn bucket_is_smooth_and_window_is_strict() {
     let clock = ManualClock::new();
     let bucket = TokenBucket::with_clock(Quota::per_minute(60), clock.clone());
     let window = SlidingWindow::with_clock(60, MINUTE, clock.clone()).unwrap();

@@ -8,7 +8,7 @@ fn counter() -> (SlidingWindow<ManualClock>, ManualClock) {
 }
 
 #[test]
-fn it_counts_a_hundred_requests_within_a_minute() {
+fn window_admits_a_hundred_per_minute() {
     let (counter, clock) = counter();
     for _ in 0..100 {
         clock.advance(Duration::from_millis(599));
@@ -19,7 +19,7 @@ fn it_counts_a_hundred_requests_within_a_minute() {
 
 /// `counter.is_allowed()`.
 #[test]
-fn is_allowed_only_looks() {
+fn is_allowed_changes_nothing() {
     let (counter, _) = counter();
     for _ in 0..200 {
         assert!(counter.peek(1).is_ok());
@@ -27,8 +27,9 @@ fn is_allowed_only_looks() {
     assert_eq!(counter.current_count(), 0);
 }
 
-/// `if counter.is_allowed(): counter.record()`. Between the two another thread may take the last place, in Python too; then
-/// our second step refuses, where a plain record would count beyond the limit.
+/// `if counter.is_allowed(): counter.record()`. Another thread may take the last permit between the
+/// two steps, in Python too. Then our second step refuses, and a plain record would exceed the
+/// limit.
 #[test]
 fn check_and_then_record() {
     let (counter, _) = counter();
@@ -46,7 +47,7 @@ fn check_and_then_record() {
 
 /// `if counter.record(): ...`.
 #[test]
-fn record_checks_too_and_says_whether_it_was_allowed() {
+fn record_checks_and_returns_the_result() {
     let (counter, _) = counter();
     let recorded = (0..150).filter(|_| counter.try_acquire(1).is_ok());
     assert_eq!(recorded.count(), 100);
@@ -65,10 +66,10 @@ fn remaining_and_current_count() {
     assert_eq!((counter.available(), counter.current_count()), (80, 20));
 }
 
-/// It is exact, to the nanosecond. It may be longer than the document's by a 64th of the window, as we keep the number of
-/// requests in each of 64 slots instead of the time of each request.
+/// The wait is exact. It can exceed the document's by 1/64 of the window, because we count requests
+/// per slot instead of storing the time of each.
 #[test]
-fn wait_time_is_how_long_until_a_request_is_available() {
+fn wait_time_is_exact() {
     let (counter, clock) = counter();
     assert_eq!(counter.wait_time(1), Some(Duration::ZERO));
     counter.try_acquire(100).unwrap();

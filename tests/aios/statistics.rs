@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn they_have_the_documents_keys() {
+fn statistics_have_the_documents_keys() {
     let (limiter, clock) = limiter(CONFIG);
     spend(&limiter, 3);
     limiter.record_tokens(1_000);
@@ -22,7 +22,7 @@ fn they_have_the_documents_keys() {
 }
 
 #[test]
-fn what_was_refused_is_not_a_request() {
+fn refusals_are_not_counted() {
     let (limiter, _) = limiter(CONFIG);
     spend(&limiter, 10);
     for _ in 0..100 {

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn its_fields_while_not_limited() {
+fn fields_while_not_limited() {
     let (limiter, _) = limiter(CONFIG);
     spend(&limiter, 1);
     limiter.record_tokens(100);
@@ -13,9 +13,9 @@ fn its_fields_while_not_limited() {
     assert_eq!(status.message, "not limited");
 }
 
-/// The message names the limit, as the document's "Reason" does.
+/// The message names the limit, as "Reason" in the document does.
 #[test]
-fn its_fields_while_limited() {
+fn fields_while_limited() {
     let (limiter, _) = limiter(CONFIG);
     spend(&limiter, 10);
     let status = limiter.check();
@@ -25,13 +25,13 @@ fn its_fields_while_limited() {
     assert_eq!(status.tokens_remaining, 100_000);
     assert_eq!(
         status.message,
-        "burst limit of 10 requests reached, next in 1.2 s"
+        "burst limit of 10 requests reached, retry in 1.2 s"
     );
 }
 
-/// The Python's is a float; `as_secs_f64` makes one.
+/// In Python it is a float; `as_secs_f64` returns one.
 #[test]
-fn wait_time_is_in_seconds_where_seconds_are_printed() {
+fn wait_time_prints_as_seconds() {
     let (limiter, _) = limiter(STEADY);
     spend(&limiter, 10);
     let status = limiter.try_acquire();
@@ -41,9 +41,9 @@ fn wait_time_is_in_seconds_where_seconds_are_printed() {
     );
 }
 
-/// The windows are per minute and per hour; what is left is what both have left.
+/// The number that both the minute and the hour have room for.
 #[test]
-fn requests_remaining_are_those_left_in_the_current_window() {
+fn requests_remaining_is_the_fewest_of_all_windows() {
     let (limiter, clock) = limiter(RateLimitConfig {
         requests_per_hour: 55,
         burst_size: 100,

@@ -2,10 +2,10 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::*;
 
-/// `ThreadPoolExecutor(max_workers=10)` and `range(100)`. Nobody moves the time while a worker is awake, so what it reads is
-/// the instant of its admission.
+/// `ThreadPoolExecutor(max_workers=10)` and `range(100)`. Time does not move while a worker is
+/// awake, so it reads the instant of its admission.
 #[test]
-fn a_hundred_tasks_on_ten_threads() {
+fn hundred_tasks_on_ten_threads() {
     const PER_MINUTE: usize = 50;
     const BURST: usize = 10;
 
@@ -40,7 +40,7 @@ fn a_hundred_tasks_on_ten_threads() {
 }
 
 #[test]
-fn all_components_may_be_shared() {
+fn all_components_can_be_shared() {
     const fn shared<T: Send + Sync>() {}
     shared::<TokenBucket>();
     shared::<SlidingWindow>();

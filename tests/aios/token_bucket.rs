@@ -16,7 +16,7 @@ fn drained() -> (TokenBucket<ManualClock>, ManualClock) {
 }
 
 #[test]
-fn it_allows_bursts_and_keeps_to_the_average_in_the_long_run() {
+fn bucket_allows_bursts_and_keeps_its_rate() {
     let (bucket, clock) = bucket();
     assert_eq!(bucket.try_acquire_up_to(u64::MAX), 50, "a burst");
     let mut admitted = 0;
@@ -30,7 +30,7 @@ fn it_allows_bursts_and_keeps_to_the_average_in_the_long_run() {
 }
 
 #[test]
-fn it_holds_tokens_up_to_its_capacity() {
+fn bucket_holds_at_most_its_capacity() {
     let (bucket, clock) = bucket();
     clock.advance(60 * MINUTE);
     assert_eq!((bucket.capacity(), bucket.available()), (50, 50));
@@ -58,7 +58,7 @@ fn tokens_refill_at_a_steady_rate() {
 
 /// `bucket.acquire(blocking=True)`.
 #[test]
-fn without_tokens_a_request_waits() {
+fn blocking_acquire_waits_for_a_token() {
     let clock = SteppedClock::default();
     let bucket = TokenBucket::with_clock(QUOTA, clock.clone());
     for _ in 0..50 {
@@ -73,17 +73,17 @@ fn without_tokens_a_request_waits() {
 
 /// `bucket.acquire(blocking=False)`.
 #[test]
-fn acquire_without_blocking_says_yes_or_try_again_later() {
+fn non_blocking_acquire_returns_the_wait() {
     let (bucket, _) = bucket();
     for _ in 0..50 {
         assert_eq!(bucket.try_acquire(1), Ok(()));
     }
     let denied = bucket.try_acquire(1).unwrap_err();
-    assert_eq!(denied.retry_after(), Some(TOKEN), "and says how much later");
+    assert_eq!(denied.retry_after(), Some(TOKEN), "with the wait");
 }
 
 #[test]
-fn five_tokens_are_acquired_at_once_or_not_at_all() {
+fn five_tokens_are_acquired_all_or_none() {
     let (bucket, _) = bucket();
     bucket.try_acquire(42).unwrap();
     assert!(bucket.try_acquire(5).is_ok());
@@ -98,7 +98,7 @@ fn available_checks_without_consuming() {
 }
 
 #[test]
-fn wait_time_is_for_so_many_tokens() {
+fn wait_time_depends_on_the_number_of_tokens() {
     let (bucket, clock) = drained();
     assert_eq!(bucket.wait_time(10), Some(SECOND));
     clock.advance(SECOND.saturating_sub(NANO));
@@ -108,7 +108,7 @@ fn wait_time_is_for_so_many_tokens() {
     assert!(bucket.try_acquire(10).is_ok());
 }
 
-/// The document's number would be a wait after which they still cannot be had: a bucket never holds so many.
+/// The document returns a wait after which the call is still refused: a bucket never holds so many.
 #[test]
 fn wait_time_for_more_than_the_capacity_is_never() {
     let (bucket, _) = bucket();
@@ -116,10 +116,10 @@ fn wait_time_for_more_than_the_capacity_is_never() {
 }
 
 #[test]
-fn it_may_start_with_only_five_tokens() {
+fn bucket_can_start_with_five_tokens() {
     let clock = ManualClock::new();
     let bucket = TokenBucket::with_clock(QUOTA, clock.clone()).with_initial(5);
     assert_eq!(bucket.available(), 5);
     clock.advance(SECOND);
-    assert_eq!(bucket.available(), 15, "and fills up from there");
+    assert_eq!(bucket.available(), 15, "ten more after a second");
 }

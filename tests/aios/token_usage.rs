@@ -10,23 +10,24 @@ fn tokens_are_recorded_after_the_call() {
 }
 
 #[test]
-fn a_request_is_limited_while_no_token_is_left() {
+fn request_is_limited_while_no_token_remains() {
     let (limiter, clock) = limiter(STEADY);
     limiter.record_tokens(99_999);
-    assert!(!limiter.check().is_limited, "one is left");
+    assert!(!limiter.check().is_limited, "one remains");
     limiter.record_tokens(1);
     let status = limiter.try_acquire();
     assert_eq!((status.is_limited, status.tokens_remaining), (true, 0));
     assert_eq!(status.limited_by, Some(LimitKind::Tokens));
-    assert_eq!(status.requests_remaining, 50, "which was not charged");
+    assert_eq!(status.requests_remaining, 50, "not charged");
     clock.advance(status.wait_time);
     assert_eq!(limiter.check().tokens_remaining, 1);
     assert!(!limiter.try_acquire().is_limited);
 }
 
-/// The tokens are used by the time they are recorded, so what was not there is owed: it flows in first.
+/// The tokens were used before they are recorded. Those beyond the level are a debt, which is
+/// repaid first.
 #[test]
-fn more_tokens_than_were_left_are_a_debt() {
+fn tokens_beyond_the_level_are_a_debt() {
     let (limiter, clock) = limiter(STEADY);
     limiter.record_tokens(150_000);
     let status = limiter.try_acquire();

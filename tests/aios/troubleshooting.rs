@@ -3,13 +3,13 @@ use alloc::sync::Arc;
 use super::*;
 
 #[test]
-fn the_configuration_can_be_checked() {
+fn configuration_can_be_read_back() {
     let (limiter, _) = limiter(CONFIG);
     assert_eq!(*limiter.config(), CONFIG);
 }
 
 #[test]
-fn a_larger_burst_size_limits_less_aggressively() {
+fn larger_burst_size_admits_more_at_once() {
     let (limiter, _) = limiter(RateLimitConfig {
         burst_size: 20,
         ..CONFIG
@@ -20,13 +20,13 @@ fn a_larger_burst_size_limits_less_aggressively() {
 
 /// `print(f"State: {status}")` and `print(f"Stats: {limiter.stats}")`.
 #[test]
-fn the_current_state_can_be_printed() {
+fn current_state_can_be_printed() {
     let (limiter, _) = limiter(CONFIG);
     spend(&limiter, 10);
     let status = limiter.check();
     assert_eq!(
         status.to_string(),
-        "burst limit of 10 requests reached, next in 1.2 s"
+        "burst limit of 10 requests reached, retry in 1.2 s"
     );
     let debug = format!("State: {status:?} Stats: {:?} {limiter:?}", limiter.stats());
     for part in [
@@ -45,7 +45,7 @@ fn the_current_state_can_be_printed() {
 }
 
 #[test]
-fn a_shared_instance_counts_for_all_and_another_does_not() {
+fn shared_instance_counts_all_calls() {
     let (limiter, clock) = limiter(CONFIG);
     let limiter = Arc::new(limiter);
     let other = ApiRateLimiter::with_clock(CONFIG, clock).unwrap();
@@ -56,7 +56,7 @@ fn a_shared_instance_counts_for_all_and_another_does_not() {
 }
 
 #[test]
-fn a_custom_wait_loop_shows_progress() {
+fn custom_wait_loop_shows_progress() {
     let (limiter, clock) = limiter(STEADY);
     limiter.record_tokens(104_999);
     let mut progress = Vec::new();
@@ -71,14 +71,15 @@ fn a_custom_wait_loop_shows_progress() {
     assert_eq!(progress, ["3.0", "2.0", "1.0"]);
 }
 
-/// "Implement request queuing for smoother throughput": a token bucket is a queue, and knows each caller's turn beforehand.
+/// "Implement request queuing for smoother throughput": a reservation at a token bucket knows its
+/// delay.
 #[test]
-fn requests_can_be_queued() {
+fn bucket_queues_requests() {
     let bucket = TokenBucket::with_clock(Quota::per_minute(50).burst(1), ManualClock::new());
     let turns = [(); 3].map(|()| {
-        let place = bucket.reserve(1, Duration::MAX).unwrap();
-        let delay = place.delay();
-        place.commit();
+        let reservation = bucket.reserve(1, Duration::MAX).unwrap();
+        let delay = reservation.delay();
+        reservation.commit();
         delay
     });
     assert_eq!(turns, [Duration::ZERO, TURN, 2 * TURN]);

@@ -9,7 +9,7 @@ const BACKOFF: RateLimitConfig = RateLimitConfig {
     ..THOUSAND
 };
 
-/// What was added to the waits of refusals at these seconds of a streak.
+/// The extra waits of refusals at these seconds of a streak.
 fn added(config: RateLimitConfig, seconds: &[u64]) -> Vec<Duration> {
     let (limiter, clock) = limiter(config);
     limiter.pause_for(60 * MINUTE);
@@ -20,7 +20,7 @@ fn added(config: RateLimitConfig, seconds: &[u64]) -> Vec<Duration> {
         assert_eq!(
             status.retry_after,
             limiter.check().wait_time,
-            "the bare wait"
+            "without the backoff"
         );
         status.wait_time.saturating_sub(status.retry_after)
     };
@@ -28,7 +28,7 @@ fn added(config: RateLimitConfig, seconds: &[u64]) -> Vec<Duration> {
 }
 
 #[test]
-fn a_told_wait_is_between_the_bare_one_and_the_ceiling_beyond_it() {
+fn wait_stays_below_the_ceiling() {
     for seed in 0..200 {
         let config = RateLimitConfig {
             backoff_seed: Some(seed),
@@ -43,7 +43,7 @@ fn a_told_wait_is_between_the_bare_one_and_the_ceiling_beyond_it() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_waits() {
+fn same_seed_gives_same_waits() {
     let seconds = [0, 1, 2, 3, 5, 8];
     assert_eq!(added(BACKOFF, &seconds), added(BACKOFF, &seconds));
     let other = RateLimitConfig {
@@ -54,7 +54,7 @@ fn the_same_seed_gives_the_same_waits() {
 }
 
 #[test]
-fn without_backoff_the_bare_wait_is_told() {
+fn no_backoff_adds_nothing() {
     let off = RateLimitConfig {
         enable_backoff: false,
         ..BACKOFF
@@ -63,7 +63,7 @@ fn without_backoff_the_bare_wait_is_told() {
 }
 
 #[test]
-fn an_admission_ends_it() {
+fn admission_ends_the_backoff() {
     for seed in 0..100 {
         let (limiter, clock) = limiter(RateLimitConfig {
             backoff_seed: Some(seed),
@@ -79,27 +79,9 @@ fn an_admission_ends_it() {
     }
 }
 
-/// A refusal after an hour in which nobody came is a first one again.
+/// Backoff refuses no call. It only asks callers to wait longer.
 #[test]
-fn an_hour_without_callers_ends_it() {
-    for seed in 0..100 {
-        let (limiter, clock) = limiter(RateLimitConfig {
-            backoff_seed: Some(seed),
-            ..BACKOFF
-        });
-        spend(&limiter, 1);
-        assert!(limiter.try_acquire().is_limited);
-        clock.advance(60 * MINUTE);
-        limiter.record_tokens(2_000); // a call that was made before the hour, and has come back
-        let status = limiter.try_acquire();
-        let added = status.wait_time.saturating_sub(status.retry_after);
-        assert!(added <= SECOND, "{added:?} at the first refusal");
-    }
-}
-
-/// Nobody is refused for it: it is for those who wait as they are told.
-#[test]
-fn who_comes_earlier_than_told_is_admitted_if_there_is_room() {
+fn early_caller_is_admitted_if_limits_have_room() {
     let (limiter, clock) = limiter(BACKOFF);
     spend(&limiter, 1);
     let status = limiter.try_acquire();
@@ -109,7 +91,7 @@ fn who_comes_earlier_than_told_is_admitted_if_there_is_room() {
 }
 
 #[test]
-fn a_wait_that_no_time_ends_is_not_stretched() {
+fn unknown_wait_is_not_extended() {
     let (limiter, _) = limiter(RateLimitConfig {
         max_in_flight: Some(1),
         burst_size: 9,
@@ -127,13 +109,13 @@ fn a_wait_that_no_time_ends_is_not_stretched() {
 }
 
 #[test]
-fn who_waits_with_a_deadline_is_refused_for_the_bare_wait_only() {
+fn deadline_is_compared_with_retry_after() {
     let (limiter, clock) = stepped(BACKOFF);
     spend(&limiter, 1);
     let turn = MINUTE / 50;
     let refused = limiter.acquire_blocking_timeout(turn.saturating_sub(NANO));
-    assert!(refused.is_limited, "known beforehand");
+    assert!(refused.is_limited, "before sleeping");
     let (status, slept) = clock.sleep_in(|| limiter.acquire_blocking_timeout(turn));
     assert!(!status.is_limited);
-    assert_eq!(slept, turn, "the deadline cuts the backoff off");
+    assert_eq!(slept, turn, "the deadline shortens the backoff");
 }

@@ -14,7 +14,7 @@ fn error(change: impl FnOnce(&mut RateLimitConfig)) -> ConfigError {
 }
 
 #[test]
-fn zero_is_refused_in_every_field() {
+fn zero_is_invalid_in_every_field() {
     type Change = fn(&mut RateLimitConfig);
     let zeros: [(&str, Change, &str); 10] = [
         (
@@ -72,7 +72,7 @@ fn zero_is_refused_in_every_field() {
 }
 
 #[test]
-fn what_cannot_be_represented_is_refused_in_every_field() {
+fn unrepresentable_rate_is_invalid_in_every_field() {
     type Change = fn(&mut RateLimitConfig);
     let windows: [(&str, Change); 3] = [
         ("requests_per_minute", |c| c.requests_per_minute = u64::MAX),
@@ -121,7 +121,7 @@ fn what_cannot_be_represented_is_refused_in_every_field() {
 }
 
 #[test]
-fn the_longest_backoff_is_no_shorter_than_the_first() {
+fn backoff_max_below_base_is_invalid() {
     let error = error(|config| config.backoff_max = Duration::from_millis(999));
     assert_eq!(error.kind(), ConfigErrorKind::BelowBase);
     assert_eq!(
@@ -131,7 +131,7 @@ fn the_longest_backoff_is_no_shorter_than_the_first() {
 }
 
 #[test]
-fn backoff_that_is_off_is_not_checked() {
+fn disabled_backoff_is_not_validated() {
     let config = RateLimitConfig {
         enable_backoff: false,
         backoff_base: Duration::ZERO,
@@ -142,7 +142,7 @@ fn backoff_that_is_off_is_not_checked() {
 }
 
 #[test]
-fn the_largest_values_work() {
+fn largest_values_work() {
     let (limiter, _) = limiter(RateLimitConfig {
         requests_per_minute: 1 << 32,
         requests_per_hour: 1 << 36,

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_guess_is_capped_at_each_limit() {
+fn guess_is_capped_at_each_limit() {
     let (limiter, _) = limiter(RateLimitConfig {
         output_tokens_per_minute: Some(400),
         ..THOUSAND
@@ -11,11 +11,11 @@ fn a_guess_is_capped_at_each_limit() {
     assert_eq!(limiter.check().tokens_remaining, 0);
     permit.settle(TokenUsage::new(100, 150));
     assert_eq!(tokens_left(&limiter), 750);
-    assert_eq!(limiter.check().tokens_remaining, 250, "of output");
+    assert_eq!(limiter.check().tokens_remaining, 250, "output tokens");
 }
 
 #[test]
-fn a_guess_that_is_kept_counts_as_capped() {
+fn committed_guess_counts_as_capped() {
     let (limiter, _) = limiter(THOUSAND);
     let mut permit = limiter
         .reserve_tokens(TokenEstimate::guess(64_000))
@@ -26,7 +26,7 @@ fn a_guess_that_is_kept_counts_as_capped() {
 }
 
 #[test]
-fn an_explicit_estimate_above_a_limit_is_refused_for_good() {
+fn explicit_estimate_above_a_limit_is_refused_permanently() {
     let (limiter, _) = limiter(THOUSAND);
     let status = limiter.reserve_tokens(1_001).unwrap_err();
     assert!(status.is_limited && status.is_permanent);
@@ -37,21 +37,14 @@ fn an_explicit_estimate_above_a_limit_is_refused_for_good() {
     );
     assert_eq!(
         status.message,
-        "more than the minute limit of 1000 tokens can ever give"
+        "above the minute limit of 1000 tokens, no wait helps"
     );
     assert_eq!(status.tokens_remaining, 1_000);
     assert_eq!(limiter.stats(), self::limiter(THOUSAND).0.stats());
 }
 
 #[test]
-fn who_would_wait_is_told_that_no_wait_helps() {
-    let (limiter, _) = limiter(THOUSAND);
-    let status = limiter.reserve_tokens_blocking(1_001).unwrap_err();
-    assert!(status.is_permanent);
-}
-
-#[test]
-fn who_waits_for_tokens_is_admitted_when_they_are_there() {
+fn blocking_call_is_admitted_when_tokens_are_back() {
     let (limiter, clock) = stepped(THOUSAND);
     limiter.record_tokens(1_000);
     let (left, slept) = clock.sleep_in(|| {
@@ -62,7 +55,7 @@ fn who_waits_for_tokens_is_admitted_when_they_are_there() {
 }
 
 #[test]
-fn an_estimate_of_nothing_is_a_request() {
+fn zero_estimate_is_a_request() {
     let (limiter, _) = limiter(THOUSAND);
     limiter.reserve_tokens(0).unwrap().settle(7);
     assert_eq!(tokens_left(&limiter), 993);
@@ -71,13 +64,13 @@ fn an_estimate_of_nothing_is_a_request() {
     assert_eq!(
         status.limited_by,
         Some(LimitKind::Tokens),
-        "while no token is left"
+        "no token remains"
     );
 }
 
-/// The debt ends where a bucket's does, far away: the next call waits long, and is told how long.
+/// A debt is bounded as a bucket's is. It lasts for years, and the wait is exact.
 #[test]
-fn any_use_is_a_debt_with_an_end() {
+fn largest_debt_ends() {
     let (limiter, clock) = limiter(THOUSAND);
     limiter.record_tokens(u64::MAX);
     limiter.record_tokens(u64::MAX);

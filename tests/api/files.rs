@@ -5,7 +5,7 @@ fn read(json: &str) -> Result<RateLimitConfig, String> {
 }
 
 #[test]
-fn what_is_left_out_has_its_default() {
+fn missing_field_has_its_default() {
     assert_eq!(read("{}"), Ok(RateLimitConfig::DEFAULT));
     let config = RateLimitConfig {
         requests_per_minute: 30,
@@ -17,7 +17,7 @@ fn what_is_left_out_has_its_default() {
 }
 
 #[test]
-fn unknown_fields_are_errors() {
+fn unknown_field_is_an_error() {
     let error = read(r#"{ "request_per_minute": 30 }"#).unwrap_err();
     assert!(
         error.starts_with("unknown field `request_per_minute`"),
@@ -39,7 +39,7 @@ fn durations_are_seconds() {
 }
 
 #[test]
-fn what_was_written_can_be_read() {
+fn written_configuration_can_be_read() {
     let config = RateLimitConfig {
         requests_per_day: Some(5_000),
         tokens_per_day: Some(2_000_000),
@@ -52,9 +52,9 @@ fn what_was_written_can_be_read() {
     assert_eq!(read(&json), Ok(config));
 }
 
-/// A file says what is wanted, and the limiter whether it can be had.
+/// Reading a file does not validate its values.
 #[test]
-fn what_cannot_be_used_is_read_and_then_refused() {
+fn invalid_configuration_is_read_but_not_valid() {
     let config = read(r#"{ "burst_size": 0 }"#).unwrap();
     assert_eq!(config.validate().unwrap_err().field(), "burst_size");
 }

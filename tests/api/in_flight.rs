@@ -8,7 +8,7 @@ const TWO: RateLimitConfig = RateLimitConfig {
 };
 
 #[test]
-fn no_more_permits_than_allowed_are_out() {
+fn permits_stay_within_max_in_flight() {
     let (limiter, _) = limiter(TWO);
     let first = limiter.reserve_tokens(10).unwrap();
     let _second = limiter.reserve_tokens(10).unwrap();
@@ -16,10 +16,10 @@ fn no_more_permits_than_allowed_are_out() {
     let status = limiter.reserve_tokens(10).unwrap_err();
     assert!(status.is_limited && !status.is_permanent);
     assert_eq!(status.limited_by, Some(LimitKind::InFlight));
-    assert_eq!(status.wait_time, Duration::ZERO, "nobody knows");
+    assert_eq!(status.wait_time, Duration::ZERO, "unknown");
     assert_eq!(
         status.message,
-        "limit of 2 calls in flight reached, next when one ends"
+        "in-flight limit of 2 calls reached, retry when one ends"
     );
     assert_eq!(limiter.stats(), before);
     first.settle(10);
@@ -27,27 +27,27 @@ fn no_more_permits_than_allowed_are_out() {
 }
 
 #[test]
-fn a_limit_that_refuses_is_named_before_the_calls_in_flight() {
+fn other_limit_is_named_before_calls_in_flight() {
     let (limiter, _) = limiter(TWO);
     let _permits = [(); 2].map(|()| limiter.reserve_tokens(500).unwrap());
     let status = limiter.reserve_tokens(1).unwrap_err();
     assert_eq!(
         status.limited_by,
         Some(LimitKind::Tokens),
-        "its wait is known"
+        "the limit with a known wait"
     );
 }
 
-/// Requests that take no permit are not in flight.
+/// Only permits are in flight.
 #[test]
-fn requests_without_a_permit_do_not_count() {
+fn request_without_permit_is_not_in_flight() {
     let (limiter, _) = limiter(TWO);
     let _permits = [(); 2].map(|()| limiter.reserve_tokens(10).unwrap());
     spend(&limiter, 3);
     assert_eq!(limiter.stats().in_flight, 2);
 }
 
-/// A caller waits for as long as a permit is out, and not when `end` has ended it.
+/// Asserts that a caller waits while a permit is out, and enters when `end` has ended it.
 fn waits_until(end: impl FnOnce(tidegate::TokenPermit<'_, ManualClock>)) {
     let (limiter, _) = limiter(RateLimitConfig {
         max_in_flight: Some(1),
@@ -58,7 +58,7 @@ fn waits_until(end: impl FnOnce(tidegate::TokenPermit<'_, ManualClock>)) {
         let waiter = scope.spawn(|| limiter.reserve_tokens_blocking(10).map(drop));
         for _ in 0..100 {
             thread::yield_now();
-            assert!(!waiter.is_finished(), "it came back early");
+            assert!(!waiter.is_finished(), "the waiter entered early");
         }
         end(permit);
         let outcome = waiter.join().expect("no panic");
@@ -68,31 +68,18 @@ fn waits_until(end: impl FnOnce(tidegate::TokenPermit<'_, ManualClock>)) {
 }
 
 #[test]
-fn a_caller_waits_until_one_is_settled() {
+fn waiter_enters_when_a_permit_ends() {
     waits_until(|permit| permit.settle(10));
-}
-
-#[test]
-fn a_caller_waits_until_one_is_cancelled() {
     waits_until(|permit| {
         permit.cancel();
     });
-}
-
-#[test]
-fn a_caller_waits_until_one_is_dropped() {
     waits_until(|_permit| ());
-}
-
-#[test]
-fn a_caller_waits_until_a_committed_one_is_dropped() {
     waits_until(|mut permit| permit.commit());
 }
 
-/// One is woken for each permit that ends; if that one turns out to be limited by something else, it passes the room on to
-/// those behind it.
+/// Each permit that ends wakes one waiter. If another limit refuses that waiter, it wakes the next.
 #[test]
-fn a_caller_who_is_limited_otherwise_does_not_keep_the_others_waiting() {
+fn waiter_limited_by_tokens_passes_its_turn_on() {
     let (limiter, clock) = limiter(RateLimitConfig {
         max_in_flight: Some(1),
         ..THOUSAND
@@ -106,7 +93,8 @@ fn a_caller_who_is_limited_otherwise_does_not_keep_the_others_waiting() {
         yield_often();
         limiter.record_tokens(500);
         permit.settle(10);
-        // Nothing is in flight, and there are tokens: the small one need not wait for the clock.
+        // Nothing is in flight, and tokens are available, so the small one need not wait for the
+        // clock.
         let patience = DefaultClock.now() + Duration::from_secs(60);
         while !small.is_finished() && DefaultClock.now() < patience {
             yield_often();
@@ -115,12 +103,12 @@ fn a_caller_who_is_limited_otherwise_does_not_keep_the_others_waiting() {
         clock.advance(MINUTE);
         assert_eq!(large.join().unwrap(), Ok(()));
         assert_eq!(small.join().unwrap(), Ok(()));
-        assert!(was_admitted, "it waited for a call that was not made");
+        assert!(was_admitted, "the waiter was not woken");
     });
 }
 
 #[test]
-fn of_many_callers_no_more_than_allowed_are_in_flight_and_all_have_their_turn() {
+fn many_waiters_all_enter_within_the_limit() {
     let (limiter, _) = limiter(RateLimitConfig {
         requests_per_minute: 1_000,
         burst_size: 1_000,

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn input_and_output_tokens_have_limits_of_their_own() {
+fn input_and_output_tokens_have_separate_limits() {
     let (limiter, _) = limiter(RateLimitConfig {
         input_tokens_per_minute: Some(600),
         output_tokens_per_minute: Some(200),
@@ -18,12 +18,16 @@ fn input_and_output_tokens_have_limits_of_their_own() {
     assert_eq!(limited_by(100, 150), None);
     assert_eq!(limited_by(101, 150), Some(LimitKind::InputTokens));
     assert_eq!(limited_by(100, 151), Some(LimitKind::OutputTokens));
-    assert_eq!(limiter.check().tokens_remaining, 100, "the fewest");
+    assert_eq!(
+        limiter.check().tokens_remaining,
+        100,
+        "the limit with the fewest"
+    );
     assert_eq!(tokens_left(&limiter), 450);
 }
 
 #[test]
-fn a_number_without_a_split_counts_in_each_limit() {
+fn total_without_split_counts_in_each_limit() {
     let (limiter, _) = limiter(RateLimitConfig {
         input_tokens_per_minute: Some(600),
         output_tokens_per_minute: Some(200),
@@ -36,7 +40,7 @@ fn a_number_without_a_split_counts_in_each_limit() {
     assert_eq!(status.limited_by, Some(LimitKind::OutputTokens));
     assert_eq!(
         status.message,
-        "more than the minute limit of 200 output tokens can ever give"
+        "above the minute limit of 200 output tokens, no wait helps"
     );
 }
 
@@ -91,7 +95,7 @@ fn tokens_per_day() {
 }
 
 #[test]
-fn the_longest_refusal_is_the_one_that_is_named() {
+fn longest_refusal_is_named() {
     let (limiter, clock) = limiter(RateLimitConfig {
         requests_per_minute: 60,
         burst_size: 2,
@@ -105,13 +109,13 @@ fn the_longest_refusal_is_the_one_that_is_named() {
     let status = limiter.check();
     assert_eq!(status.limited_by, Some(LimitKind::Tokens));
     assert_eq!(status.retry_after, TOKEN * 20);
-    // After the named one's wait all others are free, too.
+    // After this wait all other limits have room, too.
     clock.advance(status.retry_after);
     assert!(!limiter.try_acquire().is_limited);
 }
 
 #[test]
-fn what_never_ends_is_named_before_what_lasts_long() {
+fn permanent_refusal_is_named_before_a_long_one() {
     let (limiter, _) = limiter(RateLimitConfig {
         output_tokens_per_minute: Some(200),
         ..THOUSAND

@@ -1,7 +1,8 @@
-//! What [`ApiRateLimiter`] does beyond the document that `aios` follows: permits, estimates, more limits, calls in flight, pauses,
-//! backoff, configuration, published cases, threads, and random timelines against a sequential model.
+//! [`ApiRateLimiter`] beyond the document that `aios` follows: permits, estimates, more limits,
+//! calls in flight, pauses, backoff, configuration, published cases, threads, and random timelines
+//! against a sequential model.
 //!
-//! Time is a manual clock, so that nothing here sleeps or depends on how fast it runs.
+//! Time is a manual clock, so that no test sleeps or depends on its speed.
 
 extern crate alloc;
 
@@ -25,7 +26,7 @@ const NANO: Duration = Duration::from_nanos(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// 1 000 tokens per minute, and room for many requests; waits are known to the nanosecond.
+/// 1 000 tokens per minute, room for many requests, and waits that are exact.
 const THOUSAND: RateLimitConfig = RateLimitConfig {
     tokens_per_minute: 1_000,
     burst_size: 40,
@@ -33,7 +34,7 @@ const THOUSAND: RateLimitConfig = RateLimitConfig {
     ..RateLimitConfig::DEFAULT
 };
 
-/// A token of these.
+/// The time in which one of these tokens flows in.
 const TOKEN: Duration = Duration::from_millis(60);
 
 fn tokens_left<C: Clock>(limiter: &ApiRateLimiter<C>) -> u64 {

@@ -1,5 +1,5 @@
-//! Random timelines. The model is slow and obvious: times in whole nanoseconds, a list of admissions for each window, and a bucket
-//! that remembers when it will be full.
+//! Random timelines. The model is slow and obvious: whole nanoseconds, a list of admissions for
+//! each window, and a bucket that stores the time at which it will be full.
 
 use proptest::prelude::*;
 use tidegate::{RateLimitStats, Timestamp, TokenPermit};
@@ -27,11 +27,11 @@ enum Op {
         tokens: u64,
         is_guess: bool,
     },
-    /// What becomes of one of the permits that are out.
+    /// Ends or marks one of the permits that are out.
     Commit(usize),
     Settle(usize, u64),
     Drop(usize),
-    /// So many milliseconds.
+    /// Milliseconds.
     Advance(u64),
     Pause(u64),
 }
@@ -55,9 +55,9 @@ fn any_op() -> impl Strategy<Value = Op> {
 struct Window {
     limit: u64,
     slot: u64,
-    /// The slot of each admission that still counts for something.
+    /// The slots of the admissions that were not undone.
     admitted: Vec<u64>,
-    /// The latest slot that anything was admitted in, also if it was taken back.
+    /// The latest slot with an admission, even if it was undone.
     latest: u64,
 }
 
@@ -83,7 +83,7 @@ impl Window {
         self.latest
     }
 
-    /// How much was forfeited.
+    /// Returns the number of forfeited permits.
     fn undo(&mut self, slot: u64) -> u64 {
         if slot != self.latest {
             return 1;
@@ -94,7 +94,7 @@ impl Window {
     }
 }
 
-/// A bucket that is full at `full_at`, and so lacks a token for each `token` until then.
+/// A bucket that is full at `full_at`, and lacks one token per `token` nanoseconds until then.
 struct Bucket {
     capacity: u64,
     token: u64,
@@ -130,7 +130,7 @@ impl Bucket {
         self.full_at -= lacking.min(tokens * self.token);
     }
 
-    /// How much was forfeited.
+    /// Returns the number of forfeited permits.
     const fn undo(&mut self, tokens: u64, (before, after): (u64, u64)) -> u64 {
         if self.full_at != after {
             return tokens;
@@ -192,7 +192,7 @@ impl Model {
             && self.buckets.iter().zip(tokens).all(in_buckets)
     }
 
-    /// Whether a request with so many tokens, or as many as there can be, was admitted.
+    /// Admits a request with these tokens.
     fn admit(&mut self, tokens: [u64; 2]) -> Option<Reserved> {
         if !self.has_room(tokens) {
             return None;
@@ -263,8 +263,11 @@ impl Model {
     }
 }
 
-/// What a refused request is told: to the nanosecond.
-fn is_honest(limiter: &ApiRateLimiter<ManualClock>, now: Timestamp) -> Result<(), TestCaseError> {
+/// Asserts that the wait of a refused request is exact.
+fn wait_is_exact(
+    limiter: &ApiRateLimiter<ManualClock>,
+    now: Timestamp,
+) -> Result<(), TestCaseError> {
     let status = limiter.check_at(now);
     if status.is_limited {
         let wait = status.retry_after;
@@ -335,7 +338,7 @@ fn play(ops: &[Op]) -> Result<(), TestCaseError> {
             }
         }
         model.agrees_with(&limiter.stats())?;
-        is_honest(&limiter, clock.now())?;
+        wait_is_exact(&limiter, clock.now())?;
     }
     Ok(())
 }
@@ -347,7 +350,7 @@ proptest! {
     }
 
     #[test]
-    fn a_refused_reservation_is_told_its_wait_to_the_nanosecond(
+    fn retry_after_of_a_reservation_is_exact(
         requests in 0..9_u32,
         used in 0..20_000_u64,
         pause in 0..90_000_u64,

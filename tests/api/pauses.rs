@@ -3,13 +3,13 @@ use alloc::sync::Arc;
 use super::*;
 
 #[test]
-fn a_pause_admits_nobody_for_so_long_and_is_named() {
+fn pause_refuses_every_call_until_its_end() {
     let (limiter, clock) = limiter(THOUSAND);
     limiter.pause_for(30 * SECOND);
     let status = limiter.try_acquire();
     assert_eq!(status.limited_by, Some(LimitKind::Pause));
     assert_eq!(status.wait_time, 30 * SECOND);
-    assert_eq!(status.message, "paused by the server, next in 30.0 s");
+    assert_eq!(status.message, "paused by the server, retry in 30.0 s");
     assert_eq!(limiter.check(), status);
     let refused = limiter.reserve_tokens(1).unwrap_err();
     assert_eq!(refused.limited_by, Some(LimitKind::Pause));
@@ -20,7 +20,7 @@ fn a_pause_admits_nobody_for_so_long_and_is_named() {
 }
 
 #[test]
-fn a_pause_is_not_shortened() {
+fn pause_is_not_shortened() {
     let (limiter, clock) = limiter(THOUSAND);
     limiter.pause_for(MINUTE);
     limiter.pause_for(SECOND);
@@ -30,7 +30,7 @@ fn a_pause_is_not_shortened() {
 }
 
 #[test]
-fn a_pause_of_nothing_or_without_end() {
+fn zero_and_endless_pauses() {
     let (limiter, _) = limiter(THOUSAND);
     limiter.pause_for(Duration::ZERO);
     assert!(!limiter.check().is_limited);
@@ -39,7 +39,7 @@ fn a_pause_of_nothing_or_without_end() {
 }
 
 #[test]
-fn a_limit_that_refuses_for_longer_than_the_pause_is_named() {
+fn limit_that_outlasts_the_pause_is_named() {
     let (limiter, clock) = limiter(THOUSAND);
     limiter.record_tokens(2_000);
     limiter.pause_for(30 * SECOND);
@@ -50,7 +50,7 @@ fn a_limit_that_refuses_for_longer_than_the_pause_is_named() {
 }
 
 #[test]
-fn a_pause_holds_for_everyone_who_shares_the_limiter() {
+fn pause_applies_to_all_callers() {
     let (limiter, clock) = stepped(THOUSAND);
     let limiter = Arc::new(limiter);
     let other = Arc::clone(&limiter);
@@ -63,9 +63,9 @@ fn a_pause_holds_for_everyone_who_shares_the_limiter() {
     assert_eq!(admitted, [tidegate::Timestamp::ZERO + 30 * SECOND; 4]);
 }
 
-/// Those who sleep look again when they wake up.
+/// A sleeping thread checks again when it wakes up.
 #[test]
-fn a_pause_reaches_those_who_are_waiting_already() {
+fn pause_reaches_sleeping_waiters() {
     let (limiter, clock) = stepped(RateLimitConfig {
         burst_size: 1,
         ..THOUSAND

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn settling_for_less_gives_the_rest_back() {
+fn settling_for_less_returns_the_rest() {
     let (limiter, _) = limiter(THOUSAND);
     let permit = limiter.reserve_tokens(800).unwrap();
     assert_eq!(tokens_left(&limiter), 200);
@@ -33,7 +33,7 @@ fn settling_for_the_estimate_changes_no_limit() {
 }
 
 #[test]
-fn tokens_that_come_back_never_fill_beyond_the_limit() {
+fn returned_tokens_never_exceed_the_limit() {
     let (limiter, clock) = limiter(THOUSAND);
     let permit = limiter.reserve_tokens(800).unwrap();
     clock.advance(MINUTE);
@@ -54,11 +54,11 @@ fn dropping_cancels() {
 }
 
 #[test]
-fn a_committed_permit_that_is_dropped_is_kept_as_estimated() {
+fn dropped_committed_permit_keeps_its_estimate() {
     let (limiter, _) = limiter(THOUSAND);
     let mut permit = limiter.reserve_tokens(800).unwrap();
     permit.commit();
-    assert_eq!(limiter.stats().total_tokens_used, 0, "not known yet");
+    assert_eq!(limiter.stats().total_tokens_used, 0, "not yet settled");
     drop(permit);
     let stats = limiter.stats();
     assert_eq!((stats.total_requests, stats.total_tokens_used), (1, 800));
@@ -66,7 +66,7 @@ fn a_committed_permit_that_is_dropped_is_kept_as_estimated() {
 }
 
 #[test]
-fn a_committed_permit_cannot_be_cancelled_and_can_be_settled() {
+fn committed_permit_can_be_settled_but_not_canceled() {
     let (limiter, _) = limiter(THOUSAND);
     let mut permit = limiter.reserve_tokens(300).unwrap();
     permit.commit();
@@ -79,13 +79,13 @@ fn a_committed_permit_cannot_be_cancelled_and_can_be_settled() {
     assert_eq!(tokens_left(&limiter), 600);
 }
 
-/// The tokens come back as a credit; the place among the requests is exact or nothing.
+/// The tokens come back as a credit. The request comes back exactly or not at all.
 #[test]
-fn a_permit_that_is_cancelled_after_others_were_charged_gives_its_tokens_back() {
+fn late_cancel_returns_tokens_and_forfeits_the_request() {
     let (limiter, _) = limiter(THOUSAND);
     let first = limiter.reserve_tokens(500).unwrap();
     let second = limiter.reserve_tokens(100).unwrap();
-    assert!(!first.cancel(), "not its place in the burst");
+    assert!(!first.cancel(), "the burst is forfeited");
     let stats = limiter.stats();
     assert_eq!(stats.tokens_remaining_minute, 900);
     assert_eq!(stats.forfeited, 1);
@@ -95,15 +95,15 @@ fn a_permit_that_is_cancelled_after_others_were_charged_gives_its_tokens_back() 
     );
     assert_eq!(stats.total_requests, 1);
 
-    // A credit has moved the level since.
+    // The credit has changed the level since.
     assert!(second.cancel());
     let stats = limiter.stats();
     assert_eq!((stats.tokens_remaining_minute, stats.forfeited), (1_000, 1));
 }
 
-/// A burst of tokens below a minute's budget (R10), which then is the most that one call can be estimated for.
+/// A token burst below the minute's tokens is also the largest estimate of one call.
 #[test]
-fn tokens_can_have_a_burst_of_their_own() {
+fn tokens_can_have_a_separate_burst() {
     let (limiter, clock) = limiter(RateLimitConfig {
         token_burst_size: Some(100),
         ..THOUSAND
@@ -127,9 +127,9 @@ fn tokens_can_have_a_burst_of_their_own() {
     );
 }
 
-/// The message names what the configuration says, not what can be saved up.
+/// The message states the configured rate, not the capacity.
 #[test]
-fn the_message_states_the_rate() {
+fn message_states_the_configured_rate() {
     let (limiter, _) = limiter(RateLimitConfig {
         token_burst_size: Some(100),
         ..THOUSAND
@@ -145,9 +145,9 @@ fn the_message_states_the_rate() {
     );
 }
 
-/// A broken count neither wraps the statistics nor closes the limiter for good.
+/// A wrong count neither wraps the statistics nor closes the limiter forever.
 #[test]
-fn after_a_broken_count_an_operator_can_resume() {
+fn operator_can_resume_after_a_wrong_count() {
     let (limiter, _) = limiter(THOUSAND);
     limiter.record_tokens(u64::MAX);
     limiter.record_tokens(1);
@@ -159,9 +159,9 @@ fn after_a_broken_count_an_operator_can_resume() {
     assert_eq!(tokens_left(&limiter), 1_000);
 }
 
-/// Nothing breaks when a charge is undone on the wrong limiter.
+/// An undo on the wrong limiter breaks nothing.
 #[test]
-fn a_foreign_charge_breaks_nothing() {
+fn foreign_charge_breaks_nothing() {
     use tidegate::{Combined, Limiter, Quota, TokenBucket};
     let (first, _) = limiter(THOUSAND);
     let (second, _) = limiter(THOUSAND);
@@ -180,9 +180,9 @@ fn a_foreign_charge_breaks_nothing() {
     assert_eq!(one.available(), 5);
 }
 
-/// Unlike cancelling it counts as a request: a call that was made and used nothing.
+/// Unlike a cancel, it counts as a request that used no tokens.
 #[test]
-fn settling_for_zero_always_gives_the_tokens_back() {
+fn settling_for_zero_returns_tokens_and_counts_a_request() {
     let (limiter, _) = limiter(THOUSAND);
     let first = limiter.reserve_tokens(500).unwrap();
     limiter.reserve_tokens(100).unwrap().settle(100);
@@ -193,17 +193,17 @@ fn settling_for_zero_always_gives_the_tokens_back() {
 }
 
 #[test]
-fn a_request_in_a_slot_that_is_over_is_forfeited() {
+fn request_in_a_past_slot_is_forfeited() {
     let (limiter, clock) = limiter(THOUSAND);
     let permit = limiter.reserve_tokens(500).unwrap();
     clock.advance(MINUTE / 64);
-    spend(&limiter, 1); // moves the windows on
+    spend(&limiter, 1); // rotates the windows
     assert!(!permit.cancel());
     assert_eq!(limiter.stats().requests_remaining_minute, 48);
 }
 
 #[test]
-fn a_permit_is_in_flight_until_it_ends() {
+fn permit_is_in_flight_until_it_ends() {
     let (limiter, _) = limiter(THOUSAND);
     let permits = [(); 4].map(|()| limiter.reserve_tokens(10).unwrap());
     assert_eq!(limiter.stats().in_flight, 4);
@@ -218,7 +218,7 @@ fn a_permit_is_in_flight_until_it_ends() {
 }
 
 #[test]
-fn a_permit_shows_what_it_is() {
+fn permit_debug_shows_its_state() {
     let (limiter, _) = limiter(THOUSAND);
     let mut permit = limiter.reserve_tokens(TokenUsage::new(3, 4)).unwrap();
     assert_eq!(

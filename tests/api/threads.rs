@@ -1,16 +1,16 @@
 use super::*;
 
-/// What one thread did, for the sums.
+/// The requests and tokens of one thread.
 #[derive(Default)]
 struct Tally {
     requests: u64,
     tokens: u64,
 }
 
-/// Limited by the calls in flight and, near the end, by the burst, with cancellations on top: what is gone from the limits was
-/// used, or is counted.
+/// Limited by the calls in flight, and near the end by the burst, with cancellations on top. Each
+/// permit that left a limit was used or is counted as forfeited.
 #[test]
-fn eight_threads_have_exact_statistics() {
+fn statistics_of_eight_threads_are_exact() {
     let config = RateLimitConfig {
         requests_per_minute: 40_000,
         requests_per_hour: 1_000_000,
@@ -37,7 +37,7 @@ fn eight_threads_have_exact_statistics() {
             };
             tally.requests += 1;
             match choice {
-                // Over and under the estimate.
+                // Above and below the estimate.
                 1..=3 => {
                     let used = estimate / 2 * (choice - 1);
                     permit.settle(used);

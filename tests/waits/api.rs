@@ -26,7 +26,7 @@ type TokenWaiter<'a> = Waiter<'a, TokenOutcome<'a>>;
 type RequestWaiter<'a> = Waiter<'a, RateLimitStatus>;
 
 /// Refuses a call because of the waiters ahead of it.
-const QUEUE: LimitKind = LimitKind::Line;
+const QUEUE: LimitKind = LimitKind::Queue;
 
 /// One token per millisecond, a thousand at once, and no other limit that matters.
 const TOKENS: RateLimitConfig = RateLimitConfig {

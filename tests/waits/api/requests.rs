@@ -173,7 +173,7 @@ fn timeouts_end_waits_in_the_queue() {
     assert!(status.is_limited && !status.is_permanent);
     assert_eq!(status.limited_by, Some(QUEUE));
     assert_eq!(status.retry_after, Duration::ZERO);
-    assert_eq!(status.message, "others are before it in line");
+    assert_eq!(status.message, "other waiters are ahead in the queue");
     // The head is late, and the limit allows it.
     assert!(!long.ready().is_limited);
     assert_eq!(limiter.stats().total_requests, 3);

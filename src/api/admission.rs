@@ -1,0 +1,237 @@
+//! Admits and refuses calls, and makes the API limiter a [`Limiter`].
+
+use core::time::Duration;
+
+use super::status::{LimitHit, LimitKind, Remaining, Retry};
+use super::{ApiRateLimiter, RateLimitStatus};
+use crate::clock::Clock;
+use crate::combined::{CombinedCharge, CombinedDenied};
+use crate::denied::Denied;
+use crate::limiter::{Limiter, sealed};
+use crate::prepared_charge::Request;
+use crate::sync::Ordering::Relaxed;
+#[cfg(feature = "std")]
+use crate::sync::{Ordering::SeqCst, fence};
+use crate::time::Timestamp;
+
+impl<C: Clock> ApiRateLimiter<C> {
+    /// Charges `n` requests, at least 1, and returns what remains.
+    #[inline]
+    pub(super) fn admit_at(&self, n: u64, now: Timestamp) -> Result<Remaining, LimitHit> {
+        if self.is_paused_at(now) {
+            return Err(self.refusal_in_pause(&self.limits.requests(n), now));
+        }
+        match self.limits.admit(n, now) {
+            Ok(remaining) => {
+                self.count_admitted(n);
+                Ok(remaining)
+            }
+            Err(denied) => Err(self.limit_hit(denied)),
+        }
+    }
+
+    /// Makes any request that counts as `n` calls, and returns the charge, which can be undone.
+    pub(super) fn charge_request_at(
+        &self,
+        n: u64,
+        request: &impl Fn(usize) -> Request,
+        now: Timestamp,
+    ) -> Result<CombinedCharge, LimitHit> {
+        if self.is_paused_at(now) {
+            return Err(self.refusal_in_pause(request, now));
+        }
+        match self.limits.combined.charge_each_at(request, now) {
+            Ok(charge) => {
+                self.count_admitted(n);
+                Ok(charge)
+            }
+            Err(denied) => Err(self.limit_hit(denied)),
+        }
+    }
+
+    #[inline]
+    fn count_admitted(&self, n: u64) {
+        self.totals.add_requests(n);
+        self.gate.backoff.end_streak();
+    }
+
+    #[inline]
+    fn is_paused_at(&self, now: Timestamp) -> bool {
+        // Relaxed: guards no memory.
+        now.as_nanos() < self.gate.paused_until.load(Relaxed)
+    }
+
+    /// The refusal that a request would meet. Changes nothing.
+    pub(super) fn refusal_at(
+        &self,
+        request: &impl Fn(usize) -> Request,
+        now: Timestamp,
+    ) -> Option<LimitHit> {
+        if self.is_paused_at(now) {
+            return Some(self.refusal_in_pause(request, now));
+        }
+        let denied = self.limits.combined.refusal(request, now, None)?;
+        Some(self.limit_hit(denied))
+    }
+
+    /// The pause, or a limit that refuses for longer.
+    #[cold]
+    fn refusal_in_pause(&self, request: &impl Fn(usize) -> Request, now: Timestamp) -> LimitHit {
+        // Relaxed: guards no memory.
+        let end = Timestamp::from_nanos(self.gate.paused_until.load(Relaxed));
+        let pause = end - now;
+        match self.limits.combined.refusal(request, now, None) {
+            Some(denied) if denied.retry_after().is_none_or(|wait| wait > pause) => {
+                self.limit_hit(denied)
+            }
+            _ => LimitHit {
+                kind: LimitKind::Pause,
+                limit: 0,
+                retry: Retry::After(pause),
+            },
+        }
+    }
+
+    #[cold]
+    fn limit_hit(&self, denied: CombinedDenied) -> LimitHit {
+        let info = self.limits.infos[denied.index()];
+        let (limit, retry) = match denied.retry_after() {
+            Some(wait) => (info.stated, Retry::After(wait)),
+            None => (info.capacity, Retry::Never),
+        };
+        LimitHit {
+            kind: info.kind,
+            limit,
+            retry,
+        }
+    }
+
+    /// The status of a call that was refused, which counts for the backoff.
+    #[cold]
+    pub(super) fn refused_at(&self, hit: LimitHit, now: Timestamp) -> RateLimitStatus {
+        let backoff = match hit.retry {
+            Retry::After(wait) => self.gate.backoff.extra_wait(now, wait),
+            // Without a known wait there is nothing to extend.
+            Retry::OnRelease | Retry::Never => Duration::ZERO,
+        };
+        self.limited_at(hit, backoff, now)
+    }
+
+    #[cold]
+    pub(super) fn limited_at(
+        &self,
+        hit: LimitHit,
+        backoff: Duration,
+        now: Timestamp,
+    ) -> RateLimitStatus {
+        RateLimitStatus::limited(hit, backoff, self.limits.remaining_at(now))
+    }
+
+    /// Lets the head of the wait queue try again, after a limit or a pause has changed.
+    #[cfg(feature = "std")]
+    pub(super) fn wake_head(&self) {
+        // Pairs with the fence in `wait_in_queue`: either this thread sees the head in the queue,
+        // or the head sees the change.
+        fence(SeqCst);
+        if self.limits.combined.wait_queue().is_busy() {
+            self.gate.released.notify_additional(usize::MAX);
+        }
+    }
+
+    #[cfg(not(feature = "std"))]
+    #[expect(clippy::unused_self, reason = "there is no queue")]
+    pub(super) const fn wake_head(&self) {}
+
+    /// A refusal without its message.
+    #[cold]
+    fn denied(&self, hit: LimitHit) -> Denied {
+        match hit.retry {
+            Retry::After(retry_after) => Denied::NotYet { retry_after },
+            Retry::OnRelease | Retry::Never => Denied::Never {
+                capacity: self.limits.max_requests(),
+            },
+        }
+    }
+}
+
+impl<C> sealed::Sealed for ApiRateLimiter<C> {}
+
+impl<C: Clock> sealed::Internals for ApiRateLimiter<C> {
+    fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
+        if self.is_paused_at(now) || self.gate.in_flight.count() > 0 {
+            return None;
+        }
+        self.limits.combined.unused_in_at(now)
+    }
+}
+
+/// A permit is a request.
+impl<C: Clock> Limiter for ApiRateLimiter<C> {
+    type Clock = C;
+    type Charge = CombinedCharge;
+
+    fn clock(&self) -> &C {
+        self.clock()
+    }
+
+    fn capacity(&self) -> u64 {
+        self.limits.max_requests()
+    }
+
+    fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
+        if n == 0 {
+            return Ok(());
+        }
+        let hit = self.refusal_at(&self.limits.requests(n), now);
+        hit.map_or(Ok(()), |hit| Err(self.denied(hit)))
+    }
+
+    #[inline]
+    fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
+        if n == 0 {
+            return Ok(());
+        }
+        match self.admit_at(n, now) {
+            Ok(_) => Ok(()),
+            Err(hit) => Err(self.denied(hit)),
+        }
+    }
+
+    /// Allocates the list of charges; `try_acquire_at` does not.
+    fn charge_at(&self, n: u64, now: Timestamp) -> Result<CombinedCharge, Denied> {
+        if n == 0 {
+            return Ok(CombinedCharge::nothing());
+        }
+        match self.charge_request_at(n, &self.limits.requests(n), now) {
+            Ok(charge) => Ok(charge.with_permits(n)),
+            Err(hit) => Err(self.denied(hit)),
+        }
+    }
+
+    fn undo(&self, charge: CombinedCharge) -> u64 {
+        self.totals.subtract_requests(charge.permits());
+        let undone = self.limits.combined.undo(charge);
+        self.wake_head();
+        undone
+    }
+
+    fn available_at(&self, now: Timestamp) -> u64 {
+        if self.is_paused_at(now) {
+            return 0;
+        }
+        self.limits.requests_available_at(now)
+    }
+
+    /// Returns the refill time of the limit that allows the fewest requests at once, mostly the
+    /// burst.
+    fn refill_time(&self) -> Duration {
+        self.limits.requests_refill_time()
+    }
+
+    /// Whether every limit is unused, no pause lasts and no permit is out. Ignores the statistics.
+    fn is_unused_at(&self, now: Timestamp) -> bool {
+        !self.is_paused_at(now)
+            && self.gate.in_flight.count() == 0
+            && self.limits.combined.is_unused_at(now)
+    }
+}
