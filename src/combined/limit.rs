@@ -6,7 +6,6 @@ use core::time::Duration;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
-use crate::limiter::sealed::Internals;
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::sliding_window::SlidingWindow;
 use crate::snapshot::Snapshot;
@@ -148,10 +147,6 @@ impl<C: Clock> Limit<C> {
 
     pub(crate) fn is_unused_at(&self, now: Timestamp) -> bool {
         either!(self, limiter => limiter.is_unused_at(now))
-    }
-
-    pub(crate) fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
-        either!(self, limiter => limiter.unused_in_at(now))
     }
 }
 

@@ -58,7 +58,7 @@ fn flood<L: Limiter + 'static>(
                 (stats.keys, stats.created),
                 (max_keys as u64, max_keys as u64)
             );
-            assert_eq!(stats.dropped, 0);
+            assert_eq!(stats.evicted, 0);
 
             // No fresh burst, and nobody who is there is refused what is left to it.
             assert!(keyed.try_acquire_at(&SPENT, 1, now).is_err());

@@ -141,12 +141,12 @@ fn statistics_add_up() {
         removed += u64::from(turn % 7 == 0 && keyed.remove(&(key / 2)));
         clock.advance(Duration::from_millis(turn % 3));
         let stats = keyed.stats();
-        assert_eq!(stats.created - stats.dropped - removed, stats.keys);
+        assert_eq!(stats.created - stats.evicted - removed, stats.keys);
         assert_eq!(stats.keys, keyed.len() as u64);
         assert_eq!(stats.overflowed, refused);
         assert_eq!(stats.max_keys, 100);
     }
-    assert!(removed > 0 && refused > 0 && keyed.stats().dropped > 0);
+    assert!(removed > 0 && refused > 0 && keyed.stats().evicted > 0);
 }
 
 /// What is asked of a key that is not there does not make it be there.

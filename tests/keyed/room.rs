@@ -123,7 +123,7 @@ fn keys_of_all_kinds_go() {
     assert_eq!(keyed.evict_unused_at(later), 140);
     assert!(keyed.is_empty());
     let stats = keyed.stats();
-    assert_eq!((stats.keys, stats.created, stats.dropped), (0, 210, 140));
+    assert_eq!((stats.keys, stats.created, stats.evicted), (0, 210, 140));
 }
 
 /// Insertions alone drop what is unused: nobody has to sweep.
@@ -139,7 +139,7 @@ fn insertions_sweep() {
     for key in 10_000..11_000 {
         keyed.try_acquire_at(&key, 1, later).expect("new");
     }
-    assert_eq!((keyed.len(), keyed.stats().dropped), (1_000, 10_000));
+    assert_eq!((keyed.len(), keyed.stats().evicted), (1_000, 10_000));
 }
 
 /// The policy of a table, and what who asks is told by it.
