@@ -1,4 +1,4 @@
-//! What keys are made of: hashes, network addresses, digests of long texts.
+//! Keys: network addresses, digests of long texts, and their hash function.
 
 mod ip_key;
 mod key_digest;
