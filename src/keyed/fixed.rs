@@ -20,21 +20,21 @@ use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
 use set::{KeyTag, Set, SetFull, SetRefusal};
 
-/// A token bucket for every key, all with one quota, in a table of fixed size. It is lock-free, never
-/// allocates, and is indifferent to floods of keys.
+/// A token bucket for every key, all with one quota, in a table of fixed size. It is lock-free,
+/// never allocates, and is indifferent to floods of keys.
 ///
 /// It takes keys of any type, and has no type parameter for them. The first parameter is the clock.
 ///
 /// Use it where keys come from strangers (addresses above all) or calls have to be as fast as they
-/// can be. Use `Keyed` where limits differ from key to key, or keys must be listed, removed or counted
-/// exactly.
+/// can be. Use `Keyed` where limits differ from key to key, or keys must be listed, removed or
+/// counted exactly.
 ///
 /// # How keys are kept
 ///
 /// They are not. A key is a hash, and the table keeps 40 bits of it and its position beside the
-/// bucket. Two keys with the same hash share a bucket. A new key shares one with a key of its set in
-/// one of 10¹¹ cases. Hashes are seeded ([`KeyHasher`]), so clients cannot choose with which key they
-/// share.
+/// bucket. Two keys with the same hash share a bucket. A new key shares one with a key of its set
+/// in one of 10¹¹ cases. Hashes are seeded ([`KeyHasher`]), so clients cannot choose with which key
+/// they share.
 ///
 /// A key whose bucket is full again is evicted when another key needs its entry. Nothing is lost,
 /// because a new bucket is full as well. So the table needs room for the keys that have *spent*
@@ -42,9 +42,9 @@ use set::{KeyTag, Set, SetFull, SetRefusal};
 ///
 /// # When there is no room
 ///
-/// Each key can be in one of 15 entries, and there are almost twice as many entries as the capacity.
-/// While as many keys as the capacity are in use at once, 1 in 500 of them finds all of its entries
-/// in use. With three quarters of that, it is 1 in 8 000.
+/// Each key can be in one of 15 entries, and there are almost twice as many entries as the
+/// capacity. While as many keys as the capacity are in use at once, 1 in 500 of them finds all of
+/// its entries in use. With three quarters of that, it is 1 in 8 000.
 ///
 /// The [`Overflow`] policy decides calls for those keys. By default they share one bucket, and
 /// together get no more than one key does. [`stats`](Self::stats) counts these calls. A key that
@@ -66,8 +66,8 @@ use set::{KeyTag, Set, SetFull, SetRefusal};
 /// # Progress and cost
 ///
 /// Lock-free. A call for a known key takes one hash, one cache line of four neighboring ones
-/// (sometimes two) and one compare-and-swap. A refusal writes nothing. A new key takes up to six more
-/// atomic writes in the same lines, and more only while other threads claim entries beside it.
+/// (sometimes two) and one compare-and-swap. A refusal writes nothing. A new key takes up to six
+/// more atomic writes in the same lines, and more only while other threads claim entries beside it.
 /// The table takes 32 bytes per key of the capacity, and allocates nothing after construction.
 ///
 /// ```
@@ -109,8 +109,8 @@ impl FixedKeyed {
     ///
     /// # Panics
     ///
-    /// If 32 bytes per key are more than can be addressed. Without enough memory the program ends, as
-    /// with any collection.
+    /// If 32 bytes per key are more than can be addressed. Without enough memory the program ends,
+    /// as with any collection.
     ///
     /// ```
     /// use std::sync::LazyLock;
@@ -131,8 +131,8 @@ impl<C> FixedKeyed<C> {
     ///
     /// # Panics
     ///
-    /// If 32 bytes per key are more than can be addressed. Without enough memory the program ends, as
-    /// with any collection.
+    /// If 32 bytes per key are more than can be addressed. Without enough memory the program ends,
+    /// as with any collection.
     pub fn with_clock(quota: Quota, capacity_in_keys: usize, clock: C) -> Self {
         Self::with_clock_and_hasher(quota, capacity_in_keys, clock, KeyHasher::new())
     }
@@ -141,13 +141,13 @@ impl<C> FixedKeyed<C> {
 impl<C, S> FixedKeyed<C, S> {
     /// Creates a table with a hash function of your choice.
     ///
-    /// All of its 64 bits must be good. It should be seeded, because clients that can choose colliding
-    /// keys share their buckets.
+    /// All of its 64 bits must be good. It should be seeded, because clients that can choose
+    /// colliding keys share their buckets.
     ///
     /// # Panics
     ///
-    /// If 32 bytes per key are more than can be addressed. Without enough memory the program ends, as
-    /// with any collection.
+    /// If 32 bytes per key are more than can be addressed. Without enough memory the program ends,
+    /// as with any collection.
     pub fn with_clock_and_hasher(
         quota: Quota,
         capacity_in_keys: usize,
@@ -192,9 +192,9 @@ impl<C, S> FixedKeyed<C, S> {
 
 /// Operations at an instant that the caller has read. They read no clock.
 ///
-/// The instant may be older than that of an earlier call. A key that was evicted in between, because its
-/// bucket was full, is then decided as of the eviction. So do not pass instants of the future, or new
-/// keys are decided as of those from then on.
+/// The instant may be older than that of an earlier call. A key that was evicted in between,
+/// because its bucket was full, is then decided as of the eviction. So do not pass instants of the
+/// future, or new keys are decided as of those from then on.
 impl<C, S: BuildHasher> FixedKeyed<C, S> {
     /// [`try_acquire`](Self::try_acquire) as of `now`.
     ///
@@ -268,7 +268,8 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         }
     }
 
-    /// Returns what the key's bucket allows and has left at `now`, for header fields and dashboards.
+    /// Returns what the key's bucket allows and has left at `now`, for header fields and
+    /// dashboards.
     pub fn snapshot_at<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp) -> Snapshot {
         let available = self.available_at(key, now);
         let more = available.saturating_add(1);
@@ -310,8 +311,8 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
     #[inline]
     fn locate<Q: Hash + ?Sized>(&self, key: &Q) -> (&Set, KeyTag) {
         let hash = self.hasher.hash_one(key);
-        // The high bits choose the set, the others are the tag. This takes any number of sets, without
-        // a division.
+        // The high bits choose the set, the others are the tag. This takes any number of sets,
+        // without a division.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "the high half of a product with a number of sets is less than that number"
@@ -334,17 +335,17 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
 
 /// Operations as of now. Each reads the clock once.
 impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
-    /// Takes `n` tokens of the key's bucket if they are available. `n = 0` always succeeds and changes
-    /// nothing.
+    /// Takes `n` tokens of the key's bucket if they are available. `n = 0` always succeeds and
+    /// changes nothing.
     ///
     /// # Errors
     ///
-    /// [`Denied::NotYet`] with the wait if fewer than `n` tokens are available, and [`Denied::Never`] if
-    /// `n` is above the capacity. Nothing is charged then.
+    /// [`Denied::NotYet`] with the wait if fewer than `n` tokens are available, and
+    /// [`Denied::Never`] if `n` is above the capacity. Nothing is charged then.
     ///
-    /// If there is no room for the key, the [`Overflow`] policy decides. With [`Overflow::Share`] the
-    /// error is that of the shared bucket. With [`Overflow::Refuse`] it is [`Denied::Busy`] with a
-    /// retry after a second, which is an estimate.
+    /// If there is no room for the key, the [`Overflow`] policy decides. With [`Overflow::Share`]
+    /// the error is that of the shared bucket. With [`Overflow::Refuse`] it is [`Denied::Busy`]
+    /// with a retry after a second, which is an estimate.
     #[expect(
         clippy::inline_always,
         reason = "a call and its frame are a tenth of the whole decision"
@@ -368,8 +369,8 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
         self.available_at(key, self.clock.now())
     }
 
-    /// Returns how long until `n` tokens would be admitted for this key if no other call came; `None`
-    /// if never. While there is no room for the key, it is an estimate.
+    /// Returns how long until `n` tokens would be admitted for this key if no other call came;
+    /// `None` if never. While there is no room for the key, it is an estimate.
     pub fn wait_time<Q: Hash + ?Sized>(&self, key: &Q, n: u64) -> Option<Duration> {
         self.wait_time_at(key, n, self.clock.now())
     }

@@ -38,22 +38,22 @@ use keyed_builder::Factory;
 /// A limiter of its own for every key: user, tenant, address, route.
 ///
 /// A factory makes the limiter of a key when the key is new, and again when it comes back after an
-/// eviction. The factory sees the key, so different limits for different keys are a `match` away. If
-/// one quota does for all keys, and strangers could flood you with keys, use the faster
+/// eviction. The factory sees the key, so different limits for different keys are a `match` away.
+/// If one quota does for all keys, and strangers could flood you with keys, use the faster
 /// [`FixedKeyed`](crate::FixedKeyed).
 ///
 /// # Memory follows the keys in use
 ///
 /// A limiter that is indistinguishable from a new one (a full bucket, an empty window) is not
-/// needed. Each call that adds a key looks at a few other keys, and evicts the unused ones. There is
+/// needed. Each call that adds a key checks a few other keys, and evicts the unused ones. There is
 /// no thread, no scan of all keys, and no time to live to choose. An eviction never grants tokens.
 /// Tables that became too large shrink. [`evict_unused`](Self::evict_unused) evicts all unused keys
 /// at once.
 ///
 /// The table holds at most [`max_keys`](KeyedBuilder::max_keys). If that many keys are in use, the
 /// [`Overflow`] policy decides calls for new keys. To find an unused key, a call searches 64 places
-/// where its own key would be, and 64 places elsewhere, in turn. So in a larger table the policy may
-/// decide although a key has just become unused.
+/// where its own key would be, and 64 places elsewhere, in turn. So in a larger table the policy
+/// may decide although a key has just become unused.
 ///
 /// # Size
 ///
@@ -80,8 +80,8 @@ use keyed_builder::Factory;
 /// keys may be lost while a table grows.
 ///
 /// Adding a key takes the exclusive lock of its part. Before that, a key whose quota is not the
-/// first key's takes a lock of the whole table, to look for that quota. A call for a known key never
-/// allocates.
+/// first key's takes a lock of the whole table, to look for that quota. A call for a known key
+/// never allocates.
 ///
 /// ```
 /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
@@ -298,8 +298,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
 /// Operations at an instant that the caller has read. They read no clock.
 ///
 /// The instant may be older than that of an earlier call. A key that comes back after its eviction
-/// is then decided as of the eviction. So do not pass instants of the future, or new keys are decided
-/// as of those from then on.
+/// is then decided as of the eviction. So do not pass instants of the future, or new keys are
+/// decided as of those from then on.
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// [`try_acquire`](Self::try_acquire) as of `now`.
     ///
@@ -403,9 +403,9 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// The error of the key's limiter: [`Denied::NotYet`] with the wait, or [`Denied::Never`].
     /// Nothing is charged then.
     ///
-    /// If there is no room for the key, the [`Overflow`] policy decides. With [`Overflow::Share`] the
-    /// error is that of the shared limiter. With [`Overflow::Refuse`] it is [`Denied::Busy`] with a
-    /// retry after a second, which is an estimate, or [`Denied::Never`] if `max_keys` is 0.
+    /// If there is no room for the key, the [`Overflow`] policy decides. With [`Overflow::Share`]
+    /// the error is that of the shared limiter. With [`Overflow::Refuse`] it is [`Denied::Busy`]
+    /// with a retry after a second, which is an estimate, or [`Denied::Never`] if `max_keys` is 0.
     #[expect(
         clippy::inline_always,
         reason = "a call and its frame are a tenth of the whole decision"
@@ -423,8 +423,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// Returns `Ok` if `n` permits would be admitted now. Changes nothing, and adds no key.
     ///
     /// A new key is answered by a limiter that the factory makes and that is discarded. If there is
-    /// no room for the key, the [`Overflow`] policy answers, without counting. In a table of more than 64 keys,
-    /// a call may find room where this found none.
+    /// no room for the key, the [`Overflow`] policy answers, without counting. In a table of more
+    /// than 64 keys, a call may find room where this found none.
     ///
     /// # Errors
     ///
@@ -456,8 +456,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         self.wait_time_at(key, n, self.first(key).limiter().now())
     }
 
-    /// Returns whether the table holds the key. It may not, because the key's limiter was unused and
-    /// the key was evicted.
+    /// Returns whether the table holds the key. It may not, because the key's limiter was unused
+    /// and the key was evicted.
     pub fn contains<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -482,11 +482,11 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         removed
     }
 
-    /// Evicts every key whose limiter is indistinguishable from a new one, frees memory, and returns
-    /// how many keys were evicted.
+    /// Evicts every key whose limiter is indistinguishable from a new one, frees memory, and
+    /// returns how many keys were evicted.
     ///
-    /// It is never needed. It frees memory while no new keys come. It walks all keys, with the lock of
-    /// one part of the table after the other.
+    /// It is never needed. It frees memory while no new keys come. It walks all keys, with the lock
+    /// of one part of the table after the other.
     pub fn evict_unused(&self) -> u64 {
         self.first
             .get()
@@ -495,8 +495,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
 
     /// Calls `visit` with every key and the permits that it could have now.
     ///
-    /// No lock is held during `visit`: the keys of one part of the table after the other are copied.
-    /// A key that is added or removed at the same time may be left out. No other key is.
+    /// No lock is held during `visit`: the keys of one part of the table after the other are
+    /// copied. A key that is added or removed at the same time may be left out. No other key is.
     ///
     /// ```
     /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};

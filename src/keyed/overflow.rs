@@ -42,7 +42,7 @@ pub enum Overflow {
     /// Keys without room are refused with [`Denied::Busy`] and a retry after about a second, until
     /// another key is unused. Only the keys in the table get anything.
     Refuse,
-    /// Keys without room are admitted without a limit. No new key is refused, but a flood of keys is
-    /// not held down either.
+    /// Keys without room are admitted without a limit. No new key is refused, but a flood of keys
+    /// is not held down either.
     Admit,
 }

@@ -6,8 +6,8 @@ use alloc::string::String;
 #[cfg(feature = "metrics")]
 use metrics::{counter, gauge};
 
-/// Counts of a [`Keyed`](crate::Keyed), summed over its shards one after another while other threads
-/// go on.
+/// Counts of a [`Keyed`](crate::Keyed), summed over its shards one after another while other
+/// threads go on.
 #[cfg(feature = "std")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -41,9 +41,9 @@ impl KeyedStats {
     /// Sets the metrics of the limiter with the name `limiter`. Call it before you show them, or
     /// every few seconds.
     ///
-    /// All have the label `limiter`. The gauge `rate_limiter.keys` is the number of keys, the counter
-    /// `rate_limiter.evictions` the number of evicted keys, and the counter `rate_limiter.overflows`
-    /// the number of calls that found no room.
+    /// All have the label `limiter`. The gauge `rate_limiter.keys` is the number of keys, the
+    /// counter `rate_limiter.evictions` the number of evicted keys, and the counter
+    /// `rate_limiter.overflows` the number of calls that found no room.
     pub fn publish(&self, limiter: &str) {
         set_keys(limiter, self.keys);
         counter!("rate_limiter.evictions", "limiter" => String::from(limiter))
@@ -57,8 +57,8 @@ impl FixedKeyedStats {
     /// Sets the metrics of the limiter with the name `limiter`. Call it before you show them, or
     /// every few seconds.
     ///
-    /// Both have the label `limiter`. The gauge `rate_limiter.keys` is the number of keys in use, and
-    /// the counter `rate_limiter.overflows` the number of calls that found no room.
+    /// Both have the label `limiter`. The gauge `rate_limiter.keys` is the number of keys in use,
+    /// and the counter `rate_limiter.overflows` the number of calls that found no room.
     pub fn publish(&self, limiter: &str) {
         set_keys(limiter, self.active);
         set_overflows(limiter, self.overflowed);

@@ -6,29 +6,29 @@
 //! An entry is two words:
 //!
 //! * `tat`: with the top bit set, the entry is *occupied*, and the other bits are the TAT of its
-//!   owner's bucket, in grains. Otherwise the entry is *vacant*, and the word is the mark as of which
-//!   its last owner was evicted, in grains. Every admission writes it.
-//! * `owner`: the fingerprint of the key that owns the entry while it is occupied, and the number of
-//!   the claim that made it the owner. It is written only while that claim is carried out and the
-//!   entry is vacant.
+//!   owner's bucket, in grains. Otherwise the entry is *vacant*, and the word is the mark as of
+//!   which its last owner was evicted, in grains. Every admission writes it.
+//! * `owner`: the fingerprint of the key that owns the entry while it is occupied, and the number
+//!   of the claim that made it the owner. It is written only while that claim is carried out and
+//!   the entry is vacant.
 //!
 //! The set has two more words:
 //!
 //! * `claim`: *idle*, with the number of the last claim, or *busy*, with a fingerprint, the entry
 //!   that it will own, and the number of this claim. Only claims write it. Calls for keys that have
 //!   an entry do not touch it.
-//! * `mark`: the latest instant as of which an owner was evicted, in nanoseconds. The bucket of every
-//!   evicted owner was full before the mark. It only grows.
+//! * `mark`: an instant in nanoseconds that only grows. The bucket of every evicted owner was full
+//!   before it.
 //!
 //! # How it works
 //!
 //! A key that has an entry is charged by an exchange of `tat`, like a single bucket. A key without
 //! an entry claims one:
 //!
-//! 1. *Evict.* If no entry is vacant, the call raises the mark to its clock reading and exchanges the
-//!    `tat` of an entry whose bucket was full before the mark. The owner loses nothing, because a new
-//!    bucket is full as well. Between the load of the TAT and the exchange, the claim under which the
-//!    call searched must still be the last one.
+//! 1. *Evict.* If no entry is vacant, the call raises the mark to its clock reading and exchanges
+//!    the `tat` of an entry whose bucket was full before the mark. The owner loses nothing, because
+//!    a new bucket is full as well. Between the load of the TAT and the exchange, the claim under
+//!    which the call searched must still be the last one.
 //! 2. *Claim.* The call exchanges `claim`, from the idle value *under which it searched in vain* to
 //!    a busy one.
 //! 3. *Carry out.* `owner` is exchanged, then `tat` to a bucket that is full as of the mark, then
@@ -37,29 +37,30 @@
 //!
 //! # Invariants
 //!
-//! 1. Without the top bit, the words of an entry only grow. A charge adds at least a grain. An entry
-//!    is evicted only with a TAT *below* the mark (`returned_value`), which becomes its vacant value,
-//!    and it is occupied at the mark or at that value, whichever is later. So no occupied value ever
-//!    comes back, and an exchange from one proves that its owner is the one that was loaded after it.
+//! 1. Without the top bit, the words of an entry only grow. A charge adds at least a grain. An
+//!    entry is evicted only with a TAT *below* the mark (`returned_value`), which becomes its
+//!    vacant value, and it is occupied at the mark or at that value, whichever is later. So no
+//!    occupied value ever comes back, and an exchange from one proves that its owner is the one
+//!    that was loaded after it.
 //! 2. While a claim is busy, step 3 occupies its entry once, and the entry stays occupied, because
 //!    an entry is evicted only when the claim that occupied it is over. So a call that finds the
 //!    entry vacant and then the claim still busy (`unchecked_claim`) has loaded the owner and the
 //!    value of the time of the claim. It exchanges them before the claim is over, or fails. If an
 //!    entry could be evicted earlier, a late helper would occupy it again for a claim that is over
 //!    (`unfinished_claim`).
-//! 3. So an entry becomes occupied only while a claim is busy, and the claims of a set come one after
-//!    another. A call that finds the claim unchanged after its search has seen all entries
+//! 3. So an entry becomes occupied only while a claim is busy, and the claims of a set come one
+//!    after another. A call that finds the claim unchanged after its search has seen all entries
 //!    (`unconfirmed_no_room`), and a key never has two entries (`unsearched_claim`).
-//! 4. A key that comes back gets a bucket that is full as of the mark, not earlier (`ignored_mark`).
-//!    A caller whose clock reading is older sees what its old entry would have shown, or less. If
-//!    that refuses the call, it is decided again with its clock clamped to the mark
-//!    (`unjudged_mark`). By then the TAT of an earlier owner, which the call may have loaded, is a
-//!    full bucket, so only the key's own bucket can refuse it.
+//! 4. A key that comes back gets a bucket that is full as of the mark, not earlier
+//!    (`ignored_mark`). A caller whose clock reading is older sees what its old entry would have
+//!    shown, or less. If that refuses the call, it is decided again with its clock clamped to the
+//!    mark (`unjudged_mark`). By then the TAT of an earlier owner, which the call may have loaded,
+//!    is a full bucket, so only the key's own bucket can refuse it.
 //!
 //! Claims are numbered modulo 2^19. A thread that stops between two of its steps for a multiple of
-//! 2^19 claims of this set takes one claim for the other. Fingerprints have 40 bits, besides the bits
-//! that choose the set. A new key has the fingerprint of another key of its set in one of 10^11
-//! cases.
+//! 2^19 claims of this set takes one claim for the other. Fingerprints have 40 bits, besides the
+//! bits that choose the set. A new key has the fingerprint of another key of its set in one of
+//! 10^11 cases.
 //!
 //! # Orderings
 //!
@@ -70,9 +71,9 @@
 //! that is loaded after it is its own or newer. The exchanges of charges continue that release
 //! sequence and need no ordering (`unpublished_owner`).
 //!
-//! An eviction is a Release, and its value is loaded with Acquire: a call that misses the owner sees
-//! the mark, which was raised before (`late_mark`, `unpublished_mark`). The mark itself needs no
-//! ordering.
+//! An eviction is a Release, and its value is loaded with Acquire: a call that misses the owner
+//! sees the mark, which was raised before (`late_mark`, `unpublished_mark`). The mark itself needs
+//! no ordering.
 //!
 //! A refusal has no exchange that would prove the owner. So owners are written with Release and
 //! loaded with Acquire: a call that sees an owner newer than the TAT also sees the mark as of which
@@ -93,8 +94,8 @@ use crate::sync::{AtomicU64, fence};
 
 /// Entries of a set. With the two words of the set they fill four cache lines.
 ///
-/// Most keys own the entry where their search begins, and need one line. With half of the entries in
-/// use, hardly any set is full.
+/// Most keys own the entry where their search begins, and need one line. With half of the entries
+/// in use, hardly any set is full.
 #[cfg(not(tidegate_loom))]
 pub(super) const ENTRIES: usize = 15;
 /// Models need one entry to compete for, and one beside it.
@@ -147,8 +148,8 @@ impl KeyTag {
     }
 }
 
-/// The word `claim`. From the top: a busy bit, 4 bits for the entry, 19 for the number of the claim,
-/// 40 for the fingerprint.
+/// The word `claim`. From the top: a busy bit, 4 bits for the entry, 19 for the number of the
+/// claim, 40 for the fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct ClaimWord(u64);
 
@@ -228,8 +229,8 @@ impl Set {
         })
     }
 
-    /// Replaces the TAT of a key by the one that `decide` returns. Claims an entry before, if the key
-    /// has none.
+    /// Replaces the TAT of a key by the one that `decide` returns. Claims an entry before, if the
+    /// key has none.
     #[expect(
         clippy::inline_always,
         reason = "a call and its frame are a tenth of the whole decision"
@@ -258,8 +259,8 @@ impl Set {
                     }
                 }
                 Err(refusal) => {
-                    // Relaxed: a call that missed the key after its eviction has acquired that mark,
-                    // and so has a call that loaded the TAT of an earlier owner.
+                    // Relaxed: a call that missed the key after its eviction has acquired that
+                    // mark, and so has a call that loaded the TAT of an earlier owner.
                     let mark = self.mark.load(Relaxed);
                     if mark <= judged_at {
                         return Err(SetRefusal::Denied(refusal));
@@ -316,8 +317,8 @@ impl Set {
     #[inline(never)]
     fn claim(&self, gcra: &WordGcra, key: KeyTag, nanos: u64) -> Result<(), SetFull> {
         loop {
-            // Acquire: pairs with the Release in `carry_out`, so that the search sees the entries of
-            // earlier claims.
+            // Acquire: pairs with the Release in `carry_out`, so that the search sees the entries
+            // of earlier claims.
             let claim = ClaimWord(self.claim.load(Acquire));
             if claim.is_busy() {
                 self.carry_out(claim, gcra);
@@ -337,8 +338,8 @@ impl Set {
             };
             let next = claim.next(entry, key);
             // Release: keeps the search before it, and pairs with the Acquire of the thread that
-            // carries it out, which then knows the mark that the search has seen. On failure the next
-            // turn loads again.
+            // carries it out, which then knows the mark that the search has seen. On failure the
+            // next turn loads again.
             if self
                 .claim
                 .compare_exchange(claim.0, next.0, Release, Relaxed)
@@ -350,7 +351,8 @@ impl Set {
         }
     }
 
-    /// Whether no claim was made since this one was loaded. Then a search in between saw all entries.
+    /// Whether no claim was made since this one was loaded. Then a search in between saw all
+    /// entries.
     fn is_current(&self, claim: ClaimWord) -> bool {
         // Keeps the search before the load.
         fence(Acquire);
@@ -358,11 +360,11 @@ impl Set {
         ClaimWord(self.claim.load(Relaxed)) == claim
     }
 
-    /// Evicts the owner of an entry whose bucket is full, unless a claim was made since this one was
-    /// loaded.
+    /// Evicts the owner of an entry whose bucket is full, unless a claim was made since this one
+    /// was loaded.
     fn evict_one(&self, gcra: &WordGcra, claim: ClaimWord, key: KeyTag, nanos: u64) {
-        // Relaxed: the exchange below publishes it. Raised before that exchange, because a call that
-        // misses the owner must see the mark.
+        // Relaxed: the exchange below publishes it. Raised before that exchange, because a call
+        // that misses the owner must see the mark.
         let mark = self.mark.fetch_max(nanos, Relaxed).max(nanos);
         let mark = gcra.now(mark).grains();
         for (_, entry) in self.from(key) {
@@ -399,9 +401,9 @@ impl Set {
         }
         if tat & OCCUPIED == 0 {
             if owner != claim.owner() {
-                // Release: pairs with the Acquire in `tat_of`, which publishes the mark, and with the
-                // one above, which publishes the claim. On failure another thread has written the
-                // same.
+                // Release: pairs with the Acquire in `tat_of`, which publishes the mark, and with
+                // the one above, which publishes the claim. On failure another thread has written
+                // the same.
                 let _ = entry
                     .owner
                     .compare_exchange(owner, claim.owner(), Release, Relaxed);
@@ -409,7 +411,8 @@ impl Set {
             // Relaxed: at least the mark that the claiming call has seen, and the value with which
             // the entry is vacant. Both were loaded with Acquire.
             let mark = gcra.now(self.mark.load(Relaxed)).grains();
-            // Release: pairs with the Acquire of `tat_of`, so that a call that sees it sees its owner.
+            // Release: pairs with the Acquire of `tat_of`, so that a call that sees it sees its
+            // owner.
             let _ = entry
                 .tat
                 .compare_exchange(tat, OCCUPIED | tat.max(mark), Release, Relaxed);
@@ -445,12 +448,12 @@ impl SetEntry {
     /// Returns the TAT, if it is this key's.
     #[inline]
     fn tat_of(&self, key: KeyTag) -> Option<u64> {
-        // The TAT first: its Acquire pairs with the Release in `carry_out`, so that the owner is not
-        // older than it. If the owner is newer, an exchange fails, and a query takes the TAT for a
-        // full bucket.
+        // The TAT first: its Acquire pairs with the Release in `carry_out`, so that the owner is
+        // not older than it. If the owner is newer, an exchange fails, and a query takes the TAT
+        // for a full bucket.
         let tat = self.tat()?;
-        // Acquire: pairs with the Release in `carry_out`, so that a call that sees a newer owner sees
-        // the mark that the TAT is before.
+        // Acquire: pairs with the Release in `carry_out`, so that a call that sees a newer owner
+        // sees the mark that the TAT is before.
         key.owns(self.owner.load(Acquire)).then_some(tat)
     }
 

@@ -6,9 +6,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The key of a network client: its IPv4 address, or the network that its IPv6 address is in.
 ///
-/// A client with IPv6 has a network, and chooses at will among at least 2⁶⁴ addresses. A limit for each
-/// address would limit no client, and fill any table. So the key is the /64 around the address.
-/// [`Ipv6Prefix`] makes it wider or narrower.
+/// A client with IPv6 has a network, and chooses at will among at least 2⁶⁴ addresses. A limit for
+/// each address would limit no client, and fill any table. So the key is the /64 around the
+/// address. [`Ipv6Prefix`] makes it wider or narrower.
 ///
 /// | address | key |
 /// |---|---|
@@ -16,14 +16,14 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// | `::ffff:203.0.113.7` | the same: a dual-stack socket shows IPv4 clients in this form |
 /// | `2001:db8:1:2:3:4:5:6` | `2001:db8:1:2::` |
 /// | `::1` | `::`, which is not the key of `127.0.0.1` |
-/// | 6to4, Teredo, NAT64, `::203.0.113.7` | as any IPv6 address: the IPv4 address in it is ignored |
+/// | 6to4, Teredo, NAT64, `::203.0.113.7` | as any IPv6 address: its IPv4 address is ignored |
 /// | `fe80::1` on any interface | `fe80::`, because scope ids, flow labels and ports are ignored |
 ///
 /// Where a translator gives IPv4 clients addresses of one /96 (NAT64, SIIT), translate them back
 /// first, or all of them share a key.
 ///
-/// An address from `X-Forwarded-For` is the client's only as far as your own proxies wrote it. Count
-/// their entries from the right, and ignore the others, which the client may have made up.
+/// An address from `X-Forwarded-For` is the client's only as far as your own proxies wrote it.
+/// Count their entries from the right, and ignore the others, which the client may have made up.
 ///
 /// A key is 16 bytes, aligned to 1, and hashed as one number. Keys are ordered like IPv6 addresses,
 /// with IPv4 among them as `::ffff:0:0/96`.
@@ -131,18 +131,18 @@ impl fmt::Debug for IpKey {
     }
 }
 
-/// The number of leading bits of an IPv6 address that make one client: 64, or from 32 to 128 of your
-/// choice.
+/// The number of leading bits of an IPv6 address that make one client: 64, or from 32 to 128 of
+/// your choice.
 ///
 /// | bits | what shares a key |
 /// |---|---|
 /// | 128 | one address: only where clients cannot choose their address |
 /// | **64** | one network, the smallest that a client gets |
-/// | 56, 48 | one customer of most providers, who could multiply a limit by 256 or 65 536 |
+/// | 56, 48 | one customer of most providers, which could multiply a limit by 256 or 65 536 |
 /// | 32 | mostly one whole provider, so fewer bits are an error |
 ///
-/// IPv4 addresses stay whole with any prefix. In one table all keys should have the same prefix, because
-/// a key does not keep its prefix.
+/// IPv4 addresses stay whole with any prefix. In one table all keys should have the same prefix,
+/// because a key does not keep its prefix.
 ///
 /// ```
 /// use tidegate::{IpKey, Ipv6Prefix, Ipv6PrefixError};
@@ -163,16 +163,16 @@ pub struct Ipv6Prefix {
 }
 
 impl Ipv6Prefix {
-    /// 64 bits, the network of a client. The lower 64 bits of an address are the client's own choice
-    /// (RFC 8981).
+    /// 64 bits, the network of a client. The lower 64 bits of an address are the client's own
+    /// choice (RFC 8981).
     pub const DEFAULT: Self = Self { bits: 64 };
 
     /// Creates a prefix of 32 to 128 bits.
     ///
     /// # Errors
     ///
-    /// [`Ipv6PrefixError`] below 32, because clients of different providers would share a key, and above
-    /// 128, the length of an address.
+    /// [`Ipv6PrefixError`] below 32, because clients of different providers would share a key, and
+    /// above 128, the length of an address.
     pub const fn new(bits: u8) -> Result<Self, Ipv6PrefixError> {
         match bits {
             0..32 => Err(Ipv6PrefixError::TooShort { bits }),
@@ -187,17 +187,17 @@ impl Ipv6Prefix {
         self.bits
     }
 
-    /// Returns the key of `ip`. An IPv4 address stays whole, also in its IPv6-mapped form. Of any other
-    /// IPv6 address, the key has these leading bits.
+    /// Returns the key of `ip`. An IPv4 address stays whole, also in its IPv6-mapped form. Of any
+    /// other IPv6 address, the key has these leading bits.
     #[inline]
     pub const fn key(self, ip: IpAddr) -> IpKey {
         let bits = match ip {
             IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
             IpAddr::V6(ip) => ip.to_bits(),
         };
-        // As in `to_canonical`; the mask would make one client of all of them. No network looks like
-        // one: a prefix below 96 clears the last bit of `ffff`, and one from 96 keeps all 96 bits that
-        // this compares.
+        // As in `to_canonical`; the mask would make one client of all of them. No network looks
+        // like one: a prefix below 96 clears the last bit of `ffff`, and one from 96 keeps all 96
+        // bits that this compares.
         let is_ipv4 = bits >> 32 == 0xffff;
         let mask = if is_ipv4 {
             u128::MAX

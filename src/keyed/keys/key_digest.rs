@@ -9,25 +9,25 @@ use siphasher::sip128::SipHasher24;
 ///
 /// A table of the texts themselves would grow with what clients send, and would be a list of
 /// passwords in memory. A [`KeyDigest`] is their keyed digest instead: SipHash-2-4 with 128 bits of
-/// output and a secret of 128 bits. Any length gives 16 bytes. Without the secret, a digest does not
-/// reveal the text, and two texts with the same digest cannot be found.
+/// output and a secret of 128 bits. Any length gives 16 bytes. Without the secret, a digest does
+/// not reveal the text, and two texts with the same digest cannot be found.
 ///
 /// # Collisions
 ///
-/// Two texts with the same digest share a limit. Among a billion texts, the chance of such a pair is
-/// below 10⁻²⁰, and without the secret no way is known to do better than chance.
+/// Two texts with the same digest share a limit. Among a billion texts, the chance of such a pair
+/// is below 10⁻²⁰, and without the secret no way is known to do better than chance.
 ///
-/// Keep the secret like a password. Anyone who has it can test guesses of a text, and finds a pair
+/// Keep the secret like a password. Its holder can test guesses of a text, and finds a pair
 /// with 2⁶⁴ digests or fewer, because SipHash promises nothing then.
 ///
 /// # What to digest
 ///
-/// Only the bytes count: equal texts are equal keys, whatever they mean. So use different secrets, or
-/// different tables, for users and for paths. Digest the parts of a compound key one by one, into a
-/// tuple, because `"ab" + "c"` is `"a" + "bc"`.
+/// Only the bytes count: equal texts are equal keys, whatever they mean. So use different secrets,
+/// or different tables, for users and for paths. Digest the parts of a compound key one by one,
+/// into a tuple, because `"ab" + "c"` is `"a" + "bc"`.
 ///
-/// The empty text is a key as well, and all clients without a text would share it. Use their address
-/// ([`IpKey`](crate::IpKey)) instead.
+/// The empty text is a key as well, and all clients without a text would share it. Use their
+/// address ([`IpKey`](crate::IpKey)) instead.
 ///
 /// A digest takes about 25 ns, and 1 ns more for every 2 bytes. It allocates nothing.
 ///
@@ -57,8 +57,8 @@ pub struct KeyDigester {
 }
 
 impl KeyDigester {
-    /// Creates a digester with a random secret from the operating system. Only its clones make the same
-    /// digests.
+    /// Creates a digester with a random secret from the operating system. Only its clones make the
+    /// same digests.
     ///
     /// # Panics
     ///
@@ -84,8 +84,8 @@ impl KeyDigester {
     /// Creates a digester with your own secret. It makes the same digests on every node and after a
     /// restart, for limits that are stored outside the process.
     ///
-    /// All 128 bits should be random and known only to you. A password or a serial number is no such
-    /// secret.
+    /// All 128 bits should be random and known only to you. A password or a serial number is no
+    /// such secret.
     #[inline]
     pub const fn with_secret(secret: [u8; 16]) -> Self {
         Self { secret }
@@ -116,16 +116,16 @@ impl fmt::Debug for KeyDigester {
 
 /// A long or secret key as 16 bytes, made by a [`KeyDigester`].
 ///
-/// It does not reveal the text. But it stands for one client wherever it appears, so `Debug` does not
-/// show it.
+/// It does not reveal the text. But it stands for one client wherever it appears, so `Debug` does
+/// not show it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct KeyDigest([u8; 16]);
 
 const _: () = assert!(size_of::<KeyDigest>() == 16 && align_of::<KeyDigest>() == 1);
 
 impl KeyDigest {
-    /// Returns the 16 bytes of SipHash-2-4-128, in the order of its reference implementation on every
-    /// platform.
+    /// Returns the 16 bytes of SipHash-2-4-128, in the order of its reference implementation on
+    /// every platform.
     ///
     /// ```
     /// use tidegate::KeyDigester;

@@ -23,8 +23,8 @@ pub(super) struct KeyShard<K, L> {
     buckets: EvictingTable<K, KeyTat>,
     /// All other keys. Boxed, so that a shard without such keys fits two cache lines.
     others: Option<Box<EvictingTable<K, StoredLimiter<L>>>>,
-    /// The latest instant as of which a key was evicted. New keys are clamped to it: one of them may
-    /// be the evicted key, with a caller whose clock reading is older.
+    /// The latest instant as of which a key was evicted. New keys are clamped to it: one of them
+    /// may be the evicted key, with a caller whose clock reading is older.
     evicted_at: Timestamp,
     created: u64,
     evicted: u64,
@@ -188,7 +188,8 @@ impl<K, L: Limiter> KeyShard<K, L> {
         evicted
     }
 
-    /// Whether one of a few buckets holds an unused key, which [`evict_one`](Self::evict_one) finds.
+    /// Whether one of a few buckets holds an unused key, which [`evict_one`](Self::evict_one)
+    /// finds.
     pub(super) fn has_unused(&self, first: Option<&WordGcra>, now: Timestamp) -> bool {
         let bucket = first.and_then(|gcra| {
             let as_of = gcra.now(now.as_nanos());

@@ -20,7 +20,8 @@ pub struct KeyedBuilder<K, L, S = KeyHasher> {
     pub(super) hasher: S,
 }
 
-/// A million keys of 8 bytes take 36 MB. With 24 bytes they take 69 MB: a `String`, without its text.
+/// A million keys of 8 bytes take 36 MB. With 24 bytes they take 69 MB: a `String`, without its
+/// text.
 const DEFAULT_MAX_KEYS: usize = 1_000_000;
 
 impl<K, L> KeyedBuilder<K, L> {
