@@ -103,7 +103,7 @@ use keyed_builder::Factory;
 /// assert_eq!(limits.available("alice"), 60);
 /// ```
 pub struct Keyed<K, L, S = KeyHasher> {
-    shards: Box<[CachePadded<RwLock<KeyShard<K, L>>>]>,
+    shards: Box<[LockedShard<K, L>]>,
     hasher: S,
     first: OnceLock<FirstLimiter<L>>,
     factory: Factory<K, L>,
@@ -119,6 +119,8 @@ pub struct Keyed<K, L, S = KeyHasher> {
     cursor: AtomicU64,
     overflowed: AtomicU64,
 }
+
+type LockedShard<K, L> = CachePadded<RwLock<KeyShard<K, L>>>;
 
 /// The limiter that was made for the first key. It serves as the clock, and determines which keys
 /// are stored as a word alone.

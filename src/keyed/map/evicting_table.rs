@@ -73,25 +73,26 @@ impl<K, V> EvictingTable<K, V> {
 
     /// Evicts unused keys from the next few buckets, and returns how many.
     pub(super) fn evict_some(&mut self, is_unused: impl Fn(&V) -> bool) -> u64 {
-        let Self { entries, hand } = self;
-        let hand = hand.get_mut();
+        let entries = &mut self.entries;
         let buckets = entries.num_buckets();
+        let mut bucket = *self.hand.get_mut();
         let most = MOST.min(buckets);
         let (mut searched, mut evicted) = (0, 0);
         while searched < most {
             let before = evicted;
             for _ in 0..STEP.min(most - searched) {
-                *hand = following(*hand, buckets);
+                bucket = following(bucket, buckets);
                 searched += 1;
-                let value = entries.get_bucket(*hand).map(|(_, value)| value);
+                let value = entries.get_bucket(bucket).map(|(_, value)| value);
                 if value.is_some_and(&is_unused) {
-                    evicted += u64::from(remove_bucket(entries, *hand));
+                    evicted += u64::from(remove_bucket(entries, bucket));
                 }
             }
             if (evicted - before) * 4 < STEP as u64 {
                 break;
             }
         }
+        *self.hand.get_mut() = bucket;
         evicted
     }
 
