@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} PROPTEST_CASES=${PROPTEST_CASES:-2000}
 
 # Workspaces of their own, so that their flags and dependencies stay out of the published crates.
-workspaces=(loom-tests fuzz benches/compare benches/compare/gate benches/plots tests/no_std)
+workspaces=(loom-tests fuzz benches/compare benches/compare/gate tests/no_std)
 
 name=
 end_step() {
@@ -54,7 +54,7 @@ combine() {
     hack --package tidegate --feature-powerset --exclude-no-default-features --depth "$1" \
         --include-features "$2"
 }
-hack --package tidegate --each-feature --exclude-features __loom
+hack --package tidegate --each-feature
 hack --package tidegate-macros --package tidegate-redis --each-feature --exclude-features default
 combine 2 tokio,async-io,futures-timer,futures,tower
 combine 2 tokio,async-io,http,macros

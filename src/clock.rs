@@ -28,8 +28,8 @@ use crate::time::Timestamp;
 /// # Contract
 ///
 /// * Every reading is nanoseconds since one fixed origin, the same for all threads and all clones.
-/// * Readings should not go back. A limiter clamps a reading that does: it admits no more than if the
-///   clock had stood still since the latest charge. Refusals and queries record no time.
+/// * Readings should not go back. A limiter clamps a reading that does: it admits no more than if
+///   the clock had stood still since the latest charge. Refusals and queries record no time.
 /// * Real clocks should read small numbers: an origin near the start of the process or the machine.
 ///   Buckets work for all of `u64`. Windows clamp readings later than 292 years.
 ///

@@ -178,8 +178,9 @@ impl<C: Clock> Combined<C> {
     /// use tidegate::{Combined, ManualClock, Quota, SlidingWindow, TokenBucket};
     ///
     /// let clock = ManualClock::new();
+    /// let requests = SlidingWindow::with_clock(50, Duration::from_secs(60), clock.clone())?;
     /// let calls = Combined::builder()
-    ///     .limit("requests", SlidingWindow::with_clock(50, Duration::from_secs(60), clock.clone())?)
+    ///     .limit("requests", requests)
     ///     .limit("tokens", TokenBucket::with_clock(Quota::per_minute(10_000), clock))
     ///     .build();
     /// calls.try_acquire_each(&[1, 9_000]).unwrap();

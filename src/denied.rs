@@ -22,8 +22,8 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Denied {
-    /// Too few permits are available. After exactly `retry_after` the same call succeeds if no other
-    /// call comes in between. One nanosecond earlier it is refused.
+    /// Too few permits are available. After exactly `retry_after` the same call succeeds if no
+    /// other call comes in between. One nanosecond earlier it is refused.
     NotYet {
         /// The wait, from the clock reading that the call was decided on. Never zero.
         retry_after: Duration,
@@ -31,8 +31,10 @@ pub enum Denied {
     /// Something other than the limit is in the way: a table of keys without room, or other waiters
     /// that come first. How long it lasts is unknown.
     Busy {
-        /// An estimate. A retry may succeed earlier, and may be refused again. Never zero.
-        retry_after: Duration,
+        /// An estimate in nanoseconds. A retry may succeed earlier, and may be refused again. Never
+        /// zero. Not a `Duration`, because a second one would make every result of a decision
+        /// larger.
+        retry_after_nanos: u64,
     },
     /// More permits than the limiter can ever admit at once. No wait helps.
     Never {
@@ -46,7 +48,8 @@ impl Denied {
     #[inline]
     pub const fn retry_after(&self) -> Option<Duration> {
         match *self {
-            Self::NotYet { retry_after } | Self::Busy { retry_after } => Some(retry_after),
+            Self::NotYet { retry_after } => Some(retry_after),
+            Self::Busy { retry_after_nanos } => Some(Duration::from_nanos(retry_after_nanos)),
             Self::Never { .. } => None,
         }
     }
@@ -56,7 +59,10 @@ impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NotYet { retry_after } => write!(f, "not yet: retry after {retry_after:?}"),
-            Self::Busy { retry_after } => write!(f, "busy: retry after about {retry_after:?}"),
+            Self::Busy { retry_after_nanos } => {
+                let retry_after = Duration::from_nanos(retry_after_nanos);
+                write!(f, "busy: retry after about {retry_after:?}")
+            }
             Self::Never { capacity } => write!(f, "never: more than the capacity of {capacity}"),
         }
     }

@@ -1,4 +1,5 @@
-//! The generic cell rate algorithm: its arithmetic, the atomic word of a bucket, and the word form that tables keep.
+//! The generic cell rate algorithm: its arithmetic, the atomic word of a bucket, and the word form
+//! that tables keep.
 
 mod arithmetic;
 mod atomic_tat;

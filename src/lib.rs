@@ -34,31 +34,33 @@
 //!
 //! # Guarantees
 //!
-//! They hold for any number of threads and any interleaving. The decision time of a call lies between
-//! its start and its return.
+//! They hold for any number of threads and any interleaving. The decision time of a call lies
+//! between its start and its return.
 //!
 //! * **Bound.** A bucket admits at most capacity + rate · (b − a) over any interval `[a, b]` of
 //!   decision times. A window admits at most its limit in any interval of its length.
-//! * **No false refusal.** A bucket refuses `n` only if fewer than `n` were available 2 ns before, or
-//!   170 ns with a capacity above 9 years of refill. A window refuses only if the last window and slot
-//!   were full.
-//! * **Exact rates**, from one per 584 years to 10¹² per second, without drift: see [`TokenBucket`].
+//! * **No false refusal.** A bucket refuses `n` only if fewer than `n` were available 2 ns before,
+//!   or 170 ns with a capacity above 9 years of refill. A window refuses only if the last window
+//!   and slot were full.
+//! * **Exact rates**, from one per 584 years to 10¹² per second, without drift: see
+//!   [`TokenBucket`].
 //! * **Honest hints.** Waiting exactly `retry_after` succeeds if no other call comes in between.
 //!   Waiting 1 ns less does not.
-//! * **All or nothing.** A call that a combination refuses has charged none of its limits. Charges that
-//!   a lost race leaves behind are counted ([`Combined::forfeited`]).
-//! * **Lock-free.** No operation except a wait blocks, and a refusal writes nothing to shared memory.
-//!   Exceptions are listed below.
+//! * **All or nothing.** A call that a combination refuses has charged none of its limits. Charges
+//!   that a lost race leaves behind are counted ([`Combined::forfeited`]).
+//! * **Lock-free.** No operation except a wait blocks, and a refusal writes nothing to shared
+//!   memory. Exceptions are listed below.
 //! * **Bounded memory.** A table never holds more keys than its maximum. Evicting a key grants no
 //!   tokens, and [`Overflow`] decides about a key without room.
-//! * **Fair waits.** Waiters on a bucket are served first come, first served, sleep once, and know their
-//!   delay beforehand. Futures that wait at another limiter form a queue, in which only the first tries.
-//!   A timeout that cannot be met is refused before sleeping. A dropped future leaves the queue.
-//! * **No surprises.** No input that a constructor accepted panics, overflows or wraps. A clock that
-//!   steps back never admits more.
+//! * **Fair waits.** Waiters on a bucket are served first come, first served, sleep once, and know
+//!   their delay beforehand. Futures that wait at another limiter form a queue, in which only the
+//!   first tries. A timeout that cannot be met is refused before sleeping. A dropped future leaves
+//!   the queue.
+//! * **No surprises.** No input that a constructor accepted panics, overflows or wraps. A clock
+//!   that steps back never admits more.
 //!
-//! Exceptions to lock-freedom: the first use of the [`DefaultClock`] calibrates it. [`Keyed`] finds a
-//! key under a shared lock of a part of its table. [`TokenBucket::reset`] and
+//! Exceptions to lock-freedom: the first use of the [`DefaultClock`] calibrates it. [`Keyed`] finds
+//! a key under a shared lock of a part of its table. [`TokenBucket::reset`] and
 //! [`ApiRateLimiter::resume`] lock the list of waiters that they wake.
 //!
 //! # Features
@@ -80,8 +82,8 @@
 //! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files |
 //! | `fallback` | no | targets without a 64-bit compare-and-swap |
 //!
-//! The minimum supported Rust version is 1.85. [`docs::aios`] maps every call of the AIOS rate limiting
-//! system to this crate, and [`docs::measured`] shows these limiters beside others.
+//! The minimum supported Rust version is 1.85. [`docs::aios`] maps every call of the AIOS rate
+//! limiting system to this crate, and [`docs::measured`] shows these limiters beside others.
 //!
 // Links to items behind features lead to the table of features where the feature is off.
 #![cfg_attr(

@@ -108,11 +108,11 @@ pub trait Limiter: sealed::Internals {
         }
     }
 
-    /// Returns the time after which the whole [capacity](Self::capacity) is available again once all
-    /// of it was used, rounded up to a nanosecond.
+    /// Returns the time after which the whole [capacity](Self::capacity) is available again once
+    /// all of it was used, rounded up to a nanosecond.
     ///
-    /// That is the length of a window, the time in which an empty bucket fills up, or the longest of
-    /// a combination.
+    /// That is the length of a window, the time in which an empty bucket fills up, or the longest
+    /// of a combination.
     fn refill_time(&self) -> Duration;
 
     /// Returns what the limiter allows and has left at `now`, for header fields and dashboards. A

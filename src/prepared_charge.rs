@@ -78,8 +78,8 @@ impl PreparedCharge {
 /// last permit at once, and the order of two such limits makes no difference.
 const PLENTY_LOG2: u32 = 10;
 
-/// The number of calls of `cost`, at least 1, that fit in `room`: `None` for none, `u64::MAX` for more
-/// than a thousand, so that the common case does not divide.
+/// The number of calls of `cost`, at least 1, that fit in `room`: `None` for none, `u64::MAX` for
+/// more than a thousand, so that the common case does not divide.
 #[inline]
 const fn headroom(room: u64, cost: u64) -> Option<u64> {
     if room >> PLENTY_LOG2 >= cost {

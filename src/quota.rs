@@ -11,8 +11,8 @@ use core::time::Duration;
 
 /// A rate and a burst: `rate` tokens flow in per `period`, and at most `capacity` are saved up.
 ///
-/// `Quota::per_second(5)` is **five per second**, and the burst defaults to one period's worth. Every
-/// quota that can be constructed is represented exactly or within the accuracy that
+/// `Quota::per_second(5)` is **five per second**, and the burst defaults to one period's worth.
+/// Every quota that can be constructed is represented exactly or within the accuracy that
 /// [`TokenBucket`](crate::TokenBucket) states. Anything else is a [`QuotaError`].
 ///
 /// | | smallest | largest | because |
@@ -29,8 +29,8 @@ use core::time::Duration;
 /// Units are `ns`, `us`, `ms`, `s`, `min`, `h` and `d` with their long names, in any case; `m` is a
 /// minute. Numbers may have `_` between digits. Counts and bursts may end in `k` or `M`.
 ///
-/// Two quotas are equal if they have the same numbers: `60/min burst 1` is the same bucket as `1/s`,
-/// but not equal to it.
+/// Two quotas are equal if they have the same numbers: `60/min burst 1` is the same bucket as
+/// `1/s`, but not equal to it.
 ///
 /// With the feature `serde` a quota is such a text, or a map `{ rate = "100/min", burst = 20 }`.
 ///
@@ -85,8 +85,8 @@ impl Quota {
     ///
     /// # Panics
     ///
-    /// If `n` is 0 or more than 10¹². In a constant that is a compile error. [`Quota::new`] returns an
-    /// error instead.
+    /// If `n` is 0 or more than 10¹². In a constant that is a compile error. [`Quota::new`] returns
+    /// an error instead.
     #[must_use]
     #[track_caller]
     pub const fn per_second(n: u64) -> Self {
@@ -130,8 +130,8 @@ impl Quota {
     ///
     /// # Errors
     ///
-    /// [`QuotaError`] if `n` or `period` is zero, if the period is longer than 584 years, if the rate
-    /// is above 10¹² per second, or if a burst of `n` is too large.
+    /// [`QuotaError`] if `n` or `period` is zero, if the period is longer than 584 years, if the
+    /// rate is above 10¹² per second, or if a burst of `n` is too large.
     pub const fn new(n: u64, period: Duration) -> Result<Self, QuotaError> {
         let nanos = period.as_nanos();
         if nanos > u64::MAX as u128 {

@@ -82,7 +82,7 @@ pub struct SlidingWindow<C = DefaultClock> {
     wait_queue: WaitQueue,
 }
 
-/// On cache lines of its own: whoever decides needs the head and what it is judged by.
+/// On cache lines of its own, because a decision needs all of it.
 struct WindowCore<C> {
     ring: Ring,
     clock: C,

@@ -4,8 +4,8 @@ use core::time::Duration;
 
 /// What a limiter allows and has left at an instant, for header fields and dashboards.
 ///
-/// A combination reports the limit that has the least left. A concurrent call may change the limiter
-/// before the snapshot is used.
+/// A combination reports the limit that has the least left. A concurrent call may change the
+/// limiter before the snapshot is used.
 ///
 /// ```
 /// use core::time::Duration;

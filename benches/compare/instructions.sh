@@ -19,11 +19,14 @@ fi
 cd "$package"
 cargo build --release --quiet --bin "$program"
 binary=${CARGO_TARGET_DIR:-target}/release/$program
+# A sharded bucket has shards for each CPU that it may use, so every machine runs it on two.
+cpus=$(taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' |
+    awk -F- '{ for (cpu = $1; cpu <= ($2 == "" ? $1 : $2); cpu++) print cpu }' | head -2 | paste -sd,)
 
 count() { # PATH CALLS -> instructions
     local said
-    said=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect='*counted*' \
-        "$binary" "$1" "$2" 2>&1) ||
+    said=$(taskset -c "$cpus" valgrind --tool=callgrind --callgrind-out-file=/dev/null \
+        --toggle-collect='*counted*' "$binary" "$1" "$2" 2>&1) ||
         { printf '%s\n' "$said" >&2; return 1; }
     sed -n 's/.*Collected : //p' <<< "$said"
 }
@@ -36,7 +39,7 @@ measure() { # PATH -> PATH, tab, instructions per call; one write, so that lines
         'BEGIN { printf "%s\t%.1f\n", name, (many - few) / calls }'
 }
 export -f count measure
-export binary few many
+export binary cpus few many
 
 paths=$("$binary" | grep -F -e "${1:-}")
 measured=$(xargs -d '\n' -P "$(nproc)" -I PATH bash -c 'measure "$1"' measure PATH <<< "$paths")

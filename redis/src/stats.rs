@@ -30,8 +30,8 @@ impl Counter {
     }
 }
 
-/// Declares counters and the public struct that a reading of them returns. The fields after `with` are
-/// not counted here.
+/// Declares counters and the public struct that a reading of them returns. The fields after `with`
+/// are not counted here.
 macro_rules! counters {
     (
         $(#[$attribute:meta])*
@@ -137,7 +137,8 @@ counters! {
         denied,
         /// Calls denied without a round trip, because the server had denied one like it.
         denied_from_cache,
-        /// Calls that [`FailurePolicy::Open`](crate::FailurePolicy::Open) admitted without the server.
+        /// Calls that [`FailurePolicy::Open`](crate::FailurePolicy::Open) admitted without the
+        /// server.
         open_admitted,
         /// Calls that this node's share admitted without the server.
         local_admitted,

@@ -1,6 +1,6 @@
 //! One bucket that nodes share.
 
-use tidegate::{Denied, Quota};
+use tidegate::Quota;
 use tokio::sync::Mutex;
 
 use crate::admitted::Admitted;
@@ -133,13 +133,14 @@ impl RedisTokenBucket {
     pub async fn acquire(&self, n: u64) -> Result<Admitted, AcquireError> {
         let _head = self.wait_queue.lock().await;
         loop {
-            match self.try_acquire(n).await {
-                Err(AcquireError::Denied {
-                    denied: Denied::NotYet { retry_after },
-                    ..
-                }) => tokio::time::sleep(retry_after).await,
-                other => return other,
-            }
+            let outcome = self.try_acquire(n).await;
+            let Err(AcquireError::Denied { denied, .. }) = &outcome else {
+                return outcome;
+            };
+            let Some(retry_after) = denied.retry_after() else {
+                return outcome;
+            };
+            tokio::time::sleep(retry_after).await;
         }
     }
 

@@ -18,12 +18,12 @@ mod with_std {
     /// With the feature `quanta`, on by default, this is the processor's time stamp counter (TSC)
     /// where the operating system trusts it. On Linux that means that the kernel's own clock source
     /// is `tsc`. Elsewhere, and without the feature, it is the same as
-    /// [`MonotonicClock`](crate::MonotonicClock). Machines whose cores disagree about time fall into
-    /// that case.
+    /// [`MonotonicClock`](crate::MonotonicClock). Machines whose cores disagree about time fall
+    /// into that case.
     ///
     /// Calibration finds the counter's frequency to within about 40 parts per million. Rates are
-    /// exact in the time of this clock. If the kernel rejects the TSC later, a running process keeps
-    /// it.
+    /// exact in the time of this clock. If the kernel rejects the TSC later, a running process
+    /// keeps it.
     ///
     /// All values are the same clock. Its origin is the first use in the process, which calibrates
     /// the TSC for at most 200 ms. Call [`DefaultClock::calibrate`] at startup so that no request
@@ -43,8 +43,8 @@ mod with_std {
     #[cfg(feature = "quanta")]
     static TSC: OnceLock<Tsc> = OnceLock::new();
 
-    /// A calibrated counter. A tick is `whole + fraction / 2^64` nanoseconds, so that a reading takes
-    /// two multiplications.
+    /// A calibrated counter. A tick is `whole + fraction / 2^64` nanoseconds, so that a reading
+    /// takes two multiplications.
     #[cfg(feature = "quanta")]
     struct Tsc {
         clock: quanta::Clock,
@@ -55,14 +55,16 @@ mod with_std {
     }
 
     /// Number of ticks that are converted to learn the length of one. They are days, which leaves a
-    /// relative error of 2^-46, and they do not overflow with the slowest counters (41 ns per tick).
+    /// relative error of 2^-46, and they do not overflow with the slowest counters (41 ns per
+    /// tick).
     #[cfg(feature = "quanta")]
     const TICKS_LOG2: u32 = 48;
 
     impl DefaultClock {
         /// Chooses the clock and calibrates it, unless that was done already.
         ///
-        /// Blocks for at most 200 ms, once per process. Other threads that need the clock wait, too.
+        /// Blocks for at most 200 ms, once per process. Other threads that need the clock wait,
+        /// too.
         pub fn calibrate() {
             // The first reading sets either clock up.
             Self.now();
@@ -116,7 +118,8 @@ mod with_std {
         std::fs::read_to_string(CURRENT).is_ok_and(|source| source.trim() == "tsc")
     }
 
-    /// Elsewhere `quanta` decides: without an invariant counter it reads the operating system's clock.
+    /// Elsewhere `quanta` decides: without an invariant counter it reads the operating system's
+    /// clock.
     #[cfg(all(
         feature = "quanta",
         not(all(target_os = "linux", any(target_arch = "x86", target_arch = "x86_64")))

@@ -8,8 +8,8 @@ use crate::sync::AtomicU64;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::time::Timestamp;
 
-/// A clock for tests and simulations. It starts at 0 and moves only when told to. Clones share their
-/// time.
+/// A clock for tests and simulations. It starts at 0 and moves only when told to. Clones share
+/// their time.
 ///
 /// A thread that sleeps on it, as every blocking wait does, wakes up when the time is advanced, not
 /// when real time passes.
@@ -58,8 +58,8 @@ impl ManualClock {
     pub fn advance(&self, duration: Duration) {
         let nanos = crate::time::nanos(duration);
         // Release: pairs with the Acquire in `now`. A thread that reads the new time sees what this
-        // thread did before it, which tests rely on when they set a flag and then advance the clock.
-        // Acquire: keeps that guarantee across several `advance` calls by different threads.
+        // thread did before it, which tests rely on when they set a flag and then advance the
+        // clock. Acquire: keeps that guarantee across several `advance` calls by different threads.
         // The closure always returns a value, so the result carries nothing.
         let _ = self
             .shared

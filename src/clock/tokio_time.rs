@@ -9,12 +9,12 @@ use crate::time::Timestamp;
 /// `tokio::time::pause`.
 ///
 /// Readings are nanoseconds since the clock was created; clones share that origin. A paused time
-/// belongs to one runtime. Create the clock inside that runtime and read it only there; elsewhere it
-/// reads the operating system's time. There is no shared or constant value, because the time of
+/// belongs to one runtime. Create the clock inside that runtime and read it only there; elsewhere
+/// it reads the operating system's time. There is no shared or constant value, because the time of
 /// another runtime may have been advanced by days.
 ///
-/// Without tokio's feature `test-util` this is the operating system's monotonic clock. A thread that
-/// *blocks* on this clock while time is paused waits until another task advances it.
+/// Without tokio's feature `test-util` this is the operating system's monotonic clock. A thread
+/// that *blocks* on this clock while time is paused waits until another task advances it.
 ///
 /// ```
 /// use core::time::Duration;

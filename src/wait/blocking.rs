@@ -100,9 +100,10 @@ impl<C: Clock> Combined<C> {
     /// use tidegate::{Combined, ManualClock, Quota, SlidingWindow, TokenBucket};
     ///
     /// let clock = ManualClock::new();
+    /// let hour = SlidingWindow::with_clock(10, Duration::from_secs(3_600), clock.clone())?;
     /// let calls = Combined::builder()
     ///     .limit("burst", TokenBucket::with_clock(Quota::per_second(1), clock.clone()))
-    ///     .limit("hour", SlidingWindow::with_clock(10, Duration::from_secs(3_600), clock.clone())?)
+    ///     .limit("hour", hour)
     ///     .build();
     /// calls.acquire_blocking(1)?; // at once
     /// std::thread::scope(|scope| {

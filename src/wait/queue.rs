@@ -29,8 +29,8 @@
 //! A leaving head writes `taken` and then checks for a new waiter (`leave`). A new waiter enters
 //! the list and then checks `taken` (`step`). The `SeqCst` fences between the two steps on both
 //! sides let one of them see the other. Otherwise the new waiter would sleep forever
-//! (`no_second_check`, `no_check_after_leaving`). Today the lock of the list has the same effect, but
-//! that is not documented.
+//! (`no_second_check`, `no_check_after_leaving`). Today the lock of the list has the same effect,
+//! but that is not documented.
 //!
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
@@ -62,7 +62,12 @@ impl WaitQueue {
     const_fn! {
         /// A queue for any number of waiters.
         pub(crate) const fn new() -> Self {
-            Self { taken: AtomicU64::new(0), waiting: AtomicU64::new(0), most: u64::MAX, next: Event::new() }
+            Self {
+                taken: AtomicU64::new(0),
+                waiting: AtomicU64::new(0),
+                most: u64::MAX,
+                next: Event::new(),
+            }
         }
     }
 

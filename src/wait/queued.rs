@@ -99,7 +99,7 @@ impl QueuedWait {
 
 /// The call would be admitted if it were the head. How long the waiters ahead take is unknown.
 const BEHIND_OTHERS: Denied = Denied::Busy {
-    retry_after: Duration::from_millis(1),
+    retry_after_nanos: 1_000_000,
 };
 
 impl fmt::Debug for QueuedWait {
@@ -141,14 +141,15 @@ macro_rules! queued_waits {
             ///
             /// let clock = ManualClock::new();
             /// let window = SlidingWindow::with_clock(1, Duration::from_secs(64), clock.clone())?;
-            /// // A timer that moves the clock. A program uses `TokioTimer` or `tokio::time::sleep`.
+            /// // A timer that moves the clock. A program uses `tokio::time::sleep`.
             /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
             ///
             /// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
             /// runtime.block_on(async {
             ///     window.acquire_with(timer, 1).await?; // room at once
             ///     let timeout = Duration::from_secs(64);
-            ///     assert!(window.acquire_timeout_with(timer, 1, timeout).await.is_err()); // at once
+            ///     let refused = window.acquire_timeout_with(timer, 1, timeout).await; // at once
+            ///     assert!(refused.is_err());
             ///     window.acquire_with(timer, 1).await?; // a window and a slot later
             ///     assert_eq!(window.wait_time(1), Some(Duration::from_secs(65)));
             ///     Ok::<(), tidegate::Denied>(())
@@ -185,11 +186,13 @@ macro_rules! queued_waits {
             /// waiting. Blocked threads do not count.
             ///
             /// ```
-            /// # use core::{future::Future, pin::pin, task::{Context, Poll, Waker}, time::Duration};
+            /// # use core::{future::Future, pin::pin, time::Duration};
+            /// # use core::task::{Context, Poll, Waker};
             /// use tidegate::{ManualClock, SlidingWindow};
             ///
             /// let minute = Duration::from_secs(60);
-            /// let window = SlidingWindow::with_clock(1, minute, ManualClock::new())?.max_waiters(1);
+            /// let window = SlidingWindow::with_clock(1, minute, ManualClock::new())?;
+            /// let window = window.max_waiters(1);
             /// window.try_acquire(1)?;
             /// # let never = |_| core::future::pending();
             /// # let mut context = Context::from_waker(Waker::noop());

@@ -16,7 +16,7 @@ const SECOND: u64 = 1_000_000_000;
 const NEW: u64 = 1 << 30;
 
 const NO_ROOM: Result<(), Denied> = Err(Denied::Busy {
-    retry_after: Duration::from_secs(1),
+    retry_after_nanos: SECOND,
 });
 
 /// Returns the first nanosecond after `now` at which one of the limiters is unused.

@@ -76,7 +76,10 @@ fn row(svg: &mut Svg, shape: &Shape, series: &Series, color: &str, (top, most): 
         svg.text(at, Anchor::End, "quiet small", "refused");
     }
     let part = percent(series.refused, shape.arrivals.len() as u64);
-    let (most, interval) = (grouped(series.max_in_interval), span(shape.compared.as_secs_f64()));
+    let (most, interval) = (
+        grouped(series.max_in_interval),
+        span(shape.compared.as_secs_f64()),
+    );
     let facts = [
         format!("{} admitted", grouped(series.admitted)),
         format!("{} refused ({part})", grouped(series.refused)),
@@ -111,7 +114,11 @@ fn lines(svg: &mut Svg, shape: &Shape, top: f64) -> f64 {
     let title = format!("Admitted within the last {interval}");
     svg.text([LEFT, top - 10.0], Anchor::Start, "head", &title);
     let plot = [top, top + TALL];
-    let most = shape.series.iter().map(|series| series.max_in_interval).max();
+    let most = shape
+        .series
+        .iter()
+        .map(|series| series.max_in_interval)
+        .max();
     let limit = shape.limit.min(shape.arrivals.len() as u64);
     let most = most.unwrap_or(0).max(limit);
     // Slightly more, so that lines do not run along the edge.

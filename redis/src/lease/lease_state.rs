@@ -1,7 +1,5 @@
 //! What the calls of a leased bucket and its refill task share.
 
-use core::time::Duration;
-
 use tidegate::Denied;
 use tokio::sync::{Mutex, Notify};
 
@@ -84,11 +82,14 @@ impl LeaseState {
             return limits.without_server(buckets, &[n], failure).map(drop);
         }
         let refused_for = self.last_refusal.until(n).map(time::until);
-        let retry_after = refused_for.filter(|wait| !wait.is_zero());
-        // Relaxed: a hint.
-        let retry_after =
-            retry_after.unwrap_or_else(|| Duration::from_nanos(self.round_trip.load(Relaxed)));
-        Err(Denied::NotYet { retry_after }.into())
+        let denied = match refused_for.filter(|wait| !wait.is_zero()) {
+            Some(retry_after) => Denied::NotYet { retry_after },
+            // A refill takes about a round trip, and may be refused. Relaxed: a hint.
+            None => Denied::Busy {
+                retry_after_nanos: self.round_trip.load(Relaxed).max(1),
+            },
+        };
+        Err(denied.into())
     }
 
     /// Asks the task to end. Returns whether it has already.

@@ -5,8 +5,6 @@ use core::pin::pin;
 use core::time::Duration;
 use std::sync::Arc;
 
-use tidegate::Denied;
-
 use crate::error::AcquireError;
 use crate::lease::lease_options::LeaseOptions;
 use crate::lease::lease_state::LeaseState;
@@ -103,8 +101,8 @@ impl LeasedTokenBucket {
     ///
     /// # Errors
     ///
-    /// [`AcquireError::Denied`] if the server refuses, a refill is under way, or `n` is above the
-    /// capacity.
+    /// [`AcquireError::Denied`] if the server refuses, if a refill is under way
+    /// ([`Busy`](tidegate::Denied::Busy), with an estimate), or if `n` is above the capacity.
     /// [`AcquireError::Unavailable`] if the server does not answer and the policy is closed.
     #[inline]
     pub fn try_acquire(&self, n: u64) -> Result<(), AcquireError> {
@@ -140,18 +138,17 @@ impl LeasedTokenBucket {
             // Registered before the attempt, so that no refill is missed.
             let mut refilled = pin!(state.refilled.notified());
             refilled.as_mut().enable();
-            match self.try_acquire(n) {
-                Err(AcquireError::Denied {
-                    denied: Denied::NotYet { retry_after },
-                    ..
-                }) => {
-                    // After a refill or this time, the next attempt asks again. tokio's timer waits
-                    // for a millisecond at least.
-                    let wait = retry_after.max(Duration::from_millis(1));
-                    let _ = tokio::time::timeout(wait, refilled).await;
-                }
-                other => return other,
-            }
+            let outcome = self.try_acquire(n);
+            let Err(AcquireError::Denied { denied, .. }) = &outcome else {
+                return outcome;
+            };
+            let Some(retry_after) = denied.retry_after() else {
+                return outcome;
+            };
+            // After a refill or this time, the next attempt asks again. tokio's timer waits for a
+            // millisecond at least.
+            let wait = retry_after.max(Duration::from_millis(1));
+            let _ = tokio::time::timeout(wait, refilled).await;
         }
     }
 

@@ -34,8 +34,8 @@
 //!
 //! # Progress
 //!
-//! Lock-free. Apart from spurious failures, an exchange in `try_take` fails only because another one
-//! succeeded.
+//! Lock-free. Apart from spurious failures, an exchange in `try_take` fails only because another
+//! one succeeded.
 
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicBool, AtomicU64};

@@ -1,7 +1,7 @@
 //! Single changes of the scripts, each of which a property test must detect.
 //!
-//! A file has one paragraph per mutant: `# ` and its name, `-` and each line of text to replace, `+`
-//! and each line of its replacement.
+//! A file has one paragraph per mutant: `# ` and its name, `-` and each line of text to replace,
+//! `+` and each line of its replacement.
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;

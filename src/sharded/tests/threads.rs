@@ -1,9 +1,10 @@
 //! Real threads: exact totals, however leases are made, collected and refused.
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 
 use super::parallel::in_parallel;
+use crate::sync::AtomicU64;
+use crate::sync::Ordering::Relaxed;
 use crate::{Clock, ManualClock, Quota, ShardedTokenBucket};
 
 /// On a frozen clock exactly the capacity is admitted, and all of it, however it is spread.

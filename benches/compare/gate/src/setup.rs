@@ -137,7 +137,7 @@ pub fn evenly_used_window() -> SlidingWindow<Ticks> {
 }
 
 pub fn sharded(quota: Quota) -> ShardedTokenBucket<Ticks> {
-    ShardedTokenBucket::with_shards(quota, Ticks, 8)
+    ShardedTokenBucket::with_clock(quota, Ticks)
 }
 
 /// Used up for an hour. It had leases before.
