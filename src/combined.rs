@@ -335,14 +335,6 @@ impl<C: Clock> sealed::Internals for Combined<C> {
             Ok(()) => Limiter::snapshot_at(self, now),
         }
     }
-
-    fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
-        let mut waits = self
-            .limits
-            .iter()
-            .map(|named| named.limit.unused_in_at(now));
-        waits.try_fold(Duration::ZERO, |longest, wait| Some(longest.max(wait?)))
-    }
 }
 
 impl<C: Clock> Limiter for Combined<C> {

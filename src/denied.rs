@@ -28,8 +28,8 @@ pub enum Denied {
         /// The wait, from the clock reading that the call was decided on. Never zero.
         retry_after: Duration,
     },
-    /// Something other than the limit refuses the call: a table of keys has no room, or other
-    /// waiters are ahead. How long that lasts is unknown.
+    /// Something other than the limit is in the way: a table of keys without room, or other waiters
+    /// that come first. How long it lasts is unknown.
     Busy {
         /// An estimate in nanoseconds. A retry may succeed earlier, and may be refused again. Never
         /// zero. Not a `Duration`, because a second one would make every result of a decision
@@ -44,14 +44,6 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// A [`Busy`](Self::Busy) refusal with this estimate, capped at 584 years.
-    #[cfg(feature = "std")]
-    pub(crate) fn busy(retry_after: Duration) -> Self {
-        Self::Busy {
-            retry_after_nanos: crate::time::nanos(retry_after).max(1),
-        }
-    }
-
     /// Returns how long to wait before a retry; `None` if no wait helps.
     #[inline]
     pub const fn retry_after(&self) -> Option<Duration> {

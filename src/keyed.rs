@@ -5,11 +5,13 @@ mod keys;
 #[cfg(feature = "std")]
 mod map;
 mod overflow;
-#[cfg(feature = "metrics")]
-mod publish;
+mod table_stats;
 
-pub use fixed::{FixedKeyed, FixedKeyedStats};
+pub use fixed::FixedKeyed;
 pub use keys::{IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester, KeyHash, KeyHasher};
 #[cfg(feature = "std")]
-pub use map::{Keyed, KeyedBuilder, KeyedStats};
+pub use map::{Keyed, KeyedBuilder};
 pub use overflow::Overflow;
+pub use table_stats::FixedKeyedStats;
+#[cfg(feature = "std")]
+pub use table_stats::KeyedStats;

@@ -151,10 +151,6 @@ macro_rules! forward_limiter {
             fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
                 (**self).snapshot_for_at(n, now)
             }
-
-            fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
-                (**self).unused_in_at(now)
-            }
         }
 
         impl<L: Limiter + ?Sized> Limiter for $pointer {
@@ -218,8 +214,6 @@ macro_rules! forward_limiter {
 forward_limiter!(&L, Box<L>, Arc<L>);
 
 pub(crate) mod sealed {
-    use core::time::Duration;
-
     use super::Limiter;
     use crate::quota::Quota;
     use crate::snapshot::Snapshot;
@@ -239,19 +233,6 @@ pub(crate) mod sealed {
             Self: Limiter,
         {
             self.snapshot_at(now)
-        }
-
-        /// The time after `now` until the limiter is [unused](Limiter::is_unused_at) if no call is
-        /// made; `None` if unknown.
-        fn unused_in_at(&self, now: Timestamp) -> Option<Duration>
-        where
-            Self: Limiter,
-        {
-            if self.is_unused_at(now) {
-                return Some(Duration::ZERO);
-            }
-            let wait = self.wait_time_at(self.capacity(), now)?;
-            self.is_unused_at(now + wait).then_some(wait)
         }
 
         /// The quota, if the limiter at `now` is a full [`TokenBucket`](crate::TokenBucket) and

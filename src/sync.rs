@@ -10,7 +10,7 @@ portable_atomic::cfg_no_atomic_64! {
 #[cfg(tidegate_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, fence};
 #[cfg(any(feature = "std", tidegate_loom))]
-use portable_atomic::AtomicUsize;
+pub(crate) use portable_atomic::AtomicUsize;
 #[cfg(not(tidegate_loom))]
 pub(crate) use portable_atomic::{AtomicU64, fence};
 

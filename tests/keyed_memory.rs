@@ -1,6 +1,7 @@
-//! What tables of keys allocate: nothing for a key that is known, and never more than is said here, whoever comes.
+//! Memory of the tables of keys: no allocation for a known key, and a bound for any keys.
 //!
-//! In a program of its own, because the allocator counts for the whole of it; and one test at a time.
+//! These tests are a program of their own and run one at a time, because the allocator counts for
+//! the whole program.
 
 use std::alloc::System;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,10 +16,10 @@ use tidegate::{
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
 const HOUR: u64 = 3_600_000_000_000;
-/// Of the test harness, which prints, and starts and ends threads, while tests run.
+/// Bytes for the test harness, which prints, and starts and ends threads, while tests run.
 const HARNESS: usize = 64 << 10;
 
-fn alone() -> MutexGuard<'static, ()> {
+fn run_alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -27,7 +28,7 @@ const fn at(nanos: u64) -> Timestamp {
     Timestamp::from_nanos(nanos)
 }
 
-/// Bytes that are allocated now, of which there may never have been more than `most` since the start.
+/// Counts the bytes that were allocated since the start, and limits them.
 struct Memory {
     before: usize,
 }
@@ -43,11 +44,11 @@ impl Memory {
         ALLOCATOR.allocated().saturating_sub(self.before)
     }
 
-    /// Every moment counts: an allocation beyond it fails, and ends the program.
+    /// An allocation beyond `most` bytes fails and ends the program.
     fn limit(&self, most: usize) {
         ALLOCATOR
             .set_limit(self.before + most + HARNESS)
-            .expect("it is not that much yet");
+            .expect("below the limit so far");
     }
 }
 
@@ -74,14 +75,14 @@ fn table(keys: usize, clock: &ManualClock) -> FixedKeyed<ManualClock> {
         .overflow(Overflow::Refuse)
 }
 
-/// Bytes that empty parts of a map keep: 64 places each.
+/// Bytes that the empty parts of a map keep: 64 buckets each.
 fn small_tables(bytes_per_key: usize) -> usize {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let parts = (8 * threads).max(64).next_power_of_two().min(ROOM / 32);
     parts * 65 * bytes_per_key
 }
 
-/// Asserts that a call allocates nothing. The harness may do so at the same time, but not again and again.
+/// Asserts that a call allocates nothing. The harness may allocate meanwhile, but not every time.
 fn allocates_nothing<R>(call: impl Fn() -> R) {
     let silent = |_| {
         let before = ALLOCATOR.total_allocated();
@@ -95,7 +96,7 @@ fn allocates_nothing<R>(call: impl Fn() -> R) {
 
 #[test]
 fn calls_of_known_keys_allocate_nothing() {
-    let _alone = alone();
+    let _alone = run_alone();
     let clock = ManualClock::new();
     let users: Map<String> = map(10, &clock);
     users.try_acquire("alice", 1).expect("new");
@@ -108,7 +109,7 @@ fn calls_of_known_keys_allocate_nothing() {
     allocates_nothing(|| assert_eq!(users.stats().keys, 1));
     allocates_nothing(|| assert_eq!(users.evict_unused(), 0));
 
-    // A table allocates nothing for anybody.
+    // A fixed table allocates for no key.
     let table = table(8, &clock);
     for key in 0..100_u64 {
         allocates_nothing(|| table.try_acquire(&key, 1).is_ok());
@@ -117,10 +118,10 @@ fn calls_of_known_keys_allocate_nothing() {
     assert!(table.stats().overflowed > 0 && table.stats().active > 0);
 }
 
-/// 32 bytes for each key that it is made for, whoever comes.
+/// 32 bytes for each key of the capacity.
 #[test]
-fn a_table_takes_32_bytes_per_key() {
-    let _alone = alone();
+fn table_takes_32_bytes_per_key() {
+    let _alone = run_alone();
     for keys in [1, 8, 100, 100_000] {
         let clock = ManualClock::new();
         let memory = Memory::start();
@@ -134,17 +135,18 @@ fn a_table_takes_32_bytes_per_key() {
     }
 }
 
-/// How many distinct keys come: a hundred times as many as there is room for.
+/// Distinct keys of a flood: a hundred times as many as there is room for.
 const FLOOD: u64 = 10_000_000;
 const ROOM: usize = 100_000;
-/// Bytes for each key of 8 bytes that there may be: 16 and one of the hash table, which may be filled to between 7/16 and
-/// 7/8; twice that while it grows, but only one part at a time.
+/// Bytes for each key of 8 bytes: 16 and one for the hash table, which is filled to between 7/16
+/// and 7/8. A part takes twice that while it grows, but only one part grows at a time.
 const BYTES_PER_KEY: usize = 17 * 16 / 7;
 
-/// A flood with everybody in use: whoever has found room keeps what it has spent, and memory is bounded at every moment.
+/// While all keys are in use, a flood leaves them what they have spent, and memory is bounded at
+/// every moment.
 #[test]
-fn a_flood_of_ten_million_keys_through_a_map() {
-    let _alone = alone();
+fn flood_of_ten_million_keys_through_map() {
+    let _alone = run_alone();
     let clock = ManualClock::new();
     let memory = Memory::start();
     memory.limit(ROOM * BYTES_PER_KEY);
@@ -154,8 +156,8 @@ fn a_flood_of_ten_million_keys_through_a_map() {
     for key in 0..room {
         keyed.try_acquire_at(&key, 10, now).expect("room");
     }
-    for stranger in room..FLOOD {
-        assert!(keyed.try_acquire_at(&stranger, 1, now).is_err());
+    for other in room..FLOOD {
+        assert!(keyed.try_acquire_at(&other, 1, now).is_err());
     }
     assert_eq!(keyed.stats().overflowed, FLOOD - room);
     assert_eq!(keyed.len(), ROOM);
@@ -165,41 +167,41 @@ fn a_flood_of_ten_million_keys_through_a_map() {
     }
 }
 
-/// Of strangers who spend a token for 6 minutes as many are in use as there is room for half of.
+/// A token comes back in 6 minutes, so half as many other keys are in use as there is room for.
 const STEP: u64 = HOUR / 10 / (ROOM as u64 / 2);
-const STRANGERS: u64 = FLOOD / 20;
+const OTHERS: u64 = FLOOD / 20;
 
-/// The same where strangers' debts are gone after a while: they come and go, and those who are in use stay.
+/// While other keys become unused after a while, they are evicted, and keys in use stay.
 #[test]
-fn a_flood_that_comes_and_goes_through_a_map() {
-    let _alone = alone();
+fn slow_flood_through_map_is_evicted() {
+    let _alone = run_alone();
     let clock = ManualClock::new();
     let memory = Memory::start();
     memory.limit(ROOM * BYTES_PER_KEY);
     let keyed: Map<u64> = map(ROOM, &clock);
     // Every hundredth key spends all it has.
     let (mut now, mut peak) = (HOUR, 0);
-    for stranger in 0..STRANGERS {
-        if stranger % 100 == 0 {
-            let spent = u64::MAX - stranger;
+    for other in 0..OTHERS {
+        if other % 100 == 0 {
+            let spent = u64::MAX - other;
             keyed.try_acquire_at(&spent, 10, at(now)).expect("new");
         }
-        keyed.try_acquire_at(&stranger, 1, at(now)).expect("room");
+        keyed.try_acquire_at(&other, 1, at(now)).expect("room");
         now += STEP;
         peak = peak.max(keyed.len());
     }
     assert!(peak <= ROOM * 4 / 5, "{peak} keys");
     assert_eq!(keyed.stats().overflowed, 0);
-    for stranger in (0..STRANGERS).step_by(100) {
-        let passed = now - (HOUR + stranger * STEP);
-        let left = keyed.available_at(&(u64::MAX - stranger), at(now));
+    for other in (0..OTHERS).step_by(100) {
+        let passed = now - (HOUR + other * STEP);
+        let left = keyed.available_at(&(u64::MAX - other), at(now));
         assert_eq!(left, (passed * 10 / HOUR).min(10), "spent {passed} ns ago");
     }
-    flood_has_passed(&keyed, &memory, now + HOUR);
+    check_memory_after_flood(&keyed, &memory, now + HOUR);
 }
 
-/// Once a flood has passed, those who come then take its keys' memory back, or `sweep` does.
-fn flood_has_passed(keyed: &Map<u64>, memory: &Memory, now: u64) {
+/// After a flood, insertions free its memory, and so does `evict_unused`.
+fn check_memory_after_flood(keyed: &Map<u64>, memory: &Memory, now: u64) {
     let flooded = memory.used();
     let keys = keyed.len() as u64;
     for key in 0..keys / 2 {
@@ -217,10 +219,10 @@ fn flood_has_passed(keyed: &Map<u64>, memory: &Memory, now: u64) {
     assert!(memory.used() < empty, "{} bytes", memory.used());
 }
 
-/// Memory comes back without another key coming, also of keys that were removed.
+/// `evict_unused` and removals free memory without a new key.
 #[test]
-fn sweeping_gives_memory_back() {
-    let _alone = alone();
+fn evict_unused_and_remove_free_memory() {
+    let _alone = run_alone();
     let clock = ManualClock::new();
     let memory = Memory::start();
     let keyed: Map<String> = map(ROOM, &clock);
@@ -246,25 +248,25 @@ fn sweeping_gives_memory_back() {
 }
 
 #[test]
-fn a_flood_of_ten_million_keys_through_a_table() {
-    let _alone = alone();
+fn flood_of_ten_million_keys_through_table() {
+    let _alone = run_alone();
     let clock = ManualClock::new();
     let table = table(ROOM, &clock);
     let now = at(HOUR);
     let active: Vec<u64> = (0..ROOM as u64 / 8)
         .filter(|key| table.try_acquire_at(key, 10, now).is_ok())
         .collect();
-    // The table itself is all there is.
+    // Nothing is allocated besides the table.
     let memory = Memory::start();
     memory.limit(0);
-    for stranger in ROOM as u64..FLOOD {
-        let _ = table.try_acquire_at(&stranger, 1, now);
+    for other in ROOM as u64..FLOOD {
+        let _ = table.try_acquire_at(&other, 1, now);
     }
     for key in &active {
         assert!(table.try_acquire_at(key, 1, now).is_err(), "a fresh burst");
         assert_eq!(table.available_at(key, now), 0);
     }
-    // All places are taken, and everybody else is counted.
+    // All entries are in use, and every other call is counted.
     let stats = table.stats_at(now);
     assert_eq!(stats.active, ROOM as u64 / 8 * 15);
     assert_eq!(

@@ -62,7 +62,7 @@ impl Table {
     fn call(&self, key: u64, n: u64, now: u64) -> Call {
         let admitted = match self.0.try_acquire_at(&key, n, at(now)) {
             Ok(()) => true,
-            Err(Denied::NotYet { .. }) => false,
+            Err(Denied::NotYet { .. } | Denied::Busy { .. }) => false,
             Err(denied) => unreachable!("{denied}"),
         };
         Call {

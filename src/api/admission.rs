@@ -156,14 +156,7 @@ impl<C: Clock> ApiRateLimiter<C> {
 
 impl<C> sealed::Sealed for ApiRateLimiter<C> {}
 
-impl<C: Clock> sealed::Internals for ApiRateLimiter<C> {
-    fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
-        if self.is_paused_at(now) || self.gate.in_flight.count() > 0 {
-            return None;
-        }
-        self.limits.combined.unused_in_at(now)
-    }
-}
+impl<C: Clock> sealed::Internals for ApiRateLimiter<C> {}
 
 /// A permit is a request.
 impl<C: Clock> Limiter for ApiRateLimiter<C> {

@@ -6,7 +6,6 @@ use core::time::Duration;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
-use crate::limiter::sealed::Internals;
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::sliding_window::SlidingWindow;
 use crate::snapshot::Snapshot;
@@ -149,10 +148,6 @@ impl<C: Clock> Limit<C> {
 
     pub(crate) fn is_unused_at(&self, now: Timestamp) -> bool {
         dispatch!(self, limiter => limiter.is_unused_at(now))
-    }
-
-    pub(crate) fn unused_in_at(&self, now: Timestamp) -> Option<Duration> {
-        dispatch!(self, limiter => limiter.unused_in_at(now))
     }
 }
 

@@ -326,11 +326,6 @@ impl Gcra {
         Self::ahead(tat, now) == 0
     }
 
-    /// The grains that are missing until the bucket is full.
-    pub(crate) const fn until_full(tat: u64, now: Now) -> Shortfall {
-        Shortfall(Self::ahead(tat, now))
-    }
-
     /// The TAT after a charge that fits now.
     #[inline]
     pub(crate) const fn admit(&self, tat: u64, now: Now, cost: u64) -> Result<u64, Shortfall> {

@@ -91,11 +91,6 @@ impl WordGcra {
         }
     }
 
-    /// The refusal by a table without room. Its wait ends one grain after the bucket `tat` is full.
-    pub(crate) const fn not_before_full(&self, tat: u64, now: Now) -> Denied {
-        self.not_yet(now, Gcra::until_full(tat.saturating_add(1), now))
-    }
-
     /// The time in which an empty bucket fills up, rounded up to a nanosecond.
     #[cfg(feature = "std")]
     pub(crate) const fn refill_time(&self) -> Duration {
@@ -106,12 +101,6 @@ impl WordGcra {
     #[cfg(feature = "std")]
     pub(crate) const fn capacity(&self) -> u64 {
         self.gcra.capacity()
-    }
-
-    /// The time until the bucket is full.
-    #[cfg(feature = "std")]
-    pub(crate) const fn until_full(&self, tat: u64, now: Now) -> Duration {
-        self.gcra.wait(now, Gcra::until_full(tat, now))
     }
 
     /// Whether the bucket is full.

@@ -1,4 +1,4 @@
-//! Buckets for many keys in a table that never grows: the public face of [`Set`].
+//! Token buckets of many keys in a table that never grows: the public type over [`Set`].
 
 mod set;
 
@@ -8,7 +8,8 @@ use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
 
 use super::keys::KeyHasher;
-use super::overflow::Overflow;
+use super::overflow::{NO_ROOM, Overflow};
+use super::table_stats::FixedKeyedStats;
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::gcra::WordGcra;
@@ -17,46 +18,57 @@ use crate::snapshot::Snapshot;
 use crate::sync::{AtomicU64, Ordering, add_saturating};
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
-use set::{Full, Refusal, Set, Tag};
+use set::{KeyTag, Set, SetFull, SetRefusal};
 
-/// A token bucket for every key, all with one quota, in a table of fixed size: lock-free, without allocation, and indifferent to
-/// floods of keys.
+/// A token bucket for every key, all with one quota, in a table of fixed size. It is lock-free,
+/// never allocates, and is indifferent to floods of keys.
 ///
-/// It takes keys of any type, and has no parameter for them: its first is the clock.
+/// It takes keys of any type, and has no type parameter for them. The first parameter is the clock.
 ///
-/// Take it where keys come from strangers (addresses above all) or have to be decided as fast as can be, and
-/// `Keyed` where limits differ from key to key, or must be looked at, removed or counted exactly.
+/// Use it where keys come from strangers (addresses above all) or calls have to be as fast as they
+/// can be. Use `Keyed` where limits differ from key to key, or keys must be listed, removed or
+/// counted exactly.
 ///
 /// # How keys are kept
 ///
-/// Not at all: a key is a hash, of which 40 bits and its place in the table are kept beside its bucket. Two keys with the same
-/// hash share a bucket; a new key meets its double among those it is kept with in one of 10¹¹ cases. Hashes are
-/// seeded ([`KeyHasher`]), so nobody can choose whom to share with.
+/// They are not. A key is a hash, and the table keeps 40 bits of it and its position beside the
+/// bucket. Two keys with the same hash share a bucket. A new key shares one with a key of its set
+/// in one of 10¹¹ cases. Hashes are seeded ([`KeyHasher`]), so clients cannot choose with which key
+/// they share.
 ///
-/// A key whose bucket is full again is forgotten when its place is needed, which nobody can notice. So the table has to have room
-/// for the keys that have *spent* something lately, not for all there are.
+/// A key whose bucket is full again is evicted when another key needs its entry. Nothing is lost,
+/// because a new bucket is full as well. So the table needs room for the keys that have *spent*
+/// something lately, not for all keys.
 ///
 /// # When there is no room
 ///
-/// Each key can be in one of 15 places, and there are almost twice as many places as the capacity. While as many keys as the capacity
-/// are in use at once, 1 in 500 of them finds all of its places taken by keys in use; with three quarters of that, 1 in 8 000. What
-/// becomes of those is up to the [`Overflow`] policy: by default they share one bucket, and together get no more than one key
-/// does. It is counted ([`stats`](Self::stats)). (Who finds a place later has a full bucket there, whatever it had of the shared
-/// one.)
+/// Each key can be in one of 15 entries, and there are almost twice as many entries as the
+/// capacity. While as many keys as the capacity are in use at once, 1 in 500 of them finds all of
+/// its entries in use. With three quarters of that, it is 1 in 8 000.
+///
+/// The [`Overflow`] policy decides calls for those keys. By default they share one bucket, and
+/// together get no more than one key does. [`stats`](Self::stats) counts these calls. A key that
+/// finds an entry later has a full bucket there, whatever it took from the shared one.
 ///
 /// # Guarantees
 ///
-/// Each key that has a place is limited as by a [`TokenBucket`]: the same bound, honest hints, and no refusal but of what was not
-/// there 2 ns before. Rates whose tokens last a whole number of half nanoseconds are exact, others are never early and at most 2 ns
-/// late (both with capacities of up to 9 years of refill; with more, at most 170 ns). The table lasts until 109 years after the
-/// clock's origin (with more than 2 tokens per nanosecond proportionally shorter: 79 days for 10¹² per second); from then on its
-/// time stands still, and it refuses. A clock that steps back counts as standing still.
+/// Each key that has an entry is limited like a [`TokenBucket`]: with the same bound, with honest
+/// hints, and without refusing tokens that were available 2 ns before.
+///
+/// Rates whose emission interval is a whole number of half nanoseconds are exact. Others are never
+/// early and at most 2 ns late, with capacities of up to 9 years of refill (at most 170 ns with
+/// more).
+///
+/// The table lasts until 109 years after the clock's origin. With more than 2 tokens per nanosecond
+/// that is proportionally shorter: 79 days for 10¹² per second. Later readings are clamped to that
+/// instant, and so the table refuses. A clock that steps back is clamped, too.
 ///
 /// # Progress and cost
 ///
-/// Lock-free. A known key takes one hash, one cache line of four neighbouring ones (sometimes two) and one compare-and-swap; a
-/// refusal writes nothing. A new key takes up to six more atomic writes in the same lines, more only while others claim places
-/// beside it. Nothing is allocated after construction, 32 bytes per key of the capacity.
+/// Lock-free. A call for a known key takes one hash, one cache line of four neighboring ones
+/// (sometimes two) and one compare-and-swap. A refusal writes nothing. A new key takes up to six
+/// more atomic writes in the same lines, and more only while other threads claim entries beside it.
+/// The table takes 32 bytes per key of the capacity, and allocates nothing after construction.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -78,26 +90,14 @@ use set::{Full, Refusal, Set, Tag};
 /// ```
 pub struct FixedKeyed<C = DefaultClock, S = KeyHasher> {
     sets: Box<[Set]>,
-    rule: WordGcra,
+    gcra: WordGcra,
     hasher: S,
     clock: C,
     quota: Quota,
     overflow: Overflow,
-    /// Of all keys without room, if they share one.
+    /// The bucket of all keys without room, under [`Overflow::Share`].
     shared: TokenBucket<()>,
     overflowed: AtomicU64,
-}
-
-/// Counts of a [`FixedKeyed`] at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FixedKeyedStats {
-    /// Keys that are in use: whose bucket is not full.
-    pub active: u64,
-    /// How many keys it was made for.
-    pub capacity: u64,
-    /// Calls that the [`Overflow`] policy has decided.
-    pub overflowed: u64,
 }
 
 /// Keys of the capacity per set.
@@ -105,17 +105,19 @@ const KEYS_PER_SET: usize = 8;
 
 #[cfg(feature = "std")]
 impl FixedKeyed {
-    /// For so many keys in use at once, on the [`DefaultClock`].
+    /// Creates a table for this many keys in use at once, on the [`DefaultClock`].
     ///
     /// # Panics
     ///
-    /// If 32 bytes per key are more than can be addressed. (Without enough memory the program ends, as with any collection.)
+    /// If 32 bytes per key are more than can be addressed. Without enough memory the program ends,
+    /// as with any collection.
     ///
     /// ```
     /// use std::sync::LazyLock;
     /// use tidegate::{FixedKeyed, Quota};
     ///
-    /// static CLIENTS: LazyLock<FixedKeyed> = LazyLock::new(|| FixedKeyed::new(Quota::per_minute(100), 100_000));
+    /// static CLIENTS: LazyLock<FixedKeyed> =
+    ///     LazyLock::new(|| FixedKeyed::new(Quota::per_minute(100), 100_000));
     /// assert!(CLIENTS.try_acquire("203.0.113.7", 1).is_ok());
     /// ```
     pub fn new(quota: Quota, capacity_in_keys: usize) -> Self {
@@ -125,23 +127,27 @@ impl FixedKeyed {
 
 #[cfg(feature = "std")]
 impl<C> FixedKeyed<C> {
-    /// For so many keys in use at once, on a clock of your choice.
+    /// Creates a table for this many keys in use at once, on a clock of your choice.
     ///
     /// # Panics
     ///
-    /// If 32 bytes per key are more than can be addressed. (Without enough memory the program ends, as with any collection.)
+    /// If 32 bytes per key are more than can be addressed. Without enough memory the program ends,
+    /// as with any collection.
     pub fn with_clock(quota: Quota, capacity_in_keys: usize, clock: C) -> Self {
         Self::with_clock_and_hasher(quota, capacity_in_keys, clock, KeyHasher::new())
     }
 }
 
 impl<C, S> FixedKeyed<C, S> {
-    /// With a hash function of your choice, all of whose 64 bits must be good. It should be seeded: who can choose keys that collide
-    /// shares their buckets.
+    /// Creates a table with a hash function of your choice.
+    ///
+    /// All of its 64 bits must be good. It should be seeded, because clients that can choose
+    /// colliding keys share their buckets.
     ///
     /// # Panics
     ///
-    /// If 32 bytes per key are more than can be addressed. (Without enough memory the program ends, as with any collection.)
+    /// If 32 bytes per key are more than can be addressed. Without enough memory the program ends,
+    /// as with any collection.
     pub fn with_clock_and_hasher(
         quota: Quota,
         capacity_in_keys: usize,
@@ -151,7 +157,7 @@ impl<C, S> FixedKeyed<C, S> {
         let sets = capacity_in_keys.div_ceil(KEYS_PER_SET).max(1);
         Self {
             sets: (0..sets).map(|_| Set::new()).collect(),
-            rule: WordGcra::new(quota),
+            gcra: WordGcra::new(quota),
             hasher,
             clock,
             quota,
@@ -161,24 +167,24 @@ impl<C, S> FixedKeyed<C, S> {
         }
     }
 
-    /// The same table with another policy for keys that it has no room for.
+    /// Sets the policy for keys without room, [`Overflow::Share`] by default.
     #[must_use]
     pub const fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
     }
 
-    /// The quota of each key.
+    /// Returns the quota of each key.
     pub const fn quota(&self) -> Quota {
         self.quota
     }
 
-    /// The clock that the table reads.
+    /// Returns the clock that the table reads.
     pub const fn clock(&self) -> &C {
         &self.clock
     }
 
-    /// For how many keys there is room: as many as asked for, or up to seven more.
+    /// Returns the capacity in keys: as many as requested, or up to seven more.
     pub fn capacity_in_keys(&self) -> usize {
         self.sets.len() * KEYS_PER_SET
     }
@@ -186,8 +192,9 @@ impl<C, S> FixedKeyed<C, S> {
 
 /// Operations at an instant that the caller has read. They read no clock.
 ///
-/// An instant older than that of an earlier call is allowed; a key that was forgotten meanwhile, as its bucket was full, is judged as
-/// of the time when it was. So do not pass instants that have not come, or new keys are judged by them from then on.
+/// The instant may be older than that of an earlier call. A key that was evicted in between,
+/// because its bucket was full, is then decided as of the eviction. So do not pass instants of the
+/// future, or new keys are decided as of those from then on.
 impl<C, S: BuildHasher> FixedKeyed<C, S> {
     /// [`try_acquire`](Self::try_acquire) as of `now`.
     ///
@@ -208,17 +215,17 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         if n == 0 {
             return Ok(());
         }
-        let rule = &self.rule;
-        let cost = rule.cost(n)?;
+        let gcra = &self.gcra;
+        let cost = gcra.cost(n)?;
         let (set, tag) = self.locate(key);
-        let decided = set.decide(rule, tag, now.as_nanos(), move |now, tat| {
-            rule.admit(tat, now, cost)
+        let decided = set.decide(gcra, tag, now.as_nanos(), move |now, tat| {
+            gcra.admit(tat, now, cost)
                 .map_err(|shortfall| (now, shortfall))
         });
         match decided {
             Ok(()) => Ok(()),
-            Err(Refusal::Denied((now, shortfall))) => Err(rule.not_yet(now, shortfall)),
-            Err(Refusal::Full(full)) => self.overflowed(&full, n, now),
+            Err(SetRefusal::Denied((now, shortfall))) => Err(gcra.not_yet(now, shortfall)),
+            Err(SetRefusal::Full) => self.try_acquire_without_room(n, now),
         }
     }
 
@@ -231,17 +238,17 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         if n == 0 {
             return Ok(());
         }
-        let cost = self.rule.cost(n)?;
+        let cost = self.gcra.cost(n)?;
         let (set, tag) = self.locate(key);
-        match set.peek(&self.rule, tag, now.as_nanos()) {
+        match set.peek(&self.gcra, tag, now.as_nanos()) {
             Ok(None) => Ok(()),
-            Ok(Some((tat, now))) => match self.rule.admit(tat, now, cost) {
+            Ok(Some((tat, now))) => match self.gcra.admit(tat, now, cost) {
                 Ok(_) => Ok(()),
-                Err(shortfall) => Err(self.rule.not_yet(now, shortfall)),
+                Err(shortfall) => Err(self.gcra.not_yet(now, shortfall)),
             },
-            Err(full) => match self.overflow {
+            Err(SetFull) => match self.overflow {
                 Overflow::Share => self.shared.peek_at(n, now),
-                Overflow::Refuse => Err(full.denied(&self.rule)),
+                Overflow::Refuse => Err(NO_ROOM),
                 Overflow::Admit => Ok(()),
             },
         }
@@ -250,10 +257,10 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
     /// [`available`](Self::available) as of `now`.
     pub fn available_at<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp) -> u64 {
         let (set, tag) = self.locate(key);
-        match set.peek(&self.rule, tag, now.as_nanos()) {
+        match set.peek(&self.gcra, tag, now.as_nanos()) {
             Ok(None) => self.quota.capacity(),
-            Ok(Some((tat, now))) => self.rule.available(tat, now),
-            Err(_) => match self.overflow {
+            Ok(Some((tat, now))) => self.gcra.available(tat, now),
+            Err(SetFull) => match self.overflow {
                 Overflow::Share => self.shared.available_at(now),
                 Overflow::Refuse => 0,
                 Overflow::Admit => self.quota.capacity(),
@@ -261,7 +268,8 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         }
     }
 
-    /// What the key's bucket allows and has left at `now`, to tell others.
+    /// Returns what the key's bucket allows and has left at `now`, for header fields and
+    /// dashboards.
     pub fn snapshot_at<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp) -> Snapshot {
         let available = self.available_at(key, now);
         let more = available.saturating_add(1);
@@ -290,7 +298,7 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
 
     /// [`stats`](Self::stats) as of `now`.
     pub fn stats_at(&self, now: Timestamp) -> FixedKeyedStats {
-        let active = |set: &Set| set.active(&self.rule, now.as_nanos()) as u64;
+        let active = |set: &Set| set.active(&self.gcra, now.as_nanos()) as u64;
         FixedKeyedStats {
             active: self.sets.iter().map(active).sum(),
             capacity: self.capacity_in_keys() as u64,
@@ -299,26 +307,27 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         }
     }
 
-    /// The set that a key belongs to, and what it leaves there.
+    /// Returns the set that a key belongs to, and its tag there.
     #[inline]
-    fn locate<Q: Hash + ?Sized>(&self, key: &Q) -> (&Set, Tag) {
+    fn locate<Q: Hash + ?Sized>(&self, key: &Q) -> (&Set, KeyTag) {
         let hash = self.hasher.hash_one(key);
-        // The high bits choose the set, the others are the tag: any number of sets, without a division.
+        // The high bits choose the set, the others are the tag. This takes any number of sets,
+        // without a division.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "the high half of a product with a number of sets is less than that number"
         )]
         let set = ((u128::from(hash) * self.sets.len() as u128) >> 64) as usize;
-        (&self.sets[set], Tag::of(hash))
+        (&self.sets[set], KeyTag::of(hash))
     }
 
     #[cold]
     #[inline(never)]
-    fn overflowed(&self, full: &Full, n: u64, now: Timestamp) -> Result<(), Denied> {
+    fn try_acquire_without_room(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
         add_saturating(&self.overflowed, 1);
         match self.overflow {
             Overflow::Share => self.shared.try_acquire_at(n, now),
-            Overflow::Refuse => Err(full.denied(&self.rule)),
+            Overflow::Refuse => Err(NO_ROOM),
             Overflow::Admit => Ok(()),
         }
     }
@@ -326,13 +335,17 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
 
 /// Operations as of now. Each reads the clock once.
 impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
-    /// Takes `n` tokens of the key's bucket if they are there. `n = 0` always succeeds and changes nothing.
+    /// Takes `n` tokens of the key's bucket if they are available. `n = 0` always succeeds and
+    /// changes nothing.
     ///
     /// # Errors
     ///
-    /// [`Denied::NotYet`] with the wait if fewer than `n` are there, [`Denied::Never`] if `n` is above the capacity. Nothing is
-    /// charged then. If there is no room for the key, what the [`Overflow`] policy says: what the shared bucket answers,
-    /// or the time until there is room.
+    /// [`Denied::NotYet`] with the wait if fewer than `n` tokens are available, and
+    /// [`Denied::Never`] if `n` is above the capacity. Nothing is charged then.
+    ///
+    /// If there is no room for the key, the [`Overflow`] policy decides. With [`Overflow::Share`]
+    /// the error is that of the shared bucket. With [`Overflow::Refuse`] it is [`Denied::Busy`]
+    /// with a retry after a second, which is an estimate.
     #[expect(
         clippy::inline_always,
         reason = "a call and its frame are a tenth of the whole decision"
@@ -342,7 +355,7 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
         self.try_acquire_at(key, n, self.clock.now())
     }
 
-    /// Whether `n` tokens would be given now. Changes nothing.
+    /// Returns `Ok` if `n` tokens would be admitted now. Changes nothing.
     ///
     /// # Errors
     ///
@@ -351,17 +364,18 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
         self.peek_at(key, n, self.clock.now())
     }
 
-    /// Whole tokens that the key could have now; all of them if it was never seen.
+    /// Returns how many whole tokens the key could have now; all of them if the key is new.
     pub fn available<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
         self.available_at(key, self.clock.now())
     }
 
-    /// How long until `n` tokens would be given to this key if nobody else came; `None` if never.
+    /// Returns how long until `n` tokens would be admitted for this key if no other call came;
+    /// `None` if never. While there is no room for the key, it is an estimate.
     pub fn wait_time<Q: Hash + ?Sized>(&self, key: &Q, n: u64) -> Option<Duration> {
         self.wait_time_at(key, n, self.clock.now())
     }
 
-    /// Counts, for dashboards: looks at the whole table, 32 bytes per key of the capacity.
+    /// Returns counts for dashboards. Reads the whole table, 32 bytes per key of the capacity.
     pub fn stats(&self) -> FixedKeyedStats {
         self.stats_at(self.clock.now())
     }

@@ -1,9 +1,9 @@
-//! What keys are made of: hashes, network addresses, digests of long texts.
+//! Keys: network addresses, digests of long texts, and their hash function.
 
-mod digest;
-mod hasher;
-mod ip;
+mod ip_key;
+mod key_digest;
+mod key_hasher;
 
-pub use digest::{KeyDigest, KeyDigester};
-pub use hasher::{KeyHash, KeyHasher};
-pub use ip::{IpKey, Ipv6Prefix, Ipv6PrefixError};
+pub use ip_key::{IpKey, Ipv6Prefix, Ipv6PrefixError};
+pub use key_digest::{KeyDigest, KeyDigester};
+pub use key_hasher::{KeyHash, KeyHasher};

@@ -1,12 +1,11 @@
 //! A limiter for every key, in a table that follows the keys in use.
 
-mod builder;
-mod cell;
+mod evicting_table;
 mod insert;
-mod read;
-mod shard;
-mod stats;
-mod table;
+mod key_limiter;
+mod key_shard;
+mod keyed_builder;
+mod queries;
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -21,57 +20,68 @@ use std::thread;
 
 use crossbeam_utils::CachePadded;
 
-pub use builder::KeyedBuilder;
-pub use stats::KeyedStats;
+pub use keyed_builder::KeyedBuilder;
 
 use super::keys::KeyHasher;
 use super::overflow::Overflow;
+use super::table_stats::KeyedStats;
 use crate::denied::Denied;
 use crate::gcra::WordGcra;
 use crate::limiter::Limiter;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
-use builder::Factory;
-use cell::Tier;
-use shard::Shard;
+use key_limiter::CommonQuota;
+use key_shard::KeyShard;
+use keyed_builder::Factory;
 
 /// A limiter of its own for every key: user, tenant, address, route.
 ///
-/// A factory makes the limiter of a key when the key first comes, and again when it comes back after its limiter was unused. It
-/// sees the key, so that tiers are a `match` away. For keys by which strangers could flood you, and where one quota does for all,
-/// there is the faster [`FixedKeyed`](crate::FixedKeyed).
+/// A factory makes the limiter of a key when the key is new, and again when it comes back after an
+/// eviction. The factory sees the key, so different limits for different keys are a `match` away.
+/// If one quota does for all keys, and strangers could flood you with keys, use the faster
+/// [`FixedKeyed`](crate::FixedKeyed).
 ///
 /// # Memory follows the keys in use
 ///
-/// A limiter that nobody could tell from a new one (a full bucket, an empty window) is not needed. Whenever a key is added, a few
-/// others are looked at and dropped if that is so: there is no thread, no scan of all keys, and no time to live to choose. What is
-/// dropped takes no debt with it. Tables that have become too large shrink. [`sweep`](Self::evict_unused) drops at once
-/// what there is to drop.
+/// A limiter that is indistinguishable from a new one (a full bucket, an empty window) is not
+/// needed. Each call that adds a key checks a few other keys, and evicts the unused ones. There is
+/// no thread, no scan of all keys, and no time to live to choose. An eviction never grants tokens.
+/// Tables that became too large shrink. [`evict_unused`](Self::evict_unused) evicts all unused keys
+/// at once.
 ///
-/// There are never more keys than [`max_keys`](KeyedBuilder::max_keys). If that many are in use, the [`Overflow`] policy says
-/// what becomes of a new one. (To find one that is unused, a newcomer looks at 64 places where it would be kept, and at 64
-/// somewhere else, in turn. So with more keys than that it may come to the policy although a key has become unused just now.)
+/// The table holds at most [`max_keys`](KeyedBuilder::max_keys). If that many keys are in use, the
+/// [`Overflow`] policy decides calls for new keys. To find an unused key, a call searches 64 places
+/// where its own key would be, and 64 places elsewhere, in turn. So in a larger table the policy
+/// may decide although a key has just become unused.
 ///
-/// # What is kept
+/// # Size
 ///
-/// Of a key whose limiter is a [`TokenBucket`](crate::TokenBucket) with the same quota as the first key's: the key and 8 bytes, in
-/// a hash table. With another quota: 8 bytes more, as long as there are no more than 64 quotas. Any other limiter is kept whole.
-/// Buckets of which only a word is kept last until 109 years after their clock's origin, when their time stands still; rates whose
-/// tokens last a whole number of half nanoseconds are exact, others never early and at most 2 ns late (both with capacities of up to
-/// 9 years of refill; with more, at most 170 ns).
+/// A key takes its own size and 8 bytes in a hash table if its limiter is a
+/// [`TokenBucket`](crate::TokenBucket) with the first key's quota. With one of 64 further quotas it
+/// takes 8 bytes more. Any other limiter is kept whole.
 ///
-/// A limiter that others share as well, such as one for everybody in a [`Combined`](crate::Combined) of each key, is unused only when
-/// nobody uses it: as long as somebody does, no key is dropped. Request it beside the `Keyed`, not in it.
+/// A bucket that is kept as 8 bytes lasts until 109 years after its clock's origin; later readings
+/// are clamped to that instant. Rates whose emission interval is a whole number of half nanoseconds
+/// are exact. Others are never early and at most 2 ns late, with capacities of up to 9 years of
+/// refill (at most 170 ns with more).
+///
+/// A limiter that keys share, such as a limit for all in the [`Combined`](crate::Combined) of each
+/// key, is in use as long as any key uses it, and then no key is evicted. Charge it beside the
+/// `Keyed`, not in it.
 ///
 /// # Guarantees and progress
 ///
-/// Each key is limited as by its limiter alone; a call reads the clock of the first limiter that was made, once. Looking a key up
-/// takes a shared lock on a part of the table, as little as possible is done under it, and nothing of yours but the comparison and
-/// hashing of keys. (Besides, [`for_each`](Self::for_each) clones keys under it, and keys and limiters that go are dropped under that
-/// part's lock: neither may call back. And hashing must not panic, or keys may be lost while a table grows.) A new key takes the
-/// exclusive lock of that part, and before that, if its quota is not the first key's, for a look at the others a lock of the whole.
-/// No call of a known key allocates.
+/// Each key is limited as by its limiter alone. A call reads the clock of the first limiter once.
+///
+/// Looking up a key takes a shared lock on a part of the table. Your code runs under it only to
+/// compare and hash keys. [`for_each`](Self::for_each) also clones keys under a lock, and evicted
+/// keys and limiters are dropped under one. None of this may call back. Hashing must not panic, or
+/// keys may be lost while a table grows.
+///
+/// Adding a key takes the exclusive lock of its part. Before that, a key whose quota is not the
+/// first key's takes a lock of the whole table, to look for that quota. A call for a known key
+/// never allocates.
 ///
 /// ```
 /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
@@ -79,8 +89,8 @@ use shard::Shard;
 /// let clock = ManualClock::new(); // a real program: `TokenBucket::new(quota)`
 /// let time = clock.clone();
 /// let limits = Keyed::new(move |user: &String| {
-///     let quota = if user.starts_with("pro:") { Quota::per_minute(600) } else { Quota::per_minute(60) };
-///     TokenBucket::with_clock(quota, time.clone())
+///     let per_minute = if user.starts_with("pro:") { 600 } else { 60 };
+///     TokenBucket::with_clock(Quota::per_minute(per_minute), time.clone())
 /// });
 ///
 /// assert!(limits.try_acquire("alice", 60).is_ok());
@@ -93,78 +103,80 @@ use shard::Shard;
 /// assert_eq!(limits.available("alice"), 60);
 /// ```
 pub struct Keyed<K, L, S = KeyHasher> {
-    shards: Box<[Locked<K, L>]>,
+    shards: Box<[LockedShard<K, L>]>,
     hasher: S,
-    /// Made for the first key.
-    first: OnceLock<First<L>>,
+    first: OnceLock<FirstLimiter<L>>,
     factory: Factory<K, L>,
-    /// Quotas other than the first that more than one key may have.
-    tiers: Mutex<Vec<Arc<Tier<L>>>>,
+    /// Quotas other than the first that several keys may have.
+    common_quotas: Mutex<Vec<Arc<CommonQuota<L>>>>,
     max_keys: u64,
     overflow: Overflow,
-    /// Of all keys without room, if they share one.
+    /// The limiter of all keys without room, under [`Overflow::Share`].
     shared: OnceLock<L>,
-    /// How many keys there are: raised before a key is added, lowered after some were dropped.
+    /// Number of keys: raised before a key is added, lowered after keys were evicted or removed.
     keys: CachePadded<AtomicU64>,
-    /// Where room is looked for next.
+    /// Counts searches for an unused key, so that they take each shard in turn.
     cursor: AtomicU64,
     overflowed: AtomicU64,
 }
 
-type Locked<K, L> = CachePadded<RwLock<Shard<K, L>>>;
+type LockedShard<K, L> = CachePadded<RwLock<KeyShard<K, L>>>;
 
-/// The first limiter. It serves as the clock, and tells which kind of key is kept as a word alone.
-enum First<L> {
-    Plain(Tier<L>),
+/// The limiter that was made for the first key. It serves as the clock, and determines which keys
+/// are stored as a word alone.
+enum FirstLimiter<L> {
+    Bucket(CommonQuota<L>),
     Whole(L),
 }
 
-impl<L> First<L> {
+impl<L> FirstLimiter<L> {
     #[inline]
     const fn limiter(&self) -> &L {
         match self {
-            Self::Plain(tier) => &tier.bucket,
+            Self::Bucket(common) => &common.bucket,
             Self::Whole(limiter) => limiter,
         }
     }
 
     #[inline]
-    const fn rule(&self) -> Option<&WordGcra> {
+    const fn gcra(&self) -> Option<&WordGcra> {
         match self {
-            Self::Plain(tier) => Some(&tier.rule),
+            Self::Bucket(common) => Some(&common.gcra),
             Self::Whole(_) => None,
         }
     }
 }
 
-/// Parts of the table: so many that threads seldom meet in one. Per thread that the machine runs at once:
+/// Shards per thread that the machine runs at once, so that threads seldom meet in one.
 const SHARDS_PER_THREAD: usize = 8;
-const LEAST_SHARDS: usize = 64;
-/// A part has no more keys than that on average, which bounds the pause when it grows (with more than 67 million keys, more).
-const MOST_PER_SHARD: usize = 1 << 14;
-const MOST_SHARDS: usize = 1 << 12;
-/// Nor fewer, if it could: a few keys are kept in one part, of which every newcomer sees all.
-const LEAST_PER_SHARD: usize = 64;
+const MIN_SHARDS: usize = 64;
+/// The most keys of a shard on average, which bounds the pause while it grows. Tables of more than
+/// 67 million keys exceed it.
+const MAX_KEYS_PER_SHARD: usize = 1 << 14;
+const MAX_SHARDS: usize = 1 << 12;
+/// The fewest keys of a shard, so that a small table is one shard, which a search sees whole.
+const MIN_KEYS_PER_SHARD: usize = 64;
 
+/// The number of shards, a power of two.
 fn shards(max_keys: usize) -> usize {
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let spread = (threads * SHARDS_PER_THREAD).max(LEAST_SHARDS);
-    let split = max_keys.div_ceil(MOST_PER_SHARD);
-    let most = (max_keys / LEAST_PER_SHARD).clamp(1, MOST_SHARDS);
-    // Powers of two, not above `most`.
+    let spread = (threads * SHARDS_PER_THREAD).max(MIN_SHARDS);
+    let split = max_keys.div_ceil(MAX_KEYS_PER_SHARD);
+    let most = (max_keys / MIN_KEYS_PER_SHARD).clamp(1, MAX_SHARDS);
     spread.max(split).next_power_of_two().min(1 << most.ilog2())
 }
 
 impl<K, L> Keyed<K, L> {
-    /// A limiter for each key as `factory` makes it, for up to 1 000 000 keys at once.
+    /// Creates a table that holds up to 1 000 000 keys, and makes their limiters with `factory`.
     ///
-    /// The factory is called when a key comes for the first time or comes back, without any lock held, and sometimes in vain: what it
-    /// makes must depend on nothing but the key, and be new.
+    /// The factory is called without any lock held, when a key is new or comes back after an
+    /// eviction. Its limiter is sometimes discarded. So the limiter must depend on nothing but the
+    /// key, and be new.
     pub fn new(factory: impl Fn(&K) -> L + Send + Sync + 'static) -> Self {
         Self::builder(factory).build()
     }
 
-    /// The same with more to choose.
+    /// Returns a builder with more options.
     ///
     /// ```
     /// use tidegate::{Keyed, Overflow, Quota, TokenBucket};
@@ -180,37 +192,39 @@ impl<K, L> Keyed<K, L> {
     }
 }
 
-impl<K, L, S> Keyed<K, L, S> {
-    pub(super) fn built(builder: KeyedBuilder<K, L, S>) -> Self {
-        let shards = shards(builder.max_keys);
-        let shard = |_| CachePadded::new(RwLock::new(Shard::new()));
-        Self {
-            shards: (0..shards).map(shard).collect(),
-            hasher: builder.hasher,
+impl<K, L, S> KeyedBuilder<K, L, S> {
+    /// Creates the table. The factory is not called before the first key comes.
+    pub fn build(self) -> Keyed<K, L, S> {
+        let shard = |_| CachePadded::new(RwLock::new(KeyShard::new()));
+        Keyed {
+            shards: (0..shards(self.max_keys)).map(shard).collect(),
+            hasher: self.hasher,
             first: OnceLock::new(),
-            factory: builder.factory,
-            tiers: Mutex::new(Vec::new()),
-            max_keys: builder.max_keys as u64,
-            overflow: builder.overflow,
-            shared: builder.shared.map_or_else(OnceLock::new, OnceLock::from),
+            factory: self.factory,
+            common_quotas: Mutex::new(Vec::new()),
+            max_keys: self.max_keys as u64,
+            overflow: self.overflow,
+            shared: self.shared.map_or_else(OnceLock::new, OnceLock::from),
             keys: CachePadded::new(AtomicU64::new(0)),
             cursor: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
         }
     }
+}
 
-    /// How many keys there are, those among them that are unused and not yet dropped.
+impl<K, L, S> Keyed<K, L, S> {
+    /// Returns the number of keys, including unused keys that are not evicted yet.
     pub fn len(&self) -> usize {
         // Relaxed: a number on its own.
         usize::try_from(self.keys.load(Relaxed)).unwrap_or(usize::MAX)
     }
 
-    /// Whether there are no keys.
+    /// Returns whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Counts, for dashboards. Takes the shared lock of each part of the table in turn.
+    /// Returns counts for dashboards. Takes the shared lock of each part of the table in turn.
     pub fn stats(&self) -> KeyedStats {
         let mut stats = KeyedStats {
             max_keys: self.max_keys,
@@ -220,17 +234,16 @@ impl<K, L, S> Keyed<K, L, S> {
         };
         for shard in &self.shards {
             let shard = read(shard);
-            let (created, dropped) = shard.counts();
             stats.keys += shard.len() as u64;
-            stats.created += created;
-            stats.dropped += dropped;
+            stats.created += shard.created();
+            stats.evicted += shard.evicted();
         }
         stats
     }
 }
 
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    // A comparison of keys that panicked has left a table whole.
+    // A comparison of keys that panicked has left the table intact.
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -240,16 +253,15 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     #[inline]
-    fn shard(&self, hash: u64) -> &RwLock<Shard<K, L>> {
-        // Below the 7 bits that hash tables compare, above those by which they place.
-        const SHIFT: u32 = 57 - MOST_SHARDS.ilog2();
+    fn shard(&self, hash: u64) -> &RwLock<KeyShard<K, L>> {
+        // Below the 7 bits that hash tables compare, above the bits by which they choose a bucket.
+        const SHIFT: u32 = 57 - MAX_SHARDS.ilog2();
         let number = (hash >> SHIFT) as usize & (self.shards.len() - 1);
         &self.shards[number]
     }
 
-    /// The limiter that serves as the clock.
     #[inline]
-    fn first<Q>(&self, key: &Q) -> &First<L>
+    fn first<Q>(&self, key: &Q) -> &FirstLimiter<L>
     where
         Q: ToOwned<Owned = K> + ?Sized,
     {
@@ -257,6 +269,22 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             Some(first) => first,
             None => self.make_first(key),
         }
+    }
+
+    #[cold]
+    fn make_first<Q>(&self, key: &Q) -> &FirstLimiter<L>
+    where
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        // Before the cell is entered: a factory that calls back would wait there for itself.
+        let limiter = (self.factory)(&key.to_owned());
+        let now = limiter.now();
+        let common = match limiter.plain_quota_at(now) {
+            Some(quota) => CommonQuota::new(limiter, quota),
+            None => Err(limiter),
+        };
+        let first = common.map_or_else(FirstLimiter::Whole, FirstLimiter::Bucket);
+        self.first.get_or_init(|| first)
     }
 
     /// The time on the clock of the first limiter.
@@ -267,28 +295,13 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     {
         self.first(key).limiter().now()
     }
-
-    #[cold]
-    fn make_first<Q>(&self, key: &Q) -> &First<L>
-    where
-        Q: ToOwned<Owned = K> + ?Sized,
-    {
-        // Made before the cell is entered: a factory that calls back would wait there for itself.
-        let limiter = (self.factory)(&key.to_owned());
-        let now = limiter.now();
-        let tier = match limiter.plain_quota_at(now) {
-            Some(quota) => Tier::of(limiter, quota),
-            None => Err(limiter),
-        };
-        self.first
-            .get_or_init(|| tier.map_or_else(First::Whole, First::Plain))
-    }
 }
 
 /// Operations at an instant that the caller has read. They read no clock.
 ///
-/// An instant older than that of an earlier call is allowed. To a key that comes back after it was dropped, time stands still until the
-/// instant as of which it was; so do not pass instants that have not come, or new keys are judged by them from then on.
+/// The instant may be older than that of an earlier call. A key that comes back after its eviction
+/// is then decided as of the eviction. So do not pass instants of the future, or new keys are
+/// decided as of those from then on.
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// [`try_acquire`](Self::try_acquire) as of `now`.
     ///
@@ -310,7 +323,13 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
 
     #[expect(clippy::inline_always, reason = "as `try_acquire_at`")]
     #[inline(always)]
-    fn decide<Q>(&self, first: &First<L>, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied>
+    fn decide<Q>(
+        &self,
+        first: &FirstLimiter<L>,
+        key: &Q,
+        n: u64,
+        now: Timestamp,
+    ) -> Result<(), Denied>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -319,30 +338,30 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             return Ok(());
         }
         let hash = self.hasher.hash_one(key);
-        let First::Plain(Tier { rule, .. }) = first else {
+        let FirstLimiter::Bucket(CommonQuota { gcra, .. }) = first else {
             return self.try_acquire_other(hash, key, n, first, now);
         };
-        // Prepared without the lock.
-        let cost = rule.cost(n);
-        let as_of = rule.now(now.as_nanos());
+        // Computed before the lock.
+        let cost = gcra.cost(n);
+        let as_of = gcra.now(now.as_nanos());
         let shard = read(self.shard(hash));
-        let Some(word) = shard.word(hash, key) else {
+        let Some(tat) = shard.bucket(hash, key) else {
             drop(shard);
             return self.try_acquire_other(hash, key, n, first, now);
         };
-        let charged = word.charge(rule, cost?, as_of);
+        let charged = tat.charge(gcra, cost?, as_of);
         drop(shard);
-        charged.map_err(|shortfall| rule.not_yet(as_of, shortfall))
+        charged.map_err(|shortfall| gcra.not_yet(as_of, shortfall))
     }
 
-    /// A key that has not the first quota, or is not there.
+    /// Decides a call for a key that is new or does not have the first quota.
     #[inline(never)]
     fn try_acquire_other<Q>(
         &self,
         hash: u64,
         key: &Q,
         n: u64,
-        first: &First<L>,
+        first: &FirstLimiter<L>,
         now: Timestamp,
     ) -> Result<(), Denied>
     where
@@ -350,41 +369,45 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let shard = read(self.shard(hash));
-        if let Some(cell) = shard.other(hash, key) {
-            return cell.try_acquire_at(n, now);
+        if let Some(limiter) = shard.other(hash, key) {
+            return limiter.try_acquire_at(n, now);
         }
         drop(shard);
         self.try_acquire_new(hash, key, n, first, now)
     }
 
-    /// [`sweep`](Self::evict_unused) as of `now`.
+    /// [`evict_unused`](Self::evict_unused) as of `now`.
     pub fn evict_unused_at(&self, now: Timestamp) -> u64 {
         let Some(first) = self.first.get() else {
             return 0;
         };
         let hasher = |key: &K| self.hasher.hash_one(key);
-        let mut dropped = 0;
+        let mut evicted = 0;
         for shard in &self.shards {
-            let here = write(shard).sweep_all(first.rule(), now, hasher);
+            let here = write(shard).evict_all(first.gcra(), now, hasher);
             self.give_room(here);
-            dropped += here;
+            evicted += here;
         }
-        dropped
+        evicted
     }
 }
 
 /// Operations as of now. Each reads the clock once.
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
-    /// Takes `n` permits of the key's limiter if they are there. `n = 0` always succeeds and changes nothing.
+    /// Takes `n` permits of the key's limiter if they are available. `n = 0` always succeeds and
+    /// changes nothing.
     ///
-    /// `key` is any borrowed form of the key, such as `&str` for `String`; a copy is made only if the key is not there, for the
-    /// factory to see and to be kept.
+    /// `key` is any borrowed form of the key, such as `&str` for `String`. It is copied only if it
+    /// is new, for the factory and for the table.
     ///
     /// # Errors
     ///
-    /// As the key's limiter: [`Denied::NotYet`] with the wait, or [`Denied::Never`]. Nothing is charged then. If there is no room
-    /// for the key, what the [`Overflow`] policy says: what the shared limiter answers; or the time until one of the keys
-    /// that were looked at is unused (a second, if that cannot be told; [`Denied::Never`] if `max_keys` is 0).
+    /// The error of the key's limiter: [`Denied::NotYet`] with the wait, or [`Denied::Never`].
+    /// Nothing is charged then.
+    ///
+    /// If there is no room for the key, the [`Overflow`] policy decides. With [`Overflow::Share`]
+    /// the error is that of the shared limiter. With [`Overflow::Refuse`] it is [`Denied::Busy`]
+    /// with a retry after a second, which is an estimate, or [`Denied::Never`] if `max_keys` is 0.
     #[expect(
         clippy::inline_always,
         reason = "a call and its frame are a tenth of the whole decision"
@@ -399,9 +422,11 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         self.decide(first, key, n, first.limiter().now())
     }
 
-    /// Whether `n` permits would be given now. Changes nothing, and adds no key: a new one is answered by a limiter that the factory
-    /// makes and that is dropped again. What the [`Overflow`] policy answers here is not counted, and it answers
-    /// a little too often: where there is little room, a call looks at more places than this does.
+    /// Returns `Ok` if `n` permits would be admitted now. Changes nothing, and adds no key.
+    ///
+    /// A new key is answered by a limiter that the factory makes and that is discarded. If there is
+    /// no room for the key, the [`Overflow`] policy answers, without counting. In a table of more
+    /// than 64 keys, a call may find room where this found none.
     ///
     /// # Errors
     ///
@@ -414,7 +439,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         self.peek_at(key, n, self.first(key).limiter().now())
     }
 
-    /// How many permits the key could have now. As [`peek`](Self::peek) it adds no key.
+    /// Returns how many permits the key could have now. Like [`peek`](Self::peek), it adds no key.
     pub fn available<Q>(&self, key: &Q) -> u64
     where
         K: Borrow<Q>,
@@ -423,7 +448,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         self.available_at(key, self.first(key).limiter().now())
     }
 
-    /// How long until `n` permits would be given to this key if nobody else came; `None` if never.
+    /// Returns how long until `n` permits would be admitted for this key if no other call came;
+    /// `None` if never. While there is no room for the key, it is an estimate.
     pub fn wait_time<Q>(&self, key: &Q, n: u64) -> Option<Duration>
     where
         K: Borrow<Q>,
@@ -432,19 +458,21 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         self.wait_time_at(key, n, self.first(key).limiter().now())
     }
 
-    /// Whether the key is there. One that is not may have been dropped because its limiter was unused.
+    /// Returns whether the table holds the key. It may not, because the key's limiter was unused
+    /// and the key was evicted.
     pub fn contains<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        let rule = self.first.get().and_then(First::rule);
-        read(self.shard(hash)).find(rule, hash, key).is_some()
+        let gcra = self.first.get().and_then(FirstLimiter::gcra);
+        read(self.shard(hash)).find(gcra, hash, key).is_some()
     }
 
-    /// Removes a key, used or not, and returns whether it was there. Should it come back, it starts anew: this is how to
-    /// forgive what it has spent.
+    /// Removes a key, used or not, and returns whether the table held it.
+    ///
+    /// If the key comes back, it starts with a new limiter. So this forgives what it has spent.
     pub fn remove<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -456,26 +484,27 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         removed
     }
 
-    /// Drops every key that nobody could tell from a new one, gives memory back, and returns how many were dropped.
+    /// Evicts every key whose limiter is indistinguishable from a new one, frees memory, and
+    /// returns how many keys were evicted.
     ///
-    /// Never needed: it is for those who want memory back although no new keys come. Walks all keys, with the lock of one part of the
-    /// table after the other.
+    /// It is never needed. It frees memory while no new keys come. It walks all keys, with the lock
+    /// of one part of the table after the other.
     pub fn evict_unused(&self) -> u64 {
         self.first
             .get()
             .map_or(0, |first| self.evict_unused_at(first.limiter().now()))
     }
 
-    /// Shows every key, and how many permits it could have now.
+    /// Calls `visit` with every key and the permits that it could have now.
     ///
-    /// No lock is held meanwhile: the keys of one part of the table after the other are copied. A key that comes or goes at the
-    /// same time may be shown or not; no other is left out.
+    /// No lock is held during `visit`: the keys of one part of the table after the other are
+    /// copied. A key that is added or removed at the same time may be left out. No other key is.
     ///
     /// ```
     /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
     ///
-    /// let clock = ManualClock::new();
-    /// let limits = Keyed::new(move |_: &String| TokenBucket::with_clock(Quota::per_minute(10), clock.clone()));
+    /// let (clock, quota) = (ManualClock::new(), Quota::per_minute(10));
+    /// let limits = Keyed::new(move |_: &String| TokenBucket::with_clock(quota, clock.clone()));
     /// limits.try_acquire("alice", 10)?;
     /// limits.try_acquire("bob", 3)?;
     ///
@@ -498,8 +527,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         for shard in &self.shards {
             let now = first.limiter().now();
             let shown: Vec<(K, u64)> = read(shard)
-                .iter(first.rule())
-                .map(|(key, cell)| (key.clone(), cell.available_at(now)))
+                .iter(first.gcra())
+                .map(|(key, limiter)| (key.clone(), limiter.available_at(now)))
                 .collect();
             for (key, available) in &shown {
                 visit(key, *available);

@@ -1,17 +1,26 @@
 //! What happens to keys for which there is no room.
 
-/// What becomes of a new key while there is no room for it: as many keys as there may be, and none of them unused.
+use crate::denied::Denied;
+
+/// The refusal of a key without room. A second is long enough for other keys to become unused, and
+/// short enough to retry after.
+pub(super) const NO_ROOM: Denied = Denied::Busy {
+    retry_after_nanos: 1_000_000_000,
+};
+
+/// Decides calls for a new key while the table is full and none of its keys is unused.
 ///
-/// Whatever it says, the keys that are there keep what they have spent, and calls for them are decided as always. Every
-/// acquisition that a policy decides is counted in the statistics. A key that finds room later starts anew there: what the policy
-/// gave it is not charged to it.
+/// Under every policy the keys in the table keep what they have spent, and their calls are decided
+/// as always. The statistics count every acquisition that the policy decides. A key that finds room
+/// later starts with a new limiter. What the policy admitted is not charged to it.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
 /// use tidegate::{Keyed, ManualClock, Overflow, Quota, TokenBucket};
 ///
 /// let clock = ManualClock::new();
-/// let keyed = Keyed::builder(move |_: &u64| TokenBucket::with_clock(Quota::per_minute(2), clock.clone()))
+/// let quota = Quota::per_minute(2);
+/// let keyed = Keyed::builder(move |_: &u64| TokenBucket::with_clock(quota, clock.clone()))
 ///     .max_keys(1)
 ///     .overflow(Overflow::Refuse)
 ///     .build();
@@ -24,12 +33,14 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// All such keys share one limiter, so that together they get no more than a single key: a flood of keys is held down, and
-    /// a newcomer in the midst of it has a chance.
+    /// All keys without room share one limiter. Together they get no more than a single key does,
+    /// so a flood of keys is held down, and a new key still has a chance.
     #[default]
     Share,
-    /// They are refused until one of the others is unused: nobody gets anything beyond the keys that there is room for.
+    /// Keys without room are refused with [`Denied::Busy`] and a retry after about a second, until
+    /// another key is unused. Only the keys in the table get anything.
     Refuse,
-    /// They are admitted without a limit: nobody who is new is turned away, and a flood of keys is not held down either.
+    /// Keys without room are admitted without a limit. No new key is refused, but a flood of keys
+    /// is not held down either.
     Admit,
 }

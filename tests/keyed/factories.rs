@@ -18,9 +18,9 @@ fn panics<R>(call: impl FnOnce() -> R) -> bool {
     catch_unwind(AssertUnwindSafe(call)).is_err()
 }
 
-/// A factory that panics for some keys: all other calls go on, and it is asked again.
+/// After a factory has panicked for a key, calls for other keys work, and it is called again.
 #[test]
-fn a_factory_that_panics() {
+fn factory_may_panic() {
     let keyed: Map<u64> = Keyed::builder(|key: &u64| {
         assert!(*key < 100, "no such key");
         bucket(Quota::per_hour(10))
@@ -29,7 +29,7 @@ fn a_factory_that_panics() {
     .hasher(OneSpot)
     .build();
     for _ in 0..5 {
-        // Also as the first that ever comes.
+        // Also for the first key.
         assert!(panics(|| keyed.try_acquire_at(&100, 1, at(0))));
         assert!(panics(|| keyed.peek_at(&100, 1, at(0))));
         assert!(panics(|| keyed.available_at(&100, at(0))));
@@ -44,13 +44,13 @@ fn a_factory_that_panics() {
             assert!(panics(|| keyed.try_acquire_at(&100, 1, at(0))));
         }
     }
-    // Nobody makes the shared limiter either.
+    // The shared limiter is not made either.
     assert!(panics(|| keyed.try_acquire_at(&100, 1, at(0))));
     assert_eq!(keyed.try_acquire_at(&3, 10, at(0)), Ok(()), "shared");
     assert_eq!((keyed.len(), keyed.stats().keys), (3, 3));
 }
 
-/// A key whose comparison panics when it is told to.
+/// A key whose comparison panics from 1 000 on.
 #[derive(Clone, Copy, Debug)]
 struct Touchy(u64);
 
@@ -69,11 +69,11 @@ impl PartialEq for Touchy {
 
 impl Eq for Touchy {}
 
-/// All keys look alike, so that every call compares.
+/// Hashes all keys alike, so that every call compares.
 #[derive(Clone, Copy, Debug)]
-struct Alike;
+struct AllAlike;
 
-impl core::hash::BuildHasher for Alike {
+impl core::hash::BuildHasher for AllAlike {
     type Hasher = Same;
 
     fn build_hasher(&self) -> Same {
@@ -91,12 +91,12 @@ impl core::hash::Hasher for Same {
     }
 }
 
-/// Locks that were held when a comparison panicked are usable, and what they guard is whole.
+/// After a comparison has panicked under a lock, the lock is usable and its table is intact.
 #[test]
-fn a_comparison_that_panics() {
+fn comparison_may_panic() {
     let keyed = Keyed::builder(|_: &Touchy| bucket(Quota::per_hour(10)))
         .max_keys(10)
-        .hasher(Alike)
+        .hasher(AllAlike)
         .build();
     keyed.try_acquire_at(&Touchy(1), 4, at(0)).expect("new");
     for touchy in [Touchy(1_000), Touchy(1_001)] {
@@ -115,7 +115,7 @@ fn a_comparison_that_panics() {
 }
 
 #[test]
-fn a_visitor_that_panics_or_calls_back() {
+fn visitor_may_panic_or_call_back() {
     let keyed: Map<u64> = Keyed::builder(|_: &u64| bucket(Quota::per_hour(10)))
         .hasher(OneSpot)
         .build();
@@ -127,7 +127,7 @@ fn a_visitor_that_panics_or_calls_back() {
     keyed.for_each(|key, available| {
         assert_eq!(available, 9);
         seen += 1;
-        // In the part that is being shown.
+        // In the part that is being visited.
         assert_eq!(keyed.try_acquire_at(&(key + 1_000), 1, at(0)), Ok(()));
         assert!(keyed.remove(key));
         keyed.evict_unused();
@@ -137,9 +137,10 @@ fn a_visitor_that_panics_or_calls_back() {
     assert_eq!((seen, keyed.len()), (100, 100));
 }
 
-/// A factory that looks at another key of the same map, and charges it: from the first key on, and for the shared limiter too.
+/// A factory may query and charge another key of its own map, also for the first key and for the
+/// shared limiter.
 #[test]
-fn a_factory_that_calls_back() {
+fn factory_may_call_back() {
     let own: Arc<OnceLock<Arc<Map<u64>>>> = Arc::default();
     let inner = Arc::clone(&own);
     let calls = Arc::new(AtomicU64::new(0));
@@ -166,6 +167,7 @@ fn a_factory_that_calls_back() {
     }
     assert_eq!(keyed.len(), 3);
     assert_eq!(keyed.stats().overflowed, 3);
-    // Once more for the clock than there are keys, once for who shares, and the parent is a key itself.
+    // Once for each key, the parent among them, once for the clock, and once for the shared
+    // limiter.
     assert!((4..8).contains(&calls.load(SeqCst)), "{calls:?}");
 }

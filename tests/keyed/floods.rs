@@ -1,5 +1,8 @@
-//! Floods of new keys: who has spent comes back to what it has spent, who is there is decided as always, and whom the policy
-//! decides is counted exactly. (Moka-based caches, agave and tokio-rate-limit gave a fresh burst; rate-net refused everybody.)
+//! Floods of new keys: known keys keep what they have spent and are decided as always, and calls
+//! that the policy decides are counted exactly.
+//!
+//! Other limiters failed here: Moka-based caches, agave and tokio-rate-limit granted a fresh burst,
+//! and rate-net refused all keys.
 
 use core::time::Duration;
 
@@ -11,17 +14,18 @@ use tidegate::{
 use crate::{OneSpot, at, bucket, capacity_of, hasher};
 
 const HOUR: u64 = 3_600_000_000_000;
-/// How many times as many keys come as there may be.
+/// A flood has this many times `max_keys` keys.
 const TIMES: u64 = 10;
 const POLICIES: [Overflow; 3] = [Overflow::Share, Overflow::Refuse, Overflow::Admit];
-/// One part, one part of more places than a newcomer looks at, a few parts, many.
+/// One part, one part with more buckets than a search sees, a few parts, and many parts.
 const SIZES: [usize; 4] = [2, 63, 200, 1_000];
 
-/// What floods of different kinds have in common: a key that has spent all, one that has spent half, and strangers.
+/// Every flood has a key that has spent all tokens, a key that has spent half, and other keys.
 const SPENT: u64 = u64::MAX;
 const HALF: u64 = u64::MAX - 1;
 
-/// Nothing comes back meanwhile: as many strangers as there is room for, and the policy for all others.
+/// Floods a table while no tokens come back. Other keys fill the room, and the policy decides the
+/// rest.
 fn flood<L: Limiter + 'static>(
     limiter: impl Fn(&u64) -> L + Clone + Send + Sync + 'static,
     sizes: &[usize],
@@ -39,8 +43,8 @@ fn flood<L: Limiter + 'static>(
             keyed.try_acquire_at(&HALF, capacity / 2, now).expect("new");
             let room = max_keys as u64 - 2;
             let mut admitted = 0;
-            for stranger in 0..max_keys as u64 * TIMES {
-                let decided = keyed.try_acquire_at(&stranger, 1, now);
+            for other in 0..max_keys as u64 * TIMES {
+                let decided = keyed.try_acquire_at(&other, 1, now);
                 admitted += u64::from(decided.is_ok());
                 assert!(keyed.len() <= max_keys);
             }
@@ -58,9 +62,9 @@ fn flood<L: Limiter + 'static>(
                 (stats.keys, stats.created),
                 (max_keys as u64, max_keys as u64)
             );
-            assert_eq!(stats.dropped, 0);
+            assert_eq!(stats.evicted, 0);
 
-            // No fresh burst, and nobody who is there is refused what is left to it.
+            // No fresh burst, and no known key is refused what it has left.
             assert!(keyed.try_acquire_at(&SPENT, 1, now).is_err());
             assert_eq!(keyed.available_at(&SPENT, now), 0);
             for _ in capacity / 2..capacity {
@@ -73,13 +77,13 @@ fn flood<L: Limiter + 'static>(
 }
 
 #[test]
-fn buckets() {
+fn flood_of_buckets() {
     flood(|_| bucket(Quota::per_hour(10)), &SIZES);
 }
 
-/// Tiers, more of them than are recognised, and such as are kept whole because they are too fast for a word.
+/// Three quotas, more quotas than are recognized, and a quota too fast for a word.
 #[test]
-fn buckets_in_tiers() {
+fn flood_of_buckets_with_many_quotas() {
     flood(
         |key| bucket(Quota::per_hour(10 + key % 3).burst(10)),
         &SIZES,
@@ -90,11 +94,11 @@ fn buckets_in_tiers() {
     );
     // More than two tokens per nanosecond: kept whole.
     let fast = Quota::per_second(1_000_000_000_000).burst(1 << 58);
-    flood_of_one(fast);
+    flood_with_full_charges(fast);
 }
 
-/// Where a token comes back at once, all of them at a time.
-fn flood_of_one(quota: Quota) {
+/// Charges all tokens at once, because single tokens come back at once.
+fn flood_with_full_charges(quota: Quota) {
     let keyed = Keyed::builder(move |_: &u64| bucket(quota))
         .max_keys(20)
         .overflow(Overflow::Refuse)
@@ -109,7 +113,7 @@ fn flood_of_one(quota: Quota) {
 }
 
 #[test]
-fn windows() {
+fn flood_of_windows() {
     let hour = Duration::from_nanos(HOUR);
     flood(
         move |_| SlidingWindow::with_clock(10, hour, ManualClock::new()).expect("fits"),
@@ -118,7 +122,7 @@ fn windows() {
 }
 
 #[test]
-fn combinations() {
+fn flood_of_combinations() {
     let hour = Duration::from_nanos(HOUR);
     flood(
         move |_| {
@@ -133,7 +137,7 @@ fn combinations() {
 }
 
 #[test]
-fn limits_of_an_api() {
+fn flood_of_api_limiters() {
     let config = RateLimitConfig {
         requests_per_minute: 10,
         burst_size: 10,
@@ -145,10 +149,10 @@ fn limits_of_an_api() {
     );
 }
 
-/// While time passes: the debts of those who are there last as long as they should, and whoever comes finds room as soon as
-/// somebody's debt is gone, so that the policy is never needed.
+/// While time passes, known keys keep what they have spent, and new keys find room as soon as
+/// another key is unused. So the policy is never needed.
 #[test]
-fn a_flood_that_is_slow_enough_finds_room() {
+fn slow_flood_finds_room() {
     const MAX_KEYS: u64 = 50;
     let keyed = Keyed::builder(|_: &u64| bucket(Quota::per_second(1).burst(10)))
         .max_keys(50)
@@ -157,10 +161,10 @@ fn a_flood_that_is_slow_enough_finds_room() {
     let mut now = HOUR;
     for round in 0..20 {
         keyed.try_acquire_at(&SPENT, 10, at(now)).expect("full");
-        // 9 seconds: strangers are back after 1, the spent one after 10.
+        // 9 seconds: other keys are unused after 1, the spent one after 10.
         for step in 0..9 {
-            for stranger in 0..MAX_KEYS - 1 {
-                let key = (round * 9 + step) * MAX_KEYS + stranger;
+            for other in 0..MAX_KEYS - 1 {
+                let key = (round * 9 + step) * MAX_KEYS + other;
                 assert_eq!(keyed.try_acquire_at(&key, 1, at(now)), Ok(()), "{key}");
             }
             let left = keyed.available_at(&SPENT, at(now));
@@ -173,9 +177,9 @@ fn a_flood_that_is_slow_enough_finds_room() {
     assert!(keyed.len() <= 50);
 }
 
-/// A set of a table has 15 places, whoever comes when they are taken is up to the policy.
+/// A set has 15 entries. Once they are in use, the policy decides.
 #[test]
-fn a_full_set_of_a_table() {
+fn full_set_follows_policy() {
     for policy in POLICIES {
         let quota = Quota::per_hour(10);
         let table = FixedKeyed::with_clock_and_hasher(quota, 8, ManualClock::new(), OneSpot)
@@ -195,37 +199,38 @@ fn a_full_set_of_a_table() {
         assert!(table.try_acquire_at(&SPENT, 1, now).is_err());
         assert_eq!(table.try_acquire_at(&HALF, 5, now), Ok(()));
         assert!(table.try_acquire_at(&HALF, 1, now).is_err());
-        assert_eq!(table.stats_at(now).overflowed, 287, "those who are there");
+        assert_eq!(table.stats_at(now).overflowed, 287, "calls of known keys");
     }
 }
 
-/// As many keys as a table is made for: hardly anybody finds no place, and a flood beyond that takes nobody's debt away.
+/// Hardly any key of as many as the capacity finds no entry, and a flood beyond that grants no
+/// fresh burst.
 #[test]
-fn a_table_holds_what_it_is_made_for() {
+fn table_holds_its_capacity() {
     const KEYS: u64 = 20_000;
     let quota = Quota::per_hour(10);
     let table = FixedKeyed::with_clock_and_hasher(quota, 20_000, ManualClock::new(), hasher())
         .overflow(Overflow::Refuse);
     let now = at(HOUR);
-    let placed: Vec<u64> = (0..KEYS)
+    let kept: Vec<u64> = (0..KEYS)
         .filter(|key| table.try_acquire_at(key, 10, now).is_ok())
         .collect();
-    let without_place = KEYS - placed.len() as u64;
-    assert_eq!(table.stats_at(now).overflowed, without_place);
-    assert!(without_place <= KEYS / 300, "{without_place} of {KEYS}");
-    assert_eq!(table.stats_at(now).active, placed.len() as u64);
-    for stranger in KEYS..KEYS * (TIMES + 1) {
-        let _ = table.try_acquire_at(&stranger, 1, now);
+    let without_entry = KEYS - kept.len() as u64;
+    assert_eq!(table.stats_at(now).overflowed, without_entry);
+    assert!(without_entry <= KEYS / 300, "{without_entry} of {KEYS}");
+    assert_eq!(table.stats_at(now).active, kept.len() as u64);
+    for other in KEYS..KEYS * (TIMES + 1) {
+        let _ = table.try_acquire_at(&other, 1, now);
     }
-    for key in &placed {
+    for key in &kept {
         assert!(
             table.try_acquire_at(key, 1, now).is_err(),
             "a fresh burst for {key}"
         );
     }
-    // Everybody is back an hour later, and so are all places.
+    // An hour later all buckets are full, and all entries are available.
     let later = at(2 * HOUR + 1);
     assert_eq!(table.stats_at(later).active, 0);
     let again = (0..KEYS).filter(|key| table.try_acquire_at(key, 10, later).is_ok());
-    assert_eq!(again.count(), placed.len());
+    assert_eq!(again.count(), kept.len());
 }

@@ -1,4 +1,4 @@
-//! Keys of all kinds and their borrowed forms, where tables can live, what their statistics and pictures show.
+//! Keys of all kinds and their borrowed forms, tables in statics, statistics and debug output.
 
 extern crate alloc;
 
@@ -25,7 +25,7 @@ fn borrowed_forms_are_the_key() {
     users.try_acquire("alice", 4).expect("new");
     users
         .try_acquire(&String::from("alice"), 1)
-        .expect("10 are there");
+        .expect("6 are left");
     assert_eq!(users.available("alice"), 5);
     assert_eq!(users.available(&String::from("alice")), 5);
     assert!(users.contains("alice") && !users.contains("bob"));
@@ -65,7 +65,7 @@ fn borrowed_forms_are_the_key() {
 }
 
 #[test]
-fn whatever_hashes_is_a_key_of_a_table() {
+fn table_takes_keys_of_any_type() {
     let table = FixedKeyed::with_clock(Quota::per_hour(10), 100, ManualClock::new());
     table.try_acquire("alice", 4).expect("new");
     table
@@ -79,7 +79,7 @@ fn whatever_hashes_is_a_key_of_a_table() {
 }
 
 #[test]
-fn tables_go_everywhere() {
+fn tables_are_send_sync_and_unpin() {
     const fn everywhere<T: Send + Sync + Unpin + 'static>() {}
     everywhere::<Keyed<String, TokenBucket>>();
     everywhere::<Keyed<u64, SlidingWindow<ManualClock>, RandomState>>();
@@ -101,9 +101,9 @@ fn tables_live_in_statics() {
     }
 }
 
-/// Any hash function, and none of them changes what is decided.
+/// The hash function does not change decisions.
 #[test]
-fn hash_functions_are_a_choice() {
+fn hash_function_can_be_chosen() {
     fn check<S: core::hash::BuildHasher + Clone>(hasher: S) {
         let keyed = Keyed::builder(|_: &String| bucket(Quota::per_hour(3)))
             .hasher(hasher.clone())
@@ -124,7 +124,7 @@ fn hash_functions_are_a_choice() {
     check(KeyHasher::with_seeds([0; 4]));
 }
 
-/// Statistics add up whatever was done.
+/// Statistics add up after any calls.
 #[test]
 fn statistics_add_up() {
     let clock = ManualClock::new();
@@ -141,17 +141,17 @@ fn statistics_add_up() {
         removed += u64::from(turn % 7 == 0 && keyed.remove(&(key / 2)));
         clock.advance(Duration::from_millis(turn % 3));
         let stats = keyed.stats();
-        assert_eq!(stats.created - stats.dropped - removed, stats.keys);
+        assert_eq!(stats.created - stats.evicted - removed, stats.keys);
         assert_eq!(stats.keys, keyed.len() as u64);
         assert_eq!(stats.overflowed, refused);
         assert_eq!(stats.max_keys, 100);
     }
-    assert!(removed > 0 && refused > 0 && keyed.stats().dropped > 0);
+    assert!(removed > 0 && refused > 0 && keyed.stats().evicted > 0);
 }
 
-/// What is asked of a key that is not there does not make it be there.
+/// Queries and refusals add no key.
 #[test]
-fn asking_adds_nothing() {
+fn queries_add_no_key() {
     let keyed = keyed::<u64>();
     assert_eq!(keyed.available(&1), 10);
     assert_eq!(keyed.wait_time(&1, 10), Some(Duration::ZERO));
@@ -166,7 +166,7 @@ fn asking_adds_nothing() {
 }
 
 #[test]
-fn every_key_is_shown_once() {
+fn each_key_is_visited_once() {
     let keyed = Keyed::new(|key: &u64| bucket(Quota::per_hour(10 + key % 3)));
     for key in 0..1_000 {
         keyed.try_acquire(&key, key % 10 + 1).expect("new");
@@ -180,32 +180,32 @@ fn every_key_is_shown_once() {
     assert!(shown.into_iter().eq(0..1_000));
 }
 
-/// Keys are often secret or personal, and seeds are the defence against collisions: no picture shows them.
+/// Keys are often secret or personal, and seeds defend against collisions. `Debug` shows neither.
 #[test]
-fn pictures_show_no_keys() {
+fn debug_output_shows_no_keys() {
     let builder = Keyed::builder(|_: &String| bucket(Quota::per_hour(10))).max_keys(77);
     assert!(format!("{builder:?}").contains("77"));
     let keyed = builder.build();
     let table = FixedKeyed::with_clock(Quota::per_hour(10), 100, ManualClock::new());
     keyed.try_acquire("hunter2", 1).expect("new");
     table.try_acquire("hunter2", 1).expect("new");
-    for picture in [
+    for text in [
         format!("{keyed:?}"),
         format!("{table:?}"),
         format!("{:?}", keyed.stats()),
         format!("{:?}", KeyHasher::with_seeds([123_456; 4])),
     ] {
         assert!(
-            !picture.contains("hunter2") && !picture.contains("123456"),
-            "{picture}"
+            !text.contains("hunter2") && !text.contains("123456"),
+            "{text}"
         );
     }
     assert!(format!("{keyed:?}").contains("keys: 1"));
 }
 
-/// Each call reads the clock once, the clock of the first limiter that was made.
+/// Each call reads the clock of the first limiter once.
 #[test]
-fn a_call_reads_one_clock_once() {
+fn call_reads_one_clock_once() {
     #[derive(Clone, Default)]
     struct Counted(Arc<core::sync::atomic::AtomicU64>);
     impl Clock for Counted {
@@ -219,7 +219,7 @@ fn a_call_reads_one_clock_once() {
     let time = clock.clone();
     let keyed = Keyed::new(move |_: &u64| TokenBucket::with_clock(Quota::per_day(5), time.clone()));
     let reads = || clock.0.load(core::sync::atomic::Ordering::SeqCst);
-    // Once more for the first limiter, which is asked what it is.
+    // One more reading for the first limiter, to find out its kind.
     keyed.try_acquire(&1, 1).expect("new");
     let mut before = reads();
     let calls: [&dyn Fn(); 7] = [

@@ -1,41 +1,43 @@
-//! Limits by key: every key against a limiter of its own, floods, threads, and what a factory or a key may do wrong.
+//! Limits by key: every key against a limiter of its own, floods, threads, and factories and keys
+//! that panic or call back.
 
-mod as_alone;
 mod factories;
 mod floods;
+mod full_tables;
 mod interface;
 mod oracle;
 #[path = "../parallel/mod.rs"]
+#[expect(
+    clippy::std_instead_of_alloc,
+    reason = "the library's own tests share it, and have no prelude of std"
+)]
 mod parallel;
-mod refusals;
 mod room;
 mod script;
+mod single_limiters;
 mod threads;
 mod timelines;
 
 use core::hash::{BuildHasher, Hasher};
-use core::time::Duration;
 use std::hash::DefaultHasher;
 
 use tidegate::{KeyHasher, Limiter, ManualClock, Quota, Timestamp, TokenBucket};
-
-const NANO: Duration = Duration::from_nanos(1);
 
 const fn at(nanos: u64) -> Timestamp {
     Timestamp::from_nanos(nanos)
 }
 
-/// The same places in every run.
+/// Returns the same hash function in every run.
 const fn hasher() -> KeyHasher {
     KeyHasher::with_seeds([1, 2, 3, 4])
 }
 
-/// A bucket whose time is what its caller says.
+/// Creates a bucket whose callers pass the time.
 fn bucket(quota: Quota) -> TokenBucket<ManualClock> {
     TokenBucket::with_clock(quota, ManualClock::new())
 }
 
-/// Puts all keys where one key is: in one part of a `Keyed`, in one set of a `FixedKeyed`.
+/// Puts all keys into one part of a `Keyed`, or into one set of a `FixedKeyed`.
 #[derive(Clone, Copy, Debug)]
 struct OneSpot;
 
@@ -61,7 +63,7 @@ impl Hasher for InOneSpot {
     }
 }
 
-/// How much the limiter of a new key would give at once.
+/// Returns the capacity of the factory's limiters.
 fn capacity_of<L: Limiter>(factory: impl Fn(&u64) -> L) -> u64 {
     factory(&0).capacity()
 }

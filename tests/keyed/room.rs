@@ -1,4 +1,4 @@
-//! Tables without room, with little, and with room that somebody gave back.
+//! Tables without room, with little room, and with room that came back.
 
 use core::time::Duration;
 
@@ -16,7 +16,7 @@ fn keyed(max_keys: usize, overflow: Overflow) -> Keyed<u64, TokenBucket<ManualCl
 }
 
 #[test]
-fn no_keys_at_all() {
+fn table_of_no_keys() {
     let never = Err(Denied::Never { capacity: 0 });
     let refuse = keyed(0, Overflow::Refuse);
     assert_eq!(refuse.try_acquire_at(&1, 1, at(0)), never);
@@ -36,9 +36,9 @@ fn no_keys_at_all() {
     }
 }
 
-/// Who shares has what the shared limiter has, also before it is asked for anything.
+/// A key that shares has what the shared limiter has, also before its first call.
 #[test]
-fn a_shared_limiter_of_its_own() {
+fn shared_limiter_can_be_chosen() {
     let shared = bucket(Quota::per_hour(3));
     let keyed = Keyed::builder(|_: &u64| bucket(Quota::per_hour(10)))
         .max_keys(1)
@@ -47,17 +47,17 @@ fn a_shared_limiter_of_its_own() {
     keyed.try_acquire_at(&0, 1, at(0)).expect("room");
     assert_eq!(keyed.available_at(&1, at(0)), 3);
     assert!(keyed.peek_at(&1, 3, at(0)).is_ok());
-    assert_eq!(keyed.stats().overflowed, 0, "asking does not count");
-    keyed.try_acquire_at(&1, 2, at(0)).expect("3 are there");
+    assert_eq!(keyed.stats().overflowed, 0, "queries do not count");
+    keyed.try_acquire_at(&1, 2, at(0)).expect("3 are left");
     assert!(keyed.try_acquire_at(&2, 2, at(0)).is_err());
     keyed.try_acquire_at(&2, 1, at(0)).expect("1 is left");
     assert_eq!(keyed.stats().overflowed, 3);
     assert_eq!(keyed.available_at(&0, at(0)), 9);
 }
 
-/// More than a limiter ever has is refused as that, and not as a lack of room that would end.
+/// More than the capacity is refused as such, not as a lack of room, which would end.
 #[test]
-fn without_room_too_much_is_never() {
+fn without_room_more_than_capacity_is_never() {
     let never = Err(Denied::Never { capacity: 10 });
     for overflow in [Overflow::Share, Overflow::Refuse, Overflow::Admit] {
         let keyed = keyed(1, overflow);
@@ -69,9 +69,10 @@ fn without_room_too_much_is_never() {
     }
 }
 
-/// A call that a key's own limiter refuses takes no room, not even for a moment in which others would be refused.
+/// A call that the key's own limiter refuses takes no room, or other keys would be refused
+/// meanwhile.
 #[test]
-fn who_asks_too_much_takes_no_room() {
+fn call_for_more_than_capacity_takes_no_room() {
     let keyed = keyed(1, Overflow::Refuse);
     for key in 0..100 {
         let never = Err(Denied::Never { capacity: 10 });
@@ -82,11 +83,11 @@ fn who_asks_too_much_takes_no_room() {
 }
 
 #[test]
-fn removing_gives_room_and_forgives() {
+fn removal_makes_room_and_forgives() {
     let keyed = keyed(1, Overflow::Refuse);
     keyed.try_acquire_at(&1, 10, at(0)).expect("room");
     assert!(keyed.try_acquire_at(&2, 1, at(0)).is_err());
-    assert!(keyed.try_acquire_at(&2, 1, at(0)).is_err(), "known by now");
+    assert!(keyed.try_acquire_at(&2, 1, at(0)).is_err(), "still refused");
     assert!(!keyed.remove(&2));
     assert!(keyed.remove(&1));
     assert!(!keyed.remove(&1));
@@ -95,10 +96,10 @@ fn removing_gives_room_and_forgives() {
     assert_eq!(keyed.try_acquire_at(&1, 10, at(0)), Ok(()), "forgiven");
 }
 
-/// Keys of all kinds are found, swept and removed.
+/// Keys of all kinds are found, evicted and removed.
 #[test]
-fn keys_of_all_kinds_go() {
-    // The first quota, 65 tiers more (one too many), and buckets that are not full when they are made.
+fn keys_of_all_kinds_are_evicted_and_removed() {
+    // The first quota, more than 64 other quotas, and buckets that are not full when they are made.
     let limiter = |key: &u64| {
         let bucket = bucket(Quota::per_hour(10 + key % 70));
         if key % 3 == 2 {
@@ -123,12 +124,12 @@ fn keys_of_all_kinds_go() {
     assert_eq!(keyed.evict_unused_at(later), 140);
     assert!(keyed.is_empty());
     let stats = keyed.stats();
-    assert_eq!((stats.keys, stats.created, stats.dropped), (0, 210, 140));
+    assert_eq!((stats.keys, stats.created, stats.evicted), (0, 210, 140));
 }
 
-/// Insertions alone drop what is unused: nobody has to sweep.
+/// Insertions evict unused keys, without a call of `evict_unused`.
 #[test]
-fn insertions_sweep() {
+fn insertions_evict_unused_keys() {
     let keyed = Keyed::builder(|_: &u64| bucket(Quota::per_hour(10)))
         .hasher(OneSpot)
         .build();
@@ -139,12 +140,12 @@ fn insertions_sweep() {
     for key in 10_000..11_000 {
         keyed.try_acquire_at(&key, 1, later).expect("new");
     }
-    assert_eq!((keyed.len(), keyed.stats().dropped), (1_000, 10_000));
+    assert_eq!((keyed.len(), keyed.stats().evicted), (1_000, 10_000));
 }
 
-/// The policy of a table, and what who asks is told by it.
+/// Queries of a full table answer by its policy.
 #[test]
-fn asking_a_full_table() {
+fn queries_of_full_table_follow_policy() {
     for (overflow, available, peeked) in [
         (Overflow::Share, 10, true),
         (Overflow::Refuse, 0, false),
@@ -155,27 +156,28 @@ fn asking_a_full_table() {
             .overflow(overflow);
         assert_eq!(table.capacity_in_keys(), 8);
         for key in 0..15_u64 {
-            table.try_acquire_at(&key, 10, at(0)).expect("a place");
+            table.try_acquire_at(&key, 10, at(0)).expect("an entry");
         }
-        let newcomer = 1_000_u64;
+        let new_key = 1_000_u64;
         assert_eq!(
-            table.available_at(&newcomer, at(0)),
+            table.available_at(&new_key, at(0)),
             available,
             "{overflow:?}"
         );
-        assert_eq!(table.peek_at(&newcomer, 10, at(0)).is_ok(), peeked);
+        assert_eq!(table.peek_at(&new_key, 10, at(0)).is_ok(), peeked);
         let never = Err(Denied::Never { capacity: 10 });
-        assert_eq!(table.peek_at(&newcomer, 11, at(0)), never);
-        assert_eq!(table.try_acquire_at(&newcomer, 11, at(0)), never);
+        assert_eq!(table.peek_at(&new_key, 11, at(0)), never);
+        assert_eq!(table.try_acquire_at(&new_key, 11, at(0)), never);
         assert_eq!(table.stats_at(at(0)).overflowed, 0);
-        assert_eq!(table.try_acquire_at(&newcomer, 10, at(0)).is_ok(), peeked);
+        assert_eq!(table.try_acquire_at(&new_key, 10, at(0)).is_ok(), peeked);
         assert_eq!(table.stats_at(at(0)).overflowed, 1);
     }
 }
 
-/// What a policy gave is not charged to who finds room later: the whole is bounded, not the single key.
+/// What a policy admitted is not charged to a key that finds room later. The sum is bounded, not
+/// the single key.
 #[test]
-fn who_finds_room_later_starts_anew() {
+fn key_that_finds_room_later_starts_anew() {
     let keyed = keyed(1, Overflow::Share);
     keyed.try_acquire_at(&1, 1, at(0)).expect("room");
     keyed.try_acquire_at(&2, 10, at(0)).expect("shared");

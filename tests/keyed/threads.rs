@@ -1,6 +1,7 @@
-//! Many real threads on the same keys, while keys are swept, removed, shown and counted.
+//! Many threads on the same keys, while keys are evicted, removed, visited and counted.
 //!
-//! Totals are taken with limits that last for a day on a clock that stands still, or is moved on by the threads themselves.
+//! Totals are exact, because no tokens come back within a day, or because the threads themselves
+//! advance the clock.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use core::time::Duration;
@@ -18,7 +19,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 const KEYS: u64 = 8;
 const CAPACITY: u64 = 500;
 
-/// How many calls are admitted for each key, by six threads that ask for more than there is.
+/// Returns how many calls of each key are admitted to six threads that request more than the
+/// capacity.
 fn admitted(try_acquire: impl Fn(u64) -> bool + Sync, between: impl Fn(u64) + Sync) -> Vec<u64> {
     let admitted: Vec<_> = (0..KEYS).map(|_| AtomicU64::new(0)).collect();
     in_parallel(6, |thread| {
@@ -33,9 +35,9 @@ fn admitted(try_acquire: impl Fn(u64) -> bool + Sync, between: impl Fn(u64) + Sy
     admitted.iter().map(|count| count.load(SeqCst)).collect()
 }
 
-/// Everything that can go on beside a call.
+/// Does all that can happen beside a call.
 fn disturb<C: Clock>(keyed: &Keyed<u64, TokenBucket<C>, OneSpot>, turn: u64) {
-    let stranger = 1_000 + turn;
+    let other = 1_000 + turn;
     match turn % 97 {
         0 => assert_eq!(keyed.evict_unused(), 0),
         1 => {
@@ -45,17 +47,17 @@ fn disturb<C: Clock>(keyed: &Keyed<u64, TokenBucket<C>, OneSpot>, turn: u64) {
         }
         2 => assert!(keyed.stats().keys >= 1),
         3..20 => {
-            let _ = keyed.try_acquire(&stranger, 1);
+            let _ = keyed.try_acquire(&other, 1);
         }
         20..37 => {
-            keyed.remove(&(stranger - 17));
+            keyed.remove(&(other - 17));
         }
         _ => {}
     }
 }
 
 #[test]
-fn every_key_of_a_map_gives_all_and_no_more() {
+fn every_key_of_map_admits_exactly_its_capacity() {
     let keyed = Keyed::builder(|_: &u64| {
         TokenBucket::with_clock(Quota::per_day(1).burst(CAPACITY), MonotonicClock)
     })
@@ -69,7 +71,7 @@ fn every_key_of_a_map_gives_all_and_no_more() {
 }
 
 #[test]
-fn every_key_of_a_map_of_windows_gives_all_and_no_more() {
+fn every_window_of_map_admits_exactly_its_capacity() {
     let keyed = Keyed::new(|_: &u64| SlidingWindow::new(CAPACITY, DAY).expect("fits"));
     let totals = admitted(
         |key| keyed.try_acquire(&key, 1).is_ok(),
@@ -82,14 +84,14 @@ fn every_key_of_a_map_of_windows_gives_all_and_no_more() {
     assert_eq!(totals, [CAPACITY; 8]);
 }
 
-/// Strangers besides, for whom seven places are left.
+/// Other keys compete for seven entries.
 #[test]
-fn every_key_of_a_table_gives_all_and_no_more() {
+fn every_key_of_table_admits_exactly_its_capacity() {
     let quota = Quota::new(1, DAY).expect("valid").burst(CAPACITY + 1);
     let table = FixedKeyed::with_clock_and_hasher(quota, 8, ManualClock::new(), OneSpot)
         .overflow(Overflow::Refuse);
     for key in 0..KEYS {
-        table.try_acquire(&key, 1).expect("a place");
+        table.try_acquire(&key, 1).expect("an entry");
     }
     let totals = admitted(
         |key| table.try_acquire(&key, 1).is_ok(),
@@ -102,10 +104,10 @@ fn every_key_of_a_table_gives_all_and_no_more() {
     assert_eq!(table.stats().active, 15);
 }
 
-/// Time moves on by a token at a time, so that keys run full, are dropped and come back all the time: nobody gets more than
-/// what was there at first and what has flowed in.
+/// The clock advances by a token at a time, so keys become full, are evicted and come back all the
+/// time. No key gets more than its capacity and what was refilled.
 #[test]
-fn keys_that_come_and_go_get_no_more_than_flows_in() {
+fn evicted_keys_get_no_more_than_is_refilled() {
     let clock = ManualClock::new();
     let quota = Quota::per_second(1).burst(3);
     let time = clock.clone();
@@ -143,14 +145,14 @@ fn keys_that_come_and_go_get_no_more_than_flows_in() {
     }
     assert_eq!(table.stats().overflowed, 0);
     let stats = keyed.stats();
-    assert!(stats.dropped > 0, "nothing came and went");
-    assert_eq!(stats.created - stats.dropped, stats.keys);
+    assert!(stats.evicted > 0, "no key was evicted");
+    assert_eq!(stats.created - stats.evicted, stats.keys);
 }
 
-/// Everybody brings the same new key at once: one limiter is made for all, and nobody is turned away from it, although there
-/// is room for that one key only.
+/// All threads bring the same new key at once. They share one limiter, and no call overflows, even
+/// if there is room for that one key only.
 #[test]
-fn a_key_that_everybody_brings_at_once() {
+fn new_key_of_all_threads_has_one_limiter() {
     const ROUNDS: u64 = 20_000;
     for max_keys in [1, 100_000] {
         let keyed = Keyed::builder(|_: &u64| bucket(Quota::per_day(4)))
@@ -178,10 +180,10 @@ fn a_key_that_everybody_brings_at_once() {
     }
 }
 
-/// Whoever asks for more than there ever is takes no room, not for a moment: the last one is there for who comes for it. In
-/// several parts, or the lock of the one would hide that moment.
+/// A call for more than the capacity takes no room, not even for a moment, so another key gets the
+/// last room. With several parts, because the lock of a single part would hide that moment.
 #[test]
-fn who_asks_too_much_is_in_nobodys_way() {
+fn call_for_more_than_capacity_blocks_no_other_key() {
     const ROOM: u64 = 256;
     let keyed = Keyed::builder(|_: &u64| bucket(Quota::per_day(4)))
         .max_keys(256)
@@ -202,9 +204,9 @@ fn who_asks_too_much_is_in_nobodys_way() {
     });
 }
 
-/// More keys than there may be, from all sides, while some are removed and dropped: never more than there may be.
+/// While threads add, remove and evict keys, there are never more than `max_keys`.
 #[test]
-fn never_more_keys_than_there_may_be() {
+fn there_are_never_more_than_max_keys() {
     const MAX_KEYS: usize = 500;
     let clock = ManualClock::new();
     let time = clock.clone();

@@ -1,5 +1,5 @@
-//! Random keys, quotas and timelines against a bucket in exact rationals for every key: G1 to G4, while others come and go
-//! around them and what is unused is dropped.
+//! Random keys, quotas and timelines against an exact bucket for every key, while other keys are
+//! added and unused keys are evicted: the bound, no false refusals, and exact hints.
 
 use core::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::oracle::{self, IdealBucket, assert_bound};
 use crate::script::{Amount, DAY, Step, any_amount, any_quota, any_step};
 use crate::{OneSpot, at, bucket};
 
-/// What both tables of buckets have.
+/// The operations that both tables of buckets have.
 trait Table {
     fn try_acquire(&self, key: u64, n: u64, now: Timestamp) -> Result<(), Denied>;
     fn peek(&self, key: u64, n: u64, now: Timestamp) -> Result<(), Denied>;
     fn available(&self, key: u64, now: Timestamp) -> u64;
     fn wait_time(&self, key: u64, n: u64, now: Timestamp) -> Option<Duration>;
-    /// Drops what it can.
-    fn sweep(&self, now: Timestamp);
-    /// Calls that the policy has decided.
+    /// Evicts unused keys.
+    fn evict(&self, now: Timestamp);
+    /// Returns how many calls the policy has decided.
     fn overflowed(&self) -> u64;
 }
 
-/// Everything is in one part, so that every newcomer sweeps where the others are.
+/// All keys are in one part, so that every new key evicts among the others.
 type Map = Keyed<u64, TokenBucket<ManualClock>, OneSpot>;
 
 impl Table for Map {
@@ -42,7 +42,7 @@ impl Table for Map {
         self.wait_time_at(&key, n, now)
     }
 
-    fn sweep(&self, now: Timestamp) {
+    fn evict(&self, now: Timestamp) {
         self.evict_unused_at(now);
     }
 
@@ -68,10 +68,10 @@ impl Table for FixedKeyed<ManualClock, OneSpot> {
         self.wait_time_at(&key, n, now)
     }
 
-    /// It has only what newcomers do: as many as there are places.
-    fn sweep(&self, now: Timestamp) {
-        for newcomer in 0..15 {
-            let _ = self.try_acquire_at(&(STRANGERS - 1 - newcomer), 1, now);
+    /// Only new keys evict, so this adds as many as there are entries.
+    fn evict(&self, now: Timestamp) {
+        for new in 0..15 {
+            let _ = self.try_acquire_at(&(OTHERS - 1 - new), 1, now);
         }
     }
 
@@ -80,8 +80,8 @@ impl Table for FixedKeyed<ManualClock, OneSpot> {
     }
 }
 
-/// Keys from here on come once, those below come again and again.
-const STRANGERS: u64 = 1_000;
+/// Keys from here on are used once, keys below again and again.
+const OTHERS: u64 = 1_000;
 const KNOWN: u64 = 4;
 
 fn map(quotas: Vec<Quota>) -> Map {
@@ -101,7 +101,8 @@ fn quota_of(quotas: &[Quota], key: u64) -> Quota {
     quotas[index]
 }
 
-/// How late a bucket of this quota may be that is kept as a word, in nanoseconds; or as a bucket of its own.
+/// Returns how many nanoseconds late a bucket of this quota may be, as a word or as a
+/// `TokenBucket`.
 fn lateness(quota: Quota) -> u64 {
     const YEAR: u128 = 31_557_600_000_000_000;
     let (rate, period) = (u128::from(quota.rate()), quota.period().as_nanos());
@@ -117,7 +118,7 @@ fn lateness(quota: Quota) -> u64 {
     oracle::lateness(quota).max(word)
 }
 
-/// Until when words are promised to last.
+/// Returns the instant until which words are promised to last.
 fn end_of_time(quota: Quota) -> u64 {
     const CENTURY: u128 = 109 * 365 * DAY as u128;
     let (rate, period) = (u128::from(quota.rate()), quota.period().as_nanos());
@@ -129,7 +130,8 @@ fn end_of_time(quota: Quota) -> u64 {
     u64::try_from(end).expect("109 years")
 }
 
-/// One call, judged by the key's ideal bucket, which is charged what the real one admitted.
+/// Makes a call, and compares it with the key's ideal bucket, which is charged for it if it is
+/// admitted.
 fn check_call(
     table: &impl Table,
     quota: Quota,
@@ -163,14 +165,19 @@ fn check_call(
             Ok(Outcome::Never)
         }
         Err(denied) => {
-            let retry_after = denied.retry_after().expect("not never");
+            let retry_after = denied.retry_after().expect("not Denied::Never");
             prop_assert!(n <= quota.capacity());
             prop_assert_eq!(wait, Some(retry_after));
             if let Some(earlier) = now.checked_sub(lateness(quota)) {
                 let there = ideal.admits(n, earlier);
                 prop_assert!(without_room || !lasts || !there, "late: {} at {}", n, now);
             }
-            check_hint(table, quota, (key, n, now), retry_after)?;
+            if without_room {
+                let is_busy = matches!(denied, Denied::Busy { .. });
+                prop_assert!(is_busy, "{:?}", denied);
+            } else {
+                check_hint(table, quota, (key, n, now), retry_after)?;
+            }
             Ok(Outcome::Refused(retry_after))
         }
     }
@@ -182,7 +189,7 @@ enum Outcome {
     Refused(Duration),
 }
 
-/// Honest and tight, also where there was no room for the key.
+/// Checks that the hint is exact.
 fn check_hint(
     table: &impl Table,
     quota: Quota,
@@ -200,13 +207,13 @@ fn check_hint(
     Ok(())
 }
 
-/// A call of one of the keys, and what goes on around it before.
+/// A call for one of the keys, and what happens before.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
     step: Step,
-    /// Keys that come once, for a token each.
-    strangers: u8,
-    sweep: bool,
+    /// Number of keys that are used once, for a token each.
+    others: u8,
+    evict: bool,
     key: u64,
     amount: Amount,
 }
@@ -219,22 +226,22 @@ fn any_turn() -> impl Strategy<Value = Turn> {
         0..KNOWN,
         any_amount(),
     )
-        .prop_map(|(step, strangers, sweep, key, amount)| Turn {
+        .prop_map(|(step, others, evict, key, amount)| Turn {
             step,
-            strangers,
-            sweep,
+            others,
+            evict,
             key,
             amount,
         })
 }
 
-/// What goes on before a call.
-fn surround(table: &impl Table, turn: Turn, number: usize, now: Timestamp) {
-    if turn.sweep {
-        table.sweep(now);
+/// Does what happens before a call.
+fn use_others(table: &impl Table, turn: Turn, number: usize, now: Timestamp) {
+    if turn.evict {
+        table.evict(now);
     }
-    for stranger in 0..u64::from(turn.strangers) {
-        let key = STRANGERS + 100 * number as u64 + stranger;
+    for other in 0..u64::from(turn.others) {
+        let key = OTHERS + 100 * number as u64 + other;
         let _ = table.try_acquire(key, 1, now);
     }
 }
@@ -249,7 +256,7 @@ fn any_start() -> impl Strategy<Value = u64> {
     ]
 }
 
-fn judge(
+fn check_timeline(
     table: &impl Table,
     quotas: &[Quota],
     start: u64,
@@ -263,7 +270,7 @@ fn judge(
     for (number, &turn) in script.iter().enumerate() {
         let quota = quota_of(quotas, turn.key);
         now = now.saturating_add(turn.step.nanos(quota, hint));
-        surround(table, turn, number, at(now));
+        use_others(table, turn, number, at(now));
         let n = turn.amount.tokens(quota);
         let key = usize::try_from(turn.key).expect("few");
         match check_call(table, quota, &mut ideals[key], (turn.key, n, now))? {
@@ -278,8 +285,9 @@ fn judge(
     Ok(())
 }
 
-/// Times in any order, as of callers with older readings: nobody is ever admitted for what was not there at the latest.
-fn judge_unordered(
+/// Makes calls at times in any order, as of callers with older readings. None is admitted that the
+/// ideal bucket refuses at the latest time.
+fn check_unordered(
     table: &impl Table,
     quotas: &[Quota],
     script: &[(Turn, bool)],
@@ -297,7 +305,7 @@ fn judge_unordered(
             now.saturating_add(nanos)
         };
         latest = latest.max(now);
-        surround(table, turn, number, at(now));
+        use_others(table, turn, number, at(now));
         let n = turn.amount.tokens(quota);
         let ideal = &mut ideals[usize::try_from(turn.key).expect("few")];
         match table.try_acquire(turn.key, n, at(now)) {
@@ -314,41 +322,41 @@ fn judge_unordered(
 
 proptest! {
     #[test]
-    fn every_key_of_a_map_is_decided_as_alone(
+    fn every_key_of_map_agrees_with_ideal_bucket(
         quotas in prop::collection::vec(any_quota(), 1..4),
         start in any_start(),
         script in prop::collection::vec(any_turn(), 1..40),
     ) {
-        judge(&map(quotas.clone()), &quotas, start, &script)?;
+        check_timeline(&map(quotas.clone()), &quotas, start, &script)?;
     }
 
     #[test]
-    fn every_key_of_a_table_is_decided_as_alone(
+    fn every_key_of_table_agrees_with_ideal_bucket(
         quota in any_quota(),
         start in any_start(),
         script in prop::collection::vec(any_turn(), 1..40),
     ) {
-        judge(&table(quota), &[quota], start, &script)?;
+        check_timeline(&table(quota), &[quota], start, &script)?;
     }
 
     #[test]
-    fn older_readings_get_nothing_more_from_a_map(
+    fn older_readings_gain_nothing_from_map(
         quotas in prop::collection::vec(any_quota(), 1..4),
         script in prop::collection::vec((any_turn(), any::<bool>()), 1..40),
     ) {
-        judge_unordered(&map(quotas.clone()), &quotas, &script)?;
+        check_unordered(&map(quotas.clone()), &quotas, &script)?;
     }
 
     #[test]
-    fn older_readings_get_nothing_more_from_a_table(
+    fn older_readings_gain_nothing_from_table(
         quota in any_quota(),
         script in prop::collection::vec((any_turn(), any::<bool>()), 1..40),
     ) {
-        judge_unordered(&table(quota), &[quota], &script)?;
+        check_unordered(&table(quota), &[quota], &script)?;
     }
 }
 
-/// The ends of what a quota can be, at the ends of time.
+/// The most extreme quotas, at the most extreme times.
 #[test]
 fn extreme_quotas_at_extreme_times() {
     let ten_years = Duration::from_secs(10 * 31_557_600);
@@ -387,7 +395,7 @@ fn extreme_quotas_at_extreme_times() {
                 );
                 assert_eq!(table.available(0, now), 0);
                 assert!(table.try_acquire(0, 1, now).is_err(), "{quota} at {start}");
-                // And back at the beginning nothing has come back.
+                // At an older reading, no token has come back.
                 assert!(
                     table.try_acquire(0, 1, at(0)).is_err(),
                     "{quota} at {start}"
@@ -398,9 +406,9 @@ fn extreme_quotas_at_extreme_times() {
     }
 }
 
-/// Words are not for quotas with which they would end within months: those are kept whole, and last.
+/// A bucket whose word would end within months is kept whole, and lasts.
 #[test]
-fn a_map_of_fast_buckets_lasts() {
+fn map_of_fast_buckets_lasts() {
     let quota = Quota::per_second(1_000_000_000_000);
     let map = map(vec![quota]);
     let century = at(100 * 365 * DAY);

@@ -1,39 +1,36 @@
-//! Keys that come new: how room is found for them, what is kept, and what becomes of those without room.
+//! New keys: how the table makes room for them, what it stores, and what happens without room.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
-use core::ptr;
-use core::time::Duration;
 use std::sync::{PoisonError, RwLock};
 
-use super::cell::{Other, Tier, Word};
-use super::shard::{New, Shard};
-use super::{First, Keyed, read, write};
+use super::key_limiter::{CommonQuota, KeyTat, StoredLimiter};
+use super::key_shard::{KeyShard, NewLimiter};
+use super::{FirstLimiter, Keyed, read, write};
 use crate::denied::Denied;
-use crate::keyed::overflow::Overflow;
+use crate::keyed::overflow::{NO_ROOM, Overflow};
 use crate::limiter::Limiter;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::add_saturating;
 use crate::time::Timestamp;
 
-/// As many quotas are recognised when they come again; buckets with more than that are kept whole, so that quotas that are never
-/// used again do not add up.
-const MOST_TIERS: usize = 64;
+/// Quotas that are recognized when they come again. Buckets with further quotas are kept whole, so
+/// that quotas which are never used again do not add up.
+const MAX_COMMON_QUOTAS: usize = 64;
 
 impl<K, L, S> Keyed<K, L, S> {
-    /// Whether one more key may come now.
     fn has_room(&self) -> bool {
-        // Relaxed: the number is all there is to it; `take_room` decides.
+        // Relaxed: the number guards nothing, and `take_room` decides.
         self.keys.load(Relaxed) < self.max_keys
     }
 
-    /// Makes room for a key that is about to be added.
+    /// Counts a key that is about to be added, if there is room for it.
     pub(super) fn take_room(&self) -> bool {
         let one_more = |keys| (keys < self.max_keys).then_some(keys + 1);
-        // Relaxed: the number is all there is to it; keys are published by the locks.
+        // Relaxed: the number guards nothing; the locks publish keys.
         self.keys.fetch_update(Relaxed, Relaxed, one_more).is_ok()
     }
 
@@ -46,114 +43,80 @@ impl<K, L, S> Keyed<K, L, S> {
 }
 
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
-    /// What is kept for a limiter that the factory has made.
-    fn kept<'a>(&self, first: &'a First<L>, limiter: L, now: Timestamp) -> New<'a, L> {
-        let whole = |limiter| New::Other(Other::Whole(Box::new(limiter)));
+    /// Decides in which form to keep a limiter that the factory has made.
+    fn new_limiter<'a>(
+        &self,
+        first: &'a FirstLimiter<L>,
+        limiter: L,
+        now: Timestamp,
+    ) -> NewLimiter<'a, L> {
+        let whole = |limiter| NewLimiter::Other(StoredLimiter::Whole(Box::new(limiter)));
+        let bucket = |common| NewLimiter::Other(StoredLimiter::Bucket(KeyTat::full(), common));
         let Some(quota) = limiter.plain_quota_at(now) else {
             return whole(limiter);
         };
-        if let First::Plain(first) = first {
+        if let FirstLimiter::Bucket(first) = first {
             if first.quota == quota {
-                return New::Word(Word::full(), &first.rule);
+                return NewLimiter::Bucket(KeyTat::full(), &first.gcra);
             }
         }
-        let mut tiers = self.tiers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = tiers.iter().find(|known| known.quota == quota) {
-            return New::Other(Other::Tiered(Word::full(), known.clone()));
+        let quotas = self.common_quotas.lock();
+        let mut quotas = quotas.unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = quotas.iter().find(|known| known.quota == quota) {
+            return bucket(known.clone());
         }
-        if tiers.len() >= MOST_TIERS {
+        if quotas.len() >= MAX_COMMON_QUOTAS {
             return whole(limiter);
         }
-        match Tier::of(limiter, quota) {
-            Ok(tier) => {
-                let tier = Arc::new(tier);
-                tiers.push(tier.clone());
-                New::Other(Other::Tiered(Word::full(), tier))
+        match CommonQuota::new(limiter, quota) {
+            Ok(common) => {
+                let common = Arc::new(common);
+                quotas.push(common.clone());
+                bucket(common)
             }
             Err(limiter) => whole(limiter),
         }
     }
 
-    /// Drops an unused key near the place of this one, or somewhere.
-    ///
-    /// # Errors
-    ///
-    /// The time until one is unused, as far as can be told.
-    fn make_room(
-        &self,
-        hash: u64,
-        first: &First<L>,
-        now: Timestamp,
-    ) -> Result<(), Option<Duration>> {
+    /// The shards that a call for a new key searches for an unused one: its own, and each in turn.
+    fn shards_to_search(&self, hash: u64) -> [&RwLock<KeyShard<K, L>>; 2] {
         // Relaxed: any number does.
-        let other = self.part(self.cursor.fetch_add(1, Relaxed));
-        let here = self.shard(hash);
-        let near = self.drop_one(here, first, now);
-        near.or_else(|near| {
-            let far = self.drop_one(other, first, now);
-            // In the same part the second look began with what the first has promised. In another it begins elsewhere the next
-            // time, so that the caller is told what was promised near, and only that.
-            far.map_err(|far| if ptr::eq(other, here) { far } else { near })
-        })
-    }
-
-    /// Whether a new key would find room. Changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`make_room`](Self::make_room).
-    pub(super) fn would_have_room(
-        &self,
-        hash: u64,
-        first: &First<L>,
-        now: Timestamp,
-    ) -> Result<(), Option<Duration>> {
-        if self.has_room() {
-            return Ok(());
-        }
-        let would = |shard: &RwLock<Shard<K, L>>| read(shard).would_make_room(first.rule(), now);
-        would(self.shard(hash)).or_else(|near| {
-            // Relaxed: any number does.
-            let other = self.part(self.cursor.load(Relaxed));
-            would(other).map_err(|_| near)
-        })
-    }
-
-    /// Some part of the table: each in turn, as the cursor goes on.
-    fn part(&self, cursor: u64) -> &RwLock<Shard<K, L>> {
+        let turn = self.cursor.fetch_add(1, Relaxed);
         #[expect(
             clippy::cast_possible_truncation,
             reason = "the low bits are all that is used"
         )]
-        let cursor = cursor as usize;
-        &self.shards[cursor & (self.shards.len() - 1)]
+        let number = turn as usize & (self.shards.len() - 1);
+        [self.shard(hash), &self.shards[number]]
     }
 
-    fn drop_one(
-        &self,
-        shard: &RwLock<Shard<K, L>>,
-        first: &First<L>,
-        now: Timestamp,
-    ) -> Result<(), Option<Duration>> {
-        // Under the shared lock first, so that a flood of new keys does not keep others out.
-        let here = read(shard);
-        if here.is_quiet(now) {
-            if self.overflow != Overflow::Refuse {
-                // Nobody is told.
-                return Err(None);
-            }
-            // Quiet ends when the first key *would have been* unused. It may have been charged since, so look: who is refused
-            // finds the same keys again.
-            here.would_make_room(first.rule(), now)?;
-        }
-        drop(here);
+    /// Evicts an unused key, if the search finds one.
+    fn make_room(&self, hash: u64, first: &FirstLimiter<L>, now: Timestamp) -> bool {
         let hasher = |key: &K| self.hasher.hash_one(key);
-        write(shard).make_room(first.rule(), now, hasher)?;
-        self.give_room(1);
-        Ok(())
+        self.shards_to_search(hash).into_iter().any(|shard| {
+            // With the shared lock first, so that a flood of new keys does not keep others out.
+            let found = read(shard).has_unused(first.gcra(), now);
+            if !found {
+                return false;
+            }
+            let evicted = write(shard).evict_one(first.gcra(), now, hasher);
+            self.give_room(evicted);
+            evicted > 0
+        })
     }
 
-    /// Decides about a key that is not there, and adds it if it is admitted.
+    /// Whether a new key would find room. Adds and evicts nothing.
+    pub(super) fn would_have_room(
+        &self,
+        hash: u64,
+        first: &FirstLimiter<L>,
+        now: Timestamp,
+    ) -> bool {
+        let has_unused = |shard: &RwLock<KeyShard<K, L>>| read(shard).has_unused(first.gcra(), now);
+        self.has_room() || self.shards_to_search(hash).into_iter().any(has_unused)
+    }
+
+    /// Decides a call for a key that the table does not hold, and adds the key if it is admitted.
     #[cold]
     #[inline(never)]
     pub(super) fn try_acquire_new<Q>(
@@ -161,7 +124,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         hash: u64,
         key: &Q,
         n: u64,
-        first: &First<L>,
+        first: &FirstLimiter<L>,
         now: Timestamp,
     ) -> Result<(), Denied>
     where
@@ -170,35 +133,33 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     {
         let hasher = |key: &K| self.hasher.hash_one(key);
         loop {
-            if !self.has_room() {
-                if let Err(wait) = self.make_room(hash, first, now) {
-                    // The last room may have gone to this very key.
-                    let shard = read(self.shard(hash));
-                    if let Some(cell) = shard.find(first.rule(), hash, key) {
-                        return cell.try_acquire_at(n, now);
-                    }
-                    drop(shard);
-                    return self.overflowed(key, n, now, wait);
+            if !self.has_room() && !self.make_room(hash, first, now) {
+                // The last room may have gone to this very key.
+                let shard = read(self.shard(hash));
+                if let Some(limiter) = shard.find(first.gcra(), hash, key) {
+                    return limiter.try_acquire_at(n, now);
                 }
+                drop(shard);
+                return self.try_acquire_without_room(key, n, now);
             }
             let owned = key.to_owned();
-            let limiter = (self.factory)(&owned);
-            let new = self.kept(first, limiter, now);
+            let new = self.new_limiter(first, (self.factory)(&owned), now);
 
             let mut shard = write(self.shard(hash));
-            if let Some(cell) = shard.find(first.rule(), hash, key) {
-                return cell.try_acquire_at(n, now);
+            if let Some(limiter) = shard.find(first.gcra(), hash, key) {
+                return limiter.try_acquire_at(n, now);
             }
-            self.give_room(shard.sweep(first.rule(), now, hasher));
-            let now = now.max(shard.dropped_at());
-            // Who asks for more than there ever is takes no room, as others would be turned away meanwhile.
-            new.cell().peek_at(n, now)?;
+            self.give_room(shard.evict_some(first.gcra(), now, hasher));
+            let now = now.max(shard.evicted_at());
+            // A call for more than the capacity takes no room, or other keys would be refused
+            // meanwhile.
+            new.limiter().peek_at(n, now)?;
             if !self.take_room() {
-                // Others were faster. What was made is dropped without the lock.
+                // Other threads were faster. The limiter is dropped without the lock.
                 drop(shard);
                 continue;
             }
-            let decided = new.cell().try_acquire_at(n, now);
+            let decided = new.limiter().try_acquire_at(n, now);
             if decided.is_ok() {
                 shard.insert(hash, owned, new, hasher);
             } else {
@@ -209,50 +170,40 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     }
 
     #[cold]
-    pub(super) fn overflowed<Q>(
-        &self,
-        key: &Q,
-        n: u64,
-        now: Timestamp,
-        wait: Option<Duration>,
-    ) -> Result<(), Denied>
+    fn try_acquire_without_room<Q>(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied>
     where
         Q: ToOwned<Owned = K> + ?Sized,
     {
         add_saturating(&self.overflowed, 1);
         match self.overflow {
             Overflow::Share => self.shared(key).try_acquire_at(n, now),
-            Overflow::Refuse | Overflow::Admit => self.without_room(key, n, now, wait),
+            Overflow::Refuse | Overflow::Admit => self.decide_without_limiter(key, n, now),
         }
     }
 
-    /// What the policy says of a key that shares nothing with others.
-    pub(super) fn without_room<Q>(
+    /// Applies a policy other than [`Overflow::Share`].
+    pub(super) fn decide_without_limiter<Q>(
         &self,
         key: &Q,
         n: u64,
         now: Timestamp,
-        wait: Option<Duration>,
     ) -> Result<(), Denied>
     where
         Q: ToOwned<Owned = K> + ?Sized,
     {
-        // More than there ever is has nothing to do with room. One permit never is, so that a flood is answered without a limiter.
+        // More than the capacity is refused as such. One permit never is more, so the usual flood
+        // is answered without making a limiter.
         if n > 1 {
             let limiter = (self.factory)(&key.to_owned());
             if let Err(never @ Denied::Never { .. }) = limiter.peek_at(n, now) {
                 return Err(never);
             }
         }
-        if self.overflow == Overflow::Admit {
-            return Ok(());
+        match self.overflow {
+            Overflow::Admit => Ok(()),
+            _ if self.max_keys == 0 => Err(Denied::Never { capacity: 0 }),
+            _ => Err(NO_ROOM),
         }
-        if self.max_keys == 0 {
-            return Err(Denied::Never { capacity: 0 });
-        }
-        // Where it cannot be told, a time in which much can happen, and after which asking costs little.
-        let retry_after = wait.unwrap_or(Duration::from_secs(1));
-        Err(Denied::busy(retry_after))
     }
 
     pub(super) fn shared<Q>(&self, key: &Q) -> &L

@@ -6,24 +6,27 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The key of a network client: its IPv4 address, or the network that its IPv6 address is in.
 ///
-/// Whoever has IPv6 has a network, and chooses addresses in it at will: at least 2⁶⁴ of them, so that a limit for each address
-/// would limit nobody, and fill any table. This is the /64 around the address; [`Ipv6Prefix`] makes it wider or narrower.
+/// A client with IPv6 has a network, and chooses at will among at least 2⁶⁴ addresses. A limit for
+/// each address would limit no client, and fill any table. So the key is the /64 around the
+/// address. [`Ipv6Prefix`] makes it wider or narrower.
 ///
 /// | address | key |
 /// |---|---|
 /// | `203.0.113.7` | the whole address |
-/// | `::ffff:203.0.113.7` | the same: so a socket that is open to IPv4 and IPv6 writes its IPv4 clients |
+/// | `::ffff:203.0.113.7` | the same: a dual-stack socket shows IPv4 clients in this form |
 /// | `2001:db8:1:2:3:4:5:6` | `2001:db8:1:2::` |
 /// | `::1` | `::`, which is not the key of `127.0.0.1` |
-/// | 6to4, Teredo, NAT64, `::203.0.113.7` | as any IPv6 address: that they carry an IPv4 address is not looked at |
-/// | `fe80::1` on any interface | `fe80::`, since scope ids, flow labels and ports are not looked at |
+/// | 6to4, Teredo, NAT64, `::203.0.113.7` | as any IPv6 address: its IPv4 address is ignored |
+/// | `fe80::1` on any interface | `fe80::`, because scope ids, flow labels and ports are ignored |
 ///
-/// Where a translator gives IPv4 clients addresses of one /96 (NAT64, SIIT), turn them back first, or all of them share a key.
+/// Where a translator gives IPv4 clients addresses of one /96 (NAT64, SIIT), translate them back
+/// first, or all of them share a key.
 ///
-/// An address from `X-Forwarded-For` is the client's only as far as your own proxies wrote it: count their entries from the
-/// right, and ignore the others, which the client may have made up.
+/// An address from `X-Forwarded-For` is the client's only as far as your own proxies wrote it.
+/// Count their entries from the right, and ignore the others, which the client may have made up.
 ///
-/// 16 bytes, aligned to 1, hashed as one number. Keys are ordered as IPv6 addresses are, with IPv4 among them as `::ffff:0:0/96`.
+/// A key is 16 bytes, aligned to 1, and hashed as one number. Keys are ordered like IPv6 addresses,
+/// with IPv4 among them as `::ffff:0:0/96`.
 ///
 /// ```
 /// use std::net::IpAddr;
@@ -46,31 +49,32 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// use std::net::SocketAddr;
 /// use tidegate::{FixedKeyed, IpKey, ManualClock, Quota};
 ///
-/// let limits = FixedKeyed::with_clock(Quota::per_second(10).burst(1), 10_000, ManualClock::new());
+/// let quota = Quota::per_second(10).burst(1);
+/// let limits = FixedKeyed::with_clock(quota, 10_000, ManualClock::new());
 /// let admits = |peer: SocketAddr| limits.try_acquire(&IpKey::from(peer), 1).is_ok();
 /// assert!(admits("[2001:db8::1]:50000".parse().unwrap()));
-/// assert!(!admits("[2001:db8::2]:50001".parse().unwrap())); // the same client with another address
+/// assert!(!admits("[2001:db8::2]:50001".parse().unwrap())); // the same client
 /// assert!(admits("[2001:db8:0:1::1]:50000".parse().unwrap()));
 /// # }
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IpKey(
-    /// The octets of an IPv6 address: of a network, or of an IPv4 address in its mapped form.
+    /// The octets of an IPv6 network, or of an IPv4 address in its mapped form.
     [u8; 16],
 );
 
 const _: () = assert!(size_of::<IpKey>() == 16 && align_of::<IpKey>() == 1);
 
 impl IpKey {
-    /// The key of `ip`: as [`Ipv6Prefix::DEFAULT`] makes it.
+    /// Returns the key of `ip` with [`Ipv6Prefix::DEFAULT`].
     #[inline]
     pub const fn new(ip: IpAddr) -> Self {
         Ipv6Prefix::DEFAULT.key(ip)
     }
 
-    /// The IPv4 address, or the first address of the IPv6 network.
+    /// Returns the IPv4 address, or the first address of the IPv6 network.
     ///
-    /// That is no longer the client's address, and the length of the prefix is not kept.
+    /// The latter is not the client's address, and the length of the prefix is not kept.
     pub const fn addr(self) -> IpAddr {
         Ipv6Addr::from_bits(u128::from_be_bytes(self.0)).to_canonical()
     }
@@ -97,7 +101,7 @@ impl From<Ipv6Addr> for IpKey {
     }
 }
 
-/// Without the port, which tells connections of one client apart.
+/// Ignores the port, which differs between connections of one client.
 impl From<SocketAddr> for IpKey {
     #[inline]
     fn from(peer: SocketAddr) -> Self {
@@ -108,12 +112,13 @@ impl From<SocketAddr> for IpKey {
 impl Hash for IpKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Not derived, which would write a length before the bytes. Native order costs no swap, and hashes stay in the process.
+        // Not derived, which would write a length before the bytes. Native order costs no swap, and
+        // hashes stay in the process.
         state.write_u128(u128::from_ne_bytes(self.0));
     }
 }
 
-/// As [`addr`](Self::addr).
+/// Shows [`addr`](Self::addr).
 impl fmt::Display for IpKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.addr().fmt(f)
@@ -126,23 +131,25 @@ impl fmt::Debug for IpKey {
     }
 }
 
-/// How many leading bits of an IPv6 address are one client: 64, or from 32 to 128 of your choice.
+/// The number of leading bits of an IPv6 address that make one client: 64, or from 32 to 128 of
+/// your choice.
 ///
-/// | bits | who shares a key |
+/// | bits | what shares a key |
 /// |---|---|
-/// | 128 | nobody: only for addresses that clients cannot choose |
-/// | **64** | one network, the least that a client gets |
-/// | 56, 48 | one customer of most providers: for limits that must not be multiplied by 256 or 65 536 |
-/// | 32 | mostly one whole provider, so fewer are an error |
+/// | 128 | one address: only where clients cannot choose their address |
+/// | **64** | one network, the smallest that a client gets |
+/// | 56, 48 | one customer of most providers, which could multiply a limit by 256 or 65 536 |
+/// | 32 | mostly one whole provider, so fewer bits are an error |
 ///
-/// IPv4 addresses stay whole, whatever the prefix. In one table all keys should have the same prefix: a key does not say which it
-/// was made with.
+/// IPv4 addresses stay whole with any prefix. In one table all keys should have the same prefix,
+/// because a key does not keep its prefix.
 ///
 /// ```
 /// use tidegate::{IpKey, Ipv6Prefix, Ipv6PrefixError};
 ///
 /// let customer = Ipv6Prefix::new(56)?;
-/// let (one, other) = ("2001:db8:0:12::7".parse().unwrap(), "2001:db8:0:34::7".parse().unwrap());
+/// let one = "2001:db8:0:12::7".parse().unwrap();
+/// let other = "2001:db8:0:34::7".parse().unwrap();
 /// assert_eq!(customer.key(one), customer.key(other));
 /// assert_ne!(IpKey::new(one), IpKey::new(other)); // two /64
 ///
@@ -156,15 +163,16 @@ pub struct Ipv6Prefix {
 }
 
 impl Ipv6Prefix {
-    /// 64 bits: the network that a client is in, as the lower 64 bits of an address are the client's own choice (RFC 8981).
+    /// 64 bits, the network of a client. The lower 64 bits of an address are the client's own
+    /// choice (RFC 8981).
     pub const DEFAULT: Self = Self { bits: 64 };
 
-    /// The first `bits` of an address, from 32 to 128.
+    /// Creates a prefix of 32 to 128 bits.
     ///
     /// # Errors
     ///
-    /// [`Ipv6PrefixError`] below 32, which would let clients of different providers share a key, and above 128, which is all
-    /// that an address has.
+    /// [`Ipv6PrefixError`] below 32, because clients of different providers would share a key, and
+    /// above 128, the length of an address.
     pub const fn new(bits: u8) -> Result<Self, Ipv6PrefixError> {
         match bits {
             0..32 => Err(Ipv6PrefixError::TooShort { bits }),
@@ -173,21 +181,23 @@ impl Ipv6Prefix {
         }
     }
 
-    /// How many bits.
+    /// Returns the number of bits.
     #[inline]
     pub const fn bits(self) -> u8 {
         self.bits
     }
 
-    /// The key of `ip`: an IPv4 address as it is, also one in its IPv6-mapped form; of any other IPv6 address these bits.
+    /// Returns the key of `ip`. An IPv4 address stays whole, also in its IPv6-mapped form. Of any
+    /// other IPv6 address, the key has these leading bits.
     #[inline]
     pub const fn key(self, ip: IpAddr) -> IpKey {
         let bits = match ip {
             IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
             IpAddr::V6(ip) => ip.to_bits(),
         };
-        // As `to_canonical` tells them; the mask would make one client of all of them. No network then looks like one: a prefix
-        // below 96 clears the last bit of `ffff`, and one from 96 keeps all 96 bits that this compares.
+        // As in `to_canonical`; the mask would make one client of all of them. No network looks
+        // like one: a prefix below 96 clears the last bit of `ffff`, and one from 96 keeps all 96
+        // bits that this compares.
         let is_ipv4 = bits >> 32 == 0xffff;
         let mask = if is_ipv4 {
             u128::MAX
@@ -198,25 +208,25 @@ impl Ipv6Prefix {
     }
 }
 
-/// [`DEFAULT`](Self::DEFAULT).
+/// Returns [`DEFAULT`](Self::DEFAULT).
 impl Default for Ipv6Prefix {
     fn default() -> Self {
         Self::DEFAULT
     }
 }
 
-/// An [`Ipv6Prefix`] that cannot be.
+/// The length of an [`Ipv6Prefix`] is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ipv6PrefixError {
-    /// Fewer than 32 bits: more than one provider.
+    /// Fewer than 32 bits, which span more than one provider.
     TooShort {
-        /// How many were asked for.
+        /// The requested length.
         bits: u8,
     },
     /// More bits than the 128 of an address.
     TooLong {
-        /// How many were asked for.
+        /// The requested length.
         bits: u8,
     },
 }

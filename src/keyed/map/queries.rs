@@ -1,18 +1,19 @@
-//! Questions about one key, which change nothing.
+//! Queries of one key, which charge nothing.
 
 use alloc::borrow::ToOwned;
 use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
 
-use super::cell::Cell;
-use super::{Keyed, Overflow, read};
+use super::key_limiter::KeyLimiter;
+use super::{Keyed, read};
 use crate::denied::Denied;
+use crate::keyed::overflow::{NO_ROOM, Overflow};
 use crate::limiter::Limiter;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
-/// Questions as of an instant that the caller has read. They read no clock.
+/// Queries as of an instant that the caller has read. They read no clock.
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// [`peek`](Self::peek) as of `now`.
     ///
@@ -27,27 +28,26 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         if n == 0 {
             return Ok(());
         }
-        self.look(
+        self.query(
             key,
             now,
-            |cell| cell.peek_at(n, now),
-            |room| match (room, self.overflow) {
-                (Ok(()), _) => (self.factory)(&key.to_owned()).peek_at(n, now),
-                (Err(_), Overflow::Share) => self.shared(key).peek_at(n, now),
-                (Err(wait), Overflow::Refuse | Overflow::Admit) => {
-                    self.without_room(key, n, now, wait)
-                }
+            |limiter| limiter.peek_at(n, now),
+            |policy| match policy {
+                None => (self.factory)(&key.to_owned()).peek_at(n, now),
+                Some(Overflow::Share) => self.shared(key).peek_at(n, now),
+                Some(_) => self.decide_without_limiter(key, n, now),
             },
         )
     }
 
-    /// What `seen` says of a key that is there, and `absent` of one that is not: whether it would have room, and if not, when.
-    fn look<Q, R>(
+    /// Asks `known` about a key in the table, and `new` about any other key. If there is no room
+    /// for the key, `new` is given the policy.
+    fn query<Q, R>(
         &self,
         key: &Q,
         now: Timestamp,
-        seen: impl FnOnce(Cell<'_, L>) -> R,
-        absent: impl FnOnce(Result<(), Option<Duration>>) -> R,
+        known: impl FnOnce(KeyLimiter<'_, L>) -> R,
+        new: impl FnOnce(Option<Overflow>) -> R,
     ) -> R
     where
         K: Borrow<Q>,
@@ -57,11 +57,12 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         let first = self.first(key);
         let hash = self.hasher.hash_one(key);
         let shard = read(self.shard(hash));
-        if let Some(cell) = shard.find(first.rule(), hash, key) {
-            return seen(cell);
+        if let Some(limiter) = shard.find(first.gcra(), hash, key) {
+            return known(limiter);
         }
         drop(shard);
-        absent(self.would_have_room(hash, first, now))
+        let has_room = self.would_have_room(hash, first, now);
+        new((!has_room).then_some(self.overflow))
     }
 
     /// [`available`](Self::available) as of `now`.
@@ -70,40 +71,38 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.look(
+        self.query(
             key,
             now,
-            |cell| cell.available_at(now),
-            |room| match (room, self.overflow) {
-                (Err(_), Overflow::Share) => self.shared(key).available_at(now),
-                (Err(_), Overflow::Refuse) => 0,
-                (Ok(()), _) | (Err(_), Overflow::Admit) => {
-                    (self.factory)(&key.to_owned()).available_at(now)
-                }
+            |limiter| limiter.available_at(now),
+            |policy| match policy {
+                Some(Overflow::Share) => self.shared(key).available_at(now),
+                Some(Overflow::Refuse) => 0,
+                None | Some(Overflow::Admit) => (self.factory)(&key.to_owned()).available_at(now),
             },
         )
     }
 
-    /// What the key's limiter allows and has left at `now`, to tell others. As [`peek`](Self::peek) it adds no key.
+    /// Returns what the key's limiter allows and has left at `now`, for header fields and
+    /// dashboards. Like [`peek`](Self::peek), it adds no key.
     pub fn snapshot_at<Q>(&self, key: &Q, now: Timestamp) -> Snapshot
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.look(
+        let new = || (self.factory)(&key.to_owned()).snapshot_at(now);
+        self.query(
             key,
             now,
-            |cell| cell.snapshot_at(now),
-            |room| match (room, self.overflow) {
-                (Err(_), Overflow::Share) => self.shared(key).snapshot_at(now),
-                (Err(wait), Overflow::Refuse) => Snapshot {
+            |limiter| limiter.snapshot_at(now),
+            |policy| match policy {
+                Some(Overflow::Share) => self.shared(key).snapshot_at(now),
+                Some(Overflow::Refuse) => Snapshot {
                     available: 0,
-                    next_permit_in: wait,
-                    ..(self.factory)(&key.to_owned()).snapshot_at(now)
+                    next_permit_in: NO_ROOM.retry_after(),
+                    ..new()
                 },
-                (Ok(()), _) | (Err(_), Overflow::Admit) => {
-                    (self.factory)(&key.to_owned()).snapshot_at(now)
-                }
+                None | Some(Overflow::Admit) => new(),
             },
         )
     }

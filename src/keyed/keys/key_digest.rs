@@ -1,30 +1,35 @@
-//! Keys that are long, or secret, as 16 bytes.
+//! Keyed digests of long or secret keys.
 
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
 use siphasher::sip128::SipHasher24;
 
-/// Makes 16 bytes of keys that are long or secret: API keys, session tokens, user agents, paths.
+/// Makes 16-byte keys from long or secret ones: API keys, session tokens, user agents, paths.
 ///
-/// A table of the texts themselves would grow with what clients send, and would be a list of passwords in memory. A [`KeyDigest`]
-/// is their keyed digest instead (SipHash-2-4 with 128 bits of output and a secret of 128 bits): any length gives 16 bytes, and
-/// without the secret nobody can tell from them what the text was, or find two texts with the same.
+/// A table of the texts themselves would grow with what clients send, and would be a list of
+/// passwords in memory. A [`KeyDigest`] is their keyed digest instead: SipHash-2-4 with 128 bits of
+/// output and a secret of 128 bits. Any length gives 16 bytes. Without the secret, a digest does
+/// not reveal the text, and two texts with the same digest cannot be found.
 ///
 /// # Collisions
 ///
-/// Two texts with the same digest share a limit. Among a billion of them there is such a pair with a chance below 10⁻²⁰, and
-/// without the secret no way is known to do better than chance. Who has it can try out guesses of a text, and finds a pair with
-/// 2⁶⁴ digests or fewer (SipHash promises nothing then): keep it like a password.
+/// Two texts with the same digest share a limit. Among a billion texts, the chance of such a pair
+/// is below 10⁻²⁰, and without the secret no way is known to do better than chance.
 ///
-/// # What to put in
+/// Keep the secret like a password. Its holder can test guesses of a text, and finds a pair
+/// with 2⁶⁴ digests or fewer, because SipHash promises nothing then.
 ///
-/// The bytes count, nothing else: equal texts are equal keys, whatever they are. So make the keys of users and of paths with
-/// secrets of their own, or keep them in different tables. Digest the parts of a compound key one by one, into a tuple: put
-/// together, `"ab" + "c"` is `"a" + "bc"`. The empty text is a key as well, which everybody without a text would share: use the
-/// address ([`IpKey`](crate::IpKey)) for those.
+/// # What to digest
 ///
-/// A key takes about 25 ns, and 1 ns more for every 2 bytes; nothing is allocated.
+/// Only the bytes count: equal texts are equal keys, whatever they mean. So use different secrets,
+/// or different tables, for users and for paths. Digest the parts of a compound key one by one,
+/// into a tuple, because `"ab" + "c"` is `"a" + "bc"`.
+///
+/// The empty text is a key as well, and all clients without a text would share it. Use their
+/// address ([`IpKey`](crate::IpKey)) instead.
+///
+/// A digest takes about 25 ns, and 1 ns more for every 2 bytes. It allocates nothing.
 ///
 /// ```
 /// use tidegate::{IpKey, KeyDigest, KeyDigester};
@@ -52,7 +57,8 @@ pub struct KeyDigester {
 }
 
 impl KeyDigester {
-    /// With a random secret from the operating system. Keys mean something to this object and its clones only.
+    /// Creates a digester with a random secret from the operating system. Only its clones make the
+    /// same digests.
     ///
     /// # Panics
     ///
@@ -68,21 +74,24 @@ impl KeyDigester {
     /// ```
     #[cfg(feature = "std")]
     pub fn new() -> Self {
-        // Not the standard library's `RandomState`: its seeds are of unspecified quality, and follow one another in a thread.
+        // Not std's `RandomState`: the quality of its seeds is unspecified, and in one thread they
+        // follow one another.
         let mut secret = [0; 16];
         getrandom::fill(&mut secret).expect("the operating system has random bytes");
         Self::with_secret(secret)
     }
 
-    /// With a secret of your own: the same keys on every node and after a restart, for limits that are stored outside.
+    /// Creates a digester with your own secret. It makes the same digests on every node and after a
+    /// restart, for limits that are stored outside the process.
     ///
-    /// All 128 bits should be random, and nobody but you should know them: a password or a serial number is no such secret.
+    /// All 128 bits should be random and known only to you. A password or a serial number is no
+    /// such secret.
     #[inline]
     pub const fn with_secret(secret: [u8; 16]) -> Self {
         Self { secret }
     }
 
-    /// The key of a text or of bytes, of any length.
+    /// Returns the digest of a text or of bytes, of any length.
     #[inline]
     pub fn digest(&self, text: impl AsRef<[u8]>) -> KeyDigest {
         let digest = SipHasher24::new_with_key(&self.secret).hash(text.as_ref());
@@ -98,29 +107,33 @@ impl Default for KeyDigester {
     }
 }
 
-/// Nothing about the secret.
+/// Shows nothing of the secret.
 impl fmt::Debug for KeyDigester {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyDigester").finish_non_exhaustive()
     }
 }
 
-/// A key that was long or secret, as 16 bytes: see [`KeyDigester`], which makes them.
+/// A long or secret key as 16 bytes, made by a [`KeyDigester`].
 ///
-/// It does not say what the text was, but stands for one client wherever it appears: that is why `Debug` does not show it.
+/// It does not reveal the text. But it stands for one client wherever it appears, so `Debug` does
+/// not show it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct KeyDigest([u8; 16]);
 
 const _: () = assert!(size_of::<KeyDigest>() == 16 && align_of::<KeyDigest>() == 1);
 
 impl KeyDigest {
-    /// The digest: the 16 bytes of SipHash-2-4-128 in the order of its reference implementation, on every platform.
+    /// Returns the 16 bytes of SipHash-2-4-128, in the order of its reference implementation on
+    /// every platform.
     ///
     /// ```
     /// use tidegate::KeyDigester;
     ///
-    /// let keys = KeyDigester::with_secret(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100_u128.to_le_bytes());
-    /// let digest = 0x9302_55c7_1472_f66d_e6a8_25ba_047f_81a3_u128; // of nothing: the first of the published vectors
+    /// let secret = 0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100_u128;
+    /// let keys = KeyDigester::with_secret(secret.to_le_bytes());
+    /// // The first of the published vectors is the digest of no bytes.
+    /// let digest = 0x9302_55c7_1472_f66d_e6a8_25ba_047f_81a3_u128;
     /// assert_eq!(keys.digest("").to_bytes(), digest.to_le_bytes());
     /// ```
     #[inline]
@@ -137,7 +150,7 @@ impl Hash for KeyDigest {
     }
 }
 
-/// Nothing about the key.
+/// Shows nothing of the key.
 impl fmt::Debug for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyDigest").finish_non_exhaustive()

@@ -1,17 +1,16 @@
-//! What can be chosen for a [`Keyed`].
+//! Options of a [`Keyed`](crate::Keyed).
 
 use alloc::boxed::Box;
 use core::fmt;
 use core::hash::BuildHasher;
 
-use super::Keyed;
 use crate::keyed::keys::KeyHasher;
 use crate::keyed::overflow::Overflow;
 
-/// What makes the limiter of a key.
+/// Makes the limiter of a key.
 pub(super) type Factory<K, L> = Box<dyn Fn(&K) -> L + Send + Sync>;
 
-/// Builds a [`Keyed`]: see [`Keyed::builder`].
+/// Builds a [`Keyed`](crate::Keyed): see [`Keyed::builder`](crate::Keyed::builder).
 #[must_use = "nothing is made until `build`"]
 pub struct KeyedBuilder<K, L, S = KeyHasher> {
     pub(super) factory: Factory<K, L>,
@@ -21,7 +20,8 @@ pub struct KeyedBuilder<K, L, S = KeyHasher> {
     pub(super) hasher: S,
 }
 
-/// A million keys take 36 MB with 8 bytes of their own, 69 MB with 24 (a `String`, without what it points to).
+/// A million keys of 8 bytes take 36 MB. With 24 bytes they take 69 MB: a `String`, without its
+/// text.
 const DEFAULT_MAX_KEYS: usize = 1_000_000;
 
 impl<K, L> KeyedBuilder<K, L> {
@@ -37,29 +37,36 @@ impl<K, L> KeyedBuilder<K, L> {
 }
 
 impl<K, L, S> KeyedBuilder<K, L, S> {
-    /// How many keys there may be; 1 000 000 if not set. Memory is taken only as keys come, and given back as they go.
+    /// Sets the most keys that the table holds, 1 000 000 by default. Memory is allocated only as
+    /// keys are added, and freed as they are evicted.
     ///
-    /// With 0 the [`Overflow`] policy decides everything.
+    /// With 0 the [`Overflow`] policy decides every call.
     pub const fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
         self
     }
 
-    /// What becomes of new keys while all of `max_keys` are in use; [`Overflow::Share`] if not set.
+    /// Sets what happens to new keys while all of `max_keys` are in use, [`Overflow::Share`] by
+    /// default.
     pub const fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
     }
 
-    /// The limiter that keys without room share with [`Overflow::Share`]; if not set, what the factory makes for the first of
-    /// them. With tiers, set it: otherwise the tier of whoever happens to be first is that of all.
+    /// Sets the limiter that keys without room share under [`Overflow::Share`].
+    ///
+    /// By default it is what the factory makes for the first of these keys. Set it if limits differ
+    /// from key to key, because otherwise the limit of that first key is the limit of all.
     pub fn shared(mut self, limiter: L) -> Self {
         self.shared = Some(limiter);
         self
     }
 
-    /// Another hash function, all of whose 64 bits must be good: some of them choose the part of the table. Where clients can
-    /// choose their keys it must be seeded, or they can make all calls slow.
+    /// Sets another hash function. All of its 64 bits must be good, because some of them choose the
+    /// part of the table.
+    ///
+    /// Where clients can choose their keys, it must be seeded. Otherwise they can make all calls
+    /// slow.
     pub fn hasher<T: BuildHasher>(self, hasher: T) -> KeyedBuilder<K, L, T> {
         KeyedBuilder {
             factory: self.factory,
@@ -68,11 +75,6 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
             shared: self.shared,
             hasher,
         }
-    }
-
-    /// Makes it. The factory is not called before the first key comes.
-    pub fn build(self) -> Keyed<K, L, S> {
-        Keyed::built(self)
     }
 }
 

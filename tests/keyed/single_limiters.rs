@@ -1,5 +1,5 @@
-//! Limiters of any kind: a key in a map whose unused keys are dropped all the time, and a limiter that is kept for ever, answer
-//! alike.
+//! A key of a map whose unused keys are evicted all the time is decided like a single limiter of
+//! any kind.
 
 use core::time::Duration;
 
@@ -19,7 +19,7 @@ struct Turn {
     nanos: u64,
     key: u64,
     n: u64,
-    sweep: bool,
+    evict: bool,
 }
 
 fn any_turn() -> impl Strategy<Value = Turn> {
@@ -29,15 +29,15 @@ fn any_turn() -> impl Strategy<Value = Turn> {
         1 => Just(SECOND),
         1 => 0..4_000 * SECOND,
     ];
-    (nanos, 0..KEYS, 0..8_u64, prop::bool::weighted(0.3)).prop_map(|(nanos, key, n, sweep)| Turn {
+    (nanos, 0..KEYS, 0..8_u64, prop::bool::weighted(0.3)).prop_map(|(nanos, key, n, evict)| Turn {
         nanos,
         key,
         n,
-        sweep,
+        evict,
     })
 }
 
-fn same<L: Limiter + 'static>(
+fn decided_alike<L: Limiter + 'static>(
     limiter: impl Fn() -> L + Clone + Send + Sync + 'static,
     script: &[Turn],
 ) -> Result<(), TestCaseError> {
@@ -49,12 +49,12 @@ fn same<L: Limiter + 'static>(
         nanos,
         key,
         n,
-        sweep,
+        evict,
     } in script
     {
         now += nanos;
         let (now, own) = (at(now), &alone[usize::try_from(key).expect("few")]);
-        if sweep {
+        if evict {
             keyed.evict_unused_at(now);
         }
         prop_assert_eq!(keyed.available_at(&key, now), own.available_at(now));
@@ -66,9 +66,9 @@ fn same<L: Limiter + 'static>(
         );
         prop_assert_eq!(decided, expected, "{} for key {} at {:?}", n, key, now);
         let unused = own.is_unused_at(now);
-        prop_assert!(keyed.contains(&key) || unused, "dropped in use");
+        prop_assert!(keyed.contains(&key) || unused, "evicted in use");
     }
-    // What can be dropped is, and nothing else.
+    // All unused keys are evicted, and no others.
     let now = at(now);
     keyed.evict_unused_at(now);
     for (key, own) in (0..).zip(&alone) {
@@ -83,33 +83,33 @@ fn window(limit: u64, length: Duration) -> SlidingWindow<ManualClock> {
 
 proptest! {
     #[test]
-    fn buckets(script in prop::collection::vec(any_turn(), 1..60)) {
-        same(|| bucket(Quota::per_second(4).burst(7)), &script)?;
+    fn buckets_are_decided_alike(script in prop::collection::vec(any_turn(), 1..60)) {
+        decided_alike(|| bucket(Quota::per_second(4).burst(7)), &script)?;
     }
 
     #[test]
-    fn windows(script in prop::collection::vec(any_turn(), 1..60)) {
-        same(|| window(6, Duration::from_secs(1)), &script)?;
+    fn windows_are_decided_alike(script in prop::collection::vec(any_turn(), 1..60)) {
+        decided_alike(|| window(6, Duration::from_secs(1)), &script)?;
     }
 
     #[test]
-    fn combinations(script in prop::collection::vec(any_turn(), 1..60)) {
+    fn combinations_are_decided_alike(script in prop::collection::vec(any_turn(), 1..60)) {
         let combined = || {
             Combined::builder()
                 .limit("burst", bucket(Quota::per_second(2).burst(5)))
                 .limit("minute", window(20, Duration::from_secs(60)))
                 .build()
         };
-        same(combined, &script)?;
+        decided_alike(combined, &script)?;
     }
 }
 
 proptest! {
-    // Each has hundreds of slots.
+    // Each limiter has hundreds of slots.
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn limits_of_an_api(script in prop::collection::vec(any_turn(), 1..60), enable_backoff in any::<bool>()) {
+    fn api_limiters_are_decided_alike(script in prop::collection::vec(any_turn(), 1..60), enable_backoff in any::<bool>()) {
         let config = RateLimitConfig {
             requests_per_minute: 10,
             requests_per_hour: 100,
@@ -118,23 +118,23 @@ proptest! {
             ..RateLimitConfig::default()
         };
         let api = move || ApiRateLimiter::with_clock(config, ManualClock::new()).expect("valid");
-        same(api, &script)?;
+        decided_alike(api, &script)?;
     }
 }
 
-/// A caller with an older reading cannot use that a key was dropped: it is decided as of the drop.
+/// A caller with an older reading gains nothing from an eviction: it is decided as of the eviction.
 #[test]
-fn a_dropped_key_comes_back_to_a_clock_that_stands_still() {
+fn evicted_key_of_map_comes_back_to_clamped_clock() {
     let keyed = Keyed::builder(|_: &u64| bucket(Quota::per_second(1).burst(5)))
         .hasher(OneSpot)
         .build();
     let seconds = |seconds| Timestamp::from_nanos(seconds * SECOND);
     keyed.try_acquire_at(&1, 5, seconds(10)).expect("full");
     assert_eq!(keyed.evict_unused_at(seconds(15)), 1);
-    // Its reading is from before the drop: what it takes is gone at the time of the drop, not earlier.
+    // Its reading is older than the eviction, but its tokens are taken as of the eviction.
     keyed
         .try_acquire_at(&1, 5, seconds(11))
-        .expect("full as of the drop");
+        .expect("full as of the eviction");
     for now in 11..=15 {
         assert!(
             keyed.try_acquire_at(&1, 1, seconds(now)).is_err(),
@@ -144,25 +144,27 @@ fn a_dropped_key_comes_back_to_a_clock_that_stands_still() {
     assert!(keyed.try_acquire_at(&1, 1, seconds(16)).is_ok());
 }
 
-/// The same in a table, where a key is forgotten when its place is needed.
+/// The same in a fixed table, which evicts a key when its entry is needed.
 #[test]
-fn a_forgotten_key_comes_back_to_a_clock_that_stands_still() {
+fn evicted_key_of_table_comes_back_to_clamped_clock() {
     let quota = Quota::per_second(1).burst(5);
     let table = FixedKeyed::with_clock_and_hasher(quota, 8, ManualClock::new(), OneSpot);
     let seconds = |seconds| Timestamp::from_nanos(seconds * SECOND);
     for key in 0..15_u64 {
         table.try_acquire_at(&key, 5, seconds(10)).expect("full");
     }
-    // All are full again before 16 s, so these take their places.
+    // All buckets are full again before 16 s, so these keys take their entries.
     for key in 15..30_u64 {
-        table.try_acquire_at(&key, 1, seconds(16)).expect("a place");
+        table
+            .try_acquire_at(&key, 1, seconds(16))
+            .expect("an entry");
     }
     let later = seconds(18);
-    // Its reading is from before: it is judged as of 16 s, when it was forgotten, and so is what it has taken.
-    table.try_acquire_at(&40_u64, 1, later).expect("a place");
+    // Its reading is older: it is decided as of its eviction at 16 s, and so is what it takes.
+    table.try_acquire_at(&40_u64, 1, later).expect("an entry");
     table
         .try_acquire_at(&1_u64, 5, seconds(11))
-        .expect("full when it was forgotten");
+        .expect("full as of the eviction");
     for now in 11..=16 {
         assert!(
             table.try_acquire_at(&1_u64, 1, seconds(now)).is_err(),

@@ -3,11 +3,11 @@
 use core::fmt;
 use core::hash::{BuildHasher, Hasher};
 
-/// Hashes keys fast, and differently for everybody who does not know its seeds.
+/// Hashes keys fast, and unpredictably without its seeds.
 ///
-/// It is aHash, a keyed hash whose purpose is to be fast and to withstand clients who choose their keys such that they collide. It
-/// is not a cryptographic hash. Where a proven one is wanted, pass the standard library's
-/// `RandomState` (`SipHash`) instead: some 10-20 ns more per call with keys of 36 bytes.
+/// It is aHash, a keyed hash that is fast and withstands clients that choose their keys to collide.
+/// It is not a cryptographic hash. If you want a proven one, pass std's `RandomState` (`SipHash`)
+/// instead. It takes some 10-20 ns more per call with keys of 36 bytes.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -23,14 +23,15 @@ use core::hash::{BuildHasher, Hasher};
 pub struct KeyHasher(ahash::RandomState);
 
 impl KeyHasher {
-    /// With random seeds.
+    /// Creates a hash function with random seeds.
     #[cfg(feature = "std")]
     pub fn new() -> Self {
         Self(ahash::RandomState::new())
     }
 
-    /// With seeds of your own, which clients must not be able to guess: where there is no source of randomness, or for the same
-    /// hashes in every run of a test.
+    /// Creates a hash function with your own seeds, which clients must not be able to guess.
+    ///
+    /// Use it without a source of randomness, or to get the same hashes in every run of a test.
     pub const fn with_seeds(seeds: [u64; 4]) -> Self {
         let [a, b, c, d] = seeds;
         Self(ahash::RandomState::with_seeds(a, b, c, d))
@@ -53,14 +54,14 @@ impl BuildHasher for KeyHasher {
     }
 }
 
-/// Nothing about the seeds.
+/// Shows nothing of the seeds.
 impl fmt::Debug for KeyHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyHasher").finish_non_exhaustive()
     }
 }
 
-/// The hash of one key in the making: see [`KeyHasher`].
+/// Computes the hash of one key: see [`KeyHasher`].
 #[derive(Clone)]
 pub struct KeyHash(ahash::AHasher);
 
