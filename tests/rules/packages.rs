@@ -35,7 +35,6 @@ fn relative(target: &str) -> Option<&str> {
 }
 
 #[test]
-#[ignore = "some READMEs are not rewritten yet"]
 fn links_of_readmes_are_in_their_packages() {
     let mut found = Vec::new();
     for (package, folder) in [

@@ -77,7 +77,6 @@ fn cannot_break(text: &str) -> bool {
 }
 
 #[test]
-#[ignore = "some files are not rewritten yet"]
 fn lines_fit_100_columns() {
     let mut found = Vec::new();
     for path in repository_files(&["rs", "md", "toml", "sh", "awk"]) {
@@ -111,7 +110,6 @@ fn lines_fit_100_columns() {
 }
 
 #[test]
-#[ignore = "some files are not rewritten yet"]
 fn comments_use_everyday_words() {
     let mut found = Vec::new();
     for folder in ["src", "redis/src", "cli/src", "macros/src"] {
