@@ -48,10 +48,10 @@ use crate::prepared_charge::{Exchange, Request};
 use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
+#[cfg(feature = "std")]
+use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
-#[cfg(feature = "std")]
-use crate::wait::WaitQueue;
 
 /// Several named limits that a call must pass together: all are charged, or none.
 ///

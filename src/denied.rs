@@ -28,8 +28,8 @@ pub enum Denied {
         /// The wait, from the clock reading that the call was decided on. Never zero.
         retry_after: Duration,
     },
-    /// Something other than the limit is in the way: a table of keys without room, or other waiters
-    /// that come first. How long it lasts is unknown.
+    /// Something other than the limit blocks the call: a table of keys without room, or other
+    /// waiters that are ahead. How long it lasts is unknown.
     Busy {
         /// An estimate in nanoseconds. A retry may succeed earlier, and may be refused again. Never
         /// zero. Not a `Duration`, because a second one would make every result of a decision

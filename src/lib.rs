@@ -39,29 +39,31 @@
 //!
 //! * **Bound.** A bucket admits at most capacity + rate · (b − a) over any interval `[a, b]` of
 //!   decision times. A window admits at most its limit in any interval of its length.
-//! * **No false refusal.** A bucket refuses `n` only if fewer than `n` were available 2 ns before,
-//!   or 170 ns with a capacity above 9 years of refill. A window refuses only if the last window
-//!   and slot were full.
+//! * **No false refusal.** A [`TokenBucket`] refuses `n` only if fewer than `n` were available 2 ns
+//!   before, or 170 ns with a capacity above 9 years of refill. A sharded bucket may refuse with up
+//!   to an eighth of its capacity more. A window refuses only if the last window and slot were
+//!   full.
 //! * **Exact rates**, from one per 584 years to 10¹² per second, without drift: see
 //!   [`TokenBucket`].
-//! * **Honest hints.** Waiting exactly `retry_after` succeeds if no other call comes in between.
-//!   Waiting 1 ns less does not.
-//! * **All or nothing.** A call that a combination refuses has charged none of its limits. Charges
-//!   that a lost race leaves behind are counted ([`Combined::forfeited`]).
-//! * **Lock-free.** No operation except a wait blocks, and a refusal writes nothing to shared
-//!   memory. Exceptions are listed below.
+//! * **Honest hints.** After exactly the `retry_after` of a [`Denied::NotYet`], the call succeeds
+//!   if no other call comes in between. Waiting 1 ns less is not enough.
+//! * **All or nothing.** A call that a combination refuses has charged none of its limits. The
+//!   exception, a charge that a lost race leaves behind, is counted ([`Combined::forfeited`]).
+//! * **Lock-free.** No operation except a wait blocks. A refusal by a [`TokenBucket`] writes
+//!   nothing to shared memory, apart from rare housekeeping. The other types state their
+//!   exceptions.
 //! * **Bounded memory.** A table never holds more keys than its maximum. Evicting a key grants no
 //!   tokens, and [`Overflow`] decides about a key without room.
-//! * **Fair waits.** Waiters on a bucket are served first come, first served, sleep once, and know
-//!   their delay beforehand. Futures that wait at another limiter form a queue, in which only the
-//!   first tries. A timeout that cannot be met is refused before sleeping. A dropped future leaves
-//!   the queue.
+//! * **Fair waits.** Waiters on a [`TokenBucket`] are served first come, first served, sleep once,
+//!   and know their delay beforehand. Futures that wait at another limiter form a queue, in which
+//!   only the head tries. A wait that is known to be too long is refused before sleeping; behind
+//!   other waiters this is known only at the head. A dropped future leaves the queue.
 //! * **No surprises.** No input that a constructor accepted panics, overflows or wraps. A clock
 //!   that steps back never admits more.
 //!
 //! Exceptions to lock-freedom: the first use of the [`DefaultClock`] calibrates it. [`Keyed`] finds
-//! a key under a shared lock of a part of its table. [`TokenBucket::reset`] and
-//! [`ApiRateLimiter::resume`] lock the list of waiters that they wake.
+//! a key under a shared lock of a part of its table. Waiting futures lock their queue, and so do
+//! [`TokenBucket::reset`] and [`ApiRateLimiter::resume`], which wake them.
 //!
 //! # Features
 //!

@@ -97,10 +97,10 @@ use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
 #[cfg(tidegate_loom)]
 use crate::sync::Ordering;
+#[cfg(feature = "std")]
+use crate::sync::WaitQueue;
 use crate::sync::{AtomicU64, thread_number};
 use crate::time::Timestamp;
-#[cfg(feature = "std")]
-use crate::wait::WaitQueue;
 use lease::Shard;
 use shortage::Shortage;
 

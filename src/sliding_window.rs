@@ -14,9 +14,9 @@ use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
-use crate::time::Timestamp;
 #[cfg(feature = "std")]
-use crate::wait::WaitQueue;
+use crate::sync::WaitQueue;
+use crate::time::Timestamp;
 use ring::Ring;
 use slots::{Window, Word};
 

@@ -26,6 +26,13 @@ pub(crate) use event_listener::{Event, EventListener, Listener};
 use loom::sync::Mutex;
 
 #[cfg(any(feature = "std", tidegate_loom))]
+mod wait_queue;
+#[cfg(tidegate_loom)]
+pub(crate) use wait_queue::TicketGuard;
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use wait_queue::{Ticket, WaitQueue};
+
+#[cfg(any(feature = "std", tidegate_loom))]
 mod thread_number;
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use thread_number::thread_number;

@@ -10,8 +10,6 @@ use core::fmt;
 use core::time::Duration;
 
 use crossbeam_utils::CachePadded;
-#[cfg(feature = "std")]
-use event_listener::Event;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
@@ -19,8 +17,8 @@ use crate::gcra::{AtomicTat, Gcra, Now, ReservedTat, Shortfall};
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
 use crate::sync::const_fn;
-#[cfg(feature = "std")]
-use crate::sync::{Ordering::Acquire, fence};
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::sync::{Event, Ordering::Acquire, fence};
 use crate::time::Timestamp;
 
 /// A token bucket: tokens flow in at the quota's rate, up to its capacity, and every call takes
@@ -94,7 +92,7 @@ struct BucketCore<C> {
     quota: Quota,
     clock: C,
     /// Wakes futures whose reservations a reset has taken away.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     resets: Event,
 }
 
@@ -126,7 +124,7 @@ impl<C> TokenBucket<C> {
                 gcra,
                 quota,
                 clock,
-                #[cfg(feature = "std")]
+                #[cfg(any(feature = "std", tidegate_loom))]
                 resets: Event::new(),
             };
             Self { core: CachePadded::new(core) }
@@ -273,18 +271,19 @@ impl<C> TokenBucket<C> {
     pub fn reset_at(&self, now: Timestamp) {
         let BucketCore { tat, gcra, .. } = &*self.core;
         tat.update(gcra, now.as_nanos(), |now, _| now.grains());
-        #[cfg(feature = "std")]
+        #[cfg(any(feature = "std", tidegate_loom))]
         self.wake_all();
     }
 
     /// Wakes the futures whose reservations a reset has taken away.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     fn wake_all(&self) {
         // Acquire: pairs with the Release of the exchange that made a reservation, whose listener
-        // was registered before. Every write of the word is an exchange, so a reservation made
-        // before the reset precedes its exchange in the modification order, and its listener is
-        // visible here. Without the fence a future could lose its reservation and sleep on. A
-        // reservation that is made later need not be seen.
+        // was registered before (`late_listener`). The Acquire load of the TAT is not enough: a
+        // credit may have brought back the TAT that this thread has loaded, with a reservation in
+        // between (`unfenced_wake`). Every write of the word is an exchange, so the reset's own
+        // exchange continues the release sequence of that reservation. The names are mutants in
+        // `loom-tests/src/mutants/`.
         fence(Acquire);
         // A bucket at which no future has ever waited takes no lock and allocates nothing.
         if self.core.resets.total_listeners() > 0 {
@@ -292,7 +291,7 @@ impl<C> TokenBucket<C> {
         }
     }
 
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     pub(crate) fn resets(&self) -> &Event {
         &self.core.resets
     }

@@ -11,32 +11,36 @@
 //! # drop(app);
 //! ```
 //!
-//! | you want | take |
+//! | task | type |
 //! |---|---|
-//! | to refuse what is too much: `429 Too Many Requests`, `RESOURCE_EXHAUSTED` | [`RateLimitLayer`] |
-//! | to let it wait: a client that paces itself, a queue before a slow service | [`PaceLayer`] |
-//! | a limit for each client | [`PerKey`], with an [`ApiKey`], [`ForwardedFor`], or a closure |
-//! | several limits, all or nothing | a tuple of them, each [`Named`] |
-//! | header fields in a server without tower | [`HeaderStyle::tell`] |
+//! | reject excess requests with `429 Too Many Requests` or `RESOURCE_EXHAUSTED` | [`RateLimitLayer`] |
+//! | delay them: a client that paces itself, a queue before a slow service | [`PaceLayer`] |
+//! | limit each client | [`PerKey`], with an [`ApiKey`], [`ForwardedFor`], or a closure |
+//! | apply several limits, all or nothing | a tuple of them, each [`Named`] |
+//! | write header fields in a server without tower | [`HeaderStyle::write_to`] |
 //!
-//! # Observing
+//! # Metrics and events
 //!
-//! [`RateLimitLayer::stats`] counts what became of all requests. With the feature `metrics` there are:
+//! [`RateLimitLayer::stats`] counts requests by outcome. The feature `metrics` adds:
 //!
-//! | metric | | labels | |
+//! | metric | type | labels | recorded |
 //! |---|---|---|---|
-//! | `rate_limiter.requests` | counter | `limiter`, `outcome` | by itself; outcomes are `allowed`, `denied`, `shadow_denied`, `exempt`, and `error` for a request without a key |
-//! | `rate_limiter.wait.duration` | histogram, seconds | `limiter` | by itself, of a [`PaceLayer`] |
-//! | `rate_limiter.keys` | gauge | `limiter` | when you call `table.stats().publish("clients")`, before each scrape |
-//! | `rate_limiter.overflows`, `.evictions` | counters | `limiter` | the same |
+//! | `rate_limiter.requests` | counter | `limiter`, `outcome` | by every layer |
+//! | `rate_limiter.wait.duration` | histogram, seconds | `limiter` | by a [`PaceLayer`] |
+//! | `rate_limiter.keys` | gauge | `limiter` | by `table.stats().publish("clients")`, which you call before each scrape |
+//! | `rate_limiter.overflows`, `.evictions` | counters | `limiter` | by the same call |
 //!
-//! `limiter` is the layer's [name](RateLimitLayerBuilder::name). With `tracing` there is an event of the target `tidegate` at level DEBUG for each
-//! refusal (`RUST_LOG=tidegate=debug` shows them), with the fields `limiter`, `limit` (the one that refused), `outcome`, `cost` and
-//! `why`; and one at level ERROR when keys are missing by a mistake of the server. Neither ever has a key in it.
+//! `limiter` is the layer's [name](RateLimitLayerBuilder::name). `outcome` is `allowed`, `denied`,
+//! `shadow_denied`, `exempt`, or `error` for a request without a key.
+//!
+//! The feature `tracing` adds events with the target `tidegate`. Each rejection emits one at level
+//! DEBUG, with the fields `limiter`, `limit` (the one that refused), `outcome`, `cost` and `why`.
+//! `RUST_LOG=tidegate=debug` shows them. The first key that the server failed to attach emits one
+//! at level ERROR. No metric or event contains a key.
 //!
 //! # Testing
 //!
-//! A limiter on a [`ManualClock`](crate::ManualClock) needs no sleep, and a service no connection:
+//! With a [`ManualClock`](crate::ManualClock), a test needs no sleep and no connection:
 //!
 //! ```
 //! use axum::Router;
@@ -54,7 +58,9 @@
 //! # runtime.block_on(async {
 //! let clock = ManualClock::new();
 //! let limits = FixedKeyed::with_clock(Quota::per_minute(60).burst(1), 100, clock.clone());
-//! let peer = |request: &RequestHead<'_>| Some(IpKey::from(request.extension::<ConnectInfo<SocketAddr>>()?.0));
+//! let peer = |request: &RequestHead<'_>| {
+//!     Some(IpKey::from(request.extension::<ConnectInfo<SocketAddr>>()?.0))
+//! };
 //! let limit = RateLimitLayer::new(PerKey::new(limits, peer));
 //! let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(limit);
 //!
@@ -69,34 +75,44 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod counts;
-mod default_rejection;
-mod fields;
-mod forwarded;
+mod api_key;
+mod forwarded_for;
 mod gate;
+mod gate_options;
+mod gate_tuple;
 mod grpc;
-mod head;
-mod key;
-mod layer;
-mod observe;
-mod pace;
+mod key_extractor;
+mod keyed_limiter;
+mod layer_macros;
+mod layer_policy;
+mod layer_stats;
+mod named;
+mod observer;
 mod pace_layer;
+mod pace_options;
+mod paced;
 mod per_key;
+mod rate_limit;
+mod rate_limit_layer;
 mod rejection;
-mod service;
-mod together;
+mod request_head;
+mod response_headers;
+mod too_many_requests;
 
-pub use counts::RateLimitLayerStats;
-pub use default_rejection::TooManyRequests;
-pub use fields::{HeaderStyle, Reset};
-pub use forwarded::{ForwardedFor, NetworkError};
-pub use gate::{Gate, Named};
+pub use api_key::ApiKey;
+pub use forwarded_for::{ForwardedFor, ParseNetworkError};
+pub use gate::Gate;
 pub use grpc::ResourceExhausted;
-pub use head::RequestHead;
-pub use key::{ApiKey, Either, KeyExtractor, NoKey, Or};
-pub use layer::{RateLimitLayer, RateLimitLayerBuilder};
-pub use pace::{Paced, PacedFuture};
+pub use key_extractor::{Either, KeyExtractor, NoKey, Or};
+pub use keyed_limiter::KeyedLimiter;
+pub use layer_stats::RateLimitLayerStats;
+pub use named::Named;
 pub use pace_layer::{PaceLayer, PaceLayerBuilder};
-pub use per_key::{KeyedLimiter, PerKey};
+pub use paced::{Paced, PacedFuture};
+pub use per_key::PerKey;
+pub use rate_limit::{RateLimit, RateLimitFuture};
+pub use rate_limit_layer::{RateLimitLayer, RateLimitLayerBuilder};
 pub use rejection::{Reason, Reject, Rejection};
-pub use service::{RateLimit, RateLimitFuture};
+pub use request_head::RequestHead;
+pub use response_headers::{HeaderStyle, Reset};
+pub use too_many_requests::TooManyRequests;

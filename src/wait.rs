@@ -16,8 +16,6 @@ mod paced_sink;
 mod paced_stream;
 #[cfg(feature = "futures")]
 mod pacer;
-#[cfg(any(feature = "std", tidegate_loom))]
-mod queue;
 #[cfg(feature = "std")]
 mod queued;
 mod reservation;
@@ -31,8 +29,6 @@ pub use default_timer::DefaultTimer;
 pub use paced_sink::PacedSink;
 #[cfg(feature = "futures")]
 pub use paced_stream::PacedStream;
-#[cfg(feature = "std")]
-pub(crate) use queue::WaitQueue;
 pub use reservation::Reservation;
 #[cfg(feature = "futures-timer")]
 pub use timer::FuturesTimer;

@@ -70,7 +70,7 @@ pub(crate) fn service(quotas: Quotas) -> IntoMakeServiceWithConnectInfo<Router, 
         .shared(TokenBucket::new(quotas.free))
         .build();
     let keys = Arc::new(keys);
-    let api_key = ApiKey::header(HeaderName::from_static(API_KEY)).digests(digester);
+    let api_key = ApiKey::header(HeaderName::from_static(API_KEY)).digester(digester);
 
     let by_address = Named::new("address", PerKey::new(Arc::clone(&addresses), peer));
     let by_key = Named::new("key", PerKey::new(Arc::clone(&keys), api_key).optional());

@@ -6,7 +6,7 @@ use super::Combined;
 use super::limit::{Limit, NamedLimit};
 use crate::sync::AtomicU64;
 #[cfg(feature = "std")]
-use crate::wait::WaitQueue;
+use crate::sync::WaitQueue;
 
 impl Combined {
     /// Starts a combination: add limits, then call [`build`](CombinedBuilder::build).

@@ -4,6 +4,3 @@
 mod oracle;
 mod stale;
 mod threads;
-
-#[path = "../../tests/parallel/mod.rs"]
-mod parallel;

@@ -7,11 +7,14 @@ use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use super::Mutex;
+use super::Ordering::{Acquire, Release};
+use super::{AtomicU64, Mutex};
 
-/// As `event_listener::Event`.
+/// As `event_listener::Event`. It allocates its list for the first listener, and a thread that does
+/// not see the allocation takes no lock.
 #[derive(Debug)]
 pub struct Event {
+    is_allocated: AtomicU64,
     list: Arc<Mutex<List>>,
 }
 
@@ -38,11 +41,14 @@ pub struct EventListener {
 impl Event {
     pub fn new() -> Self {
         Self {
+            is_allocated: AtomicU64::new(0),
             list: Arc::new(Mutex::new(List::default())),
         }
     }
 
     pub fn listen(&self) -> EventListener {
+        // Release: pairs with the Acquire loads below, as the pointer to the real list does.
+        self.is_allocated.store(1, Release);
         let mut list = self.list.lock().expect("no panic");
         let id = list.next;
         list.next += 1;
@@ -57,7 +63,16 @@ impl Event {
         }
     }
 
+    /// Notifies until `n` listeners are notified, where models only pass `usize::MAX`.
+    pub fn notify(&self, n: usize) -> usize {
+        self.notify_additional(n)
+    }
+
     pub fn notify_additional(&self, n: usize) -> usize {
+        // Acquire: pairs with the Release in `listen`.
+        if self.is_allocated.load(Acquire) == 0 {
+            return 0;
+        }
         let mut list = self.list.lock().expect("no panic");
         let sleepers = list.entries.iter_mut().filter(|entry| !entry.is_notified);
         let mut notified = 0;
@@ -72,6 +87,10 @@ impl Event {
     }
 
     pub fn total_listeners(&self) -> usize {
+        // Acquire: pairs with the Release in `listen`.
+        if self.is_allocated.load(Acquire) == 0 {
+            return 0;
+        }
         self.list.lock().expect("no panic").entries.len()
     }
 }

@@ -11,7 +11,7 @@ pub(crate) struct ReservedCharge {
     pub(crate) delayed: bool,
 }
 
-/// A charge on a [`TokenBucket`], for [`Limiter::undo`](crate::Limiter::undo).
+/// A charge on a [`TokenBucket`](crate::TokenBucket), for [`Limiter::undo`](crate::Limiter::undo).
 #[derive(Debug)]
 #[must_use = "a charge that is dropped is kept"]
 pub struct BucketCharge {

@@ -88,37 +88,37 @@ impl<C> TokenBucket<C> {
         let BucketCore { tat, gcra, .. } = &*self.core;
         let at = now;
         tat.decide(gcra, at.as_nanos(), |now, before| {
-            let booking = gcra.reserve(before, now, cost);
-            let wait = if booking.shortfall == Shortfall::NONE {
+            let reservation = gcra.reserve(before, now, cost);
+            let wait = if reservation.shortfall == Shortfall::NONE {
                 Duration::ZERO
             } else {
-                gcra.wait(now, booking.shortfall)
+                gcra.wait(now, reservation.shortfall)
             };
             // An instant beyond the clock's range never comes.
-            let is_told = wait <= Timestamp::MAX - at;
-            if wait > max_wait || !is_told || !Gcra::can_hold(booking.shortfall) {
+            let is_in_range = wait <= Timestamp::MAX - at;
+            if wait > max_wait || !is_in_range || !Gcra::can_hold(reservation.shortfall) {
                 return Err(Denied::NotYet { retry_after: wait });
             }
-            let booked = ReservedCharge {
+            let reserved = ReservedCharge {
                 charge: BucketCharge {
                     before,
-                    after: booking.next,
+                    after: reservation.next,
                     tokens: n,
                 },
                 ready_at: at + wait,
                 delayed: !wait.is_zero(),
             };
-            Ok((booking.next, booked))
+            Ok((reservation.next, reserved))
         })
     }
 
     /// Returns the tokens of a reservation, and how many came back. None come back if the
     /// reservation had to wait and its instant has come: it then counts as used.
-    pub(crate) fn cancel_at(&self, booked: &ReservedCharge, now: Timestamp) -> u64 {
-        if booked.delayed && now >= booked.ready_at {
+    pub(crate) fn cancel_at(&self, reserved: &ReservedCharge, now: Timestamp) -> u64 {
+        if reserved.delayed && now >= reserved.ready_at {
             return 0;
         }
-        self.undo_charge(&booked.charge)
+        self.undo_charge(&reserved.charge)
     }
 
     /// Undoes a charge exactly or not at all: see [`AtomicTat`](crate::gcra::AtomicTat). Returns how

@@ -1,27 +1,31 @@
-//! What decides about requests: a limiter, one for each key, or several together.
+//! The trait of everything that a [`RateLimitLayer`](super::RateLimitLayer) can limit by.
 
 use core::time::Duration;
 
-use super::head::RequestHead;
-use super::key::NoKey;
+use super::key_extractor::NoKey;
+use super::request_head::RequestHead;
 use crate::denied::Denied;
-use crate::limiter::{Limiter, sealed};
+use crate::limiter::Limiter;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
-/// What a [`RateLimitLayer`](super::RateLimitLayer) asks about every request.
+/// Decides whether a [`RateLimitLayer`](super::RateLimitLayer) admits a request.
 ///
-/// | | limits |
+/// | gate | limits |
 /// |---|---|
 /// | any [`Limiter`], also behind an `Arc` | all requests together |
-/// | [`PerKey`](super::PerKey) | those of each key |
-/// | [`Named`](super::Named) | as the gate in it, with a name that clients and logs see |
-/// | a tuple of up to four gates | a request must pass all: none is charged for what another refuses |
+/// | [`PerKey`](super::PerKey) | the requests of each key |
+/// | [`Named`](super::Named) | as the gate in it, with a name for clients and logs |
+/// | a tuple of up to four gates | by all of them; none is charged for what another refuses |
 ///
-/// All gates of a tuple must be on the same clock, or on clones of it (of the same type they have to be). They are looked at before any is charged, so a refusal
-/// charges none. Should other requests take the last permit between the look and the charge, those that were charged before
-/// are undone where that is exact ([`Limiter::undo`]), and otherwise forfeited; keys always forfeit. Charges are made in the order of
-/// the tuple: put the limits of one client first and those of all last, so that nobody pays for somebody else's race.
+/// All gates of a tuple must read the same clock or clones of it. The compiler checks that their
+/// clocks have one type. A tuple peeks at all gates before it charges any, so a refusal charges
+/// none.
+///
+/// Another request may take the last permit between the peek and the charge. The charges before it
+/// are then undone where that is exact ([`Limiter::undo`]), and otherwise forfeited. A [`PerKey`]
+/// always forfeits. Charges are made in the order of the tuple, so put limits per client first and
+/// limits on all clients last. Then no client pays for another's race.
 ///
 /// ```compile_fail
 /// use tidegate::tower::RateLimitLayer;
@@ -29,74 +33,78 @@ use crate::time::Timestamp;
 ///
 /// let minute = TokenBucket::new(Quota::per_minute(100));
 /// let day = TokenBucket::with_clock(Quota::per_day(10_000), ManualClock::new());
-/// RateLimitLayer::new((minute, day)); // which time is it?
+/// RateLimitLayer::new((minute, day)); // two types of clock
 /// ```
 ///
-/// Sealed, as limiters are.
+/// The trait is sealed, as [`Limiter`] is.
+///
+/// [`PerKey`]: super::PerKey
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a gate",
-    note = "a gate is a limiter, a `PerKey::new(table, extractor)` whose table has the extractor's keys, a `Named`, or a tuple of 2 \
-            to 4 gates on one type of clock"
+    note = "a gate is a limiter, a `PerKey::new(table, extractor)` whose table has the extractor's \
+            keys, a `Named`, or a tuple of 2 to 4 gates on one type of clock"
 )]
-pub trait Gate: Decide {}
+pub trait Gate: GateOperations {}
 
-impl<G: Decide> Gate for G {}
+impl<G: GateOperations> Gate for G {}
 
-/// What a gate does. Apart from it, so that who imports all of [`tower`](super) has not these names, which limiters and tables have too.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a gate",
-    note = "a gate is a limiter, a `PerKey::new(table, extractor)` whose table has the extractor's keys, a `Named`, or a tuple of 2 \
-            to 4 gates on one type of clock"
-)]
-#[expect(unnameable_types, reason = "that is what hides and seals it")]
-pub trait Decide: sealed::Sealed {
-    /// What it is decided by.
+/// What a gate does. A trait of its own, so that a glob import of [`tower`](super) does not bring
+/// methods into scope that limiters and tables also have.
+#[expect(unnameable_types, reason = "that is what seals it")]
+pub trait GateOperations {
     type Clock;
 
-    /// What of a request it needs to know.
+    /// What the gate reads from a request.
     type Key;
 
-    /// What it takes to take a charge back.
+    /// Identifies a charge, for `undo`.
     type Charge;
 
-    fn find(&self, request: &RequestHead<'_>) -> Result<Self::Key, Keyless>;
+    fn find(&self, request: &RequestHead<'_>) -> Result<Self::Key, MissingKey>;
 
-    /// The time; `None` if this has nothing to say about such a key.
+    /// Returns the time; `None` if the gate does not limit requests with this key.
     fn now(&self, key: &Self::Key) -> Option<Timestamp>;
 
-    fn peek_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<(), Refused>;
+    fn peek_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<(), GateDenied>;
 
-    fn try_acquire_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<(), Refused>;
+    fn try_acquire_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<(), GateDenied> {
+        self.charge_at(key, n, now).map(drop)
+    }
 
-    fn charge_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<Self::Charge, Refused>;
+    fn charge_at(
+        &self,
+        key: &Self::Key,
+        n: u64,
+        now: Timestamp,
+    ) -> Result<Self::Charge, GateDenied>;
 
-    /// Takes a charge of `n` back, and returns how many permits were lost.
+    /// Reverses a charge of `n`, and returns how many permits are forfeited.
     fn undo(&self, key: &Self::Key, n: u64, charge: Self::Charge) -> u64;
 
     fn snapshot_at(&self, key: &Self::Key, now: Timestamp) -> Option<Snapshot>;
 }
 
-/// A request without the key that it is limited by.
+/// A request lacks the key that it is limited by.
 #[derive(Clone, Copy, Debug)]
 #[expect(unnameable_types, reason = "only gates and layers need it")]
-pub struct Keyless {
+pub struct MissingKey {
     pub(super) why: NoKey,
-    /// The name of the gate that wants it.
+    /// The name of the gate that needs the key.
     pub(super) limit: Option<&'static str>,
 }
 
-/// A refusal, by which limit, and where that stands.
+/// A refusal, with the snapshot of the limit that refused.
 #[derive(Clone, Copy, Debug)]
 #[expect(unnameable_types, reason = "only gates and layers need it")]
-pub struct Refused {
+pub struct GateDenied {
     pub(super) denied: Denied,
-    /// Of the gate that refused, which need not be the one that has least left.
+    /// Another gate may have less left than the one that refused.
     pub(super) snapshot: Snapshot,
-    /// Permits that were charged all the same, to other gates.
+    /// Permits that other gates were charged and could not undo.
     pub(super) forfeited: u64,
 }
 
-impl Refused {
+impl GateDenied {
     pub(super) const fn new(denied: Denied, snapshot: Snapshot) -> Self {
         Self {
             denied,
@@ -106,17 +114,17 @@ impl Refused {
     }
 
     pub(super) fn outlasts(&self, other: &Self) -> bool {
-        let wait = |refused: &Self| refused.denied.retry_after().unwrap_or(Duration::MAX);
+        let wait = |this: &Self| this.denied.retry_after().unwrap_or(Duration::MAX);
         wait(self) > wait(other)
     }
 }
 
-impl<L: Limiter> Decide for L {
+impl<L: Limiter> GateOperations for L {
     type Clock = L::Clock;
     type Key = ();
     type Charge = L::Charge;
 
-    fn find(&self, _: &RequestHead<'_>) -> Result<(), Keyless> {
+    fn find(&self, _: &RequestHead<'_>) -> Result<(), MissingKey> {
         Ok(())
     }
 
@@ -124,19 +132,19 @@ impl<L: Limiter> Decide for L {
         Some(Limiter::now(self))
     }
 
-    fn peek_at(&self, (): &(), n: u64, now: Timestamp) -> Result<(), Refused> {
-        let seen = Limiter::peek_at(self, n, now);
-        seen.map_err(|denied| Refused::new(denied, self.snapshot_for_at(n, now)))
+    fn peek_at(&self, (): &(), n: u64, now: Timestamp) -> Result<(), GateDenied> {
+        Limiter::peek_at(self, n, now)
+            .map_err(|denied| GateDenied::new(denied, self.snapshot_for_at(n, now)))
     }
 
-    fn try_acquire_at(&self, (): &(), n: u64, now: Timestamp) -> Result<(), Refused> {
-        let charged = Limiter::try_acquire_at(self, n, now);
-        charged.map_err(|denied| Refused::new(denied, self.snapshot_for_at(n, now)))
+    fn try_acquire_at(&self, (): &(), n: u64, now: Timestamp) -> Result<(), GateDenied> {
+        Limiter::try_acquire_at(self, n, now)
+            .map_err(|denied| GateDenied::new(denied, self.snapshot_for_at(n, now)))
     }
 
-    fn charge_at(&self, (): &(), n: u64, now: Timestamp) -> Result<L::Charge, Refused> {
-        let charged = Limiter::charge_at(self, n, now);
-        charged.map_err(|denied| Refused::new(denied, self.snapshot_for_at(n, now)))
+    fn charge_at(&self, (): &(), n: u64, now: Timestamp) -> Result<L::Charge, GateDenied> {
+        Limiter::charge_at(self, n, now)
+            .map_err(|denied| GateDenied::new(denied, self.snapshot_for_at(n, now)))
     }
 
     fn undo(&self, (): &(), n: u64, charge: L::Charge) -> u64 {
@@ -145,92 +153,5 @@ impl<L: Limiter> Decide for L {
 
     fn snapshot_at(&self, (): &(), now: Timestamp) -> Option<Snapshot> {
         Some(Limiter::snapshot_at(self, now))
-    }
-}
-
-/// A gate with a name of its own: for header fields, refusals and logs.
-///
-/// ```
-/// use tidegate::tower::{Named, RateLimitLayer};
-/// use tidegate::{Quota, TokenBucket};
-///
-/// let minute = Named::new("minute", TokenBucket::new(Quota::per_minute(100)));
-/// let day = Named::new("day", TokenBucket::new(Quota::per_day(10_000)));
-/// let layer = RateLimitLayer::new((minute, day));
-/// # drop(layer);
-/// ```
-#[derive(Clone, Debug)]
-pub struct Named<G> {
-    name: &'static str,
-    gate: G,
-}
-
-impl<G> Named<G> {
-    /// `gate` with a name.
-    pub const fn new(name: &'static str, gate: G) -> Self {
-        Self { name, gate }
-    }
-
-    /// The gate itself.
-    pub const fn gate(&self) -> &G {
-        &self.gate
-    }
-
-    const fn named(&self, snapshot: Snapshot) -> Snapshot {
-        Snapshot {
-            limit: Some(self.name),
-            ..snapshot
-        }
-    }
-
-    const fn refused(&self, refused: Refused) -> Refused {
-        Refused {
-            snapshot: self.named(refused.snapshot),
-            ..refused
-        }
-    }
-}
-
-impl<G> sealed::Sealed for Named<G> {}
-
-impl<G: Gate> Decide for Named<G> {
-    type Clock = G::Clock;
-    type Key = G::Key;
-    type Charge = G::Charge;
-
-    fn find(&self, request: &RequestHead<'_>) -> Result<G::Key, Keyless> {
-        let key = self.gate.find(request);
-        key.map_err(|keyless| Keyless {
-            limit: Some(self.name),
-            ..keyless
-        })
-    }
-
-    fn now(&self, key: &G::Key) -> Option<Timestamp> {
-        self.gate.now(key)
-    }
-
-    fn peek_at(&self, key: &G::Key, n: u64, now: Timestamp) -> Result<(), Refused> {
-        let seen = self.gate.peek_at(key, n, now);
-        seen.map_err(|refused| self.refused(refused))
-    }
-
-    fn try_acquire_at(&self, key: &G::Key, n: u64, now: Timestamp) -> Result<(), Refused> {
-        let charged = self.gate.try_acquire_at(key, n, now);
-        charged.map_err(|refused| self.refused(refused))
-    }
-
-    fn charge_at(&self, key: &G::Key, n: u64, now: Timestamp) -> Result<G::Charge, Refused> {
-        let charged = self.gate.charge_at(key, n, now);
-        charged.map_err(|refused| self.refused(refused))
-    }
-
-    fn undo(&self, key: &G::Key, n: u64, charge: G::Charge) -> u64 {
-        self.gate.undo(key, n, charge)
-    }
-
-    fn snapshot_at(&self, key: &G::Key, now: Timestamp) -> Option<Snapshot> {
-        let snapshot = self.gate.snapshot_at(key, now);
-        snapshot.map(|snapshot| self.named(snapshot))
     }
 }

@@ -1,4 +1,4 @@
-//! Refusals for clients of gRPC, without its libraries: a response of header fields alone.
+//! Rejections for gRPC clients, as responses of header fields alone. No gRPC library is needed.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -9,28 +9,32 @@ use core::time::Duration;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::key::NoKey;
+use super::key_extractor::NoKey;
 use super::rejection::{Reason, Reject, Rejection};
-use crate::denied::Denied;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GRPC_RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
-/// google.rpc.Code.
+// Values of google.rpc.Code.
 const INVALID_ARGUMENT: u8 = 3;
 const RESOURCE_EXHAUSTED: u8 = 8;
 const INTERNAL: u8 = 13;
 
-/// Refuses a call of gRPC: `RESOURCE_EXHAUSTED` in a trailers-only response, with the wait where clients look for it.
+/// Rejects a gRPC call with `RESOURCE_EXHAUSTED` in a trailers-only response. The wait is in both
+/// places that clients read:
 ///
-/// * `grpc-retry-pushback-ms`, which clients that retry by themselves obey (gRFC A6): milliseconds rounded up, and `-1` ("do not
-///   retry") if no wait helps.
-/// * `google.rpc.RetryInfo` in `grpc-status-details-bin`, without which exporters of OpenTelemetry do not retry.
+/// * `grpc-retry-pushback-ms`, for clients that retry on their own (gRFC A6). It has milliseconds,
+///   rounded up, and `-1` ("do not retry") if no wait helps.
+/// * `google.rpc.RetryInfo` in `grpc-status-details-bin`, without which OpenTelemetry exporters do
+///   not retry.
 ///
-/// A request without a key gets `INVALID_ARGUMENT`, or `INTERNAL` if the server has not attached it. [`TooManyRequests`](super::TooManyRequests) does the same for requests that
-/// [speak gRPC](Rejection::is_grpc); this is for servers that speak nothing else.
+/// A request without a key gets `INVALID_ARGUMENT`, or `INTERNAL` if the server did not attach it.
+///
+/// Use this for servers that only speak gRPC. For the others, the default
+/// [`TooManyRequests`](super::TooManyRequests) does the same for requests that
+/// [speak gRPC](Rejection::is_grpc).
 ///
 /// ```
 /// use tidegate::tower::{RateLimitLayer, ResourceExhausted};
@@ -45,53 +49,48 @@ pub struct ResourceExhausted;
 
 impl<B: Default> Reject<B> for ResourceExhausted {
     fn reject(&self, rejection: &Rejection<'_>) -> Response<B> {
-        response(rejection)
+        let (code, message) = match rejection.reason() {
+            Reason::Limited(denied) => {
+                let message = format!("limit `{}`: {denied}", rejection.limit());
+                (RESOURCE_EXHAUSTED, message)
+            }
+            Reason::NoKey(why @ NoKey::NotAttached) => (INTERNAL, why.to_string()),
+            Reason::NoKey(why) => (INVALID_ARGUMENT, why.to_string()),
+        };
+        let mut response = Response::new(B::default());
+        *response.status_mut() = StatusCode::OK;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(code)));
+        if let Ok(text) = HeaderValue::try_from(percent_encoded(&message)) {
+            headers.insert(GRPC_MESSAGE, text);
+        }
+        let wait = rejection.retry_after();
+        if let Ok(details) = HeaderValue::try_from(base64(&status(code, &message, wait))) {
+            headers.insert(GRPC_STATUS_DETAILS, details);
+        }
+        let pushback = wait.map_or(HeaderValue::from_static("-1"), |wait| {
+            HeaderValue::from(millis(wait))
+        });
+        headers.insert(GRPC_RETRY_PUSHBACK, pushback);
+        response
     }
 }
 
-fn response<B: Default>(rejection: &Rejection<'_>) -> Response<B> {
-    let (code, message) = match rejection.reason() {
-        Reason::Limited(denied) => (RESOURCE_EXHAUSTED, message(rejection.limit(), denied)),
-        Reason::NoKey(why @ NoKey::NotAttached) => (INTERNAL, why.to_string()),
-        Reason::NoKey(why) => (INVALID_ARGUMENT, why.to_string()),
-    };
-    let mut response = Response::new(B::default());
-    *response.status_mut() = StatusCode::OK;
-    let fields = response.headers_mut();
-    fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    fields.insert(GRPC_STATUS, HeaderValue::from(u16::from(code)));
-    if let Ok(text) = HeaderValue::try_from(percent_encoded(&message)) {
-        fields.insert(GRPC_MESSAGE, text);
-    }
-    let wait = rejection.retry_after();
-    if let Ok(details) = HeaderValue::try_from(base64(&status(code, &message, wait))) {
-        fields.insert(GRPC_STATUS_DETAILS, details);
-    }
-    let pushback = wait.map_or(HeaderValue::from_static("-1"), |wait| {
-        HeaderValue::from(millis(wait))
-    });
-    fields.insert(GRPC_RETRY_PUSHBACK, pushback);
-    response
-}
-
-fn message(limit: &str, denied: Denied) -> String {
-    format!("limit `{limit}`: {denied}")
-}
-
-/// Rounded up, and no more than clients read as a number.
+/// Rounds up to milliseconds, at most the `i32::MAX` that clients can read.
 fn millis(wait: Duration) -> u32 {
     const MOST: u32 = i32::MAX.unsigned_abs();
     let millis = wait.as_nanos().div_ceil(1_000_000);
     u32::try_from(millis).map_or(MOST, |millis| millis.min(MOST))
 }
 
-/// A `google.rpc.Status` with a `google.rpc.RetryInfo`, in the wire format of Protocol Buffers.
+/// Encodes a `google.rpc.Status` with a `google.rpc.RetryInfo` as Protocol Buffers.
 fn status(code: u8, message: &str, wait: Option<Duration>) -> Vec<u8> {
     let mut status = Vec::new();
     put_number(&mut status, 1, u64::from(code));
     put_bytes(&mut status, 2, message.as_bytes());
     if let Some(wait) = wait {
-        // google.protobuf.Duration has at most 10 000 years.
+        // The limit of google.protobuf.Duration, 10 000 years.
         const MOST: u64 = 315_576_000_000;
         let mut delay = Vec::new();
         put_number(&mut delay, 1, wait.as_secs().min(MOST));
@@ -107,7 +106,7 @@ fn status(code: u8, message: &str, wait: Option<Duration>) -> Vec<u8> {
 }
 
 fn put_number(message: &mut Vec<u8>, field: u8, number: u64) {
-    // What is absent is zero.
+    // An absent number is zero.
     if number > 0 {
         message.push(field << 3);
         put_varint(message, number);
@@ -132,7 +131,7 @@ fn put_varint(message: &mut Vec<u8>, mut number: u64) {
     }
 }
 
-/// As header fields whose names end in `-bin` have it: without padding.
+/// Without padding, as in header fields whose names end in `-bin`.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
@@ -147,15 +146,13 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// As `grpc-message` has it: printable ASCII, and `%` for the rest.
+/// Escapes all but printable ASCII, as in `grpc-message`.
 fn percent_encoded(message: &str) -> String {
     let mut text = String::with_capacity(message.len());
     for byte in message.bytes() {
         match byte {
             b' '..=b'~' if byte != b'%' => text.push(char::from(byte)),
-            _ => {
-                write!(text, "%{byte:02X}").expect("a string takes any text");
-            }
+            _ => write!(text, "%{byte:02X}").expect("writing to a string cannot fail"),
         }
     }
     text

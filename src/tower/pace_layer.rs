@@ -1,32 +1,37 @@
-//! A layer that lets requests wait for their turn, and how it is made.
+//! The layer that delays requests, and its builder.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
-use core::ops::Deref;
 use core::time::Duration;
 
 use http::Response;
 use tower_layer::Layer;
 
-use super::counts::RateLimitLayerStats;
-use super::default_rejection::TooManyRequests;
-use super::head::RequestHead;
-use super::layer::Choice;
-use super::observe::{Observer, Waits};
-use super::pace::Paced;
+use super::layer_macros::impl_layer;
+use super::layer_policy::LayerPolicy;
+use super::layer_stats::RateLimitLayerStats;
+use super::pace_options::PaceOptions;
+use super::paced::Paced;
 use super::rejection::Rejection;
+use super::request_head::RequestHead;
+use super::too_many_requests::TooManyRequests;
 use crate::wait::{Awaitable, Timer};
 
-/// Lets requests wait until a limiter admits them: a client that keeps to the limits of a server, a queue before a slow service.
+/// Delays requests until a limiter admits them: for a client that keeps to a server's limits, or a
+/// queue before a slow service.
 ///
-/// Requests wait as futures do at the limiter: first come, first served; who is dropped gives its place up. Clones of the layer and
-/// of its services share the limiter.
+/// Requests wait at the limiter as futures do, first come, first served. A dropped request leaves
+/// the queue. Clones of the layer and of its services share the limiter.
 ///
-/// A request is refused only if its turn cannot come: it costs more than the limiter ever gives, the
-/// [timeout](PaceLayerBuilder::timeout) would pass before (which is known, and told, before it waits), or the limiter has
-/// [all the waiters](crate::SlidingWindow::max_waiters) that it may have. Without a timeout the queue may become as long as there
-/// are requests.
+/// A request is rejected only if it cannot be admitted:
+///
+/// * It costs more than the limiter's capacity.
+/// * Its wait would exceed the [timeout](PaceLayerBuilder::timeout). It is then rejected before it
+///   waits.
+/// * The limiter has as many [waiters](crate::SlidingWindow::max_waiters) as it may have.
+///
+/// Without a timeout the queue can become as long as there are requests.
 ///
 /// ```
 /// use core::time::Duration;
@@ -38,12 +43,15 @@ use crate::wait::{Awaitable, Timer};
 ///
 /// let clock = ManualClock::new();
 /// let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(1), clock.clone());
-/// // A timer that moves the clock instead of sleeping; in a program: `TokioTimer`, or `tokio::time::sleep`.
+/// // Moves the clock instead of sleeping. A program uses `TokioTimer` or `tokio::time::sleep`.
 /// let time = clock.clone();
 /// let timer = move |wait: Duration| core::future::ready(time.advance(wait));
 ///
-/// let server = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::from("tide"))) });
-/// let client = PaceLayer::builder(bucket, timer).timeout(Duration::from_secs(5)).build().layer(server);
+/// let server = service_fn(|_: Request<()>| async {
+///     Ok::<_, Infallible>(Response::new(String::from("tide")))
+/// });
+/// let layer = PaceLayer::builder(bucket, timer).timeout(Duration::from_secs(5)).build();
+/// let client = layer.layer(server);
 /// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 /// runtime.block_on(async {
 ///     for _ in 0..3 {
@@ -51,14 +59,14 @@ use crate::wait::{Awaitable, Timer};
 ///     }
 ///     Ok::<(), Infallible>(())
 /// })?;
-/// assert_eq!(tidegate::Clock::now(&clock).as_nanos(), 200_000_000); // two of them have waited
+/// assert_eq!(tidegate::Clock::now(&clock).as_nanos(), 200_000_000); // two requests waited
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// # hyper's client, and others
+/// # HTTP clients
 ///
-/// Refusals need a body that is `Default`, which responses of hyper's client do not have (the compiler says that `Paced` is no
-/// `Service`). So map them first:
+/// Rejections need a body that is `Default`, which the body of hyper's client is not. The compiler
+/// then says that `Paced` is no `Service`. Map the responses first:
 ///
 /// ```
 /// use http_body_util::{BodyExt, Empty, combinators::BoxBody};
@@ -74,195 +82,56 @@ use crate::wait::{Awaitable, Timer};
 /// # drop(paced);
 /// ```
 ///
-/// A refusal looks like the server's own `429`: [name](PaceLayerBuilder::name) the layer, or [say](PaceLayerBuilder::reject_with) whose
-/// it is. Clients whose requests are not `http::Request` (reqwest's) take no layer of this kind: `limiter.acquire(1).await` before
-/// each call does the same.
+/// A rejection resembles the server's own `429`. To tell them apart, [name](PaceLayerBuilder::name)
+/// the layer, or use [`reject_with`](PaceLayerBuilder::reject_with).
+///
+/// A client whose requests are not `http::Request`, such as reqwest, cannot use this layer. Await
+/// `limiter.acquire(1)` before each call instead.
 pub struct PaceLayer<L, T, R = TooManyRequests> {
-    shared: Share<L, T, R>,
-}
-
-/// What services of one layer share, and a pointer to the limiter for those who wait.
-pub(super) struct Share<L, T, R>(Arc<Shared<L, T, R>>);
-
-pub(super) struct Shared<L, T, R> {
-    limiter: L,
-    pub(super) timer: T,
-    pub(super) timeout: Duration,
-    pub(super) reject: R,
-    pub(super) name: Box<str>,
-    pub(super) cost: Option<Choice<u64>>,
-    pub(super) exempt: Option<Choice<bool>>,
-    pub(super) observer: Observer,
-    pub(super) waits: Waits,
+    policy: Arc<LayerPolicy<PaceOptions<L, T>, R>>,
 }
 
 impl<L: Awaitable, T: Timer + Clone> PaceLayer<L, T> {
-    /// Lets requests wait at `limiter`, asleep on `timer`, for as long as it takes.
+    /// Creates a layer whose requests wait at `limiter`, on `timer`, for any time.
     pub fn new(limiter: L, timer: T) -> Self {
         Self::builder(limiter, timer).build()
     }
 
-    /// The same with more to choose.
+    /// Starts a layer with other options.
     pub fn builder(limiter: L, timer: T) -> PaceLayerBuilder<L, T> {
         PaceLayerBuilder {
-            limiter,
-            timer,
-            timeout: Duration::MAX,
-            reject: TooManyRequests,
-            name: Box::from("default"),
-            cost: None,
-            exempt: None,
+            policy: LayerPolicy::new(PaceOptions {
+                limiter: Arc::new(limiter),
+                timer,
+                timeout: Duration::MAX,
+            }),
         }
     }
 }
 
 impl<L, T, R> PaceLayer<L, T, R> {
-    /// The limiter that requests wait at.
+    /// Returns the limiter that requests wait at.
     pub fn limiter(&self) -> &L {
-        &self.shared
-    }
-
-    /// What became of all requests so far: `allowed` had their turn, `denied` could not. Those that wait, or were dropped while they
-    /// did, are not counted.
-    pub fn stats(&self) -> RateLimitLayerStats {
-        self.shared.shared().observer.stats()
+        &self.policy.own.limiter
     }
 }
 
-impl<S, L, T, R> Layer<S> for PaceLayer<L, T, R> {
-    type Service = Paced<S, L, T, R>;
-
-    fn layer(&self, inner: S) -> Paced<S, L, T, R> {
-        Paced::new(inner, self.shared.clone())
-    }
-}
-
-impl<L, T, R> Share<L, T, R> {
-    pub(super) fn shared(&self) -> &Shared<L, T, R> {
-        &self.0
-    }
-}
-
-impl<L, T, R> Deref for Share<L, T, R> {
-    type Target = L;
-
-    fn deref(&self) -> &L {
-        &self.0.limiter
-    }
-}
-
-/// Not derived, which would ask for limiters that can be cloned: clones share one.
-impl<L, T, R> Clone for Share<L, T, R> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<L, T, R> Clone for PaceLayer<L, T, R> {
-    fn clone(&self) -> Self {
-        Self {
-            shared: self.shared.clone(),
-        }
-    }
-}
-
-impl<L: fmt::Debug, T, R> fmt::Debug for PaceLayer<L, T, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PaceLayer")
-            .field("name", &self.shared.shared().name)
-            .field("limiter", self.limiter())
-            .field("timeout", &self.shared.shared().timeout)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A [`PaceLayer`] in the making.
+/// Sets the options of a [`PaceLayer`].
 #[must_use = "a builder does nothing before `build`"]
 pub struct PaceLayerBuilder<L, T, R = TooManyRequests> {
-    limiter: L,
-    timer: T,
-    timeout: Duration,
-    reject: R,
-    name: Box<str>,
-    cost: Option<Choice<u64>>,
-    exempt: Option<Choice<bool>>,
+    policy: LayerPolicy<PaceOptions<L, T>, R>,
 }
+
+impl_layer!(PaceLayer, PaceLayerBuilder, Paced<L, T>);
 
 impl<L, T, R> PaceLayerBuilder<L, T, R> {
-    /// How long a request may wait for its turn: one whose turn cannot come by then is refused at once. So this bounds the queue as well.
-    /// (What comes after the turn it does not bound: that is for a timeout inside of this layer.)
+    /// Sets how long a request may wait at the limiter; any time by default.
+    ///
+    /// A request that cannot be admitted by then is rejected at once, so this also bounds the
+    /// queue. It does not bound the time that the service takes. Put a timeout inside of this layer
+    /// for that.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.policy.own.timeout = timeout;
         self
-    }
-
-    /// A name for refusals, metrics and logs: `default` if not said otherwise.
-    pub fn name(mut self, name: &str) -> Self {
-        self.name = Box::from(name);
-        self
-    }
-
-    /// How many permits a request waits for: 1 if not said otherwise. With 0 it does not wait; with more than the limiter ever gives
-    /// it is refused.
-    pub fn cost(mut self, cost: impl Fn(&RequestHead<'_>) -> u64 + Send + Sync + 'static) -> Self {
-        self.cost = Some(Box::new(cost));
-        self
-    }
-
-    /// Which requests do not wait.
-    pub fn exempt(
-        mut self,
-        exempt: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.exempt = Some(Box::new(exempt));
-        self
-    }
-
-    /// How refusals are answered: by a function. The layer adds `Retry-After` to what it gives, unless it is there already.
-    pub fn reject_with<F, B>(self, reject: F) -> PaceLayerBuilder<L, T, F>
-    where
-        F: Fn(&Rejection<'_>) -> Response<B>,
-    {
-        self.reject(reject)
-    }
-
-    /// How refusals are answered: by any [`Reject`](super::Reject).
-    pub fn reject<Q>(self, reject: Q) -> PaceLayerBuilder<L, T, Q> {
-        PaceLayerBuilder {
-            limiter: self.limiter,
-            timer: self.timer,
-            timeout: self.timeout,
-            reject,
-            name: self.name,
-            cost: self.cost,
-            exempt: self.exempt,
-        }
-    }
-
-    /// The layer.
-    pub fn build(self) -> PaceLayer<L, T, R> {
-        PaceLayer {
-            shared: Share(Arc::new(Shared {
-                observer: Observer::new(&self.name),
-                waits: Waits::new(&self.name),
-                limiter: self.limiter,
-                timer: self.timer,
-                timeout: self.timeout,
-                reject: self.reject,
-                name: self.name,
-                cost: self.cost,
-                exempt: self.exempt,
-            })),
-        }
-    }
-}
-
-impl<L: fmt::Debug, T, R> fmt::Debug for PaceLayerBuilder<L, T, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PaceLayerBuilder")
-            .field("name", &self.name)
-            .field("limiter", &self.limiter)
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
     }
 }

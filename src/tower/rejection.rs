@@ -1,17 +1,17 @@
-//! What a client gets instead of an answer.
+//! A rejected request, and the trait that responds to it.
 
 use core::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{Method, Response, StatusCode};
 
-use super::fields::seconds;
-use super::head::RequestHead;
-use super::key::NoKey;
+use super::key_extractor::NoKey;
+use super::request_head::RequestHead;
+use super::response_headers::seconds;
 use crate::denied::Denied;
 use crate::snapshot::Snapshot;
 
-/// A request that was refused, for whoever builds the response.
+/// A rejected request, from which a [`Reject`] builds the response.
 #[derive(Clone, Copy, Debug)]
 pub struct Rejection<'a> {
     pub(super) request: RequestHead<'a>,
@@ -20,39 +20,40 @@ pub struct Rejection<'a> {
     pub(super) snapshot: Option<Snapshot>,
 }
 
-/// Why a request was refused.
+/// Why a request was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// By a limit.
+    /// A limit refused it.
     Limited(Denied),
-    /// For want of a key to limit it by.
+    /// It has no key to limit it by.
     NoKey(NoKey),
 }
 
 impl<'a> Rejection<'a> {
-    /// The request that was refused.
+    /// Returns the head of the request.
     pub const fn request(&self) -> RequestHead<'a> {
         self.request
     }
 
-    /// Why.
+    /// Returns why the request was rejected.
     pub const fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// The name of the limit that refused: its own if it is [`Named`](super::Named) or one of a
-    /// [`Combined`](crate::Combined), else the layer's.
+    /// Returns the name of the limit that refused. A [`Named`](super::Named) gate and a limit of a
+    /// [`Combined`](crate::Combined) have their own; any other has the layer's.
     pub const fn limit(&self) -> &'a str {
         self.limit
     }
 
-    /// What the limit that refused allows and has left; `None` for want of a key, and from a [`PaceLayer`](super::PaceLayer).
+    /// Returns what the limit that refused allows and has left; `None` if the key is missing, and
+    /// from a [`PaceLayer`](super::PaceLayer).
     pub const fn snapshot(&self) -> Option<&Snapshot> {
         self.snapshot.as_ref()
     }
 
-    /// How long to wait before the same request can succeed; `None` if no wait helps.
+    /// Returns how long to wait before the same request can succeed; `None` if no wait helps.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self.reason {
             Reason::Limited(denied) => denied.retry_after(),
@@ -60,12 +61,14 @@ impl<'a> Rejection<'a> {
         }
     }
 
-    /// The same in whole seconds, rounded up and at least 1, as in `Retry-After`.
+    /// Returns [`retry_after`](Self::retry_after) in whole seconds, rounded up and at least 1, as
+    /// in the header field `Retry-After`.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after().map(seconds)
     }
 
-    /// The status that fits: `429 Too Many Requests`. Without a key `400 Bad Request`, or `500 Internal Server Error` if the server has
+    /// Returns the status that fits: `429 Too Many Requests` from a limit. A missing key is a
+    /// `400 Bad Request`, or a `500 Internal Server Error` if the server has
     /// [not attached](NoKey::NotAttached) it.
     pub const fn status(&self) -> StatusCode {
         match self.reason {
@@ -75,9 +78,10 @@ impl<'a> Rejection<'a> {
         }
     }
 
-    /// Whether the client speaks gRPC: a `POST` of `application/grpc`, or of a type below it.
+    /// Whether the client speaks gRPC: a `POST` of `application/grpc` or of a subtype such as
+    /// `application/grpc+proto`.
     pub fn is_grpc(&self) -> bool {
-        // Only a POST, whose answers no cache keeps: to a client of gRPC a refusal has the status 200.
+        // Only a POST, because caches do not store its response. A gRPC rejection has status 200.
         const GRPC: &[u8] = b"application/grpc";
         let content_type = self.request.headers().get(CONTENT_TYPE);
         let parts = content_type.and_then(|value| value.as_bytes().split_at_checked(GRPC.len()));
@@ -89,11 +93,12 @@ impl<'a> Rejection<'a> {
     }
 }
 
-/// Builds the response to a request that was refused: a closure, or [`TooManyRequests`](super::TooManyRequests).
+/// Builds the response to a rejected request: a closure,
+/// [`TooManyRequests`](super::TooManyRequests) or [`ResourceExhausted`](super::ResourceExhausted).
 ///
-/// The layer adds its [header fields](super::HeaderStyle); a `Retry-After` that is there already stays.
+/// The layer adds its [header fields](super::HeaderStyle). A `Retry-After` of the response stays.
 pub trait Reject<B> {
-    /// The response.
+    /// Returns the response.
     fn reject(&self, rejection: &Rejection<'_>) -> Response<B>;
 }
 

@@ -17,9 +17,9 @@ use crate::time::Timestamp;
 pin_project! {
     /// Waits for permits of the limiter that `P` points to.
     ///
-    /// `acquire_with` and its relatives on the limiters return one that borrows. [`Acquire::new`]
-    /// takes any pointer. A future joins the queue when it is first polled. Polled again after it
-    /// resolved, it returns the same result and takes nothing.
+    /// `acquire_with` and its relatives on the limiters return a future that borrows the limiter.
+    /// [`Acquire::new`] takes any pointer. A future joins the queue when it is first polled. Polled
+    /// again after it resolved, it returns the same result and takes nothing.
     ///
     /// At a [`TokenBucket`](crate::TokenBucket) a future reserves its tokens, sleeps once, and is
     /// ready at its instant. A future that is never polled again, or is

@@ -67,7 +67,7 @@ pub(crate) mod sealed {
             context: &mut Context<'_>,
         ) -> Poll<Result<(), Denied>>;
 
-        /// Gives up whatever a wait holds. It is then as if it had not begun.
+        /// Releases what the wait holds, and resets it to `START`.
         fn give_up(&self, waiting: &mut Self::Waiting);
     }
 }

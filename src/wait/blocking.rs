@@ -19,7 +19,7 @@ impl<C: Clock> TokenBucket<C> {
     /// # Errors
     ///
     /// [`Denied::Never`] if `n` is above the capacity. [`Denied::NotYet`] if reservations reach the
-    /// longest [debt](Self::debit). Both before sleeping.
+    /// longest [debt](Self::debit) or the end of the clock's time. Both before sleeping.
     ///
     /// ```
     /// use core::time::Duration;
@@ -92,8 +92,8 @@ impl<C: Clock> Combined<C> {
     ///
     /// # Errors
     ///
-    /// [`CombinedDenied`]: never if `n` is above a limit's capacity, before sleeping; not yet only
-    /// if the room would come after the end of the clock's time.
+    /// [`CombinedDenied`], before sleeping: [`Denied::Never`] if `n` is above a limit's capacity,
+    /// [`Denied::NotYet`] if the room would come after the end of the clock's time.
     ///
     /// ```
     /// use core::time::Duration;
@@ -122,8 +122,8 @@ impl<C: Clock> Combined<C> {
     ///
     /// # Errors
     ///
-    /// As [`acquire_blocking`](Self::acquire_blocking), and not yet as soon as the limits cannot
-    /// have room within the rest of `timeout`, *before* sleeping for it.
+    /// As [`acquire_blocking`](Self::acquire_blocking), and [`Denied::NotYet`] as soon as the
+    /// limits cannot have room within the rest of `timeout`, *before* sleeping for it.
     pub fn acquire_blocking_timeout(
         &self,
         n: u64,

@@ -1,21 +1,22 @@
 //! Futures that wait at a bucket: reserve tokens, then sleep.
 
 use core::fmt;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use core::future::Future;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
-
-#[cfg(feature = "std")]
-use event_listener::{EventListener, Listener};
 
 use super::acquire::Acquire;
 use super::awaitable::{Waiter, sealed::PollWait};
 use super::timer::Timer;
 use crate::clock::Clock;
 use crate::denied::Denied;
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::sync::EventListener;
+#[cfg(all(feature = "std", not(tidegate_loom)))]
+use crate::sync::Listener;
 use crate::time::Timestamp;
 use crate::token_bucket::{ReservedCharge, TokenBucket};
 
@@ -26,7 +27,7 @@ pub struct BucketWait(Option<BucketTicket>);
 /// A reservation, and the listener that reports a reset of the bucket.
 struct BucketTicket {
     reserved: ReservedCharge,
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     reset: EventListener,
 }
 
@@ -48,7 +49,7 @@ impl<C: Clock> TokenBucket<C> {
     /// # Errors
     ///
     /// [`Denied::Never`] if `n` is above the capacity. [`Denied::NotYet`] if the reservations reach
-    /// the longest [debt](Self::debit). Both before sleeping.
+    /// the longest [debt](Self::debit) or the end of the clock's time. Both before sleeping.
     ///
     /// # Cancel safety
     ///
@@ -105,22 +106,22 @@ impl BucketTicket {
         now: Timestamp,
     ) -> Result<Self, Denied> {
         Ok(Self {
-            // Registered before the reservation, so that no reset that cancels it is missed. A
-            // concurrent reset may so cancel a reservation made after it, whose tokens are
+            // Registered before the reservation, so that no reset that cancels it is missed. So a
+            // concurrent reset may cancel a reservation that was made after it. Its tokens are then
             // forfeited.
-            #[cfg(feature = "std")]
+            #[cfg(any(feature = "std", tidegate_loom))]
             reset: bucket.resets().listen(),
             reserved: bucket.reserve_charge_at(n, max_wait, now)?,
         })
     }
 
     /// Whether the bucket was reset. If not, a reset wakes the task.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     fn was_reset(&mut self, context: &mut Context<'_>) -> bool {
         Pin::new(&mut self.reset).poll(context).is_ready()
     }
 
-    #[cfg(not(feature = "std"))]
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
     #[expect(clippy::unused_self, reason = "as with `std`")]
     const fn was_reset(&mut self, _: &mut Context<'_>) -> bool {
         false
@@ -165,7 +166,7 @@ impl<C: Clock> PollWait for TokenBucket<C> {
             if ticket.was_reset(context) {
                 waiter.wake_up();
                 // Not canceled: the reset has returned its tokens. An undo would return another
-                // call's tokens if the TAT has come to the same grain again.
+                // call's tokens if the TAT is at the same grain again.
                 *slot = None;
                 continue;
             }
@@ -178,7 +179,7 @@ impl<C: Clock> PollWait for TokenBucket<C> {
     fn give_up(&self, BucketWait(slot): &mut BucketWait) {
         if let Some(ticket) = slot.take() {
             // As in `poll_waiting`: tokens that a reset has returned are not returned again.
-            #[cfg(feature = "std")]
+            #[cfg(any(feature = "std", tidegate_loom))]
             if ticket.reset.discard() {
                 return;
             }

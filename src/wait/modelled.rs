@@ -2,14 +2,14 @@
 
 use core::task::{Context, Poll};
 
-use super::queue::{TicketGuard, WaitQueue};
 pub use crate::sync::{Event, EventListener};
+use crate::sync::{TicketGuard, WaitQueue};
 
 /// The shipped queue, on a list that models can inspect.
 #[derive(Debug)]
 pub struct ModelledQueue(WaitQueue);
 
-/// A ticket of it.
+/// A ticket of a [`ModelledQueue`].
 #[derive(Debug)]
 pub struct ModelledTicket<'a>(TicketGuard<'a>);
 

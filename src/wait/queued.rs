@@ -6,7 +6,6 @@ use core::time::Duration;
 
 use super::acquire::Acquire;
 use super::awaitable::{Waiter, sealed::PollWait};
-use super::queue::{Ticket, WaitQueue};
 use super::timer::Timer;
 use crate::clock::Clock;
 use crate::combined::Combined;
@@ -14,6 +13,7 @@ use crate::denied::Denied;
 use crate::limiter::Limiter;
 use crate::sharded::ShardedTokenBucket;
 use crate::sliding_window::SlidingWindow;
+use crate::sync::{Ticket, WaitQueue};
 use crate::time::Timestamp;
 
 /// The progress of a wait: with a ticket, or not yet in the queue.
@@ -127,8 +127,9 @@ macro_rules! queued_waits {
             /// # Errors
             ///
             /// [`Denied::Never`] if `n` is above the capacity, before sleeping. [`Denied::NotYet`]
-            /// before sleeping if the queue is full ([`max_waiters`](Self::max_waiters)), or if the
-            /// permits would come after the end of the clock's time.
+            /// or [`Denied::Busy`] before sleeping if the queue is full
+            /// ([`max_waiters`](Self::max_waiters)), or if the permits would come after the end of
+            /// the clock's time.
             ///
             /// # Cancel safety
             ///
@@ -166,7 +167,7 @@ macro_rules! queued_waits {
             ///
             /// As [`acquire_with`](Self::acquire_with). Also [`Denied::NotYet`] as soon as the
             /// permits cannot come in time, *before* sleeping for them, and [`Denied::Busy`] if
-            /// other waiters were ahead until the timeout.
+            /// other waiters are ahead and the timeout ends first, or is below 1 ms.
             ///
             /// # Cancel safety
             ///

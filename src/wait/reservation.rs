@@ -38,7 +38,7 @@ use crate::token_bucket::{ReservedCharge, TokenBucket};
 #[must_use = "a reservation that is dropped is cancelled"]
 pub struct Reservation<'a, C: Clock> {
     bucket: &'a TokenBucket<C>,
-    booked: ReservedCharge,
+    reserved: ReservedCharge,
 }
 
 impl<C: Clock> TokenBucket<C> {
@@ -70,10 +70,10 @@ impl<C: Clock> TokenBucket<C> {
         max_wait: Duration,
         now: Timestamp,
     ) -> Result<Reservation<'_, C>, Denied> {
-        let booked = self.reserve_charge_at(n, max_wait, now)?;
+        let reserved = self.reserve_charge_at(n, max_wait, now)?;
         Ok(Reservation {
             bucket: self,
-            booked,
+            reserved,
         })
     }
 }
@@ -81,12 +81,12 @@ impl<C: Clock> TokenBucket<C> {
 impl<C: Clock> Reservation<'_, C> {
     /// Returns the number of reserved tokens.
     pub const fn tokens(&self) -> u64 {
-        self.booked.charge.tokens()
+        self.reserved.charge.tokens()
     }
 
     /// Returns the instant from which the tokens may be used, on the bucket's clock.
     pub const fn ready_at(&self) -> Timestamp {
-        self.booked.ready_at
+        self.reserved.ready_at
     }
 
     /// Returns the time from now until the tokens may be used; zero if they already may. Sleep for
@@ -116,7 +116,7 @@ impl<C: Clock> Reservation<'_, C> {
 
     /// [`cancel`](Self::cancel) as of `now`.
     pub fn cancel_at(self, now: Timestamp) -> u64 {
-        let returned = self.bucket.cancel_at(&self.booked, now);
+        let returned = self.bucket.cancel_at(&self.reserved, now);
         mem::forget(self);
         returned
     }
@@ -133,7 +133,7 @@ impl<C: Clock> Reservation<'_, C> {
 impl<C: Clock> Drop for Reservation<'_, C> {
     fn drop(&mut self) {
         let now = self.bucket.clock().now();
-        self.bucket.cancel_at(&self.booked, now);
+        self.bucket.cancel_at(&self.reserved, now);
     }
 }
 

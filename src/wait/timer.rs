@@ -5,7 +5,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
-/// How a future sleeps: a runtime's timer, or a closure that makes one.
+/// Creates sleeping futures: a runtime's timer, or a closure.
 ///
 /// # Contract
 ///
@@ -103,7 +103,7 @@ impl Future for AsyncIoSleep {
     }
 }
 
-/// The timer of `futures-timer`: one thread for all sleeps, in every runtime.
+/// The timer of `futures-timer`: one thread for all sleeps. It works in every runtime.
 #[cfg(feature = "futures-timer")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FuturesTimer;

@@ -1,12 +1,12 @@
-//! The layer that lets requests wait: order, refusals, readiness, and clients who do not wait for the answer.
+//! The layer that delays requests: order, rejections, readiness, and clients that hang up.
 
 extern crate alloc;
 
+mod dropped_requests;
+mod hang_ups;
+mod order;
 mod readiness;
-mod refusals;
-mod served;
-mod storm;
-mod turns;
+mod rejections;
 
 use core::convert::Infallible;
 use core::future::{Ready, ready};
@@ -16,7 +16,7 @@ use http::{Request, Response};
 use tidegate::{Quota, TokenBucket, TokioClock};
 use tower::util::ServiceFn;
 
-/// One token in 100 ms, on the runtime's clock, which tests pause.
+/// One token per 100 ms, on the runtime's clock, which tests pause.
 fn bucket(burst: u64) -> TokenBucket<TokioClock> {
     TokenBucket::with_clock(Quota::per_second(10).burst(burst), TokioClock::new())
 }
@@ -25,7 +25,7 @@ const TOKEN: Duration = Duration::from_millis(100);
 
 type Answer = Ready<Result<Response<String>, Infallible>>;
 
-/// A service that answers at once.
+/// Returns a service that responds at once.
 fn answers() -> ServiceFn<fn(Request<()>) -> Answer> {
     tower::service_fn(|_| ready(Ok(Response::new(String::from("tide")))))
 }

@@ -1,4 +1,4 @@
-//! When the inner service has to be ready: when the turn has come, and not before.
+//! The inner service is polled for readiness after a request is admitted, not before.
 
 use core::future::{Ready, ready};
 use core::task::{Context, Poll};
@@ -12,9 +12,9 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::{TOKEN, answers, bucket};
 
-/// A request that waits keeps no place in the inner service, so one that is exempt gets through.
+/// A waiting request does not occupy the inner service, so an exempt one passes.
 #[tokio::test(start_paused = true)]
-async fn who_waits_holds_nobody_up() {
+async fn waiting_request_does_not_block_the_inner_service() {
     let limiter = bucket(1);
     limiter.debit(1_000);
     let layer = PaceLayer::builder(limiter, TokioTimer)
@@ -30,7 +30,7 @@ async fn who_waits_holds_nobody_up() {
     waits.await.unwrap().unwrap();
 }
 
-/// Ready at its second poll, or never; called only when it was.
+/// A service that is ready at its second poll, or fails, and that checks readiness when called.
 #[derive(Clone, Default)]
 struct Slow {
     polls: u32,
@@ -61,7 +61,7 @@ impl Service<Request<()>> for Slow {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_polled_until_it_is_ready() {
+async fn inner_service_is_polled_until_ready() {
     let service = PaceLayer::new(bucket(1), TokioTimer).layer(Slow::default());
     for _ in 0..3 {
         let response = service.clone().oneshot(Request::new(())).await.unwrap();
@@ -69,9 +69,8 @@ async fn it_is_polled_until_it_is_ready() {
     }
 }
 
-/// Its errors are passed on as they are.
 #[tokio::test(start_paused = true)]
-async fn its_errors_are_its_own() {
+async fn readiness_errors_are_passed_on() {
     let broken = Slow {
         is_broken: true,
         ..Slow::default()
@@ -81,7 +80,7 @@ async fn its_errors_are_its_own() {
     assert_eq!(outcome.unwrap_err(), "broken");
 }
 
-/// Of the types a field can have, without a box.
+/// All types can be named, so that fields need no box.
 struct Client {
     service: tidegate::tower::Paced<Slow, tidegate::TokenBucket, TokioTimer>,
     call: Option<
@@ -96,7 +95,7 @@ struct Client {
 }
 
 #[tokio::test]
-async fn its_future_has_a_name_and_goes_everywhere() {
+async fn service_and_future_types_can_be_named_and_sent() {
     fn everywhere<T: Send + 'static>(_: &T) {}
     let bucket = tidegate::TokenBucket::new(tidegate::Quota::per_second(10));
     let layer = PaceLayer::builder(bucket, TokioTimer).timeout(Duration::ZERO);

@@ -4,10 +4,7 @@ use std::sync::Barrier;
 use std::thread;
 
 /// Runs `work` in threads that start together and know their number. Returns their results.
-pub(crate) fn in_parallel<R: Send>(
-    threads: usize,
-    work: impl Fn(usize) -> R + Sync,
-) -> std::vec::Vec<R> {
+pub(crate) fn in_parallel<R: Send>(threads: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
     let start = Barrier::new(threads);
     thread::scope(|scope| {
         let run = |number| {
@@ -17,7 +14,7 @@ pub(crate) fn in_parallel<R: Send>(
                 work(number)
             })
         };
-        let running: std::vec::Vec<_> = (0..threads).map(run).collect();
+        let running: Vec<_> = (0..threads).map(run).collect();
         let result = |thread: thread::ScopedJoinHandle<'_, R>| thread.join().expect("no panic");
         running.into_iter().map(result).collect()
     })

@@ -1,4 +1,4 @@
-//! Keys that clients send: which of them are one, which are none, and what is done without.
+//! Keys in header fields: which fields hold one key, and what happens without a key.
 
 use http::{HeaderName, Request};
 use proptest::prelude::*;
@@ -7,29 +7,29 @@ use tidegate::{KeyDigest, KeyDigester, Keyed, ManualClock};
 
 use crate::{Peer, answer, bucket, ip, peer, stats};
 
-const DIGESTS: KeyDigester = KeyDigester::with_secret([7; 16]);
+const DIGESTER: KeyDigester = KeyDigester::with_secret([7; 16]);
 
-/// What is limited for requests with these lines of the header.
+/// Returns the key of a request with these lines of the header field `name`.
 fn key_of(extractor: &ApiKey, name: &str, lines: &[&[u8]]) -> Result<KeyDigest, NoKey> {
     let mut request = Request::builder();
     for line in lines {
         request = request.header(name, *line);
     }
-    extractor.extract(&RequestHead::of(&request.body(()).expect("valid")))
+    extractor.extract(&RequestHead::new(&request.body(()).expect("valid")))
 }
 
 fn header_key(lines: &[&[u8]]) -> Result<KeyDigest, NoKey> {
     let name = HeaderName::from_static("x-api-key");
-    let extractor = ApiKey::header(name).digests(DIGESTS);
+    let extractor = ApiKey::header(name).digester(DIGESTER);
     key_of(&extractor, "X-API-Key", lines)
 }
 
 fn bearer_key(lines: &[&[u8]]) -> Result<KeyDigest, NoKey> {
-    key_of(&ApiKey::bearer().digests(DIGESTS), "Authorization", lines)
+    key_of(&ApiKey::bearer().digester(DIGESTER), "Authorization", lines)
 }
 
 #[test]
-fn a_key_is_the_whole_value() {
+fn key_is_the_whole_value() {
     let long = vec![b'k'; 64 << 10];
     for value in [
         b"k".as_slice(),
@@ -41,8 +41,8 @@ fn a_key_is_the_whole_value() {
         &long,
     ] {
         let key = header_key(&[value]);
-        assert_eq!(key, Ok(DIGESTS.digest(value)), "{}", value.escape_ascii());
-        // Spaces around it are not the key's.
+        assert_eq!(key, Ok(DIGESTER.digest(value)), "{}", value.escape_ascii());
+        // Surrounding space is not part of the key.
         assert_eq!(header_key(&[&[b" \t", value, b"\t "].concat()]), key);
     }
     let mut twin = long.clone();
@@ -52,12 +52,12 @@ fn a_key_is_the_whole_value() {
 }
 
 #[test]
-fn nothing_blank_and_nothing_doubtful_is_a_key() {
+fn blank_or_repeated_fields_are_no_key() {
     assert_eq!(header_key(&[]), Err(NoKey::NotSent));
     for value in [b"".as_slice(), b" ", b"\t", b" \t \t"] {
         assert_eq!(header_key(&[value]), Err(NoKey::NotSent), "{value:?}");
     }
-    // Whoever checks the key may take the first or the last of them.
+    // The code that checks keys may read the first or the last line.
     for lines in [
         [b"k".as_slice(), b"k"],
         [b"k", b"l"],
@@ -72,13 +72,13 @@ fn nothing_blank_and_nothing_doubtful_is_a_key() {
     let other = Request::builder().header("authorization", "k").body(());
     let other = other.expect("valid");
     let extractor = ApiKey::header(HeaderName::from_static("x-api-key"));
-    let key = extractor.extract(&RequestHead::of(&other));
+    let key = extractor.extract(&RequestHead::new(&other));
     assert_eq!(key, Err(NoKey::NotSent));
 }
 
 #[test]
-fn a_token_is_one_however_it_is_written() {
-    let token = Ok(DIGESTS.digest("7f3a9c"));
+fn forms_of_one_bearer_token_are_equal() {
+    let token = Ok(DIGESTER.digest("7f3a9c"));
     for value in [
         "Bearer 7f3a9c",
         "bearer 7f3a9c",
@@ -97,15 +97,15 @@ fn a_token_is_one_however_it_is_written() {
     }
     assert_eq!(
         bearer_key(&[b"Bearer \xff\x80"]),
-        Ok(DIGESTS.digest(b"\xff\x80"))
+        Ok(DIGESTER.digest(b"\xff\x80"))
     );
     let key = vec![b'k'; 64 << 10];
     let long = [b"Bearer ".as_slice(), &key].concat();
-    assert_eq!(bearer_key(&[&long]), Ok(DIGESTS.digest(&key)));
+    assert_eq!(bearer_key(&[&long]), Ok(DIGESTER.digest(&key)));
 }
 
 #[test]
-fn what_is_no_bearer_has_no_token() {
+fn other_schemes_have_no_bearer_token() {
     for value in [
         "",
         "B",
@@ -128,9 +128,9 @@ fn what_is_no_bearer_has_no_token() {
     assert_eq!(bearer_key(&[]), Err(NoKey::NotSent));
 }
 
-/// A server that takes the first word for the token would let a client have a new limit for each second word.
+/// If a server reads only the first word, each second word would be a new limit.
 #[test]
-fn a_token_is_one_word() {
+fn bearer_token_with_separators_is_ambiguous() {
     for value in [
         "Bearer 7f3a9c x1",
         "Bearer 7f3a9c\tx1",
@@ -144,7 +144,7 @@ fn a_token_is_one_word() {
 
 proptest! {
     #[test]
-    fn no_bytes_break_it(value: Vec<u8>) {
+    fn any_bytes_are_read_without_panic(value: Vec<u8>) {
         if http::HeaderValue::from_bytes(&value).is_ok() {
             let is_blank = value.trim_ascii().is_empty();
             prop_assert_eq!(header_key(&[&value]).is_err(), is_blank);
@@ -155,7 +155,7 @@ proptest! {
 }
 
 #[test]
-fn extractors_do_not_share_their_digests() {
+fn extractors_have_secrets_of_their_own() {
     let name = || HeaderName::from_static("x-api-key");
     let (one, other) = (ApiKey::header(name()), ApiKey::header(name()));
     let key = |extractor| key_of(extractor, "x-api-key", &[b"k"]);
@@ -166,7 +166,7 @@ fn extractors_do_not_share_their_digests() {
 }
 
 #[test]
-fn who_has_no_key_is_limited_by_another() {
+fn request_without_key_uses_the_second_extractor() {
     let clock = ManualClock::new();
     let address = |request: &RequestHead<'_>| peer(request).map(|ip| ip.to_string());
     let named = |request: &RequestHead<'_>| crate::key_of(request);
@@ -185,7 +185,7 @@ fn who_has_no_key_is_limited_by_another() {
             .as_u16()
     };
     assert_eq!(ask(Some("10.0.0.1"), Some("10.0.0.1")), 200);
-    // A key that looks like somebody's address is not that address.
+    // A key that is equal to an address is a different key.
     assert_eq!(ask(None, Some("10.0.0.1")), 200);
     assert_eq!(ask(Some("10.0.0.1"), Some("10.0.0.2")), 429);
     assert_eq!(ask(None, Some("10.0.0.1")), 429);
@@ -195,7 +195,7 @@ fn who_has_no_key_is_limited_by_another() {
 }
 
 #[test]
-fn keys_that_are_optional_limit_only_who_has_one() {
+fn optional_keys_limit_only_requests_with_a_key() {
     let clock = ManualClock::new();
     let limits = Keyed::new(move |_: &String| bucket(1, &clock));
     let key = |request: &RequestHead<'_>| crate::key_of(request);
@@ -203,7 +203,7 @@ fn keys_that_are_optional_limit_only_who_has_one() {
     for _ in 0..3 {
         let passed = answer(&layer, Request::new(()));
         assert_eq!(passed.status(), 200);
-        // There is no limit to tell about.
+        // No limit applies, so no field describes one.
         assert!(passed.headers().is_empty(), "{:?}", passed.headers());
     }
     assert_eq!(answer(&layer, crate::with_key("alice")).status(), 200);
@@ -212,9 +212,9 @@ fn keys_that_are_optional_limit_only_who_has_one() {
     assert_eq!(layer.gate().table().len(), 1);
 }
 
-/// A client that sends its key twice is neither without one nor somebody else: whoever checks keys may read the first of them.
+/// A client that repeats its key has a key, because the code that checks keys may read the first.
 #[test]
-fn a_key_that_is_not_clear_is_no_way_around_its_limit() {
+fn ambiguous_key_does_not_evade_the_limit() {
     let clock = ManualClock::new();
     let name = HeaderName::from_static("x-api-key");
     let address = |request: &RequestHead<'_>| peer(request).map(|ip| ip.to_string());
@@ -236,9 +236,9 @@ fn a_key_that_is_not_clear_is_no_way_around_its_limit() {
     assert_eq!((optional.stats().no_key, either.stats().no_key), (3, 3));
 }
 
-/// What a client has not sent is not the server's mistake, or any client could raise its alarms.
+/// A key that the client did not send is no server error. Otherwise clients could cause alarms.
 #[test]
-fn who_sends_no_key_is_told_so() {
+fn missing_key_is_a_client_error() {
     let clock = ManualClock::new();
     let limits = Keyed::new(move |_: &KeyDigest| bucket(1, &clock));
     let layer = RateLimitLayer::new(PerKey::new(limits, ApiKey::bearer()));
@@ -249,19 +249,19 @@ fn who_sends_no_key_is_told_so() {
     assert_eq!(refused.headers()["grpc-status"], "3");
 }
 
-/// Who invents keys has none, and is limited by something else.
+/// A client that invents keys has none, and the next extractor limits it.
 #[test]
-fn keys_that_nobody_knows_are_none() {
-    let known = DIGESTS.digest("k");
+fn unknown_keys_are_not_sent() {
+    let known = DIGESTER.digest("k");
     let name = HeaderName::from_static("x-api-key");
-    let extractor = ApiKey::header(name).digests(DIGESTS);
+    let extractor = ApiKey::header(name).digester(DIGESTER);
     let extractor = extractor.known(move |key| *key == known);
     let key = |lines: &[&[u8]]| key_of(&extractor, "x-api-key", lines);
     assert_eq!(key(&[b"k"]), Ok(known));
     for invented in [b"K".as_slice(), b"k2", b"\xff", b""] {
         assert_eq!(key(&[invented]), Err(NoKey::NotSent));
     }
-    // Two are not clear, whoever knows one of them.
+    // Two keys are ambiguous, even if one of them is known.
     assert_eq!(key(&[b"k", b"x"]), Err(NoKey::Ambiguous));
     assert!(!format!("{extractor:?}").contains("secret"));
 }

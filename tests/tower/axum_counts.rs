@@ -1,4 +1,4 @@
-//! A real axum server: whatever the protocol, the connection and the route, as many pass as the quota allows, and not one more.
+//! Exact counts with a real axum server, over protocols, connections and routes.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -13,7 +13,7 @@ use tidegate::tower::RateLimitLayer;
 use crate::servers::{Client, in_time, serve};
 use crate::{NANO, SECOND, bucket, stats};
 
-/// A route that counts who gets to it.
+/// Creates a route that counts the requests that reach it.
 fn route(path: &str, reached: &Arc<AtomicUsize>) -> Router {
     let reached = Arc::clone(reached);
     let handler = move || {
@@ -23,7 +23,8 @@ fn route(path: &str, reached: &Arc<AtomicUsize>) -> Router {
     Router::new().route(path, get(handler))
 }
 
-/// So many requests by each client at once, to all paths in turn: how many passed, and how many were refused.
+/// Sends `each` concurrent requests per client, to all paths in turn. Returns how many passed and
+/// how many were rejected.
 async fn storm(clients: &[Client], each: usize, paths: &[&str]) -> (usize, usize) {
     let requests = clients.iter().flat_map(|client| {
         let path = |index| paths[index % paths.len()];
@@ -37,7 +38,7 @@ async fn storm(clients: &[Client], each: usize, paths: &[&str]) -> (usize, usize
     for status in in_time(join_all(requests)).await {
         match status.expect("no panic") {
             StatusCode::TOO_MANY_REQUESTS => refused += 1,
-            // That of an unknown path is what the router made of it.
+            // The router responds 404 to an unknown path.
             StatusCode::OK | StatusCode::NOT_FOUND => passed += 1,
             status => panic!("{status}"),
         }
@@ -45,7 +46,7 @@ async fn storm(clients: &[Client], each: usize, paths: &[&str]) -> (usize, usize
     (passed, refused)
 }
 
-/// Connections of both protocols.
+/// Opens connections of both protocols.
 async fn clients(server: core::net::SocketAddr) -> Vec<Client> {
     let mut clients = vec![Client::http2(server).await];
     for _ in 0..8 {
@@ -55,7 +56,7 @@ async fn clients(server: core::net::SocketAddr) -> Vec<Client> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn both_protocols_and_all_routes_have_one_limit_together() {
+async fn protocols_and_routes_share_one_limit() {
     let (clock, reached) = (ManualClock::new(), Arc::default());
     let limit = RateLimitLayer::new(bucket(100, &clock));
     let inner = Router::new().nest("/deeper", route("/c", &reached));
@@ -73,7 +74,7 @@ async fn both_protocols_and_all_routes_have_one_limit_together() {
 
     clock.advance(7 * SECOND);
     assert_eq!(storm(&clients, 30, &paths).await, (7, 263));
-    // A nanosecond before the next token, and at it.
+    // One nanosecond before the next token, and when it arrives.
     clock.advance(SECOND.saturating_sub(NANO));
     assert_eq!(storm(&clients, 3, &paths).await, (0, 27));
     clock.advance(NANO);
@@ -83,10 +84,10 @@ async fn both_protocols_and_all_routes_have_one_limit_together() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_layer_on_several_routers_is_one_limit() {
+async fn routers_with_one_layer_share_one_limit() {
     let (clock, reached) = (ManualClock::new(), Arc::default());
     let limit = RateLimitLayer::new(bucket(50, &clock));
-    // On routes alone, on a method alone, and on a router that is put inside another.
+    // On routes, on a method, and on a nested router.
     let inner = route("/b", &reached).layer(limit.clone());
     let method = get(async || ()).layer(limit.clone());
     let app = route("/a", &reached)
@@ -105,7 +106,7 @@ async fn one_layer_on_several_routers_is_one_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn clones_of_a_router_on_several_ports_have_one_limit_together() {
+async fn router_clones_on_several_ports_share_one_limit() {
     let (clock, reached) = (ManualClock::new(), Arc::default());
     let limit = RateLimitLayer::new(bucket(40, &clock));
     let app = route("/", &reached).layer(limit.clone());
@@ -119,7 +120,7 @@ async fn clones_of_a_router_on_several_ports_have_one_limit_together() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn layers_of_their_own_are_limits_of_their_own() {
+async fn separate_layers_are_separate_limits() {
     let (clock, reached) = (ManualClock::new(), Arc::default());
     let (one, two) = (bucket(5, &clock), bucket(7, &clock));
     let (one, two) = (RateLimitLayer::new(one), RateLimitLayer::new(two));
@@ -131,7 +132,7 @@ async fn layers_of_their_own_are_limits_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_limiter_that_layers_share_is_one_limit() {
+async fn layers_with_one_limiter_share_one_limit() {
     let (clock, reached) = (ManualClock::new(), Arc::default());
     let shared = Arc::new(bucket(10, &clock));
     let layer = || RateLimitLayer::new(Arc::clone(&shared));
@@ -142,13 +143,13 @@ async fn a_limiter_that_layers_share_is_one_limit() {
     assert_eq!(storm(&clients, 4, &["/one", "/two"]).await, (10, 26));
     let (one, two) = (one.stats(), two.stats());
     assert_eq!(one.allowed + two.allowed, 10);
-    // Counts are each layer's own.
+    // Each layer has its own counts.
     assert_eq!(one.allowed + one.denied, 18);
     assert_eq!(two.allowed + two.denied, 18);
 }
 
 #[tokio::test]
-async fn refusals_look_the_same_in_both_protocols() {
+async fn rejections_are_equal_in_both_protocols() {
     let clock = ManualClock::new();
     let limit = RateLimitLayer::builder(bucket(2, &clock)).name("all");
     let app = Router::new()
@@ -173,7 +174,7 @@ async fn refusals_look_the_same_in_both_protocols() {
         assert_eq!(answer.headers["ratelimit"], r#""all";r=0;t=1"#);
         assert_eq!(answer.headers["retry-after"], "1");
         assert!(answer.is_head_only, "an empty body");
-        // And the connection is good for more.
+        // The connection stays usable.
         assert_eq!(client.get("/").await.status, StatusCode::TOO_MANY_REQUESTS);
     }
 }

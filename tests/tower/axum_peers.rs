@@ -1,4 +1,4 @@
-//! A real axum server: one limit for each address that connects.
+//! One limit per peer address, with a real axum server.
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -28,7 +28,7 @@ fn app() -> Router {
     Router::new().route("/", get(async || "hello"))
 }
 
-/// How many of so many requests pass.
+/// Returns how many of `requests` requests pass.
 async fn passed(client: &Client, requests: usize) -> usize {
     let mut passed = 0;
     for _ in 0..requests {
@@ -39,7 +39,7 @@ async fn passed(client: &Client, requests: usize) -> usize {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn each_address_has_a_limit_of_its_own() {
+async fn each_address_has_its_own_limit() {
     let clock = ManualClock::new();
     let quota = Quota::per_second(1).burst(5);
     let limits = FixedKeyed::with_clock(quota, 1_000, clock.clone());
@@ -47,7 +47,7 @@ async fn each_address_has_a_limit_of_its_own() {
     let (listener, server) = listen().await;
     serve_with_peers(app().layer(limit.clone()), listener).await;
 
-    // Two connections from each address, whose ports differ.
+    // Two connections from each address, with different ports.
     let of_address = |octet| async move {
         let from = Ipv4Addr::new(127, 0, 0, octet);
         let first = Client::http1_from(from, server).await;
@@ -63,17 +63,17 @@ async fn each_address_has_a_limit_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_tell_addresses_fails_loudly() {
+async fn server_without_connect_info_responds_500() {
     let clock = ManualClock::new();
     let make = move |_: &IpKey| bucket(5, &clock);
-    let told = alloc::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let rejections = alloc::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let of_default = RateLimitLayer::new(PerKey::new(Keyed::new(make.clone()), address));
-    let telling = alloc::sync::Arc::clone(&told);
+    let recording = alloc::sync::Arc::clone(&rejections);
     let own = RateLimitLayer::builder(PerKey::new(Keyed::new(make), address))
         .name("addresses")
         .reject_with(move |rejection| {
             let seen = (rejection.reason(), rejection.limit().to_owned());
-            telling.lock().expect("no panic").push(seen);
+            recording.lock().expect("no panic").push(seen);
             http::Response::new(axum::body::Body::from("no address"))
         })
         .build();
@@ -83,7 +83,7 @@ async fn a_server_that_does_not_tell_addresses_fails_loudly() {
     for _ in 0..3 {
         let answer = client.get("/").await;
         assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
-        // Nothing was decided, so there is nothing to tell about a limit, least of all that coming back helps.
+        // No limit decided, so no field describes one or suggests a retry.
         for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
             assert!(!answer.headers.contains_key(name), "{name}");
         }
@@ -96,24 +96,24 @@ async fn a_server_that_does_not_tell_addresses_fails_loudly() {
     assert_eq!(client.get("/").await.status, StatusCode::OK);
     counts.no_key = 1;
     assert_eq!(own.stats(), counts);
-    let told = told.lock().expect("no panic");
+    let rejections = rejections.lock().expect("no panic");
     assert_eq!(
-        *told,
+        *rejections,
         [(Reason::NoKey(NoKey::NotAttached), "addresses".to_owned())]
     );
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_socket_open_to_both_protocols_knows_ipv4_proxies_and_clients() {
+async fn dual_stack_socket_recognizes_ipv4_proxies_and_clients() {
     let clock = ManualClock::new();
     let Ok(listener) = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).await else {
-        // A machine without IPv6.
+        // The machine has no IPv6.
         return;
     };
     let port = listener.local_addr().expect("bound").port();
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    // 127.0.0.1 comes as ::ffff:127.0.0.1.
+    // The peer 127.0.0.1 is reported as ::ffff:127.0.0.1.
     let client = ForwardedFor::proxies(["127.0.0.1", "127.0.1.0/24"], connected).expect("valid");
     let limits = Keyed::new(move |_: &IpKey| bucket(1, &clock));
     let limit = RateLimitLayer::new(PerKey::new(limits, client));
@@ -131,7 +131,7 @@ async fn a_socket_open_to_both_protocols_knows_ipv4_proxies_and_clients() {
         429
     );
     assert_eq!(from(proxy.clone(), "192.0.2.1, 192.0.2.2").await, 200);
-    // Who is no proxy is the client, whatever it says.
+    // A peer that is no proxy is the client, whatever it sends.
     assert_eq!(from(direct.clone(), "192.0.2.3").await, 200);
     assert_eq!(from(direct, "192.0.2.4").await, 429);
     assert_eq!(from(proxy, "127.0.0.9").await, 429);
@@ -139,7 +139,7 @@ async fn a_socket_open_to_both_protocols_knows_ipv4_proxies_and_clients() {
 }
 
 #[tokio::test]
-async fn who_has_a_key_is_limited_by_it_and_others_by_address() {
+async fn requests_are_limited_by_key_or_else_by_address() {
     let clock = ManualClock::new();
     let named = |request: &RequestHead<'_>| crate::key_of(request);
     let limits = Keyed::new(move |_: &_| bucket(2, &clock));

@@ -1,4 +1,4 @@
-//! A real tonic server, and what its real client makes of refusals.
+//! Rejections by a real tonic server, as a real tonic client reads them.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -24,7 +24,9 @@ const CHECK: &str = "/grpc.health.v1.Health/Check";
 
 async fn channel(server: SocketAddr) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{server}")).expect("valid");
-    in_time(endpoint.connect()).await.expect("it listens")
+    in_time(endpoint.connect())
+        .await
+        .expect("the server listens")
 }
 
 async fn check(channel: &Channel) -> Result<(), Status> {
@@ -33,13 +35,13 @@ async fn check(channel: &Channel) -> Result<(), Status> {
     in_time(client.check(request)).await.map(drop)
 }
 
-/// A header field of a refusal.
-fn told<'a>(refused: &'a Status, name: &str) -> Option<&'a str> {
+/// Returns a header field of a rejection.
+fn header<'a>(refused: &'a Status, name: &str) -> Option<&'a str> {
     let value = refused.metadata().get(name)?;
     Some(value.to_str().expect("ASCII"))
 }
 
-/// How many of so many calls at once are answered; all others must be refused.
+/// Returns how many of `calls` concurrent calls are served. All others must be rejected.
 async fn storm(channel: &Channel, calls: usize) -> usize {
     let call = |_| {
         let channel = channel.clone();
@@ -69,7 +71,7 @@ macro_rules! serve_tonic {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn as_many_calls_pass_as_the_quota_allows() {
+async fn calls_pass_up_to_the_quota() {
     let clock = ManualClock::new();
     let limit = RateLimitLayer::new(bucket(60, &clock));
     let server = serve_tonic!(limit.clone());
@@ -84,16 +86,16 @@ async fn as_many_calls_pass_as_the_quota_allows() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_when_to_come_back() {
+async fn rejection_states_the_exact_wait() {
     let clock = ManualClock::new();
-    // 2/3 s, which is no whole number of nanoseconds: rounded up.
+    // 2/3 s is no whole number of nanoseconds, so it is rounded up.
     let quota = Quota::new(3, 2 * SECOND).expect("valid").burst(1);
     let limit = RateLimitLayer::builder(TokenBucket::with_clock(quota, clock.clone()))
         .name("calls")
         .reject(ResourceExhausted)
         .build();
     let channel = channel(serve_tonic!(limit)).await;
-    check(&channel).await.expect("a token is there");
+    check(&channel).await.expect("a token is available");
     let refused = check(&channel).await.expect_err("none is left");
 
     assert_eq!(refused.code(), Code::ResourceExhausted);
@@ -102,32 +104,32 @@ async fn a_refusal_says_when_to_come_back() {
         "limit `calls`: not yet: retry after 666.666667ms"
     );
     let delay = Duration::from_nanos(666_666_667);
-    let retry = refused.get_details_retry_info().expect("it is there");
+    let retry = refused.get_details_retry_info().expect("details");
     assert_eq!(retry.retry_delay, Some(delay));
-    assert_eq!(told(&refused, "grpc-retry-pushback-ms"), Some("667"));
-    assert_eq!(told(&refused, "retry-after"), Some("1"));
+    assert_eq!(header(&refused, "grpc-retry-pushback-ms"), Some("667"));
+    assert_eq!(header(&refused, "retry-after"), Some("1"));
 
-    // Who waits for as long as it says is served, and who comes a nanosecond earlier is not.
+    // A call after the exact wait is served, and one a nanosecond earlier is rejected.
     clock.advance(delay.saturating_sub(NANO));
     let refused = check(&channel).await.expect_err("too early");
-    let retry = refused.get_details_retry_info().expect("it is there");
+    let retry = refused.get_details_retry_info().expect("details");
     assert_eq!(retry.retry_delay, Some(NANO));
-    assert_eq!(told(&refused, "grpc-retry-pushback-ms"), Some("1"));
+    assert_eq!(header(&refused, "grpc-retry-pushback-ms"), Some("1"));
     clock.advance(NANO);
-    check(&channel).await.expect("as it was told");
+    check(&channel).await.expect("the wait has passed");
 }
 
 #[tokio::test]
-async fn a_refusal_comes_before_a_long_message_was_read() {
+async fn rejection_precedes_a_long_message() {
     let limit = RateLimitLayer::new(bucket(1, &ManualClock::new()));
     let channel = channel(serve_tonic!(limit.clone())).await;
-    // Far more than a stream may send before it is read.
+    // Far more than a stream may send before the server reads it.
     let call = async || {
         let service = "x".repeat(2 << 20);
         let mut client = HealthClient::new(channel.clone());
         in_time(client.check(HealthCheckRequest { service })).await
     };
-    // The first is read, and is not known.
+    // The server reads the first call, and does not know the service.
     assert_eq!(
         call().await.expect_err("no such service").code(),
         Code::NotFound
@@ -137,29 +139,29 @@ async fn a_refusal_comes_before_a_long_message_was_read() {
         assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
         assert!(refused.get_details_retry_info().is_some());
     }
-    // The connection is not worse for it.
+    // The connection stays usable.
     let refused = check(&channel).await.expect_err("none is left");
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     assert_eq!(limit.stats(), stats(1, 6));
 }
 
 #[tokio::test]
-async fn no_wait_helps_a_call_that_costs_too_much() {
+async fn excessive_cost_is_rejected_without_a_wait() {
     let limit = RateLimitLayer::builder(bucket(5, &ManualClock::new())).cost(|_| 6);
     let refused = check(&channel(serve_tonic!(limit.build())).await).await;
-    let refused = refused.expect_err("6 are never there");
+    let refused = refused.expect_err("6 exceed the capacity");
     assert_eq!(refused.code(), Code::ResourceExhausted);
     assert_eq!(
         refused.message(),
         "limit `default`: never: more than the capacity of 5"
     );
     assert!(refused.get_details_retry_info().is_none());
-    assert_eq!(told(&refused, "grpc-retry-pushback-ms"), Some("-1"));
+    assert_eq!(header(&refused, "grpc-retry-pushback-ms"), Some("-1"));
     assert!(!refused.metadata().contains_key("retry-after"));
 }
 
 #[tokio::test]
-async fn a_call_without_a_key_is_an_internal_error() {
+async fn missing_key_is_an_internal_error() {
     let clock = ManualClock::new();
     let limits = Keyed::new(move |_: &String| bucket(5, &clock));
     let key = |request: &RequestHead<'_>| crate::key_of(request);
@@ -169,9 +171,9 @@ async fn a_call_without_a_key_is_an_internal_error() {
     assert_eq!(refused.code(), Code::Internal);
     assert_eq!(
         refused.message(),
-        "the server has attached no key to limit this by"
+        "the server attached no key to limit the request by"
     );
-    assert_eq!(told(&refused, "grpc-retry-pushback-ms"), Some("-1"));
+    assert_eq!(header(&refused, "grpc-retry-pushback-ms"), Some("-1"));
     assert_eq!(limit.stats().no_key, 1);
 
     let mut client = HealthClient::new(channel);
@@ -182,14 +184,14 @@ async fn a_call_without_a_key_is_an_internal_error() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_header_fields_alone() {
+async fn rejection_is_trailers_only() {
     let limit = RateLimitLayer::new(bucket(1, &ManualClock::new()));
     let client = Client::http2(serve_tonic!(limit)).await;
     let call = || {
         let call = Request::post(CHECK).header("content-type", "application/grpc");
         client.send(call.header("te", "trailers"))
     };
-    // Without a message this is a broken call, but that is for the service to say.
+    // A call without a message is invalid, which only the service reports.
     assert_ne!(
         call().await.headers.get("grpc-status"),
         Some(&"8".parse().expect("valid"))
@@ -203,7 +205,7 @@ async fn a_refusal_is_header_fields_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_server_answers_each_client_in_its_own_way() {
+async fn one_server_responds_in_the_protocol_of_each_client() {
     let clock = ManualClock::new();
     let limit = RateLimitLayer::new(bucket(10, &clock));
     let (_, health) = tonic_health::server::health_reporter();
@@ -224,7 +226,7 @@ async fn one_server_answers_each_client_in_its_own_way() {
     assert_eq!((calls, pages), (4, 6));
     assert_eq!(storm(&channel, 4).await, 0);
     assert_eq!(client.get("/").await.status, StatusCode::TOO_MANY_REQUESTS);
-    // What is cached must not look like a success.
+    // A cache must not store a rejection as a success.
     let get = Request::get(CHECK).header("content-type", "application/grpc");
     assert_eq!(client.send(get).await.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(limit.stats(), stats(10, 10));

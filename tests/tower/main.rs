@@ -1,4 +1,4 @@
-//! Layers before real servers and before hostile clients.
+//! Rate limit layers, with real servers and hostile clients.
 
 #![expect(
     clippy::panic,
@@ -10,22 +10,22 @@ extern crate alloc;
 mod api_keys;
 mod axum_counts;
 mod axum_peers;
-mod contract;
-mod direct;
-mod field_values;
-mod fields;
-mod forwarded;
+mod builder_options;
+mod forwarded_for;
+mod gate_tuple_races;
+mod gate_tuples;
 mod grpc_calls;
 mod grpc_details;
-mod grpc_recognized;
-mod networks;
-mod observed;
-mod options;
+mod grpc_detection;
+mod header_values;
+mod metrics_and_events;
 mod regressions;
+mod response_headers;
 mod servers;
-mod standings;
-mod together;
-mod together_races;
+mod service_contract;
+mod shared_limit;
+mod snapshots;
+mod trusted_networks;
 
 #[path = "../parallel/mod.rs"]
 mod parallel;
@@ -48,20 +48,20 @@ fn bucket(capacity: u64, clock: &ManualClock) -> TokenBucket<ManualClock> {
     TokenBucket::with_clock(Quota::per_second(1).burst(capacity), clock.clone())
 }
 
-/// Takes all that is there.
+/// Takes all available tokens.
 fn drain<C: Clock>(bucket: &TokenBucket<C>) {
     let available = bucket.available();
-    bucket.try_acquire(available).expect("it is there");
+    bucket.try_acquire(available).expect("they are available");
 }
 
-/// What the inner service answers: so a response with a body of this is not a refusal.
+/// The body that the inner service responds with. No rejection has it.
 const SERVED: &str = "served";
 
 fn serve<A>(_: Request<A>) -> Ready<Result<Response<String>, Infallible>> {
     ready(Ok(Response::new(SERVED.to_owned())))
 }
 
-/// The response of a service that answers at once behind `layer`.
+/// Returns the response of a service behind `layer` that responds at once.
 fn answer<G, R, A>(layer: &RateLimitLayer<G, R>, request: Request<A>) -> Response<String>
 where
     G: Gate,
@@ -70,29 +70,29 @@ where
     answer_of(layer.layer(service_fn(serve)), request)
 }
 
-/// The response of a service whose futures never wait.
+/// Returns the response of a service whose futures are never pending.
 fn answer_of<S, A>(service: S, request: Request<A>) -> Response<String>
 where
     S: Service<Request<A>, Response = Response<String>, Error = Infallible>,
 {
     let answer = futures_util::FutureExt::now_or_never(service.oneshot(request));
-    answer.expect("it does not wait").expect("it does not fail")
+    answer.expect("ready at once").expect("no error")
 }
 
-/// How many of so many requests to this service are served.
+/// Returns how many of `requests` requests behind `layer` are served.
 fn served<G: Gate, R: Reject<String>>(layer: &RateLimitLayer<G, R>, requests: usize) -> usize {
     let is_served = |_: &usize| answer(layer, Request::new(())).body() == SERVED;
     (0..requests).filter(is_served).count()
 }
 
-/// Counts of which all others are zero.
+/// Returns counts with these values and otherwise zeros.
 fn stats(allowed: u64, denied: u64) -> RateLimitLayerStats {
     let mut stats = RateLimitLayerStats::default();
     (stats.allowed, stats.denied) = (allowed, denied);
     stats
 }
 
-/// The address of a connection, as servers attach it.
+/// The address of a connection, as a server attaches it.
 #[derive(Clone, Copy)]
 struct Peer(IpAddr);
 
@@ -104,7 +104,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-/// The key that a client names, if it does.
+/// Returns the key that a client sent in the field `key`.
 fn key_of(request: &RequestHead<'_>) -> Option<String> {
     let key = request.headers().get("key")?;
     key.to_str().ok().map(ToOwned::to_owned)
@@ -118,6 +118,6 @@ fn with_key(key: &str) -> Request<()> {
 fn field<'a, B>(response: &'a Response<B>, name: &str) -> Option<&'a str> {
     let mut lines = response.headers().get_all(name).iter();
     let line = lines.next()?.to_str().expect("ASCII");
-    assert_eq!(lines.next(), None, "{name} is there more than once");
+    assert_eq!(lines.next(), None, "{name} is repeated");
     Some(line)
 }

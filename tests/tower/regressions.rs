@@ -1,4 +1,4 @@
-//! What went wrong in other layers, under the names of the reports.
+//! Bugs of other layers, with their reports.
 
 use core::time::Duration;
 
@@ -11,9 +11,9 @@ use tower::Layer;
 
 use crate::{Peer, SECOND, answer, answer_of, bucket, field, ip, peer, served};
 
-/// tower-governor#65: a wait of 900 ms was told as `retry-after: 0`, so that clients came back at once.
+/// tower-governor#65: a wait of 900 ms became `retry-after: 0`, so clients retried at once.
 #[test]
-fn a_wait_below_a_second_is_not_told_as_none() {
+fn wait_below_a_second_is_not_zero() {
     let clock = ManualClock::new();
     let quota = Quota::new(1, Duration::from_millis(900)).expect("valid");
     let layer = RateLimitLayer::new(TokenBucket::with_clock(quota, clock.clone()));
@@ -34,7 +34,7 @@ fn five_per_second_are_five() {
     assert_eq!(served(&layer, 9), 5);
 }
 
-/// A limit of one request per second for each client behind `forwarded`, and the statuses of these requests.
+/// Returns the statuses of these requests with one request per second for each client.
 fn statuses<const N: usize, E>(forwarded: E, requests: [(&str, &[&str]); N]) -> [u16; N]
 where
     E: KeyExtractor<Key = IpKey>,
@@ -52,9 +52,9 @@ where
     })
 }
 
-/// rari#117: the leftmost entry was read, so that a client had a new limit with every request.
+/// rari#117: the leftmost entry was read, so a client had a new limit with every request.
 #[test]
-fn an_invented_first_entry_is_no_new_limit() {
+fn forged_first_entry_is_no_new_limit() {
     let spoofed = [
         ("10.0.0.1", ["1.1.1.1, 203.0.113.7"].as_slice()),
         ("10.0.0.1", &["2.2.2.2, 203.0.113.7"]),
@@ -65,7 +65,7 @@ fn an_invented_first_entry_is_no_new_limit() {
     assert_eq!(statuses(by_hops, spoofed), [200, 429, 429, 429]);
     let by_proxies = ForwardedFor::proxies(["10.0.0.0/8"], peer).expect("valid");
     assert_eq!(statuses(by_proxies.clone(), spoofed), [200, 429, 429, 429]);
-    // Nor for who comes around the proxies.
+    // Nor for a client that bypasses the proxies.
     let direct = [
         ("203.0.113.9", ["1.1.1.1"].as_slice()),
         ("203.0.113.9", &["2.2.2.2"]),
@@ -74,7 +74,7 @@ fn an_invented_first_entry_is_no_new_limit() {
     assert_eq!(statuses(by_proxies, direct), [200, 429, 429]);
 }
 
-/// CVE-2026-30827: IPv4-mapped addresses were masked like others of IPv6, so that all IPv4 clients shared one limit.
+/// CVE-2026-30827: IPv4-mapped addresses were masked like IPv6, so all IPv4 clients shared a limit.
 #[test]
 fn mapped_clients_do_not_share_a_limit() {
     let of_peer = |request: &RequestHead<'_>| peer(request).map(IpKey::new);
@@ -109,9 +109,9 @@ fn further_lines_are_read() {
     assert_eq!(statuses(forwarded, lines), [200, 200, 429, 200]);
 }
 
-/// tower-governor's key extractors gave all who could not be told apart one limit together.
+/// In tower-governor, all clients that could not be told apart shared one limit.
 #[test]
-fn strangers_do_not_share_a_limit() {
+fn clients_without_a_key_do_not_share_a_limit() {
     let clock = ManualClock::new();
     let limits = Keyed::new(move |_: &IpKey| bucket(1, &clock));
     let of_peer = |request: &RequestHead<'_>| peer(request).map(IpKey::new);
@@ -120,9 +120,9 @@ fn strangers_do_not_share_a_limit() {
     assert_eq!(layer.gate().table().len(), 0);
 }
 
-/// A response that has as many fields as there can be is given on as it is.
+/// A response with the most possible header fields is returned unchanged.
 #[test]
-fn full_header_maps_are_no_reason_to_panic() {
+fn full_header_map_does_not_panic() {
     let handler = tower::service_fn(|_: Request<()>| {
         let mut response = http::Response::new(String::new());
         for number in 0..40_000 {

@@ -14,12 +14,12 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-/// How long a test waits for what must come, so that it fails instead of hanging.
+/// The time limit of a test, so that it fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
     let result = tokio::time::timeout(PATIENCE, future).await;
-    result.expect("nothing hangs")
+    result.expect("ready in time")
 }
 
 pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
@@ -36,13 +36,13 @@ pub(crate) async fn serve(app: Router) -> SocketAddr {
     address
 }
 
-/// The same, and handlers and layers see who calls.
+/// The same, with the peer's address for handlers and layers.
 pub(crate) async fn serve_with_peers(app: Router, listener: TcpListener) {
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(axum::serve(listener, app).into_future());
 }
 
-/// What came back, without its body.
+/// A response without its body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -51,7 +51,7 @@ pub(crate) struct Answer {
     pub(crate) is_head_only: bool,
 }
 
-/// A connection, which asks one thing after the other, or over HTTP/2 all at once.
+/// A connection. HTTP/1 sends one request after the other, HTTP/2 all at once.
 #[derive(Clone)]
 pub(crate) enum Client {
     One(alloc::sync::Arc<tokio::sync::Mutex<http1::SendRequest<Empty<Bytes>>>>),
@@ -63,7 +63,7 @@ impl Client {
         Self::http1_from(Ipv4Addr::LOCALHOST, server).await
     }
 
-    /// From another of the addresses that the loopback interface has.
+    /// Connects from another address of the loopback interface.
     pub(crate) async fn http1_from(from: Ipv4Addr, server: SocketAddr) -> Self {
         let io = TokioIo::new(connect(from, server).await);
         let (sender, connection) = http1::handshake(io).await.expect("HTTP/1");
@@ -71,7 +71,7 @@ impl Client {
         Self::One(alloc::sync::Arc::new(tokio::sync::Mutex::new(sender)))
     }
 
-    /// With prior knowledge, as nothing is encrypted.
+    /// With prior knowledge, because nothing is encrypted.
     pub(crate) async fn http2(server: SocketAddr) -> Self {
         let io = TokioIo::new(connect(Ipv4Addr::LOCALHOST, server).await);
         let handshake = http2::handshake(TokioExecutor::new(), io).await;
@@ -95,7 +95,7 @@ impl Client {
                     sender.send_request(request).await
                 }
                 Self::Two(sender) => {
-                    // HTTP/2 wants the whole target.
+                    // HTTP/2 requires the absolute target.
                     let target = format!("http://localhost{}", request.uri());
                     *request.uri_mut() = target.parse().expect("valid");
                     request.headers_mut().remove("host");
@@ -118,5 +118,7 @@ impl Client {
 async fn connect(from: Ipv4Addr, server: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind((from, 0).into()).expect("a loopback address");
-    in_time(socket.connect(server)).await.expect("it listens")
+    in_time(socket.connect(server))
+        .await
+        .expect("the server listens")
 }

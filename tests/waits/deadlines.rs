@@ -1,128 +1,154 @@
-//! What cannot be in time is refused before anybody sleeps.
+//! Timeouts, and bounds of the queue. Waits that cannot end in time are refused before sleeping.
 
-use alloc::sync::Arc;
-use core::future::Ready;
-use core::task::Poll;
 use core::time::Duration;
 
 use tidegate::{Denied, Limiter, ManualClock};
 
-use crate::crowd::{Crowd, Waits, poll};
-use crate::{SECOND, bucket, combined, window};
-
-const NANOSECOND: Duration = Duration::from_nanos(1);
-
-fn nobody_sleeps(wait: Duration) -> Ready<()> {
-    unreachable!("a refusal is known beforehand, and not after {wait:?}");
-}
-
-fn refuses_before_sleeping<L: Waits + Limiter>(limiter: &L, clock: &ManualClock) {
-    let now = limiter.now();
-    limiter
-        .try_acquire_at(limiter.capacity(), now)
-        .expect("new");
-    let wait = limiter.wait_time_at(1, now).expect("not never");
-    let too_short = wait.saturating_sub(NANOSECOND);
-    let mut crowd = Crowd::at(limiter, clock);
-    let outcome = |n, timeout| {
-        let mut future = limiter.wait(nobody_sleeps, n, timeout);
-        poll(&mut future, &Arc::default())
-    };
-    let not_yet = Poll::Ready(Err(Denied::NotYet { retry_after: wait }));
-    assert_eq!(outcome(1, too_short), not_yet);
-    assert_eq!(outcome(1, Duration::ZERO), not_yet);
-    let capacity = limiter.capacity();
-    let never = Poll::Ready(Err(Denied::Never { capacity }));
-    assert_eq!(outcome(capacity + 1, Duration::MAX), never);
-    // Exactly as long is enough.
-    let in_time = crowd.come_for(1, wait);
-    crowd.advance(too_short);
-    assert!(crowd.admitted().is_empty());
-    crowd.advance(NANOSECOND);
-    assert_eq!(crowd.admitted(), [in_time]);
-}
+use crate::waiters::{WaitFor, Waiters};
+use crate::{NANOSECOND, SECOND, bucket, no_sleep, on_each_limiter, window};
 
 #[test]
-fn deadlines_are_decided_before_sleeping() {
-    let clock = ManualClock::new();
-    refuses_before_sleeping(&bucket(5, &clock), &clock);
-    let clock = ManualClock::new();
-    refuses_before_sleeping(&window(5, &clock), &clock);
-    let clock = ManualClock::new();
-    refuses_before_sleeping(&combined(5, &clock), &clock);
+fn hopeless_waits_are_refused_before_sleeping() {
+    fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {
+        let now = limiter.now();
+        let capacity = limiter.capacity();
+        limiter.try_acquire_at(capacity, now).expect("new");
+        let wait = limiter.wait_time_at(1, now).expect("not never");
+        let too_short = wait.saturating_sub(NANOSECOND);
+        let outcome = |n, timeout| limiter.wait_for(no_sleep, n, timeout).ready();
+        let not_yet = Err(Denied::NotYet { retry_after: wait });
+        assert_eq!(outcome(1, too_short), not_yet);
+        assert_eq!(outcome(1, Duration::ZERO), not_yet);
+        let never = Err(Denied::Never { capacity });
+        assert_eq!(outcome(capacity + 1, Duration::MAX), never);
+        // A timeout of exactly the wait is enough.
+        let mut waiters = Waiters::at(limiter, clock);
+        let in_time = waiters.join_for(1, wait);
+        waiters.advance(too_short);
+        assert_eq!(waiters.admitted(), []);
+        waiters.advance(NANOSECOND);
+        assert_eq!(waiters.admitted(), [in_time]);
+    }
+    on_each_limiter!(check, 5);
 }
 
-/// In a line nobody knows how long the others take: the deadline comes, and those behind move up.
+/// How long the waiters ahead take is unknown. A waiter learns when it becomes the head that its
+/// permit cannot come in time, and leaves at once.
 #[test]
-fn whoever_is_behind_others_gives_up_at_its_deadline() {
+fn new_head_that_is_too_late_leaves_at_once() {
     let clock = ManualClock::new();
     let window = window(1, &clock);
-    let mut crowd = Crowd::at(&window, &clock);
-    let taken = crowd.come(1);
-    let head = crowd.come(1);
-    let short = crowd.come_for(1, SECOND + SECOND / 2);
-    let last = crowd.come(1);
-    assert_eq!(crowd.admitted(), [taken]);
-    crowd.advance(SECOND + SECOND / 4);
-    // The second is the first now, and knows at once that it cannot be in time.
-    let outcomes = crowd.outcomes();
-    assert!(matches!(outcomes[..], [(a, Ok(())), (b, Err(_))] if a == head && b == short));
-    assert_eq!(crowd.waiting(), [last]);
-    crowd.finish();
-    assert_eq!(crowd.admitted(), [last]);
+    let mut waiters = Waiters::at(&window, &clock);
+    let admitted = waiters.join(1);
+    let head = waiters.join(1);
+    let short = waiters.join_for(1, SECOND + SECOND / 2);
+    let last = waiters.join(1);
+    assert_eq!(waiters.admitted(), [admitted]);
+    waiters.advance(SECOND + SECOND / 4);
+    let outcomes = waiters.outcomes();
+    assert_eq!(outcomes[0], (head, Ok(())));
+    assert!(matches!(outcomes[1..], [(number, Err(Denied::NotYet { .. }))] if number == short));
+    assert_eq!(waiters.waiting(), [last]);
+    waiters.finish();
+    assert_eq!(waiters.admitted(), [last]);
     assert_eq!(window.waiting(), 0);
 }
 
 #[test]
-fn whoever_is_still_behind_at_its_deadline_leaves_the_line() {
+fn waiter_behind_others_leaves_at_its_deadline() {
     let clock = ManualClock::new();
     let window = window(1, &clock);
-    let mut crowd = Crowd::at(&window, &clock);
-    crowd.come(1);
-    let head = crowd.come(1);
-    let forgotten = crowd.come_for(1, 10 * SECOND);
-    let behind = crowd.come_for(1, 5 * SECOND);
-    crowd.admitted();
-    crowd.advance(2 * SECOND);
-    assert_eq!(crowd.admitted(), [head]);
-    crowd.forget(forgotten);
-    crowd.advance((3 * SECOND).saturating_sub(NANOSECOND));
-    assert_eq!((crowd.outcomes(), window.waiting()), (vec![], 2));
-    crowd.advance(NANOSECOND);
-    let outcomes = crowd.outcomes();
-    assert!(matches!(outcomes[..], [(number, Err(_))] if number == behind));
+    let mut waiters = Waiters::at(&window, &clock);
+    waiters.join(1);
+    let head = waiters.join(1);
+    let forgotten = waiters.join_for(1, 10 * SECOND);
+    let behind = waiters.join_for(1, 5 * SECOND);
+    waiters.admitted();
+    waiters.advance(2 * SECOND);
+    assert_eq!(waiters.admitted(), [head]);
+    waiters.forget(forgotten);
+    waiters.advance((3 * SECOND).saturating_sub(NANOSECOND));
+    assert_eq!((waiters.outcomes(), window.waiting()), (vec![], 2));
+    waiters.advance(NANOSECOND);
+    let outcomes = waiters.outcomes();
+    assert!(matches!(outcomes[..], [(number, Err(Denied::Busy { .. }))] if number == behind));
     assert_eq!(window.waiting(), 1);
 }
 
 #[test]
-fn only_so_many_may_wait() {
+fn max_waiters_bounds_the_queue() {
     let clock = ManualClock::new();
-    let window = window(1, &clock).max_waiters(3);
-    let mut crowd = Crowd::at(&window, &clock);
-    (0..10).for_each(|_| _ = crowd.come(1));
-    assert_eq!((crowd.waiting().len(), window.waiting()), (3, 3));
-    let refused = crowd
-        .outcomes()
-        .iter()
-        .filter(|(_, outcome)| outcome.is_err())
-        .count();
-    assert_eq!(refused, 6);
-    crowd.finish();
-    assert_eq!(crowd.admitted(), [1, 2, 3]);
+    let three = window(1, &clock).max_waiters(3);
+    let mut waiters = Waiters::at(&three, &clock);
+    waiters.join_all(10);
+    assert_eq!((waiters.waiting().len(), three.waiting()), (3, 3));
+    let outcomes = waiters.outcomes();
+    let refused = outcomes.iter().filter(|(_, outcome)| outcome.is_err());
+    assert_eq!(refused.count(), 6);
+    waiters.finish();
+    assert_eq!(waiters.admitted(), [1, 2, 3]);
 
-    let nobody = self::window(1, &clock).max_waiters(0);
-    let mut crowd = Crowd::at(&nobody, &clock);
-    assert_eq!((crowd.come(1), crowd.come(1)), (0, 1));
-    let outcomes = crowd.outcomes();
+    let none = window(1, &clock).max_waiters(0);
+    let mut waiters = Waiters::at(&none, &clock);
+    waiters.join_all(2);
+    let outcomes = waiters.outcomes();
     assert!(matches!(outcomes[..], [(0, Ok(())), (1, Err(_))]));
 }
 
-/// A line of a bucket is bounded in time: at most rate · timeout tokens are waited for.
+/// Cases J03 and J07 of .NET: a full queue refuses at once with the limiter's hint, and a waiter
+/// that leaves makes room.
 #[test]
-fn a_timeout_bounds_the_line_of_a_bucket() {
+fn full_queue_refuses_until_a_waiter_leaves() {
+    fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {
+        let mut waiters = Waiters::at(limiter, clock);
+        let (admitted, head, refused) = (waiters.join(1), waiters.join(1), waiters.join(1));
+        let refusal = limiter.peek_at(1, limiter.now());
+        assert!(refusal.is_err());
+        let expected = [(admitted, Ok(())), (refused, refusal)];
+        assert_eq!(waiters.outcomes(), expected);
+        waiters.drop_waiter(head);
+        let next = waiters.join(1);
+        assert_eq!(waiters.waiting(), [next]);
+        waiters.advance(2 * SECOND);
+        assert_eq!(waiters.admitted(), [next]);
+    }
+    let clock = ManualClock::new();
+    check(&window(1, &clock).max_waiters(1), &clock);
+    let clock = ManualClock::new();
+    check(&crate::combined(1, &clock).max_waiters(1), &clock);
+    let clock = ManualClock::new();
+    check(&crate::sharded(1, &clock).max_waiters(1), &clock);
+}
+
+/// Case J03 on a bucket, whose queue is bounded in time: at most rate · timeout tokens are waited
+/// for. Further callers are refused at once, with the whole wait as the hint.
+#[test]
+fn timeout_bounds_the_reservations_of_a_bucket() {
     let clock = ManualClock::new();
     let bucket = bucket(1, &clock);
-    let mut crowd = Crowd::at(&bucket, &clock);
-    (0..10).for_each(|_| _ = crowd.come_for(1, 3 * SECOND));
-    assert_eq!((crowd.waiting().len(), bucket.debt()), (3, 3));
+    let mut waiters = Waiters::at(&bucket, &clock);
+    (0..10).for_each(|_| _ = waiters.join_for(1, 3 * SECOND));
+    assert_eq!((waiters.waiting(), bucket.debt()), (vec![1, 2, 3], 3));
+    let retry_after = 4 * SECOND;
+    let refused = (4..10).map(|number| (number, Err(Denied::NotYet { retry_after })));
+    let expected: Vec<_> = core::iter::once((0, Ok(()))).chain(refused).collect();
+    assert_eq!(waiters.outcomes(), expected);
+    waiters.advance(SECOND);
+    assert_eq!(waiters.admitted(), [1]);
+}
+
+/// Case J07 on a bucket.
+#[test]
+fn dropped_reservation_makes_room_for_another() {
+    let clock = ManualClock::new();
+    let bucket = bucket(1, &clock);
+    let mut waiters = Waiters::at(&bucket, &clock);
+    bucket.try_acquire(1).unwrap();
+    let first = waiters.join_for(1, SECOND);
+    waiters.drop_waiter(first);
+    let second = waiters.join_for(1, SECOND);
+    assert_eq!(waiters.waiting(), [second]);
+    waiters.drop_waiter(second);
+    waiters.advance(SECOND);
+    assert_eq!(bucket.available(), 1);
 }

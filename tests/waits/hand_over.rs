@@ -1,29 +1,29 @@
-//! The turn goes from thread to thread as fast as it can: it is never lost, and goes to whoever came first.
+//! Turns and resets between threads: none is lost, and turns go in order of arrival.
 
 use core::cell::Cell;
-use core::future::{Future, Pending, pending};
+use core::future::{Future, Pending, pending, poll_fn};
 use core::pin::pin;
 use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::SeqCst;
-use core::task::Context;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::task::{Context, Poll};
 use core::time::Duration;
 use std::thread;
 
-use tidegate::{ManualClock, Timer};
+use tidegate::{Clock, ManualClock, MonotonicClock, SlidingWindow, Timer};
 
-use crate::bucket;
-use crate::crowd::{ManualTimer, parked};
+use crate::manual_timer::ManualTimer;
 use crate::parallel::in_parallel;
-use crate::window;
+use crate::waiters::{park_on, unpark_waker};
+use crate::{bucket, window};
 
 const THREADS: usize = 4;
 const TURNS: usize = 40_000;
 
-/// Only the head sleeps on a timer: so whoever sleeps is the head.
+/// A timer that records that it was used. Only the head of a queue sleeps.
 #[derive(Debug, Default)]
-struct HeadSleeps(Cell<bool>);
+struct HeadTimer(Cell<bool>);
 
-impl Timer for &HeadSleeps {
+impl Timer for &HeadTimer {
     type Sleep = Pending<()>;
 
     fn sleep(&self, _: Duration) -> Pending<()> {
@@ -32,30 +32,31 @@ impl Timer for &HeadSleeps {
     }
 }
 
-/// Three moments of a turn, counted by all.
+/// Three moments of a wait, from a counter that all threads share.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
-    /// Before it came.
+    /// Before the first poll.
     begun: u64,
-    /// It had come, and was behind others or the head.
+    /// After the first poll, in the queue.
     joined: u64,
-    /// It was the head.
-    first: u64,
+    /// As the head.
+    became_head: u64,
 }
 
-/// A window that never has room, so that everybody waits, and leaves when it is the head. If a turn is lost, this does not end.
+/// The window never has room, so every future waits. It leaves when it becomes the head. If a turn
+/// is lost, this test does not end.
 #[test]
-fn from_thread_to_thread_in_order() {
+fn turns_go_between_threads_in_order_of_arrival() {
     let clock = ManualClock::new();
     let window = window(1, &clock);
     window.try_acquire(1).unwrap();
     let moments = AtomicU64::new(0);
     let moment = || moments.fetch_add(1, SeqCst);
     let turns = in_parallel(THREADS, |thread| {
-        let waker = parked();
+        let waker = unpark_waker();
         let mut context = Context::from_waker(&waker);
         let turn = |number: usize| {
-            let timer = HeadSleeps::default();
+            let timer = HeadTimer::default();
             let mut wait = pin!(window.acquire_with(&timer, 1));
             let begun = moment();
             assert!(wait.as_mut().poll(&mut context).is_pending());
@@ -64,56 +65,79 @@ fn from_thread_to_thread_in_order() {
                 thread::park();
                 assert!(wait.as_mut().poll(&mut context).is_pending());
             }
-            let first = moment();
-            // So that the others find the line sometimes empty, and sometimes not.
+            let became_head = moment();
+            // Now and then, so that other threads find the queue empty at times.
             if number % (3 + thread) == 0 {
                 thread::yield_now();
             }
             Turn {
                 begun,
                 joined,
-                first,
+                became_head,
             }
         };
         (0..TURNS).map(turn).collect::<Vec<Turn>>()
     });
     let mut turns: Vec<Turn> = turns.into_iter().flatten().collect();
     assert_eq!((turns.len(), window.waiting()), (THREADS * TURNS, 0));
-    turns.sort_unstable_by_key(|turn| turn.first);
+    turns.sort_unstable_by_key(|turn| turn.became_head);
     let mut next_joined = u64::MAX;
     for turn in turns.iter().rev() {
-        // Nobody who was served later had come before this one began.
+        // No later head had joined before this one began.
         assert!(next_joined > turn.begun, "{turn:?} overtook {next_joined}");
         next_joined = next_joined.min(turn.joined);
     }
 }
 
-/// Somebody fills the bucket up whenever somebody waits: nobody misses that.
+/// The clock is frozen, so only resets wake the waiters. If one is missed, this test does not end.
 #[test]
-fn a_reset_is_never_missed() {
+fn waiters_never_miss_a_reset() {
     let clock = ManualClock::new();
     let bucket = bucket(1, &clock);
     let timer = ManualTimer::on(&clock);
-    let waiters = AtomicU64::new(THREADS as u64 - 1);
+    let running = AtomicU64::new(THREADS as u64 - 1);
     in_parallel(THREADS, |thread| {
         if thread == 0 {
-            while waiters.load(SeqCst) > 0 {
-                // Not for nothing, or the next reset would wake those whom this one forgot.
+            while running.load(SeqCst) > 0 {
+                // Only when a waiter has reserved. Otherwise a second reset would wake the waiters
+                // that the first one missed.
                 if bucket.debt() > 0 {
                     bucket.reset();
                 }
             }
             return;
         }
-        let waker = parked();
-        let mut context = Context::from_waker(&waker);
+        let waker = unpark_waker();
         for _ in 0..TURNS / 2 {
-            let mut wait = pin!(bucket.acquire_with(timer.clone(), 1));
-            while wait.as_mut().poll(&mut context).is_pending() {
-                // The time stands still: only a reset wakes it.
-                thread::park();
-            }
+            park_on(bucket.acquire_with(timer.clone(), 1), &waker).expect("not never");
         }
-        waiters.fetch_sub(1, SeqCst);
+        running.fetch_sub(1, SeqCst);
     });
+}
+
+/// On a real clock, with heads that are admitted. If a turn is lost, this test does not end.
+#[test]
+fn turns_are_not_lost_in_real_time() {
+    let length = Duration::from_micros(100);
+    let window = SlidingWindow::with_clock(50, length, MonotonicClock).unwrap();
+    let window = window.slots(1);
+    let admitted = AtomicU64::new(0);
+    let spinning = |wait: Duration| {
+        let end = MonotonicClock.now() + wait;
+        poll_fn(move |context| {
+            if MonotonicClock.now() >= end {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+    };
+    in_parallel(THREADS, |_| {
+        let waker = unpark_waker();
+        for _ in 0..5_000 {
+            park_on(window.acquire_with(spinning, 7), &waker).expect("not never");
+            admitted.fetch_add(1, Relaxed);
+        }
+    });
+    assert_eq!((admitted.into_inner(), window.waiting()), (20_000, 0));
 }

@@ -3,44 +3,93 @@
 extern crate alloc;
 
 mod api;
-mod cancel;
-mod crowd;
+mod cancellation;
 mod deadlines;
 mod hand_over;
+mod manual_timer;
 mod misuse;
 mod order;
 mod owned;
 #[cfg(feature = "futures")]
-mod pace;
+mod paced;
 mod random;
+mod random_operations;
 mod resets;
 mod runtimes;
-mod storm;
-mod tokens;
+#[cfg(feature = "tokio")]
+mod tokio_tasks;
+mod waiters;
 
 #[path = "../parallel/mod.rs"]
+#[expect(
+    clippy::std_instead_of_alloc,
+    reason = "other crates include it without `alloc`"
+)]
 mod parallel;
 
+use core::future::{Ready, ready};
 use core::time::Duration;
 
-use tidegate::{Combined, ManualClock, Quota, SlidingWindow, TokenBucket};
+use tidegate::{
+    Clock, Combined, ManualClock, Quota, ShardedTokenBucket, SlidingWindow, TokenBucket,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+const NANOSECOND: Duration = Duration::from_nanos(1);
 
-/// One token per second.
+/// Refills one token per second.
 fn bucket(capacity: u64, clock: &ManualClock) -> TokenBucket<ManualClock> {
     TokenBucket::with_clock(Quota::per_second(1).burst(capacity), clock.clone())
 }
 
-/// Room comes back a second after it was taken (and a slot, of 1/64 s).
+/// As [`bucket`], but waiting futures form a queue.
+fn sharded(capacity: u64, clock: &ManualClock) -> ShardedTokenBucket<ManualClock> {
+    ShardedTokenBucket::with_clock(Quota::per_second(1).burst(capacity), clock.clone())
+}
+
+/// Has room again one second and one slot of 1/64 s after a charge.
 fn window(limit: u64, clock: &ManualClock) -> SlidingWindow<ManualClock> {
     SlidingWindow::with_clock(limit, SECOND, clock.clone()).expect("valid")
 }
 
-/// A window and a bucket of the same size.
+/// Combines a window and a bucket of the same size.
 fn combined(limit: u64, clock: &ManualClock) -> Combined<ManualClock> {
+    limits(window(limit, clock), bucket(limit, clock))
+}
+
+fn limits<C: Clock>(window: SlidingWindow<C>, bucket: TokenBucket<C>) -> Combined<C> {
     Combined::builder()
-        .limit("window", window(limit, clock))
-        .limit("bucket", bucket(limit, clock))
+        .limit("window", window)
+        .limit("bucket", bucket)
         .build()
+}
+
+/// Calls `check(&limiter, &clock)` with a new limiter of each kind and this capacity.
+macro_rules! on_each_limiter {
+    ($check:expr, $capacity:expr) => {
+        on_each_limiter!($check, $capacity, bucket, sharded, window, combined)
+    };
+    ($check:expr, $capacity:expr, $($limiter:ident),*) => {$(
+        let clock = tidegate::ManualClock::new();
+        $check(&crate::$limiter($capacity, &clock), &clock);
+    )*};
+}
+use on_each_limiter;
+
+/// Compiles if the future can be spawned.
+const fn assert_spawnable<T: Send + 'static>(_: &T) {}
+
+/// A timer that may not be used.
+fn no_sleep(wait: Duration) -> Ready<()> {
+    unreachable!("sleeps for {wait:?}");
+}
+
+/// A timer that advances the clock too little, by two thirds, but by a millisecond or more.
+fn early_timer(clock: &ManualClock) -> impl Fn(Duration) -> Ready<()> + Send + Sync + '_ {
+    |wait| {
+        let least = MILLISECOND.min(wait);
+        clock.advance((wait * 2 / 3).max(least));
+        ready(())
+    }
 }

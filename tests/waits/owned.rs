@@ -1,102 +1,92 @@
-//! Futures that own their limiters, or share them: they outlive whoever made them.
+//! Futures that own a share of their limiter.
 
 use alloc::rc::Rc;
 use alloc::sync::Arc;
-use core::future::Future;
+use core::future::{Future, pending, ready};
+use core::ops::Deref;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::LazyLock;
 
 use tidegate::{
-    Acquire, Awaitable, Combined, DefaultClock, Denied, ManualClock, Quota, SlidingWindow, Timer,
-    TokenBucket,
+    Acquire, Awaitable, Combined, ManualClock, Quota, SlidingWindow, Timer, TokenBucket,
 };
 
-use crate::crowd::{Flag, ManualTimer, Waits, poll};
-use crate::{SECOND, bucket, combined, window};
+use crate::manual_timer::ManualTimer;
+use crate::waiters::{Outcome, WaitFor, Waiter};
+use crate::{SECOND, assert_spawnable, bucket, combined, window};
 
-/// What a service has that waits in `call`: nothing is boxed, borrowed or without a name.
-#[cfg(feature = "tokio")]
-#[derive(Debug)]
-struct Call {
-    turn: Acquire<Arc<TokenBucket>, tidegate::TokioTimer>,
-}
-
-const fn is_spawned<F: Future<Output = Result<(), Denied>> + Send + 'static>(_: &F) {}
-
-/// Also where neither the limiter nor the timer is known.
-fn spawned<L, T>(limiter: &Arc<L>, timer: T) -> impl Future<Output = Result<(), Denied>> + use<L, T>
+/// Waits for one permit, where neither the limiter nor the timer is known.
+fn wait_for_one<L, T>(limiter: &Arc<L>, timer: T) -> impl Future<Output = Outcome> + use<L, T>
 where
     L: Awaitable + Send + Sync + 'static,
     T: Timer<Sleep: Send> + Send + 'static,
 {
     let future = Acquire::new(Arc::clone(limiter), timer, 1, Duration::MAX);
-    is_spawned(&future);
+    assert_spawnable(&future);
     future
 }
 
 #[test]
-fn what_is_owned_can_be_spawned() {
-    let at_once = |_: Duration| core::future::ready(());
+fn owning_futures_can_be_spawned() {
+    let timer = |_: Duration| ready(());
     let bucket = Arc::new(TokenBucket::new(Quota::per_second(1)));
     let window = Arc::new(SlidingWindow::new(1, SECOND).unwrap());
-    let both = Arc::new(Combined::builder().limit("bucket", bucket.clone()).build());
-    is_spawned(&spawned(&bucket, at_once));
-    is_spawned(&spawned(&window, at_once));
-    is_spawned(&spawned(&both, at_once));
-    is_spawned(&Box::pin(spawned(&Arc::new(bucket), at_once)));
+    let both = Combined::builder().limit("bucket", bucket.clone());
+    assert_spawnable(&wait_for_one(&bucket, timer));
+    assert_spawnable(&wait_for_one(&window, timer));
+    assert_spawnable(&wait_for_one(&Arc::new(both.build()), timer));
+    assert_spawnable(&Box::pin(wait_for_one(&Arc::new(bucket), timer)));
 }
 
-/// Through any pointer, and through pointers to pointers.
+/// Also pointers to pointers.
 #[test]
-fn any_pointer_will_do() {
+fn futures_accept_any_pointer() {
     static LAZY: LazyLock<SlidingWindow> = LazyLock::new(|| SlidingWindow::new(1, SECOND).unwrap());
-    fn takes_one<P: core::ops::Deref<Target: Awaitable>>(limiter: P) {
-        let never = |_: Duration| core::future::pending();
-        let mut future = pin!(Acquire::new(limiter, never, 1, Duration::ZERO));
+    fn take_one<P: Deref<Target: Awaitable>>(limiter: P) {
+        let wait = Acquire::new(limiter, |_| pending(), 1, Duration::ZERO);
         let mut context = Context::from_waker(Waker::noop());
-        assert_eq!(future.as_mut().poll(&mut context), Poll::Ready(Ok(())));
+        let outcome = pin!(wait).poll(&mut context);
+        assert_eq!(outcome, Poll::Ready(Ok(())));
     }
     let clock = ManualClock::new();
     let shared = Arc::new(window(4, &clock));
-    takes_one(&*shared);
-    takes_one(&shared);
-    takes_one(Rc::new(Arc::clone(&shared)));
-    takes_one(Arc::clone(&shared));
+    take_one(&*shared);
+    take_one(&shared);
+    take_one(Rc::new(Arc::clone(&shared)));
+    take_one(Arc::clone(&shared));
     assert_eq!((shared.available(), Arc::strong_count(&shared)), (0, 1));
-    takes_one(Box::new(bucket(1, &clock)));
+    take_one(Box::new(bucket(1, &clock)));
     let boxed = Box::new(combined(2, &clock));
-    takes_one(&boxed);
-    takes_one(boxed);
-    takes_one(&*LAZY);
+    take_one(&boxed);
+    take_one(boxed);
+    take_one(&*LAZY);
     assert_eq!(LAZY.available(), 0);
 }
 
-/// The future is the last who has the limiter: it waits all the same, and the limiter goes with it.
+/// The future is the limiter's last owner, and drops it.
 #[test]
-fn a_future_keeps_its_limiter() {
+fn futures_keep_their_limiter() {
     fn check<L: Awaitable + Send + Sync>(limiter: L, clock: &ManualClock) {
         limiter.try_acquire_at(1, limiter.now()).expect("new");
         let timer = ManualTimer::on(clock);
         let limiter = Arc::new(limiter);
-        let gone = Arc::downgrade(&limiter);
-        let flag = Arc::new(Flag::default());
+        let share = Arc::downgrade(&limiter);
         let wait = || {
-            let limiter = gone.upgrade().expect("the caller has it");
-            Box::pin(Acquire::new(limiter, timer.clone(), 1, Duration::MAX))
+            let limiter = share.upgrade().expect("the test has it");
+            let wait = Acquire::new(limiter, timer.clone(), 1, Duration::MAX);
+            Waiter::new(1, wait).pending()
         };
-        let (mut served, mut dropped) = (wait(), wait());
-        assert!(poll(&mut served, &flag).is_pending());
-        assert!(poll(&mut dropped, &flag).is_pending());
+        let (mut served, dropped) = (wait(), wait());
         drop(limiter);
         drop(dropped);
         timer.advance(2 * SECOND);
-        assert!(flag.take());
-        assert_eq!(poll(&mut served, &flag), Poll::Ready(Ok(())));
-        assert!(gone.upgrade().is_some());
+        assert!(served.take_wake_up());
+        assert_eq!(served.ready(), Ok(()));
+        assert!(share.upgrade().is_some());
         drop(served);
-        assert!(gone.upgrade().is_none());
+        assert!(share.upgrade().is_none());
     }
     let clock = ManualClock::new();
     check(bucket(1, &clock), &clock);
@@ -104,25 +94,25 @@ fn a_future_keeps_its_limiter() {
     check(combined(1, &clock), &clock);
 }
 
-/// Borrowed and owned ones are in the same line.
 #[test]
-fn who_owns_waits_in_the_same_line() {
+fn owning_and_borrowing_futures_share_a_queue() {
     let clock = ManualClock::new();
     let window = Arc::new(window(1, &clock));
     window.try_acquire(1).unwrap();
     let timer = ManualTimer::on(&clock);
-    let flags: [Arc<Flag>; 3] = Default::default();
-    let mut borrowed = (*window).wait(timer.clone(), 1, Duration::MAX);
-    let mut owned = window.wait(timer.clone(), 1, Duration::MAX);
-    let mut last = (*window).wait(timer.clone(), 1, Duration::MAX);
-    assert!(poll(&mut borrowed, &flags[0]).is_pending());
-    assert!(poll(&mut owned, &flags[1]).is_pending());
-    assert!(poll(&mut last, &flags[2]).is_pending());
-    assert_eq!((window.waiting(), timer.asleep()), (3, 1));
-    drop(borrowed);
-    assert!(flags[1].take() && !flags[2].take());
-    drop(owned);
-    assert!(flags[2].take());
+    let borrowing = || {
+        (*window)
+            .wait_for(timer.clone(), 1, Duration::MAX)
+            .pending()
+    };
+    let first = borrowing();
+    let owning = window.wait_for(timer.clone(), 1, Duration::MAX).pending();
+    let last = borrowing();
+    assert_eq!((window.waiting(), timer.pending()), (3, 1));
+    drop(first);
+    assert!(owning.take_wake_up() && !last.take_wake_up());
+    drop(owning);
+    assert!(last.take_wake_up());
     drop(last);
     assert_eq!(window.waiting(), 0);
 }
@@ -132,63 +122,57 @@ mod on_tokio {
     use core::sync::atomic::AtomicU64;
     use core::sync::atomic::Ordering::Relaxed;
 
-    use tidegate::{Clock, TokioTimer};
+    use tidegate::{Clock, DefaultClock, TokioTimer};
     use tokio::runtime::{Builder, Runtime};
     use tokio::task::JoinSet;
 
     use super::*;
+    use crate::{MILLISECOND, limits};
 
-    const LITTLE: Duration = Duration::from_millis(1);
-
-    fn threads() -> Runtime {
-        let mut threads = Builder::new_multi_thread();
-        let runtime = threads.worker_threads(3).enable_time().build();
+    fn multi_thread_runtime() -> Runtime {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(3).enable_time().build();
         runtime.expect("a runtime")
     }
 
-    /// The futures are the tasks. All are admitted, and not before it is their time.
+    /// The futures are the tasks. All are admitted, and none too early.
     #[test]
-    fn spawned_on_threads() {
+    fn futures_run_as_tasks() {
         fn check<L: Awaitable + Send + Sync + 'static>(limiter: L) -> Arc<L> {
             const TASKS: u32 = 40;
             let limiter = Arc::new(limiter);
             let start = DefaultClock.now();
-            threads().block_on(async {
+            multi_thread_runtime().block_on(async {
                 let mut tasks = JoinSet::new();
                 for _ in 0..TASKS {
-                    tasks.spawn(spawned(&limiter, TokioTimer));
+                    tasks.spawn(wait_for_one(&limiter, TokioTimer));
                 }
                 assert!(tasks.join_all().await.iter().all(Result::is_ok));
             });
-            assert!(DefaultClock.now() - start >= (TASKS - 1) * LITTLE);
+            assert!(DefaultClock.now() - start >= (TASKS - 1) * MILLISECOND);
             assert_eq!(Arc::strong_count(&limiter), 1);
             limiter
         }
-        let bucket = || TokenBucket::new(Quota::new(1, LITTLE).unwrap());
-        let window = || SlidingWindow::new(1, LITTLE).unwrap();
+        let bucket = || TokenBucket::new(Quota::new(1, MILLISECOND).unwrap());
+        let window = || SlidingWindow::new(1, MILLISECOND).unwrap();
         assert_eq!(check(bucket()).debt(), 0);
         assert_eq!(check(window()).waiting(), 0);
-        let both = Combined::builder()
-            .limit("bucket", bucket())
-            .limit("window", window())
-            .build();
-        assert_eq!(check(both).waiting(), 0);
+        assert_eq!(check(limits(window(), bucket())).waiting(), 0);
     }
 
-    /// Tasks that are aborted while they wait leave no trace.
     #[test]
-    fn aborted() {
+    fn aborted_tasks_leave_nothing_behind() {
         let bucket = Arc::new(TokenBucket::new(Quota::per_hour(1)));
         let window = Arc::new(SlidingWindow::new(1, 3_600 * SECOND).unwrap());
         bucket.try_acquire(1).unwrap();
         window.try_acquire(1).unwrap();
-        threads().block_on(async {
-            // One each, as the places of a bucket come back only from its end.
+        multi_thread_runtime().block_on(async {
             for _ in 0..20 {
                 let mut tasks = JoinSet::new();
-                tasks.spawn(spawned(&bucket, TokioTimer));
+                // Only one, because only the last reservation of a bucket can be returned.
+                tasks.spawn(wait_for_one(&bucket, TokioTimer));
                 for _ in 0..10 {
-                    tasks.spawn(spawned(&window, TokioTimer));
+                    tasks.spawn(wait_for_one(&window, TokioTimer));
                 }
                 while (bucket.debt(), window.waiting()) != (1, 10) {
                     tokio::task::yield_now().await;
@@ -201,19 +185,25 @@ mod on_tokio {
         assert_eq!(Arc::strong_count(&window), 1);
     }
 
-    /// Kept in a struct, and the caller's pointers are gone.
+    /// The future of a service that waits in `call`: named, not boxed, and `'static`.
+    #[derive(Debug)]
+    struct Call {
+        turn: Acquire<Arc<TokenBucket>, TokioTimer>,
+    }
+
+    /// Half of the futures are dropped. The bucket is dropped with the last one.
     #[test]
-    fn kept_in_a_struct() {
-        let (calls, gone): (Vec<Call>, _) = {
-            let bucket = Arc::new(TokenBucket::new(Quota::new(1, LITTLE).unwrap()));
+    fn structs_can_hold_futures() {
+        let (calls, share): (Vec<Call>, _) = {
+            let bucket = Arc::new(TokenBucket::new(Quota::new(1, MILLISECOND).unwrap()));
             let call = |_| Call {
                 turn: Acquire::new(Arc::clone(&bucket), TokioTimer, 1, Duration::MAX),
             };
             ((0..20).map(call).collect(), Arc::downgrade(&bucket))
         };
-        assert_eq!(gone.strong_count(), 20);
+        assert_eq!(share.strong_count(), 20);
         let admitted = Arc::new(AtomicU64::new(0));
-        threads().block_on(async {
+        multi_thread_runtime().block_on(async {
             let mut tasks = JoinSet::new();
             for (number, call) in calls.into_iter().enumerate() {
                 let admitted = Arc::clone(&admitted);
@@ -225,8 +215,8 @@ mod on_tokio {
                     admitted.fetch_add(1, Relaxed);
                 });
             }
-            let _ = tasks.join_all().await;
+            tasks.join_all().await;
         });
-        assert_eq!((admitted.load(Relaxed), gone.strong_count()), (10, 0));
+        assert_eq!((admitted.load(Relaxed), share.strong_count()), (10, 0));
     }
 }

@@ -1,125 +1,130 @@
-//! A reset wakes everybody, who take new places within their old deadlines.
+//! A reset wakes all waiters of a bucket. They reserve again within their old deadlines.
 
-use tidegate::{Denied, ManualClock};
+use tidegate::{Denied, ManualClock, TokenBucket};
 
-use crate::crowd::Crowd;
+use crate::waiters::Waiters;
 use crate::{SECOND, bucket};
 
+/// Returns a bucket for one token, this many tokens in debt.
+fn in_debt(debt: u64, clock: &ManualClock) -> TokenBucket<ManualClock> {
+    let bucket = bucket(1, clock);
+    bucket.debit(1 + debt);
+    assert_eq!(bucket.debt(), debt);
+    bucket
+}
+
 #[test]
-fn a_reset_wakes_all() {
+fn reset_wakes_all_waiters() {
     let clock = ManualClock::new();
     let bucket = bucket(3, &clock);
     bucket.debit(1_003);
-    let mut crowd = Crowd::at(&bucket, &clock);
-    (0..5).for_each(|_| _ = crowd.come(1));
+    let mut waiters = Waiters::at(&bucket, &clock);
+    waiters.join_all(5);
     assert_eq!(bucket.debt(), 1_005);
     bucket.reset();
-    crowd.settle();
-    assert_eq!(crowd.admitted(), [0, 1, 2]);
+    waiters.poll_woken();
+    assert_eq!(waiters.admitted(), [0, 1, 2]);
     assert_eq!(bucket.debt(), 2);
-    // And again.
     bucket.reset();
-    crowd.settle();
-    assert_eq!((crowd.admitted(), bucket.available()), (vec![3, 4], 1));
+    waiters.poll_woken();
+    assert_eq!(waiters.admitted(), [3, 4]);
+    assert_eq!(bucket.available(), 1);
 }
 
-/// Whoever slept for the old place sleeps for the new one, which may be earlier.
+/// The old sleep was longer, and is canceled.
 #[test]
-fn new_places_have_their_own_sleeps() {
+fn new_reservation_has_its_own_sleep() {
     let clock = ManualClock::new();
-    let bucket = bucket(1, &clock);
-    bucket.debit(1_000);
-    let mut crowd = Crowd::at(&bucket, &clock);
-    let waiting = crowd.come(1);
+    let bucket = in_debt(999, &clock);
+    let mut waiters = Waiters::at(&bucket, &clock);
+    let waiting = waiters.join(1);
     bucket.reset();
     bucket.try_acquire(1).unwrap();
-    crowd.settle();
-    assert_eq!((crowd.waiting(), crowd.timer.asleep()), (vec![waiting], 1));
-    crowd.advance(SECOND);
-    assert_eq!(crowd.admitted(), [waiting]);
+    waiters.poll_woken();
+    assert_eq!(
+        (waiters.waiting(), waiters.timer.pending()),
+        (vec![waiting], 1)
+    );
+    waiters.advance(SECOND);
+    assert_eq!(waiters.admitted(), [waiting]);
 }
 
-/// The others are behind the new line's first, and the deadline is that of the first poll.
+/// The timeout starts at the first poll, and not at the new reservation.
 #[test]
-fn new_places_keep_the_deadline() {
+fn new_reservation_keeps_the_deadline() {
     let clock = ManualClock::new();
-    let bucket = bucket(1, &clock);
-    bucket.debit(4);
-    let mut crowd = Crowd::at(&bucket, &clock);
-    let first = crowd.come_for(1, 4 * SECOND);
-    let second = crowd.come_for(1, 5 * SECOND);
-    crowd.advance(3 * SECOND);
+    let bucket = in_debt(3, &clock);
+    let mut waiters = Waiters::at(&bucket, &clock);
+    let first = waiters.join_for(1, 4 * SECOND);
+    let second = waiters.join_for(1, 5 * SECOND);
+    waiters.advance(3 * SECOND);
     bucket.reset();
     bucket.debit(3);
-    crowd.settle();
+    waiters.poll_woken();
     let retry_after = 3 * SECOND;
     let late = |number| (number, Err(Denied::NotYet { retry_after }));
-    assert_eq!(crowd.outcomes(), [late(first), late(second)]);
+    assert_eq!(waiters.outcomes(), [late(first), late(second)]);
 
+    // A second later there is just enough time.
     bucket.reset();
     bucket.debit(4);
-    let third = crowd.come_for(1, 4 * SECOND);
-    crowd.advance(SECOND);
+    let third = waiters.join_for(1, 4 * SECOND);
+    waiters.advance(SECOND);
     bucket.reset();
     bucket.debit(3);
-    crowd.settle();
-    crowd.advance(3 * SECOND);
-    assert_eq!(crowd.admitted(), [third]);
+    waiters.poll_woken();
+    waiters.advance(3 * SECOND);
+    assert_eq!(waiters.admitted(), [third]);
     assert_eq!(bucket.debt(), 0);
 }
 
-/// Whose instant has come before it was polled is admitted, whatever a reset says then.
+/// A waiter whose instant came before the reset is admitted, polled or not.
 #[test]
-fn a_reset_takes_nothing_from_who_is_due() {
+fn reset_takes_nothing_from_a_due_waiter() {
     let clock = ManualClock::new();
-    let bucket = bucket(1, &clock);
-    bucket.debit(1);
-    let mut crowd = Crowd::at(&bucket, &clock);
-    let due = crowd.come_for(1, SECOND);
-    crowd.timer.advance(SECOND);
+    let bucket = in_debt(0, &clock);
+    let mut waiters = Waiters::at(&bucket, &clock);
+    let due = waiters.join_for(1, SECOND);
+    waiters.timer.advance(SECOND);
     bucket.reset();
     bucket.try_acquire(1).unwrap();
-    crowd.settle();
-    assert_eq!((crowd.admitted(), bucket.debt()), (vec![due], 0));
+    waiters.poll_woken();
+    assert_eq!((waiters.admitted(), bucket.debt()), (vec![due], 0));
 }
 
-/// The places that a reset dissolves are not cancelled on top of it, whatever the bucket's time is by then.
+/// The reset has returned the tokens. The bucket's TAT comes to the value that the reservation
+/// left, so a second return would succeed.
 #[test]
-fn a_dissolved_place_gives_nothing_back() {
+fn refused_waiter_returns_nothing_after_a_reset() {
     let clock = ManualClock::new();
-    let bucket = bucket(1, &clock);
-    bucket.debit(4);
-    let mut crowd = Crowd::at(&bucket, &clock);
-    let waiting = crowd.come_for(1, 4 * SECOND);
+    let bucket = in_debt(3, &clock);
+    let mut waiters = Waiters::at(&bucket, &clock);
+    let waiting = waiters.join_for(1, 4 * SECOND);
     clock.advance(3 * SECOND);
     bucket.reset();
-    // The same time as when it had taken its place.
     bucket.debit(2);
-    crowd.settle();
-    assert!(matches!(crowd.outcomes()[..], [(number, Err(_))] if number == waiting));
+    waiters.poll_woken();
+    let outcomes = waiters.outcomes();
+    assert!(matches!(outcomes[..], [(number, Err(_))] if number == waiting));
     assert_eq!(bucket.debt(), 1);
 }
 
-/// Nor when it is dropped before it has heard of the reset: what came back with that would come back twice, and two would be
-/// promised the same instant.
+/// Otherwise two waiters would be promised the same instant. The TAT comes to the same value as in
+/// the test above.
 #[test]
-fn a_dissolved_place_that_is_dropped_gives_nothing_back() {
+fn dropped_waiter_returns_nothing_after_a_reset() {
     let clock = ManualClock::new();
-    let bucket = bucket(1, &clock);
-    bucket.try_acquire(1).unwrap();
-    let mut crowd = Crowd::at(&bucket, &clock);
-    let dissolved = crowd.come(1);
+    let bucket = in_debt(0, &clock);
+    let mut waiters = Waiters::at(&bucket, &clock);
+    let dropped = waiters.join(1);
     bucket.reset();
-    // The same time as when it had taken its place.
     bucket.try_acquire(1).unwrap();
-    let promised = crowd.come(1);
-    crowd.drop(dissolved);
-    let later = crowd.come(1);
+    let promised = waiters.join(1);
+    waiters.drop_waiter(dropped);
+    let later = waiters.join(1);
     assert_eq!(bucket.debt(), 2);
-    crowd.advance(SECOND);
-    crowd.settle();
-    assert_eq!(crowd.admitted(), [promised]);
-    crowd.advance(SECOND);
-    crowd.settle();
-    assert_eq!(crowd.admitted(), [later]);
+    for expected in [promised, later] {
+        waiters.advance(SECOND);
+        assert_eq!(waiters.admitted(), [expected]);
+    }
 }

@@ -1,38 +1,44 @@
-//! The same limiters on the timers of several runtimes, and what the futures are.
+//! The timers of several runtimes, and properties of the futures.
 
+use alloc::sync::Arc;
 use core::future::Future;
+use core::pin::pin;
+use core::task::{Context, Waker};
 use core::time::Duration;
 
-use tidegate::{Acquire, Combined, DefaultClock, Quota, SlidingWindow, Timer, TokenBucket};
+use tidegate::{Acquire, ApiRateLimiter, Combined, Quota, SlidingWindow, Timer, TokenBucket};
 
-/// Real time, but little: three waits of a millisecond, on buckets, windows and combinations.
 #[cfg(any(feature = "async-io", feature = "futures-timer"))]
-async fn waits_a_little<T: Timer + Copy>(timer: T) -> Result<(), Box<dyn core::error::Error>> {
-    use tidegate::Clock;
-    const LITTLE: Duration = Duration::from_millis(1);
+use crate::limits;
+use crate::{SECOND, assert_spawnable};
+
+/// Waits in real time, three times for a millisecond at each limiter.
+#[cfg(any(feature = "async-io", feature = "futures-timer"))]
+async fn wait_a_little<T: Timer + Copy>(timer: T) -> Result<(), Box<dyn core::error::Error>> {
+    use tidegate::{Clock, DefaultClock};
+
+    use crate::MILLISECOND;
+    let bucket = || Ok::<_, tidegate::QuotaError>(TokenBucket::new(Quota::new(1, MILLISECOND)?));
+    let window = || SlidingWindow::new(1, MILLISECOND);
+    let both = limits(window()?, bucket()?);
+    let (bucket, window) = (bucket()?, window()?);
     let start = DefaultClock.now();
-    let bucket = TokenBucket::new(Quota::new(1, LITTLE)?);
-    let window = SlidingWindow::new(1, LITTLE)?;
-    let both = Combined::builder()
-        .limit("bucket", TokenBucket::new(Quota::new(1, LITTLE)?))
-        .limit("window", SlidingWindow::new(1, LITTLE)?)
-        .build();
     for _ in 0..4 {
         bucket.acquire_with(timer, 1).await?;
         window.acquire_with(timer, 1).await?;
         both.acquire_with(timer, 1).await?;
     }
-    assert!(DefaultClock.now() - start >= 3 * LITTLE);
+    assert!(DefaultClock.now() - start >= 3 * MILLISECOND);
     Ok(())
 }
 
 #[test]
 #[cfg(feature = "async-io")]
 fn async_io() {
-    async_io::block_on(waits_a_little(tidegate::AsyncIoTimer)).unwrap();
+    async_io::block_on(wait_a_little(tidegate::AsyncIoTimer)).unwrap();
 }
 
-/// In a runtime that knows nothing of it.
+/// Works in runtimes that do not drive it.
 #[test]
 #[cfg(feature = "futures-timer")]
 fn futures_timer() {
@@ -40,64 +46,47 @@ fn futures_timer() {
         .build()
         .unwrap();
     runtime
-        .block_on(waits_a_little(tidegate::FuturesTimer))
+        .block_on(wait_a_little(tidegate::FuturesTimer))
         .unwrap();
     #[cfg(feature = "async-io")]
-    async_io::block_on(waits_a_little(tidegate::FuturesTimer)).unwrap();
+    async_io::block_on(wait_a_little(tidegate::FuturesTimer)).unwrap();
 }
 
 #[cfg(feature = "tokio")]
 mod on_tokio {
     use alloc::sync::Arc;
-    use core::time::Duration;
-    use std::sync::Mutex;
 
     use tidegate::{
-        ApiRateLimiter, Clock, Combined, Quota, RateLimitConfig, SlidingWindow, Timestamp,
-        TokenBucket, TokioClock,
+        ApiRateLimiter, Clock, Quota, RateLimitConfig, SlidingWindow, Timestamp, TokenBucket,
+        TokioClock,
     };
     use tokio::task::JoinSet;
 
-    const SECOND: Duration = Duration::from_secs(1);
+    use crate::tokio_tasks::assert_served_in_order;
+    use crate::{SECOND, limits};
 
-    /// In order, at 100 per second, a hundred seconds in no time.
+    /// At 100 per second, in a hundred seconds of paused time.
     #[tokio::test(start_paused = true)]
-    async fn ten_thousand_on_one_bucket() {
-        let clock = TokioClock::new();
-        let bucket = Arc::new(TokenBucket::with_clock(
-            Quota::per_second(100).burst(1),
-            clock,
-        ));
-        let served = Arc::new(Mutex::new(Vec::new()));
-        let mut tasks = JoinSet::new();
-        for number in 0..10_000_u32 {
-            let (bucket, served) = (Arc::clone(&bucket), Arc::clone(&served));
-            tasks.spawn(async move {
+    async fn ten_thousand_tasks_are_served_in_order() {
+        let quota = Quota::per_second(100).burst(1);
+        let bucket = Arc::new(TokenBucket::with_clock(quota, TokioClock::new()));
+        assert_served_in_order(|number| {
+            let bucket = Arc::clone(&bucket);
+            async move {
                 bucket.acquire(1).await.unwrap();
                 let now = bucket.clock().now();
                 assert_eq!(now, Timestamp::ZERO + number * SECOND / 100);
-                served.lock().unwrap().push(number);
-            });
-            // So that they come in this order.
-            tokio::task::yield_now().await;
-        }
-        while let Some(task) = tasks.join_next().await {
-            task.unwrap();
-        }
-        assert!(served.lock().unwrap().iter().copied().eq(0..10_000));
+            }
+        })
+        .await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn windows_and_combinations_in_paused_time() {
         let clock = TokioClock::new();
         let window = || SlidingWindow::with_clock(5, 64 * SECOND, clock).unwrap();
-        let both = Combined::builder()
-            .limit("window", window())
-            .limit(
-                "bucket",
-                TokenBucket::with_clock(Quota::per_second(1), clock),
-            )
-            .build();
+        let bucket = TokenBucket::with_clock(Quota::per_second(1), clock);
+        let both = limits(window(), bucket);
         let window = window();
         for _ in 0..5 {
             window.acquire(1).await.unwrap();
@@ -114,7 +103,7 @@ mod on_tokio {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_api_in_paused_time() {
+    async fn api_limiter_in_paused_time() {
         let clock = TokioClock::new();
         let api = Arc::new(ApiRateLimiter::with_clock(RateLimitConfig::DEFAULT, clock).unwrap());
         let mut tasks = JoinSet::new();
@@ -122,11 +111,10 @@ mod on_tokio {
             let api = Arc::clone(&api);
             tasks.spawn(async move { assert!(!api.acquire().await.is_limited) });
         }
-        while let Some(task) = tasks.join_next().await {
-            task.unwrap();
-        }
+        tasks.join_all().await;
         assert_eq!(api.stats().total_requests, 100);
-        // 50 in any minute, 10 at once and one each 1.2 s: the fiftieth after 48 s, then those of the next windows.
+        // 50 in any minute, 10 of them at once, and then one per 1.2 s. The fiftieth comes after
+        // 48 s, and the others in the windows after that.
         let seconds = clock.now().as_nanos() / 1_000_000_000;
         assert!((100..=110).contains(&seconds), "{seconds} s");
         // The next is due in 1.2 s or later.
@@ -134,9 +122,9 @@ mod on_tokio {
         assert!(!api.acquire_timeout(60 * SECOND).await.is_limited);
     }
 
-    /// Given up by `timeout` and `select!`, nothing is left behind.
+    /// `timeout` and `select!` drop the futures.
     #[tokio::test(start_paused = true)]
-    async fn given_up() {
+    async fn dropped_waits_in_paused_time() {
         let bucket = TokenBucket::with_clock(Quota::per_second(1), TokioClock::new());
         bucket.acquire(1).await.unwrap();
         for _ in 0..100 {
@@ -158,35 +146,40 @@ mod on_tokio {
     }
 }
 
-const fn is_spawned<T: Future + Send + 'static>(_: &T) {}
-
-/// So that they can be spawned in an async block that has the `Arc`; `owned` spawns them without one.
+/// An async block that borrows from an `Arc` of its own can be spawned.
 #[test]
-fn futures_are_send() {
+fn borrowing_futures_are_send() {
     let timer = |_: Duration| core::future::ready(());
-    let bucket = alloc::sync::Arc::new(TokenBucket::new(Quota::per_second(1)));
-    let window = alloc::sync::Arc::new(SlidingWindow::new(1, Duration::from_secs(1)).unwrap());
-    let api = alloc::sync::Arc::new(tidegate::ApiRateLimiter::default());
-    let spawned = async move {
+    let bucket = Arc::new(TokenBucket::new(Quota::per_second(1)));
+    let window = Arc::new(SlidingWindow::new(1, SECOND).unwrap());
+    let api = Arc::new(ApiRateLimiter::default());
+    let task = async move {
         bucket.acquire_with(timer, 1).await.unwrap();
         window.acquire_with(timer, 1).await.unwrap();
         assert!(!api.acquire_with(timer).await.is_limited);
+        let permit = api.acquire_tokens_with(timer, 1).await.unwrap();
+        let in_time = api.acquire_tokens_timeout_with(timer, 1, SECOND).await;
+        drop((permit, in_time));
+        #[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
+        drop((
+            api.acquire_tokens(1).await,
+            api.acquire_tokens_timeout(1, SECOND).await,
+        ));
     };
-    is_spawned(&spawned);
-    let unpin = core::pin::pin!(spawned);
-    let mut context = core::task::Context::from_waker(core::task::Waker::noop());
-    assert!(unpin.poll(&mut context).is_ready());
+    assert_spawnable(&task);
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(pin!(task).poll(&mut context).is_ready());
 }
 
-/// They can be named, so a struct may hold one.
+/// The futures have names, so a struct can hold them.
 #[expect(dead_code, reason = "it is enough that it compiles")]
 struct Named<'a, T: Timer> {
-    tokens: Acquire<&'a TokenBucket, T>,
-    permits: Acquire<&'a SlidingWindow, T>,
-    each: Acquire<&'a Combined, T>,
+    bucket: Acquire<&'a TokenBucket, T>,
+    window: Acquire<&'a SlidingWindow, T>,
+    combined: Acquire<&'a Combined, T>,
 }
 
-/// Without what the timer needs.
+/// Apart from the timer and its sleep.
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn futures_are_small() {
@@ -196,8 +189,8 @@ fn futures_are_small() {
         size_of::<Acquire<&SlidingWindow, Plain>>(),
     );
     let owned = (
-        size_of::<Acquire<alloc::sync::Arc<TokenBucket>, Plain>>(),
-        size_of::<Acquire<alloc::sync::Arc<SlidingWindow>, Plain>>(),
+        size_of::<Acquire<Arc<TokenBucket>, Plain>>(),
+        size_of::<Acquire<Arc<SlidingWindow>, Plain>>(),
     );
     assert_eq!(owned, sizes);
     assert!(sizes.0 <= 112 && sizes.1 <= 88, "{sizes:?}");

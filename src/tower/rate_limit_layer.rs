@@ -1,0 +1,149 @@
+//! The layer that rejects excess requests, and its builder.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::fmt;
+
+use http::Response;
+use tower_layer::Layer;
+
+use super::gate::Gate;
+use super::gate_options::GateOptions;
+use super::layer_macros::impl_layer;
+use super::layer_policy::LayerPolicy;
+use super::layer_stats::RateLimitLayerStats;
+use super::rate_limit::RateLimit;
+use super::rejection::Rejection;
+use super::request_head::RequestHead;
+use super::response_headers::HeaderStyle;
+use super::too_many_requests::TooManyRequests;
+
+/// Forwards the requests that a limit admits to a service, and rejects the others at once.
+///
+/// The limit is a [`Gate`]: any limiter for all requests together, a [`PerKey`](super::PerKey) for
+/// each client, or a tuple of several. Clones of the layer, all its services and all routes that it
+/// is put on share the limit.
+///
+/// On an axum `Router` the layer also counts requests that match no route, and does not cover
+/// routes that are added later. A request that passes two clones pays twice. Two layers are not all
+/// or nothing, so put all limits of a request into one layer, as a tuple.
+///
+/// A rejected request never reaches the service. [`TooManyRequests`] responds to it, or what
+/// [`reject_with`](RateLimitLayerBuilder::reject_with) sets. To delay requests instead, use a
+/// [`PaceLayer`](super::PaceLayer).
+///
+/// # Naming the type
+///
+/// The type of a closure cannot be written. To name the layer's type, for fields and return types,
+/// write an extractor of your own:
+///
+/// ```
+/// use std::sync::Arc;
+/// use axum::extract::ConnectInfo;
+/// use std::net::SocketAddr;
+/// use tidegate::tower::{KeyExtractor, NoKey, PerKey, RateLimitLayer, RequestHead};
+/// use tidegate::{FixedKeyed, IpKey, Quota};
+///
+/// struct Peer;
+///
+/// impl KeyExtractor for Peer {
+///     type Key = IpKey;
+///
+///     fn extract(&self, request: &RequestHead<'_>) -> Result<IpKey, NoKey> {
+///         let peer = request.extension::<ConnectInfo<SocketAddr>>();
+///         Ok(IpKey::from(peer.ok_or(NoKey::NotAttached)?.0))
+///     }
+/// }
+///
+/// struct App {
+///     clients: Arc<FixedKeyed>, // for statistics, beside the layer
+///     limit: RateLimitLayer<PerKey<Arc<FixedKeyed>, Peer>>,
+/// }
+///
+/// let clients = Arc::new(FixedKeyed::new(Quota::per_minute(100), 50_000));
+/// let limit = RateLimitLayer::new(PerKey::new(Arc::clone(&clients), Peer));
+/// let app = App { clients, limit };
+/// assert_eq!((app.clients.stats().active, app.limit.stats().allowed), (0, 0));
+/// ```
+pub struct RateLimitLayer<G, R = TooManyRequests> {
+    policy: Arc<LayerPolicy<GateOptions<G>, R>>,
+}
+
+impl<G: Gate> RateLimitLayer<G> {
+    /// Creates a layer with the default options.
+    pub fn new(gate: G) -> Self {
+        Self::builder(gate).build()
+    }
+
+    /// Starts a layer with other options.
+    ///
+    /// ```
+    /// use axum::body::Body;
+    /// use axum::http::StatusCode;
+    /// use axum::response::{IntoResponse, Response};
+    /// use tidegate::tower::{HeaderStyle, RateLimitLayer, Reason, Rejection, Reset};
+    /// use tidegate::{Denied, Quota, TokenBucket};
+    ///
+    /// /// The body must be that of the service: in axum, `axum::body::Body`.
+    /// fn reject(rejection: &Rejection<'_>) -> Response<Body> {
+    ///     let status = match rejection.reason() {
+    ///         // No wait helps.
+    ///         Reason::Limited(Denied::Never { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+    ///         _ => rejection.status(),
+    ///     };
+    ///     let seconds = rejection.retry_after_seconds();
+    ///     let text = format!("{}: retry in {seconds:?} s", rejection.limit());
+    ///     (status, text).into_response()
+    /// }
+    ///
+    /// let layer = RateLimitLayer::builder(TokenBucket::new(Quota::per_minute(1_000)))
+    ///     .name("search")
+    ///     .headers(HeaderStyle::Both { reset: Reset::Epoch })
+    ///     .cost(|request| if request.path() == "/search" { 10 } else { 1 })
+    ///     .exempt(|request| request.path() == "/health")
+    ///     .reject_with(reject)
+    ///     .build();
+    /// assert_eq!(layer.stats().allowed, 0);
+    /// ```
+    pub fn builder(gate: G) -> RateLimitLayerBuilder<G> {
+        RateLimitLayerBuilder {
+            policy: LayerPolicy::new(GateOptions {
+                gate,
+                headers: HeaderStyle::default(),
+                is_dry_run: false,
+            }),
+        }
+    }
+}
+
+impl<G, R> RateLimitLayer<G, R> {
+    /// Returns the gate.
+    pub fn gate(&self) -> &G {
+        &self.policy.own.gate
+    }
+}
+
+/// Sets the options of a [`RateLimitLayer`].
+#[must_use = "a builder does nothing before `build`"]
+pub struct RateLimitLayerBuilder<G, R = TooManyRequests> {
+    policy: LayerPolicy<GateOptions<G>, R>,
+}
+
+impl_layer!(RateLimitLayer, RateLimitLayerBuilder, RateLimit<G>);
+
+impl<G, R> RateLimitLayerBuilder<G, R> {
+    /// Sets which header fields describe the limit to clients; [`HeaderStyle::Draft11`] by default.
+    pub const fn headers(mut self, headers: HeaderStyle) -> Self {
+        self.policy.own.headers = headers;
+        self
+    }
+
+    /// Counts the requests that the layer would reject, and forwards them. This tries a limit on
+    /// real traffic.
+    ///
+    /// Such a request takes no permits, as if it were rejected. No header fields are set.
+    pub const fn dry_run(mut self, is_dry_run: bool) -> Self {
+        self.policy.own.is_dry_run = is_dry_run;
+        self
+    }
+}

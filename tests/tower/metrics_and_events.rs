@@ -1,0 +1,226 @@
+//! Counts, metrics and events: one of each per request, and never a key.
+
+use http::Request;
+use tidegate::tower::{
+    HeaderStyle, Named, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reject, RequestHead,
+};
+use tidegate::{Keyed, ManualClock, TokenBucket};
+
+use crate::{answer, bucket, key_of, stats};
+
+/// A key that is easy to find in any output.
+const KEY: &str = "s3cret-k3y";
+
+type Key = fn(&RequestHead<'_>) -> Option<String>;
+type Limits = PerKey<Keyed<String, TokenBucket<ManualClock>>, Key>;
+
+/// Admits one request per key.
+fn limits(name: &str) -> RateLimitLayerBuilder<Named<Limits>> {
+    let clock = ManualClock::new();
+    let limits = Keyed::new(move |_: &String| bucket(1, &clock));
+    let gate = Named::new("gate", PerKey::new(limits, key_of as Key));
+    let layer = RateLimitLayer::builder(gate)
+        .name(name)
+        .headers(HeaderStyle::None);
+    layer.exempt(|request| request.path() == "/free")
+}
+
+fn request(path: &str, key: Option<&str>) -> Request<()> {
+    let mut request = Request::get(path);
+    if let Some(key) = key {
+        request = request.header("key", key);
+    }
+    request.body(()).expect("valid")
+}
+
+/// Sends requests: one allowed, two denied, three without a key, four exempt.
+fn decide<R: Reject<String>>(layer: &RateLimitLayer<Named<Limits>, R>) {
+    let keyed = [Some(KEY), Some(KEY), Some(KEY), None, None, None];
+    for key in keyed {
+        _ = answer(layer, request(&format!("/{KEY}"), key));
+    }
+    for _ in 0..4 {
+        _ = answer(layer, request("/free", Some(KEY)));
+    }
+}
+
+#[test]
+fn every_request_is_counted_once() {
+    let layer = limits("layer").build();
+    decide(&layer);
+    let mut counts = stats(1, 2);
+    (counts.no_key, counts.exempt) = (3, 4);
+    assert_eq!(layer.stats(), counts);
+    let dry = limits("dry").dry_run(true).build();
+    decide(&dry);
+    (counts.denied, counts.shadow_denied) = (0, 2);
+    assert_eq!(dry.stats(), counts);
+}
+
+#[cfg(feature = "metrics")]
+mod counters {
+    use alloc::collections::BTreeMap;
+    use alloc::sync::Arc;
+    use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::sync::Mutex;
+
+    use metrics::{
+        Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    };
+
+    use super::{KEY, decide, limits};
+
+    /// The registered counters by name and labels.
+    #[derive(Default)]
+    struct Recorded(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
+
+    impl Recorder for Recorded {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            let mut labels: Vec<_> = key
+                .labels()
+                .map(|label| format!("{}={}", label.key(), label.value()))
+                .collect();
+            labels.sort();
+            let name = format!("{} {}", key.name(), labels.join(" "));
+            let mut counters = self.0.lock().expect("no panic");
+            Counter::from_arc(Arc::clone(counters.entry(name).or_default()))
+        }
+
+        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+            panic!("no gauge is registered")
+        }
+
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            panic!("no histogram is registered")
+        }
+    }
+
+    fn recorded(dry_run: bool) -> BTreeMap<String, u64> {
+        let recorder = Recorded::default();
+        metrics::with_local_recorder(&recorder, || {
+            decide(&limits("layer").dry_run(dry_run).build());
+        });
+        let counters = recorder.0.lock().expect("no panic");
+        counters
+            .iter()
+            .map(|(name, count)| (name.clone(), count.load(Relaxed)))
+            .collect()
+    }
+
+    #[test]
+    fn each_request_increments_one_counter() {
+        let counter = |outcome| format!("rate_limiter.requests limiter=layer outcome={outcome}");
+        let expected = |denied, shadow_denied| {
+            let counts = [
+                ("allowed", 1),
+                ("denied", denied),
+                ("shadow_denied", shadow_denied),
+                ("exempt", 4),
+                ("error", 3),
+            ];
+            BTreeMap::from(counts.map(|(outcome, count)| (counter(outcome), count)))
+        };
+        assert_eq!(recorded(false), expected(2, 0));
+        assert_eq!(recorded(true), expected(0, 2));
+        assert!(recorded(false).keys().all(|name| !name.contains(KEY)));
+    }
+}
+
+#[cfg(feature = "tracing")]
+mod events {
+    use alloc::sync::Arc;
+    use core::fmt::{Debug, Write};
+    use std::sync::Mutex;
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
+
+    use super::{KEY, decide, limits};
+
+    /// The levels and texts of events.
+    #[derive(Clone, Default)]
+    struct Recorded(Arc<Mutex<Vec<(Level, String)>>>);
+
+    struct Text(String);
+
+    impl Visit for Text {
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            write!(self.0, " {field}={value:?}").expect("writing to a string cannot fail");
+        }
+    }
+
+    impl Subscriber for Recorded {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target().starts_with("tidegate")
+        }
+
+        fn new_span(&self, span: &Attributes<'_>) -> Id {
+            panic!("no spans: {span:?}")
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            let mut text = Text(event.metadata().name().to_owned());
+            event.record(&mut text);
+            let event = (*event.metadata().level(), text.0);
+            self.0.lock().expect("no panic").push(event);
+        }
+
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    fn recorded(dry_run: bool) -> Vec<(Level, String)> {
+        let recorded = Recorded::default();
+        // A thread of another test may reach an event first, without a subscriber. If only one
+        // subscriber existed, that would disable the event for all threads. So there are two.
+        let _other = Dispatch::new(Recorded::default());
+        tracing::subscriber::with_default(recorded.clone(), || {
+            decide(&limits("layer").dry_run(dry_run).build());
+        });
+        recorded.0.lock().expect("no panic").clone()
+    }
+
+    #[test]
+    fn each_rejection_is_one_debug_event() {
+        for (dry_run, outcome) in [(false, "denied"), (true, "shadow_denied")] {
+            let events = recorded(dry_run);
+            // The key that the server failed to attach is reported once, at level ERROR.
+            let errors = events.iter().filter(|event| event.0 != Level::DEBUG);
+            let errors: Vec<_> = errors.collect();
+            assert!(
+                matches!(&errors[..], [(level, text)] if *level == Level::ERROR && text.contains("connect_info")),
+                "{events:?}"
+            );
+            assert!(
+                events.iter().all(|event| !event.1.contains(KEY)),
+                "{events:?}"
+            );
+            let has = |parts: &[&str]| {
+                let has_all = |text: &str| parts.iter().all(|part| text.contains(part));
+                events.iter().filter(|event| has_all(&event.1)).count()
+            };
+            let outcome = format!("outcome=\"{outcome}\"");
+            let refusal = [
+                "limiter=\"layer\"",
+                "limit=\"gate\"",
+                &outcome,
+                "cost=1",
+                "not yet: retry after 1s",
+            ];
+            assert_eq!(has(&refusal), 2, "{events:?}");
+            assert_eq!(
+                has(&["limit=\"gate\"", "outcome=\"error\"", "no key to limit by"]),
+                3
+            );
+            assert_eq!(events.len(), 6, "{events:?}");
+        }
+    }
+}
