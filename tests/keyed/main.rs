@@ -7,10 +7,6 @@ mod full_tables;
 mod interface;
 mod oracle;
 #[path = "../parallel/mod.rs"]
-#[expect(
-    clippy::std_instead_of_alloc,
-    reason = "the library's own tests share it, and have no prelude of std"
-)]
 mod parallel;
 mod room;
 mod script;
