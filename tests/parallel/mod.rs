@@ -1,10 +1,5 @@
 //! Threads that start together.
 
-#![allow(
-    clippy::std_instead_of_alloc,
-    reason = "not every crate that includes this file links `alloc`"
-)]
-
 use std::sync::Barrier;
 use std::thread;
 

@@ -21,10 +21,6 @@ mod tokio_tasks;
 mod waiters;
 
 #[path = "../parallel/mod.rs"]
-#[expect(
-    clippy::std_instead_of_alloc,
-    reason = "other crates include it without `alloc`"
-)]
 mod parallel;
 
 use core::future::{Ready, ready};
