@@ -27,13 +27,13 @@
 //! Lock-free: a call takes one lock-free step per limit. If a limit refuses in the first pass and
 //! no longer when its hint is computed, the call starts again, once.
 
+mod all_or_none;
 mod builder;
-mod charging;
-mod denied;
+mod combined_denied;
 mod limit;
 
 pub use builder::{CombinedBuilder, CombinedStart};
-pub use denied::CombinedDenied;
+pub use combined_denied::CombinedDenied;
 pub use limit::Limit;
 use limit::NamedLimit;
 

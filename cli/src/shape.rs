@@ -1,7 +1,7 @@
 //! `shape`: the same traffic through a token bucket, sliding windows, and all of them together.
 
 mod outcome;
-mod picture;
+mod shape_picture;
 mod shape_text;
 mod traffic;
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tidegate::Quota;
 
 pub use outcome::{Series, Shape};
-pub use picture::svg;
+pub use shape_picture::svg;
 pub use shape_text::text;
 pub use traffic::{Pattern, Traffic};
 

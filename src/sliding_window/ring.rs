@@ -94,11 +94,11 @@ pub(crate) struct Ring {
     undone: AtomicU64,
     window: Window,
     /// Their number is a power of two.
-    entries: Box<[Entry]>,
+    entries: Box<[SlotEntry]>,
 }
 
 /// The words of one slot.
-struct Entry {
+struct SlotEntry {
     count: AtomicU64,
     base: AtomicU64,
 }
@@ -113,7 +113,7 @@ pub(crate) struct View {
 
 impl Ring {
     pub(crate) fn new(window: Window) -> Self {
-        let entry = |_| Entry {
+        let entry = |_| SlotEntry {
             count: AtomicU64::new(0),
             base: AtomicU64::new(0),
         };
@@ -130,7 +130,7 @@ impl Ring {
     }
 
     #[inline]
-    fn entry(&self, number: u64) -> &Entry {
+    fn entry(&self, number: u64) -> &SlotEntry {
         // Entries are a power of two, and at most 2^18 fit any usize.
         #[expect(
             clippy::cast_possible_truncation,

@@ -21,11 +21,11 @@ pub struct Event {
 #[derive(Debug, Default)]
 struct List {
     next: u64,
-    entries: VecDeque<Entry>,
+    entries: VecDeque<ListEntry>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct ListEntry {
     id: u64,
     is_notified: bool,
     waker: Option<Waker>,
@@ -52,7 +52,7 @@ impl Event {
         let mut list = self.list.lock().expect("not poisoned");
         let id = list.next;
         list.next += 1;
-        list.entries.push_back(Entry {
+        list.entries.push_back(ListEntry {
             id,
             is_notified: false,
             waker: None,
