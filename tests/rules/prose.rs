@@ -39,7 +39,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Returns the repository's files of these kinds, without records, which keep the words of their day.
+/// Returns the repository's files of these kinds, without records, which keep their words.
 fn repository_files(extensions: &[&str]) -> Vec<PathBuf> {
     let here = fs::read_dir(root()).expect("the repository");
     let top = here.map(|entry| entry.expect("readable").path());
