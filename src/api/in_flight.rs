@@ -19,9 +19,9 @@
 //! # Orderings
 //!
 //! In `wake_one`, a call that ends lowers `count` and then reads `listening`. In `may_sleep`, a
-//! waiter raises `listening`, and in its next attempt it reads `count`. A `SeqCst` fence between the
-//! two steps on both sides lets one of them see the other. Otherwise a slot would be free while a
-//! waiter sleeps (`no_call_fence`, `no_waiter_fence`). All else is Relaxed, because the numbers
+//! waiter raises `listening`, and in its next attempt it reads `count`. A `SeqCst` fence between
+//! the two steps on both sides lets one of them see the other. Otherwise a slot would be free while
+//! a waiter sleeps (`no_call_fence`, `no_waiter_fence`). All else is Relaxed, because the numbers
 //! guard nothing.
 //!
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
