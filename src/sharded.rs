@@ -159,11 +159,12 @@ use shortage::Shortage;
 /// let clock = ManualClock::new(); // a real program: `ShardedTokenBucket::new(quota)`
 /// let quota = Quota::per_second(1_000_000).burst(50_000);
 /// let bucket = ShardedTokenBucket::with_clock(quota, clock.clone());
+/// bucket.try_acquire(20_000)?;
 /// std::thread::scope(|scope| {
 ///     for _ in 0..4 {
 ///         scope.spawn(|| {
-///             for _ in 0..10_000 {
-///                 bucket.try_acquire(1).expect("the burst is 50 000");
+///             for _ in 0..5_000 {
+///                 bucket.try_acquire(1).expect("30 000 are left");
 ///             }
 ///         });
 ///     }
