@@ -288,7 +288,7 @@ impl<C> TokenBucket<C> {
         fence(Acquire);
         // A bucket at which no future has ever waited takes no lock and allocates nothing.
         if self.core.resets.total_listeners() > 0 {
-            self.core.resets.notify(usize::MAX);
+            self.core.resets.notify_additional(usize::MAX);
         }
     }
 

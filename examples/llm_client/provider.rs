@@ -19,7 +19,7 @@ const REQUESTS_AT_ONCE: f64 = 20.0;
 const TOKENS_PER_MINUTE: f64 = 300_000.0;
 const TOKENS_AT_ONCE: f64 = 10_000.0;
 
-/// A request's body. A real one has a text, of which only the length matters here.
+/// A request's body. A real one has a text. Only its length matters here.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Prompt {
     pub(crate) input_tokens: u32,

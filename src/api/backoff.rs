@@ -83,6 +83,7 @@ impl Backoff {
             return since;
         }
         let started = now.saturating_add(1);
+        // Relaxed: one word decides which refusal begins the streak, and it guards no memory.
         let first = self
             .refusing_since
             .compare_exchange(since, started, Relaxed, Relaxed);

@@ -36,7 +36,7 @@ pub struct RateLimitStats {
     pub forfeited: u64,
 }
 
-/// Counts admitted requests and used tokens. Relaxed throughout: the numbers guard no memory.
+/// Counts admitted requests and used tokens.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     requests: AtomicU64,
@@ -45,21 +45,25 @@ pub(super) struct Totals {
 
 impl Totals {
     pub(super) fn requests(&self) -> u64 {
+        // Relaxed: a counter that guards no memory.
         self.requests.load(Relaxed)
     }
 
     pub(super) fn tokens(&self) -> u64 {
+        // Relaxed: as in `requests`.
         self.tokens.load(Relaxed)
     }
 
     #[inline]
     pub(super) fn add_requests(&self, n: u64) {
+        // Relaxed: as in `requests`.
         self.requests.fetch_add(n, Relaxed);
     }
 
     /// Subtracts requests that were undone. Saturates, because the charge may be another limiter's.
     pub(super) fn subtract_requests(&self, n: u64) {
-        // The closure always returns a value, so the result carries nothing.
+        // Relaxed: as in `requests`. The closure always returns a value, so the result carries
+        // nothing.
         let _ = self
             .requests
             .fetch_update(Relaxed, Relaxed, |sum| Some(sum.saturating_sub(n)));

@@ -4,3 +4,6 @@
 mod oracle;
 mod stale;
 mod threads;
+
+#[path = "../../tests/parallel/mod.rs"]
+mod parallel;

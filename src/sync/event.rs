@@ -63,11 +63,6 @@ impl Event {
         }
     }
 
-    /// Notifies listeners until `n` are notified. Models only pass `usize::MAX`.
-    pub fn notify(&self, n: usize) -> usize {
-        self.notify_additional(n)
-    }
-
     pub fn notify_additional(&self, n: usize) -> usize {
         // Acquire: pairs with the Release in `listen`.
         if self.is_allocated.load(Acquire) == 0 {

@@ -1,7 +1,13 @@
 //! Threads that start together.
 
+#![allow(
+    clippy::std_instead_of_alloc,
+    reason = "not every crate that includes this file links `alloc`"
+)]
+
 use std::sync::Barrier;
 use std::thread;
+use std::vec::Vec;
 
 /// Runs `work` in threads that start together and know their number. Returns their results.
 pub(crate) fn in_parallel<R: Send>(threads: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {

@@ -85,7 +85,11 @@ impl KeyLimit {
 /// Implements [`KeyedGate`] for tidegate's tables.
 macro_rules! tables {
     ($(<$($name:ident: $bound:path),*> $table:ty;)*) => {$(
-        impl<K: Clone + Eq + Hash + Send + Sync, $($name: $bound + Sync),*> KeyedGate<K> for $table {
+        impl<K, $($name),*> KeyedGate<K> for $table
+        where
+            K: Clone + Eq + Hash + Send + Sync,
+            $($name: $bound + Sync),*
+        {
             type Decision = Result<(), Denied>;
 
             #[inline(always)]

@@ -5,9 +5,9 @@ use tidegate::Quota;
 
 use crate::replay::required_burst::EmissionInterval;
 
-/// A rate is exact if the emission interval has at most this divisor, ..
+/// The largest divisor of an emission interval whose rate is exact.
 const MAX_EXACT_DIVISOR: u64 = 1 << 17;
-/// .. and the capacity is at most this many of the units of which a token has `nanos`.
+/// The largest capacity of an exact rate, in units: a token is `nanos` units.
 const MAX_EXACT_CAPACITY: u128 = 1 << 60;
 /// Rounding is coarser if the bucket takes longer than nine years to fill.
 const NINE_YEARS: f64 = 9.0 * 31_557_600.0;

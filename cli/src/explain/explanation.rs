@@ -63,7 +63,7 @@ pub struct MemoryUse {
     pub bucket: usize,
     /// One sliding window without its slots: the size of its type.
     pub window: usize,
-    /// One slot of a window, of which there are at least 64.
+    /// One slot of a window. A window has at least 64 slots.
     pub slot: usize,
     /// One key of a `FixedKeyed`, as measured on 2026-11-24.
     pub fixed_key: usize,

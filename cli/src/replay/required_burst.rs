@@ -7,7 +7,7 @@
 //! required burst is the largest debt, rounded up to a whole token.
 //!
 //! Nothing else is rounded. With a token every `p/n` nanoseconds in lowest terms, debts are counted
-//! in units of which a token has `p`. Then each nanosecond pays `n` of them.
+//! in units: a token is `p` units, and each nanosecond pays `n` units.
 
 use serde::Serialize;
 use tidegate::Quota;

@@ -184,7 +184,7 @@ const UNITS: [(f64, &str); 7] = [
 fn time_axis(svg: &mut Svg, shape: &Shape, bottom: f64) {
     let scale = time_scale(shape);
     let length = shape.length.as_secs_f64();
-    // The largest unit of which the axis shows at least two.
+    // The largest unit that the axis shows at least twice.
     let (unit, name) = UNITS
         .into_iter()
         .find(|(unit, _)| length >= 2.0 * unit)

@@ -22,7 +22,7 @@ const SMALL: usize = 64;
 pub(super) struct EvictingTable<K, V> {
     entries: HashTable<(K, V)>,
     /// The bucket that was searched last. Only a hint: the table grows and shrinks, and several
-    /// searches may run at once. So every operation on it is Relaxed.
+    /// searches may run at once.
     hand: AtomicUsize,
 }
 
@@ -101,6 +101,7 @@ impl<K, V> EvictingTable<K, V> {
     /// The next search begins with that bucket, or behind the searched ones if all are in use.
     pub(super) fn find_unused(&self, is_unused: impl Fn(&V) -> bool) -> Option<usize> {
         let buckets = self.entries.num_buckets();
+        // Relaxed: a hint that guards no memory.
         let mut searched = self.hand.load(Relaxed);
         let mut found = None;
         for _ in 0..MOST.min(buckets) {
@@ -112,6 +113,7 @@ impl<K, V> EvictingTable<K, V> {
             }
             searched = bucket;
         }
+        // Relaxed: as above. Of searches that run at once, the last one's end is kept.
         self.hand.store(searched, Relaxed);
         found
     }

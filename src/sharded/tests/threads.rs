@@ -1,29 +1,11 @@
 //! Real threads: exact totals, however leases are made, collected and refused.
 
-use alloc::vec::Vec;
 use core::time::Duration;
-use std::sync::Barrier;
-use std::thread;
 
+use super::parallel::in_parallel;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::{Clock, ManualClock, Quota, ShardedTokenBucket};
-
-/// Runs `work` on threads that start together, and returns their results.
-fn in_parallel<R: Send>(threads: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
-    let start = Barrier::new(threads);
-    let run = |number| {
-        start.wait();
-        work(number)
-    };
-    thread::scope(|scope| {
-        let run = &run;
-        let spawn = |number| scope.spawn(move || run(number));
-        let running: Vec<_> = (0..threads).map(spawn).collect();
-        let results = running.into_iter().map(thread::ScopedJoinHandle::join);
-        results.map(|result| result.expect("no panic")).collect()
-    })
-}
 
 /// On a frozen clock exactly the capacity is admitted, and all of it, however it is spread.
 #[test]

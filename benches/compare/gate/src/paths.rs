@@ -114,7 +114,7 @@ pub const PATHS: &[Path] = paths! {
         |fixed, key| fixed.try_acquire(&key, 1).is_ok();
 };
 
-/// Lists paths with known keys, each of which has spent permits before.
+/// Lists paths with known keys. Every key has spent permits before.
 macro_rules! known {
     ($($name:literal: $expect:ident $table:expr, spent $spent:literal
         => |$it:ident, $key:ident| $call:expr;)*) => {

@@ -17,7 +17,7 @@ const BUCKETS: [(&str, Limit); 2] = [
     ("1000000/s burst 1000", limit(1_000_000, 1_000, 1_000)),
 ];
 
-/// The same for windows, several of which fit in a measurement.
+/// The same for windows. Several windows fit in a measurement.
 const WINDOWS: [(&str, Limit); 2] = [
     ("10 per 20 ms", limit(10, 20, 10)),
     ("20000 per 20 ms", limit(20_000, 20, 20_000)),
