@@ -1,31 +1,34 @@
 //! The limiter for calls to an API with quotas, above all language models: requests, tokens,
 //! bursts, pauses and backoff.
 
+#[cfg(feature = "std")]
+mod acquire;
 mod admission;
 mod backoff;
+#[cfg(feature = "std")]
+mod calls;
 mod config;
 mod fast_path;
 #[cfg(feature = "http")]
 mod headers;
 mod in_flight;
 mod limits;
-#[cfg(tidegate_loom)]
-#[allow(missing_docs, reason = "for models")]
-pub(crate) mod modelled_in_flight;
 mod permit;
+#[cfg(feature = "std")]
+mod ramp;
 mod status;
 mod totals;
 mod usage;
-#[cfg(feature = "std")]
-mod wait_loop;
-mod waiting;
 
+#[cfg(feature = "std")]
+pub use acquire::{AcquireRequest, AcquireTokens};
 pub use config::{ConfigError, ConfigErrorKind, RateLimitConfig};
 pub use permit::TokenPermit;
 pub use status::{LimitKind, RateLimitStatus};
 pub use totals::RateLimitStats;
 pub use usage::{TokenEstimate, TokenUsage};
 
+use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
 
@@ -33,13 +36,17 @@ use crossbeam_utils::CachePadded;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::sync::AtomicU64;
-#[cfg(feature = "std")]
-use crate::sync::Event;
 use crate::sync::Ordering::Relaxed;
+#[cfg(feature = "std")]
+use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use backoff::Backoff;
+#[cfg(feature = "std")]
+use calls::ApiDemand;
 use in_flight::InFlight;
 use limits::Limits;
+#[cfg(feature = "std")]
+use ramp::Ramp;
 use totals::Totals;
 
 /// Keeps calls to an API within all of its limits: requests per minute and per hour, bursts, calls
@@ -100,19 +107,35 @@ use totals::Totals;
 /// assert_eq!((stats.total_requests, stats.total_tokens_used), (3, 1_200));
 /// # Ok::<(), tidegate::ConfigError>(())
 /// ```
+///
+/// Clones share the limits: a clone is a pointer to the same limiter.
 pub struct ApiRateLimiter<C = DefaultClock> {
+    shared: Arc<Shared<C>>,
+}
+
+struct Shared<C> {
     limits: Limits<C>,
     config: RateLimitConfig,
     /// Read by every call, and seldom written.
     gate: CachePadded<AdmissionGate>,
     /// Written by every admission.
     totals: CachePadded<Totals>,
+    #[cfg(feature = "std")]
+    wait_queue: WaitQueue<ApiDemand>,
+}
+
+impl<C> Clone for ApiRateLimiter<C> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
 }
 
 /// The reasons to refuse a call or to wait that are not limits on a rate.
 ///
-/// `paused_until` and `backoff` are Relaxed: they guard no memory. `in_flight` and `released` have
-/// `SeqCst` fences, which the modules [`in_flight`] and [`wait_loop`] describe.
+/// All are Relaxed: they guard no memory. The fences of the
+/// [wait queue](crate::sync::WaitQueue) order them for a waiter.
 struct AdmissionGate {
     /// Nanoseconds on the limiter's clock: no call is admitted before. Raised by a pause, and 0
     /// after `resume`.
@@ -120,9 +143,8 @@ struct AdmissionGate {
     backoff: Backoff,
     /// The permits that are out.
     in_flight: InFlight,
-    /// Wakes the head of the wait queue before its sleep is over.
     #[cfg(feature = "std")]
-    released: Event,
+    ramp: Ramp,
 }
 
 #[cfg(feature = "std")]
@@ -159,26 +181,31 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
             backoff: Backoff::new(&config),
             in_flight: InFlight::new(config.max_in_flight),
             #[cfg(feature = "std")]
-            released: Event::new(),
+            ramp: Ramp::new(&config),
         };
-        Ok(Self {
+        let shared = Shared {
             limits,
             config,
             gate: CachePadded::new(gate),
             totals: CachePadded::new(Totals::default()),
+            #[cfg(feature = "std")]
+            wait_queue: WaitQueue::new(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
         })
     }
 }
 
 impl<C: Clock> ApiRateLimiter<C> {
     /// Returns the configuration that the limiter was created with.
-    pub const fn config(&self) -> &RateLimitConfig {
-        &self.config
+    pub fn config(&self) -> &RateLimitConfig {
+        &self.shared.config
     }
 
     /// Returns the clock that the limiter reads.
     pub fn clock(&self) -> &C {
-        self.limits.combined.clock()
+        self.shared.limits.combined.clock()
     }
 
     /// Returns whether a request would be admitted now, and what remains. Changes nothing.
@@ -190,8 +217,8 @@ impl<C: Clock> ApiRateLimiter<C> {
 
     /// [`check`](Self::check) as of `now`.
     pub fn check_at(&self, now: Timestamp) -> RateLimitStatus {
-        match self.refusal_at(&self.limits.requests(1), now) {
-            None => RateLimitStatus::free(self.limits.remaining_at(now)),
+        match self.refusal_at(&self.shared.limits.requests(1), now) {
+            None => RateLimitStatus::free(self.shared.limits.remaining_at(now)),
             Some(hit) => self.limited_at(hit, Duration::ZERO, now),
         }
     }
@@ -228,8 +255,8 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// [`record_tokens`](Self::record_tokens) as of `now`.
     pub fn record_tokens_at(&self, used: impl Into<TokenUsage>, now: Timestamp) {
         let used = used.into();
-        self.limits.debit(used, now);
-        self.totals.add_tokens(used.total());
+        self.shared.limits.debit(used, now);
+        self.shared.totals.add_tokens(used.total());
     }
 
     /// Refuses all calls for a while, for a `429` with `Retry-After`. Does not shorten a pause that
@@ -241,23 +268,25 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// [`pause_for`](Self::pause_for) that ends at an instant on the limiter's clock.
     pub fn pause_until(&self, end: Timestamp) {
         // Relaxed: guards no memory.
-        self.gate.paused_until.fetch_max(end.as_nanos(), Relaxed);
+        self.shared
+            .gate
+            .paused_until
+            .fetch_max(end.as_nanos(), Relaxed);
     }
 
     /// Ends a pause and fills all token limits, for an operator who corrects a wrong header or
     /// count.
     ///
-    /// Request limits do not change. Futures that wait wake up at once, and threads at the end of
-    /// their sleep.
+    /// Request limits do not change. The first waiter wakes up at once.
     pub fn resume(&self) {
         self.resume_at(self.clock().now());
     }
 
     /// [`resume`](Self::resume) as of `now`.
     pub fn resume_at(&self, now: Timestamp) {
-        // Relaxed: guards no memory. The fence in `wake_head` orders it for the head.
-        self.gate.paused_until.store(0, Relaxed);
-        for (_, _, bucket) in self.limits.token_limits() {
+        // Relaxed: the fence in `wake_head` orders it for a waiter.
+        self.shared.gate.paused_until.store(0, Relaxed);
+        for (_, _, bucket) in self.shared.limits.token_limits() {
             bucket.reset_at(now);
         }
         self.wake_head();
@@ -270,18 +299,18 @@ impl<C: Clock> ApiRateLimiter<C> {
 
     /// [`stats`](Self::stats) as of `now`.
     pub fn stats_at(&self, now: Timestamp) -> RateLimitStats {
-        let remaining = |kind| self.limits.available_at(kind, now);
+        let remaining = |kind| self.shared.limits.available_at(kind, now);
         RateLimitStats {
-            total_requests: self.totals.requests(),
-            total_tokens_used: self.totals.tokens(),
+            total_requests: self.shared.totals.requests(),
+            total_tokens_used: self.shared.totals.tokens(),
             requests_remaining_minute: remaining(LimitKind::Minute).unwrap_or(0),
             requests_remaining_hour: remaining(LimitKind::Hour).unwrap_or(0),
             requests_remaining_day: remaining(LimitKind::Day),
             burst_remaining: remaining(LimitKind::Burst).unwrap_or(0),
             tokens_remaining_minute: remaining(LimitKind::Tokens).unwrap_or(0),
             tokens_remaining_day: remaining(LimitKind::TokensPerDay),
-            in_flight: self.gate.in_flight.count(),
-            forfeited: self.limits.combined.forfeited(),
+            in_flight: self.shared.gate.in_flight.count(),
+            forfeited: self.shared.limits.combined.forfeited(),
         }
     }
 }
@@ -289,10 +318,10 @@ impl<C: Clock> ApiRateLimiter<C> {
 impl<C: fmt::Debug> fmt::Debug for ApiRateLimiter<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiRateLimiter")
-            .field("config", &self.config)
-            .field("limits", &self.limits.combined)
-            .field("total_requests", &self.totals.requests())
-            .field("total_tokens_used", &self.totals.tokens())
+            .field("config", &self.shared.config)
+            .field("limits", &self.shared.limits.combined)
+            .field("total_requests", &self.shared.totals.requests())
+            .field("total_tokens_used", &self.shared.totals.tokens())
             .finish_non_exhaustive()
     }
 }

@@ -64,6 +64,29 @@ pub trait Clock {
     fn sleep_until(&self, deadline: Timestamp) {
         sleep_until(self, deadline, core::time::Duration::ZERO);
     }
+
+    /// Blocks the thread until the clock reads `deadline`, or the thread is
+    /// [unparked](std::thread::Thread::unpark). May return earlier for no reason.
+    ///
+    /// Threads that [wait](crate::Acquire::wait) sleep here. The default parks on the operating
+    /// system's clock. A clock with its own time overrides it, and unparks the thread when its time
+    /// has come.
+    #[cfg(feature = "std")]
+    fn park_until(&self, deadline: Timestamp) {
+        park_until(self, deadline, core::time::Duration::ZERO);
+    }
+}
+
+/// Parks until `deadline`, for at least `least`.
+#[cfg(feature = "std")]
+fn park_until<C: Clock + ?Sized>(clock: &C, deadline: Timestamp, least: core::time::Duration) {
+    if deadline == Timestamp::MAX {
+        return std::thread::park();
+    }
+    let now = clock.now();
+    if now < deadline {
+        std::thread::park_timeout((deadline - now).max(least));
+    }
 }
 
 /// Sleeps until `deadline`, for at least `least` at a time.
@@ -93,6 +116,11 @@ macro_rules! forward_clock {
             #[cfg(feature = "std")]
             fn sleep_until(&self, deadline: Timestamp) {
                 (**self).sleep_until(deadline);
+            }
+
+            #[cfg(feature = "std")]
+            fn park_until(&self, deadline: Timestamp) {
+                (**self).park_until(deadline);
             }
         }
     )*};

@@ -28,10 +28,12 @@
 //! no longer when its hint is computed, the call starts again, once.
 
 mod all_or_none;
+mod as_of;
 mod builder;
 mod combined_denied;
 mod limit;
 
+pub(crate) use as_of::AsOf;
 pub use builder::{CombinedBuilder, CombinedStart};
 pub use combined_denied::CombinedDenied;
 pub use limit::Limit;
@@ -169,7 +171,7 @@ impl<C: Clock> Combined<C> {
     ///
     /// As [`try_acquire`](Self::try_acquire).
     pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), CombinedDenied> {
-        self.admit(&|_| Request::charge(n), now, |_, _| ())
+        self.admit(&|_| Request::charge(n), now.into(), |_, _| ())
     }
 
     /// Takes from each limit its own number of permits, in the order of declaration, or takes none
@@ -226,7 +228,7 @@ impl<C: Clock> Combined<C> {
         );
         self.admit(
             &|index: usize| Request::charge(permits[index]),
-            now,
+            now.into(),
             |_, _| (),
         )
     }
@@ -247,7 +249,7 @@ impl<C: Clock> Combined<C> {
     ///
     /// As [`try_acquire`](Self::try_acquire).
     pub fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), CombinedDenied> {
-        self.refusal(&|_| Request::charge(n), now, None)
+        self.refusal(&|_| Request::charge(n), now.into(), None)
             .map_or(Ok(()), Err)
     }
 
@@ -290,7 +292,7 @@ impl<C: Clock> Combined<C> {
     /// Takes `n` from one limit if they are still available.
     #[cfg(feature = "http")]
     pub(crate) fn take(&self, index: usize, n: u64, now: Timestamp) -> bool {
-        self.limits[index].limit.charge_at(n, now).is_ok()
+        self.limits[index].limit.charge_at(n, now.into()).is_ok()
     }
 
     /// The limit at `index` if it is a bucket.
@@ -319,10 +321,6 @@ impl<C: Clock> Combined<C> {
 impl<C> Combined<C> {
     pub(crate) const fn wait_queue(&self) -> &WaitQueue {
         &self.wait_queue
-    }
-
-    pub(crate) const fn wait_queue_mut(&mut self) -> &mut WaitQueue {
-        &mut self.wait_queue
     }
 }
 
@@ -362,7 +360,7 @@ impl<C: Clock> Limiter for Combined<C> {
 
     /// Allocates for as many charges as there are limits; `try_acquire_at` does not.
     fn charge_at(&self, n: u64, now: Timestamp) -> Result<CombinedCharge, Denied> {
-        match self.charge_each_at(&|_| Request::charge(n), now) {
+        match self.charge_each_at(&|_| Request::charge(n), now.into()) {
             Ok(charge) => Ok(charge.with_permits(n)),
             Err(denied) => Err(denied.denied()),
         }
@@ -372,11 +370,10 @@ impl<C: Clock> Limiter for Combined<C> {
     /// return are [counted](Combined::forfeited).
     fn undo(&self, charge: CombinedCharge) -> u64 {
         let permits = charge.permits;
-        if self.undo_all(charge, |_, _| false) {
-            permits
-        } else {
-            0
-        }
+        let is_complete = self.undo_all(charge, |_, _| false);
+        #[cfg(feature = "std")]
+        self.wait_queue.wake_head();
+        if is_complete { permits } else { 0 }
     }
 
     fn available_at(&self, now: Timestamp) -> u64 {

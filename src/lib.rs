@@ -147,6 +147,8 @@ mod wait;
 #[cfg(feature = "tower")]
 pub mod tower;
 
+#[cfg(feature = "std")]
+pub use api::{AcquireRequest, AcquireTokens};
 pub use api::{
     ApiRateLimiter, ConfigError, ConfigErrorKind, LimitKind, RateLimitConfig, RateLimitStats,
     RateLimitStatus, TokenEstimate, TokenPermit, TokenUsage,
@@ -246,13 +248,13 @@ pub use snapshot::Snapshot;
 pub use tidegate_macros::rate_limited;
 pub use time::Timestamp;
 pub use token_bucket::{BucketCharge, TokenBucket};
-#[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
-pub use wait::DefaultTimer;
 #[cfg(feature = "futures-timer")]
 pub use wait::FuturesTimer;
+pub use wait::Reservation;
 #[cfg(feature = "tokio")]
 pub use wait::TokioTimer;
-pub use wait::{Acquire, Awaitable, Reservation, Timer};
+#[cfg(feature = "std")]
+pub use wait::{Acquire, Awaitable, DefaultTimer, Timer};
 #[cfg(feature = "async-io")]
 pub use wait::{AsyncIoSleep, AsyncIoTimer};
 #[cfg(feature = "futures")]
@@ -261,10 +263,7 @@ pub use wait::{PacedSink, PacedStream};
 #[cfg(tidegate_loom)]
 #[doc(hidden)]
 #[allow(missing_docs, reason = "for models")]
-pub mod modelled {
-    pub use crate::api::modelled_in_flight::*;
-    pub use crate::wait::modelled::*;
-}
+pub mod modelled {}
 
 /// Chapters: the design, measurements, and the AIOS system call by call.
 #[cfg(doc)]

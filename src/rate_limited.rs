@@ -1,11 +1,13 @@
 //! A function behind a limiter.
 
 use core::fmt;
+#[cfg(feature = "std")]
 use core::future::Future;
 use core::ops::Deref;
 
 use crate::api::{ApiRateLimiter, RateLimitStats, RateLimitStatus};
 use crate::clock::Clock;
+#[cfg(feature = "std")]
 use crate::wait::Timer;
 
 /// Puts a function behind a limiter, so that every call is a request.
@@ -98,20 +100,20 @@ where
         Ok((self.function)(argument))
     }
 
-    /// Waits on tokio's timer until the limiter admits the call, and calls the asynchronous
+    /// Waits on the [`DefaultTimer`](crate::DefaultTimer) until the limiter admits the call, and calls the asynchronous
     /// function.
     ///
     /// # Cancel safety
     ///
     /// Nothing is charged before the function is called. After that the future is as cancel safe as
     /// the function.
-    #[cfg(feature = "tokio")]
+    #[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
     pub async fn call_async<A, R>(&self, argument: A) -> R::Output
     where
         F: Fn(A) -> R,
         R: Future,
     {
-        self.call_async_with(crate::wait::TokioTimer, argument)
+        self.call_async_with(crate::wait::DefaultTimer, argument)
             .await
     }
 
@@ -121,17 +123,14 @@ where
     ///
     /// Nothing is charged before the function is called. After that the future is as cancel safe as
     /// the function.
+    #[cfg(feature = "std")]
     pub async fn call_async_with<T, A, R>(&self, timer: T, argument: A) -> R::Output
     where
         T: Timer,
         F: Fn(A) -> R,
         R: Future,
     {
-        // Without a deadline the call is always admitted in the end.
-        let _ = self
-            .limiter
-            .until_admitted(&timer, None, &self.on_limited)
-            .await;
+        self.limiter.until_admitted(timer, &self.on_limited).await;
         (self.function)(argument).await
     }
 

@@ -254,11 +254,6 @@ impl<C> ShardedTokenBucket<C> {
         &self.wait_queue
     }
 
-    #[cfg(feature = "std")]
-    pub(crate) const fn wait_queue_mut(&mut self) -> &mut WaitQueue {
-        &mut self.wait_queue
-    }
-
     /// The index of this thread's own shard.
     #[inline]
     fn own_shard(&self) -> usize {

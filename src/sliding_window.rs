@@ -235,7 +235,14 @@ impl<C> SlidingWindow<C> {
     /// Reverses `permits` in the slot that `charge` names, and returns how many came back.
     pub(crate) fn undo_exchange(&self, permits: u64, charge: Exchange) -> u64 {
         let slot = self.core.ring.window().number(Word(charge.before));
-        self.core.ring.undo(slot, permits)
+        self.undo_in(slot, permits)
+    }
+
+    fn undo_in(&self, slot: u64, permits: u64) -> u64 {
+        let returned = self.core.ring.undo(slot, permits);
+        #[cfg(feature = "std")]
+        self.wait_queue.wake_head();
+        returned
     }
 
     fn never(&self) -> Denied {
@@ -302,6 +309,33 @@ impl<C> SlidingWindow<C> {
             // `None` if the window rotated meanwhile: then there may be room.
             if let Some(retry_after) = ring.until_room(&view, n, now.as_nanos()) {
                 return Err(Denied::NotYet { retry_after });
+            }
+        }
+    }
+
+    /// The refusal of `n` after waiters that ask for `ahead`. Its wait is the least that any order
+    /// of admissions allows: every `limit` of them take a whole window.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn peek_behind_at(&self, ahead: u128, n: u64, now: Timestamp) -> Result<(), Denied> {
+        if n == 0 || n > self.limit() {
+            return self.peek_at(n, now);
+        }
+        let limit = u128::from(self.limit());
+        // At least 1, because `n` is.
+        let before = ahead.saturating_add((n - 1).into());
+        let windows = u32::try_from(before / limit).unwrap_or(u32::MAX);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a remainder is less than the limit"
+        )]
+        let rest = (before % limit) as u64 + 1;
+        match (self.peek_at(rest, now), windows) {
+            (outcome, 0) => outcome,
+            (outcome, windows) => {
+                let first = outcome.err().and_then(|denied| denied.retry_after());
+                let whole = self.window().saturating_mul(windows);
+                let retry_after = first.unwrap_or_default().saturating_add(whole);
+                Err(Denied::NotYet { retry_after })
             }
         }
     }
@@ -385,10 +419,6 @@ impl<C> SlidingWindow<C> {
     pub(crate) const fn wait_queue(&self) -> &WaitQueue {
         &self.wait_queue
     }
-
-    pub(crate) const fn wait_queue_mut(&mut self) -> &mut WaitQueue {
-        &mut self.wait_queue
-    }
 }
 
 impl<C> sealed::Sealed for SlidingWindow<C> {}
@@ -432,7 +462,7 @@ impl<C: Clock> Limiter for SlidingWindow<C> {
         if charge.permits == 0 {
             return 0;
         }
-        self.core.ring.undo(charge.slot, charge.permits)
+        self.undo_in(charge.slot, charge.permits)
     }
 
     fn available_at(&self, now: Timestamp) -> u64 {

@@ -14,23 +14,27 @@ pub(crate) use portable_atomic::AtomicUsize;
 #[cfg(not(tidegate_loom))]
 pub(crate) use portable_atomic::{AtomicU64, fence};
 
-// The listeners of a wait queue: event-listener's, or a stand-in under models.
 #[cfg(tidegate_loom)]
-#[allow(missing_docs, reason = "for models")]
-mod event;
-#[cfg(tidegate_loom)]
-pub use event::{Event, EventListener};
+pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(all(feature = "std", not(tidegate_loom)))]
-pub(crate) use event_listener::{Event, EventListener, Listener};
-#[cfg(tidegate_loom)]
-use loom::sync::Mutex;
+pub(crate) use std::sync::{Mutex, MutexGuard};
 
 #[cfg(any(feature = "std", tidegate_loom))]
-mod wait_queue;
-#[cfg(tidegate_loom)]
-pub(crate) use wait_queue::TicketGuard;
+mod lazy;
 #[cfg(any(feature = "std", tidegate_loom))]
-pub(crate) use wait_queue::{Ticket, WaitQueue};
+use lazy::Lazy;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod wait_queue;
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use wait_queue::{Demand, Ticket, Turn, WaitQueue};
+
+/// Locks a mutex whose holders leave its contents intact even if they panic.
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
 
 #[cfg(any(feature = "std", tidegate_loom))]
 mod thread_number;

@@ -16,9 +16,9 @@ use crate::denied::Denied;
 use crate::gcra::{AtomicTat, Gcra, Now, ReservedTat, Shortfall};
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
-use crate::sync::const_fn;
 #[cfg(any(feature = "std", tidegate_loom))]
-use crate::sync::{Event, Ordering::Acquire, fence};
+use crate::sync::WaitQueue;
+use crate::sync::const_fn;
 use crate::time::Timestamp;
 
 /// A token bucket: tokens flow in at the quota's rate, up to its capacity, and every call takes
@@ -91,9 +91,8 @@ struct BucketCore<C> {
     gcra: Gcra,
     quota: Quota,
     clock: C,
-    /// Wakes futures whose reservations a reset has taken away.
     #[cfg(any(feature = "std", tidegate_loom))]
-    resets: Event,
+    wait_queue: WaitQueue,
 }
 
 #[cfg(feature = "std")]
@@ -125,7 +124,7 @@ impl<C> TokenBucket<C> {
                 quota,
                 clock,
                 #[cfg(any(feature = "std", tidegate_loom))]
-                resets: Event::new(),
+                wait_queue: WaitQueue::new(),
             };
             Self { core: CachePadded::new(core) }
         }
@@ -223,6 +222,22 @@ impl<C> TokenBucket<C> {
         }
     }
 
+    /// The refusal of `n` after waiters that ask for `ahead`, with the whole wait.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn peek_behind_at(&self, ahead: u128, n: u64, now: Timestamp) -> Result<(), Denied> {
+        if n == 0 || ahead == 0 {
+            return self.peek_at(n, now);
+        }
+        let cost = self.cost(n)?;
+        let gcra = &self.core.gcra;
+        let (now, tat) = self.load(now);
+        let before = gcra.cost_clamped(u64::try_from(ahead).unwrap_or(u64::MAX));
+        match gcra.admit(gcra.debit(tat, now, before), now, cost) {
+            Ok(_) => Ok(()),
+            Err(shortfall) => Err(self.not_yet(now, shortfall)),
+        }
+    }
+
     /// [`available`](Self::available) as of `now`.
     #[inline]
     pub fn available_at(&self, now: Timestamp) -> u64 {
@@ -265,36 +280,25 @@ impl<C> TokenBucket<C> {
         tat.update(gcra, now.as_nanos(), |now, tat| {
             Gcra::credit(tat, now, cost)
         });
+        self.wake_head();
     }
 
     /// [`reset`](Self::reset) as of `now`.
     pub fn reset_at(&self, now: Timestamp) {
         let BucketCore { tat, gcra, .. } = &*self.core;
         tat.update(gcra, now.as_nanos(), |now, _| now.grains());
+        self.wake_head();
+    }
+
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn wait_queue(&self) -> &WaitQueue {
+        &self.core.wait_queue
+    }
+
+    /// Lets the first waiter ask again, after tokens have come back.
+    fn wake_head(&self) {
         #[cfg(any(feature = "std", tidegate_loom))]
-        self.wake_all();
-    }
-
-    /// Wakes the futures whose reservations a reset has taken away.
-    #[cfg(any(feature = "std", tidegate_loom))]
-    fn wake_all(&self) {
-        // Acquire: pairs with the Release of the exchange that made a reservation, before which the
-        // future registered its listener (`late_listener`). Every write of the word is an exchange,
-        // so the reset's own exchange continues the release sequence of that reservation, and the
-        // listener is visible here. Otherwise a future could lose its reservation and sleep on. The
-        // Acquire load of the TAT is not enough: a credit may have brought back the TAT that this
-        // thread has loaded, with a reservation in between (`unfenced_wake`). A reservation made
-        // after the reset is not affected. The names are mutants in `loom-tests/src/mutants/`.
-        fence(Acquire);
-        // A bucket at which no future has ever waited takes no lock and allocates nothing.
-        if self.core.resets.total_listeners() > 0 {
-            self.core.resets.notify_additional(usize::MAX);
-        }
-    }
-
-    #[cfg(any(feature = "std", tidegate_loom))]
-    pub(crate) fn resets(&self) -> &Event {
-        &self.core.resets
+        self.core.wait_queue.wake_head();
     }
 
     #[inline]
@@ -437,8 +441,7 @@ impl<C: Clock> TokenBucket<C> {
 
     /// Fills the bucket and forgives every debt. Reservations made before keep their times.
     ///
-    /// Waiting futures wake up and reserve again. To wake them, this takes a lock if a future has
-    /// ever waited here.
+    /// Wakes the first waiter, for which this takes a lock if there is one.
     ///
     /// ```
     /// use tidegate::{ManualClock, Quota, TokenBucket};

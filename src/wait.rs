@@ -1,29 +1,42 @@
-//! Waiting: reservations, blocked threads, waiting futures and their queue, timers, streams and
-//! sinks.
+//! Waiting: the one driver of threads and futures, timers, reservations, and what is paced.
 
+#[cfg(any(feature = "std", tidegate_loom))]
 mod acquire;
+#[cfg(any(feature = "std", tidegate_loom))]
 mod awaitable;
-#[cfg(feature = "std")]
-mod blocking;
-mod bucket_wait;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod behind;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod call;
+#[cfg(any(feature = "std", tidegate_loom))]
 mod default_timer;
-#[cfg(tidegate_loom)]
-#[allow(missing_docs, reason = "for models")]
-pub(crate) mod modelled;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod limiters;
 #[cfg(feature = "futures")]
 mod paced_sink;
 #[cfg(feature = "futures")]
 mod paced_stream;
 #[cfg(feature = "futures")]
 mod pacer;
-#[cfg(feature = "std")]
-mod queued;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod progress;
 mod reservation;
+#[cfg(feature = "std")]
+mod thread_waker;
+#[cfg(any(feature = "std", tidegate_loom))]
 mod timer;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod waiter;
 
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use acquire::Acquire;
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use awaitable::Awaitable;
-#[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use awaitable::sealed;
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use call::{Call, Hold, Instants};
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use default_timer::DefaultTimer;
 #[cfg(feature = "futures")]
 pub use paced_sink::PacedSink;
@@ -32,8 +45,13 @@ pub use paced_stream::PacedStream;
 pub use reservation::Reservation;
 #[cfg(feature = "futures-timer")]
 pub use timer::FuturesTimer;
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use timer::SleepSlot;
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use timer::Timer;
 #[cfg(feature = "tokio")]
 pub use timer::TokioTimer;
 #[cfg(feature = "async-io")]
 pub use timer::{AsyncIoSleep, AsyncIoTimer};
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use waiter::{Asleep, Waiter};

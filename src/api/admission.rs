@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::status::{LimitHit, LimitKind, Remaining, Retry};
+use super::status::{LimitHit, Remaining, Retry};
 use super::{ApiRateLimiter, RateLimitStatus};
 use crate::clock::Clock;
 use crate::combined::{CombinedCharge, CombinedDenied};
@@ -10,8 +10,6 @@ use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
 use crate::prepared_charge::Request;
 use crate::sync::Ordering::Relaxed;
-#[cfg(feature = "std")]
-use crate::sync::{Ordering::SeqCst, fence};
 use crate::time::Timestamp;
 
 impl<C: Clock> ApiRateLimiter<C> {
@@ -19,9 +17,9 @@ impl<C: Clock> ApiRateLimiter<C> {
     #[inline]
     pub(super) fn admit_at(&self, n: u64, now: Timestamp) -> Result<Remaining, LimitHit> {
         if self.is_paused_at(now) {
-            return Err(self.refusal_in_pause(&self.limits.requests(n), now));
+            return Err(self.refusal_in_pause(&self.shared.limits.requests(n), now));
         }
-        match self.limits.admit(n, now) {
+        match self.shared.limits.admit(n, now.into()) {
             Ok(remaining) => {
                 self.count_admitted(n);
                 Ok(remaining)
@@ -40,7 +38,12 @@ impl<C: Clock> ApiRateLimiter<C> {
         if self.is_paused_at(now) {
             return Err(self.refusal_in_pause(request, now));
         }
-        match self.limits.combined.charge_each_at(request, now) {
+        match self
+            .shared
+            .limits
+            .combined
+            .charge_each_at(request, now.into())
+        {
             Ok(charge) => {
                 self.count_admitted(n);
                 Ok(charge)
@@ -50,15 +53,15 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 
     #[inline]
-    fn count_admitted(&self, n: u64) {
-        self.totals.add_requests(n);
-        self.gate.backoff.end_streak();
+    pub(super) fn count_admitted(&self, n: u64) {
+        self.shared.totals.add_requests(n);
+        self.shared.gate.backoff.end_streak();
     }
 
     #[inline]
-    fn is_paused_at(&self, now: Timestamp) -> bool {
+    pub(super) fn is_paused_at(&self, now: Timestamp) -> bool {
         // Relaxed: guards no memory.
-        now.as_nanos() < self.gate.paused_until.load(Relaxed)
+        now.as_nanos() < self.shared.gate.paused_until.load(Relaxed)
     }
 
     /// The refusal that a request would meet. Changes nothing.
@@ -70,7 +73,11 @@ impl<C: Clock> ApiRateLimiter<C> {
         if self.is_paused_at(now) {
             return Some(self.refusal_in_pause(request, now));
         }
-        let denied = self.limits.combined.refusal(request, now, None)?;
+        let denied = self
+            .shared
+            .limits
+            .combined
+            .refusal(request, now.into(), None)?;
         Some(self.limit_hit(denied))
     }
 
@@ -78,23 +85,31 @@ impl<C: Clock> ApiRateLimiter<C> {
     #[cold]
     fn refusal_in_pause(&self, request: &impl Fn(usize) -> Request, now: Timestamp) -> LimitHit {
         // Relaxed: guards no memory.
-        let end = Timestamp::from_nanos(self.gate.paused_until.load(Relaxed));
+        let end = Timestamp::from_nanos(self.shared.gate.paused_until.load(Relaxed));
         let pause = end - now;
-        match self.limits.combined.refusal(request, now, None) {
+        match self
+            .shared
+            .limits
+            .combined
+            .refusal(request, now.into(), None)
+        {
             Some(denied) if denied.retry_after().is_none_or(|wait| wait > pause) => {
                 self.limit_hit(denied)
             }
-            _ => LimitHit {
-                kind: LimitKind::Pause,
-                limit: 0,
-                retry: Retry::After(pause),
-            },
+            _ => LimitHit::pause(pause),
         }
     }
 
+    /// The end of the latest pause, which may have passed.
+    #[cfg(feature = "std")]
+    pub(super) fn paused_until(&self) -> Timestamp {
+        // Relaxed: guards no memory.
+        Timestamp::from_nanos(self.shared.gate.paused_until.load(Relaxed))
+    }
+
     #[cold]
-    fn limit_hit(&self, denied: CombinedDenied) -> LimitHit {
-        let info = self.limits.infos[denied.index()];
+    pub(super) fn limit_hit(&self, denied: CombinedDenied) -> LimitHit {
+        let info = self.shared.limits.infos[denied.index()];
         let (limit, retry) = match denied.retry_after() {
             Some(wait) => (info.stated, Retry::After(wait)),
             None => (info.capacity, Retry::Never),
@@ -110,7 +125,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     #[cold]
     pub(super) fn refused_at(&self, hit: LimitHit, now: Timestamp) -> RateLimitStatus {
         let backoff = match hit.retry {
-            Retry::After(wait) => self.gate.backoff.extra_wait(now, wait),
+            Retry::After(wait) => self.shared.gate.backoff.extra_wait(now, wait),
             // Without a known wait there is nothing to extend.
             Retry::OnRelease | Retry::Never => Duration::ZERO,
         };
@@ -124,18 +139,13 @@ impl<C: Clock> ApiRateLimiter<C> {
         backoff: Duration,
         now: Timestamp,
     ) -> RateLimitStatus {
-        RateLimitStatus::limited(hit, backoff, self.limits.remaining_at(now))
+        RateLimitStatus::limited(hit, backoff, self.shared.limits.remaining_at(now))
     }
 
-    /// Lets the head of the wait queue try again, after a limit or a pause has changed.
+    /// Lets the first waiter ask again, after a limit or a pause has changed.
     #[cfg(feature = "std")]
     pub(super) fn wake_head(&self) {
-        // Pairs with the fence in `wait_in_queue`: either this thread sees the head in the queue,
-        // or the head sees the change.
-        fence(SeqCst);
-        if self.limits.combined.wait_queue().is_busy() {
-            self.gate.released.notify_additional(usize::MAX);
-        }
+        self.shared.wait_queue.wake_head();
     }
 
     #[cfg(not(feature = "std"))]
@@ -144,11 +154,11 @@ impl<C: Clock> ApiRateLimiter<C> {
 
     /// A refusal without its message.
     #[cold]
-    fn denied(&self, hit: LimitHit) -> Denied {
+    pub(super) fn denied(&self, hit: LimitHit) -> Denied {
         match hit.retry {
             Retry::After(retry_after) => Denied::NotYet { retry_after },
             Retry::OnRelease | Retry::Never => Denied::Never {
-                capacity: self.limits.max_requests(),
+                capacity: self.shared.limits.max_requests(),
             },
         }
     }
@@ -168,14 +178,14 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
     }
 
     fn capacity(&self) -> u64 {
-        self.limits.max_requests()
+        self.shared.limits.max_requests()
     }
 
     fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
         if n == 0 {
             return Ok(());
         }
-        let hit = self.refusal_at(&self.limits.requests(n), now);
+        let hit = self.refusal_at(&self.shared.limits.requests(n), now);
         hit.map_or(Ok(()), |hit| Err(self.denied(hit)))
     }
 
@@ -195,15 +205,15 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
         if n == 0 {
             return Ok(CombinedCharge::nothing());
         }
-        match self.charge_request_at(n, &self.limits.requests(n), now) {
+        match self.charge_request_at(n, &self.shared.limits.requests(n), now) {
             Ok(charge) => Ok(charge.with_permits(n)),
             Err(hit) => Err(self.denied(hit)),
         }
     }
 
     fn undo(&self, charge: CombinedCharge) -> u64 {
-        self.totals.subtract_requests(charge.permits());
-        let undone = self.limits.combined.undo(charge);
+        self.shared.totals.subtract_requests(charge.permits());
+        let undone = self.shared.limits.combined.undo(charge);
         self.wake_head();
         undone
     }
@@ -212,19 +222,19 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
         if self.is_paused_at(now) {
             return 0;
         }
-        self.limits.requests_available_at(now)
+        self.shared.limits.requests_available_at(now)
     }
 
     /// Returns the refill time of the limit that allows the fewest requests at once, mostly the
     /// burst.
     fn refill_time(&self) -> Duration {
-        self.limits.requests_refill_time()
+        self.shared.limits.requests_refill_time()
     }
 
     /// Whether every limit is unused, no pause lasts and no permit is out. Ignores the statistics.
     fn is_unused_at(&self, now: Timestamp) -> bool {
         !self.is_paused_at(now)
-            && self.gate.in_flight.count() == 0
-            && self.limits.combined.is_unused_at(now)
+            && self.shared.gate.in_flight.count() == 0
+            && self.shared.limits.combined.is_unused_at(now)
     }
 }

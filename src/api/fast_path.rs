@@ -11,10 +11,9 @@ use alloc::sync::Arc;
 
 use super::status::Remaining;
 use crate::clock::Clock;
-use crate::combined::{Combined, CombinedDenied};
+use crate::combined::{AsOf, Combined, CombinedDenied};
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::sliding_window::SlidingWindow;
-use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
 
 pub(super) const LIMITS: usize = 4;
@@ -34,10 +33,10 @@ impl<C: Clock> FastPath<C> {
         &self,
         combined: &Combined<C>,
         request: &impl Fn(usize) -> Request,
-        now: Timestamp,
+        at: AsOf,
     ) -> Option<Result<Remaining, CombinedDenied>> {
-        let Some([burst, minute, hour, tokens]) = self.prepare(now) else {
-            return combined.refusal(request, now, None).map(Err);
+        let Some([burst, minute, hour, tokens]) = self.prepare(at) else {
+            return combined.refusal(request, at, None).map(Err);
         };
         if burst.headroom > minute.headroom || burst.headroom > hour.headroom {
             return None;
@@ -47,7 +46,7 @@ impl<C: Clock> FastPath<C> {
             let mut charges = [burst.charge, minute.charge, hour.charge, Exchange::NONE];
             // Not repeated unchanged.
             charges[made] = Exchange::NONE;
-            if let Err(denied) = combined.charge_rest(made, 0, request, now, &mut charges) {
+            if let Err(denied) = combined.charge_rest(made, 0, request, at, &mut charges) {
                 return Some(Err(denied));
             }
         }
@@ -59,7 +58,7 @@ impl<C: Clock> FastPath<C> {
 
     /// Computes a charge of one request for each limit; `None` if one seems to have no room.
     #[inline]
-    fn prepare(&self, now: Timestamp) -> Option<[PreparedCharge; LIMITS]> {
+    fn prepare(&self, at: AsOf) -> Option<[PreparedCharge; LIMITS]> {
         const REQUEST: Request = Request::charge(1);
         const ANY_TOKEN: Request = Request {
             required: 1,
@@ -67,10 +66,10 @@ impl<C: Clock> FastPath<C> {
         };
 
         Some([
-            self.burst.prepare_at(REQUEST, now)?,
-            self.minute.prepare_at(REQUEST, now)?,
-            self.hour.prepare_at(REQUEST, now)?,
-            self.tokens.prepare_at(ANY_TOKEN, now)?,
+            self.burst.prepare_at(REQUEST, at.due)?,
+            self.minute.prepare_at(REQUEST, at.now)?,
+            self.hour.prepare_at(REQUEST, at.now)?,
+            self.tokens.prepare_at(ANY_TOKEN, at.due)?,
         ])
     }
 

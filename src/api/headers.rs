@@ -111,7 +111,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     ) {
         for (kind, name) in REMAINING {
             if let Some(remaining) = texts(headers, name).filter_map(whole_number).min() {
-                self.limits.lower(kind, remaining, now);
+                self.shared.limits.lower(kind, remaining, now);
             }
         }
         let is_refusal = matches!(status.as_u16(), 429 | 503 | OVERLOADED);

@@ -10,7 +10,7 @@ use super::fast_path::{self, FastPath};
 use super::status::{LimitKind, Remaining};
 use super::usage::{TokenEstimate, TokenUsage};
 use crate::clock::{Clock, ManualClock};
-use crate::combined::{Combined, CombinedDenied};
+use crate::combined::{AsOf, Combined, CombinedDenied};
 use crate::prepared_charge::Request;
 use crate::quota::Quota;
 use crate::sliding_window::SlidingWindow;
@@ -20,6 +20,10 @@ use crate::token_bucket::TokenBucket;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// Tokens per minute and day, input tokens, output tokens.
+#[cfg(feature = "std")]
+pub(super) const MAX_TOKEN_LIMITS: usize = 4;
 
 /// A combination whose limits have kinds: first the request limits, then the token limits.
 pub(super) struct Limits<C> {
@@ -187,9 +191,9 @@ impl<C: Clock> Limits<C> {
 
     /// Charges `n` requests, and returns what remains after them.
     #[inline]
-    pub(super) fn admit(&self, n: u64, now: Timestamp) -> Result<Remaining, CombinedDenied> {
+    pub(super) fn admit(&self, n: u64, at: AsOf) -> Result<Remaining, CombinedDenied> {
         if let (1, Some(fast_path)) = (n, &self.fast_path) {
-            if let Some(outcome) = fast_path.admit(&self.combined, &self.requests(1), now) {
+            if let Some(outcome) = fast_path.admit(&self.combined, &self.requests(1), at) {
                 return outcome;
             }
         }
@@ -206,7 +210,7 @@ impl<C: Clock> Limits<C> {
                 remaining.requests = remaining.requests.min(room);
             }
         };
-        self.combined.admit(&self.requests(n), now, observe)?;
+        self.combined.admit(&self.requests(n), at, observe)?;
         remaining.requests = remaining.requests.saturating_sub(n);
         Ok(remaining)
     }
@@ -248,6 +252,12 @@ impl<C: Clock> Limits<C> {
             let bucket = self.combined.bucket(index)?;
             Some((index, self.infos[index].kind, bucket))
         })
+    }
+
+    /// The number of a limit among the token limits; `None` for a request limit.
+    #[cfg(feature = "std")]
+    pub(super) const fn token_index(&self, index: usize) -> Option<usize> {
+        index.checked_sub(self.first_token_limit)
     }
 
     /// Charges tokens that were used, even if they are not available.

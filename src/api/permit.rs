@@ -3,8 +3,6 @@
 use core::fmt;
 
 use super::status::LimitHit;
-#[cfg(feature = "std")]
-use super::status::LimitKind;
 use super::usage::{TokenEstimate, TokenUsage};
 use super::{ApiRateLimiter, RateLimitStatus};
 use crate::clock::{Clock, DefaultClock};
@@ -40,6 +38,7 @@ use crate::time::Timestamp;
 /// can wait forever if small ones take them all, except in the queue of `acquire_tokens`. So
 /// estimate what a call is likely to use, and settle the rest as debt.
 ///
+/// A permit owns a share of its limiter, so it can be kept with a response that is still streamed.
 /// A leaked permit ([`core::mem::forget`]) stays in flight forever.
 ///
 /// ```
@@ -60,8 +59,8 @@ use crate::time::Timestamp;
 /// # Ok::<(), tidegate::ConfigError>(())
 /// ```
 #[must_use = "a permit that is dropped is canceled"]
-pub struct TokenPermit<'a, C: Clock = DefaultClock> {
-    limiter: &'a ApiRateLimiter<C>,
+pub struct TokenPermit<C: Clock = DefaultClock> {
+    limiter: ApiRateLimiter<C>,
     estimate: TokenEstimate,
     /// Undoes the charge; `None` once the request may have been sent.
     charge: Option<CombinedCharge>,
@@ -86,7 +85,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     pub fn reserve_tokens(
         &self,
         estimate: impl Into<TokenEstimate>,
-    ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
+    ) -> Result<TokenPermit<C>, RateLimitStatus> {
         self.reserve_tokens_at(estimate, self.clock().now())
     }
 
@@ -99,61 +98,17 @@ impl<C: Clock> ApiRateLimiter<C> {
         &self,
         estimate: impl Into<TokenEstimate>,
         now: Timestamp,
-    ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
+    ) -> Result<TokenPermit<C>, RateLimitStatus> {
         let estimate = estimate.into();
         match self.reserve(estimate, now) {
-            Ok(charge) => Ok(TokenPermit {
-                limiter: self,
-                estimate,
-                charge: Some(charge),
-                admitted_at: now,
-                is_settled: false,
-            }),
+            Ok(charge) => Ok(TokenPermit::new(self.clone(), estimate, charge, now)),
             Err(hit) => Err(self.refused_at(hit, now)),
         }
     }
 
-    /// Sleeps until [`reserve_tokens`](Self::reserve_tokens) succeeds.
-    ///
-    /// Also waits for a permit to end while `max_in_flight` are out. Threads do not join the queue
-    /// of [`acquire_tokens`](Self::acquire_tokens_with), and may overtake its futures.
-    ///
-    /// # Errors
-    ///
-    /// Only a [permanent](RateLimitStatus::is_permanent) status, before sleeping.
-    #[cfg(feature = "std")]
-    pub fn reserve_tokens_blocking(
-        &self,
-        estimate: impl Into<TokenEstimate>,
-    ) -> Result<TokenPermit<'_, C>, RateLimitStatus> {
-        let estimate = estimate.into();
-        let mut waiter = self.gate.in_flight.waiter();
-        loop {
-            let now = self.clock().now();
-            let status = match self.reserve_tokens_at(estimate, now) {
-                Ok(permit) => {
-                    waiter.entered();
-                    return Ok(permit);
-                }
-                Err(status) => status,
-            };
-            if status.limited_by == Some(LimitKind::InFlight) {
-                if waiter.may_sleep() {
-                    waiter.wait();
-                }
-                continue;
-            }
-            waiter.give_up();
-            if status.is_permanent {
-                return Err(status);
-            }
-            self.clock().sleep_until(now + status.wait_time);
-        }
-    }
-
     fn reserve(&self, estimate: TokenEstimate, now: Timestamp) -> Result<CombinedCharge, LimitHit> {
-        let request = self.limits.request_with(estimate);
-        let in_flight = &self.gate.in_flight;
+        let request = self.shared.limits.request_with(estimate);
+        let in_flight = &self.shared.gate.in_flight;
         if in_flight.is_limited() {
             // The limits first, so that their refusal writes nothing.
             if let Some(hit) = self.refusal_at(&request, now) {
@@ -163,13 +118,36 @@ impl<C: Clock> ApiRateLimiter<C> {
         in_flight.enter()?;
         let charge = self.charge_request_at(1, &request, now);
         if charge.is_err() {
-            in_flight.leave();
+            self.leave_in_flight();
         }
         charge
     }
+
+    fn leave_in_flight(&self) {
+        let in_flight = &self.shared.gate.in_flight;
+        in_flight.leave();
+        if in_flight.is_limited() {
+            self.wake_head();
+        }
+    }
 }
 
-impl<C: Clock> TokenPermit<'_, C> {
+impl<C: Clock> TokenPermit<C> {
+    pub(super) const fn new(
+        limiter: ApiRateLimiter<C>,
+        estimate: TokenEstimate,
+        charge: CombinedCharge,
+        admitted_at: Timestamp,
+    ) -> Self {
+        Self {
+            limiter,
+            estimate,
+            charge: Some(charge),
+            admitted_at,
+            is_settled: false,
+        }
+    }
+
     /// Returns the estimate.
     pub const fn estimate(&self) -> TokenEstimate {
         self.estimate
@@ -200,14 +178,14 @@ impl<C: Clock> TokenPermit<'_, C> {
     pub fn settle_at(mut self, used: impl Into<TokenUsage>, now: Timestamp) {
         self.is_settled = true;
         let used = used.into();
-        for (index, kind, bucket) in self.limiter.limits.token_limits() {
-            let reserved = self.limiter.limits.reserved(index, self.estimate);
+        for (index, kind, bucket) in self.limiter.shared.limits.token_limits() {
+            let reserved = self.limiter.shared.limits.reserved(index, self.estimate);
             let used = kind.share_of(used);
             bucket.debit_at(used.saturating_sub(reserved), now);
             bucket.credit_at(reserved.saturating_sub(used), now);
         }
         self.limiter.wake_head();
-        self.limiter.totals.add_tokens(used.total());
+        self.limiter.shared.totals.add_tokens(used.total());
     }
 
     /// Undoes the request and its tokens, as dropping the permit before [`commit`](Self::commit)
@@ -223,9 +201,9 @@ impl<C: Clock> TokenPermit<'_, C> {
     /// Undoes the charge, or keeps it if it was committed.
     fn undo_or_keep(&mut self) -> bool {
         if let Some(charge) = self.charge.take() {
-            self.limiter.totals.subtract_requests(1);
+            self.limiter.shared.totals.subtract_requests(1);
             let now = self.limiter.clock().now();
-            let limits = &self.limiter.limits;
+            let limits = &self.limiter.shared.limits;
             // If an exact undo is no longer possible, the tokens are credited, as for a call that
             // was made and used none.
             let is_complete = limits
@@ -234,22 +212,22 @@ impl<C: Clock> TokenPermit<'_, C> {
             self.limiter.wake_head();
             return is_complete;
         }
-        let kept = self.limiter.limits.reserved_in_total(self.estimate);
-        self.limiter.totals.add_tokens(kept);
+        let kept = self.limiter.shared.limits.reserved_in_total(self.estimate);
+        self.limiter.shared.totals.add_tokens(kept);
         false
     }
 }
 
-impl<C: Clock> Drop for TokenPermit<'_, C> {
+impl<C: Clock> Drop for TokenPermit<C> {
     fn drop(&mut self) {
         if !self.is_settled {
             self.undo_or_keep();
         }
-        self.limiter.gate.in_flight.leave();
+        self.limiter.leave_in_flight();
     }
 }
 
-impl<C: Clock> fmt::Debug for TokenPermit<'_, C> {
+impl<C: Clock> fmt::Debug for TokenPermit<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenPermit")
             .field("estimate", &self.estimate)

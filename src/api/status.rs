@@ -131,7 +131,7 @@ pub struct RateLimitStatus {
 
 /// A refusal before its message is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LimitHit {
+pub(crate) struct LimitHit {
     pub(super) kind: LimitKind,
     /// The limit's number, for the message.
     pub(super) limit: u64,
@@ -140,7 +140,7 @@ pub(super) struct LimitHit {
 
 /// When a refused call can succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Retry {
+pub(crate) enum Retry {
     After(Duration),
     /// At an unknown time, when a call in flight ends or the waiters ahead have left.
     OnRelease,
@@ -155,11 +155,20 @@ impl LimitHit {
         limit: 0,
         retry: Retry::OnRelease,
     };
+
+    /// For a caller during a pause.
+    pub(super) const fn pause(left: Duration) -> Self {
+        Self {
+            kind: LimitKind::Pause,
+            limit: 0,
+            retry: Retry::After(left),
+        }
+    }
 }
 
 /// What remains of the limits.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Remaining {
+pub(crate) struct Remaining {
     /// In the minute, hour and day. Without the burst, which only spreads requests out and is back
     /// soon.
     pub(super) requests: u64,

@@ -90,4 +90,8 @@ impl Clock for CoarseClock {
         // A shorter sleep would only wake up to the same reading.
         super::sleep_until(self, deadline, self.interval);
     }
+
+    fn park_until(&self, deadline: Timestamp) {
+        super::park_until(self, deadline, self.interval);
+    }
 }

@@ -87,39 +87,46 @@ impl Clock for ManualClock {
 
     #[cfg(feature = "std")]
     fn sleep_until(&self, deadline: Timestamp) {
-        self.shared.sleepers.wait_while(|| self.now() < deadline);
+        while self.now() < deadline {
+            self.park_until(deadline);
+        }
+    }
+
+    #[cfg(feature = "std")]
+    fn park_until(&self, deadline: Timestamp) {
+        self.shared.sleepers.add_this_thread();
+        // After it was added: a later advance unparks it.
+        if self.now() < deadline {
+            std::thread::park();
+        }
     }
 }
 
+/// The threads to unpark when the time changes.
 #[cfg(feature = "std")]
 #[derive(Debug, Default)]
 struct Sleepers {
-    gate: std::sync::Mutex<()>,
-    woken: std::sync::Condvar,
+    threads: std::sync::Mutex<alloc::vec::Vec<std::thread::Thread>>,
 }
 
 #[cfg(feature = "std")]
 impl Sleepers {
     fn wake(&self) {
-        // Taking the gate ensures that a sleeper is either before its check of the clock or asleep.
-        drop(self.lock());
-        self.woken.notify_all();
-    }
-
-    fn wait_while(&self, condition: impl Fn() -> bool) {
-        let mut gate = self.lock();
-        while condition() {
-            gate = self
-                .woken
-                .wait(gate)
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+        for thread in core::mem::take(&mut *self.lock()) {
+            thread.unpark();
         }
     }
 
-    /// The gate guards nothing that a panic could leave broken.
-    fn lock(&self) -> std::sync::MutexGuard<'_, ()> {
-        self.gate
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn add_this_thread(&self) {
+        let this = std::thread::current();
+        let mut threads = self.lock();
+        // It may have returned for another reason than the time.
+        if threads.iter().all(|thread| thread.id() != this.id()) {
+            threads.push(this);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, alloc::vec::Vec<std::thread::Thread>> {
+        crate::sync::lock(&self.threads)
     }
 }

@@ -3,12 +3,11 @@
 use alloc::vec::Vec;
 
 use super::limit::NamedLimit;
-use super::{Combined, CombinedCharge, CombinedDenied};
+use super::{AsOf, Combined, CombinedCharge, CombinedDenied};
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::sync::add_saturating;
-use crate::time::Timestamp;
 
 impl<C: Clock> Combined<C> {
     /// Charges every limit or none. Passes each limit's index and [room](PreparedCharge::room)
@@ -17,10 +16,10 @@ impl<C: Clock> Combined<C> {
     pub(crate) fn admit(
         &self,
         request: &impl Fn(usize) -> Request,
-        now: Timestamp,
+        at: AsOf,
         observe: impl FnMut(usize, u64),
     ) -> Result<(), CombinedDenied> {
-        self.charge(request, now, observe, |_| ())
+        self.charge(request, at, observe, |_| ())
     }
 
     /// Like [`admit`](Self::admit), and passes the charges to `keep`, in the order of the limits.
@@ -28,7 +27,7 @@ impl<C: Clock> Combined<C> {
     fn charge(
         &self,
         request: &impl Fn(usize) -> Request,
-        now: Timestamp,
+        at: AsOf,
         mut observe: impl FnMut(usize, u64),
         keep: impl FnOnce(&[Exchange]),
     ) -> Result<(), CombinedDenied> {
@@ -45,18 +44,18 @@ impl<C: Clock> Combined<C> {
         };
         // Twice, because permits may have come back between the two passes.
         for _ in 0..2 {
-            if let Some(first) = self.prepare(request, now, &mut observe, charges) {
-                self.charge_all(first, request, now, charges)?;
+            if let Some(first) = self.prepare(request, at, &mut observe, charges) {
+                self.charge_all(first, request, at, charges)?;
                 keep(charges);
                 return Ok(());
             }
-            if let Some(denied) = self.refusal(request, now, None) {
+            if let Some(denied) = self.refusal(request, at, None) {
                 return Err(denied);
             }
         }
         // Not forever: if the two passes keep disagreeing, each limit decides for itself.
         charges.fill(Exchange::NONE);
-        self.charge_rest(0, 0, request, now, charges)?;
+        self.charge_rest(0, 0, request, at, charges)?;
         keep(charges);
         Ok(())
     }
@@ -67,7 +66,7 @@ impl<C: Clock> Combined<C> {
     fn prepare(
         &self,
         request: &impl Fn(usize) -> Request,
-        now: Timestamp,
+        at: AsOf,
         observe: &mut impl FnMut(usize, u64),
         charges: &mut [Exchange],
     ) -> Option<usize> {
@@ -79,7 +78,7 @@ impl<C: Clock> Combined<C> {
                 room,
                 headroom,
                 charge,
-            } = named.limit.prepare_at(request(index), now)?;
+            } = named.limit.prepare_at(request(index), at)?;
             observe(index, room);
             *prepared = charge;
             if headroom < least {
@@ -99,17 +98,17 @@ impl<C: Clock> Combined<C> {
         &self,
         first: usize,
         request: &impl Fn(usize) -> Request,
-        now: Timestamp,
+        at: AsOf,
         charges: &mut [Exchange],
     ) -> Result<(), CombinedDenied> {
         if first != 0 {
-            return self.charge_rest(0, first, request, now, charges);
+            return self.charge_rest(0, first, request, at, charges);
         }
         for (index, (named, &mut charge)) in self.limits.iter().zip(&mut *charges).enumerate() {
             if request(index).cost > 0 && !named.limit.commit(charge) {
                 // The prepared exchange failed, so it must not be tried again.
                 charges[index] = Exchange::NONE;
-                return self.charge_rest(index, first, request, now, charges);
+                return self.charge_rest(index, first, request, at, charges);
             }
         }
         Ok(())
@@ -124,7 +123,7 @@ impl<C: Clock> Combined<C> {
         position: usize,
         first: usize,
         request: &impl Fn(usize) -> Request,
-        now: Timestamp,
+        at: AsOf,
         charges: &mut [Exchange],
     ) -> Result<(), CombinedDenied> {
         for position in position..charges.len() {
@@ -134,14 +133,14 @@ impl<C: Clock> Combined<C> {
             if cost == 0 || limit.commit(charges[index]) {
                 continue;
             }
-            match limit.charge_at(cost, now) {
+            match limit.charge_at(cost, at) {
                 Ok(charge) => charges[index] = charge,
                 Err(denied) => {
                     for position in (0..position).rev() {
                         let index = limit_at(first, position);
                         self.undo_or_forfeit(index, request(index).cost, charges[index]);
                     }
-                    return Err(self.lost_race(index, denied, request, now));
+                    return Err(self.lost_race(index, denied, request, at));
                 }
             }
         }
@@ -155,14 +154,14 @@ impl<C: Clock> Combined<C> {
         index: usize,
         denied: Denied,
         request: &impl Fn(usize) -> Request,
-        now: Timestamp,
+        at: AsOf,
     ) -> CombinedDenied {
         let own = CombinedDenied {
             name: self.limits[index].name,
             index,
             denied,
         };
-        self.refusal(request, now, Some(own)).unwrap_or(own)
+        self.refusal(request, at, Some(own)).unwrap_or(own)
     }
 
     /// Undoes a charge and counts what does not come back.
@@ -183,12 +182,12 @@ impl<C: Clock> Combined<C> {
     pub(crate) fn refusal(
         &self,
         request: &impl Fn(usize) -> Request,
-        now: Timestamp,
+        at: AsOf,
         own: Option<CombinedDenied>,
     ) -> Option<CombinedDenied> {
         let mut longest = own;
         for (index, &NamedLimit { name, ref limit }) in self.limits.iter().enumerate() {
-            if let Err(denied) = limit.peek_at(request(index).required, now) {
+            if let Err(denied) = limit.peek_at(request(index).required, at) {
                 let refusal = CombinedDenied {
                     name,
                     index,
@@ -206,14 +205,14 @@ impl<C: Clock> Combined<C> {
     pub(crate) fn charge_each_at(
         &self,
         request: &impl Fn(usize) -> Request,
-        now: Timestamp,
+        at: AsOf,
     ) -> Result<CombinedCharge, CombinedDenied> {
         let mut made = Vec::new();
         let keep = |charges: &[Exchange]| {
             let charges = charges.iter().enumerate();
             made.extend(charges.map(|(index, &charge)| (index, request(index).cost, charge)));
         };
-        self.charge(request, now, |_, _| (), keep)?;
+        self.charge(request, at, |_, _| (), keep)?;
         Ok(CombinedCharge {
             charges: made,
             permits: 0,

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
+use super::AsOf;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
@@ -84,11 +85,14 @@ impl<C: Clock> Limit<C> {
         reason = "the stall would take half the time of a call"
     )]
     #[inline(always)]
-    pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
+    pub(crate) fn prepare_at(&self, request: Request, at: AsOf) -> Option<PreparedCharge> {
         if request.required == 0 {
             return Some(PreparedCharge::UNLIMITED);
         }
-        dispatch!(self, limiter => limiter.prepare_at(request, now))
+        match &self.0 {
+            Kind::Bucket(bucket) => bucket.prepare_at(request, at.due),
+            Kind::Window(window) => window.prepare_at(request, at.now),
+        }
     }
 
     /// Makes a prepared charge if nothing has changed since.
@@ -99,13 +103,13 @@ impl<C: Clock> Limit<C> {
 
     /// Charges `n` after a check of its own.
     #[cold]
-    pub(crate) fn charge_at(&self, n: u64, now: Timestamp) -> Result<Exchange, Denied> {
+    pub(crate) fn charge_at(&self, n: u64, at: AsOf) -> Result<Exchange, Denied> {
         match &self.0 {
             Kind::Bucket(bucket) => {
-                let BucketCharge { before, after, .. } = bucket.charge_at(n, now)?;
+                let BucketCharge { before, after, .. } = bucket.charge_at(n, at.due)?;
                 Ok(Exchange { before, after })
             }
-            Kind::Window(window) if n > 0 => window.charge_exchange_at(n, now),
+            Kind::Window(window) if n > 0 => window.charge_exchange_at(n, at.now),
             Kind::Window(_) => Ok(Exchange::NONE),
         }
     }
@@ -129,8 +133,26 @@ impl<C: Clock> Limit<C> {
         }
     }
 
-    pub(crate) fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
-        dispatch!(self, limiter => limiter.peek_at(n, now))
+    pub(crate) fn peek_at(&self, n: u64, at: AsOf) -> Result<(), Denied> {
+        match &self.0 {
+            Kind::Bucket(bucket) => bucket.peek_at(n, at.due),
+            Kind::Window(window) => window.peek_at(n, at.now),
+        }
+    }
+
+    /// The refusal of `n` after waiters that ask for `ahead`.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn peek_behind_at(&self, ahead: u128, n: u64, now: Timestamp) -> Result<(), Denied> {
+        dispatch!(self, limiter => limiter.peek_behind_at(ahead, n, now))
+    }
+
+    /// The instant that a refusal's hint counts from.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn origin(&self, at: AsOf) -> Timestamp {
+        match &self.0 {
+            Kind::Bucket(_) => at.due,
+            Kind::Window(_) => at.now,
+        }
     }
 
     #[inline]

@@ -1,220 +1,328 @@
-//! The wait queue of a limiter that cannot promise a waiter an instant.
+//! The wait queue of a limiter: threads and futures in order of arrival.
 //!
-//! One waiter is the head. It tries at the instants that the limiter hints at, and leaves when it
-//! is admitted. The others sleep without a timer. So no waiter overtakes another, whatever the
-//! sizes, and waking one never wakes all.
+//! The first waiter is the *head*. Only the head asks the limiter, and only the head sleeps on a
+//! timer until its instant. It leaves when it is admitted or gives up. The others sleep until they
+//! are the head. So no waiter overtakes another, whatever the sizes, and a call that ends or a
+//! waiter that leaves wakes at most one.
+//!
+//! Nothing is charged for a waiter before it is admitted, so a waiter can leave at any time and
+//! owes nothing. Those behind it move up.
 //!
 //! # State
 //!
-//! * `taken`: 1 while a waiter is the head. It guards no memory, because the limiter is itself
-//!   synchronized.
-//! * `waiting`: the number of waiters, the head included. It is raised before a waiter joins, and
-//!   lowered before it leaves.
-//! * `next`: the waiters behind the head, in order of arrival, in event-listener's list.
+//! * `line`: the waiters in order of arrival, behind a mutex. All else about the order follows from
+//!   it: the head is the first entry, so there is no turn that could be lost with a waiter.
+//! * `waiting`: the number of waiters, written under the lock. Callers that do not wait read it
+//!   without the lock, to see whether anyone is ahead of them or has to be woken.
 //!
 //! # Invariants
 //!
-//! 1. At most one ticket is the head. It has raised `taken` from 0 to 1, or the previous head has
-//!    notified it. A notified listener *is* the head, polled or not. So a ticket that is given up
-//!    passes the turn on if it was notified (`kept_turn`), and no other listener is notified.
-//! 2. The head hands over: a leaving head notifies the first listener, and `taken` stays 1. Only if
-//!    the list is empty does `taken` become 0.
-//! 3. A waiter that finds the head free takes it for the first listener, which is itself only if no
-//!    other waiter came before. So the order of the list is the order of service (`for_itself`,
-//!    `past_the_list`). A new caller that could be admitted at once is held back by `waiting`,
-//!    which counts all earlier waiters (`busy_while_taken`).
+//! 1. Whoever removes the head marks the next entry `woken` and wakes its task
+//!    (`next_is_not_woken`).
+//! 2. A head that sleeps has asked the limiter since it was last marked. The mark is removed in the
+//!    same step that stores the waker, before the limiter is asked (`mark_removed_late`).
+//! 3. Wakers are called, cloned and dropped without the lock: each may run code of an executor,
+//!    and a task that is dropped may hold a waiter of the same queue.
 //!
 //! # Orderings
 //!
-//! A leaving head writes `taken` and then checks for a new waiter (`leave`). A new waiter enters
-//! the list and then checks `taken` (`step`). The `SeqCst` fences between the two steps on both
-//! sides let one of them see the other. Otherwise the new waiter would sleep forever
-//! (`no_second_check`, `no_check_after_leaving`). Today the lock of the list has the same effect,
-//! but that is not documented.
+//! A caller that changes a limit in favor of waiters (a reset, a credit, an undo) writes to the
+//! limit and then reads `waiting` ([`wake_head`](WaitQueue::wake_head)). A waiter raises `waiting`
+//! and then asks the limiter. A `SeqCst` fence between the two steps on both sides lets one of them
+//! see the other (`no_fence_after_joining`, `no_fence_before_waking`). Otherwise the waiter would
+//! sleep for what is already there. Once a waiter is seen, the mutex orders all else.
 //!
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
-//! # Progress
+//! # Cost and progress
 //!
-//! The list is behind a mutex, which waiters take when they join, are polled and leave. Other
-//! callers only load `waiting`.
+//! A limiter at which no call ever waited holds a null pointer here. A waiter takes the mutex to
+//! join, to leave, and each time it is polled: O(log w) with w waiters. Other callers read one
+//! word, and take the mutex only to wake a waiter.
 
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use core::fmt;
-use core::future::Future;
-use core::mem;
-use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::Waker;
+use core::time::Duration;
 
-#[cfg(not(tidegate_loom))]
-use crate::sync::Listener;
-use crate::sync::Ordering::{Relaxed, SeqCst};
-use crate::sync::{AtomicU64, Event, EventListener, const_fn, fence};
+use super::Ordering::{Relaxed, SeqCst};
+use super::{AtomicU64, Lazy, Mutex, MutexGuard, const_fn, fence, lock};
+use crate::time::Timestamp;
 
-/// See the [module](self) documentation.
-pub(crate) struct WaitQueue {
-    taken: AtomicU64,
-    waiting: AtomicU64,
-    most: u64,
-    next: Event,
+/// By how much the decision of a waiter may precede the moment at which its timer woke it: two
+/// ticks of a timer that counts milliseconds, as tokio's does.
+const DEFAULT_SLACK: Duration = Duration::from_millis(2);
+
+/// What a waiter asks for. A queue keeps the sum over all waiters.
+#[expect(unnameable_types, reason = "a detail of `Awaitable`")]
+pub trait Demand: Copy + Default + fmt::Debug + Send + Sync + 'static {
+    /// The demand of both.
+    #[must_use]
+    fn plus(self, other: Self) -> Self;
+
+    /// The demand without that of a waiter that is part of it.
+    #[must_use]
+    fn minus(self, other: Self) -> Self;
+
+    /// The number of permits in it.
+    fn permits(self) -> u128;
 }
 
-impl WaitQueue {
-    const_fn! {
-        /// A queue for any number of waiters.
-        pub(crate) const fn new() -> Self {
-            Self {
-                taken: AtomicU64::new(0),
-                waiting: AtomicU64::new(0),
-                most: u64::MAX,
-                next: Event::new(),
-            }
+/// A number of permits. 128 bits, so that no sum of 64-bit numbers overflows.
+impl Demand for u128 {
+    fn plus(self, other: Self) -> Self {
+        self.wrapping_add(other)
+    }
+
+    fn minus(self, other: Self) -> Self {
+        self.wrapping_sub(other)
+    }
+
+    fn permits(self) -> u128 {
+        self
+    }
+}
+
+/// See the [module](self) documentation.
+#[expect(unnameable_types, reason = "a detail of `Awaitable`")]
+pub struct WaitQueue<D: Demand = u128>(Lazy<Queue<D>>);
+
+struct Queue<D> {
+    waiting: AtomicU64,
+    max_waiters: AtomicU64,
+    /// Nanoseconds.
+    slack: AtomicU64,
+    line: Mutex<Line<D>>,
+}
+
+#[derive(Debug)]
+struct Line<D> {
+    /// By number: the order of arrival.
+    waiters: BTreeMap<u64, Waiting<D>>,
+    next_number: u64,
+    /// The sum over all waiters.
+    demand: D,
+    /// The instant as of which the latest waiter was admitted. None behind it is decided earlier.
+    decided_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct Waiting<D> {
+    demand: D,
+    waker: Option<Waker>,
+    /// The limiter must be asked again.
+    woken: bool,
+}
+
+/// A waiter in a queue. It does not borrow the queue, so every call takes the queue that it was
+/// taken in. A ticket that is only dropped stays in the queue.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a ticket that does not leave blocks the queue"]
+pub(crate) struct Ticket(u64);
+
+/// The position of a waiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Behind,
+    Head {
+        /// The earliest instant as of which it may be decided.
+        earliest: Timestamp,
+        /// The limiter must be asked, even if the instant of the last hint has not come.
+        woken: bool,
+    },
+}
+
+impl<D: Demand> Queue<D> {
+    fn new() -> Self {
+        Self {
+            waiting: AtomicU64::new(0),
+            max_waiters: AtomicU64::new(u64::MAX),
+            slack: AtomicU64::new(crate::time::nanos(DEFAULT_SLACK)),
+            line: Mutex::new(Line {
+                waiters: BTreeMap::new(),
+                next_number: 0,
+                demand: D::default(),
+                decided_at: Timestamp::ZERO,
+            }),
         }
     }
 
+    fn line(&self) -> MutexGuard<'_, Line<D>> {
+        lock(&self.line)
+    }
+}
+
+impl<D: Demand> WaitQueue<D> {
+    const_fn! {
+        /// A queue for any number of waiters. Allocates nothing before the first one comes.
+        pub(crate) const fn new() -> Self {
+            Self(Lazy::new())
+        }
+    }
+
+    fn queue(&self) -> &Queue<D> {
+        self.0.get_or_init(|| Box::new(Queue::new()))
+    }
+
     /// Limits the number of waiters, the head included.
-    #[cfg(feature = "std")]
-    pub(crate) const fn set_most(&mut self, most: u64) {
-        self.most = most;
+    pub(crate) fn set_max_waiters(&self, most: u64) {
+        // Relaxed: a number on its own.
+        self.queue().max_waiters.store(most, Relaxed);
+    }
+
+    pub(crate) fn set_slack(&self, slack: Duration) {
+        // Relaxed: a number on its own.
+        let nanos = crate::time::nanos(slack);
+        self.queue().slack.store(nanos, Relaxed);
+    }
+
+    pub(crate) fn slack(&self) -> Duration {
+        self.0.get().map_or(DEFAULT_SLACK, |queue| {
+            // Relaxed: a number on its own.
+            Duration::from_nanos(queue.slack.load(Relaxed))
+        })
     }
 
     /// Whether a waiter is ahead of a new caller.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
-        // Not `taken`, which is 0 for a moment while the last head leaves. Relaxed: a thread that
-        // knows of a waiter sees the count that the waiter raised, and concurrent callers have no
-        // order.
-        self.waiting.load(Relaxed) != 0
+        self.waiting() != 0
     }
 
     /// The number of waiters.
+    #[inline]
     pub(crate) fn waiting(&self) -> u64 {
-        // Relaxed: an independent counter.
-        self.waiting.load(Relaxed)
+        // Relaxed: a thread that knows of a waiter sees the count that the waiter raised, and
+        // concurrent callers have no order.
+        self.0.get().map_or(0, |queue| queue.waiting.load(Relaxed))
     }
 
-    /// Joins the end of the queue; the guard leaves it when dropped. `None` if the queue is full.
-    pub(crate) fn join(&self) -> Option<TicketGuard<'_>> {
-        let ticket = self.enter()?;
-        Some(TicketGuard {
-            queue: self,
-            ticket,
-        })
+    /// What all waiters ask for together.
+    pub(crate) fn demand(&self) -> D {
+        self.0
+            .get()
+            .map_or_else(D::default, |queue| queue.line().demand)
     }
 
-    /// Joins the end of the queue with a ticket that must be [given up](Ticket::give_up). `None` if
-    /// the queue is full.
-    pub(crate) fn enter(&self) -> Option<Ticket> {
-        let one_more = |waiting| (waiting < self.most).then_some(waiting + 1);
-        // Relaxed: guards no memory.
-        let joined = self.waiting.fetch_update(Relaxed, Relaxed, one_more);
-        joined.is_ok().then_some(Ticket::Outside)
+    /// What the waiters ahead of one ask for.
+    pub(crate) fn demand_ahead(&self, ticket: &Ticket) -> D {
+        let line = self.queue().line();
+        let ahead = line.waiters.range(..ticket.0);
+        ahead.fold(D::default(), |sum, (_, ahead)| sum.plus(ahead.demand))
     }
 
-    fn take(&self) -> bool {
-        // Relaxed: guards no memory. The fences in `leave` and `step` order it.
-        self.taken.compare_exchange(0, 1, Relaxed, Relaxed).is_ok()
+    /// Joins the end, and returns what the waiters ahead ask for. `None` if the queue is full.
+    pub(crate) fn join(&self, demand: D) -> Option<(Ticket, D)> {
+        let queue = self.queue();
+        let mut line = queue.line();
+        // Relaxed: a number on its own.
+        if line.waiters.len() as u64 >= queue.max_waiters.load(Relaxed) {
+            return None;
+        }
+        let number = line.next_number;
+        line.next_number += 1;
+        let waiting = Waiting {
+            demand,
+            waker: None,
+            woken: true,
+        };
+        line.waiters.insert(number, waiting);
+        let ahead = line.demand;
+        line.demand = ahead.plus(demand);
+        // Relaxed: the fence orders it for `wake_head`.
+        queue.waiting.store(line.waiters.len() as u64, Relaxed);
+        drop(line);
+        // Pairs with the fence in `wake_head`.
+        fence(SeqCst);
+        Some((Ticket(number), ahead))
     }
 
-    /// Hands the turn to the first listener, or frees it if there is none.
-    fn leave(&self) {
-        while self.next.notify_additional(1) == 0 {
-            // Relaxed: the fence orders it.
-            self.taken.store(0, Relaxed);
-            // Pairs with the fence in `step`: either this thread sees the new waiter, or the new
-            // waiter sees that the head is free.
-            fence(SeqCst);
-            if self.next.total_listeners() == 0 || !self.take() {
-                return;
+    /// Returns the position of a waiter, and stores the waker that tells when it may have changed.
+    pub(crate) fn poll(&self, ticket: &Ticket, waker: &Waker) -> Turn {
+        let queue = self.queue();
+        let mut spare = None;
+        loop {
+            let mut line = queue.line();
+            let is_head = line.waiters.keys().next() == Some(&ticket.0);
+            let earliest = line.decided_at;
+            let Some(own) = line.waiters.get_mut(&ticket.0) else {
+                // Not reached: a ticket is in the queue until it leaves.
+                return Turn::Behind;
+            };
+            let is_stored = own
+                .waker
+                .as_ref()
+                .is_some_and(|stored| stored.will_wake(waker));
+            if !is_stored {
+                if spare.is_none() {
+                    drop(line);
+                    spare = Some(waker.clone());
+                    continue;
+                }
+                core::mem::swap(&mut own.waker, &mut spare);
             }
+            if !is_head {
+                return Turn::Behind;
+            }
+            let woken = core::mem::take(&mut own.woken);
+            return Turn::Head { earliest, woken };
+        }
+    }
+
+    /// Leaves from any position; `decided_at` if it was admitted.
+    pub(crate) fn leave(&self, ticket: Ticket, decided_at: Option<Timestamp>) {
+        let queue = self.queue();
+        let mut line = queue.line();
+        let was_head = line.waiters.keys().next() == Some(&ticket.0);
+        let own = line.waiters.remove(&ticket.0);
+        if let Some(own) = &own {
+            line.demand = line.demand.minus(own.demand);
+        }
+        if let Some(decided_at) = decided_at {
+            line.decided_at = line.decided_at.max(decided_at);
+        }
+        // Relaxed: a caller that still counts this waiter takes the lock for nothing.
+        queue.waiting.store(line.waiters.len() as u64, Relaxed);
+        let next = if was_head { line.mark_head() } else { None };
+        drop(line);
+        drop(own);
+        if let Some(waker) = next {
+            waker.wake();
+        }
+    }
+
+    /// Lets the head ask again, after something has changed in its favor.
+    pub(crate) fn wake_head(&self) {
+        // Pairs with the fence in `join`: either this thread sees the waiter, or the waiter sees
+        // the change.
+        fence(SeqCst);
+        let Some(queue) = self.0.get() else { return };
+        // Relaxed: the fence orders it.
+        if queue.waiting.load(Relaxed) == 0 {
+            return;
+        }
+        let head = queue.line().mark_head();
+        if let Some(waker) = head {
+            waker.wake();
         }
     }
 }
 
-impl fmt::Debug for WaitQueue {
+impl<D: Demand> Line<D> {
+    /// Marks the head, and returns its waker.
+    fn mark_head(&mut self) -> Option<Waker> {
+        let mut head = self.waiters.first_entry()?;
+        let head = head.get_mut();
+        head.woken = true;
+        head.waker.take()
+    }
+}
+
+impl<D: Demand> fmt::Debug for WaitQueue<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WaitQueue")
             .field("waiting", &self.waiting())
             .finish_non_exhaustive()
-    }
-}
-
-/// A waiter's position in a queue. It does not borrow the queue, so every call takes the queue that
-/// it was taken in. It must be given up in the end, because a ticket that is only dropped is never
-/// freed.
-#[derive(Debug)]
-#[must_use = "a ticket that is not given up blocks the queue"]
-pub(crate) enum Ticket {
-    Outside,
-    Behind(EventListener),
-    Head,
-}
-
-impl Ticket {
-    /// Resolves when the ticket is the head. It may be polled again afterwards.
-    pub(crate) fn poll_head(&mut self, queue: &WaitQueue, context: &mut Context<'_>) -> Poll<()> {
-        loop {
-            match self {
-                Self::Head => return Poll::Ready(()),
-                Self::Behind(turn) => ready!(Pin::new(turn).poll(context)),
-                Self::Outside => {
-                    self.step(queue);
-                    continue;
-                }
-            }
-            *self = Self::Head;
-        }
-    }
-
-    /// Becomes the head if there is none, and enters the list otherwise.
-    fn step(&mut self, queue: &WaitQueue) {
-        let is_free = queue.take();
-        if is_free && queue.next.total_listeners() == 0 {
-            *self = Self::Head;
-            return;
-        }
-        *self = Self::Behind(queue.next.listen());
-        // Pairs with the fence in `leave`: the last head may have left before this waiter entered
-        // the list.
-        fence(SeqCst);
-        if is_free || queue.take() {
-            // Other waiters may be ahead.
-            queue.leave();
-        }
-    }
-
-    /// Leaves the queue from any position.
-    pub(crate) fn give_up(self, queue: &WaitQueue) {
-        // Relaxed: an independent counter.
-        queue.waiting.fetch_sub(1, Relaxed);
-        match self {
-            Self::Head => queue.leave(),
-            // If it was notified it is the head, and must pass the turn on.
-            Self::Behind(turn) => {
-                if turn.discard() {
-                    queue.leave();
-                }
-            }
-            Self::Outside => {}
-        }
-    }
-}
-
-/// A ticket that is given up when dropped.
-#[derive(Debug)]
-pub(crate) struct TicketGuard<'a> {
-    queue: &'a WaitQueue,
-    ticket: Ticket,
-}
-
-impl TicketGuard<'_> {
-    /// As [`Ticket::poll_head`].
-    pub(crate) fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.ticket.poll_head(self.queue, context)
-    }
-}
-
-impl Drop for TicketGuard<'_> {
-    fn drop(&mut self) {
-        mem::replace(&mut self.ticket, Ticket::Outside).give_up(self.queue);
     }
 }

@@ -126,6 +126,7 @@ impl<C> TokenBucket<C> {
     pub(crate) fn undo_charge(&self, charge: &BucketCharge) -> u64 {
         let BucketCore { tat, gcra, .. } = &*self.core;
         if charge.tokens > 0 && tat.undo(gcra, charge.before, charge.after) {
+            self.wake_head();
             charge.tokens
         } else {
             0

@@ -16,7 +16,7 @@ use super::paced::Paced;
 use super::rejection::Rejection;
 use super::request_head::RequestHead;
 use super::too_many_requests::TooManyRequests;
-use crate::wait::{Awaitable, Timer};
+use crate::wait::{Awaitable, DefaultTimer, Timer};
 
 /// Delays requests until a limiter admits them: for a client that keeps to a server's limits, or a
 /// queue before a slow service.
@@ -50,7 +50,7 @@ use crate::wait::{Awaitable, Timer};
 /// let server = service_fn(|_: Request<()>| async {
 ///     Ok::<_, Infallible>(Response::new(String::from("tide")))
 /// });
-/// let layer = PaceLayer::builder(bucket, timer).timeout(Duration::from_secs(5)).build();
+/// let layer = PaceLayer::builder(bucket).timer(timer).timeout(Duration::from_secs(5)).build();
 /// let client = layer.layer(server);
 /// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 /// runtime.block_on(async {
@@ -73,12 +73,12 @@ use crate::wait::{Awaitable, Timer};
 /// use hyper_util::client::legacy::Client;
 /// use hyper_util::rt::TokioExecutor;
 /// use tidegate::tower::PaceLayer;
-/// use tidegate::{Quota, TokenBucket, TokioTimer};
+/// use tidegate::{Quota, TokenBucket};
 /// use tower::{Layer, ServiceExt};
 ///
 /// let client = Client::builder(TokioExecutor::new()).build_http::<Empty<&[u8]>>();
 /// let client = client.map_response(|response| response.map(BodyExt::boxed));
-/// let paced = PaceLayer::new(TokenBucket::new(Quota::per_second(50)), TokioTimer).layer(client);
+/// let paced = PaceLayer::new(TokenBucket::new(Quota::per_second(50))).layer(client);
 /// # drop(paced);
 /// ```
 ///
@@ -87,22 +87,22 @@ use crate::wait::{Awaitable, Timer};
 ///
 /// A client whose requests are not `http::Request`, such as reqwest, cannot use this layer. Await
 /// `limiter.acquire(1)` before each call instead.
-pub struct PaceLayer<L, T, R = TooManyRequests> {
+pub struct PaceLayer<L, T = DefaultTimer, R = TooManyRequests> {
     policy: Arc<LayerPolicy<PaceOptions<L, T>, R>>,
 }
 
-impl<L: Awaitable, T: Timer + Clone> PaceLayer<L, T> {
-    /// Creates a layer whose requests wait at `limiter`, on `timer`, for any time.
-    pub fn new(limiter: L, timer: T) -> Self {
-        Self::builder(limiter, timer).build()
+impl<L: Awaitable> PaceLayer<L> {
+    /// Creates a layer whose requests wait at `limiter` for any time.
+    pub fn new(limiter: L) -> Self {
+        Self::builder(limiter).build()
     }
 
     /// Starts a layer with other options.
-    pub fn builder(limiter: L, timer: T) -> PaceLayerBuilder<L, T> {
+    pub fn builder(limiter: L) -> PaceLayerBuilder<L> {
         PaceLayerBuilder {
             policy: LayerPolicy::new(PaceOptions {
                 limiter: Arc::new(limiter),
-                timer,
+                timer: DefaultTimer::new(),
                 timeout: Duration::MAX,
             }),
         }
@@ -118,7 +118,7 @@ impl<L, T, R> PaceLayer<L, T, R> {
 
 /// Sets the options of a [`PaceLayer`].
 #[must_use = "a builder does nothing before `build`"]
-pub struct PaceLayerBuilder<L, T, R = TooManyRequests> {
+pub struct PaceLayerBuilder<L, T = DefaultTimer, R = TooManyRequests> {
     policy: LayerPolicy<PaceOptions<L, T>, R>,
 }
 

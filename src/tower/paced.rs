@@ -18,8 +18,9 @@ use super::pace_options::PaceOptions;
 use super::rejection::Reject;
 use super::request_head::RequestHead;
 use super::too_many_requests::TooManyRequests;
+use crate::clock::Clock;
 use crate::time::Timestamp;
-use crate::wait::{Acquire, Awaitable, Timer};
+use crate::wait::{Acquire, Awaitable, DefaultTimer, SleepSlot, Timer};
 
 /// A service whose requests wait at a limiter, made by a [`PaceLayer`](super::PaceLayer). Clones
 /// share the limiter.
@@ -31,7 +32,7 @@ use crate::wait::{Acquire, Awaitable, Timer};
 /// The limiter paces admissions. Requests that are admitted while the inner service is not ready
 /// reach it together later. So put layers that delay readiness (`ConcurrencyLimit`, `Buffer`)
 /// outside of this one.
-pub struct Paced<S, L, T, R = TooManyRequests> {
+pub struct Paced<S, L, T = DefaultTimer, R = TooManyRequests> {
     inner: S,
     policy: Arc<LayerPolicy<PaceOptions<L, T>, R>>,
 }
@@ -68,12 +69,14 @@ where
         } else {
             self.policy.cost(&head)
         };
-        let acquire = Acquire::new(Arc::clone(limiter), timer.clone(), cost, *timeout);
+        let acquire = Acquire::new(Arc::clone(limiter), cost)
+            .timer(timer.clone())
+            .timeout(*timeout);
         PacedFuture {
             policy: Arc::clone(&self.policy),
             cost,
             is_exempt,
-            called_at: (Observer::RECORDS_WAITS && !is_exempt).then(|| limiter.now()),
+            called_at: (Observer::RECORDS_WAITS && !is_exempt).then(|| limiter.wait_clock().now()),
             waiting: Some((self.inner.clone(), request)),
             state: PacedState::Waiting { acquire },
         }
@@ -92,7 +95,7 @@ pin_project! {
     where
         S: Service<Request<A>>,
         L: Awaitable,
-        T: Timer,
+        T: SleepSlot,
     {
         policy: Arc<LayerPolicy<PaceOptions<L, T>, R>>,
         cost: u64,
@@ -111,7 +114,7 @@ pin_project! {
     enum PacedState<F, L, T>
     where
         L: Awaitable,
-        T: Timer,
+        T: SleepSlot,
     {
         Waiting {
             #[pin]
@@ -156,7 +159,7 @@ where
                     };
                     policy.record(outcome);
                     if let Some(called_at) = *this.called_at {
-                        let waited = policy.own.limiter.now() - called_at;
+                        let waited = policy.own.limiter.wait_clock().now() - called_at;
                         policy.observer.record_wait(&policy.name, waited);
                     }
                     this.state.set(PacedState::Admitted);

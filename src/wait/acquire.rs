@@ -1,193 +1,216 @@
-//! The future that waits for permits, whatever the limiter and its owner.
+//! A call that waits for permits: builder, future, and wait of a thread.
 
 use core::fmt;
 use core::future::Future;
-use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::awaitable::{Awaitable, Waiter, sealed::PollWait};
-use super::timer::Timer;
+use super::awaitable::{Awaitable, Permits};
+use super::default_timer::DefaultTimer;
+use super::timer::{SleepSlot, Timer};
+use super::waiter::{Asleep, Waiter};
 use crate::denied::Denied;
-use crate::time::Timestamp;
 
 pin_project! {
-    /// Waits for permits of the limiter that `P` points to.
+    /// Waits for permits: await it, or let the thread [`wait`](Self::wait).
     ///
-    /// `acquire_with` and its relatives on the limiters return a future that borrows the limiter.
-    /// [`Acquire::new`] takes any pointer. A future joins the queue when it is first polled. Polled
-    /// again after it resolved, it returns the same result and takes nothing.
+    /// `limiter.acquire(n)` borrows the limiter. [`Acquire::new`] takes any pointer to it: with an
+    /// [`Arc`](alloc::sync::Arc) the wait is `'static`. Nothing happens before it is first polled.
+    /// Polled again after it resolved, it returns the same result and takes nothing.
     ///
-    /// At a [`TokenBucket`](crate::TokenBucket) a future reserves its tokens, sleeps once, and is
-    /// ready at its instant. A future that is never polled again, or is
-    /// [forgotten](core::mem::forget), delays only itself.
+    /// # Order
     ///
-    /// At any other limiter futures are served in order of arrival, whatever the sizes. Only the
-    /// head tries, at the instants that the limiter hints at, and finds permits that came back
-    /// earlier then. A head that is neither polled nor dropped blocks the waiters behind it until
-    /// their timeouts. So do not forget a waiting future, and do not set one aside while awaiting
-    /// another. Callers that do not wait are never blocked.
+    /// Waiters are served first come, first served, whatever their sizes, threads and futures
+    /// alike. Nothing is charged for a waiter before it is admitted. The first in line is decided
+    /// as of the instant at which it was due, although its timer wakes it later; the
+    /// [design](crate::docs::design) says why. Calls that do not wait (`try_acquire`) are not in
+    /// the queue, and may overtake it.
     ///
-    /// It is [`Send`] if the pointer, the timer and the timer's sleep are.
+    /// The queue moves on when its first future is polled or dropped. A future that is first and
+    /// is neither polled nor dropped blocks those behind it. So do not [forget](core::mem::forget)
+    /// a wait, and do not set one aside while you await another.
+    ///
+    /// It is [`Send`] if the limiter, the timer and the timer's sleep are.
     ///
     /// # Cancel safety
     ///
-    /// A future that is dropped before it is ready leaves the queue. At a bucket it cancels its
-    /// reservation, as [`Reservation`](crate::Reservation) does: the tokens come back unless a
-    /// later caller has reserved behind it. Otherwise they are forfeited, because the later callers
-    /// keep their instants. A reservation made during a [`reset`](crate::TokenBucket::reset) is
-    /// forfeited, too. At any other limiter nothing is charged before the future is ready, and the
-    /// waiters behind it move up.
-    #[must_use = "futures do nothing unless they are polled"]
-    pub struct Acquire<P, T>
-    where
-        P: Deref,
-        P::Target: Awaitable,
-        T: Timer,
-    {
-        limiter: P,
-        timer: T,
-        n: u64,
-        timeout: Duration,
-        deadline: Option<Timestamp>,
-        state: State<<P::Target as PollWait>::Waiting>,
+    /// A future that is dropped before it is ready leaves the queue, and has taken nothing. Those
+    /// behind it move up at once. So it can stand in a `select!` or under a timeout of a runtime.
+    ///
+    /// # Cost
+    ///
+    /// With permits there and nobody waiting: a decision, with one reading of the clock, and the
+    /// load of one pointer. A wait takes O(log w) with w waiters, and one timer for the first in
+    /// line; the others need none unless they have a timeout.
+    #[must_use = "a wait does nothing unless it is awaited or waited for"]
+    pub struct Acquire<L: Awaitable, T: SleepSlot = DefaultTimer> {
+        waiter: Waiter<Permits<L>>,
+        outcome: Option<Result<(), Denied>>,
         #[pin]
-        sleep: Option<T::Sleep>,
-    }
-
-    impl<P, T> PinnedDrop for Acquire<P, T>
-    where
-        P: Deref,
-        P::Target: Awaitable,
-        T: Timer,
-    {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if let State::Waiting(waiting) = this.state {
-                this.limiter.give_up(waiting);
-            }
-        }
+        asleep: Asleep<T>,
     }
 }
 
-/// The state of an [`Acquire`].
-enum State<W> {
-    Waiting(W),
-    Done(Result<(), Denied>),
-}
-
-impl<P: Deref<Target: Awaitable>, T: Timer> Acquire<P, T> {
-    /// Waits for `n` permits of the limiter behind `limiter`, asleep on `timer`, for at most
-    /// `timeout`. [`Duration::MAX`] waits as long as it takes.
-    ///
-    /// With an [`Arc`](alloc::sync::Arc) the future owns its share of the limiter. It can be
-    /// spawned, stored in a struct, and can outlive its caller. The pointer must lead to the same
-    /// limiter every time, as all pointers of the standard library do. Otherwise waits may not end.
-    ///
-    /// # Errors
-    ///
-    /// Those of the limiter's `acquire_timeout_with`: [`Denied::Never`] if `n` is above its
-    /// capacity, and [`Denied::NotYet`] as soon as the permits cannot come in time.
-    ///
-    /// # Cancel safety
-    ///
-    /// See [`Acquire`].
+impl<L: Awaitable> Acquire<L> {
+    /// Waits for `n` permits of `limiter`, a limiter or a pointer to one.
     ///
     /// ```
-    /// use core::time::Duration;
     /// use std::sync::Arc;
-    /// use tidegate::{Acquire, ManualClock, Quota, Timer, TokenBucket};
+    /// use tidegate::{Acquire, ManualClock, Quota, TokenBucket};
     ///
     /// /// The future of a service that waits in `call`: named, not boxed, and `'static`.
-    /// struct Call<T: Timer> {
-    ///     turn: Acquire<Arc<TokenBucket<ManualClock>>, T>,
+    /// struct Call {
+    ///     turn: Acquire<Arc<TokenBucket<ManualClock>>>,
     /// }
     ///
-    /// let clock = ManualClock::new();
-    /// let bucket = Arc::new(TokenBucket::with_clock(Quota::per_second(10), clock.clone()));
-    /// bucket.try_acquire(10)?;
-    /// // A timer that moves the clock. A program uses `TokioTimer` or `tokio::time::sleep`.
-    /// let timer = move |wait: Duration| core::future::ready(clock.advance(wait));
-    /// let call = Call { turn: Acquire::new(bucket, timer, 1, Duration::MAX) };
-    ///
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(10), ManualClock::new());
+    /// let call = Call { turn: Acquire::new(Arc::new(bucket), 1) };
     /// let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
     /// let task = runtime.spawn(call.turn);
     /// assert_eq!(runtime.block_on(task)?, Ok(()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub const fn new(limiter: P, timer: T, n: u64, timeout: Duration) -> Self {
+    pub const fn new(limiter: L, n: u64) -> Self {
         Self {
-            limiter,
-            timer,
-            n,
-            timeout,
-            deadline: None,
-            state: State::Waiting(<P::Target as PollWait>::START),
-            sleep: None,
+            waiter: Waiter::new(Permits { limiter, n }),
+            outcome: None,
+            asleep: Asleep::new(DefaultTimer::new()),
         }
-    }
-
-    #[cfg(feature = "futures")]
-    pub(super) fn limiter(&self) -> &P::Target {
-        &self.limiter
-    }
-
-    #[cfg(feature = "futures")]
-    pub(super) const fn timer(&self) -> &T {
-        &self.timer
-    }
-
-    /// Gives up the current wait, and starts a new one for `n` permits.
-    #[cfg(feature = "futures")]
-    pub(super) fn restart(self: Pin<&mut Self>, n: u64) {
-        let mut this = self.project();
-        if let State::Waiting(waiting) = this.state {
-            this.limiter.give_up(waiting);
-        }
-        *this.n = n;
-        *this.deadline = None;
-        *this.state = State::Waiting(<P::Target as PollWait>::START);
-        this.sleep.set(None);
     }
 }
 
-impl<P: Deref<Target: Awaitable>, T: Timer> Future for Acquire<P, T> {
+impl<L: Awaitable, T: SleepSlot> Acquire<L, T> {
+    /// Waits for at most `timeout`, counted from the first poll. [`Duration::MAX`], the default,
+    /// waits as long as it takes.
+    ///
+    /// A timeout that cannot be met is refused at once, before sleeping: with those ahead, the
+    /// permits would come too late. The refusal's hint is the whole wait. So a timeout also bounds
+    /// the queue, to what flows in within it.
+    ///
+    /// Timers are late, so a wait may end up to the limiter's `wait_slack` after its timeout.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{Denied, ManualClock, Quota, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(1), ManualClock::new());
+    /// bucket.acquire(1).wait()?; // at once
+    /// let refused = bucket.acquire(1).timeout(Duration::from_millis(99)).wait();
+    /// assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(100) }));
+    /// # Ok::<(), Denied>(())
+    /// ```
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.waiter.set_timeout(timeout);
+        self
+    }
+
+    /// Sleeps on another timer than the [`DefaultTimer`].
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{ManualClock, Quota, TokenBucket};
+    ///
+    /// let clock = ManualClock::new();
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(1), clock.clone());
+    /// // A timer that moves the clock. In tokio, `tokio::time::sleep` is one.
+    /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
+    ///
+    /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// runtime.block_on(async {
+    ///     bucket.acquire(1).timer(timer).await?; // at once
+    ///     bucket.acquire(1).timer(timer).await // 100 ms later
+    /// })?;
+    /// assert_eq!(tidegate::Clock::now(&clock).as_nanos(), 100_000_000);
+    /// # Ok::<(), tidegate::Denied>(())
+    /// ```
+    pub fn timer<U: Timer>(self, timer: U) -> Acquire<L, U> {
+        Acquire {
+            waiter: self.waiter,
+            outcome: self.outcome,
+            asleep: Asleep::new(timer),
+        }
+    }
+
+    /// Blocks the thread until the permits are taken. Needs no timer: the thread sleeps on the
+    /// limiter's clock, in the same queue as the futures.
+    ///
+    /// # Errors
+    ///
+    /// * [`Denied::Never`] if `n` is above the capacity.
+    /// * [`Denied::NotYet`] if the [timeout](Self::timeout) cannot be met, or if the queue is full.
+    /// * [`Denied::Busy`] in the same cases while the permits are there, but others are ahead.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{ManualClock, Quota, TokenBucket};
+    ///
+    /// let clock = ManualClock::new();
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(1), clock.clone());
+    /// bucket.acquire(1).wait()?; // at once
+    /// std::thread::scope(|scope| {
+    ///     let waiter = scope.spawn(|| bucket.acquire(1).wait());
+    ///     clock.advance(Duration::from_millis(100));
+    ///     waiter.join().unwrap()
+    /// })
+    /// # .inspect(|()| assert_eq!(bucket.available(), 0))
+    /// # .map_err(Box::<dyn std::error::Error>::from).map(drop)
+    /// ```
+    pub fn wait(self) -> Result<(), Denied> {
+        self.outcome.unwrap_or_else(|| self.waiter.block())
+    }
+
+    /// The limiter that it waits at.
+    pub const fn limiter(&self) -> &L {
+        &self.waiter.call().limiter
+    }
+
+    /// Gives up the current wait, and starts a new one for `n` permits.
+    #[cfg(any(feature = "futures", feature = "tokio"))]
+    pub(super) fn restart(self: Pin<&mut Self>, n: u64) {
+        let this = self.project();
+        this.waiter.restart(|call| call.n = n);
+        *this.outcome = None;
+        this.asleep.wake_up();
+    }
+}
+
+#[cfg(feature = "futures")]
+impl<L: Awaitable, T: Timer> Acquire<L, T> {
+    /// Sleeps on the timer.
+    pub(super) fn sleep(&self, time: Duration) -> T::Sleep {
+        self.asleep.timer().sleep(time)
+    }
+}
+
+/// Sleeps on the timer until the permits are taken.
+///
+/// # Errors
+///
+/// As [`Acquire::wait`].
+impl<L: Awaitable, T: Timer> Future for Acquire<L, T> {
     type Output = Result<(), Denied>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let waiting = match this.state {
-            State::Waiting(waiting) => waiting,
-            State::Done(outcome) => return Poll::Ready(*outcome),
-        };
-        let limiter = &**this.limiter;
-        let waiter = Waiter {
-            n: *this.n,
-            timeout: *this.timeout,
-            deadline: this.deadline,
-            timer: this.timer,
-            sleep: this.sleep.as_mut(),
-        };
-        let outcome = ready!(limiter.poll_waiting(waiting, waiter, context));
-        // Given up now, and not only when this future is dropped.
-        limiter.give_up(waiting);
-        *this.state = State::Done(outcome);
-        this.sleep.set(None);
+        let this = self.project();
+        if let Some(outcome) = *this.outcome {
+            return Poll::Ready(outcome);
+        }
+        let outcome = ready!(this.asleep.poll(this.waiter, context));
+        *this.outcome = Some(outcome);
         Poll::Ready(outcome)
     }
 }
 
-impl<P: Deref<Target: Awaitable>, T: Timer> fmt::Debug for Acquire<P, T> {
+impl<L: Awaitable, T: SleepSlot> fmt::Debug for Acquire<L, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Acquire");
-        shown.field("n", &self.n);
-        match &self.state {
-            State::Waiting(waiting) => shown.field("waiting", waiting),
-            State::Done(outcome) => shown.field("outcome", outcome),
-        };
-        shown.finish_non_exhaustive()
+        f.debug_struct("Acquire")
+            .field("n", &self.waiter.call().n)
+            .field("waiter", &self.waiter)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
     }
 }

@@ -1,18 +1,17 @@
-//! The interface between waiting futures and the limiters that they wait at.
+//! The limiters that calls can wait at.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
-use core::pin::Pin;
-use core::task::{Context, Poll};
-use core::time::Duration;
 
-use super::timer::{Timer, awake};
+use super::call::{Call, Hold, Instants};
 use crate::denied::Denied;
+use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 
-/// A limiter that futures can wait at: a bucket; with the feature `std` a sharded bucket, a window
-/// or a combination; or a pointer to one.
+/// A limiter that threads and futures can wait at: a bucket, a sharded bucket, a window, a
+/// combination, an [`ApiRateLimiter`](crate::ApiRateLimiter), a key of a table, or a pointer to
+/// one.
 ///
 /// [`Acquire::new`](crate::Acquire::new) waits at any of them.
 ///
@@ -21,8 +20,8 @@ use crate::time::Timestamp;
 /// use tidegate::{Acquire, Awaitable, Denied, ManualClock, Quota, Timer, TokenBucket};
 ///
 /// async fn twice<L: Awaitable, T: Timer + Clone>(limiter: &L, timer: T) -> Result<(), Denied> {
-///     Acquire::new(limiter, timer.clone(), 1, Duration::MAX).await?;
-///     Acquire::new(limiter, timer, 1, Duration::MAX).await
+///     Acquire::new(limiter, 1).timer(timer.clone()).await?;
+///     Acquire::new(limiter, 1).timer(timer).await
 /// }
 ///
 /// let clock = ManualClock::new();
@@ -34,113 +33,185 @@ use crate::time::Timestamp;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "futures cannot wait at `{Self}`",
-    note = "they can wait at a bucket, a window or a combination, but not at a table of keys"
+    message = "calls cannot wait at `{Self}`",
+    note = "they can wait at a bucket, a window, a combination, an `ApiRateLimiter`, and at one key of a table: `table.at(&key)`"
 )]
-pub trait Awaitable: sealed::PollWait {}
+pub trait Awaitable: sealed::Waits {}
 
-impl<L: sealed::PollWait + ?Sized> Awaitable for L {}
+impl<L: sealed::Waits + ?Sized> Awaitable for L {}
 
 pub(crate) mod sealed {
     use core::fmt;
-    use core::task::{Context, Poll};
 
-    use super::Waiter;
+    use super::{Hold, Instants};
+    use crate::clock::Clock;
     use crate::denied::Denied;
-    use crate::limiter::Limiter;
-    use crate::wait::Timer;
+    use crate::sync::{Demand, WaitQueue};
+    use crate::time::Timestamp;
 
-    /// How a limiter lets futures wait.
+    /// How a limiter lets calls wait: see [`Call`](crate::wait::call::Call).
     #[expect(unnameable_types, reason = "that is what seals `Awaitable`")]
-    pub trait PollWait: Limiter {
-        /// The progress of one wait. The limiter is passed to each step.
-        type Waiting: fmt::Debug + Send + Sync + Unpin + 'static;
+    pub trait Waits {
+        type Clock: Clock;
+        type Demand: Demand;
+        type Place: fmt::Debug + Send + Sync + 'static;
 
-        /// A wait that has not begun.
-        const START: Self::Waiting;
+        fn wait_clock(&self) -> &Self::Clock;
 
-        /// The next step of a wait. `waiting` has begun at this limiter or not at all.
-        fn poll_waiting<T: Timer>(
-            &self,
-            waiting: &mut Self::Waiting,
-            waiter: Waiter<'_, T>,
-            context: &mut Context<'_>,
-        ) -> Poll<Result<(), Denied>>;
+        /// The most permits that one call can be admitted for.
+        fn max_permits(&self) -> u64;
 
-        /// Releases what the wait holds, and resets it to `START`.
-        fn give_up(&self, waiting: &mut Self::Waiting);
+        fn demand(&self, n: u64) -> Self::Demand;
+
+        fn is_busy(&self) -> bool;
+
+        fn enter(&self) -> Option<Self::Place>;
+
+        fn queue<'a>(&'a self, place: &'a Self::Place) -> &'a WaitQueue<Self::Demand>;
+
+        fn exit(&self, place: Self::Place);
+
+        fn attempt(&self, n: u64, at: Instants) -> Result<(), Hold>;
+
+        /// The refusal of `n` after the waiters of `ahead`.
+        fn refusal(&self, ahead: Self::Demand, n: u64, now: Timestamp) -> Option<Denied>;
     }
 }
 
 macro_rules! forward {
     ($($pointer:ty),*) => {$(
-        impl<L: sealed::PollWait + ?Sized> sealed::PollWait for $pointer {
-            type Waiting = L::Waiting;
+        impl<L: sealed::Waits + ?Sized> sealed::Waits for $pointer {
+            type Clock = L::Clock;
+            type Demand = L::Demand;
+            type Place = L::Place;
 
-            const START: L::Waiting = L::START;
-
-            fn poll_waiting<T: Timer>(
-                &self,
-                waiting: &mut L::Waiting,
-                waiter: Waiter<'_, T>,
-                context: &mut Context<'_>,
-            ) -> Poll<Result<(), Denied>> {
-                (**self).poll_waiting(waiting, waiter, context)
+            fn wait_clock(&self) -> &L::Clock {
+                (**self).wait_clock()
             }
 
-            fn give_up(&self, waiting: &mut L::Waiting) {
-                (**self).give_up(waiting);
+            fn max_permits(&self) -> u64 {
+                (**self).max_permits()
+            }
+
+            fn demand(&self, n: u64) -> L::Demand {
+                (**self).demand(n)
+            }
+
+            #[inline]
+            fn is_busy(&self) -> bool {
+                (**self).is_busy()
+            }
+
+            fn enter(&self) -> Option<L::Place> {
+                (**self).enter()
+            }
+
+            fn queue<'a>(&'a self, place: &'a L::Place) -> &'a WaitQueue<L::Demand> {
+                (**self).queue(place)
+            }
+
+            fn exit(&self, place: L::Place) {
+                (**self).exit(place);
+            }
+
+            #[inline]
+            fn attempt(&self, n: u64, at: Instants) -> Result<(), Hold> {
+                (**self).attempt(n, at)
+            }
+
+            fn refusal(&self, ahead: L::Demand, n: u64, now: Timestamp) -> Option<Denied> {
+                (**self).refusal(ahead, n, now)
             }
         }
     )*};
 }
 forward!(&L, Box<L>, Arc<L>);
 
-/// A waiting future as the limiter sees it: permits, deadline, and a timer to sleep on.
-#[expect(unnameable_types, reason = "only limiters and `Acquire` need it")]
-pub struct Waiter<'a, T: Timer> {
+/// The call for `n` permits of a limiter.
+pub(crate) struct Permits<L> {
+    pub(super) limiter: L,
     pub(super) n: u64,
-    pub(super) timeout: Duration,
-    /// The latest instant at which it may be ready; set by the first poll.
-    pub(super) deadline: &'a mut Option<Timestamp>,
-    pub(super) timer: &'a T,
-    pub(super) sleep: Pin<&'a mut Option<T::Sleep>>,
 }
 
-impl<T: Timer> Waiter<'_, T> {
-    /// Returns the deadline. The timeout starts at the first `now`.
-    pub(super) fn deadline(&mut self, now: Timestamp) -> Timestamp {
-        *self.deadline.get_or_insert(now + self.timeout)
+/// The call would be admitted if it were the head. How long the waiters ahead take is unknown.
+const BEHIND_OTHERS: Denied = Denied::Busy {
+    retry_after_nanos: 1_000_000,
+};
+
+impl<L: Awaitable> Call for Permits<L> {
+    type Clock = L::Clock;
+    type Demand = L::Demand;
+    type Place = L::Place;
+    type Admitted = ();
+    type Refusal = Denied;
+    type Output = Result<(), Denied>;
+
+    fn clock(&self) -> &L::Clock {
+        self.limiter.wait_clock()
     }
 
-    #[cfg(feature = "std")]
-    pub(super) fn is_asleep(&self) -> bool {
-        self.sleep.is_some()
+    fn demand(&self) -> L::Demand {
+        self.limiter.demand(self.n)
     }
 
-    /// Sets the timer unless it is set.
-    pub(super) fn fall_asleep(&mut self, duration: Duration) {
-        if self.sleep.is_none() {
-            self.sleep.set(Some(self.timer.sleep(duration)));
-        }
+    #[inline]
+    fn free(&self) -> Option<()> {
+        (self.n == 0).then_some(())
     }
 
-    /// Resolves when the sleep is over, or at once without one.
-    pub(super) fn poll_awake(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        awake(self.sleep.as_mut(), context)
+    #[inline]
+    fn is_busy(&self) -> bool {
+        self.limiter.is_busy()
     }
 
-    /// Cancels the sleep.
-    pub(super) fn wake_up(&mut self) {
-        self.sleep.set(None);
+    fn enter(&self) -> Option<L::Place> {
+        self.limiter.enter()
+    }
+
+    fn queue<'a>(&'a self, place: &'a L::Place) -> &'a WaitQueue<L::Demand> {
+        self.limiter.queue(place)
+    }
+
+    fn exit(&self, place: L::Place) {
+        self.limiter.exit(place);
+    }
+
+    #[inline]
+    fn attempt(&self, at: Instants) -> Result<(), Hold> {
+        self.limiter.attempt(self.n, at)
+    }
+
+    fn refusal(&self, ahead: L::Demand, now: Timestamp) -> Option<Denied> {
+        self.limiter.refusal(ahead, self.n, now)
+    }
+
+    fn behind_others(&self) -> Denied {
+        BEHIND_OTHERS
+    }
+
+    fn hold(&self, refusal: &Denied, now: Timestamp) -> Hold {
+        refusal.hold(now)
+    }
+
+    #[inline]
+    fn output(&self, outcome: Result<(), Denied>, _: Timestamp) -> Result<(), Denied> {
+        outcome
     }
 }
 
-impl<T: Timer> fmt::Debug for Waiter<'_, T> {
+impl Denied {
+    /// Until when a refusal as of `now` holds.
+    #[inline]
+    pub(crate) fn hold(&self, now: Timestamp) -> Hold {
+        self.retry_after()
+            .map_or(Hold::Never, |wait| Hold::Until(now + wait))
+    }
+}
+
+impl<L: fmt::Debug> fmt::Debug for Permits<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiter")
+        f.debug_struct("Permits")
             .field("n", &self.n)
-            .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }
 }

@@ -1,42 +1,40 @@
-//! Waits on the timer that a feature selects.
-#![cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
+//! The timer of a wait that was given none, chosen where the wait sleeps.
 
-use core::time::Duration;
+#[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
+mod choice;
 
-use super::acquire::Acquire;
-use crate::clock::Clock;
-use crate::combined::Combined;
-use crate::sharded::ShardedTokenBucket;
-use crate::sliding_window::SlidingWindow;
-use crate::token_bucket::TokenBucket;
+#[cfg(not(any(feature = "tokio", feature = "async-io", feature = "futures-timer")))]
+use super::timer::SleepSlot;
 
-/// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first whose feature is on.
-#[cfg(all(feature = "async-io", not(feature = "tokio")))]
-pub use super::AsyncIoTimer as DefaultTimer;
-/// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first whose feature is on.
-#[cfg(not(any(feature = "tokio", feature = "async-io")))]
-pub use super::FuturesTimer as DefaultTimer;
-/// The timer of `acquire`: tokio's, async-io's or futures-timer's, the first whose feature is on.
-#[cfg(feature = "tokio")]
-pub use super::TokioTimer as DefaultTimer;
+/// Sleeps on the timer of the runtime that polls: the timer of a wait that was given none.
+///
+/// * In a tokio runtime whose timer is on: tokio's (feature `tokio`), which also follows
+///   `tokio::time::pause`.
+/// * Elsewhere: async-io's (feature `async-io`) or else futures-timer's (feature `futures-timer`).
+///   Both work in every runtime.
+///
+/// The choice is made for each sleep. So features are additive: in one process, a task in tokio and
+/// a task in smol each sleep on their own runtime's timer, whatever other crates have switched on.
+///
+/// Without any of the three features this is no [`Timer`](crate::Timer), and awaiting without
+/// [`timer`](crate::Acquire::timer) does not compile.
+///
+/// # Panics
+///
+/// If `tokio` is the only one of the three features, a sleep panics outside of a tokio runtime
+/// whose timer is on, as tokio's own do.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct DefaultTimer;
 
-macro_rules! on_default_timer {
-    ($($limiter:ident),*) => {$(
-        impl<C: Clock> $limiter<C> {
-            /// [`acquire_with`](Self::acquire_with) the [`DefaultTimer`]. Needs one of the features
-            /// `tokio`, `async-io` and `futures-timer`.
-            ///
-            /// The future borrows the limiter. [`Acquire::new`] makes one that owns an `Arc`, for a
-            /// spawned task.
-            pub const fn acquire(&self, n: u64) -> Acquire<&Self, DefaultTimer> {
-                self.acquire_with(DefaultTimer, n)
-            }
-
-            /// [`acquire_timeout_with`](Self::acquire_timeout_with) the [`DefaultTimer`].
-            pub const fn acquire_timeout(&self, n: u64, timeout: Duration) -> Acquire<&Self, DefaultTimer> {
-                self.acquire_timeout_with(DefaultTimer, n, timeout)
-            }
-        }
-    )*};
+impl DefaultTimer {
+    pub(crate) const fn new() -> Self {
+        Self
+    }
 }
-on_default_timer!(TokenBucket, SlidingWindow, Combined, ShardedTokenBucket);
+
+/// There is nothing to sleep on.
+#[cfg(not(any(feature = "tokio", feature = "async-io", feature = "futures-timer")))]
+impl SleepSlot for DefaultTimer {
+    type Slot = ();
+}

@@ -1,7 +1,6 @@
 //! A sink whose items wait for permits.
 
 use core::fmt;
-use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -9,8 +8,8 @@ use futures_sink::Sink;
 use pin_project_lite::pin_project;
 
 use super::pacer::Pacer;
-use super::timer::Timer;
-use crate::wait::Awaitable;
+use super::timer::{SleepSlot, Timer};
+use crate::wait::{Awaitable, DefaultTimer};
 
 pin_project! {
     /// A sink that accepts an item only once it has taken the permits for it: one, or a fixed
@@ -34,7 +33,7 @@ pin_project! {
     /// // A timer that moves the clock. A program uses `TokioTimer` or `tokio::time::sleep`.
     /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
     ///
-    /// let mut paced = PacedSink::new(sink::drain(), &bucket, timer);
+    /// let mut paced = PacedSink::new(sink::drain(), &bucket).timer(timer);
     /// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     /// runtime.block_on(async {
     ///     paced.send("ebb").await?; // at once
@@ -44,11 +43,10 @@ pin_project! {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use = "sinks do nothing unless they are polled"]
-    pub struct PacedSink<S, P, T>
+    pub struct PacedSink<S, L, T = DefaultTimer>
     where
-        P: Deref,
-        P::Target: Awaitable,
-        T: Timer,
+        L: Awaitable,
+        T: SleepSlot,
     {
         #[pin]
         sink: S,
@@ -56,21 +54,32 @@ pin_project! {
         // Whether the permits of the next item are taken.
         is_paid: bool,
         #[pin]
-        pace: Pacer<P, T>,
+        pace: Pacer<L, T>,
     }
 }
 
-impl<S, P: Deref<Target: Awaitable>, T: Timer> PacedSink<S, P, T> {
-    /// Paces `sink` by the limiter behind `limiter`, one permit per item, asleep on `timer`.
+impl<S, L: Awaitable> PacedSink<S, L> {
+    /// Paces `sink` by `limiter`, a limiter or a pointer to one: one permit per item.
     ///
-    /// With an [`Arc`](alloc::sync::Arc) the sink owns its share of the limiter. The pointer must
-    /// behave as for [`Acquire::new`](crate::Acquire::new).
-    pub const fn new(sink: S, limiter: P, timer: T) -> Self {
+    /// With an [`Arc`](alloc::sync::Arc) the sink owns its share of the limiter.
+    pub const fn new(sink: S, limiter: L) -> Self {
         Self {
             sink,
             cost: 1,
             is_paid: false,
-            pace: Pacer::new(limiter, timer),
+            pace: Pacer::new(limiter),
+        }
+    }
+}
+
+impl<S, L: Awaitable, T: SleepSlot> PacedSink<S, L, T> {
+    /// Sleeps on another timer than the [`DefaultTimer`].
+    pub fn timer<U: Timer>(self, timer: U) -> PacedSink<S, L, U> {
+        PacedSink {
+            sink: self.sink,
+            cost: self.cost,
+            is_paid: self.is_paid,
+            pace: self.pace.timer(timer),
         }
     }
 
@@ -91,10 +100,10 @@ impl<S, P: Deref<Target: Awaitable>, T: Timer> PacedSink<S, P, T> {
     }
 }
 
-impl<S, P, T, I> Sink<I> for PacedSink<S, P, T>
+impl<S, L, T, I> Sink<I> for PacedSink<S, L, T>
 where
     S: Sink<I>,
-    P: Deref<Target: Awaitable>,
+    L: Awaitable,
     T: Timer,
 {
     type Error = S::Error;
@@ -124,7 +133,7 @@ where
     }
 }
 
-impl<S: fmt::Debug, P: Deref<Target: Awaitable>, T: Timer> fmt::Debug for PacedSink<S, P, T> {
+impl<S: fmt::Debug, L: Awaitable, T: SleepSlot> fmt::Debug for PacedSink<S, L, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PacedSink")
             .field("sink", &self.sink)

@@ -1,7 +1,6 @@
 //! A stream whose items wait for permits.
 
 use core::fmt;
-use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -9,8 +8,8 @@ use futures_core::Stream;
 use pin_project_lite::pin_project;
 
 use super::pacer::Pacer;
-use super::timer::Timer;
-use crate::wait::Awaitable;
+use super::timer::{SleepSlot, Timer};
+use crate::wait::{Awaitable, DefaultTimer};
 
 pin_project! {
     /// A stream whose items wait for permits of a limiter: one each, or what the item
@@ -37,7 +36,7 @@ pin_project! {
     /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
     ///
     /// let words = stream::iter(["ebb", "tide", "flood"]);
-    /// let paced = PacedStream::new(words, &bucket, timer).cost(|word| word.len() as u64);
+    /// let paced = PacedStream::new(words, &bucket).timer(timer).cost(|word| word.len() as u64);
     /// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     /// assert_eq!(runtime.block_on(paced.collect::<Vec<_>>()), ["ebb", "tide", "flood"]);
     /// // 12 tokens: 5 were available, and the others took 0.7 s.
@@ -45,12 +44,11 @@ pin_project! {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use = "streams do nothing unless they are polled"]
-    pub struct PacedStream<S, P, T, F = fn(&<S as Stream>::Item) -> u64>
+    pub struct PacedStream<S, L, T = DefaultTimer, F = fn(&<S as Stream>::Item) -> u64>
     where
         S: Stream,
-        P: Deref,
-        P::Target: Awaitable,
-        T: Timer,
+        L: Awaitable,
+        T: SleepSlot,
     {
         #[pin]
         stream: S,
@@ -58,30 +56,39 @@ pin_project! {
         // The waiting item and its cost.
         item: Option<(S::Item, u64)>,
         #[pin]
-        pace: Pacer<P, T>,
+        pace: Pacer<L, T>,
     }
 }
 
-impl<S: Stream, P: Deref<Target: Awaitable>, T: Timer> PacedStream<S, P, T> {
-    /// Paces `stream` by the limiter behind `limiter`, one permit per item, asleep on `timer`.
+impl<S: Stream, L: Awaitable> PacedStream<S, L> {
+    /// Paces `stream` by `limiter`, a limiter or a pointer to one: one permit per item.
     ///
-    /// With an [`Arc`](alloc::sync::Arc) the stream owns its share of the limiter. The pointer must
-    /// behave as for [`Acquire::new`](crate::Acquire::new).
-    pub fn new(stream: S, limiter: P, timer: T) -> Self {
+    /// With an [`Arc`](alloc::sync::Arc) the stream owns its share of the limiter.
+    pub fn new(stream: S, limiter: L) -> Self {
         Self {
             stream,
             cost: |_| 1,
             item: None,
-            pace: Pacer::new(limiter, timer),
+            pace: Pacer::new(limiter),
         }
     }
 }
 
-impl<S: Stream, P: Deref<Target: Awaitable>, T: Timer, F> PacedStream<S, P, T, F> {
+impl<S: Stream, L: Awaitable, T: SleepSlot, F> PacedStream<S, L, T, F> {
+    /// Sleeps on another timer than the [`DefaultTimer`].
+    pub fn timer<U: Timer>(self, timer: U) -> PacedStream<S, L, U, F> {
+        PacedStream {
+            stream: self.stream,
+            cost: self.cost,
+            item: self.item,
+            pace: self.pace.timer(timer),
+        }
+    }
+
     /// Sets the permits of each item. `cost` is called once per item, when the item is taken from
     /// the inner stream. 0 does not wait, and more than the limiter's capacity counts as the
     /// capacity.
-    pub fn cost<G: FnMut(&S::Item) -> u64>(self, cost: G) -> PacedStream<S, P, T, G> {
+    pub fn cost<G: FnMut(&S::Item) -> u64>(self, cost: G) -> PacedStream<S, L, T, G> {
         PacedStream {
             stream: self.stream,
             cost,
@@ -108,10 +115,10 @@ impl<S: Stream, P: Deref<Target: Awaitable>, T: Timer, F> PacedStream<S, P, T, F
     }
 }
 
-impl<S, P, T, F> Stream for PacedStream<S, P, T, F>
+impl<S, L, T, F> Stream for PacedStream<S, L, T, F>
 where
     S: Stream,
-    P: Deref<Target: Awaitable>,
+    L: Awaitable,
     T: Timer,
     F: FnMut(&S::Item) -> u64,
 {
@@ -139,11 +146,11 @@ where
     }
 }
 
-impl<S, P, T, F> fmt::Debug for PacedStream<S, P, T, F>
+impl<S, L, T, F> fmt::Debug for PacedStream<S, L, T, F>
 where
     S: Stream + fmt::Debug,
-    P: Deref<Target: Awaitable>,
-    T: Timer,
+    L: Awaitable,
+    T: SleepSlot,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PacedStream")

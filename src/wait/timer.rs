@@ -1,8 +1,10 @@
 //! How futures sleep: the trait, and the timers of common runtimes.
 
 use core::future::Future;
+#[cfg(feature = "async-io")]
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+#[cfg(feature = "async-io")]
+use core::task::{Context, Poll};
 use core::time::Duration;
 
 /// Creates sleeping futures: a runtime's timer, or a closure.
@@ -22,6 +24,10 @@ use core::time::Duration;
 /// }
 /// takes_a_timer(|_| core::future::ready(())); // a program passes `tokio::time::sleep`
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a timer that futures can sleep on",
+    note = "switch on one of the features `tokio`, `async-io` and `futures-timer`, or give a timer: `.timer(sleep)`; a thread needs none: `.wait()`"
+)]
 pub trait Timer {
     /// The sleeping future.
     type Sleep: Future<Output = ()>;
@@ -42,16 +48,18 @@ where
     }
 }
 
-/// Resolves and clears the sleep when it is over.
-pub(super) fn awake<S: Future>(
-    mut sleep: Pin<&mut Option<S>>,
-    context: &mut Context<'_>,
-) -> Poll<()> {
-    if let Some(sleep) = sleep.as_mut().as_pin_mut() {
-        ready!(sleep.poll(context));
-    }
-    sleep.set(None);
-    Poll::Ready(())
+/// The room for a sleep in a future: of any [`Timer`], and of a
+/// [`DefaultTimer`](crate::DefaultTimer) that no feature has made a timer.
+#[expect(
+    unnameable_types,
+    reason = "a bound of `Acquire`, implemented for all timers"
+)]
+pub trait SleepSlot {
+    type Slot;
+}
+
+impl<T: Timer> SleepSlot for T {
+    type Slot = T::Sleep;
 }
 
 /// tokio's timer.

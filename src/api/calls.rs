@@ -1,0 +1,330 @@
+//! The calls that wait at an API limiter: requests, and requests with tokens.
+
+use core::time::Duration;
+
+use super::limits::MAX_TOKEN_LIMITS;
+use super::status::{LimitHit, Remaining, Retry};
+use super::{ApiRateLimiter, RateLimitStatus, TokenEstimate, TokenPermit};
+use crate::clock::Clock;
+use crate::combined::AsOf;
+use crate::denied::Denied;
+use crate::prepared_charge::Request;
+use crate::sync::{Demand, WaitQueue};
+use crate::time::Timestamp;
+use crate::wait::sealed::Waits;
+use crate::wait::{Call, Hold, Instants};
+
+/// What waiters ask for: requests, and tokens of each token limit.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(unnameable_types, reason = "a detail of the wait queue")]
+pub struct ApiDemand {
+    requests: u128,
+    tokens: [u128; MAX_TOKEN_LIMITS],
+}
+
+impl Demand for ApiDemand {
+    fn plus(mut self, other: Self) -> Self {
+        self.requests = self.requests.plus(other.requests);
+        for (own, other) in self.tokens.iter_mut().zip(other.tokens) {
+            *own = own.plus(other);
+        }
+        self
+    }
+
+    fn minus(mut self, other: Self) -> Self {
+        self.requests = self.requests.minus(other.requests);
+        for (own, other) in self.tokens.iter_mut().zip(other.tokens) {
+            *own = own.minus(other);
+        }
+        self
+    }
+
+    fn permits(self) -> u128 {
+        self.requests
+    }
+}
+
+/// A waiting request.
+pub(crate) struct RequestCall<C, F> {
+    pub(crate) limiter: ApiRateLimiter<C>,
+    /// Called when the request has to wait, with the reason.
+    pub(crate) on_limited: F,
+}
+
+/// A waiting request with tokens.
+pub(crate) struct TokenCall<C: Clock> {
+    pub(super) limiter: ApiRateLimiter<C>,
+    pub(super) estimate: TokenEstimate,
+}
+
+impl<C: Clock> ApiRateLimiter<C> {
+    /// Until when a waiter is held back by a pause, or after one so that not all go at once.
+    fn hold_in_pause(&self, at: Instants) -> Option<Hold> {
+        let end = self.paused_until();
+        if at.arrival >= end {
+            return None;
+        }
+        let next = self.shared.gate.ramp.next_after(end);
+        (at.due < next).then_some(Hold::Until(next))
+    }
+
+    /// Notes that a waiter was admitted.
+    fn went(&self, at: Instants) {
+        if at.arrival < self.paused_until() {
+            self.shared.gate.ramp.gone(at.due);
+        }
+    }
+
+    /// Admits `n` requests of a waiter.
+    fn admit_waiter(&self, n: u64, at: Instants) -> Result<Remaining, Hold> {
+        if let Some(hold) = self.hold_in_pause(at) {
+            return Err(hold);
+        }
+        let limits = &self.shared.limits;
+        match limits.admit(n, at.into()) {
+            Ok(remaining) => {
+                self.went(at);
+                self.count_admitted(n);
+                Ok(remaining)
+            }
+            Err(denied) => Err(limits.combined.hold(&limits.requests(n), denied, at.into())),
+        }
+    }
+
+    /// The refusal of a request after waiters that ask for `ahead`.
+    fn refusal_behind(
+        &self,
+        request: &impl Fn(usize) -> Request,
+        ahead: ApiDemand,
+        now: Timestamp,
+    ) -> Option<LimitHit> {
+        let limits = &self.shared.limits;
+        let denied = limits.combined.longest(|index, limit| {
+            let ahead = match limits.token_index(index) {
+                None => ahead.requests,
+                Some(index) => ahead.tokens[index],
+            };
+            limit.peek_behind_at(ahead, request(index).required, now)
+        });
+        let hit = denied.map(|denied| self.limit_hit(denied));
+        let pause = self.paused_until() - now;
+        match hit {
+            Some(hit) if !matches!(hit.retry, Retry::After(wait) if wait < pause) => Some(hit),
+            hit if pause.is_zero() => hit,
+            _ => Some(LimitHit::pause(pause)),
+        }
+    }
+
+    fn hold_of(hit: &LimitHit, now: Timestamp) -> Hold {
+        match hit.retry {
+            Retry::After(wait) => Hold::Until(now + wait),
+            Retry::OnRelease => Hold::UntilWoken,
+            Retry::Never => Hold::Never,
+        }
+    }
+}
+
+impl<C: Clock, F: Fn(&RateLimitStatus)> Call for RequestCall<C, F> {
+    type Clock = C;
+    type Demand = ApiDemand;
+    type Place = ();
+    type Admitted = Remaining;
+    type Refusal = LimitHit;
+    type Output = RateLimitStatus;
+
+    fn clock(&self) -> &C {
+        self.limiter.clock()
+    }
+
+    fn demand(&self) -> ApiDemand {
+        Waits::demand(&self.limiter, 1)
+    }
+
+    fn free(&self) -> Option<Remaining> {
+        None
+    }
+
+    fn is_busy(&self) -> bool {
+        self.limiter.shared.wait_queue.is_busy()
+    }
+
+    fn enter(&self) -> Option<()> {
+        Some(())
+    }
+
+    fn queue<'a>(&'a self, (): &'a ()) -> &'a WaitQueue<ApiDemand> {
+        &self.limiter.shared.wait_queue
+    }
+
+    fn exit(&self, (): ()) {}
+
+    fn attempt(&self, at: Instants) -> Result<Remaining, Hold> {
+        self.limiter.admit_waiter(1, at)
+    }
+
+    fn refusal(&self, ahead: ApiDemand, now: Timestamp) -> Option<LimitHit> {
+        let request = self.limiter.shared.limits.requests(1);
+        self.limiter.refusal_behind(&request, ahead, now)
+    }
+
+    fn behind_others(&self) -> LimitHit {
+        LimitHit::QUEUE
+    }
+
+    fn hold(&self, refusal: &LimitHit, now: Timestamp) -> Hold {
+        ApiRateLimiter::<C>::hold_of(refusal, now)
+    }
+
+    fn limited(&self, refusal: &LimitHit, now: Timestamp) {
+        (self.on_limited)(&self.limiter.limited_at(*refusal, Duration::ZERO, now));
+    }
+
+    fn output(&self, outcome: Result<Remaining, LimitHit>, now: Timestamp) -> RateLimitStatus {
+        match outcome {
+            Ok(remaining) => RateLimitStatus::free(remaining),
+            Err(hit) => self.limiter.refused_at(hit, now),
+        }
+    }
+}
+
+impl<C: Clock> Call for TokenCall<C> {
+    type Clock = C;
+    type Demand = ApiDemand;
+    type Place = ();
+    type Admitted = TokenPermit<C>;
+    type Refusal = LimitHit;
+    type Output = Result<TokenPermit<C>, RateLimitStatus>;
+
+    fn clock(&self) -> &C {
+        self.limiter.clock()
+    }
+
+    fn demand(&self) -> ApiDemand {
+        let limits = &self.limiter.shared.limits;
+        let mut tokens = [0; MAX_TOKEN_LIMITS];
+        for (own, (index, ..)) in tokens.iter_mut().zip(limits.token_limits()) {
+            *own = limits.reserved(index, self.estimate).into();
+        }
+        ApiDemand {
+            requests: 1,
+            tokens,
+        }
+    }
+
+    fn free(&self) -> Option<TokenPermit<C>> {
+        None
+    }
+
+    fn is_busy(&self) -> bool {
+        self.limiter.shared.wait_queue.is_busy()
+    }
+
+    fn enter(&self) -> Option<()> {
+        Some(())
+    }
+
+    fn queue<'a>(&'a self, (): &'a ()) -> &'a WaitQueue<ApiDemand> {
+        &self.limiter.shared.wait_queue
+    }
+
+    fn exit(&self, (): ()) {}
+
+    fn attempt(&self, at: Instants) -> Result<TokenPermit<C>, Hold> {
+        let limiter = &self.limiter;
+        if let Some(hold) = limiter.hold_in_pause(at) {
+            return Err(hold);
+        }
+        let permit = limiter.reserve_as_of(self.estimate, at.into())?;
+        limiter.went(at);
+        Ok(permit)
+    }
+
+    fn refusal(&self, ahead: ApiDemand, now: Timestamp) -> Option<LimitHit> {
+        let request = self.limiter.shared.limits.request_with(self.estimate);
+        let hit = self.limiter.refusal_behind(&request, ahead, now);
+        hit.or_else(|| self.limiter.shared.gate.in_flight.refusal())
+    }
+
+    fn behind_others(&self) -> LimitHit {
+        LimitHit::QUEUE
+    }
+
+    fn hold(&self, refusal: &LimitHit, now: Timestamp) -> Hold {
+        ApiRateLimiter::<C>::hold_of(refusal, now)
+    }
+
+    fn output(&self, outcome: Result<TokenPermit<C>, LimitHit>, now: Timestamp) -> Self::Output {
+        outcome.map_err(|hit| self.limiter.refused_at(hit, now))
+    }
+}
+
+impl<C: Clock> ApiRateLimiter<C> {
+    fn reserve_as_of(&self, estimate: TokenEstimate, at: AsOf) -> Result<TokenPermit<C>, Hold> {
+        let limits = &self.shared.limits;
+        let request = limits.request_with(estimate);
+        // The limits first, so that a free slot is not taken while they refuse.
+        if let Some(denied) = limits.combined.refusal(&request, at, None) {
+            return Err(limits.combined.hold(&request, denied, at));
+        }
+        let in_flight = &self.shared.gate.in_flight;
+        if in_flight.enter().is_err() {
+            return Err(Hold::UntilWoken);
+        }
+        match limits.combined.charge_each_at(&request, at) {
+            Ok(charge) => {
+                self.count_admitted(1);
+                Ok(TokenPermit::new(self.clone(), estimate, charge, at.due))
+            }
+            Err(denied) => {
+                in_flight.leave();
+                Err(limits.combined.hold(&request, denied, at))
+            }
+        }
+    }
+}
+
+/// A permit is a request.
+impl<C: Clock> Waits for ApiRateLimiter<C> {
+    type Clock = C;
+    type Demand = ApiDemand;
+    type Place = ();
+
+    fn wait_clock(&self) -> &C {
+        self.clock()
+    }
+
+    fn max_permits(&self) -> u64 {
+        self.shared.limits.max_requests()
+    }
+
+    fn demand(&self, n: u64) -> ApiDemand {
+        ApiDemand {
+            requests: n.into(),
+            tokens: [0; MAX_TOKEN_LIMITS],
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.shared.wait_queue.is_busy()
+    }
+
+    fn enter(&self) -> Option<()> {
+        Some(())
+    }
+
+    fn queue<'a>(&'a self, (): &'a ()) -> &'a WaitQueue<ApiDemand> {
+        &self.shared.wait_queue
+    }
+
+    fn exit(&self, (): ()) {}
+
+    fn attempt(&self, n: u64, at: Instants) -> Result<(), Hold> {
+        self.admit_waiter(n, at).map(drop)
+    }
+
+    fn refusal(&self, ahead: ApiDemand, n: u64, now: Timestamp) -> Option<Denied> {
+        let request = self.shared.limits.requests(n);
+        let hit = self.refusal_behind(&request, ahead, now)?;
+        Some(self.denied(hit))
+    }
+}

@@ -1,0 +1,63 @@
+//! How those who waited out a pause are let go: one after the other, not all at its end.
+//!
+//! After a pause every process that was told the same `Retry-After` would call at the same
+//! instant, and find its burst full. So the first waiter goes a random time after the end of the
+//! pause, and each that waited with it a random time after the one before. The times are uniform
+//! between 0 and the interval of the requests per minute. So on average they go at twice the rate
+//! that the limit allows in the long run. What the limits admit is used up all the same, because
+//! the burst has refilled in the pause.
+//!
+//! The times only ever delay. A call that comes after the pause is not delayed, except by those
+//! ahead of it in the queue.
+
+use super::RateLimitConfig;
+use crate::sync::AtomicU64;
+use crate::sync::Ordering::Relaxed;
+use crate::time::Timestamp;
+
+#[derive(Debug)]
+pub(super) struct Ramp {
+    /// Nanoseconds on the limiter's clock: the next of those who waited goes then. Before the end
+    /// of the latest pause until one has asked since. Relaxed: it guards no memory, and only the
+    /// first waiter asks.
+    next: AtomicU64,
+    /// Nanoseconds.
+    longest_gap: u64,
+}
+
+impl Ramp {
+    pub(super) fn new(config: &RateLimitConfig) -> Self {
+        const MINUTE: u64 = 60_000_000_000;
+        Self {
+            next: AtomicU64::new(0),
+            longest_gap: MINUTE / config.requests_per_minute.max(1),
+        }
+    }
+
+    /// When the first waiter may go, if it came before the end of a pause.
+    pub(super) fn next_after(&self, end: Timestamp) -> Timestamp {
+        // Relaxed: see the field.
+        let next = self.next.load(Relaxed);
+        if next >= end.as_nanos() {
+            return Timestamp::from_nanos(next);
+        }
+        let first = self.later(end);
+        let first = first.as_nanos();
+        // Another thread may have asked for a waiter that has left. Its answer holds.
+        match self.next.compare_exchange(next, first, Relaxed, Relaxed) {
+            Ok(_) => Timestamp::from_nanos(first),
+            Err(drawn) => Timestamp::from_nanos(drawn.max(end.as_nanos())),
+        }
+    }
+
+    /// One of those who waited went, decided as of `due`.
+    pub(super) fn gone(&self, due: Timestamp) {
+        // Relaxed: see the field.
+        self.next.fetch_max(self.later(due).as_nanos(), Relaxed);
+    }
+
+    fn later(&self, instant: Timestamp) -> Timestamp {
+        let gap = fastrand::u64(0..=self.longest_gap);
+        Timestamp::from_nanos(instant.as_nanos().saturating_add(gap))
+    }
+}

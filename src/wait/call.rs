@@ -1,0 +1,95 @@
+//! What a wait needs to know about a call: the interface between the one driver of waits and the
+//! limiters.
+
+use core::fmt;
+
+use crate::clock::Clock;
+use crate::sync::{Demand, WaitQueue};
+use crate::time::Timestamp;
+
+/// Why a waiting call is not admitted, and when to ask again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(unnameable_types, reason = "only calls and their driver need it")]
+pub enum Hold {
+    /// At this instant it may be admitted, if no other call comes in between.
+    Until(Timestamp),
+    /// Another call has to end first. It wakes the head.
+    UntilWoken,
+    /// No wait helps.
+    Never,
+}
+
+impl Hold {
+    /// Whether waiting is in vain for a caller that has until `deadline`.
+    pub(super) fn is_in_vain(self, deadline: Timestamp) -> bool {
+        match self {
+            // The end of the clock's time never comes.
+            Self::Until(instant) => instant > deadline || instant == Timestamp::MAX,
+            Self::UntilWoken => false,
+            Self::Never => true,
+        }
+    }
+}
+
+/// The instants that matter to the decision of a call.
+#[derive(Clone, Copy, Debug)]
+#[expect(unnameable_types, reason = "only calls and their driver need it")]
+pub struct Instants {
+    /// When the call came.
+    pub arrival: Timestamp,
+    /// As of when it is decided; at least its arrival and at most now.
+    pub due: Timestamp,
+    /// For limits that must not be decided in the past.
+    pub now: Timestamp,
+}
+
+/// A call that can wait: what it asks of which limiter.
+pub(crate) trait Call {
+    type Clock: Clock;
+    type Demand: Demand;
+    /// Keeps the queue while the call waits: nothing where the limiter has one of its own.
+    type Place: fmt::Debug + Send + Sync + 'static;
+    type Admitted;
+    type Refusal;
+    type Output;
+
+    fn clock(&self) -> &Self::Clock;
+
+    /// What it adds to the demand of the queue.
+    fn demand(&self) -> Self::Demand;
+
+    /// Admits it without a decision, if it asks for nothing.
+    fn free(&self) -> Option<Self::Admitted>;
+
+    /// Whether another call waits that came before.
+    fn is_busy(&self) -> bool;
+
+    /// `None` if there are too many waiters.
+    fn enter(&self) -> Option<Self::Place>;
+
+    fn queue<'a>(&'a self, place: &'a Self::Place) -> &'a WaitQueue<Self::Demand>;
+
+    fn exit(&self, place: Self::Place);
+
+    /// Admits it, or says until when not.
+    fn attempt(&self, at: Instants) -> Result<Self::Admitted, Hold>;
+
+    /// The refusal that it would meet after the calls of `ahead`. Changes nothing. `None` if there
+    /// is room for all of them.
+    fn refusal(&self, ahead: Self::Demand, now: Timestamp) -> Option<Self::Refusal>;
+
+    /// The refusal where there is room, but others are ahead.
+    fn behind_others(&self) -> Self::Refusal;
+
+    /// Until when a refusal holds.
+    fn hold(&self, refusal: &Self::Refusal, now: Timestamp) -> Hold;
+
+    /// Tells that it has to wait.
+    fn limited(&self, _refusal: &Self::Refusal, _now: Timestamp) {}
+
+    fn output(
+        &self,
+        outcome: Result<Self::Admitted, Self::Refusal>,
+        now: Timestamp,
+    ) -> Self::Output;
+}

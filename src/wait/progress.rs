@@ -1,0 +1,264 @@
+//! The one driver of all waits, of threads and futures, at every limiter.
+//!
+//! A call that finds nobody ahead asks the limiter at once, and reads the clock once. If it is
+//! refused it joins the [queue](crate::sync::WaitQueue), and the rest is done as its head.
+//!
+//! # As of when a waiter is decided
+//!
+//! A timer wakes the head late: tokio's counts milliseconds. If the head asked as of the moment at
+//! which it woke up, a bucket that holds little would run full in between, and what flowed in
+//! after that would be lost. With a burst of 1 and 10 000 per second that is nine tenths of the
+//! rate. So the head is decided *as of the instant at which it was due*: the latest of
+//!
+//! * its arrival,
+//! * the instant as of which the waiter before it was admitted,
+//! * the instant that its last refusal named,
+//! * now − slack.
+//!
+//! The instant lies between the start of the call and its return, so a bucket's bound holds as it
+//! is stated, for decision times. An old instant never refills a bucket or moves its time back. In
+//! real time, a bucket may admit up to rate · slack more in an interval than its bound says. The
+//! slack keeps that small: without it, a process that was suspended for ten seconds would let the
+//! waiters of ten seconds go at once.
+//!
+//! A window is decided as of now: "at most so many in any minute" is about real time.
+//!
+//! The waiter behind is woken at once, and may be due already. So one tick of a timer serves all
+//! who were due in it, in order.
+
+use core::fmt;
+use core::task::Waker;
+use core::time::Duration;
+
+use super::call::{Call, Hold, Instants};
+use crate::clock::Clock;
+use crate::sync::{Ticket, Turn};
+use crate::time::Timestamp;
+
+/// How far a wait has come. It must be [given up](Self::give_up) before it is dropped.
+pub(crate) enum Progress<P> {
+    /// Not asked yet.
+    Start,
+    Waiting(Position<P>),
+    Done,
+}
+
+/// A position in a queue.
+pub(crate) struct Position<P> {
+    place: P,
+    ticket: Ticket,
+    arrival: Timestamp,
+    deadline: Timestamp,
+    /// What the last refusal at the head said.
+    hold: Option<Hold>,
+}
+
+/// What a waiter does next.
+pub(crate) enum Step<O> {
+    Done(O),
+    /// Sleep until woken, or until an instant.
+    Sleep {
+        until: Timestamp,
+        now: Timestamp,
+    },
+    /// Sleep until woken.
+    Park,
+}
+
+impl<P> Progress<P> {
+    /// Moves on as far as it can. `waker` is woken when it can move on before its sleep ends.
+    pub(crate) fn step<C>(&mut self, call: &C, timeout: Duration, waker: &Waker) -> Step<C::Output>
+    where
+        C: Call<Place = P>,
+    {
+        match self {
+            Self::Start => {
+                if let Some(done) = self.start(call, timeout) {
+                    return Step::Done(done);
+                }
+                self.go_on(call, waker)
+            }
+            Self::Waiting(_) => self.go_on(call, waker),
+            Self::Done => panic!("a wait was polled after it had ended"),
+        }
+    }
+
+    /// Asks the limiter, or joins the queue.
+    #[inline]
+    fn start<C: Call<Place = P>>(&mut self, call: &C, timeout: Duration) -> Option<C::Output> {
+        if let Some(admitted) = call.free() {
+            *self = Self::Done;
+            return Some(call.output(Ok(admitted), Timestamp::ZERO));
+        }
+        if call.is_busy() {
+            return self.join(call, timeout, None, call.clock().now());
+        }
+        let now = call.clock().now();
+        let at = Instants {
+            arrival: now,
+            due: now,
+            now,
+        };
+        match call.attempt(at) {
+            Ok(admitted) => {
+                *self = Self::Done;
+                Some(call.output(Ok(admitted), now))
+            }
+            Err(hold) => self.join(call, timeout, Some(hold), now),
+        }
+    }
+
+    /// Joins the queue, unless waiting is in vain.
+    #[cold]
+    #[inline(never)]
+    fn join<C: Call<Place = P>>(
+        &mut self,
+        call: &C,
+        timeout: Duration,
+        hold: Option<Hold>,
+        now: Timestamp,
+    ) -> Option<C::Output> {
+        let deadline = now + timeout;
+        if hold.is_some_and(|hold| hold.is_in_vain(deadline)) {
+            // Without the queue, so that a refusal writes nothing and allocates nothing.
+            if let Some(refusal) = call.refusal(C::Demand::default(), now) {
+                *self = Self::Done;
+                return Some(call.output(Err(refusal), now));
+            }
+        }
+        let Some(place) = call.enter() else {
+            return Some(self.refuse(call, C::Demand::default(), now));
+        };
+        let queue = call.queue(&place);
+        let Some((ticket, ahead)) = queue.join(call.demand()) else {
+            let ahead = queue.demand();
+            call.exit(place);
+            return Some(self.refuse(call, ahead, now));
+        };
+        // Stored before any code of the caller can run, so that it is given up in any case.
+        *self = Self::Waiting(Position {
+            place,
+            ticket,
+            arrival: now,
+            deadline,
+            hold: None,
+        });
+        if let Some(refusal) = call.refusal(ahead, now) {
+            if call.hold(&refusal, now).is_in_vain(deadline) {
+                self.give_up(call);
+                *self = Self::Done;
+                return Some(call.output(Err(refusal), now));
+            }
+            call.limited(&refusal, now);
+        }
+        None
+    }
+
+    /// The next step of a waiter.
+    fn go_on<C: Call<Place = P>>(&mut self, call: &C, waker: &Waker) -> Step<C::Output> {
+        let Self::Waiting(own) = self else {
+            unreachable!("only a waiter goes on");
+        };
+        let queue = call.queue(&own.place);
+        let (earliest, woken) = match queue.poll(&own.ticket, waker) {
+            Turn::Head { earliest, woken } => (earliest, woken),
+            Turn::Behind if own.deadline == Timestamp::MAX => return Step::Park,
+            Turn::Behind => {
+                let now = call.clock().now();
+                // As late as a head may be decided, because those ahead may be as late.
+                let until = own.deadline + queue.slack();
+                if now < until {
+                    return Step::Sleep { until, now };
+                }
+                let ahead = queue.demand_ahead(&own.ticket);
+                return Step::Done(self.refuse(call, ahead, now));
+            }
+        };
+        let now = call.clock().now();
+        let oldest = Timestamp::from_nanos(
+            (now.as_nanos()).saturating_sub(crate::time::nanos(queue.slack())),
+        );
+        let mut due = own.arrival.max(earliest).max(oldest).min(now);
+        match own.hold {
+            Some(Hold::Until(instant)) if instant <= now => due = due.max(instant),
+            // Something has changed before that instant: as of now.
+            Some(Hold::Until(_)) if woken => due = now,
+            Some(Hold::Until(until)) => return Step::Sleep { until, now },
+            Some(_) if woken => due = now,
+            Some(_) if now < own.deadline => {
+                return match own.deadline {
+                    Timestamp::MAX => Step::Park,
+                    until => Step::Sleep { until, now },
+                };
+            }
+            _ => {}
+        }
+        loop {
+            let at = Instants {
+                arrival: own.arrival,
+                due,
+                now,
+            };
+            let hold = match call.attempt(at) {
+                Ok(admitted) => {
+                    self.leave(call, Some(due));
+                    return Step::Done(call.output(Ok(admitted), now));
+                }
+                Err(hold) => hold,
+            };
+            let is_late = hold == Hold::UntilWoken && now >= own.deadline;
+            if is_late || hold.is_in_vain(own.deadline) {
+                let Some(refusal) = call.refusal(C::Demand::default(), now) else {
+                    // There is room by now.
+                    due = now;
+                    continue;
+                };
+                self.leave(call, None);
+                return Step::Done(call.output(Err(refusal), now));
+            }
+            own.hold = Some(hold);
+            match hold {
+                // Due already, but the timer was late.
+                Hold::Until(instant) if instant <= now => due = instant.max(due),
+                Hold::Until(until) => return Step::Sleep { until, now },
+                _ if own.deadline == Timestamp::MAX => return Step::Park,
+                _ => {
+                    let until = own.deadline;
+                    return Step::Sleep { until, now };
+                }
+            }
+        }
+    }
+
+    /// Leaves the queue with a refusal.
+    fn refuse<C>(&mut self, call: &C, ahead: C::Demand, now: Timestamp) -> C::Output
+    where
+        C: Call<Place = P>,
+    {
+        self.leave(call, None);
+        let refusal = call.refusal(ahead, now);
+        call.output(Err(refusal.unwrap_or_else(|| call.behind_others())), now)
+    }
+
+    /// Leaves the queue without a decision. The waiters behind move up.
+    pub(crate) fn give_up<C: Call<Place = P>>(&mut self, call: &C) {
+        self.leave(call, None);
+    }
+
+    fn leave<C: Call<Place = P>>(&mut self, call: &C, decided_at: Option<Timestamp>) {
+        if let Self::Waiting(own) = core::mem::replace(self, Self::Done) {
+            call.queue(&own.place).leave(own.ticket, decided_at);
+            call.exit(own.place);
+        }
+    }
+}
+
+impl<P> fmt::Debug for Progress<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "not started",
+            Self::Waiting(_) => "waiting",
+            Self::Done => "done",
+        })
+    }
+}
