@@ -39,6 +39,10 @@ macro_rules! wait {
 
             /// Blocks the thread until the call is decided. Needs no timer: the thread sleeps on
             /// the limiter's clock, in the same queue as the futures.
+            ///
+            /// # Errors
+            ///
+            /// As the future.
             pub fn wait(self) -> $output {
                 self.waiter.block()
             }

@@ -16,7 +16,7 @@ use super::paced::Paced;
 use super::rejection::Rejection;
 use super::request_head::RequestHead;
 use super::too_many_requests::TooManyRequests;
-use crate::wait::{Awaitable, DefaultTimer, Timer};
+use crate::wait::{Awaitable, DefaultTimer};
 
 /// Delays requests until a limiter admits them: for a client that keeps to a server's limits, or a
 /// queue before a slow service.

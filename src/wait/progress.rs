@@ -79,7 +79,8 @@ impl<P> Progress<P> {
                 self.go_on(call, waker)
             }
             Self::Waiting(_) => self.go_on(call, waker),
-            Self::Done => panic!("a wait was polled after it had ended"),
+            #[expect(clippy::panic, reason = "as all futures, and `Acquire` never does")]
+            Self::Done => panic!("a wait was polled after it was ready"),
         }
     }
 
@@ -208,12 +209,14 @@ impl<P> Progress<P> {
             };
             let is_late = hold == Hold::UntilWoken && now >= own.deadline;
             if is_late || hold.is_in_vain(own.deadline) {
-                let Some(refusal) = call.refusal(C::Demand::default(), now) else {
+                let refusal = call.refusal(C::Demand::default(), now);
+                if refusal.is_none() && due < now {
                     // There is room by now.
                     due = now;
                     continue;
-                };
+                }
                 self.leave(call, None);
+                let refusal = refusal.unwrap_or_else(|| call.behind_others());
                 return Step::Done(call.output(Err(refusal), now));
             }
             own.hold = Some(hold);
