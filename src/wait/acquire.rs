@@ -3,19 +3,16 @@
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
 use pin_project_lite::pin_project;
 
 use super::awaitable::{Awaitable, Permits};
-use super::call::Hold;
 use super::default_timer::DefaultTimer;
-use super::progress::Started;
 use super::timer::{SleepSlot, Timer};
 use super::waiter::{Asleep, Waiter};
 use crate::denied::Denied;
-use crate::time::Timestamp;
 
 pin_project! {
     /// Waits for permits: await it, or let the thread [`wait`](Self::wait).
@@ -197,51 +194,14 @@ impl<L: Awaitable, T: Timer> Future for Acquire<L, T> {
     type Output = Result<(), Denied>;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.as_mut().project();
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
         if let Some(outcome) = *this.outcome {
             return Poll::Ready(outcome);
         }
-        match this.waiter.start() {
-            Started::Done(outcome) => {
-                *this.outcome = Some(outcome);
-                Poll::Ready(outcome)
-            }
-            Started::Join(refusal) => self.poll_joining(refusal, context),
-            Started::Before => self.poll_waiting(context),
-        }
-    }
-}
-
-// Apart from `poll`, so that an admission at once is short and touches no sleep.
-impl<L: Awaitable, T: Timer> Acquire<L, T> {
-    #[cold]
-    #[inline(never)]
-    fn poll_joining(
-        self: Pin<&mut Self>,
-        refusal: Option<(Hold, Timestamp)>,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), Denied>> {
-        let this = self.project();
-        let polled = this.asleep.poll_joining(this.waiter, refusal, context);
-        *this.outcome = ready(polled);
-        polled
-    }
-
-    #[inline(never)]
-    fn poll_waiting(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Denied>> {
-        let this = self.project();
-        let polled = this.asleep.poll_waiting(this.waiter, context);
-        *this.outcome = ready(polled);
-        polled
-    }
-}
-
-/// The outcome of a poll.
-fn ready<O>(polled: Poll<O>) -> Option<O> {
-    match polled {
-        Poll::Ready(outcome) => Some(outcome),
-        Poll::Pending => None,
+        let outcome = ready!(this.asleep.poll(this.waiter, context));
+        *this.outcome = Some(outcome);
+        Poll::Ready(outcome)
     }
 }
 

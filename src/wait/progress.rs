@@ -65,48 +65,34 @@ pub(crate) enum Step<O> {
     Park,
 }
 
-/// What came of the start of a wait.
-pub(crate) enum Started<O> {
-    Done(O),
-    /// To [join](Progress::join) the queue, after this refusal as of now; `None` if others are
-    /// ahead.
-    Join(Option<(Hold, Timestamp)>),
-    /// It has started before.
-    Before,
-}
-
 impl<P> Progress<P> {
     /// Moves on as far as it can. `waker` is woken when it can move on before its sleep ends.
     pub(crate) fn step<C>(&mut self, call: &C, timeout: Duration, waker: &Waker) -> Step<C::Output>
     where
         C: Call<Place = P>,
     {
-        match self.start(call) {
-            Started::Done(done) => return Step::Done(done),
-            Started::Join(refusal) => {
-                if let Some(done) = self.join(call, timeout, refusal) {
+        match self {
+            Self::Start => {
+                if let Some(done) = self.start(call, timeout) {
                     return Step::Done(done);
                 }
+                self.go_on(call, waker)
             }
-            Started::Before => {}
+            Self::Waiting(_) => self.go_on(call, waker),
+            #[expect(clippy::panic, reason = "as all futures, and `Acquire` never does")]
+            Self::Done => panic!("a wait was polled after it was ready"),
         }
-        self.go_on(call, waker)
     }
 
-    /// Asks the limiter, unless that was done or others are ahead.
-    ///
-    /// Inlined where a future is polled, because most waits end here.
-    #[inline(always)]
-    pub(crate) fn start<C: Call<Place = P>>(&mut self, call: &C) -> Started<C::Output> {
-        if !matches!(self, Self::Start) {
-            return Started::Before;
-        }
+    /// Asks the limiter, or joins the queue.
+    #[inline]
+    fn start<C: Call<Place = P>>(&mut self, call: &C, timeout: Duration) -> Option<C::Output> {
         if let Some(admitted) = call.free() {
             *self = Self::Done;
-            return Started::Done(call.output(Ok(admitted), Timestamp::ZERO));
+            return Some(call.output(Ok(admitted), Timestamp::ZERO));
         }
         if call.is_busy() {
-            return Started::Join(None);
+            return self.join(call, timeout, None, call.clock().now());
         }
         let now = call.clock().now();
         let at = Instants {
@@ -117,24 +103,24 @@ impl<P> Progress<P> {
         match call.attempt(at) {
             Ok(admitted) => {
                 *self = Self::Done;
-                Started::Done(call.output(Ok(admitted), now))
+                Some(call.output(Ok(admitted), now))
             }
-            Err(hold) => Started::Join(Some((hold, now))),
+            Err(hold) => self.join(call, timeout, Some(hold), now),
         }
     }
 
     /// Joins the queue, unless waiting is in vain.
     #[cold]
     #[inline(never)]
-    pub(crate) fn join<C: Call<Place = P>>(
+    fn join<C: Call<Place = P>>(
         &mut self,
         call: &C,
         timeout: Duration,
-        refusal: Option<(Hold, Timestamp)>,
+        hold: Option<Hold>,
+        now: Timestamp,
     ) -> Option<C::Output> {
-        let now = refusal.map_or_else(|| call.clock().now(), |(_, now)| now);
         let deadline = now + timeout;
-        if refusal.is_some_and(|(hold, _)| hold.is_in_vain(deadline)) {
+        if hold.is_some_and(|hold| hold.is_in_vain(deadline)) {
             // Without the queue, so that a refusal writes nothing and allocates nothing.
             if let Some(refusal) = call.refusal(C::Demand::default(), now) {
                 *self = Self::Done;
@@ -161,6 +147,7 @@ impl<P> Progress<P> {
         if let Some(refusal) = call.refusal(ahead, now) {
             if call.hold(&refusal, now).is_in_vain(deadline) {
                 self.give_up(call);
+                *self = Self::Done;
                 return Some(call.output(Err(refusal), now));
             }
             call.limited(&refusal, now);
@@ -169,16 +156,9 @@ impl<P> Progress<P> {
     }
 
     /// The next step of a waiter.
-    #[inline(never)]
-    pub(crate) fn go_on<C>(&mut self, call: &C, waker: &Waker) -> Step<C::Output>
-    where
-        C: Call<Place = P>,
-    {
-        let own = match self {
-            Self::Waiting(own) => own,
-            Self::Start => unreachable!("it has started"),
-            #[expect(clippy::panic, reason = "as all futures, and `Acquire` never does")]
-            Self::Done => panic!("a wait was polled after it was ready"),
+    fn go_on<C: Call<Place = P>>(&mut self, call: &C, waker: &Waker) -> Step<C::Output> {
+        let Self::Waiting(own) = self else {
+            unreachable!("only a waiter goes on");
         };
         let queue = call.queue(&own.place);
         let (earliest, woken) = match queue.poll(&own.ticket, waker) {
@@ -264,14 +244,10 @@ impl<P> Progress<P> {
     }
 
     /// Leaves the queue without a decision. The waiters behind move up.
-    #[inline]
     pub(crate) fn give_up<C: Call<Place = P>>(&mut self, call: &C) {
-        if matches!(self, Self::Waiting(_)) {
-            self.leave(call, None);
-        }
+        self.leave(call, None);
     }
 
-    #[inline(never)]
     fn leave<C: Call<Place = P>>(&mut self, call: &C, decided_at: Option<Timestamp>) {
         if let Self::Waiting(own) = core::mem::replace(self, Self::Done) {
             call.queue(&own.place).leave(own.ticket, decided_at);

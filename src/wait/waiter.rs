@@ -8,8 +8,8 @@ use core::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::call::{Call, Hold};
-use super::progress::{Progress, Started, Step};
+use super::call::Call;
+use super::progress::{Progress, Step};
 use super::thread_waker;
 use super::timer::{SleepSlot, Timer};
 use crate::clock::Clock;
@@ -47,20 +47,6 @@ impl<C: Call> Waiter<C> {
         self.progress = Progress::Start;
     }
 
-    /// Asks the limiter, unless that was done or others are ahead.
-    #[inline(always)]
-    pub(crate) fn start(&mut self) -> Started<C::Output> {
-        self.progress.start(&self.call)
-    }
-
-    fn join(&mut self, refusal: Option<(Hold, Timestamp)>) -> Option<C::Output> {
-        self.progress.join(&self.call, self.timeout, refusal)
-    }
-
-    fn go_on(&mut self, waker: &Waker) -> Step<C::Output> {
-        self.progress.go_on(&self.call, waker)
-    }
-
     fn step(&mut self, waker: &Waker) -> Step<C::Output> {
         self.progress.step(&self.call, self.timeout, waker)
     }
@@ -81,7 +67,6 @@ impl<C: Call> Waiter<C> {
 }
 
 impl<C: Call> Drop for Waiter<C> {
-    #[inline]
     fn drop(&mut self) {
         self.progress.give_up(&self.call);
     }
@@ -136,43 +121,13 @@ impl<T: Timer> Asleep<T> {
     }
 
     /// Polls a waiter, and sleeps for it.
-    #[inline]
     pub(crate) fn poll<C: Call>(
-        self: Pin<&mut Self>,
-        waiter: &mut Waiter<C>,
-        context: &mut Context<'_>,
-    ) -> Poll<C::Output> {
-        match waiter.start() {
-            Started::Done(output) => Poll::Ready(output),
-            Started::Join(refusal) => self.poll_joining(waiter, refusal, context),
-            Started::Before => self.poll_waiting(waiter, context),
-        }
-    }
-
-    /// Polls a waiter that has to join the queue.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn poll_joining<C: Call>(
-        self: Pin<&mut Self>,
-        waiter: &mut Waiter<C>,
-        refusal: Option<(Hold, Timestamp)>,
-        context: &mut Context<'_>,
-    ) -> Poll<C::Output> {
-        match waiter.join(refusal) {
-            Some(output) => Poll::Ready(output),
-            None => self.poll_waiting(waiter, context),
-        }
-    }
-
-    /// Polls a waiter that is in the queue.
-    #[inline(never)]
-    pub(crate) fn poll_waiting<C: Call>(
         mut self: Pin<&mut Self>,
         waiter: &mut Waiter<C>,
         context: &mut Context<'_>,
     ) -> Poll<C::Output> {
         loop {
-            match waiter.go_on(context.waker()) {
+            match waiter.step(context.waker()) {
                 Step::Done(output) => {
                     self.wake_up();
                     return Poll::Ready(output);
