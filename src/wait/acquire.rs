@@ -177,7 +177,7 @@ impl<L: Awaitable, T: SleepSlot> Acquire<L, T> {
     }
 }
 
-#[cfg(feature = "futures")]
+#[cfg(any(feature = "futures", feature = "tokio"))]
 impl<L: Awaitable, T: Timer> Acquire<L, T> {
     /// Sleeps on the timer.
     pub(super) fn sleep(&self, time: Duration) -> T::Sleep {
