@@ -11,12 +11,13 @@ use tower_layer::Layer;
 use super::layer_macros::impl_layer;
 use super::layer_policy::LayerPolicy;
 use super::layer_stats::RateLimitLayerStats;
+use super::pace_gate::PaceGate;
 use super::pace_options::PaceOptions;
 use super::paced::Paced;
 use super::rejection::Rejection;
 use super::request_head::RequestHead;
 use super::too_many_requests::TooManyRequests;
-use crate::wait::{Awaitable, DefaultTimer, Timer};
+use crate::wait::{DefaultTimer, Timer};
 
 /// Delays requests until a limiter admits them: for a client that keeps to a server's limits, or a
 /// queue before a slow service.
@@ -91,7 +92,7 @@ pub struct PaceLayer<L, T = DefaultTimer, R = TooManyRequests> {
     policy: Arc<LayerPolicy<PaceOptions<L, T>, R>>,
 }
 
-impl<L: Awaitable> PaceLayer<L> {
+impl<L: PaceGate> PaceLayer<L> {
     /// Creates a layer whose requests wait at `limiter` for any time.
     pub fn new(limiter: L) -> Self {
         Self::builder(limiter).build()
@@ -125,6 +126,17 @@ pub struct PaceLayerBuilder<L, T = DefaultTimer, R = TooManyRequests> {
 impl_layer!(PaceLayer, PaceLayerBuilder, Paced<L, T>);
 
 impl<L, T, R> PaceLayerBuilder<L, T, R> {
+    /// Sleeps on another timer than the [`DefaultTimer`].
+    pub fn timer<U: Timer + Clone>(self, timer: U) -> PaceLayerBuilder<L, U, R> {
+        PaceLayerBuilder {
+            policy: self.policy.map_own(|own| PaceOptions {
+                limiter: own.limiter,
+                timer,
+                timeout: own.timeout,
+            }),
+        }
+    }
+
     /// Sets how long a request may wait at the limiter; any time by default.
     ///
     /// A request that cannot be admitted by then is rejected at once, so this also bounds the

@@ -25,7 +25,9 @@ fn never(_: Duration) -> core::future::Pending<()> {
 #[test]
 fn requests_dropped_at_a_window_leave_the_queue() {
     let window = SlidingWindow::with_clock(1_000, Duration::from_secs(60), ManualClock::new());
-    let layer = PaceLayer::new(Arc::new(window.unwrap()), never);
+    let layer = PaceLayer::builder(Arc::new(window.unwrap()))
+        .timer(never)
+        .build();
     let service = layer.layer(answers());
     let served = AtomicU64::new(0);
     std::thread::scope(|scope| {
@@ -56,7 +58,7 @@ fn requests_dropped_at_a_bucket_return_their_tokens() {
     let clock = ManualClock::new();
     let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(1), clock.clone());
     bucket.try_acquire(1).unwrap();
-    let layer = PaceLayer::new(bucket, never);
+    let layer = PaceLayer::builder(bucket).timer(never).build();
     let mut service = layer.layer(answers());
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..1_000_000 {

@@ -34,7 +34,7 @@ async fn clients_that_hang_up_take_no_permits() {
     let window = SlidingWindow::with_clock(50, second, clock.clone()).unwrap();
     window.try_acquire(50).unwrap();
     let window = Arc::new(window);
-    let layer = PaceLayer::new(Arc::clone(&window), soon);
+    let layer = PaceLayer::builder(Arc::clone(&window)).timer(soon).build();
     let app: Router = Router::new()
         .route("/", get(|| async { "tide" }))
         .layer(layer.clone());
