@@ -322,6 +322,10 @@ impl<C> Combined<C> {
     pub(crate) const fn wait_queue(&self) -> &WaitQueue {
         &self.wait_queue
     }
+
+    pub(crate) fn limits(&self) -> impl Iterator<Item = &Limit<C>> {
+        self.limits.iter().map(|named| &named.limit)
+    }
 }
 
 impl<C> sealed::Sealed for Combined<C> {}

@@ -4,8 +4,8 @@
 //! stand with all others.
 
 use super::status::{LimitHit, LimitKind, Retry};
-use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
+use crate::sync::{AtomicU64, const_fn};
 
 #[derive(Debug)]
 pub(super) struct InFlight {
@@ -15,10 +15,12 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    pub(super) fn new(limit: Option<u64>) -> Self {
-        Self {
-            count: AtomicU64::new(0),
-            limit,
+    const_fn! {
+        pub(super) const fn new(limit: Option<u64>) -> Self {
+            Self {
+                count: AtomicU64::new(0),
+                limit,
+            }
         }
     }
 

@@ -10,6 +10,8 @@ use crate::limiter::Limiter;
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::sliding_window::SlidingWindow;
 use crate::snapshot::Snapshot;
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use crate::token_bucket::{BucketCharge, TokenBucket};
 
@@ -146,9 +148,15 @@ impl<C: Clock> Limit<C> {
         dispatch!(self, limiter => limiter.peek_behind_at(ahead, n, now))
     }
 
+    /// The queue of calls that wait for this limit alone.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn wait_queue(&self) -> &WaitQueue {
+        dispatch!(self, limiter => limiter.wait_queue())
+    }
+
     /// The instant that a refusal's hint counts from.
     #[cfg(any(feature = "std", tidegate_loom))]
-    pub(crate) fn origin(&self, at: AsOf) -> Timestamp {
+    pub(crate) const fn origin(&self, at: AsOf) -> Timestamp {
         match &self.0 {
             Kind::Bucket(_) => at.due,
             Kind::Window(_) => at.now,

@@ -15,6 +15,10 @@
 //! * `waiting`: the number of waiters, written under the lock. Callers that do not wait read it
 //!   without the lock, to see whether anyone is ahead of them or has to be woken.
 //!
+//! A combination has a queue of its own, which *follows* the queues of its limits: what wakes the
+//! head there wakes the head here. A limit holds weak pointers to those that follow it. A queue
+//! begins to follow with its first waiter.
+//!
 //! # Invariants
 //!
 //! 1. Whoever removes the head marks the next entry `woken` and wakes its task
@@ -42,6 +46,8 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 use core::fmt;
 use core::task::Waker;
 use core::time::Duration;
@@ -86,17 +92,18 @@ impl Demand for u128 {
 
 /// See the [module](self) documentation.
 #[expect(unnameable_types, reason = "a detail of `Awaitable`")]
-pub struct WaitQueue<D: Demand = u128>(Lazy<Queue<D>>);
+pub struct WaitQueue<D: Demand = u128>(Lazy<Arc<Queue<D>>>);
 
 struct Queue<D> {
     waiting: AtomicU64,
     max_waiters: AtomicU64,
     /// Nanoseconds.
     slack: AtomicU64,
+    /// The number of `followers` in the line, for `wake_head`.
+    followers: AtomicU64,
     line: Mutex<Line<D>>,
 }
 
-#[derive(Debug)]
 struct Line<D> {
     /// By number: the order of arrival.
     waiters: BTreeMap<u64, Waiting<D>>,
@@ -105,6 +112,10 @@ struct Line<D> {
     demand: D,
     /// The instant as of which the latest waiter was admitted. None behind it is decided earlier.
     decided_at: Timestamp,
+    /// The queues of combinations that the limiter is part of, and at which calls have waited.
+    followers: Vec<Weak<Queue<D>>>,
+    /// Whether this is the queue of a combination that follows those of its limits.
+    is_linked: bool,
 }
 
 #[derive(Debug)]
@@ -139,17 +150,31 @@ impl<D: Demand> Queue<D> {
             waiting: AtomicU64::new(0),
             max_waiters: AtomicU64::new(u64::MAX),
             slack: AtomicU64::new(crate::time::nanos(DEFAULT_SLACK)),
+            followers: AtomicU64::new(0),
             line: Mutex::new(Line {
                 waiters: BTreeMap::new(),
                 next_number: 0,
                 demand: D::default(),
                 decided_at: Timestamp::ZERO,
+                followers: Vec::new(),
+                is_linked: false,
             }),
         }
     }
 
     fn line(&self) -> MutexGuard<'_, Line<D>> {
         lock(&self.line)
+    }
+
+    fn wake_first(&self) {
+        // Relaxed: the fence in `wake_head` orders it.
+        if self.waiting.load(Relaxed) == 0 {
+            return;
+        }
+        let head = self.line().mark_head();
+        if let Some(waker) = head {
+            waker.wake();
+        }
     }
 }
 
@@ -161,8 +186,8 @@ impl<D: Demand> WaitQueue<D> {
         }
     }
 
-    fn queue(&self) -> &Queue<D> {
-        self.0.get_or_init(|| Box::new(Queue::new()))
+    fn queue(&self) -> &Arc<Queue<D>> {
+        self.0.get_or_init(|| Box::new(Arc::new(Queue::new())))
     }
 
     /// Limits the number of waiters, the head included.
@@ -270,7 +295,32 @@ impl<D: Demand> WaitQueue<D> {
         }
     }
 
+    /// Lets this queue follow the queues of its limits: what wakes a head there wakes the head here.
+    pub(crate) fn follow<'a>(&self, limits: impl Iterator<Item = &'a Self>)
+    where
+        D: 'a,
+    {
+        let own = self.queue();
+        // Held until all is done, so that no other waiter goes on before. Nothing locks this queue
+        // while it holds the lock of a limit's.
+        let mut line = own.line();
+        if core::mem::replace(&mut line.is_linked, true) {
+            return;
+        }
+        for limit in limits {
+            let limit = limit.queue();
+            let mut theirs = limit.line();
+            theirs.followers.retain(|other| other.strong_count() > 0);
+            theirs.followers.push(Arc::downgrade(own));
+            // Relaxed: the fence in `join` orders it for `wake_head`.
+            limit
+                .followers
+                .store(theirs.followers.len() as u64, Relaxed);
+        }
+    }
+
     /// Leaves from any position; `decided_at` if it was admitted.
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is used up")]
     pub(crate) fn leave(&self, ticket: Ticket, decided_at: Option<Timestamp>) {
         let queue = self.queue();
         let mut line = queue.line();
@@ -298,13 +348,13 @@ impl<D: Demand> WaitQueue<D> {
         // the change.
         fence(SeqCst);
         let Some(queue) = self.0.get() else { return };
+        queue.wake_first();
         // Relaxed: the fence orders it.
-        if queue.waiting.load(Relaxed) == 0 {
-            return;
-        }
-        let head = queue.line().mark_head();
-        if let Some(waker) = head {
-            waker.wake();
+        if queue.followers.load(Relaxed) > 0 {
+            let followers = queue.line().followers.clone();
+            for follower in followers.iter().filter_map(Weak::upgrade) {
+                follower.wake_first();
+            }
         }
     }
 }

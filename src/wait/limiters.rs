@@ -6,7 +6,7 @@ use super::acquire::Acquire;
 use super::awaitable::sealed::Waits;
 use super::call::{Hold, Instants};
 use crate::clock::Clock;
-use crate::combined::Combined;
+use crate::combined::{Combined, Limit};
 use crate::denied::Denied;
 use crate::limiter::Limiter;
 use crate::sharded::ShardedTokenBucket;
@@ -127,6 +127,7 @@ macro_rules! waits {
             }
 
             fn enter(&self) -> Option<()> {
+                self.follow_limits();
                 Some(())
             }
 
@@ -156,6 +157,16 @@ waits! {
     Combined: "Each limit is decided as of the instant that fits it: a bucket as of the instant at \
         which the call was due, a window as of now.",
 }
+
+/// Limiters that consist of no others.
+macro_rules! follow_none {
+    ($($limiter:ident),*) => {$(
+        impl<C: Clock> $limiter<C> {
+            const fn follow_limits(&self) {}
+        }
+    )*};
+}
+follow_none!(TokenBucket, ShardedTokenBucket, SlidingWindow);
 
 impl<C: Clock> TokenBucket<C> {
     #[inline]
@@ -196,6 +207,11 @@ impl<C: Clock> SlidingWindow<C> {
 }
 
 impl<C: Clock> Combined<C> {
+    fn follow_limits(&self) {
+        self.wait_queue()
+            .follow(self.limits().map(Limit::wait_queue));
+    }
+
     #[inline]
     fn attempt_at(&self, n: u64, at: Instants) -> Result<(), Hold> {
         self.try_acquire_as_of(n, at.into())

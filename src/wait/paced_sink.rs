@@ -59,7 +59,6 @@ pin_project! {
         cost: u64,
         // How much of the next item's cost is not paid.
         unpaid: u64,
-        #[pin]
         pace: Pacer<L, T>,
     }
 }

@@ -63,7 +63,6 @@ pin_project! {
         cost: F,
         // The waiting item, and how much of its cost is not paid.
         item: Option<(S::Item, u64)>,
-        #[pin]
         pace: Pacer<L, T>,
     }
 }

@@ -1,11 +1,10 @@
 //! Repeated waits for permits, for what cannot return a refusal: streams, sinks and bytes.
 
+use alloc::boxed::Box;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
-
-use pin_project_lite::pin_project;
 
 use super::timer::{SleepSlot, Timer};
 use crate::wait::{Acquire, Awaitable, DefaultTimer};
@@ -17,57 +16,51 @@ pub(super) const INSTALMENTS_PER_POLL: u32 = 32;
 /// How long to wait for another capacity, at a limiter that refuses what fits into its capacity.
 const RETRY: Duration = Duration::from_millis(100);
 
-pin_project! {
-    /// Takes permits again and again, in instalments of at most the limiter's capacity.
-    pub(super) struct Pacer<L, T>
-    where
-        L: Awaitable,
-        T: SleepSlot,
-    {
-        // One future for all waits, because it owns the limiter.
-        #[pin]
-        wait: Acquire<L, T>,
-        // The permits that it waits for; 0 while it does not wait.
-        instalment: u64,
-        // The pause before a retry, where the wait queue was full.
-        #[pin]
-        pause: Option<T::Slot>,
-    }
+/// Takes permits again and again, in instalments of at most the limiter's capacity.
+pub(super) struct Pacer<L: Awaitable, T: SleepSlot> {
+    /// One future for all waits, because it owns the limiter.
+    wait: Acquire<L, T>,
+    /// The permits that it waits for; 0 while it does not wait.
+    instalment: u64,
+    /// The pause before a retry, where the wait queue was full.
+    pause: Option<Pin<Box<T::Slot>>>,
 }
+
+/// The limiter is never pinned.
+impl<L: Awaitable, T: SleepSlot> Unpin for Pacer<L, T> {}
 
 impl<L: Awaitable> Pacer<L, DefaultTimer> {
     pub(super) const fn new(limiter: L) -> Self {
-        Self::of(Acquire::new(limiter, 0))
-    }
-}
-
-impl<L: Awaitable, T: SleepSlot> Pacer<L, T> {
-    const fn of(wait: Acquire<L, T>) -> Self {
         Self {
-            wait,
+            wait: Acquire::new(limiter, 0),
             instalment: 0,
             pause: None,
         }
     }
+}
 
-    /// The same on another timer, before anything was taken.
+impl<L: Awaitable, T: SleepSlot> Pacer<L, T> {
+    /// The same on another timer.
     pub(super) fn timer<U: Timer>(self, timer: U) -> Pacer<L, U> {
-        Pacer::of(self.wait.timer(timer))
+        Pacer {
+            wait: self.wait.timer(timer),
+            instalment: self.instalment,
+            pause: None,
+        }
     }
 
     /// Leaves the wait queue. Instalments that were taken are lost.
     #[cfg(feature = "futures")]
-    pub(super) fn give_up(self: Pin<&mut Self>) {
-        let mut this = self.project();
-        this.wait.restart(0);
-        *this.instalment = 0;
-        this.pause.set(None);
+    pub(super) fn give_up(&mut self) {
+        Pin::new(&mut self.wait).restart(0);
+        self.instalment = 0;
+        self.pause = None;
     }
 
-    /// The most permits of one instalment.
-    pub(super) fn max_instalment(&self) -> u64 {
-        self.wait.limiter().max_permits().max(1)
+    pub(super) const fn limiter(&self) -> &L {
+        self.wait.limiter()
     }
+
 }
 
 impl<L: Awaitable, T: Timer> Pacer<L, T> {
@@ -75,7 +68,7 @@ impl<L: Awaitable, T: Timer> Pacer<L, T> {
     /// poll goes on with what is left.
     #[cfg(feature = "futures")]
     pub(super) fn poll_all(
-        mut self: Pin<&mut Self>,
+        &mut self,
         context: &mut Context<'_>,
         unpaid: &mut u64,
     ) -> Poll<()> {
@@ -83,7 +76,7 @@ impl<L: Awaitable, T: Timer> Pacer<L, T> {
             if *unpaid == 0 {
                 return Poll::Ready(());
             }
-            let taken = ready!(self.as_mut().poll_instalment(context, *unpaid));
+            let taken = ready!(self.poll_instalment(context, *unpaid));
             *unpaid = unpaid.saturating_sub(taken);
         }
         if *unpaid == 0 {
@@ -96,29 +89,28 @@ impl<L: Awaitable, T: Timer> Pacer<L, T> {
     /// Takes an instalment of `unpaid` permits, and returns its size. An instalment that is being
     /// waited for keeps its size, whatever `unpaid` is by now.
     pub(super) fn poll_instalment(
-        mut self: Pin<&mut Self>,
+        &mut self,
         context: &mut Context<'_>,
         unpaid: u64,
     ) -> Poll<u64> {
         loop {
-            let most = self.max_instalment();
-            let mut this = self.as_mut().project();
-            if let Some(pause) = this.pause.as_mut().as_pin_mut() {
-                ready!(pause.poll(context));
-                this.pause.set(None);
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(context));
+                self.pause = None;
             }
-            if *this.instalment == 0 {
-                *this.instalment = unpaid.min(most);
-                this.wait.as_mut().restart(*this.instalment);
+            let mut wait = Pin::new(&mut self.wait);
+            if self.instalment == 0 {
+                self.instalment = unpaid.min(wait.limiter().max_permits()).max(1);
+                wait.as_mut().restart(self.instalment);
             }
-            let outcome = ready!(this.wait.as_mut().poll(context));
-            let instalment = core::mem::take(this.instalment);
+            let outcome = ready!(wait.poll(context));
+            let instalment = core::mem::take(&mut self.instalment);
             let Err(denied) = outcome else {
                 return Poll::Ready(instalment);
             };
-            // Without a hint the capacity was reduced meanwhile.
+            // Without a hint, the capacity was reduced meanwhile.
             let pause = denied.retry_after().unwrap_or(RETRY);
-            this.pause.set(Some(this.wait.sleep(pause)));
+            self.pause = Some(Box::pin(self.wait.sleep(pause)));
         }
     }
 }

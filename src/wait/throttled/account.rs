@@ -4,10 +4,8 @@
 //! With two positions a task that awaits a write while its read is set aside would wait for itself:
 //! the read, which is not polled, could be ahead.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::mem;
-use core::pin::Pin;
 use core::task::{Context, Poll, Waker, ready};
 
 use super::both_wakers::{BothWakers, Side};
@@ -19,10 +17,12 @@ use crate::wait::{Awaitable, DefaultTimer, Instants};
 /// The default size of a chunk: a TLS record, and twice the buffer of `tokio::io::copy`.
 const CHUNK: u64 = 16 * 1024;
 
+/// The panic message of an account without a pacer.
+const MOVED: &str = "only `timer` takes the pacer";
+
 pub(super) struct Account<L: Awaitable, T: SleepSlot> {
-    limiter: Arc<L>,
-    /// In a box, so that readers and writers are `Unpin`, which most of their users require.
-    pacer: Pin<Box<Pacer<Arc<L>, T>>>,
+    /// `None` once `timer` has moved it to another account.
+    pacer: Option<Pacer<L, T>>,
     wakers: Arc<BothWakers>,
     pub(super) options: Options,
     dues: Dues,
@@ -69,10 +69,8 @@ impl Dues {
 
 impl<L: Awaitable> Account<L, DefaultTimer> {
     pub(super) fn new(limiter: L) -> Self {
-        let limiter = Arc::new(limiter);
         Self {
-            pacer: Box::pin(Pacer::new(Arc::clone(&limiter))),
-            limiter,
+            pacer: Some(Pacer::new(limiter)),
             wakers: Arc::default(),
             options: Options {
                 chunk: CHUNK,
@@ -90,23 +88,18 @@ impl<L: Awaitable> Account<L, DefaultTimer> {
 }
 
 impl<L: Awaitable, T: SleepSlot> Account<L, T> {
-    /// The same on another timer. Leaves the wait queue.
+    /// The same on another timer.
     pub(super) fn timer<U: Timer>(mut self, timer: U) -> Account<L, U> {
-        let mut dues = self.dues;
-        // It must not be paid when `self` is dropped, and a write that waits asks again.
-        self.dues.owed = 0;
-        dues.wanted = 0;
         Account {
-            pacer: Box::pin(Pacer::new(Arc::clone(&self.limiter)).timer(timer)),
-            limiter: Arc::clone(&self.limiter),
+            pacer: self.pacer.take().map(|pacer| pacer.timer(timer)),
             wakers: mem::take(&mut self.wakers),
             options: self.options,
-            dues,
+            dues: self.dues,
         }
     }
 
     pub(super) fn limiter(&self) -> &L {
-        &self.limiter
+        self.pacer.as_ref().expect(MOVED).limiter()
     }
 
     /// Notes that so many bytes were read.
@@ -125,7 +118,7 @@ impl<L: Awaitable, T: SleepSlot> Account<L, T> {
 
     /// The most of `len` bytes that may be moved at once.
     fn chunk_of(&self, len: usize) -> usize {
-        let chunk = self.options.chunk.min(self.pacer.max_instalment()).max(1);
+        let chunk = self.options.chunk.min(self.limiter().max_permits()).max(1);
         usize::try_from(chunk).unwrap_or(usize::MAX).min(len)
     }
 }
@@ -175,9 +168,8 @@ impl<L: Awaitable, T: Timer> Account<L, T> {
                     break;
                 }
                 instalments += 1;
-                let unpaid = self.dues.unpaid();
-                let Poll::Ready(paid) = self.pacer.as_mut().poll_instalment(&mut both, unpaid)
-                else {
+                let pacer = self.pacer.as_mut().expect(MOVED);
+                let Poll::Ready(paid) = pacer.poll_instalment(&mut both, self.dues.unpaid()) else {
                     break;
                 };
                 self.dues.credit(paid);
@@ -196,16 +188,18 @@ impl<L: Awaitable, T: Timer> Account<L, T> {
 /// without being seen by the limiter.
 impl<L: Awaitable, T: SleepSlot> Drop for Account<L, T> {
     fn drop(&mut self) {
+        let Some(pacer) = &self.pacer else { return };
         if self.dues.owed == 0 {
             return;
         }
-        let now = self.limiter.wait_clock().now();
+        let limiter = pacer.limiter();
+        let now = limiter.wait_clock().now();
         let at = Instants {
             arrival: now,
             due: now,
             now,
         };
-        // There is no one left who could wait for a refused charge.
-        let _ = self.limiter.attempt(self.dues.owed, at);
+        // A refused charge has no reader left that could wait for it.
+        let _ = limiter.attempt(self.dues.owed, at);
     }
 }
