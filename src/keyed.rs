@@ -1,13 +1,19 @@
 //! A limit for every key: user, address, route.
 
 mod fixed;
+#[cfg(feature = "std")]
+mod key_view;
 mod keys;
 #[cfg(feature = "std")]
 mod map;
 mod overflow;
 mod table_stats;
+#[cfg(feature = "std")]
+mod wait_queues;
 
 pub use fixed::FixedKeyed;
+#[cfg(feature = "std")]
+pub use key_view::{KeyView, OwnedKey};
 pub use keys::{IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester, KeyHash, KeyHasher};
 #[cfg(feature = "std")]
 pub use map::{Keyed, KeyedBuilder};

@@ -177,7 +177,7 @@ pub use keyed::{
     KeyHash, KeyHasher, Overflow,
 };
 #[cfg(feature = "std")]
-pub use keyed::{Keyed, KeyedBuilder, KeyedStats};
+pub use keyed::{KeyView, Keyed, KeyedBuilder, KeyedStats, OwnedKey};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
