@@ -89,6 +89,7 @@ mod layer_stats;
 mod named;
 mod observer;
 mod pace_gate;
+mod pace_keys;
 mod pace_layer;
 mod pace_options;
 mod paced;

@@ -139,7 +139,7 @@ impl<S: fmt::Debug, L: Awaitable, T: SleepSlot> fmt::Debug for PacedSink<S, L, T
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PacedSink")
             .field("sink", &self.sink)
-            .field("unpaid", &self.unpaid)
+            .field("is_paid", &(self.unpaid == 0))
             .finish_non_exhaustive()
     }
 }

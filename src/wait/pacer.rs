@@ -60,18 +60,13 @@ impl<L: Awaitable, T: SleepSlot> Pacer<L, T> {
     pub(super) const fn limiter(&self) -> &L {
         self.wait.limiter()
     }
-
 }
 
 impl<L: Awaitable, T: Timer> Pacer<L, T> {
     /// Takes `unpaid` permits, and counts them down. Dropped in between, it loses nothing: the next
     /// poll goes on with what is left.
     #[cfg(feature = "futures")]
-    pub(super) fn poll_all(
-        &mut self,
-        context: &mut Context<'_>,
-        unpaid: &mut u64,
-    ) -> Poll<()> {
+    pub(super) fn poll_all(&mut self, context: &mut Context<'_>, unpaid: &mut u64) -> Poll<()> {
         for _ in 0..INSTALMENTS_PER_POLL {
             if *unpaid == 0 {
                 return Poll::Ready(());
@@ -88,11 +83,7 @@ impl<L: Awaitable, T: Timer> Pacer<L, T> {
 
     /// Takes an instalment of `unpaid` permits, and returns its size. An instalment that is being
     /// waited for keeps its size, whatever `unpaid` is by now.
-    pub(super) fn poll_instalment(
-        &mut self,
-        context: &mut Context<'_>,
-        unpaid: u64,
-    ) -> Poll<u64> {
+    pub(super) fn poll_instalment(&mut self, context: &mut Context<'_>, unpaid: u64) -> Poll<u64> {
         loop {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(context));

@@ -4,8 +4,8 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use tidegate::{
-    ApiRateLimiter, Awaitable, Combined, ManualClock, Quota, RateLimitConfig, ShardedTokenBucket,
-    SlidingWindow, Throttled,
+    ApiRateLimiter, Awaitable, Combined, FixedKeyed, KeyView, Keyed, ManualClock, Quota,
+    RateLimitConfig, ShardedTokenBucket, SlidingWindow, Throttled,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -51,6 +51,14 @@ fn bytes_wait_at_every_limiter() {
         .limit("window", window)
         .build();
     assert_eq!(time_of(&both, &clock), 9 * SECOND);
+    let clock = ManualClock::new();
+    let table = FixedKeyed::with_clock(Quota::per_second(10).burst(10), 100, clock.clone());
+    assert_eq!(time_of(table.at("tide"), &clock), 9 * SECOND);
+    let clock = ManualClock::new();
+    let time = clock.clone();
+    let table = Keyed::new(move |_: &u64| bucket(10, 10, &time));
+    let owned = KeyView::owned(Arc::new(table), 7);
+    assert_eq!(time_of(owned, &clock), 9 * SECOND);
     // A byte is a request. The limiter is cloned, not shared by reference.
     let clock = ManualClock::new();
     let config = RateLimitConfig {
