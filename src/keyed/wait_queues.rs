@@ -156,9 +156,9 @@ impl Queues {
             return;
         }
         let (last, _) = entry.remove();
-        // At most half full afterwards, so that it takes as many insertions to grow again.
         if part.is_empty() {
             *part = HashTable::new();
+        // At an eighth, to a quarter, so that shrinking and growing stay rare.
         } else if part.len() < part.capacity() / 8 {
             let most = part.len() * 2;
             part.shrink_to(most, |(hash, _)| *hash);
