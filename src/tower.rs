@@ -15,7 +15,7 @@
 //! |---|---|
 //! | reject excess requests with `429 Too Many Requests` or `RESOURCE_EXHAUSTED` | [`RateLimitLayer`] |
 //! | delay them: a client that paces itself, a queue before a slow service | [`PaceLayer`] |
-//! | limit each client | [`PerKey`], with an [`ApiKey`], [`ForwardedFor`], or a closure |
+//! | limit or delay each client | [`PerKey`], with an [`ApiKey`], [`ForwardedFor`], or a closure |
 //! | apply several limits, all or nothing | a tuple of them, each [`Named`] |
 //! | write header fields in a server without tower | [`HeaderStyle::write_to`] |
 //!

@@ -23,7 +23,11 @@ use crate::wait::{DefaultTimer, Timer};
 /// queue before a slow service.
 ///
 /// Requests wait at the limiter as futures do, first come, first served. A dropped request leaves
-/// the queue. Clones of the layer and of its services share the limiter.
+/// the queue and costs nothing, so clients that hang up do not delay others. Clones of the layer
+/// and of its services share the limiter.
+///
+/// The limiter is anything that calls can wait at, or a table of them with a queue for each key of
+/// requests: see [`PaceGate`].
 ///
 /// A request is rejected only if it cannot be admitted:
 ///
@@ -31,6 +35,7 @@ use crate::wait::{DefaultTimer, Timer};
 /// * Its wait would exceed the [timeout](PaceLayerBuilder::timeout). It is then rejected before it
 ///   waits.
 /// * The limiter has as many [waiters](crate::SlidingWindow::max_waiters) as it may have.
+/// * It has no key, and waits at a [`PerKey`](super::PerKey).
 ///
 /// Without a timeout the queue can become as long as there are requests.
 ///
@@ -64,6 +69,43 @@ use crate::wait::{DefaultTimer, Timer};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// # A queue for each key
+///
+/// The requests of one client wait behind each other, and delay no other client:
+///
+/// ```
+/// use core::time::Duration;
+/// use http::{Request, Response};
+/// use std::convert::Infallible;
+/// use std::sync::Arc;
+/// use tidegate::tower::{PaceLayer, PerKey, RequestHead};
+/// use tidegate::{Clock, FixedKeyed, ManualClock, Quota};
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// let clock = ManualClock::new();
+/// let quota = Quota::per_second(10).burst(1);
+/// let limits = Arc::new(FixedKeyed::with_clock(quota, 1_000, clock.clone()));
+/// let tenant = |request: &RequestHead<'_>| Some(request.headers().get("tenant")?.to_owned());
+/// let time = clock.clone();
+/// let timer = move |wait: Duration| core::future::ready(time.advance(wait));
+///
+/// let server = service_fn(|_: Request<()>| async {
+///     Ok::<_, Infallible>(Response::new(String::from("tide")))
+/// });
+/// let layer = PaceLayer::builder(PerKey::new(limits.clone(), tenant)).timer(timer).build();
+/// let client = layer.layer(server);
+/// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// runtime.block_on(async {
+///     for tenant in ["ebb", "flood", "ebb"] {
+///         let request = Request::builder().header("tenant", tenant).body(())?;
+///         assert!(client.clone().oneshot(request).await?.status().is_success());
+///     }
+///     Ok::<(), Box<dyn std::error::Error>>(())
+/// })?;
+/// assert_eq!(clock.now().as_nanos(), 100_000_000); // the second of "ebb" waited
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # HTTP clients
 ///
 /// Rejections need a body that is `Default`, which the body of hyper's client is not. The compiler
@@ -93,7 +135,8 @@ pub struct PaceLayer<L, T = DefaultTimer, R = TooManyRequests> {
 }
 
 impl<L: PaceGate> PaceLayer<L> {
-    /// Creates a layer whose requests wait at `limiter` for any time.
+    /// Creates a layer whose requests wait at `limiter` for any time. It is any
+    /// [`Awaitable`](crate::Awaitable) limiter, or a [`PerKey`](super::PerKey).
     pub fn new(limiter: L) -> Self {
         Self::builder(limiter).build()
     }
