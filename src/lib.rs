@@ -80,7 +80,7 @@
 //! | `tower` | no | [`tidegate::tower`]: layers for axum, tonic, hyper and clients |
 //! | `metrics` | no | counters of the layers' decisions and of tables of keys |
 //! | `tracing` | no | an event for each refusal of a layer |
-//! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` together with `tokio` |
+//! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` together with one of the three timers |
 //! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files |
 //! | `fallback` | no | targets without a 64-bit compare-and-swap |
 //!
@@ -234,10 +234,13 @@ pub use snapshot::Snapshot;
 /// # Ok::<(), tidegate::ConfigError>(())
 /// ```
 ///
-/// An `async fn`, with the feature `tokio`:
+/// An `async fn`, with one of the features `tokio`, `async-io` and `futures-timer`:
 ///
 /// ```
-/// # #[cfg(all(feature = "tokio", feature = "global"))]
+/// # #[cfg(all(
+/// #     any(feature = "tokio", feature = "async-io", feature = "futures-timer"),
+/// #     feature = "global"
+/// # ))]
 /// # fn main() {
 /// use tidegate::rate_limited;
 ///
@@ -249,7 +252,10 @@ pub use snapshot::Snapshot;
 /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 /// assert_eq!(runtime.block_on(fetch(6)), 7);
 /// # }
-/// # #[cfg(not(all(feature = "tokio", feature = "global")))]
+/// # #[cfg(not(all(
+/// #     any(feature = "tokio", feature = "async-io", feature = "futures-timer"),
+/// #     feature = "global"
+/// # )))]
 /// # fn main() {}
 /// ```
 #[cfg(feature = "macros")]
