@@ -114,7 +114,7 @@ macro_rules! forward {
                 (**self).exit(place);
             }
 
-            #[inline]
+            #[inline(always)]
             fn attempt(&self, n: u64, at: Instants) -> Result<(), Hold> {
                 (**self).attempt(n, at)
             }
@@ -176,7 +176,7 @@ impl<L: Awaitable> Call for Permits<L> {
         self.limiter.exit(place);
     }
 
-    #[inline]
+    #[inline(always)]
     fn attempt(&self, at: Instants) -> Result<(), Hold> {
         self.limiter.attempt(self.n, at)
     }

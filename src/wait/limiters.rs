@@ -137,7 +137,7 @@ macro_rules! waits {
 
             fn exit(&self, (): ()) {}
 
-            #[inline]
+            #[inline(always)]
             fn attempt(&self, n: u64, at: Instants) -> Result<(), Hold> {
                 self.attempt_at(n, at)
             }
@@ -169,7 +169,7 @@ macro_rules! follow_none {
 follow_none!(TokenBucket, ShardedTokenBucket, SlidingWindow);
 
 impl<C: Clock> TokenBucket<C> {
-    #[inline]
+    #[inline(always)]
     fn attempt_at(&self, n: u64, Instants { due, .. }: Instants) -> Result<(), Hold> {
         self.try_acquire_at(n, due)
             .map_err(|denied| denied.hold(due))
@@ -181,7 +181,7 @@ impl<C: Clock> TokenBucket<C> {
 }
 
 impl<C: Clock> ShardedTokenBucket<C> {
-    #[inline]
+    #[inline(always)]
     fn attempt_at(&self, n: u64, Instants { due, .. }: Instants) -> Result<(), Hold> {
         self.try_acquire_at(n, due)
             .map_err(|denied| denied.hold(due))
@@ -195,7 +195,7 @@ impl<C: Clock> ShardedTokenBucket<C> {
 }
 
 impl<C: Clock> SlidingWindow<C> {
-    #[inline]
+    #[inline(always)]
     fn attempt_at(&self, n: u64, Instants { now, .. }: Instants) -> Result<(), Hold> {
         self.try_acquire_at(n, now)
             .map_err(|denied| denied.hold(now))
@@ -212,7 +212,7 @@ impl<C: Clock> Combined<C> {
             .follow(self.limits().map(Limit::wait_queue));
     }
 
-    #[inline]
+    #[inline(always)]
     fn attempt_at(&self, n: u64, at: Instants) -> Result<(), Hold> {
         self.try_acquire_as_of(n, at.into())
     }
