@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Measures limiters at which calls wait: tidegate, governor, leaky-bucket, and a semaphore of tokio's.
+# Measures limiters at which calls wait: tidegate, governor, leaky-bucket, and a semaphore of
+# tokio's.
 #
-# waits.sh FOLDER writes to that folder. It takes about 7 minutes on 2 idle cores. waits.sh FOLDER
+# waits.sh FOLDER writes to that folder. It takes about 10 minutes on 2 idle cores. waits.sh FOLDER
 # --quick checks in half a minute that everything works; its numbers are worthless. Afterwards the
 # folder holds:
 #

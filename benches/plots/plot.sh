@@ -10,9 +10,9 @@
 #   waits.svg        goodput while callers give up; the numbers are those of ../compare/waits.sh
 #   keyed.svg        time and memory per key
 #
-# A picture without its CSV files is left out, with a message. Each
-# but the last also goes to ../../src/docs/plots, where it follows the theme of rustdoc, if FOLDER is
-# the latest record that has it.
+# A picture without its CSV files is left out, with a message. Each but the last also goes to
+# ../../src/docs/plots if FOLDER is the latest record that has it. There it follows the theme of
+# rustdoc.
 #
 # Equal numbers give equal bytes. plot.sh FOLDER --check writes nothing, and fails if a picture
 # does not show its numbers.

@@ -231,7 +231,7 @@ impl<L: Awaitable, T: Timer> Acquire<L, T> {
     }
 
     /// Keeps the outcome for later polls.
-    fn decided(&mut self, polled: Poll<Result<(), Denied>>) -> Poll<Result<(), Denied>> {
+    const fn decided(&mut self, polled: Poll<Result<(), Denied>>) -> Poll<Result<(), Denied>> {
         if let Poll::Ready(outcome) = polled {
             self.outcome = Some(outcome);
         }

@@ -1,5 +1,10 @@
 //! The limiters that calls can wait at.
 
+#![expect(
+    clippy::inline_always,
+    reason = "most waits end with their first attempt"
+)]
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;

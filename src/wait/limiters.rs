@@ -1,5 +1,10 @@
 //! Waits at the limiters that have a queue of their own.
 
+#![expect(
+    clippy::inline_always,
+    reason = "most waits end with their first attempt"
+)]
+
 use core::time::Duration;
 
 use super::acquire::Acquire;

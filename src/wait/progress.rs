@@ -88,7 +88,8 @@ pub(crate) enum Started<O> {
 impl<P> Progress<P> {
     /// Asks the limiter if that was not done yet and no call is ahead.
     ///
-    /// Always inlined, and without what follows a refusal: most waits end here.
+    /// Without what follows a refusal.
+    #[expect(clippy::inline_always, reason = "most waits end here")]
     #[inline(always)]
     pub(crate) fn start<C: Call<Place = P>>(&mut self, call: &C) -> Started<C::Output> {
         if !matches!(self, Self::Start) {

@@ -54,6 +54,7 @@ impl<C: Call> Waiter<C> {
     }
 
     /// Asks the limiter if that was not done yet and no call is ahead.
+    #[expect(clippy::inline_always, reason = "most waits end here")]
     #[inline(always)]
     pub(super) fn start(&mut self) -> Started<C::Output> {
         self.progress.start(&self.call)

@@ -1,4 +1,4 @@
-//! Who is served before those that came earlier.
+//! In which order waiters are served.
 
 use std::io;
 use std::sync::{Arc, Mutex};
