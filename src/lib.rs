@@ -147,7 +147,7 @@ mod wait;
 #[cfg(feature = "tower")]
 pub mod tower;
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use api::{AcquireRequest, AcquireTokens};
 pub use api::{
     ApiRateLimiter, ConfigError, ConfigErrorKind, LimitKind, RateLimitConfig, RateLimitStats,
@@ -253,7 +253,7 @@ pub use wait::FuturesTimer;
 pub use wait::Reservation;
 #[cfg(feature = "tokio")]
 pub use wait::TokioTimer;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use wait::{Acquire, Awaitable, DefaultTimer, Timer};
 #[cfg(feature = "async-io")]
 pub use wait::{AsyncIoSleep, AsyncIoTimer};
