@@ -260,10 +260,13 @@ pub use wait::{AsyncIoSleep, AsyncIoTimer};
 #[cfg(feature = "futures")]
 pub use wait::{PacedSink, PacedStream};
 
+/// What models need besides the public names.
 #[cfg(tidegate_loom)]
-#[doc(hidden)]
-#[allow(missing_docs, reason = "for models")]
-pub mod modelled {}
+pub(crate) mod modelled {
+    pub(crate) use crate::sync::{Turn, WaitQueue};
+    pub(crate) use crate::wait::sealed::Waits;
+    pub(crate) use crate::wait::{Hold, Instants};
+}
 
 /// Chapters: the design, measurements, and the AIOS system call by call.
 #[cfg(doc)]
