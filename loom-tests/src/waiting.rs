@@ -10,7 +10,7 @@ use loom::thread;
 
 use crate::model::{SharedClock, at, leaked};
 use crate::tidegate::modelled::{Hold, Instants, WaitQueue, Waits};
-use crate::tidegate::{Acquire, Clock, Denied, Limiter, Quota, Timer, Timestamp, TokenBucket};
+use crate::tidegate::{Acquire, Clock, Denied, Quota, Timer, Timestamp, TokenBucket};
 
 /// Nanoseconds per token.
 pub(crate) const T: u64 = 1_000;
