@@ -155,7 +155,7 @@ mod wait;
 #[cfg(feature = "tower")]
 pub mod tower;
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use api::{AcquireRequest, AcquireTokens};
 pub use api::{
     ApiRateLimiter, ConfigError, ConfigErrorKind, LimitKind, RateLimitConfig, RateLimitStats,
@@ -269,17 +269,20 @@ pub use wait::Reservation;
 pub use wait::Throttled;
 #[cfg(feature = "tokio")]
 pub use wait::TokioTimer;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use wait::{Acquire, Awaitable, DefaultTimer, Timer};
 #[cfg(feature = "async-io")]
 pub use wait::{AsyncIoSleep, AsyncIoTimer};
 #[cfg(feature = "futures")]
 pub use wait::{PacedSink, PacedStream};
 
+/// What models need besides the public names.
 #[cfg(tidegate_loom)]
-#[doc(hidden)]
-#[allow(missing_docs, reason = "for models")]
-pub mod modelled {}
+pub(crate) mod modelled {
+    pub(crate) use crate::sync::{Ticket, Turn, WaitQueue};
+    pub(crate) use crate::wait::sealed::Waits;
+    pub(crate) use crate::wait::{Hold, Instants};
+}
 
 /// Chapters: the design, measurements, and the AIOS system call by call.
 #[cfg(doc)]
