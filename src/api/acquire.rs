@@ -69,7 +69,8 @@ macro_rules! wait {
 
 pin_project! {
     /// Waits until a request is admitted: await it, or let the thread [`wait`](Self::wait).
-    /// Returns a status that is not limited, unless a [timeout](Self::timeout) could not be met.
+    /// Returns a status that is not limited, unless a [timeout](Self::timeout) could not be met or
+    /// the [queue was full](ApiRateLimiter::max_waiters).
     ///
     /// Made by [`ApiRateLimiter::acquire`]. It owns a share of the limiter, so it is `'static`.
     ///
@@ -127,9 +128,10 @@ wait!(
 /// It needs no backoff, because it is alone. Callers that do not wait are not in the queue and may
 /// overtake it.
 ///
-/// Those who wait out a [pause](Self::pause_for) are not let go all at its end. The first goes a
+/// Waiters that wait out a [pause](Self::pause_for) do not all go at its end. The first goes a
 /// random time later, and each of the others a random time after the one before it. The times are
-/// between 0 and the interval of the requests per minute, and only delay.
+/// between 0 and the interval of the requests per minute, and only delay. After
+/// [`resume`](Self::resume) there is no such delay.
 impl<C: Clock> ApiRateLimiter<C> {
     /// Waits until a request is admitted.
     ///
@@ -177,6 +179,8 @@ impl<C: Clock> ApiRateLimiter<C> {
     ///   *before* sleeping; [`LimitKind::InFlight`](crate::LimitKind::InFlight) after the timeout
     ///   if no permit ended; and after the timeout behind other waiters the limit that refuses, or
     ///   [`LimitKind::Queue`](crate::LimitKind::Queue) if none does.
+    /// * If the queue is [full](Self::max_waiters), at once: the limit that refuses behind all
+    ///   waiters, or `LimitKind::Queue` if none does.
     ///
     /// ```
     /// use core::time::Duration;

@@ -1,6 +1,6 @@
 //! The one driver of all waits, of threads and futures, at every limiter.
 //!
-//! A call that finds nobody ahead asks the limiter at once, and reads the clock once. If it is
+//! A call that finds no waiter ahead asks the limiter at once, and reads the clock once. If it is
 //! refused it joins the [queue](crate::sync::WaitQueue), and the rest is done as its head.
 //!
 //! # As of when a waiter is decided
@@ -24,7 +24,7 @@
 //! A window is decided as of now: "at most so many in any minute" is about real time.
 //!
 //! The waiter behind is woken at once, and may be due already. So one tick of a timer serves all
-//! who were due in it, in order.
+//! waiters that were due in it, in order.
 
 use core::fmt;
 use core::task::Waker;
