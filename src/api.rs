@@ -8,6 +8,8 @@ mod backoff;
 #[cfg(feature = "std")]
 mod calls;
 mod config;
+#[cfg(feature = "std")]
+mod demand;
 mod fast_path;
 #[cfg(feature = "http")]
 mod headers;
@@ -42,7 +44,7 @@ use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use backoff::Backoff;
 #[cfg(feature = "std")]
-use calls::ApiDemand;
+use demand::ApiDemand;
 use in_flight::InFlight;
 use limits::Limits;
 #[cfg(feature = "std")]

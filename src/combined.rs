@@ -32,6 +32,8 @@ mod as_of;
 mod builder;
 mod combined_denied;
 mod limit;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod waits;
 
 pub(crate) use as_of::AsOf;
 pub use builder::{CombinedBuilder, CombinedStart};
@@ -64,8 +66,8 @@ use crate::token_bucket::TokenBucket;
 ///
 /// # Guarantees
 ///
-/// * **Bounds.** Each limit keeps its own bound, whatever happens to the others. A waiter is decided
-///   by buckets as of the instant at which it was due, and by windows as of now.
+/// * **Bounds.** Each limit keeps its own bound, whatever happens to the others. A waiter is
+///   decided by buckets as of the instant at which it was due, and by windows as of now.
 /// * **All or nothing.** A refused call has charged nothing, for any number of threads. The
 ///   exception is a call that found room in every limit, charged some, lost the race for another,
 ///   and could not undo a charge because later calls had been decided on top of it. Such permits
@@ -82,7 +84,8 @@ use crate::token_bucket::TokenBucket;
 ///
 /// One clock reading and one load per limit, and one compare-and-swap per limit if the call is
 /// admitted. Lock-free, except for waiters, which lock their queue. A refusal writes nothing unless
-/// it lost a race. With more than 8 limits each call allocates. Operations synchronize nothing else.
+/// it lost a race. With more than 8 limits each call allocates. Operations synchronize nothing
+/// else.
 ///
 /// # Waits
 ///

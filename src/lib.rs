@@ -56,9 +56,9 @@
 //!   exceptions.
 //! * **Bounded memory.** A table never holds more keys than its maximum. Evicting a key grants no
 //!   tokens, and [`Overflow`] decides about a key without room.
-//! * **Fair waits.** Threads and futures that wait at a limiter are served first come, first served,
-//!   in one queue. Nothing is charged before the admission, so a waiter that leaves costs the
-//!   others nothing. A timeout that cannot be met, with the waiters ahead, is refused before
+//! * **Fair waits.** Threads and futures that wait at a limiter are served first come, first
+//!   served, in one queue. Nothing is charged before the admission, so a waiter that leaves costs
+//!   the others nothing. A timeout that cannot be met, with the waiters ahead, is refused before
 //!   sleeping. Calls that do not wait may overtake the queue.
 //! * **Late timers** cost no part of a bucket's rate while they are late by at most the slack, 2 ms
 //!   by default. In real time, waiters then exceed a bucket's bound by at most rate · slack.

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::demand::ApiDemand;
 use super::limits::MAX_TOKEN_LIMITS;
 use super::status::{LimitHit, Remaining, Retry};
 use super::{ApiRateLimiter, RateLimitStatus, TokenEstimate, TokenPermit};
@@ -9,40 +10,10 @@ use crate::clock::Clock;
 use crate::combined::AsOf;
 use crate::denied::Denied;
 use crate::prepared_charge::Request;
-use crate::sync::{Demand, WaitQueue};
+use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use crate::wait::sealed::Waits;
 use crate::wait::{Call, Hold, Instants};
-
-/// What waiters ask for: requests, and tokens of each token limit.
-#[derive(Clone, Copy, Debug, Default)]
-#[expect(unnameable_types, reason = "a detail of the wait queue")]
-pub struct ApiDemand {
-    requests: u128,
-    tokens: [u128; MAX_TOKEN_LIMITS],
-}
-
-impl Demand for ApiDemand {
-    fn plus(mut self, other: Self) -> Self {
-        self.requests = self.requests.plus(other.requests);
-        for (own, other) in self.tokens.iter_mut().zip(other.tokens) {
-            *own = own.plus(other);
-        }
-        self
-    }
-
-    fn minus(mut self, other: Self) -> Self {
-        self.requests = self.requests.minus(other.requests);
-        for (own, other) in self.tokens.iter_mut().zip(other.tokens) {
-            *own = own.minus(other);
-        }
-        self
-    }
-
-    fn permits(self) -> u128 {
-        self.requests
-    }
-}
 
 /// A waiting request.
 pub(crate) struct RequestCall<C, F> {

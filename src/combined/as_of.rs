@@ -1,16 +1,8 @@
 //! The instants as of which the limits of a combination decide a call.
 
-#[cfg(any(feature = "std", tidegate_loom))]
-use super::{Combined, CombinedDenied};
-#[cfg(any(feature = "std", tidegate_loom))]
-use crate::clock::Clock;
-#[cfg(any(feature = "std", tidegate_loom))]
-use crate::denied::Denied;
-#[cfg(any(feature = "std", tidegate_loom))]
-use crate::prepared_charge::Request;
 use crate::time::Timestamp;
 #[cfg(any(feature = "std", tidegate_loom))]
-use crate::wait::{Hold, Instants};
+use crate::wait::Instants;
 
 /// Buckets may decide a waiting call as of the instant at which it was due; windows decide it as of
 /// now. For a call that does not wait the two are the same.
@@ -32,72 +24,5 @@ impl From<Instants> for AsOf {
     #[inline]
     fn from(Instants { due, now, .. }: Instants) -> Self {
         Self { due, now }
-    }
-}
-
-#[cfg(any(feature = "std", tidegate_loom))]
-impl<C: Clock> Combined<C> {
-    /// Takes `n` permits from every limit or from none.
-    pub(crate) fn try_acquire_as_of(&self, n: u64, at: AsOf) -> Result<(), Hold> {
-        let request = |_| Request::charge(n);
-        self.admit(&request, at, |_, _| ())
-            .map_err(|denied| self.hold(&request, denied, at))
-    }
-
-    /// Until when a call is refused: the latest of the instants that the limits name.
-    pub(crate) fn hold(
-        &self,
-        request: &impl Fn(usize) -> Request,
-        denied: CombinedDenied,
-        at: AsOf,
-    ) -> Hold {
-        let own = (denied.index(), denied.denied());
-        let others = self.limits.iter().enumerate().filter_map(|(index, named)| {
-            let peeked = named.limit.peek_at(request(index).required, at);
-            Some((index, peeked.err()?))
-        });
-        let mut latest = at.due;
-        for (index, denied) in others.chain([own]) {
-            match denied.retry_after() {
-                Some(wait) => latest = latest.max(self.limits[index].limit.origin(at) + wait),
-                None => return Hold::Never,
-            }
-        }
-        Hold::Until(latest)
-    }
-
-    /// The refusal that lasts the longest, of a call for `n` after waiters that ask for `ahead`.
-    pub(crate) fn refusal_behind_at(
-        &self,
-        ahead: u128,
-        n: u64,
-        now: Timestamp,
-    ) -> Option<CombinedDenied> {
-        self.longest(|_, limit| limit.peek_behind_at(ahead, n, now))
-    }
-}
-
-#[cfg(any(feature = "std", tidegate_loom))]
-impl<C: Clock> Combined<C> {
-    /// The refusal that lasts the longest.
-    pub(crate) fn longest(
-        &self,
-        peek: impl Fn(usize, &super::Limit<C>) -> Result<(), Denied>,
-    ) -> Option<CombinedDenied> {
-        let mut longest: Option<CombinedDenied> = None;
-        for (index, named) in self.limits.iter().enumerate() {
-            let Err(denied) = peek(index, &named.limit) else {
-                continue;
-            };
-            let refusal = CombinedDenied {
-                name: named.name,
-                index,
-                denied,
-            };
-            if longest.is_none_or(|longest| refusal.outlasts(&longest)) {
-                longest = Some(refusal);
-            }
-        }
-        longest
     }
 }

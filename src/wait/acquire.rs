@@ -24,8 +24,8 @@ pin_project! {
     /// # Order
     ///
     /// Waiters are served first come, first served, whatever their sizes, threads and futures
-    /// alike. Nothing is charged for a waiter before it is admitted. Buckets decide the first waiter
-    /// as of the instant at which it was due, although its timer wakes it later; the
+    /// alike. Nothing is charged for a waiter before it is admitted. Buckets decide the first
+    /// waiter as of the instant at which it was due, although its timer wakes it later; the
     /// [design](crate::docs::design#waits) says why. Calls that do not wait (`try_acquire`) are not
     /// in the queue, and may overtake it.
     ///
@@ -91,8 +91,8 @@ impl<L: Awaitable, T: SleepSlot> Acquire<L, T> {
     /// permits would come too late. The refusal's hint is the whole wait. So a timeout also bounds
     /// the queue, to what flows in within it.
     ///
-    /// Timers are late, so a wait may end a little after its timeout, and behind other waiters later
-    /// by the limiter's `wait_slack`.
+    /// Timers are late, so a wait may end a little after its timeout, and behind other waiters
+    /// later by the limiter's `wait_slack`.
     ///
     /// ```
     /// use core::time::Duration;
