@@ -66,27 +66,17 @@ pub(crate) enum Step<O> {
 }
 
 impl<P> Progress<P> {
-    /// Moves on as far as it can. `waker` is woken when it can move on before its sleep ends.
-    pub(crate) fn step<C>(&mut self, call: &C, timeout: Duration, waker: &Waker) -> Step<C::Output>
-    where
-        C: Call<Place = P>,
-    {
-        match self {
-            Self::Start => {
-                if let Some(done) = self.start(call, timeout) {
-                    return Step::Done(done);
-                }
-                self.go_on(call, waker)
-            }
-            Self::Waiting(_) => self.go_on(call, waker),
-            #[expect(clippy::panic, reason = "as all futures, and `Acquire` never does")]
-            Self::Done => panic!("a wait was polled after it was ready"),
-        }
-    }
-
-    /// Asks the limiter, or joins the queue.
+    /// Asks the limiter if that was not done yet and no call is ahead. `None` if the call has to
+    /// wait, or waits already.
     #[inline]
-    fn start<C: Call<Place = P>>(&mut self, call: &C, timeout: Duration) -> Option<C::Output> {
+    pub(crate) fn start<C: Call<Place = P>>(
+        &mut self,
+        call: &C,
+        timeout: Duration,
+    ) -> Option<C::Output> {
+        if !matches!(self, Self::Start) {
+            return None;
+        }
         if let Some(admitted) = call.free() {
             *self = Self::Done;
             return Some(call.output(Ok(admitted), Timestamp::ZERO));
@@ -155,10 +145,12 @@ impl<P> Progress<P> {
         None
     }
 
-    /// The next step of a waiter.
-    fn go_on<C: Call<Place = P>>(&mut self, call: &C, waker: &Waker) -> Step<C::Output> {
+    /// The next step of a waiter, after [`start`](Self::start). `waker` is woken when there is
+    /// another before its sleep ends.
+    #[expect(clippy::panic, reason = "as all futures; `Acquire` never does")]
+    pub(crate) fn step<C: Call<Place = P>>(&mut self, call: &C, waker: &Waker) -> Step<C::Output> {
         let Self::Waiting(own) = self else {
-            unreachable!("only a waiter goes on");
+            panic!("a wait was polled after it was ready");
         };
         let queue = call.queue(&own.place);
         let (earliest, woken) = match queue.poll(&own.ticket, waker) {
@@ -244,10 +236,14 @@ impl<P> Progress<P> {
     }
 
     /// Leaves the queue without a decision. The waiters behind move up.
+    #[inline]
     pub(crate) fn give_up<C: Call<Place = P>>(&mut self, call: &C) {
-        self.leave(call, None);
+        if matches!(self, Self::Waiting(_)) {
+            self.leave(call, None);
+        }
     }
 
+    #[inline(never)]
     fn leave<C: Call<Place = P>>(&mut self, call: &C, decided_at: Option<Timestamp>) {
         if let Self::Waiting(own) = core::mem::replace(self, Self::Done) {
             call.queue(&own.place).leave(own.ticket, decided_at);
