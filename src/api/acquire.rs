@@ -13,6 +13,13 @@ use crate::wait::{Asleep, DefaultTimer, SleepSlot, Timer, Waiter};
 
 const fn ignore(_: &RateLimitStatus) {}
 
+/// How long a function behind a limiter sleeps before it asks again, after a refusal. Without a
+/// timeout a call is refused only by a full queue, or during a pause without an end. Both may end
+/// sooner than the status says.
+fn until_retry(status: &RateLimitStatus) -> Duration {
+    (status.wait_time).clamp(Duration::from_millis(1), Duration::from_secs(1))
+}
+
 type Request<C> = RequestCall<C, fn(&RateLimitStatus)>;
 
 /// The methods of both waits. `$output` is what they return.
@@ -244,13 +251,20 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// [`acquire`](Self::acquire) with a callback if the call has to wait, for `rate_limited`.
     #[doc(hidden)]
     pub fn pass_blocking(&self, on_limited: &dyn Fn(&RateLimitStatus)) {
-        let limiter = self.clone();
-        // Without a timeout the request is always admitted in the end.
-        let _ = Waiter::new(RequestCall {
-            limiter,
-            on_limited,
-        })
-        .block();
+        loop {
+            let limiter = self.clone();
+            let call = RequestCall {
+                limiter,
+                on_limited,
+            };
+            let status = Waiter::new(call).block();
+            if !status.is_limited {
+                return;
+            }
+            let retry = self.clock().now() + until_retry(&status);
+            on_limited(&status);
+            self.clock().sleep_until(retry);
+        }
     }
 
     /// [`acquire`](Self::acquire) with a callback if the call has to wait, for `rate_limited`.
@@ -265,12 +279,19 @@ impl<C: Clock> ApiRateLimiter<C> {
         timer: T,
         on_limited: impl Fn(&RateLimitStatus),
     ) {
-        let limiter = self.clone();
-        let call = RequestCall {
-            limiter,
-            on_limited,
-        };
-        // Without a timeout the request is always admitted in the end.
-        let _ = Asleep::wait(timer, Waiter::new(call)).await;
+        let mut asleep = Asleep::new(timer);
+        loop {
+            let call = RequestCall {
+                limiter: self.clone(),
+                on_limited: &on_limited,
+            };
+            let status = asleep.wait(Waiter::new(call)).await;
+            if !status.is_limited {
+                return;
+            }
+            on_limited(&status);
+            let sleep = asleep.timer().sleep(until_retry(&status));
+            sleep.await;
+        }
     }
 }
