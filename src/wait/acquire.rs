@@ -154,10 +154,10 @@ impl<L: Awaitable, T: SleepSlot> Acquire<L, T> {
     /// std::thread::scope(|scope| {
     ///     let waiter = scope.spawn(|| bucket.acquire(1).wait());
     ///     clock.advance(Duration::from_millis(100));
-    ///     waiter.join().unwrap()
-    /// })
-    /// # .inspect(|()| assert_eq!(bucket.available(), 0))
-    /// # .map_err(Box::<dyn std::error::Error>::from).map(drop)
+    ///     assert_eq!(waiter.join().unwrap(), Ok(()));
+    /// });
+    /// assert_eq!(bucket.available(), 0);
+    /// # Ok::<(), tidegate::Denied>(())
     /// ```
     pub fn wait(self) -> Result<(), Denied> {
         self.outcome.unwrap_or_else(|| self.waiter.block())
