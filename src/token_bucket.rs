@@ -36,8 +36,8 @@ use crate::time::Timestamp;
 /// * **Bound.** Over any interval `[a, b]` of decision times, the bucket admits at most
 ///   capacity + rate · (b − a), plus what [`credit`](Self::credit) returned and
 ///   [`reset`](Self::reset) forgave in it. A waiter's decision time precedes its return by the
-///   delay of its timer. So in real time waiters may exceed that by rate ·
-///   [slack](Self::wait_slack).
+///   delay of its timer. So in real time waiters may exceed that by rate · slack (`wait_slack`,
+///   2 ms by default).
 /// * **No false refusal.** A refusal of `n` means that fewer than `n` tokens were available 2 ns
 ///   before. With capacities above 9 years of refill, that is 170 ns.
 /// * **Exact rate.** Let a token last `p/n` nanoseconds in lowest terms. The rate is not rounded at

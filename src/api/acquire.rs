@@ -249,6 +249,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 
     /// [`acquire`](Self::acquire) with a callback if the call has to wait, for `rate_limited`.
+    #[cfg(feature = "std")]
     #[doc(hidden)]
     pub fn pass_blocking(&self, on_limited: &dyn Fn(&RateLimitStatus)) {
         loop {
