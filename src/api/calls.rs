@@ -119,6 +119,10 @@ impl<C: Clock, F: Fn(&RateLimitStatus)> Call for RequestCall<C, F> {
         self.limiter.shared.wait_queue.is_busy()
     }
 
+    fn queued(&self) -> ApiDemand {
+        self.limiter.shared.wait_queue.demand()
+    }
+
     fn enter(&self) -> Option<()> {
         Some(())
     }
@@ -144,6 +148,10 @@ impl<C: Clock, F: Fn(&RateLimitStatus)> Call for RequestCall<C, F> {
 
     fn hold(&self, refusal: &LimitHit, now: Timestamp) -> Hold {
         ApiRateLimiter::<C>::hold_of(refusal, now)
+    }
+
+    fn is_observed(&self) -> bool {
+        true
     }
 
     fn limited(&self, refusal: &LimitHit, now: Timestamp) {
@@ -188,6 +196,10 @@ impl<C: Clock> Call for TokenCall<C> {
 
     fn is_busy(&self) -> bool {
         self.limiter.shared.wait_queue.is_busy()
+    }
+
+    fn queued(&self) -> ApiDemand {
+        self.limiter.shared.wait_queue.demand()
     }
 
     fn enter(&self) -> Option<()> {
@@ -277,6 +289,10 @@ impl<C: Clock> Waits for ApiRateLimiter<C> {
 
     fn is_busy(&self) -> bool {
         self.shared.wait_queue.is_busy()
+    }
+
+    fn queued(&self) -> ApiDemand {
+        self.shared.wait_queue.demand()
     }
 
     fn enter(&self) -> Option<()> {

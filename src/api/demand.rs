@@ -4,7 +4,7 @@ use super::limits::MAX_TOKEN_LIMITS;
 use crate::sync::Demand;
 
 /// What waiters ask for: requests, and tokens of each token limit.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(unnameable_types, reason = "a detail of the wait queue")]
 pub struct ApiDemand {
     pub(super) requests: u128,
