@@ -30,8 +30,7 @@ pub enum Denied {
     ///
     /// A call that would wait, and is refused because of its timeout or because the queue is full,
     /// learns the whole wait: for its own permits and those of the waiters ahead, if all of them
-    /// stay. It is shorter if waiters leave. At a window or a combination it may turn out longer,
-    /// and at a table with too many waiters in all it does not count those ahead.
+    /// stay. It is shorter if waiters leave. At a window or a combination it may turn out longer.
     NotYet {
         /// The wait, from the clock reading that the call was decided on. Never zero.
         retry_after: Duration,
