@@ -1,4 +1,4 @@
-//! What the waiters of an API limiter ask for.
+//! What the waiters of an API limiter ask for together.
 
 use super::limits::MAX_TOKEN_LIMITS;
 use crate::sync::Demand;

@@ -22,8 +22,8 @@ pin_project! {
     ///
     /// It implements `AsyncRead` and `AsyncWrite` of tokio (feature `tokio`) and of futures
     /// (feature `futures`), where the inner type does. It throttles both directions by one limiter,
-    /// unless told [otherwise](Self::reads_only). For a limit of each direction, put one `Throttled`
-    /// into another. Any number of connections can share a limiter, by reference or by
+    /// unless told [otherwise](Self::reads_only). For a limit of each direction, put one
+    /// `Throttled` into another. Any number of connections can share a limiter, by reference or by
     /// [`Arc`](alloc::sync::Arc). Their chunks then take turns.
     ///
     /// * A **write** takes the permits for at most a [chunk](Self::chunk), waits for them, and then
@@ -190,7 +190,7 @@ impl<I, L: Awaitable, T: SleepSlot> Throttled<I, L, T> {
     }
 
     /// Returns the limiter.
-    pub fn limiter(&self) -> &L {
+    pub const fn limiter(&self) -> &L {
         self.account.limiter()
     }
 }

@@ -1,11 +1,10 @@
-//! What a waiter needs to know about a combination.
+//! What the waits of a combination need: decisions as of the instants that fit its limits, and the
+//! refusal of a call that has others ahead.
 
-use super::as_of::AsOf;
-use super::limit::Limit;
-use super::{Combined, CombinedDenied};
+use super::{Combined, CombinedDenied, Limit};
 use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::prepared_charge::Request;
+use crate::prepared_charge::{AsOf, Request};
 use crate::time::Timestamp;
 use crate::wait::Hold;
 
@@ -48,7 +47,9 @@ impl<C: Clock> Combined<C> {
     ) -> Option<CombinedDenied> {
         self.longest(|_, limit| limit.peek_behind_at(ahead, n, now))
     }
+}
 
+impl<C: Clock> Combined<C> {
     /// The refusal that lasts the longest.
     pub(crate) fn longest(
         &self,
