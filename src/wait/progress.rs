@@ -28,7 +28,7 @@
 //! A window is decided as of now: "at most so many in any minute" is about real time.
 //!
 //! The waiter behind is woken at once, and may be due already. So one tick of a timer serves all
-//! who were due in it, in order.
+//! waiters that were due in it, in order.
 
 use core::fmt;
 use core::task::Waker;
