@@ -209,6 +209,12 @@ impl<D: Demand> WaitQueue<D> {
         })
     }
 
+    /// The earliest instant as of which a waiter may be decided now.
+    pub(crate) fn oldest_decision(&self, now: Timestamp) -> Timestamp {
+        let slack = crate::time::nanos(self.slack());
+        Timestamp::from_nanos(now.as_nanos().saturating_sub(slack))
+    }
+
     /// Whether a waiter is ahead of a new caller.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {

@@ -32,7 +32,7 @@ use core::time::Duration;
 
 use super::call::{Call, Hold, Instants};
 use crate::clock::Clock;
-use crate::sync::{Ticket, Turn};
+use crate::sync::{Demand, Ticket, Turn};
 use crate::time::Timestamp;
 
 /// How far a wait has come. It must be [given up](Self::give_up) before it is dropped.
@@ -131,6 +131,7 @@ impl<P> Progress<P> {
             return Some(self.refuse(call, C::Demand::default(), now));
         };
         let queue = call.queue(&place);
+        let oldest = queue.oldest_decision(now);
         let Some((ticket, ahead)) = queue.join(call.demand()) else {
             let ahead = queue.demand();
             call.exit(place);
@@ -145,7 +146,8 @@ impl<P> Progress<P> {
             hold: None,
         });
         if let Some(refusal) = call.refusal(ahead, now) {
-            if call.hold(&refusal, now).is_in_vain(deadline) {
+            let in_vain = call.hold(&refusal, now).is_in_vain(deadline);
+            if in_vain && Self::is_in_vain_if_late(call, ahead, deadline, oldest) {
                 self.give_up(call);
                 *self = Self::Done;
                 return Some(call.output(Err(refusal), now));
@@ -153,6 +155,25 @@ impl<P> Progress<P> {
             call.limited(&refusal, now);
         }
         None
+    }
+
+    /// Whether waiting behind others is in vain if the timer of the head is late. The head may have
+    /// been due since `oldest`, and is decided as of then. So a bucket that looks full by now gains
+    /// more until the deadline than if the head was decided now.
+    fn is_in_vain_if_late<C>(
+        call: &C,
+        ahead: C::Demand,
+        deadline: Timestamp,
+        oldest: Timestamp,
+    ) -> bool
+    where
+        C: Call<Place = P>,
+    {
+        if ahead.permits() == 0 {
+            return true;
+        }
+        let refusal = call.refusal(ahead, oldest);
+        refusal.is_some_and(|refusal| call.hold(&refusal, oldest).is_in_vain(deadline))
     }
 
     /// The next step of a waiter.
@@ -176,9 +197,7 @@ impl<P> Progress<P> {
             }
         };
         let now = call.clock().now();
-        let oldest = Timestamp::from_nanos(
-            (now.as_nanos()).saturating_sub(crate::time::nanos(queue.slack())),
-        );
+        let oldest = queue.oldest_decision(now);
         let mut due = own.arrival.max(earliest).max(oldest).min(now);
         match own.hold {
             Some(Hold::Until(instant)) if instant <= now => due = due.max(instant),
@@ -211,8 +230,12 @@ impl<P> Progress<P> {
             if is_late || hold.is_in_vain(own.deadline) {
                 let refusal = call.refusal(C::Demand::default(), now);
                 if refusal.is_none() && due < now {
-                    // There is room by now.
-                    due = now;
+                    // There is room by now. Not as of now if there was room before, because what
+                    // a full bucket does not gain until now would be lost to those behind.
+                    due = match hold {
+                        Hold::Until(instant) if instant > due => instant.min(now),
+                        _ => now,
+                    };
                     continue;
                 }
                 self.leave(call, None);

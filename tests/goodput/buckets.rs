@@ -3,9 +3,7 @@
 use core::time::Duration;
 
 use proptest::prelude::*;
-use tidegate::{
-    Awaitable, Clock, Limiter, ManualClock, Quota, ShardedTokenBucket, TokenBucket,
-};
+use tidegate::{Awaitable, Clock, Limiter, ManualClock, Quota, ShardedTokenBucket, TokenBucket};
 
 use crate::SLACK;
 use crate::load::{Call, Load, Patience, any_load};
@@ -62,6 +60,7 @@ fn run<L: Awaitable + Limiter>(
     oracle::check_bucket(&services, stated, SLACK);
     if lateness != Lateness::Stalls {
         meter::check(&services, stated);
+        meter::check_refusals(&record.refusals.take(), stated, SLACK);
     }
     (record.refused.get(), record.dropped.get())
 }

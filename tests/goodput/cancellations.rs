@@ -10,7 +10,6 @@ use tidegate::{
     Timer, TokenBucket,
 };
 
-
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Sleeps that never end.

@@ -32,7 +32,10 @@ fn cost<L: Awaitable>(limiter: &L, clock: &ManualClock, patience: Patience) -> (
     drop(simulation);
     assert_eq!(record.admitted.get(), WAITERS);
     let thousandths = |all: u64| (all * 1_000).div_ceil(WAITERS);
-    (thousandths(record.polls.get()), thousandths(timer.started()))
+    (
+        thousandths(record.polls.get()),
+        thousandths(timer.started()),
+    )
 }
 
 fn bucket(rate: u64, clock: &ManualClock) -> TokenBucket<ManualClock> {

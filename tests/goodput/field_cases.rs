@@ -56,7 +56,9 @@ fn callers_that_give_up_leave_all_tokens_to_others() {
             // One at the start, and one for each tenth of a second up to 20.9 s.
             println!("{served} {patience:?}");
             assert!((208..=211).contains(&served), "{served} with {patience:?}");
-            let late = services.iter().filter(|service| service.arrived >= 10 * NANOS);
+            let late = services
+                .iter()
+                .filter(|service| service.arrived >= 10 * NANOS);
             let late = late.count();
             assert!((95..=110).contains(&late), "{late} of the last 200");
         }
@@ -153,7 +155,10 @@ fn select_loop_gets_its_turns() {
         for keep_the_future in [true, false] {
             let turns = turns(biased, keep_the_future);
             println!("{turns} {biased} {keep_the_future}");
-            assert!((294..=301).contains(&turns), "{turns}, {biased}, {keep_the_future}");
+            assert!(
+                (294..=301).contains(&turns),
+                "{turns}, {biased}, {keep_the_future}"
+            );
         }
     }
 }
@@ -216,7 +221,10 @@ fn tasks_in_a_loop_get_the_rate() {
             println!("{rate} {burst} {lateness:?} {at_combined} {at_sharded} {at_bucket}");
             let most = burst + rate * (NANOS + SLACK) / NANOS;
             for got in [at_combined, at_sharded, at_bucket] {
-                assert!(got * 100 >= rate * 98 && got <= most, "{got} at {rate}/s, {lateness:?}");
+                assert!(
+                    got * 100 >= rate * 98 && got <= most,
+                    "{got} at {rate}/s, {lateness:?}"
+                );
             }
         }
     }
@@ -251,14 +259,21 @@ fn calls_that_wait_out_a_pause_are_spread_after_it() {
     }
     simulation.run(|_| ());
     drop(simulation);
-    let times: Vec<u64> = record.services.take().iter().map(|service| service.at).collect();
+    let times: Vec<u64> = record
+        .services
+        .take()
+        .iter()
+        .map(|service| service.at)
+        .collect();
     assert!(times[0] >= PAUSE, "{} before the end", times[0]);
     // Gaps are uniform up to a second: 15 s on average, with a standard deviation of 1.6 s.
     let last = times[29] - PAUSE;
     assert!((7 * NANOS..=30 * NANOS + TICK).contains(&last), "{last}");
     // And all of them in any 3 s: hardly more than twice the rate.
     for time in &times {
-        let close = times.iter().filter(|other| (*time..time + 3 * NANOS).contains(other));
+        let close = times
+            .iter()
+            .filter(|other| (*time..time + 3 * NANOS).contains(other));
         let close = close.count();
         assert!(close <= 15, "{close} within 3 s");
     }

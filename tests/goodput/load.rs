@@ -143,7 +143,7 @@ impl Load {
             let patience = match random.below(200) {
                 left if left >= 2 * self.leavers => Patience::Endless,
                 kind if kind % 2 == 0 => Patience::Dropped(nanos),
-                _ => Patience::Timeout(nanos + 2 * crate::SLACK),
+                _ => Patience::Timeout(nanos),
             };
             calls.push(Call { at, n, patience });
         }

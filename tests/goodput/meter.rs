@@ -3,7 +3,7 @@
 use tidegate::{Limiter, Timestamp};
 
 use crate::oracle::Stated;
-use crate::record::Service;
+use crate::record::{Refusal, Service};
 use crate::timer::Lateness;
 
 /// Returns the instant at which a bucket is full if no call comes. As of an instant so far in the
@@ -50,4 +50,21 @@ pub(crate) fn check(services: &[Service], stated: Stated) {
     let measure = measure(services, stated);
     let earned = measure.lost + measure.admitted;
     assert!(measure.lost * 50 <= earned, "{measure:?}");
+}
+
+/// Asserts that no call was refused that could have been served within its timeout. Those ahead of
+/// it may be decided as of up to `slack` ago.
+pub(crate) fn check_refusals(refusals: &[Refusal], stated: Stated, slack: u64) {
+    for refusal in refusals {
+        let missing = refusal.demand.saturating_sub(stated.capacity);
+        let free = u128::from(stated.capacity.saturating_sub(refusal.demand));
+        let nanos = |tokens: u128| tokens * u128::from(stated.period) / u128::from(stated.rate);
+        let from = u128::from(refusal.full_at.max(refusal.at.saturating_sub(slack)));
+        let due = (from + nanos(missing.into())).saturating_sub(nanos(free));
+        // Instants are rounded by up to 4 ns in all.
+        assert!(
+            due + 4 > u128::from(refusal.deadline),
+            "{refusal:?} could be served at {due}"
+        );
+    }
 }

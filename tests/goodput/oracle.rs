@@ -94,12 +94,19 @@ pub(crate) fn check_window(services: &[Service], limit: u64, length: u64) {
         while service.at - held[0].at > length {
             sum -= held.pop_front().expect("not empty").n;
         }
-        assert!(sum <= limit, "{sum} of {limit} in the {length} ns before {}", service.at);
+        assert!(
+            sum <= limit,
+            "{sum} of {limit} in the {length} ns before {}",
+            service.at
+        );
     }
 }
 
 /// The number of permits that were admitted after an instant.
 pub(crate) fn admitted_after(services: &[Service], instant: u64) -> u64 {
-    let later = services.iter().rev().take_while(|service| service.at > instant);
+    let later = services
+        .iter()
+        .rev()
+        .take_while(|service| service.at > instant);
     later.map(|service| service.n).sum()
 }

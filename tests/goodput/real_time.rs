@@ -41,7 +41,10 @@ async fn callers_that_give_up_leave_tokens_to_others() {
     // About half of each, unless the machine stalls. Once none of the later callers was served.
     assert!(served[0] >= 40 && served[1] >= 40, "{served:?}");
     let most = (passed + 3 * MILLISECOND).as_nanos() / 10_000_000 + 1;
-    assert!(u128::from(served[0] + served[1]) <= most, "{served:?} of {most}");
+    assert!(
+        u128::from(served[0] + served[1]) <= most,
+        "{served:?} of {most}"
+    );
     assert_eq!(bucket.waiting(), 0);
 }
 

@@ -20,6 +20,17 @@ pub(crate) struct Service {
     pub(crate) full_at: u64,
 }
 
+/// A call that was refused when it came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) at: u64,
+    pub(crate) deadline: u64,
+    /// Permits of those ahead and its own.
+    pub(crate) demand: u64,
+    /// When the measured bucket would be full.
+    pub(crate) full_at: u64,
+}
+
 /// The call that is served next.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
@@ -39,6 +50,7 @@ pub(crate) struct Record<'a> {
     arrivals: Cell<u64>,
     head_since: Cell<u64>,
     pub(crate) services: RefCell<Vec<Service>>,
+    pub(crate) refusals: RefCell<Vec<Refusal>>,
     /// Permits of all services.
     pub(crate) admitted: Cell<u64>,
     /// Calls that were refused, and calls that were dropped while they waited.
@@ -63,6 +75,7 @@ impl<'a> Record<'a> {
             arrivals: Cell::new(0),
             head_since: Cell::new(0),
             services: RefCell::default(),
+            refusals: RefCell::default(),
             admitted: Cell::new(0),
             refused: Cell::new(0),
             dropped: Cell::new(0),
@@ -91,7 +104,10 @@ impl<'a> Record<'a> {
     pub(crate) fn head(&self) -> Option<Head> {
         let since = self.head_since.get();
         let waiting = self.waiting.borrow();
-        waiting.values().next().map(|call| Head { n: call.n, since })
+        waiting
+            .values()
+            .next()
+            .map(|call| Head { n: call.n, since })
     }
 
     fn arrive(&self, call: Call) -> u64 {
@@ -101,7 +117,13 @@ impl<'a> Record<'a> {
         if waiting.is_empty() {
             self.head_since.set(self.now());
         }
-        waiting.insert(number, Call { at: self.now(), ..call });
+        waiting.insert(
+            number,
+            Call {
+                at: self.now(),
+                ..call
+            },
+        );
         number
     }
 
@@ -117,9 +139,14 @@ impl<'a> Record<'a> {
     }
 
     fn check_timeout(&self, call: Call) {
-        let deadline = call.at.saturating_add(call.patience.timeout().unwrap_or(u64::MAX));
+        let deadline = call
+            .at
+            .saturating_add(call.patience.timeout().unwrap_or(u64::MAX));
         let now = self.now();
-        assert!(now <= deadline.saturating_add(self.late), "{call:?} ends at {now}");
+        assert!(
+            now <= deadline.saturating_add(self.late),
+            "{call:?} ends at {now}"
+        );
     }
 
     fn serve(&self, number: u64) {
@@ -140,6 +167,17 @@ impl<'a> Record<'a> {
         assert!(call.patience.timeout().is_some(), "{call:?} is refused");
         self.check_timeout(call);
         add(&self.refused, 1);
+        let now = self.now();
+        if call.at == now {
+            let waiting = self.waiting.borrow();
+            let ahead: u64 = waiting.values().map(|ahead| ahead.n).sum();
+            self.refusals.borrow_mut().push(Refusal {
+                at: now,
+                deadline: now + call.patience.timeout().unwrap_or_default(),
+                demand: ahead + call.n,
+                full_at: (self.full_at)(now),
+            });
+        }
     }
 }
 

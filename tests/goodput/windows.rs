@@ -47,7 +47,10 @@ pub(crate) fn check_head(record: &Record<'_>, now: u64, (limit, length): (u64, u
     if head.since <= then && then > cycle(length) {
         let services = record.services.borrow();
         let held = oracle::admitted_after(&services, then - cycle(length));
-        assert!(held + head.n > limit, "{head:?} waits at {now}: {held} of {limit}");
+        assert!(
+            held + head.n > limit,
+            "{head:?} waits at {now}: {held} of {limit}"
+        );
     }
 }
 
