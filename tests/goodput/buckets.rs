@@ -16,7 +16,7 @@ pub(crate) const CALLS: u64 = 800;
 
 pub(crate) fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: 100,
+        cases: 64,
         max_shrink_iters: 200,
         ..ProptestConfig::default()
     }

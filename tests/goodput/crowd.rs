@@ -48,7 +48,6 @@ fn waiter_is_polled_three_times_and_sleeps_once() {
     for rate in [100, 900, 1_000, 20_000] {
         let clock = ManualClock::new();
         let cost = cost(&bucket(rate, &clock), &clock, Patience::Endless);
-        println!("{rate} {cost:?}");
         assert!(cost.0 <= 3_000 && cost.1 <= 1_000, "{cost:?} at {rate}/s");
     }
 }
@@ -69,7 +68,6 @@ fn waiter_with_timeout_sleeps_twice() {
         let clock = ManualClock::new();
         let hour = Patience::Timeout(3_600 * NANOS);
         let cost = cost(&bucket(rate, &clock), &clock, hour);
-        println!("{rate} {cost:?}");
         assert!(cost.0 <= 3_000 && cost.1 <= 2_000, "{cost:?} at {rate}/s");
     }
 }
@@ -88,7 +86,6 @@ fn waiter_at_window_and_combination_costs_as_much() {
         .limit("bucket", bucket(2_000, &clock))
         .build();
     let at_both = cost(&both, &clock, Patience::Endless);
-    println!("{at_window:?} {at_both:?}");
     assert!(at_window.0 <= 2_100 && at_window.1 <= 100, "{at_window:?}");
     assert!(at_both.0 <= 3_000 && at_both.1 <= 1_000, "{at_both:?}");
 }

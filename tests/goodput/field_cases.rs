@@ -54,7 +54,6 @@ fn callers_that_give_up_leave_all_tokens_to_others() {
             let services = served_of_leavers(patience, lateness);
             let served = services.len();
             // One at the start, and one for each tenth of a second up to 20.9 s.
-            println!("{served} {patience:?}");
             assert!((208..=211).contains(&served), "{served} with {patience:?}");
             let late = services
                 .iter()
@@ -154,7 +153,6 @@ fn select_loop_gets_its_turns() {
     for biased in [true, false] {
         for keep_the_future in [true, false] {
             let turns = turns(biased, keep_the_future);
-            println!("{turns} {biased} {keep_the_future}");
             assert!(
                 (294..=301).contains(&turns),
                 "{turns}, {biased}, {keep_the_future}"
@@ -218,7 +216,6 @@ fn tasks_in_a_loop_get_the_rate() {
             let at_sharded = got_in_a_second(&sharded, &clock, lateness);
             let clock = ManualClock::new();
             let at_bucket = got_in_a_second(&bucket(rate, burst, &clock), &clock, lateness);
-            println!("{rate} {burst} {lateness:?} {at_combined} {at_sharded} {at_bucket}");
             let most = burst + rate * (NANOS + SLACK) / NANOS;
             for got in [at_combined, at_sharded, at_bucket] {
                 assert!(

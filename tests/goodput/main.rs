@@ -20,6 +20,7 @@ mod real_time;
 mod record;
 mod scenario;
 mod simulation;
+mod timeouts;
 mod timer;
 mod windows;
 

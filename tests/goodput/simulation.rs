@@ -5,6 +5,8 @@ use alloc::sync::Arc;
 use alloc::task::Wake;
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::Relaxed;
 use core::task::{Context, Poll, Waker};
 use std::sync::Mutex;
 
@@ -25,18 +27,21 @@ struct Task<'a> {
     /// `None` once it is done.
     future: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
     waker: Waker,
+    woken: Arc<TaskWaker>,
 }
 
 struct TaskWaker {
     task: usize,
+    /// Whether it is in the list.
+    is_woken: AtomicBool,
     woken: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        let mut woken = self.woken.lock().expect("no panic while it is held");
-        // Few are woken at a time.
-        if !woken.contains(&self.task) {
+        // Relaxed: there is one thread.
+        if !self.is_woken.swap(true, Relaxed) {
+            let mut woken = self.woken.lock().expect("no panic while it is held");
             woken.push(self.task);
         }
     }
@@ -55,11 +60,19 @@ impl<'a> Simulation<'a> {
 
     pub(crate) fn spawn(&mut self, future: impl Future<Output = ()> + 'a) {
         let task = self.tasks.len();
-        let woken = Arc::clone(&self.woken);
-        let waker = Waker::from(Arc::new(TaskWaker { task, woken }));
+        let woken = Arc::new(TaskWaker {
+            task,
+            is_woken: AtomicBool::new(false),
+            woken: Arc::clone(&self.woken),
+        });
+        let waker = Waker::from(Arc::clone(&woken));
         waker.wake_by_ref();
         let future = Some(Box::pin(future) as Pin<Box<dyn Future<Output = ()> + 'a>>);
-        self.tasks.push(Task { future, waker });
+        self.tasks.push(Task {
+            future,
+            waker,
+            woken,
+        });
     }
 
     /// Polls woken tasks until none is woken.
@@ -72,7 +85,13 @@ impl<'a> Simulation<'a> {
                 }
                 self.random.take(&mut woken)
             };
-            let Task { future, waker } = &mut self.tasks[task];
+            let Task {
+                future,
+                waker,
+                woken,
+            } = &mut self.tasks[task];
+            // Relaxed: there is one thread.
+            woken.is_woken.store(false, Relaxed);
             let Some(running) = future else { continue };
             let mut context = Context::from_waker(waker);
             if running.as_mut().poll(&mut context).is_ready() {
