@@ -32,7 +32,7 @@ use core::time::Duration;
 
 use super::call::{Call, Hold, Instants};
 use crate::clock::Clock;
-use crate::sync::{Demand, Ticket, Turn};
+use crate::sync::{Ticket, Turn};
 use crate::time::Timestamp;
 
 /// How far a wait has come. It must be [given up](Self::give_up) before it is dropped.
@@ -66,27 +66,17 @@ pub(crate) enum Step<O> {
 }
 
 impl<P> Progress<P> {
-    /// Moves on as far as it can. `waker` is woken when it can move on before its sleep ends.
-    pub(crate) fn step<C>(&mut self, call: &C, timeout: Duration, waker: &Waker) -> Step<C::Output>
-    where
-        C: Call<Place = P>,
-    {
-        match self {
-            Self::Start => {
-                if let Some(done) = self.start(call, timeout) {
-                    return Step::Done(done);
-                }
-                self.go_on(call, waker)
-            }
-            Self::Waiting(_) => self.go_on(call, waker),
-            #[expect(clippy::panic, reason = "as all futures, and `Acquire` never does")]
-            Self::Done => panic!("a wait was polled after it was ready"),
-        }
-    }
-
-    /// Asks the limiter, or joins the queue.
+    /// Asks the limiter if that was not done yet and no call is ahead. `None` if the call has to
+    /// wait, or waits already.
     #[inline]
-    fn start<C: Call<Place = P>>(&mut self, call: &C, timeout: Duration) -> Option<C::Output> {
+    pub(crate) fn start<C: Call<Place = P>>(
+        &mut self,
+        call: &C,
+        timeout: Duration,
+    ) -> Option<C::Output> {
+        if !matches!(self, Self::Start) {
+            return None;
+        }
         if let Some(admitted) = call.free() {
             *self = Self::Done;
             return Some(call.output(Ok(admitted), Timestamp::ZERO));
@@ -131,7 +121,6 @@ impl<P> Progress<P> {
             return Some(self.refuse(call, C::Demand::default(), now));
         };
         let queue = call.queue(&place);
-        let oldest = queue.oldest_decision(now);
         let Some((ticket, ahead)) = queue.join(call.demand()) else {
             let ahead = queue.demand();
             call.exit(place);
@@ -146,8 +135,7 @@ impl<P> Progress<P> {
             hold: None,
         });
         if let Some(refusal) = call.refusal(ahead, now) {
-            let in_vain = call.hold(&refusal, now).is_in_vain(deadline);
-            if in_vain && Self::is_in_vain_if_late(call, ahead, deadline, oldest) {
+            if call.hold(&refusal, now).is_in_vain(deadline) {
                 self.give_up(call);
                 *self = Self::Done;
                 return Some(call.output(Err(refusal), now));
@@ -157,29 +145,12 @@ impl<P> Progress<P> {
         None
     }
 
-    /// Whether waiting behind others is in vain if the timer of the head is late. The head may have
-    /// been due since `oldest`, and is decided as of then. So a bucket that looks full by now gains
-    /// more until the deadline than if the head was decided now.
-    fn is_in_vain_if_late<C>(
-        call: &C,
-        ahead: C::Demand,
-        deadline: Timestamp,
-        oldest: Timestamp,
-    ) -> bool
-    where
-        C: Call<Place = P>,
-    {
-        if ahead.permits() == 0 {
-            return true;
-        }
-        let refusal = call.refusal(ahead, oldest);
-        refusal.is_some_and(|refusal| call.hold(&refusal, oldest).is_in_vain(deadline))
-    }
-
-    /// The next step of a waiter.
-    fn go_on<C: Call<Place = P>>(&mut self, call: &C, waker: &Waker) -> Step<C::Output> {
+    /// The next step of a waiter, after [`start`](Self::start). `waker` is woken when there is
+    /// another before its sleep ends.
+    #[expect(clippy::panic, reason = "as all futures; `Acquire` never does")]
+    pub(crate) fn step<C: Call<Place = P>>(&mut self, call: &C, waker: &Waker) -> Step<C::Output> {
         let Self::Waiting(own) = self else {
-            unreachable!("only a waiter goes on");
+            panic!("a wait was polled after it was ready");
         };
         let queue = call.queue(&own.place);
         let (earliest, woken) = match queue.poll(&own.ticket, waker) {
@@ -267,10 +238,14 @@ impl<P> Progress<P> {
     }
 
     /// Leaves the queue without a decision. The waiters behind move up.
+    #[inline]
     pub(crate) fn give_up<C: Call<Place = P>>(&mut self, call: &C) {
-        self.leave(call, None);
+        if matches!(self, Self::Waiting(_)) {
+            self.leave(call, None);
+        }
     }
 
+    #[inline(never)]
     fn leave<C: Call<Place = P>>(&mut self, call: &C, decided_at: Option<Timestamp>) {
         if let Self::Waiting(own) = core::mem::replace(self, Self::Done) {
             call.queue(&own.place).leave(own.ticket, decided_at);

@@ -61,18 +61,19 @@ fn timeout_that_cannot_be_met_is_refused_at_once() {
             .build();
         check_exact(&both, 2 * TOKEN);
 
-        // Two windows of 64 slots, and a slot after each; from the start of a slot.
+        // A window of 64 slots and one more slot, from the start of a slot. After the head, at
+        // least a window.
         let clock = ManualClock::new();
         clock.advance(Duration::from_secs(64 * 10));
         let length = Duration::from_secs(64);
         let window = || SlidingWindow::with_clock(1, length, clock.clone()).expect("valid");
-        let cycle = Duration::from_secs(65);
-        check_exact(&window(), 2 * cycle);
+        let whole = Duration::from_secs(65 + 64);
+        check_exact(&window(), whole);
         let both = Combined::builder()
             .limit("bucket", bucket(&clock))
             .limit("window", window())
             .build();
-        check_exact(&both, 2 * cycle);
+        check_exact(&both, whole);
     }
 }
 
@@ -96,7 +97,10 @@ fn timeout_that_can_be_met_behind_a_late_head_is_not_refused() {
     let clock = ManualClock::new();
     check_behind_late_head(&bucket(&clock), &clock);
     let quota = Quota::per_second(10).burst(1);
-    check_behind_late_head(&ShardedTokenBucket::with_clock(quota, clock.clone()), &clock);
+    check_behind_late_head(
+        &ShardedTokenBucket::with_clock(quota, clock.clone()),
+        &clock,
+    );
     let both = Combined::builder().limit("bucket", bucket(&clock));
     check_behind_late_head(&both.build(), &clock);
 }
@@ -119,9 +123,17 @@ fn late_head_past_its_timeout_costs_those_behind_nothing() {
     clock.advance(TOKEN);
     bucket.try_acquire(1).expect("overtakes");
     clock.advance(TOKEN + MILLISECOND);
-    assert_eq!(poll(first.as_mut()), Poll::Ready(Ok(())), "there is room by now");
+    assert_eq!(
+        poll(first.as_mut()),
+        Poll::Ready(Ok(())),
+        "there is room by now"
+    );
     assert!(poll(second.as_mut()).is_ready(), "its timeout has ended");
     assert!(poll(third.as_mut()).is_pending());
     clock.advance(TOKEN - MILLISECOND);
-    assert_eq!(poll(third.as_mut()), Poll::Ready(Ok(())), "not a millisecond later");
+    assert_eq!(
+        poll(third.as_mut()),
+        Poll::Ready(Ok(())),
+        "not a millisecond later"
+    );
 }
