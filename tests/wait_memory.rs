@@ -2,11 +2,11 @@
 //!
 //! This test is a program of its own, because the allocator counts for the whole program.
 
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Waker};
+use core::time::Duration;
 use std::alloc::System;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Waker};
-use std::time::Duration;
 
 use cap::Cap;
 use tidegate::{
@@ -33,7 +33,7 @@ fn poll<F: Future>(future: Pin<&mut F>) -> bool {
 
 /// Ten thousand calls wait, and leave from the front, from the back, and by being served.
 fn check<L: Awaitable>(limiter: &L, clock: &ManualClock, entry: usize) {
-    let wait = |n| Acquire::new(limiter, n).timer(|_| std::future::pending::<()>());
+    let wait = |n| Acquire::new(limiter, n).timer(|_| core::future::pending::<()>());
     assert!(poll(Box::pin(wait(10)).as_mut()));
     for way in 0..3 {
         let before = ALLOCATOR.allocated();

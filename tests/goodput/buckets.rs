@@ -65,7 +65,7 @@ fn run<L: Awaitable + Limiter>(
     (record.refused.get(), record.dropped.get())
 }
 
-fn quota(rate: u64, burst: u64) -> Quota {
+const fn quota(rate: u64, burst: u64) -> Quota {
     Quota::per_second(rate).burst(burst)
 }
 

@@ -53,7 +53,7 @@ fn a_million_leave<L: Awaitable + Limiter>(limiter: &L, clock: &ManualClock) {
         // The head leaves too, although it is due.
     }
     assert_eq!(limiter.available_at(limiter.now()), 10);
-    assert!(poll_once(call(limiter, 10)), "nobody is ahead");
+    assert!(poll_once(call(limiter, 10)), "none is ahead");
     assert_eq!(limiter.available_at(limiter.now()), 0);
 }
 

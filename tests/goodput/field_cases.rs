@@ -1,11 +1,11 @@
 //! Programs that lost most of their quota with earlier waits, on simulated time.
 
+use alloc::rc::Rc;
 use core::cell::Cell;
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use std::rc::Rc;
 
 use tidegate::{
     Acquire, ApiRateLimiter, Awaitable, Combined, ManualClock, Quota, RateLimitConfig,

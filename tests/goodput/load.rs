@@ -26,7 +26,7 @@ pub(crate) enum Patience {
 }
 
 impl Patience {
-    pub(crate) fn timeout(self) -> Option<u64> {
+    pub(crate) const fn timeout(self) -> Option<u64> {
         match self {
             Self::Timeout(nanos) => Some(nanos),
             Self::Endless | Self::Dropped(_) => None,
@@ -95,16 +95,15 @@ impl Load {
         }
     }
 
-    fn size(self, capacity: u64, random: &mut Random) -> u64 {
+    const fn size(self, capacity: u64, random: &mut Random) -> u64 {
         match self.sizes {
-            Sizes::Ones => 1,
             Sizes::Any => 1 + random.below(capacity),
             Sizes::SomeLarge if random.below(8) == 0 => capacity,
-            Sizes::SomeLarge => 1,
+            Sizes::Ones | Sizes::SomeLarge => 1,
         }
     }
 
-    fn mean_size(self, capacity: u64) -> u64 {
+    const fn mean_size(self, capacity: u64) -> u64 {
         match self.sizes {
             Sizes::Ones => 1,
             Sizes::Any => capacity.div_ceil(2),

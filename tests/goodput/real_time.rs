@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-fn bucket(rate: u64, burst: u64) -> TokenBucket {
+const fn bucket(rate: u64, burst: u64) -> TokenBucket {
     TokenBucket::new(Quota::per_second(rate).burst(burst))
 }
 

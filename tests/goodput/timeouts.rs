@@ -16,6 +16,8 @@ const MILLISECOND: Duration = Duration::from_nanos(TICK);
 const NANOSECOND: Duration = Duration::from_nanos(1);
 /// A token of a bucket.
 const TOKEN: Duration = Duration::from_millis(100);
+/// A millisecond less.
+const REST: Duration = Duration::from_millis(99);
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
@@ -41,7 +43,7 @@ fn check_exact<L: Awaitable + Limiter>(limiter: &L, whole: Duration) {
     assert!(poll(head.as_mut()).is_pending());
     let retry_after = whole;
     let refused = Poll::Ready(Err(Denied::NotYet { retry_after }));
-    assert_eq!(poll(pin!(wait(limiter, whole - NANOSECOND))), refused);
+    assert_eq!(poll(pin!(wait(limiter, whole.saturating_sub(NANOSECOND)))), refused);
     assert!(poll(pin!(wait(limiter, whole))).is_pending());
 }
 
@@ -84,11 +86,11 @@ fn check_behind_late_head<L: Awaitable + Limiter>(limiter: &L, clock: &ManualClo
     let mut head = pin!(wait(limiter, Duration::MAX));
     assert!(poll(head.as_mut()).is_pending());
     clock.advance(TOKEN + MILLISECOND);
-    let mut next = pin!(wait(limiter, TOKEN - MILLISECOND));
+    let mut next = pin!(wait(limiter, REST));
     assert!(poll(next.as_mut()).is_pending(), "it can be met");
     assert_eq!(poll(head.as_mut()), Poll::Ready(Ok(())));
     assert!(poll(next.as_mut()).is_pending());
-    clock.advance(TOKEN - MILLISECOND);
+    clock.advance(REST);
     assert_eq!(poll(next.as_mut()), Poll::Ready(Ok(())));
 }
 
@@ -130,7 +132,7 @@ fn late_head_past_its_timeout_costs_those_behind_nothing() {
     );
     assert!(poll(second.as_mut()).is_ready(), "its timeout has ended");
     assert!(poll(third.as_mut()).is_pending());
-    clock.advance(TOKEN - MILLISECOND);
+    clock.advance(REST);
     assert_eq!(
         poll(third.as_mut()),
         Poll::Ready(Ok(())),

@@ -46,10 +46,10 @@ pub(crate) fn check_head(record: &Record<'_>, now: u64, (limit, length): (u64, u
     let then = now.saturating_sub(late);
     if head.since <= then && then > cycle(length) {
         let services = record.services.borrow();
-        let held = oracle::admitted_after(&services, then - cycle(length));
+        let in_window = oracle::admitted_after(&services, then - cycle(length));
         assert!(
-            held + head.n > limit,
-            "{head:?} waits at {now}: {held} of {limit}"
+            in_window + head.n > limit,
+            "{head:?} waits at {now}: {in_window} of {limit}"
         );
     }
 }
