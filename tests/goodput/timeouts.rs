@@ -43,7 +43,10 @@ fn check_exact<L: Awaitable + Limiter>(limiter: &L, whole: Duration) {
     assert!(poll(head.as_mut()).is_pending());
     let retry_after = whole;
     let refused = Poll::Ready(Err(Denied::NotYet { retry_after }));
-    assert_eq!(poll(pin!(wait(limiter, whole.saturating_sub(NANOSECOND)))), refused);
+    assert_eq!(
+        poll(pin!(wait(limiter, whole.saturating_sub(NANOSECOND)))),
+        refused
+    );
     assert!(poll(pin!(wait(limiter, whole))).is_pending());
 }
 

@@ -37,14 +37,13 @@ impl Lateness {
         }
     }
 
-    fn end(self, until: u64, random: &mut Random) -> u64 {
+    const fn end(self, until: u64, random: &mut Random) -> u64 {
         let tick = until.next_multiple_of(TICK);
         match self {
             Self::None => until,
             Self::Ticks => tick,
-            Self::Jitter => tick + random.below(TICK),
             Self::Stalls if random.below(32) == 0 => tick + random.below(30 * TICK),
-            Self::Stalls => tick + random.below(TICK),
+            Self::Jitter | Self::Stalls => tick + random.below(TICK),
         }
     }
 }
