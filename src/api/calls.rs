@@ -78,12 +78,13 @@ impl<C: Clock> ApiRateLimiter<C> {
         now: Timestamp,
     ) -> Option<LimitHit> {
         let limits = &self.shared.limits;
+        let due = self.shared.wait_queue.earliest_behind(ahead, now);
         let denied = limits.combined.longest(|index, limit| {
             let ahead = match limits.token_index(index) {
                 None => ahead.requests,
                 Some(index) => ahead.tokens[index],
             };
-            limit.peek_behind_at(ahead, request(index).required, now)
+            limit.refusal_behind_at(ahead, request(index).required, AsOf { due, now })
         });
         let hit = denied.map(|denied| self.limit_hit(denied));
         let pause = self.paused_until() - now;

@@ -45,7 +45,8 @@ impl<C: Clock> Combined<C> {
         n: u64,
         now: Timestamp,
     ) -> Option<CombinedDenied> {
-        self.longest(|_, limit| limit.peek_behind_at(ahead, n, now))
+        let due = self.wait_queue().earliest_behind(ahead, now);
+        self.longest(|_, limit| limit.refusal_behind_at(ahead, n, AsOf { due, now }))
     }
 }
 
@@ -53,11 +54,11 @@ impl<C: Clock> Combined<C> {
     /// The refusal that lasts the longest.
     pub(crate) fn longest(
         &self,
-        peek: impl Fn(usize, &Limit<C>) -> Result<(), Denied>,
+        refusal: impl Fn(usize, &Limit<C>) -> Option<Denied>,
     ) -> Option<CombinedDenied> {
         let mut longest: Option<CombinedDenied> = None;
         for (index, named) in self.limits.iter().enumerate() {
-            let Err(denied) = peek(index, &named.limit) else {
+            let Some(denied) = refusal(index, &named.limit) else {
                 continue;
             };
             let refusal = CombinedDenied {

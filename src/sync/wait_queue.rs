@@ -209,6 +209,21 @@ impl<D: Demand> WaitQueue<D> {
         })
     }
 
+    /// The earliest instant as of which a waiter may be decided now.
+    pub(crate) fn oldest_decision(&self, now: Timestamp) -> Timestamp {
+        let slack = crate::time::nanos(self.slack());
+        Timestamp::from_nanos(now.as_nanos().saturating_sub(slack))
+    }
+
+    /// As of when a call may be decided behind waiters that ask for `ahead`. The first of them may
+    /// be due already although its timer is late, and will be decided as of then.
+    pub(crate) fn earliest_behind(&self, ahead: D, now: Timestamp) -> Timestamp {
+        if ahead.permits() == 0 {
+            return now;
+        }
+        self.oldest_decision(now)
+    }
+
     /// Whether a waiter is ahead of a new caller.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {

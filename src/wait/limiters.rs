@@ -180,7 +180,9 @@ impl<C: Clock> TokenBucket<C> {
     }
 
     fn refusal_behind(&self, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
-        self.peek_behind_at(ahead, n, now).err()
+        let due = self.wait_queue().earliest_behind(ahead, now);
+        let denied = self.peek_behind_at(ahead, n, due).err()?;
+        super::behind::from_now(denied, due, now)
     }
 }
 
@@ -192,9 +194,11 @@ impl<C: Clock> ShardedTokenBucket<C> {
     }
 
     fn refusal_behind(&self, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
-        let peek = |n| self.peek_at(n, now);
+        let due = self.wait_queue().earliest_behind(ahead, now);
+        let peek = |n| self.peek_at(n, due);
         let beyond = |n| self.quota().refill_time_of(n);
-        super::behind::refusal(self.capacity(), ahead, n, peek, beyond)
+        let denied = super::behind::refusal(self.capacity(), ahead, n, peek, beyond)?;
+        super::behind::from_now(denied, due, now)
     }
 }
 

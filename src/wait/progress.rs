@@ -222,9 +222,7 @@ impl<P> Progress<P> {
             }
         };
         let now = call.clock().now();
-        let oldest = Timestamp::from_nanos(
-            (now.as_nanos()).saturating_sub(crate::time::nanos(queue.slack())),
-        );
+        let oldest = queue.oldest_decision(now);
         let mut due = own.arrival.max(earliest).max(oldest).min(now);
         match own.hold {
             Some(Hold::Until(instant)) if instant <= now => due = due.max(instant),
@@ -260,8 +258,12 @@ impl<P> Progress<P> {
             if is_late || hold.is_in_vain(own.deadline) {
                 let refusal = call.refusal(C::Demand::default(), now);
                 if refusal.is_none() && due < now {
-                    // There is room by now.
-                    due = now;
+                    // There is room by now. Not as of now if there was room before, because what
+                    // a full bucket does not gain until now would be lost to those behind.
+                    due = match hold {
+                        Hold::Until(instant) if instant > due => instant.min(now),
+                        _ => now,
+                    };
                     continue;
                 }
                 self.leave(call, None);
