@@ -45,6 +45,7 @@ mod combined;
 mod keyed;
 mod last_refusal;
 mod local_lease;
+mod progress;
 mod rules;
 mod sharded;
 mod unreported;
