@@ -39,6 +39,7 @@ mod redis {
     include!(concat!(env!("OUT_DIR"), "/redis/lib.rs"));
 }
 
+mod api_waits;
 mod breaker;
 mod bucket;
 mod combined;
