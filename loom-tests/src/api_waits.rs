@@ -56,6 +56,20 @@ fn end_of_a_call() {
     });
 }
 
+/// Two threads that ask for the only place at once. Kills `unchecked_entry`.
+fn race_for_a_place() {
+    explore(4, || {
+        let limiter = limiter(Manual::at(0));
+        let other = {
+            let limiter = limiter.clone();
+            thread::spawn(move || limiter.reserve_tokens_at(0, at(0)))
+        };
+        let mine = limiter.reserve_tokens_at(0, at(0));
+        let other = other.join().unwrap();
+        assert!(mine.is_ok() != other.is_ok(), "not one");
+    });
+}
+
 /// Two threads that wait out a pause. Kills `not_spread`.
 ///
 /// One goes a while after the end of the pause, and the other a while after the first.
@@ -86,5 +100,6 @@ fn spread_after_a_pause() {
 mutant::tests! { "api_waits":
     end_of_a_pause { early_resume: "deadlock" }
     end_of_a_call { early_end: "deadlock" }
+    race_for_a_place { unchecked_entry: "not one" }
     spread_after_a_pause { not_spread: "together" }
 }

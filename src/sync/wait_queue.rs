@@ -16,13 +16,14 @@
 //!   without the lock, to see whether anyone is ahead of them or has to be woken.
 //!
 //! A combination has a queue of its own, which *follows* the queues of its limits: what wakes the
-//! head there wakes the head here. A limit holds weak pointers to those that follow it. A queue
-//! begins to follow with its first waiter.
+//! head there wakes the head here (`followers_are_not_woken`). A limit holds weak pointers to those
+//! that follow it. A queue begins to follow with its first waiter, and no other goes on before it
+//! does (`followed_in_part`).
 //!
 //! # Invariants
 //!
 //! 1. Whoever removes the head marks the next entry `woken` and wakes its task
-//!    (`next_is_not_woken`).
+//!    (`next_is_not_woken`), whether it was admitted or gave up (`dropped_head_wakes_none`).
 //! 2. A head that sleeps has asked the limiter since it was last marked. The mark is removed in the
 //!    same step that stores the waker, before the limiter is asked (`mark_removed_late`).
 //! 3. Wakers are called, cloned and dropped without the lock: each may run code of an executor,
