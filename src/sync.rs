@@ -27,7 +27,7 @@ pub(crate) use std::thread;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod lazy;
 #[cfg(any(feature = "std", tidegate_loom))]
-use lazy::Lazy;
+pub(crate) use lazy::Lazy;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod wait_queue;
 #[cfg(any(feature = "std", tidegate_loom))]

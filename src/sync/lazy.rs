@@ -3,21 +3,21 @@
 use alloc::boxed::Box;
 
 #[cfg(not(tidegate_loom))]
-pub(super) struct Lazy<T>(once_cell::race::OnceBox<T>);
+pub(crate) struct Lazy<T>(once_cell::race::OnceBox<T>);
 
 #[cfg(not(tidegate_loom))]
 impl<T> Lazy<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(once_cell::race::OnceBox::new())
     }
 
     #[inline]
-    pub(super) fn get(&self) -> Option<&T> {
+    pub(crate) fn get(&self) -> Option<&T> {
         self.0.get()
     }
 
     #[inline]
-    pub(super) fn get_or_init(&self, make: impl FnOnce() -> Box<T>) -> &T {
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Box<T>) -> &T {
         self.0.get_or_init(make)
     }
 }
@@ -25,14 +25,14 @@ impl<T> Lazy<T> {
 /// The same with an atomic that models follow: the number of a value, and 0 for a null pointer.
 /// Values are never freed.
 #[cfg(tidegate_loom)]
-pub(super) struct Lazy<T: 'static> {
+pub(crate) struct Lazy<T: 'static> {
     number: super::AtomicU64,
     values: std::sync::Mutex<alloc::vec::Vec<&'static T>>,
 }
 
 #[cfg(tidegate_loom)]
 impl<T> Lazy<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             number: super::AtomicU64::new(0),
             values: std::sync::Mutex::default(),
@@ -45,12 +45,12 @@ impl<T> Lazy<T> {
         values.get(index).copied()
     }
 
-    pub(super) fn get(&self) -> Option<&T> {
+    pub(crate) fn get(&self) -> Option<&T> {
         // The orderings are those of `OnceBox`.
         self.value(self.number.load(super::Ordering::Acquire))
     }
 
-    pub(super) fn get_or_init(&self, make: impl FnOnce() -> Box<T>) -> &T {
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Box<T>) -> &T {
         use super::Ordering::{Acquire, Release};
 
         if let Some(value) = self.get() {

@@ -165,17 +165,17 @@ impl<L: Awaitable, T: SleepSlot> Acquire<L, T> {
         &self.waiter.call().limiter
     }
 
-    /// Gives up the current wait, and starts a new one for `n` permits.
+    /// Gives up the current wait, and starts a new one for `n` permits. It continues the last, if
+    /// that was admitted late.
     #[cfg(any(feature = "futures", feature = "tokio"))]
     pub(super) fn restart(self: Pin<&mut Self>, n: u64) {
         let this = self.get_mut();
-        this.waiter.restart(|call| call.n = n);
-        this.outcome = None;
+        this.outcome = this.waiter.restart(|call| call.n = n);
         this.asleep.wake_up();
     }
 }
 
-#[cfg(feature = "futures")]
+#[cfg(any(feature = "futures", feature = "tokio"))]
 impl<L: Awaitable, T: Timer> Acquire<L, T> {
     /// Sleeps on the timer.
     pub(super) fn sleep(&self, time: Duration) -> T::Sleep {

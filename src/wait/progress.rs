@@ -21,6 +21,10 @@
 //! than its bound says. The slack keeps that small: without it, a process that was suspended for
 //! ten seconds would let the waiters of ten seconds go at once.
 //!
+//! What takes permits in instalments (a stream, bytes) is one caller that waits all the time. So an
+//! instalment arrived when the one before it was decided, if that was at most the slack ago.
+//! Otherwise one caller alone would lose what flowed in after each instalment.
+//!
 //! A window is decided as of now: "at most so many in any minute" is about real time.
 //!
 //! The waiter behind is woken at once, and may be due already. So one tick of a timer serves all
@@ -42,6 +46,12 @@ pub(crate) enum Progress<P> {
     /// Not asked yet.
     Start,
     Waiting(Position<P>),
+    /// Admitted as of this instant, which was before the moment at which it woke up.
+    #[cfg_attr(
+        not(any(feature = "futures", feature = "tokio")),
+        expect(dead_code, reason = "only instalments follow each other")
+    )]
+    Late(Timestamp),
     Done,
 }
 
@@ -147,6 +157,26 @@ impl<P> Progress<P> {
         None
     }
 
+    /// Starts a call that continues one which was decided as of `since`, and had more to take. It
+    /// arrived at that instant, unless that is longer ago than a timer is late.
+    #[cfg(any(feature = "futures", feature = "tokio"))]
+    pub(crate) fn start_since<C: Call<Place = P>>(
+        &mut self,
+        call: &C,
+        timeout: Duration,
+        since: Timestamp,
+    ) -> Option<C::Output> {
+        let now = call.clock().now();
+        let output = self.join(call, timeout, None, now);
+        if let Self::Waiting(own) = self {
+            let slack = call.queue(&own.place).slack();
+            if since <= now && now <= since + slack {
+                own.arrival = since;
+            }
+        }
+        output
+    }
+
     /// The next step of a waiter, after [`start`](Self::start). `waker` is woken when there is
     /// another before its sleep ends.
     #[expect(clippy::panic, reason = "as all futures; `Acquire` never does")]
@@ -197,6 +227,9 @@ impl<P> Progress<P> {
             let hold = match call.attempt(at) {
                 Ok(admitted) => {
                     self.leave(call, Some(due));
+                    if due < now {
+                        *self = Self::Late(due);
+                    }
                     return Step::Done(call.output(Ok(admitted), now));
                 }
                 Err(hold) => hold,
@@ -259,7 +292,7 @@ impl<P> fmt::Debug for Progress<P> {
         f.write_str(match self {
             Self::Start => "not started",
             Self::Waiting(_) => "waiting",
-            Self::Done => "done",
+            Self::Late(_) | Self::Done => "done",
         })
     }
 }

@@ -38,12 +38,19 @@ impl<C: Call> Waiter<C> {
         &self.call
     }
 
-    /// Leaves the queue, and starts again with what `change` makes of the call.
+    /// Leaves the queue, and starts again with what `change` makes of the call. Returns the
+    /// decision if it was refused already.
     #[cfg(any(feature = "futures", feature = "tokio"))]
-    pub(crate) fn restart(&mut self, change: impl FnOnce(&mut C)) {
+    pub(crate) fn restart(&mut self, change: impl FnOnce(&mut C)) -> Option<C::Output> {
         self.progress.give_up(&self.call);
         change(&mut self.call);
-        self.progress = Progress::Start;
+        match core::mem::replace(&mut self.progress, Progress::Start) {
+            Progress::Late(since) if self.call.free().is_none() => {
+                let progress = &mut self.progress;
+                progress.start_since(&self.call, self.timeout, since)
+            }
+            _ => None,
+        }
     }
 
     /// The decision, if the call need not wait for it.
