@@ -32,7 +32,7 @@
 //! # Orderings
 //!
 //! A caller that changes a limit in favor of waiters (a reset, a credit, an undo) writes to the
-//! limit and then reads `waiting` ([`wake_head`](WaitQueue::wake_head)). A waiter raises `waiting`
+//! limit and then reads `waiting`, in [`wake_head`](WaitQueue::wake_head). A waiter raises `waiting`
 //! and then asks the limiter. A `SeqCst` fence between the two steps on both sides lets one of them
 //! see the other (`no_fence_after_joining`, `no_fence_before_waking`). Otherwise the waiter would
 //! sleep for what is already there. Once a waiter is seen, the mutex orders all else.
