@@ -15,7 +15,7 @@ use crate::wait::sealed::Waits;
 use crate::wait::{Call, Hold, Instants};
 
 /// What waiters ask for: requests, and tokens of each token limit.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(unnameable_types, reason = "a detail of the wait queue")]
 pub struct ApiDemand {
     requests: u128,
@@ -148,6 +148,10 @@ impl<C: Clock, F: Fn(&RateLimitStatus)> Call for RequestCall<C, F> {
         self.limiter.shared.wait_queue.is_busy()
     }
 
+    fn queued(&self) -> ApiDemand {
+        self.limiter.shared.wait_queue.demand()
+    }
+
     fn enter(&self) -> Option<()> {
         Some(())
     }
@@ -173,6 +177,10 @@ impl<C: Clock, F: Fn(&RateLimitStatus)> Call for RequestCall<C, F> {
 
     fn hold(&self, refusal: &LimitHit, now: Timestamp) -> Hold {
         ApiRateLimiter::<C>::hold_of(refusal, now)
+    }
+
+    fn is_observed(&self) -> bool {
+        true
     }
 
     fn limited(&self, refusal: &LimitHit, now: Timestamp) {
@@ -217,6 +225,10 @@ impl<C: Clock> Call for TokenCall<C> {
 
     fn is_busy(&self) -> bool {
         self.limiter.shared.wait_queue.is_busy()
+    }
+
+    fn queued(&self) -> ApiDemand {
+        self.limiter.shared.wait_queue.demand()
     }
 
     fn enter(&self) -> Option<()> {
@@ -306,6 +318,10 @@ impl<C: Clock> Waits for ApiRateLimiter<C> {
 
     fn is_busy(&self) -> bool {
         self.shared.wait_queue.is_busy()
+    }
+
+    fn queued(&self) -> ApiDemand {
+        self.shared.wait_queue.demand()
     }
 
     fn enter(&self) -> Option<()> {

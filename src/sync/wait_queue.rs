@@ -63,7 +63,7 @@ const DEFAULT_SLACK: Duration = Duration::from_millis(2);
 
 /// What a waiter asks for. A queue keeps the sum over all waiters.
 #[expect(unnameable_types, reason = "a detail of `Awaitable`")]
-pub trait Demand: Copy + Default + fmt::Debug + Send + Sync + 'static {
+pub trait Demand: Copy + Default + PartialEq + fmt::Debug + Send + Sync + 'static {
     /// The demand of both.
     #[must_use]
     fn plus(self, other: Self) -> Self;
