@@ -209,6 +209,10 @@ impl<C: Clock> Waits for Noting<C> {
         self.bucket.is_busy()
     }
 
+    fn queued(&self) -> u128 {
+        self.bucket.queued()
+    }
+
     fn enter(&self) -> Option<()> {
         lock(&self.joined).push(thread::current().id());
         self.bucket.enter()
