@@ -21,7 +21,7 @@ mod pacer;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod progress;
 mod reservation;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 mod thread_waker;
 #[cfg(any(feature = "futures", feature = "tokio"))]
 mod throttled;
@@ -36,6 +36,8 @@ pub use acquire::Acquire;
 pub use awaitable::Awaitable;
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use awaitable::sealed;
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use behind::from_now;
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use call::{Call, Hold, Instants};
 #[cfg(any(feature = "std", tidegate_loom))]

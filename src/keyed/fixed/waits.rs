@@ -19,7 +19,7 @@ impl<C, S> FixedKeyed<C, S> {
     /// bounds the memory of their queues.
     ///
     /// A caller beyond that is refused at once, unless it is admitted without waiting. The hint
-    /// does not count those that wait for the same key.
+    /// is the whole wait behind those that wait for the same key.
     #[must_use]
     pub fn max_waiters(self, most: usize) -> Self {
         self.wait_options(|options| options.max_waiters = most as u64)
@@ -94,6 +94,10 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
     #[inline]
     fn waiting_for(&self, key: &Q) -> u64 {
         self.waits.waiting_for(|| self.hasher.hash_one(key))
+    }
+
+    fn queued(&self, key: &Q) -> u128 {
+        self.waits.queued(|| self.hasher.hash_one(key))
     }
 
     fn enter(&self, key: &Q) -> Option<Place> {
