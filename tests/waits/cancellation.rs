@@ -92,7 +92,10 @@ fn dropped_waiters_cost_nothing() {
         }
         assert_eq!((refilled, waiters.outcomes().len()), (1, 0));
         clock.advance(4 * SECOND);
-        assert_eq!((limiter.available_at(clock.now()), limiter.waiters()), (4, 0));
+        assert_eq!(
+            (limiter.available_at(clock.now()), limiter.waiters()),
+            (4, 0)
+        );
     }
     on_each_limiter!(check, 4, bucket, sharded, api, shared);
 }
@@ -249,7 +252,10 @@ fn forgotten_head_blocks_the_queue_until_timeouts() {
     waiters.advance(5 * SECOND + 2 * MILLISECOND);
     // The one ahead would take the only permit, and the next comes a second later.
     let retry_after = SECOND;
-    assert_eq!(waiters.outcomes(), [(behind, Err(Denied::NotYet { retry_after }))]);
+    assert_eq!(
+        waiters.outcomes(),
+        [(behind, Err(Denied::NotYet { retry_after }))]
+    );
     assert_eq!(window.waiting(), 1);
 }
 

@@ -45,7 +45,7 @@ fn waits_behind_others_are_refused_with_the_whole_wait() {
         clock.advance(SECOND / 2);
         // 8 permits are ahead, and half a second has passed.
         for n in 1..=5_u32 {
-            let wait = (8 + n) * SECOND - SECOND / 2;
+            let wait = (15 + 2 * n) * SECOND / 2;
             let refused = waiters.join_for(n.into(), wait.saturating_sub(NANOSECOND));
             let not_yet = Err(Denied::NotYet { retry_after: wait });
             assert_eq!(waiters.outcomes(), [(refused, not_yet)]);
@@ -53,10 +53,18 @@ fn waits_behind_others_are_refused_with_the_whole_wait() {
             assert!(waiters.waiting().contains(&in_time));
             waiters.drop_waiter(in_time);
         }
-        let last = waiters.join_for(1, 9 * SECOND - SECOND / 2);
-        assert_eq!(waiters.timer.pending(), 1 + 1, "the head, and the last one's deadline");
-        waiters.advance(SECOND * 17 / 2 - NANOSECOND);
-        assert_eq!(waiters.admitted(), [0, 1, 2]);
+        let last = waiters.join_for(1, 17 * SECOND / 2);
+        assert_eq!(
+            waiters.timer.pending(),
+            1 + 1,
+            "the head, and the last one's deadline"
+        );
+        for (number, half_seconds) in [3, 10, 2].into_iter().enumerate() {
+            waiters.advance(half_seconds * SECOND / 2);
+            assert_eq!(waiters.admitted(), [number]);
+        }
+        waiters.advance(SECOND.saturating_sub(NANOSECOND));
+        assert_eq!(waiters.waiting(), [last]);
         waiters.advance(NANOSECOND);
         assert_eq!(waiters.admitted(), [last]);
     }
@@ -81,7 +89,7 @@ fn windows_refuse_no_wait_that_ends_in_time() {
                 }
                 (_, outcome) => assert_eq!(outcome, Ok(())),
             }
-            clock.advance(random.below(64) as u32 * SECOND / 640);
+            clock.advance(Duration::from_micros(random.below(100_000)));
         }
         assert!(bounds.len() > 40);
         for (number, earliest) in bounds {
@@ -132,12 +140,15 @@ fn waiter_behind_others_leaves_at_its_deadline() {
     assert_eq!(waiters.admitted(), [head]);
     waiters.forget(forgotten);
     // As late as a head with the same deadline could be admitted: two milliseconds.
-    waiters.advance(3 * SECOND + 2 * MILLISECOND - NANOSECOND);
+    waiters.advance((3 * SECOND + 2 * MILLISECOND).saturating_sub(NANOSECOND));
     assert_eq!((waiters.outcomes(), window.waiting()), (vec![], 2));
     waiters.advance(NANOSECOND);
     // The one ahead would take the only permit, and the next comes a second later.
     let retry_after = SECOND;
-    assert_eq!(waiters.outcomes(), [(behind, Err(Denied::NotYet { retry_after }))]);
+    assert_eq!(
+        waiters.outcomes(),
+        [(behind, Err(Denied::NotYet { retry_after }))]
+    );
     assert_eq!(window.waiting(), 1);
 }
 
@@ -202,5 +213,10 @@ fn endless_waits_are_refused() {
     bucket.debit(u64::MAX);
     let waited = bucket.wait_time(1).expect("not never");
     let outcome = bucket.wait_for(no_sleep, 1, SECOND).ready();
-    assert_eq!(outcome, Err(Denied::NotYet { retry_after: waited }));
+    assert_eq!(
+        outcome,
+        Err(Denied::NotYet {
+            retry_after: waited
+        })
+    );
 }

@@ -6,13 +6,15 @@ use core::time::Duration;
 use tidegate::{Clock, Combined, Denied, Limiter, ManualClock, Quota, Timestamp, TokenBucket};
 
 use crate::waiters::{WaitFor, Waiters};
-use crate::{
-    MILLISECOND, NANOSECOND, SECOND, api, bucket, on_each_limiter, sharded, window,
-};
+use crate::{MILLISECOND, NANOSECOND, SECOND, api, bucket, on_each_limiter, sharded, window};
 
 /// Lets two waiters be woken late by as much. Returns the instants as of which the limiter's next
 /// permits are due after the first and after the second.
-fn late_by<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock, late: Duration) -> [Timestamp; 2] {
+fn late_by<L: WaitFor + Limiter>(
+    limiter: &L,
+    clock: &ManualClock,
+    late: Duration,
+) -> [Timestamp; 2] {
     limiter.try_acquire_at(1, clock.now()).expect("new");
     let mut waiters = Waiters::at(limiter, clock);
     waiters.join_all(2);
@@ -117,11 +119,11 @@ fn combinations_wait_for_the_latest_limit() {
     let mut waiters = Waiters::at(&both, &clock);
     waiters.join_all(1);
     let due = SECOND + SECOND / 64;
-    waiters.advance(due - NANOSECOND);
+    waiters.advance(due.saturating_sub(NANOSECOND));
     assert_eq!(waiters.admitted(), []);
     waiters.advance(NANOSECOND + MILLISECOND);
     assert_eq!(waiters.admitted(), [0]);
-    assert_eq!(slow.wait_time(1), Some(SECOND - MILLISECOND));
+    assert_eq!(slow.wait_time(1), Some(SECOND.saturating_sub(MILLISECOND)));
 }
 
 /// One tick of a timer serves all that were due in it, in order.
@@ -196,7 +198,7 @@ fn deadlines_before_the_due_instant_are_refused_at_once() {
     let bucket = bucket(1, &clock);
     let mut waiters = Waiters::at(&bucket, &clock);
     waiters.join_all(2);
-    let late = waiters.join_for(1, 2 * SECOND - NANOSECOND);
+    let late = waiters.join_for(1, (2 * SECOND).saturating_sub(NANOSECOND));
     let retry_after = 2 * SECOND;
     let expected = [(0, Ok(())), (late, Err(Denied::NotYet { retry_after }))];
     assert_eq!(waiters.outcomes(), expected);

@@ -213,7 +213,12 @@ fn waits_show_their_progress() {
     let window = window(1, &clock);
     exhaust(&window);
     let mut context = Context::from_waker(Waker::noop());
-    let mut wait = pin!(window.acquire(1).timeout(2 * SECOND).timer(ManualTimer::on(&clock)));
+    let mut wait = pin!(
+        window
+            .acquire(1)
+            .timeout(2 * SECOND)
+            .timer(ManualTimer::on(&clock))
+    );
     let shown = |progress, outcome| {
         let waiter = format!("Waiter {{ timeout: 2s, progress: {progress}, .. }}");
         format!("Acquire {{ n: 1, waiter: {waiter}, outcome: {outcome}, .. }}")

@@ -123,7 +123,7 @@ fn threads_and_futures_are_served_in_order() {
             }
             for &n in &sizes {
                 let wait = limiter.wait_time_at(n, clock.now()).expect("not never");
-                queue.timer.advance(wait - NANOSECOND);
+                queue.timer.advance(wait.saturating_sub(NANOSECOND));
                 queue.poll_woken();
                 served.push(queue.ended());
                 queue.timer.advance(NANOSECOND);
@@ -179,13 +179,20 @@ fn deadlines_end_waits_of_both() {
         queue.join(scope, 1, 1, Kind::PatientFuture);
         queue.timer.advance(1_000 * SECOND);
         queue.poll_woken();
-        assert_eq!(window.waiting(), 3, "not before the slack has passed as well");
+        assert_eq!(
+            window.waiting(),
+            3,
+            "not before the slack has passed as well"
+        );
         queue.timer.advance(2 * MILLISECOND);
         queue.await_ended(2);
         queue.ended()
     });
     for (number, outcome) in ended {
-        assert!(matches!(outcome, Err(Denied::NotYet { .. })), "{number}: {outcome:?}");
+        assert!(
+            matches!(outcome, Err(Denied::NotYet { .. })),
+            "{number}: {outcome:?}"
+        );
     }
     assert_eq!(window.waiting(), 1);
 }

@@ -184,7 +184,16 @@ fn undone_charges_wake_the_head() {
         assert_eq!(waiters.waiting(), [second]);
     }
     // The charges of a sharded bucket cannot be undone.
-    on_each_limiter!(check, 1, bucket, window, combined, api, shared, shared_window);
+    on_each_limiter!(
+        check,
+        1,
+        bucket,
+        window,
+        combined,
+        api,
+        shared,
+        shared_window
+    );
 }
 
 /// Limits that combinations share wake the heads of their own queue and of each combination.
@@ -209,7 +218,10 @@ fn changes_of_a_shared_limit_wake_all_queues() {
     shared.reset();
     // Two tokens for three heads. The third asked, and sleeps again.
     assert!(of_first.poll_one_woken() && of_second.poll_one_woken() && own.poll_one_woken());
-    assert_eq!((of_first.admitted(), of_second.admitted()), (vec![0], vec![0]));
+    assert_eq!(
+        (of_first.admitted(), of_second.admitted()),
+        (vec![0], vec![0])
+    );
     assert_eq!(own.waiting(), [0]);
     shared.credit(1);
     own.poll_woken();

@@ -55,7 +55,10 @@ fn futures_timer() {
 /// Case W9: the timer is that of the runtime which polls, whatever else is compiled in. The limiters
 /// are shared.
 #[test]
-#[cfg(all(feature = "tokio", any(feature = "async-io", feature = "futures-timer")))]
+#[cfg(all(
+    feature = "tokio",
+    any(feature = "async-io", feature = "futures-timer")
+))]
 fn default_timer_follows_the_runtime() {
     use tidegate::{Clock, DefaultClock, TokioClock};
 
@@ -72,14 +75,21 @@ fn default_timer_follows_the_runtime() {
     async_io::block_on(waits(&bucket));
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.build().unwrap().block_on(waits(&bucket));
-    builder.enable_time().build().unwrap().block_on(waits(&bucket));
+    builder
+        .enable_time()
+        .build()
+        .unwrap()
+        .block_on(waits(&bucket));
     // Paused time shows that it is tokio's timer: an hour passes at once.
     let paused = builder.start_paused(true).build().unwrap();
     paused.block_on(async {
         let hourly = TokenBucket::with_clock(Quota::per_hour(1), TokioClock::new());
         hourly.acquire(1).await.unwrap();
         hourly.acquire(1).await.unwrap();
-        assert_eq!(hourly.clock().now(), tidegate::Timestamp::ZERO + 3_600 * SECOND);
+        assert_eq!(
+            hourly.clock().now(),
+            tidegate::Timestamp::ZERO + 3_600 * SECOND
+        );
     });
 }
 

@@ -65,7 +65,10 @@ fn threads_use_each_permit_at_once() {
     // Two in each window of one part, which is forgotten after two.
     let clock = SteppedClock::default();
     let of_window = seconds(instants(&window(&clock), &clock));
-    assert_eq!(of_window, (0..40).map(|call| call / 2 * 4).collect::<Vec<_>>());
+    assert_eq!(
+        of_window,
+        (0..40).map(|call| call / 2 * 4).collect::<Vec<_>>()
+    );
     let clock = SteppedClock::default();
     assert_eq!(seconds(instants(&combined(&clock), &clock)), of_window);
 }
@@ -87,11 +90,18 @@ fn threads_sleep_exactly_as_long_as_needed() {
 fn timeouts_of_threads() {
     fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {
         assert_eq!(limiter.block_for(0, Duration::ZERO), Ok(()));
-        assert_eq!(limiter.block_for(1, Duration::ZERO), Ok(()), "need not wait");
+        assert_eq!(
+            limiter.block_for(1, Duration::ZERO),
+            Ok(()),
+            "need not wait"
+        );
         let wait = limiter.wait_time_at(1, clock.now()).expect("not never");
         let not_yet = Err(Denied::NotYet { retry_after: wait });
         assert_eq!(limiter.block_for(1, Duration::ZERO), not_yet);
-        assert_eq!(limiter.block_for(1, wait - NANOSECOND), not_yet);
+        assert_eq!(
+            limiter.block_for(1, wait.saturating_sub(NANOSECOND)),
+            not_yet
+        );
         let never = Err(Denied::Never { capacity: 1 });
         assert_eq!(limiter.block_for(2, Duration::MAX), never);
         thread::scope(|scope| {
@@ -102,7 +112,10 @@ fn timeouts_of_threads() {
             clock.advance(wait);
             assert_eq!(in_time.join().expect("no panic"), Ok(()));
         });
-        assert_eq!((limiter.waiters(), limiter.available_at(clock.now())), (0, 0));
+        assert_eq!(
+            (limiter.waiters(), limiter.available_at(clock.now())),
+            (0, 0)
+        );
     }
     on_each_limiter!(check, 1);
 }
@@ -121,14 +134,16 @@ fn threads_that_are_unparked_keep_waiting() {
             let done = &done;
             scope.spawn(move || {
                 while !done.load(SeqCst) {
-                    waiting.iter().for_each(|thread| thread.thread().unpark());
+                    for thread in &waiting {
+                        thread.thread().unpark();
+                    }
                     thread::yield_now();
                 }
             });
             while limiter.waiters() < 2 {
                 thread::yield_now();
             }
-            clock.advance(wait - NANOSECOND);
+            clock.advance(wait.saturating_sub(NANOSECOND));
             (0..100).for_each(|_| thread::yield_now());
             let too_early = 2 - limiter.waiters();
             clock.advance(NANOSECOND);

@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use tidegate::{
-    AcquireRequest, AcquireTokens, ApiRateLimiter, Clock, DefaultClock, ManualClock, RateLimitConfig,
-    TokenPermit,
+    AcquireRequest, AcquireTokens, ApiRateLimiter, Clock, DefaultClock, ManualClock,
+    RateLimitConfig, TokenPermit,
 };
 
 use super::{TOKENS, limiter, max_in_flight, tokens};
@@ -85,5 +85,7 @@ fn calls_run_as_tasks() {
     let (request, tokens) = runtime.block_on(async { tokio::join!(request, tokens) });
     assert!(!request.expect("no panic").is_limited);
     let permit = tokens.expect("no panic").expect("new");
-    runtime.block_on(runtime.spawn(async move { permit.settle(10) })).expect("no panic");
+    runtime
+        .block_on(runtime.spawn(async move { permit.settle(10) }))
+        .expect("no panic");
 }

@@ -61,7 +61,10 @@ fn assert_spread(instants: &[Timestamp]) {
     let mut distinct = 0;
     for &instant in instants {
         assert!(instant >= before, "{instant:?} is before {before:?}");
-        assert!(instant - before <= LONGEST_GAP, "{instant:?} after {before:?}");
+        assert!(
+            instant - before <= LONGEST_GAP,
+            "{instant:?} after {before:?}"
+        );
         distinct += u32::from(instant > before);
         before = instant;
     }
@@ -74,7 +77,7 @@ fn futures_that_waited_out_a_pause_are_spread() {
     let (limiter, _, timer) = limiter(TEN_PER_SECOND);
     limiter.pause_for(PAUSE);
     let mut waiting = join(&limiter, &timer);
-    timer.advance(PAUSE - NANOSECOND);
+    timer.advance(PAUSE.saturating_sub(NANOSECOND));
     assert!(waiting.iter().all(|waiter| !waiter.take_wake_up()));
     assert_spread(&serve(&mut waiting, &timer));
 }
@@ -137,7 +140,11 @@ fn threads_and_futures_are_spread_in_one_order() {
     });
     let ended = ended.into_inner().expect("no panic");
     assert!(ended.iter().map(|(number, _)| *number).eq(0..3));
-    assert!(ended.iter().all(|(_, instant)| *instant >= Timestamp::ZERO + PAUSE));
+    assert!(
+        ended
+            .iter()
+            .all(|(_, instant)| *instant >= Timestamp::ZERO + PAUSE)
+    );
 }
 
 /// A call that comes after the pause is delayed only by those ahead of it.
@@ -197,7 +204,7 @@ fn pauses_reach_waiters_that_sleep() {
     limiter.pause_for(SECOND);
     timer.advance(SECOND / 2);
     assert!(Waiter::poll_woken(&mut waiting).is_some_and(|polled| polled.is_pending()));
-    limiter.pause_for(PAUSE - SECOND / 2);
+    limiter.pause_for(PAUSE.saturating_sub(SECOND / 2));
     assert_spread(&serve(&mut waiting, &timer));
     assert!(clock.now() >= Timestamp::ZERO + PAUSE);
 }
@@ -207,7 +214,7 @@ fn pauses_reach_waiters_that_sleep() {
 fn timeouts_that_end_in_a_pause_are_refused_at_once() {
     let (limiter, _, timer) = limiter(TEN_PER_SECOND);
     limiter.pause_for(PAUSE);
-    let status = request_for(&limiter, &timer, PAUSE - NANOSECOND).ready();
+    let status = request_for(&limiter, &timer, PAUSE.saturating_sub(NANOSECOND)).ready();
     assert_eq!(status.limited_by, Some(LimitKind::Pause));
     assert_eq!(status.retry_after, PAUSE);
     assert_eq!((timer.started(), limiter.waiting()), (0, 0));

@@ -138,10 +138,16 @@ fn whole_waits_count_requests_and_tokens() {
     let _waiting = [100, 100, 700].map(|n| tokens(&limiter, &timer, n).pending());
     // The fourth request comes after four seconds, and its tokens after one.
     let status = tokens_for(&limiter, &timer, 100, SECOND).refusal();
-    assert_eq!((status.limited_by, status.retry_after), (Some(LimitKind::Burst), 4 * SECOND));
+    assert_eq!(
+        (status.limited_by, status.retry_after),
+        (Some(LimitKind::Burst), 4 * SECOND)
+    );
     limiter.record_tokens(5_000);
     let status = tokens_for(&limiter, &timer, 100, SECOND).refusal();
-    assert_eq!((status.limited_by, status.retry_after), (Some(LimitKind::Tokens), 6 * SECOND));
+    assert_eq!(
+        (status.limited_by, status.retry_after),
+        (Some(LimitKind::Tokens), 6 * SECOND)
+    );
 }
 
 #[test]
