@@ -72,15 +72,15 @@
 //! | `std` | yes | operating system clocks, blocking waits; without it the crate is `no_std` with `alloc` |
 //! | `quanta` | yes | [`DefaultClock`] reads the TSC where the operating system trusts it |
 //! | `global` | yes | [`get_rate_limiter`]: one [`ApiRateLimiter`] for the process |
-//! | `tokio` | no | `acquire().await` on tokio's timer, and [`TokioClock`] for tests under `tokio::time::pause` |
+//! | `tokio` | no | `acquire().await` on tokio's timer, [`Throttled`] for its readers and writers, and [`TokioClock`] for tests under `tokio::time::pause` |
 //! | `async-io` | no | `acquire().await` on async-io's timer, in smol and every other runtime |
 //! | `futures-timer` | no | `acquire().await` on a timer with its own thread, in every runtime |
-//! | `futures` | no | [`PacedStream`] and [`PacedSink`]: items that wait for a limiter |
+//! | `futures` | no | [`PacedStream`] and [`PacedSink`]: items that wait for a limiter; [`Throttled`]: bytes that wait |
 //! | `http` | no | `ApiRateLimiter::observe_response` reads a provider's header fields |
 //! | `tower` | no | [`tidegate::tower`]: layers for axum, tonic, hyper and clients |
 //! | `metrics` | no | counters of the layers' decisions and of tables of keys |
 //! | `tracing` | no | an event for each refusal of a layer |
-//! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` together with `tokio` |
+//! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` together with one of the three timers |
 //! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files |
 //! | `fallback` | no | targets without a 64-bit compare-and-swap |
 //!
@@ -107,6 +107,14 @@
 #![cfg_attr(
     not(feature = "futures"),
     doc = "[`PacedStream`]: #features\n[`PacedSink`]: #features"
+)]
+#![cfg_attr(
+    any(feature = "futures", feature = "tokio"),
+    doc = "[`Throttled`]: Throttled"
+)]
+#![cfg_attr(
+    not(any(feature = "futures", feature = "tokio")),
+    doc = "[`Throttled`]: #features"
 )]
 #![cfg_attr(
     feature = "tower",
@@ -147,7 +155,7 @@ mod wait;
 #[cfg(feature = "tower")]
 pub mod tower;
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use api::{AcquireRequest, AcquireTokens};
 pub use api::{
     ApiRateLimiter, ConfigError, ConfigErrorKind, LimitKind, RateLimitConfig, RateLimitStats,
@@ -169,7 +177,7 @@ pub use keyed::{
     KeyHash, KeyHasher, Overflow,
 };
 #[cfg(feature = "std")]
-pub use keyed::{Keyed, KeyedBuilder, KeyedStats};
+pub use keyed::{KeyView, Keyed, KeyedBuilder, KeyedStats, OwnedKey};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
@@ -226,10 +234,13 @@ pub use snapshot::Snapshot;
 /// # Ok::<(), tidegate::ConfigError>(())
 /// ```
 ///
-/// An `async fn`, with the feature `tokio`:
+/// An `async fn`, with one of the features `tokio`, `async-io` and `futures-timer`:
 ///
 /// ```
-/// # #[cfg(all(feature = "tokio", feature = "global"))]
+/// # #[cfg(all(
+/// #     any(feature = "tokio", feature = "async-io", feature = "futures-timer"),
+/// #     feature = "global"
+/// # ))]
 /// # fn main() {
 /// use tidegate::rate_limited;
 ///
@@ -241,7 +252,10 @@ pub use snapshot::Snapshot;
 /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 /// assert_eq!(runtime.block_on(fetch(6)), 7);
 /// # }
-/// # #[cfg(not(all(feature = "tokio", feature = "global")))]
+/// # #[cfg(not(all(
+/// #     any(feature = "tokio", feature = "async-io", feature = "futures-timer"),
+/// #     feature = "global"
+/// # )))]
 /// # fn main() {}
 /// ```
 #[cfg(feature = "macros")]
@@ -251,19 +265,24 @@ pub use token_bucket::{BucketCharge, TokenBucket};
 #[cfg(feature = "futures-timer")]
 pub use wait::FuturesTimer;
 pub use wait::Reservation;
+#[cfg(any(feature = "futures", feature = "tokio"))]
+pub use wait::Throttled;
 #[cfg(feature = "tokio")]
 pub use wait::TokioTimer;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use wait::{Acquire, Awaitable, DefaultTimer, Timer};
 #[cfg(feature = "async-io")]
 pub use wait::{AsyncIoSleep, AsyncIoTimer};
 #[cfg(feature = "futures")]
 pub use wait::{PacedSink, PacedStream};
 
+/// What models need besides the public names.
 #[cfg(tidegate_loom)]
-#[doc(hidden)]
-#[allow(missing_docs, reason = "for models")]
-pub mod modelled {}
+pub(crate) mod modelled {
+    pub(crate) use crate::sync::{Ticket, Turn, WaitQueue};
+    pub(crate) use crate::wait::sealed::Waits;
+    pub(crate) use crate::wait::{Hold, Instants};
+}
 
 /// Chapters: the design, measurements, and the AIOS system call by call.
 #[cfg(doc)]

@@ -6,8 +6,6 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 
-use pin_project_lite::pin_project;
-
 use super::calls::{RequestCall, TokenCall};
 use super::{ApiRateLimiter, RateLimitStatus, TokenEstimate, TokenPermit};
 use crate::clock::Clock;
@@ -48,12 +46,15 @@ macro_rules! wait {
             }
         }
 
+        /// The clock and the timer are never pinned.
+        impl<C: Clock, T: SleepSlot> Unpin for $wait<C, T> {}
+
         impl<C: Clock, T: Timer> Future for $wait<C, T> {
             type Output = $output;
 
             fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-                let this = self.project();
-                this.asleep.poll(this.waiter, context)
+                let this = self.get_mut();
+                this.asleep.poll(&mut this.waiter, context)
             }
         }
 
@@ -67,50 +68,44 @@ macro_rules! wait {
     };
 }
 
-pin_project! {
-    /// Waits until a request is admitted: await it, or let the thread [`wait`](Self::wait).
-    /// Returns a status that is not limited, unless a [timeout](Self::timeout) could not be met.
-    ///
-    /// Made by [`ApiRateLimiter::acquire`]. It owns a share of the limiter, so it is `'static`.
-    ///
-    /// # Cancel safety
-    ///
-    /// Nothing is charged before it is ready. Dropped earlier it leaves the queue, and those behind
-    /// it move up.
-    ///
-    /// # Panics
-    ///
-    /// If it is polled after it was ready.
-    #[must_use = "a wait does nothing unless it is awaited or waited for"]
-    pub struct AcquireRequest<C: Clock, T: SleepSlot = DefaultTimer> {
-        waiter: Waiter<Request<C>>,
-        #[pin]
-        asleep: Asleep<T>,
-    }
+/// Waits until a request is admitted: await it, or let the thread [`wait`](Self::wait).
+/// Returns a status that is not limited, unless a [timeout](Self::timeout) could not be met.
+///
+/// Made by [`ApiRateLimiter::acquire`]. It owns a share of the limiter, so it is `'static`.
+///
+/// # Cancel safety
+///
+/// Nothing is charged before it is ready. Dropped earlier it leaves the queue, and those behind
+/// it move up.
+///
+/// # Panics
+///
+/// If it is polled after it was ready.
+#[must_use = "a wait does nothing unless it is awaited or waited for"]
+pub struct AcquireRequest<C: Clock, T: SleepSlot = DefaultTimer> {
+    waiter: Waiter<Request<C>>,
+    asleep: Asleep<T>,
 }
 
-pin_project! {
-    /// Waits until a request is admitted together with its tokens: await it, or let the thread
-    /// [`wait`](Self::wait).
-    ///
-    /// Made by [`ApiRateLimiter::acquire_tokens`]. It owns a share of the limiter, and so does the
-    /// permit: both are `'static`.
-    ///
-    /// # Cancel safety
-    ///
-    /// Nothing is charged before it is ready. Dropped earlier it leaves the queue, and those behind
-    /// it move up. The permit undoes the charge if it is dropped before
-    /// [`commit`](TokenPermit::commit).
-    ///
-    /// # Panics
-    ///
-    /// If it is polled after it was ready.
-    #[must_use = "a wait does nothing unless it is awaited or waited for"]
-    pub struct AcquireTokens<C: Clock, T: SleepSlot = DefaultTimer> {
-        waiter: Waiter<TokenCall<C>>,
-        #[pin]
-        asleep: Asleep<T>,
-    }
+/// Waits until a request is admitted together with its tokens: await it, or let the thread
+/// [`wait`](Self::wait).
+///
+/// Made by [`ApiRateLimiter::acquire_tokens`]. It owns a share of the limiter, and so does the
+/// permit: both are `'static`.
+///
+/// # Cancel safety
+///
+/// Nothing is charged before it is ready. Dropped earlier it leaves the queue, and those behind
+/// it move up. The permit undoes the charge if it is dropped before
+/// [`commit`](TokenPermit::commit).
+///
+/// # Panics
+///
+/// If it is polled after it was ready.
+#[must_use = "a wait does nothing unless it is awaited or waited for"]
+pub struct AcquireTokens<C: Clock, T: SleepSlot = DefaultTimer> {
+    waiter: Waiter<TokenCall<C>>,
+    asleep: Asleep<T>,
 }
 
 wait!(AcquireRequest, Request<C>, RateLimitStatus);

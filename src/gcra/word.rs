@@ -84,6 +84,29 @@ impl WordGcra {
         self.gcra.available(tat, now)
     }
 
+    /// Whether `cost` is admitted after a charge for the tokens of `ahead`, however many.
+    ///
+    /// # Errors
+    ///
+    /// The grains that are missing then.
+    #[cfg(feature = "std")]
+    pub(crate) fn admit_behind(
+        &self,
+        tat: u64,
+        now: Now,
+        ahead: u128,
+        cost: u64,
+    ) -> Result<(), Shortfall> {
+        let tat = if ahead == 0 {
+            tat
+        } else {
+            let before = u64::try_from(ahead).unwrap_or(u64::MAX);
+            let before = self.gcra.cost_clamped(before);
+            self.gcra.debit(tat, now, before)
+        };
+        self.gcra.admit(tat, now, cost).map(drop)
+    }
+
     #[inline]
     pub(crate) const fn not_yet(&self, now: Now, shortfall: Shortfall) -> Denied {
         Denied::NotYet {

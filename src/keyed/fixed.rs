@@ -1,6 +1,8 @@
 //! Token buckets of many keys in a table that never grows: the public type over [`Set`].
 
 mod set;
+#[cfg(feature = "std")]
+mod waits;
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -10,6 +12,8 @@ use core::time::Duration;
 use super::keys::KeyHasher;
 use super::overflow::{NO_ROOM, Overflow};
 use super::table_stats::FixedKeyedStats;
+#[cfg(feature = "std")]
+use super::wait_queues::{WaitOptions, WaitQueues};
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::gcra::WordGcra;
@@ -98,6 +102,8 @@ pub struct FixedKeyed<C = DefaultClock, S = KeyHasher> {
     /// The bucket of all keys without room, under [`Overflow::Share`].
     shared: TokenBucket<()>,
     overflowed: AtomicU64,
+    #[cfg(feature = "std")]
+    waits: WaitQueues,
 }
 
 /// Keys of the capacity per set.
@@ -164,6 +170,8 @@ impl<C, S> FixedKeyed<C, S> {
             overflow: Overflow::default(),
             shared: TokenBucket::with_clock(quota, ()),
             overflowed: AtomicU64::new(0),
+            #[cfg(feature = "std")]
+            waits: WaitQueues::new(WaitOptions::DEFAULT),
         }
     }
 

@@ -6,6 +6,7 @@ mod key_limiter;
 mod key_shard;
 mod keyed_builder;
 mod queries;
+mod waits;
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -25,6 +26,7 @@ pub use keyed_builder::KeyedBuilder;
 use super::keys::KeyHasher;
 use super::overflow::Overflow;
 use super::table_stats::KeyedStats;
+use super::wait_queues::WaitQueues;
 use crate::denied::Denied;
 use crate::gcra::WordGcra;
 use crate::limiter::Limiter;
@@ -118,6 +120,7 @@ pub struct Keyed<K, L, S = KeyHasher> {
     /// Counts searches for an unused key, so that they take each shard in turn.
     cursor: AtomicU64,
     overflowed: AtomicU64,
+    waits: WaitQueues,
 }
 
 type LockedShard<K, L> = CachePadded<RwLock<KeyShard<K, L>>>;
@@ -208,6 +211,7 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
             keys: CachePadded::new(AtomicU64::new(0)),
             cursor: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
+            waits: WaitQueues::new(self.waits),
         }
     }
 }
@@ -481,6 +485,9 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         let hash = self.hasher.hash_one(key);
         let removed = write(self.shard(hash)).remove(hash, key, |key| self.hasher.hash_one(key));
         self.give_room(u64::from(removed));
+        if removed {
+            self.waits.wake(hash);
+        }
         removed
     }
 

@@ -6,53 +6,51 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
-use pin_project_lite::pin_project;
-
 use super::awaitable::{Awaitable, Permits};
 use super::default_timer::DefaultTimer;
 use super::timer::{SleepSlot, Timer};
 use super::waiter::{Asleep, Waiter};
 use crate::denied::Denied;
 
-pin_project! {
-    /// Waits for permits: await it, or let the thread [`wait`](Self::wait).
-    ///
-    /// `limiter.acquire(n)` borrows the limiter. [`Acquire::new`] takes any pointer to it: with an
-    /// [`Arc`](alloc::sync::Arc) the wait is `'static`. Nothing happens before it is first polled.
-    /// Polled again after it resolved, it returns the same result and takes nothing.
-    ///
-    /// # Order
-    ///
-    /// Waiters are served first come, first served, whatever their sizes, threads and futures
-    /// alike. Nothing is charged for a waiter before it is admitted. The first in line is decided
-    /// as of the instant at which it was due, although its timer wakes it later; the
-    /// [design](crate::docs::design) says why. Calls that do not wait (`try_acquire`) are not in
-    /// the queue, and may overtake it.
-    ///
-    /// The queue moves on when its first future is polled or dropped. A future that is first and
-    /// is neither polled nor dropped blocks those behind it. So do not [forget](core::mem::forget)
-    /// a wait, and do not set one aside while you await another.
-    ///
-    /// It is [`Send`] if the limiter, the timer and the timer's sleep are.
-    ///
-    /// # Cancel safety
-    ///
-    /// A future that is dropped before it is ready leaves the queue, and has taken nothing. Those
-    /// behind it move up at once. So it can stand in a `select!` or under a timeout of a runtime.
-    ///
-    /// # Cost
-    ///
-    /// With permits there and nobody waiting: a decision, with one reading of the clock, and the
-    /// load of one pointer. A wait takes O(log w) with w waiters, and one timer for the first in
-    /// line; the others need none unless they have a timeout.
-    #[must_use = "a wait does nothing unless it is awaited or waited for"]
-    pub struct Acquire<L: Awaitable, T: SleepSlot = DefaultTimer> {
-        waiter: Waiter<Permits<L>>,
-        outcome: Option<Result<(), Denied>>,
-        #[pin]
-        asleep: Asleep<T>,
-    }
+/// Waits for permits: await it, or let the thread [`wait`](Self::wait).
+///
+/// `limiter.acquire(n)` borrows the limiter. [`Acquire::new`] takes any pointer to it: with an
+/// [`Arc`](alloc::sync::Arc) the wait is `'static`. Nothing happens before it is first polled.
+/// Polled again after it resolved, it returns the same result and takes nothing.
+///
+/// # Order
+///
+/// Waiters are served first come, first served, whatever their sizes, threads and futures
+/// alike. Nothing is charged for a waiter before it is admitted. The first in line is decided
+/// as of the instant at which it was due, although its timer wakes it later; the
+/// [design](crate::docs::design) says why. Calls that do not wait (`try_acquire`) are not in
+/// the queue, and may overtake it.
+///
+/// The queue moves on when its first future is polled or dropped. A future that is first and
+/// is neither polled nor dropped blocks those behind it. So do not [forget](core::mem::forget)
+/// a wait, and do not set one aside while you await another.
+///
+/// It is [`Unpin`], so `&mut wait` can stand in a `select!`. It is [`Send`] if the limiter, the timer and the timer's sleep are.
+///
+/// # Cancel safety
+///
+/// A future that is dropped before it is ready leaves the queue, and has taken nothing. Those
+/// behind it move up at once. So it can stand in a `select!` or under a timeout of a runtime.
+///
+/// # Cost
+///
+/// With permits there and nobody waiting: a decision, with one reading of the clock, and the
+/// load of one pointer. A wait takes O(log w) with w waiters, and one timer for the first in
+/// line; the others need none unless they have a timeout.
+#[must_use = "a wait does nothing unless it is awaited or waited for"]
+pub struct Acquire<L: Awaitable, T: SleepSlot = DefaultTimer> {
+    waiter: Waiter<Permits<L>>,
+    outcome: Option<Result<(), Denied>>,
+    asleep: Asleep<T>,
 }
+
+/// The limiter is never pinned.
+impl<L: Awaitable, T: SleepSlot> Unpin for Acquire<L, T> {}
 
 impl<L: Awaitable> Acquire<L> {
     /// Waits for `n` permits of `limiter`, a limiter or a pointer to one.
@@ -167,17 +165,17 @@ impl<L: Awaitable, T: SleepSlot> Acquire<L, T> {
         &self.waiter.call().limiter
     }
 
-    /// Gives up the current wait, and starts a new one for `n` permits.
+    /// Gives up the current wait, and starts a new one for `n` permits. It continues the last, if
+    /// that was admitted late.
     #[cfg(any(feature = "futures", feature = "tokio"))]
     pub(super) fn restart(self: Pin<&mut Self>, n: u64) {
-        let this = self.project();
-        this.waiter.restart(|call| call.n = n);
-        *this.outcome = None;
+        let this = self.get_mut();
+        this.outcome = this.waiter.restart(|call| call.n = n);
         this.asleep.wake_up();
     }
 }
 
-#[cfg(feature = "futures")]
+#[cfg(any(feature = "futures", feature = "tokio"))]
 impl<L: Awaitable, T: Timer> Acquire<L, T> {
     /// Sleeps on the timer.
     pub(super) fn sleep(&self, time: Duration) -> T::Sleep {
@@ -195,12 +193,12 @@ impl<L: Awaitable, T: Timer> Future for Acquire<L, T> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if let Some(outcome) = *this.outcome {
+        let this = self.get_mut();
+        if let Some(outcome) = this.outcome {
             return Poll::Ready(outcome);
         }
-        let outcome = ready!(this.asleep.poll(this.waiter, context));
-        *this.outcome = Some(outcome);
+        let outcome = ready!(this.asleep.poll(&mut this.waiter, context));
+        this.outcome = Some(outcome);
         Poll::Ready(outcome)
     }
 }

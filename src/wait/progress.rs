@@ -21,6 +21,10 @@
 //! slack keeps that small: without it, a process that was suspended for ten seconds would let the
 //! waiters of ten seconds go at once.
 //!
+//! What takes permits in instalments (a stream, bytes) is one caller that waits all the time. So an
+//! instalment arrived when the one before it was decided, if that was at most the slack ago.
+//! Otherwise one caller alone would lose what flowed in after each instalment.
+//!
 //! A window is decided as of now: "at most so many in any minute" is about real time.
 //!
 //! The waiter behind is woken at once, and may be due already. So one tick of a timer serves all
@@ -40,6 +44,12 @@ pub(crate) enum Progress<P> {
     /// Not asked yet.
     Start,
     Waiting(Position<P>),
+    /// Admitted as of this instant, which was before the moment at which it woke up.
+    #[cfg_attr(
+        not(any(feature = "futures", feature = "tokio")),
+        expect(dead_code, reason = "only instalments follow each other")
+    )]
+    Late(Timestamp),
     Done,
 }
 
@@ -66,27 +76,17 @@ pub(crate) enum Step<O> {
 }
 
 impl<P> Progress<P> {
-    /// Moves on as far as it can. `waker` is woken when it can move on before its sleep ends.
-    pub(crate) fn step<C>(&mut self, call: &C, timeout: Duration, waker: &Waker) -> Step<C::Output>
-    where
-        C: Call<Place = P>,
-    {
-        match self {
-            Self::Start => {
-                if let Some(done) = self.start(call, timeout) {
-                    return Step::Done(done);
-                }
-                self.go_on(call, waker)
-            }
-            Self::Waiting(_) => self.go_on(call, waker),
-            #[expect(clippy::panic, reason = "as all futures, and `Acquire` never does")]
-            Self::Done => panic!("a wait was polled after it was ready"),
-        }
-    }
-
-    /// Asks the limiter, or joins the queue.
+    /// Asks the limiter if that was not done yet and no call is ahead. `None` if the call has to
+    /// wait, or waits already.
     #[inline]
-    fn start<C: Call<Place = P>>(&mut self, call: &C, timeout: Duration) -> Option<C::Output> {
+    pub(crate) fn start<C: Call<Place = P>>(
+        &mut self,
+        call: &C,
+        timeout: Duration,
+    ) -> Option<C::Output> {
+        if !matches!(self, Self::Start) {
+            return None;
+        }
         if let Some(admitted) = call.free() {
             *self = Self::Done;
             return Some(call.output(Ok(admitted), Timestamp::ZERO));
@@ -155,10 +155,32 @@ impl<P> Progress<P> {
         None
     }
 
-    /// The next step of a waiter.
-    fn go_on<C: Call<Place = P>>(&mut self, call: &C, waker: &Waker) -> Step<C::Output> {
+    /// Starts a call that continues one which was decided as of `since`, and had more to take. It
+    /// arrived at that instant, unless that is longer ago than a timer is late.
+    #[cfg(any(feature = "futures", feature = "tokio"))]
+    pub(crate) fn start_since<C: Call<Place = P>>(
+        &mut self,
+        call: &C,
+        timeout: Duration,
+        since: Timestamp,
+    ) -> Option<C::Output> {
+        let now = call.clock().now();
+        let output = self.join(call, timeout, None, now);
+        if let Self::Waiting(own) = self {
+            let slack = call.queue(&own.place).slack();
+            if since <= now && now <= since + slack {
+                own.arrival = since;
+            }
+        }
+        output
+    }
+
+    /// The next step of a waiter, after [`start`](Self::start). `waker` is woken when there is
+    /// another before its sleep ends.
+    #[expect(clippy::panic, reason = "as all futures; `Acquire` never does")]
+    pub(crate) fn step<C: Call<Place = P>>(&mut self, call: &C, waker: &Waker) -> Step<C::Output> {
         let Self::Waiting(own) = self else {
-            unreachable!("only a waiter goes on");
+            panic!("a wait was polled after it was ready");
         };
         let queue = call.queue(&own.place);
         let (earliest, woken) = match queue.poll(&own.ticket, waker) {
@@ -203,6 +225,9 @@ impl<P> Progress<P> {
             let hold = match call.attempt(at) {
                 Ok(admitted) => {
                     self.leave(call, Some(due));
+                    if due < now {
+                        *self = Self::Late(due);
+                    }
                     return Step::Done(call.output(Ok(admitted), now));
                 }
                 Err(hold) => hold,
@@ -244,10 +269,14 @@ impl<P> Progress<P> {
     }
 
     /// Leaves the queue without a decision. The waiters behind move up.
+    #[inline]
     pub(crate) fn give_up<C: Call<Place = P>>(&mut self, call: &C) {
-        self.leave(call, None);
+        if matches!(self, Self::Waiting(_)) {
+            self.leave(call, None);
+        }
     }
 
+    #[inline(never)]
     fn leave<C: Call<Place = P>>(&mut self, call: &C, decided_at: Option<Timestamp>) {
         if let Self::Waiting(own) = core::mem::replace(self, Self::Done) {
             call.queue(&own.place).leave(own.ticket, decided_at);
@@ -261,7 +290,7 @@ impl<P> fmt::Debug for Progress<P> {
         f.write_str(match self {
             Self::Start => "not started",
             Self::Waiting(_) => "waiting",
-            Self::Done => "done",
+            Self::Late(_) | Self::Done => "done",
         })
     }
 }

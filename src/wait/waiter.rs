@@ -1,12 +1,11 @@
 //! A call that waits, in a thread or in a future. It leaves its queue when it is dropped.
 
+use alloc::boxed::Box;
 use core::fmt;
 use core::future::{Future, poll_fn};
-use core::pin::{Pin, pin};
-use core::task::{Context, Poll, Waker, ready};
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
-
-use pin_project_lite::pin_project;
 
 use super::call::Call;
 use super::progress::{Progress, Step};
@@ -39,23 +38,35 @@ impl<C: Call> Waiter<C> {
         &self.call
     }
 
-    /// Leaves the queue, and starts again with what `change` makes of the call.
+    /// Leaves the queue, and starts again with what `change` makes of the call. Returns the
+    /// decision if it was refused already.
     #[cfg(any(feature = "futures", feature = "tokio"))]
-    pub(crate) fn restart(&mut self, change: impl FnOnce(&mut C)) {
+    pub(crate) fn restart(&mut self, change: impl FnOnce(&mut C)) -> Option<C::Output> {
         self.progress.give_up(&self.call);
         change(&mut self.call);
-        self.progress = Progress::Start;
+        match core::mem::replace(&mut self.progress, Progress::Start) {
+            Progress::Late(since) if self.call.free().is_none() => {
+                let progress = &mut self.progress;
+                progress.start_since(&self.call, self.timeout, since)
+            }
+            _ => None,
+        }
     }
 
-    fn step(&mut self, waker: &Waker) -> Step<C::Output> {
-        self.progress.step(&self.call, self.timeout, waker)
+    /// The decision, if the call need not wait for it.
+    #[inline]
+    pub(crate) fn start(&mut self) -> Option<C::Output> {
+        self.progress.start(&self.call, self.timeout)
     }
 
     /// Blocks the thread until the call is decided.
     pub(crate) fn block(mut self) -> C::Output {
+        if let Some(output) = self.start() {
+            return output;
+        }
         thread_waker::with(|waker| {
             loop {
-                let until = match self.step(waker) {
+                let until = match self.progress.step(&self.call, waker) {
                     Step::Done(output) => return output,
                     Step::Sleep { until, .. } => until,
                     Step::Park => Timestamp::MAX,
@@ -67,7 +78,13 @@ impl<C: Call> Waiter<C> {
 }
 
 impl<C: Call> Drop for Waiter<C> {
+    #[inline]
     fn drop(&mut self) {
+        // A model that ends in a deadlock unwinds all threads, and no lock works then.
+        #[cfg(tidegate_loom)]
+        if std::thread::panicking() {
+            return;
+        }
         self.progress.give_up(&self.call);
     }
 }
@@ -81,38 +98,32 @@ impl<C: Call> fmt::Debug for Waiter<C> {
     }
 }
 
-pin_project! {
-    /// The sleep of a future that waits.
-    pub(crate) struct Asleep<T: SleepSlot> {
-        timer: T,
-        until: Option<Timestamp>,
-        #[pin]
-        sleep: Option<T::Slot>,
-    }
+/// The sleep of a future that waits. It is boxed, so that a call that need not wait is small, and
+/// moves freely: a wait can stand in a `select!` without being pinned first.
+pub(crate) struct Asleep<T: SleepSlot> {
+    timer: T,
+    sleep: Option<(Timestamp, Pin<Box<T::Slot>>)>,
 }
+
+/// The timer is never pinned.
+impl<T: SleepSlot> Unpin for Asleep<T> {}
 
 impl<T: SleepSlot> Asleep<T> {
     pub(crate) const fn new(timer: T) -> Self {
-        Self {
-            timer,
-            until: None,
-            sleep: None,
-        }
+        Self { timer, sleep: None }
     }
 
     /// The same timer, not asleep.
-    pub(crate) fn wake_up(self: Pin<&mut Self>) {
-        let mut this = self.project();
-        *this.until = None;
-        this.sleep.set(None);
+    pub(crate) fn wake_up(&mut self) {
+        self.sleep = None;
     }
 }
 
 impl<T: Timer> Asleep<T> {
     /// Waits in a future.
     pub(crate) async fn wait<C: Call>(timer: T, mut waiter: Waiter<C>) -> C::Output {
-        let mut asleep = pin!(Self::new(timer));
-        poll_fn(|context| asleep.as_mut().poll(&mut waiter, context)).await
+        let mut asleep = Self::new(timer);
+        poll_fn(|context| asleep.poll(&mut waiter, context)).await
     }
 
     #[cfg(any(feature = "futures", feature = "tokio"))]
@@ -121,13 +132,26 @@ impl<T: Timer> Asleep<T> {
     }
 
     /// Polls a waiter, and sleeps for it.
+    #[inline]
     pub(crate) fn poll<C: Call>(
-        mut self: Pin<&mut Self>,
+        &mut self,
+        waiter: &mut Waiter<C>,
+        context: &mut Context<'_>,
+    ) -> Poll<C::Output> {
+        match waiter.start() {
+            Some(output) => Poll::Ready(output),
+            None => self.poll_waiting(waiter, context),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_waiting<C: Call>(
+        &mut self,
         waiter: &mut Waiter<C>,
         context: &mut Context<'_>,
     ) -> Poll<C::Output> {
         loop {
-            match waiter.step(context.waker()) {
+            match waiter.progress.step(&waiter.call, context.waker()) {
                 Step::Done(output) => {
                     self.wake_up();
                     return Poll::Ready(output);
@@ -138,7 +162,7 @@ impl<T: Timer> Asleep<T> {
                 }
                 // The clock is read again after the sleep, because the timer may have been early.
                 Step::Sleep { until, now } => {
-                    ready!(self.as_mut().poll_until(until, now, context));
+                    ready!(self.poll_until(until, now, context));
                 }
             }
         }
@@ -146,21 +170,20 @@ impl<T: Timer> Asleep<T> {
 
     /// Sleeps until an instant.
     pub(crate) fn poll_until(
-        self: Pin<&mut Self>,
+        &mut self,
         until: Timestamp,
         now: Timestamp,
         context: &mut Context<'_>,
     ) -> Poll<()> {
-        let mut this = self.project();
-        if *this.until != Some(until) || this.sleep.is_none() {
-            *this.until = Some(until);
-            this.sleep.set(Some(this.timer.sleep(until - now)));
-        }
-        if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
-            ready!(sleep.poll(context));
-        }
-        *this.until = None;
-        this.sleep.set(None);
+        let sleep = match &mut self.sleep {
+            Some((instant, sleep)) if *instant == until => sleep,
+            slot => {
+                let sleep = Box::pin(self.timer.sleep(until - now));
+                &mut slot.insert((until, sleep)).1
+            }
+        };
+        ready!(sleep.as_mut().poll(context));
+        self.wake_up();
         Poll::Ready(())
     }
 }

@@ -116,6 +116,11 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         self.has_room() || self.shards_to_search(hash).into_iter().any(has_unused)
     }
 
+    /// Whether a new key finds room, after an eviction if need be. Another call may take it first.
+    pub(super) fn find_room(&self, hash: u64, first: &FirstLimiter<L>, now: Timestamp) -> bool {
+        self.has_room() || self.make_room(hash, first, now)
+    }
+
     /// Decides a call for a key that the table does not hold, and adds the key if it is admitted.
     #[cold]
     #[inline(never)]
@@ -133,7 +138,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     {
         let hasher = |key: &K| self.hasher.hash_one(key);
         loop {
-            if !self.has_room() && !self.make_room(hash, first, now) {
+            if !self.find_room(hash, first, now) {
                 // The last room may have gone to this very key.
                 let shard = read(self.shard(hash));
                 if let Some(limiter) = shard.find(first.gcra(), hash, key) {

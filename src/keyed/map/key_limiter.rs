@@ -12,6 +12,8 @@ use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
+use crate::wait::sealed::Waits;
+use crate::wait::{Hold, Instants};
 
 /// The bucket of one key: a TAT in grains of a [`WordGcra`].
 ///
@@ -161,4 +163,53 @@ impl<L: Limiter> KeyLimiter<'_, L> {
             Self::Whole(limiter) => limiter.is_unused_at(now),
         }
     }
+}
+
+/// Decisions about calls that wait.
+impl<L: Limiter + Waits> KeyLimiter<'_, L> {
+    /// Decides a word as of when the call was due, and any other limiter as that limiter does.
+    pub(super) fn attempt(&self, n: u64, at: Instants) -> Result<(), Hold> {
+        match self {
+            Self::Bucket(..) => {
+                let decided = self.try_acquire_at(n, at.due);
+                decided.map_err(|denied| denied.hold(at.due))
+            }
+            Self::Whole(limiter) => limiter.attempt(n, at),
+        }
+    }
+
+    /// The refusal of `n` permits after those of `ahead`.
+    pub(super) fn refusal(&self, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
+        match self {
+            Self::Bucket(tat, gcra) => {
+                let cost = match gcra.cost(n) {
+                    Ok(cost) => cost,
+                    Err(never) => return Some(never),
+                };
+                let now = gcra.now(now.as_nanos());
+                let missing = gcra.admit_behind(tat.load(), now, ahead, cost).err()?;
+                Some(gcra.not_yet(now, missing))
+            }
+            Self::Whole(limiter) => refusal(*limiter, ahead, n, now),
+        }
+    }
+
+    pub(super) fn max_permits(&self) -> u64 {
+        match self {
+            Self::Bucket(_, gcra) => gcra.capacity(),
+            Self::Whole(limiter) => limiter.max_permits(),
+        }
+    }
+}
+
+/// The refusal of `n` permits after those of `ahead`, by a limiter that has its own measure of
+/// what waiters ask for.
+pub(super) fn refusal<L: Waits>(
+    limiter: &L,
+    ahead: u128,
+    n: u64,
+    now: Timestamp,
+) -> Option<Denied> {
+    let ahead = limiter.demand(u64::try_from(ahead).unwrap_or(u64::MAX));
+    limiter.refusal(ahead, n, now)
 }

@@ -3,9 +3,11 @@
 use alloc::boxed::Box;
 use core::fmt;
 use core::hash::BuildHasher;
+use core::time::Duration;
 
 use crate::keyed::keys::KeyHasher;
 use crate::keyed::overflow::Overflow;
+use crate::keyed::wait_queues::WaitOptions;
 
 /// Makes the limiter of a key.
 pub(super) type Factory<K, L> = Box<dyn Fn(&K) -> L + Send + Sync>;
@@ -18,6 +20,7 @@ pub struct KeyedBuilder<K, L, S = KeyHasher> {
     pub(super) overflow: Overflow,
     pub(super) shared: Option<L>,
     pub(super) hasher: S,
+    pub(super) waits: WaitOptions,
 }
 
 /// A million keys of 8 bytes take 36 MB. With 24 bytes they take 69 MB: a `String`, without its
@@ -32,6 +35,7 @@ impl<K, L> KeyedBuilder<K, L> {
             overflow: Overflow::default(),
             shared: None,
             hasher: KeyHasher::new(),
+            waits: WaitOptions::DEFAULT,
         }
     }
 }
@@ -62,6 +66,51 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
         self
     }
 
+    /// Sets how many threads and futures may wait in the whole table, any number by default. It
+    /// bounds the memory of their queues.
+    ///
+    /// A caller beyond that is refused at once, unless it is admitted without waiting. The hint
+    /// does not count those that wait for the same key.
+    ///
+    /// ```
+    /// # use core::{future::Future, pin::pin};
+    /// # use core::task::{Context, Waker};
+    /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
+    ///
+    /// let (clock, quota) = (ManualClock::new(), Quota::per_second(1));
+    /// let users = Keyed::builder(move |_: &u64| TokenBucket::with_clock(quota, clock.clone()))
+    ///     .max_waiters(1)
+    ///     .build();
+    /// users.try_acquire(&7, 1)?;
+    /// users.try_acquire(&8, 1)?;
+    /// # let never = |_| core::future::pending();
+    /// # let mut context = Context::from_waker(Waker::noop());
+    /// let mut first = pin!(users.acquire(&7, 1).timer(never));
+    /// assert!(first.as_mut().poll(&mut context).is_pending());
+    /// assert_eq!(users.waiting(), 1);
+    /// assert!(users.acquire(&8, 1).wait().is_err());
+    /// assert!(users.acquire(&9, 1).wait().is_ok()); // a new key, which need not wait
+    /// # Ok::<(), tidegate::Denied>(())
+    /// ```
+    pub const fn max_waiters(mut self, most: usize) -> Self {
+        self.waits.max_waiters = most as u64;
+        self
+    }
+
+    /// Sets how many threads and futures may wait for one key, any number by default. Without it,
+    /// the waiters of one key could take all of [`max_waiters`](Self::max_waiters).
+    pub const fn max_waiters_per_key(mut self, most: usize) -> Self {
+        self.waits.max_waiters_per_key = most as u64;
+        self
+    }
+
+    /// Sets by how much the decision of a waiter may precede the moment at which its timer woke
+    /// it, 2 ms by default: see [`TokenBucket::wait_slack`](crate::TokenBucket::wait_slack).
+    pub const fn wait_slack(mut self, slack: Duration) -> Self {
+        self.waits.slack = Some(slack);
+        self
+    }
+
     /// Sets another hash function. All of its 64 bits must be good, because some of them choose the
     /// part of the table.
     ///
@@ -74,6 +123,7 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
             overflow: self.overflow,
             shared: self.shared,
             hasher,
+            waits: self.waits,
         }
     }
 }

@@ -42,7 +42,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
 
     /// Asks `known` about a key in the table, and `new` about any other key. If there is no room
     /// for the key, `new` is given the policy.
-    fn query<Q, R>(
+    pub(super) fn query<Q, R>(
         &self,
         key: &Q,
         now: Timestamp,

@@ -1,0 +1,138 @@
+//! Waits for a key.
+
+use core::hash::{BuildHasher, Hash};
+use core::time::Duration;
+
+use super::FixedKeyed;
+use super::set::SetFull;
+use crate::clock::Clock;
+use crate::denied::Denied;
+use crate::keyed::key_view::{KeyView, Table};
+use crate::keyed::overflow::{NO_ROOM, Overflow};
+use crate::keyed::wait_queues::{Place, WaitOptions, WaitQueues};
+use crate::time::Timestamp;
+use crate::wait::{Acquire, Hold, Instants};
+
+/// Options and state of waits.
+impl<C, S> FixedKeyed<C, S> {
+    /// Sets how many threads and futures may wait in the whole table, any number by default. It
+    /// bounds the memory of their queues.
+    ///
+    /// A caller beyond that is refused at once, unless it is admitted without waiting. The hint
+    /// does not count those that wait for the same key.
+    #[must_use]
+    pub fn max_waiters(self, most: usize) -> Self {
+        self.wait_options(|options| options.max_waiters = most as u64)
+    }
+
+    /// Sets how many threads and futures may wait for one key, any number by default. Without it,
+    /// the waiters of one key could take all of [`max_waiters`](Self::max_waiters).
+    #[must_use]
+    pub fn max_waiters_per_key(self, most: usize) -> Self {
+        self.wait_options(|options| options.max_waiters_per_key = most as u64)
+    }
+
+    /// Sets by how much the decision of a waiter may precede the moment at which its timer woke
+    /// it, 2 ms by default: see [`TokenBucket::wait_slack`](crate::TokenBucket::wait_slack).
+    #[must_use]
+    pub fn wait_slack(self, slack: Duration) -> Self {
+        self.wait_options(|options| options.slack = Some(slack))
+    }
+
+    fn wait_options(mut self, set: impl FnOnce(&mut WaitOptions)) -> Self {
+        let mut options = self.waits.options();
+        set(&mut options);
+        // No call waits yet, because the table is owned here.
+        self.waits = WaitQueues::new(options);
+        self
+    }
+
+    /// Returns the number of threads and futures that wait for any key.
+    ///
+    /// [`at`](Self::at) has the number for one key.
+    pub fn waiting(&self) -> u64 {
+        self.waits.waiting()
+    }
+
+    /// Returns one key as a place to wait at.
+    ///
+    /// ```
+    /// use tidegate::{Acquire, FixedKeyed, ManualClock, Quota};
+    ///
+    /// let quota = Quota::per_minute(10);
+    /// let users = FixedKeyed::with_clock(quota, 1000, ManualClock::new());
+    /// let alice = users.at("alice");
+    /// assert_eq!(Acquire::new(alice, 4).wait(), Ok(()));
+    /// assert_eq!((users.available("alice"), alice.waiting()), (6, 0));
+    /// ```
+    pub const fn at<'a, Q: ?Sized>(&'a self, key: &'a Q) -> KeyView<&'a Self, &'a Q> {
+        KeyView::new(self, key)
+    }
+}
+
+impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
+    /// Waits for `n` tokens of the key's bucket, in order of arrival.
+    pub const fn acquire<'a, Q>(&'a self, key: &'a Q, n: u64) -> Acquire<KeyView<&'a Self, &'a Q>>
+    where
+        Q: Hash + ?Sized,
+    {
+        Acquire::new(self.at(key), n)
+    }
+}
+
+impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
+    type Clock = C;
+
+    fn clock_for(&self, _: &Q) -> &C {
+        &self.clock
+    }
+
+    fn max_permits_for(&self, _: &Q) -> u64 {
+        self.quota.capacity()
+    }
+
+    #[inline]
+    fn waiting_for(&self, key: &Q) -> u64 {
+        self.waits.waiting_for(|| self.hasher.hash_one(key))
+    }
+
+    fn enter(&self, key: &Q) -> Option<Place> {
+        self.waits.enter(self.hasher.hash_one(key))
+    }
+
+    fn exit(&self, place: Place) {
+        self.waits.exit(place);
+    }
+
+    #[inline]
+    fn attempt(&self, key: &Q, n: u64, at: Instants) -> Result<(), Hold> {
+        match self.try_acquire_at(key, n, at.due) {
+            Ok(()) => Ok(()),
+            // The estimate of a key without room counts from the present.
+            Err(busy @ Denied::Busy { .. }) => Err(busy.hold(at.now)),
+            Err(denied) => Err(denied.hold(at.due)),
+        }
+    }
+
+    fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
+        let gcra = &self.gcra;
+        let cost = match gcra.cost(n) {
+            Ok(cost) => cost,
+            Err(never) => return Some(never),
+        };
+        let (set, tag) = self.locate(key);
+        let (tat, now) = match set.peek(gcra, tag, now.as_nanos()) {
+            Ok(Some(known)) => known,
+            Ok(None) => (0, gcra.now(now.as_nanos())),
+            Err(SetFull) => {
+                return match self.overflow {
+                    Overflow::Share => self.shared.peek_behind_at(ahead, n, now).err(),
+                    Overflow::Refuse => Some(NO_ROOM),
+                    Overflow::Admit => None,
+                };
+            }
+        };
+        let missing = gcra.admit_behind(tat, now, ahead, cost).err()?;
+        Some(gcra.not_yet(now, missing))
+    }
+}

@@ -1,0 +1,138 @@
+//! Waits for a key.
+
+use alloc::borrow::ToOwned;
+use core::borrow::Borrow;
+use core::hash::{BuildHasher, Hash};
+
+use super::key_limiter;
+use super::{Keyed, read};
+use crate::denied::Denied;
+use crate::keyed::key_view::{KeyView, Table};
+use crate::keyed::overflow::Overflow;
+use crate::keyed::wait_queues::Place;
+use crate::limiter::Limiter;
+use crate::sync::add_saturating;
+use crate::time::Timestamp;
+use crate::wait::{Acquire, Awaitable, Hold, Instants};
+
+impl<K, L, S> Keyed<K, L, S> {
+    /// Returns the number of threads and futures that wait for any key.
+    ///
+    /// [`at`](Self::at) has the number for one key.
+    pub fn waiting(&self) -> u64 {
+        self.waits.waiting()
+    }
+
+    /// Returns one key as a place to wait at. The key need not be in the table, and is not added.
+    ///
+    /// ```
+    /// use tidegate::{Acquire, Keyed, ManualClock, Quota, TokenBucket};
+    ///
+    /// let (clock, quota) = (ManualClock::new(), Quota::per_minute(10));
+    /// let users = Keyed::new(move |_: &String| TokenBucket::with_clock(quota, clock.clone()));
+    /// let alice = users.at("alice");
+    /// assert_eq!(Acquire::new(alice, 4).wait(), Ok(()));
+    /// assert_eq!((users.available("alice"), alice.waiting()), (6, 0));
+    /// ```
+    pub const fn at<'a, Q>(&'a self, key: &'a Q) -> KeyView<&'a Self, &'a Q>
+    where
+        Q: ?Sized,
+    {
+        KeyView::new(self, key)
+    }
+}
+
+impl<K: Hash + Eq, L: Limiter + Awaitable, S: BuildHasher> Keyed<K, L, S> {
+    /// Waits for `n` permits of the key's limiter, in order of arrival.
+    pub const fn acquire<'a, Q>(&'a self, key: &'a Q, n: u64) -> Acquire<KeyView<&'a Self, &'a Q>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        Acquire::new(self.at(key), n)
+    }
+
+    /// Decides a waiting call for a key that the table does not hold.
+    #[cold]
+    #[inline(never)]
+    fn attempt_new<Q>(&self, hash: u64, key: &Q, n: u64, at: Instants) -> Result<(), Hold>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let first = self.first(key);
+        if self.overflow == Overflow::Share && !self.find_room(hash, first, at.now) {
+            // The shared limiter is never new, so it is decided as any other.
+            add_saturating(&self.overflowed, 1);
+            return self.shared(key).attempt(n, at);
+        }
+        // As of now: the key may have been evicted since the call was due. A new limiter refuses
+        // no more for that, because what it would have gained since is above its capacity.
+        let decided = self.try_acquire_new(hash, key, n, first, at.now);
+        decided.map_err(|denied| denied.hold(at.now))
+    }
+}
+
+impl<K, L, S, Q> Table<Q> for Keyed<K, L, S>
+where
+    K: Borrow<Q> + Hash + Eq,
+    L: Limiter + Awaitable,
+    S: BuildHasher,
+    Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+{
+    type Clock = <L as Limiter>::Clock;
+
+    fn clock_for(&self, key: &Q) -> &Self::Clock {
+        Limiter::clock(self.first(key).limiter())
+    }
+
+    fn max_permits_for(&self, key: &Q) -> u64 {
+        let now = self.first(key).limiter().now();
+        self.query(
+            key,
+            now,
+            |limiter| limiter.max_permits(),
+            |policy| match policy {
+                Some(Overflow::Share) => self.shared(key).max_permits(),
+                _ => (self.factory)(&key.to_owned()).max_permits(),
+            },
+        )
+    }
+
+    #[inline]
+    fn waiting_for(&self, key: &Q) -> u64 {
+        self.waits.waiting_for(|| self.hasher.hash_one(key))
+    }
+
+    fn enter(&self, key: &Q) -> Option<Place> {
+        self.waits.enter(self.hasher.hash_one(key))
+    }
+
+    fn exit(&self, place: Place) {
+        self.waits.exit(place);
+    }
+
+    fn attempt(&self, key: &Q, n: u64, at: Instants) -> Result<(), Hold> {
+        let first = self.first(key);
+        let hash = self.hasher.hash_one(key);
+        let shard = read(self.shard(hash));
+        if let Some(limiter) = shard.find(first.gcra(), hash, key) {
+            return limiter.attempt(n, at);
+        }
+        drop(shard);
+        self.attempt_new(hash, key, n, at)
+    }
+
+    fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
+        self.query(
+            key,
+            now,
+            |limiter| limiter.refusal(ahead, n, now),
+            |policy| match policy {
+                None => key_limiter::refusal(&(self.factory)(&key.to_owned()), ahead, n, now),
+                Some(Overflow::Share) => key_limiter::refusal(self.shared(key), ahead, n, now),
+                Some(_) => self.decide_without_limiter(key, n, now).err(),
+            },
+        )
+    }
+}
