@@ -7,7 +7,9 @@ use tidegate::{
     RateLimitConfig, TokenPermit,
 };
 
-use super::{TOKENS, limiter, max_in_flight, tokens};
+#[cfg(feature = "tokio")]
+use super::TOKENS;
+use super::{limiter, max_in_flight, tokens};
 use crate::waiters::Waiter;
 use crate::{SECOND, assert_spawnable, no_sleep};
 
