@@ -59,8 +59,8 @@ fn polls_without_a_wake_up_change_nothing() {
     on_each_limiter!(check, 1);
 }
 
-/// As `select!` polls in a loop. The head sleeps once, keeps its place, and the waiters behind it do
-/// not sleep at all.
+/// As `select!` polls in a loop. The head sleeps once and keeps its place. The waiters behind it
+/// do not sleep at all.
 #[test]
 fn polls_without_a_wake_up_keep_all_places() {
     fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {

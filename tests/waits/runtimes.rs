@@ -52,8 +52,8 @@ fn futures_timer() {
     async_io::block_on(wait_a_little(tidegate::FuturesTimer)).unwrap();
 }
 
-/// Case W9: the timer is that of the runtime which polls, whatever else is compiled in. The limiters
-/// are shared.
+/// Case W9: the timer is that of the runtime which polls, whatever else is compiled in. The
+/// limiters are shared.
 #[test]
 #[cfg(all(
     feature = "tokio",
