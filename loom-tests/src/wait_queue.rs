@@ -1,6 +1,5 @@
 //! The wait queue of a limiter, with the driver of waits and a bucket.
 
-use core::time::Duration;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -9,8 +8,8 @@ use loom::thread;
 use crate::model::{at, explore, leaked};
 use crate::mutant;
 use crate::tidegate::modelled::{Ticket, Turn, WaitQueue};
-use crate::tidegate::{Combined, Quota, TokenBucket};
-use crate::waiting::{Jumping, Manual, T, block_on, empty_bucket, poll};
+use crate::tidegate::{Combined, TokenBucket};
+use crate::waiting::{Jumping, Manual, T, block_on, empty, empty_bucket, poll};
 
 /// Three threads that wait for one token each, which flow in one after the other. Kills
 /// `next_is_not_woken`.
@@ -19,11 +18,13 @@ use crate::waiting::{Jumping, Manual, T, block_on, empty_bucket, poll};
 fn each_is_served() {
     explore(2, || {
         let bucket = empty_bucket(1, Jumping::at(0));
+        let mut head = bucket.future(1);
+        assert!(poll(&mut head).is_pending());
         let others = [
             thread::spawn(move || bucket.wait(1)),
             thread::spawn(move || bucket.wait(1)),
         ];
-        bucket.wait(1);
+        assert_eq!(head.wait(), Ok(()));
         for other in others {
             other.join().unwrap();
         }
@@ -139,17 +140,37 @@ fn thread_and_future() {
     });
 }
 
+/// Three threads: two wait at a combination, whose limit is reset. Kills `followed_in_part`.
+///
+/// A waiter that finds that the queue follows the limit already does not go on before it does.
+fn two_wait_for_a_limit() {
+    explore(2, || {
+        let (limit, combined) = combination(2);
+        let others = [
+            thread::spawn(move || assert_eq!(combined.acquire(1).wait(), Ok(()))),
+            thread::spawn(move || limit.reset_at(at(0))),
+        ];
+        assert_eq!(combined.acquire(1).wait(), Ok(()));
+        for other in others {
+            other.join().unwrap();
+        }
+    });
+}
+
+/// An empty bucket, and a combination of only this limit.
+fn combination(burst: u64) -> (Arc<TokenBucket<Manual>>, &'static Combined<Manual>) {
+    let limit = Arc::new(empty(burst, Manual::at(0)));
+    let combined = Combined::builder().limit("only", Arc::clone(&limit));
+    (limit, leaked(combined.build()))
+}
+
 /// Two threads: one waits at a combination of limits, of which the other is reset. Kills
 /// `followers_are_not_woken`, `follows_none`.
 ///
 /// The reset of a limit wakes the head of the combination, which has a queue of its own.
 fn reset_of_a_limit() {
     explore(3, || {
-        let quota = Quota::new(1, Duration::from_nanos(T)).expect("representable");
-        let limit = Arc::new(TokenBucket::with_clock(quota, Manual::at(0)));
-        assert!(limit.try_acquire_at(1, at(0)).is_ok());
-        let combined = Combined::builder().limit("only", Arc::clone(&limit));
-        let combined = leaked(combined.build());
+        let (limit, combined) = combination(1);
         let reset = thread::spawn(move || limit.reset_at(at(0)));
         assert_eq!(combined.acquire(1).wait(), Ok(()));
         reset.join().unwrap();
@@ -235,6 +256,7 @@ mutant::tests! { "wait_queue":
         followers_are_not_woken: "deadlock",
         follows_none: "deadlock",
     }
+    two_wait_for_a_limit { followed_in_part: "deadlock" }
     no_waiter_is_overtaken {
         newest_is_head: "overtaken",
         not_yet_counted: "a later caller may pass",

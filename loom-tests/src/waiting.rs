@@ -3,7 +3,7 @@
 use core::future::Future;
 use core::pin::Pin;
 use core::time::Duration;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 use loom::thread;
@@ -90,40 +90,21 @@ impl Clock for Jumping {
     }
 }
 
-/// A clock whose newest time a model can read.
-pub(crate) trait Latest: Clock {
-    fn latest(&self) -> u64;
-}
-
-impl Latest for Manual {
-    fn latest(&self) -> u64 {
-        self.0.latest()
-    }
-}
-
-impl Latest for Jumping {
-    fn latest(&self) -> u64 {
-        self.0.latest()
-    }
-}
-
-/// A call that was admitted: of how many permits, and as of when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Admitted {
-    pub(crate) permits: u64,
-    pub(crate) due: u64,
-}
-
-/// A bucket that notes what it admits, in order.
+/// A bucket that notes what it admits, in order, and checks as of when.
 pub(crate) struct Noting<C> {
     pub(crate) bucket: TokenBucket<C>,
+    slack: u64,
     // A lock of the standard library: loom need not explore it.
-    admitted: Mutex<Vec<Admitted>>,
+    admitted: Mutex<Vec<(u64, u64)>>,
+    /// The threads whose calls have joined the queue; each makes one call.
+    joined: Mutex<Vec<thread::ThreadId>>,
+    last_waiter: Mutex<Option<Timestamp>>,
 }
 
-impl<C: Latest> Noting<C> {
-    pub(crate) fn admitted(&self) -> Vec<Admitted> {
-        self.admitted.lock().expect("no thread panics").clone()
+impl<C: Clock> Noting<C> {
+    /// The instants as of which calls were admitted, and their permits.
+    pub(crate) fn admitted(&self) -> Vec<(u64, u64)> {
+        lock(&self.admitted).clone()
     }
 
     /// Waits in a thread, as the shipped code does.
@@ -144,29 +125,70 @@ impl<C: Latest> Noting<C> {
         }
     }
 
+    /// Notes a waiter. It is decided as of an instant of its wait, not before the waiter ahead of
+    /// it, and not much earlier than now.
+    fn note_waiter(&self, permits: u64, instants: Instants) {
+        let Instants { arrival, due, now } = instants;
+        assert!(arrival <= due, "as of before its arrival: {instants:?}");
+        assert!(due <= now, "as of a later instant: {instants:?}");
+        let age = now.as_nanos() - due.as_nanos();
+        assert!(age <= self.slack, "as of too long ago: {instants:?}");
+        // A call that came while the queue was empty is ahead of none.
+        if lock(&self.joined).contains(&thread::current().id()) {
+            let last = lock(&self.last_waiter).replace(due);
+            assert!(
+                last <= Some(due),
+                "as of before the one ahead, {last:?}: {instants:?}"
+            );
+        }
+        self.note(permits, due);
+    }
+
     fn note(&self, permits: u64, due: Timestamp) {
-        let due = due.as_nanos();
-        let mut admitted = self.admitted.lock().expect("no thread panics");
-        admitted.push(Admitted { permits, due });
+        let mut admitted = lock(&self.admitted);
+        admitted.push((due.as_nanos(), permits));
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no thread panics")
+}
+
 /// An empty bucket, to which a token flows every `T`.
-pub(crate) fn empty_bucket<C: Latest>(burst: u64, clock: C) -> &'static Noting<C> {
+pub(crate) fn empty_bucket<C: Clock>(burst: u64, clock: C) -> &'static Noting<C> {
+    noting(empty(burst, clock), 2_000_000)
+}
+
+/// An empty bucket with a slack in nanoseconds.
+pub(crate) fn empty_with_slack<C: Clock>(burst: u64, slack: u64, clock: C) -> &'static Noting<C> {
+    noting(
+        empty(burst, clock).wait_slack(Duration::from_nanos(slack)),
+        slack,
+    )
+}
+
+fn noting<C>(bucket: TokenBucket<C>, slack: u64) -> &'static Noting<C> {
+    leaked(Noting {
+        bucket,
+        slack,
+        admitted: Mutex::default(),
+        joined: Mutex::default(),
+        last_waiter: Mutex::default(),
+    })
+}
+
+pub(crate) fn empty<C: Clock>(burst: u64, clock: C) -> TokenBucket<C> {
     let quota = Quota::new(1, Duration::from_nanos(T))
         .and_then(|quota| quota.try_burst(burst))
         .expect("representable");
     let now = clock.now();
     let bucket = TokenBucket::with_clock(quota, clock);
     assert!(bucket.try_acquire_at(burst, now).is_ok());
-    leaked(Noting {
-        bucket,
-        admitted: Mutex::default(),
-    })
+    bucket
 }
 
 /// Forwards to the bucket.
-impl<C: Latest> Waits for Noting<C> {
+impl<C: Clock> Waits for Noting<C> {
     type Clock = C;
     type Demand = u128;
     type Place = ();
@@ -187,7 +209,12 @@ impl<C: Latest> Waits for Noting<C> {
         self.bucket.is_busy()
     }
 
+    fn queued(&self) -> u128 {
+        self.bucket.queued()
+    }
+
     fn enter(&self) -> Option<()> {
+        lock(&self.joined).push(thread::current().id());
         self.bucket.enter()
     }
 
@@ -202,7 +229,7 @@ impl<C: Latest> Waits for Noting<C> {
     fn attempt(&self, n: u64, at: Instants) -> Result<(), Hold> {
         self.bucket
             .attempt(n, at)
-            .inspect(|()| self.note(n, at.due))
+            .inspect(|()| self.note_waiter(n, at))
     }
 
     fn refusal(&self, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {

@@ -10,16 +10,16 @@
 //! after that would be lost. With a burst of 1 and 10 000 per second that is nine tenths of the
 //! rate. So the head is decided *as of the instant at which it was due*: the latest of
 //!
-//! * its arrival,
-//! * the instant as of which the waiter before it was admitted,
+//! * its arrival (`before_arrival`),
+//! * the instant as of which the waiter before it was admitted (`before_the_last`),
 //! * the instant that its last refusal named,
-//! * now − slack.
+//! * now − slack (`however_late`).
 //!
 //! The instant lies between the start of the call and its return, so a bucket's bound holds as it
-//! is stated, for decision times. An old instant never refills a bucket or moves its time back. In
-//! real time, a bucket may admit up to rate · slack more in an interval than its bound says. The
-//! slack keeps that small: without it, a process that was suspended for ten seconds would let the
-//! waiters of ten seconds go at once.
+//! is stated, for decision times. An old instant never refills a bucket or moves its time back
+//! (`old_instant_refills`). In real time, a bucket may admit up to rate · slack more in an interval
+//! than its bound says. The slack keeps that small: without it, a process that was suspended for
+//! ten seconds would let the waiters of ten seconds go at once.
 //!
 //! What takes permits in instalments (a stream, bytes) is one caller that waits all the time. So an
 //! instalment arrived when the one before it was decided, if that was at most the slack ago.
@@ -28,7 +28,9 @@
 //! A window is decided as of now: "at most so many in any minute" is about real time.
 //!
 //! The waiter behind is woken at once, and may be due already. So one tick of a timer serves all
-//! who were due in it, in order.
+//! waiters that were due in it, in order.
+//!
+//! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 
 use core::fmt;
 use core::task::Waker;
@@ -222,9 +224,7 @@ impl<P> Progress<P> {
             }
         };
         let now = call.clock().now();
-        let oldest = Timestamp::from_nanos(
-            (now.as_nanos()).saturating_sub(crate::time::nanos(queue.slack())),
-        );
+        let oldest = queue.oldest_decision(now);
         let mut due = own.arrival.max(earliest).max(oldest).min(now);
         match own.hold {
             Some(Hold::Until(instant)) if instant <= now => due = due.max(instant),
@@ -260,8 +260,12 @@ impl<P> Progress<P> {
             if is_late || hold.is_in_vain(own.deadline) {
                 let refusal = call.refusal(C::Demand::default(), now);
                 if refusal.is_none() && due < now {
-                    // There is room by now.
-                    due = now;
+                    // There is room by now. Not as of now if there was room before, because what
+                    // a full bucket does not gain until now would be lost to those behind.
+                    due = match hold {
+                        Hold::Until(instant) if instant > due => instant.min(now),
+                        _ => now,
+                    };
                     continue;
                 }
                 self.leave(call, None);

@@ -19,7 +19,7 @@ impl<C, S> FixedKeyed<C, S> {
     /// bounds the memory of their queues.
     ///
     /// A caller beyond that is refused at once, unless it is admitted without waiting. The hint
-    /// does not count those that wait for the same key.
+    /// is the whole wait behind those that wait for the same key.
     #[must_use]
     pub fn max_waiters(self, most: usize) -> Self {
         self.wait_options(|options| options.max_waiters = most as u64)
