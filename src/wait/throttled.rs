@@ -190,7 +190,7 @@ impl<I, L: Awaitable, T: SleepSlot> Throttled<I, L, T> {
     }
 
     /// Returns the limiter.
-    pub fn limiter(&self) -> &L {
+    pub const fn limiter(&self) -> &L {
         self.account.limiter()
     }
 }

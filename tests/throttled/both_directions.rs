@@ -14,7 +14,7 @@ fn shared(rate: u64, burst: u64) -> Arc<TokenBucket<TokioClock>> {
     Arc::new(TokenBucket::with_clock(quota, TokioClock::new()))
 }
 
-fn assert_everywhere<T: Send + Sync + Unpin + 'static>(_: &T) {}
+const fn assert_everywhere<T: Send + Sync + Unpin + 'static>(_: &T) {}
 
 /// A loop with `select!` sets the read aside while it writes. The read waits in the queue then, and
 /// the write must not wait behind it.
@@ -69,7 +69,7 @@ async fn halves_share_the_rate() {
     });
     let mut echoed = vec![0; 20_000];
     far_read.read_exact(&mut echoed).await.unwrap();
-    let wrote = clock.now() - start;
+    let sent_after = clock.now() - start;
     let got = read.await.unwrap();
     let both = clock.now() - start;
     write.await.unwrap();
@@ -78,7 +78,7 @@ async fn halves_share_the_rate() {
     // would take half of that.
     let range = Duration::from_millis(3_790)..Duration::from_millis(3_910);
     assert!(range.contains(&both), "{both:?}");
-    assert!(wrote > Duration::from_millis(3_500), "{wrote:?}");
+    assert!(sent_after > Duration::from_millis(3_500), "{sent_after:?}");
 }
 
 /// A reader that waits for data lets a write that was set aside move on, so that others behind it

@@ -43,6 +43,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// Bytes that differ from their neighbors.
-fn bytes(len: usize) -> Vec<u8> {
-    (0..len).map(|index| (index % 251) as u8).collect()
+fn bytes(len: u64) -> Vec<u8> {
+    let byte = |index| u8::try_from(index % 251).expect("less than 256");
+    (0..len).map(byte).collect()
 }
