@@ -1,11 +1,11 @@
 //! The limiter for calls to an API with quotas, above all language models: requests, tokens,
 //! bursts, pauses and backoff.
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 mod acquire;
 mod admission;
 mod backoff;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 mod calls;
 mod config;
 mod fast_path;
@@ -14,13 +14,13 @@ mod headers;
 mod in_flight;
 mod limits;
 mod permit;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 mod ramp;
 mod status;
 mod totals;
 mod usage;
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use acquire::{AcquireRequest, AcquireTokens};
 pub use config::{ConfigError, ConfigErrorKind, RateLimitConfig};
 pub use permit::TokenPermit;
@@ -37,15 +37,15 @@ use crossbeam_utils::CachePadded;
 use crate::clock::{Clock, DefaultClock};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use backoff::Backoff;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use calls::ApiDemand;
 use in_flight::InFlight;
 use limits::Limits;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use ramp::Ramp;
 use totals::Totals;
 
@@ -120,7 +120,7 @@ struct Shared<C> {
     gate: CachePadded<AdmissionGate>,
     /// Written by every admission.
     totals: CachePadded<Totals>,
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     wait_queue: WaitQueue<ApiDemand>,
 }
 
@@ -143,7 +143,7 @@ struct AdmissionGate {
     backoff: Backoff,
     /// The permits that are out.
     in_flight: InFlight,
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     ramp: Ramp,
 }
 
@@ -180,7 +180,7 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
             paused_until: AtomicU64::new(0),
             backoff: Backoff::new(&config),
             in_flight: InFlight::new(config.max_in_flight),
-            #[cfg(feature = "std")]
+            #[cfg(any(feature = "std", tidegate_loom))]
             ramp: Ramp::new(&config),
         };
         let shared = Shared {
@@ -188,7 +188,7 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
             config,
             gate: CachePadded::new(gate),
             totals: CachePadded::new(Totals::default()),
-            #[cfg(feature = "std")]
+            #[cfg(any(feature = "std", tidegate_loom))]
             wait_queue: WaitQueue::new(),
         };
         Ok(Self {

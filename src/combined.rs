@@ -51,7 +51,7 @@ use crate::prepared_charge::{Exchange, Request};
 use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
@@ -104,7 +104,7 @@ pub struct Combined<C = DefaultClock> {
     limits: Box<[NamedLimit<C>]>,
     /// Permits that rollbacks could not return, in all limits together. Only grows.
     forfeited: AtomicU64,
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     wait_queue: WaitQueue,
 }
 
@@ -317,7 +317,7 @@ impl<C: Clock> Combined<C> {
     }
 }
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 impl<C> Combined<C> {
     pub(crate) const fn wait_queue(&self) -> &WaitQueue {
         &self.wait_queue
@@ -375,7 +375,7 @@ impl<C: Clock> Limiter for Combined<C> {
     fn undo(&self, charge: CombinedCharge) -> u64 {
         let permits = charge.permits;
         let is_complete = self.undo_all(charge, |_, _| false);
-        #[cfg(feature = "std")]
+        #[cfg(any(feature = "std", tidegate_loom))]
         self.wait_queue.wake_head();
         if is_complete { permits } else { 0 }
     }

@@ -80,7 +80,7 @@
 //! | `tower` | no | [`tidegate::tower`]: layers for axum, tonic, hyper and clients |
 //! | `metrics` | no | counters of the layers' decisions and of tables of keys |
 //! | `tracing` | no | an event for each refusal of a layer |
-//! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` together with `tokio` |
+//! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` together with one of the three timers |
 //! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files |
 //! | `fallback` | no | targets without a 64-bit compare-and-swap |
 //!
@@ -155,7 +155,7 @@ mod wait;
 #[cfg(feature = "tower")]
 pub mod tower;
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use api::{AcquireRequest, AcquireTokens};
 pub use api::{
     ApiRateLimiter, ConfigError, ConfigErrorKind, LimitKind, RateLimitConfig, RateLimitStats,
@@ -234,10 +234,13 @@ pub use snapshot::Snapshot;
 /// # Ok::<(), tidegate::ConfigError>(())
 /// ```
 ///
-/// An `async fn`, with the feature `tokio`:
+/// An `async fn`, with one of the features `tokio`, `async-io` and `futures-timer`:
 ///
 /// ```
-/// # #[cfg(all(feature = "tokio", feature = "global"))]
+/// # #[cfg(all(
+/// #     any(feature = "tokio", feature = "async-io", feature = "futures-timer"),
+/// #     feature = "global"
+/// # ))]
 /// # fn main() {
 /// use tidegate::rate_limited;
 ///
@@ -249,7 +252,10 @@ pub use snapshot::Snapshot;
 /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 /// assert_eq!(runtime.block_on(fetch(6)), 7);
 /// # }
-/// # #[cfg(not(all(feature = "tokio", feature = "global")))]
+/// # #[cfg(not(all(
+/// #     any(feature = "tokio", feature = "async-io", feature = "futures-timer"),
+/// #     feature = "global"
+/// # )))]
 /// # fn main() {}
 /// ```
 #[cfg(feature = "macros")]
@@ -263,17 +269,20 @@ pub use wait::Reservation;
 pub use wait::Throttled;
 #[cfg(feature = "tokio")]
 pub use wait::TokioTimer;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use wait::{Acquire, Awaitable, DefaultTimer, Timer};
 #[cfg(feature = "async-io")]
 pub use wait::{AsyncIoSleep, AsyncIoTimer};
 #[cfg(feature = "futures")]
 pub use wait::{PacedSink, PacedStream};
 
+/// What models need besides the public names.
 #[cfg(tidegate_loom)]
-#[doc(hidden)]
-#[allow(missing_docs, reason = "for models")]
-pub mod modelled {}
+pub(crate) mod modelled {
+    pub(crate) use crate::sync::{Ticket, Turn, WaitQueue};
+    pub(crate) use crate::wait::sealed::Waits;
+    pub(crate) use crate::wait::{Hold, Instants};
+}
 
 /// Chapters: the design, measurements, and the AIOS system call by call.
 #[cfg(doc)]

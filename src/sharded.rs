@@ -101,7 +101,7 @@ use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
 #[cfg(tidegate_loom)]
 use crate::sync::Ordering;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::WaitQueue;
 use crate::sync::{AtomicU64, thread_number};
 use crate::time::Timestamp;
@@ -179,7 +179,7 @@ use shortage::Shortage;
 /// ```
 pub struct ShardedTokenBucket<C = DefaultClock> {
     core: CachePadded<ShardedCore<C>>,
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     wait_queue: WaitQueue,
     shards: Box<[CachePadded<Shard>]>,
 }
@@ -225,7 +225,7 @@ impl<C> ShardedTokenBucket<C> {
                 quota,
                 clock,
             }),
-            #[cfg(feature = "std")]
+            #[cfg(any(feature = "std", tidegate_loom))]
             wait_queue: WaitQueue::new(),
             shards: (0..shards)
                 .map(|_| CachePadded::new(Shard::empty()))
@@ -249,7 +249,7 @@ impl<C> ShardedTokenBucket<C> {
         self.core.quota.capacity()
     }
 
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     pub(crate) const fn wait_queue(&self) -> &WaitQueue {
         &self.wait_queue
     }

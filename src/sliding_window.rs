@@ -14,7 +14,7 @@ use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use ring::Ring;
@@ -81,7 +81,7 @@ use slots::{Window, Word};
 /// ```
 pub struct SlidingWindow<C = DefaultClock> {
     core: CachePadded<WindowCore<C>>,
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     wait_queue: WaitQueue,
 }
 
@@ -137,7 +137,7 @@ impl<C> SlidingWindow<C> {
         let ring = Ring::new(window);
         Self {
             core: CachePadded::new(WindowCore { ring, clock }),
-            #[cfg(feature = "std")]
+            #[cfg(any(feature = "std", tidegate_loom))]
             wait_queue: WaitQueue::new(),
         }
     }
@@ -240,7 +240,7 @@ impl<C> SlidingWindow<C> {
 
     fn undo_in(&self, slot: u64, permits: u64) -> u64 {
         let returned = self.core.ring.undo(slot, permits);
-        #[cfg(feature = "std")]
+        #[cfg(any(feature = "std", tidegate_loom))]
         self.wait_queue.wake_head();
         returned
     }
@@ -414,7 +414,7 @@ impl<C: Clock> SlidingWindow<C> {
     }
 }
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 impl<C> SlidingWindow<C> {
     pub(crate) const fn wait_queue(&self) -> &WaitQueue {
         &self.wait_queue

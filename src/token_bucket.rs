@@ -296,10 +296,15 @@ impl<C> TokenBucket<C> {
     }
 
     /// Lets the first waiter ask again, after tokens have come back.
+    #[cfg(any(feature = "std", tidegate_loom))]
     fn wake_head(&self) {
-        #[cfg(any(feature = "std", tidegate_loom))]
         self.core.wait_queue.wake_head();
     }
+
+    /// Does nothing: there are no waiters without std.
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
+    #[expect(clippy::unused_self, reason = "the same call as with std")]
+    const fn wake_head(&self) {}
 
     #[inline]
     fn load(&self, now: Timestamp) -> (Now, u64) {

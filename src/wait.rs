@@ -21,7 +21,7 @@ mod pacer;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod progress;
 mod reservation;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 mod thread_waker;
 #[cfg(any(feature = "futures", feature = "tokio"))]
 mod throttled;

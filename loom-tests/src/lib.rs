@@ -42,7 +42,6 @@ mod redis {
 mod breaker;
 mod bucket;
 mod combined;
-mod in_flight;
 mod keyed;
 mod last_refusal;
 mod local_lease;
