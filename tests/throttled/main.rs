@@ -25,7 +25,10 @@ fn bucket(rate: u64, burst: u64, clock: &ManualClock) -> TokenBucket<ManualClock
 /// A timer that moves the clock.
 fn timer(clock: &ManualClock) -> impl Fn(Duration) -> Ready<()> + Clone + Send + Sync + 'static {
     let clock = clock.clone();
-    move |wait| ready(clock.advance(wait))
+    move |wait| {
+        clock.advance(wait);
+        ready(())
+    }
 }
 
 /// A timer that may not be used.
