@@ -22,8 +22,8 @@ pin_project! {
     ///
     /// It implements `AsyncRead` and `AsyncWrite` of tokio (feature `tokio`) and of futures
     /// (feature `futures`), where the inner type does. It throttles both directions by one limiter,
-    /// unless told [otherwise](Self::reads_only). For a limit of each direction, put one `Throttled`
-    /// into another. Any number of connections can share a limiter, by reference or by
+    /// unless told [otherwise](Self::reads_only). For a limit of each direction, put one
+    /// `Throttled` into another. Any number of connections can share a limiter, by reference or by
     /// [`Arc`](alloc::sync::Arc). Their chunks then take turns.
     ///
     /// * A **write** takes the permits for at most a [chunk](Self::chunk), waits for them, and then
@@ -31,8 +31,8 @@ pin_project! {
     ///   short write leaves are kept for the next one.
     /// * A **read** takes at most a chunk, and pays for it before the next read. How much will come
     ///   is not known before. So a connection that is idle takes no permits, and one that reads is
-    ///   at most one chunk ahead of the limiter. If it is dropped then, the chunk is paid as far as
-    ///   that takes no wait.
+    ///   at most one chunk ahead of the limiter. If it is dropped then, the chunk is paid if that
+    ///   takes no wait.
     ///
     /// Flushing and shutting down do not wait. If the limiter's wait queue is full, it retries
     /// after the limiter's hint.

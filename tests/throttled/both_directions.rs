@@ -1,12 +1,18 @@
 //! Connections that read and write.
 
 use alloc::sync::Arc;
+use alloc::task::Wake;
+use core::future::Future;
+use core::pin::pin;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::SeqCst;
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use tidegate::{Clock, ManualClock, Quota, Throttled, TokenBucket, TokioClock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-use crate::{SECOND, block_on, bucket, bytes, elapsed, no_sleep, timer};
+use crate::{SECOND, block_on, bucket, bytes, elapsed, never, no_sleep, poll_once, timer};
 
 /// On the runtime's clock, which tests pause.
 fn shared(rate: u64, burst: u64) -> Arc<TokenBucket<TokioClock>> {
@@ -98,6 +104,58 @@ async fn idle_readers_move_a_dropped_write_on() {
     assert!(!idle.is_finished());
     assert_eq!(bucket.clock().now().as_nanos() / 100_000_000, 15);
     idle.abort();
+}
+
+/// A reader that is polled first and always has data leaves the writer half of the permits.
+#[test]
+fn busy_readers_do_not_starve_writers() {
+    let clock = ManualClock::new();
+    let bucket = bucket(10, 10, &clock);
+    let both = tokio::io::join(tokio::io::repeat(7), Vec::new());
+    let mut both = Throttled::new(both, &bucket).timer(never);
+    let mut read = 0;
+    for _ in 0..100 {
+        let mut buffer = [0; 100];
+        while let Poll::Ready(got) = poll_once(both.read(&mut buffer)) {
+            read += got.unwrap();
+        }
+        while poll_once(both.write(&[1; 100])).is_ready() {}
+        clock.advance(SECOND);
+    }
+    let written = both.get_ref().writer().len();
+    assert!(
+        (450..=550).contains(&written),
+        "{written} written, {read} read"
+    );
+    assert!(
+        (450..=550).contains(&read),
+        "{written} written, {read} read"
+    );
+}
+
+/// A poll of the reader that pays for the writer, too, wakes the writer's task.
+#[test]
+fn each_side_is_woken_when_the_other_has_paid_for_it() {
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, SeqCst);
+        }
+    }
+    let clock = ManualClock::new();
+    let bucket = bucket(10, 10, &clock);
+    bucket.try_acquire(10).unwrap();
+    let both = tokio::io::join(tokio::io::repeat(7), Vec::new());
+    let mut both = Throttled::new(both, &bucket).timer(never);
+    let flag = Arc::new(Flag::default());
+    let waker = Waker::from(Arc::clone(&flag));
+    let write = pin!(both.write(&[1; 10])).poll(&mut Context::from_waker(&waker));
+    assert!(write.is_pending() && !flag.0.load(SeqCst));
+    clock.advance(SECOND);
+    assert!(poll_once(both.read(&mut [0; 10])).is_ready());
+    assert!(flag.0.load(SeqCst));
+    assert!(poll_once(both.write(&[1; 10])).is_ready());
 }
 
 #[test]

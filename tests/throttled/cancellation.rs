@@ -1,22 +1,12 @@
 //! Reads and writes that are dropped while they wait.
 
 use alloc::sync::Arc;
-use core::pin::pin;
-use core::task::{Context, Poll, Waker};
+use core::task::Poll;
 
 use tidegate::{ManualClock, SlidingWindow, Throttled};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{SECOND, block_on, bucket, bytes, timer};
-
-/// Sleeps forever.
-fn never(_: core::time::Duration) -> core::future::Pending<()> {
-    core::future::pending()
-}
-
-fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
-    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
-}
+use crate::{SECOND, block_on, bucket, bytes, never, poll_once, timer};
 
 /// The write after a dropped one may write other and fewer bytes. All permits are used in the end.
 #[test]

@@ -10,7 +10,9 @@ mod goodput;
 mod limiters;
 mod uploads;
 
-use core::future::{Future, Ready, ready};
+use core::future::{Future, Pending, Ready, pending, ready};
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use tidegate::{Clock, ManualClock, Quota, Timestamp, TokenBucket};
@@ -34,6 +36,15 @@ fn timer(clock: &ManualClock) -> impl Fn(Duration) -> Ready<()> + Clone + Send +
 /// A timer that may not be used.
 fn no_sleep(wait: Duration) -> Ready<()> {
     unreachable!("sleeps for {wait:?}");
+}
+
+/// Sleeps forever.
+fn never(_: Duration) -> Pending<()> {
+    pending()
+}
+
+fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 fn elapsed(clock: &ManualClock) -> Duration {
