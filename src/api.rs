@@ -8,6 +8,8 @@ mod backoff;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod calls;
 mod config;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod demand;
 mod fast_path;
 #[cfg(feature = "http")]
 mod headers;
@@ -42,7 +44,7 @@ use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use backoff::Backoff;
 #[cfg(any(feature = "std", tidegate_loom))]
-use calls::ApiDemand;
+use demand::ApiDemand;
 use in_flight::InFlight;
 use limits::Limits;
 #[cfg(any(feature = "std", tidegate_loom))]

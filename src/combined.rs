@@ -28,12 +28,12 @@
 //! no longer when its hint is computed, the call starts again, once.
 
 mod all_or_none;
-mod as_of;
 mod builder;
 mod combined_denied;
 mod limit;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod waits;
 
-pub(crate) use as_of::AsOf;
 pub use builder::{CombinedBuilder, CombinedStart};
 pub use combined_denied::CombinedDenied;
 pub use limit::Limit;

@@ -59,7 +59,8 @@ fn due_head_is_dropped() {
     });
 }
 
-/// Three threads: one waits, one joins and gives up after two polls, and a token is credited. Kills `next_is_not_woken`, `dropped_head_wakes_none`.
+/// Three threads: one waits, one joins and gives up after two polls, and a token is credited. Kills
+/// `next_is_not_woken`, `dropped_head_wakes_none`.
 ///
 /// The one that gives up leaves from any position. If it has the token, it gives it back. The other
 /// is served.

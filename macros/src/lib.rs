@@ -34,8 +34,8 @@ use options::Options;
 /// # Functions, methods and futures
 ///
 /// * A function blocks its thread while it waits.
-/// * An `async fn` waits when it is awaited. It needs one of tidegate's features `tokio`, `async-io`
-///   and `futures-timer`, and sleeps on tidegate's `DefaultTimer`. `on_limited` must be `Sync`, and
+/// * An `async fn` waits when it is awaited, on tidegate's `DefaultTimer`. It needs one of the
+///   features `tokio`, `async-io` and `futures-timer` of tidegate. `on_limited` must be `Sync`, and
 ///   `Send` if the future must be `Send`. A future that is dropped while it waits is charged
 ///   nothing.
 /// * A function that is not `async` but returns a future waits when it is *called*, and blocks the

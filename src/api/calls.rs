@@ -2,47 +2,17 @@
 
 use core::time::Duration;
 
+use super::demand::ApiDemand;
 use super::limits::MAX_TOKEN_LIMITS;
 use super::status::{LimitHit, Remaining, Retry};
 use super::{ApiRateLimiter, RateLimitStatus, TokenEstimate, TokenPermit};
 use crate::clock::Clock;
-use crate::combined::AsOf;
 use crate::denied::Denied;
-use crate::prepared_charge::Request;
-use crate::sync::{Demand, WaitQueue};
+use crate::prepared_charge::{AsOf, Request};
+use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use crate::wait::sealed::Waits;
 use crate::wait::{Call, Hold, Instants};
-
-/// What waiters ask for: requests, and tokens of each token limit.
-#[derive(Clone, Copy, Debug, Default)]
-#[expect(unnameable_types, reason = "a detail of the wait queue")]
-pub struct ApiDemand {
-    requests: u128,
-    tokens: [u128; MAX_TOKEN_LIMITS],
-}
-
-impl Demand for ApiDemand {
-    fn plus(mut self, other: Self) -> Self {
-        self.requests = self.requests.plus(other.requests);
-        for (own, other) in self.tokens.iter_mut().zip(other.tokens) {
-            *own = own.plus(other);
-        }
-        self
-    }
-
-    fn minus(mut self, other: Self) -> Self {
-        self.requests = self.requests.minus(other.requests);
-        for (own, other) in self.tokens.iter_mut().zip(other.tokens) {
-            *own = own.minus(other);
-        }
-        self
-    }
-
-    fn permits(self) -> u128 {
-        self.requests
-    }
-}
 
 /// A waiting request.
 pub(crate) struct RequestCall<C, F> {
@@ -148,6 +118,10 @@ impl<C: Clock, F: Fn(&RateLimitStatus)> Call for RequestCall<C, F> {
         self.limiter.shared.wait_queue.is_busy()
     }
 
+    fn queued(&self) -> ApiDemand {
+        self.limiter.shared.wait_queue.demand()
+    }
+
     fn enter(&self) -> Option<()> {
         Some(())
     }
@@ -173,6 +147,10 @@ impl<C: Clock, F: Fn(&RateLimitStatus)> Call for RequestCall<C, F> {
 
     fn hold(&self, refusal: &LimitHit, now: Timestamp) -> Hold {
         ApiRateLimiter::<C>::hold_of(refusal, now)
+    }
+
+    fn is_observed(&self) -> bool {
+        true
     }
 
     fn limited(&self, refusal: &LimitHit, now: Timestamp) {
@@ -217,6 +195,10 @@ impl<C: Clock> Call for TokenCall<C> {
 
     fn is_busy(&self) -> bool {
         self.limiter.shared.wait_queue.is_busy()
+    }
+
+    fn queued(&self) -> ApiDemand {
+        self.limiter.shared.wait_queue.demand()
     }
 
     fn enter(&self) -> Option<()> {
@@ -306,6 +288,10 @@ impl<C: Clock> Waits for ApiRateLimiter<C> {
 
     fn is_busy(&self) -> bool {
         self.shared.wait_queue.is_busy()
+    }
+
+    fn queued(&self) -> ApiDemand {
+        self.shared.wait_queue.demand()
     }
 
     fn enter(&self) -> Option<()> {

@@ -3,11 +3,10 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::AsOf;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
-use crate::prepared_charge::{Exchange, PreparedCharge, Request};
+use crate::prepared_charge::{AsOf, Exchange, PreparedCharge, Request};
 use crate::sliding_window::SlidingWindow;
 use crate::snapshot::Snapshot;
 #[cfg(any(feature = "std", tidegate_loom))]

@@ -21,7 +21,7 @@
 //!
 //! # Invariants
 //!
-//! 1. Whoever removes the head marks the next entry `woken` and wakes its task
+//! 1. A step that removes the head marks the next entry `woken` and wakes its task
 //!    (`next_is_not_woken`).
 //! 2. A head that sleeps has asked the limiter since it was last marked. The mark is removed in the
 //!    same step that stores the waker, before the limiter is asked (`mark_removed_late`).
@@ -62,7 +62,7 @@ const DEFAULT_SLACK: Duration = Duration::from_millis(2);
 
 /// What a waiter asks for. A queue keeps the sum over all waiters.
 #[expect(unnameable_types, reason = "a detail of `Awaitable`")]
-pub trait Demand: Copy + Default + fmt::Debug + Send + Sync + 'static {
+pub trait Demand: Copy + Default + PartialEq + fmt::Debug + Send + Sync + 'static {
     /// The demand of both.
     #[must_use]
     fn plus(self, other: Self) -> Self;
@@ -295,7 +295,7 @@ impl<D: Demand> WaitQueue<D> {
         }
     }
 
-    /// Lets this queue follow the queues of its limits: what wakes a head there wakes the head here.
+    /// Lets this queue follow the queues of its limits: what wakes a head there wakes its own.
     pub(crate) fn follow<'a>(&self, limits: impl Iterator<Item = &'a Self>)
     where
         D: 'a,

@@ -55,6 +55,10 @@ impl<T: Table<K>, E, K> Table<K> for GateTable<T, E> {
         self.table().waiting_for(key)
     }
 
+    fn queued(&self, key: &K) -> u128 {
+        self.table().queued(key)
+    }
+
     fn enter(&self, key: &K) -> Option<Place> {
         self.table().enter(key)
     }

@@ -30,7 +30,8 @@ use crate::denied::Denied;
 /// is neither polled nor dropped blocks those behind it. So do not [forget](core::mem::forget)
 /// a wait, and do not set one aside while you await another.
 ///
-/// It is [`Unpin`], so `&mut wait` can stand in a `select!`. It is [`Send`] if the limiter, the timer and the timer's sleep are.
+/// It is [`Unpin`], so `&mut wait` can stand in a `select!`. It is [`Send`] if the limiter, the
+/// timer and the timer's sleep are.
 ///
 /// # Cancel safety
 ///
@@ -39,7 +40,7 @@ use crate::denied::Denied;
 ///
 /// # Cost
 ///
-/// With permits there and nobody waiting: a decision, with one reading of the clock, and the
+/// With permits there and no waiter: a decision, with one reading of the clock, and the
 /// load of one pointer. A wait takes O(log w) with w waiters, and one timer for the first in
 /// line; the others need none unless they have a timeout.
 #[must_use = "a wait does nothing unless it is awaited or waited for"]

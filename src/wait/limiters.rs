@@ -126,6 +126,10 @@ macro_rules! waits {
                 self.wait_queue().is_busy()
             }
 
+            fn queued(&self) -> u128 {
+                self.wait_queue().demand()
+            }
+
             fn enter(&self) -> Option<()> {
                 self.follow_limits();
                 Some(())

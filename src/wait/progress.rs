@@ -1,6 +1,6 @@
 //! The one driver of all waits, of threads and futures, at every limiter.
 //!
-//! A call that finds nobody ahead asks the limiter at once, and reads the clock once. If it is
+//! A call that finds no waiter ahead asks the limiter at once, and reads the clock once. If it is
 //! refused it joins the [queue](crate::sync::WaitQueue), and the rest is done as its head.
 //!
 //! # As of when a waiter is decided
@@ -122,19 +122,23 @@ impl<P> Progress<P> {
         let deadline = now + timeout;
         if hold.is_some_and(|hold| hold.is_in_vain(deadline)) {
             // Without the queue, so that a refusal writes nothing and allocates nothing.
-            if let Some(refusal) = call.refusal(C::Demand::default(), now) {
-                *self = Self::Done;
-                return Some(call.output(Err(refusal), now));
+            let ahead = C::Demand::default();
+            if let Some(refused) = self.refuse_in_vain(call, ahead, deadline, now) {
+                return Some(refused);
             }
         }
+        // Before it joins, so that a call that is refused never counts as one that waits.
+        let expected = call.queued();
+        if let Some(refused) = self.refuse_in_vain(call, expected, deadline, now) {
+            return Some(refused);
+        }
         let Some(place) = call.enter() else {
-            return Some(self.refuse(call, C::Demand::default(), now));
+            return Some(self.refuse(call, expected, now));
         };
         let queue = call.queue(&place);
         let Some((ticket, ahead)) = queue.join(call.demand()) else {
-            let ahead = queue.demand();
             call.exit(place);
-            return Some(self.refuse(call, ahead, now));
+            return Some(self.refuse(call, expected, now));
         };
         // Stored before any code of the caller can run, so that it is given up in any case.
         *self = Self::Waiting(Position {
@@ -144,15 +148,35 @@ impl<P> Progress<P> {
             deadline,
             hold: None,
         });
-        if let Some(refusal) = call.refusal(ahead, now) {
-            if call.hold(&refusal, now).is_in_vain(deadline) {
-                self.give_up(call);
-                *self = Self::Done;
-                return Some(call.output(Err(refusal), now));
+        if ahead != expected {
+            // Others joined or left in between.
+            if let Some(refused) = self.refuse_in_vain(call, ahead, deadline, now) {
+                return Some(refused);
             }
-            call.limited(&refusal, now);
+        }
+        if call.is_observed() {
+            if let Some(refusal) = call.refusal(ahead, now) {
+                call.limited(&refusal, now);
+            }
         }
         None
+    }
+
+    /// Refuses a call that cannot be admitted in time after those ahead.
+    fn refuse_in_vain<C: Call<Place = P>>(
+        &mut self,
+        call: &C,
+        ahead: C::Demand,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> Option<C::Output> {
+        let refusal = call.refusal(ahead, now)?;
+        if !call.hold(&refusal, now).is_in_vain(deadline) {
+            return None;
+        }
+        self.leave(call, None);
+        *self = Self::Done;
+        Some(call.output(Err(refusal), now))
     }
 
     /// Starts a call that continues one which was decided as of `since`, and had more to take. It

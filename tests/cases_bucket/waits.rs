@@ -16,7 +16,7 @@ fn ten(burst: u64) -> (TokenBucket<ManualClock>, ManualClock) {
     )
 }
 
-/// Blocks a thread in a wait for `n` permits, and asserts that it returns after `delay`, not before.
+/// Lets a thread wait for `n` permits, and asserts that it returns after `delay`, not before.
 fn waits_for(bucket: &TokenBucket<ManualClock>, n: u64, delay: Duration) {
     let clock = bucket.clock();
     let end = clock.now() + delay;

@@ -168,6 +168,10 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
         self.waits.waiting_for(|| self.hasher.hash_one(key))
     }
 
+    fn queued(&self, key: &Q) -> u128 {
+        self.waits.queued(|| self.hasher.hash_one(key))
+    }
+
     fn enter(&self, key: &Q) -> Option<Place> {
         self.waits.enter(self.hasher.hash_one(key))
     }
