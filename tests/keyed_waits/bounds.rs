@@ -1,7 +1,5 @@
 //! The numbers of waiters, in all and per key.
 
-use core::time::Duration;
-
 use tidegate::{Denied, FixedKeyed, Keyed, ManualClock};
 
 use crate::waiters::{Table, Waiters};
@@ -10,7 +8,6 @@ use crate::{Counts, SECOND, bucket, per_second};
 fn fixed(most: usize, per_key: usize, clock: &ManualClock) -> FixedKeyed<ManualClock> {
     FixedKeyed::with_clock(per_second(1), 1_000, clock.clone())
         .max_waiters(most)
-        .wait_slack(Duration::ZERO)
         .max_waiters_per_key(per_key)
 }
 
