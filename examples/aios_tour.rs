@@ -73,7 +73,7 @@ fn token_bucket() -> Outcome {
 
     clock.advance(wait); // time.sleep(wait)
     // bucket.acquire(blocking=True)
-    bucket.acquire_blocking(1)?;
+    bucket.acquire(1).wait()?;
 
     // TokenBucket(rate=10, capacity=50, initial_tokens=5)
     let bucket = TokenBucket::with_clock(quota, clock).with_initial(5);
@@ -119,7 +119,7 @@ fn api_rate_limiter() -> Outcome {
     let remaining = (status.requests_remaining, status.tokens_remaining);
     assert_eq!(remaining, (50, 100_000));
     // limiter.acquire(blocking=True)
-    assert!(!limiter.acquire_blocking().is_limited);
+    assert!(!limiter.acquire().wait().is_limited);
     // limiter.record_tokens(response.usage.total_tokens)
     limiter.record_tokens(1_234);
     for _ in 0..9 {

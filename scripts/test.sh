@@ -57,11 +57,11 @@ combine() {
 hack --package tidegate --each-feature
 hack --package tidegate-macros --package tidegate-redis --each-feature --exclude-features default
 combine 2 tokio,async-io,futures-timer,futures,tower
-combine 2 tokio,async-io,http,macros
+combine 2 tokio,async-io,futures-timer,http,macros
 combine 3 tower,metrics,tracing
 # These also work without std, where `tests/no_std` has all of them at once.
 hack --package tidegate --each-feature --exclude-no-default-features --features std \
-    --include-features fallback,futures,serde,tracing
+    --include-features fallback,serde,tracing
 
 step "documentation: all features, and none"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-features

@@ -1,26 +1,28 @@
 //! The limiter for calls to an API with quotas, above all language models: requests, tokens,
 //! bursts, pauses and backoff.
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 mod acquire;
 mod admission;
 mod backoff;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 mod calls;
 mod config;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod demand;
 mod fast_path;
 #[cfg(feature = "http")]
 mod headers;
 mod in_flight;
 mod limits;
 mod permit;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 mod ramp;
 mod status;
 mod totals;
 mod usage;
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use acquire::{AcquireRequest, AcquireTokens};
 pub use config::{ConfigError, ConfigErrorKind, RateLimitConfig};
 pub use permit::TokenPermit;
@@ -37,15 +39,15 @@ use crossbeam_utils::CachePadded;
 use crate::clock::{Clock, DefaultClock};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use backoff::Backoff;
-#[cfg(feature = "std")]
-use calls::ApiDemand;
+#[cfg(any(feature = "std", tidegate_loom))]
+use demand::ApiDemand;
 use in_flight::InFlight;
 use limits::Limits;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use ramp::Ramp;
 use totals::Totals;
 
@@ -73,8 +75,10 @@ use totals::Totals;
 ///
 /// # Progress and cost
 ///
-/// Everything but waiting is lock-free and reads the clock once. An admission takes one
-/// compare-and-swap per request limit, and one addition for the statistics.
+/// Everything but waiting is lock-free while no call waits, and reads the clock once. What may
+/// admit the first waiter wakes it, under a lock: [`resume`](Self::resume), an undo, and the end of
+/// a permit. An admission takes one compare-and-swap per request limit, and one addition for the
+/// statistics.
 ///
 /// A refusal writes nothing, except that the backoff notes when a streak of refusals begins and
 /// roughly how long callers will wait. It allocates its message. The [`Limiter`](crate::Limiter)
@@ -120,7 +124,7 @@ struct Shared<C> {
     gate: CachePadded<AdmissionGate>,
     /// Written by every admission.
     totals: CachePadded<Totals>,
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     wait_queue: WaitQueue<ApiDemand>,
 }
 
@@ -143,7 +147,7 @@ struct AdmissionGate {
     backoff: Backoff,
     /// The permits that are out.
     in_flight: InFlight,
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     ramp: Ramp,
 }
 
@@ -180,7 +184,7 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
             paused_until: AtomicU64::new(0),
             backoff: Backoff::new(&config),
             in_flight: InFlight::new(config.max_in_flight),
-            #[cfg(feature = "std")]
+            #[cfg(any(feature = "std", tidegate_loom))]
             ramp: Ramp::new(&config),
         };
         let shared = Shared {
@@ -188,7 +192,7 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
             config,
             gate: CachePadded::new(gate),
             totals: CachePadded::new(Totals::default()),
-            #[cfg(feature = "std")]
+            #[cfg(any(feature = "std", tidegate_loom))]
             wait_queue: WaitQueue::new(),
         };
         Ok(Self {
@@ -260,7 +264,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 
     /// Refuses all calls for a while, for a `429` with `Retry-After`. Does not shorten a pause that
-    /// lasts longer.
+    /// lasts longer. Waiters wait it out, and then go one after another.
     pub fn pause_for(&self, pause: Duration) {
         self.pause_until(self.clock().now() + pause);
     }

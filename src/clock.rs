@@ -71,14 +71,14 @@ pub trait Clock {
     /// Threads that [wait](crate::Acquire::wait) sleep here. The default parks on the operating
     /// system's clock. A clock with its own time overrides it, and unparks the thread when its time
     /// has come.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     fn park_until(&self, deadline: Timestamp) {
         park_until(self, deadline, core::time::Duration::ZERO);
     }
 }
 
 /// Parks until `deadline`, for at least `least`.
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", not(tidegate_loom)))]
 fn park_until<C: Clock + ?Sized>(clock: &C, deadline: Timestamp, least: core::time::Duration) {
     if deadline == Timestamp::MAX {
         return std::thread::park();
@@ -87,6 +87,12 @@ fn park_until<C: Clock + ?Sized>(clock: &C, deadline: Timestamp, least: core::ti
     if now < deadline {
         std::thread::park_timeout((deadline - now).max(least));
     }
+}
+
+/// Parks until another thread wakes this one: a model's clock that moves overrides it.
+#[cfg(tidegate_loom)]
+fn park_until<C: Clock + ?Sized>(_: &C, _: Timestamp, _: core::time::Duration) {
+    crate::sync::thread::park();
 }
 
 /// Sleeps until `deadline`, for at least `least` at a time.
@@ -118,7 +124,7 @@ macro_rules! forward_clock {
                 (**self).sleep_until(deadline);
             }
 
-            #[cfg(feature = "std")]
+            #[cfg(any(feature = "std", tidegate_loom))]
             fn park_until(&self, deadline: Timestamp) {
                 (**self).park_until(deadline);
             }

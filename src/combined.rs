@@ -28,12 +28,12 @@
 //! no longer when its hint is computed, the call starts again, once.
 
 mod all_or_none;
-mod as_of;
 mod builder;
 mod combined_denied;
 mod limit;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod waits;
 
-pub(crate) use as_of::AsOf;
 pub use builder::{CombinedBuilder, CombinedStart};
 pub use combined_denied::CombinedDenied;
 pub use limit::Limit;
@@ -51,7 +51,7 @@ use crate::prepared_charge::{Exchange, Request};
 use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
@@ -64,7 +64,8 @@ use crate::token_bucket::TokenBucket;
 ///
 /// # Guarantees
 ///
-/// * **Bounds.** Each limit keeps its own bound, whatever happens to the others.
+/// * **Bounds.** Each limit keeps its own bound, whatever happens to the others. A waiter is
+///   decided by buckets as of the instant at which it was due, and by windows as of now.
 /// * **All or nothing.** A refused call has charged nothing, for any number of threads. The
 ///   exception is a call that found room in every limit, charged some, lost the race for another,
 ///   and could not undo a charge because later calls had been decided on top of it. Such permits
@@ -80,8 +81,15 @@ use crate::token_bucket::TokenBucket;
 /// # Cost and progress
 ///
 /// One clock reading and one load per limit, and one compare-and-swap per limit if the call is
-/// admitted. Lock-free. A refusal writes nothing unless it lost a race. With more than 8 limits
-/// each call allocates. Operations synchronize nothing else.
+/// admitted. Lock-free, except for waiters, which lock their queue. A refusal writes nothing unless
+/// it lost a race. With more than 8 limits each call allocates. Operations synchronize nothing
+/// else.
+///
+/// # Waits
+///
+/// A combination has a wait queue of its own, in order of arrival. If combinations share a limit,
+/// there is no order between their queues, nor between them and the limit's own queue. A reset, a
+/// credit or an undo at a limit also wakes the first waiter of each combination.
 ///
 /// ```
 /// use core::time::Duration;
@@ -104,7 +112,7 @@ pub struct Combined<C = DefaultClock> {
     limits: Box<[NamedLimit<C>]>,
     /// Permits that rollbacks could not return, in all limits together. Only grows.
     forfeited: AtomicU64,
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     wait_queue: WaitQueue,
 }
 
@@ -317,7 +325,7 @@ impl<C: Clock> Combined<C> {
     }
 }
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 impl<C> Combined<C> {
     pub(crate) const fn wait_queue(&self) -> &WaitQueue {
         &self.wait_queue
@@ -375,7 +383,7 @@ impl<C: Clock> Limiter for Combined<C> {
     fn undo(&self, charge: CombinedCharge) -> u64 {
         let permits = charge.permits;
         let is_complete = self.undo_all(charge, |_, _| false);
-        #[cfg(feature = "std")]
+        #[cfg(any(feature = "std", tidegate_loom))]
         self.wait_queue.wake_head();
         if is_complete { permits } else { 0 }
     }

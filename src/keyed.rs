@@ -12,6 +12,8 @@ mod table_stats;
 mod wait_queues;
 
 pub use fixed::FixedKeyed;
+#[cfg(feature = "tower")]
+pub(crate) use key_view::Table;
 #[cfg(feature = "std")]
 pub use key_view::{KeyView, OwnedKey};
 pub use keys::{IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester, KeyHash, KeyHasher};
@@ -21,3 +23,5 @@ pub use overflow::Overflow;
 pub use table_stats::FixedKeyedStats;
 #[cfg(feature = "std")]
 pub use table_stats::KeyedStats;
+#[cfg(feature = "tower")]
+pub(crate) use wait_queues::Place;

@@ -260,7 +260,7 @@ impl Quota {
     }
 
     /// The time in which `n` tokens flow in, rounded down.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     pub(crate) fn refill_time_of(self, n: u128) -> Duration {
         let nanos = n.saturating_mul(self.period_nanos().into()) / u128::from(self.rate());
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))

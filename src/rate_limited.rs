@@ -100,8 +100,8 @@ where
         Ok((self.function)(argument))
     }
 
-    /// Waits on the [`DefaultTimer`](crate::DefaultTimer) until the limiter admits the call, and calls the asynchronous
-    /// function.
+    /// Waits on the [`DefaultTimer`](crate::DefaultTimer) until the limiter admits the call, and
+    /// calls the asynchronous function.
     ///
     /// # Cancel safety
     ///

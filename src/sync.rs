@@ -19,6 +19,11 @@ pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(all(feature = "std", not(tidegate_loom)))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
+#[cfg(tidegate_loom)]
+pub(crate) use loom::thread;
+#[cfg(all(feature = "std", not(tidegate_loom)))]
+pub(crate) use std::thread;
+
 #[cfg(any(feature = "std", tidegate_loom))]
 mod lazy;
 #[cfg(any(feature = "std", tidegate_loom))]

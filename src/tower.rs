@@ -15,7 +15,7 @@
 //! |---|---|
 //! | reject excess requests with `429 Too Many Requests` or `RESOURCE_EXHAUSTED` | [`RateLimitLayer`] |
 //! | delay them: a client that paces itself, a queue before a slow service | [`PaceLayer`] |
-//! | limit each client | [`PerKey`], with an [`ApiKey`], [`ForwardedFor`], or a closure |
+//! | limit or delay each client | [`PerKey`], with an [`ApiKey`], [`ForwardedFor`], or a closure |
 //! | apply several limits, all or nothing | a tuple of them, each [`Named`] |
 //! | write header fields in a server without tower | [`HeaderStyle::write_to`] |
 //!
@@ -88,6 +88,8 @@ mod layer_policy;
 mod layer_stats;
 mod named;
 mod observer;
+mod pace_gate;
+mod pace_keys;
 mod pace_layer;
 mod pace_options;
 mod paced;
@@ -107,6 +109,7 @@ pub use key_extractor::{Either, KeyExtractor, NoKey, Or};
 pub use keyed_limiter::KeyedLimiter;
 pub use layer_stats::RateLimitLayerStats;
 pub use named::Named;
+pub use pace_gate::PaceGate;
 pub use pace_layer::{PaceLayer, PaceLayerBuilder};
 pub use paced::{Paced, PacedFuture};
 pub use per_key::PerKey;

@@ -16,13 +16,15 @@ mod limiters;
 mod paced_sink;
 #[cfg(feature = "futures")]
 mod paced_stream;
-#[cfg(feature = "futures")]
+#[cfg(any(feature = "futures", feature = "tokio"))]
 mod pacer;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod progress;
 mod reservation;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 mod thread_waker;
+#[cfg(any(feature = "futures", feature = "tokio"))]
+mod throttled;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod timer;
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -35,6 +37,8 @@ pub use awaitable::Awaitable;
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use awaitable::sealed;
 #[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use behind::from_now;
+#[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use call::{Call, Hold, Instants};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use default_timer::DefaultTimer;
@@ -43,6 +47,8 @@ pub use paced_sink::PacedSink;
 #[cfg(feature = "futures")]
 pub use paced_stream::PacedStream;
 pub use reservation::Reservation;
+#[cfg(any(feature = "futures", feature = "tokio"))]
+pub use throttled::Throttled;
 #[cfg(feature = "futures-timer")]
 pub use timer::FuturesTimer;
 #[cfg(any(feature = "std", tidegate_loom))]

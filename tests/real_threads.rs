@@ -320,13 +320,13 @@ fn waiters_are_served_in_order_of_arrival() {
         let waiters: Vec<_> = sizes
             .into_iter()
             .map(|n| {
-                let debt = bucket.debt();
+                let before = bucket.waiting();
                 let waiter = scope.spawn(move || {
-                    bucket.acquire_blocking(n).expect("a wait without a limit");
+                    bucket.acquire(n).wait().expect("a wait without a limit");
                     (served.fetch_add(1, SeqCst), clock.now())
                 });
-                // The next waiter starts when this one has its reservation.
-                while bucket.debt() == debt && !waiter.is_finished() {
+                // The next waiter starts when this one is in the queue.
+                while bucket.waiting() == before && !waiter.is_finished() {
                     thread::yield_now();
                 }
                 waiter
@@ -355,16 +355,24 @@ fn waiters_beyond_their_timeout_are_refused_at_once() {
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                if let Err(denied) = bucket.acquire_blocking_timeout(1, 2 * SECOND) {
-                    assert_eq!(denied.retry_after(), Some(3 * SECOND));
+                if let Err(denied) = bucket.acquire(1).timeout(2 * SECOND).wait() {
+                    // The whole wait, which counts others that are about to be refused.
+                    let seconds = (3..=8).map(|seconds| seconds * SECOND);
+                    let wait = denied.retry_after().expect("it is not forever");
+                    assert!(seconds.into_iter().any(|whole| whole == wait), "{wait:?}");
                     refused.fetch_add(1, SeqCst);
                 }
             });
         }
-        while refused.load(SeqCst) + usize::try_from(bucket.debt()).unwrap() < 8 {
+        while refused.load(SeqCst) < 6 || bucket.waiting() != 2 {
             thread::yield_now();
         }
-        clock.advance(8 * SECOND);
+        for left in [1, 0] {
+            clock.advance(SECOND);
+            while bucket.waiting() != left {
+                thread::yield_now();
+            }
+        }
     });
     assert_eq!(refused.into_inner(), 6);
 }
@@ -377,7 +385,7 @@ fn window_serves_every_waiter() {
     thread::scope(|scope| {
         for _ in 0..7 {
             scope.spawn(|| {
-                window.acquire_blocking(1).expect("a wait without a limit");
+                window.acquire(1).wait().expect("a wait without a limit");
                 served.fetch_add(1, SeqCst);
             });
         }
@@ -390,13 +398,10 @@ fn window_serves_every_waiter() {
     assert!(clock.now() > Timestamp::ZERO + 3 * SECOND);
 
     clock.advance(2 * SECOND);
-    window.acquire_blocking(2).unwrap();
-    assert_eq!(
-        window.acquire_blocking(3),
-        Err(Denied::Never { capacity: 2 })
-    );
+    window.acquire(2).wait().unwrap();
+    assert_eq!(window.acquire(3).wait(), Err(Denied::Never { capacity: 2 }));
     let wait = window.wait_time(1).unwrap();
     let too_short = wait.saturating_sub(Duration::from_nanos(1));
-    let refusal = window.acquire_blocking_timeout(1, too_short);
+    let refusal = window.acquire(1).timeout(too_short).wait();
     assert_eq!(refusal, Err(Denied::NotYet { retry_after: wait }));
 }

@@ -4,8 +4,9 @@
 //! cargo run --release --features tokio,http --example llm_client
 //! ```
 //!
-//! The provider is a fake on loopback (`provider.rs`). The same prompts are sent three times:
-//! all at once, paced by an `ApiRateLimiter`, and paced while another program drains the account.
+//! The provider is a fake on loopback (`provider.rs`) that streams its answers. The same prompts
+//! are sent three times: all at once, paced by an `ApiRateLimiter`, and paced while another program
+//! drains the account.
 
 #![expect(
     clippy::std_instead_of_alloc,
@@ -15,21 +16,18 @@
 
 mod provider;
 
-use std::error::Error;
-
-use axum::http::response::Parts;
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, Response, StatusCode};
 use futures_util::future::try_join_all;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::{Client as HttpClient, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use tidegate::{ApiRateLimiter, RateLimitConfig, TokenUsage};
+use tidegate::{ApiRateLimiter, RateLimitConfig, TokenPermit, TokenUsage};
 use tokio::time::Instant;
 
-use crate::provider::{Prompt, Usage};
+use crate::provider::{Event, Prompt};
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const PROMPTS: u32 = 60;
 /// The tokens of the largest prompt and its answer.
@@ -61,40 +59,64 @@ struct Client {
 
 impl Client {
     /// Sends a prompt when the limits allow it, and sends it again if the provider refuses.
-    async fn complete(&self, prompt: Prompt) -> Result<Usage> {
+    async fn complete(&self, prompt: Prompt) -> Result<Answer> {
         let estimate = TokenUsage::new(prompt.input_tokens.into(), prompt.max_tokens.into());
         loop {
             // Fails at once if the estimate exceeds a limit.
             let mut permit = self.limiter.acquire_tokens(estimate).await?;
             // From here on the provider may charge, even if this future is dropped.
             permit.commit();
-            let (head, body) = self.post(prompt).await?;
-            match head.status {
+            let response = self.post(prompt).await?;
+            // Before `settle`. The headers of an answer count the whole estimate. A refusal pauses
+            // all callers, as `Retry-After` says, and none may get the tokens without the pause.
+            self.limiter
+                .observe_response(response.status(), response.headers());
+            match response.status() {
                 StatusCode::OK => {
-                    let usage: Usage = serde_json::from_slice(&body)?;
-                    // Before `observe_response`: the headers count the unused tokens already.
-                    let (input, output) = (usage.input_tokens, usage.output_tokens);
-                    permit.settle(TokenUsage::new(input.into(), output.into()));
-                    self.limiter.observe_response(head.status, &head.headers);
-                    return Ok(usage);
+                    let body = response.into_body();
+                    return Ok(Answer { permit, body });
                 }
-                StatusCode::TOO_MANY_REQUESTS => {
-                    // Pauses all callers for as long as `Retry-After` says. Before `settle`,
-                    // so that no caller gets the tokens without the pause.
-                    self.limiter.observe_response(head.status, &head.headers);
-                    permit.settle(0);
-                }
+                StatusCode::TOO_MANY_REQUESTS => permit.settle(0),
                 status => return Err(format!("the provider answered {status}").into()),
             }
         }
     }
 
-    async fn post(&self, prompt: Prompt) -> Result<(Parts, Bytes)> {
+    async fn post(&self, prompt: Prompt) -> Result<Response<Incoming>> {
         let request = Request::post(&self.url)
             .header("content-type", "application/json")
             .body(Full::from(serde_json::to_vec(&prompt)?))?;
-        let (head, body) = self.http.request(request).await?.into_parts();
-        Ok((head, body.collect().await?.to_bytes()))
+        Ok(self.http.request(request).await?)
+    }
+}
+
+/// An answer that is still streamed, in any task. Its call stays in flight until the end. If it is
+/// dropped before, the whole estimate stays charged.
+struct Answer {
+    permit: TokenPermit,
+    body: Incoming,
+}
+
+impl Answer {
+    /// Receives the text, and settles the call with the tokens that it used.
+    async fn text(mut self) -> Result<String> {
+        let mut text = String::new();
+        let mut received = Vec::new();
+        while let Some(frame) = self.body.frame().await {
+            received.extend(frame?.into_data().unwrap_or_default());
+            while let Some(end) = received.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = received.drain(..=end).collect();
+                match serde_json::from_slice(&line)? {
+                    Event::Text(piece) => text.push_str(&piece),
+                    Event::Usage { input, output } => {
+                        let used = TokenUsage::new(input.into(), output.into());
+                        self.permit.settle(used);
+                        return Ok(text);
+                    }
+                }
+            }
+        }
+        Err("the provider ended an answer early".into())
     }
 }
 
@@ -131,9 +153,10 @@ async fn run(name: &str, is_paced: bool, drained_before: Option<u32>) -> Result<
             max_tokens: 400,
         };
         if is_paced {
-            client.complete(prompt).await?;
+            let answer = client.complete(prompt).await?;
+            tokio::spawn(answer.text()).await??;
         } else {
-            client.post(prompt).await?;
+            client.post(prompt).await?.collect().await?;
         }
         Ok(())
     }))

@@ -1,15 +1,17 @@
 //! A fake provider of a language model: an HTTP server on loopback with limits of its own.
 
-use std::error::Error;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::time::{self, Instant};
@@ -26,11 +28,11 @@ pub(crate) struct Prompt {
     pub(crate) max_tokens: u32,
 }
 
-/// An answer's body: the tokens that the call used.
+/// A line of an answer's body: a piece of the text, or at the end the tokens that the call used.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Usage {
-    pub(crate) input_tokens: u32,
-    pub(crate) output_tokens: u32,
+pub(crate) enum Event {
+    Text(String),
+    Usage { input: u32, output: u32 },
 }
 
 /// What one customer has left.
@@ -48,9 +50,7 @@ pub(crate) struct Account {
 type SharedAccount = Arc<Mutex<Account>>;
 
 /// Starts a provider with a full account.
-pub(crate) async fn start(
-    drained_before: Option<u32>,
-) -> Result<(SocketAddr, SharedAccount), Box<dyn Error>> {
+pub(crate) async fn start(drained_before: Option<u32>) -> io::Result<(SocketAddr, SharedAccount)> {
     let account = Arc::new(Mutex::new(Account {
         requests: REQUESTS_AT_ONCE,
         tokens: TOKENS_AT_ONCE,
@@ -79,17 +79,19 @@ async fn answer(State(account): State<SharedAccount>, Json(prompt): Json<Prompt>
         let retry_after = [("retry-after", wait.ceil().to_string())];
         return (StatusCode::TOO_MANY_REQUESTS, retry_after).into_response();
     }
-    time::sleep(Duration::from_millis(50)).await;
-    let usage = Usage {
-        input_tokens: prompt.input_tokens,
-        output_tokens: prompt.max_tokens / 2,
-    };
-    let used = usage.input_tokens + usage.output_tokens;
-    let mut account = lock(&account);
-    account.settle(f64::from(reserved - used));
-    let left = account.tokens.floor().to_string();
+    let left = lock(&account).tokens.floor().to_string();
     let headers = [("anthropic-ratelimit-tokens-remaining", left)];
-    (headers, Json(usage)).into_response()
+    let text = stream::iter(["An ", "answer ", "in ", "pieces."]).then(async |piece| {
+        time::sleep(Duration::from_millis(12)).await;
+        Event::Text(piece.into())
+    });
+    let end = stream::once(async move {
+        let (input, output) = (prompt.input_tokens, prompt.max_tokens / 2);
+        lock(&account).settle(f64::from(reserved - input - output));
+        Event::Usage { input, output }
+    });
+    let line = |event| serde_json::to_string(&event).map(|line| line + "\n");
+    (headers, Body::from_stream(text.chain(end).map(line))).into_response()
 }
 
 impl Account {

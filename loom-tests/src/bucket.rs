@@ -1,16 +1,13 @@
 //! The word and the epoch of a token bucket.
 
-use core::future::Future;
-use core::mem::ManuallyDrop;
 use core::time::Duration;
 
 use loom::sync::Arc;
 use loom::thread;
 
-use crate::model::{NoClock, SharedClock, assert_bound, at, explore, leaked};
+use crate::model::{NoClock, SharedClock, assert_bound, at, explore};
 use crate::mutant;
-use crate::tidegate::{Acquire, Clock, Limiter, Quota, Timestamp, TokenBucket};
-use crate::waiting::block_on;
+use crate::tidegate::{Limiter, Quota, TokenBucket};
 
 type Bucket = TokenBucket<NoClock>;
 
@@ -317,65 +314,7 @@ fn drained_half_a_circle_of_long_epochs_later() {
     mutant::with("bucket::long_epochs", drained_half_a_circle_later);
 }
 
-/// A clock that stays at 0.
-#[derive(Debug)]
-struct Frozen;
-
-impl Clock for Frozen {
-    fn now(&self) -> Timestamp {
-        at(0)
-    }
-}
-
-/// Waits for a token of an empty bucket, on a timer that never fires.
-fn wait_for_a_reset(bucket: &'static TokenBucket<Frozen>) {
-    let never = |_| core::future::pending::<()>();
-    let wait = Acquire::new(bucket, never, 1, Duration::MAX);
-    let mut wait = ManuallyDrop::new(Box::pin(wait));
-    assert!(block_on(|context| wait.as_mut().poll(context)).is_ok());
-    drop(ManuallyDrop::into_inner(wait));
-}
-
-fn empty_bucket() -> &'static TokenBucket<Frozen> {
-    let quota = Quota::new(1, Duration::from_secs(1)).expect("representable");
-    let bucket = leaked(TokenBucket::with_clock(quota, Frozen));
-    assert!(bucket.charge_at(1, at(0)).is_ok());
-    bucket
-}
-
-/// Two threads: a future waits, the bucket is reset. Kills `late_listener`, `early_wake`.
-///
-/// The future is served only if it reserves after the reset, or if the reset wakes it.
-fn reset_wakes_a_future() {
-    explore(3, || {
-        let bucket = empty_bucket();
-        let reset = thread::spawn(move || bucket.reset_at(at(0)));
-        wait_for_a_reset(bucket);
-        reset.join().unwrap();
-    });
-}
-
-/// Three threads: a future waits, a token is credited, the bucket is reset. Kills `unfenced_wake`.
-///
-/// The credit brings back the TAT that the reset has loaded, so the reset acquires the reservation
-/// in between only by its fence.
-fn reset_after_a_credit_wakes_a_future() {
-    explore(3, || {
-        let bucket = empty_bucket();
-        let reset = thread::spawn(move || bucket.reset_at(at(0)));
-        let credit = thread::spawn(move || bucket.credit_at(1, at(0)));
-        wait_for_a_reset(bucket);
-        reset.join().unwrap();
-        credit.join().unwrap();
-    });
-}
-
 mutant::tests! { "bucket":
-    reset_wakes_a_future {
-        late_listener: "deadlock",
-        early_wake: "deadlock",
-    }
-    reset_after_a_credit_wakes_a_future { unfenced_wake: "deadlock" }
     exact_total { lost_update: "left == right" }
     stale_reader { stale_rebase: " of " }
     three_threads { lost_update: " of " }

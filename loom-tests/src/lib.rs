@@ -39,13 +39,14 @@ mod redis {
     include!(concat!(env!("OUT_DIR"), "/redis/lib.rs"));
 }
 
+mod api_waits;
 mod breaker;
 mod bucket;
 mod combined;
-mod in_flight;
 mod keyed;
 mod last_refusal;
 mod local_lease;
+mod progress;
 mod rules;
 mod sharded;
 mod unreported;

@@ -69,7 +69,8 @@ impl Function {
             Some(asynchronous) if !cfg!(feature = "async") => {
                 return Err(Error::new(
                     asynchronous.span,
-                    "`#[rate_limited]` on an `async fn` needs tidegate's feature `tokio`",
+                    "`#[rate_limited]` on an `async fn` needs one of tidegate's features `tokio`, \
+                     `async-io` and `futures-timer`",
                 ));
             }
             _ => {}

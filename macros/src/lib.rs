@@ -34,9 +34,10 @@ use options::Options;
 /// # Functions, methods and futures
 ///
 /// * A function blocks its thread while it waits.
-/// * An `async fn` waits on tokio's timer when it is awaited. It needs tidegate's feature `tokio`.
-///   `on_limited` must be `Sync`, and `Send` if the future must be `Send`. A future that is dropped
-///   while it waits is charged nothing.
+/// * An `async fn` waits when it is awaited, on tidegate's `DefaultTimer`. It needs one of the
+///   features `tokio`, `async-io` and `futures-timer` of tidegate. `on_limited` must be `Sync`, and
+///   `Send` if the future must be `Send`. A future that is dropped while it waits is charged
+///   nothing.
 /// * A function that is not `async` but returns a future waits when it is *called*, and blocks the
 ///   thread. Examples are `-> impl Future` and an `async fn` under `#[async_trait]`.
 /// * Methods behave like functions, also in the `impl` of a trait. In a trait, only methods with a

@@ -20,7 +20,7 @@ fn misuse_is_a_compile_error() {
     }
     // Another crate of the workspace may have enabled the feature.
     if !cfg!(feature = "async") {
-        cases.compile_fail("tests/ui/async_without_tokio.rs");
+        cases.compile_fail("tests/ui/async_without_timer.rs");
     }
 }
 

@@ -101,7 +101,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 
     /// The end of the latest pause, which may have passed.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     pub(super) fn paused_until(&self) -> Timestamp {
         // Relaxed: guards no memory.
         Timestamp::from_nanos(self.shared.gate.paused_until.load(Relaxed))
@@ -143,12 +143,12 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 
     /// Lets the first waiter ask again, after a limit or a pause has changed.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     pub(super) fn wake_head(&self) {
         self.shared.wait_queue.wake_head();
     }
 
-    #[cfg(not(feature = "std"))]
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
     #[expect(clippy::unused_self, reason = "there is no queue")]
     pub(super) const fn wake_head(&self) {}
 

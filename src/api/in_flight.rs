@@ -34,7 +34,7 @@ impl InFlight {
     }
 
     /// The refusal of a call that cannot be counted now.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     pub(super) fn refusal(&self) -> Option<LimitHit> {
         let limit = self.limit.filter(|&limit| self.count() >= limit);
         limit.map(full)

@@ -10,8 +10,8 @@ use super::fast_path::{self, FastPath};
 use super::status::{LimitKind, Remaining};
 use super::usage::{TokenEstimate, TokenUsage};
 use crate::clock::{Clock, ManualClock};
-use crate::combined::{AsOf, Combined, CombinedDenied};
-use crate::prepared_charge::Request;
+use crate::combined::{Combined, CombinedDenied};
+use crate::prepared_charge::{AsOf, Request};
 use crate::quota::Quota;
 use crate::sliding_window::SlidingWindow;
 use crate::time::Timestamp;
@@ -22,7 +22,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Tokens per minute and day, input tokens, output tokens.
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub(super) const MAX_TOKEN_LIMITS: usize = 4;
 
 /// A combination whose limits have kinds: first the request limits, then the token limits.
@@ -255,7 +255,7 @@ impl<C: Clock> Limits<C> {
     }
 
     /// The number of a limit among the token limits; `None` for a request limit.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     pub(super) const fn token_index(&self, index: usize) -> Option<usize> {
         index.checked_sub(self.first_token_limit)
     }

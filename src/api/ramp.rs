@@ -57,7 +57,17 @@ impl Ramp {
     }
 
     fn later(&self, instant: Timestamp) -> Timestamp {
-        let gap = fastrand::u64(0..=self.longest_gap);
-        Timestamp::from_nanos(instant.as_nanos().saturating_add(gap))
+        Timestamp::from_nanos(instant.as_nanos().saturating_add(self.gap()))
+    }
+
+    #[cfg(not(tidegate_loom))]
+    fn gap(&self) -> u64 {
+        fastrand::u64(0..=self.longest_gap)
+    }
+
+    /// Models repeat their runs, so nothing is random there.
+    #[cfg(tidegate_loom)]
+    const fn gap(&self) -> u64 {
+        self.longest_gap
     }
 }

@@ -149,7 +149,7 @@ pub(crate) enum Retry {
 
 impl LimitHit {
     /// For a caller that is still behind others in the wait queue.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     pub(super) const QUEUE: Self = Self {
         kind: LimitKind::Queue,
         limit: 0,

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use core::time::Duration;
-/// use tidegate::{Clock, Quota, Timestamp, TokenBucket, TokioClock, TokioTimer};
+/// use tidegate::{Clock, Quota, Timestamp, TokenBucket, TokioClock};
 ///
 /// let runtime = tokio::runtime::Builder::new_current_thread()
 ///     .enable_time()
@@ -26,9 +26,9 @@ use crate::time::Timestamp;
 ///     .build()?;
 /// runtime.block_on(async {
 ///     let bucket = TokenBucket::with_clock(Quota::per_hour(1), TokioClock::new());
-///     bucket.acquire_with(TokioTimer, 1).await?;
+///     bucket.acquire(1).await?;
 ///     // An hour later, without waiting: tokio advances a paused time when all tasks are idle.
-///     bucket.acquire_with(TokioTimer, 1).await?;
+///     bucket.acquire(1).await?;
 ///     assert_eq!(bucket.clock().now(), Timestamp::ZERO + Duration::from_secs(3_600));
 ///     Ok::<(), tidegate::Denied>(())
 /// })?;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::Combined;
 use super::limit::{Limit, NamedLimit};
 use crate::sync::AtomicU64;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::WaitQueue;
 
 impl Combined {
@@ -51,7 +51,7 @@ impl<C> CombinedBuilder<C> {
         Combined {
             limits: self.limits.into_boxed_slice(),
             forfeited: AtomicU64::new(0),
-            #[cfg(feature = "std")]
+            #[cfg(any(feature = "std", tidegate_loom))]
             wait_queue: WaitQueue::new(),
         }
     }

@@ -123,6 +123,9 @@ pub trait Table<Q: ?Sized> {
 
     fn waiting_for(&self, key: &Q) -> u64;
 
+    /// What all that wait for the key ask for.
+    fn queued(&self, key: &Q) -> u128;
+
     /// `None` if there are too many waiters.
     fn enter(&self, key: &Q) -> Option<Place>;
 
@@ -150,6 +153,10 @@ macro_rules! forward {
             #[inline]
             fn waiting_for(&self, key: &Q) -> u64 {
                 (**self).waiting_for(key)
+            }
+
+            fn queued(&self, key: &Q) -> u128 {
+                (**self).queued(key)
             }
 
             fn enter(&self, key: &Q) -> Option<Place> {
@@ -197,6 +204,10 @@ where
     #[inline]
     fn is_busy(&self) -> bool {
         self.waiting() != 0
+    }
+
+    fn queued(&self) -> u128 {
+        self.table.queued(self.key())
     }
 
     fn enter(&self) -> Option<Place> {

@@ -13,7 +13,7 @@
 //!
 //! # Invariants
 //!
-//! 1. A map holds a queue exactly while a [`Place`] or a call of [`wake`](WaitQueues::wake) does.
+//! 1. A map holds a queue exactly while a [`Place`] or a call of this module does.
 //!    Both clone and drop their pointers under the mutex of the map, so the count of pointers says
 //!    there whether another one exists.
 //! 2. `waiting` never exceeds `max_waiters`.
@@ -209,6 +209,20 @@ impl WaitQueues {
         let part = lock(queues.part(hash));
         let queue = part.find(hash, |(other, _)| *other == hash);
         queue.map_or(0, |(_, queue)| queue.waiting())
+    }
+
+    /// What the waiters in the queue of a hash ask for.
+    pub(super) fn queued(&self, hash: impl FnOnce() -> u64) -> u128 {
+        if self.waiting() == 0 {
+            return 0;
+        }
+        let Some(queues) = self.0.get() else { return 0 };
+        let Some(place) = queues.find(hash()) else {
+            return 0;
+        };
+        let demand = place.queue.demand();
+        queues.release(place);
+        demand
     }
 
     /// Takes a place in the queue of a hash; `None` if too many calls wait in the table.

@@ -22,21 +22,48 @@ impl<T> Lazy<T> {
     }
 }
 
-/// Made at once in models: loom knows no such pointer.
+/// The same with an atomic that models follow: the number of a value, and 0 for a null pointer.
+/// Values are never freed.
 #[cfg(tidegate_loom)]
-pub(crate) struct Lazy<T>(std::sync::OnceLock<Box<T>>);
+pub(crate) struct Lazy<T: 'static> {
+    number: super::AtomicU64,
+    values: std::sync::Mutex<alloc::vec::Vec<&'static T>>,
+}
 
 #[cfg(tidegate_loom)]
 impl<T> Lazy<T> {
     pub(crate) fn new() -> Self {
-        Self(std::sync::OnceLock::new())
+        Self {
+            number: super::AtomicU64::new(0),
+            values: std::sync::Mutex::default(),
+        }
+    }
+
+    fn value(&self, number: u64) -> Option<&T> {
+        let index = usize::try_from(number).ok()?.checked_sub(1)?;
+        let values = self.values.lock().expect("no thread panics");
+        values.get(index).copied()
     }
 
     pub(crate) fn get(&self) -> Option<&T> {
-        self.0.get().map(|value| &**value)
+        // The orderings are those of `OnceBox`.
+        self.value(self.number.load(super::Ordering::Acquire))
     }
 
     pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Box<T>) -> &T {
-        self.0.get_or_init(make)
+        use super::Ordering::{Acquire, Release};
+
+        if let Some(value) = self.get() {
+            return value;
+        }
+        let own = Box::leak(make());
+        let number = {
+            let mut values = self.values.lock().expect("no thread panics");
+            values.push(own);
+            values.len() as u64
+        };
+        let other = self.number.compare_exchange(0, number, Release, Acquire);
+        let other = other.err().and_then(|other| self.value(other));
+        other.unwrap_or(own)
     }
 }

@@ -16,13 +16,14 @@
 //!   without the lock, to see whether anyone is ahead of them or has to be woken.
 //!
 //! A combination has a queue of its own, which *follows* the queues of its limits: what wakes the
-//! head there wakes the head here. A limit holds weak pointers to those that follow it. A queue
-//! begins to follow with its first waiter.
+//! head there wakes the head here (`followers_are_not_woken`). A limit holds weak pointers to those
+//! that follow it. A queue begins to follow with its first waiter, and no other goes on before it
+//! does (`followed_in_part`).
 //!
 //! # Invariants
 //!
-//! 1. Whoever removes the head marks the next entry `woken` and wakes its task
-//!    (`next_is_not_woken`).
+//! 1. A step that removes the head marks the next entry `woken` and wakes its task
+//!    (`next_is_not_woken`), whether it was admitted or gave up (`dropped_head_wakes_none`).
 //! 2. A head that sleeps has asked the limiter since it was last marked. The mark is removed in the
 //!    same step that stores the waker, before the limiter is asked (`mark_removed_late`).
 //! 3. Wakers are called, cloned and dropped without the lock: each may run code of an executor,
@@ -31,7 +32,7 @@
 //! # Orderings
 //!
 //! A caller that changes a limit in favor of waiters (a reset, a credit, an undo) writes to the
-//! limit and then reads `waiting` ([`wake_head`](WaitQueue::wake_head)). A waiter raises `waiting`
+//! limit and then reads `waiting`, in [`wake_head`](WaitQueue::wake_head). A waiter raises `waiting`
 //! and then asks the limiter. A `SeqCst` fence between the two steps on both sides lets one of them
 //! see the other (`no_fence_after_joining`, `no_fence_before_waking`). Otherwise the waiter would
 //! sleep for what is already there. Once a waiter is seen, the mutex orders all else.
@@ -62,7 +63,7 @@ const DEFAULT_SLACK: Duration = Duration::from_millis(2);
 
 /// What a waiter asks for. A queue keeps the sum over all waiters.
 #[expect(unnameable_types, reason = "a detail of `Awaitable`")]
-pub trait Demand: Copy + Default + fmt::Debug + Send + Sync + 'static {
+pub trait Demand: Copy + Default + PartialEq + fmt::Debug + Send + Sync + 'static {
     /// The demand of both.
     #[must_use]
     fn plus(self, other: Self) -> Self;
@@ -209,6 +210,21 @@ impl<D: Demand> WaitQueue<D> {
         })
     }
 
+    /// The earliest instant as of which a waiter may be decided now.
+    pub(crate) fn oldest_decision(&self, now: Timestamp) -> Timestamp {
+        let slack = crate::time::nanos(self.slack());
+        Timestamp::from_nanos(now.as_nanos().saturating_sub(slack))
+    }
+
+    /// As of when a call may be decided behind waiters that ask for `ahead`. The first of them may
+    /// be due already although its timer is late, and will be decided as of then.
+    pub(crate) fn earliest_behind(&self, ahead: D, now: Timestamp) -> Timestamp {
+        if ahead.permits() == 0 {
+            return now;
+        }
+        self.oldest_decision(now)
+    }
+
     /// Whether a waiter is ahead of a new caller.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
@@ -295,7 +311,7 @@ impl<D: Demand> WaitQueue<D> {
         }
     }
 
-    /// Lets this queue follow the queues of its limits: what wakes a head there wakes the head here.
+    /// Lets this queue follow the queues of its limits: what wakes a head there wakes its own.
     pub(crate) fn follow<'a>(&self, limits: impl Iterator<Item = &'a Self>)
     where
         D: 'a,

@@ -48,6 +48,17 @@ impl<O, R> LayerPolicy<O, R> {
         }
     }
 
+    pub(super) fn map_own<P>(self, change: impl FnOnce(O) -> P) -> LayerPolicy<P, R> {
+        LayerPolicy {
+            name: self.name,
+            cost: self.cost,
+            exempt: self.exempt,
+            reject: self.reject,
+            observer: self.observer,
+            own: change(self.own),
+        }
+    }
+
     pub(super) fn is_exempt(&self, request: &RequestHead<'_>) -> bool {
         self.exempt.as_ref().is_some_and(|exempt| exempt(request))
     }

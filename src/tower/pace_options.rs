@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use http::Response;
 
+use super::gate::MissingKey;
 use super::layer_policy::LayerPolicy;
 use super::layer_stats::RequestOutcome;
 use super::rejection::{Reason, Reject, Rejection};
@@ -22,25 +23,33 @@ pub(super) struct PaceOptions<L, T> {
 }
 
 impl<L, T, R> LayerPolicy<PaceOptions<L, T>, R> {
+    /// Rejects a request that its limiter refused, or that lacks the key.
     #[cold]
     pub(super) fn reject_request<B>(
         &self,
         request: &RequestHead<'_>,
         cost: u64,
-        denied: Denied,
+        why: Result<Denied, MissingKey>,
     ) -> Response<B>
     where
         R: Reject<B>,
     {
+        let (outcome, reason, limit) = match why {
+            Ok(denied) => (RequestOutcome::Denied, Reason::Limited(denied), None),
+            Err(missing) => {
+                let reason = Reason::NoKey(missing.why);
+                (RequestOutcome::NoKey, reason, missing.limit)
+            }
+        };
         let rejection = Rejection {
             request: *request,
-            reason: Reason::Limited(denied),
-            limit: &self.name,
+            reason,
+            limit: limit.unwrap_or(&self.name),
             snapshot: None,
         };
-        self.record_rejection(RequestOutcome::Denied, &rejection, cost, 0);
+        self.record_rejection(outcome, &rejection, cost, 0);
         let mut response = self.reject.reject(&rejection);
-        if let Some(wait) = denied.retry_after() {
+        if let Some(wait) = rejection.retry_after() {
             add_retry_after(wait, response.headers_mut());
         }
         response

@@ -10,19 +10,22 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::gate::MissingKey;
 use super::layer_macros::impl_service;
 use super::layer_policy::LayerPolicy;
 use super::layer_stats::RequestOutcome;
 use super::observer::Observer;
+use super::pace_gate::PaceGate;
 use super::pace_options::PaceOptions;
 use super::rejection::Reject;
 use super::request_head::RequestHead;
 use super::too_many_requests::TooManyRequests;
 use crate::clock::Clock;
 use crate::time::Timestamp;
+use crate::wait::sealed::Waits;
 use crate::wait::{Acquire, Awaitable, DefaultTimer, SleepSlot, Timer};
 
-/// A service whose requests wait at a limiter, made by a [`PaceLayer`](super::PaceLayer). Clones
+/// A service whose requests wait at a limiter or at that of their key, made by a [`PaceLayer`](super::PaceLayer). Clones
 /// share the limiter.
 ///
 /// The service is always ready. Each call takes a clone of the inner service, and polls the clone's
@@ -42,7 +45,7 @@ impl_service!(Paced<L, T>, PaceOptions<L, T>);
 impl<S, L, T, R, A, B> Service<Request<A>> for Paced<S, L, T, R>
 where
     S: Service<Request<A>, Response = Response<B>> + Clone,
-    L: Awaitable,
+    L: PaceGate,
     T: Timer + Clone,
     R: Reject<B>,
 {
@@ -55,30 +58,42 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let PaceOptions {
-            limiter,
-            timer,
-            timeout,
-            ..
-        } = &self.policy.own;
         let head = RequestHead::new(&request);
-        let is_exempt = self.policy.is_exempt(&head);
-        // An exempt request acquires 0 permits, which does not wait.
-        let cost = if is_exempt {
-            0
+        let mut cost = 0;
+        let state = if self.policy.is_exempt(&head) {
+            PacedState::Passing {
+                outcome: RequestOutcome::Exempt,
+            }
         } else {
-            self.policy.cost(&head)
+            cost = self.policy.cost(&head);
+            self.policy.own.wait_of(&head, cost)
         };
-        let acquire = Acquire::new(Arc::clone(limiter), cost)
-            .timer(timer.clone())
-            .timeout(*timeout);
         PacedFuture {
             policy: Arc::clone(&self.policy),
             cost,
-            is_exempt,
-            called_at: (Observer::RECORDS_WAITS && !is_exempt).then(|| limiter.wait_clock().now()),
             waiting: Some((self.inner.clone(), request)),
-            state: PacedState::Waiting { acquire },
+            state,
+        }
+    }
+}
+
+impl<L: PaceGate, T: Timer + Clone> PaceOptions<L, T> {
+    /// Starts the wait of a request that is not exempt.
+    fn wait_of<F>(&self, head: &RequestHead<'_>, cost: u64) -> PacedState<F, L::Limiter, T> {
+        let outcome = RequestOutcome::Allowed;
+        // It needs no key.
+        if cost == 0 {
+            return PacedState::Passing { outcome };
+        }
+        match self.limiter.limiter_of(head) {
+            Ok(Some(limiter)) => PacedState::Waiting {
+                called_at: Observer::RECORDS_WAITS.then(|| limiter.wait_clock().now()),
+                acquire: Acquire::new(limiter, cost)
+                    .timer(self.timer.clone())
+                    .timeout(self.timeout),
+            },
+            Ok(None) => PacedState::Passing { outcome },
+            Err(missing) => PacedState::Keyless { missing },
         }
     }
 }
@@ -94,18 +109,15 @@ pin_project! {
     pub struct PacedFuture<S, A, L, T, R>
     where
         S: Service<Request<A>>,
-        L: Awaitable,
+        L: PaceGate,
         T: SleepSlot,
     {
         policy: Arc<LayerPolicy<PaceOptions<L, T>, R>>,
         cost: u64,
-        is_exempt: bool,
-        // Set if the wait is to be recorded.
-        called_at: Option<Timestamp>,
         // Until the service is called.
         waiting: Option<(S, Request<A>)>,
         #[pin]
-        state: PacedState<S::Future, L, T>,
+        state: PacedState<S::Future, L::Limiter, T>,
     }
 }
 
@@ -118,8 +130,14 @@ pin_project! {
     {
         Waiting {
             #[pin]
-            acquire: Acquire<Arc<L>, T>,
+            acquire: Acquire<L, T>,
+            // Set if the wait is to be recorded.
+            called_at: Option<Timestamp>,
         },
+        // Does not wait.
+        Passing { outcome: RequestOutcome },
+        // Cannot wait, because it lacks the key.
+        Keyless { missing: MissingKey },
         // Admitted. The service must become ready.
         Admitted,
         Serving {
@@ -135,7 +153,7 @@ const COMPLETED: &str = "future was polled after it was ready";
 impl<S, A, B, L, T, R> Future for PacedFuture<S, A, L, T, R>
 where
     S: Service<Request<A>, Response = Response<B>>,
-    L: Awaitable,
+    L: PaceGate,
     T: Timer,
     R: Reject<B>,
 {
@@ -146,23 +164,32 @@ where
         let policy = &**this.policy;
         loop {
             match this.state.as_mut().project() {
-                PacedStateProjection::Waiting { acquire } => {
-                    if let Err(denied) = ready!(acquire.poll(context)) {
+                PacedStateProjection::Waiting {
+                    mut acquire,
+                    called_at,
+                } => {
+                    if let Err(denied) = ready!(acquire.as_mut().poll(context)) {
                         let (_, request) = this.waiting.take().expect(COMPLETED);
                         let head = RequestHead::new(&request);
-                        return Poll::Ready(Ok(policy.reject_request(&head, *this.cost, denied)));
+                        let rejection = policy.reject_request(&head, *this.cost, Ok(denied));
+                        return Poll::Ready(Ok(rejection));
                     }
-                    let outcome = if *this.is_exempt {
-                        RequestOutcome::Exempt
-                    } else {
-                        RequestOutcome::Allowed
-                    };
-                    policy.record(outcome);
-                    if let Some(called_at) = *this.called_at {
-                        let waited = policy.own.limiter.wait_clock().now() - called_at;
+                    policy.record(RequestOutcome::Allowed);
+                    if let Some(called_at) = *called_at {
+                        let waited = acquire.limiter().wait_clock().now() - called_at;
                         policy.observer.record_wait(&policy.name, waited);
                     }
                     this.state.set(PacedState::Admitted);
+                }
+                PacedStateProjection::Passing { outcome } => {
+                    policy.record(*outcome);
+                    this.state.set(PacedState::Admitted);
+                }
+                PacedStateProjection::Keyless { missing } => {
+                    let (_, request) = this.waiting.take().expect(COMPLETED);
+                    let head = RequestHead::new(&request);
+                    let rejection = policy.reject_request(&head, *this.cost, Err(*missing));
+                    return Poll::Ready(Ok(rejection));
                 }
                 PacedStateProjection::Admitted => {
                     let (service, _) = this.waiting.as_mut().expect(COMPLETED);
@@ -180,8 +207,8 @@ where
 impl<S, A, L, T, R> fmt::Debug for PacedFuture<S, A, L, T, R>
 where
     S: Service<Request<A>>,
-    L: Awaitable,
-    T: Timer,
+    L: PaceGate,
+    T: SleepSlot,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_waiting = matches!(self.state, PacedState::Waiting { .. });

@@ -64,7 +64,9 @@ where
             ..self
         }
     }
+}
 
+impl<T, E> PerKey<T, E> {
     /// Returns the table.
     pub const fn table(&self) -> &T {
         &self.table

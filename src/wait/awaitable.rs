@@ -65,6 +65,8 @@ pub(crate) mod sealed {
 
         fn is_busy(&self) -> bool;
 
+        fn queued(&self) -> Self::Demand;
+
         fn enter(&self) -> Option<Self::Place>;
 
         fn queue<'a>(&'a self, place: &'a Self::Place) -> &'a WaitQueue<Self::Demand>;
@@ -100,6 +102,10 @@ macro_rules! forward {
             #[inline]
             fn is_busy(&self) -> bool {
                 (**self).is_busy()
+            }
+
+            fn queued(&self) -> L::Demand {
+                (**self).queued()
             }
 
             fn enter(&self) -> Option<L::Place> {
@@ -162,6 +168,10 @@ impl<L: Awaitable> Call for Permits<L> {
     #[inline]
     fn is_busy(&self) -> bool {
         self.limiter.is_busy()
+    }
+
+    fn queued(&self) -> L::Demand {
+        self.limiter.queued()
     }
 
     fn enter(&self) -> Option<L::Place> {

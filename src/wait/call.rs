@@ -64,6 +64,9 @@ pub(crate) trait Call {
     /// Whether another call waits that came before.
     fn is_busy(&self) -> bool;
 
+    /// What all that wait now ask for.
+    fn queued(&self) -> Self::Demand;
+
     /// `None` if there are too many waiters.
     fn enter(&self) -> Option<Self::Place>;
 
@@ -83,6 +86,11 @@ pub(crate) trait Call {
 
     /// Until when a refusal holds.
     fn hold(&self, refusal: &Self::Refusal, now: Timestamp) -> Hold;
+
+    /// Whether [`limited`](Self::limited) has an effect.
+    fn is_observed(&self) -> bool {
+        false
+    }
 
     /// Tells that it has to wait.
     fn limited(&self, _refusal: &Self::Refusal, _now: Timestamp) {}

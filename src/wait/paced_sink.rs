@@ -17,11 +17,17 @@ pin_project! {
     /// the item.
     ///
     /// It waits when the inner sink is ready, so that a slow sink does not take permits in advance.
+    /// If the limiter's wait queue is full, it retries after the limiter's hint. An item that costs
+    /// more than the limiter's capacity is paid in instalments of at most the capacity.
     ///
     /// # Cancel safety
     ///
     /// Permits that were taken are kept for the next item, and none are taken twice, however often
     /// readiness is polled. A sink that is dropped then has used the permits of one item.
+    ///
+    /// A sink that waits and is not polled blocks the waiters behind it once it is first, as an
+    /// [`Acquire`](crate::Acquire) does. So do not await another wait at the same limiter while
+    /// `send` is set aside.
     ///
     /// ```
     /// use core::time::Duration;
@@ -51,9 +57,8 @@ pin_project! {
         #[pin]
         sink: S,
         cost: u64,
-        // Whether the permits of the next item are taken.
-        is_paid: bool,
-        #[pin]
+        // How much of the next item's cost is not paid.
+        unpaid: u64,
         pace: Pacer<L, T>,
     }
 }
@@ -66,7 +71,7 @@ impl<S, L: Awaitable> PacedSink<S, L> {
         Self {
             sink,
             cost: 1,
-            is_paid: false,
+            unpaid: 1,
             pace: Pacer::new(limiter),
         }
     }
@@ -78,14 +83,15 @@ impl<S, L: Awaitable, T: SleepSlot> PacedSink<S, L, T> {
         PacedSink {
             sink: self.sink,
             cost: self.cost,
-            is_paid: self.is_paid,
+            unpaid: self.unpaid,
             pace: self.pace.timer(timer),
         }
     }
 
-    /// Sets the permits of each item. More than the limiter's capacity counts as the capacity.
+    /// Sets the permits of each item. 0 does not wait.
     pub const fn cost(mut self, permits: u64) -> Self {
         self.cost = permits;
+        self.unpaid = permits;
         self
     }
 
@@ -111,16 +117,12 @@ where
     fn poll_ready(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let this = self.project();
         ready!(this.sink.poll_ready(context))?;
-        if !*this.is_paid {
-            ready!(this.pace.poll_permits(context, *this.cost));
-            *this.is_paid = true;
-        }
-        Poll::Ready(Ok(()))
+        this.pace.poll_all(context, this.unpaid).map(Ok)
     }
 
     fn start_send(self: Pin<&mut Self>, item: I) -> Result<(), S::Error> {
         let this = self.project();
-        *this.is_paid = false;
+        *this.unpaid = *this.cost;
         this.sink.start_send(item)
     }
 
@@ -137,7 +139,7 @@ impl<S: fmt::Debug, L: Awaitable, T: SleepSlot> fmt::Debug for PacedSink<S, L, T
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PacedSink")
             .field("sink", &self.sink)
-            .field("is_paid", &self.is_paid)
+            .field("is_paid", &(self.unpaid == 0))
             .finish_non_exhaustive()
     }
 }

@@ -19,11 +19,19 @@ pin_project! {
     /// taken. The inner stream is not polled meanwhile. If the limiter's wait queue is full, the
     /// stream retries after the limiter's hint.
     ///
+    /// An item that costs more than the limiter's capacity is paid in instalments of at most the
+    /// capacity. So the rate is that of the limiter, whatever the sizes.
+    ///
     /// # Cancel safety
     ///
-    /// The stream keeps the waiting item and its position in the queue. A dropped `next()` loses
-    /// neither, and no permit is taken twice. [`take_waiting`](Self::take_waiting) and
-    /// [`into_inner`](Self::into_inner) return the item.
+    /// The stream keeps the waiting item, its position in the queue and the instalments that were
+    /// paid. A dropped `next()` loses none of them, and no permit is taken twice.
+    /// [`take_waiting`](Self::take_waiting) and [`into_inner`](Self::into_inner) return the item.
+    ///
+    /// A stream that has a position and is not polled blocks the waiters behind it once it is
+    /// first, as an [`Acquire`](crate::Acquire) does. So do not await another wait at the same
+    /// limiter while `next()` is set aside, for example in the other branch of a `select!`. Call
+    /// `take_waiting` first.
     ///
     /// ```
     /// use core::time::Duration;
@@ -53,9 +61,8 @@ pin_project! {
         #[pin]
         stream: S,
         cost: F,
-        // The waiting item and its cost.
+        // The waiting item, and how much of its cost is not paid.
         item: Option<(S::Item, u64)>,
-        #[pin]
         pace: Pacer<L, T>,
     }
 }
@@ -86,8 +93,7 @@ impl<S: Stream, L: Awaitable, T: SleepSlot, F> PacedStream<S, L, T, F> {
     }
 
     /// Sets the permits of each item. `cost` is called once per item, when the item is taken from
-    /// the inner stream. 0 does not wait, and more than the limiter's capacity counts as the
-    /// capacity.
+    /// the inner stream. 0 does not wait.
     pub fn cost<G: FnMut(&S::Item) -> u64>(self, cost: G) -> PacedStream<S, L, T, G> {
         PacedStream {
             stream: self.stream,
@@ -102,14 +108,16 @@ impl<S: Stream, L: Awaitable, T: SleepSlot, F> PacedStream<S, L, T, F> {
         &self.stream
     }
 
-    /// Takes the waiting item, if any, and leaves the queue.
+    /// Takes the waiting item, if any, and leaves the queue. Instalments that were paid for the
+    /// item are lost.
     pub fn take_waiting(self: Pin<&mut Self>) -> Option<S::Item> {
         let this = self.project();
         this.pace.give_up();
         this.item.take().map(|(item, _)| item)
     }
 
-    /// Returns the inner stream, and the waiting item if any.
+    /// Returns the inner stream, and the waiting item if any. Instalments that were paid for the
+    /// item are lost.
     pub fn into_inner(self) -> (S, Option<S::Item>) {
         (self.stream, self.item.map(|(item, _)| item))
     }
@@ -133,8 +141,9 @@ where
             let cost = (this.cost)(&item);
             *this.item = Some((item, cost));
         }
-        let cost = this.item.as_ref().map_or(0, |(_, cost)| *cost);
-        ready!(this.pace.poll_permits(context, cost));
+        if let Some((_, unpaid)) = this.item {
+            ready!(this.pace.poll_all(context, unpaid));
+        }
         Poll::Ready(this.item.take().map(|(item, _)| item))
     }
 

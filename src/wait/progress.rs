@@ -1,6 +1,6 @@
 //! The one driver of all waits, of threads and futures, at every limiter.
 //!
-//! A call that finds nobody ahead asks the limiter at once, and reads the clock once. If it is
+//! A call that finds no waiter ahead asks the limiter at once, and reads the clock once. If it is
 //! refused it joins the [queue](crate::sync::WaitQueue), and the rest is done as its head.
 //!
 //! # As of when a waiter is decided
@@ -10,21 +10,27 @@
 //! after that would be lost. With a burst of 1 and 10 000 per second that is nine tenths of the
 //! rate. So the head is decided *as of the instant at which it was due*: the latest of
 //!
-//! * its arrival,
-//! * the instant as of which the waiter before it was admitted,
+//! * its arrival (`before_arrival`),
+//! * the instant as of which the waiter before it was admitted (`before_the_last`),
 //! * the instant that its last refusal named,
-//! * now − slack.
+//! * now − slack (`however_late`).
 //!
 //! The instant lies between the start of the call and its return, so a bucket's bound holds as it
-//! is stated, for decision times. An old instant never refills a bucket or moves its time back. In
-//! real time, a bucket may admit up to rate · slack more in an interval than its bound says. The
-//! slack keeps that small: without it, a process that was suspended for ten seconds would let the
-//! waiters of ten seconds go at once.
+//! is stated, for decision times. An old instant never refills a bucket or moves its time back
+//! (`old_instant_refills`). In real time, a bucket may admit up to rate · slack more in an interval
+//! than its bound says. The slack keeps that small: without it, a process that was suspended for
+//! ten seconds would let the waiters of ten seconds go at once.
+//!
+//! What takes permits in instalments (a stream, bytes) is one caller that waits all the time. So an
+//! instalment arrived when the one before it was decided, if that was at most the slack ago.
+//! Otherwise one caller alone would lose what flowed in after each instalment.
 //!
 //! A window is decided as of now: "at most so many in any minute" is about real time.
 //!
 //! The waiter behind is woken at once, and may be due already. So one tick of a timer serves all
-//! who were due in it, in order.
+//! waiters that were due in it, in order.
+//!
+//! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 
 use core::fmt;
 use core::task::Waker;
@@ -40,6 +46,12 @@ pub(crate) enum Progress<P> {
     /// Not asked yet.
     Start,
     Waiting(Position<P>),
+    /// Admitted as of this instant, which was before the moment at which it woke up.
+    #[cfg_attr(
+        not(any(feature = "futures", feature = "tokio")),
+        expect(dead_code, reason = "only instalments follow each other")
+    )]
+    Late(Timestamp),
     Done,
 }
 
@@ -112,19 +124,23 @@ impl<P> Progress<P> {
         let deadline = now + timeout;
         if hold.is_some_and(|hold| hold.is_in_vain(deadline)) {
             // Without the queue, so that a refusal writes nothing and allocates nothing.
-            if let Some(refusal) = call.refusal(C::Demand::default(), now) {
-                *self = Self::Done;
-                return Some(call.output(Err(refusal), now));
+            let ahead = C::Demand::default();
+            if let Some(refused) = self.refuse_in_vain(call, ahead, deadline, now) {
+                return Some(refused);
             }
         }
+        // Before it joins, so that a call that is refused never counts as one that waits.
+        let expected = call.queued();
+        if let Some(refused) = self.refuse_in_vain(call, expected, deadline, now) {
+            return Some(refused);
+        }
         let Some(place) = call.enter() else {
-            return Some(self.refuse(call, C::Demand::default(), now));
+            return Some(self.refuse(call, expected, now));
         };
         let queue = call.queue(&place);
         let Some((ticket, ahead)) = queue.join(call.demand()) else {
-            let ahead = queue.demand();
             call.exit(place);
-            return Some(self.refuse(call, ahead, now));
+            return Some(self.refuse(call, expected, now));
         };
         // Stored before any code of the caller can run, so that it is given up in any case.
         *self = Self::Waiting(Position {
@@ -134,15 +150,55 @@ impl<P> Progress<P> {
             deadline,
             hold: None,
         });
-        if let Some(refusal) = call.refusal(ahead, now) {
-            if call.hold(&refusal, now).is_in_vain(deadline) {
-                self.give_up(call);
-                *self = Self::Done;
-                return Some(call.output(Err(refusal), now));
+        if ahead != expected {
+            // Others joined or left in between.
+            if let Some(refused) = self.refuse_in_vain(call, ahead, deadline, now) {
+                return Some(refused);
             }
-            call.limited(&refusal, now);
+        }
+        if call.is_observed() {
+            if let Some(refusal) = call.refusal(ahead, now) {
+                call.limited(&refusal, now);
+            }
         }
         None
+    }
+
+    /// Refuses a call that cannot be admitted in time after those ahead.
+    fn refuse_in_vain<C: Call<Place = P>>(
+        &mut self,
+        call: &C,
+        ahead: C::Demand,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> Option<C::Output> {
+        let refusal = call.refusal(ahead, now)?;
+        if !call.hold(&refusal, now).is_in_vain(deadline) {
+            return None;
+        }
+        self.leave(call, None);
+        *self = Self::Done;
+        Some(call.output(Err(refusal), now))
+    }
+
+    /// Starts a call that continues one which was decided as of `since`, and had more to take. It
+    /// arrived at that instant, unless that is longer ago than a timer is late.
+    #[cfg(any(feature = "futures", feature = "tokio"))]
+    pub(crate) fn start_since<C: Call<Place = P>>(
+        &mut self,
+        call: &C,
+        timeout: Duration,
+        since: Timestamp,
+    ) -> Option<C::Output> {
+        let now = call.clock().now();
+        let output = self.join(call, timeout, None, now);
+        if let Self::Waiting(own) = self {
+            let slack = call.queue(&own.place).slack();
+            if since <= now && now <= since + slack {
+                own.arrival = since;
+            }
+        }
+        output
     }
 
     /// The next step of a waiter, after [`start`](Self::start). `waker` is woken when there is
@@ -168,9 +224,7 @@ impl<P> Progress<P> {
             }
         };
         let now = call.clock().now();
-        let oldest = Timestamp::from_nanos(
-            (now.as_nanos()).saturating_sub(crate::time::nanos(queue.slack())),
-        );
+        let oldest = queue.oldest_decision(now);
         let mut due = own.arrival.max(earliest).max(oldest).min(now);
         match own.hold {
             Some(Hold::Until(instant)) if instant <= now => due = due.max(instant),
@@ -195,6 +249,9 @@ impl<P> Progress<P> {
             let hold = match call.attempt(at) {
                 Ok(admitted) => {
                     self.leave(call, Some(due));
+                    if due < now {
+                        *self = Self::Late(due);
+                    }
                     return Step::Done(call.output(Ok(admitted), now));
                 }
                 Err(hold) => hold,
@@ -203,8 +260,12 @@ impl<P> Progress<P> {
             if is_late || hold.is_in_vain(own.deadline) {
                 let refusal = call.refusal(C::Demand::default(), now);
                 if refusal.is_none() && due < now {
-                    // There is room by now.
-                    due = now;
+                    // There is room by now. Not as of now if there was room before, because what
+                    // a full bucket does not gain until now would be lost to those behind.
+                    due = match hold {
+                        Hold::Until(instant) if instant > due => instant.min(now),
+                        _ => now,
+                    };
                     continue;
                 }
                 self.leave(call, None);
@@ -257,7 +318,7 @@ impl<P> fmt::Debug for Progress<P> {
         f.write_str(match self {
             Self::Start => "not started",
             Self::Waiting(_) => "waiting",
-            Self::Done => "done",
+            Self::Late(_) | Self::Done => "done",
         })
     }
 }

@@ -38,12 +38,19 @@ impl<C: Call> Waiter<C> {
         &self.call
     }
 
-    /// Leaves the queue, and starts again with what `change` makes of the call.
+    /// Leaves the queue, and starts again with what `change` makes of the call. Returns the
+    /// decision if it was refused already.
     #[cfg(any(feature = "futures", feature = "tokio"))]
-    pub(crate) fn restart(&mut self, change: impl FnOnce(&mut C)) {
+    pub(crate) fn restart(&mut self, change: impl FnOnce(&mut C)) -> Option<C::Output> {
         self.progress.give_up(&self.call);
         change(&mut self.call);
-        self.progress = Progress::Start;
+        match core::mem::replace(&mut self.progress, Progress::Start) {
+            Progress::Late(since) if self.call.free().is_none() => {
+                let progress = &mut self.progress;
+                progress.start_since(&self.call, self.timeout, since)
+            }
+            _ => None,
+        }
     }
 
     /// The decision, if the call need not wait for it.
@@ -73,6 +80,11 @@ impl<C: Call> Waiter<C> {
 impl<C: Call> Drop for Waiter<C> {
     #[inline]
     fn drop(&mut self) {
+        // A model that ends in a deadlock unwinds all threads, and no lock works then.
+        #[cfg(tidegate_loom)]
+        if std::thread::panicking() {
+            return;
+        }
         self.progress.give_up(&self.call);
     }
 }
@@ -109,12 +121,10 @@ impl<T: SleepSlot> Asleep<T> {
 
 impl<T: Timer> Asleep<T> {
     /// Waits in a future.
-    pub(crate) async fn wait<C: Call>(timer: T, mut waiter: Waiter<C>) -> C::Output {
-        let mut asleep = Self::new(timer);
-        poll_fn(|context| asleep.poll(&mut waiter, context)).await
+    pub(crate) async fn wait<C: Call>(&mut self, mut waiter: Waiter<C>) -> C::Output {
+        poll_fn(|context| self.poll(&mut waiter, context)).await
     }
 
-    #[cfg(any(feature = "futures", feature = "tokio"))]
     pub(crate) const fn timer(&self) -> &T {
         &self.timer
     }

@@ -127,9 +127,9 @@ fn check_changes_nothing() {
 fn blocking_acquire_waits() {
     let (limiter, clock) = stepped(STEADY);
     for _ in 0..10 {
-        assert!(!limiter.acquire_blocking().is_limited);
+        assert!(!limiter.acquire().wait().is_limited);
     }
-    let (status, slept) = clock.sleep_in(|| limiter.acquire_blocking());
+    let (status, slept) = clock.sleep_in(|| limiter.acquire().wait());
     assert!(!status.is_limited);
     assert_eq!(slept, TURN);
 }

@@ -62,13 +62,10 @@ fn blocking_acquire_waits_for_a_token() {
     let clock = SteppedClock::default();
     let bucket = TokenBucket::with_clock(QUOTA, clock.clone());
     for _ in 0..50 {
-        assert_eq!(bucket.acquire_blocking(1), Ok(()));
+        assert_eq!(bucket.acquire(1).wait(), Ok(()));
     }
     assert_eq!(clock.now() - tidegate::Timestamp::ZERO, Duration::ZERO);
-    assert_eq!(
-        clock.sleep_in(|| bucket.acquire_blocking(1)),
-        (Ok(()), TOKEN)
-    );
+    assert_eq!(clock.sleep_in(|| bucket.acquire(1).wait()), (Ok(()), TOKEN));
 }
 
 /// `bucket.acquire(blocking=False)`.

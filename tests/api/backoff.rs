@@ -113,9 +113,9 @@ fn deadline_is_compared_with_retry_after() {
     let (limiter, clock) = stepped(BACKOFF);
     spend(&limiter, 1);
     let turn = MINUTE / 50;
-    let refused = limiter.acquire_blocking_timeout(turn.saturating_sub(NANO));
+    let refused = limiter.acquire().timeout(turn.saturating_sub(NANO)).wait();
     assert!(refused.is_limited, "before sleeping");
-    let (status, slept) = clock.sleep_in(|| limiter.acquire_blocking_timeout(turn));
+    let (status, slept) = clock.sleep_in(|| limiter.acquire().timeout(turn).wait());
     assert!(!status.is_limited);
     assert_eq!(slept, turn, "the deadline shortens the backoff");
 }

@@ -39,10 +39,7 @@ fn call_above_a_budget_per_second_does_not_wait_forever() {
         tokens_per_minute: 90_000,
         ..THOUSAND
     });
-    limiter
-        .reserve_tokens_blocking(2_000)
-        .unwrap()
-        .settle(2_000);
+    limiter.acquire_tokens(2_000).wait().unwrap().settle(2_000);
     assert_eq!(tokens_left(&limiter), 88_000);
 
     // If the budget per second is the whole limit: a permanent refusal, or a debt.
@@ -52,7 +49,8 @@ fn call_above_a_budget_per_second_does_not_wait_forever() {
     });
     assert!(
         limiter
-            .reserve_tokens_blocking(2_000)
+            .acquire_tokens(2_000)
+            .wait()
             .unwrap_err()
             .is_permanent
     );
@@ -89,7 +87,7 @@ fn waiter_holds_no_permit() {
     let idle = limiter.stats();
     let results = clock.run(2, |thread| {
         if thread == 0 {
-            limiter.reserve_tokens_blocking(500).unwrap().settle(500);
+            limiter.acquire_tokens(500).wait().unwrap().settle(500);
             return limiter.stats();
         }
         // Runs while the other thread sleeps, and sees every request still available.

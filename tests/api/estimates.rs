@@ -48,7 +48,7 @@ fn blocking_call_is_admitted_when_tokens_are_back() {
     let (limiter, clock) = stepped(THOUSAND);
     limiter.record_tokens(1_000);
     let (left, slept) = clock.sleep_in(|| {
-        limiter.reserve_tokens_blocking(100).unwrap().settle(100);
+        limiter.acquire_tokens(100).wait().unwrap().settle(100);
         tokens_left(&limiter)
     });
     assert_eq!((left, slept), (0, TOKEN * 100));

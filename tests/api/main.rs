@@ -16,8 +16,7 @@ mod stepped;
 use core::time::Duration;
 
 use tidegate::{
-    ApiRateLimiter, Clock, DefaultClock, LimitKind, ManualClock, RateLimitConfig, TokenEstimate,
-    TokenUsage,
+    ApiRateLimiter, Clock, LimitKind, ManualClock, RateLimitConfig, TokenEstimate, TokenUsage,
 };
 
 use limiters::{limiter, spend, stepped};

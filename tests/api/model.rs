@@ -281,7 +281,7 @@ fn wait_is_exact(
 fn play(ops: &[Op]) -> Result<(), TestCaseError> {
     let (limiter, clock) = limiter(CONFIG);
     let mut model = Model::new();
-    let mut permits: Vec<TokenPermit<'_, ManualClock>> = Vec::new();
+    let mut permits: Vec<TokenPermit<ManualClock>> = Vec::new();
     for op in ops {
         match *op {
             Op::Acquire => {

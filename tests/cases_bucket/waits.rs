@@ -16,17 +16,16 @@ fn ten(burst: u64) -> (TokenBucket<ManualClock>, ManualClock) {
     )
 }
 
-/// Blocks a thread in `acquire_blocking(n)`, and asserts that it returns after `delay`, not before.
+/// Lets a thread wait for `n` permits, and asserts that it returns after `delay`, not before.
 fn waits_for(bucket: &TokenBucket<ManualClock>, n: u64, delay: Duration) {
     let clock = bucket.clock();
-    let debt = bucket.debt();
     let end = clock.now() + delay;
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
-            bucket.acquire_blocking(n).expect("a wait without a limit");
+            bucket.acquire(n).wait().expect("a wait without a limit");
             clock.now()
         });
-        while bucket.debt() == debt && !waiter.is_finished() {
+        while bucket.waiting() == 0 && !waiter.is_finished() {
             thread::yield_now();
         }
         clock.advance(delay.saturating_sub(NANO));
@@ -44,11 +43,8 @@ fn wait_after_a_canceled_reservation() {
     let (bucket, clock) = ten(3);
     drop(bucket.reserve(3, Duration::MAX).unwrap());
     assert_eq!(bucket.available(), 3, "after a canceled wait");
-    assert_eq!(
-        bucket.acquire_blocking(4),
-        Err(Denied::Never { capacity: 3 }),
-    );
-    assert_eq!(bucket.acquire_blocking(2), Ok(()));
+    assert_eq!(bucket.acquire(4).wait(), Err(Denied::Never { capacity: 3 }));
+    assert_eq!(bucket.acquire(2).wait(), Ok(()));
     assert_eq!(clock.now(), Timestamp::ZERO, "no delay so far");
     waits_for(&bucket, 3, 2 * TICK);
 }
@@ -56,22 +52,22 @@ fn wait_after_a_canceled_reservation() {
 #[test]
 fn canceled_wait_returns_its_tokens() {
     let (bucket, clock) = ten(3);
-    bucket.acquire_blocking(2).unwrap();
+    bucket.acquire(2).wait().unwrap();
     let wait = bucket.reserve(3, Duration::MAX).unwrap();
     assert_eq!(wait.delay(), 2 * TICK);
     clock.advance(TICK);
     drop(wait);
-    assert_eq!(bucket.acquire_blocking_timeout(2, Duration::ZERO), Ok(()),);
+    assert_eq!(bucket.acquire(2).timeout(Duration::ZERO).wait(), Ok(()),);
 }
 
 #[test]
 fn wait_beyond_its_timeout_is_refused_at_once() {
     let (bucket, clock) = ten(3);
-    bucket.acquire_blocking_timeout(2, TICK).unwrap();
+    bucket.acquire(2).timeout(TICK).wait().unwrap();
     let retry_after = 2 * TICK;
     let just_too_short = retry_after.saturating_sub(NANO);
     for timeout in [Duration::ZERO, TICK, just_too_short] {
-        let refusal = bucket.acquire_blocking_timeout(3, timeout);
+        let refusal = bucket.acquire(3).timeout(timeout).wait();
         assert_eq!(refusal, Err(Denied::NotYet { retry_after }), "{timeout:?}");
     }
     assert_eq!(clock.now(), Timestamp::ZERO, "refused at once");

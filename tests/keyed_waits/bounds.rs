@@ -45,9 +45,9 @@ fn most_in_all() {
             waiters.join(key, 1);
         }
         assert_eq!(table.waiting(), 3);
-        for key in [0, 5] {
+        // With those that wait for the same key.
+        for (key, retry_after) in [(0, 2 * SECOND), (5, SECOND)] {
             waiters.join(key, 1);
-            let retry_after = SECOND;
             assert_eq!(waiters.outcome(), Err(Denied::NotYet { retry_after }));
         }
         // A call that need not wait is admitted.

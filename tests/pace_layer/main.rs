@@ -1,9 +1,10 @@
-//! The layer that delays requests: order, rejections, readiness, and clients that hang up.
+//! The layer that delays requests: order, keys, rejections, readiness, and clients that hang up.
 
 extern crate alloc;
 
 mod dropped_requests;
 mod hang_ups;
+mod keys;
 mod order;
 mod readiness;
 mod rejections;

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use http::{Request, StatusCode};
 use tidegate::tower::PaceLayer;
-use tidegate::{Clock, SlidingWindow, TokioClock, TokioTimer};
+use tidegate::{Clock, SlidingWindow, TokioClock};
 use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt};
 
@@ -17,7 +17,7 @@ use crate::{TOKEN, answers, bucket};
 async fn clones_share_one_queue() {
     let limiter = bucket(1);
     let clock = *limiter.clock();
-    let layer = PaceLayer::new(limiter, TokioTimer);
+    let layer = PaceLayer::new(limiter);
     let service = layer.layer(answers());
     let served = Arc::new(Mutex::new(Vec::new()));
     let mut requests = JoinSet::new();
@@ -56,7 +56,7 @@ async fn admission_precedes_the_call() {
             String::new(),
         )))
     });
-    let service = PaceLayer::new(limiter, TokioTimer).layer(inner);
+    let service = PaceLayer::new(limiter).layer(inner);
     let request = tokio::spawn(service.oneshot(Request::new(())));
     tokio::time::sleep(TOKEN / 2).await;
     assert_eq!(*called.lock().unwrap(), None);
@@ -69,7 +69,7 @@ async fn admission_precedes_the_call() {
 #[tokio::test(start_paused = true)]
 async fn free_and_exempt_requests_do_not_wait() {
     let limiter = bucket(5);
-    let layer = PaceLayer::builder(limiter, TokioTimer)
+    let layer = PaceLayer::builder(limiter)
         .cost(|request| if request.path() == "/free" { 0 } else { 5 })
         .exempt(|request| request.path() == "/health")
         .build();
@@ -92,7 +92,7 @@ async fn free_and_exempt_requests_do_not_wait() {
 async fn window_serves_all_waiting_requests() {
     let second = Duration::from_secs(1);
     let window = SlidingWindow::with_clock(10, second, TokioClock::new()).unwrap();
-    let layer = PaceLayer::new(Arc::new(window), TokioTimer);
+    let layer = PaceLayer::new(Arc::new(window));
     let service = layer.layer(answers());
     let start = layer.limiter().clock().now();
     let mut requests = JoinSet::new();

@@ -5,7 +5,6 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 
 use http::{Request, Response};
-use tidegate::TokioTimer;
 use tidegate::tower::PaceLayer;
 use tower::limit::ConcurrencyLimit;
 use tower::{Layer, Service, ServiceExt};
@@ -17,7 +16,7 @@ use crate::{TOKEN, answers, bucket};
 async fn waiting_request_does_not_block_the_inner_service() {
     let limiter = bucket(1);
     limiter.debit(1_000);
-    let layer = PaceLayer::builder(limiter, TokioTimer)
+    let layer = PaceLayer::builder(limiter)
         .exempt(|request| request.path() == "/health")
         .build();
     let service = layer.layer(ConcurrencyLimit::new(answers(), 1));
@@ -62,7 +61,7 @@ impl Service<Request<()>> for Slow {
 
 #[tokio::test(start_paused = true)]
 async fn inner_service_is_polled_until_ready() {
-    let service = PaceLayer::new(bucket(1), TokioTimer).layer(Slow::default());
+    let service = PaceLayer::new(bucket(1)).layer(Slow::default());
     for _ in 0..3 {
         let response = service.clone().oneshot(Request::new(())).await.unwrap();
         assert_eq!(*response.body(), 2);
@@ -75,20 +74,20 @@ async fn readiness_errors_are_passed_on() {
         is_broken: true,
         ..Slow::default()
     };
-    let service = PaceLayer::new(bucket(1), TokioTimer).layer(broken);
+    let service = PaceLayer::new(bucket(1)).layer(broken);
     let outcome = service.oneshot(Request::new(())).await;
     assert_eq!(outcome.unwrap_err(), "broken");
 }
 
 /// All types can be named, so that fields need no box.
 struct Client {
-    service: tidegate::tower::Paced<Slow, tidegate::TokenBucket, TokioTimer>,
+    service: tidegate::tower::Paced<Slow, tidegate::TokenBucket>,
     call: Option<
         tidegate::tower::PacedFuture<
             Slow,
             (),
             tidegate::TokenBucket,
-            TokioTimer,
+            tidegate::DefaultTimer,
             tidegate::tower::TooManyRequests,
         >,
     >,
@@ -98,7 +97,7 @@ struct Client {
 async fn service_and_future_types_can_be_named_and_sent() {
     fn everywhere<T: Send + 'static>(_: &T) {}
     let bucket = tidegate::TokenBucket::new(tidegate::Quota::per_second(10));
-    let layer = PaceLayer::builder(bucket, TokioTimer).timeout(Duration::ZERO);
+    let layer = PaceLayer::builder(bucket).timeout(Duration::ZERO);
     let mut client = Client {
         service: layer.build().layer(Slow::default()),
         call: None,

@@ -5,7 +5,7 @@ use core::time::Duration;
 use http::header::RETRY_AFTER;
 use http::{Request, Response, StatusCode};
 use tidegate::tower::{PaceLayer, Reason};
-use tidegate::{Clock, Denied, SlidingWindow, TokioClock, TokioTimer};
+use tidegate::{Clock, Denied, SlidingWindow, TokioClock};
 use tower::{Layer, ServiceExt};
 
 use crate::{TOKEN, answers, bucket};
@@ -15,7 +15,7 @@ use crate::{TOKEN, answers, bucket};
 async fn wait_beyond_the_timeout_is_rejected_at_once() {
     let limiter = bucket(1);
     limiter.debit(15);
-    let layer = PaceLayer::builder(limiter, TokioTimer)
+    let layer = PaceLayer::builder(limiter)
         .timeout(Duration::from_secs(1))
         .build();
     let before = layer.limiter().clock().now();
@@ -31,9 +31,7 @@ async fn wait_beyond_the_timeout_is_rejected_at_once() {
 /// Requests beyond the timeout are rejected, and all others are served.
 #[tokio::test(start_paused = true)]
 async fn timeout_bounds_the_queue() {
-    let layer = PaceLayer::builder(bucket(1), TokioTimer)
-        .timeout(10 * TOKEN)
-        .build();
+    let layer = PaceLayer::builder(bucket(1)).timeout(10 * TOKEN).build();
     let service = layer.layer(answers());
     let requests = (0..50).map(|_| tokio::spawn(service.clone().oneshot(Request::new(()))));
     let mut statuses = Vec::new();
@@ -53,9 +51,7 @@ async fn timeout_bounds_the_queue() {
 
 #[tokio::test(start_paused = true)]
 async fn cost_above_the_capacity_is_rejected_without_a_hint() {
-    let layer = PaceLayer::builder(bucket(3), TokioTimer)
-        .cost(|_| 4)
-        .build();
+    let layer = PaceLayer::builder(bucket(3)).cost(|_| 4).build();
     let response = layer.layer(answers()).oneshot(Request::new(())).await;
     let response = response.unwrap();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
@@ -68,7 +64,7 @@ async fn full_wait_queue_rejects() {
     let second = Duration::from_secs(1);
     let window = SlidingWindow::with_clock(1, second, TokioClock::new()).unwrap();
     window.try_acquire(1).unwrap();
-    let layer = PaceLayer::new(window.max_waiters(1), TokioTimer);
+    let layer = PaceLayer::new(window.max_waiters(1));
     let service = layer.layer(answers());
     let first = tokio::spawn(service.clone().oneshot(Request::new(())));
     tokio::task::yield_now().await;
@@ -83,9 +79,7 @@ async fn full_wait_queue_rejects() {
 async fn custom_rejection_keeps_its_retry_after_or_gets_one() {
     let limiter = bucket(1);
     limiter.debit(3);
-    let builder = PaceLayer::builder(limiter, TokioTimer)
-        .name("uploads")
-        .timeout(TOKEN);
+    let builder = PaceLayer::builder(limiter).name("uploads").timeout(TOKEN);
     let layer = builder
         .reject_with(|rejection| {
             assert_eq!(rejection.limit(), "uploads");

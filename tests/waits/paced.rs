@@ -1,5 +1,7 @@
 //! Streams and sinks whose items wait. No item is lost, and no permit is taken twice.
 
+mod instalments;
+
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::convert::Infallible;
@@ -71,8 +73,10 @@ fn items_wait_for_their_cost() {
     let clock = ManualClock::new();
     let bucket = bucket(3, &clock);
     let timer = ManualTimer::on(&clock);
-    // 9 is above the capacity and costs the capacity. 0 costs nothing.
-    let stream = PacedStream::new(items([1, 2, 3, 0, 9, 1]), &bucket, timer.clone()).cost(|n| *n);
+    // 9 is above the capacity, and is paid in three instalments. 0 costs nothing.
+    let stream = PacedStream::new(items([1, 2, 3, 0, 9, 1]), &bucket)
+        .timer(timer.clone())
+        .cost(|n| *n);
     let mut stream = pin!(stream);
     let mut context = Context::from_waker(Waker::noop());
     let mut out = Vec::new();
@@ -83,7 +87,7 @@ fn items_wait_for_their_cost() {
             Poll::Pending => assert!(timer.advance_to_next()),
         }
     }
-    assert_eq!(out, [(1, 0), (2, 0), (3, 3), (0, 3), (9, 6), (1, 7)]);
+    assert_eq!(out, [(1, 0), (2, 0), (3, 3), (0, 3), (9, 12), (1, 13)]);
 }
 
 /// Polled often, with another waker each time and without a wake-up, the stream joins the queue
@@ -93,7 +97,7 @@ fn repeated_polls_lose_no_item() {
     let clock = ManualClock::new();
     let window = window(1, &clock);
     let timer = ManualTimer::on(&clock);
-    let mut stream = pin!(PacedStream::new(items(0..10), &window, timer.clone()));
+    let mut stream = pin!(PacedStream::new(items(0..10), &window).timer(timer.clone()));
     let mut out = Vec::new();
     for _ in 0..1_000 {
         let flag = Waker::from(Arc::new(WakeFlag::default()));
@@ -113,7 +117,7 @@ fn repeated_polls_lose_no_item() {
 fn waiting_items_can_be_taken_back() {
     let clock = ManualClock::new();
     let both = combined(1, &clock);
-    let paced = PacedStream::new(items(0..4), &both, ManualTimer::on(&clock));
+    let paced = PacedStream::new(items(0..4), &both).timer(ManualTimer::on(&clock));
     let mut stream = Box::pin(paced);
     let mut context = Context::from_waker(Waker::noop());
     let first = stream.as_mut().poll_next(&mut context);
@@ -136,7 +140,7 @@ fn streams_wait_for_a_full_queue() {
     let clock = ManualClock::new();
     let window = window(1, &clock).max_waiters(0);
     let timer = ManualTimer::on(&clock);
-    let mut stream = pin!(PacedStream::new(items(0..3), &window, timer.clone()));
+    let mut stream = pin!(PacedStream::new(items(0..3), &window).timer(timer.clone()));
     let mut context = Context::from_waker(Waker::noop());
     let mut out = Vec::new();
     while out.len() < 3 {
@@ -153,19 +157,24 @@ fn sinks_are_ready_once_their_permits_are_taken() {
     let clock = ManualClock::new();
     let bucket = bucket(2, &clock);
     let timer = ManualTimer::on(&clock);
-    let mut sink = pin!(PacedSink::new(StoringSink::default(), &bucket, timer.clone()).cost(2));
+    let mut sink = pin!(
+        PacedSink::new(StoringSink::default(), &bucket)
+            .timer(timer.clone())
+            .cost(2)
+    );
     let mut context = Context::from_waker(Waker::noop());
     let ready = Poll::Ready(Ok(()));
     // Repeated polls take the permits once.
     for _ in 0..3 {
         assert_eq!(sink.as_mut().poll_ready(&mut context), ready);
     }
-    assert_eq!(bucket.debt(), 0);
+    assert_eq!(bucket.available(), 0);
     sink.as_mut().start_send(1).unwrap();
     for _ in 0..3 {
         assert!(sink.as_mut().poll_ready(&mut context).is_pending());
     }
-    assert_eq!(bucket.debt(), 2);
+    // Nothing is charged in advance.
+    assert_eq!((bucket.debt(), bucket.waiting()), (0, 1));
     assert!(timer.advance_to_next());
     assert_eq!(clock.now(), Timestamp::ZERO + 2 * SECOND);
     assert_eq!(sink.as_mut().poll_ready(&mut context), ready);
@@ -186,7 +195,7 @@ fn full_sinks_take_no_permit() {
         is_full: true,
         ..StoringSink::default()
     };
-    let mut sink = Box::pin(PacedSink::new(sink, &bucket, ManualTimer::on(&clock)));
+    let mut sink = Box::pin(PacedSink::new(sink, &bucket).timer(ManualTimer::on(&clock)));
     let mut context = Context::from_waker(Waker::noop());
     assert!(Sink::<u64>::poll_ready(sink.as_mut(), &mut context).is_pending());
     assert_eq!(bucket.available(), 2);
@@ -206,10 +215,10 @@ fn streams_and_sinks_can_own_the_limiter() {
     let timer = ManualTimer::on(&clock);
     let window = Arc::new(window(1, &clock));
     let share = Arc::downgrade(&window);
-    let sink = PacedSink::new(StoringSink::default(), Arc::clone(&window), timer.clone());
+    let sink = PacedSink::new(StoringSink::default(), Arc::clone(&window)).timer(timer.clone());
     assert_spawnable(&sink);
     drop(sink);
-    let stream = PacedStream::new(items(0..3), window, NotClone(timer.clone()));
+    let stream = PacedStream::new(items(0..3), window).timer(NotClone(timer.clone()));
     assert_spawnable(&stream);
     let mut stream = Box::pin(stream);
     let mut context = Context::from_waker(Waker::noop());

@@ -19,7 +19,7 @@ impl<C, S> FixedKeyed<C, S> {
     /// bounds the memory of their queues.
     ///
     /// A caller beyond that is refused at once, unless it is admitted without waiting. The hint
-    /// does not count those that wait for the same key.
+    /// is the whole wait behind those that wait for the same key.
     ///
     /// ```
     /// # use core::{future::Future, pin::pin};
@@ -114,8 +114,7 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
     /// # Errors
     ///
     /// As [`Acquire::wait`], and [`Denied::Busy`] for a key without room. The hint of a refusal is
-    /// the whole wait, with those that wait for the key. It leaves them out if the table has
-    /// reached [`max_waiters`](Self::max_waiters).
+    /// the whole wait, with those that wait for the key.
     ///
     /// # Cancel safety
     ///
@@ -166,6 +165,10 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
     #[inline]
     fn waiting_for(&self, key: &Q) -> u64 {
         self.waits.waiting_for(|| self.hasher.hash_one(key))
+    }
+
+    fn queued(&self, key: &Q) -> u128 {
+        self.waits.queued(|| self.hasher.hash_one(key))
     }
 
     fn enter(&self, key: &Q) -> Option<Place> {

@@ -9,6 +9,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::panic::PanicInfo;
 use core::ptr::null_mut;
+use core::time::Duration;
 
 use tidegate::{FixedKeyed, ManualClock, SlidingWindow, TokenBucket};
 
@@ -40,6 +41,7 @@ pub fn limiters(
     keys: &FixedKeyed<ManualClock>,
 ) -> bool {
     bucket.try_acquire(1).is_ok()
+        && bucket.reserve(1, Duration::MAX).is_ok()
         && window.try_acquire(1).is_ok()
         && keys.try_acquire(&7, 1).is_ok()
 }
