@@ -22,7 +22,7 @@
 //!
 //! # Invariants
 //!
-//! 1. Whoever removes the head marks the next entry `woken` and wakes its task
+//! 1. A call that removes the head marks the next entry `woken` and wakes its task
 //!    (`next_is_not_woken`), whether it was admitted or gave up (`dropped_head_wakes_none`).
 //! 2. A head that sleeps has asked the limiter since it was last marked. The mark is removed in the
 //!    same step that stores the waker, before the limiter is asked (`mark_removed_late`).
@@ -296,7 +296,7 @@ impl<D: Demand> WaitQueue<D> {
         }
     }
 
-    /// Lets this queue follow the queues of its limits: what wakes a head there wakes the head here.
+    /// Lets this queue follow the queues of its limits: what wakes a head there wakes this head.
     pub(crate) fn follow<'a>(&self, limits: impl Iterator<Item = &'a Self>)
     where
         D: 'a,

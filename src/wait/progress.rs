@@ -1,6 +1,6 @@
 //! The one driver of all waits, of threads and futures, at every limiter.
 //!
-//! A call that finds nobody ahead asks the limiter at once, and reads the clock once. If it is
+//! A call that finds none ahead asks the limiter at once, and reads the clock once. If it is
 //! refused it joins the [queue](crate::sync::WaitQueue), and the rest is done as its head.
 //!
 //! # As of when a waiter is decided
