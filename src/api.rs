@@ -8,6 +8,8 @@ mod backoff;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod calls;
 mod config;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod demand;
 mod fast_path;
 #[cfg(feature = "http")]
 mod headers;
@@ -42,7 +44,7 @@ use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use backoff::Backoff;
 #[cfg(any(feature = "std", tidegate_loom))]
-use calls::ApiDemand;
+use demand::ApiDemand;
 use in_flight::InFlight;
 use limits::Limits;
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -73,8 +75,10 @@ use totals::Totals;
 ///
 /// # Progress and cost
 ///
-/// Everything but waiting is lock-free and reads the clock once. An admission takes one
-/// compare-and-swap per request limit, and one addition for the statistics.
+/// Everything but waiting is lock-free while no call waits, and reads the clock once. What may
+/// admit the first waiter wakes it, under a lock: [`resume`](Self::resume), an undo, and the end of
+/// a permit. An admission takes one compare-and-swap per request limit, and one addition for the
+/// statistics.
 ///
 /// A refusal writes nothing, except that the backoff notes when a streak of refusals begins and
 /// roughly how long callers will wait. It allocates its message. The [`Limiter`](crate::Limiter)
@@ -260,7 +264,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 
     /// Refuses all calls for a while, for a `429` with `Retry-After`. Does not shorten a pause that
-    /// lasts longer.
+    /// lasts longer. Waiters wait it out, and then go one after another.
     pub fn pause_for(&self, pause: Duration) {
         self.pause_until(self.clock().now() + pause);
     }

@@ -28,12 +28,12 @@
 //! no longer when its hint is computed, the call starts again, once.
 
 mod all_or_none;
-mod as_of;
 mod builder;
 mod combined_denied;
 mod limit;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod waits;
 
-pub(crate) use as_of::AsOf;
 pub use builder::{CombinedBuilder, CombinedStart};
 pub use combined_denied::CombinedDenied;
 pub use limit::Limit;
@@ -64,7 +64,8 @@ use crate::token_bucket::TokenBucket;
 ///
 /// # Guarantees
 ///
-/// * **Bounds.** Each limit keeps its own bound, whatever happens to the others.
+/// * **Bounds.** Each limit keeps its own bound, whatever happens to the others. A waiter is
+///   decided by buckets as of the instant at which it was due, and by windows as of now.
 /// * **All or nothing.** A refused call has charged nothing, for any number of threads. The
 ///   exception is a call that found room in every limit, charged some, lost the race for another,
 ///   and could not undo a charge because later calls had been decided on top of it. Such permits
@@ -80,8 +81,15 @@ use crate::token_bucket::TokenBucket;
 /// # Cost and progress
 ///
 /// One clock reading and one load per limit, and one compare-and-swap per limit if the call is
-/// admitted. Lock-free. A refusal writes nothing unless it lost a race. With more than 8 limits
-/// each call allocates. Operations synchronize nothing else.
+/// admitted. Lock-free, except for waiters, which lock their queue. A refusal writes nothing unless
+/// it lost a race. With more than 8 limits each call allocates. Operations synchronize nothing
+/// else.
+///
+/// # Waits
+///
+/// A combination has a wait queue of its own, in order of arrival. If combinations share a limit,
+/// there is no order between their queues, nor between them and the limit's own queue. A reset, a
+/// credit or an undo at a limit also wakes the first waiter of each combination.
 ///
 /// ```
 /// use core::time::Duration;

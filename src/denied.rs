@@ -22,14 +22,25 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Denied {
-    /// Too few permits are available. After exactly `retry_after` the same call succeeds if no
-    /// other call comes in between. One nanosecond earlier it is refused.
+    /// Too few permits are available.
+    ///
+    /// With no waiters ahead, the wait is exact. After `retry_after` the same call succeeds if no
+    /// other call comes in between, and one nanosecond earlier it is refused. That holds for every
+    /// call that does not wait, such as `try_acquire`.
+    ///
+    /// A call that would wait, and is refused because of its timeout or because the queue is full,
+    /// learns the whole wait: for its own permits and those of the waiters ahead, if all of them
+    /// stay. It is shorter if waiters leave. At a window or a combination it may turn out longer.
     NotYet {
         /// The wait, from the clock reading that the call was decided on. Never zero.
         retry_after: Duration,
     },
-    /// Something other than the limit is in the way: a table of keys without room, or other waiters
-    /// that come first. How long it lasts is unknown.
+    /// Something other than the limit is in the way, and how long it lasts is unknown.
+    ///
+    /// * A table of keys has no room for a new key.
+    /// * The call could not wait, or not any longer: the queue is full, or the timeout passed
+    ///   behind other waiters. There are permits for all of them, but the waiters ahead have not
+    ///   taken theirs yet.
     Busy {
         /// An estimate in nanoseconds. A retry may succeed earlier, and may be refused again. Never
         /// zero. Not a `Duration`, because a second one would make every result of a decision

@@ -20,7 +20,7 @@
 //!
 //! | for | use | because |
 //! |---|---|---|
-//! | a steady rate with bursts | [`TokenBucket`] | one atomic word, exact at any rate; waiters are served in order |
+//! | a steady rate with bursts | [`TokenBucket`] | one atomic word, exact at any rate; credits, debts, reservations |
 //! | the same, millions of calls per second from many threads | [`ShardedTokenBucket`] | threads take tokens in batches, under the same bound |
 //! | "at most N in any minute", as providers count | [`SlidingWindow`] | no interval of that length ever holds more |
 //! | several limits behind one call | [`Combined`] | all are charged or none, and a refusal names the limit |
@@ -30,7 +30,8 @@
 //! | calls to an API with quotas on requests and tokens | [`ApiRateLimiter`] | minute, hour, burst and tokens, pauses, backoff, permits |
 //! | code that is generic over limiters | [`Limiter`] | peek, charge and undo at one clock reading |
 //!
-//! [`docs::design`] explains how they work.
+//! [`docs::design`] explains how they work. Calls can wait at each of them, and at one key of a
+//! table: see [waits](#waits).
 //!
 //! # Guarantees
 //!
@@ -46,7 +47,8 @@
 //! * **Exact rates**, from one per 584 years to 10¹² per second, without drift: see
 //!   [`TokenBucket`].
 //! * **Honest hints.** After exactly the `retry_after` of a [`Denied::NotYet`], the call succeeds
-//!   if no other call comes in between. Waiting 1 ns less is not enough.
+//!   if no other call comes in between. Waiting 1 ns less is not enough. A call that could not wait
+//!   behind others learns the whole wait.
 //! * **All or nothing.** A call that a combination refuses has charged none of its limits. The
 //!   exception, a charge that a lost race leaves behind, is counted ([`Combined::forfeited`]).
 //! * **Lock-free.** No operation except a wait blocks. A refusal by a [`TokenBucket`] writes
@@ -54,22 +56,54 @@
 //!   exceptions.
 //! * **Bounded memory.** A table never holds more keys than its maximum. Evicting a key grants no
 //!   tokens, and [`Overflow`] decides about a key without room.
-//! * **Fair waits.** Waiters on a [`TokenBucket`] are served first come, first served, sleep once,
-//!   and know their delay beforehand. Futures that wait at another limiter form a queue, in which
-//!   only the head tries. A wait that is known to be too long is refused before sleeping; behind
-//!   other waiters this is known only at the head. A dropped future leaves the queue.
+//! * **Fair waits.** Threads and futures that wait at a limiter are served first come, first
+//!   served, in one queue. Nothing is charged before the admission, so a waiter that leaves costs
+//!   the others nothing. A timeout that cannot be met, with the waiters ahead, is refused before
+//!   sleeping. Calls that do not wait may overtake the queue.
+//! * **Late timers** cost no part of a bucket's rate while they are late by at most the slack, 2 ms
+//!   by default. In real time, waiters then exceed a bucket's bound by at most rate · slack.
 //! * **No surprises.** No input that a constructor accepted panics, overflows or wraps. A clock
 //!   that steps back never admits more.
 //!
 //! Exceptions to lock-freedom: the first use of the [`DefaultClock`] calibrates it. [`Keyed`] finds
-//! a key under a shared lock of a part of its table. Waiting futures lock their queue, and so do
-//! [`TokenBucket::reset`] and [`ApiRateLimiter::resume`], which wake them.
+//! a key under a shared lock of a part of its table. Waiters lock their queue. So do the calls that
+//! wake the first waiter, if there is one: resets, credits, undos, [`ApiRateLimiter::resume`], and
+//! the end of a [`TokenPermit`].
+//!
+//! # Waits
+//!
+//! | to wait for | call | returns |
+//! |---|---|---|
+//! | permits of a limiter | `limiter.acquire(n)` | [`Acquire`]: `Result<(), Denied>` |
+//! | the same, `'static` | `Acquire::new(arc, n)` | [`Acquire`] |
+//! | a key of a [`Keyed`] or [`FixedKeyed`] | `table.acquire(&key, n)`, or `Acquire::new(table.at(&key), n)` | [`Acquire`] |
+//! | a request to an API | `api.acquire()` | [`AcquireRequest`]: [`RateLimitStatus`] |
+//! | a request and its tokens | `api.acquire_tokens(estimate)` | [`AcquireTokens`]: `Result<TokenPermit, RateLimitStatus>` |
+//!
+//! All of them are builders. `.timeout(duration)` bounds the wait. `.await` waits in a future, on
+//! the timer of the runtime ([`DefaultTimer`]) or on that of `.timer(timer)`. `.wait()` blocks the
+//! thread instead, and needs no timer. [`PaceLayer`], [`PacedStream`], [`PacedSink`] and
+//! [`Throttled`] wait in the same queues.
+//!
+//! ```
+//! use core::time::Duration;
+//! use tidegate::{Denied, ManualClock, Quota, TokenBucket};
+//!
+//! let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(1), ManualClock::new());
+//! bucket.acquire(1).wait()?; // at once; in async code: `bucket.acquire(1).await?`
+//! let refused = bucket.acquire(1).timeout(Duration::from_millis(99)).wait(); // before sleeping
+//! assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(100) }));
+//! # Ok::<(), Denied>(())
+//! ```
+//!
+//! [The design](docs::design#waits) says what a late timer, a waiter that leaves and a waiter that
+//! stalls cost.
 //!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `std` | yes | operating system clocks, blocking waits; without it the crate is `no_std` with `alloc` |
+//! | `std` | yes | operating system clocks, and all waits; without it the crate is `no_std` with `alloc`, and [`TokenBucket::reserve`] tells instants |
 //! | `quanta` | yes | [`DefaultClock`] reads the TSC where the operating system trusts it |
 //! | `global` | yes | [`get_rate_limiter`]: one [`ApiRateLimiter`] for the process |
 //! | `tokio` | no | `acquire().await` on tokio's timer, [`Throttled`] for its readers and writers, and [`TokioClock`] for tests under `tokio::time::pause` |
@@ -95,6 +129,14 @@
 #![cfg_attr(
     not(feature = "std"),
     doc = "[`Keyed`]: #features\n[`ShardedTokenBucket`]: #features"
+)]
+#![cfg_attr(
+    feature = "std",
+    doc = "[`Acquire`]: Acquire\n[`AcquireRequest`]: AcquireRequest\n[`AcquireTokens`]: AcquireTokens\n[`DefaultTimer`]: DefaultTimer"
+)]
+#![cfg_attr(
+    not(feature = "std"),
+    doc = "[`Acquire`]: #features\n[`AcquireRequest`]: #features\n[`AcquireTokens`]: #features\n[`DefaultTimer`]: #features"
 )]
 #![cfg_attr(feature = "global", doc = "[`get_rate_limiter`]: get_rate_limiter")]
 #![cfg_attr(not(feature = "global"), doc = "[`get_rate_limiter`]: #features")]
@@ -288,6 +330,6 @@ pub(crate) mod modelled {
 #[cfg(doc)]
 pub mod docs;
 
-#[cfg(all(doctest, feature = "tower"))]
+#[cfg(all(doctest, feature = "tokio", feature = "tower"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

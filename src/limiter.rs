@@ -94,6 +94,8 @@ pub trait Limiter: sealed::Internals {
     /// If another call rotates a window at that moment, permits that came back may still count
     /// until they age out. Then too few calls are admitted, never too many. A charge of another
     /// limiter may return permits that this one never gave.
+    ///
+    /// What came back wakes the first waiter, for which this takes a lock if there is one.
     fn undo(&self, charge: Self::Charge) -> u64;
 
     /// Returns how many permits are available at `now`.

@@ -2,6 +2,10 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
+use crate::time::Timestamp;
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::wait::Instants;
+
 /// What a call requires of one limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
@@ -18,6 +22,29 @@ impl Request {
             required: n,
             cost: n,
         }
+    }
+}
+
+/// Buckets may decide a waiting call as of the instant at which it was due; windows decide it as of
+/// now. For a call that does not wait the two are the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AsOf {
+    pub(crate) due: Timestamp,
+    pub(crate) now: Timestamp,
+}
+
+impl From<Timestamp> for AsOf {
+    #[inline]
+    fn from(now: Timestamp) -> Self {
+        Self { due: now, now }
+    }
+}
+
+#[cfg(any(feature = "std", tidegate_loom))]
+impl From<Instants> for AsOf {
+    #[inline]
+    fn from(Instants { due, now, .. }: Instants) -> Self {
+        Self { due, now }
     }
 }
 

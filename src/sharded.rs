@@ -125,7 +125,7 @@ use shortage::Shortage;
 ///
 /// * **Bound.** As the plain bucket: over any interval `[a, b]` of decision times, at most
 ///   capacity + rate · (b − a) are admitted. Leased tokens were taken out of the bucket before, and
-///   do not flow back while they can still be used.
+///   do not flow back while they can still be used. For waiters in real time, see the plain bucket.
 /// * **Refusals.** A refusal of `n` means that fewer than `n` plus an eighth of the capacity were
 ///   available. Before a call is refused it counts the leases of all threads, so no token is
 ///   stranded with a thread that is idle or gone. The time at which a leased token was used is
@@ -147,7 +147,7 @@ use shortage::Shortage;
 /// Lock-free. Most calls are one exchange on a cache line that no other core writes, and read no
 /// clock. With plenty of tokens, about one call in 256 charges the bucket itself. A refusal writes
 /// nothing unless tokens of a lease were used since the last refusal. `new` allocates 128 bytes for
-/// each shard.
+/// each shard, and the first call that waits allocates a queue, which waiters lock.
 ///
 /// A charge cannot be undone: [`Limiter::undo`] returns 0, and code that rolls back a charge here
 /// forfeits it. So [`Combined`](crate::Combined) does not accept this limiter.

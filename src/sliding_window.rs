@@ -25,8 +25,9 @@ use slots::{Window, Word};
 /// A sliding window is stricter than a [`TokenBucket`](crate::TokenBucket), which may admit a burst
 /// and a period's refill within one period. It is also stricter than a fixed window, which may
 /// admit twice the limit around its edge. Use it where a provider or a contract counts that way, as
-/// in "50 requests per minute". Unlike a bucket it has no reservations: it cannot promise a waiter
-/// an instant.
+/// in "50 requests per minute". Unlike a bucket it has no reservations, because it cannot promise
+/// an instant while other calls may come in between. Waiters are served in order of arrival, and
+/// decided as of the moment at which they wake up.
 ///
 /// # Guarantees
 ///
@@ -47,7 +48,8 @@ use slots::{Window, Word};
 ///
 /// Lock-free; a call reads the clock once. An admission is one compare-and-swap for any number of
 /// slots. The first acquisition in a new slot, admitted or not, sums the ring. Apart from that,
-/// refusals write nothing.
+/// refusals write nothing. An [undo](Limiter::undo) wakes the first waiter, for which it takes a
+/// lock if there is one.
 ///
 /// To compute its hint, a refusal searches the window from both ends for the slot that has to age
 /// out. For one window after an [undo](Limiter::undo) it searches only from the newest slot.
@@ -58,7 +60,7 @@ use slots::{Window, Word};
 ///
 /// 128 bytes with padding and a small clock, and 16 bytes per slot, allocated once. The ring is up
 /// to eight times as large where the number of slots is not just below a power of two or does not
-/// divide the window.
+/// divide the window. The first call that waits allocates a queue.
 ///
 /// ```
 /// use core::time::Duration;

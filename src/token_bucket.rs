@@ -35,7 +35,9 @@ use crate::time::Timestamp;
 ///
 /// * **Bound.** Over any interval `[a, b]` of decision times, the bucket admits at most
 ///   capacity + rate · (b − a), plus what [`credit`](Self::credit) returned and
-///   [`reset`](Self::reset) forgave in it.
+///   [`reset`](Self::reset) forgave in it. A waiter's decision time precedes its return by the
+///   delay of its timer. So in real time waiters may exceed that by rate · slack (`wait_slack`,
+///   2 ms by default).
 /// * **No false refusal.** A refusal of `n` means that fewer than `n` tokens were available 2 ns
 ///   before. With capacities above 9 years of refill, that is 170 ns.
 /// * **Exact rate.** Let a token last `p/n` nanoseconds in lowest terms. The rate is not rounded at
@@ -51,9 +53,11 @@ use crate::time::Timestamp;
 ///
 /// # Progress and ordering
 ///
-/// Every operation except waiting and [`reset`](Self::reset) is lock-free, takes constant time
-/// without contention, and reads the clock once. The `_at` twins read no clock. Refusals and
-/// queries write nothing to shared memory, so refused callers do not slow each other down.
+/// Every operation except waiting is lock-free while no call waits, takes constant time without
+/// contention, and reads the clock once. The `_at` twins read no clock. Refusals and queries write
+/// nothing to shared memory, so refused callers do not slow each other down. A
+/// [`reset`](Self::reset), a [`credit`](Self::credit) and an [undo](Limiter::undo) wake the first
+/// waiter, for which they take a lock if there is one.
 ///
 /// The first acquisition in years, or at awkward rates the first in hours, also advances an
 /// internal epoch, even if it is refused. That takes some ten nanoseconds for each such period that
@@ -63,8 +67,9 @@ use crate::time::Timestamp;
 ///
 /// # Size
 ///
-/// 128 bytes with padding and a small clock, and no allocation. The state is one atomic word, and a
-/// second one that changes once in years. `new` is `const`, so a bucket can live in a `static`.
+/// 128 bytes with padding and a small clock, and no allocation before a call has to wait. The state
+/// is one atomic word, and a second one that changes once in years. `new` is `const`, so a bucket
+/// can live in a `static`.
 ///
 /// ```
 /// use core::time::Duration;
@@ -440,6 +445,8 @@ impl<C: Clock> TokenBucket<C> {
     /// The bound then reads: at most capacity + rate · (b − a) *+ the credits that landed in
     /// `[a, b]`*. That excess is real, because calls that were refused in between may be admitted
     /// later on top. To take back an unused reservation, [cancel](crate::Reservation::cancel) it.
+    ///
+    /// Wakes the first waiter, for which this takes a lock if there is one.
     pub fn credit(&self, n: u64) {
         self.credit_at(n, self.core.clock.now());
     }

@@ -37,6 +37,8 @@ pub use awaitable::Awaitable;
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use awaitable::sealed;
 #[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use behind::from_now;
+#[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use call::{Call, Hold, Instants};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use default_timer::DefaultTimer;

@@ -13,6 +13,13 @@ use crate::wait::{Asleep, DefaultTimer, SleepSlot, Timer, Waiter};
 
 const fn ignore(_: &RateLimitStatus) {}
 
+/// How long a function behind a limiter sleeps before it asks again, after a refusal. Without a
+/// timeout a call is refused only by a full queue, or during a pause without an end. Both may end
+/// sooner than the status says.
+fn until_retry(status: &RateLimitStatus) -> Duration {
+    (status.wait_time).clamp(Duration::from_millis(1), Duration::from_secs(1))
+}
+
 type Request<C> = RequestCall<C, fn(&RateLimitStatus)>;
 
 /// The methods of both waits. `$output` is what they return.
@@ -69,7 +76,8 @@ macro_rules! wait {
 }
 
 /// Waits until a request is admitted: await it, or let the thread [`wait`](Self::wait).
-/// Returns a status that is not limited, unless a [timeout](Self::timeout) could not be met.
+/// Returns a status that is not limited, unless a [timeout](Self::timeout) could not be met or the
+/// [queue was full](ApiRateLimiter::max_waiters).
 ///
 /// Made by [`ApiRateLimiter::acquire`]. It owns a share of the limiter, so it is `'static`.
 ///
@@ -122,9 +130,10 @@ wait!(
 /// It needs no backoff, because it is alone. Callers that do not wait are not in the queue and may
 /// overtake it.
 ///
-/// Those who wait out a [pause](Self::pause_for) are not let go all at its end. The first goes a
+/// Waiters that wait out a [pause](Self::pause_for) do not all go at its end. The first goes a
 /// random time later, and each of the others a random time after the one before it. The times are
-/// between 0 and the interval of the requests per minute, and only delay.
+/// between 0 and the interval of the requests per minute, and only delay. After
+/// [`resume`](Self::resume) there is no such delay.
 impl<C: Clock> ApiRateLimiter<C> {
     /// Waits until a request is admitted.
     ///
@@ -172,6 +181,8 @@ impl<C: Clock> ApiRateLimiter<C> {
     ///   *before* sleeping; [`LimitKind::InFlight`](crate::LimitKind::InFlight) after the timeout
     ///   if no permit ended; and after the timeout behind other waiters the limit that refuses, or
     ///   [`LimitKind::Queue`](crate::LimitKind::Queue) if none does.
+    /// * If the queue is [full](Self::max_waiters), at once: the limit that refuses behind all
+    ///   waiters, or `LimitKind::Queue` if none does.
     ///
     /// ```
     /// use core::time::Duration;
@@ -238,15 +249,23 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 
     /// [`acquire`](Self::acquire) with a callback if the call has to wait, for `rate_limited`.
+    #[cfg(feature = "std")]
     #[doc(hidden)]
     pub fn pass_blocking(&self, on_limited: &dyn Fn(&RateLimitStatus)) {
-        let limiter = self.clone();
-        // Without a timeout the request is always admitted in the end.
-        let _ = Waiter::new(RequestCall {
-            limiter,
-            on_limited,
-        })
-        .block();
+        loop {
+            let limiter = self.clone();
+            let call = RequestCall {
+                limiter,
+                on_limited,
+            };
+            let status = Waiter::new(call).block();
+            if !status.is_limited {
+                return;
+            }
+            let retry = self.clock().now() + until_retry(&status);
+            on_limited(&status);
+            self.clock().sleep_until(retry);
+        }
     }
 
     /// [`acquire`](Self::acquire) with a callback if the call has to wait, for `rate_limited`.
@@ -261,12 +280,19 @@ impl<C: Clock> ApiRateLimiter<C> {
         timer: T,
         on_limited: impl Fn(&RateLimitStatus),
     ) {
-        let limiter = self.clone();
-        let call = RequestCall {
-            limiter,
-            on_limited,
-        };
-        // Without a timeout the request is always admitted in the end.
-        let _ = Asleep::wait(timer, Waiter::new(call)).await;
+        let mut asleep = Asleep::new(timer);
+        loop {
+            let call = RequestCall {
+                limiter: self.clone(),
+                on_limited: &on_limited,
+            };
+            let status = asleep.wait(Waiter::new(call)).await;
+            if !status.is_limited {
+                return;
+            }
+            on_limited(&status);
+            let sleep = asleep.timer().sleep(until_retry(&status));
+            sleep.await;
+        }
     }
 }

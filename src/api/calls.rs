@@ -2,47 +2,17 @@
 
 use core::time::Duration;
 
+use super::demand::ApiDemand;
 use super::limits::MAX_TOKEN_LIMITS;
-use super::status::{LimitHit, Remaining, Retry};
+use super::status::{LimitHit, LimitKind, Remaining, Retry};
 use super::{ApiRateLimiter, RateLimitStatus, TokenEstimate, TokenPermit};
 use crate::clock::Clock;
-use crate::combined::AsOf;
 use crate::denied::Denied;
-use crate::prepared_charge::Request;
-use crate::sync::{Demand, WaitQueue};
+use crate::prepared_charge::{AsOf, Request};
+use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use crate::wait::sealed::Waits;
 use crate::wait::{Call, Hold, Instants};
-
-/// What waiters ask for: requests, and tokens of each token limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(unnameable_types, reason = "a detail of the wait queue")]
-pub struct ApiDemand {
-    requests: u128,
-    tokens: [u128; MAX_TOKEN_LIMITS],
-}
-
-impl Demand for ApiDemand {
-    fn plus(mut self, other: Self) -> Self {
-        self.requests = self.requests.plus(other.requests);
-        for (own, other) in self.tokens.iter_mut().zip(other.tokens) {
-            *own = own.plus(other);
-        }
-        self
-    }
-
-    fn minus(mut self, other: Self) -> Self {
-        self.requests = self.requests.minus(other.requests);
-        for (own, other) in self.tokens.iter_mut().zip(other.tokens) {
-            *own = own.minus(other);
-        }
-        self
-    }
-
-    fn permits(self) -> u128 {
-        self.requests
-    }
-}
 
 /// A waiting request.
 pub(crate) struct RequestCall<C, F> {
@@ -57,6 +27,15 @@ pub(crate) struct TokenCall<C: Clock> {
     pub(super) estimate: TokenEstimate,
 }
 
+/// A pause without an end lasts until [`ApiRateLimiter::resume`].
+fn until_end_of_pause(end: Timestamp) -> Hold {
+    if end == Timestamp::MAX {
+        Hold::UntilWoken
+    } else {
+        Hold::Until(end)
+    }
+}
+
 impl<C: Clock> ApiRateLimiter<C> {
     /// Until when a waiter is held back by a pause, or after one so that not all go at once.
     fn hold_in_pause(&self, at: Instants) -> Option<Hold> {
@@ -65,7 +44,7 @@ impl<C: Clock> ApiRateLimiter<C> {
             return None;
         }
         let next = self.shared.gate.ramp.next_after(end);
-        (at.due < next).then_some(Hold::Until(next))
+        (at.due < next).then_some(until_end_of_pause(next))
     }
 
     /// Notes that a waiter was admitted.
@@ -99,12 +78,13 @@ impl<C: Clock> ApiRateLimiter<C> {
         now: Timestamp,
     ) -> Option<LimitHit> {
         let limits = &self.shared.limits;
+        let due = self.shared.wait_queue.earliest_behind(ahead, now);
         let denied = limits.combined.longest(|index, limit| {
             let ahead = match limits.token_index(index) {
                 None => ahead.requests,
                 Some(index) => ahead.tokens[index],
             };
-            limit.peek_behind_at(ahead, request(index).required, now)
+            limit.refusal_behind_at(ahead, request(index).required, AsOf { due, now })
         });
         let hit = denied.map(|denied| self.limit_hit(denied));
         let pause = self.paused_until() - now;
@@ -117,6 +97,7 @@ impl<C: Clock> ApiRateLimiter<C> {
 
     fn hold_of(hit: &LimitHit, now: Timestamp) -> Hold {
         match hit.retry {
+            Retry::After(wait) if hit.kind == LimitKind::Pause => until_end_of_pause(now + wait),
             Retry::After(wait) => Hold::Until(now + wait),
             Retry::OnRelease => Hold::UntilWoken,
             Retry::Never => Hold::Never,

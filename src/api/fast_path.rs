@@ -11,8 +11,8 @@ use alloc::sync::Arc;
 
 use super::status::Remaining;
 use crate::clock::Clock;
-use crate::combined::{AsOf, Combined, CombinedDenied};
-use crate::prepared_charge::{Exchange, PreparedCharge, Request};
+use crate::combined::{Combined, CombinedDenied};
+use crate::prepared_charge::{AsOf, Exchange, PreparedCharge, Request};
 use crate::sliding_window::SlidingWindow;
 use crate::token_bucket::TokenBucket;
 

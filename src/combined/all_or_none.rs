@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use super::limit::NamedLimit;
-use super::{AsOf, Combined, CombinedCharge, CombinedDenied};
+use super::{Combined, CombinedCharge, CombinedDenied};
 use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::prepared_charge::{Exchange, PreparedCharge, Request};
+use crate::prepared_charge::{AsOf, Exchange, PreparedCharge, Request};
 use crate::sync::add_saturating;
 
 impl<C: Clock> Combined<C> {

@@ -3,17 +3,18 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::AsOf;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
-use crate::prepared_charge::{Exchange, PreparedCharge, Request};
+use crate::prepared_charge::{AsOf, Exchange, PreparedCharge, Request};
 use crate::sliding_window::SlidingWindow;
 use crate::snapshot::Snapshot;
 #[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use crate::token_bucket::{BucketCharge, TokenBucket};
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::wait::from_now;
 
 /// A limit of a [`Combined`](crate::Combined), made by `into()` from a [`TokenBucket`], a
 /// [`SlidingWindow`], or an `Arc` of either, which other combinations may share.
@@ -142,10 +143,17 @@ impl<C: Clock> Limit<C> {
         }
     }
 
-    /// The refusal of `n` after waiters that ask for `ahead`.
+    /// The refusal of `n` after waiters that ask for `ahead`, as of `at.now`. A bucket may decide
+    /// them as of `at.due`.
     #[cfg(any(feature = "std", tidegate_loom))]
-    pub(crate) fn peek_behind_at(&self, ahead: u128, n: u64, now: Timestamp) -> Result<(), Denied> {
-        dispatch!(self, limiter => limiter.peek_behind_at(ahead, n, now))
+    pub(crate) fn refusal_behind_at(&self, ahead: u128, n: u64, at: AsOf) -> Option<Denied> {
+        match &self.0 {
+            Kind::Bucket(bucket) => {
+                let denied = bucket.peek_behind_at(ahead, n, at.due).err()?;
+                from_now(denied, at.due, at.now)
+            }
+            Kind::Window(window) => window.peek_behind_at(ahead, n, at.now).err(),
+        }
     }
 
     /// The queue of calls that wait for this limit alone.

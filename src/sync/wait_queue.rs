@@ -22,7 +22,7 @@
 //!
 //! # Invariants
 //!
-//! 1. A call that removes the head marks the next entry `woken` and wakes its task
+//! 1. A step that removes the head marks the next entry `woken` and wakes its task
 //!    (`next_is_not_woken`), whether it was admitted or gave up (`dropped_head_wakes_none`).
 //! 2. A head that sleeps has asked the limiter since it was last marked. The mark is removed in the
 //!    same step that stores the waker, before the limiter is asked (`mark_removed_late`).
@@ -210,6 +210,21 @@ impl<D: Demand> WaitQueue<D> {
         })
     }
 
+    /// The earliest instant as of which a waiter may be decided now.
+    pub(crate) fn oldest_decision(&self, now: Timestamp) -> Timestamp {
+        let slack = crate::time::nanos(self.slack());
+        Timestamp::from_nanos(now.as_nanos().saturating_sub(slack))
+    }
+
+    /// As of when a call may be decided behind waiters that ask for `ahead`. The first of them may
+    /// be due already although its timer is late, and will be decided as of then.
+    pub(crate) fn earliest_behind(&self, ahead: D, now: Timestamp) -> Timestamp {
+        if ahead.permits() == 0 {
+            return now;
+        }
+        self.oldest_decision(now)
+    }
+
     /// Whether a waiter is ahead of a new caller.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
@@ -296,7 +311,7 @@ impl<D: Demand> WaitQueue<D> {
         }
     }
 
-    /// Lets this queue follow the queues of its limits: what wakes a head there wakes this head.
+    /// Lets this queue follow the queues of its limits: what wakes a head there wakes its own.
     pub(crate) fn follow<'a>(&self, limits: impl Iterator<Item = &'a Self>)
     where
         D: 'a,

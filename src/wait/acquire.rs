@@ -21,16 +21,17 @@ use crate::denied::Denied;
 /// # Order
 ///
 /// Waiters are served first come, first served, whatever their sizes, threads and futures
-/// alike. Nothing is charged for a waiter before it is admitted. The first in line is decided
-/// as of the instant at which it was due, although its timer wakes it later; the
-/// [design](crate::docs::design) says why. Calls that do not wait (`try_acquire`) are not in
+/// alike. Nothing is charged for a waiter before it is admitted. Buckets decide the first waiter as
+/// of the instant at which it was due, although its timer wakes it later; the
+/// [design](crate::docs::design#waits) says why. Calls that do not wait (`try_acquire`) are not in
 /// the queue, and may overtake it.
 ///
 /// The queue moves on when its first future is polled or dropped. A future that is first and
 /// is neither polled nor dropped blocks those behind it. So do not [forget](core::mem::forget)
 /// a wait, and do not set one aside while you await another.
 ///
-/// It is [`Unpin`], so `&mut wait` can stand in a `select!`. It is [`Send`] if the limiter, the timer and the timer's sleep are.
+/// It is [`Unpin`], so `&mut wait` can stand in a `select!`. It is [`Send`] if the limiter, the
+/// timer and the timer's sleep are.
 ///
 /// # Cancel safety
 ///
@@ -39,9 +40,10 @@ use crate::denied::Denied;
 ///
 /// # Cost
 ///
-/// With permits there and nobody waiting: a decision, with one reading of the clock, and the
-/// load of one pointer. A wait takes O(log w) with w waiters, and one timer for the first in
-/// line; the others need none unless they have a timeout.
+/// With permits there and no waiters: a decision, with one reading of the clock, and one load, or
+/// two once any call has waited. A wait takes O(log w) with w waiters, or O(w) if its timeout
+/// passes behind others. The first waiter has a timer, in a box; the others need none unless they
+/// have a timeout.
 #[must_use = "a wait does nothing unless it is awaited or waited for"]
 pub struct Acquire<L: Awaitable, T: SleepSlot = DefaultTimer> {
     waiter: Waiter<Permits<L>>,
@@ -88,7 +90,8 @@ impl<L: Awaitable, T: SleepSlot> Acquire<L, T> {
     /// permits would come too late. The refusal's hint is the whole wait. So a timeout also bounds
     /// the queue, to what flows in within it.
     ///
-    /// Timers are late, so a wait may end up to the limiter's `wait_slack` after its timeout.
+    /// Timers are late, so a wait may end a little after its timeout, and behind other waiters
+    /// later by the limiter's `wait_slack`.
     ///
     /// ```
     /// use core::time::Duration;
@@ -151,10 +154,10 @@ impl<L: Awaitable, T: SleepSlot> Acquire<L, T> {
     /// std::thread::scope(|scope| {
     ///     let waiter = scope.spawn(|| bucket.acquire(1).wait());
     ///     clock.advance(Duration::from_millis(100));
-    ///     waiter.join().unwrap()
-    /// })
-    /// # .inspect(|()| assert_eq!(bucket.available(), 0))
-    /// # .map_err(Box::<dyn std::error::Error>::from).map(drop)
+    ///     assert_eq!(waiter.join().unwrap(), Ok(()));
+    /// });
+    /// assert_eq!(bucket.available(), 0);
+    /// # Ok::<(), tidegate::Denied>(())
     /// ```
     pub fn wait(self) -> Result<(), Denied> {
         self.outcome.unwrap_or_else(|| self.waiter.block())

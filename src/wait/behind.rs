@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::denied::Denied;
+use crate::time::Timestamp;
 
 /// The refusal of `n` permits after those of `ahead`, for a limiter that admits `capacity` at once.
 ///
@@ -20,6 +21,16 @@ pub(crate) fn refusal(
         _ if n > capacity => peek(n).err(),
         _ => Some(later(capacity, all, peek, beyond)),
     }
+}
+
+/// The refusal as of `now` that is one as of `due`: its wait counts from now on. `None` if the wait
+/// is over by now.
+pub(crate) fn from_now(denied: Denied, due: Timestamp, now: Timestamp) -> Option<Denied> {
+    let Denied::NotYet { retry_after } = denied else {
+        return Some(denied);
+    };
+    let retry_after = retry_after.saturating_sub(now - due);
+    (!retry_after.is_zero()).then_some(Denied::NotYet { retry_after })
 }
 
 /// More than all permits have to flow in.

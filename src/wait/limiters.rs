@@ -91,7 +91,7 @@ macro_rules! waits {
             /// Late timers cost no part of the rate while they are late by at most this. In real
             /// time, a bucket may admit up to rate · slack more in an interval than its bound. With
             /// a slack of 0 every waiter is decided as of the moment at which it wakes up. The
-            /// [design](crate::docs::design) has the reasons and figures.
+            /// [design](crate::docs::design#waits) has the reasons.
             #[must_use]
             pub fn wait_slack(self, slack: Duration) -> Self {
                 self.wait_queue().set_slack(slack);
@@ -154,9 +154,9 @@ macro_rules! waits {
 }
 waits! {
     TokenBucket: "A [`reset`](Self::reset), a [`credit`](Self::credit), and a reservation that is \
-        canceled wake the first in line.",
+        canceled wake the first waiter.",
     ShardedTokenBucket: "",
-    SlidingWindow: "The first in line is decided as of the moment at which it wakes up, because \
+    SlidingWindow: "The first waiter is decided as of the moment at which it wakes up, because \
         \"at most so many in any minute\" is about real time.",
     Combined: "Each limit is decided as of the instant that fits it: a bucket as of the instant at \
         which the call was due, a window as of now.",
@@ -180,7 +180,9 @@ impl<C: Clock> TokenBucket<C> {
     }
 
     fn refusal_behind(&self, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
-        self.peek_behind_at(ahead, n, now).err()
+        let due = self.wait_queue().earliest_behind(ahead, now);
+        let denied = self.peek_behind_at(ahead, n, due).err()?;
+        super::behind::from_now(denied, due, now)
     }
 }
 
@@ -192,9 +194,11 @@ impl<C: Clock> ShardedTokenBucket<C> {
     }
 
     fn refusal_behind(&self, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
-        let peek = |n| self.peek_at(n, now);
+        let due = self.wait_queue().earliest_behind(ahead, now);
+        let peek = |n| self.peek_at(n, due);
         let beyond = |n| self.quota().refill_time_of(n);
-        super::behind::refusal(self.capacity(), ahead, n, peek, beyond)
+        let denied = super::behind::refusal(self.capacity(), ahead, n, peek, beyond)?;
+        super::behind::from_now(denied, due, now)
     }
 }
 

@@ -28,9 +28,9 @@ pin_project! {
     /// paid. A dropped `next()` loses none of them, and no permit is taken twice.
     /// [`take_waiting`](Self::take_waiting) and [`into_inner`](Self::into_inner) return the item.
     ///
-    /// A stream that has a position and is not polled blocks the waiters behind it once it is first,
-    /// as an [`Acquire`](crate::Acquire) does. So do not await another wait at the same limiter
-    /// while `next()` is set aside, for example in the other branch of a `select!`. Call
+    /// A stream that has a position and is not polled blocks the waiters behind it once it is
+    /// first, as an [`Acquire`](crate::Acquire) does. So do not await another wait at the same
+    /// limiter while `next()` is set aside, for example in the other branch of a `select!`. Call
     /// `take_waiting` first.
     ///
     /// ```
@@ -108,8 +108,8 @@ impl<S: Stream, L: Awaitable, T: SleepSlot, F> PacedStream<S, L, T, F> {
         &self.stream
     }
 
-    /// Takes the waiting item, if any, and leaves the queue. Instalments that were paid for the item
-    /// are lost.
+    /// Takes the waiting item, if any, and leaves the queue. Instalments that were paid for the
+    /// item are lost.
     pub fn take_waiting(self: Pin<&mut Self>) -> Option<S::Item> {
         let this = self.project();
         this.pace.give_up();

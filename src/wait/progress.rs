@@ -1,6 +1,6 @@
 //! The one driver of all waits, of threads and futures, at every limiter.
 //!
-//! A call that finds none ahead asks the limiter at once, and reads the clock once. If it is
+//! A call that finds no waiter ahead asks the limiter at once, and reads the clock once. If it is
 //! refused it joins the [queue](crate::sync::WaitQueue), and the rest is done as its head.
 //!
 //! # As of when a waiter is decided
@@ -28,7 +28,7 @@
 //! A window is decided as of now: "at most so many in any minute" is about real time.
 //!
 //! The waiter behind is woken at once, and may be due already. So one tick of a timer serves all
-//! who were due in it, in order.
+//! waiters that were due in it, in order.
 //!
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 
@@ -224,9 +224,7 @@ impl<P> Progress<P> {
             }
         };
         let now = call.clock().now();
-        let oldest = Timestamp::from_nanos(
-            (now.as_nanos()).saturating_sub(crate::time::nanos(queue.slack())),
-        );
+        let oldest = queue.oldest_decision(now);
         let mut due = own.arrival.max(earliest).max(oldest).min(now);
         match own.hold {
             Some(Hold::Until(instant)) if instant <= now => due = due.max(instant),
@@ -262,8 +260,12 @@ impl<P> Progress<P> {
             if is_late || hold.is_in_vain(own.deadline) {
                 let refusal = call.refusal(C::Demand::default(), now);
                 if refusal.is_none() && due < now {
-                    // There is room by now.
-                    due = now;
+                    // There is room by now. Not as of now if there was room before, because what
+                    // a full bucket does not gain until now would be lost to those behind.
+                    due = match hold {
+                        Hold::Until(instant) if instant > due => instant.min(now),
+                        _ => now,
+                    };
                     continue;
                 }
                 self.leave(call, None);

@@ -22,8 +22,8 @@ pin_project! {
     ///
     /// It implements `AsyncRead` and `AsyncWrite` of tokio (feature `tokio`) and of futures
     /// (feature `futures`), where the inner type does. It throttles both directions by one limiter,
-    /// unless told [otherwise](Self::reads_only). For a limit of each direction, put one `Throttled`
-    /// into another. Any number of connections can share a limiter, by reference or by
+    /// unless told [otherwise](Self::reads_only). For a limit of each direction, put one
+    /// `Throttled` into another. Any number of connections can share a limiter, by reference or by
     /// [`Arc`](alloc::sync::Arc). Their chunks then take turns.
     ///
     /// * A **write** takes the permits for at most a [chunk](Self::chunk), waits for them, and then
@@ -31,11 +31,11 @@ pin_project! {
     ///   short write leaves are kept for the next one.
     /// * A **read** takes at most a chunk, and pays for it before the next read. How much will come
     ///   is not known before. So a connection that is idle takes no permits, and one that reads is
-    ///   at most one chunk ahead of the limiter. If it is dropped then, the chunk is paid as far as
-    ///   that takes no wait.
+    ///   at most one chunk ahead of the limiter. If it is dropped then, the chunk is paid if that
+    ///   takes no wait.
     ///
-    /// Flushing and shutting down do not wait. If the limiter's wait queue is full, it retries after
-    /// the limiter's hint.
+    /// Flushing and shutting down do not wait. If the limiter's wait queue is full, it retries
+    /// after the limiter's hint.
     ///
     /// # Upload
     ///
@@ -86,14 +86,14 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// A read or write that is dropped while it waits has moved no byte and lost no permit. It keeps
-    /// its position in the queue for the next call, which may read or write other data. Permits that
-    /// were taken for a write and not used are lost when the `Throttled` is dropped.
+    /// A read or write that is dropped while it waits has moved no byte and lost no permit. It
+    /// keeps its position in the queue for the next call, which may read or write other data.
+    /// Permits that were taken for a write and not used are lost when the `Throttled` is dropped.
     ///
-    /// Both directions share the position, so a task may await a write while a read is set aside, as
-    /// in a `select!`. But a `Throttled` that waits and is not polled at all blocks *others* behind
-    /// it once it is first, as an [`Acquire`](crate::Acquire) does. So do not await another wait at
-    /// the same limiter meanwhile.
+    /// Both directions share the position, so a task may await a write while a read is set aside,
+    /// as in a `select!`. But a `Throttled` that waits and is not polled at all blocks *others*
+    /// behind it once it is first, as an [`Acquire`](crate::Acquire) does. So do not await another
+    /// wait at the same limiter meanwhile.
     #[must_use = "readers and writers do nothing unless they are polled"]
     pub struct Throttled<I, L, T = DefaultTimer>
     where
@@ -183,14 +183,14 @@ impl<I, L: Awaitable, T: SleepSlot> Throttled<I, L, T> {
         self.project().io
     }
 
-    /// Unwraps the inner reader or writer. No byte is lost, because this has no buffer. Permits that
-    /// were taken and not used are.
+    /// Unwraps the inner reader or writer. No byte is lost, because this has no buffer. Permits
+    /// that were taken and not used are.
     pub fn into_inner(self) -> I {
         self.io
     }
 
     /// Returns the limiter.
-    pub fn limiter(&self) -> &L {
+    pub const fn limiter(&self) -> &L {
         self.account.limiter()
     }
 }

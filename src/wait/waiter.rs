@@ -121,12 +121,10 @@ impl<T: SleepSlot> Asleep<T> {
 
 impl<T: Timer> Asleep<T> {
     /// Waits in a future.
-    pub(crate) async fn wait<C: Call>(timer: T, mut waiter: Waiter<C>) -> C::Output {
-        let mut asleep = Self::new(timer);
-        poll_fn(|context| asleep.poll(&mut waiter, context)).await
+    pub(crate) async fn wait<C: Call>(&mut self, mut waiter: Waiter<C>) -> C::Output {
+        poll_fn(|context| self.poll(&mut waiter, context)).await
     }
 
-    #[cfg(any(feature = "futures", feature = "tokio"))]
     pub(crate) const fn timer(&self) -> &T {
         &self.timer
     }

@@ -70,7 +70,7 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
     /// bounds the memory of their queues.
     ///
     /// A caller beyond that is refused at once, unless it is admitted without waiting. The hint
-    /// does not count those that wait for the same key.
+    /// is the whole wait behind those that wait for the same key.
     ///
     /// ```
     /// # use core::{future::Future, pin::pin};

@@ -98,19 +98,19 @@ impl<L: Awaitable, T: SleepSlot> Account<L, T> {
         }
     }
 
-    pub(super) fn limiter(&self) -> &L {
+    pub(super) const fn limiter(&self) -> &L {
         self.pacer.as_ref().expect(MOVED).limiter()
     }
 
     /// Notes that so many bytes were read.
-    pub(super) fn charge_read(&mut self, bytes: usize) {
+    pub(super) const fn charge_read(&mut self, bytes: usize) {
         if self.options.is_reading_throttled {
             self.dues.owed = self.dues.owed.saturating_add(bytes as u64);
         }
     }
 
     /// Notes that so many bytes were written.
-    pub(super) fn charge_write(&mut self, bytes: usize) {
+    pub(super) const fn charge_write(&mut self, bytes: usize) {
         if self.options.is_writing_throttled {
             self.dues.prepaid = self.dues.prepaid.saturating_sub(bytes as u64);
         }

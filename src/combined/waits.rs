@@ -1,41 +1,13 @@
-//! The instants as of which the limits of a combination decide a call.
+//! What the waits of a combination need: decisions as of the instants that fit its limits, and the
+//! refusal of a call that has others ahead.
 
-#[cfg(any(feature = "std", tidegate_loom))]
-use super::{Combined, CombinedDenied};
-#[cfg(any(feature = "std", tidegate_loom))]
+use super::{Combined, CombinedDenied, Limit};
 use crate::clock::Clock;
-#[cfg(any(feature = "std", tidegate_loom))]
 use crate::denied::Denied;
-#[cfg(any(feature = "std", tidegate_loom))]
-use crate::prepared_charge::Request;
+use crate::prepared_charge::{AsOf, Request};
 use crate::time::Timestamp;
-#[cfg(any(feature = "std", tidegate_loom))]
-use crate::wait::{Hold, Instants};
+use crate::wait::Hold;
 
-/// Buckets may decide a waiting call as of the instant at which it was due; windows decide it as of
-/// now. For a call that does not wait the two are the same.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AsOf {
-    pub(crate) due: Timestamp,
-    pub(crate) now: Timestamp,
-}
-
-impl From<Timestamp> for AsOf {
-    #[inline]
-    fn from(now: Timestamp) -> Self {
-        Self { due: now, now }
-    }
-}
-
-#[cfg(any(feature = "std", tidegate_loom))]
-impl From<Instants> for AsOf {
-    #[inline]
-    fn from(Instants { due, now, .. }: Instants) -> Self {
-        Self { due, now }
-    }
-}
-
-#[cfg(any(feature = "std", tidegate_loom))]
 impl<C: Clock> Combined<C> {
     /// Takes `n` permits from every limit or from none.
     pub(crate) fn try_acquire_as_of(&self, n: u64, at: AsOf) -> Result<(), Hold> {
@@ -73,20 +45,20 @@ impl<C: Clock> Combined<C> {
         n: u64,
         now: Timestamp,
     ) -> Option<CombinedDenied> {
-        self.longest(|_, limit| limit.peek_behind_at(ahead, n, now))
+        let due = self.wait_queue().earliest_behind(ahead, now);
+        self.longest(|_, limit| limit.refusal_behind_at(ahead, n, AsOf { due, now }))
     }
 }
 
-#[cfg(any(feature = "std", tidegate_loom))]
 impl<C: Clock> Combined<C> {
     /// The refusal that lasts the longest.
     pub(crate) fn longest(
         &self,
-        peek: impl Fn(usize, &super::Limit<C>) -> Result<(), Denied>,
+        refusal: impl Fn(usize, &Limit<C>) -> Option<Denied>,
     ) -> Option<CombinedDenied> {
         let mut longest: Option<CombinedDenied> = None;
         for (index, named) in self.limits.iter().enumerate() {
-            let Err(denied) = peek(index, &named.limit) else {
+            let Some(denied) = refusal(index, &named.limit) else {
                 continue;
             };
             let refusal = CombinedDenied {
