@@ -59,7 +59,7 @@ use crate::time::Timestamp;
 
 /// By how much the decision of a waiter may precede the moment at which its timer woke it: two
 /// ticks of a timer that counts milliseconds, as tokio's does.
-const DEFAULT_SLACK: Duration = Duration::from_millis(2);
+pub(crate) const DEFAULT_SLACK: Duration = Duration::from_millis(2);
 
 /// What a waiter asks for. A queue keeps the sum over all waiters.
 #[expect(unnameable_types, reason = "a detail of `Awaitable`")]

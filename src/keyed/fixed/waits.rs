@@ -11,7 +11,7 @@ use crate::keyed::key_view::{KeyView, Table};
 use crate::keyed::overflow::{NO_ROOM, Overflow};
 use crate::keyed::wait_queues::{Place, WaitOptions, WaitQueues};
 use crate::time::Timestamp;
-use crate::wait::{Acquire, Hold, Instants};
+use crate::wait::{Acquire, Hold, Instants, from_now};
 
 /// Options and state of waits.
 impl<C, S> FixedKeyed<C, S> {
@@ -186,24 +186,37 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
     }
 
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
+        let due = self.waits.earliest_behind(ahead, now);
+        let denied = self.peek_behind_at(key, ahead, n, due).err()?;
+        match denied {
+            // An estimate, which counts from the present.
+            Denied::Busy { .. } => Some(denied),
+            _ => from_now(denied, due, now),
+        }
+    }
+}
+
+impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
+    /// The refusal of `n` after waiters that ask for `ahead`.
+    fn peek_behind_at<Q>(&self, key: &Q, ahead: u128, n: u64, at: Timestamp) -> Result<(), Denied>
+    where
+        Q: Hash + ?Sized,
+    {
         let gcra = &self.gcra;
-        let cost = match gcra.cost(n) {
-            Ok(cost) => cost,
-            Err(never) => return Some(never),
-        };
+        let cost = gcra.cost(n)?;
         let (set, tag) = self.locate(key);
-        let (tat, now) = match set.peek(gcra, tag, now.as_nanos()) {
+        let (tat, now) = match set.peek(gcra, tag, at.as_nanos()) {
             Ok(Some(known)) => known,
-            Ok(None) => (0, gcra.now(now.as_nanos())),
+            Ok(None) => (0, gcra.now(at.as_nanos())),
             Err(SetFull) => {
                 return match self.overflow {
-                    Overflow::Share => self.shared.peek_behind_at(ahead, n, now).err(),
-                    Overflow::Refuse => Some(NO_ROOM),
-                    Overflow::Admit => None,
+                    Overflow::Share => self.shared.peek_behind_at(ahead, n, at),
+                    Overflow::Refuse => Err(NO_ROOM),
+                    Overflow::Admit => Ok(()),
                 };
             }
         };
-        let missing = gcra.admit_behind(tat, now, ahead, cost).err()?;
-        Some(gcra.not_yet(now, missing))
+        let admitted = gcra.admit_behind(tat, now, ahead, cost);
+        admitted.map_err(|missing| gcra.not_yet(now, missing))
     }
 }
