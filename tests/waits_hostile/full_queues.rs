@@ -8,9 +8,9 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::thread;
 
-use tidegate::{ApiRateLimiter, Clock, ManualClock, RateLimitConfig, RateLimitStatus, rate_limited};
-
-use crate::{never, poll};
+use tidegate::{
+    ApiRateLimiter, Clock, ManualClock, RateLimitConfig, RateLimitStatus, rate_limited,
+};
 
 /// A limiter without room, and with as many waiters as it may have.
 fn full(clock: &ManualClock) -> ApiRateLimiter<ManualClock> {

@@ -1,4 +1,4 @@
-//! Waits in hostile conditions: pauses that are taken back, queues that are full, odd timers.
+//! Waits in hostile conditions: pauses that are taken back or have no end, queues that are full.
 
 extern crate alloc;
 

@@ -28,7 +28,8 @@ fn a_pause_that_was_ended_leaves_no_trace_in_the_next() {
     let mut second = api.acquire().timer(never);
     assert!(poll(&mut second).is_pending());
     // The end of the pause, and the longest random delay.
-    let interval = Duration::from_secs(60) / u32::try_from(api.config().requests_per_minute).unwrap();
+    let interval =
+        Duration::from_secs(60) / u32::try_from(api.config().requests_per_minute).unwrap();
     clock.advance(SECOND + interval);
     let Poll::Ready(status) = poll(&mut second) else {
         panic!("held back {:?} after the pause", clock.now());
