@@ -26,7 +26,7 @@ const KEYS: u64 = 1_000_000;
 /// Of so many keys, one is waited for.
 const EVERY: usize = 100;
 /// Waits of the test for each key, and the harness of the test: futures, wakers and sleeps.
-const BYTES_PER_WAIT: usize = 3_000;
+const BYTES_PER_WAIT: usize = 1_500;
 /// Bytes for the test harness, which prints, and starts and ends threads, while tests run.
 const HARNESS: usize = 64 << 10;
 /// Empty maps, which a table keeps once a call has waited.
@@ -37,7 +37,7 @@ fn run_alone() -> MutexGuard<'static, ()> {
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn quota() -> Quota {
+const fn quota() -> Quota {
     Quota::per_hour(1)
 }
 
@@ -67,7 +67,6 @@ fn check<T: Table>(table: &T, clock: &ManualClock, waiting: impl Fn() -> u64) {
     assert_eq!((waiting(), waiters.waiting().len() as u64), (waits, waits));
     let used = ALLOCATOR.allocated() - before;
     let most = usize::try_from(waits).expect("small") * BYTES_PER_WAIT;
-    eprintln!("USED {used}");
     assert!(used < most, "{used} bytes of {most}");
 
     for number in waiters.waiting() {
@@ -81,7 +80,6 @@ fn check<T: Table>(table: &T, clock: &ManualClock, waiting: impl Fn() -> u64) {
     assert_eq!(waiting(), 0);
     drop(waiters);
     let left = ALLOCATOR.allocated().saturating_sub(before);
-    eprintln!("LEFT {left}");
     assert!(left <= EMPTY + HARNESS, "{left} bytes are left");
 }
 

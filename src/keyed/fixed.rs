@@ -25,7 +25,7 @@ use crate::token_bucket::TokenBucket;
 use set::{KeyTag, Set, SetFull, SetRefusal};
 
 /// A token bucket for every key, all with one quota, in a table of fixed size. It is lock-free,
-/// never allocates, and is indifferent to floods of keys.
+/// never allocates for a decision, and is indifferent to floods of keys.
 ///
 /// It takes keys of any type, and has no type parameter for them. The first parameter is the clock.
 ///
@@ -72,7 +72,8 @@ use set::{KeyTag, Set, SetFull, SetRefusal};
 /// Lock-free. A call for a known key takes one hash, one cache line of four neighboring ones
 /// (sometimes two) and one compare-and-swap. A refusal writes nothing. A new key takes up to six
 /// more atomic writes in the same lines, and more only while other threads claim entries beside it.
-/// The table takes 32 bytes per key of the capacity, and allocates nothing after construction.
+/// The table takes 32 bytes per key of the capacity, and allocates nothing after construction,
+/// except for calls that wait.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {

@@ -476,7 +476,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
 
     /// Removes a key, used or not, and returns whether the table held it.
     ///
-    /// If the key comes back, it starts with a new limiter. So this forgives what it has spent.
+    /// If the key comes back, it starts with a new limiter. So this forgives what it has spent. It
+    /// wakes the first of those that wait for the key.
     pub fn remove<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,

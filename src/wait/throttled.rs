@@ -31,8 +31,8 @@ pin_project! {
     ///   short write leaves are kept for the next one.
     /// * A **read** takes at most a chunk, and pays for it before the next read. How much will come
     ///   is not known before. So a connection that is idle takes no permits, and one that reads is
-    ///   at most one chunk ahead of the limiter. If it is dropped then, the chunk is paid as far as
-    ///   that takes no wait.
+    ///   at most one chunk ahead of the limiter. If it is dropped then, the chunk is paid if that
+    ///   takes no wait.
     ///
     /// Flushing and shutting down do not wait. If the limiter's wait queue is full, it retries
     /// after the limiter's hint.

@@ -5,7 +5,7 @@ use tidegate::{FixedKeyed, Keyed, ManualClock, Quota, TokenBucket};
 use crate::waiters::{Table, Waiters};
 use crate::{MILLISECOND, bucket};
 
-const KEYS: u64 = 4;
+const KEYS: usize = 4;
 const RATE: u64 = 10_000;
 const TICKS: u64 = 200;
 
@@ -14,8 +14,8 @@ const TASKS: u64 = 32;
 
 fn check<T: Table>(table: &T, clock: &ManualClock) {
     let mut waiters = Waiters::at(table, clock);
-    let mut served = [0_u64; KEYS as usize];
-    for key in 0..KEYS {
+    let mut served = [0_u64; KEYS];
+    for key in 0..KEYS as u64 {
         for _ in 0..TASKS {
             waiters.join(key, 1);
         }

@@ -1,5 +1,6 @@
 //! Waiters that leave.
 
+use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use tidegate::{Clock, ManualClock, Timestamp};
@@ -51,7 +52,7 @@ fn leavers_take_no_part_of_the_rate() {
     const SECONDS: usize = 200;
     fn check<T: Table + Counts>(table: &T, clock: &ManualClock) {
         let mut waiters = Waiters::at(table, clock);
-        let mut present = std::collections::VecDeque::new();
+        let mut present = VecDeque::new();
         for half_second in 0..2 * SECONDS {
             present.push_back((half_second, waiters.join(1, 1)));
             waiters.advance(SECOND / 2);
@@ -90,7 +91,9 @@ fn canceled_waits_leave_nothing() {
                 waiters.leave(random.take(&mut present));
             }
         }
-        present.into_iter().for_each(|number| waiters.leave(number));
+        for number in present {
+            waiters.leave(number);
+        }
         waiters.poll_woken();
         assert_eq!((table.waiting(), waiters.timer.pending()), (0, 0));
         waiters.advance(SECOND);

@@ -18,7 +18,7 @@ fn window(limit: u64, clock: &ManualClock) -> SlidingWindow<ManualClock> {
 #[test]
 fn windows_admit_as_a_window_alone() {
     let clock = ManualClock::new();
-    let table = keyed(&clock, |key, clock| window(key, clock));
+    let table = keyed(&clock, window);
     let alone = window(3, &clock);
     let mut waiters = Waiters::at(&table, &clock);
     table.try_acquire(&3, 3).unwrap();
@@ -95,9 +95,8 @@ fn limiters_of_an_api() {
         burst_size: 2,
         ..RateLimitConfig::DEFAULT
     };
-    let table: Keyed<u64, ApiRateLimiter<_>> = Keyed::new(move |_| {
-        ApiRateLimiter::with_clock(config.clone(), time.clone()).expect("valid")
-    });
+    let table: Keyed<u64, ApiRateLimiter<_>> =
+        Keyed::new(move |_| ApiRateLimiter::with_clock(config, time.clone()).expect("valid"));
     let mut waiters = Waiters::at(&table, &clock);
     for _ in 0..5 {
         waiters.join(1, 1);

@@ -35,7 +35,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const NANOSECOND: Duration = Duration::from_nanos(1);
 
 /// Refills one token per second.
-fn per_second(burst: u64) -> Quota {
+const fn per_second(burst: u64) -> Quota {
     Quota::per_second(1).burst(burst)
 }
 

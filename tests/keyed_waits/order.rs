@@ -34,15 +34,15 @@ fn tasks_that_wait_for_one_key_wait_once_each() {
 /// Each waiter is admitted at the instant at which it would be if its key were alone.
 #[test]
 fn keys_do_not_delay_each_other() {
-    const KEYS: u64 = 10;
+    const KEYS: usize = 10;
     const BURST: u64 = 5;
     fn check<T: Table + Counts>(table: &T, clock: &ManualClock) {
         let mut waiters = Waiters::at(table, clock);
         let mut random = Random(3);
-        let mut asked = [0; KEYS as usize];
+        let mut asked = [0; KEYS];
         let mut expected: Vec<(u64, Timestamp)> = Vec::new();
         for _ in 0..500 {
-            let (key, n) = (random.below(KEYS), 1 + random.below(BURST));
+            let (key, n) = (random.below(KEYS as u64), 1 + random.below(BURST));
             let sum = &mut asked[usize::try_from(key).expect("small")];
             *sum += n;
             let wait = Duration::from_secs(u64::saturating_sub(*sum, BURST));
@@ -52,7 +52,7 @@ fn keys_do_not_delay_each_other() {
         waiters.finish();
         let ended = waiters.ended();
         assert_eq!(ended.len(), expected.len());
-        for key in 0..KEYS {
+        for key in 0..KEYS as u64 {
             let of_key = ended.iter().filter(|ended| ended.key == key);
             let numbers: Vec<usize> = of_key.map(|ended| ended.number).collect();
             assert!(numbers.is_sorted(), "{numbers:?}");

@@ -1,8 +1,8 @@
 //! Random schedules of arrivals, leavers, timeouts, late timers and calls that overtake, against a
 //! model of the order.
 
+use alloc::collections::BTreeMap;
 use core::time::Duration;
-use std::collections::BTreeMap;
 
 use tidegate::{Clock, ManualClock, Timestamp};
 
@@ -10,14 +10,14 @@ use crate::random::Random;
 use crate::waiters::{Ended, Table, Waiters};
 use crate::{Counts, MILLISECOND, SECOND, on_each_table};
 
-const KEYS: u64 = 5;
+const KEYS: usize = 5;
 const BURST: u64 = 4;
 
 struct Schedule {
     /// The key and size of each waiter by number, until it ends.
     present: BTreeMap<usize, (u64, u64)>,
     /// What each key was granted.
-    granted: [u64; KEYS as usize],
+    granted: [u64; KEYS],
 }
 
 impl Schedule {
@@ -48,15 +48,15 @@ impl Schedule {
 fn check<T: Table + Counts>(table: &T, clock: &ManualClock) {
     for seed in 0..20 {
         let start = clock.now();
-        let before: Vec<u64> = (0..KEYS).map(|key| table.available(key)).collect();
+        let before: Vec<u64> = (0..KEYS as u64).map(|key| table.available(key)).collect();
         let mut random = Random(seed);
         let mut waiters = Waiters::at(table, clock);
         let mut schedule = Schedule {
             present: BTreeMap::new(),
-            granted: [0; KEYS as usize],
+            granted: [0; KEYS],
         };
         for _ in 0..300 {
-            let (key, n) = (random.below(KEYS), 1 + random.below(BURST));
+            let (key, n) = (random.below(KEYS as u64), 1 + random.below(BURST));
             match random.below(8) {
                 0..=2 => {
                     let timeout = match random.below(3) {
@@ -88,7 +88,7 @@ fn check<T: Table + Counts>(table: &T, clock: &ManualClock) {
                 waiters.poll_woken();
             }
             schedule.note(waiters.ended());
-            for key in 0..KEYS {
+            for key in 0..KEYS as u64 {
                 assert_eq!(table.waiting_for(key), schedule.waiting_for(key));
             }
             assert_eq!(table.waiting(), schedule.present.len() as u64);

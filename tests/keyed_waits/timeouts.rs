@@ -21,7 +21,7 @@ fn whole_wait_of_the_own_key() {
         }
         // Ten are ahead, and two more.
         let wait = 12 * SECOND;
-        waiters.join_for(1, 2, wait - NANOSECOND);
+        waiters.join_for(1, 2, wait.saturating_sub(NANOSECOND));
         assert_eq!(waiters.outcome(), not_yet(wait));
         assert_eq!(table.waiting(), 5);
         let last = waiters.join_for(1, 2, wait);
@@ -88,10 +88,10 @@ fn deadline_that_other_calls_make_impossible() {
         }
         assert_eq!(waiters.waiting(), [head, behind]);
         // As late as a head may be decided, with the wait of the head and its own.
-        waiters.advance(2 * MILLISECOND - NANOSECOND);
+        waiters.advance(Duration::from_nanos(1_999_999));
         assert_eq!(waiters.waiting(), [head, behind]);
         waiters.advance(NANOSECOND);
-        assert_eq!(waiters.outcome(), not_yet(2 * SECOND - 2 * MILLISECOND));
+        assert_eq!(waiters.outcome(), not_yet(1_998 * MILLISECOND));
         assert_eq!((table.waiting(), table.waiting_for(1)), (1, 1));
         waiters.finish();
         assert_eq!(waiters.admitted(), [head]);

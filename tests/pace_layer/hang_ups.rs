@@ -1,8 +1,8 @@
 //! A real server with the layer, and clients that hang up.
 
 use alloc::sync::Arc;
+use core::net::SocketAddr;
 use core::time::Duration;
-use std::net::SocketAddr;
 
 use axum::Router;
 use axum::routing::get;
@@ -43,8 +43,10 @@ impl Server {
         let app: Router = Router::new()
             .route("/", get(|| async { "tide" }))
             .layer(layer);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback works");
+        let address = listener.local_addr().expect("loopback works");
         let (stop, stopped) = oneshot::channel::<()>();
         let server = axum::serve(listener, app).with_graceful_shutdown(async {
             let _ = stopped.await;
@@ -58,15 +60,18 @@ impl Server {
 
     /// Connects, and sends a request.
     async fn send(&self) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let mut stream = TcpStream::connect(self.address)
+            .await
+            .expect("loopback works");
         let request = b"GET / HTTP/1.1\r\nhost: tide\r\nconnection: close\r\n\r\n";
-        stream.write_all(request).await.unwrap();
+        stream.write_all(request).await.expect("loopback works");
         stream
     }
 
     async fn stop(self) {
         drop(self.stop);
-        self.task.await.unwrap().unwrap();
+        let ended = self.task.await.expect("no panic");
+        ended.expect("no error");
     }
 }
 
@@ -80,7 +85,9 @@ async fn until_waiting(waiting: impl Fn() -> u64, number: u64) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, reached).await.unwrap();
+    tokio::time::timeout(PATIENCE, reached)
+        .await
+        .expect("reached in time");
 }
 
 /// The window is full, and 100 clients wait. Half of them hang up. Once the window has room for 50,

@@ -122,8 +122,8 @@ async fn requests_without_a_key_are_rejected() {
     assert_eq!(status("GET", "/other").await, not_attached);
     assert_eq!(status("HEAD", "/").await, StatusCode::OK);
     assert_eq!(status("OPTIONS", "/").await, StatusCode::OK);
-    let stats = layer.stats();
-    assert_eq!((stats.no_key, stats.allowed, stats.exempt), (3, 1, 1));
+    let counts = layer.stats();
+    assert_eq!((counts.no_key, counts.allowed, counts.exempt), (3, 1, 1));
     assert!(table.is_empty());
 
     // Optional keys may be missing, but not ambiguous.

@@ -1,12 +1,18 @@
 //! Connections that read and write.
 
 use alloc::sync::Arc;
+use alloc::task::Wake;
+use core::future::Future;
+use core::pin::pin;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::SeqCst;
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use tidegate::{Clock, ManualClock, Quota, Throttled, TokenBucket, TokioClock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-use crate::{SECOND, block_on, bucket, bytes, elapsed, no_sleep, timer};
+use crate::{SECOND, block_on, bucket, bytes, elapsed, never, no_sleep, poll_once, timer};
 
 /// On the runtime's clock, which tests pause.
 fn shared(rate: u64, burst: u64) -> Arc<TokenBucket<TokioClock>> {
@@ -14,7 +20,7 @@ fn shared(rate: u64, burst: u64) -> Arc<TokenBucket<TokioClock>> {
     Arc::new(TokenBucket::with_clock(quota, TokioClock::new()))
 }
 
-fn assert_everywhere<T: Send + Sync + Unpin + 'static>(_: &T) {}
+const fn assert_everywhere<T: Send + Sync + Unpin + 'static>(_: &T) {}
 
 /// A loop with `select!` sets the read aside while it writes. The read waits in the queue then, and
 /// the write must not wait behind it.
@@ -69,7 +75,7 @@ async fn halves_share_the_rate() {
     });
     let mut echoed = vec![0; 20_000];
     far_read.read_exact(&mut echoed).await.unwrap();
-    let wrote = clock.now() - start;
+    let sent_after = clock.now() - start;
     let got = read.await.unwrap();
     let both = clock.now() - start;
     write.await.unwrap();
@@ -78,7 +84,7 @@ async fn halves_share_the_rate() {
     // would take half of that.
     let range = Duration::from_millis(3_790)..Duration::from_millis(3_910);
     assert!(range.contains(&both), "{both:?}");
-    assert!(wrote > Duration::from_millis(3_500), "{wrote:?}");
+    assert!(sent_after > Duration::from_millis(3_500), "{sent_after:?}");
 }
 
 /// A reader that waits for data lets a write that was set aside move on, so that others behind it
@@ -94,10 +100,63 @@ async fn idle_readers_move_a_dropped_write_on() {
     assert_eq!(bucket.waiting(), 1);
     let idle = tokio::spawn(async move { near.read(&mut [0; 8]).await });
     // It is behind the write, which is due after a second.
-    bucket.acquire(5).await.unwrap();
+    let behind = tokio::time::timeout(60 * SECOND, bucket.acquire(5)).await;
+    behind.expect("not blocked").unwrap();
     assert!(!idle.is_finished());
     assert_eq!(bucket.clock().now().as_nanos() / 100_000_000, 15);
     idle.abort();
+}
+
+/// A reader that is polled first and always has data leaves the writer half of the permits.
+#[test]
+fn busy_readers_do_not_starve_writers() {
+    let clock = ManualClock::new();
+    let bucket = bucket(10, 10, &clock);
+    let both = tokio::io::join(tokio::io::repeat(7), Vec::new());
+    let mut both = Throttled::new(both, &bucket).timer(never);
+    let mut read = 0;
+    for _ in 0..100 {
+        let mut buffer = [0; 100];
+        while let Poll::Ready(got) = poll_once(both.read(&mut buffer)) {
+            read += got.unwrap();
+        }
+        while poll_once(both.write(&[1; 100])).is_ready() {}
+        clock.advance(SECOND);
+    }
+    let written = both.get_ref().writer().len();
+    assert!(
+        (450..=550).contains(&written),
+        "{written} written, {read} read"
+    );
+    assert!(
+        (450..=550).contains(&read),
+        "{written} written, {read} read"
+    );
+}
+
+/// A poll of the reader that pays for the writer, too, wakes the writer's task.
+#[test]
+fn each_side_is_woken_when_the_other_has_paid_for_it() {
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, SeqCst);
+        }
+    }
+    let clock = ManualClock::new();
+    let bucket = bucket(10, 10, &clock);
+    bucket.try_acquire(10).unwrap();
+    let both = tokio::io::join(tokio::io::repeat(7), Vec::new());
+    let mut both = Throttled::new(both, &bucket).timer(never);
+    let flag = Arc::new(Flag::default());
+    let waker = Waker::from(Arc::clone(&flag));
+    let write = pin!(both.write(&[1; 10])).poll(&mut Context::from_waker(&waker));
+    assert!(write.is_pending() && !flag.0.load(SeqCst));
+    clock.advance(SECOND);
+    assert!(poll_once(both.read(&mut [0; 10])).is_ready());
+    assert!(flag.0.load(SeqCst));
+    assert!(poll_once(both.write(&[1; 10])).is_ready());
 }
 
 #[test]

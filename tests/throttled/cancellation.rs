@@ -1,22 +1,12 @@
 //! Reads and writes that are dropped while they wait.
 
 use alloc::sync::Arc;
-use core::pin::{Pin, pin};
-use core::task::{Context, Poll, Waker};
+use core::task::Poll;
 
 use tidegate::{ManualClock, SlidingWindow, Throttled};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{SECOND, block_on, bucket, bytes, no_sleep, timer};
-
-/// Sleeps forever.
-fn never(_: core::time::Duration) -> core::future::Pending<()> {
-    core::future::pending()
-}
-
-fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
-    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
-}
+use crate::{SECOND, block_on, bucket, bytes, never, poll_once, timer};
 
 /// The write after a dropped one may write other and fewer bytes. All permits are used in the end.
 #[test]
@@ -105,28 +95,4 @@ fn full_queues_are_waited_for() {
     let mut got = Vec::new();
     block_on(download.read_to_end(&mut got)).unwrap();
     assert_eq!(got, sent);
-}
-
-/// A poll pays a bounded number of instalments, even if each is there at once.
-#[test]
-fn polls_end_although_permits_flow_in_faster_than_they_are_taken() {
-    let clock = ManualClock::new();
-    let bucket = bucket(1_000_000_000, 1, &clock);
-    let mut upload = Throttled::new(Vec::new(), &bucket).timer(timer(&clock));
-    let mut context = Context::from_waker(Waker::noop());
-    let mut polled = 0;
-    while upload.get_ref().len() < 1_000 {
-        let before = upload.get_ref().len();
-        let poll = Pin::new(&mut upload).poll_write(&mut context, &[1; 1_000]);
-        polled += 1;
-        assert!(poll.is_ready() && upload.get_ref().len() == before + 1);
-    }
-    assert_eq!(polled, 1_000);
-    // What was read before the capacity shrank would be paid in many instalments.
-    let mut sink = [0; 8];
-    let mut download = Throttled::new(&b"tide"[..], &bucket).timer(no_sleep);
-    let mut buffer = ReadBuf::new(&mut sink);
-    let read = Pin::new(&mut download).poll_read(&mut context, &mut buffer);
-    assert!(read.is_ready());
-    assert_eq!(buffer.filled(), b"t");
 }

@@ -22,11 +22,11 @@ fn downloads_have_exactly_the_rate() {
     for (rate, burst, chunk) in cases {
         let clock = ManualClock::new();
         let bucket = bucket(rate, burst, &clock);
-        let sent = bytes((burst + 2 * rate) as usize);
+        let sent = bytes(burst + 2 * rate);
         let mut download = Throttled::new(&sent[..], &bucket)
             .timer(timer(&clock))
             .chunk(chunk);
-        let chunk = chunk.min(burst as usize);
+        let chunk = chunk.min(usize::try_from(burst).unwrap());
         let mut got = Vec::new();
         block_on(async {
             let mut buffer = vec![0; 100 * KIB];

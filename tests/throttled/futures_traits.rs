@@ -14,7 +14,7 @@ fn uploads_and_downloads_have_exactly_the_rate() {
     for (rate, burst, chunk) in [(1_000, 100, 16_384), (1_000, 999, 100), (7, 3, 2)] {
         let clock = ManualClock::new();
         let bucket = bucket(rate, burst, &clock);
-        let sent = bytes((2 * rate + burst) as usize);
+        let sent = bytes(2 * rate + burst);
         let mut upload = Throttled::new(Vec::new(), &bucket)
             .timer(timer(&clock))
             .chunk(chunk);

@@ -33,7 +33,7 @@ fn late_timers_cost_no_throughput() {
     ] {
         let clock = ManualClock::new();
         let bucket = bucket(rate, burst, &clock);
-        let sent = bytes((rate + burst) as usize);
+        let sent = bytes(rate + burst);
         let mut upload = Throttled::new(Vec::new(), &bucket).timer(late(&clock));
         block_on(upload.write_all(&sent)).unwrap();
         let up = elapsed(&clock);
@@ -106,6 +106,6 @@ fn unused_limits_do_not_wait() {
     let clock = ManualClock::new();
     let bucket = bucket(1, 1_000_000, &clock);
     let mut upload = Throttled::new(sink(), &bucket).timer(crate::no_sleep);
-    block_on(upload.write_all(&[0; 1_000_000])).unwrap();
+    block_on(upload.write_all(&bytes(1_000_000))).unwrap();
     assert_eq!(bucket.available(), 0);
 }

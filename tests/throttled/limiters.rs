@@ -15,11 +15,11 @@ use crate::{SECOND, block_on, bucket, bytes, elapsed, timer};
 fn time_of<L: Awaitable + Clone>(limiter: L, clock: &ManualClock) -> Duration {
     let sent = bytes(50);
     let mut upload = Throttled::new(Vec::new(), limiter.clone()).timer(timer(clock));
-    block_on(upload.write_all(&sent)).unwrap();
+    block_on(upload.write_all(&sent)).expect("a `Vec` takes all");
     assert_eq!(upload.into_inner(), sent);
     let mut got = Vec::new();
     let mut download = Throttled::new(&sent[..], limiter).timer(timer(clock));
-    block_on(download.read_to_end(&mut got)).unwrap();
+    block_on(download.read_to_end(&mut got)).expect("a slice has no errors");
     assert_eq!(got, sent);
     elapsed(clock)
 }

@@ -10,7 +10,9 @@ mod goodput;
 mod limiters;
 mod uploads;
 
-use core::future::{Future, Ready, ready};
+use core::future::{Future, Pending, Ready, pending, ready};
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use tidegate::{Clock, ManualClock, Quota, Timestamp, TokenBucket};
@@ -25,12 +27,24 @@ fn bucket(rate: u64, burst: u64, clock: &ManualClock) -> TokenBucket<ManualClock
 /// A timer that moves the clock.
 fn timer(clock: &ManualClock) -> impl Fn(Duration) -> Ready<()> + Clone + Send + Sync + 'static {
     let clock = clock.clone();
-    move |wait| ready(clock.advance(wait))
+    move |wait| {
+        clock.advance(wait);
+        ready(())
+    }
 }
 
 /// A timer that may not be used.
 fn no_sleep(wait: Duration) -> Ready<()> {
     unreachable!("sleeps for {wait:?}");
+}
+
+/// Sleeps forever.
+fn never(_: Duration) -> Pending<()> {
+    pending()
+}
+
+fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 fn elapsed(clock: &ManualClock) -> Duration {
@@ -43,6 +57,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// Bytes that differ from their neighbors.
-fn bytes(len: usize) -> Vec<u8> {
-    (0..len).map(|index| (index % 251) as u8).collect()
+fn bytes(len: u64) -> Vec<u8> {
+    let byte = |index| u8::try_from(index % 251).expect("less than 256");
+    (0..len).map(byte).collect()
 }

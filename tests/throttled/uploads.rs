@@ -125,14 +125,14 @@ fn uploads_have_exactly_the_rate() {
             2 * SECOND
         };
         let more = u128::from(rate) * time.as_nanos() / 1_000_000_000;
-        let sent = bytes(usize::try_from(u128::from(burst) + more).unwrap());
+        let sent = bytes(burst + u64::try_from(more).unwrap());
         block_on(upload.write_all(&sent)).unwrap();
         assert_eq!(elapsed(&clock), time, "{rate}/s burst {burst}");
         let stored = upload.into_inner();
         assert_eq!(stored.bytes, sent);
         check_writes(&stored, rate, burst);
         let most = stored.writes.iter().map(|(_, bytes)| *bytes).max();
-        assert_eq!(most, Some(chunk.min(burst as usize)));
+        assert_eq!(most, Some(chunk.min(usize::try_from(burst).unwrap())));
     }
 }
 

@@ -3,6 +3,8 @@
 mod in_flight;
 #[cfg(feature = "tokio")]
 mod on_tokio;
+mod owned_calls;
+mod pauses;
 mod random_calls;
 mod requests;
 mod tokens;
@@ -19,11 +21,11 @@ use crate::manual_timer::ManualTimer;
 use crate::waiters::Waiter;
 
 type ApiLimiter = ApiRateLimiter<ManualClock>;
-type TokenOutcome<'a> = Result<TokenPermit<'a, ManualClock>, RateLimitStatus>;
+type TokenOutcome = Result<TokenPermit<ManualClock>, RateLimitStatus>;
 /// A call that waits for a request and its tokens.
-type TokenWaiter<'a> = Waiter<'a, TokenOutcome<'a>>;
+type TokenWaiter = Waiter<'static, TokenOutcome>;
 /// A call that waits for a request alone.
-type RequestWaiter<'a> = Waiter<'a, RateLimitStatus>;
+type RequestWaiter = Waiter<'static, RateLimitStatus>;
 
 /// Refuses a call because of the waiters ahead of it.
 const QUEUE: LimitKind = LimitKind::Queue;
@@ -54,38 +56,32 @@ const fn max_in_flight(max: u64) -> RateLimitConfig {
     }
 }
 
-fn request<'a>(limiter: &'a ApiLimiter, timer: &ManualTimer) -> RequestWaiter<'a> {
-    Waiter::new(1, limiter.acquire_with(timer.clone()))
+fn request(limiter: &ApiLimiter, timer: &ManualTimer) -> RequestWaiter {
+    Waiter::new(1, limiter.acquire().timer(timer.clone()))
 }
 
-fn request_for<'a>(
-    limiter: &'a ApiLimiter,
-    timer: &ManualTimer,
-    timeout: Duration,
-) -> RequestWaiter<'a> {
-    Waiter::new(1, limiter.acquire_timeout_with(timer.clone(), timeout))
+fn request_for(limiter: &ApiLimiter, timer: &ManualTimer, timeout: Duration) -> RequestWaiter {
+    let call = limiter.acquire().timeout(timeout);
+    Waiter::new(1, call.timer(timer.clone()))
 }
 
-fn tokens<'a>(limiter: &'a ApiLimiter, timer: &ManualTimer, estimate: u64) -> TokenWaiter<'a> {
-    Waiter::new(
-        estimate,
-        limiter.acquire_tokens_with(timer.clone(), estimate),
-    )
+fn tokens(limiter: &ApiLimiter, timer: &ManualTimer, estimate: u64) -> TokenWaiter {
+    tokens_for(limiter, timer, estimate, Duration::MAX)
 }
 
-fn tokens_for<'a>(
-    limiter: &'a ApiLimiter,
+fn tokens_for(
+    limiter: &ApiLimiter,
     timer: &ManualTimer,
     estimate: u64,
     timeout: Duration,
-) -> TokenWaiter<'a> {
-    let call = limiter.acquire_tokens_timeout_with(timer.clone(), estimate, timeout);
-    Waiter::new(estimate, call)
+) -> TokenWaiter {
+    let call = limiter.acquire_tokens(estimate).timeout(timeout);
+    Waiter::new(estimate, call.timer(timer.clone()))
 }
 
 /// Advances the time until every call is admitted, and settles each permit for its estimate at
 /// once. Returns estimates and instants in the order of admission.
-fn settle_all(waiting: &mut Vec<TokenWaiter<'_>>, timer: &ManualTimer) -> Vec<(u64, Timestamp)> {
+fn settle_all(waiting: &mut Vec<TokenWaiter>, timer: &ManualTimer) -> Vec<(u64, Timestamp)> {
     let mut admitted = Vec::new();
     while !waiting.is_empty() {
         match Waiter::poll_woken(waiting) {
@@ -101,9 +97,9 @@ fn settle_all(waiting: &mut Vec<TokenWaiter<'_>>, timer: &ManualTimer) -> Vec<(u
     admitted
 }
 
-impl<'a> TokenWaiter<'a> {
+impl TokenWaiter {
     /// Asserts that the call was woken and is admitted.
-    fn woken_permit(self) -> TokenPermit<'a, ManualClock> {
+    fn woken_permit(self) -> TokenPermit<ManualClock> {
         self.woken_output().expect("admitted")
     }
 

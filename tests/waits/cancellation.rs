@@ -1,9 +1,8 @@
 //! Waiters that are dropped in every state, and waiters that are forgotten.
 
-use alloc::sync::Arc;
 use core::time::Duration;
 
-use tidegate::{Clock, Denied, Limiter, ManualClock};
+use tidegate::{Clock, Denied, Limiter, ManualClock, Quota, TokenBucket};
 
 use crate::waiters::{WaitFor, Waiters};
 use crate::{MILLISECOND, SECOND, bucket, on_each_limiter, window};
@@ -38,9 +37,7 @@ fn drop_one<L: WaitFor + Limiter>(
     limiter.try_acquire_at(1, limiter.now()).expect("new");
     let mut waiters = Waiters::at(limiter, clock);
     waiters.join_all(4);
-    // The waiters of a bucket have reserved, so the hint is longer than the head's wait.
-    let hint = limiter.wait_time_at(1, limiter.now()).expect("not never");
-    let due = hint.min(SECOND + SECOND / 64);
+    let due = limiter.wait_time_at(1, limiter.now()).expect("not never");
     match moment {
         Moment::AllAsleep => {}
         Moment::HeadIsDue => waiters.timer.advance(due),
@@ -61,10 +58,7 @@ fn drop_one<L: WaitFor + Limiter>(
     clock.advance(10 * SECOND);
     let next = waiters.join(1);
     assert_eq!(waiters.admitted(), [next], "{moment:?}, {dropped}");
-}
-
-fn share<L>(limiter: fn(u64, &ManualClock) -> L, clock: &ManualClock) -> Arc<L> {
-    Arc::new(limiter(1, clock))
+    assert_eq!(limiter.waiters(), 0, "{moment:?}, {dropped}");
 }
 
 #[test]
@@ -75,32 +69,35 @@ fn any_waiter_can_be_dropped_at_any_moment() {
                 |limiter, clock| drop_one(limiter, clock, moment, dropped),
                 1
             );
-            let clock = ManualClock::new();
-            drop_one(&share(bucket, &clock), &clock, moment, dropped);
-            let clock = ManualClock::new();
-            drop_one(&share(window, &clock), &clock, moment, dropped);
-            let clock = ManualClock::new();
-            drop_one(&share(crate::combined, &clock), &clock, moment, dropped);
         }
     }
 }
 
+/// Waiters with and without timeouts come and go. The limiter fills up as if none had come.
 #[test]
-fn dropped_window_waiters_cost_nothing() {
-    let clock = ManualClock::new();
-    let window = window(2, &clock);
-    let mut waiters = Waiters::at(&window, &clock);
-    window.try_acquire(2).unwrap();
-    for round in 0..100 {
-        let number = waiters.join(1 + round % 2);
-        waiters.advance(SECOND / 64);
-        if waiters.waiting().contains(&number) {
+fn dropped_waiters_cost_nothing() {
+    fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {
+        let mut waiters = Waiters::at(limiter, clock);
+        limiter.try_acquire_at(4, clock.now()).expect("new");
+        let mut refilled = 0;
+        for round in 0..100 {
+            let n = refilled + 1 + round % 3;
+            let number = waiters.join_for(n.min(4), 10 * SECOND);
+            let behind = waiters.join(1);
             waiters.drop_waiter(number);
+            waiters.timer.advance(SECOND / 64);
+            waiters.drop_waiter(behind);
+            refilled = limiter.available_at(clock.now());
+            assert!(refilled <= 1, "{round}: {refilled}");
         }
-        waiters.outcomes();
+        assert_eq!((refilled, waiters.outcomes().len()), (1, 0));
+        clock.advance(4 * SECOND);
+        assert_eq!(
+            (limiter.available_at(clock.now()), limiter.waiters()),
+            (4, 0)
+        );
     }
-    clock.advance(2 * SECOND);
-    assert_eq!((window.available(), window.waiting()), (2, 0));
+    on_each_limiter!(check, 4, bucket, sharded, api, shared);
 }
 
 /// Case A1 of async-rate-limiter: waits that were given up delayed the next one.
@@ -134,13 +131,28 @@ fn dropped_waits_create_no_tokens() {
     let late = waiters.join(1);
     waiters.timer.advance(SECOND + SECOND / 2);
     waiters.drop_waiter(late);
+    assert_eq!(bucket.try_acquire(1), Ok(()), "the one that flowed in");
     assert!(bucket.try_acquire(1).is_err());
 }
 
-/// Three waiters, of which any subset is dropped. The tokens behind the last remaining reservation
-/// come back. Those before it are forfeited, and the remaining waiters keep their instants.
+/// Case W3: a waiter that leaves when it is due leaves the token.
 #[test]
-fn bucket_forfeits_only_canceled_reservations() {
+fn due_waiter_that_leaves_costs_nothing() {
+    fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {
+        limiter.try_acquire_at(1, clock.now()).expect("new");
+        let due = limiter.wait_time_at(1, clock.now()).expect("not never");
+        let mut waiters = Waiters::at(limiter, clock);
+        let leaver = waiters.join(1);
+        waiters.timer.advance(due);
+        waiters.drop_waiter(leaver);
+        assert_eq!(limiter.available_at(clock.now()), 1);
+    }
+    on_each_limiter!(check, 1);
+}
+
+/// Three waiters, of which any subset is dropped. The others move up.
+#[test]
+fn bucket_charges_only_waiters_that_stay() {
     for subset in 0..8_u32 {
         let clock = ManualClock::new();
         let bucket = bucket(1, &clock);
@@ -152,30 +164,75 @@ fn bucket_forfeits_only_canceled_reservations() {
         for &number in dropped.iter().rev() {
             waiters.drop_waiter(number);
         }
-        let reserved = kept.last().map_or(0, |&last| last as u64 + 1);
-        assert_eq!(bucket.debt(), reserved, "{dropped:?}");
-        waiters.finish();
-        assert_eq!(waiters.admitted(), kept);
+        assert_eq!((bucket.debt(), bucket.waiting()), (0, kept.len() as u64));
+        for &number in &kept {
+            waiters.advance(SECOND);
+            assert_eq!(waiters.admitted(), [number], "{dropped:?}");
+        }
+        clock.advance(SECOND);
+        assert_eq!(bucket.available(), 1);
     }
 }
 
-/// In leaky-bucket a forgotten future blocked the limiter for good.
+/// Case W1 in simulated time: 20 callers per second at 10 per second, each with a second of
+/// patience. A full bucket and every token that flows in are used.
 #[test]
-fn forgotten_future_costs_a_bucket_only_its_tokens() {
+fn leavers_leave_the_whole_rate_to_others() {
+    const SECONDS: u32 = 20;
     let clock = ManualClock::new();
-    let bucket = bucket(1, &clock);
-    bucket.try_acquire(1).unwrap();
+    let quota = Quota::per_second(10).burst(1);
+    let bucket = TokenBucket::with_clock(quota, clock.clone());
     let mut waiters = Waiters::at(&bucket, &clock);
-    let (first, forgotten, last) = (waiters.join(1), waiters.join(1), waiters.join(1));
-    waiters.forget(forgotten);
-    for expected in [&[first][..], &[], &[last]] {
-        waiters.advance(SECOND);
-        assert_eq!(waiters.admitted(), expected);
+    let mut served = 0;
+    for call in 0..SECONDS * 20 {
+        let has_given_up = |waiter: &usize| waiter + 20 <= call as usize;
+        for leaver in waiters.waiting().into_iter().filter(has_given_up) {
+            waiters.drop_waiter(leaver);
+        }
+        waiters.poll_woken();
+        waiters.join(1);
+        waiters.advance(SECOND / 20);
+        served += waiters.admitted().len();
     }
-    clock.advance(SECOND);
-    assert_eq!(bucket.try_acquire(1), Ok(()));
-    bucket.reset();
-    assert_eq!(bucket.available(), 1);
+    assert_eq!(served, 1 + 10 * SECONDS as usize);
+}
+
+/// Case W2 in simulated time: a `select!` in a loop drops the wait at each message, and waits anew.
+#[test]
+fn waits_that_are_begun_anew_use_the_whole_rate() {
+    fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {
+        let mut waiters = Waiters::at(limiter, clock);
+        let mut served = 0;
+        for _ in 0..30 * 64 {
+            let number = waiters.join(1);
+            waiters.advance(SECOND / 64);
+            match waiters.admitted()[..] {
+                [] => waiters.drop_waiter(number),
+                _ => served += 1,
+            }
+        }
+        assert_eq!(served, 31, "30 s, and one at once");
+    }
+    on_each_limiter!(check, 1, bucket, sharded, shared);
+}
+
+/// A forgotten future holds no tokens. It blocks the queue as its head, and no other callers.
+#[test]
+fn forgotten_future_holds_no_tokens() {
+    fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {
+        limiter.try_acquire_at(1, clock.now()).expect("new");
+        let mut waiters = Waiters::at(limiter, clock);
+        let (first, forgotten) = (waiters.join(1), waiters.join(1));
+        let last = waiters.join(1);
+        waiters.forget(forgotten);
+        waiters.advance(2 * SECOND);
+        assert_eq!(waiters.admitted(), [first]);
+        waiters.advance(10 * SECOND);
+        assert_eq!(waiters.waiting(), [last]);
+        assert_eq!(limiter.try_acquire_at(1, clock.now()), Ok(()));
+        assert_eq!(limiter.waiters(), 2);
+    }
+    on_each_limiter!(check, 1);
 }
 
 /// As documented. Callers that do not wait are not blocked, and timeouts free the waiters behind.
@@ -191,11 +248,13 @@ fn forgotten_head_blocks_the_queue_until_timeouts() {
     waiters.advance(5 * SECOND);
     assert_eq!(waiters.waiting(), [behind]);
     assert_eq!(window.try_acquire(1), Ok(()));
-    waiters.advance(5 * SECOND);
-    let outcomes = waiters.outcomes();
-    assert!(
-        matches!(outcomes[..], [(number, Err(Denied::Busy { .. }))] if number == behind),
-        "{outcomes:?}"
+    // It leaves as late as a head with the same deadline could be admitted.
+    waiters.advance(5 * SECOND + 2 * MILLISECOND);
+    // The one ahead would take the only permit, and the next comes a second later.
+    let retry_after = SECOND;
+    assert_eq!(
+        waiters.outcomes(),
+        [(behind, Err(Denied::NotYet { retry_after }))]
     );
     assert_eq!(window.waiting(), 1);
 }

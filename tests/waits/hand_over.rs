@@ -1,4 +1,5 @@
-//! Turns and resets between threads: none is lost, and turns go in order of arrival.
+//! Turns and resets between threads, in waits of threads and of futures: none is lost, and turns go
+//! in order of arrival.
 
 use core::cell::Cell;
 use core::future::{Future, Pending, pending, poll_fn};
@@ -57,7 +58,7 @@ fn turns_go_between_threads_in_order_of_arrival() {
         let mut context = Context::from_waker(&waker);
         let turn = |number: usize| {
             let timer = HeadTimer::default();
-            let mut wait = pin!(window.acquire_with(&timer, 1));
+            let mut wait = pin!(window.acquire(1).timer(&timer));
             let begun = moment();
             assert!(wait.as_mut().poll(&mut context).is_pending());
             let joined = moment();
@@ -95,13 +96,14 @@ fn waiters_never_miss_a_reset() {
     let clock = ManualClock::new();
     let bucket = bucket(1, &clock);
     let timer = ManualTimer::on(&clock);
+    bucket.try_acquire(1).unwrap();
     let running = AtomicU64::new(THREADS as u64 - 1);
     in_parallel(THREADS, |thread| {
         if thread == 0 {
             while running.load(SeqCst) > 0 {
-                // Only when a waiter has reserved. Otherwise a second reset would wake the waiters
+                // Only after the token was used. Otherwise a second reset would wake the waiters
                 // that the first one missed.
-                if bucket.debt() > 0 {
+                if bucket.available() == 0 {
                     bucket.reset();
                 }
             }
@@ -109,7 +111,12 @@ fn waiters_never_miss_a_reset() {
         }
         let waker = unpark_waker();
         for _ in 0..TURNS / 2 {
-            park_on(bucket.acquire_with(timer.clone(), 1), &waker).expect("not never");
+            let wait = bucket.acquire(1);
+            let outcome = match thread {
+                1 => wait.wait(),
+                _ => park_on(wait.timer(timer.clone()), &waker),
+            };
+            outcome.expect("not never");
         }
         running.fetch_sub(1, SeqCst);
     });
@@ -132,10 +139,15 @@ fn turns_are_not_lost_in_real_time() {
             Poll::Pending
         })
     };
-    in_parallel(THREADS, |_| {
+    in_parallel(THREADS, |thread| {
         let waker = unpark_waker();
         for _ in 0..5_000 {
-            park_on(window.acquire_with(spinning, 7), &waker).expect("not never");
+            let wait = window.acquire(7);
+            let outcome = match thread % 2 {
+                0 => wait.wait(),
+                _ => park_on(wait.timer(spinning), &waker),
+            };
+            outcome.expect("not never");
             admitted.fetch_add(1, Relaxed);
         }
     });

@@ -1,33 +1,42 @@
-//! Futures that wait: order, cancellation, deadlines, wake-ups, runtimes.
+//! Waits of threads and futures: order, cancellation, deadlines, wake-ups, runtimes.
 
 extern crate alloc;
 
 mod api;
 mod cancellation;
 mod deadlines;
+mod full_queues;
 mod hand_over;
+mod late_timers;
 mod manual_timer;
 mod misuse;
+mod mixed;
 mod order;
 mod owned;
 #[cfg(feature = "futures")]
 mod paced;
 mod random;
 mod random_operations;
+mod reentrant_wakers;
 mod resets;
 mod runtimes;
+mod thread_waits;
 #[cfg(feature = "tokio")]
 mod tokio_tasks;
 mod waiters;
 
 #[path = "../parallel/mod.rs"]
 mod parallel;
+#[path = "../stepped/mod.rs"]
+mod stepped;
 
+use alloc::sync::Arc;
 use core::future::{Ready, ready};
 use core::time::Duration;
 
 use tidegate::{
-    Clock, Combined, ManualClock, Quota, ShardedTokenBucket, SlidingWindow, TokenBucket,
+    ApiRateLimiter, Clock, Combined, ManualClock, Quota, RateLimitConfig, ShardedTokenBucket,
+    SlidingWindow, TokenBucket,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,7 +48,7 @@ fn bucket(capacity: u64, clock: &ManualClock) -> TokenBucket<ManualClock> {
     TokenBucket::with_clock(Quota::per_second(1).burst(capacity), clock.clone())
 }
 
-/// As [`bucket`], but waiting futures form a queue.
+/// As [`bucket`], in shards.
 fn sharded(capacity: u64, clock: &ManualClock) -> ShardedTokenBucket<ManualClock> {
     ShardedTokenBucket::with_clock(Quota::per_second(1).burst(capacity), clock.clone())
 }
@@ -61,10 +70,32 @@ fn limits<C: Clock>(window: SlidingWindow<C>, bucket: TokenBucket<C>) -> Combine
         .build()
 }
 
+/// Admits one request per second, and so many at once.
+fn api(burst: u64, clock: &ManualClock) -> ApiRateLimiter<ManualClock> {
+    let config = RateLimitConfig {
+        requests_per_minute: 60,
+        burst_size: burst,
+        enable_backoff: false,
+        ..RateLimitConfig::DEFAULT
+    };
+    ApiRateLimiter::with_clock(config, clock.clone()).expect("valid")
+}
+
+/// As [`bucket`]. The waits own a share.
+fn shared(capacity: u64, clock: &ManualClock) -> Arc<TokenBucket<ManualClock>> {
+    Arc::new(bucket(capacity, clock))
+}
+
+/// As [`window`]. The waits own a share.
+fn shared_window(limit: u64, clock: &ManualClock) -> Arc<SlidingWindow<ManualClock>> {
+    Arc::new(window(limit, clock))
+}
+
 /// Calls `check(&limiter, &clock)` with a new limiter of each kind and this capacity.
 macro_rules! on_each_limiter {
     ($check:expr, $capacity:expr) => {
-        on_each_limiter!($check, $capacity, bucket, sharded, window, combined)
+        on_each_limiter!($check, $capacity, bucket, sharded, window, combined, api, shared);
+        on_each_limiter!($check, $capacity, shared_window);
     };
     ($check:expr, $capacity:expr, $($limiter:ident),*) => {$(
         let clock = tidegate::ManualClock::new();

@@ -71,6 +71,10 @@ impl ManualTimer {
         next.is_some()
     }
 
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Returns the number of sleeps that are pending.
     pub(crate) fn pending(&self) -> usize {
         self.sleeps().pending.len()

@@ -12,7 +12,7 @@ use tidegate::{Clock, Denied, Limiter, ManualClock, Timestamp};
 
 use crate::manual_timer::ManualTimer;
 use crate::waiters::{PermitWaiter, WaitFor, Waiters, WakeFlag};
-use crate::{MILLISECOND, SECOND, bucket, early_timer, no_sleep, on_each_limiter, window};
+use crate::{MILLISECOND, SECOND, early_timer, no_sleep, on_each_limiter, window};
 
 /// Takes the only permit.
 fn exhaust(limiter: &impl Limiter) {
@@ -55,6 +55,60 @@ fn polls_without_a_wake_up_change_nothing() {
         let never = Err(Denied::Never { capacity: 1 });
         assert_eq!((refused.ready(), refused.ready()), (never, never));
         assert_eq!(limiter.available_at(clock.now()), 1);
+    }
+    on_each_limiter!(check, 1);
+}
+
+/// As `select!` polls in a loop. The head sleeps once and keeps its place. The waiters behind it
+/// do not sleep at all.
+#[test]
+fn polls_without_a_wake_up_keep_all_places() {
+    fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {
+        exhaust(limiter);
+        let timer = ManualTimer::on(clock);
+        let join = || limiter.wait_for(timer.clone(), 1, Duration::MAX).pending();
+        let mut waiters = [join(), join(), join()];
+        for order in 0..100 {
+            let due = limiter.wait_time_at(1, clock.now()).expect("not never");
+            timer.advance(due.min(SECOND / 256));
+            let number = order % 3;
+            if clock.now() < Timestamp::ZERO + SECOND {
+                assert!(waiters[number].poll().is_pending());
+            }
+        }
+        assert_eq!((timer.started(), limiter.waiters()), (1, 3));
+        clock.advance(SECOND);
+        // The last two are polled first, and do not overtake.
+        for number in [2, 1] {
+            assert!(waiters[number].poll().is_pending());
+        }
+        assert_eq!(waiters[0].ready(), Ok(()));
+        assert!(waiters[1].take_wake_up() && !waiters[2].take_wake_up());
+    }
+    on_each_limiter!(check, 1);
+}
+
+/// It can be shared by an executor that does not keep the first waker of a task.
+#[test]
+fn wakers_may_change_with_each_poll() {
+    fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {
+        exhaust(limiter);
+        let timer = ManualTimer::on(clock);
+        let head = limiter.wait_for(timer.clone(), 1, Duration::MAX).pending();
+        let mut behind = limiter.wait_for(timer.clone(), 1, 100 * SECOND);
+        let flags: Vec<Arc<WakeFlag>> = (0..10).map(|_| Arc::default()).collect();
+        for flag in &flags {
+            assert!(behind.poll_with(flag).is_pending());
+        }
+        assert_eq!(timer.started(), 2, "the head's and the deadline's");
+        drop(head);
+        let woken: Vec<bool> = flags.iter().map(|flag| flag.take()).collect();
+        assert_eq!(woken.iter().position(|&woken| woken), Some(9));
+        let last = Arc::<WakeFlag>::default();
+        assert!(behind.poll_with(&last).is_pending());
+        timer.advance_to_next();
+        assert!(last.take() && flags.iter().all(|flag| !flag.take()));
+        assert_eq!(behind.ready(), Ok(()));
     }
     on_each_limiter!(check, 1);
 }
@@ -154,24 +208,25 @@ fn panicking_timers_leave_nothing_behind() {
 }
 
 #[test]
-fn futures_show_their_progress() {
+fn waits_show_their_progress() {
     let clock = ManualClock::new();
-    let (bucket, window) = (bucket(1, &clock), window(1, &clock));
+    let window = window(1, &clock);
     exhaust(&window);
-    let timer = ManualTimer::on(&clock);
     let mut context = Context::from_waker(Waker::noop());
-
-    let mut wait = pin!(bucket.acquire_with(timer.clone(), 1));
-    let shown = "Acquire { n: 1, waiting: BucketWait, .. }";
-    assert_eq!(format!("{wait:?}"), shown);
-    assert!(wait.as_mut().poll(&mut context).is_ready());
-    let shown = "Acquire { n: 1, outcome: Ok(()), .. }";
-    assert_eq!(format!("{wait:?}"), shown);
-
-    let mut wait = pin!(window.acquire_with(timer, 1));
-    let shown = "Acquire { n: 1, waiting: QueuedWait { at_head: false }, .. }";
-    assert_eq!(format!("{wait:?}"), shown);
+    let mut wait = pin!(
+        window
+            .acquire(1)
+            .timeout(2 * SECOND)
+            .timer(ManualTimer::on(&clock))
+    );
+    let shown = |progress, outcome| {
+        let waiter = format!("Waiter {{ timeout: 2s, progress: {progress}, .. }}");
+        format!("Acquire {{ n: 1, waiter: {waiter}, outcome: {outcome}, .. }}")
+    };
+    assert_eq!(format!("{wait:?}"), shown("not started", "None"));
     assert!(wait.as_mut().poll(&mut context).is_pending());
-    let shown = "Acquire { n: 1, waiting: QueuedWait { at_head: true }, .. }";
-    assert_eq!(format!("{wait:?}"), shown);
+    assert_eq!(format!("{wait:?}"), shown("waiting", "None"));
+    clock.advance(2 * SECOND);
+    assert!(wait.as_mut().poll(&mut context).is_ready());
+    assert_eq!(format!("{wait:?}"), shown("done", "Some(Ok(()))"));
 }

@@ -6,7 +6,7 @@ use tidegate::{Clock, Denied, Limiter, ManualClock, Quota, Timestamp, TokenBucke
 
 use crate::random::Random;
 use crate::waiters::{WaitFor, Waiters};
-use crate::{SECOND, bucket, on_each_limiter, window};
+use crate::{SECOND, bucket, on_each_limiter};
 
 #[test]
 fn j01_oldest_first() {
@@ -89,27 +89,45 @@ fn large_waiters_are_not_starved() {
 /// The other waiters of a queue have no timer, and no sleep is cut short.
 #[test]
 fn only_the_head_sleeps_on_a_timer() {
-    let clock = ManualClock::new();
-    let window = window(1, &clock);
-    let mut waiters = Waiters::at(&window, &clock);
-    waiters.join_all(100);
-    assert_eq!((waiters.timer.pending(), window.waiting()), (1, 99));
-    waiters.finish();
-    assert_eq!((waiters.timer.started(), window.waiting()), (99, 0));
+    fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {
+        let mut waiters = Waiters::at(limiter, clock);
+        waiters.join_all(50);
+        assert_eq!((waiters.timer.pending(), limiter.waiters()), (1, 49));
+        waiters.finish();
+        assert_eq!((waiters.timer.started(), limiter.waiters()), (49, 0));
+    }
+    on_each_limiter!(check, 1);
 }
 
 #[test]
-fn bucket_waiters_sleep_once_until_their_instants() {
-    let clock = ManualClock::new();
-    let bucket = bucket(1, &clock);
-    let mut waiters = Waiters::at(&bucket, &clock);
-    waiters.join_all(100);
-    assert_eq!(waiters.timer.started(), 99);
-    for number in 1..100_u32 {
-        waiters.timer.advance_to_next();
-        assert_eq!(clock.now(), Timestamp::ZERO + SECOND * number);
-        waiters.poll_woken();
+fn bucket_waiters_are_admitted_at_their_instants() {
+    fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {
+        let mut waiters = Waiters::at(limiter, clock);
+        waiters.join_all(50);
+        for number in 1..50_u32 {
+            waiters.timer.advance_to_next();
+            assert_eq!(clock.now(), Timestamp::ZERO + SECOND * number);
+            waiters.poll_woken();
+        }
+        assert!(waiters.admitted().into_iter().eq(0..50));
     }
-    assert!(waiters.admitted().into_iter().eq(0..100));
-    assert_eq!(waiters.timer.started(), 99);
+    on_each_limiter!(check, 1, bucket, sharded, api, shared);
+}
+
+/// Callers that do not wait are not in the queue, and may overtake it.
+#[test]
+fn tries_may_overtake() {
+    fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {
+        limiter.try_acquire_at(1, clock.now()).expect("new");
+        let due = limiter.wait_time_at(1, clock.now()).expect("not never");
+        let mut waiters = Waiters::at(limiter, clock);
+        waiters.join(1);
+        waiters.timer.advance(due);
+        assert_eq!(limiter.try_acquire_at(1, clock.now()), Ok(()));
+        waiters.poll_woken();
+        assert_eq!((waiters.admitted(), limiter.waiters()), (vec![], 1));
+        waiters.finish();
+        assert_eq!(waiters.admitted(), [0]);
+    }
+    on_each_limiter!(check, 1);
 }

@@ -1,16 +1,14 @@
 //! Futures that own a share of their limiter.
 
-use alloc::rc::Rc;
 use alloc::sync::Arc;
 use core::future::{Future, pending, ready};
-use core::ops::Deref;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::LazyLock;
 
 use tidegate::{
-    Acquire, Awaitable, Combined, ManualClock, Quota, SlidingWindow, Timer, TokenBucket,
+    Acquire, Awaitable, Combined, Limiter, ManualClock, Quota, SlidingWindow, Timer, TokenBucket,
 };
 
 use crate::manual_timer::ManualTimer;
@@ -23,7 +21,7 @@ where
     L: Awaitable + Send + Sync + 'static,
     T: Timer<Sleep: Send> + Send + 'static,
 {
-    let future = Acquire::new(Arc::clone(limiter), timer, 1, Duration::MAX);
+    let future = Acquire::new(Arc::clone(limiter), 1).timer(timer);
     assert_spawnable(&future);
     future
 }
@@ -44,8 +42,9 @@ fn owning_futures_can_be_spawned() {
 #[test]
 fn futures_accept_any_pointer() {
     static LAZY: LazyLock<SlidingWindow> = LazyLock::new(|| SlidingWindow::new(1, SECOND).unwrap());
-    fn take_one<P: Deref<Target: Awaitable>>(limiter: P) {
-        let wait = Acquire::new(limiter, |_| pending(), 1, Duration::ZERO);
+    fn take_one<P: Awaitable>(limiter: P) {
+        let wait = Acquire::new(limiter, 1).timeout(Duration::ZERO);
+        let wait = wait.timer(|_| pending());
         let mut context = Context::from_waker(Waker::noop());
         let outcome = pin!(wait).poll(&mut context);
         assert_eq!(outcome, Poll::Ready(Ok(())));
@@ -54,7 +53,7 @@ fn futures_accept_any_pointer() {
     let shared = Arc::new(window(4, &clock));
     take_one(&*shared);
     take_one(&shared);
-    take_one(Rc::new(Arc::clone(&shared)));
+    take_one(Box::new(Arc::clone(&shared)));
     take_one(Arc::clone(&shared));
     assert_eq!((shared.available(), Arc::strong_count(&shared)), (0, 1));
     take_one(Box::new(bucket(1, &clock)));
@@ -68,14 +67,14 @@ fn futures_accept_any_pointer() {
 /// The future is the limiter's last owner, and drops it.
 #[test]
 fn futures_keep_their_limiter() {
-    fn check<L: Awaitable + Send + Sync>(limiter: L, clock: &ManualClock) {
+    fn check<L: Awaitable + Limiter + Send + Sync>(limiter: L, clock: &ManualClock) {
         limiter.try_acquire_at(1, limiter.now()).expect("new");
         let timer = ManualTimer::on(clock);
         let limiter = Arc::new(limiter);
         let share = Arc::downgrade(&limiter);
         let wait = || {
             let limiter = share.upgrade().expect("the test has it");
-            let wait = Acquire::new(limiter, timer.clone(), 1, Duration::MAX);
+            let wait = Acquire::new(limiter, 1).timer(timer.clone());
             Waiter::new(1, wait).pending()
         };
         let (mut served, dropped) = (wait(), wait());
@@ -92,6 +91,8 @@ fn futures_keep_their_limiter() {
     check(bucket(1, &clock), &clock);
     check(window(1, &clock), &clock);
     check(combined(1, &clock), &clock);
+    check(crate::sharded(1, &clock), &clock);
+    check(crate::api(1, &clock), &clock);
 }
 
 #[test]
@@ -169,16 +170,16 @@ mod on_tokio {
         multi_thread_runtime().block_on(async {
             for _ in 0..20 {
                 let mut tasks = JoinSet::new();
-                // Only one, because only the last reservation of a bucket can be returned.
-                tasks.spawn(wait_for_one(&bucket, TokioTimer));
                 for _ in 0..10 {
+                    tasks.spawn(wait_for_one(&bucket, TokioTimer));
                     tasks.spawn(wait_for_one(&window, TokioTimer));
                 }
-                while (bucket.debt(), window.waiting()) != (1, 10) {
+                while (bucket.waiting(), window.waiting()) != (10, 10) {
                     tokio::task::yield_now().await;
                 }
                 tasks.shutdown().await;
-                assert_eq!((bucket.debt(), window.waiting()), (0, 0));
+                assert_eq!((bucket.waiting(), window.waiting()), (0, 0));
+                assert_eq!(bucket.debt(), 0);
             }
         });
         assert_eq!(Arc::strong_count(&bucket), 1);
@@ -197,7 +198,7 @@ mod on_tokio {
         let (calls, share): (Vec<Call>, _) = {
             let bucket = Arc::new(TokenBucket::new(Quota::new(1, MILLISECOND).unwrap()));
             let call = |_| Call {
-                turn: Acquire::new(Arc::clone(&bucket), TokioTimer, 1, Duration::MAX),
+                turn: Acquire::new(Arc::clone(&bucket), 1).timer(TokioTimer),
             };
             ((0..20).map(call).collect(), Arc::downgrade(&bucket))
         };

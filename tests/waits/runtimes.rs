@@ -24,9 +24,9 @@ async fn wait_a_little<T: Timer + Copy>(timer: T) -> Result<(), Box<dyn core::er
     let (bucket, window) = (bucket()?, window()?);
     let start = DefaultClock.now();
     for _ in 0..4 {
-        bucket.acquire_with(timer, 1).await?;
-        window.acquire_with(timer, 1).await?;
-        both.acquire_with(timer, 1).await?;
+        bucket.acquire(1).timer(timer).await?;
+        window.acquire(1).timer(timer).await?;
+        both.acquire(1).timer(timer).await?;
     }
     assert!(DefaultClock.now() - start >= 3 * MILLISECOND);
     Ok(())
@@ -50,6 +50,47 @@ fn futures_timer() {
         .unwrap();
     #[cfg(feature = "async-io")]
     async_io::block_on(wait_a_little(tidegate::FuturesTimer)).unwrap();
+}
+
+/// Case W9: the timer is that of the runtime which polls, whatever else is compiled in. The
+/// limiters are shared.
+#[test]
+#[cfg(all(
+    feature = "tokio",
+    any(feature = "async-io", feature = "futures-timer")
+))]
+fn default_timer_follows_the_runtime() {
+    use tidegate::{Clock, DefaultClock, TokioClock};
+
+    async fn waits(bucket: &TokenBucket) {
+        let start = DefaultClock.now();
+        for _ in 0..4 {
+            bucket.acquire(1).await.expect("no timeout");
+        }
+        assert!(DefaultClock.now() - start >= 3 * crate::MILLISECOND);
+    }
+    let bucket = TokenBucket::new(Quota::new(1, crate::MILLISECOND).unwrap());
+    // No runtime, a runtime without a timer, and one with a timer.
+    #[cfg(feature = "async-io")]
+    async_io::block_on(waits(&bucket));
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.build().unwrap().block_on(waits(&bucket));
+    builder
+        .enable_time()
+        .build()
+        .unwrap()
+        .block_on(waits(&bucket));
+    // Paused time shows that it is tokio's timer: an hour passes at once.
+    let paused = builder.start_paused(true).build().unwrap();
+    paused.block_on(async {
+        let hourly = TokenBucket::with_clock(Quota::per_hour(1), TokioClock::new());
+        hourly.acquire(1).await.unwrap();
+        hourly.acquire(1).await.unwrap();
+        assert_eq!(
+            hourly.clock().now(),
+            tidegate::Timestamp::ZERO + 3_600 * SECOND
+        );
+    });
 }
 
 #[cfg(feature = "tokio")]
@@ -94,7 +135,7 @@ mod on_tokio {
         assert_eq!(clock.now(), Timestamp::ZERO);
         window.acquire(5).await.unwrap();
         assert_eq!(clock.now(), Timestamp::ZERO + 65 * SECOND);
-        assert!(window.acquire_timeout(1, 64 * SECOND).await.is_err());
+        assert!(window.acquire(1).timeout(64 * SECOND).await.is_err());
         assert_eq!(clock.now(), Timestamp::ZERO + 65 * SECOND);
         for _ in 0..5 {
             both.acquire(1).await.unwrap();
@@ -118,8 +159,27 @@ mod on_tokio {
         let seconds = clock.now().as_nanos() / 1_000_000_000;
         assert!((100..=110).contains(&seconds), "{seconds} s");
         // The next is due in 1.2 s or later.
-        assert!(api.acquire_timeout(SECOND).await.is_limited);
-        assert!(!api.acquire_timeout(60 * SECOND).await.is_limited);
+        assert!(api.acquire().timeout(SECOND).await.is_limited);
+        assert!(!api.acquire().timeout(60 * SECOND).await.is_limited);
+    }
+
+    /// Case W1: patience of a second, two callers per token.
+    #[tokio::test(start_paused = true)]
+    async fn timeouts_of_tokio_waste_nothing() {
+        let quota = Quota::per_second(10).burst(1);
+        let bucket = Arc::new(TokenBucket::with_clock(quota, TokioClock::new()));
+        let mut tasks = JoinSet::new();
+        for _ in 0..400 {
+            let bucket = Arc::clone(&bucket);
+            let wait = async move { bucket.acquire(1).await };
+            tasks.spawn(tokio::time::timeout(SECOND, wait));
+            tokio::time::sleep(SECOND / 20).await;
+        }
+        let outcomes = tasks.join_all().await;
+        let served = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        // One at once, 200 in 20 s, and some of the last second's callers later.
+        assert!((200..=213).contains(&served), "{served}");
+        assert_eq!(bucket.waiting(), 0);
     }
 
     /// `timeout` and `select!` drop the futures.
@@ -131,7 +191,7 @@ mod on_tokio {
             let wait = bucket.acquire(1);
             assert!(tokio::time::timeout(SECOND / 1_000, wait).await.is_err());
         }
-        assert_eq!(bucket.debt(), 0);
+        assert_eq!((bucket.debt(), bucket.waiting()), (0, 0));
         let mut wait = core::pin::pin!(bucket.acquire(1));
         let mut ticks = 0;
         loop {
@@ -154,16 +214,16 @@ fn borrowing_futures_are_send() {
     let window = Arc::new(SlidingWindow::new(1, SECOND).unwrap());
     let api = Arc::new(ApiRateLimiter::default());
     let task = async move {
-        bucket.acquire_with(timer, 1).await.unwrap();
-        window.acquire_with(timer, 1).await.unwrap();
-        assert!(!api.acquire_with(timer).await.is_limited);
-        let permit = api.acquire_tokens_with(timer, 1).await.unwrap();
-        let in_time = api.acquire_tokens_timeout_with(timer, 1, SECOND).await;
+        bucket.acquire(1).timer(timer).await.unwrap();
+        window.acquire(1).timer(timer).await.unwrap();
+        assert!(!api.acquire().timer(timer).await.is_limited);
+        let permit = api.acquire_tokens(1).timer(timer).await.unwrap();
+        let in_time = api.acquire_tokens(1).timer(timer).timeout(SECOND).await;
         drop((permit, in_time));
         #[cfg(any(feature = "tokio", feature = "async-io", feature = "futures-timer"))]
         drop((
             api.acquire_tokens(1).await,
-            api.acquire_tokens_timeout(1, SECOND).await,
+            api.acquire_tokens(1).timeout(SECOND).await,
         ));
     };
     assert_spawnable(&task);
@@ -193,5 +253,5 @@ fn futures_are_small() {
         size_of::<Acquire<Arc<SlidingWindow>, Plain>>(),
     );
     assert_eq!(owned, sizes);
-    assert!(sizes.0 <= 112 && sizes.1 <= 88, "{sizes:?}");
+    assert!(sizes.0 <= 120 && sizes.1 <= 120, "{sizes:?}");
 }

@@ -12,8 +12,8 @@ use core::time::Duration;
 use std::thread;
 
 use tidegate::{
-    Acquire, Awaitable, Clock, Combined, Denied, ManualClock, ShardedTokenBucket, SlidingWindow,
-    Timer, TokenBucket,
+    Acquire, ApiRateLimiter, Clock, Combined, Denied, ManualClock, ShardedTokenBucket,
+    SlidingWindow, Timer, TokenBucket,
 };
 
 use crate::manual_timer::ManualTimer;
@@ -84,8 +84,11 @@ impl<'a, O> Waiter<'a, O> {
     }
 
     /// Polls with another waker.
-    pub(crate) fn poll_with(&mut self, flag: &Arc<WakeFlag>) -> Poll<O> {
-        let waker = Waker::from(Arc::clone(flag));
+    pub(crate) fn poll_with<W>(&mut self, waker: &Arc<W>) -> Poll<O>
+    where
+        W: Wake + Send + Sync + 'static,
+    {
+        let waker = Waker::from(Arc::clone(waker));
         let mut context = Context::from_waker(&waker);
         self.future.as_mut().poll(&mut context)
     }
@@ -135,30 +138,45 @@ pub(crate) trait WaitFor: Sync {
     fn wait_for<'a, T>(&'a self, timer: T, n: u64, timeout: Duration) -> PermitWaiter<'a>
     where
         T: Timer<Sleep: Send> + Send + 'a;
+
+    /// Blocks the thread until it has `n` permits.
+    fn block_for(&self, n: u64, timeout: Duration) -> Outcome;
+
+    /// Returns the number of waiters.
+    fn waiters(&self) -> u64;
 }
 
-macro_rules! wait_by_borrowing {
-    ($($limiter:ident),*) => {$(
-        impl<C: Clock + Send + Sync> WaitFor for $limiter<C> {
+macro_rules! wait_by {
+    ($([$($generics:tt)*] $limiter:ty: |$this:ident, $n:ident| $acquire:expr;)*) => {$(
+        impl<$($generics)*> WaitFor for $limiter {
             fn wait_for<'a, T>(&'a self, timer: T, n: u64, timeout: Duration) -> PermitWaiter<'a>
             where
                 T: Timer<Sleep: Send> + Send + 'a,
             {
-                Waiter::new(n, self.acquire_timeout_with(timer, n, timeout))
+                let ($this, $n) = (self, n);
+                Waiter::new(n, $acquire.timeout(timeout).timer(timer))
+            }
+
+            fn block_for(&self, n: u64, timeout: Duration) -> Outcome {
+                let ($this, $n) = (self, n);
+                $acquire.timeout(timeout).wait()
+            }
+
+            fn waiters(&self) -> u64 {
+                self.waiting()
             }
         }
     )*};
 }
-wait_by_borrowing!(TokenBucket, ShardedTokenBucket, SlidingWindow, Combined);
-
-/// Waits with futures that own a share of the limiter.
-impl<L: Awaitable + Send + Sync> WaitFor for Arc<L> {
-    fn wait_for<'a, T>(&'a self, timer: T, n: u64, timeout: Duration) -> PermitWaiter<'a>
-    where
-        T: Timer<Sleep: Send> + Send + 'a,
-    {
-        Waiter::new(n, Acquire::new(Arc::clone(self), timer, n, timeout))
-    }
+wait_by! {
+    [C: Clock + Send + Sync] TokenBucket<C>: |this, n| this.acquire(n);
+    [C: Clock + Send + Sync] ShardedTokenBucket<C>: |this, n| this.acquire(n);
+    [C: Clock + Send + Sync] SlidingWindow<C>: |this, n| this.acquire(n);
+    [C: Clock + Send + Sync] Combined<C>: |this, n| this.acquire(n);
+    [C: Clock + Send + Sync] ApiRateLimiter<C>: |this, n| Acquire::new(this, n);
+    // The waits own a share.
+    [C: Clock + Send + Sync] Arc<TokenBucket<C>>: |this, n| Acquire::new(Arc::clone(this), n);
+    [C: Clock + Send + Sync] Arc<SlidingWindow<C>>: |this, n| Acquire::new(Arc::clone(this), n);
 }
 
 /// The waiters of one limiter, numbered in order of arrival.

@@ -20,6 +20,25 @@ impl<C, S> FixedKeyed<C, S> {
     ///
     /// A caller beyond that is refused at once, unless it is admitted without waiting. The hint
     /// is the whole wait behind those that wait for the same key.
+    ///
+    /// ```
+    /// # use core::{future::Future, pin::pin};
+    /// # use core::task::{Context, Waker};
+    /// use tidegate::{FixedKeyed, ManualClock, Quota};
+    ///
+    /// let quota = Quota::per_second(1);
+    /// let users = FixedKeyed::with_clock(quota, 1_000, ManualClock::new()).max_waiters(1);
+    /// users.try_acquire(&7, 1)?;
+    /// users.try_acquire(&8, 1)?;
+    /// # let never = |_| core::future::pending();
+    /// # let mut context = Context::from_waker(Waker::noop());
+    /// let mut first = pin!(users.acquire(&7, 1).timer(never));
+    /// assert!(first.as_mut().poll(&mut context).is_pending());
+    /// assert_eq!(users.waiting(), 1);
+    /// assert!(users.acquire(&8, 1).wait().is_err());
+    /// assert!(users.acquire(&9, 1).wait().is_ok()); // a new key, which need not wait
+    /// # Ok::<(), tidegate::Denied>(())
+    /// ```
     #[must_use]
     pub fn max_waiters(self, most: usize) -> Self {
         self.wait_options(|options| options.max_waiters = most as u64)
@@ -71,7 +90,60 @@ impl<C, S> FixedKeyed<C, S> {
 }
 
 impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
-    /// Waits for `n` tokens of the key's bucket, in order of arrival.
+    /// Waits for `n` tokens of the key's bucket, in order of arrival at this key: await the result,
+    /// or let the thread [`wait`](Acquire::wait).
+    ///
+    /// Keys do not delay each other. A key has a wait queue only while calls wait for it, and only
+    /// waits allocate. Two keys with the same 64-bit hash share a queue, as they share the bucket.
+    /// Once a call has waited, the table keeps 4 KB.
+    ///
+    /// `n = 0` is ready at once. The wait borrows the table and the key. [`KeyView::owned`] makes
+    /// one that owns the key and a share of the table.
+    ///
+    /// # Keys without room
+    ///
+    /// The [`Overflow`] policy decides, and counts, each time that a waiter asks:
+    ///
+    /// * [`Share`](Overflow::Share): the waiters of each key have an order of their own. Together
+    ///   they get what the shared bucket admits, in no order among the keys.
+    /// * [`Refuse`](Overflow::Refuse): a waiter asks again after the estimate of a second, until
+    ///   there is room or its timeout ends. A timeout below the estimate is refused at once, with
+    ///   [`Denied::Busy`].
+    /// * [`Admit`](Overflow::Admit): ready at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Acquire::wait`], and [`Denied::Busy`] for a key without room. The hint of a refusal is
+    /// the whole wait, with those that wait for the key. It leaves them out if the table has
+    /// reached [`max_waiters`](Self::max_waiters).
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Acquire`].
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{Denied, FixedKeyed, ManualClock, Quota};
+    ///
+    /// let clock = ManualClock::new();
+    /// let quota = Quota::per_second(5).burst(1);
+    /// let clients = FixedKeyed::with_clock(quota, 100_000, clock.clone());
+    /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
+    /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// runtime.block_on(async {
+    ///     for _ in 0..3 {
+    ///         // In a program with the feature `tokio`: `clients.acquire(ip, 1).await?`.
+    ///         clients.acquire("203.0.113.7", 1).timer(timer).await?;
+    ///     }
+    ///     clients.acquire("203.0.113.8", 1).timer(timer).await // at once
+    /// })?;
+    /// assert_eq!(tidegate::Clock::now(&clock).as_nanos(), 400_000_000);
+    ///
+    /// // A timeout that cannot be met is refused before sleeping.
+    /// let refused = clients.acquire("203.0.113.8", 1).timeout(Duration::from_millis(100)).wait();
+    /// assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(200) }));
+    /// # Ok::<(), Denied>(())
+    /// ```
     pub const fn acquire<'a, Q>(&'a self, key: &'a Q, n: u64) -> Acquire<KeyView<&'a Self, &'a Q>>
     where
         Q: Hash + ?Sized,

@@ -43,7 +43,71 @@ impl<K, L, S> Keyed<K, L, S> {
 }
 
 impl<K: Hash + Eq, L: Limiter + Awaitable, S: BuildHasher> Keyed<K, L, S> {
-    /// Waits for `n` permits of the key's limiter, in order of arrival.
+    /// Waits for `n` permits of the key's limiter, in order of arrival at this key: await the
+    /// result, or let the thread [`wait`](Acquire::wait).
+    ///
+    /// Keys do not delay each other. A key has a wait queue only while calls wait for it. Two keys
+    /// with the same 64-bit hash share the order of a queue, and nothing else. Once a call has
+    /// waited, the table keeps 4 KB.
+    ///
+    /// `n = 0` is ready at once. The wait borrows the table and the key. [`KeyView::owned`] makes
+    /// one that owns the key and a share of the table. Timeouts count on the clock of the first
+    /// limiter.
+    ///
+    /// # As of when a waiter is decided
+    ///
+    /// The limiter of the key decides, as in a wait at that limiter alone. A key that the table
+    /// does not hold is new, and is decided as of now. A key may be evicted while calls wait for
+    /// it, because its limiter is unused by then. A [removal](Self::remove) wakes the first in
+    /// line, which then finds a new limiter. A reset of a limit that limiters of several keys share
+    /// wakes none of the table's waiters: they ask again at the instant that was due before.
+    ///
+    /// # Keys without room
+    ///
+    /// The [`Overflow`] policy decides, and counts, each time that a waiter asks:
+    ///
+    /// * [`Share`](Overflow::Share): the waiters of each key have an order of their own. Together
+    ///   they get what the shared limiter admits, in no order among the keys.
+    /// * [`Refuse`](Overflow::Refuse): a waiter asks again after the estimate of a second, until
+    ///   there is room or its timeout ends. A timeout below the estimate is refused at once, with
+    ///   [`Denied::Busy`]. If `max_keys` is 0, every wait is refused.
+    /// * [`Admit`](Overflow::Admit): ready at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Acquire::wait`], and [`Denied::Busy`] for a key without room. The hint of a refusal is
+    /// the whole wait, with those that wait for the key. It leaves them out if the table has
+    /// reached [`max_waiters`](crate::KeyedBuilder::max_waiters).
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Acquire`].
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{Denied, Keyed, ManualClock, Quota, TokenBucket};
+    ///
+    /// let clock = ManualClock::new();
+    /// let time = clock.clone();
+    /// let users = Keyed::new(move |_: &String| {
+    ///     TokenBucket::with_clock(Quota::per_second(5).burst(1), time.clone())
+    /// });
+    /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
+    /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// runtime.block_on(async {
+    ///     for _ in 0..3 {
+    ///         // In a program with the feature `tokio`: `users.acquire("alice", 1).await?`.
+    ///         users.acquire("alice", 1).timer(timer).await?;
+    ///     }
+    ///     users.acquire("bob", 1).timer(timer).await // at once
+    /// })?;
+    /// assert_eq!(tidegate::Clock::now(&clock).as_nanos(), 400_000_000);
+    ///
+    /// // A timeout that cannot be met is refused before sleeping.
+    /// let refused = users.acquire("bob", 1).timeout(Duration::from_millis(100)).wait();
+    /// assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(200) }));
+    /// # Ok::<(), Denied>(())
+    /// ```
     pub const fn acquire<'a, Q>(&'a self, key: &'a Q, n: u64) -> Acquire<KeyView<&'a Self, &'a Q>>
     where
         K: Borrow<Q>,

@@ -4,7 +4,7 @@ use core::task::Poll;
 use core::time::Duration;
 use std::thread;
 
-use tidegate::{Clock, DefaultClock, LimitKind, ManualClock, RateLimitStatus, TokenPermit};
+use tidegate::{LimitKind, ManualClock, RateLimitStatus, TokenPermit};
 
 use super::{limiter, max_in_flight, request, settle_all, tokens, tokens_for};
 use crate::parallel::in_parallel;
@@ -14,7 +14,7 @@ use crate::{MILLISECOND, SECOND};
 /// Time alone wakes no waiter, and no waiter polls on a timer.
 #[test]
 fn each_end_of_a_call_wakes_the_head() {
-    const ENDINGS: [fn(TokenPermit<'_, ManualClock>); 4] = [
+    const ENDINGS: [fn(TokenPermit<ManualClock>); 4] = [
         |permit| permit.settle(10),
         |permit| _ = permit.cancel(),
         |mut permit| permit.commit(),
@@ -53,11 +53,21 @@ fn deadlines_end_waits_for_a_call_in_flight() {
     timer.advance(999 * MILLISECOND);
     assert!(!first.take_wake_up() && !second.take_wake_up());
     timer.advance(MILLISECOND);
-    for late in [&mut second, &mut first] {
-        assert!(late.take_wake_up());
-        assert_in_flight(late.ready().expect_err("its deadline has come"));
-    }
+    assert!(first.take_wake_up() && !second.take_wake_up());
+    assert_in_flight(first.ready().expect_err("its deadline has come"));
+    // The second is the head now, and its deadline has come as well.
+    assert!(second.take_wake_up());
+    assert_in_flight(second.ready().expect_err("its deadline has come"));
     drop((first, second));
+    // Behind a head that is not polled, it leaves two milliseconds after its deadline.
+    let forgotten = tokens(&limiter, &timer, 10).pending();
+    let mut behind = tokens_for(&limiter, &timer, 10, SECOND).pending();
+    timer.advance(SECOND);
+    assert!(!behind.take_wake_up());
+    timer.advance(2 * MILLISECOND);
+    assert!(behind.take_wake_up());
+    assert_in_flight(behind.ready().expect_err("its deadline has passed"));
+    drop((forgotten, behind));
     // The deadline and the end of the call come before the next poll. It is admitted.
     let in_time = tokens_for(&limiter, &timer, 10, SECOND).pending();
     timer.advance(SECOND);
@@ -150,38 +160,57 @@ fn any_call_can_be_dropped_in_any_state() {
     }
 }
 
-/// A future is notified that a call ended, and cannot use it, because it is dropped or its tokens
-/// are gone. It notifies a blocked thread instead.
+/// A future is the head and is woken, because a call ended. If it cannot use that, because it is
+/// dropped or its tokens are gone, a thread behind it moves up in the first case only.
 #[test]
-fn futures_pass_an_unused_end_on_to_a_thread() {
-    let yield_often = || (0..20_000).for_each(|_| thread::yield_now());
+fn threads_wait_behind_futures() {
     for is_dropped in [true, false] {
         let (limiter, _, timer) = limiter(max_in_flight(1));
         let permit = limiter.reserve_tokens(10).expect("the first");
-        let mut large = Some(tokens(&limiter, &timer, 900).pending());
-        thread::scope(|scope| {
-            let small = scope.spawn(|| limiter.reserve_tokens_blocking(10).map(drop));
-            yield_often();
+        let large = tokens(&limiter, &timer, 900).pending();
+        let (small, waiting) = thread::scope(|scope| {
+            let small = scope.spawn(|| limiter.acquire_tokens(10).wait().map(|it| it.settle(10)));
+            while limiter.waiting() < 2 {
+                thread::yield_now();
+            }
             limiter.record_tokens(500);
             permit.settle(10);
-            let waiter = large.take().expect("it waits");
-            assert!(waiter.take_wake_up(), "the first listener");
+            assert!(large.take_wake_up(), "the head");
+            let mut waiting = 1;
             if is_dropped {
-                drop(waiter);
+                drop(large);
             } else {
-                large = Some(waiter.pending());
+                let large = large.pending();
+                (0..1_000).for_each(|_| thread::yield_now());
+                // The thread would find enough tokens.
+                waiting = limiter.waiting();
+                timer.advance(SECOND);
+                large.woken_permit().settle(900);
             }
-            let give_up = DefaultClock.now() + 20 * SECOND;
-            while !small.is_finished() && DefaultClock.now() < give_up {
-                yield_often();
-            }
-            let was_notified = small.is_finished();
-            // Ends the thread if it was not notified, so that a failing test ends.
-            drop(limiter.reserve_tokens(0));
-            assert_eq!(small.join().expect("no panic"), Ok(()));
-            assert!(was_notified, "the thread was not notified");
+            (small.join().expect("no panic"), waiting)
         });
+        assert_eq!(small, Ok(()));
+        assert_eq!(waiting, if is_dropped { 1 } else { 2 });
+        assert_eq!(limiter.waiting(), 0);
     }
+}
+
+/// One queue for both. A request that needs no slot waits behind a call that does.
+#[test]
+fn slots_and_requests_are_waited_for_in_order() {
+    let (limiter, _, timer) = limiter(max_in_flight(1));
+    let permit = limiter.reserve_tokens(10).expect("the first");
+    let first = tokens(&limiter, &timer, 10).pending();
+    let plain = request(&limiter, &timer).pending();
+    let last = tokens(&limiter, &timer, 10).pending();
+    assert_eq!((limiter.waiting(), timer.started()), (3, 0));
+    assert!(!plain.take_wake_up());
+    drop(permit);
+    let permit = first.woken_permit();
+    assert!(!plain.woken_output().is_limited);
+    let last = last.woken_in_vain();
+    drop(permit);
+    drop(last.woken_permit());
 }
 
 #[test]
@@ -191,9 +220,9 @@ fn threads_and_futures_hand_calls_to_each_other() {
         let waker = unpark_waker();
         for _ in 0..2_000 {
             let permit = if number % 2 == 0 {
-                limiter.reserve_tokens_blocking(1)
+                limiter.acquire_tokens(1).wait()
             } else {
-                park_on(limiter.acquire_tokens_with(timer.clone(), 1), &waker)
+                park_on(limiter.acquire_tokens(1).timer(timer.clone()), &waker)
             };
             assert!(limiter.stats().in_flight <= 2);
             permit.expect("not permanent").settle(0);

@@ -14,11 +14,10 @@ use crate::{MILLISECOND, SECOND};
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn thousand_tasks_share_one_permit() {
     let (limiter, ..) = limiter(max_in_flight(1));
-    let limiter = Arc::new(limiter);
     let inside = Arc::new(AtomicU64::new(0));
     let mut tasks = JoinSet::new();
     for number in 0..1_000_u64 {
-        let (limiter, inside) = (Arc::clone(&limiter), Arc::clone(&inside));
+        let (limiter, inside) = (limiter.clone(), Arc::clone(&inside));
         tasks.spawn(async move {
             let mut permit = limiter.acquire_tokens(1).await.unwrap();
             assert_eq!(inside.fetch_add(1, Relaxed), 0);
@@ -44,11 +43,10 @@ async fn thousand_tasks_share_one_permit() {
 async fn ten_thousand_calls_are_served_in_order() {
     let api = ApiRateLimiter::with_clock(TOKENS, TokioClock::new()).unwrap();
     api.record_tokens(1_000);
-    let api = Arc::new(api);
     assert_served_in_order(|number| {
-        let api = Arc::clone(&api);
+        let call = api.acquire_tokens(10);
         async move {
-            let permit = api.acquire_tokens(10).await.unwrap();
+            let permit = call.await.unwrap();
             let due = Timestamp::ZERO + 10 * MILLISECOND * (number + 1);
             assert_eq!(permit.admitted_at(), due);
             permit.settle(10);
@@ -63,15 +61,16 @@ async fn timeouts_in_paused_time() {
     let api = ApiRateLimiter::with_clock(max_in_flight(1), TokioClock::new()).unwrap();
     let permit = api.acquire_tokens(1_000).await.unwrap();
     let status = api
-        .acquire_tokens_timeout(500, 499 * MILLISECOND)
+        .acquire_tokens(500)
+        .timeout(499 * MILLISECOND)
         .await
         .unwrap_err();
     assert_eq!(status.limited_by, Some(LimitKind::Tokens));
     assert_eq!(api.clock().now(), Timestamp::ZERO);
     // Waits for the tokens, and then for the call in flight.
-    let status = api.acquire_tokens_timeout(500, SECOND).await.unwrap_err();
+    let status = api.acquire_tokens(500).timeout(SECOND).await.unwrap_err();
     assert_eq!(status.limited_by, Some(LimitKind::InFlight));
     assert!(api.clock().now() >= Timestamp::ZERO + SECOND);
     permit.settle(1_000);
-    drop(api.acquire_tokens_timeout(500, SECOND).await.unwrap());
+    drop(api.acquire_tokens(500).timeout(SECOND).await.unwrap());
 }

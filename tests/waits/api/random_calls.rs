@@ -25,13 +25,13 @@ struct Totals {
     tokens: AtomicU64,
 }
 
-type EstimatedPermit<'a> = (u64, TokenPermit<'a, ManualClock>);
+type EstimatedPermit = (u64, TokenPermit<ManualClock>);
 
 /// The calls of one thread.
 #[derive(Default)]
-struct Calls<'a> {
-    waiting: Vec<TokenWaiter<'a>>,
-    permits: Vec<EstimatedPermit<'a>>,
+struct Calls {
+    waiting: Vec<TokenWaiter>,
+    permits: Vec<EstimatedPermit>,
 }
 
 struct ApiRun<'a> {
@@ -40,9 +40,9 @@ struct ApiRun<'a> {
     totals: Totals,
 }
 
-impl<'a> ApiRun<'a> {
+impl ApiRun<'_> {
     /// Only impossible estimates are refused for good.
-    fn store(&self, calls: &mut Calls<'a>, estimate: u64, outcome: TokenOutcome<'a>) {
+    fn store(&self, calls: &mut Calls, estimate: u64, outcome: TokenOutcome) {
         assert!(self.limiter.stats().in_flight <= MAX_IN_FLIGHT);
         match outcome {
             Ok(permit) => calls.permits.push((estimate, permit)),
@@ -50,7 +50,7 @@ impl<'a> ApiRun<'a> {
         }
     }
 
-    fn poll(&self, calls: &mut Calls<'a>, mut waiter: TokenWaiter<'a>) {
+    fn poll(&self, calls: &mut Calls, mut waiter: TokenWaiter) {
         match waiter.poll() {
             Poll::Ready(outcome) => self.store(calls, waiter.n, outcome),
             Poll::Pending => calls.waiting.push(waiter),
@@ -58,7 +58,7 @@ impl<'a> ApiRun<'a> {
     }
 
     /// Ends a call in one of four ways.
-    fn end(&self, random: &mut Random, (estimate, mut permit): EstimatedPermit<'a>) {
+    fn end(&self, random: &mut Random, (estimate, mut permit): EstimatedPermit) {
         let way = random.below(4);
         let used = match way {
             0 => random.below(2 * estimate + 1),
@@ -79,7 +79,7 @@ impl<'a> ApiRun<'a> {
         }
     }
 
-    fn step(&self, random: &mut Random, calls: &mut Calls<'a>) {
+    fn step(&self, random: &mut Random, calls: &mut Calls) {
         let estimate = match random.below(64) {
             0 => 1_001,
             other => 1 + other,

@@ -27,18 +27,14 @@ fn full_limiter() -> (ApiLimiter, ManualClock, ManualTimer) {
 }
 
 /// Returns this many requests, numbered and in the queue.
-fn join<'a>(
-    limiter: &'a ApiLimiter,
-    timer: &ManualTimer,
-    count: usize,
-) -> Vec<(usize, RequestWaiter<'a>)> {
+fn join(limiter: &ApiLimiter, timer: &ManualTimer, count: usize) -> Vec<(usize, RequestWaiter)> {
     let request = |number| (number, request(limiter, timer).pending());
     (0..count).map(request).collect()
 }
 
 /// Polls woken requests, the last one first, and removes those that were admitted. Returns their
 /// numbers.
-fn admit_woken(waiting: &mut Vec<(usize, RequestWaiter<'_>)>) -> Vec<usize> {
+fn admit_woken(waiting: &mut Vec<(usize, RequestWaiter)>) -> Vec<usize> {
     let mut admitted = Vec::new();
     while let Some(index) = waiting.iter().rposition(|(_, it)| it.take_wake_up()) {
         if let Poll::Ready(status) = waiting[index].1.poll() {
@@ -155,50 +151,85 @@ fn too_short_timeouts_are_refused_before_sleeping() {
 fn timeouts_end_waits_in_the_queue() {
     let (limiter, _, timer) = full_limiter();
     let first = request(&limiter, &timer).pending();
-    let in_queue = |timeout| request_for(&limiter, &timer, timeout).pending();
-    let short = in_queue(SECOND * 3 / 2);
-    let long = in_queue(3 * SECOND);
-    let last = in_queue(10 * SECOND);
+    let in_queue = |timeout| request_for(&limiter, &timer, timeout);
+    // With the first ahead it would take two seconds.
+    let status = in_queue(SECOND * 3 / 2).ready();
+    assert_eq!(status.limited_by, Some(LimitKind::Burst));
+    assert_eq!(status.retry_after, 2 * SECOND);
+    let short = in_queue(SECOND * 5 / 2).pending();
+    let long = in_queue(4 * SECOND).pending();
+    let last = in_queue(10 * SECOND).pending();
     timer.advance(SECOND);
     assert!(!first.woken_output().is_limited);
-    // The new head has half a second left, which is not enough.
+    // Another call takes the next token, so that the new head has not enough time left.
+    let short = short.woken_in_vain();
+    timer.advance(SECOND);
+    assert!(!limiter.try_acquire().is_limited);
     let status = short.woken_output();
     assert_eq!(status.limited_by, Some(LimitKind::Burst));
     assert_eq!(status.retry_after, SECOND);
-    // The next head is not polled in time. The waiter behind it leaves at its deadline, when only
-    // the head is in its way.
+    // The next head is not polled in time. The waiter behind it leaves after its deadline, when
+    // only the head is in its way.
     let mut long = long.woken_in_vain();
-    timer.advance(9 * SECOND);
+    timer.advance(8 * SECOND + 2 * MILLISECOND);
+    let status = last.woken_output();
+    assert!(status.is_limited && !status.is_permanent);
+    assert_eq!(status.limited_by, Some(LimitKind::Burst));
+    // The head is late, and the limit allows it.
+    assert!(!long.ready().is_limited);
+    assert_eq!(limiter.stats().total_requests, 4);
+}
+
+/// There is room for both, but the head has not been polled.
+#[test]
+fn refusal_behind_an_unpolled_head_names_the_queue() {
+    let (limiter, _, timer) = limiter(RateLimitConfig {
+        burst_size: 2,
+        ..ONE_PER_SECOND
+    });
+    let _ = (limiter.try_acquire(), limiter.try_acquire());
+    let mut first = request(&limiter, &timer).pending();
+    let last = request_for(&limiter, &timer, 10 * SECOND).pending();
+    timer.advance(10 * SECOND + 2 * MILLISECOND);
     let status = last.woken_output();
     assert!(status.is_limited && !status.is_permanent);
     assert_eq!(status.limited_by, Some(QUEUE));
     assert_eq!(status.retry_after, Duration::ZERO);
     assert_eq!(status.message, "other waiters are ahead in the queue");
-    // The head is late, and the limit allows it.
-    assert!(!long.ready().is_limited);
-    assert_eq!(limiter.stats().total_requests, 3);
+    assert!(!first.ready().is_limited);
 }
 
 #[test]
 fn endless_timeouts_need_no_timer_behind_the_head() {
     let (limiter, _, timer) = full_limiter();
     let _head = request(&limiter, &timer).pending();
-    let behind = limiter.acquire_timeout_with(no_sleep, Duration::MAX);
+    let behind = limiter.acquire().timeout(Duration::MAX).timer(no_sleep);
     drop(Waiter::new(1, behind).pending());
 }
 
-/// A waiter behind the head sets an early timer again, and never sleeps beyond its deadline.
+/// A waiter behind the head sets an early timer again, and never sleeps much beyond its deadline.
 #[test]
 fn deadlines_in_the_queue_follow_the_clock() {
     let (limiter, clock, timer) = full_limiter();
     let head = request(&limiter, &timer).pending();
-    let behind = limiter.acquire_timeout_with(early_timer(&clock), 2 * SECOND);
+    let behind = limiter.acquire().timeout(2 * SECOND);
+    let behind = behind.timer(early_timer(&clock));
     let status = Waiter::new(1, behind).ready();
-    assert_eq!(status.limited_by, Some(QUEUE));
-    let deadline = Timestamp::ZERO + 2 * SECOND;
-    assert!(clock.now() >= deadline && clock.now() - deadline < MILLISECOND);
+    assert_eq!(status.limited_by, Some(LimitKind::Burst));
+    let latest = Timestamp::ZERO + 2 * SECOND + 2 * MILLISECOND;
+    assert!(clock.now() >= latest && clock.now() - latest < MILLISECOND);
     drop(head);
     // The queue is empty.
     assert!(!limiter.try_acquire().is_limited);
     assert_eq!(limiter.stats().total_requests, 2);
+}
+
+/// As documented for most futures.
+#[test]
+#[should_panic = "a wait was polled after it was ready"]
+fn requests_panic_when_polled_after_they_were_ready() {
+    let (limiter, _, timer) = limiter(ONE_PER_SECOND);
+    let mut waiter = request(&limiter, &timer);
+    assert!(!waiter.ready().is_limited);
+    let _ = waiter.poll();
 }

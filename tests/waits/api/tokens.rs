@@ -82,7 +82,7 @@ fn impossible_estimates_are_refused_at_once() {
     assert_eq!(timer.started(), 1);
     // A guess is lowered to what is possible, and waits.
     let guess = TokenEstimate::guess(1_001);
-    let guess = limiter.acquire_tokens_with(timer.clone(), guess);
+    let guess = limiter.acquire_tokens(guess).timer(timer.clone());
     drop(Waiter::new(1_000, guess).pending());
 }
 
@@ -98,9 +98,10 @@ fn too_short_timeouts_are_refused_at_once() {
         assert_eq!(timer.started(), 0);
     }
     let in_time = tokens_for(&limiter, &timer, 500, 500 * MILLISECOND).pending();
-    // Behind the head as well, if the tokens would not even come in time without it.
-    let status = tokens_for(&limiter, &timer, 600, 599 * MILLISECOND).refusal();
-    assert_eq!(status.retry_after, 600 * MILLISECOND);
+    // Behind the head as well, with the whole wait.
+    let status = tokens_for(&limiter, &timer, 600, 1_099 * MILLISECOND).refusal();
+    assert_eq!(status.retry_after, 1_100 * MILLISECOND);
+    drop(tokens_for(&limiter, &timer, 600, 1_100 * MILLISECOND).pending());
     timer.advance(500 * MILLISECOND);
     drop(in_time.woken_permit());
 }
@@ -110,18 +111,43 @@ fn timeouts_end_waits_behind_other_calls() {
     let (limiter, _, timer) = limiter(TOKENS);
     limiter.record_tokens(1_000);
     let first = tokens(&limiter, &timer, 500).pending();
-    let second = tokens_for(&limiter, &timer, 500, 900 * MILLISECOND).pending();
-    let mut third = tokens_for(&limiter, &timer, 1, 600 * MILLISECOND).pending();
+    let second = tokens_for(&limiter, &timer, 500, 1_000 * MILLISECOND).pending();
+    let mut third = tokens(&limiter, &timer, 1).pending();
     timer.advance(500 * MILLISECOND);
-    first.woken_permit().settle(500);
-    // The new head has 400 ms left, which is not enough.
-    assert_eq!(second.woken_refusal().retry_after, 500 * MILLISECOND);
-    // The next head was woken, and is not polled yet. A call behind it leaves at its deadline.
+    // It uses more than its estimate, so the new head has not enough time left.
+    first.woken_permit().settle(501);
+    assert_eq!(second.woken_refusal().retry_after, 501 * MILLISECOND);
+    // The next head was woken, and is not polled yet. A call behind it leaves after its deadline.
     let fourth = tokens_for(&limiter, &timer, 1, 50 * MILLISECOND).pending();
-    timer.advance(50 * MILLISECOND);
+    timer.advance(52 * MILLISECOND);
     assert_eq!(fourth.woken_refusal().limited_by, Some(QUEUE));
     assert!(third.take_wake_up());
     drop(third.ready().expect("admitted"));
+}
+
+/// Requests and tokens ahead are counted each for themselves.
+#[test]
+fn whole_waits_count_requests_and_tokens() {
+    let config = RateLimitConfig {
+        requests_per_minute: 60,
+        burst_size: 1,
+        ..TOKENS
+    };
+    let (limiter, _, timer) = limiter(config);
+    limiter.reserve_tokens(1_000).expect("all").settle(1_000);
+    let _waiting = [100, 100, 700].map(|n| tokens(&limiter, &timer, n).pending());
+    // The fourth request comes after four seconds, and its tokens after one.
+    let status = tokens_for(&limiter, &timer, 100, SECOND).refusal();
+    assert_eq!(
+        (status.limited_by, status.retry_after),
+        (Some(LimitKind::Burst), 4 * SECOND)
+    );
+    limiter.record_tokens(5_000);
+    let status = tokens_for(&limiter, &timer, 100, SECOND).refusal();
+    assert_eq!(
+        (status.limited_by, status.retry_after),
+        (Some(LimitKind::Tokens), 6 * SECOND)
+    );
 }
 
 #[test]
@@ -142,7 +168,7 @@ fn resume_wakes_only_the_head() {
 /// while the limiter is in debt.
 #[test]
 fn returned_tokens_wake_the_head() {
-    const ENDINGS: [fn(TokenPermit<'_, ManualClock>); 3] = [
+    const ENDINGS: [fn(TokenPermit<ManualClock>); 3] = [
         |permit| permit.settle(100),
         |permit| assert!(permit.cancel()),
         |permit| drop(permit),
