@@ -114,8 +114,7 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
     /// # Errors
     ///
     /// As [`Acquire::wait`], and [`Denied::Busy`] for a key without room. The hint of a refusal is
-    /// the whole wait, with those that wait for the key. It leaves them out if the table has
-    /// reached [`max_waiters`](Self::max_waiters).
+    /// the whole wait, with those that wait for the key.
     ///
     /// # Cancel safety
     ///
@@ -182,12 +181,8 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
 
     #[inline]
     fn attempt(&self, key: &Q, n: u64, at: Instants) -> Result<(), Hold> {
-        match self.try_acquire_at(key, n, at.due) {
-            Ok(()) => Ok(()),
-            // The estimate of a key without room counts from the present.
-            Err(busy @ Denied::Busy { .. }) => Err(busy.hold(at.now)),
-            Err(denied) => Err(denied.hold(at.due)),
-        }
+        let decided = self.try_acquire_at(key, n, at.due);
+        decided.map_err(|denied| denied.hold(at.due))
     }
 
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {

@@ -76,8 +76,7 @@ impl<K: Hash + Eq, L: Limiter + Awaitable, S: BuildHasher> Keyed<K, L, S> {
     /// # Errors
     ///
     /// As [`Acquire::wait`], and [`Denied::Busy`] for a key without room. The hint of a refusal is
-    /// the whole wait, with those that wait for the key. It leaves them out if the table has
-    /// reached [`max_waiters`](crate::KeyedBuilder::max_waiters).
+    /// the whole wait, with those that wait for the key.
     ///
     /// # Cancel safety
     ///
