@@ -39,6 +39,10 @@ pub struct CombinedBuilder<C> {
 
 impl<C> CombinedBuilder<C> {
     /// Adds a limit. Its name appears in refusals; a name may be used twice.
+    ///
+    /// Do not add one limiter twice. A call would be charged to it twice, but would find the room
+    /// for one charge, and undo that. A call that waits would ask again and again without
+    /// sleeping.
     pub fn limit(mut self, name: &'static str, limit: impl Into<Limit<C>>) -> Self {
         let limit = limit.into();
         self.limits.push(NamedLimit { name, limit });
