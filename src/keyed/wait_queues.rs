@@ -1,9 +1,9 @@
 //! The wait queues of a table: one for each key that calls wait for.
 //!
 //! A queue exists while at least one call waits for its key. It is found by the key's 64-bit hash,
-//! so two keys with the same hash share the order of a queue, and nothing else: each is decided by
-//! its own limiter. Where the hash function is seeded, that happens by chance only, once in 2^64
-//! pairs.
+//! so two keys with the same hash share a queue: its order, and the demand by which a timeout is
+//! judged. Each is decided by its own limiter. Where the hash function is seeded, that happens by
+//! chance only, once in 2^64 pairs.
 //!
 //! # State
 //!
