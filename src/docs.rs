@@ -35,4 +35,10 @@ pub mod measured {
     //! # What gets through
     //!
     #![doc = include_str!("docs/plots/shaping.svg")]
+    //!
+    //! # Waits
+    //!
+    #![doc = include_str!("docs/measured_waits.md")]
+    //!
+    #![doc = include_str!("docs/plots/waits.svg")]
 }

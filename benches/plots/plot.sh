@@ -7,10 +7,12 @@
 #   latency.svg      percentiles of single calls while all threads make them
 #   accuracy.svg     parts per million too much and too little, at awkward rates
 #   shaping.svg      the same traffic through limiters of different kinds
+#   waits.svg        goodput while callers give up; the numbers are those of ../compare/waits.sh
 #   keyed.svg        time and memory per key
 #
-# A picture without its CSV files is left out, with a message. If FOLDER is the latest record with
-# pictures, the first four also go to ../../src/docs/plots, where they follow the theme of rustdoc.
+# A picture without its CSV files is left out, with a message. Each but the last also goes to
+# ../../src/docs/plots if FOLDER is the latest record that has it. There it follows the theme of
+# rustdoc.
 #
 # Equal numbers give equal bytes. plot.sh FOLDER --check writes nothing, and fails if a picture
 # does not show its numbers.

@@ -3,14 +3,17 @@
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll};
 use core::time::Duration;
 
 use super::awaitable::{Awaitable, Permits};
+use super::call::Hold;
 use super::default_timer::DefaultTimer;
+use super::progress::Started;
 use super::timer::{SleepSlot, Timer};
 use super::waiter::{Asleep, Waiter};
 use crate::denied::Denied;
+use crate::time::Timestamp;
 
 /// Waits for permits: await it, or let the thread [`wait`](Self::wait).
 ///
@@ -200,9 +203,42 @@ impl<L: Awaitable, T: Timer> Future for Acquire<L, T> {
         if let Some(outcome) = this.outcome {
             return Poll::Ready(outcome);
         }
-        let outcome = ready!(this.asleep.poll(&mut this.waiter, context));
-        this.outcome = Some(outcome);
-        Poll::Ready(outcome)
+        match this.waiter.start() {
+            Started::Done(outcome) => {
+                this.outcome = Some(outcome);
+                Poll::Ready(outcome)
+            }
+            Started::Join(refusal) => this.poll_joining(refusal, context),
+            Started::Before => this.poll_waiting(context),
+        }
+    }
+}
+
+// Apart from `poll`, so that an admission at once is short.
+impl<L: Awaitable, T: Timer> Acquire<L, T> {
+    #[cold]
+    #[inline(never)]
+    fn poll_joining(
+        &mut self,
+        refusal: Option<(Hold, Timestamp)>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Denied>> {
+        let polled = self.asleep.poll_joining(&mut self.waiter, refusal, context);
+        self.decided(polled)
+    }
+
+    #[inline(never)]
+    fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Denied>> {
+        let polled = self.asleep.poll_waiting(&mut self.waiter, context);
+        self.decided(polled)
+    }
+
+    /// Keeps the outcome for later polls.
+    const fn decided(&mut self, polled: Poll<Result<(), Denied>>) -> Poll<Result<(), Denied>> {
+        if let Poll::Ready(outcome) = polled {
+            self.outcome = Some(outcome);
+        }
+        polled
     }
 }
 

@@ -1,5 +1,10 @@
 //! The limiters that calls can wait at.
 
+#![expect(
+    clippy::inline_always,
+    reason = "most waits end with their first attempt"
+)]
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
@@ -125,7 +130,7 @@ macro_rules! forward {
                 (**self).exit(place);
             }
 
-            #[inline]
+            #[inline(always)]
             fn attempt(&self, n: u64, at: Instants) -> Result<(), Hold> {
                 (**self).attempt(n, at)
             }
@@ -195,7 +200,7 @@ impl<L: Awaitable> Call for Permits<L> {
         self.limiter.exit(place);
     }
 
-    #[inline]
+    #[inline(always)]
     fn attempt(&self, at: Instants) -> Result<(), Hold> {
         self.limiter.attempt(self.n, at)
     }

@@ -1,5 +1,10 @@
 //! Waits at the limiters that have a queue of their own.
 
+#![expect(
+    clippy::inline_always,
+    reason = "most waits end with their first attempt"
+)]
+
 use core::time::Duration;
 
 use super::acquire::Acquire;
@@ -141,7 +146,7 @@ macro_rules! waits {
 
             fn exit(&self, (): ()) {}
 
-            #[inline]
+            #[inline(always)]
             fn attempt(&self, n: u64, at: Instants) -> Result<(), Hold> {
                 self.attempt_at(n, at)
             }
@@ -173,7 +178,7 @@ macro_rules! follow_none {
 follow_none!(TokenBucket, ShardedTokenBucket, SlidingWindow);
 
 impl<C: Clock> TokenBucket<C> {
-    #[inline]
+    #[inline(always)]
     fn attempt_at(&self, n: u64, Instants { due, .. }: Instants) -> Result<(), Hold> {
         self.try_acquire_at(n, due)
             .map_err(|denied| denied.hold(due))
@@ -187,7 +192,7 @@ impl<C: Clock> TokenBucket<C> {
 }
 
 impl<C: Clock> ShardedTokenBucket<C> {
-    #[inline]
+    #[inline(always)]
     fn attempt_at(&self, n: u64, Instants { due, .. }: Instants) -> Result<(), Hold> {
         self.try_acquire_at(n, due)
             .map_err(|denied| denied.hold(due))
@@ -203,7 +208,7 @@ impl<C: Clock> ShardedTokenBucket<C> {
 }
 
 impl<C: Clock> SlidingWindow<C> {
-    #[inline]
+    #[inline(always)]
     fn attempt_at(&self, n: u64, Instants { now, .. }: Instants) -> Result<(), Hold> {
         self.try_acquire_at(n, now)
             .map_err(|denied| denied.hold(now))
@@ -220,7 +225,7 @@ impl<C: Clock> Combined<C> {
             .follow(self.limits().map(Limit::wait_queue));
     }
 
-    #[inline]
+    #[inline(always)]
     fn attempt_at(&self, n: u64, at: Instants) -> Result<(), Hold> {
         self.try_acquire_as_of(n, at.into())
     }

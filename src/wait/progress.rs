@@ -77,24 +77,32 @@ pub(crate) enum Step<O> {
     Park,
 }
 
+/// What came of the start of a wait.
+pub(crate) enum Started<O> {
+    Done(O),
+    /// To [join](Progress::join) the queue, after a refusal as of an instant; `None` if a call is
+    /// ahead.
+    Join(Option<(Hold, Timestamp)>),
+    /// It started before.
+    Before,
+}
+
 impl<P> Progress<P> {
-    /// Asks the limiter if that was not done yet and no call is ahead. `None` if the call has to
-    /// wait, or waits already.
-    #[inline]
-    pub(crate) fn start<C: Call<Place = P>>(
-        &mut self,
-        call: &C,
-        timeout: Duration,
-    ) -> Option<C::Output> {
+    /// Asks the limiter if that was not done yet and no call is ahead.
+    ///
+    /// Without what follows a refusal.
+    #[expect(clippy::inline_always, reason = "most waits end here")]
+    #[inline(always)]
+    pub(crate) fn start<C: Call<Place = P>>(&mut self, call: &C) -> Started<C::Output> {
         if !matches!(self, Self::Start) {
-            return None;
+            return Started::Before;
         }
         if let Some(admitted) = call.free() {
             *self = Self::Done;
-            return Some(call.output(Ok(admitted), Timestamp::ZERO));
+            return Started::Done(call.output(Ok(admitted), Timestamp::ZERO));
         }
         if call.is_busy() {
-            return self.join(call, timeout, None, call.clock().now());
+            return Started::Join(None);
         }
         let now = call.clock().now();
         let at = Instants {
@@ -105,16 +113,16 @@ impl<P> Progress<P> {
         match call.attempt(at) {
             Ok(admitted) => {
                 *self = Self::Done;
-                Some(call.output(Ok(admitted), now))
+                Started::Done(call.output(Ok(admitted), now))
             }
-            Err(hold) => self.join(call, timeout, Some(hold), now),
+            Err(hold) => Started::Join(Some((hold, now))),
         }
     }
 
     /// Joins the queue, unless waiting is in vain.
     #[cold]
     #[inline(never)]
-    fn join<C: Call<Place = P>>(
+    pub(crate) fn join<C: Call<Place = P>>(
         &mut self,
         call: &C,
         timeout: Duration,

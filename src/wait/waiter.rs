@@ -7,8 +7,8 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
-use super::call::Call;
-use super::progress::{Progress, Step};
+use super::call::{Call, Hold};
+use super::progress::{Progress, Started, Step};
 use super::thread_waker;
 use super::timer::{SleepSlot, Timer};
 use crate::clock::Clock;
@@ -53,16 +53,32 @@ impl<C: Call> Waiter<C> {
         }
     }
 
-    /// The decision, if the call need not wait for it.
-    #[inline]
-    pub(crate) fn start(&mut self) -> Option<C::Output> {
-        self.progress.start(&self.call, self.timeout)
+    /// Asks the limiter if that was not done yet and no call is ahead.
+    #[expect(clippy::inline_always, reason = "most waits end here")]
+    #[inline(always)]
+    pub(super) fn start(&mut self) -> Started<C::Output> {
+        self.progress.start(&self.call)
+    }
+
+    /// Joins the queue after a [start](Self::start). Returns the decision if waiting is in vain.
+    fn join(&mut self, refusal: Option<(Hold, Timestamp)>) -> Option<C::Output> {
+        let (hold, now) = match refusal {
+            Some((hold, now)) => (Some(hold), now),
+            None => (None, self.call.clock().now()),
+        };
+        self.progress.join(&self.call, self.timeout, hold, now)
     }
 
     /// Blocks the thread until the call is decided.
     pub(crate) fn block(mut self) -> C::Output {
-        if let Some(output) = self.start() {
-            return output;
+        match self.start() {
+            Started::Done(output) => return output,
+            Started::Join(refusal) => {
+                if let Some(output) = self.join(refusal) {
+                    return output;
+                }
+            }
+            Started::Before => {}
         }
         thread_waker::with(|waker| {
             loop {
@@ -137,13 +153,30 @@ impl<T: Timer> Asleep<T> {
         context: &mut Context<'_>,
     ) -> Poll<C::Output> {
         match waiter.start() {
+            Started::Done(output) => Poll::Ready(output),
+            Started::Join(refusal) => self.poll_joining(waiter, refusal, context),
+            Started::Before => self.poll_waiting(waiter, context),
+        }
+    }
+
+    /// Polls a waiter that has to join the queue.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn poll_joining<C: Call>(
+        &mut self,
+        waiter: &mut Waiter<C>,
+        refusal: Option<(Hold, Timestamp)>,
+        context: &mut Context<'_>,
+    ) -> Poll<C::Output> {
+        match waiter.join(refusal) {
             Some(output) => Poll::Ready(output),
             None => self.poll_waiting(waiter, context),
         }
     }
 
+    /// Polls a waiter that is in the queue.
     #[inline(never)]
-    fn poll_waiting<C: Call>(
+    pub(super) fn poll_waiting<C: Call>(
         &mut self,
         waiter: &mut Waiter<C>,
         context: &mut Context<'_>,

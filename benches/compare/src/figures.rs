@@ -40,6 +40,56 @@ pub fn extremes(shares: &[u64]) -> (f64, f64) {
     (of_mean(shares.iter().min()), of_mean(shares.iter().max()))
 }
 
+/// Returns the least value that at least this share of all values, from 0 to 1, does not exceed.
+///
+/// # Panics
+///
+/// Panics without values.
+pub fn percentile(values: &[f64], share: f64) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let rank = (share * values.len() as f64).ceil() as usize;
+    values[rank.clamp(1, values.len()) - 1]
+}
+
+/// Returns the mean.
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Returns the part of a rate per second that these admissions used, with times in nanoseconds.
+///
+/// A limiter that admits `capacity` at once may admit in batches of that size. So the time is
+/// measured from the first admission after the capacity, over whole batches. If admissions ended
+/// long before `end`, it is measured until then.
+pub fn used(times: &[u64], rate: u64, capacity: usize, end: u64) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    let of_rate = |count: usize, nanos: u64| count as f64 / (rate as f64 * nanos as f64 / 1e9);
+    let (Some(&first), Some(&last)) = (times.get(capacity), times.last()) else {
+        return 0.0;
+    };
+    let batch = capacity as u64 * 1_000_000_000 / rate;
+    let batches = (times.len() - 1 - capacity) / capacity;
+    if end.saturating_sub(last) > 3 * batch + 50_000_000 || batches == 0 {
+        return of_rate(times.len() - capacity, end - first);
+    }
+    of_rate(
+        batches * capacity,
+        times[capacity + batches * capacity] - first,
+    )
+}
+
+/// Returns how many pairs are out of order.
+pub fn overtaken(order: &[u64]) -> u64 {
+    let later = |at: usize| {
+        order[at + 1..]
+            .iter()
+            .filter(move |&&other| other < order[at])
+    };
+    (0..order.len()).map(|at| later(at).count() as u64).sum()
+}
+
 /// Returns how many whole tokens have come in after `nanos`.
 pub fn earned(rate: u64, period: Duration, nanos: u64) -> u64 {
     let tokens = u128::from(rate) * u128::from(nanos) / period.as_nanos();
@@ -110,6 +160,43 @@ mod tests {
     fn medians() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    #[test]
+    fn percentiles() {
+        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!(percentile(&values, 0.99), 198.0);
+        assert_eq!(percentile(&values, 0.0), 1.0);
+        assert_eq!(percentile(&values[..1], 0.99), 200.0);
+        assert_eq!(mean(&[1.0, 2.0, 6.0]), 3.0);
+    }
+
+    #[test]
+    fn use_of_a_rate() {
+        // One per 100 ms from a capacity of 1, as measured at 10 and at 20 per second.
+        let steady: Vec<u64> = (0..50).map(|n| n * NANOS / 10).collect();
+        assert_eq!(used(&steady, 10, 1, 5 * NANOS), 1.0);
+        assert_eq!(used(&steady, 20, 1, 5 * NANOS), 0.5);
+        // Batches of 10 per second, wherever the run ends.
+        let batches: Vec<u64> = (0..5).flat_map(|n| [n * NANOS; 10]).collect();
+        assert_eq!(used(&batches, 10, 10, 5 * NANOS), 1.0);
+        assert_eq!(used(&batches[..47], 10, 10, 4 * NANOS), 1.0);
+        // After a burst of 10, one per 100 ms.
+        let burst: Vec<u64> = [0; 9].into_iter().chain(steady).collect();
+        assert_eq!(used(&burst, 10, 10, 5 * NANOS), 1.0);
+        // A limiter that stopped.
+        let stopped: Vec<u64> = (0..50).map(|n| n * NANOS / 10).collect();
+        assert!((used(&stopped, 10, 1, 10 * NANOS) - 0.5).abs() < 0.01);
+        assert_eq!(used(&[1, 2], 10, 2, NANOS), 0.0);
+        assert_eq!(used(&[], 10, 1, NANOS), 0.0);
+    }
+
+    #[test]
+    fn pairs_out_of_order() {
+        assert_eq!(overtaken(&[0, 1, 2, 3]), 0);
+        assert_eq!(overtaken(&[3, 2, 1, 0]), 6);
+        assert_eq!(overtaken(&[1, 0, 3, 2]), 2);
+        assert_eq!(overtaken(&[]), 0);
     }
 
     #[test]

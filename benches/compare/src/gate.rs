@@ -27,6 +27,14 @@ impl Decision for bool {
     }
 }
 
+/// A wait that cannot be refused.
+impl Decision for () {
+    #[inline(always)]
+    fn is_admitted(&self) -> bool {
+        true
+    }
+}
+
 impl<T, E> Decision for Result<T, E> {
     #[inline(always)]
     fn is_admitted(&self) -> bool {

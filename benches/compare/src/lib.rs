@@ -1,7 +1,7 @@
 //! The limiters of the comparison, and baselines that a user would write first.
 //!
-//! [`suite`] measures every limiter in [`rivals`] with the same programs. The benches measure
-//! tidegate's own paths in more detail.
+//! [`suite`] measures every limiter in [`rivals`] with the same programs, and [`waits`] those that
+//! let a call wait. The benches measure tidegate's own paths in more detail.
 
 mod baseline;
 pub mod figures;
@@ -12,6 +12,7 @@ pub mod parts;
 pub mod rivals;
 pub mod suite;
 mod threads;
+pub mod waits;
 
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -4,10 +4,10 @@
 
 mod accuracy;
 mod check;
-mod facts;
+pub(crate) mod facts;
 mod fairness;
 mod latency;
-mod report;
+pub(crate) mod report;
 mod shaping;
 mod surplus;
 mod throughput;
@@ -81,8 +81,8 @@ struct Suite {
 /// Fails if a file cannot be written.
 pub fn run(folder: &Path, effort: Effort, command: &str) -> io::Result<()> {
     DefaultClock::calibrate();
-    let report = Report::new(folder)?;
-    facts::write(&report, effort, command)?;
+    let report = Report::new(folder, "tables.md")?;
+    facts::write(&report, "Side by side", effort.quick, command)?;
 
     let mut listed = Listed::default();
     for_each(&mut listed);
@@ -175,7 +175,7 @@ impl Drop for Progress {
 }
 
 /// Makes the names of tidegate's limiters bold.
-fn bold(name: &str) -> String {
+pub(crate) fn bold(name: &str) -> String {
     if name.starts_with("tidegate") {
         format!("**{name}**")
     } else {

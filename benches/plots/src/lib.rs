@@ -26,11 +26,12 @@ pub type Drawn = Result<Option<String>, Error>;
 
 type Draw = fn(&Path, &Machine) -> Drawn;
 
-const PICTURES: [(&str, Draw); 5] = [
+const PICTURES: [(&str, Draw); 6] = [
     ("throughput.svg", pictures::throughput::draw),
     ("latency.svg", pictures::latency::draw),
     ("accuracy.svg", pictures::accuracy::draw),
     ("shaping.svg", pictures::shaping::draw),
+    ("waits.svg", pictures::waits::draw),
     // The crate's documentation leaves out the last one.
     ("keyed.svg", pictures::keyed::draw),
 ];
@@ -85,17 +86,19 @@ pub fn docs() -> PathBuf {
     repository().join("src/docs/plots")
 }
 
-/// Returns the record in the documentation: the latest one with pictures, by name.
+/// Returns the record whose picture of this name is in the documentation: the latest one that has
+/// it, by name.
 ///
 /// # Errors
 ///
 /// Fails if the records cannot be read.
-pub fn shown_in_docs() -> io::Result<Option<PathBuf>> {
+pub fn shown_in_docs(picture: &str) -> io::Result<Option<PathBuf>> {
     let mut latest: Option<(OsString, PathBuf)> = None;
     for record in fs::read_dir(repository().join("benches/record"))? {
         let record = record?;
         let (name, path) = (record.file_name(), record.path());
-        if path.join("plots").is_dir() && latest.as_ref().is_none_or(|(last, _)| *last < name) {
+        let has_it = path.join("plots").join(picture).is_file();
+        if has_it && latest.as_ref().is_none_or(|(last, _)| *last < name) {
             latest = Some((name, path));
         }
     }

@@ -60,10 +60,12 @@ impl Mark {
 }
 
 /// The known looks. Any other limiter is gray.
-const LOOKS: [(&str, &str, &str, Mark); 22] = [
+const LOOKS: [(&str, &str, &str, Mark); 25] = [
     ("tidegate TokenBucket", "blue", "", Mark::Circle),
     ("tidegate ShardedTokenBucket", "purple", "", Mark::Diamond),
     ("tidegate SlidingWindow", "red", "", Mark::Square),
+    ("tidegate Combined", "ink", "", Mark::Diamond),
+    ("tidegate ApiRateLimiter", "sky", "", Mark::Circle),
     ("governor", "orange", "", Mark::Circle),
     ("governor, hint read", "orange", "dots", Mark::Diamond),
     ("ratelimit", "green", "", Mark::Square),
@@ -73,6 +75,7 @@ const LOOKS: [(&str, &str, &str, Mark); 22] = [
     ("gcra", "sky", "dash", Mark::Square),
     ("leaky-bucket", "green", "dash", Mark::Triangle),
     ("pingora-limits", "orange", "dash", Mark::Square),
+    ("tokio Semaphore", "gray", "dash", Mark::Square),
     ("std mutex", "gray", "dash", Mark::Circle),
     ("parking_lot mutex", "gray", "dots", Mark::Diamond),
     ("mutex deque window", "gray", "", Mark::Square),

@@ -1,6 +1,6 @@
 //! `tidegate-plots FOLDER [--check]`, which `plot.sh` describes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
@@ -34,23 +34,37 @@ fn run(folder: &Path, check: bool) -> Result<(), String> {
             None => eprintln!("{name}: left out, its numbers are not in the folder"),
         }
     }
-    let shown = shown_in_docs().map_err(|error| error.to_string())?;
-    if shown.is_some() && folder.canonicalize().ok() == shown {
-        let docs_files = for_docs(&pictures).into_iter();
-        files.extend(docs_files.map(|(name, content)| (docs().join(name), content)));
+    if !check {
+        write(files)?;
+        files = Vec::new();
     }
-    let mut stale = Vec::new();
-    for (path, content) in files {
-        if !check {
-            let folder = path.parent().expect("a file in a folder");
-            let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, content));
-            written.map_err(|error| format!("{}: {error}", path.display()))?;
-        } else if fs::read_to_string(&path).ok() != Some(content) {
-            stale.push(path.display().to_string());
+    // After the pictures of the record, which may be the first of their name.
+    let own = folder.canonicalize().ok();
+    for (name, content) in for_docs(&pictures) {
+        let shown = shown_in_docs(name).map_err(|error| error.to_string())?;
+        if name == "style.html" || (shown.is_some() && shown == own) {
+            files.push((docs().join(name), content));
         }
     }
+    if !check {
+        return write(files);
+    }
+    let stale = files.into_iter().filter_map(|(path, content)| {
+        let kept = fs::read_to_string(&path).ok();
+        (kept != Some(content)).then(|| path.display().to_string())
+    });
+    let stale: Vec<String> = stale.collect();
     if stale.is_empty() {
         return Ok(());
     }
     Err(format!("does not show these numbers: {}", stale.join(", ")))
+}
+
+fn write(files: Vec<(PathBuf, String)>) -> Result<(), String> {
+    for (path, content) in files {
+        let folder = path.parent().expect("a file in a folder");
+        let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, content));
+        written.map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@ pub mod keyed;
 pub mod latency;
 pub mod shaping;
 pub mod throughput;
+pub mod waits;
 
 /// Adds an item unless the list has it already. Keeps the order.
 fn add_new<T: PartialEq>(seen: &mut Vec<T>, new: T) {

@@ -64,7 +64,7 @@ pub const PATHS: &[Path] = paths! {
         reserved.map(black_box).is_ok_and(|reserved| reserved.cancel() == 1)
     };
     "bucket acquire, ready": admitted bucket() =>
-        |bucket| at_once(bucket.acquire_with(never, 1)).is_ok();
+        |bucket| at_once(bucket.acquire(1).timer(never)).is_ok();
 
     "sharded admit": admitted sharded(PLENTY) => |bucket| bucket.try_acquire(1).is_ok();
     "sharded refuse": refused empty_sharded() => |bucket| bucket.try_acquire(1).is_ok();
@@ -83,14 +83,14 @@ pub const PATHS: &[Path] = paths! {
     "window peek": admitted window(HIGH, HOUR) => |window| window.peek(1).is_ok();
     "window available": each window(HIGH, HOUR) => |window| window.available();
     "window acquire, ready": admitted window(HIGH, HOUR) =>
-        |window| at_once(window.acquire_with(never, 1)).is_ok();
+        |window| at_once(window.acquire(1).timer(never)).is_ok();
 
     "combined of 3 admit": admitted combined(HIGH) => |combined| combined.try_acquire(1).is_ok();
     "combined of 3 refuse": refused empty_combined() => |combined| combined.try_acquire(1).is_ok();
     "combined of 3 peek": admitted combined(HIGH) => |combined| combined.peek(1).is_ok();
     "combined of 3 available": each combined(HIGH) => |combined| combined.available();
     "combined of 3 acquire, ready": admitted combined(HIGH) =>
-        |combined| at_once(combined.acquire_with(never, 1)).is_ok();
+        |combined| at_once(combined.acquire(1).timer(never)).is_ok();
 
     // `is_limited` is false for an admission.
     "api admit": refused api(HIGH) => |api| api.try_acquire().is_limited;
@@ -107,7 +107,7 @@ pub const PATHS: &[Path] = paths! {
             true
         })
     };
-    "api acquire, ready": refused api(HIGH) => |api| at_once(api.acquire_with(never)).is_limited;
+    "api acquire, ready": refused api(HIGH) => |api| at_once(api.acquire().timer(never)).is_limited;
 
     "keyed insert": admitted keyed::<u64>(1) => |keyed, key| keyed.try_acquire(&key, 1).is_ok();
     "fixed keyed insert": admitted fixed(1, 65_536) =>

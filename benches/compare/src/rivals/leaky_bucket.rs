@@ -19,15 +19,18 @@ pub fn refill(limit: Limit) -> u64 {
 }
 
 pub fn make(limit: Limit) -> impl Gate {
+    asked(limiter(limit), |limiter| limiter.try_acquire(1))
+}
+
+pub fn limiter(limit: Limit) -> leaky_bucket::RateLimiter {
     let size = |n: u64| usize::try_from(n).expect("in range");
-    let limiter = leaky_bucket::RateLimiter::builder()
+    leaky_bucket::RateLimiter::builder()
         .refill(size(refill(limit)))
         .interval(Duration::from_millis(millis(limit) / common(limit)))
         .initial(size(limit.burst))
         // A refill has to fit.
         .max(size(limit.burst.max(refill(limit))))
-        .build();
-    asked(limiter, |limiter| limiter.try_acquire(1))
+        .build()
 }
 
 fn millis(limit: Limit) -> u64 {

@@ -6,11 +6,10 @@ use std::process::Command;
 use serde_json::Value;
 use tidegate::{Clock, DefaultClock, MonotonicClock};
 
-use super::Effort;
 use super::report::{Report, number};
 use crate::figures::ppm;
 
-pub(super) fn write(report: &Report, effort: Effort, command: &str) -> io::Result<()> {
+pub(crate) fn write(report: &Report, title: &str, quick: bool, command: &str) -> io::Result<()> {
     let cpus = read("/proc/cpuinfo");
     let cpu = |field: &str| {
         let line = cpus.lines().find(|line| line.starts_with(field));
@@ -24,7 +23,7 @@ pub(super) fn write(report: &Report, effort: Effort, command: &str) -> io::Resul
     let facts = [
         ("date", output("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"])),
         ("command", command.to_owned()),
-        ("quick", effort.quick.to_string()),
+        ("quick", quick.to_string()),
         ("commit", output("git", &["rev-parse", "HEAD"])),
         ("uncommitted_changes", (!changed.is_empty()).to_string()),
         ("kernel", output("uname", &["-srm"])),
@@ -43,7 +42,7 @@ pub(super) fn write(report: &Report, effort: Effort, command: &str) -> io::Resul
         ("profile", "release, lto thin, 1 codegen unit".to_owned()),
     ];
     let mut json = Vec::new();
-    let mut text = String::from("# Side by side\n\n");
+    let mut text = format!("# {title}\n\n");
     for (name, value) in &facts {
         let value = value.trim();
         json.push(format!("  \"{name}\": {}", Value::from(value)));

@@ -4,13 +4,15 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-pub(super) struct Report {
+pub(crate) struct Report {
     folder: PathBuf,
+    /// The name of the file with all tables.
+    name: &'static str,
     tables: RefCell<String>,
 }
 
 /// Formats a number with `digits` decimals.
-pub(super) fn number(value: f64, digits: usize) -> String {
+pub(crate) fn number(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     // Without the sign of "-0.0".
     let is_zero = text.chars().all(|c| matches!(c, '-' | '0' | '.'));
@@ -18,7 +20,7 @@ pub(super) fn number(value: f64, digits: usize) -> String {
 }
 
 /// Makes a table of cells, each with its row and its column. Both keep the order of the cells.
-pub(super) fn pivot(
+pub(crate) fn pivot(
     corner: &str,
     cells: &[(String, String, String)],
 ) -> (Vec<String>, Vec<Vec<String>>) {
@@ -46,16 +48,17 @@ pub(super) fn pivot(
 }
 
 impl Report {
-    pub(super) fn new(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn new(folder: &Path, name: &'static str) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
+            name,
             tables: RefCell::default(),
         })
     }
 
     /// Writes `name.csv`, and adds the same as a table under a title.
-    pub(super) fn table(
+    pub(crate) fn table(
         &self,
         name: &str,
         title: &str,
@@ -71,7 +74,7 @@ impl Report {
     }
 
     /// Writes `name.csv`. The header is its first line.
-    pub(super) fn csv(&self, name: &str, header: &str, rows: &[Vec<String>]) -> io::Result<()> {
+    pub(crate) fn csv(&self, name: &str, header: &str, rows: &[Vec<String>]) -> io::Result<()> {
         let mut csv = format!("{header}\n");
         for row in rows {
             let cells: Vec<String> = row.iter().map(|cell| quoted(cell)).collect();
@@ -80,7 +83,7 @@ impl Report {
         self.file(&format!("{name}.csv"), &csv)
     }
 
-    pub(super) fn markdown(
+    pub(crate) fn markdown(
         &self,
         title: &str,
         text: &str,
@@ -97,17 +100,17 @@ impl Report {
         self.text(&(table + "\n"));
     }
 
-    pub(super) fn text(&self, text: &str) {
+    pub(crate) fn text(&self, text: &str) {
         *self.tables.borrow_mut() += text;
     }
 
-    pub(super) fn file(&self, name: &str, content: &str) -> io::Result<()> {
+    pub(crate) fn file(&self, name: &str, content: &str) -> io::Result<()> {
         fs::write(self.folder.join(name), content)
     }
 
-    pub(super) fn finish(self) -> io::Result<()> {
+    pub(crate) fn finish(self) -> io::Result<()> {
         self.file(
-            "tables.md",
+            self.name,
             &(self.tables.borrow().trim_end().to_owned() + "\n"),
         )
     }
