@@ -1,9 +1,11 @@
-//! Waits in hostile conditions: pauses that are taken back or have no end, queues that are full.
+//! Waits in hostile conditions: pauses that are taken back or have no end, queues that are full,
+//! wakers that panic.
 
 extern crate alloc;
 
 mod full_queues;
 mod pauses;
+mod wakers;
 
 use core::future::Future;
 use core::pin::Pin;
