@@ -335,8 +335,8 @@ impl<D: Demand> WaitQueue<D> {
         }
     }
 
-    /// Leaves from any position; `decided_at` if it was admitted. Returns the waker of the new head,
-    /// which must be woken.
+    /// Leaves from any position; `decided_at` if it was admitted. Returns the waker of the new
+    /// head, which must be woken.
     #[must_use = "the new head sleeps until it is woken"]
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is used up")]
     pub(crate) fn leave(&self, ticket: Ticket, decided_at: Option<Timestamp>) -> Option<Waker> {

@@ -3,10 +3,11 @@
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use core::future::Future;
+use core::panic::AssertUnwindSafe;
 use core::pin::pin;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use core::task::{Context, Waker};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 
 use tidegate::{Combined, FixedKeyed, ManualClock, Quota, TokenBucket};
 
@@ -34,19 +35,20 @@ fn a_limiter_twice_in_a_combination_does_not_keep_a_waiter_awake() {
         .limit("one", Arc::clone(&bucket))
         .limit("two", Arc::clone(&bucket))
         .build();
-    let wakes = Arc::new(Count::default());
-    let waker = Waker::from(Arc::clone(&wakes));
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&count));
     let mut context = Context::from_waker(&waker);
     let mut wait = pin!(twice.acquire(1).timer(never));
     for _ in 0..3 {
         assert!(wait.as_mut().poll(&mut context).is_pending());
     }
-    assert_eq!(wakes.0.load(Relaxed), 0);
+    assert_eq!(count.0.load(Relaxed), 0);
 }
 
 struct Panics;
 
 impl Wake for Panics {
+    #[expect(clippy::panic, reason = "what is tested")]
     fn wake(self: Arc<Self>) {
         panic!("a waker of the test");
     }
