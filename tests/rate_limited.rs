@@ -43,7 +43,10 @@ fn a_thread_asks_again_while_the_queue_is_full() {
 fn a_future_asks_again_while_the_queue_is_full() {
     let clock = ManualClock::new();
     let limiter = full_queue(&clock);
-    let timer = |wait: Duration| core::future::ready(clock.advance(wait));
+    let timer = |wait: Duration| {
+        clock.advance(wait);
+        core::future::ready(())
+    };
     let function = rate_limited(&limiter, async |()| limiter.stats().total_requests);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -63,7 +66,8 @@ fn a_pause_without_an_end_is_waited_out() {
         if sleeps.get() == 3 {
             limiter.resume();
         }
-        core::future::ready(clock.advance(wait))
+        clock.advance(wait);
+        core::future::ready(())
     };
     let function = rate_limited(&limiter, async |()| limiter.stats().total_requests);
     let runtime = tokio::runtime::Builder::new_current_thread()

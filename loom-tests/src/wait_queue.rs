@@ -190,7 +190,7 @@ fn no_waiter_is_overtaken() {
     explore(5, || {
         let queue = leaked(WaitQueue::<u128>::new());
         let (head, _) = queue.join(1).expect("unbounded");
-        let leaving = thread::spawn(move || queue.leave(head, None));
+        let leaving = thread::spawn(move || drop(queue.leave(head, None)));
         let (first, _) = queue.join(1).expect("unbounded");
         assert!(queue.is_busy(), "a later caller may pass");
         let (second, _) = queue.join(1).expect("unbounded");
@@ -199,9 +199,9 @@ fn no_waiter_is_overtaken() {
         assert!(queue.is_busy(), "a later caller may pass");
         let in_order = is_head(queue, &first) && !has_overtaken && !is_head(queue, &second);
         assert!(in_order, "overtaken");
-        queue.leave(first, None);
+        drop(queue.leave(first, None));
         assert!(is_head(queue, &second));
-        queue.leave(second, None);
+        drop(queue.leave(second, None));
         assert!(!queue.is_busy(), "left in the queue");
     });
 }

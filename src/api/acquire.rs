@@ -27,8 +27,8 @@ macro_rules! wait {
     ($wait:ident, $call:ty, $output:ty) => {
         impl<C: Clock, T: SleepSlot> $wait<C, T> {
             /// Waits for at most `timeout`, counted from the first poll. A timeout that cannot be
-            /// met with those ahead is refused at once, before sleeping. [`Duration::MAX`], the
-            /// default, waits as long as it takes.
+            /// met with those ahead is refused at once, before sleeping. During a pause without an
+            /// end it is waited out. [`Duration::MAX`], the default, waits as long as it takes.
             pub const fn timeout(mut self, timeout: Duration) -> Self {
                 self.waiter.set_timeout(timeout);
                 self

@@ -43,7 +43,7 @@ impl<C: Clock> ApiRateLimiter<C> {
         if at.arrival >= end {
             return None;
         }
-        let next = self.shared.gate.ramp.next_after(end);
+        let next = self.shared.gate.ramp.next_after(end, at.now);
         (at.due < next).then_some(until_end_of_pause(next))
     }
 
@@ -323,5 +323,13 @@ impl<C: Clock> Waits for ApiRateLimiter<C> {
         let request = self.shared.limits.requests(n);
         let hit = self.refusal_behind(&request, ahead, now)?;
         Some(self.denied(hit))
+    }
+
+    fn hold(&self, refusal: &Denied, now: Timestamp) -> Hold {
+        match refusal.hold(now) {
+            // Only a pause lasts that long.
+            Hold::Until(end) => until_end_of_pause(end),
+            hold => hold,
+        }
     }
 }

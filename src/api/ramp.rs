@@ -17,9 +17,10 @@ use crate::time::Timestamp;
 
 #[derive(Debug)]
 pub(super) struct Ramp {
-    /// Nanoseconds on the limiter's clock: the next of those who waited goes then. Before the end
-    /// of the latest pause until one has asked since. Relaxed: it guards no memory, and only the
-    /// first waiter asks.
+    /// Nanoseconds on the limiter's clock: the next of those who waited goes then. Until one has
+    /// asked since the latest pause began, it is that of an earlier pause: before the end of this
+    /// one, or long after it if that one was ended early. Relaxed: it guards no memory, and only
+    /// the first waiter asks.
     next: AtomicU64,
     /// Nanoseconds.
     longest_gap: u64,
@@ -35,18 +36,20 @@ impl Ramp {
     }
 
     /// When the first waiter may go, if it came before the end of a pause.
-    pub(super) fn next_after(&self, end: Timestamp) -> Timestamp {
+    pub(super) fn next_after(&self, end: Timestamp, now: Timestamp) -> Timestamp {
+        let end = end.as_nanos();
+        // A later instant was drawn for a pause that was ended early.
+        let latest = end.max(now.as_nanos()).saturating_add(self.longest_gap);
         // Relaxed: see the field.
         let next = self.next.load(Relaxed);
-        if next >= end.as_nanos() {
+        if (end..=latest).contains(&next) {
             return Timestamp::from_nanos(next);
         }
-        let first = self.later(end);
-        let first = first.as_nanos();
+        let first = self.later(Timestamp::from_nanos(end)).as_nanos();
         // Another thread may have asked for a waiter that has left. Its answer holds.
         match self.next.compare_exchange(next, first, Relaxed, Relaxed) {
             Ok(_) => Timestamp::from_nanos(first),
-            Err(drawn) => Timestamp::from_nanos(drawn.max(end.as_nanos())),
+            Err(drawn) => Timestamp::from_nanos(drawn.clamp(end, latest)),
         }
     }
 

@@ -39,6 +39,9 @@ pub struct CombinedBuilder<C> {
 
 impl<C> CombinedBuilder<C> {
     /// Adds a limit. Its name appears in refusals; a name may be used twice.
+    ///
+    /// Do not add one limiter twice. A call is charged to it twice, but looks for the room of one
+    /// charge. So the hints of such a combination are too short, and a wait may never end.
     pub fn limit(mut self, name: &'static str, limit: impl Into<Limit<C>>) -> Self {
         let limit = limit.into();
         self.limits.push(NamedLimit { name, limit });

@@ -1,9 +1,9 @@
 //! The wait queues of a table: one for each key that calls wait for.
 //!
 //! A queue exists while at least one call waits for its key. It is found by the key's 64-bit hash,
-//! so two keys with the same hash share the order of a queue, and nothing else: each is decided by
-//! its own limiter. Where the hash function is seeded, that happens by chance only, once in 2^64
-//! pairs.
+//! so two keys with the same hash share a queue: its order, and the demand by which a timeout is
+//! judged. Each is decided by its own limiter. Where the hash function is seeded, that happens by
+//! chance only, once in 2^64 pairs.
 //!
 //! # State
 //!
@@ -49,7 +49,8 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use crate::sync::Ordering::{Relaxed, SeqCst};
-use crate::sync::{AtomicU64, Lazy, Mutex, WaitQueue, fence, lock};
+use crate::sync::{AtomicU64, DEFAULT_SLACK, Lazy, Mutex, WaitQueue, fence, lock};
+use crate::time::Timestamp;
 
 /// Maps of a table, a power of two: enough that threads seldom meet in one.
 const PARTS: usize = 32;
@@ -182,6 +183,16 @@ impl WaitQueues {
         self.0
             .get()
             .map_or(WaitOptions::DEFAULT, |queues| queues.options)
+    }
+
+    /// As of when a bucket may decide a call behind waiters that ask for `ahead`: see
+    /// [`WaitQueue::earliest_behind`].
+    pub(super) fn earliest_behind(&self, ahead: u128, now: Timestamp) -> Timestamp {
+        if ahead == 0 {
+            return now;
+        }
+        let slack = self.options().slack.unwrap_or(DEFAULT_SLACK);
+        Timestamp::from_nanos(now.as_nanos().saturating_sub(crate::time::nanos(slack)))
     }
 
     /// The number of waiters, those included that are about to join or leave a queue.

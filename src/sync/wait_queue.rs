@@ -59,7 +59,7 @@ use crate::time::Timestamp;
 
 /// By how much the decision of a waiter may precede the moment at which its timer woke it: two
 /// ticks of a timer that counts milliseconds, as tokio's does.
-const DEFAULT_SLACK: Duration = Duration::from_millis(2);
+pub(crate) const DEFAULT_SLACK: Duration = Duration::from_millis(2);
 
 /// What a waiter asks for. A queue keeps the sum over all waiters.
 #[expect(unnameable_types, reason = "a detail of `Awaitable`")]
@@ -335,9 +335,11 @@ impl<D: Demand> WaitQueue<D> {
         }
     }
 
-    /// Leaves from any position; `decided_at` if it was admitted.
+    /// Leaves from any position; `decided_at` if it was admitted. Returns the waker of the new
+    /// head, which must be woken.
+    #[must_use = "the new head sleeps until it is woken"]
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is used up")]
-    pub(crate) fn leave(&self, ticket: Ticket, decided_at: Option<Timestamp>) {
+    pub(crate) fn leave(&self, ticket: Ticket, decided_at: Option<Timestamp>) -> Option<Waker> {
         let queue = self.queue();
         let mut line = queue.line();
         let was_head = line.waiters.keys().next() == Some(&ticket.0);
@@ -353,9 +355,7 @@ impl<D: Demand> WaitQueue<D> {
         let next = if was_head { line.mark_head() } else { None };
         drop(line);
         drop(own);
-        if let Some(waker) = next {
-            waker.wake();
-        }
+        next
     }
 
     /// Lets the head ask again, after something has changed in its favor.

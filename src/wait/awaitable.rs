@@ -82,6 +82,11 @@ pub(crate) mod sealed {
 
         /// The refusal of `n` after the waiters of `ahead`.
         fn refusal(&self, ahead: Self::Demand, n: u64, now: Timestamp) -> Option<Denied>;
+
+        /// Until when a refusal as of `now` holds.
+        fn hold(&self, refusal: &Denied, now: Timestamp) -> Hold {
+            refusal.hold(now)
+        }
     }
 }
 
@@ -132,6 +137,10 @@ macro_rules! forward {
 
             fn refusal(&self, ahead: L::Demand, n: u64, now: Timestamp) -> Option<Denied> {
                 (**self).refusal(ahead, n, now)
+            }
+
+            fn hold(&self, refusal: &Denied, now: Timestamp) -> Hold {
+                (**self).hold(refusal, now)
             }
         }
     )*};
@@ -205,7 +214,7 @@ impl<L: Awaitable> Call for Permits<L> {
     }
 
     fn hold(&self, refusal: &Denied, now: Timestamp) -> Hold {
-        refusal.hold(now)
+        self.limiter.hold(refusal, now)
     }
 
     #[inline]

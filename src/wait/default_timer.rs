@@ -22,7 +22,8 @@ use super::timer::SleepSlot;
 /// # Panics
 ///
 /// If `tokio` is the only one of the three features, a sleep panics outside of a tokio runtime
-/// whose timer is on, as tokio's own do.
+/// whose timer is on, as tokio's own do. With another one as well, it notices such a runtime by
+/// catching that panic. So a program that is built with `panic = "abort"` ends there.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct DefaultTimer;

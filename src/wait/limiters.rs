@@ -221,8 +221,14 @@ impl<C: Clock> SlidingWindow<C> {
 
 impl<C: Clock> Combined<C> {
     fn follow_limits(&self) {
-        self.wait_queue()
-            .follow(self.limits().map(Limit::wait_queue));
+        // Not that of a limiter that is part of it twice: it undoes its own first charge, and would
+        // wake itself again and again.
+        let queues = || self.limits().map(Limit::wait_queue);
+        let is_single = |queue: &&WaitQueue| {
+            let same = queues().filter(|other| core::ptr::eq(*other, *queue));
+            same.count() == 1
+        };
+        self.wait_queue().follow(queues().filter(is_single));
     }
 
     #[inline(always)]

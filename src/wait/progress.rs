@@ -315,8 +315,12 @@ impl<P> Progress<P> {
     #[inline(never)]
     fn leave<C: Call<Place = P>>(&mut self, call: &C, decided_at: Option<Timestamp>) {
         if let Self::Waiting(own) = core::mem::replace(self, Self::Done) {
-            call.queue(&own.place).leave(own.ticket, decided_at);
+            let next = call.queue(&own.place).leave(own.ticket, decided_at);
             call.exit(own.place);
+            // Last, because a waker may run any code, and may panic.
+            if let Some(waker) = next {
+                waker.wake();
+            }
         }
     }
 }

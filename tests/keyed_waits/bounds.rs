@@ -1,7 +1,5 @@
 //! The numbers of waiters, in all and per key.
 
-use core::time::Duration;
-
 use tidegate::{Denied, FixedKeyed, Keyed, ManualClock};
 
 use crate::waiters::{Table, Waiters};
@@ -10,7 +8,6 @@ use crate::{Counts, SECOND, bucket, per_second};
 fn fixed(most: usize, per_key: usize, clock: &ManualClock) -> FixedKeyed<ManualClock> {
     FixedKeyed::with_clock(per_second(1), 1_000, clock.clone())
         .max_waiters(most)
-        .wait_slack(Duration::ZERO)
         .max_waiters_per_key(per_key)
 }
 
@@ -48,9 +45,9 @@ fn most_in_all() {
             waiters.join(key, 1);
         }
         assert_eq!(table.waiting(), 3);
-        for key in [0, 5] {
+        // With those that wait for the same key.
+        for (key, retry_after) in [(0, 2 * SECOND), (5, SECOND)] {
             waiters.join(key, 1);
-            let retry_after = SECOND;
             assert_eq!(waiters.outcome(), Err(Denied::NotYet { retry_after }));
         }
         // A call that need not wait is admitted.

@@ -104,6 +104,10 @@ fn shared_limiter_serves_waiters_of_all_keys() {
         waiters.join_for(100, 1, Duration::ZERO);
         let retry_after = SECOND;
         assert_eq!(waiters.outcome(), Err(Denied::NotYet { retry_after }));
+        // With those that wait for the same key.
+        waiters.join_for(102, 1, Duration::ZERO);
+        let retry_after = 2 * SECOND;
+        assert_eq!(waiters.outcome(), Err(Denied::NotYet { retry_after }));
         waiters.advance(SECOND / 2);
         assert_eq!(waiters.admitted(), []);
         assert_eq!(clock.now(), Timestamp::ZERO + SECOND / 2);

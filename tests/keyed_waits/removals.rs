@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use tidegate::{Clock, Keyed, ManualClock, Overflow, Timestamp};
+use tidegate::{Clock, Denied, Keyed, ManualClock, Overflow, SlidingWindow, Timestamp};
 
 use crate::waiters::Waiters;
-use crate::{MILLISECOND, SECOND, bucket, per_second, words};
+use crate::{MILLISECOND, SECOND, bucket, keyed, per_second, words};
 
 /// A removal forgives what the key has spent, so it wakes the head.
 #[test]
@@ -29,6 +29,49 @@ fn removal_wakes_the_head() {
     assert_eq!(table.waiting(), 0);
     table.remove(&1);
     assert!(!table.remove(&1));
+}
+
+/// Those ahead count at the limiter that the key would get.
+#[test]
+fn hint_after_a_removal() {
+    let clock = ManualClock::new();
+    let table = words(3, &clock);
+    table.try_acquire(&1, 3).unwrap();
+    let mut waiters = Waiters::at(&table, &clock);
+    for _ in 0..3 {
+        waiters.join(1, 1);
+    }
+    assert!(table.remove(&1));
+    waiters.join_for(1, 1, Duration::ZERO);
+    let retry_after = SECOND;
+    assert_eq!(waiters.outcome(), Err(Denied::NotYet { retry_after }));
+    waiters.poll_woken();
+    assert_eq!(waiters.admitted(), [0, 1, 2]);
+}
+
+/// A window that is made again is decided at the present, as any window.
+#[test]
+fn window_that_is_made_again() {
+    let clock = ManualClock::new();
+    let window = |_, clock: &ManualClock| {
+        SlidingWindow::with_clock(1, SECOND, clock.clone()).expect("valid")
+    };
+    let table = keyed(&clock, window);
+    table.try_acquire(&1, 1).unwrap();
+    let mut waiters = Waiters::at(&table, &clock);
+    waiters.join(1, 1);
+    waiters.join(1, 1);
+    // Evicted right before a slot of 1/64 s begins, and made again in it.
+    waiters.timer.advance(1_999 * MILLISECOND);
+    assert_eq!(table.evict_unused(), 1);
+    waiters.timer.advance(MILLISECOND);
+    let now = clock.now();
+    let alone = window(1, &clock);
+    alone.try_acquire(1).unwrap();
+    let wait = alone.wait_time(1).unwrap();
+    waiters.finish();
+    let at: Vec<Timestamp> = waiters.ended().iter().map(|ended| ended.at).collect();
+    assert_eq!(at, [now, now + wait]);
 }
 
 /// The bucket of the head is full before its late timer wakes it, and the key is evicted meanwhile.

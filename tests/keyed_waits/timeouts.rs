@@ -123,3 +123,23 @@ fn hints_of_rounded_rates_are_those_of_one_larger_call() {
         assert_eq!(at_keyed.outcome(), keyed.peek(&2, 10));
     }
 }
+
+/// The first waiter is decided as of when it was due, although its timer is late. So those behind
+/// it are due as if the timer had been in time.
+#[test]
+fn whole_wait_behind_a_waiter_whose_timer_is_late() {
+    fn check<T: Table + Counts>(table: &T, clock: &ManualClock) {
+        let mut waiters = Waiters::at(table, clock);
+        table.spend(1, 1);
+        let first = waiters.join(1, 1);
+        clock.advance(SECOND + MILLISECOND);
+        let wait = SECOND.saturating_sub(MILLISECOND);
+        waiters.join_for(1, 1, wait.saturating_sub(NANOSECOND));
+        assert_eq!(waiters.outcome(), not_yet(wait));
+        let second = waiters.join_for(1, 1, wait);
+        assert!(waiters.waiting().contains(&second));
+        waiters.finish();
+        assert!(waiters.admitted().into_iter().eq([first, second]));
+    }
+    on_each_table!(check, 1);
+}

@@ -10,9 +10,7 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 
-use tidegate::{
-    Acquire, Awaitable, Clock, Denied, KeyView, ManualClock, OwnedKey, Timer, Timestamp,
-};
+use tidegate::{Acquire, Awaitable, Denied, KeyView, ManualClock, OwnedKey, Timer, Timestamp};
 
 use crate::manual_timer::ManualTimer;
 
@@ -66,7 +64,6 @@ pub(crate) struct Ended {
 /// The waiters of a table, numbered in order of arrival.
 pub(crate) struct Waiters<'a, T> {
     table: &'a T,
-    clock: ManualClock,
     pub(crate) timer: ManualTimer,
     waiting: BTreeMap<usize, (u64, Wait<'a>)>,
     woken: Woken,
@@ -78,7 +75,6 @@ impl<'a, T: Table> Waiters<'a, T> {
     pub(crate) fn at(table: &'a T, clock: &ManualClock) -> Self {
         Self {
             table,
-            clock: clock.clone(),
             timer: ManualTimer::on(clock),
             waiting: BTreeMap::new(),
             woken: Arc::default(),
@@ -110,7 +106,7 @@ impl<'a, T: Table> Waiters<'a, T> {
         let woken = Arc::clone(&self.woken);
         let waker = Waker::from(Arc::new(WakeUp { number, woken }));
         if let Poll::Ready(outcome) = wait.as_mut().poll(&mut Context::from_waker(&waker)) {
-            let at = self.clock.now();
+            let at = self.timer.now();
             self.ended.push(Ended {
                 number,
                 key: *key,

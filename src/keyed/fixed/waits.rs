@@ -11,7 +11,7 @@ use crate::keyed::key_view::{KeyView, Table};
 use crate::keyed::overflow::{NO_ROOM, Overflow};
 use crate::keyed::wait_queues::{Place, WaitOptions, WaitQueues};
 use crate::time::Timestamp;
-use crate::wait::{Acquire, Hold, Instants};
+use crate::wait::{Acquire, Hold, Instants, from_now};
 
 /// Options and state of waits.
 impl<C, S> FixedKeyed<C, S> {
@@ -114,8 +114,7 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
     /// # Errors
     ///
     /// As [`Acquire::wait`], and [`Denied::Busy`] for a key without room. The hint of a refusal is
-    /// the whole wait, with those that wait for the key. It leaves them out if the table has
-    /// reached [`max_waiters`](Self::max_waiters).
+    /// the whole wait, with those that wait for the key.
     ///
     /// # Cancel safety
     ///
@@ -182,33 +181,42 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
 
     #[inline]
     fn attempt(&self, key: &Q, n: u64, at: Instants) -> Result<(), Hold> {
-        match self.try_acquire_at(key, n, at.due) {
-            Ok(()) => Ok(()),
-            // The estimate of a key without room counts from the present.
-            Err(busy @ Denied::Busy { .. }) => Err(busy.hold(at.now)),
-            Err(denied) => Err(denied.hold(at.due)),
-        }
+        let decided = self.try_acquire_at(key, n, at.due);
+        decided.map_err(|denied| denied.hold(at.due))
     }
 
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
+        let due = self.waits.earliest_behind(ahead, now);
+        let denied = self.peek_behind_at(key, ahead, n, due).err()?;
+        match denied {
+            // An estimate, which counts from the present.
+            Denied::Busy { .. } => Some(denied),
+            _ => from_now(denied, due, now),
+        }
+    }
+}
+
+impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
+    /// The refusal of `n` after waiters that ask for `ahead`.
+    fn peek_behind_at<Q>(&self, key: &Q, ahead: u128, n: u64, at: Timestamp) -> Result<(), Denied>
+    where
+        Q: Hash + ?Sized,
+    {
         let gcra = &self.gcra;
-        let cost = match gcra.cost(n) {
-            Ok(cost) => cost,
-            Err(never) => return Some(never),
-        };
+        let cost = gcra.cost(n)?;
         let (set, tag) = self.locate(key);
-        let (tat, now) = match set.peek(gcra, tag, now.as_nanos()) {
+        let (tat, now) = match set.peek(gcra, tag, at.as_nanos()) {
             Ok(Some(known)) => known,
-            Ok(None) => (0, gcra.now(now.as_nanos())),
+            Ok(None) => (0, gcra.now(at.as_nanos())),
             Err(SetFull) => {
                 return match self.overflow {
-                    Overflow::Share => self.shared.peek_behind_at(ahead, n, now).err(),
-                    Overflow::Refuse => Some(NO_ROOM),
-                    Overflow::Admit => None,
+                    Overflow::Share => self.shared.peek_behind_at(ahead, n, at),
+                    Overflow::Refuse => Err(NO_ROOM),
+                    Overflow::Admit => Ok(()),
                 };
             }
         };
-        let missing = gcra.admit_behind(tat, now, ahead, cost).err()?;
-        Some(gcra.not_yet(now, missing))
+        let admitted = gcra.admit_behind(tat, now, ahead, cost);
+        admitted.map_err(|missing| gcra.not_yet(now, missing))
     }
 }

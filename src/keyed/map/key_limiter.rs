@@ -7,13 +7,14 @@ use core::time::Duration;
 use crate::denied::Denied;
 use crate::gcra::{Now, Shortfall, WordGcra};
 use crate::limiter::Limiter;
+use crate::prepared_charge::AsOf;
 use crate::quota::Quota;
 use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
 use crate::wait::sealed::Waits;
-use crate::wait::{Hold, Instants};
+use crate::wait::{Hold, Instants, from_now};
 
 /// The bucket of one key: a TAT in grains of a [`WordGcra`].
 ///
@@ -178,19 +179,20 @@ impl<L: Limiter + Waits> KeyLimiter<'_, L> {
         }
     }
 
-    /// The refusal of `n` permits after those of `ahead`.
-    pub(super) fn refusal(&self, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
+    /// The refusal of `n` permits after those of `ahead`, as of `at.now`. A bucket may decide them
+    /// as of `at.due`.
+    pub(super) fn refusal(&self, ahead: u128, n: u64, at: AsOf) -> Option<Denied> {
         match self {
             Self::Bucket(tat, gcra) => {
                 let cost = match gcra.cost(n) {
                     Ok(cost) => cost,
                     Err(never) => return Some(never),
                 };
-                let now = gcra.now(now.as_nanos());
-                let missing = gcra.admit_behind(tat.load(), now, ahead, cost).err()?;
-                Some(gcra.not_yet(now, missing))
+                let due = gcra.now(at.due.as_nanos());
+                let missing = gcra.admit_behind(tat.load(), due, ahead, cost).err()?;
+                from_now(gcra.not_yet(due, missing), at.due, at.now)
             }
-            Self::Whole(limiter) => refusal(*limiter, ahead, n, now),
+            Self::Whole(limiter) => refusal(*limiter, ahead, n, at.now),
         }
     }
 

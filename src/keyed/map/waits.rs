@@ -11,6 +11,7 @@ use crate::keyed::key_view::{KeyView, Table};
 use crate::keyed::overflow::Overflow;
 use crate::keyed::wait_queues::Place;
 use crate::limiter::Limiter;
+use crate::prepared_charge::AsOf;
 use crate::sync::add_saturating;
 use crate::time::Timestamp;
 use crate::wait::{Acquire, Awaitable, Hold, Instants};
@@ -76,8 +77,7 @@ impl<K: Hash + Eq, L: Limiter + Awaitable, S: BuildHasher> Keyed<K, L, S> {
     /// # Errors
     ///
     /// As [`Acquire::wait`], and [`Denied::Busy`] for a key without room. The hint of a refusal is
-    /// the whole wait, with those that wait for the key. It leaves them out if the table has
-    /// reached [`max_waiters`](crate::KeyedBuilder::max_waiters).
+    /// the whole wait, with those that wait for the key.
     ///
     /// # Cancel safety
     ///
@@ -192,10 +192,11 @@ where
     }
 
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
+        let due = self.waits.earliest_behind(ahead, now);
         self.query(
             key,
             now,
-            |limiter| limiter.refusal(ahead, n, now),
+            |limiter| limiter.refusal(ahead, n, AsOf { due, now }),
             |policy| match policy {
                 None => key_limiter::refusal(&(self.factory)(&key.to_owned()), ahead, n, now),
                 Some(Overflow::Share) => key_limiter::refusal(self.shared(key), ahead, n, now),
