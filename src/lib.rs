@@ -86,6 +86,7 @@
 //! [`Throttled`] wait in the same queues.
 //!
 //! ```
+//! # #[cfg(feature = "std")] {
 //! use core::time::Duration;
 //! use tidegate::{Denied, ManualClock, Quota, TokenBucket};
 //!
@@ -93,7 +94,8 @@
 //! bucket.acquire(1).wait()?; // at once; in async code: `bucket.acquire(1).await?`
 //! let refused = bucket.acquire(1).timeout(Duration::from_millis(99)).wait(); // before sleeping
 //! assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(100) }));
-//! # Ok::<(), Denied>(())
+//! # }
+//! # Ok::<(), tidegate::Denied>(())
 //! ```
 //!
 //! [The design](docs::design#waits) says what a late timer, a waiter that leaves and a waiter that
