@@ -95,9 +95,12 @@ impl Cluster {
     ///
     /// Waits for it: just after a move no node may claim the slot until the news has spread.
     pub(crate) fn owner_of_slot(&self, slot: u16) -> usize {
-        until("a running owner of the slot", || {
-            (0..self.len()).find(|&node| self.nodes[node].is_running() && self.owns(node, slot))
-        })
+        until("a running owner of the slot", || self.owner_now(slot))
+    }
+
+    /// Returns the running node that claims the slot, if one does now.
+    pub(crate) fn owner_now(&self, slot: u16) -> Option<usize> {
+        (0..self.len()).find(|&node| self.nodes[node].is_running() && self.owns(node, slot))
     }
 
     pub(crate) fn owner_of(&self, key: &str) -> usize {
@@ -142,7 +145,11 @@ impl Cluster {
         self.try_ask(node, arguments).unwrap()
     }
 
-    fn try_ask<R: FromRedisValue>(&self, node: usize, arguments: &[&str]) -> RedisResult<R> {
+    pub(crate) fn try_ask<R: FromRedisValue>(
+        &self,
+        node: usize,
+        arguments: &[&str],
+    ) -> RedisResult<R> {
         self.nodes[node].try_query(&[&["CLUSTER"], arguments].concat())
     }
 

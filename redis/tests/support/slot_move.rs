@@ -66,7 +66,19 @@ impl<'a> SlotMove<'a> {
         for node in [to, from].into_iter().chain(others) {
             let () = cluster.ask(node, &["SETSLOT", &text, "NODE", &target]);
         }
-        until("the slot's new owner", || cluster.owner_of_slot(slot) == to);
+        // Told again until it holds: news of an earlier move that is still on its way may win over
+        // the first telling.
+        until("the slot's new owner", || {
+            if cluster.owner_now(slot) == Some(to) {
+                return true;
+            }
+            for node in 0..cluster.len() {
+                // A node that cannot be told now is told again.
+                let _: redis::RedisResult<()> =
+                    cluster.try_ask(node, &["SETSLOT", &text, "NODE", &target]);
+            }
+            false
+        });
         cluster.wait_until_healthy();
     }
 }
