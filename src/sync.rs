@@ -31,7 +31,7 @@ pub(crate) use lazy::Lazy;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod wait_queue;
 #[cfg(any(feature = "std", tidegate_loom))]
-pub(crate) use wait_queue::{DEFAULT_SLACK, Demand, Ticket, Turn, WaitQueue};
+pub(crate) use wait_queue::{DEFAULT_SLACK, Demand, Ticket, Turn, WaitQueue, earliest_behind};
 
 /// Locks a mutex whose holders leave its contents intact even if they panic.
 #[cfg(any(feature = "std", tidegate_loom))]

@@ -10,7 +10,7 @@ use crate::waiting::{Jumping, Manual, T, empty_bucket, empty_with_slack, poll};
 /// `old_instant_refills`, `early`.
 ///
 /// Time moves on when a waiter sleeps, and its timer is late. All calls together keep the bound, by
-/// the instants as of which they are decided.
+/// their instants of decision.
 fn waiters_beside_callers() {
     explore(2, || {
         let bucket = empty_bucket(2, Jumping::at(0));

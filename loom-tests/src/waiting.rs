@@ -102,7 +102,7 @@ pub(crate) struct Noting<C> {
 }
 
 impl<C: Clock> Noting<C> {
-    /// The instants as of which calls were admitted, and their permits.
+    /// When each call was decided, and its permits.
     pub(crate) fn admitted(&self) -> Vec<(u64, u64)> {
         lock(&self.admitted).clone()
     }

@@ -79,7 +79,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     ) -> Option<LimitHit> {
         let limits = &self.shared.limits;
         let due = self.shared.wait_queue.earliest_behind(ahead, now);
-        let denied = limits.combined.longest(|index, limit| {
+        let denied = limits.combined.longest(None, |index, limit| {
             let ahead = match limits.token_index(index) {
                 None => ahead.requests,
                 Some(index) => ahead.tokens[index],

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::limit::NamedLimit;
+use super::limit::{Limit, NamedLimit};
 use super::{Combined, CombinedCharge, CombinedDenied};
 use crate::clock::Clock;
 use crate::denied::Denied;
@@ -185,17 +185,29 @@ impl<C: Clock> Combined<C> {
         at: AsOf,
         own: Option<CombinedDenied>,
     ) -> Option<CombinedDenied> {
+        self.longest(own, |index, limit| {
+            limit.peek_at(request(index).required, at).err()
+        })
+    }
+
+    /// The refusal that lasts the longest, of each limit's `refusal` and the call's `own`.
+    pub(crate) fn longest(
+        &self,
+        own: Option<CombinedDenied>,
+        refusal: impl Fn(usize, &Limit<C>) -> Option<Denied>,
+    ) -> Option<CombinedDenied> {
         let mut longest = own;
         for (index, &NamedLimit { name, ref limit }) in self.limits.iter().enumerate() {
-            if let Err(denied) = limit.peek_at(request(index).required, at) {
-                let refusal = CombinedDenied {
-                    name,
-                    index,
-                    denied,
-                };
-                if longest.is_none_or(|longest| refusal.outlasts(&longest)) {
-                    longest = Some(refusal);
-                }
+            let Some(denied) = refusal(index, limit) else {
+                continue;
+            };
+            let refusal = CombinedDenied {
+                name,
+                index,
+                denied,
+            };
+            if longest.is_none_or(|longest| refusal.outlasts(&longest)) {
+                longest = Some(refusal);
             }
         }
         longest

@@ -1,9 +1,8 @@
 //! What the waits of a combination need: decisions as of the instants that fit its limits, and the
 //! refusal of a call that has others ahead.
 
-use super::{Combined, CombinedDenied, Limit};
+use super::{Combined, CombinedDenied};
 use crate::clock::Clock;
-use crate::denied::Denied;
 use crate::prepared_charge::{AsOf, Request};
 use crate::time::Timestamp;
 use crate::wait::Hold;
@@ -46,30 +45,8 @@ impl<C: Clock> Combined<C> {
         now: Timestamp,
     ) -> Option<CombinedDenied> {
         let due = self.wait_queue().earliest_behind(ahead, now);
-        self.longest(|_, limit| limit.refusal_behind_at(ahead, n, AsOf { due, now }))
-    }
-}
-
-impl<C: Clock> Combined<C> {
-    /// The refusal that lasts the longest.
-    pub(crate) fn longest(
-        &self,
-        refusal: impl Fn(usize, &Limit<C>) -> Option<Denied>,
-    ) -> Option<CombinedDenied> {
-        let mut longest: Option<CombinedDenied> = None;
-        for (index, named) in self.limits.iter().enumerate() {
-            let Some(denied) = refusal(index, &named.limit) else {
-                continue;
-            };
-            let refusal = CombinedDenied {
-                name: named.name,
-                index,
-                denied,
-            };
-            if longest.is_none_or(|longest| refusal.outlasts(&longest)) {
-                longest = Some(refusal);
-            }
-        }
-        longest
+        self.longest(None, |_, limit| {
+            limit.refusal_behind_at(ahead, n, AsOf { due, now })
+        })
     }
 }

@@ -49,7 +49,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use crate::sync::Ordering::{Relaxed, SeqCst};
-use crate::sync::{AtomicU64, DEFAULT_SLACK, Lazy, Mutex, WaitQueue, fence, lock};
+use crate::sync::{AtomicU64, DEFAULT_SLACK, Lazy, Mutex, WaitQueue, earliest_behind, fence, lock};
 use crate::time::Timestamp;
 
 /// Maps of a table, a power of two: enough that threads seldom meet in one.
@@ -188,11 +188,8 @@ impl WaitQueues {
     /// As of when a bucket may decide a call behind waiters that ask for `ahead`: see
     /// [`WaitQueue::earliest_behind`].
     pub(super) fn earliest_behind(&self, ahead: u128, now: Timestamp) -> Timestamp {
-        if ahead == 0 {
-            return now;
-        }
         let slack = self.options().slack.unwrap_or(DEFAULT_SLACK);
-        Timestamp::from_nanos(now.as_nanos().saturating_sub(crate::time::nanos(slack)))
+        earliest_behind(slack, ahead, now)
     }
 
     /// The number of waiters, those included that are about to join or leave a queue.

@@ -62,6 +62,7 @@ impl<T> Lazy<T> {
             values.push(own);
             values.len() as u64
         };
+        // Release: pairs with the Acquire here and in `get`, as in `OnceBox`.
         let other = self.number.compare_exchange(0, number, Release, Acquire);
         let other = other.err().and_then(|other| self.value(other));
         other.unwrap_or(own)

@@ -32,18 +32,19 @@
 //! # Orderings
 //!
 //! A caller that changes a limit in favor of waiters (a reset, a credit, an undo) writes to the
-//! limit and then reads `waiting`, in [`wake_head`](WaitQueue::wake_head). A waiter raises `waiting`
-//! and then asks the limiter. A `SeqCst` fence between the two steps on both sides lets one of them
-//! see the other (`no_fence_after_joining`, `no_fence_before_waking`). Otherwise the waiter would
-//! sleep for what is already there. Once a waiter is seen, the mutex orders all else.
+//! limit and then reads `waiting`, in [`wake_head`](WaitQueue::wake_head). A waiter raises
+//! `waiting` and then asks the limiter. A `SeqCst` fence between the two steps on both sides lets
+//! one of them see the other (`no_fence_after_joining`, `no_fence_before_waking`). Otherwise the
+//! waiter would sleep for what is already there. Once a waiter is seen, the mutex orders all else.
 //!
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
 //! # Cost and progress
 //!
 //! A limiter at which no call ever waited holds a null pointer here. A waiter takes the mutex to
-//! join, to leave, and each time it is polled: O(log w) with w waiters. Other callers read one
-//! word, and take the mutex only to wake a waiter.
+//! join, to leave, and each time it is polled: O(log w) with w waiters, and O(w) if its timeout
+//! ends while others are ahead. Other callers read one word, and take the mutex only to wake a
+//! waiter.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -111,7 +112,7 @@ struct Line<D> {
     next_number: u64,
     /// The sum over all waiters.
     demand: D,
-    /// The instant as of which the latest waiter was admitted. None behind it is decided earlier.
+    /// When the latest waiter was decided. No waiter behind it is decided as of an earlier instant.
     decided_at: Timestamp,
     /// The queues of combinations that the limiter is part of, and at which calls have waited.
     followers: Vec<Weak<Queue<D>>>,
@@ -138,7 +139,7 @@ pub(crate) struct Ticket(u64);
 pub(crate) enum Turn {
     Behind,
     Head {
-        /// The earliest instant as of which it may be decided.
+        /// It must not be decided as of an earlier instant.
         earliest: Timestamp,
         /// The limiter must be asked, even if the instant of the last hint has not come.
         woken: bool,
@@ -210,19 +211,15 @@ impl<D: Demand> WaitQueue<D> {
         })
     }
 
-    /// The earliest instant as of which a waiter may be decided now.
+    /// How far back a waiter may be decided now.
     pub(crate) fn oldest_decision(&self, now: Timestamp) -> Timestamp {
-        let slack = crate::time::nanos(self.slack());
-        Timestamp::from_nanos(now.as_nanos().saturating_sub(slack))
+        oldest_decision(self.slack(), now)
     }
 
     /// As of when a call may be decided behind waiters that ask for `ahead`. The first of them may
     /// be due already although its timer is late, and will be decided as of then.
     pub(crate) fn earliest_behind(&self, ahead: D, now: Timestamp) -> Timestamp {
-        if ahead.permits() == 0 {
-            return now;
-        }
-        self.oldest_decision(now)
+        earliest_behind(self.slack(), ahead, now)
     }
 
     /// Whether a waiter is ahead of a new caller.
@@ -373,6 +370,18 @@ impl<D: Demand> WaitQueue<D> {
             }
         }
     }
+}
+
+const fn oldest_decision(slack: Duration, now: Timestamp) -> Timestamp {
+    Timestamp::from_nanos(now.as_nanos().saturating_sub(crate::time::nanos(slack)))
+}
+
+/// [`WaitQueue::earliest_behind`] for a queue with this slack.
+pub(crate) fn earliest_behind(slack: Duration, ahead: impl Demand, now: Timestamp) -> Timestamp {
+    if ahead.permits() == 0 {
+        return now;
+    }
+    oldest_decision(slack, now)
 }
 
 impl<D: Demand> Line<D> {

@@ -43,7 +43,7 @@ pub struct Instants {
     pub now: Timestamp,
 }
 
-/// A call that can wait: what it asks of which limiter.
+/// A call that can wait: its limiter, and what it asks for.
 pub(crate) trait Call {
     type Clock: Clock;
     type Demand: Demand;

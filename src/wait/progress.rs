@@ -77,6 +77,16 @@ pub(crate) enum Step<O> {
     Park,
 }
 
+impl<O> Step<O> {
+    /// Sleeps until woken, or until a deadline if there is one.
+    const fn until(deadline: Timestamp, now: Timestamp) -> Self {
+        match deadline {
+            Timestamp::MAX => Self::Park,
+            until => Self::Sleep { until, now },
+        }
+    }
+}
+
 /// What came of the start of a wait.
 pub(crate) enum Started<O> {
     Done(O),
@@ -185,7 +195,6 @@ impl<P> Progress<P> {
             return None;
         }
         self.leave(call, None);
-        *self = Self::Done;
         Some(call.output(Err(refusal), now))
     }
 
@@ -240,12 +249,7 @@ impl<P> Progress<P> {
             Some(Hold::Until(_)) if woken => due = now,
             Some(Hold::Until(until)) => return Step::Sleep { until, now },
             Some(_) if woken => due = now,
-            Some(_) if now < own.deadline => {
-                return match own.deadline {
-                    Timestamp::MAX => Step::Park,
-                    until => Step::Sleep { until, now },
-                };
-            }
+            Some(_) if now < own.deadline => return Step::until(own.deadline, now),
             _ => {}
         }
         loop {
@@ -285,11 +289,7 @@ impl<P> Progress<P> {
                 // Due already, but the timer was late.
                 Hold::Until(instant) if instant <= now => due = instant.max(due),
                 Hold::Until(until) => return Step::Sleep { until, now },
-                _ if own.deadline == Timestamp::MAX => return Step::Park,
-                _ => {
-                    let until = own.deadline;
-                    return Step::Sleep { until, now };
-                }
+                _ => return Step::until(own.deadline, now),
             }
         }
     }
@@ -312,6 +312,7 @@ impl<P> Progress<P> {
         }
     }
 
+    /// Ends the wait, and leaves the queue if it is in one.
     #[inline(never)]
     fn leave<C: Call<Place = P>>(&mut self, call: &C, decided_at: Option<Timestamp>) {
         if let Self::Waiting(own) = core::mem::replace(self, Self::Done) {

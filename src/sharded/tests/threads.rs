@@ -47,6 +47,7 @@ fn moving_clock_admits_no_more_than_flows_in() {
             }
             let n = 1 + round % 3;
             if bucket.try_acquire(n).is_ok() {
+                // Relaxed: joining the threads orders it.
                 total.fetch_add(n, Relaxed);
             }
         }
