@@ -69,6 +69,9 @@ RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --no-default-features
 
 step "packages: each compiles from what it contains"
 packages=(--package tidegate --package tidegate-cli --package tidegate-macros --package tidegate-redis)
+# Cargo keeps what an earlier verification unpacked, and compiles that again if the version is the
+# same. Its registries without a host, whose names begin with `-`, are the ones of verifications.
+rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/src/-*/tidegate*
 cargo package --quiet --allow-dirty "${packages[@]}"
 
 step "tests: all features"
