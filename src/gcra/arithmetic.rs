@@ -262,6 +262,11 @@ impl Gcra {
         self.capacity
     }
 
+    /// The capacity in grains.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Whether a clock reading may be compared with TATs that were loaded in this epoch. It may if
     /// it lies within the `MAX_LEVEL` grains that begin there.
     #[inline]

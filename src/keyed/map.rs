@@ -6,6 +6,7 @@ mod key_limiter;
 mod key_shard;
 mod keyed_builder;
 mod queries;
+mod views;
 mod waits;
 
 use alloc::borrow::ToOwned;
@@ -27,6 +28,7 @@ use super::keys::KeyHasher;
 use super::overflow::Overflow;
 use super::table_stats::KeyedStats;
 use super::wait_queues::WaitQueues;
+use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::gcra::WordGcra;
 use crate::limiter::Limiter;
@@ -289,6 +291,30 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         };
         let first = common.map_or_else(FirstLimiter::Whole, FirstLimiter::Bucket);
         self.first.get_or_init(|| first)
+    }
+
+    /// Returns the clock that the table reads: that of the limiter that was made for the first key.
+    /// `None` if there was no key yet.
+    ///
+    /// A [view](Self::at) always has a clock, because the table can make a limiter for its key.
+    ///
+    /// ```
+    /// use tidegate::{Clock, Keyed, ManualClock, Quota, TokenBucket};
+    ///
+    /// let (clock, quota) = (ManualClock::new(), Quota::per_second(10));
+    /// let time = clock.clone();
+    /// let users = Keyed::new(move |_: &u64| TokenBucket::with_clock(quota, time.clone()));
+    /// assert!(users.clock().is_none());
+    /// let now = users.at(&7).now(); // makes a limiter, and adds no key
+    /// assert_eq!((users.now(), users.len()), (Some(now), 0));
+    /// ```
+    pub fn clock(&self) -> Option<&L::Clock> {
+        self.first.get().map(|first| first.limiter().clock())
+    }
+
+    /// Reads the [clock](Self::clock) of the table once. `None` if there was no key yet.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.clock().map(Clock::now)
     }
 
     /// The time on the clock of the first limiter.

@@ -7,10 +7,11 @@ use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
 use std::sync::{PoisonError, RwLock};
 
-use super::key_limiter::{CommonQuota, KeyTat, StoredLimiter};
+use super::key_limiter::{CommonQuota, KeyLimiter, KeyTat, StoredLimiter};
 use super::key_shard::{KeyShard, NewLimiter};
 use super::{FirstLimiter, Keyed, read, write};
 use crate::denied::Denied;
+use crate::keyed::key_charge::Origin;
 use crate::keyed::overflow::{NO_ROOM, Overflow};
 use crate::limiter::Limiter;
 use crate::sync::Ordering::Relaxed;
@@ -136,35 +137,65 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
+        self.insert(
+            hash,
+            key,
+            first,
+            now,
+            |limiter, now| limiter.peek_at(n, now),
+            |limiter, now, _| limiter.try_acquire_at(n, now),
+            || self.try_acquire_without_room(key, n, now),
+        )
+    }
+
+    /// Adds a key that the table does not hold, and calls `apply` with its limiter, or with that of
+    /// another call that has added the key meanwhile.
+    ///
+    /// The key is not added if `check` or `apply` refuses. `check` has no effect.
+    #[expect(clippy::too_many_arguments, reason = "three of them are closures, for three outcomes")]
+    pub(super) fn insert<Q, R>(
+        &self,
+        hash: u64,
+        key: &Q,
+        first: &FirstLimiter<L>,
+        now: Timestamp,
+        check: impl Fn(KeyLimiter<'_, L>, Timestamp) -> Result<(), Denied>,
+        apply: impl Fn(KeyLimiter<'_, L>, Timestamp, Origin) -> Result<R, Denied>,
+        without_room: impl FnOnce() -> Result<R, Denied>,
+    ) -> Result<R, Denied>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
         let hasher = |key: &K| self.hasher.hash_one(key);
         loop {
             if !self.find_room(hash, first, now) {
                 // The last room may have gone to this very key.
                 let shard = read(self.shard(hash));
                 if let Some(limiter) = shard.find(first.gcra(), hash, key) {
-                    return limiter.try_acquire_at(n, now);
+                    return apply(limiter, now, shard.origin(false));
                 }
                 drop(shard);
-                return self.try_acquire_without_room(key, n, now);
+                return without_room();
             }
             let owned = key.to_owned();
             let new = self.new_limiter(first, (self.factory)(&owned), now);
 
             let mut shard = write(self.shard(hash));
             if let Some(limiter) = shard.find(first.gcra(), hash, key) {
-                return limiter.try_acquire_at(n, now);
+                return apply(limiter, now, shard.origin(false));
             }
             self.give_room(shard.evict_some(first.gcra(), now, hasher));
             let now = now.max(shard.evicted_at());
             // A call for more than the capacity takes no room, or other keys would be refused
             // meanwhile.
-            new.limiter().peek_at(n, now)?;
+            check(new.limiter(), now)?;
             if !self.take_room() {
                 // Other threads were faster. The limiter is dropped without the lock.
                 drop(shard);
                 continue;
             }
-            let decided = new.limiter().try_acquire_at(n, now);
+            let decided = apply(new.limiter(), now, shard.origin(true));
             if decided.is_ok() {
                 shard.insert(hash, owned, new, hasher);
             } else {
@@ -175,7 +206,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     }
 
     #[cold]
-    fn try_acquire_without_room<Q>(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied>
+    pub(super) fn try_acquire_without_room<Q>(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied>
     where
         Q: ToOwned<Owned = K> + ?Sized,
     {

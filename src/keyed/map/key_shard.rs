@@ -10,6 +10,7 @@ use core::borrow::Borrow;
 use super::evicting_table::EvictingTable;
 use super::key_limiter::{KeyLimiter, KeyTat, StoredLimiter};
 use crate::gcra::WordGcra;
+use crate::keyed::key_charge::Origin;
 use crate::limiter::Limiter;
 use crate::time::Timestamp;
 
@@ -28,6 +29,8 @@ pub(super) struct KeyShard<K, L> {
     evicted_at: Timestamp,
     created: u64,
     evicted: u64,
+    /// Keys that were removed although they may have been in use.
+    removals: u64,
 }
 
 /// The limiter of a key that is about to be inserted.
@@ -55,6 +58,7 @@ impl<K, L> KeyShard<K, L> {
             evicted_at: Timestamp::ZERO,
             created: 0,
             evicted: 0,
+            removals: 0,
         }
     }
 
@@ -68,6 +72,13 @@ impl<K, L> KeyShard<K, L> {
 
     pub(super) const fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    /// What a charge must remember. A charge from before a removal is not undone, because the
+    /// limiter may be a new one.
+    pub(super) const fn origin(&self, is_new: bool) -> Origin {
+        let removals = self.removals;
+        Origin { removals, is_new }
     }
 
     pub(super) const fn evicted_at(&self) -> Timestamp {
@@ -144,6 +155,21 @@ impl<K, L> KeyShard<K, L> {
 
     /// Removes a key, used or not.
     pub(super) fn remove<Q: Eq + ?Sized>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        hasher: impl Fn(&K) -> u64,
+    ) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        let removed = self.take_out(hash, key, hasher);
+        self.removals += u64::from(removed);
+        removed
+    }
+
+    /// Takes out a key whose limiter is indistinguishable from the one that it would get now.
+    pub(super) fn take_out<Q: Eq + ?Sized>(
         &mut self,
         hash: u64,
         key: &Q,
