@@ -35,7 +35,7 @@ impl<T, E> TablePointer for GateTable<T, E> {
     type Table = T;
 
     fn table(&self) -> &T {
-        self.0.table()
+        PerKey::table(&self.0)
     }
 }
 
