@@ -493,6 +493,12 @@ impl Gcra {
         Duration::from_nanos(nanos.saturating_add(now.behind))
     }
 
+    /// The first clock reading that is at least `grains`, which must be below 2^63.
+    #[cfg(feature = "std")]
+    pub(crate) const fn reached_at(&self, grains: u64) -> Duration {
+        self.wait(self.now(0), Shortfall(grains))
+    }
+
     /// Grains that the clock gains in `nanos`.
     #[inline]
     #[expect(

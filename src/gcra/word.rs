@@ -150,6 +150,12 @@ impl WordGcra {
         self.refill_time
     }
 
+    /// The time on the clock from which the bucket is full.
+    #[cfg(feature = "std")]
+    pub(crate) const fn full_from(&self, tat: u64) -> Duration {
+        self.gcra.reached_at(tat)
+    }
+
     /// The most tokens that one call can take.
     #[cfg(feature = "std")]
     pub(crate) const fn capacity(&self) -> u64 {

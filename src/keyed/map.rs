@@ -114,6 +114,8 @@ pub struct Keyed<K, L, S = KeyHasher> {
     /// Quotas other than the first that several keys may have.
     common_quotas: Mutex<Vec<Arc<CommonQuota<L>>>>,
     max_keys: u64,
+    /// Nanoseconds for which an unused key is kept while there is room.
+    idle_timeout: u64,
     overflow: Overflow,
     /// The limiter of all keys without room, under [`Overflow::Share`].
     shared: OnceLock<L>,
@@ -126,6 +128,10 @@ pub struct Keyed<K, L, S = KeyHasher> {
 }
 
 type LockedShard<K, L> = CachePadded<RwLock<KeyShard<K, L>>>;
+
+// Every table has at least 64 of them.
+#[cfg(target_arch = "x86_64")]
+const _: () = assert!(size_of::<LockedShard<u64, ()>>() <= 128);
 
 /// The limiter that was made for the first key. It serves as the clock, and determines which keys
 /// are stored as a word alone.
@@ -208,6 +214,7 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
             factory: self.factory,
             common_quotas: Mutex::new(Vec::new()),
             max_keys: self.max_keys as u64,
+            idle_timeout: u64::try_from(self.idle_timeout.as_nanos()).unwrap_or(u64::MAX),
             overflow: self.overflow,
             shared: self.shared.map_or_else(OnceLock::new, OnceLock::from),
             keys: CachePadded::new(AtomicU64::new(0)),
@@ -243,6 +250,7 @@ impl<K, L, S> Keyed<K, L, S> {
             stats.keys += shard.len() as u64;
             stats.created += shard.created();
             stats.evicted += shard.evicted();
+            stats.evicted_for_room += shard.evicted_for_room();
         }
         stats
     }

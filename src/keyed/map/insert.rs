@@ -23,6 +23,12 @@ use crate::time::Timestamp;
 const MAX_COMMON_QUOTAS: usize = 64;
 
 impl<K, L, S> Keyed<K, L, S> {
+    /// The instant since which a key must be unused to be evicted without need.
+    fn unused_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let since = now.as_nanos().checked_sub(self.idle_timeout);
+        since.map(Timestamp::from_nanos)
+    }
+
     fn has_room(&self) -> bool {
         // Relaxed: the number guards nothing, and `take_room` decides.
         self.keys.load(Relaxed) < self.max_keys
@@ -96,11 +102,11 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         let hasher = |key: &K| self.hasher.hash_one(key);
         self.shards_to_search(hash).into_iter().any(|shard| {
             // With the shared lock first, so that a flood of new keys does not keep others out.
-            let found = read(shard).has_unused(first.gcra(), now);
-            if !found {
+            let found = read(shard).find_unused(first.gcra(), now);
+            let Some(found) = found else {
                 return false;
-            }
-            let evicted = write(shard).evict_one(first.gcra(), now, hasher);
+            };
+            let evicted = write(shard).evict_found(first.gcra(), found, now, hasher);
             self.give_room(evicted);
             evicted > 0
         })
@@ -113,7 +119,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         first: &FirstLimiter<L>,
         now: Timestamp,
     ) -> bool {
-        let has_unused = |shard: &RwLock<KeyShard<K, L>>| read(shard).has_unused(first.gcra(), now);
+        let has_unused =
+            |shard: &RwLock<KeyShard<K, L>>| read(shard).find_unused(first.gcra(), now).is_some();
         self.has_room() || self.shards_to_search(hash).into_iter().any(has_unused)
     }
 
@@ -185,7 +192,9 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             if let Some(limiter) = shard.find(first.gcra(), hash, key) {
                 return apply(limiter, now, shard.origin(false));
             }
-            self.give_room(shard.evict_some(first.gcra(), now, hasher));
+            if let Some(since) = self.unused_since(now) {
+                self.give_room(shard.evict_some(first.gcra(), &new, since, now, hasher));
+            }
             let now = now.max(shard.evicted_at());
             // A call for more than the capacity takes no room, or other keys would be refused
             // meanwhile.

@@ -98,6 +98,11 @@ impl KeyTat {
         WordGcra::is_full(self.load(), now)
     }
 
+    /// The reading, in grains, from which the bucket is full. It is never before the last charge.
+    pub(super) fn full_from(&self) -> u64 {
+        self.load()
+    }
+
     fn load(&self) -> u64 {
         // Relaxed: see the type.
         self.0.load(Relaxed)
@@ -277,6 +282,25 @@ impl<L: Limiter> KeyLimiter<'_, L> {
         match self {
             Self::Bucket(tat, gcra) => tat.is_full(gcra.now(now.as_nanos())),
             Self::Whole(limiter) => limiter.is_unused_at(now),
+        }
+    }
+
+    /// The nanosecond from which the limiter is unused if no call comes: after `now` if it is in
+    /// use now. A limiter that is kept whole does not tell. It may be unused after a nanosecond.
+    pub(super) fn unused_from(&self, now: Timestamp) -> u64 {
+        let now_nanos = now.as_nanos();
+        let from = match self {
+            Self::Bucket(tat, gcra) => {
+                let full_from = gcra.full_from(tat.full_from()).as_nanos();
+                u64::try_from(full_from).unwrap_or(u64::MAX)
+            }
+            Self::Whole(_) => 0,
+        };
+        if self.is_unused_at(now) {
+            from.min(now_nanos)
+        } else {
+            // A bucket is judged by the last reading that its word stands for, if that is earlier.
+            from.max(now_nanos.saturating_add(1))
         }
     }
 }
