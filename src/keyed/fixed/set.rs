@@ -379,10 +379,14 @@ impl Set {
         }
     }
 
-    /// Whether a vacant entry is not held any more. Raises the mark if that shows only by `nanos`.
+    /// Whether an entry that was found vacant is not held. Raises the mark if that shows only by
+    /// `nanos`.
     fn is_free(&self, entry: &SetEntry, gcra: &WordGcra, nanos: u64) -> bool {
+        if entry.span(gcra) == 0 {
+            return true;
+        }
         let held_until = entry.held_until(gcra);
-        // Relaxed, both: a claim publishes it. Without a hold, the entry is vacant since the mark.
+        // Relaxed, both: a claim publishes it.
         if held_until <= gcra.now(self.mark.load(Relaxed)).grains() {
             return true;
         }
