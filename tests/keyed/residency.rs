@@ -214,7 +214,7 @@ fn any_visits() -> impl Strategy<Value = Vec<(u64, u64, u64)>> {
         2 => 0..TEN_SECONDS,
         1 => 0..10 * TEN_SECONDS,
     ];
-    prop::collection::vec((passes, 0..60_u64, 1..=10_u64), 1..400)
+    prop::collection::vec((passes, 0..60_u64, 1..=10_u64), 1..150)
 }
 
 /// Makes visits, and checks after each that all keys are there that must be: those that were
