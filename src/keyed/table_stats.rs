@@ -18,7 +18,7 @@ pub struct KeyedStats {
     pub max_keys: u64,
     /// Keys that were added, and added again after an eviction.
     pub created: u64,
-    /// Keys that were evicted because their limiter was indistinguishable from a new one.
+    /// Keys that were evicted. Their limiter was indistinguishable from a new one.
     pub evicted: u64,
     /// Those of `evicted` that had to make room for a new key, because there were `max_keys` keys.
     /// If these are many, keys in use are evicted and made again.
