@@ -68,12 +68,6 @@ impl ShardedState {
         self.shards[shard].spend(n)
     }
 
-    /// Whether the shard's lease is closed, as all are soon after the quota has changed.
-    #[inline]
-    pub(super) fn is_lease_closed(&self, shard: usize) -> bool {
-        self.shards[shard].is_closed()
-    }
-
     pub(super) fn capacity(&self) -> u64 {
         self.core.gcra.capacity()
     }
