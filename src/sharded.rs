@@ -76,6 +76,11 @@
 //!
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
+//! # Changes of the quota
+//!
+//! The TAT, the shards and `held` are a state, which another state replaces when the quota changes:
+//! see [`changed`]. Calls on the replaced state find its TAT closed, and start again on the next.
+//!
 //! # Progress
 //!
 //! Lock-free: a step is repeated only because another thread's step succeeded. A refusal writes
@@ -89,6 +94,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use alloc::format;
 use core::fmt;
 use core::time::Duration;
 use std::thread;
@@ -215,7 +221,7 @@ impl<C> ShardedTokenBucket<C> {
     }
 
     /// Returns the clock that the bucket reads.
-    pub fn clock(&self) -> &C {
+    pub const fn clock(&self) -> &C {
         &self.clock
     }
 
@@ -462,9 +468,13 @@ impl<C: Clock> Limiter for ShardedTokenBucket<C> {
 
 impl<C: fmt::Debug> fmt::Debug for ShardedTokenBucket<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.query(|state| {
+            state.quota_if_open()?;
+            Ok(format!("{state:?}"))
+        });
         f.debug_struct("ShardedTokenBucket")
             .field("quota", &self.quota())
-            .field("state", &self.state)
+            .field("state", &format_args!("{state}"))
             .field("clock", &self.clock)
             .finish_non_exhaustive()
     }

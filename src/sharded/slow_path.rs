@@ -44,7 +44,7 @@ impl ShardedState {
     }
 
     /// Takes `n` tokens as a thread of `shard`, whose lease has fewer left. Where the quota has
-    /// changed, calls `closed` instead.
+    /// changed, calls `on_closed` instead.
     // Where that is returned instead, each refusal takes ten instructions more.
     #[expect(clippy::inline_always, reason = "into the cold functions that call it")]
     #[inline(always)]
@@ -54,12 +54,12 @@ impl ShardedState {
         n: u64,
         now: Timestamp,
         clock: &impl Clock,
-        closed: impl Fn(Closed) -> Result<(), E>,
+        on_closed: impl Fn(Closed) -> Result<(), E>,
     ) -> Result<(), E> {
         if n > self.capacity() {
             return match self.never() {
                 Refusal::Denied(never) => Err(never.into()),
-                Refusal::Closed(changed) => closed(changed),
+                Refusal::Closed(closed) => on_closed(closed),
             };
         }
         let ShardedCore {
@@ -70,7 +70,7 @@ impl ShardedState {
             let lease = self.shards[shard].load();
             let (seen, reading) = match tat.load(gcra, now.as_nanos()) {
                 Ok(loaded) => loaded,
-                Err(changed) => return closed(changed),
+                Err(closed) => return on_closed(closed),
             };
             // Relaxed: a hint.
             let counted = held.load(Relaxed);
@@ -80,7 +80,7 @@ impl ShardedState {
                 match self.acquire_and_lease(shard, n, now, clock) {
                     Ok(true) => return Ok(()),
                     Ok(false) => continue,
-                    Err(changed) => return closed(changed),
+                    Err(closed) => return on_closed(closed),
                 }
             }
             // Other shards may have the missing tokens, or may have used what is held for them.
@@ -95,7 +95,7 @@ impl ShardedState {
                     }
                 }
                 // Tried once. Otherwise two calls could take leases from each other without end.
-                _ => return self.gather(shard, n, now, clock, closed),
+                _ => return self.gather(shard, n, now, clock, on_closed),
             }
         }
     }
@@ -169,7 +169,7 @@ impl ShardedState {
         n: u64,
         now: Timestamp,
         clock: &impl Clock,
-        closed: impl Fn(Closed) -> Result<(), E>,
+        on_closed: impl Fn(Closed) -> Result<(), E>,
     ) -> Result<(), E> {
         let ShardedCore {
             tat, gcra, held, ..
@@ -188,9 +188,9 @@ impl ShardedState {
         loop {
             let (seen, now) = match tat.load(gcra, now.as_nanos()) {
                 Ok(loaded) => loaded,
-                Err(changed) => {
-                    self.spread(shard, collected);
-                    return closed(changed);
+                Err(closed) => {
+                    self.keep(shard, collected);
+                    return on_closed(closed);
                 }
             };
             // Acquire: pairs with the Release in `lower`. After the load of the TAT: invariant 1.
