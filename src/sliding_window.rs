@@ -487,12 +487,14 @@ impl<C: Clock> Limiter for SlidingWindow<C> {
 
 impl<C: fmt::Debug> fmt::Debug for SlidingWindow<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let window = on_latest!(self, state => Ok(*state.window()?));
+        let (window, ring) = on_latest!(self, state => {
+            Ok((*state.window()?, state.ring.position()))
+        });
         f.debug_struct("SlidingWindow")
             .field("limit", &window.limit())
             .field("window", &window.length())
             .field("slots", &window.slots())
-            .field("ring", &self.core.state.ring)
+            .field("ring", &ring)
             .field("clock", &self.core.clock)
             .finish_non_exhaustive()
     }

@@ -79,7 +79,6 @@
 //! a slot, admitted or not, sums the ring for all. Apart from that, a refusal writes nothing.
 
 use alloc::boxed::Box;
-use core::fmt;
 use core::time::Duration;
 
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
@@ -124,6 +123,14 @@ pub(crate) struct View {
     /// The oldest slot that counts.
     oldest: u64,
     pub(crate) used: u64,
+}
+
+/// What a ring displays.
+#[derive(Debug)]
+#[expect(dead_code, reason = "for `Debug`")]
+pub(crate) struct Position {
+    slot: u64,
+    admitted_in_slot: u64,
 }
 
 impl Ring {
@@ -557,12 +564,13 @@ impl Ring {
     }
 }
 
-impl fmt::Debug for Ring {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Ring {
+    /// The head, for display.
+    pub(crate) fn position(&self) -> Position {
         let head = self.load_head();
-        f.debug_struct("Ring")
-            .field("slot", &self.window.number(head))
-            .field("admitted_in_slot", &self.window.count(head))
-            .finish_non_exhaustive()
+        Position {
+            slot: self.window.number(head),
+            admitted_in_slot: self.window.count(head),
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! The decisions of a window: what a change of its limit replaces.
 
-use core::time::Duration;
-
 use super::carried::Carried;
 #[cfg(any(feature = "std", tidegate_loom))]
 use super::carried::History;
@@ -116,7 +114,7 @@ impl<'a, H: Carried> Deciding<'a, H> {
         }
         let first = outcome.err().and_then(|denied| denied.retry_after());
         let whole = window.length().saturating_mul(windows);
-        let retry_after = first.unwrap_or(Duration::ZERO).saturating_add(whole);
+        let retry_after = first.unwrap_or_default().saturating_add(whole);
         Ok(Err(Denied::NotYet { retry_after }))
     }
 
@@ -145,7 +143,6 @@ impl<'a, H: Carried> Deciding<'a, H> {
 
     /// Prepares a call for a window whose limit has changed: without an exchange, so that the call
     /// charges the window in a step of its own.
-    #[cfg(any(feature = "std", tidegate_loom))]
     pub(super) fn prepare_changed(
         self,
         request: Request,
