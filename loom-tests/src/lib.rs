@@ -52,3 +52,4 @@ mod sharded;
 mod unreported;
 mod wait_queue;
 mod window;
+mod window_limits;

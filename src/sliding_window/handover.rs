@@ -18,9 +18,9 @@
 //! unopened (`reopened`).
 //!
 //! The entries of the old ring that the history is computed from are those of finished slots. They
-//! are final once the head is closed, with the exception of a charge that was undone (see
-//! [`Ring`]): a late thread may still raise the count of its slot. That is why the history is set
-//! once (`own_history`).
+//! are final once the head is closed, with one exception: where a charge was undone, a late thread
+//! may still raise its slot to the count from before (see [`Ring`]). That charge is then forfeited,
+//! or not, for all threads alike, because the history is set once.
 //!
 //! # What is carried
 //!
@@ -32,7 +32,7 @@
 //! of its own, so that such permits count at once, and until that slot has aged out.
 //!
 //! Nothing is cut off at the new limit. So if the limit is lowered and raised again, all that was
-//! admitted still counts (`cut_history`). Slots that are carried again keep their nanosecond, and
+//! admitted still counts (`cut_history`, `lost_history`). Slots that are carried again keep their nanosecond, and
 //! do not become later with every change.
 //!
 //! The new ring starts in the slot of the time of the change, or of the start of the old ring's
@@ -53,7 +53,7 @@
 //! each part holds at most what its limit allows there.
 //!
 //! A lower limit admits nothing until enough has aged out. A higher one admits the difference at
-//! once (`lost_history`, `forgotten_slot`, `unfrozen_head`).
+//! once (`forgotten_slot`, `free_burst`).
 //!
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 
