@@ -1,5 +1,4 @@
 //! Changes of a sliding window's limit and length while it is used.
-#![cfg(feature = "std")]
 
 extern crate alloc;
 
@@ -352,7 +351,10 @@ fn threads_keep_the_bound_while_the_limit_changes() {
         let limit = call.limit.unwrap_or(most);
         // Decided before this call, and not earlier than a window before its end.
         let from = call.end.saturating_sub(length);
-        let recent = log[..index].iter().rev().take_while(|other| other.start >= from);
+        let recent = log[..index]
+            .iter()
+            .rev()
+            .take_while(|other| other.start >= from);
         let counted = recent.filter(|other| other.end < call.start);
         let sum = call.n + counted.map(|other| other.n).sum::<u64>();
         assert!(sum <= limit, "{sum} of {limit} in a window: {call:?}");

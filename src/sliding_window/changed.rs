@@ -2,13 +2,13 @@
 
 use core::time::Duration;
 
+use super::SlidingWindow;
 use super::carried::History;
 use super::charge::Generation;
 use super::handover::Handover;
 use super::ring::Ring;
 use super::slots::{Window, WindowError};
 use super::state::{Deciding, WindowState};
-use super::SlidingWindow;
 use crate::clock::Clock;
 use crate::sync::{Closed, Successor};
 use crate::time::Timestamp;
@@ -91,9 +91,9 @@ impl<C> SlidingWindow<C> {
     ) -> R {
         loop {
             // The first state is closed after its successor was linked, so this never repeats.
-            let result = self.changes.run(&self.core.state, |changed| {
-                operation(changed.deciding()?)
-            });
+            let result = self
+                .changes
+                .run(&self.core.state, |changed| operation(changed.deciding()?));
             if let Some(result) = result {
                 return result;
             }

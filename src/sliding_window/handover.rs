@@ -8,7 +8,8 @@
 //! 1. *Close*: the head of the old ring is noted, and exchanged for one with a number that no slot
 //!    has. This is the moment of the change. An exchange of an earlier head fails from then on, and
 //!    the call starts again and finds the ring closed. So each call is decided by the old state
-//!    before this moment, or by the new one after it.
+//!    before this moment, or by the new one after it (`unnoted_charge`, `unclosed_ring`,
+//!    `early_takeover`).
 //! 2. *Carry*: what counts for the old state becomes the [`History`] of the new one.
 //! 3. *Open*: the new ring gets its base, which is the sum of the history, and its head.
 //!
@@ -41,13 +42,13 @@
 //! # The bound
 //!
 //! Let the lengths before and after a change at s be L and L'. An admission at b after s, in the
-//! new ring's slot k, counts the slots from k - reach on. An earlier admission at a is either in the
-//! new ring, and counted if it is in these slots, or it is carried to a slot that is not before the
-//! one that contains a. Since b - a <= L' leaves at most `reach` slots between the two, it counts.
-//! Carried are all admissions from s - L on. So an interval of length L' that ends with an
-//! admission after the change holds at most the new limit, and what was admitted in it before
-//! s - L. With the same length, or a shorter one, there is no such part: the interval starts after
-//! s - L'. With more changes, the same holds for each.
+//! new ring's slot k, counts the slots from k - reach on. Take an earlier admission at a, with b - a
+//! of at most L', and not before s - L. In the new ring its slot is at least k - reach, because an
+//! interval of the length touches no more slots. The old ring counted it at s, so it is carried to a
+//! slot that is not before the one that contains a, which is at least k - reach as well. So it
+//! counts. An interval of length L' that ends with an admission after the change therefore holds at
+//! most the new limit, and what was admitted in it before s - L. With the same length, or a shorter
+//! one, nothing in it was. With more changes, the same holds for each.
 //!
 //! An interval that ends before the change keeps the bound of the old limit. So in any interval,
 //! each part holds at most what its limit allows there.
@@ -92,10 +93,7 @@ impl Handover {
             // ring closed sees its last head, the entries before that, and the link to its
             // successor. Its Acquire, and that of a failure, make this thread see the entries.
             let closed = old.window().closed();
-            match old
-                .head
-                .compare_exchange(head.0, closed.0, AcqRel, Acquire)
-            {
+            match old.head.compare_exchange(head.0, closed.0, AcqRel, Acquire) {
                 Ok(_) => return,
                 Err(newer) => head = Word(newer),
             }

@@ -50,6 +50,14 @@
 //! capped either: the last admission in these slots was within the limit together with all older
 //! ones (invariants 1 and 2).
 //!
+//! # Changes of the limit
+//!
+//! A ring whose limit has changed is *closed*. Its head then has a number that no slot has, so each
+//! call leaves the short path: no base has that number, and no reading is in a later slot. The ring
+//! that replaces it counts what earlier rings have *carried* to its slots, in addition to its own
+//! entries: see the module `handover`. Carried permits may exceed the limit, which caps bases. So
+//! `undone` is raised beyond them, as if they had been undone.
+//!
 //! # Hints
 //!
 //! There is room once enough of the oldest slots have aged out. A search from the newest slot back

@@ -8,9 +8,9 @@ use super::ring::{Ring, RingRefusal};
 use super::slots::Window;
 use crate::denied::Denied;
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
+use crate::sync::Closed;
 #[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::Lazy;
-use crate::sync::Closed;
 
 /// The ring of a window, and what it counts besides.
 pub(super) struct WindowState {
