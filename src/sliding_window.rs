@@ -118,13 +118,10 @@ const DEFAULT_SLOTS: u64 = 64;
 /// it.
 macro_rules! on_latest {
     ($window:expr, $state:ident => $operation:expr) => {{
-        let first = || {
-            let $state = $window.first();
-            $operation
-        };
-        match first() {
+        let $state = $window.first();
+        match $operation {
             Ok(result) => result,
-            Err(closed) => $window.changed(closed, |$state| $operation),
+            Err(closed) => $window.changed(closed, move |$state| $operation),
         }
     }};
 }
@@ -171,7 +168,8 @@ impl<C> SlidingWindow<C> {
     }
 
     /// The first state.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
+    #[inline(always)]
     fn first(&self) -> Deciding<'_, Nothing> {
         Deciding {
             ring: &self.core.state.ring,
@@ -226,18 +224,18 @@ impl<C> SlidingWindow<C> {
 
     /// Returns the most permits that any interval of the window's length admits.
     pub fn limit(&self) -> u64 {
-        on_latest!(self, state => Ok(state.window()?.limit()))
+        on_latest!(self, state => state.window().map(Window::limit))
     }
 
     /// Returns the window's length.
     pub fn window(&self) -> Duration {
-        on_latest!(self, state => Ok(state.window()?.length()))
+        on_latest!(self, state => state.window().map(Window::length))
     }
 
     /// Returns the number of slots that the window was made with, or fewer if so many do not fit
     /// what [`set_limit`](Self::set_limit) has changed.
     pub fn slot_count(&self) -> u64 {
-        on_latest!(self, state => Ok(state.window()?.slots()))
+        on_latest!(self, state => state.window().map(Window::slots))
     }
 
     /// Returns the clock that the window reads.
@@ -258,7 +256,7 @@ impl<C> SlidingWindow<C> {
     pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
         match self.first().prepare(request, now.as_nanos()) {
             Ok(prepared) => prepared,
-            Err(closed) => self.changed(closed, |state| {
+            Err(closed) => self.changed(closed, move |state| {
                 state.prepare_changed(request, now.as_nanos())
             }),
         }
@@ -488,7 +486,7 @@ impl<C: Clock> Limiter for SlidingWindow<C> {
 impl<C: fmt::Debug> fmt::Debug for SlidingWindow<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (window, ring) = on_latest!(self, state => {
-            Ok((*state.window()?, state.ring.position()))
+            state.window().map(|window| (*window, state.ring.position()))
         });
         f.debug_struct("SlidingWindow")
             .field("limit", &window.limit())

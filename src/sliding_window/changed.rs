@@ -84,6 +84,7 @@ impl<C> SlidingWindow<C> {
 
     /// Runs `operation` on the state that has replaced the first one.
     #[cold]
+    #[inline(never)]
     pub(super) fn changed<R>(
         &self,
         _: Closed,
@@ -102,6 +103,7 @@ impl<C> SlidingWindow<C> {
 
     /// Undoes a charge that was made after a change, if the limit has not changed again.
     #[cold]
+    #[inline(never)]
     pub(super) fn undo_changed(&self, slot: u64, permits: u64, generation: Generation) -> u64 {
         let undone = self.changes.run(&self.core.state, |changed| {
             let state = changed.deciding()?;

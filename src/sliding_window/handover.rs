@@ -76,10 +76,9 @@ pub(super) struct Handover {
 }
 
 impl Handover {
-    pub(super) fn at(since: u64) -> Self {
-        Self {
-            since,
-            last_head: AtomicU64::new(0),
+    crate::sync::const_fn! {
+        pub(super) const fn at(since: u64) -> Self {
+            Self { since, last_head: AtomicU64::new(0) }
         }
     }
 

@@ -149,7 +149,7 @@ impl Ring {
     /// A ring that is about to take over.
     #[cfg(any(feature = "std", tidegate_loom))]
     pub(crate) fn unopened(window: Window) -> Self {
-        Self::raw(window, window.unopened())
+        Self::raw(window, Window::unopened())
     }
 
     fn raw(window: Window, head: Word) -> Self {
@@ -220,7 +220,7 @@ impl Ring {
         self.undone.fetch_max(end, Relaxed);
         let base = window.word(number, carried.since(window.oldest(number)));
         self.entry(number).base.fetch_max(base.0, Relaxed);
-        let (unopened, head) = (window.unopened(), window.word(number, 0));
+        let (unopened, head) = (Window::unopened(), window.word(number, 0));
         // Release: pairs with the Acquire loads of the head, which then see the base, `undone` and
         // what is carried. On failure another thread has opened the ring.
         let _ = self
@@ -231,7 +231,7 @@ impl Ring {
     /// Whether the ring has not been opened yet.
     #[cfg(any(feature = "std", tidegate_loom))]
     pub(crate) fn is_unopened(&self) -> bool {
-        self.load_head() == self.window.unopened()
+        self.load_head() == Window::unopened()
     }
 
     /// Admits `n`, which is at most the limit, and returns the slot that it is charged to, or the
@@ -425,6 +425,15 @@ impl Ring {
             .is_ok()
     }
 
+    /// The permits that count at an instant.
+    #[inline]
+    pub(crate) fn look(&self, carried: impl Carried, nanos: u64) -> Result<View, Closed> {
+        match self.current(nanos) {
+            Some(view) => Ok(view),
+            None => self.view(carried, nanos),
+        }
+    }
+
     /// [`used`](Self::used) before a thread has rotated to the slot, or with a clock behind it.
     #[cold]
     #[inline(never)]
@@ -432,8 +441,10 @@ impl Ring {
         Ok(self.view(carried, nanos)?.used)
     }
 
-    /// The permits that count at an instant, without rotating.
-    pub(crate) fn view(&self, carried: impl Carried, nanos: u64) -> Result<View, Closed> {
+    /// [`look`](Self::look) before a thread has rotated to the slot.
+    #[cold]
+    #[inline(never)]
+    fn view(&self, carried: impl Carried, nanos: u64) -> Result<View, Closed> {
         let window = &self.window;
         loop {
             let head = self.load_head();

@@ -220,7 +220,7 @@ impl Window {
 
     /// The head of a ring that has not taken over yet.
     #[cfg(any(feature = "std", tidegate_loom))]
-    pub(crate) const fn unopened(&self) -> Word {
+    pub(crate) const fn unopened() -> Word {
         Word(u64::MAX)
     }
 

@@ -21,11 +21,13 @@ pub(super) struct WindowState {
 }
 
 impl WindowState {
-    pub(super) fn new(ring: Ring) -> Self {
-        Self {
-            ring,
-            #[cfg(any(feature = "std", tidegate_loom))]
-            history: Lazy::new(),
+    crate::sync::const_fn! {
+        pub(super) const fn new(ring: Ring) -> Self {
+            Self {
+                ring,
+                #[cfg(any(feature = "std", tidegate_loom))]
+                history: Lazy::new(),
+            }
         }
     }
 }
@@ -64,18 +66,20 @@ impl<'a, H: Carried> Deciding<'a, H> {
 
     /// The refusal of a call for more than the limit, unless that has changed.
     #[cold]
+    #[inline(never)]
     fn never<R>(self) -> Result<Result<R, Denied>, Closed> {
         let capacity = self.window()?.limit();
         Ok(Err(Denied::Never { capacity }))
     }
 
+    #[inline]
     pub(super) fn peek(self, n: u64, nanos: u64) -> Result<Result<(), Denied>, Closed> {
         let Self { ring, carried, .. } = self;
         if n > ring.window().limit() {
             return self.never();
         }
         loop {
-            let view = ring.view(carried, nanos)?;
+            let view = ring.look(carried, nanos)?;
             if ring.window().excess(view.used, n) == 0 {
                 return Ok(Ok(()));
             }
