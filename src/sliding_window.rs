@@ -254,12 +254,17 @@ impl<C> SlidingWindow<C> {
     #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
     pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
-        match self.first().prepare(request, now.as_nanos()) {
+        let nanos = now.as_nanos();
+        let first = &self.core.state.ring;
+        let (room, charge) = match first.prepare(Nothing, request.cost, nanos) {
             Ok(prepared) => prepared,
-            Err(closed) => self.changed(closed, move |state| {
-                state.prepare_changed(request, now.as_nanos())
-            }),
-        }
+            // Without an exchange, so that the call charges the window in a step of its own.
+            Err(closed) => {
+                let room = self.changed(closed, move |state| state.available(nanos));
+                (room, Exchange::NONE)
+            }
+        };
+        PreparedCharge::new(room, request.required, charge)
     }
 
     /// Makes a prepared charge if nothing has changed since.
@@ -323,7 +328,7 @@ impl<C> SlidingWindow<C> {
         if n == 0 {
             return Ok(());
         }
-        self.charge(n, now.as_nanos()).map(drop)
+        on_latest!(self, state => state.try_acquire(n, now.as_nanos()))
     }
 
     /// [`peek`](Self::peek) as of `now`.

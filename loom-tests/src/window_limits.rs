@@ -106,7 +106,7 @@ fn raised() {
 ///
 /// A thread that takes over late changes nothing.
 fn late_helper() {
-    explore(3, || {
+    explore(2, || {
         let window = window(1, SLOTS);
         let clock = Arc::new(SharedClock::at(7 * SLOT));
         let mut calls = vec![Decided::make(&window, &clock, 1, 3)];
@@ -205,7 +205,7 @@ fn shorter_slots() {
 /// A charge is undone before the change, or it counts. An undo of an earlier charge takes nothing
 /// off a later one.
 fn undo_beside_a_change() {
-    explore(3, || {
+    explore(2, || {
         let window = window(2, SLOTS);
         set_limit(&window, 3, SLOTS, 7 * SLOT);
         let undone = charge(&window, 1, 7).expect("room for three");

@@ -89,7 +89,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use crate::prepared_charge::{Exchange, PreparedCharge, Request};
+use crate::prepared_charge::Exchange;
 use crate::sliding_window::carried::Carried;
 use crate::sliding_window::slots::{Window, Word};
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -374,7 +374,7 @@ impl Ring {
     /// The permits that count, if the head is in the slot of `nanos` and no thread is preparing a
     /// later one.
     #[inline]
-    fn current(&self, nanos: u64) -> Option<View> {
+    pub(super) fn current(&self, nanos: u64) -> Option<View> {
         let window = &self.window;
         let head = self.load_head();
         let number = window.number(head);
@@ -393,26 +393,25 @@ impl Ring {
         }
     }
 
-    /// Checks for the permits that a call requires, and prepares the exchange of the head that
-    /// charges them. Does not rotate: where that is needed, there is no exchange yet.
+    /// The room, and the exchange of the head that charges `cost`. Does not rotate: where that is
+    /// needed, there is no exchange yet.
     #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
     pub(crate) fn prepare(
         &self,
         carried: impl Carried,
-        request: Request,
+        cost: u64,
         nanos: u64,
-    ) -> Result<Option<PreparedCharge>, Closed> {
+    ) -> Result<(u64, Exchange), Closed> {
         let window = &self.window;
         let (charge, used) = match self.current(nanos) {
             Some(View { head, used, .. }) => {
-                let (before, after) = (head.0, head.0.wrapping_add(request.cost));
+                let (before, after) = (head.0, head.0.wrapping_add(cost));
                 (Exchange { before, after }, used)
             }
             None => (Exchange::NONE, self.used_slow(carried, nanos)?),
         };
-        let room = window.limit().saturating_sub(used);
-        Ok(PreparedCharge::new(room, request.required, charge))
+        Ok((window.limit().saturating_sub(used), charge))
     }
 
     /// Exchanges a head that was loaded, if it is still current.
@@ -425,15 +424,6 @@ impl Ring {
             .is_ok()
     }
 
-    /// The permits that count at an instant.
-    #[inline]
-    pub(crate) fn look(&self, carried: impl Carried, nanos: u64) -> Result<View, Closed> {
-        match self.current(nanos) {
-            Some(view) => Ok(view),
-            None => self.view(carried, nanos),
-        }
-    }
-
     /// [`used`](Self::used) before a thread has rotated to the slot, or with a clock behind it.
     #[cold]
     #[inline(never)]
@@ -441,10 +431,8 @@ impl Ring {
         Ok(self.view(carried, nanos)?.used)
     }
 
-    /// [`look`](Self::look) before a thread has rotated to the slot.
-    #[cold]
-    #[inline(never)]
-    fn view(&self, carried: impl Carried, nanos: u64) -> Result<View, Closed> {
+    /// The permits that count at an instant, without rotating.
+    pub(super) fn view(&self, carried: impl Carried, nanos: u64) -> Result<View, Closed> {
         let window = &self.window;
         loop {
             let head = self.load_head();

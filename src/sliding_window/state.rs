@@ -4,10 +4,9 @@ use super::carried::Carried;
 #[cfg(any(feature = "std", tidegate_loom))]
 use super::carried::History;
 use super::charge::{Generation, WindowCharge};
-use super::ring::{Ring, RingRefusal};
+use super::ring::{Ring, RingRefusal, View};
 use super::slots::Window;
 use crate::denied::Denied;
-use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::sync::Closed;
 #[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::Lazy;
@@ -51,7 +50,7 @@ impl<'a, H: Carried> Deciding<'a, H> {
     #[inline(always)]
     pub(super) fn charge(self, n: u64, nanos: u64) -> Result<Result<WindowCharge, Denied>, Closed> {
         if n > self.ring.window().limit() {
-            return self.never();
+            return self.never().map(Err);
         }
         match self.ring.admit(self.carried, n, nanos) {
             Ok(slot) => Ok(Ok(WindowCharge {
@@ -64,22 +63,57 @@ impl<'a, H: Carried> Deciding<'a, H> {
         }
     }
 
+    /// [`charge`](Self::charge) for a caller that will not undo it. The result of the rare path fits
+    /// registers, so that the usual one needs no memory for its own.
+    #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
+    #[inline(always)]
+    pub(super) fn try_acquire(self, n: u64, nanos: u64) -> Result<Result<(), Denied>, Closed> {
+        let charged = self.charge(n, nanos)?;
+        Ok(charged.map(drop))
+    }
+
     /// The refusal of a call for more than the limit, unless that has changed.
+    #[inline]
+    fn never(self) -> Result<Denied, Closed> {
+        let capacity = self.limit()?;
+        Ok(Denied::Never { capacity })
+    }
+
     #[cold]
     #[inline(never)]
-    fn never<R>(self) -> Result<Result<R, Denied>, Closed> {
-        let capacity = self.window()?.limit();
-        Ok(Err(Denied::Never { capacity }))
+    fn limit(self) -> Result<u64, Closed> {
+        self.window().map(Window::limit)
     }
 
     #[inline]
     pub(super) fn peek(self, n: u64, nanos: u64) -> Result<Result<(), Denied>, Closed> {
-        let Self { ring, carried, .. } = self;
+        let ring = self.ring;
         if n > ring.window().limit() {
-            return self.never();
+            return self.never().map(Err);
         }
+        match ring.current(nanos) {
+            Some(view) if ring.window().excess(view.used, n) == 0 => Ok(Ok(())),
+            Some(view) => self.refusal(&view, n, nanos),
+            None => self.peek_slow(n, nanos),
+        }
+    }
+
+    /// The refusal of a call that does not fit a view, unless the window has moved on.
+    #[cold]
+    #[inline(never)]
+    fn refusal(self, view: &View, n: u64, nanos: u64) -> Result<Result<(), Denied>, Closed> {
+        match self.ring.until_room(self.carried, view, n, nanos) {
+            Some(retry_after) => Ok(Err(Denied::NotYet { retry_after })),
+            None => self.peek_slow(n, nanos),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn peek_slow(self, n: u64, nanos: u64) -> Result<Result<(), Denied>, Closed> {
+        let Self { ring, carried, .. } = self;
         loop {
-            let view = ring.look(carried, nanos)?;
+            let view = ring.view(carried, nanos)?;
             if ring.window().excess(view.used, n) == 0 {
                 return Ok(Ok(()));
             }
@@ -101,7 +135,7 @@ impl<'a, H: Carried> Deciding<'a, H> {
     ) -> Result<Result<(), Denied>, Closed> {
         let window = self.ring.window();
         if n > window.limit() {
-            return self.never();
+            return self.never().map(Err);
         }
         let limit = u128::from(window.limit());
         // At least 1, because `n` is.
@@ -133,26 +167,5 @@ impl<'a, H: Carried> Deciding<'a, H> {
     pub(super) fn available(self, nanos: u64) -> Result<u64, Closed> {
         let used = self.ring.used(self.carried, nanos)?;
         Ok(self.ring.window().limit().saturating_sub(used))
-    }
-
-    #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
-    #[inline(always)]
-    pub(super) fn prepare(
-        self,
-        request: Request,
-        nanos: u64,
-    ) -> Result<Option<PreparedCharge>, Closed> {
-        self.ring.prepare(self.carried, request, nanos)
-    }
-
-    /// Prepares a call for a window whose limit has changed: without an exchange, so that the call
-    /// charges the window in a step of its own.
-    pub(super) fn prepare_changed(
-        self,
-        request: Request,
-        nanos: u64,
-    ) -> Result<Option<PreparedCharge>, Closed> {
-        let room = self.available(nanos)?;
-        Ok(PreparedCharge::new(room, request.required, Exchange::NONE))
     }
 }
