@@ -54,3 +54,4 @@ mod sharded;
 mod unreported;
 mod wait_queue;
 mod window;
+mod window_limits;
