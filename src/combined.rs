@@ -52,11 +52,11 @@ use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
 use crate::prepared_charge::{Exchange, Request};
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::sliding_window::SlidingWindow;
 use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
-#[cfg(any(feature = "std", tidegate_loom))]
-use crate::sliding_window::SlidingWindow;
 #[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
@@ -351,6 +351,11 @@ impl<C> Combined<C> {
 impl<C> sealed::Sealed for Combined<C> {}
 
 impl<C: Clock> sealed::Internals for Combined<C> {
+    #[cfg(any(feature = "std", tidegate_loom))]
+    fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
+        self.change_all_to_at(new, now)
+    }
+
     fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
         match self.peek_at(n, now) {
             Err(denied) => self.limits[denied.index()].snapshot_at(now),

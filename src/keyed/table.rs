@@ -11,6 +11,8 @@ use core::time::Duration;
 use super::wait_queues::Place;
 use crate::clock::Clock;
 use crate::denied::Denied;
+#[cfg(feature = "std")]
+use crate::quota::Quota;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 #[cfg(feature = "std")]
@@ -89,6 +91,14 @@ pub trait BucketTable<Q: ?Sized>: ResetTable<Q> {
     fn credit_for(&self, key: &Q, n: u64, now: Timestamp);
 
     fn debt_for(&self, key: &Q, now: Timestamp) -> u64;
+}
+
+/// A table whose keys can have quotas of their own.
+#[cfg(feature = "std")]
+#[expect(unnameable_types, reason = "a detail of `KeyView`")]
+pub trait QuotaTable<Q: ?Sized>: BucketTable<Q> {
+    /// Adds the key if need be. Wakes the head of the key's wait queue.
+    fn set_quota_for(&self, key: &Q, quota: Quota, now: Timestamp) -> Result<(), Denied>;
 }
 
 /// A pointer to a table, which does what the table does.
@@ -219,5 +229,12 @@ impl<Q: ?Sized, P: TablePointer<Table: BucketTable<Q>>> BucketTable<Q> for P {
 
     fn debt_for(&self, key: &Q, now: Timestamp) -> u64 {
         self.table().debt_for(key, now)
+    }
+}
+
+#[cfg(feature = "std")]
+impl<Q: ?Sized, P: TablePointer<Table: QuotaTable<Q>>> QuotaTable<Q> for P {
+    fn set_quota_for(&self, key: &Q, quota: Quota, now: Timestamp) -> Result<(), Denied> {
+        self.table().set_quota_for(key, quota, now)
     }
 }

@@ -135,7 +135,7 @@ where
             |limiter| limiter.max_permits(),
             |policy| match policy {
                 Some(Overflow::Share) => self.shared(key).max_permits(),
-                _ => (self.factory)(&key.to_owned()).max_permits(),
+                _ => self.factory.make(&key.to_owned()).max_permits(),
             },
         )
     }
@@ -175,7 +175,7 @@ where
             now,
             |limiter| limiter.refusal(ahead, n, AsOf { due, now }),
             |policy| match policy {
-                None => key_limiter::refusal(&(self.factory)(&key.to_owned()), ahead, n, now),
+                None => key_limiter::refusal(&self.factory.make(&key.to_owned()), ahead, n, now),
                 Some(Overflow::Share) => key_limiter::refusal(self.shared(key), ahead, n, now),
                 Some(_) => self.decide_without_limiter(key, n, now).err(),
             },
