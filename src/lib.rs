@@ -187,6 +187,7 @@ mod limiter;
 mod prepared_charge;
 mod quota;
 mod rate_limited;
+mod shadow;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod sharded;
 mod sliding_window;
@@ -218,15 +219,21 @@ pub use denied::Denied;
 pub use global::{configure_rate_limiter, get_rate_limiter};
 pub use keyed::{
     FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester,
-    KeyHash, KeyHasher, Overflow,
+    KeyHash, KeyHasher, KeyedLimiter, Overflow,
 };
 #[cfg(feature = "std")]
-pub use keyed::{KeyView, Keyed, KeyedBuilder, KeyedStats, OwnedKey};
+pub use keyed::{
+    DeniedKey, DeniedKeys, KeyView, Keyed, KeyedBuilder, KeyedStats, MostDenied, OwnedKey,
+    TrackDenied,
+};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use sharded::ShardedTokenBucket;
+pub use shadow::{
+    KeyedShadow, Shadow, ShadowCharge, ShadowCounts, ShadowDecision, ShadowStats,
+};
 pub use sliding_window::{SlidingWindow, WindowCharge, WindowError};
 pub use snapshot::Snapshot;
 /// Puts a function behind a limiter: every call is a request, and waits while it is limited.

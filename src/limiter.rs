@@ -153,6 +153,11 @@ macro_rules! forward_limiter {
             fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
                 (**self).snapshot_for_at(n, now)
             }
+
+            #[inline]
+            fn record_peeked_refusal_at(&self, n: u64, now: Timestamp) {
+                (**self).record_peeked_refusal_at(n, now);
+            }
         }
 
         impl<L: Limiter + ?Sized> Limiter for $pointer {
@@ -235,6 +240,15 @@ pub(crate) mod sealed {
             Self: Limiter,
         {
             self.snapshot_at(now)
+        }
+
+        /// Tells that a call was refused because of peeks at several limiters. One that counts its
+        /// refusals looks whether its own was among them.
+        #[inline]
+        fn record_peeked_refusal_at(&self, _n: u64, _now: Timestamp)
+        where
+            Self: Limiter,
+        {
         }
 
         /// The quota, if the limiter at `now` is a full [`TokenBucket`](crate::TokenBucket) and

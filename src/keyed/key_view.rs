@@ -36,7 +36,7 @@ pub struct KeyView<T, H> {
 pub struct OwnedKey<K>(K);
 
 impl<T, H> KeyView<T, H> {
-    pub(super) const fn new(table: T, key: H) -> Self {
+    pub(crate) const fn new(table: T, key: H) -> Self {
         Self { table, key }
     }
 
@@ -135,6 +135,11 @@ pub trait Table<Q: ?Sized> {
 
     /// The refusal of `n` after the permits of `ahead`.
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied>;
+
+    /// Tells that a call of `n` for the key was refused in the end. Only tables that count refusals
+    /// use it.
+    #[inline]
+    fn refused(&self, _key: &Q, _n: u64, _now: Timestamp) {}
 }
 
 macro_rules! forward {
@@ -174,6 +179,11 @@ macro_rules! forward {
 
             fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
                 (**self).refusal(key, ahead, n, now)
+            }
+
+            #[inline]
+            fn refused(&self, key: &Q, n: u64, now: Timestamp) {
+                (**self).refused(key, n, now);
             }
         }
     )*};
@@ -229,5 +239,10 @@ where
 
     fn refusal(&self, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
         self.table.refusal(self.key(), ahead, n, now)
+    }
+
+    #[inline]
+    fn refused(&self, n: u64, now: Timestamp) {
+        self.table.refused(self.key(), n, now);
     }
 }

@@ -292,10 +292,9 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     }
 
     /// The time on the clock of the first limiter.
-    #[cfg(feature = "tower")]
-    pub(crate) fn now_for(&self, key: &K) -> Timestamp
+    pub(crate) fn now_for<Q>(&self, key: &Q) -> Timestamp
     where
-        K: Clone,
+        Q: ToOwned<Owned = K> + ?Sized,
     {
         self.first(key).limiter().now()
     }

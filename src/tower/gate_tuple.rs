@@ -31,7 +31,10 @@ macro_rules! gate_tuple {
             }
 
             fn try_acquire_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<(), GateDenied> {
-                self.peek_at(key, n, now)?;
+                if let Err(denied) = self.peek_at(key, n, now) {
+                    self.record_peeked_refusal(key, n, now);
+                    return Err(denied);
+                }
                 self.charge_at(key, n, now).map(drop)
             }
 
@@ -60,6 +63,10 @@ macro_rules! gate_tuple {
                     forfeited = forfeited.saturating_add(lost);
                 })+
                 forfeited
+            }
+
+            fn record_peeked_refusal(&self, key: &Self::Key, n: u64, now: Timestamp) {
+                $(self.$index.record_peeked_refusal(&key.$index, n, now);)+
             }
 
             fn snapshot_at(&self, key: &Self::Key, now: Timestamp) -> Option<Snapshot> {

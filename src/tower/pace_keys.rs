@@ -5,12 +5,11 @@ use core::fmt;
 
 use super::gate::{GateOperations, MissingKey};
 use super::key_extractor::KeyExtractor;
-use super::keyed_limiter::KeyedLimiter;
 use super::pace_gate::PaceOperations;
 use super::per_key::PerKey;
 use super::request_head::RequestHead;
 use crate::denied::Denied;
-use crate::keyed::{KeyView, OwnedKey, Place, Table};
+use crate::keyed::{KeyView, KeyedLimiter, OwnedKey, Place, Table};
 use crate::time::Timestamp;
 use crate::wait::{Hold, Instants};
 
@@ -73,6 +72,10 @@ impl<T: Table<K>, E, K> Table<K> for GateTable<T, E> {
 
     fn refusal(&self, key: &K, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
         self.table().refusal(key, ahead, n, now)
+    }
+
+    fn refused(&self, key: &K, n: u64, now: Timestamp) {
+        self.table().refused(key, n, now);
     }
 }
 

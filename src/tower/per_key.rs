@@ -4,8 +4,8 @@ use core::fmt;
 
 use super::gate::{GateDenied, GateOperations, MissingKey};
 use super::key_extractor::{KeyExtractor, NoKey};
-use super::keyed_limiter::KeyedLimiter;
 use super::request_head::RequestHead;
+use crate::keyed::KeyedLimiter;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
@@ -121,6 +121,12 @@ where
     /// Tables cannot undo a charge.
     fn undo(&self, key: &Option<E::Key>, n: u64, (): ()) -> u64 {
         if key.is_some() { n } else { 0 }
+    }
+
+    fn record_peeked_refusal(&self, key: &Option<E::Key>, n: u64, now: Timestamp) {
+        if let Some(key) = key {
+            self.table.record_peeked_refusal(key, n, now);
+        }
     }
 
     fn snapshot_at(&self, key: &Option<E::Key>, now: Timestamp) -> Option<Snapshot> {
