@@ -217,23 +217,21 @@ pub use combined::{
 pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
-pub use keyed::{
-    FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester,
-    KeyHash, KeyHasher, KeyedLimiter, Overflow,
-};
 #[cfg(feature = "std")]
 pub use keyed::{
     DeniedKey, DeniedKeys, KeyView, Keyed, KeyedBuilder, KeyedStats, MostDenied, OwnedKey,
     TrackDenied,
 };
+pub use keyed::{
+    FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester,
+    KeyHash, KeyHasher, KeyedLimiter, Overflow,
+};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
+pub use shadow::{KeyedShadow, Shadow, ShadowCharge, ShadowCounts, ShadowDecision, ShadowStats};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use sharded::ShardedTokenBucket;
-pub use shadow::{
-    KeyedShadow, Shadow, ShadowCharge, ShadowCounts, ShadowDecision, ShadowStats,
-};
 pub use sliding_window::{SlidingWindow, WindowCharge, WindowError};
 pub use snapshot::Snapshot;
 /// Puts a function behind a limiter: every call is a request, and waits while it is limited.

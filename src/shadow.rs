@@ -19,8 +19,7 @@ use crate::time::Timestamp;
 /// decides the same calls, and its decisions are only counted.
 ///
 /// A `Shadow` is a [`Limiter`] as the live one is: for layers, tuples, tables, and waits. For two
-/// tables of keys use a [`KeyedShadow`]. A layer tries any gate with
-/// `RateLimitLayerBuilder::shadow`.
+/// tables of keys use a [`KeyedShadow`]. A layer of tower tries any gate with its option `shadow`.
 ///
 /// # What "would have refused" means
 ///

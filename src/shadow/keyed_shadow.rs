@@ -278,8 +278,7 @@ mod waits {
             if candidate.is_err() {
                 self.candidates.refused(key, n, at.now);
             }
-            self.counts
-                .add(ShadowOutcome::new(true, candidate.is_ok()));
+            self.counts.add(ShadowOutcome::new(true, candidate.is_ok()));
             Ok(())
         }
 

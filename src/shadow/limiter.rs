@@ -220,8 +220,7 @@ mod waits {
         fn attempt(&self, n: u64, at: Instants) -> Result<(), Hold> {
             self.live.attempt(n, at)?;
             let candidate = self.candidate.attempt(n, at);
-            self.counts
-                .add(ShadowOutcome::new(true, candidate.is_ok()));
+            self.counts.add(ShadowOutcome::new(true, candidate.is_ok()));
             Ok(())
         }
 

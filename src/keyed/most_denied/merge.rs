@@ -89,8 +89,7 @@ pub(super) fn merge<K: Eq>(parts: Vec<Part<K>>, n: usize) -> DeniedKeys<K> {
     let mut merged = HashTable::<Merged<K>>::new();
     for part in parts {
         for counter in part.counters {
-            let is_same =
-                |it: &Merged<K>| it.hash == counter.hash && it.denied.key == counter.key;
+            let is_same = |it: &Merged<K>| it.hash == counter.hash && it.denied.key == counter.key;
             let (at_least, at_most) = (counter.count - counter.error, counter.count);
             match merged.entry(counter.hash, is_same, |it| it.hash) {
                 Entry::Occupied(mut known) => {
