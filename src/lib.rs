@@ -28,6 +28,8 @@
 //! | a bucket for every address, and floods of them | [`FixedKeyed`] | a lock-free table of fixed size, no allocation |
 //! | an HTTP or gRPC server, or its clients | [`RateLimitLayer`], [`PaceLayer`] | tower layers over any of these, with header fields |
 //! | calls to an API with quotas on requests and tokens | [`ApiRateLimiter`] | minute, hour, burst and tokens, pauses, backoff, permits |
+//! | a limit that is tried on live traffic, and refuses nothing yet | [`Shadow`], [`KeyedShadow`] | counts where it would decide otherwise |
+//! | the keys that are refused most often | [`MostDenied`] | bounded memory, stated error |
 //! | code that is generic over limiters | [`Limiter`] | peek, charge and undo at one clock reading |
 //!
 //! [`docs::design`] explains how they work. Calls can wait at each of them, and at one key of a
@@ -126,11 +128,11 @@
 // Links to items behind features lead to the table of features where the feature is off.
 #![cfg_attr(
     feature = "std",
-    doc = "[`Keyed`]: Keyed\n[`ShardedTokenBucket`]: ShardedTokenBucket"
+    doc = "[`Keyed`]: Keyed\n[`MostDenied`]: MostDenied\n[`ShardedTokenBucket`]: ShardedTokenBucket"
 )]
 #![cfg_attr(
     not(feature = "std"),
-    doc = "[`Keyed`]: #features\n[`ShardedTokenBucket`]: #features"
+    doc = "[`Keyed`]: #features\n[`MostDenied`]: #features\n[`ShardedTokenBucket`]: #features"
 )]
 #![cfg_attr(
     feature = "std",
