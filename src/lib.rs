@@ -175,6 +175,8 @@ extern crate alloc;
 #[cfg(any(feature = "std", tidegate_loom))]
 extern crate std;
 
+mod all_or_none;
+mod all_or_nothing;
 mod api;
 mod clock;
 mod combined;
@@ -199,6 +201,9 @@ mod wait;
 #[cfg(feature = "tower")]
 pub mod tower;
 
+#[cfg(any(feature = "std", tidegate_loom))]
+pub use all_or_nothing::Each;
+pub use all_or_nothing::{AllOrNothing, TupleDenied};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use api::{AcquireRequest, AcquireTokens};
 pub use api::{
