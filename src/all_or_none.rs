@@ -72,9 +72,16 @@ pub(crate) trait Refusal: Copy {
     /// Whether this refusal lasts longer than another.
     fn outlasts(&self, other: &Self) -> bool;
 
-    /// The same refusal, of a call that lost these permits.
+    /// Permits that the call lost, unless the members count them.
+    fn forfeited(&self) -> u64 {
+        0
+    }
+
+    /// The same refusal, of a call that lost this number of permits.
     #[must_use]
-    fn forfeiting(self, permits: u64) -> Self;
+    fn with_forfeited(self, _permits: u64) -> Self {
+        self
+    }
 }
 
 /// The first of the members that have the least headroom.
@@ -168,9 +175,10 @@ pub(crate) fn charge_rest<M: Members>(
         }
         if let Err(own) = members.charge(index, charges) {
             let lost = roll_back(members, position, first, charges);
+            let lost = lost.saturating_add(own.forfeited());
             // The refusals of now, because what was undone has come back.
             let refusal = longest(members, Some(own)).unwrap_or(own);
-            return Err(refusal.forfeiting(lost));
+            return Err(refusal.with_forfeited(lost));
         }
     }
     Ok(())

@@ -65,8 +65,11 @@ impl Refusal for TupleDenied {
         self.denied.outlasts(&other.denied)
     }
 
-    fn forfeiting(self, permits: u64) -> Self {
-        let forfeited = self.forfeited.saturating_add(permits);
+    fn forfeited(&self) -> u64 {
+        self.forfeited
+    }
+
+    fn with_forfeited(self, forfeited: u64) -> Self {
         Self { forfeited, ..self }
     }
 }

@@ -119,7 +119,7 @@ pub struct TuplePlace<P> {
     places: P,
 }
 
-/// Until when a member refuses.
+/// Until when a member refuses. A call that waits cannot report what it lost before it ends.
 #[derive(Clone, Copy)]
 struct MemberHold {
     index: usize,
@@ -139,11 +139,6 @@ fn outlasts(one: Hold, other: Hold) -> bool {
 impl Refusal for MemberHold {
     fn outlasts(&self, other: &Self) -> bool {
         outlasts(self.hold, other.hold)
-    }
-
-    /// A call that waits cannot report them before it ends.
-    fn forfeiting(self, _: u64) -> Self {
-        self
     }
 }
 

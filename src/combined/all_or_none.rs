@@ -121,11 +121,6 @@ impl Refusal for CombinedDenied {
     fn outlasts(&self, other: &Self) -> bool {
         self.denied.outlasts(&other.denied)
     }
-
-    /// The combination has counted them.
-    fn forfeiting(self, _: u64) -> Self {
-        self
-    }
 }
 
 impl<C: Clock> Combined<C> {
