@@ -177,6 +177,8 @@ extern crate alloc;
 #[cfg(any(feature = "std", tidegate_loom))]
 extern crate std;
 
+mod all_or_none;
+mod all_or_nothing;
 mod api;
 mod clock;
 mod combined;
@@ -203,6 +205,9 @@ mod wait;
 pub mod tower;
 
 #[cfg(any(feature = "std", tidegate_loom))]
+pub use all_or_nothing::Each;
+pub use all_or_nothing::{AllOrNothing, TupleDenied};
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use api::{AcquireRequest, AcquireTokens};
 pub use api::{
     ApiRateLimiter, ConfigError, ConfigErrorKind, LimitKind, RateLimitConfig, RateLimitStats,
@@ -221,12 +226,11 @@ pub use denied::Denied;
 pub use global::{configure_rate_limiter, get_rate_limiter};
 #[cfg(feature = "std")]
 pub use keyed::{
-    DeniedKey, DeniedKeys, KeyView, Keyed, KeyedBuilder, KeyedStats, MostDenied, OwnedKey,
-    TrackDenied,
+    DeniedKey, DeniedKeys, KeyCharge, Keyed, KeyedBuilder, KeyedStats, MostDenied, TrackDenied,
 };
 pub use keyed::{
-    FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester,
-    KeyHash, KeyHasher, KeyedLimiter, Overflow,
+    FixedKeyCharge, FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest,
+    KeyDigester, KeyHash, KeyHasher, KeyView, KeyedLimiter, Overflow, OwnedKey,
 };
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};

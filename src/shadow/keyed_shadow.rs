@@ -1,11 +1,14 @@
 //! A table of candidates beside a live table.
 
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use super::counts::{ShadowCounts, ShadowOutcome, ShadowStats};
+use super::limiter::ShadowCharge;
 use super::{CandidateCharges, ShadowDecision};
+use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::keyed::{KeyedLimiter, TableOperations};
+use crate::keyed::{KeyView, KeyedLimiter, Table};
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
@@ -98,6 +101,11 @@ impl<L, C> KeyedShadow<L, C> {
         &self.counts
     }
 
+    /// Returns one key as a limiter: that of the live table, with its candidate beside it.
+    pub const fn at<'a, Q: ?Sized>(&'a self, key: &'a Q) -> KeyView<&'a Self, &'a Q> {
+        KeyView::new(self, key)
+    }
+
     /// Takes `n` permits of the key's live limit if they are available.
     ///
     /// # Errors
@@ -118,7 +126,7 @@ impl<L, C> KeyedShadow<L, C> {
         L: KeyedLimiter<Q>,
         C: KeyedLimiter<Q, Clock = L::Clock>,
     {
-        self.decide_at(key, n, self.live.now(key))
+        self.decide_at(key, n, self.live.clock_for(key).now())
     }
 
     /// [`decide`](Self::decide) as of `now`.
@@ -127,7 +135,7 @@ impl<L, C> KeyedShadow<L, C> {
         L: KeyedLimiter<Q>,
         C: KeyedLimiter<Q, Clock = L::Clock>,
     {
-        let live = self.live.try_acquire_at(key, n, now);
+        let live = self.live.try_acquire_for(key, n, now);
         let candidate = self.decide_candidate(live.is_ok(), key, n, now);
         let decision = ShadowDecision { live, candidate };
         if n > 0 {
@@ -147,41 +155,88 @@ impl<L, C> KeyedShadow<L, C> {
         C: KeyedLimiter<Q>,
     {
         if live_admits || self.candidate_charges == CandidateCharges::All {
-            self.candidates.try_acquire_at(key, n, now)
+            self.candidates.try_acquire_for(key, n, now)
         } else {
-            self.candidates.peek_at(key, n, now)
+            self.candidates.peek_for(key, n, now)
         }
     }
 }
 
 /// All queries are those of the live table.
-impl<Q, L, C> TableOperations<Q> for KeyedShadow<L, C>
+impl<Q, L, C> Table<Q> for KeyedShadow<L, C>
 where
     Q: ?Sized,
     L: KeyedLimiter<Q>,
     C: KeyedLimiter<Q, Clock = L::Clock>,
 {
     type Clock = L::Clock;
+    type Charge = ShadowCharge<L::Charge, C::Charge>;
 
-    fn now(&self, key: &Q) -> Timestamp {
-        self.live.now(key)
+    fn clock_for(&self, key: &Q) -> &L::Clock {
+        self.live.clock_for(key)
     }
 
-    fn peek_at(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied> {
-        self.live.peek_at(key, n, now)
+    fn capacity_for(&self, key: &Q) -> u64 {
+        self.live.capacity_for(key)
     }
 
-    fn try_acquire_at(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied> {
+    #[inline]
+    fn peek_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.live.peek_for(key, n, now)
+    }
+
+    #[inline]
+    fn try_acquire_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied> {
         self.decide_at(key, n, now).live
     }
 
-    fn snapshot_at(&self, key: &Q, now: Timestamp) -> Snapshot {
-        self.live.snapshot_at(key, now)
+    fn charge_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<Self::Charge, Denied> {
+        let count = |outcome| (n > 0).then(|| self.counts.count(outcome));
+        match self.live.charge_for(key, n, now) {
+            Ok(live) => {
+                let candidate = self.candidates.charge_for(key, n, now).ok();
+                let counted = count(ShadowOutcome::new(true, candidate.is_some()));
+                Ok(ShadowCharge::new(live, candidate, counted))
+            }
+            Err(denied) => {
+                let candidate = self.decide_candidate(false, key, n, now);
+                count(ShadowOutcome::new(false, candidate.is_ok()));
+                Err(denied)
+            }
+        }
     }
 
-    fn record_peeked_refusal(&self, key: &Q, n: u64, now: Timestamp) {
-        self.live.record_peeked_refusal(key, n, now);
-        if n > 0 && self.live.peek_at(key, n, now).is_err() {
+    fn undo_for(&self, key: &Q, charge: Self::Charge) -> u64 {
+        charge.undo(
+            &self.counts,
+            |candidate| self.candidates.undo_for(key, candidate),
+            |live| self.live.undo_for(key, live),
+        )
+    }
+
+    fn available_for(&self, key: &Q, now: Timestamp) -> u64 {
+        self.live.available_for(key, now)
+    }
+
+    fn refill_time_for(&self, key: &Q) -> Duration {
+        self.live.refill_time_for(key)
+    }
+
+    fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot {
+        self.live.snapshot_for(key, now)
+    }
+
+    fn snapshot_of_refusal_for(&self, key: &Q, n: u64, now: Timestamp) -> Snapshot {
+        self.live.snapshot_of_refusal_for(key, n, now)
+    }
+
+    fn is_unused_for(&self, key: &Q, now: Timestamp) -> bool {
+        self.live.is_unused_for(key, now) && self.candidates.is_unused_for(key, now)
+    }
+
+    fn record_peeked_refusal_for(&self, key: &Q, n: u64, now: Timestamp) {
+        self.live.record_peeked_refusal_for(key, n, now);
+        if n > 0 && self.live.peek_for(key, n, now).is_err() {
             let candidate = self.decide_candidate(false, key, n, now);
             self.counts
                 .add(ShadowOutcome::new(false, candidate.is_ok()));
@@ -191,18 +246,13 @@ where
 
 #[cfg(feature = "std")]
 mod waits {
-    use super::{CandidateCharges, KeyedShadow, ShadowOutcome};
+    use super::{CandidateCharges, KeyedShadow, ShadowCharge, ShadowOutcome, Table};
     use crate::denied::Denied;
-    use crate::keyed::{KeyView, Place, Table};
+    use crate::keyed::{KeyView, Place, WaitTable};
     use crate::time::Timestamp;
     use crate::wait::{Acquire, Hold, Instants};
 
     impl<L, C> KeyedShadow<L, C> {
-        /// Returns one key as a place to wait at: that of the live table.
-        pub const fn at<'a, Q: ?Sized>(&'a self, key: &'a Q) -> KeyView<&'a Self, &'a Q> {
-            KeyView::new(self, key)
-        }
-
         /// Waits for `n` permits of the key's live limit, in order of arrival at this key.
         ///
         /// # Errors
@@ -218,7 +268,8 @@ mod waits {
         ///
         /// let clock = ManualClock::new();
         /// let table = |quota| FixedKeyed::with_clock(quota, 1_000, clock.clone());
-        /// let users = KeyedShadow::beside(table(Quota::per_minute(2)), table(Quota::per_minute(1)));
+        /// let (live, candidates) = (table(Quota::per_minute(2)), table(Quota::per_minute(1)));
+        /// let users = KeyedShadow::beside(live, candidates);
         /// users.acquire("alice", 1).wait()?; // in async code: `users.acquire("alice", 1).await?`
         /// users.acquire("alice", 1).wait()?;
         /// assert_eq!(users.stats().only_candidate_refused, 1);
@@ -231,26 +282,20 @@ mod waits {
         ) -> Acquire<KeyView<&'a Self, &'a Q>>
         where
             Q: ?Sized,
-            L: Table<Q>,
-            C: Table<Q, Clock = L::Clock>,
+            L: WaitTable<Q>,
+            C: WaitTable<Q, Clock = <L as Table<Q>>::Clock>,
         {
             Acquire::new(self.at(key), n)
         }
     }
 
     /// Calls wait at the live table. The candidates decide those that it admits.
-    impl<Q, L, C> Table<Q> for KeyedShadow<L, C>
+    impl<Q, L, C> WaitTable<Q> for KeyedShadow<L, C>
     where
         Q: ?Sized,
-        L: Table<Q>,
-        C: Table<Q, Clock = L::Clock>,
+        L: WaitTable<Q>,
+        C: WaitTable<Q, Clock = <L as Table<Q>>::Clock>,
     {
-        type Clock = L::Clock;
-
-        fn clock_for(&self, key: &Q) -> &L::Clock {
-            self.live.clock_for(key)
-        }
-
         fn max_permits_for(&self, key: &Q) -> u64 {
             self.live.max_permits_for(key)
         }
@@ -282,6 +327,22 @@ mod waits {
             Ok(())
         }
 
+        fn charge_as_of(&self, key: &Q, n: u64, at: Instants) -> Result<Self::Charge, Hold> {
+            let live = self.live.charge_as_of(key, n, at)?;
+            let candidate = self.candidates.charge_as_of(key, n, at).ok();
+            if candidate.is_none() {
+                self.candidates.refused(key, n, at.now);
+            }
+            let counted = self
+                .counts
+                .count(ShadowOutcome::new(true, candidate.is_some()));
+            Ok(ShadowCharge::new(live, candidate, Some(counted)))
+        }
+
+        fn hold_as_of(&self, key: &Q, n: u64, at: Instants) -> Option<Hold> {
+            self.live.hold_as_of(key, n, at)
+        }
+
         fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
             self.live.refusal(key, ahead, n, now)
         }
@@ -289,14 +350,8 @@ mod waits {
         fn refused(&self, key: &Q, n: u64, now: Timestamp) {
             self.live.refused(key, n, now);
             let admits = match self.candidate_charges {
-                CandidateCharges::Admitted => self.candidates.refusal(key, 0, n, now).is_none(),
-                CandidateCharges::All => {
-                    let attempt = self.candidates.attempt(key, n, Instants::as_of(now));
-                    if attempt.is_err() {
-                        self.candidates.refused(key, n, now);
-                    }
-                    attempt.is_ok()
-                }
+                CandidateCharges::Admitted => self.candidates.peek_for(key, n, now).is_ok(),
+                CandidateCharges::All => self.candidates.try_acquire_for(key, n, now).is_ok(),
             };
             self.counts.add(ShadowOutcome::new(false, admits));
         }

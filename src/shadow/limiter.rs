@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::counts::{Counted, ShadowOutcome};
+use super::counts::{Counted, ShadowCounts, ShadowOutcome};
 use super::{CandidateCharges, Shadow};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
@@ -17,6 +17,32 @@ pub struct ShadowCharge<L, C> {
     candidate: Option<C>,
     /// `None` for a call that was not counted.
     counted: Option<Counted>,
+}
+
+impl<L, C> ShadowCharge<L, C> {
+    #[inline]
+    pub(super) const fn new(live: L, candidate: Option<C>, counted: Option<Counted>) -> Self {
+        Self {
+            live,
+            candidate,
+            counted,
+        }
+    }
+
+    /// Undoes both charges, and takes back the count. Returns what the live limit got back.
+    pub(super) fn undo(
+        self,
+        counts: &ShadowCounts,
+        undo_candidate: impl FnOnce(C) -> u64,
+        undo_live: impl FnOnce(L) -> u64,
+    ) -> u64 {
+        if let Some(counted) = self.counted {
+            counts.uncount(counted);
+        }
+        // In reverse order, as a limiter that is both needs it.
+        self.candidate.map(undo_candidate);
+        undo_live(self.live)
+    }
 }
 
 impl<L, C> sealed::Sealed for Shadow<L, C> {}
@@ -69,11 +95,7 @@ impl<L: Limiter, C: Limiter<Clock = L::Clock>> Limiter for Shadow<L, C> {
             Ok(live) => {
                 let candidate = self.candidate.charge_at(n, now).ok();
                 let counted = count(ShadowOutcome::new(true, candidate.is_some()));
-                Ok(ShadowCharge {
-                    live,
-                    candidate,
-                    counted,
-                })
+                Ok(ShadowCharge::new(live, candidate, counted))
             }
             Err(denied) => {
                 let candidate = match self.candidate_charges {
@@ -88,14 +110,11 @@ impl<L: Limiter, C: Limiter<Clock = L::Clock>> Limiter for Shadow<L, C> {
 
     /// Undoes both charges, and takes back the count. Returns what the live limit got back.
     fn undo(&self, charge: Self::Charge) -> u64 {
-        if let Some(counted) = charge.counted {
-            self.counts.uncount(counted);
-        }
-        // In reverse order, as a limiter that is both needs it.
-        if let Some(candidate) = charge.candidate {
-            self.candidate.undo(candidate);
-        }
-        self.live.undo(charge.live)
+        charge.undo(
+            &self.counts,
+            |candidate| self.candidate.undo(candidate),
+            |live| self.live.undo(live),
+        )
     }
 
     #[inline]
@@ -124,12 +143,12 @@ impl<L: Limiter, C: Limiter<Clock = L::Clock>> Limiter for Shadow<L, C> {
 
 #[cfg(any(feature = "std", tidegate_loom))]
 mod waits {
-    use super::{CandidateCharges, Shadow, ShadowOutcome};
+    use super::{CandidateCharges, Limiter, Shadow, ShadowCharge, ShadowOutcome};
     use crate::denied::Denied;
     use crate::sync::WaitQueue;
     use crate::time::Timestamp;
     use crate::wait::sealed::Waits;
-    use crate::wait::{Acquire, Hold, Instants};
+    use crate::wait::{Acquire, Hold, Instants, MemberWaits};
 
     impl<L, C> Shadow<L, C>
     where
@@ -243,6 +262,26 @@ mod waits {
                 CandidateCharges::All => self.candidate.attempt(n, at).is_ok(),
             };
             self.counts.add(ShadowOutcome::new(false, admits));
+        }
+    }
+
+    /// In a tuple, the candidate is charged with the live limit, and undone with it.
+    impl<L, C> MemberWaits for Shadow<L, C>
+    where
+        L: MemberWaits,
+        C: MemberWaits + Limiter<Clock = <L as Limiter>::Clock>,
+    {
+        fn charge_as_of(&self, n: u64, at: Instants) -> Result<Self::Charge, Hold> {
+            let live = self.live.charge_as_of(n, at)?;
+            let candidate = self.candidate.charge_as_of(n, at).ok();
+            let counted = self
+                .counts
+                .count(ShadowOutcome::new(true, candidate.is_some()));
+            Ok(ShadowCharge::new(live, candidate, Some(counted)))
+        }
+
+        fn hold_as_of(&self, n: u64, at: Instants) -> Option<Hold> {
+            self.live.hold_as_of(n, at)
         }
     }
 }

@@ -4,12 +4,15 @@ use alloc::borrow::ToOwned;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
+use core::time::Duration;
 
 use super::MostDenied;
+use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::keyed::key_view::{KeyView, Table};
-use crate::keyed::keyed_limiter::{KeyedLimiter, TableOperations};
+use crate::keyed::key_view::KeyView;
+use crate::keyed::keyed_limiter::KeyedLimiter;
 use crate::keyed::keys::KeyHasher;
+use crate::keyed::table::{Table, WaitTable};
 use crate::keyed::wait_queues::Place;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
@@ -88,7 +91,7 @@ impl<T, K, S> TrackDenied<T, K, S> {
         self.table
     }
 
-    /// Returns one key of the table as a place to wait at.
+    /// Returns one key of the table as a limiter, whose refusals are tracked.
     pub const fn at<'a, Q: ?Sized>(&'a self, key: &'a Q) -> KeyView<&'a Self, &'a Q> {
         KeyView::new(self, key)
     }
@@ -107,7 +110,7 @@ impl<T, K, S: BuildHasher> TrackDenied<T, K, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.try_acquire_at(key, n, self.table.now(key))
+        self.try_acquire_at(key, n, self.table.clock_for(key).now())
     }
 
     /// [`try_acquire`](Self::try_acquire) as of `now`.
@@ -122,7 +125,7 @@ impl<T, K, S: BuildHasher> TrackDenied<T, K, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let decided = self.table.try_acquire_at(key, n, now);
+        let decided = self.table.try_acquire_for(key, n, now);
         decided.inspect_err(|_| self.most_denied.record(key))
     }
 
@@ -150,7 +153,7 @@ impl<T, K, S: BuildHasher> TrackDenied<T, K, S> {
     /// ```
     pub const fn acquire<'a, Q>(&'a self, key: &'a Q, n: u64) -> Acquire<KeyView<&'a Self, &'a Q>>
     where
-        T: Table<Q>,
+        T: WaitTable<Q>,
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
@@ -158,40 +161,7 @@ impl<T, K, S: BuildHasher> TrackDenied<T, K, S> {
     }
 }
 
-impl<T, K, S, Q> TableOperations<Q> for TrackDenied<T, K, S>
-where
-    T: KeyedLimiter<Q>,
-    K: Borrow<Q>,
-    S: BuildHasher,
-    Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-{
-    type Clock = T::Clock;
-
-    fn now(&self, key: &Q) -> Timestamp {
-        self.table.now(key)
-    }
-
-    fn peek_at(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied> {
-        self.table.peek_at(key, n, now)
-    }
-
-    fn try_acquire_at(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied> {
-        Self::try_acquire_at(self, key, n, now)
-    }
-
-    fn snapshot_at(&self, key: &Q, now: Timestamp) -> Snapshot {
-        self.table.snapshot_at(key, now)
-    }
-
-    fn record_peeked_refusal(&self, key: &Q, n: u64, now: Timestamp) {
-        self.table.record_peeked_refusal(key, n, now);
-        if self.table.peek_at(key, n, now).is_err() {
-            self.most_denied.record(key);
-        }
-    }
-}
-
-/// Calls wait at the table.
+/// All queries are those of the table.
 impl<T, K, S, Q> Table<Q> for TrackDenied<T, K, S>
 where
     T: Table<Q>,
@@ -200,11 +170,72 @@ where
     Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
 {
     type Clock = T::Clock;
+    type Charge = T::Charge;
 
     fn clock_for(&self, key: &Q) -> &T::Clock {
         self.table.clock_for(key)
     }
 
+    fn capacity_for(&self, key: &Q) -> u64 {
+        self.table.capacity_for(key)
+    }
+
+    #[inline]
+    fn peek_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.table.peek_for(key, n, now)
+    }
+
+    #[inline]
+    fn try_acquire_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.try_acquire_at(key, n, now)
+    }
+
+    #[inline]
+    fn charge_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<T::Charge, Denied> {
+        let charged = self.table.charge_for(key, n, now);
+        charged.inspect_err(|_| self.most_denied.record(key))
+    }
+
+    fn undo_for(&self, key: &Q, charge: T::Charge) -> u64 {
+        self.table.undo_for(key, charge)
+    }
+
+    fn available_for(&self, key: &Q, now: Timestamp) -> u64 {
+        self.table.available_for(key, now)
+    }
+
+    fn refill_time_for(&self, key: &Q) -> Duration {
+        self.table.refill_time_for(key)
+    }
+
+    fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot {
+        self.table.snapshot_for(key, now)
+    }
+
+    fn snapshot_of_refusal_for(&self, key: &Q, n: u64, now: Timestamp) -> Snapshot {
+        self.table.snapshot_of_refusal_for(key, n, now)
+    }
+
+    fn is_unused_for(&self, key: &Q, now: Timestamp) -> bool {
+        self.table.is_unused_for(key, now)
+    }
+
+    fn record_peeked_refusal_for(&self, key: &Q, n: u64, now: Timestamp) {
+        self.table.record_peeked_refusal_for(key, n, now);
+        if self.table.peek_for(key, n, now).is_err() {
+            self.most_denied.record(key);
+        }
+    }
+}
+
+/// Calls wait at the table.
+impl<T, K, S, Q> WaitTable<Q> for TrackDenied<T, K, S>
+where
+    T: WaitTable<Q>,
+    K: Borrow<Q>,
+    S: BuildHasher,
+    Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+{
     fn max_permits_for(&self, key: &Q) -> u64 {
         self.table.max_permits_for(key)
     }
@@ -229,6 +260,14 @@ where
     #[inline]
     fn attempt(&self, key: &Q, n: u64, at: Instants) -> Result<(), Hold> {
         self.table.attempt(key, n, at)
+    }
+
+    fn charge_as_of(&self, key: &Q, n: u64, at: Instants) -> Result<T::Charge, Hold> {
+        self.table.charge_as_of(key, n, at)
+    }
+
+    fn hold_as_of(&self, key: &Q, n: u64, at: Instants) -> Option<Hold> {
+        self.table.hold_as_of(key, n, at)
     }
 
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
