@@ -22,7 +22,7 @@ pub use keys::{IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester, KeyHa
 pub use map::{Keyed, KeyedBuilder};
 pub use overflow::Overflow;
 #[cfg(feature = "tower")]
-pub(crate) use table::{TablePointer, WaitTable};
+pub(crate) use table::{Table, TablePointer, WaitTable};
 pub use table_stats::FixedKeyedStats;
 #[cfg(feature = "std")]
 pub use table_stats::KeyedStats;
