@@ -74,6 +74,12 @@ pub trait WaitTable<Q: ?Sized>: Table<Q> {
 
     fn attempt(&self, key: &Q, n: u64, at: Instants) -> Result<(), Hold>;
 
+    /// [`attempt`](Self::attempt) with a charge that can be undone.
+    fn charge_as_of(&self, key: &Q, n: u64, at: Instants) -> Result<Self::Charge, Hold>;
+
+    /// Until when an attempt would be refused; `None` if it would be admitted.
+    fn hold_as_of(&self, key: &Q, n: u64, at: Instants) -> Option<Hold>;
+
     /// The refusal of `n` after the permits of `ahead`.
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied>;
 
@@ -210,6 +216,14 @@ impl<Q: ?Sized, P: TablePointer<Table: WaitTable<Q>>> WaitTable<Q> for P {
     #[inline]
     fn attempt(&self, key: &Q, n: u64, at: Instants) -> Result<(), Hold> {
         self.table().attempt(key, n, at)
+    }
+
+    fn charge_as_of(&self, key: &Q, n: u64, at: Instants) -> Result<Self::Charge, Hold> {
+        self.table().charge_as_of(key, n, at)
+    }
+
+    fn hold_as_of(&self, key: &Q, n: u64, at: Instants) -> Option<Hold> {
+        self.table().hold_as_of(key, n, at)
     }
 
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {

@@ -269,7 +269,9 @@ mod waits {
     impl<L, C> MemberWaits for Shadow<L, C>
     where
         L: MemberWaits,
-        C: MemberWaits + Limiter<Clock = <L as Limiter>::Clock>,
+        C: MemberWaits
+            + Limiter<Clock = <L as Limiter>::Clock>
+            + Waits<Clock = <L as Waits>::Clock>,
     {
         fn charge_as_of(&self, n: u64, at: Instants) -> Result<Self::Charge, Hold> {
             let live = self.live.charge_as_of(n, at)?;

@@ -7,7 +7,7 @@ use crate::keyed::wait_queues::Place;
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use crate::wait::sealed::Waits;
-use crate::wait::{Acquire, Hold, Instants};
+use crate::wait::{Acquire, Hold, Instants, MemberWaits};
 
 impl<T, H> KeyView<T, H>
 where
@@ -102,5 +102,19 @@ where
     #[inline]
     fn refused(&self, n: u64, now: Timestamp) {
         self.table.refused(self.key(), n, now);
+    }
+}
+
+impl<T, H> MemberWaits for KeyView<T, H>
+where
+    H: KeyHandle,
+    T: WaitTable<H::Key>,
+{
+    fn charge_as_of(&self, n: u64, at: Instants) -> Result<T::Charge, Hold> {
+        self.table.charge_as_of(self.key(), n, at)
+    }
+
+    fn hold_as_of(&self, n: u64, at: Instants) -> Option<Hold> {
+        self.table.hold_as_of(self.key(), n, at)
     }
 }
