@@ -108,7 +108,7 @@ fn shadow(criterion: &mut Criterion) {
 
 #[inline(never)]
 fn try_acquire_key(table: &impl KeyedLimiter<u64>, key: u64) -> Result<(), Denied> {
-    table.try_acquire_at(&key, 1, table.now(&key))
+    table.try_acquire_for(&key, 1, table.clock_for(&key).now())
 }
 
 /// Refusals of a table with and without a list of the most denied keys: one key, and new keys in

@@ -48,7 +48,8 @@ use crate::time::Timestamp;
 ///   clones of it.
 /// * Peeks and queries ask the live limit, and are not counted. Calls for 0 permits are not counted.
 /// * An [`undo`](Limiter::undo) undoes both charges and takes the count back, because the call did
-///   not happen. With `instead`, a call that another limit refuses is not counted either.
+///   not happen. In a tuple, a call is counted here if all admit it, or if this limit refuses it. A
+///   call that only another limit refuses is not counted.
 /// * Calls wait at the live limit. A call that it admits after a wait is decided by the candidate
 ///   as of the same instant. If the candidate would have refused it at that instant, it would have
 ///   waited longer. A wait that ends in a refusal is counted once, as of its end.

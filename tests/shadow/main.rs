@@ -7,6 +7,7 @@ mod keys;
 #[path = "../parallel/mod.rs"]
 mod parallel;
 mod threads;
+mod tuples;
 mod waits;
 
 use tidegate::{ManualClock, Quota, ShadowStats, TokenBucket};

@@ -88,7 +88,7 @@ impl<K> SpaceSaving<K> {
         };
         let position = match self.index.find(hash, is_same) {
             Some(position) => *position as usize,
-            None if self.counters.len() < capacity => self.add(hash, key.to_owned()),
+            None if self.counters.len() < capacity => self.add(hash, key.to_owned(), capacity),
             None => self.replace_least(hash, key),
         };
         self.raise(position);
@@ -96,7 +96,7 @@ impl<K> SpaceSaving<K> {
     }
 
     /// Adds a counter with the count 0, which [`raise`](Self::raise) then moves.
-    fn add(&mut self, hash: u64, key: K) -> usize {
+    fn add(&mut self, hash: u64, key: K, capacity: usize) -> usize {
         let position = self.counters.len();
         self.counters.push(DenialCounter {
             key,
@@ -105,6 +105,13 @@ impl<K> SpaceSaving<K> {
             error: 0,
         });
         self.insert(hash, position);
+        if self.counters.len() == capacity {
+            // From now on keys replace others. With twice the room, a hash table clears the marks
+            // of those removed in place, and never grows again.
+            let counters = &self.counters;
+            let hasher = |position: &u32| counters[*position as usize].hash;
+            self.index.reserve(capacity, hasher);
+        }
         position
     }
 
