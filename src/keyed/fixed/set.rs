@@ -45,9 +45,10 @@
 //!
 //! The hold is `h` for a span of 2^(h-1) capacities, and the largest one is for 2^62 grains. The
 //! call raises the mark to its reading, or to that of the charge that it undoes. It never lowers
-//! the TAT below the mark. It notes a span that reaches from the mark to the value that it
+//! the TAT below the mark (`lowered_below_mark`). It notes a span that reaches from the mark to the value that it
 //! replaces, or leaves a longer one, and only then lowers the TAT. So neither the TAT nor the value
-//! of the vacant entry is ever further below any earlier value than the span. An entry is evicted
+//! of the vacant entry is ever further below any earlier value than the span. If the exchange
+//! fails, the value is read again (`dropped_credit`). An entry is evicted
 //! only if its TAT and the span are below the mark. As its vacant value counts with the span, too,
 //! the span is subtracted from it.
 //!
@@ -60,8 +61,8 @@
 //!    before (`unnoted_hold`, `ignored_hold`, `held_entry_claimed`). So no occupied value ever comes
 //!    back for another owner, and an exchange from one proves that its owner is the one that was
 //!    loaded after it. For the same owner, a value that comes back is harmless, because a decision
-//!    depends on the value alone. An undo compares the number of the claim, so it never lowers the
-//!    bucket of a key that was evicted and came back.
+//!    depends on the value alone. An undo compares the value (`undone_anyway`) and the number of the claim,
+//!    so it never lowers the bucket of a key that was evicted and came back.
 //! 2. While a claim is busy, step 3 occupies its entry once, and the entry stays occupied, because
 //!    an entry is evicted only when the claim that occupied it is over. So a call that finds the
 //!    entry vacant and then the claim still busy (`unchecked_claim`) has loaded the owner and the
@@ -534,10 +535,13 @@ impl Set {
         let mark = self.mark.fetch_max(nanos, Relaxed).max(nanos);
         let mark = gcra.now(mark).grains();
         for (_, entry) in self.from(key) {
-            match entry.tat() {
-                Some(tat) if tat + entry.span(gcra) < mark => {
+            let tat = entry.tat();
+            // Loaded once (`reloaded_span`), because another call may note a longer hold.
+            let span = entry.span(gcra);
+            match tat {
+                Some(tat) if tat + span < mark => {
                     // Less the span, which counts again as long as the entry is vacant.
-                    let vacant = mark - entry.span(gcra);
+                    let vacant = mark - span;
                     // The claim that made its owner must be over, or a late helper would occupy the
                     // entry again.
                     if self.is_current(claim) {
