@@ -46,7 +46,7 @@ use crate::time::Timestamp;
 ///
 /// * The candidate is decided at the same instant as the live limit, so both must read one clock or
 ///   clones of it.
-/// * Peeks and queries ask the live limit, and are not counted. Calls for 0 permits are not counted.
+/// * Peeks and queries ask the live limit, and are not counted. Neither are calls for 0 permits.
 /// * An [`undo`](Limiter::undo) undoes both charges and takes the count back, because the call did
 ///   not happen. In a tuple, a call is counted here if all admit it, or if this limit refuses it. A
 ///   call that only another limit refuses is not counted.

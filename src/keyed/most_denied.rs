@@ -48,9 +48,9 @@ use space_saving::{MAX_COUNTERS, SpaceSaving};
 /// counts the refusal in [`skipped`](DeniedKeys::skipped) instead. A refusal costs a hash, a lock
 /// that is free, and about log₂ c comparisons of numbers.
 ///
-/// A sketch takes up to c keys and about 50 bytes for each, when refusals come. It clones a key that gets
-/// a counter into the memory of the one that loses it, so a flood of new keys soon allocates
-/// nothing. A counter keeps the capacity of its longest key. Use
+/// A sketch takes up to c keys and about 50 bytes for each, when refusals come. It clones a key
+/// that gets a counter into the memory of the one that loses it, so a flood of new keys soon
+/// allocates nothing. A counter keeps the capacity of its longest key. Use
 /// [`KeyDigest`](crate::KeyDigest)s where clients send long ones.
 ///
 /// ```

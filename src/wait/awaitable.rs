@@ -108,7 +108,8 @@ pub(crate) mod sealed {
         /// The refusal of `n` after the waiters of `ahead`.
         fn refusal(&self, ahead: Self::Demand, n: u64, now: Timestamp) -> Option<Denied>;
 
-        /// Tells that a call of `n` was refused in the end. Only limiters that count refusals use it.
+        /// Tells that a call of `n` was refused in the end. Only limiters that count refusals use
+        /// it.
         #[inline]
         fn refused(&self, _n: u64, _now: Timestamp) {}
 

@@ -178,8 +178,8 @@ async fn timeouts_count_those_ahead_of_the_same_key() {
     assert_eq!((layer.stats().allowed, layer.stats().denied), (7, 1));
 }
 
-/// A tracked table lists the keys of requests that were rejected, and a shadow counts them. Requests
-/// that wait and are served are no refusals.
+/// A tracked table lists the keys of requests that were rejected, and a shadow counts them.
+/// Requests that wait and are served are no refusals.
 #[tokio::test(start_paused = true)]
 async fn rejected_requests_are_tracked() {
     let clock = TokioClock::new();
