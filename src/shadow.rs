@@ -243,7 +243,7 @@ impl<L: Limiter, C: Limiter<Clock = L::Clock>> Shadow<L, C> {
     /// assert!(!limit.decide(1).differs());
     /// let decision = limit.decide(1);
     /// assert!(decision.live.is_ok());
-    /// assert_eq!(decision.candidate.unwrap_err().to_string(), "rate limited: retry after 1s");
+    /// assert_eq!(decision.candidate.unwrap_err().to_string(), "not yet: retry after 1s");
     /// # }
     /// ```
     #[inline]
