@@ -1,5 +1,7 @@
 //! A limit for every key: user, address, route.
 
+#[cfg(feature = "dashmap")]
+mod dash;
 mod fixed;
 #[cfg(feature = "std")]
 mod key_view;
@@ -11,6 +13,8 @@ mod table_stats;
 #[cfg(feature = "std")]
 mod wait_queues;
 
+#[cfg(feature = "dashmap")]
+pub use dash::{DashKeyed, KnownKeys, NewKeys};
 pub use fixed::FixedKeyed;
 #[cfg(feature = "tower")]
 pub(crate) use key_view::Table;

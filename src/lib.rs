@@ -216,6 +216,8 @@ pub use combined::{
 pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
+#[cfg(feature = "dashmap")]
+pub use keyed::{DashKeyed, KnownKeys, NewKeys};
 pub use keyed::{
     FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester,
     KeyHash, KeyHasher, Overflow,
