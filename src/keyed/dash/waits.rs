@@ -128,7 +128,8 @@ where
     /// use tidegate::{DashKeyed, Denied, ManualClock, Quota, TokenBucket};
     ///
     /// let (clock, quota) = (ManualClock::new(), Quota::per_second(5).burst(1));
-    /// let map = DashMap::from_iter([("alice", TokenBucket::with_clock(quota, clock.clone()))]);
+    /// let map = DashMap::new();
+    /// map.insert("alice", TokenBucket::with_clock(quota, clock.clone()));
     /// let users = DashKeyed::with_clock(&map, |bucket| bucket, clock.clone());
     /// let timer = |wait: Duration| core::future::ready(clock.advance(wait));
     /// let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
