@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use tidegate::{Clock, DashKeyed, Denied, ManualClock, Quota, TokenBucket};
+use tidegate::{Clock, DashKeyed, Denied, KnownKeys, ManualClock, Quota, Timestamp, TokenBucket};
 
 /// In a real program: `DefaultClock`, which is the default everywhere.
 type Bucket = TokenBucket<ManualClock>;
@@ -40,7 +40,7 @@ struct Session {
 
 type SessionMap = DashMap<u64, Session>;
 /// The projection is a function pointer, so that the type has a name.
-type Limits = DashKeyed<Arc<SessionMap>, fn(&Session) -> &Bucket, tidegate::KnownKeys, ManualClock>;
+type Limits = DashKeyed<Arc<SessionMap>, fn(&Session) -> &Bucket, KnownKeys, ManualClock>;
 
 struct Server {
     sessions: Arc<SessionMap>,
@@ -81,7 +81,7 @@ impl Server {
         self.sessions.insert(id, session);
     }
 
-    /// The session stays until its bucket is full again: who logs in and out gains nothing.
+    /// The session itself stays until its limiter is unused, and is then evicted.
     fn log_out(&self, id: u64) {
         if let Some(mut session) = self.sessions.get_mut(&id) {
             session.is_logged_in = false;
@@ -106,14 +106,18 @@ impl Server {
         }
     }
 
-    /// Waits for the permits of an export. In async code: `self.limits.acquire(&id, 3).await`.
-    fn export(&self, id: u64, patience: Duration) -> Result<(), Denied> {
-        self.limits.acquire(&id, 3).timeout(patience).wait()
+    /// Waits for the permits of an export. In a real program without the timer, or in a thread with
+    /// `.wait()` instead of `.await`.
+    async fn export(&self, id: u64, patience: Duration) -> Result<(), Denied> {
+        let sleep = |wait| std::future::ready(self.clock.advance(wait));
+        let export = self.limits.acquire(&id, 3);
+        export.timeout(patience).timer(sleep).await
     }
 
     /// For a task that runs all the time: a few sessions, with a short pause of the others.
     fn clean_up(&self) -> u64 {
-        self.limits.evict_some(1_000, |_, session| !session.is_logged_in)
+        self.limits
+            .evict_some(1_000, |_, session| !session.is_logged_in)
     }
 }
 
@@ -124,7 +128,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     server.log_in(2, "bob", Plan::Free);
 
     // Each session has the limit of its plan.
-    let admitted = |id| (0..30).filter(|_| matches!(server.request(id), Response::Ok(_))).count();
+    let admitted = |id| {
+        (0..30)
+            .filter(|_| matches!(server.request(id), Response::Ok(_)))
+            .count()
+    };
     let (alice, bob) = (admitted(1), admitted(2));
     println!("of 30 requests at once: alice {alice}, bob {bob}");
     assert_eq!((alice, bob), (20, 3));
@@ -139,24 +147,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!((unknown, server.sessions.len()), (Response::NoSession, 2));
 
     // A wait is refused before it sleeps if its timeout is too short.
-    let denied = server.export(2, Duration::from_secs(20)).unwrap_err();
-    println!("bob's export within 20 s: {denied}");
-    assert_eq!(denied.retry_after(), Some(Duration::from_secs(30)));
-    let exported = std::thread::scope(|scope| {
-        let export = scope.spawn(|| server.export(2, Duration::from_secs(60)));
-        while !export.is_finished() {
-            clock.advance(Duration::from_secs(1));
-            std::thread::yield_now();
-        }
-        export.join().expect("no panic")
-    });
-    exported?;
-    println!("bob's export within 60 s: done");
-    assert!(clock.now() >= tidegate::Timestamp::ZERO + Duration::from_secs(30));
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let export = |patience| runtime.block_on(server.export(2, Duration::from_secs(patience)));
+    let denied = export(20);
+    println!("bob's export within 20 s: {denied:?}");
+    let retry_after = Duration::from_secs(30);
+    assert_eq!(denied, Err(Denied::NotYet { retry_after }));
+    assert_eq!(clock.now(), Timestamp::ZERO);
+    export(60)?;
+    println!(
+        "bob's export within 60 s: done after {:?}",
+        clock.now() - Timestamp::ZERO
+    );
+    assert_eq!(clock.now(), Timestamp::ZERO + Duration::from_secs(30));
 
     // What is unused goes, unless it is logged in.
     server.log_out(2);
-    println!("bob logs out: {} evicted, for the bucket is not full yet", server.clean_up());
+    println!(
+        "bob logs out: {} evicted, for the bucket is not full yet",
+        server.clean_up()
+    );
     assert_eq!(server.sessions.len(), 2);
     clock.advance(Duration::from_secs(30));
     println!("30 s later: {} evicted", server.clean_up());

@@ -4,11 +4,13 @@ mod evict;
 mod map_pointer;
 mod queries;
 mod unknown_keys;
+mod views;
 mod waits;
 
 use core::borrow::Borrow;
 use core::fmt;
 use core::hash::Hash;
+use core::time::Duration;
 
 use dashmap::{DashMap, Entry};
 
@@ -16,16 +18,27 @@ use super::wait_queues::{WaitOptions, WaitQueues};
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::Limiter;
+use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
 use map_pointer::MapPointer;
 use unknown_keys::UnknownKeys;
 pub use unknown_keys::{KnownKeys, NewKeys};
+pub use views::DashKeyCharge;
 
 /// The refusal of a key that stays unknown. It has no limiter, so it can never have a permit, as if
 /// its capacity were 0.
 const UNKNOWN: Denied = Denied::Never { capacity: 0 };
+
+/// The snapshot of a key without a limiter.
+const NOTHING: Snapshot = Snapshot {
+    limit: None,
+    capacity: 0,
+    refill_time: Duration::ZERO,
+    available: 0,
+    next_permit_in: None,
+};
 
 /// A limiter for every key, as a part of the values of a [`DashMap`] that you already have: of
 /// sessions, connections, tenants.
@@ -126,6 +139,9 @@ pub struct DashKeyed<M, P, N = KnownKeys, C = DefaultClock> {
     /// No limiter is decided as of an earlier instant, because it may have been evicted and made
     /// again since the caller read its clock. As of an earlier instant it would refill twice.
     evicted_at: AtomicU64,
+    /// Counts the keys that the table evicted or removed, for undos: see
+    /// [`undo_for`](super::table::Table::undo_for).
+    removals: AtomicU64,
     /// How many entries [`evict_some`](Self::evict_some) has passed in this round.
     passed: AtomicU64,
 }
@@ -184,6 +200,7 @@ impl<M: MapPointer, P, C: Clock> DashKeyed<M, P, KnownKeys, C> {
             clock,
             waits: WaitQueues::new(WaitOptions::DEFAULT),
             evicted_at: AtomicU64::new(0),
+            removals: AtomicU64::new(0),
             passed: AtomicU64::new(0),
         }
     }
@@ -230,6 +247,7 @@ impl<M: MapPointer, P, C: Clock> DashKeyed<M, P, KnownKeys, C> {
             clock: self.clock,
             waits: self.waits,
             evicted_at: self.evicted_at,
+            removals: self.removals,
             passed: self.passed,
         }
     }

@@ -6,6 +6,7 @@ mod key_limiter;
 mod key_shard;
 mod keyed_builder;
 mod queries;
+mod views;
 mod waits;
 
 use alloc::borrow::ToOwned;
@@ -27,6 +28,7 @@ use super::keys::KeyHasher;
 use super::overflow::Overflow;
 use super::table_stats::KeyedStats;
 use super::wait_queues::WaitQueues;
+use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::gcra::WordGcra;
 use crate::limiter::Limiter;
@@ -112,6 +114,8 @@ pub struct Keyed<K, L, S = KeyHasher> {
     /// Quotas other than the first that several keys may have.
     common_quotas: Mutex<Vec<Arc<CommonQuota<L>>>>,
     max_keys: u64,
+    /// Nanoseconds for which an unused key is kept while there is room.
+    idle_timeout: u64,
     overflow: Overflow,
     /// The limiter of all keys without room, under [`Overflow::Share`].
     shared: OnceLock<L>,
@@ -124,6 +128,10 @@ pub struct Keyed<K, L, S = KeyHasher> {
 }
 
 type LockedShard<K, L> = CachePadded<RwLock<KeyShard<K, L>>>;
+
+// Every table has at least 64 of them.
+#[cfg(target_arch = "x86_64")]
+const _: () = assert!(size_of::<LockedShard<u64, ()>>() <= 128);
 
 /// The limiter that was made for the first key. It serves as the clock, and determines which keys
 /// are stored as a word alone.
@@ -206,6 +214,7 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
             factory: self.factory,
             common_quotas: Mutex::new(Vec::new()),
             max_keys: self.max_keys as u64,
+            idle_timeout: u64::try_from(self.idle_timeout.as_nanos()).unwrap_or(u64::MAX),
             overflow: self.overflow,
             shared: self.shared.map_or_else(OnceLock::new, OnceLock::from),
             keys: CachePadded::new(AtomicU64::new(0)),
@@ -241,6 +250,7 @@ impl<K, L, S> Keyed<K, L, S> {
             stats.keys += shard.len() as u64;
             stats.created += shard.created();
             stats.evicted += shard.evicted();
+            stats.evicted_for_room += shard.evicted_for_room();
         }
         stats
     }
@@ -289,6 +299,30 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         };
         let first = common.map_or_else(FirstLimiter::Whole, FirstLimiter::Bucket);
         self.first.get_or_init(|| first)
+    }
+
+    /// Returns the clock that the table reads: that of the limiter that was made for the first key.
+    /// `None` if there was no key yet.
+    ///
+    /// A [view](Self::at) always has a clock, because the table can make a limiter for its key.
+    ///
+    /// ```
+    /// use tidegate::{Clock, Keyed, ManualClock, Quota, TokenBucket};
+    ///
+    /// let (clock, quota) = (ManualClock::new(), Quota::per_second(10));
+    /// let time = clock.clone();
+    /// let users = Keyed::new(move |_: &u64| TokenBucket::with_clock(quota, time.clone()));
+    /// assert!(users.clock().is_none());
+    /// let now = users.at(&7).now(); // makes a limiter, and adds no key
+    /// assert_eq!((users.now(), users.len()), (Some(now), 0));
+    /// ```
+    pub fn clock(&self) -> Option<&L::Clock> {
+        self.first.get().map(|first| first.limiter().clock())
+    }
+
+    /// Reads the [clock](Self::clock) of the table once. `None` if there was no key yet.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.clock().map(Clock::now)
     }
 
     /// The time on the clock of the first limiter.

@@ -20,6 +20,9 @@ pub struct KeyedStats {
     pub created: u64,
     /// Keys that were evicted because their limiter was indistinguishable from a new one.
     pub evicted: u64,
+    /// Those of `evicted` that had to make room for a new key, because there were `max_keys` keys.
+    /// If these are many, keys in use are evicted and made again.
+    pub evicted_for_room: u64,
     /// Acquisitions that the [`Overflow`](crate::Overflow) policy has decided.
     pub overflowed: u64,
 }

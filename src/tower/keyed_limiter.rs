@@ -5,12 +5,15 @@ use core::hash::{BuildHasher, Hash};
 
 use crate::clock::Clock;
 use crate::denied::Denied;
+#[cfg(feature = "dashmap")]
+use crate::keyed::{DashKeyed, Table};
 use crate::keyed::{FixedKeyed, Keyed};
 use crate::limiter::Limiter;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
-/// A table of limiters: a [`Keyed`], a [`FixedKeyed`], or an `Arc` of either.
+/// A table of limiters: a [`Keyed`], a [`FixedKeyed`], a `DashKeyed` (feature `dashmap`), or an
+/// `Arc` of one.
 ///
 /// The trait is sealed, as [`Limiter`] is.
 #[diagnostic::on_unimplemented(
@@ -78,6 +81,30 @@ impl<K: Hash, C: Clock, S: BuildHasher> TableOperations<K> for FixedKeyed<C, S> 
     }
 
     table_operations!(table => table);
+}
+
+#[cfg(feature = "dashmap")]
+impl<K, M, P, N, C: Clock> TableOperations<K> for DashKeyed<M, P, N, C>
+where
+    Self: Table<K>,
+{
+    type Clock = <Self as Table<K>>::Clock;
+
+    fn now(&self, key: &K) -> Timestamp {
+        self.clock_for(key).now()
+    }
+
+    fn peek_at(&self, key: &K, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.peek_for(key, n, now)
+    }
+
+    fn try_acquire_at(&self, key: &K, n: u64, now: Timestamp) -> Result<(), Denied> {
+        self.try_acquire_for(key, n, now)
+    }
+
+    fn snapshot_at(&self, key: &K, now: Timestamp) -> Snapshot {
+        self.snapshot_for(key, now)
+    }
 }
 
 impl<K, T: TableOperations<K>> TableOperations<K> for Arc<T> {

@@ -162,5 +162,8 @@ fn debug_shows_no_keys() {
     let (clock, sessions) = (ManualClock::new(), Sessions::new());
     sessions.insert("alice".into(), session(1, &clock));
     let shown = format!("{:?}", limits(&sessions, &clock));
-    assert!(shown.starts_with("DashKeyed") && !shown.contains("alice"), "{shown}");
+    assert!(
+        shown.starts_with("DashKeyed") && !shown.contains("alice"),
+        "{shown}"
+    );
 }

@@ -63,8 +63,12 @@ fn clock_that_steps_back() {
     limits.try_acquire("alice", 1).unwrap();
     clock.set(Timestamp::ZERO);
     assert_eq!(limits.evict_unused(|_, _| true), 0);
-    limits.try_acquire("alice", 2).unwrap();
-    assert!(limits.try_acquire("alice", 1).is_err());
-    clock.advance(103 * SECOND);
+    assert!(limits.try_acquire("alice", 3).is_err());
+    clock.advance(101 * SECOND);
     assert_eq!(limits.evict_unused(|_, _| true), 1);
+    // Nor does one that is made again have more than the evicted one.
+    clock.set(Timestamp::ZERO);
+    limits.try_acquire("alice", 3).unwrap();
+    clock.set(Timestamp::ZERO + 102 * SECOND);
+    assert_eq!(limits.available("alice"), 1);
 }

@@ -17,8 +17,12 @@ const CAPACITY: u64 = 3;
 #[test]
 fn evicted_keys_get_no_more_than_is_refilled() {
     let (clock, map) = (ManualClock::new(), DashMap::new());
-    let table = DashKeyed::with_clock(&map, |value: &(TokenBucket<_>, u64)| &value.0, clock.clone())
-        .or_insert_with(|key: &u64| (bucket(CAPACITY, &clock), *key));
+    let table = DashKeyed::with_clock(
+        &map,
+        |value: &(TokenBucket<_>, u64)| &value.0,
+        clock.clone(),
+    )
+    .or_insert_with(|key: &u64| (bucket(CAPACITY, &clock), *key));
     let evicted = in_parallel(4, |thread| {
         let (mut taken, mut evicted) = ([0_u64; KEYS as usize], 0);
         for turn in 0..6_000_u64 {

@@ -18,7 +18,10 @@ fn unknown_keys_are_refused() {
     assert_eq!(limits.try_acquire("eve", 1), Err(UNKNOWN));
     assert_eq!(limits.peek("eve", 1), Err(UNKNOWN));
     assert_eq!(limits.acquire("eve", 1).wait(), Err(UNKNOWN));
-    assert_eq!((limits.available("eve"), limits.wait_time("eve", 1)), (0, None));
+    assert_eq!(
+        (limits.available("eve"), limits.wait_time("eve", 1)),
+        (0, None)
+    );
     let snapshot = limits.snapshot_at("eve", limits.now());
     assert_eq!((snapshot.capacity, snapshot.available), (0, 0));
     assert_eq!((snapshot.limit, snapshot.next_permit_in), (None, None));
@@ -43,10 +46,16 @@ fn admitted_calls_add_keys() {
         made.set(made.get() + 1);
         session(name.len() as u64, &clock)
     });
-    assert_eq!((limits.available("eve"), limits.peek("eve", 3)), (3, Ok(())));
+    assert_eq!(
+        (limits.available("eve"), limits.peek("eve", 3)),
+        (3, Ok(()))
+    );
     assert_eq!(limits.wait_time("eve", 4), None);
     assert_eq!(limits.snapshot_at("eve", limits.now()).capacity, 3);
-    assert_eq!(limits.try_acquire("eve", 4), Err(Denied::Never { capacity: 3 }));
+    assert_eq!(
+        limits.try_acquire("eve", 4),
+        Err(Denied::Never { capacity: 3 })
+    );
     assert_eq!(limits.try_acquire("eve", 0), Ok(()));
     assert!(sessions.is_empty());
     assert_eq!(made.get(), 5);

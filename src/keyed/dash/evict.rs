@@ -113,7 +113,10 @@ where
                 && (self.project)(value).is_unused_at(now)
                 && !self.is_waited_for(key)
                 && may_go(key, value);
-            slice.evicted += u64::from(goes);
+            if goes {
+                self.note_removal();
+                slice.evicted += 1;
+            }
             !goes
         });
         slice
@@ -136,9 +139,18 @@ where
         M::Key: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let removed = self.map().remove(key)?;
+        let removed = self.map().remove_if(key, |_, _| {
+            self.note_removal();
+            true
+        })?;
         self.wake(key);
         Some(removed)
+    }
+
+    /// Counts a key that is removed. The caller holds the exclusive lock of its shard.
+    fn note_removal(&self) {
+        // Relaxed: the lock orders it before an undo that finds the key made again.
+        self.removals.fetch_add(1, Relaxed);
     }
 }
 

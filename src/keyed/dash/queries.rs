@@ -6,21 +6,12 @@ use core::time::Duration;
 
 use super::map_pointer::MapPointer;
 use super::unknown_keys::UnknownKeys;
-use super::{DashKeyed, UNKNOWN};
+use super::{DashKeyed, NOTHING, UNKNOWN};
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
-
-/// The snapshot of a key without a limiter.
-const NOTHING: Snapshot = Snapshot {
-    limit: None,
-    capacity: 0,
-    refill_time: Duration::ZERO,
-    available: 0,
-    next_permit_in: None,
-};
 
 impl<M, P, N, C: Clock, L> DashKeyed<M, P, N, C>
 where

@@ -9,7 +9,8 @@ use super::unknown_keys::UnknownKeys;
 use super::{DashKeyed, UNKNOWN};
 use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::keyed::key_view::{KeyView, Table};
+use crate::keyed::key_view::KeyView;
+use crate::keyed::table::WaitTable;
 use crate::keyed::wait_queues::{Place, WaitOptions, WaitQueues};
 use crate::limiter::Limiter;
 use crate::time::Timestamp;
@@ -54,24 +55,6 @@ impl<M: MapPointer, P, N, C> DashKeyed<M, P, N, C> {
     /// [`at`](Self::at) has the number for one key.
     pub fn waiting(&self) -> u64 {
         self.waits.waiting()
-    }
-
-    /// Returns one key as a limiter and a place to wait at. The key need not be in the map, and is
-    /// not added.
-    ///
-    /// ```
-    /// use dashmap::DashMap;
-    /// use tidegate::{Acquire, DashKeyed, ManualClock, Quota, TokenBucket};
-    ///
-    /// let (clock, map) = (ManualClock::new(), DashMap::new());
-    /// map.insert("alice", TokenBucket::with_clock(Quota::per_minute(10), clock.clone()));
-    /// let users = DashKeyed::with_clock(&map, |bucket| bucket, clock);
-    /// let alice = users.at("alice");
-    /// assert_eq!(Acquire::new(alice, 4).wait(), Ok(()));
-    /// assert_eq!((users.available("alice"), alice.waiting()), (6, 0));
-    /// ```
-    pub const fn at<'a, Q: ?Sized>(&'a self, key: &'a Q) -> KeyView<&'a Self, &'a Q> {
-        KeyView::new(self, key)
     }
 
     /// The hash by which the queue of a key is found.
@@ -168,7 +151,7 @@ where
     }
 }
 
-impl<M, P, N, C: Clock, L, Q> Table<Q> for DashKeyed<M, P, N, C>
+impl<M, P, N, C: Clock, L, Q> WaitTable<Q> for DashKeyed<M, P, N, C>
 where
     M: MapPointer,
     M::Key: Borrow<Q>,
@@ -177,12 +160,6 @@ where
     N: UnknownKeys<M::Key, M::Value, Q>,
     Q: Hash + Eq + ?Sized,
 {
-    type Clock = C;
-
-    fn clock_for(&self, _: &Q) -> &C {
-        &self.clock
-    }
-
     fn max_permits_for(&self, key: &Q) -> u64 {
         self.ask(key, L::max_permits).unwrap_or(0)
     }
