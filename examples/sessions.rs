@@ -163,13 +163,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // What is unused goes, unless it is logged in.
     server.log_out(2);
-    println!(
-        "bob logs out: {} evicted, for the bucket is not full yet",
-        server.clean_up()
-    );
-    assert_eq!(server.sessions.len(), 2);
+    let evicted = server.clean_up();
+    println!("bob logs out: {evicted} evicted, because the bucket is not full yet");
+    assert_eq!(evicted, 0);
     clock.advance(Duration::from_secs(30));
-    println!("30 s later: {} evicted", server.clean_up());
+    let evicted = server.clean_up();
+    println!("30 s later: {evicted} evicted");
+    assert_eq!(evicted, 1);
     assert!(server.sessions.contains_key(&1) && !server.sessions.contains_key(&2));
     Ok(())
 }
