@@ -55,8 +55,8 @@
 //! * **Lock-free.** No operation except a wait blocks. A refusal by a [`TokenBucket`] writes
 //!   nothing to shared memory, apart from rare housekeeping. The other types state their
 //!   exceptions.
-//! * **Bounded memory.** A [`Keyed`] or [`FixedKeyed`] never holds more keys than its maximum. Evicting a key grants no
-//!   tokens, and [`Overflow`] decides about a key without room.
+//! * **Bounded memory.** A [`Keyed`] or [`FixedKeyed`] never holds more keys than its maximum.
+//!   Evicting a key grants no tokens, and [`Overflow`] decides about a key without room.
 //! * **Fair waits.** Threads and futures that wait at a limiter are served first come, first
 //!   served, in one queue. Nothing is charged before the admission, so a waiter that leaves costs
 //!   the others nothing. A timeout that cannot be met, with the waiters ahead, is refused before

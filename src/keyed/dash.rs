@@ -62,8 +62,9 @@ const NOTHING: Snapshot = Snapshot {
 ///
 /// let clock = ManualClock::new();
 /// let sessions: DashMap<u64, Session> = DashMap::new();
+/// let time = clock.clone();
 /// // A real program: `DashKeyed::new(&sessions, ..)`, or an `Arc` of the map.
-/// let limits = DashKeyed::with_clock(&sessions, |session: &Session| &session.limiter, clock.clone());
+/// let limits = DashKeyed::with_clock(&sessions, |session: &Session| &session.limiter, time);
 ///
 /// let limiter = TokenBucket::with_clock(Quota::per_minute(60), clock.clone());
 /// sessions.insert(7, Session { user: "alice".into(), limiter });
@@ -147,8 +148,8 @@ pub struct DashKeyed<M, P, N = KnownKeys, C = DefaultClock> {
 }
 
 impl<M: MapPointer, P> DashKeyed<M, P> {
-    /// Creates a table over `map`: a [`DashMap`], a reference to one, or an `Arc`. `project` returns
-    /// the limiter of a value.
+    /// Creates a table over `map`: a [`DashMap`], a reference to one, or an `Arc`. `project`
+    /// returns the limiter of a value.
     ///
     /// The limiters must be on the [`DefaultClock`], as those are that `new` made.
     ///

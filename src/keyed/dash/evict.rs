@@ -16,8 +16,8 @@ where
     P: Fn(&M::Value) -> &L,
     L: Limiter<Clock = C>,
 {
-    /// Evicts the entries whose limiter is indistinguishable from a new one, if `may_go` agrees, and
-    /// returns how many they were.
+    /// Evicts the entries whose limiter is indistinguishable from a new one, if `may_go` agrees.
+    /// Returns how many they were.
     ///
     /// `may_go` protects what else a value holds: a session that is logged in, a connection that is
     /// open. It is asked only about entries that could go. No key is evicted that calls
@@ -25,9 +25,9 @@ where
     ///
     /// It walks all entries, and holds the exclusive lock of one shard after the other. Calls for
     /// keys of that shard block meanwhile. So the longest pause of others is in proportion to the
-    /// entries of a shard: [`DashMap::with_shard_amount`](dashmap::DashMap::with_shard_amount) makes
-    /// it short. `may_go` and the drops of evicted entries run under that lock, and must not call
-    /// the map.
+    /// entries of a shard: [`with_shard_amount`](dashmap::DashMap::with_shard_amount) makes it
+    /// short. `may_go` and the drops of evicted entries run under that lock, and must not call the
+    /// map.
     ///
     /// The map keeps its capacity for further keys.
     /// [`DashMap::shrink_to_fit`](dashmap::DashMap::shrink_to_fit) frees it, and moves all entries.
@@ -43,7 +43,8 @@ where
     ///
     /// let clock = ManualClock::new();
     /// let sessions: DashMap<&str, Session> = DashMap::new();
-    /// let limits = DashKeyed::with_clock(&sessions, |session: &Session| &session.limiter, clock.clone());
+    /// let time = clock.clone();
+    /// let limits = DashKeyed::with_clock(&sessions, |session: &Session| &session.limiter, time);
     /// for (name, is_logged_in) in [("alice", true), ("bob", false), ("carol", false)] {
     ///     let limiter = TokenBucket::with_clock(Quota::per_second(1), clock.clone());
     ///     sessions.insert(name, Session { is_logged_in, limiter });
@@ -57,8 +58,8 @@ where
         self.evict_between(0, u64::MAX, may_go).evicted
     }
 
-    /// Looks at the next `most` entries, evicts those of them that [`evict_unused`] would evict, and
-    /// returns how many they were. After the last entry, the next call starts over.
+    /// Looks at the next `most` entries, and evicts those of them that [`evict_unused`] would evict.
+    /// Returns how many they were. After the last entry, the next call starts over.
     ///
     /// For a task that keeps the map small with short pauses. A map that changes between two calls
     /// may let an entry be looked at twice in a round, or not at all.
@@ -75,7 +76,8 @@ where
     ///
     /// let (clock, map) = (ManualClock::new(), DashMap::new());
     /// let bucket = |_: &u64| TokenBucket::with_clock(Quota::per_second(1), clock.clone());
-    /// let limits = DashKeyed::with_clock(&map, |bucket| bucket, clock.clone()).or_insert_with(bucket);
+    /// let limits = DashKeyed::with_clock(&map, |bucket| bucket, clock.clone());
+    /// let limits = limits.or_insert_with(bucket);
     /// for key in 0..100 {
     ///     limits.try_acquire(&key, 1)?;
     /// }
