@@ -105,7 +105,7 @@ impl<C> ShardedTokenBucket<C> {
         loop {
             // These loads only choose what to try, so that refused calls write nothing.
             let lease = self.shards[shard].load();
-            let (seen, reading) = tat.load(gcra, now.as_nanos());
+            let (seen, reading) = tat.load(gcra, now.as_nanos()).expect("open");
             // Relaxed: a hint.
             let counted = held.load(Relaxed);
             let mut all = Lease { counted, ..lease };
@@ -150,7 +150,7 @@ impl<C> ShardedTokenBucket<C> {
             return self.shards[shard].spend(n);
         };
         let now = self.settled_as_of(taken, now);
-        let (seen, now) = tat.load(gcra, now.as_nanos());
+        let (seen, now) = tat.load(gcra, now.as_nanos()).expect("open");
         // Acquire: pairs with the Release in `lower`. After the load of the TAT: invariant 1. The
         // lease in transit is included.
         let held_grains = gcra.cost_clamped(held.load(Acquire));
@@ -206,7 +206,7 @@ impl<C> ShardedTokenBucket<C> {
         };
         let now = self.settled_as_of(collected, now);
         loop {
-            let (seen, now) = tat.load(gcra, now.as_nanos());
+            let (seen, now) = tat.load(gcra, now.as_nanos()).expect("open");
             // Acquire: pairs with the Release in `lower`. After the load of the TAT: invariant 1.
             // The leases in transit are included.
             let held_grains = gcra.cost_clamped(held.load(Acquire));

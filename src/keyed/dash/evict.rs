@@ -29,6 +29,9 @@ where
     /// short. `may_go` and the drops of evicted entries run under that lock, and must not call the
     /// map.
     ///
+    /// A limiter whose quota was changed goes like any other. So whatever inserts the key again must
+    /// give it that quota.
+    ///
     /// The map keeps its capacity for further keys.
     /// [`DashMap::shrink_to_fit`](dashmap::DashMap::shrink_to_fit) frees it, and moves all entries.
     ///
