@@ -46,6 +46,7 @@ mod combined;
 mod keyed;
 mod last_refusal;
 mod local_lease;
+mod lowered;
 mod progress;
 mod rules;
 mod sharded;

@@ -48,16 +48,20 @@ use keyed_builder::Factory;
 ///
 /// # Memory follows the keys in use
 ///
-/// A limiter that is indistinguishable from a new one (a full bucket, an empty window) is not
-/// needed. Each call that adds a key checks a few other keys, and evicts the unused ones. There is
-/// no thread, no scan of all keys, and no time to live to choose. An eviction never grants tokens.
-/// Tables that became too large shrink. [`evict_unused`](Self::evict_unused) evicts all unused keys
-/// at once.
+/// A limiter that is indistinguishable from a new one (a full bucket, an empty window) is unused,
+/// and need not be kept. But most clients stay below their limit, so their limiter is unused
+/// whenever they come back. So a key stays for the [idle timeout](KeyedBuilder::idle_timeout), 10
+/// seconds by default, after its limiter has become unused. Then it is evicted: each call that adds
+/// a key checks a few other keys, and all of its part of the table before that part would grow.
+/// There is no thread, and no scan of the whole table. An eviction never grants tokens. Tables that
+/// became too large shrink. [`evict_unused`](Self::evict_unused) evicts all unused keys at once.
 ///
-/// The table holds at most [`max_keys`](KeyedBuilder::max_keys). If that many keys are in use, the
-/// [`Overflow`] policy decides calls for new keys. To find an unused key, a call searches 64 places
-/// where its own key would be, and 64 places elsewhere, in turn. So in a larger table the policy
-/// may decide although a key has just become unused.
+/// The table holds at most [`max_keys`](KeyedBuilder::max_keys). Beyond that, a new key takes the
+/// place of an unused key, which is chosen among those of 64 places where the new key would be, or
+/// of 64 places elsewhere, in turn. It is the one that is unused the longest, or one of the longest
+/// if there are more than eight. If none of these keys is unused, the [`Overflow`] policy decides
+/// the call. So in a larger table it may decide although a key has just become unused. A table
+/// remembers where all keys are in use, so a flood of refused keys costs little.
 ///
 /// # Size
 ///
@@ -83,9 +87,12 @@ use keyed_builder::Factory;
 /// keys and limiters are dropped under one. None of this may call back. Hashing must not panic, or
 /// keys may be lost while a table grows.
 ///
+/// A call for a known key never allocates, and takes no other lock. Known is any key that was used
+/// less than the idle timeout ago, unless the table has reached `max_keys` since then.
+///
 /// Adding a key takes the exclusive lock of its part. Before that, a key whose quota is not the
-/// first key's takes a lock of the whole table, to look for that quota. A call for a known key
-/// never allocates.
+/// first key's takes a lock of the whole table, to look for that quota. Searches for an unused key
+/// in a table with `max_keys` take turns in each part.
 ///
 /// ```
 /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
@@ -497,7 +504,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     }
 
     /// Returns whether the table holds the key. It may not, because the key's limiter was unused
-    /// and the key was evicted.
+    /// for long enough and the key was evicted.
     pub fn contains<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -526,8 +533,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         removed
     }
 
-    /// Evicts every key whose limiter is indistinguishable from a new one, frees memory, and
-    /// returns how many keys were evicted.
+    /// Evicts every key whose limiter is indistinguishable from a new one, however short that is,
+    /// frees memory, and returns how many keys were evicted.
     ///
     /// It is never needed. It frees memory while no new keys come. It walks all keys, with the lock
     /// of one part of the table after the other.

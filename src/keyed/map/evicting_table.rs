@@ -138,6 +138,8 @@ impl<K, V> EvictingTable<K, V> {
             }
         }
         search.hand = bucket;
+        // The next search for room has not seen the buckets that this one has passed.
+        search.restart();
         if grows && evicted * 8 < searched {
             let beyond = entries.capacity() + 1 - entries.len();
             entries.reserve(beyond, |(key, _)| hasher(key));
