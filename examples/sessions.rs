@@ -6,9 +6,11 @@
 //!
 //! `cargo run --features dashmap --example sessions`
 
-use std::error::Error;
-use std::sync::Arc;
-use std::time::Duration;
+extern crate alloc;
+
+use alloc::sync::Arc;
+use core::error::Error;
+use core::time::Duration;
 
 use dashmap::DashMap;
 use tidegate::{Clock, DashKeyed, Denied, KnownKeys, ManualClock, Quota, Timestamp, TokenBucket};
@@ -23,7 +25,7 @@ enum Plan {
 }
 
 impl Plan {
-    fn quota(self) -> Quota {
+    const fn quota(self) -> Quota {
         match self {
             Self::Free => Quota::per_minute(6).burst(3),
             Self::Team => Quota::per_minute(600).burst(20),
@@ -109,7 +111,10 @@ impl Server {
     /// Waits for the permits of an export. In a real program without the timer, or in a thread with
     /// `.wait()` instead of `.await`.
     async fn export(&self, id: u64, patience: Duration) -> Result<(), Denied> {
-        let sleep = |wait| std::future::ready(self.clock.advance(wait));
+        let sleep = |wait| {
+            self.clock.advance(wait);
+            core::future::ready(())
+        };
         let export = self.limits.acquire(&id, 3);
         export.timeout(patience).timer(sleep).await
     }

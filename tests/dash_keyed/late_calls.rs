@@ -13,13 +13,19 @@ fn late_call_gets_nothing_that_was_spent_before_the_eviction() {
         let (clock, sessions) = (ManualClock::new(), Sessions::new());
         let known = limits(&sessions, &clock);
         let made = limits(&sessions, &clock).or_insert_with(|_: &String| session(3, &clock));
-        let acquire = |now| match is_made_by_table {
-            true => made.try_acquire_at("alice", 3, now),
-            false => known.try_acquire_at("alice", 3, now),
+        let acquire = |now| {
+            if is_made_by_table {
+                made.try_acquire_at("alice", 3, now)
+            } else {
+                known.try_acquire_at("alice", 3, now)
+            }
         };
-        let evict = || match is_made_by_table {
-            true => made.evict_unused(|_, _| true),
-            false => known.evict_unused(|_, _| true),
+        let evict = || {
+            if is_made_by_table {
+                made.evict_unused(|_, _| true)
+            } else {
+                known.evict_unused(|_, _| true)
+            }
         };
         sessions.insert("alice".into(), session(3, &clock));
         assert_eq!(acquire(clock.now()), Ok(()));

@@ -1,6 +1,6 @@
 //! Random calls, evictions and changes of the map, beside an exact bucket for every key.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use dashmap::DashMap;
 use proptest::prelude::*;
@@ -96,9 +96,10 @@ fn run(steps: &[Step]) {
                 };
                 let table_available = made.available(&key);
                 let peeked = made.peek(&key, n);
-                let decided = match known_only {
-                    true => known.try_acquire(&key, n),
-                    false => made.try_acquire(&key, n),
+                let decided = if known_only {
+                    known.try_acquire(&key, n)
+                } else {
+                    made.try_acquire(&key, n)
                 };
                 assert_eq!(decided, expected);
                 if !known_only {

@@ -11,6 +11,9 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{SECOND, Sessions, session};
 
+const OK: StatusCode = StatusCode::OK;
+const LIMITED: StatusCode = StatusCode::TOO_MANY_REQUESTS;
+
 /// The session of a request, in its header.
 fn session_of(request: &RequestHead<'_>) -> Option<String> {
     let session = request.headers().get("session")?;
@@ -45,8 +48,6 @@ fn requests_are_limited_by_session() {
             .status()
     };
     let statuses = ["alice", "bob", "alice", "alice", "bob", "eve"].map(status);
-    const OK: StatusCode = StatusCode::OK;
-    const LIMITED: StatusCode = StatusCode::TOO_MANY_REQUESTS;
     assert_eq!(statuses, [OK, OK, OK, LIMITED, LIMITED, LIMITED]);
     assert_eq!(sessions.len(), 2);
     clock.advance(SECOND);

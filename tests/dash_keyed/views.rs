@@ -112,9 +112,10 @@ fn undo_after_the_key_was_made_again() {
         for is_slice in [false, true] {
             let charge = key.charge_at(1, key.now()).unwrap();
             clock.advance(10 * SECOND);
-            let evicted = match is_slice {
-                true => limits.evict_some(1, |_, _| true),
-                false => limits.evict_unused(|_, _| true),
+            let evicted = if is_slice {
+                limits.evict_some(1, |_, _| true)
+            } else {
+                limits.evict_unused(|_, _| true)
             };
             assert_eq!(evicted, 1);
             assert_eq!(key.try_acquire(2), Ok(()));
