@@ -9,7 +9,7 @@ use tidegate::{Clock, DashKeyed, ManualClock, TokenBucket};
 use crate::parallel::in_parallel;
 use crate::{SECOND, bucket};
 
-const KEYS: u64 = 12;
+const KEYS: usize = 12;
 const CAPACITY: u64 = 3;
 
 /// Keys that become unused, are evicted and come back all the time get no more than their capacity
@@ -24,12 +24,12 @@ fn evicted_keys_get_no_more_than_is_refilled() {
     )
     .or_insert_with(|key: &u64| (bucket(CAPACITY, &clock), *key));
     let evicted = in_parallel(4, |thread| {
-        let (mut taken, mut evicted) = ([0_u64; KEYS as usize], 0);
+        let (mut taken, mut evicted) = ([0_u64; KEYS], 0);
         for turn in 0..6_000_u64 {
             if thread == 0 && turn % 8 == 0 {
                 clock.advance(SECOND);
             }
-            let key = (turn + thread as u64) % KEYS;
+            let key = (turn + thread as u64) % KEYS as u64;
             if table.try_acquire(&key, 1).is_ok() {
                 taken[usize::try_from(key).expect("few")] += 1;
             }
@@ -42,7 +42,7 @@ fn evicted_keys_get_no_more_than_is_refilled() {
         (taken, evicted)
     });
     let passed = (clock.now() - tidegate::Timestamp::ZERO).as_secs();
-    for key in 0..KEYS as usize {
+    for key in 0..KEYS {
         let taken: u64 = evicted.iter().map(|(taken, _)| taken[key]).sum();
         assert!(taken <= CAPACITY + passed, "{taken} in {passed} s");
     }

@@ -73,8 +73,9 @@ fn waiters_of_a_key_that_leaves_are_refused() {
         for ended in at_once.iter().chain(&later) {
             let expected = if ended.key == 1 { Err(UNKNOWN) } else { Ok(()) };
             assert_eq!(ended.outcome, expected, "{ended:?}");
-            let expected = if by_table && ended.key == 1 { 0 } else { 1 };
-            assert_eq!(ended.at, Timestamp::ZERO + expected * SECOND, "{ended:?}");
+            let is_woken = by_table && ended.key == 1;
+            let expected = u32::from(!is_woken) * SECOND;
+            assert_eq!(ended.at, Timestamp::ZERO + expected, "{ended:?}");
         }
         assert_eq!((at_once.len() + later.len(), table.waiting()), (3, 0));
     }
@@ -107,7 +108,7 @@ fn timeouts_count_those_ahead() {
     let table = spent(&map, 2, &clock);
     let mut waiters = Waiters::at(&table, &clock);
     waiters.join(1, 2);
-    waiters.join_for(1, 1, 3 * SECOND - Duration::from_nanos(1));
+    waiters.join_for(1, 1, Duration::from_nanos(2_999_999_999));
     let retry_after = 3 * SECOND;
     assert_eq!(waiters.outcome(), Err(Denied::NotYet { retry_after }));
     waiters.join_for(1, 3, Duration::MAX);
@@ -138,14 +139,15 @@ fn waiters_are_bounded() {
     assert_eq!(waiters.admitted().len(), 3);
 }
 
+type Windows = (SlidingWindow<ManualClock>, char);
+
 /// A window in the map is decided as of now, as any window.
 #[test]
 fn windows() {
     let (clock, map) = (ManualClock::new(), DashMap::new());
     let window = SlidingWindow::with_clock(1, SECOND, clock.clone()).expect("valid");
     map.insert(1_u64, (window, 'x'));
-    type Value = (SlidingWindow<ManualClock>, char);
-    let table = DashKeyed::with_clock(&map, |value: &Value| &value.0, clock.clone());
+    let table = DashKeyed::with_clock(&map, |value: &Windows| &value.0, clock.clone());
     table.try_acquire(&1, 1).unwrap();
     let mut waiters = Waiters::at(&table, &clock);
     waiters.join(1, 1);
