@@ -60,6 +60,20 @@ fn late_queries() {
     assert_eq!(limits.snapshot_at("alice", clock.now()).available, 0);
 }
 
+/// Nor is a wait decided as of an earlier instant.
+#[test]
+fn late_waits() {
+    let (clock, sessions) = (ManualClock::new(), Sessions::new());
+    let limits = limits(&sessions, &clock).or_insert_with(|_: &String| session(3, &clock));
+    limits.try_acquire("alice", 3).unwrap();
+    let evicted_at = Timestamp::ZERO + 3 * SECOND;
+    clock.set(evicted_at);
+    assert_eq!(limits.evict_unused(|_, _| true), 1);
+    clock.set(Timestamp::ZERO);
+    assert_eq!(limits.acquire("alice", 3).wait(), Ok(()));
+    assert_eq!(limits.available_at("alice", evicted_at), 0);
+}
+
 /// A clock that steps back makes no entry unused that was in use.
 #[test]
 fn clock_that_steps_back() {
