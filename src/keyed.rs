@@ -1,5 +1,7 @@
 //! A limit for every key: user, address, route.
 
+#[cfg(feature = "dashmap")]
+mod dash;
 mod fixed;
 #[cfg(feature = "std")]
 mod key_charge;
@@ -16,6 +18,8 @@ mod table_stats;
 #[cfg(feature = "std")]
 mod wait_queues;
 
+#[cfg(feature = "dashmap")]
+pub use dash::{DashKeyCharge, DashKeyed, KnownKeys, NewKeys};
 pub use fixed::{FixedKeyCharge, FixedKeyed};
 #[cfg(feature = "std")]
 pub use key_charge::KeyCharge;

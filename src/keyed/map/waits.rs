@@ -196,7 +196,7 @@ where
             },
             |policy| {
                 let denied = match policy {
-                    None => (self.factory)(&key.to_owned()).peek_at(n, at.now),
+                    None => self.factory.make(&key.to_owned()).peek_at(n, at.now),
                     Some(Overflow::Share) => self.shared(key).peek_at(n, at.now),
                     Some(_) => self.decide_without_limiter(key, n, at.now),
                 };
