@@ -189,6 +189,17 @@ where
             .unwrap_or(Err(Hold::Never))
     }
 
+    /// As of now. A waiting tuple may lose what flows into this key while its timer is late.
+    fn charge_as_of(&self, key: &Q, n: u64, at: Instants) -> Result<Self::Charge, Hold> {
+        let charged = self.charge_for(key, n, at.now);
+        charged.map_err(|denied| denied.hold(at.now))
+    }
+
+    fn hold_as_of(&self, key: &Q, n: u64, at: Instants) -> Option<Hold> {
+        let denied = self.peek_for(key, n, at.now).err()?;
+        Some(denied.hold(at.now))
+    }
+
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
         self.ask(key, |limiter| {
             // Each kind of limiter has a measure of its own for what waiters ask for.
