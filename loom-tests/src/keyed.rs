@@ -93,9 +93,9 @@ impl Table {
 /// A call: the clock reading of the caller, and whether it was admitted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
-    pub(crate) key: u64,
-    pub(crate) n: u64,
-    pub(crate) now: u64,
+    key: u64,
+    n: u64,
+    now: u64,
     pub(crate) admitted: bool,
 }
 

@@ -102,7 +102,7 @@ impl<T, K> KeyView<T, OwnedKey<K>> {
     /// [`Arc`](alloc::sync::Arc).
     ///
     /// ```
-    /// # #[cfg(feature = "std")] {
+    /// # #[cfg(feature = "tokio")] {
     /// use std::sync::Arc;
     /// use tidegate::{Acquire, KeyView, Keyed, ManualClock, Quota, TokenBucket};
     ///
