@@ -118,7 +118,6 @@ mod modelled {
         }
 
         pub(crate) fn store(&self, target: Arc<T>) {
-            // Not locked during the store, where another thread may run.
             let number = {
                 let mut values = self.values.lock().expect("no thread panics");
                 values.push(target);
