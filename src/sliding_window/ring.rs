@@ -488,7 +488,7 @@ impl Ring {
     ) -> Option<Duration> {
         let window = &self.window;
         let newest = window.number(view.head);
-        // From the newest on, as much as may stay. First what is carried to the head's slot or later.
+        // From the newest on, what may stay. First what is carried to the head's slot or later.
         let leaving = match carried.fit_from(newest, window.limit() - n) {
             Err(later) => later,
             Ok(room) => match room.checked_sub(window.count(view.head)) {
