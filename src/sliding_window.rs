@@ -6,7 +6,11 @@ mod changed;
 mod charge;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod handover;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod history;
 mod ring;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod set_limit;
 mod slots;
 mod state;
 
