@@ -29,12 +29,16 @@
 
 mod all_or_none;
 mod builder;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod changes;
 mod combined_denied;
 mod limit;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod waits;
 
 pub use builder::{CombinedBuilder, CombinedStart};
+#[cfg(any(feature = "std", tidegate_loom))]
+pub use changes::ChangeError;
 pub use combined_denied::CombinedDenied;
 pub use limit::Limit;
 use limit::NamedLimit;
@@ -51,6 +55,8 @@ use crate::prepared_charge::{Exchange, Request};
 use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::sliding_window::SlidingWindow;
 #[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
@@ -301,6 +307,12 @@ impl<C: Clock> Combined<C> {
     #[cfg(feature = "http")]
     pub(crate) fn take(&self, index: usize, n: u64, now: Timestamp) -> bool {
         self.limits[index].limit.charge_at(n, now.into()).is_ok()
+    }
+
+    /// The limit at `index` if it is a window.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn window(&self, index: usize) -> Option<&SlidingWindow<C>> {
+        self.limits.get(index)?.limit.as_window()
     }
 
     /// The limit at `index` if it is a bucket.

@@ -210,6 +210,8 @@ pub use clock::TokioClock;
 pub use clock::{Clock, DefaultClock, ManualClock};
 #[cfg(feature = "std")]
 pub use clock::{CoarseClock, MonotonicClock};
+#[cfg(any(feature = "std", tidegate_loom))]
+pub use combined::ChangeError;
 pub use combined::{
     Combined, CombinedBuilder, CombinedCharge, CombinedDenied, CombinedStart, Limit,
 };
@@ -217,11 +219,11 @@ pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
 pub use keyed::{
-    FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester,
-    KeyHash, KeyHasher, Overflow,
+    FixedKeyCharge, FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest,
+    KeyDigester, KeyHash, KeyHasher, KeyView, Overflow, OwnedKey,
 };
 #[cfg(feature = "std")]
-pub use keyed::{KeyView, Keyed, KeyedBuilder, KeyedStats, OwnedKey};
+pub use keyed::{KeyCharge, Keyed, KeyedBuilder, KeyedStats};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};

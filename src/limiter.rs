@@ -245,5 +245,11 @@ pub(crate) mod sealed {
         {
             None
         }
+
+        /// Forgives what was spent, and returns `true`, if the limiter can do that and is a part of
+        /// nothing else. A table removes the key of any other limiter.
+        fn reset_alone_at(&self, _now: Timestamp) -> bool {
+            false
+        }
     }
 }

@@ -503,6 +503,11 @@ impl<C: Clock> sealed::Internals for TokenBucket<C> {
     fn plain_quota_at(&self, now: Timestamp) -> Option<Quota> {
         self.is_unused_at(now).then_some(self.quota())
     }
+
+    fn reset_alone_at(&self, now: Timestamp) -> bool {
+        self.reset_at(now);
+        true
+    }
 }
 
 impl<C: Clock> Limiter for TokenBucket<C> {

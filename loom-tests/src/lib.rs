@@ -42,13 +42,16 @@ mod redis {
 mod api_waits;
 mod breaker;
 mod bucket;
+mod change;
 mod combined;
 mod keyed;
 mod last_refusal;
 mod local_lease;
+mod lowered;
 mod progress;
 mod rules;
 mod sharded;
 mod unreported;
 mod wait_queue;
 mod window;
+mod window_limits;

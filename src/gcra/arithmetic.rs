@@ -277,6 +277,11 @@ impl Gcra {
         self.capacity
     }
 
+    /// The capacity in grains.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Whether a clock reading lies after the start of an epoch, and within the `MAX_LEVEL` grains
     /// that begin there. Then it may be compared with TATs that were loaded in this epoch.
     #[inline]
@@ -539,6 +544,12 @@ impl Gcra {
         nanos += (self.refill(now, nanos) < shortfall.0) as u64;
         // Saturates only beyond the clock's range.
         Duration::from_nanos(nanos.saturating_add(now.behind))
+    }
+
+    /// The first clock reading that is at least `grains`, which must be below 2^63.
+    #[cfg(feature = "std")]
+    pub(crate) const fn reached_at(&self, grains: u64) -> Duration {
+        self.wait(self.now(0), Shortfall(grains))
     }
 
     /// Grains that the clock gains in `nanos`.

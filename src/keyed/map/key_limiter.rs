@@ -4,8 +4,10 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
 
+use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::gcra::{Now, Shortfall, WordGcra};
+use crate::keyed::key_charge::{LimiterCharge, WordCharge};
 use crate::limiter::Limiter;
 use crate::prepared_charge::AsOf;
 use crate::quota::Quota;
@@ -13,6 +15,7 @@ use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
+use crate::token_bucket::TokenBucket;
 use crate::wait::sealed::Waits;
 use crate::wait::{Hold, Instants, from_now};
 
@@ -42,8 +45,62 @@ impl KeyTat {
         }
     }
 
+    /// [`charge`](Self::charge) that returns what undoes it.
+    fn charge_tokens(
+        &self,
+        gcra: &WordGcra,
+        tokens: u64,
+        cost: u64,
+        now: Now,
+    ) -> Result<WordCharge, Shortfall> {
+        let mut before = self.load();
+        loop {
+            let after = gcra.admit(before, now, cost)?;
+            match self.exchange(before, after) {
+                Ok(()) => {
+                    return Ok(WordCharge {
+                        before,
+                        after,
+                        tokens,
+                    });
+                }
+                Err(other) => before = other,
+            }
+        }
+    }
+
+    /// Reverses a charge if the word is still what the charge has left.
+    ///
+    /// The word may have changed and come back. Then all that was charged in between was credited,
+    /// reset or undone, which the bound allows for. It does not come back with another limiter of
+    /// the key: the bucket of an evicted key was full, and a new one is charged as of the eviction
+    /// or later. A removed key is told by [`Origin`](crate::keyed::key_charge::Origin).
+    fn undo(&self, charge: WordCharge) -> bool {
+        self.exchange(charge.after, charge.before).is_ok()
+    }
+
+    /// Replaces the word by the result of `change`.
+    fn update(&self, change: impl Fn(u64) -> u64) {
+        let mut tat = self.load();
+        while let Err(other) = self.exchange(tat, change(tat)) {
+            tat = other;
+        }
+    }
+
+    /// Not the weak exchange, which may fail for an undo that is tried once.
+    fn exchange(&self, tat: u64, next: u64) -> Result<(), u64> {
+        // Relaxed, both: see the type.
+        let exchanged = self.0.compare_exchange(tat, next, Relaxed, Relaxed);
+        exchanged.map(drop)
+    }
+
     pub(super) fn is_full(&self, now: Now) -> bool {
         WordGcra::is_full(self.load(), now)
+    }
+
+    /// The reading, in grains, from which the bucket is full. It is never before the last charge.
+    pub(super) fn full_from(&self) -> u64 {
+        self.load()
     }
 
     fn load(&self) -> u64 {
@@ -150,6 +207,69 @@ impl<L: Limiter> KeyLimiter<'_, L> {
         }
     }
 
+    /// [`try_acquire_at`](Self::try_acquire_at) that returns what undoes the charge.
+    pub(super) fn charge_at(
+        &self,
+        n: u64,
+        now: Timestamp,
+    ) -> Result<LimiterCharge<L::Charge>, Denied> {
+        match self {
+            Self::Bucket(tat, gcra) => {
+                let cost = gcra.cost(n)?;
+                let now = gcra.now(now.as_nanos());
+                tat.charge_tokens(gcra, n, cost, now)
+                    .map(LimiterCharge::Word)
+                    .map_err(|shortfall| gcra.not_yet(now, shortfall))
+            }
+            Self::Whole(limiter) => limiter.charge_at(n, now).map(LimiterCharge::Whole),
+        }
+    }
+
+    /// Reverses a charge of this limiter, exactly or not at all.
+    pub(super) fn undo(&self, charge: LimiterCharge<L::Charge>) -> u64 {
+        match (self, charge) {
+            (Self::Bucket(tat, _), LimiterCharge::Word(charge)) if tat.undo(charge) => {
+                charge.tokens
+            }
+            (Self::Whole(limiter), LimiterCharge::Whole(charge)) => limiter.undo(charge),
+            _ => 0,
+        }
+    }
+
+    /// Forgives what was spent, and returns whether the limiter could.
+    pub(super) fn reset_at(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Bucket(tat, gcra) => {
+                let now = gcra.now(now.as_nanos());
+                tat.update(|tat| WordGcra::reset(tat, now));
+                true
+            }
+            Self::Whole(limiter) => limiter.reset_alone_at(now),
+        }
+    }
+
+    pub(super) fn capacity(&self) -> u64 {
+        match self {
+            Self::Bucket(_, gcra) => gcra.capacity(),
+            Self::Whole(limiter) => limiter.capacity(),
+        }
+    }
+
+    pub(super) fn refill_time(&self) -> Duration {
+        match self {
+            Self::Bucket(_, gcra) => gcra.refill_time(),
+            Self::Whole(limiter) => limiter.refill_time(),
+        }
+    }
+
+    /// The snapshot for a caller that was refused `n` permits.
+    pub(super) fn snapshot_of_refusal_at(&self, n: u64, now: Timestamp) -> Snapshot {
+        match self {
+            Self::Bucket(..) => self.snapshot_at(now),
+            Self::Whole(limiter) => limiter.snapshot_for_at(n, now),
+        }
+    }
+
     pub(super) fn available_at(&self, now: Timestamp) -> u64 {
         match self {
             Self::Bucket(tat, gcra) => gcra.available(tat.load(), gcra.now(now.as_nanos())),
@@ -162,6 +282,55 @@ impl<L: Limiter> KeyLimiter<'_, L> {
         match self {
             Self::Bucket(tat, gcra) => tat.is_full(gcra.now(now.as_nanos())),
             Self::Whole(limiter) => limiter.is_unused_at(now),
+        }
+    }
+
+    /// The nanosecond from which the limiter is unused if no call comes: after `now` if it is in
+    /// use now. A limiter that is kept whole does not tell. It may be unused after a nanosecond.
+    pub(super) fn unused_from(&self, now: Timestamp) -> u64 {
+        let now_nanos = now.as_nanos();
+        let from = match self {
+            Self::Bucket(tat, gcra) => {
+                let full_from = gcra.full_from(tat.full_from()).as_nanos();
+                u64::try_from(full_from).unwrap_or(u64::MAX)
+            }
+            Self::Whole(_) => 0,
+        };
+        if self.is_unused_at(now) {
+            from.min(now_nanos)
+        } else {
+            // A bucket is judged by the last reading that its word stands for, if that is earlier.
+            from.max(now_nanos.saturating_add(1))
+        }
+    }
+}
+
+/// What only a token bucket can do.
+impl<C: Clock> KeyLimiter<'_, TokenBucket<C>> {
+    pub(super) fn debit_at(&self, n: u64, now: Timestamp) {
+        match self {
+            Self::Bucket(tat, gcra) => {
+                let (cost, now) = (gcra.cost_clamped(n), gcra.now(now.as_nanos()));
+                tat.update(|tat| gcra.debit(tat, now, cost));
+            }
+            Self::Whole(bucket) => bucket.debit_at(n, now),
+        }
+    }
+
+    pub(super) fn credit_at(&self, n: u64, now: Timestamp) {
+        match self {
+            Self::Bucket(tat, gcra) => {
+                let (cost, now) = (gcra.cost_clamped(n), gcra.now(now.as_nanos()));
+                tat.update(|tat| WordGcra::credit(tat, now, cost));
+            }
+            Self::Whole(bucket) => bucket.credit_at(n, now),
+        }
+    }
+
+    pub(super) fn debt_at(&self, now: Timestamp) -> u64 {
+        match self {
+            Self::Bucket(tat, gcra) => gcra.debt(tat.load(), gcra.now(now.as_nanos())),
+            Self::Whole(bucket) => bucket.debt_at(now),
         }
     }
 }
