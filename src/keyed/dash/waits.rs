@@ -10,7 +10,7 @@ use super::{DashKeyed, UNKNOWN};
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::keyed::key_view::KeyView;
-use crate::keyed::table::WaitTable;
+use crate::keyed::table::{Table, WaitTable};
 use crate::keyed::wait_queues::{Place, WaitOptions, WaitQueues};
 use crate::limiter::Limiter;
 use crate::time::Timestamp;
