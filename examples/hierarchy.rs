@@ -5,9 +5,7 @@
 
 use core::time::Duration;
 
-use tidegate::{
-    AllOrNothing, FixedKeyed, Keyed, ManualClock, Quota, TokenBucket, TupleDenied,
-};
+use tidegate::{AllOrNothing, FixedKeyed, Keyed, ManualClock, Quota, TokenBucket, TupleDenied};
 
 /// The members of each call, in order.
 const NAMES: [&str; 4] = ["service", "organization", "API key", "model"];
@@ -75,10 +73,9 @@ fn describe(outcome: Result<(), TupleDenied>) -> String {
     match outcome {
         Ok(()) => String::from("admitted"),
         Err(denied) => {
-            let wait = denied.retry_after().map_or_else(
-                || String::from("never"),
-                |wait| format!("after {wait:?}"),
-            );
+            let wait = denied
+                .retry_after()
+                .map_or_else(|| String::from("never"), |wait| format!("after {wait:?}"));
             format!("refused by the {}, again {wait}", NAMES[denied.index()])
         }
     }

@@ -9,7 +9,7 @@
 //!    last permit meet at the first charge, where the losers have nothing to roll back.
 //! 3. If a later charge fails all the same, the charges made before are undone, last first. An undo
 //!    is exact or nothing ([`Limiter::undo`]), and what does not come back is forfeited. A full
-//!    refund would admit too much (mutants `full_refund_across_limits` and `full_refund_of_a_key`,
+//!    refund would admit too much (mutants `full_refund_across_limits` and `undone_anyway`,
 //!    in `loom-tests/src/mutants/`).
 //!
 //! A charge that is undone later may have blocked other calls meanwhile. So a refusal means that a

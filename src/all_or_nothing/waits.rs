@@ -276,7 +276,10 @@ macro_rules! waits_at {
             $tuple.enter_at($tuple.choose(costs))
         }
 
-        #[expect(clippy::expect_used, reason = "a place names a member that was entered")]
+        #[expect(
+            clippy::expect_used,
+            reason = "a place names a member that was entered"
+        )]
         fn queue<'a>(&'a self, place: &'a Self::Place) -> &'a WaitQueue {
             let $this = self;
             $tuple.queue_of(place).expect("a place of this tuple")

@@ -100,7 +100,11 @@ impl WordGcra {
 
     /// The word after everything was forgiven.
     pub(crate) const fn reset(tat: u64, now: Now) -> u64 {
-        if Gcra::is_idle(tat, now) { tat } else { now.grains() }
+        if Gcra::is_idle(tat, now) {
+            tat
+        } else {
+            now.grains()
+        }
     }
 
     /// Tokens charged beyond the level, rounded up.

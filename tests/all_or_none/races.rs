@@ -52,7 +52,10 @@ fn missing_permits_were_admitted_or_forfeited() {
             }
             count
         });
-        let Count { admitted, forfeited } = Count::sum(&counts);
+        let Count {
+            admitted,
+            forfeited,
+        } = Count::sum(&counts);
         let left: u64 = members.iter().map(TokenBucket::available).sum();
         let gone = capacities.iter().sum::<u64>() - left;
         assert_eq!(gone, 3 * admitted + forfeited, "{capacities:?}");
@@ -84,8 +87,14 @@ fn keys_keep_exact_totals() {
             }
             count
         });
-        let Count { admitted, forfeited } = Count::sum(&counts);
-        let of_orgs: u64 = names[..2].iter().map(|name| 30 - orgs.available(*name)).sum();
+        let Count {
+            admitted,
+            forfeited,
+        } = Count::sum(&counts);
+        let of_orgs: u64 = names[..2]
+            .iter()
+            .map(|name| 30 - orgs.available(*name))
+            .sum();
         let of_users: u64 = names.iter().map(|name| 25 - users.available(*name)).sum();
         let of_global = 50 + round % 20 - global.available();
         assert_eq!(of_orgs + of_users + of_global, 3 * admitted + forfeited);

@@ -20,15 +20,30 @@ fn names_the_member_that_refuses_the_longest() {
     long.debit(9);
     let named = |denied: tidegate::TupleDenied| (denied.index(), denied.retry_after());
     let seconds = |seconds| Some(Duration::from_secs(seconds));
-    assert_eq!(named((&short, &long, &free).try_acquire(1).unwrap_err()), (1, seconds(5)));
-    assert_eq!(named((&free, &short, &long).try_acquire(1).unwrap_err()), (2, seconds(5)));
-    assert_eq!(named((&long, &free, &short).peek(1).unwrap_err()), (0, seconds(5)));
+    assert_eq!(
+        named((&short, &long, &free).try_acquire(1).unwrap_err()),
+        (1, seconds(5))
+    );
+    assert_eq!(
+        named((&free, &short, &long).try_acquire(1).unwrap_err()),
+        (2, seconds(5))
+    );
+    assert_eq!(
+        named((&long, &free, &short).peek(1).unwrap_err()),
+        (0, seconds(5))
+    );
     // The first of equals.
     short.debit(3);
-    assert_eq!(named((&free, &short, &long).try_acquire(1).unwrap_err()), (1, seconds(5)));
+    assert_eq!(
+        named((&free, &short, &long).try_acquire(1).unwrap_err()),
+        (1, seconds(5))
+    );
     // What no wait helps lasts the longest.
     let small = bucket(1, &clock);
-    assert_eq!(named((&long, &small).try_acquire(2).unwrap_err()), (1, None));
+    assert_eq!(
+        named((&long, &small).try_acquire(2).unwrap_err()),
+        (1, None)
+    );
     assert_eq!(free.available(), 5);
 }
 
@@ -79,7 +94,10 @@ fn members_of_all_types() {
     assert_eq!(all.try_acquire(4), Ok(()));
     let denied = all.try_acquire(1).unwrap_err();
     assert_eq!((denied.index(), denied.retry_after()), (3, Some(SECOND)));
-    assert_eq!((combined.available(), api.try_acquire().is_limited), (0, false));
+    assert_eq!(
+        (combined.available(), api.try_acquire().is_limited),
+        (0, false)
+    );
     assert_eq!(api.stats().total_requests, 5);
 }
 
@@ -93,9 +111,15 @@ fn members_with_names_of_their_own_keep_them() {
     assert_eq!((denied.forfeited(), owned.available()), (0, 1));
 
     let denied = (&bucket(1, &clock),).try_acquire(2).unwrap_err();
-    assert_eq!(denied.to_string(), "member 0: never: more than the capacity of 1");
+    assert_eq!(
+        denied.to_string(),
+        "member 0: never: more than the capacity of 1"
+    );
     assert_eq!(denied.denied(), Denied::Never { capacity: 1 });
-    assert_eq!(denied.source().map(ToString::to_string), Some(denied.denied().to_string()));
+    assert_eq!(
+        denied.source().map(ToString::to_string),
+        Some(denied.denied().to_string())
+    );
 }
 
 /// A clock that counts its readings.
@@ -114,9 +138,8 @@ fn reads_the_first_clock_once_per_call() {
     static FIRST: Counting = Counting(core::sync::atomic::AtomicU64::new(0));
     static OTHER: Counting = Counting(core::sync::atomic::AtomicU64::new(0));
     let count = |clock: &Counting| clock.0.load(core::sync::atomic::Ordering::Relaxed);
-    let make = |clock: &'static Counting| {
-        TokenBucket::with_clock(Quota::per_second(1).burst(2), clock)
-    };
+    let make =
+        |clock: &'static Counting| TokenBucket::with_clock(Quota::per_second(1).burst(2), clock);
     let (first, other) = (make(&FIRST), make(&OTHER));
     let before = (count(&FIRST), count(&OTHER));
     let tuple = (&first, &other);

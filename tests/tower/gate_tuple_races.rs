@@ -164,7 +164,11 @@ fn nested_tuples_count_all_forfeited_permits() {
             )),
         };
         assert_eq!(permits, 3, "{depth}");
-        assert_eq!((first.available(), table.available("a")), (6, 10), "{depth}");
+        assert_eq!(
+            (first.available(), table.available("a")),
+            (6, 10),
+            "{depth}"
+        );
     }
 }
 

@@ -38,7 +38,11 @@ fn waits_at_the_member_that_refuses_the_longest() {
     let both = (&short, &long);
     let waiter = Waiter::new(1, both.acquire(1).timer(timer.clone())).pending();
     assert_eq!((short.waiting(), long.waiting()), (0, 1));
-    assert_eq!((short.available(), long.debt()), (0, 2), "charged while it waits");
+    assert_eq!(
+        (short.available(), long.debt()),
+        (0, 2),
+        "charged while it waits"
+    );
     timer.advance(2 * SECOND);
     assert!(!waiter.take_wake_up(), "woken too early");
     timer.advance(SECOND);
@@ -134,7 +138,11 @@ fn opposite_orders_get_all_that_flows_in() {
         });
         let admitted = finish(waiters.collect(), &timer);
         assert_eq!(admitted, Vec::from_iter(0..20), "seed {seed}");
-        assert_eq!(timer.now().as_nanos(), (debt + 20) * 1_000_000_000, "seed {seed}");
+        assert_eq!(
+            timer.now().as_nanos(),
+            (debt + 20) * 1_000_000_000,
+            "seed {seed}"
+        );
     }
 }
 
@@ -171,20 +179,22 @@ fn timeout_that_cannot_be_met_is_refused_before_sleeping() {
     a.try_acquire(1).unwrap();
     b.debit(2);
     let both = (&a, &b);
-    let denied = |seconds| Err(Denied::NotYet {
-        retry_after: Duration::from_secs(seconds),
-    });
-    assert_eq!(both.acquire(1).timeout(1999 * MILLISECOND).wait(), denied(2));
+    let denied = |seconds| {
+        Err(Denied::NotYet {
+            retry_after: Duration::from_secs(seconds),
+        })
+    };
+    assert_eq!(
+        both.acquire(1).timeout(1999 * MILLISECOND).wait(),
+        denied(2)
+    );
     let ahead = Waiter::new(1, both.acquire(1).timer(timer.clone())).pending();
     // Behind the one that waits, at the same member.
     assert_eq!(both.acquire(1).timeout(2 * SECOND).wait(), denied(3));
     assert_eq!((b.waiting(), a.waiting()), (1, 0));
     drop(ahead);
     assert_eq!(b.waiting(), 0);
-    assert_eq!(
-        both.acquire(2).wait(),
-        Err(Denied::Never { capacity: 1 })
-    );
+    assert_eq!(both.acquire(2).wait(), Err(Denied::Never { capacity: 1 }));
 }
 
 /// The deadline stays when a call moves. It is refused once it cannot be met.
@@ -232,10 +242,18 @@ fn each_member_has_its_own_cost() {
     assert_eq!(all.acquire_each([1, 8, 0]).wait(), Ok(()));
     assert_eq!(all.acquire_each([0, 0, 0]).wait(), Ok(()));
     let first = Waiter::new(1, all.acquire_each([1, 5, 0]).timer(timer.clone())).pending();
-    assert_eq!((requests.waiting(), tokens.waiting(), unused.waiting()), (0, 1, 0));
+    assert_eq!(
+        (requests.waiting(), tokens.waiting(), unused.waiting()),
+        (0, 1, 0)
+    );
     // What it asks of this member counts for those behind.
     let denied = tokens.acquire(2).timeout(5 * SECOND).wait();
-    assert_eq!(denied, Err(Denied::NotYet { retry_after: 6 * SECOND }));
+    assert_eq!(
+        denied,
+        Err(Denied::NotYet {
+            retry_after: 6 * SECOND
+        })
+    );
     timer.advance(4 * SECOND);
     assert_eq!(first.woken_output(), Ok(()));
     assert_eq!((requests.available(), tokens.available()), (1, 0));

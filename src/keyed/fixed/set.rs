@@ -548,9 +548,10 @@ impl Set {
                         // Release: pairs with the Acquire of `tat`, which publishes the mark, and
                         // with that of `carry_out`, which publishes the claim. On failure the entry
                         // was charged or evicted, and the caller searches again.
-                        let _ = entry
-                            .tat
-                            .compare_exchange(OCCUPIED | tat, vacant, Release, Relaxed);
+                        let _ =
+                            entry
+                                .tat
+                                .compare_exchange(OCCUPIED | tat, vacant, Release, Relaxed);
                     }
                     return;
                 }

@@ -159,7 +159,10 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// another call that has added the key meanwhile.
     ///
     /// The key is not added if `check` or `apply` refuses. `check` has no effect.
-    #[expect(clippy::too_many_arguments, reason = "three of them are closures, for three outcomes")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "three of them are closures, for three outcomes"
+    )]
     pub(super) fn insert<Q, R>(
         &self,
         hash: u64,
@@ -215,7 +218,12 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     }
 
     #[cold]
-    pub(super) fn try_acquire_without_room<Q>(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied>
+    pub(super) fn try_acquire_without_room<Q>(
+        &self,
+        key: &Q,
+        n: u64,
+        now: Timestamp,
+    ) -> Result<(), Denied>
     where
         Q: ToOwned<Owned = K> + ?Sized,
     {

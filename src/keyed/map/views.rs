@@ -68,7 +68,13 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     }
 
     /// Undoes a charge on a key that was in the table before.
-    fn undo_known<Q>(&self, hash: u64, key: &Q, charge: LimiterCharge<L::Charge>, origin: Origin) -> u64
+    fn undo_known<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        charge: LimiterCharge<L::Charge>,
+        origin: Origin,
+    ) -> u64
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -86,7 +92,13 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     ///
     /// Left in the table, it would have a limiter that is new as of any instant. A new key is
     /// decided as of the last eviction at the earliest, because it may be the evicted one.
-    fn undo_new<Q>(&self, hash: u64, key: &Q, charge: LimiterCharge<L::Charge>, origin: Origin) -> u64
+    fn undo_new<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        charge: LimiterCharge<L::Charge>,
+        origin: Origin,
+    ) -> u64
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
