@@ -130,8 +130,8 @@ fn evicted_beside_a_charge() {
 /// Three threads: a tuple waits, another call waits behind it, and tokens come back. Kills
 /// `stays_in_place`, `moves_without_waking`.
 ///
-/// No time passes. The tuple moves to the member that still refuses. Whenever the tokens of that one
-/// come back, it is woken; and the one behind it gets the token that it left.
+/// No time passes. The tuple moves to the member that still refuses. Whenever the tokens of that
+/// one come back, it is woken; and the one behind it gets the token that it left.
 fn tokens_come_back_beside_a_move() {
     explore(2, || {
         let (first, second) = (empty(2, Manual::at(0)), empty(1, Manual::at(0)));
