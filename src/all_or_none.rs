@@ -9,7 +9,7 @@
 //!    last permit meet at the first charge, where the losers have nothing to roll back.
 //! 3. If a later charge fails all the same, the charges made before are undone, last first. An undo
 //!    is exact or nothing ([`Limiter::undo`]), and what does not come back is forfeited. A full
-//!    refund would admit too much (mutants `full_refund_across_limits` and `undone_anyway`,
+//!    refund would admit too much (mutants `full_refund_across_limits` and `full_refund_of_a_key`,
 //!    in `loom-tests/src/mutants/`).
 //!
 //! A charge that is undone later may have blocked other calls meanwhile. So a refusal means that a
@@ -62,6 +62,12 @@ pub(crate) trait Members: Copy {
 
     /// The refusal that a member returns at this moment. Changes nothing.
     fn refusal(self, index: usize) -> Option<Self::Refusal>;
+
+    /// The refusal that lasts the longest, among those of this moment and the call's `own`.
+    fn longest(self, own: Option<Self::Refusal>) -> Option<Self::Refusal> {
+        let refusals = (0..self.count()).map(|index| self.refusal(index));
+        longest_of(own, refusals)
+    }
 
     /// Forgets what was prepared.
     fn clear(charges: &mut Self::Charges);
@@ -118,7 +124,11 @@ impl LeastHeadroom {
 ///
 /// `prepare` is the first pass. It prepares charges where it can, and returns the index of the
 /// member to [charge first](LeastHeadroom). `None` if one would refuse.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "inlined with the first pass, the charges stay in registers"
+)]
+#[inline(always)]
 pub(crate) fn charge<M: Members>(
     members: M,
     charges: &mut M::Charges,
@@ -204,8 +214,7 @@ fn roll_back<M: Members>(
 /// The refusal that lasts the longest, among the members' refusals now and the call's `own`.
 #[cold]
 pub(crate) fn longest<M: Members>(members: M, own: Option<M::Refusal>) -> Option<M::Refusal> {
-    let refusals = (0..members.count()).map(|index| members.refusal(index));
-    longest_of(own, refusals)
+    members.longest(own)
 }
 
 /// The first of the refusals that last the longest.

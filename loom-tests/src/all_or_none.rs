@@ -40,11 +40,11 @@ impl Pair {
     }
 }
 
-/// Two threads with one call each. Kills `kept_charge`.
+/// Two threads with one call each. Kills `kept_charge_of_a_key`.
 ///
 /// One thread takes the token of the bucket after the key was charged. The charge comes back.
 fn refused_by_the_second() {
-    explore(4, || {
+    explore(3, || {
         // Of equal headroom, so that the key is charged first.
         let pair = Pair::new(1);
         let other = {
@@ -54,13 +54,17 @@ fn refused_by_the_second() {
         let (admitted, forfeited) = pair.admit(X, 5 * T);
         assert!(admitted != other.join().unwrap());
         let left = pair.table.0.available_at(&X, at(5 * T));
-        assert_eq!((left, forfeited), (u64::from(!admitted), 0), "charged in vain");
+        assert_eq!(
+            (left, forfeited),
+            (u64::from(!admitted), 0),
+            "charged in vain"
+        );
     });
 }
 
-/// Two threads with one call each. Kills `assumed_charge`.
+/// Two threads with one call each. Kills `assumed_charge_of_a_member`.
 fn race_for_the_last() {
-    explore(4, || {
+    explore(2, || {
         let pair = Pair::new(3);
         let other = {
             let pair = pair.clone();
@@ -75,12 +79,12 @@ fn race_for_the_last() {
     });
 }
 
-/// Three threads, four calls, an advancing clock. Kills `undone_anyway`.
+/// Three threads, four calls, an advancing clock. Kills `full_refund_of_a_key`.
 ///
 /// A call has charged the key. One thread takes a token of the key at a later instant, and another
 /// takes that of the bucket. The charge that is rolled back must not let two calls act at once.
 fn rollback_beside_a_call_of_the_key() {
-    explore(3, || {
+    explore(2, || {
         let pair = Pair::new(1);
         let clock = Arc::new(SharedClock::at(5 * T));
         let both = {
@@ -103,12 +107,12 @@ fn rollback_beside_a_call_of_the_key() {
 }
 
 /// Two threads: one with a call that is rolled back, the other with four calls. Kills
-/// `undone_anyway`.
+/// `full_refund_of_a_key`.
 ///
 /// The key is evicted after its charge, and comes back. The undo must not return to the new bucket
 /// what the old one was charged.
 fn evicted_beside_a_charge() {
-    explore(3, || {
+    explore(2, || {
         let pair = Pair::new(1);
         // Keeps the other place.
         pair.table.call(Z, 1, 20 * T);
@@ -123,7 +127,10 @@ fn evicted_beside_a_charge() {
         assert!(taken != admitted, "the bucket had one token");
         calls.push(pair.table.call(X, 1, 8 * T));
         assert_bound(1, 8 * T, &calls);
-        assert!(calls[0].admitted || !evicting.admitted, "{evicting:?} {calls:?}");
+        assert!(
+            calls[0].admitted || !evicting.admitted,
+            "{evicting:?} {calls:?}"
+        );
     });
 }
 
@@ -148,10 +155,10 @@ fn tokens_come_back_beside_a_move() {
 }
 
 mutant::tests! { "all_or_none":
-    refused_by_the_second { kept_charge: "charged in vain" }
-    race_for_the_last { assumed_charge: "admitted for the last one" }
-    rollback_beside_a_call_of_the_key { undone_anyway: " of " }
-    evicted_beside_a_charge { undone_anyway: " of " }
+    refused_by_the_second { kept_charge_of_a_key: "charged in vain" }
+    race_for_the_last { assumed_charge_of_a_member: "admitted for the last one" }
+    rollback_beside_a_call_of_the_key { full_refund_of_a_key: " of " }
+    evicted_beside_a_charge { full_refund_of_a_key: " of " }
     tokens_come_back_beside_a_move {
         stays_in_place: "deadlock",
         moves_without_waking: "deadlock",
