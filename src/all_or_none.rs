@@ -68,6 +68,12 @@ pub(crate) trait Members: Copy {
     #[inline]
     fn record_peeked_refusal(self) {}
 
+    /// The refusal that lasts the longest, among those of this moment and the call's `own`.
+    fn longest(self, own: Option<Self::Refusal>) -> Option<Self::Refusal> {
+        let refusals = (0..self.count()).map(|index| self.refusal(index));
+        longest_of(own, refusals)
+    }
+
     /// Forgets what was prepared.
     fn clear(charges: &mut Self::Charges);
 }
@@ -123,7 +129,11 @@ impl LeastHeadroom {
 ///
 /// `prepare` is the first pass. It prepares charges where it can, and returns the index of the
 /// member to [charge first](LeastHeadroom). `None` if one would refuse.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "inlined with the first pass, the charges stay in registers"
+)]
+#[inline(always)]
 pub(crate) fn charge<M: Members>(
     members: M,
     charges: &mut M::Charges,
@@ -210,8 +220,7 @@ fn roll_back<M: Members>(
 /// The refusal that lasts the longest, among the members' refusals now and the call's `own`.
 #[cold]
 pub(crate) fn longest<M: Members>(members: M, own: Option<M::Refusal>) -> Option<M::Refusal> {
-    let refusals = (0..members.count()).map(|index| members.refusal(index));
-    longest_of(own, refusals)
+    members.longest(own)
 }
 
 /// The first of the refusals that last the longest.

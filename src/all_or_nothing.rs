@@ -7,6 +7,8 @@ mod waits;
 pub use tuple_denied::TupleDenied;
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use waits::Each;
+#[cfg(any(feature = "std", tidegate_loom))]
+use waits::WaitTuple;
 
 use core::time::Duration;
 
@@ -285,7 +287,7 @@ pub trait AllOrNothing: sealed::Tuple {
     #[cfg(any(feature = "std", tidegate_loom))]
     fn acquire_each(&self, permits: Self::Permits) -> Acquire<Each<'_, Self>>
     where
-        Self: waits::WaitTuple + Sized,
+        Self: WaitTuple<Costs = Self::Permits> + Sized,
     {
         Acquire::new(Each::new(self, permits), 1)
     }

@@ -66,6 +66,7 @@ impl Denied {
     }
 
     /// Whether this refusal lasts longer than another.
+    #[inline]
     pub(crate) fn outlasts(&self, other: &Self) -> bool {
         match (self.retry_after(), other.retry_after()) {
             (None, theirs) => theirs.is_some(),

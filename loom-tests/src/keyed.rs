@@ -101,7 +101,7 @@ pub(crate) struct Call {
 
 /// Asserts that each key keeps to the bound of its bucket, whenever its calls were decided between
 /// their reading and `end`, when all have returned.
-fn assert_bound(burst: u64, end: u64, calls: &[Call]) {
+pub(crate) fn assert_bound(burst: u64, end: u64, calls: &[Call]) {
     for &Call { key, now, .. } in calls {
         let since = |call: &&Call| call.admitted && call.key == key && call.now >= now;
         let sum: u64 = calls.iter().filter(since).map(|call| call.n).sum();

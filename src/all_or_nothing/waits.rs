@@ -23,7 +23,7 @@
 
 use core::fmt;
 
-use super::{AllOrNothing, TupleDenied};
+use super::tuple_denied::TupleDenied;
 use crate::all_or_none::tuples::{self, Member};
 use crate::all_or_none::{Refusal, longest_of};
 use crate::clock::Clock;
@@ -35,37 +35,40 @@ use crate::time::Timestamp;
 use crate::wait::sealed::Waits;
 use crate::wait::{Hold, Instants, MemberWaits};
 
-/// A tuple whose members calls can wait at. Costs are the permits of each member.
+/// A tuple whose members calls can wait at.
 #[expect(unnameable_types, reason = "a detail of `AllOrNothing`")]
-pub trait WaitTuple: AllOrNothing {
+pub trait WaitTuple {
+    type Clock: Clock;
+
+    /// The permits of each member.
+    type Costs: Copy + Send + Sync + 'static;
+
     /// For each member, its place if the call waits there.
     type Places: fmt::Debug + Send + Sync + 'static;
 
-    /// `n` times these permits.
-    fn costs(permits: Self::Permits, n: u64) -> Self::Permits;
+    fn first_clock(&self) -> &Self::Clock;
 
-    fn cost(costs: Self::Permits, index: usize) -> u64;
+    /// `n` times these permits.
+    fn costs(permits: Self::Costs, n: u64) -> Self::Costs;
+
+    fn cost(costs: Self::Costs, index: usize) -> u64;
 
     /// Whether any member is charged.
-    fn is_charged(costs: Self::Permits) -> bool;
+    fn is_charged(costs: Self::Costs) -> bool;
 
     /// The most times that one call can be admitted for these permits.
-    fn most(&self, permits: Self::Permits) -> u64;
+    fn most(&self, permits: Self::Costs) -> u64;
 
     /// Whether calls wait at a member that is charged.
-    fn is_busy(&self, costs: Self::Permits) -> bool;
+    fn is_busy(&self, costs: Self::Costs) -> bool;
 
     /// The refusal that lasts the longest, of a call that waits at the end of each queue, but
     /// behind no more than `most`.
-    fn refusal_behind(
-        &self,
-        costs: Self::Permits,
-        most: u128,
-        now: Timestamp,
-    ) -> Option<TupleDenied>;
+    fn refusal_behind(&self, costs: Self::Costs, most: u128, now: Timestamp)
+    -> Option<TupleDenied>;
 
     /// The first charged member at which calls wait, else the first that is charged.
-    fn first_busy(&self, costs: Self::Permits) -> usize;
+    fn first_busy(&self, costs: Self::Costs) -> usize;
 
     /// What all ask for that wait at a member.
     fn queued_at(&self, index: usize) -> u128;
@@ -76,20 +79,20 @@ pub trait WaitTuple: AllOrNothing {
 
     fn exit_from(&self, place: TuplePlace<Self::Places>);
 
-    fn attempt_each(&self, costs: Self::Permits, at: Instants) -> Result<(), Hold>;
+    fn attempt_each(&self, costs: Self::Costs, at: Instants) -> Result<(), Hold>;
 
     /// Tells the members that refuse at `now` that a call was refused in the end.
     fn tell_refused(&self, costs: Self::Permits, now: Timestamp);
 
     /// Until when a member refuses.
-    fn hold_at(&self, index: usize, costs: Self::Permits, at: Instants) -> Option<Hold>;
+    fn hold_at(&self, index: usize, costs: Self::Costs, at: Instants) -> Option<Hold>;
 
     /// The member that refuses the longest, and until when.
-    fn longest_hold(&self, costs: Self::Permits, at: Instants) -> Option<(usize, Hold)>;
+    fn longest_hold(&self, costs: Self::Costs, at: Instants) -> Option<(usize, Hold)>;
 
     /// The member at which a call should wait.
-    fn choose(&self, costs: Self::Permits) -> usize {
-        let now = self.clock().now();
+    fn choose(&self, costs: Self::Costs) -> usize {
+        let now = self.first_clock().now();
         let refusal = self.refusal_behind(costs, u128::MAX, now);
         refusal.map_or_else(|| self.first_busy(costs), |refusal| refusal.index)
     }
@@ -98,7 +101,7 @@ pub trait WaitTuple: AllOrNothing {
     fn place_instead_of(
         &self,
         place: &TuplePlace<Self::Places>,
-        costs: Self::Permits,
+        costs: Self::Costs,
         at: Instants,
     ) -> Option<TuplePlace<Self::Places>> {
         let (index, longest) = self.longest_hold(costs, at)?;
@@ -198,27 +201,28 @@ impl<L: MemberWaits> Member for Awaited<'_, L> {
     }
 }
 
-/// A tuple, and the permits of each member: what [`AllOrNothing::acquire_each`] waits at.
-pub struct Each<'a, T: AllOrNothing> {
+/// A tuple, and the permits of each member: what
+/// [`acquire_each`](crate::AllOrNothing::acquire_each) waits at.
+pub struct Each<'a, T: WaitTuple> {
     tuple: &'a T,
-    permits: T::Permits,
+    permits: T::Costs,
 }
 
-impl<'a, T: AllOrNothing> Each<'a, T> {
-    pub(super) const fn new(tuple: &'a T, permits: T::Permits) -> Self {
+impl<'a, T: WaitTuple> Each<'a, T> {
+    pub(super) const fn new(tuple: &'a T, permits: T::Costs) -> Self {
         Self { tuple, permits }
     }
 }
 
-impl<T: AllOrNothing> Clone for Each<'_, T> {
+impl<T: WaitTuple> Clone for Each<'_, T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T: AllOrNothing> Copy for Each<'_, T> {}
+impl<T: WaitTuple> Copy for Each<'_, T> {}
 
-impl<T: AllOrNothing<Permits: fmt::Debug>> fmt::Debug for Each<'_, T> {
+impl<T: WaitTuple<Costs: fmt::Debug>> fmt::Debug for Each<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Each")
             .field("permits", &self.permits)
@@ -229,13 +233,13 @@ impl<T: AllOrNothing<Permits: fmt::Debug>> fmt::Debug for Each<'_, T> {
 /// The waits of a tuple that a call asks for `$n` times `$permits`.
 macro_rules! waits_at {
     ($this:ident => $tuple:expr, $permits:expr, $type:ty) => {
-        type Clock = <$type as AllOrNothing>::Clock;
+        type Clock = <$type as WaitTuple>::Clock;
         type Demand = u128;
         type Place = TuplePlace<<$type as WaitTuple>::Places>;
 
         fn wait_clock(&self) -> &Self::Clock {
             let $this = self;
-            AllOrNothing::clock($tuple)
+            $tuple.first_clock()
         }
 
         fn max_permits(&self) -> u64 {
@@ -337,7 +341,13 @@ macro_rules! waits_of_tuples {
             Time: Clock,
             $($member: Limiter<Clock = Time> + MemberWaits,)+
         {
+            type Clock = Time;
+            type Costs = [u64; $arity];
             type Places = ($(Option<<$member as Waits>::Place>,)+);
+
+            fn first_clock(&self) -> &Time {
+                Limiter::clock(&self.0)
+            }
 
             fn costs(permits: [u64; $arity], n: u64) -> [u64; $arity] {
                 permits.map(|permits| permits.saturating_mul(n))

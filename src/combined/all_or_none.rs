@@ -30,7 +30,8 @@ impl<C, R> Copy for Asked<'_, C, R> {}
 
 impl<C: Clock, R: Fn(usize) -> Request> Asked<'_, C, R> {
     /// The first pass. Passes each limit's index and [room](PreparedCharge::room) to `observe`.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as the engine's first step")]
+    #[inline(always)]
     fn prepare(
         self,
         observe: &mut impl FnMut(usize, u64),
@@ -68,7 +69,8 @@ impl<C: Clock, R: Fn(usize) -> Request> Members for Asked<'_, C, R> {
         self.combined.limits.len()
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as the engine's first step")]
+    #[inline(always)]
     fn commit_all(self, charges: &mut [Exchange]) -> Option<usize> {
         let limits = self.combined.limits.iter().zip(&mut *charges).enumerate();
         for (index, (named, &mut charge)) in limits {
@@ -110,6 +112,13 @@ impl<C: Clock, R: Fn(usize) -> Request> Members for Asked<'_, C, R> {
         let required = (self.request)(index).required;
         let peeked = self.combined.limits[index].limit.peek_at(required, self.at);
         Some(self.refused(index, peeked.err()?))
+    }
+
+    #[inline]
+    fn longest(self, own: Option<CombinedDenied>) -> Option<CombinedDenied> {
+        self.combined.longest(own, |index, limit| {
+            limit.peek_at((self.request)(index).required, self.at).err()
+        })
     }
 
     fn clear(charges: &mut [Exchange]) {
@@ -174,6 +183,7 @@ impl<C: Clock> Combined<C> {
 
     /// Makes the charges from a position on, after others were made by the caller.
     #[cold]
+    #[inline(never)]
     pub(crate) fn charge_rest(
         &self,
         position: usize,
@@ -200,22 +210,26 @@ impl<C: Clock> Combined<C> {
         all_or_none::longest(self.asked(request, at), own)
     }
 
-    /// The refusal that lasts the longest, of each limit's `refusal`.
+    /// The refusal that lasts the longest, of each limit's `refusal` and the call's `own`.
     pub(crate) fn longest(
         &self,
         own: Option<CombinedDenied>,
         refusal: impl Fn(usize, &Limit<C>) -> Option<Denied>,
     ) -> Option<CombinedDenied> {
-        let limits = self.limits.iter().enumerate();
-        let refusals = limits.map(|(index, &NamedLimit { name, ref limit })| {
-            let denied = refusal(index, limit)?;
-            Some(CombinedDenied {
-                name,
-                index,
-                denied,
-            })
-        });
-        all_or_none::longest_of(own, refusals)
+        let mut longest = own;
+        for (index, &NamedLimit { name, ref limit }) in self.limits.iter().enumerate() {
+            let Some(denied) = refusal(index, limit) else {
+                continue;
+            };
+            if longest.is_none_or(|longest| denied.outlasts(&longest.denied)) {
+                longest = Some(CombinedDenied {
+                    name,
+                    index,
+                    denied,
+                });
+            }
+        }
+        longest
     }
 
     /// Like [`admit`](Self::admit), but returns the charges for [`undo_all`](Self::undo_all).

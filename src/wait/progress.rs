@@ -66,20 +66,10 @@ pub(crate) struct Position<P> {
 }
 
 impl<P> Position<P> {
-    /// Joins the end of another queue, and leaves its own. Returns what those ahead ask for; `None`
-    /// if that queue is full, and it stays where it is.
+    /// Leaves its queue for another one, which it has joined.
     #[cold]
     #[inline(never)]
-    fn move_to<C: Call<Place = P>>(
-        &mut self,
-        call: &C,
-        place: P,
-        demand: C::Demand,
-    ) -> Option<C::Demand> {
-        let Some((ticket, ahead)) = call.queue(&place).join(demand) else {
-            call.exit(place);
-            return None;
-        };
+    fn move_to<C: Call<Place = P>>(&mut self, call: &C, place: P, ticket: Ticket) {
         let place = core::mem::replace(&mut self.place, place);
         let ticket = core::mem::replace(&mut self.ticket, ticket);
         self.hold = None;
@@ -89,7 +79,6 @@ impl<P> Position<P> {
         if let Some(waker) = next {
             waker.wake();
         }
-        Some(ahead)
     }
 }
 
@@ -326,11 +315,15 @@ impl<P> Progress<P> {
                 return Some(Step::Done(call.output(Err(refusal), now)));
             }
             if let Some(place) = call.place_instead_of(&own.place, at) {
-                let (deadline, demand) = (own.deadline, call.demand(&place));
-                if let Some(ahead) = own.move_to(call, place, demand) {
+                let joined = call.queue(&place).join(call.demand(&place));
+                if let Some((ticket, ahead)) = joined {
+                    let deadline = own.deadline;
+                    own.move_to(call, place, ticket);
                     let refused = self.refuse_in_vain(call, ahead, deadline, now);
                     return refused.map(Step::Done);
                 }
+                // That queue is full, so it keeps its place.
+                call.exit(place);
             }
             own.hold = Some(hold);
             match hold {
