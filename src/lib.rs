@@ -230,12 +230,12 @@ pub use combined::{
 pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
+#[cfg(feature = "dashmap")]
+pub use keyed::{DashKeyCharge, DashKeyed, KnownKeys, NewKeys};
 #[cfg(feature = "std")]
 pub use keyed::{
     DeniedKey, DeniedKeys, KeyCharge, Keyed, KeyedBuilder, KeyedStats, MostDenied, TrackDenied,
 };
-#[cfg(feature = "dashmap")]
-pub use keyed::{DashKeyCharge, DashKeyed, KnownKeys, NewKeys};
 pub use keyed::{
     FixedKeyCharge, FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest,
     KeyDigester, KeyHash, KeyHasher, KeyView, KeyedLimiter, Overflow, OwnedKey,

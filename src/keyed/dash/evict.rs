@@ -29,8 +29,8 @@ where
     /// short. `may_go` and the drops of evicted entries run under that lock, and must not call the
     /// map.
     ///
-    /// A limiter whose quota was changed goes like any other. So whatever inserts the key again must
-    /// give it that quota.
+    /// A limiter whose quota was changed goes like any other. So whatever inserts the key again
+    /// must give it that quota.
     ///
     /// The map keeps its capacity for further keys.
     /// [`DashMap::shrink_to_fit`](dashmap::DashMap::shrink_to_fit) frees it, and moves all entries.
@@ -61,8 +61,8 @@ where
         self.evict_between(0, u64::MAX, may_go).evicted
     }
 
-    /// Looks at the next `most` entries, and evicts those of them that [`evict_unused`] would evict.
-    /// Returns how many they were. After the last entry, the next call starts over.
+    /// Looks at the next `most` entries, and evicts those of them that [`evict_unused`] would
+    /// evict. Returns how many they were. After the last entry, the next call starts over.
     ///
     /// For a task that keeps the map small with short pauses. A map that changes between two calls
     /// may let an entry be looked at twice in a round, or not at all.
