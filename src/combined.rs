@@ -52,11 +52,11 @@ use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
 use crate::prepared_charge::{Exchange, Request};
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::sliding_window::SlidingWindow;
 use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
-#[cfg(any(feature = "std", tidegate_loom))]
-use crate::sliding_window::SlidingWindow;
 #[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;

@@ -218,7 +218,10 @@ fn undo_beside_a_change() {
         let returned = other.join().unwrap();
         let rest = (0..2).filter(|_| admit(&window, 1, 7)).count() as u64;
         let counted = mine + rest + 1 - returned;
-        assert_eq!(counted, 2, "admitted: {mine}, {rest} after {returned} came back");
+        assert_eq!(
+            counted, 2,
+            "admitted: {mine}, {rest} after {returned} came back"
+        );
     });
 }
 

@@ -77,7 +77,9 @@ impl Backoff {
             return Duration::ZERO;
         }
         let now = now.as_nanos();
-        let lasted = now.saturating_add(1).saturating_sub(self.streak_start(now, max));
+        let lasted = now
+            .saturating_add(1)
+            .saturating_sub(self.streak_start(now, max));
         let ceiling = base.saturating_add(lasted).min(max);
         let extra = self.jitter(ceiling, now);
         let until = now.saturating_add(nanos(retry_after)).saturating_add(extra);

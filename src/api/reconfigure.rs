@@ -150,14 +150,19 @@ impl<C: Clock> Limits<C> {
                     info.set(limit, limit);
                 }
                 Some(Numbers::Bucket(rate, period, capacity)) => {
-                    let quota = Quota::new(rate, period).and_then(|quota| quota.try_burst(capacity));
+                    let quota =
+                        Quota::new(rate, period).and_then(|quota| quota.try_burst(capacity));
                     let quota = quota.map_err(|error| {
                         ConfigError::new(info.kind.name(), ConfigErrorKind::Quota(error))
                     })?;
                     if let Some(bucket) = self.combined.bucket(index) {
                         bucket.set_quota_at(quota, now);
                     }
-                    let stated = if info.kind == LimitKind::Burst { capacity } else { rate };
+                    let stated = if info.kind == LimitKind::Burst {
+                        capacity
+                    } else {
+                        rate
+                    };
                     info.set(stated, capacity);
                 }
                 None => {}
