@@ -420,7 +420,12 @@ impl<C> ShardedTokenBucket<C> {
 
 impl<C> sealed::Sealed for ShardedTokenBucket<C> {}
 
-impl<C: Clock> sealed::Internals for ShardedTokenBucket<C> {}
+impl<C: Clock> sealed::Internals for ShardedTokenBucket<C> {
+    fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
+        self.set_quota_at(new.quota(), now);
+        true
+    }
+}
 
 impl<C: Clock> Limiter for ShardedTokenBucket<C> {
     type Clock = C;

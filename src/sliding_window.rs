@@ -6,7 +6,11 @@ mod changed;
 mod charge;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod handover;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod history;
 mod ring;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod set_limit;
 mod slots;
 mod state;
 
@@ -436,7 +440,12 @@ impl<C> SlidingWindow<C> {
 
 impl<C> sealed::Sealed for SlidingWindow<C> {}
 
-impl<C: Clock> sealed::Internals for SlidingWindow<C> {}
+impl<C: Clock> sealed::Internals for SlidingWindow<C> {
+    #[cfg(any(feature = "std", tidegate_loom))]
+    fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
+        self.set_limit_at(new.limit(), new.window(), now).is_ok()
+    }
+}
 
 impl<C: Clock> Limiter for SlidingWindow<C> {
     type Clock = C;

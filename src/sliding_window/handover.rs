@@ -33,8 +33,8 @@
 //! of its own, so that such permits count at once, and until that slot has aged out.
 //!
 //! Nothing is cut off at the new limit. So if the limit is lowered and raised again, all that was
-//! admitted still counts (`cut_history`, `lost_history`). Slots that are carried again keep their nanosecond, and
-//! do not become later with every change.
+//! admitted still counts (`cut_history`, `lost_history`). Slots that are carried again keep their
+//! nanosecond, and do not become later with every change.
 //!
 //! The new ring starts in the slot of the time of the change, or of the start of the old ring's
 //! last slot if the caller's clock is behind. Both have begun.
@@ -42,13 +42,13 @@
 //! # The bound
 //!
 //! Let the lengths before and after a change at s be L and L'. An admission at b after s, in the
-//! new ring's slot k, counts the slots from k - reach on. Take an earlier admission at a, with b - a
-//! of at most L', and not before s - L. In the new ring its slot is at least k - reach, because an
-//! interval of the length touches no more slots. The old ring counted it at s, so it is carried to a
-//! slot that is not before the one that contains a, which is at least k - reach as well. So it
-//! counts. An interval of length L' that ends with an admission after the change therefore holds at
-//! most the new limit, and what was admitted in it before s - L. With the same length, or a shorter
-//! one, nothing in it was. With more changes, the same holds for each.
+//! new ring's slot k, counts the slots from k - reach on. Take an earlier admission at a, with
+//! b - a of at most L', and not before s - L. In the new ring its slot is at least k - reach,
+//! because an interval of the length touches no more slots. The old ring counted it at s, so it is
+//! carried to a slot that is not before the one that contains a, which is at least k - reach as
+//! well. So it counts. An interval of length L' that ends with an admission after the change
+//! therefore holds at most the new limit, and what was admitted in it before s - L. With the same
+//! length, or a shorter one, nothing in it was. With more changes, the same holds for each.
 //!
 //! An interval that ends before the change keeps the bound of the old limit. So in any interval,
 //! each part holds at most what its limit allows there.
@@ -60,7 +60,7 @@
 
 use alloc::boxed::Box;
 
-use super::carried::History;
+use super::history::History;
 use super::ring::Ring;
 use super::slots::Word;
 use super::state::WindowState;

@@ -488,20 +488,21 @@ impl Ring {
     ) -> Option<Duration> {
         let window = &self.window;
         let newest = window.number(view.head);
-        // What has to stay, from the newest on: first what is carried to the head's slot or later.
-        let room = carried.fit_from(newest, window.limit() - n);
-        let room = room.and_then(|room| room.checked_sub(window.count(view.head)).ok_or(newest));
-        let leaving = match room {
-            Err(leaving) => leaving,
-            Ok(room) => {
-                // Relaxed: the Acquire that loaded the head shows the `undone` of all undos before
-                // it.
-                if self.undone.load(Relaxed) <= view.oldest {
-                    self.leaving_from_both_ends(view, window.excess(view.used, n), room)
-                } else {
-                    self.leaving_from_newest(carried, view, room)
+        // From the newest on, what may stay. First what is carried to the head's slot or later.
+        let leaving = match carried.fit_from(newest, window.limit() - n) {
+            Err(later) => later,
+            Ok(room) => match room.checked_sub(window.count(view.head)) {
+                None => newest,
+                Some(room) => {
+                    // Relaxed: the Acquire that loaded the head shows the `undone` of all undos
+                    // before it.
+                    if self.undone.load(Relaxed) <= view.oldest {
+                        self.leaving_from_both_ends(view, window.excess(view.used, n), room)
+                    } else {
+                        self.leaving_from_newest(carried, view, room)
+                    }
                 }
-            }
+            },
         };
         // As in `view`.
         (window.number(self.load_head()) == newest).then(|| window.until_gone(leaving, nanos))

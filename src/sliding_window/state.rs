@@ -1,9 +1,9 @@
 //! The decisions of a window: what a change of its limit replaces.
 
 use super::carried::Carried;
-#[cfg(any(feature = "std", tidegate_loom))]
-use super::carried::History;
 use super::charge::{Generation, WindowCharge};
+#[cfg(any(feature = "std", tidegate_loom))]
+use super::history::History;
 use super::ring::{Ring, RingRefusal, View};
 use super::slots::Window;
 use crate::denied::Denied;

@@ -24,6 +24,7 @@ mod sharded_changes;
 mod thread_waits;
 #[cfg(feature = "tokio")]
 mod tokio_tasks;
+mod tuples;
 mod waiters;
 
 #[path = "../parallel/mod.rs"]
