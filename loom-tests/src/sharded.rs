@@ -250,7 +250,7 @@ fn total_at_one_instant(used: u64, calls: [[Request; 2]; 2]) -> u64 {
 }
 
 /// Two threads of one shard, or of two, with two calls each. Kills `dropped_leases`, `held_on_top`,
-/// `put_overwrites`, `take_without_swap`.
+/// `take_without_swap`.
 ///
 /// At one instant no token is lost, as long as more was used before than threads are about to
 /// lease.
@@ -360,7 +360,7 @@ fn transit_beside_a_change() {
 }
 
 /// Two threads, one with a reading that may be old, one with a change, and an advancing clock.
-/// Kills `held_before_freeze`, `unfenced_freeze`.
+/// Kills `held_before_freeze`.
 ///
 /// One thread leases as of long ago, so that only the count of held tokens shows it, and uses its
 /// lease now.
@@ -466,7 +466,6 @@ mutant::tests! { "sharded":
     no_token_is_lost {
         dropped_leases: "left == right",
         held_on_top: "left == right",
-        put_overwrites: "held, and counted",
         take_without_swap: "lowered below zero",
         relaxed_held: passes,
     }
@@ -476,11 +475,8 @@ mutant::tests! { "sharded":
         open_leases: "a burst",
         lost_leases: "some lost",
     }
-    transit_beside_a_change { taken_closed: "do not fit its word", added_to_closed: "a burst" }
-    stale_lease_beside_a_change {
-        held_before_freeze: "a burst",
-        unfenced_freeze: "a burst",
-    }
+    transit_beside_a_change { taken_closed: "do not fit its word", added_to_closed: "more than all" }
+    stale_lease_beside_a_change { held_before_freeze: "a burst" }
     lease_beside_two_changes { open_leases: "more than all" }
     query_beside_a_change { relaxed_lease: "available", lost_leases: "available" }
     stale_reader_beside_a_change { open_leases: "more than all", forgotten_lease: "a burst" }

@@ -7,8 +7,8 @@
 //! 1. It closes all leases of the old state, and adds up what they had left. No lease in a shard
 //!    can be used from then on (`open_leases`), and none can be put back (`added_to_closed`). So
 //!    all threads find the same sum.
-//! 2. It loads `held` of the old state, after the freeze (`held_before_freeze`,
-//!    `unfenced_freeze`).
+//! 2. It loads `held` of the old state, which then was raised for each lease that ever was in a
+//!    shard (`held_before_freeze`). A lease that comes too late for its shard is never used.
 //!
 //! The new state starts with the old capacity, less what is charged to the TAT or held, whichever
 //! is more, plus what the leases had left (`lost_leases`). That is what
@@ -16,8 +16,9 @@
 //!
 //! # The bound
 //!
-//! Let a be any instant, and U the tokens that are used at or after a, plus those left in leases.
-//! At every exchange of the TAT, U · T ≤ max(TAT − a, `held` · T):
+//! Let a be any instant, and U the tokens that are used at or after a, plus those left in leases
+//! that come to a shard before it is closed. At every exchange of the TAT, U · T is at most
+//! max(TAT − a, `held` · T):
 //!
 //! * At a, U is what leases have left, which is at most `held`.
 //! * A call at now ≥ a that charges b tokens raises the TAT to at least now + `held` · T, and then
@@ -28,8 +29,8 @@
 //! After the freeze no exchange succeeds. So the old state admits at most that much, less what the
 //! closed leases had left: those are in U and are never used. With a change at s, an interval that
 //! begins at a ≤ s admits on the old state at most C + r (s − a) less the level that moves, for
-//! each value of `held` that is loaded after the freeze. The new state admits that level and
-//! r' (b − s). So the sum is C + r (s − a) + r' (b − s), as for a plain bucket.
+//! each value of `held` that is loaded then. The new state admits that level and r' (b − s). So the
+//! sum is C + r (s − a) + r' (b − s), as for a plain bucket.
 //!
 //! `held` is not frozen. A call that had raised it may fail, and a call that was admitted may lower
 //! it late. So threads may compute different levels, all of which are sound. The first exchange of
@@ -47,7 +48,7 @@ use super::state::{ShardedCore, ShardedState};
 use crate::gcra::{Gcra, Handover, Leased};
 use crate::quota::Quota;
 use crate::sync::Ordering::Acquire;
-use crate::sync::{Closed, Successor, fence};
+use crate::sync::{Closed, Successor};
 use crate::time::Timestamp;
 
 /// The state of a sharded bucket after a change of its quota.
@@ -103,11 +104,9 @@ impl ShardedState {
     /// Closes all leases of a bucket whose TAT is frozen.
     fn close_leases(&self) -> Leased {
         let ShardedCore { held, gcra, .. } = &*self.core;
-        // Acquire, of the frozen TAT: pairs with the Release in `replace`. So `held` was raised for
-        // each charge before the freeze.
-        fence(Acquire);
         let left = self.shards.iter().map(|shard| shard.close()).sum();
-        // Acquire: pairs with the Release in `lower`, as in a charge.
+        // Acquire: pairs with the Release in `lower`, as in a charge. After the leases were closed,
+        // with Acquire, so that it was raised for each of them.
         let held = held.load(Acquire);
         Leased {
             held: gcra.cost_clamped(held),
