@@ -29,6 +29,8 @@
 //! | a bucket for every address, and floods of them | [`FixedKeyed`] | a lock-free table of fixed size, no allocation |
 //! | an HTTP or gRPC server, or its clients | [`RateLimitLayer`], [`PaceLayer`] | tower layers over any of these, with header fields |
 //! | calls to an API with quotas on requests and tokens | [`ApiRateLimiter`] | minute, hour, burst and tokens, pauses, backoff, permits |
+//! | a limit that is tried on live traffic, and refuses nothing yet | [`Shadow`], [`KeyedShadow`] | counts where it would decide otherwise |
+//! | the keys that are refused most often | [`MostDenied`] | bounded memory, stated error |
 //! | code that is generic over limiters | [`Limiter`] | peek, charge and undo at one clock reading |
 //!
 //! [`docs::design`] explains how they work. Calls can wait at each of them, and at one key of a
@@ -128,11 +130,11 @@
 // Links to items behind features lead to the table of features where the feature is off.
 #![cfg_attr(
     feature = "std",
-    doc = "[`Keyed`]: Keyed\n[`ShardedTokenBucket`]: ShardedTokenBucket"
+    doc = "[`Keyed`]: Keyed\n[`MostDenied`]: MostDenied\n[`ShardedTokenBucket`]: ShardedTokenBucket"
 )]
 #![cfg_attr(
     not(feature = "std"),
-    doc = "[`Keyed`]: #features\n[`ShardedTokenBucket`]: #features"
+    doc = "[`Keyed`]: #features\n[`MostDenied`]: #features\n[`ShardedTokenBucket`]: #features"
 )]
 #![cfg_attr(
     feature = "std",
@@ -179,6 +181,8 @@ extern crate alloc;
 #[cfg(any(feature = "std", tidegate_loom))]
 extern crate std;
 
+mod all_or_none;
+mod all_or_nothing;
 mod api;
 mod clock;
 mod combined;
@@ -191,6 +195,7 @@ mod limiter;
 mod prepared_charge;
 mod quota;
 mod rate_limited;
+mod shadow;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod sharded;
 mod sliding_window;
@@ -204,6 +209,9 @@ mod wait;
 pub mod tower;
 
 #[cfg(any(feature = "std", tidegate_loom))]
+pub use all_or_nothing::Each;
+pub use all_or_nothing::{AllOrNothing, TupleDenied};
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use api::{AcquireRequest, AcquireTokens};
 pub use api::{
     ApiRateLimiter, ConfigError, ConfigErrorKind, LimitKind, RateLimitConfig, RateLimitStats,
@@ -214,23 +222,28 @@ pub use clock::TokioClock;
 pub use clock::{Clock, DefaultClock, ManualClock};
 #[cfg(feature = "std")]
 pub use clock::{CoarseClock, MonotonicClock};
+#[cfg(any(feature = "std", tidegate_loom))]
+pub use combined::ChangeError;
 pub use combined::{
     Combined, CombinedBuilder, CombinedCharge, CombinedDenied, CombinedStart, Limit,
 };
 pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
+#[cfg(feature = "std")]
+pub use keyed::{
+    DeniedKey, DeniedKeys, KeyCharge, Keyed, KeyedBuilder, KeyedStats, MostDenied, TrackDenied,
+};
 #[cfg(feature = "dashmap")]
 pub use keyed::{DashKeyCharge, DashKeyed, KnownKeys, NewKeys};
 pub use keyed::{
     FixedKeyCharge, FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest,
-    KeyDigester, KeyHash, KeyHasher, KeyView, Overflow, OwnedKey,
+    KeyDigester, KeyHash, KeyHasher, KeyView, KeyedLimiter, Overflow, OwnedKey,
 };
-#[cfg(feature = "std")]
-pub use keyed::{KeyCharge, Keyed, KeyedBuilder, KeyedStats};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
+pub use shadow::{KeyedShadow, Shadow, ShadowCharge, ShadowCounts, ShadowDecision, ShadowStats};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use sharded::ShardedTokenBucket;
 pub use sliding_window::{SlidingWindow, WindowCharge, WindowError};

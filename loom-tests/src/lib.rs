@@ -39,9 +39,11 @@ mod redis {
     include!(concat!(env!("OUT_DIR"), "/redis/lib.rs"));
 }
 
+mod all_or_none;
 mod api_waits;
 mod breaker;
 mod bucket;
+mod change;
 mod combined;
 mod keyed;
 mod last_refusal;
@@ -53,3 +55,4 @@ mod sharded;
 mod unreported;
 mod wait_queue;
 mod window;
+mod window_limits;

@@ -14,6 +14,8 @@
 use core::time::Duration;
 
 use crate::denied::Denied;
+#[cfg(feature = "std")]
+use crate::gcra::Leased;
 use crate::gcra::{Gcra, Now, Shortfall};
 use crate::quota::Quota;
 
@@ -110,6 +112,15 @@ impl WordGcra {
     /// Tokens charged beyond the level, rounded up.
     pub(crate) const fn debt(&self, tat: u64, now: Now) -> u64 {
         self.gcra.debt(tat, now)
+    }
+
+    /// The word of a bucket that holds at `nanos` as many tokens as another holds: at most the
+    /// capacity, and a debt stays a debt.
+    #[cfg(feature = "std")]
+    pub(crate) fn taking_over(&self, old: &Self, old_tat: u64, nanos: u64) -> u64 {
+        let (now, old_now) = (self.now(nanos), old.now(nanos));
+        self.gcra
+            .taking_over(now, &old.gcra, old_tat, old_now, Leased::NOTHING)
     }
 
     /// Whole tokens available.

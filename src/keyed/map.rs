@@ -1,6 +1,8 @@
 //! A limiter for every key, in a table that follows the keys in use.
 
+mod changes;
 mod evicting_table;
+mod factory;
 mod insert;
 mod key_limiter;
 mod key_shard;
@@ -35,9 +37,9 @@ use crate::limiter::Limiter;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
+use factory::CurrentFactory;
 use key_limiter::CommonQuota;
 use key_shard::KeyShard;
-use keyed_builder::Factory;
 
 /// A limiter of its own for every key: user, tenant, address, route.
 ///
@@ -117,7 +119,7 @@ pub struct Keyed<K, L, S = KeyHasher> {
     shards: Box<[LockedShard<K, L>]>,
     hasher: S,
     first: OnceLock<FirstLimiter<L>>,
-    factory: Factory<K, L>,
+    factory: CurrentFactory<K, L>,
     /// Quotas other than the first that several keys may have.
     common_quotas: Mutex<Vec<Arc<CommonQuota<L>>>>,
     max_keys: u64,
@@ -218,7 +220,7 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
             shards: (0..shards(self.max_keys)).map(shard).collect(),
             hasher: self.hasher,
             first: OnceLock::new(),
-            factory: self.factory,
+            factory: CurrentFactory::new(self.factory),
             common_quotas: Mutex::new(Vec::new()),
             max_keys: self.max_keys as u64,
             idle_timeout: u64::try_from(self.idle_timeout.as_nanos()).unwrap_or(u64::MAX),
@@ -298,7 +300,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         Q: ToOwned<Owned = K> + ?Sized,
     {
         // Before the cell is entered: a factory that calls back would wait there for itself.
-        let limiter = (self.factory)(&key.to_owned());
+        let limiter = self.factory.make(&key.to_owned());
         let now = limiter.now();
         let common = match limiter.plain_quota_at(now) {
             Some(quota) => CommonQuota::new(limiter, quota),
@@ -330,15 +332,6 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// Reads the [clock](Self::clock) of the table once. `None` if there was no key yet.
     pub fn now(&self) -> Option<Timestamp> {
         self.clock().map(Clock::now)
-    }
-
-    /// The time on the clock of the first limiter.
-    #[cfg(feature = "tower")]
-    pub(crate) fn now_for(&self, key: &K) -> Timestamp
-    where
-        K: Clone,
-    {
-        self.first(key).limiter().now()
     }
 }
 

@@ -16,7 +16,7 @@ pub struct KeyedStats {
     pub keys: u64,
     /// The most keys that the table holds.
     pub max_keys: u64,
-    /// Keys that were added, and added again after an eviction.
+    /// Keys that were added, added again after an eviction, or given another limiter.
     pub created: u64,
     /// Keys that were evicted. Their limiter was indistinguishable from a new one.
     pub evicted: u64,

@@ -1,6 +1,6 @@
 //! Random operations on a few keys against buckets in exact arithmetic.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use proptest::prelude::*;
 use tidegate::{Denied, FixedKeyed, Keyed, Limiter, ManualClock, Overflow, Quota};
@@ -11,7 +11,7 @@ use crate::{Table, at, bucket};
 const TOKEN: u128 = 1_000;
 const CAPACITY: u64 = 6;
 
-fn quota() -> Quota {
+const fn quota() -> Quota {
     Quota::per_second(1_000_000).burst(CAPACITY)
 }
 
@@ -23,7 +23,7 @@ struct Exact {
 }
 
 impl Exact {
-    fn ahead(self, now: u128) -> u128 {
+    const fn ahead(self, now: u128) -> u128 {
         self.tat.saturating_sub(now)
     }
 

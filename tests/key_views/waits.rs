@@ -25,13 +25,13 @@ impl alloc::task::Wake for Wakes {
 /// admitted.
 fn is_served<L: Awaitable + Limiter>(view: &L, clock: &ManualClock, change: impl FnOnce()) -> bool {
     let timer = ManualTimer::on(clock);
-    let wakes = Arc::new(Wakes::default());
-    let waker = Waker::from(wakes.clone());
+    let woken = Arc::new(Wakes::default());
+    let waker = Waker::from(woken.clone());
     let mut context = Context::from_waker(&waker);
     let mut wait = pin!(Acquire::new(view, 2).timer(timer));
     assert!(wait.as_mut().poll(&mut context).is_pending());
     change();
-    let was_woken = wakes.0.load(Relaxed) > 0;
+    let was_woken = woken.0.load(Relaxed) > 0;
     was_woken && wait.as_mut().poll(&mut context) == Poll::Ready(Ok(()))
 }
 

@@ -140,7 +140,9 @@ fn longest_unused_key_makes_room() {
     for (number, evicted) in (0..).zip([1, 3, 0, 2, 6, 5, 4]) {
         let now = at(7 * SECOND + number);
         assert!(keyed.contains(&evicted));
-        keyed.try_acquire_at(&(100 + number), 10, now).expect("room");
+        keyed
+            .try_acquire_at(&(100 + number), 10, now)
+            .expect("room");
         assert!(!keyed.contains(&evicted), "{evicted}");
         let stats = keyed.stats();
         assert_eq!(stats.evicted, number + 1);

@@ -10,7 +10,7 @@ use super::{DashKeyed, UNKNOWN};
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::keyed::key_view::KeyView;
-use crate::keyed::table::WaitTable;
+use crate::keyed::table::{Table, WaitTable};
 use crate::keyed::wait_queues::{Place, WaitOptions, WaitQueues};
 use crate::limiter::Limiter;
 use crate::time::Timestamp;
@@ -187,6 +187,17 @@ where
         self.ask_known(key, decide)
             .or_else(|| self.decide_new(key, decide))
             .unwrap_or(Err(Hold::Never))
+    }
+
+    /// As of now. A waiting tuple may lose what flows into this key while its timer is late.
+    fn charge_as_of(&self, key: &Q, n: u64, at: Instants) -> Result<Self::Charge, Hold> {
+        let charged = self.charge_for(key, n, at.now);
+        charged.map_err(|denied| denied.hold(at.now))
+    }
+
+    fn hold_as_of(&self, key: &Q, n: u64, at: Instants) -> Option<Hold> {
+        let denied = self.peek_for(key, n, at.now).err()?;
+        Some(denied.hold(at.now))
     }
 
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {

@@ -214,10 +214,9 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> BucketTable<Q> for FixedKeyed<C
     fn debt_for(&self, key: &Q, now: Timestamp) -> u64 {
         let (set, tag) = self.locate(key);
         match set.peek(&self.gcra, tag, now.as_nanos()) {
-            Ok(None) => 0,
             Ok(Some((tat, now))) => self.gcra.debt(tat, now),
             Err(SetFull) if self.overflow == Overflow::Share => self.shared.debt_at(now),
-            Err(SetFull) => 0,
+            Ok(None) | Err(SetFull) => 0,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A hash table that is searched a few buckets at a time for keys to evict.
 
+use alloc::vec::Vec;
 use core::borrow::Borrow;
 use std::sync::{Mutex, PoisonError};
 
@@ -207,6 +208,22 @@ impl<K, V> EvictingTable<K, V> {
 
     pub(super) fn evict_all(&mut self, is_unused: impl Fn(&V) -> bool) {
         self.entries.retain(|(_, value)| !is_unused(value));
+    }
+
+    /// Takes out the entries that `is_taken` chooses.
+    pub(super) fn take_out(&mut self, is_taken: impl FnMut(&mut (K, V)) -> bool) -> Vec<(K, V)> {
+        self.entries.extract_if(is_taken).collect()
+    }
+
+    /// Takes out a key.
+    pub(super) fn take<Q: Eq + ?Sized>(&mut self, hash: u64, key: &Q) -> Option<(K, V)>
+    where
+        K: Borrow<Q>,
+    {
+        let entry = self
+            .entries
+            .find_entry(hash, |(known, _)| known.borrow() == key);
+        entry.ok().map(|entry| entry.remove().0)
     }
 
     /// Shrinks a mostly empty table to twice what it holds, so that it does not grow again at once.
