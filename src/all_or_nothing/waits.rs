@@ -82,7 +82,7 @@ pub trait WaitTuple {
     fn attempt_each(&self, costs: Self::Costs, at: Instants) -> Result<(), Hold>;
 
     /// Tells the members that refuse at `now` that a call was refused in the end.
-    fn tell_refused(&self, costs: Self::Permits, now: Timestamp);
+    fn tell_refused(&self, costs: Self::Costs, now: Timestamp);
 
     /// Until when a member refuses.
     fn hold_at(&self, index: usize, costs: Self::Costs, at: Instants) -> Option<Hold>;
