@@ -129,6 +129,10 @@ const NOTHING: Snapshot = Snapshot {
 ///
 /// The table itself takes memory only for waits: 4 KB once a call has waited, and the queues of the
 /// keys that are waited for.
+///
+/// A [`TokenBucket`](crate::TokenBucket) is aligned to 128 bytes, so the entry that holds one takes
+/// a multiple of that. A hash table may be more than half empty, and takes it for the empty places
+/// as well. Where values are small, box the bucket, and project to `&*session.limiter`.
 pub struct DashKeyed<M, P, N = KnownKeys, C = DefaultClock> {
     map: M,
     project: P,

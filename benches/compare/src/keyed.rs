@@ -117,11 +117,12 @@ tables! {
     <> DashBuckets<K>;
 }
 
-/// Buckets that are all there is in a `DashMap`.
-pub type DashBuckets<K> = DashKeyed<DashMap<K, TokenBucket>, Project, NewKeys<Make<K>>>;
+/// Buckets that are all there is in a `DashMap`. Boxed, as the documentation advises for small
+/// values: a bucket is aligned to 128 bytes.
+pub type DashBuckets<K> = DashKeyed<DashMap<K, Box<TokenBucket>>, Project, NewKeys<Make<K>>>;
 
-type Project = fn(&TokenBucket) -> &TokenBucket;
-type Make<K> = Box<dyn Fn(&K) -> TokenBucket + Send + Sync>;
+type Project = fn(&Box<TokenBucket>) -> &TokenBucket;
+type Make<K> = Box<dyn Fn(&K) -> Box<TokenBucket> + Send + Sync>;
 
 /// The work on each limiter.
 pub trait KeyedVisitor<K> {
@@ -164,7 +165,7 @@ pub fn fixed(limit: KeyLimit, keys: usize) -> FixedKeyed {
 /// A `DashMap` with its own default, SipHash, as governor's.
 pub fn dash_keyed<K: Clone + Eq + Hash>(limit: KeyLimit) -> DashBuckets<K> {
     let quota = limit.quota();
-    let make: Make<K> = Box::new(move |_| TokenBucket::new(quota));
+    let make: Make<K> = Box::new(move |_| Box::new(TokenBucket::new(quota)));
     DashKeyed::new(DashMap::new(), (|bucket| bucket) as Project).or_insert_with(make)
 }
 

@@ -113,11 +113,10 @@ where
         self.map().retain(|key, value| {
             let number = slice.entries;
             slice.entries += 1;
-            let goes = start <= number
-                && number < end
-                && (self.project)(value).is_unused_at(now)
-                && !self.is_waited_for(key)
-                && may_go(key, value);
+            if !(start..end).contains(&number) {
+                return true;
+            }
+            let goes = self.may_evict(key, value, now) && may_go(key, value);
             if goes {
                 self.note_removal();
                 slice.evicted += 1;
@@ -125,6 +124,13 @@ where
             !goes
         });
         slice
+    }
+
+    // Not inlined: the compiler would read the entries outside of the slice, too, and that is a
+    // cache miss for each.
+    #[inline(never)]
+    fn may_evict(&self, key: &M::Key, value: &M::Value, now: Timestamp) -> bool {
+        (self.project)(value).is_unused_at(now) && !self.is_waited_for(key)
     }
 
     /// Notes that entries are evicted as of `now` or, if that is later, as of the last eviction.
