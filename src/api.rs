@@ -18,6 +18,7 @@ mod limits;
 mod permit;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod ramp;
+mod save;
 mod status;
 mod totals;
 mod usage;

@@ -5,6 +5,6 @@ mod arithmetic;
 mod atomic_tat;
 mod word;
 
-pub(crate) use arithmetic::{Gcra, Now, ReservedTat, Shortfall};
+pub(crate) use arithmetic::{Gcra, Level, Now, ReservedTat, Shortfall};
 pub(crate) use atomic_tat::AtomicTat;
 pub(crate) use word::WordGcra;

@@ -11,7 +11,7 @@ mod table_stats;
 #[cfg(feature = "std")]
 mod wait_queues;
 
-pub use fixed::FixedKeyed;
+pub use fixed::{FixedKey, FixedKeyed};
 #[cfg(feature = "tower")]
 pub(crate) use key_view::Table;
 #[cfg(feature = "std")]

@@ -117,7 +117,7 @@
 //! | `metrics` | no | counters of the layers' decisions and of tables of keys |
 //! | `tracing` | no | an event for each refusal of a layer |
 //! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` together with one of the three timers |
-//! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files |
+//! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files; [saved](Saved) states |
 //! | `fallback` | no | targets without a 64-bit compare-and-swap |
 //!
 //! The minimum supported Rust version is 1.85. [`docs::aios`] maps every call of the AIOS rate
@@ -187,6 +187,7 @@ mod limiter;
 mod prepared_charge;
 mod quota;
 mod rate_limited;
+mod save;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod sharded;
 mod sliding_window;
@@ -217,14 +218,18 @@ pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
 pub use keyed::{
-    FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester,
-    KeyHash, KeyHasher, Overflow,
+    FixedKey, FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest,
+    KeyDigester, KeyHash, KeyHasher, Overflow,
 };
 #[cfg(feature = "std")]
 pub use keyed::{KeyView, Keyed, KeyedBuilder, KeyedStats, OwnedKey};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
+pub use save::{
+    ApiState, BucketState, CombinedState, LimitState, RestoreError, RestoreTableError, Savable,
+    Saved, TableHeader, TableRecord, UnixTime, WindowState,
+};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use sharded::ShardedTokenBucket;
 pub use sliding_window::{SlidingWindow, WindowCharge, WindowError};

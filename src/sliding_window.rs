@@ -1,10 +1,13 @@
 //! The sliding window: the public type around [`Ring`].
 
+mod carried;
 mod ring;
 mod slots;
 
+pub(crate) use carried::Admissions;
 pub use slots::WindowError;
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
@@ -175,6 +178,19 @@ impl<C> SlidingWindow<C> {
             window,
             CachePadded::into_inner(self.core).clock,
         ))
+    }
+
+    /// The admissions that count at `now`, for a save.
+    pub(crate) fn admissions_at(&self, now: Timestamp) -> Vec<Admissions> {
+        self.core.ring.admissions(now.as_nanos())
+    }
+
+    /// Counts these admissions as well. `now` is the present, at which they have their ages.
+    pub(crate) fn restore_admissions_at(&mut self, admissions: &[Admissions], now: Timestamp) {
+        let mut all = self.admissions_at(now);
+        all.extend_from_slice(admissions);
+        let ring = &mut self.core.ring;
+        *ring = Ring::restored(*ring.window(), &all, now.as_nanos());
     }
 
     /// Returns the most permits that any interval of the window's length admits.

@@ -13,7 +13,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
-use crate::gcra::{AtomicTat, Gcra, Now, ReservedTat, Shortfall};
+use crate::gcra::{AtomicTat, Gcra, Level, Now, ReservedTat, Shortfall};
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -293,6 +293,20 @@ impl<C> TokenBucket<C> {
         let BucketCore { tat, gcra, .. } = &*self.core;
         tat.update(gcra, now.as_nanos(), |now, _| now.grains());
         self.wake_head();
+    }
+
+    /// The level at `now`, for a save.
+    pub(crate) fn level_at(&self, now: Timestamp) -> Level {
+        let (now, tat) = self.load(now);
+        self.core.gcra.level(tat, now)
+    }
+
+    /// Spends what was missing from a saved level `elapsed` nanoseconds ago.
+    pub(crate) fn restore_level_at(&self, level: Level, elapsed: u64, now: Timestamp) {
+        let BucketCore { tat, gcra, .. } = &*self.core;
+        tat.update(gcra, now.as_nanos(), |now, tat| {
+            gcra.restored(tat, now, level, elapsed)
+        });
     }
 
     #[cfg(any(feature = "std", tidegate_loom))]

@@ -14,7 +14,7 @@
 use core::time::Duration;
 
 use crate::denied::Denied;
-use crate::gcra::{Gcra, Now, Shortfall};
+use crate::gcra::{Gcra, Level, Now, Shortfall};
 use crate::quota::Quota;
 
 /// A quota, prepared for decisions about words.
@@ -124,6 +124,22 @@ impl WordGcra {
     #[cfg(feature = "std")]
     pub(crate) const fn capacity(&self) -> u64 {
         self.gcra.capacity()
+    }
+
+    /// The level at `now`, for a save.
+    pub(crate) const fn level(&self, tat: u64, now: Now) -> Level {
+        self.gcra.level(tat, now)
+    }
+
+    /// The word of a bucket that had `level` before `elapsed` nanoseconds; `None` if it is full.
+    pub(crate) const fn restored(&self, level: Level, elapsed: u64, now: Now) -> Option<u64> {
+        const MOST: u64 = u64::MAX >> 1;
+        let tat = self.gcra.restored(now.grains(), now, level, elapsed);
+        if Gcra::is_idle(tat, now) {
+            return None;
+        }
+        // Below 2^63, as the module says, except for a debt at the end of the clock's range.
+        Some(if tat < MOST { tat } else { MOST })
     }
 
     /// Whether the bucket is full.

@@ -6,6 +6,7 @@ mod key_limiter;
 mod key_shard;
 mod keyed_builder;
 mod queries;
+mod save;
 mod waits;
 
 use alloc::borrow::ToOwned;

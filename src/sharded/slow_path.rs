@@ -6,7 +6,7 @@ use super::shortage::Shortage;
 use super::{ShardedCore, ShardedTokenBucket};
 use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::gcra::{Now, Shortfall};
+use crate::gcra::{Level, Now, Shortfall};
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::time::Timestamp;
 
@@ -82,6 +82,42 @@ impl<C> ShardedTokenBucket<C> {
         } else {
             now.max(self.core.clock.now())
         }
+    }
+
+    /// The level at `now`, for a save: that of the ideal bucket in the module's invariant 2, or
+    /// lower.
+    pub(crate) fn level_at(&self, now: Timestamp) -> Level {
+        let ShardedCore {
+            tat, gcra, held, ..
+        } = &*self.core;
+        // What is left in leases in transit stays unused until they are put back. A sum of leases
+        // in shards could count a token twice that a call moves from one to the other.
+        let collected = self.collect();
+        let level = loop {
+            let (now, seen) = tat.load_current(gcra, now.as_nanos());
+            // Acquire: pairs with the Release in `lower`, so that the tokens by which `held` was
+            // lowered are in the TAT, or the TAT is no longer the one above.
+            let held = held.load(Acquire);
+            if tat.is_current(seen) {
+                break gcra.level_with_held(seen, now, gcra.cost_clamped(held), collected.left);
+            }
+        };
+        self.spread(self.own_shard(), collected);
+        level
+    }
+
+    /// Takes the leases of all shards.
+    fn collect(&self) -> Lease {
+        let leases = self.shards.iter().map(|shard| shard.take());
+        leases.fold(Lease::NONE, Lease::merge)
+    }
+
+    /// Spends what was missing from a saved level `elapsed` nanoseconds ago.
+    pub(crate) fn restore_level_at(&self, level: Level, elapsed: u64, now: Timestamp) {
+        let ShardedCore { tat, gcra, .. } = &*self.core;
+        tat.update(gcra, now.as_nanos(), |now, tat| {
+            gcra.restored(tat, now, level, elapsed)
+        });
     }
 
     /// Takes `n` tokens as a thread of `shard`, whose lease has fewer left.

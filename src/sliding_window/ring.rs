@@ -12,6 +12,8 @@
 //! * `entry[h].base`: the sum of the slots that count before slot `h`. Counts and bases only grow,
 //!   by `fetch_max`.
 //! * `undone`: one more than the last slot in which a charge was undone. It only grows.
+//! * `carried`: admissions of an earlier life, which a restore brought along. They never change,
+//!   and sums of the ring include those that still count.
 //!
 //! # Admission
 //!
@@ -79,10 +81,12 @@
 //! a slot, admitted or not, sums the ring for all. Apart from that, a refusal writes nothing.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
+use crate::sliding_window::carried::{Admissions, Carried};
 use crate::sliding_window::slots::{Window, Word};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -93,6 +97,7 @@ pub(crate) struct Ring {
     /// One more than the last slot in which a charge was undone; 0 for none.
     undone: AtomicU64,
     window: Window,
+    carried: Carried,
     /// Their number is a power of two.
     entries: Box<[SlotEntry]>,
 }
@@ -106,6 +111,8 @@ struct SlotEntry {
 /// The permits that count at an instant.
 pub(crate) struct View {
     head: Word,
+    /// The slot of the instant, or the head's if that is later.
+    current: u64,
     /// The oldest slot that counts.
     oldest: u64,
     pub(crate) used: u64,
@@ -121,7 +128,60 @@ impl Ring {
             head: AtomicU64::new(0),
             undone: AtomicU64::new(0),
             window,
+            carried: Carried::default(),
             entries: (0..window.ring_len()).map(entry).collect(),
+        }
+    }
+
+    /// A ring in which these admissions count. `nanos` is the present, at which they have their
+    /// ages.
+    pub(crate) fn restored(window: Window, admissions: &[Admissions], nanos: u64) -> Self {
+        let carried = Carried::new(&window, admissions, nanos);
+        // The first slot begins as after a rotation, because no rotation leads to slot 0.
+        let first = window.number_at(nanos);
+        let base = window.word(first, carried.sum(&window, first));
+        let mut ring = Self {
+            head: AtomicU64::new(window.word(first, 0).0),
+            carried,
+            ..Self::new(window)
+        };
+        let last = ring.entries.len() - 1;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "only the low bits are used, as in `entry`"
+        )]
+        let index = first as usize & last;
+        ring.entries[index].base = AtomicU64::new(base.0);
+        ring
+    }
+
+    /// The admissions that count at an instant, each with the least age that it may have.
+    /// Admissions that are over when the call starts are included.
+    pub(crate) fn admissions(&self, nanos: u64) -> Vec<Admissions> {
+        let window = &self.window;
+        loop {
+            let head = self.load_head();
+            let newest = window.number(head);
+            let current = window.number_at(nanos).max(newest);
+            let oldest = window.oldest(current);
+            let mut found: Vec<_> = (oldest..newest)
+                .rev()
+                .map(|number| (number, self.finished(number)))
+                .collect();
+            if oldest <= newest {
+                found.insert(0, (newest, window.count(head)));
+            }
+            // As in `view`.
+            if window.number(self.load_head()) == newest {
+                let own = found.into_iter().filter(|&(_, count)| count > 0);
+                let own = own.map(|(number, count)| Admissions {
+                    age: window.age_of(number, nanos),
+                    count,
+                });
+                return own
+                    .chain(self.carried.admissions(window, current, nanos))
+                    .collect();
+            }
         }
     }
 
@@ -219,6 +279,7 @@ impl Ring {
         // far. `fetch_max`, because a thread with an older count may be late.
         self.entry(from).count.fetch_max(head.0, Release);
         let sum = self.sum(window.oldest(to), from);
+        let sum = sum.saturating_add(self.carried.sum(window, to));
         let base = window.word(to, sum);
         // Relaxed: published by the exchange below. `fetch_max`, because a thread with an older
         // slot may be late.
@@ -339,10 +400,16 @@ impl Ring {
             if oldest <= number {
                 used = used.saturating_add(window.count(head));
             }
+            used = used.saturating_add(self.carried.sum(window, current));
             // Entries are overwritten only after the head has moved on. The Acquire loads in
             // `finished` keep this load of the head after them.
             if window.number(self.load_head()) == number {
-                return View { head, oldest, used };
+                return View {
+                    head,
+                    current,
+                    oldest,
+                    used,
+                };
             }
         }
     }
@@ -350,9 +417,11 @@ impl Ring {
     /// The permits that count while the head is in its slot.
     const fn view_of(&self, head: Word, base: Word) -> View {
         let window = &self.window;
+        let current = window.number(head);
         View {
             head,
-            oldest: window.oldest(window.number(head)),
+            current,
+            oldest: window.oldest(current),
             // Each is at most the limit, which has at most 63 bits.
             used: window.count(base).wrapping_add(window.count(head)),
         }
@@ -365,6 +434,12 @@ impl Ring {
         let newest = window.number(view.head);
         let leaving = match (window.limit() - n).checked_sub(window.count(view.head)) {
             None => newest,
+            Some(room) if self.carried.counts(window, view.current) => {
+                let wait = self.until_room_with_carried(view, room, nanos);
+                // As in `view`.
+                return (window.number(self.load_head()) == window.number(view.head))
+                    .then_some(wait);
+            }
             Some(room) => {
                 // Relaxed: the Acquire that loaded the head shows the `undone` of all undos before
                 // it.
@@ -377,6 +452,20 @@ impl Ring {
         };
         // As in `view`.
         (window.number(self.load_head()) == newest).then(|| window.until_gone(leaving, nanos))
+    }
+
+    /// The time after `nanos` at which what does not fit in `room` has aged out, while admissions
+    /// of an earlier life count. They are older than the slots of the ring.
+    #[cold]
+    fn until_room_with_carried(&self, view: &View, mut room: u64, nanos: u64) -> Duration {
+        let window = &self.window;
+        for number in (view.oldest..window.number(view.head)).rev() {
+            match room.checked_sub(self.finished(number)) {
+                Some(left) => room = left,
+                None => return window.until_gone(number, nanos),
+            }
+        }
+        self.carried.until_room(window, view.current, room, nanos)
     }
 
     /// The slot with which `excess` has aged out, provided that the view is the sum of its slots

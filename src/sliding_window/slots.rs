@@ -195,6 +195,42 @@ impl Window {
         })
     }
 
+    /// The length of a slot, which fits: a window has at most 2^62 nanoseconds.
+    fn signed_slot(&self) -> i64 {
+        i64::try_from(self.slot.get()).unwrap_or(i64::MAX)
+    }
+
+    /// The number of the slot that contains an instant before the clock's origin, or after it.
+    pub(crate) fn signed_number_at(&self, nanos: i64) -> i64 {
+        // A slot is at least 1 ns, so the quotient exists.
+        nanos.checked_div_euclid(self.signed_slot()).unwrap_or(0)
+    }
+
+    /// The oldest slot that still counts while `number` is the current one.
+    pub(crate) fn signed_oldest(&self, number: u64) -> i64 {
+        let reach = i64::try_from(self.reach).unwrap_or(i64::MAX);
+        i64::try_from(number)
+            .unwrap_or(i64::MAX)
+            .saturating_sub(reach)
+    }
+
+    /// [`until_gone`](Self::until_gone) of a slot that may lie before the clock's origin.
+    pub(crate) fn until_signed_gone(&self, number: i64, nanos: u64) -> Duration {
+        if let Ok(number) = u64::try_from(number) {
+            return self.until_gone(number, nanos);
+        }
+        // A slot that counts ends after the origin.
+        let slots = self.reach.saturating_add(1);
+        let end = slots.saturating_sub(number.unsigned_abs());
+        Duration::from_nanos(end.saturating_mul(self.slot.get()).saturating_sub(nanos))
+    }
+
+    /// The age at `nanos` of the latest instant of slot `number`, or 0 if the slot is not over.
+    pub(crate) fn age_of(&self, number: u64, nanos: u64) -> u64 {
+        let end = number.saturating_add(1).saturating_mul(self.slot.get());
+        nanos.saturating_sub(end.saturating_sub(1))
+    }
+
     #[inline]
     pub(crate) const fn number(&self, word: Word) -> u64 {
         word.0.wrapping_shr(self.count_bits)

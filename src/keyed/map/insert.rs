@@ -44,7 +44,7 @@ impl<K, L, S> Keyed<K, L, S> {
 
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// Decides in which form to keep a limiter that the factory has made.
-    fn new_limiter<'a>(
+    pub(super) fn new_limiter<'a>(
         &self,
         first: &'a FirstLimiter<L>,
         limiter: L,

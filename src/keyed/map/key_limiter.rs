@@ -46,7 +46,12 @@ impl KeyTat {
         WordGcra::is_full(self.load(), now)
     }
 
-    fn load(&self) -> u64 {
+    /// A bucket with this TAT.
+    pub(super) const fn with_tat(tat: u64) -> Self {
+        Self(AtomicU64::new(tat))
+    }
+
+    pub(super) fn load(&self) -> u64 {
         // Relaxed: see the type.
         self.0.load(Relaxed)
     }
