@@ -112,4 +112,5 @@ fn example_keeps_its_promise() {
     let program = Program::start("restart", &[]).finish();
     assert!(program.status.success(), "{program:?}");
     assert!(program.stdout.contains("requests in all"), "{program:?}");
+    assert_eq!(program.stderr, "");
 }

@@ -22,7 +22,7 @@ pub(crate) struct Admissions {
 /// See the [module](self) documentation.
 #[derive(Debug, Default)]
 pub(super) struct Carried {
-    /// The latest first, each number once.
+    /// The latest first.
     slots: Box<[CarriedSlot]>,
 }
 
@@ -34,6 +34,9 @@ struct CarriedSlot {
     last: i64,
     count: u64,
 }
+
+/// Each of many short lives adds a slot or two. More than these are merged.
+const MOST_UNMERGED: usize = 1_024;
 
 impl Carried {
     /// Takes admissions of any order. `nanos` is the present.
@@ -53,14 +56,17 @@ impl Carried {
         let mut slots: Vec<_> = admissions.iter().map(slot).collect();
         slots.retain(|slot| slot.count > 0 && slot.number >= oldest);
         slots.sort_unstable_by_key(|slot| core::cmp::Reverse(slot.last));
-        // Admissions of one slot stop counting together.
-        slots.dedup_by(|older, newer| {
-            let is_same = older.number == newer.number;
-            if is_same {
-                newer.count = newer.count.saturating_add(older.count);
-            }
-            is_same
-        });
+        if slots.len() > MOST_UNMERGED.max(window.ring_len() as usize) {
+            // Admissions of one slot stop counting together. But the older of them may count
+            // longer after the next restart.
+            slots.dedup_by(|older, newer| {
+                let is_same = older.number == newer.number;
+                if is_same {
+                    newer.count = newer.count.saturating_add(older.count);
+                }
+                is_same
+            });
+        }
         Self {
             slots: slots.into_boxed_slice(),
         }
