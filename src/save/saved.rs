@@ -46,7 +46,7 @@ impl<S> Saved<S> {
     }
 
     /// Checks version and time, and returns how long ago it was saved.
-    pub(crate) fn elapsed(&self, now: UnixTime) -> Result<Elapsed, RestoreError> {
+    pub(crate) const fn elapsed(&self, now: UnixTime) -> Result<Elapsed, RestoreError> {
         Elapsed::since(self.version, self.at, now)
     }
 }

@@ -56,7 +56,8 @@ impl Carried {
         let mut slots: Vec<_> = admissions.iter().map(slot).collect();
         slots.retain(|slot| slot.count > 0 && slot.number >= oldest);
         slots.sort_unstable_by_key(|slot| core::cmp::Reverse(slot.last));
-        if slots.len() > MOST_UNMERGED.max(window.ring_len() as usize) {
+        let most = usize::try_from(window.ring_len()).unwrap_or(usize::MAX);
+        if slots.len() > most.max(MOST_UNMERGED) {
             // Admissions of one slot stop counting together. But the older of them may count
             // longer after the next restart.
             slots.dedup_by(|older, newer| {

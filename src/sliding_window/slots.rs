@@ -226,7 +226,7 @@ impl Window {
     }
 
     /// The age at `nanos` of the latest instant of slot `number`, or 0 if the slot is not over.
-    pub(crate) fn age_of(&self, number: u64, nanos: u64) -> u64 {
+    pub(crate) const fn age_of(&self, number: u64, nanos: u64) -> u64 {
         let end = number.saturating_add(1).saturating_mul(self.slot.get());
         nanos.saturating_sub(end.saturating_sub(1))
     }

@@ -21,7 +21,7 @@ impl Level {
     pub(crate) const fn is_valid(self) -> bool {
         self.token > 0
             && self.capacity > 0
-            && self.token as u128 * self.capacity as u128 <= MAX_LEVEL as u128
+            && (self.token as u128).saturating_mul(self.capacity as u128) <= MAX_LEVEL as u128
             && self.spent <= 2 * MAX_LEVEL
     }
 }
