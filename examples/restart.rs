@@ -8,11 +8,7 @@
 //! times. The requests of all lives together stay within the quota. To copy: [`work`] and
 //! [`Journal`].
 
-#![expect(
-    clippy::std_instead_of_alloc,
-    clippy::std_instead_of_core,
-    reason = "this program needs std"
-)]
+#![expect(clippy::std_instead_of_core, reason = "this program needs std")]
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -100,7 +96,7 @@ fn worker(path: &Path) -> Outcome {
     let bucket = journal.read()?;
     thread::scope(|scope| {
         let threads = [(); 2].map(|()| scope.spawn(|| work(&bucket, &journal)));
-        let mut ends = threads.into_iter().map(|thread| thread.join());
+        let mut ends = threads.into_iter().map(thread::ScopedJoinHandle::join);
         ends.try_for_each(|end| end.unwrap_or_else(|_| Err("a thread panicked".into())))
     })
 }

@@ -65,6 +65,7 @@ impl<K> Seen<K> {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a writer that does not fail")]
     fn see(&mut self, record: TableRecord<K, BucketState>) -> Result<(), Infallible> {
         if let TableRecord::Key(_, state) = record {
             assert_eq!(state.available(), 7);

@@ -7,7 +7,7 @@ use loom::thread;
 
 use crate::model::{SharedClock, at, explore};
 use crate::mutant;
-use crate::tidegate::{Clock, Quota, ShardedTokenBucket, Timestamp};
+use crate::tidegate::{Clock, Quota, ShardedTokenBucket, Timestamp, UnixTime};
 
 /// Nanoseconds per token.
 const T: u64 = 1_000;
@@ -307,7 +307,52 @@ fn refused_for_a_reason() {
     }
 }
 
+impl World {
+    /// What a save says was spent.
+    fn spent(&self) -> u64 {
+        let now = at(self.clock.latest());
+        let saved = self.bucket.save_at(now, UnixTime::from_nanos(1));
+        CAPACITY - saved.state().available()
+    }
+}
+
+/// A save beside a refusal that moves a lease to other shards. Kills `summed_leases`.
+fn save_beside_a_spread() {
+    explore(5, || {
+        let world = World::new();
+        assert!(world.call(0, 1).is_some() && world.call(0, 1).is_some());
+        let other = {
+            let world = world.clone();
+            thread::spawn(move || world.admit(1, CAPACITY, 0))
+        };
+        let spent = world.spent();
+        assert!(spent >= 2, "saved {spent} of 2");
+        assert!(!other.join().unwrap(), "more than available");
+        assert_eq!(world.spent(), 2);
+        world.assert_accounted();
+    });
+}
+
+/// A save beside a refusal that charges what was used of a lease. Kills `unconfirmed_save`.
+fn save_beside_a_settlement() {
+    explore(5, || {
+        let (world, _) = World::after_a_call();
+        assert!(world.call(0, 1).is_some() && world.call(0, 1).is_some());
+        let other = {
+            let (world, now) = (world.clone(), world.clock.latest());
+            thread::spawn(move || world.admit(1, CAPACITY - 1, now))
+        };
+        let spent = world.spent();
+        assert!(spent >= 2, "saved {spent} of 2");
+        assert!(!other.join().unwrap(), "more than available");
+        assert_eq!(world.spent(), 2);
+        world.assert_accounted();
+    });
+}
+
 mutant::tests! { "sharded":
+    save_beside_a_spread { summed_leases: "saved" }
+    save_beside_a_settlement { unconfirmed_save: "saved" }
     settled_by_a_stale_reader { stale_settlement: " of " }
     taken_by_a_stale_reader {
         stale_settlement: " of ",

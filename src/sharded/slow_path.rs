@@ -102,7 +102,7 @@ impl<C> ShardedTokenBucket<C> {
                 break gcra.level_with_held(seen, now, gcra.cost_clamped(held), collected.left);
             }
         };
-        self.spread(self.own_shard(), collected);
+        self.spread(0, collected);
         level
     }
 
