@@ -19,7 +19,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 use std::{env, process, thread};
 
-use tidegate::{BucketState, Clock, Quota, Saved, TokenBucket};
+use tidegate::{BucketLevel, Clock, Quota, Saved, TokenBucket};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -58,7 +58,7 @@ impl Journal {
         let fresh = TokenBucket::new(QUOTA);
         match fs::read_to_string(&self.path) {
             Ok(text) => {
-                let saved: Saved<BucketState> = serde_json::from_str(&text)?;
+                let saved: Saved<BucketLevel> = serde_json::from_str(&text)?;
                 Ok(TokenBucket::restore(&saved, fresh)?)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(fresh),

@@ -227,7 +227,7 @@ pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
 pub use save::{
-    ApiState, BucketState, CombinedState, LimitState, RestoreError, RestoreTableError, Savable,
+    ApiState, BucketLevel, CombinedState, LimitState, RestoreError, RestoreTableError, Savable,
     Saved, TableHeader, TableRecord, UnixTime, WindowState,
 };
 #[cfg(any(feature = "std", tidegate_loom))]

@@ -2,7 +2,7 @@
 
 mod api_state;
 mod bucket;
-mod bucket_state;
+mod bucket_level;
 mod combined;
 mod error;
 mod saved;
@@ -11,7 +11,7 @@ mod unix_time;
 mod window;
 
 pub use api_state::ApiState;
-pub use bucket_state::BucketState;
+pub use bucket_level::BucketLevel;
 pub use combined::{CombinedState, LimitState};
 pub(crate) use combined::{restore_at as restore_combined_at, state_at as combined_state_at};
 pub use error::{RestoreError, RestoreTableError};

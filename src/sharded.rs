@@ -301,7 +301,7 @@ impl<C> ShardedTokenBucket<C> {
         }
         let ShardedCore { tat, gcra, .. } = &*self.core;
         let all = self.all_leases();
-        let (now, tat) = tat.load_current(gcra, now.as_nanos());
+        let (now, tat) = tat.load_current(gcra, now.as_nanos()).expect("open");
         match self.admit_with_leases(tat, now, all, n) {
             Ok(_) => Ok(()),
             Err(shortfall) => Err(self.denied(Shortage::NotYet(now, shortfall))),
@@ -312,7 +312,7 @@ impl<C> ShardedTokenBucket<C> {
     pub fn available_at(&self, now: Timestamp) -> u64 {
         let ShardedCore { tat, gcra, .. } = &*self.core;
         let all = self.all_leases();
-        let (now, tat) = tat.load_current(gcra, now.as_nanos());
+        let (now, tat) = tat.load_current(gcra, now.as_nanos()).expect("open");
         let room = gcra.room_with_held(tat, now, gcra.cost_clamped(all.counted));
         let available = all.left.saturating_add(gcra.tokens_in(room));
         available.min(gcra.capacity())

@@ -16,7 +16,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::SystemTime;
 
 use program::{PATIENCE, Program};
-use tidegate::{BucketState, Quota, Saved, TokenBucket, UnixTime};
+use tidegate::{BucketLevel, Quota, Saved, TokenBucket, UnixTime};
 
 /// The quota of the example.
 const QUOTA: Quota = Quota::per_second(10).burst(1_000);
@@ -86,7 +86,7 @@ fn killed_workers_keep_to_one_quota() {
 
     // The save of the last life is whole, and not newer than the present.
     let saved = fs::read_to_string(&path).unwrap();
-    let saved: Saved<BucketState> = serde_json::from_str(&saved).unwrap();
+    let saved: Saved<BucketLevel> = serde_json::from_str(&saved).unwrap();
     assert!(saved.at() <= UnixTime::now());
     let bucket = TokenBucket::restore(&saved, TokenBucket::new(QUOTA)).unwrap();
     assert!(bucket.available() <= 1_000);

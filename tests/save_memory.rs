@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cap::Cap;
 use tidegate::{
-    BucketState, FixedKey, FixedKeyed, KeyHasher, Keyed, ManualClock, Quota, TableRecord,
+    BucketLevel, FixedKey, FixedKeyed, KeyHasher, Keyed, ManualClock, Quota, TableRecord,
     Timestamp, TokenBucket, UnixTime,
 };
 
@@ -54,7 +54,7 @@ fn table() -> FixedKeyed<ManualClock> {
 #[derive(Debug)]
 struct Seen<K> {
     keys: u64,
-    sample: Option<TableRecord<K, BucketState>>,
+    sample: Option<TableRecord<K, BucketLevel>>,
 }
 
 impl<K> Seen<K> {
@@ -66,7 +66,7 @@ impl<K> Seen<K> {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "a writer that does not fail")]
-    fn see(&mut self, record: TableRecord<K, BucketState>) -> Result<(), Infallible> {
+    fn see(&mut self, record: TableRecord<K, BucketLevel>) -> Result<(), Infallible> {
         if let TableRecord::Key(_, state) = record {
             assert_eq!(state.available(), 7);
             self.keys += 1;

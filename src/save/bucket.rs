@@ -1,6 +1,6 @@
 //! Save and restore of token buckets.
 
-use super::bucket_state::BucketState;
+use super::bucket_level::BucketLevel;
 use super::error::RestoreError;
 use super::saved::{Elapsed, Savable, save_methods};
 use crate::clock::Clock;
@@ -10,15 +10,15 @@ use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
 
 impl<C: Clock> Savable for TokenBucket<C> {
-    type State = BucketState;
+    type State = BucketLevel;
 
-    fn state_at(&self, now: Timestamp) -> BucketState {
-        BucketState::new(self.level_at(now))
+    fn state_at(&self, now: Timestamp) -> BucketLevel {
+        BucketLevel::new(self.level_at(now))
     }
 
     fn restored_at(
         self,
-        state: &BucketState,
+        state: &BucketLevel,
         Elapsed(elapsed): Elapsed,
         now: Timestamp,
     ) -> Result<Self, RestoreError> {
@@ -26,16 +26,16 @@ impl<C: Clock> Savable for TokenBucket<C> {
         Ok(self)
     }
 
-    fn state_of_word(level: BucketState) -> Option<BucketState> {
+    fn state_of_word(level: BucketLevel) -> Option<BucketLevel> {
         Some(level)
     }
 
-    fn word_state(state: &BucketState) -> Option<BucketState> {
+    fn word_state(state: &BucketLevel) -> Option<BucketLevel> {
         Some(*state)
     }
 }
 
-save_methods! { TokenBucket, BucketState,
+save_methods! { TokenBucket, BucketLevel,
     /// ```
     /// use tidegate::{ManualClock, Quota, Timestamp, TokenBucket, UnixTime};
     ///
@@ -57,15 +57,15 @@ save_methods! { TokenBucket, BucketState,
 
 #[cfg(any(feature = "std", tidegate_loom))]
 impl<C: Clock> Savable for ShardedTokenBucket<C> {
-    type State = BucketState;
+    type State = BucketLevel;
 
-    fn state_at(&self, now: Timestamp) -> BucketState {
-        BucketState::new(self.level_at(now))
+    fn state_at(&self, now: Timestamp) -> BucketLevel {
+        BucketLevel::new(self.level_at(now))
     }
 
     fn restored_at(
         self,
-        state: &BucketState,
+        state: &BucketLevel,
         Elapsed(elapsed): Elapsed,
         now: Timestamp,
     ) -> Result<Self, RestoreError> {
@@ -75,7 +75,7 @@ impl<C: Clock> Savable for ShardedTokenBucket<C> {
 }
 
 #[cfg(any(feature = "std", tidegate_loom))]
-save_methods! { ShardedTokenBucket, BucketState,
+save_methods! { ShardedTokenBucket, BucketLevel,
     /// Collects the leases of all threads for a moment, in which other calls may be refused.
     /// Tokens that are left in leases count as available, as in `available`.
     ///

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::bucket_state::BucketState;
+use super::bucket_level::BucketLevel;
 use super::error::RestoreError;
 use super::saved::{Elapsed, Savable, save_methods};
 use super::window::{self, WindowState};
@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 #[non_exhaustive]
 pub enum LimitState {
     /// Of a token bucket.
-    Bucket(BucketState),
+    Bucket(BucketLevel),
     /// Of a sliding window.
     Window(WindowState),
 }

@@ -1,6 +1,6 @@
 //! A saved state with its version and time, and the trait of all that can be saved.
 
-use super::bucket_state::BucketState;
+use super::bucket_level::BucketLevel;
 use super::error::RestoreError;
 use super::unix_time::UnixTime;
 use crate::time::Timestamp;
@@ -95,13 +95,13 @@ pub trait Savable: Sized + crate::limiter::sealed::Sealed {
 
     /// The state of a bucket that a table keeps as a word; `None` if no table does.
     #[doc(hidden)]
-    fn state_of_word(_level: BucketState) -> Option<Self::State> {
+    fn state_of_word(_level: BucketLevel) -> Option<Self::State> {
         None
     }
 
     /// The reverse of [`state_of_word`](Self::state_of_word).
     #[doc(hidden)]
-    fn word_state(_state: &Self::State) -> Option<BucketState> {
+    fn word_state(_state: &Self::State) -> Option<BucketLevel> {
         None
     }
 }

@@ -94,7 +94,7 @@ impl<C> ShardedTokenBucket<C> {
         // in shards could count a token twice that a call moves from one to the other.
         let collected = self.collect();
         let level = loop {
-            let (now, seen) = tat.load_current(gcra, now.as_nanos());
+            let (now, seen) = tat.load_current(gcra, now.as_nanos()).expect("open");
             // Acquire: pairs with the Release in `lower`, so that the tokens by which `held` was
             // lowered are in the TAT, or the TAT is no longer the one above.
             let held = held.load(Acquire);
@@ -117,7 +117,8 @@ impl<C> ShardedTokenBucket<C> {
         let ShardedCore { tat, gcra, .. } = &*self.core;
         tat.update(gcra, now.as_nanos(), |now, tat| {
             gcra.restored(tat, now, level, elapsed)
-        });
+        })
+        .expect("open");
     }
 
     /// Takes `n` tokens as a thread of `shard`, whose lease has fewer left.
@@ -141,7 +142,7 @@ impl<C> ShardedTokenBucket<C> {
         loop {
             // These loads only choose what to try, so that refused calls write nothing.
             let lease = self.shards[shard].load();
-            let (seen, reading) = tat.load(gcra, now.as_nanos());
+            let (seen, reading) = tat.load(gcra, now.as_nanos()).expect("open");
             // Relaxed: a hint.
             let counted = held.load(Relaxed);
             let mut all = Lease { counted, ..lease };
@@ -186,7 +187,7 @@ impl<C> ShardedTokenBucket<C> {
             return self.shards[shard].spend(n);
         };
         let now = self.settled_as_of(taken, now);
-        let (seen, now) = tat.load(gcra, now.as_nanos());
+        let (seen, now) = tat.load(gcra, now.as_nanos()).expect("open");
         // Acquire: pairs with the Release in `lower`. After the load of the TAT: invariant 1. The
         // lease in transit is included.
         let held_grains = gcra.cost_clamped(held.load(Acquire));
@@ -242,7 +243,7 @@ impl<C> ShardedTokenBucket<C> {
         };
         let now = self.settled_as_of(collected, now);
         loop {
-            let (seen, now) = tat.load(gcra, now.as_nanos());
+            let (seen, now) = tat.load(gcra, now.as_nanos()).expect("open");
             // Acquire: pairs with the Release in `lower`. After the load of the TAT: invariant 1.
             // The leases in transit are included.
             let held_grains = gcra.cost_clamped(held.load(Acquire));

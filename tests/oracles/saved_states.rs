@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{from_str, from_value, json, to_string};
 use tidegate::{
-    ApiState, BucketState, CombinedState, Keyed, ManualClock, Quota, RestoreError, Saved,
+    ApiState, BucketLevel, CombinedState, Keyed, ManualClock, Quota, RestoreError, Saved,
     SlidingWindow, TableRecord, Timestamp, TokenBucket, UnixTime, WindowState,
 };
 
@@ -55,7 +55,7 @@ fn check_bucket(bytes: &mut Bytes<'_>) {
 
     let state = json!({ "spent": spent, "token": token, "capacity": capacity });
     let saved = json!({ "version": version, "at": at, "state": state });
-    let saved: Saved<BucketState> = from_value(saved).expect("numbers");
+    let saved: Saved<BucketLevel> = from_value(saved).expect("numbers");
     let now = Timestamp::from_nanos(clock);
     let restored = TokenBucket::restore_at(&saved, bucket(quota), now, UnixTime::from_nanos(wall));
 
@@ -158,12 +158,12 @@ fn check_window(bytes: &mut Bytes<'_>) {
 
 fn check_text(text: &str) {
     for line in text.lines() {
-        check_line::<BucketState>(line);
+        check_line::<BucketLevel>(line);
         check_line::<WindowState>(line);
         check_line::<CombinedState>(line);
         check_line::<ApiState>(line);
     }
-    let records: Vec<TableRecord<String, BucketState>> =
+    let records: Vec<TableRecord<String, BucketLevel>> =
         text.lines().map_while(|line| from_str(line).ok()).collect();
     let quota = Quota::per_second(10).burst(20);
     let fresh = Keyed::builder(move |_: &String| bucket(quota))

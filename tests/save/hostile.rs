@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, from_str, from_value, json, to_string, to_value};
 use tidegate::{
-    ApiRateLimiter, ApiState, BucketState, Combined, CombinedState, Keyed, ManualClock, Quota,
+    ApiRateLimiter, ApiState, BucketLevel, Combined, CombinedState, Keyed, ManualClock, Quota,
     RateLimitConfig, RestoreError, RestoreTableError, Saved, SlidingWindow, TableRecord,
     TokenBucket, WindowState,
 };
@@ -91,7 +91,7 @@ fn text_round_trips() {
 fn bucket_error(change: impl Fn(&mut Value)) -> RestoreError {
     let mut value = to_value(bucket().save_at(at(0), wall(0))).unwrap();
     change(&mut value);
-    let saved: Saved<BucketState> = from_value(value).unwrap();
+    let saved: Saved<BucketLevel> = from_value(value).unwrap();
     TokenBucket::restore_at(&saved, bucket(), at(0), wall(0)).unwrap_err()
 }
 
@@ -124,7 +124,7 @@ fn numbers_that_are_no_levels_are_no_states() {
     let text = to_string(&bucket().save_at(at(0), wall(0))).unwrap();
     let is_read = |from: &str, to: &str| {
         assert!(text.contains(from), "{text}");
-        from_str::<Saved<BucketState>>(&text.replace(from, to)).is_ok()
+        from_str::<Saved<BucketLevel>>(&text.replace(from, to)).is_ok()
     };
     assert!(is_read("\"spent\":0", "\"spent\":1"));
     for level in [
@@ -155,7 +155,7 @@ fn numbers_that_are_no_levels_are_no_states() {
     assert!(from_str::<Saved<CombinedState>>(&text).is_err());
     assert!(from_str::<Saved<ApiState>>(&text).is_err());
     for end in 0..text.len() {
-        assert!(from_str::<Saved<BucketState>>(&text[..end]).is_err());
+        assert!(from_str::<Saved<BucketLevel>>(&text[..end]).is_err());
     }
 }
 
@@ -206,7 +206,7 @@ proptest! {
         let state = json!({ "spent": numbers[0], "token": numbers[1], "capacity": numbers[2] });
         let now = tidegate::UnixTime::from_nanos(now);
         let saved = json!({ "version": version, "at": time, "state": state });
-        let saved: Saved<BucketState> = from_value(saved).unwrap();
+        let saved: Saved<BucketLevel> = from_value(saved).unwrap();
         let _ = (saved.state().available(), saved.state().debt());
         if let Ok(bucket) = TokenBucket::restore_at(&saved, fresh, at(clock), now) {
             prop_assert!(version == 1 && time > 0);
@@ -233,7 +233,7 @@ proptest! {
             "version": version, "at": time, "kind": "keyed", "shared": null,
         }});
         let records = [header, json!({ "key": [7, state] }), json!({ "end": 1 })];
-        let records = records.map(from_value::<TableRecord<u64, BucketState>>);
+        let records = records.map(from_value::<TableRecord<u64, BucketLevel>>);
         let table = Keyed::new(move |_: &u64| TokenBucket::with_clock(quota, ManualClock::new()));
         if let Ok(table) = Keyed::restore_at(records, table, at(clock), now) {
             prop_assert!(table.available_at(&7, at(clock)) <= quota.capacity());

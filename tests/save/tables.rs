@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tidegate::{
-    BucketState, FixedKey, FixedKeyed, KeyHasher, Keyed, ManualClock, Overflow, Quota,
+    BucketLevel, FixedKey, FixedKeyed, KeyHasher, Keyed, ManualClock, Overflow, Quota,
     RestoreError, RestoreTableError, SlidingWindow, TableRecord, Timestamp, TokenBucket,
     WindowState,
 };
@@ -15,7 +15,7 @@ use crate::{SECOND, at, wall};
 
 type Table = Keyed<u64, TokenBucket<ManualClock>>;
 type Fixed = FixedKeyed<ManualClock>;
-type Record = TableRecord<u64, BucketState>;
+type Record = TableRecord<u64, BucketLevel>;
 
 /// Tiers by the key: the first quota, common ones, and one that a word cannot hold for long.
 fn quota(key: u64) -> Quota {
@@ -45,7 +45,7 @@ fn records(table: &Table, now: Timestamp) -> Vec<Record> {
     records
 }
 
-fn fixed_records(table: &Fixed, now: Timestamp) -> Vec<TableRecord<FixedKey, BucketState>> {
+fn fixed_records(table: &Fixed, now: Timestamp) -> Vec<TableRecord<FixedKey, BucketLevel>> {
     let mut records = Vec::new();
     let write = |record| Ok::<_, Infallible>(records.push(record));
     let keys = table.save_at(now, wall(0), write).unwrap();

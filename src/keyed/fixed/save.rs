@@ -7,7 +7,7 @@ use super::set::KeyTag;
 #[cfg(feature = "std")]
 use crate::clock::Clock;
 use crate::save::{
-    BucketState, Elapsed, RestoreError, RestoreTableError, TableHeader, TableKind, TableReader,
+    BucketLevel, Elapsed, RestoreError, RestoreTableError, TableHeader, TableKind, TableReader,
     TableRecord, TableWriter, UnixTime,
 };
 use crate::time::Timestamp;
@@ -44,15 +44,15 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         &self,
         now: Timestamp,
         wall: UnixTime,
-        write: impl FnMut(TableRecord<FixedKey, BucketState>) -> Result<(), E>,
+        write: impl FnMut(TableRecord<FixedKey, BucketLevel>) -> Result<(), E>,
     ) -> Result<u64, E> {
-        let shared = BucketState::new(self.shared.level_at(now));
+        let shared = BucketLevel::new(self.shared.level_at(now));
         let shared = (!shared.is_full()).then_some(shared);
         let mut writer = TableWriter::start(write, TableHeader::new(wall, self.kind(), shared))?;
         let as_of = self.gcra.now(now.as_nanos());
         for (number, set) in (0..).zip(&self.sets) {
             for (entry, fingerprint, tat) in set.occupied() {
-                let state = BucketState::new(self.gcra.level(tat, as_of));
+                let state = BucketLevel::new(self.gcra.level(tat, as_of));
                 if !state.is_full() {
                     let key = FixedKey {
                         set: number,
@@ -73,7 +73,7 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
     /// As [`restore`](Self::restore).
     #[cfg_attr(not(feature = "std"), doc = "\n[`restore`]: Self::restore_at\n")]
     pub fn restore_at<E>(
-        records: impl IntoIterator<Item = Result<TableRecord<FixedKey, BucketState>, E>>,
+        records: impl IntoIterator<Item = Result<TableRecord<FixedKey, BucketLevel>, E>>,
         fresh: Self,
         now: Timestamp,
         wall: UnixTime,
@@ -103,7 +103,7 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
             entry,
             fingerprint,
         }: FixedKey,
-        state: BucketState,
+        state: BucketLevel,
         Elapsed(elapsed): Elapsed,
         now: Timestamp,
     ) -> Result<(), RestoreError> {
@@ -167,7 +167,7 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
     /// The first error of `write`, which ends the save.
     pub fn save<E>(
         &self,
-        write: impl FnMut(TableRecord<FixedKey, BucketState>) -> Result<(), E>,
+        write: impl FnMut(TableRecord<FixedKey, BucketLevel>) -> Result<(), E>,
     ) -> Result<u64, E> {
         let now = self.clock.now();
         self.save_at(now, UnixTime::now(), write)
@@ -183,7 +183,7 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
     ///
     /// The first error of `records`, or the reason why a record cannot be restored.
     pub fn restore<E>(
-        records: impl IntoIterator<Item = Result<TableRecord<FixedKey, BucketState>, E>>,
+        records: impl IntoIterator<Item = Result<TableRecord<FixedKey, BucketLevel>, E>>,
         fresh: Self,
     ) -> Result<Self, RestoreTableError<E>> {
         let wall = UnixTime::now();

@@ -9,7 +9,7 @@ use super::{Keyed, read, write};
 use crate::gcra::WordGcra;
 use crate::limiter::Limiter;
 use crate::save::{
-    BucketState, Elapsed, RestoreError, RestoreTableError, Savable, TableHeader, TableKind,
+    BucketLevel, Elapsed, RestoreError, RestoreTableError, Savable, TableHeader, TableKind,
     TableReader, TableRecord, TableWriter, UnixTime,
 };
 use crate::time::Timestamp;
@@ -20,7 +20,7 @@ impl<L: Limiter + Savable> KeyLimiter<'_, L> {
         match self {
             Self::Bucket(tat, gcra) => {
                 let level = gcra.level(tat.load(), gcra.now(now.as_nanos()));
-                let state = BucketState::new(level);
+                let state = BucketLevel::new(level);
                 if state.is_full() {
                     None
                 } else {

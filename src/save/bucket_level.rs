@@ -1,4 +1,4 @@
-//! The saved state of a token bucket.
+//! The saved level of a token bucket.
 
 use super::error::RestoreError;
 use crate::gcra::Level;
@@ -10,7 +10,7 @@ use crate::gcra::Level;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
-pub struct BucketState {
+pub struct BucketLevel {
     /// Below full, in parts of a token.
     spent: u64,
     /// Parts per token.
@@ -19,7 +19,7 @@ pub struct BucketState {
     capacity: u64,
 }
 
-impl BucketState {
+impl BucketLevel {
     pub(crate) const fn new(level: Level) -> Self {
         let Level {
             spent,
