@@ -4,8 +4,8 @@
 //! cargo run --features serde --example restart
 //! ```
 //!
-//! Starts itself as a worker that sends requests at full speed, kills it, and starts it again, three
-//! times. The requests of all lives together stay within the quota. To copy: [`work`] and
+//! Starts itself as a worker that sends requests at full speed, and kills it, three times. The
+//! requests of all lives together stay within the quota. To copy: [`work`] and
 //! [`Journal`].
 
 #![expect(clippy::std_instead_of_core, reason = "this program needs std")]
