@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::panic,
-    clippy::std_instead_of_core,
     clippy::unwrap_used,
     reason = "a test of processes needs std"
 )]

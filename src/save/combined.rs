@@ -109,13 +109,13 @@ save_methods! { Combined, CombinedState,
     /// use tidegate::{Combined, ManualClock, Quota, SlidingWindow};
     /// use tidegate::{Timestamp, TokenBucket, UnixTime};
     ///
-    /// let calls = || {
+    /// let calls = || -> Result<Combined<_>, tidegate::WindowError> {
     ///     let clock = ManualClock::new();
     ///     let minute = SlidingWindow::with_clock(50, Duration::from_secs(60), clock.clone())?;
     ///     let burst = TokenBucket::with_clock(Quota::per_second(5).burst(10), clock);
     ///     Ok(Combined::builder().limit("minute", minute).limit("burst", burst).build())
     /// };
-    /// let before: Combined<_> = calls()?;
+    /// let before = calls()?;
     /// before.try_acquire(10)?;
     /// let saved = before.save_at(Timestamp::ZERO, UnixTime::from_nanos(1));
     ///

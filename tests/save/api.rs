@@ -87,7 +87,7 @@ fn streak_of_refusals_goes_on() {
     let extra = |api: &Api| {
         let waits = (0..200).map(|nano| {
             let status = api.try_acquire_at(at(1_000 * SECOND + nano));
-            status.wait_time - status.retry_after
+            status.wait_time.saturating_sub(status.retry_after)
         });
         waits.max().unwrap()
     };

@@ -82,7 +82,7 @@ fn text_round_trips() {
 
     // A line that was cut off, and a table that ends too early.
     let cut = &lines[1][..20];
-    let records = [lines[0].as_str(), cut].map(|line| from_str(line));
+    let records = [lines[0].as_str(), cut].map(from_str);
     let fresh = Keyed::new(|_: &String| self::bucket());
     let restored = Keyed::restore_at(records, fresh, at(0), wall(0));
     assert!(matches!(restored, Err(RestoreTableError::Source(_))));

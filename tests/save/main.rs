@@ -1,8 +1,10 @@
 //! Save and restore of every limiter, through the public interface.
 
 #![expect(
+    clippy::panic,
     clippy::std_instead_of_alloc,
     clippy::std_instead_of_core,
+    clippy::unwrap_used,
     reason = "a test of types that need std"
 )]
 

@@ -39,7 +39,10 @@ fn fixed(keys: usize, seed: u64) -> Fixed {
 
 fn records(table: &Table, now: Timestamp) -> Vec<Record> {
     let mut records = Vec::new();
-    let write = |record| Ok::<_, Infallible>(records.push(record));
+    let write = |record| {
+        records.push(record);
+        ok(())
+    };
     let keys = table.save_at(now, wall(0), write).unwrap();
     assert_eq!(records.len() as u64, keys + 2);
     records
@@ -47,13 +50,17 @@ fn records(table: &Table, now: Timestamp) -> Vec<Record> {
 
 fn fixed_records(table: &Fixed, now: Timestamp) -> Vec<TableRecord<FixedKey, BucketLevel>> {
     let mut records = Vec::new();
-    let write = |record| Ok::<_, Infallible>(records.push(record));
+    let write = |record| {
+        records.push(record);
+        ok(())
+    };
     let keys = table.save_at(now, wall(0), write).unwrap();
     assert_eq!(records.len() as u64, keys + 2);
     records
 }
 
-fn ok<T>(record: T) -> Result<T, Infallible> {
+#[expect(clippy::unnecessary_wraps, reason = "a record that was read")]
+const fn ok<T>(record: T) -> Result<T, Infallible> {
     Ok(record)
 }
 
@@ -138,7 +145,10 @@ fn limiters_kept_whole_are_restored() {
     let before = windows();
     before.try_acquire_at("alice", 7, at(0)).unwrap();
     let mut records: Vec<TableRecord<String, WindowState>> = Vec::new();
-    let write = |record| Ok::<_, Infallible>(records.push(record));
+    let write = |record| {
+        records.push(record);
+        ok(())
+    };
     assert_eq!(before.save_at(at(SECOND), wall(0), write), Ok(1));
     let after = Windows::restore_at(records.into_iter().map(ok), windows(), at(0), wall(0));
     let after = after.unwrap();
