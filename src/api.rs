@@ -18,6 +18,8 @@ mod limits;
 mod permit;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod ramp;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod reconfigure;
 mod save;
 mod status;
 mod totals;
@@ -41,7 +43,7 @@ use crate::clock::{Clock, DefaultClock};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 #[cfg(any(feature = "std", tidegate_loom))]
-use crate::sync::WaitQueue;
+use crate::sync::{Mutex, WaitQueue, lock};
 use crate::time::Timestamp;
 use backoff::Backoff;
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -120,6 +122,9 @@ pub struct ApiRateLimiter<C = DefaultClock> {
 
 struct Shared<C> {
     limits: Limits<C>,
+    #[cfg(any(feature = "std", tidegate_loom))]
+    config: Mutex<RateLimitConfig>,
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
     config: RateLimitConfig,
     /// Read by every call, and seldom written.
     gate: CachePadded<AdmissionGate>,
@@ -127,6 +132,20 @@ struct Shared<C> {
     totals: CachePadded<Totals>,
     #[cfg(any(feature = "std", tidegate_loom))]
     wait_queue: WaitQueue<ApiDemand>,
+}
+
+#[cfg(any(feature = "std", tidegate_loom))]
+impl<C> Shared<C> {
+    fn config(&self) -> RateLimitConfig {
+        *lock(&self.config)
+    }
+}
+
+#[cfg(not(any(feature = "std", tidegate_loom)))]
+impl<C> Shared<C> {
+    const fn config(&self) -> RateLimitConfig {
+        self.config
+    }
 }
 
 impl<C> Clone for ApiRateLimiter<C> {
@@ -190,6 +209,9 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
         };
         let shared = Shared {
             limits,
+            #[cfg(any(feature = "std", tidegate_loom))]
+            config: Mutex::new(config),
+            #[cfg(not(any(feature = "std", tidegate_loom)))]
             config,
             gate: CachePadded::new(gate),
             totals: CachePadded::new(Totals::default()),
@@ -203,9 +225,9 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
 }
 
 impl<C: Clock> ApiRateLimiter<C> {
-    /// Returns the configuration that the limiter was created with.
-    pub fn config(&self) -> &RateLimitConfig {
-        &self.shared.config
+    /// Returns the configuration.
+    pub fn config(&self) -> RateLimitConfig {
+        self.shared.config()
     }
 
     /// Returns the clock that the limiter reads.
@@ -323,7 +345,7 @@ impl<C: Clock> ApiRateLimiter<C> {
 impl<C: fmt::Debug> fmt::Debug for ApiRateLimiter<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiRateLimiter")
-            .field("config", &self.shared.config)
+            .field("config", &self.shared.config())
             .field("limits", &self.shared.limits.combined)
             .field("total_requests", &self.shared.totals.requests())
             .field("total_tokens_used", &self.shared.totals.tokens())

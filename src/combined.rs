@@ -29,12 +29,16 @@
 
 mod all_or_none;
 mod builder;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod changes;
 mod combined_denied;
 mod limit;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod waits;
 
 pub use builder::{CombinedBuilder, CombinedStart};
+#[cfg(any(feature = "std", tidegate_loom))]
+pub use changes::ChangeError;
 pub use combined_denied::CombinedDenied;
 pub use limit::Limit;
 use limit::NamedLimit;
@@ -49,6 +53,8 @@ use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
 use crate::prepared_charge::{Exchange, Request};
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::sliding_window::SlidingWindow;
 use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
@@ -302,6 +308,12 @@ impl<C: Clock> Combined<C> {
     #[cfg(feature = "http")]
     pub(crate) fn take(&self, index: usize, n: u64, now: Timestamp) -> bool {
         self.limits[index].limit.charge_at(n, now.into()).is_ok()
+    }
+
+    /// The limit at `index` if it is a window.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn window(&self, index: usize) -> Option<&SlidingWindow<C>> {
+        self.limits.get(index)?.limit.as_window()
     }
 
     /// The limit at `index` if it is a bucket.

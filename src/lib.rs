@@ -211,6 +211,8 @@ pub use clock::TokioClock;
 pub use clock::{Clock, DefaultClock, ManualClock};
 #[cfg(feature = "std")]
 pub use clock::{CoarseClock, MonotonicClock};
+#[cfg(any(feature = "std", tidegate_loom))]
+pub use combined::ChangeError;
 pub use combined::{
     Combined, CombinedBuilder, CombinedCharge, CombinedDenied, CombinedStart, Limit,
 };

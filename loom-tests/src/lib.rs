@@ -42,6 +42,7 @@ mod redis {
 mod api_waits;
 mod breaker;
 mod bucket;
+mod change;
 mod combined;
 mod keyed;
 mod last_refusal;

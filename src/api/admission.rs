@@ -109,10 +109,10 @@ impl<C: Clock> ApiRateLimiter<C> {
 
     #[cold]
     pub(super) fn limit_hit(&self, denied: CombinedDenied) -> LimitHit {
-        let info = self.shared.limits.infos[denied.index()];
+        let info = &self.shared.limits.infos[denied.index()];
         let (limit, retry) = match denied.retry_after() {
-            Some(wait) => (info.stated, Retry::After(wait)),
-            None => (info.capacity, Retry::Never),
+            Some(wait) => (info.stated(), Retry::After(wait)),
+            None => (info.capacity(), Retry::Never),
         };
         LimitHit {
             kind: info.kind,

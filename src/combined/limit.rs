@@ -120,6 +120,14 @@ impl<C: Clock> Limit<C> {
         }
     }
 
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn as_window(&self) -> Option<&SlidingWindow<C>> {
+        match &self.0 {
+            Kind::Bucket(_) => None,
+            Kind::Window(window) => Some(window),
+        }
+    }
+
     pub(crate) fn capacity(&self) -> u64 {
         dispatch!(self, limiter => Limiter::capacity(&**limiter))
     }

@@ -118,10 +118,13 @@ mod modelled {
         }
 
         pub(crate) fn store(&self, target: Arc<T>) {
-            let mut values = self.values.lock().expect("no thread panics");
-            values.push(target);
+            let number = {
+                let mut values = self.values.lock().expect("no thread panics");
+                values.push(target);
+                values.len() as u64
+            };
             // Release: pairs with the Acquire in `load`.
-            self.number.store(values.len() as u64, Release);
+            self.number.store(number, Release);
         }
     }
 }
