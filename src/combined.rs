@@ -372,6 +372,11 @@ impl<C> Combined<C> {
 impl<C> sealed::Sealed for Combined<C> {}
 
 impl<C: Clock> sealed::Internals for Combined<C> {
+    #[cfg(any(feature = "std", tidegate_loom))]
+    fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
+        self.change_all_to_at(new, now)
+    }
+
     fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
         match self.peek_at(n, now) {
             Err(denied) => self.limits[denied.index()].snapshot_at(now),

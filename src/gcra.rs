@@ -7,6 +7,8 @@ mod atomic_tat;
 mod handover;
 mod word;
 
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use arithmetic::Leased;
 pub(crate) use arithmetic::{Gcra, Level, Now, ReservedTat, Shortfall};
 pub(crate) use atomic_tat::{AtomicTat, Refusal};
 #[cfg(any(feature = "std", tidegate_loom))]

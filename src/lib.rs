@@ -220,11 +220,11 @@ pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
 pub use keyed::{
-    FixedKey, FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest,
-    KeyDigester, KeyHash, KeyHasher, Overflow,
+    FixedKey, FixedKeyCharge, FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError,
+    KeyDigest, KeyDigester, KeyHash, KeyHasher, KeyView, Overflow, OwnedKey,
 };
 #[cfg(feature = "std")]
-pub use keyed::{KeyView, Keyed, KeyedBuilder, KeyedStats, OwnedKey};
+pub use keyed::{KeyCharge, Keyed, KeyedBuilder, KeyedStats};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};

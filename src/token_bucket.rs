@@ -517,8 +517,23 @@ impl<C: Clock> TokenBucket<C> {
 impl<C> sealed::Sealed for TokenBucket<C> {}
 
 impl<C: Clock> sealed::Internals for TokenBucket<C> {
+    #[cfg(any(feature = "std", tidegate_loom))]
+    fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
+        self.set_quota_at(new.quota(), now);
+        true
+    }
+
+    fn charge_plain_at(&self, tokens: u64, now: Timestamp) {
+        self.debit_at(tokens, now);
+    }
+
     fn plain_quota_at(&self, now: Timestamp) -> Option<Quota> {
         self.is_unused_at(now).then_some(self.quota())
+    }
+
+    fn reset_alone_at(&self, now: Timestamp) -> bool {
+        self.reset_at(now);
+        true
     }
 }
 

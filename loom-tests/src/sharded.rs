@@ -29,6 +29,12 @@ impl Clock for Present {
 /// Each token was taken at some instant in between, as a lease is used without a clock.
 type Admitted = (u64, u64, u64);
 
+fn quota(interval: u64, burst: u64) -> Quota {
+    Quota::new(1, Duration::from_nanos(interval))
+        .and_then(|quota| quota.try_burst(burst))
+        .expect("representable")
+}
+
 /// A bucket of `CAPACITY` tokens, one per `T`, and its clock.
 struct World {
     bucket: ShardedTokenBucket<Present>,
@@ -38,10 +44,8 @@ struct World {
 impl World {
     fn new() -> Arc<Self> {
         let clock = Arc::new(SharedClock::at(0));
-        let quota = Quota::new(1, Duration::from_nanos(T))
-            .and_then(|quota| quota.try_burst(CAPACITY))
-            .expect("representable");
-        let bucket = ShardedTokenBucket::with_shards(quota, Present(clock.clone()), SHARDS);
+        let bucket =
+            ShardedTokenBucket::with_shards(quota(T, CAPACITY), Present(clock.clone()), SHARDS);
         Arc::new(Self { bucket, clock })
     }
 
@@ -350,6 +354,108 @@ fn save_beside_a_settlement() {
     });
 }
 
+/// How many tokens are there at one instant for the calls of one thread, for another thread that
+/// changes the quota, and for all that is left after them. The lease of shard 0 has two tokens left.
+fn total_over_changes<const N: usize>(calls: [Request; N], changes: &[Quota]) -> u64 {
+    let world = World::new();
+    assert!(world.call(0, 2).is_some());
+    let other = {
+        let world = world.clone();
+        thread::spawn(move || {
+            let admitted = calls.map(|(shard, n)| if world.admit(shard, n, 0) { n } else { 0 });
+            admitted.iter().sum::<u64>()
+        })
+    };
+    for quota in changes {
+        world.bucket.set_quota_at(*quota, at(0));
+    }
+    let mut mine = u64::from(world.admit(1, 1, 0));
+    let others = other.join().unwrap();
+    let mut left = Vec::new();
+    world.drain(&mut left);
+    mine += left[0].2;
+    2 + mine + others
+}
+
+/// Two threads, one with calls that use a lease, one with a change to a larger bucket. Kills
+/// `open_leases`, `lost_leases`.
+///
+/// No token is lost, and none is there twice.
+fn lease_beside_a_change() {
+    explore(3, || {
+        let total = total_over_changes([(0, 1), (0, 1)], &[quota(T, 9)]);
+        assert!(total <= CAPACITY, "{total} tokens, a burst");
+        assert!(total >= CAPACITY, "{total} tokens, some lost");
+    });
+}
+
+/// Two threads, one with a call that makes or collects leases, one with a change to a larger
+/// bucket. Kills `held_before_freeze`, `taken_closed`, `added_to_closed`, `unfenced_freeze`.
+///
+/// Leases in transit are lost at most.
+fn transit_beside_a_change() {
+    for calls in [[(1, 1), (1, 1)], [(0, 3), (0, 1)], [(1, 3), (0, 1)]] {
+        explore(2, move || {
+            let total = total_over_changes(calls, &[quota(T, 9)]);
+            assert!(total <= CAPACITY, "{total} tokens, a burst");
+            let transit = 2 * LARGEST_LEASE;
+            assert!(total + transit >= CAPACITY, "{total} tokens, some lost");
+        });
+    }
+}
+
+/// Two threads, one with a call, one with two changes. Kills `open_leases`, `lost_leases`.
+///
+/// A call that is late with the first change does not disturb the second.
+fn lease_beside_two_changes() {
+    explore(2, || {
+        let total = total_over_changes([(0, 1)], &[quota(T, 9), quota(T, 7)]);
+        assert!(total <= CAPACITY, "{total} tokens, a burst");
+        assert!(total >= CAPACITY, "{total} tokens, some lost");
+    });
+}
+
+/// Two threads, one with a query, one with a change to a larger bucket. Kills `relaxed_lease`,
+/// `lost_leases`.
+///
+/// At every moment there are the tokens that there were before.
+fn query_beside_a_change() {
+    explore(4, || {
+        let world = World::new();
+        assert!(world.call(0, 2).is_some());
+        let other = {
+            let world = world.clone();
+            thread::spawn(move || world.bucket.available_at(at(0)))
+        };
+        world.bucket.set_quota_at(quota(T, 9), at(0));
+        assert_eq!(other.join().unwrap(), CAPACITY - 2, "available");
+        assert_eq!(world.bucket.available_at(at(0)), CAPACITY - 2, "available");
+    });
+}
+
+/// Two threads, one with readings that may be old, one with a change, and an advancing clock. Kills
+/// `open_leases`, `forgotten_lease`.
+///
+/// No more is admitted than what each quota allows in its part.
+fn stale_reader_beside_a_change() {
+    explore(3, || {
+        let (world, mut admitted) = World::after_a_call();
+        let other = {
+            let world = world.clone();
+            thread::spawn(move || [world.call(0, 1), world.stale(1, 2)])
+        };
+        let since = world.clock.latest();
+        world.bucket.set_quota_at(quota(4 * T, 9), at(since));
+        world.clock.advance(8 * T);
+        admitted.extend(other.join().unwrap().into_iter().flatten());
+        world.drain(&mut admitted);
+        let within = admitted.iter().filter(|call| call.0 >= since);
+        let sum: u64 = within.map(|call| call.2).sum();
+        let most = CAPACITY + (world.clock.latest() - since) / (4 * T);
+        assert!(sum <= most, "{sum} of {most}, a burst");
+    });
+}
+
 mutant::tests! { "sharded":
     save_beside_a_spread { summed_leases: "saved" }
     save_beside_a_settlement { unconfirmed_save: "saved" }
@@ -386,4 +492,17 @@ mutant::tests! { "sharded":
     }
     two_first_leases { spend_without_exchange: " of ", not_gathered: "less than available" }
     refused_for_a_reason { held_on_top: "without a reason", one_try: "without a reason" }
+    lease_beside_a_change {
+        open_leases: "a burst",
+        lost_leases: "some lost",
+    }
+    transit_beside_a_change {
+        held_before_freeze: "a burst",
+        unfenced_freeze: "a burst",
+        taken_closed: "a burst",
+        added_to_closed: "a burst",
+    }
+    lease_beside_two_changes { open_leases: "a burst", lost_leases: "some lost" }
+    query_beside_a_change { relaxed_lease: "available", lost_leases: "available" }
+    stale_reader_beside_a_change { open_leases: "a burst", forgotten_lease: "a burst" }
 }

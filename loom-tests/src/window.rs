@@ -9,31 +9,31 @@ use crate::model::{NoClock, SharedClock, at, explore};
 use crate::mutant;
 use crate::tidegate::{Limiter, SlidingWindow, UnixTime, WindowCharge};
 
-type Window = SlidingWindow<NoClock>;
+pub(crate) type Window = SlidingWindow<NoClock>;
 
 /// Nanoseconds per slot.
-const SLOT: u64 = 1_000;
+pub(crate) const SLOT: u64 = 1_000;
 
 /// The largest limit that fits slots of a microsecond, whose numbers have 54 bits.
 const MAX_LIMIT: u64 = (1 << 10) - 1;
 
-fn window(limit: u64, slots: u32) -> Arc<Window> {
+pub(crate) fn window(limit: u64, slots: u32) -> Arc<Window> {
     let length = Duration::from_nanos(SLOT) * slots;
     let window = Window::with_clock(limit, length, NoClock).expect("fits");
     Arc::new(window.slots(slots as usize))
 }
 
 /// Admits `n` in a slot.
-fn charge(window: &Window, n: u64, slot: u64) -> Option<WindowCharge> {
+pub(crate) fn charge(window: &Window, n: u64, slot: u64) -> Option<WindowCharge> {
     window.charge_at(n, at(slot * SLOT)).ok()
 }
 
-fn admit(window: &Window, n: u64, slot: u64) -> bool {
+pub(crate) fn admit(window: &Window, n: u64, slot: u64) -> bool {
     charge(window, n, slot).is_some()
 }
 
 /// Nanoseconds until there is room for one; `None` if there is room.
-fn hint(window: &Window, now: u64) -> Option<u64> {
+pub(crate) fn hint(window: &Window, now: u64) -> Option<u64> {
     let denied = window.peek_at(1, at(now)).err()?;
     let wait = denied.retry_after().expect("at most the limit");
     Some(u64::try_from(wait.as_nanos()).expect("a short wait"))
@@ -41,14 +41,14 @@ fn hint(window: &Window, now: u64) -> Option<u64> {
 
 /// A call for one permit: the slots in which it began and ended, and the slot it was charged to.
 #[derive(Clone, Copy, Debug)]
-struct Call {
-    began: u64,
-    ended: u64,
-    slot: Option<u64>,
+pub(crate) struct Call {
+    pub(crate) began: u64,
+    pub(crate) ended: u64,
+    pub(crate) slot: Option<u64>,
 }
 
 impl Call {
-    fn make(window: &Window, clock: &SharedClock) -> Self {
+    pub(crate) fn make(window: &Window, clock: &SharedClock) -> Self {
         let began = clock.now() / SLOT;
         let slot = charge(window, 1, began).map(|charge| charge.slot());
         let ended = clock.latest() / SLOT;

@@ -120,6 +120,29 @@ impl<C: Clock> Combined<C> {
             .map_err(ChangeError::Window)
     }
 
+    /// Changes every limit to the numbers of another combination's, if that has the same limits.
+    pub(super) fn change_all_to_at(&self, new: &Self, now: Timestamp) -> bool {
+        let both = || self.limits.iter().zip(&new.limits);
+        let is_alike = self.limits.len() == new.limits.len()
+            && both().all(|(old, new)| {
+                let both_buckets =
+                    old.limit.as_bucket().is_some() == new.limit.as_bucket().is_some();
+                old.name == new.name && both_buckets
+            });
+        is_alike
+            && both().all(|(old, new)| {
+                let (old, new) = (&old.limit, &new.limit);
+                if let (Some(old), Some(new)) = (old.as_bucket(), new.as_bucket()) {
+                    old.set_quota_at(new.quota(), now);
+                    return true;
+                }
+                let windows = old.as_window().zip(new.as_window());
+                windows.is_some_and(|(old, new)| {
+                    old.set_limit_at(new.limit(), new.window(), now).is_ok()
+                })
+            })
+    }
+
     fn named(&self, name: &str) -> Result<&Limit<C>, ChangeError> {
         let named = self.limits.iter().find(|named| named.name == name);
         named

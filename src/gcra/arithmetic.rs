@@ -114,6 +114,21 @@ impl Now {
 #[must_use]
 pub(crate) struct Shortfall(u64);
 
+/// What leases hold of a bucket, in grains.
+#[cfg(any(feature = "std", tidegate_loom))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leased {
+    /// What may have been used of them, or may still be. It does not flow back before.
+    pub(crate) held: u64,
+    /// What will never be used of them.
+    pub(crate) unused: u64,
+}
+
+#[cfg(any(feature = "std", tidegate_loom))]
+impl Leased {
+    pub(crate) const NOTHING: Self = Self { held: 0, unused: 0 };
+}
+
 /// The effect of a reservation on a TAT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -264,6 +279,11 @@ impl Gcra {
     #[inline]
     pub(crate) const fn capacity(&self) -> u64 {
         self.capacity
+    }
+
+    /// The capacity in grains.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
     }
 
     /// Whether a clock reading lies after the start of an epoch, and within the `MAX_LEVEL` grains
@@ -481,12 +501,21 @@ impl Gcra {
 
     /// The TAT of a bucket that holds at `now` as many tokens as another bucket, `old`, holds at
     /// `old_now`: at most the capacity. A debt stays a debt, up to the longest. Part of a grain is
-    /// dropped.
+    /// dropped. What is unused of the leases of `old` comes back, and the rest counts as used.
     #[cfg(any(feature = "std", tidegate_loom))]
-    pub(crate) fn taking_over(&self, now: Now, old: &Self, old_tat: u64, old_now: Now) -> u64 {
-        let ahead = Self::ahead(old_tat, old_now);
+    pub(crate) fn taking_over(
+        &self,
+        now: Now,
+        old: &Self,
+        old_tat: u64,
+        old_now: Now,
+        leased: Leased,
+    ) -> u64 {
+        let used = Self::ahead(old_tat, old_now).max(leased.held);
         // At most 2^63 grains, times at most 2^60.
-        let level = i128::from(old.limit).saturating_sub(ahead.into());
+        let level = i128::from(old.limit)
+            .saturating_sub(used.into())
+            .saturating_add(leased.unused.into());
         let level = level
             .saturating_mul(self.emission_interval.into())
             .checked_div_euclid(old.emission_interval.into())
@@ -519,6 +548,12 @@ impl Gcra {
         nanos += (self.refill(now, nanos) < shortfall.0) as u64;
         // Saturates only beyond the clock's range.
         Duration::from_nanos(nanos.saturating_add(now.behind))
+    }
+
+    /// The first clock reading that is at least `grains`, which must be below 2^63.
+    #[cfg(feature = "std")]
+    pub(crate) const fn reached_at(&self, grains: u64) -> Duration {
+        self.wait(self.now(0), Shortfall(grains))
     }
 
     /// Grains that the clock gains in `nanos`.

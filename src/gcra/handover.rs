@@ -34,7 +34,7 @@
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 
 use super::atomic_tat::{AtomicTat, CLOSED, UNOPENED};
-use crate::gcra::Gcra;
+use crate::gcra::{Gcra, Leased};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 
@@ -84,8 +84,16 @@ impl Handover {
         }
     }
 
-    /// Lets `new` take over from `old`, which is closed.
-    pub(crate) fn take_over(&self, new: &AtomicTat, gcra: &Gcra, old: &AtomicTat, old_gcra: &Gcra) {
+    /// Lets `new` take over from `old`, which is closed. `leased` is called once the word of `old`
+    /// is frozen.
+    pub(crate) fn take_over(
+        &self,
+        new: &AtomicTat,
+        gcra: &Gcra,
+        old: &AtomicTat,
+        old_gcra: &Gcra,
+        leased: impl FnOnce() -> Leased,
+    ) {
         // Acquire: pairs with the Release of the exchange below, so that the word is set.
         if new.epoch.load(Acquire) != UNOPENED {
             return;
@@ -98,7 +106,7 @@ impl Handover {
         // As for a query: four epochs later every TAT is a full bucket.
         let latest = last_epoch.saturating_add(old_gcra.half_epoch().saturating_mul(8));
         let old_now = old_gcra.now(since.min(latest));
-        let next = gcra.taking_over(gcra.now(since), old_gcra, tat, old_now);
+        let next = gcra.taking_over(gcra.now(since), old_gcra, tat, old_now, leased());
         // Relaxed: published by the exchange of the epoch. On failure another thread has set it.
         let _ = new
             .word

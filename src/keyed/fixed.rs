@@ -2,8 +2,11 @@
 
 mod save;
 mod set;
+mod views;
 #[cfg(feature = "std")]
 mod waits;
+
+pub use views::FixedKeyCharge;
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -235,7 +238,7 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
                 .map_err(|shortfall| (now, shortfall))
         });
         match decided {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(SetRefusal::Denied((now, shortfall))) => Err(gcra.not_yet(now, shortfall)),
             Err(SetRefusal::Full) => self.try_acquire_without_room(n, now),
         }
@@ -347,6 +350,12 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
 
 /// Operations as of now. Each reads the clock once.
 impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
+    /// Reads the table's clock once.
+    #[inline]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Takes `n` tokens of the key's bucket if they are available. `n = 0` always succeeds and
     /// changes nothing.
     ///

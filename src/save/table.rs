@@ -38,6 +38,10 @@ pub struct TableHeader<S> {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub(crate) enum TableKind {
+    #[cfg_attr(
+        not(any(feature = "std", feature = "serde")),
+        expect(dead_code, reason = "of a type that needs std")
+    )]
     Keyed,
     Fixed {
         sets: u64,

@@ -54,10 +54,11 @@ impl WindowState {
 }
 
 pub(super) fn state_at<C>(window: &SlidingWindow<C>, now: Timestamp) -> WindowState {
-    let admissions = window.admissions_at(now).into_iter();
+    let (length, admissions) = window.admissions_at(now);
     WindowState {
-        length: nanos(window.window()),
+        length: nanos(length),
         admissions: admissions
+            .into_iter()
             .map(|Admissions { age, count }| (age, count))
             .collect(),
     }

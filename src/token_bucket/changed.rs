@@ -3,7 +3,7 @@
 use super::TokenBucket;
 use super::state::{BucketState, Generation};
 use crate::clock::Clock;
-use crate::gcra::{Gcra, Handover};
+use crate::gcra::{Gcra, Handover, Leased};
 use crate::quota::Quota;
 use crate::sync::{Closed, Successor};
 use crate::time::Timestamp;
@@ -37,7 +37,9 @@ impl Successor for ChangedState {
 
     fn take_over(&self, old: &BucketState) {
         let BucketState { tat, gcra, .. } = &self.state;
-        self.handover.take_over(tat, gcra, &old.tat, &old.gcra);
+        let leased = || Leased::NOTHING;
+        self.handover
+            .take_over(tat, gcra, &old.tat, &old.gcra, leased);
     }
 }
 

@@ -58,6 +58,12 @@ impl KeyLimit {
     /// The permits that a key spends before a benchmark, so that no table evicts it for an hour.
     pub const HOUR: u32 = 3_600;
 
+    /// A bucket that is full again when the next call for its key comes.
+    pub const FULL: Self = Self {
+        interval: Duration::from_micros(1),
+        burst: u32::MAX,
+    };
+
     /// One call, and the next after an hour.
     pub const ONCE: Self = Self {
         interval: Duration::from_secs(3_600),

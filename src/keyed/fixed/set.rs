@@ -9,8 +9,9 @@
 //!   owner's bucket, in grains. Otherwise the entry is *vacant*, and the word is the mark as of
 //!   which its last owner was evicted, in grains. Every admission writes it.
 //! * `owner`: the fingerprint of the key that owns the entry while it is occupied, and the number
-//!   of the claim that made it the owner. It is written only while that claim is carried out and
-//!   the entry is vacant.
+//!   of the claim that made it the owner. They are written only while that claim is carried out and
+//!   the entry is vacant. The top five bits are the *hold*. They are 0 until the owner's TAT is
+//!   lowered for the first time.
 //!
 //! The set has two more words:
 //!
@@ -35,13 +36,16 @@
 //!    `claim` to idle. Every call that finds a busy claim carries it out. Each step is an exchange
 //!    that succeeds once.
 //!
+//! A credit, a reset and an undo lower a TAT: see [`lowering`].
+//!
 //! # Invariants
 //!
-//! 1. Without the top bit, the words of an entry only grow. A charge adds at least a grain. An
-//!    entry is evicted only with a TAT *below* the mark (`returned_value`), which becomes its
-//!    vacant value, and it is occupied at the mark or at that value, whichever is later. So no
-//!    occupied value ever comes back, and an exchange from one proves that its owner is the one
-//!    that was loaded after it.
+//! 1. Without the top bit, the words of an entry only grow, except while they are one owner's. A
+//!    charge adds at least a grain. An entry is evicted only with a TAT *below* the mark
+//!    (`returned_value`), which becomes its vacant value, and it is occupied at the mark or at that
+//!    value, whichever is later. With the hold of an owner whose TAT was lowered, that is later
+//!    than every word of that owner. So no occupied value ever comes back for another owner, and
+//!    an exchange from one proves that its owner is the one that was loaded after it.
 //! 2. While a claim is busy, step 3 occupies its entry once, and the entry stays occupied, because
 //!    an entry is evicted only when the claim that occupied it is over. So a call that finds the
 //!    entry vacant and then the claim still busy (`unchecked_claim`) has loaded the owner and the
@@ -85,12 +89,17 @@
 //!
 //! Lock-free. A call for a key that has an entry is decided again only because the key was charged
 //! or evicted meanwhile. A claim starts again only because another claim of this set was made or
-//! carried out, or because another call charged or took the same entry.
+//! carried out, or because another call charged, lowered or took the same entry.
+
+pub(super) mod lowering;
+
+mod entry_hold;
 
 use crate::gcra::Now;
 use crate::gcra::WordGcra;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, fence};
+use entry_hold::EntryHold;
 
 /// Entries of a set. With the two words of the set they fill four cache lines.
 ///
@@ -194,7 +203,17 @@ impl ClaimWord {
     }
 }
 
-/// Every entry belongs to a key whose bucket is not full.
+/// The bits of `owner` that a claim writes.
+const CLAIM: u64 = ClaimWord::NUMBER | FINGERPRINT;
+
+/// The exchange that has charged a key.
+pub(super) struct SetExchange<'a> {
+    entry: &'a SetEntry,
+    before: u64,
+    after: u64,
+}
+
+/// Every entry belongs to a key whose bucket is not full, or is held.
 pub(super) struct SetFull;
 
 /// Why a set did not charge a key.
@@ -253,7 +272,7 @@ impl Set {
         key: KeyTag,
         nanos: u64,
         decide: impl Fn(Now, u64) -> Result<u64, E>,
-    ) -> Result<(), SetRefusal<E>> {
+    ) -> Result<SetExchange<'_>, SetRefusal<E>> {
         let mut now = gcra.now(nanos);
         let mut judged_at = nanos;
         loop {
@@ -266,7 +285,11 @@ impl Set {
             match decide(now, tat) {
                 Ok(next) => {
                     if entry.replace(tat, next) {
-                        return Ok(());
+                        return Ok(SetExchange {
+                            entry,
+                            before: tat,
+                            after: next,
+                        });
                     }
                 }
                 Err(refusal) => {
@@ -345,7 +368,10 @@ impl Set {
         // Relaxed: only compared. A call that misses a mark may find a set full if its clock is
         // behind.
         let now = gcra.now(self.mark.load(Relaxed).max(nanos));
-        let in_use = |entry: &SetEntry| entry.tat().is_some_and(|tat| tat >= now.grains());
+        let in_use = |entry: &SetEntry| match entry.tat() {
+            Some(tat) => tat + entry.span(gcra) >= now.grains(),
+            None => entry.held_until(gcra) > now.grains(),
+        };
         self.entries.iter().all(in_use)
     }
 
@@ -364,7 +390,9 @@ impl Set {
             if self.find(key).is_some() {
                 return Ok(());
             }
-            let vacant = self.from(key).find(|(_, entry)| entry.tat().is_none());
+            let vacant = self
+                .from(key)
+                .find(|(_, entry)| entry.tat().is_none() && self.is_free(entry, gcra, nanos));
             let Some((entry, _)) = vacant else {
                 if !self.is_full_at(gcra, nanos) {
                     self.evict_one(gcra, claim, key, nanos);
@@ -388,6 +416,24 @@ impl Set {
         }
     }
 
+    /// Whether an entry that was found vacant is not held. Raises the mark if that shows only by
+    /// `nanos`.
+    fn is_free(&self, entry: &SetEntry, gcra: &WordGcra, nanos: u64) -> bool {
+        if entry.span(gcra) == 0 {
+            return true;
+        }
+        let held_until = entry.held_until(gcra);
+        // Relaxed, both: a claim publishes it.
+        if held_until <= gcra.now(self.mark.load(Relaxed)).grains() {
+            return true;
+        }
+        let is_over = held_until <= gcra.now(nanos).grains();
+        if is_over {
+            self.mark.fetch_max(nanos, Relaxed);
+        }
+        is_over
+    }
+
     /// Whether no claim was made since this one was loaded. Then a search in between saw all
     /// entries.
     fn is_current(&self, claim: ClaimWord) -> bool {
@@ -405,22 +451,28 @@ impl Set {
         let mark = self.mark.fetch_max(nanos, Relaxed).max(nanos);
         let mark = gcra.now(mark).grains();
         for (_, entry) in self.from(key) {
-            match entry.tat() {
-                Some(tat) if tat < mark => {
+            let tat = entry.tat();
+            // Loaded once (`reloaded_span`), because another call may note a longer hold.
+            let span = entry.span(gcra);
+            match tat {
+                Some(tat) if tat + span < mark => {
+                    // Less the span, which counts again as long as the entry is vacant.
+                    let vacant = mark - span;
                     // The claim that made its owner must be over, or a late helper would occupy the
                     // entry again.
                     if self.is_current(claim) {
                         // Release: pairs with the Acquire of `tat`, which publishes the mark, and
                         // with that of `carry_out`, which publishes the claim. On failure the entry
                         // was charged or evicted, and the caller searches again.
-                        let _ = entry
-                            .tat
-                            .compare_exchange(OCCUPIED | tat, mark, Release, Relaxed);
+                        let _ =
+                            entry
+                                .tat
+                                .compare_exchange(OCCUPIED | tat, vacant, Release, Relaxed);
                     }
                     return;
                 }
-                Some(_) => {}
-                None => return,
+                None if self.is_free(entry, gcra, nanos) => return,
+                Some(_) | None => {}
             }
         }
     }
@@ -428,36 +480,45 @@ impl Set {
     /// Carries out a busy claim. A late thread changes nothing.
     fn carry_out(&self, claim: ClaimWord, gcra: &WordGcra) {
         let entry = &self.entries[claim.entry()];
-        // Acquire, both: keep the second load of the claim after them.
-        let tat = entry.tat.load(Acquire);
-        let owner = entry.owner.load(Acquire);
-        // Relaxed: only compared. If it is unchanged, both values are from the time of the claim. A
-        // late thread returns here, or fails at both exchanges.
-        if ClaimWord(self.claim.load(Relaxed)) != claim {
+        loop {
+            // Acquire, both: keep the second load of the claim after them.
+            let tat = entry.tat.load(Acquire);
+            let owner = entry.owner.load(Acquire);
+            // Relaxed: only compared. If it is unchanged, both values are from the time of the
+            // claim. A late thread returns here, or fails at both exchanges.
+            if ClaimWord(self.claim.load(Relaxed)) != claim {
+                return;
+            }
+            if tat & OCCUPIED == 0 {
+                // A hold of the new owner must stay.
+                if owner & CLAIM != claim.owner() {
+                    // Release: pairs with the Acquire in `tat_of`, which publishes the mark, and
+                    // with the one above, which publishes the claim.
+                    let written =
+                        entry
+                            .owner
+                            .compare_exchange(owner, claim.owner(), Release, Relaxed);
+                    if written.is_err() {
+                        // Another thread has written the same, or has noted a hold of the owner
+                        // before.
+                        continue;
+                    }
+                }
+                // Relaxed: at least the mark that the claiming call has seen, and the value with
+                // which the entry is vacant. Both were loaded with Acquire.
+                let mark = gcra.now(self.mark.load(Relaxed)).grains();
+                // Release: pairs with the Acquire of `tat_of`, so that a call that sees it sees its
+                // owner.
+                let _ = entry
+                    .tat
+                    .compare_exchange(tat, OCCUPIED | tat.max(mark), Release, Relaxed);
+            }
+            // Release: pairs with the Acquire in `claim`. On failure another thread was faster.
+            let _ = self
+                .claim
+                .compare_exchange(claim.0, claim.idle().0, Release, Relaxed);
             return;
         }
-        if tat & OCCUPIED == 0 {
-            if owner != claim.owner() {
-                // Release: pairs with the Acquire in `tat_of`, which publishes the mark, and with
-                // the one above, which publishes the claim. On failure another thread has written
-                // the same.
-                let _ = entry
-                    .owner
-                    .compare_exchange(owner, claim.owner(), Release, Relaxed);
-            }
-            // Relaxed: at least the mark that the claiming call has seen, and the value with which
-            // the entry is vacant. Both were loaded with Acquire.
-            let mark = gcra.now(self.mark.load(Relaxed)).grains();
-            // Release: pairs with the Acquire of `tat_of`, so that a call that sees it sees its
-            // owner.
-            let _ = entry
-                .tat
-                .compare_exchange(tat, OCCUPIED | tat.max(mark), Release, Relaxed);
-        }
-        // Release: pairs with the Acquire in `claim`. On failure another thread was faster.
-        let _ = self
-            .claim
-            .compare_exchange(claim.0, claim.idle().0, Release, Relaxed);
     }
 }
 
@@ -492,6 +553,20 @@ impl SetEntry {
         // Acquire: pairs with the Release in `carry_out`, so that a call that sees a newer owner
         // sees the mark that the TAT is before.
         key.owns(self.owner.load(Acquire)).then_some(tat)
+    }
+
+    /// The span for which the entry is held after its TAT, or after the value with which it is
+    /// vacant. That value must have been loaded before.
+    fn span(&self, gcra: &WordGcra) -> u64 {
+        // Relaxed: the Acquire of that load publishes the hold.
+        EntryHold::of(self.owner.load(Relaxed)).span(gcra)
+    }
+
+    /// Until when a vacant entry is held, in grains.
+    fn held_until(&self, gcra: &WordGcra) -> u64 {
+        // Acquire: as in `tat`, and so that the hold is seen.
+        let vacant = self.tat.load(Acquire) & !OCCUPIED;
+        vacant + self.span(gcra)
     }
 
     #[inline]

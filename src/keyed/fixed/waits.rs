@@ -7,8 +7,9 @@ use super::FixedKeyed;
 use super::set::SetFull;
 use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::keyed::key_view::{KeyView, Table};
+use crate::keyed::key_view::KeyView;
 use crate::keyed::overflow::{NO_ROOM, Overflow};
+use crate::keyed::table::WaitTable;
 use crate::keyed::wait_queues::{Place, WaitOptions, WaitQueues};
 use crate::time::Timestamp;
 use crate::wait::{Acquire, Hold, Instants, from_now};
@@ -71,21 +72,6 @@ impl<C, S> FixedKeyed<C, S> {
     /// [`at`](Self::at) has the number for one key.
     pub fn waiting(&self) -> u64 {
         self.waits.waiting()
-    }
-
-    /// Returns one key as a place to wait at.
-    ///
-    /// ```
-    /// use tidegate::{Acquire, FixedKeyed, ManualClock, Quota};
-    ///
-    /// let quota = Quota::per_minute(10);
-    /// let users = FixedKeyed::with_clock(quota, 1000, ManualClock::new());
-    /// let alice = users.at("alice");
-    /// assert_eq!(Acquire::new(alice, 4).wait(), Ok(()));
-    /// assert_eq!((users.available("alice"), alice.waiting()), (6, 0));
-    /// ```
-    pub const fn at<'a, Q: ?Sized>(&'a self, key: &'a Q) -> KeyView<&'a Self, &'a Q> {
-        KeyView::new(self, key)
     }
 }
 
@@ -151,13 +137,7 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
     }
 }
 
-impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
-    type Clock = C;
-
-    fn clock_for(&self, _: &Q) -> &C {
-        &self.clock
-    }
-
+impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> WaitTable<Q> for FixedKeyed<C, S> {
     fn max_permits_for(&self, _: &Q) -> u64 {
         self.quota.capacity()
     }

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hash};
 
-use super::key_limiter::{KeyLimiter, KeyTat, StoredLimiter};
-use super::key_shard::NewLimiter;
+use super::key_limiter::{KeyLimiter, KeyTat, NewLimiter, StoredLimiter};
+use super::key_shard::KeyShard;
 use super::{Keyed, read, write};
 use crate::gcra::WordGcra;
 use crate::limiter::Limiter;
@@ -14,13 +14,18 @@ use crate::save::{
 };
 use crate::time::Timestamp;
 
+impl KeyTat {
+    fn state_at(&self, gcra: &WordGcra, now: Timestamp) -> BucketLevel {
+        BucketLevel::new(gcra.level(self.load(), gcra.now(now.as_nanos())))
+    }
+}
+
 impl<L: Limiter + Savable> KeyLimiter<'_, L> {
     /// The state at `now`; `None` if the limiter is unused.
     fn state_at(&self, now: Timestamp) -> Option<L::State> {
         match self {
             Self::Bucket(tat, gcra) => {
-                let level = gcra.level(tat.load(), gcra.now(now.as_nanos()));
-                let state = BucketLevel::new(level);
+                let state = tat.state_at(gcra, now);
                 if state.is_full() {
                     None
                 } else {
@@ -29,6 +34,34 @@ impl<L: Limiter + Savable> KeyLimiter<'_, L> {
             }
             Self::Whole(limiter) => (!limiter.is_unused_at(now)).then(|| limiter.state_at(now)),
         }
+    }
+}
+
+impl<L: Limiter + Savable> StoredLimiter<L> {
+    /// As [`KeyLimiter::state_at`]. But a quota that was set is not saved, and a full bucket of it
+    /// may hold less than a full one of the factory's.
+    fn state_at(&self, now: Timestamp) -> Option<L::State> {
+        match self {
+            Self::Bucket(tat, common) if common.is_set => {
+                L::state_of_word(tat.state_at(&common.gcra, now))
+            }
+            other => other.limiter().state_at(now),
+        }
+    }
+}
+
+impl<K: Clone, L: Limiter + Savable> KeyShard<K, L> {
+    fn states_at(&self, first: Option<&WordGcra>, now: Timestamp) -> Vec<(K, L::State)> {
+        let mut states = Vec::new();
+        if let Some(gcra) = first {
+            states.extend(self.buckets.iter().filter_map(|(key, tat)| {
+                let state = KeyLimiter::<L>::Bucket(tat, gcra).state_at(now)?;
+                Some((key.clone(), state))
+            }));
+        }
+        let others = self.others.iter().flat_map(|others| others.iter());
+        states.extend(others.filter_map(|(key, other)| Some((key.clone(), other.state_at(now)?))));
+        states
     }
 }
 
@@ -48,8 +81,10 @@ impl<K: Hash + Eq + Clone, L: Limiter + Savable, S: BuildHasher> Keyed<K, L, S> 
     /// Saves the table: passes its records to `write` one after the other, and returns the number
     /// of keys.
     ///
-    /// Keys whose limiter is unused are left out. Memory stays flat: the keys of one part of the
-    /// table after the other are copied, and no lock is held during `write`.
+    /// Keys whose limiter is unused are left out. Of a key whose quota was set
+    /// ([`KeyView::set_quota`](crate::KeyView::set_quota)), the level is saved and not the quota:
+    /// set it again after the restore. Memory stays flat: the keys of one part of the table after
+    /// the other are copied, and no lock is held during `write`.
     ///
     /// It includes all that was admitted before the call, whatever other threads do meanwhile. See
     /// [`docs::restarts`](crate::docs::restarts).
@@ -102,10 +137,7 @@ impl<K: Hash + Eq + Clone, L: Limiter + Savable, S: BuildHasher> Keyed<K, L, S> 
         let mut writer = TableWriter::start(write, header)?;
         let gcra = self.first.get().and_then(|first| first.gcra());
         for shard in &self.shards {
-            let states: Vec<(K, L::State)> = read(shard)
-                .iter(gcra)
-                .filter_map(|(key, limiter)| Some((key.clone(), limiter.state_at(now)?)))
-                .collect();
+            let states = read(shard).states_at(gcra, now);
             for (key, state) in states {
                 writer.key(key, state)?;
             }
@@ -117,7 +149,8 @@ impl<K: Hash + Eq + Clone, L: Limiter + Savable, S: BuildHasher> Keyed<K, L, S> 
     ///
     /// `fresh` may have another factory, hasher or size. A key gets the limiter that the factory
     /// makes for it, with what it had spent. The time since the save counts by the wall clock, and
-    /// keys whose limiters are unused by now are left out.
+    /// keys whose limiters are unused by now are left out. So a key whose quota was set has the
+    /// factory's quota again, with as many tokens as it had, at most the capacity.
     ///
     /// # Errors
     ///
@@ -199,7 +232,7 @@ impl<K: Hash + Eq + Clone, L: Limiter + Savable, S: BuildHasher> Keyed<K, L, S> 
         {
             return Err(RestoreError::DuplicateKey);
         }
-        let restored = match self.new_limiter(first, (self.factory)(&key), now) {
+        let restored = match self.new_limiter(first, self.factory.make(&key), now) {
             NewLimiter::Bucket(_, gcra) => restored_word::<L>(state, gcra, elapsed, now)?
                 .map(|tat| NewLimiter::Bucket(tat, gcra)),
             NewLimiter::Other(StoredLimiter::Bucket(_, common)) => {
