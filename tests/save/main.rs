@@ -10,6 +10,7 @@
 
 mod api;
 mod bucket;
+mod changed;
 mod combined;
 #[cfg(feature = "serde")]
 mod hostile;
