@@ -354,6 +354,28 @@ fn save_beside_a_settlement() {
     });
 }
 
+/// A save beside a change of the quota. Kills `open_leases`.
+fn save_beside_a_change() {
+    explore(3, || {
+        let world = World::new();
+        assert!(world.call(0, 1).is_some() && world.call(0, 1).is_some());
+        let other = {
+            let world = world.clone();
+            thread::spawn(move || world.bucket.set_quota_at(quota(T, CAPACITY + 1), at(0)))
+        };
+        let saved = world.bucket.save_at(at(0), UnixTime::from_nanos(1));
+        let available = saved.state().available();
+        // A save that takes leases beside the change may lose one, which counts as used.
+        assert!(available <= CAPACITY - 2, "saved {available}");
+        other.join().unwrap();
+        let saved = world.bucket.save_at(at(0), UnixTime::from_nanos(1));
+        let (capacity, available) = (saved.state().capacity(), saved.state().available());
+        assert_eq!(capacity, CAPACITY + 1, "saved");
+        assert!(available <= CAPACITY - 2, "saved {available}");
+        assert_eq!(available, world.bucket.available_at(at(0)), "saved");
+    });
+}
+
 /// How many tokens are there at one instant for the calls of one thread, for another thread that
 /// changes the quota, and for all that is left after them. The lease of shard 0 has two tokens left.
 fn total_over_changes<const N: usize>(calls: [Request; N], changes: &[Quota]) -> u64 {
@@ -459,6 +481,7 @@ fn stale_reader_beside_a_change() {
 mutant::tests! { "sharded":
     save_beside_a_spread { summed_leases: "saved" }
     save_beside_a_settlement { unconfirmed_save: "saved" }
+    save_beside_a_change { open_leases: "saved" }
     settled_by_a_stale_reader { stale_settlement: " of " }
     taken_by_a_stale_reader {
         stale_settlement: " of ",
