@@ -123,9 +123,9 @@ pub struct ApiRateLimiter<C = DefaultClock> {
 struct Shared<C> {
     limits: Limits<C>,
     #[cfg(any(feature = "std", tidegate_loom))]
-    config: Mutex<RateLimitConfig>,
+    config: Mutex<Arc<RateLimitConfig>>,
     #[cfg(not(any(feature = "std", tidegate_loom)))]
-    config: RateLimitConfig,
+    config: Arc<RateLimitConfig>,
     /// Read by every call, and seldom written.
     gate: CachePadded<AdmissionGate>,
     /// Written by every admission.
@@ -136,15 +136,15 @@ struct Shared<C> {
 
 #[cfg(any(feature = "std", tidegate_loom))]
 impl<C> Shared<C> {
-    fn config(&self) -> RateLimitConfig {
-        *lock(&self.config)
+    fn config(&self) -> Arc<RateLimitConfig> {
+        lock(&self.config).clone()
     }
 }
 
 #[cfg(not(any(feature = "std", tidegate_loom)))]
 impl<C> Shared<C> {
-    const fn config(&self) -> RateLimitConfig {
-        self.config
+    fn config(&self) -> Arc<RateLimitConfig> {
+        self.config.clone()
     }
 }
 
@@ -210,9 +210,9 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
         let shared = Shared {
             limits,
             #[cfg(any(feature = "std", tidegate_loom))]
-            config: Mutex::new(config),
+            config: Mutex::new(Arc::new(config)),
             #[cfg(not(any(feature = "std", tidegate_loom)))]
-            config,
+            config: Arc::new(config),
             gate: CachePadded::new(gate),
             totals: CachePadded::new(Totals::default()),
             #[cfg(any(feature = "std", tidegate_loom))]
@@ -225,8 +225,8 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
 }
 
 impl<C: Clock> ApiRateLimiter<C> {
-    /// Returns the configuration.
-    pub fn config(&self) -> RateLimitConfig {
+    /// Returns the configuration, which another may follow if the limiter is reconfigured.
+    pub fn config(&self) -> Arc<RateLimitConfig> {
         self.shared.config()
     }
 

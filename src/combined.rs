@@ -1,31 +1,11 @@
 //! Several limits behind one call: all are charged, or none.
 //!
-//! # A call
-//!
-//! 1. A first pass only reads. If any limit would refuse, the call is refused and nothing was
-//!    written.
-//! 2. The limit with the *least headroom* is charged first. Headroom is the number of calls like
-//!    this one for which there is room. The others follow in the order of declaration. So callers
-//!    that race for the last permit meet at the first charge, where the losers have nothing to roll
-//!    back.
-//! 3. If a later charge fails all the same, the charges made before are undone, last first. An undo
-//!    is exact or nothing ([`Limiter::undo`]), and what does not come back is counted as forfeited.
-//!    A full refund would admit too much (mutant `full_refund_across_limits`, in
-//!    `loom-tests/src/mutants/`).
-//!
-//! A charge that is undone later may have blocked other calls meanwhile. So a refusal means that a
-//! limit was used up at that moment. It does not mean that the limit would have been used up
-//! without the call that was rolled back.
-//!
-//! # Orderings
-//!
-//! There are none of its own: each limit keeps its bound whatever happens to the others, and
-//! nothing depends on `forfeited`.
+//! The [engine](crate::all_or_none) describes the steps of a call, and why an undo is exact or
+//! nothing. A combination counts what does not come back as forfeited.
 //!
 //! # Progress
 //!
-//! Lock-free: a call takes one lock-free step per limit. If a limit refuses in the first pass and
-//! no longer when its hint is computed, the call starts again, once.
+//! Lock-free: a call takes one lock-free step per limit, and at most two passes.
 
 mod all_or_none;
 mod builder;

@@ -157,6 +157,11 @@ macro_rules! forward_limiter {
             fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
                 (**self).change_to_at(&**new, now)
             }
+
+            #[inline]
+            fn record_peeked_refusal_at(&self, n: u64, now: Timestamp) {
+                (**self).record_peeked_refusal_at(n, now);
+            }
         }
 
         impl<L: Limiter + ?Sized> Limiter for $pointer {
@@ -252,6 +257,15 @@ pub(crate) mod sealed {
         /// Charges tokens of a plain [`TokenBucket`](crate::TokenBucket) whether or not they are
         /// available.
         fn charge_plain_at(&self, _tokens: u64, _now: Timestamp)
+        where
+            Self: Limiter,
+        {
+        }
+
+        /// Tells that a call was refused because of peeks at several limiters. One that counts its
+        /// refusals looks whether its own was among them.
+        #[inline]
+        fn record_peeked_refusal_at(&self, _n: u64, _now: Timestamp)
         where
             Self: Limiter,
         {

@@ -109,7 +109,7 @@ const PLENTY_LOG2: u32 = 10;
 /// The number of calls of `cost`, at least 1, that fit in `room`. `None` for none. `u64::MAX` for
 /// 1 024 or more, so that the common case does not divide.
 #[inline]
-const fn headroom(room: u64, cost: u64) -> Option<u64> {
+pub(crate) const fn headroom(room: u64, cost: u64) -> Option<u64> {
     if room >> PLENTY_LOG2 >= cost {
         return Some(u64::MAX);
     }

@@ -88,6 +88,7 @@
 
 mod changed;
 mod lease;
+mod set_quota;
 mod shortage;
 mod slow_path;
 mod state;

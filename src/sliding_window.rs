@@ -6,12 +6,15 @@ mod changed;
 mod charge;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod handover;
+mod history;
 mod ring;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod set_limit;
 mod slots;
 mod state;
 
-pub(crate) use carried::Admissions;
 pub use charge::WindowCharge;
+pub(crate) use history::Admissions;
 
 pub use slots::WindowError;
 

@@ -4,6 +4,8 @@
 mod changed;
 mod charge;
 mod charging;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod set_quota;
 mod state;
 
 pub use charge::BucketCharge;

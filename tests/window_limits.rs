@@ -302,8 +302,8 @@ fn threads_keep_the_bound_while_the_limit_changes() {
             let limits = [(3, 1), (12, 2), (1, 1), (7, 1), (12, 1)];
             for (limit, lengths) in limits.into_iter().cycle().take(300) {
                 changes.fetch_add(1, SeqCst);
-                let changed = window.set_limit(limit, Duration::from_nanos(lengths * length));
-                changed.expect("fits");
+                let result = window.set_limit(limit, Duration::from_nanos(lengths * length));
+                result.expect("fits");
                 changes.fetch_add(1, SeqCst);
                 // Until time has passed, so that calls are admitted under each limit.
                 let next = clock.now() + Duration::from_nanos(length / 3);

@@ -93,15 +93,15 @@ impl Table {
 /// A call: the clock reading of the caller, and whether it was admitted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
-    pub(crate) key: u64,
-    pub(crate) n: u64,
-    pub(crate) now: u64,
+    key: u64,
+    n: u64,
+    now: u64,
     pub(crate) admitted: bool,
 }
 
 /// Asserts that each key keeps to the bound of its bucket, whenever its calls were decided between
 /// their reading and `end`, when all have returned.
-fn assert_bound(burst: u64, end: u64, calls: &[Call]) {
+pub(crate) fn assert_bound(burst: u64, end: u64, calls: &[Call]) {
     for &Call { key, now, .. } in calls {
         let since = |call: &&Call| call.admitted && call.key == key && call.now >= now;
         let sum: u64 = calls.iter().filter(since).map(|call| call.n).sum();

@@ -39,6 +39,7 @@ mod redis {
     include!(concat!(env!("OUT_DIR"), "/redis/lib.rs"));
 }
 
+mod all_or_none;
 mod api_waits;
 mod breaker;
 mod bucket;

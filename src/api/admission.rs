@@ -169,7 +169,7 @@ impl<C> sealed::Sealed for ApiRateLimiter<C> {}
 impl<C: Clock> sealed::Internals for ApiRateLimiter<C> {
     #[cfg(any(feature = "std", tidegate_loom))]
     fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
-        self.reconfigure_at(new.config(), now).is_ok()
+        self.reconfigure_at(*new.config(), now).is_ok()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Another configuration for a limiter that is used.
 
+use alloc::sync::Arc;
+
 use super::ApiRateLimiter;
 use super::config::{ConfigError, ConfigErrorKind, RateLimitConfig};
 use super::limits::{DAY, HOUR, Limits, MINUTE};
@@ -71,7 +73,7 @@ impl<C: Clock> ApiRateLimiter<C> {
         shared.gate.backoff.reconfigure(&config);
         shared.gate.in_flight.set_limit(config.max_in_flight);
         shared.gate.ramp.reconfigure(&config);
-        *current = config;
+        *current = Arc::new(config);
         drop(current);
         self.wake_head();
         Ok(())

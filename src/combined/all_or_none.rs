@@ -1,15 +1,146 @@
-//! Charging all limits or none: the steps that the [module above](super) describes.
+//! The limits of a combination as members of the [engine](crate::all_or_none) that charges all or
+//! none.
 
 use alloc::vec::Vec;
 
 use super::limit::{Limit, NamedLimit};
 use super::{Combined, CombinedCharge, CombinedDenied};
+use crate::all_or_none::{self, LeastHeadroom, Members, Refusal};
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::prepared_charge::{AsOf, Exchange, PreparedCharge, Request};
 use crate::sync::add_saturating;
 
+/// A call, and the limits that it asks.
+struct Asked<'a, C, R> {
+    combined: &'a Combined<C>,
+    /// What it requires of the limit with an index.
+    request: &'a R,
+    at: AsOf,
+}
+
+impl<C, R> Clone for Asked<'_, C, R> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C, R> Copy for Asked<'_, C, R> {}
+
+impl<C: Clock, R: Fn(usize) -> Request> Asked<'_, C, R> {
+    /// The first pass. Passes each limit's index and [room](PreparedCharge::room) to `observe`.
+    #[expect(clippy::inline_always, reason = "as the engine's first step")]
+    #[inline(always)]
+    fn prepare(
+        self,
+        observe: &mut impl FnMut(usize, u64),
+        charges: &mut [Exchange],
+    ) -> Option<usize> {
+        let mut least = LeastHeadroom::NONE;
+        let limits = self.combined.limits.iter().zip(charges).enumerate();
+        for (index, (named, prepared)) in limits {
+            let PreparedCharge {
+                room,
+                headroom,
+                charge,
+            } = named.limit.prepare_at((self.request)(index), self.at)?;
+            observe(index, room);
+            *prepared = charge;
+            least.consider(index, headroom);
+        }
+        Some(least.index())
+    }
+
+    fn refused(self, index: usize, denied: Denied) -> CombinedDenied {
+        CombinedDenied {
+            name: self.combined.limits[index].name,
+            index,
+            denied,
+        }
+    }
+}
+
+impl<C: Clock, R: Fn(usize) -> Request> Members for Asked<'_, C, R> {
+    type Charges = [Exchange];
+    type Refusal = CombinedDenied;
+
+    fn count(self) -> usize {
+        self.combined.limits.len()
+    }
+
+    #[expect(clippy::inline_always, reason = "as the engine's first step")]
+    #[inline(always)]
+    fn commit_all(self, charges: &mut [Exchange]) -> Option<usize> {
+        let limits = self.combined.limits.iter().zip(&mut *charges).enumerate();
+        for (index, (named, &mut charge)) in limits {
+            if (self.request)(index).cost > 0 && !named.limit.commit(charge) {
+                charges[index] = Exchange::NONE;
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    fn commit(self, index: usize, charges: &mut [Exchange]) -> bool {
+        (self.request)(index).cost == 0 || self.combined.limits[index].limit.commit(charges[index])
+    }
+
+    fn charge(self, index: usize, charges: &mut [Exchange]) -> Result<(), CombinedDenied> {
+        let cost = (self.request)(index).cost;
+        match self.combined.limits[index].limit.charge_at(cost, self.at) {
+            Ok(charge) => {
+                charges[index] = charge;
+                Ok(())
+            }
+            Err(denied) => Err(self.refused(index, denied)),
+        }
+    }
+
+    /// Counts what does not come back.
+    fn undo(self, index: usize, charges: &mut [Exchange]) -> u64 {
+        let permits = (self.request)(index).cost;
+        if permits > 0 {
+            let limit = &self.combined.limits[index].limit;
+            let returned = limit.undo(permits, charges[index]);
+            self.combined.forfeit(permits - returned);
+        }
+        0
+    }
+
+    fn refusal(self, index: usize) -> Option<CombinedDenied> {
+        let required = (self.request)(index).required;
+        let peeked = self.combined.limits[index].limit.peek_at(required, self.at);
+        Some(self.refused(index, peeked.err()?))
+    }
+
+    #[inline]
+    fn longest(self, own: Option<CombinedDenied>) -> Option<CombinedDenied> {
+        self.combined.longest(own, |index, limit| {
+            limit.peek_at((self.request)(index).required, self.at).err()
+        })
+    }
+
+    fn clear(charges: &mut [Exchange]) {
+        charges.fill(Exchange::NONE);
+    }
+}
+
+impl Refusal for CombinedDenied {
+    fn outlasts(&self, other: &Self) -> bool {
+        self.denied.outlasts(&other.denied)
+    }
+}
+
 impl<C: Clock> Combined<C> {
+    const fn asked<'a, R>(&'a self, request: &'a R, at: AsOf) -> Asked<'a, C, R> {
+        Asked {
+            combined: self,
+            request,
+            at,
+        }
+    }
+
     /// Charges every limit or none. Passes each limit's index and [room](PreparedCharge::room)
     /// before the charge to `observe`, and does so again if the first pass is repeated.
     #[inline]
@@ -42,80 +173,15 @@ impl<C: Clock> Combined<C> {
             many.resize(self.limits.len(), Exchange::NONE);
             &mut many
         };
-        // Twice, because permits may have come back between the two passes.
-        for _ in 0..2 {
-            if let Some(first) = self.prepare(request, at, &mut observe, charges) {
-                self.charge_all(first, request, at, charges)?;
-                keep(charges);
-                return Ok(());
-            }
-            if let Some(denied) = self.refusal(request, at, None) {
-                return Err(denied);
-            }
-        }
-        // Not forever: if the two passes keep disagreeing, each limit decides for itself.
-        charges.fill(Exchange::NONE);
-        self.charge_rest(0, 0, request, at, charges)?;
+        let asked = self.asked(request, at);
+        all_or_none::charge(asked, charges, |charges| {
+            asked.prepare(&mut observe, charges)
+        })?;
         keep(charges);
         Ok(())
     }
 
-    /// The first pass: prepares the charge of each limit, and returns the index of the first limit
-    /// with the least headroom. `None` if one would refuse.
-    #[inline]
-    fn prepare(
-        &self,
-        request: &impl Fn(usize) -> Request,
-        at: AsOf,
-        observe: &mut impl FnMut(usize, u64),
-        charges: &mut [Exchange],
-    ) -> Option<usize> {
-        let mut first = 0;
-        let mut least = u64::MAX;
-        let limits = self.limits.iter().zip(charges).enumerate();
-        for (index, (named, prepared)) in limits {
-            let PreparedCharge {
-                room,
-                headroom,
-                charge,
-            } = named.limit.prepare_at(request(index), at)?;
-            observe(index, room);
-            *prepared = charge;
-            if headroom < least {
-                (first, least) = (index, headroom);
-            }
-        }
-        Some(first)
-    }
-
-    /// The second pass: makes the charges, beginning with `first`, and undoes them if one fails.
-    #[expect(
-        clippy::inline_always,
-        reason = "inlined after the first pass, the charges need not be copied"
-    )]
-    #[inline(always)]
-    fn charge_all(
-        &self,
-        first: usize,
-        request: &impl Fn(usize) -> Request,
-        at: AsOf,
-        charges: &mut [Exchange],
-    ) -> Result<(), CombinedDenied> {
-        if first != 0 {
-            return self.charge_rest(0, first, request, at, charges);
-        }
-        for (index, (named, &mut charge)) in self.limits.iter().zip(&mut *charges).enumerate() {
-            if request(index).cost > 0 && !named.limit.commit(charge) {
-                // The prepared exchange failed, so it must not be tried again.
-                charges[index] = Exchange::NONE;
-                return self.charge_rest(index, first, request, at, charges);
-            }
-        }
-        Ok(())
-    }
-
-    /// [`charge_all`](Self::charge_all) from a position on, where the order differs, another call
-    /// was faster, or a window has to rotate.
+    /// Makes the charges from a position on, after others were made by the caller.
     #[cold]
     #[inline(never)]
     pub(crate) fn charge_rest(
@@ -126,51 +192,7 @@ impl<C: Clock> Combined<C> {
         at: AsOf,
         charges: &mut [Exchange],
     ) -> Result<(), CombinedDenied> {
-        for position in position..charges.len() {
-            let index = limit_at(first, position);
-            let cost = request(index).cost;
-            let limit = &self.limits[index].limit;
-            if cost == 0 || limit.commit(charges[index]) {
-                continue;
-            }
-            match limit.charge_at(cost, at) {
-                Ok(charge) => charges[index] = charge,
-                Err(denied) => {
-                    for position in (0..position).rev() {
-                        let index = limit_at(first, position);
-                        self.undo_or_forfeit(index, request(index).cost, charges[index]);
-                    }
-                    return Err(self.lost_race(index, denied, request, at));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The refusal of a call that was rolled back.
-    #[cold]
-    fn lost_race(
-        &self,
-        index: usize,
-        denied: Denied,
-        request: &impl Fn(usize) -> Request,
-        at: AsOf,
-    ) -> CombinedDenied {
-        let own = CombinedDenied {
-            name: self.limits[index].name,
-            index,
-            denied,
-        };
-        self.refusal(request, at, Some(own)).unwrap_or(own)
-    }
-
-    /// Undoes a charge and counts what does not come back.
-    #[cold]
-    fn undo_or_forfeit(&self, index: usize, permits: u64, charge: Exchange) {
-        if permits > 0 {
-            let returned = self.limits[index].limit.undo(permits, charge);
-            self.forfeit(permits - returned);
-        }
+        all_or_none::charge_rest(self.asked(request, at), position, first, charges)
     }
 
     fn forfeit(&self, permits: u64) {
@@ -185,9 +207,7 @@ impl<C: Clock> Combined<C> {
         at: AsOf,
         own: Option<CombinedDenied>,
     ) -> Option<CombinedDenied> {
-        self.longest(own, |index, limit| {
-            limit.peek_at(request(index).required, at).err()
-        })
+        all_or_none::longest(self.asked(request, at), own)
     }
 
     /// The refusal that lasts the longest, of each limit's `refusal` and the call's `own`.
@@ -201,13 +221,12 @@ impl<C: Clock> Combined<C> {
             let Some(denied) = refusal(index, limit) else {
                 continue;
             };
-            let refusal = CombinedDenied {
-                name,
-                index,
-                denied,
-            };
-            if longest.is_none_or(|longest| refusal.outlasts(&longest)) {
-                longest = Some(refusal);
+            if longest.is_none_or(|longest| denied.outlasts(&longest.denied)) {
+                longest = Some(CombinedDenied {
+                    name,
+                    index,
+                    denied,
+                });
             }
         }
         longest
@@ -252,18 +271,5 @@ impl<C: Clock> Combined<C> {
             }
         }
         complete
-    }
-}
-
-/// The index of the limit to charge at `position`: `first` is charged first, and the others follow
-/// in the order of declaration.
-#[inline]
-const fn limit_at(first: usize, position: usize) -> usize {
-    if position > first {
-        position
-    } else if position == 0 {
-        first
-    } else {
-        position - 1
     }
 }

@@ -334,15 +334,6 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     pub fn now(&self) -> Option<Timestamp> {
         self.clock().map(Clock::now)
     }
-
-    /// The time on the clock of the first limiter.
-    #[cfg(feature = "tower")]
-    pub(crate) fn now_for(&self, key: &K) -> Timestamp
-    where
-        K: Clone,
-    {
-        self.first(key).limiter().now()
-    }
 }
 
 /// Operations at an instant that the caller has read. They read no clock.

@@ -49,6 +49,11 @@ pub trait Table<Q: ?Sized> {
     }
 
     fn is_unused_for(&self, key: &Q, now: Timestamp) -> bool;
+
+    /// Tells that a call was refused because of peeks at several limiters. A table that counts its
+    /// refusals looks whether its own was among them.
+    #[inline]
+    fn record_peeked_refusal_for(&self, _key: &Q, _n: u64, _now: Timestamp) {}
 }
 
 /// How a table lets calls wait for a key: [`Waits`](crate::wait::sealed::Waits) with the key as an
@@ -71,8 +76,19 @@ pub trait WaitTable<Q: ?Sized>: Table<Q> {
 
     fn attempt(&self, key: &Q, n: u64, at: Instants) -> Result<(), Hold>;
 
+    /// [`attempt`](Self::attempt) with a charge that can be undone.
+    fn charge_as_of(&self, key: &Q, n: u64, at: Instants) -> Result<Self::Charge, Hold>;
+
+    /// Until when an attempt would be refused; `None` if it would be admitted.
+    fn hold_as_of(&self, key: &Q, n: u64, at: Instants) -> Option<Hold>;
+
     /// The refusal of `n` after the permits of `ahead`.
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied>;
+
+    /// Tells that a call of `n` for the key was refused in the end. Only tables that count refusals
+    /// use it.
+    #[inline]
+    fn refused(&self, _key: &Q, _n: u64, _now: Timestamp) {}
 }
 
 /// A table that can forgive what a key has spent. Wakes the head of the key's wait queue.
@@ -177,6 +193,11 @@ impl<Q: ?Sized, P: TablePointer<Table: Table<Q>>> Table<Q> for P {
     fn is_unused_for(&self, key: &Q, now: Timestamp) -> bool {
         self.table().is_unused_for(key, now)
     }
+
+    #[inline]
+    fn record_peeked_refusal_for(&self, key: &Q, n: u64, now: Timestamp) {
+        self.table().record_peeked_refusal_for(key, n, now);
+    }
 }
 
 #[cfg(feature = "std")]
@@ -207,8 +228,21 @@ impl<Q: ?Sized, P: TablePointer<Table: WaitTable<Q>>> WaitTable<Q> for P {
         self.table().attempt(key, n, at)
     }
 
+    fn charge_as_of(&self, key: &Q, n: u64, at: Instants) -> Result<Self::Charge, Hold> {
+        self.table().charge_as_of(key, n, at)
+    }
+
+    fn hold_as_of(&self, key: &Q, n: u64, at: Instants) -> Option<Hold> {
+        self.table().hold_as_of(key, n, at)
+    }
+
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
         self.table().refusal(key, ahead, n, now)
+    }
+
+    #[inline]
+    fn refused(&self, key: &Q, n: u64, now: Timestamp) {
+        self.table().refused(key, n, now);
     }
 }
 

@@ -43,13 +43,13 @@
 //! # The bound
 //!
 //! Let the lengths before and after a change at s be L and L'. An admission at b after s, in the
-//! new ring's slot k, counts the slots from k - reach on. Take an earlier admission at a, with b - a
-//! of at most L', and not before s - L. In the new ring its slot is at least k - reach, because an
-//! interval of the length touches no more slots. The old ring counted it at s, so it is carried to a
-//! slot that is not before the one that contains a, which is at least k - reach as well. So it
-//! counts. An interval of length L' that ends with an admission after the change therefore holds at
-//! most the new limit, and what was admitted in it before s - L. With the same length, or a shorter
-//! one, nothing in it was. With more changes, the same holds for each.
+//! new ring's slot k, counts the slots from k - reach on. Take an earlier admission at a, with
+//! b - a of at most L', and not before s - L. In the new ring its slot is at least k - reach,
+//! because an interval of the length touches no more slots. The old ring counted it at s, so it is
+//! carried to a slot that is not before the one that contains a, which is at least k - reach as
+//! well. So it counts. An interval of length L' that ends with an admission after the change
+//! therefore holds at most the new limit, and what was admitted in it before s - L. With the same
+//! length, or a shorter one, nothing in it was. With more changes, the same holds for each.
 //!
 //! An interval that ends before the change keeps the bound of the old limit. So in any interval,
 //! each part holds at most what its limit allows there.
@@ -60,10 +60,11 @@
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 
 use alloc::boxed::Box;
+use core::iter;
 
-use super::carried::History;
+use super::history::History;
 use super::ring::Ring;
-use super::slots::Word;
+use super::slots::{Window, Word, signed};
 use super::state::WindowState;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
@@ -111,8 +112,28 @@ impl Handover {
         let current = window.number_at(self.since.max(from.start(from.number(head))));
         let history = new.history.get_or_init(|| {
             let earlier = old.carried();
-            Box::new(History::of(&old.ring, earlier, head, window, current))
+            Box::new(history_of(&old.ring, earlier, head, window, current))
         });
         new.ring.open(current, history);
     }
+}
+
+/// What a closed ring, and what is carried to it, hand over to a window whose current slot is
+/// `current`. `head` is the last head of the closed ring.
+fn history_of(
+    ring: &Ring,
+    earlier: &History,
+    head: Word,
+    window: &Window,
+    current: u64,
+) -> History {
+    let old = ring.window();
+    let newest = old.number(head);
+    let oldest = old.oldest(newest);
+    let finished = (oldest..newest).map(|number| (old.end(number), ring.finished(number)));
+    let last = iter::once((old.end(newest), old.count(head)));
+    let own = finished.chain(last);
+    let own = own.map(|(end, permits)| (signed(end), permits));
+    let earlier = earlier.permits(old.signed_oldest(newest));
+    History::new(window, current, earlier.chain(own).collect())
 }

@@ -97,7 +97,8 @@ use core::iter;
 use core::time::Duration;
 
 use crate::prepared_charge::Exchange;
-use crate::sliding_window::carried::{Admissions, Carried, History};
+use crate::sliding_window::carried::Carried;
+use crate::sliding_window::history::{Admissions, History};
 use crate::sliding_window::slots::{Window, Word, signed};
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, Closed};
@@ -216,7 +217,7 @@ impl Ring {
                     age: window.age_of(number, nanos),
                     count,
                 });
-                let carried = carried.history(self);
+                let carried = carried.history(&self.restored);
                 let carried = carried.admissions(window.signed_oldest(current), nanos);
                 return Ok(own.chain(carried).collect());
             }
@@ -421,7 +422,7 @@ impl Ring {
     /// What is carried to slots that count while `current` is the current one, or to later ones.
     fn carried(&self, carried: impl Carried, current: u64) -> u64 {
         let oldest = self.window.signed_oldest(current);
-        carried.history(self).since(oldest)
+        carried.history(&self.restored).since(oldest)
     }
 
     /// The count of a finished slot; 0 if nothing was admitted in it.
@@ -600,7 +601,7 @@ impl Ring {
         let counted = iter::once((newest, window.count(view.head)));
         let older = (view.oldest..newest).rev();
         let counted = counted.chain(older.map(|number| (number, self.finished(number))));
-        let carried = carried.history(self);
+        let carried = carried.history(&self.restored);
         carried
             .leaving(counted, room)
             // Slots were overwritten meanwhile, which the caller detects.

@@ -3,10 +3,11 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-#[cfg(any(feature = "std", tidegate_loom))]
-use super::carried::History;
-use super::carried::{Admissions, Carried};
+use super::carried::Carried;
 use super::charge::{Generation, WindowCharge};
+use super::history::Admissions;
+#[cfg(any(feature = "std", tidegate_loom))]
+use super::history::History;
 use super::ring::{Ring, RingRefusal, View};
 use super::slots::Window;
 use crate::denied::Denied;

@@ -1,12 +1,9 @@
-//! Changes of a bucket's quota while it is used.
+//! The state of a bucket after a change of its quota.
 
-use super::TokenBucket;
 use super::state::{BucketState, Generation};
-use crate::clock::Clock;
 use crate::gcra::{Gcra, Handover, Leased};
 use crate::quota::Quota;
 use crate::sync::{Closed, Successor};
-use crate::time::Timestamp;
 
 /// The state of a bucket after a change of its quota.
 pub(super) struct ChangedState {
@@ -16,6 +13,30 @@ pub(super) struct ChangedState {
 }
 
 impl ChangedState {
+    /// The successor of the `latest` state, or of the `first` if there is none. `None` if that has
+    /// this quota.
+    pub(super) fn after(
+        latest: Option<&Self>,
+        first: &BucketState,
+        quota: Quota,
+        nanos: u64,
+    ) -> Option<Self> {
+        let (state, generation) = latest.map_or((first, Generation::FIRST), |latest| {
+            (&latest.state, latest.generation)
+        });
+        if state.quota == quota {
+            return None;
+        }
+        let handover = Handover::at(nanos);
+        let gcra = Gcra::new(quota);
+        let tat = handover.unopened(&gcra);
+        Some(Self {
+            state: BucketState { tat, gcra, quota },
+            handover,
+            generation: generation.next(),
+        })
+    }
+
     pub(super) fn run<R>(
         &self,
         operation: impl Fn(&BucketState, Generation) -> Result<R, Closed>,
@@ -40,76 +61,5 @@ impl Successor for ChangedState {
         let leased = || Leased::NOTHING;
         self.handover
             .take_over(tat, gcra, &old.tat, &old.gcra, leased);
-    }
-}
-
-impl<C> TokenBucket<C> {
-    /// [`set_quota`](Self::set_quota) as of `now`.
-    pub fn set_quota_at(&self, quota: Quota, now: Timestamp) {
-        let core = &*self.core;
-        let changed = core.changes.replace(&core.state, |latest| {
-            let (state, generation) = latest.map_or((&core.state, Generation::FIRST), |latest| {
-                (&latest.state, latest.generation)
-            });
-            let handover = Handover::at(now.as_nanos());
-            let gcra = Gcra::new(quota);
-            let tat = handover.unopened(&gcra);
-            (state.quota != quota).then(|| ChangedState {
-                state: BucketState { tat, gcra, quota },
-                handover,
-                generation: generation.next(),
-            })
-        });
-        if changed {
-            self.wake_head();
-        }
-    }
-}
-
-impl<C: Clock> TokenBucket<C> {
-    /// Changes the quota while other threads use the bucket. No call waits for it.
-    ///
-    /// The level is carried over in tokens: at most the new capacity, and a debt stays a debt. So a
-    /// larger capacity is not a free burst. It fills at the new rate. A call is decided by the old
-    /// quota or by the new one, never by parts of both. Does nothing if the quota is the same.
-    ///
-    /// # Bound
-    ///
-    /// Over an interval from `a` to `b` with changes in it, the bucket admits at most the capacity
-    /// before the first change, and what flows in at the rate of each part of the interval. In
-    /// numbers for one change at `s`, from rate r to rate r': capacity + r · (s − a) + r' · (b − s).
-    ///
-    /// # What goes on
-    ///
-    /// * Waiters keep their places. The first is woken and decided by the new quota. A waiter that
-    ///   asks for more than the new capacity is refused with [`Denied::Never`](crate::Denied).
-    /// * Reservations keep their times. A charge or a reservation made before the change can no
-    ///   longer be undone. Its tokens count as used.
-    ///
-    /// # Cost
-    ///
-    /// A bucket whose quota was never changed pays nothing. After the first change, each call takes
-    /// a few nanoseconds more to find the quota, and the bucket keeps 300 bytes on the heap. The change
-    /// allocates those, and takes a lock that only other changes take.
-    ///
-    /// ```
-    /// use core::time::Duration;
-    /// use tidegate::{ManualClock, Quota, TokenBucket};
-    ///
-    /// let clock = ManualClock::new();
-    /// let bucket = TokenBucket::with_clock(Quota::per_second(10), clock.clone());
-    /// bucket.try_acquire(4)?;
-    ///
-    /// bucket.set_quota(Quota::per_second(100)); // shared: no `mut`
-    /// assert_eq!((bucket.capacity(), bucket.available()), (100, 6));
-    /// clock.advance(Duration::from_millis(500));
-    /// assert_eq!(bucket.available(), 56);
-    ///
-    /// bucket.set_quota(Quota::per_second(20));
-    /// assert_eq!(bucket.available(), 20);
-    /// # Ok::<(), tidegate::Denied>(())
-    /// ```
-    pub fn set_quota(&self, quota: Quota) {
-        self.set_quota_at(quota, self.clock().now());
     }
 }

@@ -43,6 +43,17 @@ pub struct Instants {
     pub now: Timestamp,
 }
 
+impl Instants {
+    /// Those of a call that does not wait.
+    pub(crate) const fn as_of(now: Timestamp) -> Self {
+        Self {
+            arrival: now,
+            due: now,
+            now,
+        }
+    }
+}
+
 /// A call that can wait: its limiter, and what it asks for.
 pub(crate) trait Call {
     type Clock: Clock;
@@ -55,8 +66,8 @@ pub(crate) trait Call {
 
     fn clock(&self) -> &Self::Clock;
 
-    /// What it adds to the demand of the queue.
-    fn demand(&self) -> Self::Demand;
+    /// What it adds to the demand of the queue of a place.
+    fn demand(&self, place: &Self::Place) -> Self::Demand;
 
     /// Admits it without a decision, if it asks for nothing.
     fn free(&self) -> Option<Self::Admitted>;
@@ -73,6 +84,13 @@ pub(crate) trait Call {
     fn queue<'a>(&'a self, place: &'a Self::Place) -> &'a WaitQueue<Self::Demand>;
 
     fn exit(&self, place: Self::Place);
+
+    /// Another place, for a call that was refused as the head of its queue: where it waits for what
+    /// refuses it the longest. `None` if that is the place that it has.
+    #[inline]
+    fn place_instead_of(&self, _place: &Self::Place, _at: Instants) -> Option<Self::Place> {
+        None
+    }
 
     /// Admits it, or says until when not.
     fn attempt(&self, at: Instants) -> Result<Self::Admitted, Hold>;

@@ -23,6 +23,7 @@ mod runtimes;
 mod thread_waits;
 #[cfg(feature = "tokio")]
 mod tokio_tasks;
+mod tuples;
 mod waiters;
 
 #[path = "../parallel/mod.rs"]

@@ -369,8 +369,8 @@ impl Set {
         // behind.
         let now = gcra.now(self.mark.load(Relaxed).max(nanos));
         let in_use = |entry: &SetEntry| match entry.tat() {
-            Some(tat) => tat + entry.span(gcra) >= now.grains(),
-            None => entry.held_until(gcra) > now.grains(),
+            Some(tat) => tat >= now.grains() || tat + entry.span(gcra) >= now.grains(),
+            None => entry.span(gcra) > 0 && entry.held_until(gcra) > now.grains(),
         };
         self.entries.iter().all(in_use)
     }
@@ -451,11 +451,14 @@ impl Set {
         let mark = self.mark.fetch_max(nanos, Relaxed).max(nanos);
         let mark = gcra.now(mark).grains();
         for (_, entry) in self.from(key) {
-            let tat = entry.tat();
-            // Loaded once (`reloaded_span`), because another call may note a longer hold.
-            let span = entry.span(gcra);
-            match tat {
-                Some(tat) if tat + span < mark => {
+            match entry.tat() {
+                Some(tat) if tat >= mark => {}
+                Some(tat) => {
+                    // Loaded once (`reloaded_span`), because another call may note a longer hold.
+                    let span = entry.span(gcra);
+                    if tat + span >= mark {
+                        continue;
+                    }
                     // Less the span, which counts again as long as the entry is vacant.
                     let vacant = mark - span;
                     // The claim that made its owner must be over, or a late helper would occupy the
@@ -472,7 +475,7 @@ impl Set {
                     return;
                 }
                 None if self.is_free(entry, gcra, nanos) => return,
-                Some(_) | None => {}
+                None => {}
             }
         }
     }

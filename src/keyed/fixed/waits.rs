@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::keyed::key_view::KeyView;
 use crate::keyed::overflow::{NO_ROOM, Overflow};
-use crate::keyed::table::WaitTable;
+use crate::keyed::table::{Table, WaitTable};
 use crate::keyed::wait_queues::{Place, WaitOptions, WaitQueues};
 use crate::time::Timestamp;
 use crate::wait::{Acquire, Hold, Instants, from_now};
@@ -163,6 +163,16 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> WaitTable<Q> for FixedKeyed<C, 
     fn attempt(&self, key: &Q, n: u64, at: Instants) -> Result<(), Hold> {
         let decided = self.try_acquire_at(key, n, at.due);
         decided.map_err(|denied| denied.hold(at.due))
+    }
+
+    fn charge_as_of(&self, key: &Q, n: u64, at: Instants) -> Result<Self::Charge, Hold> {
+        let charged = self.charge_for(key, n, at.due);
+        charged.map_err(|denied| denied.hold(at.due))
+    }
+
+    fn hold_as_of(&self, key: &Q, n: u64, at: Instants) -> Option<Hold> {
+        let denied = self.peek_at(key, n, at.due).err()?;
+        Some(denied.hold(at.due))
     }
 
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {

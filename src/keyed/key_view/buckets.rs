@@ -96,8 +96,8 @@ where
     /// makes. So it is never evicted, and counts toward `max_keys`. Where many keys differ from the
     /// others, let the factory say so: see [`Keyed::set_factory`](crate::Keyed::set_factory).
     ///
-    /// A charge from before the change can no longer be undone. The first of those that wait for the
-    /// key is woken.
+    /// A charge from before the change can no longer be undone. The first of those that wait for
+    /// the key is woken.
     ///
     /// ```
     /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};

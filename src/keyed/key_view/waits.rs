@@ -7,7 +7,7 @@ use crate::keyed::wait_queues::Place;
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use crate::wait::sealed::Waits;
-use crate::wait::{Acquire, Hold, Instants};
+use crate::wait::{Acquire, Hold, Instants, MemberWaits};
 
 impl<T, H> KeyView<T, H>
 where
@@ -97,5 +97,24 @@ where
 
     fn refusal(&self, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
         self.table.refusal(self.key(), ahead, n, now)
+    }
+
+    #[inline]
+    fn refused(&self, n: u64, now: Timestamp) {
+        self.table.refused(self.key(), n, now);
+    }
+}
+
+impl<T, H> MemberWaits for KeyView<T, H>
+where
+    H: KeyHandle,
+    T: WaitTable<H::Key>,
+{
+    fn charge_as_of(&self, n: u64, at: Instants) -> Result<T::Charge, Hold> {
+        self.table.charge_as_of(self.key(), n, at)
+    }
+
+    fn hold_as_of(&self, n: u64, at: Instants) -> Option<Hold> {
+        self.table.hold_as_of(self.key(), n, at)
     }
 }

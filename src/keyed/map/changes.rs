@@ -31,26 +31,27 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// # What a key keeps
     ///
     /// * A [`TokenBucket`] keeps its tokens, as in [`TokenBucket::set_quota`]: at most the new
-    ///   capacity, and a debt stays a debt. If more than 64 quotas are in use, it may lose a part of
-    ///   a token.
+    ///   capacity, and a debt stays a debt. If more than 64 quotas are in use, it may lose a part
+    ///   of a token.
     /// * A window remembers what it admitted, as in
     ///   [`SlidingWindow::set_limit`](crate::SlidingWindow::set_limit). A
     ///   [`ShardedTokenBucket`](crate::ShardedTokenBucket), an
     ///   [`ApiRateLimiter`](crate::ApiRateLimiter), and the limits of a
-    ///   [`Combined`](crate::Combined) with the same names keep what they keep when they are changed
-    ///   by themselves.
+    ///   [`Combined`](crate::Combined) with the same names keep what they keep when they are
+    ///   changed by themselves.
     /// * Any other limiter is replaced by a new one.
     ///
     /// Each key changes at one moment during this call, and no key gets a free burst. A key that is
     /// added or comes back afterwards has the new limits. The limiter that keys without room
-    /// [share](crate::Overflow::Share) stays as it is. A charge from before the change can no longer
-    /// be undone where the limiter is kept as a word.
+    /// [share](crate::Overflow::Share) stays as it is. A charge from before the change can no
+    /// longer be undone where the limiter is kept as a word.
     ///
     /// # Cost
     ///
-    /// Walks all keys, with the exclusive lock of one part of the table after the other. The factory
-    /// is called under that lock, so it must not use the table. A part has at most about 16 000 keys
-    /// in tables of up to 67 million. A key whose quota is not the first key's takes 8 bytes more.
+    /// Walks all keys, with the exclusive lock of one part of the table after the other. The
+    /// factory is called under that lock, so it must not use the table. A part has at most about 16
+    /// 000 keys in tables of up to 67 million. A key whose quota is not the first key's takes 8
+    /// bytes more.
     ///
     /// ```
     /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};

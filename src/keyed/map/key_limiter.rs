@@ -428,6 +428,15 @@ impl<C: Clock> KeyLimiter<'_, TokenBucket<C>> {
 
 /// Decisions about calls that wait.
 impl<L: Limiter + Waits> KeyLimiter<'_, L> {
+    /// As of when a waiting call is charged together with other limiters: a word as of when the
+    /// call was due. Any other limiter as of now, which is sound for all of them.
+    pub(super) const fn instant(&self, at: Instants) -> Timestamp {
+        match self {
+            Self::Bucket(..) => at.due,
+            Self::Whole(_) => at.now,
+        }
+    }
+
     /// Decides a word as of when the call was due, and any other limiter as that limiter does.
     pub(super) fn attempt(&self, n: u64, at: Instants) -> Result<(), Hold> {
         match self {

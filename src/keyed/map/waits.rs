@@ -7,9 +7,10 @@ use core::hash::{BuildHasher, Hash};
 use super::key_limiter;
 use super::{Keyed, read};
 use crate::denied::Denied;
+use crate::keyed::key_charge::{Charged, KeyCharge};
 use crate::keyed::key_view::KeyView;
 use crate::keyed::overflow::Overflow;
-use crate::keyed::table::WaitTable;
+use crate::keyed::table::{Table, WaitTable};
 use crate::keyed::wait_queues::Place;
 use crate::limiter::Limiter;
 use crate::prepared_charge::AsOf;
@@ -166,6 +167,42 @@ where
         }
         drop(shard);
         self.attempt_new(hash, key, n, at)
+    }
+
+    fn charge_as_of(&self, key: &Q, n: u64, at: Instants) -> Result<Self::Charge, Hold> {
+        let first = self.first(key);
+        let hash = self.hasher.hash_one(key);
+        let shard = read(self.shard(hash));
+        if let Some(limiter) = shard.find(first.gcra(), hash, key) {
+            let instant = limiter.instant(at);
+            let charged = limiter.charge_at(n, instant);
+            let charged = charged.map_err(|denied| denied.hold(instant))?;
+            return Ok(KeyCharge(Charged::Key(charged, shard.origin(false))));
+        }
+        drop(shard);
+        // A new key is decided as of now: see `attempt_new`.
+        let charged = self.charge_for(key, n, at.now);
+        charged.map_err(|denied| denied.hold(at.now))
+    }
+
+    fn hold_as_of(&self, key: &Q, n: u64, at: Instants) -> Option<Hold> {
+        self.query(
+            key,
+            at.now,
+            |limiter| {
+                let instant = limiter.instant(at);
+                let denied = limiter.peek_at(n, instant).err()?;
+                Some(denied.hold(instant))
+            },
+            |policy| {
+                let denied = match policy {
+                    None => self.factory.make(&key.to_owned()).peek_at(n, at.now),
+                    Some(Overflow::Share) => self.shared(key).peek_at(n, at.now),
+                    Some(_) => self.decide_without_limiter(key, n, at.now),
+                };
+                Some(denied.err()?.hold(at.now))
+            },
+        )
     }
 
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
