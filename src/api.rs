@@ -20,6 +20,7 @@ mod permit;
 mod ramp;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod reconfigure;
+mod save;
 mod status;
 mod totals;
 mod usage;

@@ -22,6 +22,7 @@ pub use changes::ChangeError;
 pub use combined_denied::CombinedDenied;
 pub use limit::Limit;
 use limit::NamedLimit;
+pub(crate) use limit::{LimitMut, LimitRef};
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -314,6 +315,26 @@ impl<C: Clock> Combined<C> {
             Ok(()) => Some(Duration::ZERO),
             Err(denied) => denied.retry_after(),
         }
+    }
+}
+
+/// For saves.
+impl<C> Combined<C> {
+    pub(crate) fn named_limits(&self) -> impl Iterator<Item = (&'static str, LimitRef<'_, C>)> {
+        let limits = self.limits.iter();
+        limits.map(|named| (named.name, named.limit.by_kind()))
+    }
+
+    /// `None` for a limit that other combinations share.
+    pub(crate) fn named_limits_mut(
+        &mut self,
+    ) -> impl Iterator<Item = (&'static str, Option<LimitMut<'_, C>>)> {
+        let limits = self.limits.iter_mut();
+        limits.map(|named| (named.name, named.limit.by_kind_mut()))
+    }
+
+    pub(crate) fn limit_at_index(&self, index: usize) -> &Limit<C> {
+        &self.limits[index].limit
     }
 }
 

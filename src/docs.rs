@@ -15,6 +15,19 @@ pub mod design {
     )]
 }
 
+pub mod restarts {
+    #![doc = include_str!("docs/restarts.md")]
+    //!
+    #![cfg_attr(
+        feature = "std",
+        doc = "[`Keyed`]: crate::Keyed\n[`ShardedTokenBucket`]: crate::ShardedTokenBucket"
+    )]
+    #![cfg_attr(
+        not(feature = "std"),
+        doc = "[`Keyed`]: crate#features\n[`ShardedTokenBucket`]: crate#features"
+    )]
+}
+
 // The pictures are inline, because documentation ships no other files of the repository.
 pub mod measured {
     #![doc = include_str!("docs/measured.md")]

@@ -9,7 +9,7 @@ mod word;
 
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use arithmetic::Leased;
-pub(crate) use arithmetic::{Gcra, Now, ReservedTat, Shortfall};
+pub(crate) use arithmetic::{Gcra, Level, Now, ReservedTat, Shortfall};
 pub(crate) use atomic_tat::{AtomicTat, Refusal};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use handover::Handover;

@@ -20,7 +20,7 @@ mod wait_queues;
 
 #[cfg(feature = "dashmap")]
 pub use dash::{DashKeyCharge, DashKeyed, KnownKeys, NewKeys};
-pub use fixed::{FixedKeyCharge, FixedKeyed};
+pub use fixed::{FixedKey, FixedKeyCharge, FixedKeyed};
 #[cfg(feature = "std")]
 pub use key_charge::KeyCharge;
 pub use key_view::{KeyView, OwnedKey};

@@ -121,7 +121,7 @@
 //! | `metrics` | no | counters of the layers' decisions and of tables of keys |
 //! | `tracing` | no | an event for each refusal of a layer |
 //! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` together with one of the three timers |
-//! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files |
+//! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files; [saved](Saved) states |
 //! | `fallback` | no | targets without a 64-bit compare-and-swap |
 //!
 //! The minimum supported Rust version is 1.85. [`docs::aios`] maps every call of the AIOS rate
@@ -195,6 +195,7 @@ mod limiter;
 mod prepared_charge;
 mod quota;
 mod rate_limited;
+mod save;
 mod shadow;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod sharded;
@@ -237,12 +238,16 @@ pub use keyed::{
     DeniedKey, DeniedKeys, KeyCharge, Keyed, KeyedBuilder, KeyedStats, MostDenied, TrackDenied,
 };
 pub use keyed::{
-    FixedKeyCharge, FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest,
-    KeyDigester, KeyHash, KeyHasher, KeyView, KeyedLimiter, Overflow, OwnedKey,
+    FixedKey, FixedKeyCharge, FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError,
+    KeyDigest, KeyDigester, KeyHash, KeyHasher, KeyView, KeyedLimiter, Overflow, OwnedKey,
 };
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
+pub use save::{
+    ApiState, BucketLevel, CombinedState, LimitState, RestoreError, RestoreTableError, Savable,
+    Saved, TableHeader, TableRecord, UnixTime, WindowState,
+};
 pub use shadow::{KeyedShadow, Shadow, ShadowCharge, ShadowCounts, ShadowDecision, ShadowStats};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use sharded::ShardedTokenBucket;

@@ -102,7 +102,7 @@ use std::thread;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
-use crate::gcra::Refusal;
+use crate::gcra::{Level, Refusal};
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
 use crate::sync::{Closed, Succession, WaitQueue, thread_number};
@@ -322,6 +322,19 @@ impl<C: Clock> ShardedTokenBucket<C> {
                 Err(Refusal::Closed(closed)) => Err(closed),
             }
         })
+    }
+}
+
+/// For saves.
+impl<C> ShardedTokenBucket<C> {
+    /// The level at `now`.
+    pub(crate) fn level_at(&self, now: Timestamp) -> Level {
+        self.query(|state| state.level_at(now))
+    }
+
+    /// Spends what was missing from a saved level `elapsed` nanoseconds ago.
+    pub(crate) fn restore_level_at(&self, level: Level, elapsed: u64, now: Timestamp) {
+        self.query(|state| state.restore_level_at(level, elapsed, now));
     }
 }
 

@@ -6,7 +6,6 @@ mod changed;
 mod charge;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod handover;
-#[cfg(any(feature = "std", tidegate_loom))]
 mod history;
 mod ring;
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -15,9 +14,11 @@ mod slots;
 mod state;
 
 pub use charge::WindowCharge;
+pub(crate) use history::Admissions;
 
 pub use slots::WindowError;
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
@@ -32,7 +33,7 @@ use crate::sync::Closed;
 #[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::{Succession, WaitQueue};
 use crate::time::Timestamp;
-use carried::Nothing;
+use carried::Restored;
 #[cfg(any(feature = "std", tidegate_loom))]
 use changed::ChangedState;
 use charge::Generation;
@@ -174,10 +175,10 @@ impl<C> SlidingWindow<C> {
     /// The first state.
     #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
     #[inline(always)]
-    fn first(&self) -> Deciding<'_, Nothing> {
+    fn first(&self) -> Deciding<'_, Restored> {
         Deciding {
             ring: &self.core.state.ring,
-            carried: Nothing,
+            carried: Restored,
             generation: Generation::FIRST,
         }
     }
@@ -188,7 +189,7 @@ impl<C> SlidingWindow<C> {
     const fn changed<R>(
         &self,
         closed: Closed,
-        _: impl Fn(Deciding<'_, Nothing>) -> Result<R, Closed>,
+        _: impl Fn(Deciding<'_, Restored>) -> Result<R, Closed>,
     ) -> R {
         match closed {}
     }
@@ -260,7 +261,7 @@ impl<C> SlidingWindow<C> {
     pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
         let nanos = now.as_nanos();
         let first = &self.core.state.ring;
-        let (room, charge) = match first.prepare(Nothing, request.cost, nanos) {
+        let (room, charge) = match first.prepare(Restored, request.cost, nanos) {
             Ok(prepared) => prepared,
             // Without an exchange, so that the call charges the window in a step of its own.
             Err(closed) => {
@@ -313,6 +314,28 @@ impl<C> SlidingWindow<C> {
     #[expect(clippy::unused_self, reason = "the same call as with std")]
     const fn undo_changed(&self, _: u64, _: u64, _: Generation) -> u64 {
         0
+    }
+}
+
+/// For saves.
+impl<C> SlidingWindow<C> {
+    /// The length, and the admissions that count at `now`.
+    pub(crate) fn admissions_at(&self, now: Timestamp) -> (Duration, Vec<Admissions>) {
+        on_latest!(self, state => state.admissions(now.as_nanos()))
+    }
+
+    /// Counts these admissions as well. `now` is the present, at which they have their ages.
+    pub(crate) fn restore_admissions_at(&mut self, admissions: &[Admissions], now: Timestamp) {
+        let (_, mut all) = self.admissions_at(now);
+        all.extend_from_slice(admissions);
+        let window = on_latest!(self, state => state.window().copied());
+        let ring = Ring::restored(window, &all, now.as_nanos());
+        // No other thread has the window, so nothing is closed, and no change is underway.
+        self.core.state = WindowState::new(ring);
+        #[cfg(any(feature = "std", tidegate_loom))]
+        {
+            self.changes = Succession::none();
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
-use crate::gcra::{Gcra, Refusal};
+use crate::gcra::{Gcra, Level, Refusal};
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
 use crate::sync::{Closed, const_fn};
@@ -348,6 +348,23 @@ impl<C> TokenBucket<C> {
             tat.update(gcra, now.as_nanos(), |now, _| now.grains())
         });
         self.wake_head();
+    }
+
+    /// The level at `now`, for a save.
+    pub(crate) fn level_at(&self, now: Timestamp) -> Level {
+        self.query(|state| {
+            let (now, tat) = state.load(now)?;
+            Ok(state.gcra.level(tat, now))
+        })
+    }
+
+    /// Spends what was missing from a saved level `elapsed` nanoseconds ago.
+    pub(crate) fn restore_level_at(&self, level: Level, elapsed: u64, now: Timestamp) {
+        self.query(|BucketState { tat, gcra, .. }| {
+            tat.update(gcra, now.as_nanos(), |now, tat| {
+                gcra.restored(tat, now, level, elapsed)
+            })
+        });
     }
 
     #[cfg(any(feature = "std", tidegate_loom))]

@@ -7,7 +7,7 @@ use loom::thread;
 
 use crate::model::{SharedClock, at, explore};
 use crate::mutant;
-use crate::tidegate::{Clock, Quota, ShardedTokenBucket, Timestamp};
+use crate::tidegate::{Clock, Quota, ShardedTokenBucket, Timestamp, UnixTime};
 
 /// Nanoseconds per token.
 const T: u64 = 1_000;
@@ -311,6 +311,71 @@ fn refused_for_a_reason() {
     }
 }
 
+impl World {
+    /// What a save says was spent.
+    fn spent(&self) -> u64 {
+        let now = at(self.clock.latest());
+        let saved = self.bucket.save_at(now, UnixTime::from_nanos(1));
+        CAPACITY - saved.state().available()
+    }
+}
+
+/// A save beside a refusal that moves a lease to other shards. Kills `summed_leases`.
+fn save_beside_a_spread() {
+    explore(5, || {
+        let world = World::new();
+        assert!(world.call(0, 1).is_some() && world.call(0, 1).is_some());
+        let other = {
+            let world = world.clone();
+            thread::spawn(move || world.admit(1, CAPACITY, 0))
+        };
+        let spent = world.spent();
+        assert!(spent >= 2, "saved {spent} of 2");
+        assert!(!other.join().unwrap(), "more than available");
+        assert_eq!(world.spent(), 2);
+        world.assert_accounted();
+    });
+}
+
+/// A save beside a refusal that charges what was used of a lease. Kills `unconfirmed_save`.
+fn save_beside_a_settlement() {
+    explore(5, || {
+        let (world, _) = World::after_a_call();
+        assert!(world.call(0, 1).is_some() && world.call(0, 1).is_some());
+        let other = {
+            let (world, now) = (world.clone(), world.clock.latest());
+            thread::spawn(move || world.admit(1, CAPACITY - 1, now))
+        };
+        let spent = world.spent();
+        assert!(spent >= 2, "saved {spent} of 2");
+        assert!(!other.join().unwrap(), "more than available");
+        assert_eq!(world.spent(), 2);
+        world.assert_accounted();
+    });
+}
+
+/// A save beside a change of the quota. Kills `open_leases`.
+fn save_beside_a_change() {
+    explore(3, || {
+        let world = World::new();
+        assert!(world.call(0, 1).is_some() && world.call(0, 1).is_some());
+        let other = {
+            let world = world.clone();
+            thread::spawn(move || world.bucket.set_quota_at(quota(T, CAPACITY + 1), at(0)))
+        };
+        let saved = world.bucket.save_at(at(0), UnixTime::from_nanos(1));
+        let available = saved.state().available();
+        // A save that takes leases beside the change may lose one, which counts as used.
+        assert!(available <= CAPACITY - 2, "saved {available}");
+        other.join().unwrap();
+        let saved = world.bucket.save_at(at(0), UnixTime::from_nanos(1));
+        let (capacity, available) = (saved.state().capacity(), saved.state().available());
+        assert_eq!(capacity, CAPACITY + 1, "saved");
+        assert!(available <= CAPACITY - 2, "saved {available}");
+        assert_eq!(available, world.bucket.available_at(at(0)), "saved");
+    });
+}
+
 /// How many tokens are there at one instant for the calls of one thread, for another thread that
 /// changes the quota, and for all that is left after them. At first shard 0 has a lease of two.
 fn total_over_changes<const N: usize>(calls: [Request; N], changes: &[Quota]) -> u64 {
@@ -439,6 +504,9 @@ fn stale_reader_beside_a_change() {
 }
 
 mutant::tests! { "sharded":
+    save_beside_a_spread { summed_leases: "saved" }
+    save_beside_a_settlement { unconfirmed_save: "saved" }
+    save_beside_a_change { open_leases: "saved" }
     settled_by_a_stale_reader { stale_settlement: " of " }
     taken_by_a_stale_reader {
         stale_settlement: " of ",

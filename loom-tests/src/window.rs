@@ -7,7 +7,7 @@ use loom::thread;
 
 use crate::model::{NoClock, SharedClock, at, explore};
 use crate::mutant;
-use crate::tidegate::{Limiter, SlidingWindow, WindowCharge};
+use crate::tidegate::{Limiter, SlidingWindow, UnixTime, WindowCharge};
 
 pub(crate) type Window = SlidingWindow<NoClock>;
 
@@ -344,7 +344,36 @@ fn hint_beside_an_undo() {
     });
 }
 
+/// Two threads in the first slots of a restored window. Kills `forgotten_life`.
+fn restored_window() {
+    explore(5, || {
+        let before = window(2, 2);
+        assert!(admit(&before, 1, 7));
+        let saved = before.save_at(at(8 * SLOT), UnixTime::from_nanos(1));
+        let Ok(fresh) = Arc::try_unwrap(window(2, 2)) else {
+            unreachable!("not shared")
+        };
+        let restored = Window::restore_at(&saved, fresh, at(0), UnixTime::from_nanos(1));
+        // The admission counts in slots 0 and 1.
+        let window = Arc::new(restored.expect("valid"));
+        let other = {
+            let window = window.clone();
+            thread::spawn(move || u32::from(admit(&window, 1, 1)))
+        };
+        let mut admitted = u32::from(admit(&window, 1, 0));
+        admitted += other.join().unwrap();
+        admitted += u32::from(admit(&window, 1, 1));
+        assert_eq!(admitted, 1, "{admitted} of 1");
+        assert!(
+            admit(&window, 1, 2),
+            "the admission of the earlier life has aged out"
+        );
+        assert!(!admit(&window, 1, 2), "2 of 1");
+    });
+}
+
 mutant::tests! { "window":
+    restored_window { forgotten_life: " of " }
     neighboring_slots { slot_too_few: " of ", forgotten_head: " of " }
     skipped_slots { unchecked_base: " of " }
     late_threads { slot_too_few: " of " }

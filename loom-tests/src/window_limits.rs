@@ -7,7 +7,7 @@ use loom::thread;
 
 use crate::model::{SharedClock, at, explore};
 use crate::mutant;
-use crate::tidegate::Limiter;
+use crate::tidegate::{Limiter, UnixTime};
 use crate::window::{Call, SLOT, Window, admit, charge, hint, window};
 
 /// Slots of the windows, whose length does not change in most models.
@@ -235,7 +235,61 @@ fn undo_of_an_earlier_charge() {
     });
 }
 
+/// Two threads in a restored window, of which one changes the limit. Kills `forgotten_restore`.
+///
+/// The admission of the earlier life counts after the change.
+fn change_of_a_restored_window() {
+    explore(3, || {
+        let before = window(2, 2);
+        assert!(admit(&before, 1, 7));
+        let saved = before.save_at(at(8 * SLOT), UnixTime::from_nanos(1));
+        let Ok(fresh) = Arc::try_unwrap(window(2, 2)) else {
+            unreachable!("not shared")
+        };
+        let restored = Window::restore_at(&saved, fresh, at(0), UnixTime::from_nanos(1));
+        // The admission counts in slots 0 and 1.
+        let window = Arc::new(restored.expect("valid"));
+        let other = {
+            let window = window.clone();
+            thread::spawn(move || u64::from(admit(&window, 1, 0)))
+        };
+        set_limit(&window, 3, 2, 0);
+        let mut admitted = (0..2).filter(|_| admit(&window, 1, 1)).count() as u64;
+        admitted += other.join().unwrap();
+        admitted += u64::from(admit(&window, 1, 1));
+        assert_eq!(admitted, 2, "{admitted} of 2");
+        assert!(
+            admit(&window, 1, 2),
+            "the admission of the earlier life has aged out"
+        );
+        assert!(!admit(&window, 1, 2), "3 of 2");
+    });
+}
+
+/// Two threads, of which one saves and one changes the limit. Kills `closed_save`.
+///
+/// Nothing that was admitted before a save is missing in it.
+fn save_beside_a_change() {
+    explore(4, || {
+        let window = window(2, SLOTS);
+        assert!(admit(&window, 1, 7));
+        let other = {
+            let window = window.clone();
+            thread::spawn(move || {
+                let admitted = 1 + u64::from(admit(&window, 1, 8));
+                let saved = window.save_at(at(8 * SLOT), UnixTime::from_nanos(1));
+                (admitted, saved.state().count())
+            })
+        };
+        set_limit(&window, 3, SLOTS, 8 * SLOT);
+        let (admitted, saved) = other.join().unwrap();
+        assert_eq!(saved, admitted, "saved {saved} of {admitted}");
+    });
+}
+
 mutant::tests! { "window_limits":
+    change_of_a_restored_window { forgotten_restore: " of " }
+    save_beside_a_change { closed_save: " of " }
     lowered { unclosed_ring: " of " }
     raised {
         unnoted_charge: " of ",

@@ -52,6 +52,37 @@ impl Backoff {
         }
     }
 
+    /// For a save: for how long refusals have lasted, and how long until all refused callers
+    /// should have returned.
+    pub(super) fn streak_at(&self, now: Timestamp) -> (Option<u64>, u64) {
+        let now = now.as_nanos();
+        let since = self.refusing_since.load(Relaxed).checked_sub(1);
+        let expected_by = self.expected_by.load(Relaxed);
+        (
+            since.map(|since| now.saturating_sub(since)),
+            expected_by.saturating_sub(now),
+        )
+    }
+
+    /// Goes on with a streak that was saved `elapsed` nanoseconds ago.
+    pub(super) fn restore_streak_at(
+        &self,
+        lasted: Option<u64>,
+        expected_in: u64,
+        elapsed: u64,
+        now: Timestamp,
+    ) {
+        let now = now.as_nanos();
+        if let Some(lasted) = lasted {
+            // A start before the clock's origin is rounded to it. It only shortens hints.
+            let since = now.saturating_sub(lasted.saturating_add(elapsed));
+            self.refusing_since.store(since.saturating_add(1), Relaxed);
+        }
+        let left = expected_in.saturating_sub(elapsed);
+        self.expected_by
+            .fetch_max(now.saturating_add(left), Relaxed);
+    }
+
     /// Takes the bounds of another configuration. A refusal at that moment may take one of each.
     #[cfg(any(feature = "std", tidegate_loom))]
     pub(super) fn reconfigure(&self, config: &RateLimitConfig) {

@@ -191,6 +191,28 @@ impl<C: Clock + Clone> Limits<C> {
 }
 
 impl<C: Clock> Limits<C> {
+    /// Changes the limits while no call uses them.
+    pub(super) fn change<R>(&mut self, change: impl FnOnce(&mut Combined<C>) -> R) -> R {
+        // The fast path shares the limits, which can be changed only without it.
+        let had_fast_path = self.fast_path.take().is_some();
+        let result = change(&mut self.combined);
+        if had_fast_path {
+            self.fast_path = self.shared_with_fast_path();
+        }
+        result
+    }
+
+    /// The limits for the fast path, in the order of `new`.
+    fn shared_with_fast_path(&self) -> Option<FastPath<C>> {
+        let limit = |index| self.combined.limit_at_index(index);
+        Some(FastPath {
+            burst: limit(0).share_bucket()?,
+            minute: limit(1).share_window()?,
+            hour: limit(2).share_window()?,
+            tokens: limit(3).share_bucket()?,
+        })
+    }
+
     /// The request of `n` calls: `n` permits, and that no token limit is used up.
     #[inline]
     pub(super) fn requests(&self, n: u64) -> impl Fn(usize) -> Request {

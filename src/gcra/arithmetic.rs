@@ -36,6 +36,10 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
+mod level;
+
+pub(crate) use level::Level;
+
 use core::time::Duration;
 
 use crate::quota::Quota;

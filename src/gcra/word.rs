@@ -16,7 +16,7 @@ use core::time::Duration;
 use crate::denied::Denied;
 #[cfg(feature = "std")]
 use crate::gcra::Leased;
-use crate::gcra::{Gcra, Now, Shortfall};
+use crate::gcra::{Gcra, Level, Now, Shortfall};
 use crate::quota::Quota;
 
 /// A quota, prepared for decisions about words.
@@ -175,6 +175,21 @@ impl WordGcra {
     #[cfg(feature = "std")]
     pub(crate) const fn capacity(&self) -> u64 {
         self.gcra.capacity()
+    }
+
+    /// The level at `now`, for a save.
+    pub(crate) const fn level(&self, tat: u64, now: Now) -> Level {
+        self.gcra.level(tat, now)
+    }
+
+    /// The word of a bucket that had `level` before `elapsed` nanoseconds; `None` if it is full.
+    pub(crate) const fn restored(&self, level: Level, elapsed: u64, now: Now) -> Option<u64> {
+        let tat = self.gcra.restored(now.grains(), now, level, elapsed);
+        if Gcra::is_idle(tat, now) {
+            return None;
+        }
+        // As in `debit`.
+        Some(if tat < Self::LAST { tat } else { Self::LAST })
     }
 
     /// The capacity in grains.

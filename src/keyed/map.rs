@@ -8,6 +8,7 @@ mod key_limiter;
 mod key_shard;
 mod keyed_builder;
 mod queries;
+mod save;
 mod views;
 mod waits;
 

@@ -5,7 +5,7 @@ use super::lease::Lease;
 use super::shortage::Shortage;
 use super::state::{ShardedCore, ShardedState};
 use crate::clock::Clock;
-use crate::gcra::Refusal;
+use crate::gcra::{Level, Refusal};
 use crate::sync::Closed;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::time::Timestamp;
@@ -41,6 +41,54 @@ impl ShardedState {
         } else {
             now.max(clock.now())
         }
+    }
+
+    /// The level at `now`, for a save: that of the ideal bucket in the module's invariant 2, or
+    /// lower.
+    pub(super) fn level_at(&self, now: Timestamp) -> Result<Level, Closed> {
+        // What is left in leases in transit stays unused until they are put back. A sum of leases
+        // in shards could count a token twice that a call moves from one to the other.
+        let collected = self.collect();
+        let level = self.level_without(collected, now);
+        // If the quota has changed meanwhile, the shards are closed, and these leases count as
+        // used.
+        self.spread(0, collected);
+        level
+    }
+
+    /// The level while the caller holds leases.
+    fn level_without(&self, collected: Lease, now: Timestamp) -> Result<Level, Closed> {
+        let ShardedCore {
+            tat, gcra, held, ..
+        } = &*self.core;
+        loop {
+            let (now, seen) = tat.load_current(gcra, now.as_nanos())?;
+            // Acquire: pairs with the Release in `lower`, so that the tokens by which `held` was
+            // lowered are in the TAT, or the TAT is no longer the one above.
+            let held_grains = gcra.cost_clamped(held.load(Acquire));
+            if tat.is_current(seen) {
+                return Ok(gcra.level_with_held(seen, now, held_grains, collected.left));
+            }
+        }
+    }
+
+    /// Takes the leases of all shards.
+    fn collect(&self) -> Lease {
+        let leases = self.shards.iter().map(|shard| shard.take());
+        leases.fold(Lease::NONE, Lease::merge)
+    }
+
+    /// Spends what was missing from a saved level `elapsed` nanoseconds ago.
+    pub(super) fn restore_level_at(
+        &self,
+        level: Level,
+        elapsed: u64,
+        now: Timestamp,
+    ) -> Result<(), Closed> {
+        let ShardedCore { tat, gcra, .. } = &*self.core;
+        tat.update(gcra, now.as_nanos(), |now, tat| {
+            gcra.restored(tat, now, level, elapsed)
+        })
     }
 
     /// Takes `n` tokens as a thread of `shard`, whose lease has fewer left. Where the quota has

@@ -1,36 +1,35 @@
-//! What a window counts besides its own slots, after its limit has changed.
+//! Where a ring finds what its window counts besides its own slots.
 
-/// Permits that were admitted by an earlier ring, in slots of this one. Some slots may be later
-/// than the current one: see [`Handover`](super::handover).
+use super::history::History;
+
+/// What is carried to the slots of a ring from earlier ones.
 pub(crate) trait Carried: Copy {
-    /// What is carried to slot `number`.
-    fn at(self, number: u64) -> u64;
-
-    /// What is carried to slots from `number` on.
-    fn since(self, number: u64) -> u64;
-
-    /// Takes what is carried to slots from `number` on off the `room`. If there is too little, the
-    /// newest slot that, with the slots after it, does not fit.
-    fn fit_from(self, number: u64, room: u64) -> Result<u64, u64>;
+    /// `restored` is what the ring holds itself.
+    fn history<'a>(self, restored: &'a History) -> &'a History
+    where
+        Self: 'a;
 }
 
-/// The first ring of a window has no earlier one.
+/// The first ring of a window holds what a restore has carried to it. So its calls pass nothing.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Nothing;
+pub(super) struct Restored;
 
-impl Carried for Nothing {
-    #[inline]
-    fn at(self, _: u64) -> u64 {
-        0
+impl Carried for Restored {
+    fn history<'a>(self, restored: &'a History) -> &'a History
+    where
+        Self: 'a,
+    {
+        restored
     }
+}
 
-    #[inline]
-    fn since(self, _: u64) -> u64 {
-        0
-    }
-
-    #[inline]
-    fn fit_from(self, _: u64, room: u64) -> Result<u64, u64> {
-        Ok(room)
+/// A ring that has taken over from another finds it beside.
+#[cfg(any(feature = "std", tidegate_loom))]
+impl Carried for &History {
+    fn history<'a>(self, _: &'a History) -> &'a History
+    where
+        Self: 'a,
+    {
+        self
     }
 }

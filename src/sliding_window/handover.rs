@@ -34,7 +34,8 @@
 //!
 //! Nothing is cut off at the new limit. So if the limit is lowered and raised again, all that was
 //! admitted still counts (`cut_history`, `lost_history`). Slots that are carried again keep their
-//! nanosecond, and do not become later with every change.
+//! nanosecond, and do not become later with every change. What a restore has carried to the old
+//! ring is carried on in the same way.
 //!
 //! The new ring starts in the slot of the time of the change, or of the start of the old ring's
 //! last slot if the caller's clock is behind. Both have begun.
@@ -59,10 +60,11 @@
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 
 use alloc::boxed::Box;
+use core::iter;
 
 use super::history::History;
 use super::ring::Ring;
-use super::slots::Word;
+use super::slots::{Window, Word, signed};
 use super::state::WindowState;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
@@ -109,9 +111,29 @@ impl Handover {
         let (window, from) = (new.ring.window(), old.ring.window());
         let current = window.number_at(self.since.max(from.start(from.number(head))));
         let history = new.history.get_or_init(|| {
-            let earlier = old.history.get();
-            Box::new(History::of(&old.ring, earlier, head, window, current))
+            let earlier = old.carried();
+            Box::new(history_of(&old.ring, earlier, head, window, current))
         });
-        new.ring.open(current, history, history.end());
+        new.ring.open(current, history);
     }
+}
+
+/// What a closed ring, and what is carried to it, hand over to a window whose current slot is
+/// `current`. `head` is the last head of the closed ring.
+fn history_of(
+    ring: &Ring,
+    earlier: &History,
+    head: Word,
+    window: &Window,
+    current: u64,
+) -> History {
+    let old = ring.window();
+    let newest = old.number(head);
+    let oldest = old.oldest(newest);
+    let finished = (oldest..newest).map(|number| (old.end(number), ring.finished(number)));
+    let last = iter::once((old.end(newest), old.count(head)));
+    let own = finished.chain(last);
+    let own = own.map(|(end, permits)| (signed(end), permits));
+    let earlier = earlier.permits(old.signed_oldest(newest));
+    History::new(window, current, earlier.chain(own).collect())
 }

@@ -12,6 +12,7 @@
 //! * `entry[h].base`: the sum of the slots that count before slot `h`. Counts and bases only grow,
 //!   by `fetch_max`.
 //! * `undone`: one more than the last slot in which a charge was undone. It only grows.
+//! * `restored`: what a restore brought along from an earlier life. It never changes.
 //!
 //! # Admission
 //!
@@ -55,8 +56,12 @@
 //! A ring whose limit has changed is *closed*. Its head then has a number that no slot has, so each
 //! call leaves the short path: no base has that number, and no reading is in a later slot. The ring
 //! that replaces it counts what earlier rings have *carried* to its slots, in addition to its own
-//! entries: see the module `handover`. Carried permits may exceed the limit, which caps bases. So
-//! `undone` is raised beyond them, as if they had been undone.
+//! entries: see the module `handover`. The first ring of a restored window counts what the restore
+//! has carried to it. Sums of a ring include what is carried, and only they read it: a rotation,
+//! and queries and hints that are off the hot path.
+//!
+//! Carried permits may exceed the limit, which caps bases. So `undone` is raised beyond them, as if
+//! they had been undone.
 //!
 //! # Hints
 //!
@@ -87,11 +92,14 @@
 //! a slot, admitted or not, sums the ring for all. Apart from that, a refusal writes nothing.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::iter;
 use core::time::Duration;
 
 use crate::prepared_charge::Exchange;
 use crate::sliding_window::carried::Carried;
-use crate::sliding_window::slots::{Window, Word};
+use crate::sliding_window::history::{Admissions, History};
+use crate::sliding_window::slots::{Window, Word, signed};
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, Closed};
 
@@ -101,6 +109,7 @@ pub(crate) struct Ring {
     /// One more than the last slot in which a charge was undone; 0 for none.
     undone: AtomicU64,
     window: Window,
+    pub(super) restored: History,
     /// Their number is a power of two.
     entries: Box<[SlotEntry]>,
 }
@@ -161,7 +170,57 @@ impl Ring {
             head: AtomicU64::new(head.0),
             undone: AtomicU64::new(0),
             window,
+            restored: History::default(),
             entries: (0..window.ring_len()).map(entry).collect(),
+        }
+    }
+
+    /// A ring in which these admissions count. `nanos` is the present, at which they have their
+    /// ages.
+    pub(crate) fn restored(window: Window, admissions: &[Admissions], nanos: u64) -> Self {
+        let restored = History::restored(&window, admissions, nanos);
+        // The first slot begins as after a rotation, because no rotation leads to slot 0.
+        let first = window.number_at(nanos);
+        let base = window.word(first, restored.since(window.signed_oldest(first)));
+        let mut ring = Self::raw(window, window.word(first, 0));
+        ring.undone = AtomicU64::new(restored.end());
+        ring.restored = restored;
+        let index = ring.index(first);
+        ring.entries[index].base = AtomicU64::new(base.0);
+        ring
+    }
+
+    /// The admissions that count at an instant, each with the least age that it may have.
+    /// Admissions that are over when the call starts are included.
+    pub(crate) fn admissions(
+        &self,
+        carried: impl Carried,
+        nanos: u64,
+    ) -> Result<Vec<Admissions>, Closed> {
+        let window = &self.window;
+        loop {
+            let head = self.load_head();
+            self.check_head(head)?;
+            let newest = window.number(head);
+            let current = window.number_at(nanos).max(newest);
+            let oldest = window.oldest(current);
+            let mut found = Vec::new();
+            if oldest <= newest {
+                found.push((newest, window.count(head)));
+            }
+            let older = (oldest..newest).rev();
+            found.extend(older.map(|number| (number, self.finished(number))));
+            // As in `view`.
+            if window.number(self.load_head()) == newest {
+                let own = found.into_iter().filter(|&(_, count)| count > 0);
+                let own = own.map(|(number, count)| Admissions {
+                    age: window.age_of(number, nanos),
+                    count,
+                });
+                let carried = carried.history(&self.restored);
+                let carried = carried.admissions(window.signed_oldest(current), nanos);
+                return Ok(own.chain(carried).collect());
+            }
         }
     }
 
@@ -171,13 +230,18 @@ impl Ring {
 
     #[inline]
     fn entry(&self, number: u64) -> &SlotEntry {
+        &self.entries[self.index(number)]
+    }
+
+    #[inline]
+    fn index(&self, number: u64) -> usize {
         // Entries are a power of two, and at most 2^18 fit any usize.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "only the low bits are used"
         )]
-        let index = number as usize & (self.entries.len() - 1);
-        &self.entries[index]
+        let number = number as usize;
+        number & (self.entries.len() - 1)
     }
 
     pub(super) fn load_head(&self) -> Word {
@@ -210,15 +274,14 @@ impl Ring {
         Ok(())
     }
 
-    /// Opens a ring that takes over, in slot `number`, where permits are `carried` to slots before
-    /// `end`. Does nothing if it is open.
+    /// Opens a ring that takes over, in slot `number`. Does nothing if it is open.
     #[cfg(any(feature = "std", tidegate_loom))]
-    pub(super) fn open(&self, number: u64, carried: impl Carried, end: u64) {
+    pub(super) fn open(&self, number: u64, carried: &History) {
         let window = &self.window;
         // Relaxed, twice: published by the exchange below. `fetch_max`, because a thread may be
         // late; each of them raises to the same value.
-        self.undone.fetch_max(end, Relaxed);
-        let base = window.word(number, carried.since(window.oldest(number)));
+        self.undone.fetch_max(carried.end(), Relaxed);
+        let base = window.word(number, carried.since(window.signed_oldest(number)));
         self.entry(number).base.fetch_max(base.0, Relaxed);
         let (unopened, head) = (Window::unopened(), window.word(number, 0));
         // Release: pairs with the Acquire loads of the head, which then see the base, `undone` and
@@ -327,7 +390,7 @@ impl Ring {
         // Release: pairs with the Acquire in `finished`, and shows there that the head came this
         // far. `fetch_max`, because a thread with an older count may be late.
         self.entry(from).count.fetch_max(head.0, Release);
-        let sum = self.sum(carried, window.oldest(to), from);
+        let sum = self.sum(carried, to, from);
         let base = window.word(to, sum);
         // Relaxed: published by the exchange below. `fetch_max`, because a thread with an older
         // slot may be late.
@@ -344,13 +407,22 @@ impl Ring {
         }
     }
 
-    /// The sum of the finished slots `from..=to`, and what is carried to slots from `from` on.
-    fn sum(&self, carried: impl Carried, from: u64, to: u64) -> u64 {
+    /// The sum of the finished slots up to `last` that count while `current` is the current one,
+    /// and of what is carried to slots that count then.
+    fn sum(&self, carried: impl Carried, current: u64, last: u64) -> u64 {
+        let window = &self.window;
         // Undone charges may be included, so the sum may exceed the limit. With a limit near 2^63
         // it may also exceed 64 bits, so it saturates.
-        (from..=to).fold(carried.since(from), |sum: u64, number| {
+        let carried = self.carried(carried, current);
+        (window.oldest(current)..=last).fold(carried, |sum: u64, number| {
             sum.saturating_add(self.finished(number))
         })
+    }
+
+    /// What is carried to slots that count while `current` is the current one, or to later ones.
+    fn carried(&self, carried: impl Carried, current: u64) -> u64 {
+        let oldest = self.window.signed_oldest(current);
+        carried.history(&self.restored).since(oldest)
     }
 
     /// The count of a finished slot; 0 if nothing was admitted in it.
@@ -364,11 +436,6 @@ impl Ring {
         } else {
             0
         }
-    }
-
-    /// The count of a finished slot, with what is carried to it.
-    fn count(&self, carried: impl Carried, number: u64) -> u64 {
-        self.finished(number).saturating_add(carried.at(number))
     }
 
     /// The permits that count, if the head is in the slot of `nanos` and no thread is preparing a
@@ -452,8 +519,8 @@ impl Ring {
             }
             self.check_head(head)?;
             let mut used = match number.checked_sub(1) {
-                Some(last) => self.sum(carried, oldest, last),
-                None => carried.since(oldest),
+                Some(last) => self.sum(carried, current, last),
+                None => self.carried(carried, current),
             };
             if oldest <= number {
                 used = used.saturating_add(window.count(head));
@@ -488,24 +555,19 @@ impl Ring {
     ) -> Option<Duration> {
         let window = &self.window;
         let newest = window.number(view.head);
-        // From the newest on, what may stay. First what is carried to the head's slot or later.
-        let leaving = match carried.fit_from(newest, window.limit() - n) {
-            Err(later) => later,
-            Ok(room) => match room.checked_sub(window.count(view.head)) {
-                None => newest,
-                Some(room) => {
-                    // Relaxed: the Acquire that loaded the head shows the `undone` of all undos
-                    // before it.
-                    if self.undone.load(Relaxed) <= view.oldest {
-                        self.leaving_from_both_ends(view, window.excess(view.used, n), room)
-                    } else {
-                        self.leaving_from_newest(carried, view, room)
-                    }
-                }
-            },
+        // Relaxed: the Acquire that loaded the head shows the `undone` of all undos before it.
+        let wait = if self.undone.load(Relaxed) <= view.oldest {
+            let room = (window.limit() - n).checked_sub(window.count(view.head));
+            let leaving = room.map_or(newest, |room| {
+                self.leaving_from_both_ends(view, window.excess(view.used, n), room)
+            });
+            window.until_gone(leaving, nanos)
+        } else {
+            let leaving = self.leaving_from_newest(carried, view, window.limit() - n);
+            window.until_signed_gone(leaving, nanos)
         };
         // As in `view`.
-        (window.number(self.load_head()) == newest).then(|| window.until_gone(leaving, nanos))
+        (window.number(self.load_head()) == newest).then_some(wait)
     }
 
     /// The slot with which `excess` has aged out, provided that the view is the sum of its slots
@@ -533,17 +595,17 @@ impl Ring {
     /// The newest slot that, with the slots after it, does not fit in `room`. Correct also where
     /// slots hold more than the view.
     #[inline(never)]
-    fn leaving_from_newest(&self, carried: impl Carried, view: &View, mut room: u64) -> u64 {
-        let newest = self.window.number(view.head);
-        let must_leave = |&number: &u64| match room.checked_sub(self.count(carried, number)) {
-            Some(left) => {
-                room = left;
-                false
-            }
-            None => true,
-        };
-        let mut older = (view.oldest..newest).rev();
-        older.find(must_leave).unwrap_or(view.oldest)
+    fn leaving_from_newest(&self, carried: impl Carried, view: &View, room: u64) -> i64 {
+        let window = &self.window;
+        let newest = window.number(view.head);
+        let counted = iter::once((newest, window.count(view.head)));
+        let older = (view.oldest..newest).rev();
+        let counted = counted.chain(older.map(|number| (number, self.finished(number))));
+        let carried = carried.history(&self.restored);
+        carried
+            .leaving(counted, room)
+            // Slots were overwritten meanwhile, which the caller detects.
+            .unwrap_or_else(|| signed(view.oldest))
     }
 
     /// Takes `permits` off the head if they were charged to its slot. Returns how many came back.

@@ -64,6 +64,11 @@ const MAX_SLOTS: u64 = 1 << 16;
 /// clamped to it. One less than all bits, so that a number is left over for slots of 1 ns.
 const LAST_NANOS: u64 = (u64::MAX >> 1) - 1;
 
+/// A slot number, or an instant of the clock, as a signed number.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// The slots of a window and its limit, prepared so that an admission needs no division.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
@@ -199,13 +204,11 @@ impl Window {
     }
 
     /// The start of slot `number`.
-    #[cfg(any(feature = "std", tidegate_loom))]
     pub(crate) const fn start(&self, number: u64) -> u64 {
         number.saturating_mul(self.slot.get())
     }
 
     /// The last nanosecond of slot `number`.
-    #[cfg(any(feature = "std", tidegate_loom))]
     pub(crate) const fn end(&self, number: u64) -> u64 {
         self.start(number)
             .saturating_add(self.slot.get().saturating_sub(1))
@@ -241,6 +244,38 @@ impl Window {
         } else {
             end.saturating_sub(nanos)
         })
+    }
+
+    /// The length of a slot, which fits: a window has at most 2^62 nanoseconds.
+    fn signed_slot(&self) -> i64 {
+        signed(self.slot.get())
+    }
+
+    /// The number of the slot that contains an instant before the clock's origin, or after it.
+    pub(crate) fn signed_number_at(&self, nanos: i64) -> i64 {
+        // A slot is at least 1 ns, so the quotient exists.
+        nanos.checked_div_euclid(self.signed_slot()).unwrap_or(0)
+    }
+
+    /// [`oldest`](Self::oldest), which may lie before the clock's origin.
+    pub(crate) fn signed_oldest(&self, number: u64) -> i64 {
+        signed(number).saturating_sub(signed(self.reach))
+    }
+
+    /// [`until_gone`](Self::until_gone) of a slot that may lie before the clock's origin.
+    pub(crate) fn until_signed_gone(&self, number: i64, nanos: u64) -> Duration {
+        if let Ok(number) = u64::try_from(number) {
+            return self.until_gone(number, nanos);
+        }
+        // A slot that counts ends after the origin.
+        let slots = self.reach.saturating_add(1);
+        let end = slots.saturating_sub(number.unsigned_abs());
+        Duration::from_nanos(end.saturating_mul(self.slot.get()).saturating_sub(nanos))
+    }
+
+    /// The age at `nanos` of the latest instant of slot `number`, or 0 if the slot is not over.
+    pub(crate) const fn age_of(&self, number: u64, nanos: u64) -> u64 {
+        nanos.saturating_sub(self.end(number))
     }
 
     #[inline]

@@ -1,7 +1,11 @@
 //! The decisions of a window: what a change of its limit replaces.
 
+use alloc::vec::Vec;
+use core::time::Duration;
+
 use super::carried::Carried;
 use super::charge::{Generation, WindowCharge};
+use super::history::Admissions;
 #[cfg(any(feature = "std", tidegate_loom))]
 use super::history::History;
 use super::ring::{Ring, RingRefusal, View};
@@ -29,6 +33,12 @@ impl WindowState {
             }
         }
     }
+
+    /// What is carried to the slots of the ring.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) fn carried(&self) -> &History {
+        self.history.get().unwrap_or(&self.ring.restored)
+    }
 }
 
 /// A state that decides. Each decision fails once a successor has taken over, or is about to.
@@ -40,6 +50,12 @@ pub(super) struct Deciding<'a, H> {
 }
 
 impl<'a, H: Carried> Deciding<'a, H> {
+    /// The length and the admissions that count, for a save.
+    pub(super) fn admissions(self, nanos: u64) -> Result<(Duration, Vec<Admissions>), Closed> {
+        let admissions = self.ring.admissions(self.carried, nanos)?;
+        Ok((self.ring.window().length(), admissions))
+    }
+
     /// The limit and the length.
     #[inline]
     pub(super) fn window(self) -> Result<&'a Window, Closed> {

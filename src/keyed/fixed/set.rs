@@ -151,6 +151,17 @@ impl KeyTag {
         }
     }
 
+    /// The tag of a saved key, whose search begins at the entry that it had.
+    pub(super) const fn saved(fingerprint: u64, entry: usize) -> Option<Self> {
+        if fingerprint == 0 || fingerprint > FINGERPRINT || entry >= ENTRIES {
+            return None;
+        }
+        Some(Self {
+            fingerprint,
+            start: entry,
+        })
+    }
+
     #[inline]
     const fn owns(self, owner: u64) -> bool {
         owner & FINGERPRINT == self.fingerprint
@@ -324,6 +335,32 @@ impl Set {
         let active =
             |entry: &&SetEntry| entry.tat().is_some_and(|tat| !WordGcra::is_full(tat, now));
         self.entries.iter().filter(active).count()
+    }
+
+    /// The entries of all keys, with their fingerprints and TATs, for a save.
+    ///
+    /// If another key takes an entry meanwhile, its fingerprint may come with the TAT of the
+    /// former owner. Then the new owner has spent nothing before the call, and the former one has a
+    /// full bucket.
+    pub(super) fn occupied(&self) -> impl Iterator<Item = (usize, u64, u64)> {
+        (0..).zip(&self.entries).filter_map(|(number, entry)| {
+            let tat = entry.tat()?;
+            // Acquire: as in `tat_of`.
+            let owner = entry.owner.load(Acquire) & FINGERPRINT;
+            Some((number, owner, tat))
+        })
+    }
+
+    /// Gives a key a new entry with this TAT, while no other call uses the set. Returns whether
+    /// there was room.
+    pub(super) fn restore(&self, gcra: &WordGcra, key: KeyTag, nanos: u64, tat: u64) -> bool {
+        self.decide(gcra, key, nanos, |_, _| Ok::<_, ()>(tat))
+            .is_ok()
+    }
+
+    /// Whether a key has an entry.
+    pub(super) fn holds(&self, key: KeyTag) -> bool {
+        self.find(key).is_some()
     }
 
     /// Whether no entry is vacant and none can be evicted.

@@ -107,12 +107,17 @@ impl KeyTat {
         WordGcra::is_full(self.load(), now)
     }
 
+    /// A bucket with this TAT.
+    pub(super) const fn with_tat(tat: u64) -> Self {
+        Self(AtomicU64::new(tat))
+    }
+
     /// The reading, in grains, from which the bucket is full. It is never before the last charge.
     pub(super) fn full_from(&self) -> u64 {
         self.load()
     }
 
-    fn load(&self) -> u64 {
+    pub(super) fn load(&self) -> u64 {
         // Relaxed: see the type.
         self.0.load(Relaxed)
     }
