@@ -56,9 +56,9 @@ fn levels_stay_and_new_numbers_hold() {
     for _ in 0..8 {
         assert!(!api.try_acquire().is_limited);
     }
-    let status = api.try_acquire();
-    assert!(status.is_limited);
-    assert_eq!(status.retry_after, Duration::from_millis(500));
+    let refused = api.try_acquire();
+    assert!(refused.is_limited);
+    assert_eq!(refused.retry_after, Duration::from_millis(500));
 }
 
 #[test]

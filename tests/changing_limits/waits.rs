@@ -11,7 +11,7 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-const fn never(_: Duration) -> std::future::Pending<()> {
+fn never(_: Duration) -> std::future::Pending<()> {
     std::future::pending()
 }
 
