@@ -144,7 +144,7 @@ impl<C> TokenBucket<C> {
 
     /// Returns the quota.
     pub fn quota(&self) -> Quota {
-        self.query(|state| state.quota_if_open())
+        self.query(BucketState::quota_if_open)
     }
 
     /// Returns the clock that the bucket reads.

@@ -135,9 +135,8 @@ struct MemberHold {
 fn outlasts(one: Hold, other: Hold) -> bool {
     match (one, other) {
         (_, Hold::Never) => false,
-        (Hold::Never, _) => true,
         (Hold::Until(mine), Hold::Until(theirs)) => mine > theirs,
-        (Hold::UntilWoken, Hold::Until(_)) => true,
+        (Hold::Never, _) | (Hold::UntilWoken, Hold::Until(_)) => true,
         (_, Hold::UntilWoken) => false,
     }
 }
@@ -283,10 +282,6 @@ macro_rules! waits_at {
             $tuple.enter_at($tuple.choose(costs))
         }
 
-        #[expect(
-            clippy::expect_used,
-            reason = "a place names a member that was entered"
-        )]
         fn queue<'a>(&'a self, place: &'a Self::Place) -> &'a WaitQueue {
             let $this = self;
             $tuple.queue_of(place).expect("a place of this tuple")

@@ -14,8 +14,8 @@ use crate::combined::{Combined, CombinedDenied};
 use crate::prepared_charge::{AsOf, Request};
 use crate::quota::Quota;
 use crate::sliding_window::SlidingWindow;
-use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
+use crate::sync::{AtomicU64, const_fn};
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
 
@@ -50,11 +50,13 @@ pub(super) struct LimitInfo {
 }
 
 impl LimitInfo {
-    fn new(kind: LimitKind, stated: u64, capacity: u64) -> Self {
-        Self {
-            kind,
-            capacity: AtomicU64::new(capacity),
-            stated: AtomicU64::new(stated),
+    const_fn! {
+        const fn new(kind: LimitKind, stated: u64, capacity: u64) -> Self {
+            Self {
+                kind,
+                capacity: AtomicU64::new(capacity),
+                stated: AtomicU64::new(stated),
+            }
         }
     }
 

@@ -106,11 +106,10 @@ impl AtomicTat {
         }
     }
 
-    #[cfg(any(feature = "std", tidegate_loom))]
-    pub(super) fn raw(word: u64, epoch: u64) -> Self {
-        Self {
-            word: AtomicU64::new(word),
-            epoch: AtomicU64::new(epoch),
+    const_fn! {
+        #[cfg(any(feature = "std", tidegate_loom))]
+        pub(super) const fn raw(word: u64, epoch: u64) -> Self {
+            Self { word: AtomicU64::new(word), epoch: AtomicU64::new(epoch) }
         }
     }
 

@@ -36,8 +36,8 @@
 
 use super::atomic_tat::{AtomicTat, CLOSED, UNOPENED};
 use crate::gcra::{Gcra, Leased};
-use crate::sync::AtomicU64;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::{AtomicU64, const_fn};
 
 /// Half of the circle of 2^64 grains.
 const HALF: u64 = 1 << 63;
@@ -51,21 +51,22 @@ pub(crate) struct Handover {
 }
 
 impl Handover {
-    pub(crate) fn at(since: u64) -> Self {
-        Self {
-            since,
-            last_epoch: AtomicU64::new(0),
+    const_fn! {
+        pub(crate) const fn at(since: u64) -> Self {
+            Self { since, last_epoch: AtomicU64::new(0) }
         }
     }
 
-    /// A bucket that is about to take over.
-    pub(crate) fn unopened(&self, gcra: &Gcra) -> AtomicTat {
-        AtomicTat::raw(self.unset(gcra), UNOPENED)
+    const_fn! {
+        /// A bucket that is about to take over.
+        pub(crate) const fn unopened(&self, gcra: &Gcra) -> AtomicTat {
+            AtomicTat::raw(self.unset(gcra), UNOPENED)
+        }
     }
 
     /// The word of a bucket that is about to take over: on the other side of the circle, so that it
     /// cannot come back while the word is in use.
-    fn unset(&self, gcra: &Gcra) -> u64 {
+    const fn unset(&self, gcra: &Gcra) -> u64 {
         gcra.now(self.since).grains() ^ HALF
     }
 

@@ -19,6 +19,7 @@ pub(super) struct BucketState {
 
 /// Why a call was charged nothing. The wait is not computed yet, so that a caller that ignores it
 /// does not pay for it.
+#[derive(Clone, Copy)]
 pub(super) enum Shortage {
     Never,
     NotYet(Now, Shortfall),
@@ -68,13 +69,12 @@ impl BucketState {
     pub(super) fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Refusal<Shortage>> {
         let cost = self.cost(n)?;
         let gcra = &self.gcra;
-        let decided = self.tat.decide(gcra, now.as_nanos(), move |now, tat| {
+        self.tat.decide(gcra, now.as_nanos(), move |now, tat| {
             match gcra.admit(tat, now, cost) {
                 Ok(next) => Ok((next, ())),
                 Err(shortfall) => Err(Shortage::NotYet(now, shortfall)),
             }
-        });
-        decided
+        })
     }
 
     #[inline]
@@ -111,7 +111,7 @@ impl BucketState {
     }
 
     #[inline]
-    fn fits(&self, tat: u64, now: Now, cost: u64) -> Result<(), Refusal<Shortage>> {
+    const fn fits(&self, tat: u64, now: Now, cost: u64) -> Result<(), Refusal<Shortage>> {
         match self.gcra.admit(tat, now, cost) {
             Ok(_) => Ok(()),
             Err(shortfall) => Err(Refusal::Denied(Shortage::NotYet(now, shortfall))),
@@ -142,7 +142,7 @@ impl BucketState {
     }
 
     #[inline]
-    pub(super) fn denied(&self, shortage: Shortage) -> Denied {
+    pub(super) const fn denied(&self, shortage: Shortage) -> Denied {
         match shortage {
             Shortage::Never => Denied::Never {
                 capacity: self.gcra.capacity(),

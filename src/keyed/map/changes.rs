@@ -122,7 +122,7 @@ impl<K: Hash + Eq, L: Limiter> KeyShard<K, L> {
     where
         L: 'a,
     {
-        let mut moved = Vec::new();
+        let mut replaced = Vec::new();
         let mut changed = Vec::new();
         if let Some(gcra) = first {
             let mut limiters = Vec::new();
@@ -130,14 +130,14 @@ impl<K: Hash + Eq, L: Limiter> KeyShard<K, L> {
                 match store(make(key)) {
                     // It has this quota.
                     NewLimiter::Bucket(..) => false,
-                    new => {
+                    new @ NewLimiter::Other(_) => {
                         limiters.push(KeyLimiter::Bucket(tat, gcra).hand_over_at(new, now));
                         true
                     }
                 }
             });
             let keys = entries.into_iter().map(|(key, _)| key);
-            moved.extend(keys.zip(limiters));
+            replaced.extend(keys.zip(limiters));
         }
         if let Some(others) = &mut self.others {
             let mut limiters = Vec::new();
@@ -145,18 +145,18 @@ impl<K: Hash + Eq, L: Limiter> KeyShard<K, L> {
                 if old.is_set() {
                     return false;
                 }
-                let made = make(key);
-                if old.change_to_at(&made, now) {
+                let fresh = make(key);
+                if old.change_to_at(&fresh, now) {
                     changed.push(hasher(key));
                     return false;
                 }
-                limiters.push(old.limiter().hand_over_at(store(made), now));
+                limiters.push(old.limiter().hand_over_at(store(fresh), now));
                 true
             });
             let keys = entries.into_iter().map(|(key, _)| key);
-            moved.extend(keys.zip(limiters));
+            replaced.extend(keys.zip(limiters));
         }
-        for (key, new) in moved {
+        for (key, new) in replaced {
             let hash = hasher(&key);
             changed.push(hash);
             self.replace(hash, key, new, &hasher);

@@ -1,5 +1,11 @@
 //! Changes of the quota: the level is carried over in tokens, whatever leases hold of it.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "numbers of a test, which are small"
+)]
+
 use core::time::Duration;
 
 use super::parallel::in_parallel;
