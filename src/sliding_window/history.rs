@@ -75,6 +75,11 @@ impl History {
         Self(slots.into_boxed_slice())
     }
 
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The slots from `number` on.
     fn from(&self, number: i64) -> &[Past] {
         let Some(last) = self.0.last() else {
@@ -107,6 +112,7 @@ impl History {
     }
 
     /// What is carried to slots from `number` on.
+    #[cold]
     pub(super) fn since(&self, number: i64) -> u64 {
         let slots = self.from(number).iter();
         slots.fold(0, |sum, past| sum.saturating_add(past.permits))

@@ -421,8 +421,11 @@ impl Ring {
 
     /// What is carried to slots that count while `current` is the current one, or to later ones.
     fn carried(&self, carried: impl Carried, current: u64) -> u64 {
-        let oldest = self.window.signed_oldest(current);
-        carried.history(&self.restored).since(oldest)
+        let history = carried.history(&self.restored);
+        if history.is_empty() {
+            return 0;
+        }
+        history.since(self.window.signed_oldest(current))
     }
 
     /// The count of a finished slot; 0 if nothing was admitted in it.
@@ -546,9 +549,9 @@ impl Ring {
 
     /// The time after `nanos` at which there will be room for `n`, which is at most the limit and
     /// does not fit now. `None` if the head has moved since, and the caller has to load it again.
-    pub(crate) fn until_room(
+    pub(crate) fn until_room<C: Carried>(
         &self,
-        carried: impl Carried,
+        carried: C,
         view: &View,
         n: u64,
         nanos: u64,
@@ -556,18 +559,32 @@ impl Ring {
         let window = &self.window;
         let newest = window.number(view.head);
         // Relaxed: the Acquire that loaded the head shows the `undone` of all undos before it.
-        let wait = if self.undone.load(Relaxed) <= view.oldest {
-            let room = (window.limit() - n).checked_sub(window.count(view.head));
-            let leaving = room.map_or(newest, |room| {
-                self.leaving_from_both_ends(view, window.excess(view.used, n), room)
-            });
-            window.until_gone(leaving, nanos)
-        } else {
-            let leaving = self.leaving_from_newest(carried, view, window.limit() - n);
-            window.until_signed_gone(leaving, nanos)
+        let is_undone = || self.undone.load(Relaxed) > view.oldest;
+        let leaving = match (window.limit() - n).checked_sub(window.count(view.head)) {
+            None if !C::MAY_BE_LATER => newest,
+            _ if is_undone() => return self.until_room_from_newest(carried, view, n, nanos),
+            None => newest,
+            Some(room) => self.leaving_from_both_ends(view, window.excess(view.used, n), room),
         };
         // As in `view`.
-        (window.number(self.load_head()) == newest).then_some(wait)
+        (window.number(self.load_head()) == newest).then(|| window.until_gone(leaving, nanos))
+    }
+
+    /// [`until_room`](Self::until_room) where charges were undone, or something is carried.
+    #[cold]
+    #[inline(never)]
+    fn until_room_from_newest(
+        &self,
+        carried: impl Carried,
+        view: &View,
+        n: u64,
+        nanos: u64,
+    ) -> Option<Duration> {
+        let window = &self.window;
+        let leaving = self.leaving_from_newest(carried, view, window.limit() - n);
+        // As in `view`.
+        (window.number(self.load_head()) == window.number(view.head))
+            .then(|| window.until_signed_gone(leaving, nanos))
     }
 
     /// The slot with which `excess` has aged out, provided that the view is the sum of its slots
@@ -594,7 +611,6 @@ impl Ring {
 
     /// The newest slot that, with the slots after it, does not fit in `room`. Correct also where
     /// slots hold more than the view.
-    #[inline(never)]
     fn leaving_from_newest(&self, carried: impl Carried, view: &View, room: u64) -> i64 {
         let window = &self.window;
         let newest = window.number(view.head);
