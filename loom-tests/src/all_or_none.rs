@@ -112,7 +112,7 @@ fn rollback_beside_a_call_of_the_key() {
 /// The key is evicted after its charge, and comes back. The undo must not return to the new bucket
 /// what the old one was charged.
 fn evicted_beside_a_charge() {
-    explore(2, || {
+    explore(1, || {
         let pair = Pair::new(1);
         // Keeps the other place.
         pair.table.call(Z, 1, 20 * T);

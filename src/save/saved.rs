@@ -124,7 +124,7 @@ macro_rules! save_methods {
                 $crate::save::Saved::new($crate::save::UnixTime::now(), state)
             }
 
-            /// [`save`](Self::save) as of `now`, which is `wall` by the wall clock.
+            /// `save` as of `now`, which is `wall` by the wall clock.
             pub fn save_at(
                 &self,
                 now: $crate::time::Timestamp,
@@ -154,7 +154,7 @@ macro_rules! save_methods {
                 Self::restore_at(saved, fresh, now, wall)
             }
 
-            /// [`restore`](Self::restore) as of `now`, which is `wall` by the wall clock.
+            /// `restore` as of `now`, which is `wall` by the wall clock.
             ///
             /// # Errors
             ///

@@ -34,7 +34,7 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         }
     }
 
-    /// [`save`](Self::save) as of `now`, which is `wall` by the wall clock.
+    /// `save` as of `now`, which is `wall` by the wall clock.
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         writer.end()
     }
 
-    /// [`restore`](Self::restore) as of `now`, which is `wall` by the wall clock.
+    /// `restore` as of `now`, which is `wall` by the wall clock.
     ///
     /// # Errors
     ///
