@@ -158,11 +158,7 @@ macro_rules! save_methods {
             ///
             /// # Errors
             ///
-            /// As [`restore`](Self::restore).
-            #[cfg_attr(
-                not(feature = "std"),
-                doc = "\n[`restore`]: Self::restore_at\n"
-            )]
+            /// As `restore`.
             pub fn restore_at(
                 saved: &$crate::save::Saved<$state>,
                 fresh: Self,

@@ -38,8 +38,7 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
     ///
     /// # Errors
     ///
-    /// As [`save`](Self::save).
-    #[cfg_attr(not(feature = "std"), doc = "\n[`save`]: Self::save_at\n")]
+    /// As `save`.
     pub fn save_at<E>(
         &self,
         now: Timestamp,
@@ -70,8 +69,7 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
     ///
     /// # Errors
     ///
-    /// As [`restore`](Self::restore).
-    #[cfg_attr(not(feature = "std"), doc = "\n[`restore`]: Self::restore_at\n")]
+    /// As `restore`.
     pub fn restore_at<E>(
         records: impl IntoIterator<Item = Result<TableRecord<FixedKey, BucketLevel>, E>>,
         fresh: Self,
