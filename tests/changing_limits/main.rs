@@ -3,6 +3,7 @@
 mod api;
 mod bucket;
 mod combined;
+mod fixed;
 mod keys;
 mod oracle;
 mod threads;
