@@ -354,25 +354,20 @@ fn save_beside_a_settlement() {
     });
 }
 
-/// A save beside a change of the quota. Kills `open_leases`.
+/// A save beside a change of the quota. Kills `forgotten_lease`.
 fn save_beside_a_change() {
-    explore(3, || {
-        let world = World::new();
+    explore(4, || {
+        let (world, _) = World::after_a_call();
         assert!(world.call(0, 1).is_some() && world.call(0, 1).is_some());
         let other = {
-            let world = world.clone();
-            thread::spawn(move || world.bucket.set_quota_at(quota(T, CAPACITY + 1), at(0)))
+            let (world, now) = (world.clone(), at(world.clock.latest()));
+            thread::spawn(move || world.bucket.set_quota_at(quota(2 * T, CAPACITY), now))
         };
-        let saved = world.bucket.save_at(at(0), UnixTime::from_nanos(1));
-        let available = saved.state().available();
-        // A save that takes leases beside the change may lose one, which counts as used.
-        assert!(available <= CAPACITY - 2, "saved {available}");
+        let spent = world.spent();
+        assert!(spent >= 2, "saved {spent} of 2");
         other.join().unwrap();
-        let saved = world.bucket.save_at(at(0), UnixTime::from_nanos(1));
-        let (capacity, available) = (saved.state().capacity(), saved.state().available());
-        assert_eq!(capacity, CAPACITY + 1, "saved");
-        assert!(available <= CAPACITY - 2, "saved {available}");
-        assert_eq!(available, world.bucket.available_at(at(0)), "saved");
+        assert_eq!(world.spent(), 2, "saved {spent} of 2");
+        world.assert_accounted();
     });
 }
 
@@ -506,7 +501,7 @@ fn stale_reader_beside_a_change() {
 mutant::tests! { "sharded":
     save_beside_a_spread { summed_leases: "saved" }
     save_beside_a_settlement { unconfirmed_save: "saved" }
-    save_beside_a_change { open_leases: "saved" }
+    save_beside_a_change { forgotten_lease: "saved" }
     settled_by_a_stale_reader { stale_settlement: " of " }
     taken_by_a_stale_reader {
         stale_settlement: " of ",

@@ -1,6 +1,6 @@
 //! Another configuration for an API limiter in use.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use tidegate::{ApiRateLimiter, ConfigErrorKind, ManualClock, RateLimitConfig};
 
@@ -17,7 +17,7 @@ const CONFIG: RateLimitConfig = RateLimitConfig {
 fn limiter() -> (ApiRateLimiter<ManualClock>, ManualClock) {
     let clock = ManualClock::new();
     (
-        ApiRateLimiter::with_clock(CONFIG, clock.clone()).unwrap(),
+        ApiRateLimiter::with_clock(CONFIG, clock.clone()).expect("valid"),
         clock,
     )
 }
@@ -36,7 +36,7 @@ fn levels_stay_and_new_numbers_hold() {
         tokens_per_day: Some(7_000),
         ..CONFIG
     };
-    api.reconfigure(config).unwrap();
+    api.reconfigure(config).expect("valid");
     assert_eq!(*api.config(), config);
     let stats = api.stats();
     assert_eq!(stats.burst_remaining, 6);
@@ -56,9 +56,9 @@ fn levels_stay_and_new_numbers_hold() {
     for _ in 0..8 {
         assert!(!api.try_acquire().is_limited);
     }
-    let status = api.try_acquire();
-    assert!(status.is_limited);
-    assert_eq!(status.retry_after, Duration::from_millis(500));
+    let refused = api.try_acquire();
+    assert!(refused.is_limited);
+    assert_eq!(refused.retry_after, Duration::from_millis(500));
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn lower_windows_remember_their_requests() {
         requests_per_minute: 8,
         ..CONFIG
     })
-    .unwrap();
+    .expect("valid");
     clock.advance(Duration::from_secs(30));
     assert!(api.try_acquire().is_limited, "10 of 8 in the last minute");
     clock.advance(Duration::from_secs(31));
@@ -82,12 +82,14 @@ fn lower_windows_remember_their_requests() {
 #[test]
 fn calls_in_flight_stay_in_flight() {
     let (api, _) = limiter();
-    let permits: Vec<_> = (0..3).map(|_| api.reserve_tokens(10).unwrap()).collect();
+    let permits: Vec<_> = (0..3)
+        .map(|_| api.reserve_tokens(10).expect("valid"))
+        .collect();
     api.reconfigure(RateLimitConfig {
         max_in_flight: Some(2),
         ..CONFIG
     })
-    .unwrap();
+    .expect("valid");
     let mut permits = permits.into_iter();
     drop(permits.next());
     assert!(api.reserve_tokens(10).is_err(), "two are in flight");
@@ -97,8 +99,10 @@ fn calls_in_flight_stay_in_flight() {
         max_in_flight: None,
         ..CONFIG
     })
-    .unwrap();
-    let more: Vec<_> = (0..5).map(|_| api.reserve_tokens(10).unwrap()).collect();
+    .expect("valid");
+    let more: Vec<_> = (0..5)
+        .map(|_| api.reserve_tokens(10).expect("valid"))
+        .collect();
     assert_eq!(more.len(), 5);
 }
 
@@ -167,7 +171,7 @@ fn pauses_outlast_a_change() {
         burst_size: 50,
         ..CONFIG
     })
-    .unwrap();
+    .expect("valid");
     assert_eq!(api.try_acquire().retry_after, Duration::from_secs(5));
     clock.advance(Duration::from_secs(5));
     assert!(!api.try_acquire().is_limited);

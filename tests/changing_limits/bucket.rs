@@ -1,8 +1,8 @@
 //! A bucket keeps its tokens over a change, and never gets a burst for free.
 
-use std::time::Duration;
+use core::time::Duration;
 
-use tidegate::{Denied, Limiter, ManualClock, Quota, TokenBucket};
+use tidegate::{Denied, Limiter, ManualClock, Quota, Timestamp, TokenBucket};
 
 fn bucket(quota: Quota) -> (TokenBucket<ManualClock>, ManualClock) {
     let clock = ManualClock::new();
@@ -43,12 +43,12 @@ fn debts_stay_debts_in_tokens() {
 #[test]
 fn hints_follow_the_new_quota() {
     let (bucket, clock) = bucket(Quota::per_second(1).burst(1));
-    bucket.try_acquire(1).unwrap();
+    bucket.try_acquire(1).expect("valid");
     bucket.set_quota(Quota::per_second(4).burst(2));
     let retry_after = Duration::from_millis(500);
     assert_eq!(bucket.try_acquire(2), Err(Denied::NotYet { retry_after }));
     assert_eq!(bucket.try_acquire(3), Err(Denied::Never { capacity: 2 }));
-    clock.advance(retry_after - Duration::from_nanos(1));
+    clock.advance(retry_after.saturating_sub(Duration::from_nanos(1)));
     assert!(bucket.try_acquire(2).is_err());
     clock.advance(Duration::from_nanos(1));
     assert_eq!(bucket.try_acquire(2), Ok(()));
@@ -61,11 +61,11 @@ fn change_long_after_the_last_call_finds_a_full_bucket() {
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
     // The word of this bucket goes around its circle in seven months.
     let (bucket, clock) = bucket(Quota::per_second(1_000_000_000_000));
-    bucket.try_acquire(1_000_000_000_000).unwrap();
+    bucket.try_acquire(1_000_000_000_000).expect("valid");
     clock.advance(YEAR);
     bucket.set_quota(Quota::per_second(5));
     assert_eq!(bucket.available(), 5);
-    bucket.try_acquire(5).unwrap();
+    bucket.try_acquire(5).expect("valid");
     clock.advance(YEAR * 100);
     bucket.set_quota(Quota::per_second(7));
     assert_eq!(bucket.available(), 5);
@@ -75,22 +75,20 @@ fn change_long_after_the_last_call_finds_a_full_bucket() {
 fn change_by_a_clock_that_stepped_back_gives_nothing() {
     let (bucket, clock) = bucket(Quota::per_second(10));
     clock.advance(Duration::from_secs(100));
-    let now = clock_now(&clock);
-    bucket.try_acquire(10).unwrap();
-    bucket.set_quota_at(Quota::per_second(20), tidegate::Timestamp::ZERO);
-    assert_eq!(bucket.available_at(now), 0);
-    clock.advance(Duration::from_millis(100));
-    assert_eq!(bucket.available(), 0);
-}
-
-fn clock_now(clock: &ManualClock) -> tidegate::Timestamp {
-    tidegate::Clock::now(clock)
+    bucket.try_acquire(10).expect("valid");
+    // As of then, what was admitted since is a debt.
+    let back = Timestamp::ZERO;
+    assert_eq!(bucket.debt_at(back), 1_000);
+    bucket.set_quota_at(Quota::per_second(20), back);
+    assert_eq!(bucket.debt_at(back), 1_000);
+    assert_eq!(bucket.available_at(back + Duration::from_secs(50)), 0);
+    assert_eq!(bucket.available_at(back + Duration::from_secs(51)), 20);
 }
 
 #[test]
 fn same_quota_changes_nothing() {
     let (bucket, _) = bucket(Quota::per_second(10));
-    let charge = bucket.charge_at(4, bucket.now()).unwrap();
+    let charge = bucket.charge_at(4, bucket.now()).expect("valid");
     bucket.set_quota(Quota::per_second(10));
     assert_eq!(bucket.undo(charge), 4, "nothing was replaced");
     assert_eq!(bucket.available(), 10);
@@ -99,15 +97,15 @@ fn same_quota_changes_nothing() {
 #[test]
 fn charges_are_undone_only_by_their_own_quota() {
     let (bucket, _) = bucket(Quota::per_second(10));
-    let old = bucket.charge_at(4, bucket.now()).unwrap();
+    let old = bucket.charge_at(4, bucket.now()).expect("valid");
     bucket.set_quota(Quota::per_second(20));
     assert_eq!(bucket.undo(old), 0);
-    let new = bucket.charge_at(3, bucket.now()).unwrap();
+    let new = bucket.charge_at(3, bucket.now()).expect("valid");
     assert_eq!(bucket.undo(new), 3);
     assert_eq!(bucket.available(), 6);
 
     // Back and forth, so that the numbers of the words are the same.
-    let charge = bucket.charge_at(3, bucket.now()).unwrap();
+    let charge = bucket.charge_at(3, bucket.now()).expect("valid");
     bucket.set_quota(Quota::per_second(40));
     bucket.set_quota(Quota::per_second(20));
     assert_eq!(bucket.undo(charge), 0);
@@ -117,8 +115,8 @@ fn charges_are_undone_only_by_their_own_quota() {
 #[test]
 fn reservations_keep_their_times() {
     let (bucket, clock) = bucket(Quota::per_second(1).burst(1));
-    bucket.try_acquire(1).unwrap();
-    let reservation = bucket.reserve(1, Duration::from_secs(2)).unwrap();
+    bucket.try_acquire(1).expect("valid");
+    let reservation = bucket.reserve(1, Duration::from_secs(2)).expect("valid");
     let ready_at = reservation.ready_at();
     bucket.set_quota(Quota::per_second(10).burst(1));
     assert_eq!(bucket.debt(), 1);
@@ -131,7 +129,7 @@ fn reservations_keep_their_times() {
 #[test]
 fn thousands_of_changes_cost_no_tokens_and_no_memory() {
     let (bucket, _) = bucket(Quota::per_second(10));
-    bucket.try_acquire(4).unwrap();
+    bucket.try_acquire(4).expect("valid");
     for change in 1..5_000 {
         bucket.set_quota(Quota::per_second(10 + change % 7));
         assert_eq!(bucket.available(), 6);

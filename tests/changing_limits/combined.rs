@@ -1,7 +1,7 @@
 //! One limit of a combination changes by its name.
 
-use std::sync::Arc;
-use std::time::Duration;
+use alloc::sync::Arc;
+use core::time::Duration;
 
 use tidegate::{
     ChangeError, Combined, Limiter, ManualClock, Quota, SlidingWindow, TokenBucket, WindowError,
@@ -16,7 +16,7 @@ fn calls() -> (
 ) {
     let clock = ManualClock::new();
     let burst = Arc::new(TokenBucket::with_clock(Quota::per_second(5), clock.clone()));
-    let hour = SlidingWindow::with_clock(100, HOUR, clock.clone()).unwrap();
+    let hour = SlidingWindow::with_clock(100, HOUR, clock.clone()).expect("valid");
     let calls = Combined::builder()
         .limit("hour", hour)
         .limit("burst", burst.clone())
@@ -27,18 +27,20 @@ fn calls() -> (
 #[test]
 fn limits_change_by_name() {
     let (calls, burst, clock) = calls();
-    calls.try_acquire(3).unwrap();
-    calls.set_quota("burst", Quota::per_second(50)).unwrap();
+    calls.try_acquire(3).expect("valid");
+    calls
+        .set_quota("burst", Quota::per_second(50))
+        .expect("valid");
     assert_eq!(
         (calls.available_in("burst"), burst.capacity()),
         (Some(2), 50)
     );
-    calls.set_limit("hour", 10, HOUR).unwrap();
+    calls.set_limit("hour", 10, HOUR).expect("valid");
     assert_eq!(calls.available_in("hour"), Some(7));
     clock.advance(Duration::from_secs(1));
     let denied = calls.try_acquire(8).unwrap_err();
     assert_eq!(denied.limit(), "hour");
-    calls.try_acquire(7).unwrap();
+    calls.try_acquire(7).expect("valid");
     assert_eq!(
         (calls.available_in("hour"), burst.available()),
         (Some(0), 43)
@@ -71,18 +73,20 @@ fn errors_change_nothing() {
 fn calls_are_charged_to_all_or_none_after_changes() {
     let (calls, burst, _) = calls();
     burst.set_quota(Quota::per_second(8));
-    calls.set_limit("hour", 4, HOUR).unwrap();
+    calls.set_limit("hour", 4, HOUR).expect("valid");
     assert_eq!(calls.try_acquire(5).unwrap_err().limit(), "hour");
     assert_eq!(calls.available_in("burst"), Some(5));
-    let charge = calls.charge_at(4, calls.now()).unwrap();
+    let charge = calls.charge_at(4, calls.now()).expect("valid");
     assert_eq!(calls.undo(charge), 4);
     assert_eq!(
         (calls.available_in("burst"), calls.available_in("hour")),
         (Some(5), Some(4))
     );
 
-    let old = calls.charge_at(2, calls.now()).unwrap();
-    calls.set_quota("burst", Quota::per_second(9)).unwrap();
+    let old = calls.charge_at(2, calls.now()).expect("valid");
+    calls
+        .set_quota("burst", Quota::per_second(9))
+        .expect("valid");
     calls.undo(old);
     assert_eq!(
         calls.available_in("burst"),

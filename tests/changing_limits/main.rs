@@ -1,5 +1,7 @@
 //! Limits that change while they are used: what they keep, and how much they admit.
 
+extern crate alloc;
+
 mod api;
 mod bucket;
 mod combined;

@@ -1,6 +1,11 @@
 //! Random changes against an exact bucket, whose level is a whole number of parts of a token.
 
-use std::time::Duration;
+#![expect(
+    clippy::cast_possible_wrap,
+    reason = "numbers of a test, which are small"
+)]
+
+use core::time::Duration;
 
 use proptest::prelude::*;
 use tidegate::{ManualClock, Quota, TokenBucket};
@@ -13,7 +18,7 @@ const PARTS: i64 = 4_000;
 fn quota(interval: u64, burst: u64) -> Quota {
     Quota::new(1, Duration::from_nanos(interval))
         .and_then(|quota| quota.try_burst(burst))
-        .unwrap()
+        .expect("valid")
 }
 
 struct Exact {

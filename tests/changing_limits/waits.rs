@@ -1,9 +1,9 @@
 //! Waiters are woken by a change, keep their places, and see the new limits.
 
-use std::future::Future;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use core::future::Future;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 
 use tidegate::{Combined, Denied, Keyed, ManualClock, Quota, SlidingWindow, TokenBucket};
 
@@ -11,15 +11,15 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-const fn never(_: Duration) -> std::future::Pending<()> {
-    std::future::pending()
+fn never(_: Duration) -> core::future::Pending<()> {
+    core::future::pending()
 }
 
 #[test]
 fn faster_quota_serves_waiters_in_order() {
     let clock = ManualClock::new();
     let bucket = TokenBucket::with_clock(Quota::per_hour(1).burst(1), clock.clone());
-    bucket.try_acquire(1).unwrap();
+    bucket.try_acquire(1).expect("valid");
     let mut first = pin!(bucket.acquire(1).timer(never));
     let mut second = pin!(bucket.acquire(1).timer(never));
     assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
@@ -35,7 +35,7 @@ fn faster_quota_serves_waiters_in_order() {
 #[test]
 fn waiter_for_more_than_the_new_capacity_is_refused() {
     let bucket = TokenBucket::with_clock(Quota::per_hour(5), ManualClock::new());
-    bucket.try_acquire(5).unwrap();
+    bucket.try_acquire(5).expect("valid");
     let mut waiter = pin!(bucket.acquire(4).timer(never));
     assert!(poll(waiter.as_mut()).is_pending());
     bucket.set_quota(Quota::per_hour(3));
@@ -49,14 +49,14 @@ fn waiter_for_more_than_the_new_capacity_is_refused() {
 #[test]
 fn change_wakes_a_thread() {
     let bucket = TokenBucket::new(Quota::per_hour(1).burst(1));
-    bucket.try_acquire(1).unwrap();
+    bucket.try_acquire(1).expect("valid");
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| bucket.acquire(1).wait());
         while bucket.waiting() == 0 {
             std::thread::yield_now();
         }
         bucket.set_quota(Quota::per_second(1_000));
-        assert_eq!(waiter.join().unwrap(), Ok(()));
+        assert_eq!(waiter.join().expect("valid"), Ok(()));
     });
 }
 
@@ -64,12 +64,12 @@ fn change_wakes_a_thread() {
 fn waiters_of_windows_and_combinations_see_the_new_limit() {
     let clock = ManualClock::new();
     let hour = Duration::from_secs(3_600);
-    let window = SlidingWindow::with_clock(1, hour, clock.clone()).unwrap();
+    let window = SlidingWindow::with_clock(1, hour, clock.clone()).expect("valid");
     let calls = Combined::builder().limit("hour", window).build();
-    calls.try_acquire(1).unwrap();
+    calls.try_acquire(1).expect("valid");
     let mut waiter = pin!(calls.acquire(1).timer(never));
     assert!(poll(waiter.as_mut()).is_pending());
-    calls.set_limit("hour", 2, hour).unwrap();
+    calls.set_limit("hour", 2, hour).expect("valid");
     assert_eq!(poll(waiter.as_mut()), Poll::Ready(Ok(())));
 }
 
@@ -80,7 +80,7 @@ fn waiters_for_a_key_see_its_new_quota() {
     let make = move |_: &u64| TokenBucket::with_clock(Quota::per_hour(1).burst(1), time.clone());
     let users = Keyed::new(make);
     for key in [1, 2] {
-        users.try_acquire(&key, 1).unwrap();
+        users.try_acquire(&key, 1).expect("valid");
     }
     let mut one = pin!(users.acquire(&1, 1).timer(never));
     let mut two = pin!(users.acquire(&2, 1).timer(never));
@@ -89,7 +89,7 @@ fn waiters_for_a_key_see_its_new_quota() {
     users
         .at(&1)
         .set_quota(Quota::per_second(10).burst(1))
-        .unwrap();
+        .expect("valid");
     clock.advance(Duration::from_millis(100));
     assert_eq!(poll(one.as_mut()), Poll::Ready(Ok(())));
     assert!(poll(two.as_mut()).is_pending());

@@ -72,6 +72,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// Plays the steps on a table and on exact buckets. `keys` bounds the keys that are used.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm for each operation of a view"
+)]
 fn check<T: Table>(table: &T, keys: u64, steps: &[Step]) {
     let mut exact: BTreeMap<u64, Exact> = BTreeMap::new();
     let mut held: Vec<Held<T::Charge>> = Vec::new();
@@ -140,8 +144,12 @@ fn check<T: Table>(table: &T, keys: u64, steps: &[Step]) {
                     assert!(!is_unchanged || may_fail, "{n} of {bucket:?} at {time}");
                 } else {
                     assert_eq!(returned, n);
-                    assert!(is_unchanged, "{n} of {bucket:?} at {time}");
-                    bucket.tat = before;
+                    // A bucket that is full by now may keep the word that the charge has left.
+                    let is_full = bucket.ahead(time) == 0;
+                    assert!(is_unchanged || is_full, "{n} of {bucket:?} at {time}");
+                    if is_unchanged {
+                        bucket.tat = before;
+                    }
                 }
             }
             7 => {

@@ -1,5 +1,6 @@
 //! Which keys a `Keyed` keeps: keys in use, keys that were used a while ago, and none for longer.
 
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
@@ -34,7 +35,7 @@ fn keys_that_are_full_at_each_visit_stay() {
     for round in 0..50 {
         for key in 0..KEYS {
             // In another order in each round.
-            let key = key * 7 % KEYS ^ round & 1;
+            let key = (key * 7 % KEYS) ^ (round & 1);
             now += 10_000;
             assert_eq!(spread.try_acquire_at(&key, 1, at(now)), Ok(()));
             assert_eq!(crowded.try_acquire_at(&key, 1, at(now)), Ok(()));
@@ -163,11 +164,16 @@ fn longest_unused_key_makes_room() {
 #[test]
 fn key_in_use_takes_no_exclusive_lock() {
     thread_local! {
-        static STAY: std::cell::RefCell<Option<Receiver<()>>> =
-            const { std::cell::RefCell::new(None) };
+        static STAY: core::cell::RefCell<Option<Receiver<()>>> =
+            const { core::cell::RefCell::new(None) };
     }
-    #[derive(Clone, Debug, Hash)]
+    #[derive(Clone, Debug)]
     struct Key(u64);
+    impl Hash for Key {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
     impl Eq for Key {}
     impl PartialEq for Key {
         fn eq(&self, other: &Self) -> bool {

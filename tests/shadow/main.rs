@@ -18,7 +18,7 @@ fn bucket(capacity: u64, clock: &ManualClock) -> TokenBucket<ManualClock> {
 }
 
 /// In the order of the fields.
-fn counts(stats: ShadowStats) -> [u64; 4] {
+const fn counts(stats: ShadowStats) -> [u64; 4] {
     [
         stats.both_admitted,
         stats.only_candidate_refused,

@@ -13,7 +13,10 @@ const SECOND: Duration = Duration::from_secs(1);
 fn waiters_are_served_by_the_live_limit() {
     let clock = ManualClock::new();
     let limit = Shadow::beside(bucket(2, &clock), bucket(1, &clock));
-    let timer = |wait: Duration| core::future::ready(clock.advance(wait));
+    let timer = |wait: Duration| {
+        clock.advance(wait);
+        core::future::ready(())
+    };
     for _ in 0..4 {
         let admitted = limit.acquire(1).timer(timer).now_or_never();
         assert_eq!(admitted, Some(Ok(())));
@@ -60,7 +63,10 @@ fn late_timer_is_no_advantage_for_the_candidate() {
     let limit = || tidegate::TokenBucket::with_clock(quota, clock.clone());
     let shadow = Shadow::beside(limit(), limit());
     let late = Duration::from_millis(1);
-    let timer = |wait: Duration| core::future::ready(clock.advance(wait + late));
+    let timer = |wait: Duration| {
+        clock.advance(wait + late);
+        core::future::ready(())
+    };
     for _ in 0..50 {
         assert_eq!(shadow.acquire(1).timer(timer).now_or_never(), Some(Ok(())));
     }

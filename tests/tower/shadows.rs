@@ -21,7 +21,7 @@ fn table(burst: u64, clock: &ManualClock) -> FixedKeyed<ManualClock> {
     FixedKeyed::with_clock(Quota::per_second(1).burst(burst), 100, clock.clone())
 }
 
-fn counts(stats: ShadowStats) -> [u64; 4] {
+const fn counts(stats: ShadowStats) -> [u64; 4] {
     [
         stats.both_admitted,
         stats.only_candidate_refused,
