@@ -289,62 +289,102 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What a key has at least and at most, in parts of a token. A change drops part of a grain, of
+/// half a nanosecond.
+#[derive(Clone, Copy, Debug)]
+struct Exact {
+    least: i64,
+    most: i64,
+}
+
+impl Exact {
+    const fn full(burst: u64) -> Self {
+        let full = burst as i64 * PARTS;
+        Self {
+            least: full,
+            most: full,
+        }
+    }
+
+    fn add(&mut self, parts: i64, burst: u64) {
+        let full = burst as i64 * PARTS;
+        self.least = (self.least + parts).min(full);
+        self.most = (self.most + parts).min(full);
+    }
+
+    fn change(&mut self, old_burst: u64, interval: u64, burst: u64) {
+        let old_full = old_burst as i64 * PARTS;
+        let full = burst as i64 * PARTS;
+        let grain = PARTS / interval as i64;
+        // A full bucket is a new key.
+        if self.least < old_full {
+            self.least = full.min(self.least - grain);
+        } else {
+            self.least = full;
+        }
+        self.most = if self.most < old_full {
+            full.min(self.most)
+        } else {
+            full
+        };
+    }
+}
+
 proptest! {
-    /// The intervals are whole numbers of grains, so levels are exact: but a key that was full
-    /// before a change to a larger capacity may be full after it.
     #[test]
-    fn levels_are_exact(steps in proptest::collection::vec(step(), 1..80)) {
+    fn levels_of_keys_are_kept(steps in proptest::collection::vec(step(), 1..80)) {
         let clock = ManualClock::new();
         let users = FixedKeyed::with_clock(quota(1_000, 5), 100, clock.clone());
         let (mut interval, mut burst) = (1_000, 5_u64);
-        let mut levels = [5 * PARTS; KEYS];
+        let mut keys = [Exact::full(burst); KEYS];
         for step in steps {
             match step {
                 Step::Advance(nanos) => {
                     clock.advance(Duration::from_nanos(nanos));
-                    for level in &mut levels {
-                        *level += nanos as i64 * (PARTS / interval as i64);
-                    }
+                    let parts = nanos as i64 * (PARTS / interval as i64);
+                    keys.iter_mut().for_each(|key| key.add(parts, burst));
                 }
                 Step::Acquire(key, n) => {
-                    let fits = n <= burst && n as i64 * PARTS <= levels[key];
-                    prop_assert_eq!(users.try_acquire(&key, n).is_ok(), fits);
-                    if fits {
-                        levels[key] -= n as i64 * PARTS;
+                    let needed = n as i64 * PARTS;
+                    let exact = &mut keys[key];
+                    if users.try_acquire(&key, n).is_ok() {
+                        prop_assert!(needed <= exact.most, "{n} of {exact:?}");
+                        exact.least = exact.least.max(needed);
+                        exact.add(-needed, burst);
+                    } else {
+                        prop_assert!(needed > exact.least, "refused {n} of {exact:?}");
+                        exact.most = exact.most.min(needed - 1);
                     }
                 }
                 Step::Debit(key, n) => {
                     users.at(&key).debit(n);
-                    levels[key] -= n as i64 * PARTS;
+                    keys[key].add(-(n as i64 * PARTS), burst);
                 }
                 Step::Credit(key, n) => {
                     users.at(&key).credit(n);
-                    levels[key] += n as i64 * PARTS;
+                    keys[key].add(n as i64 * PARTS, burst);
                 }
                 Step::Reset(key) => {
                     users.at(&key).reset();
-                    levels[key] = burst as i64 * PARTS;
+                    keys[key] = Exact::full(burst);
                 }
                 Step::Change(next, capacity) => {
-                    let full = burst as i64 * PARTS;
-                    (interval, burst) = (INTERVALS[next], capacity);
-                    users.set_quota(quota(interval, burst));
-                    for level in &mut levels {
-                        // A full bucket is a new key.
-                        if *level >= full {
-                            *level = burst as i64 * PARTS;
+                    users.set_quota(quota(INTERVALS[next], capacity));
+                    if (INTERVALS[next], capacity) != (interval, burst) {
+                        for key in &mut keys {
+                            key.change(burst, INTERVALS[next], capacity);
                         }
                     }
+                    (interval, burst) = (INTERVALS[next], capacity);
                 }
             }
-            for level in &mut levels {
-                *level = (*level).min(burst as i64 * PARTS);
-            }
-            for (key, level) in levels.iter().enumerate() {
-                let whole = (level / PARTS).max(0) as u64;
-                prop_assert_eq!(users.available(&key), whole, "of key {}", key);
-                let debt = ((PARTS - 1 - level) / PARTS).max(0) as u64;
-                prop_assert_eq!(users.at(&key).debt(), debt, "of key {}", key);
+            for (key, exact) in keys.iter().enumerate() {
+                let available = users.available(&key) as i64 * PARTS;
+                prop_assert!(available <= exact.most.max(0), "{key}: {exact:?}");
+                prop_assert!(available > exact.least - PARTS, "{key}: {exact:?}");
+                let debt = users.at(&key).debt() as i64 * PARTS;
+                prop_assert!(debt >= -exact.most, "{key}: {exact:?}");
+                prop_assert!(debt < PARTS + (-exact.least).max(0), "{key}: {exact:?}");
             }
         }
     }

@@ -36,7 +36,9 @@
 //!    `claim` to idle. Every call that finds a busy claim carries it out. Each step is an exchange
 //!    that succeeds once.
 //!
-//! A credit, a reset and an undo lower a TAT: see [`lowering`].
+//! A credit, a reset and an undo lower a TAT: see [`lowering`]. When the quota changes, another set
+//! takes over: see `takeover.rs`. Then this one is *closed*: `claim` says so, and every entry is
+//! vacant for good.
 //!
 //! # Invariants
 //!
@@ -243,6 +245,7 @@ pub(super) struct SetExchange<'a> {
 }
 
 /// Why a key got no entry.
+#[derive(Clone, Copy)]
 pub(super) enum Unfound {
     /// Every entry belongs to a key whose bucket is not full, or is held.
     Full,

@@ -20,6 +20,7 @@ pub(super) struct TableState {
 }
 
 /// Why a key was charged nothing.
+#[derive(Clone, Copy)]
 pub(super) enum KeyRefusal {
     Denied(Denied),
     /// There is no room for the key.
