@@ -1,12 +1,18 @@
 //! The quota of a `FixedKeyed` changes: what keys keep, and how much they admit.
 
-use std::cell::Cell;
-use std::future::Future;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Waker};
+#![expect(
+    clippy::cast_possible_wrap,
+    clippy::needless_for_each,
+    reason = "numbers of a test, which are small; one line for each step"
+)]
+
+use core::cell::Cell;
+use core::future::Future;
+use core::pin::pin;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::task::{Context, Waker};
+use core::time::Duration;
 use std::thread;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use tidegate::{Denied, FixedKeyed, Limiter, ManualClock, Overflow, Quota};
@@ -19,7 +25,7 @@ fn users(quota: Quota, keys: usize) -> (FixedKeyed<ManualClock>, ManualClock) {
 #[test]
 fn keys_keep_their_tokens() {
     let (users, clock) = users(Quota::per_minute(60), 100);
-    users.try_acquire("alice", 50).unwrap();
+    users.try_acquire("alice", 50).expect("valid");
     users.at("bob").debit(100);
     users.set_quota(Quota::per_minute(600));
 
@@ -67,12 +73,12 @@ fn new_keys_have_the_new_burst_at_once() {
 fn charges_from_before_are_not_undone() {
     let (users, _) = users(Quota::per_hour(10), 100);
     let alice = users.at("alice");
-    let before = alice.charge_at(4, users.now()).unwrap();
+    let before = alice.charge_at(4, users.now()).expect("valid");
     users.set_quota(Quota::per_hour(9));
-    let between = alice.charge_at(1, users.now()).unwrap();
+    let between = alice.charge_at(1, users.now()).expect("valid");
     assert_eq!(alice.undo(before), 0);
     assert_eq!((alice.undo(between), alice.available()), (1, 6));
-    let between = alice.charge_at(2, users.now()).unwrap();
+    let between = alice.charge_at(2, users.now()).expect("valid");
     // The same quota as at the first charge, and equal words.
     users.set_quota(Quota::per_hour(10));
     assert_eq!((alice.undo(between), alice.available()), (0, 4));
@@ -103,9 +109,9 @@ fn shared_bucket_changes_and_full_table_stays_full() {
 fn waiters_are_woken_and_decided_anew() {
     let (users, clock) = users(Quota::per_hour(5), 100);
     for user in ["alice", "bob"] {
-        users.try_acquire(user, 5).unwrap();
+        users.try_acquire(user, 5).expect("valid");
     }
-    let never = |_| std::future::pending::<()>();
+    let never = |_| core::future::pending::<()>();
     let mut context = Context::from_waker(Waker::noop());
     let mut alice = pin!(users.acquire("alice", 4).timer(never));
     let mut bob = pin!(users.acquire("bob", 1).timer(never));
@@ -115,7 +121,7 @@ fn waiters_are_woken_and_decided_anew() {
     clock.advance(Duration::from_secs(1));
     let never = Err(Denied::Never { capacity: 3 });
     assert!(
-        matches!(alice.as_mut().poll(&mut context), std::task::Poll::Ready(result) if result == never)
+        matches!(alice.as_mut().poll(&mut context), core::task::Poll::Ready(result) if result == never)
     );
     assert!(bob.as_mut().poll(&mut context).is_ready());
     assert_eq!(users.waiting(), 0);
@@ -125,7 +131,7 @@ fn waiters_are_woken_and_decided_anew() {
 fn change_wakes_the_threads_of_all_keys() {
     let users = FixedKeyed::new(Quota::per_hour(1).burst(1), 100);
     for key in 0..4 {
-        users.try_acquire(&key, 1).unwrap();
+        users.try_acquire(&key, 1).expect("valid");
     }
     thread::scope(|scope| {
         let users = &users;
@@ -135,7 +141,7 @@ fn change_wakes_the_threads_of_all_keys() {
         }
         users.set_quota(Quota::per_second(1_000));
         for waiter in waiters {
-            assert_eq!(waiter.join().unwrap(), Ok(()));
+            assert_eq!(waiter.join().expect("valid"), Ok(()));
         }
     });
 }
@@ -148,24 +154,24 @@ fn save_after_a_change_holds_the_new_levels() {
         FixedKeyed::with_clock_and_hasher(quota, 100, clock.clone(), hasher)
     };
     let users = table(Quota::per_hour(10));
-    users.try_acquire("alice", 7).unwrap();
+    users.try_acquire("alice", 7).expect("valid");
     users.set_quota(Quota::per_hour(20));
-    users.try_acquire("bob", 15).unwrap();
+    users.try_acquire("bob", 15).expect("valid");
     let mut records = Vec::new();
     let saved = users.save(|record| {
         records.push(record);
-        Ok::<_, std::convert::Infallible>(())
+        Ok::<_, core::convert::Infallible>(())
     });
     assert_eq!(saved, Ok(2));
     let records = || {
         records
             .iter()
             .cloned()
-            .map(Ok::<_, std::convert::Infallible>)
+            .map(Ok::<_, core::convert::Infallible>)
     };
     let fresh = table(Quota::per_hour(1));
     fresh.set_quota(Quota::per_hour(30));
-    let after = FixedKeyed::restore(records(), fresh).unwrap();
+    let after = FixedKeyed::restore(records(), fresh).expect("valid");
     assert_eq!((after.available("alice"), after.available("bob")), (3, 5));
 }
 
@@ -179,9 +185,9 @@ fn under_load(call: impl Fn() -> u64 + Sync, change: impl Fn(u64) + Sync) -> u64
                 change(number);
             }
         });
-        let admitted = callers.map(|caller| caller.join().unwrap());
+        let admitted = callers.map(|caller| caller.join().expect("valid"));
         done.store(true, Relaxed);
-        changer.join().unwrap();
+        changer.join().expect("valid");
         admitted.iter().sum()
     })
 }
@@ -194,7 +200,7 @@ fn tokens_of_each_key_are_admitted_once() {
     let (users, _) = users(quota(0), 1_000);
     let keys = || 0..KEYS;
     for key in keys() {
-        users.try_acquire(&key, 1).unwrap();
+        users.try_acquire(&key, 1).expect("valid");
     }
     let drain = || {
         let mut admitted = 0;
@@ -217,12 +223,13 @@ fn tokens_of_each_key_are_admitted_once() {
 fn new_keys_get_one_burst_beside_changes() {
     const KEYS: u64 = 5_000;
     const EACH: u64 = 3;
+    const CALLS: usize = 3;
     let quota = |change: u64| Quota::per_hour(1 + change % 3).burst(EACH);
     let (users, _) = users(quota(0), 20_000);
     let users = users.overflow(Overflow::Refuse);
     let insert = || {
         (0..KEYS)
-            .flat_map(|key| [key; EACH as usize])
+            .flat_map(|key| [key; CALLS])
             .map(|key| u64::from(users.try_acquire(&key, 1).is_ok()))
             .sum()
     };
@@ -264,7 +271,7 @@ const KEYS: usize = 6;
 fn quota(interval: u64, burst: u64) -> Quota {
     Quota::new(1, Duration::from_nanos(interval))
         .and_then(|quota| quota.try_burst(burst))
-        .unwrap()
+        .expect("valid")
 }
 
 #[derive(Clone, Debug)]
