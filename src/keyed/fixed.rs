@@ -263,7 +263,7 @@ impl<C, S> FixedKeyed<C, S> {
     /// Without std, quotas do not change.
     #[cfg(not(any(feature = "std", tidegate_loom)))]
     #[expect(clippy::unused_self, reason = "the same call as with std")]
-    fn on_changed_set<R>(
+    const fn on_changed_set<R>(
         &self,
         closed: Closed,
         _: usize,

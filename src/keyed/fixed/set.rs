@@ -228,7 +228,11 @@ impl ClaimWord {
 
     /// Without std, no set is closed.
     #[cfg(not(any(feature = "std", tidegate_loom)))]
-    #[expect(clippy::unused_self, reason = "the same call as with std")]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the same call as with std"
+    )]
     const fn check_open(self) -> Result<(), Closed> {
         Ok(())
     }
