@@ -52,6 +52,11 @@ pub(crate) trait Members: Copy {
     /// The refusal that a member returns at this moment. Changes nothing.
     fn refusal(self, index: usize) -> Option<Self::Refusal>;
 
+    /// Tells the members that the call was refused because of peeks, for those that count their
+    /// refusals.
+    #[inline]
+    fn record_peeked_refusal(self) {}
+
     /// The refusal that lasts the longest, among those of this moment and the call's `own`.
     fn longest(self, own: Option<Self::Refusal>) -> Option<Self::Refusal> {
         let refusals = (0..self.count()).map(|index| self.refusal(index));

@@ -345,6 +345,11 @@ impl<L: Limiter> Member for Asked<'_, L> {
     }
 
     #[inline]
+    fn record_peeked_refusal(self) {
+        self.limiter.record_peeked_refusal_at(self.n, self.now);
+    }
+
+    #[inline]
     fn charge(self) -> Result<L::Charge, TupleDenied> {
         let charged = self.limiter.charge_at(self.n, self.now);
         charged.map_err(|denied| self.refused(denied))

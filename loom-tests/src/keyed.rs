@@ -94,7 +94,7 @@ impl Table {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
     key: u64,
-    pub(crate) n: u64,
+    n: u64,
     now: u64,
     pub(crate) admitted: bool,
 }

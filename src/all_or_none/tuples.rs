@@ -19,6 +19,11 @@ pub(crate) trait Member: Copy {
 
     fn charge(self) -> Result<Self::Charge, Self::Refusal>;
 
+    /// Tells that the call was refused because of peeks. A member that counts its refusals looks
+    /// whether its own was among them.
+    #[inline]
+    fn record_peeked_refusal(self) {}
+
     /// Undoes a charge, and returns the permits that are lost.
     fn undo(self, charge: Self::Charge) -> u64;
 }
@@ -37,7 +42,7 @@ pub(crate) trait MemberTuple: Members<Charges: Sized> {
 pub(crate) fn charge<M: MemberTuple>(members: M) -> Result<M::Charges, M::Refusal> {
     super::charge! {
         prepare: members.first(),
-        refusal: members.longest(None),
+        refusal: members.longest(None).inspect(|_| members.record_peeked_refusal()),
         charge: |first| charge_from(members, first),
         unprepared: charge_from(members, 0),
     }
@@ -99,6 +104,13 @@ macro_rules! tuples_of_members {
                     $($index => self.$index.refusal(),)+
                     _ => None,
                 }
+            }
+
+            #[inline]
+            fn record_peeked_refusal(self) {
+                $(if self.$index.is_charged() {
+                    self.$index.record_peeked_refusal();
+                })+
             }
         }
 

@@ -81,6 +81,9 @@ pub trait WaitTuple {
 
     fn attempt_each(&self, costs: Self::Costs, at: Instants) -> Result<(), Hold>;
 
+    /// Tells the members that refuse at `now` that a call was refused in the end.
+    fn tell_refused(&self, costs: Self::Costs, now: Timestamp);
+
     /// Until when a member refuses.
     fn hold_at(&self, index: usize, costs: Self::Costs, at: Instants) -> Option<Hold>;
 
@@ -132,9 +135,8 @@ struct MemberHold {
 fn outlasts(one: Hold, other: Hold) -> bool {
     match (one, other) {
         (_, Hold::Never) => false,
-        (Hold::Never, _) => true,
         (Hold::Until(mine), Hold::Until(theirs)) => mine > theirs,
-        (Hold::UntilWoken, Hold::Until(_)) => true,
+        (Hold::Never, _) | (Hold::UntilWoken, Hold::Until(_)) => true,
         (_, Hold::UntilWoken) => false,
     }
 }
@@ -280,10 +282,6 @@ macro_rules! waits_at {
             $tuple.enter_at($tuple.choose(costs))
         }
 
-        #[expect(
-            clippy::expect_used,
-            reason = "a place names a member that was entered"
-        )]
         fn queue<'a>(&'a self, place: &'a Self::Place) -> &'a WaitQueue {
             let $this = self;
             $tuple.queue_of(place).expect("a place of this tuple")
@@ -316,6 +314,13 @@ macro_rules! waits_at {
             let costs = <$type as WaitTuple>::costs($permits, n);
             let refusal = $tuple.refusal_behind(costs, ahead, now)?;
             Some(refusal.denied)
+        }
+
+        #[inline]
+        fn refused(&self, n: u64, now: Timestamp) {
+            let $this = self;
+            let costs = <$type as WaitTuple>::costs($permits, n);
+            WaitTuple::tell_refused($tuple, costs, now);
         }
     };
 }
@@ -436,6 +441,12 @@ macro_rules! waits_of_tuples {
                     at,
                 },)+);
                 tuples::charge(awaited).map(drop).map_err(|refused| refused.hold)
+            }
+
+            fn tell_refused(&self, costs: [u64; $arity], now: Timestamp) {
+                $(if costs[$index] > 0 && self.$index.peek_at(costs[$index], now).is_err() {
+                    self.$index.refused(costs[$index], now);
+                })+
             }
 
             fn hold_at(

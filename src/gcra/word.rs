@@ -14,7 +14,9 @@
 use core::time::Duration;
 
 use crate::denied::Denied;
-use crate::gcra::{Gcra, Now, Shortfall};
+#[cfg(feature = "std")]
+use crate::gcra::Leased;
+use crate::gcra::{Gcra, Level, Now, Shortfall};
 use crate::quota::Quota;
 
 /// A quota, prepared for decisions about words.
@@ -112,6 +114,15 @@ impl WordGcra {
         self.gcra.debt(tat, now)
     }
 
+    /// The word of a bucket that holds at `nanos` as many tokens as another holds: at most the
+    /// capacity, and a debt stays a debt.
+    #[cfg(feature = "std")]
+    pub(crate) fn taking_over(&self, old: &Self, old_tat: u64, nanos: u64) -> u64 {
+        let (now, old_now) = (self.now(nanos), old.now(nanos));
+        self.gcra
+            .taking_over(now, &old.gcra, old_tat, old_now, Leased::NOTHING)
+    }
+
     /// Whole tokens available.
     #[inline]
     pub(crate) const fn available(&self, tat: u64, now: Now) -> u64 {
@@ -164,6 +175,21 @@ impl WordGcra {
     #[cfg(feature = "std")]
     pub(crate) const fn capacity(&self) -> u64 {
         self.gcra.capacity()
+    }
+
+    /// The level at `now`, for a save.
+    pub(crate) const fn level(&self, tat: u64, now: Now) -> Level {
+        self.gcra.level(tat, now)
+    }
+
+    /// The word of a bucket that had `level` before `elapsed` nanoseconds; `None` if it is full.
+    pub(crate) const fn restored(&self, level: Level, elapsed: u64, now: Now) -> Option<u64> {
+        let tat = self.gcra.restored(now.grains(), now, level, elapsed);
+        if Gcra::is_idle(tat, now) {
+            return None;
+        }
+        // As in `debit`.
+        Some(if tat < Self::LAST { tat } else { Self::LAST })
     }
 
     /// The capacity in grains.

@@ -1,5 +1,6 @@
 //! Token buckets of many keys in a table that never grows: the public type over [`Set`].
 
+mod save;
 mod set;
 mod views;
 #[cfg(feature = "std")]
@@ -11,6 +12,8 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
+
+pub use save::FixedKey;
 
 use super::keys::KeyHasher;
 use super::overflow::{NO_ROOM, Overflow};

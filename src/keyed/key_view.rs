@@ -87,7 +87,7 @@ pub struct KeyView<T, H> {
 pub struct OwnedKey<K>(K);
 
 impl<T, H> KeyView<T, H> {
-    pub(super) const fn new(table: T, key: H) -> Self {
+    pub(crate) const fn new(table: T, key: H) -> Self {
         Self { table, key }
     }
 
@@ -102,7 +102,7 @@ impl<T, K> KeyView<T, OwnedKey<K>> {
     /// [`Arc`](alloc::sync::Arc).
     ///
     /// ```
-    /// # #[cfg(feature = "std")] {
+    /// # #[cfg(feature = "tokio")] {
     /// use std::sync::Arc;
     /// use tidegate::{Acquire, KeyView, Keyed, ManualClock, Quota, TokenBucket};
     ///

@@ -1,11 +1,14 @@
 //! A limiter for every key, in a table that follows the keys in use.
 
+mod changes;
 mod evicting_table;
+mod factory;
 mod insert;
 mod key_limiter;
 mod key_shard;
 mod keyed_builder;
 mod queries;
+mod save;
 mod views;
 mod waits;
 
@@ -35,9 +38,9 @@ use crate::limiter::Limiter;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
+use factory::CurrentFactory;
 use key_limiter::CommonQuota;
 use key_shard::KeyShard;
-use keyed_builder::Factory;
 
 /// A limiter of its own for every key: user, tenant, address, route.
 ///
@@ -48,16 +51,20 @@ use keyed_builder::Factory;
 ///
 /// # Memory follows the keys in use
 ///
-/// A limiter that is indistinguishable from a new one (a full bucket, an empty window) is not
-/// needed. Each call that adds a key checks a few other keys, and evicts the unused ones. There is
-/// no thread, no scan of all keys, and no time to live to choose. An eviction never grants tokens.
-/// Tables that became too large shrink. [`evict_unused`](Self::evict_unused) evicts all unused keys
-/// at once.
+/// A limiter that is indistinguishable from a new one (a full bucket, an empty window) is unused,
+/// and need not be kept. But most clients stay below their limit, so their limiter is unused
+/// whenever they come back. So a key stays for the [idle timeout](KeyedBuilder::idle_timeout), 10
+/// seconds by default, after its limiter has become unused. Then it is evicted: each call that adds
+/// a key checks a few other keys, and all of its part of the table before that part would grow.
+/// There is no thread, and no scan of the whole table. An eviction never grants tokens. Tables that
+/// became too large shrink. [`evict_unused`](Self::evict_unused) evicts all unused keys at once.
 ///
-/// The table holds at most [`max_keys`](KeyedBuilder::max_keys). If that many keys are in use, the
-/// [`Overflow`] policy decides calls for new keys. To find an unused key, a call searches 64 places
-/// where its own key would be, and 64 places elsewhere, in turn. So in a larger table the policy
-/// may decide although a key has just become unused.
+/// The table holds at most [`max_keys`](KeyedBuilder::max_keys). Beyond that, a new key takes the
+/// place of an unused key, which is chosen among those of 64 places where the new key would be, or
+/// of 64 places elsewhere, in turn. It is the one that is unused the longest, or one of the longest
+/// if there are more than eight. If none of these keys is unused, the [`Overflow`] policy decides
+/// the call. So in a larger table it may decide although a key has just become unused. A table
+/// remembers where all keys are in use, so a flood of refused keys costs little.
 ///
 /// # Size
 ///
@@ -83,9 +90,12 @@ use keyed_builder::Factory;
 /// keys and limiters are dropped under one. None of this may call back. Hashing must not panic, or
 /// keys may be lost while a table grows.
 ///
+/// A call for a known key never allocates, and takes no other lock. Known is any key that was used
+/// less than the idle timeout ago, unless the table has reached `max_keys` since then.
+///
 /// Adding a key takes the exclusive lock of its part. Before that, a key whose quota is not the
-/// first key's takes a lock of the whole table, to look for that quota. A call for a known key
-/// never allocates.
+/// first key's takes a lock of the whole table, to look for that quota. Searches for an unused key
+/// in a table with `max_keys` take turns in each part.
 ///
 /// ```
 /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
@@ -110,7 +120,7 @@ pub struct Keyed<K, L, S = KeyHasher> {
     shards: Box<[LockedShard<K, L>]>,
     hasher: S,
     first: OnceLock<FirstLimiter<L>>,
-    factory: Factory<K, L>,
+    factory: CurrentFactory<K, L>,
     /// Quotas other than the first that several keys may have.
     common_quotas: Mutex<Vec<Arc<CommonQuota<L>>>>,
     max_keys: u64,
@@ -211,7 +221,7 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
             shards: (0..shards(self.max_keys)).map(shard).collect(),
             hasher: self.hasher,
             first: OnceLock::new(),
-            factory: self.factory,
+            factory: CurrentFactory::new(self.factory),
             common_quotas: Mutex::new(Vec::new()),
             max_keys: self.max_keys as u64,
             idle_timeout: u64::try_from(self.idle_timeout.as_nanos()).unwrap_or(u64::MAX),
@@ -291,7 +301,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         Q: ToOwned<Owned = K> + ?Sized,
     {
         // Before the cell is entered: a factory that calls back would wait there for itself.
-        let limiter = (self.factory)(&key.to_owned());
+        let limiter = self.factory.make(&key.to_owned());
         let now = limiter.now();
         let common = match limiter.plain_quota_at(now) {
             Some(quota) => CommonQuota::new(limiter, quota),
@@ -488,7 +498,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     }
 
     /// Returns whether the table holds the key. It may not, because the key's limiter was unused
-    /// and the key was evicted.
+    /// for long enough and the key was evicted.
     pub fn contains<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -517,8 +527,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         removed
     }
 
-    /// Evicts every key whose limiter is indistinguishable from a new one, frees memory, and
-    /// returns how many keys were evicted.
+    /// Evicts every key whose limiter is indistinguishable from a new one, however short that is,
+    /// frees memory, and returns how many keys were evicted.
     ///
     /// It is never needed. It frees memory while no new keys come. It walks all keys, with the lock
     /// of one part of the table after the other.

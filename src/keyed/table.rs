@@ -11,6 +11,8 @@ use core::time::Duration;
 use super::wait_queues::Place;
 use crate::clock::Clock;
 use crate::denied::Denied;
+#[cfg(feature = "std")]
+use crate::quota::Quota;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 #[cfg(feature = "std")]
@@ -47,6 +49,11 @@ pub trait Table<Q: ?Sized> {
     }
 
     fn is_unused_for(&self, key: &Q, now: Timestamp) -> bool;
+
+    /// Tells that a call was refused because of peeks at several limiters. A table that counts its
+    /// refusals looks whether its own was among them.
+    #[inline]
+    fn record_peeked_refusal_for(&self, _key: &Q, _n: u64, _now: Timestamp) {}
 }
 
 /// How a table lets calls wait for a key: [`Waits`](crate::wait::sealed::Waits) with the key as an
@@ -77,6 +84,11 @@ pub trait WaitTable<Q: ?Sized>: Table<Q> {
 
     /// The refusal of `n` after the permits of `ahead`.
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied>;
+
+    /// Tells that a call of `n` for the key was refused in the end. Only tables that count refusals
+    /// use it.
+    #[inline]
+    fn refused(&self, _key: &Q, _n: u64, _now: Timestamp) {}
 }
 
 /// A table that can forgive what a key has spent. Wakes the head of the key's wait queue.
@@ -95,6 +107,14 @@ pub trait BucketTable<Q: ?Sized>: ResetTable<Q> {
     fn credit_for(&self, key: &Q, n: u64, now: Timestamp);
 
     fn debt_for(&self, key: &Q, now: Timestamp) -> u64;
+}
+
+/// A table whose keys can have quotas of their own.
+#[cfg(feature = "std")]
+#[expect(unnameable_types, reason = "a detail of `KeyView`")]
+pub trait QuotaTable<Q: ?Sized>: BucketTable<Q> {
+    /// Adds the key if need be. Wakes the head of the key's wait queue.
+    fn set_quota_for(&self, key: &Q, quota: Quota, now: Timestamp) -> Result<(), Denied>;
 }
 
 /// A pointer to a table, which does what the table does.
@@ -173,6 +193,11 @@ impl<Q: ?Sized, P: TablePointer<Table: Table<Q>>> Table<Q> for P {
     fn is_unused_for(&self, key: &Q, now: Timestamp) -> bool {
         self.table().is_unused_for(key, now)
     }
+
+    #[inline]
+    fn record_peeked_refusal_for(&self, key: &Q, n: u64, now: Timestamp) {
+        self.table().record_peeked_refusal_for(key, n, now);
+    }
 }
 
 #[cfg(feature = "std")]
@@ -214,6 +239,11 @@ impl<Q: ?Sized, P: TablePointer<Table: WaitTable<Q>>> WaitTable<Q> for P {
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
         self.table().refusal(key, ahead, n, now)
     }
+
+    #[inline]
+    fn refused(&self, key: &Q, n: u64, now: Timestamp) {
+        self.table().refused(key, n, now);
+    }
 }
 
 impl<Q: ?Sized, P: TablePointer<Table: ResetTable<Q>>> ResetTable<Q> for P {
@@ -233,5 +263,12 @@ impl<Q: ?Sized, P: TablePointer<Table: BucketTable<Q>>> BucketTable<Q> for P {
 
     fn debt_for(&self, key: &Q, now: Timestamp) -> u64 {
         self.table().debt_for(key, now)
+    }
+}
+
+#[cfg(feature = "std")]
+impl<Q: ?Sized, P: TablePointer<Table: QuotaTable<Q>>> QuotaTable<Q> for P {
+    fn set_quota_for(&self, key: &Q, quota: Quota, now: Timestamp) -> Result<(), Denied> {
+        self.table().set_quota_for(key, quota, now)
     }
 }

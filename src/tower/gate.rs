@@ -85,6 +85,11 @@ pub trait GateOperations {
     /// Reverses a charge of `n`, and returns how many permits are forfeited.
     fn undo(&self, key: &Self::Key, n: u64, charge: Self::Charge) -> u64;
 
+    /// Tells that a call was refused because of peeks. Gates that count their refusals look
+    /// whether theirs was among them.
+    #[inline]
+    fn record_peeked_refusal(&self, _key: &Self::Key, _n: u64, _now: Timestamp) {}
+
     fn snapshot_at(&self, key: &Self::Key, now: Timestamp) -> Option<Snapshot>;
 }
 
@@ -166,6 +171,10 @@ impl<L: Limiter> GateOperations for L {
 
     fn undo(&self, (): &(), n: u64, charge: L::Charge) -> u64 {
         n.saturating_sub(Limiter::undo(self, charge))
+    }
+
+    fn record_peeked_refusal(&self, (): &(), n: u64, now: Timestamp) {
+        self.record_peeked_refusal_at(n, now);
     }
 
     fn snapshot_at(&self, (): &(), now: Timestamp) -> Option<Snapshot> {

@@ -39,6 +39,10 @@ impl<G: GateOperations> Member for Asked<'_, G> {
         self.gate.peek_at(self.key, self.n, self.now).err()
     }
 
+    fn record_peeked_refusal(self) {
+        self.gate.record_peeked_refusal(self.key, self.n, self.now);
+    }
+
     fn charge(self) -> Result<G::Charge, GateDenied> {
         self.gate.charge_at(self.key, self.n, self.now)
     }
@@ -91,6 +95,10 @@ macro_rules! gate_tuples {
                 let now = Timestamp::ZERO;
                 let asked = ($(Asked { gate: &self.$index, key: &key.$index, n, now },)+);
                 tuples::undo(asked, charge)
+            }
+
+            fn record_peeked_refusal(&self, key: &Self::Key, n: u64, now: Timestamp) {
+                $(self.$index.record_peeked_refusal(&key.$index, n, now);)+
             }
 
             fn snapshot_at(&self, key: &Self::Key, now: Timestamp) -> Option<Snapshot> {

@@ -87,6 +87,10 @@ impl<G: Gate> GateOperations for Named<G> {
         self.gate.undo(key, n, charge)
     }
 
+    fn record_peeked_refusal(&self, key: &G::Key, n: u64, now: Timestamp) {
+        self.gate.record_peeked_refusal(key, n, now);
+    }
+
     fn snapshot_at(&self, key: &G::Key, now: Timestamp) -> Option<Snapshot> {
         let snapshot = self.gate.snapshot_at(key, now)?;
         Some(self.snapshot(snapshot))

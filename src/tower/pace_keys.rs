@@ -5,11 +5,10 @@ use core::fmt;
 
 use super::gate::{GateOperations, MissingKey};
 use super::key_extractor::KeyExtractor;
-use super::keyed_limiter::KeyedLimiter;
 use super::pace_gate::PaceOperations;
 use super::per_key::PerKey;
 use super::request_head::RequestHead;
-use crate::keyed::{KeyView, OwnedKey, TablePointer, WaitTable};
+use crate::keyed::{KeyView, KeyedLimiter, OwnedKey, TablePointer, WaitTable};
 
 /// The table of a gate that is shared.
 #[expect(unnameable_types, reason = "a detail of `PaceGate`")]

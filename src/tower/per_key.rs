@@ -4,10 +4,10 @@ use core::fmt;
 
 use super::gate::{GateDenied, GateOperations, MissingKey};
 use super::key_extractor::{KeyExtractor, NoKey};
-use super::keyed_limiter::KeyedLimiter;
 use super::request_head::RequestHead;
 use crate::clock::Clock;
 use crate::denied::Denied;
+use crate::keyed::KeyedLimiter;
 use crate::prepared_charge::headroom_of;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
@@ -162,6 +162,12 @@ where
         match (key, charge) {
             (Some(key), Some(charge)) => n.saturating_sub(self.table.undo_for(key, charge)),
             _ => 0,
+        }
+    }
+
+    fn record_peeked_refusal(&self, key: &Option<E::Key>, n: u64, now: Timestamp) {
+        if let Some(key) = key {
+            self.table.record_peeked_refusal_for(key, n, now);
         }
     }
 

@@ -108,6 +108,11 @@ pub(crate) mod sealed {
         /// The refusal of `n` after the waiters of `ahead`.
         fn refusal(&self, ahead: Self::Demand, n: u64, now: Timestamp) -> Option<Denied>;
 
+        /// Tells that a call of `n` was refused in the end. Only limiters that count refusals use
+        /// it.
+        #[inline]
+        fn refused(&self, _n: u64, _now: Timestamp) {}
+
         /// Until when a refusal as of `now` holds.
         fn hold(&self, refusal: &Denied, now: Timestamp) -> Hold {
             refusal.hold(now)
@@ -184,6 +189,11 @@ macro_rules! forward {
 
             fn refusal(&self, ahead: L::Demand, n: u64, now: Timestamp) -> Option<Denied> {
                 (**self).refusal(ahead, n, now)
+            }
+
+            #[inline]
+            fn refused(&self, n: u64, now: Timestamp) {
+                (**self).refused(n, now);
             }
 
             fn hold(&self, refusal: &Denied, now: Timestamp) -> Hold {
@@ -270,8 +280,8 @@ impl<L: Awaitable> Call for Permits<L> {
     }
 
     #[inline]
-    fn output(&self, outcome: Result<(), Denied>, _: Timestamp) -> Result<(), Denied> {
-        outcome
+    fn output(&self, outcome: Result<(), Denied>, now: Timestamp) -> Result<(), Denied> {
+        outcome.inspect_err(|_| self.limiter.refused(self.n, now))
     }
 }
 

@@ -43,6 +43,17 @@ pub struct Instants {
     pub now: Timestamp,
 }
 
+impl Instants {
+    /// Those of a call that does not wait.
+    pub(crate) const fn as_of(now: Timestamp) -> Self {
+        Self {
+            arrival: now,
+            due: now,
+            now,
+        }
+    }
+}
+
 /// A call that can wait: its limiter, and what it asks for.
 pub(crate) trait Call {
     type Clock: Clock;

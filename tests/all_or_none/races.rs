@@ -15,7 +15,7 @@ struct Count {
 }
 
 impl Count {
-    fn add(&mut self, outcome: Result<(), TupleDenied>) {
+    const fn add(&mut self, outcome: Result<(), TupleDenied>) {
         match outcome {
             Ok(()) => self.admitted += 1,
             Err(denied) => self.forfeited += denied.forfeited(),

@@ -57,7 +57,7 @@ fn hints_are_exact() {
         while let Err(denied) = both.try_acquire(n) {
             let wait = denied.retry_after().expect("within the capacity");
             let now = clock.now();
-            let just_before = now + (wait - Duration::from_nanos(1));
+            let just_before = now + wait.saturating_sub(Duration::from_nanos(1));
             assert_eq!(both.peek_at(n, just_before).map_err(|_| ()), Err(()));
             assert_eq!(both.try_acquire_at(n, just_before).map_err(|_| ()), Err(()));
             assert_eq!(both.wait_time(n), Some(wait));

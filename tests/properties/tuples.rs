@@ -21,7 +21,7 @@ struct Limiters {
     keyed: Keyed<String, TokenBucket<ManualClock>>,
 }
 
-fn quota((rate, burst): Numbers) -> Quota {
+const fn quota((rate, burst): Numbers) -> Quota {
     Quota::per_second(rate).burst(burst)
 }
 

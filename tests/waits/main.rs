@@ -20,6 +20,7 @@ mod random_operations;
 mod reentrant_wakers;
 mod resets;
 mod runtimes;
+mod sharded_changes;
 mod thread_waits;
 #[cfg(feature = "tokio")]
 mod tokio_tasks;

@@ -137,7 +137,7 @@ fn opposite_orders_get_all_that_flows_in() {
             waiter.pending()
         });
         let admitted = finish(waiters.collect(), &timer);
-        assert_eq!(admitted, Vec::from_iter(0..20), "seed {seed}");
+        assert_eq!(admitted, (0..20).collect::<Vec<_>>(), "seed {seed}");
         assert_eq!(
             timer.now().as_nanos(),
             (debt + 20) * 1_000_000_000,

@@ -36,33 +36,16 @@
 //!    `claim` to idle. Every call that finds a busy claim carries it out. Each step is an exchange
 //!    that succeeds once.
 //!
-//! # What comes back to a bucket
-//!
-//! A credit, a reset and an undo lower the TAT. A call that holds the higher value may stop until
-//! the entry has another owner, whose TAT then reaches that very value. So an entry is held for a
-//! while after its owner's TAT was lowered: another key gets it only when the clock has passed
-//! every value that the TAT ever had.
-//!
-//! The hold is `h` for a span of 2^(h-1) capacities, and the largest one is for 2^62 grains. The
-//! call raises the mark to its reading, or to that of the charge that it undoes. It never lowers
-//! the TAT below the mark (`lowered_below_mark`). It notes a span that reaches from the mark to the value that it
-//! replaces, or leaves a longer one, and only then lowers the TAT. So neither the TAT nor the value
-//! of the vacant entry is ever further below any earlier value than the span. If the exchange
-//! fails, the value is read again (`dropped_credit`). An entry is evicted
-//! only if its TAT and the span are below the mark. As its vacant value counts with the span, too,
-//! the span is subtracted from it.
+//! A credit, a reset and an undo lower a TAT: see [`lowering`].
 //!
 //! # Invariants
 //!
 //! 1. Without the top bit, the words of an entry only grow, except while they are one owner's. A
 //!    charge adds at least a grain. An entry is evicted only with a TAT *below* the mark
 //!    (`returned_value`), which becomes its vacant value, and it is occupied at the mark or at that
-//!    value, whichever is later. With the span of a hold that is later than every word of the owner
-//!    before (`unnoted_hold`, `ignored_hold`, `held_entry_claimed`). So no occupied value ever comes
-//!    back for another owner, and an exchange from one proves that its owner is the one that was
-//!    loaded after it. For the same owner, a value that comes back is harmless, because a decision
-//!    depends on the value alone. An undo compares the value (`undone_anyway`) and the number of the claim,
-//!    so it never lowers the bucket of a key that was evicted and came back.
+//!    value, whichever is later. With the hold of an owner whose TAT was lowered, that is later
+//!    than every word of that owner. So no occupied value ever comes back for another owner, and
+//!    an exchange from one proves that its owner is the one that was loaded after it.
 //! 2. While a claim is busy, step 3 occupies its entry once, and the entry stays occupied, because
 //!    an entry is evicted only when the claim that occupied it is over. So a call that finds the
 //!    entry vacant and then the claim still busy (`unchecked_claim`) has loaded the owner and the
@@ -84,14 +67,6 @@
 //! 10^11 cases.
 //!
 //! # Orderings
-//!
-//! A hold is noted before the exchange that lowers the TAT, which is a Release. The exchanges of
-//! charges and of an eviction continue its release sequence. So a call that loads a vacant value
-//! with Acquire, and the owner after it, sees the hold (`unpublished_hold`). An eviction may miss a
-//! hold, if the TAT was raised and lowered again after its load. A claim does not, and waits.
-//!
-//! The note of a hold may come between the steps of a claim, if the owner was evicted meanwhile.
-//! Then the exchange of `owner` is tried again (`lost_owner`).
 //!
 //! The idle value that ends a claim is written with Release and loaded with Acquire: a call that
 //! searches under it sees the claim's owner and TAT (`unpublished_claim`).
@@ -116,10 +91,15 @@
 //! or evicted meanwhile. A claim starts again only because another claim of this set was made or
 //! carried out, or because another call charged, lowered or took the same entry.
 
+pub(super) mod lowering;
+
+mod entry_hold;
+
 use crate::gcra::Now;
 use crate::gcra::WordGcra;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, fence};
+use entry_hold::EntryHold;
 
 /// Entries of a set. With the two words of the set they fill four cache lines.
 ///
@@ -171,6 +151,17 @@ impl KeyTag {
         }
     }
 
+    /// The tag of a saved key, whose search begins at the entry that it had.
+    pub(super) const fn saved(fingerprint: u64, entry: usize) -> Option<Self> {
+        if fingerprint == 0 || fingerprint > FINGERPRINT || entry >= ENTRIES {
+            return None;
+        }
+        Some(Self {
+            fingerprint,
+            start: entry,
+        })
+    }
+
     #[inline]
     const fn owns(self, owner: u64) -> bool {
         owner & FINGERPRINT == self.fingerprint
@@ -215,69 +206,11 @@ impl ClaimWord {
 /// The bits of `owner` that a claim writes.
 const CLAIM: u64 = ClaimWord::NUMBER | FINGERPRINT;
 
-/// For how long an entry is held for its owner after the TAT was lowered: the top bits of `owner`.
-#[derive(Clone, Copy)]
-struct EntryHold(u64);
-
-impl EntryHold {
-    const SHIFT: u32 = 59;
-    const LONGEST: u64 = 31;
-    /// The span of the longest hold. Together with a TAT it fits 64 bits.
-    const MOST: u64 = 1 << 62;
-
-    const fn of(owner: u64) -> Self {
-        Self(owner >> Self::SHIFT)
-    }
-
-    /// The span in grains.
-    fn span(self, gcra: &WordGcra) -> u64 {
-        match self.0 {
-            0 => 0,
-            Self::LONGEST => Self::MOST,
-            // At most 2^60 grains times 2^29.
-            hold => {
-                let span = u128::from(gcra.limit()) << (hold - 1);
-                u64::try_from(span).unwrap_or(Self::MOST).min(Self::MOST)
-            }
-        }
-    }
-
-    /// The shortest hold with at least this span.
-    fn for_span(span: u64, gcra: &WordGcra) -> Self {
-        let holds = (1..Self::LONGEST).map(Self);
-        let enough = holds.into_iter().find(|hold| hold.span(gcra) >= span);
-        enough.unwrap_or(Self(Self::LONGEST))
-    }
-}
-
-/// A charge that a set has made.
-#[derive(Debug)]
-pub(super) struct SetCharge {
-    before: u64,
-    after: u64,
-    owner: u64,
-    nanos: u64,
-}
-
 /// The exchange that has charged a key.
 pub(super) struct SetExchange<'a> {
     entry: &'a SetEntry,
     before: u64,
     after: u64,
-}
-
-impl SetExchange<'_> {
-    /// What an undo must know about the charge of a caller with this clock reading.
-    pub(super) fn charge(&self, nanos: u64) -> SetCharge {
-        SetCharge {
-            before: self.before,
-            after: self.after,
-            // Acquire: pairs with the Release in `carry_out`. An owner that is newer than the
-            // exchange never has the value that it has left.
-            owner: self.entry.owner.load(Acquire) & CLAIM,
-            nanos,
-        }
-    }
 }
 
 /// Every entry belongs to a key whose bucket is not full, or is held.
@@ -373,53 +306,6 @@ impl Set {
         }
     }
 
-    /// Lowers the TAT of a key to what `change` returns. Does nothing if the key has no entry.
-    pub(super) fn lower(
-        &self,
-        gcra: &WordGcra,
-        key: KeyTag,
-        nanos: u64,
-        change: impl Fn(u64, Now) -> u64,
-    ) {
-        // Relaxed: as in `evict_one`; the exchange in `replace_lower` publishes it.
-        let mark = self.mark.fetch_max(nanos, Relaxed).max(nanos);
-        let now = gcra.now(mark);
-        while let Some((entry, tat)) = self.find(key) {
-            // Acquire: pairs with the Release in `carry_out`.
-            let owner = entry.owner.load(Acquire);
-            if !key.owns(owner) {
-                continue;
-            }
-            let next = change(tat, now).max(now.grains());
-            if next >= tat || entry.replace_lower(gcra, owner, tat, next, now) {
-                return;
-            }
-        }
-    }
-
-    /// Undoes a charge, if the TAT is still what it has left. Returns whether it is undone.
-    pub(super) fn undo(&self, gcra: &WordGcra, key: KeyTag, charge: &SetCharge) -> bool {
-        let nanos = charge.nanos;
-        // Relaxed: as in `lower`.
-        let mark = self.mark.fetch_max(nanos, Relaxed).max(nanos);
-        let now = gcra.now(mark);
-        loop {
-            let Some((entry, tat)) = self.find(key) else {
-                return false;
-            };
-            // Acquire: as in `lower`.
-            let owner = entry.owner.load(Acquire);
-            if tat != charge.after || owner & CLAIM != charge.owner {
-                return false;
-            }
-            // As of the mark both are full, if the charge was made before it.
-            let next = charge.before.max(now.grains());
-            if next >= tat || entry.replace_lower(gcra, owner, tat, next, now) {
-                return true;
-            }
-        }
-    }
-
     /// Returns the TAT of a key and the instant to decide by, as of which a TAT of an earlier owner
     /// is a full bucket; `None` if the key has no entry but would get one.
     pub(super) fn peek(
@@ -451,14 +337,40 @@ impl Set {
         self.entries.iter().filter(active).count()
     }
 
+    /// The entries of all keys, with their fingerprints and TATs, for a save.
+    ///
+    /// If another key takes an entry meanwhile, its fingerprint may come with the TAT of the
+    /// former owner. Then the new owner has spent nothing before the call, and the former one has a
+    /// full bucket.
+    pub(super) fn occupied(&self) -> impl Iterator<Item = (usize, u64, u64)> {
+        (0..).zip(&self.entries).filter_map(|(number, entry)| {
+            let tat = entry.tat()?;
+            // Acquire: as in `tat_of`.
+            let owner = entry.owner.load(Acquire) & FINGERPRINT;
+            Some((number, owner, tat))
+        })
+    }
+
+    /// Gives a key a new entry with this TAT, while no other call uses the set. Returns whether
+    /// there was room.
+    pub(super) fn restore(&self, gcra: &WordGcra, key: KeyTag, nanos: u64, tat: u64) -> bool {
+        self.decide(gcra, key, nanos, |_, _| Ok::<_, ()>(tat))
+            .is_ok()
+    }
+
+    /// Whether a key has an entry.
+    pub(super) fn holds(&self, key: KeyTag) -> bool {
+        self.find(key).is_some()
+    }
+
     /// Whether no entry is vacant and none can be evicted.
     fn is_full_at(&self, gcra: &WordGcra, nanos: u64) -> bool {
         // Relaxed: only compared. A call that misses a mark may find a set full if its clock is
         // behind.
         let now = gcra.now(self.mark.load(Relaxed).max(nanos));
         let in_use = |entry: &SetEntry| match entry.tat() {
-            Some(tat) => tat + entry.span(gcra) >= now.grains(),
-            None => entry.held_until(gcra) > now.grains(),
+            Some(tat) => tat >= now.grains() || tat + entry.span(gcra) >= now.grains(),
+            None => entry.span(gcra) > 0 && entry.held_until(gcra) > now.grains(),
         };
         self.entries.iter().all(in_use)
     }
@@ -504,10 +416,14 @@ impl Set {
         }
     }
 
-    /// Whether a vacant entry is not held any more. Raises the mark if that shows only by `nanos`.
+    /// Whether an entry that was found vacant is not held. Raises the mark if that shows only by
+    /// `nanos`.
     fn is_free(&self, entry: &SetEntry, gcra: &WordGcra, nanos: u64) -> bool {
+        if entry.span(gcra) == 0 {
+            return true;
+        }
         let held_until = entry.held_until(gcra);
-        // Relaxed, both: a claim publishes it. Without a hold, the entry is vacant since the mark.
+        // Relaxed, both: a claim publishes it.
         if held_until <= gcra.now(self.mark.load(Relaxed)).grains() {
             return true;
         }
@@ -535,11 +451,14 @@ impl Set {
         let mark = self.mark.fetch_max(nanos, Relaxed).max(nanos);
         let mark = gcra.now(mark).grains();
         for (_, entry) in self.from(key) {
-            let tat = entry.tat();
-            // Loaded once (`reloaded_span`), because another call may note a longer hold.
-            let span = entry.span(gcra);
-            match tat {
-                Some(tat) if tat + span < mark => {
+            match entry.tat() {
+                Some(tat) if tat >= mark => {}
+                Some(tat) => {
+                    // Loaded once (`reloaded_span`), because another call may note a longer hold.
+                    let span = entry.span(gcra);
+                    if tat + span >= mark {
+                        continue;
+                    }
                     // Less the span, which counts again as long as the entry is vacant.
                     let vacant = mark - span;
                     // The claim that made its owner must be over, or a late helper would occupy the
@@ -556,7 +475,7 @@ impl Set {
                     return;
                 }
                 None if self.is_free(entry, gcra, nanos) => return,
-                Some(_) | None => {}
+                None => {}
             }
         }
     }
@@ -651,27 +570,6 @@ impl SetEntry {
         // Acquire: as in `tat`, and so that the hold is seen.
         let vacant = self.tat.load(Acquire) & !OCCUPIED;
         vacant + self.span(gcra)
-    }
-
-    /// Lowers the TAT to `next`, which is not before `now`, and notes the hold before.
-    fn replace_lower(&self, gcra: &WordGcra, owner: u64, tat: u64, next: u64, now: Now) -> bool {
-        let hold = EntryHold::for_span(tat - now.grains(), gcra);
-        if EntryHold::of(owner).0 < hold.0 {
-            let held = owner & CLAIM | hold.0 << EntryHold::SHIFT;
-            // Relaxed: the exchange below publishes it. On failure the owner is another one, or
-            // another call has noted a hold, and the caller searches again.
-            if self
-                .owner
-                .compare_exchange(owner, held, Relaxed, Relaxed)
-                .is_err()
-            {
-                return false;
-            }
-        }
-        // Release: publishes the hold and the mark.
-        self.tat
-            .compare_exchange(OCCUPIED | tat, OCCUPIED | next, Release, Relaxed)
-            .is_ok()
     }
 
     #[inline]

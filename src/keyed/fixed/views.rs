@@ -4,10 +4,11 @@ use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
 
 use super::FixedKeyed;
-use super::set::{SetCharge, SetFull, SetRefusal};
+use super::set::lowering::SetCharge;
+use super::set::{SetFull, SetRefusal};
 use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::gcra::WordGcra;
+use crate::gcra::{Now, WordGcra};
 use crate::keyed::key_view::KeyView;
 use crate::keyed::overflow::Overflow;
 use crate::keyed::table::{BucketTable, ResetTable, Table};
@@ -74,12 +75,7 @@ impl<C, S> FixedKeyed<C, S> {
 
 impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
     /// Lowers the TAT of a key, and wakes the head of its queue.
-    fn lower<Q: Hash + ?Sized>(
-        &self,
-        key: &Q,
-        now: Timestamp,
-        change: impl Fn(u64, crate::gcra::Now) -> u64,
-    ) {
+    fn lower<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp, change: impl Fn(u64, Now) -> u64) {
         let (set, tag) = self.locate(key);
         set.lower(&self.gcra, tag, now.as_nanos(), change);
         self.wake(key);
@@ -218,10 +214,9 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> BucketTable<Q> for FixedKeyed<C
     fn debt_for(&self, key: &Q, now: Timestamp) -> u64 {
         let (set, tag) = self.locate(key);
         match set.peek(&self.gcra, tag, now.as_nanos()) {
-            Ok(None) => 0,
             Ok(Some((tat, now))) => self.gcra.debt(tat, now),
             Err(SetFull) if self.overflow == Overflow::Share => self.shared.debt_at(now),
-            Err(SetFull) => 0,
+            Ok(None) | Err(SetFull) => 0,
         }
     }
 }

@@ -1,7 +1,13 @@
 //! What a view can do for token buckets.
 
 use super::{KeyHandle, KeyView};
+#[cfg(feature = "std")]
+use crate::denied::Denied;
 use crate::keyed::table::BucketTable;
+#[cfg(feature = "std")]
+use crate::keyed::table::QuotaTable;
+#[cfg(feature = "std")]
+use crate::quota::Quota;
 use crate::time::Timestamp;
 
 /// Operations on the token bucket of a key.
@@ -72,5 +78,53 @@ where
     /// flowed in yet. Part of a token counts as one.
     pub fn debt(&self) -> u64 {
         self.debt_at(self.now())
+    }
+}
+
+/// The quota of one key.
+#[cfg(feature = "std")]
+impl<T, H> KeyView<T, H>
+where
+    H: KeyHandle,
+    T: QuotaTable<H::Key>,
+{
+    /// Changes the quota of this key while calls use it. Adds the key if the table does not hold
+    /// it.
+    ///
+    /// The key keeps its level, as in [`TokenBucket::set_quota`](crate::TokenBucket::set_quota). It
+    /// keeps the quota until it is [removed](crate::Keyed::remove), and then gets what the factory
+    /// makes. So it is never evicted, and counts toward `max_keys`. Where many keys differ from the
+    /// others, let the factory say so: see [`Keyed::set_factory`](crate::Keyed::set_factory).
+    ///
+    /// A charge from before the change can no longer be undone. The first of those that wait for
+    /// the key is woken.
+    ///
+    /// ```
+    /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
+    ///
+    /// let (clock, quota) = (ManualClock::new(), Quota::per_minute(10));
+    /// let users = Keyed::new(move |_: &String| TokenBucket::with_clock(quota, clock.clone()));
+    /// users.try_acquire("alice", 4)?;
+    /// users.at("alice").set_quota(Quota::per_minute(100))?;
+    /// let snapshot = users.at("alice").snapshot();
+    /// assert_eq!((snapshot.capacity, snapshot.available), (100, 6));
+    /// assert_eq!(users.available("bob"), 10);
+    /// # Ok::<(), tidegate::Denied>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::Busy`] if there is no room for the key. Nothing has changed then.
+    pub fn set_quota(&self, quota: Quota) -> Result<(), Denied> {
+        self.set_quota_at(quota, self.now())
+    }
+
+    /// [`set_quota`](Self::set_quota) as of `now`.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_quota`](Self::set_quota).
+    pub fn set_quota_at(&self, quota: Quota, now: Timestamp) -> Result<(), Denied> {
+        self.table.set_quota_for(self.key(), quota, now)
     }
 }

@@ -23,6 +23,11 @@ where
     fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
         self.table.snapshot_of_refusal_for(self.key(), n, now)
     }
+
+    #[inline]
+    fn record_peeked_refusal_at(&self, n: u64, now: Timestamp) {
+        self.table.record_peeked_refusal_for(self.key(), n, now);
+    }
 }
 
 impl<T, H> Limiter for KeyView<T, H>

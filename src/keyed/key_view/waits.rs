@@ -98,6 +98,11 @@ where
     fn refusal(&self, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
         self.table.refusal(self.key(), ahead, n, now)
     }
+
+    #[inline]
+    fn refused(&self, n: u64, now: Timestamp) {
+        self.table.refused(self.key(), n, now);
+    }
 }
 
 impl<T, H> MemberWaits for KeyView<T, H>

@@ -1,5 +1,6 @@
 //! A hash table that is searched a few buckets at a time for keys to evict.
 
+use alloc::vec::Vec;
 use core::borrow::Borrow;
 use std::sync::{Mutex, PoisonError};
 
@@ -138,6 +139,8 @@ impl<K, V> EvictingTable<K, V> {
             }
         }
         search.hand = bucket;
+        // The next search for room has not seen the buckets that this one has passed.
+        search.restart();
         if grows && evicted * 8 < searched {
             let beyond = entries.capacity() + 1 - entries.len();
             entries.reserve(beyond, |(key, _)| hasher(key));
@@ -205,6 +208,22 @@ impl<K, V> EvictingTable<K, V> {
 
     pub(super) fn evict_all(&mut self, is_unused: impl Fn(&V) -> bool) {
         self.entries.retain(|(_, value)| !is_unused(value));
+    }
+
+    /// Takes out the entries that `is_taken` chooses.
+    pub(super) fn take_out(&mut self, is_taken: impl FnMut(&mut (K, V)) -> bool) -> Vec<(K, V)> {
+        self.entries.extract_if(is_taken).collect()
+    }
+
+    /// Takes out a key.
+    pub(super) fn take<Q: Eq + ?Sized>(&mut self, hash: u64, key: &Q) -> Option<(K, V)>
+    where
+        K: Borrow<Q>,
+    {
+        let entry = self
+            .entries
+            .find_entry(hash, |(known, _)| known.borrow() == key);
+        entry.ok().map(|entry| entry.remove().0)
     }
 
     /// Shrinks a mostly empty table to twice what it holds, so that it does not grow again at once.

@@ -7,8 +7,8 @@ use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
 use std::sync::{PoisonError, RwLock};
 
-use super::key_limiter::{CommonQuota, KeyLimiter, KeyTat, StoredLimiter};
-use super::key_shard::{KeyShard, NewLimiter};
+use super::key_limiter::{CommonQuota, KeyLimiter, KeyTat, NewLimiter, StoredLimiter};
+use super::key_shard::KeyShard;
 use super::{FirstLimiter, Keyed, read, write};
 use crate::denied::Denied;
 use crate::keyed::key_charge::Origin;
@@ -51,7 +51,7 @@ impl<K, L, S> Keyed<K, L, S> {
 
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// Decides in which form to keep a limiter that the factory has made.
-    fn new_limiter<'a>(
+    pub(super) fn new_limiter<'a>(
         &self,
         first: &'a FirstLimiter<L>,
         limiter: L,
@@ -69,7 +69,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         }
         let quotas = self.common_quotas.lock();
         let mut quotas = quotas.unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = quotas.iter().find(|known| known.quota == quota) {
+        let mut known = quotas.iter();
+        if let Some(known) = known.find(|known| known.quota == quota && !known.is_set) {
             return bucket(known.clone());
         }
         if quotas.len() >= MAX_COMMON_QUOTAS {
@@ -189,9 +190,14 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
                 return without_room();
             }
             let owned = key.to_owned();
-            let new = self.new_limiter(first, (self.factory)(&owned), now);
+            let version = self.factory.version();
+            let new = self.new_limiter(first, self.factory.make(&owned), now);
 
             let mut shard = write(self.shard(hash));
+            if self.factory.version() != version {
+                // A change of all limiters may have passed this shard.
+                continue;
+            }
             if let Some(limiter) = shard.find(first.gcra(), hash, key) {
                 return apply(limiter, now, shard.origin(false));
             }
@@ -247,7 +253,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         // More than the capacity is refused as such. One permit never is more, so the usual flood
         // is answered without making a limiter.
         if n > 1 {
-            let limiter = (self.factory)(&key.to_owned());
+            let limiter = self.factory.make(&key.to_owned());
             if let Err(never @ Denied::Never { .. }) = limiter.peek_at(n, now) {
                 return Err(never);
             }
@@ -267,7 +273,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             return shared;
         }
         // As in `make_first`.
-        let limiter = (self.factory)(&key.to_owned());
+        let limiter = self.factory.make(&key.to_owned());
         self.shared.get_or_init(|| limiter)
     }
 }

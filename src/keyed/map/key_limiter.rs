@@ -32,6 +32,15 @@ impl KeyTat {
         Self(AtomicU64::new(0))
     }
 
+    /// A bucket of another quota, with as many tokens.
+    fn changed(&self, old: &WordGcra, new: &WordGcra, now: Timestamp) -> Self {
+        Self(AtomicU64::new(new.taking_over(
+            old,
+            self.load(),
+            now.as_nanos(),
+        )))
+    }
+
     #[inline]
     pub(super) fn charge(&self, gcra: &WordGcra, cost: u64, now: Now) -> Result<(), Shortfall> {
         // Relaxed, all: see the type.
@@ -98,12 +107,17 @@ impl KeyTat {
         WordGcra::is_full(self.load(), now)
     }
 
+    /// A bucket with this TAT.
+    pub(super) const fn with_tat(tat: u64) -> Self {
+        Self(AtomicU64::new(tat))
+    }
+
     /// The reading, in grains, from which the bucket is full. It is never before the last charge.
     pub(super) fn full_from(&self) -> u64 {
         self.load()
     }
 
-    fn load(&self) -> u64 {
+    pub(super) fn load(&self) -> u64 {
         // Relaxed: see the type.
         self.0.load(Relaxed)
     }
@@ -115,6 +129,8 @@ pub(super) struct CommonQuota<L> {
     pub(super) bucket: L,
     pub(super) quota: Quota,
     pub(super) gcra: WordGcra,
+    /// Whether keys have it because it was set for them, so that they are not evicted.
+    pub(super) is_set: bool,
 }
 
 impl<L: Limiter> CommonQuota<L> {
@@ -130,6 +146,7 @@ impl<L: Limiter> CommonQuota<L> {
                 bucket,
                 quota,
                 gcra,
+                is_set: false,
             })
         } else {
             Err(bucket)
@@ -155,6 +172,52 @@ impl<L> StoredLimiter<L> {
     }
 }
 
+impl<L: Limiter> StoredLimiter<L> {
+    /// Whether the key can be evicted.
+    pub(super) fn is_unused_at(&self, now: Timestamp) -> bool {
+        !self.is_set() && self.limiter().is_unused_at(now)
+    }
+
+    /// As [`KeyLimiter::unused_from`].
+    pub(super) fn unused_from(&self, now: Timestamp) -> u64 {
+        if self.is_set() {
+            u64::MAX
+        } else {
+            self.limiter().unused_from(now)
+        }
+    }
+
+    /// Whether the quota was set for this key.
+    pub(super) fn is_set(&self) -> bool {
+        matches!(self, Self::Bucket(_, common) if common.is_set)
+    }
+
+    /// Takes the numbers of the limiter that the key would get now, and keeps the level.
+    pub(super) fn change_to_at(&self, new: &L, now: Timestamp) -> bool {
+        match self {
+            Self::Bucket(..) => false,
+            Self::Whole(limiter) => limiter.change_to_at(new, now),
+        }
+    }
+}
+
+/// The limiter of a key that is about to be inserted.
+#[derive(Debug)]
+pub(super) enum NewLimiter<'a, L> {
+    /// A bucket of the first quota.
+    Bucket(KeyTat, &'a WordGcra),
+    Other(StoredLimiter<L>),
+}
+
+impl<L> NewLimiter<'_, L> {
+    pub(super) fn limiter(&self) -> KeyLimiter<'_, L> {
+        match self {
+            Self::Bucket(tat, gcra) => KeyLimiter::Bucket(tat, gcra),
+            Self::Other(other) => other.limiter(),
+        }
+    }
+}
+
 /// The limiter of a key, in either form.
 pub(super) enum KeyLimiter<'a, L> {
     Bucket(&'a KeyTat, &'a WordGcra),
@@ -162,6 +225,34 @@ pub(super) enum KeyLimiter<'a, L> {
 }
 
 impl<L: Limiter> KeyLimiter<'_, L> {
+    /// Gives a new limiter as many tokens as this one has, if both are buckets.
+    pub(super) fn hand_over_at<'a>(
+        &self,
+        new: NewLimiter<'a, L>,
+        now: Timestamp,
+    ) -> NewLimiter<'a, L> {
+        let Self::Bucket(tat, old) = self else {
+            return new;
+        };
+        match new {
+            NewLimiter::Bucket(_, gcra) => NewLimiter::Bucket(tat.changed(old, gcra, now), gcra),
+            NewLimiter::Other(StoredLimiter::Bucket(_, common)) => {
+                let tat = tat.changed(old, &common.gcra, now);
+                NewLimiter::Other(StoredLimiter::Bucket(tat, common))
+            }
+            NewLimiter::Other(StoredLimiter::Whole(limiter)) => {
+                // In whole tokens. A part of one is dropped.
+                let (available, debt) = (
+                    self.available_at(now),
+                    old.debt(tat.load(), old.now(now.as_nanos())),
+                );
+                let missing = limiter.capacity().saturating_sub(available);
+                limiter.charge_plain_at(missing.saturating_add(debt), now);
+                NewLimiter::Other(StoredLimiter::Whole(limiter))
+            }
+        }
+    }
+
     pub(super) fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
         match self {
             Self::Bucket(tat, gcra) => {

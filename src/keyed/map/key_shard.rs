@@ -17,7 +17,7 @@ use core::borrow::Borrow;
 use core::time::Duration;
 
 use super::evicting_table::EvictingTable;
-use super::key_limiter::{KeyLimiter, KeyTat, StoredLimiter};
+use super::key_limiter::{KeyLimiter, KeyTat, NewLimiter, StoredLimiter};
 use crate::gcra::WordGcra;
 use crate::keyed::key_charge::Origin;
 use crate::limiter::Limiter;
@@ -30,15 +30,15 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct KeyShard<K, L> {
     /// Keys that have the first quota.
-    buckets: EvictingTable<K, KeyTat>,
+    pub(super) buckets: EvictingTable<K, KeyTat>,
     /// All other keys. Boxed, so that a shard without such keys fits two cache lines.
-    others: Option<Box<EvictingTable<K, StoredLimiter<L>>>>,
+    pub(super) others: Option<Box<EvictingTable<K, StoredLimiter<L>>>>,
     /// The latest instant as of which a key was evicted. New keys are clamped to it: one of them
     /// may be the evicted key, with a caller whose clock reading is older.
     evicted_at: Timestamp,
     evicted: u64,
-    /// Keys that were removed although they may have been in use.
-    removals: u64,
+    /// Keys that were removed although they may have been in use, or whose limiter was replaced.
+    pub(super) removals: u64,
     /// Those of `evicted` that made room at the bound on the number of keys.
     evicted_for_room: u64,
 }
@@ -53,23 +53,6 @@ pub(super) enum Found {
 /// For how long a search remembers that it has found nothing. A refusal advises to retry after a
 /// second, and a limiter may become unused earlier than it would by itself.
 const CERTAIN: Duration = Duration::from_secs(1);
-
-/// The limiter of a key that is about to be inserted.
-#[derive(Debug)]
-pub(super) enum NewLimiter<'a, L> {
-    /// A bucket of the first quota.
-    Bucket(KeyTat, &'a WordGcra),
-    Other(StoredLimiter<L>),
-}
-
-impl<L> NewLimiter<'_, L> {
-    pub(super) fn limiter(&self) -> KeyLimiter<'_, L> {
-        match self {
-            Self::Bucket(tat, gcra) => KeyLimiter::Bucket(tat, gcra),
-            Self::Other(other) => other.limiter(),
-        }
-    }
-}
 
 impl<K, L> KeyShard<K, L> {
     pub(super) const fn new() -> Self {
@@ -97,8 +80,8 @@ impl<K, L> KeyShard<K, L> {
         self.evicted
     }
 
-    /// What a charge must remember. A charge from before a removal is not undone, because the
-    /// limiter may be a new one.
+    /// What a charge must remember. A charge from before a removal or a change is not undone,
+    /// because the limiter may be another one.
     pub(super) const fn origin(&self, is_new: bool) -> Origin {
         let removals = self.removals;
         Origin { removals, is_new }
@@ -242,9 +225,8 @@ impl<K, L: Limiter> KeyShard<K, L> {
         }
         if let Some(others) = &mut self.others {
             // A window forgets when it was empty before, so it must be unused at both instants.
-            let is_unused = |other: &StoredLimiter<L>| {
-                other.limiter().is_unused_at(since) && other.limiter().is_unused_at(now)
-            };
+            let is_unused =
+                |other: &StoredLimiter<L>| other.is_unused_at(since) && other.is_unused_at(now);
             let evicted = others.evict_some(!grows, is_unused, &hasher);
             self.note_evicted(evicted, now, hasher);
         }
@@ -262,7 +244,7 @@ impl<K, L: Limiter> KeyShard<K, L> {
             Some(Found::Bucket(found))
         });
         bucket.or_else(|| {
-            let unused_from = |other: &StoredLimiter<L>| other.limiter().unused_from(now);
+            let unused_from = |other: &StoredLimiter<L>| other.unused_from(now);
             let others = self.others.as_ref()?;
             let found = others.find_unused(now.as_nanos(), certain.as_nanos(), unused_from)?;
             Some(Found::Other(found))
@@ -295,9 +277,10 @@ impl<K, L: Limiter> KeyShard<K, L> {
                 let as_of = gcra.now(now.as_nanos());
                 self.buckets.evict_found(bucket, |tat| tat.is_full(as_of))
             }),
-            Found::Other(bucket) => self.others.as_mut().is_some_and(|others| {
-                others.evict_found(bucket, |other| other.limiter().is_unused_at(now))
-            }),
+            Found::Other(bucket) => self
+                .others
+                .as_mut()
+                .is_some_and(|others| others.evict_found(bucket, |other| other.is_unused_at(now))),
         }
     }
 
@@ -314,7 +297,7 @@ impl<K, L: Limiter> KeyShard<K, L> {
             self.buckets.evict_all(|tat| tat.is_full(as_of));
         }
         if let Some(others) = &mut self.others {
-            others.evict_all(|other| other.limiter().is_unused_at(now));
+            others.evict_all(|other| other.is_unused_at(now));
         }
         let evicted = (before - self.len()) as u64;
         self.note_evicted(evicted, now, hasher);

@@ -1,16 +1,13 @@
 //! Options of a [`Keyed`](crate::Keyed).
 
-use alloc::boxed::Box;
 use core::fmt;
 use core::hash::BuildHasher;
 use core::time::Duration;
 
+use super::factory::Factory;
 use crate::keyed::keys::KeyHasher;
 use crate::keyed::overflow::Overflow;
 use crate::keyed::wait_queues::WaitOptions;
-
-/// Makes the limiter of a key.
-pub(super) type Factory<K, L> = Box<dyn Fn(&K) -> L + Send + Sync>;
 
 /// Builds a [`Keyed`](crate::Keyed): see [`Keyed::builder`](crate::Keyed::builder).
 #[must_use = "nothing is made until `build`"]

@@ -64,7 +64,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         if self.max_keys == 0 && self.overflow == Overflow::Share {
             return ask(KeyLimiter::Whole(self.shared(key)));
         }
-        ask(KeyLimiter::Whole(&(self.factory)(&key.to_owned())))
+        ask(KeyLimiter::Whole(&self.factory.make(&key.to_owned())))
     }
 
     /// Undoes a charge on a key that was in the table before.
@@ -214,7 +214,7 @@ where
 
     fn snapshot_of_refusal_for(&self, key: &Q, n: u64, now: Timestamp) -> Snapshot {
         let new = || {
-            let limiter = (self.factory)(&key.to_owned());
+            let limiter = self.factory.make(&key.to_owned());
             KeyLimiter::Whole(&limiter).snapshot_of_refusal_at(n, now)
         };
         self.query(

@@ -136,7 +136,7 @@ where
             |limiter| limiter.max_permits(),
             |policy| match policy {
                 Some(Overflow::Share) => self.shared(key).max_permits(),
-                _ => (self.factory)(&key.to_owned()).max_permits(),
+                _ => self.factory.make(&key.to_owned()).max_permits(),
             },
         )
     }
@@ -196,7 +196,7 @@ where
             },
             |policy| {
                 let denied = match policy {
-                    None => (self.factory)(&key.to_owned()).peek_at(n, at.now),
+                    None => self.factory.make(&key.to_owned()).peek_at(n, at.now),
                     Some(Overflow::Share) => self.shared(key).peek_at(n, at.now),
                     Some(_) => self.decide_without_limiter(key, n, at.now),
                 };
@@ -212,7 +212,7 @@ where
             now,
             |limiter| limiter.refusal(ahead, n, AsOf { due, now }),
             |policy| match policy {
-                None => key_limiter::refusal(&(self.factory)(&key.to_owned()), ahead, n, now),
+                None => key_limiter::refusal(&self.factory.make(&key.to_owned()), ahead, n, now),
                 Some(Overflow::Share) => key_limiter::refusal(self.shared(key), ahead, n, now),
                 Some(_) => self.decide_without_limiter(key, n, now).err(),
             },
