@@ -42,13 +42,7 @@ pub(crate) trait MemberTuple: Members<Charges: Sized> {
 pub(crate) fn charge<M: MemberTuple>(members: M) -> Result<M::Charges, M::Refusal> {
     super::charge! {
         prepare: members.first(),
-        refusal: {
-            let refusal = members.longest(None);
-            if refusal.is_some() {
-                members.record_peeked_refusal();
-            }
-            refusal
-        },
+        refusal: members.longest(None).inspect(|_| members.record_peeked_refusal()),
         charge: |first| charge_from(members, first),
         unprepared: charge_from(members, 0),
     }
