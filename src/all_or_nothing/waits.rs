@@ -33,7 +33,7 @@ use crate::prepared_charge::headroom_of;
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use crate::wait::sealed::Waits;
-use crate::wait::{Hold, Instants, MemberWaits};
+use crate::wait::{Hold, Instants, Instead, MemberWaits};
 
 /// A tuple whose members calls can wait at.
 #[expect(unnameable_types, reason = "a detail of `AllOrNothing`")]
@@ -103,14 +103,17 @@ pub trait WaitTuple {
         place: &TuplePlace<Self::Places>,
         costs: Self::Costs,
         at: Instants,
-    ) -> Option<TuplePlace<Self::Places>> {
-        let (index, longest) = self.longest_hold(costs, at)?;
+    ) -> Option<Instead<TuplePlace<Self::Places>>> {
+        let Some((index, longest)) = self.longest_hold(costs, at) else {
+            // A member that refused no longer does, and has woken the head of its own queue.
+            return Some(Instead::Again);
+        };
         let is_longer = match self.hold_at(place.index, costs, at) {
             Some(own) => outlasts(longest, own),
             None => true,
         };
         if is_longer && index != place.index {
-            self.enter_at(index)
+            self.enter_at(index).map(Instead::At)
         } else {
             None
         }
@@ -303,7 +306,7 @@ macro_rules! waits_at {
             place: &Self::Place,
             n: u64,
             at: Instants,
-        ) -> Option<Self::Place> {
+        ) -> Option<Instead<Self::Place>> {
             let $this = self;
             let costs = <$type as WaitTuple>::costs($permits, n);
             WaitTuple::place_instead_of($tuple, place, costs, at)

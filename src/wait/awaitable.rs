@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 
-use super::call::{Call, Hold, Instants};
+use super::call::{Call, Hold, Instants, Instead};
 use crate::denied::Denied;
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
@@ -48,7 +48,7 @@ impl<L: sealed::Waits + ?Sized> Awaitable for L {}
 pub(crate) mod sealed {
     use core::fmt;
 
-    use super::{Hold, Instants};
+    use super::{Hold, Instants, Instead};
     use crate::clock::Clock;
     use crate::denied::Denied;
     use crate::sync::{Demand, WaitQueue};
@@ -95,7 +95,7 @@ pub(crate) mod sealed {
             _place: &Self::Place,
             _n: u64,
             _at: Instants,
-        ) -> Option<Self::Place> {
+        ) -> Option<Instead<Self::Place>> {
             None
         }
 
@@ -170,7 +170,7 @@ macro_rules! forward {
                 place: &L::Place,
                 n: u64,
                 at: Instants,
-            ) -> Option<L::Place> {
+            ) -> Option<Instead<L::Place>> {
                 (**self).place_instead_of(place, n, at)
             }
 
@@ -250,7 +250,7 @@ impl<L: Awaitable> Call for Permits<L> {
     }
 
     #[inline(always)]
-    fn place_instead_of(&self, place: &L::Place, at: Instants) -> Option<L::Place> {
+    fn place_instead_of(&self, place: &L::Place, at: Instants) -> Option<Instead<L::Place>> {
         self.limiter.place_instead_of(place, self.n, at)
     }
 

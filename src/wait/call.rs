@@ -7,6 +7,16 @@ use crate::clock::Clock;
 use crate::sync::{Demand, WaitQueue};
 use crate::time::Timestamp;
 
+/// What a call does that was refused as the head of its queue, and does not stay there.
+#[derive(Debug)]
+#[expect(unnameable_types, reason = "a detail of `Awaitable`")]
+pub enum Instead<P> {
+    /// It asks again at once: what refused it has changed, and may have woken another queue only.
+    Again,
+    /// It waits at another place.
+    At(P),
+}
+
 /// Why a waiting call is not admitted, and when to ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(unnameable_types, reason = "only calls and their driver need it")]
@@ -88,7 +98,11 @@ pub(crate) trait Call {
     /// Another place, for a call that was refused as the head of its queue: where it waits for what
     /// refuses it the longest. `None` if that is the place that it has.
     #[inline]
-    fn place_instead_of(&self, _place: &Self::Place, _at: Instants) -> Option<Self::Place> {
+    fn place_instead_of(
+        &self,
+        _place: &Self::Place,
+        _at: Instants,
+    ) -> Option<Instead<Self::Place>> {
         None
     }
 

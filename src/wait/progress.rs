@@ -36,7 +36,7 @@ use core::fmt;
 use core::task::Waker;
 use core::time::Duration;
 
-use super::call::{Call, Hold, Instants};
+use super::call::{Call, Hold, Instants, Instead};
 use crate::clock::Clock;
 use crate::sync::{Ticket, Turn};
 use crate::time::Timestamp;
@@ -314,7 +314,11 @@ impl<P> Progress<P> {
                 let refusal = refusal.unwrap_or_else(|| call.behind_others());
                 return Some(Step::Done(call.output(Err(refusal), now)));
             }
-            if let Some(place) = call.place_instead_of(&own.place, at) {
+            let instead = call.place_instead_of(&own.place, at);
+            if matches!(instead, Some(Instead::Again)) {
+                continue;
+            }
+            if let Some(Instead::At(place)) = instead {
                 let joined = call.queue(&place).join(call.demand(&place));
                 if let Some((ticket, ahead)) = joined {
                     let deadline = own.deadline;
