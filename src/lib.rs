@@ -126,6 +126,8 @@
 //!
 //! The minimum supported Rust version is 1.85. [`docs::aios`] maps every call of the AIOS rate
 //! limiting system to this crate, and [`docs::measured`] shows these limiters beside others.
+//! [`docs::many_keys`] is about tables of keys, [`docs::changing_limits`] about limits that change
+//! while they are used, and [`docs::restarts`] about limits that outlive their process.
 //!
 // Links to items behind features lead to the table of features where the feature is off.
 #![cfg_attr(
@@ -143,6 +145,10 @@
 #![cfg_attr(
     not(feature = "std"),
     doc = "[`Acquire`]: #features\n[`AcquireRequest`]: #features\n[`AcquireTokens`]: #features\n[`DefaultTimer`]: #features"
+)]
+#![cfg_attr(
+    not(feature = "std"),
+    doc = "[`docs::many_keys`]: #features\n[`docs::changing_limits`]: #features"
 )]
 #![cfg_attr(feature = "dashmap", doc = "[`DashKeyed`]: DashKeyed")]
 #![cfg_attr(not(feature = "dashmap"), doc = "[`DashKeyed`]: #features")]
@@ -352,7 +358,8 @@ pub(crate) mod modelled {
     pub(crate) use crate::wait::{Hold, Instants};
 }
 
-/// Chapters: the design, measurements, and the AIOS system call by call.
+/// Chapters: the design, many keys, changing limits, restarts, measurements, and the AIOS system
+/// call by call.
 #[cfg(doc)]
 pub mod docs;
 
