@@ -235,8 +235,8 @@ impl Window {
     /// The time from `nanos` until slot `number` no longer counts; 584 years if readings are
     /// clamped before that. The number may be negative, in two's complement, if the slot counts.
     pub(crate) const fn until_gone(&self, number: u64, nanos: u64) -> Duration {
-        // The sum is positive, because a slot that counts does so after the clock's origin. It wraps
-        // only where the number is negative.
+        // The sum is positive, because a slot that counts does so after the clock's origin. So it
+        // wraps only where the number is negative.
         let end = number
             .wrapping_add(self.reach)
             .wrapping_add(1)
