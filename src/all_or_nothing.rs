@@ -12,11 +12,11 @@ use waits::WaitTuple;
 
 use core::time::Duration;
 
-use crate::all_or_none;
+use crate::all_or_none::Members;
 use crate::all_or_none::tuples::{self, Member};
 use crate::clock::Clock;
 use crate::limiter::Limiter;
-use crate::prepared_charge::headroom;
+use crate::prepared_charge::headroom_of;
 use crate::time::Timestamp;
 #[cfg(any(feature = "std", tidegate_loom))]
 use crate::wait::{Acquire, Awaitable};
@@ -336,7 +336,7 @@ impl<L: Limiter> Member for Asked<'_, L> {
 
     #[inline]
     fn headroom(self) -> Option<u64> {
-        headroom(self.limiter.available_at(self.now), self.n)
+        headroom_of(self.limiter.available_at(self.now), self.n)
     }
 
     fn refusal(self) -> Option<TupleDenied> {
@@ -408,7 +408,7 @@ macro_rules! tuples_of_limiters {
                     n: permits[$index],
                     now,
                 },)+);
-                all_or_none::longest(asked, None).map_or(Ok(()), Err)
+                asked.longest(None).map_or(Ok(()), Err)
             }
 
             fn available_at(&self, now: Timestamp) -> u64 {

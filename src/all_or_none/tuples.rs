@@ -40,8 +40,18 @@ pub(crate) trait MemberTuple: Members<Charges: Sized> {
 /// Charges every member of a tuple or none. The slots of those that are not charged stay empty.
 #[inline]
 pub(crate) fn charge<M: MemberTuple>(members: M) -> Result<M::Charges, M::Refusal> {
+    super::charge! {
+        prepare: members.first(),
+        refusal: members.longest(None).inspect(|_| members.record_peeked_refusal()),
+        charge: |first| charge_from(members, first),
+        unprepared: charge_from(members, 0),
+    }
+}
+
+/// The second pass: makes the charges, beginning with `first`.
+fn charge_from<M: MemberTuple>(members: M, first: usize) -> Result<M::Charges, M::Refusal> {
     let mut charges = M::no_charges();
-    super::charge(members, &mut charges, |_| members.first())?;
+    super::charge_rest(members, 0, first, &mut charges)?;
     Ok(charges)
 }
 
@@ -102,10 +112,6 @@ macro_rules! tuples_of_members {
                     self.$index.record_peeked_refusal();
                 })+
             }
-
-            /// Nothing is prepared.
-            #[inline]
-            fn clear(_: &mut Self::Charges) {}
         }
 
         impl<R: Refusal, $($member: Member<Refusal = R>),+> MemberTuple for ($($member,)+) {

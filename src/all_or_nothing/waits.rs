@@ -29,7 +29,7 @@ use crate::all_or_none::{Refusal, longest_of};
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
-use crate::prepared_charge::headroom;
+use crate::prepared_charge::headroom_of;
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use crate::wait::sealed::Waits;
@@ -177,7 +177,7 @@ impl<L: MemberWaits> Member for Awaited<'_, L> {
         }
         let room = self.limiter.available_at(self.at.now);
         // As of now there may be less than as of the due instant, which has decided.
-        Some(headroom(room, self.n).unwrap_or(0))
+        Some(headroom_of(room, self.n).unwrap_or(0))
     }
 
     fn refusal(self) -> Option<MemberHold> {

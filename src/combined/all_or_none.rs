@@ -1,6 +1,11 @@
 //! The limits of a combination as members of the [engine](crate::all_or_none) that charges all or
 //! none.
 
+#![expect(
+    clippy::inline_always,
+    reason = "members in registers: a call of its own takes a fifth more instructions"
+)]
+
 use alloc::vec::Vec;
 
 use super::limit::{Limit, NamedLimit};
@@ -29,29 +34,7 @@ impl<C, R> Clone for Asked<'_, C, R> {
 impl<C, R> Copy for Asked<'_, C, R> {}
 
 impl<C: Clock, R: Fn(usize) -> Request> Asked<'_, C, R> {
-    /// The first pass. Passes each limit's index and [room](PreparedCharge::room) to `observe`.
-    #[expect(clippy::inline_always, reason = "as the engine's first step")]
     #[inline(always)]
-    fn prepare(
-        self,
-        observe: &mut impl FnMut(usize, u64),
-        charges: &mut [Exchange],
-    ) -> Option<usize> {
-        let mut least = LeastHeadroom::NONE;
-        let limits = self.combined.limits.iter().zip(charges).enumerate();
-        for (index, (named, prepared)) in limits {
-            let PreparedCharge {
-                room,
-                headroom,
-                charge,
-            } = named.limit.prepare_at((self.request)(index), self.at)?;
-            observe(index, room);
-            *prepared = charge;
-            least.consider(index, headroom);
-        }
-        Some(least.index())
-    }
-
     fn refused(self, index: usize, denied: Denied) -> CombinedDenied {
         CombinedDenied {
             name: self.combined.limits[index].name,
@@ -65,27 +48,17 @@ impl<C: Clock, R: Fn(usize) -> Request> Members for Asked<'_, C, R> {
     type Charges = [Exchange];
     type Refusal = CombinedDenied;
 
+    #[inline(always)]
     fn count(self) -> usize {
         self.combined.limits.len()
     }
 
-    #[expect(clippy::inline_always, reason = "as the engine's first step")]
     #[inline(always)]
-    fn commit_all(self, charges: &mut [Exchange]) -> Option<usize> {
-        let limits = self.combined.limits.iter().zip(&mut *charges).enumerate();
-        for (index, (named, &mut charge)) in limits {
-            if (self.request)(index).cost > 0 && !named.limit.commit(charge) {
-                charges[index] = Exchange::NONE;
-                return Some(index);
-            }
-        }
-        None
-    }
-
     fn commit(self, index: usize, charges: &mut [Exchange]) -> bool {
         (self.request)(index).cost == 0 || self.combined.limits[index].limit.commit(charges[index])
     }
 
+    #[inline(always)]
     fn charge(self, index: usize, charges: &mut [Exchange]) -> Result<(), CombinedDenied> {
         let cost = (self.request)(index).cost;
         match self.combined.limits[index].limit.charge_at(cost, self.at) {
@@ -98,31 +71,24 @@ impl<C: Clock, R: Fn(usize) -> Request> Members for Asked<'_, C, R> {
     }
 
     /// Counts what does not come back.
+    #[inline(always)]
     fn undo(self, index: usize, charges: &mut [Exchange]) -> u64 {
         let permits = (self.request)(index).cost;
-        if permits > 0 {
-            let limit = &self.combined.limits[index].limit;
-            let returned = limit.undo(permits, charges[index]);
-            self.combined.forfeit(permits - returned);
-        }
+        self.combined
+            .undo_or_forfeit(index, permits, charges[index]);
         0
     }
 
+    #[inline(always)]
     fn refusal(self, index: usize) -> Option<CombinedDenied> {
         let required = (self.request)(index).required;
         let peeked = self.combined.limits[index].limit.peek_at(required, self.at);
         Some(self.refused(index, peeked.err()?))
     }
 
-    #[inline]
+    #[inline(always)]
     fn longest(self, own: Option<CombinedDenied>) -> Option<CombinedDenied> {
-        self.combined.longest(own, |index, limit| {
-            limit.peek_at((self.request)(index).required, self.at).err()
-        })
-    }
-
-    fn clear(charges: &mut [Exchange]) {
-        charges.fill(Exchange::NONE);
+        self.combined.refusal(self.request, self.at, own)
     }
 }
 
@@ -133,14 +99,6 @@ impl Refusal for CombinedDenied {
 }
 
 impl<C: Clock> Combined<C> {
-    const fn asked<'a, R>(&'a self, request: &'a R, at: AsOf) -> Asked<'a, C, R> {
-        Asked {
-            combined: self,
-            request,
-            at,
-        }
-    }
-
     /// Charges every limit or none. Passes each limit's index and [room](PreparedCharge::room)
     /// before the charge to `observe`, and does so again if the first pass is repeated.
     #[inline]
@@ -173,15 +131,76 @@ impl<C: Clock> Combined<C> {
             many.resize(self.limits.len(), Exchange::NONE);
             &mut many
         };
-        let asked = self.asked(request, at);
-        all_or_none::charge(asked, charges, |charges| {
-            asked.prepare(&mut observe, charges)
-        })?;
-        keep(charges);
+        all_or_none::charge! {
+            prepare: self.prepare(request, at, &mut observe, charges),
+            refusal: self.refusal(request, at, None),
+            charge: |first| {
+                self.charge_all(first, request, at, charges)?;
+                keep(charges);
+                Ok(())
+            },
+            unprepared: {
+                charges.fill(Exchange::NONE);
+                self.charge_rest(0, 0, request, at, charges)?;
+                keep(charges);
+                Ok(())
+            },
+        }
+    }
+
+    /// The first pass: prepares the charge of each limit, and returns the index of the first limit
+    /// with the least headroom. `None` if one would refuse.
+    #[inline]
+    fn prepare(
+        &self,
+        request: &impl Fn(usize) -> Request,
+        at: AsOf,
+        observe: &mut impl FnMut(usize, u64),
+        charges: &mut [Exchange],
+    ) -> Option<usize> {
+        let mut least = LeastHeadroom::NONE;
+        let limits = self.limits.iter().zip(charges).enumerate();
+        for (index, (named, prepared)) in limits {
+            let PreparedCharge {
+                room,
+                headroom,
+                charge,
+            } = named.limit.prepare_at(request(index), at)?;
+            observe(index, room);
+            *prepared = charge;
+            least.consider(index, headroom);
+        }
+        Some(least.index())
+    }
+
+    /// The second pass: makes the prepared charges, as long as they are made in order.
+    #[expect(
+        clippy::inline_always,
+        reason = "inlined after the first pass, the charges need not be copied"
+    )]
+    #[inline(always)]
+    fn charge_all(
+        &self,
+        first: usize,
+        request: &impl Fn(usize) -> Request,
+        at: AsOf,
+        charges: &mut [Exchange],
+    ) -> Result<(), CombinedDenied> {
+        if first != 0 {
+            return self.charge_rest(0, first, request, at, charges);
+        }
+        for (index, (named, &mut charge)) in self.limits.iter().zip(&mut *charges).enumerate() {
+            if request(index).cost > 0 && !named.limit.commit(charge) {
+                // The prepared exchange failed, so it must not be tried again.
+                charges[index] = Exchange::NONE;
+                return self.charge_rest(index, first, request, at, charges);
+            }
+        }
         Ok(())
     }
 
-    /// Makes the charges from a position on, after others were made by the caller.
+    /// The second pass from a position on, where the order differs, another call was faster, or a
+    /// window has to rotate.
     #[cold]
     #[inline(never)]
     pub(crate) fn charge_rest(
@@ -192,7 +211,21 @@ impl<C: Clock> Combined<C> {
         at: AsOf,
         charges: &mut [Exchange],
     ) -> Result<(), CombinedDenied> {
-        all_or_none::charge_rest(self.asked(request, at), position, first, charges)
+        let asked = Asked {
+            combined: self,
+            request,
+            at,
+        };
+        all_or_none::charge_rest(asked, position, first, charges)
+    }
+
+    /// Undoes a charge and counts what does not come back.
+    #[cold]
+    fn undo_or_forfeit(&self, index: usize, permits: u64, charge: Exchange) {
+        if permits > 0 {
+            let returned = self.limits[index].limit.undo(permits, charge);
+            self.forfeit(permits - returned);
+        }
     }
 
     fn forfeit(&self, permits: u64) {
@@ -207,7 +240,9 @@ impl<C: Clock> Combined<C> {
         at: AsOf,
         own: Option<CombinedDenied>,
     ) -> Option<CombinedDenied> {
-        all_or_none::longest(self.asked(request, at), own)
+        self.longest(own, |index, limit| {
+            limit.peek_at(request(index).required, at).err()
+        })
     }
 
     /// The refusal that lasts the longest, of each limit's `refusal` and the call's `own`.

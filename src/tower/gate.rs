@@ -5,7 +5,7 @@ use super::request_head::RequestHead;
 use crate::all_or_none::Refusal;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
-use crate::prepared_charge::headroom;
+use crate::prepared_charge::headroom_of;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
@@ -156,7 +156,7 @@ impl<L: Limiter> GateOperations for L {
     }
 
     fn headroom_at(&self, (): &(), n: u64, now: Timestamp) -> Option<u64> {
-        headroom(Limiter::available_at(self, now), n)
+        headroom_of(Limiter::available_at(self, now), n)
     }
 
     fn try_acquire_at(&self, (): &(), n: u64, now: Timestamp) -> Result<(), GateDenied> {

@@ -2,7 +2,7 @@
 
 use super::gate::{Gate, GateDenied, GateOperations, MissingKey};
 use super::request_head::RequestHead;
-use crate::all_or_none::longest;
+use crate::all_or_none::Members;
 use crate::all_or_none::tuples::{self, Member};
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
@@ -72,7 +72,7 @@ macro_rules! gate_tuples {
             /// Returns the refusal that lasts longest.
             fn peek_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<(), GateDenied> {
                 let asked = ($(Asked { gate: &self.$index, key: &key.$index, n, now },)+);
-                longest(asked, None).map_or(Ok(()), Err)
+                asked.longest(None).map_or(Ok(()), Err)
             }
 
             fn headroom_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Option<u64> {

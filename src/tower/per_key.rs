@@ -8,7 +8,7 @@ use super::request_head::RequestHead;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::keyed::KeyedLimiter;
-use crate::prepared_charge::headroom;
+use crate::prepared_charge::headroom_of;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
@@ -131,7 +131,7 @@ where
         let Some(key) = key else {
             return Some(u64::MAX);
         };
-        headroom(self.table.available_for(key, now), n)
+        headroom_of(self.table.available_for(key, now), n)
     }
 
     fn try_acquire_at(
