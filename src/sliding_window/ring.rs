@@ -99,7 +99,7 @@ use core::time::Duration;
 use crate::prepared_charge::Exchange;
 use crate::sliding_window::carried::Carried;
 use crate::sliding_window::history::{Admissions, History};
-use crate::sliding_window::slots::{Window, Word, signed};
+use crate::sliding_window::slots::{Window, Word};
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, Closed};
 
@@ -566,29 +566,12 @@ impl Ring {
         let is_undone = || self.undone.load(Relaxed) > view.oldest;
         let leaving = match (window.limit() - n).checked_sub(window.count(view.head)) {
             None if !C::MAY_BE_LATER => newest,
-            _ if is_undone() => return self.until_room_from_newest(carried, view, n, nanos),
+            _ if is_undone() => self.leaving_from_newest(carried, view, window.limit() - n),
             None => newest,
             Some(room) => self.leaving_from_both_ends(view, window.excess(view.used, n), room),
         };
         // As in `view`.
         (window.number(self.load_head()) == newest).then(|| window.until_gone(leaving, nanos))
-    }
-
-    /// [`until_room`](Self::until_room) where charges were undone, or something is carried.
-    #[cold]
-    #[inline(never)]
-    fn until_room_from_newest(
-        &self,
-        carried: impl Carried,
-        view: &View,
-        n: u64,
-        nanos: u64,
-    ) -> Option<Duration> {
-        let window = &self.window;
-        let leaving = self.leaving_from_newest(carried, view, window.limit() - n);
-        // As in `view`.
-        (window.number(self.load_head()) == window.number(view.head))
-            .then(|| window.until_signed_gone(leaving, nanos))
     }
 
     /// The slot with which `excess` has aged out, provided that the view is the sum of its slots
@@ -614,18 +597,20 @@ impl Ring {
     }
 
     /// The newest slot that, with the slots after it, does not fit in `room`. Correct also where
-    /// slots hold more than the view.
-    fn leaving_from_newest(&self, carried: impl Carried, view: &View, room: u64) -> i64 {
+    /// slots hold more than the view, or something is carried. A slot before the clock's origin is
+    /// a negative number, in two's complement.
+    #[inline(never)]
+    fn leaving_from_newest(&self, carried: impl Carried, view: &View, room: u64) -> u64 {
         let window = &self.window;
         let newest = window.number(view.head);
         let counted = iter::once((newest, window.count(view.head)));
         let older = (view.oldest..newest).rev();
         let counted = counted.chain(older.map(|number| (number, self.finished(number))));
-        let carried = carried.history(&self.restored);
-        carried
-            .leaving(counted, room)
-            // Slots were overwritten meanwhile, which the caller detects.
-            .unwrap_or_else(|| signed(view.oldest))
+        let leaving = carried.history(&self.restored).leaving(counted, room);
+        #[expect(clippy::cast_sign_loss, reason = "two's complement")]
+        let leaving = leaving.map(|number| number as u64);
+        // `None` if slots were overwritten meanwhile, which the caller detects.
+        leaving.unwrap_or(view.oldest)
     }
 
     /// Takes `permits` off the head if they were charged to its slot. Returns how many came back.

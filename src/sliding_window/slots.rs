@@ -233,11 +233,13 @@ impl Window {
     }
 
     /// The time from `nanos` until slot `number` no longer counts; 584 years if readings are
-    /// clamped before that.
+    /// clamped before that. The number may be negative, in two's complement, if the slot counts.
     pub(crate) const fn until_gone(&self, number: u64, nanos: u64) -> Duration {
+        // The sum is positive, because a slot that counts does so after the clock's origin. So it
+        // wraps only where the number is negative.
         let end = number
-            .saturating_add(self.reach)
-            .saturating_add(1)
+            .wrapping_add(self.reach)
+            .wrapping_add(1)
             .saturating_mul(self.slot.get());
         Duration::from_nanos(if end > LAST_NANOS {
             u64::MAX
@@ -260,17 +262,6 @@ impl Window {
     /// [`oldest`](Self::oldest), which may lie before the clock's origin.
     pub(crate) fn signed_oldest(&self, number: u64) -> i64 {
         signed(number).saturating_sub(signed(self.reach))
-    }
-
-    /// [`until_gone`](Self::until_gone) of a slot that may lie before the clock's origin.
-    pub(crate) fn until_signed_gone(&self, number: i64, nanos: u64) -> Duration {
-        if let Ok(number) = u64::try_from(number) {
-            return self.until_gone(number, nanos);
-        }
-        // A slot that counts ends after the origin.
-        let slots = self.reach.saturating_add(1);
-        let end = slots.saturating_sub(number.unsigned_abs());
-        Duration::from_nanos(end.saturating_mul(self.slot.get()).saturating_sub(nanos))
     }
 
     /// The age at `nanos` of the latest instant of slot `number`, or 0 if the slot is not over.
