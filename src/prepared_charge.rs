@@ -104,7 +104,7 @@ impl PreparedCharge {
 
 /// [`headroom`] for members that prepare no charge. Apart from it, so that prepared charges inline
 /// it.
-pub(crate) fn headroom_of(room: u64, cost: u64) -> Option<u64> {
+pub(crate) const fn headroom_of(room: u64, cost: u64) -> Option<u64> {
     headroom(room, cost)
 }
 

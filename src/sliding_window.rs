@@ -238,7 +238,7 @@ impl<C> SlidingWindow<C> {
     }
 
     /// Returns the number of slots that the window was made with, or fewer if so many do not fit
-    /// what [`set_limit`](Self::set_limit) has changed.
+    /// what `set_limit` has changed.
     pub fn slot_count(&self) -> u64 {
         on_latest!(self, state => state.window().map(Window::slots))
     }

@@ -46,6 +46,7 @@ mod bucket;
 mod change;
 mod combined;
 mod keyed;
+mod keyed_change;
 mod last_refusal;
 mod local_lease;
 mod lowered;

@@ -1,6 +1,11 @@
 //! The limits of a combination as members of the [engine](crate::all_or_none) that charges all or
 //! none.
 
+#![expect(
+    clippy::inline_always,
+    reason = "members in registers: a call of its own takes a fifth more instructions"
+)]
+
 use alloc::vec::Vec;
 
 use super::limit::{Limit, NamedLimit};

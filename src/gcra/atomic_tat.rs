@@ -121,7 +121,11 @@ impl AtomicTat {
     }
 
     #[cfg(not(any(feature = "std", tidegate_loom)))]
-    #[expect(clippy::unused_self, reason = "the same call as with std")]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the same call as with std"
+    )]
     pub(crate) const fn check_open_now(&self) -> Result<(), Closed> {
         Ok(())
     }
@@ -235,6 +239,7 @@ impl AtomicTat {
 
     /// Without std, quotas do not change.
     #[cfg(not(any(feature = "std", tidegate_loom)))]
+    #[expect(clippy::unnecessary_wraps, reason = "the same call as with std")]
     const fn check_open(_epoch: u64) -> Result<(), Closed> {
         Ok(())
     }

@@ -14,10 +14,10 @@
 //! 4. *Open*: the successor gets the epoch of the handover.
 //!
 //! Only the first step is left to one thread. Any number of threads take the others, and compute
-//! the same values: from the frozen word, the last epoch and the time of the change, which no
-//! longer change (`unfrozen_word`, `own_reading`). A late thread changes nothing: a frozen word is
-//! recognized, the successor's word is no longer unset, and its epoch no longer `UNOPENED`
-//! (`reopened`).
+//! the same values from the frozen word, the last epoch and the time of the change, which no longer
+//! change (`unfrozen_word`, `late_epoch`). A late thread changes nothing: a frozen word is
+//! recognized, the successor's word is no longer unset (`set_again`), and its epoch no longer
+//! `UNOPENED` (`reopened`).
 //!
 //! A word is on the other side of the circle if it lies 2^62 grains or more from the last epoch. By
 //! the invariants of [`AtomicTat`], a word in use lies at most 3 * 2^60 grains from it.

@@ -14,7 +14,7 @@
 use core::time::Duration;
 
 use crate::denied::Denied;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 use crate::gcra::Leased;
 use crate::gcra::{Gcra, Level, Now, Shortfall};
 use crate::quota::Quota;
@@ -116,11 +116,14 @@ impl WordGcra {
 
     /// The word of a bucket that holds at `nanos` as many tokens as another holds: at most the
     /// capacity, and a debt stays a debt.
-    #[cfg(feature = "std")]
+    #[cfg(any(feature = "std", tidegate_loom))]
     pub(crate) fn taking_over(&self, old: &Self, old_tat: u64, nanos: u64) -> u64 {
         let (now, old_now) = (self.now(nanos), old.now(nanos));
-        self.gcra
-            .taking_over(now, &old.gcra, old_tat, old_now, Leased::NOTHING)
+        let tat = self
+            .gcra
+            .taking_over(now, &old.gcra, old_tat, old_now, Leased::NOTHING);
+        // As in `debit`.
+        tat.min(Self::LAST)
     }
 
     /// Whole tokens available.
@@ -134,7 +137,6 @@ impl WordGcra {
     /// # Errors
     ///
     /// The grains that are missing then.
-    #[cfg(feature = "std")]
     pub(crate) fn admit_behind(
         &self,
         tat: u64,

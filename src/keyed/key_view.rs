@@ -38,7 +38,7 @@ use super::table::Table;
 /// An undo returns all permits or none, as for the limiter alone. None come back if the key was
 /// removed since the charge, or evicted, which happens only when its limiter is unused. So a key
 /// that comes back is never credited with what an earlier limiter was charged. The undo of the
-/// charge that added a key to a [`Keyed`](crate::Keyed) removes the key again.
+/// charge that added a key to a `Keyed` removes the key again.
 ///
 /// # Log-ins
 ///

@@ -2,9 +2,9 @@
 
 use super::table::Table;
 
-/// A table of limiters for keys of type `K`: a [`Keyed`](crate::Keyed), a
+/// A table of limiters for keys of type `K`: a `Keyed`, a
 /// [`FixedKeyed`](crate::FixedKeyed), a [`KeyedShadow`](crate::KeyedShadow), a
-/// [`TrackDenied`](crate::TrackDenied), or a pointer to one, such as an `Arc`.
+/// `TrackDenied`, or a pointer to one, such as an `Arc`.
 ///
 /// The trait is sealed, as [`Limiter`](crate::Limiter) is.
 #[diagnostic::on_unimplemented(

@@ -124,7 +124,7 @@ macro_rules! save_methods {
                 $crate::save::Saved::new($crate::save::UnixTime::now(), state)
             }
 
-            /// [`save`](Self::save) as of `now`, which is `wall` by the wall clock.
+            /// `save` as of `now`, which is `wall` by the wall clock.
             pub fn save_at(
                 &self,
                 now: $crate::time::Timestamp,
@@ -154,15 +154,11 @@ macro_rules! save_methods {
                 Self::restore_at(saved, fresh, now, wall)
             }
 
-            /// [`restore`](Self::restore) as of `now`, which is `wall` by the wall clock.
+            /// `restore` as of `now`, which is `wall` by the wall clock.
             ///
             /// # Errors
             ///
-            /// As [`restore`](Self::restore).
-            #[cfg_attr(
-                not(feature = "std"),
-                doc = "\n[`restore`]: Self::restore_at\n"
-            )]
+            /// As `restore`.
             pub fn restore_at(
                 saved: &$crate::save::Saved<$state>,
                 fresh: Self,

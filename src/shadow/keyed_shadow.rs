@@ -14,12 +14,12 @@ use crate::time::Timestamp;
 
 /// A live table of limits, and a table of candidates that is tried beside it, key by key.
 ///
-/// It is a table itself, for [`PerKey`](crate::tower::PerKey) gates and for waits.
+/// It is a table itself, for `PerKey` gates and for waits.
 /// [`Shadow`](crate::Shadow) explains what is counted. Both tables must read one clock or clones of
 /// it, and have the same keys: the tables may be of different kinds.
 ///
 /// To list the keys that the candidates refuse, make the candidates a
-/// [`TrackDenied`](crate::TrackDenied).
+/// `TrackDenied`.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {

@@ -77,13 +77,31 @@ impl<S: Successor> Succession<S> {
         first: &S::State,
         operation: impl Fn(&S) -> Result<R, Closed>,
     ) -> Option<R> {
+        self.run_after(first, |state, _| operation(state))
+    }
+
+    /// [`run`](Self::run) for states of many parts that take over one by one. `operation` also gets
+    /// the state before, unless [`Successor::close`] has returned.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn run_after<R>(
+        &self,
+        first: &S::State,
+        operation: impl Fn(&S, Option<&S::State>) -> Result<R, Closed>,
+    ) -> Option<R> {
         let successors = self.0.get()?;
-        if let Some(result) = successors.latest.with(|node| node.run(&operation)) {
+        if let Some(result) = successors.latest.with(|node| node.run(None, &operation)) {
             return Some(result);
         }
         let second = successors.second.get()?;
         second.state.take_over(first);
-        Some(second.run(&operation))
+        Some(second.run(Some(first), &operation))
+    }
+
+    /// Whether the first state was never replaced.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.get().is_none()
     }
 
     /// Replaces the latest state, or `first` if it has no successor, by the one that `make` returns
@@ -122,16 +140,24 @@ impl<S: Successor> Succession<S> {
 }
 
 impl<S: Successor> Node<S> {
-    fn run<R>(&self, operation: &impl Fn(&S) -> Result<R, Closed>) -> R {
-        if let Ok(result) = operation(&self.state) {
+    fn run<R>(
+        &self,
+        before: Option<&S::State>,
+        operation: &impl Fn(&S, Option<&S::State>) -> Result<R, Closed>,
+    ) -> R {
+        if let Ok(result) = operation(&self.state, before) {
             return result;
         }
         let mut node = self.follow();
+        if let Ok(result) = operation(&node.state, Some(self.state.state())) {
+            return result;
+        }
         loop {
-            match operation(&node.state) {
-                Ok(result) => return result,
-                Err(Closed) => node = node.follow(),
+            let next = node.follow();
+            if let Ok(result) = operation(&next.state, Some(node.state.state())) {
+                return result;
             }
+            node = next;
         }
     }
 

@@ -134,6 +134,10 @@ impl BucketState {
 
     /// The refusal of a call for more than the capacity, unless the quota has changed.
     #[cold]
+    #[cfg_attr(
+        not(any(feature = "std", tidegate_loom)),
+        expect(clippy::missing_const_for_fn, reason = "with std it loads an atomic")
+    )]
     fn never(&self) -> Refusal<Shortage> {
         match self.tat.check_open_now() {
             Ok(()) => Refusal::Denied(Shortage::Never),

@@ -5,6 +5,7 @@ extern crate alloc;
 mod api;
 mod bucket;
 mod combined;
+mod fixed;
 mod keys;
 mod oracle;
 mod threads;

@@ -4,6 +4,7 @@ use core::hash::BuildHasher;
 
 use super::FixedKeyed;
 use super::set::KeyTag;
+use super::state::TableState;
 #[cfg(feature = "std")]
 use crate::clock::Clock;
 use crate::save::{
@@ -28,18 +29,17 @@ const CHECKED: &str = "tidegate: check of the hasher";
 impl<C, S: BuildHasher> FixedKeyed<C, S> {
     fn kind(&self) -> TableKind {
         TableKind::Fixed {
-            sets: self.sets.len() as u64,
+            sets: self.state.sets.len() as u64,
             // Half of a hash: enough to notice another seed, and less to learn about this one.
             check: (self.hasher.hash_one(CHECKED) >> 32) as u32,
         }
     }
 
-    /// [`save`](Self::save) as of `now`, which is `wall` by the wall clock.
+    /// `save` as of `now`, which is `wall` by the wall clock.
     ///
     /// # Errors
     ///
-    /// As [`save`](Self::save).
-    #[cfg_attr(not(feature = "std"), doc = "\n[`save`]: Self::save_at\n")]
+    /// As `save`.
     pub fn save_at<E>(
         &self,
         now: Timestamp,
@@ -49,29 +49,33 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         let shared = BucketLevel::new(self.shared.level_at(now));
         let shared = (!shared.is_full()).then_some(shared);
         let mut writer = TableWriter::start(write, TableHeader::new(wall, self.kind(), shared))?;
-        let as_of = self.gcra.now(now.as_nanos());
-        for (number, set) in (0..).zip(&self.sets) {
-            for (entry, fingerprint, tat) in set.occupied() {
-                let state = BucketLevel::new(self.gcra.level(tat, as_of));
-                if !state.is_full() {
+        for number in 0..self.state.sets.len() {
+            let (gcra, entries) =
+                self.on_set(number, |state, set| Ok((state.gcra, set.occupied()?)));
+            let as_of = gcra.now(now.as_nanos());
+            for (entry, occupied) in (0..).zip(entries) {
+                let Some((fingerprint, tat)) = occupied else {
+                    continue;
+                };
+                let level = BucketLevel::new(gcra.level(tat, as_of));
+                if !level.is_full() {
                     let key = FixedKey {
-                        set: number,
-                        entry: u8::try_from(entry).unwrap_or(u8::MAX),
+                        set: number as u64,
+                        entry,
                         fingerprint,
                     };
-                    writer.key(key, state)?;
+                    writer.key(key, level)?;
                 }
             }
         }
         writer.end()
     }
 
-    /// [`restore`](Self::restore) as of `now`, which is `wall` by the wall clock.
+    /// `restore` as of `now`, which is `wall` by the wall clock.
     ///
     /// # Errors
     ///
-    /// As [`restore`](Self::restore).
-    #[cfg_attr(not(feature = "std"), doc = "\n[`restore`]: Self::restore_at\n")]
+    /// As `restore`.
     pub fn restore_at<E>(
         records: impl IntoIterator<Item = Result<TableRecord<FixedKey, BucketLevel>, E>>,
         fresh: Self,
@@ -107,20 +111,21 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         Elapsed(elapsed): Elapsed,
         now: Timestamp,
     ) -> Result<(), RestoreError> {
-        let set = usize::try_from(set).ok().and_then(|set| self.sets.get(set));
-        let set = set.ok_or(RestoreError::DifferentTable)?;
+        let sets = self.state.sets.len();
+        let number = usize::try_from(set).ok().filter(|number| *number < sets);
+        let number = number.ok_or(RestoreError::DifferentTable)?;
         let tag = KeyTag::saved(fingerprint, entry.into()).ok_or(RestoreError::DifferentTable)?;
-        if set.holds(tag) {
-            return Err(RestoreError::DuplicateKey);
-        }
+        let level = state.level()?;
         let nanos = now.as_nanos();
-        match self
-            .gcra
-            .restored(state.level()?, elapsed, self.gcra.now(nanos))
-        {
-            Some(tat) if !set.restore(&self.gcra, tag, nanos, tat) => Err(RestoreError::NoRoom),
-            _ => Ok(()),
-        }
+        self.on_set(number, |TableState { gcra, .. }, set| {
+            if set.holds(tag)? {
+                return Ok(Err(RestoreError::DuplicateKey));
+            }
+            match gcra.restored(level, elapsed, gcra.now(nanos)) {
+                Some(tat) if !set.restore(gcra, tag, nanos, tat)? => Ok(Err(RestoreError::NoRoom)),
+                _ => Ok(Ok(())),
+            }
+        })
     }
 }
 

@@ -36,7 +36,9 @@
 //!    `claim` to idle. Every call that finds a busy claim carries it out. Each step is an exchange
 //!    that succeeds once.
 //!
-//! A credit, a reset and an undo lower a TAT: see [`lowering`].
+//! A credit, a reset and an undo lower a TAT: see [`lowering`]. When the quota changes, another set
+//! takes over: see `takeover.rs`. Then this one is *closed*: `claim` says so, and every entry is
+//! vacant for good.
 //!
 //! # Invariants
 //!
@@ -94,11 +96,13 @@
 pub(super) mod lowering;
 
 mod entry_hold;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod takeover;
 
 use crate::gcra::Now;
 use crate::gcra::WordGcra;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
-use crate::sync::{AtomicU64, fence};
+use crate::sync::{AtomicU64, Closed, fence};
 use entry_hold::EntryHold;
 
 /// Entries of a set. With the two words of the set they fill four cache lines.
@@ -169,7 +173,7 @@ impl KeyTag {
 }
 
 /// The word `claim`. From the top: a busy bit, 4 bits for the entry, 19 for the number of the
-/// claim, 40 for the fingerprint.
+/// claim, 40 for the fingerprint. A closed word is a busy one without a fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct ClaimWord(u64);
 
@@ -201,6 +205,37 @@ impl ClaimWord {
     const fn entry(self) -> usize {
         ((self.0 >> Self::ENTRY_SHIFT) & 15) as usize
     }
+
+    /// The word of the set after this idle one, once another set takes over.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    const fn closed(self) -> Self {
+        Self(Self::BUSY | self.0)
+    }
+
+    #[cfg(any(feature = "std", tidegate_loom))]
+    const fn is_closed(self) -> bool {
+        self.is_busy() && self.0 & FINGERPRINT == 0
+    }
+
+    #[cfg(any(feature = "std", tidegate_loom))]
+    const fn check_open(self) -> Result<(), Closed> {
+        if self.is_closed() {
+            Err(Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Without std, no set is closed.
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the same call as with std"
+    )]
+    const fn check_open(self) -> Result<(), Closed> {
+        Ok(())
+    }
 }
 
 /// The bits of `owner` that a claim writes.
@@ -213,12 +248,29 @@ pub(super) struct SetExchange<'a> {
     after: u64,
 }
 
-/// Every entry belongs to a key whose bucket is not full, or is held.
-pub(super) struct SetFull;
+/// Why a key got no entry.
+#[derive(Clone, Copy)]
+pub(super) enum Unfound {
+    /// Every entry belongs to a key whose bucket is not full, or is held.
+    Full,
+    /// Another set has taken over.
+    Closed(Closed),
+}
 
 /// Why a set did not charge a key.
 pub(super) enum SetRefusal<E> {
     Denied(E),
+    Unfound(Unfound),
+}
+
+/// What a query finds.
+pub(super) enum Peeked {
+    /// The TAT of the key and the instant to decide by, as of which a TAT of an earlier owner is a
+    /// full bucket.
+    Known(u64, Now),
+    /// The key has no entry but would get one.
+    New,
+    /// The key has no entry and would get none.
     Full,
 }
 
@@ -277,8 +329,8 @@ impl Set {
         let mut judged_at = nanos;
         loop {
             let Some((entry, tat)) = self.find(key) else {
-                if self.claim(gcra, key, nanos).is_err() {
-                    return Err(SetRefusal::Full);
+                if let Err(unfound) = self.claim(gcra, key, nanos) {
+                    return Err(SetRefusal::Unfound(unfound));
                 }
                 continue;
             };
@@ -306,61 +358,81 @@ impl Set {
         }
     }
 
-    /// Returns the TAT of a key and the instant to decide by, as of which a TAT of an earlier owner
-    /// is a full bucket; `None` if the key has no entry but would get one.
-    pub(super) fn peek(
-        &self,
-        gcra: &WordGcra,
-        key: KeyTag,
-        nanos: u64,
-    ) -> Result<Option<(u64, Now)>, SetFull> {
+    /// Looks at the bucket of a key.
+    pub(super) fn peek(&self, gcra: &WordGcra, key: KeyTag, nanos: u64) -> Result<Peeked, Closed> {
         loop {
             // Acquire: pairs with the Release in `carry_out`, as in `claim`.
             let claim = ClaimWord(self.claim.load(Acquire));
             if let Some((_, tat)) = self.find(key) {
                 // Relaxed: as in `decide`.
                 let mark = self.mark.load(Relaxed).max(nanos);
-                return Ok(Some((tat, gcra.clamped_by(mark, nanos))));
+                return Ok(Peeked::Known(tat, gcra.clamped_by(mark, nanos)));
             }
             let is_full = self.is_full_at(gcra, nanos);
             if self.is_current(claim) {
-                return if is_full { Err(SetFull) } else { Ok(None) };
+                claim.check_open()?;
+                return Ok(if is_full { Peeked::Full } else { Peeked::New });
             }
         }
     }
 
+    /// Returns whether no other set has taken over.
+    pub(super) fn check_open(&self) -> Result<(), Closed> {
+        // Acquire: pairs with the Release of `close`, which publishes the set that takes over.
+        ClaimWord(self.claim.load(Acquire)).check_open()
+    }
+
     /// Counts the entries of keys whose bucket is not full.
-    pub(super) fn active(&self, gcra: &WordGcra, nanos: u64) -> usize {
+    pub(super) fn active(&self, gcra: &WordGcra, nanos: u64) -> Result<usize, Closed> {
         let now = gcra.now(nanos);
         let active =
             |entry: &&SetEntry| entry.tat().is_some_and(|tat| !WordGcra::is_full(tat, now));
-        self.entries.iter().filter(active).count()
+        let active = self.entries.iter().filter(active).count();
+        // After the entries: one that was frozen shows that the set is closed.
+        self.check_open()?;
+        Ok(active)
     }
 
-    /// The entries of all keys, with their fingerprints and TATs, for a save.
+    /// The fingerprints and TATs of the entries that keys own, for a save.
     ///
     /// If another key takes an entry meanwhile, its fingerprint may come with the TAT of the
     /// former owner. Then the new owner has spent nothing before the call, and the former one has a
     /// full bucket.
-    pub(super) fn occupied(&self) -> impl Iterator<Item = (usize, u64, u64)> {
-        (0..).zip(&self.entries).filter_map(|(number, entry)| {
+    pub(super) fn occupied(&self) -> Result<[Option<(u64, u64)>; ENTRIES], Closed> {
+        let occupied = core::array::from_fn(|number| {
+            let entry = &self.entries[number];
             let tat = entry.tat()?;
             // Acquire: as in `tat_of`.
             let owner = entry.owner.load(Acquire) & FINGERPRINT;
-            Some((number, owner, tat))
-        })
+            Some((owner, tat))
+        });
+        // As in `active`.
+        self.check_open()?;
+        Ok(occupied)
     }
 
     /// Gives a key a new entry with this TAT, while no other call uses the set. Returns whether
     /// there was room.
-    pub(super) fn restore(&self, gcra: &WordGcra, key: KeyTag, nanos: u64, tat: u64) -> bool {
-        self.decide(gcra, key, nanos, |_, _| Ok::<_, ()>(tat))
-            .is_ok()
+    pub(super) fn restore(
+        &self,
+        gcra: &WordGcra,
+        key: KeyTag,
+        nanos: u64,
+        tat: u64,
+    ) -> Result<bool, Closed> {
+        match self.decide(gcra, key, nanos, |_, _| Ok::<_, ()>(tat)) {
+            Ok(_) => Ok(true),
+            Err(SetRefusal::Unfound(Unfound::Closed(closed))) => Err(closed),
+            Err(SetRefusal::Denied(()) | SetRefusal::Unfound(Unfound::Full)) => Ok(false),
+        }
     }
 
     /// Whether a key has an entry.
-    pub(super) fn holds(&self, key: KeyTag) -> bool {
-        self.find(key).is_some()
+    pub(super) fn holds(&self, key: KeyTag) -> Result<bool, Closed> {
+        let found = self.find(key).is_some();
+        // As in `active`.
+        self.check_open()?;
+        Ok(found)
     }
 
     /// Whether no entry is vacant and none can be evicted.
@@ -378,12 +450,13 @@ impl Set {
     /// Claims an entry for a key that was not found. The caller searches again.
     #[cold]
     #[inline(never)]
-    fn claim(&self, gcra: &WordGcra, key: KeyTag, nanos: u64) -> Result<(), SetFull> {
+    fn claim(&self, gcra: &WordGcra, key: KeyTag, nanos: u64) -> Result<(), Unfound> {
         loop {
             // Acquire: pairs with the Release in `carry_out`, so that the search sees the entries
             // of earlier claims.
             let claim = ClaimWord(self.claim.load(Acquire));
             if claim.is_busy() {
+                claim.check_open().map_err(Unfound::Closed)?;
                 self.carry_out(claim, gcra);
                 continue;
             }
@@ -397,7 +470,7 @@ impl Set {
                 if !self.is_full_at(gcra, nanos) {
                     self.evict_one(gcra, claim, key, nanos);
                 } else if self.is_current(claim) {
-                    return Err(SetFull);
+                    return Err(Unfound::Full);
                 }
                 continue;
             };

@@ -4,8 +4,9 @@ use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
 
 use super::FixedKeyed;
+use super::set::Peeked;
 use super::set::lowering::SetCharge;
-use super::set::{SetFull, SetRefusal};
+use super::state::KeyRefusal;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::gcra::{Now, WordGcra};
@@ -29,6 +30,8 @@ enum Charged {
     Key {
         charge: SetCharge,
         tokens: u64,
+        /// The number of the state of the table. A later state has other words.
+        state: u64,
     },
     /// The bucket that keys without room share.
     Shared(BucketCharge),
@@ -75,9 +78,18 @@ impl<C, S> FixedKeyed<C, S> {
 
 impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
     /// Lowers the TAT of a key, and wakes the head of its queue.
-    fn lower<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp, change: impl Fn(u64, Now) -> u64) {
-        let (set, tag) = self.locate(key);
-        set.lower(&self.gcra, tag, now.as_nanos(), change);
+    fn lower<Q: Hash + ?Sized>(
+        &self,
+        key: &Q,
+        now: Timestamp,
+        change: impl Fn(&WordGcra, u64, Now) -> u64,
+    ) {
+        let nanos = now.as_nanos();
+        self.on_key(key, |state, set, tag| {
+            set.lower(&state.gcra, tag, nanos, |tat, now| {
+                change(&state.gcra, tat, now)
+            })
+        });
         self.wake(key);
     }
 
@@ -102,7 +114,7 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
     }
 
     fn capacity_for(&self, _: &Q) -> u64 {
-        self.quota.capacity()
+        self.quota().capacity()
     }
 
     fn peek_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied> {
@@ -118,21 +130,18 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
         if n == 0 {
             return Ok(FixedKeyCharge(Charged::Nothing));
         }
-        let gcra = &self.gcra;
-        let cost = gcra.cost(n)?;
-        let (set, tag) = self.locate(key);
-        let nanos = now.as_nanos();
-        let decided = set.decide(gcra, tag, nanos, |now, tat| {
-            gcra.admit(tat, now, cost)
-                .map_err(|shortfall| (now, shortfall))
-        });
-        match decided {
-            Ok(exchange) => Ok(FixedKeyCharge(Charged::Key {
-                charge: exchange.charge(nanos),
+        let charged = self.on_key(key, |state, set, tag| {
+            let charged = state.charge(set, tag, n, now)?;
+            Ok(charged.map(|exchange| Charged::Key {
+                charge: exchange.charge(now.as_nanos()),
                 tokens: n,
-            })),
-            Err(SetRefusal::Denied((now, shortfall))) => Err(gcra.not_yet(now, shortfall)),
-            Err(SetRefusal::Full) => self.charge_without_room(n, now),
+                state: state.number,
+            }))
+        });
+        match charged {
+            Ok(charged) => Ok(FixedKeyCharge(charged)),
+            Err(KeyRefusal::Denied(denied)) => Err(denied),
+            Err(KeyRefusal::Full) => self.charge_without_room(n, now),
         }
     }
 
@@ -140,13 +149,19 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
         let returned = match charge.0 {
             Charged::Nothing => 0,
             Charged::Shared(charge) => self.shared.undo_charge(&charge),
-            Charged::Key { charge, tokens } => {
-                let (set, tag) = self.locate(key);
-                if set.undo(&self.gcra, tag, &charge) {
-                    tokens
-                } else {
-                    0
-                }
+            Charged::Key {
+                charge,
+                tokens,
+                state: number,
+            } => {
+                let undone = self.on_key(key, |state, set, tag| {
+                    if state.number != number {
+                        set.check_open()?;
+                        return Ok(false);
+                    }
+                    set.undo(&state.gcra, tag, &charge)
+                });
+                if undone { tokens } else { 0 }
             }
         };
         if returned > 0 {
@@ -160,7 +175,7 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
     }
 
     fn refill_time_for(&self, _: &Q) -> Duration {
-        self.quota.refill_time()
+        self.quota().refill_time()
     }
 
     fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot {
@@ -168,21 +183,24 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
     }
 
     fn is_unused_for(&self, key: &Q, now: Timestamp) -> bool {
-        let (set, tag) = self.locate(key);
-        match set.peek(&self.gcra, tag, now.as_nanos()) {
-            Ok(None) => true,
-            Ok(Some((tat, now))) => WordGcra::is_full(tat, now),
-            Err(SetFull) => {
-                self.overflow != Overflow::Share
-                    || self.shared.available_at(now) == self.quota.capacity()
-            }
-        }
+        let nanos = now.as_nanos();
+        let is_full = self.on_key(key, |state, set, tag| {
+            Ok(match set.peek(&state.gcra, tag, nanos)? {
+                Peeked::New => Some(true),
+                Peeked::Known(tat, now) => Some(WordGcra::is_full(tat, now)),
+                Peeked::Full => None,
+            })
+        });
+        is_full.unwrap_or_else(|| {
+            self.overflow != Overflow::Share
+                || self.shared.available_at(now) == self.shared.quota().capacity()
+        })
     }
 }
 
 impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> ResetTable<Q> for FixedKeyed<C, S> {
     fn reset_for(&self, key: &Q, now: Timestamp) {
-        self.lower(key, now, WordGcra::reset);
+        self.lower(key, now, |_, tat, now| WordGcra::reset(tat, now));
     }
 }
 
@@ -191,11 +209,7 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> BucketTable<Q> for FixedKeyed<C
         if n == 0 {
             return;
         }
-        let gcra = &self.gcra;
-        let cost = gcra.cost_clamped(n);
-        let (set, tag) = self.locate(key);
-        let debit = |now, tat| Ok::<_, ()>(gcra.debit(tat, now, cost));
-        if set.decide(gcra, tag, now.as_nanos(), debit).is_err() {
+        if !self.on_key(key, |state, set, tag| state.debit(set, tag, n, now)) {
             add_saturating(&self.overflowed, 1);
             if self.overflow == Overflow::Share {
                 self.shared.debit_at(n, now);
@@ -207,16 +221,24 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> BucketTable<Q> for FixedKeyed<C
         if n == 0 {
             return;
         }
-        let cost = self.gcra.cost_clamped(n);
-        self.lower(key, now, |tat, now| WordGcra::credit(tat, now, cost));
+        self.lower(key, now, |gcra, tat, now| {
+            WordGcra::credit(tat, now, gcra.cost_clamped(n))
+        });
     }
 
     fn debt_for(&self, key: &Q, now: Timestamp) -> u64 {
-        let (set, tag) = self.locate(key);
-        match set.peek(&self.gcra, tag, now.as_nanos()) {
-            Ok(Some((tat, now))) => self.gcra.debt(tat, now),
-            Err(SetFull) if self.overflow == Overflow::Share => self.shared.debt_at(now),
-            Ok(None) | Err(SetFull) => 0,
+        let nanos = now.as_nanos();
+        let debt = self.on_key(key, |state, set, tag| {
+            Ok(match set.peek(&state.gcra, tag, nanos)? {
+                Peeked::Known(tat, now) => Some(state.gcra.debt(tat, now)),
+                Peeked::New => Some(0),
+                Peeked::Full => None,
+            })
+        });
+        match debt {
+            Some(debt) => debt,
+            None if self.overflow == Overflow::Share => self.shared.debt_at(now),
+            None => 0,
         }
     }
 }

@@ -4,7 +4,7 @@ use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
 
 use super::FixedKeyed;
-use super::set::SetFull;
+use super::state::KeyRefusal;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::keyed::key_view::KeyView;
@@ -139,7 +139,7 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
 
 impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> WaitTable<Q> for FixedKeyed<C, S> {
     fn max_permits_for(&self, _: &Q) -> u64 {
-        self.quota.capacity()
+        self.quota().capacity()
     }
 
     #[inline]
@@ -192,21 +192,14 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
     where
         Q: Hash + ?Sized,
     {
-        let gcra = &self.gcra;
-        let cost = gcra.cost(n)?;
-        let (set, tag) = self.locate(key);
-        let (tat, now) = match set.peek(gcra, tag, at.as_nanos()) {
-            Ok(Some(known)) => known,
-            Ok(None) => (0, gcra.now(at.as_nanos())),
-            Err(SetFull) => {
-                return match self.overflow {
-                    Overflow::Share => self.shared.peek_behind_at(ahead, n, at),
-                    Overflow::Refuse => Err(NO_ROOM),
-                    Overflow::Admit => Ok(()),
-                };
-            }
-        };
-        let admitted = gcra.admit_behind(tat, now, ahead, cost);
-        admitted.map_err(|missing| gcra.not_yet(now, missing))
+        let peeked = self.on_key(key, |state, set, tag| state.peek(set, tag, ahead, n, at));
+        peeked.or_else(|refusal| match refusal {
+            KeyRefusal::Denied(denied) => Err(denied),
+            KeyRefusal::Full => match self.overflow {
+                Overflow::Share => self.shared.peek_behind_at(ahead, n, at),
+                Overflow::Refuse => Err(NO_ROOM),
+                Overflow::Admit => Ok(()),
+            },
+        })
     }
 }

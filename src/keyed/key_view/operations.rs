@@ -79,7 +79,7 @@ where
 {
     /// Returns the clock that the table reads for this key.
     ///
-    /// For a [`Keyed`](crate::Keyed) it is the clock of the limiter that was made for the first
+    /// For a `Keyed` it is the clock of the limiter that was made for the first
     /// key. If there was no key yet, the limiter is made for this one. The key is not added.
     pub fn clock(&self) -> &T::Clock {
         self.table.clock_for(self.key())
@@ -150,8 +150,8 @@ where
     /// Forgives what the key has spent, and every debt. Does nothing if the table does not hold the
     /// key.
     ///
-    /// A token bucket is filled. Any other limiter of a [`Keyed`](crate::Keyed) is
-    /// [removed](crate::Keyed::remove), and made again when the key comes back. What it shares with
+    /// A token bucket is filled. Any other limiter of a `Keyed` is
+    /// removed, and made again when the key comes back. What it shares with
     /// other keys is not forgiven.
     ///
     /// While the table has no room for the key, its policy decides: the limiter that keys without

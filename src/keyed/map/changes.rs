@@ -49,8 +49,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// # Cost
     ///
     /// Walks all keys, with the exclusive lock of one part of the table after the other. The
-    /// factory is called under that lock, so it must not use the table. A part has at most about 16
-    /// 000 keys in tables of up to 67 million. A key whose quota is not the first key's takes 8
+    /// factory is called under that lock, so it must not use the table. A part has at most about
+    /// 16,384 keys in tables of up to 67 million. A key whose quota is not the first key's takes 8
     /// bytes more.
     ///
     /// ```

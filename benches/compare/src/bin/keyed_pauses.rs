@@ -19,8 +19,8 @@ use std::process::ExitCode;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tidegate::{Clock, DefaultClock};
 use tidegate_compare::keyed::{
-    DashBuckets, KeyLimit, KeyedGate, KeysAlone, dash_keyed, fixed, governor_keyed, keyed, name, rate_net,
-    rename,
+    DashBuckets, KeyLimit, KeyedGate, KeysAlone, dash_keyed, fixed, governor_keyed, keyed, name,
+    rate_net, rename,
 };
 use tidegate_compare::on_threads;
 

@@ -41,6 +41,7 @@
 use super::entry_hold::EntryHold;
 use super::{CLAIM, KeyTag, OCCUPIED, Set, SetEntry, SetExchange};
 use crate::gcra::{Now, WordGcra};
+use crate::sync::Closed;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 
 /// A charge that a set has made.
@@ -74,7 +75,7 @@ impl Set {
         key: KeyTag,
         nanos: u64,
         change: impl Fn(u64, Now) -> u64,
-    ) {
+    ) -> Result<(), Closed> {
         // Relaxed: as in `evict_one`; the exchange in `replace_lower` publishes it.
         let mark = self.mark.fetch_max(nanos, Relaxed).max(nanos);
         let now = gcra.now(mark);
@@ -86,9 +87,11 @@ impl Set {
             }
             let next = change(tat, now).max(now.grains());
             if next >= tat || entry.replace_lower(gcra, owner, tat, next, now) {
-                return;
+                return Ok(());
             }
         }
+        // After the search: an entry that was frozen shows that the set is closed.
+        self.check_open()
     }
 
     /// Undoes a charge, if the TAT is still what it has left. Returns whether it is undone.
@@ -97,24 +100,26 @@ impl Set {
         gcra: &WordGcra,
         key: KeyTag,
         charge: &SetCharge,
-    ) -> bool {
+    ) -> Result<bool, Closed> {
         let nanos = charge.nanos;
         // Relaxed: as in `lower`.
         let mark = self.mark.fetch_max(nanos, Relaxed).max(nanos);
         let now = gcra.now(mark);
         loop {
             let Some((entry, tat)) = self.find(key) else {
-                return false;
+                // As in `lower`.
+                self.check_open()?;
+                return Ok(false);
             };
             // Acquire: as in `lower`.
             let owner = entry.owner.load(Acquire);
             if tat != charge.after || owner & CLAIM != charge.owner {
-                return false;
+                return Ok(false);
             }
             // As of the mark both are full, if the charge was made before it.
             let next = charge.before.max(now.grains());
             if next >= tat || entry.replace_lower(gcra, owner, tat, next, now) {
-                return true;
+                return Ok(true);
             }
         }
     }
