@@ -80,7 +80,7 @@ use crate::wait::{Acquire, Awaitable};
 /// ```
 ///
 /// Do not put one limiter into a tuple twice. A call is charged to it twice, but looks for the room
-/// of one charge. So the hints are too short, and a wait may never end.
+/// of one charge. So the hints are too short, and a wait may keep its task busy and never end.
 ///
 /// # Cost and progress
 ///

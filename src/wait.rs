@@ -41,7 +41,7 @@ pub(crate) use awaitable::sealed;
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use behind::from_now;
 #[cfg(any(feature = "std", tidegate_loom))]
-pub(crate) use call::{Call, Hold, Instants, Instead};
+pub(crate) use call::{Call, Hold, Instants, Refused};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use default_timer::DefaultTimer;
 #[cfg(any(feature = "std", tidegate_loom))]

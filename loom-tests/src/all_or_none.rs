@@ -9,7 +9,7 @@ use crate::keyed::{A, T, Table, X, Z, assert_bound};
 use crate::model::{NoClock, SharedClock, at, explore, leaked};
 use crate::mutant;
 use crate::tidegate::{Acquire, AllOrNothing, Quota, TokenBucket};
-use crate::waiting::{Manual, empty};
+use crate::waiting::{Manual, empty, poll};
 
 /// A table of keys, and a bucket with one token.
 struct Pair {
@@ -112,7 +112,7 @@ fn rollback_beside_a_call_of_the_key() {
 /// The key is evicted after its charge, and comes back. The undo must not return to the new bucket
 /// what the old one was charged.
 fn evicted_beside_a_charge() {
-    explore(2, || {
+    explore(1, || {
         let pair = Pair::new(1);
         // Keeps the other place.
         pair.table.call(Z, 1, 20 * T);
@@ -124,6 +124,8 @@ fn evicted_beside_a_charge() {
                 tuple.try_acquire_at(1, at(5 * T)).is_ok()
             })
         };
+        // Lets the other thread run first, which saves a preemption.
+        thread::yield_now();
         pair.table.call(A, 1, 6 * T + 1);
         let mut calls = vec![pair.table.call(X, 1, 8 * T)];
         assert!(!other.join().unwrap(), "the bucket had one token");
@@ -132,25 +134,48 @@ fn evicted_beside_a_charge() {
     });
 }
 
-/// Three threads: a tuple waits, another call waits behind it, and tokens come back. Kills
-/// `stays_in_place`, `moves_without_waking`.
+/// Two threads: a tuple waits, and tokens come back. Kills `stays_in_place`,
+/// `moves_by_a_second_look`.
 ///
-/// No time passes. The tuple moves to the member that still refuses. Whenever the tokens of that
-/// one come back, it is woken; and the one behind it gets the token that it left.
+/// No time passes. The tuple moves to the member that still refuses, and is woken when the tokens
+/// of that one come back.
 fn tokens_come_back_beside_a_move() {
     explore(2, || {
-        let (first, second) = (empty(2, Manual::at(0)), empty(1, Manual::at(0)));
-        let (first, second) = (leaked(first), leaked(second));
+        let (first, second) = two_empty();
         let tuple = thread::spawn(move || Acquire::new((first, second), 1).wait());
-        let behind = thread::spawn(move || Acquire::new(first, 1).wait());
-        // A token for each of the two.
         first.reset();
         second.reset();
         assert_eq!(tuple.join().unwrap(), Ok(()));
-        assert_eq!(behind.join().unwrap(), Ok(()));
         assert_eq!((first.waiting(), second.waiting()), (0, 0));
     });
 }
+
+/// Two threads: one waits behind a tuple that moves. Kills `moves_without_waking`.
+///
+/// It gets the token that the tuple leaves.
+fn behind_a_tuple_that_moves() {
+    explore(2, || {
+        let (first, second) = two_empty();
+        let never = |_| core::future::pending::<()>();
+        let mut tuple = Acquire::new((first, second), 1).timer(never);
+        assert!(poll(&mut tuple).is_pending());
+        let behind = thread::spawn(move || Acquire::new(first, 1).wait());
+        first.reset();
+        assert!(poll(&mut tuple).is_pending());
+        assert_eq!(behind.join().unwrap(), Ok(()));
+        second.reset();
+        assert!(poll(&mut tuple).is_ready());
+        assert_eq!((first.waiting(), second.waiting()), (0, 0));
+    });
+}
+
+/// Two empty buckets, for two tokens and for one.
+fn two_empty() -> (Bucket, Bucket) {
+    let [first, second] = [2, 1].map(|burst| &*leaked(empty(burst, Manual::at(0))));
+    (first, second)
+}
+
+type Bucket = &'static TokenBucket<Manual>;
 
 mutant::tests! { "all_or_none":
     refused_by_the_second { kept_charge_of_a_key: "charged in vain" }
@@ -159,6 +184,7 @@ mutant::tests! { "all_or_none":
     evicted_beside_a_charge { full_refund_of_a_key: " of " }
     tokens_come_back_beside_a_move {
         stays_in_place: "deadlock",
-        moves_without_waking: "deadlock",
+        moves_by_a_second_look: "deadlock",
     }
+    behind_a_tuple_that_moves { moves_without_waking: "deadlock" }
 }

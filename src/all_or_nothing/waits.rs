@@ -16,10 +16,16 @@
 //!
 //! # Wake-ups
 //!
-//! As the head of the queue of a member, the call sleeps until the instant that this member named.
-//! No other member matters before: it refuses for less long. What changes this member in favor of
-//! its waiters wakes the head (the invariants of [`WaitQueue`]). After a move the call asks again
-//! before it sleeps, and it has joined by then, so no such change is missed.
+//! As the head of the queue of a member, the call sleeps only until an instant that *this* member
+//! has named, since it was last woken there. No other member matters before. What changes this
+//! member in favor of its waiters wakes the head (the invariants of [`WaitQueue`]). If another
+//! member was what refused, the call moves there, and asks again once it has joined. So no such
+//! change is missed. Only if that member's queue is full, the call stays, and asks again at the
+//! instant that was named.
+//!
+//! The refusal and the member come from one attempt. A second look might find that the other member
+//! refuses no more, and the call would sleep here, although its change woke the heads there (mutant
+//! `moves_by_a_second_look`).
 
 use core::fmt;
 
@@ -33,7 +39,7 @@ use crate::prepared_charge::headroom_of;
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use crate::wait::sealed::Waits;
-use crate::wait::{Hold, Instants, Instead, MemberWaits};
+use crate::wait::{Hold, Instants, MemberWaits, Refused};
 
 /// A tuple whose members calls can wait at.
 #[expect(unnameable_types, reason = "a detail of `AllOrNothing`")]
@@ -79,44 +85,40 @@ pub trait WaitTuple {
 
     fn exit_from(&self, place: TuplePlace<Self::Places>);
 
-    fn attempt_each(&self, costs: Self::Costs, at: Instants) -> Result<(), Hold>;
-
-    /// Tells the members that refuse at `now` that a call was refused in the end.
-    fn tell_refused(&self, costs: Self::Costs, now: Timestamp);
+    /// Charges all or none. A refusal names the member that refuses the longest, and until when.
+    fn attempt_each(&self, costs: Self::Costs, at: Instants) -> Result<(), (usize, Hold)>;
 
     /// Until when a member refuses.
     fn hold_at(&self, index: usize, costs: Self::Costs, at: Instants) -> Option<Hold>;
 
-    /// The member that refuses the longest, and until when.
-    fn longest_hold(&self, costs: Self::Costs, at: Instants) -> Option<(usize, Hold)>;
+    /// Tells the members that refuse at `now` that a call was refused in the end.
+    fn tell_refused(&self, costs: Self::Costs, now: Timestamp);
+
+    /// Asks as the head of the queue of a member.
+    fn attempt_at(
+        &self,
+        place: &TuplePlace<Self::Places>,
+        costs: Self::Costs,
+        at: Instants,
+    ) -> Result<(), Refused> {
+        let (index, longest) = match self.attempt_each(costs, at) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        // It keeps its place where it can: of two that refuse as long, and of a member that refuses
+        // longer by now.
+        match self.hold_at(place.index, costs, at) {
+            Some(own) if !outlasts(longest, own) => Err((own, None)),
+            _ if index == place.index => Err((longest, None)),
+            _ => Err((longest, Some(index))),
+        }
+    }
 
     /// The member at which a call should wait.
     fn choose(&self, costs: Self::Costs) -> usize {
         let now = self.first_clock().now();
         let refusal = self.refusal_behind(costs, u128::MAX, now);
         refusal.map_or_else(|| self.first_busy(costs), |refusal| refusal.index)
-    }
-
-    /// The place of a call that was refused as the head of another.
-    fn place_instead_of(
-        &self,
-        place: &TuplePlace<Self::Places>,
-        costs: Self::Costs,
-        at: Instants,
-    ) -> Option<Instead<TuplePlace<Self::Places>>> {
-        let Some((index, longest)) = self.longest_hold(costs, at) else {
-            // A member that refused no longer does, and has woken the head of its own queue.
-            return Some(Instead::Again);
-        };
-        let is_longer = match self.hold_at(place.index, costs, at) {
-            Some(own) => outlasts(longest, own),
-            None => true,
-        };
-        if is_longer && index != place.index {
-            self.enter_at(index).map(Instead::At)
-        } else {
-            None
-        }
     }
 }
 
@@ -282,7 +284,7 @@ macro_rules! waits_at {
         fn enter_for(&self, n: u64) -> Option<Self::Place> {
             let $this = self;
             let costs = <$type as WaitTuple>::costs($permits, n);
-            $tuple.enter_at($tuple.choose(costs))
+            WaitTuple::enter_at($tuple, $tuple.choose(costs))
         }
 
         fn queue<'a>(&'a self, place: &'a Self::Place) -> &'a WaitQueue {
@@ -298,18 +300,18 @@ macro_rules! waits_at {
         fn attempt(&self, n: u64, at: Instants) -> Result<(), Hold> {
             let $this = self;
             let costs = <$type as WaitTuple>::costs($permits, n);
-            $tuple.attempt_each(costs, at)
+            $tuple.attempt_each(costs, at).map_err(|(_, hold)| hold)
         }
 
-        fn place_instead_of(
-            &self,
-            place: &Self::Place,
-            n: u64,
-            at: Instants,
-        ) -> Option<Instead<Self::Place>> {
+        fn attempt_in(&self, place: &Self::Place, n: u64, at: Instants) -> Result<(), Refused> {
             let $this = self;
             let costs = <$type as WaitTuple>::costs($permits, n);
-            WaitTuple::place_instead_of($tuple, place, costs, at)
+            $tuple.attempt_at(place, costs, at)
+        }
+
+        fn enter_at(&self, member: usize) -> Option<Self::Place> {
+            let $this = self;
+            WaitTuple::enter_at($tuple, member)
         }
 
         fn refusal(&self, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
@@ -436,20 +438,18 @@ macro_rules! waits_of_tuples {
                 })+
             }
 
-            fn attempt_each(&self, costs: [u64; $arity], at: Instants) -> Result<(), Hold> {
+            fn attempt_each(
+                &self,
+                costs: [u64; $arity],
+                at: Instants,
+            ) -> Result<(), (usize, Hold)> {
                 let awaited = ($(Awaited {
                     limiter: &self.$index,
                     index: $index,
                     n: costs[$index],
                     at,
                 },)+);
-                tuples::charge(awaited).map(drop).map_err(|refused| refused.hold)
-            }
-
-            fn tell_refused(&self, costs: [u64; $arity], now: Timestamp) {
-                $(if costs[$index] > 0 && self.$index.peek_at(costs[$index], now).is_err() {
-                    self.$index.refused(costs[$index], now);
-                })+
+                tuples::charge(awaited).map(drop).map_err(|refused| (refused.index, refused.hold))
             }
 
             fn hold_at(
@@ -464,19 +464,10 @@ macro_rules! waits_of_tuples {
                 }
             }
 
-            fn longest_hold(
-                &self,
-                costs: [u64; $arity],
-                at: Instants,
-            ) -> Option<(usize, Hold)> {
-                let holds = [$(Awaited {
-                    limiter: &self.$index,
-                    index: $index,
-                    n: costs[$index],
-                    at,
-                }.refusal(),)+];
-                let longest = longest_of(None, holds.into_iter())?;
-                Some((longest.index, longest.hold))
+            fn tell_refused(&self, costs: [u64; $arity], now: Timestamp) {
+                $(if costs[$index] > 0 && self.$index.peek_at(costs[$index], now).is_err() {
+                    self.$index.refused(costs[$index], now);
+                })+
             }
         }
 

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 
-use super::call::{Call, Hold, Instants, Instead};
+use super::call::{Call, Hold, Instants, Refused};
 use crate::denied::Denied;
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
@@ -48,7 +48,7 @@ impl<L: sealed::Waits + ?Sized> Awaitable for L {}
 pub(crate) mod sealed {
     use core::fmt;
 
-    use super::{Hold, Instants, Instead};
+    use super::{Hold, Instants, Refused};
     use crate::clock::Clock;
     use crate::denied::Denied;
     use crate::sync::{Demand, WaitQueue};
@@ -89,13 +89,15 @@ pub(crate) mod sealed {
             self.enter()
         }
 
-        /// See [`Call`](crate::wait::call::Call::place_instead_of).
-        fn place_instead_of(
-            &self,
-            _place: &Self::Place,
-            _n: u64,
-            _at: Instants,
-        ) -> Option<Instead<Self::Place>> {
+        /// See [`Call`](crate::wait::call::Call::attempt_in).
+        #[inline(always)]
+        fn attempt_in(&self, _place: &Self::Place, n: u64, at: Instants) -> Result<(), Refused> {
+            self.attempt(n, at).map_err(|hold| (hold, None))
+        }
+
+        /// [`enter`](Self::enter) at a member.
+        #[inline(always)]
+        fn enter_at(&self, _member: usize) -> Option<Self::Place> {
             None
         }
 
@@ -165,13 +167,13 @@ macro_rules! forward {
             }
 
             #[inline(always)]
-            fn place_instead_of(
-                &self,
-                place: &L::Place,
-                n: u64,
-                at: Instants,
-            ) -> Option<Instead<L::Place>> {
-                (**self).place_instead_of(place, n, at)
+            fn attempt_in(&self, place: &L::Place, n: u64, at: Instants) -> Result<(), Refused> {
+                (**self).attempt_in(place, n, at)
+            }
+
+            #[inline(always)]
+            fn enter_at(&self, member: usize) -> Option<L::Place> {
+                (**self).enter_at(member)
             }
 
             fn queue<'a>(&'a self, place: &'a L::Place) -> &'a WaitQueue<L::Demand> {
@@ -250,8 +252,13 @@ impl<L: Awaitable> Call for Permits<L> {
     }
 
     #[inline(always)]
-    fn place_instead_of(&self, place: &L::Place, at: Instants) -> Option<Instead<L::Place>> {
-        self.limiter.place_instead_of(place, self.n, at)
+    fn attempt_in(&self, place: &L::Place, at: Instants) -> Result<(), Refused> {
+        self.limiter.attempt_in(place, self.n, at)
+    }
+
+    #[inline(always)]
+    fn enter_at(&self, member: usize) -> Option<L::Place> {
+        self.limiter.enter_at(member)
     }
 
     fn queue<'a>(&'a self, place: &'a L::Place) -> &'a WaitQueue<L::Demand> {

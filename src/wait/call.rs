@@ -7,16 +7,6 @@ use crate::clock::Clock;
 use crate::sync::{Demand, WaitQueue};
 use crate::time::Timestamp;
 
-/// What a call does that was refused as the head of its queue, and does not stay there.
-#[derive(Debug)]
-#[expect(unnameable_types, reason = "a detail of `Awaitable`")]
-pub enum Instead<P> {
-    /// It asks again at once: what refused it has changed, and may have woken another queue only.
-    Again,
-    /// It waits at another place.
-    At(P),
-}
-
 /// Why a waiting call is not admitted, and when to ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(unnameable_types, reason = "only calls and their driver need it")]
@@ -64,6 +54,10 @@ impl Instants {
     }
 }
 
+/// Until when the head of a queue is not admitted; and the member in whose queue it should wait for
+/// that, if it is another one.
+pub(crate) type Refused = (Hold, Option<usize>);
+
 /// A call that can wait: its limiter, and what it asks for.
 pub(crate) trait Call {
     type Clock: Clock;
@@ -95,19 +89,24 @@ pub(crate) trait Call {
 
     fn exit(&self, place: Self::Place);
 
-    /// Another place, for a call that was refused as the head of its queue: where it waits for what
-    /// refuses it the longest. `None` if that is the place that it has.
-    #[inline]
-    fn place_instead_of(
-        &self,
-        _place: &Self::Place,
-        _at: Instants,
-    ) -> Option<Instead<Self::Place>> {
-        None
-    }
-
     /// Admits it, or says until when not.
     fn attempt(&self, at: Instants) -> Result<Self::Admitted, Hold>;
+
+    /// [`attempt`](Self::attempt) of the head of a queue. A refusal also names the member in whose
+    /// queue the call should wait instead, for [`enter_at`](Self::enter_at).
+    ///
+    /// Both from one look: a later one may find that this member refuses no more, and another does,
+    /// and the call would sleep where nothing wakes it (mutant `moves_by_a_second_look`).
+    #[inline]
+    fn attempt_in(&self, _place: &Self::Place, at: Instants) -> Result<Self::Admitted, Refused> {
+        self.attempt(at).map_err(|hold| (hold, None))
+    }
+
+    /// [`enter`](Self::enter) at a member.
+    #[inline]
+    fn enter_at(&self, _member: usize) -> Option<Self::Place> {
+        None
+    }
 
     /// The refusal that it would meet after the calls of `ahead`. Changes nothing. `None` if there
     /// is room for all of them.

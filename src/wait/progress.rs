@@ -36,7 +36,7 @@ use core::fmt;
 use core::task::Waker;
 use core::time::Duration;
 
-use super::call::{Call, Hold, Instants, Instead};
+use super::call::{Call, Hold, Instants};
 use crate::clock::Clock;
 use crate::sync::{Ticket, Turn};
 use crate::time::Timestamp;
@@ -288,7 +288,7 @@ impl<P> Progress<P> {
                 due,
                 now,
             };
-            let hold = match call.attempt(at) {
+            let (hold, member) = match call.attempt_in(&own.place, at) {
                 Ok(admitted) => {
                     self.leave(call, Some(due));
                     if due < now {
@@ -296,7 +296,7 @@ impl<P> Progress<P> {
                     }
                     return Some(Step::Done(call.output(Ok(admitted), now)));
                 }
-                Err(hold) => hold,
+                Err(refused) => refused,
             };
             let is_late = hold == Hold::UntilWoken && now >= own.deadline;
             if is_late || hold.is_in_vain(own.deadline) {
@@ -314,11 +314,16 @@ impl<P> Progress<P> {
                 let refusal = refusal.unwrap_or_else(|| call.behind_others());
                 return Some(Step::Done(call.output(Err(refusal), now)));
             }
-            let instead = call.place_instead_of(&own.place, at);
-            if matches!(instead, Some(Instead::Again)) {
-                continue;
+            own.hold = Some(hold);
+            match hold {
+                // Due already, but the timer was late.
+                Hold::Until(instant) if instant <= now => {
+                    due = instant.max(due);
+                    continue;
+                }
+                _ => {}
             }
-            if let Some(Instead::At(place)) = instead {
+            if let Some(place) = member.and_then(|member| call.enter_at(member)) {
                 let joined = call.queue(&place).join(call.demand(&place));
                 if let Some((ticket, ahead)) = joined {
                     let deadline = own.deadline;
@@ -329,13 +334,10 @@ impl<P> Progress<P> {
                 // That queue is full, so it keeps its place.
                 call.exit(place);
             }
-            own.hold = Some(hold);
-            match hold {
-                // Due already, but the timer was late.
-                Hold::Until(instant) if instant <= now => due = instant.max(due),
-                Hold::Until(until) => return Some(Step::Sleep { until, now }),
-                _ => return Some(Step::until(own.deadline, now)),
-            }
+            return Some(match hold {
+                Hold::Until(until) => Step::Sleep { until, now },
+                _ => Step::until(own.deadline, now),
+            });
         }
     }
 
