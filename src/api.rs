@@ -18,9 +18,6 @@ mod limits;
 mod permit;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod ramp;
-#[cfg(any(feature = "std", tidegate_loom))]
-mod reconfigure;
-mod save;
 mod status;
 mod totals;
 mod usage;
@@ -43,7 +40,7 @@ use crate::clock::{Clock, DefaultClock};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 #[cfg(any(feature = "std", tidegate_loom))]
-use crate::sync::{Mutex, WaitQueue, lock};
+use crate::sync::WaitQueue;
 use crate::time::Timestamp;
 use backoff::Backoff;
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -122,30 +119,13 @@ pub struct ApiRateLimiter<C = DefaultClock> {
 
 struct Shared<C> {
     limits: Limits<C>,
-    #[cfg(any(feature = "std", tidegate_loom))]
-    config: Mutex<Arc<RateLimitConfig>>,
-    #[cfg(not(any(feature = "std", tidegate_loom)))]
-    config: Arc<RateLimitConfig>,
+    config: RateLimitConfig,
     /// Read by every call, and seldom written.
     gate: CachePadded<AdmissionGate>,
     /// Written by every admission.
     totals: CachePadded<Totals>,
     #[cfg(any(feature = "std", tidegate_loom))]
     wait_queue: WaitQueue<ApiDemand>,
-}
-
-#[cfg(any(feature = "std", tidegate_loom))]
-impl<C> Shared<C> {
-    fn config(&self) -> Arc<RateLimitConfig> {
-        lock(&self.config).clone()
-    }
-}
-
-#[cfg(not(any(feature = "std", tidegate_loom)))]
-impl<C> Shared<C> {
-    fn config(&self) -> Arc<RateLimitConfig> {
-        self.config.clone()
-    }
 }
 
 impl<C> Clone for ApiRateLimiter<C> {
@@ -209,10 +189,7 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
         };
         let shared = Shared {
             limits,
-            #[cfg(any(feature = "std", tidegate_loom))]
-            config: Mutex::new(Arc::new(config)),
-            #[cfg(not(any(feature = "std", tidegate_loom)))]
-            config: Arc::new(config),
+            config,
             gate: CachePadded::new(gate),
             totals: CachePadded::new(Totals::default()),
             #[cfg(any(feature = "std", tidegate_loom))]
@@ -225,9 +202,9 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
 }
 
 impl<C: Clock> ApiRateLimiter<C> {
-    /// Returns the configuration, which another may follow if the limiter is reconfigured.
-    pub fn config(&self) -> Arc<RateLimitConfig> {
-        self.shared.config()
+    /// Returns the configuration that the limiter was created with.
+    pub fn config(&self) -> &RateLimitConfig {
+        &self.shared.config
     }
 
     /// Returns the clock that the limiter reads.
@@ -345,7 +322,7 @@ impl<C: Clock> ApiRateLimiter<C> {
 impl<C: fmt::Debug> fmt::Debug for ApiRateLimiter<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiRateLimiter")
-            .field("config", &self.shared.config())
+            .field("config", &self.shared.config)
             .field("limits", &self.shared.limits.combined)
             .field("total_requests", &self.shared.totals.requests())
             .field("total_tokens_used", &self.shared.totals.tokens())

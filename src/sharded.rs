@@ -76,40 +76,37 @@
 //!
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
-//! # Changes of the quota
-//!
-//! The TAT, the shards and `held` are a state, which another state replaces when the quota changes:
-//! see [`changed`]. Calls on the replaced state find its TAT closed, and start again on the next.
-//!
 //! # Progress
 //!
 //! Lock-free: a step is repeated only because another thread's step succeeded. A refusal writes
 //! nothing unless tokens of a lease were used since the last refusal.
 
-mod changed;
 mod lease;
-mod set_quota;
 mod shortage;
 mod slow_path;
-mod state;
 #[cfg(test)]
 mod tests;
 
-use alloc::format;
+use alloc::boxed::Box;
 use core::fmt;
 use core::time::Duration;
 use std::thread;
 
+use crossbeam_utils::CachePadded;
+
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
-use crate::gcra::{Level, Refusal};
+use crate::gcra::{AtomicTat, Gcra};
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
-use crate::sync::{Closed, Succession, WaitQueue, thread_number};
+#[cfg(tidegate_loom)]
+use crate::sync::Ordering;
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::sync::WaitQueue;
+use crate::sync::{AtomicU64, thread_number};
 use crate::time::Timestamp;
-use changed::ChangedState;
+use lease::Shard;
 use shortage::Shortage;
-use state::ShardedState;
 
 /// A token bucket for many threads: as fast on all cores as on one.
 ///
@@ -181,10 +178,18 @@ use state::ShardedState;
 /// # Ok::<(), Denied>(())
 /// ```
 pub struct ShardedTokenBucket<C = DefaultClock> {
-    state: ShardedState,
-    clock: C,
+    core: CachePadded<ShardedCore<C>>,
+    #[cfg(any(feature = "std", tidegate_loom))]
     wait_queue: WaitQueue,
-    changes: Succession<ChangedState>,
+    shards: Box<[CachePadded<Shard>]>,
+}
+
+struct ShardedCore<C> {
+    tat: AtomicTat,
+    held: AtomicU64,
+    gcra: Gcra,
+    quota: Quota,
+    clock: C,
 }
 
 /// Shards for each thread that the machine runs at once, so that threads seldom share one.
@@ -208,30 +213,43 @@ impl<C> ShardedTokenBucket<C> {
     }
 
     fn build(quota: Quota, clock: C, shards: usize) -> Self {
+        debug_assert!(
+            shards.is_power_of_two(),
+            "the number of shards is not a power of two"
+        );
         Self {
-            state: ShardedState::full(quota, shards),
-            clock,
+            core: CachePadded::new(ShardedCore {
+                tat: AtomicTat::full(),
+                held: AtomicU64::new(0),
+                gcra: Gcra::new(quota),
+                quota,
+                clock,
+            }),
+            #[cfg(any(feature = "std", tidegate_loom))]
             wait_queue: WaitQueue::new(),
-            changes: Succession::none(),
+            shards: (0..shards)
+                .map(|_| CachePadded::new(Shard::empty()))
+                .collect(),
         }
     }
 
-    /// Returns the quota.
+    /// Returns the quota that the bucket was made with.
     pub fn quota(&self) -> Quota {
-        self.query(ShardedState::quota_if_open)
+        self.core.quota
     }
 
     /// Returns the clock that the bucket reads.
-    pub const fn clock(&self) -> &C {
-        &self.clock
+    pub fn clock(&self) -> &C {
+        &self.core.clock
     }
 
     /// Returns the most tokens that the bucket holds, which is also the most that one call can
     /// take.
     pub fn capacity(&self) -> u64 {
-        self.quota().capacity()
+        self.core.quota.capacity()
     }
 
+    #[cfg(any(feature = "std", tidegate_loom))]
     pub(crate) const fn wait_queue(&self) -> &WaitQueue {
         &self.wait_queue
     }
@@ -239,30 +257,7 @@ impl<C> ShardedTokenBucket<C> {
     /// The index of this thread's own shard.
     #[inline]
     fn own_shard(&self) -> usize {
-        self.state.shard_of(thread_number())
-    }
-
-    /// Runs `operation` on the state, or on the one that has replaced it.
-    #[inline]
-    fn query<R>(&self, operation: impl Fn(&ShardedState) -> Result<R, Closed>) -> R {
-        match operation(&self.state) {
-            Ok(result) => result,
-            Err(closed) => self.changed(closed, operation),
-        }
-    }
-
-    /// Runs `operation` on the state that has replaced the first one.
-    #[cold]
-    fn changed<R>(&self, _: Closed, operation: impl Fn(&ShardedState) -> Result<R, Closed>) -> R {
-        loop {
-            // The first state is closed after its successor was linked, so this never repeats.
-            if let Some(result) = self
-                .changes
-                .run(&self.state, |changed| changed.run(&operation))
-            {
-                return result;
-            }
-        }
+        thread_number() & (self.shards.len() - 1)
     }
 }
 
@@ -285,56 +280,11 @@ impl<C: Clock> ShardedTokenBucket<C> {
 
     #[inline]
     fn acquire_on_shard(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Denied> {
-        if self.state.spend(shard, n) {
+        if self.shards[shard].spend(n) {
             return Ok(());
         }
-        self.try_acquire_slow(shard, n, now)
-            .map_err(|shortage| self.state.denied(shortage))
-    }
-
-    /// Takes `n` tokens as a thread of a shard whose lease in the first state has fewer left.
-    #[cold]
-    #[inline(never)]
-    fn try_acquire_slow(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Shortage> {
-        let changed = |closed| self.acquire_changed(closed, shard, n, now);
-        self.state
-            .try_acquire_slow(shard, n, now, &self.clock, changed)
-    }
-
-    /// Takes `n` tokens after the quota has changed.
-    #[cold]
-    #[inline(never)]
-    fn acquire_changed(
-        &self,
-        closed: Closed,
-        shard: usize,
-        n: u64,
-        now: Timestamp,
-    ) -> Result<(), Shortage> {
-        self.changed(closed, |state| {
-            if state.spend(shard, n) {
-                return Ok(Ok(()));
-            }
-            let changed = |closed| Err(Refusal::Closed(closed));
-            match state.try_acquire_slow(shard, n, now, &self.clock, changed) {
-                Ok(()) => Ok(Ok(())),
-                Err(Refusal::Denied(shortage)) => Ok(Err(state.hinted(shortage))),
-                Err(Refusal::Closed(closed)) => Err(closed),
-            }
-        })
-    }
-}
-
-/// For saves.
-impl<C> ShardedTokenBucket<C> {
-    /// The level at `now`.
-    pub(crate) fn level_at(&self, now: Timestamp) -> Level {
-        self.query(|state| state.level_at(now))
-    }
-
-    /// Spends what was missing from a saved level `elapsed` nanoseconds ago.
-    pub(crate) fn restore_level_at(&self, level: Level, elapsed: u64, now: Timestamp) {
-        self.query(|state| state.restore_level_at(level, elapsed, now));
+        let acquired = self.try_acquire_slow(shard, n, now);
+        acquired.map_err(|shortage| self.denied(shortage))
     }
 }
 
@@ -346,16 +296,26 @@ impl<C> ShardedTokenBucket<C> {
     ///
     /// As [`try_acquire`](Self::try_acquire).
     pub fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
-        self.query(|state| match state.peek_at(n, now) {
-            Ok(()) => Ok(Ok(())),
-            Err(Refusal::Denied(shortage)) => Ok(Err(state.denied(shortage))),
-            Err(Refusal::Closed(closed)) => Err(closed),
-        })
+        if n > self.capacity() {
+            return Err(self.denied(Shortage::Never));
+        }
+        let ShardedCore { tat, gcra, .. } = &*self.core;
+        let all = self.all_leases();
+        let (now, tat) = tat.load_current(gcra, now.as_nanos());
+        match self.admit_with_leases(tat, now, all, n) {
+            Ok(_) => Ok(()),
+            Err(shortfall) => Err(self.denied(Shortage::NotYet(now, shortfall))),
+        }
     }
 
     /// [`available`](Self::available) as of `now`.
     pub fn available_at(&self, now: Timestamp) -> u64 {
-        self.query(|state| state.available_at(now))
+        let ShardedCore { tat, gcra, .. } = &*self.core;
+        let all = self.all_leases();
+        let (now, tat) = tat.load_current(gcra, now.as_nanos());
+        let room = gcra.room_with_held(tat, now, gcra.cost_clamped(all.counted));
+        let available = all.left.saturating_add(gcra.tokens_in(room));
+        available.min(gcra.capacity())
     }
 
     /// [`wait_time`](Self::wait_time) as of `now`.
@@ -379,11 +339,11 @@ impl<C: Clock> ShardedTokenBucket<C> {
     #[inline]
     pub fn try_acquire(&self, n: u64) -> Result<(), Denied> {
         let shard = self.own_shard();
-        if self.state.spend(shard, n) {
+        if self.shards[shard].spend(n) {
             return Ok(());
         }
-        self.try_acquire_slow(shard, n, self.clock.now())
-            .map_err(|shortage| self.state.denied(shortage))
+        let acquired = self.try_acquire_slow(shard, n, self.core.clock.now());
+        acquired.map_err(|shortage| self.denied(shortage))
     }
 
     /// Returns `Ok` if a call for `n` tokens would be admitted now. Changes nothing, so another
@@ -393,18 +353,18 @@ impl<C: Clock> ShardedTokenBucket<C> {
     ///
     /// As [`try_acquire`](Self::try_acquire).
     pub fn peek(&self, n: u64) -> Result<(), Denied> {
-        self.peek_at(n, self.clock.now())
+        self.peek_at(n, self.core.clock.now())
     }
 
     /// Returns the whole tokens that are available now.
     pub fn available(&self) -> u64 {
-        self.available_at(self.clock.now())
+        self.available_at(self.core.clock.now())
     }
 
     /// Returns how long until a call for `n` tokens is admitted if no other call comes in between;
     /// `None` if `n` is above the capacity.
     pub fn wait_time(&self, n: u64) -> Option<Duration> {
-        self.wait_time_at(n, self.clock.now())
+        self.wait_time_at(n, self.core.clock.now())
     }
 }
 
@@ -427,18 +387,15 @@ impl<C> ShardedTokenBucket<C> {
     /// The tokens counted as held, and the sum of what the leases in shards are counted as.
     #[cfg(tidegate_loom)]
     pub fn held_and_counted(&self) -> (u64, u64) {
-        self.query(ShardedState::held_and_counted)
+        let counted = self.shards.iter().map(|shard| shard.load().counted);
+        // Acquire: as in a charge.
+        (self.core.held.load(Ordering::Acquire), counted.sum())
     }
 }
 
 impl<C> sealed::Sealed for ShardedTokenBucket<C> {}
 
-impl<C: Clock> sealed::Internals for ShardedTokenBucket<C> {
-    fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
-        self.set_quota_at(new.quota(), now);
-        true
-    }
-}
+impl<C: Clock> sealed::Internals for ShardedTokenBucket<C> {}
 
 impl<C: Clock> Limiter for ShardedTokenBucket<C> {
     type Clock = C;
@@ -446,7 +403,7 @@ impl<C: Clock> Limiter for ShardedTokenBucket<C> {
     type Charge = ();
 
     fn clock(&self) -> &C {
-        &self.clock
+        &self.core.clock
     }
 
     fn capacity(&self) -> u64 {
@@ -481,20 +438,17 @@ impl<C: Clock> Limiter for ShardedTokenBucket<C> {
     }
 
     fn is_unused_at(&self, now: Timestamp) -> bool {
-        self.query(|state| Ok(state.available_at(now)? == state.quota_if_open()?.capacity()))
+        self.available_at(now) == self.capacity()
     }
 }
 
 impl<C: fmt::Debug> fmt::Debug for ShardedTokenBucket<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.query(|state| {
-            state.quota_if_open()?;
-            Ok(format!("{state:?}"))
-        });
         f.debug_struct("ShardedTokenBucket")
-            .field("quota", &self.quota())
-            .field("state", &format_args!("{state}"))
-            .field("clock", &self.clock)
+            .field("quota", &self.core.quota)
+            .field("tat", &self.core.tat)
+            .field("leases", &self.shards)
+            .field("clock", &self.core.clock)
             .finish_non_exhaustive()
     }
 }

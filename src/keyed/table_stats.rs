@@ -16,14 +16,11 @@ pub struct KeyedStats {
     pub keys: u64,
     /// The most keys that the table holds.
     pub max_keys: u64,
-    /// Keys that were added, added again after an eviction, or given another limiter.
+    /// Keys that were added, and added again after an eviction.
     pub created: u64,
-    /// Keys that were evicted. Their limiter was indistinguishable from a new one.
+    /// Keys that were evicted because their limiter was indistinguishable from a new one.
     pub evicted: u64,
-    /// Those of `evicted` that had to make room for a new key, because there were `max_keys` keys.
-    /// If these are many, keys in use are evicted and made again.
-    pub evicted_for_room: u64,
-    /// Acquisitions and debits that the [`Overflow`](crate::Overflow) policy has decided.
+    /// Acquisitions that the [`Overflow`](crate::Overflow) policy has decided.
     pub overflowed: u64,
 }
 
@@ -35,7 +32,7 @@ pub struct FixedKeyedStats {
     pub active: u64,
     /// Keys that the table was made for.
     pub capacity: u64,
-    /// Acquisitions and debits that the [`Overflow`](crate::Overflow) policy has decided.
+    /// Acquisitions that the [`Overflow`](crate::Overflow) policy has decided.
     pub overflowed: u64,
 }
 

@@ -5,7 +5,6 @@ use core::array;
 
 use crossbeam_utils::CachePadded;
 
-use crate::shadow::ShadowStats;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicU64, thread_number};
 
@@ -28,10 +27,6 @@ pub struct RateLimitLayerStats {
     /// Permits that gates of a tuple were charged for requests that another of them then refused:
     /// see [`Gate`](super::Gate).
     pub forfeited: u64,
-    /// What the candidate gate would have decided, if the layer has one: see
-    /// [`shadow`](super::RateLimitLayerBuilder::shadow). Free and exempt requests are not among
-    /// them.
-    pub shadow: ShadowStats,
 }
 
 /// What became of a request.
@@ -115,7 +110,6 @@ impl RequestCounts {
             exempt: requests(RequestOutcome::Exempt),
             no_key: requests(RequestOutcome::NoKey),
             forfeited: sum(&|counts| &counts.forfeited),
-            shadow: ShadowStats::default(),
         }
     }
 }

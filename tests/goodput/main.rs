@@ -22,7 +22,6 @@ mod scenario;
 mod simulation;
 mod timeouts;
 mod timer;
-mod tuples;
 mod windows;
 
 #[path = "../waits/random.rs"]

@@ -7,6 +7,4 @@ mod combined;
 #[path = "../oracles/mod.rs"]
 mod oracles;
 mod random_inputs;
-#[cfg(feature = "std")]
-mod tuples;
 mod window;

@@ -7,11 +7,10 @@ use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
 use std::sync::{PoisonError, RwLock};
 
-use super::key_limiter::{CommonQuota, KeyLimiter, KeyTat, NewLimiter, StoredLimiter};
-use super::key_shard::KeyShard;
+use super::key_limiter::{CommonQuota, KeyTat, StoredLimiter};
+use super::key_shard::{KeyShard, NewLimiter};
 use super::{FirstLimiter, Keyed, read, write};
 use crate::denied::Denied;
-use crate::keyed::key_charge::Origin;
 use crate::keyed::overflow::{NO_ROOM, Overflow};
 use crate::limiter::Limiter;
 use crate::sync::Ordering::Relaxed;
@@ -23,12 +22,6 @@ use crate::time::Timestamp;
 const MAX_COMMON_QUOTAS: usize = 64;
 
 impl<K, L, S> Keyed<K, L, S> {
-    /// The instant since which a key must be unused to be evicted without need.
-    fn unused_since(&self, now: Timestamp) -> Option<Timestamp> {
-        let since = now.as_nanos().checked_sub(self.idle_timeout);
-        since.map(Timestamp::from_nanos)
-    }
-
     fn has_room(&self) -> bool {
         // Relaxed: the number guards nothing, and `take_room` decides.
         self.keys.load(Relaxed) < self.max_keys
@@ -51,7 +44,7 @@ impl<K, L, S> Keyed<K, L, S> {
 
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// Decides in which form to keep a limiter that the factory has made.
-    pub(super) fn new_limiter<'a>(
+    fn new_limiter<'a>(
         &self,
         first: &'a FirstLimiter<L>,
         limiter: L,
@@ -69,8 +62,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         }
         let quotas = self.common_quotas.lock();
         let mut quotas = quotas.unwrap_or_else(PoisonError::into_inner);
-        let mut known = quotas.iter();
-        if let Some(known) = known.find(|known| known.quota == quota && !known.is_set) {
+        if let Some(known) = quotas.iter().find(|known| known.quota == quota) {
             return bucket(known.clone());
         }
         if quotas.len() >= MAX_COMMON_QUOTAS {
@@ -103,11 +95,11 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         let hasher = |key: &K| self.hasher.hash_one(key);
         self.shards_to_search(hash).into_iter().any(|shard| {
             // With the shared lock first, so that a flood of new keys does not keep others out.
-            let found = read(shard).find_unused(first.gcra(), now);
-            let Some(found) = found else {
+            let found = read(shard).has_unused(first.gcra(), now);
+            if !found {
                 return false;
-            };
-            let evicted = write(shard).evict_found(first.gcra(), found, now, hasher);
+            }
+            let evicted = write(shard).evict_one(first.gcra(), now, hasher);
             self.give_room(evicted);
             evicted > 0
         })
@@ -120,8 +112,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         first: &FirstLimiter<L>,
         now: Timestamp,
     ) -> bool {
-        let has_unused =
-            |shard: &RwLock<KeyShard<K, L>>| read(shard).find_unused(first.gcra(), now).is_some();
+        let has_unused = |shard: &RwLock<KeyShard<K, L>>| read(shard).has_unused(first.gcra(), now);
         self.has_room() || self.shards_to_search(hash).into_iter().any(has_unused)
     }
 
@@ -145,75 +136,35 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.insert(
-            hash,
-            key,
-            first,
-            now,
-            |limiter, now| limiter.peek_at(n, now),
-            |limiter, now, _| limiter.try_acquire_at(n, now),
-            || self.try_acquire_without_room(key, n, now),
-        )
-    }
-
-    /// Adds a key that the table does not hold, and calls `apply` with its limiter, or with that of
-    /// another call that has added the key meanwhile.
-    ///
-    /// The key is not added if `check` or `apply` refuses. `check` has no effect.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "three of them are closures, for three outcomes"
-    )]
-    pub(super) fn insert<Q, R>(
-        &self,
-        hash: u64,
-        key: &Q,
-        first: &FirstLimiter<L>,
-        now: Timestamp,
-        check: impl Fn(KeyLimiter<'_, L>, Timestamp) -> Result<(), Denied>,
-        apply: impl Fn(KeyLimiter<'_, L>, Timestamp, Origin) -> Result<R, Denied>,
-        without_room: impl FnOnce() -> Result<R, Denied>,
-    ) -> Result<R, Denied>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-    {
         let hasher = |key: &K| self.hasher.hash_one(key);
         loop {
             if !self.find_room(hash, first, now) {
                 // The last room may have gone to this very key.
                 let shard = read(self.shard(hash));
                 if let Some(limiter) = shard.find(first.gcra(), hash, key) {
-                    return apply(limiter, now, shard.origin(false));
+                    return limiter.try_acquire_at(n, now);
                 }
                 drop(shard);
-                return without_room();
+                return self.try_acquire_without_room(key, n, now);
             }
             let owned = key.to_owned();
-            let version = self.factory.version();
-            let new = self.new_limiter(first, self.factory.make(&owned), now);
+            let new = self.new_limiter(first, (self.factory)(&owned), now);
 
             let mut shard = write(self.shard(hash));
-            if self.factory.version() != version {
-                // A change of all limiters may have passed this shard.
-                continue;
-            }
             if let Some(limiter) = shard.find(first.gcra(), hash, key) {
-                return apply(limiter, now, shard.origin(false));
+                return limiter.try_acquire_at(n, now);
             }
-            if let Some(since) = self.unused_since(now) {
-                self.give_room(shard.evict_some(first.gcra(), &new, since, now, hasher));
-            }
+            self.give_room(shard.evict_some(first.gcra(), now, hasher));
             let now = now.max(shard.evicted_at());
             // A call for more than the capacity takes no room, or other keys would be refused
             // meanwhile.
-            check(new.limiter(), now)?;
+            new.limiter().peek_at(n, now)?;
             if !self.take_room() {
                 // Other threads were faster. The limiter is dropped without the lock.
                 drop(shard);
                 continue;
             }
-            let decided = apply(new.limiter(), now, shard.origin(true));
+            let decided = new.limiter().try_acquire_at(n, now);
             if decided.is_ok() {
                 shard.insert(hash, owned, new, hasher);
             } else {
@@ -224,12 +175,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     }
 
     #[cold]
-    pub(super) fn try_acquire_without_room<Q>(
-        &self,
-        key: &Q,
-        n: u64,
-        now: Timestamp,
-    ) -> Result<(), Denied>
+    fn try_acquire_without_room<Q>(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied>
     where
         Q: ToOwned<Owned = K> + ?Sized,
     {
@@ -253,7 +199,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         // More than the capacity is refused as such. One permit never is more, so the usual flood
         // is answered without making a limiter.
         if n > 1 {
-            let limiter = self.factory.make(&key.to_owned());
+            let limiter = (self.factory)(&key.to_owned());
             if let Err(never @ Denied::Never { .. }) = limiter.peek_at(n, now) {
                 return Err(never);
             }
@@ -273,7 +219,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             return shared;
         }
         // As in `make_first`.
-        let limiter = self.factory.make(&key.to_owned());
+        let limiter = (self.factory)(&key.to_owned());
         self.shared.get_or_init(|| limiter)
     }
 }
