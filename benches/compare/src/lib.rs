@@ -4,6 +4,7 @@
 //! let a call wait. The benches measure tidegate's own paths in more detail.
 
 mod baseline;
+pub mod command;
 pub mod figures;
 pub mod gate;
 pub mod keyed;
