@@ -150,7 +150,7 @@ fn due_waiter_that_leaves_costs_nothing() {
     on_each_limiter!(check, 1);
 }
 
-/// Three waiters, of which any subset is dropped. The others move up.
+/// Drops every subset of three waiters in turn. The others move up.
 #[test]
 fn bucket_charges_only_waiters_that_stay() {
     for subset in 0..8_u32 {

@@ -8,8 +8,8 @@ use tidegate::{Clock, Combined, Denied, Limiter, ManualClock, Quota, Timestamp, 
 use crate::waiters::{WaitFor, Waiters};
 use crate::{MILLISECOND, NANOSECOND, SECOND, api, bucket, on_each_limiter, sharded, window};
 
-/// Lets two waiters be woken late by as much. Returns the instants as of which the limiter's next
-/// permits are due after the first and after the second.
+/// Wakes two waiters, each of them `late`. Returns when the limiter's next permits are due after
+/// the first waiter and after the second.
 fn late_by<L: WaitFor + Limiter>(
     limiter: &L,
     clock: &ManualClock,
@@ -67,7 +67,7 @@ fn without_slack_waiters_are_decided_when_they_wake_up() {
     with_slack!(Duration::ZERO, check, bucket, sharded, api);
 }
 
-/// At most so many in any second of real time, so an old instant would be wrong.
+/// A window bounds the permits of any second of real time, so an old instant would be wrong.
 #[test]
 fn windows_decide_as_of_now() {
     fn check<L: WaitFor + Limiter>(limiter: &L, clock: &ManualClock) {

@@ -70,7 +70,7 @@ fn limits<C: Clock>(window: SlidingWindow<C>, bucket: TokenBucket<C>) -> Combine
         .build()
 }
 
-/// Admits one request per second, and so many at once.
+/// Admits one request per second, and `burst` requests at once.
 fn api(burst: u64, clock: &ManualClock) -> ApiRateLimiter<ManualClock> {
     let config = RateLimitConfig {
         requests_per_minute: 60,

@@ -90,8 +90,8 @@ impl<'a, L: WaitFor + Limiter> Queue<'a, L> {
         });
     }
 
-    /// Polls woken futures until so many waiters have ended. If a waiter misses its turn, this does
-    /// not return.
+    /// Polls woken futures until `count` waiters have ended. Does not return if a waiter misses its
+    /// turn.
     fn await_ended(&self, count: usize) {
         while self.ended.lock().expect("no panic").len() < count {
             self.poll_woken();
