@@ -8,7 +8,10 @@ use core::hint::black_box;
 use core::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use tidegate::{Clock, DefaultClock, Denied, Limiter, Quota, SlidingWindow, TokenBucket};
+use tidegate::{
+    Clock, DefaultClock, Denied, FixedKeyed, KeyedLimiter, Limiter, Quota, Shadow, SlidingWindow,
+    TokenBucket, TrackDenied,
+};
 
 /// A burst that no benchmark uses up. At 1 000 per second the bucket is never full again.
 const PLENTY: Quota = Quota::per_second(1_000).burst(1 << 40);
@@ -78,5 +81,75 @@ fn sliding_window(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(limiters, token_bucket, sliding_window);
+/// Two decisions, and a count. Beside them, one decision.
+fn shadow(criterion: &mut Criterion) {
+    DefaultClock::calibrate();
+    let mut group = criterion.benchmark_group("shadow");
+    let full = || TokenBucket::new(PLENTY);
+    let empty = || TokenBucket::new(Quota::per_hour(1)).with_initial(0);
+
+    let limit = Shadow::beside(full(), full());
+    assert!(limit.try_acquire(1).is_ok());
+    group.bench_function("admit", |bencher| {
+        bencher.iter(|| try_acquire(black_box(&limit)));
+    });
+    let limit = Shadow::beside(full(), empty());
+    assert!(limit.try_acquire(1).is_ok());
+    group.bench_function("admit, candidate refuses", |bencher| {
+        bencher.iter(|| try_acquire(black_box(&limit)));
+    });
+    let limit = Shadow::beside(empty(), empty());
+    assert!(limit.try_acquire(1).is_err());
+    group.bench_function("refuse", |bencher| {
+        bencher.iter(|| try_acquire(black_box(&limit)));
+    });
+    group.finish();
+}
+
+#[inline(never)]
+fn try_acquire_key(table: &impl KeyedLimiter<u64>, key: u64) -> Result<(), Denied> {
+    table.try_acquire_for(&key, 1, table.clock_for(&key).now())
+}
+
+/// Refusals of a table with and without a list of the most denied keys: one key, and new keys in
+/// every call.
+fn most_denied(criterion: &mut Criterion) {
+    DefaultClock::calibrate();
+    let mut group = criterion.benchmark_group("most denied");
+    // Refuses keys that it has no room for, so that new ones are refused, too.
+    let table = || {
+        let table = FixedKeyed::new(Quota::per_hour(1), 8);
+        let table = table.overflow(tidegate::Overflow::Refuse);
+        for key in 0..1_000 {
+            _ = table.try_acquire(&key, 1);
+        }
+        assert!((0..1_000).all(|key| table.try_acquire(&key, 1).is_err()));
+        table
+    };
+    let alone = table();
+    let tracked = TrackDenied::<_, u64>::new(table(), 100);
+    group.bench_function("refuse, no list", |bencher| {
+        bencher.iter(|| try_acquire_key(black_box(&alone), 1));
+    });
+    group.bench_function("refuse", |bencher| {
+        bencher.iter(|| try_acquire_key(black_box(&tracked), 1));
+    });
+    let mut key = 0;
+    let mut next = || {
+        key += 1;
+        key
+    };
+    group.bench_function("refuse new keys, no list", |bencher| {
+        bencher.iter(|| try_acquire_key(black_box(&alone), next()));
+    });
+    group.bench_function("refuse new keys", |bencher| {
+        bencher.iter(|| try_acquire_key(black_box(&tracked), next()));
+    });
+    group.bench_function("top 10 of 100", |bencher| {
+        bencher.iter(|| black_box(&tracked).most_denied().top(10));
+    });
+    group.finish();
+}
+
+criterion_group!(limiters, token_bucket, sliding_window, shadow, most_denied);
 criterion_main!(limiters);

@@ -59,6 +59,7 @@ hack --package tidegate-macros --package tidegate-redis --each-feature --exclude
 combine 2 tokio,async-io,futures-timer,futures,tower
 combine 2 tokio,async-io,futures-timer,http,macros
 combine 3 tower,metrics,tracing
+combine 2 dashmap,tower
 # These also work without std, where `tests/no_std` has all of them at once.
 hack --package tidegate --each-feature --exclude-no-default-features --features std \
     --include-features fallback,serde,tracing
@@ -78,6 +79,7 @@ step "tests: all features"
 cargo build --quiet --all-features --example gateway --example llm_client
 cargo test --all-features
 cargo run --quiet --example aios_tour
+cargo run --quiet --features dashmap --example sessions
 
 step "tests: no features"
 PROPTEST_CASES=200 cargo test --no-default-features

@@ -18,6 +18,9 @@ mod limits;
 mod permit;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod ramp;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod reconfigure;
+mod save;
 mod status;
 mod totals;
 mod usage;
@@ -40,7 +43,7 @@ use crate::clock::{Clock, DefaultClock};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 #[cfg(any(feature = "std", tidegate_loom))]
-use crate::sync::WaitQueue;
+use crate::sync::{Mutex, WaitQueue, lock};
 use crate::time::Timestamp;
 use backoff::Backoff;
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -119,13 +122,30 @@ pub struct ApiRateLimiter<C = DefaultClock> {
 
 struct Shared<C> {
     limits: Limits<C>,
-    config: RateLimitConfig,
+    #[cfg(any(feature = "std", tidegate_loom))]
+    config: Mutex<Arc<RateLimitConfig>>,
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
+    config: Arc<RateLimitConfig>,
     /// Read by every call, and seldom written.
     gate: CachePadded<AdmissionGate>,
     /// Written by every admission.
     totals: CachePadded<Totals>,
     #[cfg(any(feature = "std", tidegate_loom))]
     wait_queue: WaitQueue<ApiDemand>,
+}
+
+#[cfg(any(feature = "std", tidegate_loom))]
+impl<C> Shared<C> {
+    fn config(&self) -> Arc<RateLimitConfig> {
+        lock(&self.config).clone()
+    }
+}
+
+#[cfg(not(any(feature = "std", tidegate_loom)))]
+impl<C> Shared<C> {
+    fn config(&self) -> Arc<RateLimitConfig> {
+        self.config.clone()
+    }
 }
 
 impl<C> Clone for ApiRateLimiter<C> {
@@ -189,7 +209,10 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
         };
         let shared = Shared {
             limits,
-            config,
+            #[cfg(any(feature = "std", tidegate_loom))]
+            config: Mutex::new(Arc::new(config)),
+            #[cfg(not(any(feature = "std", tidegate_loom)))]
+            config: Arc::new(config),
             gate: CachePadded::new(gate),
             totals: CachePadded::new(Totals::default()),
             #[cfg(any(feature = "std", tidegate_loom))]
@@ -202,9 +225,9 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
 }
 
 impl<C: Clock> ApiRateLimiter<C> {
-    /// Returns the configuration that the limiter was created with.
-    pub fn config(&self) -> &RateLimitConfig {
-        &self.shared.config
+    /// Returns the configuration, which another may follow if the limiter is reconfigured.
+    pub fn config(&self) -> Arc<RateLimitConfig> {
+        self.shared.config()
     }
 
     /// Returns the clock that the limiter reads.
@@ -322,7 +345,7 @@ impl<C: Clock> ApiRateLimiter<C> {
 impl<C: fmt::Debug> fmt::Debug for ApiRateLimiter<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiRateLimiter")
-            .field("config", &self.shared.config)
+            .field("config", &self.shared.config())
             .field("limits", &self.shared.limits.combined)
             .field("total_requests", &self.shared.totals.requests())
             .field("total_tokens_used", &self.shared.totals.tokens())

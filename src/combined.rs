@@ -1,43 +1,28 @@
 //! Several limits behind one call: all are charged, or none.
 //!
-//! # A call
-//!
-//! 1. A first pass only reads. If any limit would refuse, the call is refused and nothing was
-//!    written.
-//! 2. The limit with the *least headroom* is charged first. Headroom is the number of calls like
-//!    this one for which there is room. The others follow in the order of declaration. So callers
-//!    that race for the last permit meet at the first charge, where the losers have nothing to roll
-//!    back.
-//! 3. If a later charge fails all the same, the charges made before are undone, last first. An undo
-//!    is exact or nothing ([`Limiter::undo`]), and what does not come back is counted as forfeited.
-//!    A full refund would admit too much (mutant `full_refund_across_limits`, in
-//!    `loom-tests/src/mutants/`).
-//!
-//! A charge that is undone later may have blocked other calls meanwhile. So a refusal means that a
-//! limit was used up at that moment. It does not mean that the limit would have been used up
-//! without the call that was rolled back.
-//!
-//! # Orderings
-//!
-//! There are none of its own: each limit keeps its bound whatever happens to the others, and
-//! nothing depends on `forfeited`.
+//! The [engine](crate::all_or_none) describes the steps of a call, and why an undo is exact or
+//! nothing. A combination counts what does not come back as forfeited.
 //!
 //! # Progress
 //!
-//! Lock-free: a call takes one lock-free step per limit. If a limit refuses in the first pass and
-//! no longer when its hint is computed, the call starts again, once.
+//! Lock-free: a call takes one lock-free step per limit, and at most two passes.
 
 mod all_or_none;
 mod builder;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod changes;
 mod combined_denied;
 mod limit;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod waits;
 
 pub use builder::{CombinedBuilder, CombinedStart};
+#[cfg(any(feature = "std", tidegate_loom))]
+pub use changes::ChangeError;
 pub use combined_denied::CombinedDenied;
 pub use limit::Limit;
 use limit::NamedLimit;
+pub(crate) use limit::{LimitMut, LimitRef};
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -48,6 +33,8 @@ use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
 use crate::prepared_charge::{Exchange, Request};
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::sliding_window::SlidingWindow;
 use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
@@ -303,6 +290,12 @@ impl<C: Clock> Combined<C> {
         self.limits[index].limit.charge_at(n, now.into()).is_ok()
     }
 
+    /// The limit at `index` if it is a window.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn window(&self, index: usize) -> Option<&SlidingWindow<C>> {
+        self.limits.get(index)?.limit.as_window()
+    }
+
     /// The limit at `index` if it is a bucket.
     pub(crate) fn bucket(&self, index: usize) -> Option<&TokenBucket<C>> {
         self.limits.get(index)?.limit.as_bucket()
@@ -325,6 +318,26 @@ impl<C: Clock> Combined<C> {
     }
 }
 
+/// For saves.
+impl<C> Combined<C> {
+    pub(crate) fn named_limits(&self) -> impl Iterator<Item = (&'static str, LimitRef<'_, C>)> {
+        let limits = self.limits.iter();
+        limits.map(|named| (named.name, named.limit.by_kind()))
+    }
+
+    /// `None` for a limit that other combinations share.
+    pub(crate) fn named_limits_mut(
+        &mut self,
+    ) -> impl Iterator<Item = (&'static str, Option<LimitMut<'_, C>>)> {
+        let limits = self.limits.iter_mut();
+        limits.map(|named| (named.name, named.limit.by_kind_mut()))
+    }
+
+    pub(crate) fn limit_at_index(&self, index: usize) -> &Limit<C> {
+        &self.limits[index].limit
+    }
+}
+
 #[cfg(any(feature = "std", tidegate_loom))]
 impl<C> Combined<C> {
     pub(crate) const fn wait_queue(&self) -> &WaitQueue {
@@ -339,6 +352,11 @@ impl<C> Combined<C> {
 impl<C> sealed::Sealed for Combined<C> {}
 
 impl<C: Clock> sealed::Internals for Combined<C> {
+    #[cfg(any(feature = "std", tidegate_loom))]
+    fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
+        self.change_all_to_at(new, now)
+    }
+
     fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
         match self.peek_at(n, now) {
             Err(denied) => self.limits[denied.index()].snapshot_at(now),

@@ -64,6 +64,16 @@ impl Denied {
             Self::Never { .. } => None,
         }
     }
+
+    /// Whether this refusal lasts longer than another.
+    #[inline]
+    pub(crate) fn outlasts(&self, other: &Self) -> bool {
+        match (self.retry_after(), other.retry_after()) {
+            (None, theirs) => theirs.is_some(),
+            (Some(_), None) => false,
+            (Some(mine), Some(theirs)) => mine > theirs,
+        }
+    }
 }
 
 impl fmt::Display for Denied {

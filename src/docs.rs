@@ -15,6 +15,32 @@ pub mod design {
     )]
 }
 
+pub mod restarts {
+    #![doc = include_str!("docs/restarts.md")]
+    //!
+    #![cfg_attr(
+        feature = "std",
+        doc = "[`Keyed`]: crate::Keyed\n[`ShardedTokenBucket`]: crate::ShardedTokenBucket"
+    )]
+    #![cfg_attr(
+        not(feature = "std"),
+        doc = "[`Keyed`]: crate#features\n[`ShardedTokenBucket`]: crate#features"
+    )]
+}
+
+#[cfg(feature = "std")]
+pub mod many_keys {
+    #![doc = include_str!("docs/many_keys.md")]
+    //!
+    #![cfg_attr(feature = "dashmap", doc = "[`DashKeyed`]: crate::DashKeyed")]
+    #![cfg_attr(not(feature = "dashmap"), doc = "[`DashKeyed`]: crate#features")]
+}
+
+#[cfg(feature = "std")]
+pub mod changing_limits {
+    #![doc = include_str!("docs/changing_limits.md")]
+}
+
 // The pictures are inline, because documentation ships no other files of the repository.
 pub mod measured {
     #![doc = include_str!("docs/measured.md")]

@@ -3,8 +3,14 @@
 
 mod arithmetic;
 mod atomic_tat;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod handover;
 mod word;
 
-pub(crate) use arithmetic::{Gcra, Now, ReservedTat, Shortfall};
-pub(crate) use atomic_tat::AtomicTat;
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use arithmetic::Leased;
+pub(crate) use arithmetic::{Gcra, Level, Now, ReservedTat, Shortfall};
+pub(crate) use atomic_tat::{AtomicTat, Refusal};
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use handover::Handover;
 pub(crate) use word::WordGcra;

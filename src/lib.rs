@@ -25,9 +25,12 @@
 //! | "at most N in any minute", as providers count | [`SlidingWindow`] | no interval of that length ever holds more |
 //! | several limits behind one call | [`Combined`] | all are charged or none, and a refusal names the limit |
 //! | a limiter for every user, tenant or route | [`Keyed`] | any limiter per key, tiers, memory that follows the keys in use |
+//! | a limiter in each value of a `DashMap` that you keep anyway | [`DashKeyed`] | the map stays yours: sessions, connections, tenants |
 //! | a bucket for every address, and floods of them | [`FixedKeyed`] | a lock-free table of fixed size, no allocation |
 //! | an HTTP or gRPC server, or its clients | [`RateLimitLayer`], [`PaceLayer`] | tower layers over any of these, with header fields |
 //! | calls to an API with quotas on requests and tokens | [`ApiRateLimiter`] | minute, hour, burst and tokens, pauses, backoff, permits |
+//! | a limit that is tried on live traffic, and refuses nothing yet | [`Shadow`], [`KeyedShadow`] | counts where it would decide otherwise |
+//! | the keys that are refused most often | [`MostDenied`] | bounded memory, stated error |
 //! | code that is generic over limiters | [`Limiter`] | peek, charge and undo at one clock reading |
 //!
 //! [`docs::design`] explains how they work. Calls can wait at each of them, and at one key of a
@@ -54,8 +57,8 @@
 //! * **Lock-free.** No operation except a wait blocks. A refusal by a [`TokenBucket`] writes
 //!   nothing to shared memory, apart from rare housekeeping. The other types state their
 //!   exceptions.
-//! * **Bounded memory.** A table never holds more keys than its maximum. Evicting a key grants no
-//!   tokens, and [`Overflow`] decides about a key without room.
+//! * **Bounded memory.** A [`Keyed`] or [`FixedKeyed`] never holds more keys than its maximum.
+//!   Evicting a key grants no tokens, and [`Overflow`] decides about a key without room.
 //! * **Fair waits.** Threads and futures that wait at a limiter are served first come, first
 //!   served, in one queue. Nothing is charged before the admission, so a waiter that leaves costs
 //!   the others nothing. A timeout that cannot be met, with the waiters ahead, is refused before
@@ -65,8 +68,8 @@
 //! * **No surprises.** No input that a constructor accepted panics, overflows or wraps. A clock
 //!   that steps back never admits more.
 //!
-//! Exceptions to lock-freedom: the first use of the [`DefaultClock`] calibrates it. [`Keyed`] finds
-//! a key under a shared lock of a part of its table. Waiters lock their queue. So do the calls that
+//! Exceptions to lock-freedom: the first use of the [`DefaultClock`] calibrates it. [`Keyed`] and
+//! [`DashKeyed`] find a key under a shared lock of a part of their table. Waiters lock their queue. So do the calls that
 //! wake the first waiter, if there is one: resets, credits, undos, [`ApiRateLimiter::resume`], and
 //! the end of a [`TokenPermit`].
 //!
@@ -76,7 +79,7 @@
 //! |---|---|---|
 //! | permits of a limiter | `limiter.acquire(n)` | [`Acquire`]: `Result<(), Denied>` |
 //! | the same, `'static` | `Acquire::new(arc, n)` | [`Acquire`] |
-//! | a key of a [`Keyed`] or [`FixedKeyed`] | `table.acquire(&key, n)`, or `Acquire::new(table.at(&key), n)` | [`Acquire`] |
+//! | a key of a [`Keyed`], [`FixedKeyed`] or [`DashKeyed`] | `table.acquire(&key, n)`, or `Acquire::new(table.at(&key), n)` | [`Acquire`] |
 //! | a request to an API | `api.acquire()` | [`AcquireRequest`]: [`RateLimitStatus`] |
 //! | a request and its tokens | `api.acquire_tokens(estimate)` | [`AcquireTokens`]: `Result<TokenPermit, RateLimitStatus>` |
 //!
@@ -114,23 +117,26 @@
 //! | `futures` | no | [`PacedStream`] and [`PacedSink`]: items that wait for a limiter; [`Throttled`]: bytes that wait |
 //! | `http` | no | `ApiRateLimiter::observe_response` reads a provider's header fields |
 //! | `tower` | no | [`tidegate::tower`]: layers for axum, tonic, hyper and clients |
+//! | `dashmap` | no | [`DashKeyed`]: a table over a `DashMap` of yours |
 //! | `metrics` | no | counters of the layers' decisions and of tables of keys |
 //! | `tracing` | no | an event for each refusal of a layer |
 //! | `macros` | no | the attribute `#[rate_limited]`; on an `async fn` together with one of the three timers |
-//! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files |
+//! | `serde` | no | [`Quota`] and [`RateLimitConfig`] in configuration files; [saved](Saved) states |
 //! | `fallback` | no | targets without a 64-bit compare-and-swap |
 //!
 //! The minimum supported Rust version is 1.85. [`docs::aios`] maps every call of the AIOS rate
 //! limiting system to this crate, and [`docs::measured`] shows these limiters beside others.
+//! [`docs::many_keys`] is about tables of keys, [`docs::changing_limits`] about limits that change
+//! while they are used, and [`docs::restarts`] about limits that outlive their process.
 //!
 // Links to items behind features lead to the table of features where the feature is off.
 #![cfg_attr(
     feature = "std",
-    doc = "[`Keyed`]: Keyed\n[`ShardedTokenBucket`]: ShardedTokenBucket"
+    doc = "[`Keyed`]: Keyed\n[`MostDenied`]: MostDenied\n[`ShardedTokenBucket`]: ShardedTokenBucket"
 )]
 #![cfg_attr(
     not(feature = "std"),
-    doc = "[`Keyed`]: #features\n[`ShardedTokenBucket`]: #features"
+    doc = "[`Keyed`]: #features\n[`MostDenied`]: #features\n[`ShardedTokenBucket`]: #features"
 )]
 #![cfg_attr(
     feature = "std",
@@ -140,6 +146,12 @@
     not(feature = "std"),
     doc = "[`Acquire`]: #features\n[`AcquireRequest`]: #features\n[`AcquireTokens`]: #features\n[`DefaultTimer`]: #features"
 )]
+#![cfg_attr(
+    not(feature = "std"),
+    doc = "[`docs::many_keys`]: #features\n[`docs::changing_limits`]: #features"
+)]
+#![cfg_attr(feature = "dashmap", doc = "[`DashKeyed`]: DashKeyed")]
+#![cfg_attr(not(feature = "dashmap"), doc = "[`DashKeyed`]: #features")]
 #![cfg_attr(feature = "global", doc = "[`get_rate_limiter`]: get_rate_limiter")]
 #![cfg_attr(not(feature = "global"), doc = "[`get_rate_limiter`]: #features")]
 #![cfg_attr(feature = "tokio", doc = "[`TokioClock`]: TokioClock")]
@@ -175,6 +187,8 @@ extern crate alloc;
 #[cfg(any(feature = "std", tidegate_loom))]
 extern crate std;
 
+mod all_or_none;
+mod all_or_nothing;
 mod api;
 mod clock;
 mod combined;
@@ -187,6 +201,8 @@ mod limiter;
 mod prepared_charge;
 mod quota;
 mod rate_limited;
+mod save;
+mod shadow;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod sharded;
 mod sliding_window;
@@ -200,6 +216,9 @@ mod wait;
 pub mod tower;
 
 #[cfg(any(feature = "std", tidegate_loom))]
+pub use all_or_nothing::Each;
+pub use all_or_nothing::{AllOrNothing, TupleDenied};
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use api::{AcquireRequest, AcquireTokens};
 pub use api::{
     ApiRateLimiter, ConfigError, ConfigErrorKind, LimitKind, RateLimitConfig, RateLimitStats,
@@ -210,21 +229,32 @@ pub use clock::TokioClock;
 pub use clock::{Clock, DefaultClock, ManualClock};
 #[cfg(feature = "std")]
 pub use clock::{CoarseClock, MonotonicClock};
+#[cfg(any(feature = "std", tidegate_loom))]
+pub use combined::ChangeError;
 pub use combined::{
     Combined, CombinedBuilder, CombinedCharge, CombinedDenied, CombinedStart, Limit,
 };
 pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
-pub use keyed::{
-    FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError, KeyDigest, KeyDigester,
-    KeyHash, KeyHasher, Overflow,
-};
+#[cfg(feature = "dashmap")]
+pub use keyed::{DashKeyCharge, DashKeyed, KnownKeys, NewKeys};
 #[cfg(feature = "std")]
-pub use keyed::{KeyView, Keyed, KeyedBuilder, KeyedStats, OwnedKey};
+pub use keyed::{
+    DeniedKey, DeniedKeys, KeyCharge, Keyed, KeyedBuilder, KeyedStats, MostDenied, TrackDenied,
+};
+pub use keyed::{
+    FixedKey, FixedKeyCharge, FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError,
+    KeyDigest, KeyDigester, KeyHash, KeyHasher, KeyView, KeyedLimiter, Overflow, OwnedKey,
+};
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
+pub use save::{
+    ApiState, BucketLevel, CombinedState, LimitState, RestoreError, RestoreTableError, Savable,
+    Saved, TableHeader, TableRecord, UnixTime, WindowState,
+};
+pub use shadow::{KeyedShadow, Shadow, ShadowCharge, ShadowCounts, ShadowDecision, ShadowStats};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use sharded::ShardedTokenBucket;
 pub use sliding_window::{SlidingWindow, WindowCharge, WindowError};
@@ -328,7 +358,8 @@ pub(crate) mod modelled {
     pub(crate) use crate::wait::{Hold, Instants};
 }
 
-/// Chapters: the design, measurements, and the AIOS system call by call.
+/// Chapters: the design, many keys, changing limits, restarts, measurements, and the AIOS system
+/// call by call.
 #[cfg(doc)]
 pub mod docs;
 

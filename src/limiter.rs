@@ -153,6 +153,15 @@ macro_rules! forward_limiter {
             fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
                 (**self).snapshot_for_at(n, now)
             }
+
+            fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
+                (**self).change_to_at(&**new, now)
+            }
+
+            #[inline]
+            fn record_peeked_refusal_at(&self, n: u64, now: Timestamp) {
+                (**self).record_peeked_refusal_at(n, now);
+            }
         }
 
         impl<L: Limiter + ?Sized> Limiter for $pointer {
@@ -237,6 +246,31 @@ pub(crate) mod sealed {
             self.snapshot_at(now)
         }
 
+        /// Takes the numbers of another limiter, keeping its own level, and returns whether it can.
+        fn change_to_at(&self, _new: &Self, _now: Timestamp) -> bool
+        where
+            Self: Limiter,
+        {
+            false
+        }
+
+        /// Charges tokens of a plain [`TokenBucket`](crate::TokenBucket) whether or not they are
+        /// available.
+        fn charge_plain_at(&self, _tokens: u64, _now: Timestamp)
+        where
+            Self: Limiter,
+        {
+        }
+
+        /// Tells that a call was refused because of peeks at several limiters. One that counts its
+        /// refusals looks whether its own was among them.
+        #[inline]
+        fn record_peeked_refusal_at(&self, _n: u64, _now: Timestamp)
+        where
+            Self: Limiter,
+        {
+        }
+
         /// The quota, if the limiter at `now` is a full [`TokenBucket`](crate::TokenBucket) and
         /// not a pointer to one. A table then keeps a single word instead of the bucket.
         fn plain_quota_at(&self, _now: Timestamp) -> Option<Quota>
@@ -244,6 +278,12 @@ pub(crate) mod sealed {
             Self: Limiter,
         {
             None
+        }
+
+        /// Forgives what was spent, and returns `true`, if the limiter can do that and is a part of
+        /// nothing else. A table removes the key of any other limiter.
+        fn reset_alone_at(&self, _now: Timestamp) -> bool {
+            false
         }
     }
 }

@@ -102,6 +102,12 @@ impl PreparedCharge {
     };
 }
 
+/// [`headroom`] for members that prepare no charge. Apart from it, so that prepared charges inline
+/// it.
+pub(crate) const fn headroom_of(room: u64, cost: u64) -> Option<u64> {
+    headroom(room, cost)
+}
+
 /// With room for 2^10 calls or more, a limit counts as unused. So many callers do not race for its
 /// last permit at once, and the order of two such limits makes no difference.
 const PLENTY_LOG2: u32 = 10;

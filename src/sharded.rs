@@ -76,37 +76,40 @@
 //!
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
+//! # Changes of the quota
+//!
+//! The TAT, the shards and `held` are a state, which another state replaces when the quota changes:
+//! see [`changed`]. Calls on the replaced state find its TAT closed, and start again on the next.
+//!
 //! # Progress
 //!
 //! Lock-free: a step is repeated only because another thread's step succeeded. A refusal writes
 //! nothing unless tokens of a lease were used since the last refusal.
 
+mod changed;
 mod lease;
+mod set_quota;
 mod shortage;
 mod slow_path;
+mod state;
 #[cfg(test)]
 mod tests;
 
-use alloc::boxed::Box;
+use alloc::format;
 use core::fmt;
 use core::time::Duration;
 use std::thread;
 
-use crossbeam_utils::CachePadded;
-
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
-use crate::gcra::{AtomicTat, Gcra};
+use crate::gcra::{Level, Refusal};
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
-#[cfg(tidegate_loom)]
-use crate::sync::Ordering;
-#[cfg(any(feature = "std", tidegate_loom))]
-use crate::sync::WaitQueue;
-use crate::sync::{AtomicU64, thread_number};
+use crate::sync::{Closed, Succession, WaitQueue, thread_number};
 use crate::time::Timestamp;
-use lease::Shard;
+use changed::ChangedState;
 use shortage::Shortage;
+use state::ShardedState;
 
 /// A token bucket for many threads: as fast on all cores as on one.
 ///
@@ -178,18 +181,10 @@ use shortage::Shortage;
 /// # Ok::<(), Denied>(())
 /// ```
 pub struct ShardedTokenBucket<C = DefaultClock> {
-    core: CachePadded<ShardedCore<C>>,
-    #[cfg(any(feature = "std", tidegate_loom))]
-    wait_queue: WaitQueue,
-    shards: Box<[CachePadded<Shard>]>,
-}
-
-struct ShardedCore<C> {
-    tat: AtomicTat,
-    held: AtomicU64,
-    gcra: Gcra,
-    quota: Quota,
+    state: ShardedState,
     clock: C,
+    wait_queue: WaitQueue,
+    changes: Succession<ChangedState>,
 }
 
 /// Shards for each thread that the machine runs at once, so that threads seldom share one.
@@ -213,43 +208,30 @@ impl<C> ShardedTokenBucket<C> {
     }
 
     fn build(quota: Quota, clock: C, shards: usize) -> Self {
-        debug_assert!(
-            shards.is_power_of_two(),
-            "the number of shards is not a power of two"
-        );
         Self {
-            core: CachePadded::new(ShardedCore {
-                tat: AtomicTat::full(),
-                held: AtomicU64::new(0),
-                gcra: Gcra::new(quota),
-                quota,
-                clock,
-            }),
-            #[cfg(any(feature = "std", tidegate_loom))]
+            state: ShardedState::full(quota, shards),
+            clock,
             wait_queue: WaitQueue::new(),
-            shards: (0..shards)
-                .map(|_| CachePadded::new(Shard::empty()))
-                .collect(),
+            changes: Succession::none(),
         }
     }
 
-    /// Returns the quota that the bucket was made with.
+    /// Returns the quota.
     pub fn quota(&self) -> Quota {
-        self.core.quota
+        self.query(ShardedState::quota_if_open)
     }
 
     /// Returns the clock that the bucket reads.
-    pub fn clock(&self) -> &C {
-        &self.core.clock
+    pub const fn clock(&self) -> &C {
+        &self.clock
     }
 
     /// Returns the most tokens that the bucket holds, which is also the most that one call can
     /// take.
     pub fn capacity(&self) -> u64 {
-        self.core.quota.capacity()
+        self.quota().capacity()
     }
 
-    #[cfg(any(feature = "std", tidegate_loom))]
     pub(crate) const fn wait_queue(&self) -> &WaitQueue {
         &self.wait_queue
     }
@@ -257,7 +239,30 @@ impl<C> ShardedTokenBucket<C> {
     /// The index of this thread's own shard.
     #[inline]
     fn own_shard(&self) -> usize {
-        thread_number() & (self.shards.len() - 1)
+        self.state.shard_of(thread_number())
+    }
+
+    /// Runs `operation` on the state, or on the one that has replaced it.
+    #[inline]
+    fn query<R>(&self, operation: impl Fn(&ShardedState) -> Result<R, Closed>) -> R {
+        match operation(&self.state) {
+            Ok(result) => result,
+            Err(closed) => self.changed(closed, operation),
+        }
+    }
+
+    /// Runs `operation` on the state that has replaced the first one.
+    #[cold]
+    fn changed<R>(&self, _: Closed, operation: impl Fn(&ShardedState) -> Result<R, Closed>) -> R {
+        loop {
+            // The first state is closed after its successor was linked, so this never repeats.
+            if let Some(result) = self
+                .changes
+                .run(&self.state, |changed| changed.run(&operation))
+            {
+                return result;
+            }
+        }
     }
 }
 
@@ -280,11 +285,56 @@ impl<C: Clock> ShardedTokenBucket<C> {
 
     #[inline]
     fn acquire_on_shard(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Denied> {
-        if self.shards[shard].spend(n) {
+        if self.state.spend(shard, n) {
             return Ok(());
         }
-        let acquired = self.try_acquire_slow(shard, n, now);
-        acquired.map_err(|shortage| self.denied(shortage))
+        self.try_acquire_slow(shard, n, now)
+            .map_err(|shortage| self.state.denied(shortage))
+    }
+
+    /// Takes `n` tokens as a thread of a shard whose lease in the first state has fewer left.
+    #[cold]
+    #[inline(never)]
+    fn try_acquire_slow(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Shortage> {
+        let changed = |closed| self.acquire_changed(closed, shard, n, now);
+        self.state
+            .try_acquire_slow(shard, n, now, &self.clock, changed)
+    }
+
+    /// Takes `n` tokens after the quota has changed.
+    #[cold]
+    #[inline(never)]
+    fn acquire_changed(
+        &self,
+        closed: Closed,
+        shard: usize,
+        n: u64,
+        now: Timestamp,
+    ) -> Result<(), Shortage> {
+        self.changed(closed, |state| {
+            if state.spend(shard, n) {
+                return Ok(Ok(()));
+            }
+            let changed = |closed| Err(Refusal::Closed(closed));
+            match state.try_acquire_slow(shard, n, now, &self.clock, changed) {
+                Ok(()) => Ok(Ok(())),
+                Err(Refusal::Denied(shortage)) => Ok(Err(state.hinted(shortage))),
+                Err(Refusal::Closed(closed)) => Err(closed),
+            }
+        })
+    }
+}
+
+/// For saves.
+impl<C> ShardedTokenBucket<C> {
+    /// The level at `now`.
+    pub(crate) fn level_at(&self, now: Timestamp) -> Level {
+        self.query(|state| state.level_at(now))
+    }
+
+    /// Spends what was missing from a saved level `elapsed` nanoseconds ago.
+    pub(crate) fn restore_level_at(&self, level: Level, elapsed: u64, now: Timestamp) {
+        self.query(|state| state.restore_level_at(level, elapsed, now));
     }
 }
 
@@ -296,26 +346,16 @@ impl<C> ShardedTokenBucket<C> {
     ///
     /// As [`try_acquire`](Self::try_acquire).
     pub fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
-        if n > self.capacity() {
-            return Err(self.denied(Shortage::Never));
-        }
-        let ShardedCore { tat, gcra, .. } = &*self.core;
-        let all = self.all_leases();
-        let (now, tat) = tat.load_current(gcra, now.as_nanos());
-        match self.admit_with_leases(tat, now, all, n) {
-            Ok(_) => Ok(()),
-            Err(shortfall) => Err(self.denied(Shortage::NotYet(now, shortfall))),
-        }
+        self.query(|state| match state.peek_at(n, now) {
+            Ok(()) => Ok(Ok(())),
+            Err(Refusal::Denied(shortage)) => Ok(Err(state.denied(shortage))),
+            Err(Refusal::Closed(closed)) => Err(closed),
+        })
     }
 
     /// [`available`](Self::available) as of `now`.
     pub fn available_at(&self, now: Timestamp) -> u64 {
-        let ShardedCore { tat, gcra, .. } = &*self.core;
-        let all = self.all_leases();
-        let (now, tat) = tat.load_current(gcra, now.as_nanos());
-        let room = gcra.room_with_held(tat, now, gcra.cost_clamped(all.counted));
-        let available = all.left.saturating_add(gcra.tokens_in(room));
-        available.min(gcra.capacity())
+        self.query(|state| state.available_at(now))
     }
 
     /// [`wait_time`](Self::wait_time) as of `now`.
@@ -339,11 +379,11 @@ impl<C: Clock> ShardedTokenBucket<C> {
     #[inline]
     pub fn try_acquire(&self, n: u64) -> Result<(), Denied> {
         let shard = self.own_shard();
-        if self.shards[shard].spend(n) {
+        if self.state.spend(shard, n) {
             return Ok(());
         }
-        let acquired = self.try_acquire_slow(shard, n, self.core.clock.now());
-        acquired.map_err(|shortage| self.denied(shortage))
+        self.try_acquire_slow(shard, n, self.clock.now())
+            .map_err(|shortage| self.state.denied(shortage))
     }
 
     /// Returns `Ok` if a call for `n` tokens would be admitted now. Changes nothing, so another
@@ -353,18 +393,18 @@ impl<C: Clock> ShardedTokenBucket<C> {
     ///
     /// As [`try_acquire`](Self::try_acquire).
     pub fn peek(&self, n: u64) -> Result<(), Denied> {
-        self.peek_at(n, self.core.clock.now())
+        self.peek_at(n, self.clock.now())
     }
 
     /// Returns the whole tokens that are available now.
     pub fn available(&self) -> u64 {
-        self.available_at(self.core.clock.now())
+        self.available_at(self.clock.now())
     }
 
     /// Returns how long until a call for `n` tokens is admitted if no other call comes in between;
     /// `None` if `n` is above the capacity.
     pub fn wait_time(&self, n: u64) -> Option<Duration> {
-        self.wait_time_at(n, self.core.clock.now())
+        self.wait_time_at(n, self.clock.now())
     }
 }
 
@@ -387,15 +427,18 @@ impl<C> ShardedTokenBucket<C> {
     /// The tokens counted as held, and the sum of what the leases in shards are counted as.
     #[cfg(tidegate_loom)]
     pub fn held_and_counted(&self) -> (u64, u64) {
-        let counted = self.shards.iter().map(|shard| shard.load().counted);
-        // Acquire: as in a charge.
-        (self.core.held.load(Ordering::Acquire), counted.sum())
+        self.query(ShardedState::held_and_counted)
     }
 }
 
 impl<C> sealed::Sealed for ShardedTokenBucket<C> {}
 
-impl<C: Clock> sealed::Internals for ShardedTokenBucket<C> {}
+impl<C: Clock> sealed::Internals for ShardedTokenBucket<C> {
+    fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
+        self.set_quota_at(new.quota(), now);
+        true
+    }
+}
 
 impl<C: Clock> Limiter for ShardedTokenBucket<C> {
     type Clock = C;
@@ -403,7 +446,7 @@ impl<C: Clock> Limiter for ShardedTokenBucket<C> {
     type Charge = ();
 
     fn clock(&self) -> &C {
-        &self.core.clock
+        &self.clock
     }
 
     fn capacity(&self) -> u64 {
@@ -438,17 +481,20 @@ impl<C: Clock> Limiter for ShardedTokenBucket<C> {
     }
 
     fn is_unused_at(&self, now: Timestamp) -> bool {
-        self.available_at(now) == self.capacity()
+        self.query(|state| Ok(state.available_at(now)? == state.quota_if_open()?.capacity()))
     }
 }
 
 impl<C: fmt::Debug> fmt::Debug for ShardedTokenBucket<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.query(|state| {
+            state.quota_if_open()?;
+            Ok(format!("{state:?}"))
+        });
         f.debug_struct("ShardedTokenBucket")
-            .field("quota", &self.core.quota)
-            .field("tat", &self.core.tat)
-            .field("leases", &self.shards)
-            .field("clock", &self.core.clock)
+            .field("quota", &self.quota())
+            .field("state", &format_args!("{state}"))
+            .field("clock", &self.clock)
             .finish_non_exhaustive()
     }
 }

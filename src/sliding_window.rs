@@ -1,10 +1,24 @@
 //! The sliding window: the public type around [`Ring`].
 
+mod carried;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod changed;
+mod charge;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod handover;
+mod history;
 mod ring;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod set_limit;
 mod slots;
+mod state;
+
+pub use charge::WindowCharge;
+pub(crate) use history::Admissions;
 
 pub use slots::WindowError;
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
@@ -14,11 +28,18 @@ use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
+#[cfg(not(any(feature = "std", tidegate_loom)))]
+use crate::sync::Closed;
 #[cfg(any(feature = "std", tidegate_loom))]
-use crate::sync::WaitQueue;
+use crate::sync::{Succession, WaitQueue};
 use crate::time::Timestamp;
+use carried::Restored;
+#[cfg(any(feature = "std", tidegate_loom))]
+use changed::ChangedState;
+use charge::Generation;
 use ring::Ring;
 use slots::{Window, Word};
+use state::{Deciding, WindowState};
 
 /// At most `limit` admissions in *any* interval of the window's length, wherever it starts.
 ///
@@ -85,16 +106,30 @@ pub struct SlidingWindow<C = DefaultClock> {
     core: CachePadded<WindowCore<C>>,
     #[cfg(any(feature = "std", tidegate_loom))]
     wait_queue: WaitQueue,
+    #[cfg(any(feature = "std", tidegate_loom))]
+    changes: Succession<ChangedState>,
 }
 
 /// On cache lines of its own, because a decision needs all of it.
 struct WindowCore<C> {
-    ring: Ring,
+    state: WindowState,
     clock: C,
 }
 
 /// The slots of a window unless its limit needs longer ones.
 const DEFAULT_SLOTS: u64 = 64;
+
+/// Evaluates an operation on the first state, and if that is closed on the one that has replaced
+/// it.
+macro_rules! on_latest {
+    ($window:expr, $state:ident => $operation:expr) => {{
+        let $state = $window.first();
+        match $operation {
+            Ok(result) => result,
+            Err(closed) => $window.changed(closed, move |$state| $operation),
+        }
+    }};
+}
 
 #[cfg(feature = "std")]
 impl SlidingWindow {
@@ -122,26 +157,41 @@ impl<C> SlidingWindow<C> {
     /// if the limit does not fit even with one slot. A limit fits if it has at most about as many
     /// bits as the slot's length in nanoseconds.
     pub fn with_clock(limit: u64, window: Duration, clock: C) -> Result<Self, WindowError> {
-        let mut slots = DEFAULT_SLOTS;
-        loop {
-            match Window::new(limit, window, slots) {
-                Err(WindowError::LimitTooLarge { .. } | WindowError::TooManySlots { .. })
-                    if slots > 1 =>
-                {
-                    slots /= 2;
-                }
-                result => return Ok(Self::build(result?, clock)),
-            }
-        }
+        let window = Window::fitting(limit, window, DEFAULT_SLOTS)?;
+        Ok(Self::build(window, clock))
     }
 
     fn build(window: Window, clock: C) -> Self {
-        let ring = Ring::new(window);
+        let state = WindowState::new(Ring::new(window));
         Self {
-            core: CachePadded::new(WindowCore { ring, clock }),
+            core: CachePadded::new(WindowCore { state, clock }),
             #[cfg(any(feature = "std", tidegate_loom))]
             wait_queue: WaitQueue::new(),
+            #[cfg(any(feature = "std", tidegate_loom))]
+            changes: Succession::none(),
         }
+    }
+
+    /// The first state.
+    #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
+    #[inline(always)]
+    fn first(&self) -> Deciding<'_, Restored> {
+        Deciding {
+            ring: &self.core.state.ring,
+            carried: Restored,
+            generation: Generation::FIRST,
+        }
+    }
+
+    /// Without std, limits do not change.
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
+    #[expect(clippy::unused_self, reason = "the same call as with std")]
+    const fn changed<R>(
+        &self,
+        closed: Closed,
+        _: impl Fn(Deciding<'_, Restored>) -> Result<R, Closed>,
+    ) -> R {
+        match closed {}
     }
 
     /// Returns the same window, empty, with another number of slots.
@@ -179,17 +229,18 @@ impl<C> SlidingWindow<C> {
 
     /// Returns the most permits that any interval of the window's length admits.
     pub fn limit(&self) -> u64 {
-        self.core.ring.window().limit()
+        on_latest!(self, state => state.window().map(Window::limit))
     }
 
     /// Returns the window's length.
     pub fn window(&self) -> Duration {
-        self.core.ring.window().length()
+        on_latest!(self, state => state.window().map(Window::length))
     }
 
-    /// Returns the number of slots that the window was made with.
+    /// Returns the number of slots that the window was made with, or fewer if so many do not fit
+    /// what `set_limit` has changed.
     pub fn slot_count(&self) -> u64 {
-        self.core.ring.window().slots()
+        on_latest!(self, state => state.window().map(Window::slots))
     }
 
     /// Returns the clock that the window reads.
@@ -200,13 +251,7 @@ impl<C> SlidingWindow<C> {
     #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
     #[inline(always)]
     fn charge(&self, n: u64, nanos: u64) -> Result<WindowCharge, Denied> {
-        if n > self.limit() {
-            return Err(self.never());
-        }
-        match self.core.ring.admit(n, nanos) {
-            Ok(slot) => Ok(WindowCharge { slot, permits: n }),
-            Err(retry_after) => Err(Denied::NotYet { retry_after }),
-        }
+        on_latest!(self, state => state.charge(n, nanos))
     }
 
     /// Checks for the permits that a call requires, and prepares the exchange that charges its
@@ -214,61 +259,84 @@ impl<C> SlidingWindow<C> {
     #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
     pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
-        self.core.ring.prepare(request, now.as_nanos())
+        let nanos = now.as_nanos();
+        let first = &self.core.state.ring;
+        let (room, charge) = match first.prepare(Restored, request.cost, nanos) {
+            Ok(prepared) => prepared,
+            // Without an exchange, so that the call charges the window in a step of its own.
+            Err(closed) => {
+                let room = self.changed(closed, move |state| state.available(nanos));
+                (room, Exchange::NONE)
+            }
+        };
+        PreparedCharge::new(room, request.required, charge)
     }
 
     /// Makes a prepared charge if nothing has changed since.
     #[inline]
     pub(crate) fn commit(&self, charge: Exchange) -> bool {
-        self.core.ring.commit(charge)
+        self.core.state.ring.commit(charge)
     }
 
     /// Charges `n`, at least 1. The result names the charged slot, for
     /// [`undo_exchange`](Self::undo_exchange).
     pub(crate) fn charge_exchange_at(&self, n: u64, now: Timestamp) -> Result<Exchange, Denied> {
-        let WindowCharge { slot, .. } = self.charge(n, now.as_nanos())?;
-        let before = self.core.ring.window().word(slot, 0).0;
-        Ok(Exchange {
-            before,
-            after: before,
-        })
+        let WindowCharge {
+            slot, generation, ..
+        } = self.charge(n, now.as_nanos())?;
+        let first = || self.core.state.ring.window().word(slot, 0).0;
+        Ok(generation.exchange(slot, first))
     }
 
     /// Reverses `permits` in the slot that `charge` names, and returns how many came back.
     pub(crate) fn undo_exchange(&self, permits: u64, charge: Exchange) -> u64 {
-        let slot = self.core.ring.window().number(Word(charge.before));
-        self.undo_in(slot, permits)
+        let generation = Generation::of(charge);
+        let slot = match generation {
+            Generation::FIRST => self.core.state.ring.window().number(Word(charge.before)),
+            _ => charge.before,
+        };
+        self.undo_in(slot, permits, generation)
     }
 
-    fn undo_in(&self, slot: u64, permits: u64) -> u64 {
-        let returned = self.core.ring.undo(slot, permits);
+    fn undo_in(&self, slot: u64, permits: u64, generation: Generation) -> u64 {
+        let returned = match generation {
+            // Nothing if it is closed: its head has another number.
+            Generation::FIRST => self.core.state.ring.undo(slot, permits),
+            _ => self.undo_changed(slot, permits, generation),
+        };
         #[cfg(any(feature = "std", tidegate_loom))]
         self.wait_queue.wake_head();
         returned
     }
 
-    fn never(&self) -> Denied {
-        Denied::Never {
-            capacity: self.limit(),
+    /// Without std, limits do not change.
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
+    #[expect(clippy::unused_self, reason = "the same call as with std")]
+    const fn undo_changed(&self, _: u64, _: u64, _: Generation) -> u64 {
+        0
+    }
+}
+
+/// For saves.
+impl<C> SlidingWindow<C> {
+    /// The length, and the admissions that count at `now`.
+    pub(crate) fn admissions_at(&self, now: Timestamp) -> (Duration, Vec<Admissions>) {
+        on_latest!(self, state => state.admissions(now.as_nanos()))
+    }
+
+    /// Counts these admissions as well. `now` is the present, at which they have their ages.
+    pub(crate) fn restore_admissions_at(&mut self, admissions: &[Admissions], now: Timestamp) {
+        let (_, mut all) = self.admissions_at(now);
+        all.extend_from_slice(admissions);
+        let window = on_latest!(self, state => state.window().copied());
+        let ring = Ring::restored(window, &all, now.as_nanos());
+        // No other thread has the window, so nothing is closed, and no change is underway.
+        self.core.state = WindowState::new(ring);
+        #[cfg(any(feature = "std", tidegate_loom))]
+        {
+            self.changes = Succession::none();
         }
     }
-}
-
-impl WindowCharge {
-    /// The number of the slot that was charged, for models.
-    #[cfg(tidegate_loom)]
-    #[doc(hidden)]
-    pub const fn slot(&self) -> u64 {
-        self.slot
-    }
-}
-
-/// A charge on a [`SlidingWindow`], for [`Limiter::undo`].
-#[derive(Debug)]
-#[must_use = "dropping a charge does not undo it"]
-pub struct WindowCharge {
-    slot: u64,
-    permits: u64,
 }
 
 /// Operations at an instant that the caller has read. They read no clock.
@@ -287,7 +355,7 @@ impl<C> SlidingWindow<C> {
         if n == 0 {
             return Ok(());
         }
-        self.charge(n, now.as_nanos()).map(drop)
+        on_latest!(self, state => state.try_acquire(n, now.as_nanos()))
     }
 
     /// [`peek`](Self::peek) as of `now`.
@@ -299,57 +367,27 @@ impl<C> SlidingWindow<C> {
         if n == 0 {
             return Ok(());
         }
-        if n > self.limit() {
-            return Err(self.never());
-        }
-        let ring = &self.core.ring;
-        loop {
-            let view = ring.view(now.as_nanos());
-            if ring.window().excess(view.used, n) == 0 {
-                return Ok(());
-            }
-            // `None` if the window rotated meanwhile: then there may be room.
-            if let Some(retry_after) = ring.until_room(&view, n, now.as_nanos()) {
-                return Err(Denied::NotYet { retry_after });
-            }
-        }
+        on_latest!(self, state => state.peek(n, now.as_nanos()))
     }
 
     /// The refusal of `n` after waiters that ask for `ahead`. Its wait is the least that any order
     /// of admissions allows: every `limit` of them take a whole window.
     #[cfg(any(feature = "std", tidegate_loom))]
     pub(crate) fn peek_behind_at(&self, ahead: u128, n: u64, now: Timestamp) -> Result<(), Denied> {
-        if n == 0 || n > self.limit() {
-            return self.peek_at(n, now);
+        if n == 0 {
+            return Ok(());
         }
-        let limit = u128::from(self.limit());
-        // At least 1, because `n` is.
-        let before = ahead.saturating_add((n - 1).into());
-        let windows = u32::try_from(before / limit).unwrap_or(u32::MAX);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a remainder is less than the limit"
-        )]
-        let rest = (before % limit) as u64 + 1;
-        match (self.peek_at(rest, now), windows) {
-            (outcome, 0) => outcome,
-            (outcome, windows) => {
-                let first = outcome.err().and_then(|denied| denied.retry_after());
-                let whole = self.window().saturating_mul(windows);
-                let retry_after = first.unwrap_or_default().saturating_add(whole);
-                Err(Denied::NotYet { retry_after })
-            }
-        }
+        on_latest!(self, state => state.peek_behind(ahead, n, now.as_nanos()))
     }
 
     /// [`available`](Self::available) as of `now`.
     pub fn available_at(&self, now: Timestamp) -> u64 {
-        self.limit().saturating_sub(self.current_count_at(now))
+        on_latest!(self, state => state.available(now.as_nanos()))
     }
 
     /// [`current_count`](Self::current_count) as of `now`.
     pub fn current_count_at(&self, now: Timestamp) -> u64 {
-        self.core.ring.used(now.as_nanos())
+        on_latest!(self, state => state.used(now.as_nanos()))
     }
 
     /// [`wait_time`](Self::wait_time) as of `now`.
@@ -425,7 +463,12 @@ impl<C> SlidingWindow<C> {
 
 impl<C> sealed::Sealed for SlidingWindow<C> {}
 
-impl<C: Clock> sealed::Internals for SlidingWindow<C> {}
+impl<C: Clock> sealed::Internals for SlidingWindow<C> {
+    #[cfg(any(feature = "std", tidegate_loom))]
+    fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
+        self.set_limit_at(new.limit(), new.window(), now).is_ok()
+    }
+}
 
 impl<C: Clock> Limiter for SlidingWindow<C> {
     type Clock = C;
@@ -451,10 +494,7 @@ impl<C: Clock> Limiter for SlidingWindow<C> {
     #[inline]
     fn charge_at(&self, n: u64, now: Timestamp) -> Result<WindowCharge, Denied> {
         if n == 0 {
-            return Ok(WindowCharge {
-                slot: 0,
-                permits: 0,
-            });
+            return Ok(WindowCharge::NOTHING);
         }
         self.charge(n, now.as_nanos())
     }
@@ -464,7 +504,7 @@ impl<C: Clock> Limiter for SlidingWindow<C> {
         if charge.permits == 0 {
             return 0;
         }
-        self.undo_in(charge.slot, charge.permits)
+        self.undo_in(charge.slot, charge.permits, charge.generation)
     }
 
     fn available_at(&self, now: Timestamp) -> u64 {
@@ -482,11 +522,14 @@ impl<C: Clock> Limiter for SlidingWindow<C> {
 
 impl<C: fmt::Debug> fmt::Debug for SlidingWindow<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (window, ring) = on_latest!(self, state => {
+            state.window().map(|window| (*window, state.ring.position()))
+        });
         f.debug_struct("SlidingWindow")
-            .field("limit", &self.limit())
-            .field("window", &self.window())
-            .field("slots", &self.slot_count())
-            .field("ring", &self.core.ring)
+            .field("limit", &window.limit())
+            .field("window", &window.length())
+            .field("slots", &window.slots())
+            .field("ring", &ring)
             .field("clock", &self.core.clock)
             .finish_non_exhaustive()
     }

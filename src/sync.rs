@@ -33,6 +33,24 @@ mod wait_queue;
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use wait_queue::{DEFAULT_SLACK, Demand, Ticket, Turn, WaitQueue, earliest_behind};
 
+#[cfg(any(feature = "std", tidegate_loom))]
+mod link;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod succession;
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use succession::{Succession, Successor};
+
+/// The state of a limiter was replaced by another. The operation has changed nothing, and is to be
+/// repeated on its successor.
+#[cfg(any(feature = "std", tidegate_loom))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Closed;
+
+/// Without std no state is ever replaced.
+#[cfg(not(any(feature = "std", tidegate_loom)))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {}
+
 /// Locks a mutex whose holders leave its contents intact even if they panic.
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,7 +1,12 @@
 //! The token bucket: the public type around [`AtomicTat`].
 
+#[cfg(any(feature = "std", tidegate_loom))]
+mod changed;
 mod charge;
 mod charging;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod set_quota;
+mod state;
 
 pub use charge::BucketCharge;
 pub(crate) use charge::ReservedCharge;
@@ -13,13 +18,16 @@ use crossbeam_utils::CachePadded;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
-use crate::gcra::{AtomicTat, Gcra, Now, ReservedTat, Shortfall};
+use crate::gcra::{Gcra, Level, Refusal};
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
+use crate::sync::{Closed, const_fn};
 #[cfg(any(feature = "std", tidegate_loom))]
-use crate::sync::WaitQueue;
-use crate::sync::const_fn;
+use crate::sync::{Succession, WaitQueue};
 use crate::time::Timestamp;
+#[cfg(any(feature = "std", tidegate_loom))]
+use changed::ChangedState;
+use state::{BucketState, Generation};
 
 /// A token bucket: tokens flow in at the quota's rate, up to its capacity, and every call takes
 /// some.
@@ -92,12 +100,12 @@ pub struct TokenBucket<C = DefaultClock> {
 
 /// On cache lines of its own, because a decision needs the word together with the quota.
 struct BucketCore<C> {
-    tat: AtomicTat,
-    gcra: Gcra,
-    quota: Quota,
+    state: BucketState,
     clock: C,
     #[cfg(any(feature = "std", tidegate_loom))]
     wait_queue: WaitQueue,
+    #[cfg(any(feature = "std", tidegate_loom))]
+    changes: Succession<ChangedState>,
 }
 
 #[cfg(feature = "std")]
@@ -122,22 +130,21 @@ impl<C> TokenBucket<C> {
     const_fn! {
         /// Creates a full bucket on a clock of your choice.
         pub const fn with_clock(quota: Quota, clock: C) -> Self {
-            let gcra = Gcra::new(quota);
             let core = BucketCore {
-                tat: AtomicTat::full(),
-                gcra,
-                quota,
+                state: BucketState::full(quota),
                 clock,
                 #[cfg(any(feature = "std", tidegate_loom))]
                 wait_queue: WaitQueue::new(),
+                #[cfg(any(feature = "std", tidegate_loom))]
+                changes: Succession::none(),
             };
             Self { core: CachePadded::new(core) }
         }
     }
 
-    /// Returns the quota that the bucket was made with.
+    /// Returns the quota.
     pub fn quota(&self) -> Quota {
-        self.core.quota
+        self.query(BucketState::quota_if_open)
     }
 
     /// Returns the clock that the bucket reads.
@@ -148,7 +155,68 @@ impl<C> TokenBucket<C> {
     /// Returns the most tokens that the bucket holds, which is also the most that one call can
     /// take.
     pub fn capacity(&self) -> u64 {
-        self.core.quota.capacity()
+        self.quota().capacity()
+    }
+
+    /// Runs `operation` on the state, or on the one that has replaced it.
+    #[expect(clippy::inline_always, reason = "as `BucketState::try_acquire_at`")]
+    #[inline(always)]
+    fn query<R>(&self, operation: impl Fn(&BucketState) -> Result<R, Closed>) -> R {
+        match operation(&self.core.state) {
+            Ok(result) => result,
+            Err(closed) => self.changed(closed, |state, _| operation(state)),
+        }
+    }
+
+    /// [`query`](Self::query) for an operation that may refuse.
+    #[expect(clippy::inline_always, reason = "as `BucketState::try_acquire_at`")]
+    #[inline(always)]
+    fn decide<R, E>(
+        &self,
+        operation: impl Fn(&BucketState, Generation) -> Result<R, Refusal<E>>,
+        refusal: impl Fn(&BucketState, E) -> Denied,
+    ) -> Result<R, Denied> {
+        match operation(&self.core.state, Generation::FIRST) {
+            Ok(result) => Ok(result),
+            Err(Refusal::Denied(denied)) => Err(refusal(&self.core.state, denied)),
+            Err(Refusal::Closed(closed)) => {
+                self.changed(closed, |state, generation| {
+                    match operation(state, generation) {
+                        Ok(result) => Ok(Ok(result)),
+                        Err(Refusal::Denied(denied)) => Ok(Err(refusal(state, denied))),
+                        Err(Refusal::Closed(closed)) => Err(closed),
+                    }
+                })
+            }
+        }
+    }
+
+    /// Runs `operation` on the state that has replaced the first one.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    #[cold]
+    fn changed<R>(
+        &self,
+        _: Closed,
+        operation: impl Fn(&BucketState, Generation) -> Result<R, Closed>,
+    ) -> R {
+        let BucketCore { state, changes, .. } = &*self.core;
+        loop {
+            // The first state is closed after its successor was linked, so this never repeats.
+            if let Some(result) = changes.run(state, |changed| changed.run(&operation)) {
+                return result;
+            }
+        }
+    }
+
+    /// Without std, quotas do not change.
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
+    #[expect(clippy::unused_self, reason = "the same call as with std")]
+    const fn changed<R>(
+        &self,
+        closed: Closed,
+        _: impl Fn(&BucketState, Generation) -> Result<R, Closed>,
+    ) -> R {
+        match closed {}
     }
 }
 
@@ -161,10 +229,9 @@ impl<C> TokenBucket<C> {
     /// [`with_initial`](Self::with_initial) as of `now`.
     #[must_use]
     pub fn with_initial_at(self, tokens: u64, now: Timestamp) -> Self {
-        let gcra = &self.core.gcra;
-        self.core
-            .tat
-            .update(gcra, now.as_nanos(), |now, _| gcra.holding(tokens, now));
+        self.query(|BucketState { tat, gcra, .. }| {
+            tat.update(gcra, now.as_nanos(), |now, _| gcra.holding(tokens, now))
+        });
         self
     }
 
@@ -182,15 +249,7 @@ impl<C> TokenBucket<C> {
         if n == 0 {
             return Ok(());
         }
-        let cost = self.cost(n)?;
-        let BucketCore { tat, gcra, .. } = &*self.core;
-        tat.decide(gcra, now.as_nanos(), move |now, tat| {
-            match gcra.admit(tat, now, cost) {
-                Ok(next) => Ok((next, ())),
-                Err(shortfall) => Err((now, shortfall)),
-            }
-        })
-        .map_err(|(now, shortfall)| self.not_yet(now, shortfall))
+        self.decide(|state, _| state.try_acquire_at(n, now), BucketState::denied)
     }
 
     /// [`try_acquire_up_to`](Self::try_acquire_up_to) as of `now`.
@@ -200,13 +259,11 @@ impl<C> TokenBucket<C> {
         if n == 0 {
             return 0;
         }
-        let BucketCore { tat, gcra, .. } = &*self.core;
-        let admitted = tat.decide(gcra, now.as_nanos(), |now, tat| {
-            let n = gcra.available(tat, now).min(n);
-            let ReservedTat { next, .. } = gcra.reserve(tat, now, gcra.cost(n));
-            if n == 0 { Err(()) } else { Ok((next, n)) }
-        });
-        admitted.unwrap_or(0)
+        self.query(|state| match state.try_acquire_up_to_at(n, now) {
+            Ok(admitted) => Ok(admitted),
+            Err(Refusal::Denied(())) => Ok(0),
+            Err(Refusal::Closed(closed)) => Err(closed),
+        })
     }
 
     /// [`peek`](Self::peek) as of `now`.
@@ -219,12 +276,7 @@ impl<C> TokenBucket<C> {
         if n == 0 {
             return Ok(());
         }
-        let cost = self.cost(n)?;
-        let (now, tat) = self.load(now);
-        match self.core.gcra.admit(tat, now, cost) {
-            Ok(_) => Ok(()),
-            Err(shortfall) => Err(self.not_yet(now, shortfall)),
-        }
+        self.decide(|state, _| state.peek_at(n, now), BucketState::denied)
     }
 
     /// The refusal of `n` after waiters that ask for `ahead`, with the whole wait.
@@ -233,27 +285,27 @@ impl<C> TokenBucket<C> {
         if n == 0 || ahead == 0 {
             return self.peek_at(n, now);
         }
-        let cost = self.cost(n)?;
-        let gcra = &self.core.gcra;
-        let (now, tat) = self.load(now);
-        let before = gcra.cost_clamped(u64::try_from(ahead).unwrap_or(u64::MAX));
-        match gcra.admit(gcra.debit(tat, now, before), now, cost) {
-            Ok(_) => Ok(()),
-            Err(shortfall) => Err(self.not_yet(now, shortfall)),
-        }
+        self.decide(
+            |state, _| state.peek_behind_at(ahead, n, now),
+            BucketState::denied,
+        )
     }
 
     /// [`available`](Self::available) as of `now`.
     #[inline]
     pub fn available_at(&self, now: Timestamp) -> u64 {
-        let (now, tat) = self.load(now);
-        self.core.gcra.available(tat, now)
+        self.query(|state| {
+            let (now, tat) = state.load(now)?;
+            Ok(state.gcra.available(tat, now))
+        })
     }
 
     /// [`debt`](Self::debt) as of `now`.
     pub fn debt_at(&self, now: Timestamp) -> u64 {
-        let (now, tat) = self.load(now);
-        self.core.gcra.debt(tat, now)
+        self.query(|state| {
+            let (now, tat) = state.load(now)?;
+            Ok(state.gcra.debt(tat, now))
+        })
     }
 
     /// [`wait_time`](Self::wait_time) as of `now`.
@@ -270,9 +322,10 @@ impl<C> TokenBucket<C> {
         if n == 0 {
             return;
         }
-        let BucketCore { tat, gcra, .. } = &*self.core;
-        let cost = gcra.cost_clamped(n);
-        tat.update(gcra, now.as_nanos(), |now, tat| gcra.debit(tat, now, cost));
+        self.query(|BucketState { tat, gcra, .. }| {
+            let cost = gcra.cost_clamped(n);
+            tat.update(gcra, now.as_nanos(), |now, tat| gcra.debit(tat, now, cost))
+        });
     }
 
     /// [`credit`](Self::credit) as of `now`.
@@ -280,19 +333,38 @@ impl<C> TokenBucket<C> {
         if n == 0 {
             return;
         }
-        let BucketCore { tat, gcra, .. } = &*self.core;
-        let cost = gcra.cost_clamped(n);
-        tat.update(gcra, now.as_nanos(), |now, tat| {
-            Gcra::credit(tat, now, cost)
+        self.query(|BucketState { tat, gcra, .. }| {
+            let cost = gcra.cost_clamped(n);
+            tat.update(gcra, now.as_nanos(), |now, tat| {
+                Gcra::credit(tat, now, cost)
+            })
         });
         self.wake_head();
     }
 
     /// [`reset`](Self::reset) as of `now`.
     pub fn reset_at(&self, now: Timestamp) {
-        let BucketCore { tat, gcra, .. } = &*self.core;
-        tat.update(gcra, now.as_nanos(), |now, _| now.grains());
+        self.query(|BucketState { tat, gcra, .. }| {
+            tat.update(gcra, now.as_nanos(), |now, _| now.grains())
+        });
         self.wake_head();
+    }
+
+    /// The level at `now`, for a save.
+    pub(crate) fn level_at(&self, now: Timestamp) -> Level {
+        self.query(|state| {
+            let (now, tat) = state.load(now)?;
+            Ok(state.gcra.level(tat, now))
+        })
+    }
+
+    /// Spends what was missing from a saved level `elapsed` nanoseconds ago.
+    pub(crate) fn restore_level_at(&self, level: Level, elapsed: u64, now: Timestamp) {
+        self.query(|BucketState { tat, gcra, .. }| {
+            tat.update(gcra, now.as_nanos(), |now, tat| {
+                gcra.restored(tat, now, level, elapsed)
+            })
+        });
     }
 
     #[cfg(any(feature = "std", tidegate_loom))]
@@ -310,30 +382,6 @@ impl<C> TokenBucket<C> {
     #[cfg(not(any(feature = "std", tidegate_loom)))]
     #[expect(clippy::unused_self, reason = "the same call as with std")]
     const fn wake_head(&self) {}
-
-    #[inline]
-    fn load(&self, now: Timestamp) -> (Now, u64) {
-        self.core.tat.load_current(&self.core.gcra, now.as_nanos())
-    }
-
-    /// The cost of `n` tokens in grains.
-    #[inline]
-    fn cost(&self, n: u64) -> Result<u64, Denied> {
-        let gcra = &self.core.gcra;
-        if n > gcra.capacity() {
-            return Err(Denied::Never {
-                capacity: gcra.capacity(),
-            });
-        }
-        Ok(gcra.cost(n))
-    }
-
-    #[inline]
-    fn not_yet(&self, now: Now, shortfall: Shortfall) -> Denied {
-        Denied::NotYet {
-            retry_after: self.core.gcra.wait(now, shortfall),
-        }
-    }
 }
 
 /// Operations as of now. Each reads the clock once.
@@ -471,8 +519,23 @@ impl<C: Clock> TokenBucket<C> {
 impl<C> sealed::Sealed for TokenBucket<C> {}
 
 impl<C: Clock> sealed::Internals for TokenBucket<C> {
+    #[cfg(any(feature = "std", tidegate_loom))]
+    fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
+        self.set_quota_at(new.quota(), now);
+        true
+    }
+
+    fn charge_plain_at(&self, tokens: u64, now: Timestamp) {
+        self.debit_at(tokens, now);
+    }
+
     fn plain_quota_at(&self, now: Timestamp) -> Option<Quota> {
-        self.is_unused_at(now).then_some(self.core.quota)
+        self.is_unused_at(now).then_some(self.quota())
+    }
+
+    fn reset_alone_at(&self, now: Timestamp) -> bool {
+        self.reset_at(now);
+        true
     }
 }
 
@@ -485,7 +548,7 @@ impl<C: Clock> Limiter for TokenBucket<C> {
     }
 
     fn capacity(&self) -> u64 {
-        self.core.quota.capacity()
+        self.capacity()
     }
 
     #[inline]
@@ -514,21 +577,23 @@ impl<C: Clock> Limiter for TokenBucket<C> {
     }
 
     fn refill_time(&self) -> Duration {
-        self.core.quota.refill_time()
+        self.quota().refill_time()
     }
 
     #[inline]
     fn is_unused_at(&self, now: Timestamp) -> bool {
-        let (now, tat) = self.load(now);
-        Gcra::is_idle(tat, now)
+        self.query(|state| {
+            let (now, tat) = state.load(now)?;
+            Ok(Gcra::is_idle(tat, now))
+        })
     }
 }
 
 impl<C: fmt::Debug> fmt::Debug for TokenBucket<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenBucket")
-            .field("quota", &self.core.quota)
-            .field("tat", &self.core.tat)
+            .field("quota", &self.quota())
+            .field("tat", &self.core.state.tat)
             .field("clock", &self.core.clock)
             .finish()
     }

@@ -16,6 +16,8 @@
 //! | reject excess requests with `429 Too Many Requests` or `RESOURCE_EXHAUSTED` | [`RateLimitLayer`] |
 //! | delay them: a client that paces itself, a queue before a slow service | [`PaceLayer`] |
 //! | limit or delay each client | [`PerKey`], with an [`ApiKey`], [`ForwardedFor`], or a closure |
+//! | try a limit on live traffic | [`dry_run`](RateLimitLayerBuilder::dry_run) alone, or [`shadow`](RateLimitLayerBuilder::shadow) beside the limit in force |
+//! | list the clients that are refused most | [`TrackDenied`](crate::TrackDenied) around the table of a [`PerKey`] |
 //! | apply several limits, all or nothing | a tuple of them, each [`Named`] |
 //! | write header fields in a server without tower | [`HeaderStyle::write_to`] |
 //!
@@ -32,6 +34,11 @@
 //!
 //! `limiter` is the layer's [name](RateLimitLayerBuilder::name). `outcome` is `allowed`, `denied`,
 //! `shadow_denied`, `exempt`, or `error` for a request without a key.
+//!
+//! A layer with a [shadow](RateLimitLayerBuilder::shadow) also raises
+//! `rate_limiter.shadow.requests`, a counter with the same labels. `outcome` is `allowed`,
+//! `shadow_denied` (only the candidate refused), `live_denied` (only the layer's gate refused), or
+//! `denied` (both). A `shadow_denied` emits an event, too.
 //!
 //! The feature `tracing` adds events with the target `tidegate`. Each rejection emits one at level
 //! DEBUG, with the fields `limiter`, `limit` (the one that refused), `outcome`, `cost` and `why`.
@@ -82,7 +89,6 @@ mod gate_options;
 mod gate_tuple;
 mod grpc;
 mod key_extractor;
-mod keyed_limiter;
 mod layer_macros;
 mod layer_policy;
 mod layer_stats;
@@ -99,14 +105,15 @@ mod rate_limit_layer;
 mod rejection;
 mod request_head;
 mod response_headers;
+mod shadow_gate;
 mod too_many_requests;
 
+pub use crate::keyed::KeyedLimiter;
 pub use api_key::ApiKey;
 pub use forwarded_for::{ForwardedFor, ParseNetworkError};
 pub use gate::Gate;
 pub use grpc::ResourceExhausted;
 pub use key_extractor::{Either, KeyExtractor, NoKey, Or};
-pub use keyed_limiter::KeyedLimiter;
 pub use layer_stats::RateLimitLayerStats;
 pub use named::Named;
 pub use pace_gate::PaceGate;

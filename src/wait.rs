@@ -12,6 +12,8 @@ mod call;
 mod default_timer;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod limiters;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod members;
 #[cfg(feature = "futures")]
 mod paced_sink;
 #[cfg(feature = "futures")]
@@ -39,9 +41,11 @@ pub(crate) use awaitable::sealed;
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use behind::from_now;
 #[cfg(any(feature = "std", tidegate_loom))]
-pub(crate) use call::{Call, Hold, Instants};
+pub(crate) use call::{Call, Hold, Instants, Refused};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use default_timer::DefaultTimer;
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) use members::MemberWaits;
 #[cfg(feature = "futures")]
 pub use paced_sink::PacedSink;
 #[cfg(feature = "futures")]

@@ -3,6 +3,7 @@
 //! These tests are a program of their own and run one at a time, because the allocator counts for
 //! the whole program.
 
+use core::time::Duration;
 use std::alloc::System;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -116,6 +117,44 @@ fn calls_of_known_keys_allocate_nothing() {
         allocates_nothing(|| table.peek(&key, 1).is_ok());
     }
     assert!(table.stats().overflowed > 0 && table.stats().active > 0);
+}
+
+/// Keys in use stay, and their calls allocate nothing, also where every bucket is full again when
+/// its key comes.
+#[test]
+fn visits_to_full_buckets_allocate_nothing() {
+    const KEYS: usize = 1_000;
+    let _alone = run_alone();
+    let clock = ManualClock::new();
+    let factory = {
+        let clock = clock.clone();
+        let quota = Quota::per_second(1_000_000).burst(1 << 32);
+        move |_: &String| TokenBucket::with_clock(quota, clock.clone())
+    };
+    let keyed = Keyed::new(factory);
+    let names: Vec<String> = (0..KEYS).map(|key| format!("user {key}")).collect();
+    let visit_all = || {
+        for name in &names {
+            clock.advance(Duration::from_micros(10));
+            assert_eq!(keyed.available(name), 1 << 32, "full");
+            assert_eq!(keyed.try_acquire(name, 1), Ok(()));
+        }
+    };
+    visit_all();
+    for _ in 0..20 {
+        // As in `allocates_nothing`: the harness may allocate meanwhile, but not every time.
+        let silent = |_| {
+            let before = ALLOCATOR.total_allocated();
+            visit_all();
+            ALLOCATOR.total_allocated() == before
+        };
+        assert!((0..10).any(silent));
+        // Somewhat less than the timeout passes.
+        clock.advance(Duration::from_millis(9_980));
+    }
+    let stats = keyed.stats();
+    assert_eq!((stats.keys, stats.created), (KEYS as u64, KEYS as u64));
+    assert_eq!((stats.evicted, stats.overflowed), (0, 0));
 }
 
 /// 32 bytes for each key of the capacity.

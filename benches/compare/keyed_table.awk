@@ -75,12 +75,16 @@ END {
         for (t = 1; t <= thread_count; t++) {
             at = distributions[d] ", " at_once(threads[t])
             governor = time[hit "governor keyed", threads[t]]
-            budget("Keyed / governor, 1 000 keys, " at, "0.95",
+            budget("Keyed / governor, 1 000 keys, " at, "0.65",
                 ratio(time[hit "tidegate Keyed", threads[t]], governor))
             budget("FixedKeyed / governor, 1 000 keys, " at, "0.6",
                 ratio(time[hit "tidegate FixedKeyed", threads[t]], governor))
         }
     }
+    full = "hit, full at each visit, 1000 keys, uniform|"
+    for (t = 1; t <= thread_count; t++)
+        budget("Keyed / governor, buckets full at each visit, " at_once(threads[t]), "0.70",
+            ratio(time[full "tidegate Keyed", threads[t]], time[full "governor keyed", threads[t]]))
     split("String(36) u64 IpKey", keys, " ")
     split("1000 100000 1000000", counts, " ")
     for (c = 1; c <= 3; c++)

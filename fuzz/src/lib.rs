@@ -25,6 +25,12 @@ pub const WINDOW_OPS: Target = Target {
     check: oracles::window_ops::check,
 };
 
+/// Saved states: numbers of all sizes, and text.
+pub const SAVED_STATES: Target = Target {
+    name: "saved_states",
+    check: oracles::saved_states::check,
+};
+
 /// Quotas as text.
 pub const QUOTA_TEXT: Target = Target {
     name: "quota_text",

@@ -11,18 +11,18 @@ use crate::mutant;
 use crate::tidegate::{Denied, FixedKeyed, Overflow, Quota};
 
 /// Nanoseconds per token.
-const T: u64 = 1_000;
+pub(crate) const T: u64 = 1_000;
 
 /// Keys. `X` and `Z` often have places before the threads start.
-const X: u64 = 1;
-const Z: u64 = 2;
-const A: u64 = 3;
+pub(crate) const X: u64 = 1;
+pub(crate) const Z: u64 = 2;
+pub(crate) const A: u64 = 3;
 const B: u64 = 4;
 
 /// Hashes a number to itself: it is the fingerprint, and there is one set.
-struct Same;
+pub(crate) struct Same;
 
-struct SameHash(u64);
+pub(crate) struct SameHash(u64);
 
 impl BuildHasher for Same {
     type Hasher = SameHash;
@@ -47,10 +47,10 @@ impl Hasher for SameHash {
 }
 
 /// Keys without a place are refused.
-struct Table(FixedKeyed<NoClock, Same>);
+pub(crate) struct Table(pub(crate) FixedKeyed<NoClock, Same>);
 
 impl Table {
-    fn new(burst: u64) -> Arc<Self> {
+    pub(crate) fn new(burst: u64) -> Arc<Self> {
         let quota = Quota::new(1, Duration::from_nanos(T))
             .and_then(|quota| quota.try_burst(burst))
             .expect("representable");
@@ -59,7 +59,7 @@ impl Table {
     }
 
     /// Makes a call. A reading that is earlier than the one of the call before is an old one.
-    fn call(&self, key: u64, n: u64, now: u64) -> Call {
+    pub(crate) fn call(&self, key: u64, n: u64, now: u64) -> Call {
         let admitted = match self.0.try_acquire_at(&key, n, at(now)) {
             Ok(()) => true,
             Err(Denied::NotYet { .. } | Denied::Busy { .. }) => false,
@@ -80,7 +80,7 @@ impl Table {
 
     /// Asserts that no call was refused but for want of a place, in a model where no key wants more
     /// than its bucket holds.
-    fn assert_apart(&self, calls: &[Call]) {
+    pub(crate) fn assert_apart(&self, calls: &[Call]) {
         let refused = calls.iter().filter(|call| !call.admitted).count() as u64;
         let overflowed = self.overflowed();
         assert_eq!(
@@ -92,16 +92,16 @@ impl Table {
 
 /// A call: the clock reading of the caller, and whether it was admitted.
 #[derive(Clone, Copy, Debug)]
-struct Call {
+pub(crate) struct Call {
     key: u64,
     n: u64,
     now: u64,
-    admitted: bool,
+    pub(crate) admitted: bool,
 }
 
 /// Asserts that each key keeps to the bound of its bucket, whenever its calls were decided between
 /// their reading and `end`, when all have returned.
-fn assert_bound(burst: u64, end: u64, calls: &[Call]) {
+pub(crate) fn assert_bound(burst: u64, end: u64, calls: &[Call]) {
     for &Call { key, now, .. } in calls {
         let since = |call: &&Call| call.admitted && call.key == key && call.now >= now;
         let sum: u64 = calls.iter().filter(since).map(|call| call.n).sum();

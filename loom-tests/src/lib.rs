@@ -39,16 +39,21 @@ mod redis {
     include!(concat!(env!("OUT_DIR"), "/redis/lib.rs"));
 }
 
+mod all_or_none;
 mod api_waits;
 mod breaker;
 mod bucket;
+mod change;
 mod combined;
 mod keyed;
+mod keyed_change;
 mod last_refusal;
 mod local_lease;
+mod lowered;
 mod progress;
 mod rules;
 mod sharded;
 mod unreported;
 mod wait_queue;
 mod window;
+mod window_limits;

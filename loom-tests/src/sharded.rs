@@ -7,7 +7,7 @@ use loom::thread;
 
 use crate::model::{SharedClock, at, explore};
 use crate::mutant;
-use crate::tidegate::{Clock, Quota, ShardedTokenBucket, Timestamp};
+use crate::tidegate::{Clock, Quota, ShardedTokenBucket, Timestamp, UnixTime};
 
 /// Nanoseconds per token.
 const T: u64 = 1_000;
@@ -29,6 +29,12 @@ impl Clock for Present {
 /// Each token was taken at some instant in between, as a lease is used without a clock.
 type Admitted = (u64, u64, u64);
 
+fn quota(interval: u64, burst: u64) -> Quota {
+    Quota::new(1, Duration::from_nanos(interval))
+        .and_then(|quota| quota.try_burst(burst))
+        .expect("representable")
+}
+
 /// A bucket of `CAPACITY` tokens, one per `T`, and its clock.
 struct World {
     bucket: ShardedTokenBucket<Present>,
@@ -38,10 +44,8 @@ struct World {
 impl World {
     fn new() -> Arc<Self> {
         let clock = Arc::new(SharedClock::at(0));
-        let quota = Quota::new(1, Duration::from_nanos(T))
-            .and_then(|quota| quota.try_burst(CAPACITY))
-            .expect("representable");
-        let bucket = ShardedTokenBucket::with_shards(quota, Present(clock.clone()), SHARDS);
+        let bucket =
+            ShardedTokenBucket::with_shards(quota(T, CAPACITY), Present(clock.clone()), SHARDS);
         Arc::new(Self { bucket, clock })
     }
 
@@ -246,7 +250,7 @@ fn total_at_one_instant(used: u64, calls: [[Request; 2]; 2]) -> u64 {
 }
 
 /// Two threads of one shard, or of two, with two calls each. Kills `dropped_leases`, `held_on_top`,
-/// `put_overwrites`, `take_without_swap`.
+/// `take_without_swap`.
 ///
 /// At one instant no token is lost, as long as more was used before than threads are about to
 /// lease.
@@ -307,7 +311,197 @@ fn refused_for_a_reason() {
     }
 }
 
+impl World {
+    /// What a save says was spent.
+    fn spent(&self) -> u64 {
+        let now = at(self.clock.latest());
+        let saved = self.bucket.save_at(now, UnixTime::from_nanos(1));
+        CAPACITY - saved.state().available()
+    }
+}
+
+/// A save beside a refusal that moves a lease to other shards. Kills `summed_leases`.
+fn save_beside_a_spread() {
+    explore(5, || {
+        let world = World::new();
+        assert!(world.call(0, 1).is_some() && world.call(0, 1).is_some());
+        let other = {
+            let world = world.clone();
+            thread::spawn(move || world.admit(1, CAPACITY, 0))
+        };
+        let spent = world.spent();
+        assert!(spent >= 2, "saved {spent} of 2");
+        assert!(!other.join().unwrap(), "more than available");
+        assert_eq!(world.spent(), 2);
+        world.assert_accounted();
+    });
+}
+
+/// A save beside a refusal that charges what was used of a lease. Kills `unconfirmed_save`.
+fn save_beside_a_settlement() {
+    explore(5, || {
+        let (world, _) = World::after_a_call();
+        assert!(world.call(0, 1).is_some() && world.call(0, 1).is_some());
+        let other = {
+            let (world, now) = (world.clone(), world.clock.latest());
+            thread::spawn(move || world.admit(1, CAPACITY - 1, now))
+        };
+        let spent = world.spent();
+        assert!(spent >= 2, "saved {spent} of 2");
+        assert!(!other.join().unwrap(), "more than available");
+        assert_eq!(world.spent(), 2);
+        world.assert_accounted();
+    });
+}
+
+/// A save beside a change of the quota. Kills `forgotten_lease`.
+fn save_beside_a_change() {
+    explore(4, || {
+        let (world, _) = World::after_a_call();
+        assert!(world.call(0, 1).is_some() && world.call(0, 1).is_some());
+        let other = {
+            let (world, now) = (world.clone(), at(world.clock.latest()));
+            thread::spawn(move || world.bucket.set_quota_at(quota(2 * T, CAPACITY), now))
+        };
+        let spent = world.spent();
+        assert!(spent >= 2, "saved {spent} of 2");
+        other.join().unwrap();
+        assert_eq!(world.spent(), 2, "saved {spent} of 2");
+        world.assert_accounted();
+    });
+}
+
+/// How many tokens are there at one instant for the calls of one thread, for another thread that
+/// changes the quota, and for all that is left after them. At first shard 0 has a lease of two.
+fn total_over_changes<const N: usize>(calls: [Request; N], changes: &[Quota]) -> u64 {
+    let world = World::new();
+    assert!(world.call(0, 2).is_some());
+    let other = {
+        let world = world.clone();
+        thread::spawn(move || {
+            let admitted = calls.map(|(shard, n)| if world.admit(shard, n, 0) { n } else { 0 });
+            admitted.iter().sum::<u64>()
+        })
+    };
+    for quota in changes {
+        world.bucket.set_quota_at(*quota, at(0));
+    }
+    let mut mine = u64::from(world.admit(1, 1, 0));
+    let others = other.join().unwrap();
+    let mut left = Vec::new();
+    world.drain(&mut left);
+    mine += left[0].2;
+    2 + mine + others
+}
+
+/// Two threads, one with calls that use a lease, one with a change to a larger bucket. Kills
+/// `open_leases`, `lost_leases`.
+///
+/// No token is lost, and none is there twice.
+fn lease_beside_a_change() {
+    explore(3, || {
+        let total = total_over_changes([(0, 1), (0, 1)], &[quota(T, 9)]);
+        assert!(total <= CAPACITY, "{total} tokens, a burst");
+        assert!(total >= CAPACITY, "{total} tokens, some lost");
+    });
+}
+
+/// Two threads, one with a call that takes a lease, one with a change to a larger bucket. Kills
+/// `taken_closed`, `added_to_closed`.
+///
+/// At most the lease in transit is lost.
+fn transit_beside_a_change() {
+    explore(2, || {
+        let total = total_over_changes([(0, 3), (0, 1)], &[quota(T, 9)]);
+        assert!(total <= CAPACITY, "{total} tokens, a burst");
+        let transit = 2 * LARGEST_LEASE;
+        assert!(total + transit >= CAPACITY, "{total} tokens, some lost");
+    });
+}
+
+/// Two threads, one with a reading that may be old, one with a change, and an advancing clock.
+/// Kills `held_before_freeze`.
+///
+/// One thread leases as of long ago, so that only the count of held tokens shows it, and uses its
+/// lease now.
+fn stale_lease_beside_a_change() {
+    explore(3, || {
+        let (world, mut admitted) = World::after_a_call();
+        let other = {
+            let world = world.clone();
+            thread::spawn(move || [world.stale(1, 1), world.call(1, 1)])
+        };
+        world.clock.advance(20 * T);
+        let since = world.clock.latest();
+        world.bucket.set_quota_at(quota(T, 9), at(since));
+        admitted.extend(other.join().unwrap().into_iter().flatten());
+        world.drain(&mut admitted);
+        let within = admitted.iter().filter(|call| call.0 >= since);
+        let sum: u64 = within.map(|call| call.2).sum();
+        assert!(sum <= CAPACITY, "{sum} tokens, a burst");
+    });
+}
+
+/// Two threads, one with a call, one with two changes. Kills `open_leases`.
+///
+/// A call that is late with the first change does not disturb the second.
+fn lease_beside_two_changes() {
+    explore(2, || {
+        let total = total_over_changes([(0, 1)], &[quota(T, 9), quota(T, 7)]);
+        assert!(total <= CAPACITY, "{total} tokens, a burst");
+        // The call may lease on the first successor, and be too late to put the lease there.
+        assert!(
+            total + LARGEST_LEASE >= CAPACITY,
+            "{total} tokens, some lost"
+        );
+    });
+}
+
+/// Two threads, one with a query, one with a change to a larger bucket. Kills `relaxed_lease`,
+/// `lost_leases`.
+///
+/// At every moment there are the tokens that there were before.
+fn query_beside_a_change() {
+    explore(4, || {
+        let world = World::new();
+        assert!(world.call(0, 2).is_some());
+        let other = {
+            let world = world.clone();
+            thread::spawn(move || world.bucket.available_at(at(0)))
+        };
+        world.bucket.set_quota_at(quota(T, 9), at(0));
+        assert_eq!(other.join().unwrap(), CAPACITY - 2, "available");
+        assert_eq!(world.bucket.available_at(at(0)), CAPACITY - 2, "available");
+    });
+}
+
+/// Two threads, one with readings that may be old, one with a change, and an advancing clock. Kills
+/// `open_leases`, `forgotten_lease`.
+///
+/// No more is admitted than what each quota allows in its part.
+fn stale_reader_beside_a_change() {
+    explore(3, || {
+        let (world, mut admitted) = World::after_a_call();
+        let other = {
+            let world = world.clone();
+            thread::spawn(move || [world.call(0, 1), world.stale(1, 2)])
+        };
+        let since = world.clock.latest();
+        world.bucket.set_quota_at(quota(4 * T, 9), at(since));
+        world.clock.advance(8 * T);
+        admitted.extend(other.join().unwrap().into_iter().flatten());
+        world.drain(&mut admitted);
+        let within = admitted.iter().filter(|call| call.0 >= since);
+        let sum: u64 = within.map(|call| call.2).sum();
+        let most = CAPACITY + (world.clock.latest() - since) / (4 * T);
+        assert!(sum <= most, "{sum} of {most}, a burst");
+    });
+}
+
 mutant::tests! { "sharded":
+    save_beside_a_spread { summed_leases: "saved" }
+    save_beside_a_settlement { unconfirmed_save: "saved" }
+    save_beside_a_change { forgotten_lease: "saved" }
     settled_by_a_stale_reader { stale_settlement: " of " }
     taken_by_a_stale_reader {
         stale_settlement: " of ",
@@ -335,10 +529,18 @@ mutant::tests! { "sharded":
     no_token_is_lost {
         dropped_leases: "left == right",
         held_on_top: "left == right",
-        put_overwrites: "held, and counted",
         take_without_swap: "lowered below zero",
         relaxed_held: passes,
     }
     two_first_leases { spend_without_exchange: " of ", not_gathered: "less than available" }
     refused_for_a_reason { held_on_top: "without a reason", one_try: "without a reason" }
+    lease_beside_a_change {
+        open_leases: "a burst",
+        lost_leases: "some lost",
+    }
+    transit_beside_a_change { taken_closed: "do not fit its word", added_to_closed: "more than all" }
+    stale_lease_beside_a_change { held_before_freeze: "a burst" }
+    lease_beside_two_changes { open_leases: "more than all" }
+    query_beside_a_change { relaxed_lease: "available", lost_leases: "available" }
+    stale_reader_beside_a_change { open_leases: "more than all", forgotten_lease: "a burst" }
 }

@@ -7,33 +7,33 @@ use loom::thread;
 
 use crate::model::{NoClock, SharedClock, at, explore};
 use crate::mutant;
-use crate::tidegate::{Limiter, SlidingWindow, WindowCharge};
+use crate::tidegate::{Limiter, SlidingWindow, UnixTime, WindowCharge};
 
-type Window = SlidingWindow<NoClock>;
+pub(crate) type Window = SlidingWindow<NoClock>;
 
 /// Nanoseconds per slot.
-const SLOT: u64 = 1_000;
+pub(crate) const SLOT: u64 = 1_000;
 
 /// The largest limit that fits slots of a microsecond, whose numbers have 54 bits.
 const MAX_LIMIT: u64 = (1 << 10) - 1;
 
-fn window(limit: u64, slots: u32) -> Arc<Window> {
+pub(crate) fn window(limit: u64, slots: u32) -> Arc<Window> {
     let length = Duration::from_nanos(SLOT) * slots;
     let window = Window::with_clock(limit, length, NoClock).expect("fits");
     Arc::new(window.slots(slots as usize))
 }
 
 /// Admits `n` in a slot.
-fn charge(window: &Window, n: u64, slot: u64) -> Option<WindowCharge> {
+pub(crate) fn charge(window: &Window, n: u64, slot: u64) -> Option<WindowCharge> {
     window.charge_at(n, at(slot * SLOT)).ok()
 }
 
-fn admit(window: &Window, n: u64, slot: u64) -> bool {
+pub(crate) fn admit(window: &Window, n: u64, slot: u64) -> bool {
     charge(window, n, slot).is_some()
 }
 
 /// Nanoseconds until there is room for one; `None` if there is room.
-fn hint(window: &Window, now: u64) -> Option<u64> {
+pub(crate) fn hint(window: &Window, now: u64) -> Option<u64> {
     let denied = window.peek_at(1, at(now)).err()?;
     let wait = denied.retry_after().expect("at most the limit");
     Some(u64::try_from(wait.as_nanos()).expect("a short wait"))
@@ -41,14 +41,14 @@ fn hint(window: &Window, now: u64) -> Option<u64> {
 
 /// A call for one permit: the slots in which it began and ended, and the slot it was charged to.
 #[derive(Clone, Copy, Debug)]
-struct Call {
-    began: u64,
-    ended: u64,
-    slot: Option<u64>,
+pub(crate) struct Call {
+    pub(crate) began: u64,
+    pub(crate) ended: u64,
+    pub(crate) slot: Option<u64>,
 }
 
 impl Call {
-    fn make(window: &Window, clock: &SharedClock) -> Self {
+    pub(crate) fn make(window: &Window, clock: &SharedClock) -> Self {
         let began = clock.now() / SLOT;
         let slot = charge(window, 1, began).map(|charge| charge.slot());
         let ended = clock.latest() / SLOT;
@@ -344,7 +344,36 @@ fn hint_beside_an_undo() {
     });
 }
 
+/// Two threads in the first slots of a restored window. Kills `forgotten_life`.
+fn restored_window() {
+    explore(5, || {
+        let before = window(2, 2);
+        assert!(admit(&before, 1, 7));
+        let saved = before.save_at(at(8 * SLOT), UnixTime::from_nanos(1));
+        let Ok(fresh) = Arc::try_unwrap(window(2, 2)) else {
+            unreachable!("not shared")
+        };
+        let restored = Window::restore_at(&saved, fresh, at(0), UnixTime::from_nanos(1));
+        // The admission counts in slots 0 and 1.
+        let window = Arc::new(restored.expect("valid"));
+        let other = {
+            let window = window.clone();
+            thread::spawn(move || u32::from(admit(&window, 1, 1)))
+        };
+        let mut admitted = u32::from(admit(&window, 1, 0));
+        admitted += other.join().unwrap();
+        admitted += u32::from(admit(&window, 1, 1));
+        assert_eq!(admitted, 1, "{admitted} of 1");
+        assert!(
+            admit(&window, 1, 2),
+            "the admission of the earlier life has aged out"
+        );
+        assert!(!admit(&window, 1, 2), "2 of 1");
+    });
+}
+
 mutant::tests! { "window":
+    restored_window { forgotten_life: " of " }
     neighboring_slots { slot_too_few: " of ", forgotten_head: " of " }
     skipped_slots { unchecked_base: " of " }
     late_threads { slot_too_few: " of " }

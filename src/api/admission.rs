@@ -109,10 +109,10 @@ impl<C: Clock> ApiRateLimiter<C> {
 
     #[cold]
     pub(super) fn limit_hit(&self, denied: CombinedDenied) -> LimitHit {
-        let info = self.shared.limits.infos[denied.index()];
+        let info = &self.shared.limits.infos[denied.index()];
         let (limit, retry) = match denied.retry_after() {
-            Some(wait) => (info.stated, Retry::After(wait)),
-            None => (info.capacity, Retry::Never),
+            Some(wait) => (info.stated(), Retry::After(wait)),
+            None => (info.capacity(), Retry::Never),
         };
         LimitHit {
             kind: info.kind,
@@ -166,7 +166,12 @@ impl<C: Clock> ApiRateLimiter<C> {
 
 impl<C> sealed::Sealed for ApiRateLimiter<C> {}
 
-impl<C: Clock> sealed::Internals for ApiRateLimiter<C> {}
+impl<C: Clock> sealed::Internals for ApiRateLimiter<C> {
+    #[cfg(any(feature = "std", tidegate_loom))]
+    fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
+        self.reconfigure_at(*new.config(), now).is_ok()
+    }
+}
 
 /// A permit is a request.
 impl<C: Clock> Limiter for ApiRateLimiter<C> {

@@ -24,27 +24,71 @@ pub(super) struct Backoff {
     /// Nanoseconds, exact to `base`: by then all refused callers should have returned. Monotone.
     expected_by: AtomicU64,
     /// Nanoseconds; 0 without backoff.
-    base: u64,
-    max: u64,
+    base: AtomicU64,
+    max: AtomicU64,
     seed: Option<u64>,
+}
+
+/// The base and the longest backoff in nanoseconds; 0 without backoff.
+const fn bounds(config: &RateLimitConfig) -> (u64, u64) {
+    if config.enable_backoff {
+        (nanos(config.backoff_base), nanos(config.backoff_max))
+    } else {
+        (0, 0)
+    }
 }
 
 impl Backoff {
     const_fn! {
         pub(super) const fn new(config: &RateLimitConfig) -> Self {
-            let (base, max) = if config.enable_backoff {
-                (nanos(config.backoff_base), nanos(config.backoff_max))
-            } else {
-                (0, 0)
-            };
+            let (base, max) = bounds(config);
             Self {
                 refusing_since: AtomicU64::new(0),
                 expected_by: AtomicU64::new(0),
-                base,
-                max,
+                base: AtomicU64::new(base),
+                max: AtomicU64::new(max),
                 seed: config.backoff_seed,
             }
         }
+    }
+
+    /// For a save: for how long refusals have lasted, and how long until all refused callers
+    /// should have returned.
+    pub(super) fn streak_at(&self, now: Timestamp) -> (Option<u64>, u64) {
+        let now = now.as_nanos();
+        let since = self.refusing_since.load(Relaxed).checked_sub(1);
+        let expected_by = self.expected_by.load(Relaxed);
+        (
+            since.map(|since| now.saturating_sub(since)),
+            expected_by.saturating_sub(now),
+        )
+    }
+
+    /// Goes on with a streak that was saved `elapsed` nanoseconds ago.
+    pub(super) fn restore_streak_at(
+        &self,
+        lasted: Option<u64>,
+        expected_in: u64,
+        elapsed: u64,
+        now: Timestamp,
+    ) {
+        let now = now.as_nanos();
+        if let Some(lasted) = lasted {
+            // A start before the clock's origin is rounded to it. It only shortens hints.
+            let since = now.saturating_sub(lasted.saturating_add(elapsed));
+            self.refusing_since.store(since.saturating_add(1), Relaxed);
+        }
+        let left = expected_in.saturating_sub(elapsed);
+        self.expected_by
+            .fetch_max(now.saturating_add(left), Relaxed);
+    }
+
+    /// Takes the bounds of another configuration. A refusal at that moment may take one of each.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) fn reconfigure(&self, config: &RateLimitConfig) {
+        let (base, max) = bounds(config);
+        self.base.store(base, Relaxed);
+        self.max.store(max, Relaxed);
     }
 
     /// Ends a streak of refusals.
@@ -59,26 +103,29 @@ impl Backoff {
     /// The time to add to `retry_after` for a caller that is refused at `now`.
     #[cold]
     pub(super) fn extra_wait(&self, now: Timestamp, retry_after: Duration) -> Duration {
-        if self.base == 0 {
+        let (base, max) = (self.base.load(Relaxed), self.max.load(Relaxed));
+        if base == 0 {
             return Duration::ZERO;
         }
         let now = now.as_nanos();
-        let lasted = now.saturating_add(1).saturating_sub(self.streak_start(now));
-        let ceiling = self.base.saturating_add(lasted).min(self.max);
+        let lasted = now
+            .saturating_add(1)
+            .saturating_sub(self.streak_start(now, max));
+        let ceiling = base.saturating_add(lasted).min(max);
         let extra = self.jitter(ceiling, now);
         let until = now.saturating_add(nanos(retry_after)).saturating_add(extra);
         // Only for a difference of `base`, so that most refusals write nothing.
-        if until > self.expected_by.load(Relaxed).saturating_add(self.base) {
+        if until > self.expected_by.load(Relaxed).saturating_add(base) {
             self.expected_by.fetch_max(until, Relaxed);
         }
         Duration::from_nanos(extra)
     }
 
     /// The start of the streak of refusals at `now`, plus 1.
-    fn streak_start(&self, now: u64) -> u64 {
+    fn streak_start(&self, now: u64, max: u64) -> u64 {
         let since = self.refusing_since.load(Relaxed);
         // All callers that were asked to wait must have given up.
-        let is_over = now > self.expected_by.load(Relaxed).saturating_add(self.max);
+        let is_over = now > self.expected_by.load(Relaxed).saturating_add(max);
         if since != 0 && !is_over {
             return since;
         }

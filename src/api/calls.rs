@@ -117,7 +117,7 @@ impl<C: Clock, F: Fn(&RateLimitStatus)> Call for RequestCall<C, F> {
         self.limiter.clock()
     }
 
-    fn demand(&self) -> ApiDemand {
+    fn demand(&self, (): &()) -> ApiDemand {
         Waits::demand(&self.limiter, 1)
     }
 
@@ -188,7 +188,7 @@ impl<C: Clock> Call for TokenCall<C> {
         self.limiter.clock()
     }
 
-    fn demand(&self) -> ApiDemand {
+    fn demand(&self, (): &()) -> ApiDemand {
         let limits = &self.limiter.shared.limits;
         let mut tokens = [0; MAX_TOKEN_LIMITS];
         for (own, (index, ..)) in tokens.iter_mut().zip(limits.token_limits()) {

@@ -133,6 +133,9 @@ pub enum ConfigErrorKind {
     Quota(QuotaError),
     /// The window cannot be represented.
     Window(WindowError),
+    /// A limiter in use can be given neither a limit of a kind that it was created without, nor
+    /// another seed, and cannot lose a limit.
+    Fixed,
 }
 
 impl ConfigError {
@@ -157,6 +160,9 @@ impl fmt::Display for ConfigError {
         match self.kind {
             ConfigErrorKind::Zero => f.write_str("must not be zero"),
             ConfigErrorKind::BelowBase => f.write_str("must not be below `backoff_base`"),
+            ConfigErrorKind::Fixed => {
+                f.write_str("cannot be added or removed while the limiter is used")
+            }
             ConfigErrorKind::Quota(error) => error.fmt(f),
             ConfigErrorKind::Window(error) => error.fmt(f),
         }

@@ -11,7 +11,15 @@ use crate::sync::{AtomicU64, const_fn};
 pub(super) struct InFlight {
     /// Relaxed: it guards no memory. The fences of the wait queue order it for a waiter.
     count: AtomicU64,
-    limit: Option<u64>,
+    /// `u64::MAX` for none. Relaxed: as the count.
+    limit: AtomicU64,
+}
+
+const fn most(limit: Option<u64>) -> u64 {
+    match limit {
+        Some(limit) => limit,
+        None => u64::MAX,
+    }
 }
 
 impl InFlight {
@@ -19,7 +27,7 @@ impl InFlight {
         pub(super) const fn new(limit: Option<u64>) -> Self {
             Self {
                 count: AtomicU64::new(0),
-                limit,
+                limit: AtomicU64::new(most(limit)),
             }
         }
     }
@@ -29,20 +37,32 @@ impl InFlight {
         self.count.load(Relaxed)
     }
 
-    pub(super) const fn is_limited(&self) -> bool {
-        self.limit.is_some()
+    /// Sets another limit. Calls that are in flight stay.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) fn set_limit(&self, limit: Option<u64>) {
+        // Relaxed: see the field.
+        self.limit.store(most(limit), Relaxed);
+    }
+
+    fn limit(&self) -> u64 {
+        // Relaxed: see the field.
+        self.limit.load(Relaxed)
+    }
+
+    pub(super) fn is_limited(&self) -> bool {
+        self.limit() != u64::MAX
     }
 
     /// The refusal of a call that cannot be counted now.
     #[cfg(any(feature = "std", tidegate_loom))]
     pub(super) fn refusal(&self) -> Option<LimitHit> {
-        let limit = self.limit.filter(|&limit| self.count() >= limit);
-        limit.map(full)
+        let limit = self.limit();
+        (self.count() >= limit).then(|| full(limit))
     }
 
     /// Counts a call, unless the limit is reached.
     pub(super) fn enter(&self) -> Result<(), LimitHit> {
-        let limit = self.limit.unwrap_or(u64::MAX);
+        let limit = self.limit();
         let one_more = |count| (count < limit).then_some(count + 1);
         // Relaxed: see the field.
         let entered = self.count.fetch_update(Relaxed, Relaxed, one_more);

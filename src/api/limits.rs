@@ -14,12 +14,14 @@ use crate::combined::{Combined, CombinedDenied};
 use crate::prepared_charge::{AsOf, Request};
 use crate::quota::Quota;
 use crate::sliding_window::SlidingWindow;
+use crate::sync::Ordering::Relaxed;
+use crate::sync::{AtomicU64, const_fn};
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 /// Tokens per minute and day, input tokens, output tokens.
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -36,23 +38,44 @@ pub(super) struct Limits<C> {
     fast_path: Option<FastPath<C>>,
 }
 
-/// The kind and the numbers of a limit.
-#[derive(Clone, Copy, Debug)]
+/// The kind and the numbers of a limit. Relaxed: they guard no memory, and the limits decide by
+/// their own.
+#[derive(Debug)]
 pub(super) struct LimitInfo {
     pub(super) kind: LimitKind,
     /// The most that one call can take.
-    pub(super) capacity: u64,
+    capacity: AtomicU64,
     /// The number in the configuration.
-    pub(super) stated: u64,
+    stated: AtomicU64,
 }
 
 impl LimitInfo {
-    const fn new(kind: LimitKind, stated: u64) -> Self {
-        Self {
-            kind,
-            capacity: stated,
-            stated,
+    const_fn! {
+        const fn new(kind: LimitKind, stated: u64, capacity: u64) -> Self {
+            Self {
+                kind,
+                capacity: AtomicU64::new(capacity),
+                stated: AtomicU64::new(stated),
+            }
         }
+    }
+
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) fn set(&self, stated: u64, capacity: u64) {
+        // Relaxed, both: see the type.
+        self.stated.store(stated, Relaxed);
+        self.capacity.store(capacity, Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn capacity(&self) -> u64 {
+        // Relaxed: see the type.
+        self.capacity.load(Relaxed)
+    }
+
+    pub(super) fn stated(&self) -> u64 {
+        // Relaxed: see the type.
+        self.stated.load(Relaxed)
     }
 }
 
@@ -104,9 +127,9 @@ impl<C: Clock + Clone> Limits<C> {
         // The burst first. It mostly has the least headroom, and then the order of declaration is
         // the order of charging.
         let mut infos = vec![
-            LimitInfo::new(LimitKind::Burst, config.burst_size),
-            LimitInfo::new(LimitKind::Minute, per_minute),
-            LimitInfo::new(LimitKind::Hour, per_hour),
+            LimitInfo::new(LimitKind::Burst, config.burst_size, config.burst_size),
+            LimitInfo::new(LimitKind::Minute, per_minute, per_minute),
+            LimitInfo::new(LimitKind::Hour, per_hour, per_hour),
         ];
         let mut builder = Combined::builder()
             .limit(LimitKind::Burst.name(), Arc::clone(&burst))
@@ -114,7 +137,7 @@ impl<C: Clock + Clone> Limits<C> {
             .limit(LimitKind::Hour.name(), Arc::clone(&hour));
         if let Some(per_day) = config.requests_per_day {
             let day = window(clock, "requests_per_day", per_day, DAY)?;
-            infos.push(LimitInfo::new(LimitKind::Day, per_day));
+            infos.push(LimitInfo::new(LimitKind::Day, per_day, per_day));
             builder = builder.limit(LimitKind::Day.name(), day);
         }
         let first_token_limit = infos.len();
@@ -124,10 +147,7 @@ impl<C: Clock + Clone> Limits<C> {
         bucket(clock, "tokens_per_minute", rate, MINUTE, 1)?;
         let capacity = config.token_burst_size.unwrap_or(rate);
         let tokens = bucket(clock, "token_burst_size", rate, MINUTE, capacity)?;
-        infos.push(LimitInfo {
-            capacity,
-            ..LimitInfo::new(LimitKind::Tokens, rate)
-        });
+        infos.push(LimitInfo::new(LimitKind::Tokens, rate, capacity));
         builder = builder.limit(LimitKind::Tokens.name(), Arc::clone(&tokens));
         let input = config.input_tokens_per_minute;
         let output = config.output_tokens_per_minute;
@@ -152,7 +172,7 @@ impl<C: Clock + Clone> Limits<C> {
             ),
         ] {
             if let Some(limit) = limit {
-                infos.push(LimitInfo::new(kind, limit));
+                infos.push(LimitInfo::new(kind, limit, limit));
                 builder = builder.limit(kind.name(), bucket(clock, field, limit, period, limit)?);
             }
         }
@@ -173,6 +193,28 @@ impl<C: Clock + Clone> Limits<C> {
 }
 
 impl<C: Clock> Limits<C> {
+    /// Changes the limits while no call uses them.
+    pub(super) fn change<R>(&mut self, change: impl FnOnce(&mut Combined<C>) -> R) -> R {
+        // The fast path shares the limits, which can be changed only without it.
+        let had_fast_path = self.fast_path.take().is_some();
+        let result = change(&mut self.combined);
+        if had_fast_path {
+            self.fast_path = self.shared_with_fast_path();
+        }
+        result
+    }
+
+    /// The limits for the fast path, in the order of `new`.
+    fn shared_with_fast_path(&self) -> Option<FastPath<C>> {
+        let limit = |index| self.combined.limit_at_index(index);
+        Some(FastPath {
+            burst: limit(0).share_bucket()?,
+            minute: limit(1).share_window()?,
+            hour: limit(2).share_window()?,
+            tokens: limit(3).share_bucket()?,
+        })
+    }
+
     /// The request of `n` calls: `n` permits, and that no token limit is used up.
     #[inline]
     pub(super) fn requests(&self, n: u64) -> impl Fn(usize) -> Request {
@@ -231,10 +273,10 @@ impl<C: Clock> Limits<C> {
 
     /// The tokens that an estimate takes from the token limit at `index`.
     pub(super) fn reserved(&self, index: usize, estimate: TokenEstimate) -> u64 {
-        let LimitInfo { kind, capacity, .. } = self.infos[index];
-        let tokens = kind.share_of(estimate.usage());
+        let info = &self.infos[index];
+        let tokens = info.kind.share_of(estimate.usage());
         if estimate.is_guess() {
-            tokens.min(capacity)
+            tokens.min(info.capacity())
         } else {
             tokens
         }
@@ -281,7 +323,7 @@ impl<C: Clock> Limits<C> {
     /// The request limit that allows the fewest requests at once: its index and its capacity.
     fn tightest(&self) -> (usize, u64) {
         let limits = self.infos[..self.first_token_limit].iter().enumerate();
-        let capacities = limits.map(|(index, limit)| (index, limit.capacity));
+        let capacities = limits.map(|(index, limit)| (index, limit.capacity()));
         let tightest = capacities.min_by_key(|&(_, capacity)| capacity);
         tightest.unwrap_or_default()
     }

@@ -22,24 +22,39 @@ pub(super) struct Ramp {
     /// one, or long after it if that one was ended early. Relaxed: it guards no memory, and only
     /// the first waiter asks.
     next: AtomicU64,
-    /// Nanoseconds.
-    longest_gap: u64,
+    /// Nanoseconds. Relaxed: as above.
+    longest_gap: AtomicU64,
+}
+
+/// The interval of the requests per minute in nanoseconds.
+fn longest_gap(config: &RateLimitConfig) -> u64 {
+    const MINUTE: u64 = 60_000_000_000;
+    MINUTE / config.requests_per_minute.max(1)
 }
 
 impl Ramp {
     pub(super) fn new(config: &RateLimitConfig) -> Self {
-        const MINUTE: u64 = 60_000_000_000;
         Self {
             next: AtomicU64::new(0),
-            longest_gap: MINUTE / config.requests_per_minute.max(1),
+            longest_gap: AtomicU64::new(longest_gap(config)),
         }
+    }
+
+    pub(super) fn reconfigure(&self, config: &RateLimitConfig) {
+        // Relaxed: see the field.
+        self.longest_gap.store(longest_gap(config), Relaxed);
+    }
+
+    fn longest_gap(&self) -> u64 {
+        // Relaxed: see the field.
+        self.longest_gap.load(Relaxed)
     }
 
     /// When the first waiter may go, if it came before the end of a pause.
     pub(super) fn next_after(&self, end: Timestamp, now: Timestamp) -> Timestamp {
         let end = end.as_nanos();
         // A later instant was drawn for a pause that was ended early.
-        let latest = end.max(now.as_nanos()).saturating_add(self.longest_gap);
+        let latest = end.max(now.as_nanos()).saturating_add(self.longest_gap());
         // Relaxed: see the field.
         let next = self.next.load(Relaxed);
         if (end..=latest).contains(&next) {
@@ -65,12 +80,12 @@ impl Ramp {
 
     #[cfg(not(tidegate_loom))]
     fn gap(&self) -> u64 {
-        fastrand::u64(0..=self.longest_gap)
+        fastrand::u64(0..=self.longest_gap())
     }
 
     /// Models repeat their runs, so nothing is random there.
     #[cfg(tidegate_loom)]
-    const fn gap(&self) -> u64 {
-        self.longest_gap
+    fn gap(&self) -> u64 {
+        self.longest_gap()
     }
 }

@@ -1,13 +1,102 @@
-//! Charging all limits or none: the steps that the [module above](super) describes.
+//! The limits of a combination as members of the [engine](crate::all_or_none) that charges all or
+//! none.
+
+#![expect(
+    clippy::inline_always,
+    reason = "members in registers: a call of its own takes a fifth more instructions"
+)]
 
 use alloc::vec::Vec;
 
 use super::limit::{Limit, NamedLimit};
 use super::{Combined, CombinedCharge, CombinedDenied};
+use crate::all_or_none::{self, LeastHeadroom, Members, Refusal};
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::prepared_charge::{AsOf, Exchange, PreparedCharge, Request};
 use crate::sync::add_saturating;
+
+/// A call, and the limits that it asks.
+struct Asked<'a, C, R> {
+    combined: &'a Combined<C>,
+    /// What it requires of the limit with an index.
+    request: &'a R,
+    at: AsOf,
+}
+
+impl<C, R> Clone for Asked<'_, C, R> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C, R> Copy for Asked<'_, C, R> {}
+
+impl<C: Clock, R: Fn(usize) -> Request> Asked<'_, C, R> {
+    #[inline(always)]
+    fn refused(self, index: usize, denied: Denied) -> CombinedDenied {
+        CombinedDenied {
+            name: self.combined.limits[index].name,
+            index,
+            denied,
+        }
+    }
+}
+
+impl<C: Clock, R: Fn(usize) -> Request> Members for Asked<'_, C, R> {
+    type Charges = [Exchange];
+    type Refusal = CombinedDenied;
+
+    #[inline(always)]
+    fn count(self) -> usize {
+        self.combined.limits.len()
+    }
+
+    #[inline(always)]
+    fn commit(self, index: usize, charges: &mut [Exchange]) -> bool {
+        (self.request)(index).cost == 0 || self.combined.limits[index].limit.commit(charges[index])
+    }
+
+    #[inline(always)]
+    fn charge(self, index: usize, charges: &mut [Exchange]) -> Result<(), CombinedDenied> {
+        let cost = (self.request)(index).cost;
+        match self.combined.limits[index].limit.charge_at(cost, self.at) {
+            Ok(charge) => {
+                charges[index] = charge;
+                Ok(())
+            }
+            Err(denied) => Err(self.refused(index, denied)),
+        }
+    }
+
+    /// Counts what does not come back.
+    #[inline(always)]
+    fn undo(self, index: usize, charges: &mut [Exchange]) -> u64 {
+        let permits = (self.request)(index).cost;
+        self.combined
+            .undo_or_forfeit(index, permits, charges[index]);
+        0
+    }
+
+    #[inline(always)]
+    fn refusal(self, index: usize) -> Option<CombinedDenied> {
+        let required = (self.request)(index).required;
+        let peeked = self.combined.limits[index].limit.peek_at(required, self.at);
+        Some(self.refused(index, peeked.err()?))
+    }
+
+    #[inline(always)]
+    fn longest(self, own: Option<CombinedDenied>) -> Option<CombinedDenied> {
+        self.combined.refusal(self.request, self.at, own)
+    }
+}
+
+impl Refusal for CombinedDenied {
+    fn outlasts(&self, other: &Self) -> bool {
+        self.denied.outlasts(&other.denied)
+    }
+}
 
 impl<C: Clock> Combined<C> {
     /// Charges every limit or none. Passes each limit's index and [room](PreparedCharge::room)
@@ -42,22 +131,21 @@ impl<C: Clock> Combined<C> {
             many.resize(self.limits.len(), Exchange::NONE);
             &mut many
         };
-        // Twice, because permits may have come back between the two passes.
-        for _ in 0..2 {
-            if let Some(first) = self.prepare(request, at, &mut observe, charges) {
+        all_or_none::charge! {
+            prepare: self.prepare(request, at, &mut observe, charges),
+            refusal: self.refusal(request, at, None),
+            charge: |first| {
                 self.charge_all(first, request, at, charges)?;
                 keep(charges);
-                return Ok(());
-            }
-            if let Some(denied) = self.refusal(request, at, None) {
-                return Err(denied);
-            }
+                Ok(())
+            },
+            unprepared: {
+                charges.fill(Exchange::NONE);
+                self.charge_rest(0, 0, request, at, charges)?;
+                keep(charges);
+                Ok(())
+            },
         }
-        // Not forever: if the two passes keep disagreeing, each limit decides for itself.
-        charges.fill(Exchange::NONE);
-        self.charge_rest(0, 0, request, at, charges)?;
-        keep(charges);
-        Ok(())
     }
 
     /// The first pass: prepares the charge of each limit, and returns the index of the first limit
@@ -70,8 +158,7 @@ impl<C: Clock> Combined<C> {
         observe: &mut impl FnMut(usize, u64),
         charges: &mut [Exchange],
     ) -> Option<usize> {
-        let mut first = 0;
-        let mut least = u64::MAX;
+        let mut least = LeastHeadroom::NONE;
         let limits = self.limits.iter().zip(charges).enumerate();
         for (index, (named, prepared)) in limits {
             let PreparedCharge {
@@ -81,14 +168,12 @@ impl<C: Clock> Combined<C> {
             } = named.limit.prepare_at(request(index), at)?;
             observe(index, room);
             *prepared = charge;
-            if headroom < least {
-                (first, least) = (index, headroom);
-            }
+            least.consider(index, headroom);
         }
-        Some(first)
+        Some(least.index())
     }
 
-    /// The second pass: makes the charges, beginning with `first`, and undoes them if one fails.
+    /// The second pass: makes the prepared charges, as long as they are made in order.
     #[expect(
         clippy::inline_always,
         reason = "inlined after the first pass, the charges need not be copied"
@@ -114,8 +199,8 @@ impl<C: Clock> Combined<C> {
         Ok(())
     }
 
-    /// [`charge_all`](Self::charge_all) from a position on, where the order differs, another call
-    /// was faster, or a window has to rotate.
+    /// The second pass from a position on, where the order differs, another call was faster, or a
+    /// window has to rotate.
     #[cold]
     #[inline(never)]
     pub(crate) fn charge_rest(
@@ -126,42 +211,12 @@ impl<C: Clock> Combined<C> {
         at: AsOf,
         charges: &mut [Exchange],
     ) -> Result<(), CombinedDenied> {
-        for position in position..charges.len() {
-            let index = limit_at(first, position);
-            let cost = request(index).cost;
-            let limit = &self.limits[index].limit;
-            if cost == 0 || limit.commit(charges[index]) {
-                continue;
-            }
-            match limit.charge_at(cost, at) {
-                Ok(charge) => charges[index] = charge,
-                Err(denied) => {
-                    for position in (0..position).rev() {
-                        let index = limit_at(first, position);
-                        self.undo_or_forfeit(index, request(index).cost, charges[index]);
-                    }
-                    return Err(self.lost_race(index, denied, request, at));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The refusal of a call that was rolled back.
-    #[cold]
-    fn lost_race(
-        &self,
-        index: usize,
-        denied: Denied,
-        request: &impl Fn(usize) -> Request,
-        at: AsOf,
-    ) -> CombinedDenied {
-        let own = CombinedDenied {
-            name: self.limits[index].name,
-            index,
-            denied,
+        let asked = Asked {
+            combined: self,
+            request,
+            at,
         };
-        self.refusal(request, at, Some(own)).unwrap_or(own)
+        all_or_none::charge_rest(asked, position, first, charges)
     }
 
     /// Undoes a charge and counts what does not come back.
@@ -201,13 +256,12 @@ impl<C: Clock> Combined<C> {
             let Some(denied) = refusal(index, limit) else {
                 continue;
             };
-            let refusal = CombinedDenied {
-                name,
-                index,
-                denied,
-            };
-            if longest.is_none_or(|longest| refusal.outlasts(&longest)) {
-                longest = Some(refusal);
+            if longest.is_none_or(|longest| denied.outlasts(&longest.denied)) {
+                longest = Some(CombinedDenied {
+                    name,
+                    index,
+                    denied,
+                });
             }
         }
         longest
@@ -252,18 +306,5 @@ impl<C: Clock> Combined<C> {
             }
         }
         complete
-    }
-}
-
-/// The index of the limit to charge at `position`: `first` is charged first, and the others follow
-/// in the order of declaration.
-#[inline]
-const fn limit_at(first: usize, position: usize) -> usize {
-    if position > first {
-        position
-    } else if position == 0 {
-        first
-    } else {
-        position - 1
     }
 }

@@ -52,15 +52,6 @@ impl CombinedDenied {
     pub const fn retry_after(&self) -> Option<Duration> {
         self.denied.retry_after()
     }
-
-    /// Whether this refusal lasts longer than another.
-    pub(super) fn outlasts(&self, other: &Self) -> bool {
-        match (self.retry_after(), other.retry_after()) {
-            (None, _) => other.retry_after().is_some(),
-            (Some(_), None) => false,
-            (Some(mine), Some(theirs)) => mine > theirs,
-        }
-    }
 }
 
 impl fmt::Display for CombinedDenied {

@@ -53,6 +53,51 @@ impl<C> From<Arc<SlidingWindow<C>>> for Limit<C> {
     }
 }
 
+/// A limit by its kind.
+pub(crate) enum LimitRef<'a, C> {
+    Bucket(&'a TokenBucket<C>),
+    Window(&'a SlidingWindow<C>),
+}
+
+/// A limit by its kind, with no other owner.
+pub(crate) enum LimitMut<'a, C> {
+    Bucket(&'a TokenBucket<C>),
+    Window(&'a mut SlidingWindow<C>),
+}
+
+impl<C> Limit<C> {
+    pub(super) fn by_kind(&self) -> LimitRef<'_, C> {
+        match &self.0 {
+            Kind::Bucket(bucket) => LimitRef::Bucket(bucket),
+            Kind::Window(window) => LimitRef::Window(window),
+        }
+    }
+
+    /// `None` if other combinations share it.
+    pub(super) fn by_kind_mut(&mut self) -> Option<LimitMut<'_, C>> {
+        match &mut self.0 {
+            Kind::Bucket(bucket) => Arc::get_mut(bucket).map(|bucket| LimitMut::Bucket(bucket)),
+            Kind::Window(window) => Arc::get_mut(window).map(LimitMut::Window),
+        }
+    }
+
+    /// A share of the bucket, for a fast path.
+    pub(crate) fn share_bucket(&self) -> Option<Arc<TokenBucket<C>>> {
+        match &self.0 {
+            Kind::Bucket(bucket) => Some(Arc::clone(bucket)),
+            Kind::Window(_) => None,
+        }
+    }
+
+    /// A share of the window, for a fast path.
+    pub(crate) fn share_window(&self) -> Option<Arc<SlidingWindow<C>>> {
+        match &self.0 {
+            Kind::Bucket(_) => None,
+            Kind::Window(window) => Some(Arc::clone(window)),
+        }
+    }
+}
+
 /// Evaluates `$body` with `$limiter` bound to the bucket or the window.
 macro_rules! dispatch {
     ($limit:expr, $limiter:ident => $body:expr) => {
@@ -72,6 +117,14 @@ impl<C: Clock> Limit<C> {
         match &self.0 {
             Kind::Bucket(bucket) => Some(bucket),
             Kind::Window(_) => None,
+        }
+    }
+
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn as_window(&self) -> Option<&SlidingWindow<C>> {
+        match &self.0 {
+            Kind::Bucket(_) => None,
+            Kind::Window(window) => Some(window),
         }
     }
 

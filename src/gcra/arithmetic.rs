@@ -36,6 +36,10 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
+mod level;
+
+pub(crate) use level::Level;
+
 use core::time::Duration;
 
 use crate::quota::Quota;
@@ -109,6 +113,21 @@ impl Now {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Shortfall(u64);
+
+/// What leases hold of a bucket, in grains.
+#[cfg(any(feature = "std", tidegate_loom))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leased {
+    /// What may have been used of them, or may still be. It does not flow back before.
+    pub(crate) held: u64,
+    /// What will never be used of them.
+    pub(crate) unused: u64,
+}
+
+#[cfg(any(feature = "std", tidegate_loom))]
+impl Leased {
+    pub(crate) const NOTHING: Self = Self { held: 0, unused: 0 };
+}
 
 /// The effect of a reservation on a TAT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,13 +281,26 @@ impl Gcra {
         self.capacity
     }
 
-    /// Whether a clock reading may be compared with TATs that were loaded in this epoch. It may if
-    /// it lies within the `MAX_LEVEL` grains that begin there.
+    /// The capacity in grains.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Whether a clock reading lies after the start of an epoch, and within the `MAX_LEVEL` grains
+    /// that begin there. Then it may be compared with TATs that were loaded in this epoch.
     #[inline]
     pub(crate) const fn covers(&self, epoch: u64, nanos: u64) -> bool {
         // Two comparisons, not one that wraps: an epoch near the end of time must not reach around
-        // to its beginning.
-        nanos >= epoch && nanos.wrapping_sub(epoch) < self.epoch_length
+        // to its beginning. The very start is left out, so that no reading is in an epoch that
+        // starts at `u64::MAX`, which stands for a closed bucket.
+        nanos > epoch && nanos.wrapping_sub(epoch) < self.epoch_length
+    }
+
+    /// The start of an epoch that contains a clock reading.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn epoch_at(&self, nanos: u64) -> u64 {
+        let since = nanos.checked_rem(self.half_epoch()).unwrap_or(0);
+        nanos.saturating_sub(since)
     }
 
     /// Half the length of an epoch in nanoseconds.
@@ -467,6 +499,36 @@ impl Gcra {
         }
     }
 
+    /// The TAT of a bucket that holds at `now` as many tokens as another bucket, `old`, holds at
+    /// `old_now`: at most the capacity. A debt stays a debt, up to the longest. Part of a grain is
+    /// dropped. What is unused of the leases of `old` comes back, and the rest counts as used.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn taking_over(
+        &self,
+        now: Now,
+        old: &Self,
+        old_tat: u64,
+        old_now: Now,
+        leased: Leased,
+    ) -> u64 {
+        let used = Self::ahead(old_tat, old_now).max(leased.held);
+        // At most 2^63 grains, times at most 2^60.
+        let level = i128::from(old.limit)
+            .saturating_sub(used.into())
+            .saturating_add(leased.unused.into());
+        let level = level
+            .saturating_mul(self.emission_interval.into())
+            .checked_div_euclid(old.emission_interval.into())
+            .unwrap_or(0);
+        let missing = i128::from(self.limit).saturating_sub(level);
+        if missing <= 0 {
+            return now.grains;
+        }
+        let most = self.limit.saturating_add(MAX_LEVEL);
+        let missing = u64::try_from(missing).map_or(most, |missing| missing.min(most));
+        Self::rounded_up(now).wrapping_add(missing)
+    }
+
     /// The shortest wait after which the shortfall is gone.
     #[inline]
     #[expect(
@@ -486,6 +548,12 @@ impl Gcra {
         nanos += (self.refill(now, nanos) < shortfall.0) as u64;
         // Saturates only beyond the clock's range.
         Duration::from_nanos(nanos.saturating_add(now.behind))
+    }
+
+    /// The first clock reading that is at least `grains`, which must be below 2^63.
+    #[cfg(feature = "std")]
+    pub(crate) const fn reached_at(&self, grains: u64) -> Duration {
+        self.wait(self.now(0), Shortfall(grains))
     }
 
     /// Grains that the clock gains in `nanos`.

@@ -66,13 +66,36 @@ use core::convert::Infallible;
 use core::fmt;
 
 use crate::gcra::{Gcra, Now};
+use crate::prepared_charge::Exchange;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
-use crate::sync::{AtomicU64, const_fn};
+use crate::sync::{AtomicU64, Closed, const_fn};
 
 /// See the [module](self) documentation.
 pub(crate) struct AtomicTat {
-    word: AtomicU64,
-    epoch: AtomicU64,
+    pub(super) word: AtomicU64,
+    pub(super) epoch: AtomicU64,
+}
+
+/// The epoch of a bucket whose successor has taken over, or is about to. No reading is in it.
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(super) const CLOSED: u64 = u64::MAX;
+/// The epoch of a bucket that has not taken over yet.
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(super) const UNOPENED: u64 = u64::MAX - 1;
+/// The last epoch.
+const LAST_EPOCH: u64 = u64::MAX - 2;
+
+/// Why a decision charged nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal<E> {
+    Denied(E),
+    Closed(Closed),
+}
+
+impl<E> From<Closed> for Refusal<E> {
+    fn from(closed: Closed) -> Self {
+        Self::Closed(closed)
+    }
 }
 
 impl AtomicTat {
@@ -83,10 +106,34 @@ impl AtomicTat {
         }
     }
 
+    const_fn! {
+        #[cfg(any(feature = "std", tidegate_loom))]
+        pub(super) const fn raw(word: u64, epoch: u64) -> Self {
+            Self { word: AtomicU64::new(word), epoch: AtomicU64::new(epoch) }
+        }
+    }
+
+    /// Whether a successor has taken over, or is about to.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn check_open_now(&self) -> Result<(), Closed> {
+        // Acquire: pairs with the Release in `Handover::close`, so that the successor is seen.
+        Self::check_open(self.epoch.load(Acquire))
+    }
+
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the same call as with std"
+    )]
+    pub(crate) const fn check_open_now(&self) -> Result<(), Closed> {
+        Ok(())
+    }
+
     /// Loads the TAT, and a clock reading that it can be compared with once it is
     /// [confirmed](Self::is_current).
     #[inline]
-    pub(crate) fn load(&self, gcra: &Gcra, nanos: u64) -> (u64, Now) {
+    pub(crate) fn load(&self, gcra: &Gcra, nanos: u64) -> Result<(u64, Now), Closed> {
         // Acquire: pairs with the Release of `replace`, `undo` and `advance_epoch`, so that the
         // epoch below is at least as new as this TAT.
         let tat = self.word.load(Acquire);
@@ -96,9 +143,9 @@ impl AtomicTat {
         let usable = if gcra.covers(epoch, nanos) {
             nanos
         } else {
-            self.advance_epoch(gcra, nanos)
+            self.advance_epoch(gcra, nanos)?
         };
-        (tat, gcra.now(usable).clamped_by(usable - nanos))
+        Ok((tat, gcra.now(usable).clamped_by(usable - nanos)))
     }
 
     /// Whether the TAT is unchanged, now that the epoch has been loaded.
@@ -110,39 +157,51 @@ impl AtomicTat {
 
     /// Loads a TAT and a clock reading that can be compared. Writes nothing, whatever the reading.
     #[inline]
-    pub(crate) fn load_current(&self, gcra: &Gcra, nanos: u64) -> (Now, u64) {
+    pub(crate) fn load_current(&self, gcra: &Gcra, nanos: u64) -> Result<(Now, u64), Closed> {
         loop {
             // Acquire, twice: as in `load`.
             let tat = self.word.load(Acquire);
             let epoch = self.epoch.load(Acquire);
-            // Four epochs later every TAT is a full bucket, and its distance is still less than
-            // half the circle.
-            let latest = epoch.saturating_add(gcra.half_epoch().saturating_mul(8));
-            let usable = nanos.clamp(epoch, latest);
+            let usable = if gcra.covers(epoch, nanos) {
+                nanos
+            } else {
+                Self::comparable(gcra, epoch, nanos)?
+            };
             if self.is_current(tat) {
                 let behind = usable.saturating_sub(nanos);
-                return (gcra.now(usable).clamped_by(behind), tat);
+                return Ok((gcra.now(usable).clamped_by(behind), tat));
             }
         }
+    }
+
+    /// The reading that stands for `nanos`, which may lie outside of the epoch.
+    #[cold]
+    fn comparable(gcra: &Gcra, epoch: u64, nanos: u64) -> Result<u64, Closed> {
+        Self::check_open(epoch)?;
+        // Four epochs later every TAT is a full bucket, and its distance is still less than half
+        // the circle.
+        let latest = epoch.saturating_add(gcra.half_epoch().saturating_mul(8));
+        Ok(nanos.clamp(epoch, latest))
     }
 
     /// Advances the epoch until it covers `nanos`, and returns the reading to use: `nanos`, or the
     /// epoch if the clock stepped back behind it.
     #[cold]
     #[inline(never)]
-    fn advance_epoch(&self, gcra: &Gcra, nanos: u64) -> u64 {
+    fn advance_epoch(&self, gcra: &Gcra, nanos: u64) -> Result<u64, Closed> {
         loop {
             // Acquire: pairs with the Release below, so that the word is at least as new as this
             // epoch.
             let epoch = self.epoch.load(Acquire);
-            if nanos < epoch {
-                return epoch;
+            Self::check_open(epoch)?;
+            if nanos <= epoch {
+                return Ok(epoch);
             }
-            if gcra.covers(epoch, nanos) {
-                return nanos;
+            // At most `nanos`, unless the epoch covers it.
+            let next = epoch.saturating_add(gcra.half_epoch());
+            if gcra.covers(epoch, nanos) || next > LAST_EPOCH {
+                return Ok(nanos);
             }
-            // At most `nanos`, which is at least a whole epoch later.
-            let next = epoch + gcra.half_epoch();
             let then = gcra.now(next);
             // Acquire: as in `load`.
             let tat = self.word.load(Acquire);
@@ -169,6 +228,22 @@ impl AtomicTat {
         }
     }
 
+    #[cfg(any(feature = "std", tidegate_loom))]
+    const fn check_open(epoch: u64) -> Result<(), Closed> {
+        if epoch >= UNOPENED {
+            Err(Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Without std, quotas do not change.
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
+    #[expect(clippy::unnecessary_wraps, reason = "the same call as with std")]
+    const fn check_open(_epoch: u64) -> Result<(), Closed> {
+        Ok(())
+    }
+
     /// Replaces the TAT by the one that `decide` returns, and returns its other result. If `decide`
     /// refuses, the refusal takes effect at the load that is confirmed, and writes nothing.
     #[expect(
@@ -181,21 +256,30 @@ impl AtomicTat {
         gcra: &Gcra,
         nanos: u64,
         decide: impl Fn(Now, u64) -> Result<(u64, R), E>,
-    ) -> Result<R, E> {
+    ) -> Result<R, Refusal<E>> {
         loop {
-            let (tat, now) = self.load(gcra, nanos);
+            let (tat, now) = self.load(gcra, nanos)?;
             match decide(now, tat) {
                 Ok((next, result)) if self.replace(tat, next) => return Ok(result),
-                Err(refusal) if self.is_current(tat) => return Err(refusal),
+                Err(refusal) if self.is_current(tat) => return Err(Refusal::Denied(refusal)),
                 _ => {}
             }
         }
     }
 
     /// Replaces the TAT by the result of `change`.
-    pub(crate) fn update(&self, gcra: &Gcra, nanos: u64, change: impl Fn(Now, u64) -> u64) {
-        let Ok(()) =
+    pub(crate) fn update(
+        &self,
+        gcra: &Gcra,
+        nanos: u64,
+        change: impl Fn(Now, u64) -> u64,
+    ) -> Result<(), Closed> {
+        let changed =
             self.decide::<(), Infallible>(gcra, nanos, |now, tat| Ok((change(now, tat), ())));
+        changed.map_err(|refusal| match refusal {
+            Refusal::Closed(closed) => closed,
+            Refusal::Denied(never) => match never {},
+        })
     }
 
     /// Reverses a charge that turned `before` into `after`, if the TAT is still `after`.
@@ -216,6 +300,14 @@ impl AtomicTat {
         self.word
             .compare_exchange(after, before, Release, Relaxed)
             .is_ok()
+    }
+
+    /// An exchange that fails, of a bucket whose word no longer changes.
+    pub(crate) fn stale_exchange(&self) -> Exchange {
+        // Relaxed: the word no longer changes, and any other value does.
+        let after = self.word.load(Relaxed);
+        let before = !after;
+        Exchange { before, after }
     }
 
     /// Exchanges a TAT that was [loaded](Self::load), if it is still current.

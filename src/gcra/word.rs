@@ -1,8 +1,8 @@
 //! The arithmetic of many buckets that share one quota, each kept in a single word.
 //!
 //! A [`TokenBucket`](crate::TokenBucket) counts its grains modulo 2^64 and needs a second word
-//! that makes them unambiguous. Here a TAT is an absolute number below 2^63 that only grows: one
-//! word per key, and a replaced value never comes back.
+//! that makes them unambiguous. Here a TAT is an absolute number below 2^63: one word per key.
+//! Charges only raise it, so a replaced value comes back only after a credit, a reset or an undo.
 //!
 //! The price is a coarser grain, and an end of the clock's range after a century. Rates of up to
 //! two tokens per nanosecond are rounded to grains of about half a nanosecond, unless a token lasts
@@ -14,7 +14,9 @@
 use core::time::Duration;
 
 use crate::denied::Denied;
-use crate::gcra::{Gcra, Now, Shortfall};
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::gcra::Leased;
+use crate::gcra::{Gcra, Level, Now, Shortfall};
 use crate::quota::Quota;
 
 /// A quota, prepared for decisions about words.
@@ -29,6 +31,9 @@ pub(crate) struct WordGcra {
 }
 
 impl WordGcra {
+    /// The last word. A greater one would need the top bit.
+    const LAST: u64 = (1 << 63) - 2;
+
     pub(crate) const fn new(quota: Quota) -> Self {
         let gcra = Gcra::for_word(quota);
         Self {
@@ -78,6 +83,49 @@ impl WordGcra {
         self.gcra.admit(tat, now, cost)
     }
 
+    /// The cost of any number of tokens, capped at more than a word can ever move.
+    pub(crate) const fn cost_clamped(&self, n: u64) -> u64 {
+        self.gcra.cost_clamped(n)
+    }
+
+    /// The word after a charge that is made whether or not it fits. The debt ends at 2^60 grains,
+    /// and with the last word.
+    pub(crate) const fn debit(&self, tat: u64, now: Now, cost: u64) -> u64 {
+        let next = self.gcra.debit(tat, now, cost);
+        if next < Self::LAST { next } else { Self::LAST }
+    }
+
+    /// The word after tokens were credited: never below that of a full bucket.
+    pub(crate) const fn credit(tat: u64, now: Now, cost: u64) -> u64 {
+        Gcra::credit(tat, now, cost)
+    }
+
+    /// The word after everything was forgiven.
+    pub(crate) const fn reset(tat: u64, now: Now) -> u64 {
+        if Gcra::is_idle(tat, now) {
+            tat
+        } else {
+            now.grains()
+        }
+    }
+
+    /// Tokens charged beyond the level, rounded up.
+    pub(crate) const fn debt(&self, tat: u64, now: Now) -> u64 {
+        self.gcra.debt(tat, now)
+    }
+
+    /// The word of a bucket that holds at `nanos` as many tokens as another holds: at most the
+    /// capacity, and a debt stays a debt.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn taking_over(&self, old: &Self, old_tat: u64, nanos: u64) -> u64 {
+        let (now, old_now) = (self.now(nanos), old.now(nanos));
+        let tat = self
+            .gcra
+            .taking_over(now, &old.gcra, old_tat, old_now, Leased::NOTHING);
+        // As in `debit`.
+        tat.min(Self::LAST)
+    }
+
     /// Whole tokens available.
     #[inline]
     pub(crate) const fn available(&self, tat: u64, now: Now) -> u64 {
@@ -89,7 +137,6 @@ impl WordGcra {
     /// # Errors
     ///
     /// The grains that are missing then.
-    #[cfg(feature = "std")]
     pub(crate) fn admit_behind(
         &self,
         tat: u64,
@@ -120,10 +167,36 @@ impl WordGcra {
         self.refill_time
     }
 
+    /// The time on the clock from which the bucket is full.
+    #[cfg(feature = "std")]
+    pub(crate) const fn full_from(&self, tat: u64) -> Duration {
+        self.gcra.reached_at(tat)
+    }
+
     /// The most tokens that one call can take.
     #[cfg(feature = "std")]
     pub(crate) const fn capacity(&self) -> u64 {
         self.gcra.capacity()
+    }
+
+    /// The level at `now`, for a save.
+    pub(crate) const fn level(&self, tat: u64, now: Now) -> Level {
+        self.gcra.level(tat, now)
+    }
+
+    /// The word of a bucket that had `level` before `elapsed` nanoseconds; `None` if it is full.
+    pub(crate) const fn restored(&self, level: Level, elapsed: u64, now: Now) -> Option<u64> {
+        let tat = self.gcra.restored(now.grains(), now, level, elapsed);
+        if Gcra::is_idle(tat, now) {
+            return None;
+        }
+        // As in `debit`.
+        Some(if tat < Self::LAST { tat } else { Self::LAST })
+    }
+
+    /// The capacity in grains.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.gcra.limit()
     }
 
     /// Whether the bucket is full.

@@ -1,13 +1,23 @@
 //! Token buckets of many keys in a table that never grows: the public type over [`Set`].
 
+#[cfg(any(feature = "std", tidegate_loom))]
+mod changed;
+mod save;
 mod set;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod set_quota;
+mod state;
+mod views;
 #[cfg(feature = "std")]
 mod waits;
 
-use alloc::boxed::Box;
+pub use views::FixedKeyCharge;
+
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
+
+pub use save::FixedKey;
 
 use super::keys::KeyHasher;
 use super::overflow::{NO_ROOM, Overflow};
@@ -16,13 +26,17 @@ use super::table_stats::FixedKeyedStats;
 use super::wait_queues::{WaitOptions, WaitQueues};
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
-use crate::gcra::WordGcra;
 use crate::quota::Quota;
 use crate::snapshot::Snapshot;
-use crate::sync::{AtomicU64, Ordering, add_saturating};
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::sync::Succession;
+use crate::sync::{AtomicU64, Closed, Ordering, add_saturating};
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
-use set::{KeyTag, Set, SetFull, SetRefusal};
+#[cfg(any(feature = "std", tidegate_loom))]
+use changed::ChangedTable;
+use set::{KeyTag, Set, SetRefusal, Unfound};
+use state::{KeyRefusal, TableState};
 
 /// A token bucket for every key, all with one quota, in a table of fixed size. It is lock-free,
 /// never allocates for a decision, and is indifferent to floods of keys.
@@ -94,15 +108,16 @@ use set::{KeyTag, Set, SetFull, SetRefusal};
 /// # }
 /// ```
 pub struct FixedKeyed<C = DefaultClock, S = KeyHasher> {
-    sets: Box<[Set]>,
-    gcra: WordGcra,
+    /// Until the quota changes for the first time.
+    state: TableState,
     hasher: S,
     clock: C,
-    quota: Quota,
     overflow: Overflow,
     /// The bucket of all keys without room, under [`Overflow::Share`].
     shared: TokenBucket<()>,
     overflowed: AtomicU64,
+    #[cfg(any(feature = "std", tidegate_loom))]
+    changes: Succession<ChangedTable>,
     #[cfg(feature = "std")]
     waits: WaitQueues,
 }
@@ -163,14 +178,14 @@ impl<C, S> FixedKeyed<C, S> {
     ) -> Self {
         let sets = capacity_in_keys.div_ceil(KEYS_PER_SET).max(1);
         Self {
-            sets: (0..sets).map(|_| Set::new()).collect(),
-            gcra: WordGcra::new(quota),
+            state: TableState::new(quota, sets),
             hasher,
             clock,
-            quota,
             overflow: Overflow::default(),
             shared: TokenBucket::with_clock(quota, ()),
             overflowed: AtomicU64::new(0),
+            #[cfg(any(feature = "std", tidegate_loom))]
+            changes: Succession::none(),
             #[cfg(feature = "std")]
             waits: WaitQueues::new(WaitOptions::DEFAULT),
         }
@@ -184,8 +199,20 @@ impl<C, S> FixedKeyed<C, S> {
     }
 
     /// Returns the quota of each key.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub fn quota(&self) -> Quota {
+        let first = self.state.quota;
+        if self.changes.is_empty() {
+            return first;
+        }
+        let latest = self.changes.run(&self.state, |table| Ok(table.quota()));
+        latest.unwrap_or(first)
+    }
+
+    /// Returns the quota of each key.
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
     pub const fn quota(&self) -> Quota {
-        self.quota
+        self.state.quota
     }
 
     /// Returns the clock that the table reads.
@@ -195,7 +222,54 @@ impl<C, S> FixedKeyed<C, S> {
 
     /// Returns the capacity in keys: as many as requested, or up to seven more.
     pub fn capacity_in_keys(&self) -> usize {
-        self.sets.len() * KEYS_PER_SET
+        self.state.sets.len() * KEYS_PER_SET
+    }
+}
+
+/// Access to the sets, whatever the state of the table.
+impl<C, S> FixedKeyed<C, S> {
+    /// Runs an operation on the set with this number.
+    fn on_set<R>(
+        &self,
+        number: usize,
+        operation: impl Fn(&TableState, &Set) -> Result<R, Closed>,
+    ) -> R {
+        match operation(&self.state, &self.state.sets[number]) {
+            Ok(result) => result,
+            Err(closed) => self.on_changed_set(closed, number, operation),
+        }
+    }
+
+    /// Runs an operation on the set that has taken over from the first one with this number.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    #[cold]
+    fn on_changed_set<R>(
+        &self,
+        _: Closed,
+        number: usize,
+        operation: impl Fn(&TableState, &Set) -> Result<R, Closed>,
+    ) -> R {
+        loop {
+            // A set is closed after the next state was linked, so this never repeats.
+            let result = self.changes.run_after(&self.state, |changed, before| {
+                changed.on_set(before, number, &operation)
+            });
+            if let Some(result) = result {
+                return result;
+            }
+        }
+    }
+
+    /// Without std, quotas do not change.
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
+    #[expect(clippy::unused_self, reason = "the same call as with std")]
+    const fn on_changed_set<R>(
+        &self,
+        closed: Closed,
+        _: usize,
+        _: impl Fn(&TableState, &Set) -> Result<R, Closed>,
+    ) -> R {
+        match closed {}
     }
 }
 
@@ -224,17 +298,21 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         if n == 0 {
             return Ok(());
         }
-        let gcra = &self.gcra;
-        let cost = gcra.cost(n)?;
+        let gcra = &self.state.gcra;
+        let Ok(cost) = gcra.cost(n) else {
+            return self.try_acquire_much(key, n, now);
+        };
         let (set, tag) = self.locate(key);
         let decided = set.decide(gcra, tag, now.as_nanos(), move |now, tat| {
             gcra.admit(tat, now, cost)
                 .map_err(|shortfall| (now, shortfall))
         });
         match decided {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(SetRefusal::Denied((now, shortfall))) => Err(gcra.not_yet(now, shortfall)),
-            Err(SetRefusal::Full) => self.try_acquire_without_room(n, now),
+            Err(SetRefusal::Unfound(unfound)) => {
+                self.try_acquire_unfound(unfound, set, tag, n, now)
+            }
         }
     }
 
@@ -247,45 +325,44 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
         if n == 0 {
             return Ok(());
         }
-        let cost = self.gcra.cost(n)?;
-        let (set, tag) = self.locate(key);
-        match set.peek(&self.gcra, tag, now.as_nanos()) {
-            Ok(None) => Ok(()),
-            Ok(Some((tat, now))) => match self.gcra.admit(tat, now, cost) {
-                Ok(_) => Ok(()),
-                Err(shortfall) => Err(self.gcra.not_yet(now, shortfall)),
-            },
-            Err(SetFull) => match self.overflow {
+        let peeked = self.on_key(key, |state, set, tag| state.peek(set, tag, 0, n, now));
+        peeked.or_else(|refusal| match refusal {
+            KeyRefusal::Denied(denied) => Err(denied),
+            KeyRefusal::Full => match self.overflow {
                 Overflow::Share => self.shared.peek_at(n, now),
                 Overflow::Refuse => Err(NO_ROOM),
                 Overflow::Admit => Ok(()),
             },
-        }
+        })
     }
 
     /// [`available`](Self::available) as of `now`.
     pub fn available_at<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp) -> u64 {
-        let (set, tag) = self.locate(key);
-        match set.peek(&self.gcra, tag, now.as_nanos()) {
-            Ok(None) => self.quota.capacity(),
-            Ok(Some((tat, now))) => self.gcra.available(tat, now),
-            Err(SetFull) => match self.overflow {
-                Overflow::Share => self.shared.available_at(now),
-                Overflow::Refuse => 0,
-                Overflow::Admit => self.quota.capacity(),
-            },
-        }
+        self.available_of(key, now).1
+    }
+
+    /// The quota of a key, and its tokens.
+    fn available_of<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp) -> (Quota, u64) {
+        let (quota, available) = self.on_key(key, |state, set, tag| {
+            Ok((state.quota, state.available(set, tag, now)?))
+        });
+        let available = available.unwrap_or_else(|| match self.overflow {
+            Overflow::Share => self.shared.available_at(now),
+            Overflow::Refuse => 0,
+            Overflow::Admit => quota.capacity(),
+        });
+        (quota, available)
     }
 
     /// Returns what the key's bucket allows and has left at `now`, for header fields and
     /// dashboards.
     pub fn snapshot_at<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp) -> Snapshot {
-        let available = self.available_at(key, now);
+        let (quota, available) = self.available_of(key, now);
         let more = available.saturating_add(1);
         Snapshot {
             limit: None,
-            capacity: self.quota.capacity(),
-            refill_time: self.quota.refill_time(),
+            capacity: quota.capacity(),
+            refill_time: quota.refill_time(),
             available,
             // None if that is above the capacity.
             next_permit_in: self.wait_time_at(key, more, now),
@@ -307,27 +384,81 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
 
     /// [`stats`](Self::stats) as of `now`.
     pub fn stats_at(&self, now: Timestamp) -> FixedKeyedStats {
-        let active = |set: &Set| set.active(&self.gcra, now.as_nanos()) as u64;
+        let nanos = now.as_nanos();
+        let active = |number| self.on_set(number, |state, set| set.active(&state.gcra, nanos));
+        let sets = 0..self.state.sets.len();
         FixedKeyedStats {
-            active: self.sets.iter().map(active).sum(),
+            active: sets.map(|number| active(number) as u64).sum(),
             capacity: self.capacity_in_keys() as u64,
             // Relaxed: a number on its own.
             overflowed: self.overflowed.load(Ordering::Relaxed),
         }
     }
 
-    /// Returns the set that a key belongs to, and its tag there.
+    /// Returns the set that a key belongs to until the quota changes, and its tag there.
     #[inline]
     fn locate<Q: Hash + ?Sized>(&self, key: &Q) -> (&Set, KeyTag) {
-        let hash = self.hasher.hash_one(key);
-        // The high bits choose the set, the others are the tag. This takes any number of sets,
-        // without a division.
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the high half of a product with a number of sets is less than that number"
-        )]
-        let set = ((u128::from(hash) * self.sets.len() as u128) >> 64) as usize;
-        (&self.sets[set], KeyTag::of(hash))
+        self.state.locate(self.hasher.hash_one(key))
+    }
+
+    /// Runs an operation on the set of a key.
+    #[inline]
+    fn on_key<Q: Hash + ?Sized, R>(
+        &self,
+        key: &Q,
+        operation: impl Fn(&TableState, &Set, KeyTag) -> Result<R, Closed>,
+    ) -> R {
+        let state = &self.state;
+        let (set, tag) = self.locate(key);
+        match operation(state, set, tag) {
+            Ok(result) => result,
+            Err(closed) => self.on_changed_set(closed, state.number_of(set), |state, set| {
+                operation(state, set, tag)
+            }),
+        }
+    }
+
+    /// [`try_acquire_at`](Self::try_acquire_at) for more than the capacity before any change.
+    #[cold]
+    #[inline(never)]
+    fn try_acquire_much<Q>(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied>
+    where
+        Q: Hash + ?Sized,
+    {
+        let acquired = self.on_key(key, |state, set, tag| {
+            Ok(state.charge(set, tag, n, now)?.map(drop))
+        });
+        acquired.or_else(|refusal| self.refused(refusal, n, now))
+    }
+
+    /// [`try_acquire_at`](Self::try_acquire_at) for a key that got no entry.
+    #[cold]
+    #[inline(never)]
+    fn try_acquire_unfound(
+        &self,
+        unfound: Unfound,
+        set: &Set,
+        tag: KeyTag,
+        n: u64,
+        now: Timestamp,
+    ) -> Result<(), Denied> {
+        let acquired = match unfound {
+            Unfound::Full => Err(KeyRefusal::Full),
+            Unfound::Closed(closed) => {
+                let number = self.state.number_of(set);
+                self.on_changed_set(closed, number, |state, set| {
+                    Ok(state.charge(set, tag, n, now)?.map(drop))
+                })
+            }
+        };
+        acquired.or_else(|refusal| self.refused(refusal, n, now))
+    }
+
+    fn refused(&self, refusal: KeyRefusal, n: u64, now: Timestamp) -> Result<(), Denied> {
+        match refusal {
+            KeyRefusal::Denied(denied) => Err(denied),
+            KeyRefusal::Full => self.try_acquire_without_room(n, now),
+        }
     }
 
     #[cold]
@@ -344,6 +475,12 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
 
 /// Operations as of now. Each reads the clock once.
 impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
+    /// Reads the table's clock once.
+    #[inline]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Takes `n` tokens of the key's bucket if they are available. `n = 0` always succeeds and
     /// changes nothing.
     ///
@@ -393,7 +530,7 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
 impl<C: fmt::Debug, S> fmt::Debug for FixedKeyed<C, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FixedKeyed")
-            .field("quota", &self.quota)
+            .field("quota", &self.quota())
             .field("capacity_in_keys", &self.capacity_in_keys())
             .field("overflow", &self.overflow)
             .field("clock", &self.clock)

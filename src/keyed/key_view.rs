@@ -1,29 +1,80 @@
-//! One key of a table, as a place to wait at.
+//! One key of a table, as a limiter.
 
-use alloc::sync::Arc;
+mod buckets;
+mod limiter;
+mod operations;
+#[cfg(feature = "std")]
+mod waits;
 
-use super::wait_queues::Place;
-use crate::clock::Clock;
-use crate::denied::Denied;
-use crate::sync::WaitQueue;
-use crate::time::Timestamp;
-use crate::wait::sealed::Waits;
-use crate::wait::{Hold, Instants};
+use super::table::Table;
 
-/// One key of a table: a place to wait at, for [`Acquire`](crate::Acquire) and all that waits.
+/// One key of a table, as a [`Limiter`](crate::Limiter).
 ///
 /// `table.at(&key)` borrows the table and the key. [`KeyView::owned`] takes any pointer to the
-/// table and owns the key: with an [`Arc`] the view is `'static`. A view is no more than the two.
-/// It adds no key to the table, and the key may be evicted or removed while there is a view.
+/// table and owns the key: with an [`Arc`](alloc::sync::Arc) the view is `'static`. A view is no
+/// more than the two. It adds no key to the table before it is charged, and the key may be evicted
+/// or removed while there is a view. What it then shows and does is what the table does for a new
+/// key.
 ///
 /// ```
-/// use tidegate::{Acquire, FixedKeyed, ManualClock, Quota};
+/// # #[cfg(feature = "std")] {
+/// use tidegate::{Denied, FixedKeyed, Limiter, ManualClock, Quota};
 ///
 /// let users = FixedKeyed::with_clock(Quota::per_second(1), 1000, ManualClock::new());
 /// let alice = users.at("alice");
-/// Acquire::new(alice, 1).wait()?; // the same as `users.acquire("alice", 1).wait()`
+/// assert_eq!(alice.try_acquire(1), Ok(()));
 /// assert_eq!(users.available("alice"), 0);
-/// # Ok::<(), tidegate::Denied>(())
+///
+/// /// Works with any limiter.
+/// fn is_full<L: Limiter>(limiter: &L) -> bool {
+///     limiter.is_unused_at(limiter.now())
+/// }
+/// assert!(!is_full(&alice) && is_full(&users.at("bob")));
+/// # }
+/// ```
+///
+/// # A charge and its undo
+///
+/// An undo returns all permits or none, as for the limiter alone. None come back if the key was
+/// removed since the charge, or evicted, which happens only when its limiter is unused. So a key
+/// that comes back is never credited with what an earlier limiter was charged. The undo of the
+/// charge that added a key to a `Keyed` removes the key again.
+///
+/// # Log-ins
+///
+/// Five *failed* log-ins per 15 minutes and user: each failure is a debit, whatever it leaves, and
+/// a success forgives them.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use core::time::Duration;
+/// use tidegate::{Denied, FixedKeyed, ManualClock, Quota};
+///
+/// let quota = Quota::new(5, Duration::from_secs(15 * 60)).expect("valid");
+/// let failures = FixedKeyed::with_clock(quota, 100_000, ManualClock::new());
+/// let log_in = |user: &str, password: &str| -> Result<bool, Denied> {
+///     let user = failures.at(user);
+///     user.peek(1)?;
+///     let is_right = password == "secret";
+///     if is_right {
+///         user.reset();
+///     } else {
+///         user.debit(1);
+///     }
+///     Ok(is_right)
+/// };
+///
+/// for _ in 0..4 {
+///     assert_eq!(log_in("alice", "guess"), Ok(false));
+/// }
+/// assert_eq!(log_in("alice", "secret"), Ok(true));
+/// for _ in 0..5 {
+///     assert_eq!(log_in("alice", "guess"), Ok(false));
+/// }
+/// let retry_after = Duration::from_secs(3 * 60);
+/// assert_eq!(log_in("alice", "secret"), Err(Denied::NotYet { retry_after }));
+/// assert_eq!(log_in("bob", "secret"), Ok(true));
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct KeyView<T, H> {
@@ -36,7 +87,7 @@ pub struct KeyView<T, H> {
 pub struct OwnedKey<K>(K);
 
 impl<T, H> KeyView<T, H> {
-    pub(super) const fn new(table: T, key: H) -> Self {
+    pub(crate) const fn new(table: T, key: H) -> Self {
         Self { table, key }
     }
 
@@ -47,9 +98,11 @@ impl<T, H> KeyView<T, H> {
 }
 
 impl<T, K> KeyView<T, OwnedKey<K>> {
-    /// Returns a view that owns its key. `table` is a pointer to a table, such as an [`Arc`].
+    /// Returns a view that owns its key. `table` is a pointer to a table, such as an
+    /// [`Arc`](alloc::sync::Arc).
     ///
     /// ```
+    /// # #[cfg(feature = "tokio")] {
     /// use std::sync::Arc;
     /// use tidegate::{Acquire, KeyView, Keyed, ManualClock, Quota, TokenBucket};
     ///
@@ -62,6 +115,7 @@ impl<T, K> KeyView<T, OwnedKey<K>> {
     /// let task = runtime.spawn(Acquire::new(view, 2)); // `'static`
     /// assert_eq!(runtime.block_on(task)?, Ok(()));
     /// assert_eq!(users.available("alice"), 3);
+    /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub const fn owned(table: T, key: K) -> Self {
@@ -69,19 +123,10 @@ impl<T, K> KeyView<T, OwnedKey<K>> {
     }
 }
 
-impl<T, H> KeyView<T, H>
-where
-    H: KeyHandle,
-    T: Table<H::Key>,
-{
+impl<T, H: KeyHandle> KeyView<T, H> {
     /// Returns the key.
     pub fn key(&self) -> &H::Key {
         self.key.key()
-    }
-
-    /// Returns the number of threads and futures that wait for this key.
-    pub fn waiting(&self) -> u64 {
-        self.table.waiting_for(self.key.key())
     }
 }
 
@@ -108,126 +153,5 @@ impl<K> KeyHandle for OwnedKey<K> {
     #[inline]
     fn key(&self) -> &K {
         &self.0
-    }
-}
-
-/// How a table lets calls wait for a key: [`Waits`] with the key as an argument.
-#[expect(unnameable_types, reason = "a detail of `KeyView`")]
-pub trait Table<Q: ?Sized> {
-    type Clock: Clock;
-
-    fn clock_for(&self, key: &Q) -> &Self::Clock;
-
-    /// The most permits that one call for the key can be admitted for.
-    fn max_permits_for(&self, key: &Q) -> u64;
-
-    fn waiting_for(&self, key: &Q) -> u64;
-
-    /// What all that wait for the key ask for.
-    fn queued(&self, key: &Q) -> u128;
-
-    /// `None` if there are too many waiters.
-    fn enter(&self, key: &Q) -> Option<Place>;
-
-    fn exit(&self, place: Place);
-
-    fn attempt(&self, key: &Q, n: u64, at: Instants) -> Result<(), Hold>;
-
-    /// The refusal of `n` after the permits of `ahead`.
-    fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied>;
-}
-
-macro_rules! forward {
-    ($($pointer:ty),*) => {$(
-        impl<Q: ?Sized, T: Table<Q> + ?Sized> Table<Q> for $pointer {
-            type Clock = T::Clock;
-
-            fn clock_for(&self, key: &Q) -> &T::Clock {
-                (**self).clock_for(key)
-            }
-
-            fn max_permits_for(&self, key: &Q) -> u64 {
-                (**self).max_permits_for(key)
-            }
-
-            #[inline]
-            fn waiting_for(&self, key: &Q) -> u64 {
-                (**self).waiting_for(key)
-            }
-
-            fn queued(&self, key: &Q) -> u128 {
-                (**self).queued(key)
-            }
-
-            fn enter(&self, key: &Q) -> Option<Place> {
-                (**self).enter(key)
-            }
-
-            fn exit(&self, place: Place) {
-                (**self).exit(place);
-            }
-
-            #[inline]
-            fn attempt(&self, key: &Q, n: u64, at: Instants) -> Result<(), Hold> {
-                (**self).attempt(key, n, at)
-            }
-
-            fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
-                (**self).refusal(key, ahead, n, now)
-            }
-        }
-    )*};
-}
-forward!(&T, Arc<T>);
-
-impl<T, H> Waits for KeyView<T, H>
-where
-    H: KeyHandle,
-    T: Table<H::Key>,
-{
-    type Clock = T::Clock;
-    type Demand = u128;
-    type Place = Place;
-
-    fn wait_clock(&self) -> &T::Clock {
-        self.table.clock_for(self.key())
-    }
-
-    fn max_permits(&self) -> u64 {
-        self.table.max_permits_for(self.key())
-    }
-
-    fn demand(&self, n: u64) -> u128 {
-        n.into()
-    }
-
-    #[inline]
-    fn is_busy(&self) -> bool {
-        self.waiting() != 0
-    }
-
-    fn queued(&self) -> u128 {
-        self.table.queued(self.key())
-    }
-
-    fn enter(&self) -> Option<Place> {
-        self.table.enter(self.key())
-    }
-
-    fn queue<'a>(&'a self, place: &'a Place) -> &'a WaitQueue {
-        place.queue()
-    }
-
-    fn exit(&self, place: Place) {
-        self.table.exit(place);
-    }
-
-    #[inline]
-    fn attempt(&self, n: u64, at: Instants) -> Result<(), Hold> {
-        self.table.attempt(self.key(), n, at)
-    }
-
-    fn refusal(&self, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
-        self.table.refusal(self.key(), ahead, n, now)
     }
 }

@@ -1,11 +1,15 @@
 //! A limiter for every key, in a table that follows the keys in use.
 
+mod changes;
 mod evicting_table;
+mod factory;
 mod insert;
 mod key_limiter;
 mod key_shard;
 mod keyed_builder;
 mod queries;
+mod save;
+mod views;
 mod waits;
 
 use alloc::borrow::ToOwned;
@@ -27,15 +31,16 @@ use super::keys::KeyHasher;
 use super::overflow::Overflow;
 use super::table_stats::KeyedStats;
 use super::wait_queues::WaitQueues;
+use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::gcra::WordGcra;
 use crate::limiter::Limiter;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
+use factory::CurrentFactory;
 use key_limiter::CommonQuota;
 use key_shard::KeyShard;
-use keyed_builder::Factory;
 
 /// A limiter of its own for every key: user, tenant, address, route.
 ///
@@ -46,16 +51,20 @@ use keyed_builder::Factory;
 ///
 /// # Memory follows the keys in use
 ///
-/// A limiter that is indistinguishable from a new one (a full bucket, an empty window) is not
-/// needed. Each call that adds a key checks a few other keys, and evicts the unused ones. There is
-/// no thread, no scan of all keys, and no time to live to choose. An eviction never grants tokens.
-/// Tables that became too large shrink. [`evict_unused`](Self::evict_unused) evicts all unused keys
-/// at once.
+/// A limiter that is indistinguishable from a new one (a full bucket, an empty window) is unused,
+/// and need not be kept. But most clients stay below their limit, so their limiter is unused
+/// whenever they come back. So a key stays for the [idle timeout](KeyedBuilder::idle_timeout), 10
+/// seconds by default, after its limiter has become unused. Then it is evicted: each call that adds
+/// a key checks a few other keys, and all of its part of the table before that part would grow.
+/// There is no thread, and no scan of the whole table. An eviction never grants tokens. Tables that
+/// became too large shrink. [`evict_unused`](Self::evict_unused) evicts all unused keys at once.
 ///
-/// The table holds at most [`max_keys`](KeyedBuilder::max_keys). If that many keys are in use, the
-/// [`Overflow`] policy decides calls for new keys. To find an unused key, a call searches 64 places
-/// where its own key would be, and 64 places elsewhere, in turn. So in a larger table the policy
-/// may decide although a key has just become unused.
+/// The table holds at most [`max_keys`](KeyedBuilder::max_keys). Beyond that, a new key takes the
+/// place of an unused key, which is chosen among those of 64 places where the new key would be, or
+/// of 64 places elsewhere, in turn. It is the one that is unused the longest, or one of the longest
+/// if there are more than eight. If none of these keys is unused, the [`Overflow`] policy decides
+/// the call. So in a larger table it may decide although a key has just become unused. A table
+/// remembers where all keys are in use, so a flood of refused keys costs little.
 ///
 /// # Size
 ///
@@ -81,9 +90,12 @@ use keyed_builder::Factory;
 /// keys and limiters are dropped under one. None of this may call back. Hashing must not panic, or
 /// keys may be lost while a table grows.
 ///
+/// A call for a known key never allocates, and takes no other lock. Known is any key that was used
+/// less than the idle timeout ago, unless the table has reached `max_keys` since then.
+///
 /// Adding a key takes the exclusive lock of its part. Before that, a key whose quota is not the
-/// first key's takes a lock of the whole table, to look for that quota. A call for a known key
-/// never allocates.
+/// first key's takes a lock of the whole table, to look for that quota. Searches for an unused key
+/// in a table with `max_keys` take turns in each part.
 ///
 /// ```
 /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
@@ -108,10 +120,12 @@ pub struct Keyed<K, L, S = KeyHasher> {
     shards: Box<[LockedShard<K, L>]>,
     hasher: S,
     first: OnceLock<FirstLimiter<L>>,
-    factory: Factory<K, L>,
+    factory: CurrentFactory<K, L>,
     /// Quotas other than the first that several keys may have.
     common_quotas: Mutex<Vec<Arc<CommonQuota<L>>>>,
     max_keys: u64,
+    /// Nanoseconds for which an unused key is kept while there is room.
+    idle_timeout: u64,
     overflow: Overflow,
     /// The limiter of all keys without room, under [`Overflow::Share`].
     shared: OnceLock<L>,
@@ -124,6 +138,10 @@ pub struct Keyed<K, L, S = KeyHasher> {
 }
 
 type LockedShard<K, L> = CachePadded<RwLock<KeyShard<K, L>>>;
+
+// Every table has at least 64 of them.
+#[cfg(target_arch = "x86_64")]
+const _: () = assert!(size_of::<LockedShard<u64, ()>>() <= 128);
 
 /// The limiter that was made for the first key. It serves as the clock, and determines which keys
 /// are stored as a word alone.
@@ -203,9 +221,10 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
             shards: (0..shards(self.max_keys)).map(shard).collect(),
             hasher: self.hasher,
             first: OnceLock::new(),
-            factory: self.factory,
+            factory: CurrentFactory::new(self.factory),
             common_quotas: Mutex::new(Vec::new()),
             max_keys: self.max_keys as u64,
+            idle_timeout: u64::try_from(self.idle_timeout.as_nanos()).unwrap_or(u64::MAX),
             overflow: self.overflow,
             shared: self.shared.map_or_else(OnceLock::new, OnceLock::from),
             keys: CachePadded::new(AtomicU64::new(0)),
@@ -241,6 +260,7 @@ impl<K, L, S> Keyed<K, L, S> {
             stats.keys += shard.len() as u64;
             stats.created += shard.created();
             stats.evicted += shard.evicted();
+            stats.evicted_for_room += shard.evicted_for_room();
         }
         stats
     }
@@ -281,7 +301,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         Q: ToOwned<Owned = K> + ?Sized,
     {
         // Before the cell is entered: a factory that calls back would wait there for itself.
-        let limiter = (self.factory)(&key.to_owned());
+        let limiter = self.factory.make(&key.to_owned());
         let now = limiter.now();
         let common = match limiter.plain_quota_at(now) {
             Some(quota) => CommonQuota::new(limiter, quota),
@@ -291,13 +311,28 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         self.first.get_or_init(|| first)
     }
 
-    /// The time on the clock of the first limiter.
-    #[cfg(feature = "tower")]
-    pub(crate) fn now_for(&self, key: &K) -> Timestamp
-    where
-        K: Clone,
-    {
-        self.first(key).limiter().now()
+    /// Returns the clock that the table reads: that of the limiter that was made for the first key.
+    /// `None` if there was no key yet.
+    ///
+    /// A [view](Self::at) always has a clock, because the table can make a limiter for its key.
+    ///
+    /// ```
+    /// use tidegate::{Clock, Keyed, ManualClock, Quota, TokenBucket};
+    ///
+    /// let (clock, quota) = (ManualClock::new(), Quota::per_second(10));
+    /// let time = clock.clone();
+    /// let users = Keyed::new(move |_: &u64| TokenBucket::with_clock(quota, time.clone()));
+    /// assert!(users.clock().is_none());
+    /// let now = users.at(&7).now(); // makes a limiter, and adds no key
+    /// assert_eq!((users.now(), users.len()), (Some(now), 0));
+    /// ```
+    pub fn clock(&self) -> Option<&L::Clock> {
+        self.first.get().map(|first| first.limiter().clock())
+    }
+
+    /// Reads the [clock](Self::clock) of the table once. `None` if there was no key yet.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.clock().map(Clock::now)
     }
 }
 
@@ -463,7 +498,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     }
 
     /// Returns whether the table holds the key. It may not, because the key's limiter was unused
-    /// and the key was evicted.
+    /// for long enough and the key was evicted.
     pub fn contains<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -492,8 +527,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         removed
     }
 
-    /// Evicts every key whose limiter is indistinguishable from a new one, frees memory, and
-    /// returns how many keys were evicted.
+    /// Evicts every key whose limiter is indistinguishable from a new one, however short that is,
+    /// frees memory, and returns how many keys were evicted.
     ///
     /// It is never needed. It frees memory while no new keys come. It walks all keys, with the lock
     /// of one part of the table after the other.

@@ -16,11 +16,14 @@ pub struct KeyedStats {
     pub keys: u64,
     /// The most keys that the table holds.
     pub max_keys: u64,
-    /// Keys that were added, and added again after an eviction.
+    /// Keys that were added, added again after an eviction, or given another limiter.
     pub created: u64,
-    /// Keys that were evicted because their limiter was indistinguishable from a new one.
+    /// Keys that were evicted. Their limiter was indistinguishable from a new one.
     pub evicted: u64,
-    /// Acquisitions that the [`Overflow`](crate::Overflow) policy has decided.
+    /// Those of `evicted` that had to make room for a new key, because there were `max_keys` keys.
+    /// If these are many, keys in use are evicted and made again.
+    pub evicted_for_room: u64,
+    /// Acquisitions and debits that the [`Overflow`](crate::Overflow) policy has decided.
     pub overflowed: u64,
 }
 
@@ -32,7 +35,7 @@ pub struct FixedKeyedStats {
     pub active: u64,
     /// Keys that the table was made for.
     pub capacity: u64,
-    /// Acquisitions that the [`Overflow`](crate::Overflow) policy has decided.
+    /// Acquisitions and debits that the [`Overflow`](crate::Overflow) policy has decided.
     pub overflowed: u64,
 }
 

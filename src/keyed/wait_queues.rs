@@ -41,6 +41,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
@@ -269,6 +270,24 @@ impl WaitQueues {
             // Without the mutex, because it may run code of an executor.
             place.queue.wake_head();
             queues.release(place);
+        }
+    }
+
+    /// [`wake`](Self::wake) for all queues.
+    pub(super) fn wake_all(&self) {
+        // As in `wake`.
+        fence(SeqCst);
+        let Some(queues) = self.0.get() else { return };
+        for part in &queues.parts {
+            let place = |(hash, queue): &(u64, Arc<WaitQueue>)| Place {
+                hash: *hash,
+                queue: queue.clone(),
+            };
+            let places: Vec<_> = lock(part).iter().map(place).collect();
+            for place in places {
+                place.queue.wake_head();
+                queues.release(place);
+            }
         }
     }
 }

@@ -1,8 +1,12 @@
 //! A shard's lease: tokens that were taken out of the bucket and are not used yet, in one word.
+//!
+//! A lease is *closed* when the bucket's quota changes. What it had left moves to the upper half of
+//! its word, so that no call uses it, and remains there for the bucket's successor. The word of a
+//! closed lease no longer changes.
 
 use core::fmt;
 
-use crate::sync::Ordering::{AcqRel, Relaxed};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::{AtomicU64, const_fn};
 
 /// A lease: the tokens left in it, and the tokens that it is counted as.
@@ -14,8 +18,13 @@ pub(crate) struct Lease {
     pub(crate) left: u64,
 }
 
-/// The most tokens that one half of the word holds.
-pub(crate) const MAX_TOKENS: u64 = u32::MAX as u64;
+/// The lower half of the word.
+const LEFT: u64 = u32::MAX as u64;
+/// The highest bit marks a closed lease.
+const CLOSED: u64 = 1 << 63;
+/// The most tokens that a lease is counted as. More does not fit beside that mark, so nothing is
+/// added to a closed lease.
+pub(crate) const MAX_TOKENS: u64 = (CLOSED >> 32) - 1;
 
 impl Lease {
     pub(crate) const NONE: Self = Self {
@@ -34,7 +43,7 @@ impl Lease {
     const fn unpacked(word: u64) -> Self {
         Self {
             counted: word >> 32,
-            left: word & MAX_TOKENS,
+            left: word & LEFT,
         }
     }
 
@@ -69,7 +78,7 @@ impl Shard {
         // Relaxed, all three: a word has one modification order, so tokens are spent once, and
         // nothing travels with them. Weak: the loop absorbs a spurious failure.
         let mut word = self.0.load(Relaxed);
-        while n <= word & MAX_TOKENS {
+        while n <= word & LEFT {
             // The lower half is at least `n`.
             match self
                 .0
@@ -82,22 +91,59 @@ impl Shard {
         false
     }
 
+    /// The lease, which may be outdated at once. A closed lease has nothing left, and is counted as
+    /// far more than any other.
     pub(crate) fn load(&self) -> Lease {
-        // Relaxed: a hint for the caller, which may be outdated at once.
-        Lease::unpacked(self.0.load(Relaxed))
+        // Acquire: pairs with the AcqRel in `close`. A thread that sees a closed lease then sees
+        // that the bucket is closed.
+        Lease::unpacked(self.0.load(Acquire))
     }
 
-    /// Takes the whole lease.
+    /// Takes the whole lease, unless it is closed.
     pub(crate) fn take(&self) -> Lease {
-        if self.load() == Lease::NONE {
-            return Lease::NONE;
+        // Relaxed: only compared.
+        let mut word = self.0.load(Relaxed);
+        loop {
+            if word == 0 || word >= CLOSED {
+                return Lease::NONE;
+            }
+            // AcqRel: pairs with the AcqRel in `put`. The thread that put the lease has raised
+            // `held` before, and this thread lowers `held` after. Weak: the loop absorbs a spurious
+            // failure.
+            match self.0.compare_exchange_weak(word, 0, AcqRel, Relaxed) {
+                Ok(lease) => return Lease::unpacked(lease),
+                Err(newer) => word = newer,
+            }
         }
-        // AcqRel: pairs with the AcqRel in `put`. The thread that put the lease has raised `held`
-        // before, and this thread lowers `held` after.
-        Lease::unpacked(self.0.swap(0, AcqRel))
     }
 
-    /// Adds a lease to the word, unless the sum does not fit.
+    /// Closes the lease, if that is not done, and returns what it had left.
+    pub(crate) fn close(&self) -> u64 {
+        // Relaxed: only compared.
+        let mut word = self.0.load(Relaxed);
+        loop {
+            if word >= CLOSED {
+                return (word ^ CLOSED) >> 32;
+            }
+            let left = word & LEFT;
+            // AcqRel: pairs with the Acquire in `load`. Weak: the loop absorbs a spurious failure.
+            match self
+                .0
+                .compare_exchange_weak(word, CLOSED | left << 32, AcqRel, Relaxed)
+            {
+                Ok(_) => return left,
+                Err(newer) => word = newer,
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        // Relaxed: the value is all that matters.
+        self.0.load(Relaxed) >= CLOSED
+    }
+
+    /// Adds a lease to the word, unless the word is closed or the sum does not fit.
     pub(crate) fn put(&self, lease: Lease) -> bool {
         // Relaxed: only compared.
         let mut word = self.0.load(Relaxed);

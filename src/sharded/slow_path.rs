@@ -3,10 +3,10 @@
 
 use super::lease::Lease;
 use super::shortage::Shortage;
-use super::{ShardedCore, ShardedTokenBucket};
+use super::state::{ShardedCore, ShardedState};
 use crate::clock::Clock;
-use crate::denied::Denied;
-use crate::gcra::{Now, Shortfall};
+use crate::gcra::{Level, Refusal};
+use crate::sync::Closed;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::time::Timestamp;
 
@@ -32,72 +32,83 @@ const SMALLEST_LEASE: u64 = 4;
 const SMALLEST_LEASE: u64 = 1;
 
 /// Calls that the lease of their own shard does not cover.
-impl<C> ShardedTokenBucket<C> {
-    // Inlined into the caller, so that an unused hint is never computed.
-    #[inline]
-    pub(super) fn denied(&self, shortage: Shortage) -> Denied {
-        match shortage {
-            Shortage::Never => Denied::Never {
-                capacity: self.capacity(),
-            },
-            Shortage::NotYet(now, shortfall) => Denied::NotYet {
-                retry_after: self.core.gcra.wait(now, shortfall),
-            },
-        }
-    }
-
-    /// All leases, merged.
-    pub(super) fn all_leases(&self) -> Lease {
-        let mut all = Lease::NONE;
-        // Relaxed: a hint, which may be outdated at once. At 0 no lease exists.
-        if self.core.held.load(Relaxed) > 0 {
-            for shard in &self.shards {
-                all = all.merge(shard.load());
-            }
-        }
-        all
-    }
-
-    /// The TAT after `n` tokens, some of which are left in `leases`.
-    pub(super) fn admit_with_leases(
-        &self,
-        tat: u64,
-        now: Now,
-        leases: Lease,
-        n: u64,
-    ) -> Result<u64, Shortfall> {
-        let gcra = &self.core.gcra;
-        let missing = gcra.cost(n.saturating_sub(leases.left));
-        gcra.admit_with_held(tat, now, gcra.cost_clamped(leases.counted), missing)
-    }
-
+impl ShardedState {
     /// The instant as of which the used part of a taken lease is charged. Its tokens were used
     /// before that instant, but maybe after `now` was read.
-    fn settled_as_of(&self, taken: Lease, now: Timestamp) -> Timestamp
-    where
-        C: Clock,
-    {
+    fn settled_as_of(taken: Lease, now: Timestamp, clock: &impl Clock) -> Timestamp {
         if taken.counted == taken.left {
             now
         } else {
-            now.max(self.core.clock.now())
+            now.max(clock.now())
         }
     }
 
-    /// Takes `n` tokens as a thread of `shard`, whose lease has fewer left.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn try_acquire_slow(
+    /// The level at `now`, for a save: that of the ideal bucket in the module's invariant 2, or
+    /// lower.
+    pub(super) fn level_at(&self, now: Timestamp) -> Result<Level, Closed> {
+        // What is left in leases in transit stays unused until they are put back. A sum of leases
+        // in shards could count a token twice that a call moves from one to the other.
+        let collected = self.collect();
+        let level = self.level_without(collected, now);
+        // If the quota has changed meanwhile, the shards are closed, and these leases count as
+        // used.
+        self.spread(0, collected);
+        level
+    }
+
+    /// The level while the caller holds leases.
+    fn level_without(&self, collected: Lease, now: Timestamp) -> Result<Level, Closed> {
+        let ShardedCore {
+            tat, gcra, held, ..
+        } = &*self.core;
+        loop {
+            let (now, seen) = tat.load_current(gcra, now.as_nanos())?;
+            // Acquire: pairs with the Release in `lower`, so that the tokens by which `held` was
+            // lowered are in the TAT, or the TAT is no longer the one above.
+            let held_grains = gcra.cost_clamped(held.load(Acquire));
+            if tat.is_current(seen) {
+                return Ok(gcra.level_with_held(seen, now, held_grains, collected.left));
+            }
+        }
+    }
+
+    /// Takes the leases of all shards.
+    fn collect(&self) -> Lease {
+        let leases = self.shards.iter().map(|shard| shard.take());
+        leases.fold(Lease::NONE, Lease::merge)
+    }
+
+    /// Spends what was missing from a saved level `elapsed` nanoseconds ago.
+    pub(super) fn restore_level_at(
+        &self,
+        level: Level,
+        elapsed: u64,
+        now: Timestamp,
+    ) -> Result<(), Closed> {
+        let ShardedCore { tat, gcra, .. } = &*self.core;
+        tat.update(gcra, now.as_nanos(), |now, tat| {
+            gcra.restored(tat, now, level, elapsed)
+        })
+    }
+
+    /// Takes `n` tokens as a thread of `shard`, whose lease has fewer left. Where the quota has
+    /// changed, calls `on_closed` instead.
+    // Where that is returned instead, each refusal takes ten instructions more.
+    #[expect(clippy::inline_always, reason = "into the cold functions that call it")]
+    #[inline(always)]
+    pub(super) fn try_acquire_slow<E: From<Shortage>>(
         &self,
         shard: usize,
         n: u64,
         now: Timestamp,
-    ) -> Result<(), Shortage>
-    where
-        C: Clock,
-    {
+        clock: &impl Clock,
+        on_closed: impl Fn(Closed) -> Result<(), E>,
+    ) -> Result<(), E> {
         if n > self.capacity() {
-            return Err(Shortage::Never);
+            return match self.never() {
+                Refusal::Denied(never) => Err(never.into()),
+                Refusal::Closed(closed) => on_closed(closed),
+            };
         }
         let ShardedCore {
             tat, gcra, held, ..
@@ -105,16 +116,20 @@ impl<C> ShardedTokenBucket<C> {
         loop {
             // These loads only choose what to try, so that refused calls write nothing.
             let lease = self.shards[shard].load();
-            let (seen, reading) = tat.load(gcra, now.as_nanos());
+            let (seen, reading) = match tat.load(gcra, now.as_nanos()) {
+                Ok(loaded) => loaded,
+                Err(closed) => return on_closed(closed),
+            };
             // Relaxed: a hint.
             let counted = held.load(Relaxed);
             let mut all = Lease { counted, ..lease };
             let mut charged = self.admit_with_leases(seen, reading, all, n);
             if charged.is_ok() {
-                if self.acquire_and_lease(shard, n, now) {
-                    return Ok(());
+                match self.acquire_and_lease(shard, n, now, clock) {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => continue,
+                    Err(closed) => return on_closed(closed),
                 }
-                continue;
             }
             // Other shards may have the missing tokens, or may have used what is held for them.
             if counted > 0 {
@@ -124,21 +139,24 @@ impl<C> ShardedTokenBucket<C> {
             match charged {
                 Err(shortfall) if all.counted == all.left => {
                     if tat.is_current(seen) {
-                        return Err(Shortage::NotYet(reading, shortfall));
+                        return Err(Shortage::NotYet(reading, shortfall).into());
                     }
                 }
                 // Tried once. Otherwise two calls could take leases from each other without end.
-                _ => return self.gather(shard, n, now),
+                _ => return self.gather(shard, n, now, clock, on_closed),
             }
         }
     }
 
     /// Takes `n` tokens out of the shard's lease and the TAT, and makes a new lease if there are
     /// plenty. Returns whether it succeeded.
-    fn acquire_and_lease(&self, shard: usize, n: u64, now: Timestamp) -> bool
-    where
-        C: Clock,
-    {
+    fn acquire_and_lease(
+        &self,
+        shard: usize,
+        n: u64,
+        now: Timestamp,
+        clock: &impl Clock,
+    ) -> Result<bool, Closed> {
         let ShardedCore {
             tat, gcra, held, ..
         } = &*self.core;
@@ -147,10 +165,16 @@ impl<C> ShardedTokenBucket<C> {
         let Some(missing) = n.checked_sub(taken.left) else {
             // Another thread of this shard has leased.
             self.keep(shard, taken);
-            return self.shards[shard].spend(n);
+            return Ok(self.spend(shard, n));
         };
-        let now = self.settled_as_of(taken, now);
-        let (seen, now) = tat.load(gcra, now.as_nanos());
+        let now = Self::settled_as_of(taken, now, clock);
+        let (seen, now) = match tat.load(gcra, now.as_nanos()) {
+            Ok(loaded) => loaded,
+            Err(closed) => {
+                self.keep(shard, taken);
+                return Err(closed);
+            }
+        };
         // Acquire: pairs with the Release in `lower`. After the load of the TAT: invariant 1. The
         // lease in transit is included.
         let held_grains = gcra.cost_clamped(held.load(Acquire));
@@ -163,10 +187,10 @@ impl<C> ShardedTokenBucket<C> {
         if charged.is_ok_and(|after| tat.replace(seen, after)) {
             self.lower(counted - extra);
             self.keep(shard, Lease::unused(extra));
-            true
+            Ok(true)
         } else {
             self.keep(shard, Lease { counted, ..taken });
-            false
+            Ok(false)
         }
     }
 
@@ -187,10 +211,14 @@ impl<C> ShardedTokenBucket<C> {
     ///
     /// The shortfall. The used part of the leases is then charged to the TAT, unless `now` is too
     /// old for that.
-    fn gather(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Shortage>
-    where
-        C: Clock,
-    {
+    fn gather<E: From<Shortage>>(
+        &self,
+        shard: usize,
+        n: u64,
+        now: Timestamp,
+        clock: &impl Clock,
+        on_closed: impl Fn(Closed) -> Result<(), E>,
+    ) -> Result<(), E> {
         let ShardedCore {
             tat, gcra, held, ..
         } = &*self.core;
@@ -204,9 +232,15 @@ impl<C> ShardedTokenBucket<C> {
             self.spread(shard, Lease { left, ..collected });
             return Ok(());
         };
-        let now = self.settled_as_of(collected, now);
+        let now = Self::settled_as_of(collected, now, clock);
         loop {
-            let (seen, now) = tat.load(gcra, now.as_nanos());
+            let (seen, now) = match tat.load(gcra, now.as_nanos()) {
+                Ok(loaded) => loaded,
+                Err(closed) => {
+                    self.keep(shard, collected);
+                    return on_closed(closed);
+                }
+            };
             // Acquire: pairs with the Release in `lower`. After the load of the TAT: invariant 1.
             // The leases in transit are included.
             let held_grains = gcra.cost_clamped(held.load(Acquire));
@@ -220,13 +254,13 @@ impl<C> ShardedTokenBucket<C> {
                         Ok(after) if tat.replace(seen, after) => {
                             self.lower(collected.counted - collected.left);
                             self.spread(shard, Lease::unused(collected.left));
-                            return Err(Shortage::NotYet(now, shortfall));
+                            return Err(Shortage::NotYet(now, shortfall).into());
                         }
                         // The instant is too old: as of then the bucket has no room even for the
                         // charges made since. So the used part stays held.
                         Err(_) if tat.is_current(seen) => {
                             self.spread(shard, collected);
-                            return Err(Shortage::NotYet(now, shortfall));
+                            return Err(Shortage::NotYet(now, shortfall).into());
                         }
                         _ => {}
                     }
@@ -258,10 +292,13 @@ impl<C> ShardedTokenBucket<C> {
     /// Puts a counted lease into a shard.
     fn keep(&self, shard: usize, lease: Lease) {
         if lease.counted > 0 {
-            // Leases are small, so their sum always fits. If it did not, this lease would be lost
-            // and stay counted in `held`.
+            // Leases are small, so their sum always fits. Where it does not, or where the shard is
+            // closed, this lease is lost and stays counted in `held`.
             let is_kept = self.shards[shard].put(lease);
-            debug_assert!(is_kept, "the leases of a shard do not fit its word");
+            debug_assert!(
+                is_kept || self.shards[shard].is_closed(),
+                "the leases of a shard do not fit its word"
+            );
         }
     }
 

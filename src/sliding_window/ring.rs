@@ -12,6 +12,7 @@
 //! * `entry[h].base`: the sum of the slots that count before slot `h`. Counts and bases only grow,
 //!   by `fetch_max`.
 //! * `undone`: one more than the last slot in which a charge was undone. It only grows.
+//! * `restored`: what a restore brought along from an earlier life. It never changes.
 //!
 //! # Admission
 //!
@@ -50,6 +51,18 @@
 //! capped either: the last admission in these slots was within the limit together with all older
 //! ones (invariants 1 and 2).
 //!
+//! # Changes of the limit
+//!
+//! A ring whose limit has changed is *closed*. Its head then has a number that no slot has, so each
+//! call leaves the short path: no base has that number, and no reading is in a later slot. The ring
+//! that replaces it counts what earlier rings have *carried* to its slots, in addition to its own
+//! entries: see the module `handover`. The first ring of a restored window counts what the restore
+//! has carried to it. Sums of a ring include what is carried, and only they read it: a rotation,
+//! and queries and hints that are off the hot path.
+//!
+//! Carried permits may exceed the limit, which caps bases. So `undone` is raised beyond them, as if
+//! they had been undone.
+//!
 //! # Hints
 //!
 //! There is room once enough of the oldest slots have aged out. A search from the newest slot back
@@ -79,22 +92,40 @@
 //! a slot, admitted or not, sums the ring for all. Apart from that, a refusal writes nothing.
 
 use alloc::boxed::Box;
-use core::fmt;
+use alloc::vec::Vec;
+use core::iter;
 use core::time::Duration;
 
-use crate::prepared_charge::{Exchange, PreparedCharge, Request};
+use crate::prepared_charge::Exchange;
+use crate::sliding_window::carried::Carried;
+use crate::sliding_window::history::{Admissions, History};
 use crate::sliding_window::slots::{Window, Word};
-use crate::sync::AtomicU64;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::sync::{AtomicU64, Closed};
 
 /// See the [module](self) documentation.
 pub(crate) struct Ring {
-    head: AtomicU64,
+    pub(super) head: AtomicU64,
     /// One more than the last slot in which a charge was undone; 0 for none.
     undone: AtomicU64,
     window: Window,
+    pub(super) restored: History,
     /// Their number is a power of two.
     entries: Box<[SlotEntry]>,
+}
+
+/// Why a ring admits nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RingRefusal {
+    /// There will be room after this time.
+    Full(Duration),
+    Closed(Closed),
+}
+
+impl From<Closed> for RingRefusal {
+    fn from(closed: Closed) -> Self {
+        Self::Closed(closed)
+    }
 }
 
 /// The words of one slot.
@@ -111,17 +142,85 @@ pub(crate) struct View {
     pub(crate) used: u64,
 }
 
+/// What a ring displays.
+#[derive(Debug)]
+#[expect(dead_code, reason = "for `Debug`")]
+pub(crate) struct Position {
+    slot: u64,
+    admitted_in_slot: u64,
+}
+
 impl Ring {
     pub(crate) fn new(window: Window) -> Self {
+        Self::raw(window, Word(0))
+    }
+
+    /// A ring that is about to take over.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn unopened(window: Window) -> Self {
+        Self::raw(window, Window::unopened())
+    }
+
+    fn raw(window: Window, head: Word) -> Self {
         let entry = |_| SlotEntry {
             count: AtomicU64::new(0),
             base: AtomicU64::new(0),
         };
         Self {
-            head: AtomicU64::new(0),
+            head: AtomicU64::new(head.0),
             undone: AtomicU64::new(0),
             window,
+            restored: History::default(),
             entries: (0..window.ring_len()).map(entry).collect(),
+        }
+    }
+
+    /// A ring in which these admissions count. `nanos` is the present, at which they have their
+    /// ages.
+    pub(crate) fn restored(window: Window, admissions: &[Admissions], nanos: u64) -> Self {
+        let restored = History::restored(&window, admissions, nanos);
+        // The first slot begins as after a rotation, because no rotation leads to slot 0.
+        let first = window.number_at(nanos);
+        let base = window.word(first, restored.since(window.signed_oldest(first)));
+        let mut ring = Self::raw(window, window.word(first, 0));
+        ring.undone = AtomicU64::new(restored.end());
+        ring.restored = restored;
+        let index = ring.index(first);
+        ring.entries[index].base = AtomicU64::new(base.0);
+        ring
+    }
+
+    /// The admissions that count at an instant, each with the least age that it may have.
+    /// Admissions that are over when the call starts are included.
+    pub(crate) fn admissions(
+        &self,
+        carried: impl Carried,
+        nanos: u64,
+    ) -> Result<Vec<Admissions>, Closed> {
+        let window = &self.window;
+        loop {
+            let head = self.load_head();
+            self.check_head(head)?;
+            let newest = window.number(head);
+            let current = window.number_at(nanos).max(newest);
+            let oldest = window.oldest(current);
+            let mut found = Vec::new();
+            if oldest <= newest {
+                found.push((newest, window.count(head)));
+            }
+            let older = (oldest..newest).rev();
+            found.extend(older.map(|number| (number, self.finished(number))));
+            // As in `view`.
+            if window.number(self.load_head()) == newest {
+                let own = found.into_iter().filter(|&(_, count)| count > 0);
+                let own = own.map(|(number, count)| Admissions {
+                    age: window.age_of(number, nanos),
+                    count,
+                });
+                let carried = carried.history(&self.restored);
+                let carried = carried.admissions(window.signed_oldest(current), nanos);
+                return Ok(own.chain(carried).collect());
+            }
         }
     }
 
@@ -131,19 +230,75 @@ impl Ring {
 
     #[inline]
     fn entry(&self, number: u64) -> &SlotEntry {
+        &self.entries[self.index(number)]
+    }
+
+    #[inline]
+    fn index(&self, number: u64) -> usize {
         // Entries are a power of two, and at most 2^18 fit any usize.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "only the low bits are used"
         )]
-        let index = number as usize & (self.entries.len() - 1);
-        &self.entries[index]
+        let number = number as usize;
+        number & (self.entries.len() - 1)
     }
 
-    fn load_head(&self) -> Word {
+    pub(super) fn load_head(&self) -> Word {
         // Acquire: pairs with the AcqRel in `rotate`, and so shows the base and the entries before
         // this slot. Also pairs with the Release in `undo`, and so shows `undone`.
         Word(self.head.load(Acquire))
+    }
+
+    /// The window, unless a successor has taken over or is about to.
+    #[inline]
+    pub(crate) fn check_open(&self) -> Result<&Window, Closed> {
+        self.check_head(self.load_head())?;
+        Ok(&self.window)
+    }
+
+    #[cfg(any(feature = "std", tidegate_loom))]
+    #[inline]
+    fn check_head(&self, head: Word) -> Result<(), Closed> {
+        if head == self.window.closed() {
+            Err(Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Without std, limits do not change.
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the same call as with std"
+    )]
+    const fn check_head(&self, _: Word) -> Result<(), Closed> {
+        Ok(())
+    }
+
+    /// Opens a ring that takes over, in slot `number`. Does nothing if it is open.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) fn open(&self, number: u64, carried: &History) {
+        let window = &self.window;
+        // Relaxed, twice: published by the exchange below. `fetch_max`, because a thread may be
+        // late; each of them raises to the same value.
+        self.undone.fetch_max(carried.end(), Relaxed);
+        let base = window.word(number, carried.since(window.signed_oldest(number)));
+        self.entry(number).base.fetch_max(base.0, Relaxed);
+        let (unopened, head) = (Window::unopened(), window.word(number, 0));
+        // Release: pairs with the Acquire loads of the head, which then see the base, `undone` and
+        // what is carried. On failure another thread has opened the ring.
+        let _ = self
+            .head
+            .compare_exchange(unopened.0, head.0, Release, Relaxed);
+    }
+
+    /// Whether the ring has not been opened yet.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) fn is_unopened(&self) -> bool {
+        self.load_head() == Window::unopened()
     }
 
     /// Admits `n`, which is at most the limit, and returns the slot that it is charged to, or the
@@ -153,13 +308,18 @@ impl Ring {
         reason = "an admission is short straight code, and the rest is out of line"
     )]
     #[inline(always)]
-    pub(crate) fn admit(&self, n: u64, nanos: u64) -> Result<u64, Duration> {
+    pub(crate) fn admit(
+        &self,
+        carried: impl Carried,
+        n: u64,
+        nanos: u64,
+    ) -> Result<u64, RingRefusal> {
         let window = &self.window;
         let mut head = self.load_head();
         loop {
             let number = window.number(head);
             if !window.contains(number, nanos) {
-                if let Some(seen) = self.follow(head, nanos) {
+                if let Some(seen) = self.follow(carried, head, nanos) {
                     head = seen;
                     continue;
                 }
@@ -167,13 +327,13 @@ impl Ring {
             // Relaxed: the head's Acquire shows the base of its slot, or a later one.
             let base = Word(self.entry(number).base.load(Relaxed));
             if window.number(base) != number {
-                head = self.rotate(head, window.number(base));
+                head = self.help(carried, head, base)?;
                 continue;
             }
             let Some(next) = window.admit(window.count(base), head, n) else {
-                match self.refuse(head, base, n, nanos) {
+                match self.refuse(carried, head, base, n, nanos) {
                     Ok(seen) => head = seen,
-                    Err(wait) => return Err(wait),
+                    Err(wait) => return Err(RingRefusal::Full(wait)),
                 }
                 continue;
             };
@@ -195,16 +355,32 @@ impl Ring {
     // Out of line because it divides.
     #[cold]
     #[inline(never)]
-    fn follow(&self, head: Word, nanos: u64) -> Option<Word> {
+    fn follow(&self, carried: impl Carried, head: Word, nanos: u64) -> Option<Word> {
         let current = self.window.number_at(nanos);
-        (current > self.window.number(head)).then(|| self.rotate(head, current))
+        // Never for a closed head, whose number is larger.
+        (current > self.window.number(head)).then(|| self.rotate(carried, head, current))
+    }
+
+    /// Rotates to the slot that another thread is preparing, whose base is in the place of the
+    /// head's. A closed head has no base at all.
+    #[cold]
+    fn help(&self, carried: impl Carried, head: Word, base: Word) -> Result<Word, Closed> {
+        self.check_head(head)?;
+        Ok(self.rotate(carried, head, self.window.number(base)))
     }
 
     /// The wait until there is room for `n`, or the new head if the head has moved meanwhile.
     #[cold]
     #[inline(never)]
-    fn refuse(&self, head: Word, base: Word, n: u64, nanos: u64) -> Result<Word, Duration> {
-        match self.until_room(&self.view_of(head, base), n, nanos) {
+    fn refuse(
+        &self,
+        carried: impl Carried,
+        head: Word,
+        base: Word,
+        n: u64,
+        nanos: u64,
+    ) -> Result<Word, Duration> {
+        match self.until_room(carried, &self.view_of(head, base), n, nanos) {
             Some(wait) => Err(wait),
             None => Ok(self.load_head()),
         }
@@ -212,13 +388,13 @@ impl Ring {
 
     /// Ends the head's slot unless another thread did, and returns the head to continue with.
     #[cold]
-    fn rotate(&self, head: Word, to: u64) -> Word {
+    fn rotate(&self, carried: impl Carried, head: Word, to: u64) -> Word {
         let window = &self.window;
         let from = window.number(head);
         // Release: pairs with the Acquire in `finished`, and shows there that the head came this
         // far. `fetch_max`, because a thread with an older count may be late.
         self.entry(from).count.fetch_max(head.0, Release);
-        let sum = self.sum(window.oldest(to), from);
+        let sum = self.sum(carried, to, from);
         let base = window.word(to, sum);
         // Relaxed: published by the exchange below. `fetch_max`, because a thread with an older
         // slot may be late.
@@ -235,17 +411,29 @@ impl Ring {
         }
     }
 
-    /// The sum of the finished slots `from..=to`.
-    fn sum(&self, from: u64, to: u64) -> u64 {
+    /// The sum of the finished slots up to `last` that count while `current` is the current one,
+    /// and of what is carried to slots that count then.
+    fn sum(&self, carried: impl Carried, current: u64, last: u64) -> u64 {
+        let window = &self.window;
         // Undone charges may be included, so the sum may exceed the limit. With a limit near 2^63
         // it may also exceed 64 bits, so it saturates.
-        (from..=to).fold(0, |sum: u64, number| {
+        let carried = self.carried(carried, current);
+        (window.oldest(current)..=last).fold(carried, |sum: u64, number| {
             sum.saturating_add(self.finished(number))
         })
     }
 
+    /// What is carried to slots that count while `current` is the current one, or to later ones.
+    fn carried(&self, carried: impl Carried, current: u64) -> u64 {
+        let history = carried.history(&self.restored);
+        if history.is_empty() {
+            return 0;
+        }
+        history.since(self.window.signed_oldest(current))
+    }
+
     /// The count of a finished slot; 0 if nothing was admitted in it.
-    fn finished(&self, number: u64) -> u64 {
+    pub(super) fn finished(&self, number: u64) -> u64 {
         let window = &self.window;
         // Acquire: pairs with the Release in `rotate`, for the second load of the head in `view`
         // and `until_room`.
@@ -260,7 +448,7 @@ impl Ring {
     /// The permits that count, if the head is in the slot of `nanos` and no thread is preparing a
     /// later one.
     #[inline]
-    fn current(&self, nanos: u64) -> Option<View> {
+    pub(super) fn current(&self, nanos: u64) -> Option<View> {
         let window = &self.window;
         let head = self.load_head();
         let number = window.number(head);
@@ -272,28 +460,32 @@ impl Ring {
 
     /// The number of permits that count at an instant.
     #[inline]
-    pub(crate) fn used(&self, nanos: u64) -> u64 {
+    pub(crate) fn used(&self, carried: impl Carried, nanos: u64) -> Result<u64, Closed> {
         match self.current(nanos) {
-            Some(view) => view.used,
-            None => self.used_slow(nanos),
+            Some(view) => Ok(view.used),
+            None => self.used_slow(carried, nanos),
         }
     }
 
-    /// Checks for the permits that a call requires, and prepares the exchange of the head that
-    /// charges them. Does not rotate: where that is needed, there is no exchange yet.
+    /// The room, and the exchange of the head that charges `cost`. Does not rotate: where that is
+    /// needed, there is no exchange yet.
     #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
-    pub(crate) fn prepare(&self, request: Request, nanos: u64) -> Option<PreparedCharge> {
+    pub(crate) fn prepare(
+        &self,
+        carried: impl Carried,
+        cost: u64,
+        nanos: u64,
+    ) -> Result<(u64, Exchange), Closed> {
         let window = &self.window;
         let (charge, used) = match self.current(nanos) {
             Some(View { head, used, .. }) => {
-                let (before, after) = (head.0, head.0.wrapping_add(request.cost));
+                let (before, after) = (head.0, head.0.wrapping_add(cost));
                 (Exchange { before, after }, used)
             }
-            None => (Exchange::NONE, self.used_slow(nanos)),
+            None => (Exchange::NONE, self.used_slow(carried, nanos)?),
         };
-        let room = window.limit().saturating_sub(used);
-        PreparedCharge::new(room, request.required, charge)
+        Ok((window.limit().saturating_sub(used), charge))
     }
 
     /// Exchanges a head that was loaded, if it is still current.
@@ -309,12 +501,12 @@ impl Ring {
     /// [`used`](Self::used) before a thread has rotated to the slot, or with a clock behind it.
     #[cold]
     #[inline(never)]
-    fn used_slow(&self, nanos: u64) -> u64 {
-        self.view(nanos).used
+    fn used_slow(&self, carried: impl Carried, nanos: u64) -> Result<u64, Closed> {
+        Ok(self.view(carried, nanos)?.used)
     }
 
     /// The permits that count at an instant, without rotating.
-    pub(crate) fn view(&self, nanos: u64) -> View {
+    pub(super) fn view(&self, carried: impl Carried, nanos: u64) -> Result<View, Closed> {
         let window = &self.window;
         loop {
             let head = self.load_head();
@@ -329,12 +521,13 @@ impl Ring {
                 // Relaxed: as in `admit`.
                 let base = Word(self.entry(number).base.load(Relaxed));
                 if window.number(base) == number {
-                    return self.view_of(head, base);
+                    return Ok(self.view_of(head, base));
                 }
             }
+            self.check_head(head)?;
             let mut used = match number.checked_sub(1) {
-                Some(last) => self.sum(oldest, last),
-                None => 0,
+                Some(last) => self.sum(carried, current, last),
+                None => self.carried(carried, current),
             };
             if oldest <= number {
                 used = used.saturating_add(window.count(head));
@@ -342,7 +535,7 @@ impl Ring {
             // Entries are overwritten only after the head has moved on. The Acquire loads in
             // `finished` keep this load of the head after them.
             if window.number(self.load_head()) == number {
-                return View { head, oldest, used };
+                return Ok(View { head, oldest, used });
             }
         }
     }
@@ -360,20 +553,22 @@ impl Ring {
 
     /// The time after `nanos` at which there will be room for `n`, which is at most the limit and
     /// does not fit now. `None` if the head has moved since, and the caller has to load it again.
-    pub(crate) fn until_room(&self, view: &View, n: u64, nanos: u64) -> Option<Duration> {
+    pub(crate) fn until_room<C: Carried>(
+        &self,
+        carried: C,
+        view: &View,
+        n: u64,
+        nanos: u64,
+    ) -> Option<Duration> {
         let window = &self.window;
         let newest = window.number(view.head);
+        // Relaxed: the Acquire that loaded the head shows the `undone` of all undos before it.
+        let is_undone = || self.undone.load(Relaxed) > view.oldest;
         let leaving = match (window.limit() - n).checked_sub(window.count(view.head)) {
+            None if !C::MAY_BE_LATER => newest,
+            _ if is_undone() => self.leaving_from_newest(carried, view, window.limit() - n),
             None => newest,
-            Some(room) => {
-                // Relaxed: the Acquire that loaded the head shows the `undone` of all undos before
-                // it.
-                if self.undone.load(Relaxed) <= view.oldest {
-                    self.leaving_from_both_ends(view, window.excess(view.used, n), room)
-                } else {
-                    self.leaving_from_newest(view, room)
-                }
-            }
+            Some(room) => self.leaving_from_both_ends(view, window.excess(view.used, n), room),
         };
         // As in `view`.
         (window.number(self.load_head()) == newest).then(|| window.until_gone(leaving, nanos))
@@ -402,19 +597,20 @@ impl Ring {
     }
 
     /// The newest slot that, with the slots after it, does not fit in `room`. Correct also where
-    /// slots hold more than the view.
+    /// slots hold more than the view, or something is carried. A slot before the clock's origin is
+    /// a negative number, in two's complement.
     #[inline(never)]
-    fn leaving_from_newest(&self, view: &View, mut room: u64) -> u64 {
-        let newest = self.window.number(view.head);
-        let must_leave = |&number: &u64| match room.checked_sub(self.finished(number)) {
-            Some(left) => {
-                room = left;
-                false
-            }
-            None => true,
-        };
-        let mut older = (view.oldest..newest).rev();
-        older.find(must_leave).unwrap_or(view.oldest)
+    fn leaving_from_newest(&self, carried: impl Carried, view: &View, room: u64) -> u64 {
+        let window = &self.window;
+        let newest = window.number(view.head);
+        let counted = iter::once((newest, window.count(view.head)));
+        let older = (view.oldest..newest).rev();
+        let counted = counted.chain(older.map(|number| (number, self.finished(number))));
+        let leaving = carried.history(&self.restored).leaving(counted, room);
+        #[expect(clippy::cast_sign_loss, reason = "two's complement")]
+        let leaving = leaving.map(|number| number as u64);
+        // `None` if slots were overwritten meanwhile, which the caller detects.
+        leaving.unwrap_or(view.oldest)
     }
 
     /// Takes `permits` off the head if they were charged to its slot. Returns how many came back.
@@ -443,12 +639,13 @@ impl Ring {
     }
 }
 
-impl fmt::Debug for Ring {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Ring {
+    /// The head, for display.
+    pub(crate) fn position(&self) -> Position {
         let head = self.load_head();
-        f.debug_struct("Ring")
-            .field("slot", &self.window.number(head))
-            .field("admitted_in_slot", &self.window.count(head))
-            .finish_non_exhaustive()
+        Position {
+            slot: self.window.number(head),
+            admitted_in_slot: self.window.count(head),
+        }
     }
 }

@@ -61,8 +61,13 @@ const MAX_WINDOW: u64 = 1 << 62;
 const MAX_SLOTS: u64 = 1 << 16;
 
 /// The last instant with a slot number, 292 years after the clock's origin. Later readings are
-/// clamped to it.
-const LAST_NANOS: u64 = u64::MAX >> 1;
+/// clamped to it. One less than all bits, so that a number is left over for slots of 1 ns.
+const LAST_NANOS: u64 = (u64::MAX >> 1) - 1;
+
+/// A slot number, or an instant of the clock, as a signed number.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
 
 /// The slots of a window and its limit, prepared so that an admission needs no division.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +115,8 @@ impl Window {
         let slot = Self::slot_length(length, slots);
         let reach = length.div_ceil(slot.get());
         let last_number = LAST_NANOS.checked_div(slot.get()).unwrap_or_default();
-        let count_bits = last_number.leading_zeros();
+        // One number is left over, for rings that are not in use.
+        let count_bits = last_number.saturating_add(1).leading_zeros();
         let max = u64::MAX
             .checked_shr(64_u32.saturating_sub(count_bits))
             .unwrap_or_default();
@@ -125,6 +131,21 @@ impl Window {
             length,
             slots,
         })
+    }
+
+    /// A window with `slots`, or with fewer if so many do not fit.
+    pub(crate) fn fitting(limit: u64, length: Duration, slots: u64) -> Result<Self, WindowError> {
+        let mut slots = slots;
+        loop {
+            match Self::new(limit, length, slots) {
+                Err(WindowError::LimitTooLarge { .. } | WindowError::TooManySlots { .. })
+                    if slots > 1 =>
+                {
+                    slots /= 2;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// The length of a slot such that the counting slots, including the current one, span at most
@@ -158,6 +179,12 @@ impl Window {
         self.slots
     }
 
+    /// Whether limit and length are the same.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) const fn is_like(&self, other: &Self) -> bool {
+        self.limit == other.limit && self.length == other.length
+    }
+
     /// Number of ring entries: one for every counting slot and one for the current. A power of two,
     /// so that a mask turns a number into an index.
     pub(crate) const fn ring_len(&self) -> u64 {
@@ -176,23 +203,70 @@ impl Window {
         nanos.min(LAST_NANOS) / self.slot
     }
 
+    /// The start of slot `number`.
+    pub(crate) const fn start(&self, number: u64) -> u64 {
+        number.saturating_mul(self.slot.get())
+    }
+
+    /// The last nanosecond of slot `number`.
+    pub(crate) const fn end(&self, number: u64) -> u64 {
+        self.start(number)
+            .saturating_add(self.slot.get().saturating_sub(1))
+    }
+
+    /// The head of a ring whose successor has taken over, or is about to. No slot has its number,
+    /// and it counts nothing.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) const fn closed(&self) -> Word {
+        Word(u64::MAX.wrapping_shl(self.count_bits))
+    }
+
+    /// The head of a ring that has not taken over yet.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(crate) const fn unopened() -> Word {
+        Word(u64::MAX)
+    }
+
     /// The oldest slot that still counts while `number` is the current one.
     pub(crate) const fn oldest(&self, number: u64) -> u64 {
         number.saturating_sub(self.reach)
     }
 
     /// The time from `nanos` until slot `number` no longer counts; 584 years if readings are
-    /// clamped before that.
+    /// clamped before that. The number may be negative, in two's complement, if the slot counts.
     pub(crate) const fn until_gone(&self, number: u64, nanos: u64) -> Duration {
+        // The sum is positive, because a slot that counts does so after the clock's origin. So it
+        // wraps only where the number is negative.
         let end = number
-            .saturating_add(self.reach)
-            .saturating_add(1)
+            .wrapping_add(self.reach)
+            .wrapping_add(1)
             .saturating_mul(self.slot.get());
         Duration::from_nanos(if end > LAST_NANOS {
             u64::MAX
         } else {
             end.saturating_sub(nanos)
         })
+    }
+
+    /// The length of a slot, which fits: a window has at most 2^62 nanoseconds.
+    fn signed_slot(&self) -> i64 {
+        signed(self.slot.get())
+    }
+
+    /// The number of the slot that contains an instant before the clock's origin, or after it.
+    pub(crate) fn signed_number_at(&self, nanos: i64) -> i64 {
+        // A slot is at least 1 ns, so the quotient exists.
+        nanos.checked_div_euclid(self.signed_slot()).unwrap_or(0)
+    }
+
+    /// [`oldest`](Self::oldest), which may lie before the clock's origin.
+    pub(crate) fn signed_oldest(&self, number: u64) -> i64 {
+        signed(number).saturating_sub(signed(self.reach))
+    }
+
+    /// The age at `nanos` of the latest instant of slot `number`, or 0 if the slot is not over.
+    pub(crate) const fn age_of(&self, number: u64, nanos: u64) -> u64 {
+        nanos.saturating_sub(self.end(number))
     }
 
     #[inline]
@@ -202,7 +276,7 @@ impl Window {
 
     #[inline]
     pub(crate) const fn count(&self, word: Word) -> u64 {
-        // `count_bits` is between 1 and 63.
+        // `count_bits` is between 1 and 62.
         word.0 & (1_u64.wrapping_shl(self.count_bits)).wrapping_sub(1)
     }
 

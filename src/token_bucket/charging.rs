@@ -3,10 +3,10 @@
 
 use core::time::Duration;
 
+use super::TokenBucket;
 use super::charge::{BucketCharge, ReservedCharge};
-use super::{BucketCore, TokenBucket};
+use super::state::{BucketState, ReserveRefusal, Shortage};
 use crate::denied::Denied;
-use crate::gcra::{Gcra, Shortfall};
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::time::Timestamp;
 
@@ -16,29 +16,24 @@ impl<C> TokenBucket<C> {
     #[expect(clippy::inline_always, reason = "as `Limit::prepare_at`")]
     #[inline(always)]
     pub(crate) fn prepare_at(&self, request: Request, now: Timestamp) -> Option<PreparedCharge> {
-        let cost = self.cost(request.required).ok()?;
-        let BucketCore { tat, gcra, .. } = &*self.core;
-        if request.cost == 0 {
-            // Confirmed here, because no exchange will confirm it.
-            let (now, tat) = self.load(now);
-            return PreparedCharge::new(gcra.room(tat, now), cost, Exchange::NONE);
+        match self.core.state.prepare_at(request, now) {
+            Ok(prepared) => prepared,
+            Err(closed) => self.changed(closed, |state, _| {
+                state.prepare_for_at(&self.core.state, request, now)
+            }),
         }
-        let (before, now) = tat.load(gcra, now.as_nanos());
-        let room = gcra.room(before, now);
-        let after = gcra.reserve(before, now, cost).next;
-        PreparedCharge::new(room, cost, Exchange { before, after })
     }
 
     /// Whole tokens in the room of a [`PreparedCharge`].
     #[inline]
     pub(crate) fn tokens_in(&self, room: u64) -> u64 {
-        self.core.gcra.tokens_in(room)
+        self.core.state.gcra.tokens_in(room)
     }
 
     /// Makes a prepared charge if nothing has changed since.
     #[inline]
     pub(crate) fn commit(&self, charge: Exchange) -> bool {
-        self.core.tat.replace(charge.before, charge.after)
+        self.core.state.tat.replace(charge.before, charge.after)
     }
 
     /// [`try_acquire_at`](Self::try_acquire_at) that returns what undoes the charge.
@@ -49,25 +44,10 @@ impl<C> TokenBucket<C> {
         if n == 0 {
             return Ok(BucketCharge::NOTHING);
         }
-        let cost = self.cost(n)?;
-        let BucketCore { tat, gcra, .. } = &*self.core;
-        tat.decide(gcra, now.as_nanos(), move |now, before| {
-            match gcra.admit(before, now, cost) {
-                Ok(after) => {
-                    let tokens = n;
-                    Ok((
-                        after,
-                        BucketCharge {
-                            before,
-                            after,
-                            tokens,
-                        },
-                    ))
-                }
-                Err(shortfall) => Err((now, shortfall)),
-            }
-        })
-        .map_err(|(now, shortfall)| self.not_yet(now, shortfall))
+        self.decide(
+            |state, generation| state.charge_at(n, now, generation),
+            BucketState::denied,
+        )
     }
 
     /// Reserves `n` tokens, now or in the future, unless the wait would be longer than `max_wait`.
@@ -84,32 +64,13 @@ impl<C> TokenBucket<C> {
                 delayed: false,
             });
         }
-        let cost = self.cost(n)?;
-        let BucketCore { tat, gcra, .. } = &*self.core;
-        let at = now;
-        tat.decide(gcra, at.as_nanos(), |now, before| {
-            let reserved = gcra.reserve(before, now, cost);
-            let wait = if reserved.shortfall == Shortfall::NONE {
-                Duration::ZERO
-            } else {
-                gcra.wait(now, reserved.shortfall)
-            };
-            // An instant beyond the clock's range would never come.
-            let is_representable = wait <= Timestamp::MAX - at;
-            if wait > max_wait || !is_representable || !Gcra::can_hold(reserved.shortfall) {
-                return Err(Denied::NotYet { retry_after: wait });
-            }
-            let charge = ReservedCharge {
-                charge: BucketCharge {
-                    before,
-                    after: reserved.next,
-                    tokens: n,
-                },
-                ready_at: at + wait,
-                delayed: !wait.is_zero(),
-            };
-            Ok((reserved.next, charge))
-        })
+        self.decide(
+            |state, generation| state.reserve_at(n, max_wait, now, generation),
+            |state, refusal| match refusal {
+                ReserveRefusal::Never => state.denied(Shortage::Never),
+                ReserveRefusal::NotYet(retry_after) => Denied::NotYet { retry_after },
+            },
+        )
     }
 
     /// Cancels a reservation, and returns how many tokens came back. None come back if the
@@ -124,12 +85,24 @@ impl<C> TokenBucket<C> {
     /// Undoes a charge exactly or not at all: see [`AtomicTat`](crate::gcra::AtomicTat). Returns
     /// how many tokens came back.
     pub(crate) fn undo_charge(&self, charge: &BucketCharge) -> u64 {
-        let BucketCore { tat, gcra, .. } = &*self.core;
-        if charge.tokens > 0 && tat.undo(gcra, charge.before, charge.after) {
+        let BucketState { tat, gcra, .. } = &self.core.state;
+        if charge.tokens == 0 {
+            return 0;
+        }
+        if tat.undo(gcra, charge.before, charge.after) || self.undo_changed(charge) {
             self.wake_head();
             charge.tokens
         } else {
             0
+        }
+    }
+
+    /// Undoes a charge that was made after the quota was changed, if it has not changed again.
+    #[cold]
+    fn undo_changed(&self, charge: &BucketCharge) -> bool {
+        match self.core.state.tat.check_open_now() {
+            Ok(()) => false,
+            Err(closed) => self.changed(closed, |state, generation| state.undo(charge, generation)),
         }
     }
 }

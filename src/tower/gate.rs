@@ -1,11 +1,11 @@
 //! The trait of everything that a [`RateLimitLayer`](super::RateLimitLayer) can limit by.
 
-use core::time::Duration;
-
 use super::key_extractor::NoKey;
 use super::request_head::RequestHead;
+use crate::all_or_none::Refusal;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
+use crate::prepared_charge::headroom_of;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
@@ -16,16 +16,16 @@ use crate::time::Timestamp;
 /// | any [`Limiter`], also behind an `Arc` | all requests together |
 /// | [`PerKey`](super::PerKey) | the requests of each key |
 /// | [`Named`](super::Named) | as the gate in it, with a name for clients and logs |
-/// | a tuple of up to four gates | by all of them; none is charged for what another refuses |
+/// | a tuple of up to eight gates | by all of them; none is charged for what another refuses |
 ///
 /// All gates of a tuple must read the same clock or clones of it. The compiler checks that their
-/// clocks have one type. A tuple peeks at all gates before it charges any, so a refusal charges
+/// clocks have one type. A tuple looks at all gates before it charges any, so a refusal charges
 /// none.
 ///
-/// Another request may take the last permit between the peek and the charge. The charges before it
-/// are then undone where that is exact ([`Limiter::undo`]), and otherwise forfeited. A [`PerKey`]
-/// always forfeits. Charges are made in the order of the tuple, so put limits per client first and
-/// limits on all clients last. Then no client pays for another's race.
+/// Another request may take the last permit between that look and the charge. The charges before it
+/// are then undone where that is exact ([`Limiter::undo`]), those of keys too, and otherwise
+/// forfeited, which the [statistics](super::RateLimitLayerStats) count. The gate that has the least
+/// room is charged first, so that such races seldom cost a client anything.
 ///
 /// ```compile_fail
 /// use tidegate::tower::RateLimitLayer;
@@ -42,7 +42,7 @@ use crate::time::Timestamp;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a gate",
     note = "a gate is a limiter, a `PerKey::new(table, extractor)` whose table has the extractor's \
-            keys, a `Named`, or a tuple of 2 to 4 gates on one type of clock"
+            keys, a `Named`, or a tuple of 2 to 8 gates on one type of clock"
 )]
 pub trait Gate: GateOperations {}
 
@@ -67,6 +67,10 @@ pub trait GateOperations {
 
     fn peek_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<(), GateDenied>;
 
+    /// Returns the number of requests of cost `n`, at least 1, for which there seems to be room;
+    /// `None` for none.
+    fn headroom_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Option<u64>;
+
     fn try_acquire_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<(), GateDenied> {
         self.charge_at(key, n, now).map(drop)
     }
@@ -80,6 +84,11 @@ pub trait GateOperations {
 
     /// Reverses a charge of `n`, and returns how many permits are forfeited.
     fn undo(&self, key: &Self::Key, n: u64, charge: Self::Charge) -> u64;
+
+    /// Tells that a call was refused because of peeks. Gates that count their refusals look
+    /// whether theirs was among them.
+    #[inline]
+    fn record_peeked_refusal(&self, _key: &Self::Key, _n: u64, _now: Timestamp) {}
 
     fn snapshot_at(&self, key: &Self::Key, now: Timestamp) -> Option<Snapshot>;
 }
@@ -112,10 +121,19 @@ impl GateDenied {
             forfeited: 0,
         }
     }
+}
 
-    pub(super) fn outlasts(&self, other: &Self) -> bool {
-        let wait = |this: &Self| this.denied.retry_after().unwrap_or(Duration::MAX);
-        wait(self) > wait(other)
+impl Refusal for GateDenied {
+    fn outlasts(&self, other: &Self) -> bool {
+        self.denied.outlasts(&other.denied)
+    }
+
+    fn forfeited(&self) -> u64 {
+        self.forfeited
+    }
+
+    fn with_forfeited(self, forfeited: u64) -> Self {
+        Self { forfeited, ..self }
     }
 }
 
@@ -137,6 +155,10 @@ impl<L: Limiter> GateOperations for L {
             .map_err(|denied| GateDenied::new(denied, self.snapshot_for_at(n, now)))
     }
 
+    fn headroom_at(&self, (): &(), n: u64, now: Timestamp) -> Option<u64> {
+        headroom_of(Limiter::available_at(self, now), n)
+    }
+
     fn try_acquire_at(&self, (): &(), n: u64, now: Timestamp) -> Result<(), GateDenied> {
         Limiter::try_acquire_at(self, n, now)
             .map_err(|denied| GateDenied::new(denied, self.snapshot_for_at(n, now)))
@@ -149,6 +171,10 @@ impl<L: Limiter> GateOperations for L {
 
     fn undo(&self, (): &(), n: u64, charge: L::Charge) -> u64 {
         n.saturating_sub(Limiter::undo(self, charge))
+    }
+
+    fn record_peeked_refusal(&self, (): &(), n: u64, now: Timestamp) {
+        self.record_peeked_refusal_at(n, now);
     }
 
     fn snapshot_at(&self, (): &(), now: Timestamp) -> Option<Snapshot> {

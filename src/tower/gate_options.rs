@@ -61,6 +61,7 @@ impl<G: Gate, R> LayerPolicy<GateOptions<G>, R> {
             };
             return self.reject_request(&rejection, cost, denied.forfeited);
         }
+        self.observe_shadow(request, cost, true);
         self.record(RequestOutcome::Allowed);
         if self.own.is_dry_run || !self.own.headers.describes_successes() {
             return GateDecision::Admit(None);
@@ -87,6 +88,7 @@ impl<G: Gate, R> LayerPolicy<GateOptions<G>, R> {
             Reason::Limited(_) if self.own.is_dry_run => RequestOutcome::ShadowDenied,
             Reason::Limited(_) => RequestOutcome::Denied,
         };
+        self.observe_shadow(&rejection.request, cost, false);
         self.record_rejection(outcome, rejection, cost, forfeited);
         if self.own.is_dry_run {
             return GateDecision::Admit(None);

@@ -1,14 +1,60 @@
-//! Tuples of gates, all of which a request must pass.
+//! Tuples of gates, all of which a request must pass: all are charged, or none.
 
 use super::gate::{Gate, GateDenied, GateOperations, MissingKey};
 use super::request_head::RequestHead;
+use crate::all_or_none::Members;
+use crate::all_or_none::tuples::{self, Member};
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
-/// Takes the type, the index and a variable of each gate, and then indexes and variables in reverse
-/// order.
-macro_rules! gate_tuple {
-    ($($gate:ident $index:tt $charge:ident),+; reversed: $($undone:tt $undone_charge:ident),+) => {
+/// A gate of a tuple, and what a request asks of it.
+struct Asked<'a, G: GateOperations> {
+    gate: &'a G,
+    key: &'a G::Key,
+    n: u64,
+    now: Timestamp,
+}
+
+impl<G: GateOperations> Clone for Asked<'_, G> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<G: GateOperations> Copy for Asked<'_, G> {}
+
+impl<G: GateOperations> Member for Asked<'_, G> {
+    type Charge = G::Charge;
+    type Refusal = GateDenied;
+
+    fn is_charged(self) -> bool {
+        self.n > 0
+    }
+
+    fn headroom(self) -> Option<u64> {
+        self.gate.headroom_at(self.key, self.n, self.now)
+    }
+
+    fn refusal(self) -> Option<GateDenied> {
+        self.gate.peek_at(self.key, self.n, self.now).err()
+    }
+
+    fn record_peeked_refusal(self) {
+        self.gate.record_peeked_refusal(self.key, self.n, self.now);
+    }
+
+    fn charge(self) -> Result<G::Charge, GateDenied> {
+        self.gate.charge_at(self.key, self.n, self.now)
+    }
+
+    fn undo(self, charge: G::Charge) -> u64 {
+        self.gate.undo(self.key, self.n, charge)
+    }
+}
+
+/// Takes the type and the index of each gate.
+macro_rules! gate_tuples {
+    ($(($($gate:ident $index:tt),+))+) => {$(
         impl<Clock, $($gate: Gate + GateOperations<Clock = Clock>),+> GateOperations for ($($gate,)+) {
             type Clock = Clock;
             type Key = ($($gate::Key,)+);
@@ -25,41 +71,34 @@ macro_rules! gate_tuple {
 
             /// Returns the refusal that lasts longest.
             fn peek_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<(), GateDenied> {
-                let mut peeked = Ok(());
-                $(peeked = longer(peeked, self.$index.peek_at(&key.$index, n, now));)+
-                peeked
+                let asked = ($(Asked { gate: &self.$index, key: &key.$index, n, now },)+);
+                asked.longest(None).map_or(Ok(()), Err)
             }
 
-            fn try_acquire_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<(), GateDenied> {
-                self.peek_at(key, n, now)?;
-                self.charge_at(key, n, now).map(drop)
+            fn headroom_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Option<u64> {
+                let least = u64::MAX;
+                $(let least = least.min(self.$index.headroom_at(&key.$index, n, now)?);)+
+                Some(least)
             }
 
-            fn charge_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<Self::Charge, GateDenied> {
-                $(let mut $charge = None;)+
-                let mut charge_all = || -> Result<(), GateDenied> {
-                    $($charge = Some(self.$index.charge_at(&key.$index, n, now)?);)+
-                    Ok(())
-                };
-                match charge_all() {
-                    Ok(()) => Ok(($($charge,)+)),
-                    Err(denied) => Err(GateDenied {
-                        forfeited: self.undo(key, n, ($($charge,)+)).saturating_add(denied.forfeited),
-                        ..denied
-                    }),
-                }
+            fn charge_at(
+                &self,
+                key: &Self::Key,
+                n: u64,
+                now: Timestamp,
+            ) -> Result<Self::Charge, GateDenied> {
+                tuples::charge(($(Asked { gate: &self.$index, key: &key.$index, n, now },)+))
             }
 
             fn undo(&self, key: &Self::Key, n: u64, charge: Self::Charge) -> u64 {
-                // In reverse order. Otherwise a limiter that is in the tuple twice could not undo
-                // its first charge, because the second was made on top of it.
-                let ($($charge,)+) = charge;
-                let mut forfeited = 0_u64;
-                $(if let Some(charge) = $undone_charge {
-                    let lost = self.$undone.undo(&key.$undone, n, charge);
-                    forfeited = forfeited.saturating_add(lost);
-                })+
-                forfeited
+                // No gate reads the time to undo a charge.
+                let now = Timestamp::ZERO;
+                let asked = ($(Asked { gate: &self.$index, key: &key.$index, n, now },)+);
+                tuples::undo(asked, charge)
+            }
+
+            fn record_peeked_refusal(&self, key: &Self::Key, n: u64, now: Timestamp) {
+                $(self.$index.record_peeked_refusal(&key.$index, n, now);)+
             }
 
             fn snapshot_at(&self, key: &Self::Key, now: Timestamp) -> Option<Snapshot> {
@@ -67,17 +106,14 @@ macro_rules! gate_tuple {
                 snapshots.into_iter().flatten().reduce(Snapshot::tighter)
             }
         }
-    };
+    )+};
 }
-gate_tuple!(A 0 a, B 1 b; reversed: 1 b, 0 a);
-gate_tuple!(A 0 a, B 1 b, C 2 c; reversed: 2 c, 1 b, 0 a);
-gate_tuple!(A 0 a, B 1 b, C 2 c, D 3 d; reversed: 3 d, 2 c, 1 b, 0 a);
-
-/// Returns the refusal that lasts longer, if any.
-fn longer(one: Result<(), GateDenied>, other: Result<(), GateDenied>) -> Result<(), GateDenied> {
-    match (one, other) {
-        (Err(one), Err(other)) if other.outlasts(&one) => Err(other),
-        (Ok(()), other) => other,
-        (one, _) => one,
-    }
+gate_tuples! {
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7)
 }

@@ -11,7 +11,7 @@ macro_rules! impl_layer {
             /// A [`PaceLayer`](super::PaceLayer) does not count requests that wait, or that were
             /// dropped while they waited.
             pub fn stats(&self) -> RateLimitLayerStats {
-                self.policy.observer.stats()
+                self.policy.stats()
             }
         }
 

@@ -3,10 +3,11 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use super::layer_stats::RequestOutcome;
+use super::layer_stats::{RateLimitLayerStats, RequestOutcome};
 use super::observer::Observer;
 use super::rejection::Rejection;
 use super::request_head::RequestHead;
+use super::shadow_gate::ShadowGate;
 use super::too_many_requests::TooManyRequests;
 
 /// What all services of a layer share: the options of both layers, the outcome counts, and the
@@ -17,6 +18,7 @@ pub(super) struct LayerPolicy<O, R> {
     pub(super) exempt: Option<HeadFn<bool>>,
     pub(super) reject: R,
     pub(super) observer: Observer,
+    pub(super) shadow: Option<ShadowGate>,
     pub(super) own: O,
 }
 
@@ -31,6 +33,7 @@ impl<O> LayerPolicy<O, TooManyRequests> {
             exempt: None,
             reject: TooManyRequests,
             observer: Observer::new(),
+            shadow: None,
             own,
         }
     }
@@ -44,6 +47,7 @@ impl<O, R> LayerPolicy<O, R> {
             exempt: self.exempt,
             reject,
             observer: self.observer,
+            shadow: self.shadow,
             own: self.own,
         }
     }
@@ -55,6 +59,7 @@ impl<O, R> LayerPolicy<O, R> {
             exempt: self.exempt,
             reject: self.reject,
             observer: self.observer,
+            shadow: self.shadow,
             own: change(self.own),
         }
     }
@@ -65,6 +70,21 @@ impl<O, R> LayerPolicy<O, R> {
 
     pub(super) fn cost(&self, request: &RequestHead<'_>) -> u64 {
         self.cost.as_ref().map_or(1, |cost| cost(request))
+    }
+
+    pub(super) fn stats(&self) -> RateLimitLayerStats {
+        let shadow = self.shadow.as_ref().map(ShadowGate::stats);
+        RateLimitLayerStats {
+            shadow: shadow.unwrap_or_default(),
+            ..self.observer.stats()
+        }
+    }
+
+    /// Shows a decided request to the candidate, if there is one.
+    pub(super) fn observe_shadow(&self, request: &RequestHead<'_>, cost: u64, live_admits: bool) {
+        if let Some(shadow) = &self.shadow {
+            shadow.observe(&self.name, request, cost, live_admits);
+        }
     }
 
     /// Records a request that was not rejected.

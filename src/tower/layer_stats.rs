@@ -5,6 +5,7 @@ use core::array;
 
 use crossbeam_utils::CachePadded;
 
+use crate::shadow::ShadowStats;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicU64, thread_number};
 
@@ -27,6 +28,10 @@ pub struct RateLimitLayerStats {
     /// Permits that gates of a tuple were charged for requests that another of them then refused:
     /// see [`Gate`](super::Gate).
     pub forfeited: u64,
+    /// What the candidate gate would have decided, if the layer has one: see
+    /// [`shadow`](super::RateLimitLayerBuilder::shadow). Free and exempt requests are not among
+    /// them.
+    pub shadow: ShadowStats,
 }
 
 /// What became of a request.
@@ -110,6 +115,7 @@ impl RequestCounts {
             exempt: requests(RequestOutcome::Exempt),
             no_key: requests(RequestOutcome::NoKey),
             forfeited: sum(&|counts| &counts.forfeited),
+            shadow: ShadowStats::default(),
         }
     }
 }

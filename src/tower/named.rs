@@ -69,6 +69,10 @@ impl<G: Gate> GateOperations for Named<G> {
         peeked.map_err(|denied| self.denied(denied))
     }
 
+    fn headroom_at(&self, key: &G::Key, n: u64, now: Timestamp) -> Option<u64> {
+        self.gate.headroom_at(key, n, now)
+    }
+
     fn try_acquire_at(&self, key: &G::Key, n: u64, now: Timestamp) -> Result<(), GateDenied> {
         let acquired = self.gate.try_acquire_at(key, n, now);
         acquired.map_err(|denied| self.denied(denied))
@@ -81,6 +85,10 @@ impl<G: Gate> GateOperations for Named<G> {
 
     fn undo(&self, key: &G::Key, n: u64, charge: G::Charge) -> u64 {
         self.gate.undo(key, n, charge)
+    }
+
+    fn record_peeked_refusal(&self, key: &G::Key, n: u64, now: Timestamp) {
+        self.gate.record_peeked_refusal(key, n, now);
     }
 
     fn snapshot_at(&self, key: &G::Key, now: Timestamp) -> Option<Snapshot> {

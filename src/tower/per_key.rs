@@ -4,8 +4,11 @@ use core::fmt;
 
 use super::gate::{GateDenied, GateOperations, MissingKey};
 use super::key_extractor::{KeyExtractor, NoKey};
-use super::keyed_limiter::KeyedLimiter;
 use super::request_head::RequestHead;
+use crate::clock::Clock;
+use crate::denied::Denied;
+use crate::keyed::KeyedLimiter;
+use crate::prepared_charge::headroom_of;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
@@ -66,6 +69,17 @@ where
     }
 }
 
+impl<T, E> PerKey<T, E>
+where
+    E: KeyExtractor,
+    T: KeyedLimiter<E::Key>,
+{
+    #[cold]
+    fn denied(&self, key: &E::Key, denied: Denied, n: u64, now: Timestamp) -> GateDenied {
+        GateDenied::new(denied, self.table.snapshot_of_refusal_for(key, n, now))
+    }
+}
+
 impl<T, E> PerKey<T, E> {
     /// Returns the table.
     pub const fn table(&self) -> &T {
@@ -91,7 +105,8 @@ where
     type Clock = T::Clock;
     /// `None` if keys are optional and the request has none.
     type Key = Option<E::Key>;
-    type Charge = ();
+    /// `None` without a key.
+    type Charge = Option<T::Charge>;
 
     fn find(&self, request: &RequestHead<'_>) -> Result<Option<E::Key>, MissingKey> {
         match self.extractor.extract(request) {
@@ -103,27 +118,60 @@ where
     }
 
     fn now(&self, key: &Option<E::Key>) -> Option<Timestamp> {
-        key.as_ref().map(|key| self.table.now(key))
+        Some(self.table.clock_for(key.as_ref()?).now())
     }
 
     fn peek_at(&self, key: &Option<E::Key>, n: u64, now: Timestamp) -> Result<(), GateDenied> {
         let Some(key) = key else { return Ok(()) };
-        let peeked = self.table.peek_at(key, n, now);
-        peeked.map_err(|denied| GateDenied::new(denied, self.table.snapshot_at(key, now)))
+        let peeked = self.table.peek_for(key, n, now);
+        peeked.map_err(|denied| self.denied(key, denied, n, now))
     }
 
-    fn charge_at(&self, key: &Option<E::Key>, n: u64, now: Timestamp) -> Result<(), GateDenied> {
+    fn headroom_at(&self, key: &Option<E::Key>, n: u64, now: Timestamp) -> Option<u64> {
+        let Some(key) = key else {
+            return Some(u64::MAX);
+        };
+        headroom_of(self.table.available_for(key, now), n)
+    }
+
+    fn try_acquire_at(
+        &self,
+        key: &Option<E::Key>,
+        n: u64,
+        now: Timestamp,
+    ) -> Result<(), GateDenied> {
         let Some(key) = key else { return Ok(()) };
-        let charged = self.table.try_acquire_at(key, n, now);
-        charged.map_err(|denied| GateDenied::new(denied, self.table.snapshot_at(key, now)))
+        let acquired = self.table.try_acquire_for(key, n, now);
+        acquired.map_err(|denied| self.denied(key, denied, n, now))
     }
 
-    /// Tables cannot undo a charge.
-    fn undo(&self, key: &Option<E::Key>, n: u64, (): ()) -> u64 {
-        if key.is_some() { n } else { 0 }
+    fn charge_at(
+        &self,
+        key: &Option<E::Key>,
+        n: u64,
+        now: Timestamp,
+    ) -> Result<Option<T::Charge>, GateDenied> {
+        let Some(key) = key else { return Ok(None) };
+        match self.table.charge_for(key, n, now) {
+            Ok(charge) => Ok(Some(charge)),
+            Err(denied) => Err(self.denied(key, denied, n, now)),
+        }
+    }
+
+    fn undo(&self, key: &Option<E::Key>, n: u64, charge: Option<T::Charge>) -> u64 {
+        match (key, charge) {
+            (Some(key), Some(charge)) => n.saturating_sub(self.table.undo_for(key, charge)),
+            _ => 0,
+        }
+    }
+
+    fn record_peeked_refusal(&self, key: &Option<E::Key>, n: u64, now: Timestamp) {
+        if let Some(key) = key {
+            self.table.record_peeked_refusal_for(key, n, now);
+        }
     }
 
     fn snapshot_at(&self, key: &Option<E::Key>, now: Timestamp) -> Option<Snapshot> {
-        Some(self.table.snapshot_at(key.as_ref()?, now))
+        Some(self.table.snapshot_for(key.as_ref()?, now))
     }
 }

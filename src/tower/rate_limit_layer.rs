@@ -16,6 +16,7 @@ use super::rate_limit::RateLimit;
 use super::rejection::Rejection;
 use super::request_head::RequestHead;
 use super::response_headers::HeaderStyle;
+use super::shadow_gate::ShadowGate;
 use super::too_many_requests::TooManyRequests;
 
 /// Forwards the requests that a limit admits to a service, and rejects the others at once.
@@ -144,6 +145,58 @@ impl<G, R> RateLimitLayerBuilder<G, R> {
     /// Such a request takes no permits, as if it were rejected. No header fields are set.
     pub const fn dry_run(mut self, is_dry_run: bool) -> Self {
         self.policy.own.is_dry_run = is_dry_run;
+        self
+    }
+
+    /// Tries another gate on the layer's requests, as an addition to the layer's gate. It is
+    /// charged for the requests that both admit, and never changes a response.
+    ///
+    /// [`stats`](RateLimitLayer::stats) counts what it would have decided
+    /// ([`shadow`](RateLimitLayerStats::shadow)), and [`Shadow`](crate::Shadow) says how to read
+    /// the counts. The candidate may have other keys than the layer's gate: it is a gate of its
+    /// own. A request without the key that the candidate needs is one that it would refuse. A layer
+    /// has one candidate, the last that was set.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use std::time::Duration;
+    /// use http::{Request, Response, StatusCode};
+    /// use tidegate::tower::{PerKey, RateLimitLayer, RequestHead};
+    /// use tidegate::{FixedKeyed, ManualClock, Quota, TokenBucket};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let clock = ManualClock::new();
+    /// let all = TokenBucket::with_clock(Quota::per_second(100), clock.clone());
+    /// // Would 2 per minute be enough for each user?
+    /// let users = FixedKeyed::with_clock(Quota::per_minute(2), 1_000, clock);
+    /// let user = |request: &RequestHead<'_>| request.headers().get("user").cloned();
+    /// let layer = RateLimitLayer::builder(all)
+    ///     .shadow(PerKey::new(users, user))
+    ///     .build();
+    ///
+    /// let serve = |_| async { Ok::<_, Infallible>(Response::new(String::new())) };
+    /// for user in ["alice", "bob", "alice", "alice"] {
+    ///     let request = Request::get("/").header("user", user).body(())?;
+    ///     let response = layer.layer(service_fn(serve)).oneshot(request).await?;
+    ///     assert_eq!(response.status(), StatusCode::OK);
+    /// }
+    /// let shadow = layer.stats().shadow;
+    /// assert_eq!((shadow.both_admitted, shadow.only_candidate_refused), (3, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn shadow(mut self, candidate: impl Gate + Send + Sync + 'static) -> Self {
+        self.policy.shadow = Some(ShadowGate::new(candidate, false));
+        self
+    }
+
+    /// Like [`shadow`](Self::shadow), but tries the other gate as a replacement of the layer's: it
+    /// is charged for all requests that it would admit.
+    pub fn shadow_instead(mut self, candidate: impl Gate + Send + Sync + 'static) -> Self {
+        self.policy.shadow = Some(ShadowGate::new(candidate, true));
         self
     }
 }

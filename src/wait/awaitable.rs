@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 
-use super::call::{Call, Hold, Instants};
+use super::call::{Call, Hold, Instants, Refused};
 use crate::denied::Denied;
 use crate::sync::WaitQueue;
 use crate::time::Timestamp;
@@ -48,7 +48,7 @@ impl<L: sealed::Waits + ?Sized> Awaitable for L {}
 pub(crate) mod sealed {
     use core::fmt;
 
-    use super::{Hold, Instants};
+    use super::{Hold, Instants, Refused};
     use crate::clock::Clock;
     use crate::denied::Denied;
     use crate::sync::{Demand, WaitQueue};
@@ -68,11 +68,38 @@ pub(crate) mod sealed {
 
         fn demand(&self, n: u64) -> Self::Demand;
 
+        /// The demand of `n` in the queue of a place.
+        fn demand_at(&self, n: u64, _place: &Self::Place) -> Self::Demand {
+            self.demand(n)
+        }
+
         fn is_busy(&self) -> bool;
 
         fn queued(&self) -> Self::Demand;
 
+        /// [`queued`](Self::queued) where a call for `n` would wait.
+        fn queued_for(&self, _n: u64) -> Self::Demand {
+            self.queued()
+        }
+
         fn enter(&self) -> Option<Self::Place>;
+
+        /// [`enter`](Self::enter) where a call for `n` should wait.
+        fn enter_for(&self, _n: u64) -> Option<Self::Place> {
+            self.enter()
+        }
+
+        /// See [`Call`](crate::wait::call::Call::attempt_in).
+        #[inline(always)]
+        fn attempt_in(&self, _place: &Self::Place, n: u64, at: Instants) -> Result<(), Refused> {
+            self.attempt(n, at).map_err(|hold| (hold, None))
+        }
+
+        /// [`enter`](Self::enter) at a member.
+        #[inline(always)]
+        fn enter_at(&self, _member: usize) -> Option<Self::Place> {
+            None
+        }
 
         fn queue<'a>(&'a self, place: &'a Self::Place) -> &'a WaitQueue<Self::Demand>;
 
@@ -82,6 +109,11 @@ pub(crate) mod sealed {
 
         /// The refusal of `n` after the waiters of `ahead`.
         fn refusal(&self, ahead: Self::Demand, n: u64, now: Timestamp) -> Option<Denied>;
+
+        /// Tells that a call of `n` was refused in the end. Only limiters that count refusals use
+        /// it.
+        #[inline]
+        fn refused(&self, _n: u64, _now: Timestamp) {}
 
         /// Until when a refusal as of `now` holds.
         fn hold(&self, refusal: &Denied, now: Timestamp) -> Hold {
@@ -109,6 +141,10 @@ macro_rules! forward {
                 (**self).demand(n)
             }
 
+            fn demand_at(&self, n: u64, place: &L::Place) -> L::Demand {
+                (**self).demand_at(n, place)
+            }
+
             #[inline]
             fn is_busy(&self) -> bool {
                 (**self).is_busy()
@@ -118,8 +154,26 @@ macro_rules! forward {
                 (**self).queued()
             }
 
+            fn queued_for(&self, n: u64) -> L::Demand {
+                (**self).queued_for(n)
+            }
+
             fn enter(&self) -> Option<L::Place> {
                 (**self).enter()
+            }
+
+            fn enter_for(&self, n: u64) -> Option<L::Place> {
+                (**self).enter_for(n)
+            }
+
+            #[inline(always)]
+            fn attempt_in(&self, place: &L::Place, n: u64, at: Instants) -> Result<(), Refused> {
+                (**self).attempt_in(place, n, at)
+            }
+
+            #[inline(always)]
+            fn enter_at(&self, member: usize) -> Option<L::Place> {
+                (**self).enter_at(member)
             }
 
             fn queue<'a>(&'a self, place: &'a L::Place) -> &'a WaitQueue<L::Demand> {
@@ -137,6 +191,11 @@ macro_rules! forward {
 
             fn refusal(&self, ahead: L::Demand, n: u64, now: Timestamp) -> Option<Denied> {
                 (**self).refusal(ahead, n, now)
+            }
+
+            #[inline]
+            fn refused(&self, n: u64, now: Timestamp) {
+                (**self).refused(n, now);
             }
 
             fn hold(&self, refusal: &Denied, now: Timestamp) -> Hold {
@@ -170,8 +229,8 @@ impl<L: Awaitable> Call for Permits<L> {
         self.limiter.wait_clock()
     }
 
-    fn demand(&self) -> L::Demand {
-        self.limiter.demand(self.n)
+    fn demand(&self, place: &L::Place) -> L::Demand {
+        self.limiter.demand_at(self.n, place)
     }
 
     #[inline]
@@ -185,11 +244,21 @@ impl<L: Awaitable> Call for Permits<L> {
     }
 
     fn queued(&self) -> L::Demand {
-        self.limiter.queued()
+        self.limiter.queued_for(self.n)
     }
 
     fn enter(&self) -> Option<L::Place> {
-        self.limiter.enter()
+        self.limiter.enter_for(self.n)
+    }
+
+    #[inline(always)]
+    fn attempt_in(&self, place: &L::Place, at: Instants) -> Result<(), Refused> {
+        self.limiter.attempt_in(place, self.n, at)
+    }
+
+    #[inline(always)]
+    fn enter_at(&self, member: usize) -> Option<L::Place> {
+        self.limiter.enter_at(member)
     }
 
     fn queue<'a>(&'a self, place: &'a L::Place) -> &'a WaitQueue<L::Demand> {
@@ -218,8 +287,8 @@ impl<L: Awaitable> Call for Permits<L> {
     }
 
     #[inline]
-    fn output(&self, outcome: Result<(), Denied>, _: Timestamp) -> Result<(), Denied> {
-        outcome
+    fn output(&self, outcome: Result<(), Denied>, now: Timestamp) -> Result<(), Denied> {
+        outcome.inspect_err(|_| self.limiter.refused(self.n, now))
     }
 }
 

@@ -43,6 +43,21 @@ pub struct Instants {
     pub now: Timestamp,
 }
 
+impl Instants {
+    /// Those of a call that does not wait.
+    pub(crate) const fn as_of(now: Timestamp) -> Self {
+        Self {
+            arrival: now,
+            due: now,
+            now,
+        }
+    }
+}
+
+/// Until when the head of a queue is not admitted; and the member in whose queue it should wait for
+/// that, if it is another one.
+pub(crate) type Refused = (Hold, Option<usize>);
+
 /// A call that can wait: its limiter, and what it asks for.
 pub(crate) trait Call {
     type Clock: Clock;
@@ -55,8 +70,8 @@ pub(crate) trait Call {
 
     fn clock(&self) -> &Self::Clock;
 
-    /// What it adds to the demand of the queue.
-    fn demand(&self) -> Self::Demand;
+    /// What it adds to the demand of the queue of a place.
+    fn demand(&self, place: &Self::Place) -> Self::Demand;
 
     /// Admits it without a decision, if it asks for nothing.
     fn free(&self) -> Option<Self::Admitted>;
@@ -76,6 +91,22 @@ pub(crate) trait Call {
 
     /// Admits it, or says until when not.
     fn attempt(&self, at: Instants) -> Result<Self::Admitted, Hold>;
+
+    /// [`attempt`](Self::attempt) of the head of a queue. A refusal also names the member in whose
+    /// queue the call should wait instead, for [`enter_at`](Self::enter_at).
+    ///
+    /// Both from one look: a later one may find that this member refuses no more, and another does,
+    /// and the call would sleep where nothing wakes it (mutant `moves_by_a_second_look`).
+    #[inline]
+    fn attempt_in(&self, _place: &Self::Place, at: Instants) -> Result<Self::Admitted, Refused> {
+        self.attempt(at).map_err(|hold| (hold, None))
+    }
+
+    /// [`enter`](Self::enter) at a member.
+    #[inline]
+    fn enter_at(&self, _member: usize) -> Option<Self::Place> {
+        None
+    }
 
     /// The refusal that it would meet after the calls of `ahead`. Changes nothing. `None` if there
     /// is room for all of them.

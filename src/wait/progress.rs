@@ -65,6 +65,23 @@ pub(crate) struct Position<P> {
     hold: Option<Hold>,
 }
 
+impl<P> Position<P> {
+    /// Leaves its queue for another one, which it has joined.
+    #[cold]
+    #[inline(never)]
+    fn move_to<C: Call<Place = P>>(&mut self, call: &C, place: P, ticket: Ticket) {
+        let place = core::mem::replace(&mut self.place, place);
+        let ticket = core::mem::replace(&mut self.ticket, ticket);
+        self.hold = None;
+        let next = call.queue(&place).leave(ticket, None);
+        call.exit(place);
+        // Last, because a waker may run any code, and may panic.
+        if let Some(waker) = next {
+            waker.wake();
+        }
+    }
+}
+
 /// What a waiter does next.
 pub(crate) enum Step<O> {
     Done(O),
@@ -156,7 +173,7 @@ impl<P> Progress<P> {
             return Some(self.refuse(call, expected, now));
         };
         let queue = call.queue(&place);
-        let Some((ticket, ahead)) = queue.join(call.demand()) else {
+        let Some((ticket, ahead)) = queue.join(call.demand(&place)) else {
             call.exit(place);
             return Some(self.refuse(call, expected, now));
         };
@@ -220,24 +237,37 @@ impl<P> Progress<P> {
 
     /// The next step of a waiter, after [`start`](Self::start). `waker` is woken when there is
     /// another before its sleep ends.
-    #[expect(clippy::panic, reason = "as all futures; `Acquire` never does")]
     pub(crate) fn step<C: Call<Place = P>>(&mut self, call: &C, waker: &Waker) -> Step<C::Output> {
+        loop {
+            if let Some(step) = self.step_in_place(call, waker) {
+                return step;
+            }
+        }
+    }
+
+    /// The next step in the queue that it is in; `None` if it moved to another one.
+    #[expect(clippy::panic, reason = "as all futures; `Acquire` never does")]
+    fn step_in_place<C: Call<Place = P>>(
+        &mut self,
+        call: &C,
+        waker: &Waker,
+    ) -> Option<Step<C::Output>> {
         let Self::Waiting(own) = self else {
             panic!("a wait was polled after it was ready");
         };
         let queue = call.queue(&own.place);
         let (earliest, woken) = match queue.poll(&own.ticket, waker) {
             Turn::Head { earliest, woken } => (earliest, woken),
-            Turn::Behind if own.deadline == Timestamp::MAX => return Step::Park,
+            Turn::Behind if own.deadline == Timestamp::MAX => return Some(Step::Park),
             Turn::Behind => {
                 let now = call.clock().now();
                 // As late as a head may be decided, because those ahead may be as late.
                 let until = own.deadline + queue.slack();
                 if now < until {
-                    return Step::Sleep { until, now };
+                    return Some(Step::Sleep { until, now });
                 }
                 let ahead = queue.demand_ahead(&own.ticket);
-                return Step::Done(self.refuse(call, ahead, now));
+                return Some(Step::Done(self.refuse(call, ahead, now)));
             }
         };
         let now = call.clock().now();
@@ -247,9 +277,9 @@ impl<P> Progress<P> {
             Some(Hold::Until(instant)) if instant <= now => due = due.max(instant),
             // Something has changed before that instant: as of now.
             Some(Hold::Until(_)) if woken => due = now,
-            Some(Hold::Until(until)) => return Step::Sleep { until, now },
+            Some(Hold::Until(until)) => return Some(Step::Sleep { until, now }),
             Some(_) if woken => due = now,
-            Some(_) if now < own.deadline => return Step::until(own.deadline, now),
+            Some(_) if now < own.deadline => return Some(Step::until(own.deadline, now)),
             _ => {}
         }
         loop {
@@ -258,15 +288,15 @@ impl<P> Progress<P> {
                 due,
                 now,
             };
-            let hold = match call.attempt(at) {
+            let (hold, member) = match call.attempt_in(&own.place, at) {
                 Ok(admitted) => {
                     self.leave(call, Some(due));
                     if due < now {
                         *self = Self::Late(due);
                     }
-                    return Step::Done(call.output(Ok(admitted), now));
+                    return Some(Step::Done(call.output(Ok(admitted), now)));
                 }
-                Err(hold) => hold,
+                Err(refused) => refused,
             };
             let is_late = hold == Hold::UntilWoken && now >= own.deadline;
             if is_late || hold.is_in_vain(own.deadline) {
@@ -282,15 +312,32 @@ impl<P> Progress<P> {
                 }
                 self.leave(call, None);
                 let refusal = refusal.unwrap_or_else(|| call.behind_others());
-                return Step::Done(call.output(Err(refusal), now));
+                return Some(Step::Done(call.output(Err(refusal), now)));
             }
             own.hold = Some(hold);
             match hold {
                 // Due already, but the timer was late.
-                Hold::Until(instant) if instant <= now => due = instant.max(due),
-                Hold::Until(until) => return Step::Sleep { until, now },
-                _ => return Step::until(own.deadline, now),
+                Hold::Until(instant) if instant <= now => {
+                    due = instant.max(due);
+                    continue;
+                }
+                _ => {}
             }
+            if let Some(place) = member.and_then(|member| call.enter_at(member)) {
+                let joined = call.queue(&place).join(call.demand(&place));
+                if let Some((ticket, ahead)) = joined {
+                    let deadline = own.deadline;
+                    own.move_to(call, place, ticket);
+                    let refused = self.refuse_in_vain(call, ahead, deadline, now);
+                    return refused.map(Step::Done);
+                }
+                // That queue is full, so it keeps its place.
+                call.exit(place);
+            }
+            return Some(match hold {
+                Hold::Until(until) => Step::Sleep { until, now },
+                _ => Step::until(own.deadline, now),
+            });
         }
     }
 

@@ -14,7 +14,7 @@ use crate::timer::Lateness;
 use crate::windows::{any_length, check_head, cycle, window};
 use crate::{NANOS, SLACK};
 
-fn bucket(rate: u64, burst: u64, clock: &ManualClock) -> Arc<TokenBucket<ManualClock>> {
+pub(crate) fn bucket(rate: u64, burst: u64, clock: &ManualClock) -> Arc<TokenBucket<ManualClock>> {
     let quota = Quota::per_second(rate).burst(burst);
     Arc::new(TokenBucket::with_clock(quota, clock.clone()))
 }

@@ -22,6 +22,7 @@ mod scenario;
 mod simulation;
 mod timeouts;
 mod timer;
+mod tuples;
 mod windows;
 
 #[path = "../waits/random.rs"]

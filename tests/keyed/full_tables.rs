@@ -245,11 +245,12 @@ fn any_key_is_found_once_unused() {
 }
 
 /// In many parts, a call also finds room in another part than its own, and searches end anywhere.
-/// Enough new keys still evict all unused keys.
+/// Enough new keys still evict all unused keys, if none is kept for a while.
 #[test]
 fn enough_new_keys_evict_all_unused_keys_of_many_parts() {
     let keyed = Keyed::builder(|_: &u64| bucket(Quota::per_second(1).burst(10)))
         .max_keys(8_000)
+        .idle_timeout(Duration::ZERO)
         .overflow(Overflow::Refuse)
         .hasher(hasher())
         .build();

@@ -8,6 +8,7 @@ mod interface;
 mod oracle;
 #[path = "../parallel/mod.rs"]
 mod parallel;
+mod residency;
 mod room;
 mod script;
 mod single_limiters;

@@ -25,6 +25,8 @@ use core::time::Duration;
 
 use alloc::sync::Arc;
 
+#[cfg(feature = "dashmap")]
+use tidegate::DashKeyed;
 use tidegate::{
     Combined, FixedKeyed, Keyed, Limiter, ManualClock, Quota, ShardedTokenBucket, SlidingWindow,
     TokenBucket,
@@ -96,9 +98,48 @@ fn combined(burst: u64, clock: &ManualClock) -> Keyed<u64, Combined<ManualClock>
     })
 }
 
+/// Buckets in a map of the user's own.
+#[cfg(feature = "dashmap")]
+fn dash(burst: u64, clock: &ManualClock) -> dash::DashTable<impl Fn(&u64) -> dash::Value> {
+    let time = clock.clone();
+    let make = move |_: &u64| (bucket(per_second(burst), &time), "a value");
+    let project: dash::Project = |value| &value.0;
+    DashKeyed::with_clock(dashmap::DashMap::new(), project, clock.clone()).or_insert_with(make)
+}
+
+#[cfg(feature = "dashmap")]
+mod dash {
+    use tidegate::{DashKeyed, ManualClock, NewKeys, TokenBucket};
+
+    pub(crate) type Value = (TokenBucket<ManualClock>, &'static str);
+    pub(crate) type Project = fn(&Value) -> &TokenBucket<ManualClock>;
+    pub(crate) type DashTable<F> =
+        DashKeyed<dashmap::DashMap<u64, Value>, Project, NewKeys<F>, ManualClock>;
+
+    impl<F: Fn(&u64) -> Value> crate::Counts for DashTable<F> {
+        fn waiting(&self) -> u64 {
+            self.waiting()
+        }
+
+        fn waiting_for(&self, key: u64) -> u64 {
+            self.at(&key).waiting()
+        }
+
+        fn available(&self, key: u64) -> u64 {
+            self.available(&key)
+        }
+
+        fn spend(&self, key: u64, n: u64) {
+            self.try_acquire(&key, n).expect("available");
+        }
+    }
+}
+
 /// Calls `check(&table, &clock)` with a new table of each kind whose buckets have this burst.
 macro_rules! on_each_table {
     ($check:expr, $burst:expr) => {
+        #[cfg(feature = "dashmap")]
+        on_each_table!($check, $burst, dash);
         on_each_table!(
             $check,
             $burst,

@@ -4,6 +4,8 @@
 
 pub(crate) mod bucket_ops;
 pub(crate) mod quota_text;
+#[cfg(feature = "serde")]
+pub(crate) mod saved_states;
 pub(crate) mod window_ops;
 
 mod bytes;

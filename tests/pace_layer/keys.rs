@@ -8,7 +8,8 @@ use http::header::RETRY_AFTER;
 use http::{Request, Response, StatusCode};
 use tidegate::tower::{KeyExtractor, NoKey, PaceLayer, PerKey, Reason, RequestHead};
 use tidegate::{
-    ApiRateLimiter, Clock, FixedKeyed, Keyed, Quota, RateLimitConfig, TokenBucket, TokioClock,
+    ApiRateLimiter, Clock, FixedKeyed, Keyed, KeyedShadow, Quota, RateLimitConfig, TokenBucket,
+    TokioClock, TrackDenied,
 };
 use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt};
@@ -175,6 +176,33 @@ async fn timeouts_count_those_ahead_of_the_same_key() {
         }
     }
     assert_eq!((layer.stats().allowed, layer.stats().denied), (7, 1));
+}
+
+/// A tracked table lists the keys of requests that were rejected, and a shadow counts them.
+/// Requests that wait and are served are no refusals.
+#[tokio::test(start_paused = true)]
+async fn rejected_requests_are_tracked() {
+    let clock = TokioClock::new();
+    let fixed = |burst| {
+        let quota = Quota::per_second(10).burst(burst);
+        FixedKeyed::with_clock(quota, 100, clock)
+    };
+    let live = TrackDenied::<_, u32>::new(fixed(1), 10);
+    let table = Arc::new(KeyedShadow::beside(live, fixed(3)));
+    let layer = PaceLayer::builder(PerKey::new(Arc::clone(&table), Number)).timeout(TOKEN);
+    let layer = layer.build();
+    let mut requests = JoinSet::new();
+    for path in ["/1", "/1", "/1", "/1", "/2", "/2"] {
+        requests.spawn(layer.layer(answers()).oneshot(get(path)));
+    }
+    while requests.join_next().await.is_some() {}
+    // Of each key one at once and one after a wait.
+    assert_eq!((layer.stats().allowed, layer.stats().denied), (4, 2));
+    let top = table.live().most_denied().top(10);
+    assert_eq!((top.keys.len(), top.keys[0].key), (1, 1));
+    assert_eq!((top.keys[0].at_least, top.keys[0].at_most), (2, 2));
+    let stats = table.stats();
+    assert_eq!((stats.both_admitted, stats.only_live_refused), (4, 2));
 }
 
 /// Bounds per key and for the table reject those beyond.

@@ -7,4 +7,6 @@ mod combined;
 #[path = "../oracles/mod.rs"]
 mod oracles;
 mod random_inputs;
+#[cfg(feature = "std")]
+mod tuples;
 mod window;

@@ -1,5 +1,7 @@
 //! Runs the checks of the fuzz targets over random inputs.
 
+#[cfg(feature = "serde")]
+use crate::oracles::saved_states;
 use crate::oracles::{bucket_ops, quota_text, window_ops};
 use proptest::prelude::*;
 
@@ -28,6 +30,15 @@ proptest! {
     #[test]
     fn window_agrees_with_list_of_admissions(input in any_input()) {
         window_ops::check(&input);
+    }
+
+    #[test]
+    #[cfg(feature = "serde")]
+    fn saved_states_agree_with_their_checks(
+        kind in 0_u8..2, mut input in prop::collection::vec(any::<u8>(), 1..120),
+    ) {
+        input[0] = kind;
+        saved_states::check(&input);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Calls between the peek at a tuple's gates and the charge: forfeited permits are counted.
+//! Calls between the look at a tuple's gates and the charge: charges are undone, those of keys too,
+//! and forfeited permits are counted.
 
 use alloc::sync::Arc;
 use core::hash::BuildHasher;
@@ -13,11 +14,13 @@ use crate::{answer, bucket, drain, served, with_key};
 
 type Bucket = Arc<TokenBucket<ManualClock>>;
 
-/// A hasher that runs another call when a table hashes a key for the charge, which is the second
-/// time.
+/// A hasher that runs another call when a table hashes a key for the charge: once after each tuple
+/// around it has looked.
 #[derive(Clone)]
 struct Interrupted {
     hashes: RandomState,
+    /// The hashes before that.
+    looks: u64,
     hashed: Arc<AtomicU64>,
     by: Arc<dyn Fn() + Send + Sync>,
 }
@@ -26,7 +29,7 @@ impl BuildHasher for Interrupted {
     type Hasher = DefaultHasher;
 
     fn build_hasher(&self) -> DefaultHasher {
-        if self.hashed.fetch_add(1, Relaxed) == 1 {
+        if self.hashed.fetch_add(1, Relaxed) == self.looks {
             (self.by)();
         }
         self.hashes.build_hasher()
@@ -36,11 +39,17 @@ impl BuildHasher for Interrupted {
 type Keys =
     PerKey<Arc<FixedKeyed<ManualClock, Interrupted>>, fn(&RequestHead<'_>) -> Option<String>>;
 
-/// Creates a gate of keys with 10 tokens each. The first charge is interrupted by a call of
-/// `by`.
+/// Creates a gate of keys with 10 tokens each, in one tuple. The first charge is interrupted by a
+/// call of `by`.
 fn interrupting_keys(clock: &ManualClock, by: impl Fn() + Send + Sync + 'static) -> Keys {
+    nested_keys(1, clock, by)
+}
+
+/// As [`interrupting_keys`], in so many tuples.
+fn nested_keys(looks: u64, clock: &ManualClock, by: impl Fn() + Send + Sync + 'static) -> Keys {
     let hasher = Interrupted {
         hashes: RandomState::new(),
+        looks,
         hashed: Arc::default(),
         by: Arc::new(by),
     };
@@ -69,13 +78,13 @@ fn drainer(of: &Bucket) -> impl Fn() + Send + Sync + 'static {
 }
 
 #[test]
-fn charged_key_forfeits_its_charge() {
+fn charged_key_undoes_its_charge() {
     let clock = ManualClock::new();
     let last = full(&clock);
     let keys = interrupting_keys(&clock, drainer(&last));
     let table = Arc::clone(keys.table());
-    assert_eq!(forfeited((keys, last)), 3);
-    assert_eq!(table.available("a"), 7);
+    assert_eq!(forfeited((keys, last)), 0);
+    assert_eq!(table.available("a"), 10);
 }
 
 #[test]
@@ -84,9 +93,8 @@ fn charged_limiter_undoes_its_charge() {
     let (first, last) = (full(&clock), full(&clock));
     let keys = interrupting_keys(&clock, drainer(&last));
     let table = Arc::clone(keys.table());
-    // Only the key's permits are forfeited.
-    assert_eq!(forfeited((Arc::clone(&first), keys, last)), 3);
-    assert_eq!((first.available(), table.available("a")), (10, 7));
+    assert_eq!(forfeited((Arc::clone(&first), keys, last)), 0);
+    assert_eq!((first.available(), table.available("a")), (10, 10));
 }
 
 #[test]
@@ -98,9 +106,10 @@ fn charge_under_a_later_call_is_forfeited() {
         used.try_acquire(1).expect("7 are left");
         stolen();
     });
-    // 3 of the key, and 3 of the bucket, because another call was decided on top of its charge.
-    assert_eq!(forfeited((Arc::clone(&first), keys, last)), 6);
-    assert_eq!(first.available(), 6);
+    let table = Arc::clone(keys.table());
+    // 3 of the bucket, because another call was decided on top of its charge.
+    assert_eq!(forfeited((Arc::clone(&first), keys, last)), 3);
+    assert_eq!((first.available(), table.available("a")), (6, 10));
 }
 
 #[test]
@@ -108,7 +117,7 @@ fn gates_after_the_refusing_one_are_not_charged() {
     let clock = ManualClock::new();
     let (stolen, behind) = (full(&clock), full(&clock));
     let keys = interrupting_keys(&clock, drainer(&stolen));
-    assert_eq!(forfeited((keys, stolen, Arc::clone(&behind))), 3);
+    assert_eq!(forfeited((keys, stolen, Arc::clone(&behind))), 0);
     assert_eq!(behind.available(), 10);
 }
 
@@ -134,12 +143,14 @@ fn nested_tuples_count_all_forfeited_permits() {
     for depth in 0..4 {
         let (first, last) = (full(&clock), full(&clock));
         let (used, stolen) = (Arc::clone(&first), drainer(&last));
-        let keys = interrupting_keys(&clock, move || {
+        let looks = if depth == 3 { 3 } else { 2 };
+        let keys = nested_keys(looks, &clock, move || {
             used.try_acquire(1).expect("7 are left");
             stolen();
         });
+        let table = Arc::clone(keys.table());
         let permits = match depth {
-            // The inner tuple refuses, and has nothing to undo.
+            // The inner tuple refuses, and undoes the charge of the key.
             0 => forfeited((Arc::clone(&first), (keys, last))),
             // The outer tuple refuses, so the inner one is undone.
             1 => forfeited(((Arc::clone(&first), keys), last)),
@@ -152,8 +163,12 @@ fn nested_tuples_count_all_forfeited_permits() {
                 (Arc::clone(&first), (keys, Named::new("last", last))),
             )),
         };
-        assert_eq!(permits, 6, "{depth}");
-        assert_eq!(first.available(), 6, "{depth}");
+        assert_eq!(permits, 3, "{depth}");
+        assert_eq!(
+            (first.available(), table.available("a")),
+            (6, 10),
+            "{depth}"
+        );
     }
 }
 
@@ -165,16 +180,21 @@ fn absent_optional_key_forfeits_nothing() {
     let no_key: fn(&RequestHead<'_>) -> Option<String> = |_| None;
     let other = FixedKeyed::with_clock(Quota::per_second(1).burst(10), 100, clock.clone());
     let absent = PerKey::new(other, no_key).optional();
-    assert_eq!(forfeited((absent, Arc::clone(&first), keys, last)), 3);
+    assert_eq!(forfeited((absent, Arc::clone(&first), keys, last)), 0);
     assert_eq!(first.available(), 10);
 }
 
 #[test]
 fn dry_run_counts_forfeited_permits() {
     let clock = ManualClock::new();
-    let last = full(&clock);
-    let keys = interrupting_keys(&clock, drainer(&last));
-    let layer = RateLimitLayer::builder((keys, last)).dry_run(true).build();
+    let (first, last) = (full(&clock), full(&clock));
+    let (used, stolen) = (Arc::clone(&first), drainer(&last));
+    let keys = interrupting_keys(&clock, move || {
+        used.try_acquire(1).expect("9 are left");
+        stolen();
+    });
+    let gate = (first, keys, last);
+    let layer = RateLimitLayer::builder(gate).dry_run(true).build();
     assert_eq!(answer(&layer, with_key("a")).status(), 200);
     let stats = layer.stats();
     assert_eq!((stats.shadow_denied, stats.forfeited), (1, 1));

@@ -23,6 +23,7 @@ mod regressions;
 mod response_headers;
 mod servers;
 mod service_contract;
+mod shadows;
 mod shared_limit;
 mod snapshots;
 mod trusted_networks;

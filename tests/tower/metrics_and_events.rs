@@ -33,6 +33,18 @@ fn request(path: &str, key: Option<&str>) -> Request<()> {
     request.body(()).expect("valid")
 }
 
+/// A layer whose candidate refuses the second of two requests.
+fn shadowed() -> RateLimitLayer<TokenBucket<ManualClock>> {
+    let clock = ManualClock::new();
+    let candidate = {
+        let clock = clock.clone();
+        Keyed::new(move |_: &String| bucket(1, &clock))
+    };
+    let candidate = Named::new("candidate", PerKey::new(candidate, key_of as Key));
+    let layer = RateLimitLayer::builder(bucket(2, &clock)).name("layer");
+    layer.headers(HeaderStyle::None).shadow(candidate).build()
+}
+
 /// Sends requests: one allowed, two denied, three without a key, four exempt.
 fn decide<R: Reject<String>>(layer: &RateLimitLayer<Named<Limits>, R>) {
     let keyed = [Some(KEY), Some(KEY), Some(KEY), None, None, None];
@@ -68,7 +80,10 @@ mod counters {
         Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
     };
 
-    use super::{KEY, decide, limits};
+    use tidegate::ShadowStats;
+
+    use super::{KEY, decide, limits, request, shadowed};
+    use crate::answer;
 
     /// The registered counters by name and labels.
     #[derive(Default)]
@@ -100,15 +115,43 @@ mod counters {
     }
 
     fn recorded(dry_run: bool) -> BTreeMap<String, u64> {
+        recorded_by(|| decide(&limits("layer").dry_run(dry_run).build()))
+    }
+
+    fn recorded_by(work: impl FnOnce()) -> BTreeMap<String, u64> {
         let recorder = Recorded::default();
-        metrics::with_local_recorder(&recorder, || {
-            decide(&limits("layer").dry_run(dry_run).build());
-        });
+        metrics::with_local_recorder(&recorder, work);
         let counters = recorder.0.lock().expect("no panic");
         counters
             .iter()
             .map(|(name, count)| (name.clone(), count.load(Relaxed)))
             .collect()
+    }
+
+    fn shadow_counters(counts: [u64; 4]) -> BTreeMap<String, u64> {
+        let outcomes = ["allowed", "shadow_denied", "live_denied", "denied"];
+        let counter =
+            |outcome: &str| format!("rate_limiter.shadow.requests limiter=layer outcome={outcome}");
+        outcomes.map(counter).into_iter().zip(counts).collect()
+    }
+
+    #[test]
+    fn candidates_have_counters_of_their_own() {
+        let mut recorded = recorded_by(|| {
+            let layer = shadowed();
+            for key in [KEY, "other", KEY] {
+                _ = answer(&layer, request("/", Some(key)));
+            }
+        });
+        recorded.retain(|name, _| name.starts_with("rate_limiter.shadow"));
+        assert_eq!(recorded, shadow_counters([2, 0, 0, 1]));
+        let published = recorded_by(|| {
+            let mut stats = ShadowStats::default();
+            (stats.both_admitted, stats.only_candidate_refused) = (1, 2);
+            (stats.only_live_refused, stats.both_refused) = (3, 4);
+            stats.publish("layer");
+        });
+        assert_eq!(published, shadow_counters([1, 2, 3, 4]));
     }
 
     #[test]
@@ -140,7 +183,8 @@ mod events {
     use tracing::span::{Attributes, Id, Record};
     use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
-    use super::{KEY, decide, limits};
+    use super::{KEY, decide, limits, request, shadowed};
+    use crate::answer;
 
     /// The levels and texts of events.
     #[derive(Clone, Default)]
@@ -178,14 +222,45 @@ mod events {
     }
 
     fn recorded(dry_run: bool) -> Vec<(Level, String)> {
+        recorded_by(|| decide(&limits("layer").dry_run(dry_run).build()))
+    }
+
+    fn recorded_by(work: impl FnOnce()) -> Vec<(Level, String)> {
         let recorded = Recorded::default();
         // A thread of another test may reach an event first, without a subscriber. If only one
         // subscriber existed, that would disable the event for all threads. So there are two.
         let _other = Dispatch::new(Recorded::default());
-        tracing::subscriber::with_default(recorded.clone(), || {
-            decide(&limits("layer").dry_run(dry_run).build());
-        });
+        tracing::subscriber::with_default(recorded.clone(), work);
         recorded.0.lock().expect("no panic").clone()
+    }
+
+    #[test]
+    fn refusal_of_a_candidate_alone_is_one_debug_event() {
+        let events = recorded_by(|| {
+            let layer = shadowed();
+            for _ in 0..3 {
+                _ = answer(&layer, request("/", Some(KEY)));
+            }
+        });
+        // The second request. The third is refused by both, and has the event of a rejection.
+        let shadow: Vec<_> = events
+            .iter()
+            .filter(|event| event.1.contains("a shadow limit would refuse"))
+            .collect();
+        let [(Level::DEBUG, text)] = shadow[..] else {
+            panic!("{events:?}");
+        };
+        for part in [
+            "limiter=\"layer\"",
+            "limit=\"candidate\"",
+            "outcome=\"shadow_denied\"",
+            "cost=1",
+            "not yet: retry after 1s",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.contains(KEY));
+        assert_eq!(events.len(), 2, "{events:?}");
     }
 
     #[test]

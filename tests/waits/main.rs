@@ -20,9 +20,11 @@ mod random_operations;
 mod reentrant_wakers;
 mod resets;
 mod runtimes;
+mod sharded_changes;
 mod thread_waits;
 #[cfg(feature = "tokio")]
 mod tokio_tasks;
+mod tuples;
 mod waiters;
 
 #[path = "../parallel/mod.rs"]

@@ -40,6 +40,8 @@ struct Known<'a> {
     keys: usize,
     visits: &'a [(&'static str, Visits)],
     admits: bool,
+    /// Whether each key has spent some permits before, so that its bucket is not full.
+    spends: bool,
     /// Samples of each row, of 50 ms each.
     samples: u32,
 }
@@ -81,10 +83,12 @@ impl KeyedVisitor<String> for Known<'_> {
         let gate = make();
         for number in 0..self.keys as u64 {
             let key = tidegate_compare::keyed::name(number);
-            if self.admits {
+            if !self.admits {
+                while gate.admit(&key) {}
+            } else if self.spends {
                 assert!(gate.spend(&key, KeyLimit::HOUR));
             } else {
-                while gate.admit(&key) {}
+                assert!(gate.admit(&key));
             }
         }
         self.measure(name, &gate);
@@ -106,11 +110,26 @@ fn hit(criterion: &mut Criterion) {
             keys,
             visits: &visits,
             admits: true,
+            spends: true,
             samples,
         };
         known.measure("keys alone", &KeysAlone);
         for_each_limiter(KeyLimit::PLENTY, keys, &mut known);
     }
+}
+
+/// Every bucket is full when its key comes: clients that stay far below their limit.
+fn hit_full(criterion: &mut Criterion) {
+    let mut known = Known {
+        criterion,
+        name: "hit, full at each visit",
+        keys: 1_000,
+        visits: &[(", uniform", Visits::uniform(1_000))],
+        admits: true,
+        spends: false,
+        samples: 30,
+    };
+    for_each_limiter(KeyLimit::FULL, 1_000, &mut known);
 }
 
 fn refuse(criterion: &mut Criterion) {
@@ -120,6 +139,7 @@ fn refuse(criterion: &mut Criterion) {
         keys: 1_000,
         visits: &[(", uniform", Visits::uniform(1_000))],
         admits: false,
+        spends: false,
         samples: 16,
     };
     for_each_limiter(KeyLimit::ONCE, 1_000, &mut known);
@@ -187,5 +207,5 @@ fn insert(criterion: &mut Criterion) {
     new.visit("tidegate FixedKeyed", || fixed(KeyLimit::FAST, 1_000));
 }
 
-criterion_group!(many_keys, hit, refuse, insert);
+criterion_group!(many_keys, hit, hit_full, refuse, insert);
 criterion_main!(many_keys);

@@ -11,8 +11,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 pub use adapters::{GovernorHintRead, KeysAlone, MutexMap, RateNetKey};
+use dashmap::DashMap;
 pub use keys::{KEY_LENGTH, Visits, name, rename};
-use tidegate::{Denied, FixedKeyed, Keyed, Quota, TokenBucket};
+use tidegate::{DashKeyed, Denied, FixedKeyed, Keyed, NewKeys, Quota, TokenBucket};
 
 use crate::gate::Decision;
 
@@ -57,6 +58,12 @@ impl KeyLimit {
 
     /// The permits that a key spends before a benchmark, so that no table evicts it for an hour.
     pub const HOUR: u32 = 3_600;
+
+    /// A bucket that is full again when the next call for its key comes.
+    pub const FULL: Self = Self {
+        interval: Duration::from_micros(1),
+        burst: u32::MAX,
+    };
 
     /// One call, and the next after an hour.
     pub const ONCE: Self = Self {
@@ -107,7 +114,15 @@ macro_rules! tables {
 tables! {
     <S: BuildHasher> Keyed<K, TokenBucket, S>;
     <> FixedKeyed;
+    <> DashBuckets<K>;
 }
+
+/// Buckets that are all there is in a `DashMap`. Boxed, as the documentation advises for small
+/// values: a bucket is aligned to 128 bytes.
+pub type DashBuckets<K> = DashKeyed<DashMap<K, Box<TokenBucket>>, Project, NewKeys<Make<K>>>;
+
+type Project = fn(&Box<TokenBucket>) -> &TokenBucket;
+type Make<K> = Box<dyn Fn(&K) -> Box<TokenBucket> + Send + Sync>;
 
 /// The work on each limiter.
 pub trait KeyedVisitor<K> {
@@ -122,6 +137,7 @@ where
     visitor.visit("tidegate Keyed", || keyed::<K>(limit));
     visitor.visit("tidegate Keyed, SipHash", || keyed_sip::<K>(limit));
     visitor.visit("tidegate FixedKeyed", || fixed(limit, keys));
+    visitor.visit("tidegate DashKeyed, SipHash", || dash_keyed::<K>(limit));
     visitor.visit("governor keyed", || governor_keyed::<K>(limit));
     // Twice the keys: rate-net divides its capacity among shards, and must not evict a key.
     visitor.visit("rate-net", || rate_net(limit, 2 * keys));
@@ -144,6 +160,13 @@ pub fn keyed_sip<K: Clone + Eq + Hash>(limit: KeyLimit) -> Keyed<K, TokenBucket,
 
 pub fn fixed(limit: KeyLimit, keys: usize) -> FixedKeyed {
     FixedKeyed::new(limit.quota(), keys)
+}
+
+/// A `DashMap` with its own default, SipHash, as governor's.
+pub fn dash_keyed<K: Clone + Eq + Hash>(limit: KeyLimit) -> DashBuckets<K> {
+    let quota = limit.quota();
+    let make: Make<K> = Box::new(move |_| Box::new(TokenBucket::new(quota)));
+    DashKeyed::new(DashMap::new(), (|bucket| bucket) as Project).or_insert_with(make)
 }
 
 /// The default: a `DashMap`.

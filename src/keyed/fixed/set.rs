@@ -9,8 +9,9 @@
 //!   owner's bucket, in grains. Otherwise the entry is *vacant*, and the word is the mark as of
 //!   which its last owner was evicted, in grains. Every admission writes it.
 //! * `owner`: the fingerprint of the key that owns the entry while it is occupied, and the number
-//!   of the claim that made it the owner. It is written only while that claim is carried out and
-//!   the entry is vacant.
+//!   of the claim that made it the owner. They are written only while that claim is carried out and
+//!   the entry is vacant. The top five bits are the *hold*. They are 0 until the owner's TAT is
+//!   lowered for the first time.
 //!
 //! The set has two more words:
 //!
@@ -35,13 +36,18 @@
 //!    `claim` to idle. Every call that finds a busy claim carries it out. Each step is an exchange
 //!    that succeeds once.
 //!
+//! A credit, a reset and an undo lower a TAT: see [`lowering`]. When the quota changes, another set
+//! takes over: see `takeover.rs`. Then this one is *closed*: `claim` says so, and every entry is
+//! vacant for good.
+//!
 //! # Invariants
 //!
-//! 1. Without the top bit, the words of an entry only grow. A charge adds at least a grain. An
-//!    entry is evicted only with a TAT *below* the mark (`returned_value`), which becomes its
-//!    vacant value, and it is occupied at the mark or at that value, whichever is later. So no
-//!    occupied value ever comes back, and an exchange from one proves that its owner is the one
-//!    that was loaded after it.
+//! 1. Without the top bit, the words of an entry only grow, except while they are one owner's. A
+//!    charge adds at least a grain. An entry is evicted only with a TAT *below* the mark
+//!    (`returned_value`), which becomes its vacant value, and it is occupied at the mark or at that
+//!    value, whichever is later. With the hold of an owner whose TAT was lowered, that is later
+//!    than every word of that owner. So no occupied value ever comes back for another owner, and
+//!    an exchange from one proves that its owner is the one that was loaded after it.
 //! 2. While a claim is busy, step 3 occupies its entry once, and the entry stays occupied, because
 //!    an entry is evicted only when the claim that occupied it is over. So a call that finds the
 //!    entry vacant and then the claim still busy (`unchecked_claim`) has loaded the owner and the
@@ -85,12 +91,19 @@
 //!
 //! Lock-free. A call for a key that has an entry is decided again only because the key was charged
 //! or evicted meanwhile. A claim starts again only because another claim of this set was made or
-//! carried out, or because another call charged or took the same entry.
+//! carried out, or because another call charged, lowered or took the same entry.
+
+pub(super) mod lowering;
+
+mod entry_hold;
+#[cfg(any(feature = "std", tidegate_loom))]
+mod takeover;
 
 use crate::gcra::Now;
 use crate::gcra::WordGcra;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
-use crate::sync::{AtomicU64, fence};
+use crate::sync::{AtomicU64, Closed, fence};
+use entry_hold::EntryHold;
 
 /// Entries of a set. With the two words of the set they fill four cache lines.
 ///
@@ -142,6 +155,17 @@ impl KeyTag {
         }
     }
 
+    /// The tag of a saved key, whose search begins at the entry that it had.
+    pub(super) const fn saved(fingerprint: u64, entry: usize) -> Option<Self> {
+        if fingerprint == 0 || fingerprint > FINGERPRINT || entry >= ENTRIES {
+            return None;
+        }
+        Some(Self {
+            fingerprint,
+            start: entry,
+        })
+    }
+
     #[inline]
     const fn owns(self, owner: u64) -> bool {
         owner & FINGERPRINT == self.fingerprint
@@ -149,7 +173,7 @@ impl KeyTag {
 }
 
 /// The word `claim`. From the top: a busy bit, 4 bits for the entry, 19 for the number of the
-/// claim, 40 for the fingerprint.
+/// claim, 40 for the fingerprint. A closed word is a busy one without a fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct ClaimWord(u64);
 
@@ -181,14 +205,72 @@ impl ClaimWord {
     const fn entry(self) -> usize {
         ((self.0 >> Self::ENTRY_SHIFT) & 15) as usize
     }
+
+    /// The word of the set after this idle one, once another set takes over.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    const fn closed(self) -> Self {
+        Self(Self::BUSY | self.0)
+    }
+
+    #[cfg(any(feature = "std", tidegate_loom))]
+    const fn is_closed(self) -> bool {
+        self.is_busy() && self.0 & FINGERPRINT == 0
+    }
+
+    #[cfg(any(feature = "std", tidegate_loom))]
+    const fn check_open(self) -> Result<(), Closed> {
+        if self.is_closed() {
+            Err(Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Without std, no set is closed.
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the same call as with std"
+    )]
+    const fn check_open(self) -> Result<(), Closed> {
+        Ok(())
+    }
 }
 
-/// Every entry belongs to a key whose bucket is not full.
-pub(super) struct SetFull;
+/// The bits of `owner` that a claim writes.
+const CLAIM: u64 = ClaimWord::NUMBER | FINGERPRINT;
+
+/// The exchange that has charged a key.
+pub(super) struct SetExchange<'a> {
+    entry: &'a SetEntry,
+    before: u64,
+    after: u64,
+}
+
+/// Why a key got no entry.
+#[derive(Clone, Copy)]
+pub(super) enum Unfound {
+    /// Every entry belongs to a key whose bucket is not full, or is held.
+    Full,
+    /// Another set has taken over.
+    Closed(Closed),
+}
 
 /// Why a set did not charge a key.
 pub(super) enum SetRefusal<E> {
     Denied(E),
+    Unfound(Unfound),
+}
+
+/// What a query finds.
+pub(super) enum Peeked {
+    /// The TAT of the key and the instant to decide by, as of which a TAT of an earlier owner is a
+    /// full bucket.
+    Known(u64, Now),
+    /// The key has no entry but would get one.
+    New,
+    /// The key has no entry and would get none.
     Full,
 }
 
@@ -242,20 +324,24 @@ impl Set {
         key: KeyTag,
         nanos: u64,
         decide: impl Fn(Now, u64) -> Result<u64, E>,
-    ) -> Result<(), SetRefusal<E>> {
+    ) -> Result<SetExchange<'_>, SetRefusal<E>> {
         let mut now = gcra.now(nanos);
         let mut judged_at = nanos;
         loop {
             let Some((entry, tat)) = self.find(key) else {
-                if self.claim(gcra, key, nanos).is_err() {
-                    return Err(SetRefusal::Full);
+                if let Err(unfound) = self.claim(gcra, key, nanos) {
+                    return Err(SetRefusal::Unfound(unfound));
                 }
                 continue;
             };
             match decide(now, tat) {
                 Ok(next) => {
                     if entry.replace(tat, next) {
-                        return Ok(());
+                        return Ok(SetExchange {
+                            entry,
+                            before: tat,
+                            after: next,
+                        });
                     }
                 }
                 Err(refusal) => {
@@ -272,35 +358,81 @@ impl Set {
         }
     }
 
-    /// Returns the TAT of a key and the instant to decide by, as of which a TAT of an earlier owner
-    /// is a full bucket; `None` if the key has no entry but would get one.
-    pub(super) fn peek(
-        &self,
-        gcra: &WordGcra,
-        key: KeyTag,
-        nanos: u64,
-    ) -> Result<Option<(u64, Now)>, SetFull> {
+    /// Looks at the bucket of a key.
+    pub(super) fn peek(&self, gcra: &WordGcra, key: KeyTag, nanos: u64) -> Result<Peeked, Closed> {
         loop {
             // Acquire: pairs with the Release in `carry_out`, as in `claim`.
             let claim = ClaimWord(self.claim.load(Acquire));
             if let Some((_, tat)) = self.find(key) {
                 // Relaxed: as in `decide`.
                 let mark = self.mark.load(Relaxed).max(nanos);
-                return Ok(Some((tat, gcra.clamped_by(mark, nanos))));
+                return Ok(Peeked::Known(tat, gcra.clamped_by(mark, nanos)));
             }
             let is_full = self.is_full_at(gcra, nanos);
             if self.is_current(claim) {
-                return if is_full { Err(SetFull) } else { Ok(None) };
+                claim.check_open()?;
+                return Ok(if is_full { Peeked::Full } else { Peeked::New });
             }
         }
     }
 
+    /// Returns whether no other set has taken over.
+    pub(super) fn check_open(&self) -> Result<(), Closed> {
+        // Acquire: pairs with the Release of `close`, which publishes the set that takes over.
+        ClaimWord(self.claim.load(Acquire)).check_open()
+    }
+
     /// Counts the entries of keys whose bucket is not full.
-    pub(super) fn active(&self, gcra: &WordGcra, nanos: u64) -> usize {
+    pub(super) fn active(&self, gcra: &WordGcra, nanos: u64) -> Result<usize, Closed> {
         let now = gcra.now(nanos);
         let active =
             |entry: &&SetEntry| entry.tat().is_some_and(|tat| !WordGcra::is_full(tat, now));
-        self.entries.iter().filter(active).count()
+        let active = self.entries.iter().filter(active).count();
+        // After the entries: one that was frozen shows that the set is closed.
+        self.check_open()?;
+        Ok(active)
+    }
+
+    /// The fingerprints and TATs of the entries that keys own, for a save.
+    ///
+    /// If another key takes an entry meanwhile, its fingerprint may come with the TAT of the
+    /// former owner. Then the new owner has spent nothing before the call, and the former one has a
+    /// full bucket.
+    pub(super) fn occupied(&self) -> Result<[Option<(u64, u64)>; ENTRIES], Closed> {
+        let occupied = core::array::from_fn(|number| {
+            let entry = &self.entries[number];
+            let tat = entry.tat()?;
+            // Acquire: as in `tat_of`.
+            let owner = entry.owner.load(Acquire) & FINGERPRINT;
+            Some((owner, tat))
+        });
+        // As in `active`.
+        self.check_open()?;
+        Ok(occupied)
+    }
+
+    /// Gives a key a new entry with this TAT, while no other call uses the set. Returns whether
+    /// there was room.
+    pub(super) fn restore(
+        &self,
+        gcra: &WordGcra,
+        key: KeyTag,
+        nanos: u64,
+        tat: u64,
+    ) -> Result<bool, Closed> {
+        match self.decide(gcra, key, nanos, |_, _| Ok::<_, ()>(tat)) {
+            Ok(_) => Ok(true),
+            Err(SetRefusal::Unfound(Unfound::Closed(closed))) => Err(closed),
+            Err(SetRefusal::Denied(()) | SetRefusal::Unfound(Unfound::Full)) => Ok(false),
+        }
+    }
+
+    /// Whether a key has an entry.
+    pub(super) fn holds(&self, key: KeyTag) -> Result<bool, Closed> {
+        let found = self.find(key).is_some();
+        // As in `active`.
+        self.check_open()?;
+        Ok(found)
     }
 
     /// Whether no entry is vacant and none can be evicted.
@@ -308,31 +440,37 @@ impl Set {
         // Relaxed: only compared. A call that misses a mark may find a set full if its clock is
         // behind.
         let now = gcra.now(self.mark.load(Relaxed).max(nanos));
-        let in_use = |entry: &SetEntry| entry.tat().is_some_and(|tat| tat >= now.grains());
+        let in_use = |entry: &SetEntry| match entry.tat() {
+            Some(tat) => tat >= now.grains() || tat + entry.span(gcra) >= now.grains(),
+            None => entry.span(gcra) > 0 && entry.held_until(gcra) > now.grains(),
+        };
         self.entries.iter().all(in_use)
     }
 
     /// Claims an entry for a key that was not found. The caller searches again.
     #[cold]
     #[inline(never)]
-    fn claim(&self, gcra: &WordGcra, key: KeyTag, nanos: u64) -> Result<(), SetFull> {
+    fn claim(&self, gcra: &WordGcra, key: KeyTag, nanos: u64) -> Result<(), Unfound> {
         loop {
             // Acquire: pairs with the Release in `carry_out`, so that the search sees the entries
             // of earlier claims.
             let claim = ClaimWord(self.claim.load(Acquire));
             if claim.is_busy() {
+                claim.check_open().map_err(Unfound::Closed)?;
                 self.carry_out(claim, gcra);
                 continue;
             }
             if self.find(key).is_some() {
                 return Ok(());
             }
-            let vacant = self.from(key).find(|(_, entry)| entry.tat().is_none());
+            let vacant = self
+                .from(key)
+                .find(|(_, entry)| entry.tat().is_none() && self.is_free(entry, gcra, nanos));
             let Some((entry, _)) = vacant else {
                 if !self.is_full_at(gcra, nanos) {
                     self.evict_one(gcra, claim, key, nanos);
                 } else if self.is_current(claim) {
-                    return Err(SetFull);
+                    return Err(Unfound::Full);
                 }
                 continue;
             };
@@ -349,6 +487,24 @@ impl Set {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether an entry that was found vacant is not held. Raises the mark if that shows only by
+    /// `nanos`.
+    fn is_free(&self, entry: &SetEntry, gcra: &WordGcra, nanos: u64) -> bool {
+        if entry.span(gcra) == 0 {
+            return true;
+        }
+        let held_until = entry.held_until(gcra);
+        // Relaxed, both: a claim publishes it.
+        if held_until <= gcra.now(self.mark.load(Relaxed)).grains() {
+            return true;
+        }
+        let is_over = held_until <= gcra.now(nanos).grains();
+        if is_over {
+            self.mark.fetch_max(nanos, Relaxed);
+        }
+        is_over
     }
 
     /// Whether no claim was made since this one was loaded. Then a search in between saw all
@@ -369,21 +525,30 @@ impl Set {
         let mark = gcra.now(mark).grains();
         for (_, entry) in self.from(key) {
             match entry.tat() {
-                Some(tat) if tat < mark => {
+                Some(tat) if tat >= mark => {}
+                Some(tat) => {
+                    // Loaded once (`reloaded_span`), because another call may note a longer hold.
+                    let span = entry.span(gcra);
+                    if tat + span >= mark {
+                        continue;
+                    }
+                    // Less the span, which counts again as long as the entry is vacant.
+                    let vacant = mark - span;
                     // The claim that made its owner must be over, or a late helper would occupy the
                     // entry again.
                     if self.is_current(claim) {
                         // Release: pairs with the Acquire of `tat`, which publishes the mark, and
                         // with that of `carry_out`, which publishes the claim. On failure the entry
                         // was charged or evicted, and the caller searches again.
-                        let _ = entry
-                            .tat
-                            .compare_exchange(OCCUPIED | tat, mark, Release, Relaxed);
+                        let _ =
+                            entry
+                                .tat
+                                .compare_exchange(OCCUPIED | tat, vacant, Release, Relaxed);
                     }
                     return;
                 }
-                Some(_) => {}
-                None => return,
+                None if self.is_free(entry, gcra, nanos) => return,
+                None => {}
             }
         }
     }
@@ -391,36 +556,45 @@ impl Set {
     /// Carries out a busy claim. A late thread changes nothing.
     fn carry_out(&self, claim: ClaimWord, gcra: &WordGcra) {
         let entry = &self.entries[claim.entry()];
-        // Acquire, both: keep the second load of the claim after them.
-        let tat = entry.tat.load(Acquire);
-        let owner = entry.owner.load(Acquire);
-        // Relaxed: only compared. If it is unchanged, both values are from the time of the claim. A
-        // late thread returns here, or fails at both exchanges.
-        if ClaimWord(self.claim.load(Relaxed)) != claim {
+        loop {
+            // Acquire, both: keep the second load of the claim after them.
+            let tat = entry.tat.load(Acquire);
+            let owner = entry.owner.load(Acquire);
+            // Relaxed: only compared. If it is unchanged, both values are from the time of the
+            // claim. A late thread returns here, or fails at both exchanges.
+            if ClaimWord(self.claim.load(Relaxed)) != claim {
+                return;
+            }
+            if tat & OCCUPIED == 0 {
+                // A hold of the new owner must stay.
+                if owner & CLAIM != claim.owner() {
+                    // Release: pairs with the Acquire in `tat_of`, which publishes the mark, and
+                    // with the one above, which publishes the claim.
+                    let written =
+                        entry
+                            .owner
+                            .compare_exchange(owner, claim.owner(), Release, Relaxed);
+                    if written.is_err() {
+                        // Another thread has written the same, or has noted a hold of the owner
+                        // before.
+                        continue;
+                    }
+                }
+                // Relaxed: at least the mark that the claiming call has seen, and the value with
+                // which the entry is vacant. Both were loaded with Acquire.
+                let mark = gcra.now(self.mark.load(Relaxed)).grains();
+                // Release: pairs with the Acquire of `tat_of`, so that a call that sees it sees its
+                // owner.
+                let _ = entry
+                    .tat
+                    .compare_exchange(tat, OCCUPIED | tat.max(mark), Release, Relaxed);
+            }
+            // Release: pairs with the Acquire in `claim`. On failure another thread was faster.
+            let _ = self
+                .claim
+                .compare_exchange(claim.0, claim.idle().0, Release, Relaxed);
             return;
         }
-        if tat & OCCUPIED == 0 {
-            if owner != claim.owner() {
-                // Release: pairs with the Acquire in `tat_of`, which publishes the mark, and with
-                // the one above, which publishes the claim. On failure another thread has written
-                // the same.
-                let _ = entry
-                    .owner
-                    .compare_exchange(owner, claim.owner(), Release, Relaxed);
-            }
-            // Relaxed: at least the mark that the claiming call has seen, and the value with which
-            // the entry is vacant. Both were loaded with Acquire.
-            let mark = gcra.now(self.mark.load(Relaxed)).grains();
-            // Release: pairs with the Acquire of `tat_of`, so that a call that sees it sees its
-            // owner.
-            let _ = entry
-                .tat
-                .compare_exchange(tat, OCCUPIED | tat.max(mark), Release, Relaxed);
-        }
-        // Release: pairs with the Acquire in `claim`. On failure another thread was faster.
-        let _ = self
-            .claim
-            .compare_exchange(claim.0, claim.idle().0, Release, Relaxed);
     }
 }
 
@@ -455,6 +629,20 @@ impl SetEntry {
         // Acquire: pairs with the Release in `carry_out`, so that a call that sees a newer owner
         // sees the mark that the TAT is before.
         key.owns(self.owner.load(Acquire)).then_some(tat)
+    }
+
+    /// The span for which the entry is held after its TAT, or after the value with which it is
+    /// vacant. That value must have been loaded before.
+    fn span(&self, gcra: &WordGcra) -> u64 {
+        // Relaxed: the Acquire of that load publishes the hold.
+        EntryHold::of(self.owner.load(Relaxed)).span(gcra)
+    }
+
+    /// Until when a vacant entry is held, in grains.
+    fn held_until(&self, gcra: &WordGcra) -> u64 {
+        // Acquire: as in `tat`, and so that the hold is seen.
+        let vacant = self.tat.load(Acquire) & !OCCUPIED;
+        vacant + self.span(gcra)
     }
 
     #[inline]

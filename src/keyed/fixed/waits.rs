@@ -4,11 +4,12 @@ use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
 
 use super::FixedKeyed;
-use super::set::SetFull;
+use super::state::KeyRefusal;
 use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::keyed::key_view::{KeyView, Table};
+use crate::keyed::key_view::KeyView;
 use crate::keyed::overflow::{NO_ROOM, Overflow};
+use crate::keyed::table::{Table, WaitTable};
 use crate::keyed::wait_queues::{Place, WaitOptions, WaitQueues};
 use crate::time::Timestamp;
 use crate::wait::{Acquire, Hold, Instants, from_now};
@@ -71,21 +72,6 @@ impl<C, S> FixedKeyed<C, S> {
     /// [`at`](Self::at) has the number for one key.
     pub fn waiting(&self) -> u64 {
         self.waits.waiting()
-    }
-
-    /// Returns one key as a place to wait at.
-    ///
-    /// ```
-    /// use tidegate::{Acquire, FixedKeyed, ManualClock, Quota};
-    ///
-    /// let quota = Quota::per_minute(10);
-    /// let users = FixedKeyed::with_clock(quota, 1000, ManualClock::new());
-    /// let alice = users.at("alice");
-    /// assert_eq!(Acquire::new(alice, 4).wait(), Ok(()));
-    /// assert_eq!((users.available("alice"), alice.waiting()), (6, 0));
-    /// ```
-    pub const fn at<'a, Q: ?Sized>(&'a self, key: &'a Q) -> KeyView<&'a Self, &'a Q> {
-        KeyView::new(self, key)
     }
 }
 
@@ -151,15 +137,9 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
     }
 }
 
-impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
-    type Clock = C;
-
-    fn clock_for(&self, _: &Q) -> &C {
-        &self.clock
-    }
-
+impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> WaitTable<Q> for FixedKeyed<C, S> {
     fn max_permits_for(&self, _: &Q) -> u64 {
-        self.quota.capacity()
+        self.quota().capacity()
     }
 
     #[inline]
@@ -185,6 +165,16 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
         decided.map_err(|denied| denied.hold(at.due))
     }
 
+    fn charge_as_of(&self, key: &Q, n: u64, at: Instants) -> Result<Self::Charge, Hold> {
+        let charged = self.charge_for(key, n, at.due);
+        charged.map_err(|denied| denied.hold(at.due))
+    }
+
+    fn hold_as_of(&self, key: &Q, n: u64, at: Instants) -> Option<Hold> {
+        let denied = self.peek_at(key, n, at.due).err()?;
+        Some(denied.hold(at.due))
+    }
+
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
         let due = self.waits.earliest_behind(ahead, now);
         let denied = self.peek_behind_at(key, ahead, n, due).err()?;
@@ -202,21 +192,14 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
     where
         Q: Hash + ?Sized,
     {
-        let gcra = &self.gcra;
-        let cost = gcra.cost(n)?;
-        let (set, tag) = self.locate(key);
-        let (tat, now) = match set.peek(gcra, tag, at.as_nanos()) {
-            Ok(Some(known)) => known,
-            Ok(None) => (0, gcra.now(at.as_nanos())),
-            Err(SetFull) => {
-                return match self.overflow {
-                    Overflow::Share => self.shared.peek_behind_at(ahead, n, at),
-                    Overflow::Refuse => Err(NO_ROOM),
-                    Overflow::Admit => Ok(()),
-                };
-            }
-        };
-        let admitted = gcra.admit_behind(tat, now, ahead, cost);
-        admitted.map_err(|missing| gcra.not_yet(now, missing))
+        let peeked = self.on_key(key, |state, set, tag| state.peek(set, tag, ahead, n, at));
+        peeked.or_else(|refusal| match refusal {
+            KeyRefusal::Denied(denied) => Err(denied),
+            KeyRefusal::Full => match self.overflow {
+                Overflow::Share => self.shared.peek_behind_at(ahead, n, at),
+                Overflow::Refuse => Err(NO_ROOM),
+                Overflow::Admit => Ok(()),
+            },
+        })
     }
 }

@@ -7,10 +7,11 @@ use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
 use std::sync::{PoisonError, RwLock};
 
-use super::key_limiter::{CommonQuota, KeyTat, StoredLimiter};
-use super::key_shard::{KeyShard, NewLimiter};
+use super::key_limiter::{CommonQuota, KeyLimiter, KeyTat, NewLimiter, StoredLimiter};
+use super::key_shard::KeyShard;
 use super::{FirstLimiter, Keyed, read, write};
 use crate::denied::Denied;
+use crate::keyed::key_charge::Origin;
 use crate::keyed::overflow::{NO_ROOM, Overflow};
 use crate::limiter::Limiter;
 use crate::sync::Ordering::Relaxed;
@@ -22,6 +23,12 @@ use crate::time::Timestamp;
 const MAX_COMMON_QUOTAS: usize = 64;
 
 impl<K, L, S> Keyed<K, L, S> {
+    /// The instant since which a key must be unused to be evicted without need.
+    fn unused_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let since = now.as_nanos().checked_sub(self.idle_timeout);
+        since.map(Timestamp::from_nanos)
+    }
+
     fn has_room(&self) -> bool {
         // Relaxed: the number guards nothing, and `take_room` decides.
         self.keys.load(Relaxed) < self.max_keys
@@ -44,7 +51,7 @@ impl<K, L, S> Keyed<K, L, S> {
 
 impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// Decides in which form to keep a limiter that the factory has made.
-    fn new_limiter<'a>(
+    pub(super) fn new_limiter<'a>(
         &self,
         first: &'a FirstLimiter<L>,
         limiter: L,
@@ -62,7 +69,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         }
         let quotas = self.common_quotas.lock();
         let mut quotas = quotas.unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = quotas.iter().find(|known| known.quota == quota) {
+        let mut known = quotas.iter();
+        if let Some(known) = known.find(|known| known.quota == quota && !known.is_set) {
             return bucket(known.clone());
         }
         if quotas.len() >= MAX_COMMON_QUOTAS {
@@ -95,11 +103,11 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         let hasher = |key: &K| self.hasher.hash_one(key);
         self.shards_to_search(hash).into_iter().any(|shard| {
             // With the shared lock first, so that a flood of new keys does not keep others out.
-            let found = read(shard).has_unused(first.gcra(), now);
-            if !found {
+            let found = read(shard).find_unused(first.gcra(), now);
+            let Some(found) = found else {
                 return false;
-            }
-            let evicted = write(shard).evict_one(first.gcra(), now, hasher);
+            };
+            let evicted = write(shard).evict_found(first.gcra(), found, now, hasher);
             self.give_room(evicted);
             evicted > 0
         })
@@ -112,7 +120,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         first: &FirstLimiter<L>,
         now: Timestamp,
     ) -> bool {
-        let has_unused = |shard: &RwLock<KeyShard<K, L>>| read(shard).has_unused(first.gcra(), now);
+        let has_unused =
+            |shard: &RwLock<KeyShard<K, L>>| read(shard).find_unused(first.gcra(), now).is_some();
         self.has_room() || self.shards_to_search(hash).into_iter().any(has_unused)
     }
 
@@ -136,35 +145,75 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
+        self.insert(
+            hash,
+            key,
+            first,
+            now,
+            |limiter, now| limiter.peek_at(n, now),
+            |limiter, now, _| limiter.try_acquire_at(n, now),
+            || self.try_acquire_without_room(key, n, now),
+        )
+    }
+
+    /// Adds a key that the table does not hold, and calls `apply` with its limiter, or with that of
+    /// another call that has added the key meanwhile.
+    ///
+    /// The key is not added if `check` or `apply` refuses. `check` has no effect.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "three of them are closures, for three outcomes"
+    )]
+    pub(super) fn insert<Q, R>(
+        &self,
+        hash: u64,
+        key: &Q,
+        first: &FirstLimiter<L>,
+        now: Timestamp,
+        check: impl Fn(KeyLimiter<'_, L>, Timestamp) -> Result<(), Denied>,
+        apply: impl Fn(KeyLimiter<'_, L>, Timestamp, Origin) -> Result<R, Denied>,
+        without_room: impl FnOnce() -> Result<R, Denied>,
+    ) -> Result<R, Denied>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
         let hasher = |key: &K| self.hasher.hash_one(key);
         loop {
             if !self.find_room(hash, first, now) {
                 // The last room may have gone to this very key.
                 let shard = read(self.shard(hash));
                 if let Some(limiter) = shard.find(first.gcra(), hash, key) {
-                    return limiter.try_acquire_at(n, now);
+                    return apply(limiter, now, shard.origin(false));
                 }
                 drop(shard);
-                return self.try_acquire_without_room(key, n, now);
+                return without_room();
             }
             let owned = key.to_owned();
-            let new = self.new_limiter(first, (self.factory)(&owned), now);
+            let version = self.factory.version();
+            let new = self.new_limiter(first, self.factory.make(&owned), now);
 
             let mut shard = write(self.shard(hash));
-            if let Some(limiter) = shard.find(first.gcra(), hash, key) {
-                return limiter.try_acquire_at(n, now);
+            if self.factory.version() != version {
+                // A change of all limiters may have passed this shard.
+                continue;
             }
-            self.give_room(shard.evict_some(first.gcra(), now, hasher));
+            if let Some(limiter) = shard.find(first.gcra(), hash, key) {
+                return apply(limiter, now, shard.origin(false));
+            }
+            if let Some(since) = self.unused_since(now) {
+                self.give_room(shard.evict_some(first.gcra(), &new, since, now, hasher));
+            }
             let now = now.max(shard.evicted_at());
             // A call for more than the capacity takes no room, or other keys would be refused
             // meanwhile.
-            new.limiter().peek_at(n, now)?;
+            check(new.limiter(), now)?;
             if !self.take_room() {
                 // Other threads were faster. The limiter is dropped without the lock.
                 drop(shard);
                 continue;
             }
-            let decided = new.limiter().try_acquire_at(n, now);
+            let decided = apply(new.limiter(), now, shard.origin(true));
             if decided.is_ok() {
                 shard.insert(hash, owned, new, hasher);
             } else {
@@ -175,7 +224,12 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     }
 
     #[cold]
-    fn try_acquire_without_room<Q>(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied>
+    pub(super) fn try_acquire_without_room<Q>(
+        &self,
+        key: &Q,
+        n: u64,
+        now: Timestamp,
+    ) -> Result<(), Denied>
     where
         Q: ToOwned<Owned = K> + ?Sized,
     {
@@ -199,7 +253,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         // More than the capacity is refused as such. One permit never is more, so the usual flood
         // is answered without making a limiter.
         if n > 1 {
-            let limiter = (self.factory)(&key.to_owned());
+            let limiter = self.factory.make(&key.to_owned());
             if let Err(never @ Denied::Never { .. }) = limiter.peek_at(n, now) {
                 return Err(never);
             }
@@ -219,7 +273,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             return shared;
         }
         // As in `make_first`.
-        let limiter = (self.factory)(&key.to_owned());
+        let limiter = self.factory.make(&key.to_owned());
         self.shared.get_or_init(|| limiter)
     }
 }

@@ -1,22 +1,20 @@
 //! Options of a [`Keyed`](crate::Keyed).
 
-use alloc::boxed::Box;
 use core::fmt;
 use core::hash::BuildHasher;
 use core::time::Duration;
 
+use super::factory::Factory;
 use crate::keyed::keys::KeyHasher;
 use crate::keyed::overflow::Overflow;
 use crate::keyed::wait_queues::WaitOptions;
-
-/// Makes the limiter of a key.
-pub(super) type Factory<K, L> = Box<dyn Fn(&K) -> L + Send + Sync>;
 
 /// Builds a [`Keyed`](crate::Keyed): see [`Keyed::builder`](crate::Keyed::builder).
 #[must_use = "nothing is made until `build`"]
 pub struct KeyedBuilder<K, L, S = KeyHasher> {
     pub(super) factory: Factory<K, L>,
     pub(super) max_keys: usize,
+    pub(super) idle_timeout: Duration,
     pub(super) overflow: Overflow,
     pub(super) shared: Option<L>,
     pub(super) hasher: S,
@@ -27,11 +25,16 @@ pub struct KeyedBuilder<K, L, S = KeyHasher> {
 /// text.
 const DEFAULT_MAX_KEYS: usize = 1_000_000;
 
+/// To make a key again takes less than a microsecond. At most once in ten seconds, that is nothing,
+/// also for a million keys.
+const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
 impl<K, L> KeyedBuilder<K, L> {
     pub(super) fn new(factory: Factory<K, L>) -> Self {
         Self {
             factory,
             max_keys: DEFAULT_MAX_KEYS,
+            idle_timeout: DEFAULT_IDLE_TIMEOUT,
             overflow: Overflow::default(),
             shared: None,
             hasher: KeyHasher::new(),
@@ -47,6 +50,44 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
     /// With 0 the [`Overflow`] policy decides every call.
     pub const fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
+        self
+    }
+
+    /// Sets how long a key is kept after its limiter has become unused: its bucket is full, or its
+    /// window is empty. 10 seconds by default.
+    ///
+    /// A call for a key that was used less than that ago finds it in the table: it allocates
+    /// nothing, and takes no exclusive lock. The only exception is a table that has reached
+    /// [`max_keys`](Self::max_keys) meanwhile, where a new key takes the place of an unused one.
+    /// After the timeout, an insertion evicts the key when it comes across it.
+    ///
+    /// Ten seconds serve most programs. A key that comes back later is made again, and at most once
+    /// in ten seconds that costs nothing. Keys that never come back take memory for ten seconds
+    /// longer than their limiter needs it: a flood of 10 000 of them per second, 100 000 keys. Zero
+    /// evicts keys as soon as their limiter is unused. Then clients that stay far below their limit
+    /// are evicted and made again at nearly every call. No timeout grants tokens.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
+    ///
+    /// let (clock, quota) = (ManualClock::new(), Quota::per_second(10));
+    /// let time = clock.clone();
+    /// let limits = Keyed::builder(move |_: &u64| TokenBucket::with_clock(quota, time.clone()))
+    ///     .max_keys(100)
+    ///     .idle_timeout(Duration::from_secs(60))
+    ///     .build();
+    /// limits.try_acquire(&1, 1)?; // its bucket is full again after 0.1 s
+    /// clock.advance(Duration::from_secs(60));
+    /// limits.try_acquire(&2, 1)?;
+    /// assert!(limits.contains(&1));
+    /// clock.advance(Duration::from_secs(1));
+    /// limits.try_acquire(&3, 1)?;
+    /// assert!(!limits.contains(&1));
+    /// # Ok::<(), tidegate::Denied>(())
+    /// ```
+    pub const fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
         self
     }
 
@@ -120,6 +161,7 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
         KeyedBuilder {
             factory: self.factory,
             max_keys: self.max_keys,
+            idle_timeout: self.idle_timeout,
             overflow: self.overflow,
             shared: self.shared,
             hasher,
@@ -132,6 +174,7 @@ impl<K, L, S> fmt::Debug for KeyedBuilder<K, L, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedBuilder")
             .field("max_keys", &self.max_keys)
+            .field("idle_timeout", &self.idle_timeout)
             .field("overflow", &self.overflow)
             .finish_non_exhaustive()
     }

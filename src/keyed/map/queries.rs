@@ -33,7 +33,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             now,
             |limiter| limiter.peek_at(n, now),
             |policy| match policy {
-                None => (self.factory)(&key.to_owned()).peek_at(n, now),
+                None => self.factory.make(&key.to_owned()).peek_at(n, now),
                 Some(Overflow::Share) => self.shared(key).peek_at(n, now),
                 Some(_) => self.decide_without_limiter(key, n, now),
             },
@@ -78,7 +78,9 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             |policy| match policy {
                 Some(Overflow::Share) => self.shared(key).available_at(now),
                 Some(Overflow::Refuse) => 0,
-                None | Some(Overflow::Admit) => (self.factory)(&key.to_owned()).available_at(now),
+                None | Some(Overflow::Admit) => {
+                    self.factory.make(&key.to_owned()).available_at(now)
+                }
             },
         )
     }
@@ -90,7 +92,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let new = || (self.factory)(&key.to_owned()).snapshot_at(now);
+        let new = || self.factory.make(&key.to_owned()).snapshot_at(now);
         self.query(
             key,
             now,

@@ -7,8 +7,10 @@ use core::hash::{BuildHasher, Hash};
 use super::key_limiter;
 use super::{Keyed, read};
 use crate::denied::Denied;
-use crate::keyed::key_view::{KeyView, Table};
+use crate::keyed::key_charge::{Charged, KeyCharge};
+use crate::keyed::key_view::KeyView;
 use crate::keyed::overflow::Overflow;
+use crate::keyed::table::{Table, WaitTable};
 use crate::keyed::wait_queues::Place;
 use crate::limiter::Limiter;
 use crate::prepared_charge::AsOf;
@@ -22,24 +24,6 @@ impl<K, L, S> Keyed<K, L, S> {
     /// [`at`](Self::at) has the number for one key.
     pub fn waiting(&self) -> u64 {
         self.waits.waiting()
-    }
-
-    /// Returns one key as a place to wait at. The key need not be in the table, and is not added.
-    ///
-    /// ```
-    /// use tidegate::{Acquire, Keyed, ManualClock, Quota, TokenBucket};
-    ///
-    /// let (clock, quota) = (ManualClock::new(), Quota::per_minute(10));
-    /// let users = Keyed::new(move |_: &String| TokenBucket::with_clock(quota, clock.clone()));
-    /// let alice = users.at("alice");
-    /// assert_eq!(Acquire::new(alice, 4).wait(), Ok(()));
-    /// assert_eq!((users.available("alice"), alice.waiting()), (6, 0));
-    /// ```
-    pub const fn at<'a, Q>(&'a self, key: &'a Q) -> KeyView<&'a Self, &'a Q>
-    where
-        Q: ?Sized,
-    {
-        KeyView::new(self, key)
     }
 }
 
@@ -137,19 +121,13 @@ impl<K: Hash + Eq, L: Limiter + Awaitable, S: BuildHasher> Keyed<K, L, S> {
     }
 }
 
-impl<K, L, S, Q> Table<Q> for Keyed<K, L, S>
+impl<K, L, S, Q> WaitTable<Q> for Keyed<K, L, S>
 where
     K: Borrow<Q> + Hash + Eq,
     L: Limiter + Awaitable,
     S: BuildHasher,
     Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
 {
-    type Clock = <L as Limiter>::Clock;
-
-    fn clock_for(&self, key: &Q) -> &Self::Clock {
-        Limiter::clock(self.first(key).limiter())
-    }
-
     fn max_permits_for(&self, key: &Q) -> u64 {
         let now = self.first(key).limiter().now();
         self.query(
@@ -158,7 +136,7 @@ where
             |limiter| limiter.max_permits(),
             |policy| match policy {
                 Some(Overflow::Share) => self.shared(key).max_permits(),
-                _ => (self.factory)(&key.to_owned()).max_permits(),
+                _ => self.factory.make(&key.to_owned()).max_permits(),
             },
         )
     }
@@ -191,6 +169,42 @@ where
         self.attempt_new(hash, key, n, at)
     }
 
+    fn charge_as_of(&self, key: &Q, n: u64, at: Instants) -> Result<Self::Charge, Hold> {
+        let first = self.first(key);
+        let hash = self.hasher.hash_one(key);
+        let shard = read(self.shard(hash));
+        if let Some(limiter) = shard.find(first.gcra(), hash, key) {
+            let instant = limiter.instant(at);
+            let charged = limiter.charge_at(n, instant);
+            let charged = charged.map_err(|denied| denied.hold(instant))?;
+            return Ok(KeyCharge(Charged::Key(charged, shard.origin(false))));
+        }
+        drop(shard);
+        // A new key is decided as of now: see `attempt_new`.
+        let charged = self.charge_for(key, n, at.now);
+        charged.map_err(|denied| denied.hold(at.now))
+    }
+
+    fn hold_as_of(&self, key: &Q, n: u64, at: Instants) -> Option<Hold> {
+        self.query(
+            key,
+            at.now,
+            |limiter| {
+                let instant = limiter.instant(at);
+                let denied = limiter.peek_at(n, instant).err()?;
+                Some(denied.hold(instant))
+            },
+            |policy| {
+                let denied = match policy {
+                    None => self.factory.make(&key.to_owned()).peek_at(n, at.now),
+                    Some(Overflow::Share) => self.shared(key).peek_at(n, at.now),
+                    Some(_) => self.decide_without_limiter(key, n, at.now),
+                };
+                Some(denied.err()?.hold(at.now))
+            },
+        )
+    }
+
     fn refusal(&self, key: &Q, ahead: u128, n: u64, now: Timestamp) -> Option<Denied> {
         let due = self.waits.earliest_behind(ahead, now);
         self.query(
@@ -198,7 +212,7 @@ where
             now,
             |limiter| limiter.refusal(ahead, n, AsOf { due, now }),
             |policy| match policy {
-                None => key_limiter::refusal(&(self.factory)(&key.to_owned()), ahead, n, now),
+                None => key_limiter::refusal(&self.factory.make(&key.to_owned()), ahead, n, now),
                 Some(Overflow::Share) => key_limiter::refusal(self.shared(key), ahead, n, now),
                 Some(_) => self.decide_without_limiter(key, n, now).err(),
             },

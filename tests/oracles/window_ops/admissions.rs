@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 
 /// The last instant that the window's clock reaches, 292 years after the origin.
-pub(crate) const LAST: u64 = u64::MAX >> 1;
+pub(crate) const LAST: u64 = (u64::MAX >> 1) - 1;
 
 #[derive(Clone, Copy, Debug)]
 struct Admission {

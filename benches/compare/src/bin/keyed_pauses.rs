@@ -19,7 +19,8 @@ use std::process::ExitCode;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tidegate::{Clock, DefaultClock};
 use tidegate_compare::keyed::{
-    KeyLimit, KeyedGate, KeysAlone, fixed, governor_keyed, keyed, name, rate_net, rename,
+    DashBuckets, KeyLimit, KeyedGate, KeysAlone, dash_keyed, fixed, governor_keyed, keyed, name,
+    rate_net, rename,
 };
 use tidegate_compare::on_threads;
 
@@ -152,8 +153,12 @@ const NUMBERS: [(&str, &str); 8] = [
     ("max other", "max_other_ns"),
 ];
 
-/// Calls between evictions by governor's caller. Its documentation does not say how often.
+/// Calls between evictions by the caller of a table that evicts nothing by itself. governor's
+/// documentation does not say how often.
 const RETAIN_EVERY: usize = 100_000;
+
+/// Calls between evictions in slices.
+const SLICE_EVERY: usize = 10_000;
 
 /// Runs every scenario, and returns the file.
 fn measure() -> String {
@@ -176,6 +181,17 @@ fn measure() -> String {
         scenario(&mut csv, "tidegate FixedKeyed", keys, None, || {
             fixed(limit, PART)
         });
+        let dash = || dash_keyed::<String>(limit);
+        scenario(&mut csv, "tidegate DashKeyed", keys, None, dash);
+        let all: Chore<_> = (RETAIN_EVERY, |table: &DashBuckets<String>| {
+            table.evict_unused(|_, _| true);
+        });
+        scenario(&mut csv, "DashKeyed, evict_unused", keys, Some(all), dash);
+        // Twice the keys that came since, so that it keeps up.
+        let some: Chore<_> = (SLICE_EVERY, |table: &DashBuckets<String>| {
+            table.evict_some(2 * SLICE_EVERY, |_, _| true);
+        });
+        scenario(&mut csv, "DashKeyed, evict_some", keys, Some(some), dash);
         let title = "governor keyed, retain_recent";
         let governor = || governor_keyed::<String>(limit);
         scenario(&mut csv, "governor keyed", keys, None, governor);

@@ -1,0 +1,187 @@
+//! The decisions of a window: what a change of its limit replaces.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::carried::Carried;
+use super::charge::{Generation, WindowCharge};
+use super::history::Admissions;
+#[cfg(any(feature = "std", tidegate_loom))]
+use super::history::History;
+use super::ring::{Ring, RingRefusal, View};
+use super::slots::Window;
+use crate::denied::Denied;
+use crate::sync::Closed;
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::sync::Lazy;
+
+/// The ring of a window, and what it counts besides.
+pub(super) struct WindowState {
+    pub(super) ring: Ring,
+    /// Set when the ring takes over from another.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) history: Lazy<History>,
+}
+
+impl WindowState {
+    crate::sync::const_fn! {
+        pub(super) const fn new(ring: Ring) -> Self {
+            Self {
+                ring,
+                #[cfg(any(feature = "std", tidegate_loom))]
+                history: Lazy::new(),
+            }
+        }
+    }
+
+    /// What is carried to the slots of the ring.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) fn carried(&self) -> &History {
+        self.history.get().unwrap_or(&self.ring.restored)
+    }
+}
+
+/// A state that decides. Each decision fails once a successor has taken over, or is about to.
+#[derive(Clone, Copy)]
+pub(super) struct Deciding<'a, H> {
+    pub(super) ring: &'a Ring,
+    pub(super) carried: H,
+    pub(super) generation: Generation,
+}
+
+impl<'a, H: Carried> Deciding<'a, H> {
+    /// The length and the admissions that count, for a save.
+    pub(super) fn admissions(self, nanos: u64) -> Result<(Duration, Vec<Admissions>), Closed> {
+        let admissions = self.ring.admissions(self.carried, nanos)?;
+        Ok((self.ring.window().length(), admissions))
+    }
+
+    /// The limit and the length.
+    #[inline]
+    pub(super) fn window(self) -> Result<&'a Window, Closed> {
+        self.ring.check_open()
+    }
+
+    #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
+    #[inline(always)]
+    pub(super) fn charge(self, n: u64, nanos: u64) -> Result<Result<WindowCharge, Denied>, Closed> {
+        if n > self.ring.window().limit() {
+            return self.never().map(Err);
+        }
+        match self.ring.admit(self.carried, n, nanos) {
+            Ok(slot) => Ok(Ok(WindowCharge {
+                slot,
+                permits: n,
+                generation: self.generation,
+            })),
+            Err(RingRefusal::Full(retry_after)) => Ok(Err(Denied::NotYet { retry_after })),
+            Err(RingRefusal::Closed(closed)) => Err(closed),
+        }
+    }
+
+    /// [`charge`](Self::charge) for a caller that will not undo it. The result of the rare path fits
+    /// registers, so that the usual one needs no memory for its own.
+    #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
+    #[inline(always)]
+    pub(super) fn try_acquire(self, n: u64, nanos: u64) -> Result<Result<(), Denied>, Closed> {
+        let charged = self.charge(n, nanos)?;
+        Ok(charged.map(drop))
+    }
+
+    /// The refusal of a call for more than the limit, unless that has changed.
+    #[inline]
+    fn never(self) -> Result<Denied, Closed> {
+        let capacity = self.limit()?;
+        Ok(Denied::Never { capacity })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn limit(self) -> Result<u64, Closed> {
+        self.window().map(Window::limit)
+    }
+
+    #[inline]
+    pub(super) fn peek(self, n: u64, nanos: u64) -> Result<Result<(), Denied>, Closed> {
+        let ring = self.ring;
+        if n > ring.window().limit() {
+            return self.never().map(Err);
+        }
+        match ring.current(nanos) {
+            Some(view) if ring.window().excess(view.used, n) == 0 => Ok(Ok(())),
+            Some(view) => self.refusal(&view, n, nanos),
+            None => self.peek_slow(n, nanos),
+        }
+    }
+
+    /// The refusal of a call that does not fit a view, unless the window has moved on.
+    #[cold]
+    #[inline(never)]
+    fn refusal(self, view: &View, n: u64, nanos: u64) -> Result<Result<(), Denied>, Closed> {
+        match self.ring.until_room(self.carried, view, n, nanos) {
+            Some(retry_after) => Ok(Err(Denied::NotYet { retry_after })),
+            None => self.peek_slow(n, nanos),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn peek_slow(self, n: u64, nanos: u64) -> Result<Result<(), Denied>, Closed> {
+        let Self { ring, carried, .. } = self;
+        loop {
+            let view = ring.view(carried, nanos)?;
+            if ring.window().excess(view.used, n) == 0 {
+                return Ok(Ok(()));
+            }
+            // `None` if the window rotated meanwhile: then there may be room.
+            if let Some(retry_after) = ring.until_room(carried, &view, n, nanos) {
+                return Ok(Err(Denied::NotYet { retry_after }));
+            }
+        }
+    }
+
+    /// The refusal of `n`, at least 1, after waiters that ask for `ahead`. Its wait is the least
+    /// that any order of admissions allows: every `limit` of them take a whole window.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) fn peek_behind(
+        self,
+        ahead: u128,
+        n: u64,
+        nanos: u64,
+    ) -> Result<Result<(), Denied>, Closed> {
+        let window = self.ring.window();
+        if n > window.limit() {
+            return self.never().map(Err);
+        }
+        let limit = u128::from(window.limit());
+        // At least 1, because `n` is.
+        let before = ahead.saturating_add((n - 1).into());
+        let windows = u32::try_from(before / limit).unwrap_or(u32::MAX);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a remainder is less than the limit"
+        )]
+        let rest = (before % limit) as u64 + 1;
+        let outcome = self.peek(rest, nanos)?;
+        if windows == 0 {
+            return Ok(outcome);
+        }
+        let first = outcome.err().and_then(|denied| denied.retry_after());
+        let whole = window.length().saturating_mul(windows);
+        let retry_after = first.unwrap_or_default().saturating_add(whole);
+        Ok(Err(Denied::NotYet { retry_after }))
+    }
+
+    #[inline]
+    pub(super) fn used(self, nanos: u64) -> Result<u64, Closed> {
+        let used = self.ring.used(self.carried, nanos)?;
+        // More was admitted if the limit was lowered, but a base does not tell.
+        Ok(used.min(self.ring.window().limit()))
+    }
+
+    #[inline]
+    pub(super) fn available(self, nanos: u64) -> Result<u64, Closed> {
+        let used = self.ring.used(self.carried, nanos)?;
+        Ok(self.ring.window().limit().saturating_sub(used))
+    }
+}
