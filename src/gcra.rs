@@ -5,6 +5,7 @@ mod arithmetic;
 mod atomic_tat;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod handover;
+mod shortage;
 mod word;
 
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -13,4 +14,5 @@ pub(crate) use arithmetic::{Gcra, Level, Now, ReservedTat, Shortfall};
 pub(crate) use atomic_tat::{AtomicTat, Refusal};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use handover::Handover;
+pub(crate) use shortage::Shortage;
 pub(crate) use word::WordGcra;

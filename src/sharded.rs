@@ -89,7 +89,6 @@
 mod changed;
 mod lease;
 mod set_quota;
-mod shortage;
 mod slow_path;
 mod state;
 #[cfg(test)]
@@ -102,13 +101,12 @@ use std::thread;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
-use crate::gcra::{Level, Refusal};
+use crate::gcra::{Level, Refusal, Shortage};
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
 use crate::sync::{Closed, Succession, WaitQueue, thread_number};
 use crate::time::Timestamp;
 use changed::ChangedState;
-use shortage::Shortage;
 use state::ShardedState;
 
 /// A token bucket for many threads: as fast on all cores as on one.
@@ -289,7 +287,7 @@ impl<C: Clock> ShardedTokenBucket<C> {
             return Ok(());
         }
         self.try_acquire_slow(shard, n, now)
-            .map_err(|shortage| self.state.denied(shortage))
+            .map_err(|shortage| shortage.denied(self.state.gcra()))
     }
 
     /// Takes `n` tokens as a thread of a shard whose lease in the first state has fewer left.
@@ -318,7 +316,7 @@ impl<C: Clock> ShardedTokenBucket<C> {
             let changed = |closed| Err(Refusal::Closed(closed));
             match state.try_acquire_slow(shard, n, now, &self.clock, changed) {
                 Ok(()) => Ok(Ok(())),
-                Err(Refusal::Denied(shortage)) => Ok(Err(state.hinted(shortage))),
+                Err(Refusal::Denied(shortage)) => Ok(Err(shortage.hinted(state.gcra()))),
                 Err(Refusal::Closed(closed)) => Err(closed),
             }
         })
@@ -348,7 +346,7 @@ impl<C> ShardedTokenBucket<C> {
     pub fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
         self.query(|state| match state.peek_at(n, now) {
             Ok(()) => Ok(Ok(())),
-            Err(Refusal::Denied(shortage)) => Ok(Err(state.denied(shortage))),
+            Err(Refusal::Denied(shortage)) => Ok(Err(shortage.denied(state.gcra()))),
             Err(Refusal::Closed(closed)) => Err(closed),
         })
     }
@@ -383,7 +381,7 @@ impl<C: Clock> ShardedTokenBucket<C> {
             return Ok(());
         }
         self.try_acquire_slow(shard, n, self.clock.now())
-            .map_err(|shortage| self.state.denied(shortage))
+            .map_err(|shortage| shortage.denied(self.state.gcra()))
     }
 
     /// Returns `Ok` if a call for `n` tokens would be admitted now. Changes nothing, so another

@@ -2,10 +2,9 @@
 //! leases of all shards. The [module above](super) explains why that is correct.
 
 use super::lease::Lease;
-use super::shortage::Shortage;
 use super::state::{ShardedCore, ShardedState};
 use crate::clock::Clock;
-use crate::gcra::{Level, Refusal};
+use crate::gcra::{Level, Refusal, Shortage};
 use crate::sync::Closed;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::time::Timestamp;

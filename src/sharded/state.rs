@@ -2,14 +2,11 @@
 
 use alloc::boxed::Box;
 use core::fmt;
-use core::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
 use super::lease::{Lease, Shard};
-use super::shortage::Shortage;
-use crate::denied::Denied;
-use crate::gcra::{AtomicTat, Gcra, Now, Refusal, Shortfall};
+use crate::gcra::{AtomicTat, Gcra, Now, Refusal, Shortage, Shortfall};
 use crate::quota::Quota;
 use crate::sync::AtomicU64;
 use crate::sync::Closed;
@@ -89,32 +86,8 @@ impl ShardedState {
         }
     }
 
-    // Inlined into the caller, so that an unused hint is never computed.
-    #[inline]
-    pub(super) fn denied(&self, shortage: Shortage) -> Denied {
-        match shortage {
-            Shortage::Never { capacity } => Denied::Never { capacity },
-            Shortage::NotYet(now, shortfall) => Denied::NotYet {
-                retry_after: self.core.gcra.wait(now, shortfall),
-            },
-            Shortage::After { seconds, nanos } => Denied::NotYet {
-                retry_after: Duration::new(seconds, nanos),
-            },
-        }
-    }
-
-    /// A shortage with its hint, which does not need this state.
-    pub(super) fn hinted(&self, shortage: Shortage) -> Shortage {
-        match shortage {
-            Shortage::NotYet(now, shortfall) => {
-                let wait = self.core.gcra.wait(now, shortfall);
-                Shortage::After {
-                    seconds: wait.as_secs(),
-                    nanos: wait.subsec_nanos(),
-                }
-            }
-            hinted => hinted,
-        }
+    pub(super) fn gcra(&self) -> &Gcra {
+        &self.core.gcra
     }
 
     pub(super) fn peek_at(&self, n: u64, now: Timestamp) -> Result<(), Refusal<Shortage>> {

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::charge::{BucketCharge, ReservedCharge};
 use crate::denied::Denied;
-use crate::gcra::{AtomicTat, Gcra, Now, Refusal, ReservedTat, Shortfall};
+use crate::gcra::{AtomicTat, Gcra, Now, Refusal, ReservedTat, Shortage, Shortfall};
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::quota::Quota;
 use crate::sync::{Closed, const_fn};
@@ -15,20 +15,6 @@ pub(super) struct BucketState {
     pub(super) tat: AtomicTat,
     pub(super) gcra: Gcra,
     pub(super) quota: Quota,
-}
-
-/// Why a call was charged nothing. The wait is not computed yet, so that a caller that ignores it
-/// does not pay for it.
-#[derive(Clone, Copy)]
-pub(super) enum Shortage {
-    Never,
-    NotYet(Now, Shortfall),
-}
-
-/// Why nothing was reserved.
-pub(super) enum ReserveRefusal {
-    Never,
-    NotYet(Duration),
 }
 
 /// The number of a state of a bucket.
@@ -123,6 +109,12 @@ impl BucketState {
         self.tat.load_current(&self.gcra, now.as_nanos())
     }
 
+    #[inline]
+    pub(super) fn available_at(&self, now: Timestamp) -> Result<u64, Closed> {
+        let (now, tat) = self.load(now)?;
+        Ok(self.gcra.available(tat, now))
+    }
+
     /// The cost of `n` tokens in grains.
     #[inline]
     pub(super) fn cost(&self, n: u64) -> Result<u64, Refusal<Shortage>> {
@@ -134,27 +126,32 @@ impl BucketState {
 
     /// The refusal of a call for more than the capacity, unless the quota has changed.
     #[cold]
-    #[cfg_attr(
-        not(any(feature = "std", tidegate_loom)),
-        expect(clippy::missing_const_for_fn, reason = "with std it loads an atomic")
-    )]
     fn never(&self) -> Refusal<Shortage> {
         match self.tat.check_open_now() {
-            Ok(()) => Refusal::Denied(Shortage::Never),
+            Ok(()) => Shortage::Never {
+                capacity: self.gcra.capacity(),
+            }
+            .into(),
             Err(closed) => Refusal::Closed(closed),
         }
     }
 
     #[inline]
     pub(super) const fn denied(&self, shortage: Shortage) -> Denied {
-        match shortage {
-            Shortage::Never => Denied::Never {
-                capacity: self.gcra.capacity(),
-            },
-            Shortage::NotYet(now, shortfall) => Denied::NotYet {
-                retry_after: self.gcra.wait(now, shortfall),
-            },
-        }
+        shortage.denied(&self.gcra)
+    }
+
+    /// The shortage with its hint, which does not need this state.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) const fn hinted(&self, shortage: Shortage) -> Shortage {
+        shortage.hinted(&self.gcra)
+    }
+
+    /// Without std, quotas do not change.
+    #[cfg(not(any(feature = "std", tidegate_loom)))]
+    #[expect(clippy::unused_self, reason = "the same call as with std")]
+    pub(super) const fn hinted(&self, shortage: Shortage) -> Shortage {
+        shortage
     }
 
     /// The quota, unless it has changed.
@@ -195,23 +192,6 @@ impl BucketState {
         Ok(PreparedCharge::new(room, cost, Exchange { before, after }))
     }
 
-    /// Prepares a call for the bucket whose `first` state this one has replaced: the room in grains
-    /// of that state, and an exchange that fails there, so that the call charges this one.
-    pub(super) fn prepare_for_at(
-        &self,
-        first: &Self,
-        request: Request,
-        now: Timestamp,
-    ) -> Result<Option<PreparedCharge>, Closed> {
-        let (now, tat) = self.load(now)?;
-        let tokens = self.gcra.available(tat, now);
-        let prepared = PreparedCharge::new(tokens, request.required, first.tat.stale_exchange());
-        Ok(prepared.map(|prepared| PreparedCharge {
-            room: first.gcra.cost_clamped(tokens),
-            ..prepared
-        }))
-    }
-
     #[inline]
     pub(super) fn charge_at(
         &self,
@@ -246,11 +226,12 @@ impl BucketState {
         max_wait: Duration,
         now: Timestamp,
         generation: Generation,
-    ) -> Result<ReservedCharge, Refusal<ReserveRefusal>> {
-        let cost = self.cost(n).map_err(|refusal| match refusal {
-            Refusal::Closed(closed) => Refusal::Closed(closed),
-            Refusal::Denied(_) => Refusal::Denied(ReserveRefusal::Never),
-        })?;
+    ) -> Result<ReservedCharge, Refusal<Denied>> {
+        let cost = match self.cost(n) {
+            Ok(cost) => cost,
+            Err(Refusal::Denied(shortage)) => return Err(Refusal::Denied(self.denied(shortage))),
+            Err(Refusal::Closed(closed)) => return Err(Refusal::Closed(closed)),
+        };
         let gcra = &self.gcra;
         let at = now;
         self.tat.decide(gcra, at.as_nanos(), |now, before| {
@@ -263,7 +244,7 @@ impl BucketState {
             // An instant beyond the clock's range would never come.
             let is_representable = wait <= Timestamp::MAX - at;
             if wait > max_wait || !is_representable || !Gcra::can_hold(reserved.shortfall) {
-                return Err(ReserveRefusal::NotYet(wait));
+                return Err(Denied::NotYet { retry_after: wait });
             }
             let charge = ReservedCharge {
                 charge: BucketCharge {
