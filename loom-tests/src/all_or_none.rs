@@ -8,7 +8,7 @@ use loom::thread;
 use crate::keyed::{A, T, Table, X, Z, assert_bound};
 use crate::model::{NoClock, SharedClock, at, explore, leaked};
 use crate::mutant;
-use crate::tidegate::{Acquire, AllOrNothing, Quota, TokenBucket};
+use crate::tidegate::{Acquire, AllOrNothing, Limiter, Quota, TokenBucket};
 use crate::waiting::{Manual, empty, poll};
 
 /// A table of keys, and a bucket with one token.
@@ -79,57 +79,57 @@ fn race_for_the_last() {
     });
 }
 
-/// Three threads, four calls, an advancing clock. Kills `full_refund_of_a_key`.
+/// Two threads, three calls, an advancing clock. Kills `full_refund_of_a_key`.
 ///
-/// A call has charged the key. One thread takes a token of the key at a later instant, and another
-/// takes that of the bucket. The charge that is rolled back must not let two calls act at once.
+/// A call is rolled back after it has charged the key, and another thread takes a token of the key
+/// at a later instant. The charge that comes back must not let two calls act at once.
 fn rollback_beside_a_call_of_the_key() {
     explore(2, || {
         let pair = Pair::new(1);
         let clock = Arc::new(SharedClock::at(5 * T));
-        let both = {
+        let other = {
             let (pair, clock) = (pair.clone(), clock.clone());
-            thread::spawn(move || pair.admit(X, clock.now()))
-        };
-        let second = {
-            let pair = pair.clone();
-            thread::spawn(move || pair.take_last(5 * T))
+            thread::spawn(move || {
+                // The bucket is there twice and has one token, so the second charge of it fails.
+                let tuple = (pair.table.0.at(&X), &pair.last, &pair.last);
+                tuple.try_acquire_at(1, at(clock.now())).is_ok()
+            })
         };
         clock.advance(T);
         let now = clock.now();
         let mut calls = vec![pair.table.call(X, 1, now)];
-        both.join().unwrap();
-        second.join().unwrap();
+        assert!(!other.join().unwrap(), "the bucket had one token");
         let now = clock.latest();
         calls.push(pair.table.call(X, 1, now));
         assert_bound(1, now, &calls);
     });
 }
 
-/// Two threads: one with a call that is rolled back, the other with two calls; then a call. Kills
-/// `full_refund_of_a_key`.
+/// Two threads: one with a charge of a key that it undoes, the other with two calls; then a call.
+/// Kills `full_refund_of_a_key`.
 ///
 /// The key is evicted after its charge, and comes back. The undo must not return to the new bucket
 /// what the old one was charged.
 fn evicted_beside_a_charge() {
     explore(1, || {
-        let pair = Pair::new(1);
+        let table = Table::new(1);
         // Keeps the other place.
-        pair.table.call(Z, 1, 20 * T);
+        table.call(Z, 1, 20 * T);
         let other = {
-            let pair = pair.clone();
+            let table = table.clone();
             thread::spawn(move || {
-                // The bucket is there twice and has one token, so the second charge of it fails.
-                let tuple = (pair.table.0.at(&X), &pair.last, &pair.last);
-                tuple.try_acquire_at(1, at(5 * T)).is_ok()
+                let key = table.0.at(&X);
+                if let Ok(charge) = key.charge_at(1, at(5 * T)) {
+                    key.undo(charge);
+                }
             })
         };
         // Lets the other thread run first, which saves a preemption.
         thread::yield_now();
-        pair.table.call(A, 1, 6 * T + 1);
-        let mut calls = vec![pair.table.call(X, 1, 8 * T)];
-        assert!(!other.join().unwrap(), "the bucket had one token");
-        calls.push(pair.table.call(X, 1, 8 * T));
+        table.call(A, 1, 6 * T + 1);
+        let mut calls = vec![table.call(X, 1, 8 * T)];
+        other.join().unwrap();
+        calls.push(table.call(X, 1, 8 * T));
         assert_bound(1, 8 * T, &calls);
     });
 }

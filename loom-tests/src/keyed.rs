@@ -149,7 +149,7 @@ fn same_new_key_at_the_last_place() {
 /// The calls are for two new keys, and there is one place. One key gets it, and the other key
 /// overflows.
 fn two_keys_at_the_last_place() {
-    explore(3, || {
+    explore(2, || {
         let table = Table::new(1);
         table.call(Z, 1, 5 * T);
         let other = {
