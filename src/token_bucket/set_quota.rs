@@ -43,7 +43,7 @@ impl<C: Clock> TokenBucket<C> {
     /// # Cost
     ///
     /// A bucket whose quota was never changed pays nothing. After the first change, each call takes
-    /// a few nanoseconds more to find the quota, and the bucket keeps 300 bytes on the heap. The
+    /// some 20 nanoseconds more to find the quota, and the bucket keeps 300 bytes on the heap. The
     /// change allocates those, and takes a lock that only other changes take.
     ///
     /// ```

@@ -51,7 +51,7 @@ impl<C: Clock, S> FixedKeyed<C, S> {
     ///
     /// The first table stays where it was. So a table takes twice its memory after the first
     /// change, and three times while a later change is made. After the first change, each call
-    /// takes some tens of nanoseconds more to find the quota.
+    /// takes some 50 nanoseconds more to find the quota.
     ///
     /// # Panics
     ///
