@@ -101,22 +101,127 @@ fn headers_never_raise_what_is_left() {
     assert_eq!(limiter.stats(), before);
 }
 
+/// Without a number that tells what is used up, nothing changes before the first reset.
 #[test]
-fn refusal_without_retry_after_pauses_until_the_latest_reset() {
+fn refusal_without_numbers_pauses_until_the_first_reset() {
     let pairs = [
         ("x-ratelimit-reset-tokens", "6m0s"),
         ("x-ratelimit-reset-requests", "1s"),
     ];
-    assert_eq!(pause(&pairs), Duration::from_secs(360));
+    assert_eq!(pause(&pairs), Duration::from_secs(1));
     let pairs = [
-        ("anthropic-ratelimit-requests-reset", "2026-11-24T12:00:05Z"),
+        ("anthropic-ratelimit-requests-reset", "2026-11-24T12:00:50Z"),
         (
             "anthropic-ratelimit-output-tokens-reset",
             "2026-11-24T14:00:45+02:00",
         ),
+        // Passed.
         ("anthropic-ratelimit-tokens-reset", "2026-11-24T11:00:00Z"),
     ];
     assert_eq!(pause(&pairs), Duration::from_secs(45));
+}
+
+#[test]
+fn only_the_resets_of_used_up_limits_pause() {
+    let pairs = |requests, tokens| {
+        [
+            ("x-ratelimit-remaining-requests", requests),
+            ("x-ratelimit-reset-requests", "12h0m0s"),
+            ("x-ratelimit-remaining-tokens", tokens),
+            ("x-ratelimit-reset-tokens", "1.2s"),
+        ]
+    };
+    assert_eq!(pause(&pairs("5000", "0")), Duration::from_millis(1_200));
+    assert_eq!(pause(&pairs("0", "0")), Duration::from_secs(43_200));
+    assert_eq!(pause(&pairs("9999", "29000")), Duration::ZERO);
+    let limiter = limiter();
+    observe(&limiter, 503, &pairs("9999", "29000"));
+    assert!(!limiter.try_acquire().is_limited);
+}
+
+#[test]
+fn resets_are_read_in_the_forms_of_all_providers() {
+    let seconds = Duration::from_secs;
+    for (pairs, wait) in [
+        // GitHub.
+        (
+            &[
+                ("x-ratelimit-remaining", "0"),
+                ("x-ratelimit-reset", "1795521637"),
+            ][..],
+            37,
+        ),
+        // OpenRouter.
+        (
+            &[
+                ("x-ratelimit-remaining", "0"),
+                ("x-ratelimit-reset", "1795521637000"),
+            ],
+            37,
+        ),
+        (
+            &[
+                ("x-ratelimit-remaining", "4"),
+                ("x-ratelimit-reset", "1795521637"),
+            ],
+            0,
+        ),
+        (
+            &[
+                ("x-ratelimit-remaining", "0"),
+                ("x-ratelimit-reset-after", "7"),
+                ("x-ratelimit-reset", "1795529999"),
+            ],
+            7,
+        ),
+        (
+            &[
+                ("anthropic-ratelimit-unified-status", "rejected"),
+                ("anthropic-ratelimit-unified-reset", "1795525200"),
+            ],
+            3_600,
+        ),
+        (
+            &[
+                ("anthropic-ratelimit-unified-status", "allowed"),
+                ("anthropic-ratelimit-unified-reset", "1795525200"),
+            ],
+            0,
+        ),
+        // The last of those that reject.
+        (
+            &[
+                ("anthropic-ratelimit-unified-5h-status", "rejected"),
+                ("anthropic-ratelimit-unified-5h-reset", "1795521660"),
+                ("anthropic-ratelimit-unified-7d-status", "rejected"),
+                ("anthropic-ratelimit-unified-7d-reset", "1795521720"),
+            ],
+            120,
+        ),
+        (&[("retry-after", "120, 120")], 120),
+        (&[("retry-after", "Tuesday, 24-Nov-26 12:00:37 GMT")], 37),
+        (&[("retry-after", "Tue Nov 24 12:00:37 2026")], 37),
+        // Another clock than the server's.
+        (
+            &[
+                ("date", "Tue, 24 Nov 2026 12:01:00 GMT"),
+                ("retry-after", "Tue, 24 Nov 2026 12:01:37 GMT"),
+            ],
+            37,
+        ),
+        (
+            &[
+                ("date", "Tue, 24 Nov 2026 11:59:00 GMT"),
+                ("retry-after", "Tue, 24 Nov 2026 11:59:37 GMT"),
+            ],
+            37,
+        ),
+    ] {
+        assert_eq!(pause(pairs), seconds(wait), "{pairs:?}");
+    }
+    let millis = |value| pause(&[("retry-after-ms", value), ("retry-after", "2")]);
+    assert_eq!(millis("1500.5"), Duration::from_micros(1_500_500));
+    assert_eq!(millis("soon"), seconds(2));
 }
 
 #[test]

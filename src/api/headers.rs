@@ -4,50 +4,91 @@
 //! |---|---|---|
 //! | OpenAI and compatible | `x-ratelimit-remaining-requests`, `-tokens` | `x-ratelimit-reset-requests`, `-tokens`: `1s`, `6m0s`, `20ms` |
 //! | Anthropic | `anthropic-ratelimit-requests-remaining`, `-tokens-`, `-input-tokens-`, `-output-tokens-` | the same with `-reset`: RFC 3339 |
-//! | all | | `retry-after`: seconds or an HTTP date; `retry-after-ms` |
+//! | Anthropic, unified, also for `5h` and `7d` | `anthropic-ratelimit-unified-status: rejected` | `anthropic-ratelimit-unified-reset`: seconds since 1970 |
+//! | GitHub, `OpenRouter`, Together | `x-ratelimit-remaining` | `x-ratelimit-reset`: seconds or milliseconds since 1970, or seconds; `x-ratelimit-reset-after`: seconds |
+//! | all | | `retry-after`: seconds or an HTTP date of any form; `retry-after-ms` |
 //!
 //! Unreadable headers are ignored: a response is no reason to fail.
+
+mod values;
 
 use core::time::Duration;
 use std::time::SystemTime;
 
 use http::{HeaderMap, StatusCode};
-use jiff::{SignedDuration, Timestamp as WallClock};
 
 use super::ApiRateLimiter;
 use super::status::LimitKind;
 use crate::clock::Clock;
 use crate::time::Timestamp;
+use values::{ServerTime, duration, texts, whole_number};
 
 /// The longest pause for a response. A day is the longest period of a provider's limits, and a
 /// broken header must not stop a program forever.
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
 
-/// Headers with the requests or tokens that remain.
-const REMAINING: [(LimitKind, &str); 6] = [
-    (LimitKind::Minute, "x-ratelimit-remaining-requests"),
-    (LimitKind::Minute, "anthropic-ratelimit-requests-remaining"),
-    (LimitKind::Tokens, "x-ratelimit-remaining-tokens"),
-    (LimitKind::Tokens, "anthropic-ratelimit-tokens-remaining"),
-    (
-        LimitKind::InputTokens,
-        "anthropic-ratelimit-input-tokens-remaining",
-    ),
-    (
-        LimitKind::OutputTokens,
-        "anthropic-ratelimit-output-tokens-remaining",
-    ),
+/// A limit in headers.
+struct Field {
+    /// What it lowers; `None` if the limit's period is not known.
+    lowers: Option<LimitKind>,
+    /// The requests or tokens that remain.
+    remaining: &'static str,
+    /// When it resets.
+    resets: &'static [&'static str],
+}
+
+const FIELDS: [Field; 7] = [
+    Field {
+        lowers: Some(LimitKind::Minute),
+        remaining: "x-ratelimit-remaining-requests",
+        resets: &["x-ratelimit-reset-requests"],
+    },
+    Field {
+        lowers: Some(LimitKind::Tokens),
+        remaining: "x-ratelimit-remaining-tokens",
+        resets: &["x-ratelimit-reset-tokens"],
+    },
+    Field {
+        lowers: Some(LimitKind::Minute),
+        remaining: "anthropic-ratelimit-requests-remaining",
+        resets: &["anthropic-ratelimit-requests-reset"],
+    },
+    Field {
+        lowers: Some(LimitKind::Tokens),
+        remaining: "anthropic-ratelimit-tokens-remaining",
+        resets: &["anthropic-ratelimit-tokens-reset"],
+    },
+    Field {
+        lowers: Some(LimitKind::InputTokens),
+        remaining: "anthropic-ratelimit-input-tokens-remaining",
+        resets: &["anthropic-ratelimit-input-tokens-reset"],
+    },
+    Field {
+        lowers: Some(LimitKind::OutputTokens),
+        remaining: "anthropic-ratelimit-output-tokens-remaining",
+        resets: &["anthropic-ratelimit-output-tokens-reset"],
+    },
+    Field {
+        lowers: None,
+        remaining: "x-ratelimit-remaining",
+        resets: &["x-ratelimit-reset-after", "x-ratelimit-reset"],
+    },
 ];
 
-/// Headers with the time until a limit resets.
-const RESETS_AFTER: [&str; 2] = ["x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"];
-
-/// Headers with the date at which a limit resets.
-const RESETS_AT: [&str; 4] = [
-    "anthropic-ratelimit-requests-reset",
-    "anthropic-ratelimit-tokens-reset",
-    "anthropic-ratelimit-input-tokens-reset",
-    "anthropic-ratelimit-output-tokens-reset",
+/// Headers with the status of a limit on all uses of a subscription, and with its reset.
+const UNIFIED: [(&str, &str); 3] = [
+    (
+        "anthropic-ratelimit-unified-status",
+        "anthropic-ratelimit-unified-reset",
+    ),
+    (
+        "anthropic-ratelimit-unified-5h-status",
+        "anthropic-ratelimit-unified-5h-reset",
+    ),
+    (
+        "anthropic-ratelimit-unified-7d-status",
+        "anthropic-ratelimit-unified-7d-reset",
+    ),
 ];
 
 /// Anthropic's status for "overloaded".
@@ -59,9 +100,10 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// The remaining requests and tokens in the headers can only lower what remains here. A refusal
     /// (429, 503 or 529) pauses all callers for as long as it says, but at most for a day.
     ///
-    /// Reads the headers of OpenAI and Anthropic, and any provider's `retry-after`. A refusal
-    /// without `retry-after` pauses until the latest reset in its headers. Unreadable headers are
-    /// ignored.
+    /// Reads the headers of OpenAI, Anthropic, GitHub and those that do as they do, and any
+    /// provider's `retry-after`. A refusal without `retry-after` pauses until all limits have reset
+    /// that its headers call used up. If they tell no number, it pauses until the first reset.
+    /// Dates count from the `Date` of the response. Unreadable headers are ignored.
     ///
     /// Settle the [permit](crate::TokenPermit) of a successful call *before*. The headers already
     /// exclude the unused part of its estimate, which would otherwise come back on top. Settle the
@@ -109,70 +151,75 @@ impl<C: Clock> ApiRateLimiter<C> {
         now: Timestamp,
         wall_clock: SystemTime,
     ) {
-        for (kind, name) in REMAINING {
-            if let Some(remaining) = texts(headers, name).filter_map(whole_number).min() {
+        for field in &FIELDS {
+            if let (Some(kind), Some(remaining)) = (field.lowers, field.remaining(headers)) {
                 self.shared.limits.lower(kind, remaining, now);
             }
         }
         let is_refusal = matches!(status.as_u16(), 429 | 503 | OVERLOADED);
         if is_refusal {
-            let pause = retry_after(headers, wall_clock)
-                .or_else(|| latest_reset(headers, wall_clock))
+            let server = ServerTime::of(headers, wall_clock);
+            let pause = retry_after(headers, server)
+                .or_else(|| reset_of_used_up(headers, server))
                 .unwrap_or_default();
             self.pause_until(now + pause.min(LONGEST_PAUSE));
         }
     }
 }
 
-/// The values of a header, without those that are not text.
-fn texts<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h str> {
-    let values = headers.get_all(name).into_iter();
-    values.filter_map(|value| value.to_str().ok().map(str::trim))
-}
-
-fn whole_number(text: &str) -> Option<u64> {
-    // `parse` would accept a sign.
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.parse().unwrap_or(u64::MAX))
-}
-
-/// `1s`, `6m0s`, `20ms`, `1h2m3.5s`; a bare number is seconds.
-fn duration(text: &str) -> Option<Duration> {
-    if let Some(seconds) = whole_number(text) {
-        return Some(Duration::from_secs(seconds));
+impl Field {
+    /// The smallest readable number.
+    fn remaining(&self, headers: &HeaderMap) -> Option<u64> {
+        texts(headers, self.remaining)
+            .filter_map(whole_number)
+            .min()
     }
-    // jiff requires a unit after fractional seconds.
-    let is_number = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let unit = if is_number { "s" } else { "" };
-    let parsed: SignedDuration = alloc::format!("{text}{unit}").parse().ok()?;
-    Duration::try_from(parsed).ok()
-}
 
-/// The time until a date; zero if it has passed.
-fn until(date: WallClock, wall_clock: SystemTime) -> Option<Duration> {
-    let now = WallClock::try_from(wall_clock).ok()?;
-    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
-}
-
-fn retry_after(headers: &HeaderMap, wall_clock: SystemTime) -> Option<Duration> {
-    let millis = texts(headers, "retry-after-ms")
-        .filter_map(whole_number)
-        .map(Duration::from_millis);
-    let others = texts(headers, "retry-after").filter_map(|text| {
-        duration(text).or_else(|| {
-            let date = jiff::fmt::rfc2822::parse(text).ok()?;
-            until(date.timestamp(), wall_clock)
+    /// The time until the limit resets. Of several fields the first that is readable counts.
+    fn until_reset(&self, headers: &HeaderMap, server: ServerTime) -> Option<Duration> {
+        self.resets.iter().find_map(|name| {
+            let resets = texts(headers, name).filter_map(|text| server.until_reset(text));
+            resets.max()
         })
-    });
-    millis.chain(others).max()
+    }
 }
 
-fn latest_reset(headers: &HeaderMap, wall_clock: SystemTime) -> Option<Duration> {
-    let after = RESETS_AFTER
-        .into_iter()
-        .flat_map(|name| texts(headers, name).filter_map(duration));
-    let at = RESETS_AT.into_iter().flat_map(|name| {
-        texts(headers, name).filter_map(|text| until(text.parse().ok()?, wall_clock))
+/// The pause that a refusal asks for. Milliseconds are more exact than seconds beside them.
+fn retry_after(headers: &HeaderMap, server: ServerTime) -> Option<Duration> {
+    let millis = texts(headers, "retry-after-ms").filter_map(duration).max();
+    millis.map(|seconds| seconds / 1_000).or_else(|| {
+        let texts = texts(headers, "retry-after");
+        texts.filter_map(|text| server.retry_after(text)).max()
+    })
+}
+
+/// The time until the last limit that is used up resets.
+///
+/// A limit with something left is no reason to wait for its reset, which may be hours away. If no
+/// number tells what is used up, nothing can change before the first reset.
+fn reset_of_used_up(headers: &HeaderMap, server: ServerTime) -> Option<Duration> {
+    let rejected = |(status, _): &(&'static str, &'static str)| {
+        texts(headers, status).any(|status| status == "rejected")
+    };
+    let unified = UNIFIED.into_iter().filter(rejected);
+    let unified = unified.filter_map(|(_, reset)| {
+        let resets = texts(headers, reset).filter_map(|text| server.until_reset(text));
+        resets.max()
     });
-    after.chain(at).max()
+    let used_up = FIELDS
+        .iter()
+        .filter(|field| field.remaining(headers) == Some(0))
+        .filter_map(|field| field.until_reset(headers, server));
+    let last = unified.chain(used_up).max();
+    if last.is_some()
+        || FIELDS
+            .iter()
+            .any(|field| field.remaining(headers).is_some())
+    {
+        return last;
+    }
+    let resets = FIELDS
+        .iter()
+        .filter_map(|field| field.until_reset(headers, server));
+    resets.filter(|wait| !wait.is_zero()).min()
 }
