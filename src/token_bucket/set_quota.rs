@@ -8,6 +8,9 @@ use crate::time::Timestamp;
 
 impl<C> TokenBucket<C> {
     /// [`set_quota`](Self::set_quota) as of `now`.
+    ///
+    /// The new rate counts from `now`, so an instant in the past gives or takes what the two rates
+    /// differ by since then.
     pub fn set_quota_at(&self, quota: Quota, now: Timestamp) {
         let core = &*self.core;
         let changed = core.changes.replace(&core.state, |latest| {
