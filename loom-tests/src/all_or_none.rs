@@ -171,7 +171,7 @@ fn behind_a_tuple_that_moves() {
 
 /// Two empty buckets, for two tokens and for one.
 fn two_empty() -> (Bucket, Bucket) {
-    let [first, second] = [2, 1].map(|burst| &*leaked(empty(burst, Manual::at(0))));
+    let [first, second] = [2, 1].map(|burst| leaked(empty(burst, Manual::at(0))));
     (first, second)
 }
 

@@ -116,7 +116,7 @@ impl ShadowOutcome {
     }
 
     /// The name in metrics and events.
-    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    #[cfg(any(feature = "metrics", all(feature = "tower", feature = "tracing")))]
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::BothAdmitted => "allowed",
