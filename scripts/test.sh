@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} PROPTEST_CASES=${PROPTEST_CASES:-2000}
+export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} PROPTEST_CASES=${PROPTEST_CASES:-500}
 
 # Workspaces of their own, so that their flags and dependencies stay out of the published crates.
 workspaces=(loom-tests fuzz benches/compare benches/compare/gate tests/no_std)
