@@ -9,6 +9,9 @@ cd "$(dirname "$0")/.."
 
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} PROPTEST_CASES=${PROPTEST_CASES:-500}
 
+# Most of the time goes into debug builds: these take less without what only a debugger reads.
+export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}
+
 # Workspaces of their own, so that their flags and dependencies stay out of the published crates.
 workspaces=(loom-tests fuzz benches/compare benches/compare/gate tests/no_std)
 
