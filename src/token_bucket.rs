@@ -196,7 +196,7 @@ impl<C> TokenBucket<C> {
         self.changed(closed, |state, generation| {
             match operation(state, generation) {
                 Ok(result) => Ok(Ok(result)),
-                Err(Refusal::Denied(shortage)) => Ok(Err(state.hinted(shortage))),
+                Err(Refusal::Denied(shortage)) => Ok(Err(shortage.hinted(&state.gcra))),
                 Err(Refusal::Closed(closed)) => Err(closed),
             }
         })

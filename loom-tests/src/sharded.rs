@@ -538,7 +538,10 @@ mutant::tests! { "sharded":
         open_leases: "a burst",
         lost_leases: "some lost",
     }
-    transit_beside_a_change { taken_closed: "do not fit its word", added_to_closed: "more than all" }
+    transit_beside_a_change {
+        taken_closed: "do not fit its word",
+        added_to_closed: "more than all",
+    }
     stale_lease_beside_a_change { held_before_freeze: "a burst" }
     lease_beside_two_changes { open_leases: "more than all" }
     query_beside_a_change { relaxed_lease: "available", lost_leases: "available" }

@@ -344,18 +344,22 @@ fn hint_beside_an_undo() {
     });
 }
 
+/// A restored window whose one admission of the earlier life counts in slots 0 and 1.
+pub(crate) fn restored() -> Arc<Window> {
+    let before = window(2, 2);
+    assert!(admit(&before, 1, 7));
+    let saved = before.save_at(at(8 * SLOT), UnixTime::from_nanos(1));
+    let Ok(fresh) = Arc::try_unwrap(window(2, 2)) else {
+        unreachable!("not shared")
+    };
+    let restored = Window::restore_at(&saved, fresh, at(0), UnixTime::from_nanos(1));
+    Arc::new(restored.expect("valid"))
+}
+
 /// Two threads in the first slots of a restored window. Kills `forgotten_life`.
 fn restored_window() {
     explore(5, || {
-        let before = window(2, 2);
-        assert!(admit(&before, 1, 7));
-        let saved = before.save_at(at(8 * SLOT), UnixTime::from_nanos(1));
-        let Ok(fresh) = Arc::try_unwrap(window(2, 2)) else {
-            unreachable!("not shared")
-        };
-        let restored = Window::restore_at(&saved, fresh, at(0), UnixTime::from_nanos(1));
-        // The admission counts in slots 0 and 1.
-        let window = Arc::new(restored.expect("valid"));
+        let window = restored();
         let other = {
             let window = window.clone();
             thread::spawn(move || u32::from(admit(&window, 1, 1)))

@@ -8,7 +8,7 @@ use loom::thread;
 use crate::model::{SharedClock, at, explore};
 use crate::mutant;
 use crate::tidegate::{Limiter, UnixTime};
-use crate::window::{Call, SLOT, Window, admit, charge, hint, window};
+use crate::window::{Call, SLOT, Window, admit, charge, hint, restored, window};
 
 /// Slots of the windows, whose length does not change in most models.
 const SLOTS: u32 = 1;
@@ -103,7 +103,7 @@ fn raised() {
     change(2, 3, true);
 }
 
-/// Two threads with three calls, both of which let the new ring take over. Kills `reopened`.
+/// Two threads with three calls. Both threads let the new ring take over. Kills `reopened`.
 ///
 /// A thread that takes over late changes nothing.
 fn late_helper() {
@@ -144,7 +144,7 @@ fn two_changes() {
     });
 }
 
-/// Three threads, two of which change the limit. Kills `unclosed_ring`.
+/// Three threads. Two of them change the limit. Kills `unclosed_ring`.
 ///
 /// One change follows the other, and a charge counts after both.
 fn competing_changes() {
@@ -190,7 +190,7 @@ fn shorter_slots() {
     });
 }
 
-/// Two threads, one of which undoes a charge beside a change, and four more calls. Its mutants need
+/// Two threads. One undoes a charge beside a change, and four more calls follow. Its mutants need
 /// slots of another length.
 ///
 /// A charge is undone before the change, or it counts.
@@ -212,7 +212,7 @@ fn undo_beside_a_change() {
     });
 }
 
-/// Two threads, one of which undoes a charge that has aged out, and three calls. Kills
+/// Two threads with three calls. One thread undoes a charge that has aged out. Kills
 /// `other_generation`.
 ///
 /// An undo takes nothing off a slot that has the same number in a later ring.
@@ -235,20 +235,12 @@ fn undo_of_an_earlier_charge() {
     });
 }
 
-/// Two threads in a restored window, of which one changes the limit. Kills `forgotten_restore`.
+/// Two threads in a restored window. One of them changes the limit. Kills `forgotten_restore`.
 ///
 /// The admission of the earlier life counts after the change.
 fn change_of_a_restored_window() {
     explore(3, || {
-        let before = window(2, 2);
-        assert!(admit(&before, 1, 7));
-        let saved = before.save_at(at(8 * SLOT), UnixTime::from_nanos(1));
-        let Ok(fresh) = Arc::try_unwrap(window(2, 2)) else {
-            unreachable!("not shared")
-        };
-        let restored = Window::restore_at(&saved, fresh, at(0), UnixTime::from_nanos(1));
-        // The admission counts in slots 0 and 1.
-        let window = Arc::new(restored.expect("valid"));
+        let window = restored();
         let other = {
             let window = window.clone();
             thread::spawn(move || u64::from(admit(&window, 1, 0)))
@@ -266,7 +258,7 @@ fn change_of_a_restored_window() {
     });
 }
 
-/// Two threads, of which one saves and one changes the limit. Kills `closed_save`.
+/// Two threads. One saves, and the other changes the limit. Kills `closed_save`.
 ///
 /// Nothing that was admitted before a save is missing in it.
 fn save_beside_a_change() {

@@ -79,6 +79,7 @@ impl Backoff {
             self.refusing_since.store(since.saturating_add(1), Relaxed);
         }
         let left = expected_in.saturating_sub(elapsed);
+        // Relaxed, as all: see the type.
         self.expected_by
             .fetch_max(now.saturating_add(left), Relaxed);
     }
@@ -87,6 +88,7 @@ impl Backoff {
     #[cfg(any(feature = "std", tidegate_loom))]
     pub(super) fn reconfigure(&self, config: &RateLimitConfig) {
         let (base, max) = bounds(config);
+        // Relaxed, both: see the type.
         self.base.store(base, Relaxed);
         self.max.store(max, Relaxed);
     }

@@ -177,11 +177,15 @@ impl Field {
 
     /// The time until the limit resets. Of several fields the first that is readable counts.
     fn until_reset(&self, headers: &HeaderMap, server: ServerTime) -> Option<Duration> {
-        self.resets.iter().find_map(|name| {
-            let resets = texts(headers, name).filter_map(|text| server.until_reset(text));
-            resets.max()
-        })
+        let mut resets = self.resets.iter();
+        resets.find_map(|name| until_reset(headers, name, server))
     }
+}
+
+/// The longest time until a reset in a field.
+fn until_reset(headers: &HeaderMap, name: &str, server: ServerTime) -> Option<Duration> {
+    let resets = texts(headers, name).filter_map(|text| server.until_reset(text));
+    resets.max()
 }
 
 /// The pause that a refusal asks for. Milliseconds are more exact than seconds beside them.
@@ -198,24 +202,18 @@ fn retry_after(headers: &HeaderMap, server: ServerTime) -> Option<Duration> {
 /// A limit with something left is no reason to wait for its reset, which may be hours away. If no
 /// number tells what is used up, nothing can change before the first reset.
 fn reset_of_used_up(headers: &HeaderMap, server: ServerTime) -> Option<Duration> {
-    let rejected = |(status, _): &(&'static str, &'static str)| {
-        texts(headers, status).any(|status| status == "rejected")
-    };
-    let unified = UNIFIED.into_iter().filter(rejected);
-    let unified = unified.filter_map(|(_, reset)| {
-        let resets = texts(headers, reset).filter_map(|text| server.until_reset(text));
-        resets.max()
-    });
+    let is_rejected = |status| texts(headers, status).any(|status| status == "rejected");
+    let unified = UNIFIED
+        .into_iter()
+        .filter(|&(status, _)| is_rejected(status))
+        .filter_map(|(_, reset)| until_reset(headers, reset, server));
     let used_up = FIELDS
         .iter()
         .filter(|field| field.remaining(headers) == Some(0))
         .filter_map(|field| field.until_reset(headers, server));
     let last = unified.chain(used_up).max();
-    if last.is_some()
-        || FIELDS
-            .iter()
-            .any(|field| field.remaining(headers).is_some())
-    {
+    let mut numbers = FIELDS.iter().filter_map(|field| field.remaining(headers));
+    if last.is_some() || numbers.next().is_some() {
         return last;
     }
     let resets = FIELDS

@@ -1,6 +1,5 @@
 //! Why a bucket refuses a call.
 
-#[cfg(any(feature = "std", tidegate_loom))]
 use core::time::Duration;
 
 use super::{Gcra, Now, Refusal, Shortfall};
@@ -16,7 +15,6 @@ pub(crate) enum Shortage {
     NotYet(Now, Shortfall),
     /// With the hint, where the quota has changed. In plain numbers: with a `Duration`, the
     /// compiler could not drop the hint of `NotYet` where it is not used.
-    #[cfg(any(feature = "std", tidegate_loom))]
     After {
         seconds: u64,
         nanos: u32,
@@ -32,7 +30,6 @@ impl Shortage {
             Self::NotYet(now, shortfall) => Denied::NotYet {
                 retry_after: gcra.wait(now, shortfall),
             },
-            #[cfg(any(feature = "std", tidegate_loom))]
             Self::After { seconds, nanos } => Denied::NotYet {
                 retry_after: Duration::new(seconds, nanos),
             },
@@ -40,7 +37,6 @@ impl Shortage {
     }
 
     /// The same with its hint, which does not need the bucket's quota.
-    #[cfg(any(feature = "std", tidegate_loom))]
     pub(crate) const fn hinted(self, gcra: &Gcra) -> Self {
         match self {
             Self::NotYet(now, shortfall) => {

@@ -139,7 +139,7 @@ pub struct DashKeyed<M, P, N = KnownKeys, C = DefaultClock> {
     unknown: N,
     clock: C,
     waits: WaitQueues,
-    /// The latest instant as of which an entry was evicted, in nanoseconds. It only rises.
+    /// The latest instant of an eviction, in nanoseconds. It only rises.
     ///
     /// No limiter is decided as of an earlier instant, because it may have been evicted and made
     /// again since the caller read its clock. As of an earlier instant it would refill twice.

@@ -186,6 +186,13 @@ impl WaitQueues {
             .map_or(WaitOptions::DEFAULT, |queues| queues.options)
     }
 
+    /// Changes the options of a table that is owned, where no call waits yet.
+    pub(super) fn set_options(&mut self, set: impl FnOnce(&mut WaitOptions)) {
+        let mut options = self.options();
+        set(&mut options);
+        *self = Self::new(options);
+    }
+
     /// As of when a bucket may decide a call behind waiters that ask for `ahead`: see
     /// [`WaitQueue::earliest_behind`].
     pub(super) fn earliest_behind(&self, ahead: u128, now: Timestamp) -> Timestamp {

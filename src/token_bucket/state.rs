@@ -141,19 +141,6 @@ impl BucketState {
         shortage.denied(&self.gcra)
     }
 
-    /// The shortage with its hint, which does not need this state.
-    #[cfg(any(feature = "std", tidegate_loom))]
-    pub(super) const fn hinted(&self, shortage: Shortage) -> Shortage {
-        shortage.hinted(&self.gcra)
-    }
-
-    /// Without std, quotas do not change.
-    #[cfg(not(any(feature = "std", tidegate_loom)))]
-    #[expect(clippy::unused_self, reason = "the same call as with std")]
-    pub(super) const fn hinted(&self, shortage: Shortage) -> Shortage {
-        shortage
-    }
-
     /// The quota, unless it has changed.
     pub(super) fn quota_if_open(&self) -> Result<Quota, Closed> {
         self.tat.check_open_now()?;

@@ -19,7 +19,7 @@ pub(crate) fn bucket(rate: u64, burst: u64, clock: &ManualClock) -> Arc<TokenBuc
     Arc::new(TokenBucket::with_clock(quota, clock.clone()))
 }
 
-fn scenario(load: Load, (rate, capacity): (u64, u64), lateness: Lateness) -> Scenario {
+pub(crate) fn scenario(load: Load, (rate, capacity): (u64, u64), lateness: Lateness) -> Scenario {
     Scenario {
         calls: load.calls(rate, capacity, CALLS),
         lateness,

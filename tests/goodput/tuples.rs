@@ -3,24 +3,13 @@
 use proptest::prelude::*;
 use tidegate::{AllOrNothing, ManualClock};
 
-use crate::buckets::{CALLS, any_burst, any_lateness, any_rate, config};
-use crate::combinations::bucket;
-use crate::load::{Load, any_load};
+use crate::buckets::{any_burst, any_lateness, any_rate, config};
+use crate::combinations::{bucket, scenario};
+use crate::load::any_load;
 use crate::meter;
 use crate::oracle::{self, Stated};
-use crate::scenario::Scenario;
-use crate::timer::Lateness;
 use crate::windows::{cycle, window};
 use crate::{NANOS, SLACK};
-
-fn scenario(load: Load, (rate, capacity): (u64, u64), lateness: Lateness) -> Scenario {
-    Scenario {
-        calls: load.calls(rate, capacity, CALLS),
-        lateness,
-        slack: SLACK,
-        seed: load.seed,
-    }
-}
 
 proptest! {
     #![proptest_config(config())]

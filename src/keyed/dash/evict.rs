@@ -95,6 +95,7 @@ where
         let end = start.saturating_add(most as u64);
         let Slice { entries, evicted } = self.evict_between(start, end, may_go);
         let passed = if entries <= end { 0 } else { end - evicted };
+        // Relaxed: as above.
         self.passed.store(passed, Relaxed);
         evicted
     }

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::keyed::key_view::KeyView;
 use crate::keyed::table::{Table, WaitTable};
-use crate::keyed::wait_queues::{Place, WaitOptions, WaitQueues};
+use crate::keyed::wait_queues::{Place, WaitOptions};
 use crate::limiter::Limiter;
 use crate::time::Timestamp;
 use crate::wait::{Acquire, Awaitable, Hold, Instants};
@@ -43,10 +43,7 @@ impl<M: MapPointer, P, N, C> DashKeyed<M, P, N, C> {
     }
 
     fn wait_options(mut self, set: impl FnOnce(&mut WaitOptions)) -> Self {
-        let mut options = self.waits.options();
-        set(&mut options);
-        // No call waits yet, because the table is owned here.
-        self.waits = WaitQueues::new(options);
+        self.waits.set_options(set);
         self
     }
 

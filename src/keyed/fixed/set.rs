@@ -502,6 +502,7 @@ impl Set {
         }
         let is_over = held_until <= gcra.now(nanos).grains();
         if is_over {
+            // Relaxed: as above.
             self.mark.fetch_max(nanos, Relaxed);
         }
         is_over

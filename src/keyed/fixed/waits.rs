@@ -10,7 +10,7 @@ use crate::denied::Denied;
 use crate::keyed::key_view::KeyView;
 use crate::keyed::overflow::{NO_ROOM, Overflow};
 use crate::keyed::table::{Table, WaitTable};
-use crate::keyed::wait_queues::{Place, WaitOptions, WaitQueues};
+use crate::keyed::wait_queues::{Place, WaitOptions};
 use crate::time::Timestamp;
 use crate::wait::{Acquire, Hold, Instants, from_now};
 
@@ -60,10 +60,7 @@ impl<C, S> FixedKeyed<C, S> {
     }
 
     fn wait_options(mut self, set: impl FnOnce(&mut WaitOptions)) -> Self {
-        let mut options = self.waits.options();
-        set(&mut options);
-        // No call waits yet, because the table is owned here.
-        self.waits = WaitQueues::new(options);
+        self.waits.set_options(set);
         self
     }
 

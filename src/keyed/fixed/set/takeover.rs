@@ -152,6 +152,7 @@ impl SetEntry {
         let next = if WordGcra::is_full(old_tat, old_gcra.now(mark)) {
             gcra.now(mark).grains()
         } else {
+            // Relaxed: as above.
             let owner = old.owner.load(Relaxed) & CLAIM;
             let _ = self
                 .owner
