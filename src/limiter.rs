@@ -145,8 +145,16 @@ pub trait Limiter: sealed::Internals {
     }
 }
 
+/// Whether two pointers are the only ones to what they point to, so that a change to one reaches
+/// nobody else.
+#[cfg(any(feature = "std", tidegate_loom))]
+pub(crate) fn are_sole<T: ?Sized>(one: &Arc<T>, other: &Arc<T>) -> bool {
+    let is_sole = |arc| Arc::strong_count(arc) == 1 && Arc::weak_count(arc) == 0;
+    is_sole(one) && is_sole(other)
+}
+
 macro_rules! forward_limiter {
-    ($($pointer:ty),*) => {$(
+    ($($pointer:ty: |$old:ident, $new:ident, $now:ident| $change:expr;)*) => {$(
         impl<L: Limiter + ?Sized> sealed::Sealed for $pointer {}
 
         impl<L: Limiter + ?Sized> sealed::Internals for $pointer {
@@ -154,8 +162,10 @@ macro_rules! forward_limiter {
                 (**self).snapshot_for_at(n, now)
             }
 
-            fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
-                (**self).change_to_at(&**new, now)
+            #[cfg(any(feature = "std", tidegate_loom))]
+            fn change_to_at(&self, $new: &Self, $now: Timestamp) -> bool {
+                let $old = self;
+                $change
             }
 
             #[inline]
@@ -222,7 +232,15 @@ macro_rules! forward_limiter {
         }
     )*};
 }
-forward_limiter!(&L, Box<L>, Arc<L>);
+// What other keys or other code share is not changed: their limiters are not what changes. The
+// pointer is replaced instead.
+forward_limiter! {
+    &L: |old, new, _now| core::ptr::eq(*old, *new);
+    Box<L>: |old, new, now| (**old).change_to_at(&**new, now);
+    Arc<L>: |old, new, now| {
+        Arc::ptr_eq(old, new) || (are_sole(old, new) && (**old).change_to_at(&**new, now))
+    };
+}
 
 pub(crate) mod sealed {
     use super::Limiter;
@@ -247,6 +265,8 @@ pub(crate) mod sealed {
         }
 
         /// Takes the numbers of another limiter, keeping its own level, and returns whether it can.
+        /// It cannot where others share a part of either.
+        #[cfg(any(feature = "std", tidegate_loom))]
         fn change_to_at(&self, _new: &Self, _now: Timestamp) -> bool
         where
             Self: Limiter,

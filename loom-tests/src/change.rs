@@ -7,6 +7,7 @@ use loom::thread;
 
 use crate::model::{NoClock, SharedClock, at, explore};
 use crate::mutant;
+use crate::tidegate::modelled::{AtomicTat, Gcra, Handover, Leased};
 use crate::tidegate::{Limiter, Quota, TokenBucket};
 
 type Bucket = TokenBucket<NoClock>;
@@ -122,22 +123,81 @@ fn stale_reader_beside_a_change() {
     });
 }
 
-/// Two threads, one with a charge that it undoes, one with a change. Kills `unfrozen_word`.
+/// Two threads, one with a charge that it undoes, one with a change. Kills `unfrozen_word`,
+/// `undone_when_closed`.
 ///
 /// The charge comes back whole, or stays.
 fn undo_beside_a_change() {
+    // As many grains as at the second instant, the word of a bucket is close to what would be an
+    // epoch if `CLOSED` were one.
+    for now in [5 * T, (1 << 63) + (1 << 61)] {
+        explore(3, move || {
+            let bucket = bucket(3);
+            assert_eq!(admit(&bucket, now), 1);
+            let other = {
+                let bucket = bucket.clone();
+                thread::spawn(move || {
+                    let charge = bucket.charge_at(1, at(now)).expect("there are 2 tokens");
+                    1 - Limiter::undo(&*bucket, charge)
+                })
+            };
+            bucket.set_quota_at(quota(T / 2, 5), at(now));
+            let kept = other.join().unwrap();
+            assert_eq!(kept + drain(&bucket, now), 2, "of 2 tokens");
+        });
+    }
+}
+
+/// Three threads: one is late with the first of two changes, one charges after the first, one makes
+/// the second. Kills `unset_as_frozen`, `reopened`, `set_again`.
+///
+/// The late thread does not bring back the word that the second change has frozen.
+fn late_thread_beside_a_charge() {
     explore(3, || {
-        let bucket = bucket(2);
-        let other = {
-            let bucket = bucket.clone();
+        let gcras = [2, 1, 2].map(|burst| Gcra::new(quota(T, burst)));
+        let first = AtomicTat::full();
+        let charge = |tat: &AtomicTat, gcra: &Gcra| {
+            let charged = tat.decide(gcra, 5 * T, |now, tat| {
+                gcra.admit(tat, now, gcra.cost(1)).map(|next| (next, ()))
+            });
+            u64::from(charged.is_ok())
+        };
+        assert_eq!(charge(&first, &gcras[0]), 1);
+        let changes = {
+            let first_change = Handover::at(5 * T, None);
+            let second_change = Handover::at(5 * T, Some(&first_change));
+            [first_change, second_change]
+        };
+        let [second, third] = [0, 1].map(|n: usize| changes[n].unopened(&gcras[n + 1]));
+        let tats = [first, second, third];
+        changes[0].close(&tats[0]);
+        let all = Arc::new((tats, gcras, changes));
+        let take_over = |all: &(_, _, _), n: usize| {
+            let (tats, gcras, changes): &([AtomicTat; 3], [Gcra; 3], [Handover; 2]) = all;
+            let leased = || Leased::NOTHING;
+            changes[n].take_over(&tats[n + 1], &gcras[n + 1], &tats[n], &gcras[n], leased);
+        };
+        let late = {
+            let all = all.clone();
+            thread::spawn(move || take_over(&all, 0))
+        };
+        let caller = {
+            let all = all.clone();
             thread::spawn(move || {
-                let charge = bucket.charge_at(1, at(5 * T)).expect("there are 2 tokens");
-                1 - Limiter::undo(&*bucket, charge)
+                take_over(&all, 0);
+                charge(&all.0[1], &all.1[1])
             })
         };
-        bucket.set_quota_at(quota(T / 2, 5), at(5 * T));
-        let kept = other.join().unwrap();
-        assert_eq!(kept + drain(&bucket, 5 * T), 2, "of 2 tokens");
+        take_over(&all, 0);
+        all.2[1].close(&all.0[1]);
+        take_over(&all, 1);
+        late.join().unwrap();
+        let charged = caller.join().unwrap();
+        let mut left = 0;
+        while charge(&all.0[2], &all.1[2]) == 1 {
+            left += 1;
+        }
+        assert_eq!(charged + left, 1, "of 1 token");
     });
 }
 
@@ -174,6 +234,11 @@ mutant::tests! { "change":
     two_changes_beside_a_call { reopened: "of 2 tokens", set_again: "of 2 tokens" }
     two_threads_change { unfrozen_word: "of 1 token" }
     stale_reader_beside_a_change { unfrozen_word: " tokens" }
-    undo_beside_a_change { unfrozen_word: "of 2 tokens" }
+    undo_beside_a_change { unfrozen_word: "of 2 tokens", undone_when_closed: "of 2 tokens" }
+    late_thread_beside_a_charge {
+        unset_as_frozen: "of 1 token",
+        reopened: "of 1 token",
+        set_again: "of 1 token",
+    }
     change_beside_an_epoch { late_epoch: "of 10 ns" }
 }

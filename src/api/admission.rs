@@ -1,5 +1,7 @@
 //! Admits and refuses calls, and makes the API limiter a [`Limiter`].
 
+#[cfg(any(feature = "std", tidegate_loom))]
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::status::{LimitHit, Remaining, Retry};
@@ -7,6 +9,8 @@ use super::{ApiRateLimiter, RateLimitStatus};
 use crate::clock::Clock;
 use crate::combined::{CombinedCharge, CombinedDenied};
 use crate::denied::Denied;
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::limiter::are_sole;
 use crate::limiter::{Limiter, sealed};
 use crate::prepared_charge::Request;
 use crate::sync::Ordering::Relaxed;
@@ -169,7 +173,9 @@ impl<C> sealed::Sealed for ApiRateLimiter<C> {}
 impl<C: Clock> sealed::Internals for ApiRateLimiter<C> {
     #[cfg(any(feature = "std", tidegate_loom))]
     fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
-        self.reconfigure_at(*new.config(), now).is_ok()
+        let (old, new) = (&self.shared, &new.shared);
+        Arc::ptr_eq(old, new)
+            || (are_sole(old, new) && self.reconfigure_at(*new.config(), now).is_ok())
     }
 }
 

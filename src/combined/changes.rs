@@ -120,18 +120,22 @@ impl<C: Clock> Combined<C> {
             .map_err(ChangeError::Window)
     }
 
-    /// Changes every limit to the numbers of another combination's, if that has the same limits.
+    /// Changes every limit to the numbers of another combination's, if that has limits of the same
+    /// names and kinds. Limits that both share stay; `false` if one is shared with any other.
     pub(super) fn change_all_to_at(&self, new: &Self, now: Timestamp) -> bool {
         let both = || self.limits.iter().zip(&new.limits);
         let is_alike = self.limits.len() == new.limits.len()
             && both().all(|(old, new)| {
-                let both_buckets =
-                    old.limit.as_bucket().is_some() == new.limit.as_bucket().is_some();
-                old.name == new.name && both_buckets
+                let can_change =
+                    old.limit.is_same(&new.limit) || old.limit.is_apart_from(&new.limit);
+                old.name == new.name && can_change
             });
         is_alike
             && both().all(|(old, new)| {
                 let (old, new) = (&old.limit, &new.limit);
+                if old.is_same(new) {
+                    return true;
+                }
                 if let (Some(old), Some(new)) = (old.as_bucket(), new.as_bucket()) {
                     old.set_quota_at(new.quota(), now);
                     return true;

@@ -6,6 +6,8 @@ use core::time::Duration;
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::limiter::are_sole;
 use crate::prepared_charge::{AsOf, Exchange, PreparedCharge, Request};
 use crate::sliding_window::SlidingWindow;
 use crate::snapshot::Snapshot;
@@ -78,6 +80,26 @@ impl<C> Limit<C> {
         match &mut self.0 {
             Kind::Bucket(bucket) => Arc::get_mut(bucket).map(|bucket| LimitMut::Bucket(bucket)),
             Kind::Window(window) => Arc::get_mut(window).map(LimitMut::Window),
+        }
+    }
+
+    /// Whether a change of this limit to the numbers of another one reaches no other combination.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) fn is_apart_from(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Kind::Bucket(one), Kind::Bucket(other)) => are_sole(one, other),
+            (Kind::Window(one), Kind::Window(other)) => are_sole(one, other),
+            _ => false,
+        }
+    }
+
+    /// Whether both are shares of one limit.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Kind::Bucket(one), Kind::Bucket(other)) => Arc::ptr_eq(one, other),
+            (Kind::Window(one), Kind::Window(other)) => Arc::ptr_eq(one, other),
+            _ => false,
         }
     }
 

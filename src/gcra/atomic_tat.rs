@@ -288,7 +288,12 @@ impl AtomicTat {
     /// between was also credited, reset or undone, which the bound allows for.
     pub(crate) fn undo(&self, gcra: &Gcra, before: u64, after: u64) -> bool {
         // Relaxed: an epoch that is one step old raises a little less, which invariant 3 covers.
-        let epoch = gcra.now(self.epoch.load(Relaxed));
+        let epoch = self.epoch.load(Relaxed);
+        if Self::check_open(epoch).is_err() {
+            // No instant, so nothing to raise to (`undone_when_closed`).
+            return false;
+        }
+        let epoch = gcra.now(epoch);
         // Not before the epoch. Otherwise charges that are held for long and then undone one after
         // the other could move the TAT back without limit.
         let before = if Gcra::is_idle(before, epoch) {

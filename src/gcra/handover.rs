@@ -16,8 +16,8 @@
 //! Only the first step is left to one thread. Any number of threads take the others, and compute
 //! the same values from the frozen word, the last epoch and the time of the change, which no longer
 //! change (`unfrozen_word`, `late_epoch`). A late thread changes nothing: a frozen word is
-//! recognized, the successor's word is no longer unset (`set_again`), and its epoch no longer
-//! `UNOPENED` (`reopened`).
+//! recognized, the successor's word is no longer unset (`set_again`, `unset_as_frozen`), and its
+//! epoch no longer `UNOPENED` (`reopened`).
 //!
 //! A word is on the other side of the circle if it lies 2^62 grains or more from the last epoch. By
 //! the invariants of [`AtomicTat`], a word in use lies at most 3 * 2^60 grains from it.
@@ -44,17 +44,28 @@ const HALF: u64 = 1 << 63;
 
 /// What a successor needs to know in order to take over.
 pub(crate) struct Handover {
-    /// The time of the change in nanoseconds.
+    /// The time of the change in nanoseconds, unless an epoch has begun since.
     since: u64,
     /// The last epoch of the old bucket. Written before that is closed.
     last_epoch: AtomicU64,
 }
 
 impl Handover {
-    const_fn! {
-        pub(crate) const fn at(since: u64) -> Self {
-            Self { since, last_epoch: AtomicU64::new(0) }
+    /// A change at `nanos`, or when the one before took place if that is later: each quota counts
+    /// from where the one before it has ended.
+    pub(crate) fn at(nanos: u64, before: Option<&Self>) -> Self {
+        let since = before.map_or(nanos, |before| nanos.max(before.effective_since()));
+        Self {
+            since,
+            last_epoch: AtomicU64::new(0),
         }
+    }
+
+    /// Not before an epoch that has already begun: what flowed in until then is in the level.
+    fn effective_since(&self) -> u64 {
+        // Relaxed: written before the old bucket was closed. Callers have seen that with Acquire,
+        // or hold the lock under which it was done.
+        self.since.max(self.last_epoch.load(Relaxed))
     }
 
     const_fn! {
@@ -64,10 +75,12 @@ impl Handover {
         }
     }
 
-    /// The word of a bucket that is about to take over: on the other side of the circle, so that it
-    /// cannot come back while the word is in use.
+    /// The word of a bucket that is about to take over. It does not come back while the word is in
+    /// use, and not when it is frozen: words in use begin at most 2^60 grains before the change and
+    /// end at most 3 * 2^60 after it, and frozen ones lie half the circle from those. The clock must
+    /// pass another 3 * 2^60 grains until one of them is this word, which takes 6 hours at the least.
     const fn unset(&self, gcra: &Gcra) -> u64 {
-        gcra.now(self.since).grains() ^ HALF
+        gcra.now(self.since).grains().wrapping_sub(1 << 61)
     }
 
     /// Closes the old bucket. One thread does so, after it has linked the successor.
@@ -103,8 +116,7 @@ impl Handover {
         // Relaxed: the thread has seen that the old bucket is closed, with Acquire.
         let last_epoch = self.last_epoch.load(Relaxed);
         let tat = freeze(old, old_gcra, last_epoch);
-        // Not before an epoch that has already begun: what flowed in until then is in the level.
-        let since = self.since.max(last_epoch);
+        let since = self.effective_since();
         // As for a query: four epochs later every TAT is a full bucket.
         let latest = last_epoch.saturating_add(old_gcra.half_epoch().saturating_mul(8));
         let old_now = old_gcra.now(since.min(latest));

@@ -58,15 +58,25 @@ pub(super) struct ChangedState {
 }
 
 impl ChangedState {
-    /// The state that follows `old` after a change at `now`.
-    pub(super) fn after(old: &ShardedState, quota: Quota, now: Timestamp) -> Self {
-        let handover = Handover::at(now.as_nanos());
+    /// The successor of the `latest` state, or of the `first` if there is none. `None` if that has
+    /// this quota.
+    pub(super) fn after(
+        latest: Option<&Self>,
+        first: &ShardedState,
+        quota: Quota,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let old = latest.map_or(first, Successor::state);
+        if old.core.quota == quota {
+            return None;
+        }
+        let handover = Handover::at(now.as_nanos(), latest.map(|latest| &latest.handover));
         let gcra = Gcra::new(quota);
         let tat = handover.unopened(&gcra);
-        Self {
+        Some(Self {
             state: ShardedState::new(tat, gcra, quota, old.shards.len()),
             handover,
-        }
+        })
     }
 
     pub(super) fn run<R>(

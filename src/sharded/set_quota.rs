@@ -4,15 +4,15 @@ use super::ShardedTokenBucket;
 use super::changed::ChangedState;
 use crate::clock::Clock;
 use crate::quota::Quota;
-use crate::sync::Successor;
 use crate::time::Timestamp;
 
 impl<C> ShardedTokenBucket<C> {
-    /// [`set_quota`](Self::set_quota) as of `now`.
+    /// [`set_quota`](Self::set_quota) as of `now`, or as of the change before this one if that is
+    /// later.
     pub fn set_quota_at(&self, quota: Quota, now: Timestamp) {
-        let changed = self.changes.replace(&self.state, |latest| {
-            let state = latest.map_or(&self.state, Successor::state);
-            (state.core.quota != quota).then(|| ChangedState::after(state, quota, now))
+        let first = &self.state;
+        let changed = self.changes.replace(first, |latest| {
+            ChangedState::after(latest, first, quota, now)
         });
         if changed {
             self.wait_queue.wake_head();

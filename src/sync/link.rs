@@ -59,6 +59,11 @@ mod real {
         pub(crate) fn store(&self, target: Arc<T>) {
             self.0.store(Some(target));
         }
+
+        /// A thread that finds nothing here then sees what was written before.
+        pub(crate) fn clear(&self) {
+            self.0.store(None);
+        }
     }
 }
 
@@ -125,6 +130,11 @@ mod modelled {
             };
             // Release: pairs with the Acquire in `load`.
             self.number.store(number, Release);
+        }
+
+        pub(crate) fn clear(&self) {
+            // Release: pairs with the Acquire in `load`.
+            self.number.store(0, Release);
         }
     }
 }

@@ -6,7 +6,8 @@
 //! 1. Its successor is linked to it.
 //! 2. It is *closed*: no operation on it succeeds from then on.
 //! 3. The successor *takes over*: it computes what it starts with from the closed state, and opens.
-//! 4. The successor becomes the latest state, where calls begin. Earlier ones are freed.
+//! 4. The successor becomes the latest state, where calls begin. Earlier ones are freed once the
+//!    calls that are on them have gone on.
 //!
 //! One thread at a time replaces, with a lock. Calls never wait for it. A call that finds a state
 //! closed lets the successor take over by itself, which any number of threads may do at once, and
@@ -36,8 +37,9 @@ pub(crate) trait Successor: Sized + 'static {
 pub(crate) struct Succession<S: 'static>(Lazy<Successors<S>>);
 
 struct Successors<S: 'static> {
-    /// The successor of the first state.
-    second: Link<Node<S>>,
+    /// The successor of the first state, until it is the latest state. It holds its own successor,
+    /// so it would otherwise keep every state that there ever was.
+    second: Latest<Node<S>>,
     latest: Latest<Node<S>>,
     /// Held while a state is replaced.
     turn: Mutex<()>,
@@ -89,13 +91,16 @@ impl<S: Successor> Succession<S> {
         first: &S::State,
         operation: impl Fn(&S, Option<&S::State>) -> Result<R, Closed>,
     ) -> Option<R> {
-        let successors = self.0.get()?;
-        if let Some(result) = successors.latest.with(|node| node.run(None, &operation)) {
-            return Some(result);
-        }
-        let second = successors.second.get()?;
-        second.state.take_over(first);
-        Some(second.run(Some(first), &operation))
+        let Successors { second, latest, .. } = self.0.get()?;
+        let run_latest = || latest.with(|node| node.run(None, &operation));
+        let run_second = || {
+            second.with(|node| {
+                node.state.take_over(first);
+                node.run(Some(first), &operation)
+            })
+        };
+        // `second` is forgotten only after it has become the latest.
+        run_latest().or_else(run_second).or_else(run_latest)
     }
 
     /// Whether the first state was never replaced.
@@ -113,7 +118,7 @@ impl<S: Successor> Succession<S> {
     ) -> bool {
         let successors = self.0.get_or_init(|| {
             Box::new(Successors {
-                second: Link::none(),
+                second: Latest::none(),
                 latest: Latest::none(),
                 turn: Mutex::new(()),
             })
@@ -127,14 +132,19 @@ impl<S: Successor> Succession<S> {
             state,
             next: Link::none(),
         });
-        let (old, link) = match &latest {
-            Some(node) => (node.state.state(), &node.next),
-            None => (first, &successors.second),
+        let old = if let Some(node) = &latest {
+            node.next.set(next.clone());
+            node.state.state()
+        } else {
+            successors.second.store(next.clone());
+            first
         };
-        link.set(next.clone());
         next.state.close(old);
         next.state.take_over(old);
         successors.latest.store(next);
+        if latest.is_none() {
+            successors.second.clear();
+        }
         true
     }
 }

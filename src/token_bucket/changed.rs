@@ -27,7 +27,7 @@ impl ChangedState {
         if state.quota == quota {
             return None;
         }
-        let handover = Handover::at(nanos);
+        let handover = Handover::at(nanos, latest.map(|latest| &latest.handover));
         let gcra = Gcra::new(quota);
         let tat = handover.unopened(&gcra);
         Some(Self {

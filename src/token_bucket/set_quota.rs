@@ -9,8 +9,8 @@ use crate::time::Timestamp;
 impl<C> TokenBucket<C> {
     /// [`set_quota`](Self::set_quota) as of `now`.
     ///
-    /// The new rate counts from `now`, so an instant in the past gives or takes what the two rates
-    /// differ by since then.
+    /// The new rate counts from `now`, or from the change before this one if that is later. So an
+    /// instant in the past gives or takes what the two rates differ by since then, once.
     pub fn set_quota_at(&self, quota: Quota, now: Timestamp) {
         let core = &*self.core;
         let changed = core.changes.replace(&core.state, |latest| {

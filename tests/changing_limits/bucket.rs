@@ -2,7 +2,10 @@
 
 use core::time::Duration;
 
-use tidegate::{Denied, Limiter, ManualClock, Quota, Timestamp, TokenBucket};
+use tidegate::{
+    Clock, Denied, FixedKeyed, Limiter, ManualClock, Quota, ShardedTokenBucket, Timestamp,
+    TokenBucket,
+};
 
 fn bucket(quota: Quota) -> (TokenBucket<ManualClock>, ManualClock) {
     let clock = ManualClock::new();
@@ -127,11 +130,40 @@ fn reservations_keep_their_times() {
 }
 
 #[test]
-fn thousands_of_changes_cost_no_tokens_and_no_memory() {
+fn thousands_of_changes_cost_no_tokens() {
     let (bucket, _) = bucket(Quota::per_second(10));
     bucket.try_acquire(4).expect("valid");
     for change in 1..5_000 {
         bucket.set_quota(Quota::per_second(10 + change % 7));
         assert_eq!(bucket.available(), 6);
     }
+}
+
+#[test]
+fn changes_in_the_past_count_from_the_change_before() {
+    let clock = ManualClock::new();
+    let quota = Quota::per_second(10).burst(100);
+    let slow = Quota::per_hour(1).burst(100);
+    let bucket = TokenBucket::with_clock(quota, clock.clone());
+    let sharded = ShardedTokenBucket::with_clock(quota, clock.clone());
+    let table = FixedKeyed::with_clock(quota, 64, clock.clone());
+    clock.advance(Duration::from_secs(100));
+    let late = clock.now();
+    let early = Timestamp::from_nanos(90_000_000_000);
+    bucket.try_acquire(100).expect("valid");
+    sharded.try_acquire(100).expect("valid");
+    table.try_acquire(&1, 100).expect("valid");
+    for _ in 0..3 {
+        bucket.set_quota_at(slow, late);
+        bucket.set_quota_at(quota, early);
+        sharded.set_quota_at(slow, late);
+        sharded.set_quota_at(quota, early);
+        table.set_quota_at(slow, late);
+        table.set_quota_at(quota, early);
+        let available = [bucket.available(), sharded.available(), table.available(&1)];
+        assert_eq!(available, [0; 3]);
+    }
+    clock.advance(Duration::from_secs(1));
+    let available = [bucket.available(), sharded.available(), table.available(&1)];
+    assert_eq!(available, [10; 3]);
 }

@@ -1,7 +1,10 @@
 //! Waiters are woken by a change, keep their places, and see the new limits.
 
+use alloc::sync::Arc;
+use alloc::task::Wake;
 use core::future::Future;
 use core::pin::{Pin, pin};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
@@ -99,4 +102,32 @@ fn waiters_for_a_key_see_its_new_quota() {
         .set_factory(move |_| TokenBucket::with_clock(Quota::per_second(5).burst(1), time.clone()));
     clock.advance(Duration::from_millis(200));
     assert_eq!(poll(two.as_mut()), Poll::Ready(Ok(())));
+}
+
+#[test]
+fn waiter_for_a_key_that_the_table_does_not_hold_is_woken() {
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    let clock = ManualClock::new();
+    let make = |initial| {
+        let clock = clock.clone();
+        let quota = Quota::per_hour(1);
+        move |_: &u64| TokenBucket::with_clock(quota, clock.clone()).with_initial(initial)
+    };
+    let users = Keyed::new(make(0));
+    let count = Arc::new(Wakes::default());
+    let waker = Waker::from(count.clone());
+    let mut context = Context::from_waker(&waker);
+    let mut waiter = pin!(users.acquire(&1, 1).timer(never));
+    assert!(waiter.as_mut().poll(&mut context).is_pending());
+    assert!(users.is_empty());
+    users.set_factory(make(1));
+    assert_eq!(count.0.load(Relaxed), 1);
+    assert_eq!(waiter.as_mut().poll(&mut context), Poll::Ready(Ok(())));
 }

@@ -7,7 +7,8 @@ use crate::quota::Quota;
 use crate::time::Timestamp;
 
 impl<C, S> FixedKeyed<C, S> {
-    /// [`set_quota`](Self::set_quota) as of `now`.
+    /// [`set_quota`](Self::set_quota) as of `now`, or as of the change before this one if that is
+    /// later.
     pub fn set_quota_at(&self, quota: Quota, now: Timestamp) {
         let changed = self.changes.replace(&self.state, |latest| {
             let changed = ChangedTable::after(latest, &self.state, quota, now.as_nanos())?;

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
 
+use super::factory::Factory;
 use super::key_limiter::{CommonQuota, KeyLimiter, KeyTat, NewLimiter, StoredLimiter};
 use super::key_shard::KeyShard;
 use super::{Keyed, write};
@@ -39,12 +40,17 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     ///   [`ApiRateLimiter`](crate::ApiRateLimiter), and the limits of a
     ///   [`Combined`](crate::Combined) with the same names keep what they keep when they are
     ///   changed by themselves.
+    /// * A limiter that the factory hands out to several keys, as an `Arc`, a reference or a limit
+    ///   of a combination, is not changed: it is not this key's. If the new factory hands out
+    ///   another one, the key gets that, and whatever else belongs to its limiter begins anew.
     /// * Any other limiter is replaced by a new one.
     ///
-    /// Each key changes at one moment during this call, and no key gets a free burst. A key that is
-    /// added or comes back afterwards has the new limits. The limiter that keys without room
+    /// Each key changes at one moment during this call. A key that the table holds gets no free
+    /// burst. One that it does not hold, because it is new or was unused and evicted, begins with
+    /// all that the new limits allow. The limiter that keys without room
     /// [share](crate::Overflow::Share) stays as it is. A charge from before the change can no
-    /// longer be undone where the limiter is kept as a word.
+    /// longer be undone where the limiter is kept as a word. All waiters that are first in their
+    /// queue ask again.
     ///
     /// # Cost
     ///
@@ -52,6 +58,11 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// factory is called under that lock, so it must not use the table. A part has at most about
     /// 16,384 keys in tables of up to 67 million. A key whose quota is not the first key's takes 8
     /// bytes more.
+    ///
+    /// # Panics
+    ///
+    /// If the factory panics. No key is lost then, and those in the parts that were already walked
+    /// have changed. New keys get what the new factory makes. Another call changes the rest.
     ///
     /// ```
     /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
@@ -74,94 +85,104 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// # Ok::<(), tidegate::Denied>(())
     /// ```
     pub fn set_factory(&self, factory: impl Fn(&K) -> L + Send + Sync + 'static) {
-        let now = self.first.get().map(|first| first.limiter().now());
-        self.set_factory_at(factory, now.unwrap_or(Timestamp::ZERO));
+        self.change_factory(Box::new(factory), None);
     }
 
-    /// [`set_factory`](Self::set_factory) as of `now`.
+    /// [`set_factory`](Self::set_factory) as of `now`. A key that was changed as of a later instant
+    /// changes as of that one.
+    ///
+    /// # Panics
+    ///
+    /// As [`set_factory`](Self::set_factory).
     pub fn set_factory_at(
         &self,
         factory: impl Fn(&K) -> L + Send + Sync + 'static,
         now: Timestamp,
     ) {
-        self.factory.replace(Box::new(factory));
-        let Some(first) = self.first.get() else {
-            return;
-        };
-        let hasher = |key: &K| self.hasher.hash_one(key);
+        self.change_factory(Box::new(factory), Some(now));
+    }
+
+    /// Reads the clock if `now` is `None` and there is a key.
+    fn change_factory(&self, factory: Factory<K, L>, mut now: Option<Timestamp>) {
+        self.factory.replace(factory);
         for lock in &self.shards {
             let mut shard = write(lock);
-            let now = now.max(shard.evicted_at());
-            let changed = shard.change_all(
+            // Under the lock: a call that adds the very first key at this moment has either added
+            // it to the shard, or finds the new factory once it has the lock.
+            let Some(first) = self.first.get() else {
+                continue;
+            };
+            let now = *now.get_or_insert_with(|| first.limiter().now());
+            shard.change_all(
                 first.gcra(),
                 now,
                 |key| self.factory.make(key),
-                |limiter| self.new_limiter(first, limiter, now),
-                hasher,
+                |limiter, now| self.new_limiter(first, limiter, now),
+                |key| self.hasher.hash_one(key),
             );
-            drop(shard);
-            if self.waits.waiting() > 0 {
-                for hash in changed {
-                    self.waits.wake(hash);
-                }
-            }
         }
+        self.waits.wake_all();
     }
 }
 
 impl<K: Hash + Eq, L: Limiter> KeyShard<K, L> {
-    /// Changes all limiters to what `make` makes, and returns the hashes of keys that were changed.
+    /// Changes all limiters to what `make` makes.
     fn change_all<'a>(
         &mut self,
         first: Option<&WordGcra>,
         now: Timestamp,
         make: impl Fn(&K) -> L,
-        store: impl Fn(L) -> NewLimiter<'a, L>,
+        store: impl Fn(L, Timestamp) -> NewLimiter<'a, L>,
         hasher: impl Fn(&K) -> u64,
-    ) -> Vec<u64>
-    where
+    ) where
         L: 'a,
     {
-        let mut replaced = Vec::new();
-        let mut changed = Vec::new();
+        // First all that calls the factory, so that its panic leaves the shard as it was.
+        let now = now.max(self.not_before());
+        let (mut buckets, mut others, mut whole) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(gcra) = first {
-            let mut limiters = Vec::new();
-            let entries = self.buckets.take_out(|(key, tat)| {
-                match store(make(key)) {
-                    // It has this quota.
-                    NewLimiter::Bucket(..) => false,
-                    new @ NewLimiter::Other(_) => {
-                        limiters.push(KeyLimiter::Bucket(tat, gcra).hand_over_at(new, now));
-                        true
-                    }
+            for (bucket, (key, tat)) in self.buckets.buckets() {
+                if let new @ NewLimiter::Other(_) = store(make(key), now) {
+                    let old = KeyLimiter::Bucket(tat, gcra);
+                    buckets.push((bucket, old.hand_over_at(new, now)));
                 }
-            });
-            let keys = entries.into_iter().map(|(key, _)| key);
-            replaced.extend(keys.zip(limiters));
+            }
         }
-        if let Some(others) = &mut self.others {
-            let mut limiters = Vec::new();
-            let entries = others.take_out(|(key, old)| {
-                if old.is_set() {
-                    return false;
+        for (bucket, (key, old)) in self.others.iter().flat_map(|others| others.buckets()) {
+            match old {
+                old if old.is_set() => {}
+                StoredLimiter::Whole { .. } => whole.push((bucket, make(key))),
+                StoredLimiter::Bucket(_, common) => match store(make(key), now) {
+                    NewLimiter::Other(StoredLimiter::Bucket(_, new))
+                        if Arc::ptr_eq(common, &new) => {}
+                    new => others.push((bucket, old.limiter().hand_over_at(new, now))),
+                },
+            }
+        }
+
+        self.advance_to(now);
+        let mut changed = Vec::new();
+        for (bucket, new) in buckets {
+            let key = self.buckets.take_bucket(bucket).map(|(key, _)| key);
+            changed.extend(key.map(|key| (key, new)));
+        }
+        if let Some(table) = &mut self.others {
+            for (bucket, new) in whole {
+                let Some(StoredLimiter::Whole { limiter, .. }) = table.in_bucket(bucket) else {
+                    continue;
+                };
+                if !limiter.change_to_at(&new, now) {
+                    others.push((bucket, store(new, now)));
                 }
-                let fresh = make(key);
-                if old.change_to_at(&fresh, now) {
-                    changed.push(hasher(key));
-                    return false;
-                }
-                limiters.push(old.limiter().hand_over_at(store(fresh), now));
-                true
-            });
-            let keys = entries.into_iter().map(|(key, _)| key);
-            replaced.extend(keys.zip(limiters));
+            }
+            for (bucket, new) in others {
+                let key = table.take_bucket(bucket).map(|(key, _)| key);
+                changed.extend(key.map(|key| (key, new)));
+            }
         }
-        for (key, new) in replaced {
-            let hash = hasher(&key);
-            changed.push(hash);
-            self.replace(hash, key, new, &hasher);
+        for (key, new) in changed {
+            self.replace(hasher(&key), key, new, &hasher);
         }
-        changed
     }
 
     /// Adds a key that was taken out, with another limiter.
@@ -187,20 +208,9 @@ where
             // Full again, so that it is as the table's own are.
             bucket.set_quota_at(quota, now);
             bucket.reset_at(now);
-            let new = match CommonQuota::new(bucket, quota) {
-                Ok(common) => {
-                    let common = CommonQuota {
-                        is_set: true,
-                        ..common
-                    };
-                    StoredLimiter::Bucket(KeyTat::full(), Arc::new(common))
-                }
-                Err(bucket) => StoredLimiter::Whole(Box::new(bucket)),
-            };
+            let new = CommonQuota::new(bucket, quota);
             let mut shard = write(self.shard(hash));
-            let now = now.max(shard.evicted_at());
-            if let Some((key, new)) = shard.take_for(first.gcra(), hash, key, new, now) {
-                shard.replace(hash, key, new, hasher);
+            if shard.set_quota(first.gcra(), hash, key, new, quota, now, hasher) {
                 drop(shard);
                 self.waits.wake(hash);
                 return Ok(());
@@ -213,30 +223,63 @@ where
 }
 
 impl<K: Hash + Eq, C: Clock> KeyShard<K, TokenBucket<C>> {
-    /// Takes out a key, and gives its level to `new`. `None` if the shard does not hold the key.
-    fn take_for<'a, Q: Eq + ?Sized>(
+    /// Sets the quota of a key, with the level that it has. Returns whether the shard holds the key.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a shard knows neither hasher nor quotas"
+    )]
+    fn set_quota<Q: Eq + ?Sized>(
         &mut self,
         first: Option<&WordGcra>,
         hash: u64,
         key: &Q,
-        new: StoredLimiter<TokenBucket<C>>,
+        new: Result<CommonQuota<TokenBucket<C>>, TokenBucket<C>>,
+        quota: Quota,
         now: Timestamp,
-    ) -> Option<(K, NewLimiter<'a, TokenBucket<C>>)>
+        hasher: impl Fn(&K) -> u64,
+    ) -> bool
     where
         K: Borrow<Q>,
     {
-        let new = NewLimiter::Other(new);
+        let now = now.max(self.not_before());
+        let stored = |now| {
+            NewLimiter::Other(match new {
+                Ok(common) => {
+                    let set_at = Some(now);
+                    let common = CommonQuota { set_at, ..common };
+                    StoredLimiter::Bucket(KeyTat::full(), Arc::new(common))
+                }
+                Err(bucket) => StoredLimiter::Whole {
+                    limiter: Box::new(bucket),
+                    is_set: true,
+                },
+            })
+        };
         if let (Some(gcra), Some((key, tat))) = (first, self.buckets.take(hash, key)) {
-            return Some((key, KeyLimiter::Bucket(&tat, gcra).hand_over_at(new, now)));
+            let new = KeyLimiter::Bucket(&tat, gcra).hand_over_at(stored(now), now);
+            self.replace(hash, key, new, hasher);
+            return true;
         }
-        let (key, old) = self.others.as_mut()?.take(hash, key)?;
-        if let (StoredLimiter::Whole(old), NewLimiter::Other(StoredLimiter::Whole(new))) =
-            (&old, &new)
-        {
-            old.set_quota_at(new.quota(), now);
-        } else {
-            return Some((key, old.limiter().hand_over_at(new, now)));
+        let Some(others) = &mut self.others else {
+            return false;
+        };
+        match others.get_mut(hash, key) {
+            None => return false,
+            // A bucket of its own keeps its level itself.
+            Some(StoredLimiter::Whole { limiter, is_set }) => {
+                limiter.set_quota_at(quota, now);
+                *is_set = true;
+                return true;
+            }
+            Some(StoredLimiter::Bucket(tat, common)) => {
+                let now = common.set_at.map_or(now, |before| before.max(now));
+                let old = KeyLimiter::Bucket(tat, &common.gcra);
+                let new = old.hand_over_at(stored(now), now);
+                if let Some((key, _)) = others.take(hash, key) {
+                    self.replace(hash, key, new, hasher);
+                }
+            }
         }
-        Some((key, NewLimiter::Other(old)))
+        true
     }
 }

@@ -1,6 +1,5 @@
 //! A hash table that is searched a few buckets at a time for keys to evict.
 
-use alloc::vec::Vec;
 use core::borrow::Borrow;
 use std::sync::{Mutex, PoisonError};
 
@@ -210,9 +209,30 @@ impl<K, V> EvictingTable<K, V> {
         self.entries.retain(|(_, value)| !is_unused(value));
     }
 
-    /// Takes out the entries that `is_taken` chooses.
-    pub(super) fn take_out(&mut self, is_taken: impl FnMut(&mut (K, V)) -> bool) -> Vec<(K, V)> {
-        self.entries.extract_if(is_taken).collect()
+    /// The entries with the numbers of their buckets, which hold until the table is written to.
+    pub(super) fn buckets(&self) -> impl Iterator<Item = (usize, &(K, V))> {
+        let entry = |bucket| Some((bucket, self.entries.get_bucket(bucket)?));
+        (0..self.entries.num_buckets()).filter_map(entry)
+    }
+
+    pub(super) fn in_bucket(&self, bucket: usize) -> Option<&V> {
+        self.entries.get_bucket(bucket).map(|(_, value)| value)
+    }
+
+    /// Takes out the entry of a bucket. The others stay in theirs.
+    pub(super) fn take_bucket(&mut self, bucket: usize) -> Option<(K, V)> {
+        let entry = self.entries.get_bucket_entry(bucket).ok()?;
+        Some(entry.remove().0)
+    }
+
+    pub(super) fn get_mut<Q: Eq + ?Sized>(&mut self, hash: u64, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        let found = self
+            .entries
+            .find_mut(hash, |(known, _)| known.borrow() == key);
+        found.map(|(_, value)| value)
     }
 
     /// Takes out a key.

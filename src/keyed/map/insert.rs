@@ -1,7 +1,6 @@
 //! New keys: how the table makes room for them, what it stores, and what happens without room.
 
 use alloc::borrow::ToOwned;
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
@@ -57,7 +56,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         limiter: L,
         now: Timestamp,
     ) -> NewLimiter<'a, L> {
-        let whole = |limiter| NewLimiter::Other(StoredLimiter::Whole(Box::new(limiter)));
+        let whole = |limiter| NewLimiter::Other(StoredLimiter::whole(limiter));
         let bucket = |common| NewLimiter::Other(StoredLimiter::Bucket(KeyTat::full(), common));
         let Some(quota) = limiter.plain_quota_at(now) else {
             return whole(limiter);
@@ -70,8 +69,12 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         let quotas = self.common_quotas.lock();
         let mut quotas = quotas.unwrap_or_else(PoisonError::into_inner);
         let mut known = quotas.iter();
-        if let Some(known) = known.find(|known| known.quota == quota && !known.is_set) {
+        if let Some(known) = known.find(|known| known.quota == quota) {
             return bucket(known.clone());
+        }
+        if quotas.len() >= MAX_COMMON_QUOTAS {
+            // Those that no key has any more. A key takes one only here, under the lock.
+            quotas.retain(|known| Arc::strong_count(known) > 1);
         }
         if quotas.len() >= MAX_COMMON_QUOTAS {
             return whole(limiter);
@@ -204,7 +207,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             if let Some(since) = self.unused_since(now) {
                 self.give_room(shard.evict_some(first.gcra(), &new, since, now, hasher));
             }
-            let now = now.max(shard.evicted_at());
+            let now = now.max(shard.not_before());
             // A call for more than the capacity takes no room, or other keys would be refused
             // meanwhile.
             check(new.limiter(), now)?;

@@ -129,8 +129,8 @@ pub(super) struct CommonQuota<L> {
     pub(super) bucket: L,
     pub(super) quota: Quota,
     pub(super) gcra: WordGcra,
-    /// Whether keys have it because it was set for them, so that they are not evicted.
-    pub(super) is_set: bool,
+    /// When it was set for one key, which is not evicted; `None` if the factory has made it.
+    pub(super) set_at: Option<Timestamp>,
 }
 
 impl<L: Limiter> CommonQuota<L> {
@@ -146,7 +146,7 @@ impl<L: Limiter> CommonQuota<L> {
                 bucket,
                 quota,
                 gcra,
-                is_set: false,
+                set_at: None,
             })
         } else {
             Err(bucket)
@@ -160,19 +160,31 @@ pub(super) enum StoredLimiter<L> {
     /// A bucket with another quota that several keys have.
     Bucket(KeyTat, Arc<CommonQuota<L>>),
     /// Any other limiter.
-    Whole(Box<L>),
+    Whole {
+        limiter: Box<L>,
+        /// Whether its quota was set for this key.
+        is_set: bool,
+    },
 }
 
 impl<L> StoredLimiter<L> {
     pub(super) fn limiter(&self) -> KeyLimiter<'_, L> {
         match self {
             Self::Bucket(tat, common) => KeyLimiter::Bucket(tat, &common.gcra),
-            Self::Whole(limiter) => KeyLimiter::Whole(limiter),
+            Self::Whole { limiter, .. } => KeyLimiter::Whole(limiter),
         }
     }
 }
 
 impl<L: Limiter> StoredLimiter<L> {
+    /// A limiter that the factory has made.
+    pub(super) fn whole(limiter: L) -> Self {
+        Self::Whole {
+            limiter: Box::new(limiter),
+            is_set: false,
+        }
+    }
+
     /// Whether the key can be evicted.
     pub(super) fn is_unused_at(&self, now: Timestamp) -> bool {
         !self.is_set() && self.limiter().is_unused_at(now)
@@ -189,14 +201,9 @@ impl<L: Limiter> StoredLimiter<L> {
 
     /// Whether the quota was set for this key.
     pub(super) fn is_set(&self) -> bool {
-        matches!(self, Self::Bucket(_, common) if common.is_set)
-    }
-
-    /// Takes the numbers of the limiter that the key would get now, and keeps the level.
-    pub(super) fn change_to_at(&self, new: &L, now: Timestamp) -> bool {
         match self {
-            Self::Bucket(..) => false,
-            Self::Whole(limiter) => limiter.change_to_at(new, now),
+            Self::Bucket(_, common) => common.set_at.is_some(),
+            Self::Whole { is_set, .. } => *is_set,
         }
     }
 }
@@ -240,7 +247,7 @@ impl<L: Limiter> KeyLimiter<'_, L> {
                 let tat = tat.changed(old, &common.gcra, now);
                 NewLimiter::Other(StoredLimiter::Bucket(tat, common))
             }
-            NewLimiter::Other(StoredLimiter::Whole(limiter)) => {
+            NewLimiter::Other(StoredLimiter::Whole { limiter, is_set }) => {
                 // In whole tokens. A part of one is dropped.
                 let (available, debt) = (
                     self.available_at(now),
@@ -248,7 +255,7 @@ impl<L: Limiter> KeyLimiter<'_, L> {
                 );
                 let missing = limiter.capacity().saturating_sub(available);
                 limiter.charge_plain_at(missing.saturating_add(debt), now);
-                NewLimiter::Other(StoredLimiter::Whole(limiter))
+                NewLimiter::Other(StoredLimiter::Whole { limiter, is_set })
             }
         }
     }

@@ -33,9 +33,10 @@ pub(super) struct KeyShard<K, L> {
     pub(super) buckets: EvictingTable<K, KeyTat>,
     /// All other keys. Boxed, so that a shard without such keys fits two cache lines.
     pub(super) others: Option<Box<EvictingTable<K, StoredLimiter<L>>>>,
-    /// The latest instant as of which a key was evicted. New keys are clamped to it: one of them
-    /// may be the evicted key, with a caller whose clock reading is older.
-    evicted_at: Timestamp,
+    /// The latest instant as of which a key was evicted or all were changed. New keys are clamped
+    /// to it: one of them may be the evicted key, with a caller whose clock reading is older. So are
+    /// later changes, because each quota counts from where the one before has ended.
+    not_before: Timestamp,
     evicted: u64,
     /// Keys that were removed although they may have been in use, or whose limiter was replaced.
     pub(super) removals: u64,
@@ -59,7 +60,7 @@ impl<K, L> KeyShard<K, L> {
         Self {
             buckets: EvictingTable::new(),
             others: None,
-            evicted_at: Timestamp::ZERO,
+            not_before: Timestamp::ZERO,
             evicted: 0,
             removals: 0,
             evicted_for_room: 0,
@@ -91,8 +92,14 @@ impl<K, L> KeyShard<K, L> {
         self.evicted_for_room
     }
 
-    pub(super) const fn evicted_at(&self) -> Timestamp {
-        self.evicted_at
+    pub(super) const fn not_before(&self) -> Timestamp {
+        self.not_before
+    }
+
+    /// Clamps an instant of a change, and later ones to it.
+    pub(super) fn advance_to(&mut self, now: Timestamp) -> Timestamp {
+        self.not_before = self.not_before.max(now);
+        self.not_before
     }
 
     pub(super) fn iter<'a>(
@@ -310,7 +317,7 @@ impl<K, L: Limiter> KeyShard<K, L> {
             return;
         }
         self.evicted += evicted;
-        self.evicted_at = self.evicted_at.max(as_of);
+        self.advance_to(as_of);
         self.shrink(hasher);
     }
 }

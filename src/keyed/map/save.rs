@@ -42,9 +42,13 @@ impl<L: Limiter + Savable> StoredLimiter<L> {
     /// may hold less than a full one of the factory's.
     fn state_at(&self, now: Timestamp) -> Option<L::State> {
         match self {
-            Self::Bucket(tat, common) if common.is_set => {
+            Self::Bucket(tat, common) if common.set_at.is_some() => {
                 L::state_of_word(tat.state_at(&common.gcra, now))
             }
+            Self::Whole {
+                limiter,
+                is_set: true,
+            } => Some(limiter.state_at(now)),
             other => other.limiter().state_at(now),
         }
     }
@@ -239,10 +243,13 @@ impl<K: Hash + Eq + Clone, L: Limiter + Savable, S: BuildHasher> Keyed<K, L, S> 
                 restored_word::<L>(state, &common.gcra, elapsed, now)?
                     .map(|tat| NewLimiter::Other(StoredLimiter::Bucket(tat, common)))
             }
-            NewLimiter::Other(StoredLimiter::Whole(mut limiter)) => {
+            NewLimiter::Other(StoredLimiter::Whole {
+                mut limiter,
+                is_set,
+            }) => {
                 *limiter = limiter.restored_at(state, elapsed, now)?;
                 let used = !limiter.is_unused_at(now);
-                used.then_some(NewLimiter::Other(StoredLimiter::Whole(limiter)))
+                used.then_some(NewLimiter::Other(StoredLimiter::Whole { limiter, is_set }))
             }
         };
         let Some(restored) = restored else {

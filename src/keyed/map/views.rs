@@ -112,7 +112,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             return 0;
         };
         let returned = limiter.undo(charge);
-        if returned > 0 && limiter.is_unused_at(shard.evicted_at()) {
+        if returned > 0 && limiter.is_unused_at(shard.not_before()) {
             shard.take_out(hash, key, |key| self.hasher.hash_one(key));
             self.give_room(1);
         }
@@ -259,8 +259,8 @@ where
         let Some(limiter) = shard.find(first.gcra(), hash, key) else {
             return;
         };
-        // As of the last eviction at the earliest, as a new key.
-        let is_reset = limiter.reset_at(now.max(shard.evicted_at()));
+        // Not before the last eviction, as a new key.
+        let is_reset = limiter.reset_at(now.max(shard.not_before()));
         drop(shard);
         if is_reset {
             self.waits.wake(hash);
@@ -319,8 +319,8 @@ where
         let Some(limiter) = shard.find(first.gcra(), hash, key) else {
             return;
         };
-        // As of the last eviction at the earliest, as a new key.
-        limiter.credit_at(n, now.max(shard.evicted_at()));
+        // Not before the last eviction, as a new key.
+        limiter.credit_at(n, now.max(shard.not_before()));
         drop(shard);
         self.waits.wake(hash);
     }
