@@ -11,18 +11,24 @@ mod config;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod demand;
 mod fast_path;
-#[cfg(feature = "http")]
-mod headers;
 mod in_flight;
 mod limits;
 mod permit;
+#[cfg(any(feature = "http", tidegate_loom))]
+mod provider;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod ramp;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod reconfigure;
+#[cfg(feature = "http")]
+mod responses;
 mod save;
+#[cfg(feature = "http")]
+mod shared_backoff;
 mod status;
 mod totals;
+#[cfg(not(any(feature = "http", tidegate_loom)))]
+mod unobserved;
 mod usage;
 
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -50,9 +56,16 @@ use backoff::Backoff;
 use demand::ApiDemand;
 use in_flight::InFlight;
 use limits::Limits;
+#[cfg(any(feature = "http", tidegate_loom))]
+use provider::{Amounts, Ask, Provider, Unit};
 #[cfg(any(feature = "std", tidegate_loom))]
 use ramp::Ramp;
+#[cfg(feature = "http")]
+use shared_backoff::SharedBackoff;
+use status::Remaining;
 use totals::Totals;
+#[cfg(not(any(feature = "http", tidegate_loom)))]
+use unobserved::{Amounts, Ask, Provider, Unit};
 
 /// Keeps calls to an API within all of its limits: requests per minute and per hour, bursts, calls
 /// at once, and tokens per minute.
@@ -75,6 +88,11 @@ use totals::Totals;
 /// for which refusals have lasted, and ends at `backoff_max`. An admission ends the streak, and so
 /// does a long time without calls. Backoff only extends [`wait_time`](RateLimitStatus::wait_time).
 /// A caller that returns earlier is admitted if the limits have room.
+///
+/// If the *provider* refuses without saying for how long, all callers are paused: for a random time
+/// between half of a ceiling and the whole, which doubles with each such pause in a row, from
+/// `backoff_base` to `backoff_max`. A response that is no refusal ends the row. See
+/// `observe_response`, with the feature `http`.
 ///
 /// # Progress and cost
 ///
@@ -128,6 +146,8 @@ struct Shared<C> {
     config: Arc<RateLimitConfig>,
     /// Read by every call, and seldom written.
     gate: CachePadded<AdmissionGate>,
+    /// What responses have told.
+    provider: Provider,
     /// Written by every admission.
     totals: CachePadded<Totals>,
     #[cfg(any(feature = "std", tidegate_loom))]
@@ -165,6 +185,8 @@ struct AdmissionGate {
     /// after `resume`.
     paused_until: AtomicU64,
     backoff: Backoff,
+    #[cfg(feature = "http")]
+    shared_backoff: SharedBackoff,
     /// The permits that are out.
     in_flight: InFlight,
     #[cfg(any(feature = "std", tidegate_loom))]
@@ -203,6 +225,8 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
         let gate = AdmissionGate {
             paused_until: AtomicU64::new(0),
             backoff: Backoff::new(&config),
+            #[cfg(feature = "http")]
+            shared_backoff: SharedBackoff::new(),
             in_flight: InFlight::new(config.max_in_flight),
             #[cfg(any(feature = "std", tidegate_loom))]
             ramp: Ramp::new(&config),
@@ -214,6 +238,7 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
             #[cfg(not(any(feature = "std", tidegate_loom)))]
             config: Arc::new(config),
             gate: CachePadded::new(gate),
+            provider: Provider::new(),
             totals: CachePadded::new(Totals::default()),
             #[cfg(any(feature = "std", tidegate_loom))]
             wait_queue: WaitQueue::new(),
@@ -244,8 +269,9 @@ impl<C: Clock> ApiRateLimiter<C> {
 
     /// [`check`](Self::check) as of `now`.
     pub fn check_at(&self, now: Timestamp) -> RateLimitStatus {
-        match self.refusal_at(&self.shared.limits.requests(1), now) {
-            None => RateLimitStatus::free(self.shared.limits.remaining_at(now)),
+        let request = self.shared.limits.requests(1);
+        match self.refusal_at(&request, &Ask::requests(1), now) {
+            None => RateLimitStatus::free(self.remaining_at(now)),
             Some(hit) => self.limited_at(hit, Duration::ZERO, now),
         }
     }
@@ -283,6 +309,10 @@ impl<C: Clock> ApiRateLimiter<C> {
     pub fn record_tokens_at(&self, used: impl Into<TokenUsage>, now: Timestamp) {
         let used = used.into();
         self.shared.limits.debit(used, now);
+        let provider = &self.shared.provider;
+        if provider.is_live(now) {
+            provider.record(Amounts::new(0, used));
+        }
         self.shared.totals.add_tokens(used.total());
     }
 
@@ -301,8 +331,8 @@ impl<C: Clock> ApiRateLimiter<C> {
             .fetch_max(end.as_nanos(), Relaxed);
     }
 
-    /// Ends a pause and fills all token limits, for an operator who corrects a wrong header or
-    /// count.
+    /// Ends a pause, forgets what responses have told, and fills all token limits: for an operator
+    /// who corrects a wrong header or count.
     ///
     /// Request limits do not change. The first waiter wakes up at once.
     pub fn resume(&self) {
@@ -313,10 +343,24 @@ impl<C: Clock> ApiRateLimiter<C> {
     pub fn resume_at(&self, now: Timestamp) {
         // Relaxed: the fence in `wake_head` orders it for a waiter.
         self.shared.gate.paused_until.store(0, Relaxed);
+        self.shared.provider.forget();
         for (_, _, bucket) in self.shared.limits.token_limits() {
             bucket.reset_at(now);
         }
         self.wake_head();
+    }
+
+    /// What remains of the limits, and of what responses have told.
+    pub(super) fn remaining_at(&self, now: Timestamp) -> Remaining {
+        let told = |unit| self.shared.provider.left(unit, now);
+        let Remaining { requests, tokens } = self.shared.limits.remaining_at(now);
+        let tokens = tokens.min(told(Unit::Tokens));
+        Remaining {
+            requests: requests.min(told(Unit::Requests)),
+            tokens: tokens
+                .min(told(Unit::InputTokens))
+                .min(told(Unit::OutputTokens)),
+        }
     }
 
     /// Returns the totals, and what remains of the limits.
@@ -327,17 +371,25 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// [`stats`](Self::stats) as of `now`.
     pub fn stats_at(&self, now: Timestamp) -> RateLimitStats {
         let remaining = |kind| self.shared.limits.available_at(kind, now);
+        let told = |unit| self.shared.provider.left(unit, now);
         RateLimitStats {
             total_requests: self.shared.totals.requests(),
             total_tokens_used: self.shared.totals.tokens(),
-            requests_remaining_minute: remaining(LimitKind::Minute).unwrap_or(0),
+            requests_remaining_minute: remaining(LimitKind::Minute)
+                .unwrap_or(0)
+                .min(told(Unit::Requests)),
             requests_remaining_hour: remaining(LimitKind::Hour).unwrap_or(0),
             requests_remaining_day: remaining(LimitKind::Day),
-            burst_remaining: remaining(LimitKind::Burst).unwrap_or(0),
-            tokens_remaining_minute: remaining(LimitKind::Tokens).unwrap_or(0),
+            burst_remaining: remaining(LimitKind::Burst)
+                .unwrap_or(0)
+                .min(told(Unit::Requests)),
+            tokens_remaining_minute: remaining(LimitKind::Tokens)
+                .unwrap_or(0)
+                .min(told(Unit::Tokens)),
             tokens_remaining_day: remaining(LimitKind::TokensPerDay),
             in_flight: self.shared.gate.in_flight.count(),
             forfeited: self.shared.limits.combined.forfeited(),
+            unreadable: self.shared.totals.unreadable(),
         }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) use wait_queue::{DEFAULT_SLACK, Demand, Ticket, Turn, WaitQueue, earl
 mod link;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod succession;
+#[cfg(any(feature = "http", tidegate_loom))]
+pub(crate) use link::Latest;
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use succession::{Succession, Successor};
 

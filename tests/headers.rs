@@ -18,6 +18,8 @@ fn limiter() -> Limiter {
     let config = RateLimitConfig {
         input_tokens_per_minute: Some(40_000),
         output_tokens_per_minute: Some(8_000),
+        // So that what is read is all that pauses.
+        enable_backoff: false,
         ..RateLimitConfig::DEFAULT
     };
     ApiRateLimiter::with_clock(config, ManualClock::new()).expect("valid")

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::status::{LimitHit, Remaining, Retry};
-use super::{ApiRateLimiter, RateLimitStatus};
+use super::{ApiRateLimiter, Ask, RateLimitStatus, Unit};
 use crate::clock::Clock;
 use crate::combined::{CombinedCharge, CombinedDenied};
 use crate::denied::Denied;
@@ -23,6 +23,9 @@ impl<C: Clock> ApiRateLimiter<C> {
         if self.is_paused_at(now) {
             return Err(self.refusal_in_pause(&self.shared.limits.requests(n), now));
         }
+        if self.shared.provider.is_live(now) {
+            return self.admit_beside_views(n, now);
+        }
         match self.shared.limits.admit(n, now.into()) {
             Ok(remaining) => {
                 self.count_admitted(n);
@@ -30,6 +33,47 @@ impl<C: Clock> ApiRateLimiter<C> {
             }
             Err(denied) => Err(self.limit_hit(denied)),
         }
+    }
+
+    /// [`admit_at`](Self::admit_at) while the provider's views count. They have no known end of the
+    /// call, so it has ended at once.
+    #[cold]
+    fn admit_beside_views(&self, n: u64, now: Timestamp) -> Result<Remaining, LimitHit> {
+        let (limits, ask) = (&self.shared.limits, Ask::requests(n));
+        let admitted = self.send_with(&limits.requests(n), &ask, now, || {
+            limits
+                .admit(n, now.into())
+                .map_err(|denied| self.limit_hit(denied))
+        });
+        admitted?;
+        self.shared.provider.end(ask.cost);
+        self.count_admitted(n);
+        Ok(self.remaining_at(now))
+    }
+
+    /// Counts a call as sent, and lets `charge` charge it to the limits.
+    pub(super) fn send_with<R>(
+        &self,
+        request: &impl Fn(usize) -> Request,
+        ask: &Ask,
+        now: Timestamp,
+        charge: impl FnOnce() -> Result<R, LimitHit>,
+    ) -> Result<R, LimitHit> {
+        let provider = &self.shared.provider;
+        // The limits first, so that their refusal counts nothing as sent.
+        if provider.is_live(now) {
+            if let Some(hit) = self.refusal_at(request, ask, now) {
+                return Err(hit);
+            }
+        }
+        provider
+            .send(ask, now)
+            .map_err(|until| LimitHit::provider(until - now))?;
+        let charged = charge();
+        if charged.is_err() {
+            provider.take_back(ask.cost);
+        }
+        charged
     }
 
     /// Makes any request that counts as `n` calls, and returns the charge, which can be undone.
@@ -72,17 +116,18 @@ impl<C: Clock> ApiRateLimiter<C> {
     pub(super) fn refusal_at(
         &self,
         request: &impl Fn(usize) -> Request,
+        ask: &Ask,
         now: Timestamp,
     ) -> Option<LimitHit> {
-        if self.is_paused_at(now) {
-            return Some(self.refusal_in_pause(request, now));
-        }
-        let denied = self
-            .shared
-            .limits
-            .combined
-            .refusal(request, now.into(), None)?;
-        Some(self.limit_hit(denied))
+        let limits = &self.shared.limits;
+        let hit = if self.is_paused_at(now) {
+            Some(self.refusal_in_pause(request, now))
+        } else {
+            let denied = limits.combined.refusal(request, now.into(), None);
+            denied.map(|denied| self.limit_hit(denied))
+        };
+        let view = self.shared.provider.refusal(ask, now);
+        LimitHit::longer(hit, view.map(|until| LimitHit::provider(until - now)))
     }
 
     /// The pause, or a limit that refuses for longer.
@@ -143,7 +188,7 @@ impl<C: Clock> ApiRateLimiter<C> {
         backoff: Duration,
         now: Timestamp,
     ) -> RateLimitStatus {
-        RateLimitStatus::limited(hit, backoff, self.shared.limits.remaining_at(now))
+        RateLimitStatus::limited(hit, backoff, self.remaining_at(now))
     }
 
     /// Lets the first waiter ask again, after a limit or a pause has changed.
@@ -196,7 +241,7 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
         if n == 0 {
             return Ok(());
         }
-        let hit = self.refusal_at(&self.shared.limits.requests(n), now);
+        let hit = self.refusal_at(&self.shared.limits.requests(n), &Ask::requests(n), now);
         hit.map_or(Ok(()), |hit| Err(self.denied(hit)))
     }
 
@@ -216,7 +261,16 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
         if n == 0 {
             return Ok(CombinedCharge::nothing());
         }
-        match self.charge_request_at(n, &self.shared.limits.requests(n), now) {
+        let (request, ask) = (self.shared.limits.requests(n), Ask::requests(n));
+        let charge = || self.charge_request_at(n, &request, now);
+        // Not taken back by an undo: what the provider has seen of the call is not known.
+        let charged = if self.shared.provider.is_live(now) {
+            let charged = self.send_with(&request, &ask, now, charge);
+            charged.inspect(|_| self.shared.provider.end(ask.cost))
+        } else {
+            charge()
+        };
+        match charged {
             Ok(charge) => Ok(charge.with_permits(n)),
             Err(hit) => Err(self.denied(hit)),
         }
@@ -233,7 +287,12 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
         if self.is_paused_at(now) {
             return 0;
         }
-        self.shared.limits.requests_available_at(now)
+        let provider = &self.shared.provider;
+        if provider.refusal(&Ask::requests(1), now).is_some() {
+            return 0;
+        }
+        let told = provider.left(Unit::Requests, now);
+        self.shared.limits.requests_available_at(now).min(told)
     }
 
     /// Returns the refill time of the limit that allows the fewest requests at once, mostly the
@@ -242,10 +301,12 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
         self.shared.limits.requests_refill_time()
     }
 
-    /// Whether every limit is unused, no pause lasts and no permit is out. Ignores the statistics.
+    /// Whether every limit is unused, no pause lasts, nothing that a response has told counts, and
+    /// no permit is out. Ignores the statistics.
     fn is_unused_at(&self, now: Timestamp) -> bool {
         !self.is_paused_at(now)
             && self.shared.gate.in_flight.count() == 0
+            && !self.shared.provider.is_live(now)
             && self.shared.limits.combined.is_unused_at(now)
     }
 }

@@ -105,7 +105,7 @@ impl Backoff {
     /// The time to add to `retry_after` for a caller that is refused at `now`.
     #[cold]
     pub(super) fn extra_wait(&self, now: Timestamp, retry_after: Duration) -> Duration {
-        let (base, max) = (self.base.load(Relaxed), self.max.load(Relaxed));
+        let (base, max) = self.bounds();
         if base == 0 {
             return Duration::ZERO;
         }
@@ -143,8 +143,14 @@ impl Backoff {
         }
     }
 
+    /// The base and the longest backoff in nanoseconds; 0 without backoff.
+    pub(super) fn bounds(&self) -> (u64, u64) {
+        // Relaxed, both: see the type.
+        (self.base.load(Relaxed), self.max.load(Relaxed))
+    }
+
     /// A random number from 0 to `ceiling`.
-    fn jitter(&self, ceiling: u64, now: u64) -> u64 {
+    pub(super) fn jitter(&self, ceiling: u64, now: u64) -> u64 {
         match self.seed {
             Some(seed) => fastrand::Rng::with_seed(seed ^ now).u64(0..=ceiling),
             #[cfg(feature = "std")]

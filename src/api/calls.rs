@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::demand::ApiDemand;
 use super::limits::MAX_TOKEN_LIMITS;
 use super::status::{LimitHit, LimitKind, Remaining, Retry};
-use super::{ApiRateLimiter, RateLimitStatus, TokenEstimate, TokenPermit};
+use super::{ApiRateLimiter, Ask, RateLimitStatus, TokenEstimate, TokenPermit};
 use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::prepared_charge::{AsOf, Request};
@@ -59,8 +59,27 @@ impl<C: Clock> ApiRateLimiter<C> {
         if let Some(hold) = self.hold_in_pause(at) {
             return Err(hold);
         }
-        let limits = &self.shared.limits;
-        match limits.admit(n, at.into()) {
+        let (limits, provider) = (&self.shared.limits, &self.shared.provider);
+        let ask = Ask::requests(n);
+        // In the present: what a response told has ended, or not.
+        let is_seen = provider.is_live(at.now);
+        if is_seen {
+            if let Some(denied) = limits
+                .combined
+                .refusal(&limits.requests(n), at.into(), None)
+            {
+                return Err(limits.combined.hold(&limits.requests(n), denied, at.into()));
+            }
+            provider.send(&ask, at.now).map_err(Hold::Until)?;
+        }
+        let admitted = limits.admit(n, at.into());
+        if is_seen {
+            match admitted {
+                Ok(_) => provider.end(ask.cost),
+                Err(_) => provider.take_back(ask.cost),
+            }
+        }
+        match admitted {
             Ok(remaining) => {
                 self.went(at);
                 self.count_admitted(n);
@@ -74,6 +93,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     fn refusal_behind(
         &self,
         request: &impl Fn(usize) -> Request,
+        ask: Ask,
         ahead: ApiDemand,
         now: Timestamp,
     ) -> Option<LimitHit> {
@@ -87,6 +107,9 @@ impl<C: Clock> ApiRateLimiter<C> {
             limit.refusal_behind_at(ahead, request(index).required, AsOf { due, now })
         });
         let hit = denied.map(|denied| self.limit_hit(denied));
+        let ask = ask.behind(ahead.requests, ahead.tokens[0]);
+        let view = self.shared.provider.refusal(&ask, now);
+        let hit = LimitHit::longer(hit, view.map(|until| LimitHit::provider(until - now)));
         let pause = self.paused_until() - now;
         match hit {
             Some(hit) if !matches!(hit.retry, Retry::After(wait) if wait < pause) => Some(hit),
@@ -149,7 +172,8 @@ impl<C: Clock, F: Fn(&RateLimitStatus)> Call for RequestCall<C, F> {
 
     fn refusal(&self, ahead: ApiDemand, now: Timestamp) -> Option<LimitHit> {
         let request = self.limiter.shared.limits.requests(1);
-        self.limiter.refusal_behind(&request, ahead, now)
+        let ask = Ask::requests(1);
+        self.limiter.refusal_behind(&request, ask, ahead, now)
     }
 
     fn behind_others(&self) -> LimitHit {
@@ -227,14 +251,18 @@ impl<C: Clock> Call for TokenCall<C> {
         if let Some(hold) = limiter.hold_in_pause(at) {
             return Err(hold);
         }
-        let permit = limiter.reserve_as_of(self.estimate, at.into())?;
+        let permit = limiter.reserve_as_of(self.estimate, at)?;
         limiter.went(at);
         Ok(permit)
     }
 
     fn refusal(&self, ahead: ApiDemand, now: Timestamp) -> Option<LimitHit> {
-        let request = self.limiter.shared.limits.request_with(self.estimate);
-        let hit = self.limiter.refusal_behind(&request, ahead, now);
+        let limits = &self.limiter.shared.limits;
+        let (request, ask) = (
+            limits.request_with(self.estimate),
+            limits.ask(self.estimate),
+        );
+        let hit = self.limiter.refusal_behind(&request, ask, ahead, now);
         hit.or_else(|| self.limiter.shared.gate.in_flight.refusal())
     }
 
@@ -252,16 +280,24 @@ impl<C: Clock> Call for TokenCall<C> {
 }
 
 impl<C: Clock> ApiRateLimiter<C> {
-    fn reserve_as_of(&self, estimate: TokenEstimate, at: AsOf) -> Result<TokenPermit<C>, Hold> {
-        let limits = &self.shared.limits;
-        let request = limits.request_with(estimate);
+    fn reserve_as_of(&self, estimate: TokenEstimate, at: Instants) -> Result<TokenPermit<C>, Hold> {
+        let (limits, provider) = (&self.shared.limits, &self.shared.provider);
+        let (request, ask) = (limits.request_with(estimate), limits.ask(estimate));
+        let (now, at) = (at.now, AsOf::from(at));
         // The limits first, so that a free slot is not taken while they refuse.
         if let Some(denied) = limits.combined.refusal(&request, at, None) {
             return Err(limits.combined.hold(&request, denied, at));
         }
+        if let Some(until) = provider.refusal(&ask, now) {
+            return Err(Hold::Until(until));
+        }
         let in_flight = &self.shared.gate.in_flight;
         if in_flight.enter().is_err() {
             return Err(Hold::UntilWoken);
+        }
+        if let Err(until) = provider.send(&ask, now) {
+            in_flight.leave();
+            return Err(Hold::Until(until));
         }
         match limits.combined.charge_each_at(&request, at) {
             Ok(charge) => {
@@ -269,6 +305,7 @@ impl<C: Clock> ApiRateLimiter<C> {
                 Ok(TokenPermit::new(self.clone(), estimate, charge, at.due))
             }
             Err(denied) => {
+                provider.take_back(ask.cost);
                 in_flight.leave();
                 Err(limits.combined.hold(&request, denied, at))
             }
@@ -321,7 +358,7 @@ impl<C: Clock> Waits for ApiRateLimiter<C> {
 
     fn refusal(&self, ahead: ApiDemand, n: u64, now: Timestamp) -> Option<Denied> {
         let request = self.shared.limits.requests(n);
-        let hit = self.refusal_behind(&request, ahead, now)?;
+        let hit = self.refusal_behind(&request, Ask::requests(n), ahead, now)?;
         Some(self.denied(hit))
     }
 

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use core::time::Duration;
 
+use super::Ask;
 use super::config::{ConfigError, ConfigErrorKind, RateLimitConfig};
 use super::fast_path::{self, FastPath};
 use super::status::{LimitKind, Remaining};
@@ -282,6 +283,17 @@ impl<C: Clock> Limits<C> {
         }
     }
 
+    /// The tokens that a call is expected to use: of a guess no more than the limit has.
+    pub(super) fn expected(&self, estimate: TokenEstimate) -> TokenUsage {
+        let most = self.reserved_in_total(estimate);
+        estimate.usage().at_most(most)
+    }
+
+    /// What a call with tokens asks of the provider.
+    pub(super) fn ask(&self, estimate: TokenEstimate) -> Ask {
+        Ask::tokens(self.expected(estimate), estimate.is_guess())
+    }
+
     /// The tokens that an estimate takes from the limit for all tokens per minute.
     pub(super) fn reserved_in_total(&self, estimate: TokenEstimate) -> u64 {
         self.reserved(self.first_token_limit, estimate)
@@ -366,25 +378,5 @@ impl<C: Clock> Limits<C> {
     pub(super) fn available_at(&self, kind: LimitKind, now: Timestamp) -> Option<u64> {
         let index = self.infos.iter().position(|limit| limit.kind == kind)?;
         Some(self.combined.available_at_index(index, now))
-    }
-
-    /// Charges the limit of a kind until at most `remaining` is available. The minute brings the
-    /// burst along.
-    #[cfg(feature = "http")]
-    pub(super) fn lower(&self, kind: LimitKind, remaining: u64, now: Timestamp) {
-        for (index, limit) in self.infos.iter().enumerate() {
-            let is_meant =
-                limit.kind == kind || (kind == LimitKind::Minute && limit.kind == LimitKind::Burst);
-            if is_meant {
-                loop {
-                    let available = self.combined.available_at_index(index, now);
-                    let excess = available.saturating_sub(remaining);
-                    // Refused if other calls were charged in between. Then there is less to take.
-                    if excess == 0 || self.combined.take(index, excess, now) {
-                        break;
-                    }
-                }
-            }
-        }
     }
 }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::status::LimitHit;
 use super::usage::{TokenEstimate, TokenUsage};
-use super::{ApiRateLimiter, RateLimitStatus};
+use super::{Amounts, ApiRateLimiter, RateLimitStatus};
 use crate::clock::{Clock, DefaultClock};
 use crate::combined::CombinedCharge;
 use crate::time::Timestamp;
@@ -67,6 +67,8 @@ pub struct TokenPermit<C: Clock = DefaultClock> {
     admitted_at: Timestamp,
     /// The drop has nothing left to charge or undo.
     is_settled: bool,
+    /// A response has told what remains after this call.
+    is_seen: bool,
 }
 
 impl<C: Clock> ApiRateLimiter<C> {
@@ -108,15 +110,18 @@ impl<C: Clock> ApiRateLimiter<C> {
 
     fn reserve(&self, estimate: TokenEstimate, now: Timestamp) -> Result<CombinedCharge, LimitHit> {
         let request = self.shared.limits.request_with(estimate);
+        let ask = self.shared.limits.ask(estimate);
         let in_flight = &self.shared.gate.in_flight;
         if in_flight.is_limited() {
             // The limits first, so that their refusal writes nothing.
-            if let Some(hit) = self.refusal_at(&request, now) {
+            if let Some(hit) = self.refusal_at(&request, &ask, now) {
                 return Err(hit);
             }
         }
         in_flight.enter()?;
-        let charge = self.charge_request_at(1, &request, now);
+        let charge = self.send_with(&request, &ask, now, || {
+            self.charge_request_at(1, &request, now)
+        });
         if charge.is_err() {
             self.leave_in_flight();
         }
@@ -145,6 +150,7 @@ impl<C: Clock> TokenPermit<C> {
             charge: Some(charge),
             admitted_at,
             is_settled: false,
+            is_seen: false,
         }
     }
 
@@ -162,6 +168,50 @@ impl<C: Clock> TokenPermit<C> {
     /// gives the number.
     pub fn commit(&mut self) {
         self.charge = None;
+    }
+
+    /// Takes what the response to this call tells, as
+    /// [`ApiRateLimiter::observe_response`]. Unlike there, the call does not count as one in flight
+    /// against what remains after it. Use this where the permit stays out, for an answer that is
+    /// still streamed. Marks the request as sent.
+    ///
+    /// ```
+    /// use http::{HeaderMap, HeaderValue, StatusCode};
+    /// use tidegate::{ApiRateLimiter, ManualClock, RateLimitConfig};
+    ///
+    /// let limiter = ApiRateLimiter::with_clock(RateLimitConfig::DEFAULT, ManualClock::new())?;
+    /// let mut permit = limiter.reserve_tokens(20_000).unwrap();
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert("x-ratelimit-remaining-tokens", HeaderValue::from_static("30000"));
+    /// permit.observe_response(StatusCode::OK, &headers);
+    /// assert_eq!(limiter.stats().tokens_remaining_minute, 30_000);
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn observe_response(&mut self, status: http::StatusCode, headers: &http::HeaderMap) {
+        let now = self.limiter.clock().now();
+        self.observe_response_at(status, headers, now, std::time::SystemTime::now());
+    }
+
+    /// [`observe_response`](Self::observe_response) as of `now` on the limiter's clock, and
+    /// `wall_clock` for the dates in headers.
+    #[cfg(feature = "http")]
+    pub fn observe_response_at(
+        &mut self,
+        status: http::StatusCode,
+        headers: &http::HeaderMap,
+        now: Timestamp,
+        wall_clock: std::time::SystemTime,
+    ) {
+        self.commit();
+        if status.is_success() && !self.is_seen {
+            let limits = &self.limiter.shared.limits;
+            let ended = Amounts::new(1, limits.expected(self.estimate));
+            self.limiter.shared.provider.end(ended);
+            self.is_seen = true;
+        }
+        let limiter = &self.limiter;
+        limiter.observe_response_at(status, headers, now, wall_clock);
     }
 
     /// Ends the permit with the tokens that were used.
@@ -184,8 +234,23 @@ impl<C: Clock> TokenPermit<C> {
             bucket.debit_at(used.saturating_sub(reserved), now);
             bucket.credit_at(reserved.saturating_sub(used), now);
         }
+        self.end_with(used);
         self.limiter.wake_head();
         self.limiter.shared.totals.add_tokens(used.total());
+    }
+
+    /// Tells the provider's views that the call has ended.
+    fn end_with(&mut self, used: TokenUsage) {
+        let provider = &self.limiter.shared.provider;
+        let estimate = self.limiter.shared.limits.expected(self.estimate);
+        if self.is_seen {
+            // What the call uses beyond its estimate. The rest does not come back: the response
+            // may have told what remained without it.
+            let more = TokenUsage::beyond(used, estimate);
+            provider.record(Amounts::new(0, more));
+        } else {
+            provider.settle(Amounts::new(1, estimate), Amounts::new(1, used));
+        }
     }
 
     /// Undoes the request and its tokens, as dropping the permit before [`commit`](Self::commit)
@@ -202,6 +267,11 @@ impl<C: Clock> TokenPermit<C> {
     fn undo_or_keep(&mut self) -> bool {
         if let Some(charge) = self.charge.take() {
             self.limiter.shared.totals.subtract_requests(1);
+            if !self.is_seen {
+                let estimate = self.limiter.shared.limits.expected(self.estimate);
+                let provider = &self.limiter.shared.provider;
+                provider.take_back(Amounts::new(1, estimate));
+            }
             let now = self.limiter.clock().now();
             let limits = &self.limiter.shared.limits;
             // If an exact undo is no longer possible, the tokens are credited, as for a call that
@@ -214,6 +284,7 @@ impl<C: Clock> TokenPermit<C> {
         }
         let kept = self.limiter.shared.limits.reserved_in_total(self.estimate);
         self.limiter.shared.totals.add_tokens(kept);
+        self.end_with(self.limiter.shared.limits.expected(self.estimate));
         false
     }
 }

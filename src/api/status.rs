@@ -33,6 +33,8 @@ pub enum LimitKind {
     Pause,
     /// The wait queue: other waiters are ahead.
     Queue,
+    /// What the provider has told in a response: that less remains than the call asks for.
+    Provider,
 }
 
 impl LimitKind {
@@ -50,6 +52,7 @@ impl LimitKind {
             Self::InFlight => "in flight",
             Self::Pause => "pause",
             Self::Queue => "queue",
+            Self::Provider => "provider",
         }
     }
 
@@ -62,7 +65,7 @@ impl LimitKind {
         }
     }
 
-    /// The limit's period, and the unit that it counts. A pause and the queue have no number.
+    /// The limit's period, and the unit that it counts. The last three have no number.
     const fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Minute => ("minute limit", "request"),
@@ -74,7 +77,7 @@ impl LimitKind {
             Self::InputTokens => ("minute limit", "input token"),
             Self::OutputTokens => ("minute limit", "output token"),
             Self::InFlight => ("in-flight limit", "call"),
-            Self::Pause | Self::Queue => (self.name(), ""),
+            Self::Pause | Self::Queue | Self::Provider => (self.name(), ""),
         }
     }
 }
@@ -156,6 +159,27 @@ impl LimitHit {
         retry: Retry::OnRelease,
     };
 
+    /// For a caller that the provider's views refuse.
+    pub(super) const fn provider(left: Duration) -> Self {
+        Self {
+            kind: LimitKind::Provider,
+            limit: 0,
+            retry: Retry::After(left),
+        }
+    }
+
+    /// Of two refusals the one that lasts longer; the first if both do.
+    pub(super) fn longer(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(hit), Some(other)) => Some(match (hit.retry, other.retry) {
+                (Retry::After(wait), Retry::After(longer)) if longer > wait => other,
+                (Retry::OnRelease, Retry::After(_)) => other,
+                _ => hit,
+            }),
+            (one, other) => one.or(other),
+        }
+    }
+
     /// For a caller during a pause.
     pub(super) const fn pause(left: Duration) -> Self {
         Self {
@@ -218,6 +242,9 @@ fn message(hit: LimitHit, wait: Duration) -> Cow<'static, str> {
     Cow::Owned(match (hit.kind, hit.retry) {
         (LimitKind::Queue, _) => return Cow::Borrowed("other waiters are ahead in the queue"),
         (LimitKind::Pause, _) => format!("paused by the server, retry in {wait}"),
+        (LimitKind::Provider, _) => {
+            format!("too little left according to the server, retry in {wait}")
+        }
         (_, Retry::After(_)) => format!("{limit} reached, retry in {wait}"),
         (_, Retry::OnRelease) => format!("{limit} reached, retry when one ends"),
         (_, Retry::Never) => format!("above the {limit}, no wait helps"),

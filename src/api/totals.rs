@@ -34,6 +34,9 @@ pub struct RateLimitStats {
     /// A call that is refused in a race may forfeit tokens as well. [`Combined`](crate::Combined)
     /// describes what cannot be counted.
     pub forfeited: u64,
+    /// Values in header fields about limits that could not be read. With a provider that is known,
+    /// it stays 0.
+    pub unreadable: u64,
 }
 
 /// Counts admitted requests and used tokens.
@@ -41,6 +44,7 @@ pub struct RateLimitStats {
 pub(super) struct Totals {
     requests: AtomicU64,
     tokens: AtomicU64,
+    unreadable: AtomicU64,
 }
 
 impl Totals {
@@ -67,6 +71,18 @@ impl Totals {
         let _ = self
             .requests
             .fetch_update(Relaxed, Relaxed, |sum| Some(sum.saturating_sub(n)));
+    }
+
+    pub(super) fn unreadable(&self) -> u64 {
+        // Relaxed: as in `requests`.
+        self.unreadable.load(Relaxed)
+    }
+
+    #[cfg(feature = "http")]
+    pub(super) fn add_unreadable(&self, n: u64) {
+        if n > 0 {
+            add_saturating(&self.unreadable, n);
+        }
     }
 
     pub(super) fn add_tokens(&self, n: u64) {

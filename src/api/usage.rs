@@ -40,6 +40,24 @@ impl TokenUsage {
         self.output
     }
 
+    /// The part of `used` that `estimate` does not cover.
+    pub(super) const fn beyond(used: Self, estimate: Self) -> Self {
+        Self {
+            input: used.input.saturating_sub(estimate.input),
+            output: used.output.saturating_sub(estimate.output),
+            total: used.total.saturating_sub(estimate.total),
+        }
+    }
+
+    /// At most `most` of each.
+    pub(super) fn at_most(self, most: u64) -> Self {
+        Self {
+            input: self.input.min(most),
+            output: self.output.min(most),
+            total: self.total.min(most),
+        }
+    }
+
     /// Returns the tokens that count toward a limit for all tokens.
     pub const fn total(self) -> u64 {
         self.total

@@ -43,6 +43,8 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServerTime {
     now: SystemTime,
+    /// Whether the response has told it.
+    is_told: bool,
 }
 
 impl ServerTime {
@@ -52,7 +54,14 @@ impl ServerTime {
         let date = texts(headers, "date").find_map(|text| httpdate::parse_http_date(text).ok());
         Self {
             now: date.unwrap_or(wall_clock),
+            is_told: date.is_some(),
         }
+    }
+
+    /// The `Date` of the response in seconds since 1970.
+    pub(super) fn date(self) -> Option<u64> {
+        let since = self.now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        self.is_told.then_some(since.as_secs())
     }
 
     /// The time until a date; zero if it has passed.
@@ -116,6 +125,7 @@ mod tests {
     fn at(seconds: u64) -> ServerTime {
         ServerTime {
             now: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+            is_told: true,
         }
     }
 

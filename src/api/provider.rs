@@ -1,0 +1,344 @@
+//! What the provider says is left of its limits, and for how long that counts.
+//!
+//! # A view
+//!
+//! A response tells of a limit that so many requests or tokens remain until it resets. That is a
+//! *view* of the limit, which only the provider knows. Besides the limits that are configured, a
+//! view refuses what is beyond it, until its reset or until a newer response replaces it.
+//!
+//! Two sums are kept of each unit: what was `sent`, with the estimates of calls that have not ended,
+//! and what has `ended`. If a response tells that R remain when E has ended, then the provider has
+//! seen those E at least. So at most E + R may ever be sent, which is the view's *ceiling*:
+//!
+//! * Calls in flight have been sent, and not ended. They count against R, because it is not known
+//!   whether the provider has seen them.
+//! * What is sent meanwhile counts as well, without any write to the view. So a view never changes.
+//! * A call that ends with less than its estimate lowers `sent`, and gives the rest back.
+//!
+//! Calls without a permit have no known end. They count as ended at once, and while no view counts
+//! they are in neither sum, of which only differences matter. So the admission of such a call reads
+//! one word, `live_until`, unless a response has told something.
+//!
+//! # The bound
+//!
+//! While views count, a call is added to `sent` first, and then checked against each ceiling with
+//! the sums that its own additions returned. If one is exceeded, the call is subtracted again
+//! (`checked_before`). Each sum is one word, so of all calls that are admitted after they have found
+//! a view, the last one's sum is at most its ceiling. A call that finds the list of views from
+//! before a response comes before it.
+//!
+//! The end of a call is added to `ended` with Release and read with Acquire by the observer, whose
+//! list is published with Release and read with Acquire. So a call that finds the view adds to a
+//! `sent` that includes all that has ended (`relaxed_end`).
+//!
+//! A caller may be refused because of another one that is subtracted again. That one has passed all
+//! checks a moment before, so this happens only at the edge of a limit.
+//!
+//! # Order
+//!
+//! Responses count in the order of their `Date`, not of their arrival. It has the granularity of a
+//! second. Of two responses in one second, the lower ceiling counts.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crossbeam_utils::CachePadded;
+
+use super::usage::TokenUsage;
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::{AtomicU64, Latest, Mutex, lock};
+use crate::time::Timestamp;
+
+/// What a provider counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Requests,
+    Tokens,
+    InputTokens,
+    OutputTokens,
+}
+
+const UNITS: usize = 4;
+
+/// More than any provider allows in a day, so that sums and ceilings are far apart on the circle of
+/// 2^64.
+const MOST: u64 = 1 << 48;
+
+/// An amount of each unit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Amounts([u64; UNITS]);
+
+impl Amounts {
+    pub(crate) fn new(requests: u64, tokens: TokenUsage) -> Self {
+        let amounts = [requests, tokens.total(), tokens.input(), tokens.output()];
+        Self(amounts.map(|amount| amount.min(MOST)))
+    }
+}
+
+/// What a call is charged, and what must be left for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    pub(super) cost: Amounts,
+    required: Amounts,
+}
+
+impl Ask {
+    /// Requests, for which some token must be left.
+    pub(crate) fn requests(n: u64) -> Self {
+        Self {
+            cost: Amounts::new(n, TokenUsage::default()),
+            required: Amounts::new(n, TokenUsage::from(1)),
+        }
+    }
+
+    /// A request with tokens. A guess goes as long as there are some.
+    pub(crate) fn tokens(tokens: TokenUsage, is_guess: bool) -> Self {
+        let cost = Amounts::new(1, tokens);
+        let required = if is_guess {
+            Self::requests(1).required
+        } else {
+            Amounts(cost.0.map(|amount| amount.max(1)))
+        };
+        Self { cost, required }
+    }
+
+    /// The same after others that ask for this.
+    pub(super) fn behind(self, requests: u128, tokens: u128) -> Self {
+        let ahead = [requests, tokens, 0, 0];
+        let mut required = self.required;
+        for (required, ahead) in required.0.iter_mut().zip(ahead) {
+            *required = required.saturating_add(u64::try_from(ahead).unwrap_or(u64::MAX));
+        }
+        Self { required, ..self }
+    }
+}
+
+/// What was sent, what has ended, and the views.
+pub(crate) struct Provider {
+    /// Nanoseconds on the limiter's clock: no view counts from then on.
+    ///
+    /// Apart from the sums, which calls write.
+    live_until: CachePadded<AtomicU64>,
+    sent: [AtomicU64; UNITS],
+    ended: [AtomicU64; UNITS],
+    views: Latest<Vec<View>>,
+    /// Held while views are replaced.
+    turn: Mutex<()>,
+}
+
+/// The state of a limit in a response.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// Which limit it is: a later response replaces the view of the same one.
+    pub(crate) limit: Box<str>,
+    pub(crate) unit: Unit,
+    pub(crate) remaining: u64,
+    pub(crate) until: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+struct View {
+    limit: Box<str>,
+    unit: Unit,
+    /// The most that `sent` may be, on the circle of 2^64.
+    ceiling: u64,
+    until: Timestamp,
+    /// The `Date` of the response, in seconds.
+    date: Option<u64>,
+}
+
+impl View {
+    /// What may be sent on top of `sent`.
+    const fn left(&self, sent: u64) -> u64 {
+        let left = self.ceiling.wrapping_sub(sent);
+        if left >> 63 == 0 { left } else { 0 }
+    }
+
+    /// Whether a view of the same limit replaces this one, which has not ended.
+    fn gives_way_to(&self, new: &Self) -> bool {
+        match (self.date, new.date) {
+            (Some(before), Some(date)) if date < before => false,
+            (Some(before), Some(date)) if date == before => self.left(new.ceiling) > 0,
+            _ => true,
+        }
+    }
+}
+
+/// The last end of those views that leave less than is required at `now`.
+fn refusal(
+    views: &[View],
+    required: Amounts,
+    sent: impl Fn(usize) -> u64,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let live = views.iter().filter(|view| now < view.until);
+    let refusing = live.filter(|view| {
+        let unit = view.unit as usize;
+        view.left(sent(unit)) < required.0[unit]
+    });
+    refusing.map(|view| view.until).max()
+}
+
+impl Provider {
+    pub(crate) fn new() -> Self {
+        let zeros = || core::array::from_fn(|_| AtomicU64::new(0));
+        Self {
+            live_until: CachePadded::new(AtomicU64::new(0)),
+            sent: zeros(),
+            ended: zeros(),
+            views: Latest::none(),
+            turn: Mutex::new(()),
+        }
+    }
+
+    /// Whether some view counts.
+    #[inline]
+    pub(crate) fn is_live(&self, now: Timestamp) -> bool {
+        // Relaxed: a thread that has not learned of a view comes before it.
+        now.as_nanos() < self.live_until.load(Relaxed)
+    }
+
+    /// When the views that refuse a call have ended. Changes nothing.
+    pub(crate) fn refusal(&self, ask: &Ask, now: Timestamp) -> Option<Timestamp> {
+        if !self.is_live(now) {
+            return None;
+        }
+        // Relaxed: only a charge decides, with what its own exchange returns.
+        let sent = |unit: usize| self.sent[unit].load(Relaxed);
+        self.views
+            .with(|views| refusal(views, ask.required, sent, now))
+            .flatten()
+    }
+
+    /// Counts a call as sent, unless a view refuses it.
+    ///
+    /// # Errors
+    ///
+    /// When the views that refuse have ended.
+    pub(crate) fn send(&self, ask: &Ask, now: Timestamp) -> Result<(), Timestamp> {
+        if let Some(until) = self.refusal(ask, now) {
+            return Err(until);
+        }
+        let mut before = [0; UNITS];
+        for (unit, before) in before.iter_mut().enumerate() {
+            // Relaxed: each sum is one word, and its modification order decides.
+            *before = self.sent[unit].fetch_add(ask.cost.0[unit], Relaxed);
+        }
+        if !self.is_live(now) {
+            return Ok(());
+        }
+        let refused = self
+            .views
+            .with(|views| refusal(views, ask.required, |unit| before[unit], now));
+        match refused.flatten() {
+            None => Ok(()),
+            Some(until) => {
+                self.take_back(ask.cost);
+                Err(until)
+            }
+        }
+    }
+
+    /// Takes back what was not sent after all.
+    pub(crate) fn take_back(&self, cost: Amounts) {
+        for (sent, amount) in self.sent.iter().zip(cost.0) {
+            // Relaxed: as in `send`.
+            sent.fetch_sub(amount, Relaxed);
+        }
+    }
+
+    /// Counts what was sent as ended.
+    pub(crate) fn end(&self, cost: Amounts) {
+        for (ended, amount) in self.ended.iter().zip(cost.0) {
+            // Release: pairs with the Acquire in `observe`, so that a sum with this end belongs to
+            // a `sent` with the same call.
+            ended.fetch_add(amount, Release);
+        }
+    }
+
+    /// Ends a call that was sent with an estimate.
+    pub(crate) fn settle(&self, estimate: Amounts, used: Amounts) {
+        for (unit, sent) in self.sent.iter().enumerate() {
+            let difference = used.0[unit].wrapping_sub(estimate.0[unit]);
+            // Relaxed: as in `send`. Before the end, which publishes it.
+            sent.fetch_add(difference, Relaxed);
+        }
+        self.end(used);
+    }
+
+    /// Counts what was used without a permit.
+    pub(crate) fn record(&self, used: Amounts) {
+        for (sent, amount) in self.sent.iter().zip(used.0) {
+            // Relaxed: as in `settle`.
+            sent.fetch_add(amount, Relaxed);
+        }
+        self.end(used);
+    }
+
+    /// What views leave of a unit; the largest number if none counts.
+    pub(crate) fn left(&self, unit: Unit, now: Timestamp) -> u64 {
+        if !self.is_live(now) {
+            return u64::MAX;
+        }
+        // Relaxed: for display.
+        let sent = self.sent[unit as usize].load(Relaxed);
+        let left = self.views.with(|views| {
+            let live = views.iter().filter(|view| now < view.until);
+            let same = live.filter(|view| view.unit == unit);
+            same.map(|view| view.left(sent)).min()
+        });
+        left.flatten().unwrap_or(u64::MAX)
+    }
+
+    /// Takes what a response tells. `date` is its `Date`, in seconds.
+    pub(crate) fn observe(
+        &self,
+        seen: impl Iterator<Item = Seen>,
+        date: Option<u64>,
+        now: Timestamp,
+    ) {
+        let _turn = lock(&self.turn);
+        let latest = self.views.load();
+        let before = latest.iter().flat_map(|views| views.iter());
+        let mut views: Vec<View> = before.filter(|view| now < view.until).cloned().collect();
+        let kept = views.len();
+        let mut is_changed = false;
+        for seen in seen.filter(|seen| now < seen.until) {
+            // Acquire: see `end`.
+            let ended = self.ended[seen.unit as usize].load(Acquire);
+            let new = View {
+                limit: seen.limit,
+                unit: seen.unit,
+                ceiling: ended.wrapping_add(seen.remaining.min(MOST)),
+                until: seen.until,
+                date,
+            };
+            match views[..kept]
+                .iter_mut()
+                .find(|view| view.limit == new.limit)
+            {
+                Some(old) if !old.gives_way_to(&new) => continue,
+                Some(old) => *old = new,
+                None => views.push(new),
+            }
+            is_changed = true;
+        }
+        if is_changed {
+            self.publish(views);
+        }
+    }
+
+    /// Forgets all views.
+    pub(crate) fn forget(&self) {
+        let _turn = lock(&self.turn);
+        self.publish(Vec::new());
+    }
+
+    fn publish(&self, views: Vec<View>) {
+        let until = views.iter().map(|view| view.until.as_nanos()).max();
+        self.views.store(Arc::new(views));
+        // Relaxed: a hint whether to look at the views, which are published by themselves.
+        self.live_until.store(until.unwrap_or(0), Relaxed);
+    }
+}

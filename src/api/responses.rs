@@ -1,0 +1,237 @@
+//! Reads a provider's responses for the state of its limits.
+//!
+//! | file | reads |
+//! |---|---|
+//! | `told_limits` | what remains of which limit, and when it resets |
+//! | `body` | the wait in the body of a refusal |
+//! | `values` | numbers, durations and dates |
+//!
+//! What cannot be read is ignored and counted: a response is no reason to fail.
+
+mod body;
+mod told_limits;
+mod values;
+
+use core::time::Duration;
+use std::time::SystemTime;
+
+use http::{HeaderMap, StatusCode};
+
+use super::ApiRateLimiter;
+use super::provider::Seen;
+use crate::clock::Clock;
+use crate::time::Timestamp;
+use told_limits::{ToldLimit, told_limits, unified_reset};
+use values::{ServerTime, duration, texts};
+
+/// The longest that a response can stop calls. A day is the longest period of a provider's limits,
+/// and a broken header must not stop a program forever.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+impl<C: Clock> ApiRateLimiter<C> {
+    /// Takes what a provider's response tells of its limits.
+    ///
+    /// See [what is read](crate::docs::providers) of which provider.
+    ///
+    /// # What remains
+    ///
+    /// What the header fields tell to remain of a limit can only lower what is admitted here, and
+    /// counts until the limit resets: for a day at most, and for the limit's period if no reset is
+    /// told. A newer response replaces it. Newer is what the field `Date` says, not what arrives
+    /// later. Of two responses in one second, the one that leaves less counts.
+    ///
+    /// Calls in flight count against what remains, because it is not known whether the provider has
+    /// seen them: the estimates of all [permits](crate::TokenPermit) that are out. Calls without a
+    /// permit count when they are admitted. A call that finds too little left is refused with
+    /// [`LimitKind::Provider`](crate::LimitKind::Provider).
+    ///
+    /// # Refusals
+    ///
+    /// A refusal (429, 503, 529, and 403 with a wait or with nothing left) pauses all callers for
+    /// as long as it says, a day at most. Without a `retry-after`, it pauses until all limits have
+    /// reset that its header fields call used up, and if they tell no number, until the first
+    /// reset. A refusal that tells nothing starts a [backoff](ApiRateLimiter#backoff) of all
+    /// callers. Dates count from the `Date` of the response.
+    ///
+    /// # Order of calls
+    ///
+    /// Settle the [permit](crate::TokenPermit) of a successful call *before*, or observe with
+    /// [`TokenPermit::observe_response`](crate::TokenPermit::observe_response) if it is still out.
+    /// Otherwise it counts as a call in flight against what remains without it. Settle the permit
+    /// of a refused call *after*, with 0. Otherwise other calls are admitted with its tokens before
+    /// the pause begins.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use http::{HeaderMap, HeaderValue, StatusCode};
+    /// use tidegate::{ApiRateLimiter, LimitKind, ManualClock, RateLimitConfig};
+    ///
+    /// let clock = ManualClock::new();
+    /// let limiter = ApiRateLimiter::with_clock(RateLimitConfig::DEFAULT, clock.clone())?;
+    /// let mut headers = HeaderMap::new();
+    ///
+    /// let mut permit = limiter.reserve_tokens(60_000).unwrap();
+    /// permit.commit();
+    /// // The response: it used 1 000, and 70 000 remain, because other programs share the account.
+    /// headers.insert("x-ratelimit-remaining-tokens", HeaderValue::from_static("70000"));
+    /// headers.insert("x-ratelimit-reset-tokens", HeaderValue::from_static("18s"));
+    /// permit.settle(1_000);
+    /// limiter.observe_response(StatusCode::OK, &headers);
+    /// assert_eq!(limiter.stats().tokens_remaining_minute, 70_000);
+    ///
+    /// let mut permit = limiter.reserve_tokens(60_000).unwrap();
+    /// permit.commit();
+    /// // The response is a refusal. The request counts, and the tokens come back.
+    /// headers.insert("retry-after", HeaderValue::from_static("20"));
+    /// limiter.observe_response(StatusCode::TOO_MANY_REQUESTS, &headers);
+    /// permit.settle(0);
+    /// let status = limiter.check();
+    /// assert_eq!((status.limited_by, status.wait_time.as_secs()), (Some(LimitKind::Pause), 20));
+    ///
+    /// clock.advance(Duration::from_secs(20)); // the pause and the limit's period are over
+    /// assert_eq!(limiter.stats().tokens_remaining_minute, 100_000);
+    /// let stats = limiter.stats();
+    /// assert_eq!((stats.total_requests, stats.total_tokens_used), (2, 1_000));
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    pub fn observe_response(&self, status: StatusCode, headers: &HeaderMap) {
+        self.observe_response_at(status, headers, self.clock().now(), SystemTime::now());
+    }
+
+    /// [`observe_response`](Self::observe_response) as of `now` on the limiter's clock, and
+    /// `wall_clock` for the dates in headers.
+    pub fn observe_response_at(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        now: Timestamp,
+        wall_clock: SystemTime,
+    ) {
+        let server = ServerTime::of(headers, wall_clock);
+        let (told, unreadable) = told_limits(headers, server);
+        let seen = told.iter().filter_map(|limit| limit.seen(now));
+        self.shared.provider.observe(seen, server.date(), now);
+        let wait = retry_after(headers, server);
+        if is_refusal(status, &told, wait) {
+            let wait = wait.or_else(|| reset_of_used_up(headers, &told, server));
+            self.pause_for_refusal(wait, now);
+        } else {
+            self.shared
+                .gate
+                .shared_backoff
+                .succeeded(self.paused_until(), now);
+        }
+        let unread_waits = u64::from(wait.is_none() && has_retry_after(headers));
+        self.shared.totals.add_unreadable(unreadable + unread_waits);
+        // What the response leaves may be more than before.
+        self.wake_head();
+    }
+
+    /// Takes the wait that the body of a refusal tells, besides what
+    /// [`observe_response`](Self::observe_response) takes from its header fields.
+    ///
+    /// Reads `retryDelay` of Google's `RetryInfo`, wherever it is in the JSON, and the header
+    /// fields that OpenRouter puts into `error.metadata.headers`. Any other body, and one that is
+    /// longer than a mebibyte, is ignored.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use http::{HeaderMap, StatusCode};
+    /// use tidegate::{ApiRateLimiter, ManualClock, RateLimitConfig};
+    ///
+    /// let limiter = ApiRateLimiter::with_clock(RateLimitConfig::DEFAULT, ManualClock::new())?;
+    /// let body = br#"{"error": {"code": 429, "details": [{
+    ///     "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "45.5s"}]}}"#;
+    /// limiter.observe_body(StatusCode::TOO_MANY_REQUESTS, body);
+    /// assert_eq!(limiter.check().retry_after, Duration::from_millis(45_500));
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    pub fn observe_body(&self, status: StatusCode, body: impl AsRef<[u8]>) {
+        self.observe_body_at(status, body, self.clock().now(), SystemTime::now());
+    }
+
+    /// [`observe_body`](Self::observe_body) as of `now` on the limiter's clock, and `wall_clock`
+    /// for dates.
+    pub fn observe_body_at(
+        &self,
+        status: StatusCode,
+        body: impl AsRef<[u8]>,
+        now: Timestamp,
+        wall_clock: SystemTime,
+    ) {
+        if !is_refusal(status, &[], None) {
+            return;
+        }
+        let told = body::read(body.as_ref());
+        if let Some(wait) = told.retry_delay {
+            self.pause_for_refusal(Some(wait), now);
+        }
+        if !told.headers.is_empty() {
+            self.observe_response_at(status, &told.headers, now, wall_clock);
+        }
+    }
+
+    /// Pauses all callers for as long as a refusal says. One that says nothing, or only that the
+    /// call can be repeated at once, starts a backoff.
+    fn pause_for_refusal(&self, wait: Option<Duration>, now: Timestamp) {
+        match wait.filter(|wait| !wait.is_zero()) {
+            Some(wait) => self.pause_until(now + wait.min(LONGEST)),
+            None => self.shared.gate.back_off(now),
+        }
+    }
+}
+
+/// 403 is GitHub's for limits that it calls secondary.
+fn is_refusal(status: StatusCode, told: &[ToldLimit<'_>], wait: Option<Duration>) -> bool {
+    /// Anthropic's status for "overloaded".
+    const OVERLOADED: u16 = 529;
+    match status.as_u16() {
+        429 | 503 | OVERLOADED => true,
+        403 => wait.is_some() || told.iter().any(ToldLimit::is_used_up),
+        _ => false,
+    }
+}
+
+fn has_retry_after(headers: &HeaderMap) -> bool {
+    headers.contains_key("retry-after") || headers.contains_key("retry-after-ms")
+}
+
+/// The pause that a refusal asks for. Milliseconds are more exact than seconds beside them.
+fn retry_after(headers: &HeaderMap, server: ServerTime) -> Option<Duration> {
+    let millis = texts(headers, "retry-after-ms").filter_map(duration).max();
+    millis.map(|seconds| seconds / 1_000).or_else(|| {
+        let texts = texts(headers, "retry-after");
+        texts.filter_map(|text| server.retry_after(text)).max()
+    })
+}
+
+/// The time until the last limit that is used up resets.
+///
+/// A limit with something left is no reason to wait for its reset, which may be hours away. If no
+/// number tells what is used up, nothing can change before the first reset.
+fn reset_of_used_up(
+    headers: &HeaderMap,
+    told: &[ToldLimit<'_>],
+    server: ServerTime,
+) -> Option<Duration> {
+    let used_up = told.iter().filter(|limit| limit.is_used_up());
+    let resets = used_up.filter_map(|limit| limit.until_reset);
+    let last = resets.chain(unified_reset(headers, server)).max();
+    if last.is_some() || told.iter().any(|limit| limit.remaining.is_some()) {
+        return last;
+    }
+    let resets = told.iter().filter_map(|limit| limit.until_reset);
+    resets.filter(|wait| !wait.is_zero()).min()
+}
+
+impl ToldLimit<'_> {
+    /// What counts of it from `now` on.
+    fn seen(&self, now: Timestamp) -> Option<Seen> {
+        Some(Seen {
+            limit: self.full_name().into(),
+            unit: self.unit?,
+            remaining: self.remaining?,
+            until: now + self.until_reset.unwrap_or(self.period).min(LONGEST),
+        })
+    }
+}

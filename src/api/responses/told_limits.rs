@@ -1,0 +1,280 @@
+//! The limits that the header fields of a response tell of.
+//!
+//! | fields | of |
+//! |---|---|
+//! | `x-ratelimit-remaining-LIMIT`, `x-ratelimit-reset-LIMIT` | OpenAI and those that do as it does |
+//! | `anthropic-ratelimit-LIMIT-remaining`, `-reset` | Anthropic |
+//! | `x-ratelimit-remaining`, `x-ratelimit-reset`, `x-ratelimit-reset-after` | GitHub, `OpenRouter`, Discord |
+//! | `ratelimit-remaining`, `ratelimit-reset` | earlier drafts of the IETF |
+//! | `RateLimit: "LIMIT";r=0;t=7` | the IETF's draft, and servers that use this crate |
+//!
+//! What a limit counts, and for how long, is in its name: `requests`, `tokens-minute`,
+//! `req-day`, `input-tokens`. So a provider's new limit is read without a change here.
+
+use alloc::borrow::{Cow, ToOwned};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use http::HeaderMap;
+use sfv::{BareItem, List, ListEntry, Parser};
+
+use super::values::{ServerTime, texts, whole_number};
+use crate::api::provider::Unit;
+
+/// More than any provider tells of. The rest of a hostile response is ignored.
+const MOST_LIMITS: usize = 32;
+
+/// What a response tells of a limit.
+#[derive(Debug)]
+pub(super) struct ToldLimit<'h> {
+    family: Family,
+    pub(super) name: Cow<'h, str>,
+    /// `None` for a limit on something else.
+    pub(super) unit: Option<Unit>,
+    /// The limit's period.
+    pub(super) period: Duration,
+    pub(super) remaining: Option<u64>,
+    pub(super) until_reset: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    XRateLimit,
+    Anthropic,
+    Draft,
+}
+
+enum Part {
+    Remaining,
+    Reset,
+    /// A reset that is more exact than the other one.
+    ResetAfter,
+}
+
+impl ToldLimit<'_> {
+    /// A name that no limit of another family has.
+    pub(super) fn full_name(&self) -> String {
+        let family = match self.family {
+            Family::XRateLimit => "x-ratelimit",
+            Family::Anthropic => "anthropic-ratelimit",
+            Family::Draft => "ratelimit",
+        };
+        format!("{family}-{}", self.name)
+    }
+
+    pub(super) fn is_used_up(&self) -> bool {
+        self.remaining == Some(0)
+    }
+}
+
+/// The limit that a field tells of.
+fn field(name: &str) -> Option<(Family, Part, &str)> {
+    if let Some(rest) = name.strip_prefix("x-ratelimit-") {
+        if rest == "reset-after" {
+            return Some((Family::XRateLimit, Part::ResetAfter, ""));
+        }
+        let (part, limit) = rest.split_once('-').unwrap_or((rest, ""));
+        return match part {
+            "remaining" => Some((Family::XRateLimit, Part::Remaining, limit)),
+            "reset" => Some((Family::XRateLimit, Part::Reset, limit)),
+            _ => None,
+        };
+    }
+    if let Some(rest) = name.strip_prefix("anthropic-ratelimit-") {
+        let (limit, part) = rest.rsplit_once('-')?;
+        return match part {
+            "remaining" => Some((Family::Anthropic, Part::Remaining, limit)),
+            "reset" => Some((Family::Anthropic, Part::Reset, limit)),
+            _ => None,
+        };
+    }
+    match name {
+        "ratelimit-remaining" => Some((Family::Draft, Part::Remaining, "")),
+        "ratelimit-reset" => Some((Family::Draft, Part::Reset, "")),
+        _ => None,
+    }
+}
+
+/// What a limit of this name counts. A limit without a name is on requests.
+fn unit(name: &str) -> Option<Unit> {
+    let has = |word| name.contains(word);
+    match name {
+        "" => Some(Unit::Requests),
+        _ if has("unified") => None,
+        _ if has("token") && has("input") => Some(Unit::InputTokens),
+        _ if has("token") && has("output") => Some(Unit::OutputTokens),
+        _ if has("token") => Some(Unit::Tokens),
+        _ if has("req") => Some(Unit::Requests),
+        _ => None,
+    }
+}
+
+/// The period of a limit of this name: a minute unless it says another.
+fn period(name: &str) -> Duration {
+    const PERIODS: [(&[&str], u64); 4] = [
+        (&["second", "1s"], 1),
+        (&["hour", "1h"], 3_600),
+        (&["day", "1d"], 86_400),
+        // Longer than anything that is told counts.
+        (&["month"], 30 * 86_400),
+    ];
+    let is_in_name = |words: &[&str]| words.iter().any(|word| name.ends_with(word));
+    let period = PERIODS.into_iter().find(|(words, _)| is_in_name(words));
+    Duration::from_secs(period.map_or(60, |(_, seconds)| seconds))
+}
+
+/// The limits that header fields tell of, and how many of their values could not be read.
+pub(super) fn told_limits(headers: &HeaderMap, server: ServerTime) -> (Vec<ToldLimit<'_>>, u64) {
+    let mut told = Vec::new();
+    let mut unreadable = 0;
+    let mut more_exact: Vec<&str> = Vec::new();
+    for name in headers.keys() {
+        let Some((family, part, limit)) = field(name.as_str()) else {
+            continue;
+        };
+        let Some(told) = entry(&mut told, family, limit.into()) else {
+            break;
+        };
+        let values = headers.get_all(name).iter().count();
+        let texts = texts(headers, name.as_str());
+        let read = match part {
+            Part::Remaining => {
+                let numbers: Vec<u64> = texts.filter_map(whole_number).collect();
+                // Of several the smallest.
+                told.remaining = numbers.iter().min().copied();
+                numbers.len()
+            }
+            Part::Reset | Part::ResetAfter => {
+                let waits: Vec<Duration> =
+                    texts.filter_map(|text| server.until_reset(text)).collect();
+                let longest = waits.iter().max().copied();
+                let is_more_exact = matches!(part, Part::ResetAfter);
+                if is_more_exact || !more_exact.contains(&limit) {
+                    told.until_reset = longest.or(told.until_reset);
+                }
+                if is_more_exact && longest.is_some() {
+                    more_exact.push(limit);
+                }
+                waits.len()
+            }
+        };
+        unreadable += values.saturating_sub(read) as u64;
+    }
+    unreadable += structured(headers, &mut told);
+    (told, unreadable)
+}
+
+/// The entry of a limit, added if need be and if there is room.
+fn entry<'t, 'h>(
+    told: &'t mut Vec<ToldLimit<'h>>,
+    family: Family,
+    name: Cow<'h, str>,
+) -> Option<&'t mut ToldLimit<'h>> {
+    let known = told
+        .iter()
+        .position(|limit| limit.family == family && limit.name == name);
+    let index = known.unwrap_or(told.len());
+    if index == MOST_LIMITS {
+        return None;
+    }
+    if known.is_none() {
+        told.push(ToldLimit {
+            family,
+            unit: unit(&name),
+            period: period(&name),
+            name,
+            remaining: None,
+            until_reset: None,
+        });
+    }
+    told.get_mut(index)
+}
+
+/// Reads `RateLimit`, a list of limits that each have a name, what remains (`r`) and the seconds
+/// until it resets (`t`). Returns how many of its values could not be read.
+fn structured(headers: &HeaderMap, told: &mut Vec<ToldLimit<'_>>) -> u64 {
+    let mut unreadable = 0;
+    for value in headers.get_all("ratelimit") {
+        let list = value.to_str().ok().map(|text| Parser::new(text).parse());
+        let Some(Ok(list)) = list else {
+            unreadable += 1;
+            continue;
+        };
+        let list: List = list;
+        for limit in list {
+            let ListEntry::Item(limit) = limit else {
+                unreadable += 1;
+                continue;
+            };
+            let name = match &limit.bare_item {
+                BareItem::String(name) => name.as_str().to_owned(),
+                BareItem::Token(name) => name.as_str().to_owned(),
+                _ => String::new(),
+            };
+            let number = |key: &str| {
+                let value = limit.params.get(key)?.as_integer()?;
+                u64::try_from(value).ok()
+            };
+            let (remaining, reset) = (number("r"), number("t"));
+            unreadable += u64::from(remaining.is_none());
+            let Some(told) = entry(told, Family::Draft, name.into()) else {
+                return unreadable;
+            };
+            // A limit on requests, unless its name says otherwise.
+            told.unit = told.unit.or(Some(Unit::Requests));
+            told.remaining = remaining.or(told.remaining);
+            told.until_reset = reset.map(Duration::from_secs).or(told.until_reset);
+        }
+    }
+    unreadable
+}
+
+/// The time until the limits on all uses of a subscription reset that have rejected the call.
+pub(super) fn unified_reset(headers: &HeaderMap, server: ServerTime) -> Option<Duration> {
+    const UNIFIED: &str = "anthropic-ratelimit-unified";
+    let rejected = headers.keys().filter_map(|name| {
+        let limit = name.as_str().strip_prefix(UNIFIED)?;
+        let limit = limit.strip_suffix("-status")?;
+        let is_rejected = texts(headers, name.as_str()).any(|status| status == "rejected");
+        is_rejected.then_some(limit)
+    });
+    let resets = rejected.filter_map(|limit| {
+        let name = format!("{UNIFIED}{limit}-reset");
+        let resets = texts(headers, &name).filter_map(|text| server.until_reset(text));
+        resets.max()
+    });
+    resets.max()
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::{Unit, period, unit};
+
+    #[test]
+    fn names_tell_unit_and_period() {
+        for (name, counts, seconds) in [
+            ("", Some(Unit::Requests), 60),
+            ("requests", Some(Unit::Requests), 60),
+            ("tokens", Some(Unit::Tokens), 60),
+            ("project-tokens", Some(Unit::Tokens), 60),
+            ("input-tokens", Some(Unit::InputTokens), 60),
+            ("output-tokens", Some(Unit::OutputTokens), 60),
+            // Mistral.
+            ("req-minute", Some(Unit::Requests), 60),
+            ("tokens-month", Some(Unit::Tokens), 2_592_000),
+            // Cerebras.
+            ("requests-day", Some(Unit::Requests), 86_400),
+            // Nous.
+            ("requests-1h", Some(Unit::Requests), 3_600),
+            ("unified", None, 60),
+            ("images", None, 60),
+        ] {
+            assert_eq!(unit(name), counts, "{name}");
+            assert_eq!(period(name), Duration::from_secs(seconds), "{name}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The backoff of all callers after refusals that tell no wait.
+//!
+//! Each such refusal pauses all callers for a random time between half of a ceiling and the whole.
+//! The ceiling begins at `backoff_base`, doubles with every pause that is followed by another one,
+//! and ends at `backoff_max`. A success ends the row, and so does the longest backoff without a
+//! refusal.
+//!
+//! Refusals during a pause are those of calls that were in flight when it began. They change
+//! nothing: as many calls as are in flight would otherwise be as many steps.
+
+use super::AdmissionGate;
+use crate::sync::Ordering::Relaxed;
+use crate::sync::{AtomicU64, const_fn};
+use crate::time::Timestamp;
+
+#[derive(Debug)]
+pub(super) struct SharedBackoff {
+    /// The pauses in a row. Relaxed: it guards no memory, and the exchange of the pause decides
+    /// which refusal counts.
+    pauses: AtomicU64,
+}
+
+impl SharedBackoff {
+    const_fn! {
+        pub(super) const fn new() -> Self {
+            Self { pauses: AtomicU64::new(0) }
+        }
+    }
+
+    /// Notes a response that is no refusal. One that comes during a pause was sent before it.
+    pub(super) fn succeeded(&self, paused_until: Timestamp, now: Timestamp) {
+        // Loads first, so that successes in a row write nothing. Relaxed: see the field.
+        if now >= paused_until && self.pauses.load(Relaxed) != 0 {
+            self.pauses.store(0, Relaxed);
+        }
+    }
+}
+
+impl AdmissionGate {
+    /// Pauses all callers after a refusal at `now` that tells no wait.
+    pub(super) fn back_off(&self, now: Timestamp) {
+        let now = now.as_nanos();
+        let (base, max) = self.backoff.bounds();
+        // Relaxed: guards no memory.
+        let before = self.paused_until.load(Relaxed);
+        if base == 0 || now < before {
+            return;
+        }
+        let pauses = &self.shared_backoff.pauses;
+        let in_a_row = if now > before.saturating_add(max) {
+            0
+        } else {
+            // Relaxed: see the field.
+            pauses.load(Relaxed)
+        };
+        let factor = 1_u64.checked_shl(u32::try_from(in_a_row).unwrap_or(u32::MAX));
+        let ceiling = base.saturating_mul(factor.unwrap_or(u64::MAX)).min(max);
+        let least = ceiling / 2;
+        let pause = least.saturating_add(self.backoff.jitter(ceiling - least, now));
+        // Relaxed, both: as above. On failure another refusal has begun a pause.
+        let begun =
+            self.paused_until
+                .compare_exchange(before, now.saturating_add(pause), Relaxed, Relaxed);
+        if begun.is_ok() {
+            // Relaxed: see the field.
+            pauses.store(in_a_row + 1, Relaxed);
+        }
+    }
+}
