@@ -284,12 +284,6 @@ impl<C: Clock> Combined<C> {
         self.limits[index].limit.available_at(now)
     }
 
-    /// Takes `n` from one limit if they are still available.
-    #[cfg(feature = "http")]
-    pub(crate) fn take(&self, index: usize, n: u64, now: Timestamp) -> bool {
-        self.limits[index].limit.charge_at(n, now.into()).is_ok()
-    }
-
     /// The limit at `index` if it is a window.
     #[cfg(any(feature = "std", tidegate_loom))]
     pub(crate) fn window(&self, index: usize) -> Option<&SlidingWindow<C>> {

@@ -41,6 +41,11 @@ pub mod changing_limits {
     #![doc = include_str!("docs/changing_limits.md")]
 }
 
+#[cfg(feature = "http")]
+pub mod providers {
+    #![doc = include_str!("docs/providers.md")]
+}
+
 // The pictures are inline, because documentation ships no other files of the repository.
 pub mod measured {
     #![doc = include_str!("docs/measured.md")]

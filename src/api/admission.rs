@@ -1,5 +1,10 @@
 //! Admits and refuses calls, and makes the API limiter a [`Limiter`].
 
+#![cfg_attr(
+    not(feature = "http"),
+    allow(clippy::trivially_copy_pass_by_ref, reason = "`Ask` is empty there")
+)]
+
 #[cfg(any(feature = "std", tidegate_loom))]
 use alloc::sync::Arc;
 use core::time::Duration;

@@ -28,9 +28,8 @@ use crate::time::Timestamp;
 ///
 /// # Order of settling and `observe_response`
 ///
-/// After a success, settle and *then* call `observe_response`, because the headers already exclude
-/// the unused part of the estimate. After a refusal, call `observe_response` and *then*
-/// `settle(0)`. Otherwise the returned tokens admit other calls before the pause begins.
+/// Call the permit's `observe_response` first, whatever the response, and settle when the usage is
+/// known: with 0 after a refusal.
 ///
 /// # Estimates and leaks
 ///
@@ -170,10 +169,10 @@ impl<C: Clock> TokenPermit<C> {
         self.charge = None;
     }
 
-    /// Takes what the response to this call tells, as
-    /// [`ApiRateLimiter::observe_response`]. Unlike there, the call does not count as one in flight
-    /// against what remains after it. Use this where the permit stays out, for an answer that is
-    /// still streamed. Marks the request as sent.
+    /// Takes what the response to this call tells, as [`ApiRateLimiter::observe_response`], before
+    /// the permit is settled. The call then does not count as one in flight against what remains
+    /// after it. Nor does the unused part of its estimate come back to what remains: the provider
+    /// may have excluded it already. Marks the request as sent.
     ///
     /// ```
     /// use http::{HeaderMap, HeaderValue, StatusCode};
@@ -204,14 +203,13 @@ impl<C: Clock> TokenPermit<C> {
         wall_clock: std::time::SystemTime,
     ) {
         self.commit();
-        if status.is_success() && !self.is_seen {
-            let limits = &self.limiter.shared.limits;
-            let ended = Amounts::new(1, limits.expected(self.estimate));
-            self.limiter.shared.provider.end(ended);
-            self.is_seen = true;
-        }
+        let limits = &self.limiter.shared.limits;
+        // A refused call is not in what remains, and ends with `settle`.
+        let ends = (status.is_success() && !self.is_seen)
+            .then(|| Amounts::new(1, limits.expected(self.estimate)));
+        self.is_seen |= ends.is_some();
         let limiter = &self.limiter;
-        limiter.observe_response_at(status, headers, now, wall_clock);
+        limiter.observe_end_at(ends, status, headers, now, wall_clock);
     }
 
     /// Ends the permit with the tokens that were used.

@@ -37,7 +37,15 @@
 //! # Order
 //!
 //! Responses count in the order of their `Date`, not of their arrival. It has the granularity of a
-//! second. Of two responses in one second, the lower ceiling counts.
+//! second. Of two in one second, the one that leaves less counts: the provider has counted more
+//! before it.
+//!
+//! So what has ended has been seen by the provider before the view, even if its response has
+//! overtaken the view's: otherwise that response would have left less, and would count. If something
+//! flowed in between, it left no less, and the view leaves less than there is.
+//!
+//! A response that is older than the view belongs to a call that the provider has seen before it.
+//! If that call ends with it, it no longer counts against what remains: the ceiling is raised by it.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -144,6 +152,8 @@ struct View {
     /// The most that `sent` may be, on the circle of 2^64.
     ceiling: u64,
     until: Timestamp,
+    /// What the response told.
+    remaining: u64,
     /// The `Date` of the response, in seconds.
     date: Option<u64>,
 }
@@ -156,10 +166,10 @@ impl View {
     }
 
     /// Whether a view of the same limit replaces this one, which has not ended.
-    fn gives_way_to(&self, new: &Self) -> bool {
+    const fn gives_way_to(&self, new: &Self) -> bool {
         match (self.date, new.date) {
             (Some(before), Some(date)) if date < before => false,
-            (Some(before), Some(date)) if date == before => self.left(new.ceiling) > 0,
+            (Some(before), Some(date)) if date == before => new.remaining <= self.remaining,
             _ => true,
         }
     }
@@ -291,14 +301,19 @@ impl Provider {
         left.flatten().unwrap_or(u64::MAX)
     }
 
-    /// Takes what a response tells. `date` is its `Date`, in seconds.
+    /// Takes what a response tells. `date` is its `Date`, in seconds, and `ends` what its call was
+    /// counted as sent with, if it ends here.
     pub(crate) fn observe(
         &self,
         seen: impl Iterator<Item = Seen>,
         date: Option<u64>,
+        ends: Option<Amounts>,
         now: Timestamp,
     ) {
         let _turn = lock(&self.turn);
+        if let Some(cost) = ends {
+            self.end(cost);
+        }
         let latest = self.views.load();
         let before = latest.iter().flat_map(|views| views.iter());
         let mut views: Vec<View> = before.filter(|view| now < view.until).cloned().collect();
@@ -307,20 +322,25 @@ impl Provider {
         for seen in seen.filter(|seen| now < seen.until) {
             // Acquire: see `end`.
             let ended = self.ended[seen.unit as usize].load(Acquire);
+            let remaining = seen.remaining.min(MOST);
             let new = View {
                 limit: seen.limit,
                 unit: seen.unit,
-                ceiling: ended.wrapping_add(seen.remaining.min(MOST)),
+                ceiling: ended.wrapping_add(remaining),
                 until: seen.until,
+                remaining,
                 date,
             };
             match views[..kept]
                 .iter_mut()
                 .find(|view| view.limit == new.limit)
             {
-                Some(old) if !old.gives_way_to(&new) => continue,
-                Some(old) => *old = new,
                 None => views.push(new),
+                Some(old) if old.gives_way_to(&new) => *old = new,
+                Some(old) => {
+                    let cost = ends.map_or(0, |ends| ends.0[old.unit as usize]);
+                    old.ceiling = old.ceiling.wrapping_add(cost);
+                }
             }
             is_changed = true;
         }

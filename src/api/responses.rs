@@ -18,7 +18,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, StatusCode};
 
 use super::ApiRateLimiter;
-use super::provider::Seen;
+use super::provider::{Amounts, Seen};
 use crate::clock::Clock;
 use crate::time::Timestamp;
 use told_limits::{ToldLimit, told_limits, unified_reset};
@@ -55,11 +55,12 @@ impl<C: Clock> ApiRateLimiter<C> {
     ///
     /// # Order of calls
     ///
-    /// Settle the [permit](crate::TokenPermit) of a successful call *before*, or observe with
-    /// [`TokenPermit::observe_response`](crate::TokenPermit::observe_response) if it is still out.
-    /// Otherwise it counts as a call in flight against what remains without it. Settle the permit
-    /// of a refused call *after*, with 0. Otherwise other calls are admitted with its tokens before
-    /// the pause begins.
+    /// For a call with a [permit](crate::TokenPermit), use
+    /// [`TokenPermit::observe_response`](crate::TokenPermit::observe_response) instead: it knows
+    /// that the response is that call's. Otherwise settle the permit of a successful call *before*,
+    /// or it counts as a call in flight against what remains without it. Settle the permit of a
+    /// refused call *after*, with 0, or other calls are admitted with its tokens before the pause
+    /// begins.
     ///
     /// ```
     /// use core::time::Duration;
@@ -107,10 +108,22 @@ impl<C: Clock> ApiRateLimiter<C> {
         now: Timestamp,
         wall_clock: SystemTime,
     ) {
+        self.observe_end_at(None, status, headers, now, wall_clock);
+    }
+
+    /// Observes a response. `ends` is what its call was counted with, if that ends here.
+    pub(super) fn observe_end_at(
+        &self,
+        ends: Option<Amounts>,
+        status: StatusCode,
+        headers: &HeaderMap,
+        now: Timestamp,
+        wall_clock: SystemTime,
+    ) {
         let server = ServerTime::of(headers, wall_clock);
         let (told, unreadable) = told_limits(headers, server);
         let seen = told.iter().filter_map(|limit| limit.seen(now));
-        self.shared.provider.observe(seen, server.date(), now);
+        self.shared.provider.observe(seen, server.date(), ends, now);
         let wait = retry_after(headers, server);
         if is_refusal(status, &told, wait) {
             let wait = wait.or_else(|| reset_of_used_up(headers, &told, server));
@@ -131,7 +144,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// [`observe_response`](Self::observe_response) takes from its header fields.
     ///
     /// Reads `retryDelay` of Google's `RetryInfo`, wherever it is in the JSON, and the header
-    /// fields that OpenRouter puts into `error.metadata.headers`. Any other body, and one that is
+    /// fields that `OpenRouter` puts into `error.metadata.headers`. Any other body, and one that is
     /// longer than a mebibyte, is ignored.
     ///
     /// ```

@@ -4,6 +4,7 @@
     clippy::unused_self,
     clippy::unnecessary_wraps,
     clippy::missing_const_for_fn,
+    clippy::trivially_copy_pass_by_ref,
     reason = "the same calls as with `http`"
 )]
 

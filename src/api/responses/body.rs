@@ -1,15 +1,23 @@
 //! Reads the body of a refusal for the wait that it tells.
 
-use alloc::string::ToString;
+use alloc::format;
+use alloc::string::String;
+use core::str;
 use core::time::Duration;
+use std::collections::HashMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
+use tinyjson::JsonValue;
 
 use super::values::{duration, whole_number};
 
+type Members = HashMap<String, JsonValue>;
+
 /// The body of a refusal is a few kilobytes.
-const LONGEST_BODY: usize = 1 << 20;
+const LONGEST: usize = 1 << 20;
+
+/// The parser takes stack for each level.
+const DEEPEST: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct ToldInBody {
@@ -20,76 +28,98 @@ pub(super) struct ToldInBody {
 }
 
 pub(super) fn read(body: &[u8]) -> ToldInBody {
-    if body.len() > LONGEST_BODY {
-        return ToldInBody::default();
-    }
-    // The parser limits the depth.
-    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+    let text = str::from_utf8(body).ok().filter(|_| body.len() <= LONGEST);
+    let Some(body) = text.and_then(parse) else {
         return ToldInBody::default();
     };
     ToldInBody {
         retry_delay: retry_delay(&body),
-        headers: headers(&body),
+        headers: headers(&body).unwrap_or_default(),
     }
 }
 
+fn parse(text: &str) -> Option<JsonValue> {
+    (depth(text) <= DEEPEST)
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+/// How deep arrays and objects are nested.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest, mut is_in_string) = (0_usize, 0, false);
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => is_in_string = !is_in_string,
+            b'\\' if is_in_string => drop(bytes.next()),
+            b'[' | b'{' if !is_in_string => depth += 1,
+            b']' | b'}' if !is_in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
 /// The longest delay of any `RetryInfo`.
-fn retry_delay(value: &Value) -> Option<Duration> {
+fn retry_delay(value: &JsonValue) -> Option<Duration> {
     match value {
-        Value::Array(values) => values.iter().filter_map(retry_delay).max(),
-        Value::Object(members) => {
-            let is_retry_info = members
-                .get("@type")
-                .and_then(Value::as_str)
-                .is_some_and(|kind| kind.ends_with("google.rpc.RetryInfo"));
+        JsonValue::Array(values) => values.iter().filter_map(retry_delay).max(),
+        JsonValue::Object(members) => {
+            let kind = members.get("@type").and_then(JsonValue::get::<String>);
+            let is_retry_info = kind.is_some_and(|kind| kind.ends_with("google.rpc.RetryInfo"));
             let own = members.get("retryDelay").filter(|_| is_retry_info);
             let inner = members.values().filter_map(retry_delay);
             inner.chain(own.and_then(delay)).max()
         }
         // Some libraries wrap the body in the message of an error of their own.
-        Value::String(text) if text.contains("RetryInfo") => {
-            retry_delay(&serde_json::from_str(text).ok()?)
-        }
+        JsonValue::String(text) if text.contains("RetryInfo") => retry_delay(&parse(text)?),
         _ => None,
     }
 }
 
-/// `"45.8s"`, or `{"seconds": 45, "nanos": 800000000}`.
-fn delay(value: &Value) -> Option<Duration> {
-    match value {
-        Value::String(text) => duration(text),
-        Value::Object(members) => {
-            let number = |name| match members.get(name) {
-                None => Some(0),
-                Some(Value::String(text)) => whole_number(text),
-                Some(value) => value.as_u64(),
-            };
-            let nanos = u32::try_from(number("nanos")?).ok()?;
-            let seconds = Duration::from_secs(number("seconds")?);
-            Some(seconds.saturating_add(Duration::from_nanos(nanos.into())))
-        }
-        _ => None,
-    }
+/// `"45.8s"`, or `{"seconds": 45, "nanos": 800000000}`, with `"45"` as well.
+fn delay(value: &JsonValue) -> Option<Duration> {
+    let members: &Members = match value {
+        JsonValue::String(text) => return duration(text),
+        other => other.get()?,
+    };
+    let seconds = |number: f64| Duration::try_from_secs_f64(number).ok();
+    let whole = match members.get("seconds") {
+        None => Duration::ZERO,
+        Some(JsonValue::String(text)) => Duration::from_secs(whole_number(text)?),
+        Some(value) => seconds(*value.get()?)?,
+    };
+    let nanos = match members.get("nanos") {
+        None => Duration::ZERO,
+        Some(value) => seconds(value.get::<f64>()? / 1e9)?,
+    };
+    Some(whole.saturating_add(nanos))
 }
 
 /// The members of `error.metadata.headers` that are texts or numbers.
-fn headers(body: &Value) -> HeaderMap {
-    let members = body.pointer("/error/metadata/headers");
-    let members = members.and_then(Value::as_object).into_iter().flatten();
-    let fields = members.filter_map(|(name, value)| {
+fn headers(body: &JsonValue) -> Option<HeaderMap> {
+    fn member<'v>(value: &'v JsonValue, name: &str) -> Option<&'v JsonValue> {
+        value.get::<Members>()?.get(name)
+    }
+
+    let metadata = member(member(body, "error")?, "metadata")?;
+    let members: &Members = member(metadata, "headers")?.get()?;
+    let fields = members.iter().filter_map(|(name, value)| {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         let value = match value {
-            Value::String(text) => HeaderValue::from_str(text).ok()?,
-            Value::Number(number) => HeaderValue::from_str(&number.to_string()).ok()?,
+            JsonValue::String(text) => HeaderValue::from_str(text),
+            JsonValue::Number(number) => HeaderValue::from_str(&format!("{number}")),
             _ => return None,
         };
-        Some((name, value))
+        Some((name, value.ok()?))
     });
-    fields.collect()
+    Some(fields.collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
     use core::time::Duration;
 
     use super::read;
@@ -117,8 +147,8 @@ mod tests {
             assert_eq!(wait(&error), expected, "{delay}");
             assert_eq!(wait(&format!("[{error}]")), expected, "{delay}");
             assert_eq!(wait(&detail), expected, "{delay}");
-            let text = serde_json::Value::String(error).to_string();
-            let wrapped = format!(r#"{{"error": {{"message": {text}}}}}"#);
+            let text = error.replace('"', "\\\"");
+            let wrapped = format!(r#"{{"error": {{"message": "{text}"}}}}"#);
             assert_eq!(wait(&wrapped), expected, "{delay}");
         }
         // Only of that type.
@@ -128,8 +158,9 @@ mod tests {
     #[test]
     fn hostile_bodies_are_ignored() {
         let deep = "[".repeat(100_000);
+        let hidden = "[\"\\\"]\",".repeat(50_000);
         let long = format!(r#"{{"a": "{}"}}"#, "x".repeat(2 << 20));
-        for body in ["", "{", "null", "3", "\u{0}", &deep, &long] {
+        for body in ["", "{", "null", "3", "\u{0}", &deep, &hidden, &long] {
             let told = read(body.as_bytes());
             assert!(told.retry_delay.is_none() && told.headers.is_empty());
         }

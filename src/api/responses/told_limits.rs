@@ -83,7 +83,10 @@ fn field(name: &str) -> Option<(Family, Part, &str)> {
         };
     }
     if let Some(rest) = name.strip_prefix("anthropic-ratelimit-") {
-        let (limit, part) = rest.rsplit_once('-')?;
+        // These have a status in place of a number: see `unified_reset`.
+        let (limit, part) = rest
+            .rsplit_once('-')
+            .filter(|(limit, _)| !limit.starts_with("unified"))?;
         return match part {
             "remaining" => Some((Family::Anthropic, Part::Remaining, limit)),
             "reset" => Some((Family::Anthropic, Part::Reset, limit)),
@@ -102,7 +105,6 @@ fn unit(name: &str) -> Option<Unit> {
     let has = |word| name.contains(word);
     match name {
         "" => Some(Unit::Requests),
-        _ if has("unified") => None,
         _ if has("token") && has("input") => Some(Unit::InputTokens),
         _ if has("token") && has("output") => Some(Unit::OutputTokens),
         _ if has("token") => Some(Unit::Tokens),
@@ -270,7 +272,6 @@ mod tests {
             ("requests-day", Some(Unit::Requests), 86_400),
             // Nous.
             ("requests-1h", Some(Unit::Requests), 3_600),
-            ("unified", None, 60),
             ("images", None, 60),
         ] {
             assert_eq!(unit(name), counts, "{name}");
