@@ -39,6 +39,12 @@ pub use status::{LimitKind, RateLimitStatus};
 pub use totals::RateLimitStats;
 pub use usage::{TokenEstimate, TokenUsage};
 
+/// What models need.
+#[cfg(tidegate_loom)]
+pub(crate) mod modelled {
+    pub(crate) use super::provider::{Ask, Provider, Seen, Unit};
+}
+
 use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;

@@ -353,6 +353,7 @@ pub use wait::{PacedSink, PacedStream};
 /// What models need besides the public names.
 #[cfg(tidegate_loom)]
 pub(crate) mod modelled {
+    pub(crate) use crate::api::modelled::{Ask, Provider, Seen, Unit};
     pub(crate) use crate::gcra::{AtomicTat, Gcra, Handover, Leased};
     pub(crate) use crate::sync::{Ticket, Turn, WaitQueue};
     pub(crate) use crate::wait::sealed::Waits;

@@ -145,8 +145,8 @@ pub trait Limiter: sealed::Internals {
     }
 }
 
-/// Whether two pointers are the only ones to what they point to, so that a change to one reaches
-/// nobody else.
+/// Whether two pointers are the only ones to what they point to, so that a change to one reaches no
+/// other owner.
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) fn are_sole<T: ?Sized>(one: &Arc<T>, other: &Arc<T>) -> bool {
     let is_sole = |arc| Arc::strong_count(arc) == 1 && Arc::weak_count(arc) == 0;

@@ -29,8 +29,8 @@ fn run_alone() -> MutexGuard<'static, ()> {
 const CHANGES: u64 = 10_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Asserts that `change`, which is called with 1, 2, 3, …, leaves no more behind than the few states
-/// of its first calls.
+/// Asserts that `change`, which is called with 1, 2, 3, …, leaves no more behind than the few
+/// states of its first calls.
 fn takes_no_memory(what: &str, changes: u64, change: impl Fn(u64)) {
     (1..=10).for_each(&change);
     let before = ALLOCATOR.allocated();

@@ -67,10 +67,8 @@ impl Client {
             // From here on the provider may charge, even if this future is dropped.
             permit.commit();
             let response = self.post(prompt).await?;
-            // Before `settle`. The headers of an answer count the whole estimate. A refusal pauses
-            // all callers, as `Retry-After` says, and none may get the tokens without the pause.
-            self.limiter
-                .observe_response(response.status(), response.headers());
+            // What remains, for as long as the provider says. A refusal pauses all callers.
+            permit.observe_response(response.status(), response.headers());
             match response.status() {
                 StatusCode::OK => {
                     let body = response.into_body();

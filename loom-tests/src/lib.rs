@@ -51,6 +51,7 @@ mod last_refusal;
 mod local_lease;
 mod lowered;
 mod progress;
+mod provider;
 mod rules;
 mod sharded;
 mod unreported;

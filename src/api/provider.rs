@@ -6,9 +6,10 @@
 //! *view* of the limit, which only the provider knows. Besides the limits that are configured, a
 //! view refuses what is beyond it, until its reset or until a newer response replaces it.
 //!
-//! Two sums are kept of each unit: what was `sent`, with the estimates of calls that have not ended,
-//! and what has `ended`. If a response tells that R remain when E has ended, then the provider has
-//! seen those E at least. So at most E + R may ever be sent, which is the view's *ceiling*:
+//! Two sums are kept of each unit: what was `sent`, with the estimates of calls that have not
+//! ended, and what has `ended`. If a response tells that R remain when E has ended, then the
+//! provider has seen those E at least. So at most E + R may ever be sent, which is the view's
+//! *ceiling*:
 //!
 //! * Calls in flight have been sent, and not ended. They count against R, because it is not known
 //!   whether the provider has seen them.
@@ -23,16 +24,18 @@
 //!
 //! While views count, a call is added to `sent` first, and then checked against each ceiling with
 //! the sums that its own additions returned. If one is exceeded, the call is subtracted again
-//! (`checked_before`). Each sum is one word, so of all calls that are admitted after they have found
-//! a view, the last one's sum is at most its ceiling. A call that finds the list of views from
-//! before a response comes before it.
+//! (`checked_before`). Each sum is one word, so of all calls that are admitted after they have
+//! found a view, the last one's sum is at most its ceiling. A call that finds the list of views
+//! from before a response comes before it.
 //!
 //! The end of a call is added to `ended` with Release and read with Acquire by the observer, whose
 //! list is published with Release and read with Acquire. So a call that finds the view adds to a
-//! `sent` that includes all that has ended (`relaxed_end`).
+//! `sent` that includes all that has ended.
 //!
-//! A caller may be refused because of another one that is subtracted again. That one has passed all
-//! checks a moment before, so this happens only at the edge of a limit.
+//! A caller may be refused because of another one that is subtracted again (`kept_refusal`). That
+//! one has passed all checks a moment before, so this happens only at the edge of a limit.
+//!
+//! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
 //! # Order
 //!
@@ -41,11 +44,12 @@
 //! before it.
 //!
 //! So what has ended has been seen by the provider before the view, even if its response has
-//! overtaken the view's: otherwise that response would have left less, and would count. If something
-//! flowed in between, it left no less, and the view leaves less than there is.
+//! overtaken the view's: otherwise that response would have left less, and would count. If
+//! something flowed in between, it left no less, and the view leaves less than there is.
 //!
 //! A response that is older than the view belongs to a call that the provider has seen before it.
-//! If that call ends with it, it no longer counts against what remains: the ceiling is raised by it.
+//! If that call ends with it, it no longer counts against what remains: the ceiling is raised by
+//! it.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

@@ -187,10 +187,13 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// Pauses all callers for as long as a refusal says. One that says nothing, or only that the
     /// call can be repeated at once, starts a backoff.
     fn pause_for_refusal(&self, wait: Option<Duration>, now: Timestamp) {
-        match wait.filter(|wait| !wait.is_zero()) {
-            Some(wait) => self.pause_until(now + wait.min(LONGEST)),
-            None => self.shared.gate.back_off(now),
+        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+            self.pause_until(now + wait.min(LONGEST));
+            return;
         }
+        let gate = &self.shared.gate;
+        let paused_until = &gate.paused_until;
+        gate.shared_backoff.pause(&gate.backoff, paused_until, now);
     }
 }
 

@@ -8,7 +8,7 @@
 //! Refusals during a pause are those of calls that were in flight when it began. They change
 //! nothing: as many calls as are in flight would otherwise be as many steps.
 
-use super::AdmissionGate;
+use super::backoff::Backoff;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicU64, const_fn};
 use crate::time::Timestamp;
@@ -34,36 +34,32 @@ impl SharedBackoff {
             self.pauses.store(0, Relaxed);
         }
     }
-}
 
-impl AdmissionGate {
     /// Pauses all callers after a refusal at `now` that tells no wait.
-    pub(super) fn back_off(&self, now: Timestamp) {
+    pub(super) fn pause(&self, backoff: &Backoff, paused_until: &AtomicU64, now: Timestamp) {
         let now = now.as_nanos();
-        let (base, max) = self.backoff.bounds();
+        let (base, max) = backoff.bounds();
         // Relaxed: guards no memory.
-        let before = self.paused_until.load(Relaxed);
+        let before = paused_until.load(Relaxed);
         if base == 0 || now < before {
             return;
         }
-        let pauses = &self.shared_backoff.pauses;
         let in_a_row = if now > before.saturating_add(max) {
             0
         } else {
             // Relaxed: see the field.
-            pauses.load(Relaxed)
+            self.pauses.load(Relaxed)
         };
         let factor = 1_u64.checked_shl(u32::try_from(in_a_row).unwrap_or(u32::MAX));
         let ceiling = base.saturating_mul(factor.unwrap_or(u64::MAX)).min(max);
         let least = ceiling / 2;
-        let pause = least.saturating_add(self.backoff.jitter(ceiling - least, now));
+        let pause = least.saturating_add(backoff.jitter(ceiling - least, now));
         // Relaxed, both: as above. On failure another refusal has begun a pause.
         let begun =
-            self.paused_until
-                .compare_exchange(before, now.saturating_add(pause), Relaxed, Relaxed);
+            paused_until.compare_exchange(before, now.saturating_add(pause), Relaxed, Relaxed);
         if begun.is_ok() {
             // Relaxed: see the field.
-            pauses.store(in_a_row + 1, Relaxed);
+            self.pauses.store(in_a_row + 1, Relaxed);
         }
     }
 }

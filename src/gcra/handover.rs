@@ -77,8 +77,9 @@ impl Handover {
 
     /// The word of a bucket that is about to take over. It does not come back while the word is in
     /// use, and not when it is frozen: words in use begin at most 2^60 grains before the change and
-    /// end at most 3 * 2^60 after it, and frozen ones lie half the circle from those. The clock must
-    /// pass another 3 * 2^60 grains until one of them is this word, which takes 6 hours at the least.
+    /// end at most 3 * 2^60 after it, and frozen ones lie half the circle from those. The clock
+    /// must pass another 3 * 2^60 grains until one of them is this word, which takes 6 hours at the
+    /// least.
     const fn unset(&self, gcra: &Gcra) -> u64 {
         gcra.now(self.since).grains().wrapping_sub(1 << 61)
     }

@@ -1,6 +1,8 @@
 //! What an `ApiRateLimiter` makes of a provider's responses.
 #![cfg(feature = "http")]
 
+extern crate alloc;
+
 use core::time::Duration;
 use std::time::SystemTime;
 

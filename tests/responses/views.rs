@@ -1,5 +1,11 @@
 //! What a provider says to remain counts until its reset, a newer response, or what was sent since.
 
+use alloc::sync::Arc;
+use alloc::task::Wake;
+use core::future::Future as _;
+use core::pin::pin;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use http::StatusCode;
@@ -52,7 +58,7 @@ fn nothing_left_until_a_reset_stops_calls_until_then() {
         "too little left according to the server, retry in 0.2 s"
     );
     assert_eq!((status.requests_remaining, status.is_permanent), (0, false));
-    limiter.clock().advance(wait - Duration::from_nanos(1));
+    limiter.clock().advance(Duration::from_nanos(119_999_999));
     assert!(is_refused_by_provider(&limiter).is_some());
     limiter.clock().advance(Duration::from_nanos(1));
     assert_eq!(admitted(&limiter, 400), 400);
@@ -302,4 +308,46 @@ fn hostile_values_stop_nobody_for_long() {
         assert_eq!(limiter.stats().unreadable, before + 2, "{value}");
     }
     assert_eq!(admitted(&limiter, 10), 10);
+}
+
+#[test]
+fn waiter_goes_when_a_newer_response_leaves_more() {
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    let limiter = limiter();
+    observe(&limiter, 200, &[(REQUESTS, "0"), (REQUESTS_RESET, "50s")]);
+    let count = Arc::new(Wakes::default());
+    let waker = Waker::from(count.clone());
+    let mut context = Context::from_waker(&waker);
+    let never = |_: Duration| core::future::pending::<()>();
+    let mut request = pin!(limiter.acquire().timer(never));
+    let mut tokens = pin!(limiter.acquire_tokens(100).timer(never));
+    assert!(request.as_mut().poll(&mut context).is_pending());
+    assert!(tokens.as_mut().poll(&mut context).is_pending());
+
+    observe(&limiter, 200, &[(REQUESTS, "2"), (REQUESTS_RESET, "50s")]);
+    assert!(count.0.load(Relaxed) > 0);
+    let status = match request.as_mut().poll(&mut context) {
+        Poll::Ready(status) => status,
+        Poll::Pending => panic!("2 are left"),
+    };
+    assert!(!status.is_limited);
+    let permit = tokens.as_mut().poll(&mut context);
+    assert!(matches!(permit, Poll::Ready(Ok(_))));
+    assert!(limiter.try_acquire().is_limited);
+}
+
+#[test]
+fn timeout_that_cannot_be_met_is_refused_at_once() {
+    let limiter = limiter();
+    observe(&limiter, 200, &[(REQUESTS, "0"), (REQUESTS_RESET, "50s")]);
+    let status = limiter.acquire().timeout(49 * SECOND).wait();
+    assert_eq!(status.limited_by, Some(LimitKind::Provider));
+    assert_eq!(status.retry_after, 50 * SECOND);
 }

@@ -223,7 +223,8 @@ where
 }
 
 impl<K: Hash + Eq, C: Clock> KeyShard<K, TokenBucket<C>> {
-    /// Sets the quota of a key, with the level that it has. Returns whether the shard holds the key.
+    /// Sets the quota of a key, with the level that it has. Returns whether the shard holds the
+    /// key.
     #[expect(
         clippy::too_many_arguments,
         reason = "a shard knows neither hasher nor quotas"

@@ -34,8 +34,8 @@ pub(super) struct KeyShard<K, L> {
     /// All other keys. Boxed, so that a shard without such keys fits two cache lines.
     pub(super) others: Option<Box<EvictingTable<K, StoredLimiter<L>>>>,
     /// The latest instant as of which a key was evicted or all were changed. New keys are clamped
-    /// to it: one of them may be the evicted key, with a caller whose clock reading is older. So are
-    /// later changes, because each quota counts from where the one before has ended.
+    /// to it: one of them may be the evicted key, with a caller whose clock reading is older. So
+    /// are later changes, because each quota counts from where the one before has ended.
     not_before: Timestamp,
     evicted: u64,
     /// Keys that were removed although they may have been in use, or whose limiter was replaced.
