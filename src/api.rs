@@ -13,6 +13,7 @@ mod demand;
 mod fast_path;
 mod in_flight;
 mod limits;
+mod numbers;
 mod permit;
 #[cfg(any(feature = "http", tidegate_loom))]
 mod provider;
@@ -382,15 +383,15 @@ impl<C: Clock> ApiRateLimiter<C> {
             total_requests: self.shared.totals.requests(),
             total_tokens_used: self.shared.totals.tokens(),
             requests_remaining_minute: remaining(LimitKind::Minute)
-                .unwrap_or(0)
+                .unwrap_or(u64::MAX)
                 .min(told(Unit::Requests)),
-            requests_remaining_hour: remaining(LimitKind::Hour).unwrap_or(0),
+            requests_remaining_hour: remaining(LimitKind::Hour).unwrap_or(u64::MAX),
             requests_remaining_day: remaining(LimitKind::Day),
             burst_remaining: remaining(LimitKind::Burst)
-                .unwrap_or(0)
+                .unwrap_or(u64::MAX)
                 .min(told(Unit::Requests)),
             tokens_remaining_minute: remaining(LimitKind::Tokens)
-                .unwrap_or(0)
+                .unwrap_or(u64::MAX)
                 .min(told(Unit::Tokens)),
             tokens_remaining_day: remaining(LimitKind::TokensPerDay),
             in_flight: self.shared.gate.in_flight.count(),

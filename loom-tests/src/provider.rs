@@ -14,6 +14,7 @@ fn two_remain(provider: &Provider) {
         unit: Unit::Requests,
         remaining: 2,
         until: at(100),
+        flow: None,
     };
     provider.observe([seen].into_iter(), None, None, at(0));
 }

@@ -9,7 +9,7 @@ use crate::sliding_window::WindowError;
 
 /// The limits of an API, as its provider states them.
 ///
-/// Start from the defaults and change what differs.
+/// Start from the defaults, or from [`UNLIMITED`](Self::UNLIMITED), and change what differs.
 /// [`ApiRateLimiter::with_clock`](crate::ApiRateLimiter::with_clock) and `new` validate the result.
 ///
 /// With the feature `serde`, missing fields have their defaults, unknown fields are errors, and
@@ -92,8 +92,42 @@ impl RateLimitConfig {
         backoff_seed: None,
     };
 
-    /// Checks the fields that are not limits on a rate.
+    /// In place of a number: there is no such limit. [`UNLIMITED`](Self::UNLIMITED) has it in each
+    /// field that is not an `Option`.
+    pub const NO_LIMIT: u64 = u64::MAX;
+
+    /// No limit at all, to switch on those that a provider has.
+    ///
+    /// ```
+    /// use tidegate::{ApiRateLimiter, ManualClock, RateLimitConfig};
+    ///
+    /// let config = RateLimitConfig {
+    ///     requests_per_minute: 600,
+    ///     burst_size: 100,
+    ///     ..RateLimitConfig::UNLIMITED
+    /// };
+    /// let limiter = ApiRateLimiter::with_clock(config, ManualClock::new())?;
+    /// assert_eq!(limiter.check().requests_remaining, 600);
+    /// assert_eq!(limiter.check().tokens_remaining, RateLimitConfig::NO_LIMIT);
+    ///
+    /// // The defaults have a limit of 500 per hour, which would stop calls after a minute.
+    /// let config = RateLimitConfig { requests_per_minute: 600, ..RateLimitConfig::DEFAULT };
+    /// assert_eq!(config.validate().unwrap_err().field(), "requests_per_hour");
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    pub const UNLIMITED: Self = Self {
+        requests_per_minute: Self::NO_LIMIT,
+        requests_per_hour: Self::NO_LIMIT,
+        tokens_per_minute: Self::NO_LIMIT,
+        burst_size: Self::NO_LIMIT,
+        ..Self::DEFAULT
+    };
+
+    /// Checks the fields that are not limits on a rate, and whether fields contradict each other.
     pub(super) fn validate_rest(&self) -> Result<(), ConfigError> {
+        if let Some(error) = self.contradiction() {
+            return Err(error);
+        }
         if self.max_in_flight == Some(0) {
             return Err(ConfigError::new("max_in_flight", ConfigErrorKind::Zero));
         }
@@ -129,6 +163,14 @@ pub enum ConfigErrorKind {
     Zero,
     /// The longest backoff is shorter than the first.
     BelowBase,
+    /// The limit of a longer period is below that of a shorter one, which could never be used up.
+    /// Calls would go on for the shorter period, and then stand still for the rest of the longer.
+    Below {
+        /// The field with the shorter period.
+        other: &'static str,
+    },
+    /// A burst without a limit per minute, hour or day, at whose rate it would fill up.
+    WithoutRate,
     /// The rate cannot be represented.
     Quota(QuotaError),
     /// The window cannot be represented.
@@ -160,6 +202,14 @@ impl fmt::Display for ConfigError {
         match self.kind {
             ConfigErrorKind::Zero => f.write_str("must not be zero"),
             ConfigErrorKind::BelowBase => f.write_str("must not be below `backoff_base`"),
+            ConfigErrorKind::Below { other } => write!(
+                f,
+                "must not be below `{other}`; `RateLimitConfig::UNLIMITED` has no limits but those \
+                 that you set"
+            ),
+            ConfigErrorKind::WithoutRate => {
+                f.write_str("needs requests per minute, hour or day, at whose rate it fills up")
+            }
             ConfigErrorKind::Fixed => {
                 f.write_str("cannot be added or removed while the limiter is used")
             }

@@ -9,14 +9,21 @@
 
 use alloc::sync::Arc;
 
-use super::status::Remaining;
+use super::status::{LimitKind, Remaining};
 use crate::clock::Clock;
 use crate::combined::{Combined, CombinedDenied};
 use crate::prepared_charge::{AsOf, Exchange, PreparedCharge, Request};
 use crate::sliding_window::SlidingWindow;
 use crate::token_bucket::TokenBucket;
 
-pub(super) const LIMITS: usize = 4;
+const LIMITS: usize = 4;
+
+pub(super) const KINDS: [LimitKind; LIMITS] = [
+    LimitKind::Burst,
+    LimitKind::Minute,
+    LimitKind::Hour,
+    LimitKind::Tokens,
+];
 
 /// The limits of a combination that has no others, in its order.
 pub(super) struct FastPath<C> {

@@ -1,28 +1,22 @@
 //! The limits of a configuration, and the request that a call makes to each.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
-use alloc::vec;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Ask;
-use super::config::{ConfigError, ConfigErrorKind, RateLimitConfig};
+use super::config::{ConfigError, RateLimitConfig};
 use super::fast_path::{self, FastPath};
+use super::numbers::{KINDS, Numbers};
 use super::status::{LimitKind, Remaining};
 use super::usage::{TokenEstimate, TokenUsage};
 use crate::clock::{Clock, ManualClock};
 use crate::combined::{Combined, CombinedDenied};
 use crate::prepared_charge::{AsOf, Request};
-use crate::quota::Quota;
-use crate::sliding_window::SlidingWindow;
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicU64, const_fn};
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
-
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
-pub(super) const HOUR: Duration = Duration::from_secs(3_600);
-pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 /// Tokens per minute and day, input tokens, output tokens.
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -31,9 +25,9 @@ pub(super) const MAX_TOKEN_LIMITS: usize = 4;
 /// A combination whose limits have kinds: first the request limits, then the token limits.
 pub(super) struct Limits<C> {
     pub(super) combined: Combined<C>,
-    /// In the order of the combination. The burst is at 0.
+    /// In the order of the combination. If there is a burst, it is at 0.
     pub(super) infos: Box<[LimitInfo]>,
-    /// The index of [`LimitKind::Tokens`], the first token limit.
+    /// Of the first token limit, if there is one. There is always a request limit.
     first_token_limit: usize,
     /// The same limits, if no optional limit is configured.
     fast_path: Option<FastPath<C>>,
@@ -80,30 +74,6 @@ impl LimitInfo {
     }
 }
 
-fn window<C: Clone>(
-    clock: &C,
-    field: &'static str,
-    limit: u64,
-    length: Duration,
-) -> Result<Arc<SlidingWindow<C>>, ConfigError> {
-    SlidingWindow::with_clock(limit, length, clock.clone())
-        .map(Arc::new)
-        .map_err(|error| ConfigError::new(field, ConfigErrorKind::Window(error)))
-}
-
-fn bucket<C: Clone>(
-    clock: &C,
-    field: &'static str,
-    rate: u64,
-    period: Duration,
-    burst: u64,
-) -> Result<Arc<TokenBucket<C>>, ConfigError> {
-    Quota::new(rate, period)
-        .and_then(|quota| quota.try_burst(burst))
-        .map(|quota| Arc::new(TokenBucket::with_clock(quota, clock.clone())))
-        .map_err(|error| ConfigError::new(field, ConfigErrorKind::Quota(error)))
-}
-
 impl RateLimitConfig {
     /// Checks the configuration, as
     /// [`ApiRateLimiter::with_clock`](crate::ApiRateLimiter::with_clock) does.
@@ -117,79 +87,52 @@ impl RateLimitConfig {
     }
 }
 
+/// The limit of a configuration without limits, because a combination has one at least: a bucket
+/// that no caller can empty.
+const NO_LIMIT: Numbers = Numbers::Bucket {
+    rate: 1_000_000_000_000,
+    period: Duration::from_secs(1),
+    capacity: 1 << 40,
+    stated: RateLimitConfig::NO_LIMIT,
+};
+
 impl<C: Clock + Clone> Limits<C> {
     pub(super) fn new(config: &RateLimitConfig, clock: &C) -> Result<Self, ConfigError> {
-        let per_minute = config.requests_per_minute;
-        let per_hour = config.requests_per_hour;
-        let minute = window(clock, "requests_per_minute", per_minute, MINUTE)?;
-        let hour = window(clock, "requests_per_hour", per_hour, HOUR)?;
-        let burst = bucket(clock, "burst_size", per_minute, MINUTE, config.burst_size)?;
-
-        // The burst first. It mostly has the least headroom, and then the order of declaration is
-        // the order of charging.
-        let mut infos = vec![
-            LimitInfo::new(LimitKind::Burst, config.burst_size, config.burst_size),
-            LimitInfo::new(LimitKind::Minute, per_minute, per_minute),
-            LimitInfo::new(LimitKind::Hour, per_hour, per_hour),
-        ];
-        let mut builder = Combined::builder()
-            .limit(LimitKind::Burst.name(), Arc::clone(&burst))
-            .limit(LimitKind::Minute.name(), Arc::clone(&minute))
-            .limit(LimitKind::Hour.name(), Arc::clone(&hour));
-        if let Some(per_day) = config.requests_per_day {
-            let day = window(clock, "requests_per_day", per_day, DAY)?;
-            infos.push(LimitInfo::new(LimitKind::Day, per_day, per_day));
-            builder = builder.limit(LimitKind::Day.name(), day);
-        }
-        let first_token_limit = infos.len();
-
-        // The rate alone first, so that an error names the field that is wrong.
-        let rate = config.tokens_per_minute;
-        bucket(clock, "tokens_per_minute", rate, MINUTE, 1)?;
-        let capacity = config.token_burst_size.unwrap_or(rate);
-        let tokens = bucket(clock, "token_burst_size", rate, MINUTE, capacity)?;
-        infos.push(LimitInfo::new(LimitKind::Tokens, rate, capacity));
-        builder = builder.limit(LimitKind::Tokens.name(), Arc::clone(&tokens));
-        let input = config.input_tokens_per_minute;
-        let output = config.output_tokens_per_minute;
-        for (kind, field, limit, period) in [
-            (
-                LimitKind::TokensPerDay,
-                "tokens_per_day",
-                config.tokens_per_day,
-                DAY,
-            ),
-            (
-                LimitKind::InputTokens,
-                "input_tokens_per_minute",
-                input,
-                MINUTE,
-            ),
-            (
-                LimitKind::OutputTokens,
-                "output_tokens_per_minute",
-                output,
-                MINUTE,
-            ),
-        ] {
-            if let Some(limit) = limit {
-                infos.push(LimitInfo::new(kind, limit, limit));
-                builder = builder.limit(kind.name(), bucket(clock, field, limit, period, limit)?);
+        let mut made = Vec::new();
+        let mut first_token_limit = 0;
+        for kind in KINDS {
+            if let Some(numbers) = config.numbers(kind) {
+                made.push((kind, numbers, numbers.limit(kind, clock)?));
+                first_token_limit += usize::from(!kind.counts_tokens());
             }
         }
+        if first_token_limit == 0 {
+            let kind = LimitKind::Burst;
+            made.insert(0, (kind, NO_LIMIT, NO_LIMIT.limit(kind, clock)?));
+            first_token_limit = 1;
+        }
+        // The burst first. It mostly has the least headroom, and then the order of declaration is
+        // the order of charging.
+        let burst = made.iter().position(|&(kind, ..)| kind == LimitKind::Burst);
+        if let Some(to_burst) = burst.and_then(|burst| made.get_mut(..=burst)) {
+            to_burst.rotate_right(1);
+        }
 
-        let fast_path = (infos.len() == fast_path::LIMITS).then_some(FastPath {
-            burst,
-            minute,
-            hour,
-            tokens,
-        });
-        Ok(Self {
-            combined: builder.build(),
-            infos: infos.into_boxed_slice(),
+        let infos = made
+            .iter()
+            .map(|&(kind, numbers, _)| LimitInfo::new(kind, numbers.stated(), numbers.capacity()));
+        let infos: Box<[LimitInfo]> = infos.collect();
+        let limits = made
+            .into_iter()
+            .map(|(kind, _, limit)| (kind.name(), limit));
+        let mut limits = Self {
+            combined: Combined::builder().limits(limits).build(),
+            infos,
             first_token_limit,
-            fast_path,
-        })
+            fast_path: None,
+        };
+        limits.fast_path = limits.shared_with_fast_path();
+        Ok(limits)
     }
 }
 
@@ -197,16 +140,18 @@ impl<C: Clock> Limits<C> {
     /// Changes the limits while no call uses them.
     pub(super) fn change<R>(&mut self, change: impl FnOnce(&mut Combined<C>) -> R) -> R {
         // The fast path shares the limits, which can be changed only without it.
-        let had_fast_path = self.fast_path.take().is_some();
+        self.fast_path = None;
         let result = change(&mut self.combined);
-        if had_fast_path {
-            self.fast_path = self.shared_with_fast_path();
-        }
+        self.fast_path = self.shared_with_fast_path();
         result
     }
 
-    /// The limits for the fast path, in the order of `new`.
+    /// The limits for the fast path, if there are no others.
     fn shared_with_fast_path(&self) -> Option<FastPath<C>> {
+        let kinds = self.infos.iter().map(|info| info.kind);
+        if !kinds.eq(fast_path::KINDS) {
+            return None;
+        }
         let limit = |index| self.combined.limit_at_index(index);
         Some(FastPath {
             burst: limit(0).share_bucket()?,
@@ -249,7 +194,7 @@ impl<C: Clock> Limits<C> {
                 if let Some(bucket) = self.combined.bucket(index) {
                     remaining.tokens = remaining.tokens.min(bucket.tokens_in(room));
                 }
-            } else if index > 0 {
+            } else if index >= self.first_window() {
                 remaining.requests = remaining.requests.min(room);
             }
         };
@@ -294,9 +239,16 @@ impl<C: Clock> Limits<C> {
         Ask::tokens(self.expected(estimate), estimate.is_guess())
     }
 
-    /// The tokens that an estimate takes from the limit for all tokens per minute.
+    /// The tokens that an estimate takes in total: from the limit per minute if there is one.
     pub(super) fn reserved_in_total(&self, estimate: TokenEstimate) -> u64 {
-        self.reserved(self.first_token_limit, estimate)
+        let kinds = [LimitKind::Tokens, LimitKind::TokensPerDay];
+        let limit = self
+            .infos
+            .iter()
+            .position(|info| kinds.contains(&info.kind));
+        limit.map_or(estimate.usage().total(), |index| {
+            self.reserved(index, estimate)
+        })
     }
 
     /// The token limits with their indices.
@@ -332,6 +284,12 @@ impl<C: Clock> Limits<C> {
         }
     }
 
+    /// The index of the first limit that is not the burst.
+    #[inline]
+    fn first_window(&self) -> usize {
+        usize::from(self.infos[0].kind == LimitKind::Burst)
+    }
+
     /// The request limit that allows the fewest requests at once: its index and its capacity.
     fn tightest(&self) -> (usize, u64) {
         let limits = self.infos[..self.first_token_limit].iter().enumerate();
@@ -350,11 +308,12 @@ impl<C: Clock> Limits<C> {
         self.combined.refill_time_at_index(self.tightest().0)
     }
 
-    /// The fewest permits available at any limit in a range of indices.
+    /// The fewest permits available at any limit in a range of indices; the largest number if
+    /// there is none.
     #[inline]
     fn fewest_at(&self, indices: core::ops::Range<usize>, now: Timestamp) -> u64 {
         let available = indices.map(|index| self.combined.available_at_index(index, now));
-        available.min().unwrap_or(0)
+        available.min().unwrap_or(RateLimitConfig::NO_LIMIT)
     }
 
     /// The number of requests that would be admitted at once.
@@ -369,7 +328,7 @@ impl<C: Clock> Limits<C> {
     pub(super) fn remaining_at(&self, now: Timestamp) -> Remaining {
         Remaining {
             // Without the burst.
-            requests: self.fewest_at(1..self.first_token_limit, now),
+            requests: self.fewest_at(self.first_window()..self.first_token_limit, now),
             tokens: self.fewest_at(self.first_token_limit..self.infos.len(), now),
         }
     }

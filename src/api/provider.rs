@@ -4,7 +4,8 @@
 //!
 //! A response tells of a limit that so many requests or tokens remain until it resets. That is a
 //! *view* of the limit, which only the provider knows. Besides the limits that are configured, a
-//! view refuses what is beyond it, until its reset or until a newer response replaces it.
+//! view refuses what is beyond it, until its reset or until a newer response replaces it. If no
+//! reset is told, what was used is taken to flow back bit by bit within the limit's period.
 //!
 //! Two sums are kept of each unit: what was `sent`, with the estimates of calls that have not
 //! ended, and what has `ended`. If a response tells that R remain when E has ended, then the
@@ -147,15 +148,43 @@ pub(crate) struct Seen {
     pub(crate) unit: Unit,
     pub(crate) remaining: u64,
     pub(crate) until: Timestamp,
+    /// How what was used flows back until then. `None` if all of it comes back at the end.
+    pub(crate) flow: Option<Flow>,
+}
+
+/// So much flows back in each period.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flow {
+    pub(crate) amount: u64,
+    /// Nanoseconds, not 0.
+    pub(crate) period: u64,
+}
+
+impl Flow {
+    /// What flows back in so many nanoseconds.
+    fn in_time(self, nanos: u64) -> u64 {
+        let product = u128::from(self.amount).saturating_mul(nanos.into());
+        let flown = product.checked_div(self.period.into()).unwrap_or(0);
+        u64::try_from(flown).map_or(MOST, |flown| flown.min(MOST))
+    }
+
+    /// The nanoseconds in which so much flows back.
+    fn time_of(self, amount: u64) -> u64 {
+        let product = u128::from(amount).saturating_mul(self.period.into());
+        let nanos = product.div_ceil(u128::from(self.amount.max(1)));
+        u64::try_from(nanos).unwrap_or(u64::MAX)
+    }
 }
 
 #[derive(Clone, Debug)]
 struct View {
     limit: Box<str>,
     unit: Unit,
-    /// The most that `sent` may be, on the circle of 2^64.
+    /// The most that `sent` may be, on the circle of 2^64. Rises by what flows back.
     ceiling: u64,
+    since: Timestamp,
     until: Timestamp,
+    flow: Option<Flow>,
     /// What the response told.
     remaining: u64,
     /// The `Date` of the response, in seconds.
@@ -163,10 +192,33 @@ struct View {
 }
 
 impl View {
-    /// What may be sent on top of `sent`.
-    const fn left(&self, sent: u64) -> u64 {
-        let left = self.ceiling.wrapping_sub(sent);
-        if left >> 63 == 0 { left } else { 0 }
+    /// What may be sent on top of `sent`, and what is missing if that is more already.
+    const fn balance(&self, sent: u64, flown: u64) -> (u64, u64) {
+        let left = self.ceiling.wrapping_add(flown).wrapping_sub(sent);
+        if left >> 63 == 0 {
+            (left, 0)
+        } else {
+            (0, left.wrapping_neg())
+        }
+    }
+
+    /// What may be sent on top of `sent` at `now`.
+    fn left(&self, sent: u64, now: Timestamp) -> u64 {
+        let elapsed = (now - self.since).as_nanos();
+        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        let flown = self.flow.map_or(0, |flow| flow.in_time(elapsed));
+        self.balance(sent, flown).0
+    }
+
+    /// When so much may be sent on top of `sent`.
+    fn ready_at(&self, sent: u64, required: u64) -> Timestamp {
+        let (left, missing) = self.balance(sent, 0);
+        let missing = missing.saturating_add(required).saturating_sub(left);
+        let wait = self.flow.map(|flow| flow.time_of(missing));
+        wait.map_or(self.until, |wait| {
+            let ready = self.since.as_nanos().saturating_add(wait);
+            self.until.min(Timestamp::from_nanos(ready))
+        })
     }
 
     /// Whether a view of the same limit replaces this one, which has not ended.
@@ -179,7 +231,7 @@ impl View {
     }
 }
 
-/// The last end of those views that leave less than is required at `now`.
+/// When all views leave what is required, if they do not at `now`.
 fn refusal(
     views: &[View],
     required: Amounts,
@@ -187,11 +239,11 @@ fn refusal(
     now: Timestamp,
 ) -> Option<Timestamp> {
     let live = views.iter().filter(|view| now < view.until);
-    let refusing = live.filter(|view| {
-        let unit = view.unit as usize;
-        view.left(sent(unit)) < required.0[unit]
+    let refusing = live.filter_map(|view| {
+        let (required, sent) = (required.0[view.unit as usize], sent(view.unit as usize));
+        (view.left(sent, now) < required).then(|| view.ready_at(sent, required))
     });
-    refusing.map(|view| view.until).max()
+    refusing.max()
 }
 
 impl Provider {
@@ -213,7 +265,7 @@ impl Provider {
         now.as_nanos() < self.live_until.load(Relaxed)
     }
 
-    /// When the views that refuse a call have ended. Changes nothing.
+    /// When the views that refuse a call no longer do. Changes nothing.
     pub(crate) fn refusal(&self, ask: &Ask, now: Timestamp) -> Option<Timestamp> {
         if !self.is_live(now) {
             return None;
@@ -229,7 +281,7 @@ impl Provider {
     ///
     /// # Errors
     ///
-    /// When the views that refuse have ended.
+    /// When the views that refuse no longer do.
     pub(crate) fn send(&self, ask: &Ask, now: Timestamp) -> Result<(), Timestamp> {
         if let Some(until) = self.refusal(ask, now) {
             return Err(until);
@@ -300,7 +352,7 @@ impl Provider {
         let left = self.views.with(|views| {
             let live = views.iter().filter(|view| now < view.until);
             let same = live.filter(|view| view.unit == unit);
-            same.map(|view| view.left(sent)).min()
+            same.map(|view| view.left(sent, now)).min()
         });
         left.flatten().unwrap_or(u64::MAX)
     }
@@ -331,7 +383,9 @@ impl Provider {
                 limit: seen.limit,
                 unit: seen.unit,
                 ceiling: ended.wrapping_add(remaining),
+                since: now,
                 until: seen.until,
+                flow: seen.flow,
                 remaining,
                 date,
             };

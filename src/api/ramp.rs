@@ -26,10 +26,12 @@ pub(super) struct Ramp {
     longest_gap: AtomicU64,
 }
 
-/// The interval of the requests per minute in nanoseconds.
+/// The interval of the requests per minute in nanoseconds; 0 if no limit says how fast to go.
 fn longest_gap(config: &RateLimitConfig) -> u64 {
-    const MINUTE: u64 = 60_000_000_000;
-    MINUTE / config.requests_per_minute.max(1)
+    let gap = config.pace().map_or(0, |(rate, period)| {
+        period.as_nanos() / u128::from(rate.max(1))
+    });
+    u64::try_from(gap).unwrap_or(u64::MAX)
 }
 
 impl Ramp {

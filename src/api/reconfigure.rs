@@ -4,10 +4,10 @@ use alloc::sync::Arc;
 
 use super::ApiRateLimiter;
 use super::config::{ConfigError, ConfigErrorKind, RateLimitConfig};
-use super::limits::{DAY, HOUR, Limits, MINUTE};
+use super::limits::Limits;
+use super::numbers::{self, KINDS, Numbers};
 use super::status::LimitKind;
 use crate::clock::Clock;
-use crate::quota::Quota;
 use crate::sync::lock;
 use crate::time::Timestamp;
 
@@ -81,94 +81,33 @@ impl<C: Clock> ApiRateLimiter<C> {
 }
 
 fn check_fixed(old: &RateLimitConfig, new: &RateLimitConfig) -> Result<(), ConfigError> {
-    let optional = |config: &RateLimitConfig| {
-        [
-            config.requests_per_day.is_some(),
-            config.tokens_per_day.is_some(),
-            config.input_tokens_per_minute.is_some(),
-            config.output_tokens_per_minute.is_some(),
-        ]
-    };
-    let fields = [
-        "requests_per_day",
-        "tokens_per_day",
-        "input_tokens_per_minute",
-        "output_tokens_per_minute",
-    ];
-    let kept = optional(old).into_iter().zip(optional(new));
-    let same = kept.map(|(old, new)| old == new);
-    let seed = ("backoff_seed", old.backoff_seed == new.backoff_seed);
-    let mut checks = fields.into_iter().zip(same).chain([seed]);
-    match checks.find(|&(_, same)| !same) {
-        Some((field, _)) => Err(ConfigError::new(field, ConfigErrorKind::Fixed)),
+    let is_kept = |kind: &LimitKind| old.numbers(*kind).is_some() == new.numbers(*kind).is_some();
+    let changed = KINDS.iter().find(|kind| !is_kept(kind));
+    let changed = changed.map(|kind| numbers::field(*kind));
+    let seed = (old.backoff_seed != new.backoff_seed).then_some("backoff_seed");
+    match changed.or(seed) {
+        Some(field) => Err(ConfigError::new(field, ConfigErrorKind::Fixed)),
         None => Ok(()),
     }
-}
-
-/// What a configuration says of a limit.
-enum Numbers {
-    /// The limit and the length.
-    Window(u64, core::time::Duration),
-    /// The rate, its period and the capacity.
-    Bucket(u64, core::time::Duration, u64),
-}
-
-fn numbers(kind: LimitKind, config: &RateLimitConfig) -> Option<Numbers> {
-    let tokens = config.tokens_per_minute;
-    Some(match kind {
-        LimitKind::Minute => Numbers::Window(config.requests_per_minute, MINUTE),
-        LimitKind::Hour => Numbers::Window(config.requests_per_hour, HOUR),
-        LimitKind::Day => Numbers::Window(config.requests_per_day?, DAY),
-        LimitKind::Burst => Numbers::Bucket(config.requests_per_minute, MINUTE, config.burst_size),
-        LimitKind::Tokens => {
-            Numbers::Bucket(tokens, MINUTE, config.token_burst_size.unwrap_or(tokens))
-        }
-        LimitKind::TokensPerDay => {
-            Numbers::Bucket(config.tokens_per_day?, DAY, config.tokens_per_day?)
-        }
-        LimitKind::InputTokens => {
-            let limit = config.input_tokens_per_minute?;
-            Numbers::Bucket(limit, MINUTE, limit)
-        }
-        LimitKind::OutputTokens => {
-            let limit = config.output_tokens_per_minute?;
-            Numbers::Bucket(limit, MINUTE, limit)
-        }
-        _ => return None,
-    })
 }
 
 impl<C: Clock> Limits<C> {
     /// Changes every limit to the numbers of a valid configuration with the same limits.
     fn reconfigure(&self, config: &RateLimitConfig, now: Timestamp) -> Result<(), ConfigError> {
         for (index, info) in self.infos.iter().enumerate() {
-            match numbers(info.kind, config) {
-                Some(Numbers::Window(limit, length)) => {
-                    if let Some(window) = self.combined.window(index) {
-                        window.set_limit_at(limit, length, now).map_err(|error| {
-                            ConfigError::new(info.kind.name(), ConfigErrorKind::Window(error))
-                        })?;
-                    }
-                    info.set(limit, limit);
-                }
-                Some(Numbers::Bucket(rate, period, capacity)) => {
-                    let quota =
-                        Quota::new(rate, period).and_then(|quota| quota.try_burst(capacity));
-                    let quota = quota.map_err(|error| {
-                        ConfigError::new(info.kind.name(), ConfigErrorKind::Quota(error))
-                    })?;
-                    if let Some(bucket) = self.combined.bucket(index) {
-                        bucket.set_quota_at(quota, now);
-                    }
-                    let stated = if info.kind == LimitKind::Burst {
-                        capacity
-                    } else {
-                        rate
-                    };
-                    info.set(stated, capacity);
-                }
-                None => {}
+            let Some(numbers) = config.numbers(info.kind) else {
+                continue;
+            };
+            if let (Numbers::Window { limit, length }, Some(window)) =
+                (numbers, self.combined.window(index))
+            {
+                window.set_limit_at(limit, length, now).map_err(|error| {
+                    ConfigError::new(numbers::field(info.kind), ConfigErrorKind::Window(error))
+                })?;
+            } else if let Some(bucket) = self.combined.bucket(index) {
+                bucket.set_quota_at(numbers.quota(info.kind)?, now);
             }
+            info.set(numbers.stated(), numbers.capacity());
         }
         Ok(())
     }

@@ -18,7 +18,10 @@ use std::time::SystemTime;
 use http::{HeaderMap, StatusCode};
 
 use super::ApiRateLimiter;
-use super::provider::{Amounts, Seen};
+use super::config::RateLimitConfig;
+use super::numbers::Numbers;
+use super::provider::{Amounts, Flow, Seen, Unit};
+use super::status::LimitKind;
 use crate::clock::Clock;
 use crate::time::Timestamp;
 use told_limits::{ToldLimit, told_limits, unified_reset};
@@ -36,8 +39,8 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// # What remains
     ///
     /// What the header fields tell to remain of a limit can only lower what is admitted here, and
-    /// counts until the limit resets: for a day at most, and for the limit's period if no reset is
-    /// told. A newer response replaces it. Newer is what the field `Date` says, not what arrives
+    /// counts until the limit resets: for a day at most. If no reset is told, what was used flows
+    /// back bit by bit in the limit's period. A newer response replaces it. Newer is what the field `Date` says, not what arrives
     /// later. Of two responses in one second, the one that leaves less counts.
     ///
     /// Calls in flight count against what remains, because it is not known whether the provider has
@@ -122,7 +125,8 @@ impl<C: Clock> ApiRateLimiter<C> {
     ) {
         let server = ServerTime::of(headers, wall_clock);
         let (told, unreadable) = told_limits(headers, server);
-        let seen = told.iter().filter_map(|limit| limit.seen(now));
+        let config = self.shared.config();
+        let seen = told.iter().filter_map(|limit| limit.seen(&config, now));
         self.shared.provider.observe(seen, server.date(), ends, now);
         let wait = retry_after(headers, server);
         if is_refusal(status, &told, wait) {
@@ -241,13 +245,44 @@ fn reset_of_used_up(
 }
 
 impl ToldLimit<'_> {
-    /// What counts of it from `now` on.
-    fn seen(&self, now: Timestamp) -> Option<Seen> {
+    /// What counts of it from `now` on. If no reset is told, what was used flows back at the rate
+    /// that the response tells, or at the configured one.
+    fn seen(&self, config: &RateLimitConfig, now: Timestamp) -> Option<Seen> {
+        let unit = self.unit?;
+        let allowed = || self.allowed.or_else(|| config.allowed(unit, self.period));
+        let flow = match self.until_reset {
+            Some(_) => None,
+            None => allowed().map(|amount| Flow {
+                amount,
+                period: u64::try_from(self.period.as_nanos()).unwrap_or(u64::MAX),
+            }),
+        };
         Some(Seen {
             limit: self.full_name().into(),
-            unit: self.unit?,
+            unit,
             remaining: self.remaining?,
             until: now + self.until_reset.unwrap_or(self.period).min(LONGEST),
+            flow,
         })
+    }
+}
+
+impl RateLimitConfig {
+    /// What is configured for a unit and a period.
+    fn allowed(&self, unit: Unit, period: Duration) -> Option<u64> {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 3_600;
+        const DAY: u64 = 86_400;
+        let kind = match (unit, period.as_secs()) {
+            (Unit::Requests, MINUTE) => LimitKind::Minute,
+            (Unit::Requests, HOUR) => LimitKind::Hour,
+            (Unit::Requests, DAY) => LimitKind::Day,
+            (Unit::Tokens, MINUTE) => LimitKind::Tokens,
+            (Unit::Tokens, DAY) => LimitKind::TokensPerDay,
+            (Unit::InputTokens, MINUTE) => LimitKind::InputTokens,
+            (Unit::OutputTokens, MINUTE) => LimitKind::OutputTokens,
+            _ => return None,
+        };
+        self.numbers(kind).map(Numbers::stated)
     }
 }

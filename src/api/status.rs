@@ -5,6 +5,7 @@ use alloc::format;
 use core::fmt;
 use core::time::Duration;
 
+use super::config::RateLimitConfig;
 use super::usage::TokenUsage;
 
 /// A limit of an [`ApiRateLimiter`](crate::ApiRateLimiter).
@@ -54,6 +55,13 @@ impl LimitKind {
             Self::Queue => "queue",
             Self::Provider => "provider",
         }
+    }
+
+    pub(super) const fn counts_tokens(self) -> bool {
+        matches!(
+            self,
+            Self::Tokens | Self::TokensPerDay | Self::InputTokens | Self::OutputTokens
+        )
     }
 
     /// The part of `usage` that counts toward a limit of this kind.
@@ -114,9 +122,10 @@ pub struct RateLimitStatus {
     /// Zero if not limited, and where the wait is unknown: [`is_permanent`](Self::is_permanent),
     /// [`LimitKind::InFlight`] and [`LimitKind::Queue`].
     pub wait_time: Duration,
-    /// The requests that the minute, hour and day all have room for.
+    /// The requests that the minute, hour and day all have room for;
+    /// [`NO_LIMIT`](RateLimitConfig::NO_LIMIT) without such limits.
     pub requests_remaining: u64,
-    /// The tokens that remain in every token limit.
+    /// The tokens that remain in every token limit; `NO_LIMIT` without one.
     pub tokens_remaining: u64,
     /// The reason for people: `minute limit of 50 requests reached, retry in 1.2 s`.
     pub message: Cow<'static, str>,
@@ -277,10 +286,23 @@ impl fmt::Display for RateLimitStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if !self.is_limited {
-            let (requests, tokens) = (self.requests_remaining, self.tokens_remaining);
-            write!(f, ": {requests} requests and {tokens} tokens remaining")?;
+            let requests = Count(self.requests_remaining, "requests");
+            let tokens = Count(self.tokens_remaining, "tokens");
+            write!(f, ": {requests} and {tokens} remaining")?;
         }
         Ok(())
+    }
+}
+
+/// A number that may be without a limit: `12 requests`, `unlimited tokens`.
+struct Count(u64, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(RateLimitConfig::NO_LIMIT, unit) => write!(f, "unlimited {unit}"),
+            Self(count, unit) => write!(f, "{count} {unit}"),
+        }
     }
 }
 

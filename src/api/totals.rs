@@ -14,7 +14,8 @@ pub struct RateLimitStats {
     pub total_requests: u64,
     /// Tokens that were recorded, settled, or kept as estimated.
     pub total_tokens_used: u64,
-    /// Requests that the minute has room for.
+    /// Requests that the minute has room for. This and the next fields are `u64::MAX` where there
+    /// is no such limit.
     pub requests_remaining_minute: u64,
     /// Requests that the hour has room for.
     pub requests_remaining_hour: u64,

@@ -24,6 +24,17 @@ impl Combined {
 pub struct CombinedStart(());
 
 impl CombinedStart {
+    /// Adds all limits, of which there is one at least.
+    pub(crate) fn limits<C>(
+        self,
+        limits: impl Iterator<Item = (&'static str, Limit<C>)>,
+    ) -> CombinedBuilder<C> {
+        let limits = limits.map(|(name, limit)| NamedLimit { name, limit });
+        CombinedBuilder {
+            limits: limits.collect(),
+        }
+    }
+
     /// Adds the first limit. Its clock is read for all.
     pub fn limit<C>(self, name: &'static str, limit: impl Into<Limit<C>>) -> CombinedBuilder<C> {
         CombinedBuilder { limits: Vec::new() }.limit(name, limit)

@@ -112,21 +112,48 @@ fn responses_count_in_the_order_of_their_dates() {
 }
 
 #[test]
-fn limit_without_a_reset_lasts_for_its_period() {
-    for (name, seconds) in [
-        (REQUESTS, 60),
-        ("x-ratelimit-remaining-req-minute", 60),
-        ("x-ratelimit-remaining-requests-1h", 3_600),
-        ("x-ratelimit-remaining-requests-day", 86_400),
-        ("x-ratelimit-remaining-req-month", 86_400),
+fn limit_without_a_reset_flows_back_in_its_period() {
+    let seconds = Duration::from_secs_f64;
+    for (pairs, wait) in [
+        // The response tells what flows back in a minute.
+        (
+            &[(REQUESTS, "0"), ("x-ratelimit-limit-requests", "30")][..],
+            2.0,
+        ),
+        // The configured limits do.
+        (&[(REQUESTS, "0")], 0.12),
+        (&[("x-ratelimit-remaining-req-minute", "0")], 0.12),
+        (&[("x-ratelimit-remaining-requests-1h", "0")], 0.72),
+        // Nothing does.
+        (&[("x-ratelimit-remaining-requests-day", "0")], 86_400.0),
+        (&[("x-ratelimit-remaining-req-month", "0")], 86_400.0),
     ] {
         let limiter = limiter();
-        observe(&limiter, 200, &[(name, "0")]);
-        let wait = Duration::from_secs(seconds);
-        assert_eq!(is_refused_by_provider(&limiter), Some(wait), "{name}");
+        observe(&limiter, 200, pairs);
+        let expected = Some(seconds(wait));
+        assert_eq!(is_refused_by_provider(&limiter), expected, "{pairs:?}");
+        limiter.clock().advance(seconds(wait));
+        assert_eq!(admitted(&limiter, 1), 1, "{pairs:?}");
+        if wait < 86_400.0 {
+            assert_eq!(is_refused_by_provider(&limiter), expected, "{pairs:?}");
+        }
     }
-    // A reset that never comes is bounded.
     let limiter = limiter();
+    let pairs = [(TOKENS, "500"), ("x-ratelimit-limit-tokens", "60000")];
+    observe(&limiter, 200, &pairs);
+    let refused = limiter.reserve_tokens(2_500).expect_err("500 are left");
+    assert_eq!(refused.retry_after, 2 * SECOND);
+    limiter.clock().advance(2 * SECOND);
+    let permit = limiter.reserve_tokens(2_500).expect("2 500 are left");
+    assert_eq!(limiter.stats().tokens_remaining_minute, 0);
+    permit.settle(6_500);
+    let refused = limiter
+        .reserve_tokens(1_000)
+        .expect_err("4 000 are missing");
+    assert_eq!(refused.retry_after, 5 * SECOND);
+
+    // A reset that never comes is bounded.
+    let limiter = self::limiter();
     let pairs = [(REQUESTS, "0"), (REQUESTS_RESET, "99999999h")];
     observe(&limiter, 200, &pairs);
     assert_eq!(is_refused_by_provider(&limiter), Some(86_400 * SECOND));

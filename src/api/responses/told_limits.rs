@@ -36,6 +36,8 @@ pub(super) struct ToldLimit<'h> {
     /// The limit's period.
     pub(super) period: Duration,
     pub(super) remaining: Option<u64>,
+    /// What the limit allows in its period.
+    pub(super) allowed: Option<u64>,
     pub(super) until_reset: Option<Duration>,
 }
 
@@ -47,6 +49,7 @@ enum Family {
 }
 
 enum Part {
+    Limit,
     Remaining,
     Reset,
     /// A reset that is more exact than the other one.
@@ -77,6 +80,7 @@ fn field(name: &str) -> Option<(Family, Part, &str)> {
         }
         let (part, limit) = rest.split_once('-').unwrap_or((rest, ""));
         return match part {
+            "limit" => Some((Family::XRateLimit, Part::Limit, limit)),
             "remaining" => Some((Family::XRateLimit, Part::Remaining, limit)),
             "reset" => Some((Family::XRateLimit, Part::Reset, limit)),
             _ => None,
@@ -88,6 +92,7 @@ fn field(name: &str) -> Option<(Family, Part, &str)> {
             .rsplit_once('-')
             .filter(|(limit, _)| !limit.starts_with("unified"))?;
         return match part {
+            "limit" => Some((Family::Anthropic, Part::Limit, limit)),
             "remaining" => Some((Family::Anthropic, Part::Remaining, limit)),
             "reset" => Some((Family::Anthropic, Part::Reset, limit)),
             _ => None,
@@ -142,6 +147,11 @@ pub(super) fn told_limits(headers: &HeaderMap, server: ServerTime) -> (Vec<ToldL
         let values = headers.get_all(name).iter().count();
         let texts = texts(headers, name.as_str());
         let read = match part {
+            Part::Limit => {
+                // Seldom needed, and often more than a number: it is not counted as unreadable.
+                told.allowed = texts.filter_map(whole_number).min();
+                values
+            }
             Part::Remaining => {
                 let numbers: Vec<u64> = texts.filter_map(whole_number).collect();
                 // Of several the smallest.
@@ -188,6 +198,7 @@ fn entry<'t, 'h>(
             period: period(&name),
             name,
             remaining: None,
+            allowed: None,
             until_reset: None,
         });
     }
