@@ -34,7 +34,9 @@ mod usage;
 
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use acquire::{AcquireRequest, AcquireTokens};
-pub use config::{ConfigError, ConfigErrorKind, RateLimitConfig};
+pub use config::{
+    ConfigError, ConfigErrorKind, ParseConfigError, ParseConfigErrorKind, RateLimitConfig,
+};
 pub use permit::TokenPermit;
 pub use status::{LimitKind, RateLimitStatus};
 pub use totals::RateLimitStats;

@@ -7,6 +7,8 @@ mod text;
 
 pub use error::{ParseQuotaError, ParseQuotaErrorKind, QuotaError};
 
+pub(crate) use text::{COUNTED, Reader};
+
 use core::time::Duration;
 
 /// A rate and a burst: `rate` tokens flow in per `period`, and at most `capacity` are saved up.
@@ -24,10 +26,11 @@ use core::time::Duration;
 /// # Text
 ///
 /// [`FromStr`](core::str::FromStr) and [`Display`](core::fmt::Display) round-trip. The form is
-/// `count [r|req|requests|tokens] (/ | per) [n] unit [burst [=] n]`.
+/// `count[.digits] [r|req|requests|tokens] (/ | per) [n] unit [burst [=] n]`.
 ///
-/// Units are `ns`, `us`, `ms`, `s`, `min`, `h` and `d` with their long names, in any case; `m` is a
-/// minute. Numbers may have `_` between digits. Counts and bursts may end in `k` or `M`.
+/// Units are `ns`, `us`, `ms`, `s`, `min`, `h`, `d`, `week` (7 days) and `month` (30 days) with
+/// their long names, in any case; `m` is a minute. Numbers may have `_` between digits. Counts and
+/// bursts may end in `k` or `M`. Without a burst it is the count, rounded up: 1 of `0.5/s`.
 ///
 /// Two quotas are equal if they have the same numbers: `60/min burst 1` is the same bucket as
 /// `1/s`, but not equal to it.
@@ -42,10 +45,12 @@ use core::time::Duration;
 /// assert_eq!("100/min burst 20".parse(), Ok(API));
 /// assert_eq!(API.to_string(), "100/min burst 20");
 /// assert_eq!("5 per 2 hours".parse(), Ok(Quota::new(5, Duration::from_secs(7_200))?));
+/// assert_eq!("0.5/s".parse(), Ok(Quota::new(1, Duration::from_secs(2))?));
 ///
 /// assert_eq!(Quota::new(0, Duration::from_secs(1)), Err(QuotaError::ZeroRate));
 /// let error = "100/fortnight".parse::<Quota>().unwrap_err();
-/// assert_eq!(error.to_string(), "unknown unit of time (ns, us, ms, s, min, h or d) at byte 4");
+/// assert_eq!(error.offset(), 4);
+/// assert!(error.to_string().starts_with("unknown unit of time"));
 /// # Ok::<(), QuotaError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,12 @@
 //! The configuration of an [`ApiRateLimiter`](crate::ApiRateLimiter), and what can be wrong with
 //! it.
 
+#[cfg(feature = "serde")]
+mod serde_impl;
+mod text;
+
+pub use text::{ParseConfigError, ParseConfigErrorKind};
+
 use core::fmt;
 use core::time::Duration;
 
@@ -12,8 +18,10 @@ use crate::sliding_window::WindowError;
 /// Start from the defaults, or from [`UNLIMITED`](Self::UNLIMITED), and change what differs.
 /// [`ApiRateLimiter::with_clock`](crate::ApiRateLimiter::with_clock) and `new` validate the result.
 ///
-/// With the feature `serde`, missing fields have their defaults, unknown fields are errors, and
-/// durations are in seconds (`"backoff_base": 0.5`).
+/// With the feature `serde`, a configuration is read from such a text as [it is parsed
+/// from](#impl-FromStr-for-RateLimitConfig), or from a map: missing fields have their defaults,
+/// unknown fields are errors, durations are in seconds (`"backoff_base": 0.5`), and a limit of
+/// `"unlimited"` is none.
 ///
 /// ```
 /// use tidegate::RateLimitConfig;
@@ -29,11 +37,16 @@ use crate::sliding_window::WindowError;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+#[cfg_attr(
+    feature = "serde",
+    serde(remote = "Self", default, deny_unknown_fields)
+)]
 pub struct RateLimitConfig {
     /// The most requests in any minute. 50 by default.
+    #[cfg_attr(feature = "serde", serde(with = "serde_impl::limit"))]
     pub requests_per_minute: u64,
     /// The most requests in any hour. 500 by default.
+    #[cfg_attr(feature = "serde", serde(with = "serde_impl::limit"))]
     pub requests_per_hour: u64,
     /// The most requests in any 24 hours. Unlimited by default.
     pub requests_per_day: Option<u64>,
@@ -41,6 +54,7 @@ pub struct RateLimitConfig {
     ///
     /// As many can accumulate, unless [`token_burst_size`](Self::token_burst_size) says otherwise.
     /// So a minute that begins with a full limit can use twice as many.
+    #[cfg_attr(feature = "serde", serde(with = "serde_impl::limit"))]
     pub tokens_per_minute: u64,
     /// The most tokens that can accumulate, and so be used at once or estimated for one call. A
     /// minute's tokens by default.
@@ -55,6 +69,7 @@ pub struct RateLimitConfig {
     pub output_tokens_per_minute: Option<u64>,
     /// The most requests at once. After a burst, requests flow at `requests_per_minute`. 10 by
     /// default.
+    #[cfg_attr(feature = "serde", serde(with = "serde_impl::limit"))]
     pub burst_size: u64,
     /// The most [permits](crate::TokenPermit) at the same time. Unlimited by default.
     pub max_in_flight: Option<u64>,
@@ -62,11 +77,11 @@ pub struct RateLimitConfig {
     pub enable_backoff: bool,
     /// The most that the first refusal adds to the wait; not zero. A second by default, the
     /// granularity at which providers report their limits.
-    #[cfg_attr(feature = "serde", serde(with = "seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "serde_impl::seconds"))]
     pub backoff_base: Duration,
     /// The most that any refusal adds to the wait. A minute by default, the longest period of the
     /// per-minute limits.
-    #[cfg_attr(feature = "serde", serde(with = "seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "serde_impl::seconds"))]
     pub backoff_max: Duration,
     /// Seeds the jitter of the backoff, which then depends only on the seed and the clock's
     /// readings. By default each limiter has its own seed.
@@ -163,8 +178,9 @@ pub enum ConfigErrorKind {
     Zero,
     /// The longest backoff is shorter than the first.
     BelowBase,
-    /// The limit of a longer period is below that of a shorter one, which could never be used up.
-    /// Calls would go on for the shorter period, and then stand still for the rest of the longer.
+    /// The limit is below that of a shorter period, which was set and could never be used up. Calls
+    /// would go on for less than the shorter period, and then stand still for the rest of the longer.
+    /// A limit that has its default counts as not set.
     Below {
         /// The field with the shorter period.
         other: &'static str,
@@ -226,28 +242,5 @@ impl core::error::Error for ConfigError {
             ConfigErrorKind::Window(error) => Some(error),
             _ => None,
         }
-    }
-}
-
-/// Durations in configuration files: seconds, with or without a fraction.
-#[cfg(feature = "serde")]
-mod seconds {
-    use core::time::Duration;
-
-    use serde::de::{Deserialize, Deserializer, Error};
-    use serde::ser::Serializer;
-
-    pub(super) fn serialize<S: Serializer>(
-        duration: &Duration,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(duration.as_secs_f64())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Duration, D::Error> {
-        let seconds = f64::deserialize(deserializer)?;
-        Duration::try_from_secs_f64(seconds).map_err(D::Error::custom)
     }
 }

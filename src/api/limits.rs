@@ -11,7 +11,7 @@ use super::numbers::{KINDS, Numbers};
 use super::status::{LimitKind, Remaining};
 use super::usage::{TokenEstimate, TokenUsage};
 use crate::clock::{Clock, ManualClock};
-use crate::combined::{Combined, CombinedDenied};
+use crate::combined::{Combined, CombinedBuilder, CombinedDenied};
 use crate::prepared_charge::{AsOf, Request};
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicU64, const_fn};
@@ -126,7 +126,7 @@ impl<C: Clock + Clone> Limits<C> {
             .into_iter()
             .map(|(kind, _, limit)| (kind.name(), limit));
         let mut limits = Self {
-            combined: Combined::builder().limits(limits).build(),
+            combined: CombinedBuilder::of(limits).build(),
             infos,
             first_token_limit,
             fast_path: None,

@@ -202,22 +202,35 @@ impl RateLimitConfig {
         })
     }
 
-    /// Fields that contradict each other: a limit that another one never allows to be used.
+    /// Fields that contradict each other: a limit that was set, and a longer period's that is lower
+    /// and so never lets it be used. A field that has its default is taken not to be set.
     pub(super) fn contradiction(&self) -> Option<ConfigError> {
-        let minute = limited(self.requests_per_minute).map(|n| ("requests_per_minute", n));
-        let hour = limited(self.requests_per_hour).map(|n| ("requests_per_hour", n));
-        let day = self.requests_per_day.map(|n| ("requests_per_day", n));
-        let tokens = limited(self.tokens_per_minute).map(|n| ("tokens_per_minute", n));
-        let tokens_per_day = self.tokens_per_day.map(|n| ("tokens_per_day", n));
+        let set = |field, number, default| (number != default).then_some((field, number));
+        let minute = set(
+            "requests_per_minute",
+            self.requests_per_minute,
+            Self::DEFAULT.requests_per_minute,
+        );
+        let hour = set(
+            "requests_per_hour",
+            self.requests_per_hour,
+            Self::DEFAULT.requests_per_hour,
+        );
+        let tokens = set(
+            "tokens_per_minute",
+            self.tokens_per_minute,
+            Self::DEFAULT.tokens_per_minute,
+        );
+        let day = ("requests_per_day", self.requests_per_day);
         let pairs = [
-            (minute, hour),
+            (minute, ("requests_per_hour", Some(self.requests_per_hour))),
             (minute, day),
             (hour, day),
-            (tokens, tokens_per_day),
+            (tokens, ("tokens_per_day", self.tokens_per_day)),
         ];
-        for (shorter, longer) in pairs {
-            if let (Some((other, shorter)), Some((field, longer))) = (shorter, longer) {
-                if longer < shorter {
+        for (shorter, (field, longer)) in pairs {
+            if let (Some((other, shorter)), Some(longer)) = (shorter, longer) {
+                if longer < shorter && limited(shorter).is_some() {
                     return Some(ConfigError::new(field, ConfigErrorKind::Below { other }));
                 }
             }

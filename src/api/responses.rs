@@ -40,8 +40,9 @@ impl<C: Clock> ApiRateLimiter<C> {
     ///
     /// What the header fields tell to remain of a limit can only lower what is admitted here, and
     /// counts until the limit resets: for a day at most. If no reset is told, what was used flows
-    /// back bit by bit in the limit's period. A newer response replaces it. Newer is what the field `Date` says, not what arrives
-    /// later. Of two responses in one second, the one that leaves less counts.
+    /// back bit by bit in the limit's period. A newer response replaces it. Newer is what the field
+    /// `Date` says, not what arrives later. Of two responses in one second, the one that leaves
+    /// less counts.
     ///
     /// Calls in flight count against what remains, because it is not known whether the provider has
     /// seen them: the estimates of all [permits](crate::TokenPermit) that are out. Calls without a

@@ -24,17 +24,6 @@ impl Combined {
 pub struct CombinedStart(());
 
 impl CombinedStart {
-    /// Adds all limits, of which there is one at least.
-    pub(crate) fn limits<C>(
-        self,
-        limits: impl Iterator<Item = (&'static str, Limit<C>)>,
-    ) -> CombinedBuilder<C> {
-        let limits = limits.map(|(name, limit)| NamedLimit { name, limit });
-        CombinedBuilder {
-            limits: limits.collect(),
-        }
-    }
-
     /// Adds the first limit. Its clock is read for all.
     pub fn limit<C>(self, name: &'static str, limit: impl Into<Limit<C>>) -> CombinedBuilder<C> {
         CombinedBuilder { limits: Vec::new() }.limit(name, limit)
@@ -49,6 +38,14 @@ pub struct CombinedBuilder<C> {
 }
 
 impl<C> CombinedBuilder<C> {
+    /// Begins with these limits, of which there is one at least.
+    pub(crate) fn of(limits: impl Iterator<Item = (&'static str, Limit<C>)>) -> Self {
+        let limits = limits.map(|(name, limit)| NamedLimit { name, limit });
+        Self {
+            limits: limits.collect(),
+        }
+    }
+
     /// Adds a limit. Its name appears in refusals; a name may be used twice.
     ///
     /// Do not add one limiter twice. A call is charged to it twice, but looks for the room of one

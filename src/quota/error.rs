@@ -97,22 +97,25 @@ impl ParseQuotaError {
     }
 }
 
+impl fmt::Display for ParseQuotaErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ExpectedNumber => f.write_str("expected a whole number"),
+            Self::NumberTooLarge => f.write_str("the number is too large"),
+            Self::ExpectedPer => f.write_str("expected `/` or `per` after a whole number"),
+            Self::ExpectedUnit => f.write_str("expected a unit of time"),
+            Self::UnknownUnit => {
+                f.write_str("unknown unit of time (ns, us, ms, s, min, h, d, week or month)")
+            }
+            Self::UnexpectedText => f.write_str("expected `burst` or the end"),
+            Self::Quota(error) => error.fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for ParseQuotaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            ParseQuotaErrorKind::ExpectedNumber => f.write_str("expected a whole number"),
-            ParseQuotaErrorKind::NumberTooLarge => f.write_str("the number is too large"),
-            ParseQuotaErrorKind::ExpectedPer => {
-                f.write_str("expected `/` or `per` after a whole number")
-            }
-            ParseQuotaErrorKind::ExpectedUnit => f.write_str("expected a unit of time"),
-            ParseQuotaErrorKind::UnknownUnit => {
-                f.write_str("unknown unit of time (ns, us, ms, s, min, h or d)")
-            }
-            ParseQuotaErrorKind::UnexpectedText => f.write_str("expected `burst` or the end"),
-            ParseQuotaErrorKind::Quota(error) => error.fmt(f),
-        }?;
-        write!(f, " at byte {}", self.offset)
+        write!(f, "{} at byte {}", self.kind, self.offset)
     }
 }
 

@@ -6,7 +6,9 @@ use core::str::FromStr;
 use super::{ParseQuotaError, ParseQuotaErrorKind as Kind, Quota, QuotaError, SECOND};
 
 /// Units in nanoseconds, longest first. The first name is the one that is printed.
-const UNITS: [(u64, &[&str]); 7] = [
+const UNITS: [(u64, &[&str]); 9] = [
+    (30 * 86_400 * SECOND, &["month", "mo", "months"]),
+    (7 * 86_400 * SECOND, &["week", "w", "weeks"]),
     (86_400 * SECOND, &["day", "d", "days"]),
     (3_600 * SECOND, &["hour", "h", "hr", "hrs", "hours"]),
     (60 * SECOND, &["min", "m", "mins", "minute", "minutes"]),
@@ -17,7 +19,8 @@ const UNITS: [(u64, &[&str]); 7] = [
 ];
 
 /// Optional words for what the rate counts. They change nothing.
-const COUNTED: [&str; 7] = ["r", "req", "reqs", "request", "requests", "token", "tokens"];
+pub(crate) const COUNTED: [&str; 7] =
+    ["r", "req", "reqs", "request", "requests", "token", "tokens"];
 
 /// Writes a short form that reads back as the same quota: `100/min`, `5/2hour`, `100/min burst 20`.
 impl fmt::Display for Quota {
@@ -65,18 +68,18 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) fn read(text: &str) -> Result<Self, ParseQuotaError> {
-        let mut reader = Reader { text, offset: 0 };
-
-        reader.skip_space();
+        let mut reader = Reader::new(text);
         let rate_at = reader.offset;
-        let rate = reader.number()?;
+        let (rate, periods) = reader.rate()?;
         reader.take_word(&COUNTED);
 
-        if !reader.take_slash() && !reader.take_word(&["per"]) {
-            return Err(reader.error(Kind::ExpectedPer));
-        }
+        reader.take_per()?;
         let period_at = reader.offset;
         let period = reader.period()?;
+        let period = period.checked_mul(periods).ok_or(ParseQuotaError {
+            kind: Kind::Quota(QuotaError::PeriodTooLong),
+            offset: rate_at,
+        })?;
 
         // Checked before the burst is read, so that the first mistake is reported.
         let quota = Quota::with_rate(rate, period).map_err(|error| ParseQuotaError {
@@ -88,9 +91,12 @@ impl Parts {
         })?;
 
         let burst = if reader.take_word(&["burst"]) {
-            reader.take_equals();
+            reader.take_sign('=');
             let offset = reader.offset;
             Some((reader.number()?, offset))
+        } else if periods > 1 {
+            // A part of a token counts as one.
+            Some((rate.div_ceil(periods), rate_at))
         } else {
             None
         };
@@ -102,19 +108,25 @@ impl Parts {
 }
 
 /// A position in the text. Every `take` skips the white space after what it took.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     text: &'a str,
-    offset: usize,
+    pub(crate) offset: usize,
 }
 
 impl<'a> Reader<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        let mut reader = Self { text, offset: 0 };
+        reader.skip_space();
+        reader
+    }
+
     /// The text from the offset on. The offset only moves past whole characters, so the slice
     /// exists.
-    fn rest(&self) -> &'a str {
+    pub(crate) fn rest(&self) -> &'a str {
         self.text.get(self.offset..).unwrap_or_default()
     }
 
-    const fn error(&self, kind: Kind) -> ParseQuotaError {
+    pub(crate) const fn error(&self, kind: Kind) -> ParseQuotaError {
         ParseQuotaError {
             kind,
             offset: self.offset,
@@ -131,13 +143,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The letters at the current position.
-    fn word(&self) -> &'a str {
+    pub(crate) fn word(&self) -> &'a str {
         let rest = self.rest();
         let end = rest.find(|c: char| !c.is_alphabetic());
         rest.get(..end.unwrap_or(rest.len())).unwrap_or_default()
     }
 
-    fn take_word(&mut self, words: &[&str]) -> bool {
+    pub(crate) fn take_word(&mut self, words: &[&str]) -> bool {
         let word = self.word();
         let known = words.iter().any(|known| word.eq_ignore_ascii_case(known));
         if known {
@@ -146,24 +158,36 @@ impl<'a> Reader<'a> {
         known
     }
 
-    fn take_slash(&mut self) -> bool {
-        let found = self.rest().starts_with('/');
+    /// `/` or `per`.
+    pub(crate) fn take_per(&mut self) -> Result<(), ParseQuotaError> {
+        if self.take_sign('/') || self.take_word(&["per"]) {
+            Ok(())
+        } else {
+            Err(self.error(Kind::ExpectedPer))
+        }
+    }
+
+    pub(crate) fn take_sign(&mut self, sign: char) -> bool {
+        let found = self.rest().starts_with(sign);
         if found {
-            self.advance(1);
+            self.advance(sign.len_utf8());
         }
         found
     }
 
-    fn take_equals(&mut self) {
-        if self.rest().starts_with('=') {
-            self.advance(1);
-        }
-    }
-
     /// A count: [digits](Self::digits), directly followed by `k` or `M` for thousands or millions.
-    fn number(&mut self) -> Result<u64, ParseQuotaError> {
+    pub(crate) fn number(&mut self) -> Result<u64, ParseQuotaError> {
         let start = self.offset;
         let value = self.digits()?;
+        let factor = self.factor();
+        value.checked_mul(factor).ok_or(ParseQuotaError {
+            kind: Kind::NumberTooLarge,
+            offset: start,
+        })
+    }
+
+    /// `k` or `M`, or 1.
+    fn factor(&mut self) -> u64 {
         let factor = match self.word() {
             "k" | "K" => 1_000,
             "M" => 1_000_000,
@@ -173,10 +197,42 @@ impl<'a> Reader<'a> {
             self.offset += 1;
         }
         self.skip_space();
-        value.checked_mul(factor).ok_or(ParseQuotaError {
+        factor
+    }
+
+    /// A rate: a count that may have a fraction. Returns a whole number, and the periods that it is
+    /// for: `0.5` is 1 for 2 periods.
+    fn rate(&mut self) -> Result<(u64, u64), ParseQuotaError> {
+        let start = self.offset;
+        let whole = self.digits()?;
+        let mut parts = 1_u64;
+        let mut value = Some(whole);
+        if self.rest().starts_with('.') {
+            self.offset += 1;
+            let digits = self.rest().bytes().take_while(u8::is_ascii_digit);
+            let digits: usize = digits.count();
+            if digits == 0 {
+                return Err(self.error(Kind::ExpectedNumber));
+            }
+            for byte in self.rest().bytes().take(digits) {
+                value = value
+                    .and_then(|value| value.checked_mul(10))
+                    .and_then(|value| value.checked_add(u64::from(byte - b'0')));
+                parts = parts.saturating_mul(10);
+            }
+            self.offset += digits;
+        }
+        let factor = self.factor();
+        // Before the product, so that it does not overflow needlessly.
+        let common = common_divisor(parts, factor);
+        let (parts, factor) = (parts / common, factor / common);
+        let value = value.and_then(|value| value.checked_mul(factor));
+        let value = value.ok_or(ParseQuotaError {
             kind: Kind::NumberTooLarge,
             offset: start,
-        })
+        })?;
+        let common = common_divisor(parts, value);
+        Ok((value / common, parts / common))
     }
 
     /// Digits with `_` between them.
@@ -208,7 +264,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A period such as `min` or `2 hours`, in nanoseconds.
-    fn period(&mut self) -> Result<u64, ParseQuotaError> {
+    pub(crate) fn period(&mut self) -> Result<u64, ParseQuotaError> {
         let start = self.offset;
         let count = if self.rest().starts_with(|c: char| c.is_ascii_digit()) {
             // No suffix here: `2M` is two minutes.
@@ -234,4 +290,12 @@ impl<'a> Reader<'a> {
             offset: start,
         })
     }
+}
+
+/// The greatest divisor of both; not 0 if one of them is not.
+const fn common_divisor(mut one: u64, mut other: u64) -> u64 {
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
 }

@@ -24,11 +24,11 @@ fn requests_per_minute_is_the_most_per_minute() {
 #[test]
 fn requests_per_hour_is_the_most_per_hour() {
     let config = RateLimitConfig {
-        requests_per_minute: 1_000,
+        requests_per_hour: 30,
         burst_size: 1_000,
         ..CONFIG
     };
-    assert_eq!(at_once(config), (500, Some(LimitKind::Hour)));
+    assert_eq!(at_once(config), (30, Some(LimitKind::Hour)));
 }
 
 #[test]

@@ -58,3 +58,40 @@ fn invalid_configuration_is_read_but_not_valid() {
     let config = read(r#"{ "burst_size": 0 }"#).unwrap();
     assert_eq!(config.validate().unwrap_err().field(), "burst_size");
 }
+
+#[test]
+fn text_and_map_are_read() {
+    let json = r#""50/min, 500/h, 100k tokens/min, burst 10""#;
+    let config = RateLimitConfig {
+        requests_per_minute: 50,
+        requests_per_hour: 500,
+        tokens_per_minute: 100_000,
+        burst_size: 10,
+        ..RateLimitConfig::UNLIMITED
+    };
+    assert_eq!(read(json), Ok(config));
+    let error = read(r#""50/min, 5/s""#).unwrap_err();
+    assert!(error.contains("at byte 10"), "{error}");
+    let json = r#"{ "requests_per_hour": "unlimited", "burst_size": 7 }"#;
+    let config = RateLimitConfig {
+        requests_per_hour: RateLimitConfig::NO_LIMIT,
+        burst_size: 7,
+        ..RateLimitConfig::DEFAULT
+    };
+    assert_eq!(read(json), Ok(config));
+    for wrong in [
+        "3",
+        "null",
+        "[]",
+        r#"{"burst_size": "many"}"#,
+        r#"{"burst_size": -1}"#,
+    ] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+    let json = serde_json::to_string(&RateLimitConfig::UNLIMITED).unwrap();
+    assert!(
+        json.contains(r#""requests_per_hour":"unlimited""#),
+        "{json}"
+    );
+    assert_eq!(read(&json), Ok(RateLimitConfig::UNLIMITED));
+}

@@ -119,6 +119,7 @@ fn waiter_limited_by_tokens_keeps_its_turn() {
 fn many_waiters_all_enter_within_the_limit() {
     let (limiter, _) = limiter(RateLimitConfig {
         requests_per_minute: 1_000,
+        requests_per_hour: 1_000,
         burst_size: 1_000,
         tokens_per_minute: 1_000_000,
         ..TWO

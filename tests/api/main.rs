@@ -42,6 +42,7 @@ fn tokens_left<C: Clock>(limiter: &ApiRateLimiter<C>) -> u64 {
 
 mod backoff;
 mod cases;
+mod config_text;
 mod configuration;
 mod estimates;
 #[cfg(feature = "serde")]

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::Ordering::SeqCst;
+use core::time::Duration;
 
 use dashmap::DashMap;
 use tidegate::{Clock, DashKeyed, ManualClock, TokenBucket};

@@ -152,7 +152,7 @@ proptest! {
     /// Requests per hour, where that is the tightest limit.
     #[test]
     fn requests_use_the_limit_per_hour(
-        per_hour in 1_u64..300,
+        per_hour in 100_u64..300,
         per_minute in 10_u64..100,
         burst in any_burst(),
         load in any_load(),

@@ -67,7 +67,7 @@ fn assert_round_trip(quota: Quota) {
 
 /// Writes a quota in one of the many ways that the form allows, and asserts that it is read back.
 fn check_valid_text(bytes: &mut Bytes<'_>) {
-    const UNITS: [(&str, u64); 12] = [
+    const UNITS: [(&str, u64); 14] = [
         ("ns", 1),
         ("NanoSeconds", 1),
         ("us", 1_000),
@@ -80,6 +80,8 @@ fn check_valid_text(bytes: &mut Bytes<'_>) {
         ("hr", 3_600_000_000_000),
         ("hours", 3_600_000_000_000),
         ("days", 86_400_000_000_000),
+        ("Weeks", 604_800_000_000_000),
+        ("mo", 2_592_000_000_000_000),
     ];
     let (rate, period, burst) = (bytes.number(), bytes.number(), bytes.number());
     let (unit, nanos) = bytes.pick(&UNITS);

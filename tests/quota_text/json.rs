@@ -70,7 +70,7 @@ fn invalid_json_is_refused() {
         (r#"{"rate": {"rate": "1/s"}}"#, "invalid type: map, expected a rate such as \"100/min\""),
         (r#"{"rate": 5}"#, "invalid type: integer `5`, expected a rate such as \"100/min\""),
         (r#"{"rate": "100/min burst 5", "burst": 20}"#, "duplicate field `burst`"),
-        (r#""100/fortnight""#, "unknown unit of time (ns, us, ms, s, min, h or d) at byte 4"),
+        (r#""100/fortnight""#, "unknown unit of time (ns, us, ms, s, min, h, d, week or month) at byte 4"),
         (r#"{"rate": "0/s"}"#, "the rate is zero at byte 0"),
         (
             "5",

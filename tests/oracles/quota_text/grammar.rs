@@ -1,5 +1,5 @@
 //! A second parser of quotas, written from the documented form:
-//! `count [r|req|requests|tokens] (/ | per) [n] unit [burst [=] n]`.
+//! `count[.digits] [r|req|requests|tokens] (/ | per) [n] unit [burst [=] n]`.
 //!
 //! Unlike the crate's, it splits the text into lexemes first, and reports no offsets.
 
@@ -58,6 +58,8 @@ fn unit(word: &str) -> Option<u64> {
         "m" | "min" | "mins" | "minute" | "minutes" => 60_000_000_000,
         "h" | "hr" | "hrs" | "hour" | "hours" => 3_600_000_000_000,
         "d" | "day" | "days" => 86_400_000_000_000,
+        "w" | "week" | "weeks" => 604_800_000_000_000,
+        "mo" | "month" | "months" => 2_592_000_000_000_000,
         _ => return None,
     })
 }
@@ -114,16 +116,57 @@ impl Rest<'_> {
         digits.replace('_', "").parse().ok()
     }
 
-    /// Reads digits, and perhaps `k` or `M` right after them.
-    fn count(&mut self) -> Option<u64> {
-        let digits = self.digits()?;
+    /// Reads `k` or `M`, if it is right here.
+    fn factor(&mut self) -> u64 {
         let factor = match self.0 {
             [Lexeme::Word(word), ..] if word == "k" || word == "K" => 1_000,
             [Lexeme::Word(word), ..] if word == "M" => 1_000_000,
-            _ => return Some(digits),
+            _ => return 1,
         };
         self.0 = &self.0[1..];
-        digits.checked_mul(factor)
+        factor
+    }
+
+    /// Reads digits, and perhaps `k` or `M` right after them.
+    fn count(&mut self) -> Option<u64> {
+        let digits = self.digits()?;
+        digits.checked_mul(self.factor())
+    }
+
+    /// Reads a count that may have a fraction: a numerator and a denominator in lowest terms.
+    fn rate(&mut self) -> Option<(u128, u128)> {
+        let whole = self.digits()?;
+        let mut fraction = String::new();
+        if let [Lexeme::Sign('.'), rest @ ..] = self.0 {
+            let [Lexeme::Number(digits), rest @ ..] = rest else {
+                return None;
+            };
+            // No `_` there, so what follows one is not read.
+            if digits.contains('_') {
+                return None;
+            }
+            (fraction, self.0) = (digits.clone(), rest);
+        }
+        let digits = format!("{whole}{fraction}");
+        // The crate computes with 64 bits.
+        let numerator: u64 = digits.parse().ok()?;
+        let places = u32::try_from(fraction.len()).ok()?;
+        let numerator = u128::from(numerator);
+        let denominator = 10_u128.checked_pow(places)?.min(u64::MAX.into());
+        let factor = u128::from(self.factor());
+        let (mut a, mut b) = (denominator, factor);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        let (numerator, denominator) = (numerator * (factor / a), denominator / a);
+        if numerator > u64::MAX.into() {
+            return None;
+        }
+        let (mut a, mut b) = (denominator, numerator);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        Some((numerator / a, denominator / a))
     }
 }
 
@@ -132,7 +175,8 @@ pub(crate) fn parse(text: &str) -> Result<ParsedQuota, GrammarError> {
     let lexemes = split(text);
     let mut rest = Rest(&lexemes);
 
-    let rate = rest.count().ok_or(GrammarError::Text)?;
+    let (rate, periods) = rest.rate().ok_or(GrammarError::Text)?;
+    let rate = u64::try_from(rate).map_err(|_| GrammarError::Text)?;
     rest.word(is_noun);
     if !rest.sign('/') && rest.word(|word| word.eq_ignore_ascii_case("per")).is_none() {
         return Err(GrammarError::Text);
@@ -146,7 +190,8 @@ pub(crate) fn parse(text: &str) -> Result<ParsedQuota, GrammarError> {
         .word(|word| unit(word).is_some())
         .and_then(|word| unit(&word))
         .ok_or(GrammarError::Text)?;
-    let period = u128::from(many) * u128::from(unit);
+    let single = u128::from(many) * u128::from(unit);
+    let period = single.saturating_mul(periods);
     // The rate is validated before the burst is read.
     validate(rate, period, 1).map_err(GrammarError::Quota)?;
 
@@ -157,7 +202,8 @@ pub(crate) fn parse(text: &str) -> Result<ParsedQuota, GrammarError> {
         rest.sign('=');
         rest.count().ok_or(GrammarError::Text)?
     } else {
-        rate
+        // A part of a token counts as one.
+        u64::try_from(u128::from(rate).div_ceil(periods)).map_err(|_| GrammarError::Text)?
     };
     rest.skip_space();
     if !rest.0.is_empty() {
