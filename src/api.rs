@@ -5,6 +5,7 @@
 mod acquire;
 mod admission;
 mod backoff;
+mod builder;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod calls;
 mod config;
@@ -34,6 +35,7 @@ mod usage;
 
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use acquire::{AcquireRequest, AcquireTokens};
+pub use builder::ApiRateLimiterBuilder;
 pub use config::{
     ConfigError, ConfigErrorKind, ParseConfigError, ParseConfigErrorKind, RateLimitConfig,
 };
@@ -64,7 +66,7 @@ use backoff::Backoff;
 #[cfg(any(feature = "std", tidegate_loom))]
 use demand::ApiDemand;
 use in_flight::InFlight;
-use limits::Limits;
+use limits::{Limits, MAX_SHARED_TOKEN_LIMITS, SharedLimits};
 #[cfg(any(feature = "http", tidegate_loom))]
 use provider::{Amounts, Ask, Provider, Unit};
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -229,7 +231,15 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
     ///
     /// The first invalid field of the configuration, and the reason.
     pub fn with_clock(config: RateLimitConfig, clock: C) -> Result<Self, ConfigError> {
-        let limits = Limits::new(&config, &clock)?;
+        Self::from_parts(config, &clock, SharedLimits::NONE)
+    }
+
+    fn from_parts(
+        config: RateLimitConfig,
+        clock: &C,
+        shared: SharedLimits<C>,
+    ) -> Result<Self, ConfigError> {
+        let limits = Limits::new(&config, clock, shared)?;
         config.validate_rest()?;
         let gate = AdmissionGate {
             paused_until: AtomicU64::new(0),

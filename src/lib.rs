@@ -221,9 +221,9 @@ pub use all_or_nothing::{AllOrNothing, TupleDenied};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use api::{AcquireRequest, AcquireTokens};
 pub use api::{
-    ApiRateLimiter, ConfigError, ConfigErrorKind, LimitKind, ParseConfigError,
-    ParseConfigErrorKind, RateLimitConfig, RateLimitStats, RateLimitStatus, TokenEstimate,
-    TokenPermit, TokenUsage,
+    ApiRateLimiter, ApiRateLimiterBuilder, ConfigError, ConfigErrorKind, LimitKind,
+    ParseConfigError, ParseConfigErrorKind, RateLimitConfig, RateLimitStats, RateLimitStatus,
+    TokenEstimate, TokenPermit, TokenUsage,
 };
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;

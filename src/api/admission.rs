@@ -166,7 +166,7 @@ impl<C: Clock> ApiRateLimiter<C> {
         let info = &self.shared.limits.infos[denied.index()];
         let (limit, retry) = match denied.retry_after() {
             Some(wait) => (info.stated(), Retry::After(wait)),
-            None => (info.capacity(), Retry::Never),
+            None => (self.shared.limits.capacity(denied.index()), Retry::Never),
         };
         LimitHit {
             kind: info.kind,

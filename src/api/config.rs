@@ -185,6 +185,8 @@ pub enum ConfigErrorKind {
         /// The field with the shorter period.
         other: &'static str,
     },
+    /// There are more of these than a limiter can have.
+    TooMany,
     /// A burst without a limit per minute, hour or day, at whose rate it would fill up.
     WithoutRate,
     /// The rate cannot be represented.
@@ -223,6 +225,7 @@ impl fmt::Display for ConfigError {
                 "must not be below `{other}`; `RateLimitConfig::UNLIMITED` has no limits but those \
                  that you set"
             ),
+            ConfigErrorKind::TooMany => f.write_str("too many limits, at most 4"),
             ConfigErrorKind::WithoutRate => {
                 f.write_str("needs requests per minute, hour or day, at whose rate it fills up")
             }

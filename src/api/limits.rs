@@ -11,16 +11,19 @@ use super::numbers::{KINDS, Numbers};
 use super::status::{LimitKind, Remaining};
 use super::usage::{TokenEstimate, TokenUsage};
 use crate::clock::{Clock, ManualClock};
-use crate::combined::{Combined, CombinedBuilder, CombinedDenied};
+use crate::combined::{Combined, CombinedBuilder, CombinedDenied, Limit};
 use crate::prepared_charge::{AsOf, Request};
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicU64, const_fn};
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
 
-/// Tokens per minute and day, input tokens, output tokens.
+/// The most token limits that are shared.
+pub(super) const MAX_SHARED_TOKEN_LIMITS: usize = 4;
+
+/// Tokens per minute and day, input tokens, output tokens, and those that are shared.
 #[cfg(any(feature = "std", tidegate_loom))]
-pub(super) const MAX_TOKEN_LIMITS: usize = 4;
+pub(super) const MAX_TOKEN_LIMITS: usize = 4 + MAX_SHARED_TOKEN_LIMITS;
 
 /// A combination whose limits have kinds: first the request limits, then the token limits.
 pub(super) struct Limits<C> {
@@ -82,7 +85,7 @@ impl RateLimitConfig {
     ///
     /// The first invalid field, and the reason.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        Limits::new(self, &ManualClock::new())?;
+        Limits::new(self, &ManualClock::new(), SharedLimits::NONE)?;
         self.validate_rest()
     }
 }
@@ -96,38 +99,78 @@ const NO_LIMIT: Numbers = Numbers::Bucket {
     stated: RateLimitConfig::NO_LIMIT,
 };
 
+/// Limits that other limiters may share, with their names.
+pub(super) struct SharedLimits<C> {
+    pub(super) requests: Vec<(&'static str, Limit<C>)>,
+    pub(super) tokens: Vec<(&'static str, Limit<C>)>,
+}
+
+impl<C> SharedLimits<C> {
+    pub(super) const NONE: Self = Self {
+        requests: Vec::new(),
+        tokens: Vec::new(),
+    };
+}
+
+/// A limit, and what is noted of it.
+type Made<C> = (LimitInfo, Limit<C>);
+
+impl<C: Clock> Limits<C> {
+    fn shared((name, limit): (&'static str, Limit<C>)) -> Made<C> {
+        let capacity = limit.capacity();
+        (
+            LimitInfo::new(LimitKind::Shared(name), capacity, capacity),
+            limit,
+        )
+    }
+}
+
 impl<C: Clock + Clone> Limits<C> {
-    pub(super) fn new(config: &RateLimitConfig, clock: &C) -> Result<Self, ConfigError> {
-        let mut made = Vec::new();
-        let mut first_token_limit = 0;
+    pub(super) fn new(
+        config: &RateLimitConfig,
+        clock: &C,
+        shared: SharedLimits<C>,
+    ) -> Result<Self, ConfigError> {
+        let make = |kind: LimitKind, numbers: Numbers| {
+            let info = LimitInfo::new(kind, numbers.stated(), numbers.capacity());
+            Ok((info, numbers.limit(kind, clock)?))
+        };
+        let (mut requests, mut tokens): (Vec<Made<C>>, Vec<Made<C>>) = Default::default();
         for kind in KINDS {
             if let Some(numbers) = config.numbers(kind) {
-                made.push((kind, numbers, numbers.limit(kind, clock)?));
-                first_token_limit += usize::from(!kind.counts_tokens());
+                let made = make(kind, numbers)?;
+                if kind.counts_tokens() {
+                    tokens.push(made);
+                } else {
+                    requests.push(made);
+                }
             }
         }
-        if first_token_limit == 0 {
-            let kind = LimitKind::Burst;
-            made.insert(0, (kind, NO_LIMIT, NO_LIMIT.limit(kind, clock)?));
-            first_token_limit = 1;
+        requests.extend(shared.requests.into_iter().map(Self::shared));
+        tokens.extend(shared.tokens.into_iter().map(Self::shared));
+        if requests.is_empty() {
+            requests.push(make(LimitKind::Burst, NO_LIMIT)?);
         }
         // The burst first. It mostly has the least headroom, and then the order of declaration is
         // the order of charging.
-        let burst = made.iter().position(|&(kind, ..)| kind == LimitKind::Burst);
-        if let Some(to_burst) = burst.and_then(|burst| made.get_mut(..=burst)) {
+        let burst = requests
+            .iter()
+            .position(|(info, _)| info.kind == LimitKind::Burst);
+        if let Some(to_burst) = burst.and_then(|burst| requests.get_mut(..=burst)) {
             to_burst.rotate_right(1);
         }
 
-        let infos = made
-            .iter()
-            .map(|&(kind, numbers, _)| LimitInfo::new(kind, numbers.stated(), numbers.capacity()));
-        let infos: Box<[LimitInfo]> = infos.collect();
-        let limits = made
-            .into_iter()
-            .map(|(kind, _, limit)| (kind.name(), limit));
+        let first_token_limit = requests.len();
+        let all = requests.into_iter().chain(tokens);
+        let (infos, limits): (Vec<_>, Vec<_>) = all
+            .map(|(info, limit)| {
+                let name = info.kind.name();
+                (info, (name, limit))
+            })
+            .unzip();
         let mut limits = Self {
-            combined: CombinedBuilder::of(limits).build(),
-            infos,
+            combined: CombinedBuilder::of(limits.into_iter()).build(),
+            infos: infos.into_boxed_slice(),
             first_token_limit,
             fast_path: None,
         };
@@ -217,12 +260,20 @@ impl<C: Clock> Limits<C> {
         }
     }
 
+    /// The most that one call can take from a limit. A shared one may have been changed.
+    pub(super) fn capacity(&self, index: usize) -> u64 {
+        match self.infos[index].kind {
+            LimitKind::Shared(_) => self.combined.limit_at_index(index).capacity(),
+            _ => self.infos[index].capacity(),
+        }
+    }
+
     /// The tokens that an estimate takes from the token limit at `index`.
     pub(super) fn reserved(&self, index: usize, estimate: TokenEstimate) -> u64 {
         let info = &self.infos[index];
         let tokens = info.kind.share_of(estimate.usage());
         if estimate.is_guess() {
-            tokens.min(info.capacity())
+            tokens.min(self.capacity(index))
         } else {
             tokens
         }
@@ -241,11 +292,11 @@ impl<C: Clock> Limits<C> {
 
     /// The tokens that an estimate takes in total: from the limit per minute if there is one.
     pub(super) fn reserved_in_total(&self, estimate: TokenEstimate) -> u64 {
-        let kinds = [LimitKind::Tokens, LimitKind::TokensPerDay];
-        let limit = self
-            .infos
-            .iter()
-            .position(|info| kinds.contains(&info.kind));
+        let counts_all = |info: &LimitInfo| {
+            !matches!(info.kind, LimitKind::InputTokens | LimitKind::OutputTokens)
+        };
+        let mut token_limits = self.first_token_limit..self.infos.len();
+        let limit = token_limits.find(|&index| counts_all(&self.infos[index]));
         limit.map_or(estimate.usage().total(), |index| {
             self.reserved(index, estimate)
         })
@@ -293,7 +344,7 @@ impl<C: Clock> Limits<C> {
     /// The request limit that allows the fewest requests at once: its index and its capacity.
     fn tightest(&self) -> (usize, u64) {
         let limits = self.infos[..self.first_token_limit].iter().enumerate();
-        let capacities = limits.map(|(index, limit)| (index, limit.capacity()));
+        let capacities = limits.map(|(index, _)| (index, self.capacity(index)));
         let tightest = capacities.min_by_key(|&(_, capacity)| capacity);
         tightest.unwrap_or_default()
     }

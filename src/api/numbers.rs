@@ -133,9 +133,11 @@ pub(super) const fn field(kind: LimitKind) -> &'static str {
         LimitKind::TokensPerDay => "tokens_per_day",
         LimitKind::InputTokens => "input_tokens_per_minute",
         LimitKind::OutputTokens => "output_tokens_per_minute",
-        LimitKind::InFlight | LimitKind::Pause | LimitKind::Queue | LimitKind::Provider => {
-            "max_in_flight"
-        }
+        LimitKind::InFlight
+        | LimitKind::Pause
+        | LimitKind::Queue
+        | LimitKind::Provider
+        | LimitKind::Shared(_) => "max_in_flight",
     }
 }
 
@@ -196,9 +198,11 @@ impl RateLimitConfig {
                 let rate = self.output_tokens_per_minute?;
                 Numbers::bucket(rate, MINUTE, rate)
             }
-            LimitKind::InFlight | LimitKind::Pause | LimitKind::Queue | LimitKind::Provider => {
-                return None;
-            }
+            LimitKind::InFlight
+            | LimitKind::Pause
+            | LimitKind::Queue
+            | LimitKind::Provider
+            | LimitKind::Shared(_) => return None,
         })
     }
 

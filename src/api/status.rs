@@ -36,10 +36,12 @@ pub enum LimitKind {
     Queue,
     /// What the provider has told in a response: that less remains than the call asks for.
     Provider,
+    /// A limit with this name that was added by the builder, and that other limiters may share.
+    Shared(&'static str),
 }
 
 impl LimitKind {
-    /// Returns a short name: `minute`, `hour`, `tokens`.
+    /// Returns a short name: `minute`, `hour`, `tokens`, or that of a shared limit.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Minute => "minute",
@@ -54,6 +56,7 @@ impl LimitKind {
             Self::Pause => "pause",
             Self::Queue => "queue",
             Self::Provider => "provider",
+            Self::Shared(name) => name,
         }
     }
 
@@ -85,6 +88,7 @@ impl LimitKind {
             Self::InputTokens => ("minute limit", "input token"),
             Self::OutputTokens => ("minute limit", "output token"),
             Self::InFlight => ("in-flight limit", "call"),
+            Self::Shared(name) => (name, "permit"),
             Self::Pause | Self::Queue | Self::Provider => (self.name(), ""),
         }
     }
@@ -246,7 +250,12 @@ impl RateLimitStatus {
 fn message(hit: LimitHit, wait: Duration) -> Cow<'static, str> {
     let (name, unit) = hit.kind.words();
     let plural = if hit.limit == 1 { "" } else { "s" };
-    let limit = format_args!("{name} of {} {unit}{plural}", hit.limit);
+    let shared = if matches!(hit.kind, LimitKind::Shared(_)) {
+        "shared limit "
+    } else {
+        ""
+    };
+    let limit = format_args!("{shared}{name} of {} {unit}{plural}", hit.limit);
     let wait = RoundedWait(wait);
     Cow::Owned(match (hit.kind, hit.retry) {
         (LimitKind::Queue, _) => return Cow::Borrowed("other waiters are ahead in the queue"),

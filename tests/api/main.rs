@@ -52,4 +52,5 @@ mod limits;
 mod model;
 mod pauses;
 mod permits;
+mod shared;
 mod threads;

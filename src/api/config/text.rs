@@ -166,7 +166,7 @@ impl RateLimitConfig {
         Ok(())
     }
 
-    fn set_limit(&mut self, counted: Counted, period: Duration, number: u64) -> SetResult {
+    const fn set_limit(&mut self, counted: Counted, period: Duration, number: u64) -> SetResult {
         let seconds = match period.subsec_nanos() {
             0 => period.as_secs(),
             _ => 0,
@@ -184,7 +184,7 @@ impl RateLimitConfig {
     }
 
     /// Input and output tokens have no burst of their own.
-    fn set_burst(&mut self, counted: Counted, burst: u64) -> SetResult {
+    const fn set_burst(&mut self, counted: Counted, burst: u64) -> SetResult {
         match counted {
             Counted::Requests => set_number(&mut self.burst_size, burst),
             _ => set(&mut self.token_burst_size, burst),

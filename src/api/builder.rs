@@ -1,0 +1,130 @@
+//! Builds a limiter with limits that other limiters share.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::config::{ConfigError, RateLimitConfig};
+use super::limits::SharedLimits;
+use super::{ApiRateLimiter, MAX_SHARED_TOKEN_LIMITS};
+use crate::api::config::ConfigErrorKind;
+use crate::clock::Clock;
+#[cfg(feature = "std")]
+use crate::clock::DefaultClock;
+use crate::combined::Limit;
+use crate::token_bucket::TokenBucket;
+
+#[cfg(feature = "std")]
+impl ApiRateLimiter {
+    /// Builds a limiter with limits that other limiters share, such as the quota of an organization
+    /// whose models have limits of their own.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tidegate::{ApiRateLimiter, LimitKind, Quota, RateLimitConfig, TokenBucket};
+    ///
+    /// let org = Arc::new(TokenBucket::new(Quota::per_minute(100)));
+    /// let org_tokens = Arc::new(TokenBucket::new(Quota::per_minute(50_000)));
+    /// let model = |config| {
+    ///     ApiRateLimiter::builder(config)
+    ///         .shared("org", org.clone())
+    ///         .shared_tokens("org tokens", org_tokens.clone())
+    ///         .build()
+    /// };
+    /// let small = model("60/min, 30k tokens/min".parse()?)?;
+    /// let large = model("60/min, 40k tokens/min".parse()?)?;
+    ///
+    /// let permit = small.reserve_tokens(30_000)?; // charged to all limits, or to none
+    /// let refused = large.reserve_tokens(30_000).unwrap_err();
+    /// assert_eq!(refused.limited_by, Some(LimitKind::Shared("org tokens")));
+    /// permit.settle(20_000);
+    /// assert!(org_tokens.available() >= 30_000 && org.available() >= 99);
+    /// assert!(large.reserve_tokens(30_000).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn builder(config: RateLimitConfig) -> ApiRateLimiterBuilder<DefaultClock> {
+        Self::builder_with_clock(config, DefaultClock)
+    }
+}
+
+impl<C: Clock> ApiRateLimiter<C> {
+    /// [`builder`](ApiRateLimiter::builder) on another clock, whose clones must share their time.
+    /// The shared limits must be on this clock as well.
+    pub const fn builder_with_clock(config: RateLimitConfig, clock: C) -> ApiRateLimiterBuilder<C> {
+        ApiRateLimiterBuilder {
+            config,
+            clock,
+            shared: SharedLimits::NONE,
+        }
+    }
+}
+
+/// Builds an [`ApiRateLimiter`]: see [`ApiRateLimiter::builder`].
+#[must_use = "a builder does nothing before `build`"]
+pub struct ApiRateLimiterBuilder<C> {
+    config: RateLimitConfig,
+    clock: C,
+    shared: SharedLimits<C>,
+}
+
+impl<C: Clock + Clone> ApiRateLimiterBuilder<C> {
+    /// Adds a limit on requests: a [`TokenBucket`] or a [`SlidingWindow`](crate::SlidingWindow), or
+    /// an `Arc` of one that other limiters use as well. Each call takes one permit, together with
+    /// those of all other limits or not at all. A refusal names it:
+    /// [`LimitKind::Shared`](crate::LimitKind::Shared).
+    ///
+    /// Who waits asks again when the limit's hint says. A permit that comes back at another limiter
+    /// does not wake them.
+    ///
+    /// Its numbers are changed where it is: [`reconfigure`](ApiRateLimiter::reconfigure) leaves it.
+    /// A limiter with a limit that others share cannot be [restored](ApiRateLimiter::restore) into,
+    /// because that would restore the limit once for each.
+    pub fn shared(mut self, name: &'static str, limit: impl Into<Limit<C>>) -> Self {
+        self.shared.requests.push((name, limit.into()));
+        self
+    }
+
+    /// Adds a limit on tokens: a bucket, or an `Arc` of one. Each call takes the tokens of its
+    /// estimate, and settles them, as with the limits of the configuration.
+    pub fn shared_tokens(
+        mut self,
+        name: &'static str,
+        bucket: impl Into<alloc::sync::Arc<TokenBucket<C>>>,
+    ) -> Self {
+        let bucket: alloc::sync::Arc<_> = bucket.into();
+        self.shared.tokens.push((name, Limit::from(bucket)));
+        self
+    }
+
+    /// Builds the limiter.
+    ///
+    /// # Errors
+    ///
+    /// The first invalid field of the configuration, and the reason. `shared_tokens` with
+    /// [`ConfigErrorKind::TooMany`] if there are more than four of those.
+    pub fn build(self) -> Result<ApiRateLimiter<C>, ConfigError> {
+        let Self {
+            config,
+            clock,
+            shared,
+        } = self;
+        if shared.tokens.len() > MAX_SHARED_TOKEN_LIMITS {
+            return Err(ConfigError::new("shared_tokens", ConfigErrorKind::TooMany));
+        }
+        ApiRateLimiter::from_parts(config, &clock, shared)
+    }
+}
+
+impl<C> fmt::Debug for ApiRateLimiterBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SharedLimits { requests, tokens } = &self.shared;
+        let names: Vec<_> = requests
+            .iter()
+            .chain(tokens)
+            .map(|(name, _)| name)
+            .collect();
+        f.debug_struct("ApiRateLimiterBuilder")
+            .field("config", &self.config)
+            .field("shared", &names)
+            .finish_non_exhaustive()
+    }
+}
