@@ -213,14 +213,10 @@ impl<C: Clock> Call for TokenCall<C> {
     }
 
     fn demand(&self, (): &()) -> ApiDemand {
-        let limits = &self.limiter.shared.limits;
-        let mut tokens = [0; MAX_TOKEN_LIMITS];
-        for (own, (index, ..)) in tokens.iter_mut().zip(limits.token_limits()) {
-            *own = limits.reserved(index, self.estimate).into();
-        }
+        let tokens = self.limiter.shared.limits.tokens_of(self.estimate);
         ApiDemand {
             requests: 1,
-            tokens,
+            tokens: tokens.charged.map(u128::from),
         }
     }
 
@@ -258,10 +254,8 @@ impl<C: Clock> Call for TokenCall<C> {
 
     fn refusal(&self, ahead: ApiDemand, now: Timestamp) -> Option<LimitHit> {
         let limits = &self.limiter.shared.limits;
-        let (request, ask) = (
-            limits.request_with(self.estimate),
-            limits.ask(self.estimate),
-        );
+        let tokens = limits.tokens_of(self.estimate);
+        let (request, ask) = (limits.request_with(&tokens), tokens.ask());
         let hit = self.limiter.refusal_behind(&request, ask, ahead, now);
         hit.or_else(|| self.limiter.shared.gate.in_flight.refusal())
     }
@@ -282,7 +276,8 @@ impl<C: Clock> Call for TokenCall<C> {
 impl<C: Clock> ApiRateLimiter<C> {
     fn reserve_as_of(&self, estimate: TokenEstimate, at: Instants) -> Result<TokenPermit<C>, Hold> {
         let (limits, provider) = (&self.shared.limits, &self.shared.provider);
-        let (request, ask) = (limits.request_with(estimate), limits.ask(estimate));
+        let tokens = limits.tokens_of(estimate);
+        let (request, ask) = (limits.request_with(&tokens), tokens.ask());
         let (now, at) = (at.now, AsOf::from(at));
         // The limits first, so that a free slot is not taken while they refuse.
         if let Some(denied) = limits.combined.refusal(&request, at, None) {
@@ -302,7 +297,13 @@ impl<C: Clock> ApiRateLimiter<C> {
         match limits.combined.charge_each_at(&request, at) {
             Ok(charge) => {
                 self.count_admitted(1);
-                Ok(TokenPermit::new(self.clone(), estimate, charge, at.due))
+                Ok(TokenPermit::new(
+                    self.clone(),
+                    estimate,
+                    tokens,
+                    charge,
+                    at.due,
+                ))
             }
             Err(denied) => {
                 provider.take_back(ask.cost);

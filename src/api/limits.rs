@@ -18,11 +18,27 @@ use crate::sync::{AtomicU64, const_fn};
 use crate::time::Timestamp;
 use crate::token_bucket::TokenBucket;
 
+/// The tokens of one call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CallTokens {
+    /// What is charged to each token limit.
+    pub(super) charged: [u64; MAX_TOKEN_LIMITS],
+    /// What the call is expected to use: of a guess no more than the limits can give.
+    pub(super) usage: TokenUsage,
+    is_guess: bool,
+}
+
+impl CallTokens {
+    /// What the call asks of the provider.
+    pub(super) fn ask(&self) -> Ask {
+        Ask::tokens(self.usage, self.is_guess)
+    }
+}
+
 /// The most token limits that are shared.
 pub(super) const MAX_SHARED_TOKEN_LIMITS: usize = 4;
 
 /// Tokens per minute and day, input tokens, output tokens, and those that are shared.
-#[cfg(any(feature = "std", tidegate_loom))]
 pub(super) const MAX_TOKEN_LIMITS: usize = 4 + MAX_SHARED_TOKEN_LIMITS;
 
 /// A combination whose limits have kinds: first the request limits, then the token limits.
@@ -246,16 +262,17 @@ impl<C: Clock> Limits<C> {
         Ok(remaining)
     }
 
-    /// The request of one call with its estimated tokens.
-    pub(super) fn request_with(&self, estimate: TokenEstimate) -> impl Fn(usize) -> Request + '_ {
-        move |index| {
-            if index < self.first_token_limit {
-                return Request::charge(1);
-            }
-            let cost = self.reserved(index, estimate);
-            Request {
-                required: cost.max(1),
-                cost,
+    /// The request of one call with its tokens.
+    pub(super) fn request_with(&self, tokens: &CallTokens) -> impl Fn(usize) -> Request + use<C> {
+        let (first_token_limit, charged) = (self.first_token_limit, tokens.charged);
+        move |index| match index.checked_sub(first_token_limit) {
+            None => Request::charge(1),
+            Some(number) => {
+                let cost = charged.get(number).copied().unwrap_or(0);
+                Request {
+                    required: cost.max(1),
+                    cost,
+                }
             }
         }
     }
@@ -268,38 +285,30 @@ impl<C: Clock> Limits<C> {
         }
     }
 
-    /// The tokens that an estimate takes from the token limit at `index`.
-    pub(super) fn reserved(&self, index: usize, estimate: TokenEstimate) -> u64 {
-        let info = &self.infos[index];
-        let tokens = info.kind.share_of(estimate.usage());
-        if estimate.is_guess() {
-            tokens.min(self.capacity(index))
-        } else {
-            tokens
+    /// What a call with this estimate takes from each token limit. It is noted, because another
+    /// quota may cap a guess differently when the call ends.
+    pub(super) fn tokens_of(&self, estimate: TokenEstimate) -> CallTokens {
+        let usage = estimate.usage();
+        let mut charged = [0; MAX_TOKEN_LIMITS];
+        let mut most = u64::MAX;
+        let limits = self.first_token_limit..self.infos.len();
+        for (charged, index) in charged.iter_mut().zip(limits) {
+            let kind = self.infos[index].kind;
+            let tokens = kind.share_of(usage);
+            *charged = if estimate.is_guess() {
+                tokens.min(self.capacity(index))
+            } else {
+                tokens
+            };
+            if !matches!(kind, LimitKind::InputTokens | LimitKind::OutputTokens) {
+                most = most.min(*charged);
+            }
         }
-    }
-
-    /// The tokens that a call is expected to use: of a guess no more than the limit has.
-    pub(super) fn expected(&self, estimate: TokenEstimate) -> TokenUsage {
-        let most = self.reserved_in_total(estimate);
-        estimate.usage().at_most(most)
-    }
-
-    /// What a call with tokens asks of the provider.
-    pub(super) fn ask(&self, estimate: TokenEstimate) -> Ask {
-        Ask::tokens(self.expected(estimate), estimate.is_guess())
-    }
-
-    /// The tokens that an estimate takes in total: from the limit per minute if there is one.
-    pub(super) fn reserved_in_total(&self, estimate: TokenEstimate) -> u64 {
-        let counts_all = |info: &LimitInfo| {
-            !matches!(info.kind, LimitKind::InputTokens | LimitKind::OutputTokens)
-        };
-        let mut token_limits = self.first_token_limit..self.infos.len();
-        let limit = token_limits.find(|&index| counts_all(&self.infos[index]));
-        limit.map_or(estimate.usage().total(), |index| {
-            self.reserved(index, estimate)
-        })
+        CallTokens {
+            charged,
+            usage: usage.at_most(most),
+            is_guess: estimate.is_guess(),
+        }
     }
 
     /// The token limits with their indices.

@@ -2,9 +2,10 @@
 
 use core::fmt;
 
+use super::limits::CallTokens;
 use super::status::LimitHit;
 use super::usage::{TokenEstimate, TokenUsage};
-use super::{Amounts, ApiRateLimiter, RateLimitStatus};
+use super::{Amounts, ApiRateLimiter, RateLimitStatus, Shared};
 use crate::clock::{Clock, DefaultClock};
 use crate::combined::CombinedCharge;
 use crate::time::Timestamp;
@@ -16,6 +17,7 @@ use crate::time::Timestamp;
 /// |---|---|
 /// | [`settle`](Self::settle) with the tokens that were used | the tokens used: the rest of the estimate comes back, and tokens beyond it become debt |
 /// | [`commit`](Self::commit), then drop | the estimate |
+/// | [`report`](Self::report) while it streams, then drop | what was reported |
 /// | `settle(0)`, for a call that the provider refused | the request; all tokens come back |
 /// | drop | nothing, because the call was not made |
 ///
@@ -61,6 +63,10 @@ use crate::time::Timestamp;
 pub struct TokenPermit<C: Clock = DefaultClock> {
     limiter: ApiRateLimiter<C>,
     estimate: TokenEstimate,
+    /// What is charged: the estimate, and what was reported beyond it.
+    tokens: CallTokens,
+    /// What was reported so far.
+    reported: Option<TokenUsage>,
     /// Undoes the charge; `None` once the request may have been sent.
     charge: Option<CombinedCharge>,
     admitted_at: Timestamp,
@@ -101,15 +107,19 @@ impl<C: Clock> ApiRateLimiter<C> {
         now: Timestamp,
     ) -> Result<TokenPermit<C>, RateLimitStatus> {
         let estimate = estimate.into();
-        match self.reserve(estimate, now) {
-            Ok(charge) => Ok(TokenPermit::new(self.clone(), estimate, charge, now)),
+        let tokens = self.shared.limits.tokens_of(estimate);
+        match self.reserve(&tokens, now) {
+            Ok(charge) => {
+                let limiter = self.clone();
+                Ok(TokenPermit::new(limiter, estimate, tokens, charge, now))
+            }
             Err(hit) => Err(self.refused_at(hit, now)),
         }
     }
 
-    fn reserve(&self, estimate: TokenEstimate, now: Timestamp) -> Result<CombinedCharge, LimitHit> {
-        let request = self.shared.limits.request_with(estimate);
-        let ask = self.shared.limits.ask(estimate);
+    fn reserve(&self, tokens: &CallTokens, now: Timestamp) -> Result<CombinedCharge, LimitHit> {
+        let request = self.shared.limits.request_with(tokens);
+        let ask = tokens.ask();
         let in_flight = &self.shared.gate.in_flight;
         if in_flight.is_limited() {
             // The limits first, so that their refusal writes nothing.
@@ -140,12 +150,15 @@ impl<C: Clock> TokenPermit<C> {
     pub(super) const fn new(
         limiter: ApiRateLimiter<C>,
         estimate: TokenEstimate,
+        tokens: CallTokens,
         charge: CombinedCharge,
         admitted_at: Timestamp,
     ) -> Self {
         Self {
             limiter,
             estimate,
+            tokens,
+            reported: None,
             charge: Some(charge),
             admitted_at,
             is_settled: false,
@@ -203,13 +216,73 @@ impl<C: Clock> TokenPermit<C> {
         wall_clock: std::time::SystemTime,
     ) {
         self.commit();
-        let limits = &self.limiter.shared.limits;
         // A refused call is not in what remains, and ends with `settle`.
-        let ends = (status.is_success() && !self.is_seen)
-            .then(|| Amounts::new(1, limits.expected(self.estimate)));
+        let ends =
+            (status.is_success() && !self.is_seen).then(|| Amounts::new(1, self.tokens.usage));
         self.is_seen |= ends.is_some();
         let limiter = &self.limiter;
         limiter.observe_end_at(ends, status, headers, now, wall_clock);
+    }
+
+    /// Charges tokens while an answer is streamed: those that the call has used since the last
+    /// report. As long as all reports are within the estimate, they are charged already. What is
+    /// beyond it becomes a debt at once, and not only at the end. Marks the request as sent.
+    ///
+    /// A permit that is dropped after a report is settled with the sum of the reports, for an
+    /// answer that was not read to its end. If they contain no input tokens, or no output tokens,
+    /// those of the estimate count.
+    ///
+    /// ```
+    /// use tidegate::{ApiRateLimiter, ManualClock, RateLimitConfig, TokenUsage};
+    ///
+    /// let limiter = ApiRateLimiter::with_clock(RateLimitConfig::DEFAULT, ManualClock::new())?;
+    /// let mut permit = limiter.reserve_tokens(TokenUsage::new(1_500, 300)).unwrap();
+    /// permit.report(TokenUsage::new(0, 200)); // a piece of the answer
+    /// assert_eq!(limiter.stats().tokens_remaining_minute, 98_200);
+    /// permit.report(TokenUsage::new(0, 150)); // 50 more than estimated
+    /// assert_eq!(limiter.stats().tokens_remaining_minute, 98_150);
+    /// drop(permit); // the client has hung up
+    /// assert_eq!(limiter.stats().total_tokens_used, 1_850);
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    pub fn report(&mut self, more: impl Into<TokenUsage>) {
+        let now = self.limiter.clock().now();
+        self.report_at(more, now);
+    }
+
+    /// [`report`](Self::report) as of `now`.
+    pub fn report_at(&mut self, more: impl Into<TokenUsage>, now: Timestamp) {
+        self.commit();
+        let reported = self.reported.unwrap_or_default().plus(more.into());
+        self.reported = Some(reported);
+        let used = self.used_so_far(reported);
+        let limits = self.limiter.shared.limits.token_limits();
+        for ((_, kind, bucket), charged) in limits.zip(&mut self.tokens.charged) {
+            let used = kind.share_of(used);
+            bucket.debit_at(used.saturating_sub(*charged), now);
+            *charged = used.max(*charged);
+        }
+        let beyond = TokenUsage::beyond(used, self.tokens.usage);
+        if beyond != TokenUsage::default() {
+            let provider = &self.limiter.shared.provider;
+            if self.is_seen {
+                provider.record(Amounts::new(0, beyond));
+            } else {
+                provider.add(Amounts::new(0, beyond));
+            }
+            self.tokens.usage = self.tokens.usage.at_least(used);
+        }
+    }
+
+    /// What was reported, with the estimate of what was not.
+    fn used_so_far(&self, reported: TokenUsage) -> TokenUsage {
+        let estimate = self.estimate.usage();
+        let is_split = estimate.input().saturating_add(estimate.output()) == estimate.total();
+        match (reported.input(), reported.output()) {
+            (0, output) if is_split => TokenUsage::new(estimate.input(), output),
+            (input, 0) if is_split => TokenUsage::new(input, estimate.output()),
+            _ => reported,
+        }
     }
 
     /// Ends the permit with the tokens that were used.
@@ -224,30 +297,40 @@ impl<C: Clock> TokenPermit<C> {
 
     /// [`settle`](Self::settle) as of `now`.
     pub fn settle_at(mut self, used: impl Into<TokenUsage>, now: Timestamp) {
+        self.end_with(used.into(), now);
+    }
+
+    /// Settles the call.
+    fn end_with(&mut self, used: TokenUsage, now: Timestamp) {
         self.is_settled = true;
-        let used = used.into();
-        for (index, kind, bucket) in self.limiter.shared.limits.token_limits() {
-            let reserved = self.limiter.shared.limits.reserved(index, self.estimate);
+        let shared = &self.limiter.shared;
+        for ((_, kind, bucket), charged) in shared.limits.token_limits().zip(self.tokens.charged) {
             let used = kind.share_of(used);
-            bucket.debit_at(used.saturating_sub(reserved), now);
-            bucket.credit_at(reserved.saturating_sub(used), now);
+            bucket.debit_at(used.saturating_sub(charged), now);
+            bucket.credit_at(charged.saturating_sub(used), now);
         }
-        self.end_with(used);
+        self.end_at_provider(used);
         self.limiter.wake_head();
+        shared.totals.add_tokens(used.total());
+    }
+
+    /// Keeps all that is charged.
+    fn end_as_estimated(&self) {
+        let used = self.tokens.usage;
+        self.end_at_provider(used);
         self.limiter.shared.totals.add_tokens(used.total());
     }
 
-    /// Tells the provider's views that the call has ended.
-    fn end_with(&mut self, used: TokenUsage) {
-        let provider = &self.limiter.shared.provider;
-        let estimate = self.limiter.shared.limits.expected(self.estimate);
+    /// Counts the call as ended for the provider's views.
+    fn end_at_provider(&self, used: TokenUsage) {
+        let (provider, charged) = (&self.limiter.shared.provider, self.tokens.usage);
         if self.is_seen {
-            // What the call uses beyond its estimate. The rest does not come back: the response
+            // What the call uses beyond what is charged. The rest does not come back: the response
             // may have told what remained without it.
-            let more = TokenUsage::beyond(used, estimate);
+            let more = TokenUsage::beyond(used, charged);
             provider.record(Amounts::new(0, more));
         } else {
-            provider.settle(Amounts::new(1, estimate), Amounts::new(1, used));
+            provider.settle(Amounts::new(1, charged), Amounts::new(1, used));
         }
     }
 
@@ -257,33 +340,35 @@ impl<C: Clock> TokenPermit<C> {
     /// The tokens always come back. The request does not if later ones were decided on top of it.
     /// If the permit was committed, this keeps the charge and returns `false`.
     pub fn cancel(mut self) -> bool {
-        self.is_settled = true;
         self.undo_or_keep()
     }
 
     /// Undoes the charge, or keeps it if it was committed.
     fn undo_or_keep(&mut self) -> bool {
-        if let Some(charge) = self.charge.take() {
-            self.limiter.shared.totals.subtract_requests(1);
-            if !self.is_seen {
-                let estimate = self.limiter.shared.limits.expected(self.estimate);
-                let provider = &self.limiter.shared.provider;
-                provider.take_back(Amounts::new(1, estimate));
+        self.is_settled = true;
+        let now = self.limiter.clock().now();
+        let Some(charge) = self.charge.take() else {
+            match self.reported {
+                Some(reported) => self.end_with(self.used_so_far(reported), now),
+                None => self.end_as_estimated(),
             }
-            let now = self.limiter.clock().now();
-            let limits = &self.limiter.shared.limits;
-            // If an exact undo is no longer possible, the tokens are credited, as for a call that
-            // was made and used none.
-            let is_complete = limits
-                .combined
-                .undo_all(charge, |index, tokens| limits.credit(index, tokens, now));
-            self.limiter.wake_head();
-            return is_complete;
-        }
-        let kept = self.limiter.shared.limits.reserved_in_total(self.estimate);
-        self.limiter.shared.totals.add_tokens(kept);
-        self.end_with(self.limiter.shared.limits.expected(self.estimate));
-        false
+            return false;
+        };
+        let Shared {
+            limits,
+            provider,
+            totals,
+            ..
+        } = &*self.limiter.shared;
+        totals.subtract_requests(1);
+        provider.take_back(Amounts::new(1, self.tokens.usage));
+        // If an exact undo is no longer possible, the tokens are credited, as for a call that was
+        // made and used none.
+        let is_complete = limits
+            .combined
+            .undo_all(charge, |index, tokens| limits.credit(index, tokens, now));
+        self.limiter.wake_head();
+        is_complete
     }
 }
 

@@ -306,6 +306,14 @@ impl Provider {
         }
     }
 
+    /// Counts what a call uses beyond its estimate.
+    pub(crate) fn add(&self, more: Amounts) {
+        for (sent, amount) in self.sent.iter().zip(more.0) {
+            // Relaxed: as in `send`.
+            sent.fetch_add(amount, Relaxed);
+        }
+    }
+
     /// Takes back what was not sent after all.
     pub(crate) fn take_back(&self, cost: Amounts) {
         for (sent, amount) in self.sent.iter().zip(cost.0) {
@@ -335,10 +343,7 @@ impl Provider {
 
     /// Counts what was used without a permit.
     pub(crate) fn record(&self, used: Amounts) {
-        for (sent, amount) in self.sent.iter().zip(used.0) {
-            // Relaxed: as in `settle`.
-            sent.fetch_add(amount, Relaxed);
-        }
+        self.add(used);
         self.end(used);
     }
 

@@ -49,6 +49,23 @@ impl TokenUsage {
         }
     }
 
+    pub(super) const fn plus(self, more: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(more.input),
+            output: self.output.saturating_add(more.output),
+            total: self.total.saturating_add(more.total),
+        }
+    }
+
+    /// The larger of each.
+    pub(super) fn at_least(self, other: Self) -> Self {
+        Self {
+            input: self.input.max(other.input),
+            output: self.output.max(other.output),
+            total: self.total.max(other.total),
+        }
+    }
+
     /// At most `most` of each.
     pub(super) fn at_most(self, most: u64) -> Self {
         Self {

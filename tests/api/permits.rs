@@ -229,3 +229,81 @@ fn permit_debug_shows_its_state() {
     permit.commit();
     assert!(format!("{permit:?}").contains("is_committed: true"));
 }
+
+#[test]
+fn tokens_are_charged_while_they_are_reported() {
+    let config = RateLimitConfig {
+        output_tokens_per_minute: Some(500),
+        ..THOUSAND
+    };
+    let (limiter, _) = limiter(config);
+    let mut permit = limiter
+        .reserve_tokens(TokenUsage::new(100, 200))
+        .expect("there is room");
+    assert_eq!(tokens_left(&limiter), 700);
+    permit.report(TokenUsage::new(0, 150));
+    assert_eq!(tokens_left(&limiter), 700, "within the estimate");
+    permit.report(TokenUsage::new(0, 150));
+    assert_eq!(limiter.check().tokens_remaining, 200, "of output tokens");
+    assert_eq!(tokens_left(&limiter), 600);
+    permit.settle(TokenUsage::new(120, 310));
+    assert_eq!(tokens_left(&limiter), 570);
+    assert_eq!(limiter.check().tokens_remaining, 190);
+    assert_eq!(limiter.stats().total_tokens_used, 430);
+
+    // Less than was reported, such as tokens of a cache.
+    let mut permit = limiter.reserve_tokens(10).expect("there is room");
+    permit.report(100);
+    assert_eq!(tokens_left(&limiter), 470);
+    permit.settle(40);
+    assert_eq!(tokens_left(&limiter), 530);
+    assert_eq!(limiter.stats().total_tokens_used, 470);
+}
+
+#[test]
+fn dropped_stream_is_settled_with_what_was_reported() {
+    for (estimate, reports, used) in [
+        // The input is that of the estimate, unless it is reported.
+        (
+            TokenUsage::new(100, 200),
+            &[TokenUsage::new(0, 30)][..],
+            130,
+        ),
+        (
+            TokenUsage::new(100, 200),
+            &[TokenUsage::new(90, 0), TokenUsage::new(0, 30)],
+            120,
+        ),
+        (TokenUsage::new(100, 200), &[TokenUsage::new(90, 0)], 290),
+        (TokenUsage::new(100, 200), &[TokenUsage::new(0, 250)], 350),
+        // Numbers without a split.
+        (300.into(), &[20.into(), 30.into()], 50),
+        (300.into(), &[400.into()], 400),
+    ] {
+        let (limiter, _) = limiter(THOUSAND);
+        let mut permit = limiter.reserve_tokens(estimate).expect("there is room");
+        for &report in reports {
+            permit.report(report);
+        }
+        assert!(!permit.cancel(), "it was sent");
+        assert_eq!(tokens_left(&limiter), 1_000 - used, "{estimate:?}");
+        assert_eq!(limiter.stats().total_tokens_used, used);
+        assert_eq!(limiter.stats().in_flight, 0);
+    }
+}
+
+#[test]
+fn guess_is_settled_as_it_was_charged_when_the_limit_changes() {
+    let (limiter, _) = limiter(THOUSAND);
+    let permit = limiter
+        .reserve_tokens(TokenEstimate::guess(5_000))
+        .expect("capped at 1 000");
+    let more = RateLimitConfig {
+        tokens_per_minute: 4_000,
+        ..THOUSAND
+    };
+    limiter.reconfigure(more).expect("the same limits");
+    assert_eq!(tokens_left(&limiter), 0);
+    permit.settle(200);
+    assert_eq!(tokens_left(&limiter), 800, "of 1 000 that were charged");
+}
