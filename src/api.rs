@@ -14,6 +14,7 @@ mod demand;
 mod fast_path;
 mod in_flight;
 mod limits;
+mod message;
 mod numbers;
 mod permit;
 #[cfg(any(feature = "http", tidegate_loom))]
@@ -22,6 +23,7 @@ mod provider;
 mod ramp;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod reconfigure;
+mod refusal;
 #[cfg(feature = "http")]
 mod responses;
 mod save;
@@ -39,8 +41,10 @@ pub use builder::ApiRateLimiterBuilder;
 pub use config::{
     ConfigError, ConfigErrorKind, ParseConfigError, ParseConfigErrorKind, RateLimitConfig,
 };
+pub use message::LimitMessage;
 pub use permit::TokenPermit;
-pub use status::{LimitKind, RateLimitStatus};
+pub use refusal::LimitKind;
+pub use status::RateLimitStatus;
 pub use totals::RateLimitStats;
 pub use usage::{TokenEstimate, TokenUsage};
 
@@ -113,8 +117,7 @@ use unobserved::{Amounts, Ask, Provider, Unit};
 /// statistics.
 ///
 /// A refusal writes nothing, except that the backoff notes when a streak of refusals begins and
-/// roughly how long callers will wait. It allocates its message. The [`Limiter`](crate::Limiter)
-/// trait refuses without one.
+/// roughly how long callers will wait. Its [message](LimitMessage) is written when it is read.
 ///
 /// ```
 /// use core::time::Duration;

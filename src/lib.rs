@@ -221,7 +221,7 @@ pub use all_or_nothing::{AllOrNothing, TupleDenied};
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use api::{AcquireRequest, AcquireTokens};
 pub use api::{
-    ApiRateLimiter, ApiRateLimiterBuilder, ConfigError, ConfigErrorKind, LimitKind,
+    ApiRateLimiter, ApiRateLimiterBuilder, ConfigError, ConfigErrorKind, LimitKind, LimitMessage,
     ParseConfigError, ParseConfigErrorKind, RateLimitConfig, RateLimitStats, RateLimitStatus,
     TokenEstimate, TokenPermit, TokenUsage,
 };

@@ -9,7 +9,8 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::status::{LimitHit, Remaining, Retry};
+use super::refusal::{LimitHit, Retry};
+use super::status::Remaining;
 use super::{ApiRateLimiter, Ask, RateLimitStatus, Unit};
 use crate::clock::Clock;
 use crate::combined::{CombinedCharge, CombinedDenied};
@@ -170,6 +171,7 @@ impl<C: Clock> ApiRateLimiter<C> {
         };
         LimitHit {
             kind: info.kind,
+            name: info.shared_name,
             limit,
             retry,
         }

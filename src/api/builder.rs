@@ -35,7 +35,8 @@ impl ApiRateLimiter {
     ///
     /// let permit = small.reserve_tokens(30_000)?; // charged to all limits, or to none
     /// let refused = large.reserve_tokens(30_000).unwrap_err();
-    /// assert_eq!(refused.limited_by, Some(LimitKind::Shared("org tokens")));
+    /// assert_eq!(refused.limited_by, Some(LimitKind::Shared));
+    /// assert_eq!(refused.limit_name, Some("org tokens"));
     /// permit.settle(20_000);
     /// assert!(org_tokens.available() >= 30_000 && org.available() >= 99);
     /// assert!(large.reserve_tokens(30_000).is_ok());
@@ -69,8 +70,8 @@ pub struct ApiRateLimiterBuilder<C> {
 impl<C: Clock + Clone> ApiRateLimiterBuilder<C> {
     /// Adds a limit on requests: a [`TokenBucket`] or a [`SlidingWindow`](crate::SlidingWindow), or
     /// an `Arc` of one that other limiters use as well. Each call takes one permit, together with
-    /// those of all other limits or not at all. A refusal names it:
-    /// [`LimitKind::Shared`](crate::LimitKind::Shared).
+    /// those of all other limits or not at all. A refusal names it in
+    /// [`limit_name`](crate::RateLimitStatus::limit_name).
     ///
     /// Who waits asks again when the limit's hint says. A permit that comes back at another limiter
     /// does not wake them.

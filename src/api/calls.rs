@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use super::demand::ApiDemand;
 use super::limits::MAX_TOKEN_LIMITS;
-use super::status::{LimitHit, LimitKind, Remaining, Retry};
+use super::refusal::{LimitHit, LimitKind, Retry};
+use super::status::Remaining;
 use super::{ApiRateLimiter, Ask, RateLimitStatus, TokenEstimate, TokenPermit};
 use crate::clock::Clock;
 use crate::denied::Denied;

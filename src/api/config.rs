@@ -179,8 +179,8 @@ pub enum ConfigErrorKind {
     /// The longest backoff is shorter than the first.
     BelowBase,
     /// The limit is below that of a shorter period, which was set and could never be used up. Calls
-    /// would go on for less than the shorter period, and then stand still for the rest of the longer.
-    /// A limit that has its default counts as not set.
+    /// would go on for less than the shorter period, and then stand still for the rest of the
+    /// longer. A limit that has its default counts as not set.
     Below {
         /// The field with the shorter period.
         other: &'static str,

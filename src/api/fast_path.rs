@@ -9,7 +9,8 @@
 
 use alloc::sync::Arc;
 
-use super::status::{LimitKind, Remaining};
+use super::refusal::LimitKind;
+use super::status::Remaining;
 use crate::clock::Clock;
 use crate::combined::{Combined, CombinedDenied};
 use crate::prepared_charge::{AsOf, Exchange, PreparedCharge, Request};

@@ -3,7 +3,7 @@
 //! A call that ends wakes the first waiter of the limiter's queue, where waiters for a free slot
 //! stand with all others.
 
-use super::status::{LimitHit, LimitKind, Retry};
+use super::refusal::{LimitHit, LimitKind, Retry};
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicU64, const_fn};
 
@@ -79,6 +79,7 @@ impl InFlight {
 const fn full(limit: u64) -> LimitHit {
     LimitHit {
         kind: LimitKind::InFlight,
+        name: None,
         limit,
         retry: Retry::OnRelease,
     }

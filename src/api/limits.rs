@@ -8,7 +8,8 @@ use super::Ask;
 use super::config::{ConfigError, RateLimitConfig};
 use super::fast_path::{self, FastPath};
 use super::numbers::{KINDS, Numbers};
-use super::status::{LimitKind, Remaining};
+use super::refusal::LimitKind;
+use super::status::Remaining;
 use super::usage::{TokenEstimate, TokenUsage};
 use crate::clock::{Clock, ManualClock};
 use crate::combined::{Combined, CombinedBuilder, CombinedDenied, Limit};
@@ -57,6 +58,7 @@ pub(super) struct Limits<C> {
 #[derive(Debug)]
 pub(super) struct LimitInfo {
     pub(super) kind: LimitKind,
+    pub(super) shared_name: Option<&'static str>,
     /// The most that one call can take.
     capacity: AtomicU64,
     /// The number in the configuration.
@@ -68,9 +70,18 @@ impl LimitInfo {
         const fn new(kind: LimitKind, stated: u64, capacity: u64) -> Self {
             Self {
                 kind,
+                shared_name: None,
                 capacity: AtomicU64::new(capacity),
                 stated: AtomicU64::new(stated),
             }
+        }
+    }
+
+    const_fn! {
+        const fn shared(name: &'static str, capacity: u64) -> Self {
+            let mut info = Self::new(LimitKind::Shared, capacity, capacity);
+            info.shared_name = Some(name);
+            info
         }
     }
 
@@ -134,10 +145,7 @@ type Made<C> = (LimitInfo, Limit<C>);
 impl<C: Clock> Limits<C> {
     fn shared((name, limit): (&'static str, Limit<C>)) -> Made<C> {
         let capacity = limit.capacity();
-        (
-            LimitInfo::new(LimitKind::Shared(name), capacity, capacity),
-            limit,
-        )
+        (LimitInfo::shared(name, capacity), limit)
     }
 }
 
@@ -147,25 +155,25 @@ impl<C: Clock + Clone> Limits<C> {
         clock: &C,
         shared: SharedLimits<C>,
     ) -> Result<Self, ConfigError> {
-        let make = |kind: LimitKind, numbers: Numbers| {
+        let configured = |kind: LimitKind, numbers: Numbers| {
             let info = LimitInfo::new(kind, numbers.stated(), numbers.capacity());
             Ok((info, numbers.limit(kind, clock)?))
         };
         let (mut requests, mut tokens): (Vec<Made<C>>, Vec<Made<C>>) = Default::default();
         for kind in KINDS {
             if let Some(numbers) = config.numbers(kind) {
-                let made = make(kind, numbers)?;
+                let limit = configured(kind, numbers)?;
                 if kind.counts_tokens() {
-                    tokens.push(made);
+                    tokens.push(limit);
                 } else {
-                    requests.push(made);
+                    requests.push(limit);
                 }
             }
         }
         requests.extend(shared.requests.into_iter().map(Self::shared));
         tokens.extend(shared.tokens.into_iter().map(Self::shared));
         if requests.is_empty() {
-            requests.push(make(LimitKind::Burst, NO_LIMIT)?);
+            requests.push(configured(LimitKind::Burst, NO_LIMIT)?);
         }
         // The burst first. It mostly has the least headroom, and then the order of declaration is
         // the order of charging.
@@ -178,14 +186,14 @@ impl<C: Clock + Clone> Limits<C> {
 
         let first_token_limit = requests.len();
         let all = requests.into_iter().chain(tokens);
-        let (infos, limits): (Vec<_>, Vec<_>) = all
+        let (infos, named): (Vec<_>, Vec<_>) = all
             .map(|(info, limit)| {
-                let name = info.kind.name();
+                let name = info.shared_name.unwrap_or(info.kind.name());
                 (info, (name, limit))
             })
             .unzip();
         let mut limits = Self {
-            combined: CombinedBuilder::of(limits.into_iter()).build(),
+            combined: CombinedBuilder::of(named.into_iter()).build(),
             infos: infos.into_boxed_slice(),
             first_token_limit,
             fast_path: None,
@@ -280,7 +288,7 @@ impl<C: Clock> Limits<C> {
     /// The most that one call can take from a limit. A shared one may have been changed.
     pub(super) fn capacity(&self, index: usize) -> u64 {
         match self.infos[index].kind {
-            LimitKind::Shared(_) => self.combined.limit_at_index(index).capacity(),
+            LimitKind::Shared => self.combined.limit_at_index(index).capacity(),
             _ => self.infos[index].capacity(),
         }
     }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::config::{ConfigError, ConfigErrorKind, RateLimitConfig};
-use super::status::LimitKind;
+use super::refusal::LimitKind;
 use crate::combined::Limit;
 use crate::quota::{Quota, QuotaError};
 use crate::sliding_window::SlidingWindow;
@@ -137,7 +137,7 @@ pub(super) const fn field(kind: LimitKind) -> &'static str {
         | LimitKind::Pause
         | LimitKind::Queue
         | LimitKind::Provider
-        | LimitKind::Shared(_) => "max_in_flight",
+        | LimitKind::Shared => "max_in_flight",
     }
 }
 
@@ -202,7 +202,7 @@ impl RateLimitConfig {
             | LimitKind::Pause
             | LimitKind::Queue
             | LimitKind::Provider
-            | LimitKind::Shared(_) => return None,
+            | LimitKind::Shared => return None,
         })
     }
 

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::limits::CallTokens;
-use super::status::LimitHit;
+use super::refusal::LimitHit;
 use super::usage::{TokenEstimate, TokenUsage};
 use super::{Amounts, ApiRateLimiter, RateLimitStatus, Shared};
 use crate::clock::{Clock, DefaultClock};
@@ -275,7 +275,7 @@ impl<C: Clock> TokenPermit<C> {
     }
 
     /// What was reported, with the estimate of what was not.
-    fn used_so_far(&self, reported: TokenUsage) -> TokenUsage {
+    const fn used_so_far(&self, reported: TokenUsage) -> TokenUsage {
         let estimate = self.estimate.usage();
         let is_split = estimate.input().saturating_add(estimate.output()) == estimate.total();
         match (reported.input(), reported.output()) {

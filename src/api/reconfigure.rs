@@ -6,7 +6,7 @@ use super::ApiRateLimiter;
 use super::config::{ConfigError, ConfigErrorKind, RateLimitConfig};
 use super::limits::Limits;
 use super::numbers::{self, KINDS, Numbers};
-use super::status::LimitKind;
+use super::refusal::LimitKind;
 use crate::clock::Clock;
 use crate::sync::lock;
 use crate::time::Timestamp;

@@ -21,7 +21,7 @@ use super::ApiRateLimiter;
 use super::config::RateLimitConfig;
 use super::numbers::Numbers;
 use super::provider::{Amounts, Flow, Seen, Unit};
-use super::status::LimitKind;
+use super::refusal::LimitKind;
 use crate::clock::Clock;
 use crate::time::Timestamp;
 use told_limits::{ToldLimit, told_limits, unified_reset};
