@@ -21,8 +21,8 @@ const WAITERS: usize = 10_000;
 /// Bytes in a queue for each waiter: an entry of 56 bytes in a tree whose nodes are half full,
 /// because entries come in order.
 const ENTRY: usize = 128;
-/// The same at an API limiter, whose demand is of requests and four kinds of tokens.
-const API_ENTRY: usize = 256;
+/// The same at an API limiter, whose demand is of requests and up to eight limits on tokens.
+const API_ENTRY: usize = 384;
 /// Bytes for the test harness, which may print meanwhile, and for a queue without waiters.
 const REST: usize = 16 << 10;
 

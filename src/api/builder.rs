@@ -36,7 +36,7 @@ impl ApiRateLimiter {
     /// let permit = small.reserve_tokens(30_000)?; // charged to all limits, or to none
     /// let refused = large.reserve_tokens(30_000).unwrap_err();
     /// assert_eq!(refused.limited_by, Some(LimitKind::Shared));
-    /// assert_eq!(refused.limit_name, Some("org tokens"));
+    /// assert_eq!(refused.limit_name(), Some("org tokens"));
     /// permit.settle(20_000);
     /// assert!(org_tokens.available() >= 30_000 && org.available() >= 99);
     /// assert!(large.reserve_tokens(30_000).is_ok());

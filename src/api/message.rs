@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
+#[cfg(all(feature = "std", not(tidegate_loom)))]
 use alloc::string::String;
 use core::fmt;
 use core::ops::Deref;
@@ -24,7 +25,7 @@ pub struct LimitMessage {
     #[cfg(all(feature = "std", not(tidegate_loom)))]
     text: Lazy<String>,
     #[cfg(not(all(feature = "std", not(tidegate_loom))))]
-    text: Option<Box<String>>,
+    text: Option<Box<str>>,
 }
 
 /// What the message says, in few bytes.
@@ -71,12 +72,12 @@ impl LimitMessage {
 #[cfg(not(all(feature = "std", not(tidegate_loom))))]
 impl LimitMessage {
     fn of(refusal: Option<Refusal>) -> Self {
-        let text = refusal.map(|refusal| Box::new(refusal.text().into_owned()));
+        let text = refusal.map(|refusal| refusal.text().into());
         Self { refusal, text }
     }
 
     fn text(&self) -> &str {
-        self.text.as_ref().map_or(NOT_LIMITED, |text| text)
+        self.text.as_deref().unwrap_or(NOT_LIMITED)
     }
 
     #[inline]
@@ -89,6 +90,12 @@ impl LimitMessage {
 }
 
 impl LimitMessage {
+    /// The name of the shared limit that refuses.
+    pub(super) fn limit_name(&self) -> Option<&'static str> {
+        let name = self.refusal.map(|refusal| refusal.name);
+        name.filter(|name| !name.is_empty())
+    }
+
     pub(super) fn limited(hit: LimitHit, wait: Duration) -> Self {
         let help = match hit.retry {
             Retry::After(_) => Help::Wait,

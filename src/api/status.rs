@@ -48,8 +48,6 @@ pub struct RateLimitStatus {
     pub message: LimitMessage,
     /// The limit that refuses the longest; `None` if not limited.
     pub limited_by: Option<LimitKind>,
-    /// The name of that limit, if it is a shared one.
-    pub limit_name: Option<&'static str>,
     /// The time until the same call can succeed.
     ///
     /// It does succeed then if no other call comes in between. With
@@ -71,6 +69,12 @@ pub(crate) struct Remaining {
 }
 
 impl RateLimitStatus {
+    /// Returns the name of the limit that refuses, if it was added by the
+    /// [builder](crate::ApiRateLimiter::builder).
+    pub fn limit_name(&self) -> Option<&'static str> {
+        self.message.limit_name()
+    }
+
     #[inline]
     pub(super) const fn free(remaining: Remaining) -> Self {
         Self {
@@ -80,7 +84,6 @@ impl RateLimitStatus {
             tokens_remaining: remaining.tokens,
             message: LimitMessage::not_limited(),
             limited_by: None,
-            limit_name: None,
             retry_after: Duration::ZERO,
             is_permanent: false,
         }
@@ -99,7 +102,6 @@ impl RateLimitStatus {
             tokens_remaining: remaining.tokens,
             message: LimitMessage::limited(hit, wait_time),
             limited_by: Some(hit.kind),
-            limit_name: hit.name,
             retry_after,
             is_permanent: hit.retry == Retry::Never,
         }

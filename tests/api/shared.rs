@@ -51,7 +51,7 @@ fn call_is_charged_to_own_and_shared_limits_or_to_none() {
     let permit = large.reserve_tokens(700).expect("there is room");
     assert_eq!(org.tokens.available(), 300);
     let refused = free.reserve_tokens(301).expect_err("300 are left");
-    assert_eq!(refused.limit_name, Some("org tokens"));
+    assert_eq!(refused.limit_name(), Some("org tokens"));
     assert_eq!(refused.limited_by, Some(LimitKind::Shared));
     let start = "shared limit org tokens of 1000 permits reached, retry in ";
     assert!(refused.message.starts_with(start), "{refused}");
@@ -68,12 +68,12 @@ fn call_is_charged_to_own_and_shared_limits_or_to_none() {
 
     large.record_tokens(950);
     let status = free.try_acquire();
-    assert_eq!(status.limit_name, Some("org tokens"));
+    assert_eq!(status.limit_name(), Some("org tokens"));
     assert_eq!(status.limited_by, Some(LimitKind::Shared));
     org.clock.advance(Duration::from_secs(6));
     assert!(!free.try_acquire().is_limited);
     let status = large.try_acquire();
-    assert_eq!(status.limit_name, Some("org"));
+    assert_eq!(status.limit_name(), Some("org"));
     assert_eq!(status.limited_by, Some(LimitKind::Shared));
     assert_eq!(large.available_at(org.clock.now()), 0);
     let never = free.reserve_tokens(1_001).expect_err("above the org's");
@@ -116,7 +116,7 @@ fn waiter_goes_when_the_shared_limit_allows() {
     });
     assert_eq!(clock.now() - start, Duration::from_secs(2));
     let status = one.acquire().timeout(Duration::from_millis(999)).wait();
-    assert_eq!(status.limit_name, Some("org"));
+    assert_eq!(status.limit_name(), Some("org"));
     assert_eq!(status.limited_by, Some(LimitKind::Shared));
 }
 
@@ -152,7 +152,7 @@ fn windows_and_limits_of_one_limiter_can_be_added() {
         .expect("valid");
     assert!(!limiter.try_acquire().is_limited && !limiter.try_acquire().is_limited);
     let status = limiter.try_acquire();
-    assert_eq!(status.limit_name, Some("10 seconds"));
+    assert_eq!(status.limit_name(), Some("10 seconds"));
     assert_eq!(status.limited_by, Some(LimitKind::Shared));
 
     let bucket = || TokenBucket::with_clock(Quota::per_minute(1), clock.clone());

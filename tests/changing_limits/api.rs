@@ -33,7 +33,7 @@ fn levels_stay_and_new_numbers_hold() {
         requests_per_minute: 120,
         burst_size: 20,
         tokens_per_minute: 60_000,
-        tokens_per_day: Some(7_000),
+        tokens_per_day: Some(70_000),
         ..CONFIG
     };
     api.reconfigure(config).expect("valid");
@@ -43,7 +43,7 @@ fn levels_stay_and_new_numbers_hold() {
     assert_eq!(stats.requests_remaining_minute, 116);
     assert_eq!(
         (stats.tokens_remaining_minute, stats.tokens_remaining_day),
-        (1_000, Some(7_000))
+        (1_000, Some(70_000))
     );
     assert_eq!((stats.total_requests, stats.total_tokens_used), (4, 5_000));
 
