@@ -1,5 +1,6 @@
 //! Builds a limiter with limits that other limiters share.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -48,7 +49,7 @@ impl ApiRateLimiter {
 }
 
 impl<C: Clock> ApiRateLimiter<C> {
-    /// [`builder`](ApiRateLimiter::builder) on another clock, whose clones must share their time.
+    /// Builds a limiter with limits that other limiters share, on another clock than the default, whose clones must share their time.
     /// The shared limits must be on this clock as well.
     pub const fn builder_with_clock(config: RateLimitConfig, clock: C) -> ApiRateLimiterBuilder<C> {
         ApiRateLimiterBuilder {
@@ -59,7 +60,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 }
 
-/// Builds an [`ApiRateLimiter`]: see [`ApiRateLimiter::builder`].
+/// Builds an [`ApiRateLimiter`]: see [`ApiRateLimiter::builder_with_clock`].
 #[must_use = "a builder does nothing before `build`"]
 pub struct ApiRateLimiterBuilder<C> {
     config: RateLimitConfig,
@@ -76,9 +77,8 @@ impl<C: Clock + Clone> ApiRateLimiterBuilder<C> {
     /// Who waits asks again when the limit's hint says. A permit that comes back at another limiter
     /// does not wake them.
     ///
-    /// Its numbers are changed where it is: [`reconfigure`](ApiRateLimiter::reconfigure) leaves it.
-    /// A limiter with a limit that others share cannot be [restored](ApiRateLimiter::restore) into,
-    /// because that would restore the limit once for each.
+    /// Its numbers are changed where it is: `reconfigure` leaves it. A limiter with a limit that
+    /// others share cannot be restored into, because that would restore the limit once for each.
     pub fn shared(mut self, name: &'static str, limit: impl Into<Limit<C>>) -> Self {
         self.shared.requests.push((name, limit.into()));
         self
@@ -89,9 +89,9 @@ impl<C: Clock + Clone> ApiRateLimiterBuilder<C> {
     pub fn shared_tokens(
         mut self,
         name: &'static str,
-        bucket: impl Into<alloc::sync::Arc<TokenBucket<C>>>,
+        bucket: impl Into<Arc<TokenBucket<C>>>,
     ) -> Self {
-        let bucket: alloc::sync::Arc<_> = bucket.into();
+        let bucket: Arc<_> = bucket.into();
         self.shared.tokens.push((name, Limit::from(bucket)));
         self
     }

@@ -70,7 +70,7 @@ pub(crate) struct Remaining {
 
 impl RateLimitStatus {
     /// Returns the name of the limit that refuses, if it was added by the
-    /// [builder](crate::ApiRateLimiter::builder).
+    /// [builder](crate::ApiRateLimiterBuilder).
     pub fn limit_name(&self) -> Option<&'static str> {
         self.message.limit_name()
     }

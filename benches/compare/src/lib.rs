@@ -88,7 +88,8 @@ pub fn exhausted<G: Gate>(gate: G) -> G {
 /// Limits per minute and hour, burst and tokens.
 pub fn api(per_hour: u64) -> ApiRateLimiter {
     ApiRateLimiter::new(RateLimitConfig {
-        requests_per_minute: HIGH,
+        // A limit per minute that is set must not be above that of an hour. The default may be.
+        requests_per_minute: if per_hour == HIGH { HIGH } else { 50 },
         requests_per_hour: per_hour,
         tokens_per_minute: HIGH,
         burst_size: HIGH,

@@ -178,7 +178,8 @@ pub fn empty_combined() -> Combined<Ticks> {
 /// Limits per minute and hour, burst and tokens.
 pub fn api(per_hour: u64) -> ApiRateLimiter<Ticks> {
     let config = RateLimitConfig {
-        requests_per_minute: HIGH,
+        // A limit per minute that is set must not be above that of an hour. The default may be.
+        requests_per_minute: if per_hour == HIGH { HIGH } else { 50 },
         requests_per_hour: per_hour,
         tokens_per_minute: HIGH,
         burst_size: HIGH,
