@@ -115,7 +115,7 @@
 //! | `async-io` | no | `acquire().await` on async-io's timer, in smol and every other runtime |
 //! | `futures-timer` | no | `acquire().await` on a timer with its own thread, in every runtime |
 //! | `futures` | no | [`PacedStream`] and [`PacedSink`]: items that wait for a limiter; [`Throttled`]: bytes that wait |
-//! | `http` | no | `ApiRateLimiter::observe_response` reads a provider's header fields |
+//! | `http` | no | `ApiRateLimiter::observe_response` and `observe_body` read a provider's responses |
 //! | `tower` | no | [`tidegate::tower`]: layers for axum, tonic, hyper and clients |
 //! | `dashmap` | no | [`DashKeyed`]: a table over a `DashMap` of yours |
 //! | `metrics` | no | counters of the layers' decisions and of tables of keys |
