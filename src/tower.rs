@@ -82,6 +82,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "http")]
+mod api_client;
 mod api_key;
 mod forwarded_for;
 mod gate;
@@ -109,6 +111,8 @@ mod shadow_gate;
 mod too_many_requests;
 
 pub use crate::keyed::KeyedLimiter;
+#[cfg(feature = "http")]
+pub use api_client::{ApiClient, ApiClientError, ApiClientLayer, ResponsePermit};
 pub use api_key::ApiKey;
 pub use forwarded_for::{ForwardedFor, ParseNetworkError};
 pub use gate::Gate;

@@ -1,12 +1,12 @@
 //! A client that keeps to the request and token limits of a language model's provider.
 //!
 //! ```text
-//! cargo run --release --features tokio,http --example llm_client
+//! cargo run --release --features tokio,tower,http --example llm_client
 //! ```
 //!
 //! The provider is a fake on loopback (`provider.rs`) that streams its answers. The same prompts
-//! are sent three times: all at once, paced by an `ApiRateLimiter`, and paced while another program
-//! drains the account.
+//! are sent all at once, paced by an `ApiRateLimiter`, and paced while another program drains the
+//! account.
 
 #![expect(
     clippy::std_instead_of_alloc,
@@ -16,14 +16,16 @@
 
 mod provider;
 
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{Request, StatusCode};
 use futures_util::future::try_join_all;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::{Client as HttpClient, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
+use tidegate::tower::{ApiClient, ApiClientLayer, ResponsePermit};
 use tidegate::{ApiRateLimiter, RateLimitConfig, TokenPermit, TokenUsage};
 use tokio::time::Instant;
+use tower::{Layer, ServiceExt};
 
 use crate::provider::{Event, Prompt};
 
@@ -50,41 +52,50 @@ const CONFIG: RateLimitConfig = RateLimitConfig {
     ..RateLimitConfig::DEFAULT
 };
 
+type Http = HttpClient<HttpConnector, Full<Bytes>>;
+
 /// A client of the provider. All callers share its limiter.
 struct Client {
-    http: HttpClient<HttpConnector, Full<Bytes>>,
     url: String,
-    limiter: ApiRateLimiter,
+    unpaced: Http,
+    /// Waits, sends, believes what responses say, and sends refused requests again.
+    paced: ApiClient<Http>,
 }
 
 impl Client {
-    /// Sends a prompt when the limits allow it, and sends it again if the provider refuses.
-    async fn complete(&self, prompt: Prompt) -> Result<Answer> {
-        let estimate = TokenUsage::new(prompt.input_tokens.into(), prompt.max_tokens.into());
-        loop {
-            // Fails at once if the estimate exceeds a limit.
-            let mut permit = self.limiter.acquire_tokens(estimate).await?;
-            // From here on the provider may charge, even if this future is dropped.
-            permit.commit();
-            let response = self.post(prompt).await?;
-            // What remains, for as long as the provider says. A refusal pauses all callers.
-            permit.observe_response(response.status(), response.headers());
-            match response.status() {
-                StatusCode::OK => {
-                    let body = response.into_body();
-                    return Ok(Answer { permit, body });
-                }
-                StatusCode::TOO_MANY_REQUESTS => permit.settle(0),
-                status => return Err(format!("the provider answered {status}").into()),
-            }
-        }
+    fn new(url: String) -> Result<Self> {
+        let unpaced = HttpClient::builder(TokioExecutor::new()).build_http();
+        let paced = ApiClientLayer::new(ApiRateLimiter::new(CONFIG)?)
+            .estimate(|request| {
+                let most = request.extension::<TokenUsage>();
+                most.copied().unwrap_or_default().into()
+            })
+            .layer(unpaced.clone());
+        Ok(Self {
+            url,
+            unpaced,
+            paced,
+        })
     }
 
-    async fn post(&self, prompt: Prompt) -> Result<Response<Incoming>> {
-        let request = Request::post(&self.url)
-            .header("content-type", "application/json")
-            .body(Full::from(serde_json::to_vec(&prompt)?))?;
-        Ok(self.http.request(request).await?)
+    /// Sends a prompt when the limits allow it, and sends it again if the provider refuses.
+    async fn complete(&self, prompt: Prompt) -> Result<Answer> {
+        let mut request = self.request(prompt)?;
+        let most = TokenUsage::new(prompt.input_tokens.into(), prompt.max_tokens.into());
+        request.extensions_mut().insert(most);
+        // Fails at once if that exceeds a limit.
+        let response = self.paced.clone().oneshot(request).await?;
+        if response.status() != StatusCode::OK {
+            return Err(format!("the provider answered {}", response.status()).into());
+        }
+        let permit = ResponsePermit::take_from(&response).ok_or("taken before")?;
+        let body = response.into_body();
+        Ok(Answer { permit, body })
+    }
+
+    fn request(&self, prompt: Prompt) -> Result<Request<Full<Bytes>>> {
+        let request = Request::post(&self.url).header("content-type", "application/json");
+        Ok(request.body(Full::from(serde_json::to_vec(&prompt)?))?)
     }
 }
 
@@ -139,11 +150,7 @@ async fn main() -> Result<()> {
 /// Sends all prompts to a new provider, and returns how often it answered and refused.
 async fn run(name: &str, is_paced: bool, drained_before: Option<u32>) -> Result<(u32, u32)> {
     let (address, account) = provider::start(drained_before).await?;
-    let client = Client {
-        http: HttpClient::builder(TokioExecutor::new()).build_http(),
-        url: format!("http://{address}/v1/messages"),
-        limiter: ApiRateLimiter::new(CONFIG)?,
-    };
+    let client = Client::new(format!("http://{address}/v1/messages"))?;
     let start = Instant::now();
     try_join_all((0..PROMPTS).map(async |number| -> Result<()> {
         let prompt = Prompt {
@@ -154,7 +161,8 @@ async fn run(name: &str, is_paced: bool, drained_before: Option<u32>) -> Result<
             let answer = client.complete(prompt).await?;
             tokio::spawn(answer.text()).await??;
         } else {
-            client.post(prompt).await?.collect().await?;
+            let request = client.request(prompt)?;
+            client.unpaced.request(request).await?.collect().await?;
         }
         Ok(())
     }))

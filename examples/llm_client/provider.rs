@@ -80,10 +80,10 @@ async fn answer(State(account): State<SharedAccount>, Json(prompt): Json<Prompt>
         return (StatusCode::TOO_MANY_REQUESTS, retry_after).into_response();
     }
     let left = lock(&account).tokens;
-    let until_full = (TOKENS_AT_ONCE - left) / (TOKENS_PER_MINUTE / 60.0);
+    let reset = (TOKENS_AT_ONCE - left) / (TOKENS_PER_MINUTE / 60.0);
     let headers = [
         ("x-ratelimit-remaining-tokens", left.floor().to_string()),
-        ("x-ratelimit-reset-tokens", format!("{until_full:.3}s")),
+        ("x-ratelimit-reset-tokens", format!("{reset:.3}s")),
     ];
     let text = stream::iter(["An ", "answer ", "in ", "pieces."]).then(async |piece| {
         time::sleep(Duration::from_millis(12)).await;

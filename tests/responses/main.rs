@@ -10,6 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tidegate::{ApiRateLimiter, Clock, ManualClock, RateLimitConfig};
 
 mod backoff;
+#[cfg(all(feature = "tokio", feature = "tower"))]
+mod client;
 mod reading;
 mod simulated;
 mod views;
