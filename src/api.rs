@@ -3,6 +3,8 @@
 
 #[cfg(any(feature = "std", tidegate_loom))]
 mod acquire;
+#[cfg(feature = "http")]
+mod adaptive;
 mod admission;
 mod backoff;
 mod builder;
@@ -66,6 +68,8 @@ use crate::sync::Ordering::Relaxed;
 #[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::{Mutex, WaitQueue, lock};
 use crate::time::Timestamp;
+#[cfg(feature = "http")]
+use adaptive::Adaptive;
 use backoff::Backoff;
 #[cfg(any(feature = "std", tidegate_loom))]
 use demand::ApiDemand;
@@ -162,6 +166,9 @@ struct Shared<C> {
     gate: CachePadded<AdmissionGate>,
     /// What responses have told.
     provider: Provider,
+    /// `None` unless it is configured.
+    #[cfg(feature = "http")]
+    adaptive: Option<Mutex<Adaptive>>,
     /// Written by every admission.
     totals: CachePadded<Totals>,
     #[cfg(any(feature = "std", tidegate_loom))]
@@ -261,6 +268,8 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
             config: Arc::new(config),
             gate: CachePadded::new(gate),
             provider: Provider::new(),
+            #[cfg(feature = "http")]
+            adaptive: config.adaptive.then(|| Mutex::new(Adaptive::NEW)),
             totals: CachePadded::new(Totals::default()),
             #[cfg(any(feature = "std", tidegate_loom))]
             wait_queue: WaitQueue::new(),

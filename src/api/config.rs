@@ -73,6 +73,13 @@ pub struct RateLimitConfig {
     pub burst_size: u64,
     /// The most [permits](crate::TokenPermit) at the same time. Unlimited by default.
     pub max_in_flight: Option<u64>,
+    /// Whether the limiter finds the rate at which the provider lets requests through: a refusal
+    /// lowers it, and it rises again. Off by default.
+    ///
+    /// For clients that share a quota which none of them knows. It takes the place of the backoff
+    /// after refusals that tell no wait, and only lowers what the other limits admit. It learns
+    /// from `observe_response`, with the feature `http`.
+    pub adaptive: bool,
     /// Whether waits grow while refusals continue. On by default.
     pub enable_backoff: bool,
     /// The most that the first refusal adds to the wait; not zero. A second by default, the
@@ -101,6 +108,7 @@ impl RateLimitConfig {
         output_tokens_per_minute: None,
         burst_size: 10,
         max_in_flight: None,
+        adaptive: false,
         enable_backoff: true,
         backoff_base: Duration::from_secs(1),
         backoff_max: Duration::from_secs(60),

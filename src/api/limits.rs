@@ -47,6 +47,8 @@ pub(super) struct Limits<C> {
     pub(super) combined: Combined<C>,
     /// In the order of the combination. If there is a burst, it is at 0.
     pub(super) infos: Box<[LimitInfo]>,
+    /// The index of the first limit that does not only spread requests out.
+    first_window: usize,
     /// Of the first token limit, if there is one. There is always a request limit.
     first_token_limit: usize,
     /// The same limits, if no optional limit is configured.
@@ -117,15 +119,6 @@ impl RateLimitConfig {
     }
 }
 
-/// The limit of a configuration without limits, because a combination has one at least: a bucket
-/// that no caller can empty.
-const NO_LIMIT: Numbers = Numbers::Bucket {
-    rate: 1_000_000_000_000,
-    period: Duration::from_secs(1),
-    capacity: 1 << 40,
-    stated: RateLimitConfig::NO_LIMIT,
-};
-
 /// Limits that other limiters may share, with their names.
 pub(super) struct SharedLimits<C> {
     pub(super) requests: Vec<(&'static str, Limit<C>)>,
@@ -173,17 +166,21 @@ impl<C: Clock + Clone> Limits<C> {
         requests.extend(shared.requests.into_iter().map(Self::shared));
         tokens.extend(shared.tokens.into_iter().map(Self::shared));
         if requests.is_empty() {
-            requests.push(configured(LimitKind::Burst, NO_LIMIT)?);
+            // A combination has one limit at least.
+            requests.push(configured(LimitKind::Burst, Numbers::UNUSED)?);
         }
         // The burst first. It mostly has the least headroom, and then the order of declaration is
         // the order of charging.
-        let burst = requests
+        requests.sort_by_key(|(info, _)| match info.kind {
+            LimitKind::Burst => 0,
+            LimitKind::Adaptive => 1,
+            _ => 2,
+        });
+        let spreads = |kind| matches!(kind, LimitKind::Burst | LimitKind::Adaptive);
+        let first_window = requests
             .iter()
-            .position(|(info, _)| info.kind == LimitKind::Burst);
-        if let Some(to_burst) = burst.and_then(|burst| requests.get_mut(..=burst)) {
-            to_burst.rotate_right(1);
-        }
-
+            .filter(|(info, _)| spreads(info.kind))
+            .count();
         let first_token_limit = requests.len();
         let all = requests.into_iter().chain(tokens);
         let (infos, named): (Vec<_>, Vec<_>) = all
@@ -195,6 +192,7 @@ impl<C: Clock + Clone> Limits<C> {
         let mut limits = Self {
             combined: CombinedBuilder::of(named.into_iter()).build(),
             infos: infos.into_boxed_slice(),
+            first_window,
             first_token_limit,
             fast_path: None,
         };
@@ -261,7 +259,7 @@ impl<C: Clock> Limits<C> {
                 if let Some(bucket) = self.combined.bucket(index) {
                     remaining.tokens = remaining.tokens.min(bucket.tokens_in(room));
                 }
-            } else if index >= self.first_window() {
+            } else if index >= self.first_window {
                 remaining.requests = remaining.requests.min(room);
             }
         };
@@ -352,12 +350,6 @@ impl<C: Clock> Limits<C> {
         }
     }
 
-    /// The index of the first limit that is not the burst.
-    #[inline]
-    fn first_window(&self) -> usize {
-        usize::from(self.infos[0].kind == LimitKind::Burst)
-    }
-
     /// The request limit that allows the fewest requests at once: its index and its capacity.
     fn tightest(&self) -> (usize, u64) {
         let limits = self.infos[..self.first_token_limit].iter().enumerate();
@@ -396,9 +388,19 @@ impl<C: Clock> Limits<C> {
     pub(super) fn remaining_at(&self, now: Timestamp) -> Remaining {
         Remaining {
             // Without the burst.
-            requests: self.fewest_at(self.first_window()..self.first_token_limit, now),
+            requests: self.fewest_at(self.first_window..self.first_token_limit, now),
             tokens: self.fewest_at(self.first_token_limit..self.infos.len(), now),
         }
+    }
+
+    /// The bucket of the adaptive pace.
+    #[cfg(feature = "http")]
+    pub(super) fn adaptive(&self) -> Option<&TokenBucket<C>> {
+        let kinds = self.infos.iter().map(|info| info.kind);
+        let index = kinds
+            .into_iter()
+            .position(|kind| kind == LimitKind::Adaptive)?;
+        self.combined.bucket(index)
     }
 
     /// What the limit of a kind has available; `None` without such a limit.

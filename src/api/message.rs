@@ -184,6 +184,9 @@ impl Refusal {
             (LimitKind::Provider, _) => {
                 format!("too little left according to the server, retry in {wait}")
             }
+            (LimitKind::Adaptive, _) => {
+                format!("slowed down after refusals of the server, retry in {wait}")
+            }
             (_, Help::Wait) => format!("{limit} reached, retry in {wait}"),
             (_, Help::Release) => format!("{limit} reached, retry when one ends"),
             (_, Help::Nothing) => format!("above the {limit}, no wait helps"),

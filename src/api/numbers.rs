@@ -13,11 +13,12 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// The request limits and then the token limits, in the order of their fields.
-pub(super) const KINDS: [LimitKind; 8] = [
+pub(super) const KINDS: [LimitKind; 9] = [
     LimitKind::Minute,
     LimitKind::Hour,
     LimitKind::Burst,
     LimitKind::Day,
+    LimitKind::Adaptive,
     LimitKind::Tokens,
     LimitKind::TokensPerDay,
     LimitKind::InputTokens,
@@ -41,6 +42,14 @@ pub(super) enum Numbers {
 }
 
 impl Numbers {
+    /// A bucket that no caller can empty.
+    pub(super) const UNUSED: Self = Self::Bucket {
+        rate: 1_000_000_000_000,
+        period: Duration::from_secs(1),
+        capacity: 1 << 40,
+        stated: RateLimitConfig::NO_LIMIT,
+    };
+
     const fn window(limit: u64, length: Duration) -> Self {
         Self::Window { limit, length }
     }
@@ -133,6 +142,7 @@ pub(super) const fn field(kind: LimitKind) -> &'static str {
         LimitKind::TokensPerDay => "tokens_per_day",
         LimitKind::InputTokens => "input_tokens_per_minute",
         LimitKind::OutputTokens => "output_tokens_per_minute",
+        LimitKind::Adaptive => "adaptive",
         LimitKind::InFlight
         | LimitKind::Pause
         | LimitKind::Queue
@@ -194,6 +204,7 @@ impl RateLimitConfig {
                 let rate = self.input_tokens_per_minute?;
                 Numbers::bucket(rate, MINUTE, rate)
             }
+            LimitKind::Adaptive => return self.adaptive.then_some(Numbers::UNUSED),
             LimitKind::OutputTokens => {
                 let rate = self.output_tokens_per_minute?;
                 Numbers::bucket(rate, MINUTE, rate)

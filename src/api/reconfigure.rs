@@ -95,7 +95,9 @@ impl<C: Clock> Limits<C> {
     /// Changes every limit to the numbers of a valid configuration with the same limits.
     fn reconfigure(&self, config: &RateLimitConfig, now: Timestamp) -> Result<(), ConfigError> {
         for (index, info) in self.infos.iter().enumerate() {
-            let Some(numbers) = config.numbers(info.kind) else {
+            // The adaptive pace is found, and not configured.
+            let numbers = config.numbers(info.kind);
+            let Some(numbers) = numbers.filter(|_| info.kind != LimitKind::Adaptive) else {
                 continue;
             };
             if let (Numbers::Window { limit, length }, Some(window)) =

@@ -34,6 +34,8 @@ pub enum LimitKind {
     Provider,
     /// A limit that was added by the builder, and that other limiters may share.
     Shared,
+    /// The pace that was found after refusals of the server.
+    Adaptive,
 }
 
 impl LimitKind {
@@ -53,6 +55,7 @@ impl LimitKind {
             Self::Queue => "queue",
             Self::Provider => "provider",
             Self::Shared => "shared",
+            Self::Adaptive => "adaptive",
         }
     }
 
@@ -72,7 +75,7 @@ impl LimitKind {
         }
     }
 
-    /// The limit's period, and the unit that it counts. The last three have no number.
+    /// The limit's period, and the unit that it counts. Some have no number.
     pub(super) const fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Minute => ("minute limit", "request"),
@@ -85,7 +88,7 @@ impl LimitKind {
             Self::OutputTokens => ("minute limit", "output token"),
             Self::InFlight => ("in-flight limit", "call"),
             Self::Shared => ("shared limit", "permit"),
-            Self::Pause | Self::Queue | Self::Provider => (self.name(), ""),
+            Self::Pause | Self::Queue | Self::Provider | Self::Adaptive => (self.name(), ""),
         }
     }
 }

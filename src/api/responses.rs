@@ -23,6 +23,7 @@ use super::numbers::Numbers;
 use super::provider::{Amounts, Flow, Seen, Unit};
 use super::refusal::LimitKind;
 use crate::clock::Clock;
+use crate::sync::lock;
 use crate::time::Timestamp;
 use told_limits::{ToldLimit, told_limits, unified_reset};
 use values::{ServerTime, duration, texts};
@@ -130,7 +131,9 @@ impl<C: Clock> ApiRateLimiter<C> {
         let seen = told.iter().filter_map(|limit| limit.seen(&config, now));
         self.shared.provider.observe(seen, server.date(), ends, now);
         let wait = retry_after(headers, server);
-        if is_refusal(status, &told, wait) {
+        let is_refused = is_refusal(status, &told, wait);
+        self.adapt(is_refused, now);
+        if is_refused {
             let wait = wait.or_else(|| reset_of_used_up(headers, &told, server));
             self.pause_for_refusal(wait, now);
         } else {
@@ -189,11 +192,28 @@ impl<C: Clock> ApiRateLimiter<C> {
         }
     }
 
+    /// Adapts the pace to a response.
+    fn adapt(&self, is_refused: bool, now: Timestamp) {
+        let Some(adaptive) = &self.shared.adaptive else {
+            return;
+        };
+        let mut adaptive = lock(adaptive);
+        let sent = self.shared.totals.requests();
+        let quota = adaptive.observe(is_refused, sent, now);
+        // Under the lock, so that the last pace that was found is the one that holds.
+        if let (Some(quota), Some(bucket)) = (quota, self.shared.limits.adaptive()) {
+            bucket.set_quota_at(quota, now);
+        }
+    }
+
     /// Pauses all callers for as long as a refusal says. One that says nothing, or only that the
-    /// call can be repeated at once, starts a backoff.
+    /// call can be repeated at once, starts a backoff, unless the pace is adapted instead.
     fn pause_for_refusal(&self, wait: Option<Duration>, now: Timestamp) {
         if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
             self.pause_until(now + wait.min(LONGEST));
+            return;
+        }
+        if self.shared.adaptive.is_some() {
             return;
         }
         let gate = &self.shared.gate;

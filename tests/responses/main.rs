@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tidegate::{ApiRateLimiter, Clock, ManualClock, RateLimitConfig};
 
+mod adaptive;
 mod backoff;
 #[cfg(all(feature = "tokio", feature = "tower"))]
 mod client;
