@@ -9,7 +9,7 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::refusal::{LimitHit, Retry};
+use super::refusal::{LimitHit, LimitKind, Retry};
 use super::status::Remaining;
 use super::{ApiRateLimiter, Ask, RateLimitStatus, Unit};
 use crate::clock::Clock;
@@ -72,14 +72,22 @@ impl<C: Clock> ApiRateLimiter<C> {
                 return Err(hit);
             }
         }
-        provider
-            .send(ask, now)
-            .map_err(|until| LimitHit::provider(until - now))?;
+        if let Err(until) = provider.send(ask, now) {
+            self.wake_head();
+            return Err(LimitHit::provider(until - now));
+        }
         let charged = charge();
         if charged.is_err() {
-            provider.take_back(ask.cost);
+            self.take_back(ask);
         }
         charged
+    }
+
+    /// Takes back what was not sent after all. The first waiter may have been refused because of
+    /// it.
+    pub(super) fn take_back(&self, ask: &Ask) {
+        self.shared.provider.take_back(ask.cost);
+        self.wake_head();
     }
 
     /// Makes any request that counts as `n` calls, and returns the charge, which can be undone.
@@ -166,6 +174,10 @@ impl<C: Clock> ApiRateLimiter<C> {
     pub(super) fn limit_hit(&self, denied: CombinedDenied) -> LimitHit {
         let info = &self.shared.limits.infos[denied.index()];
         let (limit, retry) = match denied.retry_after() {
+            Some(wait) if info.kind == LimitKind::Shared => {
+                let capacity = self.shared.limits.capacity(denied.index());
+                (capacity, Retry::After(wait))
+            }
             Some(wait) => (info.stated(), Retry::After(wait)),
             None => (self.shared.limits.capacity(denied.index()), Retry::Never),
         };
@@ -227,7 +239,9 @@ impl<C: Clock> sealed::Internals for ApiRateLimiter<C> {
     fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
         let (old, new) = (&self.shared, &new.shared);
         Arc::ptr_eq(old, new)
-            || (are_sole(old, new) && self.reconfigure_at(*new.config(), now).is_ok())
+            || (are_sole(old, new)
+                && old.limits.has_shared_of(&new.limits)
+                && self.reconfigure_at(*new.config(), now).is_ok())
     }
 }
 

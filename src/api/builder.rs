@@ -49,8 +49,8 @@ impl ApiRateLimiter {
 }
 
 impl<C: Clock> ApiRateLimiter<C> {
-    /// Builds a limiter with limits that other limiters share, on another clock than the default, whose clones must share their time.
-    /// The shared limits must be on this clock as well.
+    /// Builds a limiter with limits that other limiters share, on another clock than the default,
+    /// whose clones must share their time. The shared limits must be on this clock as well.
     pub const fn builder_with_clock(config: RateLimitConfig, clock: C) -> ApiRateLimiterBuilder<C> {
         ApiRateLimiterBuilder {
             config,

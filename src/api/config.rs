@@ -49,6 +49,7 @@ pub struct RateLimitConfig {
     #[cfg_attr(feature = "serde", serde(with = "serde_impl::limit"))]
     pub requests_per_hour: u64,
     /// The most requests in any 24 hours. Unlimited by default.
+    #[cfg_attr(feature = "serde", serde(with = "serde_impl::optional_limit"))]
     pub requests_per_day: Option<u64>,
     /// The tokens that flow in per minute. 100 000 by default.
     ///
@@ -60,18 +61,23 @@ pub struct RateLimitConfig {
     /// minute's tokens by default.
     ///
     /// Set it for providers that enforce a limit per minute in shorter intervals.
+    #[cfg_attr(feature = "serde", serde(with = "serde_impl::optional_limit"))]
     pub token_burst_size: Option<u64>,
     /// The tokens that flow in per day, and the most that can accumulate. Unlimited by default.
+    #[cfg_attr(feature = "serde", serde(with = "serde_impl::optional_limit"))]
     pub tokens_per_day: Option<u64>,
     /// A separate limit for input tokens, besides the limit for all tokens. None by default.
+    #[cfg_attr(feature = "serde", serde(with = "serde_impl::optional_limit"))]
     pub input_tokens_per_minute: Option<u64>,
     /// A separate limit for output tokens, besides the limit for all tokens. None by default.
+    #[cfg_attr(feature = "serde", serde(with = "serde_impl::optional_limit"))]
     pub output_tokens_per_minute: Option<u64>,
     /// The most requests at once. After a burst, requests flow at `requests_per_minute`. 10 by
     /// default.
     #[cfg_attr(feature = "serde", serde(with = "serde_impl::limit"))]
     pub burst_size: u64,
     /// The most [permits](crate::TokenPermit) at the same time. Unlimited by default.
+    #[cfg_attr(feature = "serde", serde(with = "serde_impl::optional_limit"))]
     pub max_in_flight: Option<u64>,
     /// Whether the limiter finds the rate at which the provider lets requests through: a refusal
     /// lowers it, and it rises again. Off by default.
@@ -195,7 +201,8 @@ pub enum ConfigErrorKind {
     },
     /// There are more of these than a limiter can have.
     TooMany,
-    /// A burst without a limit per minute, hour or day, at whose rate it would fill up.
+    /// A burst without a limit per minute, hour or day, or of tokens per minute, at whose rate it
+    /// would fill up.
     WithoutRate,
     /// The rate cannot be represented.
     Quota(QuotaError),
@@ -235,7 +242,7 @@ impl fmt::Display for ConfigError {
             ),
             ConfigErrorKind::TooMany => f.write_str("too many limits, at most 4"),
             ConfigErrorKind::WithoutRate => {
-                f.write_str("needs requests per minute, hour or day, at whose rate it fills up")
+                f.write_str("needs a limit of a minute, hour or day, at whose rate it fills up")
             }
             ConfigErrorKind::Fixed => {
                 f.write_str("cannot be added or removed while the limiter is used")

@@ -393,6 +393,22 @@ impl<C: Clock> Limits<C> {
         }
     }
 
+    /// Whether both have the same shared limits.
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) fn has_shared_of(&self, other: &Self) -> bool {
+        let shared = |limits: &Self| {
+            let all = limits.infos.iter().enumerate();
+            let shared = all.filter(|(_, info)| info.kind == LimitKind::Shared);
+            shared.map(|(index, _)| index).collect::<Vec<_>>()
+        };
+        let (own, others) = (shared(self), shared(other));
+        own.len() == others.len()
+            && own.into_iter().zip(others).all(|(own, of_other)| {
+                let limit = self.combined.limit_at_index(own);
+                limit.is_same(other.combined.limit_at_index(of_other))
+            })
+    }
+
     /// The bucket of the adaptive pace.
     #[cfg(feature = "http")]
     pub(super) fn adaptive(&self) -> Option<&TokenBucket<C>> {

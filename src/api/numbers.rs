@@ -250,6 +250,10 @@ impl RateLimitConfig {
                 }
             }
         }
+        if self.token_burst_size.is_some() && limited(self.tokens_per_minute).is_none() {
+            let kind = ConfigErrorKind::WithoutRate;
+            return Some(ConfigError::new("token_burst_size", kind));
+        }
         let has_burst = limited(self.burst_size).is_some();
         (has_burst && self.pace().is_none())
             .then(|| ConfigError::new("burst_size", ConfigErrorKind::WithoutRate))

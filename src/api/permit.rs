@@ -262,21 +262,33 @@ impl<C: Clock> TokenPermit<C> {
             bucket.debit_at(used.saturating_sub(*charged), now);
             *charged = used.max(*charged);
         }
-        let beyond = TokenUsage::beyond(used, self.tokens.usage);
-        if beyond != TokenUsage::default() {
-            let provider = &self.limiter.shared.provider;
-            if self.is_seen {
-                provider.record(Amounts::new(0, beyond));
-            } else {
-                provider.add(Amounts::new(0, beyond));
-            }
-            self.tokens.usage = self.tokens.usage.at_least(used);
+        let charged = self.tokens.usage.at_least(used);
+        let beyond = Amounts::beyond(charged, self.tokens.usage);
+        let provider = &self.limiter.shared.provider;
+        if self.is_seen {
+            provider.record(beyond);
+        } else {
+            provider.add(beyond);
         }
+        self.tokens.usage = charged;
+    }
+
+    /// A guess, of which no more counts than was charged and reported.
+    fn guessed(&self, reported: TokenUsage) -> TokenUsage {
+        let guess = self.estimate.usage();
+        let most = self.tokens.usage.total().max(reported.total());
+        let input = guess.input().min(most);
+        TokenUsage::new(input, guess.output().min(most.saturating_sub(input)))
     }
 
     /// What was reported, with the estimate of what was not.
-    const fn used_so_far(&self, reported: TokenUsage) -> TokenUsage {
-        let estimate = self.estimate.usage();
+    fn used_so_far(&self, reported: TokenUsage) -> TokenUsage {
+        // Of a guess no more than was charged.
+        let estimate = if self.estimate.is_guess() {
+            self.guessed(reported)
+        } else {
+            self.estimate.usage()
+        };
         let is_split = estimate.input().saturating_add(estimate.output()) == estimate.total();
         match (reported.input(), reported.output()) {
             (0, output) if is_split => TokenUsage::new(estimate.input(), output),
@@ -327,8 +339,7 @@ impl<C: Clock> TokenPermit<C> {
         if self.is_seen {
             // What the call uses beyond what is charged. The rest does not come back: the response
             // may have told what remained without it.
-            let more = TokenUsage::beyond(used, charged);
-            provider.record(Amounts::new(0, more));
+            provider.record(Amounts::beyond(used, charged));
         } else {
             provider.settle(Amounts::new(1, charged), Amounts::new(1, used));
         }

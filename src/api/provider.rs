@@ -76,7 +76,10 @@ const UNITS: usize = 4;
 
 /// More than any provider allows in a day, so that sums and ceilings are far apart on the circle of
 /// 2^64.
-const MOST: u64 = 1 << 48;
+pub(crate) const MOST: u64 = 1 << 48;
+
+/// More limits than any provider tells of. A hostile one with ever new names changes nothing more.
+const MOST_VIEWS: usize = 64;
 
 /// An amount of each unit.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +89,15 @@ impl Amounts {
     pub(crate) fn new(requests: u64, tokens: TokenUsage) -> Self {
         let amounts = [requests, tokens.total(), tokens.input(), tokens.output()];
         Self(amounts.map(|amount| amount.min(MOST)))
+    }
+
+    /// The part of `used` that what is `charged` does not cover. Of amounts that are cut at the
+    /// most, so that the parts of a call add up to what it ends with.
+    pub(crate) fn beyond(used: TokenUsage, charged: TokenUsage) -> Self {
+        let (used, charged) = (Self::new(0, used), Self::new(0, charged));
+        Self(core::array::from_fn(|unit| {
+            used.0[unit].saturating_sub(charged.0[unit])
+        }))
     }
 }
 
@@ -210,13 +222,15 @@ impl View {
         self.balance(sent, flown).0
     }
 
-    /// When so much may be sent on top of `sent`.
-    fn ready_at(&self, sent: u64, required: u64) -> Timestamp {
+    /// When so much may be sent on top of `sent`, if not at `now`.
+    fn ready_at(&self, sent: u64, required: u64, now: Timestamp) -> Timestamp {
         let (left, missing) = self.balance(sent, 0);
         let missing = missing.saturating_add(required).saturating_sub(left);
         let wait = self.flow.map(|flow| flow.time_of(missing));
         wait.map_or(self.until, |wait| {
             let ready = self.since.as_nanos().saturating_add(wait);
+            // Later than now, even where numbers were cut.
+            let ready = ready.max(now.as_nanos().saturating_add(1));
             self.until.min(Timestamp::from_nanos(ready))
         })
     }
@@ -241,7 +255,7 @@ fn refusal(
     let live = views.iter().filter(|view| now < view.until);
     let refusing = live.filter_map(|view| {
         let (required, sent) = (required.0[view.unit as usize], sent(view.unit as usize));
-        (view.left(sent, now) < required).then(|| view.ready_at(sent, required))
+        (view.left(sent, now) < required).then(|| view.ready_at(sent, required, now))
     });
     refusing.max()
 }
@@ -380,7 +394,7 @@ impl Provider {
         let mut views: Vec<View> = before.filter(|view| now < view.until).cloned().collect();
         let kept = views.len();
         let mut is_changed = false;
-        for seen in seen.filter(|seen| now < seen.until) {
+        for seen in seen {
             // Acquire: see `end`.
             let ended = self.ended[seen.unit as usize].load(Acquire);
             let remaining = seen.remaining.min(MOST);
@@ -394,20 +408,24 @@ impl Provider {
                 remaining,
                 date,
             };
-            match views[..kept]
-                .iter_mut()
-                .find(|view| view.limit == new.limit)
-            {
-                None => views.push(new),
+            let known = views[..kept]
+                .iter()
+                .position(|view| view.limit == new.limit);
+            let has_room = views.len() < MOST_VIEWS;
+            match known.map(|index| &mut views[index]) {
                 Some(old) if old.gives_way_to(&new) => *old = new,
                 Some(old) => {
                     let cost = ends.map_or(0, |ends| ends.0[old.unit as usize]);
                     old.ceiling = old.ceiling.wrapping_add(cost);
                 }
+                None if has_room => views.push(new),
+                None => {}
             }
             is_changed = true;
         }
         if is_changed {
+            // Of those that have just been told, too: a reset that is now is one.
+            views.retain(|view| now < view.until);
             self.publish(views);
         }
     }

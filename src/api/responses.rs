@@ -20,7 +20,7 @@ use http::{HeaderMap, StatusCode};
 use super::ApiRateLimiter;
 use super::config::RateLimitConfig;
 use super::numbers::Numbers;
-use super::provider::{Amounts, Flow, Seen, Unit};
+use super::provider::{Amounts, Flow, MOST, Seen, Unit};
 use super::refusal::LimitKind;
 use crate::clock::Clock;
 use crate::sync::lock;
@@ -128,10 +128,19 @@ impl<C: Clock> ApiRateLimiter<C> {
         let server = ServerTime::of(headers, wall_clock);
         let (told, unreadable) = told_limits(headers, server);
         let config = self.shared.config();
-        let seen = told.iter().filter_map(|limit| limit.seen(&config, now));
-        self.shared.provider.observe(seen, server.date(), ends, now);
         let wait = retry_after(headers, server);
         let is_refused = is_refusal(status, &told, wait);
+        // A refusal that says when to come back knows better than the reset of what is used up,
+        // which is when all of it is back.
+        let back = wait.filter(|wait| is_refused && !wait.is_zero());
+        let seen = told.iter().filter_map(|limit| {
+            let mut seen = limit.seen(&config, now)?;
+            if let Some(back) = back.filter(|_| limit.is_used_up()) {
+                seen.until = seen.until.min(now + back);
+            }
+            Some(seen)
+        });
+        self.shared.provider.observe(seen, server.date(), ends, now);
         self.adapt(is_refused, now);
         if is_refused {
             let wait = wait.or_else(|| reset_of_used_up(headers, &told, server));
@@ -184,8 +193,13 @@ impl<C: Clock> ApiRateLimiter<C> {
             return;
         }
         let told = body::read(body.as_ref());
-        if let Some(wait) = told.retry_delay {
-            self.pause_for_refusal(Some(wait), now);
+        if let Some(wait) = told.retry_delay.filter(|wait| !wait.is_zero()) {
+            let end = now + wait.min(LONGEST);
+            let gate = &self.shared.gate;
+            // Header fields without a wait have begun a backoff, if they were observed before.
+            gate.shared_backoff.withdraw(&gate.paused_until, end);
+            self.pause_until(end);
+            self.wake_head();
         }
         if !told.headers.is_empty() {
             self.observe_response_at(status, &told.headers, now, wall_clock);
@@ -274,7 +288,7 @@ impl ToldLimit<'_> {
         let flow = match self.until_reset {
             Some(_) => None,
             None => allowed().map(|amount| Flow {
-                amount,
+                amount: amount.min(MOST),
                 period: u64::try_from(self.period.as_nanos()).unwrap_or(u64::MAX),
             }),
         };

@@ -18,12 +18,14 @@ pub(super) struct SharedBackoff {
     /// The pauses in a row. Relaxed: it guards no memory, and the exchange of the pause decides
     /// which refusal counts.
     pauses: AtomicU64,
+    /// The end of the last of them, in nanoseconds. Relaxed: as above.
+    end: AtomicU64,
 }
 
 impl SharedBackoff {
     const_fn! {
         pub(super) const fn new() -> Self {
-            Self { pauses: AtomicU64::new(0) }
+            Self { pauses: AtomicU64::new(0), end: AtomicU64::new(0) }
         }
     }
 
@@ -54,12 +56,28 @@ impl SharedBackoff {
         let ceiling = base.saturating_mul(factor.unwrap_or(u64::MAX)).min(max);
         let least = ceiling / 2;
         let pause = least.saturating_add(backoff.jitter(ceiling - least, now));
+        let end = now.saturating_add(pause);
         // Relaxed, both: as above. On failure another refusal has begun a pause.
-        let begun =
-            paused_until.compare_exchange(before, now.saturating_add(pause), Relaxed, Relaxed);
+        let begun = paused_until.compare_exchange(before, end, Relaxed, Relaxed);
         if begun.is_ok() {
-            // Relaxed: see the field.
+            // Relaxed, both: see the fields.
             self.pauses.store(in_a_row + 1, Relaxed);
+            self.end.store(end, Relaxed);
+        }
+    }
+
+    /// Ends the pause of the last refusal at another instant, because that refusal has told one
+    /// after all.
+    pub(super) fn withdraw(&self, paused_until: &AtomicU64, end: Timestamp) {
+        // Relaxed: see the field.
+        let own = self.end.load(Relaxed);
+        let end = end.as_nanos();
+        // Relaxed, both: guards no memory. On failure there is another pause.
+        let changed = paused_until.compare_exchange(own, end, Relaxed, Relaxed);
+        if own != 0 && changed.is_ok() {
+            let one_less = |pauses: u64| Some(pauses.saturating_sub(1));
+            // Relaxed, both: see the field. The closure always returns a value.
+            let _ = self.pauses.fetch_update(Relaxed, Relaxed, one_less);
         }
     }
 }

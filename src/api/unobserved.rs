@@ -26,6 +26,10 @@ impl Amounts {
     pub(crate) fn new(_requests: u64, _tokens: TokenUsage) -> Self {
         Self
     }
+
+    pub(crate) fn beyond(_used: TokenUsage, _charged: TokenUsage) -> Self {
+        Self
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

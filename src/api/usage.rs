@@ -40,15 +40,6 @@ impl TokenUsage {
         self.output
     }
 
-    /// The part of `used` that `estimate` does not cover.
-    pub(super) const fn beyond(used: Self, estimate: Self) -> Self {
-        Self {
-            input: used.input.saturating_sub(estimate.input),
-            output: used.output.saturating_sub(estimate.output),
-            total: used.total.saturating_sub(estimate.total),
-        }
-    }
-
     pub(super) const fn plus(self, more: Self) -> Self {
         Self {
             input: self.input.saturating_add(more.input),

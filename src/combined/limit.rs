@@ -95,7 +95,7 @@ impl<C> Limit<C> {
 
     /// Whether both are shares of one limit.
     #[cfg(any(feature = "std", tidegate_loom))]
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Kind::Bucket(one), Kind::Bucket(other)) => Arc::ptr_eq(one, other),
             (Kind::Window(one), Kind::Window(other)) => Arc::ptr_eq(one, other),

@@ -83,7 +83,7 @@ pub(super) const CLOSED: u64 = u64::MAX;
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(super) const UNOPENED: u64 = u64::MAX - 1;
 /// The last epoch.
-const LAST_EPOCH: u64 = u64::MAX - 2;
+pub(super) const LAST_EPOCH: u64 = u64::MAX - 2;
 
 /// Why a decision charged nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,7 +34,7 @@
 //!
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 
-use super::atomic_tat::{AtomicTat, CLOSED, UNOPENED};
+use super::atomic_tat::{AtomicTat, CLOSED, LAST_EPOCH, UNOPENED};
 use crate::gcra::{Gcra, Leased};
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, const_fn};
@@ -126,7 +126,7 @@ impl Handover {
         let _ = new
             .word
             .compare_exchange(self.unset(gcra), next, Relaxed, Relaxed);
-        let epoch = gcra.epoch_at(since);
+        let epoch = gcra.epoch_at(since).min(LAST_EPOCH);
         // Release: pairs with the Acquire loads of the epoch, which then see the word that is set.
         // On failure another thread has opened it.
         let _ = new

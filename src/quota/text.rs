@@ -122,6 +122,14 @@ impl<'a> Reader<'a> {
 
     /// The text from the offset on. The offset only moves past whole characters, so the slice
     /// exists.
+    /// Whether the white space before the position contains the end of a line.
+    pub(crate) fn follows_line_end(&self) -> bool {
+        let before = self.text.get(..self.offset).unwrap_or_default();
+        before
+            .get(before.trim_end().len()..)
+            .is_some_and(|space| space.contains('\n'))
+    }
+
     pub(crate) fn rest(&self) -> &'a str {
         self.text.get(self.offset..).unwrap_or_default()
     }

@@ -119,8 +119,9 @@ impl Shard {
 
     /// Closes the lease, if that is not done, and returns what it had left.
     pub(crate) fn close(&self) -> u64 {
-        // Relaxed: only compared.
-        let mut word = self.0.load(Relaxed);
+        // Acquire, also of a failure below: a thread that finds the shard closed sees that `held`
+        // was raised for its lease, as the one that has closed it.
+        let mut word = self.0.load(Acquire);
         loop {
             if word >= CLOSED {
                 return (word ^ CLOSED) >> 32;
@@ -129,7 +130,7 @@ impl Shard {
             // AcqRel: pairs with the Acquire in `load`. Weak: the loop absorbs a spurious failure.
             match self
                 .0
-                .compare_exchange_weak(word, CLOSED | left << 32, AcqRel, Relaxed)
+                .compare_exchange_weak(word, CLOSED | left << 32, AcqRel, Acquire)
             {
                 Ok(_) => return left,
                 Err(newer) => word = newer,

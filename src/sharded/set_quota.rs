@@ -10,9 +10,14 @@ impl<C> ShardedTokenBucket<C> {
     /// [`set_quota`](Self::set_quota) as of `now`, or as of the change before this one if that is
     /// later.
     pub fn set_quota_at(&self, quota: Quota, now: Timestamp) {
+        self.change_quota(quota, || now);
+    }
+
+    /// Reads the clock when the turn of this change has come.
+    fn change_quota(&self, quota: Quota, now: impl FnOnce() -> Timestamp) {
         let first = &self.state;
         let changed = self.changes.replace(first, |latest| {
-            ChangedState::after(latest, first, quota, now)
+            ChangedState::after(latest, first, quota, now())
         });
         if changed {
             self.wait_queue.wake_head();
@@ -71,6 +76,6 @@ impl<C: Clock> ShardedTokenBucket<C> {
     /// # Ok::<(), tidegate::Denied>(())
     /// ```
     pub fn set_quota(&self, quota: Quota) {
-        self.set_quota_at(quota, self.clock.now());
+        self.change_quota(quota, || self.clock.now());
     }
 }

@@ -71,7 +71,7 @@ impl<S> Succession<S> {
 
 impl<S: Successor> Succession<S> {
     /// Runs `operation` on the latest state, and again if that is replaced meanwhile. `first` is
-    /// closed; `None` if it is not.
+    /// closed; `None` if it has no successor.
     #[cold]
     #[inline(never)]
     pub(crate) fn run<R>(

@@ -12,9 +12,14 @@ impl<C> TokenBucket<C> {
     /// The new rate counts from `now`, or from the change before this one if that is later. So an
     /// instant in the past gives or takes what the two rates differ by since then, once.
     pub fn set_quota_at(&self, quota: Quota, now: Timestamp) {
+        self.change_quota(quota, || now);
+    }
+
+    /// Reads the clock when the turn of this change has come.
+    fn change_quota(&self, quota: Quota, now: impl FnOnce() -> Timestamp) {
         let core = &*self.core;
         let changed = core.changes.replace(&core.state, |latest| {
-            ChangedState::after(latest, &core.state, quota, now.as_nanos())
+            ChangedState::after(latest, &core.state, quota, now().as_nanos())
         });
         if changed {
             self.wake_head();
@@ -67,6 +72,6 @@ impl<C: Clock> TokenBucket<C> {
     /// # Ok::<(), tidegate::Denied>(())
     /// ```
     pub fn set_quota(&self, quota: Quota) {
-        self.set_quota_at(quota, self.clock().now());
+        self.change_quota(quota, || self.clock().now());
     }
 }

@@ -29,8 +29,8 @@ use crate::wait::{DefaultTimer, Timer};
 /// 3. tells the limiter what the response says, so that a refusal pauses all callers,
 /// 4. goes on at 1 if that is a refusal (429, 503 or 529) and a [retry](Self::retries) is left,
 /// 5. and hands out the response with its permit in the extensions, a [`ResponsePermit`]: to settle
-///    it with the tokens that were used, or to report them while the body is streamed. A permit that
-///    is dropped with the response keeps its estimate.
+///    it with the tokens that were used, or to report them while the body is streamed. A permit
+///    that is dropped with the response keeps its estimate.
 ///
 /// The waits between retries are those that the limiter computes: `retry-after` and resets of the
 /// server, or a backoff that all callers share. Use [`tower_layer::Layer::layer`] on a client of
@@ -197,8 +197,8 @@ impl<S, C, T> Layer<S> for ApiClientLayer<C, T> {
 /// A client that keeps to the limits of an API, made by an [`ApiClientLayer`]. Clones share the
 /// limiter.
 ///
-/// It is always ready. Each try takes a clone of the inner service, and waits for its readiness once
-/// the limiter has admitted the request.
+/// It is always ready. Each try takes a clone of the inner service, and waits for its readiness
+/// once the limiter has admitted the request.
 ///
 /// # Cancel safety
 ///
@@ -340,6 +340,6 @@ impl<C: Clock, T> Options<C, T> {
 }
 
 /// Whether the server refuses for now. 529 is Anthropic's "overloaded".
-fn is_refusal(status: StatusCode) -> bool {
+const fn is_refusal(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 503 | 529)
 }

@@ -37,6 +37,13 @@ fn limits_are_read_from_text() {
         }),
         ("50/min,500/h,10k/day,burst=10,100k tokens/min burst 20k,2M tokens/d,40k input/min,\
           8k output tokens per minute,8 in flight", all),
+        ("50/min\n100k tokens/min\nburst 10\n1k tokens/d", RateLimitConfig {
+            requests_per_minute: 50,
+            tokens_per_minute: 100_000,
+            burst_size: 10,
+            tokens_per_day: Some(1_000),
+            ..UNLIMITED
+        }),
         ("50/min; 500/h\n10_000 req/day\n\n burst 10\n 100k token/min;\nburst 20k tokens\n
           2M tokens/d\n40k input tokens/min\n8k OUTPUT/min\n8 in flight\n", all),
     ];
@@ -65,6 +72,9 @@ fn mistakes_are_found_at_their_offset() {
         ("5/1ns", Kind::UnsupportedPeriod, 2),
         ("5k tokens/h", Kind::UnsupportedPeriod, 10),
         ("5k input tokens/day", Kind::UnsupportedPeriod, 16),
+        ("2M tokens/day burst 50k", Kind::UnsupportedBurst, 14),
+        ("40k input tokens/min burst 5k", Kind::UnsupportedBurst, 21),
+        ("burst 3 output tokens", Kind::UnsupportedBurst, 0),
         ("50/min, 60/min", Kind::Duplicate, 8),
         ("burst 3, 50/min burst 4", Kind::Duplicate, 9),
         ("3 in flight, 4 in flight", Kind::Duplicate, 13),

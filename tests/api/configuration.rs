@@ -212,7 +212,7 @@ fn contradictions_are_named() {
     let error = burst_alone.validate().expect_err("without a rate");
     assert_eq!(
         error.to_string(),
-        "`burst_size`: needs requests per minute, hour or day, at whose rate it fills up"
+        "`burst_size`: needs a limit of a minute, hour or day, at whose rate it fills up"
     );
     // Equal numbers do not contradict each other, and defaults give way.
     let equal = RateLimitConfig {

@@ -88,6 +88,15 @@ fn text_and_map_are_read() {
     ] {
         assert!(read(wrong).is_err(), "{wrong}");
     }
+    let json = r#"{ "requests_per_day": "unlimited", "max_in_flight": null }"#;
+    assert_eq!(read(json), Ok(RateLimitConfig::DEFAULT));
+    let longest = RateLimitConfig {
+        backoff_max: Duration::MAX,
+        tokens_per_day: Some(7),
+        ..RateLimitConfig::DEFAULT
+    };
+    let json = serde_json::to_string(&longest).unwrap();
+    assert_eq!(read(&json), Ok(longest));
     let json = serde_json::to_string(&RateLimitConfig::UNLIMITED).unwrap();
     assert!(
         json.contains(r#""requests_per_hour":"unlimited""#),

@@ -495,3 +495,68 @@ fn first_key_beside_a_change_has_the_new_limit() {
         assert_eq!(users.at(&1).capacity(), 20);
     }
 }
+
+#[test]
+fn key_keeps_its_level_when_the_new_limiter_begins_with_less() {
+    let clock = ManualClock::new();
+    let make = |initial: u64| {
+        let clock = clock.clone();
+        move |_: &u64| {
+            let quota = Quota::per_minute(10);
+            TokenBucket::with_clock(quota, clock.clone()).with_initial(initial)
+        }
+    };
+    let users = Keyed::new(make(10));
+    users.try_acquire(&1, 4).expect("valid");
+    users.set_factory(make(7));
+    assert_eq!(users.available(&1), 6);
+    users.try_acquire(&2, 1).expect("valid");
+    users.set_factory(make(3));
+    assert_eq!((users.available(&1), users.available(&2)), (6, 6));
+}
+
+#[test]
+fn undo_of_the_first_charge_leaves_a_set_quota() {
+    let clock = ManualClock::new();
+    let fast = Quota::per_second(5_000_000_000).burst(8); // kept whole
+    let time = clock.clone();
+    let users = Keyed::new(move |_: &u64| TokenBucket::with_clock(fast, time.clone()));
+    let view = users.at(&1);
+    let charge = view.charge_at(3, view.now()).expect("valid");
+    view.set_quota(fast).expect("valid");
+    assert_eq!(view.undo(charge), 3);
+    assert_eq!(users.len(), 1);
+    clock.advance(Duration::from_secs(1));
+    users.set_factory(move |_| TokenBucket::with_clock(Quota::per_second(1), clock.clone()));
+    assert_eq!(users.at(&1).capacity(), 8, "still set");
+}
+
+#[test]
+fn shared_limits_of_api_limiters_are_exchanged() {
+    let clock = ManualClock::new();
+    let bucket = |limit| {
+        let quota = Quota::per_minute(limit);
+        Arc::new(TokenBucket::with_clock(quota, clock.clone()))
+    };
+    let make = |org: &Arc<TokenBucket<ManualClock>>, limit: u64| {
+        let (org, clock) = (org.clone(), clock.clone());
+        move |_: &u64| {
+            let config = RateLimitConfig {
+                requests_per_minute: limit,
+                ..RateLimitConfig::UNLIMITED
+            };
+            ApiRateLimiter::builder_with_clock(config, clock.clone())
+                .shared("org", org.clone())
+                .build()
+                .expect("valid")
+        }
+    };
+    let (old, new) = (bucket(100), bucket(50));
+    let models = Keyed::new(make(&old, 20));
+    models.try_acquire(&1, 5).expect("valid");
+    models.set_factory(make(&old, 30));
+    assert_eq!((models.available(&1), old.available()), (25, 95));
+    models.set_factory(make(&new, 30));
+    models.try_acquire(&1, 10).expect("valid");
+    assert_eq!((old.available(), new.available()), (95, 40));
+}

@@ -144,3 +144,18 @@ fn header_fields_in_a_body_are_read() {
     limiter.observe_body(StatusCode::OK, r#"{"retryDelay":"9s"}"#);
     assert!(!limiter.check().is_limited);
 }
+
+#[test]
+fn wait_in_a_body_takes_the_place_of_the_backoff_of_its_headers() {
+    let limiter = limiter(3);
+    for _ in 0..6 {
+        observe(&limiter, 429, &[]);
+        limiter.observe_body(
+            StatusCode::TOO_MANY_REQUESTS,
+            r#"{"error":{"details":[{"@type":"google.rpc.RetryInfo","retryDelay":"0.1s"}]}}"#,
+        );
+        assert_eq!(limiter.check().retry_after, Duration::from_millis(100));
+        limiter.clock().advance(Duration::from_millis(100));
+    }
+    assert!(refused(&limiter) <= SECOND);
+}

@@ -158,6 +158,16 @@ fn resets_are_read_in_the_forms_of_all_providers() {
             ],
             0,
         ),
+        // That no more can be bought is not what it was refused for.
+        (
+            &[
+                ("anthropic-ratelimit-unified-5h-status", "rejected"),
+                ("anthropic-ratelimit-unified-5h-reset", "1795521660"),
+                ("anthropic-ratelimit-unified-overage-status", "rejected"),
+                ("anthropic-ratelimit-unified-overage-reset", "1795608000"),
+            ],
+            60,
+        ),
         // The last of those that reject.
         (
             &[

@@ -201,6 +201,12 @@ fn draft_of_the_ietf_is_read() {
     ];
     observe(&limiter, 200, &lists);
     assert_eq!(admitted(&limiter, 10), 3);
+    let limiter = self::limiter();
+    let seventh = ("ratelimit", "limit=100, remaining=2, reset=5");
+    observe(&limiter, 200, &[seventh]);
+    assert_eq!(admitted(&limiter, 10), 2);
+    assert_eq!(is_refused_by_provider(&limiter), Some(5 * SECOND));
+    assert_eq!(limiter.stats().unreadable, 0);
     assert_eq!(limiter.stats().unreadable, 0);
     for value in [
         "",
@@ -377,4 +383,91 @@ fn timeout_that_cannot_be_met_is_refused_at_once() {
     let status = limiter.acquire().timeout(49 * SECOND).wait();
     assert_eq!(status.limited_by, Some(LimitKind::Provider));
     assert_eq!(status.retry_after, 50 * SECOND);
+}
+
+#[test]
+fn refusal_that_says_when_to_come_back_is_believed() {
+    let limiter = limiter();
+    let pairs = [
+        ("retry-after", "6"),
+        (REQUESTS, "0"),
+        (REQUESTS_RESET, "24h0m0s"),
+        (TOKENS, "500"),
+        (TOKENS_RESET, "60s"),
+    ];
+    observe(&limiter, 429, &pairs);
+    limiter.clock().advance(6 * SECOND);
+    assert!(limiter.reserve_tokens(500).is_ok());
+    let refused = limiter.reserve_tokens(501).expect_err("500 are left");
+    assert_eq!(refused.limited_by, Some(LimitKind::Provider), "not used up");
+}
+
+#[test]
+fn reset_that_has_passed_replaces_what_was_told() {
+    for reset in ["0s", "0", "2026-11-24T11:59:59Z"] {
+        let limiter = limiter();
+        observe(&limiter, 200, &[(TOKENS, "0"), (TOKENS_RESET, "60s")]);
+        observe(&limiter, 200, &[(TOKENS, "900000"), (TOKENS_RESET, reset)]);
+        assert_eq!(admitted(&limiter, 10), 10, "{reset}");
+    }
+}
+
+#[test]
+fn ever_new_limits_are_not_all_kept() {
+    let limiter = limiter();
+    for response in 0..200 {
+        let mut fields = http::HeaderMap::new();
+        for n in 0..40 {
+            let name = format!("x-ratelimit-remaining-req-{response}-{n}");
+            let name = http::HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            fields.insert(name, "1000".parse().expect("a value"));
+        }
+        limiter.observe_response_at(StatusCode::OK, &fields, limiter.now(), noon());
+    }
+    // One that is known is still replaced.
+    observe(&limiter, 200, &[("x-ratelimit-remaining-req-0-0", "3")]);
+    observe(&limiter, 200, &[(REQUESTS, "0")]);
+    let admitted = admitted(&limiter, 10);
+    assert!(admitted == 3 || admitted == 10, "{admitted}");
+}
+
+#[test]
+fn huge_numbers_of_tokens_do_not_stay_in_flight() {
+    let limiter = limiter();
+    for _ in 0..5 {
+        let mut permit = limiter.reserve_tokens(1_000).expect("there is room");
+        for _ in 0..3 {
+            permit.report(u64::MAX);
+        }
+        permit.settle(7);
+        limiter.resume();
+    }
+    observe(&limiter, 200, &[(TOKENS, "5000"), (TOKENS_RESET, "60s")]);
+    assert_eq!(limiter.stats().tokens_remaining_minute, 5_000);
+    drop(limiter.reserve_tokens(5_000).expect("there is room"));
+
+    // A hint is never in the past, whatever is told.
+    let config = RateLimitConfig::UNLIMITED;
+    let limiter = ApiRateLimiter::with_clock(config, ManualClock::new()).expect("valid");
+    let most = "18446744073709551615";
+    let pairs = [(TOKENS, "0"), ("x-ratelimit-limit-tokens", most)];
+    observe(&limiter, 200, &pairs);
+    limiter.record_tokens(u64::MAX);
+    limiter.record_tokens(u64::MAX);
+    limiter.clock().advance(SECOND);
+    let status = limiter.try_acquire();
+    assert_eq!(status.limited_by, Some(LimitKind::Provider));
+    assert!(status.retry_after > SECOND, "{status}");
+}
+
+#[test]
+fn guess_whose_input_is_reported_is_no_debt() {
+    let limiter = limiter();
+    let guess = TokenEstimate::guess(TokenUsage::new(2_000, 5_000_000));
+    let mut permit = limiter.reserve_tokens(guess).expect("capped");
+    assert_eq!(limiter.stats().tokens_remaining_minute, 0);
+    permit.report(TokenUsage::new(2_000, 0));
+    permit.report(TokenUsage::new(0, 100));
+    drop(permit);
+    assert_eq!(limiter.stats().tokens_remaining_minute, 1_000_000 - 2_100);
 }

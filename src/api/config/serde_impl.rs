@@ -102,7 +102,31 @@ pub(super) mod limit {
     }
 }
 
-/// Durations: seconds, with or without a fraction.
+/// An optional limit: a number, nothing, or `"unlimited"`.
+pub(super) mod optional_limit {
+    use super::{Deserialize, Deserializer, RateLimitConfig, Serialize, Serializer, limit};
+
+    #[derive(Deserialize)]
+    struct Number(#[serde(with = "limit")] u64);
+
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
+    pub(in super::super) fn serialize<S: Serializer>(
+        limit: &Option<u64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        limit.serialize(serializer)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<u64>, D::Error> {
+        let number = Option::<Number>::deserialize(deserializer)?;
+        let number = number.map(|Number(number)| number);
+        Ok(number.filter(|number| *number != RateLimitConfig::NO_LIMIT))
+    }
+}
+
+/// Durations: seconds, with or without a fraction. 2^64 seconds and more are the longest duration.
 pub(super) mod seconds {
     use super::{Deserialize, Deserializer, Duration, Error, Serializer};
 
@@ -116,7 +140,13 @@ pub(super) mod seconds {
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Duration, D::Error> {
+        /// The longest duration is rounded to it when it is written.
+        const LONGEST: f64 = 18_446_744_073_709_551_616.0;
+
         let seconds = f64::deserialize(deserializer)?;
+        if seconds == LONGEST {
+            return Ok(Duration::MAX);
+        }
         Duration::try_from_secs_f64(seconds).map_err(D::Error::custom)
     }
 }

@@ -25,6 +25,8 @@ pub enum ParseConfigErrorKind {
     /// There is no limit with this period: requests are limited per minute, hour and day, tokens
     /// per minute and day, input and output tokens per minute.
     UnsupportedPeriod,
+    /// Only requests, and tokens per minute, have a burst.
+    UnsupportedBurst,
     /// The same limit was given before.
     Duplicate,
 }
@@ -61,6 +63,9 @@ impl fmt::Display for ParseConfigError {
                 "no such limit: requests per min, h or d, tokens per min or d, input and output \
                  tokens per min",
             )?,
+            ParseConfigErrorKind::UnsupportedBurst => {
+                f.write_str("only requests and tokens per min have a burst")?;
+            }
             ParseConfigErrorKind::Duplicate => f.write_str("the same limit as before")?,
         }
         write!(f, " at byte {}", self.offset)
@@ -110,10 +115,7 @@ impl FromStr for RateLimitConfig {
             if reader.rest().is_empty() {
                 return Ok(config);
             }
-            // A line end is white space, which the reader has skipped.
-            let skipped = text.get(..reader.offset).unwrap_or_default();
-            let is_new_line = skipped.trim_end_matches([' ', '\t']).ends_with('\n');
-            if reader.offset == separators && !is_new_line {
+            if reader.offset == separators && !reader.follows_line_end() {
                 return Err(reader.error(ParseQuotaErrorKind::UnexpectedText).into());
             }
         }
@@ -140,7 +142,14 @@ impl RateLimitConfig {
         let at = |offset| move |kind| ParseConfigError { kind, offset };
         if reader.take_word(&["burst"]) {
             let burst = read_burst(reader)?;
-            let counted = read_counted(reader);
+            let counted = if reader.follows_line_end() {
+                Counted::Requests
+            } else {
+                read_counted(reader)
+            };
+            if !matches!(counted, Counted::Requests | Counted::Tokens) {
+                return Err(at(start)(ParseConfigErrorKind::UnsupportedBurst));
+            }
             return self.set_burst(counted, burst).map_err(at(start));
         }
         let number = reader.number()?;
@@ -159,8 +168,18 @@ impl RateLimitConfig {
                 ParseConfigErrorKind::UnsupportedPeriod => at(period_at)(kind),
                 kind => at(start)(kind),
             })?;
-        if reader.take_word(&["burst"]) {
+        let is_same_line = !reader.follows_line_end();
+        let burst_at = reader.offset;
+        if is_same_line && reader.take_word(&["burst"]) {
             let burst = read_burst(reader)?;
+            let is_known = match counted {
+                Counted::Requests => true,
+                Counted::Tokens => period.as_secs() == MINUTE,
+                Counted::InputTokens | Counted::OutputTokens => false,
+            };
+            if !is_known {
+                return Err(at(burst_at)(ParseConfigErrorKind::UnsupportedBurst));
+            }
             return self.set_burst(counted, burst).map_err(at(start));
         }
         Ok(())
@@ -183,7 +202,6 @@ impl RateLimitConfig {
         }
     }
 
-    /// Input and output tokens have no burst of their own.
     const fn set_burst(&mut self, counted: Counted, burst: u64) -> SetResult {
         match counted {
             Counted::Requests => set_number(&mut self.burst_size, burst),

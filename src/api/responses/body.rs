@@ -19,6 +19,12 @@ const LONGEST: usize = 1 << 20;
 /// The parser takes stack for each level.
 const DEEPEST: usize = 64;
 
+/// Each takes as much stack as the levels in it.
+const TEXTS_IN_TEXTS: usize = 3;
+
+/// More than a response has. A map of header fields cannot grow without limit.
+const MOST_FIELDS: usize = 256;
+
 #[derive(Debug, Default)]
 pub(super) struct ToldInBody {
     /// Of Google's `RetryInfo`.
@@ -33,7 +39,7 @@ pub(super) fn read(body: &[u8]) -> ToldInBody {
         return ToldInBody::default();
     };
     ToldInBody {
-        retry_delay: retry_delay(&body),
+        retry_delay: retry_delay(&body, TEXTS_IN_TEXTS),
         headers: headers(&body).unwrap_or_default(),
     }
 }
@@ -61,19 +67,22 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
-/// The longest delay of any `RetryInfo`.
-fn retry_delay(value: &JsonValue) -> Option<Duration> {
+/// The longest delay of any `RetryInfo`. `texts` bounds how often JSON is read from a text in it.
+fn retry_delay(value: &JsonValue, texts: usize) -> Option<Duration> {
+    let delay_in = |value| retry_delay(value, texts);
     match value {
-        JsonValue::Array(values) => values.iter().filter_map(retry_delay).max(),
+        JsonValue::Array(values) => values.iter().filter_map(delay_in).max(),
         JsonValue::Object(members) => {
             let kind = members.get("@type").and_then(JsonValue::get::<String>);
             let is_retry_info = kind.is_some_and(|kind| kind.ends_with("google.rpc.RetryInfo"));
             let own = members.get("retryDelay").filter(|_| is_retry_info);
-            let inner = members.values().filter_map(retry_delay);
+            let inner = members.values().filter_map(delay_in);
             inner.chain(own.and_then(delay)).max()
         }
         // Some libraries wrap the body in the message of an error of their own.
-        JsonValue::String(text) if text.contains("RetryInfo") => retry_delay(&parse(text)?),
+        JsonValue::String(text) if texts > 0 && text.contains("RetryInfo") => {
+            retry_delay(&parse(text)?, texts - 1)
+        }
         _ => None,
     }
 }
@@ -114,12 +123,14 @@ fn headers(body: &JsonValue) -> Option<HeaderMap> {
         };
         Some((name, value.ok()?))
     });
-    Some(fields.collect())
+    Some(fields.take(MOST_FIELDS).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use alloc::format;
+    use alloc::string::String;
+    use alloc::vec::Vec;
     use core::time::Duration;
 
     use super::read;
@@ -160,7 +171,17 @@ mod tests {
         let deep = "[".repeat(100_000);
         let hidden = "[\"\\\"]\",".repeat(50_000);
         let long = format!(r#"{{"a": "{}"}}"#, "x".repeat(2 << 20));
-        for body in ["", "{", "null", "3", "\u{0}", &deep, &hidden, &long] {
+        let mut texts = String::from("RetryInfo");
+        for _ in 0..400 {
+            let text = texts.replace('\\', "\\u005c").replace('"', "\\u0022");
+            texts = format!("{}\"{text}\"{}", "[".repeat(60), "]".repeat(60));
+        }
+        assert!(texts.len() > 100_000);
+        let names: Vec<String> = (0..30_000).map(|n| format!(r#""a{n}": "1""#)).collect();
+        let names = names.join(",");
+        let many = format!(r#"{{"error": {{"metadata": {{"headers": {{{names}}}}}}}}}"#);
+        assert_eq!(read(many.as_bytes()).headers.len(), 256);
+        for body in ["", "{", "null", "3", "\u{0}", &deep, &hidden, &texts, &long] {
             let told = read(body.as_bytes());
             assert!(told.retry_delay.is_none() && told.headers.is_empty());
         }

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use http::HeaderMap;
-use sfv::{BareItem, List, ListEntry, Parser};
+use sfv::{BareItem, Dictionary, List, ListEntry, Parser};
 
 use super::values::{ServerTime, texts, whole_number};
 use crate::api::provider::Unit;
@@ -110,8 +110,10 @@ fn unit(name: &str) -> Option<Unit> {
     let has = |word| name.contains(word);
     match name {
         "" => Some(Unit::Requests),
-        _ if has("token") && has("input") => Some(Unit::InputTokens),
-        _ if has("token") && has("output") => Some(Unit::OutputTokens),
+        _ if has("token") && (has("input") || has("prompt")) => Some(Unit::InputTokens),
+        _ if has("token") && (has("output") || has("generated") || has("completion")) => {
+            Some(Unit::OutputTokens)
+        }
         _ if has("token") => Some(Unit::Tokens),
         _ if has("req") => Some(Unit::Requests),
         _ => None,
@@ -136,7 +138,7 @@ fn period(name: &str) -> Duration {
 pub(super) fn told_limits(headers: &HeaderMap, server: ServerTime) -> (Vec<ToldLimit<'_>>, u64) {
     let mut told = Vec::new();
     let mut unreadable = 0;
-    let mut more_exact: Vec<&str> = Vec::new();
+    let mut more_exact: Vec<(Family, &str)> = Vec::new();
     for name in headers.keys() {
         let Some((family, part, limit)) = field(name.as_str()) else {
             continue;
@@ -163,11 +165,11 @@ pub(super) fn told_limits(headers: &HeaderMap, server: ServerTime) -> (Vec<ToldL
                     texts.filter_map(|text| server.until_reset(text)).collect();
                 let longest = waits.iter().max().copied();
                 let is_more_exact = matches!(part, Part::ResetAfter);
-                if is_more_exact || !more_exact.contains(&limit) {
+                if is_more_exact || !more_exact.contains(&(family, limit)) {
                     told.until_reset = longest.or(told.until_reset);
                 }
                 if is_more_exact && longest.is_some() {
-                    more_exact.push(limit);
+                    more_exact.push((family, limit));
                 }
                 waits.len()
             }
@@ -210,6 +212,15 @@ fn entry<'t, 'h>(
 fn structured(headers: &HeaderMap, told: &mut Vec<ToldLimit<'_>>) -> u64 {
     let mut unreadable = 0;
     for value in headers.get_all("ratelimit") {
+        if let Some(fields) = value.to_str().ok().and_then(dictionary) {
+            let (remaining, reset) = fields;
+            let Some(told) = entry(told, Family::Draft, "".into()) else {
+                return unreadable;
+            };
+            told.remaining = told.remaining.into_iter().chain(remaining).min();
+            told.until_reset = told.until_reset.into_iter().chain(reset).max();
+            continue;
+        }
         let list = value.to_str().ok().map(|text| Parser::new(text).parse());
         let Some(Ok(list)) = list else {
             unreadable += 1;
@@ -237,11 +248,25 @@ fn structured(headers: &HeaderMap, told: &mut Vec<ToldLimit<'_>>) -> u64 {
             };
             // A limit on requests, unless its name says otherwise.
             told.unit = told.unit.or(Some(Unit::Requests));
-            told.remaining = remaining.or(told.remaining);
-            told.until_reset = reset.map(Duration::from_secs).or(told.until_reset);
+            // Of several the smallest, as of other fields.
+            told.remaining = told.remaining.into_iter().chain(remaining).min();
+            let reset = reset.map(Duration::from_secs);
+            told.until_reset = told.until_reset.into_iter().chain(reset).max();
         }
     }
     unreadable
+}
+
+/// What remains and the time until the reset in the form of revision 7: `limit=100, remaining=50,
+/// reset=5`.
+fn dictionary(text: &str) -> Option<(Option<u64>, Option<Duration>)> {
+    let fields: Dictionary = Parser::new(text).parse().ok()?;
+    let number = |name: &str| match fields.get(name)? {
+        ListEntry::Item(item) => u64::try_from(item.bare_item.as_integer()?).ok(),
+        ListEntry::InnerList(_) => None,
+    };
+    let remaining = number("remaining")?;
+    Some((Some(remaining), number("reset").map(Duration::from_secs)))
 }
 
 /// The time until the limits on all uses of a subscription reset that have rejected the call.
@@ -249,7 +274,10 @@ pub(super) fn unified_reset(headers: &HeaderMap, server: ServerTime) -> Option<D
     const UNIFIED: &str = "anthropic-ratelimit-unified";
     let rejected = headers.keys().filter_map(|name| {
         let limit = name.as_str().strip_prefix(UNIFIED)?;
-        let limit = limit.strip_suffix("-status")?;
+        // Whether more may be bought is not what the call was refused for.
+        let limit = limit
+            .strip_suffix("-status")
+            .filter(|limit| !limit.contains("overage"))?;
         let is_rejected = texts(headers, name.as_str()).any(|status| status == "rejected");
         is_rejected.then_some(limit)
     });
@@ -281,6 +309,9 @@ mod tests {
             ("tokens-month", Some(Unit::Tokens), 2_592_000),
             // Cerebras.
             ("requests-day", Some(Unit::Requests), 86_400),
+            // Fireworks.
+            ("tokens-prompt", Some(Unit::InputTokens), 60),
+            ("tokens-generated", Some(Unit::OutputTokens), 60),
             // Nous.
             ("requests-1h", Some(Unit::Requests), 3_600),
             ("images", None, 60),

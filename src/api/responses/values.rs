@@ -85,7 +85,9 @@ impl ServerTime {
     /// The time until a date of RFC 3339.
     fn until_rfc3339(self, text: &str) -> Option<Duration> {
         let date: WallClock = text.parse().ok()?;
-        Some(self.until(date.into()))
+        // A date before 1970 has passed.
+        let since_epoch = u64::try_from(date.as_nanosecond()).unwrap_or(0);
+        Some(self.until_epoch(Duration::from_nanos(since_epoch)))
     }
 
     /// `Retry-After`: a date, or seconds. A list, made of a field that was sent repeatedly, means

@@ -45,12 +45,12 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     ///   another one, the key gets that, and whatever else belongs to its limiter begins anew.
     /// * Any other limiter is replaced by a new one.
     ///
-    /// Each key changes at one moment during this call. A key that the table holds gets no free
-    /// burst. One that it does not hold, because it is new or was unused and evicted, begins with
-    /// all that the new limits allow. The limiter that keys without room
-    /// [share](crate::Overflow::Share) stays as it is. A charge from before the change can no
-    /// longer be undone where the limiter is kept as a word. All waiters that are first in their
-    /// queue ask again.
+    /// Each key changes at one moment during this call. A key that keeps its level gets no free
+    /// burst. One whose limiter is replaced, or that the table does not hold, because it is new or
+    /// was unused and evicted, begins with all that the new limits allow. The limiter that keys
+    /// without room [share](crate::Overflow::Share) stays as it is. A charge from before the change
+    /// can no longer be undone where the limiter is kept as a word. All waiters that are first in
+    /// their queue ask again.
     ///
     /// # Cost
     ///
@@ -62,7 +62,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     /// # Panics
     ///
     /// If the factory panics. No key is lost then, and those in the parts that were already walked
-    /// have changed. New keys get what the new factory makes. Another call changes the rest.
+    /// have changed, but their waiters are not woken. New keys get what the new factory makes.
+    /// Another call changes the rest.
     ///
     /// ```
     /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
@@ -102,8 +103,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         self.change_factory(Box::new(factory), Some(now));
     }
 
-    /// Reads the clock if `now` is `None` and there is a key.
-    fn change_factory(&self, factory: Factory<K, L>, mut now: Option<Timestamp>) {
+    /// Reads the clock if `now` is `None`.
+    fn change_factory(&self, factory: Factory<K, L>, now: Option<Timestamp>) {
         self.factory.replace(factory);
         for lock in &self.shards {
             let mut shard = write(lock);
@@ -112,7 +113,8 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             let Some(first) = self.first.get() else {
                 continue;
             };
-            let now = *now.get_or_insert_with(|| first.limiter().now());
+            // For each part, because the walk may take long.
+            let now = now.unwrap_or_else(|| first.limiter().now());
             shard.change_all(
                 first.gcra(),
                 now,
@@ -183,6 +185,7 @@ impl<K: Hash + Eq, L: Limiter> KeyShard<K, L> {
         for (key, new) in changed {
             self.replace(hasher(&key), key, new, &hasher);
         }
+        self.shrink(hasher);
     }
 
     /// Adds a key that was taken out, with another limiter.
@@ -216,7 +219,11 @@ where
                 return Ok(());
             }
             drop(shard);
-            let add = |_: KeyLimiter<'_, _>, _, _| Ok(());
+            // As of now: the key may have been evicted, and a caller may have an older reading.
+            let add = |limiter: KeyLimiter<'_, _>, now, _| {
+                limiter.reset_at(now);
+                Ok(())
+            };
             self.insert(hash, key, first, now, |_, _| Ok(()), add, || Err(NO_ROOM))?;
         }
     }

@@ -168,6 +168,14 @@ pub(super) enum StoredLimiter<L> {
 }
 
 impl<L> StoredLimiter<L> {
+    /// Whether the quota was set for this key.
+    pub(super) fn is_set(&self) -> bool {
+        match self {
+            Self::Bucket(_, common) => common.set_at.is_some(),
+            Self::Whole { is_set, .. } => *is_set,
+        }
+    }
+
     pub(super) fn limiter(&self) -> KeyLimiter<'_, L> {
         match self {
             Self::Bucket(tat, common) => KeyLimiter::Bucket(tat, &common.gcra),
@@ -196,14 +204,6 @@ impl<L: Limiter> StoredLimiter<L> {
             u64::MAX
         } else {
             self.limiter().unused_from(now)
-        }
-    }
-
-    /// Whether the quota was set for this key.
-    pub(super) fn is_set(&self) -> bool {
-        match self {
-            Self::Bucket(_, common) => common.set_at.is_some(),
-            Self::Whole { is_set, .. } => *is_set,
         }
     }
 }
@@ -253,7 +253,8 @@ impl<L: Limiter> KeyLimiter<'_, L> {
                     self.available_at(now),
                     old.debt(tat.load(), old.now(now.as_nanos())),
                 );
-                let missing = limiter.capacity().saturating_sub(available);
+                // It may begin with less than its capacity.
+                let missing = limiter.available_at(now).saturating_sub(available);
                 limiter.charge_plain_at(missing.saturating_add(debt), now);
                 NewLimiter::Other(StoredLimiter::Whole { limiter, is_set })
             }

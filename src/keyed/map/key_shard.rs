@@ -133,6 +133,16 @@ impl<K, L> KeyShard<K, L> {
         other.map(StoredLimiter::limiter)
     }
 
+    /// Whether the quota of a key was set.
+    pub(super) fn is_set<Q: Eq + ?Sized>(&self, hash: u64, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        let others = self.others.as_ref();
+        let other = others.and_then(|others| others.get(hash, key));
+        other.is_some_and(StoredLimiter::is_set)
+    }
+
     /// Returns the limiter of a key, in whichever table it is.
     pub(super) fn find<'a, Q: Eq + ?Sized>(
         &'a self,
@@ -201,7 +211,7 @@ impl<K, L> KeyShard<K, L> {
         removed
     }
 
-    fn shrink(&mut self, hasher: impl Fn(&K) -> u64) {
+    pub(super) fn shrink(&mut self, hasher: impl Fn(&K) -> u64) {
         self.buckets.shrink(&hasher);
         if let Some(others) = &mut self.others {
             others.shrink(hasher);

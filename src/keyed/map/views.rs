@@ -112,7 +112,9 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
             return 0;
         };
         let returned = limiter.undo(charge);
-        if returned > 0 && limiter.is_unused_at(shard.not_before()) {
+        // A quota that was set meanwhile stays.
+        let is_like_new = limiter.is_unused_at(shard.not_before());
+        if returned > 0 && is_like_new && !shard.is_set(hash, key) {
             shard.take_out(hash, key, |key| self.hasher.hash_one(key));
             self.give_room(1);
         }
