@@ -123,10 +123,10 @@ fn api(c: &mut Criterion) {
         // It keeps the times of a minute and an hour, for as long as the benchmark runs.
         .measure("mutex AIOS design", MutexApi::new(HIGH));
     group(c, "api refuse", false)
-        .measure("tidegate ApiRateLimiter", exhausted(api_limiter(1_000)))
+        .measure("tidegate ApiRateLimiter", exhausted(api_limiter(50)))
         .measure(
             "tidegate ApiRateLimiter, no status",
-            without_status(exhausted(api_limiter(1_000))),
+            without_status(exhausted(api_limiter(50))),
         )
         .measure("mutex AIOS design", exhausted(MutexApi::new(1_000)));
 }
