@@ -62,10 +62,11 @@ impl<C: Clock> ApiRateLimiter<C> {
     ///
     /// For a call with a [permit](crate::TokenPermit), use
     /// [`TokenPermit::observe_response`](crate::TokenPermit::observe_response) instead: it knows
-    /// that the response is that call's. Otherwise settle the permit of a successful call *before*,
-    /// or it counts as a call in flight against what remains without it. Settle the permit of a
-    /// refused call *after*, with 0, or other calls are admitted with its tokens before the pause
-    /// begins.
+    /// that the response is that call's. Without permits, [record](Self::record_tokens) the tokens
+    /// of a call before its response is observed, or they count twice until the next one. Otherwise
+    /// settle the permit of a successful call *before*, or it counts as a call in flight against
+    /// what remains without it. Settle the permit of a refused call *after*, with 0, or other calls
+    /// are admitted with its tokens before the pause begins.
     ///
     /// ```
     /// use core::time::Duration;
