@@ -48,12 +48,12 @@ fn check<T: Table>(failures: &T) {
     assert!(log_in(failures, 1, true, 6).is_err());
     // Attempts at the same time, which were all checked before the first of them failed.
     for _ in 0..7 {
-        failures.debit_at(3, 1, at(0));
+        failures.debit_at(3, 1, at(0) + 6 * MINUTE);
     }
-    assert_eq!(failures.debt_at(3, at(0)), 2);
-    assert!(log_in(failures, 3, true, 8).is_err());
-    assert_eq!(log_in(failures, 3, true, 9), Ok(true));
-    assert_eq!(failures.debt_at(3, at(0) + 9 * MINUTE), 0);
+    assert_eq!(failures.debt_at(3, at(0) + 6 * MINUTE), 2);
+    assert!(log_in(failures, 3, true, 14).is_err());
+    assert_eq!(log_in(failures, 3, true, 15), Ok(true));
+    assert_eq!(failures.debt_at(3, at(0) + 15 * MINUTE), 0);
 }
 
 #[test]
