@@ -46,6 +46,8 @@ pub use config::{
 pub use message::LimitMessage;
 pub use permit::TokenPermit;
 pub use refusal::LimitKind;
+#[cfg(all(feature = "http", feature = "tower"))]
+pub(crate) use responses::is_refusal_status;
 pub use status::RateLimitStatus;
 pub use totals::RateLimitStats;
 pub use usage::{TokenEstimate, TokenUsage};

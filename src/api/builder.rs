@@ -74,8 +74,8 @@ impl<C: Clock + Clone> ApiRateLimiterBuilder<C> {
     /// those of all other limits or not at all. A refusal names it in
     /// [`limit_name`](crate::RateLimitStatus::limit_name).
     ///
-    /// Who waits asks again when the limit's hint says. A permit that comes back at another limiter
-    /// does not wake them.
+    /// A waiting caller asks again after the time that the limit tells it. A permit that comes back
+    /// at another limiter does not wake it.
     ///
     /// Its numbers are changed where it is: `reconfigure` leaves it. A limiter with a limit that
     /// others share cannot be restored into, because that would restore the limit once for each.

@@ -409,19 +409,19 @@ impl<C: Clock> Limits<C> {
             })
     }
 
+    fn index_of(&self, kind: LimitKind) -> Option<usize> {
+        self.infos.iter().position(|info| info.kind == kind)
+    }
+
     /// The bucket of the adaptive pace.
     #[cfg(feature = "http")]
     pub(super) fn adaptive(&self) -> Option<&TokenBucket<C>> {
-        let kinds = self.infos.iter().map(|info| info.kind);
-        let index = kinds
-            .into_iter()
-            .position(|kind| kind == LimitKind::Adaptive)?;
-        self.combined.bucket(index)
+        self.combined.bucket(self.index_of(LimitKind::Adaptive)?)
     }
 
     /// What the limit of a kind has available; `None` without such a limit.
     pub(super) fn available_at(&self, kind: LimitKind, now: Timestamp) -> Option<u64> {
-        let index = self.infos.iter().position(|limit| limit.kind == kind)?;
+        let index = self.index_of(kind)?;
         Some(self.combined.available_at_index(index, now))
     }
 }

@@ -8,9 +8,9 @@ use crate::combined::Limit;
 use crate::quota::{Quota, QuotaError};
 use crate::sliding_window::SlidingWindow;
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 /// The request limits and then the token limits, in the order of their fields.
 pub(super) const KINDS: [LimitKind; 9] = [

@@ -273,7 +273,7 @@ impl<C: Clock> TokenPermit<C> {
         self.tokens.usage = charged;
     }
 
-    /// A guess, of which no more counts than was charged and reported.
+    /// The guess, cut to what was charged, or to what was reported if that is more.
     fn guessed(&self, reported: TokenUsage) -> TokenUsage {
         let guess = self.estimate.usage();
         let most = self.tokens.usage.total().max(reported.total());

@@ -2,7 +2,7 @@
 //!
 //! # A view
 //!
-//! A response tells of a limit that so many requests or tokens remain until it resets. That is a
+//! A response tells how many requests or tokens remain of a limit until it resets. That is a
 //! *view* of the limit, which only the provider knows. Besides the limits that are configured, a
 //! view refuses what is beyond it, until its reset or until a newer response replaces it. If no
 //! reset is told, what was used is taken to flow back bit by bit within the limit's period.
@@ -17,8 +17,8 @@
 //! * What is sent meanwhile counts as well, without any write to the view. So a view never changes.
 //! * A call that ends with less than its estimate lowers `sent`, and gives the rest back.
 //!
-//! Calls without a permit have no known end. They count as ended at once, and while no view counts
-//! they are in neither sum, of which only differences matter. So the admission of such a call reads
+//! Calls without a permit have no known end. They count as ended at once. While no view counts,
+//! neither sum includes them: only their difference matters. So the admission of such a call reads
 //! one word, `live_until`, unless a response has told something.
 //!
 //! # The bound
@@ -173,7 +173,7 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// What flows back in so many nanoseconds.
+    /// The amount that flows back in this time.
     fn in_time(self, nanos: u64) -> u64 {
         let product = u128::from(self.amount).saturating_mul(nanos.into());
         let flown = product.checked_div(self.period.into()).unwrap_or(0);

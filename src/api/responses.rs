@@ -2,7 +2,7 @@
 //!
 //! | file | reads |
 //! |---|---|
-//! | `told_limits` | what remains of which limit, and when it resets |
+//! | `told_limits` | for each limit, what remains and when it resets |
 //! | `body` | the wait in the body of a refusal |
 //! | `values` | numbers, durations and dates |
 //!
@@ -19,7 +19,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::ApiRateLimiter;
 use super::config::RateLimitConfig;
-use super::numbers::Numbers;
+use super::numbers::{DAY, HOUR, MINUTE, Numbers};
 use super::provider::{Amounts, Flow, MOST, Seen, Unit};
 use super::refusal::LimitKind;
 use crate::clock::Clock;
@@ -30,12 +30,12 @@ use values::{ServerTime, duration, texts};
 
 /// The longest that a response can stop calls. A day is the longest period of a provider's limits,
 /// and a broken header must not stop a program forever.
-const LONGEST: Duration = Duration::from_secs(86_400);
+const LONGEST: Duration = DAY;
 
 impl<C: Clock> ApiRateLimiter<C> {
     /// Takes what a provider's response tells of its limits.
     ///
-    /// See [what is read](crate::docs::providers) of which provider.
+    /// See [what is read](crate::docs::providers) for each provider.
     ///
     /// # What remains
     ///
@@ -190,7 +190,7 @@ impl<C: Clock> ApiRateLimiter<C> {
         now: Timestamp,
         wall_clock: SystemTime,
     ) {
-        if !is_refusal(status, &[], None) {
+        if !is_refusal_status(status) {
             return;
         }
         let told = body::read(body.as_ref());
@@ -237,15 +237,17 @@ impl<C: Clock> ApiRateLimiter<C> {
     }
 }
 
-/// 403 is GitHub's for limits that it calls secondary.
-fn is_refusal(status: StatusCode, told: &[ToldLimit<'_>], wait: Option<Duration>) -> bool {
+/// Whether a server with this status refuses for now, whatever its header fields tell.
+pub(crate) const fn is_refusal_status(status: StatusCode) -> bool {
     /// Anthropic's status for "overloaded".
     const OVERLOADED: u16 = 529;
-    match status.as_u16() {
-        429 | 503 | OVERLOADED => true,
-        403 => wait.is_some() || told.iter().any(ToldLimit::is_used_up),
-        _ => false,
-    }
+    matches!(status.as_u16(), 429 | 503 | OVERLOADED)
+}
+
+/// 403 is GitHub's for limits that it calls secondary.
+fn is_refusal(status: StatusCode, told: &[ToldLimit<'_>], wait: Option<Duration>) -> bool {
+    let is_used_up = || wait.is_some() || told.iter().any(ToldLimit::is_used_up);
+    is_refusal_status(status) || (status == StatusCode::FORBIDDEN && is_used_up())
 }
 
 fn has_retry_after(headers: &HeaderMap) -> bool {
@@ -306,10 +308,7 @@ impl ToldLimit<'_> {
 impl RateLimitConfig {
     /// What is configured for a unit and a period.
     fn allowed(&self, unit: Unit, period: Duration) -> Option<u64> {
-        const MINUTE: u64 = 60;
-        const HOUR: u64 = 3_600;
-        const DAY: u64 = 86_400;
-        let kind = match (unit, period.as_secs()) {
+        let kind = match (unit, period) {
             (Unit::Requests, MINUTE) => LimitKind::Minute,
             (Unit::Requests, HOUR) => LimitKind::Hour,
             (Unit::Requests, DAY) => LimitKind::Day,

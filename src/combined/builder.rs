@@ -38,7 +38,7 @@ pub struct CombinedBuilder<C> {
 }
 
 impl<C> CombinedBuilder<C> {
-    /// Begins with these limits, of which there is one at least.
+    /// Begins with these limits: one at least.
     pub(crate) fn of(limits: impl Iterator<Item = (&'static str, Limit<C>)>) -> Self {
         let limits = limits.map(|(name, limit)| NamedLimit { name, limit });
         Self {

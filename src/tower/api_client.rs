@@ -9,12 +9,12 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::request_head::RequestHead;
-use crate::api::{ApiRateLimiter, RateLimitStatus, TokenEstimate, TokenPermit};
+use crate::api::{ApiRateLimiter, RateLimitStatus, TokenEstimate, TokenPermit, is_refusal_status};
 use crate::clock::{Clock, DefaultClock};
 use crate::token_bucket::TokenBucket;
 use crate::wait::{DefaultTimer, Timer};
@@ -316,7 +316,7 @@ where
                 let response = service.call(request.clone()).await;
                 let mut response = response.map_err(ApiClientError::Service)?;
                 permit.observe_response(response.status(), response.headers());
-                if is_refusal(response.status()) {
+                if is_refusal_status(response.status()) {
                     permit.settle(0);
                     if retries > 0 && options.take_retry() {
                         retries -= 1;
@@ -337,9 +337,4 @@ impl<C: Clock, T> Options<C, T> {
         let budget = self.budget.as_ref();
         budget.is_none_or(|budget| budget.try_acquire(1).is_ok())
     }
-}
-
-/// Whether the server refuses for now. 529 is Anthropic's "overloaded".
-const fn is_refusal(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 429 | 503 | 529)
 }

@@ -30,6 +30,12 @@ fn users() -> (Users, ManualClock) {
     (Keyed::new(make), clock)
 }
 
+/// A bucket that several limiters use.
+fn shared_bucket(limit: u64, clock: &ManualClock) -> Arc<TokenBucket<ManualClock>> {
+    let quota = Quota::per_minute(limit);
+    Arc::new(TokenBucket::with_clock(quota, clock.clone()))
+}
+
 #[test]
 fn tier_changes_and_keeps_its_levels() {
     let (users, clock) = users();
@@ -365,10 +371,7 @@ fn panicking_factory_loses_no_key() {
 #[test]
 fn limits_that_keys_share_are_exchanged_and_not_changed() {
     let clock = ManualClock::new();
-    let bucket = |limit| {
-        let quota = Quota::per_minute(limit);
-        Arc::new(TokenBucket::with_clock(quota, clock.clone()))
-    };
+    let bucket = |limit| shared_bucket(limit, &clock);
     let (old, new) = (bucket(10), bucket(60));
     let (first, second) = (old.clone(), new.clone());
     let users = Keyed::new(move |_: &u64| first.clone());
@@ -404,10 +407,7 @@ fn limits_that_keys_share_are_exchanged_and_not_changed() {
 #[test]
 fn limits_that_combinations_share_are_exchanged_and_not_changed() {
     let clock = ManualClock::new();
-    let bucket = |limit| {
-        let quota = Quota::per_minute(limit);
-        Arc::new(TokenBucket::with_clock(quota, clock.clone()))
-    };
+    let bucket = |limit| shared_bucket(limit, &clock);
     let calls = |org: &Arc<TokenBucket<ManualClock>>, limit: u64| {
         let (org, clock) = (org.clone(), clock.clone());
         move |_: &u64| {
@@ -534,10 +534,7 @@ fn undo_of_the_first_charge_leaves_a_set_quota() {
 #[test]
 fn shared_limits_of_api_limiters_are_exchanged() {
     let clock = ManualClock::new();
-    let bucket = |limit| {
-        let quota = Quota::per_minute(limit);
-        Arc::new(TokenBucket::with_clock(quota, clock.clone()))
-    };
+    let bucket = |limit| shared_bucket(limit, &clock);
     let make = |org: &Arc<TokenBucket<ManualClock>>, limit: u64| {
         let (org, clock) = (org.clone(), clock.clone());
         move |_: &u64| {

@@ -2,9 +2,9 @@
 //!
 //! | fields | of |
 //! |---|---|
-//! | `x-ratelimit-remaining-LIMIT`, `x-ratelimit-reset-LIMIT` | OpenAI and those that do as it does |
+//! | `x-ratelimit-remaining-LIMIT`, `x-ratelimit-reset-LIMIT` | OpenAI and its followers |
 //! | `anthropic-ratelimit-LIMIT-remaining`, `-reset` | Anthropic |
-//! | `x-ratelimit-remaining`, `x-ratelimit-reset`, `x-ratelimit-reset-after` | GitHub, `OpenRouter`, Discord |
+//! | `x-ratelimit-remaining`, `-reset`, `-reset-after` | GitHub, `OpenRouter`, Discord |
 //! | `ratelimit-remaining`, `ratelimit-reset` | earlier drafts of the IETF |
 //! | `RateLimit: "LIMIT";r=0;t=7` | the IETF's draft, and servers that use this crate |
 //!
@@ -56,6 +56,17 @@ enum Part {
     ResetAfter,
 }
 
+impl Part {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "limit" => Some(Self::Limit),
+            "remaining" => Some(Self::Remaining),
+            "reset" => Some(Self::Reset),
+            _ => None,
+        }
+    }
+}
+
 impl ToldLimit<'_> {
     /// A name that no limit of another family has.
     pub(super) fn full_name(&self) -> String {
@@ -70,6 +81,12 @@ impl ToldLimit<'_> {
     pub(super) fn is_used_up(&self) -> bool {
         self.remaining == Some(0)
     }
+
+    /// Adds what another value tells: of several the smallest remainder and the latest reset.
+    fn add(&mut self, remaining: Option<u64>, until_reset: Option<Duration>) {
+        self.remaining = self.remaining.into_iter().chain(remaining).min();
+        self.until_reset = self.until_reset.into_iter().chain(until_reset).max();
+    }
 }
 
 /// The limit that a field tells of.
@@ -79,24 +96,14 @@ fn field(name: &str) -> Option<(Family, Part, &str)> {
             return Some((Family::XRateLimit, Part::ResetAfter, ""));
         }
         let (part, limit) = rest.split_once('-').unwrap_or((rest, ""));
-        return match part {
-            "limit" => Some((Family::XRateLimit, Part::Limit, limit)),
-            "remaining" => Some((Family::XRateLimit, Part::Remaining, limit)),
-            "reset" => Some((Family::XRateLimit, Part::Reset, limit)),
-            _ => None,
-        };
+        return Some((Family::XRateLimit, Part::of(part)?, limit));
     }
     if let Some(rest) = name.strip_prefix("anthropic-ratelimit-") {
         // These have a status in place of a number: see `unified_reset`.
         let (limit, part) = rest
             .rsplit_once('-')
             .filter(|(limit, _)| !limit.starts_with("unified"))?;
-        return match part {
-            "limit" => Some((Family::Anthropic, Part::Limit, limit)),
-            "remaining" => Some((Family::Anthropic, Part::Remaining, limit)),
-            "reset" => Some((Family::Anthropic, Part::Reset, limit)),
-            _ => None,
-        };
+        return Some((Family::Anthropic, Part::of(part)?, limit));
     }
     match name {
         "ratelimit-remaining" => Some((Family::Draft, Part::Remaining, "")),
@@ -212,13 +219,11 @@ fn entry<'t, 'h>(
 fn structured(headers: &HeaderMap, told: &mut Vec<ToldLimit<'_>>) -> u64 {
     let mut unreadable = 0;
     for value in headers.get_all("ratelimit") {
-        if let Some(fields) = value.to_str().ok().and_then(dictionary) {
-            let (remaining, reset) = fields;
+        if let Some((remaining, reset)) = value.to_str().ok().and_then(dictionary) {
             let Some(told) = entry(told, Family::Draft, "".into()) else {
                 return unreadable;
             };
-            told.remaining = told.remaining.into_iter().chain(remaining).min();
-            told.until_reset = told.until_reset.into_iter().chain(reset).max();
+            told.add(Some(remaining), reset);
             continue;
         }
         let list = value.to_str().ok().map(|text| Parser::new(text).parse());
@@ -248,10 +253,7 @@ fn structured(headers: &HeaderMap, told: &mut Vec<ToldLimit<'_>>) -> u64 {
             };
             // A limit on requests, unless its name says otherwise.
             told.unit = told.unit.or(Some(Unit::Requests));
-            // Of several the smallest, as of other fields.
-            told.remaining = told.remaining.into_iter().chain(remaining).min();
-            let reset = reset.map(Duration::from_secs);
-            told.until_reset = told.until_reset.into_iter().chain(reset).max();
+            told.add(remaining, reset.map(Duration::from_secs));
         }
     }
     unreadable
@@ -259,14 +261,14 @@ fn structured(headers: &HeaderMap, told: &mut Vec<ToldLimit<'_>>) -> u64 {
 
 /// What remains and the time until the reset in the form of revision 7: `limit=100, remaining=50,
 /// reset=5`.
-fn dictionary(text: &str) -> Option<(Option<u64>, Option<Duration>)> {
+fn dictionary(text: &str) -> Option<(u64, Option<Duration>)> {
     let fields: Dictionary = Parser::new(text).parse().ok()?;
     let number = |name: &str| match fields.get(name)? {
         ListEntry::Item(item) => u64::try_from(item.bare_item.as_integer()?).ok(),
         ListEntry::InnerList(_) => None,
     };
     let remaining = number("remaining")?;
-    Some((Some(remaining), number("reset").map(Duration::from_secs)))
+    Some((remaining, number("reset").map(Duration::from_secs)))
 }
 
 /// The time until the limits on all uses of a subscription reset that have rejected the call.

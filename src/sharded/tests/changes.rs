@@ -220,6 +220,7 @@ fn changes_under_load() {
                     std::thread::yield_now();
                 }
             }
+            // Relaxed: it guards no memory.
             running.store(0, Relaxed);
             flowed / 1_000_000
         } else {

@@ -159,6 +159,7 @@ impl SetEntry {
                 .compare_exchange(UNSET_OWNER, owner, Relaxed, Relaxed);
             OCCUPIED | gcra.taking_over(old_gcra, old_tat, mark)
         };
+        // Relaxed, both: as above.
         let _ = self.tat.compare_exchange(UNSET_TAT, next, Relaxed, Relaxed);
     }
 }
