@@ -305,7 +305,7 @@ impl<C: Clock> ApiRateLimiter<C> {
         let request = self.shared.limits.requests(1);
         match self.refusal_at(&request, &Ask::requests(1), now) {
             None => RateLimitStatus::free(self.remaining_at(now)),
-            Some(hit) => self.limited_at(hit, Duration::ZERO, now),
+            Some(hit) => self.limited_at(hit, 0, now),
         }
     }
 
@@ -323,9 +323,9 @@ impl<C: Clock> ApiRateLimiter<C> {
     #[expect(clippy::inline_always, reason = "as `try_acquire`")]
     #[inline(always)]
     pub fn try_acquire_at(&self, now: Timestamp) -> RateLimitStatus {
-        match self.admit_at(1, now) {
+        match self.admit_fast_at(now) {
             Ok(remaining) => RateLimitStatus::free(remaining),
-            Err(hit) => self.refused_at(hit, now),
+            Err(uncharged) => self.decide_at(uncharged, now),
         }
     }
 

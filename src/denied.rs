@@ -55,6 +55,12 @@ pub enum Denied {
 }
 
 impl Denied {
+    #[inline]
+    pub(crate) const fn not_yet(nanos: u64) -> Self {
+        let retry_after = Duration::from_nanos(nanos);
+        Self::NotYet { retry_after }
+    }
+
     /// Returns how long to wait before a retry; `None` if no wait helps.
     #[inline]
     pub const fn retry_after(&self) -> Option<Duration> {

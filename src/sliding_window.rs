@@ -272,6 +272,13 @@ impl<C> SlidingWindow<C> {
         PreparedCharge::new(room, request.required, charge)
     }
 
+    /// The room for a call of `n`, which is at most the limit, or the nanoseconds until there is
+    /// enough.
+    #[inline]
+    pub(crate) fn room_at(&self, n: u64, now: Timestamp) -> Result<u64, u64> {
+        on_latest!(self, state => state.room(n, now.as_nanos()))
+    }
+
     /// Makes a prepared charge if nothing has changed since.
     #[inline]
     pub(crate) fn commit(&self, charge: Exchange) -> bool {

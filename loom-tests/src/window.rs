@@ -300,7 +300,8 @@ fn hint_after_an_undo() {
     });
 }
 
-/// Two threads, three calls, one of which is undone. Kills `hint_from_the_base`.
+/// Two threads, three calls, one of which is undone. Kills `hint_from_the_base`,
+/// `unread_undone_in_query`.
 ///
 /// The window has moved on twice, and a late thread raises the count of its old slot. A query and a
 /// call answer alike.
@@ -388,6 +389,9 @@ mutant::tests! { "window":
     query_of_the_heads_slot { unchecked_view: " of " }
     hint_while_rotating { unconfirmed_hint: "a hint of" }
     hint_after_an_undo { hint_from_the_sum: "failed" }
-    query_and_call_agree { hint_from_the_base: "query and call" }
+    query_and_call_agree {
+        hint_from_the_base: "query and call",
+        unread_undone_in_query: "query and call",
+    }
     hint_beside_an_undo { unread_undone: "failed", late_undone: "failed", relaxed_undo: "failed" }
 }

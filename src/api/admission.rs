@@ -9,6 +9,7 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
+use super::fast_path::{FastRefusal, Uncharged};
 use super::refusal::{LimitHit, LimitKind, Retry};
 use super::status::Remaining;
 use super::{ApiRateLimiter, Ask, RateLimitStatus, Unit};
@@ -20,11 +21,68 @@ use crate::limiter::are_sole;
 use crate::limiter::{Limiter, sealed};
 use crate::prepared_charge::Request;
 use crate::sync::Ordering::Relaxed;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, nanos};
 
 impl<C: Clock> ApiRateLimiter<C> {
-    /// Charges `n` requests, at least 1, and returns what remains.
+    /// Charges one request on the way of nearly all calls. What is uncharged goes on with
+    /// [`decide_at`](Self::decide_at).
     #[inline]
+    pub(super) fn admit_fast_at(&self, now: Timestamp) -> Result<Remaining, Uncharged> {
+        if self.is_paused_at(now) || self.shared.provider.is_live(now) {
+            return Err(Uncharged::Undecided);
+        }
+        let remaining = self.shared.limits.admit_fast(now.into())?;
+        self.count_admitted(1);
+        Ok(remaining)
+    }
+
+    /// Decides one request that is [uncharged](Self::admit_fast_at).
+    #[cold]
+    #[inline(never)]
+    pub(super) fn decide_at(&self, uncharged: Uncharged, now: Timestamp) -> RateLimitStatus {
+        if let Some(refusal) = self.fast_refusal_at(uncharged, now) {
+            let FastRefusal {
+                index,
+                wait_nanos,
+                remaining,
+            } = refusal;
+            let info = &self.shared.limits.infos[index];
+            let hit = LimitHit {
+                kind: info.kind,
+                name: None,
+                limit: info.stated(),
+                retry: Retry::After(wait_nanos),
+            };
+            let backoff = self.backoff_of(hit, now);
+            return RateLimitStatus::limited(hit, backoff, remaining);
+        }
+        match self.admit_at(1, now) {
+            Ok(remaining) => RateLimitStatus::free(remaining),
+            Err(hit) => self.refused_at(hit, now),
+        }
+    }
+
+    /// [`decide_at`](Self::decide_at) without a status.
+    #[cold]
+    #[inline(never)]
+    fn decide_briefly_at(&self, uncharged: Uncharged, now: Timestamp) -> Result<(), Denied> {
+        if let Some(refusal) = self.fast_refusal_at(uncharged, now) {
+            return Err(Denied::not_yet(refusal.wait_nanos));
+        }
+        let admitted = self.admit_at(1, now);
+        admitted.map(drop).map_err(|hit| self.denied(hit))
+    }
+
+    #[expect(clippy::inline_always, reason = "see `FastRefusal`")]
+    #[inline(always)]
+    fn fast_refusal_at(&self, uncharged: Uncharged, now: Timestamp) -> Option<FastRefusal> {
+        match uncharged {
+            Uncharged::NoRoom => self.shared.limits.fast_refusal(now.into()),
+            Uncharged::Undecided => None,
+        }
+    }
+
+    /// Charges `n` requests, at least 1, and returns what remains.
     pub(super) fn admit_at(&self, n: u64, now: Timestamp) -> Result<Remaining, LimitHit> {
         if self.is_paused_at(now) {
             return Err(self.refusal_in_pause(&self.shared.limits.requests(n), now));
@@ -176,9 +234,9 @@ impl<C: Clock> ApiRateLimiter<C> {
         let (limit, retry) = match denied.retry_after() {
             Some(wait) if info.kind == LimitKind::Shared => {
                 let capacity = self.shared.limits.capacity(denied.index());
-                (capacity, Retry::After(wait))
+                (capacity, Retry::After(nanos(wait)))
             }
-            Some(wait) => (info.stated(), Retry::After(wait)),
+            Some(wait) => (info.stated(), Retry::After(nanos(wait))),
             None => (self.shared.limits.capacity(denied.index()), Retry::Never),
         };
         LimitHit {
@@ -192,19 +250,23 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// The status of a call that was refused, which counts for the backoff.
     #[cold]
     pub(super) fn refused_at(&self, hit: LimitHit, now: Timestamp) -> RateLimitStatus {
-        let backoff = match hit.retry {
+        self.limited_at(hit, self.backoff_of(hit, now), now)
+    }
+
+    #[inline]
+    fn backoff_of(&self, hit: LimitHit, now: Timestamp) -> u64 {
+        match hit.retry {
             Retry::After(wait) => self.shared.gate.backoff.extra_wait(now, wait),
             // Without a known wait there is nothing to extend.
-            Retry::OnRelease | Retry::Never => Duration::ZERO,
-        };
-        self.limited_at(hit, backoff, now)
+            Retry::OnRelease | Retry::Never => 0,
+        }
     }
 
     #[cold]
     pub(super) fn limited_at(
         &self,
         hit: LimitHit,
-        backoff: Duration,
+        backoff: u64,
         now: Timestamp,
     ) -> RateLimitStatus {
         RateLimitStatus::limited(hit, backoff, self.remaining_at(now))
@@ -224,7 +286,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     #[cold]
     pub(super) fn denied(&self, hit: LimitHit) -> Denied {
         match hit.retry {
-            Retry::After(retry_after) => Denied::NotYet { retry_after },
+            Retry::After(wait) => Denied::not_yet(wait),
             Retry::OnRelease | Retry::Never => Denied::Never {
                 capacity: self.shared.limits.max_requests(),
             },
@@ -271,9 +333,13 @@ impl<C: Clock> Limiter for ApiRateLimiter<C> {
         if n == 0 {
             return Ok(());
         }
-        match self.admit_at(n, now) {
+        if n > 1 {
+            let admitted = self.admit_at(n, now);
+            return admitted.map(drop).map_err(|hit| self.denied(hit));
+        }
+        match self.admit_fast_at(now) {
             Ok(_) => Ok(()),
-            Err(hit) => Err(self.denied(hit)),
+            Err(uncharged) => self.decide_briefly_at(uncharged, now),
         }
     }
 

@@ -7,8 +7,6 @@
 //! it ends a streak. A streak also ends when no call comes for longer than any caller was asked to
 //! wait.
 
-use core::time::Duration;
-
 use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicU64, const_fn};
 use crate::time::{Timestamp, nanos};
@@ -102,12 +100,12 @@ impl Backoff {
         }
     }
 
-    /// The time to add to `retry_after` for a caller that is refused at `now`.
+    /// The time to add to `retry_after` for a caller that is refused at `now`, both in nanoseconds.
     #[cold]
-    pub(super) fn extra_wait(&self, now: Timestamp, retry_after: Duration) -> Duration {
+    pub(super) fn extra_wait(&self, now: Timestamp, retry_after: u64) -> u64 {
         let (base, max) = self.bounds();
         if base == 0 {
-            return Duration::ZERO;
+            return 0;
         }
         let now = now.as_nanos();
         let lasted = now
@@ -115,12 +113,12 @@ impl Backoff {
             .saturating_sub(self.streak_start(now, max));
         let ceiling = base.saturating_add(lasted).min(max);
         let extra = self.jitter(ceiling, now);
-        let until = now.saturating_add(nanos(retry_after)).saturating_add(extra);
+        let until = now.saturating_add(retry_after).saturating_add(extra);
         // Only for a difference of `base`, so that most refusals write nothing.
         if until > self.expected_by.load(Relaxed).saturating_add(base) {
             self.expected_by.fetch_max(until, Relaxed);
         }
-        Duration::from_nanos(extra)
+        extra
     }
 
     /// The start of the streak of refusals at `now`, plus 1.
@@ -167,7 +165,7 @@ mod tests {
 
     use super::Backoff;
     use crate::api::RateLimitConfig;
-    use crate::time::Timestamp;
+    use crate::time::{Timestamp, nanos};
 
     const CONFIG: RateLimitConfig = RateLimitConfig {
         backoff_base: Duration::from_secs(1),
@@ -182,10 +180,14 @@ mod tests {
         Timestamp::from_nanos(seconds * 1_000_000_000)
     }
 
+    fn extra(backoff: &Backoff, now: Timestamp, retry_after: Duration) -> Duration {
+        Duration::from_nanos(backoff.extra_wait(now, nanos(retry_after)))
+    }
+
     /// The smallest and the largest of a thousand extra waits.
     fn range(backoff: &Backoff, start: u64) -> (Duration, Duration) {
         let waits =
-            (0..1_000).map(|nano| backoff.extra_wait(at(start) + Duration::from_nanos(nano), HOUR));
+            (0..1_000).map(|nano| extra(backoff, at(start) + Duration::from_nanos(nano), HOUR));
         (waits.clone().min().unwrap(), waits.max().unwrap())
     }
 
@@ -211,7 +213,7 @@ mod tests {
         let backoff = Backoff::new(&CONFIG);
         let (mut now, mut refusals) = (at(0), 0);
         while now < at(600) {
-            now = now + backoff.extra_wait(now, Duration::ZERO);
+            now = now + extra(&backoff, now, Duration::ZERO);
             refusals += 1;
         }
         // Waits of a second would make 600 refusals; waits of a minute, 10.
@@ -222,11 +224,11 @@ mod tests {
     fn streak_ends_after_idle_period() {
         let second = Duration::from_secs(1);
         let backoff = Backoff::new(&CONFIG);
-        assert!(backoff.extra_wait(at(10), second) <= second);
+        assert!(extra(&backoff, at(10), second) <= second);
         // The caller should be back by 12 s, and the longest extra wait is 60 s.
         assert!(range(&backoff, 71).1 > 50 * second);
         let backoff = Backoff::new(&CONFIG);
-        assert!(backoff.extra_wait(at(10), second) <= second);
+        assert!(extra(&backoff, at(10), second) <= second);
         assert!(range(&backoff, 73).1 <= second + Duration::from_micros(1));
     }
 }

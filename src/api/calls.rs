@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::denied::Denied;
 use crate::prepared_charge::{AsOf, Request};
 use crate::sync::WaitQueue;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, nanos};
 use crate::wait::sealed::Waits;
 use crate::wait::{Call, Hold, Instants};
 
@@ -73,7 +73,11 @@ impl<C: Clock> ApiRateLimiter<C> {
             }
             provider.send(&ask, at.now).map_err(Hold::Until)?;
         }
-        let admitted = limits.admit(n, at.into());
+        let fast = (n == 1).then(|| limits.admit_fast(at.into()).ok());
+        let admitted = match fast.flatten() {
+            Some(remaining) => Ok(remaining),
+            None => limits.admit(n, at.into()),
+        };
         if is_seen {
             match admitted {
                 Ok(_) => provider.end(ask.cost),
@@ -113,7 +117,9 @@ impl<C: Clock> ApiRateLimiter<C> {
         let hit = LimitHit::longer(hit, view.map(|until| LimitHit::provider(until - now)));
         let pause = self.paused_until() - now;
         match hit {
-            Some(hit) if !matches!(hit.retry, Retry::After(wait) if wait < pause) => Some(hit),
+            Some(hit) if !matches!(hit.retry, Retry::After(wait) if wait < nanos(pause)) => {
+                Some(hit)
+            }
             hit if pause.is_zero() => hit,
             _ => Some(LimitHit::pause(pause)),
         }
@@ -121,8 +127,10 @@ impl<C: Clock> ApiRateLimiter<C> {
 
     fn hold_of(hit: &LimitHit, now: Timestamp) -> Hold {
         match hit.retry {
-            Retry::After(wait) if hit.kind == LimitKind::Pause => until_end_of_pause(now + wait),
-            Retry::After(wait) => Hold::Until(now + wait),
+            Retry::After(wait) if hit.kind == LimitKind::Pause => {
+                until_end_of_pause(now + Duration::from_nanos(wait))
+            }
+            Retry::After(wait) => Hold::Until(now + Duration::from_nanos(wait)),
             Retry::OnRelease => Hold::UntilWoken,
             Retry::Never => Hold::Never,
         }
@@ -190,7 +198,7 @@ impl<C: Clock, F: Fn(&RateLimitStatus)> Call for RequestCall<C, F> {
     }
 
     fn limited(&self, refusal: &LimitHit, now: Timestamp) {
-        (self.on_limited)(&self.limiter.limited_at(*refusal, Duration::ZERO, now));
+        (self.on_limited)(&self.limiter.limited_at(*refusal, 0, now));
     }
 
     fn output(&self, outcome: Result<Remaining, LimitHit>, now: Timestamp) -> RateLimitStatus {

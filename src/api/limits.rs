@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use super::Ask;
 use super::config::{ConfigError, RateLimitConfig};
-use super::fast_path::{self, FastPath};
+use super::fast_path::{self, FastPath, FastRefusal, Uncharged};
 use super::numbers::{KINDS, Numbers};
 use super::refusal::LimitKind;
 use super::status::Remaining;
@@ -242,14 +242,22 @@ impl<C: Clock> Limits<C> {
         }
     }
 
-    /// Charges `n` requests, and returns what remains after them.
+    /// Charges one request if all limits are those of the fast path and have room.
     #[inline]
+    pub(super) fn admit_fast(&self, at: AsOf) -> Result<Remaining, Uncharged> {
+        let fast_path = self.fast_path.as_ref().ok_or(Uncharged::Undecided)?;
+        fast_path.admit(&self.combined, &self.requests(1), at)
+    }
+
+    /// The refusal of one request that the fast path has found no room for.
+    #[expect(clippy::inline_always, reason = "see `FastRefusal`")]
+    #[inline(always)]
+    pub(super) fn fast_refusal(&self, at: AsOf) -> Option<FastRefusal> {
+        self.fast_path.as_ref()?.refusal(at)
+    }
+
+    /// Charges `n` requests, and returns what remains after them.
     pub(super) fn admit(&self, n: u64, at: AsOf) -> Result<Remaining, CombinedDenied> {
-        if let (1, Some(fast_path)) = (n, &self.fast_path) {
-            if let Some(outcome) = fast_path.admit(&self.combined, &self.requests(1), at) {
-                return outcome;
-            }
-        }
         let mut remaining = Remaining {
             requests: u64::MAX,
             tokens: u64::MAX,

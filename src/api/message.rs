@@ -96,7 +96,9 @@ impl LimitMessage {
         name.filter(|name| !name.is_empty())
     }
 
-    pub(super) fn limited(hit: LimitHit, wait: Duration) -> Self {
+    /// With the whole wait in nanoseconds.
+    #[inline]
+    pub(super) fn limited(hit: LimitHit, wait: u64) -> Self {
         let help = match hit.retry {
             Retry::After(_) => Help::Wait,
             Retry::OnRelease => Help::Release,
@@ -105,7 +107,7 @@ impl LimitMessage {
         Self::of(Some(Refusal {
             name: hit.name.unwrap_or(""),
             limit: hit.limit,
-            wait: u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX),
+            wait,
             kind: hit.kind,
             help,
         }))

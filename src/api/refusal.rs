@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::usage::TokenUsage;
+use crate::time::nanos;
 
 /// A limit of an [`ApiRateLimiter`](crate::ApiRateLimiter).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,7 +108,9 @@ pub(crate) struct LimitHit {
 /// When a refused call can succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retry {
-    After(Duration),
+    /// After this number of nanoseconds: not a `Duration`, which is taken apart and put together
+    /// again at each step.
+    After(u64),
     /// At an unknown time, when a call in flight ends or the waiters ahead have left.
     OnRelease,
     Never,
@@ -129,7 +132,7 @@ impl LimitHit {
             kind: LimitKind::Provider,
             name: None,
             limit: 0,
-            retry: Retry::After(left),
+            retry: Retry::After(nanos(left)),
         }
     }
 
@@ -151,7 +154,7 @@ impl LimitHit {
             kind: LimitKind::Pause,
             name: None,
             limit: 0,
-            retry: Retry::After(left),
+            retry: Retry::After(nanos(left)),
         }
     }
 }

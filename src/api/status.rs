@@ -89,20 +89,21 @@ impl RateLimitStatus {
         }
     }
 
-    #[cold]
-    pub(super) fn limited(hit: LimitHit, backoff: Duration, remaining: Remaining) -> Self {
-        let (retry_after, wait_time) = match hit.retry {
+    /// With a backoff in nanoseconds.
+    #[inline]
+    pub(super) fn limited(hit: LimitHit, backoff: u64, remaining: Remaining) -> Self {
+        let (retry_after, wait) = match hit.retry {
             Retry::After(wait) => (wait, wait.saturating_add(backoff)),
-            Retry::OnRelease | Retry::Never => (Duration::ZERO, Duration::ZERO),
+            Retry::OnRelease | Retry::Never => (0, 0),
         };
         Self {
             is_limited: true,
-            wait_time,
+            wait_time: Duration::from_nanos(wait),
             requests_remaining: remaining.requests,
             tokens_remaining: remaining.tokens,
-            message: LimitMessage::limited(hit, wait_time),
+            message: LimitMessage::limited(hit, wait),
             limited_by: Some(hit.kind),
-            retry_after,
+            retry_after: Duration::from_nanos(retry_after),
             is_permanent: hit.retry == Retry::Never,
         }
     }

@@ -75,6 +75,11 @@
 //! head (`late_undone`), with Release, so that a thread which acquires a head sees the undos before
 //! it (`relaxed_undo`). Undos that come after the head of a hint also come after the hint.
 //!
+//! A query in a slot that the head has not reached does not rotate: permits can be undone only in
+//! the head's slot, and so a query, or a call that another limit refuses, would keep them from
+//! coming back. It takes what has aged out since off the head's base, where invariant 4 holds
+//! (`unread_undone_in_query`), and adds up the ring where that is shorter.
+//!
 //! # Orderings
 //!
 //! The head is loaded with Acquire and rotated with `AcqRel`. Every exchange of the head in between
@@ -381,7 +386,7 @@ impl Ring {
         nanos: u64,
     ) -> Result<Word, Duration> {
         match self.until_room(carried, &self.view_of(head, base), n, nanos) {
-            Some(wait) => Err(wait),
+            Some(wait) => Err(Duration::from_nanos(wait)),
             None => Ok(self.load_head()),
         }
     }
@@ -525,18 +530,52 @@ impl Ring {
                 }
             }
             self.check_head(head)?;
-            let mut used = match number.checked_sub(1) {
-                Some(last) => self.sum(carried, current, last),
-                None => self.carried(carried, current),
+            let used = match self.used_later(carried, head, current) {
+                Some(used) => used,
+                None => self.sum_with(carried, head, current),
             };
-            if oldest <= number {
-                used = used.saturating_add(window.count(head));
-            }
             // Entries are overwritten only after the head has moved on. The Acquire loads in
             // `finished` keep this load of the head after them.
             if window.number(self.load_head()) == number {
                 return Ok(View { head, oldest, used });
             }
+        }
+    }
+
+    /// The permits that count while `current`, a later slot than the head's, is the current one:
+    /// those of the head's slot without the few that have aged out since. `None` where most have,
+    /// or where the base is not the sum of its slots (invariant 4).
+    #[inline]
+    fn used_later<C: Carried>(&self, _carried: C, head: Word, current: u64) -> Option<u64> {
+        let window = &self.window;
+        let number = window.number(head);
+        let (from, to) = (window.oldest(number), window.oldest(current));
+        // Relaxed, both: as in `until_room` and in `admit`.
+        let is_exact = !C::MAY_BE_LATER && self.undone.load(Relaxed) <= from;
+        let base = Word(self.entry(number).base.load(Relaxed));
+        if !is_exact || window.number(base) != number || to - from > number.saturating_sub(to) {
+            return None;
+        }
+        let used = self.view_of(head, base).used;
+        // Entries that are overwritten meanwhile are noticed in `view`.
+        let left = (from..to).fold(used, |left, number| {
+            left.saturating_sub(self.finished(number))
+        });
+        Some(left)
+    }
+
+    /// The same, added up.
+    fn sum_with(&self, carried: impl Carried, head: Word, current: u64) -> u64 {
+        let window = &self.window;
+        let number = window.number(head);
+        let finished = match number.checked_sub(1) {
+            Some(last) => self.sum(carried, current, last),
+            None => self.carried(carried, current),
+        };
+        if window.oldest(current) <= number {
+            finished.saturating_add(window.count(head))
+        } else {
+            finished
         }
     }
 
@@ -551,7 +590,7 @@ impl Ring {
         }
     }
 
-    /// The time after `nanos` at which there will be room for `n`, which is at most the limit and
+    /// The nanoseconds after `nanos` until there is room for `n`, which is at most the limit and
     /// does not fit now. `None` if the head has moved since, and the caller has to load it again.
     pub(crate) fn until_room<C: Carried>(
         &self,
@@ -559,7 +598,7 @@ impl Ring {
         view: &View,
         n: u64,
         nanos: u64,
-    ) -> Option<Duration> {
+    ) -> Option<u64> {
         let window = &self.window;
         let newest = window.number(view.head);
         // Relaxed: the Acquire that loaded the head shows the `undone` of all undos before it.

@@ -232,20 +232,20 @@ impl Window {
         number.saturating_sub(self.reach)
     }
 
-    /// The time from `nanos` until slot `number` no longer counts; 584 years if readings are
+    /// The nanoseconds from `nanos` until slot `number` no longer counts; 584 years if readings are
     /// clamped before that. The number may be negative, in two's complement, if the slot counts.
-    pub(crate) const fn until_gone(&self, number: u64, nanos: u64) -> Duration {
+    pub(crate) const fn until_gone(&self, number: u64, nanos: u64) -> u64 {
         // The sum is positive, because a slot that counts does so after the clock's origin. So it
         // wraps only where the number is negative.
         let end = number
             .wrapping_add(self.reach)
             .wrapping_add(1)
             .saturating_mul(self.slot.get());
-        Duration::from_nanos(if end > LAST_NANOS {
+        if end > LAST_NANOS {
             u64::MAX
         } else {
             end.saturating_sub(nanos)
-        })
+        }
     }
 
     /// The length of a slot, which fits: a window has at most 2^62 nanoseconds.

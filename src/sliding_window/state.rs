@@ -119,7 +119,7 @@ impl<'a, H: Carried> Deciding<'a, H> {
     #[inline(never)]
     fn refusal(self, view: &View, n: u64, nanos: u64) -> Result<Result<(), Denied>, Closed> {
         match self.ring.until_room(self.carried, view, n, nanos) {
-            Some(retry_after) => Ok(Err(Denied::NotYet { retry_after })),
+            Some(wait) => Ok(Err(Denied::not_yet(wait))),
             None => self.peek_slow(n, nanos),
         }
     }
@@ -127,15 +127,39 @@ impl<'a, H: Carried> Deciding<'a, H> {
     #[cold]
     #[inline(never)]
     fn peek_slow(self, n: u64, nanos: u64) -> Result<Result<(), Denied>, Closed> {
+        let room = self.room_slow(n, nanos)?;
+        Ok(room.map(drop).map_err(Denied::not_yet))
+    }
+
+    /// The room for a call of `n`, which is at most the limit, or the nanoseconds until there is
+    /// enough.
+    #[inline]
+    pub(super) fn room(self, n: u64, nanos: u64) -> Result<Result<u64, u64>, Closed> {
+        let Self { ring, carried, .. } = self;
+        let Some(view) = ring.current(nanos) else {
+            return self.room_slow(n, nanos);
+        };
+        if ring.window().excess(view.used, n) == 0 {
+            return Ok(Ok(ring.window().limit() - view.used));
+        }
+        match ring.until_room(carried, &view, n, nanos) {
+            Some(wait) => Ok(Err(wait)),
+            None => self.room_slow(n, nanos),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn room_slow(self, n: u64, nanos: u64) -> Result<Result<u64, u64>, Closed> {
         let Self { ring, carried, .. } = self;
         loop {
             let view = ring.view(carried, nanos)?;
             if ring.window().excess(view.used, n) == 0 {
-                return Ok(Ok(()));
+                return Ok(Ok(ring.window().limit() - view.used));
             }
             // `None` if the window rotated meanwhile: then there may be room.
-            if let Some(retry_after) = ring.until_room(carried, &view, n, nanos) {
-                return Ok(Err(Denied::NotYet { retry_after }));
+            if let Some(wait) = ring.until_room(carried, &view, n, nanos) {
+                return Ok(Err(wait));
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::denied::Denied;
 use crate::gcra::Refusal;
 use crate::prepared_charge::{Exchange, PreparedCharge, Request, headroom_of};
 use crate::sync::Closed;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, nanos};
 
 impl<C> TokenBucket<C> {
     /// Checks for the tokens that a call requires, and prepares the exchange that charges its cost.
@@ -39,6 +39,25 @@ impl<C> TokenBucket<C> {
         let tokens = self.changed(closed, move |state, _| state.available_at(now));
         let room = self.core.state.gcra.cost_clamped(tokens);
         (room, headroom_of(tokens, required).unwrap_or(0))
+    }
+
+    /// The room of a prepared charge, or the nanoseconds until there are enough tokens for it.
+    #[inline]
+    pub(crate) fn room_at(&self, request: Request, now: Timestamp) -> Result<u64, u64> {
+        match self.prepare_at(request, now) {
+            Some(prepared) => Ok(prepared.room),
+            None => self.until_room(request.required, now),
+        }
+    }
+
+    /// The nanoseconds until there are enough tokens. No room if there are some after all.
+    #[cold]
+    #[inline(never)]
+    fn until_room(&self, required: u64, now: Timestamp) -> Result<u64, u64> {
+        match self.peek_at(required, now) {
+            Ok(()) => Ok(0),
+            Err(denied) => Err(denied.retry_after().map_or(u64::MAX, nanos)),
+        }
     }
 
     /// Whole tokens in the room of a [`PreparedCharge`].

@@ -44,6 +44,7 @@ const ONE_KEY: &[Path] = paths! { drive;
     "combined of 3 admit": combined();
     "api admit": api(HIGH);
     "api admit, no status": without_status(api(HIGH));
+    "api refuse": exhausted(api(50));
     "api refuse, no status": without_status(exhausted(api(50)));
     "governor admit": governor(governor_plenty());
     "governor refuse": exhausted(governor(governor_hourly()));
