@@ -327,6 +327,12 @@ impl<C> Combined<C> {
         limits.map(|named| (named.name, named.limit.by_kind_mut()))
     }
 
+    /// A share of each limit, with its name.
+    pub(crate) fn shares(&self) -> impl Iterator<Item = (&'static str, Limit<C>)> {
+        let limits = self.limits.iter();
+        limits.map(|named| (named.name, named.limit.share()))
+    }
+
     pub(crate) fn limit_at_index(&self, index: usize) -> &Limit<C> {
         &self.limits[index].limit
     }

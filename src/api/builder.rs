@@ -11,7 +11,7 @@ use crate::api::config::ConfigErrorKind;
 use crate::clock::Clock;
 #[cfg(feature = "std")]
 use crate::clock::DefaultClock;
-use crate::combined::Limit;
+use crate::combined::{Combined, Limit};
 use crate::token_bucket::TokenBucket;
 
 #[cfg(feature = "std")]
@@ -70,7 +70,8 @@ pub struct ApiRateLimiterBuilder<C> {
 
 impl<C: Clock + Clone> ApiRateLimiterBuilder<C> {
     /// Adds a limit on requests: a [`TokenBucket`] or a [`SlidingWindow`](crate::SlidingWindow), or
-    /// an `Arc` of one that other limiters use as well. Each call takes one permit, together with
+    /// an `Arc` of one that other limiters use as well. (A sharded bucket does not fit: its charges
+    /// cannot be undone, so each call that another limit refuses would cost a permit.) Each call takes one permit, together with
     /// those of all other limits or not at all. A refusal names it in
     /// [`limit_name`](crate::RateLimitStatus::limit_name).
     ///
@@ -81,6 +82,31 @@ impl<C: Clock + Clone> ApiRateLimiterBuilder<C> {
     /// others share cannot be restored into, because that would restore the limit once for each.
     pub fn shared(mut self, name: &'static str, limit: impl Into<Limit<C>>) -> Self {
         self.shared.requests.push((name, limit.into()));
+        self
+    }
+
+    /// Adds every limit of a combination, each by its name. They are shared with it from now on, as
+    /// by [`shared`](Self::shared).
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{ApiRateLimiter, Combined, Quota, RateLimitConfig, SlidingWindow, TokenBucket};
+    ///
+    /// let org = Combined::builder()
+    ///     .limit("org minute", SlidingWindow::new(100, Duration::from_secs(60))?)
+    ///     .limit("org burst", TokenBucket::new(Quota::per_second(10).burst(2)))
+    ///     .build();
+    /// let config: RateLimitConfig = "60/min".parse()?;
+    /// let model = || ApiRateLimiter::builder(config).shared_all(&org).build();
+    /// let (small, large) = (model()?, model()?);
+    ///
+    /// assert!(!small.try_acquire().is_limited && !large.try_acquire().is_limited);
+    /// assert_eq!(small.try_acquire().limit_name(), Some("org burst"));
+    /// assert_eq!(org.available_in("org minute"), Some(98));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn shared_all(mut self, limits: &Combined<C>) -> Self {
+        self.shared.requests.extend(limits.shares());
         self
     }
 

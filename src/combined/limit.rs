@@ -103,6 +103,14 @@ impl<C> Limit<C> {
         }
     }
 
+    /// A share of the limit.
+    pub(crate) fn share(&self) -> Self {
+        match &self.0 {
+            Kind::Bucket(bucket) => Self::from(Arc::clone(bucket)),
+            Kind::Window(window) => Self::from(Arc::clone(window)),
+        }
+    }
+
     /// A share of the bucket, for a fast path.
     pub(crate) fn share_bucket(&self) -> Option<Arc<TokenBucket<C>>> {
         match &self.0 {
