@@ -116,7 +116,7 @@
 //! | `futures-timer` | no | `acquire().await` on a timer with its own thread, in every runtime |
 //! | `futures` | no | [`PacedStream`] and [`PacedSink`]: items that wait for a limiter; [`Throttled`]: bytes that wait |
 //! | `http` | no | `ApiRateLimiter::observe_response` and `observe_body` read a provider's responses |
-//! | `tower` | no | [`tidegate::tower`]: layers for axum, tonic, hyper and clients |
+//! | `tower` | no | [`tidegate::layer`]: layers for axum, tonic, hyper and clients |
 //! | `dashmap` | no | [`DashKeyed`]: a table over a `DashMap` of yours |
 //! | `metrics` | no | counters of the layers' decisions and of tables of keys |
 //! | `tracing` | no | an event for each refusal of a layer |
@@ -174,11 +174,11 @@
 )]
 #![cfg_attr(
     feature = "tower",
-    doc = "[`RateLimitLayer`]: crate::tower::RateLimitLayer\n[`PaceLayer`]: crate::tower::PaceLayer\n[`tidegate::tower`]: crate::tower"
+    doc = "[`RateLimitLayer`]: crate::layer::RateLimitLayer\n[`PaceLayer`]: crate::layer::PaceLayer\n[`tidegate::layer`]: crate::layer"
 )]
 #![cfg_attr(
     not(feature = "tower"),
-    doc = "[`RateLimitLayer`]: #features\n[`PaceLayer`]: #features\n[`tidegate::tower`]: #features"
+    doc = "[`RateLimitLayer`]: #features\n[`PaceLayer`]: #features\n[`tidegate::layer`]: #features"
 )]
 #![no_std]
 #![cfg_attr(docsrs_tidegate, feature(doc_cfg))]
@@ -213,7 +213,7 @@ mod token_bucket;
 mod wait;
 
 #[cfg(feature = "tower")]
-pub mod tower;
+pub mod layer;
 
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use all_or_nothing::Each;

@@ -13,7 +13,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
-use tidegate::tower::{ApiKey, Named, PerKey, RateLimitLayer, RequestHead};
+use tidegate::layer::{ApiKey, Named, NoKey, PerKey, RateLimitLayer, RequestHead};
 use tidegate::{
     FixedKeyed, IpKey, KeyDigest, KeyDigester, Keyed, Quota, SlidingWindow, TokenBucket,
 };
@@ -130,7 +130,7 @@ pub(crate) fn service(quotas: Quotas) -> IntoMakeServiceWithConnectInfo<Router, 
 }
 
 /// Returns the address of the connection. Clients can forge headers such as `X-Forwarded-For`.
-fn peer(request: &RequestHead<'_>) -> Option<IpKey> {
-    let ConnectInfo(peer) = request.extension::<ConnectInfo<SocketAddr>>()?;
-    Some(IpKey::from(*peer))
+fn peer(request: &RequestHead<'_>) -> Result<IpKey, NoKey> {
+    let peer: Option<&ConnectInfo<SocketAddr>> = request.extension();
+    Ok(IpKey::from(peer.ok_or(NoKey::NotAttached)?.0))
 }

@@ -22,7 +22,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::{Client as HttpClient, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use tidegate::tower::{ApiClient, ApiClientLayer, ResponsePermit};
+use tidegate::layer::{ApiClient, ApiClientLayer, ResponsePermit};
 use tidegate::{ApiRateLimiter, RateLimitConfig, TokenPermit, TokenUsage};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};

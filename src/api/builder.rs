@@ -70,10 +70,12 @@ pub struct ApiRateLimiterBuilder<C> {
 
 impl<C: Clock + Clone> ApiRateLimiterBuilder<C> {
     /// Adds a limit on requests: a [`TokenBucket`] or a [`SlidingWindow`](crate::SlidingWindow), or
-    /// an `Arc` of one that other limiters use as well. (A sharded bucket does not fit: its charges
-    /// cannot be undone, so each call that another limit refuses would cost a permit.) Each call takes one permit, together with
+    /// an `Arc` of one that other limiters use as well. Each call takes one permit, together with
     /// those of all other limits or not at all. A refusal names it in
     /// [`limit_name`](crate::RateLimitStatus::limit_name).
+    ///
+    /// A sharded bucket does not fit: its charges cannot be undone, so each call that another limit
+    /// refuses would cost a permit.
     ///
     /// A waiting caller asks again after the time that the limit tells it. A permit that comes back
     /// at another limiter does not wake it.
@@ -90,7 +92,8 @@ impl<C: Clock + Clone> ApiRateLimiterBuilder<C> {
     ///
     /// ```
     /// use core::time::Duration;
-    /// use tidegate::{ApiRateLimiter, Combined, Quota, RateLimitConfig, SlidingWindow, TokenBucket};
+    /// use tidegate::{ApiRateLimiter, Combined, Quota, RateLimitConfig};
+    /// use tidegate::{SlidingWindow, TokenBucket};
     ///
     /// let org = Combined::builder()
     ///     .limit("org minute", SlidingWindow::new(100, Duration::from_secs(60))?)

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use tidegate::ManualClock;
-use tidegate::tower::{PaceLayer, PerKey, RateLimitLayer, RequestHead};
+use tidegate::layer::{PaceLayer, PerKey, RateLimitLayer, RequestHead};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{SECOND, Sessions, session};

@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use futures_util::future::join_all;
 use http::{Request, StatusCode};
-use tidegate::tower::{PaceGate, PaceLayer, PerKey, RequestHead};
+use tidegate::layer::{PaceGate, PaceLayer, PerKey, RequestHead};
 use tidegate::{
     ApiRateLimiter, Clock, Combined, FixedKeyed, Keyed, ManualClock, Quota, RateLimitConfig,
     ShardedTokenBucket, SlidingWindow, TokenBucket, TokioClock,

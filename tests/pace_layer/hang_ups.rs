@@ -7,7 +7,7 @@ use core::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
-use tidegate::tower::PaceLayer;
+use tidegate::layer::PaceLayer;
 use tidegate::{Awaitable, Clock, ManualClock, Quota, SlidingWindow, Timestamp, TokenBucket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

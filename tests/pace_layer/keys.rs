@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use http::header::RETRY_AFTER;
 use http::{Request, Response, StatusCode};
-use tidegate::tower::{KeyExtractor, NoKey, PaceLayer, PerKey, Reason, RequestHead};
+use tidegate::layer::{KeyExtractor, NoKey, PaceLayer, PerKey, Reason, RequestHead};
 use tidegate::{
     ApiRateLimiter, Clock, FixedKeyed, Keyed, KeyedShadow, Quota, RateLimitConfig, TokenBucket,
     TokioClock, TrackDenied,
@@ -83,7 +83,7 @@ async fn each_key_has_its_own_queue() {
 /// Tables by value and by pointer, of either kind. A key that waits does not delay another.
 #[tokio::test(start_paused = true)]
 async fn every_table_can_be_waited_at() {
-    async fn check(layer: PaceLayer<impl tidegate::tower::PaceGate>) {
+    async fn check(layer: PaceLayer<impl tidegate::layer::PaceGate>) {
         let service = layer.layer(answers());
         let clock = TokioClock::new();
         let start = clock.now();

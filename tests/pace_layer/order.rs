@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Mutex;
 
 use http::{Request, StatusCode};
-use tidegate::tower::PaceLayer;
+use tidegate::layer::PaceLayer;
 use tidegate::{Clock, SlidingWindow, TokioClock};
 use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt};

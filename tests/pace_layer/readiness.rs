@@ -5,7 +5,7 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 
 use http::{Request, Response};
-use tidegate::tower::PaceLayer;
+use tidegate::layer::PaceLayer;
 use tower::limit::ConcurrencyLimit;
 use tower::{Layer, Service, ServiceExt};
 
@@ -81,14 +81,14 @@ async fn readiness_errors_are_passed_on() {
 
 /// All types can be named, so that fields need no box.
 struct Client {
-    service: tidegate::tower::Paced<Slow, tidegate::TokenBucket>,
+    service: tidegate::layer::Paced<Slow, tidegate::TokenBucket>,
     call: Option<
-        tidegate::tower::PacedFuture<
+        tidegate::layer::PacedFuture<
             Slow,
             (),
             tidegate::TokenBucket,
             tidegate::DefaultTimer,
-            tidegate::tower::TooManyRequests,
+            tidegate::layer::TooManyRequests,
         >,
     >,
 }

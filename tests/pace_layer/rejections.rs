@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use http::header::RETRY_AFTER;
 use http::{Request, Response, StatusCode};
-use tidegate::tower::{PaceLayer, Reason};
+use tidegate::layer::{PaceLayer, Reason};
 use tidegate::{Clock, Denied, SlidingWindow, TokioClock};
 use tower::{Layer, ServiceExt};
 

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use core::time::Duration;
 
 use http::{Request, Response, StatusCode};
-use tidegate::tower::{ApiClientError, ApiClientLayer, ResponsePermit};
+use tidegate::layer::{ApiClientError, ApiClientLayer, ResponsePermit};
 use tidegate::{
     ApiRateLimiter, Clock, LimitKind, Quota, RateLimitConfig, Timestamp, TokenBucket, TokenUsage,
     TokioClock,

@@ -2,10 +2,12 @@
 
 use http::{HeaderName, Request};
 use proptest::prelude::*;
-use tidegate::tower::{ApiKey, Either, KeyExtractor, NoKey, PerKey, RateLimitLayer, RequestHead};
+use tidegate::layer::{
+    ApiKey, Attached, Either, KeyExtractor, NoKey, PerKey, RateLimitLayer, RequestHead,
+};
 use tidegate::{KeyDigest, KeyDigester, Keyed, ManualClock};
 
-use crate::{Peer, answer, bucket, ip, peer, stats};
+use crate::{Peer, answer, bucket, ip, stats};
 
 const DIGESTER: KeyDigester = KeyDigester::with_secret([7; 16]);
 
@@ -168,7 +170,7 @@ fn extractors_have_secrets_of_their_own() {
 #[test]
 fn request_without_key_uses_the_second_extractor() {
     let clock = ManualClock::new();
-    let address = |request: &RequestHead<'_>| peer(request).map(|ip| ip.to_string());
+    let address = Attached::new(|peer: &Peer| peer.0.to_string());
     let named = |request: &RequestHead<'_>| crate::key_of(request);
     let limits = Keyed::new(move |_: &Either<String, String>| bucket(1, &clock));
     let layer = RateLimitLayer::new(PerKey::new(limits, named.or(address)));
@@ -217,7 +219,7 @@ fn optional_keys_limit_only_requests_with_a_key() {
 fn ambiguous_key_does_not_evade_the_limit() {
     let clock = ManualClock::new();
     let name = HeaderName::from_static("x-api-key");
-    let address = |request: &RequestHead<'_>| peer(request).map(|ip| ip.to_string());
+    let address = Attached::new(|peer: &Peer| peer.0.to_string());
     let twice = || {
         let request = Request::builder().extension(Peer(ip("203.0.113.7")));
         let request = request.header("x-api-key", "k").header("x-api-key", "k");

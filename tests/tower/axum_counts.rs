@@ -8,7 +8,7 @@ use axum::routing::get;
 use futures_util::future::join_all;
 use http::StatusCode;
 use tidegate::ManualClock;
-use tidegate::tower::RateLimitLayer;
+use tidegate::layer::RateLimitLayer;
 
 use crate::servers::{Client, in_time, serve};
 use crate::{NANO, SECOND, bucket, stats};

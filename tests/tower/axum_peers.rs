@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
 use http::{Request, StatusCode};
-use tidegate::tower::{
+use tidegate::layer::{
     ForwardedFor, KeyExtractor, NoKey, PerKey, RateLimitLayer, Reason, RequestHead,
 };
 use tidegate::{FixedKeyed, IpKey, Keyed, ManualClock, Quota};
@@ -20,8 +20,8 @@ fn connected(request: &RequestHead<'_>) -> Option<core::net::IpAddr> {
     Some(address.ip())
 }
 
-fn address(request: &RequestHead<'_>) -> Option<IpKey> {
-    connected(request).map(IpKey::new)
+fn address(request: &RequestHead<'_>) -> Result<IpKey, NoKey> {
+    connected(request).map(IpKey::new).ok_or(NoKey::NotAttached)
 }
 
 fn app() -> Router {

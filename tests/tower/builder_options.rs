@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use std::sync::Mutex;
 
 use http::{Method, Request, Response, Version};
-use tidegate::tower::{PerKey, RateLimitLayer, RateLimitLayerStats, Reason, RequestHead};
+use tidegate::layer::{PerKey, RateLimitLayer, RateLimitLayerStats, Reason, RequestHead};
 use tidegate::{Keyed, ManualClock};
 
 use crate::{SERVED, answer, bucket, drain, key_of, served, stats, with_key};
@@ -57,7 +57,7 @@ fn free_request_needs_no_key() {
     let free = answer(&layer, costing(0));
     assert_eq!(free.status(), 200);
     assert!(free.headers().is_empty());
-    assert_eq!(answer(&layer, costing(1)).status(), 500);
+    assert_eq!(answer(&layer, costing(1)).status(), 400);
     let mut counts = stats(1, 0);
     counts.no_key = 1;
     assert_eq!(layer.stats(), counts);
@@ -187,7 +187,7 @@ fn setting_the_rejection_keeps_other_options() {
     // The options that were set before stay.
     let layer = RateLimitLayer::builder(bucket)
         .name("kept")
-        .headers(tidegate::tower::HeaderStyle::RetryAfterOnly)
+        .headers(tidegate::layer::HeaderStyle::RetryAfterOnly)
         .cost(|_| 1)
         .exempt(|request| request.path() == "/free")
         .reject_with(|rejection| Response::new(rejection.limit().to_owned()))

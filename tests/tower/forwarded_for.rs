@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use http::{HeaderValue, Request};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tidegate::tower::{ForwardedFor, KeyExtractor, NoKey, RequestHead};
+use tidegate::layer::{ForwardedFor, KeyExtractor, NoKey, RequestHead};
 use tidegate::{IpKey, Ipv6Prefix};
 
 use crate::{Peer, ip, peer};

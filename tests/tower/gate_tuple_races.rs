@@ -6,7 +6,7 @@ use core::hash::BuildHasher;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::hash::{DefaultHasher, RandomState};
 
-use tidegate::tower::{Gate, Named, PerKey, RateLimitLayer, RequestHead};
+use tidegate::layer::{Gate, Named, PerKey, RateLimitLayer, RequestHead};
 use tidegate::{FixedKeyed, ManualClock, Quota, TokenBucket};
 
 use crate::parallel::in_parallel;

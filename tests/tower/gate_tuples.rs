@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Mutex;
 
 use http::{Request, Response};
-use tidegate::tower::{
+use tidegate::layer::{
     Gate, Named, NoKey, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reason, RequestHead,
 };
 use tidegate::{
@@ -33,7 +33,7 @@ type RecordedRejections = Arc<Mutex<Vec<(String, Reason)>>>;
 fn recording<G: Gate>(
     builder: RateLimitLayerBuilder<G>,
 ) -> (
-    RateLimitLayer<G, impl Fn(&tidegate::tower::Rejection<'_>) -> Response<String>>,
+    RateLimitLayer<G, impl Fn(&tidegate::layer::Rejection<'_>) -> Response<String>>,
     RecordedRejections,
 ) {
     let rejections = RecordedRejections::default();
@@ -244,7 +244,7 @@ fn missing_key_names_the_gate_that_needs_it() {
     for request in [Request::new(()), with_key("a")] {
         assert_eq!(answer(&layer, request).status(), 429);
     }
-    let names = ["key", "layer"].map(|name| (name.to_owned(), Reason::NoKey(NoKey::NotAttached)));
+    let names = ["key", "layer"].map(|name| (name.to_owned(), Reason::NoKey(NoKey::NotSent)));
     assert_eq!(*rejections.lock().expect("no panic"), names);
     // A request that lacks one key takes nothing from the other gates.
     assert!(layer.gate().0.gate().table().is_empty());

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::routing::get;
 use futures_util::future::join_all;
 use http::{Request, StatusCode};
-use tidegate::tower::{PerKey, RateLimitLayer, RequestHead, ResourceExhausted};
+use tidegate::layer::{NoKey, PerKey, RateLimitLayer, RequestHead, ResourceExhausted};
 use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
@@ -161,10 +161,10 @@ async fn excessive_cost_is_rejected_without_a_wait() {
 }
 
 #[tokio::test]
-async fn missing_key_is_an_internal_error() {
+async fn key_that_the_server_did_not_attach_is_an_internal_error() {
     let clock = ManualClock::new();
     let limits = Keyed::new(move |_: &String| bucket(5, &clock));
-    let key = |request: &RequestHead<'_>| crate::key_of(request);
+    let key = |request: &RequestHead<'_>| crate::key_of(request).ok_or(NoKey::NotAttached);
     let limit = RateLimitLayer::new(PerKey::new(limits, key));
     let channel = channel(serve_tonic!(limit.clone())).await;
     let refused = check(&channel).await.expect_err("no key");

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use http::{Request, Response};
 use proptest::prelude::*;
-use tidegate::tower::{RateLimitLayer, ResourceExhausted};
+use tidegate::layer::{RateLimitLayer, ResourceExhausted};
 use tidegate::{ManualClock, Quota, TokenBucket};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;

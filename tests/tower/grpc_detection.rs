@@ -2,7 +2,7 @@
 
 use http::{Method, Request};
 use tidegate::ManualClock;
-use tidegate::tower::{RateLimitLayer, ResourceExhausted};
+use tidegate::layer::{RateLimitLayer, ResourceExhausted};
 
 use crate::{answer, bucket, drain, field};
 

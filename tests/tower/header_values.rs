@@ -5,7 +5,7 @@ use core::time::Duration;
 use http::HeaderMap;
 use proptest::prelude::*;
 use sfv::{Item, List, ListEntry, Parser};
-use tidegate::tower::HeaderStyle;
+use tidegate::layer::HeaderStyle;
 use tidegate::{Denied, Limiter, ManualClock, Quota, SlidingWindow, Snapshot, TokenBucket};
 
 use crate::SECOND;

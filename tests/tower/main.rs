@@ -18,6 +18,7 @@ mod grpc_calls;
 mod grpc_details;
 mod grpc_detection;
 mod header_values;
+mod keys;
 mod metrics_and_events;
 mod regressions;
 mod response_headers;
@@ -37,12 +38,14 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use http::{Request, Response};
-use tidegate::tower::{Gate, RateLimitLayer, RateLimitLayerStats, Reject, RequestHead};
+use tidegate::layer::{Gate, RateLimitLayer, RateLimitLayerStats, Reject, RequestHead};
 use tidegate::{Clock, ManualClock, Quota, TokenBucket};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NANO: Duration = Duration::from_nanos(1);
+
+type Bucket = TokenBucket<ManualClock>;
 
 /// One token per second.
 fn bucket(capacity: u64, clock: &ManualClock) -> TokenBucket<ManualClock> {

@@ -1,8 +1,8 @@
 //! Counts, metrics and events: one of each per request, and never a key.
 
 use http::Request;
-use tidegate::tower::{
-    HeaderStyle, Named, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reject, RequestHead,
+use tidegate::layer::{
+    HeaderStyle, Named, NoKey, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reject, RequestHead,
 };
 use tidegate::{Keyed, ManualClock, TokenBucket};
 
@@ -11,14 +11,19 @@ use crate::{answer, bucket, key_of, stats};
 /// A key that is easy to find in any output.
 const KEY: &str = "s3cret-k3y";
 
-type Key = fn(&RequestHead<'_>) -> Option<String>;
+type Key = fn(&RequestHead<'_>) -> Result<String, NoKey>;
 type Limits = PerKey<Keyed<String, TokenBucket<ManualClock>>, Key>;
+
+/// The key, without which the server made a mistake.
+fn attached(request: &RequestHead<'_>) -> Result<String, NoKey> {
+    key_of(request).ok_or(NoKey::NotAttached)
+}
 
 /// Admits one request per key.
 fn limits(name: &str) -> RateLimitLayerBuilder<Named<Limits>> {
     let clock = ManualClock::new();
     let limits = Keyed::new(move |_: &String| bucket(1, &clock));
-    let gate = Named::new("gate", PerKey::new(limits, key_of as Key));
+    let gate = Named::new("gate", PerKey::new(limits, attached as Key));
     let layer = RateLimitLayer::builder(gate)
         .name(name)
         .headers(HeaderStyle::None);
@@ -40,7 +45,7 @@ fn shadowed() -> RateLimitLayer<TokenBucket<ManualClock>> {
         let clock = clock.clone();
         Keyed::new(move |_: &String| bucket(1, &clock))
     };
-    let candidate = Named::new("candidate", PerKey::new(candidate, key_of as Key));
+    let candidate = Named::new("candidate", PerKey::new(candidate, attached as Key));
     let layer = RateLimitLayer::builder(bucket(2, &clock)).name("layer");
     layer.headers(HeaderStyle::None).shadow(candidate).build()
 }

@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use http::Request;
-use tidegate::tower::{
-    ForwardedFor, HeaderStyle, KeyExtractor, PerKey, RateLimitLayer, RequestHead, Reset,
+use tidegate::layer::{
+    Attached, ForwardedFor, HeaderStyle, KeyExtractor, PerKey, RateLimitLayer, RequestHead, Reset,
 };
 use tidegate::{IpKey, Keyed, ManualClock, Quota, TokenBucket};
 use tower::Layer;
@@ -114,7 +114,7 @@ fn further_lines_are_read() {
 fn clients_without_a_key_do_not_share_a_limit() {
     let clock = ManualClock::new();
     let limits = Keyed::new(move |_: &IpKey| bucket(1, &clock));
-    let of_peer = |request: &RequestHead<'_>| peer(request).map(IpKey::new);
+    let of_peer = Attached::new(|peer: &Peer| IpKey::new(peer.0));
     let layer = RateLimitLayer::new(PerKey::new(limits, of_peer));
     assert_eq!(answer(&layer, Request::new(())).status(), 500);
     assert_eq!(layer.gate().table().len(), 0);

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::time::SystemTime;
 
 use http::{HeaderMap, Request, Response};
-use tidegate::tower::{HeaderStyle, Named, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reset};
+use tidegate::layer::{HeaderStyle, Named, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reset};
 use tidegate::{Denied, FixedKeyed, Keyed, Limiter, ManualClock, Quota, TokenBucket};
 use tower::{Layer, service_fn};
 

@@ -9,7 +9,7 @@ use core::task::{Context, Poll};
 use futures_util::FutureExt;
 use futures_util::task::noop_waker_ref;
 use http::{Request, Response};
-use tidegate::tower::{RateLimit, RateLimitFuture, RateLimitLayer, TooManyRequests};
+use tidegate::layer::{RateLimit, RateLimitFuture, RateLimitLayer, TooManyRequests};
 use tidegate::{ManualClock, TokenBucket};
 use tower::{Layer, Service, service_fn};
 

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use http::StatusCode;
-use tidegate::tower::{Gate, Named, PerKey, RateLimitLayer, RequestHead};
+use tidegate::layer::{Gate, Named, PerKey, RateLimitLayer, RequestHead};
 use tidegate::{FixedKeyed, KeyedShadow, ManualClock, Quota, Shadow, ShadowStats, TrackDenied};
 
 use crate::{answer, bucket, key_of, with_key};
@@ -12,7 +12,7 @@ type Key = fn(&RequestHead<'_>) -> Option<String>;
 
 fn per_key<T>(table: T) -> PerKey<T, Key>
 where
-    T: tidegate::tower::KeyedLimiter<String>,
+    T: tidegate::layer::KeyedLimiter<String>,
 {
     PerKey::new(table, key_of as Key)
 }

@@ -10,7 +10,7 @@ use axum::routing::get;
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use tidegate::ManualClock;
-use tidegate::tower::RateLimitLayer;
+use tidegate::layer::RateLimitLayer;
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::parallel::in_parallel;

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use http::Request;
-use tidegate::tower::{ForwardedFor, RequestHead};
+use tidegate::layer::{ForwardedFor, RequestHead};
 
 use crate::{Peer, ip, peer};
 

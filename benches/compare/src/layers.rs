@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
-use tidegate::tower::{HeaderStyle, PerKey, RateLimitLayer, RequestHead, Reset};
+use tidegate::layer::{Attached, HeaderStyle, PerKey, RateLimitLayer, RequestHead, Reset};
 use tidegate::{FixedKeyed, IpKey, Keyed, Quota, TokenBucket};
 use tower::{Layer, Service};
 use tower_governor::governor::GovernorConfigBuilder;
@@ -101,7 +101,7 @@ pub fn for_each_service(seconds: u64, burst: u32, visitor: &mut impl ServiceVisi
     let quota = Quota::new(1, Duration::from_secs(seconds));
     let quota = quota.and_then(|quota| quota.try_burst(burst.into()));
     let quota = quota.expect("in range");
-    let address = |request: &RequestHead<'_>| Some(IpKey::from(request.extension::<Peer>()?.0));
+    let address = Attached::new(|peer: &Peer| IpKey::from(peer.0));
     let bucket = || TokenBucket::new(quota);
     let fixed = || PerKey::new(FixedKeyed::new(quota, 10_000), address);
     let keyed = || {

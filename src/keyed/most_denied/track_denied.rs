@@ -20,7 +20,7 @@ use crate::wait::{Acquire, Hold, Instants};
 
 /// A table that also tracks which keys it refuses most often.
 ///
-/// It is a table itself, for [`PerKey`](crate::tower::PerKey) gates and for waits. The table behind
+/// It is a table itself, for [`PerKey`](crate::layer::PerKey) gates and for waits. The table behind
 /// it works as before, and an admitted call costs nothing more. Peeks and queries are not tracked.
 /// A wait is tracked if it ends in a refusal.
 ///
@@ -46,7 +46,7 @@ use crate::wait::{Acquire, Hold, Instants};
 /// ```
 /// # #[cfg(feature = "tower")] {
 /// use std::sync::Arc;
-/// use tidegate::tower::{PerKey, RateLimitLayer, RequestHead};
+/// use tidegate::layer::{PerKey, RateLimitLayer, RequestHead};
 /// use tidegate::{FixedKeyed, IpKey, Quota, TrackDenied};
 ///
 /// let table = FixedKeyed::new(Quota::per_minute(100), 50_000);

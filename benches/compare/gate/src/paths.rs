@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use tidegate::tower::{PerKey, RequestHead};
+use tidegate::layer::{PerKey, RequestHead};
 use tidegate::{Clock, DefaultClock, IpKey, Limiter, Quota, Timestamp, TokenBucket};
 
 use crate::setup::{

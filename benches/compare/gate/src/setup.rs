@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::{Request, Response};
-use tidegate::tower::{Gate, HeaderStyle, RateLimitLayer};
+use tidegate::layer::{Gate, HeaderStyle, RateLimitLayer};
 use tidegate::{
     ApiRateLimiter, Clock, Combined, Denied, FixedKeyed, KeyHasher, Keyed, Quota, RateLimitConfig,
     Reservation, ShardedTokenBucket, SlidingWindow, Timestamp, TokenBucket,

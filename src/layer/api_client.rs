@@ -39,7 +39,7 @@ use crate::wait::{DefaultTimer, Timer};
 /// ```
 /// use core::convert::Infallible;
 /// use http::{Request, Response};
-/// use tidegate::tower::{ApiClientLayer, ResponsePermit};
+/// use tidegate::layer::{ApiClientLayer, ResponsePermit};
 /// use tidegate::{ApiRateLimiter, ManualClock, TokenUsage};
 /// use tower::{Layer, ServiceExt, service_fn};
 ///

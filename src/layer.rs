@@ -3,7 +3,7 @@
 //! ```
 //! use axum::Router;
 //! use axum::routing::get;
-//! use tidegate::tower::RateLimitLayer;
+//! use tidegate::layer::RateLimitLayer;
 //! use tidegate::{Quota, TokenBucket};
 //!
 //! let limit = RateLimitLayer::new(TokenBucket::new(Quota::per_second(100).burst(20)));
@@ -15,7 +15,9 @@
 //! |---|---|
 //! | reject excess requests with `429 Too Many Requests` or `RESOURCE_EXHAUSTED` | [`RateLimitLayer`] |
 //! | delay them: a client that paces itself, a queue before a slow service | [`PaceLayer`] |
-//! | limit or delay each client | [`PerKey`], with an [`ApiKey`], [`ForwardedFor`], or a closure |
+//! | limit or delay each client | [`PerKey`], with an [`ApiKey`], [`ForwardedFor`], [`Attached`], or a closure |
+//! | find the client once, for limits and handlers | [`KeyLayer`] |
+//! | find the client where there is no layer | [`KeyExtractor::extract`] with [`RequestHead::from_parts`] |
 //! | try a limit on live traffic | [`dry_run`](RateLimitLayerBuilder::dry_run) alone, or [`shadow`](RateLimitLayerBuilder::shadow) beside the limit in force |
 //! | list the clients that are refused most | [`TrackDenied`](crate::TrackDenied) around the table of a [`PerKey`] |
 //! | apply several limits, all or nothing | a tuple of them, each [`Named`] |
@@ -57,7 +59,7 @@
 //! use axum::routing::get;
 //! use std::net::SocketAddr;
 //! use std::time::Duration;
-//! use tidegate::tower::{PerKey, RateLimitLayer, RequestHead};
+//! use tidegate::layer::{Attached, PerKey, RateLimitLayer};
 //! use tidegate::{FixedKeyed, IpKey, ManualClock, Quota};
 //! use tower::ServiceExt;
 //!
@@ -65,9 +67,7 @@
 //! # runtime.block_on(async {
 //! let clock = ManualClock::new();
 //! let limits = FixedKeyed::with_clock(Quota::per_minute(60).burst(1), 100, clock.clone());
-//! let peer = |request: &RequestHead<'_>| {
-//!     Some(IpKey::from(request.extension::<ConnectInfo<SocketAddr>>()?.0))
-//! };
+//! let peer = Attached::new(|peer: &ConnectInfo<SocketAddr>| IpKey::from(peer.0));
 //! let limit = RateLimitLayer::new(PerKey::new(limits, peer));
 //! let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(limit);
 //!
@@ -85,12 +85,15 @@
 #[cfg(feature = "http")]
 mod api_client;
 mod api_key;
+mod attached;
+mod forwarded_field;
 mod forwarded_for;
 mod gate;
 mod gate_options;
 mod gate_tuple;
 mod grpc;
 mod key_extractor;
+mod key_layer;
 mod layer_macros;
 mod layer_policy;
 mod layer_stats;
@@ -114,10 +117,12 @@ pub use crate::keyed::KeyedLimiter;
 #[cfg(feature = "http")]
 pub use api_client::{ApiClient, ApiClientError, ApiClientLayer, ResponsePermit};
 pub use api_key::ApiKey;
+pub use attached::Attached;
 pub use forwarded_for::{ForwardedFor, ParseNetworkError};
 pub use gate::Gate;
 pub use grpc::ResourceExhausted;
-pub use key_extractor::{Either, KeyExtractor, NoKey, Or};
+pub use key_extractor::{Either, FoundKey, KeyExtractor, NoKey, Or};
+pub use key_layer::{KeyLayer, RequestKey, WithKey};
 pub use layer_stats::RateLimitLayerStats;
 pub use named::Named;
 pub use pace_gate::PaceGate;

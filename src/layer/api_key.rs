@@ -25,7 +25,7 @@ use crate::keyed::{KeyDigest, KeyDigester};
 ///
 /// ```
 /// use http::Request;
-/// use tidegate::tower::{ApiKey, KeyExtractor, NoKey, RequestHead};
+/// use tidegate::layer::{ApiKey, KeyExtractor, NoKey, RequestHead};
 ///
 /// let token = ApiKey::bearer();
 /// let key = |value: &str| {
@@ -89,7 +89,7 @@ impl ApiKey {
     /// ```
     /// use std::collections::HashMap;
     /// use std::net::SocketAddr;
-    /// use tidegate::tower::{ApiKey, Either, KeyExtractor, PerKey, RateLimitLayer, RequestHead};
+    /// use tidegate::layer::{ApiKey, Attached, Either, KeyExtractor, PerKey, RateLimitLayer};
     /// use tidegate::{IpKey, Keyed, KeyDigest, KeyDigester, Quota, TokenBucket};
     ///
     /// let digester = KeyDigester::new();
@@ -100,7 +100,7 @@ impl ApiKey {
     /// let api_key = ApiKey::bearer().digester(digester).known(move |key| known.contains_key(key));
     /// # #[derive(Clone)]
     /// # struct Peer(SocketAddr);
-    /// let address = |request: &RequestHead<'_>| Some(IpKey::from(request.extension::<Peer>()?.0));
+    /// let address = Attached::new(|peer: &Peer| IpKey::from(peer.0));
     ///
     /// let limits = Keyed::new(move |client: &Either<KeyDigest, IpKey>| match client {
     ///     Either::First(key) => TokenBucket::new(quotas[key]),

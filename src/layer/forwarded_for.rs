@@ -3,18 +3,21 @@
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 
-use http::header::HeaderName;
+use http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 
+use super::forwarded_field::{self, parse_address};
 use super::key_extractor::{KeyExtractor, NoKey};
 use super::request_head::RequestHead;
 use crate::keyed::{IpKey, Ipv6Prefix};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Extracts the client's address from `X-Forwarded-For`, for servers behind known proxies.
+/// Extracts the client's address from `X-Forwarded-For`, for servers behind known proxies. It reads
+/// [`Forwarded`](Self::forwarded) of RFC 7239 instead, or [one field](Self::field) such as
+/// `X-Real-IP`, if told so.
 ///
 /// Only entries from your own proxies can be trusted, and proxies append. So entries are counted
 /// **from the right**, over all lines of the header in order. What a client forges is to the left
@@ -38,7 +41,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// use std::net::{IpAddr, SocketAddr};
 /// use http::Request;
 /// use tidegate::IpKey;
-/// use tidegate::tower::{ForwardedFor, KeyExtractor, RequestHead};
+/// use tidegate::layer::{ForwardedFor, KeyExtractor, RequestHead};
 ///
 /// #[derive(Clone)]
 /// struct Peer(SocketAddr);
@@ -59,8 +62,18 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Clone)]
 pub struct ForwardedFor<P> {
     proxies: TrustedProxies,
+    source: Source,
     peer: P,
     prefix: Ipv6Prefix,
+}
+
+/// Where the addresses are.
+#[derive(Clone, Debug)]
+enum Source {
+    XForwardedFor,
+    Forwarded,
+    /// One address in one line.
+    Field(HeaderName),
 }
 
 #[derive(Clone, Debug)]
@@ -95,8 +108,61 @@ impl<P: Fn(&RequestHead<'_>) -> Option<IpAddr>> ForwardedFor<P> {
     const fn new(proxies: TrustedProxies, peer: P) -> Self {
         Self {
             proxies,
+            source: Source::XForwardedFor,
             peer,
             prefix: Ipv6Prefix::DEFAULT,
+        }
+    }
+
+    /// Reads the field `Forwarded` of RFC 7239 instead of `X-Forwarded-For`: the parameter `for` of
+    /// each element. An element without an address (`unknown`, an obfuscated name) counts as an
+    /// invalid entry.
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use http::Request;
+    /// use tidegate::layer::{ForwardedFor, RequestHead};
+    ///
+    /// let peer = |_: &RequestHead<'_>| "10.0.0.1".parse::<IpAddr>().ok();
+    /// let client = ForwardedFor::hops(1, peer).forwarded();
+    /// let request = Request::builder()
+    ///     .header("forwarded", r#"for=192.0.2.43, for="[2001:db8::17]:4711";proto=https"#);
+    /// let request = request.body(())?;
+    /// assert_eq!(client.client(&RequestHead::new(&request)), "2001:db8::17".parse().ok());
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    #[must_use]
+    pub fn forwarded(self) -> Self {
+        Self {
+            source: Source::Forwarded,
+            ..self
+        }
+    }
+
+    /// Reads a field that has one address instead of `X-Forwarded-For`: `X-Real-IP`,
+    /// `CF-Connecting-IP`, `Fly-Client-IP`, `True-Client-IP`.
+    ///
+    /// The last proxy must **set** the field, not only pass it on. It is read with one hop or more,
+    /// or if the peer is one of the proxies, and counts as the only entry. If it is repeated, or is
+    /// no address, the client is the peer.
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use http::{HeaderName, Request};
+    /// use tidegate::layer::{ForwardedFor, RequestHead};
+    ///
+    /// let peer = |_: &RequestHead<'_>| "10.0.0.1".parse::<IpAddr>().ok();
+    /// let field = HeaderName::from_static("x-real-ip");
+    /// let client = ForwardedFor::proxies(["10.0.0.1"], peer)?.field(field);
+    /// let request = Request::builder().header("x-real-ip", "203.0.113.7").body(())?;
+    /// assert_eq!(client.client(&RequestHead::new(&request)), "203.0.113.7".parse().ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn field(self, name: HeaderName) -> Self {
+        Self {
+            source: Source::Field(name),
+            ..self
         }
     }
 
@@ -109,10 +175,24 @@ impl<P: Fn(&RequestHead<'_>) -> Option<IpAddr>> ForwardedFor<P> {
     /// Returns the client's address itself, not its network.
     pub fn client(&self, request: &RequestHead<'_>) -> Option<IpAddr> {
         let peer = (self.peer)(request)?;
-        let mut entries = Self::entries(request);
+        Some(match &self.source {
+            Source::XForwardedFor => self.client_of(peer, x_forwarded_for(request)),
+            Source::Forwarded => self.client_of(peer, forwarded(request)),
+            Source::Field(name) => self.client_of(peer, single(request, name)),
+        })
+    }
+
+    /// The client of a connection, with the entries from the right; `None` for one that is not an
+    /// address.
+    fn client_of(&self, peer: IpAddr, mut entries: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
         match &self.proxies {
-            TrustedProxies::Count(0) => Some(peer),
-            TrustedProxies::Count(hops) => Some(entries.nth(hops - 1).flatten().unwrap_or(peer)),
+            TrustedProxies::Count(0) => peer,
+            TrustedProxies::Count(hops) => {
+                // One field is that of the last proxy, whatever its number.
+                let is_field = matches!(self.source, Source::Field(_));
+                let entry = if is_field { 0 } else { hops - 1 };
+                entries.nth(entry).flatten().unwrap_or(peer)
+            }
             TrustedProxies::Networks(networks) => {
                 let mut client = peer;
                 while is_in(networks, client) {
@@ -121,18 +201,35 @@ impl<P: Fn(&RequestHead<'_>) -> Option<IpAddr>> ForwardedFor<P> {
                     };
                     client = next;
                 }
-                Some(client)
+                client
             }
         }
     }
+}
 
-    /// Returns the entries from the right; `None` for an entry that is not an address.
-    fn entries(request: &RequestHead<'_>) -> impl Iterator<Item = Option<IpAddr>> {
-        let lines = request.headers().get_all(X_FORWARDED_FOR).iter().rev();
-        lines
-            .flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','))
-            .map(|entry| parse_address(entry.trim_ascii()))
-    }
+/// The entries of `X-Forwarded-For` from the right.
+fn x_forwarded_for(request: &RequestHead<'_>) -> impl Iterator<Item = Option<IpAddr>> {
+    let lines = request.headers().get_all(X_FORWARDED_FOR).iter().rev();
+    lines
+        .flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','))
+        .map(|entry| parse_address(entry.trim_ascii()))
+}
+
+/// The elements of `Forwarded` from the right.
+fn forwarded(request: &RequestHead<'_>) -> impl Iterator<Item = Option<IpAddr>> {
+    let lines = request.headers().get_all(FORWARDED).iter().rev();
+    lines.flat_map(|line| forwarded_field::addresses(line.as_bytes()))
+}
+
+/// The only entry of a field that has one line.
+fn single(request: &RequestHead<'_>, name: &HeaderName) -> impl Iterator<Item = Option<IpAddr>> {
+    let mut lines = request.headers().get_all(name).iter();
+    let only = match (lines.next(), lines.next()) {
+        (Some(line), None) => Some(parse_address(line.as_bytes().trim_ascii())),
+        (_, None) => None,
+        (_, Some(_)) => Some(None),
+    };
+    only.into_iter()
 }
 
 impl<P: Fn(&RequestHead<'_>) -> Option<IpAddr>> KeyExtractor for ForwardedFor<P> {
@@ -149,20 +246,10 @@ impl<P> fmt::Debug for ForwardedFor<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ForwardedFor")
             .field("proxies", &self.proxies)
+            .field("source", &self.source)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
-}
-
-/// Reads an address with or without a port.
-fn parse_address(entry: &[u8]) -> Option<IpAddr> {
-    let text = core::str::from_utf8(entry).ok()?;
-    let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
-    let in_brackets = || {
-        let inner = text.strip_prefix('[')?.strip_suffix(']')?;
-        inner.parse().ok().map(IpAddr::V6)
-    };
-    text.parse().ok().or_else(with_port).or_else(in_brackets)
 }
 
 fn is_in(networks: &[IpNet], address: IpAddr) -> bool {

@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 /// A gate with a name of its own, for header fields, rejections and logs.
 ///
 /// ```
-/// use tidegate::tower::{Named, RateLimitLayer};
+/// use tidegate::layer::{Named, RateLimitLayer};
 /// use tidegate::{Quota, TokenBucket};
 ///
 /// let minute = Named::new("minute", TokenBucket::new(Quota::per_minute(100)));

@@ -40,7 +40,7 @@ use crate::snapshot::Snapshot;
 ///
 /// ```
 /// use http::HeaderMap;
-/// use tidegate::tower::HeaderStyle;
+/// use tidegate::layer::HeaderStyle;
 /// use tidegate::{Limiter, ManualClock, Quota, TokenBucket};
 ///
 /// let clock = ManualClock::new();

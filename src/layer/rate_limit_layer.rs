@@ -42,7 +42,7 @@ use super::too_many_requests::TooManyRequests;
 /// use std::sync::Arc;
 /// use axum::extract::ConnectInfo;
 /// use std::net::SocketAddr;
-/// use tidegate::tower::{KeyExtractor, NoKey, PerKey, RateLimitLayer, RequestHead};
+/// use tidegate::layer::{KeyExtractor, NoKey, PerKey, RateLimitLayer, RequestHead};
 /// use tidegate::{FixedKeyed, IpKey, Quota};
 ///
 /// struct Peer;
@@ -82,7 +82,7 @@ impl<G: Gate> RateLimitLayer<G> {
     /// use axum::body::Body;
     /// use axum::http::StatusCode;
     /// use axum::response::{IntoResponse, Response};
-    /// use tidegate::tower::{HeaderStyle, RateLimitLayer, Reason, Rejection, Reset};
+    /// use tidegate::layer::{HeaderStyle, RateLimitLayer, Reason, Rejection, Reset};
     /// use tidegate::{Denied, Quota, TokenBucket};
     ///
     /// /// The body must be that of the service: in axum, `axum::body::Body`.
@@ -161,7 +161,7 @@ impl<G, R> RateLimitLayerBuilder<G, R> {
     /// use std::convert::Infallible;
     /// use std::time::Duration;
     /// use http::{Request, Response, StatusCode};
-    /// use tidegate::tower::{PerKey, RateLimitLayer, RequestHead};
+    /// use tidegate::layer::{PerKey, RateLimitLayer, RequestHead};
     /// use tidegate::{FixedKeyed, ManualClock, Quota, TokenBucket};
     /// use tower::{Layer, ServiceExt, service_fn};
     ///

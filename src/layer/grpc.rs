@@ -37,7 +37,7 @@ const INTERNAL: u8 = 13;
 /// [speak gRPC](Rejection::is_grpc).
 ///
 /// ```
-/// use tidegate::tower::{RateLimitLayer, ResourceExhausted};
+/// use tidegate::layer::{RateLimitLayer, ResourceExhausted};
 /// use tidegate::{Quota, TokenBucket};
 ///
 /// let bucket = TokenBucket::new(Quota::per_second(100));

@@ -24,7 +24,7 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use std::net::SocketAddr;
-/// use tidegate::tower::{PerKey, RateLimitLayer, RequestHead};
+/// use tidegate::layer::{Attached, PerKey, RateLimitLayer};
 /// use tidegate::{FixedKeyed, IpKey, Quota};
 ///
 /// // What your server attaches to requests. In axum it is `ConnectInfo<SocketAddr>`.
@@ -32,7 +32,7 @@ use crate::time::Timestamp;
 /// struct Peer(SocketAddr);
 ///
 /// let limits = FixedKeyed::new(Quota::per_minute(100), 50_000);
-/// let address = |request: &RequestHead<'_>| Some(IpKey::from(request.extension::<Peer>()?.0));
+/// let address = Attached::new(|peer: &Peer| IpKey::from(peer.0));
 /// let layer = RateLimitLayer::new(PerKey::new(limits, address));
 /// # drop(layer);
 /// ```

@@ -28,7 +28,7 @@ use crate::time::Timestamp;
 /// room is charged first, so that such races seldom cost a client anything.
 ///
 /// ```compile_fail
-/// use tidegate::tower::RateLimitLayer;
+/// use tidegate::layer::RateLimitLayer;
 /// use tidegate::{ManualClock, Quota, TokenBucket};
 ///
 /// let minute = TokenBucket::new(Quota::per_minute(100));

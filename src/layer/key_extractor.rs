@@ -7,19 +7,26 @@ use super::request_head::RequestHead;
 
 /// Finds the key that a request is limited by.
 ///
-/// [`ApiKey`](super::ApiKey), [`ForwardedFor`](super::ForwardedFor) and closures are extractors. A
-/// closure returns an `Option`, whose `None` becomes [`NoKey::NotAttached`].
+/// | extractor | key |
+/// |---|---|
+/// | [`ApiKey`](super::ApiKey) | a header field, as a digest |
+/// | [`ForwardedFor`](super::ForwardedFor) | the client's address behind proxies |
+/// | [`Attached`](super::Attached) | what the server or an outer layer attached: the peer, the route, the user |
+/// | a closure that returns an `Option` | as it returns; `None` means that the client did not send it ([`NoKey::NotSent`]) |
+/// | a closure that returns a `Result<_, NoKey>` | as it returns, and it says whose fault a missing key is |
+/// | a tuple of two to four extractors | all of their keys together, such as user and route |
+/// | [`a.or(b)`](Self::or) | the first that the request has |
 ///
 /// ```
 /// use std::net::SocketAddr;
 /// use http::Request;
 /// use tidegate::IpKey;
-/// use tidegate::tower::{ApiKey, Either, KeyExtractor, NoKey, RequestHead};
+/// use tidegate::layer::{ApiKey, Attached, Either, KeyExtractor, NoKey, RequestHead};
 ///
 /// // What your server attaches to requests. In axum it is `ConnectInfo<SocketAddr>`.
 /// #[derive(Clone)]
 /// struct Peer(SocketAddr);
-/// let peer = |request: &RequestHead<'_>| Some(IpKey::from(request.extension::<Peer>()?.0));
+/// let peer = Attached::new(|peer: &Peer| IpKey::from(peer.0));
 ///
 /// let client = ApiKey::header("x-api-key".parse().unwrap()).or(peer);
 /// let mut request = Request::new(());
@@ -59,9 +66,10 @@ pub trait KeyExtractor {
 #[non_exhaustive]
 pub enum NoKey {
     /// The server did not attach it to the request, mostly by mistake. In axum,
-    /// `into_make_service_with_connect_info` is missing.
+    /// `into_make_service_with_connect_info` is missing. The response is a
+    /// `500 Internal Server Error`.
     NotAttached,
-    /// The client did not send it.
+    /// The client did not send it. The response is a `400 Bad Request`.
     NotSent,
     /// The client sent something that different readers take for different keys, such as a header
     /// field twice. It is always rejected. Otherwise the code that checks keys could see one
@@ -81,16 +89,87 @@ impl fmt::Display for NoKey {
 
 impl core::error::Error for NoKey {}
 
-impl<F, K> KeyExtractor for F
-where
-    F: Fn(&RequestHead<'_>) -> Option<K>,
-    K: Hash + Eq + Clone,
-{
+/// What a closure that finds keys returns: an `Option<K>` or a `Result<K, NoKey>`.
+///
+/// ```
+/// use http::Request;
+/// use tidegate::layer::{KeyExtractor, NoKey, RequestHead};
+///
+/// let tenant = |request: &RequestHead<'_>| request.headers().get("x-tenant").cloned();
+/// // Set by a proxy of ours, so its absence is our mistake.
+/// let zone = |request: &RequestHead<'_>| {
+///     request.headers().get("x-zone").cloned().ok_or(NoKey::NotAttached)
+/// };
+/// let request = Request::new(());
+/// let request = RequestHead::new(&request);
+/// assert_eq!(tenant.extract(&request), Err(NoKey::NotSent)); // 400 Bad Request
+/// assert_eq!(zone.extract(&request), Err(NoKey::NotAttached)); // 500 Internal Server Error
+/// ```
+pub trait FoundKey: sealed::Sealed {
+    /// The key, as the table of limiters keeps it.
+    type Key: Hash + Eq + Clone;
+
+    /// Returns the key.
+    ///
+    /// # Errors
+    ///
+    /// [`NoKey`] if there is none.
+    fn found(self) -> Result<Self::Key, NoKey>;
+}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "that is what seals it")]
+    pub trait Sealed {}
+
+    impl<K> Sealed for Option<K> {}
+    impl<K> Sealed for Result<K, super::NoKey> {}
+}
+
+/// `None` means that the client did not send the key.
+impl<K: Hash + Eq + Clone> FoundKey for Option<K> {
     type Key = K;
 
-    fn extract(&self, request: &RequestHead<'_>) -> Result<K, NoKey> {
-        self(request).ok_or(NoKey::NotAttached)
+    fn found(self) -> Result<K, NoKey> {
+        self.ok_or(NoKey::NotSent)
     }
+}
+
+impl<K: Hash + Eq + Clone> FoundKey for Result<K, NoKey> {
+    type Key = K;
+
+    fn found(self) -> Self {
+        self
+    }
+}
+
+impl<F, R> KeyExtractor for F
+where
+    F: Fn(&RequestHead<'_>) -> R,
+    R: FoundKey,
+{
+    type Key = R::Key;
+
+    fn extract(&self, request: &RequestHead<'_>) -> Result<R::Key, NoKey> {
+        self(request).found()
+    }
+}
+
+/// Each request needs all keys of a tuple: the first that is missing is the error.
+macro_rules! key_tuples {
+    ($(($($extractor:ident $index:tt),+))+) => {$(
+        impl<$($extractor: KeyExtractor),+> KeyExtractor for ($($extractor,)+) {
+            type Key = ($($extractor::Key,)+);
+
+            fn extract(&self, request: &RequestHead<'_>) -> Result<Self::Key, NoKey> {
+                Ok(($(self.$index.extract(request)?,)+))
+            }
+        }
+    )+};
+}
+key_tuples! {
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
 }
 
 /// Tries one extractor and then another: see [`KeyExtractor::or`].

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use metrics::{Counter, Histogram, counter, histogram};
 
-use crate::tower::layer_stats::RequestOutcome;
+use crate::layer::layer_stats::RequestOutcome;
 
 pub(crate) struct LayerMetrics {
     /// Count requests, in the order of [`RequestOutcome::ALL`].

@@ -43,7 +43,7 @@ use crate::wait::{DefaultTimer, Timer};
 /// use core::time::Duration;
 /// use http::{Request, Response, StatusCode};
 /// use std::convert::Infallible;
-/// use tidegate::tower::PaceLayer;
+/// use tidegate::layer::PaceLayer;
 /// use tidegate::{ManualClock, Quota, TokenBucket};
 /// use tower::{Layer, ServiceExt, service_fn};
 ///
@@ -78,7 +78,7 @@ use crate::wait::{DefaultTimer, Timer};
 /// use http::{Request, Response};
 /// use std::convert::Infallible;
 /// use std::sync::Arc;
-/// use tidegate::tower::{PaceLayer, PerKey, RequestHead};
+/// use tidegate::layer::{PaceLayer, PerKey, RequestHead};
 /// use tidegate::{Clock, FixedKeyed, ManualClock, Quota};
 /// use tower::{Layer, ServiceExt, service_fn};
 ///
@@ -115,7 +115,7 @@ use crate::wait::{DefaultTimer, Timer};
 /// use http_body_util::{BodyExt, Empty, combinators::BoxBody};
 /// use hyper_util::client::legacy::Client;
 /// use hyper_util::rt::TokioExecutor;
-/// use tidegate::tower::PaceLayer;
+/// use tidegate::layer::PaceLayer;
 /// use tidegate::{Quota, TokenBucket};
 /// use tower::{Layer, ServiceExt};
 ///

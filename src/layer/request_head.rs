@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use http::request::Parts;
 use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
 
 /// A request without its body. Keys, costs and exemptions are read from it.
@@ -10,7 +11,7 @@ use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
 ///
 /// ```
 /// use http::Request;
-/// use tidegate::tower::RequestHead;
+/// use tidegate::layer::RequestHead;
 ///
 /// let request = Request::post("/upload?name=tide").header("x-api-key", "sk-7f3a9c");
 /// let request = request.body(()).unwrap();
@@ -36,6 +37,27 @@ impl<'a> RequestHead<'a> {
             version: request.version(),
             headers: request.headers(),
             extensions: request.extensions(),
+        }
+    }
+
+    /// Borrows a head that was taken apart from its body, as extractors of axum and poem have it.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tidegate::layer::{ApiKey, KeyExtractor, RequestHead};
+    ///
+    /// let request = Request::get("/").header("x-api-key", "sk-7f3a9c").body(()).unwrap();
+    /// let (parts, ()) = request.into_parts();
+    /// let api_key = ApiKey::header("x-api-key".parse().unwrap());
+    /// assert!(api_key.extract(&RequestHead::from_parts(&parts)).is_ok());
+    /// ```
+    pub const fn from_parts(parts: &'a Parts) -> Self {
+        Self {
+            method: &parts.method,
+            uri: &parts.uri,
+            version: parts.version,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
         }
     }
 
@@ -73,6 +95,18 @@ impl<'a> RequestHead<'a> {
     /// Returns the extension of type `T`. Short for [`extensions`](Self::extensions)`().get()`.
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&'a T> {
         self.extensions.get()
+    }
+}
+
+impl<'a, B> From<&'a Request<B>> for RequestHead<'a> {
+    fn from(request: &'a Request<B>) -> Self {
+        Self::new(request)
+    }
+}
+
+impl<'a> From<&'a Parts> for RequestHead<'a> {
+    fn from(parts: &'a Parts) -> Self {
+        Self::from_parts(parts)
     }
 }
 
