@@ -13,7 +13,7 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} PROPTEST_CASES=${PROPTEST_CASES
 export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}
 
 # Workspaces of their own, so that their flags and dependencies stay out of the published crates.
-workspaces=(loom-tests fuzz benches/compare benches/compare/gate tests/no_std)
+workspaces=(loom-tests fuzz benches/compare benches/compare/gate examples/reqwest tests/no_std)
 
 name=
 end_step() {
@@ -83,6 +83,7 @@ cargo build --quiet --all-features --example gateway --example llm_client
 cargo test --all-features
 cargo run --quiet --example aios_tour
 cargo run --quiet --features dashmap --example sessions
+(cd examples/reqwest && cargo run --quiet)
 
 step "tests: no features"
 PROPTEST_CASES=200 cargo test --no-default-features

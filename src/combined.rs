@@ -357,6 +357,12 @@ impl<C: Clock> sealed::Internals for Combined<C> {
         self.change_all_to_at(new, now)
     }
 
+    fn each_snapshot_at(&self, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+        for named in &self.limits {
+            each(named.snapshot_at(now));
+        }
+    }
+
     fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
         match self.peek_at(n, now) {
             Err(denied) => self.limits[denied.index()].snapshot_at(now),

@@ -162,6 +162,10 @@ macro_rules! forward_limiter {
                 (**self).snapshot_for_at(n, now)
             }
 
+            fn each_snapshot_at(&self, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+                (**self).each_snapshot_at(now, each);
+            }
+
             #[cfg(any(feature = "std", tidegate_loom))]
             fn change_to_at(&self, $new: &Self, $now: Timestamp) -> bool {
                 let $old = self;
@@ -262,6 +266,15 @@ pub(crate) mod sealed {
             Self: Limiter,
         {
             self.snapshot_at(now)
+        }
+
+        /// Shows the snapshot of each limit on its own, always in the same order. A combination has
+        /// several.
+        fn each_snapshot_at(&self, now: Timestamp, each: &mut dyn FnMut(Snapshot))
+        where
+            Self: Limiter,
+        {
+            each(self.snapshot_at(now));
         }
 
         /// Takes the numbers of another limiter, keeping its own level, and returns whether it can.

@@ -36,6 +36,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Whether both are of a limit with this name and these numbers.
+    #[cfg(feature = "tower")]
+    pub(crate) fn is_of_same_limit(&self, other: &Self) -> bool {
+        let limit = |snapshot: &Self| (snapshot.limit, snapshot.capacity, snapshot.refill_time);
+        limit(self) == limit(other)
+    }
+
     /// The snapshot with less left. If both have the same, the one whose next permit is later.
     pub(crate) fn tighter(self, other: Self) -> Self {
         let order = |snapshot: &Self| (u64::MAX - snapshot.available, snapshot.next_permit_in);

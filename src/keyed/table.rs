@@ -43,6 +43,11 @@ pub trait Table<Q: ?Sized> {
 
     fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot;
 
+    /// The snapshot of each of the key's limits.
+    fn each_snapshot_for(&self, key: &Q, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+        each(self.snapshot_for(key, now));
+    }
+
     /// The snapshot for a caller that was refused `n` permits.
     fn snapshot_of_refusal_for(&self, key: &Q, _n: u64, now: Timestamp) -> Snapshot {
         self.snapshot_for(key, now)
@@ -184,6 +189,10 @@ impl<Q: ?Sized, P: TablePointer<Table: Table<Q>>> Table<Q> for P {
 
     fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot {
         self.table().snapshot_for(key, now)
+    }
+
+    fn each_snapshot_for(&self, key: &Q, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+        self.table().each_snapshot_for(key, now, each);
     }
 
     fn snapshot_of_refusal_for(&self, key: &Q, n: u64, now: Timestamp) -> Snapshot {

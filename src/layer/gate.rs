@@ -5,6 +5,7 @@ use super::request_head::RequestHead;
 use crate::all_or_none::Refusal;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
+use crate::limiter::sealed::Internals;
 use crate::prepared_charge::headroom_of;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
@@ -90,7 +91,11 @@ pub trait GateOperations {
     #[inline]
     fn record_peeked_refusal(&self, _key: &Self::Key, _n: u64, _now: Timestamp) {}
 
+    /// The snapshot of the limit that has the least left; `None` if none limits the request.
     fn snapshot_at(&self, key: &Self::Key, now: Timestamp) -> Option<Snapshot>;
+
+    /// Shows the snapshot of each limit on the request, always in the same order.
+    fn each_snapshot_at(&self, key: &Self::Key, now: Timestamp, each: &mut dyn FnMut(Snapshot));
 }
 
 /// A request lacks the key that it is limited by.
@@ -179,5 +184,9 @@ impl<L: Limiter> GateOperations for L {
 
     fn snapshot_at(&self, (): &(), now: Timestamp) -> Option<Snapshot> {
         Some(Limiter::snapshot_at(self, now))
+    }
+
+    fn each_snapshot_at(&self, (): &(), now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+        Internals::each_snapshot_at(self, now, each);
     }
 }

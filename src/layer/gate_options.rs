@@ -7,13 +7,18 @@ use super::layer_policy::LayerPolicy;
 use super::layer_stats::RequestOutcome;
 use super::rejection::{Reason, Reject, Rejection};
 use super::request_head::RequestHead;
-use super::response_headers::{HeaderStyle, Headers};
+use super::response_headers::{Description, HeaderStyle, Headers};
+use crate::denied::Denied;
+use crate::snapshot::Snapshot;
+use crate::time::Timestamp;
 
 /// The options of a [`RateLimitLayer`](super::RateLimitLayer) alone.
 #[derive(Debug)]
 pub(super) struct GateOptions<G> {
     pub(super) gate: G,
     pub(super) headers: HeaderStyle,
+    /// Whether `RateLimit` has every limit.
+    pub(super) describes_all: bool,
     pub(super) is_dry_run: bool,
 }
 
@@ -42,7 +47,8 @@ impl<G: Gate, R> LayerPolicy<GateOptions<G>, R> {
                     limit: missing.limit.unwrap_or(&self.name),
                     snapshot: None,
                 };
-                return self.reject_request(&rejection, cost, 0);
+                let none: Option<(&G::Key, Timestamp)> = None;
+                return self.reject_request(&rejection, none, cost, 0);
             }
             Err(_) => {
                 self.record(RequestOutcome::Allowed);
@@ -59,24 +65,42 @@ impl<G: Gate, R> LayerPolicy<GateOptions<G>, R> {
                 limit: denied.snapshot.limit.unwrap_or(&self.name),
                 snapshot: Some(denied.snapshot),
             };
-            return self.reject_request(&rejection, cost, denied.forfeited);
+            let asked = now.map(|now| (&key, now));
+            return self.reject_request(&rejection, asked, cost, denied.forfeited);
         }
         self.observe_shadow(request, cost, true);
         self.record(RequestOutcome::Allowed);
         if self.own.is_dry_run || !self.own.headers.describes_successes() {
             return GateDecision::Admit(None);
         }
-        let snapshot = now.and_then(|now| self.own.gate.snapshot_at(&key, now));
-        let name = &self.name;
-        let headers =
-            snapshot.map(|snapshot| Headers::new(self.own.headers, name, &snapshot, None));
-        GateDecision::Admit(headers)
+        GateDecision::Admit(self.describe(now.map(|now| (&key, now)), None))
+    }
+
+    /// The header fields for a request with this key; `None` if no limit is on it.
+    fn describe(
+        &self,
+        asked: Option<(&G::Key, Timestamp)>,
+        refusal: Option<(Snapshot, Denied)>,
+    ) -> Option<Headers> {
+        let GateOptions {
+            gate,
+            headers,
+            describes_all,
+            ..
+        } = &self.own;
+        let mut description = Description::new(*headers, &self.name, *describes_all, refusal);
+        // Only the draft's fields are about more than the limit that has refused.
+        if let Some((key, now)) = asked.filter(|_| refusal.is_none() || headers.is_draft()) {
+            gate.each_snapshot_at(key, now, &mut |snapshot| description.add(snapshot));
+        }
+        description.headers()
     }
 
     #[cold]
     fn reject_request<B>(
         &self,
         rejection: &Rejection<'_>,
+        asked: Option<(&G::Key, Timestamp)>,
         cost: u64,
         forfeited: u64,
     ) -> GateDecision<B>
@@ -94,9 +118,10 @@ impl<G: Gate, R> LayerPolicy<GateOptions<G>, R> {
             return GateDecision::Admit(None);
         }
         let mut response = self.reject.reject(rejection);
-        if let (Reason::Limited(denied), Some(snapshot)) = (rejection.reason, &rejection.snapshot) {
-            let headers = Headers::new(self.own.headers, &self.name, snapshot, Some(denied));
-            headers.write_to(response.headers_mut());
+        if let (Reason::Limited(denied), Some(snapshot)) = (rejection.reason, rejection.snapshot) {
+            if let Some(headers) = self.describe(asked, Some((snapshot, denied))) {
+                headers.write_to(response.headers_mut());
+            }
         }
         GateDecision::Reject(response)
     }

@@ -105,6 +105,15 @@ macro_rules! gate_tuples {
                 let snapshots = [$(self.$index.snapshot_at(&key.$index, now)),+];
                 snapshots.into_iter().flatten().reduce(Snapshot::tighter)
             }
+
+            fn each_snapshot_at(
+                &self,
+                key: &Self::Key,
+                now: Timestamp,
+                each: &mut dyn FnMut(Snapshot),
+            ) {
+                $(self.$index.each_snapshot_at(&key.$index, now, each);)+
+            }
         }
     )+};
 }

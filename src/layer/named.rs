@@ -95,4 +95,11 @@ impl<G: Gate> GateOperations for Named<G> {
         let snapshot = self.gate.snapshot_at(key, now)?;
         Some(self.snapshot(snapshot))
     }
+
+    /// A combination has one name then, and one limit: the one that has the least left.
+    fn each_snapshot_at(&self, key: &G::Key, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+        if let Some(snapshot) = self.snapshot_at(key, now) {
+            each(snapshot);
+        }
+    }
 }

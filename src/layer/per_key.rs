@@ -174,4 +174,15 @@ where
     fn snapshot_at(&self, key: &Option<E::Key>, now: Timestamp) -> Option<Snapshot> {
         Some(self.table.snapshot_for(key.as_ref()?, now))
     }
+
+    fn each_snapshot_at(
+        &self,
+        key: &Option<E::Key>,
+        now: Timestamp,
+        each: &mut dyn FnMut(Snapshot),
+    ) {
+        if let Some(key) = key {
+            self.table.each_snapshot_for(key, now, each);
+        }
+    }
 }

@@ -111,7 +111,7 @@ where
             RateLimitStateProjection::Forward { future } => future.poll(context),
             RateLimitStateProjection::AddHeaders { future, headers } => {
                 let mut response = ready!(future.poll(context))?;
-                mem::take(headers).write_to(response.headers_mut());
+                mem::take(headers).write_to_response(&mut response);
                 Poll::Ready(Ok(response))
             }
             RateLimitStateProjection::Reject { response } => {

@@ -111,6 +111,7 @@ impl<G: Gate> RateLimitLayer<G> {
             policy: LayerPolicy::new(GateOptions {
                 gate,
                 headers: HeaderStyle::default(),
+                describes_all: false,
                 is_dry_run: false,
             }),
         }
@@ -136,6 +137,36 @@ impl<G, R> RateLimitLayerBuilder<G, R> {
     /// Sets which header fields describe the limit to clients; [`HeaderStyle::Draft11`] by default.
     pub const fn headers(mut self, headers: HeaderStyle) -> Self {
         self.policy.own.headers = headers;
+        self
+    }
+
+    /// Lists every limit on the request in `RateLimit`, not only the one that has the least left.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use std::convert::Infallible;
+    /// use tidegate::layer::{Named, RateLimitLayer};
+    /// use tidegate::{ManualClock, Quota, TokenBucket};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let clock = ManualClock::new();
+    /// let bucket = |quota| TokenBucket::with_clock(quota, clock.clone());
+    /// let minute = Named::new("minute", bucket(Quota::per_minute(100)));
+    /// let day = Named::new("day", bucket(Quota::per_day(50)));
+    /// let layer = RateLimitLayer::builder((minute, day)).describe_all(true).build();
+    /// let serve = |_| async { Ok::<_, Infallible>(Response::new(String::new())) };
+    /// let response = layer.layer(service_fn(serve)).oneshot(Request::new(())).await?;
+    /// let headers = response.headers();
+    /// assert_eq!(headers["ratelimit-policy"], r#""minute";q=100;w=60, "day";q=50;w=86400"#);
+    /// assert_eq!(headers["ratelimit"], r#""minute";r=99;t=1, "day";r=49;t=1728"#);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn describe_all(mut self, describe_all: bool) -> Self {
+        self.policy.own.describes_all = describe_all;
         self
     }
 

@@ -1,10 +1,13 @@
 //! The header fields that describe a limit to clients.
 
+use alloc::borrow::Cow;
+use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
 use std::time::SystemTime;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
 
 use crate::denied::Denied;
 use crate::snapshot::Snapshot;
@@ -23,13 +26,16 @@ use crate::snapshot::Snapshot;
 /// early. A rejection that no wait helps has no `Retry-After`: the request costs more than the
 /// limit's capacity.
 ///
-/// Of several limits, the fields describe the one that has the least left, and on a rejection the
-/// one that refuses longest. Where clients share a limit, the fields show what other clients use.
-/// `None` keeps that private.
+/// `RateLimit-Policy` lists every limit on the request, in the same order in each response. The
+/// other fields describe the limit that has the least left, and on a rejection the one that refuses
+/// longest; [`describe_all`](super::RateLimitLayerBuilder::describe_all) lists every limit in
+/// `RateLimit`, too. Where clients share a limit, the fields show what other clients use. `None`
+/// keeps that private.
 ///
 /// `RateLimit` and `RateLimit-Policy` are lists, so entries of the handler or of an inner layer
 /// stay. If two layers set legacy fields, the smaller `X-RateLimit-Remaining` stays. If both are
-/// equal, the later `X-RateLimit-Reset` stays.
+/// equal, the later `X-RateLimit-Reset` stays. A layer adds no legacy fields to a rejection of an
+/// inner one, whose limit they would contradict.
 ///
 /// The draft is [draft-ietf-httpapi-ratelimit-headers], revision 11, in Structured Fields. `q` is
 /// the capacity and `w` the seconds in which all of it returns, which is a window's length. `r` is
@@ -110,6 +116,10 @@ impl HeaderStyle {
         Headers::new(self, name, snapshot, denied).write_to(headers);
     }
 
+    pub(super) const fn is_draft(self) -> bool {
+        matches!(self, Self::Draft11 | Self::Both { .. })
+    }
+
     pub(super) const fn describes_successes(self) -> bool {
         !matches!(self, Self::None | Self::RetryAfterOnly)
     }
@@ -129,6 +139,96 @@ struct LegacyHeaders {
     limit: u64,
     remaining: u64,
     reset: u64,
+}
+
+/// Describes all limits of a request.
+pub(super) struct Description<'a> {
+    style: HeaderStyle,
+    name: &'a str,
+    /// The items of `RateLimit-Policy`, and of `RateLimit` if it describes all.
+    policies: Vec<u8>,
+    limits: Option<Vec<u8>>,
+    /// How many limits without a name of their own there were.
+    unnamed: u32,
+    /// The limit that the fields are about, with its number among the unnamed ones: the tightest
+    /// one, or the one that has refused.
+    shown: Option<(Snapshot, u32)>,
+    denied: Option<Denied>,
+}
+
+impl<'a> Description<'a> {
+    /// `refusal` is that of the limit that has refused.
+    pub(super) const fn new(
+        style: HeaderStyle,
+        name: &'a str,
+        describes_all: bool,
+        refusal: Option<(Snapshot, Denied)>,
+    ) -> Self {
+        let (shown, denied) = match refusal {
+            Some((snapshot, denied)) => (Some((snapshot, 1)), Some(denied)),
+            None => (None, None),
+        };
+        Self {
+            style,
+            name,
+            policies: Vec::new(),
+            limits: if describes_all {
+                Some(Vec::new())
+            } else {
+                None
+            },
+            unnamed: 0,
+            shown,
+            denied,
+        }
+    }
+
+    pub(super) fn add(&mut self, snapshot: Snapshot) {
+        self.unnamed += u32::from(snapshot.limit.is_none());
+        let number = self.unnamed;
+        let mut wait = snapshot.next_permit_in;
+        match (&mut self.shown, self.denied) {
+            (Some((refused, shown_number)), Some(denied)) => {
+                if refused.is_of_same_limit(&snapshot) {
+                    *shown_number = number.max(1);
+                    wait = denied.retry_after();
+                }
+            }
+            (Some((tightest, _)), None) if tightest.tighter(snapshot) == *tightest => {}
+            (shown, _) => *shown = Some((snapshot, number)),
+        }
+        if self.style.is_draft() {
+            let name = name_of(&snapshot, self.name, number);
+            put_policy(&mut self.policies, &name, &snapshot);
+            if let Some(limits) = &mut self.limits {
+                put_limit(limits, &name, &snapshot, wait);
+            }
+        }
+    }
+
+    /// `None` if there is no limit on the request.
+    pub(super) fn headers(self) -> Option<Headers> {
+        let (snapshot, number) = self.shown?;
+        let name = name_of(&snapshot, self.name, number);
+        let mut headers = Headers::new(self.style, &name, &snapshot, self.denied);
+        if let (Some((policies, limits)), false) = (&mut headers.draft, self.policies.is_empty()) {
+            *policies = header_value(self.policies);
+            if let Some(all) = self.limits {
+                *limits = header_value(all);
+            }
+        }
+        Some(headers)
+    }
+}
+
+/// The name of a limit. Of several without one, each has a number, as a client would otherwise take
+/// them for one.
+fn name_of<'a>(snapshot: &Snapshot, name: &'a str, number: u32) -> Cow<'a, str> {
+    match snapshot.limit {
+        Some(own) => Cow::Borrowed(own),
+        None if number > 1 => Cow::Owned(format!("{name}-{number}")),
+        None => Cow::Borrowed(name),
+    }
 }
 
 impl Headers {
@@ -165,6 +265,14 @@ impl Headers {
         }
     }
 
+    /// Writes the fields of a success to a response, which may be the rejection of an inner limit.
+    pub(super) fn write_to_response<B>(mut self, response: &mut Response<B>) {
+        if is_rejection(response) {
+            self.legacy = None;
+        }
+        self.write_to(response.headers_mut());
+    }
+
     pub(super) fn write_to(self, headers: &mut HeaderMap) {
         if let Some((policy, limit)) = self.draft {
             // Skipped if the map is full, here and below. `append` and `insert` would panic.
@@ -178,6 +286,16 @@ impl Headers {
             add_retry_after(wait, headers);
         }
     }
+}
+
+/// Whether an inner limit has refused: by the status, or by that of gRPC.
+fn is_rejection<B>(response: &Response<B>) -> bool {
+    let is_exhausted = |status: &HeaderValue| status == "8";
+    response.status() == StatusCode::TOO_MANY_REQUESTS
+        || response
+            .headers()
+            .get("grpc-status")
+            .is_some_and(is_exhausted)
 }
 
 /// Adds `Retry-After`, unless a [`Reject`](super::Reject) has set it.
@@ -227,18 +345,39 @@ pub(super) fn seconds(wait: Duration) -> u64 {
 }
 
 fn policy(name: &str, snapshot: &Snapshot) -> HeaderValue {
+    let mut text = Vec::new();
+    put_policy(&mut text, name, snapshot);
+    header_value(text)
+}
+
+fn put_policy(text: &mut Vec<u8>, name: &str, snapshot: &Snapshot) {
     let (quota, window) = (snapshot.capacity, seconds(snapshot.refill_time));
-    item(name, [Some((b'q', quota)), Some((b'w', window))])
+    put_item(text, name, [Some((b'q', quota)), Some((b'w', window))]);
 }
 
 fn limit(name: &str, snapshot: &Snapshot, next_permit_in: Option<Duration>) -> HeaderValue {
-    let wait = next_permit_in.map(|wait| (b't', seconds(wait)));
-    item(name, [Some((b'r', snapshot.available)), wait])
+    let mut text = Vec::new();
+    put_limit(&mut text, name, snapshot, next_permit_in);
+    header_value(text)
 }
 
-/// Writes an item of a structured field: a string with integer parameters. The length is computed
-/// first, because a `HeaderValue` takes over a buffer of exact length without copying it.
-fn item(name: &str, parameters: [Option<(u8, u64)>; 2]) -> HeaderValue {
+fn put_limit(
+    text: &mut Vec<u8>,
+    name: &str,
+    snapshot: &Snapshot,
+    next_permit_in: Option<Duration>,
+) {
+    let wait = next_permit_in.map(|wait| (b't', seconds(wait)));
+    put_item(text, name, [Some((b'r', snapshot.available)), wait]);
+}
+
+fn header_value(text: Vec<u8>) -> HeaderValue {
+    HeaderValue::try_from(text).expect("printable ASCII")
+}
+
+/// Adds an item to a list of a structured field: a string with integer parameters. The length is
+/// computed first, because a `HeaderValue` takes over a buffer of exact length without copying it.
+fn put_item(text: &mut Vec<u8>, name: &str, parameters: [Option<(u8, u64)>; 2]) {
     let parameters =
         parameters.map(|parameter| parameter.map(|(key, number)| (key, number.min(MOST))));
     let present = parameters.iter().flatten();
@@ -246,7 +385,9 @@ fn item(name: &str, parameters: [Option<(u8, u64)>; 2]) -> HeaderValue {
         .map(|(_, number)| ";k=".len() + digits(*number))
         .sum();
     // Escaped and replaced characters change the length, which costs another allocation.
-    let mut text = Vec::with_capacity(2 + name.len() + numbers);
+    let comma: &[u8] = if text.is_empty() { b"" } else { b", " };
+    text.reserve_exact(comma.len() + 2 + name.len() + numbers);
+    text.extend_from_slice(comma);
     text.push(b'"');
     if name.bytes().all(is_plain) {
         text.extend_from_slice(name.as_bytes());
@@ -263,9 +404,8 @@ fn item(name: &str, parameters: [Option<(u8, u64)>; 2]) -> HeaderValue {
     text.push(b'"');
     for (key, number) in parameters.into_iter().flatten() {
         text.extend_from_slice(&[b';', key, b'=']);
-        put_number(&mut text, number);
+        put_number(text, number);
     }
-    HeaderValue::try_from(text).expect("printable ASCII")
 }
 
 const fn is_plain(byte: u8) -> bool {

@@ -226,6 +226,10 @@ where
         self.live.snapshot_for(key, now)
     }
 
+    fn each_snapshot_for(&self, key: &Q, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+        self.live.each_snapshot_for(key, now, each);
+    }
+
     fn snapshot_of_refusal_for(&self, key: &Q, n: u64, now: Timestamp) -> Snapshot {
         self.live.snapshot_of_refusal_for(key, n, now)
     }

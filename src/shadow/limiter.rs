@@ -52,6 +52,10 @@ impl<L: Limiter, C: Limiter<Clock = L::Clock>> sealed::Internals for Shadow<L, C
         self.live.snapshot_for_at(n, now)
     }
 
+    fn each_snapshot_at(&self, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+        self.live.each_snapshot_at(now, each);
+    }
+
     fn record_peeked_refusal_at(&self, n: u64, now: Timestamp) {
         self.live.record_peeked_refusal_at(n, now);
         if n > 0 && self.live.peek_at(n, now).is_err() {

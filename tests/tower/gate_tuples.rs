@@ -176,7 +176,7 @@ fn rejection_headers_describe_the_longest_refusal() {
     );
     assert_eq!(
         crate::field(&refusal, "ratelimit-policy"),
-        Some(r#""hours";q=4;w=14400"#)
+        Some(r#""seconds";q=3;w=3, "hours";q=4;w=14400"#)
     );
 }
 

@@ -34,6 +34,8 @@ where
     ))
 }
 
+const FORWARDED: &str = "Forwarded";
+
 fn request(fields: &[(&str, &str)]) -> Request<()> {
     let mut request = Request::builder().extension(Peer(ip("10.0.0.1")));
     for (name, value) in fields {
@@ -104,7 +106,7 @@ fn other_fields_of_proxies() {
         let client = forwarded.client(&RequestHead::new(&request));
         client.expect("a peer").to_string()
     };
-    const FORWARDED: &str = "Forwarded";
+
     let example = (FORWARDED, r#"for=192.0.2.43, for="[2001:db8::17]:4711""#);
     assert_eq!(
         read(&ForwardedFor::hops(1, peer).forwarded(), &[example]),

@@ -20,6 +20,7 @@ mod grpc_detection;
 mod header_values;
 mod keys;
 mod metrics_and_events;
+mod policies;
 mod regressions;
 mod response_headers;
 mod servers;

@@ -386,7 +386,7 @@ fn fields_describe_the_limit_with_least_left() {
     );
     assert_eq!(
         crate::field(&success, "ratelimit-policy"),
-        Some(r#""five";q=5;w=5"#)
+        Some(r#""nine";q=9;w=9, "five";q=5;w=5, "seven";q=7;w=7"#)
     );
     assert_eq!(crate::field(&success, "x-ratelimit-limit"), Some("5"));
     // A gate without a name uses the layer's.

@@ -1,6 +1,7 @@
 //! Keys of a map as limiters.
 
 use core::borrow::Borrow;
+use core::cell::RefCell;
 use core::convert::Infallible;
 use core::hash::Hash;
 use core::time::Duration;
@@ -129,6 +130,17 @@ where
 
     fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot {
         self.snapshot_at(key, now)
+    }
+
+    fn each_snapshot_for(&self, key: &Q, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+        let each = RefCell::new(each);
+        let found = self.ask(key, |limiter| {
+            let now = self.not_before_eviction(now);
+            limiter.each_snapshot_at(now, &mut **each.borrow_mut());
+        });
+        if found.is_none() {
+            (each.borrow_mut())(NOTHING);
+        }
     }
 
     fn snapshot_of_refusal_for(&self, key: &Q, n: u64, now: Timestamp) -> Snapshot {

@@ -24,6 +24,10 @@ where
         self.table.snapshot_of_refusal_for(self.key(), n, now)
     }
 
+    fn each_snapshot_at(&self, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+        self.table.each_snapshot_for(self.key(), now, each);
+    }
+
     #[inline]
     fn record_peeked_refusal_at(&self, n: u64, now: Timestamp) {
         self.table.record_peeked_refusal_for(self.key(), n, now);

@@ -361,6 +361,13 @@ impl<L: Limiter> KeyLimiter<'_, L> {
         }
     }
 
+    pub(super) fn each_snapshot_at(&self, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+        match self {
+            Self::Bucket(..) => each(self.snapshot_at(now)),
+            Self::Whole(limiter) => limiter.each_snapshot_at(now, each),
+        }
+    }
+
     /// The snapshot for a caller that was refused `n` permits.
     pub(super) fn snapshot_of_refusal_at(&self, n: u64, now: Timestamp) -> Snapshot {
         match self {

@@ -2,6 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use core::borrow::Borrow;
+use core::cell::RefCell;
 use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
 
@@ -212,6 +213,33 @@ where
 
     fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot {
         self.snapshot_at(key, now)
+    }
+
+    fn each_snapshot_for(&self, key: &Q, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+        // One of the two closures is called.
+        let each = RefCell::new(each);
+        self.query(
+            key,
+            now,
+            |limiter| limiter.each_snapshot_at(now, &mut **each.borrow_mut()),
+            |policy| {
+                let each = &mut **each.borrow_mut();
+                if policy == Some(Overflow::Share) {
+                    return self.shared(key).each_snapshot_at(now, each);
+                }
+                let new = self.factory.make(&key.to_owned());
+                new.each_snapshot_at(now, &mut |snapshot| {
+                    each(match policy {
+                        Some(Overflow::Refuse) => Snapshot {
+                            available: 0,
+                            next_permit_in: NO_ROOM.retry_after(),
+                            ..snapshot
+                        },
+                        _ => snapshot,
+                    });
+                });
+            },
+        );
     }
 
     fn snapshot_of_refusal_for(&self, key: &Q, n: u64, now: Timestamp) -> Snapshot {

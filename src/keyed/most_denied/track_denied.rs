@@ -212,6 +212,10 @@ where
         self.table.snapshot_for(key, now)
     }
 
+    fn each_snapshot_for(&self, key: &Q, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+        self.table.each_snapshot_for(key, now, each);
+    }
+
     fn snapshot_of_refusal_for(&self, key: &Q, n: u64, now: Timestamp) -> Snapshot {
         self.table.snapshot_of_refusal_for(key, n, now)
     }
