@@ -17,10 +17,12 @@
 //! | delay them: a client that paces itself, a queue before a slow service | [`PaceLayer`] |
 //! | limit or delay each client | [`PerKey`], with an [`ApiKey`], [`ForwardedFor`], [`Attached`], or a closure |
 //! | find the client once, for limits and handlers | [`KeyLayer`] |
-//! | find the client where there is no layer | [`KeyExtractor::extract`] with [`RequestHead::from_parts`] |
 //! | try a limit on live traffic | [`dry_run`](RateLimitLayerBuilder::dry_run) alone, or [`shadow`](RateLimitLayerBuilder::shadow) beside the limit in force |
 //! | list the clients that are refused most | [`TrackDenied`](crate::TrackDenied) around the table of a [`PerKey`] |
 //! | apply several limits, all or nothing | a tuple of them, each [`Named`] |
+//! | limit requests at the same time, of all or of each client | [`in_flight`](RateLimitLayerBuilder::in_flight) |
+//! | charge by the response: failed log-ins only, a cost that the handler finds | [`settle`](RateLimitLayerBuilder::settle) |
+//! | decide without tower, in extractors and handlers | [`RateLimitLayer::decide`] |
 //! | write header fields in a server without tower | [`HeaderStyle::write_to`] |
 //!
 //! # Metrics and events
@@ -29,23 +31,33 @@
 //!
 //! | metric | type | labels | recorded |
 //! |---|---|---|---|
-//! | `rate_limiter.requests` | counter | `limiter`, `outcome` | by every layer |
-//! | `rate_limiter.wait.duration` | histogram, seconds | `limiter` | by a [`PaceLayer`] |
+//! | `rate_limiter.requests` | counter | `limiter`, `outcome`, `limit`, `reason` | by every layer |
+//! | `rate_limiter.shadow.requests` | counter | `limiter`, `outcome` | by a layer with a [shadow](RateLimitLayerBuilder::shadow), or by `shadow.stats().publish("trial")` |
+//! | `rate_limiter.wait.duration` | histogram, seconds | `limiter` | by a [`PaceLayer`], for admitted requests |
+//! | `rate_limiter.waiting` | gauge | `limiter` | by a [`PaceLayer`]: requests that wait at its limiter now |
 //! | `rate_limiter.keys` | gauge | `limiter` | by `table.stats().publish("clients")`, which you call before each scrape |
 //! | `rate_limiter.overflows`, `.evictions` | counters | `limiter` | by the same call |
 //!
-//! `limiter` is the layer's [name](RateLimitLayerBuilder::name). `outcome` is `allowed`, `denied`,
-//! `shadow_denied`, `exempt`, or `error` for a request without a key.
+//! `describe_metrics()` gives their units and help texts to your recorder. Every series of a metric
+//! has all of its labels:
 //!
-//! A layer with a [shadow](RateLimitLayerBuilder::shadow) also raises
-//! `rate_limiter.shadow.requests`, a counter with the same labels. `outcome` is `allowed`,
-//! `shadow_denied` (only the candidate refused), `live_denied` (only the layer's gate refused), or
-//! `denied` (both). A `shadow_denied` emits an event, too.
+//! | label | values |
+//! |---|---|
+//! | `limiter` | the layer's [name](RateLimitLayerBuilder::name), or the one that you publish |
+//! | `outcome` | `allowed`, `denied`, `shadow_denied` (in a [dry run](RateLimitLayerBuilder::dry_run)), `exempt`, `error` (no key) |
+//! | `outcome` of a shadow | `allowed`, `shadow_denied` (only the candidate refused), `live_denied` (only the layer's gate refused), `denied` (both) |
+//! | `limit` | the [name of the limit](Rejection::limit) that refused: of a [`Named`] gate or of a limit of a [`Combined`](crate::Combined), otherwise and at a [`PaceLayer`] the layer's; empty if none did |
+//! | `reason` | of a refusal: `limited`, `busy` and `never` as in [`Denied`](crate::Denied); `not_sent`, `not_attached` and `ambiguous` as in [`NoKey`]; empty if no limit refused |
+//! | `reason` at a [`PaceLayer`] | instead of `limited`: `timeout`, or `queue_full` |
+//!
+//! The series of a refusal begins with the first one. No metric or event contains a key. The
+//! dashboard `examples/grafana/tidegate.json` shows all metrics, and the example `prometheus` is a
+//! server that exports them.
 //!
 //! The feature `tracing` adds events with the target `tidegate`. Each rejection emits one at level
-//! DEBUG, with the fields `limiter`, `limit` (the one that refused), `outcome`, `cost` and `why`.
-//! `RUST_LOG=tidegate=debug` shows them. The first key that the server failed to attach emits one
-//! at level ERROR. No metric or event contains a key.
+//! DEBUG, with the fields `limiter`, `limit` (the one that refused), `outcome`, `cost` and `why`,
+//! and so does a refusal by the candidate of a shadow alone. `RUST_LOG=tidegate=debug` shows them.
+//! The first key that the server failed to attach emits one at level ERROR.
 //!
 //! # Testing
 //!
@@ -82,6 +94,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod admission;
 #[cfg(feature = "http")]
 mod api_client;
 mod api_key;
@@ -92,6 +105,8 @@ mod gate;
 mod gate_options;
 mod gate_tuple;
 mod grpc;
+mod held;
+mod in_flight_gate;
 mod key_extractor;
 mod key_layer;
 mod layer_macros;
@@ -109,11 +124,14 @@ mod rate_limit;
 mod rate_limit_layer;
 mod rejection;
 mod request_head;
+mod response_head;
 mod response_headers;
+mod settle;
 mod shadow_gate;
 mod too_many_requests;
 
 pub use crate::keyed::KeyedLimiter;
+pub use admission::Admission;
 #[cfg(feature = "http")]
 pub use api_client::{ApiClient, ApiClientError, ApiClientLayer, ResponsePermit};
 pub use api_key::ApiKey;
@@ -121,10 +139,14 @@ pub use attached::Attached;
 pub use forwarded_for::{ForwardedFor, ParseNetworkError};
 pub use gate::Gate;
 pub use grpc::ResourceExhausted;
+pub use held::HeldBody;
+pub use in_flight_gate::{InFlightGate, InFlightPerKey};
 pub use key_extractor::{Either, FoundKey, KeyExtractor, NoKey, Or};
 pub use key_layer::{KeyLayer, RequestKey, WithKey};
 pub use layer_stats::RateLimitLayerStats;
 pub use named::Named;
+#[cfg(feature = "metrics")]
+pub use observer::describe_metrics;
 pub use pace_gate::PaceGate;
 pub use pace_layer::{PaceLayer, PaceLayerBuilder};
 pub use paced::{Paced, PacedFuture};
@@ -133,5 +155,6 @@ pub use rate_limit::{RateLimit, RateLimitFuture};
 pub use rate_limit_layer::{RateLimitLayer, RateLimitLayerBuilder};
 pub use rejection::{Reason, Reject, Rejection};
 pub use request_head::RequestHead;
+pub use response_head::ResponseHead;
 pub use response_headers::{HeaderStyle, Reset};
 pub use too_many_requests::TooManyRequests;

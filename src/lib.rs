@@ -196,6 +196,8 @@ mod denied;
 mod gcra;
 #[cfg(feature = "global")]
 mod global;
+#[cfg(feature = "std")]
+mod in_flight;
 mod keyed;
 mod limiter;
 mod prepared_charge;
@@ -238,6 +240,8 @@ pub use combined::{
 pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
+#[cfg(feature = "std")]
+pub use in_flight::{InFlight, InFlightPermit};
 #[cfg(feature = "dashmap")]
 pub use keyed::{DashKeyCharge, DashKeyed, KnownKeys, NewKeys};
 #[cfg(feature = "std")]

@@ -130,6 +130,7 @@ pub trait Limiter: sealed::Internals {
             refill_time: self.refill_time(),
             available,
             next_permit_in: more.and_then(|more| self.wait_time_at(more, now)),
+            is_in_flight: false,
         }
     }
 
@@ -164,6 +165,14 @@ macro_rules! forward_limiter {
 
             fn each_snapshot_at(&self, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
                 (**self).each_snapshot_at(now, each);
+            }
+
+            fn give_back_at(&self, n: u64, now: Timestamp) {
+                (**self).give_back_at(n, now);
+            }
+
+            fn take_at(&self, n: u64, now: Timestamp) {
+                (**self).take_at(n, now);
             }
 
             #[cfg(any(feature = "std", tidegate_loom))]
@@ -293,6 +302,26 @@ pub(crate) mod sealed {
         where
             Self: Limiter,
         {
+        }
+
+        /// Gives back permits that were charged and not used, if the limiter can. A bucket can.
+        fn give_back_at(&self, _n: u64, _now: Timestamp)
+        where
+            Self: Limiter,
+        {
+        }
+
+        /// Takes permits for what was done already: all of them from a bucket, which may go into
+        /// debt, and from another limiter as many as there are.
+        fn take_at(&self, n: u64, now: Timestamp)
+        where
+            Self: Limiter,
+        {
+            let n = n.min(self.available_at(now));
+            if n > 0 {
+                // Another call may be faster, and then nothing is there to take.
+                let _ = self.try_acquire_at(n, now);
+            }
         }
 
         /// Tells that a call was refused because of peeks at several limiters. One that counts its

@@ -33,13 +33,24 @@ pub struct Snapshot {
     pub available: u64,
     /// Time until `available` next rises if no call is made; `None` if full or unknown.
     pub next_permit_in: Option<Duration>,
+    /// Whether permits come back when what holds them ends, and not with time, as those of an
+    /// [`InFlight`](crate::InFlight). Then `refill_time` is zero.
+    pub is_in_flight: bool,
 }
 
 impl Snapshot {
     /// Whether both are of a limit with this name and these numbers.
     #[cfg(feature = "tower")]
     pub(crate) fn is_of_same_limit(&self, other: &Self) -> bool {
-        let limit = |snapshot: &Self| (snapshot.limit, snapshot.capacity, snapshot.refill_time);
+        let limit = |snapshot: &Self| {
+            let unit = snapshot.is_in_flight;
+            (
+                snapshot.limit,
+                snapshot.capacity,
+                snapshot.refill_time,
+                unit,
+            )
+        };
         limit(self) == limit(other)
     }
 

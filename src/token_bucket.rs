@@ -542,6 +542,14 @@ impl<C: Clock> sealed::Internals for TokenBucket<C> {
         self.debit_at(tokens, now);
     }
 
+    fn give_back_at(&self, n: u64, now: Timestamp) {
+        self.credit_at(n, now);
+    }
+
+    fn take_at(&self, n: u64, now: Timestamp) {
+        self.debit_at(n, now);
+    }
+
     fn plain_quota_at(&self, now: Timestamp) -> Option<Quota> {
         self.is_unused_at(now).then_some(self.quota())
     }

@@ -29,6 +29,10 @@ fn run_alone() -> MutexGuard<'static, ()> {
 const CHANGES: u64 = 10_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 
+/// What threads and the harness of tests may allocate meanwhile: some 10 KB were seen. A state has
+/// cache lines of its own, so a thousand changes that leave theirs behind take twice as much.
+const NOISE: usize = 65_536;
+
 /// Asserts that `change`, which is called with 1, 2, 3, …, leaves no more behind than the few
 /// states of its first calls.
 fn takes_no_memory(what: &str, changes: u64, change: impl Fn(u64)) {
@@ -37,7 +41,7 @@ fn takes_no_memory(what: &str, changes: u64, change: impl Fn(u64)) {
     (11..=changes).for_each(&change);
     let after = ALLOCATOR.allocated();
     assert!(
-        after <= before + 1_024,
+        after <= before + NOISE,
         "{what}: {before} bytes, then {after}"
     );
 }

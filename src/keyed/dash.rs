@@ -38,6 +38,7 @@ const NOTHING: Snapshot = Snapshot {
     refill_time: Duration::ZERO,
     available: 0,
     next_permit_in: None,
+    is_in_flight: false,
 };
 
 /// A limiter for every key, as a part of the values of a [`DashMap`] that you already have: of

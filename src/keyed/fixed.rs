@@ -366,6 +366,7 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
             available,
             // None if that is above the capacity.
             next_permit_in: self.wait_time_at(key, more, now),
+            is_in_flight: false,
         }
     }
 

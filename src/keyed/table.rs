@@ -37,6 +37,19 @@ pub trait Table<Q: ?Sized> {
     /// Exact or nothing. Wakes the head of the key's wait queue if permits came back.
     fn undo_for(&self, key: &Q, charge: Self::Charge) -> u64;
 
+    /// Gives back permits that were charged and not used, if the key's limiter can.
+    fn give_back_for(&self, _key: &Q, _n: u64, _now: Timestamp) {}
+
+    /// Takes permits for what was done already: all of them from a bucket, which may go into debt,
+    /// and from another limiter as many as there are.
+    fn take_for(&self, key: &Q, n: u64, now: Timestamp) {
+        let n = n.min(self.available_for(key, now));
+        if n > 0 {
+            // Another call may be faster, and then nothing is there to take.
+            let _ = self.try_acquire_for(key, n, now);
+        }
+    }
+
     fn available_for(&self, key: &Q, now: Timestamp) -> u64;
 
     fn refill_time_for(&self, key: &Q) -> Duration;
@@ -177,6 +190,14 @@ impl<Q: ?Sized, P: TablePointer<Table: Table<Q>>> Table<Q> for P {
 
     fn undo_for(&self, key: &Q, charge: Self::Charge) -> u64 {
         self.table().undo_for(key, charge)
+    }
+
+    fn give_back_for(&self, key: &Q, n: u64, now: Timestamp) {
+        self.table().give_back_for(key, n, now);
+    }
+
+    fn take_for(&self, key: &Q, n: u64, now: Timestamp) {
+        self.table().take_for(key, n, now);
     }
 
     fn available_for(&self, key: &Q, now: Timestamp) -> u64 {

@@ -69,6 +69,8 @@ where
     }
 }
 
+impl<T, F: Copy> Copy for Attached<T, F> {}
+
 impl<T, F: Clone> Clone for Attached<T, F> {
     fn clone(&self) -> Self {
         Self {

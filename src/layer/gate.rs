@@ -86,6 +86,17 @@ pub trait GateOperations {
     /// Reverses a charge of `n`, and returns how many permits are forfeited.
     fn undo(&self, key: &Self::Key, n: u64, charge: Self::Charge) -> u64;
 
+    /// Turns a charge of `charged` into one of `used`, as far as possible. There is no charge if
+    /// nothing was charged.
+    fn settle_at(
+        &self,
+        key: &Self::Key,
+        charge: Option<Self::Charge>,
+        charged: u64,
+        used: u64,
+        now: Timestamp,
+    );
+
     /// Tells that a call was refused because of peeks. Gates that count their refusals look
     /// whether theirs was among them.
     #[inline]
@@ -146,7 +157,6 @@ impl<L: Limiter> GateOperations for L {
     type Clock = L::Clock;
     type Key = ();
     type Charge = L::Charge;
-
     fn find(&self, _: &RequestHead<'_>) -> Result<(), MissingKey> {
         Ok(())
     }
@@ -176,6 +186,26 @@ impl<L: Limiter> GateOperations for L {
 
     fn undo(&self, (): &(), n: u64, charge: L::Charge) -> u64 {
         n.saturating_sub(Limiter::undo(self, charge))
+    }
+
+    fn settle_at(
+        &self,
+        (): &(),
+        charge: Option<L::Charge>,
+        charged: u64,
+        used: u64,
+        now: Timestamp,
+    ) {
+        let returned = match charge {
+            // Exact, if nothing was decided on top of it.
+            Some(charge) if used == 0 => Limiter::undo(self, charge),
+            _ => 0,
+        };
+        if used >= charged {
+            self.take_at(used - charged, now);
+        } else {
+            self.give_back_at((charged - used).saturating_sub(returned), now);
+        }
     }
 
     fn record_peeked_refusal(&self, (): &(), n: u64, now: Timestamp) {

@@ -97,6 +97,19 @@ macro_rules! gate_tuples {
                 tuples::undo(asked, charge)
             }
 
+            #[allow(non_snake_case, reason = "a variable for each type")]
+            fn settle_at(
+                &self,
+                key: &Self::Key,
+                charge: Option<Self::Charge>,
+                charged: u64,
+                used: u64,
+                now: Timestamp,
+            ) {
+                let ($($gate,)+) = charge.unwrap_or_default();
+                $(self.$index.settle_at(&key.$index, $gate, charged, used, now);)+
+            }
+
             fn record_peeked_refusal(&self, key: &Self::Key, n: u64, now: Timestamp) {
                 $(self.$index.record_peeked_refusal(&key.$index, n, now);)+
             }

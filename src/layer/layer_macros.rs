@@ -81,9 +81,9 @@ macro_rules! impl_layer {
             ///
             /// The layer adds its header fields to the response. A `Retry-After` that the function
             /// sets stays.
-            pub fn reject_with<F, B>(self, reject: F) -> $builder<$limiter $(, $parameter)*, F>
+            pub fn reject_with<Q, B>(self, reject: Q) -> $builder<$limiter $(, $parameter)*, Q>
             where
-                F: Fn(&Rejection<'_>) -> Response<B>,
+                Q: Fn(&Rejection<'_>) -> Response<B>,
             {
                 self.reject(reject)
             }

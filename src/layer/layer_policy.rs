@@ -89,7 +89,7 @@ impl<O, R> LayerPolicy<O, R> {
 
     /// Records a request that was not rejected.
     pub(super) fn record(&self, outcome: RequestOutcome) {
-        self.observer.record(&self.name, outcome, 0);
+        self.observer.record(&self.name, outcome);
     }
 
     pub(super) fn record_rejection(
@@ -100,7 +100,8 @@ impl<O, R> LayerPolicy<O, R> {
         forfeited: u64,
     ) {
         let (observer, layer) = (&self.observer, &self.name);
-        observer.record_rejection(layer, outcome, rejection, cost, forfeited);
+        let reason = rejection.reason.into();
+        observer.record_rejection(layer, outcome, rejection, reason, cost, forfeited);
     }
 }
 

@@ -33,14 +33,21 @@ impl<G> Named<G> {
         &self.gate
     }
 
-    const fn snapshot(&self, snapshot: Snapshot) -> Snapshot {
+    pub(super) const fn missing(&self, missing: MissingKey) -> MissingKey {
+        MissingKey {
+            limit: Some(self.name),
+            ..missing
+        }
+    }
+
+    pub(super) const fn snapshot(&self, snapshot: Snapshot) -> Snapshot {
         Snapshot {
             limit: Some(self.name),
             ..snapshot
         }
     }
 
-    const fn denied(&self, denied: GateDenied) -> GateDenied {
+    pub(super) const fn denied(&self, denied: GateDenied) -> GateDenied {
         GateDenied {
             snapshot: self.snapshot(denied.snapshot),
             ..denied
@@ -54,10 +61,8 @@ impl<G: Gate> GateOperations for Named<G> {
     type Charge = G::Charge;
 
     fn find(&self, request: &RequestHead<'_>) -> Result<G::Key, MissingKey> {
-        self.gate.find(request).map_err(|missing| MissingKey {
-            limit: Some(self.name),
-            ..missing
-        })
+        let found = self.gate.find(request);
+        found.map_err(|missing| self.missing(missing))
     }
 
     fn now(&self, key: &G::Key) -> Option<Timestamp> {
@@ -85,6 +90,17 @@ impl<G: Gate> GateOperations for Named<G> {
 
     fn undo(&self, key: &G::Key, n: u64, charge: G::Charge) -> u64 {
         self.gate.undo(key, n, charge)
+    }
+
+    fn settle_at(
+        &self,
+        key: &G::Key,
+        charge: Option<G::Charge>,
+        charged: u64,
+        used: u64,
+        now: Timestamp,
+    ) {
+        self.gate.settle_at(key, charge, charged, used, now);
     }
 
     fn record_peeked_refusal(&self, key: &G::Key, n: u64, now: Timestamp) {

@@ -2,15 +2,25 @@
 //!
 //! None of them contains a key, because keys are personal data and unbounded in number.
 
+mod counted_wait;
+#[cfg(feature = "metrics")]
+mod describe;
 #[cfg(feature = "metrics")]
 mod layer_metrics;
+#[cfg(feature = "metrics")]
+mod refusal_counters;
+mod refusal_reason;
 
 use core::time::Duration;
 
 use super::layer_stats::{RateLimitLayerStats, RequestCounts, RequestOutcome};
 use super::rejection::Rejection;
+pub(super) use counted_wait::CountedWait;
+#[cfg(feature = "metrics")]
+pub use describe::describe_metrics;
 #[cfg(feature = "metrics")]
 use layer_metrics::LayerMetrics;
+pub(super) use refusal_reason::RefusalReason;
 
 pub(super) struct Observer {
     counts: RequestCounts,
@@ -39,10 +49,13 @@ impl Observer {
         self.counts.sum()
     }
 
-    pub(super) fn record(&self, layer: &str, outcome: RequestOutcome, forfeited: u64) {
-        self.counts.add(outcome, forfeited);
+    /// Records a request that no limit refused.
+    pub(super) fn record(&self, layer: &str, outcome: RequestOutcome) {
+        self.counts.add(outcome, 0);
         #[cfg(feature = "metrics")]
-        self.metrics.add(layer, outcome);
+        let is_exempt = outcome == RequestOutcome::Exempt;
+        #[cfg(feature = "metrics")]
+        self.metrics.add_passed(layer, is_exempt);
         #[cfg(not(feature = "metrics"))]
         let _ = layer;
     }
@@ -52,16 +65,21 @@ impl Observer {
         layer: &str,
         outcome: RequestOutcome,
         rejection: &Rejection<'_>,
+        reason: RefusalReason,
         cost: u64,
         forfeited: u64,
     ) {
-        self.record(layer, outcome, forfeited);
+        self.counts.add(outcome, forfeited);
+        #[cfg(feature = "metrics")]
+        let metrics = &self.metrics;
+        #[cfg(feature = "metrics")]
+        metrics.add_refused(layer, outcome, rejection.limit, reason);
         #[cfg(feature = "tracing")]
         self.emit_rejection(layer, outcome, rejection, cost);
-        #[cfg(not(feature = "tracing"))]
-        let _ = (rejection, cost);
+        let _ = (layer, rejection, reason, cost);
     }
 
+    /// Records the wait of an admitted request.
     #[cfg_attr(
         not(feature = "metrics"),
         expect(
@@ -75,6 +93,25 @@ impl Observer {
         self.metrics.record_wait(layer, waited);
         #[cfg(not(feature = "metrics"))]
         let _ = (layer, waited);
+    }
+
+    /// Counts a request that begins to wait, until the result is dropped.
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(
+            clippy::unused_self,
+            clippy::missing_const_for_fn,
+            reason = "with the feature, neither would be possible"
+        )
+    )]
+    pub(super) fn count_wait(&self, layer: &str) -> CountedWait {
+        #[cfg(feature = "metrics")]
+        return self.metrics.count_wait(layer);
+        #[cfg(not(feature = "metrics"))]
+        {
+            let _ = layer;
+            CountedWait::new()
+        }
     }
 
     #[cfg(feature = "tracing")]

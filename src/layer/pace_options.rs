@@ -9,6 +9,7 @@ use http::Response;
 use super::gate::MissingKey;
 use super::layer_policy::LayerPolicy;
 use super::layer_stats::RequestOutcome;
+use super::observer::RefusalReason;
 use super::rejection::{Reason, Reject, Rejection};
 use super::request_head::RequestHead;
 use super::response_headers::add_retry_after;
@@ -23,32 +24,62 @@ pub(super) struct PaceOptions<L, T> {
 }
 
 impl<L, T, R> LayerPolicy<PaceOptions<L, T>, R> {
-    /// Rejects a request that its limiter refused, or that lacks the key.
+    /// Rejects a request that its limiter refused, at once or after it has waited.
     #[cold]
-    pub(super) fn reject_request<B>(
+    pub(super) fn reject_wait<B>(
         &self,
         request: &RequestHead<'_>,
         cost: u64,
-        why: Result<Denied, MissingKey>,
+        denied: Denied,
+        has_waited: bool,
     ) -> Response<B>
     where
         R: Reject<B>,
     {
-        let (outcome, reason, limit) = match why {
-            Ok(denied) => (RequestOutcome::Denied, Reason::Limited(denied), None),
-            Err(missing) => {
-                let reason = Reason::NoKey(missing.why);
-                (RequestOutcome::NoKey, reason, missing.limit)
-            }
-        };
         let rejection = Rejection {
             request: *request,
-            reason,
-            limit: limit.unwrap_or(&self.name),
+            reason: Reason::Limited(denied),
+            limit: &self.name,
             snapshot: None,
         };
-        self.record_rejection(outcome, &rejection, cost, 0);
-        let mut response = self.reject.reject(&rejection);
+        let reason = RefusalReason::of_wait(denied, self.own.timeout, has_waited);
+        self.reject_request(RequestOutcome::Denied, &rejection, reason, cost)
+    }
+
+    /// Rejects a request that lacks the key.
+    #[cold]
+    pub(super) fn reject_keyless<B>(
+        &self,
+        request: &RequestHead<'_>,
+        cost: u64,
+        missing: MissingKey,
+    ) -> Response<B>
+    where
+        R: Reject<B>,
+    {
+        let rejection = Rejection {
+            request: *request,
+            reason: Reason::NoKey(missing.why),
+            limit: missing.limit.unwrap_or(&self.name),
+            snapshot: None,
+        };
+        let reason = missing.why.into();
+        self.reject_request(RequestOutcome::NoKey, &rejection, reason, cost)
+    }
+
+    fn reject_request<B>(
+        &self,
+        outcome: RequestOutcome,
+        rejection: &Rejection<'_>,
+        reason: RefusalReason,
+        cost: u64,
+    ) -> Response<B>
+    where
+        R: Reject<B>,
+    {
+        let (observer, layer) = (&self.observer, &self.name);
+        observer.record_rejection(layer, outcome, rejection, reason, cost, 0);
+        let mut response = self.reject.reject(rejection);
         if let Some(wait) = rejection.retry_after() {
             add_retry_after(wait, response.headers_mut());
         }

@@ -14,7 +14,7 @@ use super::gate::MissingKey;
 use super::layer_macros::impl_service;
 use super::layer_policy::LayerPolicy;
 use super::layer_stats::RequestOutcome;
-use super::observer::Observer;
+use super::observer::{CountedWait, Observer};
 use super::pace_gate::PaceGate;
 use super::pace_options::PaceOptions;
 use super::rejection::Reject;
@@ -91,6 +91,7 @@ impl<L: PaceGate, T: Timer + Clone> PaceOptions<L, T> {
                 acquire: Acquire::new(limiter, cost)
                     .timer(self.timer.clone())
                     .timeout(self.timeout),
+                counted: None,
             },
             Ok(None) => PacedState::Passing { outcome },
             Err(missing) => PacedState::Keyless { missing },
@@ -133,6 +134,8 @@ pin_project! {
             acquire: Acquire<L, T>,
             // Set if the wait is to be recorded.
             called_at: Option<Timestamp>,
+            // Set once it had to wait.
+            counted: Option<CountedWait>,
         },
         // Does not wait.
         Passing { outcome: RequestOutcome },
@@ -167,11 +170,18 @@ where
                 PacedStateProjection::Waiting {
                     mut acquire,
                     called_at,
+                    counted,
                 } => {
-                    if let Err(denied) = ready!(acquire.as_mut().poll(context)) {
+                    let Poll::Ready(outcome) = acquire.as_mut().poll(context) else {
+                        counted.get_or_insert_with(|| policy.observer.count_wait(&policy.name));
+                        return Poll::Pending;
+                    };
+                    // Here, because a caller may keep this future after it is ready.
+                    let has_waited = counted.take().is_some();
+                    if let Err(denied) = outcome {
                         let (_, request) = this.waiting.take().expect(COMPLETED);
                         let head = RequestHead::new(&request);
-                        let rejection = policy.reject_request(&head, *this.cost, Ok(denied));
+                        let rejection = policy.reject_wait(&head, *this.cost, denied, has_waited);
                         return Poll::Ready(Ok(rejection));
                     }
                     policy.record(RequestOutcome::Allowed);
@@ -188,7 +198,7 @@ where
                 PacedStateProjection::Keyless { missing } => {
                     let (_, request) = this.waiting.take().expect(COMPLETED);
                     let head = RequestHead::new(&request);
-                    let rejection = policy.reject_request(&head, *this.cost, Err(*missing));
+                    let rejection = policy.reject_keyless(&head, *this.cost, *missing);
                     return Poll::Ready(Ok(rejection));
                 }
                 PacedStateProjection::Admitted => {

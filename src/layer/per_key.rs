@@ -165,6 +165,28 @@ where
         }
     }
 
+    fn settle_at(
+        &self,
+        key: &Option<E::Key>,
+        charge: Option<Option<T::Charge>>,
+        charged: u64,
+        used: u64,
+        now: Timestamp,
+    ) {
+        let Some(key) = key else { return };
+        let returned = match charge.flatten() {
+            // Exact, if nothing was decided on top of it.
+            Some(charge) if used == 0 => self.table.undo_for(key, charge),
+            _ => 0,
+        };
+        if used >= charged {
+            self.table.take_for(key, used - charged, now);
+        } else {
+            let missing = (charged - used).saturating_sub(returned);
+            self.table.give_back_for(key, missing, now);
+        }
+    }
+
     fn record_peeked_refusal(&self, key: &Option<E::Key>, n: u64, now: Timestamp) {
         if let Some(key) = key {
             self.table.record_peeked_refusal_for(key, n, now);

@@ -11,8 +11,11 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::admission::Admission;
 use super::gate::Gate;
 use super::gate_options::{GateDecision, GateOptions};
+use super::held::Held;
+use super::in_flight_gate::InFlightGate;
 use super::layer_macros::impl_service;
 use super::layer_policy::LayerPolicy;
 use super::rejection::Reject;
@@ -29,22 +32,23 @@ use super::too_many_requests::TooManyRequests;
 /// After a rejection, the inner service stays ready. It keeps its readiness permit, such as that of
 /// a `ConcurrencyLimit`, until the service is called again or dropped. Servers drop the service. If
 /// yours does not, put such layers outside of this one.
-pub struct RateLimit<S, G, R = TooManyRequests> {
+pub struct RateLimit<S, G, F = (), R = TooManyRequests> {
     inner: S,
-    policy: Arc<LayerPolicy<GateOptions<G>, R>>,
+    policy: Arc<LayerPolicy<GateOptions<G, F>, R>>,
 }
 
-impl_service!(RateLimit<G>, GateOptions<G>);
+impl_service!(RateLimit<G, F>, GateOptions<G, F>);
 
-impl<S, G, R, A, B> Service<Request<A>> for RateLimit<S, G, R>
+impl<S, G, F, R, A, B> Service<Request<A>> for RateLimit<S, G, F, R>
 where
     S: Service<Request<A>, Response = Response<B>>,
     G: Gate,
+    F: InFlightGate,
     R: Reject<B>,
 {
-    type Response = Response<B>;
+    type Response = Response<<F::Held as Held>::Body<B>>;
     type Error = S::Error;
-    type Future = RateLimitFuture<S::Future, B>;
+    type Future = RateLimitFuture<S::Future, B, F::Held>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -52,15 +56,19 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let state = match self.policy.decide(&RequestHead::new(&request)) {
-            GateDecision::Admit(None) => RateLimitState::Forward {
-                future: self.inner.call(request),
-            },
-            GateDecision::Admit(Some(headers)) => RateLimitState::AddHeaders {
-                future: self.inner.call(request),
-                headers,
-            },
             GateDecision::Reject(response) => RateLimitState::Reject {
                 response: Some(response),
+            },
+            GateDecision::Admit(admission) if admission.is_plain() => {
+                let future = self.inner.call(request);
+                match admission.into_headers() {
+                    None => RateLimitState::Forward { future },
+                    Some(headers) => RateLimitState::AddHeaders { future, headers },
+                }
+            }
+            GateDecision::Admit(admission) => RateLimitState::Keep {
+                future: self.inner.call(request),
+                admission: Some(admission),
             },
         };
         RateLimitFuture { state }
@@ -74,17 +82,18 @@ pin_project! {
     /// # Cancel safety
     ///
     /// The permits were taken before the future was made. Dropping it does not return them, because
-    /// the request may have been served.
+    /// the request may have been served. Only those of limits on requests at the same time come
+    /// back.
     #[must_use = "futures do nothing unless they are polled"]
-    pub struct RateLimitFuture<F, B> {
+    pub struct RateLimitFuture<F, B, H = ()> {
         #[pin]
-        state: RateLimitState<F, B>,
+        state: RateLimitState<F, B, H>,
     }
 }
 
 pin_project! {
     #[project = RateLimitStateProjection]
-    enum RateLimitState<F, B> {
+    enum RateLimitState<F, B, H> {
         // A variant of its own, so that most futures move no space for headers.
         Forward {
             #[pin]
@@ -95,34 +104,47 @@ pin_project! {
             future: F,
             headers: Headers,
         },
+        // For requests that keep something, or are settled. `None` once it was used.
+        Keep {
+            #[pin]
+            future: F,
+            admission: Option<Admission<H>>,
+        },
         // `None` once it was returned.
         Reject { response: Option<Response<B>> },
     }
 }
 
-impl<F, B, E> Future for RateLimitFuture<F, B>
+impl<F, B, E, H: Held> Future for RateLimitFuture<F, B, H>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
-    type Output = F::Output;
+    type Output = Result<Response<H::Body<B>>, E>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            RateLimitStateProjection::Forward { future } => future.poll(context),
+            RateLimitStateProjection::Forward { future } => future.poll(context).map_ok(H::free),
             RateLimitStateProjection::AddHeaders { future, headers } => {
                 let mut response = ready!(future.poll(context))?;
                 mem::take(headers).write_to_response(&mut response);
-                Poll::Ready(Ok(response))
+                Poll::Ready(Ok(H::free(response)))
+            }
+            RateLimitStateProjection::Keep { future, admission } => {
+                let response = ready!(future.poll(context));
+                let admission = admission.take();
+                let admission = admission.expect("future was polled after it was ready");
+                Poll::Ready(Ok(admission.respond(response?)))
             }
             RateLimitStateProjection::Reject { response } => {
                 let response = response.take();
-                Poll::Ready(Ok(response.expect("future was polled after it was ready")))
+                let response = response.expect("future was polled after it was ready");
+                Poll::Ready(Ok(H::free(response)))
             }
         }
     }
 }
 
-impl<F, B> fmt::Debug for RateLimitFuture<F, B> {
+impl<F, B, H> fmt::Debug for RateLimitFuture<F, B, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_rejected = matches!(self.state, RateLimitState::Reject { .. });
         f.debug_struct("RateLimitFuture")

@@ -7,15 +7,19 @@ use core::fmt;
 use http::Response;
 use tower_layer::Layer;
 
+use super::admission::Admission;
 use super::gate::Gate;
-use super::gate_options::GateOptions;
+use super::gate_options::{GateDecision, GateOptions};
+use super::in_flight_gate::InFlightGate;
 use super::layer_macros::impl_layer;
 use super::layer_policy::LayerPolicy;
 use super::layer_stats::RateLimitLayerStats;
 use super::rate_limit::RateLimit;
-use super::rejection::Rejection;
+use super::rejection::{Reject, Rejection};
 use super::request_head::RequestHead;
+use super::response_head::ResponseHead;
 use super::response_headers::HeaderStyle;
+use super::settle::SettleBy;
 use super::shadow_gate::ShadowGate;
 use super::too_many_requests::TooManyRequests;
 
@@ -66,8 +70,8 @@ use super::too_many_requests::TooManyRequests;
 /// let app = App { clients, limit };
 /// assert_eq!((app.clients.stats().active, app.limit.stats().allowed), (0, 0));
 /// ```
-pub struct RateLimitLayer<G, R = TooManyRequests> {
-    policy: Arc<LayerPolicy<GateOptions<G>, R>>,
+pub struct RateLimitLayer<G, F = (), R = TooManyRequests> {
+    policy: Arc<LayerPolicy<GateOptions<G, F>, R>>,
 }
 
 impl<G: Gate> RateLimitLayer<G> {
@@ -109,31 +113,73 @@ impl<G: Gate> RateLimitLayer<G> {
     pub fn builder(gate: G) -> RateLimitLayerBuilder<G> {
         RateLimitLayerBuilder {
             policy: LayerPolicy::new(GateOptions {
-                gate,
+                in_flight: (),
+                gate: Arc::new(gate),
                 headers: HeaderStyle::default(),
                 describes_all: false,
                 is_dry_run: false,
+                settle: None,
             }),
         }
     }
 }
 
-impl<G, R> RateLimitLayer<G, R> {
+impl<G, F, R> RateLimitLayer<G, F, R> {
     /// Returns the gate.
     pub fn gate(&self) -> &G {
         &self.policy.own.gate
     }
 }
 
-/// Sets the options of a [`RateLimitLayer`].
-#[must_use = "a builder does nothing before `build`"]
-pub struct RateLimitLayerBuilder<G, R = TooManyRequests> {
-    policy: LayerPolicy<GateOptions<G>, R>,
+impl<G: Gate, F: InFlightGate, R> RateLimitLayer<G, F, R> {
+    /// Decides a request by hand: for servers without tower, for extractors, and inside of
+    /// handlers. It counts, charges, settles and describes as the layer's services do.
+    ///
+    /// Where there is an [`http::Request`] or its parts, borrow the head of those. A server with
+    /// types of its own makes such parts from the method, the target and the header fields that the
+    /// keys are read from.
+    ///
+    /// # Errors
+    ///
+    /// The response to a rejected request, with all header fields.
+    ///
+    /// ```
+    /// use http::{HeaderMap, Request, Response, StatusCode};
+    /// use tidegate::layer::{RateLimitLayer, RequestHead};
+    /// use tidegate::{Quota, TokenBucket};
+    ///
+    /// let layer = RateLimitLayer::new(TokenBucket::new(Quota::per_hour(1)));
+    /// let handle = |request: Request<()>| -> Response<String> {
+    ///     match layer.decide(&RequestHead::new(&request)) {
+    ///         Ok(admission) => admission.respond(Response::new("hello".into())),
+    ///         Err(rejection) => rejection,
+    ///     }
+    /// };
+    /// assert_eq!(handle(Request::new(())).headers()["ratelimit"], r#""default";r=0;t=3600"#);
+    /// let refused = handle(Request::new(()));
+    /// assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    /// assert_eq!(refused.headers()["retry-after"], "3600");
+    /// ```
+    pub fn decide<B>(&self, request: &RequestHead<'_>) -> Result<Admission<F::Held>, Response<B>>
+    where
+        R: Reject<B>,
+    {
+        match self.policy.decide(request) {
+            GateDecision::Admit(admission) => Ok(admission),
+            GateDecision::Reject(response) => Err(response),
+        }
+    }
 }
 
-impl_layer!(RateLimitLayer, RateLimitLayerBuilder, RateLimit<G>);
+/// Sets the options of a [`RateLimitLayer`].
+#[must_use = "a builder does nothing before `build`"]
+pub struct RateLimitLayerBuilder<G, F = (), R = TooManyRequests> {
+    policy: LayerPolicy<GateOptions<G, F>, R>,
+}
 
-impl<G, R> RateLimitLayerBuilder<G, R> {
+impl_layer!(RateLimitLayer, RateLimitLayerBuilder, RateLimit<G, F>);
+
+impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     /// Sets which header fields describe the limit to clients; [`HeaderStyle::Draft11`] by default.
     pub const fn headers(mut self, headers: HeaderStyle) -> Self {
         self.policy.own.headers = headers;
@@ -176,6 +222,117 @@ impl<G, R> RateLimitLayerBuilder<G, R> {
     /// Such a request takes no permits, as if it were rejected. No header fields are set.
     pub const fn dry_run(mut self, is_dry_run: bool) -> Self {
         self.policy.own.is_dry_run = is_dry_run;
+        self
+    }
+
+    /// Limits requests at the same time, beside the gate: by an [`InFlight`](crate::InFlight), an
+    /// [`InFlightPerKey`](super::InFlightPerKey), a [`Named`](super::Named) of either, or a pair.
+    ///
+    /// A request keeps its permit until its response body has ended, or the client has left: also
+    /// while a response streams, and if the service fails. So the response's body is a
+    /// [`HeldBody`](super::HeldBody). A request that the gate refuses takes no permit, and one that
+    /// finds no permit takes nothing from the gate. Each request takes one, whatever it
+    /// [costs](Self::cost); an exempt one takes none. `RateLimit-Policy` says
+    /// `qu="concurrent-requests"`.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use http::{Request, Response, StatusCode};
+    /// use tidegate::layer::{Named, RateLimitLayer};
+    /// use tidegate::{InFlight, Quota, TokenBucket};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let rate = Named::new("rate", TokenBucket::new(Quota::per_hour(100)));
+    /// let layer = RateLimitLayer::builder(rate)
+    ///     .in_flight(Named::new("busy", InFlight::new(1)))
+    ///     .build();
+    /// let serve = |_| async { Ok::<_, Infallible>(Response::new(String::from("slow"))) };
+    /// let ask = || layer.layer(service_fn(serve)).oneshot(Request::new(()));
+    /// let first = ask().await?; // its body has not been sent
+    /// let second = ask().await?;
+    /// assert_eq!(second.status(), StatusCode::TOO_MANY_REQUESTS);
+    /// let policy = r#""rate";q=100;w=3600, "busy";q=1;qu="concurrent-requests""#;
+    /// assert_eq!(second.headers()["ratelimit-policy"], policy);
+    /// drop(first);
+    /// assert_eq!(ask().await?.status(), StatusCode::OK);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn in_flight<N: InFlightGate>(self, in_flight: N) -> RateLimitLayerBuilder<G, N, R> {
+        RateLimitLayerBuilder {
+            policy: self.policy.map_own(|own| GateOptions {
+                in_flight,
+                gate: own.gate,
+                headers: own.headers,
+                describes_all: own.describes_all,
+                is_dry_run: own.is_dry_run,
+                settle: own.settle,
+            }),
+        }
+    }
+
+    /// Settles each admitted request when its response is there: the function returns what the
+    /// request has cost, instead of what [`cost`](Self::cost) said. 0 gives all back.
+    ///
+    /// | limit | less than charged | more than charged |
+    /// |---|---|---|
+    /// | a bucket, also of a key | comes back, also if others were charged since; the bound grows by it, as by a [credit](crate::TokenBucket::credit) | is charged, if need be as a debt |
+    /// | a window, a combination | comes back if all of it does and the charge can be [undone](crate::Limiter::undo) | is charged as far as there is room |
+    ///
+    /// So a request counts in full while it is served, and a client cannot try a hundred things at
+    /// once while their outcome is unknown. If the service fails, or the client leaves before the
+    /// response, the charge stays. Requests of cost 0 and exempt ones are not settled by 0.
+    ///
+    /// The head of the request is copied for the function, which costs some hundred nanoseconds.
+    /// The function must not panic: its panic is one of the service.
+    ///
+    /// Failed log-ins, five of which are checked for each user and minute:
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use http::{Request, Response, StatusCode};
+    /// use tidegate::layer::{PerKey, RateLimitLayer, RequestHead};
+    /// use tidegate::{FixedKeyed, ManualClock, Quota};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let failures = FixedKeyed::with_clock(Quota::per_minute(5), 10_000, ManualClock::new());
+    /// let user = |request: &RequestHead<'_>| request.headers().get("user").cloned();
+    /// let layer = RateLimitLayer::builder(PerKey::new(failures, user))
+    ///     .settle(|_, response| u64::from(response.status() == StatusCode::UNAUTHORIZED))
+    ///     .build();
+    /// let check = |request: Request<()>| async move {
+    ///     let is_right = request.headers().contains_key("right");
+    ///     let status = if is_right { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+    ///     Ok::<_, Infallible>(Response::builder().status(status).body(String::new()).unwrap())
+    /// };
+    /// let log_in = async |field| {
+    ///     let request = Request::post("/").header("user", "alice").header(field, "").body(())?;
+    ///     let response = layer.layer(service_fn(check)).oneshot(request).await?;
+    ///     Ok::<_, Box<dyn std::error::Error>>(response.status().as_u16())
+    /// };
+    /// for _ in 0..100 {
+    ///     assert_eq!(log_in("right").await?, 200);
+    /// }
+    /// for _ in 0..5 {
+    ///     assert_eq!(log_in("wrong").await?, 401);
+    /// }
+    /// assert_eq!((log_in("wrong").await?, log_in("right").await?), (429, 429));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn settle<S>(mut self, cost: S) -> Self
+    where
+        G: Gate<Key: Send + Sync + 'static, Charge: Send + Sync + 'static> + Send + Sync + 'static,
+        S: Fn(&RequestHead<'_>, &ResponseHead<'_>) -> u64 + Send + Sync + 'static,
+    {
+        let (gate, cost) = (Arc::clone(&self.policy.own.gate), Arc::new(cost));
+        self.policy.own.settle = Some(Box::new(SettleBy { gate, cost }));
         self
     }
 

@@ -31,6 +31,43 @@ pub enum Reason {
 }
 
 impl<'a> Rejection<'a> {
+    /// Makes a rejection by hand, such as of a limit that decides elsewhere, to build its response
+    /// with any [`Reject`].
+    ///
+    /// ```
+    /// use http::{Request, Response, StatusCode};
+    /// use tidegate::layer::{Reason, Reject, Rejection, RequestHead, TooManyRequests};
+    /// use tidegate::{Quota, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::new(Quota::per_hour(1));
+    /// bucket.try_acquire(1)?;
+    /// let request = Request::new(());
+    /// let denied = bucket.try_acquire(1).unwrap_err();
+    /// let head = RequestHead::new(&request);
+    /// let rejection = Rejection::new(head, Reason::Limited(denied), "search");
+    /// let response: Response<String> = TooManyRequests.reject(&rejection);
+    /// assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    /// assert_eq!(rejection.retry_after_seconds(), Some(3_600));
+    /// # Ok::<(), tidegate::Denied>(())
+    /// ```
+    pub const fn new(request: RequestHead<'a>, reason: Reason, limit: &'a str) -> Self {
+        Self {
+            request,
+            reason,
+            limit,
+            snapshot: None,
+        }
+    }
+
+    /// The same with what the limit has left.
+    #[must_use]
+    pub const fn with_snapshot(self, snapshot: Snapshot) -> Self {
+        Self {
+            snapshot: Some(snapshot),
+            ..self
+        }
+    }
+
     /// Returns the head of the request.
     pub const fn request(&self) -> RequestHead<'a> {
         self.request

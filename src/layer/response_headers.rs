@@ -39,7 +39,8 @@ use crate::snapshot::Snapshot;
 ///
 /// The draft is [draft-ietf-httpapi-ratelimit-headers], revision 11, in Structured Fields. `q` is
 /// the capacity and `w` the seconds in which all of it returns, which is a window's length. `r` is
-/// what is left, and `t` the seconds until there is more.
+/// what is left, and `t` the seconds until there is more. A limit on requests at the same time has
+/// `qu="concurrent-requests"` instead of `w`.
 ///
 /// [draft-ietf-httpapi-ratelimit-headers]:
 /// https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
@@ -97,6 +98,9 @@ pub(super) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelim
 const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// What is counted, where it is not requests over time (section 4.1.2 of the draft).
+const IN_FLIGHT: &[u8] = br#";qu="concurrent-requests""#;
 
 /// The largest integer of a structured field (RFC 9651, section 3.3.1).
 const MOST: u64 = 999_999_999_999_999;
@@ -351,8 +355,14 @@ fn policy(name: &str, snapshot: &Snapshot) -> HeaderValue {
 }
 
 fn put_policy(text: &mut Vec<u8>, name: &str, snapshot: &Snapshot) {
-    let (quota, window) = (snapshot.capacity, seconds(snapshot.refill_time));
-    put_item(text, name, [Some((b'q', quota)), Some((b'w', window))]);
+    let quota = Some((b'q', snapshot.capacity));
+    if snapshot.is_in_flight {
+        put_item(text, name, [quota, None]);
+        text.extend_from_slice(IN_FLIGHT);
+    } else {
+        let window = Some((b'w', seconds(snapshot.refill_time)));
+        put_item(text, name, [quota, window]);
+    }
 }
 
 fn limit(name: &str, snapshot: &Snapshot, next_permit_in: Option<Duration>) -> HeaderValue {

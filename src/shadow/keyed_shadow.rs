@@ -222,6 +222,16 @@ where
         self.live.refill_time_for(key)
     }
 
+    fn give_back_for(&self, key: &Q, n: u64, now: Timestamp) {
+        self.live.give_back_for(key, n, now);
+        self.candidates.give_back_for(key, n, now);
+    }
+
+    fn take_for(&self, key: &Q, n: u64, now: Timestamp) {
+        self.live.take_for(key, n, now);
+        self.candidates.take_for(key, n, now);
+    }
+
     fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot {
         self.live.snapshot_for(key, now)
     }

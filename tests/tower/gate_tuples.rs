@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use http::{Request, Response};
 use tidegate::layer::{
-    Gate, Named, NoKey, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reason, RequestHead,
+    Gate, Named, NoKey, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reason, Reject, RequestHead,
 };
 use tidegate::{
     ApiRateLimiter, Combined, Denied, FixedKeyed, Keyed, ManualClock, Overflow, Quota,
@@ -33,7 +33,7 @@ type RecordedRejections = Arc<Mutex<Vec<(String, Reason)>>>;
 fn recording<G: Gate>(
     builder: RateLimitLayerBuilder<G>,
 ) -> (
-    RateLimitLayer<G, impl Fn(&tidegate::layer::Rejection<'_>) -> Response<String>>,
+    RateLimitLayer<G, (), impl Reject<String>>,
     RecordedRejections,
 ) {
     let rejections = RecordedRejections::default();

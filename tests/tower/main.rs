@@ -18,6 +18,7 @@ mod grpc_calls;
 mod grpc_details;
 mod grpc_detection;
 mod header_values;
+mod in_flight;
 mod keys;
 mod metrics_and_events;
 mod policies;
@@ -25,6 +26,7 @@ mod regressions;
 mod response_headers;
 mod servers;
 mod service_contract;
+mod settling;
 mod shadows;
 mod shared_limit;
 mod snapshots;
@@ -39,8 +41,9 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use http::{Request, Response};
-use tidegate::layer::{Gate, RateLimitLayer, RateLimitLayerStats, Reject, RequestHead};
+use tidegate::layer::{RateLimitLayerStats, RequestHead};
 use tidegate::{Clock, ManualClock, Quota, TokenBucket};
+use tower::util::ServiceFn;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -66,13 +69,28 @@ fn serve<A>(_: Request<A>) -> Ready<Result<Response<String>, Infallible>> {
     ready(Ok(Response::new(SERVED.to_owned())))
 }
 
-/// Returns the response of a service behind `layer` that responds at once.
-fn answer<G, R, A>(layer: &RateLimitLayer<G, R>, request: Request<A>) -> Response<String>
-where
-    G: Gate,
-    R: Reject<String>,
+type Serve<A> = fn(Request<A>) -> Ready<Result<Response<String>, Infallible>>;
+
+/// A layer that leaves the body of responses as it is.
+trait PlainLayer<A>:
+    Layer<
+        ServiceFn<Serve<A>>,
+        Service: Service<Request<A>, Response = Response<String>, Error = Infallible>,
+    >
 {
-    answer_of(layer.layer(service_fn(serve)), request)
+}
+
+impl<A, L> PlainLayer<A> for L where
+    L: Layer<
+            ServiceFn<Serve<A>>,
+            Service: Service<Request<A>, Response = Response<String>, Error = Infallible>,
+        >
+{
+}
+
+/// Returns the response of a service behind `layer` that responds at once.
+fn answer<A>(layer: &impl PlainLayer<A>, request: Request<A>) -> Response<String> {
+    answer_of(layer.layer(service_fn(serve as Serve<A>)), request)
 }
 
 /// Returns the response of a service whose futures are never pending.
@@ -85,7 +103,7 @@ where
 }
 
 /// Returns how many of `requests` requests behind `layer` are served.
-fn served<G: Gate, R: Reject<String>>(layer: &RateLimitLayer<G, R>, requests: usize) -> usize {
+fn served(layer: &impl PlainLayer<()>, requests: usize) -> usize {
     let is_served = |_: &usize| answer(layer, Request::new(())).body() == SERVED;
     (0..requests).filter(is_served).count()
 }

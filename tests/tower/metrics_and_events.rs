@@ -1,5 +1,12 @@
 //! Counts, metrics and events: one of each per request, and never a key.
 
+#[cfg(feature = "metrics")]
+mod counters;
+#[cfg(feature = "metrics")]
+mod recorder;
+#[cfg(feature = "metrics")]
+mod waits;
+
 use http::Request;
 use tidegate::layer::{
     HeaderStyle, Named, NoKey, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reject, RequestHead,
@@ -51,7 +58,7 @@ fn shadowed() -> RateLimitLayer<TokenBucket<ManualClock>> {
 }
 
 /// Sends requests: one allowed, two denied, three without a key, four exempt.
-fn decide<R: Reject<String>>(layer: &RateLimitLayer<Named<Limits>, R>) {
+fn decide<R: Reject<String>>(layer: &RateLimitLayer<Named<Limits>, (), R>) {
     let keyed = [Some(KEY), Some(KEY), Some(KEY), None, None, None];
     for key in keyed {
         _ = answer(layer, request(&format!("/{KEY}"), key));
@@ -72,110 +79,6 @@ fn every_request_is_counted_once() {
     decide(&dry);
     (counts.denied, counts.shadow_denied) = (0, 2);
     assert_eq!(dry.stats(), counts);
-}
-
-#[cfg(feature = "metrics")]
-mod counters {
-    use alloc::collections::BTreeMap;
-    use alloc::sync::Arc;
-    use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-    use std::sync::Mutex;
-
-    use metrics::{
-        Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
-    };
-
-    use tidegate::ShadowStats;
-
-    use super::{KEY, decide, limits, request, shadowed};
-    use crate::answer;
-
-    /// The registered counters by name and labels.
-    #[derive(Default)]
-    struct Recorded(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
-
-    impl Recorder for Recorded {
-        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-            let mut labels: Vec<_> = key
-                .labels()
-                .map(|label| format!("{}={}", label.key(), label.value()))
-                .collect();
-            labels.sort();
-            let name = format!("{} {}", key.name(), labels.join(" "));
-            let mut counters = self.0.lock().expect("no panic");
-            Counter::from_arc(Arc::clone(counters.entry(name).or_default()))
-        }
-
-        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-            panic!("no gauge is registered")
-        }
-
-        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-            panic!("no histogram is registered")
-        }
-    }
-
-    fn recorded(dry_run: bool) -> BTreeMap<String, u64> {
-        recorded_by(|| decide(&limits("layer").dry_run(dry_run).build()))
-    }
-
-    fn recorded_by(work: impl FnOnce()) -> BTreeMap<String, u64> {
-        let recorder = Recorded::default();
-        metrics::with_local_recorder(&recorder, work);
-        let counters = recorder.0.lock().expect("no panic");
-        counters
-            .iter()
-            .map(|(name, count)| (name.clone(), count.load(Relaxed)))
-            .collect()
-    }
-
-    fn shadow_counters(counts: [u64; 4]) -> BTreeMap<String, u64> {
-        let outcomes = ["allowed", "shadow_denied", "live_denied", "denied"];
-        let counter =
-            |outcome: &str| format!("rate_limiter.shadow.requests limiter=layer outcome={outcome}");
-        outcomes.map(counter).into_iter().zip(counts).collect()
-    }
-
-    #[test]
-    fn candidates_have_counters_of_their_own() {
-        let mut recorded = recorded_by(|| {
-            let layer = shadowed();
-            for key in [KEY, "other", KEY] {
-                _ = answer(&layer, request("/", Some(key)));
-            }
-        });
-        recorded.retain(|name, _| name.starts_with("rate_limiter.shadow"));
-        assert_eq!(recorded, shadow_counters([2, 0, 0, 1]));
-        let published = recorded_by(|| {
-            let mut stats = ShadowStats::default();
-            (stats.both_admitted, stats.only_candidate_refused) = (1, 2);
-            (stats.only_live_refused, stats.both_refused) = (3, 4);
-            stats.publish("layer");
-        });
-        assert_eq!(published, shadow_counters([1, 2, 3, 4]));
-    }
-
-    #[test]
-    fn each_request_increments_one_counter() {
-        let counter = |outcome| format!("rate_limiter.requests limiter=layer outcome={outcome}");
-        let expected = |denied, shadow_denied| {
-            let counts = [
-                ("allowed", 1),
-                ("denied", denied),
-                ("shadow_denied", shadow_denied),
-                ("exempt", 4),
-                ("error", 3),
-            ];
-            BTreeMap::from(counts.map(|(outcome, count)| (counter(outcome), count)))
-        };
-        assert_eq!(recorded(false), expected(2, 0));
-        assert_eq!(recorded(true), expected(0, 2));
-        assert!(recorded(false).keys().all(|name| !name.contains(KEY)));
-    }
 }
 
 #[cfg(feature = "tracing")]

@@ -191,7 +191,7 @@ fn rejection_polled_again_panics() {
 /// All types can be named, so that fields need no box.
 struct Held<S, F> {
     layer: RateLimitLayer<Arc<TokenBucket<ManualClock>>>,
-    service: RateLimit<S, Arc<TokenBucket<ManualClock>>, TooManyRequests>,
+    service: RateLimit<S, Arc<TokenBucket<ManualClock>>, (), TooManyRequests>,
     future: RateLimitFuture<F, String>,
 }
 
@@ -217,7 +217,7 @@ fn futures_and_services_are_send_and_sync() {
     const fn is_unpin<T: Unpin>() {}
     type Gate = TokenBucket<ManualClock>;
     is_send_and_sync::<RateLimitLayer<Gate>>();
-    is_send_and_sync::<RateLimit<u8, Gate, TooManyRequests>>();
+    is_send_and_sync::<RateLimit<u8, Gate, (), TooManyRequests>>();
     is_send_and_sync::<RateLimitFuture<Ready<()>, String>>();
     is_unpin::<RateLimitFuture<Ready<()>, String>>();
 }

@@ -3,10 +3,10 @@
 use alloc::sync::Arc;
 
 use http::StatusCode;
-use tidegate::layer::{Gate, Named, PerKey, RateLimitLayer, RequestHead};
+use tidegate::layer::{Named, PerKey, RateLimitLayer, RequestHead};
 use tidegate::{FixedKeyed, KeyedShadow, ManualClock, Quota, Shadow, ShadowStats, TrackDenied};
 
-use crate::{answer, bucket, key_of, with_key};
+use crate::{PlainLayer, answer, bucket, key_of, with_key};
 
 type Key = fn(&RequestHead<'_>) -> Option<String>;
 
@@ -31,13 +31,13 @@ const fn counts(stats: ShadowStats) -> [u64; 4] {
 }
 
 /// What a client sees of a response.
-fn shown<G: Gate>(layer: &RateLimitLayer<G>, key: Option<&str>) -> String {
+fn shown(layer: &impl PlainLayer<()>, key: Option<&str>) -> String {
     let request = key.map_or_else(|| http::Request::new(()), with_key);
     let response = answer(layer, request);
     format!("{response:?}")
 }
 
-fn status<G: Gate>(layer: &RateLimitLayer<G>, key: &str) -> StatusCode {
+fn status(layer: &impl PlainLayer<()>, key: &str) -> StatusCode {
     answer(layer, with_key(key)).status()
 }
 

@@ -178,6 +178,14 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
         self.quota().refill_time()
     }
 
+    fn give_back_for(&self, key: &Q, n: u64, now: Timestamp) {
+        self.credit_for(key, n, now);
+    }
+
+    fn take_for(&self, key: &Q, n: u64, now: Timestamp) {
+        self.debit_for(key, n, now);
+    }
+
     fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot {
         self.snapshot_at(key, now)
     }

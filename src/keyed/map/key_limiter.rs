@@ -300,6 +300,7 @@ impl<L: Limiter> KeyLimiter<'_, L> {
                     // None if that is above the capacity.
                     next_permit_in: more
                         .map_or_else(|denied| denied.retry_after(), |()| Some(Duration::ZERO)),
+                    is_in_flight: false,
                 }
             }
             Self::Whole(limiter) => limiter.snapshot_at(now),
@@ -368,6 +369,28 @@ impl<L: Limiter> KeyLimiter<'_, L> {
         }
     }
 
+    /// As [`Table::take_for`](crate::keyed::table::Table::take_for).
+    pub(super) fn take_at(&self, n: u64, now: Timestamp) {
+        match self {
+            Self::Bucket(tat, gcra) => {
+                let (cost, now) = (gcra.cost_clamped(n), gcra.now(now.as_nanos()));
+                tat.update(|tat| gcra.debit(tat, now, cost));
+            }
+            Self::Whole(limiter) => limiter.take_at(n, now),
+        }
+    }
+
+    /// As [`Table::give_back_for`](crate::keyed::table::Table::give_back_for).
+    pub(super) fn give_back_at(&self, n: u64, now: Timestamp) {
+        match self {
+            Self::Bucket(tat, gcra) => {
+                let (cost, now) = (gcra.cost_clamped(n), gcra.now(now.as_nanos()));
+                tat.update(|tat| WordGcra::credit(tat, now, cost));
+            }
+            Self::Whole(limiter) => limiter.give_back_at(n, now),
+        }
+    }
+
     /// The snapshot for a caller that was refused `n` permits.
     pub(super) fn snapshot_of_refusal_at(&self, n: u64, now: Timestamp) -> Snapshot {
         match self {
@@ -413,26 +436,6 @@ impl<L: Limiter> KeyLimiter<'_, L> {
 
 /// What only a token bucket can do.
 impl<C: Clock> KeyLimiter<'_, TokenBucket<C>> {
-    pub(super) fn debit_at(&self, n: u64, now: Timestamp) {
-        match self {
-            Self::Bucket(tat, gcra) => {
-                let (cost, now) = (gcra.cost_clamped(n), gcra.now(now.as_nanos()));
-                tat.update(|tat| gcra.debit(tat, now, cost));
-            }
-            Self::Whole(bucket) => bucket.debit_at(n, now),
-        }
-    }
-
-    pub(super) fn credit_at(&self, n: u64, now: Timestamp) {
-        match self {
-            Self::Bucket(tat, gcra) => {
-                let (cost, now) = (gcra.cost_clamped(n), gcra.now(now.as_nanos()));
-                tat.update(|tat| WordGcra::credit(tat, now, cost));
-            }
-            Self::Whole(bucket) => bucket.credit_at(n, now),
-        }
-    }
-
     pub(super) fn debt_at(&self, now: Timestamp) -> u64 {
         match self {
             Self::Bucket(tat, gcra) => gcra.debt(tat.load(), gcra.now(now.as_nanos())),

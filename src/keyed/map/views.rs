@@ -211,6 +211,54 @@ where
         self.ask(key, |limiter| limiter.refill_time())
     }
 
+    fn take_for(&self, key: &Q, n: u64, now: Timestamp) {
+        if n == 0 {
+            return;
+        }
+        let first = self.first(key);
+        let hash = self.hasher.hash_one(key);
+        let shard = read(self.shard(hash));
+        if let Some(limiter) = shard.find(first.gcra(), hash, key) {
+            return limiter.take_at(n, now);
+        }
+        drop(shard);
+        // Never refused.
+        let _ = self.insert(
+            hash,
+            key,
+            first,
+            now,
+            |_, _| Ok(()),
+            |limiter, now, _| {
+                limiter.take_at(n, now);
+                Ok(())
+            },
+            || {
+                add_saturating(&self.overflowed, 1);
+                if self.overflow == Overflow::Share {
+                    self.shared(key).take_at(n, now);
+                }
+                Ok(())
+            },
+        );
+    }
+
+    fn give_back_for(&self, key: &Q, n: u64, now: Timestamp) {
+        if n == 0 {
+            return;
+        }
+        let first = self.first(key);
+        let hash = self.hasher.hash_one(key);
+        let shard = read(self.shard(hash));
+        let Some(limiter) = shard.find(first.gcra(), hash, key) else {
+            return;
+        };
+        // Not before the last eviction, as a new key.
+        limiter.give_back_at(n, now.max(shard.not_before()));
+        drop(shard);
+        self.waits.wake(hash);
+    }
+
     fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot {
         self.snapshot_at(key, now)
     }
@@ -308,51 +356,11 @@ where
     Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
 {
     fn debit_for(&self, key: &Q, n: u64, now: Timestamp) {
-        if n == 0 {
-            return;
-        }
-        let first = self.first(key);
-        let hash = self.hasher.hash_one(key);
-        let shard = read(self.shard(hash));
-        if let Some(limiter) = shard.find(first.gcra(), hash, key) {
-            return limiter.debit_at(n, now);
-        }
-        drop(shard);
-        // Never refused.
-        let _ = self.insert(
-            hash,
-            key,
-            first,
-            now,
-            |_, _| Ok(()),
-            |limiter, now, _| {
-                limiter.debit_at(n, now);
-                Ok(())
-            },
-            || {
-                add_saturating(&self.overflowed, 1);
-                if self.overflow == Overflow::Share {
-                    self.shared(key).debit_at(n, now);
-                }
-                Ok(())
-            },
-        );
+        self.take_for(key, n, now);
     }
 
     fn credit_for(&self, key: &Q, n: u64, now: Timestamp) {
-        if n == 0 {
-            return;
-        }
-        let first = self.first(key);
-        let hash = self.hasher.hash_one(key);
-        let shard = read(self.shard(hash));
-        let Some(limiter) = shard.find(first.gcra(), hash, key) else {
-            return;
-        };
-        // Not before the last eviction, as a new key.
-        limiter.credit_at(n, now.max(shard.not_before()));
-        drop(shard);
-        self.waits.wake(hash);
+        self.give_back_for(key, n, now);
     }
 
     fn debt_for(&self, key: &Q, now: Timestamp) -> u64 {

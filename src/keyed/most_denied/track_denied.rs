@@ -208,6 +208,14 @@ where
         self.table.refill_time_for(key)
     }
 
+    fn give_back_for(&self, key: &Q, n: u64, now: Timestamp) {
+        self.table.give_back_for(key, n, now);
+    }
+
+    fn take_for(&self, key: &Q, n: u64, now: Timestamp) {
+        self.table.take_for(key, n, now);
+    }
+
     fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot {
         self.table.snapshot_for(key, now)
     }

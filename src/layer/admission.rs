@@ -1,0 +1,91 @@
+//! What an admitted request takes along.
+
+use core::fmt;
+
+use http::{HeaderMap, Response};
+
+use super::held::Held;
+use super::response_head::ResponseHead;
+use super::response_headers::Headers;
+use super::settle::Settlement;
+
+/// A request that a layer has admitted by hand: see
+/// [`RateLimitLayer::decide`](super::RateLimitLayer::decide).
+///
+/// It owes the response header fields, and the layer a settlement if it
+/// [settles](super::RateLimitLayerBuilder::settle). It keeps the permits of limits on requests at
+/// the same time until it is dropped.
+#[must_use = "it keeps permits, and has header fields for the response"]
+pub struct Admission<H = ()> {
+    headers: Option<Headers>,
+    held: Option<H>,
+    settlement: Option<Settlement>,
+}
+
+impl<H> Admission<H> {
+    pub(super) const UNLIMITED: Self = Self {
+        headers: None,
+        held: None,
+        settlement: None,
+    };
+
+    pub(super) const fn new(
+        headers: Option<Headers>,
+        held: Option<H>,
+        settlement: Option<Settlement>,
+    ) -> Self {
+        Self {
+            headers,
+            held,
+            settlement,
+        }
+    }
+
+    /// Whether there is nothing besides header fields.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.held.is_none() && self.settlement.is_none()
+    }
+
+    pub(super) fn into_headers(self) -> Option<Headers> {
+        self.headers
+    }
+
+    /// Settles the request by its response. Does nothing the second time, and if the layer does not
+    /// settle.
+    pub fn settle(&mut self, response: &ResponseHead<'_>) {
+        if let Some(settle) = self.settlement.take() {
+            settle(response);
+        }
+    }
+
+    /// Writes the header fields of a success to those of the response. Does nothing the second
+    /// time.
+    pub fn write_to(&mut self, headers: &mut HeaderMap) {
+        if let Some(fields) = self.headers.take() {
+            fields.write_to(headers);
+        }
+    }
+}
+
+impl<H: Held> Admission<H> {
+    /// Settles the request, writes the header fields, and gives the permits to the body.
+    pub fn respond<B>(mut self, mut response: Response<B>) -> Response<H::Body<B>> {
+        self.settle(&ResponseHead::new(&response));
+        if let Some(fields) = self.headers {
+            fields.write_to_response(&mut response);
+        }
+        match self.held {
+            Some(held) => held.hold(response),
+            None => H::free(response),
+        }
+    }
+}
+
+impl<H> fmt::Debug for Admission<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission")
+            .field("is_held", &self.held.is_some())
+            .field("is_settled_later", &self.settlement.is_some())
+            .finish_non_exhaustive()
+    }
+}

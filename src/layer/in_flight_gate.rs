@@ -1,0 +1,326 @@
+//! Limits on requests at the same time: all together, or those of each key.
+
+use core::fmt;
+use core::hash::Hash;
+use core::time::Duration;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Mutex, PoisonError};
+
+use alloc::sync::Arc;
+
+use super::gate::{GateDenied, MissingKey};
+use super::held::{Held, hold_until_the_body_ends};
+use super::key_extractor::KeyExtractor;
+use super::named::Named;
+use super::request_head::RequestHead;
+use crate::in_flight::{InFlight, InFlightPermit, refusal};
+use crate::snapshot::Snapshot;
+
+const fn snapshot(limit: u64, available: u64) -> Snapshot {
+    Snapshot {
+        limit: None,
+        capacity: limit,
+        refill_time: Duration::ZERO,
+        available,
+        next_permit_in: None,
+        is_in_flight: true,
+    }
+}
+
+/// Limits on requests at the same time that a layer has beside its rates: an [`InFlight`], an
+/// [`InFlightPerKey`], a [`Named`] of either, or a pair of such limits.
+///
+/// The trait is sealed.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no limit on requests at the same time",
+    note = "such limits are an `InFlight`, an `InFlightPerKey`, a `Named` of them, or a pair"
+)]
+pub trait InFlightGate: InFlightOperations {}
+
+impl<F: InFlightOperations> InFlightGate for F {}
+
+/// What such a limit does.
+#[expect(unnameable_types, reason = "that is what seals it")]
+pub trait InFlightOperations {
+    /// What it reads from a request.
+    type Key;
+
+    /// What an admitted request keeps.
+    type Held: Held;
+
+    /// Whether there is nothing to keep.
+    const IS_NONE: bool = false;
+
+    fn find(&self, request: &RequestHead<'_>) -> Result<Self::Key, MissingKey>;
+
+    /// Takes a permit, which comes back when it is dropped.
+    fn enter(&self, key: &Self::Key) -> Result<Self::Held, GateDenied>;
+
+    /// Shows the snapshot of each limit, always in the same order.
+    fn each_snapshot(&self, key: &Self::Key, each: &mut dyn FnMut(Snapshot));
+}
+
+/// No such limit.
+impl InFlightOperations for () {
+    type Key = ();
+    type Held = ();
+
+    const IS_NONE: bool = true;
+
+    #[inline]
+    fn find(&self, _: &RequestHead<'_>) -> Result<(), MissingKey> {
+        Ok(())
+    }
+
+    #[inline]
+    fn enter(&self, (): &()) -> Result<(), GateDenied> {
+        Ok(())
+    }
+
+    #[inline]
+    fn each_snapshot(&self, (): &(), _: &mut dyn FnMut(Snapshot)) {}
+}
+
+impl InFlightOperations for InFlight {
+    type Key = ();
+    type Held = InFlightPermit;
+
+    fn find(&self, _: &RequestHead<'_>) -> Result<(), MissingKey> {
+        Ok(())
+    }
+
+    fn enter(&self, (): &()) -> Result<InFlightPermit, GateDenied> {
+        self.try_acquire()
+            .map_err(|denied| GateDenied::new(denied, snapshot(self.limit(), 0)))
+    }
+
+    fn each_snapshot(&self, (): &(), each: &mut dyn FnMut(Snapshot)) {
+        each(snapshot(self.limit(), self.available()));
+    }
+}
+
+impl<F: InFlightOperations> InFlightOperations for Named<F> {
+    type Key = F::Key;
+    type Held = F::Held;
+
+    fn find(&self, request: &RequestHead<'_>) -> Result<F::Key, MissingKey> {
+        let found = self.gate().find(request);
+        found.map_err(|missing| self.missing(missing))
+    }
+
+    fn enter(&self, key: &F::Key) -> Result<F::Held, GateDenied> {
+        let entered = self.gate().enter(key);
+        entered.map_err(|denied| self.denied(denied))
+    }
+
+    fn each_snapshot(&self, key: &F::Key, each: &mut dyn FnMut(Snapshot)) {
+        let named = &mut |snapshot| each(self.snapshot(snapshot));
+        self.gate().each_snapshot(key, named);
+    }
+}
+
+/// If the second refuses, the permit of the first comes back.
+impl<A: InFlightOperations, B: InFlightOperations> InFlightOperations for (A, B) {
+    type Key = (A::Key, B::Key);
+    type Held = (A::Held, B::Held);
+
+    fn find(&self, request: &RequestHead<'_>) -> Result<Self::Key, MissingKey> {
+        Ok((self.0.find(request)?, self.1.find(request)?))
+    }
+
+    fn enter(&self, key: &Self::Key) -> Result<Self::Held, GateDenied> {
+        Ok((self.0.enter(&key.0)?, self.1.enter(&key.1)?))
+    }
+
+    fn each_snapshot(&self, key: &Self::Key, each: &mut dyn FnMut(Snapshot)) {
+        self.0.each_snapshot(&key.0, each);
+        self.1.each_snapshot(&key.1, each);
+    }
+}
+
+/// A limit on the requests of each key at the same time, beside the rates of a layer.
+///
+/// A request keeps its permit until its response body has ended, or the client has left. A key is
+/// held only while it has requests, so the memory is bounded by the number of requests in flight.
+///
+/// ```
+/// use std::convert::Infallible;
+/// use http::{Request, Response, StatusCode};
+/// use tidegate::layer::{InFlightPerKey, RateLimitLayer, RequestHead};
+/// use tidegate::{Quota, TokenBucket};
+/// use tower::{Layer, Service, ServiceExt, service_fn};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let user = |request: &RequestHead<'_>| request.headers().get("user").cloned();
+/// let rate = TokenBucket::new(Quota::per_second(100));
+/// let exports = RateLimitLayer::builder(rate).in_flight(InFlightPerKey::new(1, user)).build();
+/// let serve = |_| async { Ok::<_, Infallible>(Response::new(String::from("rows"))) };
+/// let mut service = exports.layer(service_fn(serve));
+/// let mut ask = async |user| {
+///     let request = Request::get("/").header("user", user).body(())?;
+///     Ok::<_, Box<dyn std::error::Error>>(service.ready().await?.call(request).await?)
+/// };
+/// let first = ask("alice").await?; // its body has not been sent
+/// assert_eq!(ask("alice").await?.status(), StatusCode::TOO_MANY_REQUESTS);
+/// assert_eq!(ask("bob").await?.status(), StatusCode::OK);
+/// drop(first);
+/// assert_eq!(ask("alice").await?.status(), StatusCode::OK);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct InFlightPerKey<E: KeyExtractor> {
+    limit: u64,
+    extractor: E,
+    counts: Arc<Counts<E::Key>>,
+}
+
+/// How many locks there are. Requests of different keys rarely meet at one.
+const SHARDS: usize = 64;
+
+/// The requests in flight of each key that has some.
+struct Counts<K> {
+    hasher: ahash::RandomState,
+    shards: [Mutex<HashMap<K, u64, ahash::RandomState>>; SHARDS],
+}
+
+impl<K: Hash + Eq + Clone> Counts<K> {
+    fn new() -> Self {
+        let hasher = ahash::RandomState::new();
+        Self {
+            shards: core::array::from_fn(|_| Mutex::new(HashMap::with_hasher(hasher.clone()))),
+            hasher,
+        }
+    }
+
+    fn with<R>(
+        &self,
+        key: &K,
+        work: impl FnOnce(&mut HashMap<K, u64, ahash::RandomState>) -> R,
+    ) -> R {
+        #[expect(clippy::cast_possible_truncation, reason = "the remainder is small")]
+        let index = (self.hasher.hash_one(key) % SHARDS as u64) as usize;
+        // A panic of a key's `Clone` or `Eq` leaves the map whole.
+        let mut counts = self.shards[index]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        work(&mut counts)
+    }
+
+    fn count(&self, key: &K) -> u64 {
+        self.with(key, |counts| counts.get(key).copied().unwrap_or(0))
+    }
+
+    /// Counts one more, unless there are `limit`.
+    fn enter(&self, key: &K, limit: u64) -> bool {
+        self.with(key, |counts| match counts.entry(key.clone()) {
+            Entry::Occupied(mut entry) if *entry.get() < limit => {
+                *entry.get_mut() += 1;
+                true
+            }
+            Entry::Vacant(entry) if limit > 0 => {
+                entry.insert(1);
+                true
+            }
+            _ => false,
+        })
+    }
+
+    fn leave(&self, key: &K) {
+        self.with(key, |counts| match counts.get_mut(key) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => {
+                counts.remove(key);
+                // What a burst of keys needed is given back.
+                if counts.len() < counts.capacity() / 8 {
+                    counts.shrink_to(counts.len() * 2);
+                }
+            }
+        });
+    }
+}
+
+/// A permit of a key, which comes back when it is dropped.
+#[expect(unnameable_types, reason = "a detail of the gate")]
+pub struct KeyPermit<K: Hash + Eq + Clone> {
+    counts: Arc<Counts<K>>,
+    key: K,
+}
+
+hold_until_the_body_ends!(KeyPermit<K>, K: SharedKey);
+
+/// A key that permits can take along.
+#[expect(unnameable_types, reason = "a detail of the gate")]
+pub trait SharedKey: Send + Sync + 'static {}
+
+impl<K: Send + Sync + 'static> SharedKey for K {}
+
+/// Omits the key, which may be personal.
+impl<K: Hash + Eq + Clone> fmt::Debug for KeyPermit<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPermit").finish_non_exhaustive()
+    }
+}
+
+impl<K: Hash + Eq + Clone> Drop for KeyPermit<K> {
+    fn drop(&mut self) {
+        self.counts.leave(&self.key);
+    }
+}
+
+impl<E: KeyExtractor> InFlightPerKey<E> {
+    /// Limits each key that `extractor` finds to this many requests at the same time. With 0 it
+    /// refuses all.
+    pub fn new(limit: u64, extractor: E) -> Self {
+        Self {
+            limit,
+            extractor,
+            counts: Arc::new(Counts::new()),
+        }
+    }
+
+    /// Returns how many requests of a key are in flight.
+    pub fn in_flight(&self, key: &E::Key) -> u64 {
+        self.counts.count(key)
+    }
+}
+
+impl<E> InFlightOperations for InFlightPerKey<E>
+where
+    E: KeyExtractor<Key: Send + Sync + 'static>,
+{
+    type Key = E::Key;
+    type Held = KeyPermit<E::Key>;
+
+    fn find(&self, request: &RequestHead<'_>) -> Result<E::Key, MissingKey> {
+        let found = self.extractor.extract(request);
+        found.map_err(|why| MissingKey { why, limit: None })
+    }
+
+    fn enter(&self, key: &E::Key) -> Result<KeyPermit<E::Key>, GateDenied> {
+        if !self.counts.enter(key, self.limit) {
+            let snapshot = snapshot(self.limit, 0);
+            return Err(GateDenied::new(refusal(self.limit), snapshot));
+        }
+        Ok(KeyPermit {
+            counts: Arc::clone(&self.counts),
+            key: key.clone(),
+        })
+    }
+
+    fn each_snapshot(&self, key: &E::Key, each: &mut dyn FnMut(Snapshot)) {
+        let available = self.limit.saturating_sub(self.counts.count(key));
+        each(snapshot(self.limit, available));
+    }
+}
+
+/// Omits the keys, and the extractor, because closures do not implement `Debug`.
+impl<E: KeyExtractor> fmt::Debug for InFlightPerKey<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InFlightPerKey")
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
