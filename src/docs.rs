@@ -41,12 +41,15 @@ pub mod changing_limits {
     #![doc = include_str!("docs/changing_limits.md")]
 }
 
+// The pictures are inline, because documentation ships no other files of the repository.
 #[cfg(feature = "http")]
 pub mod providers {
     #![doc = include_str!("docs/providers.md")]
+    #![doc = include_str!("docs/plots/style.html")]
+    //!
+    #![doc = include_str!("docs/plots/adaptive.svg")]
 }
 
-// The pictures are inline, because documentation ships no other files of the repository.
 pub mod measured {
     #![doc = include_str!("docs/measured.md")]
     #![doc = include_str!("docs/plots/style.html")]

@@ -8,6 +8,8 @@
 #   accuracy.svg     parts per million too much and too little, at awkward rates
 #   shaping.svg      the same traffic through limiters of different kinds
 #   waits.svg        goodput while callers give up; the numbers are those of ../compare/waits.sh
+#   adaptive.svg     use of a quota that no client knows; the numbers are those of
+#                    ../compare/adaptive.sh
 #   keyed.svg        time and memory per key
 #
 # A picture without its CSV files is left out, with a message. Each but the last also goes to

@@ -1,8 +1,10 @@
 //! The limiters of the comparison, and baselines that a user would write first.
 //!
 //! [`suite`] measures every limiter in [`rivals`] with the same programs, and [`waits`] those that
-//! let a call wait. The benches measure tidegate's own paths in more detail.
+//! let a call wait. [`adaptive`] simulates clients that share a quota. The benches measure
+//! tidegate's own paths in more detail.
 
+pub mod adaptive;
 mod baseline;
 pub mod command;
 pub mod figures;

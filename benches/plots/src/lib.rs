@@ -26,12 +26,13 @@ pub type Drawn = Result<Option<String>, Error>;
 
 type Draw = fn(&Path, &Machine) -> Drawn;
 
-const PICTURES: [(&str, Draw); 6] = [
+const PICTURES: [(&str, Draw); 7] = [
     ("throughput.svg", pictures::throughput::draw),
     ("latency.svg", pictures::latency::draw),
     ("accuracy.svg", pictures::accuracy::draw),
     ("shaping.svg", pictures::shaping::draw),
     ("waits.svg", pictures::waits::draw),
+    ("adaptive.svg", pictures::adaptive::draw),
     // The crate's documentation leaves out the last one.
     ("keyed.svg", pictures::keyed::draw),
 ];

@@ -60,7 +60,7 @@ impl Mark {
 }
 
 /// The known looks. Any other limiter is gray.
-const LOOKS: [(&str, &str, &str, Mark); 25] = [
+const LOOKS: [(&str, &str, &str, Mark); 27] = [
     ("tidegate TokenBucket", "blue", "", Mark::Circle),
     ("tidegate ShardedTokenBucket", "purple", "", Mark::Diamond),
     ("tidegate SlidingWindow", "red", "", Mark::Square),
@@ -86,6 +86,9 @@ const LOOKS: [(&str, &str, &str, Mark); 25] = [
     ("governor keyed", "orange", "", Mark::Circle),
     ("governor keyed, hint read", "orange", "dots", Mark::Diamond),
     ("mutex map", "gray", "", Mark::Circle),
+    // Modes of tidegate's `ApiRateLimiter`.
+    ("adaptive", "blue", "", Mark::Square),
+    ("backoff alone", "orange", "", Mark::Triangle),
 ];
 
 /// Returns the look of a limiter.

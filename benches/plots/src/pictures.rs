@@ -1,6 +1,7 @@
 //! The pictures, one per module.
 
 pub mod accuracy;
+pub mod adaptive;
 pub mod keyed;
 pub mod latency;
 pub mod shaping;

@@ -45,7 +45,7 @@ fn records_show_their_numbers() {
     }
 }
 
-/// The crate's documentation shows five pictures, each of the latest record that has it, and their
+/// The crate's documentation shows six pictures, each of the latest record that has it, and their
 /// style.
 #[test]
 fn documentation_shows_the_latest_records() {
@@ -66,7 +66,7 @@ fn documentation_shows_the_latest_records() {
         }
         names.push(name);
     }
-    assert_eq!(names.len(), 6, "a picture is left out");
+    assert_eq!(names.len(), 7, "a picture is left out");
     let count = fs::read_dir(docs()).expect("a folder").count();
     assert_eq!(count, names.len(), "files that belong to no picture");
 }
@@ -170,6 +170,10 @@ shaping.csv | time_ms,offered,a/20,1,1/ | shaping.csv: one instant is no traffic
 shaping.csv | time_ms,offered,a/0,1,x/20,1,1/ | shaping.csv, line 2: a is "x", not a whole number
 waits_goodput.csv | limiter,patience,median/a,0,1/ | waits_goodput.csv, line 2: patience is 0
 waits_goodput.csv | limiter,patience,median/a,1,x/ | waits_goodput.csv, line 2: median is "x", not a number from 0 up
+adaptive.csv | second,limit/0,100/ | adaptive.csv, line 1: no column "adaptive answered"
+adaptive.csv | ADAPTIVE0,100,1,2,3,4/0,100,1,2,3,4/ | adaptive.csv: second does not grow at 0
+adaptive.csv | ADAPTIVE0,0,1,2,3,4/ | adaptive.csv, line 2: limit is 0
+adaptive.csv | ADAPTIVE0,100,1,2,3,x/ | adaptive.csv, line 2: backoff alone refused is "x", not a whole number
 machine.json | {"cpu": "a"} | machine.json: does not name its cores
 machine.json | [] | machine.json: not an object
 "#;
@@ -177,12 +181,15 @@ machine.json | [] | machine.json: not an object
 #[test]
 fn mistakes_are_reported_with_their_line() {
     let header = "limiter,calls,threads,median_ns\n";
+    let adaptive = "second,limit,adaptive answered,adaptive refused,backoff alone answered,\
+                    backoff alone refused\n";
     for (at, case) in MISTAKES.trim().lines().enumerate() {
         let parts: Vec<&str> = case.split('|').map(str::trim).collect();
         let [file, text, expected] = parts.as_slice() else {
             panic!("{case}")
         };
-        let text = text.replace("THROUGHPUT", header).replace('/', "\n");
+        let text = text.replace("THROUGHPUT", header);
+        let text = text.replace("ADAPTIVE", adaptive).replace('/', "\n");
         let copy = Copy::with(&format!("wrong-{at}"), file, &text);
         assert_eq!(copy.drawn().expect_err(case), *expected);
     }
