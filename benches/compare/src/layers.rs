@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
-use tidegate::layer::{Attached, HeaderStyle, PerKey, RateLimitLayer, RequestHead, Reset};
+use tidegate::layer::{Attached, HeaderStyle, PerKey, RateLimitLayer, Reset};
 use tidegate::{FixedKeyed, IpKey, Keyed, Quota, TokenBucket};
 use tower::{Layer, Service};
 use tower_governor::governor::GovernorConfigBuilder;
