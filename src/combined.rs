@@ -357,6 +357,10 @@ impl<C: Clock> sealed::Internals for Combined<C> {
         self.change_all_to_at(new, now)
     }
 
+    fn has_several_limits(&self) -> bool {
+        true
+    }
+
     fn each_snapshot_at(&self, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
         for named in &self.limits {
             each(named.snapshot_at(now));

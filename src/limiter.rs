@@ -163,6 +163,10 @@ macro_rules! forward_limiter {
                 (**self).snapshot_for_at(n, now)
             }
 
+            fn has_several_limits(&self) -> bool {
+                (**self).has_several_limits()
+            }
+
             fn each_snapshot_at(&self, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
                 (**self).each_snapshot_at(now, each);
             }
@@ -275,6 +279,11 @@ pub(crate) mod sealed {
             Self: Limiter,
         {
             self.snapshot_at(now)
+        }
+
+        /// Whether [`each_snapshot_at`](Self::each_snapshot_at) shows several.
+        fn has_several_limits(&self) -> bool {
+            false
         }
 
         /// Shows the snapshot of each limit on its own, always in the same order. A combination has

@@ -56,6 +56,11 @@ pub trait Table<Q: ?Sized> {
 
     fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot;
 
+    /// Whether a key may have several limits.
+    fn has_several_limits(&self) -> bool {
+        false
+    }
+
     /// The snapshot of each of the key's limits.
     fn each_snapshot_for(&self, key: &Q, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
         each(self.snapshot_for(key, now));
@@ -210,6 +215,10 @@ impl<Q: ?Sized, P: TablePointer<Table: Table<Q>>> Table<Q> for P {
 
     fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot {
         self.table().snapshot_for(key, now)
+    }
+
+    fn has_several_limits(&self) -> bool {
+        self.table().has_several_limits()
     }
 
     fn each_snapshot_for(&self, key: &Q, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {

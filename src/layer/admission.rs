@@ -23,12 +23,6 @@ pub struct Admission<H = ()> {
 }
 
 impl<H> Admission<H> {
-    pub(super) const UNLIMITED: Self = Self {
-        headers: None,
-        held: None,
-        settlement: None,
-    };
-
     pub(super) const fn new(
         headers: Option<Headers>,
         held: Option<H>,
@@ -39,15 +33,6 @@ impl<H> Admission<H> {
             held,
             settlement,
         }
-    }
-
-    /// Whether there is nothing besides header fields.
-    pub(super) const fn is_plain(&self) -> bool {
-        self.held.is_none() && self.settlement.is_none()
-    }
-
-    pub(super) fn into_headers(self) -> Option<Headers> {
-        self.headers
     }
 
     /// Settles the request by its response. Does nothing the second time, and if the layer does not

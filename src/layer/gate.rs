@@ -105,6 +105,9 @@ pub trait GateOperations {
     /// The snapshot of the limit that has the least left; `None` if none limits the request.
     fn snapshot_at(&self, key: &Self::Key, now: Timestamp) -> Option<Snapshot>;
 
+    /// Whether [`each_snapshot_at`](Self::each_snapshot_at) may show several.
+    fn has_several_limits(&self) -> bool;
+
     /// Shows the snapshot of each limit on the request, always in the same order.
     fn each_snapshot_at(&self, key: &Self::Key, now: Timestamp, each: &mut dyn FnMut(Snapshot));
 }
@@ -214,6 +217,10 @@ impl<L: Limiter> GateOperations for L {
 
     fn snapshot_at(&self, (): &(), now: Timestamp) -> Option<Snapshot> {
         Some(Limiter::snapshot_at(self, now))
+    }
+
+    fn has_several_limits(&self) -> bool {
+        Internals::has_several_limits(self)
     }
 
     fn each_snapshot_at(&self, (): &(), now: Timestamp, each: &mut dyn FnMut(Snapshot)) {

@@ -7,7 +7,7 @@ use core::fmt;
 use http::Response;
 
 use super::admission::Admission;
-use super::gate::{Gate, GateDenied};
+use super::gate::{Gate, GateDenied, MissingKey};
 use super::in_flight_gate::InFlightGate;
 use super::layer_policy::LayerPolicy;
 use super::layer_stats::RequestOutcome;
@@ -40,7 +40,10 @@ struct Asked<'a, F, G> {
 }
 
 pub(super) enum GateDecision<B, H> {
-    Admit(Admission<H>),
+    /// The response of the service gets these header fields.
+    Admit(Option<Headers>),
+    /// The request takes more along. Boxed, so that the futures of other requests stay small.
+    Keep(Box<Admission<H>>),
     Reject(Response<B>),
 }
 
@@ -51,29 +54,25 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
     {
         if self.is_exempt(request) {
             self.record(RequestOutcome::Exempt);
-            return GateDecision::Admit(Admission::UNLIMITED);
+            return GateDecision::Admit(None);
         }
         let cost = self.cost(request);
         let GateOptions {
-            gate, in_flight, ..
+            gate,
+            in_flight,
+            settle,
+            ..
         } = &self.own;
-        // Each request is in flight, whatever it costs. A free one needs no key of the gate.
-        let found = in_flight.find(request).and_then(|in_flight| {
-            let key = gate.find(request).map(Some);
-            let key = key.or_else(|missing| if cost > 0 { Err(missing) } else { Ok(None) });
-            Ok((in_flight, key?))
-        });
-        let (in_flight_key, key) = match found {
-            Ok(found) => found,
-            Err(missing) => {
-                let rejection = Rejection {
-                    request: *request,
-                    reason: Reason::NoKey(missing.why),
-                    limit: missing.limit.unwrap_or(&self.name),
-                    snapshot: None,
-                };
-                return self.reject_request(&rejection, None, cost, 0);
-            }
+        // Each request is in flight, whatever it costs.
+        let in_flight_key = match in_flight.find(request) {
+            Ok(key) => key,
+            Err(missing) => return self.reject_missing(request, missing, cost),
+        };
+        let key = match gate.find(request) {
+            Ok(key) => Some(key),
+            Err(missing) if cost > 0 => return self.reject_missing(request, missing, cost),
+            // A free request needs no key of the gate.
+            Err(_) => None,
         };
         // Without a time, no gate limits such a request.
         let with_time = |key| gate.now(key).map(|now| (key, now));
@@ -82,20 +81,22 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
             gate: key.as_ref().and_then(with_time),
         };
         // Permits first, because they come back exactly if a rate refuses.
-        let entered = in_flight.enter(&in_flight_key);
-        let charged = entered.and_then(|held| Ok((held, self.charge(&asked, cost)?)));
-        let (held, charge) = match charged {
-            Ok(charged) => charged,
-            Err(denied) => {
-                let rejection = Rejection {
-                    request: *request,
-                    reason: Reason::Limited(denied.denied),
-                    limit: denied.snapshot.limit.unwrap_or(&self.name),
-                    snapshot: Some(denied.snapshot),
-                };
-                return self.reject_request(&rejection, Some(&asked), cost, denied.forfeited);
-            }
+        let held = match in_flight.enter(&in_flight_key) {
+            Ok(held) => held,
+            Err(denied) => return self.reject_denied(request, &asked, &denied, cost),
         };
+        let mut charge = None;
+        if let Some((key, now)) = asked.gate {
+            let charged = if settle.is_none() {
+                gate.try_acquire_at(key, cost, now)
+            } else {
+                self.charge_at(key, cost, now).map(|made| charge = made)
+            };
+            if let Err(denied) = charged {
+                drop(held);
+                return self.reject_denied(request, &asked, &denied, cost);
+            }
+        }
         self.observe_shadow(request, cost, true);
         self.record(RequestOutcome::Allowed);
         let is_described = !self.own.is_dry_run && self.own.headers.describes_successes();
@@ -104,30 +105,69 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         } else {
             None
         };
-        let settlement = self.own.settle.as_ref().zip(key).map(|(settle, key)| {
+        let settlement = settle.as_ref().zip(key).map(|(settle, key)| {
             let charged = Charged { key, charge, cost };
             settle.begin(request, charged)
         });
-        let held = (!F::IS_NONE).then_some(held);
-        GateDecision::Admit(Admission::new(headers, held, settlement))
+        if F::IS_NONE && settlement.is_none() {
+            return GateDecision::Admit(headers);
+        }
+        let admission = Admission::new(headers, Some(held), settlement);
+        GateDecision::Keep(Box::new(admission))
     }
 
-    /// Charges a request. Returns the charge only if it is settled later.
-    #[inline]
-    fn charge(
+    /// A charge that is settled later; `None` if nothing was charged.
+    #[cold]
+    #[inline(never)]
+    fn charge_at(
         &self,
-        asked: &Asked<'_, F::Key, G::Key>,
+        key: &G::Key,
         cost: u64,
+        now: Timestamp,
     ) -> Result<Option<G::Charge>, GateDenied> {
-        let Some((key, now)) = asked.gate else {
-            return Ok(None);
-        };
-        let gate = &self.own.gate;
-        if cost == 0 || self.own.settle.is_none() {
-            gate.try_acquire_at(key, cost, now)?;
+        if cost == 0 {
             return Ok(None);
         }
-        gate.charge_at(key, cost, now).map(Some)
+        self.own.gate.charge_at(key, cost, now).map(Some)
+    }
+
+    #[cold]
+    fn reject_missing<B>(
+        &self,
+        request: &RequestHead<'_>,
+        missing: MissingKey,
+        cost: u64,
+    ) -> GateDecision<B, F::Held>
+    where
+        R: Reject<B>,
+    {
+        let rejection = Rejection {
+            request: *request,
+            reason: Reason::NoKey(missing.why),
+            limit: missing.limit.unwrap_or(&self.name),
+            snapshot: None,
+        };
+        self.reject_request(&rejection, None, cost, 0)
+    }
+
+    #[cold]
+    fn reject_denied<B>(
+        &self,
+        request: &RequestHead<'_>,
+        asked: &Asked<'_, F::Key, G::Key>,
+        denied: &GateDenied,
+        cost: u64,
+    ) -> GateDecision<B, F::Held>
+    where
+        R: Reject<B>,
+    {
+        let rejection = Rejection {
+            request: *request,
+            reason: Reason::Limited(denied.denied),
+            limit: denied.snapshot.limit.unwrap_or(&self.name),
+            snapshot: Some(denied.snapshot),
+        };
+        self.reject_request(&rejection, Some(asked), cost, denied.forfeited)
     }
 
     /// The header fields for a request with this key; `None` if no limit is on it.
@@ -145,7 +185,8 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         } = &self.own;
         let mut description = Description::new(*headers, &self.name, *describes_all, refusal);
         // Only the draft's fields are about more than the limit that has refused.
-        if refusal.is_none() || headers.is_draft() {
+        let has_several = || !F::IS_NONE || gate.has_several_limits();
+        if refusal.is_none() || (headers.is_draft() && has_several()) {
             if let Some((key, now)) = asked.gate {
                 gate.each_snapshot_at(key, now, &mut |snapshot| description.add(snapshot));
             }
@@ -154,7 +195,6 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         description.headers()
     }
 
-    #[cold]
     fn reject_request<B>(
         &self,
         rejection: &Rejection<'_>,
@@ -173,7 +213,7 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         self.observe_shadow(&rejection.request, cost, false);
         self.record_rejection(outcome, rejection, cost, forfeited);
         if self.own.is_dry_run {
-            return GateDecision::Admit(Admission::UNLIMITED);
+            return GateDecision::Admit(None);
         }
         let mut response = self.reject.reject(rejection);
         if let (Reason::Limited(denied), Some(snapshot), Some(asked)) =

@@ -119,6 +119,10 @@ macro_rules! gate_tuples {
                 snapshots.into_iter().flatten().reduce(Snapshot::tighter)
             }
 
+            fn has_several_limits(&self) -> bool {
+                true
+            }
+
             fn each_snapshot_at(
                 &self,
                 key: &Self::Key,

@@ -112,6 +112,10 @@ impl<G: Gate> GateOperations for Named<G> {
         Some(self.snapshot(snapshot))
     }
 
+    fn has_several_limits(&self) -> bool {
+        false
+    }
+
     /// A combination has one name then, and one limit: the one that has the least left.
     fn each_snapshot_at(&self, key: &G::Key, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
         if let Some(snapshot) = self.snapshot_at(key, now) {

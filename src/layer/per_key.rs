@@ -197,6 +197,10 @@ where
         Some(self.table.snapshot_for(key.as_ref()?, now))
     }
 
+    fn has_several_limits(&self) -> bool {
+        self.table.has_several_limits()
+    }
+
     fn each_snapshot_at(
         &self,
         key: &Option<E::Key>,

@@ -1,5 +1,6 @@
 //! The service that forwards or rejects each request.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::future::Future;
@@ -59,14 +60,14 @@ where
             GateDecision::Reject(response) => RateLimitState::Reject {
                 response: Some(response),
             },
-            GateDecision::Admit(admission) if admission.is_plain() => {
-                let future = self.inner.call(request);
-                match admission.into_headers() {
-                    None => RateLimitState::Forward { future },
-                    Some(headers) => RateLimitState::AddHeaders { future, headers },
-                }
-            }
-            GateDecision::Admit(admission) => RateLimitState::Keep {
+            GateDecision::Admit(None) => RateLimitState::Forward {
+                future: self.inner.call(request),
+            },
+            GateDecision::Admit(Some(headers)) => RateLimitState::AddHeaders {
+                future: self.inner.call(request),
+                headers,
+            },
+            GateDecision::Keep(admission) => RateLimitState::Keep {
                 future: self.inner.call(request),
                 admission: Some(admission),
             },
@@ -108,7 +109,7 @@ pin_project! {
         Keep {
             #[pin]
             future: F,
-            admission: Option<Admission<H>>,
+            admission: Option<Box<Admission<H>>>,
         },
         // `None` once it was returned.
         Reject { response: Option<Response<B>> },
@@ -121,6 +122,7 @@ where
 {
     type Output = Result<Response<H::Body<B>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             RateLimitStateProjection::Forward { future } => future.poll(context).map_ok(H::free),

@@ -165,7 +165,8 @@ impl<G: Gate, F: InFlightGate, R> RateLimitLayer<G, F, R> {
         R: Reject<B>,
     {
         match self.policy.decide(request) {
-            GateDecision::Admit(admission) => Ok(admission),
+            GateDecision::Admit(headers) => Ok(Admission::new(headers, None, None)),
+            GateDecision::Keep(admission) => Ok(*admission),
             GateDecision::Reject(response) => Err(response),
         }
     }

@@ -145,80 +145,109 @@ struct LegacyHeaders {
     reset: u64,
 }
 
-/// Describes all limits of a request.
+/// Describes all limits of a request. Most have one, which needs no list.
 pub(super) struct Description<'a> {
     style: HeaderStyle,
     name: &'a str,
-    /// The items of `RateLimit-Policy`, and of `RateLimit` if it describes all.
+    describes_all: bool,
+    /// The limit that has refused.
+    refusal: Option<(Snapshot, Denied)>,
+    only: Option<Snapshot>,
+    list: Option<List>,
+}
+
+/// The items of several limits.
+#[derive(Default)]
+struct List {
     policies: Vec<u8>,
-    limits: Option<Vec<u8>>,
+    limits: Vec<u8>,
     /// How many limits without a name of their own there were.
     unnamed: u32,
     /// The limit that the fields are about, with its number among the unnamed ones: the tightest
     /// one, or the one that has refused.
     shown: Option<(Snapshot, u32)>,
-    denied: Option<Denied>,
 }
 
 impl<'a> Description<'a> {
-    /// `refusal` is that of the limit that has refused.
+    #[inline]
     pub(super) const fn new(
         style: HeaderStyle,
         name: &'a str,
         describes_all: bool,
         refusal: Option<(Snapshot, Denied)>,
     ) -> Self {
-        let (shown, denied) = match refusal {
-            Some((snapshot, denied)) => (Some((snapshot, 1)), Some(denied)),
-            None => (None, None),
-        };
         Self {
             style,
             name,
-            policies: Vec::new(),
-            limits: if describes_all {
-                Some(Vec::new())
-            } else {
-                None
-            },
-            unnamed: 0,
-            shown,
-            denied,
+            describes_all,
+            refusal,
+            only: None,
+            list: None,
         }
     }
 
+    #[inline]
     pub(super) fn add(&mut self, snapshot: Snapshot) {
-        self.unnamed += u32::from(snapshot.limit.is_none());
-        let number = self.unnamed;
+        if self.only.is_none() && self.list.is_none() {
+            self.only = Some(snapshot);
+        } else {
+            self.add_to_list(snapshot);
+        }
+    }
+
+    #[cold]
+    fn add_to_list(&mut self, snapshot: Snapshot) {
+        let mut list = self.list.take().unwrap_or_default();
+        for snapshot in self.only.take().into_iter().chain([snapshot]) {
+            self.put(&mut list, snapshot);
+        }
+        self.list = Some(list);
+    }
+
+    fn put(&self, list: &mut List, snapshot: Snapshot) {
+        list.unnamed += u32::from(snapshot.limit.is_none());
+        let number = list.unnamed;
         let mut wait = snapshot.next_permit_in;
-        match (&mut self.shown, self.denied) {
-            (Some((refused, shown_number)), Some(denied)) => {
-                if refused.is_of_same_limit(&snapshot) {
-                    *shown_number = number.max(1);
-                    wait = denied.retry_after();
-                }
+        let is_shown = match (&self.refusal, &list.shown) {
+            (Some((refused, denied)), _) if refused.is_of_same_limit(&snapshot) => {
+                wait = denied.retry_after();
+                true
             }
-            (Some((tightest, _)), None) if tightest.tighter(snapshot) == *tightest => {}
-            (shown, _) => *shown = Some((snapshot, number)),
+            (Some(_), _) => false,
+            (None, Some((tightest, _))) => tightest.tighter(snapshot) != *tightest,
+            (None, None) => true,
+        };
+        if is_shown {
+            list.shown = Some((snapshot, number));
         }
         if self.style.is_draft() {
             let name = name_of(&snapshot, self.name, number);
-            put_policy(&mut self.policies, &name, &snapshot);
-            if let Some(limits) = &mut self.limits {
-                put_limit(limits, &name, &snapshot, wait);
+            put_policy(&mut list.policies, &name, &snapshot);
+            if self.describes_all {
+                put_limit(&mut list.limits, &name, &snapshot, wait);
             }
         }
     }
 
     /// `None` if there is no limit on the request.
     pub(super) fn headers(self) -> Option<Headers> {
-        let (snapshot, number) = self.shown?;
-        let name = name_of(&snapshot, self.name, number);
-        let mut headers = Headers::new(self.style, &name, &snapshot, self.denied);
-        if let (Some((policies, limits)), false) = (&mut headers.draft, self.policies.is_empty()) {
-            *policies = header_value(self.policies);
-            if let Some(all) = self.limits {
-                *limits = header_value(all);
+        let denied = self.refusal.map(|(_, denied)| denied);
+        let refused = self.refusal.map(|(snapshot, _)| snapshot);
+        let Some(list) = self.list else {
+            let snapshot = refused.or(self.only)?;
+            return Some(Headers::new(self.style, self.name, &snapshot, denied));
+        };
+        let (shown, number) = match (list.shown, refused) {
+            (Some((_, number)), Some(refused)) => (refused, number),
+            (None, refused) => (refused?, 1),
+            (Some(shown), None) => shown,
+        };
+        let name = name_of(&shown, self.name, number);
+        let mut headers = Headers::new(self.style, &name, &shown, denied);
+        if let Some((policies, limits)) = &mut headers.draft {
+            *policies = header_value(list.policies);
+            if self.describes_all {
+                *limits = header_value(list.limits);
             }
         }
         Some(headers)

@@ -236,6 +236,10 @@ where
         self.live.snapshot_for(key, now)
     }
 
+    fn has_several_limits(&self) -> bool {
+        self.live.has_several_limits()
+    }
+
     fn each_snapshot_for(&self, key: &Q, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
         self.live.each_snapshot_for(key, now, each);
     }

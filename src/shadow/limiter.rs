@@ -52,6 +52,10 @@ impl<L: Limiter, C: Limiter<Clock = L::Clock>> sealed::Internals for Shadow<L, C
         self.live.snapshot_for_at(n, now)
     }
 
+    fn has_several_limits(&self) -> bool {
+        self.live.has_several_limits()
+    }
+
     fn each_snapshot_at(&self, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
         self.live.each_snapshot_at(now, each);
     }

@@ -46,6 +46,7 @@ fn request(path: &str, key: Option<&str>) -> Request<()> {
 }
 
 /// A layer whose candidate refuses the second of two requests.
+#[cfg(any(feature = "metrics", feature = "tracing"))]
 fn shadowed() -> RateLimitLayer<TokenBucket<ManualClock>> {
     let clock = ManualClock::new();
     let candidate = {

@@ -132,6 +132,10 @@ where
         self.snapshot_at(key, now)
     }
 
+    fn has_several_limits(&self) -> bool {
+        true
+    }
+
     fn each_snapshot_for(&self, key: &Q, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
         let each = RefCell::new(each);
         let found = self.ask(key, |limiter| {

@@ -24,6 +24,10 @@ where
         self.table.snapshot_of_refusal_for(self.key(), n, now)
     }
 
+    fn has_several_limits(&self) -> bool {
+        self.table.has_several_limits()
+    }
+
     fn each_snapshot_at(&self, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
         self.table.each_snapshot_for(self.key(), now, each);
     }

@@ -220,6 +220,10 @@ where
         self.table.snapshot_for(key, now)
     }
 
+    fn has_several_limits(&self) -> bool {
+        self.table.has_several_limits()
+    }
+
     fn each_snapshot_for(&self, key: &Q, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
         self.table.each_snapshot_for(key, now, each);
     }
