@@ -13,7 +13,8 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} PROPTEST_CASES=${PROPTEST_CASES
 export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}
 
 # Workspaces of their own, so that their flags and dependencies stay out of the published crates.
-workspaces=(loom-tests fuzz benches/compare benches/compare/gate examples/reqwest tests/no_std)
+workspaces=(loom-tests fuzz benches/compare benches/compare/gate examples/prometheus
+    examples/reqwest tests/no_std)
 
 name=
 end_step() {
@@ -84,6 +85,7 @@ cargo test --all-features
 cargo run --quiet --example aios_tour
 cargo run --quiet --features dashmap --example sessions
 (cd examples/reqwest && cargo run --quiet)
+(cd examples/prometheus && cargo test --quiet)
 
 step "tests: no features"
 PROPTEST_CASES=200 cargo test --no-default-features
