@@ -131,7 +131,8 @@ impl<'a> Rejection<'a> {
 }
 
 /// Builds the response to a rejected request: a closure,
-/// [`TooManyRequests`](super::TooManyRequests) or [`ResourceExhausted`](super::ResourceExhausted).
+/// [`TooManyRequests`](super::TooManyRequests), [`ProblemJson`](super::ProblemJson) or
+/// [`ResourceExhausted`](super::ResourceExhausted).
 ///
 /// The layer adds its [header fields](super::HeaderStyle). A `Retry-After` of the response stays.
 pub trait Reject<B> {

@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use http::{Request, Response};
 use tidegate::layer::{
-    HeaderStyle, Named, PerKey, RateLimitLayer, RateLimitLayerBuilder, Reset, ResourceExhausted,
+    HeaderStyle, Named, PerKey, ProblemJson, RateLimitLayer, RateLimitLayerBuilder, Reset,
+    ResourceExhausted,
 };
 use tidegate::{Combined, Keyed, ManualClock, Quota, SlidingWindow, TokenBucket};
 use tower::{Layer, service_fn};
@@ -191,4 +192,51 @@ fn outer_layer_does_not_contradict_a_refusal() {
     let limits = refusal.headers().get_all("ratelimit");
     let limits: Vec<_> = limits.iter().collect();
     assert_eq!(limits, [r#""inner";r=0;t=1"#, r#""outer";r=18;t=1"#]);
+}
+
+#[test]
+fn problems_are_json_and_name_the_policy() {
+    let clock = ManualClock::new();
+    let users = Keyed::new(move |_: &String| bucket(1, &clock));
+    let gate = Named::new("a \"quoted\"\\ name\n", PerKey::new(users, key_of));
+    let layer = RateLimitLayer::builder(gate).reject(ProblemJson).build();
+    let problem = |request| {
+        let response = answer(&layer, request);
+        let kind = field(&response, "content-type").map(ToOwned::to_owned);
+        let json: Option<serde_json::Value> = serde_json::from_str(response.body()).ok();
+        (response.status().as_u16(), kind, json)
+    };
+    let (status, kind, json) = problem(with_key("a"));
+    assert_eq!((status, kind, json), (200, None, None));
+    let (status, kind, json) = problem(with_key("a"));
+    assert_eq!(
+        (status, kind.as_deref()),
+        (429, Some("application/problem+json"))
+    );
+    let json = json.expect("JSON");
+    let expected = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+    assert_eq!(json["type"], expected);
+    assert_eq!(json["violated-policies"][0], "a \"quoted\"\\ name\n");
+    assert_eq!(
+        (&json["status"], &json["detail"]),
+        (&429.into(), &"not yet: retry after 1s".into())
+    );
+    let (status, kind, json) = problem(Request::new(()));
+    assert_eq!(
+        (status, kind.as_deref()),
+        (400, Some("application/problem+json"))
+    );
+    let json = json.expect("JSON");
+    assert_eq!(
+        (&json["type"], &json["title"]),
+        (&"about:blank".into(), &"Bad Request".into())
+    );
+    let grpc = Request::post("/")
+        .header("content-type", "application/grpc")
+        .header("key", "a");
+    let response = answer(&layer, grpc.body(()).expect("valid"));
+    assert_eq!(
+        (field(&response, "grpc-status"), response.body().as_str()),
+        (Some("8"), "")
+    );
 }
