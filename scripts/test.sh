@@ -13,8 +13,7 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} PROPTEST_CASES=${PROPTEST_CASES
 export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}
 
 # Workspaces of their own, so that their flags and dependencies stay out of the published crates.
-workspaces=(loom-tests fuzz benches/compare benches/compare/gate examples/prometheus
-    examples/reqwest tests/no_std)
+workspaces=(loom-tests fuzz benches/compare benches/compare/gate examples/packages tests/no_std)
 
 name=
 end_step() {
@@ -84,8 +83,11 @@ cargo build --quiet --all-features --example gateway --example llm_client
 cargo test --all-features
 cargo run --quiet --example aios_tour
 cargo run --quiet --features dashmap --example sessions
-(cd examples/reqwest && cargo run --quiet)
-(cd examples/prometheus && cargo test --quiet)
+cd examples/packages
+cargo run --quiet --package tidegate-example-reqwest
+cargo test --quiet --package tidegate-example-prometheus
+cargo test --quiet --package tidegate-example-servers
+cd ../..
 
 step "tests: no features"
 PROPTEST_CASES=200 cargo test --no-default-features

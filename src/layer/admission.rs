@@ -52,6 +52,14 @@ impl<H> Admission<H> {
     }
 }
 
+impl<H> Admission<H> {
+    /// Returns the permits of limits on requests at the same time, for a server with bodies of its
+    /// own: they come back when they are dropped. `None` if the layer has no such limit.
+    pub fn into_permits(self) -> Option<H> {
+        self.held
+    }
+}
+
 impl<H: Held> Admission<H> {
     /// Settles the request, writes the header fields, and gives the permits to the body.
     pub fn respond<B>(mut self, mut response: Response<B>) -> Response<H::Body<B>> {

@@ -13,9 +13,9 @@ use super::rejection::{Reason, Reject, Rejection};
 /// Responds as [`TooManyRequests`](super::TooManyRequests), with a body of
 /// `application/problem+json` (RFC 9457) that names the limit.
 ///
-/// A refusal of a limit has the type `quota-exceeded` of the IETF draft, revision 11, and its member
-/// `violated-policies`, whose names are those in `RateLimit-Policy`. A request without a key has the
-/// type `about:blank`. Requests that [speak gRPC](Rejection::is_grpc) get the response of
+/// A refusal of a limit has the type `quota-exceeded` of the IETF draft, revision 11, and its
+/// member `violated-policies`, whose names are those in `RateLimit-Policy`. A request without a key
+/// has the type `about:blank`. Requests that [speak gRPC](Rejection::is_grpc) get the response of
 /// [`ResourceExhausted`].
 ///
 /// ```

@@ -135,9 +135,10 @@ impl<G: Gate, F: InFlightGate, R> RateLimitLayer<G, F, R> {
     /// Decides a request by hand: for servers without tower, for extractors, and inside of
     /// handlers. It counts, charges, settles and describes as the layer's services do.
     ///
-    /// Where there is an [`http::Request`] or its parts, borrow the head of those. A server with
-    /// types of its own makes such parts from the method, the target and the header fields that the
-    /// keys are read from.
+    /// Where there is an [`http::Request`] or its parts, borrow the head of those, and otherwise
+    /// [from its fields](RequestHead::from_fields). A server whose types are not those of the crate
+    /// `http` 1 copies the method, the target, and the header fields that keys are read from. The
+    /// examples `actix` and `poem` do that.
     ///
     /// # Errors
     ///

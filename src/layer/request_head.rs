@@ -40,7 +40,24 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// Borrows a head that was taken apart from its body, as extractors of axum and poem have it.
+    /// Borrows a head from its fields, for servers that keep it in types of their own.
+    pub const fn from_fields(
+        method: &'a Method,
+        uri: &'a Uri,
+        version: Version,
+        headers: &'a HeaderMap,
+        extensions: &'a Extensions,
+    ) -> Self {
+        Self {
+            method,
+            uri,
+            version,
+            headers,
+            extensions,
+        }
+    }
+
+    /// Borrows a head that was taken apart from its body, as extractors of axum have it.
     ///
     /// ```
     /// use http::Request;

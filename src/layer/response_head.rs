@@ -4,7 +4,8 @@ use core::fmt;
 
 use http::{Extensions, HeaderMap, Response, StatusCode};
 
-/// A response without its body, by which a request is [settled](super::RateLimitLayerBuilder::settle).
+/// A response without its body, by which a request is
+/// [settled](super::RateLimitLayerBuilder::settle).
 #[derive(Clone, Copy)]
 pub struct ResponseHead<'a> {
     status: StatusCode,
@@ -19,6 +20,19 @@ impl<'a> ResponseHead<'a> {
             status: response.status(),
             headers: response.headers(),
             extensions: response.extensions(),
+        }
+    }
+
+    /// Borrows a head from its fields, for servers that keep it in types of their own.
+    pub const fn from_fields(
+        status: StatusCode,
+        headers: &'a HeaderMap,
+        extensions: &'a Extensions,
+    ) -> Self {
+        Self {
+            status,
+            headers,
+            extensions,
         }
     }
 

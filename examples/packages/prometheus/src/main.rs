@@ -1,8 +1,8 @@
 //! Shows the limits of a server to Prometheus.
 //!
 //! ```text
-//! cargo run --manifest-path examples/prometheus/Cargo.toml             # checks itself
-//! cargo run --manifest-path examples/prometheus/Cargo.toml -- --serve  # until Ctrl-C
+//! cargo run --manifest-path examples/packages/prometheus/Cargo.toml             # checks itself
+//! cargo run --manifest-path examples/packages/prometheus/Cargo.toml -- --serve  # until Ctrl-C
 //! curl http://127.0.0.1:8080/metrics
 //! ```
 //!

@@ -11,7 +11,7 @@ use crate::queries::{self, Part};
 use crate::{LIMITS, scrape_after_searches, status, with_server};
 
 fn dashboard() -> Value {
-    serde_json::from_str(include_str!("../../../grafana/tidegate.json")).expect("JSON")
+    serde_json::from_str(include_str!("../../../../grafana/tidegate.json")).expect("JSON")
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

@@ -1,7 +1,7 @@
 //! Paces a `reqwest` client with a middleware: acquire, send, observe, retry, settle.
 //!
 //! ```text
-//! cargo run --release --manifest-path examples/reqwest/Cargo.toml
+//! cargo run --release --manifest-path examples/packages/reqwest/Cargo.toml
 //! ```
 //!
 //! Eight tasks call a fake provider on loopback (`provider.rs`), which counts for itself.
