@@ -140,7 +140,7 @@ pub use attached::Attached;
 pub use forwarded_for::{ForwardedFor, ParseNetworkError};
 pub use gate::Gate;
 pub use grpc::ResourceExhausted;
-pub use held::HeldBody;
+pub use held::{Held, HeldBody};
 pub use in_flight_gate::{InFlightGate, InFlightPerKey};
 pub use key_extractor::{Either, FoundKey, KeyExtractor, NoKey, Or};
 pub use key_layer::{KeyLayer, RequestKey, WithKey};

@@ -98,6 +98,22 @@ pub trait Limiter: sealed::Internals {
     /// What came back wakes the first waiter, for which this takes a lock if there is one.
     fn undo(&self, charge: Self::Charge) -> u64;
 
+    /// Turns a charge of `charged` permits into one of `used`, as far as possible, for layers that
+    /// charge by the response. There is no charge if nothing was charged.
+    #[doc(hidden)]
+    fn settle_at(&self, charge: Option<Self::Charge>, charged: u64, used: u64, now: Timestamp) {
+        let returned = match charge {
+            // Exact, if nothing was decided on top of it.
+            Some(charge) if used == 0 => self.undo(charge),
+            _ => 0,
+        };
+        if used >= charged {
+            self.take_at(used - charged, now);
+        } else {
+            self.give_back_at((charged - used).saturating_sub(returned), now);
+        }
+    }
+
     /// Returns how many permits are available at `now`.
     fn available_at(&self, now: Timestamp) -> u64;
 
@@ -221,6 +237,16 @@ macro_rules! forward_limiter {
             #[inline]
             fn undo(&self, charge: Self::Charge) -> u64 {
                 (**self).undo(charge)
+            }
+
+            fn settle_at(
+                &self,
+                charge: Option<Self::Charge>,
+                charged: u64,
+                used: u64,
+                now: Timestamp,
+            ) {
+                (**self).settle_at(charge, charged, used, now);
             }
 
             #[inline]

@@ -37,6 +37,28 @@ pub trait Table<Q: ?Sized> {
     /// Exact or nothing. Wakes the head of the key's wait queue if permits came back.
     fn undo_for(&self, key: &Q, charge: Self::Charge) -> u64;
 
+    /// Turns a charge of `charged` into one of `used`, as far as possible. There is no charge if
+    /// nothing was charged.
+    fn settle_for(
+        &self,
+        key: &Q,
+        charge: Option<Self::Charge>,
+        charged: u64,
+        used: u64,
+        now: Timestamp,
+    ) {
+        let returned = match charge {
+            // Exact, if nothing was decided on top of it.
+            Some(charge) if used == 0 => self.undo_for(key, charge),
+            _ => 0,
+        };
+        if used >= charged {
+            self.take_for(key, used - charged, now);
+        } else {
+            self.give_back_for(key, (charged - used).saturating_sub(returned), now);
+        }
+    }
+
     /// Gives back permits that were charged and not used, if the key's limiter can.
     fn give_back_for(&self, _key: &Q, _n: u64, _now: Timestamp) {}
 
@@ -195,6 +217,17 @@ impl<Q: ?Sized, P: TablePointer<Table: Table<Q>>> Table<Q> for P {
 
     fn undo_for(&self, key: &Q, charge: Self::Charge) -> u64 {
         self.table().undo_for(key, charge)
+    }
+
+    fn settle_for(
+        &self,
+        key: &Q,
+        charge: Option<Self::Charge>,
+        charged: u64,
+        used: u64,
+        now: Timestamp,
+    ) {
+        self.table().settle_for(key, charge, charged, used, now);
     }
 
     fn give_back_for(&self, key: &Q, n: u64, now: Timestamp) {

@@ -43,8 +43,8 @@ impl<H> Admission<H> {
         }
     }
 
-    /// Writes the header fields of a success to those of the response. Does nothing the second
-    /// time.
+    /// Writes the header fields of a success to those of the response, whatever its status. Does
+    /// nothing the second time.
     pub fn write_to(&mut self, headers: &mut HeaderMap) {
         if let Some(fields) = self.headers.take() {
             fields.write_to(headers);

@@ -19,6 +19,9 @@ use super::request_head::RequestHead;
 /// | the user, the account | your layer that checks credentials |
 /// | [`RequestKey`](super::RequestKey) | a [`KeyLayer`](super::KeyLayer) |
 ///
+/// A closure that returns an `Option` makes `None` a key, which all such requests share. Where that
+/// should be no key, use a closure of the whole request as extractor.
+///
 /// ```
 /// use axum::extract::{ConnectInfo, MatchedPath};
 /// use std::net::SocketAddr;

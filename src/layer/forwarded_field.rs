@@ -6,15 +6,20 @@ use core::net::{IpAddr, SocketAddr};
 /// Returns the addresses in the `for` parameters of a line from the right; `None` for an element
 /// that has no address: none at all, `unknown`, an obfuscated name, or a mistake.
 ///
+/// Empty elements are left out, as lists of HTTP allow (RFC 9110, section 5.6.1.2).
+///
 /// Only what is to the right of an element decides how it is read. So what a client has sent, such
 /// as a quote without its end, cannot hide what proxies appended.
 pub(super) fn addresses(line: &[u8]) -> impl Iterator<Item = Option<IpAddr>> + '_ {
     let mut rest = Some(line);
-    iter::from_fn(move || {
+    let elements = iter::from_fn(move || {
         let (left, element) = split_last(rest?, b',');
         rest = left;
-        Some(address(element))
-    })
+        Some(element)
+    });
+    elements
+        .filter(|element| !element.trim_ascii().is_empty())
+        .map(address)
 }
 
 /// Reads an address with or without a port.
@@ -49,7 +54,19 @@ fn address(element: &[u8]) -> Option<IpAddr> {
     let value = found?.trim_ascii();
     // An address contains nothing that has to be escaped.
     let unquoted = || value.strip_prefix(b"\"")?.strip_suffix(b"\"");
-    parse_address(unquoted().unwrap_or(value))
+    let node = unquoted().unwrap_or(value);
+    parse_address(without_obfuscated_port(node))
+}
+
+/// `192.0.2.43:_http` without `:_http` (RFC 7239, section 6). Other ports are read with the
+/// address.
+fn without_obfuscated_port(node: &[u8]) -> &[u8] {
+    let colon = node.iter().rposition(|byte| *byte == b':');
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    match colon.map(|colon| node.split_at(colon)) {
+        Some((address, [_, b'_', port @ ..])) if port.iter().all(is_part) => address,
+        _ => node,
+    }
 }
 
 /// Splits at the last separator that is not in quotes. The first part is `None` without one.
@@ -98,7 +115,10 @@ mod tests {
             (r#"for="192.0.2.43:47011""#, &["192.0.2.43"]),
             ("for=unknown, by=203.0.113.43", &["-", "-"]),
             (r#"host="a,b;for=1.2.3.4";for=5.6.7.8"#, &["5.6.7.8"]),
-            ("", &["-"]),
+            (r#"for="[2001:db8::17]:_http""#, &["2001:db8::17"]),
+            ("for=192.0.2.43:_x", &["192.0.2.43"]),
+            ("for=192.0.2.43, ,", &["192.0.2.43"]),
+            ("", &[]),
         ] {
             assert_eq!(read(line), expected, "{line}");
         }

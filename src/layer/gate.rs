@@ -109,7 +109,13 @@ pub trait GateOperations {
     fn has_several_limits(&self) -> bool;
 
     /// Shows the snapshot of each limit on the request, always in the same order.
-    fn each_snapshot_at(&self, key: &Self::Key, now: Timestamp, each: &mut dyn FnMut(Snapshot));
+    /// `None` for one that does not limit this request, so that the others keep their numbers.
+    fn each_snapshot_at(
+        &self,
+        key: &Self::Key,
+        now: Timestamp,
+        each: &mut dyn FnMut(Option<Snapshot>),
+    );
 }
 
 /// A request lacks the key that it is limited by.
@@ -199,16 +205,7 @@ impl<L: Limiter> GateOperations for L {
         used: u64,
         now: Timestamp,
     ) {
-        let returned = match charge {
-            // Exact, if nothing was decided on top of it.
-            Some(charge) if used == 0 => Limiter::undo(self, charge),
-            _ => 0,
-        };
-        if used >= charged {
-            self.take_at(used - charged, now);
-        } else {
-            self.give_back_at((charged - used).saturating_sub(returned), now);
-        }
+        Limiter::settle_at(self, charge, charged, used, now);
     }
 
     fn record_peeked_refusal(&self, (): &(), n: u64, now: Timestamp) {
@@ -223,7 +220,7 @@ impl<L: Limiter> GateOperations for L {
         Internals::has_several_limits(self)
     }
 
-    fn each_snapshot_at(&self, (): &(), now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
-        Internals::each_snapshot_at(self, now, each);
+    fn each_snapshot_at(&self, (): &(), now: Timestamp, each: &mut dyn FnMut(Option<Snapshot>)) {
+        Internals::each_snapshot_at(self, now, &mut |snapshot| each(Some(snapshot)));
     }
 }

@@ -13,7 +13,7 @@ use super::layer_policy::LayerPolicy;
 use super::layer_stats::RequestOutcome;
 use super::rejection::{Reason, Reject, Rejection};
 use super::request_head::RequestHead;
-use super::response_headers::{Description, HeaderStyle, Headers};
+use super::response_headers::{Description, HeaderStyle, Headers, mark_rejection};
 use super::settle::{Charged, Settle};
 use crate::denied::Denied;
 use crate::snapshot::Snapshot;
@@ -80,6 +80,12 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
             in_flight: &in_flight_key,
             gate: key.as_ref().and_then(with_time),
         };
+        if !F::IS_NONE {
+            // A look first, so that refused requests hardly ever keep a permit from others.
+            if let Some(Err(denied)) = asked.gate.map(|(key, now)| gate.peek_at(key, cost, now)) {
+                return self.reject_denied(request, &asked, &denied, cost);
+            }
+        }
         // Permits first, because they come back exactly if a rate refuses.
         let held = match in_flight.enter(&in_flight_key) {
             Ok(held) => held,
@@ -190,7 +196,9 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
             if let Some((key, now)) = asked.gate {
                 gate.each_snapshot_at(key, now, &mut |snapshot| description.add(snapshot));
             }
-            in_flight.each_snapshot(asked.in_flight, &mut |snapshot| description.add(snapshot));
+            let own = u64::from(refusal.is_none());
+            let each = &mut |snapshot| description.add(Some(snapshot));
+            in_flight.each_snapshot(asked.in_flight, own, each);
         }
         description.headers()
     }
@@ -216,6 +224,7 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
             return GateDecision::Admit(None);
         }
         let mut response = self.reject.reject(rejection);
+        mark_rejection(&mut response);
         if let (Reason::Limited(denied), Some(snapshot), Some(asked)) =
             (rejection.reason, rejection.snapshot, asked)
         {

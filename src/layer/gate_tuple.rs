@@ -127,7 +127,7 @@ macro_rules! gate_tuples {
                 &self,
                 key: &Self::Key,
                 now: Timestamp,
-                each: &mut dyn FnMut(Snapshot),
+                each: &mut dyn FnMut(Option<Snapshot>),
             ) {
                 $(self.$index.each_snapshot_at(&key.$index, now, each);)+
             }

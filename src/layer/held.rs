@@ -13,11 +13,14 @@ use crate::in_flight::InFlightPermit;
 /// What a gate gives to an admitted request, to keep until its response has ended.
 ///
 /// Rates give nothing, and leave the response's body as it is.
-#[expect(unnameable_types, reason = "a detail of gates")]
+///
+/// The trait is for bounds in generic code: `<F::Held as Held>::Body<B>` is the body of responses
+/// behind a layer whose [`InFlightGate`](super::InFlightGate) is `F`.
 pub trait Held: Send + 'static {
     /// The body that keeps it.
     type Body<B>;
 
+    /// Gives it to the body of a response.
     fn hold<B>(self, response: Response<B>) -> Response<Self::Body<B>>;
 
     /// The same body for a response that keeps nothing.
@@ -106,9 +109,14 @@ impl<B: Body, P> Body for HeldBody<B, P> {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = self.project();
-        let polled = this.body.poll_frame(context);
-        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+        let mut this = self.project();
+        let polled = this.body.as_mut().poll_frame(context);
+        let is_over = match &polled {
+            Poll::Ready(Some(Ok(_))) => this.body.is_end_stream(),
+            Poll::Ready(None | Some(Err(_))) => true,
+            Poll::Pending => false,
+        };
+        if is_over {
             // Not later, because a server may keep the body of a connection that is idle.
             *this.permit = None;
         }

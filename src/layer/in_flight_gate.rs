@@ -57,8 +57,9 @@ pub trait InFlightOperations {
     /// Takes a permit, which comes back when it is dropped.
     fn enter(&self, key: &Self::Key) -> Result<Self::Held, GateDenied>;
 
-    /// Shows the snapshot of each limit, always in the same order.
-    fn each_snapshot(&self, key: &Self::Key, each: &mut dyn FnMut(Snapshot));
+    /// Shows the snapshot of each limit, always in the same order. `own` permits are not counted:
+    /// they are back when the client has read the response.
+    fn each_snapshot(&self, key: &Self::Key, own: u64, each: &mut dyn FnMut(Snapshot));
 }
 
 /// No such limit.
@@ -79,7 +80,7 @@ impl InFlightOperations for () {
     }
 
     #[inline]
-    fn each_snapshot(&self, (): &(), _: &mut dyn FnMut(Snapshot)) {}
+    fn each_snapshot(&self, (): &(), _: u64, _: &mut dyn FnMut(Snapshot)) {}
 }
 
 impl InFlightOperations for InFlight {
@@ -95,8 +96,9 @@ impl InFlightOperations for InFlight {
             .map_err(|denied| GateDenied::new(denied, snapshot(self.limit(), 0)))
     }
 
-    fn each_snapshot(&self, (): &(), each: &mut dyn FnMut(Snapshot)) {
-        each(snapshot(self.limit(), self.available()));
+    fn each_snapshot(&self, (): &(), own: u64, each: &mut dyn FnMut(Snapshot)) {
+        let others = self.in_flight().saturating_sub(own);
+        each(snapshot(self.limit(), self.limit().saturating_sub(others)));
     }
 }
 
@@ -114,9 +116,9 @@ impl<F: InFlightOperations> InFlightOperations for Named<F> {
         entered.map_err(|denied| self.denied(denied))
     }
 
-    fn each_snapshot(&self, key: &F::Key, each: &mut dyn FnMut(Snapshot)) {
+    fn each_snapshot(&self, key: &F::Key, own: u64, each: &mut dyn FnMut(Snapshot)) {
         let named = &mut |snapshot| each(self.snapshot(snapshot));
-        self.gate().each_snapshot(key, named);
+        self.gate().each_snapshot(key, own, named);
     }
 }
 
@@ -133,16 +135,17 @@ impl<A: InFlightOperations, B: InFlightOperations> InFlightOperations for (A, B)
         Ok((self.0.enter(&key.0)?, self.1.enter(&key.1)?))
     }
 
-    fn each_snapshot(&self, key: &Self::Key, each: &mut dyn FnMut(Snapshot)) {
-        self.0.each_snapshot(&key.0, each);
-        self.1.each_snapshot(&key.1, each);
+    fn each_snapshot(&self, key: &Self::Key, own: u64, each: &mut dyn FnMut(Snapshot)) {
+        self.0.each_snapshot(&key.0, own, each);
+        self.1.each_snapshot(&key.1, own, each);
     }
 }
 
 /// A limit on the requests of each key at the same time, beside the rates of a layer.
 ///
-/// A request keeps its permit until its response body has ended, or the client has left. A key is
-/// held only while it has requests, so the memory is bounded by the number of requests in flight.
+/// A request keeps its permit as [`in_flight`](super::RateLimitLayerBuilder::in_flight) says. A
+/// request without a key is [rejected](super::NoKey). A key is held only while it has requests, so
+/// the memory is bounded by the number of requests in flight. Clones share the counts.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -310,9 +313,20 @@ where
         })
     }
 
-    fn each_snapshot(&self, key: &E::Key, each: &mut dyn FnMut(Snapshot)) {
-        let available = self.limit.saturating_sub(self.counts.count(key));
-        each(snapshot(self.limit, available));
+    fn each_snapshot(&self, key: &E::Key, own: u64, each: &mut dyn FnMut(Snapshot)) {
+        let others = self.counts.count(key).saturating_sub(own);
+        each(snapshot(self.limit, self.limit.saturating_sub(others)));
+    }
+}
+
+/// Clones share the counts.
+impl<E: KeyExtractor + Clone> Clone for InFlightPerKey<E> {
+    fn clone(&self) -> Self {
+        Self {
+            limit: self.limit,
+            extractor: self.extractor.clone(),
+            counts: Arc::clone(&self.counts),
+        }
     }
 }
 

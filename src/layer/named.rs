@@ -117,9 +117,15 @@ impl<G: Gate> GateOperations for Named<G> {
     }
 
     /// A combination has one name then, and one limit: the one that has the least left.
-    fn each_snapshot_at(&self, key: &G::Key, now: Timestamp, each: &mut dyn FnMut(Snapshot)) {
+    fn each_snapshot_at(
+        &self,
+        key: &G::Key,
+        now: Timestamp,
+        each: &mut dyn FnMut(Option<Snapshot>),
+    ) {
+        // It is not numbered, so nothing need be said of one that does not limit the request.
         if let Some(snapshot) = self.snapshot_at(key, now) {
-            each(snapshot);
+            each(Some(snapshot));
         }
     }
 }

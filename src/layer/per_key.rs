@@ -174,17 +174,8 @@ where
         now: Timestamp,
     ) {
         let Some(key) = key else { return };
-        let returned = match charge.flatten() {
-            // Exact, if nothing was decided on top of it.
-            Some(charge) if used == 0 => self.table.undo_for(key, charge),
-            _ => 0,
-        };
-        if used >= charged {
-            self.table.take_for(key, used - charged, now);
-        } else {
-            let missing = (charged - used).saturating_sub(returned);
-            self.table.give_back_for(key, missing, now);
-        }
+        self.table
+            .settle_for(key, charge.flatten(), charged, used, now);
     }
 
     fn record_peeked_refusal(&self, key: &Option<E::Key>, n: u64, now: Timestamp) {
@@ -205,10 +196,14 @@ where
         &self,
         key: &Option<E::Key>,
         now: Timestamp,
-        each: &mut dyn FnMut(Snapshot),
+        each: &mut dyn FnMut(Option<Snapshot>),
     ) {
-        if let Some(key) = key {
-            self.table.each_snapshot_for(key, now, each);
+        match key {
+            Some(key) => {
+                let each = &mut |snapshot| each(Some(snapshot));
+                self.table.each_snapshot_for(key, now, each);
+            }
+            None => each(None),
         }
     }
 }

@@ -230,12 +230,19 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     /// Limits requests at the same time, beside the gate: by an [`InFlight`](crate::InFlight), an
     /// [`InFlightPerKey`](super::InFlightPerKey), a [`Named`](super::Named) of either, or a pair.
     ///
-    /// A request keeps its permit until its response body has ended, or the client has left: also
-    /// while a response streams, and if the service fails. So the response's body is a
-    /// [`HeldBody`](super::HeldBody). A request that the gate refuses takes no permit, and one that
-    /// finds no permit takes nothing from the gate. Each request takes one, whatever it
+    /// A request keeps its permit until its response body has ended or is dropped, or until the
+    /// service fails or its future is dropped. So the response's body is a
+    /// [`HeldBody`](super::HeldBody). A request that finds no permit takes nothing from the gate.
+    /// One that the gate refuses takes no permit, unless another one was faster after the gate had
+    /// room; then it gives it back at once. Each request takes one, whatever it
     /// [costs](Self::cost); an exempt one takes none. `RateLimit-Policy` says
-    /// `qu="concurrent-requests"`.
+    /// `qu="concurrent-requests"`, and what is left of it does not count the request itself.
+    ///
+    /// What the server does with bodies decides how long a permit is kept. hyper takes a body that
+    /// is in memory as a whole, before it is sent. It drops a future when it sees that the client
+    /// has left, which over HTTP/1 may not be before the response, if the client had sent more. An
+    /// upgraded connection, such as a WebSocket, has no body: take an
+    /// [`InFlightPermit`](crate::InFlightPermit) in its handler.
     ///
     /// ```
     /// use std::convert::Infallible;
@@ -283,10 +290,19 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     /// |---|---|---|
     /// | a bucket, also of a key | comes back, also if others were charged since; the bound grows by it, as by a [credit](crate::TokenBucket::credit) | is charged, if need be as a debt |
     /// | a window, a combination | comes back if all of it does and the charge can be [undone](crate::Limiter::undo) | is charged as far as there is room |
+    /// | a sharded bucket | does not come back | is charged as far as there is room |
     ///
     /// So a request counts in full while it is served, and a client cannot try a hundred things at
     /// once while their outcome is unknown. If the service fails, or the client leaves before the
-    /// response, the charge stays. Requests of cost 0 and exempt ones are not settled by 0.
+    /// response, the charge stays.
+    ///
+    /// * Header fields describe the limits before the settlement, so a client may have more left.
+    /// * A request that was free is admitted whatever is left, and one without a key is then not
+    ///   settled. So charge 1, and let the response say what it was.
+    /// * A key that was removed meanwhile gets what comes back in its new limiter. A key that had
+    ///   no room in its table gets nothing back.
+    /// * A candidate of [`shadow`](Self::shadow) is not settled, and counts what was charged first.
+    ///   One of a [`Shadow`](crate::Shadow) is.
     ///
     /// The head of the request is copied for the function, which costs some hundred nanoseconds.
     /// The function must not panic: its panic is one of the service.

@@ -35,7 +35,7 @@ use crate::snapshot::Snapshot;
 /// `RateLimit` and `RateLimit-Policy` are lists, so entries of the handler or of an inner layer
 /// stay. If two layers set legacy fields, the smaller `X-RateLimit-Remaining` stays. If both are
 /// equal, the later `X-RateLimit-Reset` stays. A layer adds no legacy fields to a rejection of an
-/// inner one, whose limit they would contradict.
+/// inner one, nor to any other response with status 429, whose limit they would contradict.
 ///
 /// The draft is [draft-ietf-httpapi-ratelimit-headers], revision 11, in Structured Fields. `q` is
 /// the capacity and `w` the seconds in which all of it returns, which is a window's length. `r` is
@@ -153,6 +153,8 @@ pub(super) struct Description<'a> {
     /// The limit that has refused.
     refusal: Option<(Snapshot, Denied)>,
     only: Option<Snapshot>,
+    /// How many limits without a name of their own do not limit the request, and came first.
+    skipped: u32,
     list: Option<List>,
 }
 
@@ -182,22 +184,42 @@ impl<'a> Description<'a> {
             describes_all,
             refusal,
             only: None,
+            skipped: 0,
             list: None,
         }
     }
 
     #[inline]
-    pub(super) fn add(&mut self, snapshot: Snapshot) {
-        if self.only.is_none() && self.list.is_none() {
-            self.only = Some(snapshot);
-        } else {
-            self.add_to_list(snapshot);
+    pub(super) fn add(&mut self, snapshot: Option<Snapshot>) {
+        match snapshot {
+            Some(first) if self.only.is_none() && self.list.is_none() && self.skipped == 0 => {
+                self.only = Some(first);
+            }
+            Some(further) => self.add_to_list(further),
+            None => match &mut self.list {
+                Some(list) => list.unnamed += 1,
+                None => self.skip(),
+            },
+        }
+    }
+
+    #[cold]
+    fn skip(&mut self) {
+        if let Some(only) = self.only.take() {
+            self.add_to_list(only);
+        }
+        match &mut self.list {
+            Some(list) => list.unnamed += 1,
+            None => self.skipped += 1,
         }
     }
 
     #[cold]
     fn add_to_list(&mut self, snapshot: Snapshot) {
-        let mut list = self.list.take().unwrap_or_default();
+        let mut list = self.list.take().unwrap_or_else(|| List {
+            unnamed: self.skipped,
+            ..List::default()
+        });
         for snapshot in self.only.take().into_iter().chain([snapshot]) {
             self.put(&mut list, snapshot);
         }
@@ -209,7 +231,11 @@ impl<'a> Description<'a> {
         let number = list.unnamed;
         let mut wait = snapshot.next_permit_in;
         let is_shown = match (&self.refusal, &list.shown) {
-            (Some((refused, denied)), _) if refused.is_of_same_limit(&snapshot) => {
+            // Of several with the same numbers, it is the one with the same left.
+            (Some((refused, denied)), None)
+                if refused.is_of_same_limit(&snapshot)
+                    && refused.available == snapshot.available =>
+            {
                 wait = denied.retry_after();
                 true
             }
@@ -321,10 +347,22 @@ impl Headers {
     }
 }
 
-/// Whether an inner limit has refused: by the status, or by that of gRPC.
+/// Marks the rejections of layers that are not known otherwise.
+#[derive(Clone, Copy)]
+struct Rejected;
+
+/// Lets outer layers see a rejection. Most are known by their status; a mark takes an allocation.
+pub(super) fn mark_rejection<B>(response: &mut Response<B>) {
+    if !is_rejection(response) {
+        response.extensions_mut().insert(Rejected);
+    }
+}
+
+/// Whether an inner limit has refused: a layer, or any other by its status or that of gRPC.
 fn is_rejection<B>(response: &Response<B>) -> bool {
     let is_exhausted = |status: &HeaderValue| status == "8";
     response.status() == StatusCode::TOO_MANY_REQUESTS
+        || response.extensions().get::<Rejected>().is_some()
         || response
             .headers()
             .get("grpc-status")

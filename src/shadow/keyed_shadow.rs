@@ -222,14 +222,28 @@ where
         self.live.refill_time_for(key)
     }
 
+    fn settle_for(
+        &self,
+        key: &Q,
+        charge: Option<Self::Charge>,
+        charged: u64,
+        used: u64,
+        now: Timestamp,
+    ) {
+        let (live, candidate) = charge.map_or((None, None), ShadowCharge::into_parts);
+        self.live.settle_for(key, live, charged, used, now);
+        if charged == 0 || candidate.is_some() {
+            self.candidates
+                .settle_for(key, candidate, charged, used, now);
+        }
+    }
+
     fn give_back_for(&self, key: &Q, n: u64, now: Timestamp) {
         self.live.give_back_for(key, n, now);
-        self.candidates.give_back_for(key, n, now);
     }
 
     fn take_for(&self, key: &Q, n: u64, now: Timestamp) {
         self.live.take_for(key, n, now);
-        self.candidates.take_for(key, n, now);
     }
 
     fn snapshot_for(&self, key: &Q, now: Timestamp) -> Snapshot {

@@ -29,6 +29,11 @@ impl<L, C> ShadowCharge<L, C> {
         }
     }
 
+    /// The charge of the live limit, and that of a candidate which has admitted.
+    pub(super) fn into_parts(self) -> (Option<L>, Option<C>) {
+        (Some(self.live), self.candidate)
+    }
+
     /// Undoes both charges, and takes back the count. Returns what the live limit got back.
     pub(super) fn undo(
         self,
@@ -50,6 +55,14 @@ impl<L, C> sealed::Sealed for Shadow<L, C> {}
 impl<L: Limiter, C: Limiter<Clock = L::Clock>> sealed::Internals for Shadow<L, C> {
     fn snapshot_for_at(&self, n: u64, now: Timestamp) -> Snapshot {
         self.live.snapshot_for_at(n, now)
+    }
+
+    fn give_back_at(&self, n: u64, now: Timestamp) {
+        self.live.give_back_at(n, now);
+    }
+
+    fn take_at(&self, n: u64, now: Timestamp) {
+        self.live.take_at(n, now);
     }
 
     fn has_several_limits(&self) -> bool {
@@ -123,6 +136,15 @@ impl<L: Limiter, C: Limiter<Clock = L::Clock>> Limiter for Shadow<L, C> {
             |candidate| self.candidate.undo(candidate),
             |live| self.live.undo(live),
         )
+    }
+
+    /// A candidate is settled if it was charged.
+    fn settle_at(&self, charge: Option<Self::Charge>, charged: u64, used: u64, now: Timestamp) {
+        let (live, candidate) = charge.map_or((None, None), ShadowCharge::into_parts);
+        self.live.settle_at(live, charged, used, now);
+        if charged == 0 || candidate.is_some() {
+            self.candidate.settle_at(candidate, charged, used, now);
+        }
     }
 
     #[inline]

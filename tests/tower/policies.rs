@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use http::{Request, Response};
 use tidegate::layer::{
-    HeaderStyle, Named, PerKey, ProblemJson, RateLimitLayer, RateLimitLayerBuilder, Reset,
-    ResourceExhausted,
+    HeaderStyle, Named, PerKey, ProblemJson, RateLimitLayer, RateLimitLayerBuilder, Rejection,
+    Reset, ResourceExhausted,
 };
 use tidegate::{Combined, Keyed, ManualClock, Quota, SlidingWindow, TokenBucket};
 use tower::{Layer, service_fn};
@@ -239,4 +239,80 @@ fn problems_are_json_and_name_the_policy() {
         (field(&response, "grpc-status"), response.body().as_str()),
         (Some("8"), "")
     );
+}
+
+/// A number belongs to a place in the gate, whichever limits are on a request.
+#[test]
+fn numbers_of_unnamed_limits_stay() {
+    let clock = ManualClock::new();
+    let table = |capacity| {
+        let clock = clock.clone();
+        Keyed::new(move |_: &String| bucket(capacity, &clock))
+    };
+    let first = (PerKey::new(table(5), key_of).optional(), bucket(9, &clock));
+    let last = (bucket(9, &clock), PerKey::new(table(5), key_of).optional());
+    let both = PerKey::new(table(5), key_of).optional();
+    let middle = (bucket(9, &clock), both, bucket(7, &clock));
+    let of = |response: Response<String>| draft(&response)[0].clone();
+    let layer = RateLimitLayer::new(first);
+    assert_eq!(
+        of(answer(&layer, with_key("a"))),
+        r#""default";q=5;w=5, "default-2";q=9;w=9"#
+    );
+    assert_eq!(
+        of(answer(&layer, Request::new(()))),
+        r#""default-2";q=9;w=9"#
+    );
+    let layer = RateLimitLayer::new(last);
+    assert_eq!(
+        of(answer(&layer, with_key("a"))),
+        r#""default";q=9;w=9, "default-2";q=5;w=5"#
+    );
+    assert_eq!(of(answer(&layer, Request::new(()))), r#""default";q=9;w=9"#);
+    let layer = RateLimitLayer::new(middle);
+    let policies = r#""default";q=9;w=9, "default-3";q=7;w=7"#;
+    assert_eq!(of(answer(&layer, Request::new(()))), policies);
+}
+
+/// Of two limits with the same numbers, the one that has refused is named.
+#[test]
+fn refusing_limit_is_named_among_its_twins() {
+    let clock = ManualClock::new();
+    let of_key = clock.clone();
+    let users = Keyed::new(move |_: &String| bucket(2, &of_key));
+    let gate = (bucket(2, &clock), PerKey::new(users, key_of));
+    let layer = RateLimitLayer::builder(gate).describe_all(true).build();
+    for user in ["a", "b"] {
+        assert_eq!(answer(&layer, with_key(user)).status(), 200);
+    }
+    let refusal = answer(&layer, with_key("c"));
+    assert_eq!(refusal.status(), 429);
+    assert_eq!(draft(&refusal)[1], r#""default";r=0;t=1, "default-2";r=2"#);
+}
+
+/// A rejection with another status is one, too.
+#[test]
+fn rejections_of_layers_are_known_whatever_their_status() {
+    let clock = ManualClock::new();
+    let inner = RateLimitLayer::builder(bucket(1, &clock)).headers(HeaderStyle::RetryAfterOnly);
+    let inner = inner.reject_with(|_: &Rejection<'_>| {
+        let mut response = Response::new(String::new());
+        *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+        response
+    });
+    let (inner, outer) = (inner.build(), RateLimitLayer::builder(bucket(20, &clock)));
+    let outer = outer.headers(LEGACY).build();
+    let ask = || {
+        answer_of(
+            outer.layer(inner.layer(service_fn(serve))),
+            Request::new(()),
+        )
+    };
+    assert_eq!(field(&ask(), "x-ratelimit-remaining"), Some("19"));
+    let refusal = ask();
+    assert_eq!(
+        (refusal.status().as_u16(), field(&refusal, "retry-after")),
+        (503, Some("1"))
+    );
+    assert_eq!(field(&refusal, "x-ratelimit-remaining"), None);
 }

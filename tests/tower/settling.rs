@@ -15,7 +15,7 @@ use tidegate::{Combined, FixedKeyed, Keyed, Limiter, ManualClock, Quota, Sliding
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::servers::{Client, serve};
-use crate::{answer_of, bucket, key_of, stats, with_key};
+use crate::{Bucket, answer_of, bucket, key_of, stats, with_key};
 
 /// What the handler has found that a request costs.
 #[derive(Clone, Copy)]
@@ -221,4 +221,79 @@ async fn parallel_wrong_log_ins() {
         (failures.available("alice"), layer.stats()),
         (5, stats(26, 14))
     );
+}
+
+/// Every table, view and shadow settles as the bucket that it holds.
+#[test]
+fn wrappers_settle_as_what_they_hold() {
+    let clock = ManualClock::new();
+    let quota = Quota::per_second(1).burst(10);
+    let fixed = || Arc::new(FixedKeyed::with_clock(quota, 100, clock.clone()));
+    let of_key = clock.clone();
+    let keyed = Arc::new(Keyed::new(move |_: &String| bucket(10, &of_key)));
+    let table = fixed();
+    let view = tidegate::KeyView::owned(Arc::clone(&table), "a".to_owned());
+    let shadow = Arc::new(tidegate::Shadow::beside(
+        bucket(10, &clock),
+        bucket(10, &clock),
+    ));
+    let (live, candidate) = (bucket(10, &clock), bucket(4, &clock));
+    let strict = Arc::new(tidegate::Shadow::beside(live, candidate));
+    let gate = (
+        PerKey::new(Arc::clone(&keyed), key_of),
+        view,
+        Arc::clone(&shadow),
+        Arc::clone(&strict),
+    );
+    let layer = RateLimitLayer::builder(gate)
+        .cost(|_| 4)
+        .settle(told)
+        .build();
+    let ask = |cost| {
+        let answer = answer_of(layer.layer(service_fn(respond)), costing(cost));
+        answer.status().as_u16()
+    };
+    let key = "a".to_owned();
+    let left = || {
+        [
+            keyed.available(&key),
+            table.available(&key),
+            shadow.live().available(),
+            shadow.candidate().available(),
+            strict.live().available(),
+        ]
+    };
+    assert_eq!((ask(1), left()), (200, [9; 5]));
+    // The strict candidate refuses this one, and so gets nothing back for it.
+    assert_eq!((ask(2), left()), (200, [7; 5]));
+    assert_eq!(strict.candidate().available(), 3);
+    assert_eq!((ask(9), left()), (200, [0; 5]));
+    assert_eq!((keyed.at(&key).debt(), table.at(&key).debt()), (2, 2));
+}
+
+#[cfg(feature = "dashmap")]
+#[test]
+fn buckets_in_a_map_of_the_program_are_settled() {
+    let clock = ManualClock::new();
+    let sessions = Arc::new(dashmap::DashMap::<String, Bucket>::new());
+    let of_key = clock.clone();
+    let table = tidegate::DashKeyed::with_clock(
+        Arc::clone(&sessions),
+        |bucket: &Bucket| bucket,
+        clock.clone(),
+    )
+    .or_insert_with(move |_: &String| bucket(10, &of_key));
+    let layer = RateLimitLayer::builder(PerKey::new(table, key_of))
+        .cost(|_| 4)
+        .settle(told)
+        .build();
+    let ask = |cost| _ = answer_of(layer.layer(service_fn(respond)), costing(cost));
+    let level = || {
+        let bucket = sessions.get("a").expect("added");
+        i128::from(bucket.available()) - i128::from(bucket.debt())
+    };
+    for (cost, left) in [(0, 10), (1, 9), (4, 5), (9, -4)] {
+        ask(cost);
+        assert_eq!(level(), left, "{cost}");
+    }
 }

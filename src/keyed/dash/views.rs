@@ -132,6 +132,23 @@ where
         self.snapshot_at(key, now)
     }
 
+    fn give_back_for(&self, key: &Q, n: u64, now: Timestamp) {
+        let give_back = |limiter: &L| limiter.give_back_at(n, self.not_before_eviction(now));
+        if n > 0 && self.ask_known(key, give_back).is_some() {
+            self.wake(key);
+        }
+    }
+
+    fn take_for(&self, key: &Q, n: u64, now: Timestamp) {
+        let take = |limiter: &L| limiter.take_at(n, self.not_before_eviction(now));
+        if n > 0 && self.ask_known(key, take).is_none() {
+            self.decide_new(key, |limiter| {
+                take(limiter);
+                Ok::<(), Infallible>(())
+            });
+        }
+    }
+
     fn has_several_limits(&self) -> bool {
         true
     }

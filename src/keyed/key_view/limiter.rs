@@ -24,6 +24,14 @@ where
         self.table.snapshot_of_refusal_for(self.key(), n, now)
     }
 
+    fn give_back_at(&self, n: u64, now: Timestamp) {
+        self.table.give_back_for(self.key(), n, now);
+    }
+
+    fn take_at(&self, n: u64, now: Timestamp) {
+        self.table.take_for(self.key(), n, now);
+    }
+
     fn has_several_limits(&self) -> bool {
         self.table.has_several_limits()
     }
@@ -75,6 +83,11 @@ where
 
     fn available_at(&self, now: Timestamp) -> u64 {
         self.table.available_for(self.key(), now)
+    }
+
+    fn settle_at(&self, charge: Option<T::Charge>, charged: u64, used: u64, now: Timestamp) {
+        self.table
+            .settle_for(self.key(), charge, charged, used, now);
     }
 
     fn refill_time(&self) -> Duration {

@@ -208,6 +208,17 @@ where
         self.table.refill_time_for(key)
     }
 
+    fn settle_for(
+        &self,
+        key: &Q,
+        charge: Option<Self::Charge>,
+        charged: u64,
+        used: u64,
+        now: Timestamp,
+    ) {
+        self.table.settle_for(key, charge, charged, used, now);
+    }
+
     fn give_back_for(&self, key: &Q, n: u64, now: Timestamp) {
         self.table.give_back_for(key, n, now);
     }
