@@ -1,4 +1,6 @@
 //! A limit on requests at the same time.
+//!
+//! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -7,7 +9,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::denied::Denied;
 use crate::sync::AtomicU64;
-use crate::sync::Ordering::Relaxed;
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
 
 /// A limit on what is done at the same time: requests, connections, jobs.
 ///
@@ -22,11 +24,12 @@ use crate::sync::Ordering::Relaxed;
 /// * **Bound.** At no time are more permits out than the limit, unless
 ///   [`set_limit`](Self::set_limit) has lowered it meanwhile.
 /// * **No false refusal.** Each refusal finds all permits out.
+/// * **Order.** Who gets a permit sees what was done before it came back, as with a semaphore. So
+///   the work that permits stand for never overlaps more than the limit allows.
 ///
-/// # Progress and ordering
+/// # Progress
 ///
-/// Lock-free: one exchange to take a permit, and one to return it. A refusal writes nothing. Like
-/// limiters, it synchronizes nothing else.
+/// Lock-free: one exchange to take a permit, and one to return it. A refusal writes nothing.
 ///
 /// ```
 /// use tidegate::InFlight;
@@ -44,9 +47,9 @@ pub struct InFlight {
 
 #[derive(Debug)]
 struct Core {
-    /// The permits that are out. Relaxed, as the limit: a count that guards no memory, and one word
-    /// decides.
+    /// The permits that are out.
     count: AtomicU64,
+    /// Relaxed: it guards no memory.
     limit: AtomicU64,
 }
 
@@ -76,11 +79,13 @@ impl InFlight {
     /// comes back. [`Denied::Never`] if the limit is 0.
     pub fn try_acquire(&self) -> Result<InFlightPermit, Denied> {
         let limit = self.limit();
-        // Relaxed, twice: see `Core`.
+        // Acquire: pairs with the Release of each permit that has come back (`relaxed_take`). They
+        // are all read-modify-writes, so they are in one release sequence. Relaxed on failure:
+        // nothing is done then.
         let taken = self
             .core
             .count
-            .fetch_update(Relaxed, Relaxed, |count| (count < limit).then(|| count + 1));
+            .fetch_update(Acquire, Relaxed, |count| (count < limit).then(|| count + 1));
         match taken {
             Ok(_) => Ok(InFlightPermit {
                 core: Arc::clone(&self.core),
@@ -105,7 +110,7 @@ impl InFlight {
 
     /// Returns how many permits are out.
     pub fn in_flight(&self) -> u64 {
-        // Relaxed: see `Core`.
+        // Relaxed: for display, and to refuse.
         self.core.count.load(Relaxed)
     }
 
@@ -143,8 +148,8 @@ pub(crate) const fn refusal(limit: u64) -> Denied {
 
 impl Drop for InFlightPermit {
     fn drop(&mut self) {
-        // Relaxed: see `Core`.
-        self.core.count.fetch_sub(1, Relaxed);
+        // Release: pairs with the Acquire of the next permit (`relaxed_return`).
+        self.core.count.fetch_sub(1, Release);
     }
 }
 

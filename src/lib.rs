@@ -196,7 +196,7 @@ mod denied;
 mod gcra;
 #[cfg(feature = "global")]
 mod global;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 mod in_flight;
 mod keyed;
 mod limiter;
@@ -240,7 +240,7 @@ pub use combined::{
 pub use denied::Denied;
 #[cfg(feature = "global")]
 pub use global::{configure_rate_limiter, get_rate_limiter};
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", tidegate_loom))]
 pub use in_flight::{InFlight, InFlightPermit};
 #[cfg(feature = "dashmap")]
 pub use keyed::{DashKeyCharge, DashKeyed, KnownKeys, NewKeys};

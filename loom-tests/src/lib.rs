@@ -45,6 +45,7 @@ mod breaker;
 mod bucket;
 mod change;
 mod combined;
+mod in_flight;
 mod keyed;
 mod keyed_change;
 mod last_refusal;
