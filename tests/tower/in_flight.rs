@@ -276,3 +276,42 @@ async fn disconnects_leak_no_permit() {
     let counts = layer.stats();
     assert_eq!((counts.allowed, counts.denied), (90, 10));
 }
+
+/// A hundred streams on one connection, of which ten are served at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn streams_of_one_connection_are_requests_at_the_same_time() {
+    let (busy, go) = (InFlight::new(10), Arc::new(tokio::sync::Semaphore::new(0)));
+    let rate = tidegate::TokenBucket::new(tidegate::Quota::per_hour(100));
+    let layer = RateLimitLayer::builder(rate)
+        .in_flight(busy.clone())
+        .build();
+    let wait = Arc::clone(&go);
+    let handler = || async move {
+        let _ = wait.acquire().await;
+        "served"
+    };
+    let app = Router::new().route("/", get(handler)).layer(layer.clone());
+    let client = Client::http2(serve(app).await).await;
+    let streams: Vec<_> = (0..100)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.get("/").await.status })
+        })
+        .collect();
+    until("all are decided", || {
+        let counts = layer.stats();
+        (counts.allowed, counts.denied) == (10, 90)
+    })
+    .await;
+    assert_eq!(busy.in_flight(), 10);
+    go.close();
+    let statuses = futures_util::future::join_all(streams).await;
+    let served = statuses.into_iter().filter(|status| {
+        let status = status.as_ref().expect("no panic");
+        *status == StatusCode::OK
+    });
+    assert_eq!(served.count(), 10);
+    until("all are over", || busy.in_flight() == 0).await;
+    // The refused ones took nothing from the rate.
+    assert_eq!(layer.gate().available(), 90);
+}
