@@ -34,7 +34,7 @@ pub struct Snapshot {
     /// Time until `available` next rises if no call is made; `None` if full or unknown.
     pub next_permit_in: Option<Duration>,
     /// Whether permits come back when what holds them ends, and not with time, as those of an
-    /// [`InFlight`](crate::InFlight). Then `refill_time` is zero.
+    /// `InFlight`. Then `refill_time` is zero.
     pub is_in_flight: bool,
 }
 
