@@ -13,6 +13,8 @@ mod map;
 #[cfg(feature = "std")]
 mod most_denied;
 mod overflow;
+#[cfg(feature = "std")]
+mod penalty_box;
 mod table;
 mod table_stats;
 #[cfg(feature = "std")]
@@ -31,6 +33,8 @@ pub use map::{Keyed, KeyedBuilder};
 #[cfg(feature = "std")]
 pub use most_denied::{DeniedKey, DeniedKeys, MostDenied, TrackDenied};
 pub use overflow::Overflow;
+#[cfg(feature = "std")]
+pub use penalty_box::{PenaltyBox, PenaltyCharge};
 pub(crate) use table::Table;
 #[cfg(feature = "tower")]
 pub(crate) use table::TablePointer;

@@ -28,6 +28,7 @@
 //! | a limiter in each value of a `DashMap` that you keep anyway | [`DashKeyed`] | the map stays yours: sessions, connections, tenants |
 //! | a bucket for every address, and floods of them | [`FixedKeyed`] | a lock-free table of fixed size, no allocation |
 //! | an HTTP or gRPC server, or its clients | [`RateLimitLayer`], [`PaceLayer`] | tower layers over any of these, with header fields |
+//! | keys that have failed too often, such as log-ins of a user | `PenaltyBox` | locked out for a while; attempts at once are bounded |
 //! | what is done at the same time: requests, connections, jobs | `InFlight` | permits that come back; beside the rates of a layer, too |
 //! | calls to an API with quotas on requests and tokens | [`ApiRateLimiter`] | minute, hour, burst and tokens, pauses, backoff, permits |
 //! | a limit that is tried on live traffic, and refuses nothing yet | [`Shadow`], [`KeyedShadow`] | counts where it would decide otherwise |
@@ -247,7 +248,8 @@ pub use in_flight::{InFlight, InFlightPermit};
 pub use keyed::{DashKeyCharge, DashKeyed, KnownKeys, NewKeys};
 #[cfg(feature = "std")]
 pub use keyed::{
-    DeniedKey, DeniedKeys, KeyCharge, Keyed, KeyedBuilder, KeyedStats, MostDenied, TrackDenied,
+    DeniedKey, DeniedKeys, KeyCharge, Keyed, KeyedBuilder, KeyedStats, MostDenied, PenaltyBox,
+    PenaltyCharge, TrackDenied,
 };
 pub use keyed::{
     FixedKey, FixedKeyCharge, FixedKeyed, FixedKeyedStats, IpKey, Ipv6Prefix, Ipv6PrefixError,

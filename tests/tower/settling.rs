@@ -297,3 +297,42 @@ fn buckets_in_a_map_of_the_program_are_settled() {
         assert_eq!(level(), left, "{cost}");
     }
 }
+
+/// Wrong words of one user lock it out; right ones never do, however many there are at once.
+#[test]
+fn penalty_box_locks_out_by_the_response() {
+    let clock = ManualClock::new();
+    let (minute, quarter) = (Duration::from_secs(60), Duration::from_secs(900));
+    let log_ins = tidegate::PenaltyBox::with_clock(3, minute, quarter, clock.clone());
+    let gate = (
+        bucket(100, &clock),
+        Named::new("log-ins", PerKey::new(log_ins.clone(), key_of)),
+    );
+    let layer = RateLimitLayer::builder(gate).settle(told).build();
+    let ask = |cost| answer_of(layer.layer(service_fn(respond)), costing(cost));
+    for _ in 0..20 {
+        assert_eq!(ask(0).status(), 200);
+    }
+    for failed in 1..=3 {
+        assert_eq!(ask(1).status(), 200, "{failed}");
+    }
+    let refusal = ask(0);
+    assert_eq!(refusal.status(), 429);
+    assert_eq!(crate::field(&refusal, "retry-after"), Some("900"));
+    assert_eq!(
+        crate::field(&refusal, "ratelimit"),
+        Some(r#""log-ins";r=0;t=900"#)
+    );
+    assert_eq!(log_ins.locked_out(&"a".to_owned()), Some(quarter));
+    clock.advance(quarter);
+    assert_eq!(ask(0).status(), 200);
+
+    // A client that leaves has failed, as its word may have been checked.
+    let never =
+        service_fn(|_: Request<()>| core::future::pending::<Result<Response<String>, ()>>());
+    for _ in 0..3 {
+        let left = layer.layer(never).oneshot(costing(0));
+        assert!(futures_util::FutureExt::now_or_never(left).is_none());
+    }
+    assert_eq!(ask(0).status(), 429);
+}
