@@ -92,15 +92,18 @@ impl<C: Clock + Clone> ApiRateLimiterBuilder<C> {
     ///
     /// ```
     /// use core::time::Duration;
-    /// use tidegate::{ApiRateLimiter, Combined, Quota, RateLimitConfig};
+    /// use tidegate::{ApiRateLimiter, Combined, ManualClock, Quota, RateLimitConfig};
     /// use tidegate::{SlidingWindow, TokenBucket};
     ///
-    /// let org = Combined::builder()
-    ///     .limit("org minute", SlidingWindow::new(100, Duration::from_secs(60))?)
-    ///     .limit("org burst", TokenBucket::new(Quota::per_second(10).burst(2)))
-    ///     .build();
+    /// let clock = ManualClock::new();
+    /// let minute = SlidingWindow::with_clock(100, Duration::from_secs(60), clock.clone())?;
+    /// let burst = TokenBucket::with_clock(Quota::per_second(10).burst(2), clock.clone());
+    /// let org = Combined::builder().limit("org minute", minute).limit("org burst", burst).build();
     /// let config: RateLimitConfig = "60/min".parse()?;
-    /// let model = || ApiRateLimiter::builder(config).shared_all(&org).build();
+    /// let model = || {
+    ///     let builder = ApiRateLimiter::builder_with_clock(config, clock.clone());
+    ///     builder.shared_all(&org).build()
+    /// };
     /// let (small, large) = (model()?, model()?);
     ///
     /// assert!(!small.try_acquire().is_limited && !large.try_acquire().is_limited);
