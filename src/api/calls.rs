@@ -73,11 +73,12 @@ impl<C: Clock> ApiRateLimiter<C> {
             }
             provider.send(&ask, at.now).map_err(Hold::Until)?;
         }
-        let fast = (n == 1).then(|| limits.admit_fast(at.into()).ok());
-        let admitted = match fast.flatten() {
-            Some(remaining) => Ok(remaining),
-            None => limits.admit(n, at.into()),
+        let fast = if n == 1 {
+            limits.admit_fast(at.into()).ok()
+        } else {
+            None
         };
+        let admitted = fast.map_or_else(|| limits.admit(n, at.into()), Ok);
         if is_seen {
             match admitted {
                 Ok(_) => provider.end(ask.cost),

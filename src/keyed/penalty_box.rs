@@ -22,9 +22,9 @@ use crate::time::{Timestamp, nanos};
 ///
 /// It is a table for [`PerKey`](crate#features), beside rates or alone. Each attempt of a key takes
 /// a place; what becomes of it is settled by the response: 0 is a success and gives the place back,
-/// and any other number counts as so many failures. So of many attempts at once no more are tried
-/// than may fail. An attempt that is never settled, because the client has left or nothing settles,
-/// is a failure.
+/// and any other number is a number of failures. So when a key makes many attempts at once, no more
+/// are tried than may fail. An attempt that is never settled, because the client has left or
+/// nothing settles, is a failure.
 ///
 /// # Guarantees
 ///

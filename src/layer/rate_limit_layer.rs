@@ -307,7 +307,7 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     /// The head of the request is copied for the function, which costs some hundred nanoseconds.
     /// The function must not panic: its panic is one of the service.
     ///
-    /// Failed log-ins, five of which are checked for each user and minute:
+    /// For log-ins: only failed ones count, and each user may fail five times a minute.
     ///
     /// ```
     /// use std::convert::Infallible;

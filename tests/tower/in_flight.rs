@@ -277,7 +277,7 @@ async fn disconnects_leak_no_permit() {
     assert_eq!((counts.allowed, counts.denied), (90, 10));
 }
 
-/// A hundred streams on one connection, of which ten are served at the same time.
+/// One connection sends a hundred streams, and ten are served at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn streams_of_one_connection_are_requests_at_the_same_time() {
     let (busy, go) = (InFlight::new(10), Arc::new(tokio::sync::Semaphore::new(0)));

@@ -171,7 +171,7 @@ fn failed_and_dropped_requests_stay_charged() {
     assert_eq!(all.available(), 8);
 }
 
-/// 18 wrong log-ins at once on a real server, of which five are checked; right ones cost nothing.
+/// A real server checks five of 18 wrong log-ins at once. Right ones cost nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn parallel_wrong_log_ins() {
     let clock = ManualClock::new();

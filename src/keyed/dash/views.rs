@@ -205,27 +205,11 @@ where
     Q: Hash + Eq + ?Sized,
 {
     fn debit_for(&self, key: &Q, n: u64, now: Timestamp) {
-        if n == 0 {
-            return;
-        }
-        let debit = |bucket: &TokenBucket<C>| {
-            bucket.debit_at(n, self.not_before_eviction(now));
-        };
-        if self.ask_known(key, debit).is_none() {
-            self.decide_new(key, |bucket| {
-                debit(bucket);
-                Ok::<(), Infallible>(())
-            });
-        }
+        self.take_for(key, n, now);
     }
 
     fn credit_for(&self, key: &Q, n: u64, now: Timestamp) {
-        let credit = |bucket: &TokenBucket<C>| {
-            bucket.credit_at(n, self.not_before_eviction(now));
-        };
-        if n > 0 && self.ask_known(key, credit).is_some() {
-            self.wake(key);
-        }
+        self.give_back_for(key, n, now);
     }
 
     fn debt_for(&self, key: &Q, now: Timestamp) -> u64 {

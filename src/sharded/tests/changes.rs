@@ -225,6 +225,7 @@ fn changes_under_load() {
             flowed / 1_000_000
         } else {
             let mut n = 0;
+            // Relaxed: only tells to stop.
             while running.load(Relaxed) == 1 {
                 n = n % 3 + 1;
                 if bucket.try_acquire(n).is_ok() {

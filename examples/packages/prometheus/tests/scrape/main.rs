@@ -70,7 +70,7 @@ async fn scrape(server: SocketAddr) -> Exposition {
     Exposition::parse(&fetched.body)
 }
 
-/// Scrapes until so many reports wait. Fails after ten seconds.
+/// Scrapes until this number of reports wait. Fails after ten seconds.
 async fn waiting(server: SocketAddr, expected: usize) {
     let start = Instant::now();
     loop {

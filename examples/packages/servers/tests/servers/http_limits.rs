@@ -50,7 +50,7 @@ impl Response {
     }
 }
 
-/// A host of 127.0.0.0/8, all of which is this machine.
+/// A host of 127.0.0.0/8. All of these addresses are this machine.
 #[derive(Clone, Copy)]
 struct Client {
     octet: u8,

@@ -89,7 +89,7 @@ fn texts(numbers: std::ops::Range<u32>) -> impl Iterator<Item = Message> {
     numbers.map(|number| Message::text(format!("{number}")))
 }
 
-/// A message of so many bytes.
+/// A message with this number of bytes.
 fn binary(bytes: usize) -> [Message; 1] {
     [Message::binary(vec![7; bytes])]
 }
