@@ -143,6 +143,8 @@ macro_rules! charge {
 }
 pub(crate) use charge;
 
+#[cfg(feature = "tower")]
+pub(crate) mod lists;
 pub(crate) mod tuples;
 
 /// The second pass from a position on, where the order differs, another call was faster, or a

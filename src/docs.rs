@@ -41,6 +41,11 @@ pub mod changing_limits {
     #![doc = include_str!("docs/changing_limits.md")]
 }
 
+#[cfg(feature = "rules")]
+pub mod rules {
+    #![doc = include_str!("docs/rules.md")]
+}
+
 // The pictures are inline, because documentation ships no other files of the repository.
 #[cfg(feature = "http")]
 pub mod providers {

@@ -100,9 +100,11 @@ mod admission;
 mod api_client;
 mod api_key;
 mod attached;
+mod box_gate;
 mod forwarded_field;
 mod forwarded_for;
 mod gate;
+mod gate_list;
 mod gate_options;
 mod gate_tuple;
 mod grpc;
@@ -114,6 +116,7 @@ mod layer_macros;
 mod layer_policy;
 mod layer_stats;
 mod named;
+mod networks;
 mod observer;
 mod pace_gate;
 mod pace_keys;
@@ -128,6 +131,8 @@ mod rejection;
 mod request_head;
 mod response_head;
 mod response_headers;
+#[cfg(feature = "rules")]
+mod rules;
 mod settle;
 mod shadow_gate;
 mod too_many_requests;
@@ -138,7 +143,8 @@ pub use admission::Admission;
 pub use api_client::{ApiClient, ApiClientError, ApiClientLayer, ResponsePermit};
 pub use api_key::ApiKey;
 pub use attached::Attached;
-pub use forwarded_for::{ForwardedFor, ParseNetworkError};
+pub use box_gate::BoxGate;
+pub use forwarded_for::ForwardedFor;
 pub use gate::Gate;
 pub use grpc::ResourceExhausted;
 pub use held::{Held, HeldBody};
@@ -147,6 +153,7 @@ pub use key_extractor::{Either, FoundKey, KeyExtractor, NoKey, Or};
 pub use key_layer::{KeyLayer, RequestKey, WithKey};
 pub use layer_stats::RateLimitLayerStats;
 pub use named::Named;
+pub use networks::ParseNetworkError;
 #[cfg(feature = "metrics")]
 pub use observer::describe_metrics;
 pub use pace_gate::PaceGate;
@@ -160,4 +167,8 @@ pub use rejection::{Reason, Reject, Rejection};
 pub use request_head::RequestHead;
 pub use response_head::ResponseHead;
 pub use response_headers::{HeaderStyle, Reset};
+#[cfg(feature = "rules")]
+pub use rules::{
+    RuleStats, Rules, RulesBuilder, RulesClock, RulesConfig, RulesError, RulesErrorKind,
+};
 pub use too_many_requests::TooManyRequests;

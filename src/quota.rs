@@ -7,6 +7,8 @@ mod text;
 
 pub use error::{ParseQuotaError, ParseQuotaErrorKind, QuotaError};
 
+#[cfg(feature = "rules")]
+pub(crate) use text::read_duration;
 pub(crate) use text::{COUNTED, Reader};
 
 use core::time::Duration;

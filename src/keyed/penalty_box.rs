@@ -15,6 +15,8 @@ use super::table::Table;
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::snapshot::Snapshot;
+use crate::sync::AtomicU64;
+use crate::sync::Ordering::Relaxed;
 use crate::time::{Timestamp, nanos};
 
 /// Locks a key out for a while once it has failed several times within a period: log-ins of a user,
@@ -70,10 +72,11 @@ pub struct PenaltyBox<K, C = DefaultClock> {
 struct Shared<K> {
     hasher: ahash::RandomState,
     shards: [Mutex<Shard<K>>; SHARDS],
-    failures: u64,
+    /// The three are Relaxed: they guard no memory, and each is good with an older one of another.
+    failures: AtomicU64,
     /// Nanoseconds, both.
-    within: u64,
-    lockout: u64,
+    within: AtomicU64,
+    lockout: AtomicU64,
     max_keys: usize,
 }
 
@@ -124,24 +127,39 @@ impl Record {
 }
 
 impl<K> Shared<K> {
+    fn failures(&self) -> u64 {
+        // Relaxed, and the two below: see the fields.
+        self.failures.load(Relaxed)
+    }
+
+    fn within(&self) -> u64 {
+        self.within.load(Relaxed)
+    }
+
+    fn lockout(&self) -> u64 {
+        self.lockout.load(Relaxed)
+    }
+
     /// How many more may fail, apart from those that have and those that are under way.
     fn left(&self, record: &Record) -> u64 {
         let used = record.under_way.saturating_add(record.failed.len() as u64);
-        self.failures.saturating_sub(used)
+        self.failures().saturating_sub(used)
     }
 
     fn refusal(&self, record: &Record, n: u64, now: u64) -> Option<Refusal> {
-        if n > self.failures {
+        if n > self.failures() {
             return Some(Refusal::Never);
         }
         if record.locked_until > now {
             return Some(Refusal::LockedFor(record.locked_until - now));
         }
-        if n <= self.left(record) {
+        // Once, because the limit may change meanwhile.
+        let left = self.left(record);
+        if n <= left {
             return None;
         }
         // Those under way may turn out well at any time.
-        let excess = n - self.left(record);
+        let excess = n - left;
         if excess <= record.under_way {
             return Some(Refusal::Busy);
         }
@@ -149,20 +167,20 @@ impl<K> Shared<K> {
         let until = record
             .failed
             .get(oldest)
-            .map_or(now, |at| at.saturating_add(self.within));
+            .map_or(now, |at| at.saturating_add(self.within()));
         Some(Refusal::LockedFor(until.saturating_sub(now).max(1)))
     }
 
     fn fail(&self, record: &mut Record, n: u64, now: u64) {
-        record.forget_old(now, self.within);
+        record.forget_old(now, self.within());
         // A clock that steps back must not disorder them.
         let at = record.failed.back().map_or(now, |last| now.max(*last));
-        for _ in 0..n.min(self.failures) {
+        for _ in 0..n.min(self.failures()) {
             record.failed.push_back(at);
         }
-        if record.failed.len() as u64 >= self.failures {
+        if record.failed.len() as u64 >= self.failures() {
             record.failed.clear();
-            record.locked_until = record.locked_until.max(at.saturating_add(self.lockout));
+            record.locked_until = record.locked_until.max(at.saturating_add(self.lockout()));
         }
     }
 }
@@ -190,7 +208,7 @@ impl<K: Hash + Eq + Clone> Shared<K> {
         let mut shard = self.shard(key);
         match shard.get_mut(key) {
             Some(record) => {
-                record.forget_old(now, self.within);
+                record.forget_old(now, self.within());
                 read(record)
             }
             None => read(&Record::default()),
@@ -204,10 +222,10 @@ impl<K: Hash + Eq + Clone> Shared<K> {
             self.make_room(&mut shard, now);
         }
         let record = shard.entry_ref(key).or_default();
-        record.forget_old(now, self.within);
+        record.forget_old(now, self.within());
         let result = change(record);
         // Again, because failures may not count at all.
-        record.forget_old(now, self.within);
+        record.forget_old(now, self.within());
         if record.is_over(now) {
             shard.remove(key);
         }
@@ -222,7 +240,7 @@ impl<K: Hash + Eq + Clone> Shared<K> {
             return;
         }
         shard.retain(|_, record| {
-            record.forget_old(now, self.within);
+            record.forget_old(now, self.within());
             !record.is_over(now)
         });
         if shard.len() < most {
@@ -290,9 +308,9 @@ impl<K: Hash + Eq + Clone, C: Clock> PenaltyBox<K, C> {
         let shared = Shared {
             shards: core::array::from_fn(empty),
             hasher,
-            failures: failures.max(1),
-            within: nanos(within),
-            lockout: nanos(lockout),
+            failures: AtomicU64::new(failures.max(1)),
+            within: AtomicU64::new(nanos(within)),
+            lockout: AtomicU64::new(nanos(lockout)),
             max_keys: MAX_KEYS,
         };
         Self {
@@ -311,6 +329,30 @@ impl<K: Hash + Eq + Clone, C: Clock> PenaltyBox<K, C> {
         let shared = Arc::get_mut(&mut self.shared);
         shared.expect("the box is not shared yet").max_keys = max_keys;
         self
+    }
+
+    /// Changes the numbers while the box is used. What counts stays: failures that are still within
+    /// the period, places of attempts under way, and lock-outs, which end as they were announced. A
+    /// key that has failed as often as the new number says, or more, is locked out by its next
+    /// failure, and refused until then.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::{ManualClock, PenaltyBox};
+    ///
+    /// let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3_600));
+    /// let log_ins = PenaltyBox::with_clock(5, minute, minute, ManualClock::new());
+    /// log_ins.fail(&"alice");
+    /// log_ins.set_limits(2, minute, hour);
+    /// log_ins.fail(&"alice");
+    /// assert_eq!(log_ins.locked_out(&"alice"), Some(hour));
+    /// ```
+    pub fn set_limits(&self, failures: u64, within: Duration, lockout: Duration) {
+        let shared = &self.shared;
+        // Relaxed: see the fields.
+        shared.failures.store(failures.max(1), Relaxed);
+        shared.within.store(nanos(within), Relaxed);
+        shared.lockout.store(nanos(lockout), Relaxed);
     }
 
     /// Returns the clock that the box reads.
@@ -377,13 +419,13 @@ where
     }
 
     fn capacity_for(&self, _: &K) -> u64 {
-        self.shared.failures
+        self.shared.failures()
     }
 
     fn peek_for(&self, key: &K, n: u64, now: Timestamp) -> Result<(), Denied> {
         let (shared, now) = (&self.shared, now.as_nanos());
         let refusal = shared.read(key, now, |record| shared.refusal(record, n, now));
-        refusal.map_or(Ok(()), |refusal| Err(denied(&refusal, shared.failures)))
+        refusal.map_or(Ok(()), |refusal| Err(denied(&refusal, shared.failures())))
     }
 
     /// An attempt that nothing settles is a failure.
@@ -401,7 +443,7 @@ where
             refusal
         });
         if let Some(refusal) = refusal {
-            return Err(denied(&refusal, shared.failures));
+            return Err(denied(&refusal, shared.failures()));
         }
         Ok(PenaltyCharge {
             shared: Arc::clone(shared),
@@ -445,7 +487,7 @@ where
     }
 
     fn refill_time_for(&self, _: &K) -> Duration {
-        Duration::from_nanos(self.shared.within)
+        Duration::from_nanos(self.shared.within())
     }
 
     fn snapshot_for(&self, key: &K, now: Timestamp) -> Snapshot {
@@ -455,12 +497,12 @@ where
             let oldest = record
                 .failed
                 .front()
-                .map(|at| at.saturating_add(shared.within));
+                .map(|at| at.saturating_add(shared.within()));
             locked.or(oldest)
         });
         Snapshot {
             limit: None,
-            capacity: shared.failures,
+            capacity: shared.failures(),
             refill_time: self.refill_time_for(key),
             available: self.available_for(key, now),
             next_permit_in: next.map(|at| Duration::from_nanos(at.saturating_sub(nanos))),
@@ -488,9 +530,9 @@ impl<K, C: Clone> Clone for PenaltyBox<K, C> {
 impl<K, C> fmt::Debug for PenaltyBox<K, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PenaltyBox")
-            .field("failures", &self.shared.failures)
-            .field("within", &Duration::from_nanos(self.shared.within))
-            .field("lockout", &Duration::from_nanos(self.shared.lockout))
+            .field("failures", &self.shared.failures())
+            .field("within", &Duration::from_nanos(self.shared.within()))
+            .field("lockout", &Duration::from_nanos(self.shared.lockout()))
             .finish_non_exhaustive()
     }
 }

@@ -1,15 +1,13 @@
 //! The client's address behind proxies.
 
-use alloc::boxed::Box;
-use alloc::string::{String, ToString};
 use core::fmt;
 use core::net::IpAddr;
 
 use http::header::{FORWARDED, HeaderName};
-use ipnet::IpNet;
 
 use super::forwarded_field::{self, parse_address};
 use super::key_extractor::{KeyExtractor, NoKey};
+use super::networks::{Networks, ParseNetworkError};
 use super::request_head::RequestHead;
 use crate::keyed::{IpKey, Ipv6Prefix};
 
@@ -79,7 +77,7 @@ enum Source {
 #[derive(Clone, Debug)]
 enum TrustedProxies {
     Count(usize),
-    Networks(Box<[IpNet]>),
+    Networks(Networks),
 }
 
 impl<P: Fn(&RequestHead<'_>) -> Option<IpAddr>> ForwardedFor<P> {
@@ -99,9 +97,7 @@ impl<P: Fn(&RequestHead<'_>) -> Option<IpAddr>> ForwardedFor<P> {
         networks: impl IntoIterator<Item = N>,
         peer: P,
     ) -> Result<Self, ParseNetworkError> {
-        let networks = networks.into_iter();
-        let networks = networks.map(|text| parse_network(text.as_ref()));
-        let networks = networks.collect::<Result<_, _>>()?;
+        let networks = Networks::parse(networks)?;
         Ok(Self::new(TrustedProxies::Networks(networks), peer))
     }
 
@@ -195,7 +191,7 @@ impl<P: Fn(&RequestHead<'_>) -> Option<IpAddr>> ForwardedFor<P> {
             }
             TrustedProxies::Networks(networks) => {
                 let mut client = peer;
-                while is_in(networks, client) {
+                while networks.contain(client) {
                     let Some(Some(next)) = entries.next() else {
                         break;
                     };
@@ -251,38 +247,3 @@ impl<P> fmt::Debug for ForwardedFor<P> {
             .finish_non_exhaustive()
     }
 }
-
-fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
-    // A socket may give an IPv4 address in its IPv6-mapped form. Networks are kept as IPv4.
-    let address = address.to_canonical();
-    networks.iter().any(|network| network.contains(&address))
-}
-
-fn parse_network(text: &str) -> Result<IpNet, ParseNetworkError> {
-    let network = text.parse::<IpNet>().ok();
-    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    let network = network.or_else(address).ok_or_else(|| ParseNetworkError {
-        text: text.to_string(),
-    })?;
-    // An IPv4 network in its IPv6-mapped form becomes one of IPv4, as addresses do.
-    let ipv4 = network.addr().to_canonical();
-    let bits = network.prefix_len().checked_sub(96);
-    match (network, ipv4, bits) {
-        (IpNet::V6(_), IpAddr::V4(_), Some(bits)) => Ok(IpNet::new_assert(ipv4, bits)),
-        _ => Ok(network),
-    }
-}
-
-/// A text is neither an address nor a network in the form `address/bits`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseNetworkError {
-    text: String,
-}
-
-impl fmt::Display for ParseNetworkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is neither an address nor a network", self.text)
-    }
-}
-
-impl core::error::Error for ParseNetworkError {}

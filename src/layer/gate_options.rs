@@ -80,10 +80,13 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
             in_flight: &in_flight_key,
             gate: key.as_ref().and_then(with_time),
         };
-        if !F::IS_NONE {
+        if in_flight.is_limited(&in_flight_key) {
             // A look first, so that refused requests hardly ever keep a permit from others.
-            if let Some(Err(denied)) = asked.gate.map(|(key, now)| gate.peek_at(key, cost, now)) {
-                return self.reject_denied(request, &asked, &denied, cost);
+            if let Some((key, now)) = asked.gate {
+                if let Err(denied) = gate.peek_at(key, cost, now) {
+                    gate.record_peeked_refusal(key, cost, now);
+                    return self.reject_denied(request, &asked, &denied, cost);
+                }
             }
         }
         // Permits first, because they come back exactly if a rate refuses.
@@ -111,11 +114,12 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         } else {
             None
         };
-        let settlement = settle.as_ref().zip(key).map(|(settle, key)| {
+        let is_limited = in_flight.is_limited(&in_flight_key);
+        let settlement = settle.as_ref().zip(key).and_then(|(settle, key)| {
             let charged = Charged { key, charge, cost };
             settle.begin(request, charged)
         });
-        if F::IS_NONE && settlement.is_none() {
+        if !is_limited && settlement.is_none() {
             return GateDecision::Admit(headers);
         }
         let admission = Admission::new(headers, Some(held), settlement);

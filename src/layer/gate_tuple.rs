@@ -7,12 +7,12 @@ use crate::all_or_none::tuples::{self, Member};
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
-/// A gate of a tuple, and what a request asks of it.
-struct Asked<'a, G: GateOperations> {
-    gate: &'a G,
-    key: &'a G::Key,
-    n: u64,
-    now: Timestamp,
+/// A gate of several, and what a request asks of it.
+pub(super) struct Asked<'a, G: GateOperations> {
+    pub(super) gate: &'a G,
+    pub(super) key: &'a G::Key,
+    pub(super) n: u64,
+    pub(super) now: Timestamp,
 }
 
 impl<G: GateOperations> Clone for Asked<'_, G> {

@@ -17,7 +17,7 @@ use super::request_head::RequestHead;
 use crate::in_flight::{InFlight, InFlightPermit, refusal};
 use crate::snapshot::Snapshot;
 
-const fn snapshot(limit: u64, available: u64) -> Snapshot {
+pub(super) const fn snapshot(limit: u64, available: u64) -> Snapshot {
     Snapshot {
         limit: None,
         capacity: limit,
@@ -49,10 +49,16 @@ pub trait InFlightOperations {
     /// What an admitted request keeps.
     type Held: Held;
 
-    /// Whether there is nothing to keep.
+    /// Whether there is never anything to keep.
     const IS_NONE: bool = false;
 
     fn find(&self, request: &RequestHead<'_>) -> Result<Self::Key, MissingKey>;
+
+    /// Whether a request with this key is limited.
+    #[inline]
+    fn is_limited(&self, _: &Self::Key) -> bool {
+        !Self::IS_NONE
+    }
 
     /// Takes a permit, which comes back when it is dropped.
     fn enter(&self, key: &Self::Key) -> Result<Self::Held, GateDenied>;
@@ -184,13 +190,13 @@ pub struct InFlightPerKey<E: KeyExtractor> {
 const SHARDS: usize = 64;
 
 /// The requests in flight of each key that has some.
-struct Counts<K> {
+pub(super) struct Counts<K> {
     hasher: ahash::RandomState,
     shards: [Mutex<HashMap<K, u64, ahash::RandomState>>; SHARDS],
 }
 
 impl<K: Hash + Eq + Clone> Counts<K> {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let hasher = ahash::RandomState::new();
         Self {
             shards: core::array::from_fn(|_| Mutex::new(HashMap::with_hasher(hasher.clone()))),
@@ -212,7 +218,7 @@ impl<K: Hash + Eq + Clone> Counts<K> {
         work(&mut counts)
     }
 
-    fn count(&self, key: &K) -> u64 {
+    pub(super) fn count(&self, key: &K) -> u64 {
         self.with(key, |counts| counts.get(key).copied().unwrap_or(0))
     }
 
@@ -250,6 +256,19 @@ impl<K: Hash + Eq + Clone> Counts<K> {
 pub struct KeyPermit<K: Hash + Eq + Clone> {
     counts: Arc<Counts<K>>,
     key: K,
+}
+
+impl<K: Hash + Eq + Clone> KeyPermit<K> {
+    /// Takes a permit, if fewer than `limit` are out.
+    pub(super) fn take(counts: &Arc<Counts<K>>, key: &K, limit: u64) -> Result<Self, GateDenied> {
+        if !counts.enter(key, limit) {
+            return Err(GateDenied::new(refusal(limit), snapshot(limit, 0)));
+        }
+        Ok(Self {
+            counts: Arc::clone(counts),
+            key: key.clone(),
+        })
+    }
 }
 
 hold_until_the_body_ends!(KeyPermit<K>, K: SharedKey);
@@ -303,14 +322,7 @@ where
     }
 
     fn enter(&self, key: &E::Key) -> Result<KeyPermit<E::Key>, GateDenied> {
-        if !self.counts.enter(key, self.limit) {
-            let snapshot = snapshot(self.limit, 0);
-            return Err(GateDenied::new(refusal(self.limit), snapshot));
-        }
-        Ok(KeyPermit {
-            counts: Arc::clone(&self.counts),
-            key: key.clone(),
-        })
+        KeyPermit::take(&self.counts, key, self.limit)
     }
 
     fn each_snapshot(&self, key: &E::Key, own: u64, each: &mut dyn FnMut(Snapshot)) {

@@ -19,7 +19,7 @@ use super::rejection::{Reject, Rejection};
 use super::request_head::RequestHead;
 use super::response_head::ResponseHead;
 use super::response_headers::HeaderStyle;
-use super::settle::SettleBy;
+use super::settle::{Settle, SettleBy};
 use super::shadow_gate::ShadowGate;
 use super::too_many_requests::TooManyRequests;
 
@@ -344,13 +344,20 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn settle<S>(mut self, cost: S) -> Self
+    pub fn settle<S>(self, cost: S) -> Self
     where
         G: Gate<Key: Send + Sync + 'static, Charge: Send + Sync + 'static> + Send + Sync + 'static,
         S: Fn(&RequestHead<'_>, &ResponseHead<'_>) -> u64 + Send + Sync + 'static,
     {
         let (gate, cost) = (Arc::clone(&self.policy.own.gate), Arc::new(cost));
-        self.policy.own.settle = Some(Box::new(SettleBy { gate, cost }));
+        self.settle_with(SettleBy { gate, cost })
+    }
+
+    pub(super) fn settle_with(mut self, settle: impl Settle<G> + 'static) -> Self
+    where
+        G: Gate,
+    {
+        self.policy.own.settle = Some(Box::new(settle));
         self
     }
 

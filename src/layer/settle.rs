@@ -23,7 +23,8 @@ pub(super) struct Charged<G: GateOperations> {
 
 /// Knows the bounds on the types of a gate, which only layers that settle need.
 pub(super) trait Settle<G: GateOperations>: Send + Sync {
-    fn begin(&self, request: &RequestHead<'_>, charged: Charged<G>) -> Settlement;
+    /// `None` if nothing is to be settled.
+    fn begin(&self, request: &RequestHead<'_>, charged: Charged<G>) -> Option<Settlement>;
 }
 
 /// A function from the request and its response to the cost, for the gate that was charged.
@@ -40,10 +41,10 @@ where
         + 'static,
     F: Fn(&RequestHead<'_>, &ResponseHead<'_>) -> u64 + Send + Sync + 'static,
 {
-    fn begin(&self, request: &RequestHead<'_>, charged: Charged<G>) -> Settlement {
+    fn begin(&self, request: &RequestHead<'_>, charged: Charged<G>) -> Option<Settlement> {
         let (gate, cost) = (Arc::clone(&self.gate), Arc::clone(&self.cost));
         let request = parts(request);
-        Box::new(move |response| {
+        Some(Box::new(move |response| {
             let used = cost(&RequestHead::from_parts(&request), response);
             let Charged {
                 key,
@@ -55,7 +56,7 @@ where
                     gate.settle_at(&key, charge, charged, used, now);
                 }
             }
-        })
+        }))
     }
 }
 

@@ -300,6 +300,18 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Reads a duration such as `15 min`, in nanoseconds.
+#[cfg(feature = "rules")]
+pub(crate) fn read_duration(text: &str) -> Result<u64, ParseQuotaError> {
+    let mut reader = Reader::new(text);
+    let nanos = reader.period()?;
+    if reader.rest().is_empty() {
+        Ok(nanos)
+    } else {
+        Err(reader.error(Kind::UnexpectedText))
+    }
+}
+
 /// The greatest divisor of both; not 0 if one of them is not.
 const fn common_divisor(mut one: u64, mut other: u64) -> u64 {
     while other != 0 {

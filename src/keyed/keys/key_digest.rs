@@ -3,6 +3,8 @@
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
+#[cfg(feature = "rules")]
+use siphasher::sip128::Hasher128;
 use siphasher::sip128::SipHasher24;
 
 /// Makes 16-byte keys from long or secret ones: API keys, session tokens, user agents, paths.
@@ -97,6 +99,14 @@ impl KeyDigester {
         let digest = SipHasher24::new_with_key(&self.secret).hash(text.as_ref());
         KeyDigest(digest.as_bytes())
     }
+
+    /// Returns the digest of what a key hashes.
+    #[cfg(feature = "rules")]
+    pub(crate) fn digest_hash(&self, key: &impl Hash) -> KeyDigest {
+        let mut hasher = SipHasher24::new_with_key(&self.secret);
+        key.hash(&mut hasher);
+        KeyDigest(hasher.finish128().as_bytes())
+    }
 }
 
 /// [`KeyDigester::new`].
@@ -124,6 +134,10 @@ pub struct KeyDigest([u8; 16]);
 const _: () = assert!(size_of::<KeyDigest>() == 16 && align_of::<KeyDigest>() == 1);
 
 impl KeyDigest {
+    /// Stands for the absence of a key where there must be one.
+    #[cfg(feature = "rules")]
+    pub(crate) const NONE: Self = Self([0; 16]);
+
     /// Returns the 16 bytes of SipHash-2-4-128, in the order of its reference implementation on
     /// every platform.
     ///

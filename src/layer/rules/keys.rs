@@ -1,0 +1,211 @@
+//! The keys of rules: those of the file, and those that the program sets.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use http::header::FORWARDED;
+
+use super::config::{KeyConfig, Proxies};
+use super::error::{RulesError, RulesErrorKind as Kind};
+use crate::keyed::{IpKey, KeyDigest, KeyDigester};
+use crate::layer::api_key::ApiKey;
+use crate::layer::forwarded_for::ForwardedFor;
+use crate::layer::key_extractor::{KeyExtractor, NoKey};
+use crate::layer::request_head::RequestHead;
+
+/// Finds a key, whatever its type: its digest is the key.
+pub(super) type FindKey = Arc<dyn Fn(&RequestHead<'_>) -> Result<KeyDigest, NoKey> + Send + Sync>;
+
+/// Finds an address.
+pub(super) type FindAddress = Arc<dyn Fn(&RequestHead<'_>) -> Option<IpAddr> + Send + Sync>;
+
+/// What the program tells of its requests.
+#[derive(Clone)]
+pub(super) struct KeySource {
+    /// Stays the same, so that a key is the same after a reload.
+    pub(super) digester: KeyDigester,
+    pub(super) peer: Option<FindAddress>,
+    pub(super) own: BTreeMap<String, FindKey>,
+}
+
+/// What a key is, for the question whether it is another one after a reload.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum KeyIdentity {
+    Own(String),
+    Defined(KeyConfig),
+    Several(KeyConfig, Vec<Self>),
+}
+
+/// A key of the file, ready for use.
+#[derive(Clone)]
+pub(super) struct Key {
+    pub(super) find: FindKey,
+    pub(super) identity: KeyIdentity,
+}
+
+/// The names that stand for keys here.
+pub(super) struct Keys<'a> {
+    pub(super) source: &'a KeySource,
+    pub(super) defined: &'a BTreeMap<String, KeyConfig>,
+}
+
+impl Keys<'_> {
+    /// No name may stand for two keys.
+    pub(super) fn check_names(&self) -> Result<(), RulesError> {
+        let twice = |name: &&String| self.source.own.contains_key(*name);
+        match self.defined.keys().find(twice) {
+            Some(name) => {
+                let why = "the program sets this key, too";
+                Err(error(name, Kind::DuplicateName, why.to_owned()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The key that `user` names.
+    pub(super) fn get(&self, name: &str, user: &str) -> Result<Key, RulesError> {
+        self.resolve(name, user, 0)
+    }
+
+    fn resolve(&self, name: &str, user: &str, depth: usize) -> Result<Key, RulesError> {
+        if let Some(find) = self.source.own.get(name) {
+            return Ok(Key {
+                find: Arc::clone(find),
+                identity: KeyIdentity::Own(name.to_owned()),
+            });
+        }
+        let Some(config) = self.defined.get(name) else {
+            let names = self.defined.keys().chain(self.source.own.keys());
+            let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+            let there = if names.is_empty() {
+                "there are none".to_owned()
+            } else {
+                format!("there are {}", names.join(", "))
+            };
+            let why = format!("there is no key `{name}`; {there}");
+            return Err(RulesError::new(user.to_owned(), Kind::UnknownKey, why));
+        };
+        // A path through more keys than there are has one of them twice.
+        if depth > self.defined.len() {
+            let why = "it is a part of itself".to_owned();
+            return Err(error(name, Kind::CyclicKey, why));
+        }
+        self.define(name, config, depth)
+    }
+
+    fn define(&self, name: &str, config: &KeyConfig, depth: usize) -> Result<Key, RulesError> {
+        let parts = |names: &[String]| -> Result<(Vec<FindKey>, KeyIdentity), RulesError> {
+            let user = place(name);
+            let keys = names
+                .iter()
+                .map(|name| self.resolve(name, &user, depth + 1));
+            let keys = keys.collect::<Result<Vec<_>, _>>()?;
+            let (find, identities) = keys.into_iter().map(|key| (key.find, key.identity)).unzip();
+            Ok((find, KeyIdentity::Several(config.clone(), identities)))
+        };
+        let digester = self.source.digester.clone();
+        let mut identity = KeyIdentity::Defined(config.clone());
+        let find: FindKey = match config {
+            KeyConfig::Header(field) => api_key(ApiKey::header(field.clone()), digester),
+            KeyConfig::Bearer => api_key(ApiKey::bearer(), digester),
+            KeyConfig::Peer | KeyConfig::Address { .. } => {
+                let address = self.address(name, config)?;
+                Arc::new(move |request| {
+                    let address = address(request).ok_or(NoKey::NotAttached)?;
+                    Ok(digester.digest_hash(&IpKey::new(address)))
+                })
+            }
+            KeyConfig::AllOf(names) => {
+                let (parts, several) = parts(names)?;
+                identity = several;
+                Arc::new(move |request| {
+                    let digests = parts.iter().map(|find| find(request));
+                    let digests = digests.collect::<Result<Vec<_>, _>>()?;
+                    Ok(digester.digest_hash(&digests))
+                })
+            }
+            KeyConfig::FirstOf(names) => {
+                let (parts, several) = parts(names)?;
+                identity = several;
+                Arc::new(move |request| first_of(&parts, &digester, request))
+            }
+        };
+        Ok(Key { find, identity })
+    }
+
+    /// The address that a key is, if it is one.
+    pub(super) fn address(
+        &self,
+        name: &str,
+        config: &KeyConfig,
+    ) -> Result<FindAddress, RulesError> {
+        let Some(peer) = self.source.peer.clone() else {
+            let why = "the program does not tell the peer's address: see `RulesBuilder::peer`";
+            return Err(error(name, Kind::NoPeer, why.to_owned()));
+        };
+        let KeyConfig::Address { field, proxies } = config else {
+            return Ok(peer);
+        };
+        let peer = move |request: &RequestHead<'_>| peer(request);
+        let forwarded = match proxies {
+            Proxies::Hops(hops) => ForwardedFor::hops(*hops, peer),
+            Proxies::Networks(networks) => ForwardedFor::proxies(networks, peer)
+                .map_err(|why| error(name, Kind::InvalidNetwork, why.to_string()))?,
+        };
+        let forwarded = if field == FORWARDED {
+            forwarded.forwarded()
+        } else if field.as_str() == "x-forwarded-for" {
+            forwarded
+        } else {
+            forwarded.field(field.clone())
+        };
+        Ok(Arc::new(move |request| forwarded.client(request)))
+    }
+}
+
+fn place(name: &str) -> String {
+    format!("key `{name}`")
+}
+
+fn error(name: &str, kind: Kind, why: String) -> RulesError {
+    RulesError::new(place(name), kind, why)
+}
+
+fn api_key(key: ApiKey, digester: KeyDigester) -> FindKey {
+    let key = key.digester(digester);
+    Arc::new(move |request| key.extract(request))
+}
+
+/// Boxes an extractor of the program.
+pub(super) fn boxed<E>(extractor: E, digester: KeyDigester) -> FindKey
+where
+    E: KeyExtractor + Send + Sync + 'static,
+{
+    Arc::new(move |request| {
+        let key = extractor.extract(request)?;
+        Ok(digester.digest_hash(&key))
+    })
+}
+
+/// The number of the part is in the key, because equal digests of different parts differ.
+fn first_of(
+    parts: &[FindKey],
+    digester: &KeyDigester,
+    request: &RequestHead<'_>,
+) -> Result<KeyDigest, NoKey> {
+    let mut why = NoKey::NotSent;
+    for (number, find) in parts.iter().enumerate() {
+        match find(request) {
+            Ok(digest) => return Ok(digester.digest_hash(&(number, digest))),
+            // Nobody gets around a key by sending it twice.
+            Err(NoKey::Ambiguous) => return Err(NoKey::Ambiguous),
+            Err(other) => why = other,
+        }
+    }
+    Err(why)
+}

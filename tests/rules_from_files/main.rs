@@ -1,0 +1,141 @@
+//! Limits that come from configuration files.
+
+mod conditions;
+mod docs;
+mod formats;
+mod in_flight;
+mod keys;
+mod kinds;
+mod mistakes;
+mod reload;
+mod settling;
+mod threads;
+mod tiers;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode, request};
+use tidegate::ManualClock;
+use tidegate::layer::{
+    Admission, Gate, Held, InFlightGate, RateLimitLayer, Rejection, RequestHead, ResponseHead,
+    Rules, RulesBuilder, RulesConfig,
+};
+
+type Layer =
+    RateLimitLayer<Rules<ManualClock>, Rules<ManualClock>, fn(&Rejection<'_>) -> Response<String>>;
+
+/// The address of the connection, as a server attaches it.
+#[derive(Clone, Copy)]
+struct Peer(IpAddr);
+
+/// Rules, and a layer that uses them.
+struct Server {
+    clock: ManualClock,
+    rules: Rules<ManualClock>,
+    layer: Layer,
+}
+
+fn parse(text: &str) -> RulesConfig {
+    toml::from_str(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What tests tell their rules, besides what a test itself adds.
+fn builder(clock: &ManualClock) -> RulesBuilder<ManualClock> {
+    Rules::builder()
+        .clock(clock.clone())
+        .peer(|request| Some(request.extension::<Peer>()?.0))
+}
+
+impl Server {
+    fn new(text: &str) -> Self {
+        let clock = ManualClock::new();
+        let rules = builder(&clock).build(&parse(text));
+        Self::with(clock, rules.expect("rules that can be used"))
+    }
+
+    fn with(clock: ManualClock, rules: Rules<ManualClock>) -> Self {
+        let reject: fn(&Rejection<'_>) -> Response<String> = |rejection| {
+            let response = Response::builder().status(rejection.status());
+            let body = rejection.limit().to_owned();
+            response.body(body).expect("a response")
+        };
+        Self {
+            layer: rules.layer().reject_with(reject).build(),
+            clock,
+            rules,
+        }
+    }
+
+    fn decide(&self, request: request::Builder) -> Result<Admission<impl Held + use<>>, String> {
+        decide(&self.layer, request)
+    }
+
+    /// Asks, and responds with `status`.
+    fn answer(&self, request: request::Builder, status: u16) -> Result<(), String> {
+        let mut admission = self.decide(request)?;
+        let response = Response::builder()
+            .status(status)
+            .body(())
+            .expect("a response");
+        admission.settle(&ResponseHead::new(&response));
+        Ok(())
+    }
+
+    /// How many of these are admitted one after the other, each answered by 200.
+    fn admitted(&self, n: usize, request: impl Fn() -> request::Builder) -> usize {
+        let admitted = (0..n).filter(|_| self.answer(request(), 200).is_ok());
+        admitted.count()
+    }
+
+    fn reload(&self, text: &str) {
+        let reloaded = self.rules.reload(&parse(text));
+        reloaded.expect("rules that can be used");
+    }
+
+    fn wait(&self, seconds: f64) {
+        self.clock.advance(Duration::from_secs_f64(seconds));
+    }
+
+    fn denied(&self, name: &str) -> (u64, u64) {
+        let stats = self.rules.stats();
+        let of = stats.iter().find(|stats| stats.name == name);
+        let of = of.expect("a limit of that name");
+        (of.denied, of.shadow_denied)
+    }
+}
+
+/// The refusal is the name of the limit.
+fn decide<G: Gate, F: InFlightGate>(
+    layer: &RateLimitLayer<G, F, fn(&Rejection<'_>) -> Response<String>>,
+    request: request::Builder,
+) -> Result<Admission<F::Held>, String> {
+    let request = request.body(()).expect("a request");
+    let decided = layer.decide::<String>(&RequestHead::new(&request));
+    decided.map_err(|refused| {
+        let status = refused.status();
+        let name = refused.into_body();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            name
+        } else {
+            format!("{name} {}", status.as_u16())
+        }
+    })
+}
+
+fn get(path: &str) -> request::Builder {
+    Request::get(path)
+}
+
+/// A request of a connection.
+fn from(address: &str) -> request::Builder {
+    Request::get("/").extension(Peer(address.parse().expect("an address")))
+}
+
+fn of(account: &str) -> request::Builder {
+    Request::get("/").header("x-account", account)
+}
+
+fn refused(by: &str) -> Result<(), String> {
+    Err(by.to_owned())
+}
