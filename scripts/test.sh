@@ -79,7 +79,7 @@ rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/src/-*/tidegate*
 cargo package --quiet --allow-dirty "${packages[@]}"
 
 step "tests: all features"
-cargo build --quiet --all-features --example gateway --example llm_client
+cargo build --quiet --all-features --example gateway --example llm_client --example rules
 cargo test --all-features
 cargo run --quiet --example aios_tour
 cargo run --quiet --features dashmap --example sessions

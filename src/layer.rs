@@ -22,6 +22,8 @@
 //! | apply several limits, all or nothing | a tuple of them, each [`Named`] |
 //! | limit requests at the same time, of all or of each client | [`in_flight`](RateLimitLayerBuilder::in_flight) |
 //! | charge by the response: failed log-ins only, a cost that the handler finds | [`settle`](RateLimitLayerBuilder::settle) |
+//! | take the limits from a configuration file, and reload it | `Rules`, of the feature `rules` |
+//! | choose limits and their number at run time | a `Vec` of [`BoxGate`] |
 //! | lock a client out after several failures | [`PenaltyBox`](crate::PenaltyBox) as the table of a [`PerKey`] |
 //! | decide without tower, in extractors and handlers | [`RateLimitLayer::decide`] |
 //! | write header fields in a server without tower | [`HeaderStyle::write_to`] |

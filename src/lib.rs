@@ -119,6 +119,7 @@
 //! | `futures` | no | [`PacedStream`] and [`PacedSink`]: items that wait for a limiter; [`Throttled`]: bytes that wait |
 //! | `http` | no | `ApiRateLimiter::observe_response` and `observe_body` read a provider's responses |
 //! | `tower` | no | [`tidegate::layer`]: layers for axum, tonic, hyper and clients |
+//! | `rules` | no | `layer::Rules`: the limits of a layer from a file of TOML, YAML or JSON, reloaded while in use |
 //! | `dashmap` | no | [`DashKeyed`]: a table over a `DashMap` of yours |
 //! | `metrics` | no | counters of the layers' decisions and of tables of keys |
 //! | `tracing` | no | an event for each refusal of a layer |
@@ -368,11 +369,11 @@ pub(crate) mod modelled {
     pub(crate) use crate::wait::{Hold, Instants};
 }
 
-/// Chapters: the design, many keys, changing limits, restarts, measurements, and the AIOS system
-/// call by call.
+/// Chapters: the design, many keys, changing limits, rules from files, restarts, measurements, and
+/// the AIOS system call by call.
 #[cfg(doc)]
 pub mod docs;
 
-#[cfg(all(doctest, feature = "tokio", feature = "tower"))]
+#[cfg(all(doctest, feature = "tokio", feature = "rules"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

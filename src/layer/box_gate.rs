@@ -12,13 +12,13 @@ use crate::time::Timestamp;
 /// Any gate on clock `C`, for programs that choose their limits at run time: read from a database,
 /// or another one for each customer.
 ///
-/// A `Vec` of gates is a gate as well, whose members are charged all or none. So a `Vec<BoxGate<C>>`
-/// holds any number of limits of any kind. For limits from a configuration file see `Rules`, of the
-/// feature `rules`, which also chooses by request and can be reloaded.
+/// A `Vec` of gates is a gate as well, whose members are charged all or none. So a
+/// `Vec<BoxGate<C>>` holds any number of limits of any kind. For limits from a configuration file
+/// see `Rules`, of the feature `rules`, which also choose by request and can be reloaded.
 ///
-/// Costs one allocation for each request and each gate that has a key, and another one for the
-/// charge where it has to be kept: in a list, a tuple, or a layer that settles. A gate without a key
-/// allocates nothing for it.
+/// Each request costs an allocation for each gate that has a key, and another one where a charge
+/// has to be kept: in a list, a tuple, or a layer that settles. A gate without a key allocates
+/// nothing for it.
 ///
 /// ```
 /// use http::HeaderName;

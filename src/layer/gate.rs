@@ -17,7 +17,9 @@ use crate::time::Timestamp;
 /// | any [`Limiter`], also behind an `Arc` | all requests together |
 /// | [`PerKey`](super::PerKey) | the requests of each key |
 /// | [`Named`](super::Named) | as the gate in it, with a name for clients and logs |
-/// | a tuple of up to eight gates | by all of them; none is charged for what another refuses |
+/// | a tuple of up to eight gates, or a `Vec` of any number | by all of them; none is charged for what another refuses |
+/// | a [`BoxGate`](super::BoxGate) | as the gate in it, whose type is chosen at run time |
+/// | `Rules`, of the feature `rules` | by what a configuration file says |
 ///
 /// All gates of a tuple must read the same clock or clones of it. The compiler checks that their
 /// clocks have one type. A tuple looks at all gates before it charges any, so a refusal charges
@@ -43,7 +45,7 @@ use crate::time::Timestamp;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a gate",
     note = "a gate is a limiter, a `PerKey::new(table, extractor)` whose table has the extractor's \
-            keys, a `Named`, or a tuple of 2 to 8 gates on one type of clock"
+            keys, a `Named`, a `BoxGate`, a `Vec`, or a tuple of 2 to 8 gates on one type of clock"
 )]
 pub trait Gate: GateOperations {}
 

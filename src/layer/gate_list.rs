@@ -69,14 +69,14 @@ impl<G: Gate> GateOperations for Vec<G> {
     fn settle_at(
         &self,
         keys: &Self::Key,
-        charges: Option<Self::Charge>,
+        charge: Option<Self::Charge>,
         charged: u64,
         used: u64,
         now: Timestamp,
     ) {
-        let mut charges = charges.unwrap_or_default().into_iter();
+        let mut each = charge.unwrap_or_default().into_iter();
         for (gate, key) in self.iter().zip(keys) {
-            let charge = charges.next().flatten();
+            let charge = each.next().flatten();
             gate.settle_at(key, charge, charged, used, now);
         }
     }

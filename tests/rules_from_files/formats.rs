@@ -5,7 +5,7 @@ use tidegate::layer::RulesConfig;
 
 use super::{Server, builder, of, refused};
 
-const YAML: &str = r#"
+const YAML: &str = "
 keys:
   account: { header: x-account }
   client: { address: x-forwarded-for, proxies: [10.0.0.0/8] }
@@ -32,7 +32,7 @@ limits:
     failures: 5/10min
     lock_out: 15 min
     statuses: [401]
-"#;
+";
 
 const JSON: &str = r#"{
     "keys": { "account": { "header": "x-account" },

@@ -1,5 +1,12 @@
 //! Limits that come from configuration files.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the lint does not see that helpers of tests are tests"
+)]
+#![expect(clippy::std_instead_of_core, reason = "a program that needs std")]
+
 mod conditions;
 mod docs;
 mod formats;
@@ -7,10 +14,15 @@ mod in_flight;
 mod keys;
 mod kinds;
 mod mistakes;
+#[cfg(unix)]
+#[path = "../program/mod.rs"]
+mod program;
 mod reload;
 mod settling;
 mod threads;
 mod tiers;
+#[cfg(unix)]
+mod whole_program;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,8 +34,7 @@ use tidegate::layer::{
     Rules, RulesBuilder, RulesConfig,
 };
 
-type Layer =
-    RateLimitLayer<Rules<ManualClock>, Rules<ManualClock>, fn(&Rejection<'_>) -> Response<String>>;
+type Layer<G, F> = RateLimitLayer<G, F, fn(&Rejection<'_>) -> Response<String>>;
 
 /// The address of the connection, as a server attaches it.
 #[derive(Clone, Copy)]
@@ -33,7 +44,7 @@ struct Peer(IpAddr);
 struct Server {
     clock: ManualClock,
     rules: Rules<ManualClock>,
-    layer: Layer,
+    layer: Layer<Rules<ManualClock>, Rules<ManualClock>>,
 }
 
 fn parse(text: &str) -> RulesConfig {
@@ -107,7 +118,7 @@ impl Server {
 
 /// The refusal is the name of the limit.
 fn decide<G: Gate, F: InFlightGate>(
-    layer: &RateLimitLayer<G, F, fn(&Rejection<'_>) -> Response<String>>,
+    layer: &Layer<G, F>,
     request: request::Builder,
 ) -> Result<Admission<F::Held>, String> {
     let request = request.body(()).expect("a request");

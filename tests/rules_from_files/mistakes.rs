@@ -6,142 +6,144 @@ use tidegate::layer::{RequestHead, Rules, RulesConfig, RulesErrorKind as Kind};
 use super::{Server, builder, get, parse};
 
 /// Mistakes of form, with what the error must contain.
+const MALFORMED: [(&str, &str); 39] = [
+    ("", "missing field `limits`"),
+    ("limit = []", "unknown field `limit`"),
+    ("limits = [{ rate = '1/s' }]", "missing field `name`"),
+    (
+        "limits = [{ name = ' ', rate = '1/s' }]",
+        "a limit needs a name",
+    ),
+    (
+        "limits = [{ name = 'a' }]",
+        "limit `a`: it is one of `rate`",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '1/s', window = '1/s' }]",
+        "limit `a`: it is one of",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '1/s', in_flight = 1 }]",
+        "limit `a`: it is one of",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '10 per fortnight' }]",
+        "unknown unit of time",
+    ),
+    ("limits = [{ name = 'a', rate = '0/s' }]", "rate"),
+    (
+        "limits = [{ name = 'a', window = '5/s burst 9' }]",
+        "a window has no burst",
+    ),
+    ("limits = [{ name = 'a', window = 5 }]", "expected a string"),
+    ("limits = [{ name = 'a', in_flight = -1 }]", "-1"),
+    (
+        "limits = [{ name = 'a', failures = '5/min', statuses = [401] }]",
+        "needs a `lock_out`",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '5/min', lock_out = '1 min' }]",
+        "needs `failures`",
+    ),
+    (
+        "limits = [{ name = 'a', failures = '5/min', lock_out = '1' }]",
+        "a unit of time",
+    ),
+    (
+        "limits = [{ name = 'a', failures = '5/min', lock_out = '1 min x' }]",
+        "the end",
+    ),
+    (
+        "limits = [{ name = 'a', failures = '5/min', lock_out = '1 min' }]",
+        "needs the `statuses`",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '1/s', statuses = [] }]",
+        "`statuses` is empty",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '1/s', statuses = [99] }]",
+        "invalid status code",
+    ),
+    (
+        "limits = [{ name = 'a', in_flight = 1, statuses = [401] }]",
+        "do not fit",
+    ),
+    (
+        "limits = [{ name = 'a', in_flight = 1, cost = 2 }]",
+        "do not fit",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '1/s', cost = 0 }]",
+        "limits nothing",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '10/s', cost = 11 }]",
+        "no request could pass",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '1/s', max_keys = 5 }]",
+        "need a `key`",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '1/s', without_key = 'skip' }]",
+        "need a `key`",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '1/s', without_key = 'pass' }]",
+        "`pass`",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '1/s', methods = ['get'] }]",
+        "in capitals",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '1/s', headers = { x = 5 } }]",
+        "expected a text",
+    ),
+    (
+        "limits = [{ name = 'a', rate = '1/s', route = ['/'] }]",
+        "unknown field `route`",
+    ),
+    ("limits = []\nkeys.a = {}", "a key is one of"),
+    (
+        "limits = []\nkeys.a = { peer = true, bearer = true }",
+        "a key is one of",
+    ),
+    (
+        "limits = []\nkeys.a = { header = 'x y' }",
+        "invalid HTTP header name",
+    ),
+    (
+        "limits = []\nkeys.a = { address = 'x-real-ip' }",
+        "needs either",
+    ),
+    (
+        "limits = []\nkeys.a = { peer = true, hops = 1 }",
+        "belong to `address`",
+    ),
+    (
+        "limits = []\nkeys.a = { address = 'x', hops = 1, proxies = [] }",
+        "exclude each other",
+    ),
+    ("limits = []\nkeys.a = { all_of = [] }", "an empty list"),
+    (
+        "limits = []\nkeys.a = { cookie = 'x' }",
+        "unknown field `cookie`",
+    ),
+    (
+        "limits = []\nexempt = [{ rate = '1/s' }]",
+        "unknown field `rate`",
+    ),
+    (
+        "limits = []\ntiers = [{ name = 'a', key = 'b' }]",
+        "missing field `values`",
+    ),
+];
+
 #[test]
 fn mistakes_of_form_are_errors_of_the_format() {
-    for (text, expected) in [
-        ("", "missing field `limits`"),
-        ("limit = []", "unknown field `limit`"),
-        ("limits = [{ rate = '1/s' }]", "missing field `name`"),
-        (
-            "limits = [{ name = ' ', rate = '1/s' }]",
-            "a limit needs a name",
-        ),
-        (
-            "limits = [{ name = 'a' }]",
-            "limit `a`: it is one of `rate`",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '1/s', window = '1/s' }]",
-            "limit `a`: it is one of",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '1/s', in_flight = 1 }]",
-            "limit `a`: it is one of",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '10 per fortnight' }]",
-            "unknown unit of time",
-        ),
-        ("limits = [{ name = 'a', rate = '0/s' }]", "rate"),
-        (
-            "limits = [{ name = 'a', window = '5/s burst 9' }]",
-            "a window has no burst",
-        ),
-        ("limits = [{ name = 'a', window = 5 }]", "expected a string"),
-        ("limits = [{ name = 'a', in_flight = -1 }]", "-1"),
-        (
-            "limits = [{ name = 'a', failures = '5/min', statuses = [401] }]",
-            "needs a `lock_out`",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '5/min', lock_out = '1 min' }]",
-            "needs `failures`",
-        ),
-        (
-            "limits = [{ name = 'a', failures = '5/min', lock_out = '1' }]",
-            "a unit of time",
-        ),
-        (
-            "limits = [{ name = 'a', failures = '5/min', lock_out = '1 min x' }]",
-            "the end",
-        ),
-        (
-            "limits = [{ name = 'a', failures = '5/min', lock_out = '1 min' }]",
-            "needs the `statuses`",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '1/s', statuses = [] }]",
-            "`statuses` is empty",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '1/s', statuses = [99] }]",
-            "invalid status code",
-        ),
-        (
-            "limits = [{ name = 'a', in_flight = 1, statuses = [401] }]",
-            "do not fit",
-        ),
-        (
-            "limits = [{ name = 'a', in_flight = 1, cost = 2 }]",
-            "do not fit",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '1/s', cost = 0 }]",
-            "limits nothing",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '10/s', cost = 11 }]",
-            "no request could pass",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '1/s', max_keys = 5 }]",
-            "need a `key`",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '1/s', without_key = 'skip' }]",
-            "need a `key`",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '1/s', without_key = 'pass' }]",
-            "`pass`",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '1/s', methods = ['get'] }]",
-            "in capitals",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '1/s', headers = { x = 5 } }]",
-            "expected a text",
-        ),
-        (
-            "limits = [{ name = 'a', rate = '1/s', route = ['/'] }]",
-            "unknown field `route`",
-        ),
-        ("limits = []\nkeys.a = {}", "a key is one of"),
-        (
-            "limits = []\nkeys.a = { peer = true, bearer = true }",
-            "a key is one of",
-        ),
-        (
-            "limits = []\nkeys.a = { header = 'x y' }",
-            "invalid HTTP header name",
-        ),
-        (
-            "limits = []\nkeys.a = { address = 'x-real-ip' }",
-            "needs either",
-        ),
-        (
-            "limits = []\nkeys.a = { peer = true, hops = 1 }",
-            "belong to `address`",
-        ),
-        (
-            "limits = []\nkeys.a = { address = 'x', hops = 1, proxies = [] }",
-            "exclude each other",
-        ),
-        ("limits = []\nkeys.a = { all_of = [] }", "an empty list"),
-        (
-            "limits = []\nkeys.a = { cookie = 'x' }",
-            "unknown field `cookie`",
-        ),
-        (
-            "limits = []\nexempt = [{ rate = '1/s' }]",
-            "unknown field `rate`",
-        ),
-        (
-            "limits = []\ntiers = [{ name = 'a', key = 'b' }]",
-            "missing field `values`",
-        ),
-    ] {
+    for (text, expected) in MALFORMED {
         let error = match toml::from_str::<RulesConfig>(text) {
             Ok(config) => panic!("{text}: {config:?}"),
             Err(error) => error.to_string(),
@@ -210,12 +212,12 @@ const UNUSABLE: [(&str, Kind, &str); 22] = [
         "exempt: there is no tier",
     ),
     (
-        "limits = []\ntiers = [{ name = 'gold', key = 'a', values = [] }]\nkeys.a = { bearer = true }",
+        "limits = []\ntiers = [{ name = 'gold', key = 'a', values = [] }]\nkeys.a = { peer = true }",
         Kind::DuplicateName,
         "tier `gold`: there is another",
     ),
     (
-        "limits = []\ntiers = [{ name = 'none', key = 'a', values = [] }]\nkeys.a = { bearer = true }",
+        "limits = []\ntiers = [{ name = 'none', key = 'a', values = [] }]\nkeys.a = { peer = true }",
         Kind::DuplicateName,
         "tier `none`",
     ),
@@ -230,7 +232,7 @@ const UNUSABLE: [(&str, Kind, &str); 22] = [
         "tier `a`: its key must be",
     ),
     (
-        "limits = []\ntiers = [{ name = 'a', key = 'p', values = ['x'] }]\nkeys.p = { peer = true }",
+        "limits = []\ntiers = [{ name = 'a', key = 'p', values = ['x'] }]\nkeys.p.peer = true",
         Kind::InvalidNetwork,
         "tier `a`: `x` is neither",
     ),

@@ -14,8 +14,8 @@ use axum::routing::get;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::{Request, Response, StatusCode};
 use hyper::body::Bytes;
-use tidegate::layer::{InFlightPerKey, Named, RateLimitLayer};
-use tidegate::{Denied, InFlight, ManualClock};
+use tidegate::layer::{InFlightPerKey, Named, PerKey, RateLimitLayer, RequestHead};
+use tidegate::{Denied, FixedKeyed, InFlight, ManualClock, Quota, TrackDenied};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::servers::{Client, serve};
@@ -314,4 +314,21 @@ async fn streams_of_one_connection_are_requests_at_the_same_time() {
     until("all are over", || busy.in_flight() == 0).await;
     // The refused ones took nothing from the rate.
     assert_eq!(layer.gate().available(), 90);
+}
+
+#[test]
+fn refusals_of_a_rate_beside_it_are_counted_by_key() {
+    let clock = ManualClock::new();
+    let limits = FixedKeyed::with_clock(Quota::per_hour(2), 100, clock);
+    let users = Arc::new(TrackDenied::<_, String>::new(limits, 10));
+    let layer = RateLimitLayer::builder(PerKey::new(Arc::clone(&users), key_of))
+        .in_flight(InFlight::new(5))
+        .build();
+    for _ in 0..7 {
+        let request = with_key("alice");
+        let _ = layer.decide::<String>(&RequestHead::new(&request));
+    }
+    let denied = users.most_denied().top(10).keys.into_iter();
+    let denied: Vec<_> = denied.map(|it| (it.key, it.at_least)).collect();
+    assert_eq!(denied, [("alice".to_owned(), 5)]);
 }

@@ -12,6 +12,7 @@ mod axum_counts;
 mod axum_peers;
 mod builder_options;
 mod forwarded_for;
+mod gate_lists;
 mod gate_tuple_races;
 mod gate_tuples;
 mod grpc_calls;

@@ -8,11 +8,11 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-use super::Rules;
 use super::config::RulesConfig;
 use super::error::RulesError;
 use super::keys::{KeySource, boxed};
 use super::limit::RulesClock;
+use super::live::Rules;
 use super::rule_set::Context;
 use super::tiers::OwnTiers;
 use crate::clock::DefaultClock;
@@ -26,8 +26,25 @@ pub struct RulesBuilder<C = DefaultClock> {
     context: Context<C>,
 }
 
+impl Rules {
+    /// Makes the rules of a file that needs nothing of the program.
+    ///
+    /// # Errors
+    ///
+    /// [`RulesError`] if they cannot be used.
+    pub fn new(config: &RulesConfig) -> Result<Self, RulesError> {
+        Self::builder().build(config)
+    }
+
+    /// Starts rules whose files can also name what the program sets: the peer's address, keys and
+    /// tiers.
+    pub fn builder() -> RulesBuilder {
+        RulesBuilder::new()
+    }
+}
+
 impl RulesBuilder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self {
             context: Context {
                 clock: DefaultClock,
@@ -64,8 +81,8 @@ impl<C> RulesBuilder<C> {
         self
     }
 
-    /// Adds a key that files can name: the account that a log-in has attached, a part of the path, a
-    /// combination. A key of the same name is replaced.
+    /// Adds a key that files can name: the account that a log-in has attached, a part of the path,
+    /// a combination. A key of the same name is replaced.
     ///
     /// A digest of what the key hashes is kept, not the key. So keys that are different must hash
     /// different things, as those with a derived `Hash` do.

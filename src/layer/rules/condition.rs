@@ -2,7 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use http::{HeaderName, Method};
@@ -43,7 +43,7 @@ impl Condition {
                 "`{name}` is empty, so it would be on no request"
             )));
         }
-        let router = |routes: &[String]| router(routes).map_err(error);
+        let paths = |routes: &[String]| paths(routes).map_err(error);
         let headers = config.headers.iter().map(|(name, test)| {
             let name = name
                 .parse()
@@ -57,10 +57,10 @@ impl Condition {
         let methods = config.methods.as_ref();
         Ok(Self {
             methods: methods.map(|list| list.iter().map(|method| method.0.clone()).collect()),
-            routes: config.routes.as_deref().map(router).transpose()?,
+            routes: config.routes.as_deref().map(paths).transpose()?,
             except_routes: match &*config.except_routes {
                 [] => None,
-                routes => Some(router(routes)?),
+                routes => Some(paths(routes)?),
             },
             headers: headers.collect::<Result<_, _>>()?,
             tiers: tiers.transpose()?,
@@ -89,8 +89,8 @@ impl Condition {
     }
 }
 
-fn router(routes: &[String]) -> Result<Router<()>, String> {
-    let mut router = Router::new();
+fn paths(routes: &[String]) -> Result<Router<()>, String> {
+    let mut paths = Router::new();
     for route in routes {
         // The forms of other routers would match nothing but themselves here.
         let is_foreign = |part: &str| part.starts_with([':', '*']);
@@ -100,9 +100,9 @@ fn router(routes: &[String]) -> Result<Router<()>, String> {
                  `{{*rest}}` for all that follow"
             ));
         }
-        router
+        paths
             .insert(route.clone(), ())
-            .map_err(|why| format!("route `{route}`: {}", why.to_string()))?;
+            .map_err(|why| format!("route `{route}`: {why}"))?;
     }
-    Ok(router)
+    Ok(paths)
 }

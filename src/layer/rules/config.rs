@@ -236,13 +236,11 @@ impl TryFrom<LimitFields> for LimitConfig {
             failures,
         ];
         let mut kinds = kinds.into_iter().flatten();
-        let kind = match (kinds.next(), kinds.next()) {
-            (Some(kind), None) => kind.map_err(wrong)?,
-            _ => {
-                let one = "it is one of `rate`, `window`, `in_flight` and `failures`";
-                return Err(wrong(one));
-            }
+        let (Some(kind), None) = (kinds.next(), kinds.next()) else {
+            let kinds = "it is one of `rate`, `window`, `in_flight` and `failures`";
+            return Err(wrong(kinds));
         };
+        let kind = kind.map_err(wrong)?;
         let most = match kind {
             LimitKind::Rate(RateKind::Bucket(quota)) => quota.capacity(),
             LimitKind::Rate(RateKind::Window(window)) => window.limit,

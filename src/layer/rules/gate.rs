@@ -6,8 +6,8 @@ use core::fmt;
 use arc_swap::Guard;
 use smallvec::SmallVec;
 
-use super::Rules;
 use super::limit::{RateCharge, RulesClock};
+use super::live::Rules;
 use super::rule::Asked;
 use super::rule_set::RuleSet;
 use super::tiers::Seen;
@@ -33,7 +33,7 @@ pub struct RuleKeys<C: RulesClock> {
 
 /// The charge of each rule that is on a request; `None` for one that was not charged.
 #[expect(unnameable_types, reason = "a detail of the gate")]
-pub struct RuleCharges<C: RulesClock>(pub(super) Each<Option<Option<RateCharge<C>>>>);
+pub struct RuleCharges<C: RulesClock>(pub(super) Each<Option<RateCharge<C>>>);
 
 impl<C: RulesClock> RuleKeys<C> {
     pub(super) fn asked(&self, n: u64, now: Timestamp) -> Each<Asked<'_, C>> {
@@ -95,16 +95,16 @@ impl<C: RulesClock> GateOperations for Rules<C> {
     fn settle_at(
         &self,
         keys: &RuleKeys<C>,
-        charges: Option<RuleCharges<C>>,
+        charge: Option<RuleCharges<C>>,
         charged: u64,
         used: u64,
         now: Timestamp,
     ) {
         // Nothing was charged for a free request.
-        let charges = charges.into_iter().flat_map(|charges| charges.0);
-        for ((number, key), charge) in keys.keys.iter().zip(charges) {
+        let each = charge.into_iter().flat_map(|charge| charge.0);
+        for ((number, key), charge) in keys.keys.iter().zip(each) {
             let rate = &keys.set.rates[*number];
-            if let Some(charge) = charge.flatten() {
+            if let Some(charge) = charge {
                 let [charged, used] = [charged, used].map(|n| n.saturating_mul(rate.cost));
                 rate.limit.settle_at(key, charge, charged, used, now);
             }

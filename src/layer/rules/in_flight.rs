@@ -6,8 +6,8 @@ use core::fmt;
 use arc_swap::Guard;
 use smallvec::SmallVec;
 
-use super::Rules;
 use super::limit::RulesClock;
+use super::live::Rules;
 use super::rule::{InFlightLimit, InFlightRule};
 use super::rule_set::RuleSet;
 use super::tiers::Seen;

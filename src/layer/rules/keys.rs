@@ -202,7 +202,7 @@ fn first_of(
     for (number, find) in parts.iter().enumerate() {
         match find(request) {
             Ok(digest) => return Ok(digester.digest_hash(&(number, digest))),
-            // Nobody gets around a key by sending it twice.
+            // No one gets around a key by sending it twice.
             Err(NoKey::Ambiguous) => return Err(NoKey::Ambiguous),
             Err(other) => why = other,
         }

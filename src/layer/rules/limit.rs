@@ -30,6 +30,8 @@ pub(super) enum RateLimit<C: RulesClock> {
 
 /// What was charged to it.
 pub(super) enum RateCharge<C: RulesClock> {
+    /// Nothing, because it is a shadow that would have refused.
+    None,
     Bucket(<TokenBucket<C> as Limiter>::Charge),
     Window(<SlidingWindow<C> as Limiter>::Charge),
     Buckets(<Keyed<KeyDigest, TokenBucket<C>> as Table<KeyDigest>>::Charge),

@@ -43,7 +43,7 @@ impl Rule {
         };
         match (key.find)(seen.request) {
             Ok(key) => Ok(Some(key)),
-            // A shadow refuses nobody.
+            // A shadow refuses no one.
             Err(_) if self.is_shadow => Ok(None),
             // An ambiguous key must not pass: the code that checks keys may accept it.
             Err(NoKey::NotAttached | NoKey::NotSent) if self.without_key == WithoutKey::Skip => {
@@ -105,6 +105,7 @@ pub(super) struct Asked<'a, C: RulesClock> {
     now: Timestamp,
 }
 
+#[expect(clippy::expl_impl_clone_on_copy, reason = "clocks need not be `Copy`")]
 impl<C: RulesClock> Clone for Asked<'_, C> {
     fn clone(&self) -> Self {
         *self
@@ -133,8 +134,7 @@ impl<'a, C: RulesClock> Asked<'a, C> {
 
 /// A shadow is charged with the others, and has room for all of them.
 impl<C: RulesClock> Member for Asked<'_, C> {
-    /// `None` where a shadow would have refused.
-    type Charge = Option<RateCharge<C>>;
+    type Charge = RateCharge<C>;
     type Refusal = GateDenied;
 
     fn is_charged(self) -> bool {
@@ -162,27 +162,23 @@ impl<C: RulesClock> Member for Asked<'_, C> {
         }
     }
 
-    fn charge(self) -> Result<Option<RateCharge<C>>, GateDenied> {
-        match self.rule.limit.charge_at(self.key, self.n, self.now) {
-            Ok(charge) => Ok(Some(charge)),
-            Err(denied) => {
-                self.rule.rule.refused();
-                if self.rule.rule.is_shadow {
-                    return Ok(None);
-                }
-                Err(self.denied(denied))
+    fn charge(self) -> Result<RateCharge<C>, GateDenied> {
+        let charged = self.rule.limit.charge_at(self.key, self.n, self.now);
+        charged.or_else(|denied| {
+            self.rule.rule.refused();
+            if self.rule.rule.is_shadow {
+                return Ok(RateCharge::None);
             }
-        }
+            Err(self.denied(denied))
+        })
     }
 
-    fn undo(self, charge: Option<RateCharge<C>>) -> u64 {
-        charge.map_or(0, |charge| {
-            let returned = self.rule.limit.undo(self.key, charge);
-            // What a shadow forfeits, nobody has lost.
-            if self.rule.rule.is_shadow {
-                return 0;
-            }
-            self.n.saturating_sub(returned)
-        })
+    fn undo(self, charge: RateCharge<C>) -> u64 {
+        let returned = self.rule.limit.undo(self.key, charge);
+        // What a shadow forfeits, no one has lost.
+        if self.rule.rule.is_shadow {
+            return 0;
+        }
+        self.n.saturating_sub(returned)
     }
 }

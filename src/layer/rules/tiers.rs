@@ -23,8 +23,10 @@ const NONE: &str = "none";
 pub(super) struct OwnTiers {
     pub(super) names: Vec<String>,
     /// Returns an index into the names.
-    pub(super) find: Arc<dyn Fn(&RequestHead<'_>) -> Option<usize> + Send + Sync>,
+    pub(super) find: FindTier,
 }
+
+pub(super) type FindTier = Arc<dyn Fn(&RequestHead<'_>) -> Option<usize> + Send + Sync>;
 
 /// All tiers: those of the program, then those of the file.
 pub(super) struct Tiers {
