@@ -247,7 +247,8 @@ async fn main() {
 
     let leased = RedisTokenBucket::new(&store, "leased", PLENTY)
         .unwrap()
-        .lease(LeaseOptions::new());
+        .lease(LeaseOptions::new())
+        .await;
     leased.acquire(1).await.unwrap();
     for threads in [1, 2] {
         let (leased, trips) = (leased.clone(), trips.clone());
@@ -267,7 +268,7 @@ async fn main() {
     }
     let empty = RedisTokenBucket::new(&store, "empty", Quota::per_hour(1)).unwrap();
     empty.debit(10).await.unwrap();
-    let empty = empty.lease(LeaseOptions::new());
+    let empty = empty.lease(LeaseOptions::new()).await;
     let refusing = tokio::task::spawn_blocking(move || {
         measure_threads("it denies", 1, trips, || {
             drop(empty.try_acquire(1).unwrap_err());

@@ -25,8 +25,8 @@ pub enum AcquireError {
     Unavailable {
         /// When it is worth asking again.
         retry_after: Duration,
-        /// The error of the connection or the server. `None` if the call was not sent because the
-        /// server is known to be down.
+        /// The error of the connection or the server: that of this call, or of the last one that
+        /// failed if this one was not sent because the server is known to be down.
         cause: Option<RedisError>,
     },
     /// The number of costs differs from the number of limits.

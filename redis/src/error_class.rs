@@ -15,15 +15,14 @@ pub(crate) enum ErrorClass {
     TryAgain,
     /// The server cannot be reached, or cannot serve any call.
     Outage,
+    /// The connection leads to a server that does not accept writes, and another one does.
+    WrongServer,
     /// This call is wrong or not allowed; other calls may work.
     ThisCall,
 }
 
 pub(crate) fn classify(error: &RedisError) -> ErrorClass {
-    use redis::ErrorKind::{
-        AuthenticationFailed, ClusterConnectionNotFound, Io, MasterNameNotFoundBySentinel,
-        NoValidReplicasFoundBySentinel, Parse, Server,
-    };
+    use redis::ErrorKind::{Extension, Server, UnexpectedReturnType};
     use redis::ServerErrorKind::{
         Ask, BusyLoading, ClusterDown, MasterDown, Moved, NoScript, ReadOnly, TryAgain,
     };
@@ -32,26 +31,30 @@ pub(crate) fn classify(error: &RedisError) -> ErrorClass {
         Server(Moved) => ErrorClass::Moved,
         Server(Ask) => ErrorClass::Ask,
         Server(TryAgain) => ErrorClass::TryAgain,
-        Server(BusyLoading | ClusterDown | MasterDown | ReadOnly)
-        | AuthenticationFailed
-        | ClusterConnectionNotFound
-        | Io
-        | MasterNameNotFoundBySentinel
-        | NoValidReplicasFoundBySentinel
-        | Parse => ErrorClass::Outage,
-        // A foreign script that does not end, no memory left to write, too few replicas: every call
-        // would fail.
-        _ => match error.code() {
+        Server(ReadOnly | MasterDown) => ErrorClass::WrongServer,
+        Server(BusyLoading | ClusterDown) => ErrorClass::Outage,
+        // Only the client's own text tells that the server would not choose the database, so that
+        // no connection was made.
+        Server(_) if error.to_string().starts_with("Redis server refused") => ErrorClass::Outage,
+        Server(_) | Extension => match error.code() {
+            // A foreign script that does not end, no memory left to write, too few replicas: every
+            // call would fail.
             Some("BUSY" | "OOM" | "NOREPLICAS" | "MISCONF") => ErrorClass::Outage,
             _ => classify_detail(error.detail().unwrap_or_default()),
         },
+        UnexpectedReturnType => ErrorClass::ThisCall,
+        // The connection was lost, or could not be made: refused, not allowed to log in, or busy
+        // when it chose its database.
+        _ => ErrorClass::Outage,
     }
 }
 
 /// Redis before version 7 wraps the error of a command inside a script into an error of the script.
 fn classify_detail(detail: &str) -> ErrorClass {
-    let outage = ["-OOM ", "-READONLY ", "-MISCONF ", "-NOREPLICAS "];
-    if outage.iter().any(|code| detail.contains(code)) {
+    let has = |codes: &[&str]| codes.iter().any(|code| detail.contains(code));
+    if has(&["-READONLY "]) {
+        ErrorClass::WrongServer
+    } else if has(&["-OOM ", "-MISCONF ", "-NOREPLICAS "]) {
         ErrorClass::Outage
     } else {
         ErrorClass::ThisCall

@@ -19,7 +19,7 @@
 //!
 //! // For the hot path: this node takes tokens in batches, and a call is a compare-and-swap.
 //! let api = RedisTokenBucket::new(&store, "api", Quota::per_second(50_000))?;
-//! let api = api.lease(LeaseOptions::new());
+//! let api = api.lease(LeaseOptions::new()).await;
 //! api.try_acquire(1)?;
 //! # Ok(())
 //! # }

@@ -257,7 +257,9 @@ impl Limits {
 
     fn unavailable(&self, base: &BaseKey, failure: CallFailure) -> AcquireError {
         let (retry_after, cause) = match failure {
-            CallFailure::BreakerOpen(until) => (RedisStore::wait_for_probe(until), None),
+            CallFailure::BreakerOpen(until) => {
+                (RedisStore::wait_for_probe(until), self.store.last_error())
+            }
             CallFailure::Failed(error) => (self.store.retry_after(base), Some(error)),
         };
         AcquireError::Unavailable { retry_after, cause }

@@ -17,6 +17,10 @@ pub(crate) static TAKE: LazyLock<Script> =
 pub(crate) static LEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("script/lease.lua")));
 
+/// Proves that a decision would work: it writes a key, which ends at once.
+pub(crate) static PROBE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("return redis.call('SET', KEYS[1], '', 'PX', 1)"));
+
 /// A script and its SHA-1 digest, by which the server knows it.
 #[derive(Debug)]
 pub(crate) struct Script {

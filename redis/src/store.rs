@@ -46,6 +46,9 @@ pub struct RedisStore {
     inner: Arc<StoreInner>,
 }
 
+/// Ends the keys that probes write, where the name of a limit would be.
+const PROBE_KEY: &str = "?probe";
+
 /// Why there is no reply.
 #[derive(Debug)]
 pub(crate) enum CallFailure {
@@ -82,6 +85,12 @@ impl RedisStore {
             .iter()
             .filter(|slots| slots.breaker.open_until().is_some());
         self.inner.counters.stats(open.count(), all.len())
+    }
+
+    /// Returns the error with which a call failed last, also if calls work again since.
+    pub fn last_error(&self) -> Option<RedisError> {
+        let error = self.inner.last_error.load();
+        error.as_deref().cloned()
     }
 
     pub(crate) fn base_key(&self, name: &str, key: Option<&[u8]>) -> BaseKey {
@@ -127,6 +136,7 @@ impl RedisStore {
         let result = result.and_then(|value| Ok(Vec::<i64>::from_redis_value(value)?));
         result.map_err(|error| {
             inner.counters.failed(&error);
+            inner.last_error.store(Some(Arc::new(error.clone())));
             if inner.is_outage(&error) {
                 self.open(index, seen, base, &error);
             }
@@ -146,7 +156,7 @@ impl RedisStore {
         if breaker.open(seen, until) {
             self.inner.counters.outages.increment();
             opened.notify_waiters();
-            probe_task::start(&self.inner, index, seen, base.limit_key(None));
+            probe_task::start(&self.inner, index, seen, base.limit_key(Some(PROBE_KEY)));
         }
     }
 }

@@ -75,7 +75,7 @@ async fn work(worker: &Worker) {
         _ => LimiterOptions::new(),
     };
     let bucket = || RedisTokenBucket::with_options(&store, "shared", quota(), options).unwrap();
-    let leased = bucket().lease(LeaseOptions::new().ttl(TTL));
+    let leased = bucket().lease(LeaseOptions::new().ttl(TTL)).await;
     let direct = bucket();
     let runtime = tokio::runtime::Handle::current();
     worker.wait_for_others();

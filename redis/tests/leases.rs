@@ -19,12 +19,12 @@ use support::limiters::{HOUR, bucket, connect, slow};
 use support::server::{Server, ServerOptions};
 use support::wait::{PATIENCE, eventually};
 
-fn lease_with(store: &RedisStore, quota: Quota, options: LeaseOptions) -> LeasedTokenBucket {
-    bucket(store, "leases", quota).lease(options)
+async fn lease_with(store: &RedisStore, quota: Quota, options: LeaseOptions) -> LeasedTokenBucket {
+    bucket(store, "leases", quota).lease(options).await
 }
 
-fn lease(store: &RedisStore, quota: Quota) -> LeasedTokenBucket {
-    lease_with(store, quota, LeaseOptions::new())
+async fn lease(store: &RedisStore, quota: Quota) -> LeasedTokenBucket {
+    lease_with(store, quota, LeaseOptions::new()).await
 }
 
 /// The number of leases in the bucket's value.
@@ -66,7 +66,7 @@ async fn wait_for_refills(leased: &LeasedTokenBucket, count: u64) {
 async fn calls_make_few_round_trips() {
     for server in Server::each_kind() {
         let quota = Quota::per_second(1_000_000).burst(100_000);
-        let leased = lease(&connect(&server), quota);
+        let leased = lease(&connect(&server), quota).await;
         take(&leased, 30_000).await;
         let stats = leased.stats();
         let calls = server.script_calls();
@@ -80,25 +80,29 @@ async fn calls_make_few_round_trips() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle_node_returns_everything() {
+async fn idle_node_returns_all_but_what_a_call_asks_for() {
     for server in Server::each_kind() {
         let store = connect(&server);
         let observer = bucket(&store, "leases", slow(1_000));
         let options = LeaseOptions::new().ttl(Duration::from_millis(400));
-        let leased = lease_with(&store, slow(1_000), options);
+        let leased = lease_with(&store, slow(1_000), options).await;
         for round in 1..=2 {
             take(&leased, 30).await;
-            let left = 1_000 - 30 * round;
-            eventually("the end of the lease", async || {
+            let left = 1_000 - 30 * round - 1;
+            eventually("the return of the rest", async || {
                 let available = observer.available().await.unwrap();
                 assert!(available <= left, "{available}");
-                available == left && leased.held() == 0 && lease_count(&server) == 0
+                available == left && leased.held() == 1 && lease_count(&server) == 1
             })
             .await;
-            // Then the node sends no more requests.
+            // It renews the one, which never ends.
             let refills = leased.stats().refills;
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            assert_eq!(leased.stats().refills, refills);
+            eventually("renewals", async || {
+                assert_eq!(leased.held(), 1);
+                leased.stats().refills > refills + 3
+            })
+            .await;
+            assert_eq!(observer.available().await.unwrap(), left);
         }
     }
 }
@@ -110,7 +114,7 @@ async fn closed_or_dropped_lease_is_returned_at_once() {
         let observer = bucket(&store, "leases", slow(1_000));
         let lease = || lease_with(&store, slow(1_000), LeaseOptions::new().ttl(HOUR));
 
-        let leased = lease();
+        let leased = lease().await;
         let mut admitted = take_until_held(&leased).await;
         assert_eq!(lease_count(&server), 1);
         assert!(observer.available().await.unwrap() + 4 <= 1_000 - admitted);
@@ -119,7 +123,7 @@ async fn closed_or_dropped_lease_is_returned_at_once() {
         assert_eq!((lease_count(&server), leased.held()), (0, 0));
         leased.close().await;
 
-        let leased = lease();
+        let leased = lease().await;
         admitted += take_until_held(&leased).await;
         let clone = leased.clone();
         drop(leased);
@@ -137,7 +141,7 @@ async fn closed_or_dropped_lease_is_returned_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closed_lease_admits_nothing() {
     let server = ServerOptions::default().start();
-    let leased = lease(&connect(&server), slow(100));
+    let leased = lease(&connect(&server), slow(100)).await;
     leased.acquire(90).await.unwrap();
     let mut waiting = JoinSet::new();
     for _ in 0..10 {
@@ -157,7 +161,7 @@ async fn closed_lease_admits_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waiters_are_served_in_order() {
     for server in Server::each_kind() {
-        let leased = lease(&connect(&server), Quota::per_second(500).burst(100));
+        let leased = lease(&connect(&server), Quota::per_second(500).burst(100)).await;
         leased.acquire(100).await.unwrap();
         let served = Mutex::new(Vec::new());
         let acquire = async |n| {
@@ -185,7 +189,7 @@ async fn waiters_are_served_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropped_waiter_lets_the_next_one_through() {
     let server = ServerOptions::default().start();
-    let leased = lease(&connect(&server), slow(100));
+    let leased = lease(&connect(&server), slow(100)).await;
     leased.acquire(50).await.unwrap();
     let acquire = |permits| {
         let leased = leased.clone();
@@ -203,7 +207,7 @@ async fn dropped_waiter_lets_the_next_one_through() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn zero_permits_and_more_than_the_capacity_need_no_grant() {
     let server = ServerOptions::default().start();
-    let leased = lease(&connect(&server), slow(10));
+    let leased = lease(&connect(&server), slow(10)).await;
     leased.try_acquire(0).unwrap();
     leased.acquire(0).await.unwrap();
     for n in [11, u64::MAX] {
@@ -211,7 +215,7 @@ async fn zero_permits_and_more_than_the_capacity_need_no_grant() {
         assert_eq!(leased.try_acquire(n).unwrap_err().denied(), never);
         assert_eq!(leased.acquire(n).await.unwrap_err().denied(), never);
     }
-    assert_eq!(leased.stats().granted, 0);
+    assert_eq!(leased.stats().spent(), 0);
     leased.acquire(10).await.unwrap();
     leased.try_acquire(0).unwrap();
     leased.close().await;
@@ -222,7 +226,7 @@ async fn zero_permits_and_more_than_the_capacity_need_no_grant() {
 async fn capacity_of_one_permit_can_be_leased() {
     let server = ServerOptions::default().start();
     let store = connect(&server);
-    let leased = lease(&store, Quota::per_hour(1));
+    let leased = lease(&store, Quota::per_hour(1)).await;
     leased.acquire(1).await.unwrap();
     let hint = eventually("the server's hint", async || {
         let hint = leased.try_acquire(1).unwrap_err().retry_after();
@@ -234,7 +238,11 @@ async fn capacity_of_one_permit_can_be_leased() {
     leased.bucket().reset().await.unwrap();
     // Each of two nodes leases the next permit ahead, and the other must wait for its return.
     let options = LeaseOptions::new().ttl(Duration::from_millis(100));
-    let nodes = [(); 2].map(|()| lease_with(&store, Quota::per_second(50).burst(1), options));
+    let quota = Quota::per_second(50).burst(1);
+    let nodes = [
+        lease_with(&store, quota, options).await,
+        lease_with(&store, quota, options).await,
+    ];
     for _ in 0..5 {
         for node in &nodes {
             node.acquire(1).await.unwrap();
@@ -248,9 +256,10 @@ async fn one_bucket_can_have_a_thousand_leases() {
     let server = ServerOptions::default().start();
     let store = connect(&server);
     let options = LeaseOptions::new().ttl(HOUR);
-    let all: Vec<_> = (0..LEASES)
-        .map(|_| lease_with(&store, slow(10_000), options))
-        .collect();
+    let mut all = Vec::new();
+    for _ in 0..LEASES {
+        all.push(lease_with(&store, slow(10_000), options).await);
+    }
     let mut calls = JoinSet::new();
     for leased in &all {
         let leased = leased.clone();
@@ -278,7 +287,7 @@ async fn one_bucket_can_have_a_thousand_leases() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hints_are_good_times_to_retry() {
     let server = ServerOptions::default().start();
-    let leased = lease(&connect(&server), Quota::per_second(50).burst(10));
+    let leased = lease(&connect(&server), Quota::per_second(50).burst(10)).await;
     // Until more is known, the hint is the last round trip's time. If the next one takes longer,
     // the hint is too short. Then try again.
     eventually("good hints", async || {
@@ -306,7 +315,7 @@ async fn small_request_does_not_wait_for_a_large_one() {
         observer.reset().await.unwrap();
         observer.debit(55).await.unwrap();
         // A new lease, which holds nothing.
-        let leased = lease(&store, slow(60));
+        let leased = lease(&store, slow(60)).await;
         eventually("the server's denial", async || {
             let hint = leased.try_acquire(60).unwrap_err().retry_after().unwrap();
             hint > Duration::from_millis(900)
@@ -324,13 +333,16 @@ async fn small_request_does_not_wait_for_a_large_one() {
 async fn busy_nodes_share_the_rate() {
     for server in Server::each_kind() {
         let quota = Quota::per_second(2_000).burst(200);
-        let nodes = [(); 4].map(|()| lease(&connect(&server), quota));
+        let mut nodes = Vec::new();
+        for _ in 0..4 {
+            nodes.push(lease(&connect(&server), quota).await);
+        }
         let mut callers = JoinSet::new();
         for node in nodes.clone() {
             callers.spawn(async move { take(&node, u64::MAX).await });
         }
         let spent = eventually("4000 admissions", async || {
-            let spent = nodes.each_ref().map(|node| node.stats().spent());
+            let spent: Vec<_> = nodes.iter().map(|node| node.stats().spent()).collect();
             (spent.iter().sum::<u64>() >= 4_000).then_some(spent)
         })
         .await;
@@ -346,7 +358,7 @@ async fn empty_bucket_is_asked_once_per_interval() {
     let interval = Duration::from_millis(40);
     let options = LeaseOptions::new().refill_interval(interval);
     let quota = Quota::per_second(200).burst(4);
-    let leased = lease_with(&connect(&server), quota, options);
+    let leased = lease_with(&connect(&server), quota, options).await;
     take(&leased, 4).await;
     let (before, start) = (leased.stats().refills, Instant::now());
     take(&leased, 100).await;
@@ -361,7 +373,7 @@ async fn empty_bucket_is_asked_once_per_interval() {
 async fn lease_expires_when_the_server_loses_it() {
     for mut server in Server::each_kind() {
         let options = LeaseOptions::new().ttl(HOUR);
-        let leased = lease_with(&connect(&server), slow(1_000), options);
+        let leased = lease_with(&connect(&server), slow(1_000), options).await;
         take_until_held(&leased).await;
         let held = leased.held();
         server.restart();
@@ -386,7 +398,7 @@ fn lease_is_closed_when_its_runtime_ends() {
         let server = ServerOptions::default().start();
         let first = runtime();
         let leased = first.block_on(async {
-            let leased = lease(&connect(&server), slow(1_000));
+            let leased = lease(&connect(&server), slow(1_000)).await;
             take_until_held(&leased).await;
             leased
         });

@@ -43,7 +43,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    pub(crate) fn new(redis: &str) -> Result<Self, BoxError> {
+    pub(crate) async fn new(redis: &str) -> Result<Self, BoxError> {
         let store = RedisStore::builder()
             // More often than by default, so that a short demo shows the recovery.
             .probe_interval(Duration::from_millis(200))
@@ -57,7 +57,8 @@ impl Gateway {
         // The global limit protects the services behind the gateways. Without the server it admits
         // what the gateways hold, and then nothing. It is leased, because a round trip to one
         // bucket for every request would be the slowest part.
-        let global = RedisTokenBucket::new(&store, "global", GLOBAL)?.lease(LeaseOptions::new());
+        let global = RedisTokenBucket::new(&store, "global", GLOBAL)?;
+        let global = global.lease(LeaseOptions::new()).await;
         Ok(Self {
             store,
             users,
@@ -120,7 +121,7 @@ async fn stats(State(gateway): State<Arc<Gateway>>) -> String {
 pub(crate) async fn serve(redis: &str, address: &str) -> Result<(), BoxError> {
     // Calibrates now, so that no request waits for it.
     DefaultClock::calibrate();
-    let gateway = Arc::new(Gateway::new(redis)?);
+    let gateway = Arc::new(Gateway::new(redis).await?);
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;

@@ -77,7 +77,7 @@ async fn demo() -> Result<(), BoxError> {
     let start = DefaultClock.now();
     let mut clients = JoinSet::new();
     for _ in 0..NODES.get() {
-        let gateway = Arc::new(Gateway::new(&url)?);
+        let gateway = Arc::new(Gateway::new(&url).await?);
         for number in 0..16 {
             clients.spawn(send(Arc::clone(&gateway), number, Arc::clone(&tally)));
         }

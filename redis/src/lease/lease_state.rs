@@ -1,5 +1,7 @@
 //! What the calls of a leased bucket and its refill task share.
 
+use arc_swap::ArcSwapOption;
+use redis::RedisError;
 use tidegate::Denied;
 use tokio::sync::{Mutex, Notify};
 
@@ -32,6 +34,8 @@ pub(crate) struct LeaseState {
     pub(crate) task_ended: Notify,
     pub(crate) counters: LeaseCounters,
     pub(crate) wait_queue: Mutex<()>,
+    /// Why the last refill failed, until one succeeds.
+    pub(crate) failure: ArcSwapOption<RedisError>,
 }
 
 impl LeaseState {
@@ -49,6 +53,7 @@ impl LeaseState {
             task_ended: Notify::new(),
             counters: LeaseCounters::default(),
             wait_queue: Mutex::new(()),
+            failure: ArcSwapOption::empty(),
         }
     }
 
@@ -79,6 +84,11 @@ impl LeaseState {
         if let Some(wait) = limits.store().outage(&buckets.base) {
             let until = time::now().saturating_add(time::nanos(wait));
             let failure = CallFailure::BreakerOpen(until);
+            return limits.without_server(buckets, &[n], failure).map(drop);
+        }
+        // The server answers, but not to this: the policy decides as for a bucket.
+        if let Some(error) = self.failure.load_full() {
+            let failure = CallFailure::Failed(RedisError::clone(&error));
             return limits.without_server(buckets, &[n], failure).map(drop);
         }
         let refused_for = self.last_refusal.until(n).map(time::until);

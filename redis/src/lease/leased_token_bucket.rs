@@ -33,9 +33,14 @@ use crate::token_bucket::RedisTokenBucket;
 /// * **Losses end with the lease.** This covers tokens of a node that dies and of a reply that is
 ///   lost.
 ///
+/// * **A quiet node is admitted.** An idle node keeps what one call usually asks for, and gives the
+///   rest back. So its next call is admitted at once, however rare its calls are, if the capacity
+///   is at least twice what all nodes keep: 2 · nodes, for calls of 1.
+///
 /// The price: one node cannot use tokens that another one holds. No batch makes all leases hold
-/// more than half of the capacity, and an idle node gives everything back. Still, for small
-/// capacities over many nodes call the bucket instead.
+/// more than half of the capacity. Still, for small capacities over many nodes call the bucket
+/// instead. An idle node renews what it keeps about once in three quarters of a
+/// [`ttl`](LeaseOptions::ttl).
 ///
 /// The wait in a denial is the server's if it refused. Otherwise a refill is under way, and the
 /// wait is the time of the last round trip.
@@ -49,9 +54,9 @@ use crate::token_bucket::RedisTokenBucket;
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// # let store = RedisStore::connect("redis://127.0.0.1/")?;
 /// let bucket = RedisTokenBucket::new(&store, "api", Quota::per_second(50_000))?;
-/// let api = bucket.lease(LeaseOptions::new());
+/// let api = bucket.lease(LeaseOptions::new()).await;
+/// api.try_acquire(1)?; // nothing was sent
 /// api.acquire(1).await?; // waits until it holds a token
-/// if api.try_acquire(1).is_ok() { /* nothing was sent */ }
 /// api.close().await; // gives back what is left
 /// # Ok(())
 /// # }
@@ -76,13 +81,23 @@ impl RedisTokenBucket {
     /// Returns a limiter that takes tokens from this bucket in batches, and admits without a round
     /// trip.
     ///
+    /// Waits for the first tokens, so that the first call is admitted as well. If the bucket is empty
+    /// or the server does not answer, it returns nevertheless, and calls are refused or decided by
+    /// the [`FailurePolicy`](crate::FailurePolicy).
+    ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn lease(self, options: LeaseOptions) -> LeasedTokenBucket {
+    pub async fn lease(self, options: LeaseOptions) -> LeasedTokenBucket {
         let state = Arc::new(LeaseState::new(self));
+        let mut refilled = pin!(state.refilled.notified());
+        refilled.as_mut().enable();
+        // Before the wait: a dropped future gives back what was granted.
+        let handle = Arc::new(LeaseHandle {
+            state: Arc::clone(&state),
+        });
         tokio::spawn(RefillTask::new(Arc::clone(&state), options).run());
-        let handle = Arc::new(LeaseHandle { state });
+        refilled.await;
         LeasedTokenBucket { handle }
     }
 }

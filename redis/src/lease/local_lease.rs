@@ -133,6 +133,14 @@ impl LocalLease {
         self.tokens.swap(0, Relaxed)
     }
 
+    /// Takes out what is above `keep`, and returns how many tokens that are. For the refill task.
+    pub(crate) fn drain_above(&self, keep: u64) -> u64 {
+        // Relaxed, twice: as in `drain`. Tokens that stay are held on, under the same deadline.
+        let above = |tokens: u64| (tokens > keep).then_some(keep);
+        let drained = self.tokens.fetch_update(Relaxed, Relaxed, above);
+        drained.map_or(0, |tokens| tokens.saturating_sub(keep))
+    }
+
     /// Adds granted tokens, and sets the deadline of all tokens and when to refill again. For the
     /// refill task.
     pub(crate) fn refill(&self, granted: u64, deadline: u64, refill_threshold: u64) {

@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use crate::lease::lease_options::LeaseOptions;
 use crate::lease::lease_state::LeaseState;
-use crate::scaled_quota::MAX_REFILL_US;
 use crate::script::{self, ScriptArgs, ScriptCall};
 use crate::store::CallFailure;
 use crate::sync::Ordering::Relaxed;
@@ -46,10 +45,15 @@ pub(crate) struct RefillTask {
     replied: u64,
     /// No request before this instant.
     not_before: u64,
-    /// Whether a call has asked for more and not got it.
+    /// Whether a call has asked for more and not got it, or the node has no reserve yet.
     pending: bool,
     /// The tokens that the server last refused; 0 if it granted some.
     refused: u64,
+    /// What one call asks for: the most of late, an eighth less whenever the node was idle for a
+    /// lease.
+    usual: u64,
+    /// How many nodes hold a lease.
+    leases: u64,
 }
 
 /// How long at most a refusal keeps a node from asking, in nanoseconds. As long as other limiters
@@ -61,7 +65,8 @@ struct RefillRequest {
     hold: u64,
     /// The tokens that the node gives back.
     back: u64,
-    /// The amounts to grant, the largest first; the server grants the first that it can.
+    /// The amounts to grant: first what a call waits for, and then the parts of a batch. The server
+    /// grants nothing if the first does not fit, and otherwise each part that fits.
     amounts: Vec<u64>,
 }
 
@@ -70,6 +75,7 @@ struct RefillGrant {
     /// Whether the tokens that the node holds are still its own.
     kept: bool,
     wait: Duration,
+    leases: u64,
 }
 
 impl RefillTask {
@@ -88,8 +94,11 @@ impl RefillTask {
             max_batch: options.max_batch.min(half).max(1),
             replied: 0,
             not_before: 0,
-            pending: false,
+            // For the reserve.
+            pending: true,
             refused: 0,
+            usual: 1,
+            leases: 1,
         }
     }
 
@@ -155,10 +164,15 @@ impl RefillTask {
         let mut amounts = Vec::new();
         if !asked && needed == 0 && hold + back == self.outstanding {
             // No call has needed a token for most of a lease.
-            let unused = state.local.drain();
-            back += unused;
-            hold -= unused.min(hold);
+            self.usual = (self.usual - self.usual.div_ceil(8)).max(1);
+            let reserve = self.reserve();
+            back += state.local.drain_above(reserve);
+            hold = state.local.remaining(now);
+            if hold < reserve {
+                amounts = self.amounts(hold, reserve);
+            }
         } else {
+            self.usual = self.usual.max(needed);
             self.adapt_batch(now, needed);
             amounts = self.amounts(hold, needed);
         }
@@ -169,9 +183,16 @@ impl RefillTask {
         };
         match self.send(&request).await {
             Ok(grant) => self.granted(now, &request, &grant),
-            Err(_) => self.failed(&request),
+            Err(failure) => self.failed(&request, failure),
         }
         state.refilled.notify_waiters();
+    }
+
+    /// How much an idle node keeps, so that its next call is admitted at once: what a call usually
+    /// asks for, if all nodes together keep at most half of the capacity.
+    fn reserve(&self) -> u64 {
+        let share = self.state.bucket.quota().capacity() / 2 / self.leases.max(1);
+        self.usual.min(share)
     }
 
     /// Adapts the batch, which should last for at least one interval and at most eight.
@@ -185,16 +206,17 @@ impl RefillTask {
         }
     }
 
-    /// Returns the amounts to ask for, the largest first. The last is what a call waits for, or 1.
+    /// Returns the amounts to ask for: what a call waits for, or 1, and then the rest of the batch in
+    /// halves, some of which add up to any number below it.
     fn amounts(&self, hold: u64, needed: u64) -> Vec<u64> {
         let least = needed.saturating_sub(hold).max(1);
-        let mut amounts = Vec::new();
-        let mut amount = self.batch.saturating_sub(hold);
-        while amount > least {
-            amounts.push(amount);
-            amount /= 2;
+        let mut amounts = vec![least];
+        let mut rest = self.batch.saturating_sub(hold).saturating_sub(least);
+        while rest > 0 {
+            let half = rest.div_ceil(2);
+            amounts.push(half);
+            rest -= half;
         }
-        amounts.push(least);
         amounts
     }
 
@@ -213,7 +235,6 @@ impl RefillTask {
         arguments
             .number(quota.den())
             .amount(quota.full())
-            .number(MAX_REFILL_US)
             .number(limits.empty_for_us())
             .amount(quota.cost(unreported))
             .text(&self.node)
@@ -248,8 +269,9 @@ impl RefillTask {
 
     fn granted(&mut self, sent: u64, request: &RefillRequest, grant: &RefillGrant) {
         let state = Arc::clone(&self.state);
+        state.failure.store(None);
         self.acked = self.seq;
-        self.pending = false;
+        self.leases = grant.leases;
         let now = time::now();
         self.replied = now;
         if let Some(shares) = state.bucket.limits().shares() {
@@ -267,6 +289,8 @@ impl RefillTask {
             0
         };
         self.outstanding = hold + grant.granted;
+        // The reserve may have been lost with the lease.
+        self.pending = self.outstanding == 0 && self.reserve() > 0;
         state.counters.granted.add(grant.granted);
         // Relaxed: a hint. A call that asked for no more since this request was sent finds the
         // tokens now, so they should not be requested again.
@@ -290,7 +314,7 @@ impl RefillTask {
         let interval = self.options.interval_ns();
         let interval = interval - interval / 4 + fastrand::u64(0..=interval / 2);
         match *request.amounts {
-            [.., least] if grant.granted == 0 => {
+            [least, ..] if grant.granted == 0 => {
                 let wait = nanos(grant.wait).min(MAX_REFUSAL_WAIT).max(interval);
                 self.not_before = now.saturating_add(wait);
                 let round_trip = now.saturating_sub(sent);
@@ -304,14 +328,17 @@ impl RefillTask {
                 // The refused call comes back then.
                 self.pending = true;
             }
-            [most, ..] if grant.granted < most => {
+            ref amounts if grant.granted < amounts.iter().sum() => {
                 self.not_before = now.saturating_add(interval);
             }
             _ => {}
         }
     }
 
-    fn failed(&mut self, request: &RefillRequest) {
+    fn failed(&mut self, request: &RefillRequest, failure: CallFailure) {
+        if let CallFailure::Failed(error) = failure {
+            self.state.failure.store(Some(Arc::new(error)));
+        }
         // The server may or may not have taken the tokens back. They are not here any more.
         self.outstanding = self.outstanding.saturating_sub(request.back);
         self.state.counters.expired.add(request.back);
@@ -366,17 +393,18 @@ fn random_node_name() -> String {
 
 impl RefillGrant {
     fn read(numbers: &[i64], amounts: &[u64]) -> Option<Self> {
-        let [index, kept, wait, ..] = numbers else {
+        let [places, kept, wait, _, _, leases] = numbers else {
             return None;
         };
-        let granted = match usize::try_from(*index).ok()?.checked_sub(1) {
-            None => 0,
-            Some(index) => *amounts.get(index)?,
-        };
+        let places = u64::try_from(*places).ok()?;
+        let is_granted = |place: usize| places >> place & 1 == 1;
+        let granted = amounts.iter().enumerate();
+        let granted = granted.filter(|(place, _)| is_granted(*place));
         Some(Self {
-            granted,
+            granted: granted.map(|(_, amount)| amount).sum(),
             kept: *kept == 1,
             wait: Duration::from_micros(u64::try_from(*wait).ok()?),
+            leases: u64::try_from(*leases).ok()?,
         })
     }
 }

@@ -10,6 +10,8 @@
 --   grant   the same of the last grant
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
+-- With a clock that stands at 0, keys would end at once, and with them every limit.
+if now == 0 then error('TIDEGATE the command TIME answers 0') end
 
 local function plus(us, num, more_us, more_num, den)
   us, num = us + more_us, num + more_num

@@ -10,7 +10,9 @@ for i = 1, #KEYS do
   for j = 1, 7 do a[j] = tonumber(ARGV[3 + (i - 1) * 7 + j]) end
   local b = load(KEYS[i], a[1], a[2], a[3], empty_for)
   if a[6] > 0 or a[7] > 0 then
-    debit(b, a[6], a[7], most_debt)
+    -- What nodes admitted without the server leaves the bucket empty at most. As a debt it would
+    -- have to be paid although the bucket refilled meanwhile.
+    debit(b, a[6], a[7], 0)
     b.dirty = true
   end
   raise(b, now)

@@ -8,6 +8,8 @@ use redis::{Cmd, Value};
 use super::store_inner::{StoreInner, within};
 use crate::breaker::ClosedState;
 use crate::connection::Connection;
+use crate::error_class::{ErrorClass, classify};
+use crate::script::{PROBE, ScriptArgs, ScriptCall};
 use crate::time;
 
 /// A connection to one server is replaced after so many failed probes: it may be dead without
@@ -32,8 +34,16 @@ impl Drop for ProbeTask {
     }
 }
 
+/// What a probe has found.
+enum Probe {
+    Answers,
+    Down,
+    /// Another server is to be found at the address.
+    WrongServer,
+}
+
 /// Starts the task for a breaker that a call has just opened, from the state `seen`. `key` is one
-/// of the breaker's keys.
+/// for probes, on the breaker's server.
 pub(super) fn start(store: &Arc<StoreInner>, index: usize, seen: ClosedState, key: Vec<u8>) {
     let task = ProbeTask {
         store: Arc::downgrade(store),
@@ -42,19 +52,33 @@ pub(super) fn start(store: &Arc<StoreInner>, index: usize, seen: ClosedState, ke
     };
     let mut last_connection = store.current_connection.load_full();
     tokio::spawn(async move {
-        let mut command = redis::cmd("GET");
-        command.arg(key);
+        // As text, because a server that has lost its scripts answers as well.
+        let call = ScriptCall {
+            script: &PROBE,
+            keys: &[key],
+            arguments: ScriptArgs::default(),
+        };
+        let command = call.command(false);
         let mut failures = 0;
         while let Some(wait) = task.wait() {
             tokio::time::sleep(wait).await;
             let Some(store) = task.store.upgrade() else {
                 return;
             };
-            if answers(&store, &command).await {
-                return;
-            }
+            let replace_now = match probe(&store, &command).await {
+                Probe::Answers => return,
+                Probe::Down => false,
+                Probe::WrongServer => true,
+            };
             failures += 1;
-            repair(&store, &command, failures, &mut last_connection).await;
+            repair(
+                &store,
+                &command,
+                failures,
+                replace_now,
+                &mut last_connection,
+            )
+            .await;
             store.breakers[index].breaker.postpone(store.next_probe());
         }
     });
@@ -69,36 +93,44 @@ impl ProbeTask {
     }
 }
 
-/// Returns whether the server answers. Asks twice, because a lost connection fails once before it
-/// reconnects.
-async fn answers(store: &StoreInner, command: &Cmd) -> bool {
+/// Asks the server twice, because a lost connection fails once before it reconnects.
+async fn probe(store: &StoreInner, command: &Cmd) -> Probe {
     let timeout = store.timeout;
     for _ in 0..2 {
-        let in_flight = store.counters.sent(true);
+        let in_flight = store.counters.sent(false);
         let mut connection = store.connection();
         let result = within(timeout, connection.run(command)).await;
         drop(in_flight);
         match result.and_then(Value::extract_error) {
-            Ok(_) => return true,
+            Ok(_) => return Probe::Answers,
             // An error of this command only: the server answers.
-            Err(error) if !store.is_outage(&error) => return true,
-            Err(error) if error.is_timeout() => return false,
+            Err(error) if !store.is_outage(&error) => return Probe::Answers,
+            Err(error) if error.is_timeout() => return Probe::Down,
+            Err(error) if classify(&error) == ErrorClass::WrongServer => {
+                return Probe::WrongServer;
+            }
             Err(_) => tokio::time::sleep((timeout / 4).min(Duration::from_millis(25))).await,
         }
     }
-    false
+    Probe::Down
 }
 
-/// Has a cluster connection look for the new owner of the key. After enough failures replaces the
-/// connection, unless another task replaced `last` already.
-async fn repair(store: &StoreInner, command: &Cmd, failures: u32, last: &mut Arc<Connection>) {
+/// Has a cluster connection look for the new owner of the key. After enough failures, or if
+/// `replace_now`, replaces the connection, unless another task replaced `last` already.
+async fn repair(
+    store: &StoreInner,
+    command: &Cmd,
+    failures: u32,
+    replace_now: bool,
+    last: &mut Arc<Connection>,
+) {
     let replace_after = if last.is_cluster() {
         refresh_owner(store, command).await;
         REPLACE_CLUSTER_AFTER
     } else {
         REPLACE_AFTER
     };
-    if !failures.is_multiple_of(replace_after) {
+    if !replace_now && !failures.is_multiple_of(replace_after) {
         return;
     }
     let current = store.current_connection.load_full();

@@ -3,7 +3,7 @@
 use core::future::Future;
 use core::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use redis::{RedisError, Value};
 use tokio::sync::Notify;
 
@@ -30,6 +30,8 @@ pub(super) struct StoreInner {
     pub(super) probe_interval: Duration,
     pub(super) breakers: Box<[GuardedSlots]>,
     pub(super) counters: StoreCounters,
+    /// Why a call failed last.
+    pub(super) last_error: ArcSwapOption<RedisError>,
 }
 
 /// A range of slots that are taken to be on one server, and its breaker.
@@ -70,6 +72,7 @@ impl StoreInner {
             probe_interval,
             breakers: (0..breakers).map(slots).collect(),
             counters: StoreCounters::default(),
+            last_error: ArcSwapOption::empty(),
         }
     }
 
@@ -91,7 +94,7 @@ impl StoreInner {
     /// lost: the connection asks another node, which names the lost one.
     pub(super) fn is_outage(&self, error: &RedisError) -> bool {
         match classify(error) {
-            ErrorClass::Outage => true,
+            ErrorClass::Outage | ErrorClass::WrongServer => true,
             ErrorClass::Moved => self.connection().is_cluster(),
             _ => false,
         }

@@ -17,7 +17,7 @@ async fn every_limiter_works_on_every_node() {
             let name = cluster.key_on(node, "name");
             let bucket = bucket(&store, &name, quota);
             let combined = combined(&store, &name, limits);
-            let leased = lease(&store, &name, quota);
+            let leased = lease(&store, &name, quota).await;
             for n in 1..=5 {
                 bucket.try_acquire(1).await.unwrap();
                 combined.try_acquire_each(&[1, 2]).await.unwrap();

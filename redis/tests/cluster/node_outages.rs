@@ -47,7 +47,6 @@ async fn killed_node_affects_only_its_keys_and_comes_back() {
             closed.try_acquire(key, 1).await.unwrap();
         }
         cluster.node_mut(1).kill();
-        let mut sent = 0;
         for n in 0..100 {
             check_served(&closed, [&keys[0], &keys[2]], 1 + n).await;
             let error = closed.try_acquire(&keys[1], 1).await.unwrap_err();
@@ -56,15 +55,13 @@ async fn killed_node_affects_only_its_keys_and_comes_back() {
             };
             // The hint is the next probe.
             assert!(retry_after <= Duration::from_millis(63), "{retry_after:?}");
-            sent += u64::from(cause.is_some());
+            assert!(cause.is_some());
             let admitted = open.try_acquire(&keys[1], 1).await.unwrap();
             assert_eq!(admitted.by(), AdmittedBy::FailOpen);
         }
-        assert!(
-            sent <= 3,
-            "{sent} of 100 calls were sent to the killed node"
-        );
         let stats = store.stats();
+        let failed = stats.errors + stats.timeouts;
+        assert!(failed <= 3, "{failed} of 100 calls reached the killed node");
         assert_eq!((stats.open_breakers, stats.outages), (1, 1));
 
         cluster.node_mut(1).restart();
@@ -87,7 +84,10 @@ async fn hanging_node_affects_only_its_keys() {
         for key in &keys {
             keyed.try_acquire(key, 1).await.unwrap();
         }
-        let leases = [0, 1].map(|node| lease(&store, &cluster.key_on(node, "leased"), QUOTA));
+        let leases = [
+            lease(&store, &cluster.key_on(0, "leased"), QUOTA).await,
+            lease(&store, &cluster.key_on(1, "leased"), QUOTA).await,
+        ];
         for leased in &leases {
             leased.acquire(1).await.unwrap();
         }

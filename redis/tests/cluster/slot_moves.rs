@@ -71,7 +71,7 @@ async fn store_finds_keys_in_the_middle_of_a_move() {
         old.reset(&key).await.unwrap();
         old.debit_each(&key, &[20]).await.unwrap();
         assert_eq!(old.available(&key).await.unwrap(), [80]);
-        let leased = lease(&store, &key, QUOTA);
+        let leased = lease(&store, &key, QUOTA).await;
         leased.acquire(1).await.unwrap();
         leased.close().await;
         slot_move.finish();
@@ -117,7 +117,7 @@ async fn bounds_hold_while_a_slot_moves_back_and_forth() {
         for _ in 0..2 {
             let store = connect_cluster(&cluster).await;
             let leased = LeaseOptions::new().ttl(Duration::from_secs(1));
-            let leased = bucket(&store, &name, quota).lease(leased);
+            let leased = bucket(&store, &name, quota).lease(leased).await;
             let keyed = keyed(&store, "keyed", [("x", quota), ("y", quota)]);
             targets.extend([
                 Target::Bucket(bucket(&store, &name, quota)),

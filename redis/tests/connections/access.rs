@@ -78,7 +78,7 @@ async fn missing_right_fails_the_call_but_is_no_outage() {
         let quota = Quota::per_hour(100);
         let allowed = bucket(&store, "allowed", quota);
         allowed.try_acquire(1).await.unwrap();
-        let leased = lease(&store, "allowed lease", quota);
+        let leased = lease(&store, "allowed lease", quota).await;
         leased.acquire(1).await.unwrap();
         leased.close().await;
 

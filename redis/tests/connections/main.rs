@@ -36,7 +36,7 @@ async fn check_every_limiter(store: &RedisStore, name: &str) {
     assert_eq!(keyed.available(name).await.unwrap(), [9, 8]);
     keyed.reset(name).await.unwrap();
 
-    let leased = bucket.lease(LeaseOptions::new());
+    let leased = bucket.lease(LeaseOptions::new()).await;
     leased.acquire(1).await.unwrap();
     leased.close().await;
     assert_eq!(leased.bucket().available().await.unwrap(), 9);

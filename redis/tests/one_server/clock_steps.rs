@@ -90,8 +90,12 @@ async fn acquire_within_patience(leased: &LeasedTokenBucket) {
 async fn leases_keep_the_bound_and_go_on_through_clock_steps() {
     for server in each_server() {
         let options = LeaseOptions::new().ttl(Duration::from_secs(1));
-        let leased = || bucket(&connect(&server), "bucket", quota()).lease(options);
-        let nodes = [leased(), leased()];
+        let leased = async || {
+            bucket(&connect(&server), "bucket", quota())
+                .lease(options)
+                .await
+        };
+        let nodes = [leased().await, leased().await];
         let load = Load::start(nodes.clone().map(Target::Leased), check_is_brief_denial);
         for offset_ms in [0, -1_000, -HOUR_MS, -HOUR_MS - 20, -2 * HOUR_MS] {
             server.set_clock_offset_ms(offset_ms);

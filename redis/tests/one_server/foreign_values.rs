@@ -29,7 +29,7 @@ async fn check_every_call_fails(server: &Server, message: &str) {
     }
     let errors = |store: &RedisStore| store.stats().errors;
     assert_eq!(errors(&store), 5);
-    let leased = lease(&store, "bucket", quota);
+    let leased = lease(&store, "bucket", quota).await;
     // Wakes the refill task, whose request fails.
     leased.try_acquire(1).unwrap_err();
     eventually("an error of the lease", async || errors(&store) > 5).await;

@@ -58,7 +58,7 @@ async fn script_is_sent_once_after_each_flush() {
         let available = bucket.available().await.unwrap();
         assert_eq!(available, 85, "each call is charged once");
         // Leases have a script of their own.
-        let leased = bucket.lease(tidegate_redis::LeaseOptions::new());
+        let leased = bucket.lease(tidegate_redis::LeaseOptions::new()).await;
         leased.acquire(1).await.unwrap();
         leased.close().await;
         assert_eq!(server.calls("eval"), 5);

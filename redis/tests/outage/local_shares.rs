@@ -27,7 +27,8 @@ async fn work(worker: &Worker) {
     let bucket = RedisTokenBucket::with_options(&store, "bucket", quota(), options).unwrap();
     worker.wait_for_others();
     let target = if worker.number.is_multiple_of(2) {
-        Target::Leased(bucket.lease(LeaseOptions::new().ttl(Duration::from_millis(300))))
+        let options = LeaseOptions::new().ttl(Duration::from_millis(300));
+        Target::Leased(bucket.lease(options).await)
     } else {
         Target::Bucket(bucket)
     };

@@ -8,7 +8,9 @@ mod support;
 
 mod local_shares;
 mod policies;
+mod proxy;
 mod recovery;
+mod regimes;
 mod server_errors;
 mod stalls;
 

@@ -29,7 +29,7 @@ async fn open_admits_and_counts_every_call() {
     })
     .await;
     let leased = std::sync::Arc::into_inner(open()).unwrap();
-    let leased = leased.lease(LeaseOptions::new());
+    let leased = leased.lease(LeaseOptions::new()).await;
     server.pause();
     for _ in 0..50 {
         let admitted = bucket.try_acquire(10).await.unwrap();
@@ -64,8 +64,8 @@ async fn closed_denies_with_a_useful_hint() {
             let AcquireError::Unavailable { retry_after, cause } = error else {
                 panic!("{error:?}");
             };
-            // Only the first call reaches for the server.
-            assert_eq!(cause.is_some(), call == 0, "{cause:?}");
+            // Only the first call reaches for the server, and the others tell what it found.
+            assert!(cause.is_some());
             if call > 0 {
                 let range = Duration::from_millis(1)..=PROBE_INTERVAL * 5 / 4;
                 assert!(range.contains(&retry_after), "{retry_after:?}");
@@ -156,7 +156,8 @@ async fn lease_goes_on_into_an_outage_and_reports_its_local_share() {
         let store = store(server.url());
         let observer = bucket(&store, slow(1_000), LOCAL);
         let leased = std::sync::Arc::into_inner(bucket(&store, slow(1_000), LOCAL)).unwrap();
-        let leased = leased.lease(LeaseOptions::new().ttl(Duration::from_millis(500)));
+        let options = LeaseOptions::new().ttl(Duration::from_millis(500));
+        let leased = leased.lease(options).await;
         leased.acquire(1).await.unwrap();
         server.pause();
         let mut admitted = 1;

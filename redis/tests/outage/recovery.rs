@@ -144,7 +144,8 @@ fn lease_lets_the_probe_run() {
             let store = store(server.url());
             let bucket = bucket(&store, slow(CAPACITY), FailurePolicy::Closed);
             server.kill();
-            let leased = Arc::into_inner(bucket).unwrap().lease(LeaseOptions::new());
+            let bucket = Arc::into_inner(bucket).unwrap();
+            let leased = bucket.lease(LeaseOptions::new()).await;
             for fault in [Fault::Kill, Fault::Pause, Fault::Kill] {
                 fault.begin(&mut server);
                 eventually("an unavailable server", async || {

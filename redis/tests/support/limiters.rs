@@ -40,8 +40,8 @@ pub(crate) fn bucket(store: &RedisStore, name: &str, quota: Quota) -> RedisToken
     RedisTokenBucket::with_options(store, name, quota, uncached()).unwrap()
 }
 
-pub(crate) fn lease(store: &RedisStore, name: &str, quota: Quota) -> LeasedTokenBucket {
-    bucket(store, name, quota).lease(LeaseOptions::new())
+pub(crate) async fn lease(store: &RedisStore, name: &str, quota: Quota) -> LeasedTokenBucket {
+    bucket(store, name, quota).lease(LeaseOptions::new()).await
 }
 
 pub(crate) fn keyed(store: &RedisStore, name: &str, quotas: impl Into<Quotas>) -> RedisKeyed {

@@ -110,6 +110,7 @@ fn action(steps_back: bool, max_unreported: u64) -> impl Strategy<Value = Action
         ]
     };
     let unreported = prop_oneof![9 => Just(0), 1 => 1_u64..5, 1 => 0..=max_unreported];
+    let unreported = unreported.prop_map(move |permits| permits.min(max_unreported));
     let all = (step, operation, [cost(), cost(), cost()], unreported);
     all.prop_map(|(step, operation, costs, unreported)| Action {
         step,

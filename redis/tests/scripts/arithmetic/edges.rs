@@ -116,7 +116,7 @@ fn foreign_text_is_an_error_that_changes_no_key_of_the_call() {
                 assert_eq!(stored[valid].value.as_deref(), Some(BUCKET));
             }
             // A lease of a bucket with one token per second and a capacity of 2, for a second.
-            let numbers = "1 2000000 0 9 0 0 0 z2 1 0 0 0 0 0 1000000 1000000 0 1000000 0";
+            let numbers = "1 2000000 0 0 0 0 z2 1 0 0 0 0 0 1000000 1000000 0 1000000 0";
             let (reply, stored) = scripts.lease(ScriptCall {
                 keys: vec![keys[foreign].clone()],
                 arguments: numbers.split(' ').map(str::to_owned).collect(),

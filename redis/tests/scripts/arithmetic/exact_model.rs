@@ -98,6 +98,14 @@ impl Model for ExactModel {
         bucket.write(ahead.min(max.max(before)), now_us);
     }
 
+    fn report(&mut self, index: usize, cost: u64, now_us: u64) {
+        let bucket = &mut self.buckets[index];
+        let before = bucket.ahead(now_us);
+        let ahead = bucket.cost(cost).saturating_add(before);
+        let most = bucket.full().max(before);
+        bucket.write(ahead.min(most), now_us);
+    }
+
     fn reset(&mut self, index: usize, now_us: u64) {
         self.buckets[index].write(0, now_us);
     }

@@ -52,6 +52,10 @@ impl Model for ProcessModel {
         self.buckets[index].debit_at(cost, self.at(now_us));
     }
 
+    fn report(&mut self, index: usize, cost: u64, now_us: u64) {
+        unreachable!("a bucket of the process admits nothing elsewhere: {index} {cost} {now_us}");
+    }
+
     fn reset(&mut self, index: usize, now_us: u64) {
         self.buckets[index].reset_at(self.at(now_us));
     }

@@ -3,7 +3,7 @@
 use core::mem::take;
 
 use super::history::{Demand, History};
-use crate::scaled_quota::{Amount, MAX_REFILL_US};
+use crate::scaled_quota::Amount;
 use crate::script_calls::{amounts, scaled};
 
 /// A request to the script `lease`.
@@ -108,12 +108,14 @@ impl LeaseNode {
             }
             Demand::Batch { permits, needed } => {
                 let least = needed.saturating_sub(hold).max(1);
-                let mut batch = permits.min(half).max(1).saturating_sub(hold);
-                while batch > least {
-                    batches.push(batch);
-                    batch /= 2;
-                }
                 batches.push(least);
+                let batch = permits.min(half).max(1).saturating_sub(hold);
+                let mut rest = batch.saturating_sub(least);
+                while rest > 0 {
+                    let part = rest.div_ceil(2);
+                    batches.push(part);
+                    rest -= part;
+                }
             }
         }
         self.seq += 1;
@@ -121,7 +123,7 @@ impl LeaseNode {
         let cost = |permits: u64| scaled.cost(permits);
         let mut arguments = vec![scaled.den().to_string()];
         arguments.extend(amounts(&[scaled.full()]));
-        arguments.extend([MAX_REFILL_US, history.empty_for_us()].map(|us| us.to_string()));
+        arguments.push(history.empty_for_us().to_string());
         arguments.extend(amounts(&[Amount::default()]));
         arguments.push(self.name.clone());
         arguments.extend([self.seq, self.acked].map(|seq| seq.to_string()));

@@ -93,18 +93,22 @@ impl<'a> Simulation<'a> {
             now_us: self.now_us - self.behind_us,
         });
         let reply = numbers(&reply)?;
-        let Ok(granted) = usize::try_from(reply[0]) else {
+        let Ok(places) = u64::try_from(reply[0]) else {
             request.state = RequestState::Superseded;
             return Ok(());
         };
-        let permits = granted
-            .checked_sub(1)
-            .map_or(0, |index| request.batches[index]);
+        let granted = request.batches.iter().enumerate();
+        let granted = granted.filter(|(place, _)| places >> place & 1 == 1);
+        let permits = granted.map(|(_, permits)| permits).sum();
         let held = held_us(stored[0].value.as_deref().unwrap_or(""));
         let most = |permits: u64| self.scaled.cost(permits).us + 4;
         let capacity = self.history.quota.capacity();
         prop_assert!(held <= most(capacity), "{held} us are held");
-        if (1..request.batches.len()).contains(&granted) {
+        prop_assert!(
+            places == 0 || places & 1 == 1,
+            "parts without the first amount"
+        );
+        if places > 1 {
             prop_assert!(held <= most(capacity / 2), "{held} us are held by batches");
         }
         prop_assert!(permits > 0 || request.batches.is_empty() || reply[2] > 0);
