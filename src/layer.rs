@@ -171,6 +171,6 @@ pub use response_head::ResponseHead;
 pub use response_headers::{HeaderStyle, Reset};
 #[cfg(feature = "rules")]
 pub use rules::{
-    RuleStats, Rules, RulesBuilder, RulesClock, RulesConfig, RulesError, RulesErrorKind,
+    RuleStats, Rules, RulesBuilder, RulesClock, RulesConfig, RulesError, RulesErrorKind, RulesGate,
 };
 pub use too_many_requests::TooManyRequests;

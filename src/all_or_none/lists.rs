@@ -1,4 +1,4 @@
-//! Lists of members of one type, as long as the caller likes.
+//! Lists of members of one type, of any length.
 
 use super::tuples::Member;
 use super::{LeastHeadroom, Members};
@@ -82,7 +82,8 @@ pub(crate) fn undo<M: Member>(members: &[M], charges: &mut [Option<M::Charge>]) 
 
 /// The refusal that lasts the longest at this moment.
 pub(crate) fn refusal<M: Member>(members: &[M]) -> Option<M::Refusal> {
-    List(members).longest(None)
+    let charged = members.iter().filter(|member| member.is_charged());
+    super::longest_of(None, charged.map(|member| member.refusal()))
 }
 
 /// The least headroom of the members; `None` if one has none.

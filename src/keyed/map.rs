@@ -242,6 +242,12 @@ impl<K, L, S> Keyed<K, L, S> {
         usize::try_from(self.keys.load(Relaxed)).unwrap_or(usize::MAX)
     }
 
+    /// The limiter that keys without room share, if there is one yet.
+    #[cfg(feature = "rules")]
+    pub(crate) fn shared_limiter(&self) -> Option<&L> {
+        self.shared.get()
+    }
+
     /// Returns whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -15,8 +15,6 @@ use super::table::Table;
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::snapshot::Snapshot;
-use crate::sync::AtomicU64;
-use crate::sync::Ordering::Relaxed;
 use crate::time::{Timestamp, nanos};
 
 /// Locks a key out for a while once it has failed several times within a period: log-ins of a user,
@@ -72,15 +70,23 @@ pub struct PenaltyBox<K, C = DefaultClock> {
 struct Shared<K> {
     hasher: ahash::RandomState,
     shards: [Mutex<Shard<K>>; SHARDS],
-    /// The three are Relaxed: they guard no memory, and each is good with an older one of another.
-    failures: AtomicU64,
-    /// Nanoseconds, both.
-    within: AtomicU64,
-    lockout: AtomicU64,
     max_keys: usize,
 }
 
-type Shard<K> = HashMap<K, Record, ahash::RandomState>;
+struct Shard<K> {
+    numbers: Numbers,
+    records: HashMap<K, Record, ahash::RandomState>,
+}
+
+/// When a key is locked out, and for how long. Each shard has them, so that a call finds those of
+/// one change, under the lock that it takes anyway.
+#[derive(Clone, Copy, Debug)]
+struct Numbers {
+    failures: u64,
+    /// Nanoseconds, both.
+    within: u64,
+    lockout: u64,
+}
 
 /// How many locks there are. Attempts of different keys rarely meet at one.
 const SHARDS: usize = 64;
@@ -126,40 +132,38 @@ impl Record {
     }
 }
 
-impl<K> Shared<K> {
-    fn failures(&self) -> u64 {
-        // Relaxed, and the two below: see the fields.
-        self.failures.load(Relaxed)
+impl Numbers {
+    fn new(failures: u64, within: Duration, lockout: Duration) -> Self {
+        Self {
+            failures: failures.max(1),
+            within: nanos(within),
+            lockout: nanos(lockout),
+        }
     }
 
-    fn within(&self) -> u64 {
-        self.within.load(Relaxed)
+    /// Places that are taken: by failures, and by attempts that may still fail.
+    fn used(record: &Record) -> u64 {
+        record.under_way.saturating_add(record.failed.len() as u64)
     }
 
-    fn lockout(&self) -> u64 {
-        self.lockout.load(Relaxed)
-    }
-
-    /// How many more may fail, apart from those that have and those that are under way.
     fn left(&self, record: &Record) -> u64 {
-        let used = record.under_way.saturating_add(record.failed.len() as u64);
-        self.failures().saturating_sub(used)
+        self.failures.saturating_sub(Self::used(record))
     }
 
     fn refusal(&self, record: &Record, n: u64, now: u64) -> Option<Refusal> {
-        if n > self.failures() {
+        if n > self.failures {
             return Some(Refusal::Never);
         }
         if record.locked_until > now {
             return Some(Refusal::LockedFor(record.locked_until - now));
         }
-        // Once, because the limit may change meanwhile.
-        let left = self.left(record);
-        if n <= left {
+        // More may be used than may fail, after the number was lowered.
+        let wanted = Self::used(record).saturating_add(n);
+        let excess = wanted.saturating_sub(self.failures);
+        if excess == 0 {
             return None;
         }
         // Those under way may turn out well at any time.
-        let excess = n - left;
         if excess <= record.under_way {
             return Some(Refusal::Busy);
         }
@@ -167,20 +171,20 @@ impl<K> Shared<K> {
         let until = record
             .failed
             .get(oldest)
-            .map_or(now, |at| at.saturating_add(self.within()));
+            .map_or(now, |at| at.saturating_add(self.within));
         Some(Refusal::LockedFor(until.saturating_sub(now).max(1)))
     }
 
     fn fail(&self, record: &mut Record, n: u64, now: u64) {
-        record.forget_old(now, self.within());
+        record.forget_old(now, self.within);
         // A clock that steps back must not disorder them.
         let at = record.failed.back().map_or(now, |last| now.max(*last));
-        for _ in 0..n.min(self.failures()) {
+        for _ in 0..n.min(self.failures) {
             record.failed.push_back(at);
         }
-        if record.failed.len() as u64 >= self.failures() {
+        if record.failed.len() as u64 >= self.failures {
             record.failed.clear();
-            record.locked_until = record.locked_until.max(at.saturating_add(self.lockout()));
+            record.locked_until = record.locked_until.max(at.saturating_add(self.lockout));
         }
     }
 }
@@ -204,52 +208,59 @@ impl<K: Hash + Eq + Clone> Shared<K> {
     }
 
     /// Reads the record of a key, or an empty one.
-    fn read<R>(&self, key: &K, now: u64, read: impl FnOnce(&Record) -> R) -> R {
+    fn read<R>(&self, key: &K, now: u64, read: impl FnOnce(&Numbers, &Record) -> R) -> R {
         let mut shard = self.shard(key);
-        match shard.get_mut(key) {
+        let Shard { numbers, records } = &mut *shard;
+        match records.get_mut(key) {
             Some(record) => {
-                record.forget_old(now, self.within());
-                read(record)
+                record.forget_old(now, numbers.within);
+                read(numbers, record)
             }
-            None => read(&Record::default()),
+            None => read(numbers, &Record::default()),
         }
     }
 
     /// Changes the record of a key, which is added if need be, and forgotten if it is over.
-    fn change<R>(&self, key: &K, now: u64, change: impl FnOnce(&mut Record) -> R) -> R {
+    fn change<R>(&self, key: &K, now: u64, change: impl FnOnce(&Numbers, &mut Record) -> R) -> R {
         let mut shard = self.shard(key);
-        if !shard.contains_key(key) {
-            self.make_room(&mut shard, now);
+        let Shard { numbers, records } = &mut *shard;
+        if !records.contains_key(key) {
+            self.make_room(records, numbers.within, now);
         }
-        let record = shard.entry_ref(key).or_default();
-        record.forget_old(now, self.within());
-        let result = change(record);
+        let record = records.entry_ref(key).or_default();
+        record.forget_old(now, numbers.within);
+        let result = change(numbers, record);
         // Again, because failures may not count at all.
-        record.forget_old(now, self.within());
+        record.forget_old(now, numbers.within);
         if record.is_over(now) {
-            shard.remove(key);
+            records.remove(key);
         }
         result
     }
 
     /// Forgets what is over, and if that is not enough a quarter of the rest at once, so that not
     /// each new key has to look at all of them.
-    fn make_room(&self, shard: &mut Shard<K>, now: u64) {
+    fn make_room(
+        &self,
+        records: &mut HashMap<K, Record, ahash::RandomState>,
+        within: u64,
+        now: u64,
+    ) {
         let most = self.max_keys.div_ceil(SHARDS).max(1);
-        if shard.len() < most {
+        if records.len() < most {
             return;
         }
-        shard.retain(|_, record| {
-            record.forget_old(now, self.within());
+        records.retain(|_, record| {
+            record.forget_old(now, within);
             !record.is_over(now)
         });
-        if shard.len() < most {
+        if records.len() < most {
             return;
         }
-        let mut left = (shard.len() / 4).max(1);
-        let mut all: Vec<_> = shard.values().map(Record::importance).collect();
+        let mut left = (records.len() / 4).max(1);
+        let mut all: Vec<_> = records.values().map(Record::importance).collect();
         let (_, &mut most_important, _) = all.select_nth_unstable(left - 1);
-        shard.retain(|_, record| {
+        records.retain(|_, record| {
             let is_kept = left == 0 || record.importance() > most_important;
             left -= usize::from(!is_kept);
             is_kept
@@ -272,10 +283,10 @@ impl<K: Hash + Eq + Clone> PenaltyCharge<K> {
         let n = core::mem::take(&mut self.n);
         if n > 0 || failed > 0 {
             let shared = &self.shared;
-            shared.change(&self.key, now.as_nanos(), |record| {
+            shared.change(&self.key, now.as_nanos(), |numbers, record| {
                 record.under_way = record.under_way.saturating_sub(n);
                 if failed > 0 {
-                    shared.fail(record, failed, now.as_nanos());
+                    numbers.fail(record, failed, now.as_nanos());
                 }
             });
         }
@@ -304,13 +315,15 @@ impl<K: Hash + Eq + Clone, C: Clock> PenaltyBox<K, C> {
     /// [`new`](PenaltyBox::new) on a clock of your choice.
     pub fn with_clock(failures: u64, within: Duration, lockout: Duration, clock: C) -> Self {
         let hasher = ahash::RandomState::new();
-        let empty = |_| Mutex::new(HashMap::with_hasher(hasher.clone()));
+        let empty = |_| {
+            Mutex::new(Shard {
+                numbers: Numbers::new(failures, within, lockout),
+                records: HashMap::with_hasher(hasher.clone()),
+            })
+        };
         let shared = Shared {
             shards: core::array::from_fn(empty),
             hasher,
-            failures: AtomicU64::new(failures.max(1)),
-            within: AtomicU64::new(nanos(within)),
-            lockout: AtomicU64::new(nanos(lockout)),
             max_keys: MAX_KEYS,
         };
         Self {
@@ -333,8 +346,10 @@ impl<K: Hash + Eq + Clone, C: Clock> PenaltyBox<K, C> {
 
     /// Changes the numbers while the box is used. What counts stays: failures that are still within
     /// the period, places of attempts under way, and lock-outs, which end as they were announced. A
-    /// key that has failed as often as the new number says, or more, is locked out by its next
-    /// failure, and refused until then.
+    /// key that has failed as often as the new number says, or more, is refused until enough of its
+    /// failures are older than the period. An attempt that was under way and fails locks it out.
+    ///
+    /// Each key changes at one moment during the call, which takes one lock after the other.
     ///
     /// ```
     /// use core::time::Duration;
@@ -348,11 +363,10 @@ impl<K: Hash + Eq + Clone, C: Clock> PenaltyBox<K, C> {
     /// assert_eq!(log_ins.locked_out(&"alice"), Some(hour));
     /// ```
     pub fn set_limits(&self, failures: u64, within: Duration, lockout: Duration) {
-        let shared = &self.shared;
-        // Relaxed: see the fields.
-        shared.failures.store(failures.max(1), Relaxed);
-        shared.within.store(nanos(within), Relaxed);
-        shared.lockout.store(nanos(lockout), Relaxed);
+        for shard in &self.shared.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.numbers = Numbers::new(failures, within, lockout);
+        }
     }
 
     /// Returns the clock that the box reads.
@@ -363,7 +377,7 @@ impl<K: Hash + Eq + Clone, C: Clock> PenaltyBox<K, C> {
     /// Returns for how long a key is still locked out; `None` if it is not.
     pub fn locked_out(&self, key: &K) -> Option<Duration> {
         let now = self.clock.now().as_nanos();
-        let until = self.shared.read(key, now, |record| record.locked_until);
+        let until = self.shared.read(key, now, |_, record| record.locked_until);
         (until > now).then(|| Duration::from_nanos(until - now))
     }
 
@@ -371,21 +385,21 @@ impl<K: Hash + Eq + Clone, C: Clock> PenaltyBox<K, C> {
     pub fn failures(&self, key: &K) -> u64 {
         let now = self.clock.now().as_nanos();
         self.shared
-            .read(key, now, |record| record.failed.len() as u64)
+            .read(key, now, |_, record| record.failed.len() as u64)
     }
 
     /// Counts a failure of a key that was not an attempt here, such as a refusal of another limit.
     pub fn fail(&self, key: &K) {
         let now = self.clock.now().as_nanos();
         let shared = &self.shared;
-        shared.change(key, now, |record| shared.fail(record, 1, now));
+        shared.change(key, now, |numbers, record| numbers.fail(record, 1, now));
     }
 
     /// Forgives a key: it is not locked out, and its failures do not count. Returns whether there
     /// was something to forgive. Attempts under way stay.
     pub fn forgive(&self, key: &K) -> bool {
         let now = self.clock.now().as_nanos();
-        self.shared.change(key, now, |record| {
+        self.shared.change(key, now, |_, record| {
             let had_some = !record.failed.is_empty() || record.locked_until > now;
             (record.failed, record.locked_until) = (VecDeque::new(), 0);
             had_some
@@ -396,7 +410,10 @@ impl<K: Hash + Eq + Clone, C: Clock> PenaltyBox<K, C> {
     pub fn len(&self) -> usize {
         let shards = self.shared.shards.iter();
         shards
-            .map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len())
+            .map(|shard| {
+                let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                shard.records.len()
+            })
             .sum()
     }
 
@@ -418,14 +435,16 @@ where
         &self.clock
     }
 
-    fn capacity_for(&self, _: &K) -> u64 {
-        self.shared.failures()
+    fn capacity_for(&self, key: &K) -> u64 {
+        self.shared.shard(key).numbers.failures
     }
 
     fn peek_for(&self, key: &K, n: u64, now: Timestamp) -> Result<(), Denied> {
         let (shared, now) = (&self.shared, now.as_nanos());
-        let refusal = shared.read(key, now, |record| shared.refusal(record, n, now));
-        refusal.map_or(Ok(()), |refusal| Err(denied(&refusal, shared.failures())))
+        shared.read(key, now, |numbers, record| {
+            let refusal = numbers.refusal(record, n, now);
+            refusal.map_or(Ok(()), |refusal| Err(denied(&refusal, numbers.failures)))
+        })
     }
 
     /// An attempt that nothing settles is a failure.
@@ -435,16 +454,13 @@ where
 
     fn charge_for(&self, key: &K, n: u64, now: Timestamp) -> Result<PenaltyCharge<K>, Denied> {
         let (shared, nanos) = (&self.shared, now.as_nanos());
-        let refusal = shared.change(key, nanos, |record| {
-            let refusal = shared.refusal(record, n, nanos);
-            if refusal.is_none() {
-                record.under_way += n;
+        shared.change(key, nanos, |numbers, record| {
+            if let Some(refusal) = numbers.refusal(record, n, nanos) {
+                return Err(denied(&refusal, numbers.failures));
             }
-            refusal
-        });
-        if let Some(refusal) = refusal {
-            return Err(denied(&refusal, shared.failures()));
-        }
+            record.under_way += n;
+            Ok(())
+        })?;
         Ok(PenaltyCharge {
             shared: Arc::clone(shared),
             key: key.clone(),
@@ -471,48 +487,52 @@ where
             charge.end(used, now);
         } else if used > 0 {
             let (shared, now) = (&self.shared, now.as_nanos());
-            shared.change(key, now, |record| shared.fail(record, used, now));
+            shared.change(key, now, |numbers, record| numbers.fail(record, used, now));
         }
     }
 
     fn available_for(&self, key: &K, now: Timestamp) -> u64 {
         let (shared, now) = (&self.shared, now.as_nanos());
-        shared.read(key, now, |record| {
+        shared.read(key, now, |numbers, record| {
             if record.locked_until > now {
                 0
             } else {
-                shared.left(record)
+                numbers.left(record)
             }
         })
     }
 
-    fn refill_time_for(&self, _: &K) -> Duration {
-        Duration::from_nanos(self.shared.within())
+    fn refill_time_for(&self, key: &K) -> Duration {
+        Duration::from_nanos(self.shared.shard(key).numbers.within)
     }
 
     fn snapshot_for(&self, key: &K, now: Timestamp) -> Snapshot {
         let (shared, nanos) = (&self.shared, now.as_nanos());
-        let next = shared.read(key, nanos, |record| {
+        shared.read(key, nanos, |numbers, record| {
             let locked = (record.locked_until > nanos).then_some(record.locked_until);
-            let oldest = record
-                .failed
-                .front()
-                .map(|at| at.saturating_add(shared.within()));
-            locked.or(oldest)
-        });
-        Snapshot {
-            limit: None,
-            capacity: shared.failures(),
-            refill_time: self.refill_time_for(key),
-            available: self.available_for(key, now),
-            next_permit_in: next.map(|at| Duration::from_nanos(at.saturating_sub(nanos))),
-            is_in_flight: false,
-        }
+            let oldest = record.failed.front();
+            let oldest = oldest.map(|at| at.saturating_add(numbers.within));
+            let available = if locked.is_some() {
+                0
+            } else {
+                numbers.left(record)
+            };
+            let next = locked.or(oldest);
+            Snapshot {
+                limit: None,
+                capacity: numbers.failures,
+                refill_time: Duration::from_nanos(numbers.within),
+                available,
+                next_permit_in: next.map(|at| Duration::from_nanos(at.saturating_sub(nanos))),
+                is_in_flight: false,
+            }
+        })
     }
 
     fn is_unused_for(&self, key: &K, now: Timestamp) -> bool {
         let nanos = now.as_nanos();
-        self.shared.read(key, nanos, |record| record.is_over(nanos))
+        self.shared
+            .read(key, nanos, |_, record| record.is_over(nanos))
     }
 }
 
@@ -529,10 +549,12 @@ impl<K, C: Clone> Clone for PenaltyBox<K, C> {
 /// Omits the keys, which may be personal.
 impl<K, C> fmt::Debug for PenaltyBox<K, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.shared.shards[0].lock();
+        let numbers = first.unwrap_or_else(PoisonError::into_inner).numbers;
         f.debug_struct("PenaltyBox")
-            .field("failures", &self.shared.failures())
-            .field("within", &Duration::from_nanos(self.shared.within()))
-            .field("lockout", &Duration::from_nanos(self.shared.lockout()))
+            .field("failures", &numbers.failures)
+            .field("within", &Duration::from_nanos(numbers.within))
+            .field("lockout", &Duration::from_nanos(numbers.lockout))
             .finish_non_exhaustive()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::key_extractor::NoKey;
 use super::request_head::RequestHead;
+use super::response_head::ResponseHead;
 use crate::all_or_none::Refusal;
 use crate::denied::Denied;
 use crate::limiter::Limiter;
@@ -19,7 +20,6 @@ use crate::time::Timestamp;
 /// | [`Named`](super::Named) | as the gate in it, with a name for clients and logs |
 /// | a tuple of up to eight gates, or a `Vec` of any number | by all of them; none is charged for what another refuses |
 /// | a [`BoxGate`](super::BoxGate) | as the gate in it, whose type is chosen at run time |
-/// | `Rules`, of the feature `rules` | by what a configuration file says |
 ///
 /// All gates of a tuple must read the same clock or clones of it. The compiler checks that their
 /// clocks have one type. A tuple looks at all gates before it charges any, so a refusal charges
@@ -98,6 +98,23 @@ pub trait GateOperations {
         used: u64,
         now: Timestamp,
     );
+
+    /// Whether a settlement depends on more than what was used.
+    fn settles_by_response(&self) -> bool {
+        false
+    }
+
+    /// [`settle_at`](Self::settle_at) with the response, from what was charged to what is used.
+    fn settle_by_response_at(
+        &self,
+        key: &Self::Key,
+        charge: Option<Self::Charge>,
+        (charged, used): (u64, u64),
+        _response: &ResponseHead<'_>,
+        now: Timestamp,
+    ) {
+        self.settle_at(key, charge, charged, used, now);
+    }
 
     /// Tells that a call was refused because of peeks. Gates that count their refusals look
     /// whether theirs was among them.

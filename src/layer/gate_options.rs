@@ -82,7 +82,7 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         };
         if in_flight.is_limited(&in_flight_key) {
             // A look first, so that refused requests hardly ever keep a permit from others.
-            if let Some((key, now)) = asked.gate {
+            if let Some((key, now)) = asked.gate.filter(|_| cost > 0) {
                 if let Err(denied) = gate.peek_at(key, cost, now) {
                     gate.record_peeked_refusal(key, cost, now);
                     return self.reject_denied(request, &asked, &denied, cost);

@@ -15,11 +15,13 @@ mod names;
 mod rule;
 mod rule_set;
 mod settle;
+mod strict;
 mod tiers;
 
 pub use builder::RulesBuilder;
 pub use config::RulesConfig;
 pub use error::{RulesError, RulesErrorKind};
+pub use gate::RulesGate;
 pub use limit::RulesClock;
 
 pub use live::{RuleStats, Rules};

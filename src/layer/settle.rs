@@ -51,9 +51,9 @@ where
                 charge,
                 cost: charged,
             } = charged;
-            if used != charged {
+            if used != charged || gate.settles_by_response() {
                 if let Some(now) = gate.now(&key) {
-                    gate.settle_at(&key, charge, charged, used, now);
+                    gate.settle_by_response_at(&key, charge, (charged, used), response, now);
                 }
             }
         }))

@@ -79,6 +79,16 @@ fn header_fields() {
 }
 
 #[test]
+fn the_host_of_http_2_is_in_the_target() {
+    let host = |uri: &str| Request::get(uri);
+    let condition = "headers = { host = 'example.org' }";
+    assert!(is_on(condition, host("/").header("host", "example.org")));
+    assert!(is_on(condition, host("https://example.org/")));
+    assert!(!is_on(condition, host("https://example.com/")));
+    assert!(!is_on(condition, host("/")));
+}
+
+#[test]
 fn every_part_must_hold() {
     let condition = "routes = ['/upload'], methods = ['POST'], headers = { x-size = 'big' }";
     let full = || Request::post("/upload").header("x-size", "big");

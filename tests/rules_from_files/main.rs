@@ -31,7 +31,7 @@ use http::{Request, Response, StatusCode, request};
 use tidegate::ManualClock;
 use tidegate::layer::{
     Admission, Gate, Held, InFlightGate, RateLimitLayer, Rejection, RequestHead, ResponseHead,
-    Rules, RulesBuilder, RulesConfig,
+    Rules, RulesBuilder, RulesConfig, RulesGate,
 };
 
 type Layer<G, F> = RateLimitLayer<G, F, fn(&Rejection<'_>) -> Response<String>>;
@@ -44,7 +44,7 @@ struct Peer(IpAddr);
 struct Server {
     clock: ManualClock,
     rules: Rules<ManualClock>,
-    layer: Layer<Rules<ManualClock>, Rules<ManualClock>>,
+    layer: Layer<RulesGate<ManualClock>, RulesGate<ManualClock>>,
 }
 
 fn parse(text: &str) -> RulesConfig {
@@ -66,11 +66,7 @@ impl Server {
     }
 
     fn with(clock: ManualClock, rules: Rules<ManualClock>) -> Self {
-        let reject: fn(&Rejection<'_>) -> Response<String> = |rejection| {
-            let response = Response::builder().status(rejection.status());
-            let body = rejection.limit().to_owned();
-            response.body(body).expect("a response")
-        };
+        let reject: fn(&Rejection<'_>) -> Response<String> = reject;
         Self {
             layer: rules.layer().reject_with(reject).build(),
             clock,
@@ -84,19 +80,22 @@ impl Server {
 
     /// Asks, and responds with `status`.
     fn answer(&self, request: request::Builder, status: u16) -> Result<(), String> {
-        let mut admission = self.decide(request)?;
-        let response = Response::builder()
-            .status(status)
-            .body(())
-            .expect("a response");
-        admission.settle(&ResponseHead::new(&response));
-        Ok(())
+        answer(&self.layer, request, status)
     }
 
     /// How many of these are admitted one after the other, each answered by 200.
     fn admitted(&self, n: usize, request: impl Fn() -> request::Builder) -> usize {
         let admitted = (0..n).filter(|_| self.answer(request(), 200).is_ok());
         admitted.count()
+    }
+
+    /// The seconds after which a refused request may come back.
+    fn retry_after(&self, request: request::Builder) -> f64 {
+        let request = request.body(()).expect("a request");
+        let refused = self.layer.decide::<String>(&RequestHead::new(&request));
+        let refused = refused.expect_err("a refusal");
+        let seconds = refused.headers()["retry-after"].to_str().expect("text");
+        seconds.parse().expect("a number")
     }
 
     fn reload(&self, text: &str) {
@@ -114,6 +113,31 @@ impl Server {
         let of = of.expect("a limit of that name");
         (of.denied, of.shadow_denied)
     }
+}
+
+/// Asks, and responds with `status`.
+fn answer<G: Gate, F: InFlightGate>(
+    layer: &Layer<G, F>,
+    request: request::Builder,
+    status: u16,
+) -> Result<(), String> {
+    let mut admission = decide(layer, request)?;
+    settle(&mut admission, status);
+    Ok(())
+}
+
+fn settle<H>(admission: &mut Admission<H>, status: u16) {
+    let response = Response::builder()
+        .status(status)
+        .body(())
+        .expect("a response");
+    admission.settle(&ResponseHead::new(&response));
+}
+
+fn reject(rejection: &Rejection<'_>) -> Response<String> {
+    let response = Response::builder().status(rejection.status());
+    let body = rejection.limit().to_owned();
+    response.body(body).expect("a response")
 }
 
 /// The refusal is the name of the limit.

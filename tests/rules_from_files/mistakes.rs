@@ -6,10 +6,10 @@ use tidegate::layer::{RequestHead, Rules, RulesConfig, RulesErrorKind as Kind};
 use super::{Server, builder, get, parse};
 
 /// Mistakes of form, with what the error must contain.
-const MALFORMED: [(&str, &str); 39] = [
+const MALFORMED: [(&str, &str); 45] = [
     ("", "missing field `limits`"),
     ("limit = []", "unknown field `limit`"),
-    ("limits = [{ rate = '1/s' }]", "missing field `name`"),
+    ("limits = [{ rate = '1/s' }]", "a limit needs a name"),
     (
         "limits = [{ name = ' ', rate = '1/s' }]",
         "a limit needs a name",
@@ -105,6 +105,27 @@ const MALFORMED: [(&str, &str); 39] = [
         "limits = [{ name = 'a', rate = '1/s', route = ['/'] }]",
         "unknown field `route`",
     ),
+    (
+        "limits = [{ name = 'a', window = '9/s', statuses = [404] }]",
+        "cannot give back",
+    ),
+    (
+        "limits = [{ name = 'a', in_flight = 1, key = 'k', max_keys = 5 }]",
+        "does not fit",
+    ),
+    (
+        "limits = [{ name = 'a', failures = '5/min', lock_out = '0 s', statuses = [401] }]",
+        "a duration of 0",
+    ),
+    (
+        "limits = []\nkeys.a = { address = 'x', hops = 0 }",
+        "the key is the `peer`",
+    ),
+    (
+        "limits = []\nkeys.a = { address = 'x', proxies = [] }",
+        "`proxies` is empty",
+    ),
+    ("limits = 5", "expected a list"),
     ("limits = []\nkeys.a = {}", "a key is one of"),
     (
         "limits = []\nkeys.a = { peer = true, bearer = true }",
@@ -188,12 +209,12 @@ const UNUSABLE: [(&str, Kind, &str); 22] = [
     ),
     (
         "limits = []\nkeys.a = { all_of = ['a'] }",
-        Kind::CyclicKey,
+        Kind::InvalidKey,
         "key `a`: it is a part of itself",
     ),
     (
         "limits = []\nkeys.a = { all_of = ['b'] }\nkeys.b = { first_of = ['a'] }",
-        Kind::CyclicKey,
+        Kind::InvalidKey,
         "it is a part of itself",
     ),
     (
@@ -222,7 +243,7 @@ const UNUSABLE: [(&str, Kind, &str); 22] = [
         "tier `none`",
     ),
     (
-        "limits = []\ntiers = [{ name = 'a', key = 'b', values = [] }]",
+        "limits = []\ntiers = [{ name = 'a', key = 'b', values = ['x'] }]",
         Kind::UnknownKey,
         "tier `a`: there is no key `b`",
     ),
@@ -254,7 +275,7 @@ const UNUSABLE: [(&str, Kind, &str); 22] = [
     (
         "limits = [{ name = 'a', rate = '1/s', routes = ['search'] }]",
         Kind::InvalidCondition,
-        "route `search`: routes begin with `/`",
+        "route `search`: a route is a path",
     ),
     (
         "limits = [{ name = 'a', rate = '1/s', routes = ['/users/:id'] }]",
@@ -319,14 +340,106 @@ fn keys_that_need_the_peer() {
     }
 }
 
-/// Each key names the next one twice, so a path through them is long, and there are many paths.
+/// A chain of keys is bounded, and so is what one key has to read.
 #[test]
 fn deep_keys_end() {
-    let key = |n: usize| format!("keys.k{n} = {{ all_of = ['k{}'] }}\n", n + 1);
-    let keys: String = (0..200).map(key).collect();
-    let text = format!("limits = []\nkeys.k200 = {{ bearer = true }}\n{keys}");
-    assert!(Rules::new(&parse(&text)).is_ok());
-    let text = format!("limits = []\nkeys.k200 = {{ all_of = ['k0'] }}\n{keys}");
-    let error = Rules::new(&parse(&text)).unwrap_err();
-    assert_eq!(error.kind(), Kind::CyclicKey);
+    let chain = |length: usize, next: fn(usize) -> String| {
+        let key = |n: usize| format!("keys.k{n} = {{ all_of = [{}] }}\n", next(n + 1));
+        let keys: String = (0..length).map(key).collect();
+        Rules::new(&parse(&format!(
+            "limits = []\nkeys.k{length}.bearer = true\n{keys}"
+        )))
+    };
+    let once = |n: usize| format!("'k{n}'");
+    let twice = |n: usize| format!("'k{n}', 'k{n}'");
+    assert!(chain(10, once).is_ok());
+    assert!(chain(4, twice).is_ok());
+    for error in [chain(200, once), chain(5, twice), chain(40, twice)] {
+        assert_eq!(error.unwrap_err().kind(), Kind::InvalidKey);
+    }
+}
+
+/// What YAML and JSON have for nothing is no value.
+#[test]
+fn nothing_is_no_value() {
+    for text in [
+        "limits:",
+        "limits: ~",
+        "limits: []\nexempt:",
+        "limits: []\nkeys:",
+        "limits: []\nexempt:\n  - routes:\n",
+        "limits:\n  - { name: a, rate: 1/s, key: }",
+        "limits:\n  - { name: a, rate: 1/s, tiers: ~ }",
+        "limits:\n  - { name: a, rate: 1/s, headers: ~ }",
+        "limits: []\nkeys: { a: { bearer: true }, a: { peer: true } }",
+    ] {
+        let config = serde_yaml_ng::from_str::<RulesConfig>(text);
+        assert!(config.is_err(), "{text}: {config:?}");
+    }
+    for text in [
+        r#"{ "limits": null }"#,
+        r#"{ "limits": [], "exempt": [{ "routes": null }] }"#,
+        r#"{ "limits": [{ "name": "a", "rate": "1/s", "key": null }] }"#,
+        r#"{ "limits": [], "keys": { "a": { "bearer": true }, "a": { "peer": true } } }"#,
+        r#"{ "limits": [{ "name": "a", "rate": "1/s", "headers": { "x": "1", "x": "2" } }] }"#,
+    ] {
+        let config = serde_json::from_str::<RulesConfig>(text);
+        assert!(config.is_err(), "{text}: {config:?}");
+    }
+}
+
+#[test]
+fn an_exemption_has_a_condition() {
+    for text in ["exempt = [{}]", "exempt = [{ headers = {} }]"] {
+        let error = Rules::new(&parse(&format!("{text}\nlimits = []"))).unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidCondition);
+        assert_eq!(error.place(), "exempt");
+    }
+}
+
+#[test]
+fn routes_of_other_routers_are_mistakes() {
+    for route in [
+        "search",
+        "",
+        "/:id",
+        "/*rest",
+        "/search?q={q}",
+        "/a#b",
+        "/a b",
+        "/(.*)",
+        "/a*",
+        "/<id>",
+        "/{id:[0-9]+}",
+        "/{}",
+        "/{*}",
+        "/{a}{b}",
+        "/x{a}",
+        "/$id",
+        "/\\u0000",
+    ] {
+        let text = format!("limits = [{{ name = 'a', rate = '1/s', routes = [\"{route}\"] }}]");
+        let error = Rules::new(&parse(&text)).unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidCondition, "{route}");
+    }
+    for route in [
+        "/",
+        "/a/{b}/{*c}",
+        "/a.b-c_d~e",
+        "/caf\u{e9}",
+        "/a/",
+        "/{a_1}",
+    ] {
+        let text = format!("limits = [{{ name = 'a', rate = '1/s', routes = ['{route}'] }}]");
+        assert!(Rules::new(&parse(&text)).is_ok(), "{route}");
+    }
+}
+
+#[test]
+fn names_of_tiers_are_unique() {
+    for names in [&["gold", "gold"][..], &["none"]] {
+        let rules = builder(&ManualClock::new()).tiers(names.iter().copied(), |_| None);
+        let error = rules.build(&parse("limits = []")).unwrap_err();
+        assert_eq!(error.kind(), Kind::DuplicateName);
+    }
 }

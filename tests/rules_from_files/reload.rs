@@ -2,7 +2,7 @@
 
 use tidegate::layer::RulesErrorKind;
 
-use super::{Server, get, of, parse, refused};
+use super::{Server, from, get, of, parse, refused};
 
 #[test]
 fn each_kind_keeps_its_level() {
@@ -45,6 +45,11 @@ fn failures_keep_what_counts() {
     for _ in 0..3 {
         assert!(server.answer(of("a"), 401).is_ok());
     }
+    server.reload(&text("2/h"));
+    // The hint is honest: three have failed, of which one may be left.
+    let hint = server.retry_after(of("a"));
+    server.wait(hint - 1.0);
+    assert_eq!(server.answer(of("a"), 200), refused("it"));
     server.reload(&text("4/h"));
     assert!(server.answer(of("a"), 401).is_ok());
     assert_eq!(server.answer(of("a"), 200), refused("it"));
@@ -86,23 +91,73 @@ fn limits_come_and_go() {
 
 #[test]
 fn another_key_is_another_limit() {
-    let text = |header: &str, key: &str| {
+    let text = |header: &str, part: &str, key: &str| {
         format!(
-            "keys.account = {{ header = '{header}' }}
-             keys.both = {{ all_of = ['account'] }}
+            "keys.{part} = {{ header = '{header}' }}
+             keys.both = {{ all_of = ['{part}'] }}
              limits = [{{ name = 'it', rate = '5/h', key = '{key}' }}]"
         )
     };
-    let server = Server::new(&text("x-account", "both"));
+    let server = Server::new(&text("x-account", "account", "both"));
     let request = || of("a").header("x-other", "a");
     assert_eq!(server.admitted(20, request), 5);
-    server.reload(&text("x-account", "both"));
+    server.reload(&text("x-account", "account", "both"));
+    assert_eq!(server.admitted(20, request), 0);
+    // The names of its parts do not matter.
+    server.reload(&text("x-account", "user", "both"));
     assert_eq!(server.admitted(20, request), 0);
     // A part of the key is another one.
-    server.reload(&text("x-other", "both"));
+    server.reload(&text("x-other", "account", "both"));
     assert_eq!(server.admitted(20, request), 5);
-    server.reload(&text("x-other", "account"));
+    server.reload(&text("x-other", "account", "account"));
     assert_eq!(server.admitted(20, request), 5);
+}
+
+#[test]
+fn other_proxies_leave_the_key_as_it_is() {
+    let text = |proxies: &str| {
+        format!(
+            "keys.client = {{ address = 'x-forwarded-for', proxies = [{proxies}] }}
+             limits = [
+                {{ name = 'rate', rate = '5/h', key = 'client' }},
+                {{ name = 'failures', failures = '1/h', lock_out = '1 h', statuses = [401],
+                   key = 'client', routes = ['/login'] }},
+             ]"
+        )
+    };
+    let server = Server::new(&text("'10.0.0.0/8'"));
+    let client = || from("10.0.0.1").header("x-forwarded-for", "203.0.113.7");
+    assert!(server.answer(client().uri("/login"), 401).is_ok());
+    assert_eq!(server.admitted(20, client), 4);
+    server.reload(&text("'10.0.0.0/8', '192.168.0.0/16'"));
+    assert_eq!(server.admitted(20, client), 0);
+    server.wait(3_599.0);
+    assert_eq!(
+        server.answer(client().uri("/login"), 200),
+        refused("failures")
+    );
+}
+
+#[test]
+fn keys_without_room_get_the_new_numbers() {
+    for kind in ["rate", "window"] {
+        let text = |quota: u32| {
+            format!(
+                "keys.account = {{ header = 'x-account' }}
+                 limits = [{{ name = 'it', {kind} = '{quota}/h', key = 'account', max_keys = 1 }}]"
+            )
+        };
+        let server = Server::new(&text(50));
+        assert_eq!(server.admitted(1, || of("first")), 1);
+        assert_eq!(server.admitted(1, || of("second")), 1);
+        server.reload(&text(2));
+        let admitted = server.admitted(50, || of("third"));
+        assert!(admitted <= 2, "{kind}: {admitted}");
+        server.reload(&text(100));
+        server.wait(2.0 * 3_600.0);
+        assert_eq!(server.admitted(1, || of("first")), 1);
+        assert_eq!(server.admitted(500, || of("fourth")), 100, "{kind}");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Limits that count only some responses.
 
-use http::Request;
+use http::{Request, Response};
+use tidegate::layer::Rejection;
 
-use super::{Server, of, refused};
+use super::{Server, answer, of, refused, reject, settle};
 
 fn log_in(user: &str) -> http::request::Builder {
     Request::post("/login").header("x-user", user)
@@ -62,28 +63,85 @@ fn failures_of_all_together_need_no_key() {
 }
 
 #[test]
-fn rates_and_windows_of_some_responses() {
-    for kind in ["rate", "window"] {
-        for key in ["", "key = 'account', "] {
-            let server = Server::new(&format!(
-                "keys.account = {{ header = 'x-account' }}
-                 limits = [
-                    {{ name = 'misses', {kind} = '20/h', cost = 4, {key} statuses = [404] }},
-                    {{ name = 'all', {kind} = '500/h' }},
-                 ]"
-            ));
-            for _ in 0..100 {
-                assert_eq!(server.answer(of("alice"), 200), Ok(()), "{kind} {key}");
+fn rates_of_some_responses() {
+    for key in ["", "key = 'account', "] {
+        let server = Server::new(&format!(
+            "keys.account = {{ header = 'x-account' }}
+             limits = [
+                {{ name = 'misses', rate = '20/h', cost = 4, {key} statuses = [404] }},
+                {{ name = 'all', rate = '500/h' }},
+             ]"
+        ));
+        // Others are under way meanwhile.
+        let mut under_way = Vec::new();
+        for _ in 0..100 {
+            under_way.push(server.decide(of("alice")).unwrap());
+            if under_way.len() == 3 {
+                settle(&mut under_way.remove(0), 200);
             }
-            let missed = (0..100).filter(|_| server.answer(of("alice"), 404).is_ok());
-            assert_eq!(missed.count(), 5, "{kind} {key}");
-            assert_eq!(server.answer(of("alice"), 200), refused("misses"));
-            // Those that count every response have counted the others as well.
-            let others = || of("bob");
-            let expected = if key.is_empty() { 0 } else { 500 - 105 };
-            assert_eq!(server.admitted(1_000, others), expected, "{kind} {key}");
         }
+        for admission in &mut under_way {
+            settle(admission, 200);
+        }
+        let missed = (0..100).filter(|_| server.answer(of("alice"), 404).is_ok());
+        assert_eq!(missed.count(), 5, "{key}");
+        assert_eq!(server.answer(of("alice"), 200), refused("misses"));
+        // Those that count every response have counted the others as well.
+        let expected = if key.is_empty() { 0 } else { 500 - 105 };
+        assert_eq!(server.admitted(1_000, || of("bob")), expected, "{key}");
     }
+}
+
+/// What a program says that a request has used counts where the status counts.
+#[test]
+fn a_cost_that_the_response_tells() {
+    let text = "limits = [
+        { name = 'all', rate = '100/h' },
+        { name = 'misses', rate = '50/h', statuses = [404] },
+        { name = 'failures', failures = '3/h', lock_out = '1 h', statuses = [401] },
+    ]";
+    let server = Server::new(text);
+    let reject: fn(&Rejection<'_>) -> Response<String> = reject;
+    let layer = server
+        .rules
+        .layer()
+        .settle(|_, _| 10)
+        .reject_with(reject)
+        .build();
+    for _ in 0..2 {
+        assert_eq!(answer(&layer, of("a"), 200), Ok(()));
+        assert_eq!(answer(&layer, of("a"), 404), Ok(()));
+    }
+    assert_eq!(server.admitted(100, || of("a")), 60);
+    // Ten failures at once.
+    server.wait(3_600.0);
+    assert_eq!(answer(&layer, of("a"), 401), Ok(()));
+    assert_eq!(server.answer(of("a"), 200), refused("failures"));
+
+    // Free requests are charged afterwards.
+    let server = Server::new("limits = [{ name = 'all', rate = '100/h' }]");
+    let layer = server.rules.layer().cost(|_| 0).settle(|_, _| 10);
+    let layer = layer.reject_with(reject).build();
+    for _ in 0..5 {
+        assert_eq!(answer(&layer, of("a"), 200), Ok(()));
+    }
+    assert_eq!(server.admitted(100, || of("a")), 50);
+}
+
+/// They are not in flight for their rates either.
+#[test]
+fn free_requests_pass_a_lock_out() {
+    let server = Server::new(
+        "limits = [
+            { name = 'failures', failures = '1/h', lock_out = '1 h', statuses = [401] },
+            { name = 'busy', in_flight = 5 },
+         ]",
+    );
+    let reject: fn(&Rejection<'_>) -> Response<String> = reject;
+    let free = server.rules.layer().cost(|_| 0).reject_with(reject).build();
+    assert!(server.answer(of("a"), 401).is_ok());
+    assert_eq!(server.answer(of("a"), 200), refused("failures"));
+    assert_eq!(answer(&free, of("a"), 200), Ok(()));
 }
 
 #[test]

@@ -81,9 +81,9 @@ impl RedisTokenBucket {
     /// Returns a limiter that takes tokens from this bucket in batches, and admits without a round
     /// trip.
     ///
-    /// Waits for the first tokens, so that the first call is admitted as well. If the bucket is empty
-    /// or the server does not answer, it returns nevertheless, and calls are refused or decided by
-    /// the [`FailurePolicy`](crate::FailurePolicy).
+    /// Waits for the first tokens, so that the first call is admitted as well. If the bucket is
+    /// empty or the server does not answer, it returns nevertheless, and calls are refused or
+    /// decided by the [`FailurePolicy`](crate::FailurePolicy).
     ///
     /// # Panics
     ///

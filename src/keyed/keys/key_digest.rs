@@ -134,7 +134,7 @@ pub struct KeyDigest([u8; 16]);
 const _: () = assert!(size_of::<KeyDigest>() == 16 && align_of::<KeyDigest>() == 1);
 
 impl KeyDigest {
-    /// Stands for the absence of a key where there must be one.
+    /// Where a limit has no key, and a key must be passed.
     #[cfg(feature = "rules")]
     pub(crate) const NONE: Self = Self([0; 16]);
 

@@ -71,8 +71,8 @@ impl<C> RulesBuilder<C> {
         }
     }
 
-    /// Tells how to find the address of the connection, from what the server attaches: for keys
-    /// with `peer` or `address`.
+    /// Tells how to find the address of the connection, in what the server attaches to requests.
+    /// Keys with `peer` or `address` need it.
     pub fn peer(
         mut self,
         peer: impl Fn(&RequestHead<'_>) -> Option<IpAddr> + Send + Sync + 'static,
@@ -96,8 +96,9 @@ impl<C> RulesBuilder<C> {
         self
     }
 
-    /// Adds tiers that files can name. `tier` returns the name of a request's tier. If it returns
-    /// `None`, or a name that is not among `names`, the tiers of the file are tried.
+    /// Sets the tiers that files can name besides their own. `tier` returns the name of a request's
+    /// tier. If it returns `None`, or a name that is not among `names`, the tiers of the file are
+    /// tried. It may be called twice for a request.
     pub fn tiers<N: Into<String>>(
         mut self,
         names: impl IntoIterator<Item = N>,

@@ -10,6 +10,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use super::duration_text::{DurationText, WindowText};
+use super::strict::{list, map, present, some_list};
 use crate::quota::Quota;
 
 /// The content of a configuration file, in any format of serde that is read by people: TOML, YAML,
@@ -29,12 +30,13 @@ use crate::quota::Quota;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RulesConfig {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "map")]
     pub(super) keys: BTreeMap<String, KeyConfig>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     pub(super) tiers: Vec<TierConfig>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     pub(super) exempt: Vec<ConditionConfig>,
+    #[serde(deserialize_with = "list")]
     pub(super) limits: Vec<LimitConfig>,
 }
 
@@ -61,11 +63,17 @@ pub(super) enum Proxies {
 struct KeyFields {
     peer: bool,
     bearer: bool,
+    #[serde(deserialize_with = "present")]
     header: Option<HeaderText>,
+    #[serde(deserialize_with = "present")]
     address: Option<HeaderText>,
+    #[serde(deserialize_with = "some_list")]
     proxies: Option<Vec<String>>,
+    #[serde(deserialize_with = "present")]
     hops: Option<usize>,
+    #[serde(deserialize_with = "some_list")]
     all_of: Option<Vec<String>>,
+    #[serde(deserialize_with = "some_list")]
     first_of: Option<Vec<String>>,
 }
 
@@ -74,7 +82,9 @@ impl TryFrom<KeyFields> for KeyConfig {
 
     fn try_from(fields: KeyFields) -> Result<Self, &'static str> {
         let proxies = match (fields.hops, fields.proxies) {
+            (Some(0), None) => return Err("with 0 `hops` the key is the `peer`"),
             (Some(hops), None) => Some(Proxies::Hops(hops)),
+            (None, Some(networks)) if networks.is_empty() => return Err("`proxies` is empty"),
             (None, Some(networks)) => Some(Proxies::Networks(networks)),
             (None, None) => None,
             (Some(_), Some(_)) => return Err("`proxies` and `hops` exclude each other"),
@@ -115,7 +125,7 @@ pub(super) struct TierConfig {
 
 /// Keys of customers, which `Debug` does not show.
 #[derive(Clone, Deserialize)]
-pub(super) struct Secrets(pub(super) Vec<String>);
+pub(super) struct Secrets(#[serde(deserialize_with = "list")] pub(super) Vec<String>);
 
 impl core::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -127,11 +137,24 @@ impl core::fmt::Debug for Secrets {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ConditionConfig {
+    #[serde(deserialize_with = "some_list")]
     pub(super) routes: Option<Vec<String>>,
-    pub(super) except_routes: Vec<String>,
+    #[serde(deserialize_with = "some_list")]
+    pub(super) except_routes: Option<Vec<String>>,
+    #[serde(deserialize_with = "some_list")]
     pub(super) methods: Option<Vec<MethodText>>,
+    #[serde(deserialize_with = "map")]
     pub(super) headers: BTreeMap<String, HeaderTest>,
+    #[serde(deserialize_with = "some_list")]
     pub(super) tiers: Option<Vec<String>>,
+}
+
+impl ConditionConfig {
+    /// Whether it holds for every request.
+    pub(super) fn is_empty(&self) -> bool {
+        let lists = [&self.routes, &self.except_routes, &self.tiers];
+        lists.iter().all(|list| list.is_none()) && self.methods.is_none() && self.headers.is_empty()
+    }
 }
 
 /// A value that a header field must have, or whether it must be there.
@@ -183,42 +206,60 @@ pub(super) enum WithoutKey {
     Skip,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct LimitFields {
     name: String,
+    #[serde(deserialize_with = "present")]
     rate: Option<Quota>,
+    #[serde(deserialize_with = "present")]
     window: Option<WindowText>,
+    #[serde(deserialize_with = "present")]
     in_flight: Option<u64>,
+    #[serde(deserialize_with = "present")]
     failures: Option<WindowText>,
+    #[serde(deserialize_with = "present")]
     lock_out: Option<DurationText>,
+    #[serde(deserialize_with = "present")]
     key: Option<String>,
+    #[serde(deserialize_with = "present")]
     max_keys: Option<usize>,
+    #[serde(deserialize_with = "present")]
     without_key: Option<WithoutKey>,
+    #[serde(deserialize_with = "present")]
     cost: Option<u64>,
+    #[serde(deserialize_with = "some_list")]
     statuses: Option<Vec<StatusNumber>>,
-    #[serde(default)]
     shadow: bool,
     // The fields of a condition: with `flatten`, serde would accept unknown ones.
+    #[serde(deserialize_with = "some_list")]
     routes: Option<Vec<String>>,
-    #[serde(default)]
-    except_routes: Vec<String>,
+    #[serde(deserialize_with = "some_list")]
+    except_routes: Option<Vec<String>>,
+    #[serde(deserialize_with = "some_list")]
     methods: Option<Vec<MethodText>>,
-    #[serde(default)]
+    #[serde(deserialize_with = "map")]
     headers: BTreeMap<String, HeaderTest>,
+    #[serde(deserialize_with = "some_list")]
     tiers: Option<Vec<String>>,
 }
 
-/// As many keys as a flood may leave without taking more than some 10 MB.
+/// As a [`PenaltyBox`](crate::PenaltyBox) has by default.
 const MAX_KEYS: usize = 100_000;
+
+/// Header fields repeat the names, and proxies refuse fields of more than some kilobytes.
+const LONGEST_NAME: usize = 64;
 
 impl TryFrom<LimitFields> for LimitConfig {
     type Error = String;
 
     fn try_from(fields: LimitFields) -> Result<Self, String> {
         let name = fields.name;
-        if name.trim().is_empty() {
-            return Err("a limit needs a name".to_string());
+        // Header fields have printable ASCII only, so other names would look alike there.
+        let is_plain = name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if name.trim().is_empty() || name.len() > LONGEST_NAME || !is_plain {
+            let why = "a limit needs a name of 1 to 64 printable ASCII characters";
+            return Err(why.to_string());
         }
         let wrong = |why: &str| alloc::format!("limit `{name}`: {why}");
         let failures = fields.failures.map(|failures| {
@@ -261,11 +302,19 @@ impl TryFrom<LimitFields> for LimitConfig {
             (fields.cost == Some(0), "a `cost` of 0 limits nothing"),
             (
                 fields.cost.is_some_and(|cost| cost > most),
-                "no request could pass, because its `cost` is more than there ever is",
+                "no request could pass, because its `cost` is above the limit's capacity",
             ),
             (
                 is_in_flight && (fields.cost.is_some() || fields.statuses.is_some()),
                 "`in_flight` counts each request once, so `cost` and `statuses` do not fit",
+            ),
+            (
+                is_in_flight && fields.max_keys.is_some(),
+                "`in_flight` holds only keys with requests, so `max_keys` does not fit",
+            ),
+            (
+                has_statuses && matches!(kind, LimitKind::Rate(RateKind::Window(_))),
+                "a `window` cannot give back what does not count: use `rate` or `failures`",
             ),
             (
                 is_failures && !has_statuses,

@@ -16,6 +16,9 @@ impl<'de> Deserialize<'de> for DurationText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let nanos = read_duration(&text).map_err(D::Error::custom)?;
+        if nanos == 0 {
+            return Err(D::Error::custom("a duration of 0"));
+        }
         Ok(Self(Duration::from_nanos(nanos)))
     }
 }

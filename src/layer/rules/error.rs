@@ -29,8 +29,8 @@ pub enum RulesErrorKind {
     DuplicateName,
     /// A key is neither in the file nor set by the program.
     UnknownKey,
-    /// A key is a part of itself.
-    CyclicKey,
+    /// A key is a part of itself, or has too many parts.
+    InvalidKey,
     /// A key is read from the peer's address, which the program does not
     /// [tell](super::RulesBuilder::peer).
     NoPeer,
@@ -38,7 +38,7 @@ pub enum RulesErrorKind {
     UnknownTier,
     /// The values of a tier do not fit its key.
     InvalidTier,
-    /// A route, header field or list of a condition cannot be read.
+    /// A route, header field or list of a condition cannot be read, or an exemption has none.
     InvalidCondition,
     /// A text is not a network.
     InvalidNetwork,

@@ -7,17 +7,33 @@ use arc_swap::Guard;
 use smallvec::SmallVec;
 
 use super::limit::{RateCharge, RulesClock};
-use super::live::Rules;
-use super::rule::Asked;
+use super::live::Shared;
+use super::rule::{Asked, RateRule};
 use super::rule_set::RuleSet;
 use super::tiers::Seen;
 use crate::all_or_none::lists;
 use crate::all_or_none::tuples::Member;
+use crate::clock::DefaultClock;
 use crate::keyed::KeyDigest;
 use crate::layer::gate::{GateDenied, GateOperations, MissingKey};
 use crate::layer::request_head::RequestHead;
+use crate::layer::response_head::ResponseHead;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
+
+/// The limits of [`Rules`](super::Rules) in a layer: see [`Rules::layer`](super::Rules::layer).
+///
+/// A type of its own, because outside of that layer limits on requests at the same time would not
+/// be asked, and responses would not be counted by their statuses.
+pub struct RulesGate<C: RulesClock = DefaultClock> {
+    pub(super) shared: Arc<Shared<C>>,
+}
+
+impl<C: RulesClock> fmt::Debug for RulesGate<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RulesGate").finish_non_exhaustive()
+    }
+}
 
 /// As many rules as are on most requests.
 pub(super) type Each<T> = SmallVec<[T; 4]>;
@@ -43,7 +59,29 @@ impl<C: RulesClock> RuleKeys<C> {
     }
 }
 
-impl<C: RulesClock> GateOperations for Rules<C> {
+impl<C: RulesClock> RulesGate<C> {
+    fn settle_each(
+        &self,
+        keys: &RuleKeys<C>,
+        charge: Option<RuleCharges<C>>,
+        charged: u64,
+        now: Timestamp,
+        used: impl Fn(&RateRule<C>) -> u64,
+    ) {
+        let mut each = charge
+            .map(|charge| charge.0)
+            .unwrap_or_default()
+            .into_iter();
+        for (number, key) in &keys.keys {
+            let rate = &keys.set.rates[*number];
+            let charge = each.next().flatten().unwrap_or(RateCharge::None);
+            let [charged, used] = [charged, used(rate)].map(|n| n.saturating_mul(rate.cost));
+            rate.limit.settle_at(key, charge, charged, used, now);
+        }
+    }
+}
+
+impl<C: RulesClock> GateOperations for RulesGate<C> {
     type Clock = C;
     type Key = RuleKeys<C>;
     type Charge = RuleCharges<C>;
@@ -100,15 +138,29 @@ impl<C: RulesClock> GateOperations for Rules<C> {
         used: u64,
         now: Timestamp,
     ) {
-        // Nothing was charged for a free request.
-        let each = charge.into_iter().flat_map(|charge| charge.0);
-        for ((number, key), charge) in keys.keys.iter().zip(each) {
-            let rate = &keys.set.rates[*number];
-            if let Some(charge) = charge {
-                let [charged, used] = [charged, used].map(|n| n.saturating_mul(rate.cost));
-                rate.limit.settle_at(key, charge, charged, used, now);
+        self.settle_each(keys, charge, charged, now, |_| used);
+    }
+
+    fn settles_by_response(&self) -> bool {
+        true
+    }
+
+    /// A rule that does not count this status gives all back.
+    fn settle_by_response_at(
+        &self,
+        keys: &RuleKeys<C>,
+        charge: Option<RuleCharges<C>>,
+        (charged, used): (u64, u64),
+        response: &ResponseHead<'_>,
+        now: Timestamp,
+    ) {
+        self.settle_each(keys, charge, charged, now, |rate| {
+            if rate.counts(response.status()) {
+                used
+            } else {
+                0
             }
-        }
+        });
     }
 
     fn record_peeked_refusal(&self, keys: &RuleKeys<C>, n: u64, now: Timestamp) {
@@ -134,7 +186,7 @@ impl<C: RulesClock> GateOperations for Rules<C> {
         true
     }
 
-    /// Of shadows, clients are told nothing.
+    /// Clients are told nothing of shadows.
     fn each_snapshot_at(
         &self,
         keys: &RuleKeys<C>,

@@ -6,8 +6,8 @@ use core::fmt;
 use arc_swap::Guard;
 use smallvec::SmallVec;
 
+use super::gate::RulesGate;
 use super::limit::RulesClock;
-use super::live::Rules;
 use super::rule::{InFlightLimit, InFlightRule};
 use super::rule_set::RuleSet;
 use super::tiers::Seen;
@@ -77,7 +77,7 @@ impl InFlightRule {
     }
 }
 
-impl<C: RulesClock> InFlightOperations for Rules<C> {
+impl<C: RulesClock> InFlightOperations for RulesGate<C> {
     type Key = InFlightKeys<C>;
     type Held = RulePermits;
 

@@ -6,9 +6,11 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::net::IpAddr;
 
-use http::header::FORWARDED;
+use http::header::{FORWARDED, HeaderName};
+use smallvec::SmallVec;
 
 use super::config::{KeyConfig, Proxies};
 use super::error::{RulesError, RulesErrorKind as Kind};
@@ -33,12 +35,16 @@ pub(super) struct KeySource {
     pub(super) own: BTreeMap<String, FindKey>,
 }
 
-/// What a key is, for the question whether it is another one after a reload.
+/// What a key is, for the question whether it is another one after a reload. The names of parts and
+/// the trusted proxies do not matter: what they find stays the same key.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum KeyIdentity {
     Own(String),
-    Defined(KeyConfig),
-    Several(KeyConfig, Vec<Self>),
+    Header(HeaderName),
+    Bearer,
+    Address,
+    AllOf(Vec<Self>),
+    FirstOf(Vec<Self>),
 }
 
 /// A key of the file, ready for use.
@@ -46,15 +52,43 @@ pub(super) enum KeyIdentity {
 pub(super) struct Key {
     pub(super) find: FindKey,
     pub(super) identity: KeyIdentity,
+    /// How many fields and addresses are read for it.
+    reads: usize,
 }
+
+/// The most of these, which each request has to read.
+const MOST_READS: usize = 16;
 
 /// The names that stand for keys here.
 pub(super) struct Keys<'a> {
-    pub(super) source: &'a KeySource,
-    pub(super) defined: &'a BTreeMap<String, KeyConfig>,
+    source: &'a KeySource,
+    defined: &'a BTreeMap<String, KeyConfig>,
+    /// What was found so far; `None` for a key whose parts are being found.
+    found: RefCell<BTreeMap<String, Option<Key>>>,
 }
 
-impl Keys<'_> {
+impl<'a> Keys<'a> {
+    pub(super) const fn new(
+        source: &'a KeySource,
+        defined: &'a BTreeMap<String, KeyConfig>,
+    ) -> Self {
+        Self {
+            source,
+            defined,
+            found: RefCell::new(BTreeMap::new()),
+        }
+    }
+
+    /// The definition of a key of the file.
+    pub(super) fn config(&self, name: &str) -> Option<&'a KeyConfig> {
+        self.defined.get(name)
+    }
+
+    /// The digest of a key that is a text.
+    pub(super) fn digest(&self, text: &str) -> KeyDigest {
+        self.source.digester.digest(text)
+    }
+
     /// No name may stand for two keys.
     pub(super) fn check_names(&self) -> Result<(), RulesError> {
         let twice = |name: &&String| self.source.own.contains_key(*name);
@@ -69,14 +103,11 @@ impl Keys<'_> {
 
     /// The key that `user` names.
     pub(super) fn get(&self, name: &str, user: &str) -> Result<Key, RulesError> {
-        self.resolve(name, user, 0)
-    }
-
-    fn resolve(&self, name: &str, user: &str, depth: usize) -> Result<Key, RulesError> {
         if let Some(find) = self.source.own.get(name) {
             return Ok(Key {
                 find: Arc::clone(find),
                 identity: KeyIdentity::Own(name.to_owned()),
+                reads: 1,
             });
         }
         let Some(config) = self.defined.get(name) else {
@@ -90,52 +121,92 @@ impl Keys<'_> {
             let why = format!("there is no key `{name}`; {there}");
             return Err(RulesError::new(user.to_owned(), Kind::UnknownKey, why));
         };
-        // A path through more keys than there are has one of them twice.
-        if depth > self.defined.len() {
-            let why = "it is a part of itself".to_owned();
-            return Err(error(name, Kind::CyclicKey, why));
+        let mut found = self.found.borrow_mut();
+        match found.get(name) {
+            Some(Some(key)) => return Ok(key.clone()),
+            Some(None) => {
+                let why = "it is a part of itself".to_owned();
+                return Err(error(name, Kind::InvalidKey, why));
+            }
+            None => {}
         }
-        self.define(name, config, depth)
+        if found.values().filter(|key| key.is_none()).count() >= MOST_READS {
+            let why = format!("it is a part of more than {MOST_READS} keys");
+            return Err(error(name, Kind::InvalidKey, why));
+        }
+        found.insert(name.to_owned(), None);
+        drop(found);
+        let key = self.define(name, config)?;
+        if key.reads > MOST_READS {
+            let why = format!("it has more than {MOST_READS} parts");
+            return Err(error(name, Kind::InvalidKey, why));
+        }
+        let mut found = self.found.borrow_mut();
+        found.insert(name.to_owned(), Some(key.clone()));
+        Ok(key)
     }
 
-    fn define(&self, name: &str, config: &KeyConfig, depth: usize) -> Result<Key, RulesError> {
-        let parts = |names: &[String]| -> Result<(Vec<FindKey>, KeyIdentity), RulesError> {
-            let user = place(name);
-            let keys = names
-                .iter()
-                .map(|name| self.resolve(name, &user, depth + 1));
-            let keys = keys.collect::<Result<Vec<_>, _>>()?;
-            let (find, identities) = keys.into_iter().map(|key| (key.find, key.identity)).unzip();
-            Ok((find, KeyIdentity::Several(config.clone(), identities)))
-        };
+    fn define(&self, name: &str, config: &KeyConfig) -> Result<Key, RulesError> {
         let digester = self.source.digester.clone();
-        let mut identity = KeyIdentity::Defined(config.clone());
-        let find: FindKey = match config {
-            KeyConfig::Header(field) => api_key(ApiKey::header(field.clone()), digester),
-            KeyConfig::Bearer => api_key(ApiKey::bearer(), digester),
+        let single = |find, identity| Key {
+            find,
+            identity,
+            reads: 1,
+        };
+        Ok(match config {
+            KeyConfig::Header(field) => {
+                let find = api_key(ApiKey::header(field.clone()), digester);
+                single(find, KeyIdentity::Header(field.clone()))
+            }
+            KeyConfig::Bearer => single(api_key(ApiKey::bearer(), digester), KeyIdentity::Bearer),
             KeyConfig::Peer | KeyConfig::Address { .. } => {
                 let address = self.address(name, config)?;
-                Arc::new(move |request| {
+                let find: FindKey = Arc::new(move |request| {
                     let address = address(request).ok_or(NoKey::NotAttached)?;
                     Ok(digester.digest_hash(&IpKey::new(address)))
-                })
+                });
+                single(find, KeyIdentity::Address)
             }
             KeyConfig::AllOf(names) => {
-                let (parts, several) = parts(names)?;
-                identity = several;
-                Arc::new(move |request| {
+                let (parts, identities, reads) = self.parts(name, names)?;
+                let find: FindKey = Arc::new(move |request| {
                     let digests = parts.iter().map(|find| find(request));
-                    let digests = digests.collect::<Result<Vec<_>, _>>()?;
+                    let digests = digests.collect::<Result<SmallVec<[_; 4]>, _>>()?;
                     Ok(digester.digest_hash(&digests))
-                })
+                });
+                let identity = KeyIdentity::AllOf(identities);
+                Key {
+                    find,
+                    identity,
+                    reads,
+                }
             }
             KeyConfig::FirstOf(names) => {
-                let (parts, several) = parts(names)?;
-                identity = several;
-                Arc::new(move |request| first_of(&parts, &digester, request))
+                let (parts, identities, reads) = self.parts(name, names)?;
+                let find: FindKey = Arc::new(move |request| first_of(&parts, &digester, request));
+                let identity = KeyIdentity::FirstOf(identities);
+                Key {
+                    find,
+                    identity,
+                    reads,
+                }
             }
-        };
-        Ok(Key { find, identity })
+        })
+    }
+
+    fn parts(
+        &self,
+        name: &str,
+        names: &[String],
+    ) -> Result<(Vec<FindKey>, Vec<KeyIdentity>, usize), RulesError> {
+        let user = place(name);
+        let keys = names.iter().map(|name| self.get(name, &user));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let reads = keys
+            .iter()
+            .fold(0_usize, |sum, key| sum.saturating_add(key.reads));
+        let (find, identities) = keys.into_iter().map(|key| (key.find, key.identity)).unzip();
+        Ok((find, identities, reads))
     }
 
     /// The address that a key is, if it is one.

@@ -30,7 +30,7 @@ pub(super) enum RateLimit<C: RulesClock> {
 
 /// What was charged to it.
 pub(super) enum RateCharge<C: RulesClock> {
-    /// Nothing, because it is a shadow that would have refused.
+    /// Nothing: the request was free, or this is a shadow that would have refused.
     None,
     Bucket(<TokenBucket<C> as Limiter>::Charge),
     Window(<SlidingWindow<C> as Limiter>::Charge),
@@ -61,13 +61,15 @@ impl<C: RulesClock> RateLimit<C> {
     ) -> Result<Self, WindowError> {
         Ok(match kind {
             RateKind::Bucket(quota) if has_key => {
+                let shared = TokenBucket::with_clock(quota, clock.clone());
                 let table = Keyed::builder(buckets(quota, clock)).max_keys(max_keys);
-                Self::Buckets(table.build())
+                Self::Buckets(table.shared(shared).build())
             }
             RateKind::Bucket(quota) => Self::Bucket(TokenBucket::with_clock(quota, clock.clone())),
             RateKind::Window(text) if has_key => {
+                let shared = SlidingWindow::with_clock(text.limit, text.window, clock.clone())?;
                 let table = Keyed::builder(windows(text, clock)?).max_keys(max_keys);
-                Self::Windows(table.build())
+                Self::Windows(table.shared(shared).build())
             }
             RateKind::Window(WindowText { limit, window }) => {
                 Self::Window(SlidingWindow::with_clock(limit, window, clock.clone())?)
@@ -92,7 +94,11 @@ impl<C: RulesClock> RateLimit<C> {
         )
     }
 
-    /// Takes the numbers of a limit that [is like](Self::is_like) it, which could be made.
+    /// Takes other numbers of the same kind.
+    ///
+    /// # Errors
+    ///
+    /// If no such limit could be [made](Self::new).
     pub(super) fn change_to(&self, kind: RateKind, clock: &C) -> Result<(), WindowError> {
         match (self, kind) {
             (Self::Bucket(bucket), RateKind::Bucket(quota)) => bucket.set_quota(quota),
@@ -101,9 +107,16 @@ impl<C: RulesClock> RateLimit<C> {
             }
             (Self::Buckets(table), RateKind::Bucket(quota)) => {
                 table.set_factory(buckets(quota, clock));
+                // Keys without room must not keep the numbers of an earlier file.
+                if let Some(shared) = table.shared_limiter() {
+                    shared.set_quota(quota);
+                }
             }
             (Self::Windows(table), RateKind::Window(text)) => {
                 table.set_factory(windows(text, clock)?);
+                if let Some(shared) = table.shared_limiter() {
+                    shared.set_limit(text.limit, text.window)?;
+                }
             }
             (Self::Failures(table), RateKind::Failures { failures, lock_out }) => {
                 table.set_limits(failures.limit, failures.window, lock_out);
@@ -161,7 +174,8 @@ impl<C: RulesClock> RateLimit<C> {
         }
     }
 
-    /// Turns a charge of `charged` into one of `used`, as far as possible.
+    /// Turns a charge of `charged` into one of `used`, as far as possible. There is no charge if
+    /// nothing was charged.
     pub(super) fn settle_at(
         &self,
         key: &KeyDigest,
@@ -170,23 +184,20 @@ impl<C: RulesClock> RateLimit<C> {
         used: u64,
         now: Timestamp,
     ) {
-        match (self, charge) {
-            (Self::Bucket(bucket), RateCharge::Bucket(charge)) => {
-                bucket.settle_at(Some(charge), charged, used, now);
-            }
-            (Self::Window(window), RateCharge::Window(charge)) => {
-                window.settle_at(Some(charge), charged, used, now);
-            }
-            (Self::Buckets(table), RateCharge::Buckets(charge)) => {
-                table.settle_for(key, Some(charge), charged, used, now);
-            }
-            (Self::Windows(table), RateCharge::Windows(charge)) => {
-                table.settle_for(key, Some(charge), charged, used, now);
-            }
-            (Self::Failures(table), RateCharge::Failures(charge)) => {
-                table.settle_for(key, Some(charge), charged, used, now);
-            }
-            _ => {}
+        macro_rules! own {
+            ($kind:ident) => {
+                match charge {
+                    RateCharge::$kind(charge) => Some(charge),
+                    _ => None,
+                }
+            };
+        }
+        match self {
+            Self::Bucket(bucket) => bucket.settle_at(own!(Bucket), charged, used, now),
+            Self::Window(window) => window.settle_at(own!(Window), charged, used, now),
+            Self::Buckets(table) => table.settle_for(key, own!(Buckets), charged, used, now),
+            Self::Windows(table) => table.settle_for(key, own!(Windows), charged, used, now),
+            Self::Failures(table) => table.settle_for(key, own!(Failures), charged, used, now),
         }
     }
 

@@ -67,20 +67,21 @@ use crate::clock::DefaultClock;
 ///   [`SlidingWindow`](crate::SlidingWindow), [`InFlight`](crate::InFlight),
 ///   [`PenaltyBox`](crate::PenaltyBox), or that of a key in a [`Keyed`](crate::Keyed).
 /// * All rates on a request are charged or none, as in a tuple of [gates](super::Gate).
-/// * A reload never gives a free burst: see [`reload`](Self::reload).
+/// * A reload gives no free burst of a limit that goes on: see [`reload`](Self::reload).
 ///
 /// # Cost
 ///
-/// Each request walks the rules of the file without a lock. With up to four rules on a request, and
-/// keys that are header fields or addresses, it allocates nothing. A condition on the method is a
-/// comparison, and one on routes the walk of a tree. A key is digested for each rule that has it.
+/// Each request walks the rules of the file without a lock. With up to four rules on a request, the
+/// decision allocates nothing; header fields do, and what a request keeps for `in_flight` and
+/// `statuses`. A condition on the method is a comparison, and one on routes the walk of a tree. A
+/// key is digested for each rule that has it, and for the tiers.
 pub struct Rules<C: RulesClock = DefaultClock> {
     pub(super) shared: Arc<Shared<C>>,
 }
 
 pub(super) struct Shared<C: RulesClock> {
     pub(super) context: Context<C>,
-    /// What is in force. A request holds on to what it found.
+    /// The rules in force. A request keeps those that it was decided by.
     pub(super) set: ArcSwap<RuleSet<C>>,
     /// One reload at a time.
     reload: Mutex<()>,
@@ -92,8 +93,7 @@ pub(super) struct Shared<C: RulesClock> {
 pub struct RuleStats {
     /// The name of the limit.
     pub name: &'static str,
-    /// Requests that it has refused. A request that several limits would have refused counts at
-    /// those that did when it was decided.
+    /// Requests that it has refused. Where several limits refuse a request, each counts it.
     pub denied: u64,
     /// Requests that it would have refused, while it was a shadow.
     pub shadow_denied: u64,
@@ -125,15 +125,18 @@ impl<C: RulesClock> Rules<C> {
     /// [`set_limits`](crate::PenaltyBox::set_limits). Permits that are out stay out. Conditions,
     /// costs, and whether it is a shadow, change with it.
     ///
-    /// Any other limit is a new one, and begins with all that it allows. Keys stay the same for the
-    /// life of the rules, so that each finds its level.
+    /// Any other limit is a new one, and begins with all that it allows. Two keys are the same if
+    /// they are read from the same fields in the same way, or are both addresses: the trusted
+    /// proxies, and the names of keys and their parts, may change.
     ///
-    /// A request is decided by one file: that which was in force when it came. For a moment it may
-    /// find the new numbers of a limit under its old conditions. What it was charged is settled and
-    /// given back where it was charged, whatever was reloaded meanwhile.
+    /// The rates on a request are decided by one file, and its limits on requests at the same time
+    /// by one: those that were in force when it came. For a moment it may find the new numbers of a
+    /// limit under its old conditions. A charge comes back, if it does, to the limiter that made
+    /// it, whatever was reloaded meanwhile.
     ///
-    /// Requests do not wait for it. One reload waits for another, and walks all keys of the limits
-    /// whose numbers it changes.
+    /// One reload waits for another. It walks all keys of the limits whose numbers change, with the
+    /// exclusive lock of one part of their table after the other, for which requests wait as they
+    /// do for a new key.
     ///
     /// # Errors
     ///
@@ -149,8 +152,8 @@ impl<C: RulesClock> Rules<C> {
         Ok(())
     }
 
-    /// Returns what each limit has done since it first had its name, rates first, in the order of
-    /// the file.
+    /// Returns what each limit has done since a file first had one of its name, or had again: rates
+    /// first, in the order of the file.
     pub fn stats(&self) -> Vec<RuleStats> {
         let set = self.shared.set.load();
         let rates = set.rates.iter();

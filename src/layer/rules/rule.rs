@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use http::StatusCode;
 
 use super::condition::Condition;
-use super::config::WithoutKey;
+use super::config::{RateKind, WithoutKey};
 use super::keys::Key;
 use super::limit::{RateCharge, RateLimit, RulesClock};
 use super::tiers::Seen;
@@ -28,7 +28,7 @@ pub(super) struct Rule {
     pub(super) key: Option<Key>,
     pub(super) without_key: WithoutKey,
     pub(super) is_shadow: bool,
-    /// Of refusals, real ones and those of shadows. They outlive reloads.
+    /// Counts of refusals, also of those that a shadow would have made. They outlive reloads.
     pub(super) refusals: Arc<RequestCounts>,
 }
 
@@ -77,11 +77,19 @@ impl Rule {
 /// A rule that limits a rate.
 pub(super) struct RateRule<C: RulesClock> {
     pub(super) rule: Rule,
+    pub(super) kind: RateKind,
     pub(super) cost: u64,
     pub(super) max_keys: usize,
     /// The statuses of responses that count. Empty if all do.
     pub(super) statuses: Box<[StatusCode]>,
     pub(super) limit: Arc<RateLimit<C>>,
+}
+
+impl<C: RulesClock> RateRule<C> {
+    /// Whether a response with this status counts.
+    pub(super) fn counts(&self, status: StatusCode) -> bool {
+        self.statuses.is_empty() || self.statuses.contains(&status)
+    }
 }
 
 /// A rule that limits requests at the same time.

@@ -1,4 +1,4 @@
-//! The rules of one file, and how those of the next one take over.
+//! The rules of one file, and which limits go on from one file to the next.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -35,7 +35,7 @@ pub(super) struct Context<C> {
     pub(super) tiers: Option<OwnTiers>,
 }
 
-/// Limits that another set leaves to the next one, and the numbers that they get.
+/// Limits that go on, and their new numbers.
 pub(super) struct Changes<C: RulesClock> {
     rates: Vec<(Arc<RateLimit<C>>, RateKind)>,
     in_flight: Vec<(InFlight, u64)>,
@@ -61,18 +61,24 @@ impl<C: RulesClock> RuleSet<C> {
         context: &Context<C>,
         previous: Option<&Self>,
     ) -> Result<(Self, Changes<C>), RulesError> {
-        let keys = Keys {
-            source: &context.keys,
-            defined: &config.keys,
-        };
+        let keys = Keys::new(&context.keys, &config.keys);
         keys.check_names()?;
         // Keys that no limit uses must be right as well.
         for name in config.keys.keys() {
             keys.get(name, &format!("key `{name}`"))?;
         }
         let tiers = Tiers::new(context.tiers.as_ref(), &config.tiers, &keys)?;
-        let exempt = config.exempt.iter();
-        let exempt = exempt.map(|condition| Condition::new(condition, &tiers, "exempt"));
+        let exempt = config.exempt.iter().map(|condition| {
+            if condition.is_empty() {
+                let why = "a condition without parts would exempt every request".to_owned();
+                return Err(RulesError::new(
+                    "exempt".to_owned(),
+                    Kind::InvalidCondition,
+                    why,
+                ));
+            }
+            Condition::new(condition, &tiers, "exempt")
+        });
         let mut set = Self {
             exempt: exempt.collect::<Result<_, _>>()?,
             tiers,
@@ -95,6 +101,7 @@ impl<C: RulesClock> RuleSet<C> {
             let key = key.transpose()?;
             set.add(limit, condition, key, context, previous, &mut changes)?;
         }
+        set.keep_names(config);
         Ok((set, changes))
     }
 
@@ -113,7 +120,8 @@ impl<C: RulesClock> RuleSet<C> {
             identity(&old.key) == identity(&key)
         });
         let rule = Rule {
-            name: interned(&config.name),
+            // Given later.
+            name: "",
             condition,
             without_key: config.without_key,
             is_shadow: config.is_shadow,
@@ -142,19 +150,23 @@ impl<C: RulesClock> RuleSet<C> {
                 let fresh =
                     fresh.map_err(|why| error(config, Kind::InvalidLimit, why.to_string()))?;
                 let limit = match old.map(|(_, limit)| limit) {
-                    Some(OldLimit::Rate(old, max_keys)) if old.is_like(&fresh) => {
-                        if max_keys != config.max_keys {
+                    Some(OldLimit::Rate(old)) if old.limit.is_like(&fresh) => {
+                        if old.max_keys != config.max_keys {
                             let why = "its `max_keys` cannot change while it is in use; another \
                                        name makes it another limit, which begins anew";
                             return Err(error(config, Kind::FixedInUse, why.to_owned()));
                         }
-                        changes.rates.push((Arc::clone(old), kind));
-                        Arc::clone(old)
+                        // A table has all its keys walked for a change.
+                        if old.kind != kind {
+                            changes.rates.push((Arc::clone(&old.limit), kind));
+                        }
+                        Arc::clone(&old.limit)
                     }
                     _ => Arc::new(fresh),
                 };
                 self.rates.push(RateRule {
                     rule,
+                    kind,
                     cost: config.cost,
                     max_keys: config.max_keys,
                     statuses: Box::from(&*config.statuses),
@@ -165,12 +177,27 @@ impl<C: RulesClock> RuleSet<C> {
         Ok(())
     }
 
+    /// Gives each rule its name. Last, so that no name of a wrong file is kept.
+    fn keep_names(&mut self, config: &RulesConfig) {
+        let mut rates = self.rates.iter_mut();
+        let mut in_flight = self.in_flight.iter_mut();
+        for limit in &config.limits {
+            let rule = match limit.kind {
+                LimitKind::Rate(_) => rates.next().map(|rate| &mut rate.rule),
+                LimitKind::InFlight(_) => in_flight.next().map(|limit| &mut limit.rule),
+            };
+            if let Some(rule) = rule {
+                rule.name = interned(&limit.name);
+            }
+        }
+    }
+
     /// The rule of a name, and its limit.
     fn find(&self, name: &str) -> Option<(&Rule, OldLimit<'_, C>)> {
         let rate = self.rates.iter().find(|rate| rate.rule.name == name);
         let in_flight = || self.in_flight.iter().find(|limit| limit.rule.name == name);
         if let Some(rate) = rate {
-            return Some((&rate.rule, OldLimit::Rate(&rate.limit, rate.max_keys)));
+            return Some((&rate.rule, OldLimit::Rate(rate)));
         }
         in_flight().map(|old| (&old.rule, OldLimit::InFlight(&old.limit)))
     }
@@ -183,8 +210,7 @@ impl<C: RulesClock> RuleSet<C> {
 
 /// The limit of a rule before a reload.
 enum OldLimit<'a, C: RulesClock> {
-    /// With its `max_keys`.
-    Rate(&'a Arc<RateLimit<C>>, usize),
+    Rate(&'a RateRule<C>),
     InFlight(&'a InFlightLimit),
 }
 

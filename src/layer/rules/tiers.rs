@@ -1,12 +1,13 @@
 //! The tiers of clients: groups that limits can be meant for.
 
 use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::config::{KeyConfig, TierConfig};
 use super::error::{RulesError, RulesErrorKind as Kind};
@@ -35,18 +36,22 @@ pub(super) struct Tiers {
     tests: Vec<Test>,
 }
 
-/// Whether a request is in a tier of the file.
+/// The tiers of the file that have one key, so that it is read once. Numbers are those of tiers.
 enum Test {
-    Keys(FindKey, HashSet<KeyDigest>),
-    Addresses(FindAddress, Networks),
+    Keys(FindKey, HashMap<KeyDigest, usize>),
+    Addresses(FindAddress, Vec<(Networks, usize)>),
 }
 
 impl Test {
-    fn holds(&self, request: &RequestHead<'_>) -> bool {
+    /// The first of its tiers that a request is in.
+    fn first(&self, request: &RequestHead<'_>) -> Option<usize> {
         match self {
-            Self::Keys(find, keys) => find(request).is_ok_and(|key| keys.contains(&key)),
-            Self::Addresses(find, networks) => {
-                find(request).is_some_and(|address| networks.contain(address))
+            Self::Keys(find, tiers) => tiers.get(&find(request).ok()?).copied(),
+            Self::Addresses(find, tiers) => {
+                let address = find(request)?;
+                let mut tiers = tiers.iter();
+                let first = tiers.find(|(networks, _)| networks.contain(address));
+                first.map(|(_, number)| *number)
             }
         }
     }
@@ -58,20 +63,24 @@ impl Tiers {
         configs: &[TierConfig],
         keys: &Keys<'_>,
     ) -> Result<Self, RulesError> {
-        let mut names = own.map_or_else(Vec::new, |own| own.names.clone());
-        let mut tests = Vec::new();
-        for config in configs {
-            if names.contains(&config.name) || config.name == NONE {
+        let mut names: Vec<String> = Vec::new();
+        let own_names = own.map_or(&[][..], |own| &own.names);
+        let file_names = configs.iter().map(|config| &config.name);
+        for name in own_names.iter().chain(file_names) {
+            if names.contains(name) || name == NONE {
                 let why = "there is another one of this name".to_owned();
-                return Err(error(&config.name, Kind::DuplicateName, why));
+                return Err(error(name, Kind::DuplicateName, why));
             }
-            names.push(config.name.clone());
-            tests.push(test(config, keys)?);
+            names.push(name.clone());
+        }
+        let mut tests: BTreeMap<&str, Test> = BTreeMap::new();
+        for (number, config) in configs.iter().enumerate() {
+            add(&mut tests, config, own_names.len() + number, keys)?;
         }
         Ok(Self {
             names,
             own: own.cloned(),
-            tests,
+            tests: tests.into_values().collect(),
         })
     }
 
@@ -92,10 +101,8 @@ impl Tiers {
     /// The first tier that a request is in.
     fn of(&self, request: &RequestHead<'_>) -> Option<usize> {
         let own = self.own.as_ref().and_then(|own| (own.find)(request));
-        own.or_else(|| {
-            let number = self.tests.iter().position(|test| test.holds(request))?;
-            Some(self.names.len() - self.tests.len() + number)
-        })
+        let of_file = || self.tests.iter().filter_map(|test| test.first(request));
+        own.or_else(|| of_file().min())
     }
 }
 
@@ -103,26 +110,44 @@ fn error(name: &str, kind: Kind, why: String) -> RulesError {
     RulesError::new(format!("tier `{name}`"), kind, why)
 }
 
-fn test(tier: &TierConfig, keys: &Keys<'_>) -> Result<Test, RulesError> {
+/// Adds a tier to the test of its key.
+fn add<'a>(
+    tests: &mut BTreeMap<&'a str, Test>,
+    tier: &'a TierConfig,
+    number: usize,
+    keys: &Keys<'_>,
+) -> Result<(), RulesError> {
+    let invalid = |why: &str| error(&tier.name, Kind::InvalidTier, why.to_owned());
     let key = keys.get(&tier.key, &format!("tier `{}`", tier.name))?;
-    match keys.defined.get(&tier.key) {
+    let values = &tier.values.0;
+    if values.is_empty() || values.iter().any(|value| value.trim().is_empty()) {
+        return Err(invalid("it has no values, or an empty one"));
+    }
+    match keys.config(&tier.key) {
         Some(KeyConfig::Header(_) | KeyConfig::Bearer) => {
-            let texts = tier.values.0.iter().map(|text| text.trim());
-            let digests = texts.map(|text| keys.source.digester.digest(text));
-            Ok(Test::Keys(key.find, digests.collect()))
+            let empty = || Test::Keys(key.find, HashMap::new());
+            if let Test::Keys(_, tiers) = tests.entry(&tier.key).or_insert_with(empty) {
+                for value in values {
+                    tiers.entry(keys.digest(value.trim())).or_insert(number);
+                }
+            }
         }
         Some(config @ (KeyConfig::Peer | KeyConfig::Address { .. })) => {
-            let networks = Networks::parse(&tier.values.0);
-            let networks = networks
-                .map_err(|why| error(&tier.name, Kind::InvalidNetwork, format!("{why}")))?;
-            Ok(Test::Addresses(keys.address(&tier.key, config)?, networks))
+            let networks = Networks::parse(values);
+            let networks =
+                networks.map_err(|why| error(&tier.name, Kind::InvalidNetwork, why.to_string()))?;
+            let address = keys.address(&tier.key, config)?;
+            let empty = || Test::Addresses(address, Vec::new());
+            if let Test::Addresses(_, tiers) = tests.entry(&tier.key).or_insert_with(empty) {
+                tiers.push((networks, number));
+            }
         }
         _ => {
-            let why =
-                "its key must be one of the file, and a header field or an address".to_owned();
-            Err(error(&tier.name, Kind::InvalidTier, why))
+            let why = "its key must be one of the file, and a header field or an address";
+            return Err(invalid(why));
         }
     }
+    Ok(())
 }
 
 /// A request whose tier is found when it is first needed.
