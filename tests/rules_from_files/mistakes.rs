@@ -373,8 +373,13 @@ fn nothing_is_no_value() {
         "limits:\n  - { name: a, rate: 1/s, headers: ~ }",
         "limits: []\nkeys: { a: { bearer: true }, a: { peer: true } }",
     ] {
+        // An empty text is what YAML takes for the name of a key.
         let config = serde_yaml_ng::from_str::<RulesConfig>(text);
-        assert!(config.is_err(), "{text}: {config:?}");
+        let rules = config.map(|config| Rules::new(&config).is_ok());
+        assert!(
+            !rules.as_ref().is_ok_and(|is_ok| *is_ok),
+            "{text}: {rules:?}"
+        );
     }
     for text in [
         r#"{ "limits": null }"#,

@@ -105,7 +105,7 @@ fn header_is(request: &RequestHead<'_>, name: &HeaderName, test: &HeaderTest) ->
         .chain(authority.map(|host| host.as_str().as_bytes()));
     match test {
         HeaderTest::IsPresent(is_present) => values.next().is_some() == *is_present,
-        HeaderTest::Is(text) => values.any(|value| value == text.as_bytes()),
+        HeaderTest::Is(expected) => values.any(|value| value == expected.as_bytes()),
     }
 }
 

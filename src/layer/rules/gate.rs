@@ -59,10 +59,9 @@ impl<C: RulesClock> RuleKeys<C> {
     }
 }
 
-impl<C: RulesClock> RulesGate<C> {
+impl<C: RulesClock> RuleKeys<C> {
     fn settle_each(
         &self,
-        keys: &RuleKeys<C>,
         charge: Option<RuleCharges<C>>,
         charged: u64,
         now: Timestamp,
@@ -72,8 +71,8 @@ impl<C: RulesClock> RulesGate<C> {
             .map(|charge| charge.0)
             .unwrap_or_default()
             .into_iter();
-        for (number, key) in &keys.keys {
-            let rate = &keys.set.rates[*number];
+        for (number, key) in &self.keys {
+            let rate = &self.set.rates[*number];
             let charge = each.next().flatten().unwrap_or(RateCharge::None);
             let [charged, used] = [charged, used(rate)].map(|n| n.saturating_mul(rate.cost));
             rate.limit.settle_at(key, charge, charged, used, now);
@@ -138,7 +137,7 @@ impl<C: RulesClock> GateOperations for RulesGate<C> {
         used: u64,
         now: Timestamp,
     ) {
-        self.settle_each(keys, charge, charged, now, |_| used);
+        keys.settle_each(charge, charged, now, |_| used);
     }
 
     fn settles_by_response(&self) -> bool {
@@ -154,7 +153,7 @@ impl<C: RulesClock> GateOperations for RulesGate<C> {
         response: &ResponseHead<'_>,
         now: Timestamp,
     ) {
-        self.settle_each(keys, charge, charged, now, |rate| {
+        keys.settle_each(charge, charged, now, |rate| {
             if rate.counts(response.status()) {
                 used
             } else {

@@ -20,7 +20,7 @@ struct SettleByStatus<C: RulesClock> {
 impl<C: RulesClock> Settle<RulesGate<C>> for SettleByStatus<C> {
     fn begin(&self, _: &RequestHead<'_>, charged: Charged<RulesGate<C>>) -> Option<Settlement> {
         let Charged { key, charge, cost } = charged;
-        let (RuleKeys { set, keys }, charges) = (key, charge?.0);
+        let (RuleKeys { set, keys }, each) = (key, charge?.0);
         let is_settled = |number: usize| !set.rates[number].statuses.is_empty();
         if !keys.iter().any(|(number, _)| is_settled(*number)) {
             return None;
@@ -30,7 +30,7 @@ impl<C: RulesClock> Settle<RulesGate<C>> for SettleByStatus<C> {
         let set = Guard::into_inner(set);
         Some(Box::new(move |response| {
             let now = shared.context.clock.now();
-            for ((number, key), charge) in keys.iter().zip(charges) {
+            for ((number, key), charge) in keys.iter().zip(each) {
                 let rate = &set.rates[*number];
                 let Some(charge) = charge.filter(|_| !rate.statuses.is_empty()) else {
                     continue;
