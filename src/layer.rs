@@ -22,6 +22,7 @@
 //! | apply several limits, all or nothing | a tuple of them, each [`Named`] |
 //! | limit requests at the same time, of all or of each client | [`in_flight`](RateLimitLayerBuilder::in_flight) |
 //! | charge by the response: failed log-ins only, a cost that the handler finds | [`settle`](RateLimitLayerBuilder::settle) |
+//! | limit the bytes of responses, charged while they are sent | [`content_bytes`](RateLimitLayerBuilder::content_bytes) |
 //! | lock a client out after several failures | [`PenaltyBox`](crate::PenaltyBox) as the table of a [`PerKey`] |
 //! | decide without tower, in extractors and handlers | [`RateLimitLayer::decide`] |
 //! | write header fields in a server without tower | [`HeaderStyle::write_to`] |
@@ -100,6 +101,7 @@ mod admission;
 mod api_client;
 mod api_key;
 mod attached;
+mod content_bytes;
 mod forwarded_field;
 mod forwarded_for;
 mod gate;
@@ -138,6 +140,7 @@ pub use admission::Admission;
 pub use api_client::{ApiClient, ApiClientError, ApiClientLayer, ResponsePermit};
 pub use api_key::ApiKey;
 pub use attached::Attached;
+pub use content_bytes::{BytesCharge, ContentBytes};
 pub use forwarded_for::{ForwardedFor, ParseNetworkError};
 pub use gate::Gate;
 pub use grpc::ResourceExhausted;

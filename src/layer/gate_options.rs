@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 
 /// The options of a [`RateLimitLayer`](super::RateLimitLayer) alone.
 pub(super) struct GateOptions<G, F = ()> {
-    /// Limits on requests at the same time.
+    /// Limits that last until the response has ended.
     pub(super) in_flight: F,
     /// Shared with settlements, which come when the layer may be gone.
     pub(super) gate: Arc<G>,
@@ -82,8 +82,11 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         };
         if !F::IS_NONE {
             // A look first, so that refused requests hardly ever keep a permit from others.
-            if let Some(Err(denied)) = asked.gate.map(|(key, now)| gate.peek_at(key, cost, now)) {
-                return self.reject_denied(request, &asked, &denied, cost);
+            if let Some((key, now)) = asked.gate {
+                if let Err(denied) = gate.peek_at(key, cost, now) {
+                    gate.record_peeked_refusal(key, cost, now);
+                    return self.reject_denied(request, &asked, &denied, cost);
+                }
             }
         }
         // Permits first, because they come back exactly if a rate refuses.
@@ -197,7 +200,7 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
                 gate.each_snapshot_at(key, now, &mut |snapshot| description.add(snapshot));
             }
             let own = u64::from(refusal.is_none());
-            let each = &mut |snapshot| description.add(Some(snapshot));
+            let each = &mut |snapshot| description.add(snapshot);
             in_flight.each_snapshot(asked.in_flight, own, each);
         }
         description.headers()

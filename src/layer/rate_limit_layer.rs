@@ -8,6 +8,7 @@ use http::Response;
 use tower_layer::Layer;
 
 use super::admission::Admission;
+use super::content_bytes::ContentBytes;
 use super::gate::Gate;
 use super::gate_options::{GateDecision, GateOptions};
 use super::in_flight_gate::InFlightGate;
@@ -227,6 +228,86 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
         self
     }
 
+    /// Limits the bytes of responses, beside the gate, by another gate whose permits are bytes.
+    ///
+    /// Each chunk of a body is charged when the server takes it to send it, also of a body whose
+    /// length is unknown. A client that leaves pays for what was sent. The size of a response is
+    /// not known before, so a request is admitted if there is room for one byte, and takes nothing
+    /// then. What is more than the room:
+    ///
+    /// | limit | bytes beyond the room |
+    /// |---|---|
+    /// | a bucket, also of a key | are a debt: the client waits until its bytes have come back |
+    /// | a window, a combination, a sharded bucket | are not charged |
+    ///
+    /// So a client exceeds the limit only by what its responses in flight still send when the room
+    /// runs out. Bound these with [`in_flight`](Self::in_flight), which must be set before.
+    ///
+    /// Counted is the content (RFC 9110): no header fields, trailers, or framing, and nothing for
+    /// `HEAD`. To count compressed bytes, put the layer outside of the one that compresses. Not
+    /// counted are rejections of this layer, exempt requests, and upgraded connections. A server
+    /// takes some bytes before the client has read them: hyper a body that is in memory as a whole.
+    ///
+    /// `RateLimit-Policy` says `qu="content-bytes"`. The numbers are those before the response.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use http::{Request, Response, StatusCode};
+    /// use http_body_util::{BodyExt, Full};
+    /// use tidegate::layer::{Named, PerKey, RateLimitLayer, RequestHead};
+    /// use tidegate::{FixedKeyed, ManualClock, Quota, TokenBucket};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let clock = ManualClock::new();
+    /// let rate = TokenBucket::with_clock(Quota::per_minute(100), clock.clone());
+    /// let bytes = FixedKeyed::with_clock(Quota::per_second(1_000).burst(4_000), 10_000, clock.clone());
+    /// let user = |request: &RequestHead<'_>| request.headers().get("user").cloned();
+    /// let layer = RateLimitLayer::builder(Named::new("requests", rate))
+    ///     .content_bytes(Named::new("bytes", PerKey::new(bytes, user)))
+    ///     .build();
+    ///
+    /// let serve = |_| async { Ok::<_, Infallible>(Response::new(Full::from(vec![0_u8; 5_000]))) };
+    /// let get = async || {
+    ///     let request = Request::get("/").header("user", "alice").body(())?;
+    ///     Ok::<_, Box<dyn std::error::Error>>(layer.layer(service_fn(serve)).oneshot(request).await?)
+    /// };
+    /// let first = get().await?;
+    /// assert_eq!(first.into_body().collect().await?.to_bytes().len(), 5_000);
+    /// // 1 000 bytes of debt, and one to come.
+    /// let second = get().await?;
+    /// assert_eq!(second.status(), StatusCode::TOO_MANY_REQUESTS);
+    /// assert_eq!(second.headers()["retry-after"], "2");
+    /// clock.advance(std::time::Duration::from_secs(2));
+    /// assert_eq!(get().await?.status(), StatusCode::OK);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn content_bytes<N: Gate>(
+        self,
+        bytes: N,
+    ) -> RateLimitLayerBuilder<G, (F, ContentBytes<N>), R> {
+        let with_bytes = |in_flight| (in_flight, ContentBytes::new(bytes));
+        self.map_in_flight(with_bytes)
+    }
+
+    fn map_in_flight<N>(self, change: impl FnOnce(F) -> N) -> RateLimitLayerBuilder<G, N, R> {
+        RateLimitLayerBuilder {
+            policy: self.policy.map_own(|own| GateOptions {
+                in_flight: change(own.in_flight),
+                gate: own.gate,
+                headers: own.headers,
+                describes_all: own.describes_all,
+                is_dry_run: own.is_dry_run,
+                settle: own.settle,
+            }),
+        }
+    }
+}
+
+impl<G, R> RateLimitLayerBuilder<G, (), R> {
     /// Limits requests at the same time, beside the gate: by an [`InFlight`](crate::InFlight), an
     /// [`InFlightPerKey`](super::InFlightPerKey), a [`Named`](super::Named) of either, or a pair.
     ///
@@ -271,18 +352,11 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn in_flight<N: InFlightGate>(self, in_flight: N) -> RateLimitLayerBuilder<G, N, R> {
-        RateLimitLayerBuilder {
-            policy: self.policy.map_own(|own| GateOptions {
-                in_flight,
-                gate: own.gate,
-                headers: own.headers,
-                describes_all: own.describes_all,
-                is_dry_run: own.is_dry_run,
-                settle: own.settle,
-            }),
-        }
+        self.map_in_flight(|()| in_flight)
     }
+}
 
+impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     /// Settles each admitted request when its response is there: the function returns what the
     /// request has cost, instead of what [`cost`](Self::cost) said. 0 gives all back.
     ///
