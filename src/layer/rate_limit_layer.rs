@@ -38,6 +38,51 @@ use super::too_many_requests::TooManyRequests;
 /// [`reject_with`](RateLimitLayerBuilder::reject_with) sets. To delay requests instead, use a
 /// [`PaceLayer`](super::PaceLayer).
 ///
+/// # Rejected uploads
+///
+/// The body of a rejected request is not read. hyper then closes an HTTP/1 connection whose body
+/// has not arrived, and a proxy that is still sending it fails: nginx responds with 502 itself to
+/// most rejected uploads of 60 kB and more. If your clients upload through such a proxy, decide
+/// [by hand](Self::decide), and read the body before the rejection:
+///
+/// ```
+/// use axum::Router;
+/// use axum::body::{Body, to_bytes};
+/// use axum::extract::{Request, State};
+/// use axum::middleware::{Next, from_fn_with_state};
+/// use axum::response::Response;
+/// use axum::routing::post;
+/// use tidegate::layer::{RateLimitLayer, RequestHead};
+/// use tidegate::{Quota, TokenBucket};
+/// use tower::ServiceExt;
+///
+/// type Layer = RateLimitLayer<TokenBucket>;
+///
+/// async fn limit(State(layer): State<Layer>, request: Request, next: Next) -> Response {
+///     match layer.decide(&RequestHead::new(&request)) {
+///         Ok(admission) => admission.respond(next.run(request).await),
+///         Err(rejection) => {
+///             // What is longer fails as before.
+///             let _ = to_bytes(request.into_body(), 1 << 20).await;
+///             rejection
+///         }
+///     }
+/// }
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let layer: Layer = RateLimitLayer::new(TokenBucket::new(Quota::per_hour(1)));
+/// let app: Router = Router::new()
+///     .route("/", post(|| async { "stored" }))
+///     .layer(from_fn_with_state(layer, limit));
+/// let upload = || Request::post("/").body(Body::from("data"));
+/// assert_eq!(app.clone().oneshot(upload()?).await?.status(), 200);
+/// assert_eq!(app.clone().oneshot(upload()?).await?.status(), 429);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Naming the type
 ///
 /// The type of a closure cannot be written. To name the layer's type, for fields and return types,
@@ -252,8 +297,9 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     ///
     /// ```
     /// use std::convert::Infallible;
+    /// use axum::body::Body;
     /// use http::{Request, Response, StatusCode};
-    /// use http_body_util::{BodyExt, Full};
+    /// use http_body_util::BodyExt;
     /// use tidegate::layer::{Named, PerKey, RateLimitLayer, RequestHead};
     /// use tidegate::{FixedKeyed, ManualClock, Quota, TokenBucket};
     /// use tower::{Layer, ServiceExt, service_fn};
@@ -268,7 +314,7 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     ///     .content_bytes(Named::new("bytes", PerKey::new(bytes, user)))
     ///     .build();
     ///
-    /// let serve = |_| async { Ok::<_, Infallible>(Response::new(Full::from(vec![0_u8; 5_000]))) };
+    /// let serve = |_| async { Ok::<_, Infallible>(Response::new(Body::from(vec![0; 5_000]))) };
     /// let get = async || {
     ///     let request = Request::get("/").header("user", "alice").body(())?;
     ///     Ok::<_, Box<dyn std::error::Error>>(layer.layer(service_fn(serve)).oneshot(request).await?)
