@@ -288,12 +288,15 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     /// So a client exceeds the limit only by what its responses in flight still send when the room
     /// runs out. Bound these with [`in_flight`](Self::in_flight), which must be set before.
     ///
-    /// Counted is the content (RFC 9110): no header fields, trailers, or framing, and nothing for
-    /// `HEAD`. To count compressed bytes, put the layer outside of the one that compresses. Not
-    /// counted are rejections of this layer, exempt requests, and upgraded connections. A server
-    /// takes some bytes before the client has read them: hyper a body that is in memory as a whole.
+    /// * Counted is the content (RFC 9110): no header fields, trailers or framing, and nothing for
+    ///   `HEAD`. To count compressed bytes, put the layer outside of the one that compresses.
+    /// * This layer's rejections, exempt requests and upgraded connections are not counted.
+    /// * A server takes bytes before the client has read them. hyper takes a body that is in memory
+    ///   as a whole, and a proxy may take more than its client reads.
+    /// * `RateLimit-Policy` says `qu="content-bytes"`. Header fields describe the limit before the
+    ///   response.
     ///
-    /// `RateLimit-Policy` says `qu="content-bytes"`. The numbers are those before the response.
+    /// For a layer that limits bytes alone, the gate is `()`.
     ///
     /// ```
     /// use std::convert::Infallible;
@@ -308,7 +311,8 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     /// # runtime.block_on(async {
     /// let clock = ManualClock::new();
     /// let rate = TokenBucket::with_clock(Quota::per_minute(100), clock.clone());
-    /// let bytes = FixedKeyed::with_clock(Quota::per_second(1_000).burst(4_000), 10_000, clock.clone());
+    /// let quota = Quota::per_second(1_000).burst(4_000);
+    /// let bytes = FixedKeyed::with_clock(quota, 10_000, clock.clone());
     /// let user = |request: &RequestHead<'_>| request.headers().get("user").cloned();
     /// let layer = RateLimitLayer::builder(Named::new("requests", rate))
     ///     .content_bytes(Named::new("bytes", PerKey::new(bytes, user)))
@@ -317,7 +321,8 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     /// let serve = |_| async { Ok::<_, Infallible>(Response::new(Body::from(vec![0; 5_000]))) };
     /// let get = async || {
     ///     let request = Request::get("/").header("user", "alice").body(())?;
-    ///     Ok::<_, Box<dyn std::error::Error>>(layer.layer(service_fn(serve)).oneshot(request).await?)
+    ///     let response = layer.layer(service_fn(serve)).oneshot(request).await?;
+    ///     Ok::<_, Box<dyn std::error::Error>>(response)
     /// };
     /// let first = get().await?;
     /// assert_eq!(first.into_body().collect().await?.to_bytes().len(), 5_000);

@@ -171,13 +171,18 @@ fn windows_and_combinations_are_charged_as_far_as_there_is_room() {
     let combined = Arc::new(combined.build());
     let quota = Quota::per_second(1).burst(1_000);
     let sharded = Arc::new(ShardedTokenBucket::with_clock(quota, clock.clone()));
-    let gate = (Arc::clone(&window), Arc::clone(&combined), sharded);
+    let gate = (
+        Arc::clone(&window),
+        Arc::clone(&combined),
+        Arc::clone(&sharded),
+    );
     let layer = RateLimitLayer::builder(()).content_bytes(gate).build();
     let mut body = send!(layer, Request::new(()), [data(600), data(600)]).into_body();
     assert!(take!(body).is_some());
     assert_eq!((window.available(), combined.available()), (400, 400));
     while take!(body).is_some() {}
     assert_eq!((window.available(), combined.available()), (0, 0));
+    assert_eq!(sharded.available(), 0);
     assert_eq!(send!(layer, Request::new(()), []).status(), 429);
     // The others have room, and the window needs a whole minute.
     clock.advance(61 * SECOND);
