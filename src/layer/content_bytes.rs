@@ -12,7 +12,20 @@ use crate::snapshot::{QuotaUnit, Snapshot};
 /// Limits the bytes of responses by a gate whose permits are bytes. A layer has it beside its own
 /// gate: see [`content_bytes`](super::RateLimitLayerBuilder::content_bytes).
 ///
-/// The type is for naming that of a layer, as in `RateLimitLayer<G, ((), ContentBytes<N>)>`.
+/// The type is for naming that of a layer:
+///
+/// ```
+/// use tidegate::layer::{ContentBytes, RateLimitLayer};
+/// use tidegate::{Quota, TokenBucket};
+///
+/// struct App {
+///     downloads: RateLimitLayer<(), ((), ContentBytes<TokenBucket>)>,
+/// }
+///
+/// let bytes = TokenBucket::new(Quota::per_second(1_000_000));
+/// let downloads = RateLimitLayer::builder(()).content_bytes(bytes).build();
+/// assert_eq!(App { downloads }.downloads.stats().allowed, 0);
+/// ```
 pub struct ContentBytes<G> {
     /// Shared with charges, which go on when the layer may be gone.
     gate: Arc<G>,
@@ -80,13 +93,31 @@ impl<G: SharedGate> InFlightOperations for ContentBytes<G> {
 ///
 /// The body of the response does that by itself. A server with bodies of its own takes it from
 /// [`Admission::into_permits`](super::Admission::into_permits).
+///
+/// ```
+/// use http::Request;
+/// use std::sync::Arc;
+/// use tidegate::layer::{RateLimitLayer, RequestHead};
+/// use tidegate::{ManualClock, Quota, TokenBucket};
+///
+/// let quota = Quota::per_second(1_000);
+/// let bytes = Arc::new(TokenBucket::with_clock(quota, ManualClock::new()));
+/// let layer = RateLimitLayer::builder(()).content_bytes(Arc::clone(&bytes)).build();
+/// let request = Request::new(());
+/// let decide = || layer.decide::<String>(&RequestHead::new(&request)).ok();
+/// let ((), charge) = decide().and_then(|admission| admission.into_permits()).unwrap();
+/// charge.charge(1_500); // while the server sends
+/// assert_eq!(bytes.debt(), 500);
+/// assert!(decide().is_none());
+/// ```
 pub struct BytesCharge<G: Gate> {
     gate: Arc<G>,
     key: G::Key,
 }
 
 impl<G: Gate> BytesCharge<G> {
-    /// Charges bytes that the server sends, if need be as a debt.
+    /// Charges bytes that the server sends. What is more than the room is charged as
+    /// [`content_bytes`](super::RateLimitLayerBuilder::content_bytes) says.
     pub fn charge(&self, bytes: u64) {
         if bytes == 0 {
             return;

@@ -290,7 +290,8 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     ///
     /// * Counted is the content (RFC 9110): no header fields, trailers or framing, and nothing for
     ///   `HEAD`. To count compressed bytes, put the layer outside of the one that compresses.
-    /// * This layer's rejections, exempt requests and upgraded connections are not counted.
+    /// * This layer's rejections, exempt requests and upgraded connections are not counted. Free
+    ///   requests are.
     /// * A server takes bytes before the client has read them. hyper takes a body that is in memory
     ///   as a whole, and a proxy may take more than its client reads.
     /// * `RateLimit-Policy` says `qu="content-bytes"`. Header fields describe the limit before the
