@@ -103,6 +103,10 @@ bash scripts/servers.sh
 cargo build --quiet --package tidegate-redis --example cluster_gateway
 cargo test --package tidegate-redis --all-features
 
+step "tests with nginx, curl and a gRPC client in Python"
+bash scripts/real_parts.sh
+cargo test --package tidegate-real-parts
+
 step "models and mutants"
 (cd loom-tests && cargo test --release)
 

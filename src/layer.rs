@@ -24,6 +24,7 @@
 //! | charge by the response: failed log-ins only, a cost that the handler finds | [`settle`](RateLimitLayerBuilder::settle) |
 //! | take the limits from a configuration file, and reload it | `Rules`, of the feature `rules` |
 //! | choose limits and their number at run time | a `Vec` of [`BoxGate`] |
+//! | limit the bytes of responses, charged while they are sent | [`content_bytes`](RateLimitLayerBuilder::content_bytes) |
 //! | lock a client out after several failures | [`PenaltyBox`](crate::PenaltyBox) as the table of a [`PerKey`] |
 //! | decide without tower, in extractors and handlers | [`RateLimitLayer::decide`] |
 //! | write header fields in a server without tower | [`HeaderStyle::write_to`] |
@@ -103,6 +104,7 @@ mod api_client;
 mod api_key;
 mod attached;
 mod box_gate;
+mod content_bytes;
 mod forwarded_field;
 mod forwarded_for;
 mod gate;
@@ -146,6 +148,7 @@ pub use api_client::{ApiClient, ApiClientError, ApiClientLayer, ResponsePermit};
 pub use api_key::ApiKey;
 pub use attached::Attached;
 pub use box_gate::BoxGate;
+pub use content_bytes::{BytesCharge, ContentBytes};
 pub use forwarded_for::ForwardedFor;
 pub use gate::Gate;
 pub use grpc::ResourceExhausted;

@@ -267,7 +267,7 @@ pub use shadow::{KeyedShadow, Shadow, ShadowCharge, ShadowCounts, ShadowDecision
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use sharded::ShardedTokenBucket;
 pub use sliding_window::{SlidingWindow, WindowCharge, WindowError};
-pub use snapshot::Snapshot;
+pub use snapshot::{QuotaUnit, Snapshot};
 /// Puts a function behind a limiter: every call is a request, and waits while it is limited.
 ///
 /// For closures, and for calls that should be refused instead of waiting, use the function

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{QuotaUnit, Snapshot};
 use crate::time::Timestamp;
 
 /// A limiter admits or refuses a number of permits at an instant.
@@ -146,7 +146,7 @@ pub trait Limiter: sealed::Internals {
             refill_time: self.refill_time(),
             available,
             next_permit_in: more.and_then(|more| self.wait_time_at(more, now)),
-            is_in_flight: false,
+            unit: QuotaUnit::Requests,
         }
     }
 

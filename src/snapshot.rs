@@ -33,9 +33,22 @@ pub struct Snapshot {
     pub available: u64,
     /// Time until `available` next rises if no call is made; `None` if full or unknown.
     pub next_permit_in: Option<Duration>,
-    /// Whether permits come back when what holds them ends, and not with time, as those of an
-    /// `InFlight`. Then `refill_time` is zero.
-    pub is_in_flight: bool,
+    /// What the permits stand for.
+    pub unit: QuotaUnit,
+}
+
+/// What the permits of a limit stand for: the quota units of the IETF draft for `RateLimit`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum QuotaUnit {
+    /// Requests, or whatever the calls are.
+    #[default]
+    Requests,
+    /// Bytes of responses' content.
+    ContentBytes,
+    /// Requests at the same time. Their permits come back when the requests end, and not with time,
+    /// so the `refill_time` is zero.
+    ConcurrentRequests,
 }
 
 impl Snapshot {
@@ -43,12 +56,11 @@ impl Snapshot {
     #[cfg(feature = "tower")]
     pub(crate) fn is_of_same_limit(&self, other: &Self) -> bool {
         let limit = |snapshot: &Self| {
-            let unit = snapshot.is_in_flight;
             (
                 snapshot.limit,
                 snapshot.capacity,
                 snapshot.refill_time,
-                unit,
+                snapshot.unit,
             )
         };
         limit(self) == limit(other)

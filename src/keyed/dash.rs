@@ -18,7 +18,7 @@ use super::wait_queues::{WaitOptions, WaitQueues};
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::Limiter;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{QuotaUnit, Snapshot};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
@@ -38,7 +38,7 @@ const NOTHING: Snapshot = Snapshot {
     refill_time: Duration::ZERO,
     available: 0,
     next_permit_in: None,
-    is_in_flight: false,
+    unit: QuotaUnit::Requests,
 };
 
 /// A limiter for every key, as a part of the values of a [`DashMap`] that you already have: of

@@ -27,7 +27,7 @@ use super::wait_queues::{WaitOptions, WaitQueues};
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::quota::Quota;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{QuotaUnit, Snapshot};
 #[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::Succession;
 use crate::sync::{AtomicU64, Closed, Ordering, add_saturating};
@@ -366,7 +366,7 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
             available,
             // None if that is above the capacity.
             next_permit_in: self.wait_time_at(key, more, now),
-            is_in_flight: false,
+            unit: QuotaUnit::Requests,
         }
     }
 

@@ -14,7 +14,7 @@ use super::overflow::NO_ROOM;
 use super::table::Table;
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{QuotaUnit, Snapshot};
 use crate::time::{Timestamp, nanos};
 
 /// Locks a key out for a while once it has failed several times within a period: log-ins of a user,
@@ -524,7 +524,7 @@ where
                 refill_time: Duration::from_nanos(numbers.within),
                 available,
                 next_permit_in: next.map(|at| Duration::from_nanos(at.saturating_sub(nanos))),
-                is_in_flight: false,
+                unit: QuotaUnit::Requests,
             }
         })
     }

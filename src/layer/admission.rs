@@ -53,8 +53,10 @@ impl<H> Admission<H> {
 }
 
 impl<H> Admission<H> {
-    /// Returns the permits of limits on requests at the same time, for a server with bodies of its
-    /// own: they come back when they are dropped. `None` if the layer has no such limit.
+    /// Returns what the body of the response would keep, for a server with bodies of its own: the
+    /// permits of limits on requests at the same time, which come back when they are dropped, and
+    /// the [`BytesCharge`](super::BytesCharge) of a limit on bytes. `None` if the layer has no such
+    /// limit.
     pub fn into_permits(self) -> Option<H> {
         self.held
     }

@@ -20,6 +20,7 @@ use crate::time::Timestamp;
 /// | [`Named`](super::Named) | as the gate in it, with a name for clients and logs |
 /// | a tuple of up to eight gates, or a `Vec` of any number | by all of them; none is charged for what another refuses |
 /// | a [`BoxGate`](super::BoxGate) | as the gate in it, whose type is chosen at run time |
+/// | `()` | nothing: for a layer that limits only bytes, or requests at the same time |
 ///
 /// All gates of a tuple must read the same clock or clones of it. The compiler checks that their
 /// clocks have one type. A tuple looks at all gates before it charges any, so a refusal charges
@@ -45,7 +46,8 @@ use crate::time::Timestamp;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a gate",
     note = "a gate is a limiter, a `PerKey::new(table, extractor)` whose table has the extractor's \
-            keys, a `Named`, a `BoxGate`, a `Vec`, or a tuple of 2 to 8 gates on one type of clock"
+            keys, a `Named`, a `BoxGate`, a `Vec`, a tuple of 2 to 8 gates on one type of clock, or \
+            `()`"
 )]
 pub trait Gate: GateOperations {}
 
@@ -242,4 +244,47 @@ impl<L: Limiter> GateOperations for L {
     fn each_snapshot_at(&self, (): &(), now: Timestamp, each: &mut dyn FnMut(Option<Snapshot>)) {
         Internals::each_snapshot_at(self, now, &mut |snapshot| each(Some(snapshot)));
     }
+}
+
+/// Limits no request.
+impl GateOperations for () {
+    type Clock = ();
+    type Key = ();
+    type Charge = ();
+
+    fn find(&self, _: &RequestHead<'_>) -> Result<(), MissingKey> {
+        Ok(())
+    }
+
+    fn now(&self, (): &()) -> Option<Timestamp> {
+        None
+    }
+
+    fn peek_at(&self, (): &(), _: u64, _: Timestamp) -> Result<(), GateDenied> {
+        Ok(())
+    }
+
+    fn headroom_at(&self, (): &(), _: u64, _: Timestamp) -> Option<u64> {
+        Some(u64::MAX)
+    }
+
+    fn charge_at(&self, (): &(), _: u64, _: Timestamp) -> Result<(), GateDenied> {
+        Ok(())
+    }
+
+    fn undo(&self, (): &(), _: u64, (): ()) -> u64 {
+        0
+    }
+
+    fn settle_at(&self, (): &(), _: Option<()>, _: u64, _: u64, _: Timestamp) {}
+
+    fn snapshot_at(&self, (): &(), _: Timestamp) -> Option<Snapshot> {
+        None
+    }
+
+    fn has_several_limits(&self) -> bool {
+        false
+    }
+
+    fn each_snapshot_at(&self, (): &(), _: Timestamp, _: &mut dyn FnMut(Option<Snapshot>)) {}
 }

@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 
 /// The options of a [`RateLimitLayer`](super::RateLimitLayer) alone.
 pub(super) struct GateOptions<G, F = ()> {
-    /// Limits on requests at the same time.
+    /// Limits that last until the response has ended.
     pub(super) in_flight: F,
     /// Shared with settlements, which come when the layer may be gone.
     pub(super) gate: Arc<G>,
@@ -201,7 +201,7 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
                 gate.each_snapshot_at(key, now, &mut |snapshot| description.add(snapshot));
             }
             let own = u64::from(refusal.is_none());
-            let each = &mut |snapshot| description.add(Some(snapshot));
+            let each = &mut |snapshot| description.add(snapshot);
             in_flight.each_snapshot(asked.in_flight, own, each);
         }
         description.headers()

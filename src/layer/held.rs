@@ -1,9 +1,11 @@
-//! What a request keeps until it is over: permits of limits on requests at the same time.
+//! What a request keeps until it is over: permits of limits on requests at the same time, and
+//! charges of limits on bytes.
 
 use core::fmt;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
+use bytes::Buf;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -41,10 +43,20 @@ impl Held for () {
     }
 }
 
-/// Implements [`Held`] for a permit.
+/// What a body keeps.
+#[expect(unnameable_types, reason = "a detail of bodies")]
+pub trait Kept {
+    /// Sees how many bytes the server has taken from the body, to send them.
+    #[inline]
+    fn sent(&self, _bytes: u64) {}
+}
+
+impl Kept for InFlightPermit {}
+
+/// Implements [`Held`] for what a body keeps.
 macro_rules! hold_until_the_body_ends {
-    ($permit:ty $(, $key:ident: $bound:path)*) => {
-        impl$(<$key: $bound + core::hash::Hash + Eq + Clone>)* $crate::layer::held::Held for $permit {
+    ($permit:ty $(, $parameter:ident: $bound:path)*) => {
+        impl$(<$parameter: $bound>)* $crate::layer::held::Held for $permit {
             type Body<B> = $crate::layer::held::HeldBody<B, Self>;
 
             fn hold<B>(self, response: http::Response<B>) -> http::Response<Self::Body<B>> {
@@ -77,7 +89,8 @@ impl<A: Held, B: Held> Held for (A, B) {
 
 pin_project! {
     /// The body of a response that keeps a permit until it has ended, failed, or is dropped: that
-    /// of an [`InFlight`](crate::InFlight) or an [`InFlightPerKey`](super::InFlightPerKey).
+    /// of an [`InFlight`](crate::InFlight) or an [`InFlightPerKey`](super::InFlightPerKey). With
+    /// the [`BytesCharge`](super::BytesCharge) of a limit on bytes, it charges what is sent.
     pub struct HeldBody<B, P> {
         #[pin]
         body: B,
@@ -90,7 +103,7 @@ impl<B, P> HeldBody<B, P> {
         Self { body, permit }
     }
 
-    /// Returns the body, and lets the permit go.
+    /// Returns the body, and lets the permit go. Its further bytes are not charged.
     pub fn into_inner(self) -> B {
         self.body
     }
@@ -101,7 +114,7 @@ impl<B, P> HeldBody<B, P> {
     }
 }
 
-impl<B: Body, P> Body for HeldBody<B, P> {
+impl<B: Body, P: Kept> Body for HeldBody<B, P> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -111,6 +124,11 @@ impl<B: Body, P> Body for HeldBody<B, P> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let polled = this.body.as_mut().poll_frame(context);
+        if let (Poll::Ready(Some(Ok(frame))), Some(permit)) = (&polled, &this.permit) {
+            if let Some(data) = frame.data_ref() {
+                permit.sent(data.remaining() as u64);
+            }
+        }
         let is_over = match &polled {
             Poll::Ready(Some(Ok(_))) => this.body.is_end_stream(),
             Poll::Ready(None | Some(Err(_))) => true,

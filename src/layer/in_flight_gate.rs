@@ -10,12 +10,12 @@ use std::sync::{Mutex, PoisonError};
 use alloc::sync::Arc;
 
 use super::gate::{GateDenied, MissingKey};
-use super::held::{Held, hold_until_the_body_ends};
+use super::held::{Held, Kept, hold_until_the_body_ends};
 use super::key_extractor::KeyExtractor;
 use super::named::Named;
 use super::request_head::RequestHead;
 use crate::in_flight::{InFlight, InFlightPermit, refusal};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{QuotaUnit, Snapshot};
 
 pub(super) const fn snapshot(limit: u64, available: u64) -> Snapshot {
     Snapshot {
@@ -24,17 +24,19 @@ pub(super) const fn snapshot(limit: u64, available: u64) -> Snapshot {
         refill_time: Duration::ZERO,
         available,
         next_permit_in: None,
-        is_in_flight: true,
+        unit: QuotaUnit::ConcurrentRequests,
     }
 }
 
-/// Limits on requests at the same time that a layer has beside its rates: an [`InFlight`], an
-/// [`InFlightPerKey`], a [`Named`] of either, or a pair of such limits.
+/// Limits that a layer has beside its gate, and that last until the response has ended: on requests
+/// at the same time, an [`InFlight`], an [`InFlightPerKey`] or a [`Named`] of either; on the bytes
+/// of responses, a [`ContentBytes`](super::ContentBytes); or a pair of such limits.
 ///
 /// The trait is sealed.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no limit on requests at the same time",
-    note = "such limits are an `InFlight`, an `InFlightPerKey`, a `Named` of them, or a pair"
+    note = "such limits are an `InFlight`, an `InFlightPerKey`, a `Named` of them, a \
+            `ContentBytes` of a gate, or a pair"
 )]
 pub trait InFlightGate: InFlightOperations {}
 
@@ -60,12 +62,12 @@ pub trait InFlightOperations {
         !Self::IS_NONE
     }
 
-    /// Takes a permit, which comes back when it is dropped.
+    /// Takes what the request keeps: a permit, which comes back when it is dropped.
     fn enter(&self, key: &Self::Key) -> Result<Self::Held, GateDenied>;
 
-    /// Shows the snapshot of each limit, always in the same order. `own` permits are not counted:
-    /// they are back when the client has read the response.
-    fn each_snapshot(&self, key: &Self::Key, own: u64, each: &mut dyn FnMut(Snapshot));
+    /// Shows the snapshot of each limit, as [`each_snapshot_at`](super::gate::GateOperations) does.
+    /// `own` permits are not counted: they are back when the client has read the response.
+    fn each_snapshot(&self, key: &Self::Key, own: u64, each: &mut dyn FnMut(Option<Snapshot>));
 }
 
 /// No such limit.
@@ -86,7 +88,7 @@ impl InFlightOperations for () {
     }
 
     #[inline]
-    fn each_snapshot(&self, (): &(), _: u64, _: &mut dyn FnMut(Snapshot)) {}
+    fn each_snapshot(&self, (): &(), _: u64, _: &mut dyn FnMut(Option<Snapshot>)) {}
 }
 
 impl InFlightOperations for InFlight {
@@ -102,9 +104,10 @@ impl InFlightOperations for InFlight {
             .map_err(|denied| GateDenied::new(denied, snapshot(self.limit(), 0)))
     }
 
-    fn each_snapshot(&self, (): &(), own: u64, each: &mut dyn FnMut(Snapshot)) {
+    fn each_snapshot(&self, (): &(), own: u64, each: &mut dyn FnMut(Option<Snapshot>)) {
         let others = self.in_flight().saturating_sub(own);
-        each(snapshot(self.limit(), self.limit().saturating_sub(others)));
+        let available = self.limit().saturating_sub(others);
+        each(Some(snapshot(self.limit(), available)));
     }
 }
 
@@ -122,8 +125,8 @@ impl<F: InFlightOperations> InFlightOperations for Named<F> {
         entered.map_err(|denied| self.denied(denied))
     }
 
-    fn each_snapshot(&self, key: &F::Key, own: u64, each: &mut dyn FnMut(Snapshot)) {
-        let named = &mut |snapshot| each(self.snapshot(snapshot));
+    fn each_snapshot(&self, key: &F::Key, own: u64, each: &mut dyn FnMut(Option<Snapshot>)) {
+        let named = &mut |snapshot: Option<_>| each(snapshot.map(|it| self.snapshot(it)));
         self.gate().each_snapshot(key, own, named);
     }
 }
@@ -141,7 +144,7 @@ impl<A: InFlightOperations, B: InFlightOperations> InFlightOperations for (A, B)
         Ok((self.0.enter(&key.0)?, self.1.enter(&key.1)?))
     }
 
-    fn each_snapshot(&self, key: &Self::Key, own: u64, each: &mut dyn FnMut(Snapshot)) {
+    fn each_snapshot(&self, key: &Self::Key, own: u64, each: &mut dyn FnMut(Option<Snapshot>)) {
         self.0.each_snapshot(&key.0, own, each);
         self.1.each_snapshot(&key.1, own, each);
     }
@@ -271,13 +274,15 @@ impl<K: Hash + Eq + Clone> KeyPermit<K> {
     }
 }
 
+impl<K: Hash + Eq + Clone> Kept for KeyPermit<K> {}
+
 hold_until_the_body_ends!(KeyPermit<K>, K: SharedKey);
 
 /// A key that permits can take along.
 #[expect(unnameable_types, reason = "a detail of the gate")]
-pub trait SharedKey: Send + Sync + 'static {}
+pub trait SharedKey: Hash + Eq + Clone + Send + Sync + 'static {}
 
-impl<K: Send + Sync + 'static> SharedKey for K {}
+impl<K: Hash + Eq + Clone + Send + Sync + 'static> SharedKey for K {}
 
 /// Omits the key, which may be personal.
 impl<K: Hash + Eq + Clone> fmt::Debug for KeyPermit<K> {
@@ -325,9 +330,10 @@ where
         KeyPermit::take(&self.counts, key, self.limit)
     }
 
-    fn each_snapshot(&self, key: &E::Key, own: u64, each: &mut dyn FnMut(Snapshot)) {
+    fn each_snapshot(&self, key: &E::Key, own: u64, each: &mut dyn FnMut(Option<Snapshot>)) {
         let others = self.counts.count(key).saturating_sub(own);
-        each(snapshot(self.limit, self.limit.saturating_sub(others)));
+        let available = self.limit.saturating_sub(others);
+        each(Some(snapshot(self.limit, available)));
     }
 }
 

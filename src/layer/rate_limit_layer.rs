@@ -8,6 +8,7 @@ use http::Response;
 use tower_layer::Layer;
 
 use super::admission::Admission;
+use super::content_bytes::ContentBytes;
 use super::gate::Gate;
 use super::gate_options::{GateDecision, GateOptions};
 use super::in_flight_gate::InFlightGate;
@@ -36,6 +37,51 @@ use super::too_many_requests::TooManyRequests;
 /// A rejected request never reaches the service. [`TooManyRequests`] responds to it, or what
 /// [`reject_with`](RateLimitLayerBuilder::reject_with) sets. To delay requests instead, use a
 /// [`PaceLayer`](super::PaceLayer).
+///
+/// # Rejected uploads
+///
+/// The body of a rejected request is not read. hyper then closes an HTTP/1 connection whose body
+/// has not arrived, and a proxy that is still sending it fails: nginx responds with 502 itself to
+/// most rejected uploads of 60 kB and more. If your clients upload through such a proxy, decide
+/// [by hand](Self::decide), and read the body before the rejection:
+///
+/// ```
+/// use axum::Router;
+/// use axum::body::{Body, to_bytes};
+/// use axum::extract::{Request, State};
+/// use axum::middleware::{Next, from_fn_with_state};
+/// use axum::response::Response;
+/// use axum::routing::post;
+/// use tidegate::layer::{RateLimitLayer, RequestHead};
+/// use tidegate::{Quota, TokenBucket};
+/// use tower::ServiceExt;
+///
+/// type Layer = RateLimitLayer<TokenBucket>;
+///
+/// async fn limit(State(layer): State<Layer>, request: Request, next: Next) -> Response {
+///     match layer.decide(&RequestHead::new(&request)) {
+///         Ok(admission) => admission.respond(next.run(request).await),
+///         Err(rejection) => {
+///             // What is longer fails as before.
+///             let _ = to_bytes(request.into_body(), 1 << 20).await;
+///             rejection
+///         }
+///     }
+/// }
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let layer: Layer = RateLimitLayer::new(TokenBucket::new(Quota::per_hour(1)));
+/// let app: Router = Router::new()
+///     .route("/", post(|| async { "stored" }))
+///     .layer(from_fn_with_state(layer, limit));
+/// let upload = || Request::post("/").body(Body::from("data"));
+/// assert_eq!(app.clone().oneshot(upload()?).await?.status(), 200);
+/// assert_eq!(app.clone().oneshot(upload()?).await?.status(), 429);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Naming the type
 ///
@@ -227,6 +273,93 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
         self
     }
 
+    /// Limits the bytes of responses, beside the gate, by another gate whose permits are bytes.
+    ///
+    /// Each chunk of a body is charged when the server takes it to send it, also of a body whose
+    /// length is unknown. A client that leaves pays for what was sent. The size of a response is
+    /// not known before, so a request is admitted if there is room for one byte, and takes nothing
+    /// then. What is more than the room:
+    ///
+    /// | limit | bytes beyond the room |
+    /// |---|---|
+    /// | a bucket, also of a key | are a debt: the client waits until its bytes have come back |
+    /// | a window, a combination, a sharded bucket | are not charged |
+    ///
+    /// So a client exceeds the limit only by what its responses in flight still send when the room
+    /// runs out. Bound these with [`in_flight`](Self::in_flight), which must be set before.
+    ///
+    /// * Counted is the content (RFC 9110): no header fields, trailers or framing, and nothing for
+    ///   `HEAD`. To count compressed bytes, put the layer outside of the one that compresses.
+    /// * This layer's rejections, exempt requests and upgraded connections are not counted. Free
+    ///   requests are.
+    /// * A server takes bytes before the client has read them. hyper takes a body that is in memory
+    ///   as a whole, and a proxy may take more than its client reads.
+    /// * `RateLimit-Policy` says `qu="content-bytes"`. Header fields describe the limit before the
+    ///   response.
+    ///
+    /// For a layer that limits bytes alone, the gate is `()`.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use axum::body::Body;
+    /// use http::{Request, Response, StatusCode};
+    /// use http_body_util::BodyExt;
+    /// use tidegate::layer::{Named, PerKey, RateLimitLayer, RequestHead};
+    /// use tidegate::{FixedKeyed, ManualClock, Quota, TokenBucket};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let clock = ManualClock::new();
+    /// let rate = TokenBucket::with_clock(Quota::per_minute(100), clock.clone());
+    /// let quota = Quota::per_second(1_000).burst(4_000);
+    /// let bytes = FixedKeyed::with_clock(quota, 10_000, clock.clone());
+    /// let user = |request: &RequestHead<'_>| request.headers().get("user").cloned();
+    /// let layer = RateLimitLayer::builder(Named::new("requests", rate))
+    ///     .content_bytes(Named::new("bytes", PerKey::new(bytes, user)))
+    ///     .build();
+    ///
+    /// let serve = |_| async { Ok::<_, Infallible>(Response::new(Body::from(vec![0; 5_000]))) };
+    /// let get = async || {
+    ///     let request = Request::get("/").header("user", "alice").body(())?;
+    ///     let response = layer.layer(service_fn(serve)).oneshot(request).await?;
+    ///     Ok::<_, Box<dyn std::error::Error>>(response)
+    /// };
+    /// let first = get().await?;
+    /// assert_eq!(first.into_body().collect().await?.to_bytes().len(), 5_000);
+    /// // 1 000 bytes of debt, and one to come.
+    /// let second = get().await?;
+    /// assert_eq!(second.status(), StatusCode::TOO_MANY_REQUESTS);
+    /// assert_eq!(second.headers()["retry-after"], "2");
+    /// clock.advance(std::time::Duration::from_secs(2));
+    /// assert_eq!(get().await?.status(), StatusCode::OK);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn content_bytes<N: Gate>(
+        self,
+        bytes: N,
+    ) -> RateLimitLayerBuilder<G, (F, ContentBytes<N>), R> {
+        let with_bytes = |in_flight| (in_flight, ContentBytes::new(bytes));
+        self.map_in_flight(with_bytes)
+    }
+
+    fn map_in_flight<N>(self, change: impl FnOnce(F) -> N) -> RateLimitLayerBuilder<G, N, R> {
+        RateLimitLayerBuilder {
+            policy: self.policy.map_own(|own| GateOptions {
+                in_flight: change(own.in_flight),
+                gate: own.gate,
+                headers: own.headers,
+                describes_all: own.describes_all,
+                is_dry_run: own.is_dry_run,
+                settle: own.settle,
+            }),
+        }
+    }
+}
+
+impl<G, R> RateLimitLayerBuilder<G, (), R> {
     /// Limits requests at the same time, beside the gate: by an [`InFlight`](crate::InFlight), an
     /// [`InFlightPerKey`](super::InFlightPerKey), a [`Named`](super::Named) of either, or a pair.
     ///
@@ -271,18 +404,11 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn in_flight<N: InFlightGate>(self, in_flight: N) -> RateLimitLayerBuilder<G, N, R> {
-        RateLimitLayerBuilder {
-            policy: self.policy.map_own(|own| GateOptions {
-                in_flight,
-                gate: own.gate,
-                headers: own.headers,
-                describes_all: own.describes_all,
-                is_dry_run: own.is_dry_run,
-                settle: own.settle,
-            }),
-        }
+        self.map_in_flight(|()| in_flight)
     }
+}
 
+impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     /// Settles each admitted request when its response is there: the function returns what the
     /// request has cost, instead of what [`cost`](Self::cost) said. 0 gives all back.
     ///

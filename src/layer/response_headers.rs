@@ -10,7 +10,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
 use crate::denied::Denied;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{QuotaUnit, Snapshot};
 
 /// Selects the header fields that describe a limit to clients.
 ///
@@ -39,8 +39,9 @@ use crate::snapshot::Snapshot;
 ///
 /// The draft is [draft-ietf-httpapi-ratelimit-headers], revision 11, in Structured Fields. `q` is
 /// the capacity and `w` the seconds in which all of it returns, which is a window's length. `r` is
-/// what is left, and `t` the seconds until there is more. A limit on requests at the same time has
-/// `qu="concurrent-requests"` instead of `w`.
+/// what is left, and `t` the seconds until there is more. A limit on the bytes of responses has
+/// `qu="content-bytes"`, and one on requests at the same time `qu="concurrent-requests"` instead of
+/// `w`.
 ///
 /// [draft-ietf-httpapi-ratelimit-headers]:
 /// https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
@@ -99,8 +100,9 @@ const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// What is counted, where it is not requests over time (section 4.1.2 of the draft).
-const IN_FLIGHT: &[u8] = br#";qu="concurrent-requests""#;
+// What is counted, where it is not requests over time (section 4.1.2 of the draft).
+const CONCURRENT_REQUESTS: &[u8] = br#";qu="concurrent-requests""#;
+const CONTENT_BYTES: &[u8] = br#";qu="content-bytes""#;
 
 /// The largest integer of a structured field (RFC 9651, section 3.3.1).
 const MOST: u64 = 999_999_999_999_999;
@@ -422,14 +424,15 @@ fn policy(name: &str, snapshot: &Snapshot) -> HeaderValue {
 }
 
 fn put_policy(text: &mut Vec<u8>, name: &str, snapshot: &Snapshot) {
+    let (unit, has_window) = match snapshot.unit {
+        QuotaUnit::Requests => (b"".as_slice(), true),
+        QuotaUnit::ContentBytes => (CONTENT_BYTES, true),
+        QuotaUnit::ConcurrentRequests => (CONCURRENT_REQUESTS, false),
+    };
     let quota = Some((b'q', snapshot.capacity));
-    if snapshot.is_in_flight {
-        put_item(text, name, [quota, None]);
-        text.extend_from_slice(IN_FLIGHT);
-    } else {
-        let window = Some((b'w', seconds(snapshot.refill_time)));
-        put_item(text, name, [quota, window]);
-    }
+    let window = has_window.then(|| (b'w', seconds(snapshot.refill_time)));
+    put_item(text, name, [quota, window]);
+    text.extend_from_slice(unit);
 }
 
 fn limit(name: &str, snapshot: &Snapshot, next_permit_in: Option<Duration>) -> HeaderValue {

@@ -18,7 +18,7 @@ use tidegate::layer::{InFlightPerKey, Named, PerKey, RateLimitLayer, RequestHead
 use tidegate::{Denied, FixedKeyed, InFlight, ManualClock, Quota, TrackDenied};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::servers::{Client, serve};
+use crate::servers::{Client, serve, until};
 use crate::{bucket, field, key_of, serve as served, stats, with_key};
 
 #[test]
@@ -211,17 +211,6 @@ fn permit_comes_back_at_every_stage() {
     assert_eq!(busy.in_flight(), 1);
     drop(left);
     assert_eq!(busy.in_flight(), 0);
-}
-
-/// Waits until a count is there, for a minute at most.
-async fn until(what: &str, count: impl Fn() -> bool) {
-    for _ in 0..6_000 {
-        if count() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what}");
 }
 
 /// Clients of a real server that leave in the middle of a response, and before it.

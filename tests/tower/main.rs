@@ -11,6 +11,7 @@ mod api_keys;
 mod axum_counts;
 mod axum_peers;
 mod builder_options;
+mod content_bytes;
 mod forwarded_for;
 mod gate_lists;
 mod gate_tuple_races;

@@ -22,6 +22,17 @@ pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
     result.expect("ready in time")
 }
 
+/// Waits until a count is there, for a minute at most.
+pub(crate) async fn until(what: &str, count: impl Fn() -> bool) {
+    for _ in 0..6_000 {
+        if count() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}");
+}
+
 pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
     let listener = listener.expect("a port is free");

@@ -15,7 +15,7 @@ use tidegate::{Combined, FixedKeyed, Keyed, Limiter, ManualClock, Quota, Sliding
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::servers::{Client, serve};
-use crate::{Bucket, answer_of, bucket, key_of, stats, with_key};
+use crate::{answer_of, bucket, key_of, stats, with_key};
 
 /// What the handler has found that a request costs.
 #[derive(Clone, Copy)]
@@ -275,11 +275,11 @@ fn wrappers_settle_as_what_they_hold() {
 #[test]
 fn buckets_in_a_map_of_the_program_are_settled() {
     let clock = ManualClock::new();
-    let sessions = Arc::new(dashmap::DashMap::<String, Bucket>::new());
+    let sessions = Arc::new(dashmap::DashMap::<String, crate::Bucket>::new());
     let of_key = clock.clone();
     let table = tidegate::DashKeyed::with_clock(
         Arc::clone(&sessions),
-        |bucket: &Bucket| bucket,
+        |bucket: &crate::Bucket| bucket,
         clock.clone(),
     )
     .or_insert_with(move |_: &String| bucket(10, &of_key));

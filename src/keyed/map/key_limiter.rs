@@ -11,7 +11,7 @@ use crate::keyed::key_charge::{LimiterCharge, WordCharge};
 use crate::limiter::Limiter;
 use crate::prepared_charge::AsOf;
 use crate::quota::Quota;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{QuotaUnit, Snapshot};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
@@ -300,7 +300,7 @@ impl<L: Limiter> KeyLimiter<'_, L> {
                     // None if that is above the capacity.
                     next_permit_in: more
                         .map_or_else(|denied| denied.retry_after(), |()| Some(Duration::ZERO)),
-                    is_in_flight: false,
+                    unit: QuotaUnit::Requests,
                 }
             }
             Self::Whole(limiter) => limiter.snapshot_at(now),

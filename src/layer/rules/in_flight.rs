@@ -14,7 +14,7 @@ use super::tiers::Seen;
 use crate::in_flight::InFlightPermit;
 use crate::keyed::KeyDigest;
 use crate::layer::gate::{GateDenied, MissingKey};
-use crate::layer::held::{Held, HeldBody};
+use crate::layer::held::{Kept, hold_until_the_body_ends};
 use crate::layer::in_flight_gate::{InFlightOperations, KeyPermit, snapshot};
 use crate::layer::request_head::RequestHead;
 use crate::snapshot::Snapshot;
@@ -44,17 +44,9 @@ enum RulePermit {
     OfKey(#[expect(dead_code, reason = "to be dropped")] KeyPermit<KeyDigest>),
 }
 
-impl Held for RulePermits {
-    type Body<B> = HeldBody<B, Self>;
+impl Kept for RulePermits {}
 
-    fn hold<B>(self, response: http::Response<B>) -> http::Response<Self::Body<B>> {
-        response.map(|body| HeldBody::new(body, Some(self)))
-    }
-
-    fn free<B>(response: http::Response<B>) -> http::Response<Self::Body<B>> {
-        response.map(|body| HeldBody::new(body, None))
-    }
-}
+hold_until_the_body_ends!(RulePermits);
 
 impl InFlightRule {
     fn enter(&self, key: &KeyDigest) -> Result<RulePermit, GateDenied> {
@@ -121,12 +113,17 @@ impl<C: RulesClock> InFlightOperations for RulesGate<C> {
         Ok(RulePermits(permits))
     }
 
-    fn each_snapshot(&self, keys: &InFlightKeys<C>, own: u64, each: &mut dyn FnMut(Snapshot)) {
+    fn each_snapshot(
+        &self,
+        keys: &InFlightKeys<C>,
+        own: u64,
+        each: &mut dyn FnMut(Option<Snapshot>),
+    ) {
         for (limit, key) in keys.rules() {
             if !limit.rule.is_shadow {
                 let others = limit.in_flight(key).saturating_sub(own);
                 let left = limit.most.saturating_sub(others);
-                each(limit.rule.named(snapshot(limit.most, left)));
+                each(Some(limit.rule.named(snapshot(limit.most, left))));
             }
         }
     }

@@ -56,8 +56,7 @@ impl<C: RulesClock> Rules<C> {
     /// passes two of them is charged twice.
     ///
     /// What [`settle`](RateLimitLayerBuilder::settle) returns is used up of every limit that counts
-    /// the status of the response. [`in_flight`](RateLimitLayerBuilder::in_flight) replaces the
-    /// limits of the file on requests at the same time.
+    /// the status of the response.
     pub fn layer(&self) -> RateLimitLayerBuilder<RulesGate<C>, RulesGate<C>> {
         let gate = || RulesGate {
             shared: Arc::clone(&self.shared),
