@@ -70,8 +70,8 @@ use super::too_many_requests::TooManyRequests;
 /// let app = App { clients, limit };
 /// assert_eq!((app.clients.stats().active, app.limit.stats().allowed), (0, 0));
 /// ```
-pub struct RateLimitLayer<G, F = (), R = TooManyRequests> {
-    policy: Arc<LayerPolicy<GateOptions<G, F>, R>>,
+pub struct RateLimitLayer<G, F = (), R = TooManyRequests, A = ()> {
+    pub(super) policy: Arc<LayerPolicy<GateOptions<G, F, A>, R>>,
 }
 
 impl<G: Gate> RateLimitLayer<G> {
@@ -119,12 +119,13 @@ impl<G: Gate> RateLimitLayer<G> {
                 describes_all: false,
                 is_dry_run: false,
                 settle: None,
+                shared: (),
             }),
         }
     }
 }
 
-impl<G, F, R> RateLimitLayer<G, F, R> {
+impl<G, F, R, A> RateLimitLayer<G, F, R, A> {
     /// Returns the gate.
     pub fn gate(&self) -> &G {
         &self.policy.own.gate
@@ -175,13 +176,13 @@ impl<G: Gate, F: InFlightGate, R> RateLimitLayer<G, F, R> {
 
 /// Sets the options of a [`RateLimitLayer`].
 #[must_use = "a builder does nothing before `build`"]
-pub struct RateLimitLayerBuilder<G, F = (), R = TooManyRequests> {
-    policy: LayerPolicy<GateOptions<G, F>, R>,
+pub struct RateLimitLayerBuilder<G, F = (), R = TooManyRequests, A = ()> {
+    pub(super) policy: LayerPolicy<GateOptions<G, F, A>, R>,
 }
 
-impl_layer!(RateLimitLayer, RateLimitLayerBuilder, RateLimit<G, F>);
+impl_layer!(RateLimitLayer, RateLimitLayerBuilder, RateLimit<G, F; A>);
 
-impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
+impl<G, F, R, A> RateLimitLayerBuilder<G, F, R, A> {
     /// Sets which header fields describe the limit to clients; [`HeaderStyle::Draft11`] by default.
     pub const fn headers(mut self, headers: HeaderStyle) -> Self {
         self.policy.own.headers = headers;
@@ -270,7 +271,7 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn in_flight<N: InFlightGate>(self, in_flight: N) -> RateLimitLayerBuilder<G, N, R> {
+    pub fn in_flight<N: InFlightGate>(self, in_flight: N) -> RateLimitLayerBuilder<G, N, R, A> {
         RateLimitLayerBuilder {
             policy: self.policy.map_own(|own| GateOptions {
                 in_flight,
@@ -279,6 +280,7 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
                 describes_all: own.describes_all,
                 is_dry_run: own.is_dry_run,
                 settle: own.settle,
+                shared: own.shared,
             }),
         }
     }
@@ -301,6 +303,7 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     ///   settled. So charge 1, and let the response say what it was.
     /// * A key that was removed meanwhile gets what comes back in its new limiter. A key that had
     ///   no room in its table gets nothing back.
+    /// * A [shared](Self::shared) limit is not settled, and keeps the whole charge.
     /// * A candidate of [`shadow`](Self::shadow) is not settled, and counts what was charged first.
     ///   One of a [`Shadow`](crate::Shadow) is.
     ///
