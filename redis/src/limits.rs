@@ -42,22 +42,11 @@ struct NamedLimit {
 pub(crate) struct TakeOutcome {
     pub(crate) result: Result<Admitted, AcquireError>,
     /// How far the TAT of each bucket is ahead of the clock, if the server has told.
-    #[cfg(feature = "tower")]
-    pub(crate) ahead: Option<Arc<[Amount]>>,
-}
-
-impl TakeOutcome {
     #[cfg_attr(
         not(feature = "tower"),
-        expect(unused_variables, reason = "layers describe it")
+        expect(dead_code, reason = "layers describe it")
     )]
-    fn new(result: Result<Admitted, AcquireError>, ahead: Option<Arc<[Amount]>>) -> Self {
-        Self {
-            result,
-            #[cfg(feature = "tower")]
-            ahead,
-        }
-    }
+    pub(crate) ahead: Option<Arc<[Amount]>>,
 }
 
 /// The buckets of one call, one for each limit.
@@ -177,14 +166,21 @@ impl Limits {
     /// Charges all limits, or none, and tells what is left.
     pub(crate) async fn take_and_tell(&self, buckets: &BucketSet, costs: &[u64]) -> TakeOutcome {
         if let Err(error) = self.check(costs) {
-            return TakeOutcome::new(Err(error), None);
+            let result = Err(error);
+            return TakeOutcome {
+                result,
+                ahead: None,
+            };
         }
         let key = buckets.base.as_bytes();
         if let Some(PresentDenial { index, wait, ahead }) = self.denials.get(key, costs) {
             self.counters.denied_from_cache.increment();
             // Nothing was awaited, so a loop of calls would never let other tasks run.
             tokio::task::consume_budget().await;
-            return TakeOutcome::new(Err(self.not_yet(index, wait)), Some(ahead));
+            return TakeOutcome {
+                result: Err(self.not_yet(index, wait)),
+                ahead: Some(ahead),
+            };
         }
         let sent = time::now();
         let reply = match self.run("take", buckets, costs).await {
@@ -192,7 +188,11 @@ impl Limits {
             Err(failure) => {
                 // As above, if the breaker was open.
                 tokio::task::consume_budget().await;
-                return TakeOutcome::new(self.without_server(buckets, costs, failure), None);
+                let result = self.without_server(buckets, costs, failure);
+                return TakeOutcome {
+                    result,
+                    ahead: None,
+                };
             }
         };
         let result = if let Some((index, wait)) = reply.denial {
@@ -207,7 +207,10 @@ impl Limits {
             }
             Ok(self.admitted(&reply))
         };
-        TakeOutcome::new(result, Some(reply.ahead))
+        TakeOutcome {
+            result,
+            ahead: Some(reply.ahead),
+        }
     }
 
     /// The quota of each limit, and its name in header fields.

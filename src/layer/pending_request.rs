@@ -1,6 +1,7 @@
 //! A request that the limits of this process admitted, while the shared one decides.
 
 use alloc::sync::Arc;
+use core::ops::ControlFlow;
 
 use super::gate::{Gate, MissingKey};
 use super::gate_options::{GateDecision, GateOptions, Passed};
@@ -25,21 +26,18 @@ pub(super) struct PendingRequest<G: Gate, F: InFlightGate, R, A: SharedGate> {
 }
 
 impl<G: Gate, F: InFlightGate, R, A: SharedGate> PendingRequest<G, F, R, A> {
-    /// Decides by the limits of this process.
-    ///
-    /// # Errors
-    ///
-    /// The decision about a request that the shared limit need not see.
+    /// Decides by the limits of this process. Breaks with the decision about a request that the
+    /// shared limit need not see.
     pub(super) fn begin<B>(
         policy: &Arc<SharedPolicy<G, F, R, A>>,
         request: &RequestHead<'_>,
-    ) -> Result<Self, GateDecision<B, F::Held>>
+    ) -> ControlFlow<GateDecision<B, F::Held>, Self>
     where
         R: Reject<B>,
     {
         if policy.is_exempt(request) {
             policy.record(RequestOutcome::Exempt);
-            return Err(GateDecision::Admit(None));
+            return ControlFlow::Break(GateDecision::Admit(None));
         }
         let cost = policy.cost(request);
         let shared = &policy.own.shared;
@@ -55,17 +53,19 @@ impl<G: Gate, F: InFlightGate, R, A: SharedGate> PendingRequest<G, F, R, A> {
         });
         let (keys, key) = match found {
             Ok(found) => found,
-            Err(missing) => return Err(policy.reject_missing(request, missing, cost)),
+            Err(missing) => {
+                return ControlFlow::Break(policy.reject_missing(request, missing, cost));
+            }
         };
         let passed = |passed| match key {
-            Some(key) => Ok(Self {
+            Some(key) => ControlFlow::Continue(Self {
                 policy: Arc::clone(policy),
                 key,
                 passed: Some(passed),
             }),
-            None => Err(policy.admit(request, passed, None)),
+            None => ControlFlow::Break(policy.admit(request, passed, None)),
         };
-        policy.pass(request, keys, cost, true, passed, Err)
+        policy.pass(request, keys, cost, true, passed, ControlFlow::Break)
     }
 
     /// Decides by the shared limit.
@@ -92,15 +92,13 @@ impl<G: Gate, F: InFlightGate, R, A: SharedGate> PendingRequest<G, F, R, A> {
             return GateDecision::Admit(None);
         }
         let mut response = policy.respond_to(&rejection);
-        let headers = match (reason, rejection.snapshot) {
-            (Reason::Limited(denied), Some(snapshot)) => {
-                let asked = keys.asked(&*policy.own.gate);
-                policy.describe_with(&asked, &decision.snapshots, Some((snapshot, denied)))
-            }
-            _ => {
-                let (style, retry_after) = (policy.own.headers, rejection.retry_after());
-                Some(Headers::of_unknown(style, retry_after))
-            }
+        let refusal = rejection.snapshot.zip(rejection.denied());
+        let headers = if refusal.is_some() {
+            let asked = keys.asked(&*policy.own.gate);
+            policy.describe_with(&asked, &decision.snapshots, refusal)
+        } else {
+            let (style, retry_after) = (policy.own.headers, rejection.retry_after());
+            Some(Headers::of_unknown(style, retry_after))
         };
         if let Some(headers) = headers {
             headers.write_to(response.headers_mut());

@@ -112,6 +112,14 @@ impl<'a> Rejection<'a> {
         self.snapshot.as_ref()
     }
 
+    /// The refusal if a limit refused.
+    pub(super) const fn denied(&self) -> Option<Denied> {
+        match self.reason {
+            Reason::Limited(denied) => Some(denied),
+            Reason::NoKey(_) | Reason::Unavailable { .. } => None,
+        }
+    }
+
     /// Returns how long to wait before the same request can succeed; `None` if no wait helps, or if
     /// the wait is unknown.
     pub const fn retry_after(&self) -> Option<Duration> {

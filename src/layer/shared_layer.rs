@@ -1,5 +1,7 @@
 //! Layers with a shared limit.
 
+use core::ops::ControlFlow;
+
 use http::Response;
 
 use super::admission::Admission;
@@ -52,8 +54,8 @@ impl<G: Gate, F: InFlightGate, R, A: SharedGate> RateLimitLayer<G, F, R, A> {
         R: Reject<B>,
     {
         let decision = match PendingRequest::begin(&self.policy, request) {
-            Ok(pending) => pending.decide(request).await,
-            Err(decision) => decision,
+            ControlFlow::Continue(pending) => pending.decide(request).await,
+            ControlFlow::Break(decision) => decision,
         };
         match decision {
             GateDecision::Admit(headers) => Ok(Admission::new(headers, None, None)),

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::future::Future;
 use core::mem;
+use core::ops::ControlFlow;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -41,7 +42,7 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let state = match PendingRequest::begin(&self.policy, &RequestHead::new(&request)) {
-            Ok(pending) => {
+            ControlFlow::Continue(pending) => {
                 // The one that is ready. The clone may not be.
                 let clone = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, clone);
@@ -54,7 +55,7 @@ where
                     deciding,
                 }
             }
-            Err(decision) => SharedState::Decided {
+            ControlFlow::Break(decision) => SharedState::Decided {
                 future: RateLimitFuture::new(decision, || self.inner.call(request)),
             },
         };

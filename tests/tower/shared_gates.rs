@@ -7,23 +7,18 @@ mod rejections;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use core::convert::Infallible;
 use core::time::Duration;
 use std::sync::Mutex;
 
-use http::{Request, Response};
 use tidegate::layer::{NoKey, RequestHead, SharedDecision, SharedGate};
 use tidegate::{Denied, Snapshot};
 use tokio::sync::Semaphore;
-use tower::{Layer, Service, service_fn};
-
-use crate::{Serve, answer_of, serve};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Decides as the test has said, and admits otherwise. Clones are one.
 #[derive(Clone)]
-struct Remote(Arc<State>);
+pub(crate) struct Remote(Arc<State>);
 
 struct State {
     decisions: Mutex<VecDeque<SharedDecision>>,
@@ -34,7 +29,7 @@ struct State {
 
 impl Remote {
     /// Answers at once.
-    fn new(decisions: impl IntoIterator<Item = SharedDecision>) -> Self {
+    pub(crate) fn new(decisions: impl IntoIterator<Item = SharedDecision>) -> Self {
         let remote = Self::silent(decisions);
         remote.0.answers.add_permits(1_000);
         remote
@@ -63,10 +58,10 @@ impl SharedGate for Remote {
     type Key = ();
 
     fn find(&self, request: &RequestHead<'_>) -> Result<(), NoKey> {
-        match request.headers().contains_key("lost") {
-            true => Err(NoKey::NotAttached),
-            false => Ok(()),
+        if request.headers().contains_key("lost") {
+            return Err(NoKey::NotAttached);
         }
+        Ok(())
     }
 
     async fn decide(&self, (): &(), n: u64) -> SharedDecision {
@@ -77,28 +72,19 @@ impl SharedGate for Remote {
     }
 }
 
-fn refused() -> SharedDecision {
+pub(crate) const fn refused() -> SharedDecision {
     SharedDecision::denied(Denied::NotYet {
         retry_after: MINUTE,
     })
 }
 
-fn unavailable() -> SharedDecision {
+pub(crate) const fn unavailable() -> SharedDecision {
     SharedDecision::unavailable(Some(Duration::from_millis(1_500)))
 }
 
 /// What is left of a limit of 100 in a minute.
-fn snapshot(available: u64) -> Snapshot {
+const fn snapshot(available: u64) -> Snapshot {
     let mut snapshot = Snapshot::new(100, MINUTE);
     (snapshot.available, snapshot.next_permit_in) = (available, Some(MINUTE));
     snapshot
-}
-
-/// The response of a service behind `layer`, when the shared limit answers at once.
-fn ask<L>(layer: &L, request: Request<()>) -> Response<String>
-where
-    L: Layer<tower::util::ServiceFn<Serve<()>>>,
-    L::Service: Service<Request<()>, Response = Response<String>, Error = Infallible>,
-{
-    answer_of(layer.layer(service_fn(serve as Serve<()>)), request)
 }

@@ -11,17 +11,17 @@ use tidegate::layer::{
 use tidegate::{FixedKeyed, InFlight, ManualClock, Quota, TokenBucket};
 use tower::{Layer, Service, service_fn};
 
-use super::{Remote, ask, refused, unavailable};
+use super::{Remote, refused, unavailable};
 use crate::{SERVED, answer, answer_of, bucket, key_of, serve, stats, with_key};
 
 #[test]
 fn only_a_shared_limit_decides() {
     let remote = Remote::new([SharedDecision::admitted(), refused(), unavailable()]);
     let layer = RateLimitLayer::shared(remote.clone());
-    let first = ask(&layer, Request::new(()));
+    let first = answer(&layer, Request::new(()));
     assert_eq!((first.status(), &**first.body()), (StatusCode::OK, SERVED));
     for status in [429, 503] {
-        let rejected = ask(&layer, Request::new(()));
+        let rejected = answer(&layer, Request::new(()));
         assert_eq!(rejected.status().as_u16(), status);
         assert_eq!(rejected.body(), "");
     }
@@ -75,10 +75,10 @@ fn what_the_shared_limit_refuses_costs_nothing_here() {
         (all.gate().available(), keys.table().available("a"))
     };
     for status in [429, 503] {
-        assert_eq!(ask(&layer, with_key("a")).status(), status);
+        assert_eq!(answer(&layer, with_key("a")).status(), status);
         assert_eq!(left(), (9, 5));
     }
-    assert_eq!(ask(&layer, with_key("a")).status(), 200);
+    assert_eq!(answer(&layer, with_key("a")).status(), 200);
     assert_eq!((left(), layer.stats().forfeited), ((7, 3), 0));
     assert_eq!(remote.asked(), [2; 3]);
 }
@@ -118,7 +118,7 @@ fn free_and_exempt_requests_do_not_go_there() {
     for path in ["/free", "/health"] {
         // They need no key either.
         let request = Request::get(path).header("lost", "").body(());
-        assert_eq!(ask(&layer, request.expect("valid")).status(), 200);
+        assert_eq!(answer(&layer, request.expect("valid")).status(), 200);
     }
     assert!(remote.asked().is_empty());
     let mut counts = stats(1, 0);
@@ -134,7 +134,7 @@ fn missing_key_is_rejected_before_any_charge() {
         .reject_with(|rejection| Response::new(rejection.limit().to_owned()))
         .build();
     let request = Request::builder().header("lost", "").body(());
-    assert_eq!(ask(&layer, request.expect("valid")).body(), "remote");
+    assert_eq!(answer(&layer, request.expect("valid")).body(), "remote");
     assert_eq!((layer.gate().available(), layer.stats().no_key), (5, 1));
     assert!(remote.asked().is_empty());
 }
@@ -147,7 +147,7 @@ fn dry_run_forwards_what_either_would_reject() {
         .shared(remote.clone())
         .build();
     for _ in 0..4 {
-        let response = ask(&layer, Request::new(()));
+        let response = answer(&layer, Request::new(()));
         assert_eq!(response.body(), SERVED);
         assert!(response.headers().is_empty(), "{:?}", response.headers());
     }
@@ -166,7 +166,7 @@ fn candidate_sees_what_both_have_decided() {
         .shared(Remote::new([refused(), unavailable()]))
         .build();
     for _ in 0..5 {
-        ask(&layer, Request::new(()));
+        answer(&layer, Request::new(()));
     }
     let shadow = layer.stats().shadow;
     assert_eq!(
@@ -184,7 +184,7 @@ fn gate_here_is_settled_and_the_shared_limit_is_not() {
         .shared(remote.clone())
         .build();
     for _ in 0..9 {
-        assert_eq!(ask(&layer, Request::new(())).status(), 200);
+        assert_eq!(answer(&layer, Request::new(())).status(), 200);
     }
     assert_eq!((layer.gate().available(), remote.asked()), (5, vec![1; 9]));
 }
@@ -199,16 +199,14 @@ fn decision_by_hand_is_that_of_the_service() {
         .build();
     let request = Request::new(());
     let head = RequestHead::new(&request);
-    let decide = || {
-        let decided = layer.decide_shared::<String>(&head).now_or_never();
-        decided.expect("ready")
-    };
-    let admission = decide().expect("admitted");
+    let decide = || layer.decide_shared::<String>(&head).now_or_never();
+    let admission = decide().expect("ready").expect("admitted");
     assert_eq!(busy.in_flight(), 1);
     let response = admission.respond(Response::new(String::new()));
     assert_eq!(response.headers()["ratelimit"], r#""default";r=4;t=1"#);
     drop(response);
-    assert_eq!(decide().expect_err("refused").status(), 429);
+    let rejected = decide().expect("ready").expect_err("refused");
+    assert_eq!(rejected.status(), 429);
     assert_eq!((busy.in_flight(), layer.gate().available()), (0, 4));
     // As one without a shared limit.
     let here = RateLimitLayer::new(bucket(5, &ManualClock::new()));

@@ -7,10 +7,10 @@ use tidegate::layer::{HeaderStyle, Named, RateLimitLayer, Reset, SharedDecision}
 use tidegate::{Denied, InFlight, ManualClock, Snapshot};
 use tower::ServiceExt;
 
-use super::{MINUTE, Remote, ask, refused, snapshot, unavailable};
-use crate::{answer_of, bucket, field};
+use super::{MINUTE, Remote, refused, snapshot, unavailable};
+use crate::{answer, answer_of, bucket, field};
 
-fn named(limit: &'static str, snapshot: Snapshot) -> Snapshot {
+const fn named(limit: &'static str, snapshot: Snapshot) -> Snapshot {
     let mut named = snapshot;
     named.limit = Some(limit);
     named
@@ -63,7 +63,7 @@ fn each_limit_of_a_shared_gate_has_its_name() {
         .describe_all(true)
         .reject_with(name)
         .build();
-    let refused = ask(&layer, Request::new(()));
+    let refused = answer(&layer, Request::new(()));
     assert_eq!(refused.body(), "day");
     let policy = r#""minute";q=100;w=60, "day";q=1000;w=86400"#;
     assert_eq!(field(&refused, "ratelimit-policy"), Some(policy));
@@ -75,7 +75,7 @@ fn each_limit_of_a_shared_gate_has_its_name() {
     let layer = RateLimitLayer::shared_builder(gate)
         .reject_with(name)
         .build();
-    let refused = ask(&layer, Request::new(()));
+    let refused = answer(&layer, Request::new(()));
     assert_eq!(refused.body(), "redis");
     assert_eq!(field(&refused, "ratelimit"), Some(r#""redis";r=0;t=87"#));
     let policy = r#""redis";q=1000;w=86400"#;
@@ -96,7 +96,7 @@ fn legacy_fields_are_those_of_the_tightest_or_the_refusing_limit() {
         .shared(Remote::new(decisions))
         .build();
     for expected in [["5", "4", "1"], ["100", "1", "60"], ["100", "0", "60"]] {
-        let response = ask(&layer, Request::new(()));
+        let response = answer(&layer, Request::new(()));
         let fields = ["limit", "remaining", "reset"];
         let fields = fields.map(|name| {
             let value = field(&response, &format!("x-ratelimit-{name}"));
@@ -112,7 +112,7 @@ fn limit_here_is_described_as_it_is_after_the_refund() {
         .describe_all(true)
         .shared(Remote::new([refused().describe([snapshot(0)])]))
         .build();
-    let refused = ask(&layer, Request::new(()));
+    let refused = answer(&layer, Request::new(()));
     let limits = r#""default";r=5, "default-2";r=0;t=60"#;
     assert_eq!(field(&refused, "ratelimit"), Some(limits));
 }
@@ -129,14 +129,14 @@ fn limit_that_does_not_describe_itself_has_no_fields() {
             .headers(style)
             .shared(Remote::new([refused(), unavailable()]))
             .build();
-        let refused = ask(&layer, Request::new(()));
+        let refused = answer(&layer, Request::new(()));
         assert_eq!(field(&refused, "retry-after"), wait);
         assert_eq!(field(&refused, "ratelimit"), None);
-        let unavailable = ask(&layer, Request::new(()));
+        let unavailable = answer(&layer, Request::new(()));
         let wait = wait.map(|_| "2"); // 1.5 s, rounded up
         assert_eq!(field(&unavailable, "retry-after"), wait);
         assert_eq!(field(&unavailable, "ratelimit-policy"), None);
-        let admitted = ask(&layer, Request::new(()));
+        let admitted = answer(&layer, Request::new(()));
         let policy = (style == HeaderStyle::Draft11).then_some(r#""default";q=5;w=5"#);
         assert_eq!(field(&admitted, "ratelimit-policy"), policy);
     }

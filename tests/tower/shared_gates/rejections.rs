@@ -9,8 +9,8 @@ use tidegate::layer::{
     ResourceExhausted, SharedDecision, TooManyRequests,
 };
 
-use super::{MINUTE, Remote, ask, refused, snapshot, unavailable};
-use crate::field;
+use super::{MINUTE, Remote, refused, snapshot, unavailable};
+use crate::{answer, field};
 
 fn grpc() -> Request<()> {
     let request = Request::post("/").header("content-type", "application/grpc");
@@ -25,7 +25,7 @@ fn rejected<R: Reject<String> + Send + Sync + 'static>(
 ) -> Response<String> {
     let gate = Named::new("redis", Remote::new([decision]));
     let layer = RateLimitLayer::shared_builder(gate).reject(reject).build();
-    ask(&layer, request)
+    answer(&layer, request)
 }
 
 #[test]
