@@ -92,13 +92,10 @@ mod tests {
 
     #[test]
     fn different_keys_have_different_bytes() {
+        type Two = Either<&'static str, &'static str>;
         assert_ne!(("a", "bc").to_bytes(), ("ab", "c").to_bytes());
         assert_ne!(("1:a", "b").to_bytes(), ("1", "a1:b").to_bytes());
-        type Either2 = Either<&'static str, &'static str>;
-        assert_ne!(
-            Either2::First("a").to_bytes(),
-            Either2::Second("a").to_bytes()
-        );
+        assert_ne!(Two::First("a").to_bytes(), Two::Second("a").to_bytes());
     }
 
     #[test]
