@@ -74,8 +74,8 @@ pin_project! {
     /// # Cancel safety
     ///
     /// Dropped while the shared limit decides, it gives back what the other limits of the layer
-    /// gave: the permits of limits on requests at the same time, and those of the layer's gate where
-    /// that is exact. The shared limit may have charged the request, and keeps that charge. Later
+    /// gave: the permits of limits on requests at the same time, and those of the layer's gate
+    /// where that is exact. The shared limit may have charged the request, and keeps that charge. Later
     /// the permits are used, because the request may have been served, as those of a
     /// [`RateLimitFuture`] are.
     #[must_use = "futures do nothing unless they are polled"]
