@@ -14,8 +14,8 @@ use super::rejection::{Reason, Reject, Rejection};
 /// `application/problem+json` (RFC 9457) that names the limit.
 ///
 /// A refusal of a limit has the type `quota-exceeded` of the IETF draft, revision 11, and its
-/// member `violated-policies`, whose names are those in `RateLimit-Policy`. A request without a key,
-/// or one that a shared limit could not decide, has the type `about:blank`. Requests that
+/// member `violated-policies`, whose names are those in `RateLimit-Policy`. A request without a
+/// key, or one that a shared limit could not decide, has the type `about:blank`. Requests that
 /// [speak gRPC](Rejection::is_grpc) get the response of [`ResourceExhausted`].
 ///
 /// ```

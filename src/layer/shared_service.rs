@@ -75,9 +75,10 @@ pin_project! {
     ///
     /// Dropped while the shared limit decides, it gives back what the other limits of the layer
     /// gave: the permits of limits on requests at the same time, and those of the layer's gate
-    /// where that is exact. The shared limit may have charged the request, and keeps that charge. Later
-    /// the permits are used, because the request may have been served, as those of a
-    /// [`RateLimitFuture`] are.
+    /// where that is exact. The shared limit may have charged the request, and keeps that charge.
+    ///
+    /// Later the permits are used, because the request may have been served. It is then as a
+    /// [`RateLimitFuture`].
     #[must_use = "futures do nothing unless they are polled"]
     pub struct SharedRateLimitFuture<S, Q, B, H = ()>
     where
