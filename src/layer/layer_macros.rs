@@ -4,8 +4,14 @@
 /// and the others. Those after the semicolon stand behind `R`. Each type holds a `LayerPolicy` in
 /// `policy`, the layer and the service in an `Arc`.
 macro_rules! impl_layer {
-    ($layer:ident, $builder:ident, $service:ident<$limiter:ident $(, $parameter:ident)* $(; $last:ident)?>) => {
-        impl<$limiter $(, $parameter)*, R $(, $last)?> $layer<$limiter $(, $parameter)*, R $(, $last)?> {
+    (
+        $layer:ident,
+        $builder:ident,
+        $service:ident<$limiter:ident $(, $parameter:ident)* $(; $last:ident)?>
+    ) => {
+        impl<$limiter $(, $parameter)*, R $(, $last)?>
+            $layer<$limiter $(, $parameter)*, R $(, $last)?>
+        {
             /// Returns how many requests had which outcome so far, in all services of the layer.
             ///
             /// A [`PaceLayer`](super::PaceLayer) does not count requests that wait, or that were
@@ -15,7 +21,9 @@ macro_rules! impl_layer {
             }
         }
 
-        impl<S, $limiter $(, $parameter)*, R $(, $last)?> Layer<S> for $layer<$limiter $(, $parameter)*, R $(, $last)?> {
+        impl<S, $limiter $(, $parameter)*, R $(, $last)?> Layer<S>
+            for $layer<$limiter $(, $parameter)*, R $(, $last)?>
+        {
             type Service = $service<S, $limiter $(, $parameter)*, R $(, $last)?>;
 
             fn layer(&self, inner: S) -> Self::Service {
@@ -24,7 +32,9 @@ macro_rules! impl_layer {
         }
 
         /// A derived `Clone` would require that limiters can be cloned.
-        impl<$limiter $(, $parameter)*, R $(, $last)?> Clone for $layer<$limiter $(, $parameter)*, R $(, $last)?> {
+        impl<$limiter $(, $parameter)*, R $(, $last)?> Clone
+            for $layer<$limiter $(, $parameter)*, R $(, $last)?>
+        {
             fn clone(&self) -> Self {
                 Self {
                     policy: Arc::clone(&self.policy),
@@ -40,7 +50,9 @@ macro_rules! impl_layer {
             }
         }
 
-        impl<$limiter $(, $parameter)*, R $(, $last)?> $builder<$limiter $(, $parameter)*, R $(, $last)?> {
+        impl<$limiter $(, $parameter)*, R $(, $last)?>
+            $builder<$limiter $(, $parameter)*, R $(, $last)?>
+        {
             /// Sets the name for header fields, rejections, metrics and logs; `default` by default.
             ///
             /// If a route has several layers, give each a name of its own. Otherwise clients
@@ -81,7 +93,10 @@ macro_rules! impl_layer {
             ///
             /// The layer adds its header fields to the response. A `Retry-After` that the function
             /// sets stays.
-            pub fn reject_with<Q, B>(self, reject: Q) -> $builder<$limiter $(, $parameter)*, Q $(, $last)?>
+            pub fn reject_with<Q, B>(
+                self,
+                reject: Q,
+            ) -> $builder<$limiter $(, $parameter)*, Q $(, $last)?>
             where
                 Q: Fn(&Rejection<'_>) -> Response<B>,
             {
@@ -90,7 +105,10 @@ macro_rules! impl_layer {
 
             /// Sets any [`Reject`](super::Reject) to respond to rejected requests, for example
             /// [`ResourceExhausted`](super::ResourceExhausted).
-            pub fn reject<Q>(self, reject: Q) -> $builder<$limiter $(, $parameter)*, Q $(, $last)?> {
+            pub fn reject<Q>(
+                self,
+                reject: Q,
+            ) -> $builder<$limiter $(, $parameter)*, Q $(, $last)?> {
                 $builder {
                     policy: self.policy.with_reject(reject),
                 }
@@ -118,7 +136,9 @@ macro_rules! impl_layer {
 /// options.
 macro_rules! impl_service {
     ($service:ident<$limiter:ident $(, $parameter:ident)* $(; $last:ident)?>, $options:ty) => {
-        impl<S, $limiter $(, $parameter)*, R $(, $last)?> $service<S, $limiter $(, $parameter)*, R $(, $last)?> {
+        impl<S, $limiter $(, $parameter)*, R $(, $last)?>
+            $service<S, $limiter $(, $parameter)*, R $(, $last)?>
+        {
             pub(super) const fn new(inner: S, policy: Arc<LayerPolicy<$options, R>>) -> Self {
                 Self { inner, policy }
             }

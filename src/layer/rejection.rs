@@ -100,8 +100,9 @@ impl<'a> Rejection<'a> {
         self.reason
     }
 
-    /// Returns the name of the limit that refused or could not decide. A [`Named`](super::Named) gate and a limit of a
-    /// [`Combined`](crate::Combined) have their own; any other has the layer's.
+    /// Returns the name of the limit that refused or could not decide. A [`Named`](super::Named)
+    /// gate and a limit of a [`Combined`](crate::Combined) have their own; any other has the
+    /// layer's.
     pub const fn limit(&self) -> &'a str {
         self.limit
     }
