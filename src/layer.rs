@@ -20,6 +20,7 @@
 //! | try a limit on live traffic | [`dry_run`](RateLimitLayerBuilder::dry_run) alone, or [`shadow`](RateLimitLayerBuilder::shadow) beside the limit in force |
 //! | list the clients that are refused most | [`TrackDenied`](crate::TrackDenied) around the table of a [`PerKey`] |
 //! | apply several limits, all or nothing | a tuple of them, each [`Named`] |
+//! | apply a limit that many processes share, such as on Redis | [`RateLimitLayer::shared`], or [`shared`](RateLimitLayerBuilder::shared) behind other limits |
 //! | limit requests at the same time, of all or of each client | [`in_flight`](RateLimitLayerBuilder::in_flight) |
 //! | charge by the response: failed log-ins only, a cost that the handler finds | [`settle`](RateLimitLayerBuilder::settle) |
 //! | take the limits from a configuration file, and reload it | `Rules`, of the feature `rules` |
@@ -48,10 +49,10 @@
 //! | label | values |
 //! |---|---|
 //! | `limiter` | the layer's [name](RateLimitLayerBuilder::name), or the one that you publish |
-//! | `outcome` | `allowed`, `denied`, `shadow_denied` (in a [dry run](RateLimitLayerBuilder::dry_run)), `exempt`, `error` (no key) |
+//! | `outcome` | `allowed`, `denied`, `shadow_denied` (in a [dry run](RateLimitLayerBuilder::dry_run)), `exempt`, `error` (no key, or a shared limit that could not decide) |
 //! | `outcome` of a shadow | `allowed`, `shadow_denied` (only the candidate refused), `live_denied` (only the layer's gate refused), `denied` (both) |
 //! | `limit` | the [name of the limit](Rejection::limit) that refused: of a [`Named`] gate or of a limit of a [`Combined`](crate::Combined), otherwise and at a [`PaceLayer`] the layer's; empty if none did |
-//! | `reason` | of a refusal: `limited`, `busy` and `never` as in [`Denied`](crate::Denied); `not_sent`, `not_attached` and `ambiguous` as in [`NoKey`]; empty if no limit refused |
+//! | `reason` | of a refusal: `limited`, `busy` and `never` as in [`Denied`](crate::Denied); `not_sent`, `not_attached` and `ambiguous` as in [`NoKey`]; `unavailable` as in [`Reason`]; empty if no limit refused |
 //! | `reason` at a [`PaceLayer`] | instead of `limited`: `timeout`, or `queue_full` |
 //!
 //! The series of a refusal begins with the first one. No metric or event contains a key. The
@@ -127,6 +128,7 @@ mod pace_keys;
 mod pace_layer;
 mod pace_options;
 mod paced;
+mod pending_request;
 mod per_key;
 mod problem_json;
 mod rate_limit;
@@ -139,6 +141,10 @@ mod response_headers;
 mod rules;
 mod settle;
 mod shadow_gate;
+mod shared_decision;
+mod shared_gate;
+mod shared_layer;
+mod shared_service;
 mod too_many_requests;
 
 pub use crate::keyed::KeyedLimiter;
@@ -176,4 +182,7 @@ pub use response_headers::{HeaderStyle, Reset};
 pub use rules::{
     RuleStats, Rules, RulesBuilder, RulesClock, RulesConfig, RulesError, RulesErrorKind, RulesGate,
 };
+pub use shared_decision::SharedDecision;
+pub use shared_gate::SharedGate;
+pub use shared_service::SharedRateLimitFuture;
 pub use too_many_requests::TooManyRequests;

@@ -52,6 +52,29 @@ pub enum QuotaUnit {
 }
 
 impl Snapshot {
+    /// Describes a limit that is full, for limits that are decided elsewhere. Change the fields to
+    /// what is left.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tidegate::Snapshot;
+    ///
+    /// let mut snapshot = Snapshot::new(100, Duration::from_secs(60));
+    /// assert_eq!((snapshot.available, snapshot.next_permit_in), (100, None));
+    /// snapshot.available = 99;
+    /// snapshot.next_permit_in = Some(Duration::from_millis(600));
+    /// ```
+    pub const fn new(capacity: u64, refill_time: Duration) -> Self {
+        Self {
+            limit: None,
+            capacity,
+            refill_time,
+            available: capacity,
+            next_permit_in: None,
+            unit: QuotaUnit::Requests,
+        }
+    }
+
     /// Whether both are of a limit with this name and these numbers.
     #[cfg(feature = "tower")]
     pub(crate) fn is_of_same_limit(&self, other: &Self) -> bool {

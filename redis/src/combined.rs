@@ -65,6 +65,16 @@ impl RedisCombined {
         Ok(Self { limits, buckets })
     }
 
+    #[cfg(feature = "tower")]
+    pub(crate) const fn buckets(&self) -> &BucketSet {
+        &self.buckets
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Takes `n` tokens of every limit, or none.
     ///
     /// # Errors

@@ -2,9 +2,11 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
+use crate::scaled_quota::Amount;
 use crate::time;
 
 /// The last denial of each key.
@@ -16,8 +18,21 @@ pub(crate) struct DenialCache {
 #[derive(Clone)]
 struct CachedDenial {
     until: u64,
+    /// The server is asked again from then on.
+    forgotten_at: u64,
     index: usize,
     cost: u64,
+    sent: u64,
+    ahead: Arc<[Amount]>,
+}
+
+/// A denial as it is now.
+pub(crate) struct PresentDenial {
+    /// The limit that denies the call.
+    pub(crate) index: usize,
+    pub(crate) wait: Duration,
+    /// How far the TAT of each bucket is ahead, if no other call was admitted since.
+    pub(crate) ahead: Arc<[Amount]>,
 }
 
 impl DenialCache {
@@ -29,15 +44,23 @@ impl DenialCache {
         }
     }
 
-    /// Returns the limit that still denies a call of these costs, and for how long.
-    pub(crate) fn get(&self, key: &[u8], costs: &[u64]) -> Option<(usize, Duration)> {
+    /// Returns the denial that still holds for a call of these costs.
+    pub(crate) fn get(&self, key: &[u8], costs: &[u64]) -> Option<PresentDenial> {
         if self.max_age.is_zero() {
             return None;
         }
-        let CachedDenial { until, index, cost } = self.denials.get(key)?;
-        let wait = time::until(until);
+        let denial = self.denials.get(key)?;
+        let now = time::now();
         // A call that costs this limit less may fit.
-        (!wait.is_zero() && costs[index] >= cost).then_some((index, wait))
+        let holds =
+            now < denial.until.min(denial.forgotten_at) && costs[denial.index] >= denial.cost;
+        let elapsed_us = now.saturating_sub(denial.sent) / 1_000;
+        let aged = |ahead: &Amount| ahead.after(elapsed_us);
+        holds.then(|| PresentDenial {
+            index: denial.index,
+            wait: Duration::from_nanos(denial.until - now),
+            ahead: denial.ahead.iter().map(aged).collect(),
+        })
     }
 
     /// Caches the denial of a call that was sent at `sent`.
@@ -46,18 +69,20 @@ impl DenialCache {
         key: &[u8],
         costs: &[u64],
         sent: u64,
-        index: usize,
-        wait: Duration,
+        (index, wait): (usize, Duration),
+        ahead: &Arc<[Amount]>,
     ) {
         if self.max_age.is_zero() {
             return;
         }
-        let wait = time::nanos(wait.min(self.max_age));
         let denial = CachedDenial {
             // From when the call was sent, so that it ends no later than the server's own.
-            until: sent.saturating_add(wait),
+            until: sent.saturating_add(time::nanos(wait)),
+            forgotten_at: sent.saturating_add(time::nanos(self.max_age)),
             index,
             cost: costs[index],
+            sent,
+            ahead: Arc::clone(ahead),
         };
         self.denials.insert(key.to_vec(), denial);
     }

@@ -73,7 +73,12 @@ impl RedisKeyed {
         })
     }
 
-    fn buckets(&self, key: impl AsRef<[u8]>) -> BucketSet {
+    #[cfg(feature = "tower")]
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn buckets(&self, key: impl AsRef<[u8]>) -> BucketSet {
         self.limits.buckets(&self.name, Some(key.as_ref()))
     }
 
@@ -150,5 +155,12 @@ impl RedisKeyed {
     /// Returns the outcomes of this node's calls.
     pub fn stats(&self) -> LimitStats {
         self.limits.stats()
+    }
+}
+
+/// As pointers to a table do, for code that takes either.
+impl AsRef<Self> for RedisKeyed {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }

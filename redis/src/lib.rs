@@ -34,6 +34,9 @@
 //! | several limits in one round trip, all or none: requests and tokens | [`RedisCombined`] |
 //! | one limit, or several, for every user, tenant or address | [`RedisKeyed`] |
 //!
+//! With the feature `tower`, each of them limits the requests of a service, as a
+//! `tidegate::layer::SharedGate`. `RedisPerKey` finds the key of a request.
+//!
 //! # Guarantees
 //!
 //! * **Bound.** All nodes together admit at most capacity + rate · (b − a) in any interval `[a, b]`
@@ -122,6 +125,10 @@ mod denial_cache;
 mod error;
 mod error_class;
 mod keyed;
+#[cfg(feature = "tower")]
+mod label;
+#[cfg(feature = "tower")]
+mod layer;
 mod lease;
 mod limits;
 mod options;
@@ -140,6 +147,8 @@ pub use combined::RedisCombined;
 pub use connection::Connection;
 pub use error::{AcquireError, BuildError};
 pub use keyed::RedisKeyed;
+#[cfg(feature = "tower")]
+pub use layer::{key_bytes::KeyBytes, redis_per_key::RedisPerKey};
 pub use lease::lease_options::LeaseOptions;
 pub use lease::leased_token_bucket::LeasedTokenBucket;
 pub use options::{LimiterOptions, Quotas};
@@ -149,7 +158,7 @@ pub use stats::{LeaseStats, LimitStats, StoreStats};
 pub use store::{RedisStore, StoreBuilder};
 pub use token_bucket::RedisTokenBucket;
 
-/// Compiles the code in the README.
-#[cfg(doctest)]
+/// Compiles the code in the README, which shows a layer, too.
+#[cfg(all(doctest, feature = "tower"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -7,7 +7,7 @@ use tidegate::Denied;
 
 use crate::admitted::{Admitted, AdmittedBy};
 use crate::base_key::BaseKey;
-use crate::denial_cache::DenialCache;
+use crate::denial_cache::{DenialCache, PresentDenial};
 use crate::error::{AcquireError, BuildError};
 use crate::options::{LimiterOptions, Quotas};
 use crate::policy::{FailurePolicy, LocalShares};
@@ -32,7 +32,21 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 struct NamedLimit {
     name: Option<Arc<str>>,
+    /// The same name in header fields.
+    #[cfg(feature = "tower")]
+    label: Option<&'static str>,
     quota: ScaledQuota,
+}
+
+/// The result of a call that asks for tokens.
+pub(crate) struct TakeOutcome {
+    pub(crate) result: Result<Admitted, AcquireError>,
+    /// How far the TAT of each bucket is ahead of the clock, if the server has told.
+    #[cfg_attr(
+        not(feature = "tower"),
+        expect(dead_code, reason = "layers describe it")
+    )]
+    pub(crate) ahead: Option<Arc<[Amount]>>,
 }
 
 /// The buckets of one call, one for each limit.
@@ -49,7 +63,7 @@ struct TakeReply {
     /// The limit that denies the call, and for how long.
     denial: Option<(usize, Duration)>,
     /// How far the TAT of each bucket is ahead of the clock.
-    ahead: Box<[Amount]>,
+    ahead: Arc<[Amount]>,
 }
 
 impl Limits {
@@ -75,9 +89,14 @@ impl Limits {
             }
             _ => None,
         };
-        let limit = |(name, quota)| {
+        let limit = |(name, quota): (Option<Arc<str>>, _)| {
             let quota = ScaledQuota::new(quota)?;
-            Ok(NamedLimit { name, quota })
+            Ok(NamedLimit {
+                #[cfg(feature = "tower")]
+                label: name.as_deref().map(crate::label::label),
+                name,
+                quota,
+            })
         };
         let limits = quotas.into_iter().map(limit);
         Ok(Self {
@@ -141,13 +160,27 @@ impl Limits {
         buckets: &BucketSet,
         costs: &[u64],
     ) -> Result<Admitted, AcquireError> {
-        self.check(costs)?;
+        self.take_and_tell(buckets, costs).await.result
+    }
+
+    /// Charges all limits, or none, and tells what is left.
+    pub(crate) async fn take_and_tell(&self, buckets: &BucketSet, costs: &[u64]) -> TakeOutcome {
+        if let Err(error) = self.check(costs) {
+            let result = Err(error);
+            return TakeOutcome {
+                result,
+                ahead: None,
+            };
+        }
         let key = buckets.base.as_bytes();
-        if let Some((index, wait)) = self.denials.get(key, costs) {
+        if let Some(PresentDenial { index, wait, ahead }) = self.denials.get(key, costs) {
             self.counters.denied_from_cache.increment();
             // Nothing was awaited, so a loop of calls would never let other tasks run.
             tokio::task::consume_budget().await;
-            return Err(self.not_yet(index, wait));
+            return TakeOutcome {
+                result: Err(self.not_yet(index, wait)),
+                ahead: Some(ahead),
+            };
         }
         let sent = time::now();
         let reply = match self.run("take", buckets, costs).await {
@@ -155,19 +188,43 @@ impl Limits {
             Err(failure) => {
                 // As above, if the breaker was open.
                 tokio::task::consume_budget().await;
-                return self.without_server(buckets, costs, failure);
+                let result = self.without_server(buckets, costs, failure);
+                return TakeOutcome {
+                    result,
+                    ahead: None,
+                };
             }
         };
-        if let Some((index, wait)) = reply.denial {
+        let result = if let Some((index, wait)) = reply.denial {
             self.counters.denied.increment();
-            self.denials.insert(key, costs, sent, index, wait);
-            return Err(self.not_yet(index, wait));
+            let denial = (index, wait);
+            self.denials.insert(key, costs, sent, denial, &reply.ahead);
+            Err(self.not_yet(index, wait))
+        } else {
+            self.counters.admitted.increment();
+            if let Some(shares) = &self.shares {
+                shares.follow(key, costs);
+            }
+            Ok(self.admitted(&reply))
+        };
+        TakeOutcome {
+            result,
+            ahead: Some(reply.ahead),
         }
-        self.counters.admitted.increment();
-        if let Some(shares) = &self.shares {
-            shares.follow(key, costs);
-        }
-        Ok(self.admitted(&reply))
+    }
+
+    /// The quota of each limit, and its name in header fields.
+    #[cfg(feature = "tower")]
+    pub(crate) fn labeled(&self) -> impl Iterator<Item = (Option<&'static str>, &ScaledQuota)> {
+        self.each.iter().map(|limit| (limit.label, &limit.quota))
+    }
+
+    /// The name in header fields of the limit with this name.
+    #[cfg(feature = "tower")]
+    pub(crate) fn label_of(&self, name: &str) -> Option<&'static str> {
+        let mut each = self.each.iter();
+        each.find(|limit| limit.name.as_deref() == Some(name))?
+            .label
     }
 
     /// Returns what `take` would, without a charge.
@@ -242,7 +299,7 @@ impl Limits {
     }
 
     fn available_each(&self, reply: &TakeReply) -> impl Iterator<Item = u64> {
-        let each = self.each.iter().zip(&reply.ahead);
+        let each = self.each.iter().zip(&*reply.ahead);
         each.map(|(limit, ahead)| limit.quota.available(*ahead))
     }
 
@@ -370,7 +427,7 @@ impl TakeReply {
                 num: number(pair[1])?,
             })
         });
-        let ahead: Box<[Amount]> = ahead.collect::<Option<_>>()?;
+        let ahead: Arc<[Amount]> = ahead.collect::<Option<_>>()?;
         (ahead.len() == limits).then_some(Self { denial, ahead })
     }
 }

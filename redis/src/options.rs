@@ -63,7 +63,7 @@ impl LimiterOptions {
         self
     }
 
-    /// Sets for how many keys of a table denials are cached: 10 000 by default, about 100 bytes
+    /// Sets for how many keys of a table denials are cached: 10 000 by default, about 200 bytes
     /// each.
     pub const fn cached_keys(mut self, keys: usize) -> Self {
         self.cached_keys = keys;

@@ -44,6 +44,16 @@ pub(crate) struct Amount {
     pub(crate) num: u64,
 }
 
+impl Amount {
+    /// The same after so many microseconds.
+    pub(crate) const fn after(self, us: u64) -> Self {
+        match self.us.checked_sub(us) {
+            Some(us) => Self { us, num: self.num },
+            None => Self { us: 0, num: 0 },
+        }
+    }
+}
+
 /// A quota in the scripts' units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ScaledQuota {
@@ -128,6 +138,24 @@ impl ScaledQuota {
         u64::try_from(room / u128::from(self.token)).unwrap_or(u64::MAX)
     }
 
+    /// Returns the time until a bucket whose TAT is `ahead` of the clock has one more token,
+    /// rounded up to a microsecond; `None` if it is full.
+    #[cfg(feature = "tower")]
+    pub(crate) fn next_token_in(&self, ahead: Amount) -> Option<Duration> {
+        let available = self.available(ahead);
+        if available >= self.capacity {
+            return None;
+        }
+        let den = u128::from(self.den);
+        let numerators = |a: Amount| u128::from(a.us) * den + u128::from(a.num);
+        // The token is there once the TAT is no further ahead than this.
+        let ready = numerators(self.full) - self.numerators(available + 1);
+        let wait = (numerators(ahead) - ready).div_ceil(den);
+        Some(Duration::from_micros(
+            u64::try_from(wait).unwrap_or(u64::MAX),
+        ))
+    }
+
     /// Returns the refill time of a bucket whose TAT is `ahead` of the clock, rounded up to a
     /// microsecond.
     pub(crate) const fn refill_time(ahead: Amount) -> Duration {
@@ -178,6 +206,29 @@ mod tests {
         assert_eq!(third.available(Amount { us: 0, num: 1 }), 2);
         assert_eq!(third.available(third.cost(1)), 2);
         assert_eq!(third.available(third.cost(4)), 0);
+    }
+
+    #[cfg(feature = "tower")]
+    #[test]
+    fn next_token_comes_no_earlier_than_it_is_there() {
+        let third = scaled(Quota::per_second(3));
+        assert_eq!(third.next_token_in(Amount::default()), None);
+        for tokens in 1..=5 {
+            let ahead = third.cost(tokens);
+            let wait = third.next_token_in(ahead).unwrap().as_micros();
+            let wait = u64::try_from(wait).unwrap();
+            let available = third.available(ahead);
+            assert_eq!(
+                third.available(ahead.after(wait)),
+                available + 1,
+                "{tokens}"
+            );
+            assert_eq!(
+                third.available(ahead.after(wait - 1)),
+                available,
+                "{tokens}"
+            );
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 /// | [`Named`](super::Named) | as the gate in it, with a name for clients and logs |
 /// | a tuple of up to eight gates, or a `Vec` of any number | by all of them; none is charged for what another refuses |
 /// | a [`BoxGate`](super::BoxGate) | as the gate in it, whose type is chosen at run time |
-/// | `()` | nothing: for a layer that limits only bytes, or requests at the same time |
+/// | `()` | nothing: for a layer that limits only bytes or requests at the same time, or has only a [shared](super::SharedGate) limit |
 ///
 /// All gates of a tuple must read the same clock or clones of it. The compiler checks that their
 /// clocks have one type. A tuple looks at all gates before it charges any, so a refusal charges
@@ -252,39 +252,50 @@ impl GateOperations for () {
     type Key = ();
     type Charge = ();
 
+    #[inline]
     fn find(&self, _: &RequestHead<'_>) -> Result<(), MissingKey> {
         Ok(())
     }
 
+    /// No request is limited, so none of the others is called.
+    #[inline]
     fn now(&self, (): &()) -> Option<Timestamp> {
         None
     }
 
+    #[inline]
     fn peek_at(&self, (): &(), _: u64, _: Timestamp) -> Result<(), GateDenied> {
         Ok(())
     }
 
+    #[inline]
     fn headroom_at(&self, (): &(), _: u64, _: Timestamp) -> Option<u64> {
         Some(u64::MAX)
     }
 
+    #[inline]
     fn charge_at(&self, (): &(), _: u64, _: Timestamp) -> Result<(), GateDenied> {
         Ok(())
     }
 
+    #[inline]
     fn undo(&self, (): &(), _: u64, (): ()) -> u64 {
         0
     }
 
+    #[inline]
     fn settle_at(&self, (): &(), _: Option<()>, _: u64, _: u64, _: Timestamp) {}
 
+    #[inline]
     fn snapshot_at(&self, (): &(), _: Timestamp) -> Option<Snapshot> {
         None
     }
 
+    #[inline]
     fn has_several_limits(&self) -> bool {
         false
     }
 
+    #[inline]
     fn each_snapshot_at(&self, (): &(), _: Timestamp, _: &mut dyn FnMut(Option<Snapshot>)) {}
 }

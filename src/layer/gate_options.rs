@@ -20,7 +20,7 @@ use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
 /// The options of a [`RateLimitLayer`](super::RateLimitLayer) alone.
-pub(super) struct GateOptions<G, F = ()> {
+pub(super) struct GateOptions<G, F = (), A = ()> {
     /// Limits that last until the response has ended.
     pub(super) in_flight: F,
     /// Shared with settlements, which come when the layer may be gone.
@@ -30,13 +30,49 @@ pub(super) struct GateOptions<G, F = ()> {
     pub(super) describes_all: bool,
     pub(super) is_dry_run: bool,
     pub(super) settle: Option<Box<dyn Settle<G>>>,
+    /// The limit that decides later, or `()`.
+    pub(super) shared: A,
 }
 
 /// What a request asks of the limits.
-struct Asked<'a, F, G> {
+pub(super) struct Asked<'a, F, G> {
     in_flight: &'a F,
     /// `None` for a request that no gate limits.
     gate: Option<(&'a G, Timestamp)>,
+}
+
+/// What the limits of this process are to know of a request.
+pub(super) struct Keys<G, F> {
+    in_flight: F,
+    /// `None` for a free request without a key.
+    gate: Option<G>,
+}
+
+impl<G, F> Keys<G, F> {
+    /// What the request asks at the present. Without a time, no gate limits it.
+    #[inline]
+    pub(super) fn asked<L: Gate<Key = G>>(&self, gate: &L) -> Asked<'_, F, G> {
+        self.asked_at(self.gate.as_ref().and_then(|key| gate.now(key)))
+    }
+
+    #[inline]
+    fn asked_at(&self, now: Option<Timestamp>) -> Asked<'_, F, G> {
+        Asked {
+            in_flight: &self.in_flight,
+            gate: self.gate.as_ref().zip(now),
+        }
+    }
+}
+
+/// A request that the limits of this process let pass, and what they gave to it.
+pub(super) struct Passed<G: Gate, F: InFlightGate> {
+    pub(super) keys: Keys<G::Key, F::Key>,
+    /// When the gate decided.
+    now: Option<Timestamp>,
+    held: F::Held,
+    /// `None` if it was not charged, or the charge is not kept.
+    charge: Option<G::Charge>,
+    pub(super) cost: u64,
 }
 
 pub(super) enum GateDecision<B, H> {
@@ -47,7 +83,7 @@ pub(super) enum GateDecision<B, H> {
     Reject(Response<B>),
 }
 
-impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
+impl<G: Gate, F: InFlightGate, R, A> LayerPolicy<GateOptions<G, F, A>, R> {
     pub(super) fn decide<B>(&self, request: &RequestHead<'_>) -> GateDecision<B, F::Held>
     where
         R: Reject<B>,
@@ -57,65 +93,122 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
             return GateDecision::Admit(None);
         }
         let cost = self.cost(request);
-        let GateOptions {
-            gate,
-            in_flight,
-            settle,
-            ..
-        } = &self.own;
-        // Each request is in flight, whatever it costs.
-        let in_flight_key = match in_flight.find(request) {
-            Ok(key) => key,
+        let keys = match self.find(request, cost) {
+            Ok(keys) => keys,
             Err(missing) => return self.reject_missing(request, missing, cost),
         };
-        let key = match gate.find(request) {
+        let keeps_charge = self.own.settle.is_some();
+        let admit = |passed| self.admit(request, passed, None);
+        self.pass(request, keys, cost, keeps_charge, admit, |rejected| {
+            rejected
+        })
+    }
+
+    #[inline]
+    pub(super) fn find(
+        &self,
+        request: &RequestHead<'_>,
+        cost: u64,
+    ) -> Result<Keys<G::Key, F::Key>, MissingKey> {
+        // Each request is in flight, whatever it costs.
+        let in_flight = self.own.in_flight.find(request)?;
+        let gate = match self.own.gate.find(request) {
             Ok(key) => Some(key),
-            Err(missing) if cost > 0 => return self.reject_missing(request, missing, cost),
+            Err(missing) if cost > 0 => return Err(missing),
             // A free request needs no key of the gate.
             Err(_) => None,
         };
-        // Without a time, no gate limits such a request.
-        let with_time = |key| gate.now(key).map(|now| (key, now));
-        let asked = Asked {
-            in_flight: &in_flight_key,
-            gate: key.as_ref().and_then(with_time),
-        };
-        if in_flight.is_limited(&in_flight_key) {
+        Ok(Keys { in_flight, gate })
+    }
+
+    /// Decides by the limits of this process, and continues with what they gave or with the
+    /// rejection.
+    // Inlined, with what follows in closures, because results would go through memory.
+    #[expect(clippy::inline_always, reason = "see above")]
+    #[inline(always)]
+    pub(super) fn pass<B, T>(
+        &self,
+        request: &RequestHead<'_>,
+        keys: Keys<G::Key, F::Key>,
+        cost: u64,
+        keeps_charge: bool,
+        passed: impl FnOnce(Passed<G, F>) -> T,
+        rejected: impl FnOnce(GateDecision<B, F::Held>) -> T,
+    ) -> T
+    where
+        R: Reject<B>,
+    {
+        let GateOptions {
+            gate, in_flight, ..
+        } = &self.own;
+        let asked = keys.asked(&**gate);
+        if in_flight.is_limited(asked.in_flight) {
             // A look first, so that refused requests hardly ever keep a permit from others.
             if let Some((key, now)) = asked.gate.filter(|_| cost > 0) {
                 if let Err(denied) = gate.peek_at(key, cost, now) {
                     gate.record_peeked_refusal(key, cost, now);
-                    return self.reject_denied(request, &asked, &denied, cost);
+                    return rejected(self.reject_denied(request, &asked, &denied, cost));
                 }
             }
         }
         // Permits first, because they come back exactly if a rate refuses.
-        let held = match in_flight.enter(&in_flight_key) {
+        let held = match in_flight.enter(asked.in_flight) {
             Ok(held) => held,
-            Err(denied) => return self.reject_denied(request, &asked, &denied, cost),
+            Err(denied) => return rejected(self.reject_denied(request, &asked, &denied, cost)),
         };
         let mut charge = None;
         if let Some((key, now)) = asked.gate {
-            let charged = if settle.is_none() {
-                gate.try_acquire_at(key, cost, now)
-            } else {
+            let charged = if keeps_charge {
                 self.charge_at(key, cost, now).map(|made| charge = made)
+            } else {
+                gate.try_acquire_at(key, cost, now)
             };
             if let Err(denied) = charged {
                 drop(held);
-                return self.reject_denied(request, &asked, &denied, cost);
+                return rejected(self.reject_denied(request, &asked, &denied, cost));
             }
         }
+        let now = asked.gate.map(|(_, now)| now);
+        passed(Passed {
+            keys,
+            now,
+            held,
+            charge,
+            cost,
+        })
+    }
+
+    /// Admits a request that all limits let pass, with what the shared ones have told.
+    #[expect(clippy::inline_always, reason = "as `pass`")]
+    #[inline(always)]
+    pub(super) fn admit<B>(
+        &self,
+        request: &RequestHead<'_>,
+        passed: Passed<G, F>,
+        shared: Option<&[Snapshot]>,
+    ) -> GateDecision<B, F::Held> {
+        let Passed {
+            keys,
+            now,
+            held,
+            charge,
+            cost,
+        } = passed;
         self.observe_shadow(request, cost, true);
         self.record(RequestOutcome::Allowed);
         let is_described = !self.own.is_dry_run && self.own.headers.describes_successes();
         let headers = if is_described {
-            self.describe(&asked, None)
+            match shared {
+                None => self.describe(&keys.asked_at(now), None),
+                // The clock again, because the shared limit took its time.
+                Some(shared) => self.describe_with(&keys.asked(&*self.own.gate), shared, None),
+            }
         } else {
             None
         };
-        let is_limited = in_flight.is_limited(&in_flight_key);
-        let settlement = settle.as_ref().zip(key).and_then(|(settle, key)| {
+        let is_limited = self.own.in_flight.is_limited(&keys.in_flight);
+        let settlement = self.own.settle.as_ref();
+        let settlement = settlement.zip(keys.gate).and_then(|(settle, key)| {
             let charged = Charged { key, charge, cost };
             settle.begin(request, charged)
         });
@@ -126,7 +219,20 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         GateDecision::Keep(Box::new(admission))
     }
 
-    /// A charge that is settled later; `None` if nothing was charged.
+    /// Gives everything back to the limits of this process. Returns the keys, and how many permits
+    /// of the gate are lost.
+    pub(super) fn give_back(&self, passed: Passed<G, F>) -> (Keys<G::Key, F::Key>, u64) {
+        let Passed {
+            keys, charge, cost, ..
+        } = passed;
+        let forfeited = match (&keys.gate, charge) {
+            (Some(key), Some(charge)) => self.own.gate.undo(key, cost, charge),
+            _ => 0,
+        };
+        (keys, forfeited)
+    }
+
+    /// A charge that is settled or undone later; `None` if nothing was charged.
     #[cold]
     #[inline(never)]
     fn charge_at(
@@ -142,7 +248,7 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
     }
 
     #[cold]
-    fn reject_missing<B>(
+    pub(super) fn reject_missing<B>(
         &self,
         request: &RequestHead<'_>,
         missing: MissingKey,
@@ -161,7 +267,7 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
     }
 
     #[cold]
-    fn reject_denied<B>(
+    pub(super) fn reject_denied<B>(
         &self,
         request: &RequestHead<'_>,
         asked: &Asked<'_, F::Key, G::Key>,
@@ -180,7 +286,7 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         self.reject_request(&rejection, Some(asked), cost, denied.forfeited)
     }
 
-    /// The header fields for a request with this key; `None` if no limit is on it.
+    /// The header fields for a request with these keys; `None` if no limit is on it.
     fn describe(
         &self,
         asked: &Asked<'_, F::Key, G::Key>,
@@ -188,7 +294,6 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
     ) -> Option<Headers> {
         let GateOptions {
             gate,
-            in_flight,
             headers,
             describes_all,
             ..
@@ -197,12 +302,47 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         // Only the draft's fields are about more than the limit that has refused.
         let has_several = || !F::IS_NONE || gate.has_several_limits();
         if refusal.is_none() || (headers.is_draft() && has_several()) {
-            if let Some((key, now)) = asked.gate {
-                gate.each_snapshot_at(key, now, &mut |snapshot| description.add(snapshot));
-            }
-            let own = u64::from(refusal.is_none());
-            let each = &mut |snapshot| description.add(snapshot);
-            in_flight.each_snapshot(asked.in_flight, own, each);
+            self.describe_each(asked, refusal.is_none(), &mut description);
+        }
+        description.headers()
+    }
+
+    /// Describes the limits of this process.
+    #[inline]
+    fn describe_each(
+        &self,
+        asked: &Asked<'_, F::Key, G::Key>,
+        is_admitted: bool,
+        description: &mut Description<'_>,
+    ) {
+        let GateOptions {
+            gate, in_flight, ..
+        } = &self.own;
+        if let Some((key, now)) = asked.gate {
+            gate.each_snapshot_at(key, now, &mut |snapshot| description.add(snapshot));
+        }
+        let own = u64::from(is_admitted);
+        let each = &mut |snapshot| description.add(snapshot);
+        in_flight.each_snapshot(asked.in_flight, own, each);
+    }
+
+    /// The same with what the shared limits have told, behind the others.
+    pub(super) fn describe_with(
+        &self,
+        asked: &Asked<'_, F::Key, G::Key>,
+        shared: &[Snapshot],
+        refusal: Option<(Snapshot, Denied)>,
+    ) -> Option<Headers> {
+        let GateOptions {
+            headers,
+            describes_all,
+            ..
+        } = &self.own;
+        let mut description = Description::new(*headers, &self.name, *describes_all, refusal);
+        if refusal.is_none() || headers.is_draft() {
+            self.describe_each(asked, refusal.is_none(), &mut description);
+            let shared = shared.iter().copied().map(Some);
+            shared.for_each(|snapshot| description.add(snapshot));
         }
         description.headers()
     }
@@ -217,18 +357,11 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
     where
         R: Reject<B>,
     {
-        let outcome = match rejection.reason {
-            Reason::NoKey(_) => RequestOutcome::NoKey,
-            Reason::Limited(_) if self.own.is_dry_run => RequestOutcome::ShadowDenied,
-            Reason::Limited(_) => RequestOutcome::Denied,
-        };
-        self.observe_shadow(&rejection.request, cost, false);
-        self.record_rejection(outcome, rejection, cost, forfeited);
+        self.record_refusal(rejection, cost, forfeited);
         if self.own.is_dry_run {
             return GateDecision::Admit(None);
         }
-        let mut response = self.reject.reject(rejection);
-        mark_rejection(&mut response);
+        let mut response = self.respond_to(rejection);
         if let (Reason::Limited(denied), Some(snapshot), Some(asked)) =
             (rejection.reason, rejection.snapshot, asked)
         {
@@ -238,10 +371,34 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         }
         GateDecision::Reject(response)
     }
+
+    /// Counts a refusal, and shows it to the candidate.
+    #[inline]
+    pub(super) fn record_refusal(&self, rejection: &Rejection<'_>, cost: u64, forfeited: u64) {
+        let outcome = match rejection.reason {
+            Reason::NoKey(_) => RequestOutcome::NoKey,
+            Reason::Unavailable { .. } => RequestOutcome::Unavailable,
+            Reason::Limited(_) if self.own.is_dry_run => RequestOutcome::ShadowDenied,
+            Reason::Limited(_) => RequestOutcome::Denied,
+        };
+        self.observe_shadow(&rejection.request, cost, false);
+        self.record_rejection(outcome, rejection, cost, forfeited);
+    }
+
+    /// The response without header fields.
+    #[inline]
+    pub(super) fn respond_to<B>(&self, rejection: &Rejection<'_>) -> Response<B>
+    where
+        R: Reject<B>,
+    {
+        let mut response = self.reject.reject(rejection);
+        mark_rejection(&mut response);
+        response
+    }
 }
 
 /// Omits the closure that settles.
-impl<G: fmt::Debug, F> fmt::Debug for GateOptions<G, F> {
+impl<G: fmt::Debug, F, A> fmt::Debug for GateOptions<G, F, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GateOptions")
             .field("gate", &self.gate)

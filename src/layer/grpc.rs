@@ -21,6 +21,7 @@ const GRPC_RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-push
 const INVALID_ARGUMENT: u8 = 3;
 const RESOURCE_EXHAUSTED: u8 = 8;
 const INTERNAL: u8 = 13;
+const UNAVAILABLE: u8 = 14;
 
 /// Rejects a gRPC call with `RESOURCE_EXHAUSTED` in a trailers-only response. The wait is in both
 /// places that clients read:
@@ -31,6 +32,8 @@ const INTERNAL: u8 = 13;
 ///   not retry.
 ///
 /// A request without a key gets `INVALID_ARGUMENT`, or `INTERNAL` if the server did not attach it.
+/// One that a shared limit could not decide gets `UNAVAILABLE`, and if the wait is unknown, the
+/// client's own backoff decides.
 ///
 /// Use this for servers that only speak gRPC. For the others, the default
 /// [`TooManyRequests`](super::TooManyRequests) does the same for requests that
@@ -56,6 +59,10 @@ impl<B: Default> Reject<B> for ResourceExhausted {
             }
             Reason::NoKey(why @ NoKey::NotAttached) => (INTERNAL, why.to_string()),
             Reason::NoKey(why) => (INVALID_ARGUMENT, why.to_string()),
+            why @ Reason::Unavailable { .. } => {
+                let message = format!("limit `{}`: {why}", rejection.limit());
+                (UNAVAILABLE, message)
+            }
         };
         let mut response = Response::new(B::default());
         *response.status_mut() = StatusCode::OK;
@@ -69,10 +76,15 @@ impl<B: Default> Reject<B> for ResourceExhausted {
         if let Ok(details) = HeaderValue::try_from(base64(&status(code, &message, wait))) {
             headers.insert(GRPC_STATUS_DETAILS, details);
         }
-        let pushback = wait.map_or(HeaderValue::from_static("-1"), |wait| {
-            HeaderValue::from(millis(wait))
-        });
-        headers.insert(GRPC_RETRY_PUSHBACK, pushback);
+        let pushback = match (wait, rejection.reason()) {
+            (Some(wait), _) => Some(HeaderValue::from(millis(wait))),
+            // A retry may help, but when is unknown.
+            (None, Reason::Unavailable { .. }) => None,
+            (None, _) => Some(HeaderValue::from_static("-1")),
+        };
+        if let Some(pushback) = pushback {
+            headers.insert(GRPC_RETRY_PUSHBACK, pushback);
+        }
         response
     }
 }

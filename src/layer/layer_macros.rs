@@ -1,11 +1,17 @@
 //! The code that both layers, their builders and their services have.
 
 /// Implements a layer and its builder, given the service, the first parameter (the limiter or gate)
-/// and the others. Each type holds a `LayerPolicy` in `policy`, the layer and the service in an
-/// `Arc`.
+/// and the others. Those after the semicolon stand behind `R`. Each type holds a `LayerPolicy` in
+/// `policy`, the layer and the service in an `Arc`.
 macro_rules! impl_layer {
-    ($layer:ident, $builder:ident, $service:ident<$limiter:ident $(, $parameter:ident)*>) => {
-        impl<$limiter $(, $parameter)*, R> $layer<$limiter $(, $parameter)*, R> {
+    (
+        $layer:ident,
+        $builder:ident,
+        $service:ident<$limiter:ident $(, $parameter:ident)* $(; $last:ident)?>
+    ) => {
+        impl<$limiter $(, $parameter)*, R $(, $last)?>
+            $layer<$limiter $(, $parameter)*, R $(, $last)?>
+        {
             /// Returns how many requests had which outcome so far, in all services of the layer.
             ///
             /// A [`PaceLayer`](super::PaceLayer) does not count requests that wait, or that were
@@ -15,8 +21,10 @@ macro_rules! impl_layer {
             }
         }
 
-        impl<S, $limiter $(, $parameter)*, R> Layer<S> for $layer<$limiter $(, $parameter)*, R> {
-            type Service = $service<S, $limiter $(, $parameter)*, R>;
+        impl<S, $limiter $(, $parameter)*, R $(, $last)?> Layer<S>
+            for $layer<$limiter $(, $parameter)*, R $(, $last)?>
+        {
+            type Service = $service<S, $limiter $(, $parameter)*, R $(, $last)?>;
 
             fn layer(&self, inner: S) -> Self::Service {
                 $service::new(inner, Arc::clone(&self.policy))
@@ -24,7 +32,9 @@ macro_rules! impl_layer {
         }
 
         /// A derived `Clone` would require that limiters can be cloned.
-        impl<$limiter $(, $parameter)*, R> Clone for $layer<$limiter $(, $parameter)*, R> {
+        impl<$limiter $(, $parameter)*, R $(, $last)?> Clone
+            for $layer<$limiter $(, $parameter)*, R $(, $last)?>
+        {
             fn clone(&self) -> Self {
                 Self {
                     policy: Arc::clone(&self.policy),
@@ -32,15 +42,17 @@ macro_rules! impl_layer {
             }
         }
 
-        impl<$limiter: fmt::Debug $(, $parameter)*, R> fmt::Debug
-            for $layer<$limiter $(, $parameter)*, R>
+        impl<$limiter: fmt::Debug $(, $parameter)*, R $(, $last)?> fmt::Debug
+            for $layer<$limiter $(, $parameter)*, R $(, $last)?>
         {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_tuple(stringify!($layer)).field(&self.policy).finish()
             }
         }
 
-        impl<$limiter $(, $parameter)*, R> $builder<$limiter $(, $parameter)*, R> {
+        impl<$limiter $(, $parameter)*, R $(, $last)?>
+            $builder<$limiter $(, $parameter)*, R $(, $last)?>
+        {
             /// Sets the name for header fields, rejections, metrics and logs; `default` by default.
             ///
             /// If a route has several layers, give each a name of its own. Otherwise clients
@@ -81,7 +93,10 @@ macro_rules! impl_layer {
             ///
             /// The layer adds its header fields to the response. A `Retry-After` that the function
             /// sets stays.
-            pub fn reject_with<Q, B>(self, reject: Q) -> $builder<$limiter $(, $parameter)*, Q>
+            pub fn reject_with<Q, B>(
+                self,
+                reject: Q,
+            ) -> $builder<$limiter $(, $parameter)*, Q $(, $last)?>
             where
                 Q: Fn(&Rejection<'_>) -> Response<B>,
             {
@@ -90,22 +105,25 @@ macro_rules! impl_layer {
 
             /// Sets any [`Reject`](super::Reject) to respond to rejected requests, for example
             /// [`ResourceExhausted`](super::ResourceExhausted).
-            pub fn reject<Q>(self, reject: Q) -> $builder<$limiter $(, $parameter)*, Q> {
+            pub fn reject<Q>(
+                self,
+                reject: Q,
+            ) -> $builder<$limiter $(, $parameter)*, Q $(, $last)?> {
                 $builder {
                     policy: self.policy.with_reject(reject),
                 }
             }
 
             /// Creates the layer.
-            pub fn build(self) -> $layer<$limiter $(, $parameter)*, R> {
+            pub fn build(self) -> $layer<$limiter $(, $parameter)*, R $(, $last)?> {
                 $layer {
                     policy: Arc::new(self.policy),
                 }
             }
         }
 
-        impl<$limiter: fmt::Debug $(, $parameter)*, R> fmt::Debug
-            for $builder<$limiter $(, $parameter)*, R>
+        impl<$limiter: fmt::Debug $(, $parameter)*, R $(, $last)?> fmt::Debug
+            for $builder<$limiter $(, $parameter)*, R $(, $last)?>
         {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_tuple(stringify!($builder)).field(&self.policy).finish()
@@ -117,8 +135,10 @@ macro_rules! impl_layer {
 /// Implements a service around `inner`, given its parameters as in `impl_layer!` and its own
 /// options.
 macro_rules! impl_service {
-    ($service:ident<$limiter:ident $(, $parameter:ident)*>, $options:ty) => {
-        impl<S, $limiter $(, $parameter)*, R> $service<S, $limiter $(, $parameter)*, R> {
+    ($service:ident<$limiter:ident $(, $parameter:ident)* $(; $last:ident)?>, $options:ty) => {
+        impl<S, $limiter $(, $parameter)*, R $(, $last)?>
+            $service<S, $limiter $(, $parameter)*, R $(, $last)?>
+        {
             pub(super) const fn new(inner: S, policy: Arc<LayerPolicy<$options, R>>) -> Self {
                 Self { inner, policy }
             }
@@ -140,8 +160,8 @@ macro_rules! impl_service {
         }
 
         /// A derived `Clone` would require that limiters can be cloned.
-        impl<S: Clone, $limiter $(, $parameter)*, R> Clone
-            for $service<S, $limiter $(, $parameter)*, R>
+        impl<S: Clone, $limiter $(, $parameter)*, R $(, $last)?> Clone
+            for $service<S, $limiter $(, $parameter)*, R $(, $last)?>
         {
             fn clone(&self) -> Self {
                 Self {
@@ -151,8 +171,8 @@ macro_rules! impl_service {
             }
         }
 
-        impl<S: fmt::Debug, $limiter: fmt::Debug $(, $parameter)*, R> fmt::Debug
-            for $service<S, $limiter $(, $parameter)*, R>
+        impl<S: fmt::Debug, $limiter: fmt::Debug $(, $parameter)*, R $(, $last)?> fmt::Debug
+            for $service<S, $limiter $(, $parameter)*, R $(, $last)?>
         {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($service))

@@ -25,8 +25,12 @@ pub struct RateLimitLayerStats {
     pub exempt: u64,
     /// Requests without the key that they must have. A dry run forwards them.
     pub no_key: u64,
+    /// Requests that the [shared](super::RateLimitLayerBuilder::shared) limit could not decide and
+    /// did not admit. A dry run forwards them.
+    pub unavailable: u64,
     /// Permits that gates of a tuple were charged for requests that another of them then refused:
-    /// see [`Gate`](super::Gate).
+    /// see [`Gate`](super::Gate). Also those of the layer's gate for requests that the shared limit
+    /// did not admit.
     pub forfeited: u64,
     /// What the candidate gate would have decided, if the layer has one: see
     /// [`shadow`](super::RateLimitLayerBuilder::shadow). Free and exempt requests are not among
@@ -42,6 +46,7 @@ pub(super) enum RequestOutcome {
     ShadowDenied,
     Exempt,
     NoKey,
+    Unavailable,
 }
 
 impl RequestOutcome {
@@ -53,16 +58,17 @@ impl RequestOutcome {
             Self::Denied => "denied",
             Self::ShadowDenied => "shadow_denied",
             Self::Exempt => "exempt",
-            Self::NoKey => "error",
+            Self::NoKey | Self::Unavailable => "error",
         }
     }
 
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Allowed,
         Self::Denied,
         Self::ShadowDenied,
         Self::Exempt,
         Self::NoKey,
+        Self::Unavailable,
     ];
 }
 
@@ -96,9 +102,15 @@ impl RequestCounts {
         // Relaxed: see the type. A count of requests cannot reach 2⁶⁴.
         counts.requests[outcome as usize].fetch_add(1, Relaxed);
         if forfeited > 0 {
-            // Relaxed: see the type.
-            counts.forfeited.fetch_add(forfeited, Relaxed);
+            self.add_forfeited(forfeited);
         }
+    }
+
+    #[cold]
+    pub(super) fn add_forfeited(&self, permits: u64) {
+        let counts = &self.0[thread_number() % STRIPES];
+        // Relaxed: see the type.
+        counts.forfeited.fetch_add(permits, Relaxed);
     }
 
     pub(super) fn sum(&self) -> RateLimitLayerStats {
@@ -114,6 +126,7 @@ impl RequestCounts {
             shadow_denied: requests(RequestOutcome::ShadowDenied),
             exempt: requests(RequestOutcome::Exempt),
             no_key: requests(RequestOutcome::NoKey),
+            unavailable: requests(RequestOutcome::Unavailable),
             forfeited: sum(&|counts| &counts.forfeited),
             shadow: ShadowStats::default(),
         }

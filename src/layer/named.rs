@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Named<G> {
-    name: &'static str,
+    pub(super) name: &'static str,
     gate: G,
 }
 

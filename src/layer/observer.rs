@@ -79,6 +79,11 @@ impl Observer {
         let _ = (layer, rejection, reason, cost);
     }
 
+    /// Counts permits that were lost for a request of which nothing else is known.
+    pub(super) fn record_forfeited(&self, permits: u64) {
+        self.counts.add_forfeited(permits);
+    }
+
     /// Records the wait of an admitted request.
     #[cfg_attr(
         not(feature = "metrics"),
@@ -125,14 +130,16 @@ impl Observer {
         use super::key_extractor::NoKey;
         use super::rejection::Reason;
 
-        let (why, message): (&dyn core::fmt::Display, _) = match &rejection.reason {
-            Reason::Limited(why) => (why, "rate limited"),
-            Reason::NoKey(why) => (why, "no key to limit by"),
+        let why = rejection.reason;
+        let message = match why {
+            Reason::Limited(_) => "rate limited",
+            Reason::NoKey(_) => "no key to limit by",
+            Reason::Unavailable { .. } => "the shared limit could not decide",
         };
         let (limit, outcome) = (rejection.limit, outcome.name());
         // At level DEBUG, because an attack causes many rejections.
         tracing::debug!(target: "tidegate", limiter = layer, limit, outcome, cost, %why, "{message}");
-        if rejection.reason == Reason::NoKey(NoKey::NotAttached) {
+        if why == Reason::NoKey(NoKey::NotAttached) {
             // At level ERROR, because no request can pass until the server is corrected.
             self.not_attached.call_once(|| {
                 tracing::error!(

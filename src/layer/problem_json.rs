@@ -14,9 +14,9 @@ use super::rejection::{Reason, Reject, Rejection};
 /// `application/problem+json` (RFC 9457) that names the limit.
 ///
 /// A refusal of a limit has the type `quota-exceeded` of the IETF draft, revision 11, and its
-/// member `violated-policies`, whose names are those in `RateLimit-Policy`. A request without a key
-/// has the type `about:blank`. Requests that [speak gRPC](Rejection::is_grpc) get the response of
-/// [`ResourceExhausted`].
+/// member `violated-policies`, whose names are those in `RateLimit-Policy`. A request without a
+/// key, or one that a shared limit could not decide, has the type `about:blank`. Requests that
+/// [speak gRPC](Rejection::is_grpc) get the response of [`ResourceExhausted`].
 ///
 /// ```
 /// use http::Request;
@@ -51,7 +51,7 @@ impl<B: Default + From<String>> Reject<B> for ProblemJson {
                 quoted(&format!("{denied}")),
                 quoted(rejection.limit()),
             ),
-            Reason::NoKey(why) => format!(
+            why @ (Reason::NoKey(_) | Reason::Unavailable { .. }) => format!(
                 "{{\"type\":\"about:blank\",\"title\":{},\"status\":{},\"detail\":{}}}",
                 quoted(title(status)),
                 status.as_u16(),

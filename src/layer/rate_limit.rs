@@ -33,12 +33,15 @@ use super::too_many_requests::TooManyRequests;
 /// After a rejection, the inner service stays ready. It keeps its readiness permit, such as that of
 /// a `ConcurrencyLimit`, until the service is called again or dropped. Servers drop the service. If
 /// yours does not, put such layers outside of this one.
-pub struct RateLimit<S, G, F = (), R = TooManyRequests> {
-    inner: S,
-    policy: Arc<LayerPolicy<GateOptions<G, F>, R>>,
+///
+/// With a [`SharedGate`](super::SharedGate) as `A`, a request waits for the shared limit together
+/// with the service that is ready for it, and a clone takes the service's place.
+pub struct RateLimit<S, G, F = (), R = TooManyRequests, A = ()> {
+    pub(super) inner: S,
+    pub(super) policy: Arc<LayerPolicy<GateOptions<G, F, A>, R>>,
 }
 
-impl_service!(RateLimit<G, F>, GateOptions<G, F>);
+impl_service!(RateLimit<G, F; A>, GateOptions<G, F, A>);
 
 impl<S, G, F, R, A, B> Service<Request<A>> for RateLimit<S, G, F, R>
 where
@@ -113,6 +116,28 @@ pin_project! {
         },
         // `None` once it was returned.
         Reject { response: Option<Response<B>> },
+    }
+}
+
+impl<F, B, H> RateLimitFuture<F, B, H> {
+    /// Calls the service, if the request may pass.
+    #[inline]
+    pub(super) fn new(decision: GateDecision<B, H>, call: impl FnOnce() -> F) -> Self {
+        let state = match decision {
+            GateDecision::Reject(response) => RateLimitState::Reject {
+                response: Some(response),
+            },
+            GateDecision::Admit(None) => RateLimitState::Forward { future: call() },
+            GateDecision::Admit(Some(headers)) => RateLimitState::AddHeaders {
+                future: call(),
+                headers,
+            },
+            GateDecision::Keep(admission) => RateLimitState::Keep {
+                future: call(),
+                admission: Some(admission),
+            },
+        };
+        Self { state }
     }
 }
 

@@ -116,8 +116,8 @@ use super::too_many_requests::TooManyRequests;
 /// let app = App { clients, limit };
 /// assert_eq!((app.clients.stats().active, app.limit.stats().allowed), (0, 0));
 /// ```
-pub struct RateLimitLayer<G, F = (), R = TooManyRequests> {
-    policy: Arc<LayerPolicy<GateOptions<G, F>, R>>,
+pub struct RateLimitLayer<G, F = (), R = TooManyRequests, A = ()> {
+    pub(super) policy: Arc<LayerPolicy<GateOptions<G, F, A>, R>>,
 }
 
 impl<G: Gate> RateLimitLayer<G> {
@@ -165,12 +165,13 @@ impl<G: Gate> RateLimitLayer<G> {
                 describes_all: false,
                 is_dry_run: false,
                 settle: None,
+                shared: (),
             }),
         }
     }
 }
 
-impl<G, F, R> RateLimitLayer<G, F, R> {
+impl<G, F, R, A> RateLimitLayer<G, F, R, A> {
     /// Returns the gate.
     pub fn gate(&self) -> &G {
         &self.policy.own.gate
@@ -221,13 +222,13 @@ impl<G: Gate, F: InFlightGate, R> RateLimitLayer<G, F, R> {
 
 /// Sets the options of a [`RateLimitLayer`].
 #[must_use = "a builder does nothing before `build`"]
-pub struct RateLimitLayerBuilder<G, F = (), R = TooManyRequests> {
-    policy: LayerPolicy<GateOptions<G, F>, R>,
+pub struct RateLimitLayerBuilder<G, F = (), R = TooManyRequests, A = ()> {
+    pub(super) policy: LayerPolicy<GateOptions<G, F, A>, R>,
 }
 
-impl_layer!(RateLimitLayer, RateLimitLayerBuilder, RateLimit<G, F>);
+impl_layer!(RateLimitLayer, RateLimitLayerBuilder, RateLimit<G, F; A>);
 
-impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
+impl<G, F, R, A> RateLimitLayerBuilder<G, F, R, A> {
     /// Sets which header fields describe the limit to clients; [`HeaderStyle::Draft11`] by default.
     pub const fn headers(mut self, headers: HeaderStyle) -> Self {
         self.policy.own.headers = headers;
@@ -340,12 +341,12 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     pub fn content_bytes<N: Gate>(
         self,
         bytes: N,
-    ) -> RateLimitLayerBuilder<G, (F, ContentBytes<N>), R> {
+    ) -> RateLimitLayerBuilder<G, (F, ContentBytes<N>), R, A> {
         let with_bytes = |in_flight| (in_flight, ContentBytes::new(bytes));
         self.map_in_flight(with_bytes)
     }
 
-    fn map_in_flight<N>(self, change: impl FnOnce(F) -> N) -> RateLimitLayerBuilder<G, N, R> {
+    fn map_in_flight<N>(self, change: impl FnOnce(F) -> N) -> RateLimitLayerBuilder<G, N, R, A> {
         RateLimitLayerBuilder {
             policy: self.policy.map_own(|own| GateOptions {
                 in_flight: change(own.in_flight),
@@ -354,12 +355,13 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
                 describes_all: own.describes_all,
                 is_dry_run: own.is_dry_run,
                 settle: own.settle,
+                shared: own.shared,
             }),
         }
     }
 }
 
-impl<G, R> RateLimitLayerBuilder<G, (), R> {
+impl<G, R, A> RateLimitLayerBuilder<G, (), R, A> {
     /// Limits requests at the same time, beside the gate: by an [`InFlight`](crate::InFlight), an
     /// [`InFlightPerKey`](super::InFlightPerKey), a [`Named`](super::Named) of either, or a pair.
     ///
@@ -403,12 +405,12 @@ impl<G, R> RateLimitLayerBuilder<G, (), R> {
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn in_flight<N: InFlightGate>(self, in_flight: N) -> RateLimitLayerBuilder<G, N, R> {
+    pub fn in_flight<N: InFlightGate>(self, in_flight: N) -> RateLimitLayerBuilder<G, N, R, A> {
         self.map_in_flight(|()| in_flight)
     }
 }
 
-impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
+impl<G, F, R, A> RateLimitLayerBuilder<G, F, R, A> {
     /// Settles each admitted request when its response is there: the function returns what the
     /// request has cost, instead of what [`cost`](Self::cost) said. 0 gives all back.
     ///
@@ -427,6 +429,7 @@ impl<G, F, R> RateLimitLayerBuilder<G, F, R> {
     ///   settled. So charge 1, and let the response say what it was.
     /// * A key that was removed meanwhile gets what comes back in its new limiter. A key that had
     ///   no room in its table gets nothing back.
+    /// * A [shared](Self::shared) limit is not settled, and keeps the whole charge.
     /// * A candidate of [`shadow`](Self::shadow) is not settled, and counts what was charged first.
     ///   One of a [`Shadow`](crate::Shadow) is.
     ///

@@ -1,5 +1,6 @@
 //! A rejected request, and the trait that responds to it.
 
+use core::fmt;
 use core::time::Duration;
 
 use http::header::CONTENT_TYPE;
@@ -28,6 +29,27 @@ pub enum Reason {
     Limited(Denied),
     /// It has no key to limit it by.
     NoKey(NoKey),
+    /// The [shared](super::SharedGate) limit could not decide, and does not admit requests then.
+    Unavailable {
+        /// When it is worth trying again; `None` if unknown.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limited(denied) => denied.fmt(f),
+            Self::NoKey(why) => why.fmt(f),
+            Self::Unavailable { retry_after } => {
+                f.write_str("the limit is unavailable")?;
+                match retry_after {
+                    Some(wait) => write!(f, ": retry after {wait:?}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
 }
 
 impl<'a> Rejection<'a> {
@@ -78,23 +100,34 @@ impl<'a> Rejection<'a> {
         self.reason
     }
 
-    /// Returns the name of the limit that refused. A [`Named`](super::Named) gate and a limit of a
-    /// [`Combined`](crate::Combined) have their own; any other has the layer's.
+    /// Returns the name of the limit that refused or could not decide. A [`Named`](super::Named)
+    /// gate and a limit of a [`Combined`](crate::Combined) have their own; any other has the
+    /// layer's.
     pub const fn limit(&self) -> &'a str {
         self.limit
     }
 
-    /// Returns what the limit that refused allows and has left; `None` if the key is missing, and
-    /// from a [`PaceLayer`](super::PaceLayer).
+    /// Returns what the limit that refused allows and has left; `None` if the key is missing, if a
+    /// shared limit did not tell, and from a [`PaceLayer`](super::PaceLayer).
     pub const fn snapshot(&self) -> Option<&Snapshot> {
         self.snapshot.as_ref()
     }
 
-    /// Returns how long to wait before the same request can succeed; `None` if no wait helps.
+    /// The refusal if a limit refused.
+    pub(super) const fn denied(&self) -> Option<Denied> {
+        match self.reason {
+            Reason::Limited(denied) => Some(denied),
+            Reason::NoKey(_) | Reason::Unavailable { .. } => None,
+        }
+    }
+
+    /// Returns how long to wait before the same request can succeed; `None` if no wait helps, or if
+    /// the wait is unknown.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self.reason {
             Reason::Limited(denied) => denied.retry_after(),
             Reason::NoKey(_) => None,
+            Reason::Unavailable { retry_after } => retry_after,
         }
     }
 
@@ -106,12 +139,14 @@ impl<'a> Rejection<'a> {
 
     /// Returns the status that fits: `429 Too Many Requests` from a limit. A missing key is a
     /// `400 Bad Request`, or a `500 Internal Server Error` if the server has
-    /// [not attached](NoKey::NotAttached) it.
+    /// [not attached](NoKey::NotAttached) it. A shared limit that could not decide is a
+    /// `503 Service Unavailable`.
     pub const fn status(&self) -> StatusCode {
         match self.reason {
             Reason::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Reason::NoKey(NoKey::NotAttached) => StatusCode::INTERNAL_SERVER_ERROR,
             Reason::NoKey(NoKey::NotSent | NoKey::Ambiguous) => StatusCode::BAD_REQUEST,
+            Reason::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

@@ -326,6 +326,15 @@ impl Headers {
         }
     }
 
+    /// Those of a rejection by a limit that is not described.
+    pub(super) fn of_unknown(style: HeaderStyle, retry_after: Option<Duration>) -> Self {
+        let is_told = style != HeaderStyle::None;
+        Self {
+            retry_after: retry_after.filter(|_| is_told),
+            ..Self::default()
+        }
+    }
+
     /// Writes the fields of a success to a response, which may be the rejection of an inner limit.
     pub(super) fn write_to_response<B>(mut self, response: &mut Response<B>) {
         if is_rejection(response) {

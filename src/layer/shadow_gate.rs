@@ -110,10 +110,7 @@ impl ShadowGate {
 
 #[cfg(feature = "tracing")]
 fn emit(layer: &str, outcome: ShadowOutcome, cost: u64, refusal: &CandidateRefusal) {
-    let why: &dyn fmt::Display = match &refusal.why {
-        Reason::Limited(why) => why,
-        Reason::NoKey(why) => why,
-    };
+    let why = refusal.why;
     let (limit, outcome) = (refusal.limit.unwrap_or(layer), outcome.name());
     tracing::debug!(
         target: "tidegate",

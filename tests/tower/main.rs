@@ -30,6 +30,7 @@ mod servers;
 mod service_contract;
 mod settling;
 mod shadows;
+mod shared_gates;
 mod shared_limit;
 mod snapshots;
 mod trusted_networks;

@@ -92,8 +92,9 @@ mod events {
     use tracing::span::{Attributes, Id, Record};
     use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
-    use super::{KEY, decide, limits, request, shadowed};
+    use super::{KEY, Named, RateLimitLayer, decide, limits, request, shadowed};
     use crate::answer;
+    use crate::shared_gates::{Remote, unavailable};
 
     /// The levels and texts of events.
     #[derive(Clone, Default)]
@@ -170,6 +171,27 @@ mod events {
         }
         assert!(!text.contains(KEY));
         assert_eq!(events.len(), 2, "{events:?}");
+    }
+
+    #[test]
+    fn shared_limit_that_cannot_decide_is_one_debug_event() {
+        let events = recorded_by(|| {
+            let gate = Named::new("redis", Remote::new([unavailable()]));
+            let layer = RateLimitLayer::shared_builder(gate).name("layer").build();
+            _ = answer(&layer, request("/", Some(KEY)));
+        });
+        let [(Level::DEBUG, text)] = &events[..] else {
+            panic!("{events:?}");
+        };
+        for part in [
+            "limiter=\"layer\"",
+            "limit=\"redis\"",
+            "outcome=\"error\"",
+            "the shared limit could not decide",
+            "the limit is unavailable: retry after 1.5s",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(crate) enum RefusalReason {
     NotSent,
     NotAttached,
     Ambiguous,
+    Unavailable,
 }
 
 impl From<Reason> for RefusalReason {
@@ -26,6 +27,7 @@ impl From<Reason> for RefusalReason {
             Reason::Limited(Denied::Busy { .. }) => Self::Busy,
             Reason::Limited(Denied::Never { .. }) => Self::Never,
             Reason::NoKey(why) => why.into(),
+            Reason::Unavailable { .. } => Self::Unavailable,
         }
     }
 }
@@ -67,6 +69,7 @@ impl RefusalReason {
             Self::NotSent => "not_sent",
             Self::NotAttached => "not_attached",
             Self::Ambiguous => "ambiguous",
+            Self::Unavailable => "unavailable",
         }
     }
 }

@@ -12,6 +12,7 @@ use tidegate::{Combined, FixedKeyed, Keyed, ManualClock, Overflow, Quota, Shadow
 
 use super::recorder::Recorded;
 use super::{KEY, decide, limits, request, shadowed};
+use crate::shared_gates::{Remote, refused, unavailable};
 use crate::{PlainLayer, SECOND, answer, bucket, key_of, with_key};
 
 /// The counter of requests with these labels, at a layer with the name `layer`.
@@ -196,6 +197,18 @@ fn missing_keys_say_whose_fault_they_are() {
         let refused = [("error", "layer", reason, 2)];
         assert_eq!(recorded.counters(), counts(0, 1, refused));
     }
+}
+
+#[test]
+fn shared_limit_that_cannot_decide_is_an_error() {
+    let layer = RateLimitLayer::shared_builder(Remote::new([refused(), unavailable()]));
+    let layer = layer.name("layer").build();
+    let counters = Recorded::by(|| send(&layer, 5, 1)).counters();
+    let refused = [
+        ("denied", "layer", "limited", 1),
+        ("error", "layer", "unavailable", 1),
+    ];
+    assert_eq!(counters, counts(3, 0, refused));
 }
 
 /// A look-up takes longer than a decision.

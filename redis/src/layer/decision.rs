@@ -1,0 +1,47 @@
+//! What a call of a limiter means for a request.
+
+use tidegate::Snapshot;
+use tidegate::layer::SharedDecision;
+
+use crate::error::AcquireError;
+use crate::limits::{BucketSet, Limits};
+use crate::scaled_quota::{Amount, ScaledQuota};
+
+/// Takes `n` tokens of every limit, or none.
+pub(crate) async fn decide(limits: &Limits, buckets: &BucketSet, n: u64) -> SharedDecision {
+    let costs = vec![n; limits.len()];
+    let taken = limits.take_and_tell(buckets, &costs).await;
+    let decision = decision_of(limits, taken.result);
+    match taken.ahead {
+        Some(ahead) => decision.describe(snapshots(limits, &ahead)),
+        None => decision,
+    }
+}
+
+pub(crate) fn decision_of<T>(limits: &Limits, result: Result<T, AcquireError>) -> SharedDecision {
+    match result {
+        Ok(_) => SharedDecision::admitted(),
+        Err(AcquireError::Denied { denied, limit }) => {
+            let decision = SharedDecision::denied(denied);
+            match limit.and_then(|limit| limits.label_of(&limit)) {
+                Some(label) => decision.by(label),
+                None => decision,
+            }
+        }
+        // A closed lease has no wait that helps.
+        Err(error) => SharedDecision::unavailable(error.retry_after()),
+    }
+}
+
+fn snapshots(limits: &Limits, ahead: &[Amount]) -> Vec<Snapshot> {
+    let each = limits.labeled().zip(ahead);
+    each.map(|((label, quota), ahead)| {
+        let refill_time = ScaledQuota::refill_time(quota.full());
+        let mut snapshot = Snapshot::new(quota.capacity(), refill_time);
+        snapshot.limit = label;
+        snapshot.available = quota.available(*ahead);
+        snapshot.next_permit_in = quota.next_token_in(*ahead);
+        snapshot
+    })
+    .collect()
+}
