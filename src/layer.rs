@@ -100,6 +100,8 @@ mod admission;
 mod api_client;
 mod api_key;
 mod attached;
+mod description;
+mod field_values;
 mod forwarded_field;
 mod forwarded_for;
 mod gate;
@@ -130,6 +132,7 @@ mod response_head;
 mod response_headers;
 mod settle;
 mod shadow_gate;
+mod shared_values;
 mod too_many_requests;
 
 pub use crate::keyed::KeyedLimiter;

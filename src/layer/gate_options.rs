@@ -2,18 +2,20 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::cell::Cell;
 use core::fmt;
 
 use http::Response;
 
 use super::admission::Admission;
+use super::description::Description;
 use super::gate::{Gate, GateDenied, MissingKey};
 use super::in_flight_gate::InFlightGate;
 use super::layer_policy::LayerPolicy;
 use super::layer_stats::RequestOutcome;
 use super::rejection::{Reason, Reject, Rejection};
 use super::request_head::RequestHead;
-use super::response_headers::{Description, HeaderStyle, Headers, mark_rejection};
+use super::response_headers::{HeaderStyle, Headers, mark_rejection};
 use super::settle::{Charged, Settle};
 use crate::denied::Denied;
 use crate::snapshot::Snapshot;
@@ -40,21 +42,29 @@ struct Asked<'a, F, G> {
 }
 
 pub(super) enum GateDecision<B, H> {
-    /// The response of the service gets these header fields.
-    Admit(Option<Headers>),
+    Admit,
+    /// The response of the service gets the header fields that were set.
+    Describe,
     /// The request takes more along. Boxed, so that the futures of other requests stay small.
     Keep(Box<Admission<H>>),
     Reject(Response<B>),
 }
 
 impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
-    pub(super) fn decide<B>(&self, request: &RequestHead<'_>) -> GateDecision<B, F::Held>
+    /// Writes the header fields that the response of the service gets to `headers`, unless the
+    /// request takes more along. They are not returned, because copies of them would be a good part
+    /// of the whole decision.
+    pub(super) fn decide<B>(
+        &self,
+        request: &RequestHead<'_>,
+        headers: &mut Headers,
+    ) -> GateDecision<B, F::Held>
     where
         R: Reject<B>,
     {
         if self.is_exempt(request) {
             self.record(RequestOutcome::Exempt);
-            return GateDecision::Admit(None);
+            return GateDecision::Admit;
         }
         let cost = self.cost(request);
         let GateOptions {
@@ -91,12 +101,15 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
             Ok(held) => held,
             Err(denied) => return self.reject_denied(request, &asked, &denied, cost),
         };
-        let mut charge = None;
+        let is_described = !self.own.is_dry_run && self.own.headers.describes_successes();
+        let (mut charge, mut left) = (None, Cell::new(None));
         if let Some((key, now)) = asked.gate {
-            let charged = if settle.is_none() {
-                gate.try_acquire_at(key, cost, now)
-            } else {
+            let charged = if settle.is_some() {
                 self.charge_at(key, cost, now).map(|made| charge = made)
+            } else if is_described {
+                gate.try_acquire_leaving_at(key, cost, now, &left)
+            } else {
+                gate.try_acquire_at(key, cost, now)
             };
             if let Err(denied) = charged {
                 drop(held);
@@ -105,20 +118,24 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         }
         self.observe_shadow(request, cost, true);
         self.record(RequestOutcome::Allowed);
-        let is_described = !self.own.is_dry_run && self.own.headers.describes_successes();
-        let headers = if is_described {
-            self.describe(&asked, None)
-        } else {
-            None
-        };
+        if is_described {
+            match left.get_mut() {
+                Some(left) if F::IS_NONE => headers.set(self.own.headers, &self.name, left, None),
+                _ => self.describe(&asked, None, headers),
+            }
+        }
         let settlement = settle.as_ref().zip(key).map(|(settle, key)| {
             let charged = Charged { key, charge, cost };
             settle.begin(request, charged)
         });
         if F::IS_NONE && settlement.is_none() {
-            return GateDecision::Admit(headers);
+            return if is_described {
+                GateDecision::Describe
+            } else {
+                GateDecision::Admit
+            };
         }
-        let admission = Admission::new(headers, Some(held), settlement);
+        let admission = Admission::new(headers.take(), Some(held), settlement);
         GateDecision::Keep(Box::new(admission))
     }
 
@@ -176,23 +193,24 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         self.reject_request(&rejection, Some(asked), cost, denied.forfeited)
     }
 
-    /// The header fields for a request with this key; `None` if no limit is on it.
+    /// Sets the header fields for a request with this key, unless no limit is on it.
     fn describe(
         &self,
         asked: &Asked<'_, F::Key, G::Key>,
         refusal: Option<(Snapshot, Denied)>,
-    ) -> Option<Headers> {
+        headers: &mut Headers,
+    ) {
         let GateOptions {
             gate,
             in_flight,
-            headers,
+            headers: style,
             describes_all,
             ..
         } = &self.own;
-        let mut description = Description::new(*headers, &self.name, *describes_all, refusal);
+        let mut description = Description::new(*style, &self.name, *describes_all, refusal);
         // Only the draft's fields are about more than the limit that has refused.
         let has_several = || !F::IS_NONE || gate.has_several_limits();
-        if refusal.is_none() || (headers.is_draft() && has_several()) {
+        if refusal.is_none() || (style.is_draft() && has_several()) {
             if let Some((key, now)) = asked.gate {
                 gate.each_snapshot_at(key, now, &mut |snapshot| description.add(snapshot));
             }
@@ -200,7 +218,7 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
             let each = &mut |snapshot| description.add(Some(snapshot));
             in_flight.each_snapshot(asked.in_flight, own, each);
         }
-        description.headers()
+        description.set(headers);
     }
 
     fn reject_request<B>(
@@ -221,14 +239,16 @@ impl<G: Gate, F: InFlightGate, R> LayerPolicy<GateOptions<G, F>, R> {
         self.observe_shadow(&rejection.request, cost, false);
         self.record_rejection(outcome, rejection, cost, forfeited);
         if self.own.is_dry_run {
-            return GateDecision::Admit(None);
+            return GateDecision::Admit;
         }
         let mut response = self.reject.reject(rejection);
         mark_rejection(&mut response);
         if let (Reason::Limited(denied), Some(snapshot), Some(asked)) =
             (rejection.reason, rejection.snapshot, asked)
         {
-            if let Some(headers) = self.describe(asked, Some((snapshot, denied))) {
+            if self.own.headers != HeaderStyle::None {
+                let mut headers = Headers::NONE;
+                self.describe(asked, Some((snapshot, denied)), &mut headers);
                 headers.write_to(response.headers_mut());
             }
         }

@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::future::Future;
-use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -56,14 +55,18 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let state = match self.policy.decide(&RequestHead::new(&request)) {
+        let mut headers = Headers::NONE;
+        let decision = self
+            .policy
+            .decide(&RequestHead::new(&request), &mut headers);
+        let state = match decision {
             GateDecision::Reject(response) => RateLimitState::Reject {
                 response: Some(response),
             },
-            GateDecision::Admit(None) => RateLimitState::Forward {
+            GateDecision::Admit => RateLimitState::Forward {
                 future: self.inner.call(request),
             },
-            GateDecision::Admit(Some(headers)) => RateLimitState::AddHeaders {
+            GateDecision::Describe => RateLimitState::AddHeaders {
                 future: self.inner.call(request),
                 headers,
             },
@@ -128,7 +131,7 @@ where
             RateLimitStateProjection::Forward { future } => future.poll(context).map_ok(H::free),
             RateLimitStateProjection::AddHeaders { future, headers } => {
                 let mut response = ready!(future.poll(context))?;
-                mem::take(headers).write_to_response(&mut response);
+                headers.write_to_response(&mut response);
                 Poll::Ready(Ok(H::free(response)))
             }
             RateLimitStateProjection::Keep { future, admission } => {

@@ -11,6 +11,7 @@ mod api_keys;
 mod axum_counts;
 mod axum_peers;
 mod builder_options;
+mod fields_of_the_charge;
 mod forwarded_for;
 mod gate_tuple_races;
 mod gate_tuples;
