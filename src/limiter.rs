@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::cell::Cell;
 use core::time::Duration;
 
 use crate::clock::Clock;
@@ -179,6 +180,16 @@ macro_rules! forward_limiter {
                 (**self).snapshot_for_at(n, now)
             }
 
+            #[inline]
+            fn try_acquire_leaving_at(
+                &self,
+                n: u64,
+                now: Timestamp,
+                left: &Cell<Option<Snapshot>>,
+            ) -> Result<(), Denied> {
+                (**self).try_acquire_leaving_at(n, now, left)
+            }
+
             fn has_several_limits(&self) -> bool {
                 (**self).has_several_limits()
             }
@@ -286,7 +297,10 @@ forward_limiter! {
 }
 
 pub(crate) mod sealed {
+    use core::cell::Cell;
+
     use super::Limiter;
+    use crate::denied::Denied;
     use crate::quota::Quota;
     use crate::snapshot::Snapshot;
     use crate::time::Timestamp;
@@ -305,6 +319,24 @@ pub(crate) mod sealed {
             Self: Limiter,
         {
             self.snapshot_at(now)
+        }
+
+        /// [`Limiter::try_acquire_at`] that writes the snapshot of what the charge has left, if the
+        /// limiter knows it without another look, and has no more than one limit. If it writes
+        /// none, [`each_snapshot_at`](Self::each_snapshot_at) shows it.
+        ///
+        /// Not returned, because the copies of a large result cost more than the charge.
+        #[inline]
+        fn try_acquire_leaving_at(
+            &self,
+            n: u64,
+            now: Timestamp,
+            _left: &Cell<Option<Snapshot>>,
+        ) -> Result<(), Denied>
+        where
+            Self: Limiter,
+        {
+            self.try_acquire_at(n, now)
         }
 
         /// Whether [`each_snapshot_at`](Self::each_snapshot_at) shows several.

@@ -28,6 +28,7 @@ mod state;
 pub use charge::BucketCharge;
 pub(crate) use charge::ReservedCharge;
 
+use core::cell::Cell;
 use core::fmt;
 use core::time::Duration;
 
@@ -38,6 +39,7 @@ use crate::denied::Denied;
 use crate::gcra::{Gcra, Level, Refusal, Shortage};
 use crate::limiter::{Limiter, sealed};
 use crate::quota::Quota;
+use crate::snapshot::Snapshot;
 use crate::sync::{Closed, const_fn};
 #[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::{Succession, WaitQueue};
@@ -532,6 +534,16 @@ impl<C: Clock> TokenBucket<C> {
 impl<C> sealed::Sealed for TokenBucket<C> {}
 
 impl<C: Clock> sealed::Internals for TokenBucket<C> {
+    #[inline]
+    fn try_acquire_leaving_at(
+        &self,
+        n: u64,
+        now: Timestamp,
+        left: &Cell<Option<Snapshot>>,
+    ) -> Result<(), Denied> {
+        self.try_acquire_leaving_at(n, now, left)
+    }
+
     #[cfg(any(feature = "std", tidegate_loom))]
     fn change_to_at(&self, new: &Self, now: Timestamp) -> bool {
         self.set_quota_at(new.quota(), now);

@@ -465,6 +465,20 @@ impl Gcra {
         self.tokens_in(self.room(tat, now))
     }
 
+    /// Whole tokens available now, and the time until there is one more; `None` if it is full.
+    #[inline]
+    pub(crate) const fn left(&self, tat: u64, now: Now) -> (u64, Option<Duration>) {
+        let available = self.available(tat, now);
+        if available >= self.capacity {
+            return (available, None);
+        }
+        let next = match self.admit(tat, now, self.cost(available.wrapping_add(1))) {
+            Ok(_) => Duration::ZERO,
+            Err(shortfall) => self.wait(now, shortfall),
+        };
+        (available, Some(next))
+    }
+
     /// Grains available now.
     #[inline]
     pub(crate) const fn room(&self, tat: u64, now: Now) -> u64 {

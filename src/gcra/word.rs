@@ -10,7 +10,6 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
-#[cfg(feature = "std")]
 use core::time::Duration;
 
 use crate::denied::Denied;
@@ -18,6 +17,7 @@ use crate::denied::Denied;
 use crate::gcra::Leased;
 use crate::gcra::{Gcra, Level, Now, Shortfall};
 use crate::quota::Quota;
+use crate::snapshot::{QuotaUnit, Snapshot};
 
 /// A quota, prepared for decisions about words.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,6 @@ pub(crate) struct WordGcra {
     /// The last clock reading, in nanoseconds. Later readings are clamped to it.
     end: u64,
     /// Taken from the quota, because a time computed from grains may be a nanosecond longer.
-    #[cfg(feature = "std")]
     refill_time: Duration,
 }
 
@@ -39,7 +38,6 @@ impl WordGcra {
         Self {
             gcra,
             end: gcra.last_nanos(),
-            #[cfg(feature = "std")]
             refill_time: quota.refill_time(),
         }
     }
@@ -130,6 +128,20 @@ impl WordGcra {
     #[inline]
     pub(crate) const fn available(&self, tat: u64, now: Now) -> u64 {
         self.gcra.available(tat, now)
+    }
+
+    /// What a bucket allows and has left.
+    #[inline]
+    pub(crate) const fn snapshot(&self, tat: u64, now: Now) -> Snapshot {
+        let (available, next_permit_in) = self.gcra.left(tat, now);
+        Snapshot {
+            limit: None,
+            capacity: self.gcra.capacity(),
+            refill_time: self.refill_time,
+            available,
+            next_permit_in,
+            unit: QuotaUnit::Requests,
+        }
     }
 
     /// Whether `cost` is admitted after a charge for the tokens of `ahead`, however many.

@@ -357,6 +357,12 @@ impl<C, S: BuildHasher> FixedKeyed<C, S> {
     /// Returns what the key's bucket allows and has left at `now`, for header fields and
     /// dashboards.
     pub fn snapshot_at<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp) -> Snapshot {
+        let snapshot = self.on_key(key, |state, set, tag| state.snapshot(set, tag, now));
+        snapshot.unwrap_or_else(|| self.snapshot_without_room(key, now))
+    }
+
+    #[cold]
+    fn snapshot_without_room<Q: Hash + ?Sized>(&self, key: &Q, now: Timestamp) -> Snapshot {
         let (quota, available) = self.available_of(key, now);
         let more = available.saturating_add(1);
         Snapshot {

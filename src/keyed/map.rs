@@ -33,7 +33,7 @@ use super::table_stats::KeyedStats;
 use super::wait_queues::WaitQueues;
 use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::gcra::WordGcra;
+use crate::gcra::{Now, WordGcra};
 use crate::limiter::Limiter;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
@@ -363,9 +363,11 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.decide(self.first(key), key, n, now)
+        self.decide(self.first(key), key, n, now, |_, _, _| ())
     }
 
+    /// Shows the TAT that a charge has left, unless the key is new or does not have the first
+    /// quota.
     #[expect(clippy::inline_always, reason = "as `try_acquire_at`")]
     #[inline(always)]
     fn decide<Q>(
@@ -374,6 +376,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         key: &Q,
         n: u64,
         now: Timestamp,
+        show: impl FnOnce(&WordGcra, u64, Now),
     ) -> Result<(), Denied>
     where
         K: Borrow<Q>,
@@ -396,7 +399,13 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         };
         let charged = tat.charge(gcra, cost?, as_of);
         drop(shard);
-        charged.map_err(|shortfall| gcra.not_yet(as_of, shortfall))
+        match charged {
+            Ok(tat) => {
+                show(gcra, tat, as_of);
+                Ok(())
+            }
+            Err(shortfall) => Err(gcra.not_yet(as_of, shortfall)),
+        }
     }
 
     /// Decides a call for a key that is new or does not have the first quota.
@@ -464,7 +473,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let first = self.first(key);
-        self.decide(first, key, n, first.limiter().now())
+        self.decide(first, key, n, first.limiter().now(), |_, _, _| ())
     }
 
     /// Returns `Ok` if `n` permits would be admitted now. Changes nothing, and adds no key.

@@ -5,6 +5,7 @@
 //! a key has spent; and [`BucketTable`] if its limiters are token buckets.
 
 use alloc::sync::Arc;
+use core::cell::Cell;
 use core::time::Duration;
 
 #[cfg(feature = "std")]
@@ -31,6 +32,20 @@ pub trait Table<Q: ?Sized> {
     fn peek_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied>;
 
     fn try_acquire_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied>;
+
+    /// [`try_acquire_for`](Self::try_acquire_for) that writes the snapshot of what the charge has
+    /// left, if the table knows it without another look, and the key has no more than one limit. If
+    /// it writes none, [`each_snapshot_for`](Self::each_snapshot_for) shows it.
+    #[inline]
+    fn try_acquire_leaving_for(
+        &self,
+        key: &Q,
+        n: u64,
+        now: Timestamp,
+        _left: &Cell<Option<Snapshot>>,
+    ) -> Result<(), Denied> {
+        self.try_acquire_for(key, n, now)
+    }
 
     fn charge_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<Self::Charge, Denied>;
 
@@ -208,6 +223,17 @@ impl<Q: ?Sized, P: TablePointer<Table: Table<Q>>> Table<Q> for P {
     #[inline]
     fn try_acquire_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied> {
         self.table().try_acquire_for(key, n, now)
+    }
+
+    #[inline]
+    fn try_acquire_leaving_for(
+        &self,
+        key: &Q,
+        n: u64,
+        now: Timestamp,
+        left: &Cell<Option<Snapshot>>,
+    ) -> Result<(), Denied> {
+        self.table().try_acquire_leaving_for(key, n, now, left)
     }
 
     #[inline]

@@ -17,14 +17,14 @@ use super::settle::Settlement;
 /// the same time until it is dropped.
 #[must_use = "it keeps permits, and has header fields for the response"]
 pub struct Admission<H = ()> {
-    headers: Option<Headers>,
+    headers: Headers,
     held: Option<H>,
     settlement: Option<Settlement>,
 }
 
 impl<H> Admission<H> {
     pub(super) const fn new(
-        headers: Option<Headers>,
+        headers: Headers,
         held: Option<H>,
         settlement: Option<Settlement>,
     ) -> Self {
@@ -46,9 +46,7 @@ impl<H> Admission<H> {
     /// Writes the header fields of a success to those of the response, whatever its status. Does
     /// nothing the second time.
     pub fn write_to(&mut self, headers: &mut HeaderMap) {
-        if let Some(fields) = self.headers.take() {
-            fields.write_to(headers);
-        }
+        self.headers.write_to(headers);
     }
 }
 
@@ -66,9 +64,7 @@ impl<H: Held> Admission<H> {
     /// Settles the request, writes the header fields, and gives the permits to the body.
     pub fn respond<B>(mut self, mut response: Response<B>) -> Response<H::Body<B>> {
         self.settle(&ResponseHead::new(&response));
-        if let Some(fields) = self.headers {
-            fields.write_to_response(&mut response);
-        }
+        self.headers.write_to_response(&mut response);
         match self.held {
             Some(held) => held.hold(response),
             None => H::free(response),

@@ -66,6 +66,7 @@ where
 {
     type Key = K;
 
+    #[inline]
     fn extract(&self, request: &RequestHead<'_>) -> Result<K, NoKey> {
         let extension = request.extension().ok_or(NoKey::NotAttached)?;
         Ok((self.key)(extension))

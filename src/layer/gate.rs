@@ -1,5 +1,7 @@
 //! The trait of everything that a [`RateLimitLayer`](super::RateLimitLayer) can limit by.
 
+use core::cell::Cell;
+
 use super::key_extractor::NoKey;
 use super::request_head::RequestHead;
 use super::response_head::ResponseHead;
@@ -78,6 +80,19 @@ pub trait GateOperations {
 
     fn try_acquire_at(&self, key: &Self::Key, n: u64, now: Timestamp) -> Result<(), GateDenied> {
         self.charge_at(key, n, now).map(drop)
+    }
+
+    /// [`try_acquire_at`](Self::try_acquire_at) that writes the snapshot of what the charge has
+    /// left, if the gate knows it without another look, and has no more than one limit. If it
+    /// writes none, [`each_snapshot_at`](Self::each_snapshot_at) shows it.
+    fn try_acquire_leaving_at(
+        &self,
+        key: &Self::Key,
+        n: u64,
+        now: Timestamp,
+        _left: &Cell<Option<Snapshot>>,
+    ) -> Result<(), GateDenied> {
+        self.try_acquire_at(key, n, now)
     }
 
     fn charge_at(
@@ -206,6 +221,18 @@ impl<L: Limiter> GateOperations for L {
 
     fn try_acquire_at(&self, (): &(), n: u64, now: Timestamp) -> Result<(), GateDenied> {
         Limiter::try_acquire_at(self, n, now)
+            .map_err(|denied| GateDenied::new(denied, self.snapshot_for_at(n, now)))
+    }
+
+    #[inline]
+    fn try_acquire_leaving_at(
+        &self,
+        (): &(),
+        n: u64,
+        now: Timestamp,
+        left: &Cell<Option<Snapshot>>,
+    ) -> Result<(), GateDenied> {
+        Internals::try_acquire_leaving_at(self, n, now, left)
             .map_err(|denied| GateDenied::new(denied, self.snapshot_for_at(n, now)))
     }
 

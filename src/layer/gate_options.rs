@@ -2,18 +2,20 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::cell::Cell;
 use core::fmt;
 
 use http::Response;
 
 use super::admission::Admission;
+use super::description::Description;
 use super::gate::{Gate, GateDenied, MissingKey};
 use super::in_flight_gate::InFlightGate;
 use super::layer_policy::LayerPolicy;
 use super::layer_stats::RequestOutcome;
 use super::rejection::{Reason, Reject, Rejection};
 use super::request_head::RequestHead;
-use super::response_headers::{Description, HeaderStyle, Headers, mark_rejection};
+use super::response_headers::{HeaderStyle, Headers, mark_rejection};
 use super::settle::{Charged, Settle};
 use crate::denied::Denied;
 use crate::snapshot::Snapshot;
@@ -75,33 +77,55 @@ pub(super) struct Passed<G: Gate, F: InFlightGate> {
     pub(super) cost: u64,
 }
 
+/// How the gate of this process is charged.
+pub(super) enum Charging<'a> {
+    Plain,
+    /// So that it can be settled or undone.
+    Kept,
+    /// Tells what the charge has left, if the gate knows it.
+    Leaving(&'a Cell<Option<Snapshot>>),
+}
+
 pub(super) enum GateDecision<B, H> {
-    /// The response of the service gets these header fields.
-    Admit(Option<Headers>),
+    Admit,
+    /// The response of the service gets the header fields that were set.
+    Describe,
     /// The request takes more along. Boxed, so that the futures of other requests stay small.
     Keep(Box<Admission<H>>),
     Reject(Response<B>),
 }
 
 impl<G: Gate, F: InFlightGate, R, A> LayerPolicy<GateOptions<G, F, A>, R> {
-    pub(super) fn decide<B>(&self, request: &RequestHead<'_>) -> GateDecision<B, F::Held>
+    /// Writes the header fields that the response of the service gets to `headers`, unless the
+    /// request takes more along. They are not returned, because copies of them would be a good part
+    /// of the whole decision.
+    pub(super) fn decide<B>(
+        &self,
+        request: &RequestHead<'_>,
+        headers: &mut Headers,
+    ) -> GateDecision<B, F::Held>
     where
         R: Reject<B>,
     {
         if self.is_exempt(request) {
             self.record(RequestOutcome::Exempt);
-            return GateDecision::Admit(None);
+            return GateDecision::Admit;
         }
         let cost = self.cost(request);
         let keys = match self.find(request, cost) {
             Ok(keys) => keys,
             Err(missing) => return self.reject_missing(request, missing, cost),
         };
-        let keeps_charge = self.own.settle.is_some();
-        let admit = |passed| self.admit(request, passed, None);
-        self.pass(request, keys, cost, keeps_charge, admit, |rejected| {
-            rejected
-        })
+        let left = Cell::new(None);
+        let charging = if self.own.settle.is_some() {
+            Charging::Kept
+        } else if self.describes_successes() {
+            Charging::Leaving(&left)
+        } else {
+            Charging::Plain
+        };
+        let admit = |passed| self.admit(request, passed, None, left.take(), headers);
+        self.pass(request, keys, cost, charging, admit, |rejected| rejected)
     }
 
     #[inline]
@@ -131,7 +155,7 @@ impl<G: Gate, F: InFlightGate, R, A> LayerPolicy<GateOptions<G, F, A>, R> {
         request: &RequestHead<'_>,
         keys: Keys<G::Key, F::Key>,
         cost: u64,
-        keeps_charge: bool,
+        charging: Charging<'_>,
         passed: impl FnOnce(Passed<G, F>) -> T,
         rejected: impl FnOnce(GateDecision<B, F::Held>) -> T,
     ) -> T
@@ -158,10 +182,10 @@ impl<G: Gate, F: InFlightGate, R, A> LayerPolicy<GateOptions<G, F, A>, R> {
         };
         let mut charge = None;
         if let Some((key, now)) = asked.gate {
-            let charged = if keeps_charge {
-                self.charge_at(key, cost, now).map(|made| charge = made)
-            } else {
-                gate.try_acquire_at(key, cost, now)
+            let charged = match charging {
+                Charging::Kept => self.charge_at(key, cost, now).map(|made| charge = made),
+                Charging::Leaving(left) => gate.try_acquire_leaving_at(key, cost, now, left),
+                Charging::Plain => gate.try_acquire_at(key, cost, now),
             };
             if let Err(denied) = charged {
                 drop(held);
@@ -186,6 +210,8 @@ impl<G: Gate, F: InFlightGate, R, A> LayerPolicy<GateOptions<G, F, A>, R> {
         request: &RequestHead<'_>,
         passed: Passed<G, F>,
         shared: Option<&[Snapshot]>,
+        left: Option<Snapshot>,
+        headers: &mut Headers,
     ) -> GateDecision<B, F::Held> {
         let Passed {
             keys,
@@ -196,16 +222,19 @@ impl<G: Gate, F: InFlightGate, R, A> LayerPolicy<GateOptions<G, F, A>, R> {
         } = passed;
         self.observe_shadow(request, cost, true);
         self.record(RequestOutcome::Allowed);
-        let is_described = !self.own.is_dry_run && self.own.headers.describes_successes();
-        let headers = if is_described {
-            match shared {
-                None => self.describe(&keys.asked_at(now), None),
+        let is_described = self.describes_successes();
+        if is_described {
+            match (shared, left) {
+                (None, Some(left)) if F::IS_NONE => {
+                    headers.set(self.own.headers, &self.name, &left, None);
+                }
+                (None, _) => self.describe(&keys.asked_at(now), None, headers),
                 // The clock again, because the shared limit took its time.
-                Some(shared) => self.describe_with(&keys.asked(&*self.own.gate), shared, None),
+                (Some(shared), _) => {
+                    self.describe_with(&keys.asked(&*self.own.gate), shared, None, headers);
+                }
             }
-        } else {
-            None
-        };
+        }
         let is_limited = self.own.in_flight.is_limited(&keys.in_flight);
         let settlement = self.own.settle.as_ref();
         let settlement = settlement.zip(keys.gate).and_then(|(settle, key)| {
@@ -213,9 +242,13 @@ impl<G: Gate, F: InFlightGate, R, A> LayerPolicy<GateOptions<G, F, A>, R> {
             settle.begin(request, charged)
         });
         if !is_limited && settlement.is_none() {
-            return GateDecision::Admit(headers);
+            return if is_described {
+                GateDecision::Describe
+            } else {
+                GateDecision::Admit
+            };
         }
-        let admission = Admission::new(headers, Some(held), settlement);
+        let admission = Admission::new(headers.take(), Some(held), settlement);
         GateDecision::Keep(Box::new(admission))
     }
 
@@ -286,25 +319,31 @@ impl<G: Gate, F: InFlightGate, R, A> LayerPolicy<GateOptions<G, F, A>, R> {
         self.reject_request(&rejection, Some(asked), cost, denied.forfeited)
     }
 
-    /// The header fields for a request with these keys; `None` if no limit is on it.
+    /// Whether admitted requests get header fields.
+    fn describes_successes(&self) -> bool {
+        !self.own.is_dry_run && self.own.headers.describes_successes()
+    }
+
+    /// Sets the header fields for a request with these keys, unless no limit is on it.
     fn describe(
         &self,
         asked: &Asked<'_, F::Key, G::Key>,
         refusal: Option<(Snapshot, Denied)>,
-    ) -> Option<Headers> {
+        headers: &mut Headers,
+    ) {
         let GateOptions {
             gate,
-            headers,
+            headers: style,
             describes_all,
             ..
         } = &self.own;
-        let mut description = Description::new(*headers, &self.name, *describes_all, refusal);
+        let mut description = Description::new(*style, &self.name, *describes_all, refusal);
         // Only the draft's fields are about more than the limit that has refused.
         let has_several = || !F::IS_NONE || gate.has_several_limits();
-        if refusal.is_none() || (headers.is_draft() && has_several()) {
+        if refusal.is_none() || (style.is_draft() && has_several()) {
             self.describe_each(asked, refusal.is_none(), &mut description);
         }
-        description.headers()
+        description.set(headers);
     }
 
     /// Describes the limits of this process.
@@ -332,19 +371,20 @@ impl<G: Gate, F: InFlightGate, R, A> LayerPolicy<GateOptions<G, F, A>, R> {
         asked: &Asked<'_, F::Key, G::Key>,
         shared: &[Snapshot],
         refusal: Option<(Snapshot, Denied)>,
-    ) -> Option<Headers> {
+        headers: &mut Headers,
+    ) {
         let GateOptions {
-            headers,
+            headers: style,
             describes_all,
             ..
         } = &self.own;
-        let mut description = Description::new(*headers, &self.name, *describes_all, refusal);
-        if refusal.is_none() || headers.is_draft() {
+        let mut description = Description::new(*style, &self.name, *describes_all, refusal);
+        if refusal.is_none() || style.is_draft() {
             self.describe_each(asked, refusal.is_none(), &mut description);
             let shared = shared.iter().copied().map(Some);
             shared.for_each(|snapshot| description.add(snapshot));
         }
-        description.headers()
+        description.set(headers);
     }
 
     fn reject_request<B>(
@@ -359,13 +399,15 @@ impl<G: Gate, F: InFlightGate, R, A> LayerPolicy<GateOptions<G, F, A>, R> {
     {
         self.record_refusal(rejection, cost, forfeited);
         if self.own.is_dry_run {
-            return GateDecision::Admit(None);
+            return GateDecision::Admit;
         }
         let mut response = self.respond_to(rejection);
         if let (Reason::Limited(denied), Some(snapshot), Some(asked)) =
             (rejection.reason, rejection.snapshot, asked)
         {
-            if let Some(headers) = self.describe(asked, Some((snapshot, denied))) {
+            if self.own.headers != HeaderStyle::None {
+                let mut headers = Headers::NONE;
+                self.describe(asked, Some((snapshot, denied)), &mut headers);
                 headers.write_to(response.headers_mut());
             }
         }

@@ -1,5 +1,7 @@
 //! A gate with a name of its own.
 
+use core::cell::Cell;
+
 use super::gate::{Gate, GateDenied, GateOperations, MissingKey};
 use super::request_head::RequestHead;
 use crate::snapshot::Snapshot;
@@ -80,6 +82,18 @@ impl<G: Gate> GateOperations for Named<G> {
 
     fn try_acquire_at(&self, key: &G::Key, n: u64, now: Timestamp) -> Result<(), GateDenied> {
         let acquired = self.gate.try_acquire_at(key, n, now);
+        acquired.map_err(|denied| self.denied(denied))
+    }
+
+    fn try_acquire_leaving_at(
+        &self,
+        key: &G::Key,
+        n: u64,
+        now: Timestamp,
+        left: &Cell<Option<Snapshot>>,
+    ) -> Result<(), GateDenied> {
+        let acquired = self.gate.try_acquire_leaving_at(key, n, now, left);
+        left.set(left.get().map(|snapshot| self.snapshot(snapshot)));
         acquired.map_err(|denied| self.denied(denied))
     }
 

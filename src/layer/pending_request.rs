@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::ops::ControlFlow;
 
 use super::gate::{Gate, MissingKey};
-use super::gate_options::{GateDecision, GateOptions, Passed};
+use super::gate_options::{Charging, GateDecision, GateOptions, Passed};
 use super::in_flight_gate::InFlightGate;
 use super::layer_policy::LayerPolicy;
 use super::layer_stats::RequestOutcome;
@@ -31,13 +31,14 @@ impl<G: Gate, F: InFlightGate, R, A: SharedGate> PendingRequest<G, F, R, A> {
     pub(super) fn begin<B>(
         policy: &Arc<SharedPolicy<G, F, R, A>>,
         request: &RequestHead<'_>,
+        headers: &mut Headers,
     ) -> ControlFlow<GateDecision<B, F::Held>, Self>
     where
         R: Reject<B>,
     {
         if policy.is_exempt(request) {
             policy.record(RequestOutcome::Exempt);
-            return ControlFlow::Break(GateDecision::Admit(None));
+            return ControlFlow::Break(GateDecision::Admit);
         }
         let cost = policy.cost(request);
         let shared = &policy.own.shared;
@@ -63,13 +64,24 @@ impl<G: Gate, F: InFlightGate, R, A: SharedGate> PendingRequest<G, F, R, A> {
                 key,
                 passed: Some(passed),
             }),
-            None => ControlFlow::Break(policy.admit(request, passed, None)),
+            None => ControlFlow::Break(policy.admit(request, passed, None, None, headers)),
         };
-        policy.pass(request, keys, cost, true, passed, ControlFlow::Break)
+        policy.pass(
+            request,
+            keys,
+            cost,
+            Charging::Kept,
+            passed,
+            ControlFlow::Break,
+        )
     }
 
     /// Decides by the shared limit.
-    pub(super) async fn decide<B>(mut self, request: &RequestHead<'_>) -> GateDecision<B, F::Held>
+    pub(super) async fn decide<B>(
+        mut self,
+        request: &RequestHead<'_>,
+        headers: &mut Headers,
+    ) -> GateDecision<B, F::Held>
     where
         R: Reject<B>,
     {
@@ -79,7 +91,7 @@ impl<G: Gate, F: InFlightGate, R, A: SharedGate> PendingRequest<G, F, R, A> {
         let passed = self.passed.take().expect("it is decided once");
         let reason = match decision.outcome {
             SharedOutcome::Admitted => {
-                return policy.admit(request, passed, Some(&decision.snapshots));
+                return policy.admit(request, passed, Some(&decision.snapshots), None, headers);
             }
             SharedOutcome::Denied(denied) => Reason::Limited(denied),
             SharedOutcome::Unavailable { retry_after } => Reason::Unavailable { retry_after },
@@ -89,20 +101,18 @@ impl<G: Gate, F: InFlightGate, R, A: SharedGate> PendingRequest<G, F, R, A> {
         let rejection = policy.rejection(request, reason, &decision);
         policy.record_refusal(&rejection, cost, forfeited);
         if policy.own.is_dry_run {
-            return GateDecision::Admit(None);
+            return GateDecision::Admit;
         }
         let mut response = policy.respond_to(&rejection);
         let refusal = rejection.snapshot.zip(rejection.denied());
-        let headers = if refusal.is_some() {
+        let mut fields = Headers::NONE;
+        if refusal.is_some() {
             let asked = keys.asked(&*policy.own.gate);
-            policy.describe_with(&asked, &decision.snapshots, refusal)
+            policy.describe_with(&asked, &decision.snapshots, refusal, &mut fields);
         } else {
-            let (style, retry_after) = (policy.own.headers, rejection.retry_after());
-            Some(Headers::of_unknown(style, retry_after))
-        };
-        if let Some(headers) = headers {
-            headers.write_to(response.headers_mut());
+            fields = Headers::of_unknown(policy.own.headers, rejection.retry_after());
         }
+        fields.write_to(response.headers_mut());
         GateDecision::Reject(response)
     }
 }

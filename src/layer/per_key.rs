@@ -1,5 +1,6 @@
 //! The gate that limits each key.
 
+use core::cell::Cell;
 use core::fmt;
 
 use super::gate::{GateDenied, GateOperations, MissingKey};
@@ -108,6 +109,7 @@ where
     /// `None` without a key.
     type Charge = Option<T::Charge>;
 
+    #[inline]
     fn find(&self, request: &RequestHead<'_>) -> Result<Option<E::Key>, MissingKey> {
         match self.extractor.extract(request) {
             Ok(key) => Ok(Some(key)),
@@ -142,6 +144,19 @@ where
     ) -> Result<(), GateDenied> {
         let Some(key) = key else { return Ok(()) };
         let acquired = self.table.try_acquire_for(key, n, now);
+        acquired.map_err(|denied| self.denied(key, denied, n, now))
+    }
+
+    #[inline]
+    fn try_acquire_leaving_at(
+        &self,
+        key: &Option<E::Key>,
+        n: u64,
+        now: Timestamp,
+        left: &Cell<Option<Snapshot>>,
+    ) -> Result<(), GateDenied> {
+        let Some(key) = key else { return Ok(()) };
+        let acquired = self.table.try_acquire_leaving_for(key, n, now, left);
         acquired.map_err(|denied| self.denied(key, denied, n, now))
     }
 

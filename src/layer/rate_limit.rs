@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::future::Future;
-use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -59,23 +58,11 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let state = match self.policy.decide(&RequestHead::new(&request)) {
-            GateDecision::Reject(response) => RateLimitState::Reject {
-                response: Some(response),
-            },
-            GateDecision::Admit(None) => RateLimitState::Forward {
-                future: self.inner.call(request),
-            },
-            GateDecision::Admit(Some(headers)) => RateLimitState::AddHeaders {
-                future: self.inner.call(request),
-                headers,
-            },
-            GateDecision::Keep(admission) => RateLimitState::Keep {
-                future: self.inner.call(request),
-                admission: Some(admission),
-            },
-        };
-        RateLimitFuture { state }
+        let mut headers = Headers::NONE;
+        let decision = self
+            .policy
+            .decide(&RequestHead::new(&request), &mut headers);
+        RateLimitFuture::new(decision, headers, || self.inner.call(request))
     }
 }
 
@@ -122,13 +109,17 @@ pin_project! {
 impl<F, B, H> RateLimitFuture<F, B, H> {
     /// Calls the service, if the request may pass.
     #[inline]
-    pub(super) fn new(decision: GateDecision<B, H>, call: impl FnOnce() -> F) -> Self {
+    pub(super) fn new(
+        decision: GateDecision<B, H>,
+        headers: Headers,
+        call: impl FnOnce() -> F,
+    ) -> Self {
         let state = match decision {
             GateDecision::Reject(response) => RateLimitState::Reject {
                 response: Some(response),
             },
-            GateDecision::Admit(None) => RateLimitState::Forward { future: call() },
-            GateDecision::Admit(Some(headers)) => RateLimitState::AddHeaders {
+            GateDecision::Admit => RateLimitState::Forward { future: call() },
+            GateDecision::Describe => RateLimitState::AddHeaders {
                 future: call(),
                 headers,
             },
@@ -153,7 +144,7 @@ where
             RateLimitStateProjection::Forward { future } => future.poll(context).map_ok(H::free),
             RateLimitStateProjection::AddHeaders { future, headers } => {
                 let mut response = ready!(future.poll(context))?;
-                mem::take(headers).write_to_response(&mut response);
+                headers.write_to_response(&mut response);
                 Poll::Ready(Ok(H::free(response)))
             }
             RateLimitStateProjection::Keep { future, admission } => {

@@ -19,7 +19,7 @@ use super::rate_limit::RateLimit;
 use super::rejection::{Reject, Rejection};
 use super::request_head::RequestHead;
 use super::response_head::ResponseHead;
-use super::response_headers::HeaderStyle;
+use super::response_headers::{HeaderStyle, Headers};
 use super::settle::{Settle, SettleBy};
 use super::shadow_gate::ShadowGate;
 use super::too_many_requests::TooManyRequests;
@@ -212,8 +212,9 @@ impl<G: Gate, F: InFlightGate, R> RateLimitLayer<G, F, R> {
     where
         R: Reject<B>,
     {
-        match self.policy.decide(request) {
-            GateDecision::Admit(headers) => Ok(Admission::new(headers, None, None)),
+        let mut headers = Headers::NONE;
+        match self.policy.decide(request, &mut headers) {
+            GateDecision::Admit | GateDecision::Describe => Ok(Admission::new(headers, None, None)),
             GateDecision::Keep(admission) => Ok(*admission),
             GateDecision::Reject(response) => Err(response),
         }

@@ -6,9 +6,9 @@ use core::time::Duration;
 use http::header::CONTENT_TYPE;
 use http::{Method, Response, StatusCode};
 
+use super::field_values::seconds;
 use super::key_extractor::NoKey;
 use super::request_head::RequestHead;
-use super::response_headers::seconds;
 use crate::denied::Denied;
 use crate::snapshot::Snapshot;
 

@@ -12,6 +12,7 @@ use super::pending_request::PendingRequest;
 use super::rate_limit_layer::{RateLimitLayer, RateLimitLayerBuilder};
 use super::rejection::Reject;
 use super::request_head::RequestHead;
+use super::response_headers::Headers;
 use super::shared_gate::SharedGate;
 use super::too_many_requests::TooManyRequests;
 
@@ -53,12 +54,13 @@ impl<G: Gate, F: InFlightGate, R, A: SharedGate> RateLimitLayer<G, F, R, A> {
     where
         R: Reject<B>,
     {
-        let decision = match PendingRequest::begin(&self.policy, request) {
-            ControlFlow::Continue(pending) => pending.decide(request).await,
+        let mut headers = Headers::NONE;
+        let decision = match PendingRequest::begin(&self.policy, request, &mut headers) {
+            ControlFlow::Continue(pending) => pending.decide(request, &mut headers).await,
             ControlFlow::Break(decision) => decision,
         };
         match decision {
-            GateDecision::Admit(headers) => Ok(Admission::new(headers, None, None)),
+            GateDecision::Admit | GateDecision::Describe => Ok(Admission::new(headers, None, None)),
             GateDecision::Keep(admission) => Ok(*admission),
             GateDecision::Reject(response) => Err(response),
         }

@@ -20,6 +20,7 @@ use super::pending_request::PendingRequest;
 use super::rate_limit::{RateLimit, RateLimitFuture};
 use super::rejection::Reject;
 use super::request_head::RequestHead;
+use super::response_headers::Headers;
 use super::shared_gate::SharedGate;
 
 impl<S, G, F, R, A, Q, B> Service<Request<Q>> for RateLimit<S, G, F, R, A>
@@ -41,14 +42,18 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        let state = match PendingRequest::begin(&self.policy, &RequestHead::new(&request)) {
+        let mut headers = Headers::NONE;
+        let head = RequestHead::new(&request);
+        let state = match PendingRequest::begin(&self.policy, &head, &mut headers) {
             ControlFlow::Continue(pending) => {
                 // The one that is ready. The clone may not be.
                 let clone = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, clone);
                 let deciding = Box::pin(async move {
-                    let decision = pending.decide(&RequestHead::new(&request)).await;
-                    (request, decision)
+                    let mut headers = Headers::NONE;
+                    let head = RequestHead::new(&request);
+                    let decision = pending.decide(&head, &mut headers).await;
+                    (request, decision, headers)
                 });
                 SharedState::Deciding {
                     inner: Some(inner),
@@ -56,7 +61,7 @@ where
                 }
             }
             ControlFlow::Break(decision) => SharedState::Decided {
-                future: RateLimitFuture::new(decision, || self.inner.call(request)),
+                future: RateLimitFuture::new(decision, headers, || self.inner.call(request)),
             },
         };
         SharedRateLimitFuture { state }
@@ -65,7 +70,8 @@ where
 
 /// Gives the request back with the decision about it. Boxed, because the future of the shared limit
 /// has no name, and its answer takes longer than an allocation.
-type Deciding<Q, B, H> = Pin<Box<dyn Future<Output = (Request<Q>, GateDecision<B, H>)> + Send>>;
+type Deciding<Q, B, H> =
+    Pin<Box<dyn Future<Output = (Request<Q>, GateDecision<B, H>, Headers)> + Send>>;
 
 pin_project! {
     /// The response of a [`RateLimit`] with a [`SharedGate`]: that of the inner service with header
@@ -113,9 +119,9 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         if let SharedStateProjection::Deciding { inner, deciding } = state.as_mut().project() {
-            let (request, decision) = ready!(deciding.as_mut().poll(context));
+            let (request, decision, headers) = ready!(deciding.as_mut().poll(context));
             let mut inner = inner.take().expect("the state changes with the decision");
-            let future = RateLimitFuture::new(decision, || inner.call(request));
+            let future = RateLimitFuture::new(decision, headers, || inner.call(request));
             state.set(SharedState::Decided { future });
         }
         match state.project() {

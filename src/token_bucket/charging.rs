@@ -1,6 +1,7 @@
-//! Operations for combinations, reservations and waits: prepared charges, charges that can be
-//! undone, and reservations of tokens that have not flowed in yet.
+//! Operations for combinations, reservations, waits and layers: prepared charges, charges that can
+//! be undone or show what they have left, and reservations of tokens that have not flowed in yet.
 
+use core::cell::Cell;
 use core::time::Duration;
 
 use super::TokenBucket;
@@ -9,6 +10,7 @@ use super::state::{BucketState, Generation};
 use crate::denied::Denied;
 use crate::gcra::Refusal;
 use crate::prepared_charge::{Exchange, PreparedCharge, Request, headroom_of};
+use crate::snapshot::Snapshot;
 use crate::sync::Closed;
 use crate::time::{Timestamp, nanos};
 
@@ -82,6 +84,21 @@ impl<C> TokenBucket<C> {
         }
         decide!(self, |state, generation| state
             .charge_at(n, now, generation))
+    }
+
+    /// [`try_acquire_at`](Self::try_acquire_at) that writes the snapshot of what the charge has
+    /// left.
+    #[inline]
+    pub(super) fn try_acquire_leaving_at(
+        &self,
+        n: u64,
+        now: Timestamp,
+        left: &Cell<Option<Snapshot>>,
+    ) -> Result<(), Denied> {
+        if n == 0 {
+            return Ok(());
+        }
+        decide!(self, |state, _| state.try_acquire_leaving_at(n, now, left))
     }
 
     /// Reserves `n` tokens, now or in the future, unless the wait would be longer than `max_wait`.

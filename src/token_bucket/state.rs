@@ -1,5 +1,6 @@
 //! The quota of a bucket and its atomic state: what a change of the quota replaces.
 
+use core::cell::Cell;
 use core::time::Duration;
 
 use super::charge::{BucketCharge, ReservedCharge};
@@ -7,6 +8,7 @@ use crate::denied::Denied;
 use crate::gcra::{AtomicTat, Gcra, Now, Refusal, ReservedTat, Shortage, Shortfall};
 use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::quota::Quota;
+use crate::snapshot::{QuotaUnit, Snapshot};
 use crate::sync::{Closed, const_fn};
 use crate::time::Timestamp;
 
@@ -61,6 +63,33 @@ impl BucketState {
                 Err(shortfall) => Err(Shortage::NotYet(now, shortfall)),
             }
         })
+    }
+
+    #[inline]
+    pub(super) fn try_acquire_leaving_at(
+        &self,
+        n: u64,
+        now: Timestamp,
+        left: &Cell<Option<Snapshot>>,
+    ) -> Result<(), Refusal<Shortage>> {
+        let cost = self.cost(n)?;
+        let gcra = &self.gcra;
+        let (tat, now) = self.tat.decide(gcra, now.as_nanos(), move |now, tat| {
+            match gcra.admit(tat, now, cost) {
+                Ok(next) => Ok((next, (next, now))),
+                Err(shortfall) => Err(Shortage::NotYet(now, shortfall)),
+            }
+        })?;
+        let (available, next_permit_in) = gcra.left(tat, now);
+        left.set(Some(Snapshot {
+            limit: None,
+            capacity: gcra.capacity(),
+            refill_time: self.quota.refill_time(),
+            available,
+            next_permit_in,
+            unit: QuotaUnit::Requests,
+        }));
+        Ok(())
     }
 
     #[inline]

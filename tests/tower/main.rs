@@ -12,6 +12,7 @@ mod axum_counts;
 mod axum_peers;
 mod builder_options;
 mod content_bytes;
+mod fields_of_the_charge;
 mod forwarded_for;
 mod gate_lists;
 mod gate_tuple_races;

@@ -245,7 +245,9 @@ const CLAIM: u64 = ClaimWord::NUMBER | FINGERPRINT;
 pub(super) struct SetExchange<'a> {
     entry: &'a SetEntry,
     before: u64,
-    after: u64,
+    pub(super) after: u64,
+    /// The instant that decided.
+    pub(super) now: Now,
 }
 
 /// Why a key got no entry.
@@ -341,6 +343,7 @@ impl Set {
                             entry,
                             before: tat,
                             after: next,
+                            now,
                         });
                     }
                 }

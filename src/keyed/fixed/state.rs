@@ -6,6 +6,7 @@ use super::set::{KeyTag, Peeked, Set, SetExchange, SetRefusal, Unfound};
 use crate::denied::Denied;
 use crate::gcra::WordGcra;
 use crate::quota::Quota;
+use crate::snapshot::Snapshot;
 use crate::sync::Closed;
 use crate::time::Timestamp;
 
@@ -133,6 +134,21 @@ impl TableState {
         };
         let admitted = gcra.admit_behind(tat, now, ahead, cost);
         Ok(admitted.map_err(|shortfall| KeyRefusal::Denied(gcra.not_yet(now, shortfall))))
+    }
+
+    /// What a key's bucket has left; `None` if there is no room for the key.
+    pub(super) fn snapshot(
+        &self,
+        set: &Set,
+        tag: KeyTag,
+        now: Timestamp,
+    ) -> Result<Option<Snapshot>, Closed> {
+        let gcra = &self.gcra;
+        Ok(match set.peek(gcra, tag, now.as_nanos())? {
+            Peeked::Known(tat, now) => Some(gcra.snapshot(tat, now)),
+            Peeked::New => Some(gcra.snapshot(0, gcra.now(now.as_nanos()))),
+            Peeked::Full => None,
+        })
     }
 
     /// The tokens of a key; `None` if there is no room for it.

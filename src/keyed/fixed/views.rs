@@ -1,11 +1,12 @@
 //! Keys of a `FixedKeyed` as limiters.
 
+use core::cell::Cell;
 use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
 
 use super::FixedKeyed;
-use super::set::Peeked;
 use super::set::lowering::SetCharge;
+use super::set::{Peeked, SetRefusal};
 use super::state::KeyRefusal;
 use crate::clock::Clock;
 use crate::denied::Denied;
@@ -124,6 +125,35 @@ impl<C: Clock, S: BuildHasher, Q: Hash + ?Sized> Table<Q> for FixedKeyed<C, S> {
     #[inline]
     fn try_acquire_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied> {
         self.try_acquire_at(key, n, now)
+    }
+
+    #[inline]
+    fn try_acquire_leaving_for(
+        &self,
+        key: &Q,
+        n: u64,
+        now: Timestamp,
+        left: &Cell<Option<Snapshot>>,
+    ) -> Result<(), Denied> {
+        let gcra = &self.state.gcra;
+        let (Ok(cost), true) = (gcra.cost(n), n > 0) else {
+            return self.try_acquire_at(key, n, now);
+        };
+        let (set, tag) = self.locate(key);
+        let decided = set.decide(gcra, tag, now.as_nanos(), move |now, tat| {
+            gcra.admit(tat, now, cost)
+                .map_err(|shortfall| (now, shortfall))
+        });
+        match decided {
+            Ok(exchange) => {
+                left.set(Some(gcra.snapshot(exchange.after, exchange.now)));
+                Ok(())
+            }
+            Err(SetRefusal::Denied((now, shortfall))) => Err(gcra.not_yet(now, shortfall)),
+            Err(SetRefusal::Unfound(unfound)) => {
+                self.try_acquire_unfound(unfound, set, tag, n, now)
+            }
+        }
     }
 
     fn charge_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<FixedKeyCharge, Denied> {

@@ -11,7 +11,7 @@ use crate::keyed::key_charge::{LimiterCharge, WordCharge};
 use crate::limiter::Limiter;
 use crate::prepared_charge::AsOf;
 use crate::quota::Quota;
-use crate::snapshot::{QuotaUnit, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time::Timestamp;
@@ -41,14 +41,15 @@ impl KeyTat {
         )))
     }
 
+    /// Returns the TAT that the charge has left.
     #[inline]
-    pub(super) fn charge(&self, gcra: &WordGcra, cost: u64, now: Now) -> Result<(), Shortfall> {
+    pub(super) fn charge(&self, gcra: &WordGcra, cost: u64, now: Now) -> Result<u64, Shortfall> {
         // Relaxed, all: see the type.
         let mut tat = self.0.load(Relaxed);
         loop {
             let next = gcra.admit(tat, now, cost)?;
             match self.0.compare_exchange_weak(tat, next, Relaxed, Relaxed) {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(next),
                 Err(other) => tat = other,
             }
         }
@@ -267,6 +268,7 @@ impl<L: Limiter> KeyLimiter<'_, L> {
                 let cost = gcra.cost(n)?;
                 let now = gcra.now(now.as_nanos());
                 tat.charge(gcra, cost, now)
+                    .map(drop)
                     .map_err(|shortfall| gcra.not_yet(now, shortfall))
             }
             Self::Whole(limiter) => limiter.try_acquire_at(n, now),
@@ -289,20 +291,7 @@ impl<L: Limiter> KeyLimiter<'_, L> {
 
     pub(super) fn snapshot_at(&self, now: Timestamp) -> Snapshot {
         match self {
-            Self::Bucket(_, gcra) => {
-                let (capacity, available) = (gcra.capacity(), self.available_at(now));
-                let more = self.peek_at(available.saturating_add(1), now);
-                Snapshot {
-                    limit: None,
-                    capacity,
-                    refill_time: gcra.refill_time(),
-                    available,
-                    // None if that is above the capacity.
-                    next_permit_in: more
-                        .map_or_else(|denied| denied.retry_after(), |()| Some(Duration::ZERO)),
-                    unit: QuotaUnit::Requests,
-                }
-            }
+            Self::Bucket(tat, gcra) => gcra.snapshot(tat.load(), gcra.now(now.as_nanos())),
             Self::Whole(limiter) => limiter.snapshot_at(now),
         }
     }

@@ -2,7 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use core::borrow::Borrow;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::hash::{BuildHasher, Hash};
 use core::time::Duration;
 
@@ -151,6 +151,19 @@ where
     #[inline]
     fn try_acquire_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<(), Denied> {
         self.try_acquire_at(key, n, now)
+    }
+
+    #[inline]
+    fn try_acquire_leaving_for(
+        &self,
+        key: &Q,
+        n: u64,
+        now: Timestamp,
+        left: &Cell<Option<Snapshot>>,
+    ) -> Result<(), Denied> {
+        self.decide(self.first(key), key, n, now, |gcra, tat, now| {
+            left.set(Some(gcra.snapshot(tat, now)));
+        })
     }
 
     fn charge_for(&self, key: &Q, n: u64, now: Timestamp) -> Result<Self::Charge, Denied> {

@@ -4,14 +4,14 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use tidegate::layer::{PerKey, RequestHead};
+use tidegate::layer::{HeaderStyle, PerKey, RequestHead, Reset};
 use tidegate::{Clock, DefaultClock, IpKey, Limiter, Quota, Timestamp, TokenBucket};
 
 use crate::setup::{
     HIGH, HOUR, KEYS, MANY, PLENTY, Ticks, admitted, api, at_once, brief_window, bucket, bucket_of,
     combined, each, empty_api, empty_bucket, empty_combined, empty_sharded, empty_window,
     evenly_used_window, fixed, indebted_bucket, keyed, name_of, names, never, refused, requests,
-    settled, sharded, window,
+    requests_with, settled, sharded, window,
 };
 
 /// A name, and a function that makes a limiter and calls it.
@@ -145,12 +145,23 @@ pub const KNOWN_KEYS: &[Path] = known! {
 
 pub const LAYERS: &[Path] = &[
     ("layer admit", |calls| requests(true, calls, bucket())),
+    ("layer admit, fields", |calls| {
+        requests_with(HeaderStyle::Draft11, true, calls, bucket());
+    }),
+    ("layer admit, X fields", |calls| {
+        requests_with(X_FIELDS, true, calls, bucket());
+    }),
     ("layer refuse", |calls| {
         requests(false, calls, empty_bucket());
     }),
     ("layer admit, per key", |calls| {
         let address = |_: &RequestHead<'_>| Some(one_address());
         requests(true, calls, PerKey::new(fixed(MANY, 8_192), address));
+    }),
+    ("layer admit, per key, fields", |calls| {
+        let address = |_: &RequestHead<'_>| Some(one_address());
+        let gate = PerKey::new(fixed(MANY, 8_192), address);
+        requests_with(HeaderStyle::Draft11, true, calls, gate);
     }),
     ("layer refuse, per key", |calls| {
         let address = |_: &RequestHead<'_>| Some(one_address());
@@ -159,6 +170,10 @@ pub const LAYERS: &[Path] = &[
         requests(false, calls, PerKey::new(fixed, address));
     }),
 ];
+
+const X_FIELDS: HeaderStyle = HeaderStyle::LegacyX {
+    reset: Reset::Delta,
+};
 
 fn one_address() -> IpKey {
     IpKey::from(black_box(IpAddr::V4(Ipv4Addr::LOCALHOST)))

@@ -245,9 +245,13 @@ impl Service<Request<()>> for Answer {
 /// Sends requests to a service behind `gate`, without header fields.
 #[inline(always)]
 pub fn requests<G: Gate>(admitted: bool, calls: u64, gate: G) {
-    let layer = RateLimitLayer::builder(gate)
-        .headers(HeaderStyle::None)
-        .build();
+    requests_with(HeaderStyle::None, admitted, calls, gate);
+}
+
+/// Sends requests to a service behind `gate`.
+#[inline(always)]
+pub fn requests_with<G: Gate>(style: HeaderStyle, admitted: bool, calls: u64, gate: G) {
+    let layer = RateLimitLayer::builder(gate).headers(style).build();
     let mut service = layer.layer(Answer);
     all(admitted, calls, |_| {
         let request = black_box(Request::new(()));

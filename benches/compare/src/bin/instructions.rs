@@ -14,6 +14,7 @@ use tidegate_compare::keyed::{
     GovernorHintRead, KeyLimit, KeyedGate, KeysAlone, Visits, fixed, governor_keyed, keyed,
     keyed_sip, name, rate_net, rename,
 };
+use tidegate_compare::layers::{Answer, Served, ServiceVisitor, for_each_service, peer, request};
 use tidegate_compare::parts::ClockAlone;
 use tidegate_compare::{
     Gate, HIGH, HOUR, MutexApi, MutexBucket, MutexDeque, PLENTY, api, asked, combined, exhausted,
@@ -83,6 +84,47 @@ fn all() -> impl Iterator<Item = &'static Path> {
     [ONE_KEY, KNOWN_KEYS, NEW_KEYS].into_iter().flatten()
 }
 
+/// Finds a layer by its name in the bench `layer`, and calls it; `None` lists the names.
+struct Layers<'a> {
+    called: Option<(&'a str, u64)>,
+    found: bool,
+}
+
+impl ServiceVisitor for Layers<'_> {
+    fn visit(&mut self, name: &str, service: &dyn Served) {
+        let path = format!("layer: {name}");
+        match self.called {
+            None => println!("{path}"),
+            Some((called, calls)) if called == path => {
+                self.found = true;
+                // Every client is known before, as in the bench after its warm-up.
+                for client in 0..1_000 {
+                    service.admits(request(peer(client)));
+                }
+                counted(|calls| drive_layer(service, calls), calls);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Visits the layers that the bench calls for admitted requests.
+fn layers(called: Option<(&str, u64)>) -> bool {
+    let mut layers = Layers {
+        called,
+        found: false,
+    };
+    layers.visit("no layer", &Answer);
+    for_each_service(1, u32::MAX / 2, &mut layers);
+    layers.found
+}
+
+fn drive_layer(service: &dyn Served, calls: u64) {
+    for call in 0..calls {
+        service.admits(request(peer(call * 7)));
+    }
+}
+
 /// Asks at the next nanosecond.
 fn admit_at((bucket, nanos): &(TokenBucket, AtomicU64)) -> Result<(), Denied> {
     let now = nanos.load(Relaxed);
@@ -118,7 +160,7 @@ fn drive_new(gate: &impl KeyedGate<String>, calls: u64) {
 
 /// The function whose instructions callgrind counts.
 #[inline(never)]
-fn counted(run: fn(u64), calls: u64) {
+fn counted(run: impl FnOnce(u64), calls: u64) {
     run(calls);
 }
 
@@ -128,17 +170,21 @@ fn main() -> ExitCode {
         for (name, _) in all() {
             println!("{name}");
         }
+        layers(None);
         return ExitCode::SUCCESS;
-    };
-    let calls = arguments.next().and_then(|calls| calls.parse().ok());
-    let path = all().find(|(known, _)| *known == name);
-    let (Some((_, run)), Some(calls)) = (path, calls) else {
-        eprintln!("usage: instructions PATH CALLS");
-        return ExitCode::from(2);
     };
     // Both clocks loop until they are calibrated. Those instructions must not count.
     DefaultClock::calibrate();
     governor::clock::Clock::now(&governor::clock::DefaultClock::default());
-    counted(*run, calls);
+    let calls = arguments.next().and_then(|calls| calls.parse().ok());
+    let path = all().find(|(known, _)| *known == name);
+    match (path, calls) {
+        (Some((_, run)), Some(calls)) => counted(*run, calls),
+        (None, Some(calls)) if layers(Some((&name, calls))) => {}
+        _ => {
+            eprintln!("usage: instructions PATH CALLS");
+            return ExitCode::from(2);
+        }
+    }
     ExitCode::SUCCESS
 }
