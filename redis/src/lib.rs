@@ -92,10 +92,14 @@
 //!
 //! Other nodes cannot use the tokens of a lease. No batch makes the leases of a bucket hold more
 //! than half of its capacity, but each node gets what a call waits for. A batch covers the demand
-//! of its node for 10 to 80 ms. A node without demand gives everything back. So:
+//! of its node for 10 to 80 ms. A node without demand keeps what one of its calls usually asks for,
+//! and gives the rest back. So:
 //!
-//! * Use leases where the capacity is many times the number of nodes. Below ten tokens per node
-//!   call the bucket instead.
+//! * The capacity must be at least twice the number of nodes, for calls of 1, or quiet nodes are
+//!   refused at first. Below ten tokens per node call the bucket instead.
+//! * One node can take up to half of the capacity in each interval. For a rate that one node is to
+//!   use alone, choose a capacity of at least twice the rate times the interval: 1 000 for 50 000
+//!   per second.
 //! * [`LeaseOptions::ttl`] is how long a node continues without the server, and how long the tokens
 //!   of a dead node are lost: seconds.
 //! * [`LeaseOptions::refill_interval`] is how often a node asks while tokens are scarce. A longer
@@ -106,9 +110,21 @@
 //! # Without the server
 //!
 //! One call waits for [`StoreBuilder::timeout`]. From then on the [`FailurePolicy`] decides all
-//! calls at once, until the server answers a probe. [`RedisStore::stats`] shows it. Leases go on
-//! until they end. A connection that stopped carrying data without being closed is replaced after
-//! some probes.
+//! calls at once, until the server answers a probe. [`RedisStore::stats`] shows it,
+//! [`RedisStore::last_error`] says why, and so does the cause in each error. Leases go on until they
+//! end.
+//!
+//! A server that answers with an error to every write counts as down: a replica, full memory, too
+//! few replicas, a failed disk, a script that does not end. So probes write: each sets a key, whose
+//! name ends with `:?probe`, for a millisecond. After an answer of a replica the connection is made
+//! anew at once, because a name or a proxy may lead to another server by now. One that stopped
+//! carrying data without being closed is replaced after two probes, in a cluster after ten.
+//!
+//! An error that concerns one limit only, such as a key that holds something else or a missing
+//! right, does not count as an outage. The policy decides that limit's calls, leases included.
+//!
+//! What a node's share admitted leaves the bucket empty at most, when it is reported: the bucket
+//! refilled meanwhile, so nothing is paid for twice.
 
 #![allow(
     clippy::std_instead_of_alloc,

@@ -78,6 +78,7 @@ pub(super) struct Passed<G: Gate, F: InFlightGate> {
 }
 
 /// How the gate of this process is charged.
+#[derive(Clone, Copy)]
 pub(super) enum Charging<'a> {
     Plain,
     /// So that it can be settled or undone.
@@ -320,7 +321,7 @@ impl<G: Gate, F: InFlightGate, R, A> LayerPolicy<GateOptions<G, F, A>, R> {
     }
 
     /// Whether admitted requests get header fields.
-    fn describes_successes(&self) -> bool {
+    const fn describes_successes(&self) -> bool {
         !self.own.is_dry_run && self.own.headers.describes_successes()
     }
 

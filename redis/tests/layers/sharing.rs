@@ -143,11 +143,11 @@ async fn combinations_and_leases_are_gates() {
         assert_eq!(statuses, [200, 200, 429]);
 
         // The first request finds no token on this node.
-        let layer = RateLimitLayer::shared(lease(&store, "api", slow(1_000)));
+        let layer = RateLimitLayer::shared(lease(&store, "api", slow(1_000)).await);
         for _ in 0..100 {
             assert_eq!(status(&layer).await, 200);
         }
-        let too_many = RateLimitLayer::shared_builder(lease(&store, "api", slow(1_000)))
+        let too_many = RateLimitLayer::shared_builder(lease(&store, "api", slow(1_000)).await)
             .cost(|_| 1_001)
             .build();
         assert_eq!(status(&too_many).await, 429);

@@ -1,8 +1,8 @@
 //! A proxy before a server, which can lead new connections to another one.
 
+use core::sync::atomic::AtomicU16;
+use core::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU16;
-use std::sync::atomic::Ordering::SeqCst;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
