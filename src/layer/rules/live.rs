@@ -66,7 +66,7 @@ use crate::clock::DefaultClock;
 /// * Each limit keeps the bound of its type: [`TokenBucket`](crate::TokenBucket),
 ///   [`SlidingWindow`](crate::SlidingWindow), [`InFlight`](crate::InFlight),
 ///   [`PenaltyBox`](crate::PenaltyBox), or that of a key in a [`Keyed`](crate::Keyed).
-/// * All rates on a request are charged or none, as in a tuple of [gates](super::Gate).
+/// * All rates on a request are charged or none, as in a tuple of [gates](crate::layer::Gate).
 /// * A reload gives no free burst of a limit that goes on: see [`reload`](Self::reload).
 ///
 /// # Cost
