@@ -1,11 +1,13 @@
 //! Several limits behind one call, charged all or none.
 
+use crate::acquire::Acquire;
 use crate::admitted::Admitted;
 use crate::error::{AcquireError, BuildError};
 use crate::limits::{BucketSet, Limits};
 use crate::options::{LimiterOptions, Quotas};
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
+use crate::wait_line::WaitLine;
 
 /// Several buckets behind one call and one round trip: requests and tokens per minute, a burst and
 /// a day.
@@ -34,6 +36,7 @@ use crate::store::RedisStore;
 pub struct RedisCombined {
     limits: Limits,
     buckets: BucketSet,
+    wait_line: WaitLine,
 }
 
 impl RedisCombined {
@@ -62,7 +65,11 @@ impl RedisCombined {
         options: LimiterOptions,
     ) -> Result<Self, BuildError> {
         let (limits, buckets) = Limits::named(store, name, quotas.into(), options)?;
-        Ok(Self { limits, buckets })
+        Ok(Self {
+            limits,
+            buckets,
+            wait_line: WaitLine::default(),
+        })
     }
 
     #[cfg(feature = "tower")]
@@ -92,6 +99,40 @@ impl RedisCombined {
     /// As [`try_acquire`](Self::try_acquire), and [`AcquireError::CostCount`].
     pub async fn try_acquire_each(&self, costs: &[u64]) -> Result<Admitted, AcquireError> {
         self.limits.take(&self.buckets, costs).await
+    }
+
+    /// Waits until `n` tokens of every limit can be taken, as
+    /// [`RedisTokenBucket::acquire`](crate::RedisTokenBucket::acquire) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire), except for denials that a wait resolves.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of a bucket.
+    pub fn acquire(&self, n: u64) -> Acquire<'_> {
+        Acquire::new(async move |deadline| self.wait(&vec![n; self.limits.len()], deadline).await)
+    }
+
+    /// Waits until a different number of tokens of each limit can be taken, in the order of the
+    /// quotas.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire), and [`AcquireError::CostCount`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of a bucket.
+    pub fn acquire_each<'a>(&'a self, costs: &'a [u64]) -> Acquire<'a> {
+        Acquire::new(move |deadline| self.wait(costs, deadline))
+    }
+
+    async fn wait(&self, costs: &[u64], deadline: u64) -> Result<Admitted, AcquireError> {
+        let line = &self.wait_line;
+        line.acquire(&self.limits, &self.buckets, costs, deadline)
+            .await
     }
 
     /// Returns what [`try_acquire_each`](Self::try_acquire_each) would, without a charge.

@@ -11,6 +11,7 @@ use redis::cluster::ClusterClient;
 #[cfg(feature = "cluster")]
 use redis::cluster_async::ClusterConnection;
 use redis::{Client, Cmd, RedisResult, Value};
+use tokio::runtime::{self, Handle};
 
 /// A connection of the crate `redis`, shared by all callers.
 ///
@@ -25,6 +26,8 @@ use redis::{Client, Cmd, RedisResult, Value};
 pub struct Connection {
     kind: ConnectionKind,
     reconnect: Reconnect,
+    /// The runtime that drives it; `None` if the user has to know.
+    runtime: Option<runtime::Id>,
 }
 
 #[derive(Clone)]
@@ -35,13 +38,20 @@ enum ConnectionKind {
     Cluster(ClusterConnection),
 }
 
+/// How long to wait for a connection, and for a reply on it.
+#[derive(Clone, Copy)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Duration,
+    pub(crate) response: Duration,
+}
+
 /// How to make a connection that replaces this one.
 #[derive(Clone)]
 enum Reconnect {
     Never,
     Server {
         client: Client,
-        timeout: Duration,
+        timeouts: Timeouts,
     },
     #[cfg(feature = "cluster")]
     Cluster(ClusterClient),
@@ -49,17 +59,36 @@ enum Reconnect {
 
 impl Connection {
     /// Returns a connection to one server that connects with the first call.
-    pub(crate) fn to_server(client: Client, timeout: Duration) -> RedisResult<Self> {
+    pub(crate) fn to_server(client: Client, timeouts: Timeouts) -> RedisResult<Self> {
         let config = ConnectionManagerConfig::new()
             // The breaker decides when to try again.
             .set_number_of_retries(0)
-            .set_response_timeout(Some(timeout))
-            .set_connection_timeout(Some(timeout));
+            .set_response_timeout(Some(timeouts.response))
+            .set_connection_timeout(Some(timeouts.connect));
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
         Ok(Self {
             kind: ConnectionKind::Manager(manager),
-            reconnect: Reconnect::Server { client, timeout },
+            reconnect: Reconnect::Server { client, timeouts },
+            runtime: Handle::try_current().ok().map(|handle| handle.id()),
         })
+    }
+
+    /// Whether the present runtime drives it. Another one may have ended.
+    pub(crate) fn is_of_this_runtime(&self) -> bool {
+        let this = || Handle::try_current().ok().map(|handle| handle.id());
+        self.runtime.is_none() || self.runtime == this()
+    }
+
+    /// Makes a connection of the present runtime, if it needs no wait.
+    pub(crate) fn for_this_runtime(&self) -> Option<Self> {
+        match &self.reconnect {
+            Reconnect::Server { client, timeouts } => {
+                Self::to_server(client.clone(), *timeouts).ok()
+            }
+            Reconnect::Never => None,
+            #[cfg(feature = "cluster")]
+            Reconnect::Cluster(_) => None,
+        }
     }
 
     #[cfg(feature = "cluster")]
@@ -67,6 +96,7 @@ impl Connection {
         Ok(Self {
             kind: ConnectionKind::Cluster(client.get_async_connection().await?),
             reconnect: Reconnect::Cluster(client),
+            runtime: None,
         })
     }
 
@@ -78,7 +108,7 @@ impl Connection {
     pub(crate) async fn reconnected(&self) -> Option<Self> {
         match &self.reconnect {
             Reconnect::Never => None,
-            Reconnect::Server { client, timeout } => Self::to_server(client.clone(), *timeout).ok(),
+            Reconnect::Server { .. } => self.for_this_runtime(),
             #[cfg(feature = "cluster")]
             Reconnect::Cluster(client) => Self::to_cluster(client.clone()).await.ok(),
         }
@@ -146,6 +176,7 @@ impl From<ConnectionKind> for Connection {
         Self {
             kind,
             reconnect: Reconnect::Never,
+            runtime: None,
         }
     }
 }

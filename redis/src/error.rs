@@ -36,6 +36,12 @@ pub enum AcquireError {
     },
     /// The lease was closed on this node.
     Closed,
+    /// The time of [`Acquire::timeout`](crate::Acquire::timeout) was over before it was this call's
+    /// turn.
+    TimedOut,
+    /// More calls than [`StoreBuilder::max_waiting`](crate::StoreBuilder::max_waiting) wait to be
+    /// sent on this node.
+    Overloaded,
 }
 
 impl AcquireError {
@@ -99,6 +105,8 @@ impl fmt::Display for AcquireError {
             }
             Self::CostCount { limits } => write!(f, "expected {limits} costs, one for each limit"),
             Self::Closed => f.write_str("the lease is closed"),
+            Self::TimedOut => f.write_str("the time was over before the call's turn"),
+            Self::Overloaded => f.write_str("too many calls wait to be sent to the limit server"),
         }
     }
 }
@@ -108,7 +116,7 @@ impl core::error::Error for AcquireError {
         match self {
             Self::Denied { denied, .. } => Some(denied),
             Self::Unavailable { cause, .. } => cause.as_ref().map(|cause| cause as _),
-            Self::CostCount { .. } | Self::Closed => None,
+            Self::CostCount { .. } | Self::Closed | Self::TimedOut | Self::Overloaded => None,
         }
     }
 }

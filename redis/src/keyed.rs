@@ -1,11 +1,13 @@
 //! A bucket, or several, for every key.
 
+use crate::acquire::Acquire;
 use crate::admitted::Admitted;
 use crate::error::{AcquireError, BuildError};
 use crate::limits::{BucketSet, Limits};
 use crate::options::{LimiterOptions, Quotas};
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
+use crate::wait_line::WaitLine;
 
 /// A token bucket on a server for every key: user, tenant, address. Or several for each, charged
 /// all or none.
@@ -107,6 +109,25 @@ impl RedisKeyed {
         costs: &[u64],
     ) -> Result<Admitted, AcquireError> {
         self.limits.take(&self.buckets(key), costs).await
+    }
+
+    /// Waits until `n` tokens of every limit of a key can be taken. There is no order among those
+    /// that wait for a key: each asks the server when the last denial says that it may.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire), except for denials that a wait resolves.
+    ///
+    /// # Cancel safety
+    ///
+    /// If a dropped future was asking the server, the call may have been charged.
+    pub fn acquire<'a>(&'a self, key: impl AsRef<[u8]> + Send + 'a, n: u64) -> Acquire<'a> {
+        Acquire::new(async move |deadline| {
+            let line = WaitLine::default();
+            let costs = vec![n; self.limits.len()];
+            let buckets = self.buckets(key);
+            line.acquire(&self.limits, &buckets, &costs, deadline).await
+        })
     }
 
     /// Returns what [`try_acquire`](Self::try_acquire) would, without a charge.

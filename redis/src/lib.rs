@@ -132,6 +132,7 @@
     reason = "the crate needs the standard library anyway"
 )]
 
+mod acquire;
 mod admitted;
 mod base_key;
 mod breaker;
@@ -157,7 +158,9 @@ mod sync;
 mod time;
 mod token_bucket;
 mod unreported;
+mod wait_line;
 
+pub use acquire::Acquire;
 pub use admitted::{Admitted, AdmittedBy};
 pub use combined::RedisCombined;
 pub use connection::Connection;

@@ -42,10 +42,6 @@ struct NamedLimit {
 pub(crate) struct TakeOutcome {
     pub(crate) result: Result<Admitted, AcquireError>,
     /// How far the TAT of each bucket is ahead of the clock, if the server has told.
-    #[cfg_attr(
-        not(feature = "tower"),
-        expect(dead_code, reason = "layers describe it")
-    )]
     pub(crate) ahead: Option<Arc<[Amount]>>,
 }
 
@@ -276,7 +272,7 @@ impl Limits {
     }
 
     /// Denies costs above a capacity, which can never be admitted, without asking the server.
-    fn check(&self, costs: &[u64]) -> Result<(), AcquireError> {
+    pub(crate) fn check(&self, costs: &[u64]) -> Result<(), AcquireError> {
         self.check_count(costs)?;
         for (index, (limit, &cost)) in self.each.iter().zip(costs).enumerate() {
             let capacity = limit.quota.capacity();
@@ -303,6 +299,17 @@ impl Limits {
         each.map(|(limit, ahead)| limit.quota.available(*ahead))
     }
 
+    /// The tokens in each bucket whose TAT is this far ahead.
+    pub(crate) fn available_of(&self, ahead: &[Amount]) -> Vec<u64> {
+        let each = self.each.iter().zip(ahead);
+        each.map(|(limit, ahead)| limit.quota.available(*ahead))
+            .collect()
+    }
+
+    pub(crate) fn capacities(&self) -> impl Iterator<Item = u64> {
+        self.each.iter().map(|limit| limit.quota.capacity())
+    }
+
     fn admitted(&self, reply: &TakeReply) -> Admitted {
         let times = reply.ahead.iter().copied().map(ScaledQuota::refill_time);
         Admitted {
@@ -318,6 +325,7 @@ impl Limits {
                 (RedisStore::wait_for_probe(until), self.store.last_error())
             }
             CallFailure::Failed(error) => (self.store.retry_after(base), Some(error)),
+            CallFailure::Overloaded => return AcquireError::Overloaded,
         };
         AcquireError::Unavailable { retry_after, cause }
     }

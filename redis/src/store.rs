@@ -6,6 +6,7 @@
 mod probe_task;
 mod send;
 mod store_inner;
+mod turns;
 
 use core::fmt;
 use core::future::{Future, poll_fn};
@@ -18,16 +19,19 @@ use redis::{FromRedisValue, IntoConnectionInfo, RedisError};
 
 use crate::base_key::BaseKey;
 use crate::breaker::ClosedState;
-use crate::connection::Connection;
+use crate::connection::{Connection, Timeouts};
 use crate::script::ScriptCall;
 use crate::stats::StoreStats;
 use crate::time;
 use store_inner::{GuardedSlots, StoreInner, within};
+use turns::Turns;
 
 /// A Redis or Valkey server, or a cluster of them, that holds buckets.
 ///
 /// Clones are cheap. They share one connection and one view of whether the server answers. Needs a
-/// tokio runtime with its timer.
+/// tokio runtime with its timer. In another runtime than the one it was made in, a store that
+/// connects to one server makes another connection, so a store in a `static` serves one test after
+/// the other. A [lease](crate::LeasedTokenBucket) ends with its runtime.
 ///
 /// # When the server does not answer
 ///
@@ -56,6 +60,8 @@ pub(crate) enum CallFailure {
     BreakerOpen(u64),
     /// The server did not answer, or answered with an error.
     Failed(RedisError),
+    /// The call was not sent, because too many wait to be sent.
+    Overloaded,
 }
 
 impl RedisStore {
@@ -127,12 +133,17 @@ impl RedisStore {
         // Registered before the breaker is checked, so that no opening is missed.
         let opened = opened.notified();
         let seen = breaker.check().map_err(CallFailure::BreakerOpen)?;
-        let sent = within(inner.timeout, send::send(inner, call));
+        // The time limit begins with the turn, so calls that wait for one are not charged in vain.
+        let sent = async {
+            let _turn = inner.turns.take().await?;
+            Some(within(inner.timeout, send::send(inner, call)).await)
+        };
         let Some(result) = unless(opened, sent).await else {
             inner.counters.released.increment();
             let until = breaker.open_until().unwrap_or(0);
             return Err(CallFailure::BreakerOpen(until));
         };
+        let result = result.ok_or(CallFailure::Overloaded)?;
         let result = result.and_then(|value| Ok(Vec::<i64>::from_redis_value(value)?));
         result.map_err(|error| {
             inner.counters.failed(&error);
@@ -191,7 +202,10 @@ async fn unless<T>(stop: impl Future<Output = ()>, work: impl Future<Output = T>
 pub struct StoreBuilder {
     prefix: Box<str>,
     timeout: Duration,
+    connect_timeout: Duration,
     probe_interval: Duration,
+    max_in_flight: usize,
+    max_waiting: usize,
 }
 
 impl Default for StoreBuilder {
@@ -199,7 +213,10 @@ impl Default for StoreBuilder {
         Self {
             prefix: "tidegate".into(),
             timeout: Duration::from_millis(100),
+            connect_timeout: Duration::from_secs(1),
             probe_interval: Duration::from_millis(500),
+            max_in_flight: 512,
+            max_waiting: usize::MAX,
         }
     }
 }
@@ -219,10 +236,34 @@ impl StoreBuilder {
         self
     }
 
+    /// Sets how long a connection may take to be made, 1 s by default. A call waits no longer than
+    /// its [`timeout`](Self::timeout); the connection goes on with the next call or probe.
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
     /// Sets how often a server that is down is asked again, give or take a quarter. 500 ms by
     /// default, at least a millisecond, at most an hour.
     pub fn probe_interval(mut self, interval: Duration) -> Self {
         self.probe_interval = interval.clamp(Duration::from_millis(1), Duration::from_secs(3_600));
+        self
+    }
+
+    /// Sets how many calls this node sends without waiting for replies: 512 by default, at least 1.
+    /// Calls beyond these wait for their turn, in order, and the [`timeout`](Self::timeout) of each
+    /// begins when it is sent. So a burst of thousands of callers is served as fast as the server
+    /// can, instead of timing out after it was charged.
+    pub const fn max_in_flight(mut self, calls: usize) -> Self {
+        self.max_in_flight = calls;
+        self
+    }
+
+    /// Sets how many calls may wait for their turn, any number by default. Those beyond are refused
+    /// at once, with [`AcquireError::Overloaded`](crate::AcquireError::Overloaded), or decided by a
+    /// [`FailurePolicy`](crate::FailurePolicy) that admits.
+    pub const fn max_waiting(mut self, calls: usize) -> Self {
+        self.max_waiting = calls;
         self
     }
 
@@ -237,7 +278,11 @@ impl StoreBuilder {
     /// Outside of a tokio runtime.
     pub fn connect(self, server: impl IntoConnectionInfo) -> Result<RedisStore, RedisError> {
         let client = redis::Client::open(server)?;
-        let connection = Connection::to_server(client, self.timeout)?;
+        let timeouts = Timeouts {
+            connect: self.connect_timeout,
+            response: self.timeout,
+        };
+        let connection = Connection::to_server(client, timeouts)?;
         Ok(self.connection(connection))
     }
 
@@ -270,6 +315,7 @@ impl StoreBuilder {
             self.prefix,
             self.timeout,
             self.probe_interval,
+            Turns::new(self.max_in_flight, self.max_waiting),
         );
         RedisStore {
             inner: Arc::new(inner),

@@ -1,14 +1,15 @@
 //! One bucket that nodes share.
 
 use tidegate::Quota;
-use tokio::sync::Mutex;
 
+use crate::acquire::Acquire;
 use crate::admitted::Admitted;
 use crate::error::{AcquireError, BuildError};
 use crate::limits::{BucketSet, Limits};
 use crate::options::{LimiterOptions, Quotas};
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
+use crate::wait_line::WaitLine;
 
 /// A token bucket on a server, shared by all nodes that use its name.
 ///
@@ -61,7 +62,7 @@ pub struct RedisTokenBucket {
     limits: Limits,
     buckets: BucketSet,
     quota: Quota,
-    wait_queue: Mutex<()>,
+    wait_line: WaitLine,
 }
 
 impl RedisTokenBucket {
@@ -90,7 +91,7 @@ impl RedisTokenBucket {
             limits,
             buckets,
             quota,
-            wait_queue: Mutex::new(()),
+            wait_line: WaitLine::default(),
         })
     }
 
@@ -119,8 +120,8 @@ impl RedisTokenBucket {
     }
 
     /// Waits until `n` tokens can be taken. The waiters of this bucket on this node are served in
-    /// the order of their arrival, and only the first of them asks the server. Between nodes there
-    /// is no order.
+    /// the order of their arrival, and asked for together: one round trip serves as many as the
+    /// server has tokens for. Between nodes there is no order. See [`Acquire::timeout`].
     ///
     /// # Errors
     ///
@@ -128,20 +129,14 @@ impl RedisTokenBucket {
     ///
     /// # Cancel safety
     ///
-    /// A dropped future leaves the queue. If it was asking the server, the call may have been
-    /// charged.
-    pub async fn acquire(&self, n: u64) -> Result<Admitted, AcquireError> {
-        let _head = self.wait_queue.lock().await;
-        loop {
-            let outcome = self.try_acquire(n).await;
-            let Err(AcquireError::Denied { denied, .. }) = &outcome else {
-                return outcome;
-            };
-            let Some(retry_after) = denied.retry_after() else {
-                return outcome;
-            };
-            tokio::time::sleep(retry_after).await;
-        }
+    /// A dropped future leaves the line. If the server was being asked, the call may have been
+    /// charged, and so may those that were asked for with it, which are then asked for again.
+    pub fn acquire(&self, n: u64) -> Acquire<'_> {
+        Acquire::new(async move |deadline| {
+            let line = &self.wait_line;
+            line.acquire(&self.limits, &self.buckets, &[n], deadline)
+                .await
+        })
     }
 
     /// Returns what [`try_acquire`](Self::try_acquire) would, without a charge. Always asks the

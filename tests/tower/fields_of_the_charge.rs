@@ -208,7 +208,7 @@ fn policies_that_differ_in_one_respect_are_told_apart() {
         let window = policy("one", |snapshot| snapshot.refill_time = SECOND);
         assert_eq!(window.0, "\"one\";q=7;w=1");
         let in_flight = policy("one", |snapshot| {
-            snapshot.unit = QuotaUnit::ConcurrentRequests
+            snapshot.unit = QuotaUnit::ConcurrentRequests;
         });
         assert_eq!(in_flight.0, "\"one\";q=7;qu=\"concurrent-requests\"");
         let long_name = policy(&long, |_| {});

@@ -2,11 +2,13 @@
 
 use core::future::Future;
 use core::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use redis::{RedisError, Value};
 use tokio::sync::Notify;
 
+use super::turns::Turns;
 use crate::base_key::BaseKey;
 use crate::breaker::Breaker;
 use crate::connection::Connection;
@@ -18,6 +20,8 @@ use crate::time;
 
 pub(super) struct StoreInner {
     pub(super) current_connection: ArcSwap<Connection>,
+    /// Connections of other runtimes, the oldest first.
+    others: Mutex<Vec<Connection>>,
     /// The instant, in nanoseconds, before which no call goes to a node that the cluster connection
     /// does not know.
     #[cfg(feature = "cluster")]
@@ -28,6 +32,7 @@ pub(super) struct StoreInner {
     pub(super) prefix: Box<str>,
     pub(super) timeout: Duration,
     pub(super) probe_interval: Duration,
+    pub(super) turns: Turns,
     pub(super) breakers: Box<[GuardedSlots]>,
     pub(super) counters: StoreCounters,
     /// Why a call failed last.
@@ -45,12 +50,16 @@ pub(super) struct GuardedSlots {
 const CLUSTER_BREAKERS: u16 = 64;
 const SLOTS: u16 = 16_384;
 
+/// Runtimes that have ended are not known, so their connections are dropped after so many.
+const MOST_OTHERS: usize = 16;
+
 impl StoreInner {
     pub(super) fn new(
         connection: Connection,
         prefix: Box<str>,
         timeout: Duration,
         probe_interval: Duration,
+        turns: Turns,
     ) -> Self {
         let breakers = if connection.is_cluster() {
             CLUSTER_BREAKERS
@@ -63,6 +72,7 @@ impl StoreInner {
         };
         Self {
             current_connection: ArcSwap::from_pointee(connection),
+            others: Mutex::new(Vec::new()),
             #[cfg(feature = "cluster")]
             unknown_nodes_until: AtomicU64::new(0),
             #[cfg(feature = "cluster")]
@@ -70,6 +80,7 @@ impl StoreInner {
             prefix,
             timeout,
             probe_interval,
+            turns,
             breakers: (0..breakers).map(slots).collect(),
             counters: StoreCounters::default(),
             last_error: ArcSwapOption::empty(),
@@ -77,7 +88,29 @@ impl StoreInner {
     }
 
     pub(super) fn connection(&self) -> Connection {
-        Connection::clone(&self.current_connection.load())
+        let current = self.current_connection.load();
+        if current.is_of_this_runtime() {
+            return Connection::clone(&current);
+        }
+        self.elsewhere(&current)
+    }
+
+    /// The connection of another runtime than that of the current connection.
+    #[cold]
+    fn elsewhere(&self, current: &Connection) -> Connection {
+        let others = self.others.lock();
+        let mut others = others.unwrap_or_else(PoisonError::into_inner);
+        if let Some(other) = others.iter().find(|other| other.is_of_this_runtime()) {
+            return other.clone();
+        }
+        let Some(new) = current.for_this_runtime() else {
+            return current.clone();
+        };
+        if others.len() == MOST_OTHERS {
+            others.remove(0);
+        }
+        others.push(new.clone());
+        new
     }
 
     pub(super) fn breaker_index(&self, base: &BaseKey) -> usize {

@@ -16,6 +16,7 @@ mod key_names;
 mod round_trips;
 mod several_limits;
 mod sharing;
+mod waits;
 
 use core::time::Duration;
 

@@ -2,9 +2,11 @@
 
 use core::sync::atomic::AtomicU16;
 use core::sync::atomic::Ordering::SeqCst;
+use core::time::Duration;
 use std::sync::Arc;
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Ends with the runtime of its test.
@@ -15,16 +17,28 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start(target: u16) -> Self {
+        Self::slow(target, Duration::ZERO).await
+    }
+
+    /// Each part of a request or a reply is passed on after a delay.
+    pub(crate) async fn slow(target: u16, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let target = Arc::new(AtomicU16::new(target));
         let current = Arc::clone(&target);
         tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
+            while let Ok((client, _)) = listener.accept().await {
                 let target = current.load(SeqCst);
                 tokio::spawn(async move {
-                    if let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await {
-                        let _ = copy_bidirectional(&mut client, &mut server).await;
+                    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else {
+                        return;
+                    };
+                    let (from_client, to_client) = client.into_split();
+                    let (from_server, to_server) = server.into_split();
+                    // The end of one direction is that of both.
+                    tokio::select! {
+                        () = pass_on(from_client, to_server, delay / 2) => {}
+                        () = pass_on(from_server, to_client, delay / 2) => {}
                     }
                 });
             }
@@ -39,5 +53,15 @@ impl Proxy {
     /// Leads new connections to this port.
     pub(crate) fn lead_to(&self, port: u16) {
         self.target.store(port, SeqCst);
+    }
+}
+
+async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Duration) {
+    let mut part = vec![0; 65_536];
+    while let Ok(length @ 1..) = from.read(&mut part).await {
+        tokio::time::sleep(delay).await;
+        if to.write_all(&part[..length]).await.is_err() {
+            return;
+        }
     }
 }

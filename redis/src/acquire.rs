@@ -1,0 +1,69 @@
+//! A call that waits, and its options.
+
+use core::fmt;
+use core::future::{Future, IntoFuture};
+use core::pin::Pin;
+use core::time::Duration;
+
+use crate::admitted::Admitted;
+use crate::error::AcquireError;
+use crate::time;
+
+/// A call that waits until the server admits it: awaited, it does.
+///
+/// ```no_run
+/// use core::time::Duration;
+/// # async fn example(bucket: &tidegate_redis::RedisTokenBucket) -> Result<(), Box<dyn std::error::Error>> {
+/// bucket.acquire(1).await?;
+/// bucket.acquire(1).timeout(Duration::from_secs(2)).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is asked for until it is awaited"]
+pub struct Acquire<'a> {
+    wait: Box<dyn FnOnce(u64) -> Waiting<'a> + Send + 'a>,
+    timeout: Option<Duration>,
+}
+
+/// Waits until a deadline on the node's clock.
+type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Admitted, AcquireError>> + Send + 'a>>;
+
+impl<'a> Acquire<'a> {
+    pub(crate) fn new<F>(wait: impl FnOnce(u64) -> F + Send + 'a) -> Self
+    where
+        F: Future<Output = Result<Admitted, AcquireError>> + Send + 'a,
+    {
+        Self {
+            wait: Box::new(move |deadline| Box::pin(wait(deadline))),
+            timeout: None,
+        }
+    }
+
+    /// Waits for this long at most. A call at the front of the line is refused at once if the
+    /// server's wait is longer, with [`AcquireError::Denied`]. One further back waits for its turn,
+    /// and then ends with [`AcquireError::TimedOut`]. Neither is charged.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl<'a> IntoFuture for Acquire<'a> {
+    type Output = Result<Admitted, AcquireError>;
+    type IntoFuture = Waiting<'a>;
+
+    fn into_future(self) -> Waiting<'a> {
+        let deadline = self.timeout.map_or(u64::MAX, |timeout| {
+            time::now().saturating_add(time::nanos(timeout))
+        });
+        (self.wait)(deadline)
+    }
+}
+
+impl fmt::Debug for Acquire<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquire")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
