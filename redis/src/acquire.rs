@@ -13,7 +13,9 @@ use crate::time;
 ///
 /// ```no_run
 /// use core::time::Duration;
-/// # async fn example(bucket: &tidegate_redis::RedisTokenBucket) -> Result<(), Box<dyn std::error::Error>> {
+/// use tidegate_redis::{AcquireError, RedisTokenBucket};
+///
+/// # async fn example(bucket: &RedisTokenBucket) -> Result<(), AcquireError> {
 /// bucket.acquire(1).await?;
 /// bucket.acquire(1).timeout(Duration::from_secs(2)).await?;
 /// # Ok(())

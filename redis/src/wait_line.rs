@@ -4,8 +4,8 @@
 //! trip serves all that the server has, and not one call. Who comes meanwhile is served by the next
 //! round. The order is that of arrival: no call is served before one that came earlier.
 //!
-//! A leader that leaves hands the line on. If the server had charged a batch for it, those calls are
-//! asked for again, so too little is admitted, never too much.
+//! A leader that leaves hands the line on. If the server had charged a batch for it, those calls
+//! are asked for again, so too little is admitted, never too much.
 
 use core::time::Duration;
 use std::collections::VecDeque;
