@@ -152,6 +152,26 @@ fn the_rest_goes_back() {
     });
 }
 
+/// Three threads: the refill task, and two calls. Kills `kept_by_store`.
+///
+/// The refill task returns what an idle node need not keep. A token is spent, goes back or stays,
+/// and what stays was reported as held.
+fn a_reserve_stays() {
+    explore(3, || {
+        let (lease, clock) = world();
+        lease.refill(3, 10, 0);
+        let calls = [(); 2].map(|()| thread::spawn(move || Call::make(lease, clock)));
+        let back = lease.drain_above(1);
+        let held = lease.remaining(clock.now());
+        assert!(held <= 1, "{held} are kept");
+        let calls = calls.map(|call| call.join().unwrap());
+        let taken = calls.iter().filter(|call| call.is_taken).count() as u64;
+        let left = lease.drain();
+        assert!(left <= held, "{left} left of {held} that were reported");
+        assert_eq!(taken + back + left, 3);
+    });
+}
+
 /// Two threads: the refill task, and a query. Kills `unpublished_deadline`, `relaxed_reading`.
 ///
 /// A query sees no token of a lease that has ended. It stands for calls as well: an exchange of
@@ -294,6 +314,7 @@ mutant::tests! { "local_lease":
     }
     a_lease_is_renewed { taken_by_store: "left == right", added_by_store: "left == right" }
     the_rest_goes_back { drained_by_store: "left == right", not_drained: "left == right" }
+    a_reserve_stays { kept_by_store: "left == right" }
     a_query_after_the_end {
         unpublished_deadline: "of an ended lease",
         relaxed_reading: "of an ended lease",

@@ -49,11 +49,11 @@ const fn in_bytes(snapshot: Snapshot) -> Snapshot {
 
 /// A gate that charges can take along.
 #[expect(unnameable_types, reason = "a detail of the gate")]
-pub trait SharedGate: Gate<Key: Clone + Send + Sync + 'static> + Send + Sync + 'static {}
+pub trait BytesGate: Gate<Key: Clone + Send + Sync + 'static> + Send + Sync + 'static {}
 
-impl<G: Gate<Key: Clone + Send + Sync + 'static> + Send + Sync + 'static> SharedGate for G {}
+impl<G: Gate<Key: Clone + Send + Sync + 'static> + Send + Sync + 'static> BytesGate for G {}
 
-impl<G: SharedGate> InFlightOperations for ContentBytes<G> {
+impl<G: BytesGate> InFlightOperations for ContentBytes<G> {
     type Key = G::Key;
     type Held = BytesCharge<G>;
 
@@ -134,7 +134,7 @@ impl<G: Gate> Kept for BytesCharge<G> {
     }
 }
 
-hold_until_the_body_ends!(BytesCharge<G>, G: SharedGate);
+hold_until_the_body_ends!(BytesCharge<G>, G: BytesGate);
 
 impl<G: fmt::Debug> fmt::Debug for ContentBytes<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
