@@ -76,6 +76,9 @@
 //!   +get +set +time`; in a cluster also `+asking +ping +cluster|slots`. `~` is the
 //!   [prefix](StoreBuilder::prefix). Connections also send the client's name, and continue if that
 //!   is not allowed. Allow `+client|setinfo` (Redis 7.2, Valkey) to keep it out of the `ACL LOG`.
+//! * **TLS** (feature `tls`): addresses that begin with `rediss://`. Without
+//!   `StoreBuilder::root_certificate` the roots of the system are trusted. The cryptography is
+//!   that of `ring`, unless the program has installed another one of `rustls`.
 //! * **Names** are like `tidegate:{uploads}`, `tidegate:{model}:tokens` and
 //!   `tidegate:user:{alice}:day`. The part in braces decides which node of a cluster has the key.
 //!   So one bucket is on one node, and a call for one key is one script.

@@ -6,6 +6,8 @@
 mod probe_task;
 mod send;
 mod store_inner;
+#[cfg(feature = "tls")]
+mod tls;
 mod turns;
 
 use core::fmt;
@@ -24,6 +26,8 @@ use crate::script::ScriptCall;
 use crate::stats::StoreStats;
 use crate::time;
 use store_inner::{GuardedSlots, StoreInner, within};
+#[cfg(feature = "tls")]
+use tls::Tls;
 use turns::Turns;
 
 /// A Redis or Valkey server, or a cluster of them, that holds buckets.
@@ -206,6 +210,8 @@ pub struct StoreBuilder {
     probe_interval: Duration,
     max_in_flight: usize,
     max_waiting: usize,
+    #[cfg(feature = "tls")]
+    tls: Tls,
 }
 
 impl Default for StoreBuilder {
@@ -217,6 +223,8 @@ impl Default for StoreBuilder {
             probe_interval: Duration::from_millis(500),
             max_in_flight: 512,
             max_waiting: usize::MAX,
+            #[cfg(feature = "tls")]
+            tls: Tls::default(),
         }
     }
 }
@@ -267,6 +275,36 @@ impl StoreBuilder {
         self
     }
 
+    /// Trusts the servers that this certificate authority has signed for, instead of those of the
+    /// system. `pem` is its certificate. For addresses that begin with `rediss://`.
+    ///
+    /// ```no_run
+    /// use tidegate_redis::RedisStore;
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let root = std::fs::read("/etc/ssl/limits-ca.pem")?;
+    /// let builder = RedisStore::builder().root_certificate(root);
+    /// let store = builder.connect("rediss://limits.internal:6380/")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.tls.root = Some(pem.into());
+        self
+    }
+
+    /// Shows this certificate to the server, for servers that ask for one. Both are in PEM format.
+    #[cfg(feature = "tls")]
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.tls.client = Some((certificate.into(), key.into()));
+        self
+    }
+
     /// Returns a store on one server, as [`RedisStore::connect`] does.
     ///
     /// # Errors
@@ -277,6 +315,9 @@ impl StoreBuilder {
     ///
     /// Outside of a tokio runtime.
     pub fn connect(self, server: impl IntoConnectionInfo) -> Result<RedisStore, RedisError> {
+        #[cfg(feature = "tls")]
+        let client = self.tls.client(server)?;
+        #[cfg(not(feature = "tls"))]
         let client = redis::Client::open(server)?;
         let timeouts = Timeouts {
             connect: self.connect_timeout,
@@ -296,7 +337,16 @@ impl StoreBuilder {
         self,
         nodes: impl IntoIterator<Item = T>,
     ) -> Result<RedisStore, RedisError> {
-        let client = redis::cluster::ClusterClient::builder(nodes)
+        let client = redis::cluster::ClusterClient::builder(nodes);
+        #[cfg(feature = "tls")]
+        let client = {
+            tls::install_cryptography();
+            match self.tls.certificates() {
+                Some(certificates) => client.certs(certificates),
+                None => client,
+            }
+        };
+        let client = client
             // The store itself resends the calls that were not charged, and only these.
             .retries(0)
             .response_timeout(self.timeout)
