@@ -50,7 +50,7 @@ pub(crate) struct Timeouts {
 enum Reconnect {
     Never,
     Server {
-        client: Client,
+        client: Box<Client>,
         timeouts: Timeouts,
     },
     #[cfg(feature = "cluster")]
@@ -68,7 +68,10 @@ impl Connection {
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
         Ok(Self {
             kind: ConnectionKind::Manager(manager),
-            reconnect: Reconnect::Server { client, timeouts },
+            reconnect: Reconnect::Server {
+                client: Box::new(client),
+                timeouts,
+            },
             runtime: Handle::try_current().ok().map(|handle| handle.id()),
         })
     }
@@ -83,7 +86,7 @@ impl Connection {
     pub(crate) fn for_this_runtime(&self) -> Option<Self> {
         match &self.reconnect {
             Reconnect::Server { client, timeouts } => {
-                Self::to_server(client.clone(), *timeouts).ok()
+                Self::to_server(Client::clone(client), *timeouts).ok()
             }
             Reconnect::Never => None,
             #[cfg(feature = "cluster")]
