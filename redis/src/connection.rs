@@ -45,16 +45,19 @@ pub(crate) struct Timeouts {
     pub(crate) response: Duration,
 }
 
+#[derive(Clone)]
+struct Server {
+    client: Client,
+    timeouts: Timeouts,
+}
+
 /// How to make a connection that replaces this one.
 #[derive(Clone)]
 enum Reconnect {
     Never,
-    Server {
-        client: Box<Client>,
-        timeouts: Timeouts,
-    },
+    Server(Box<Server>),
     #[cfg(feature = "cluster")]
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 impl Connection {
@@ -68,10 +71,7 @@ impl Connection {
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
         Ok(Self {
             kind: ConnectionKind::Manager(manager),
-            reconnect: Reconnect::Server {
-                client: Box::new(client),
-                timeouts,
-            },
+            reconnect: Reconnect::Server(Box::new(Server { client, timeouts })),
             runtime: Handle::try_current().ok().map(|handle| handle.id()),
         })
     }
@@ -85,8 +85,8 @@ impl Connection {
     /// Makes a connection of the present runtime, if it needs no wait.
     pub(crate) fn for_this_runtime(&self) -> Option<Self> {
         match &self.reconnect {
-            Reconnect::Server { client, timeouts } => {
-                Self::to_server(Client::clone(client), *timeouts).ok()
+            Reconnect::Server(server) => {
+                Self::to_server(server.client.clone(), server.timeouts).ok()
             }
             Reconnect::Never => None,
             #[cfg(feature = "cluster")]
@@ -98,7 +98,7 @@ impl Connection {
     pub(crate) async fn to_cluster(client: ClusterClient) -> RedisResult<Self> {
         Ok(Self {
             kind: ConnectionKind::Cluster(client.get_async_connection().await?),
-            reconnect: Reconnect::Cluster(client),
+            reconnect: Reconnect::Cluster(Box::new(client)),
             runtime: None,
         })
     }
@@ -111,9 +111,12 @@ impl Connection {
     pub(crate) async fn reconnected(&self) -> Option<Self> {
         match &self.reconnect {
             Reconnect::Never => None,
-            Reconnect::Server { .. } => self.for_this_runtime(),
+            Reconnect::Server(_) => self.for_this_runtime(),
             #[cfg(feature = "cluster")]
-            Reconnect::Cluster(client) => Self::to_cluster(client.clone()).await.ok(),
+            Reconnect::Cluster(client) => {
+                let client = ClusterClient::clone(client);
+                Self::to_cluster(client).await.ok()
+            }
         }
     }
 
