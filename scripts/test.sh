@@ -9,8 +9,9 @@ cd "$(dirname "$0")/.."
 
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} PROPTEST_CASES=${PROPTEST_CASES:-500}
 
-# Most of the time goes into debug builds: these take less without what only a debugger reads.
-export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}
+# Most of the time goes into debug builds: these take less without what only a debugger reads. A
+# panic tells its line anyway.
+export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-none}
 
 # Workspaces of their own, so that their flags and dependencies stay out of the published crates.
 workspaces=(loom-tests fuzz benches/compare benches/compare/gate examples/packages tests/no_std)
@@ -30,6 +31,22 @@ in_each_workspace() {
     local workspace
     for workspace in "${workspaces[@]}"; do (cd "$workspace" && "$@"); done
 }
+
+# Runs a function beside the steps that follow. `join` prints what it printed, and fails if it failed.
+beside() {
+    beside_log=$(mktemp)
+    "$@" >"$beside_log" 2>&1 &
+    beside_job=$!
+}
+join() {
+    local status=0
+    wait "$beside_job" || status=$?
+    cat "$beside_log"
+    rm "$beside_log"
+    return "$status"
+}
+# A script that ends early takes what runs beside it along.
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 
 # Builds a subcommand of cargo, unless it is installed.
 need() {
@@ -57,8 +74,14 @@ combine() {
     hack --package tidegate --feature-powerset --exclude-no-default-features --depth "$1" \
         --include-features "$2"
 }
-hack --package tidegate --each-feature
-hack --package tidegate-macros --package tidegate-redis --each-feature --exclude-features default
+# One combination after the other compiles this crate on one core, so two run at the same time.
+alone_and_in_other_crates() {
+    export CARGO_TARGET_DIR=$PWD/target/features
+    hack --package tidegate --each-feature
+    hack --package tidegate-macros --package tidegate-redis --each-feature \
+        --exclude-features default
+}
+beside alone_and_in_other_crates
 combine 2 tokio,async-io,futures-timer,futures,tower
 combine 2 tokio,async-io,futures-timer,http,macros
 combine 3 tower,metrics,tracing
@@ -66,6 +89,7 @@ combine 2 dashmap,tower
 # These also work without std, where `tests/no_std` has all of them at once.
 hack --package tidegate --each-feature --exclude-no-default-features --features std \
     --include-features fallback,serde,tracing
+join
 
 step "documentation: all features, and none"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-features
@@ -81,8 +105,8 @@ cargo package --quiet --allow-dirty "${packages[@]}"
 step "tests: all features"
 cargo build --quiet --all-features --example gateway --example llm_client --example rules
 cargo test --all-features
-cargo run --quiet --example aios_tour
-cargo run --quiet --features dashmap --example sessions
+cargo run --quiet --all-features --example aios_tour
+cargo run --quiet --all-features --example sessions
 cd examples/packages
 cargo run --quiet --package tidegate-example-reqwest
 cargo test --quiet --package tidegate-example-prometheus
@@ -98,25 +122,24 @@ cargo test --package tidegate-macros
 step "tests of the program"
 cargo test --package tidegate-cli
 
-step "tests of shared limits, on real servers"
+step "tests of shared limits, on real servers, beside models and mutants"
 bash scripts/servers.sh
 cargo build --quiet --package tidegate-redis --example cluster_gateway
-cargo test --package tidegate-redis --all-features
+cargo test --quiet --package tidegate-redis --all-features --no-run
+# These wait for servers most of the time, and models never wait.
+beside cargo test --package tidegate-redis --all-features
+(cd loom-tests && cargo test --release)
+join
 
 step "tests with nginx, curl and a gRPC client in Python"
 bash scripts/real_parts.sh
 cargo test --package tidegate-real-parts
 
-step "models and mutants"
-(cd loom-tests && cargo test --release)
-
 step "fuzz corpora"
 (cd fuzz && cargo test --release)
 
-step "benchmarks compile, and compute what they print"
-cargo bench --quiet --no-run
-cargo check --quiet --package tidegate-redis --benches
-(cd benches/compare && cargo check --quiet --all-targets)
+# The lints have compiled the benchmarks.
+step "benchmarks compute what they print"
 # Compiled by itself, because the rivals take a minute to build.
 figures=$(mktemp)
 rustc --edition 2024 --test benches/compare/src/figures.rs -o "$figures"

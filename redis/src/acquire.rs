@@ -42,8 +42,9 @@ impl<'a> Acquire<'a> {
     }
 
     /// Waits for this long at most. A call at the front of the line is refused at once if the
-    /// server's wait is longer, with [`AcquireError::Denied`]. One further back waits for its turn,
-    /// and then ends with [`AcquireError::TimedOut`]. Neither is charged.
+    /// server's wait is longer, with [`AcquireError::Denied`], and is not charged. One further back
+    /// waits for its turn, and then ends with [`AcquireError::TimedOut`]. If the server was being
+    /// asked for it at that moment, it may have been charged.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

@@ -61,13 +61,24 @@ struct Place<'a> {
     waiter: Arc<Waiter>,
 }
 
+impl Place<'_> {
+    /// Leaves the line, unless the call has ended already.
+    fn leave(&self) -> Option<Outcome> {
+        let mut waiting = lock(&self.line.waiting);
+        // Under the lock of the line, so that no leader ends it meanwhile.
+        match &mut *lock(&self.waiter.state) {
+            State::InLine => {
+                waiting.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
+                None
+            }
+            State::Ended(outcome) => outcome.take(),
+        }
+    }
+}
+
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut waiting = lock(&self.line.waiting);
-        // Under the lock, so that no leader ends it meanwhile.
-        if matches!(*lock(&self.waiter.state), State::InLine) {
-            waiting.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
-        }
+        self.leave();
     }
 }
 
@@ -99,7 +110,7 @@ impl WaitLine {
                 let left = time::until(deadline);
                 match tokio::time::timeout(left, turn).await {
                     Ok(lead) => lead,
-                    Err(_) => return place.waiter.take().unwrap_or(Err(AcquireError::TimedOut)),
+                    Err(_) => return place.leave().unwrap_or(Err(AcquireError::TimedOut)),
                 }
             };
             if let Some(outcome) = place.waiter.take() {
