@@ -32,7 +32,7 @@ in_each_workspace() {
     for workspace in "${workspaces[@]}"; do (cd "$workspace" && "$@"); done
 }
 
-# Runs a function beside the steps that follow. `join` prints what it printed, and fails if it failed.
+# Runs a command beside those that follow. `join` prints what it printed, and fails if it failed.
 beside() {
     beside_log=$(mktemp)
     "$@" >"$beside_log" 2>&1 &
@@ -61,12 +61,8 @@ step "licenses, bans and sources of dependencies"
 need deny 0.20.2
 cargo deny --workspace check --hide-inclusion-graph licenses bans sources
 
-step "lints; tests/no_std compiles only if nothing links std"
-cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
-cargo clippy --quiet --package tidegate-redis --all-targets -- -D warnings
-in_each_workspace cargo clippy --quiet --all-targets -- -D warnings
-
-step "features: each alone, and together with those that its code depends on"
+# Each crate is compiled on one core in the end, so two run at the same time.
+step "lints, and features alone and together; tests/no_std compiles only if nothing links std"
 need hack 0.6.45
 # Dependencies of tests do not take part, so `--no-dev-deps`, which edits Cargo.toml, is not needed.
 hack() { cargo hack clippy --quiet "$@" --exclude-all-features -- -D warnings; }
@@ -74,14 +70,17 @@ combine() {
     hack --package tidegate --feature-powerset --exclude-no-default-features --depth "$1" \
         --include-features "$2"
 }
-# One combination after the other compiles this crate on one core, so two run at the same time.
-alone_and_in_other_crates() {
+lint_elsewhere() {
+    in_each_workspace cargo clippy --quiet --all-targets -- -D warnings
     export CARGO_TARGET_DIR=$PWD/target/features
     hack --package tidegate --each-feature
     hack --package tidegate-macros --package tidegate-redis --each-feature \
         --exclude-features default
 }
-beside alone_and_in_other_crates
+beside lint_elsewhere
+cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
+cargo clippy --quiet --package tidegate-redis --all-targets -- -D warnings
+# Together with those that their code depends on.
 combine 2 tokio,async-io,futures-timer,futures,tower
 combine 2 tokio,async-io,futures-timer,http,macros
 combine 3 tower,metrics,tracing
@@ -103,15 +102,26 @@ rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/src/-*/tidegate*
 cargo package --quiet --allow-dirty "${packages[@]}"
 
 step "tests: all features"
+test_packages() {
+    cd examples/packages
+    cargo run --quiet --package tidegate-example-reqwest
+    cargo test --quiet --package tidegate-example-prometheus
+    cargo test --quiet --package tidegate-example-servers
+}
+beside test_packages
 cargo build --quiet --all-features --example gateway --example llm_client --example rules
 cargo test --all-features
 cargo run --quiet --all-features --example aios_tour
 cargo run --quiet --all-features --example sessions
-cd examples/packages
-cargo run --quiet --package tidegate-example-reqwest
-cargo test --quiet --package tidegate-example-prometheus
-cargo test --quiet --package tidegate-example-servers
-cd ../..
+join
+
+step "tests of shared limits, on real servers: build"
+bash scripts/servers.sh
+cargo build --quiet --package tidegate-redis --example cluster_gateway
+cargo test --quiet --package tidegate-redis --all-features --no-run
+
+# They wait for servers most of the time, beside the next steps.
+beside cargo test --package tidegate-redis --all-features
 
 step "tests: no features"
 PROPTEST_CASES=200 cargo test --no-default-features
@@ -122,13 +132,10 @@ cargo test --package tidegate-macros
 step "tests of the program"
 cargo test --package tidegate-cli
 
-step "tests of shared limits, on real servers, beside models and mutants"
-bash scripts/servers.sh
-cargo build --quiet --package tidegate-redis --example cluster_gateway
-cargo test --quiet --package tidegate-redis --all-features --no-run
-# These wait for servers most of the time, and models never wait.
-beside cargo test --package tidegate-redis --all-features
+step "models and mutants"
 (cd loom-tests && cargo test --release)
+
+step "tests of shared limits, on real servers: end"
 join
 
 step "tests with nginx, curl and a gRPC client in Python"
