@@ -74,11 +74,13 @@ lint_elsewhere() { in_each_workspace cargo clippy --quiet --all-targets -- -D wa
 beside lint_elsewhere
 cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 cargo clippy --quiet --package tidegate-redis --all-targets -- -D warnings
-hack --package tidegate --package tidegate-redis --each-feature --exclude-features default
+hack --package tidegate --package tidegate-macros --package tidegate-redis --each-feature \
+    --exclude-features default
 # Together with those that their code depends on.
 combine tokio,async-io,futures,tower
 combine tokio,http,macros
 combine tower,metrics,tracing
+combine dashmap,tower
 # These also work without std, where `tests/no_std` has all of them at once.
 hack --package tidegate --each-feature --exclude-no-default-features --features std \
     --include-features fallback,serde,tracing
