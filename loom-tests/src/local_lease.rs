@@ -314,7 +314,7 @@ mutant::tests! { "local_lease":
     }
     a_lease_is_renewed { taken_by_store: "left == right", added_by_store: "left == right" }
     the_rest_goes_back { drained_by_store: "left == right", not_drained: "left == right" }
-    a_reserve_stays { kept_by_store: "left == right" }
+    a_reserve_stays { kept_by_store: "are kept" }
     a_query_after_the_end {
         unpublished_deadline: "of an ended lease",
         relaxed_reading: "of an ended lease",
