@@ -329,13 +329,12 @@ impl RefillTask {
                 self.pending = true;
             }
             ref amounts => {
-                // As much of an interval as was refused of the batch: while others hold little, it
-                // is nearly the whole batch, and waiting would leave this node without tokens.
+                // While others hold little, the grant is nearly the whole batch, and a wait would
+                // leave this node without tokens.
                 let wanted: u64 = amounts.iter().sum();
-                let share = u128::from(wanted.saturating_sub(grant.granted));
-                let wait = u128::from(interval) * share / u128::from(wanted.max(1));
-                let wait = u64::try_from(wait).unwrap_or(interval);
-                self.not_before = now.saturating_add(wait);
+                if grant.granted < wanted - wanted / 4 {
+                    self.not_before = now.saturating_add(interval);
+                }
             }
         }
     }
