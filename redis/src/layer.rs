@@ -68,7 +68,7 @@ impl SharedGate for LeasedTokenBucket {
             ..
         }) = result
         {
-            // A refill is under way. At the start of a node there is always one.
+            // A refill is under way: wait for it.
             result = self.bucket().try_acquire(n).await.map(drop);
         }
         decision_of(self.bucket().limits(), result)

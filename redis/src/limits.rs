@@ -241,7 +241,7 @@ impl Limits {
     pub(crate) async fn available(&self, buckets: &BucketSet) -> Result<Vec<u64>, AcquireError> {
         let costs = vec![0; self.len()];
         let reply = self.query("peek", buckets, &costs).await?;
-        Ok(self.available_each(&reply).collect())
+        Ok(self.available_of(&reply.ahead).collect())
     }
 
     /// Charges all limits, also beyond what they have.
@@ -294,16 +294,10 @@ impl Limits {
         self.denied(index, Denied::NotYet { retry_after })
     }
 
-    fn available_each(&self, reply: &TakeReply) -> impl Iterator<Item = u64> {
-        let each = self.each.iter().zip(&*reply.ahead);
-        each.map(|(limit, ahead)| limit.quota.available(*ahead))
-    }
-
     /// The tokens in each bucket whose TAT is this far ahead.
-    pub(crate) fn available_of(&self, ahead: &[Amount]) -> Vec<u64> {
+    pub(crate) fn available_of(&self, ahead: &[Amount]) -> impl Iterator<Item = u64> {
         let each = self.each.iter().zip(ahead);
         each.map(|(limit, ahead)| limit.quota.available(*ahead))
-            .collect()
     }
 
     pub(crate) fn capacities(&self) -> impl Iterator<Item = u64> {
@@ -314,7 +308,7 @@ impl Limits {
         let times = reply.ahead.iter().copied().map(ScaledQuota::refill_time);
         Admitted {
             by: AdmittedBy::Server,
-            available: self.available_each(reply).min(),
+            available: self.available_of(&reply.ahead).min(),
             refill_time: times.max(),
         }
     }

@@ -45,7 +45,7 @@ pub(crate) struct Amount {
 }
 
 impl Amount {
-    /// The same after so many microseconds.
+    /// Returns what remains of it after `us` microseconds.
     pub(crate) const fn after(self, us: u64) -> Self {
         match self.us.checked_sub(us) {
             Some(us) => Self { us, num: self.num },

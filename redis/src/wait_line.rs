@@ -1,8 +1,8 @@
 //! Calls of one node that wait for the same limits: they are asked for together.
 //!
 //! The first of the line leads. It asks for as many of the calls behind it as can fit, so a round
-//! trip serves all that the server has, and not one call. Who comes meanwhile is served by the next
-//! round. The order is that of arrival: no call is served before one that came earlier.
+//! trip serves all that the server has, and not one call. Calls that arrive meanwhile are served
+//! by the next round. The order is that of arrival: no call is served before one that came earlier.
 //!
 //! A leader that leaves hands the line on. If the server had charged a batch for it, those calls
 //! are asked for again, so too little is admitted, never too much.
@@ -135,7 +135,9 @@ impl WaitLine {
                 _ => return self.end(&batch, &told.result),
             };
             let Some(wait) = denied.retry_after().filter(|_| batch.len() == 1) else {
-                let available = told.ahead.map(|ahead| limits.available_of(&ahead));
+                let available = told
+                    .ahead
+                    .map(|ahead| limits.available_of(&ahead).collect::<Vec<_>>());
                 let fitting = available.map_or(0, |available| fitting(&batch, &available));
                 batch.truncate(fitting.max(1));
                 continue;

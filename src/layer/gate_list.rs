@@ -1,4 +1,4 @@
-//! Lists of gates of one type, all of which a request must pass: all are charged, or none.
+//! Lists of gates of one type. A request must pass each of them: all are charged, or none.
 
 use alloc::vec::Vec;
 

@@ -77,6 +77,22 @@ pub enum NoKey {
     Ambiguous,
 }
 
+impl NoKey {
+    /// Returns `true` if the request has no key at all, so that a limit may skip it or look for
+    /// another key. An ambiguous key is not absent: the code that checks keys may accept it.
+    ///
+    /// ```
+    /// use tidegate::layer::NoKey;
+    ///
+    /// assert!(NoKey::NotSent.is_absent());
+    /// assert!(!NoKey::Ambiguous.is_absent());
+    /// ```
+    #[must_use]
+    pub const fn is_absent(self) -> bool {
+        matches!(self, Self::NotAttached | Self::NotSent)
+    }
+}
+
 impl fmt::Display for NoKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -193,9 +209,7 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
 
     fn extract(&self, request: &RequestHead<'_>) -> Result<Self::Key, NoKey> {
         match self.first.extract(request) {
-            Err(NoKey::NotAttached | NoKey::NotSent) => {
-                self.second.extract(request).map(Either::Second)
-            }
+            Err(why) if why.is_absent() => self.second.extract(request).map(Either::Second),
             found => found.map(Either::First),
         }
     }

@@ -79,7 +79,7 @@ impl Observer {
         let _ = (layer, rejection, reason, cost);
     }
 
-    /// Counts permits that were lost for a request of which nothing else is known.
+    /// Counts forfeited permits alone, with no outcome of a request beside them.
     pub(super) fn record_forfeited(&self, permits: u64) {
         self.counts.add_forfeited(permits);
     }

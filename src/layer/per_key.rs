@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::fmt;
 
 use super::gate::{GateDenied, GateOperations, MissingKey};
-use super::key_extractor::{KeyExtractor, NoKey};
+use super::key_extractor::KeyExtractor;
 use super::request_head::RequestHead;
 use crate::clock::Clock;
 use crate::denied::Denied;
@@ -16,9 +16,9 @@ use crate::time::Timestamp;
 /// Limits each key of requests on its own, with a table ([`Keyed`](crate::Keyed) or
 /// [`FixedKeyed`](crate::FixedKeyed)) and a [`KeyExtractor`].
 ///
-/// A request without a key is [rejected](NoKey), because a client could otherwise evade the limit
-/// by omitting the key. To let such requests pass, use [`optional`](Self::optional). To limit them
-/// by another key, use [`KeyExtractor::or`].
+/// A request without a key is [rejected](super::NoKey), because a client could otherwise evade
+/// the limit by omitting the key. To let such requests pass, use [`optional`](Self::optional). To
+/// limit them by another key, use [`KeyExtractor::or`].
 ///
 /// Limit addresses by [`IpKey`](crate::IpKey), never by `IpAddr`: an IPv6 client has as many
 /// addresses as it likes.
@@ -60,7 +60,7 @@ where
     }
 
     /// Lets requests without a key pass: for a limit on clients that send a key, next to a limit on
-    /// all. A request whose key is [ambiguous](NoKey::Ambiguous) is still rejected.
+    /// all. A request whose key is [ambiguous](super::NoKey::Ambiguous) is still rejected.
     #[must_use]
     pub fn optional(self) -> Self {
         Self {
@@ -113,8 +113,7 @@ where
     fn find(&self, request: &RequestHead<'_>) -> Result<Option<E::Key>, MissingKey> {
         match self.extractor.extract(request) {
             Ok(key) => Ok(Some(key)),
-            // An ambiguous key must not pass: the code that checks keys may accept it.
-            Err(NoKey::NotAttached | NoKey::NotSent) if self.is_optional => Ok(None),
+            Err(why) if self.is_optional && why.is_absent() => Ok(None),
             Err(why) => Err(MissingKey { why, limit: None }),
         }
     }

@@ -79,8 +79,7 @@ where
     fn find(&self, request: &RequestHead<'_>) -> Result<Option<Vec<u8>>, NoKey> {
         match self.extractor.extract(request) {
             Ok(key) => Ok(Some(key.to_bytes())),
-            // An ambiguous key must not pass: the code that checks keys may accept it.
-            Err(NoKey::NotAttached | NoKey::NotSent) if self.is_optional => Ok(None),
+            Err(why) if self.is_optional && why.is_absent() => Ok(None),
             Err(why) => Err(why),
         }
     }

@@ -207,7 +207,7 @@ impl RefillTask {
     }
 
     /// Returns the amounts to ask for: what a call waits for, or 1, and then the rest of the batch
-    /// in halves, some of which add up to any number below it.
+    /// in halves, so that any smaller amount is the sum of some of them.
     fn amounts(&self, hold: u64, needed: u64) -> Vec<u64> {
         let least = needed.saturating_sub(hold).max(1);
         let mut amounts = vec![least];

@@ -50,7 +50,8 @@ pub(super) struct GuardedSlots {
 const CLUSTER_BREAKERS: u16 = 64;
 const SLOTS: u16 = 16_384;
 
-/// Runtimes that have ended are not known, so their connections are dropped after so many.
+/// The connections kept for other runtimes. The oldest is dropped for a new one, because the
+/// store cannot tell which runtimes have ended.
 const MOST_OTHERS: usize = 16;
 
 impl StoreInner {

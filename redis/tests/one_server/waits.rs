@@ -138,7 +138,7 @@ async fn calls_beyond_those_that_may_wait_are_refused() {
     assert_eq!(bucket.available().await.unwrap(), 1_000 - 6);
 }
 
-/// As in tests of a program, each of which has a runtime of its own.
+/// The tests of a program often share a store, though each has its own runtime.
 #[test]
 fn a_store_outlives_its_runtime() {
     for server in Server::each_kind() {

@@ -16,7 +16,6 @@ use crate::in_flight::InFlight;
 use crate::keyed::KeyDigest;
 use crate::layer::gate::{GateDenied, MissingKey};
 use crate::layer::in_flight_gate::Counts;
-use crate::layer::key_extractor::NoKey;
 use crate::layer::layer_stats::{RequestCounts, RequestOutcome};
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
@@ -45,10 +44,7 @@ impl Rule {
             Ok(key) => Ok(Some(key)),
             // A shadow refuses no one.
             Err(_) if self.is_shadow => Ok(None),
-            // An ambiguous key must not pass: the code that checks keys may accept it.
-            Err(NoKey::NotAttached | NoKey::NotSent) if self.without_key == WithoutKey::Skip => {
-                Ok(None)
-            }
+            Err(why) if self.without_key == WithoutKey::Skip && why.is_absent() => Ok(None),
             Err(why) => Err(MissingKey {
                 why,
                 limit: Some(self.name),
