@@ -73,7 +73,7 @@
 //! * **Eviction.** Set `maxmemory-policy noeviction`: an evicted bucket is full again. Full buckets
 //!   need no memory anyway.
 //! * **Access.** `ACL SETUSER tidegate on >secret ~tidegate:* resetchannels -@all +eval +evalsha
-//!   +get +set +time`; in a cluster also `+asking +ping +cluster|slots`. `~` is the
+//!   +get +getrange +set +setrange +pexpireat +persist +time`; in a cluster also `+asking +ping +cluster|slots`. `~` is the
 //!   [prefix](StoreBuilder::prefix). Connections also send the client's name, and continue if that
 //!   is not allowed. Allow `+client|setinfo` (Redis 7.2, Valkey) to keep it out of the `ACL LOG`.
 //! * **TLS** (feature `tls`): addresses that begin with `rediss://`. Without
@@ -82,8 +82,10 @@
 //! * **Names** are like `tidegate:{uploads}`, `tidegate:{model}:tokens` and
 //!   `tidegate:user:{alice}:day`. The part in braces decides which node of a cluster has the key.
 //!   So one bucket is on one node, and a call for one key is one script.
-//! * **Values** are text that `GET` shows: format, TAT, its fraction and denominator, the time of
-//!   the last write, then leases.
+//! * **Values** are numbers in fixed places, with the highest byte first. 12 bytes hold a bucket
+//!   whose tokens take whole microseconds: its TAT in microseconds, in seven, and how far that was
+//!   ahead at the last write, in five. 28 bytes hold any bucket: TAT, time of the last write,
+//!   fraction and denominator. Leases take 248 bytes more, and 79 for each node.
 //! * **To change a limit**, deploy nodes with the new quota. Until all have it, each decides by its
 //!   own. A bucket that is used up further than a lowered limit allows stays so until it has
 //!   refilled; `reset` fills it up.
@@ -103,12 +105,18 @@
 //! * One node can take up to half of the capacity in each interval. For a rate that one node is to
 //!   use alone, choose a capacity of at least twice the rate times the interval: 1 000 for 50 000
 //!   per second.
-//! * [`LeaseOptions::ttl`] is how long a node continues without the server, and how long the tokens
-//!   of a dead node are lost: seconds.
+//! * [`LeaseOptions::ttl`] is how long a node continues without the server. The tokens of a dead
+//!   node are lost for at most a quarter longer: seconds.
 //! * [`LeaseOptions::refill_interval`] is how often a node asks while tokens are scarce. A longer
 //!   interval means fewer calls, larger batches and longer waits.
-//! * Nodes with the same demand get equal shares only over many intervals: the first to ask gets
-//!   what is available.
+//! * While tokens are scarce, the first node to ask gets what is available, but none starves. After a
+//!   quarter of a time to live, the nodes that were refused come first: until each of them got what
+//!   a call of it asks for, no batch takes that, and no node gets more that had its turn. So a call
+//!   for `n` tokens, at most half of the capacity, waits for no longer than two such rounds. A round
+//!   takes a quarter of a time to live, and the refill of `n` tokens and of one call of every other
+//!   node. Calls of the bucket itself do not take turns.
+//! * The server's time for a refill does not depend on the number of nodes. Its memory is about 80
+//!   bytes for each node that holds a lease.
 //!
 //! # Without the server
 //!

@@ -376,19 +376,17 @@ impl Limits {
             .unreported
             .as_ref()
             .map(UnreportedCharges::take_report);
-        let mut arguments = ScriptArgs::default();
-        arguments
-            .text(operation)
-            .number(MAX_REFILL_US)
-            .number(self.empty_for_us());
-        for (index, (NamedLimit { quota, .. }, &cost)) in self.each.iter().zip(costs).enumerate() {
-            let unreported = report.as_ref().map_or(0, |report| report.get(index));
-            arguments
-                .number(quota.den())
-                .amount(quota.full())
-                .amount(quota.cost(cost))
-                .amount(quota.cost(unreported));
-        }
+        let unreported = |index| report.as_ref().map_or(0, |report| report.get(index));
+        let is_plain_take = operation == "take"
+            && self.options.empty_for.is_none()
+            && (0..self.len()).all(|index| unreported(index) == 0);
+        let short = if is_plain_take {
+            self.short_arguments(costs)
+        } else {
+            None
+        };
+        let is_short = short.is_some();
+        let arguments = short.unwrap_or_else(|| self.arguments(operation, costs, unreported));
         let call = ScriptCall {
             script: &script::TAKE,
             keys: &buckets.keys,
@@ -398,8 +396,93 @@ impl Limits {
         if let Some(report) = report {
             report.confirm();
         }
-        TakeReply::read(&numbers, self.len())
-            .ok_or_else(|| CallFailure::Failed(script::unexpected_reply()))
+        // What the short way leaves to the rest has the reply of any call.
+        let reply = if is_short && numbers.len() <= 1 + self.len() {
+            self.read_short(&numbers, costs)
+        } else {
+            TakeReply::read(&numbers, self.len())
+        };
+        reply.ok_or_else(|| CallFailure::Failed(script::unexpected_reply()))
+    }
+
+    /// The arguments of any call.
+    fn arguments(
+        &self,
+        operation: &str,
+        costs: &[u64],
+        unreported: impl Fn(usize) -> u64,
+    ) -> ScriptArgs {
+        let mut arguments = ScriptArgs::default();
+        arguments
+            .bytes(operation.as_bytes())
+            .number(MAX_REFILL_US)
+            .number(self.empty_for_us());
+        for (index, (NamedLimit { quota, .. }, &cost)) in self.each.iter().zip(costs).enumerate() {
+            arguments
+                .number(quota.den())
+                .amount(quota.full())
+                .amount(quota.cost(cost))
+                .amount(quota.cost(unreported(index)));
+        }
+        arguments
+    }
+
+    /// The arguments of a call that takes, if there is a short way for it.
+    fn short_arguments(&self, costs: &[u64]) -> Option<ScriptArgs> {
+        let mut arguments = ScriptArgs::default();
+        let limits = self.each.iter().map(|limit| &limit.quota).zip(costs);
+        if limits.clone().all(|(quota, _)| quota.is_whole()) {
+            costs.iter().any(|cost| *cost > 0).then_some(())?;
+            for (quota, &cost) in limits {
+                arguments
+                    .number(quota.cost(cost).us)
+                    .number(quota.full().us);
+            }
+        } else {
+            let ([NamedLimit { quota, .. }], &[cost]) = (&*self.each, costs) else {
+                return None;
+            };
+            (cost > 0).then_some(())?;
+            arguments
+                .amount(quota.cost(cost))
+                .amount(quota.full())
+                .number(quota.den());
+        }
+        Some(arguments)
+    }
+
+    /// The reply to [`short_arguments`](Self::short_arguments).
+    fn read_short(&self, numbers: &[i64], costs: &[u64]) -> Option<TakeReply> {
+        let number = |number: i64| u64::try_from(number).ok();
+        let (admitted, ahead): (_, Arc<[Amount]>) = if self.len() == 1 {
+            let us = *numbers.first()?;
+            let ahead = Amount {
+                us: number(if us < 0 { -1 - us } else { us })?,
+                num: number(numbers.get(1).copied().unwrap_or(0))?,
+            };
+            (us >= 0, [ahead].into())
+        } else {
+            let [admitted, ahead @ ..] = numbers else {
+                return None;
+            };
+            let ahead = ahead.iter().map(|us| {
+                Some(Amount {
+                    us: number(*us)?,
+                    num: 0,
+                })
+            });
+            (*admitted == 1, ahead.collect::<Option<_>>()?)
+        };
+        (ahead.len() == self.len()).then_some(())?;
+        let waits = || {
+            let limits = self.each.iter().zip(costs).zip(&*ahead).enumerate();
+            let denying = limits.filter(|(_, ((_, cost), _))| **cost > 0);
+            denying.map(|(index, ((limit, cost), ahead))| (index, limit.quota.wait(*ahead, *cost)))
+        };
+        // The first of those that last equally long.
+        let longest = || waits().rev().max_by_key(|(_, wait)| *wait);
+        let denial = if admitted { None } else { Some(longest()?) };
+        Some(TakeReply { denial, ahead })
     }
 
     /// How long an absent bucket counts as empty, in microseconds; 0 if it counts as full.

@@ -100,6 +100,11 @@ impl ScaledQuota {
         self.den
     }
 
+    /// Whether a token takes whole microseconds, and a full bucket less than 2⁴⁰, which is 12 days.
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.den == 1 && self.full.us < 1 << 40
+    }
+
     pub(crate) const fn capacity(&self) -> u64 {
         self.capacity
     }
@@ -111,6 +116,11 @@ impl ScaledQuota {
 
     fn numerators(&self, n: u64) -> u128 {
         u128::from(n) * u128::from(self.token)
+    }
+
+    /// The amount in units of `1 / den` microseconds.
+    fn parts(&self, amount: Amount) -> u128 {
+        u128::from(amount.us) * u128::from(self.den) + u128::from(amount.num)
     }
 
     fn amount(&self, numerators: u128) -> Amount {
@@ -131,11 +141,19 @@ impl ScaledQuota {
 
     /// Returns the whole tokens in a bucket whose TAT is `ahead` of the clock.
     pub(crate) fn available(&self, ahead: Amount) -> u64 {
-        let den = u128::from(self.den);
-        let numerators = |a: Amount| u128::from(a.us) * den + u128::from(a.num);
-        let room = numerators(self.full).saturating_sub(numerators(ahead));
+        let room = self.parts(self.full).saturating_sub(self.parts(ahead));
         // At most the capacity.
         u64::try_from(room / u128::from(self.token)).unwrap_or(u64::MAX)
+    }
+
+    /// Returns the time until a bucket whose TAT is `ahead` of the clock has `n` tokens, at most its
+    /// capacity, rounded up to a microsecond.
+    pub(crate) fn wait(&self, ahead: Amount, n: u64) -> Duration {
+        // The tokens are there once the TAT is no further ahead than this.
+        let ready = self.parts(self.full).saturating_sub(self.numerators(n));
+        let wait = self.parts(ahead).saturating_sub(ready);
+        let wait = wait.div_ceil(u128::from(self.den));
+        Duration::from_micros(u64::try_from(wait).unwrap_or(u64::MAX))
     }
 
     /// Returns the time until a bucket whose TAT is `ahead` of the clock has one more token,
@@ -146,14 +164,7 @@ impl ScaledQuota {
         if available >= self.capacity {
             return None;
         }
-        let den = u128::from(self.den);
-        let numerators = |a: Amount| u128::from(a.us) * den + u128::from(a.num);
-        // The token is there once the TAT is no further ahead than this.
-        let ready = numerators(self.full) - self.numerators(available + 1);
-        let wait = (numerators(ahead) - ready).div_ceil(den);
-        Some(Duration::from_micros(
-            u64::try_from(wait).unwrap_or(u64::MAX),
-        ))
+        Some(self.wait(ahead, available + 1))
     }
 
     /// Returns the refill time of a bucket whose TAT is `ahead` of the clock, rounded up to a

@@ -6,20 +6,24 @@ use redis::{Cmd, RedisError};
 
 use crate::scaled_quota::Amount;
 
-/// The part that both scripts share.
+/// The parts that scripts share.
+const TIME: &str = include_str!("script/time.lua");
 const BUCKET: &str = include_str!("script/bucket.lua");
+
+/// What [`TAKE`] begins with: the usual call.
+const SHORT: &str = include_str!("script/short.lua");
 
 /// Charges, peeks at, debits or resets one bucket or several.
 pub(crate) static TAKE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("script/take.lua")));
+    LazyLock::new(|| Script::new(&[TIME, SHORT, BUCKET, include_str!("script/take.lua")]));
 
 /// Renews the lease of one node on one bucket.
 pub(crate) static LEASE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("script/lease.lua")));
+    LazyLock::new(|| Script::new(&[TIME, BUCKET, include_str!("script/lease.lua")]));
 
 /// Proves that a decision would work: it writes a key, which ends at once.
 pub(crate) static PROBE: LazyLock<Script> =
-    LazyLock::new(|| Script::new("return redis.call('SET', KEYS[1], '', 'PX', 1)"));
+    LazyLock::new(|| Script::new(&["return redis.call('SET', KEYS[1], '', 'PX', 1)"]));
 
 /// A script and its SHA-1 digest, by which the server knows it.
 #[derive(Debug)]
@@ -29,8 +33,8 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    fn new(body: &str) -> Self {
-        let code = [BUCKET, body].concat();
+    fn new(parts: &[&str]) -> Self {
+        let code = parts.concat();
         let sha = redis::Script::new(&code).get_hash().to_owned();
         Self { code, sha }
     }
@@ -61,7 +65,7 @@ impl ScriptCall<'_> {
         for argument in &self.arguments.0 {
             match argument {
                 ScriptArg::Number(number) => command.arg(number),
-                ScriptArg::Text(text) => command.arg(&**text),
+                ScriptArg::Bytes(bytes) => command.arg(&**bytes),
             };
         }
         command
@@ -75,7 +79,7 @@ pub(crate) struct ScriptArgs(Vec<ScriptArg>);
 #[derive(Debug)]
 enum ScriptArg {
     Number(u64),
-    Text(Box<str>),
+    Bytes(Box<[u8]>),
 }
 
 impl ScriptArgs {
@@ -88,8 +92,8 @@ impl ScriptArgs {
         self.number(amount.us).number(amount.num)
     }
 
-    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
-        self.0.push(ScriptArg::Text(text.into()));
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.push(ScriptArg::Bytes(bytes.into()));
         self
     }
 }

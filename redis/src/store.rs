@@ -17,7 +17,7 @@ use core::task::Poll;
 use core::time::Duration;
 use std::sync::Arc;
 
-use redis::{FromRedisValue, IntoConnectionInfo, RedisError};
+use redis::{FromRedisValue, IntoConnectionInfo, RedisError, Value};
 
 use crate::base_key::BaseKey;
 use crate::breaker::ClosedState;
@@ -148,7 +148,10 @@ impl RedisStore {
             return Err(CallFailure::BreakerOpen(until));
         };
         let result = result.ok_or(CallFailure::Overloaded)?;
-        let result = result.and_then(|value| Ok(Vec::<i64>::from_redis_value(value)?));
+        let result = result.and_then(|value| match value {
+            Value::Int(number) => Ok(vec![number]),
+            several => Ok(Vec::<i64>::from_redis_value(several)?),
+        });
         result.map_err(|error| {
             inner.counters.failed(&error);
             inner.last_error.store(Some(Arc::new(error.clone())));

@@ -33,7 +33,8 @@ impl LeaseOptions {
     /// Sets the time to live of leases: how long a node may spend what it was granted. Two seconds
     /// by default, at least 10 ms, at most an hour.
     ///
-    /// What a dead node holds is lost for this long. After this long without the server, a node
+    /// What a dead node holds is lost for this long, and up to a quarter more: the server ends leases
+    /// together. After this long without the server, a node
     /// admits only what its [`FailurePolicy`](crate::FailurePolicy) allows. Nodes stop a hundredth
     /// of it earlier, at least 5 ms, in case their clocks are slower than the server's.
     pub const fn ttl(mut self, ttl: Duration) -> Self {
@@ -42,7 +43,7 @@ impl LeaseOptions {
     }
 
     /// Sets how often a node asks for more while tokens are scarce, so that it takes the refill in
-    /// batches. 10 ms by default, at least a millisecond, at most an hour.
+    /// batches. 10 ms by default, at least a millisecond, at most half of the time to live.
     ///
     /// Waiters wait up to this much longer. The server gets at most one call per interval and node.
     pub const fn refill_interval(mut self, interval: Duration) -> Self {
@@ -76,9 +77,10 @@ impl LeaseOptions {
     pub(crate) fn clamped(self) -> Self {
         let ms = Duration::from_millis;
         let hour = Duration::from_secs(3_600);
+        let ttl = self.ttl.clamp(ms(10), hour);
         Self {
-            ttl: self.ttl.clamp(ms(10), hour),
-            refill_interval: self.refill_interval.clamp(ms(1), hour),
+            ttl,
+            refill_interval: self.refill_interval.clamp(ms(1), ttl / 2),
             max_batch: self.max_batch.max(1),
         }
     }

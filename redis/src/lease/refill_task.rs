@@ -30,7 +30,9 @@ use crate::unreported::UnreportedCharges;
 pub(crate) struct RefillTask {
     state: Arc<LeaseState>,
     options: LeaseOptions,
-    node: String,
+    node: [u8; 16],
+    /// Where the server keeps what it knows of this node; 0 if it keeps nothing.
+    record: u64,
     /// The number of the last request, and of the last one whose reply arrived.
     seq: u64,
     acked: u64,
@@ -52,7 +54,7 @@ pub(crate) struct RefillTask {
     /// What one call asks for: the most of late, an eighth less whenever the node was idle for a
     /// lease.
     usual: u64,
-    /// How many nodes hold a lease.
+    /// How many nodes hold a lease, or wait for one.
     leases: u64,
 }
 
@@ -76,6 +78,7 @@ struct RefillGrant {
     kept: bool,
     wait: Duration,
     leases: u64,
+    record: u64,
 }
 
 impl RefillTask {
@@ -86,6 +89,7 @@ impl RefillTask {
             state,
             options,
             node: random_node_name(),
+            record: 0,
             seq: 0,
             acked: 0,
             outstanding: 0,
@@ -237,7 +241,8 @@ impl RefillTask {
             .amount(quota.full())
             .number(limits.empty_for_us())
             .amount(quota.cost(unreported))
-            .text(&self.node)
+            .bytes(&self.node)
+            .number(self.record)
             .number(self.seq)
             .number(self.acked)
             .amount(quota.cost(request.hold))
@@ -272,6 +277,7 @@ impl RefillTask {
         state.failure.store(None);
         self.acked = self.seq;
         self.leases = grant.leases;
+        self.record = grant.record;
         let now = time::now();
         self.replied = now;
         if let Some(shares) = state.bucket.limits().shares() {
@@ -315,7 +321,9 @@ impl RefillTask {
         let interval = interval - interval / 4 + fastrand::u64(0..=interval / 2);
         match *request.amounts {
             [least, ..] if grant.granted == 0 => {
-                let wait = nanos(grant.wait).min(MAX_REFUSAL_WAIT).max(interval);
+                // Soon enough to be known as waiting, which the server forgets like a lease.
+                let most = MAX_REFUSAL_WAIT.min(ttl / 2);
+                let wait = nanos(grant.wait).min(most).max(interval);
                 self.not_before = now.saturating_add(wait);
                 let round_trip = now.saturating_sub(sent);
                 let until = self.not_before.saturating_add(round_trip);
@@ -389,15 +397,15 @@ impl Drop for RefillTask {
 
 /// Returns a name that no other node has: 128 bits of the system's randomness, because a collision
 /// would break the bound.
-fn random_node_name() -> String {
-    let random = || RandomState::new().build_hasher().finish();
+fn random_node_name() -> [u8; 16] {
     // Each state has a key of its own, but the keys of one thread differ by a counter.
-    format!("z{:016x}{:016x}", random(), random())
+    let random = || u128::from(RandomState::new().build_hasher().finish());
+    (random() << 64 | random()).to_be_bytes()
 }
 
 impl RefillGrant {
     fn read(numbers: &[i64], amounts: &[u64]) -> Option<Self> {
-        let [places, kept, wait, _, _, leases] = numbers else {
+        let [places, kept, wait, _, _, leases, record] = numbers else {
             return None;
         };
         let places = u64::try_from(*places).ok()?;
@@ -409,6 +417,7 @@ impl RefillGrant {
             kept: *kept == 1,
             wait: Duration::from_micros(u64::try_from(*wait).ok()?),
             leases: u64::try_from(*leases).ok()?,
+            record: u64::try_from(*record).ok()?,
         })
     }
 }

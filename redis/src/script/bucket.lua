@@ -1,17 +1,27 @@
 -- The state of a bucket is its "theoretical arrival time" (TAT): the instant at which it is full
 -- again, in microseconds of the server's clock. Amounts are exact: us + num / den, 0 <= num < den.
--- All numbers are whole and below 2^53, so doubles hold them. '%.0f' prints all their digits;
--- tostring does not.
 --
--- A value is `1 us num den last`, and for each lease
--- ` node seq hold_us hold_num grant_us grant_num expiry`.
---   last    the clock at the last write; if it is later than now, the clock has stepped back
---   hold    what the node may still spend of earlier grants, as time
---   grant   the same of the last grant
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
--- With a clock that stands at 0, keys would end at once, and with them every limit.
-if now == 0 then error('TIDEGATE the command TIME answers 0') end
+-- A value has one of three forms, told apart by their lengths. Numbers are big-endian.
+--   12 bytes   TAT, how far that was ahead at the last write; a token takes whole microseconds
+--   28 bytes   TAT (us), the clock at the last write, num, den
+--   longer     the same 28 bytes, a head of leases, and a record for each node
+-- If the clock at the last write is later than now, the clock has stepped back.
+local WHOLE, EXACT = '>I7I5', '>I7I7I7I7'
+
+-- Leases end together with others, in bins, so that ended ones are settled without their records.
+-- Their ends are in a time of their own, which stands still while the clock is behind: now + offset.
+--   head     offset, records, the last record that a new lease looked at,
+--            the round, when those that wait in it come first, its end, nodes that wait in it,
+--            how much they wait for,
+--            then for each bin: its end, what its leases hold, their number
+--   record   node, seq, hold (us, num), grant (us, num), end, the round in which the node was served,
+--            the round in which it waits, and for how much
+--   hold     what the node may still spend of earlier grants, as time
+--   grant    the same of the last grant
+local HEAD, BIN, RECORD = '>I7I3I3I7I7I7I3I7', '>I7I7I3', '>c16I7I7I7I7I7I7I7I7I7'
+local BINS, HEAD_SIZE, RECORD_SIZE = 12, 28 + 44 + 12 * 17, 79
+
+local NO_BUCKET = 'TIDEGATE the key holds something else, not a bucket'
 
 local function plus(us, num, more_us, more_num, den)
   us, num = us + more_us, num + more_num
@@ -29,105 +39,116 @@ local function above(us, num, other_us, other_num)
   return us > other_us or (us == other_us and num > other_num)
 end
 
+local function up(us, num)
+  if num > 0 then return us + 1 end
+  return us
+end
+
 -- Held amounts do not count as refilled: the TAT is at least as far ahead of `at`.
 local function raise(b, at)
-  if above(at + b.held_us, b.held_num, b.us, b.num) then b.us, b.num = at + b.held_us, b.held_num end
+  if at + b.held > b.us then b.us, b.num = at + b.held, 0 end
 end
 
 local function charge(b, us, num)
   b.us, b.num = plus(b.us, b.num, us, num, b.den)
 end
 
-local function release(b, us, num)
-  b.held_us, b.held_num = minus(b.held_us, b.held_num, us, num, b.den)
-end
-
-local NO_BUCKET = 'TIDEGATE the key holds something else, not a bucket'
-
-local function read_leases(b, text)
-  local read = 0
-  for node, seq, hold, hold_num, grant, grant_num, expiry in
-    string.gmatch(text, ' (%S+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)') do
-    read = read + 7 + #node + #seq + #hold + #hold_num + #grant + #grant_num + #expiry
-    local l = {
-      node = node, seq = tonumber(seq), hold_us = tonumber(hold), hold_num = tonumber(hold_num),
-      grant_us = tonumber(grant), grant_num = tonumber(grant_num), expiry = tonumber(expiry),
-    }
-    if math.max(l.seq, l.hold_us, l.hold_num, l.grant_us, l.grant_num, l.expiry) >= 2 ^ 53 then error(NO_BUCKET) end
-    b.leases[#b.leases + 1] = l
+local function read_head(b, value)
+  local next
+  b.offset, b.records, b.cursor, b.round, b.first, b.round_end, b.waiters, b.waiting, next =
+    struct.unpack(HEAD, value, 29)
+  b.stored = true
+  for i = 1, BINS do
+    local bin = {}
+    bin.ends, bin.held, bin.leases, next = struct.unpack(BIN, value, next)
+    if bin.ends == 0 then break end
+    b.bins[i] = bin
+    b.held, b.leases = b.held + bin.held, b.leases + bin.leases
   end
-  if read ~= #text then error(NO_BUCKET) end
 end
 
 -- `empty_for` is how long an absent bucket counts as empty; with 0 it counts as full.
 local function load(key, den, cap_us, cap_num, empty_for)
   local b = {
     key = key, den = den, cap_us = cap_us, cap_num = cap_num, kept = empty_for > 0,
-    us = now, num = 0, held_us = 0, held_num = 0, leases = {}, dirty = false,
+    us = now, num = 0, dirty = false, held = 0, leases = 0, bins = {}, stored = false,
+    offset = 0, records = 0, cursor = 0, round = 0, first = 0, round_end = 0, waiters = 0, waiting = 0,
   }
-  local value = redis.call('GET', key)
-  if not value then
+  local value = redis.call('GETRANGE', key, 0, HEAD_SIZE - 1)
+  if value == '' then
+    if redis.call('GET', key) then error(NO_BUCKET) end
     if b.kept then
       b.us, b.num, b.dirty = now + empty_for + cap_us, cap_num, true
     end
     return b
   end
-  local us, num, size, last, leases = string.match(value, '^1 (%d+) (%d+) (%d+) (%d+)(.*)$')
-  us, num, size, last = tonumber(us), tonumber(num), tonumber(size), tonumber(last)
-  -- From 2^53 on, doubles would not keep the value exactly.
-  if not us or us >= 2 ^ 53 or num >= size or size >= 2 ^ 53 or last >= 2 ^ 53 then error(NO_BUCKET) end
-  b.us, b.num = us, num
-  if leases ~= '' then read_leases(b, leases) end
-  if size ~= den then
-    -- Written under another limit: fractions with another denominator are rounded up.
-    local function up(us, num) if num > 0 then return us + 1, 0 end return us, 0 end
-    b.us, b.num = up(b.us, b.num)
-    for _, l in ipairs(b.leases) do
-      l.hold_us, l.hold_num = up(l.hold_us, l.hold_num)
-      l.grant_us, l.grant_num = up(l.grant_us, l.grant_num)
-    end
+  local us, last, num, size
+  if #value == 12 then
+    us, last = struct.unpack(WHOLE, value)
+    last, num, size = us - last, 0, 1
+  elseif #value == 28 or #value == HEAD_SIZE then
+    us, last, num, size = struct.unpack(EXACT, value)
   end
+  -- From 2^53 on, doubles would not keep the value exactly. Text is above, too.
+  if not us or us >= 2 ^ 53 or last >= 2 ^ 53 or num >= size or size >= 2 ^ 53 then error(NO_BUCKET) end
+  -- Written under another limit, a fraction with another denominator is rounded up.
+  if size == den then b.us, b.num = us, num else b.us = up(us, num) end
+  if #value == HEAD_SIZE then read_head(b, value) end
   if last > now then
     -- The clock has stepped back: no time has passed since the last write.
-    b.us = b.us - (last - now)
-    for _, l in ipairs(b.leases) do l.expiry = l.expiry - (last - now) end
-    b.dirty = true
-  end
-  if leases == '' then return b end
-  for _, l in ipairs(b.leases) do
-    b.held_us, b.held_num = plus(b.held_us, b.held_num, l.hold_us, l.hold_num, den)
-    b.held_us, b.held_num = plus(b.held_us, b.held_num, l.grant_us, l.grant_num, den)
+    b.us, b.offset, b.dirty = b.us - (last - now), b.offset + (last - now), true
   end
   -- What a node did not give back in time counts as spent when its lease ended. The earliest
-  -- lease is settled before the others.
-  table.sort(b.leases, function(a, z) return a.expiry < z.expiry end)
-  while b.leases[1] and b.leases[1].expiry <= now do
-    local l = table.remove(b.leases, 1)
-    raise(b, l.expiry)
-    release(b, l.hold_us, l.hold_num)
-    release(b, l.grant_us, l.grant_num)
+  -- leases are settled before the others.
+  while b.bins[1] and b.bins[1].ends <= now + b.offset do
+    local bin = table.remove(b.bins, 1)
+    raise(b, bin.ends - b.offset)
+    b.held, b.leases = b.held - bin.held, b.leases - bin.leases
   end
   return b
 end
 
+local function write_head(b)
+  local parts = {
+    struct.pack(EXACT, b.us, now, b.num, b.den),
+    struct.pack(HEAD, b.offset, b.records, b.cursor, b.round, b.first, b.round_end, b.waiters, b.waiting),
+  }
+  for _, bin in ipairs(b.bins) do
+    parts[#parts + 1] = struct.pack(BIN, bin.ends, bin.held, bin.leases)
+  end
+  parts[#parts + 1] = string.rep('\0', 17 * (BINS - #b.bins))
+  local head = table.concat(parts)
+  if b.stored then
+    redis.call('SETRANGE', b.key, 0, head)
+  else
+    redis.call('SET', b.key, head)
+  end
+end
+
 local function save(b)
-  local value = string.format('1 %.0f %.0f %.0f %.0f', b.us, b.num, b.den, now)
-  local full = b.us
-  if b.leases[1] then
-    local parts = { value }
-    for _, l in ipairs(b.leases) do
-      parts[#parts + 1] = string.format('%s %.0f %.0f %.0f %.0f %.0f %.0f',
-        l.node, l.seq, l.hold_us, l.hold_num, l.grant_us, l.grant_num, l.expiry)
-      full = math.max(full, l.expiry + b.held_us)
+  -- A full bucket needs no key. The millisecond is rounded up, and absolute, so that a delay of the
+  -- server does not shift it.
+  local last = b.bins[#b.bins]
+  if last then
+    write_head(b)
+    local full = math.max(b.us, last.ends - b.offset + b.held)
+    if b.kept then
+      redis.call('PERSIST', b.key)
+    else
+      redis.call('PEXPIREAT', b.key, (full - full % 1000) / 1000 + 2)
     end
-    value = table.concat(parts, ' ')
+    return
+  end
+  local value
+  if b.den == 1 and b.us - now < 2 ^ 40 then
+    value = struct.pack(WHOLE, b.us, b.us - now)
+  else
+    value = struct.pack(EXACT, b.us, now, b.num, b.den)
   end
   if b.kept then
     redis.call('SET', b.key, value)
   else
-    -- A full bucket needs no key. The instant is rounded up from fractions of a microsecond and of a
-    -- millisecond. It is absolute, so a delay of the server does not shift it.
-    redis.call('SET', b.key, value, 'PXAT', string.format('%.0f', math.ceil(full / 1000) + 1))
+    redis.call('SET', b.key, value, 'PXAT', (b.us - b.us % 1000) / 1000 + 2)
   end
 end
 
@@ -149,11 +170,11 @@ local function fits(b, us, num)
   local to_us, to_num = plus(b.us, b.num, us, num, b.den)
   to_us, to_num = minus(to_us, to_num, now + b.cap_us, b.cap_num, b.den)
   if not above(to_us, to_num, 0, 0) then return true, 0 end
-  local wait = to_num > 0 and to_us + 1 or to_us
-  local over_us, over_num = plus(b.held_us, b.held_num, us, num, b.den)
-  if b.leases[1] and above(over_us, over_num, b.cap_us, b.cap_num) then
+  local wait = up(to_us, to_num)
+  local over_us, over_num = b.held + us, num
+  if b.bins[1] and above(over_us, over_num, b.cap_us, b.cap_num) then
     over_us, over_num = minus(over_us, over_num, b.cap_us, b.cap_num, b.den)
-    wait = math.max(wait, b.leases[1].expiry - now + over_us + (over_num > 0 and 1 or 0))
+    wait = math.max(wait, b.bins[1].ends - b.offset - now + up(over_us, over_num))
   end
   return false, wait
 end

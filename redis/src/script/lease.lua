@@ -1,30 +1,110 @@
 -- Renews one node's lease on one bucket: settles what is left, and grants the largest amount it can.
 -- ARGV: den, capacity (us, num), how long an absent bucket counts as empty,
---   unreported charges (us, num), node, seq of this request, seq of the last one whose reply arrived,
---   what the node still holds (us, num), what it gives back (us, num), the lease's time to live,
---   what all leases together may hold (us, num), then amounts (us, num): first what a call waits for,
---   which may exceed that share, so that every node can get it; then parts of a batch. If the first
---   amount fits, each part that fits as well is granted with it.
+--   unreported charges (us, num), node, its record (0 if it has none), seq of this request, seq of the
+--   last one whose reply arrived, what the node still holds (us, num), what it gives back (us, num), the
+--   lease's time to live, what all leases together may hold (us, num), then amounts (us, num): first
+--   what a call waits for, which may exceed that share, so that every node can get it; then parts of a
+--   batch. If the first amount fits, each part that fits as well is granted with it.
 -- Returns the sum of 2^i for each granted amount i, counted from 0; whether what the node holds is
---   still its own; the wait for the first amount; how far the TAT is ahead (us, num), and the number of
---   leases; or only -1 if a later request of the node arrived earlier.
+--   still its own; the wait for the first amount; how far the TAT is ahead (us, num), the number of
+--   leases, and the node's record; or only -1 if a later request of the node arrived earlier.
+--
+-- A node that is refused waits. Those that are refused until all of these have been served are a round.
+-- After a quarter of a time to live, those that still wait come first: no batch takes what they wait for,
+-- and neither does a node that was served in the round. So each of them is served before any other is
+-- served twice, whatever it waits for. Until then, whoever asks takes all that is there, in few requests.
 local a = {}
 for i = 1, #ARGV do a[i] = i == 7 and ARGV[i] or tonumber(ARGV[i]) end
-local den, node, seq, acked = a[1], a[7], a[8], a[9]
+local den, node, seq, acked, ttl = a[1], a[7], a[9], a[10], a[15]
 local b = load(KEYS[1], den, a[2], a[3], a[4])
 
-local mine, kept = nil, 0
-for i, l in ipairs(b.leases) do
-  if l.node == node then
-    if seq <= l.seq then return { -1 } end
-    mine = table.remove(b.leases, i)
-    break
+local function offset_of(record)
+  return HEAD_SIZE + (record - 1) * RECORD_SIZE
+end
+
+local function read_record(index)
+  if index < 1 or index > b.records then return nil end
+  local at = offset_of(index)
+  local value = redis.call('GETRANGE', KEYS[1], at, at + RECORD_SIZE - 1)
+  if #value < RECORD_SIZE then return nil end
+  local r = { index = index }
+  r.node, r.seq, r.hold_us, r.hold_num, r.grant_us, r.grant_num, r.ends, r.served, r.waits_in, r.waits_for =
+    struct.unpack(RECORD, value)
+  return r.node == node and r or nil
+end
+
+-- Finds the record of a node that does not know where it is, because the reply was lost.
+local function find_record()
+  local all = redis.call('GETRANGE', KEYS[1], HEAD_SIZE, -1)
+  local at = string.find(all, node, 1, true)
+  return at and (at - 1) % RECORD_SIZE == 0 and read_record((at - 1) / RECORD_SIZE + 1) or nil
+end
+
+-- Returns where a new record goes. An ended lease leaves its record to another node. If fewer than
+-- half of the records are in use, one of these is found, so the table does not grow; each search
+-- goes on where the last one ended.
+local function free_record()
+  for _ = 1, b.records > 2 * b.leases + 8 and b.records or 2 do
+    if b.records == 0 then break end
+    b.cursor = b.cursor % b.records + 1
+    local at = offset_of(b.cursor) + 51
+    if struct.unpack('>I7', redis.call('GETRANGE', KEYS[1], at, at + 6)) <= now + b.offset then
+      return b.cursor
+    end
+  end
+  b.records = b.records + 1
+  return b.records
+end
+
+local function leave_bin(r)
+  for i, bin in ipairs(b.bins) do
+    -- Bins are merged into later ones.
+    if bin.ends >= r.ends then
+      local held = up(plus(r.hold_us, r.hold_num, r.grant_us, r.grant_num, den))
+      bin.held, bin.leases = bin.held - held, bin.leases - 1
+      b.held, b.leases = b.held - held, b.leases - 1
+      if bin.leases == 0 then table.remove(b.bins, i) end
+      return
+    end
   end
 end
 
+-- Returns the end of the lease: a multiple of an eighth to a quarter of its time to live.
+local function join_bin(held)
+  local _, exponent = math.frexp(ttl)
+  local step = 2 ^ (exponent - 3)
+  local ends = now + b.offset + ttl + step - 1
+  ends = ends - ends % step
+  local at = 1
+  while b.bins[at] and b.bins[at].ends < ends do at = at + 1 end
+  if not b.bins[at] or b.bins[at].ends > ends then
+    table.insert(b.bins, at, { ends = ends, held = 0, leases = 0 })
+  end
+  local bin = b.bins[at]
+  bin.held, bin.leases = bin.held + held, bin.leases + 1
+  b.held, b.leases = b.held + held, b.leases + 1
+  if #b.bins > BINS then
+    -- Times to live differ a lot. The leases of two bins end with the later one.
+    local closest = 1
+    for i = 2, BINS do
+      if b.bins[i + 1].ends - b.bins[i].ends < b.bins[closest + 1].ends - b.bins[closest].ends then
+        closest = i
+      end
+    end
+    local early, late = table.remove(b.bins, closest), b.bins[closest]
+    late.held, late.leases = late.held + early.held, late.leases + early.leases
+  end
+  return ends
+end
+
+local mine, kept = read_record(a[8]), 0
+if not mine and b.records > 0 and acked + 1 < seq then mine = find_record() end
+if mine and seq <= mine.seq then return { -1 } end
+local live = mine and mine.ends > now + b.offset
+
 -- As in `take`: at most until the bucket is empty.
 if a[5] > 0 or a[6] > 0 then debit(b, a[5], a[6], 0) end
-if mine then
+if live then
   local own_us, own_num, lost_us, lost_num = mine.hold_us, mine.hold_num, 0, 0
   if mine.seq > acked then
     -- The reply did not arrive, so the grant never took effect. If a later reply did arrive, this
@@ -33,50 +113,87 @@ if mine then
   else
     own_us, own_num = plus(own_us, own_num, mine.grant_us, mine.grant_num, den)
   end
-  local told_us, told_num = plus(a[10], a[11], a[12], a[13], den)
+  local told_us, told_num = plus(a[11], a[12], a[13], a[14], den)
   if above(told_us, told_num, own_us, own_num) then
     -- The node refers to an earlier lease, and does not know that it has ended.
-    a[10], a[11], a[12], a[13] = 0, 0, 0, 0
+    a[11], a[12], a[13], a[14] = 0, 0, 0, 0
   else
     kept = 1
   end
-  local spent_us, spent_num = minus(own_us, own_num, a[10], a[11], den)
-  spent_us, spent_num = minus(spent_us, spent_num, a[12], a[13], den)
-  local back_us, back_num = plus(a[12], a[13], lost_us, lost_num, den)
+  local left_us, left_num = minus(own_us, own_num, a[13], a[14], den)
+  local back_us, back_num = plus(a[13], a[14], lost_us, lost_num, den)
   -- Every TAT since the grant includes what was held, so subtracting it undoes the grant exactly.
   b.us, b.num = minus(b.us, b.num, back_us, back_num, den)
-  release(b, back_us, back_num)
-  -- The node may have spent it just now.
+  leave_bin(mine)
+  -- The node may have spent what it does not hold any more just now.
+  b.held = b.held + up(left_us, left_num)
   raise(b, now)
-  release(b, spent_us, spent_num)
+  b.held = b.held - up(left_us, left_num)
 else
   -- The lease expired or was lost: it counted as spent when it ended.
-  a[10], a[11] = 0, 0
-  raise(b, now)
+  a[11], a[12] = 0, 0
 end
 raise(b, now)
 
+if b.waiters > 0 and b.round_end <= now + b.offset then
+  -- Those who still waited have not asked again for a while.
+  b.waiters, b.waiting = 0, 0
+end
+local waits = mine and b.waiters > 0 and mine.waits_in == b.round and mine.waits_for > 0
+local was_served = mine and b.waiters > 0 and mine.served == b.round
+local waiting = b.waiting - (waits and mine.waits_for or 0)
+
+local reserved = b.first <= now + b.offset and waiting or 0
+
 local places, wait, grant_us, grant_num = 0, 0, 0, 0
-for i = 17, #a, 2 do
+local room_us, room_num = minus(now + b.cap_us, b.cap_num, b.us, b.num, den)
+-- Each held amount is rounded up by less than a microsecond, which is not to cost a token.
+local share_us, share_num = a[16] - b.held - a[11] + b.leases, a[17]
+for i = 18, #a, 2 do
   local us, num = a[i], a[i + 1]
-  local held_us, held_num = plus(b.held_us, b.held_num, us, num, den)
-  local fit, until_then = fits(b, us, num)
-  if fit and (i == 17 or not above(held_us, held_num, a[15], a[16])) then
-    charge(b, us, num)
-    b.held_us, b.held_num = held_us, held_num
+  local left = (i > 18 or was_served) and reserved or 0
+  if not above(us + left, num, room_us, room_num) and (i == 18 or not above(us, num, share_us, share_num)) then
     grant_us, grant_num = plus(grant_us, grant_num, us, num, den)
-    places = places + 2 ^ ((i - 17) / 2)
-  elseif i == 17 then
-    wait = until_then
+    room_us, room_num = minus(room_us, room_num, us, num, den)
+    share_us, share_num = minus(share_us, share_num, us, num, den)
+    places = places + 2 ^ ((i - 18) / 2)
+  elseif i == 18 then
+    local _, until_then = fits(b, us, num)
+    wait = math.max(until_then, 1)
     break
   end
 end
+charge(b, grant_us, grant_num)
 
-if a[10] > 0 or a[11] > 0 or places > 0 then
-  b.leases[#b.leases + 1] = {
-    node = node, seq = seq, hold_us = a[10], hold_num = a[11],
-    grant_us = grant_us, grant_num = grant_num, expiry = now + a[14],
-  }
+local waits_for = 0
+if #a > 18 and places == 0 and not was_served then waits_for = up(a[18], a[19]) end
+if waits_for > 0 then
+  b.round_end = now + b.offset + ttl
+  if not waits then
+    -- The first that waits begins a round, in which no node was served yet.
+    if b.waiters == 0 then b.round, b.first = b.round + 1, now + b.offset + ttl / 4 - ttl / 4 % 1 end
+    b.waiters = b.waiters + 1
+  end
+elseif waits then
+  b.waiters = b.waiters - 1
 end
-if mine or places > 0 or b.dirty or a[5] > 0 or a[6] > 0 then save(b) end
-return { places, kept, wait, b.us - now, b.num, #b.leases }
+b.waiting = waiting + waits_for
+
+local index = mine and mine.index or 0
+if #a > 18 or a[11] > 0 or a[12] > 0 then
+  -- Also if it is refused, so that it is known to have been served.
+  if index == 0 then index = free_record() end
+  local ends = join_bin(up(plus(a[11], a[12], grant_us, grant_num, den)))
+  raise(b, now)
+  local served = places > 0 and b.round or mine and mine.served or 0
+  save(b)
+  redis.call('SETRANGE', KEYS[1], offset_of(index), struct.pack(RECORD,
+    node, seq, a[11], a[12], grant_us, grant_num, ends, served, b.round, waits_for))
+elseif live or b.dirty or a[5] > 0 or a[6] > 0 then
+  save(b)
+  if mine and b.bins[1] then
+    -- Keeps the number of the request, so that an earlier one that arrives later is ignored.
+    redis.call('SETRANGE', KEYS[1], offset_of(index), struct.pack(RECORD, node, seq, 0, 0, 0, 0, 0, mine.served, 0, 0))
+  end
+end
+return { places, kept, wait, b.us - now, b.num, b.leases, index }

@@ -35,7 +35,7 @@ for _, b in ipairs(buckets) do
     b.dirty = true
   elseif op == 'reset' then
     -- Nodes keep what they hold.
-    b.us, b.num, b.dirty = now + b.held_us, b.held_num, true
+    b.us, b.num, b.dirty = now + b.held, 0, true
   end
   -- A denial writes nothing, and neither does a peek, unless `load` has corrected the bucket.
   if b.dirty then save(b) end

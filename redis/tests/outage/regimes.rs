@@ -197,7 +197,7 @@ async fn a_connection_to_the_wrong_server_is_replaced() {
     proxy.lead_to(primary.port().unwrap());
     // Each failed probe makes a new connection.
     wait_for_server(&store, &bucket).await;
-    let _: String = primary.query(&["GET", "tidegate:{bucket}"]);
+    assert_eq!(primary.query::<u64>(&["EXISTS", "tidegate:{bucket}"]), 1);
 }
 
 /// A foreign script keeps the server busy while the connection chooses its database.

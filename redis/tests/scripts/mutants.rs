@@ -10,9 +10,11 @@ use crate::arithmetic::action::cases;
 use crate::arithmetic::comparison::agrees_with_exact_fractions;
 use crate::arithmetic::quota_changes::{any_quotas, check_changes, common_quotas};
 use crate::arithmetic::quotas::all_quotas;
+use crate::lease_protocol::fairness::{check_contention, contentions};
 use crate::lease_protocol::histories::histories;
 use crate::lease_protocol::returned_grants::{check_returned, returned_grants};
 use crate::lease_protocol::simulation::check_history;
+use crate::lease_protocol::times_to_live::{check_times_to_live, times_to_live};
 use crate::script_harness::Scripts;
 
 /// Runs `detects` with the unchanged scripts, then with each mutant.
@@ -67,8 +69,11 @@ fn arithmetic_tests_detect_each_mutant() {
 #[test]
 fn lease_protocol_tests_detect_each_mutant() {
     let (histories, grants) = (histories(), returned_grants());
+    let (contentions, ttls) = (contentions(), times_to_live());
     assert_all_detected(include_str!("mutants/lease.txt"), 300, |scripts, runner| {
         check_history(scripts, &sample(&histories, runner)).is_err()
             || check_returned(scripts, &sample(&grants, runner)).is_err()
+            || check_contention(scripts, &sample(&contentions, runner)).is_err()
+            || check_times_to_live(scripts, &sample(&ttls, runner)).is_err()
     });
 }

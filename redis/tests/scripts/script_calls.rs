@@ -13,7 +13,7 @@ pub(crate) fn scaled(quota: Quota) -> ScaledQuota {
 #[derive(Clone, Debug)]
 pub(crate) struct ScriptCall {
     pub(crate) keys: Vec<String>,
-    pub(crate) arguments: Vec<String>,
+    pub(crate) arguments: Vec<Vec<u8>>,
     pub(crate) now_us: u64,
 }
 
@@ -28,20 +28,32 @@ impl ScriptCall {
         empty_for_us: u64,
         now_us: u64,
     ) -> Self {
-        let mut arguments = vec![
-            op.to_owned(),
-            MAX_REFILL_US.to_string(),
-            empty_for_us.to_string(),
-        ];
-        for charge in charges {
-            let scaled = charge.scaled;
-            let [full, cost, unreported] = [
-                scaled.full(),
-                scaled.cost(charge.cost),
-                scaled.cost(charge.unreported),
-            ];
-            arguments.push(scaled.den().to_string());
-            arguments.extend(amounts(&[full, cost, unreported]));
+        let mut arguments;
+        let is_plain = |charge: &BucketCharge| charge.unreported == 0;
+        let is_short = op == "take"
+            && empty_for_us == 0
+            && charges.iter().all(is_plain)
+            && charges.iter().any(|charge| charge.cost > 0);
+        let amounts_of =
+            |charge: &BucketCharge| [charge.scaled.cost(charge.cost), charge.scaled.full()];
+        if is_short && charges.iter().all(|charge| charge.scaled.is_whole()) {
+            let each = charges.iter().flat_map(amounts_of);
+            arguments = each.map(|amount| number(amount.us)).collect();
+        } else if let (true, [charge]) = (is_short, charges) {
+            let den = [number(charge.scaled.den())];
+            arguments = amounts(&amounts_of(charge)).chain(den).collect();
+        } else {
+            arguments = vec![op.into(), number(MAX_REFILL_US), number(empty_for_us)];
+            for charge in charges {
+                let scaled = charge.scaled;
+                let [full, cost, unreported] = [
+                    scaled.full(),
+                    scaled.cost(charge.cost),
+                    scaled.cost(charge.unreported),
+                ];
+                arguments.push(number(scaled.den()));
+                arguments.extend(amounts(&[full, cost, unreported]));
+            }
         }
         Self {
             keys: keys.to_vec(),
@@ -51,10 +63,15 @@ impl ScriptCall {
     }
 }
 
+/// A number as the scripts take it.
+pub(crate) fn number(number: u64) -> Vec<u8> {
+    number.to_string().into_bytes()
+}
+
 /// Amounts as the scripts take them: whole microseconds and a numerator.
-pub(crate) fn amounts(amounts: &[Amount]) -> impl Iterator<Item = String> {
+pub(crate) fn amounts(amounts: &[Amount]) -> impl Iterator<Item = Vec<u8>> {
     let numbers = amounts.iter().flat_map(|amount| [amount.us, amount.num]);
-    numbers.map(|number| number.to_string())
+    numbers.map(number)
 }
 
 /// One bucket's part in a call of the script `take`.
@@ -103,8 +120,14 @@ pub(crate) struct TakeReply {
 }
 
 impl TakeReply {
-    pub(crate) fn parse(reply: &ScriptReply) -> Result<Self, TestCaseError> {
+    pub(crate) fn parse(
+        reply: &ScriptReply,
+        charges: &[BucketCharge],
+    ) -> Result<Self, TestCaseError> {
         let numbers = numbers(reply)?;
+        if numbers.len() <= 1 + charges.len() {
+            return Self::parse_short(numbers, charges);
+        }
         let ahead = numbers[3..].chunks_exact(2);
         let amount = |pair: &[i64]| {
             let (us, num) = (unsigned(pair[0])?, unsigned(pair[1])?);
@@ -115,6 +138,45 @@ impl TakeReply {
             denied_by: usize::try_from(unsigned(numbers[1])?).unwrap(),
             wait_us: unsigned(numbers[2])?,
             ahead: ahead.map(amount).collect::<Result<_, TestCaseError>>()?,
+        })
+    }
+
+    fn parse_short(numbers: &[i64], charges: &[BucketCharge]) -> Result<Self, TestCaseError> {
+        let (admitted, us, nums) = if let [_] = charges {
+            let us = numbers[0];
+            (
+                us >= 0,
+                vec![if us < 0 { -1 - us } else { us }],
+                &numbers[1..],
+            )
+        } else {
+            (numbers[0] == 1, numbers[1..].to_vec(), &[][..])
+        };
+        let amount = |(index, us): (usize, &i64)| {
+            let num = unsigned(nums.get(index).copied().unwrap_or(0))?;
+            let us = unsigned(*us)?;
+            Ok::<_, TestCaseError>(Amount { us, num })
+        };
+        let ahead: Vec<_> = us
+            .iter()
+            .enumerate()
+            .map(amount)
+            .collect::<Result<_, _>>()?;
+        let (mut denied_by, mut wait_us) = (0, 0);
+        if !admitted {
+            for (index, (charge, ahead)) in charges.iter().zip(&ahead).enumerate() {
+                let wait = charge.scaled.wait(*ahead, charge.cost).as_micros();
+                let wait = u64::try_from(wait).unwrap();
+                if charge.cost > 0 && wait > wait_us {
+                    (denied_by, wait_us) = (index + 1, wait);
+                }
+            }
+        }
+        Ok(Self {
+            admitted,
+            denied_by,
+            wait_us,
+            ahead,
         })
     }
 }

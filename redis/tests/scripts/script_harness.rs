@@ -1,8 +1,7 @@
 //! Runs the crate's scripts on a real server, at times that the test chooses.
 //!
-//! Four lines of the scripts are replaced; each must occur exactly once. The line that reads the
-//! clock takes the time from the last two arguments instead. The lines that read and write a key do
-//! what the server would do about the key's expiry at that time.
+//! The scripts get a table `redis` that takes the time from their last two arguments, and does what
+//! the server would do about the key's expiry at that time.
 
 use core::cell::RefCell;
 use core::sync::atomic::AtomicU64;
@@ -18,39 +17,35 @@ use crate::support::server::{Server, ServerOptions, command};
 /// The time at which most tests begin, in microseconds since 1970.
 pub(crate) const START_US: u64 = 1_790_000_000_123_456;
 
-/// `SET` with an expiry in whole milliseconds; the key still exists in the last of them.
-const KEEP: &str = "
-local function keep(now, key, value, ends)
-  redis.call('SET', key, value)
-  redis.call('INCR', key .. ':writes')
-  if ends then
-    redis.call('SET', key .. ':ends', ends)
-  else
-    redis.call('DEL', key .. ':ends')
+/// A key exists until the end of its last millisecond.
+const CHOSEN_TIME: &str = "
+local server, time = redis, { table.remove(ARGV, #ARGV - 1), table.remove(ARGV) }
+local redis = { call = function(name, key, ...)
+  if name == 'TIME' then return time end
+  local ends = server.call('GET', key .. ':ends')
+  if ends and time[1] * 1000 + math.floor(time[2] / 1000) > tonumber(ends) then
+    server.call('DEL', key, key .. ':ends')
   end
-end
+  if name == 'SET' then
+    local value, _, ends = ...
+    server.call('INCR', key .. ':writes')
+    if ends then
+      server.call('SET', key .. ':ends', ends)
+    else
+      server.call('DEL', key .. ':ends')
+    end
+    return server.call(name, key, value)
+  elseif name == 'PEXPIREAT' then
+    return server.call('SET', key .. ':ends', ...)
+  elseif name == 'PERSIST' then
+    return server.call('DEL', key .. ':ends')
+  end
+  return server.call(name, key, ...)
+end }
 ";
 
-const REPLACED: [[&str; 2]; 4] = [
-    [
-        "local clock = redis.call('TIME')",
-        "local clock = { table.remove(ARGV, #ARGV - 1), table.remove(ARGV) }",
-    ],
-    [
-        "local value = redis.call('GET', key)",
-        "local ends = redis.call('GET', key .. ':ends')
-  if ends and math.floor(now / 1000) > tonumber(ends) then
-    redis.call('DEL', key, key .. ':ends')
-  end
-  local value = redis.call('GET', key)",
-    ],
-    [
-        "redis.call('SET', b.key, value, 'PXAT', ",
-        "keep(now, b.key, value, ",
-    ],
-    ["redis.call('SET', b.key, value)", "keep(now, b.key, value)"],
-];
-
+const TIME: &str = include_str!("../../src/script/time.lua");
+const SHORT: &str = include_str!("../../src/script/short.lua");
 const BUCKET: &str = include_str!("../../src/script/bucket.lua");
 const TAKE: &str = include_str!("../../src/script/take.lua");
 const LEASE: &str = include_str!("../../src/script/lease.lua");
@@ -61,18 +56,17 @@ fn replace_once(text: &str, [old, new]: [&str; 2]) -> String {
     text.replace(old, new)
 }
 
-fn with_chosen_time(body: &str) -> String {
-    let mut script = [BUCKET, body].concat();
-    for change in REPLACED {
-        script = replace_once(&script, change);
-    }
-    KEEP.to_owned() + &script
+fn scripts() -> [String; 2] {
+    [
+        [CHOSEN_TIME, TIME, SHORT, BUCKET, TAKE].concat(),
+        [CHOSEN_TIME, TIME, BUCKET, LEASE].concat(),
+    ]
 }
 
 /// The state of a key after a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredKey {
-    pub(crate) value: Option<String>,
+    pub(crate) value: Option<Vec<u8>>,
     /// The last millisecond in which the key exists; `None` for a key that never expires.
     pub(crate) last_ms: Option<u64>,
     pub(crate) writes: u64,
@@ -98,8 +92,7 @@ impl Scripts {
     pub(crate) fn start() -> Self {
         let server = ServerOptions::default().start();
         let mut connection = server.connection();
-        let take = load(&mut connection, &with_chosen_time(TAKE));
-        let lease = load(&mut connection, &with_chosen_time(LEASE));
+        let [take, lease] = scripts().map(|script| load(&mut connection, &script));
         Self {
             connection,
             take,
@@ -111,7 +104,7 @@ impl Scripts {
     /// Makes one change in the original scripts, in both if both contain the text.
     #[track_caller]
     pub(crate) fn mutate(&mut self, change: [&str; 2]) {
-        let scripts = [TAKE, LEASE].map(with_chosen_time);
+        let scripts = scripts();
         let applies = scripts.iter().any(|script| script.contains(change[0]));
         assert!(applies, "no script contains {:?}", change[0]);
         let [take, lease] = scripts.map(|script| {
@@ -127,7 +120,10 @@ impl Scripts {
 
     /// Runs any command.
     #[track_caller]
-    pub(crate) fn query<R: redis::FromRedisValue>(&mut self, words: &[&str]) -> R {
+    pub(crate) fn query<R: redis::FromRedisValue, W: redis::ToRedisArgs>(
+        &mut self,
+        words: &[W],
+    ) -> R {
         command(words).query(&mut self.connection).unwrap()
     }
 
@@ -151,7 +147,7 @@ impl Scripts {
         now_us: u64,
     ) -> Result<TakeReply, TestCaseError> {
         let call = ScriptCall::take(op, &[key.to_owned()], &[charge], empty_for_us, now_us);
-        TakeReply::parse(&self.take(call).0)
+        TakeReply::parse(&self.take(call).0, &[charge])
     }
 
     pub(crate) fn lease(&mut self, call: ScriptCall) -> (ScriptReply, Vec<StoredKey>) {
@@ -177,7 +173,10 @@ impl Scripts {
         let mut results = Vec::new();
         for call in calls {
             let reply = next().map_err(|error| error.to_string());
-            let numbers = reply.map(|value| redis::from_redis_value(value).unwrap());
+            let numbers = reply.map(|value| match value {
+                Value::Int(number) => vec![number],
+                several => redis::from_redis_value(several).unwrap(),
+            });
             let stored = call.keys.iter().map(|_| {
                 let stored = redis::from_redis_value(next().unwrap()).unwrap();
                 let (value, last_ms, writes): (_, _, Option<u64>) = stored;
@@ -216,7 +215,7 @@ pub(crate) fn check_property<S: Strategy>(
     let config = ProptestConfig {
         cases: (config.cases / divisor).max(1),
         failure_persistence: None,
-        max_shrink_iters: 20_000,
+        max_shrink_iters: 2_000,
         ..config
     };
     TestRunner::new(config)

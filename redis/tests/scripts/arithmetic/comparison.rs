@@ -36,6 +36,7 @@ struct Outcome {
 
 /// What a call should do.
 struct Expected {
+    charges: Vec<BucketCharge>,
     outcome: Outcome,
     /// For each bucket: whether the call writes it.
     writes: Vec<bool>,
@@ -81,6 +82,7 @@ fn apply(
     }
     let available = buckets.clone().map(|index| model.available(index, now_us));
     Expected {
+        charges: Vec::new(),
         outcome: Outcome {
             denial,
             available: available.collect(),
@@ -143,14 +145,15 @@ fn compare(scripts: &mut Scripts, case: &Case, model: &mut dyn Model) -> TestCas
         let charges: Vec<_> = charges.collect();
         let call = ScriptCall::take(operation.name(), &keys, &charges, 0, now_us);
         calls.push(call);
-        let applied = apply(model, operation, &costs, unreported, now_us);
+        let mut applied = apply(model, operation, &costs, unreported, now_us);
+        applied.charges = charges;
         hint_us = applied.outcome.denial.map_or(0, |(_, wait)| wait);
         expected.push(applied);
     }
     let mut writes = vec![0; keys.len()];
     let replies = scripts.take_all(&calls);
     for ((call, expected), (reply, stored)) in calls.iter().zip(&expected).zip(&replies) {
-        let outcome = outcome(&scales, reply)?;
+        let outcome = outcome(&expected.charges, reply)?;
         prop_assert_eq!(&outcome, &expected.outcome, "{:?}", call);
         for (index, stored) in stored.iter().enumerate() {
             writes[index] += u64::from(expected.writes[index]);
@@ -163,9 +166,10 @@ fn compare(scripts: &mut Scripts, case: &Case, model: &mut dyn Model) -> TestCas
     Ok(())
 }
 
-fn outcome(scales: &[ScaledQuota], reply: &ScriptReply) -> Result<Outcome, TestCaseError> {
-    let reply = TakeReply::parse(reply)?;
-    let available = scales.iter().zip(&reply.ahead).map(|(scaled, &ahead)| {
+fn outcome(charges: &[BucketCharge], reply: &ScriptReply) -> Result<Outcome, TestCaseError> {
+    let reply = TakeReply::parse(reply, charges)?;
+    let available = charges.iter().zip(&reply.ahead).map(|(charge, &ahead)| {
+        let scaled = charge.scaled;
         prop_assert!(ahead.num < scaled.den(), "{ahead:?} is no proper fraction");
         Ok(scaled.available(ahead))
     });

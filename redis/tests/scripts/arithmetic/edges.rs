@@ -64,66 +64,96 @@ fn deepest_debt_is_50_years_and_is_paid_in_full() {
     }
 }
 
-const BUCKET: &str = "1 1790000000456789 1 3 1790000000123456";
+/// Numbers of seven bytes, as the scripts store them.
+fn stored(numbers: &[u64]) -> Vec<u8> {
+    let bytes = numbers
+        .iter()
+        .flat_map(|number| number.to_be_bytes()[1..].to_vec());
+    bytes.collect()
+}
 
-/// Texts that are no bucket.
-fn foreign_values() -> Vec<String> {
-    let mut values: Vec<String> = [
+/// A bucket of a quota of three per second.
+fn bucket() -> Vec<u8> {
+    stored(&[1_790_000_000_456_789, 1_790_000_000_123_456, 1, 3])
+}
+
+/// Values that are no bucket.
+fn foreign_values() -> Vec<Vec<u8>> {
+    let texts = [
         "",
         "hello",
         "2",
         "12345",
         "{}",
         "\n",
-        "1 nan 0 3 0",
-        "1 inf 0 3 0",
-        "1 9007199254740992 0 3 0",
-        "1 -1 0 3 0",
-        "1 5 0 3 x",
-        "1 a b c d e",
         " ",
-        "1 5 0 3 0 0",
-    ]
-    .map(String::from)
-    .to_vec();
-    values.push(BUCKET.replacen('1', "2", 1));
-    let leased = format!("{BUCKET} z1 1 333333 1 0 0 1790000001123456");
-    let words: Vec<&str> = leased.split(' ').collect();
-    // Every prefix of a leased bucket, except the bucket without its lease.
-    let prefixes = (1..words.len()).filter(|count| *count != 5);
-    values.extend(prefixes.map(|count| words[..count].join(" ")));
+        "twelve bytes",
+        "exactly twenty-eight letters",
+        "1 1790000000456789 1 3 1790000000123456",
+    ];
+    let mut values: Vec<Vec<u8>> = texts.map(|text| text.as_bytes().to_vec()).to_vec();
+    let (us, last) = (1_790_000_000_456_789, 1_790_000_000_123_456);
+    values.extend([
+        stored(&[1 << 53, last, 1, 3]),
+        stored(&[us, 1 << 53, 1, 3]),
+        stored(&[us, last, 3, 3]),
+        stored(&[us, last, 0, 0]),
+        stored(&[us, last, 1, 1 << 53]),
+    ]);
+    let leased = [bucket(), vec![0; 44 + 12 * 17]].concat();
+    // Every beginning of a leased bucket, except that without the leases. One as short as a whole
+    // bucket is read as one whose TAT is 53 bits long.
+    let lengths = (1..leased.len()).filter(|length| ![12, 28].contains(length));
+    values.extend(lengths.step_by(7).map(|length| leased[..length].to_vec()));
     values
 }
 
 #[test]
-fn foreign_text_is_an_error_that_changes_no_key_of_the_call() {
+fn foreign_value_is_an_error_that_changes_no_key_of_the_call() {
     let mut scripts = Scripts::start();
-    let charge = BucketCharge {
+    let quota = scaled(Quota::per_second(3));
+    let several = BucketCharge {
         unreported: 1,
-        ..BucketCharge::new(scaled(Quota::per_second(3)), 1)
+        ..BucketCharge::new(quota, 1)
     };
     for value in foreign_values() {
+        let key = fresh_key();
+        let () = scripts.query(&[&b"SET"[..], key.as_bytes(), &value]);
+        let whole = scaled(Quota::per_second(10));
+        for quota in [quota, whole] {
+            let call = ScriptCall::take(
+                "take",
+                core::slice::from_ref(&key),
+                &[BucketCharge::new(quota, 1)],
+                0,
+                START_US,
+            );
+            let (reply, stored) = scripts.take(call);
+            let error = reply.expect_err("a short call");
+            assert!(error.contains("user_script"), "{error}");
+            assert_eq!(stored[0].value.as_ref(), Some(&value));
+        }
         for (foreign, valid) in [(0, 1), (1, 0)] {
             let keys = [fresh_key(), fresh_key()];
-            let () = scripts.query(&["SET", &keys[foreign], &value]);
-            let () = scripts.query(&["SET", &keys[valid], BUCKET]);
+            let () = scripts.query(&[&b"SET"[..], keys[foreign].as_bytes(), &value]);
+            let () = scripts.query(&[&b"SET"[..], keys[valid].as_bytes(), &bucket()]);
             for op in ["take", "peek", "debit", "reset"] {
-                let call = ScriptCall::take(op, &keys, &[charge; 2], 0, START_US);
+                let call = ScriptCall::take(op, &keys, &[several; 2], 0, START_US);
                 let (reply, stored) = scripts.take(call);
-                let error = reply.expect_err(&value);
+                let error = reply.expect_err(op);
                 assert!(error.contains("user_script"), "{error}");
-                assert_eq!(stored[foreign].value.as_deref(), Some(&*value));
-                assert_eq!(stored[valid].value.as_deref(), Some(BUCKET));
+                assert_eq!(stored[foreign].value.as_ref(), Some(&value));
+                assert_eq!(stored[valid].value, Some(bucket()));
             }
             // A lease of a bucket with one token per second and a capacity of 2, for a second.
-            let numbers = "1 2000000 0 0 0 0 z2 1 0 0 0 0 0 1000000 1000000 0 1000000 0";
+            let numbers = "1 2000000 0 0 0 0 z2 0 1 0 0 0 0 0 1000000 1000000 0 1000000 0";
             let (reply, stored) = scripts.lease(ScriptCall {
                 keys: vec![keys[foreign].clone()],
-                arguments: numbers.split(' ').map(str::to_owned).collect(),
+                arguments: numbers.split(' ').map(Into::into).collect(),
                 now_us: START_US,
             });
-            assert!(reply.expect_err(&value).contains("user_script"));
-            assert_eq!(stored[0].value.as_deref(), Some(&*value));
+            assert!(reply.expect_err("a lease").contains("user_script"));
+            assert_eq!(stored[0].value.as_ref(), Some(&value));
         }
     }
 }

@@ -45,7 +45,7 @@ impl ExactBucket {
         self.ahead = ahead;
         self.written_us = Some(now_us);
         let refill_us = u64::try_from(ahead / self.us).unwrap();
-        self.last_ms = (now_us + refill_us).div_ceil(1_000) + 1;
+        self.last_ms = (now_us + refill_us) / 1_000 + 2;
     }
 
     const fn full(&self) -> i128 {

@@ -52,7 +52,13 @@ pub(crate) fn all_quotas() -> impl Strategy<Value = Quota> {
         "a quota that the scripts support",
         |(rate, period, capacity)| supported(rate, period, capacity),
     );
+    // Tokens of whole microseconds, and buckets that are full again soon.
+    let whole = (1_u64..2_000, 1_u64..8).prop_map(|(us, capacity)| {
+        let quota = Quota::new(1, Duration::from_micros(us)).unwrap();
+        quota.burst(capacity)
+    });
     prop_oneof![
+        2 => whole,
         1 => Just(Quota::per_second(1_000_001)),
         1 => Just(Quota::new(1, Duration::from_micros(50 * YEAR_US)).unwrap()),
         1 => exact_quotas(),

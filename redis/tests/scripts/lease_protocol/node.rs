@@ -3,8 +3,9 @@
 use core::mem::take;
 
 use super::history::{Demand, History};
+use super::simulation::lease_end;
 use crate::scaled_quota::Amount;
-use crate::script_calls::{amounts, scaled};
+use crate::script_calls::{amounts, number, scaled};
 
 /// A request to the script `lease`.
 #[derive(Clone, Debug)]
@@ -13,7 +14,7 @@ pub(crate) struct LeaseRequest {
     hold: u64,
     back: u64,
     pub(crate) batches: Vec<u64>,
-    pub(crate) arguments: Vec<String>,
+    pub(crate) arguments: Vec<Vec<u8>>,
     closes: bool,
     pub(crate) state: RequestState,
 }
@@ -39,11 +40,14 @@ pub(crate) struct Grant {
     pub(crate) still_held: bool,
     /// How often the key had been lost before.
     pub(crate) life: usize,
+    pub(crate) record: u64,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct LeaseNode {
-    name: String,
+    name: [u8; 16],
+    /// Where the server keeps what it knows of the node.
+    record: u64,
     seq: u64,
     acked: u64,
     outstanding: u64,
@@ -63,10 +67,19 @@ pub(crate) enum NodeState {
     Closed,
 }
 
+/// A name without runs of zeros, which a record has, too.
+fn name(created: usize) -> [u8; 16] {
+    let created = u128::try_from(created).unwrap() + 1;
+    created
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+        .to_be_bytes()
+}
+
 impl LeaseNode {
-    pub(crate) fn new(number: usize) -> Self {
+    pub(crate) fn new(created: usize) -> Self {
         Self {
-            name: format!("z{number:016x}"),
+            name: name(created),
+            record: 0,
             seq: 0,
             acked: 0,
             outstanding: 0,
@@ -121,14 +134,14 @@ impl LeaseNode {
         self.seq += 1;
         let scaled = scaled(history.quota);
         let cost = |permits: u64| scaled.cost(permits);
-        let mut arguments = vec![scaled.den().to_string()];
+        let mut arguments = vec![number(scaled.den())];
         arguments.extend(amounts(&[scaled.full()]));
-        arguments.push(history.empty_for_us().to_string());
+        arguments.push(number(history.empty_for_us()));
         arguments.extend(amounts(&[Amount::default()]));
-        arguments.push(self.name.clone());
-        arguments.extend([self.seq, self.acked].map(|seq| seq.to_string()));
+        arguments.push(self.name.to_vec());
+        arguments.extend([self.record, self.seq, self.acked].map(number));
         arguments.extend(amounts(&[cost(hold), cost(back)]));
-        arguments.push(history.ttl_us.to_string());
+        arguments.push(number(history.ttl_us));
         arguments.extend(amounts(&[cost(half)]));
         arguments.extend(amounts(
             &batches.iter().copied().map(cost).collect::<Vec<_>>(),
@@ -156,6 +169,7 @@ impl LeaseNode {
             return NodeState::Closed;
         }
         self.acked = self.seq;
+        self.record = grant.record;
         let mut kept = request.hold;
         if !grant.still_held {
             (self.held, kept) = (0, 0);
@@ -164,8 +178,8 @@ impl LeaseNode {
         self.outstanding = kept + grant.permits;
         self.held += grant.permits;
         let slow = history.ttl_us / 100 * history.slow_clock / 1_000;
-        self.end_us = request.sent_us + history.ttl_us;
-        self.deadline_us = self.end_us - history.ttl_us / 100 + slow;
+        self.end_us = lease_end(request.sent_us, history.ttl_us);
+        self.deadline_us = request.sent_us + history.ttl_us - history.ttl_us / 100 + slow;
         NodeState::Open
     }
 

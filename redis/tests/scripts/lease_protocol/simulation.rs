@@ -100,7 +100,7 @@ impl<'a> Simulation<'a> {
         let granted = request.batches.iter().enumerate();
         let granted = granted.filter(|(place, _)| places >> place & 1 == 1);
         let permits = granted.map(|(_, permits)| permits).sum();
-        let held = held_us(stored[0].value.as_deref().unwrap_or(""));
+        let held = held_us(stored[0].value.as_deref().unwrap_or_default());
         let most = |permits: u64| self.scaled.cost(permits).us + 4;
         let capacity = self.history.quota.capacity();
         prop_assert!(held <= most(capacity), "{held} us are held");
@@ -116,6 +116,7 @@ impl<'a> Simulation<'a> {
             permits,
             still_held: reply[1] == 1,
             life: self.life,
+            record: u64::try_from(reply[6]).unwrap(),
         });
         Ok(())
     }
@@ -182,8 +183,8 @@ impl<'a> Simulation<'a> {
             }
             Event::UntilEnd(node) => self.wait_until(self.nodes[node].end_us),
             Event::LeaseTime(more) => {
-                self.now_us += self.history.ttl_us;
-                self.now_us = self.now_us.saturating_add_signed(more.into());
+                let end_us = lease_end(self.now_us, self.history.ttl_us);
+                self.now_us = end_us.saturating_add_signed(more.into());
             }
             Event::Take(cost) => self.take(1 + cost % self.history.quota.capacity())?,
             Event::TakeAll => {
@@ -242,14 +243,22 @@ impl<'a> Simulation<'a> {
     }
 }
 
-/// What all nodes hold, as the bucket's value says.
-fn held_us(value: &str) -> u64 {
-    let words: Vec<&str> = value.split(' ').collect();
-    let leases = words.get(5..).unwrap_or_default().chunks_exact(7);
-    let number = |word: &str| word.parse::<u64>().unwrap();
-    leases
-        .map(|lease| number(lease[2]) + number(lease[4]))
-        .sum()
+/// When the server considers a lease ended: leases end together, at multiples of a power of two
+/// above an eighth of their time to live.
+pub(crate) const fn lease_end(granted_us: u64, ttl_us: u64) -> u64 {
+    let step = (ttl_us / 4 + 1).next_power_of_two() / 2;
+    (granted_us + ttl_us).next_multiple_of(step)
+}
+
+/// What all nodes hold, as the bucket's value says: the sum over its bins.
+fn held_us(value: &[u8]) -> u64 {
+    let number = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+    };
+    let bins = value.get(72..72 + 12 * 17).unwrap_or_default();
+    bins.chunks_exact(17).map(|bin| number(&bin[7..14])).sum()
 }
 
 /// Checks that a history keeps the bound and loses no permits for good.
