@@ -160,6 +160,7 @@ mod store;
 mod sync;
 mod time;
 mod token_bucket;
+mod unless;
 mod unreported;
 mod wait_line;
 

@@ -11,9 +11,6 @@ mod tls;
 mod turns;
 
 use core::fmt;
-use core::future::{Future, poll_fn};
-use core::pin::pin;
-use core::task::Poll;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -21,10 +18,14 @@ use redis::{FromRedisValue, IntoConnectionInfo, RedisError};
 
 use crate::base_key::BaseKey;
 use crate::breaker::ClosedState;
-use crate::connection::{Connection, Timeouts};
+use crate::connection::Connection;
+#[cfg(feature = "sentinel")]
+use crate::connection::sentinels::{OpenClient, Service};
+use crate::connection::timeouts::Timeouts;
 use crate::script::ScriptCall;
 use crate::stats::StoreStats;
 use crate::time;
+use crate::unless::unless;
 use store_inner::{GuardedSlots, StoreInner, within};
 #[cfg(feature = "tls")]
 use tls::Tls;
@@ -142,7 +143,7 @@ impl RedisStore {
             let _turn = inner.turns.take().await?;
             Some(within(inner.timeout, send::send(inner, call)).await)
         };
-        let Some(result) = unless(opened, sent).await else {
+        let Ok(result) = unless(opened, sent).await else {
             inner.counters.released.increment();
             let until = breaker.open_until().unwrap_or(0);
             return Err(CallFailure::BreakerOpen(until));
@@ -186,18 +187,6 @@ impl fmt::Debug for RedisStore {
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
-}
-
-/// Returns the output of `work`, or `None` if `stop` ends before it.
-async fn unless<T>(stop: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
-    let (mut stop, mut work) = (pin!(stop), pin!(work));
-    poll_fn(|cx| {
-        if let Poll::Ready(result) = work.as_mut().poll(cx) {
-            return Poll::Ready(Some(result));
-        }
-        stop.as_mut().poll(cx).map(|()| None)
-    })
-    .await
 }
 
 /// Builds a [`RedisStore`].
@@ -319,12 +308,69 @@ impl StoreBuilder {
         let client = self.tls.client(server)?;
         #[cfg(not(feature = "tls"))]
         let client = redis::Client::open(server)?;
-        let timeouts = Timeouts {
+        let connection = Connection::to_server(client, self.timeouts())?;
+        Ok(self.connection(connection))
+    }
+
+    const fn timeouts(&self) -> Timeouts {
+        Timeouts {
             connect: self.connect_timeout,
             response: self.timeout,
+        }
+    }
+
+    /// Returns a store on the master of a service that sentinels watch. It connects with the first
+    /// call. Whenever the connection is lost or the server turns out to be a replica, the next
+    /// connection asks the sentinels anew.
+    ///
+    /// `service` is the name by which the sentinels know it. `login` is the address of a master, with
+    /// the user, the password and the database: its host and port are placeholders, because the
+    /// sentinels name those. The addresses of the sentinels have users and passwords of their own.
+    /// Either may begin with `rediss://` (feature `tls`).
+    ///
+    /// ```no_run
+    /// use tidegate_redis::RedisStore;
+    ///
+    /// # async fn example() -> Result<(), redis::RedisError> {
+    /// let sentinels = ["redis://10.0.0.1:26379", "redis://10.0.0.2:26379", "redis://10.0.0.3:26379"];
+    /// let login = "redis://tidegate:secret@master/0";
+    /// let store = RedisStore::builder().connect_sentinel(sentinels, "limits", login)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// All sentinels are asked at the same time, and the newest answer counts, so it is enough if one
+    /// of them answers. While a connection works, they are asked once a second whether another
+    /// master has taken over, because a master that was replaced on demand serves its connections
+    /// for some more seconds. Sentinels with users need
+    /// `+sentinel|master +sentinel|get-master-addr-by-name`.
+    ///
+    /// The new master admits within a second of its promotion, with the default
+    /// [`probe_interval`](Self::probe_interval). [Failover](crate#deployment) says what it may lack.
+    ///
+    /// # Errors
+    ///
+    /// If an address is invalid, or there is no sentinel. A service that no sentinel knows is the
+    /// cause in the error of the first call.
+    #[cfg(feature = "sentinel")]
+    pub fn connect_sentinel<T: IntoConnectionInfo>(
+        self,
+        sentinels: impl IntoIterator<Item = T>,
+        service: &str,
+        login: impl IntoConnectionInfo,
+    ) -> Result<RedisStore, RedisError> {
+        let sentinels = sentinels.into_iter().map(T::into_connection_info);
+        let sentinels = sentinels.collect::<Result<_, _>>()?;
+        let login = login.into_connection_info()?;
+        #[cfg(feature = "tls")]
+        let open: Box<OpenClient> = {
+            let tls = self.tls.clone();
+            Box::new(move |info| tls.client(info))
         };
-        let connection = Connection::to_server(client, timeouts)?;
-        Ok(self.connection(connection))
+        #[cfg(not(feature = "tls"))]
+        let open: Box<OpenClient> = Box::new(redis::Client::open);
+        let service = Service::new(sentinels, service, login, open, self.timeouts())?;
+        Ok(self.connection(Connection::to_master(Arc::new(service))))
     }
 
     /// Connects to a cluster through any of the given nodes.

@@ -11,6 +11,7 @@ pub(crate) mod lifeline;
 pub(crate) mod limiters;
 pub(crate) mod load;
 pub(crate) mod ports;
+pub(crate) mod sentinels;
 pub(crate) mod server;
 pub(crate) mod server_kind;
 pub(crate) mod slot_move;

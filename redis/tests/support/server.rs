@@ -63,6 +63,11 @@ impl ServerOptions {
         self
     }
 
+    /// The program that runs it.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.kind.program()
+    }
+
     /// Starts the server and waits until it answers.
     pub(crate) fn start(self) -> Server {
         Server::start(self)

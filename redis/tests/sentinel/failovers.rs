@@ -1,0 +1,159 @@
+//! Masters that are killed or replaced while nodes call: what is admitted before, meanwhile and
+//! afterwards.
+
+use core::time::Duration;
+use std::time::Instant;
+
+use tidegate::Quota;
+use tidegate_redis::{AcquireError, RedisStore};
+
+use super::store;
+use crate::support::admission::{Admission, now_ns};
+use crate::support::bound::Bound;
+use crate::support::limiters::{bucket, lease};
+use crate::support::load::{Load, Target};
+use crate::support::sentinels::Watched;
+use crate::support::server::ServerOptions;
+use crate::support::wait::eventually;
+
+/// Far below what a server can serve, and with a capacity that a failover may give twice.
+const RATE: u64 = 500;
+const CAPACITY: u64 = 100;
+
+const fn quota() -> Quota {
+    Quota::per_second(RATE).burst(CAPACITY)
+}
+
+/// Four tasks on two stores, which ask for more than the quota.
+fn load(watched: &Watched) -> (Vec<RedisStore>, Load) {
+    let stores: Vec<_> = (0..2).map(|_| store(watched)).collect();
+    let targets = stores.iter().flat_map(|store| {
+        let target = || Target::Bucket(bucket(store, "bucket", quota()));
+        [target(), target()]
+    });
+    let load = Load::start(targets.collect::<Vec<_>>(), check);
+    (stores, load)
+}
+
+/// Calls are denied or fail, but none panics or is called wrong.
+fn check(error: &AcquireError) {
+    let expected = error.denied().is_some() || error.is_unavailable();
+    assert!(expected, "{error}");
+}
+
+fn admitted_between(admissions: &[Admission], from_ns: u64, to_ns: u64) -> u64 {
+    let mut within = 0;
+    for admission in admissions {
+        if admission.start_ns >= from_ns && admission.end_ns <= to_ns {
+            within += admission.permits;
+        }
+    }
+    within
+}
+
+/// Checks that most of the quota was used. On a busy machine some calls come late.
+#[track_caller]
+fn check_share(admissions: &[Admission], from_ns: u64, to_ns: u64) {
+    let admitted = admitted_between(admissions, from_ns, to_ns);
+    let quota = u128::from(RATE) * u128::from(to_ns - from_ns) / 1_000_000_000;
+    assert!(
+        u128::from(admitted) * 10 >= quota * 7,
+        "{admitted} of {quota}"
+    );
+}
+
+/// Replication is asynchronous, so a new master may lack what was charged last. So it admits up to
+/// a capacity again.
+#[track_caller]
+fn check_bound(admissions: &[Admission], failovers: u64) {
+    let bound = Bound::new(quota()).with_capacity_times(1 + failovers);
+    bound.assert_within(admissions);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_master_is_replaced_and_does_not_come_back() {
+    for options in ServerOptions::each_kind() {
+        let mut watched = Watched::start(&options, 2);
+        let (stores, load) = load(&watched);
+        let leased = lease(&stores[0], "leased", quota()).await;
+        let started = now_ns();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let killed = now_ns();
+        watched.node_mut(0).kill();
+        let master = watched.wait_for_master(0);
+        let promoted = Instant::now();
+        let node = watched.node(master);
+        eventually("an admission of the new master", async || {
+            node.script_calls() > 0 && stores.iter().all(|store| store.stats().is_available())
+        })
+        .await;
+        let recovery = promoted.elapsed();
+        let recovered = now_ns();
+        // It thinks that it is a master still.
+        watched.node_mut(0).restart();
+        eventually("the old master as a replica", async || {
+            watched.role(0).as_deref() == Some("slave")
+        })
+        .await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let end = now_ns();
+        let admissions = load.stop().await.concat();
+        assert_eq!(
+            watched.node(0).script_calls(),
+            0,
+            "the old master is not used"
+        );
+        check_share(&admissions, started, killed);
+        check_share(&admissions, recovered, end);
+        check_bound(&admissions, 1);
+        // A second, and what a busy machine adds.
+        assert!(recovery < Duration::from_secs(4), "{recovery:?}");
+        eventually("tokens of a lease", async || leased.try_acquire(1).is_ok()).await;
+        for store in stores {
+            assert_eq!(store.stats().outages, 1, "{:?}", store.stats());
+        }
+    }
+}
+
+/// The old master accepts writes for seconds after it was replaced. It is not called until then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_replaced_on_demand_is_left_without_an_outage() {
+    for options in ServerOptions::each_kind() {
+        let watched = Watched::start(&options, 1);
+        watched.demote_late();
+        let (stores, load) = load(&watched);
+        let started = now_ns();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        watched.fail_over();
+        let master = watched.wait_for_master(0);
+        let mut last = watched.node(master).script_calls();
+        eventually("calls of both stores at the new master", async || {
+            let calls = |node| watched.node(node).script_calls();
+            let (old, new) = (calls(0), calls(master));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let has_moved = calls(0) == old && calls(master) > new.max(last);
+            last = new;
+            has_moved
+        })
+        .await;
+        assert_eq!(watched.role(0).as_deref(), Some("master"), "demoted later");
+        let moved = now_ns();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let end = now_ns();
+        let old_calls = watched.node(0).script_calls();
+        // The sentinels make it a replica. That closes all connections to it.
+        eventually("the old master as a replica", async || {
+            watched.role(0).as_deref() == Some("slave")
+        })
+        .await;
+        assert_eq!(watched.node(0).script_calls(), old_calls);
+        for store in stores {
+            let stats = store.stats();
+            assert_eq!((stats.outages, stats.errors), (0, 0), "{stats:?}");
+        }
+        let admissions = load.stop().await.concat();
+        check_share(&admissions, started, end);
+        check_share(&admissions, moved, end);
+        check_bound(&admissions, 1);
+    }
+}

@@ -1,0 +1,129 @@
+//! How sentinels are asked, and what a store says if none names a master.
+
+use core::time::Duration;
+use std::time::Instant;
+
+use redis::ErrorKind;
+use tidegate::Quota;
+use tidegate_redis::RedisStore;
+
+use super::{LOGIN, builder, store};
+use crate::support::acl::{documented_rights, set_user};
+use crate::support::limiters::{bucket, cause, slow};
+use crate::support::sentinels::{SERVICE, Watched};
+use crate::support::server::ServerOptions;
+use crate::support::wait::PATIENCE;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_sentinel_that_answers_is_enough() {
+    for options in ServerOptions::each_kind() {
+        let mut watched = Watched::start(&options, 0);
+        // The first one is gone, and the second one hangs.
+        watched.kill_sentinel(0);
+        watched.pause_sentinel(1);
+        let store = builder()
+            .timeout(Duration::from_secs(4))
+            .connect_sentinel(watched.urls(), SERVICE, LOGIN)
+            .unwrap();
+        let bucket = bucket(&store, "bucket", slow(10));
+        bucket.try_acquire(1).await.unwrap();
+        watched.kill_sentinel(1);
+        watched.kill_sentinel(2);
+        // A connection that works needs no sentinel.
+        bucket.try_acquire(1).await.unwrap();
+        assert!(format!("{store:?}").contains("MasterConnection"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_say_what_each_sentinel_said() {
+    let watched = Watched::start(&ServerOptions::default(), 0);
+    let patient = || RedisStore::builder().timeout(PATIENCE);
+    let cause_with = async |sentinels: &[String], service: &str| {
+        let store = patient().connect_sentinel(sentinels.to_vec(), service, LOGIN);
+        cause(
+            bucket(&store.unwrap(), "bucket", slow(10))
+                .try_acquire(1)
+                .await,
+        )
+    };
+    let urls = watched.urls();
+    let unknown = cause_with(&urls, "other").await;
+    assert_eq!(unknown.kind(), ErrorKind::MasterNameNotFoundBySentinel);
+    let text = unknown.to_string();
+    assert!(text.contains("`other`"), "{text}");
+    assert_eq!(text.matches("does not know it").count(), 3, "{text}");
+
+    let absent = "redis://127.0.0.1:1".to_owned();
+    let no_sentinel = watched.node(0).url();
+    let text = cause_with(&[absent, no_sentinel], SERVICE)
+        .await
+        .to_string();
+    assert!(text.contains("127.0.0.1:1: Connection refused"), "{text}");
+    assert!(text.to_lowercase().contains("unknown command"), "{text}");
+
+    // One that does not know it does not keep a store from the others.
+    let () = watched.ask(0, &["REMOVE", SERVICE]).unwrap();
+    let store = store(&watched);
+    bucket(&store, "bucket", slow(10))
+        .try_acquire(1)
+        .await
+        .unwrap();
+}
+
+#[test]
+fn invalid_addresses_are_rejected() {
+    let connect = |sentinels: &[&str], login: &str| {
+        let store = builder().connect_sentinel(sentinels.iter().copied(), SERVICE, login);
+        store.map(drop).unwrap_err().kind()
+    };
+    assert_eq!(connect(&[], LOGIN), ErrorKind::EmptySentinelList);
+    let sentinel = "redis://127.0.0.1:26379";
+    assert_eq!(
+        connect(&["no address"], LOGIN),
+        ErrorKind::InvalidClientConfig
+    );
+    assert_eq!(
+        connect(&[sentinel], "no address"),
+        ErrorKind::InvalidClientConfig
+    );
+    assert_eq!(
+        connect(&[sentinel], "unix:///tmp/socket"),
+        ErrorKind::InvalidClientConfig
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn login_has_user_and_database() {
+    for options in ServerOptions::each_kind() {
+        let watched = Watched::start(&options, 0);
+        let node = watched.node(0);
+        set_user(node, &documented_rights(false));
+        set_user(node, &["tidegate", "+select"]);
+        let login = "redis://tidegate:secret@master/3";
+        let store = builder().connect_sentinel(watched.urls(), SERVICE, login);
+        let bucket = bucket(&store.unwrap(), "bucket", Quota::per_hour(10));
+        bucket.try_acquire(1).await.unwrap();
+        let keys = node.info("db3").expect("a key in the database");
+        assert!(keys.starts_with("keys=1,"), "{keys}");
+        assert_eq!(node.info("db0"), None);
+    }
+}
+
+/// As in a `static` that several tests use.
+#[test]
+fn store_works_in_one_runtime_after_the_other() {
+    let watched = Watched::start(&ServerOptions::default(), 0);
+    let store = store(&watched);
+    let bucket = bucket(&store, "bucket", slow(10));
+    for left in [9, 8, 7] {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let start = Instant::now();
+        let admitted = runtime.block_on(bucket.try_acquire(1)).unwrap();
+        assert_eq!(admitted.available(), Some(left), "{:?}", start.elapsed());
+    }
+    assert_eq!(store.stats().errors, 0);
+}

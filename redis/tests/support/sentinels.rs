@@ -1,0 +1,218 @@
+//! A master, its replicas, and three sentinels that replace the master when it fails.
+
+use std::fs::{self, File};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use redis::{Client, FromRedisValue, RedisResult};
+use tempfile::TempDir;
+
+use super::lifeline::Lifeline;
+use super::ports::free_port;
+use super::server::{Server, ServerOptions, command, field_value, pause_process};
+use super::wait::{PATIENCE, until};
+
+/// The name of the service.
+pub(crate) const SERVICE: &str = "limits";
+
+const SENTINELS: usize = 3;
+
+/// Sentinels that take a master for dead after half a second.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    sentinels: Vec<Sentinel>,
+    nodes: Vec<Server>,
+}
+
+/// A process with a folder of its own, as it writes its configuration. The lifeline is the first
+/// field, and so is dropped before the process is reaped.
+#[derive(Debug)]
+struct Sentinel {
+    lifeline: Option<Lifeline>,
+    process: Child,
+    scheme: &'static str,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Watched {
+    /// Node 0 is the master at first.
+    pub(crate) fn start(options: &ServerOptions, replicas: usize) -> Self {
+        let options = options.clone().tcp().set("repl-diskless-sync-delay", "0");
+        let nodes: Vec<_> = (0..=replicas).map(|_| options.clone().start()).collect();
+        let port = nodes[0].port().unwrap().to_string();
+        for replica in &nodes[1..] {
+            let () = replica.query(&["REPLICAOF", "127.0.0.1", &port]);
+        }
+        let monitor = format!("sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n");
+        let sentinels = (0..SENTINELS).map(|_| Sentinel::start(&options, "redis", &monitor));
+        let watched = Self {
+            sentinels: sentinels.collect(),
+            nodes,
+        };
+        for sentinel in 0..SENTINELS {
+            let periods = ["info-period", "publish-period", "ping-period", "ask-period"];
+            let periods = periods.iter().flat_map(|period| [*period, "100"]);
+            let arguments: Vec<_> = ["DEBUG"].into_iter().chain(periods).collect();
+            let () = watched.ask(sentinel, &arguments).unwrap();
+        }
+        watched.wait_until_known();
+        watched
+    }
+
+    /// Waits until all sentinels know each other and all replicas, so that a failover can begin.
+    fn wait_until_known(&self) {
+        let replicas = (self.nodes.len() - 1).to_string();
+        let others = (SENTINELS - 1).to_string();
+        until("sentinels that know all nodes", || {
+            (0..SENTINELS).all(|sentinel| {
+                let master = self.master_fields(sentinel).unwrap_or_default();
+                let has = |name, value: &str| {
+                    let mut fields = master.chunks_exact(2);
+                    fields.any(|field| field[0] == name && field[1] == value)
+                };
+                has("num-slaves", &replicas) && has("num-other-sentinels", &others)
+            })
+        });
+        for replica in &self.nodes[1..] {
+            until("a replica with all data", || {
+                replica.info("master_link_status").as_deref() == Some("up")
+            });
+        }
+    }
+
+    fn master_fields(&self, sentinel: usize) -> RedisResult<Vec<String>> {
+        self.ask(sentinel, &["MASTER", SERVICE])
+    }
+
+    /// Runs `SENTINEL` with these arguments.
+    pub(crate) fn ask<R: FromRedisValue>(
+        &self,
+        sentinel: usize,
+        arguments: &[&str],
+    ) -> RedisResult<R> {
+        let client = Client::open(self.sentinels[sentinel].url()).unwrap();
+        let mut connection = client.get_connection_with_timeout(PATIENCE)?;
+        command(&[&["SENTINEL"], arguments].concat()).query(&mut connection)
+    }
+
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.sentinels.iter().map(Sentinel::url).collect()
+    }
+
+    pub(crate) fn node(&self, node: usize) -> &Server {
+        &self.nodes[node]
+    }
+
+    pub(crate) fn node_mut(&mut self, node: usize) -> &mut Server {
+        &mut self.nodes[node]
+    }
+
+    pub(crate) fn kill_sentinel(&mut self, sentinel: usize) {
+        self.sentinels[sentinel].kill();
+    }
+
+    /// From then on it accepts connections and answers nothing.
+    pub(crate) fn pause_sentinel(&self, sentinel: usize) {
+        pause_process(&self.sentinels[sentinel].process);
+    }
+
+    /// Makes the sentinels wait for eight seconds before they turn an old master into a replica, as
+    /// they do by default.
+    pub(crate) fn demote_late(&self) {
+        for sentinel in 0..SENTINELS {
+            let () = self
+                .ask(sentinel, &["DEBUG", "publish-period", "2000"])
+                .unwrap();
+        }
+    }
+
+    /// Has a sentinel replace a master that works.
+    pub(crate) fn fail_over(&self) {
+        until("the begin of a failover", || {
+            self.ask::<()>(0, &["FAILOVER", SERVICE]).is_ok()
+        });
+    }
+
+    /// Returns the node that is a master by its own account, apart from `old`.
+    pub(crate) fn wait_for_master(&self, old: usize) -> usize {
+        until("a new master", || {
+            let mut others = (0..self.nodes.len()).filter(|&node| node != old);
+            others.find(|&node| self.role(node).as_deref() == Some("master"))
+        })
+    }
+
+    pub(crate) fn role(&self, node: usize) -> Option<String> {
+        let info: String = self.nodes[node].try_query(&["INFO", "replication"]).ok()?;
+        field_value(&info, "role").map(str::to_owned)
+    }
+}
+
+impl Sentinel {
+    /// Returns once it answers.
+    fn start(options: &ServerOptions, scheme: &'static str, settings: &str) -> Self {
+        // Another program may take the free port before the sentinel does.
+        (0..10)
+            .find_map(|_| Self::spawn(options, scheme, settings))
+            .expect("a sentinel that goes on")
+    }
+
+    fn spawn(options: &ServerOptions, scheme: &'static str, settings: &str) -> Option<Self> {
+        let folder = TempDir::with_prefix("tidegate-").unwrap();
+        let port = free_port();
+        let port_setting = if scheme == "rediss" {
+            "tls-port"
+        } else {
+            "port"
+        };
+        let settings = format!(
+            "bind 127.0.0.1\nport 0\n{port_setting} {port}\ndir {}\n{settings}\
+             sentinel down-after-milliseconds {SERVICE} 500\n\
+             sentinel failover-timeout {SERVICE} 3000\n",
+            folder.path().display()
+        );
+        let file = folder.path().join("sentinel.conf");
+        fs::write(&file, settings).unwrap();
+        let log = File::create(folder.path().join("log")).unwrap();
+        let process = Command::new(options.program())
+            .arg(file)
+            .arg("--sentinel")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut sentinel = Self {
+            lifeline: Some(Lifeline::of(&process)),
+            process,
+            scheme,
+            port,
+            folder,
+        };
+        let listens = until("a sentinel that listens", || {
+            if sentinel.process.try_wait().unwrap().is_some() {
+                return Some(false);
+            }
+            TcpStream::connect(("127.0.0.1", port)).ok().map(|_| true)
+        });
+        listens.then_some(sentinel)
+    }
+
+    fn url(&self) -> String {
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
+    }
+
+    fn kill(&mut self) {
+        if let Some(lifeline) = self.lifeline.take() {
+            drop(lifeline);
+            self.process.kill().unwrap();
+            self.process.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
