@@ -155,17 +155,24 @@ impl Connection {
         }
     }
 
+    /// Runs a command without keys, at any node of a cluster.
+    pub(crate) async fn run_anywhere(&mut self, command: &Cmd) -> RedisResult<Value> {
+        #[cfg(feature = "cluster")]
+        if let ConnectionKind::Cluster(cluster) = &mut self.kind {
+            use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+
+            let any_node = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
+            return cluster.route_command(command.clone(), any_node).await;
+        }
+        self.run(command).await
+    }
+
     /// Sends a command to any node of a cluster. The reply redirects to the owner of the command's
     /// key, and the connection updates its map of slots. The owner in that map may be gone.
     #[cfg(feature = "cluster")]
     pub(crate) async fn refresh_owner(&mut self, command: &Cmd) {
-        use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
-
-        if let ConnectionKind::Cluster(cluster) = &mut self.kind {
-            let any_node = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
-            // Only the redirection matters, not the reply.
-            let _ = cluster.route_command(command.clone(), any_node).await;
-        }
+        // Only the redirection matters, not the reply.
+        let _ = self.run_anywhere(command).await;
     }
 
     /// Runs a command at the node that an `ASK` redirection names, which does not own the key yet.

@@ -21,6 +21,16 @@ pub(crate) static LEASE: LazyLock<Script> =
 pub(crate) static PROBE: LazyLock<Script> =
     LazyLock::new(|| Script::new("return redis.call('SET', KEYS[1], '', 'PX', 1)"));
 
+/// Proves that a decision would work, with all that decisions use, and returns the clock: seconds,
+/// and microseconds.
+pub(crate) static PING: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "redis.call('GET', KEYS[1])
+redis.call('SET', KEYS[1], '', 'PXAT', string.format('%.0f', math.ceil(now / 1000) + 1))
+return { tonumber(clock[1]), tonumber(clock[2]) }",
+    )
+});
+
 /// A script and its SHA-1 digest, by which the server knows it.
 #[derive(Debug)]
 pub(crate) struct Script {

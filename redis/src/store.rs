@@ -1,8 +1,11 @@
 //! One server or cluster, its time limits, and whether it answers.
 //!
 //! `store_inner` is what all clones of a store share, `send` sends a script and follows
-//! redirections, and `probe_task` asks a server that is down until it answers.
+//! redirections, `explain` says what a server lacks, and `probe_task` asks a server that is down
+//! until it answers.
 
+mod explain;
+mod ping;
 mod probe_task;
 mod send;
 mod store_inner;
@@ -15,6 +18,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use redis::{FromRedisValue, IntoConnectionInfo, RedisError};
+use tokio::time::Instant;
 
 use crate::base_key::BaseKey;
 use crate::breaker::ClosedState;
@@ -22,10 +26,13 @@ use crate::connection::Connection;
 #[cfg(feature = "sentinel")]
 use crate::connection::sentinels::{OpenClient, Service};
 use crate::connection::timeouts::Timeouts;
+use crate::ping_error::PingError;
 use crate::script::ScriptCall;
+use crate::server_info::ServerInfo;
 use crate::stats::StoreStats;
 use crate::time;
 use crate::unless::unless;
+use explain::explain;
 use store_inner::{GuardedSlots, StoreInner, within};
 #[cfg(feature = "tls")]
 use tls::Tls;
@@ -104,6 +111,34 @@ impl RedisStore {
         error.as_deref().cloned()
     }
 
+    /// Checks that the server could decide now, and tells how far away it is and what it is.
+    ///
+    /// For readiness checks and the start of a program. It goes the way of every call: it waits for
+    /// its turn and no longer than [`timeout`](StoreBuilder::timeout), fails at once while the server
+    /// is known to be down, and runs a script that asks the time, reads a key and writes one, whose
+    /// name ends with `:?probe` and which ends after a millisecond. It charges nothing. In a cluster
+    /// it does so in all 64 ranges of slots, one after the other, so a single node that is down makes
+    /// it fail.
+    ///
+    /// Kind, version and role are from another command, which every user may run. Where a proxy
+    /// refuses it, they are `None`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: tidegate_redis::RedisStore) {
+    /// match store.ping().await {
+    ///     Ok(server) => println!("ready: {:?} {:?}", server.version, server.round_trip),
+    ///     Err(error) => println!("not ready: {error}"),
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the server could not decide, with what is missing.
+    pub async fn ping(&self) -> Result<ServerInfo, PingError> {
+        ping::ping(self).await
+    }
+
     pub(crate) fn base_key(&self, name: &str, key: Option<&[u8]>) -> BaseKey {
         BaseKey::new(&self.inner.prefix, name, key)
     }
@@ -141,7 +176,12 @@ impl RedisStore {
         // The time limit begins with the turn, so calls that wait for one are not charged in vain.
         let sent = async {
             let _turn = inner.turns.take().await?;
-            Some(within(inner.timeout, send::send(inner, call)).await)
+            let start = Instant::now();
+            let result = within(inner.timeout, send::send(inner, call)).await;
+            Some(match result {
+                Ok(value) => Ok(value),
+                Err(error) => Err((inner.is_outage(&error), explain(inner, error, start).await)),
+            })
         };
         let Ok(result) = unless(opened, sent).await else {
             inner.counters.released.increment();
@@ -149,11 +189,13 @@ impl RedisStore {
             return Err(CallFailure::BreakerOpen(until));
         };
         let result = result.ok_or(CallFailure::Overloaded)?;
-        let result = result.and_then(|value| Ok(Vec::<i64>::from_redis_value(value)?));
-        result.map_err(|error| {
+        let numbers = result.and_then(|value| {
+            Vec::<i64>::from_redis_value(value).map_err(|error| (false, error.into()))
+        });
+        numbers.map_err(|(is_outage, error)| {
             inner.counters.failed(&error);
             inner.last_error.store(Some(Arc::new(error.clone())));
-            if inner.is_outage(&error) {
+            if is_outage {
                 self.open(index, seen, base, &error);
             }
             CallFailure::Failed(error)

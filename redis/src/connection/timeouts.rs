@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+#[cfg(feature = "sentinel")]
 use redis::AsyncConnectionConfig;
 
 /// How long to wait for a connection, and for a reply on it.

@@ -7,14 +7,14 @@ use std::time::Instant;
 use tidegate::Quota;
 use tidegate_redis::{AcquireError, RedisStore};
 
-use super::store;
+use super::LOGIN;
 use crate::support::admission::{Admission, now_ns};
 use crate::support::bound::Bound;
 use crate::support::limiters::{bucket, lease};
 use crate::support::load::{Load, Target};
-use crate::support::sentinels::Watched;
-use crate::support::server::ServerOptions;
-use crate::support::wait::eventually;
+use crate::support::sentinels::{SERVICE, Watched};
+use crate::support::server::{Server, ServerOptions};
+use crate::support::wait::{PATIENCE, eventually};
 
 /// Far below what a server can serve, and with a capacity that a failover may give twice.
 const RATE: u64 = 500;
@@ -25,8 +25,12 @@ const fn quota() -> Quota {
 }
 
 /// Four tasks on two stores, which ask for more than the quota.
-fn load(watched: &Watched) -> (Vec<RedisStore>, Load) {
-    let stores: Vec<_> = (0..2).map(|_| store(watched)).collect();
+fn load(watched: &Watched, timeout: Duration) -> (Vec<RedisStore>, Load) {
+    let store = |_| {
+        let builder = RedisStore::builder().timeout(timeout);
+        builder.connect_sentinel(watched.urls(), SERVICE, LOGIN)
+    };
+    let stores: Vec<_> = (0..2).map(|number| store(number).unwrap()).collect();
     let targets = stores.iter().flat_map(|store| {
         let target = || Target::Bucket(bucket(store, "bucket", quota()));
         [target(), target()]
@@ -73,45 +77,59 @@ fn check_bound(admissions: &[Admission], failovers: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_master_is_replaced_and_does_not_come_back() {
     for options in ServerOptions::each_kind() {
-        let mut watched = Watched::start(&options, 2);
-        let (stores, load) = load(&watched);
-        let leased = lease(&stores[0], "leased", quota()).await;
-        let started = now_ns();
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let killed = now_ns();
-        watched.node_mut(0).kill();
-        let master = watched.wait_for_master(0);
-        let promoted = Instant::now();
-        let node = watched.node(master);
-        eventually("an admission of the new master", async || {
-            node.script_calls() > 0 && stores.iter().all(|store| store.stats().is_available())
-        })
-        .await;
-        let recovery = promoted.elapsed();
-        let recovered = now_ns();
-        // It thinks that it is a master still.
-        watched.node_mut(0).restart();
-        eventually("the old master as a replica", async || {
-            watched.role(0).as_deref() == Some("slave")
-        })
-        .await;
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let end = now_ns();
-        let admissions = load.stop().await.concat();
-        assert_eq!(
-            watched.node(0).script_calls(),
-            0,
-            "the old master is not used"
-        );
-        check_share(&admissions, started, killed);
-        check_share(&admissions, recovered, end);
-        check_bound(&admissions, 1);
-        // A second, and what a busy machine adds.
-        assert!(recovery < Duration::from_secs(4), "{recovery:?}");
-        eventually("tokens of a lease", async || leased.try_acquire(1).is_ok()).await;
-        for store in stores {
-            assert_eq!(store.stats().outages, 1, "{:?}", store.stats());
-        }
+        check_failed_master(&options, Server::kill, Server::restart).await;
+    }
+}
+
+/// Its connections stay open. When it goes on, it thinks that it is a master still.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_hangs_is_replaced_and_does_not_come_back() {
+    let pause = |server: &mut Server| server.pause();
+    let resume = |server: &mut Server| server.resume();
+    check_failed_master(&ServerOptions::default(), pause, resume).await;
+}
+
+async fn check_failed_master(
+    options: &ServerOptions,
+    fail: fn(&mut Server),
+    come_back: fn(&mut Server),
+) {
+    let mut watched = Watched::start(options, 2);
+    let (stores, load) = load(&watched, Duration::from_millis(300));
+    let leased = lease(&stores[0], "leased", quota()).await;
+    let started = now_ns();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let killed = now_ns();
+    fail(watched.node_mut(0));
+    let master = watched.wait_for_master(0);
+    let promoted = Instant::now();
+    let node = watched.node(master);
+    eventually("an admission of the new master", async || {
+        node.script_calls() > 0 && stores.iter().all(|store| store.stats().is_available())
+    })
+    .await;
+    let recovery = promoted.elapsed();
+    let recovered = now_ns();
+    come_back(watched.node_mut(0));
+    // Those that were sent before it hung have run at its first answer.
+    let before = watched.node(0).script_calls();
+    eventually("the old master as a replica", async || {
+        watched.role(0).as_deref() == Some("slave")
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let end = now_ns();
+    let admissions = load.stop().await.concat();
+    let after = watched.node(0).script_calls();
+    assert_eq!(after, before, "the old master is not used");
+    check_share(&admissions, started, killed);
+    check_share(&admissions, recovered, end);
+    check_bound(&admissions, 1);
+    // A second, and what a busy machine adds.
+    assert!(recovery < Duration::from_secs(4), "{recovery:?}");
+    eventually("tokens of a lease", async || leased.try_acquire(1).is_ok()).await;
+    for store in stores {
+        assert!(store.stats().outages > 0, "{:?}", store.stats());
     }
 }
 
@@ -121,7 +139,8 @@ async fn a_master_replaced_on_demand_is_left_without_an_outage() {
     for options in ServerOptions::each_kind() {
         let watched = Watched::start(&options, 1);
         watched.demote_late();
-        let (stores, load) = load(&watched);
+        // So patient that a slow machine is no outage.
+        let (stores, load) = load(&watched, PATIENCE);
         let started = now_ns();
         tokio::time::sleep(Duration::from_millis(500)).await;
         watched.fail_over();

@@ -7,12 +7,11 @@ use redis::ErrorKind;
 use tidegate::Quota;
 use tidegate_redis::RedisStore;
 
-use super::{LOGIN, builder, store};
+use super::LOGIN;
 use crate::support::acl::{documented_rights, set_user};
-use crate::support::limiters::{bucket, cause, slow};
+use crate::support::limiters::{bucket, cause, patient_store, slow};
 use crate::support::sentinels::{SERVICE, Watched};
 use crate::support::server::ServerOptions;
-use crate::support::wait::PATIENCE;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_sentinel_that_answers_is_enough() {
@@ -21,7 +20,7 @@ async fn one_sentinel_that_answers_is_enough() {
         // The first one is gone, and the second one hangs.
         watched.kill_sentinel(0);
         watched.pause_sentinel(1);
-        let store = builder()
+        let store = RedisStore::builder()
             .timeout(Duration::from_secs(4))
             .connect_sentinel(watched.urls(), SERVICE, LOGIN)
             .unwrap();
@@ -38,9 +37,8 @@ async fn one_sentinel_that_answers_is_enough() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn errors_say_what_each_sentinel_said() {
     let watched = Watched::start(&ServerOptions::default(), 0);
-    let patient = || RedisStore::builder().timeout(PATIENCE);
     let cause_with = async |sentinels: &[String], service: &str| {
-        let store = patient().connect_sentinel(sentinels.to_vec(), service, LOGIN);
+        let store = patient_store().connect_sentinel(sentinels.to_vec(), service, LOGIN);
         cause(
             bucket(&store.unwrap(), "bucket", slow(10))
                 .try_acquire(1)
@@ -64,7 +62,9 @@ async fn errors_say_what_each_sentinel_said() {
 
     // One that does not know it does not keep a store from the others.
     let () = watched.ask(0, &["REMOVE", SERVICE]).unwrap();
-    let store = store(&watched);
+    let store = patient_store()
+        .connect_sentinel(watched.urls(), SERVICE, LOGIN)
+        .unwrap();
     bucket(&store, "bucket", slow(10))
         .try_acquire(1)
         .await
@@ -74,7 +74,7 @@ async fn errors_say_what_each_sentinel_said() {
 #[test]
 fn invalid_addresses_are_rejected() {
     let connect = |sentinels: &[&str], login: &str| {
-        let store = builder().connect_sentinel(sentinels.iter().copied(), SERVICE, login);
+        let store = patient_store().connect_sentinel(sentinels.iter().copied(), SERVICE, login);
         store.map(drop).unwrap_err().kind()
     };
     assert_eq!(connect(&[], LOGIN), ErrorKind::EmptySentinelList);
@@ -101,7 +101,7 @@ async fn login_has_user_and_database() {
         set_user(node, &documented_rights(false));
         set_user(node, &["tidegate", "+select"]);
         let login = "redis://tidegate:secret@master/3";
-        let store = builder().connect_sentinel(watched.urls(), SERVICE, login);
+        let store = patient_store().connect_sentinel(watched.urls(), SERVICE, login);
         let bucket = bucket(&store.unwrap(), "bucket", Quota::per_hour(10));
         bucket.try_acquire(1).await.unwrap();
         let keys = node.info("db3").expect("a key in the database");
@@ -114,7 +114,9 @@ async fn login_has_user_and_database() {
 #[test]
 fn store_works_in_one_runtime_after_the_other() {
     let watched = Watched::start(&ServerOptions::default(), 0);
-    let store = store(&watched);
+    let store = patient_store()
+        .connect_sentinel(watched.urls(), SERVICE, LOGIN)
+        .unwrap();
     let bucket = bucket(&store, "bucket", slow(10));
     for left in [9, 8, 7] {
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -9,21 +9,5 @@ mod support;
 mod failovers;
 mod lookups;
 
-use core::time::Duration;
-
-use tidegate_redis::{RedisStore, StoreBuilder};
-
-use support::sentinels::{SERVICE, Watched};
-
 /// The address of a master, of which the sentinels know host and port.
 const LOGIN: &str = "redis://master/";
-
-/// A store that calls no slow answer an outage unless the machine stalls for long.
-fn builder() -> StoreBuilder {
-    RedisStore::builder().timeout(Duration::from_millis(300))
-}
-
-fn store(watched: &Watched) -> RedisStore {
-    let store = builder().connect_sentinel(watched.urls(), SERVICE, LOGIN);
-    store.unwrap()
-}

@@ -27,7 +27,7 @@ pub(crate) struct Watched {
 /// A process with a folder of its own, as it writes its configuration. The lifeline is the first
 /// field, and so is dropped before the process is reaped.
 #[derive(Debug)]
-struct Sentinel {
+pub(crate) struct Sentinel {
     lifeline: Option<Lifeline>,
     process: Child,
     scheme: &'static str,
@@ -150,7 +150,7 @@ impl Watched {
 
 impl Sentinel {
     /// Returns once it answers.
-    fn start(options: &ServerOptions, scheme: &'static str, settings: &str) -> Self {
+    pub(crate) fn start(options: &ServerOptions, scheme: &'static str, settings: &str) -> Self {
         // Another program may take the free port before the sentinel does.
         (0..10)
             .find_map(|_| Self::spawn(options, scheme, settings))
@@ -198,7 +198,7 @@ impl Sentinel {
         listens.then_some(sentinel)
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
