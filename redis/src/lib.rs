@@ -71,8 +71,8 @@
 //!   ahead of a hundredth of their time to live. Keep clocks within milliseconds by NTP. In a
 //!   cluster the store finds the new owner of its keys, and with sentinels the new master. Otherwise
 //!   use an address that moves with the server: each new connection resolves it again.
-//! * **Sentinel** (feature `sentinel`): `StoreBuilder::connect_sentinel`. The new master admits
-//!   within a second of its promotion. Each failover may admit up to a capacity again, for charges
+//! * **Sentinel** (feature `sentinel`): `StoreBuilder::connect_sentinel`. A new master admits
+//!   within a second after the first sentinel names it. Each failover may admit up to a capacity again, for charges
 //!   that were not replicated. A master that is replaced while it works accepts calls for some more
 //!   seconds, so each store asks the sentinels once a second. Until all stores have moved, the two
 //!   masters together may admit the rate twice. `min-replicas-to-write 1` bounds what a master

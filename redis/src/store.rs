@@ -387,7 +387,7 @@ impl StoreBuilder {
     /// for some more seconds. Sentinels with users need
     /// `+sentinel|master +sentinel|get-master-addr-by-name`.
     ///
-    /// The new master admits within a second of its promotion, with the default
+    /// A new master admits within a second after the first sentinel names it, with the default
     /// [`probe_interval`](Self::probe_interval). [Failover](crate#deployment) says what it may lack.
     ///
     /// # Errors

@@ -24,6 +24,10 @@ use crate::unless::unless;
 /// replaced on demand serves its connections for several more seconds.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The same while a connection is being made: if the master does not answer, another one is about to
+/// take over.
+const CONNECT_INTERVAL: Duration = Duration::from_millis(250);
+
 /// A service by name, and those who know its master.
 pub(crate) struct Service {
     sentinels: Box<[Client]>,
@@ -178,7 +182,8 @@ impl Sentinels {
         let service = Arc::clone(&self.service);
         let mut master = self.find().await?;
         loop {
-            match unless(self.successor(&master), service.connect(&master)).await {
+            let successor = self.successor_within(&master, CONNECT_INTERVAL);
+            match unless(successor, service.connect(&master)).await {
                 Ok(connected) => return Ok((connected?, master)),
                 Err(successor) => master = successor,
             }
@@ -187,8 +192,12 @@ impl Sentinels {
 
     /// Returns the master that takes over from this one, once there is one.
     pub(super) async fn successor(&mut self, master: &Master) -> Master {
+        self.successor_within(master, WATCH_INTERVAL).await
+    }
+
+    async fn successor_within(&mut self, master: &Master, interval: Duration) -> Master {
         loop {
-            tokio::time::sleep(WATCH_INTERVAL).await;
+            tokio::time::sleep(interval).await;
             // An older epoch would be that of a sentinel that has missed a failover.
             if let Ok(found) = self.find().await
                 && found.epoch > master.epoch

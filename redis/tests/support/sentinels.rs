@@ -44,10 +44,18 @@ impl Watched {
         for replica in &nodes[1..] {
             let () = replica.query(&["REPLICAOF", "127.0.0.1", &port]);
         }
-        let monitor = format!("sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n");
-        let sentinels = (0..SENTINELS).map(|_| Sentinel::start(&options, "redis", &monitor));
+        // Only the first one begins a failover, as the others cannot find three that take the
+        // master for dead. A split vote would cost seconds.
+        let sentinels = [(2, 500), (3, 500), (3, 3_600_000)].map(|(quorum, down_after_ms)| {
+            let settings = format!(
+                "sentinel monitor {SERVICE} 127.0.0.1 {port} {quorum}\n\
+                 sentinel down-after-milliseconds {SERVICE} {down_after_ms}\n\
+                 sentinel failover-timeout {SERVICE} 1000\n",
+            );
+            Sentinel::start(&options, "redis", &settings)
+        });
         let watched = Self {
-            sentinels: sentinels.collect(),
+            sentinels: sentinels.into(),
             nodes,
         };
         for sentinel in 0..SENTINELS {
@@ -117,12 +125,13 @@ impl Watched {
         pause_process(&self.sentinels[sentinel].process);
     }
 
-    /// Makes the sentinels wait for eight seconds before they turn an old master into a replica, as
-    /// they do by default.
-    pub(crate) fn demote_late(&self) {
+    /// Sets whether the sentinels wait for eight seconds before they turn an old master into a
+    /// replica, as they do by default.
+    pub(crate) fn demote_late(&self, late: bool) {
+        let period = if late { "2000" } else { "100" };
         for sentinel in 0..SENTINELS {
             let () = self
-                .ask(sentinel, &["DEBUG", "publish-period", "2000"])
+                .ask(sentinel, &["DEBUG", "publish-period", period])
                 .unwrap();
         }
     }
@@ -168,7 +177,7 @@ impl Sentinel {
         let settings = format!(
             "bind 127.0.0.1\nport 0\n{port_setting} {port}\ndir {}\n{settings}\
              sentinel down-after-milliseconds {SERVICE} 500\n\
-             sentinel failover-timeout {SERVICE} 3000\n",
+             sentinel failover-timeout {SERVICE} 1000\n",
             folder.path().display()
         );
         let file = folder.path().join("sentinel.conf");
