@@ -17,7 +17,7 @@ use crate::support::server::{Server, ServerOptions};
 use crate::support::wait::{PATIENCE, eventually};
 
 /// Far below what a server can serve, and with a capacity that a failover may give twice.
-const RATE: u64 = 500;
+const RATE: u64 = 300;
 const CAPACITY: u64 = 100;
 
 const fn quota() -> Quota {
@@ -55,15 +55,12 @@ fn admitted_between(admissions: &[Admission], from_ns: u64, to_ns: u64) -> u64 {
     within
 }
 
-/// Checks that most of the quota was used. On a busy machine some calls come late.
+/// Checks that the quota was used. On a busy machine many calls come late.
 #[track_caller]
 fn check_share(admissions: &[Admission], from_ns: u64, to_ns: u64) {
     let admitted = admitted_between(admissions, from_ns, to_ns);
     let quota = u128::from(RATE) * u128::from(to_ns - from_ns) / 1_000_000_000;
-    assert!(
-        u128::from(admitted) * 10 >= quota * 7,
-        "{admitted} of {quota}"
-    );
+    assert!(u128::from(admitted) * 2 >= quota, "{admitted} of {quota}");
 }
 
 /// Checks a failover after which no store can reach the old master. Replication is asynchronous, so
@@ -95,13 +92,13 @@ async fn check_failed_master(
     come_back: fn(&mut Server),
 ) {
     let mut watched = Watched::start(options, 2);
-    let (stores, load) = load(&watched, Duration::from_millis(300));
+    let (stores, load) = load(&watched, Duration::from_secs(1));
     let leased = lease(&stores[0], "leased", quota()).await;
     let started = now_ns();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let killed = now_ns();
     fail(watched.node_mut(0));
-    let master = watched.wait_for_master(0);
+    let master = watched.wait_for_new_master();
     let promoted = Instant::now();
     let node = watched.node(master);
     eventually("an admission of the new master", async || {
@@ -126,7 +123,7 @@ async fn check_failed_master(
     check_share(&admissions, recovered, end);
     check_bound(&admissions);
     // A second, and what a busy machine adds.
-    assert!(recovery < Duration::from_secs(4), "{recovery:?}");
+    assert!(recovery < Duration::from_secs(6), "{recovery:?}");
     eventually("tokens of a lease", async || leased.try_acquire(1).is_ok()).await;
     for store in stores {
         assert!(store.stats().outages > 0, "{:?}", store.stats());
@@ -143,8 +140,7 @@ async fn a_master_replaced_on_demand_is_left_without_an_outage() {
         let (stores, load) = load(&watched, PATIENCE);
         let started = now_ns();
         tokio::time::sleep(Duration::from_millis(500)).await;
-        watched.fail_over();
-        let master = watched.wait_for_master(0);
+        let master = watched.fail_over();
         let mut last = watched.node(master).script_calls();
         eventually("calls of both stores at the new master", async || {
             let calls = |node| watched.node(node).script_calls();

@@ -1,6 +1,7 @@
 //! How sentinels are asked, and what a store says if none names a master.
 
 use core::time::Duration;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use redis::ErrorKind;
@@ -9,9 +10,11 @@ use tidegate_redis::RedisStore;
 
 use super::LOGIN;
 use crate::support::acl::{documented_rights, set_user};
+use crate::support::fake_server::{FakeServer, array, error};
 use crate::support::limiters::{bucket, cause, patient_store, slow};
 use crate::support::sentinels::{SERVICE, Watched};
 use crate::support::server::ServerOptions;
+use crate::support::wait::eventually;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_sentinel_that_answers_is_enough() {
@@ -128,4 +131,67 @@ fn store_works_in_one_runtime_after_the_other() {
         assert_eq!(admitted.available(), Some(left), "{:?}", start.elapsed());
     }
     assert_eq!(store.stats().errors, 0);
+}
+
+/// A sentinel that names whatever port it is told, at whatever epoch.
+struct ToldSentinel {
+    server: FakeServer,
+    epoch_and_port: Arc<Mutex<(u64, u16)>>,
+}
+
+impl ToldSentinel {
+    async fn start(epoch: u64, port: u16) -> Self {
+        let told = Arc::new(Mutex::new((epoch, port)));
+        let epoch_and_port = Arc::clone(&told);
+        let server = FakeServer::start(move |command| {
+            let (epoch, port) = *told.lock().unwrap();
+            let (epoch, port) = (epoch.to_string(), port.to_string());
+            match command.get(1).map(String::as_str) {
+                Some("MASTER") => array(&["name", SERVICE, "config-epoch", &epoch]),
+                Some("GET-MASTER-ADDR-BY-NAME") => array(&["127.0.0.1", &port]),
+                _ => error("ERR unknown command"),
+            }
+        });
+        Self {
+            server: server.await,
+            epoch_and_port,
+        }
+    }
+}
+
+/// One that missed a failover names the old master, which may accept writes still.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn newest_answer_counts() {
+    let [old, new] = [0, 1].map(|_| ServerOptions::default().tcp().start());
+    let (old_port, new_port) = (old.port().unwrap(), new.port().unwrap());
+    let [first, second] = [
+        ToldSentinel::start(3, old_port).await,
+        ToldSentinel::start(4, new_port).await,
+    ];
+    let urls = [first.server.url(), second.server.url()];
+    for _ in 0..10 {
+        let store = patient_store().connect_sentinel(urls.clone(), SERVICE, LOGIN);
+        let bucket = bucket(&store.unwrap(), "bucket", slow(1_000));
+        bucket.try_acquire(1).await.unwrap();
+    }
+    assert_eq!((old.script_calls(), new.script_calls()), (0, 11));
+
+    let store = patient_store()
+        .connect_sentinel(urls, SERVICE, LOGIN)
+        .unwrap();
+    let bucket = bucket(&store, "bucket", slow(1_000));
+    bucket.try_acquire(1).await.unwrap();
+    // Only the one that missed the failover answers, when the store asks again.
+    *second.epoch_and_port.lock().unwrap() = (3, old_port);
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    bucket.try_acquire(1).await.unwrap();
+    assert_eq!(old.script_calls(), 0, "an older answer changes nothing");
+    // Another failover, which the first one has seen.
+    *first.epoch_and_port.lock().unwrap() = (5, old_port);
+    eventually("a call of the next master", async || {
+        bucket.try_acquire(1).await.unwrap();
+        old.script_calls() > 0
+    })
+    .await;
+    assert_eq!((store.stats().outages, store.stats().errors), (0, 0));
 }

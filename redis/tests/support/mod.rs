@@ -7,6 +7,7 @@ pub(crate) mod admission;
 pub(crate) mod bound;
 pub(crate) mod cluster;
 pub(crate) mod fake_clock;
+pub(crate) mod fake_server;
 pub(crate) mod lifeline;
 pub(crate) mod limiters;
 pub(crate) mod load;

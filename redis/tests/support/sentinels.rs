@@ -17,6 +17,16 @@ pub(crate) const SERVICE: &str = "limits";
 
 const SENTINELS: usize = 3;
 
+/// How often sentinels ask nodes and tell each other, so that a failover takes two seconds, and how
+/// long they do nothing after the machine has stalled.
+const PERIODS_MS: [(&str, &str); 5] = [
+    ("info-period", "100"),
+    ("publish-period", "100"),
+    ("ping-period", "100"),
+    ("ask-period", "100"),
+    ("tilt-period", "1000"),
+];
+
 /// Sentinels that take a master for dead after half a second.
 #[derive(Debug)]
 pub(crate) struct Watched {
@@ -50,7 +60,7 @@ impl Watched {
             let settings = format!(
                 "sentinel monitor {SERVICE} 127.0.0.1 {port} {quorum}\n\
                  sentinel down-after-milliseconds {SERVICE} {down_after_ms}\n\
-                 sentinel failover-timeout {SERVICE} 1000\n",
+                 sentinel failover-timeout {SERVICE} 2000\n",
             );
             Sentinel::start(&options, "redis", &settings)
         });
@@ -59,10 +69,9 @@ impl Watched {
             nodes,
         };
         for sentinel in 0..SENTINELS {
-            let periods = ["info-period", "publish-period", "ping-period", "ask-period"];
-            let periods = periods.iter().flat_map(|period| [*period, "100"]);
-            let arguments: Vec<_> = ["DEBUG"].into_iter().chain(periods).collect();
-            let () = watched.ask(sentinel, &arguments).unwrap();
+            for (period, ms) in PERIODS_MS {
+                let () = watched.ask(sentinel, &["DEBUG", period, ms]).unwrap();
+            }
         }
         watched.wait_until_known();
         watched
@@ -136,19 +145,26 @@ impl Watched {
         }
     }
 
-    /// Has a sentinel replace a master that works.
-    pub(crate) fn fail_over(&self) {
-        until("the begin of a failover", || {
-            self.ask::<()>(0, &["FAILOVER", SERVICE]).is_ok()
-        });
+    /// Has a sentinel replace master 0, which works. Returns the new master.
+    pub(crate) fn fail_over(&self) -> usize {
+        until("a new master", || {
+            let master = self.new_master();
+            if master.is_none() {
+                // It refuses while a failover goes on. On a busy machine one may have timed out.
+                let _ = self.ask::<()>(0, &["FAILOVER", SERVICE]);
+            }
+            master
+        })
     }
 
-    /// Returns the node that is a master by its own account, apart from `old`.
-    pub(crate) fn wait_for_master(&self, old: usize) -> usize {
-        until("a new master", || {
-            let mut others = (0..self.nodes.len()).filter(|&node| node != old);
-            others.find(|&node| self.role(node).as_deref() == Some("master"))
-        })
+    pub(crate) fn wait_for_new_master(&self) -> usize {
+        until("a new master", || self.new_master())
+    }
+
+    /// The node that is a master by its own account, apart from the first one.
+    fn new_master(&self) -> Option<usize> {
+        let mut others = 1..self.nodes.len();
+        others.find(|&node| self.role(node).as_deref() == Some("master"))
     }
 
     pub(crate) fn role(&self, node: usize) -> Option<String> {
@@ -177,7 +193,7 @@ impl Sentinel {
         let settings = format!(
             "bind 127.0.0.1\nport 0\n{port_setting} {port}\ndir {}\n{settings}\
              sentinel down-after-milliseconds {SERVICE} 500\n\
-             sentinel failover-timeout {SERVICE} 1000\n",
+             sentinel failover-timeout {SERVICE} 2000\n",
             folder.path().display()
         );
         let file = folder.path().join("sentinel.conf");
@@ -198,13 +214,26 @@ impl Sentinel {
             port,
             folder,
         };
-        let listens = until("a sentinel that listens", || {
+        let answers = until("the sentinel's first answer", || {
             if sentinel.process.try_wait().unwrap().is_some() {
                 return Some(false);
             }
-            TcpStream::connect(("127.0.0.1", port)).ok().map(|_| true)
+            sentinel.answers().then_some(true)
         });
-        listens.then_some(sentinel)
+        answers.then_some(sentinel)
+    }
+
+    /// Whether this sentinel, not another program on the same port, answers.
+    fn answers(&self) -> bool {
+        if self.scheme == "rediss" {
+            return TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+        }
+        let client = Client::open(self.url()).unwrap();
+        let info: RedisResult<String> = client
+            .get_connection_with_timeout(PATIENCE)
+            .and_then(|mut connection| command(&["INFO", "server"]).query(&mut connection));
+        let pid = self.process.id().to_string();
+        info.is_ok_and(|info| field_value(&info, "process_id") == Some(&*pid))
     }
 
     pub(crate) fn url(&self) -> String {
