@@ -14,7 +14,7 @@ use crate::support::fake_server::{FakeServer, array, error};
 use crate::support::limiters::{bucket, cause, patient_store, slow};
 use crate::support::sentinels::{SERVICE, Watched};
 use crate::support::server::ServerOptions;
-use crate::support::wait::eventually;
+use crate::support::wait::{PATIENCE, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_sentinel_that_answers_is_enough() {
@@ -25,6 +25,8 @@ async fn one_sentinel_that_answers_is_enough() {
         watched.pause_sentinel(1);
         let store = RedisStore::builder()
             .timeout(Duration::from_secs(4))
+            // The one that hangs is not waited for that long.
+            .connect_timeout(PATIENCE)
             .connect_sentinel(watched.urls(), SERVICE, LOGIN)
             .unwrap();
         let bucket = bucket(&store, "bucket", slow(10));
@@ -194,4 +196,29 @@ async fn newest_answer_counts() {
     })
     .await;
     assert_eq!((store.stats().outages, store.stats().errors), (0, 0));
+}
+
+/// No probe is due for an hour, apart from the first one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_connection_or_a_replica_leads_to_the_master_at_once() {
+    let [old, new] = [0, 1].map(|_| ServerOptions::default().tcp().start());
+    let sentinel = ToldSentinel::start(1, old.port().unwrap()).await;
+    let builder = patient_store().probe_interval(PATIENCE * 60);
+    let store = builder.connect_sentinel([sentinel.server.url()], SERVICE, LOGIN);
+    let store = store.unwrap();
+    let bucket = bucket(&store, "bucket", slow(10));
+    bucket.try_acquire(1).await.unwrap();
+
+    let _: u64 = old.query(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    let admitted = eventually("a new connection", async || {
+        bucket.try_acquire(1).await.ok()
+    })
+    .await;
+    assert_eq!(admitted.available(), Some(8));
+
+    *sentinel.epoch_and_port.lock().unwrap() = (2, new.port().unwrap());
+    // Of a server that is not there.
+    let () = old.query(&["REPLICAOF", "127.0.0.1", "1"]);
+    let admitted = eventually("the new master", async || bucket.try_acquire(1).await.ok()).await;
+    assert_eq!(admitted.available(), Some(9));
 }
