@@ -32,9 +32,9 @@ use timeouts::Timeouts;
 /// `cluster`), or a [`MultiplexedConnection`] (one server, never reconnects).
 ///
 /// Prefer [`RedisStore::connect`](crate::RedisStore::connect), `connect_sentinel` and
-/// `connect_cluster`: they replace a connection that stopped carrying data without being closed, and
-/// never send a charge twice. Build your own `ClusterClient` with `retries(0)`. Otherwise it resends
-/// calls whose reply was lost, and these are charged twice.
+/// `connect_cluster`: they replace a connection that stopped carrying data without being closed,
+/// and never send a charge twice. Build your own `ClusterClient` with `retries(0)`. Otherwise it
+/// resends calls whose reply was lost, and these are charged twice.
 #[derive(Clone)]
 pub struct Connection {
     kind: ConnectionKind,

@@ -69,14 +69,14 @@
 //!   charges, and its clock may differ. If it is behind, nothing refills until it has caught up. If
 //!   it is ahead, buckets refill by the difference. It also ends leases early by as much as it is
 //!   ahead of a hundredth of their time to live. Keep clocks within milliseconds by NTP. In a
-//!   cluster the store finds the new owner of its keys, and with sentinels the new master. Otherwise
-//!   use an address that moves with the server: each new connection resolves it again.
+//!   cluster the store finds the new owner of its keys, and with sentinels the new master.
+//!   Otherwise use an address that moves with the server: each new connection resolves it again.
 //! * **Sentinel** (feature `sentinel`): `StoreBuilder::connect_sentinel`. A new master admits
-//!   within a second after the first sentinel names it. Each failover may admit up to a capacity again, for charges
-//!   that were not replicated. A master that is replaced while it works accepts calls for some more
-//!   seconds, so each store asks the sentinels once a second. Until all stores have moved, the two
-//!   masters together may admit the rate twice. `min-replicas-to-write 1` bounds what a master
-//!   admits that is cut off from its replicas.
+//!   within a second after the first sentinel names it. Each failover may admit up to a capacity
+//!   again, for charges that were not replicated. A master that is replaced while it works accepts
+//!   calls for some more seconds, so each store asks the sentinels once a second. Until all stores
+//!   have moved, the two masters together may admit the rate twice. `min-replicas-to-write 1`
+//!   bounds what a master admits that is cut off from its replicas.
 //! * **Resharding.** Keys that move are followed, except to a node that owns no slot yet. Until it
 //!   does, the [`FailurePolicy`] decides.
 //! * **Eviction.** Set `maxmemory-policy noeviction`: an evicted bucket is full again. Full buckets
@@ -85,8 +85,8 @@
 //!   +get +set +time`; in a cluster also `+asking +ping +cluster|slots`; for an address with a
 //!   database also `+select`. `~` is the [prefix](StoreBuilder::prefix). Connections also send the
 //!   client's name, and continue if that is not allowed or the server does not know `CLIENT` or
-//!   `HELLO`. Allow `+client|setinfo` (Redis 7.2, Valkey) to keep it out of the `ACL LOG`. The error
-//!   of a call for which a right is missing names these.
+//!   `HELLO`. Allow `+client|setinfo` (Redis 7.2, Valkey) to keep it out of the `ACL LOG`. The
+//!   error of a call for which a right is missing names these.
 //! * **TLS** (feature `tls`): addresses that begin with `rediss://`. Without
 //!   `StoreBuilder::root_certificate` the roots of the system are trusted. The cryptography is
 //!   that of `ring`, unless the program has installed another one of `rustls`.

@@ -1,7 +1,7 @@
 //! What a server lacks, or its user, as the errors of calls show it.
 //!
-//! Errors are the only check: calls that work cost nothing more, and a user needs no right but those
-//! of the scripts.
+//! Errors are the only check: calls that work cost nothing more, and a user needs no right but
+//! those of the scripts.
 
 use redis::RedisError;
 
@@ -33,7 +33,8 @@ pub(crate) fn suspected(error: &RedisError) -> Option<Missing> {
         "can't run this command",
         "can't access at",
     ];
-    // Redis before 6.2 does not know `PXAT`. Before 5.0 no script may write after it asked the time.
+    // Redis before 6.2 does not know `PXAT`. Before 5.0 no script may write after it asked the
+    // time.
     let version = ["syntax error", "non deterministic commands"];
     if error.code() == Some("NOPERM") || has(&right) {
         Some(Missing::Right)

@@ -10,8 +10,8 @@ use crate::connection::Connection;
 
 /// A server that can decide now, as [`RedisStore::ping`](crate::RedisStore::ping) found it.
 ///
-/// What the server does not tell is `None`. In a cluster, kind, version and role are those of any one
-/// node.
+/// What the server does not tell is `None`. In a cluster, kind, version and role are those of any
+/// one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerInfo {

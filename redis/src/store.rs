@@ -114,11 +114,11 @@ impl RedisStore {
     /// Checks that the server could decide now, and tells how far away it is and what it is.
     ///
     /// For readiness checks and the start of a program. It goes the way of every call: it waits for
-    /// its turn and no longer than [`timeout`](StoreBuilder::timeout), fails at once while the server
-    /// is known to be down, and runs a script that asks the time, reads a key and writes one, whose
-    /// name ends with `:?probe` and which ends after a millisecond. It charges nothing. In a cluster
-    /// it does so in all 64 ranges of slots, one after the other, so a single node that is down makes
-    /// it fail.
+    /// its turn and no longer than [`timeout`](StoreBuilder::timeout), fails at once while the
+    /// server is known to be down, and runs a script that asks the time, reads a key and writes
+    /// one, whose name ends with `:?probe` and which ends after a millisecond. It charges nothing.
+    /// In a cluster it does so in all 64 ranges of slots, one after the other, so a single node
+    /// that is down makes it fail.
     ///
     /// Kind, version and role are from another command, which every user may run. Where a proxy
     /// refuses it, they are `None`.
@@ -365,30 +365,31 @@ impl StoreBuilder {
     /// call. Whenever the connection is lost or the server turns out to be a replica, the next
     /// connection asks the sentinels anew.
     ///
-    /// `service` is the name by which the sentinels know it. `login` is the address of a master, with
-    /// the user, the password and the database: its host and port are placeholders, because the
-    /// sentinels name those. The addresses of the sentinels have users and passwords of their own.
-    /// Either may begin with `rediss://` (feature `tls`).
+    /// `service` is the name by which the sentinels know it. `login` is the address of a master,
+    /// with the user, the password and the database: its host and port are placeholders, because
+    /// the sentinels name those. The addresses of the sentinels have users and passwords of their
+    /// own. Either may begin with `rediss://` (feature `tls`).
     ///
     /// ```no_run
     /// use tidegate_redis::RedisStore;
     ///
     /// # async fn example() -> Result<(), redis::RedisError> {
-    /// let sentinels = ["redis://10.0.0.1:26379", "redis://10.0.0.2:26379", "redis://10.0.0.3:26379"];
+    /// let sentinels = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|host| (host, 26379));
     /// let login = "redis://tidegate:secret@master/0";
     /// let store = RedisStore::builder().connect_sentinel(sentinels, "limits", login)?;
     /// # Ok(())
     /// # }
     /// ```
     ///
-    /// All sentinels are asked at the same time, and the newest answer counts, so it is enough if one
-    /// of them answers. While a connection works, they are asked once a second whether another
+    /// All sentinels are asked at the same time, and the newest answer counts, so it is enough if
+    /// one of them answers. While a connection works, they are asked once a second whether another
     /// master has taken over, because a master that was replaced on demand serves its connections
-    /// for some more seconds. Sentinels with users need
-    /// `+sentinel|master +sentinel|get-master-addr-by-name`.
+    /// for some more seconds. A user of sentinels needs the rights `+sentinel|master` and
+    /// `+sentinel|get-master-addr-by-name`.
     ///
     /// A new master admits within a second after the first sentinel names it, with the default
-    /// [`probe_interval`](Self::probe_interval). [Failover](crate#deployment) says what it may lack.
+    /// [`probe_interval`](Self::probe_interval). [Failover](crate#deployment) says what it may
+    /// lack.
     ///
     /// # Errors
     ///

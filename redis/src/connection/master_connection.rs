@@ -67,11 +67,10 @@ impl MasterConnection {
         let previous = self
             .current
             .compare_and_swap(&current, Some(Arc::clone(&new)));
-        match (&*previous, &*current) {
+        let is_current = |other| matches!(&*current, Some(was) if Arc::ptr_eq(was, other));
+        match &*previous {
             // Another call was faster.
-            (Some(other), was) if was.as_ref().is_none_or(|was| !Arc::ptr_eq(was, other)) => {
-                Arc::clone(other)
-            }
+            Some(other) if !is_current(other) => Arc::clone(other),
             _ => {
                 let sentinels = Sentinels::new(Arc::clone(&self.service));
                 tokio::spawn(drive(sentinels, sender));

@@ -1,8 +1,9 @@
 //! Asks sentinels for the master of a service.
 //!
 //! All sentinels are asked at the same time, so one that hangs delays a connection by no more than
-//! a quarter of the time limit of a call. Of several answers, the one with the highest configuration epoch counts:
-//! every failover has a new epoch, so a sentinel that missed the last one is outvoted.
+//! a quarter of the time limit of a call. Of several answers, the one with the highest
+//! configuration epoch counts. Every failover has a new epoch, so the answer of a sentinel that
+//! missed the last one has no effect.
 //!
 //! The client for sentinels in the crate `redis` waits for them in turn with time limits of its
 //! own, names a new master only when all other replicas follow it, and needs the right to `ROLE`.
@@ -24,8 +25,8 @@ use crate::unless::unless;
 /// replaced on demand serves its connections for several more seconds.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The same while a connection is being made: if the master does not answer, another one is about to
-/// take over.
+/// The same while a connection is being made: if the master does not answer, another one is about
+/// to take over.
 const CONNECT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A service by name, and those who know its master.

@@ -8,7 +8,8 @@ use crate::missing::{self, Missing};
 use crate::server_info::Identity;
 use crate::time;
 
-/// For a call that was sent at `start`, whose time limit holds for a question about the server, too.
+/// For a call that was sent at `start`, whose time limit holds for a question about the server,
+/// too.
 pub(super) async fn explain(store: &StoreInner, error: RedisError, start: Instant) -> RedisError {
     match missing::suspected(&error) {
         Some(Missing::Right) => {

@@ -115,6 +115,28 @@ async fn login_has_user_and_database() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_may_have_users_with_two_rights() {
+    for options in ServerOptions::each_kind() {
+        let watched = Watched::start(&options, 0);
+        let rights = ["+sentinel|master", "+sentinel|get-master-addr-by-name"];
+        let connect = |user: &[&str]| {
+            watched.set_users(&[&["tidegate", "reset", "on", ">secret"], user].concat());
+            let urls = watched.urls();
+            let urls = urls
+                .iter()
+                .map(|url| url.replace("//", "//tidegate:secret@"));
+            let store = patient_store().connect_sentinel(urls, SERVICE, LOGIN);
+            bucket(&store.unwrap(), "bucket", slow(10))
+        };
+        connect(&rights).try_acquire(1).await.unwrap();
+        for right in rights {
+            let text = cause(connect(&[right]).try_acquire(1).await).to_string();
+            assert!(text.contains("permissions"), "{text}");
+        }
+    }
+}
+
 /// As in a `static` that several tests use.
 #[test]
 fn store_works_in_one_runtime_after_the_other() {

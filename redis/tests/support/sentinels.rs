@@ -108,9 +108,16 @@ impl Watched {
         sentinel: usize,
         arguments: &[&str],
     ) -> RedisResult<R> {
-        let client = Client::open(self.sentinels[sentinel].url()).unwrap();
-        let mut connection = client.get_connection_with_timeout(PATIENCE)?;
-        command(&[&["SENTINEL"], arguments].concat()).query(&mut connection)
+        self.sentinels[sentinel].query(&[&["SENTINEL"], arguments].concat())
+    }
+
+    /// Changes a user of all sentinels.
+    pub(crate) fn set_users(&self, rights: &[&str]) {
+        for sentinel in &self.sentinels {
+            let () = sentinel
+                .query(&[&["ACL", "SETUSER"], rights].concat())
+                .unwrap();
+        }
     }
 
     pub(crate) fn urls(&self) -> Vec<String> {
@@ -228,12 +235,15 @@ impl Sentinel {
         if self.scheme == "rediss" {
             return TcpStream::connect(("127.0.0.1", self.port)).is_ok();
         }
-        let client = Client::open(self.url()).unwrap();
-        let info: RedisResult<String> = client
-            .get_connection_with_timeout(PATIENCE)
-            .and_then(|mut connection| command(&["INFO", "server"]).query(&mut connection));
+        let info: RedisResult<String> = self.query(&["INFO", "server"]);
         let pid = self.process.id().to_string();
         info.is_ok_and(|info| field_value(&info, "process_id") == Some(&*pid))
+    }
+
+    fn query<R: FromRedisValue>(&self, words: &[&str]) -> RedisResult<R> {
+        let client = Client::open(self.url()).unwrap();
+        let mut connection = client.get_connection_with_timeout(PATIENCE)?;
+        command(words).query(&mut connection)
     }
 
     pub(crate) fn url(&self) -> String {
