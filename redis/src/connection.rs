@@ -1,7 +1,14 @@
 //! The kinds of connections that scripts run on, and how a broken one is replaced.
 
+#[cfg(feature = "sentinel")]
+mod master_connection;
+#[cfg(feature = "sentinel")]
+pub(crate) mod sentinels;
+pub(crate) mod timeouts;
+
 use core::fmt;
-use core::time::Duration;
+#[cfg(feature = "sentinel")]
+use std::sync::Arc;
 
 use redis::aio::{
     ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection,
@@ -13,15 +20,21 @@ use redis::cluster_async::ClusterConnection;
 use redis::{Client, Cmd, RedisResult, Value};
 use tokio::runtime::{self, Handle};
 
+#[cfg(feature = "sentinel")]
+use master_connection::MasterConnection;
+#[cfg(feature = "sentinel")]
+use sentinels::Service;
+use timeouts::Timeouts;
+
 /// A connection of the crate `redis`, shared by all callers.
 ///
 /// `From` takes a [`ConnectionManager`] (one server, reconnects), a `ClusterConnection` (feature
 /// `cluster`), or a [`MultiplexedConnection`] (one server, never reconnects).
 ///
-/// Prefer [`RedisStore::connect`](crate::RedisStore::connect) and `connect_cluster`: they replace a
-/// connection that stopped carrying data without being closed, and never send a charge twice. Build
-/// your own `ClusterClient` with `retries(0)`. Otherwise it resends calls whose reply was lost, and
-/// these are charged twice.
+/// Prefer [`RedisStore::connect`](crate::RedisStore::connect), `connect_sentinel` and
+/// `connect_cluster`: they replace a connection that stopped carrying data without being closed,
+/// and never send a charge twice. Build your own `ClusterClient` with `retries(0)`. Otherwise it
+/// resends calls whose reply was lost, and these are charged twice.
 #[derive(Clone)]
 pub struct Connection {
     kind: ConnectionKind,
@@ -34,15 +47,10 @@ pub struct Connection {
 enum ConnectionKind {
     Manager(ConnectionManager),
     Multiplexed(MultiplexedConnection),
+    #[cfg(feature = "sentinel")]
+    Master(MasterConnection),
     #[cfg(feature = "cluster")]
     Cluster(ClusterConnection),
-}
-
-/// How long to wait for a connection, and for a reply on it.
-#[derive(Clone, Copy)]
-pub(crate) struct Timeouts {
-    pub(crate) connect: Duration,
-    pub(crate) response: Duration,
 }
 
 #[derive(Clone)]
@@ -56,6 +64,8 @@ struct Server {
 enum Reconnect {
     Never,
     Server(Box<Server>),
+    #[cfg(feature = "sentinel")]
+    Master(Arc<Service>),
     #[cfg(feature = "cluster")]
     Cluster(Box<ClusterClient>),
 }
@@ -76,6 +86,16 @@ impl Connection {
         })
     }
 
+    /// Returns a connection to the master of a service. It connects with the first call.
+    #[cfg(feature = "sentinel")]
+    pub(crate) fn to_master(service: Arc<Service>) -> Self {
+        Self {
+            kind: ConnectionKind::Master(MasterConnection::new(Arc::clone(&service))),
+            reconnect: Reconnect::Master(service),
+            runtime: Handle::try_current().ok().map(|handle| handle.id()),
+        }
+    }
+
     /// Whether the present runtime drives it. Another one may have ended.
     pub(crate) fn is_of_this_runtime(&self) -> bool {
         let this = || Handle::try_current().ok().map(|handle| handle.id());
@@ -88,6 +108,8 @@ impl Connection {
             Reconnect::Server(server) => {
                 Self::to_server(server.client.clone(), server.timeouts).ok()
             }
+            #[cfg(feature = "sentinel")]
+            Reconnect::Master(service) => Some(Self::to_master(Arc::clone(service))),
             Reconnect::Never => None,
             #[cfg(feature = "cluster")]
             Reconnect::Cluster(_) => None,
@@ -112,6 +134,8 @@ impl Connection {
         match &self.reconnect {
             Reconnect::Never => None,
             Reconnect::Server(_) => self.for_this_runtime(),
+            #[cfg(feature = "sentinel")]
+            Reconnect::Master(_) => self.for_this_runtime(),
             #[cfg(feature = "cluster")]
             Reconnect::Cluster(client) => {
                 let client = ClusterClient::clone(client);
@@ -124,22 +148,31 @@ impl Connection {
         match &mut self.kind {
             ConnectionKind::Manager(manager) => manager.req_packed_command(command).await,
             ConnectionKind::Multiplexed(connection) => connection.req_packed_command(command).await,
+            #[cfg(feature = "sentinel")]
+            ConnectionKind::Master(master) => master.run(command).await,
             #[cfg(feature = "cluster")]
             ConnectionKind::Cluster(cluster) => cluster.req_packed_command(command).await,
         }
+    }
+
+    /// Runs a command without keys, at any node of a cluster.
+    pub(crate) async fn run_anywhere(&mut self, command: &Cmd) -> RedisResult<Value> {
+        #[cfg(feature = "cluster")]
+        if let ConnectionKind::Cluster(cluster) = &mut self.kind {
+            use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+
+            let any_node = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
+            return cluster.route_command(command.clone(), any_node).await;
+        }
+        self.run(command).await
     }
 
     /// Sends a command to any node of a cluster. The reply redirects to the owner of the command's
     /// key, and the connection updates its map of slots. The owner in that map may be gone.
     #[cfg(feature = "cluster")]
     pub(crate) async fn refresh_owner(&mut self, command: &Cmd) {
-        use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
-
-        if let ConnectionKind::Cluster(cluster) = &mut self.kind {
-            let any_node = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
-            // Only the redirection matters, not the reply.
-            let _ = cluster.route_command(command.clone(), any_node).await;
-        }
+        // Only the redirection matters, not the reply.
+        let _ = self.run_anywhere(command).await;
     }
 
     /// Runs a command at the node that an `ASK` redirection names, which does not own the key yet.
@@ -211,6 +244,8 @@ impl fmt::Debug for Connection {
         f.write_str(match self.kind {
             ConnectionKind::Manager(_) => "ConnectionManager",
             ConnectionKind::Multiplexed(_) => "MultiplexedConnection",
+            #[cfg(feature = "sentinel")]
+            ConnectionKind::Master(_) => "MasterConnection",
             #[cfg(feature = "cluster")]
             ConnectionKind::Cluster(_) => "ClusterConnection",
         })

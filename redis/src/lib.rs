@@ -56,8 +56,11 @@
 //! # Deployment
 //!
 //! * **Versions.** Redis 6.2 or later, or Valkey; tested with Redis 7.0 and, where available,
-//!   Valkey 8. One server, a cluster (feature `cluster`), or whatever else a [`Connection`]
-//!   reaches. No modules.
+//!   Valkey 8. One server, the master of a service that sentinels watch (feature `sentinel`), a
+//!   cluster (feature `cluster`), or whatever else a [`Connection`] reaches. No modules. The error
+//!   of a call says so if the server is older.
+//! * **Readiness.** [`RedisStore::ping`] proves that a decision would work now. Otherwise it says
+//!   what is missing: the server, a right, a newer version, a clock, a server that accepts writes.
 //! * **Persistence.** With an append-only file and `appendfsync always`, a killed server loses
 //!   nothing. With `everysec`, a power failure may lose a second of charges. Without a file, a
 //!   restart loses all of them: each bucket is full again, so up to a capacity is admitted twice.
@@ -66,16 +69,25 @@
 //!   charges, and its clock may differ. If it is behind, nothing refills until it has caught up. If
 //!   it is ahead, buckets refill by the difference. It also ends leases early by as much as it is
 //!   ahead of a hundredth of their time to live. Keep clocks within milliseconds by NTP. In a
-//!   cluster the store finds the new owner of its keys. For one server use an address that moves
-//!   with it.
+//!   cluster the store finds the new owner of its keys, and with sentinels the new master.
+//!   Otherwise use an address that moves with the server: each new connection resolves it again.
+//! * **Sentinel** (feature `sentinel`): `StoreBuilder::connect_sentinel`. A new master admits
+//!   within a second after the first sentinel names it. Each failover may admit up to a capacity
+//!   again, for charges that were not replicated. A master that is replaced while it works accepts
+//!   calls for some more seconds, so each store asks the sentinels once a second. Until all stores
+//!   have moved, the two masters together may admit the rate twice. `min-replicas-to-write 1`
+//!   bounds what a master admits that is cut off from its replicas.
 //! * **Resharding.** Keys that move are followed, except to a node that owns no slot yet. Until it
 //!   does, the [`FailurePolicy`] decides.
 //! * **Eviction.** Set `maxmemory-policy noeviction`: an evicted bucket is full again. Full buckets
 //!   need no memory anyway.
 //! * **Access.** `ACL SETUSER tidegate on >secret ~tidegate:* resetchannels -@all +eval +evalsha
-//!   +get +getrange +set +setrange +pexpireat +persist +time`; in a cluster also `+asking +ping +cluster|slots`. `~` is the
+//!   +get +getrange +set +setrange +pexpireat +persist +time`; in a cluster also `+asking +ping
+//!   +cluster|slots`; for an address with a database also `+select`. `~` is the
 //!   [prefix](StoreBuilder::prefix). Connections also send the client's name, and continue if that
-//!   is not allowed. Allow `+client|setinfo` (Redis 7.2, Valkey) to keep it out of the `ACL LOG`.
+//!   is not allowed or the server does not know `CLIENT` or `HELLO`. Allow `+client|setinfo` (Redis
+//!   7.2, Valkey) to keep it out of the `ACL LOG`. The error of a call for which a right is missing
+//!   names these.
 //! * **TLS** (feature `tls`): addresses that begin with `rediss://`. Without
 //!   `StoreBuilder::root_certificate` the roots of the system are trusted. The cryptography is
 //!   that of `ring`, unless the program has installed another one of `rustls`.
@@ -159,15 +171,19 @@ mod label;
 mod layer;
 mod lease;
 mod limits;
+mod missing;
 mod options;
+mod ping_error;
 mod policy;
 mod scaled_quota;
 mod script;
+mod server_info;
 mod stats;
 mod store;
 mod sync;
 mod time;
 mod token_bucket;
+mod unless;
 mod unreported;
 mod wait_line;
 
@@ -182,8 +198,10 @@ pub use layer::{key_bytes::KeyBytes, redis_per_key::RedisPerKey};
 pub use lease::lease_options::LeaseOptions;
 pub use lease::leased_token_bucket::LeasedTokenBucket;
 pub use options::{LimiterOptions, Quotas};
+pub use ping_error::PingError;
 pub use policy::FailurePolicy;
 pub use scaled_quota::ScaleError;
+pub use server_info::{ServerInfo, ServerKind, ServerRole};
 pub use stats::{LeaseStats, LimitStats, StoreStats};
 pub use store::{RedisStore, StoreBuilder};
 pub use token_bucket::RedisTokenBucket;

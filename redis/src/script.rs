@@ -25,6 +25,21 @@ pub(crate) static LEASE: LazyLock<Script> =
 pub(crate) static PROBE: LazyLock<Script> =
     LazyLock::new(|| Script::new(&["return redis.call('SET', KEYS[1], '', 'PX', 1)"]));
 
+/// Proves that a decision would work, with all that decisions use, and returns the clock: seconds,
+/// and microseconds.
+pub(crate) static PING: LazyLock<Script> = LazyLock::new(|| {
+    let body = "
+redis.call('GET', KEYS[1])
+redis.call('GETRANGE', KEYS[1], 0, 1)
+redis.call('SET', KEYS[1], '')
+redis.call('SETRANGE', KEYS[1], 0, ' ')
+redis.call('PEXPIREAT', KEYS[1], (now - now % 1000) / 1000 + 2)
+redis.call('PERSIST', KEYS[1])
+redis.call('SET', KEYS[1], '', 'PXAT', (now - now % 1000) / 1000 + 2)
+return { tonumber(clock[1]), tonumber(clock[2]) }";
+    Script::new(&[TIME, body])
+});
+
 /// A script and its SHA-1 digest, by which the server knows it.
 #[derive(Debug)]
 pub(crate) struct Script {

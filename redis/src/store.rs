@@ -1,8 +1,11 @@
 //! One server or cluster, its time limits, and whether it answers.
 //!
 //! `store_inner` is what all clones of a store share, `send` sends a script and follows
-//! redirections, and `probe_task` asks a server that is down until it answers.
+//! redirections, `explain` says what a server lacks, and `probe_task` asks a server that is down
+//! until it answers.
 
+mod explain;
+mod ping;
 mod probe_task;
 mod send;
 mod store_inner;
@@ -11,20 +14,25 @@ mod tls;
 mod turns;
 
 use core::fmt;
-use core::future::{Future, poll_fn};
-use core::pin::pin;
-use core::task::Poll;
 use core::time::Duration;
 use std::sync::Arc;
 
 use redis::{FromRedisValue, IntoConnectionInfo, RedisError, Value};
+use tokio::time::Instant;
 
 use crate::base_key::BaseKey;
 use crate::breaker::ClosedState;
-use crate::connection::{Connection, Timeouts};
+use crate::connection::Connection;
+#[cfg(feature = "sentinel")]
+use crate::connection::sentinels::{OpenClient, Service};
+use crate::connection::timeouts::Timeouts;
+use crate::ping_error::PingError;
 use crate::script::ScriptCall;
+use crate::server_info::ServerInfo;
 use crate::stats::StoreStats;
 use crate::time;
+use crate::unless::unless;
+use explain::explain;
 use store_inner::{GuardedSlots, StoreInner, within};
 #[cfg(feature = "tls")]
 use tls::Tls;
@@ -103,6 +111,34 @@ impl RedisStore {
         error.as_deref().cloned()
     }
 
+    /// Checks that the server could decide now, and tells how far away it is and what it is.
+    ///
+    /// For readiness checks and the start of a program. It goes the way of every call: it waits for
+    /// its turn and no longer than [`timeout`](StoreBuilder::timeout), fails at once while the
+    /// server is known to be down, and runs a script that asks the time, reads a key and writes
+    /// one, whose name ends with `:?probe` and which ends after a millisecond. It charges nothing.
+    /// In a cluster it does so in all 64 ranges of slots, one after the other, so a single node
+    /// that is down makes it fail.
+    ///
+    /// Kind, version and role are from another command, which every user may run. Where a proxy
+    /// refuses it, they are `None`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: tidegate_redis::RedisStore) {
+    /// match store.ping().await {
+    ///     Ok(server) => println!("ready: {:?} {:?}", server.version, server.round_trip),
+    ///     Err(error) => println!("not ready: {error}"),
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the server could not decide, with what is missing.
+    pub async fn ping(&self) -> Result<ServerInfo, PingError> {
+        ping::ping(self).await
+    }
+
     pub(crate) fn base_key(&self, name: &str, key: Option<&[u8]>) -> BaseKey {
         BaseKey::new(&self.inner.prefix, name, key)
     }
@@ -140,22 +176,27 @@ impl RedisStore {
         // The time limit begins with the turn, so calls that wait for one are not charged in vain.
         let sent = async {
             let _turn = inner.turns.take().await?;
-            Some(within(inner.timeout, send::send(inner, call)).await)
+            let start = Instant::now();
+            let result = within(inner.timeout, send::send(inner, call)).await;
+            Some(match result {
+                Ok(value) => Ok(value),
+                Err(error) => Err((inner.is_outage(&error), explain(inner, error, start).await)),
+            })
         };
-        let Some(result) = unless(opened, sent).await else {
+        let Ok(result) = unless(opened, sent).await else {
             inner.counters.released.increment();
             let until = breaker.open_until().unwrap_or(0);
             return Err(CallFailure::BreakerOpen(until));
         };
         let result = result.ok_or(CallFailure::Overloaded)?;
-        let result = result.and_then(|value| match value {
+        let numbers = result.and_then(|value| match value {
             Value::Int(number) => Ok(vec![number]),
-            several => Ok(Vec::<i64>::from_redis_value(several)?),
+            several => Vec::from_redis_value(several).map_err(|error| (false, error.into())),
         });
-        result.map_err(|error| {
+        numbers.map_err(|(is_outage, error)| {
             inner.counters.failed(&error);
             inner.last_error.store(Some(Arc::new(error.clone())));
-            if inner.is_outage(&error) {
+            if is_outage {
                 self.open(index, seen, base, &error);
             }
             CallFailure::Failed(error)
@@ -189,18 +230,6 @@ impl fmt::Debug for RedisStore {
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
-}
-
-/// Returns the output of `work`, or `None` if `stop` ends before it.
-async fn unless<T>(stop: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
-    let (mut stop, mut work) = (pin!(stop), pin!(work));
-    poll_fn(|cx| {
-        if let Poll::Ready(result) = work.as_mut().poll(cx) {
-            return Poll::Ready(Some(result));
-        }
-        stop.as_mut().poll(cx).map(|()| None)
-    })
-    .await
 }
 
 /// Builds a [`RedisStore`].
@@ -322,12 +351,70 @@ impl StoreBuilder {
         let client = self.tls.client(server)?;
         #[cfg(not(feature = "tls"))]
         let client = redis::Client::open(server)?;
-        let timeouts = Timeouts {
+        let connection = Connection::to_server(client, self.timeouts())?;
+        Ok(self.connection(connection))
+    }
+
+    const fn timeouts(&self) -> Timeouts {
+        Timeouts {
             connect: self.connect_timeout,
             response: self.timeout,
+        }
+    }
+
+    /// Returns a store on the master of a service that sentinels watch. It connects with the first
+    /// call. Whenever the connection is lost or the server turns out to be a replica, the next
+    /// connection asks the sentinels anew.
+    ///
+    /// `service` is the name by which the sentinels know it. `login` is the address of a master,
+    /// with the user, the password and the database: its host and port are placeholders, because
+    /// the sentinels name those. The addresses of the sentinels have users and passwords of their
+    /// own. Either may begin with `rediss://` (feature `tls`).
+    ///
+    /// ```no_run
+    /// use tidegate_redis::RedisStore;
+    ///
+    /// # async fn example() -> Result<(), redis::RedisError> {
+    /// let sentinels = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|host| (host, 26379));
+    /// let login = "redis://tidegate:secret@master/0";
+    /// let store = RedisStore::builder().connect_sentinel(sentinels, "limits", login)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// All sentinels are asked at the same time, and the newest answer counts, so it is enough if
+    /// one of them answers. While a connection works, they are asked once a second whether another
+    /// master has taken over, because a master that was replaced on demand serves its connections
+    /// for some more seconds. A user of sentinels needs the rights `+sentinel|master` and
+    /// `+sentinel|get-master-addr-by-name`.
+    ///
+    /// A new master admits within a second after the first sentinel names it, with the default
+    /// [`probe_interval`](Self::probe_interval). [Failover](crate#deployment) says what it may
+    /// lack.
+    ///
+    /// # Errors
+    ///
+    /// If an address is invalid, or there is no sentinel. A service that no sentinel knows is the
+    /// cause in the error of the first call.
+    #[cfg(feature = "sentinel")]
+    pub fn connect_sentinel<T: IntoConnectionInfo>(
+        self,
+        sentinels: impl IntoIterator<Item = T>,
+        service: &str,
+        login: impl IntoConnectionInfo,
+    ) -> Result<RedisStore, RedisError> {
+        let sentinels = sentinels.into_iter().map(T::into_connection_info);
+        let sentinels = sentinels.collect::<Result<_, _>>()?;
+        let login = login.into_connection_info()?;
+        #[cfg(feature = "tls")]
+        let open: Box<OpenClient> = {
+            let tls = self.tls.clone();
+            Box::new(move |info| tls.client(info))
         };
-        let connection = Connection::to_server(client, timeouts)?;
-        Ok(self.connection(connection))
+        #[cfg(not(feature = "tls"))]
+        let open: Box<OpenClient> = Box::new(redis::Client::open);
+        let service = Service::new(sentinels, service, login, open, self.timeouts())?;
+        Ok(self.connection(Connection::to_master(Arc::new(service))))
     }
 
     /// Connects to a cluster through any of the given nodes.

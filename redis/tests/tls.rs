@@ -134,3 +134,34 @@ async fn servers_may_ask_for_a_certificate() {
         admits(known, &url).await.unwrap();
     }
 }
+
+/// Sentinels and master listen by TLS alone.
+#[cfg(feature = "sentinel")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_and_their_master_may_use_it() {
+    use support::sentinels::{SERVICE, Sentinel};
+
+    for options in ServerOptions::each_kind() {
+        let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+        let (server, url) = start(options.clone(), &authority, folder.path(), false);
+        let (_, port) = url.trim_end_matches('/').rsplit_once(':').unwrap();
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let settings = format!(
+            "tls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\ntls-auth-clients no\n\
+             tls-replication yes\nsentinel monitor {SERVICE} 127.0.0.1 {port} 1\n",
+            file("server.pem"),
+            file("server.key"),
+            file("ca.pem"),
+        );
+        let sentinel = Sentinel::start(&options, "rediss", &settings);
+        let connect = |builder: StoreBuilder| {
+            let store = builder.connect_sentinel([sentinel.url()], SERVICE, "rediss://master/2");
+            bucket(&store.unwrap(), "bucket", slow(100))
+        };
+        let trusting = connect(patient_store().root_certificate(authority.pem()));
+        trusting.try_acquire(1).await.unwrap();
+        assert!(server.info("db2").is_some(), "a key in the database");
+        let error = connect(patient_store()).try_acquire(1).await.unwrap_err();
+        assert!(error.to_string().contains("certificate"), "{error}");
+    }
+}

@@ -13,6 +13,7 @@ use crate::base_key::BaseKey;
 use crate::breaker::Breaker;
 use crate::connection::Connection;
 use crate::error_class::{ErrorClass, classify};
+use crate::server_info::Identity;
 use crate::stats::StoreCounters;
 #[cfg(feature = "cluster")]
 use crate::sync::AtomicU64;
@@ -37,6 +38,8 @@ pub(super) struct StoreInner {
     pub(super) counters: StoreCounters,
     /// Why a call failed last.
     pub(super) last_error: ArcSwapOption<RedisError>,
+    /// What the server said about itself after an error, and when, in nanoseconds.
+    pub(super) identity: tokio::sync::Mutex<Option<(u64, Identity)>>,
 }
 
 /// A range of slots that are taken to be on one server, and its breaker.
@@ -85,6 +88,7 @@ impl StoreInner {
             breakers: (0..breakers).map(slots).collect(),
             counters: StoreCounters::default(),
             last_error: ArcSwapOption::empty(),
+            identity: tokio::sync::Mutex::new(None),
         }
     }
 

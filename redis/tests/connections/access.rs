@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use redis::Value;
 use tidegate::Quota;
-use tidegate_redis::RedisStore;
+use tidegate_redis::{PingError, RedisStore};
 
 use super::check_every_limiter;
 use crate::support::acl::{documented_rights, set_user, user_url};
@@ -16,7 +16,7 @@ use crate::support::wait::eventually;
 ///
 /// The command that tells the client's name is an exception: a connection works without it.
 #[track_caller]
-fn check_nothing_was_refused(server: &Server) {
+pub(crate) fn check_nothing_was_refused(server: &Server) {
     let log: Value = server.query(&["ACL", "LOG"]);
     let Value::Array(entries) = log else {
         panic!("{log:?}");
@@ -85,8 +85,60 @@ async fn missing_right_fails_the_call_but_is_no_outage() {
         let forbidden = bucket(&store, "forbidden", quota);
         let cause = cause(forbidden.try_acquire(1).await);
         assert_eq!(cause.code(), Some("NOPERM"), "{cause}");
+        assert!(
+            cause
+                .to_string()
+                .contains("tidegate needs `~tidegate:* +eval"),
+            "{cause}"
+        );
         assert_eq!(store.stats().outages, 0, "{:?}", store.stats());
         allowed.try_acquire(1).await.unwrap();
+    }
+}
+
+/// A connection to a database chooses it first.
+#[tokio::test(flavor = "multi_thread")]
+async fn documented_rights_suffice_for_a_database() {
+    for options in ServerOptions::each_kind() {
+        let server = options.tcp().start();
+        set_user(&server, &documented_rights(false));
+        let url = user_url(&server) + "/3";
+        let store = patient_store().connect(&*url).unwrap();
+        let error = store.ping().await.unwrap_err();
+        assert!(matches!(error, PingError::MissingRight { .. }), "{error:?}");
+        assert!(error.to_string().ends_with(" +select`"), "{error}");
+
+        set_user(&server, &["tidegate", "+select"]);
+        let () = server.query(&["ACL", "LOG", "RESET"]);
+        let store = patient_store().connect(&*url).unwrap();
+        check_every_limiter(&store, "name").await;
+        store.ping().await.unwrap();
+        check_nothing_was_refused(&server);
+        assert!(server.info("db3").is_some(), "keys in the database");
+    }
+}
+
+/// As proxies of managed servers do.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_of_connections_may_be_unknown() {
+    for mut options in ServerOptions::each_kind() {
+        options = options.rename("CLIENT", "").rename("HELLO", "");
+        let server = options.tcp().start();
+        // Without the right to `INFO`.
+        set_user(&server, &documented_rights(false));
+        set_user(&server, &["tidegate", "+select"]);
+        for path in ["/0", "/5"] {
+            let store = patient_store().connect(user_url(&server) + path);
+            let store = store.unwrap();
+            check_every_limiter(&store, "name").await;
+            let info = store.ping().await.unwrap();
+            assert_eq!((info.kind, info.version, info.role), (None, None, None));
+        }
+        // This protocol begins with `HELLO`.
+        let url = server.url() + "/?protocol=resp3";
+        let error = patient_store().connect(url).unwrap().ping().await;
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("'HELLO'"), "{text}");
     }
 }
 

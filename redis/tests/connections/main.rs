@@ -7,6 +7,8 @@
 mod support;
 
 mod access;
+mod old_servers;
+mod ping;
 
 use redis::ErrorKind;
 use redis::aio::ConnectionManager;

@@ -200,6 +200,32 @@ async fn a_connection_to_the_wrong_server_is_replaced() {
     assert_eq!(primary.query::<u64>(&["EXISTS", "tidegate:{bucket}"]), 1);
 }
 
+/// As a name does after a failover. The old server is gone, or its connections hang.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_moves_is_followed() {
+    for fault in [Fault::Kill, Fault::Pause] {
+        let [mut old, new] = [0, 1].map(|_| ServerOptions::default().tcp().start());
+        let proxy = Proxy::start(old.port().unwrap()).await;
+        let store = store(proxy.url());
+        let bucket = bucket(&store, slow(1_000), FailurePolicy::Closed);
+        wait_for_server(&store, &bucket).await;
+        fault.begin(&mut old);
+        eventually("an outage", async || {
+            let _ = bucket.try_acquire(1).await;
+            !store.stats().is_available()
+        })
+        .await;
+        proxy.lead_to(new.port().unwrap());
+        wait_for_server(&store, &bucket).await;
+        let _: String = new.query(&["GET", "tidegate:{bucket}"]);
+        store.ping().await.unwrap();
+        fault.end(&mut old);
+        let calls = old.script_calls();
+        bucket.try_acquire(1).await.unwrap();
+        assert_eq!(old.script_calls(), calls, "the old server is not used");
+    }
+}
+
 /// A foreign script keeps the server busy while the connection chooses its database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_server_is_found_again_by_a_connection_with_a_database() {

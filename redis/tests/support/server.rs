@@ -63,6 +63,18 @@ impl ServerOptions {
         self
     }
 
+    /// Gives a command another name, or removes it if the name is empty.
+    pub(crate) fn rename(mut self, command: &str, name: &str) -> Self {
+        self.arguments
+            .extend(["--rename-command", command, name].map(str::to_owned));
+        self
+    }
+
+    /// The program that runs it.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.kind.program()
+    }
+
     /// Starts the server and waits until it answers.
     pub(crate) fn start(self) -> Server {
         Server::start(self)
