@@ -107,8 +107,7 @@ if a[5] > 0 or a[6] > 0 then debit(b, a[5], a[6], 0) end
 if live then
   local own_us, own_num, lost_us, lost_num = mine.hold_us, mine.hold_num, 0, 0
   if mine.seq > acked then
-    -- The reply did not arrive, so the grant never took effect. If a later reply did arrive, this
-    -- lease had ended before the clock stepped back.
+    -- The reply did not arrive, so the grant never took effect.
     lost_us, lost_num = mine.grant_us, mine.grant_num
   else
     own_us, own_num = plus(own_us, own_num, mine.grant_us, mine.grant_num, den)
@@ -189,7 +188,7 @@ if #a > 18 or a[11] > 0 or a[12] > 0 then
   save(b)
   redis.call('SETRANGE', KEYS[1], offset_of(index), struct.pack(RECORD,
     node, seq, a[11], a[12], grant_us, grant_num, ends, served, b.round, waits_for))
-elseif live or b.dirty or a[5] > 0 or a[6] > 0 then
+elseif mine or b.dirty or a[5] > 0 or a[6] > 0 then
   save(b)
   if mine and b.bins[1] then
     -- Keeps the number of the request, so that an earlier one that arrives later is ignored.

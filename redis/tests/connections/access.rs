@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use redis::Value;
 use tidegate::Quota;
-use tidegate_redis::{PingError, RedisStore};
+use tidegate_redis::{LeaseOptions, LimiterOptions, PingError, RedisStore, RedisTokenBucket};
 
 use super::check_every_limiter;
 use crate::support::acl::{documented_rights, set_user, user_url};
@@ -62,9 +62,15 @@ async fn each_documented_right_is_needed() {
         set_user(&server, &["tidegate", &right.replace('+', "-")]);
         let store = patient_store().connect(user_url(&server)).unwrap();
         server.flush_scripts();
-        let bucket = bucket(&store, "name", Quota::per_second(10));
-        let result = bucket.try_acquire(1).await;
-        assert!(result.is_err(), "works without {right}");
+        let quota = Quota::per_second(10);
+        let called = bucket(&store, "called", quota).try_acquire(1).await;
+        let leased = lease(&store, "leased", quota).await.acquire(1).await;
+        // Its key has no expiry.
+        let options = LimiterOptions::new().start_empty(Duration::from_millis(1));
+        let kept = RedisTokenBucket::with_options(&store, "kept", quota, options).unwrap();
+        let kept = kept.lease(LeaseOptions::new()).await.acquire(1).await;
+        let results = [called.map(drop), leased, kept];
+        assert!(results.iter().any(Result::is_err), "works without {right}");
     }
 }
 

@@ -217,7 +217,7 @@ async fn an_address_that_moves_is_followed() {
         .await;
         proxy.lead_to(new.port().unwrap());
         wait_for_server(&store, &bucket).await;
-        let _: String = new.query(&["GET", "tidegate:{bucket}"]);
+        assert_eq!(new.query::<u64>(&["EXISTS", "tidegate:{bucket}"]), 1);
         store.ping().await.unwrap();
         fault.end(&mut old);
         let calls = old.script_calls();

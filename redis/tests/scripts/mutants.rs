@@ -69,11 +69,18 @@ fn arithmetic_tests_detect_each_mutant() {
 #[test]
 fn lease_protocol_tests_detect_each_mutant() {
     let (histories, grants) = (histories(), returned_grants());
-    let (contentions, ttls) = (contentions(), times_to_live());
+    let ttls = times_to_live();
     assert_all_detected(include_str!("mutants/lease.txt"), 300, |scripts, runner| {
         check_history(scripts, &sample(&histories, runner)).is_err()
             || check_returned(scripts, &sample(&grants, runner)).is_err()
-            || check_contention(scripts, &sample(&contentions, runner)).is_err()
             || check_times_to_live(scripts, &sample(&ttls, runner)).is_err()
+    });
+}
+
+#[test]
+fn fairness_tests_detect_each_mutant() {
+    let contentions = contentions();
+    assert_all_detected(include_str!("mutants/turns.txt"), 50, |scripts, runner| {
+        check_contention(scripts, &sample(&contentions, runner)).is_err()
     });
 }

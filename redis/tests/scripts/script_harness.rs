@@ -215,7 +215,7 @@ pub(crate) fn check_property<S: Strategy>(
     let config = ProptestConfig {
         cases: (config.cases / divisor).max(1),
         failure_persistence: None,
-        max_shrink_iters: 2_000,
+        max_shrink_iters: 500,
         ..config
     };
     TestRunner::new(config)

@@ -8,16 +8,23 @@ use super::history::{Demand, Event, History, NODES};
 use super::simulation::Simulation;
 use crate::script_harness::{Scripts, check_property};
 
-/// Node 0 waits for a large request. The others take what they can get.
+/// Node 0 asks for much, several times. The others take what they can get, in turn.
 #[derive(Clone, Debug)]
 pub(crate) struct Contention {
     /// Of a quota of one token per millisecond.
     capacity: u64,
     large: u64,
-    /// Which of the other nodes asks next, for how much, and after which pause in microseconds.
-    others: Vec<(usize, u64, u64)>,
+    others: Vec<Ask>,
     /// After how many of these node 0 asks again.
     every: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    needed: u64,
+    pause_us: u64,
+    /// Whether a new node takes the place of the one that would ask.
+    new: bool,
 }
 
 /// The most that a call of another node asks for.
@@ -29,9 +36,15 @@ const TOKEN_US: u64 = 1_000;
 const TTL_US: u64 = 80_000;
 
 pub(crate) fn contentions() -> impl Strategy<Value = Contention> {
-    let pause = prop_oneof![Just(0), 0..2 * TOKEN_US];
-    let other = (1..NODES, 1..=SMALL, pause);
-    let others = prop::collection::vec(other, 1..60);
+    // At least a little, so that the case ends soon.
+    let pause_us = prop_oneof![Just(200), 200..2 * TOKEN_US];
+    let ask = (1..=SMALL, pause_us, prop::bool::weighted(0.02));
+    let ask = ask.prop_map(|(needed, pause_us, new)| Ask {
+        needed,
+        pause_us,
+        new,
+    });
+    let others = prop::collection::vec(ask, 1..60);
     (6_u64..40, others, 1_usize..20).prop_flat_map(|(capacity, others, every)| {
         (1..=capacity / 2).prop_map(move |large| Contention {
             capacity,
@@ -42,15 +55,16 @@ pub(crate) fn contentions() -> impl Strategy<Value = Contention> {
     })
 }
 
-/// Checks the bound that the crate states: a call for `n` tokens, at most half of the capacity, waits
-/// for a quarter of a time to live, and then until `n` tokens have refilled, and what one call of
-/// every other node asks for.
+/// Checks the bound that the crate states.
+///
+/// A call for `n` tokens, at most half of the capacity, waits for at most two rounds. A round takes
+/// a quarter of a time to live, and the refill of `n` tokens and of what one call of every other
+/// node asks for. Node 0 was not served before its first call, so that call waits for one round.
 pub(crate) fn check_contention(scripts: &mut Scripts, case: &Contention) -> TestCaseResult {
     let quota = Quota::per_second(1_000).burst(case.capacity);
     let history = History::new(quota, TTL_US, Vec::new());
     let mut simulation = Simulation::new(scripts, &history);
     simulation.apply(Event::TakeAll)?;
-    let start_us = simulation.now_us;
     let ask = |simulation: &mut Simulation<'_>, node, needed| {
         let demand = Demand::Batch {
             permits: u64::MAX,
@@ -61,19 +75,42 @@ pub(crate) fn check_contention(scripts: &mut Scripts, case: &Contention) -> Test
         simulation.apply(Event::SpendAll(node))?;
         Ok::<_, TestCaseError>(served)
     };
-    let others = u64::try_from(NODES - 1).unwrap();
-    let refilled_us = TTL_US / 4 + (case.large + others * SMALL) * TOKEN_US;
-    for (count, &(node, needed, pause_us)) in case.others.iter().cycle().enumerate() {
+    let (mut rounds, mut served) = (1, 0);
+    let mut start_us = simulation.now_us;
+    let mut others = u64::try_from(NODES - 1).unwrap();
+    for (count, asked) in case.others.iter().cycle().enumerate() {
         if count % case.every == 0 {
-            let late = simulation.now_us - start_us >= refilled_us;
+            // What nodes wait for is kept for them, but no more.
+            let (_, available) = simulation.call("peek", 0)?;
+            let kept = case.large + others * SMALL;
+            // The last node to ask was refused, less than two milliseconds ago.
+            prop_assert!(available < kept + SMALL + 2, "{available} are unused");
+            let round_us = TTL_US / 4 + (case.large + others * SMALL) * TOKEN_US;
+            // Others that wait come to ask within this time.
+            let asking_us = (rounds - 1) * 3 * 2 * TOKEN_US;
+            let late = simulation.now_us - start_us >= rounds * round_us + asking_us;
             if ask(&mut simulation, 0, case.large)? {
-                return Ok(());
+                served += 1;
+                if served == 3 {
+                    return Ok(());
+                }
+                (rounds, start_us) = (2, simulation.now_us);
+                others = u64::try_from(NODES - 1).unwrap();
+            } else {
+                prop_assert!(
+                    !late,
+                    "refused after {rounds} rounds, served {served} times"
+                );
             }
-            prop_assert!(!late, "refused although {refilled_us} us have passed");
         }
-        // At least a little, so that the case ends.
-        simulation.now_us += pause_us + 10;
-        ask(&mut simulation, node, needed)?;
+        simulation.now_us += asked.pause_us;
+        let node = 1 + count % (NODES - 1);
+        // Without an end, new nodes could take everything.
+        if asked.new && count < case.others.len() {
+            simulation.apply(Event::Refill(node, Demand::Close))?;
+            others += 1;
+        }
+        ask(&mut simulation, node, asked.needed)?;
     }
     unreachable!("it cycles")
 }
