@@ -86,12 +86,12 @@ fn server_us(server: &Server) -> u64 {
 }
 
 /// Runs callers for a while. Returns how many calls they made.
-async fn run(call: &Call) -> u64 {
+async fn run(call: &Call, callers: usize, time: Duration) -> u64 {
     let (stop, calls) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicU64::new(0)),
     );
-    let tasks: Vec<_> = (0..CALLERS)
+    let tasks: Vec<_> = (0..callers)
         .map(|_| {
             let (call, stop, calls) = (Arc::clone(call), Arc::clone(&stop), Arc::clone(&calls));
             tokio::spawn(async move {
@@ -102,7 +102,7 @@ async fn run(call: &Call) -> u64 {
             })
         })
         .collect();
-    tokio::time::sleep(ROUND).await;
+    tokio::time::sleep(time).await;
     stop.store(true, Relaxed);
     for task in tasks {
         task.await.unwrap();
@@ -115,7 +115,7 @@ async fn measure(server: &Server, rows: &mut [Row]) {
     for _ in 0..ROUNDS {
         for row in &mut *rows {
             let before = server_us(server);
-            let calls = run(&row.call).await as f64;
+            let calls = run(&row.call, CALLERS, ROUND).await as f64;
             let us = (server_us(server) - before) as f64;
             row.rounds.push((us / calls, calls / ROUND.as_secs_f64()));
         }
@@ -273,6 +273,24 @@ async fn leases(server: &Server, nodes: usize) -> String {
     )
 }
 
+/// What many callers at once get, and how many of their calls fail.
+async fn overload(server: &Server, callers: usize) -> String {
+    const TIME: Duration = Duration::from_secs(3);
+    let store = RedisStore::connect(server.socket_url()).unwrap();
+    let quota = Quota::per_second(1_000_000).burst(1_000_000);
+    let bucket = Arc::new(RedisTokenBucket::new(&store, "overload", quota).unwrap());
+    let failed = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&failed);
+    let asking = row("many callers", move || {
+        let (bucket, failed) = (Arc::clone(&bucket), Arc::clone(&counted));
+        async move {
+            failed.fetch_add(u64::from(bucket.try_acquire(1).await.is_err()), Relaxed);
+        }
+    });
+    let rate = run(&asking.call, callers, TIME).await / TIME.as_secs();
+    format!("| {callers} | {rate} | {} |\n", failed.load(Relaxed))
+}
+
 async fn memory(server: &Server, store: &RedisStore) -> String {
     let mut table = "| quota | value | key and value |\n|---|---|---|\n".to_owned();
     for (what, quota) in [
@@ -307,6 +325,10 @@ async fn main() {
     text.push_str("\n| nodes | server per refill, us | refills per second | of a core | admitted |\n|---|---|---|---|---|\n");
     for nodes in [1, 10, 100, 500, 1_000] {
         text.push_str(&leases(&server, nodes).await);
+    }
+    text.push_str("\n| callers | calls per second | failed |\n|---|---|---|\n");
+    for callers in [20, 200, 2_000, 20_000] {
+        text.push_str(&overload(&server, callers).await);
     }
     text.push_str("\nBytes per key, with names of 21 bytes, the mean of 1 000 keys as `MEMORY USAGE` tells it:\n\n");
     text.push_str(&memory(&server, &store).await);
