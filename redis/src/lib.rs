@@ -97,7 +97,7 @@
 //! * **Values** are numbers in fixed places, with the highest byte first. 12 bytes hold a bucket
 //!   whose tokens take whole microseconds: its TAT in microseconds, in seven, and how far that was
 //!   ahead at the last write, in five. 28 bytes hold any bucket: TAT, time of the last write,
-//!   fraction and denominator. Leases take 248 bytes more, and 79 for each node.
+//!   fraction and denominator. Leases take 332 bytes more, and 79 for each node.
 //! * **To change a limit**, deploy nodes with the new quota. Until all have it, each decides by its
 //!   own. A bucket that is used up further than a lowered limit allows stays so until it has
 //!   refilled; `reset` fills it up.
@@ -126,7 +126,8 @@
 //!   a call of it asks for, no batch takes that, and no node gets more that had its turn. So a call
 //!   for `n` tokens, at most half of the capacity, waits for no longer than two such rounds. A round
 //!   takes a quarter of a time to live, and the refill of `n` tokens and of one call of every other
-//!   node. Calls of the bucket itself do not take turns.
+//!   node. Calls of the bucket itself do not take turns. A node that dies while it waits keeps its
+//!   turn for a time to live.
 //! * The server's time for a refill does not depend on the number of nodes. Its memory is about 80
 //!   bytes for each node that holds a lease.
 //!

@@ -95,7 +95,8 @@ impl RefillTask {
             outstanding: 0,
             deadline: 0,
             batch: 1,
-            max_batch: options.max_batch.min(half).max(1),
+            // The reply has a bit for each part of a batch, in a number below 2^53.
+            max_batch: options.max_batch.min(half).clamp(1, 1 << 50),
             replied: 0,
             not_before: 0,
             // For the reserve.
@@ -368,7 +369,8 @@ impl RefillTask {
     /// ends.
     async fn give_back(&mut self) {
         let back = self.state.local.drain();
-        if self.outstanding == 0 && self.acked == self.seq {
+        // A node that was refused says that it no longer waits.
+        if self.outstanding == 0 && self.acked == self.seq && self.refused == 0 {
             return;
         }
         let request = RefillRequest {

@@ -13,13 +13,14 @@ local WHOLE, EXACT = '>I7I5', '>I7I7I7I7'
 --   head     offset, records, the last record that a new lease looked at,
 --            the round, when those that wait in it come first, its end, nodes that wait in it,
 --            how much they wait for,
---            then for each bin: its end, what its leases hold, their number
+--            then for each bin: the first and the last end of its leases, when all of them end;
+--            what these hold, and their number
 --   record   node, seq, hold (us, num), grant (us, num), end, the round in which the node was served,
 --            the round in which it waits, and for how much
 --   hold     what the node may still spend of earlier grants, as time
 --   grant    the same of the last grant
-local HEAD, BIN, RECORD = '>I7I3I3I7I7I7I3I7', '>I7I7I3', '>c16I7I7I7I7I7I7I7I7I7'
-local BINS, HEAD_SIZE, RECORD_SIZE = 12, 28 + 44 + 12 * 17, 79
+local HEAD, BIN, RECORD = '>I7I3I3I7I7I7I3I7', '>I7I7I7I3', '>c16I7I7I7I7I7I7I7I7I7'
+local BINS, HEAD_SIZE, RECORD_SIZE = 12, 28 + 44 + 12 * 24, 79
 
 local NO_BUCKET = 'TIDEGATE the key holds something else, not a bucket'
 
@@ -60,7 +61,7 @@ local function read_head(b, value)
   b.stored = true
   for i = 1, BINS do
     local bin = {}
-    bin.ends, bin.held, bin.leases, next = struct.unpack(BIN, value, next)
+    bin.first, bin.ends, bin.held, bin.leases, next = struct.unpack(BIN, value, next)
     if bin.ends == 0 then break end
     b.bins[i] = bin
     b.held, b.leases = b.held + bin.held, b.leases + bin.leases
@@ -114,9 +115,9 @@ local function write_head(b)
     struct.pack(HEAD, b.offset, b.records, b.cursor, b.round, b.first, b.round_end, b.waiters, b.waiting),
   }
   for _, bin in ipairs(b.bins) do
-    parts[#parts + 1] = struct.pack(BIN, bin.ends, bin.held, bin.leases)
+    parts[#parts + 1] = struct.pack(BIN, bin.first, bin.ends, bin.held, bin.leases)
   end
-  parts[#parts + 1] = string.rep('\0', 17 * (BINS - #b.bins))
+  parts[#parts + 1] = string.rep('\0', 24 * (BINS - #b.bins))
   local head = table.concat(parts)
   if b.stored then
     redis.call('SETRANGE', b.key, 0, head)

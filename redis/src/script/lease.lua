@@ -58,7 +58,7 @@ end
 
 local function leave_bin(r)
   for i, bin in ipairs(b.bins) do
-    -- Bins are merged into later ones.
+    -- Merged bins contain earlier ends, too, and no two bins overlap.
     if bin.ends >= r.ends then
       local held = up(plus(r.hold_us, r.hold_num, r.grant_us, r.grant_num, den))
       bin.held, bin.leases = bin.held - held, bin.leases - 1
@@ -77,8 +77,8 @@ local function join_bin(held)
   ends = ends - ends % step
   local at = 1
   while b.bins[at] and b.bins[at].ends < ends do at = at + 1 end
-  if not b.bins[at] or b.bins[at].ends > ends then
-    table.insert(b.bins, at, { ends = ends, held = 0, leases = 0 })
+  if not b.bins[at] or b.bins[at].first > ends then
+    table.insert(b.bins, at, { first = ends, ends = ends, held = 0, leases = 0 })
   end
   local bin = b.bins[at]
   bin.held, bin.leases = bin.held + held, bin.leases + 1
@@ -92,7 +92,7 @@ local function join_bin(held)
       end
     end
     local early, late = table.remove(b.bins, closest), b.bins[closest]
-    late.held, late.leases = late.held + early.held, late.leases + early.leases
+    late.first, late.held, late.leases = early.first, late.held + early.held, late.leases + early.leases
   end
   return ends
 end
@@ -136,13 +136,13 @@ raise(b, now)
 
 if b.waiters > 0 and b.round_end <= now + b.offset then
   -- Those who still waited have not asked again for a while.
-  b.waiters, b.waiting = 0, 0
+  b.waiters, b.waiting, b.round_end = 0, 0, 0
 end
 local waits = mine and b.waiters > 0 and mine.waits_in == b.round and mine.waits_for > 0
 local was_served = mine and b.waiters > 0 and mine.served == b.round
 local waiting = b.waiting - (waits and mine.waits_for or 0)
 
-local reserved = b.first <= now + b.offset and waiting or 0
+local reserved = b.waiters > 0 and b.first <= now + b.offset and waiting or 0
 
 local places, wait, grant_us, grant_num = 0, 0, 0, 0
 local room_us, room_num = minus(now + b.cap_us, b.cap_num, b.us, b.num, den)
@@ -167,7 +167,7 @@ charge(b, grant_us, grant_num)
 local waits_for = 0
 if #a > 18 and places == 0 and not was_served then waits_for = up(a[18], a[19]) end
 if waits_for > 0 then
-  b.round_end = now + b.offset + ttl
+  b.round_end = math.max(b.round_end, now + b.offset + ttl)
   if not waits then
     -- The first that waits begins a round, in which no node was served yet.
     if b.waiters == 0 then b.round, b.first = b.round + 1, now + b.offset + ttl / 4 - ttl / 4 % 1 end
@@ -176,7 +176,9 @@ if waits_for > 0 then
 elseif waits then
   b.waiters = b.waiters - 1
 end
-b.waiting = waiting + waits_for
+-- More than any capacity changes nothing, and would not be exact.
+b.waiting = b.waiters > 0 and math.max(0, math.min(waiting + waits_for, 2 ^ 52)) or 0
+if b.waiters == 0 then b.round_end = 0 end
 
 local index = mine and mine.index or 0
 if #a > 18 or a[11] > 0 or a[12] > 0 then

@@ -12,6 +12,7 @@ mod proxy;
 mod recovery;
 mod regimes;
 mod server_errors;
+mod shares;
 mod stalls;
 
 use core::time::Duration;

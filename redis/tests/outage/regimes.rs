@@ -17,13 +17,13 @@ use crate::support::limiters::slow;
 use crate::support::server::{Server, ServerOptions};
 use crate::support::wait::{PATIENCE, eventually};
 
-const LOCAL: FailurePolicy = FailurePolicy::Local {
+pub(crate) const LOCAL: FailurePolicy = FailurePolicy::Local {
     nodes: core::num::NonZeroU32::MIN,
 };
 
 /// Errors with which a server answers every write.
 #[derive(Clone, Copy, Debug)]
-enum Refusing {
+pub(crate) enum Refusing {
     ReadOnly,
     NoReplicas,
     OutOfMemory,
@@ -32,7 +32,7 @@ enum Refusing {
 impl Refusing {
     const ALL: [Self; 3] = [Self::ReadOnly, Self::NoReplicas, Self::OutOfMemory];
 
-    fn begin(self, server: &Server) {
+    pub(crate) fn begin(self, server: &Server) {
         let () = match self {
             // Of a server that is not there.
             Self::ReadOnly => server.query(&["REPLICAOF", "127.0.0.1", "1"]),
@@ -41,7 +41,7 @@ impl Refusing {
         };
     }
 
-    fn end(self, server: &Server) {
+    pub(crate) fn end(self, server: &Server) {
         let () = match self {
             Self::ReadOnly => server.query(&["REPLICAOF", "NO", "ONE"]),
             Self::NoReplicas => server.query(&["CONFIG", "SET", "min-replicas-to-write", "0"]),

@@ -14,7 +14,9 @@ use crate::lease_protocol::fairness::{check_contention, contentions};
 use crate::lease_protocol::histories::histories;
 use crate::lease_protocol::returned_grants::{check_returned, returned_grants};
 use crate::lease_protocol::simulation::check_history;
-use crate::lease_protocol::times_to_live::{check_times_to_live, times_to_live};
+use crate::lease_protocol::times_to_live::{
+    check_steps, check_times_to_live, steps, times_to_live,
+};
 use crate::script_harness::Scripts;
 
 /// Runs `detects` with the unchanged scripts, then with each mutant.
@@ -69,11 +71,12 @@ fn arithmetic_tests_detect_each_mutant() {
 #[test]
 fn lease_protocol_tests_detect_each_mutant() {
     let (histories, grants) = (histories(), returned_grants());
-    let ttls = times_to_live();
+    let (ttls, steps) = (times_to_live(), steps());
     assert_all_detected(include_str!("mutants/lease.txt"), 300, |scripts, runner| {
         check_history(scripts, &sample(&histories, runner)).is_err()
             || check_returned(scripts, &sample(&grants, runner)).is_err()
             || check_times_to_live(scripts, &sample(&ttls, runner)).is_err()
+            || check_steps(scripts, &sample(&steps, runner)).is_err()
     });
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Contention {
     others: Vec<Ask>,
     /// After how many of these node 0 asks again.
     every: usize,
+    /// The time to live of the other nodes' leases.
+    others_ttl_us: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,12 +47,15 @@ pub(crate) fn contentions() -> impl Strategy<Value = Contention> {
         new,
     });
     let others = prop::collection::vec(ask, 1..60);
-    (6_u64..40, others, 1_usize..20).prop_flat_map(|(capacity, others, every)| {
+    let ttl = prop_oneof![Just(TTL_US), Just(TTL_US / 4)];
+    let all = (6_u64..40, others, 1_usize..20, ttl);
+    all.prop_flat_map(|(capacity, others, every, others_ttl_us)| {
         (1..=capacity / 2).prop_map(move |large| Contention {
             capacity,
             large,
             others: others.clone(),
             every,
+            others_ttl_us,
         })
     })
 }
@@ -62,8 +67,9 @@ pub(crate) fn contentions() -> impl Strategy<Value = Contention> {
 /// node asks for. Node 0 was not served before its first call, so that call waits for one round.
 pub(crate) fn check_contention(scripts: &mut Scripts, case: &Contention) -> TestCaseResult {
     let quota = Quota::per_second(1_000).burst(case.capacity);
-    let history = History::new(quota, TTL_US, Vec::new());
-    let mut simulation = Simulation::new(scripts, &history);
+    let history = |ttl_us| History::new(quota, ttl_us, Vec::new());
+    let (own, theirs) = (history(TTL_US), history(case.others_ttl_us));
+    let mut simulation = Simulation::new(scripts, &own);
     simulation.apply(Event::TakeAll)?;
     let ask = |simulation: &mut Simulation<'_>, node, needed| {
         let demand = Demand::Batch {
@@ -89,6 +95,7 @@ pub(crate) fn check_contention(scripts: &mut Scripts, case: &Contention) -> Test
             // Others that wait come to ask within this time.
             let asking_us = (rounds - 1) * 3 * 2 * TOKEN_US;
             let late = simulation.now_us - start_us >= rounds * round_us + asking_us;
+            simulation.history = &own;
             if ask(&mut simulation, 0, case.large)? {
                 served += 1;
                 if served == 3 {
@@ -103,6 +110,7 @@ pub(crate) fn check_contention(scripts: &mut Scripts, case: &Contention) -> Test
                 );
             }
         }
+        simulation.history = &theirs;
         simulation.now_us += asked.pause_us;
         let node = 1 + count % (NODES - 1);
         // Without an end, new nodes could take everything.

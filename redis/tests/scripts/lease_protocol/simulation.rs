@@ -257,8 +257,8 @@ fn held_us(value: &[u8]) -> u64 {
             .iter()
             .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
     };
-    let bins = value.get(72..72 + 12 * 17).unwrap_or_default();
-    bins.chunks_exact(17).map(|bin| number(&bin[7..14])).sum()
+    let bins = value.get(72..72 + 12 * 24).unwrap_or_default();
+    bins.chunks_exact(24).map(|bin| number(&bin[14..21])).sum()
 }
 
 /// Checks that a history keeps the bound and loses no permits for good.

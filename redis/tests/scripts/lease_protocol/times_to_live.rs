@@ -5,6 +5,7 @@ use proptest::test_runner::TestCaseResult;
 use tidegate::Quota;
 
 use super::history::{Demand, Event, History};
+use super::node::LeaseNode;
 use super::simulation::Simulation;
 use crate::script_harness::{START_US, Scripts, check_property};
 
@@ -50,6 +51,64 @@ pub(crate) fn check_times_to_live(scripts: &mut Scripts, ttls: &[u64]) -> TestCa
     simulation.now_us += 1 << 31;
     prop_assert_eq!(simulation.call("peek", 0)?.1, CAPACITY);
     Ok(())
+}
+
+/// What one of many nodes does next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    node: usize,
+    ttl_us: u64,
+    /// What it takes; it gives all back if that is 0.
+    tokens: u64,
+    pause_us: u64,
+}
+
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let ttl =
+        (13_u32..27, 0_u64..1_000).prop_map(|(bits, more)| (1 << bits) * (1_000 + more) / 1_000);
+    let pause = prop_oneof![3 => Just(0), 2 => 0_u64..5_000, 1 => 0_u64..2_000_000];
+    let step = (0_usize..24, ttl, 0_u64..4, pause);
+    let step = step.prop_map(|(node, ttl_us, tokens, pause_us)| Step {
+        node,
+        ttl_us,
+        tokens,
+        pause_us,
+    });
+    prop::collection::vec(step, 1..120)
+}
+
+/// Nodes take and give back, so that bins are merged, end, and are made again.
+pub(crate) fn check_steps(scripts: &mut Scripts, steps: &[Step]) -> TestCaseResult {
+    const CAPACITY: u64 = 200;
+    let quota = Quota::per_second(1_000_000).burst(CAPACITY);
+    let history = |ttl_us| History::new(quota, ttl_us, Vec::new());
+    let histories: Vec<_> = steps.iter().map(|step| history(step.ttl_us)).collect();
+    let mut simulation = Simulation::new(scripts, &histories[0]);
+    // Apart from the names of those that take their places.
+    simulation.nodes = (1_000..1_024).map(LeaseNode::new).collect();
+    for (step, history) in steps.iter().zip(&histories) {
+        simulation.history = history;
+        simulation.now_us += step.pause_us;
+        let demand = match step.tokens {
+            0 => Demand::Close,
+            permits => Demand::Batch { permits, needed: 0 },
+        };
+        simulation.apply(Event::Refill(step.node, demand))?;
+        let now_us = simulation.now_us;
+        let spendable = simulation.nodes.iter();
+        let spendable = spendable.filter(|node| now_us < node.deadline_us);
+        let most = CAPACITY - spendable.map(|node| node.held).sum::<u64>();
+        let (_, available) = simulation.call("peek", 0)?;
+        prop_assert!(available <= most, "{available} instead of {most}");
+    }
+    simulation.now_us += 1 << 28;
+    prop_assert_eq!(simulation.call("peek", 0)?.1, CAPACITY);
+    Ok(())
+}
+
+#[test]
+fn leases_that_come_and_go_stay_apart() {
+    check_property(4, &steps(), |scripts, steps| check_steps(scripts, steps));
 }
 
 #[test]
