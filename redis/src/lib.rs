@@ -121,13 +121,13 @@
 //!   node are lost for at most a quarter longer: seconds.
 //! * [`LeaseOptions::refill_interval`] is how often a node asks while tokens are scarce. A longer
 //!   interval means fewer calls, larger batches and longer waits.
-//! * While tokens are scarce, the first node to ask gets what is available, but none starves. After a
-//!   quarter of a time to live, the nodes that were refused come first: until each of them got what
-//!   a call of it asks for, no batch takes that, and no node gets more that had its turn. So a call
-//!   for `n` tokens, at most half of the capacity, waits for no longer than two such rounds. A round
-//!   takes a quarter of a time to live, and the refill of `n` tokens and of one call of every other
-//!   node. Calls of the bucket itself do not take turns. A node that dies while it waits keeps its
-//!   turn for a time to live.
+//! * While tokens are scarce, the first node to ask gets what is available, but none starves. After
+//!   a quarter of a time to live, the nodes that were refused come first. Until each of them has
+//!   what its call asks for, no batch takes that, and no node that had its turn gets more.
+//! * So a call for `n` tokens, at most half of the capacity, waits for at most two such rounds. A
+//!   round takes a quarter of a time to live, and the refill of `n` tokens and of one call of every
+//!   other node. Calls of the bucket itself do not take turns. A node that dies while it waits
+//!   keeps its turn for a time to live.
 //! * The server's time for a refill does not depend on the number of nodes. Its memory is about 80
 //!   bytes for each node that holds a lease.
 //!

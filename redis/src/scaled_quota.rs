@@ -146,8 +146,8 @@ impl ScaledQuota {
         u64::try_from(room / u128::from(self.token)).unwrap_or(u64::MAX)
     }
 
-    /// Returns the time until a bucket whose TAT is `ahead` of the clock has `n` tokens, at most its
-    /// capacity, rounded up to a microsecond.
+    /// Returns the time until a bucket whose TAT is `ahead` of the clock has `n` tokens, at most
+    /// its capacity, rounded up to a microsecond.
     pub(crate) fn wait(&self, ahead: Amount, n: u64) -> Duration {
         // The tokens are there once the TAT is no further ahead than this.
         let ready = self.parts(self.full).saturating_sub(self.numerators(n));

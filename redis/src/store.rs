@@ -26,9 +26,7 @@ use crate::connection::Connection;
 #[cfg(feature = "sentinel")]
 use crate::connection::sentinels::{OpenClient, Service};
 use crate::connection::timeouts::Timeouts;
-use crate::ping_error::PingError;
 use crate::script::ScriptCall;
-use crate::server_info::ServerInfo;
 use crate::stats::StoreStats;
 use crate::time;
 use crate::unless::unless;
@@ -109,34 +107,6 @@ impl RedisStore {
     pub fn last_error(&self) -> Option<RedisError> {
         let error = self.inner.last_error.load();
         error.as_deref().cloned()
-    }
-
-    /// Checks that the server could decide now, and tells how far away it is and what it is.
-    ///
-    /// For readiness checks and the start of a program. It goes the way of every call: it waits for
-    /// its turn and no longer than [`timeout`](StoreBuilder::timeout), fails at once while the
-    /// server is known to be down, and runs a script that asks the time, reads a key and writes
-    /// one, whose name ends with `:?probe` and which ends after a millisecond. It charges nothing.
-    /// In a cluster it does so in all 64 ranges of slots, one after the other, so a single node
-    /// that is down makes it fail.
-    ///
-    /// Kind, version and role are from another command, which every user may run. Where a proxy
-    /// refuses it, they are `None`.
-    ///
-    /// ```no_run
-    /// # async fn example(store: tidegate_redis::RedisStore) {
-    /// match store.ping().await {
-    ///     Ok(server) => println!("ready: {:?} {:?}", server.version, server.round_trip),
-    ///     Err(error) => println!("not ready: {error}"),
-    /// }
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If the server could not decide, with what is missing.
-    pub async fn ping(&self) -> Result<ServerInfo, PingError> {
-        ping::ping(self).await
     }
 
     pub(crate) fn base_key(&self, name: &str, key: Option<&[u8]>) -> BaseKey {

@@ -33,8 +33,8 @@ impl LeaseOptions {
     /// Sets the time to live of leases: how long a node may spend what it was granted. Two seconds
     /// by default, at least 10 ms, at most an hour.
     ///
-    /// What a dead node holds is lost for this long, and up to a quarter more: the server ends leases
-    /// together. After this long without the server, a node
+    /// What a dead node holds is lost for this long, and up to a quarter more: the server ends
+    /// leases together. After this long without the server, a node
     /// admits only what its [`FailurePolicy`](crate::FailurePolicy) allows. Nodes stop a hundredth
     /// of it earlier, at least 5 ms, in case their clocks are slower than the server's.
     pub const fn ttl(mut self, ttl: Duration) -> Self {

@@ -1,5 +1,5 @@
-//! Faults that begin and end: the share of the quota that is admitted before, during and after them,
-//! with a store of the usual settings.
+//! Faults that begin and end: the share of the quota that is admitted before, during and after
+//! them, with a store of the usual settings.
 //!
 //! `cargo test -p tidegate-redis --all-features --test outage shares -- --nocapture` prints what it
 //! measures. A machine that stalls may lower a share, so each is measured until it is as it should

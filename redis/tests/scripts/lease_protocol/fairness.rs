@@ -40,7 +40,7 @@ const TTL_US: u64 = 80_000;
 pub(crate) fn contentions() -> impl Strategy<Value = Contention> {
     // At least a little, so that the case ends soon.
     let pause_us = prop_oneof![Just(200), 200..2 * TOKEN_US];
-    let ask = (1..=SMALL, pause_us, prop::bool::weighted(0.02));
+    let ask = (1..=SMALL, pause_us, prop::bool::weighted(0.1));
     let ask = ask.prop_map(|(needed, pause_us, new)| Ask {
         needed,
         pause_us,

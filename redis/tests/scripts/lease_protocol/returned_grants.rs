@@ -1,5 +1,5 @@
-//! A grant that comes back unspent, or never arrives, must leave no trace in the bucket, except that
-//! what is held is rounded up to a microsecond.
+//! A grant that comes back unspent, or never arrives, must leave no trace in the bucket, except
+//! that what is held is rounded up to a microsecond.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
