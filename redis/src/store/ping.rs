@@ -20,9 +20,9 @@ impl RedisStore {
     /// For readiness checks and the start of a program. It goes the way of every call: it waits for
     /// its turn and no longer than the [time limit](crate::StoreBuilder::timeout), fails at once
     /// while the server is known to be down, and runs a script that asks the time, reads a key and
-    /// writes one, whose name ends with `:?probe` and which ends after a millisecond. It charges nothing.
-    /// In a cluster it does so in all 64 ranges of slots, one after the other, so a single node
-    /// that is down makes it fail.
+    /// writes one, whose name ends with `:?probe` and which ends after a millisecond. It charges
+    /// nothing. In a cluster it does so in all 64 ranges of slots, one after the other, so a single
+    /// node that is down makes it fail.
     ///
     /// Kind, version and role are from another command, which every user may run. Where a proxy
     /// refuses it, they are `None`.
