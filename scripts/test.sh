@@ -61,7 +61,7 @@ step "licenses, bans and sources of dependencies"
 need deny 0.20.2
 cargo deny --workspace check --hide-inclusion-graph licenses bans sources
 
-# A feature set compiles this crate alone, on one core, so the other workspaces use the second one.
+# A feature set compiles this crate alone, on one core, so two series of them run side by side.
 step "lints, and features alone and together; tests/no_std compiles only if nothing links std"
 need hack 0.6.45
 # Dependencies of tests do not take part, so `--no-dev-deps`, which edits Cargo.toml, is not needed.
@@ -79,17 +79,21 @@ combine() {
     hack --package tidegate --feature-powerset --exclude-no-default-features --depth 2 \
         --include-features "$1"
 }
-lint_elsewhere() { in_each_workspace cargo clippy --quiet --all-targets -- -D warnings; }
-beside lint_elsewhere
+check_beside() {
+    in_each_workspace cargo clippy --quiet --all-targets -- -D warnings
+    # Cargo lets one command at a time into a folder.
+    export CARGO_TARGET_DIR=target/sets
+    # Together with those that their code depends on.
+    combine tokio,async-io,futures,tower
+    combine tokio,http,macros
+    combine tower,metrics,tracing
+    combine dashmap,tower
+}
+beside check_beside
 cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 cargo clippy --quiet --package tidegate-redis --all-targets -- -D warnings
 hack --package tidegate --package tidegate-macros --package tidegate-redis --each-feature \
     --exclude-features default
-# Together with those that their code depends on.
-combine tokio,async-io,futures,tower
-combine tokio,http,macros
-combine tower,metrics,tracing
-combine dashmap,tower
 # These also work without std, where `tests/no_std` has all of them at once.
 hack --package tidegate --each-feature --exclude-no-default-features --features std \
     --include-features fallback,serde,tracing
