@@ -47,7 +47,7 @@ async fn serve(path: &str, address: &str) -> Outcome {
     let rules = server::rules(&path)?;
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    // Before the first line is printed: whoever waits for that line may then send a signal.
+    // Before the first line is printed: a program that waits for it may then send a signal.
     #[cfg(unix)]
     tokio::spawn(reload_on_hangup(rules.clone(), path, |outcome| {
         println!("{}", outcome.unwrap_or_else(|error| error));

@@ -216,7 +216,7 @@ async fn decisions(server: &Server, store: &RedisStore) -> Vec<Row> {
     ]
 }
 
-/// Nodes that contend for leases of one bucket, of which each has a waiting caller at any time.
+/// Nodes that contend for leases of one bucket. Each has a waiting caller at any time.
 async fn leases(server: &Server, nodes: usize) -> String {
     const RATE: u64 = 10_000;
     let store = RedisStore::connect(server.socket_url()).unwrap();

@@ -82,7 +82,7 @@ impl Connection {
         Ok(Self {
             kind: ConnectionKind::Manager(manager),
             reconnect: Reconnect::Server(Box::new(Server { client, timeouts })),
-            runtime: Handle::try_current().ok().map(|handle| handle.id()),
+            runtime: this_runtime(),
         })
     }
 
@@ -92,14 +92,13 @@ impl Connection {
         Self {
             kind: ConnectionKind::Master(MasterConnection::new(Arc::clone(&service))),
             reconnect: Reconnect::Master(service),
-            runtime: Handle::try_current().ok().map(|handle| handle.id()),
+            runtime: this_runtime(),
         }
     }
 
     /// Whether the present runtime drives it. Another one may have ended.
     pub(crate) fn is_of_this_runtime(&self) -> bool {
-        let this = || Handle::try_current().ok().map(|handle| handle.id());
-        self.runtime.is_none() || self.runtime == this()
+        self.runtime.is_none() || self.runtime == this_runtime()
     }
 
     /// Makes a connection of the present runtime, if it needs no wait.
@@ -208,6 +207,10 @@ impl Connection {
             _ => false,
         }
     }
+}
+
+fn this_runtime() -> Option<runtime::Id> {
+    Handle::try_current().ok().map(|handle| handle.id())
 }
 
 impl From<ConnectionKind> for Connection {

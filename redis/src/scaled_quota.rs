@@ -100,7 +100,7 @@ impl ScaledQuota {
         self.den
     }
 
-    /// Whether a token takes whole microseconds, and a full bucket less than 2⁴⁰, which is 12 days.
+    /// Whether a token takes whole microseconds, and a full bucket less than 2⁴⁰ of them, 12 days.
     pub(crate) const fn is_whole(&self) -> bool {
         self.den == 1 && self.full.us < 1 << 40
     }

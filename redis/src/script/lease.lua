@@ -12,7 +12,7 @@
 -- A node that is refused waits. Those that are refused until all of these have been served are a round.
 -- After a quarter of a time to live, those that still wait come first: no batch takes what they wait for,
 -- and neither does a node that was served in the round. So each of them is served before any other is
--- served twice, whatever it waits for. Until then, whoever asks takes all that is there, in few requests.
+-- served twice, whatever it waits for. Until then, a node that asks takes all that is there, in few requests.
 local a = {}
 for i = 1, #ARGV do a[i] = i == 7 and ARGV[i] or tonumber(ARGV[i]) end
 local den, node, seq, acked, ttl = a[1], a[7], a[9], a[10], a[15]
@@ -135,7 +135,7 @@ end
 raise(b, now)
 
 if b.waiters > 0 and b.round_end <= now + b.offset then
-  -- Those who still waited have not asked again for a while.
+  -- The nodes that still waited have not asked again for a while.
   b.waiters, b.waiting, b.round_end = 0, 0, 0
 end
 local waits = mine and b.waiters > 0 and mine.waits_in == b.round and mine.waits_for > 0

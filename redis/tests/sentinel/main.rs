@@ -9,5 +9,5 @@ mod support;
 mod failovers;
 mod lookups;
 
-/// The address of a master, of which the sentinels know host and port.
+/// The address of a master. The sentinels know its host and port.
 const LOGIN: &str = "redis://master/";
