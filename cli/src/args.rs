@@ -7,6 +7,8 @@ use crate::explain::{self, ExplainArgs};
 use crate::failure::Failure;
 use crate::manual;
 use crate::output::stdio;
+#[cfg(feature = "redis")]
+use crate::redis::{self, RedisArgs};
 use crate::replay::{self, ReplayArgs};
 use crate::shape::{self, ShapeArgs};
 use crate::suggest::{self, SuggestArgs};
@@ -33,6 +35,9 @@ pub enum Command {
     Shape(ShapeArgs),
     /// Explain what a quota allows
     Explain(ExplainArgs),
+    /// Show and change limits that machines share on a Redis or Valkey server
+    #[cfg(feature = "redis")]
+    Redis(RedisArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -59,6 +64,8 @@ impl Command {
             Self::Suggest(args) => suggest::run(args),
             Self::Shape(args) => shape::run(args),
             Self::Explain(args) => explain::run(args),
+            #[cfg(feature = "redis")]
+            Self::Redis(args) => redis::run(args),
             Self::Completions { shell } => {
                 stdio::write(&manual::completions(*shell, Cli::command()))
             }

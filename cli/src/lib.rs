@@ -19,6 +19,8 @@ pub mod manual;
 pub mod output;
 pub mod page;
 pub mod picture;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod replay;
 pub mod report;
 pub mod shape;

@@ -38,6 +38,20 @@ impl BaseKey {
         Self { bytes, slot }
     }
 
+    /// The base key of a key as the server has it.
+    pub(crate) fn of_stored(key: &[u8]) -> Self {
+        // As a cluster finds the tag: between the first `{` and the next `}`, if that is not empty.
+        let tag = key.iter().position(|byte| *byte == b'{').and_then(|start| {
+            let rest = &key[start + 1..];
+            let end = rest.iter().position(|byte| *byte == b'}')?;
+            (end > 0).then_some(&rest[..end])
+        });
+        Self {
+            bytes: key.to_vec(),
+            slot: slot(tag.unwrap_or(key)),
+        }
+    }
+
     /// Returns the key of one limit; `None` is a bucket without a limit name.
     pub(crate) fn limit_key(&self, limit: Option<&str>) -> Vec<u8> {
         let mut key = self.bytes.clone();
@@ -66,6 +80,13 @@ fn slot(tag: &[u8]) -> u16 {
 #[cfg(not(feature = "cluster"))]
 const fn slot(_tag: &[u8]) -> u16 {
     0
+}
+
+/// The prefix as keys have it.
+pub(crate) fn escaped_prefix(prefix: &str) -> Vec<u8> {
+    let mut escaped = Vec::new();
+    escape(&mut escaped, prefix.as_bytes(), true);
+    escaped
 }
 
 /// Appends text with `%`, braces and, unless it is the last part of a name, `:` as `%XX`.
@@ -99,6 +120,18 @@ mod tests {
             text("user", Some("a:b"), Some("day")),
             "tidegate:user:{a:b}:day"
         );
+    }
+
+    #[cfg(feature = "cluster")]
+    #[test]
+    fn stored_keys_have_the_slots_of_their_names() {
+        for (name, key) in [("uploads", None), ("user", Some("a:b")), ("user", Some(""))] {
+            let base = BaseKey::new("tidegate", name, key.map(str::as_bytes));
+            for limit in [None, Some("day"), Some("{x}")] {
+                let stored = BaseKey::of_stored(&base.limit_key(limit));
+                assert_eq!(stored.slot(), base.slot(), "{name} {key:?} {limit:?}");
+            }
+        }
     }
 
     #[test]

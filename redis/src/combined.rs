@@ -1,8 +1,10 @@
 //! Several limits behind one call, charged all or none.
 
+use tidegate::Quota;
+
 use crate::acquire::Acquire;
 use crate::admitted::Admitted;
-use crate::error::{AcquireError, BuildError};
+use crate::error::{AcquireError, BuildError, SetQuotaError};
 use crate::limits::{BucketSet, Limits};
 use crate::options::{LimiterOptions, Quotas};
 use crate::stats::LimitStats;
@@ -170,6 +172,19 @@ impl RedisCombined {
     /// [`AcquireError::Unavailable`].
     pub async fn reset(&self) -> Result<(), AcquireError> {
         self.limits.reset(&self.buckets).await
+    }
+
+    /// Changes the quota of one limit, by its name, for all nodes: see
+    /// [`RedisTokenBucket::set_quota`](crate::RedisTokenBucket::set_quota).
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`SetQuotaError::UnknownLimit`] if there is none of this name.
+    pub async fn set_quota(&self, limit: &str, quota: Quota) -> Result<(), SetQuotaError> {
+        let index = self.limits.index_of(Some(limit));
+        let index = index.ok_or(SetQuotaError::UnknownLimit)?;
+        let buckets = Some(&self.buckets);
+        self.limits.set_quota(buckets, index, quota).await
     }
 
     /// Returns the outcomes of this node's calls.

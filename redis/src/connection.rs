@@ -7,6 +7,8 @@ pub(crate) mod sentinels;
 pub(crate) mod timeouts;
 
 use core::fmt;
+#[cfg(feature = "cluster")]
+use std::collections::HashMap;
 #[cfg(feature = "sentinel")]
 use std::sync::Arc;
 
@@ -163,6 +165,40 @@ impl Connection {
             let any_node = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
             return cluster.route_command(command.clone(), any_node).await;
         }
+        self.run(command).await
+    }
+
+    /// Returns the addresses of all masters of a cluster, in order; none for a single server.
+    pub(crate) async fn masters(&mut self) -> RedisResult<Vec<String>> {
+        #[cfg(feature = "cluster")]
+        if let ConnectionKind::Cluster(cluster) = &mut self.kind {
+            use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
+
+            // Only the addresses in the reply matter. Every user of limits has the right to ask.
+            let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+            let reply = cluster.route_command(redis::cmd("TIME"), all).await?;
+            let replies: HashMap<String, Value> = redis::FromRedisValue::from_redis_value(reply)?;
+            let mut addresses: Vec<String> = replies.into_keys().collect();
+            addresses.sort();
+            return Ok(addresses);
+        }
+        Ok(Vec::new())
+    }
+
+    /// Runs a command at one node of a cluster, or at the server if `node` is `None`.
+    pub(crate) async fn run_at(&mut self, node: Option<&str>, command: &Cmd) -> RedisResult<Value> {
+        #[cfg(feature = "cluster")]
+        if let (ConnectionKind::Cluster(cluster), Some((host, port))) =
+            (&mut self.kind, node.and_then(|node| node.rsplit_once(':')))
+            && let Ok(port) = port.parse()
+        {
+            use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+
+            let host = host.to_owned();
+            let node = RoutingInfo::SingleNode(SingleNodeRoutingInfo::ByAddress { host, port });
+            return cluster.route_command(command.clone(), node).await;
+        }
+        let _ = node;
         self.run(command).await
     }
 

@@ -87,6 +87,11 @@ impl DenialCache {
         self.denials.insert(key.to_vec(), denial);
     }
 
+    /// Forgets all denials: they were under another quota.
+    pub(crate) fn clear(&self) {
+        self.denials.clear();
+    }
+
     pub(crate) fn remove(&self, key: &[u8]) {
         self.denials.remove(key);
     }

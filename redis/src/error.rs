@@ -155,3 +155,55 @@ impl fmt::Display for BuildError {
 }
 
 impl core::error::Error for BuildError {}
+
+/// Why a quota was not changed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SetQuotaError {
+    /// The scripts cannot represent the quota.
+    Scale(ScaleError),
+    /// The share of one of so many nodes is too small for the quota.
+    TooManyNodes,
+    /// There is no limit of this name, or the limits have names and none was given.
+    UnknownLimit,
+    /// Other nodes changed the limit again and again at the same time.
+    Contended,
+    /// The server did not answer. The change may have been made.
+    Unavailable(AcquireError),
+}
+
+impl From<ScaleError> for SetQuotaError {
+    fn from(error: ScaleError) -> Self {
+        Self::Scale(error)
+    }
+}
+
+impl From<AcquireError> for SetQuotaError {
+    fn from(error: AcquireError) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+impl fmt::Display for SetQuotaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scale(error) => error.fmt(f),
+            Self::TooManyNodes => {
+                f.write_str("the quota divided by the number of nodes is too small")
+            }
+            Self::UnknownLimit => f.write_str("there is no limit of this name"),
+            Self::Contended => f.write_str("other nodes changed the limit at the same time"),
+            Self::Unavailable(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for SetQuotaError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Scale(error) => Some(error),
+            Self::Unavailable(error) => Some(error),
+            Self::TooManyNodes | Self::UnknownLimit | Self::Contended => None,
+        }
+    }
+}

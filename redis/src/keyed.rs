@@ -1,8 +1,10 @@
 //! A bucket, or several, for every key.
 
+use tidegate::Quota;
+
 use crate::acquire::Acquire;
 use crate::admitted::Admitted;
-use crate::error::{AcquireError, BuildError};
+use crate::error::{AcquireError, BuildError, SetQuotaError};
 use crate::limits::{BucketSet, Limits};
 use crate::options::{LimiterOptions, Quotas};
 use crate::stats::LimitStats;
@@ -70,7 +72,7 @@ impl RedisKeyed {
         options: LimiterOptions,
     ) -> Result<Self, BuildError> {
         Ok(Self {
-            limits: Limits::new(store, quotas.into(), options)?,
+            limits: Limits::table(store, name, quotas.into(), options)?,
             name: name.into(),
         })
     }
@@ -171,6 +173,42 @@ impl RedisKeyed {
     /// [`AcquireError::Unavailable`].
     pub async fn reset(&self, key: impl AsRef<[u8]>) -> Result<(), AcquireError> {
         self.limits.reset(&self.buckets(key)).await
+    }
+
+    /// Changes the quota of all keys, for all nodes.
+    ///
+    /// Each key changes with its first call after that, and keeps its level in tokens, as
+    /// [`RedisTokenBucket::set_quota`](crate::RedisTokenBucket::set_quota) describes. Until then it
+    /// refills by the old quota. A key that is full needs no memory on the server, so it counts as
+    /// full under the new quota, like a new key.
+    ///
+    /// The quota has a key of its own on the server, for all keys of the table. Nodes ask for it at
+    /// their first call and then once a second
+    /// ([`LimiterOptions::follow_changes`](crate::LimiterOptions::follow_changes)), and see it
+    /// sooner in the keys that another node has used since. A key takes 60 bytes more from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`SetQuotaError::UnknownLimit`] if the limits have names: see
+    /// [`set_quota_of`](Self::set_quota_of). Otherwise as for one bucket.
+    pub async fn set_quota(&self, quota: Quota) -> Result<(), SetQuotaError> {
+        self.change(None, quota).await
+    }
+
+    /// Changes the quota of one of several limits, by its name.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_quota`](Self::set_quota), and [`SetQuotaError::UnknownLimit`] if there is none of
+    /// this name.
+    pub async fn set_quota_of(&self, limit: &str, quota: Quota) -> Result<(), SetQuotaError> {
+        self.change(Some(limit), quota).await
+    }
+
+    async fn change(&self, limit: Option<&str>, quota: Quota) -> Result<(), SetQuotaError> {
+        let index = self.limits.index_of(limit);
+        let index = index.ok_or(SetQuotaError::UnknownLimit)?;
+        self.limits.set_quota(None, index, quota).await
     }
 
     /// Returns the outcomes of this node's calls.

@@ -3,18 +3,22 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use tidegate::Denied;
+use tidegate::{Denied, Quota};
 
 use crate::admitted::{Admitted, AdmittedBy};
 use crate::base_key::BaseKey;
 use crate::denial_cache::{DenialCache, PresentDenial};
-use crate::error::{AcquireError, BuildError};
+use crate::error::{AcquireError, BuildError, SetQuotaError};
+use crate::observer::LimitObserver;
 use crate::options::{LimiterOptions, Quotas};
 use crate::policy::{FailurePolicy, LocalShares};
+use crate::live_quota::{LiveQuota, told_quotas};
+use crate::quota_record::QuotaRecord;
 use crate::scaled_quota::{Amount, MAX_REFILL_US, ScaledQuota};
 use crate::script::{self, ScriptArgs, ScriptCall};
-use crate::stats::{LimitCounters, LimitStats};
+use crate::stats::{CallOutcome, LimitStats};
 use crate::store::{CallFailure, RedisStore};
+use crate::table_quotas::TableQuotas;
 use crate::time;
 use crate::unreported::UnreportedCharges;
 
@@ -26,7 +30,9 @@ pub(crate) struct Limits {
     options: LimiterOptions,
     denials: DenialCache,
     shares: Option<LocalShares>,
-    counters: LimitCounters,
+    observer: LimitObserver,
+    /// `None` unless this is a table.
+    table: Option<TableQuotas>,
 }
 
 #[derive(Debug)]
@@ -35,7 +41,7 @@ struct NamedLimit {
     /// The same name in header fields.
     #[cfg(feature = "tower")]
     label: Option<&'static str>,
-    quota: ScaledQuota,
+    quota: LiveQuota,
 }
 
 /// The result of a call that asks for tokens.
@@ -63,8 +69,9 @@ struct TakeReply {
 }
 
 impl Limits {
-    pub(crate) fn new(
+    fn new(
         store: &RedisStore,
+        name: &str,
         Quotas(quotas): Quotas,
         options: LimiterOptions,
     ) -> Result<Self, BuildError> {
@@ -86,7 +93,7 @@ impl Limits {
             _ => None,
         };
         let limit = |(name, quota): (Option<Arc<str>>, _)| {
-            let quota = ScaledQuota::new(quota)?;
+            let quota = LiveQuota::new(quota)?;
             Ok(NamedLimit {
                 #[cfg(feature = "tower")]
                 label: name.as_deref().map(crate::label::label),
@@ -101,8 +108,23 @@ impl Limits {
             options,
             denials: DenialCache::new(options.cached_keys, options.denial_age),
             shares,
-            counters: LimitCounters::default(),
+            observer: LimitObserver::new(name),
+            table: None,
         })
+    }
+
+    /// Builds the limits of each key in the table of a name.
+    pub(crate) fn table(
+        store: &RedisStore,
+        name: &str,
+        quotas: Quotas,
+        options: LimiterOptions,
+    ) -> Result<Self, BuildError> {
+        let mut limits = Self::new(store, name, quotas, options)?;
+        let names = limits.each.iter().map(|limit| limit.name.clone());
+        let base = store.base_key(name, None);
+        limits.table = Some(TableQuotas::new(base, names, options.quota_age));
+        Ok(limits)
     }
 
     /// Builds the limits of a single name, with their buckets.
@@ -112,7 +134,7 @@ impl Limits {
         quotas: Quotas,
         options: LimiterOptions,
     ) -> Result<(Self, BucketSet), BuildError> {
-        let limits = Self::new(store, quotas, options.cached_keys(1))?;
+        let limits = Self::new(store, name, quotas, options.cached_keys(1))?;
         let buckets = limits.buckets(name, None);
         Ok((limits, buckets))
     }
@@ -121,8 +143,38 @@ impl Limits {
         &self.store
     }
 
-    pub(crate) fn quota(&self, index: usize) -> &ScaledQuota {
+    pub(crate) fn quota(&self, index: usize) -> &LiveQuota {
         &self.each[index].quota
+    }
+
+    fn quotas(&self) -> Box<[QuotaRecord]> {
+        self.each.iter().map(|limit| limit.quota.get()).collect()
+    }
+
+    /// Returns the index of the limit with this name.
+    pub(crate) fn index_of(&self, name: Option<&str>) -> Option<usize> {
+        let mut each = self.each.iter();
+        each.position(|limit| limit.name.as_deref() == name)
+    }
+
+    /// Replaces the quotas of this node by those that the server has told.
+    pub(crate) fn adopt(&self, told: &[(usize, QuotaRecord)]) {
+        let mut is_changed = false;
+        for &(index, record) in told {
+            let Some(limit) = self.each.get(index) else {
+                continue;
+            };
+            if limit.quota.adopt(record) {
+                is_changed = true;
+                if let Some(shares) = &self.shares {
+                    // A share that is too small stays as it was.
+                    let _ = shares.set_quota(index, record.quota);
+                }
+            }
+        }
+        if is_changed {
+            self.denials.clear();
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -130,7 +182,11 @@ impl Limits {
     }
 
     pub(crate) fn stats(&self) -> LimitStats {
-        self.counters.stats()
+        self.observer.stats()
+    }
+
+    pub(crate) const fn observer(&self) -> &LimitObserver {
+        &self.observer
     }
 
     pub(crate) const fn shares(&self) -> Option<&LocalShares> {
@@ -170,7 +226,7 @@ impl Limits {
         }
         let key = buckets.base.as_bytes();
         if let Some(PresentDenial { index, wait, ahead }) = self.denials.get(key, costs) {
-            self.counters.denied_from_cache.increment();
+            self.observer.record(CallOutcome::DeniedFromCache);
             // Nothing was awaited, so a loop of calls would never let other tasks run.
             tokio::task::consume_budget().await;
             return TakeOutcome {
@@ -192,12 +248,19 @@ impl Limits {
             }
         };
         let result = if let Some((index, wait)) = reply.denial {
-            self.counters.denied.increment();
+            self.observer.record(CallOutcome::Denied);
+            if let Err(never) = self.check(costs) {
+                // A quota that this call has made known is too small.
+                return TakeOutcome {
+                    result: Err(never),
+                    ahead: Some(reply.ahead),
+                };
+            }
             let denial = (index, wait);
             self.denials.insert(key, costs, sent, denial, &reply.ahead);
             Err(self.not_yet(index, wait))
         } else {
-            self.counters.admitted.increment();
+            self.observer.record(CallOutcome::Admitted);
             if let Some(shares) = &self.shares {
                 shares.follow(key, costs);
             }
@@ -211,8 +274,9 @@ impl Limits {
 
     /// The quota of each limit, and its name in header fields.
     #[cfg(feature = "tower")]
-    pub(crate) fn labeled(&self) -> impl Iterator<Item = (Option<&'static str>, &ScaledQuota)> {
-        self.each.iter().map(|limit| (limit.label, &limit.quota))
+    pub(crate) fn labeled(&self) -> impl Iterator<Item = (Option<&'static str>, ScaledQuota)> {
+        let each = self.each.iter();
+        each.map(|limit| (limit.label, limit.quota.get().scaled))
     }
 
     /// The name in header fields of the limit with this name.
@@ -232,7 +296,10 @@ impl Limits {
         self.check(costs)?;
         let reply = self.query("peek", buckets, costs).await?;
         match reply.denial {
-            Some((index, wait)) => Err(self.not_yet(index, wait)),
+            Some((index, wait)) => {
+                self.check(costs)?;
+                Err(self.not_yet(index, wait))
+            }
             None => Ok(self.admitted(&reply)),
         }
     }
@@ -275,7 +342,7 @@ impl Limits {
     pub(crate) fn check(&self, costs: &[u64]) -> Result<(), AcquireError> {
         self.check_count(costs)?;
         for (index, (limit, &cost)) in self.each.iter().zip(costs).enumerate() {
-            let capacity = limit.quota.capacity();
+            let capacity = limit.quota.get().quota.capacity();
             if cost > capacity {
                 return Err(self.denied(index, Denied::Never { capacity }));
             }
@@ -297,11 +364,12 @@ impl Limits {
     /// The tokens in each bucket whose TAT is this far ahead.
     pub(crate) fn available_of(&self, ahead: &[Amount]) -> impl Iterator<Item = u64> {
         let each = self.each.iter().zip(ahead);
-        each.map(|(limit, ahead)| limit.quota.available(*ahead))
+        each.map(|(limit, ahead)| limit.quota.get().scaled.available(*ahead))
     }
 
     pub(crate) fn capacities(&self) -> impl Iterator<Item = u64> {
-        self.each.iter().map(|limit| limit.quota.capacity())
+        let each = self.each.iter();
+        each.map(|limit| limit.quota.get().quota.capacity())
     }
 
     fn admitted(&self, reply: &TakeReply) -> Admitted {
@@ -333,23 +401,23 @@ impl Limits {
     ) -> Result<Admitted, AcquireError> {
         match (self.options.policy, &self.shares) {
             (FailurePolicy::Open, _) => {
-                self.counters.open_admitted.increment();
+                self.observer.record(CallOutcome::OpenAdmitted);
                 Ok(Admitted::without_server(AdmittedBy::FailOpen))
             }
             (FailurePolicy::Local { .. }, Some(shares)) => {
                 let taken = shares.try_acquire(buckets.base.as_bytes(), costs);
                 if let Err((index, denied)) = taken {
-                    self.counters.local_denied.increment();
+                    self.observer.record(CallOutcome::LocalDenied);
                     return Err(self.denied(index, denied));
                 }
-                self.counters.local_admitted.increment();
+                self.observer.record(CallOutcome::LocalAdmitted);
                 if let Some(unreported) = &buckets.unreported {
                     unreported.add(costs);
                 }
                 Ok(Admitted::without_server(AdmittedBy::LocalShare))
             }
             _ => {
-                self.counters.unavailable.increment();
+                self.observer.record(CallOutcome::Unavailable);
                 Err(self.unavailable(&buckets.base, failure))
             }
         }
@@ -366,12 +434,109 @@ impl Limits {
         reply.map_err(|failure| self.unavailable(&buckets.base, failure))
     }
 
+    /// Runs a call, again whenever the server tells of a newer quota: then it has charged nothing.
     async fn run(
         &self,
         operation: &str,
         buckets: &BucketSet,
         costs: &[u64],
     ) -> Result<TakeReply, CallFailure> {
+        if let Some(table) = self.table.as_ref().filter(|table| table.claim()) {
+            // Without an answer, the call itself finds out what is wrong.
+            let _ = self.exchange_quotas(table, &self.quotas()).await;
+        }
+        for _ in 0..MAX_CHANGES {
+            let quotas = self.quotas();
+            match self.run_once(operation, buckets, costs, &quotas).await? {
+                Ok(reply) => return Ok(reply),
+                Err(newer) => self.adopt(&newer),
+            }
+        }
+        Err(CallFailure::Failed(script::unexpected_reply()))
+    }
+
+    /// Tells the server the quotas of a table, and adopts those that are newer.
+    async fn exchange_quotas(
+        &self,
+        table: &TableQuotas,
+        quotas: &[QuotaRecord],
+    ) -> Result<(), CallFailure> {
+        let mut arguments = ScriptArgs::default();
+        for quota in quotas {
+            if quota.version > 0 {
+                arguments.bytes(&quota.to_bytes());
+            } else {
+                arguments.bytes(b"");
+            }
+        }
+        let call = ScriptCall {
+            script: &script::TABLE,
+            keys: &table.keys,
+            arguments,
+        };
+        let reply = self.store.run(&table.base, &call).await?;
+        self.adopt(&told_quotas(&reply).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Changes the quota of one limit, for all nodes. Ends when the server has it.
+    pub(crate) async fn set_quota(
+        &self,
+        buckets: Option<&BucketSet>,
+        index: usize,
+        quota: Quota,
+    ) -> Result<(), SetQuotaError> {
+        let scaled = ScaledQuota::new(quota)?;
+        if let Some(shares) = &self.shares
+            && !shares.supports(quota)
+        {
+            return Err(SetQuotaError::TooManyNodes);
+        }
+        // Once to learn the newest quota, and then until no other node is faster.
+        let mut quotas = self.quotas();
+        for _ in 0..MAX_CHANGES {
+            let result = match (buckets, &self.table) {
+                (Some(buckets), _) => {
+                    let costs = vec![0; self.len()];
+                    let result = self.run_once("peek", buckets, &costs, &quotas).await;
+                    result.map(|reply| reply.err().unwrap_or_default())
+                }
+                (None, Some(table)) => {
+                    let result = self.exchange_quotas(table, &quotas).await;
+                    result.map(|()| Vec::new())
+                }
+                (None, None) => Ok(Vec::new()),
+            };
+            let base = match (buckets, &self.table) {
+                (Some(buckets), _) => &buckets.base,
+                (None, Some(table)) => &table.base,
+                (None, None) => return Err(SetQuotaError::UnknownLimit),
+            };
+            let newer = result.map_err(|failure| self.unavailable(base, failure))?;
+            if newer.is_empty() {
+                self.adopt(&[(index, quotas[index])]);
+            }
+            self.adopt(&newer);
+            quotas = self.quotas();
+            if newer.is_empty() && quotas[index].quota == quota {
+                return Ok(());
+            }
+            if newer.is_empty() {
+                let version = quotas[index].version + 1;
+                quotas[index] = QuotaRecord::new(version, quota, scaled);
+            }
+        }
+        Err(SetQuotaError::Contended)
+    }
+
+    /// The error is the newer quotas that the server knows.
+    async fn run_once(
+        &self,
+        operation: &str,
+        buckets: &BucketSet,
+        costs: &[u64],
+        quotas: &[QuotaRecord],
+    ) -> Result<Result<TakeReply, Vec<(usize, QuotaRecord)>>, CallFailure> {
         let report = buckets
             .unreported
             .as_ref()
@@ -379,30 +544,41 @@ impl Limits {
         let unreported = |index| report.as_ref().map_or(0, |report| report.get(index));
         let is_plain_take = operation == "take"
             && self.options.empty_for.is_none()
+            && quotas.iter().all(|quota| quota.version == 0)
             && (0..self.len()).all(|index| unreported(index) == 0);
         let short = if is_plain_take {
-            self.short_arguments(costs)
+            short_arguments(quotas, costs)
         } else {
             None
         };
         let is_short = short.is_some();
-        let arguments = short.unwrap_or_else(|| self.arguments(operation, costs, unreported));
+        let arguments =
+            short.unwrap_or_else(|| self.arguments(operation, costs, quotas, unreported));
         let call = ScriptCall {
             script: &script::TAKE,
             keys: &buckets.keys,
             arguments,
         };
+        let start = time::now();
         let numbers = self.store.run(&buckets.base, &call).await?;
+        let round_trip = time::now().saturating_sub(start);
+        self.observer
+            .record_round_trip(Duration::from_nanos(round_trip));
+        if let Some(newer) = told_quotas(&numbers) {
+            // Nothing was counted, so the report is restored.
+            return Ok(Err(newer));
+        }
         if let Some(report) = report {
             report.confirm();
         }
         // What the short way leaves to the rest has the reply of any call.
         let reply = if is_short && numbers.len() <= 1 + self.len() {
-            self.read_short(&numbers, costs)
+            read_short(&numbers, quotas, costs)
         } else {
             TakeReply::read(&numbers, self.len())
         };
-        reply.ok_or_else(|| CallFailure::Failed(script::unexpected_reply()))
+        let reply = reply.ok_or_else(|| CallFailure::Failed(script::unexpected_reply()))?;
+        Ok(Ok(reply))
     }
 
     /// The arguments of any call.
@@ -410,6 +586,7 @@ impl Limits {
         &self,
         operation: &str,
         costs: &[u64],
+        quotas: &[QuotaRecord],
         unreported: impl Fn(usize) -> u64,
     ) -> ScriptArgs {
         let mut arguments = ScriptArgs::default();
@@ -417,72 +594,26 @@ impl Limits {
             .bytes(operation.as_bytes())
             .number(MAX_REFILL_US)
             .number(self.empty_for_us());
-        for (index, (NamedLimit { quota, .. }, &cost)) in self.each.iter().zip(costs).enumerate() {
+        let is_changed = quotas.iter().any(|quota| quota.version > 0);
+        for (index, (record, &cost)) in quotas.iter().zip(costs).enumerate() {
+            let quota = record.scaled;
             arguments
                 .number(quota.den())
                 .amount(quota.full())
                 .amount(quota.cost(cost))
                 .amount(quota.cost(unreported(index)));
+            if is_changed {
+                if record.version > 0 {
+                    arguments.bytes(&record.to_bytes());
+                } else {
+                    arguments.bytes(b"");
+                }
+                arguments
+                    .bytes(&self.each[index].quota.base().to_bytes())
+                    .number(self.table.is_some().into());
+            }
         }
         arguments
-    }
-
-    /// The arguments of a call that takes, if there is a short way for it.
-    fn short_arguments(&self, costs: &[u64]) -> Option<ScriptArgs> {
-        let mut arguments = ScriptArgs::default();
-        let limits = self.each.iter().map(|limit| &limit.quota).zip(costs);
-        if limits.clone().all(|(quota, _)| quota.is_whole()) {
-            costs.iter().any(|cost| *cost > 0).then_some(())?;
-            for (quota, &cost) in limits {
-                arguments
-                    .number(quota.cost(cost).us)
-                    .number(quota.full().us);
-            }
-        } else {
-            let ([NamedLimit { quota, .. }], &[cost]) = (&*self.each, costs) else {
-                return None;
-            };
-            (cost > 0).then_some(())?;
-            arguments
-                .amount(quota.cost(cost))
-                .amount(quota.full())
-                .number(quota.den());
-        }
-        Some(arguments)
-    }
-
-    /// The reply to [`short_arguments`](Self::short_arguments).
-    fn read_short(&self, numbers: &[i64], costs: &[u64]) -> Option<TakeReply> {
-        let number = |number: i64| u64::try_from(number).ok();
-        let (admitted, ahead): (_, Arc<[Amount]>) = if self.len() == 1 {
-            let us = *numbers.first()?;
-            let ahead = Amount {
-                us: number(if us < 0 { -1 - us } else { us })?,
-                num: number(numbers.get(1).copied().unwrap_or(0))?,
-            };
-            (us >= 0, [ahead].into())
-        } else {
-            let [admitted, ahead @ ..] = numbers else {
-                return None;
-            };
-            let ahead = ahead.iter().map(|us| {
-                Some(Amount {
-                    us: number(*us)?,
-                    num: 0,
-                })
-            });
-            (*admitted == 1, ahead.collect::<Option<_>>()?)
-        };
-        (ahead.len() == self.len()).then_some(())?;
-        let waits = || {
-            let limits = self.each.iter().zip(costs).zip(&*ahead).enumerate();
-            let denying = limits.filter(|(_, ((_, cost), _))| **cost > 0);
-            denying.map(|(index, ((limit, cost), ahead))| (index, limit.quota.wait(*ahead, *cost)))
-        };
-        // The first of those that last equally long.
-        let longest = || waits().rev().max_by_key(|(_, wait)| *wait);
-        let denial = if admitted { None } else { Some(longest()?) };
-        Some(TakeReply { denial, ahead })
     }
 
     /// How long an absent bucket counts as empty, in microseconds; 0 if it counts as full.
@@ -491,6 +622,67 @@ impl Limits {
             u64::try_from(time.as_micros()).map_or(MAX_REFILL_US, |us| us.clamp(1, MAX_REFILL_US))
         })
     }
+}
+
+/// A limit may change that often while one call is made.
+pub(crate) const MAX_CHANGES: u32 = 8;
+
+/// The arguments of a call that takes, if there is a short way for it.
+fn short_arguments(quotas: &[QuotaRecord], costs: &[u64]) -> Option<ScriptArgs> {
+    let mut arguments = ScriptArgs::default();
+    let limits = quotas.iter().map(|record| record.scaled).zip(costs);
+    if limits.clone().all(|(quota, _)| quota.is_whole()) {
+        costs.iter().any(|cost| *cost > 0).then_some(())?;
+        for (quota, &cost) in limits {
+            arguments
+                .number(quota.cost(cost).us)
+                .number(quota.full().us);
+        }
+    } else {
+        let ([QuotaRecord { scaled: quota, .. }], &[cost]) = (quotas, costs) else {
+            return None;
+        };
+        (cost > 0).then_some(())?;
+        arguments
+            .amount(quota.cost(cost))
+            .amount(quota.full())
+            .number(quota.den());
+    }
+    Some(arguments)
+}
+
+/// The reply to [`short_arguments`].
+fn read_short(numbers: &[i64], quotas: &[QuotaRecord], costs: &[u64]) -> Option<TakeReply> {
+    let number = |number: i64| u64::try_from(number).ok();
+    let (admitted, ahead): (_, Arc<[Amount]>) = if quotas.len() == 1 {
+        let us = *numbers.first()?;
+        let ahead = Amount {
+            us: number(if us < 0 { -1 - us } else { us })?,
+            num: number(numbers.get(1).copied().unwrap_or(0))?,
+        };
+        (us >= 0, [ahead].into())
+    } else {
+        let [admitted, ahead @ ..] = numbers else {
+            return None;
+        };
+        let ahead = ahead.iter().map(|us| {
+            Some(Amount {
+                us: number(*us)?,
+                num: 0,
+            })
+        });
+        (*admitted == 1, ahead.collect::<Option<_>>()?)
+    };
+    (ahead.len() == quotas.len()).then_some(())?;
+    let waits = || {
+        let limits = quotas.iter().zip(costs).zip(&*ahead).enumerate();
+        let denying = limits.filter(|(_, ((_, cost), _))| **cost > 0);
+        denying.map(|(index, ((quota, cost), ahead))| (index, quota.scaled.wait(*ahead, *cost)))
+    };
+    // The first of those that last equally long.
+    let longest = || waits().rev().max_by_key(|(_, wait)| *wait);
+    let denial = if admitted { None } else { Some(longest()?) };
+    Some(TakeReply { denial, ahead })
 }
 
 impl TakeReply {

@@ -15,6 +15,7 @@ pub struct LimiterOptions {
     pub(crate) empty_for: Option<Duration>,
     pub(crate) denial_age: Duration,
     pub(crate) cached_keys: usize,
+    pub(crate) quota_age: Duration,
 }
 
 impl Default for LimiterOptions {
@@ -31,6 +32,7 @@ impl LimiterOptions {
             empty_for: None,
             denial_age: Duration::from_secs(1),
             cached_keys: 10_000,
+            quota_age: Duration::from_secs(1),
         }
     }
 
@@ -60,6 +62,16 @@ impl LimiterOptions {
     /// after a deployment, is seen up to this much later.
     pub const fn cache_denials(mut self, max_age: Duration) -> Self {
         self.denial_age = max_age;
+        self
+    }
+
+    /// Sets how often a table asks whether its quota was [changed](crate::RedisKeyed::set_quota): at
+    /// its first call, and with the first call after each `max_age`. 1 s by default; zero never
+    /// asks. One call of a node waits for the answer, and the others go on.
+    ///
+    /// Limits that are not tables learn of changes with the calls that they make anyway.
+    pub const fn follow_changes(mut self, max_age: Duration) -> Self {
+        self.quota_age = max_age;
         self
     }
 

@@ -46,6 +46,7 @@ const MAX_SHARE_KEYS: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct LocalShares {
     tables: Box<[Keyed<Vec<u8>, TokenBucket>]>,
+    nodes: NonZeroU32,
 }
 
 /// Returns the share of one of `nodes`.
@@ -70,7 +71,24 @@ impl LocalShares {
         };
         Ok(Self {
             tables: quotas.map(table).collect::<Result<_, BuildError>>()?,
+            nodes,
         })
+    }
+
+    /// Changes the shares of one limit. What is left of them stays, so a change is no free burst.
+    ///
+    /// # Errors
+    ///
+    /// If the share is too small.
+    pub(crate) fn set_quota(&self, index: usize, quota: Quota) -> Result<(), BuildError> {
+        let share = share(quota, self.nodes)?;
+        self.tables[index].set_factory(move |_: &Vec<u8>| TokenBucket::new(share));
+        Ok(())
+    }
+
+    /// Returns whether shares of this quota are not too small.
+    pub(crate) fn supports(&self, quota: Quota) -> bool {
+        share(quota, self.nodes).is_ok()
     }
 
     /// Charges the shares of all limits. The error has the index of the limit that denies the call.

@@ -100,6 +100,11 @@ impl ScaledQuota {
         self.den
     }
 
+    /// Returns how long a token takes, in units of `1 / den` microseconds.
+    pub(crate) const fn token(&self) -> u64 {
+        self.token
+    }
+
     /// Whether a token takes whole microseconds, and a full bucket less than 2⁴⁰ of them, 12 days.
     pub(crate) const fn is_whole(&self) -> bool {
         self.den == 1 && self.full.us < 1 << 40

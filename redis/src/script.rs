@@ -21,6 +21,14 @@ pub(crate) static TAKE: LazyLock<Script> =
 pub(crate) static LEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(&[TIME, BUCKET, include_str!("script/lease.lua")]));
 
+/// Exchanges the quotas of a table with a node.
+pub(crate) static TABLE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&[include_str!("script/table.lua")]));
+
+/// Reads a bucket for an operator.
+pub(crate) static INSPECT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&[TIME, include_str!("script/inspect.lua")]));
+
 /// Proves that a decision would work: it writes a key, which ends at once.
 pub(crate) static PROBE: LazyLock<Script> =
     LazyLock::new(|| Script::new(&["return redis.call('SET', KEYS[1], '', 'PX', 1)"]));

@@ -100,6 +100,33 @@ impl Drop for InFlightCall<'_> {
     }
 }
 
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallOutcome {
+    Admitted,
+    Denied,
+    DeniedFromCache,
+    OpenAdmitted,
+    LocalAdmitted,
+    LocalDenied,
+    Unavailable,
+}
+
+impl LimitCounters {
+    pub(crate) fn count(&self, outcome: CallOutcome) {
+        let counter = match outcome {
+            CallOutcome::Admitted => &self.admitted,
+            CallOutcome::Denied => &self.denied,
+            CallOutcome::DeniedFromCache => &self.denied_from_cache,
+            CallOutcome::OpenAdmitted => &self.open_admitted,
+            CallOutcome::LocalAdmitted => &self.local_admitted,
+            CallOutcome::LocalDenied => &self.local_denied,
+            CallOutcome::Unavailable => &self.unavailable,
+        };
+        counter.increment();
+    }
+}
+
 impl StoreCounters {
     /// Counts a command, as a script's text unless it is sent by its digest.
     pub(crate) fn sent(&self, by_digest: bool) -> InFlightCall<'_> {

@@ -100,13 +100,27 @@ impl RedisStore {
         let open = all
             .iter()
             .filter(|slots| slots.breaker.open_until().is_some());
-        self.inner.counters.stats(open.count(), all.len())
+        self.inner.observer.counters.stats(open.count(), all.len())
     }
 
     /// Returns the error with which a call failed last, also if calls work again since.
     pub fn last_error(&self) -> Option<RedisError> {
         let error = self.inner.last_error.load();
         error.as_deref().cloned()
+    }
+
+    /// Returns the prefix of all keys.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.inner.prefix
+    }
+
+    /// Returns the time limit of a call.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.inner.timeout
+    }
+
+    pub(crate) fn connection(&self) -> Connection {
+        self.inner.connection()
     }
 
     pub(crate) fn base_key(&self, name: &str, key: Option<&[u8]>) -> BaseKey {
@@ -131,12 +145,26 @@ impl RedisStore {
         time::until(until).max(Duration::from_millis(1))
     }
 
-    /// Runs a script at most once.
+    /// Runs a script at most once, and returns the numbers of its reply.
     pub(crate) async fn run(
         &self,
         base: &BaseKey,
         call: &ScriptCall<'_>,
     ) -> Result<Vec<i64>, CallFailure> {
+        let numbers = |value| match value {
+            Value::Int(number) => Ok(vec![number]),
+            several => Vec::from_redis_value(several).map_err(RedisError::from),
+        };
+        self.run_and_read(base, call, numbers).await
+    }
+
+    /// Runs a script at most once, and reads its reply.
+    pub(crate) async fn run_and_read<T>(
+        &self,
+        base: &BaseKey,
+        call: &ScriptCall<'_>,
+        read: impl FnOnce(Value) -> Result<T, RedisError>,
+    ) -> Result<T, CallFailure> {
         let inner = &self.inner;
         let index = inner.breaker_index(base);
         let GuardedSlots { breaker, opened } = &inner.breakers[index];
@@ -154,17 +182,14 @@ impl RedisStore {
             })
         };
         let Ok(result) = unless(opened, sent).await else {
-            inner.counters.released.increment();
+            inner.observer.record_released(&inner.prefix);
             let until = breaker.open_until().unwrap_or(0);
             return Err(CallFailure::BreakerOpen(until));
         };
         let result = result.ok_or(CallFailure::Overloaded)?;
-        let numbers = result.and_then(|value| match value {
-            Value::Int(number) => Ok(vec![number]),
-            several => Vec::from_redis_value(several).map_err(|error| (false, error.into())),
-        });
-        numbers.map_err(|(is_outage, error)| {
-            inner.counters.failed(&error);
+        let read = result.and_then(|value| read(value).map_err(|error| (false, error)));
+        read.map_err(|(is_outage, error)| {
+            inner.observer.record_failure(&inner.prefix, &error);
             inner.last_error.store(Some(Arc::new(error.clone())));
             if is_outage {
                 self.open(index, seen, base, &error);
@@ -183,7 +208,7 @@ impl RedisStore {
             time::now()
         };
         if breaker.open(seen, until) {
-            self.inner.counters.outages.increment();
+            self.inner.observer.record_opened(&self.inner.prefix, error);
             opened.notify_waiters();
             probe_task::start(&self.inner, index, seen, base.limit_key(Some(PROBE_KEY)));
         }

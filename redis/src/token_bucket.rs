@@ -4,7 +4,7 @@ use tidegate::Quota;
 
 use crate::acquire::Acquire;
 use crate::admitted::Admitted;
-use crate::error::{AcquireError, BuildError};
+use crate::error::{AcquireError, BuildError, SetQuotaError};
 use crate::limits::{BucketSet, Limits};
 use crate::options::{LimiterOptions, Quotas};
 use crate::stats::LimitStats;
@@ -61,7 +61,6 @@ use crate::wait_line::WaitLine;
 pub struct RedisTokenBucket {
     limits: Limits,
     buckets: BucketSet,
-    quota: Quota,
     wait_line: WaitLine,
 }
 
@@ -90,7 +89,6 @@ impl RedisTokenBucket {
         Ok(Self {
             limits,
             buckets,
-            quota,
             wait_line: WaitLine::default(),
         })
     }
@@ -103,9 +101,66 @@ impl RedisTokenBucket {
         &self.limits
     }
 
-    /// Returns the quota.
-    pub const fn quota(&self) -> Quota {
-        self.quota
+    /// Returns the quota: the one that this node was built with, or the one of the newest
+    /// [change](Self::set_quota) that it knows.
+    pub fn quota(&self) -> Quota {
+        self.limits.quota(0).get().quota
+    }
+
+    /// Changes the quota for all nodes while they use the bucket.
+    ///
+    /// The server converts the bucket at one instant. The level stays in tokens: at most the new
+    /// capacity, and a debt stays a debt. So a larger capacity is not a free burst. It fills at the
+    /// new rate. What other nodes hold in leases stays with them, in tokens.
+    ///
+    /// From then on the server's quota counts, whatever the nodes are built with: a node that was
+    /// built with another quota learns of it by its first call, which is sent once more. So a node
+    /// with an old configuration does not undo the change. Another change replaces it. To go back,
+    /// set the quota of the configuration.
+    ///
+    /// # Bound
+    ///
+    /// Over an interval from `a` to `b` with changes in it, all nodes together admit at most the
+    /// capacity before the first change, and what flows in at the rate of each part of the
+    /// interval. In numbers for one change at `s`, from rate r to rate r': capacity + r · (s − a) +
+    /// r' · (b − s).
+    ///
+    /// # What else to know
+    ///
+    /// * The key of a changed bucket stays on the server, also when the bucket is full. If it is
+    ///   lost, the next call of a node that knows the change stores it again.
+    /// * A level is kept to a part of a microsecond of refill, rounded down, and exactly if the
+    ///   numbers are not too long for the scripts: below 2⁵³ in common units.
+    /// * A node refuses calls above the capacity that it knows without asking the server. It learns
+    ///   of a larger one by any other call, [`available`](Self::available) too.
+    /// * A denial that a node has cached lasts for up to
+    ///   [`cache_denials`](LimiterOptions::cache_denials) longer.
+    /// * A limit that was never changed costs nothing more. A decision of a changed one takes the
+    ///   server about three times as long.
+    ///
+    /// # Errors
+    ///
+    /// [`SetQuotaError::Scale`] if the scripts cannot represent the quota, and nothing was sent.
+    /// [`SetQuotaError::Unavailable`] if the server does not answer; the change may have been made.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the change may have been made.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use tidegate::Quota;
+    /// # use tidegate_redis::RedisTokenBucket;
+    /// # async fn example(uploads: RedisTokenBucket) -> Result<(), Box<dyn std::error::Error>> {
+    /// uploads.set_quota(Quota::per_second(200).burst(40)).await?;
+    /// assert_eq!(uploads.quota().capacity(), 40);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn set_quota(&self, quota: Quota) -> Result<(), SetQuotaError> {
+        let buckets = Some(&self.buckets);
+        self.limits.set_quota(buckets, 0, quota).await
     }
 
     /// Takes `n` tokens if the bucket has them. With `n` = 0 it only reads the state.

@@ -134,6 +134,10 @@ impl WaitLine {
                 Err(AcquireError::Denied { denied, .. }) => *denied,
                 _ => return self.end(&batch, &told.result),
             };
+            if denied.retry_after().is_none() && batch.len() == 1 {
+                // The limit was lowered while it waited.
+                return self.end(&batch, &told.result);
+            }
             let Some(wait) = denied.retry_after().filter(|_| batch.len() == 1) else {
                 let available = told
                     .ahead

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, Notify};
 use crate::error::AcquireError;
 use crate::lease::last_refusal::LastRefusal;
 use crate::lease::local_lease::LocalLease;
-use crate::stats::LeaseCounters;
+use crate::observer::{LeaseObserver, TokenFlow};
 use crate::store::CallFailure;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicBool, AtomicU64};
@@ -32,7 +32,7 @@ pub(crate) struct LeaseState {
     ended: AtomicBool,
     /// Wakes the calls of `close` when the task has ended.
     pub(crate) task_ended: Notify,
-    pub(crate) counters: LeaseCounters,
+    pub(crate) observer: LeaseObserver,
     pub(crate) wait_queue: Mutex<()>,
     /// Why the last refill failed, until one succeeds.
     pub(crate) failure: ArcSwapOption<RedisError>,
@@ -51,10 +51,16 @@ impl LeaseState {
             closing: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             task_ended: Notify::new(),
-            counters: LeaseCounters::default(),
+            observer: LeaseObserver::default(),
             wait_queue: Mutex::new(()),
             failure: ArcSwapOption::empty(),
         }
+    }
+
+    /// Records what happened to tokens of the lease.
+    pub(crate) fn record(&self, flow: TokenFlow, tokens: u64) {
+        self.observer
+            .record(self.bucket.limits().observer(), flow, tokens);
     }
 
     /// Decides a call for which the node does not hold enough tokens.

@@ -174,7 +174,7 @@ impl LeasedTokenBucket {
 
     /// Returns what this node has taken and given back.
     pub fn stats(&self) -> LeaseStats {
-        self.state().counters.stats(self.held())
+        self.state().observer.counters.stats(self.held())
     }
 
     /// Returns the outcomes of calls without the server, and of calls to the bucket itself.

@@ -21,6 +21,10 @@ use std::sync::Arc;
 
 use crate::lease::lease_options::LeaseOptions;
 use crate::lease::lease_state::LeaseState;
+use crate::limits::MAX_CHANGES;
+use crate::live_quota::told_quotas;
+use crate::observer::TokenFlow;
+use crate::quota_record::QuotaRecord;
 use crate::script::{self, ScriptArgs, ScriptCall};
 use crate::store::CallFailure;
 use crate::sync::Ordering::Relaxed;
@@ -40,9 +44,8 @@ pub(crate) struct RefillTask {
     outstanding: u64,
     /// When these end, on the node's clock.
     deadline: u64,
-    /// How many tokens the node should hold after a refill, and the upper limit of that.
+    /// How many tokens the node should hold after a refill.
     batch: u64,
-    max_batch: u64,
     /// When the last reply arrived.
     replied: u64,
     /// No request before this instant.
@@ -84,7 +87,6 @@ struct RefillGrant {
 impl RefillTask {
     pub(crate) fn new(state: Arc<LeaseState>, options: LeaseOptions) -> Self {
         let options = options.clamped();
-        let half = state.bucket.quota().capacity() / 2;
         Self {
             state,
             options,
@@ -95,8 +97,6 @@ impl RefillTask {
             outstanding: 0,
             deadline: 0,
             batch: 1,
-            // The reply has a bit for each part of a batch, in a number below 2^53.
-            max_batch: options.max_batch.min(half).clamp(1, 1 << 50),
             replied: 0,
             not_before: 0,
             // For the reserve.
@@ -200,15 +200,23 @@ impl RefillTask {
         self.usual.min(share)
     }
 
+    /// The most tokens that the node should hold after a refill.
+    fn max_batch(&self) -> u64 {
+        let half = self.state.bucket.quota().capacity() / 2;
+        // The reply has a bit for each part of a batch, in a number below 2^53.
+        self.options.max_batch.min(half).clamp(1, 1 << 50)
+    }
+
     /// Adapts the batch, which should last for at least one interval and at most eight.
     fn adapt_batch(&mut self, now: u64, needed: u64) {
         let interval = self.options.interval_ns();
         let lasted = now.saturating_sub(self.replied);
         if needed > 0 || lasted < interval {
-            self.batch = self.batch.saturating_mul(2).min(self.max_batch);
+            self.batch = self.batch.saturating_mul(2);
         } else if lasted > interval.saturating_mul(8) {
             self.batch = (self.batch / 2).max(1);
         }
+        self.batch = self.batch.min(self.max_batch());
     }
 
     /// Returns the amounts to ask for: what a call waits for, or 1, and then the rest of the batch
@@ -225,10 +233,26 @@ impl RefillTask {
         amounts
     }
 
+    /// Sends a request, again if the server tells of a newer quota: then it has done nothing.
     async fn send(&mut self, request: &RefillRequest) -> Result<RefillGrant, CallFailure> {
+        for _ in 0..MAX_CHANGES {
+            match self.send_once(request).await? {
+                Ok(grant) => return Ok(grant),
+                Err(newer) => self.state.bucket.limits().adopt(&newer),
+            }
+        }
+        Err(CallFailure::Failed(script::unexpected_reply()))
+    }
+
+    /// The error is the newer quota that the server knows.
+    async fn send_once(
+        &mut self,
+        request: &RefillRequest,
+    ) -> Result<Result<RefillGrant, Vec<(usize, QuotaRecord)>>, CallFailure> {
         let state = Arc::clone(&self.state);
         let (limits, buckets) = (state.bucket.limits(), state.bucket.buckets());
-        let quota = limits.quota(0);
+        let record = limits.quota(0).get();
+        let quota = record.scaled;
         let report = buckets
             .unreported
             .as_ref()
@@ -236,13 +260,18 @@ impl RefillTask {
         let unreported = report.as_ref().map_or(0, |report| report.get(0));
         let half = quota.cost(quota.capacity() / 2);
         self.seq += 1;
+        let mut node = self.node.to_vec();
+        if record.version > 0 {
+            node.extend(record.to_bytes());
+            node.extend(limits.quota(0).base().to_bytes());
+        }
         let mut arguments = ScriptArgs::default();
         arguments
             .number(quota.den())
             .amount(quota.full())
             .number(limits.empty_for_us())
             .amount(quota.cost(unreported))
-            .bytes(&self.node)
+            .bytes(&node)
             .number(self.record)
             .number(self.seq)
             .number(self.acked)
@@ -259,18 +288,23 @@ impl RefillTask {
             arguments,
         };
         let start = time::now();
-        state.counters.refills.increment();
+        state.observer.counters.refills.increment();
         let numbers = limits.store().run(&buckets.base, &call).await?;
+        if let Some(newer) = told_quotas(&numbers) {
+            return Ok(Err(newer));
+        }
         let round_trip = time::now().saturating_sub(start);
         // Relaxed: a hint.
         state.round_trip.store(round_trip, Relaxed);
+        let observer = limits.observer();
+        observer.record_round_trip(Duration::from_nanos(round_trip));
         let grant = RefillGrant::read(&numbers, &request.amounts)
             .ok_or_else(|| CallFailure::Failed(script::unexpected_reply()))?;
         // Only now: the server does not count the charges of a request that it ignores.
         if let Some(report) = report {
             report.confirm();
         }
-        Ok(grant)
+        Ok(Ok(grant))
     }
 
     fn granted(&mut self, sent: u64, request: &RefillRequest, grant: &RefillGrant) {
@@ -287,18 +321,18 @@ impl RefillTask {
             shares.follow(state.bucket.buckets().base.as_bytes(), &[used]);
         }
         let hold = if grant.kept {
-            state.counters.returned.add(request.back);
+            state.record(TokenFlow::Returned, request.back);
             request.hold
         } else {
             // The lease has ended on the server, and the tokens left here with it.
             let lost = request.back + state.local.drain();
-            state.counters.expired.add(lost);
+            state.record(TokenFlow::Expired, lost);
             0
         };
         self.outstanding = hold + grant.granted;
         // The reserve may have been lost with the lease.
         self.pending = self.outstanding == 0 && self.reserve() > 0;
-        state.counters.granted.add(grant.granted);
+        state.record(TokenFlow::Granted, grant.granted);
         // Relaxed: a hint. A call that asked for no more since this request was sent finds the
         // tokens now, so they should not be requested again.
         let needed = state.unmet_request.load(Relaxed);
@@ -315,6 +349,8 @@ impl RefillTask {
         self.deadline = sent.saturating_add(ttl - margin);
         let threshold = self.outstanding / 2;
         state.local.refill(grant.granted, self.deadline, threshold);
+        let observer = &state.observer;
+        observer.record_held(state.bucket.limits().observer(), self.outstanding);
 
         // Give or take a quarter. Otherwise a node that asks right after another one would never
         // get any.
@@ -354,7 +390,7 @@ impl RefillTask {
         }
         // The server may or may not have taken the tokens back. They are not here any more.
         self.outstanding = self.outstanding.saturating_sub(request.back);
-        self.state.counters.expired.add(request.back);
+        self.state.record(TokenFlow::Expired, request.back);
         // The store says when it is worth asking again. A call that is itself at fault waits as
         // long.
         let bucket = &self.state.bucket;
@@ -379,13 +415,12 @@ impl RefillTask {
             amounts: Vec::new(),
         };
         if let Ok(grant) = self.send(&request).await {
-            let counters = &self.state.counters;
-            let counter = if grant.kept {
-                &counters.returned
+            let flow = if grant.kept {
+                TokenFlow::Returned
             } else {
-                &counters.expired
+                TokenFlow::Expired
             };
-            counter.add(back);
+            self.state.record(flow, back);
         }
     }
 }

@@ -1,13 +1,15 @@
 -- Renews one node's lease on one bucket: settles what is left, and grants the largest amount it can.
 -- ARGV: den, capacity (us, num), how long an absent bucket counts as empty,
---   unreported charges (us, num), node, its record (0 if it has none), seq of this request, seq of the
+--   unreported charges (us, num), node (and after its 16 bytes, if it knows of a change, the changed
+--   quota and the one that it began with), its record (0 if it has none), seq of this request, seq of the
 --   last one whose reply arrived, what the node still holds (us, num), what it gives back (us, num), the
 --   lease's time to live, what all leases together may hold (us, num), then amounts (us, num): first
 --   what a call waits for, which may exceed that share, so that every node can get it; then parts of a
 --   batch. If the first amount fits, each part that fits as well is granted with it.
 -- Returns the sum of 2^i for each granted amount i, counted from 0; whether what the node holds is
 --   still its own; the wait for the first amount; how far the TAT is ahead (us, num), the number of
---   leases, and the node's record; or only -1 if a later request of the node arrived earlier.
+--   leases, and the node's record; or only -1 if a later request of the node arrived earlier; or, if the
+--   server knows a newer quota than the node and so has done nothing, -2, 1 and that quota.
 --
 -- A node that is refused waits. Those that are refused until all of these have been served are a round.
 -- After a quarter of a time to live, those that still wait come first: no batch takes what they wait for,
@@ -15,8 +17,11 @@
 -- served twice, whatever it waits for. Until then, a node that asks takes all that is there, in few requests.
 local a = {}
 for i = 1, #ARGV do a[i] = i == 7 and ARGV[i] or tonumber(ARGV[i]) end
-local den, node, seq, acked, ttl = a[1], a[7], a[9], a[10], a[15]
-local b = load(KEYS[1], den, a[2], a[3], a[4])
+local den, node, seq, acked, ttl = a[1], string.sub(a[7], 1, 16), a[9], a[10], a[15]
+local quota, base = string.sub(a[7], 17, 16 + QUOTA_SIZE), string.sub(a[7], 17 + QUOTA_SIZE)
+if quota == '' then quota = nil end
+local b = load(KEYS[1], den, a[2], a[3], a[4], quota, base, false)
+if b.is_old then return tell_quota({ -2 }, 1, b) end
 
 local function offset_of(record)
   return HEAD_SIZE + (record - 1) * RECORD_SIZE

@@ -24,12 +24,16 @@ struct ProbeTask {
     store: Weak<StoreInner>,
     index: usize,
     seen: ClosedState,
+    /// When the outage began, in nanoseconds.
+    began: u64,
 }
 
 impl Drop for ProbeTask {
     fn drop(&mut self) {
         if let Some(store) = self.store.upgrade() {
             store.breakers[self.index].breaker.close(self.seen);
+            let lasted = Duration::from_nanos(time::now().saturating_sub(self.began));
+            store.observer.record_closed(&store.prefix, lasted);
         }
     }
 }
@@ -49,6 +53,7 @@ pub(super) fn start(store: &Arc<StoreInner>, index: usize, seen: ClosedState, ke
         store: Arc::downgrade(store),
         index,
         seen,
+        began: time::now(),
     };
     let mut last_connection = store.current_connection.load_full();
     tokio::spawn(async move {
@@ -97,7 +102,7 @@ impl ProbeTask {
 async fn probe(store: &StoreInner, command: &Cmd) -> Probe {
     let timeout = store.timeout;
     for _ in 0..2 {
-        let in_flight = store.counters.sent(false);
+        let in_flight = store.observer.counters.sent(false);
         let mut connection = store.connection();
         let result = within(timeout, connection.run(command)).await;
         drop(in_flight);

@@ -17,7 +17,7 @@ pub(super) async fn send(store: &StoreInner, call: &ScriptCall<'_>) -> Result<Va
     loop {
         attempts += 1;
         let command = call.command(by_digest);
-        let in_flight = store.counters.sent(by_digest);
+        let in_flight = store.observer.counters.sent(by_digest);
         let mut connection = store.connection();
         let result = connection.run(&command).await;
         drop(in_flight);
@@ -61,7 +61,7 @@ async fn send_asking(
     };
     // As text: the node may not have the script, and each attempt would need another `ASKING`.
     let command = call.command(false);
-    let in_flight = store.counters.sent(false);
+    let in_flight = store.observer.counters.sent(false);
     let result = store.connection().run_asking(&command, node).await;
     drop(in_flight);
     match result {

@@ -13,8 +13,8 @@ use crate::base_key::BaseKey;
 use crate::breaker::Breaker;
 use crate::connection::Connection;
 use crate::error_class::{ErrorClass, classify};
+use crate::observer::StoreObserver;
 use crate::server_info::Identity;
-use crate::stats::StoreCounters;
 #[cfg(feature = "cluster")]
 use crate::sync::AtomicU64;
 use crate::time;
@@ -35,7 +35,7 @@ pub(super) struct StoreInner {
     pub(super) probe_interval: Duration,
     pub(super) turns: Turns,
     pub(super) breakers: Box<[GuardedSlots]>,
-    pub(super) counters: StoreCounters,
+    pub(super) observer: StoreObserver,
     /// Why a call failed last.
     pub(super) last_error: ArcSwapOption<RedisError>,
     /// What the server said about itself after an error, and when, in nanoseconds.
@@ -86,7 +86,7 @@ impl StoreInner {
             probe_interval,
             turns,
             breakers: (0..breakers).map(slots).collect(),
-            counters: StoreCounters::default(),
+            observer: StoreObserver::default(),
             last_error: ArcSwapOption::empty(),
             identity: tokio::sync::Mutex::new(None),
         }

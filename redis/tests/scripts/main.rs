@@ -5,7 +5,11 @@
 
 mod arithmetic;
 mod lease_protocol;
+mod live_quotas;
 mod mutants;
+#[allow(dead_code, unreachable_pub, reason = "a module of the crate")]
+#[path = "../../src/quota_record.rs"]
+mod quota_record;
 #[allow(dead_code, unreachable_pub, reason = "a module of the crate")]
 #[path = "../../src/scaled_quota.rs"]
 mod scaled_quota;

@@ -17,6 +17,8 @@ use crate::lease_protocol::simulation::check_history;
 use crate::lease_protocol::times_to_live::{
     check_steps, check_times_to_live, steps, times_to_live,
 };
+use crate::live_quotas::live_changes::{check_live_changes, live_changes};
+use crate::live_quotas::live_leases::{check_live_leases, live_leases};
 use crate::script_harness::Scripts;
 
 /// Runs `detects` with the unchanged scripts, then with each mutant.
@@ -85,5 +87,14 @@ fn fairness_tests_detect_each_mutant() {
     let contentions = contentions();
     assert_all_detected(include_str!("mutants/turns.txt"), 50, |scripts, runner| {
         check_contention(scripts, &sample(&contentions, runner)).is_err()
+    });
+}
+
+#[test]
+fn tests_of_live_quotas_detect_each_mutant() {
+    let (changes, leases) = (live_changes(), live_leases());
+    assert_all_detected(include_str!("mutants/live.txt"), 200, |scripts, runner| {
+        check_live_changes(scripts, &sample(&changes, runner)).is_err()
+            || check_live_leases(scripts, &sample(&leases, runner)).is_err()
     });
 }

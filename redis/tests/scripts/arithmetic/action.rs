@@ -10,6 +10,9 @@ pub(crate) enum Operation {
     Take,
     Peek,
     Debit,
+    Credit,
+    /// Sets how many permits there are.
+    Level,
     Reset,
 }
 
@@ -19,6 +22,8 @@ impl Operation {
             Self::Take => "take",
             Self::Peek => "peek",
             Self::Debit => "debit",
+            Self::Credit => "credit",
+            Self::Level => "level",
             Self::Reset => "reset",
         }
     }
@@ -97,9 +102,11 @@ fn action(steps_back: bool, max_unreported: u64) -> impl Strategy<Value = Action
         u32::from(steps_back) => back.prop_map(ClockStep::BackUs),
     ];
     let operation = prop_oneof![
-        8 => Just(Operation::Take),
+        10 => Just(Operation::Take),
         3 => Just(Operation::Peek),
-        1 => Just(Operation::Debit),
+        2 => Just(Operation::Debit),
+        1 => Just(Operation::Credit),
+        1 => Just(Operation::Level),
         1 => Just(Operation::Reset),
     ];
     let cost = || {

@@ -17,6 +17,8 @@ pub(crate) trait Model {
     fn wait_us(&self, index: usize, cost: u64, now_us: u64) -> Option<u64>;
     fn take(&mut self, index: usize, cost: u64, now_us: u64);
     fn debit(&mut self, index: usize, cost: u64, now_us: u64);
+    fn credit(&mut self, index: usize, cost: u64, now_us: u64);
+    fn level(&mut self, index: usize, level: u64, now_us: u64);
     /// Debits what was admitted without the server, at most until the bucket is empty.
     fn report(&mut self, index: usize, cost: u64, now_us: u64);
     fn reset(&mut self, index: usize, now_us: u64);
@@ -75,6 +77,8 @@ fn apply(
         match operation {
             Operation::Take if denial.is_none() && cost > 0 => model.take(index, cost, now_us),
             Operation::Debit if cost > 0 => model.debit(index, cost, now_us),
+            Operation::Credit if cost > 0 => model.credit(index, cost, now_us),
+            Operation::Level => model.level(index, cost, now_us),
             Operation::Reset => model.reset(index, now_us),
             _ => continue,
         }

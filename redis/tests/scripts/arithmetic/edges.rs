@@ -100,7 +100,7 @@ fn foreign_values() -> Vec<Vec<u8>> {
         stored(&[us, last, 0, 0]),
         stored(&[us, last, 1, 1 << 53]),
     ]);
-    let leased = [bucket(), vec![0; 44 + 12 * 24]].concat();
+    let leased = [bucket(), vec![0; 60 + 44 + 12 * 24]].concat();
     // Every beginning of a leased bucket, except that without the leases. One as short as a whole
     // bucket is read as one whose TAT is 53 bits long.
     let lengths = (1..leased.len()).filter(|length| ![12, 28].contains(length));

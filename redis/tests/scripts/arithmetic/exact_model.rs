@@ -98,6 +98,18 @@ impl Model for ExactModel {
         bucket.write(ahead.min(max.max(before)), now_us);
     }
 
+    fn credit(&mut self, index: usize, cost: u64, now_us: u64) {
+        let bucket = &mut self.buckets[index];
+        let ahead = bucket.ahead(now_us) - bucket.cost(cost);
+        bucket.write(ahead.max(0), now_us);
+    }
+
+    fn level(&mut self, index: usize, level: u64, now_us: u64) {
+        let bucket = &mut self.buckets[index];
+        let ahead = bucket.full() - bucket.cost(level);
+        bucket.write(ahead.max(0), now_us);
+    }
+
     fn report(&mut self, index: usize, cost: u64, now_us: u64) {
         let bucket = &mut self.buckets[index];
         let before = bucket.ahead(now_us);

@@ -52,6 +52,16 @@ impl Model for ProcessModel {
         self.buckets[index].debit_at(cost, self.at(now_us));
     }
 
+    fn credit(&mut self, index: usize, cost: u64, now_us: u64) {
+        self.buckets[index].credit_at(cost, self.at(now_us));
+    }
+
+    fn level(&mut self, index: usize, level: u64, now_us: u64) {
+        let bucket = &self.buckets[index];
+        bucket.reset_at(self.at(now_us));
+        bucket.debit_at(bucket.capacity() - level, self.at(now_us));
+    }
+
     fn report(&mut self, index: usize, cost: u64, now_us: u64) {
         unreachable!("a bucket of the process admits nothing elsewhere: {index} {cost} {now_us}");
     }

@@ -257,7 +257,7 @@ fn held_us(value: &[u8]) -> u64 {
             .iter()
             .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
     };
-    let bins = value.get(72..72 + 12 * 24).unwrap_or_default();
+    let bins = value.get(132..132 + 12 * 24).unwrap_or_default();
     bins.chunks_exact(24).map(|bin| number(&bin[14..21])).sum()
 }
 

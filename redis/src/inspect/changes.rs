@@ -1,0 +1,214 @@
+//! Changes of stored buckets by hand.
+
+use tidegate::Quota;
+
+use super::inspect_error::InspectError;
+use crate::base_key::{BaseKey, escaped_prefix};
+use crate::limits::MAX_CHANGES;
+use crate::live_quota::told_quotas;
+use crate::quota_record::QuotaRecord;
+use crate::scaled_quota::{MAX_REFILL_US, ScaledQuota};
+use crate::script::{self, ScriptArgs, ScriptCall};
+use crate::store::RedisStore;
+use crate::table_quotas::quota_key;
+
+/// A change of one bucket, in one script.
+#[derive(Clone, Copy)]
+enum Change {
+    Reset,
+    Debit(u64),
+    Credit(u64),
+    Level(u64),
+    Quota(Quota),
+}
+
+impl RedisStore {
+    /// Fills a bucket up, by its [key](Self::bucket_key), and forgives its debt, as
+    /// [`RedisTokenBucket::reset`](crate::RedisTokenBucket::reset) does.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError::NotABucket`] if the key holds something else; otherwise if the server does
+    /// not answer. This and the other changes may have been made then.
+    pub async fn reset_key(&self, key: &[u8]) -> Result<(), InspectError> {
+        // Filling up needs no quota, so it can be any.
+        let any = Quota::per_second(1);
+        self.change(key, any, Change::Reset).await
+    }
+
+    /// Charges `n` tokens, even if the bucket does not have them.
+    ///
+    /// `quota` is the one that nodes are built with. If it was changed since, the newest counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`reset_key`](Self::reset_key), and if the scripts cannot represent the quota.
+    pub async fn debit_key(&self, key: &[u8], quota: Quota, n: u64) -> Result<(), InspectError> {
+        self.change(key, quota, Change::Debit(n)).await
+    }
+
+    /// Gives `n` tokens back, at most until the bucket is full. All nodes together may then admit
+    /// `n` more than the [bound](crate#guarantees).
+    ///
+    /// # Errors
+    ///
+    /// As [`debit_key`](Self::debit_key).
+    pub async fn credit_key(&self, key: &[u8], quota: Quota, n: u64) -> Result<(), InspectError> {
+        self.change(key, quota, Change::Credit(n)).await
+    }
+
+    /// Sets how many tokens the bucket has. Tokens that nodes hold in leases stay with them, and
+    /// are not available in the bucket as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`debit_key`](Self::debit_key), and [`InspectError::AboveCapacity`].
+    pub async fn set_key_level(
+        &self,
+        key: &[u8],
+        quota: Quota,
+        tokens: u64,
+    ) -> Result<(), InspectError> {
+        self.change(key, quota, Change::Level(tokens)).await
+    }
+
+    /// Changes the quota of a bucket, as
+    /// [`RedisTokenBucket::set_quota`](crate::RedisTokenBucket::set_quota) does. `from` is the one
+    /// that nodes are built with.
+    ///
+    /// For a table of keys, see [`set_table_quota`](Self::set_table_quota).
+    ///
+    /// # Errors
+    ///
+    /// As [`debit_key`](Self::debit_key), and [`InspectError::KeyOfTable`].
+    pub async fn set_key_quota(
+        &self,
+        key: &[u8],
+        from: Quota,
+        to: Quota,
+    ) -> Result<(), InspectError> {
+        self.change(key, from, Change::Quota(to)).await
+    }
+
+    /// Changes the quota of all keys in a table, or of one of its limits, as
+    /// [`RedisKeyed::set_quota`](crate::RedisKeyed::set_quota) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`debit_key`](Self::debit_key).
+    pub async fn set_table_quota(
+        &self,
+        name: &str,
+        limit: Option<&str>,
+        quota: Quota,
+    ) -> Result<(), InspectError> {
+        let scaled = ScaledQuota::new(quota)?;
+        let base = self.base_key(name, None);
+        let keys = [quota_key(&base, limit)];
+        let mut new = None;
+        for _ in 0..MAX_CHANGES {
+            let mut arguments = ScriptArgs::default();
+            arguments.bytes(&new.map_or(Vec::new(), |new: QuotaRecord| new.to_bytes().to_vec()));
+            let call = ScriptCall {
+                script: &script::TABLE,
+                keys: &keys,
+                arguments,
+            };
+            let reply = self.run(&base, &call).await;
+            let reply = reply.map_err(|failure| InspectError::of_call(self, failure))?;
+            let version = match told_quotas(&reply).as_deref() {
+                Some([(_, stored), ..]) if stored.quota == quota => return Ok(()),
+                Some([(_, stored), ..]) => stored.version,
+                _ if new.is_some() => return Ok(()),
+                _ => 0,
+            };
+            new = Some(QuotaRecord::new(version + 1, quota, scaled));
+        }
+        Err(InspectError::Server(script::unexpected_reply()))
+    }
+
+    /// Whether the key is `prefix:name:{key}`, not `prefix:{name}`.
+    fn is_key_of_table(&self, key: &[u8]) -> bool {
+        let prefix = escaped_prefix(self.prefix());
+        let rest = key.strip_prefix(&*prefix);
+        let rest = rest.and_then(|rest| rest.strip_prefix(b":"));
+        rest.is_some_and(|rest| !rest.starts_with(b"{"))
+    }
+
+    async fn change(&self, key: &[u8], quota: Quota, change: Change) -> Result<(), InspectError> {
+        let base = QuotaRecord::new(0, quota, ScaledQuota::new(quota)?);
+        let of_table = self.is_key_of_table(key);
+        if let Change::Quota(to) = change {
+            ScaledQuota::new(to)?;
+            if of_table {
+                return Err(InspectError::KeyOfTable);
+            }
+        }
+        let stored = self.inspect(key).await?;
+        let stored = stored.and_then(|found| {
+            let quota = found.bucket.quota?;
+            let scaled = ScaledQuota::new(quota).ok()?;
+            Some(QuotaRecord::new(found.bucket.changes, quota, scaled))
+        });
+        let mut known = stored.unwrap_or(base);
+        for _ in 0..MAX_CHANGES {
+            let arguments = change.arguments(known, base, of_table)?;
+            let call = ScriptCall {
+                script: &script::TAKE,
+                keys: &[key.to_vec()],
+                arguments,
+            };
+            let reply = self.run(&BaseKey::of_stored(key), &call).await;
+            let reply = reply.map_err(|failure| InspectError::of_call(self, failure))?;
+            match told_quotas(&reply).as_deref() {
+                Some([(_, newer), ..]) => known = *newer,
+                _ => return Ok(()),
+            }
+        }
+        Err(InspectError::Server(script::unexpected_reply()))
+    }
+}
+
+impl Change {
+    fn arguments(
+        self,
+        known: QuotaRecord,
+        base: QuotaRecord,
+        of_table: bool,
+    ) -> Result<ScriptArgs, InspectError> {
+        let (operation, cost, record) = match self {
+            Self::Reset => ("reset", 0, known),
+            Self::Debit(n) => ("debit", n, known),
+            Self::Credit(n) => ("credit", n, known),
+            Self::Level(n) => {
+                let capacity = known.quota.capacity();
+                if n > capacity {
+                    return Err(InspectError::AboveCapacity { capacity });
+                }
+                ("level", n, known)
+            }
+            Self::Quota(to) if to == known.quota => ("peek", 0, known),
+            Self::Quota(to) => {
+                let scaled = ScaledQuota::new(to)?;
+                ("peek", 0, QuotaRecord::new(known.version + 1, to, scaled))
+            }
+        };
+        let quota = record.scaled;
+        let mut arguments = ScriptArgs::default();
+        arguments
+            .bytes(operation.as_bytes())
+            .number(MAX_REFILL_US)
+            .number(0)
+            .number(quota.den())
+            .amount(quota.full())
+            .amount(quota.cost(cost))
+            .amount(quota.cost(0));
+        if record.version > 0 {
+            arguments
+                .bytes(&record.to_bytes())
+                .bytes(&base.to_bytes())
+                .number(of_table.into());
+        }
+        Ok(arguments)
+    }
+}
