@@ -110,6 +110,9 @@ packages=(--package tidegate --package tidegate-cli --package tidegate-macros --
 rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/src/-*/tidegate*
 cargo package --quiet --allow-dirty "${packages[@]}"
 
+step "servers for tests"
+bash scripts/servers.sh
+
 step "tests: all features"
 test_packages() {
     cd examples/packages
@@ -125,7 +128,6 @@ cargo run --quiet --all-features --example sessions
 join
 
 step "tests of shared limits, on real servers: build"
-bash scripts/servers.sh
 cargo build --quiet --package tidegate-redis --example cluster_gateway
 cargo test --quiet --package tidegate-redis --all-features --no-run
 

@@ -46,7 +46,7 @@ pub enum Command {
     },
     /// Print the manual page
     Man {
-        /// The command whose page to print instead, such as `replay`
+        /// The command whose page to print instead, such as `replay` or `redis-ls`
         #[arg(value_name = "COMMAND")]
         command: Option<String>,
     },

@@ -14,7 +14,8 @@ pub fn completions(shell: Shell, mut command: Command) -> Vec<u8> {
     text
 }
 
-/// Returns the manual page of the program, or of the command with this name.
+/// Returns the manual page of the program, or of the command with this name: `replay`, or
+/// `redis-ls` for a command of a command.
 ///
 /// # Errors
 ///
@@ -22,9 +23,10 @@ pub fn completions(shell: Shell, mut command: Command) -> Vec<u8> {
 pub fn page(name: Option<&str>, mut command: Command) -> Result<Vec<u8>, Failure> {
     // Building gives commands their full names.
     command.build();
-    if let Some(name) = name {
-        let found = command.find_subcommand(name).cloned();
-        command = found.ok_or_else(|| Failure::Usage(format!("unknown command `{name}`")))?;
+    for part in name.into_iter().flat_map(|name| name.split('-')) {
+        let found = command.find_subcommand(part).cloned();
+        let unknown = || format!("unknown command `{}`", name.unwrap_or_default());
+        command = found.ok_or_else(|| Failure::Usage(unknown()))?;
     }
     let mut text = Vec::new();
     let rendered = Man::new(command).render(&mut text);

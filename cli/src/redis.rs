@@ -65,9 +65,9 @@ pub fn run(args: &RedisArgs) -> Result<(), Failure> {
 
 fn failed(error: InspectError) -> Failure {
     match error {
-        InspectError::Scale(_)
-        | InspectError::AboveCapacity { .. }
-        | InspectError::KeyOfTable => Failure::Usage(error.to_string()),
+        InspectError::Scale(_) | InspectError::AboveCapacity { .. } | InspectError::KeyOfTable => {
+            Failure::Usage(error.to_string())
+        }
         error => Failure::at("server", error),
     }
 }

@@ -97,13 +97,66 @@
 //! * **Values** are numbers in fixed places, with the highest byte first. 12 bytes hold a bucket
 //!   whose tokens take whole microseconds: its TAT in microseconds, in seven, and how far that was
 //!   ahead at the last write, in five. 28 bytes hold any bucket: TAT, time of the last write,
-//!   fraction and denominator. Leases take 332 bytes more, and 79 for each node.
-//! * **To change a limit**, deploy nodes with the new quota. Until all have it, each decides by its
-//!   own. A bucket that is used up further than a lowered limit allows stays so until it has
-//!   refilled; `reset` fills it up.
+//!   fraction and denominator. A quota that was changed for all nodes takes 60 bytes more. Leases
+//!   take 392 bytes more, that quota included, and 79 for each node. [`inspect`] reads all of these.
+//! * **To change a limit** see [below](#to-change-a-limit).
 //! * **Virtual machines** that are copied while they run hold the same leases twice. Close leases
 //!   before a snapshot. A machine that is suspended for longer than a lease may spend the lease
 //!   when it resumes, if its monotonic clock stopped meanwhile.
+//!
+//! # To change a limit
+//!
+//! [`RedisTokenBucket::set_quota`] changes it for all nodes at once, while they use it; so do
+//! [`RedisCombined::set_quota`] for one of several limits, and [`RedisKeyed::set_quota`] for all
+//! keys of a table. The server converts a bucket at one instant. Its level stays in tokens, so a
+//! larger capacity is no free burst. From then on the server's quota counts, and each node learns of
+//! it by its next call. So during a deployment, nodes with the old configuration do not undo it.
+//!
+//! Without such a call, deploy nodes with the new quota. Until all have it, each decides by its own.
+//! The level stays in time, not in tokens. A bucket that is used up further than a lowered limit
+//! allows stays so until it has refilled; `reset` fills it up.
+//!
+//! ```sh
+//! # The program of the crate tidegate-cli does the same, and shows what is stored:
+//! tidegate redis set uploads --new-quota "200/s burst 40" --quota "100/s burst 20"
+//! ```
+//!
+//! # Operation
+//!
+//! * [`inspect`] lists buckets, shows their levels and leases, and changes them by hand. The program
+//!   `tidegate` (crate `tidegate-cli`) has it as `tidegate redis ls`, `show`, `reset` and `set`.
+//! * [`RedisStore::stats`] and the `stats` of each limiter count without any feature.
+//!
+//! # Metrics and events
+//!
+//! The feature `metrics` counts for the program's recorder. `describe_metrics()` gives it units and
+//! help texts.
+//!
+//! | metric | type | labels | recorded |
+//! |---|---|---|---|
+//! | `rate_limiter.shared.calls` | counter | `limiter`, `outcome` | for each call of a limiter that takes tokens; not for calls that a lease admits on this node |
+//! | `rate_limiter.shared.duration` | histogram, seconds | `limiter` | the time until the server's answer, with the wait for a turn; not if there was none |
+//! | `rate_limiter.shared.failures` | counter | `store`, `kind` | calls without an answer, or with an error |
+//! | `rate_limiter.shared.outages` | counter | `store` | when a breaker opens |
+//! | `rate_limiter.shared.open` | gauge | `store` | breakers that are open now: at most 1 for a server, 64 for a cluster |
+//! | `rate_limiter.shared.lease.tokens` | counter | `limiter`, `flow` | tokens of leases |
+//! | `rate_limiter.shared.lease.held` | gauge | `limiter` | tokens that this node held after its last refill |
+//!
+//! | label | values |
+//! |---|---|
+//! | `limiter` | the name of the bucket, combination or table |
+//! | `store` | the [prefix](StoreBuilder::prefix) |
+//! | `outcome` | `admitted`, `denied`, `denied_from_cache`; without the server `open_admitted`, `local_admitted`, `local_denied`, `unavailable`: the fields of [`LimitStats`] |
+//! | `kind` | `timeout`, `error`, `released` (another call found the server down) |
+//! | `flow` | `granted`, `returned`, `expired` |
+//!
+//! A series begins with its first count. Buckets of one name share a series. No label contains a key
+//! of a table. The dashboard `examples/grafana/tidegate-shared.json` of the repository shows all of
+//! them.
+//!
+//! The feature `tracing` emits two events with the target `tidegate`: at level WARN when the server
+//! stops answering, with the fields `store` and `cause`, and at level INFO when it answers again,
+//! with `lasted`.
 //!
 //! # Sizing leases
 //!

@@ -9,10 +9,10 @@ use crate::admitted::{Admitted, AdmittedBy};
 use crate::base_key::BaseKey;
 use crate::denial_cache::{DenialCache, PresentDenial};
 use crate::error::{AcquireError, BuildError, SetQuotaError};
+use crate::live_quota::{LiveQuota, told_quotas};
 use crate::observer::LimitObserver;
 use crate::options::{LimiterOptions, Quotas};
 use crate::policy::{FailurePolicy, LocalShares};
-use crate::live_quota::{LiveQuota, told_quotas};
 use crate::quota_record::QuotaRecord;
 use crate::scaled_quota::{Amount, MAX_REFILL_US, ScaledQuota};
 use crate::script::{self, ScriptArgs, ScriptCall};
@@ -217,6 +217,8 @@ impl Limits {
 
     /// Charges all limits, or none, and tells what is left.
     pub(crate) async fn take_and_tell(&self, buckets: &BucketSet, costs: &[u64]) -> TakeOutcome {
+        // Before the check, which needs the newest capacity.
+        self.follow_changes().await;
         if let Err(error) = self.check(costs) {
             let result = Err(error);
             return TakeOutcome {
@@ -293,6 +295,7 @@ impl Limits {
         buckets: &BucketSet,
         costs: &[u64],
     ) -> Result<Admitted, AcquireError> {
+        self.follow_changes().await;
         self.check(costs)?;
         let reply = self.query("peek", buckets, costs).await?;
         match reply.denial {
@@ -441,10 +444,7 @@ impl Limits {
         buckets: &BucketSet,
         costs: &[u64],
     ) -> Result<TakeReply, CallFailure> {
-        if let Some(table) = self.table.as_ref().filter(|table| table.claim()) {
-            // Without an answer, the call itself finds out what is wrong.
-            let _ = self.exchange_quotas(table, &self.quotas()).await;
-        }
+        self.follow_changes().await;
         for _ in 0..MAX_CHANGES {
             let quotas = self.quotas();
             match self.run_once(operation, buckets, costs, &quotas).await? {
@@ -453,6 +453,14 @@ impl Limits {
             }
         }
         Err(CallFailure::Failed(script::unexpected_reply()))
+    }
+
+    /// Asks for changed quotas of a table, if it is time to.
+    pub(crate) async fn follow_changes(&self) {
+        if let Some(table) = self.table.as_ref().filter(|table| table.claim()) {
+            // Without an answer, the call itself finds out what is wrong.
+            let _ = self.exchange_quotas(table, &self.quotas()).await;
+        }
     }
 
     /// Tells the server the quotas of a table, and adopts those that are newer.

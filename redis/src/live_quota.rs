@@ -45,8 +45,8 @@ impl LiveQuota {
     pub(crate) fn adopt(&self, told: QuotaRecord) -> bool {
         let mut is_adopted = false;
         self.newest.rcu(|known| {
-            is_adopted = told.version > known.version
-                || (told.version == known.version && told != **known);
+            is_adopted =
+                told.version > known.version || (told.version == known.version && told != **known);
             if is_adopted {
                 Arc::new(told)
             } else {
@@ -108,7 +108,14 @@ mod tests {
             .map(|word| i64::from(u32::from_be_bytes(word.try_into().unwrap())));
         let reply: Vec<i64> = [-2, 2].into_iter().chain(words).collect();
         assert_eq!(told_quotas(&reply), Some(vec![(1, second)]));
-        for other in [&[-2][..], &[-2, 1], &[0], &[-1, 5], &reply[1..], &reply[..16]] {
+        for other in [
+            &[-2][..],
+            &[-2, 1],
+            &[0],
+            &[-1, 5],
+            &reply[1..],
+            &reply[..16],
+        ] {
             assert_eq!(told_quotas(other), None);
         }
     }

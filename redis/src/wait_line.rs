@@ -94,6 +94,7 @@ impl WaitLine {
         costs: &[u64],
         deadline: u64,
     ) -> Outcome {
+        limits.follow_changes().await;
         limits.check(costs)?;
         let waiter = Arc::new(Waiter {
             costs: Box::from(costs),

@@ -29,7 +29,7 @@ async fn lease(store: &RedisStore, quota: Quota) -> LeasedTokenBucket {
 
 /// The number of leases in the bucket's value: the sum over its bins.
 fn lease_count(server: &Server) -> usize {
-    let bins: Vec<u8> = server.query(&["GETRANGE", "tidegate:{leases}", "72", "359"]);
+    let bins: Vec<u8> = server.query(&["GETRANGE", "tidegate:{leases}", "132", "419"]);
     let counts = bins.chunks_exact(24).map(|bin| &bin[21..]);
     counts.flatten().copied().map(usize::from).sum()
 }

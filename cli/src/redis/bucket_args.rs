@@ -44,7 +44,10 @@ impl BucketArgs {
             return Ok(store.bucket_key(&self.name, key, self.limit.as_deref()));
         }
         if self.key.is_some() || self.limit.is_some() {
-            let message = format!("`{}` is a whole key: leave --key and --limit out", self.name);
+            let message = format!(
+                "`{}` is a whole key: leave --key and --limit out",
+                self.name
+            );
             return Err(Failure::Usage(message));
         }
         let mut key = store.bucket_key("", None, None);

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 ///
 /// # Errors
 ///
-/// If standard input is no terminal, so that nobody can answer.
+/// If standard input is no terminal, so that there is no answer.
 pub(super) fn confirm(question: &str) -> Result<bool, Failure> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {

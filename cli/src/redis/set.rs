@@ -80,7 +80,10 @@ pub(super) async fn run(store: &RedisStore, args: &SetArgs) -> Result<(), Failur
     changed.map_err(failed)?;
     let after = store.inspect(&key).await.map_err(failed)?;
     let (after, now) = match after {
-        Some(found) => (args.quota.available(&found.bucket)?, args.quota.of(&found.bucket)),
+        Some(found) => (
+            args.quota.available(&found.bucket)?,
+            args.quota.of(&found.bucket),
+        ),
         None => (None, None),
     };
     let now = now.unwrap_or(quota);

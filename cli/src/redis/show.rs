@@ -80,7 +80,11 @@ fn shown(name: String, details: &BucketDetails, quota: QuotaArgs) -> Result<Show
     let quota = quota.of(bucket);
     let tokens = |time| quota.and_then(|quota| StoredBucket::tokens(quota, time).ok());
     let lease = |lease: &StoredLease| ShownLease {
-        node: lease.node.iter().map(|byte| format!("{byte:02x}")).collect(),
+        node: lease
+            .node
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
         held: tokens(lease.held),
         held_time: lease.held.as_secs_f64(),
         ends_in: lease.ends_in.as_secs_f64(),
@@ -128,9 +132,11 @@ fn text(shown: &Shown, details: &BucketDetails, columns: usize) -> String {
         leases += &format!("; {} for more", counted(shown.waiting_nodes, "wait"));
     }
     let expires = details.expires_in.map_or("never".to_owned(), time);
-    let memory = details.memory.map_or("not allowed to ask".to_owned(), |bytes| {
-        format!("{} bytes", grouped(bytes))
-    });
+    let memory = details
+        .memory
+        .map_or("not allowed to ask".to_owned(), |bytes| {
+            format!("{} bytes", grouped(bytes))
+        });
     let items = [
         ("full in", time(bucket.full_in)),
         ("quota", quota),

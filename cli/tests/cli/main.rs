@@ -20,6 +20,10 @@ mod pictures;
 mod program;
 mod program_runs;
 mod real_log;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "redis")]
+mod redis_server;
 mod reorder;
 mod sample_report;
 mod shape;

@@ -23,6 +23,14 @@ fn every_command_is_included() {
         assert!(texts.iter().all(|text| text.contains(command)), "{command}");
         assert!(page(Some(command)).contains(&format!("tidegate\\-{command}")));
     }
+    #[cfg(feature = "redis")]
+    for part in ["ls", "show", "reset", "set"] {
+        let page = page(Some(&format!("redis-{part}")));
+        assert!(
+            page.contains(&format!("tidegate\\-redis\\-{part}")),
+            "{page}"
+        );
+    }
     let unknown = manual::page(Some("unknown"), Cli::command());
     assert_eq!(unknown.unwrap_err().code(), 2);
 }

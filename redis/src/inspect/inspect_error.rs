@@ -6,8 +6,12 @@ use core::time::Duration;
 use redis::RedisError;
 
 use crate::error_class::{ErrorClass, classify};
+use crate::missing::{self, Missing};
 use crate::scaled_quota::ScaleError;
 use crate::store::{CallFailure, RedisStore};
+
+/// What operators need besides the rights of limiters.
+const OPERATOR_RIGHTS: &str = "`+scan +strlen +pttl`";
 
 /// Why the state of a server cannot be shown or changed. Nothing was changed, except that a call
 /// whose reply was lost may have been made.
@@ -74,6 +78,9 @@ impl From<ScaleError> for InspectError {
 impl fmt::Display for InspectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Server(error) if missing::suspected(error) == Some(Missing::Right) => {
+                write!(f, "{error}; lists and levels need {OPERATOR_RIGHTS}, too")
+            }
             Self::Server(error) => error.fmt(f),
             Self::Down { cause: None, .. } => f.write_str("the limit server does not answer"),
             Self::Down {
@@ -98,7 +105,9 @@ impl core::error::Error for InspectError {
             Self::Server(error) => Some(error),
             Self::Down { cause, .. } => cause.as_ref().map(|cause| cause as _),
             Self::Scale(error) => Some(error),
-            Self::NotABucket | Self::KeyOfTable | Self::Overloaded | Self::AboveCapacity { .. } => None,
+            Self::NotABucket | Self::KeyOfTable | Self::Overloaded | Self::AboveCapacity { .. } => {
+                None
+            }
         }
     }
 }

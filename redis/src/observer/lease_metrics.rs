@@ -33,9 +33,9 @@ impl LeaseMetrics {
 
     #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
     pub(super) fn record_held(&self, limiter: &str, tokens: u64) {
-        let held = self
-            .held
-            .get_or_init(|| gauge!("rate_limiter.shared.lease.held", "limiter" => limiter.to_owned()));
+        let held = self.held.get_or_init(
+            || gauge!("rate_limiter.shared.lease.held", "limiter" => limiter.to_owned()),
+        );
         held.set(tokens as f64);
     }
 }

@@ -43,9 +43,9 @@ impl LimitMetrics {
     }
 
     pub(super) fn record_round_trip(&self, limiter: &str, time: Duration) {
-        let round_trips = self.round_trips.get_or_init(|| {
-            histogram!("rate_limiter.shared.duration", "limiter" => limiter.to_owned())
-        });
+        let round_trips = self.round_trips.get_or_init(
+            || histogram!("rate_limiter.shared.duration", "limiter" => limiter.to_owned()),
+        );
         round_trips.record(time.as_secs_f64());
     }
 }

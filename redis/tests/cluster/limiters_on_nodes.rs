@@ -1,6 +1,7 @@
 //! Each kind of limiter works on each node.
 
 use tidegate::Quota;
+use tidegate_redis::inspect::ScanCursor;
 
 use crate::support::cluster::Cluster;
 use crate::support::limiters::{bucket, combined, connect_cluster, keyed, lease};
@@ -66,5 +67,35 @@ async fn script_is_sent_once_to_the_node_that_lost_it() {
             assert_eq!(keyed.available(key).await.unwrap(), [97]);
         }
         assert_eq!(store.stats().errors, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scan_asks_every_node() {
+    for cluster in Cluster::each_kind() {
+        let store = connect_cluster(&cluster).await;
+        let keyed = keyed(&store, "keyed", Quota::per_day(100));
+        let keys = cluster.key_on_each("key");
+        for key in &keys {
+            keyed.try_acquire(key, 1).await.unwrap();
+        }
+        let (mut found, mut cursor) = (Vec::new(), ScanCursor::default());
+        loop {
+            let page = store.scan("keyed:*", cursor, 10).await.unwrap();
+            found.extend(page.buckets.into_iter().map(|bucket| bucket.key));
+            let Some(next) = page.next else { break };
+            cursor = next;
+        }
+        found.sort();
+        let key_of = |key: &String| store.bucket_key("keyed", Some(key.as_bytes()), None);
+        let mut expected: Vec<_> = keys.iter().map(key_of).collect();
+        expected.sort();
+        assert_eq!(found, expected);
+        for (key, of_server) in keys.iter().zip(keys.iter().map(key_of)) {
+            store.reset_key(&of_server).await.unwrap();
+            assert_eq!(keyed.available(key).await.unwrap(), [100]);
+        }
+        keyed.set_quota(Quota::per_day(200)).await.unwrap();
+        assert_eq!(keyed.available(&keys[0]).await.unwrap(), [200]);
     }
 }

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use redis::Value;
 use tidegate::Quota;
+use tidegate_redis::inspect::{InspectError, ScanCursor};
 use tidegate_redis::{LeaseOptions, LimiterOptions, PingError, RedisStore, RedisTokenBucket};
 
 use super::check_every_limiter;
@@ -121,6 +122,37 @@ async fn documented_rights_suffice_for_a_database() {
         store.ping().await.unwrap();
         check_nothing_was_refused(&server);
         assert!(server.info("db3").is_some(), "keys in the database");
+    }
+}
+
+/// Without the rights that only operators need, the error names them.
+#[tokio::test(flavor = "multi_thread")]
+async fn documented_rights_suffice_for_operators() {
+    for server in Server::each_kind() {
+        set_user(&server, &documented_rights(false));
+        let store = patient_store().connect(user_url(&server)).unwrap();
+        let quota = Quota::per_hour(100);
+        bucket(&store, "name", quota).try_acquire(1).await.unwrap();
+        let key = store.bucket_key("name", None, None);
+        let error = store.inspect(&key).await.unwrap_err();
+        assert!(matches!(error, InspectError::Server(_)), "{error:?}");
+        let error = store
+            .scan("*", ScanCursor::default(), 10)
+            .await
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("+scan +strlen +pttl"), "{text}");
+
+        set_user(&server, &["tidegate", "+scan", "+strlen", "+pttl"]);
+        let page = store.scan("*", ScanCursor::default(), 1_000).await.unwrap();
+        assert_eq!(page.buckets.len(), 1);
+        let found = store.inspect(&key).await.unwrap().unwrap();
+        assert_eq!(found.memory, None);
+        set_user(&server, &["tidegate", "+memory|usage"]);
+        let found = store.inspect(&key).await.unwrap().unwrap();
+        assert!(found.memory.is_some());
+        store.set_key_level(&key, quota, 7).await.unwrap();
+        store.reset_key(&key).await.unwrap();
     }
 }
 

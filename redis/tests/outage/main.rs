@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "tracing")]
+mod events;
 mod local_shares;
 mod policies;
 mod proxy;

@@ -31,9 +31,12 @@ pub(crate) async fn connect_cluster(cluster: &super::cluster::Cluster) -> RedisS
 
 /// Options without a denial cache, so that each call reaches the server.
 ///
-/// A cached denial would also outlive a step of the server's clock.
+/// A cached denial would also outlive a step of the server's clock. Tables do not ask for changed
+/// quotas, so that a call is always one round trip.
 pub(crate) const fn uncached() -> LimiterOptions {
-    LimiterOptions::new().cache_denials(Duration::ZERO)
+    LimiterOptions::new()
+        .cache_denials(Duration::ZERO)
+        .follow_changes(Duration::ZERO)
 }
 
 pub(crate) fn bucket(store: &RedisStore, name: &str, quota: Quota) -> RedisTokenBucket {

@@ -40,10 +40,16 @@ const MAX_CLIENTS: usize = 100_000;
 /// whose quantiles cannot be added up over several servers.
 const BUCKETS: [f64; 9] = [0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0];
 
-/// Returns an exporter that writes the waits as a histogram.
+/// The bounds of the buckets for answers of a limit server, in seconds.
+const ANSWER_BUCKETS: [f64; 9] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1.0];
+
+/// Returns an exporter that writes waits as histograms, also those of limits that many machines
+/// share (`tidegate-redis`).
 pub fn exporter() -> Result<PrometheusBuilder, BuildError> {
-    let waits = Matcher::Full("rate_limiter.wait.duration".to_owned());
-    PrometheusBuilder::new().set_buckets_for_metric(waits, &BUCKETS)
+    let full = |name: &str| Matcher::Full(name.to_owned());
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(full("rate_limiter.wait.duration"), &BUCKETS)?
+        .set_buckets_for_metric(full("rate_limiter.shared.duration"), &ANSWER_BUCKETS)
 }
 
 /// Builds the routes, and `/metrics` for Prometheus. The recorder must be installed before, because

@@ -161,7 +161,10 @@ pub(crate) fn check_live_changes(scripts: &mut Scripts, case: &LiveChanges) -> T
         prop_assert_eq!(available, oracle.available(), "after {:?}", event);
         // Otherwise a node with an old configuration would begin again with its quota.
         let ttl: Option<u64> = scripts.query(&["GET", &format!("{key}:ends")]);
-        prop_assert!(oracle.now.version == 0 || ttl.is_none(), "the quota is lost");
+        prop_assert!(
+            oracle.now.version == 0 || ttl.is_none(),
+            "the quota is lost"
+        );
     }
     Ok(())
 }
@@ -181,7 +184,9 @@ fn take(
     } else {
         there * share / 4
     };
-    let cost = u64::try_from(cost).unwrap().min(oracle.now.quota.capacity());
+    let cost = u64::try_from(cost)
+        .unwrap()
+        .min(oracle.now.quota.capacity());
     let (reply, told) = node.call_to_the_end(scripts, key, ("take", cost), now_us, false)?;
     prop_assert_eq!(told, expects_told);
     prop_assert_eq!(node.known, oracle.now);
@@ -209,7 +214,10 @@ fn long_numbers_are_rounded_down() {
     let day = core::time::Duration::from_secs(86_400);
     let mut scripts = Scripts::start();
     let old = Quota::new(999_999_999_989, 30 * day).unwrap();
-    for new in [Quota::new(999_999_999_961, 31 * day).unwrap(), Quota::new(7, day).unwrap()] {
+    for new in [
+        Quota::new(999_999_999_961, 31 * day).unwrap(),
+        Quota::new(7, day).unwrap(),
+    ] {
         for spent in [0, 1, 400_000_000_007, 999_999_999_989] {
             let (key, mut node) = (fresh_key(), NodeQuota::new(old));
             let call = ("debit", spent);
@@ -223,7 +231,10 @@ fn long_numbers_are_rounded_down() {
             let level = (old.capacity() - spent).min(new.capacity());
             let available = node.known.scaled.available(reply.ahead[0]);
             let least = level - level.min((level >> 46) + 1);
-            assert!((least..=level).contains(&available), "{available} of {level}");
+            assert!(
+                (least..=level).contains(&available),
+                "{available} of {level}"
+            );
         }
     }
 }

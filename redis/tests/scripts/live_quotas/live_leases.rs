@@ -106,8 +106,15 @@ impl Leaser {
 /// What is held is rounded up to a microsecond, which may cost a token of a quota in fractions.
 fn check_left(case: &LiveLeases, available: u64, left: u64) -> TestCaseResult {
     let is_whole = scaled(case.old).den() == 1 && scaled(case.new).den() == 1;
-    let least = if is_whole { left } else { left.saturating_sub(1) };
-    prop_assert!((least..=left).contains(&available), "{available}, not {left}");
+    let least = if is_whole {
+        left
+    } else {
+        left.saturating_sub(1)
+    };
+    prop_assert!(
+        (least..=left).contains(&available),
+        "{available}, not {left}"
+    );
     Ok(())
 }
 

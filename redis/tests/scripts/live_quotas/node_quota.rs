@@ -54,7 +54,11 @@ impl NodeQuota {
         if let Some(records) = self.sent() {
             call.arguments = vec![op.into(), number(MAX_REFILL_US), number(0)];
             call.arguments.push(number(charge.scaled.den()));
-            let [full, cost, none] = [charge.scaled.full(), charge.scaled.cost(cost), charge.scaled.cost(0)];
+            let [full, cost, none] = [
+                charge.scaled.full(),
+                charge.scaled.cost(cost),
+                charge.scaled.cost(0),
+            ];
             call.arguments.extend(amounts(&[full, cost, none]));
             call.arguments.extend(records);
             call.arguments.push(number(of_table.into()));

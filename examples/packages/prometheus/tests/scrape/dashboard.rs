@@ -14,12 +14,12 @@ fn dashboard() -> Value {
     serde_json::from_str(include_str!("../../../../grafana/tidegate.json")).expect("JSON")
 }
 
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+pub(crate) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     let text = value[name].as_str();
     text.unwrap_or_else(|| panic!("no {name} in {value}"))
 }
 
-fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+pub(crate) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     let list = value[name].as_array();
     list.unwrap_or_else(|| panic!("no {name} in {value}"))
 }
@@ -68,7 +68,7 @@ fn check(title: &str, part: &Part, scraped: &Exposition) {
         for matcher in &selector.matchers {
             let (label, value) = (&matcher.label, &matcher.value);
             assert!(has(label), "{title}: {name} has no label {label}");
-            if value == "$limiter" || value.is_empty() {
+            if ["$limiter", "$store", ""].contains(&value.as_str()) {
                 continue;
             }
             for value in value.split('|') {
@@ -82,14 +82,13 @@ fn check(title: &str, part: &Part, scraped: &Exposition) {
     }
 }
 
-#[test]
-fn queries_ask_for_what_servers_show() {
-    let (dashboard, scraped) = (dashboard(), scraped());
+/// Checks that the dashboard asks for what is scraped, and shows all of it.
+pub(crate) fn check_queries(dashboard: &Value, scraped: &Exposition) {
     let mut shown = BTreeSet::new();
-    for (title, target) in queries(&dashboard) {
+    for (title, target) in queries(dashboard) {
         let parts = queries::read(text(target, "expr"));
         for part in &parts {
-            check(title, part, &scraped);
+            check(title, part, scraped);
             let metrics = part.selectors.iter().map(|selector| &selector.metric);
             shown.extend(metrics.cloned());
             let kept: BTreeSet<&str> = part.grouping.iter().map(String::as_str).collect();
@@ -104,6 +103,11 @@ fn queries_ask_for_what_servers_show() {
         };
         assert!(is_shown, "no panel shows {metric}");
     }
+}
+
+#[test]
+fn queries_ask_for_what_servers_show() {
+    check_queries(&dashboard(), &scraped());
 }
 
 /// The list of limiters comes from all metrics, because tables and layers have different names.
@@ -132,10 +136,14 @@ fn variables_are_a_data_source_and_the_limiters() {
 
 #[test]
 fn panels_have_places_of_their_own() {
-    let dashboard = dashboard();
+    check_places(&dashboard());
+}
+
+/// Checks that no panel covers another one, and that all have the chosen data source.
+pub(crate) fn check_places(dashboard: &Value) {
     let mut ids = BTreeSet::new();
     let mut taken = BTreeSet::new();
-    for panel in list(&dashboard, "panels") {
+    for panel in list(dashboard, "panels") {
         let title = text(panel, "title");
         assert!(
             ids.insert(panel["id"].as_u64().expect("a number")),

@@ -3,6 +3,9 @@
 mod dashboard;
 mod exposition;
 mod queries;
+#[path = "../../../../../cli/tests/cli/redis_server.rs"]
+mod redis_server;
+mod shared;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
