@@ -187,6 +187,8 @@ async fn decisions(server: &Server, store: &RedisStore) -> Vec<Row> {
     let keyed = Arc::new(RedisKeyed::new(store, "keyed", plenty).unwrap());
     let denied = RedisTokenBucket::new(store, "denied", Quota::per_hour(1)).unwrap();
     denied.debit(100).await.unwrap();
+    let changed = RedisTokenBucket::new(store, "changed", Quota::per_hour(1)).unwrap();
+    changed.set_quota(plenty).await.unwrap();
     let counted = connection.clone();
     vec![
         row("INCR and EXPIRE", move || {
@@ -205,6 +207,7 @@ async fn decisions(server: &Server, store: &RedisStore) -> Vec<Row> {
         ),
         row("fractions of a microsecond", bucket("thirds", thirds)),
         row("it denies", bucket("denied", Quota::per_hour(1))),
+        row("after `set_quota`", bucket("changed", plenty)),
         row("`RedisKeyed`", move || {
             let keyed = Arc::clone(&keyed);
             async move { drop(keyed.try_acquire("a key", 1).await) }

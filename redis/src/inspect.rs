@@ -32,8 +32,8 @@
 //!
 //! # Access
 //!
-//! Besides the [rights of limiters](crate#deployment), the user needs `+scan` for lists and
-//! `+strlen +pttl` for each bucket. With `+memory|usage` (before Redis 7.0 `+memory`) the memory of
+//! Besides the [rights of limiters](crate#deployment), the user needs `+scan` for lists and `+pttl`
+//! for each bucket. With `+memory|usage` (before Redis 7.0 `+memory`) the memory of
 //! a key is told, too.
 //!
 //! # Cost for the server
@@ -78,6 +78,7 @@ pub struct BucketDetails {
 
 /// The reply of the script.
 struct Inspected {
+    exists: bool,
     now_us: u64,
     value: Vec<u8>,
     expires_in: Option<Duration>,
@@ -108,7 +109,7 @@ impl RedisStore {
     /// not answer.
     pub async fn inspect(&self, key: &[u8]) -> Result<Option<BucketDetails>, InspectError> {
         let read = self.read_key(key, None).await?;
-        if read.value.is_empty() {
+        if !read.exists {
             return Ok(None);
         }
         let bucket = StoredBucket::read(key, &read.value, read.now_us);
@@ -152,13 +153,14 @@ impl RedisStore {
 
 impl Inspected {
     fn read(reply: Value) -> Result<Self, RedisError> {
-        type Reply = (u64, u64, Vec<u8>, u64, i64, i64);
-        let (seconds, us, value, _, ttl, memory) = Reply::from_redis_value(reply)?;
+        type Reply = (u64, u64, Vec<u8>, i64, i64);
+        let (seconds, us, value, ttl, memory) = Reply::from_redis_value(reply)?;
         let now_us = seconds
             .checked_mul(1_000_000)
             .and_then(|seconds| seconds.checked_add(us))
             .ok_or_else(script::unexpected_reply)?;
         Ok(Self {
+            exists: ttl != -2,
             now_us,
             value,
             expires_in: u64::try_from(ttl).ok().map(Duration::from_millis),

@@ -1,14 +1,20 @@
 //! One limit or several, charged all or none: the common part of buckets, combinations and tables.
+//!
+//! `take_reply` reads what the script answers, and `quota_changes` follows and makes changes of
+//! quotas.
+
+mod quota_changes;
+mod take_reply;
 
 use core::time::Duration;
 use std::sync::Arc;
 
-use tidegate::{Denied, Quota};
+use tidegate::Denied;
 
 use crate::admitted::{Admitted, AdmittedBy};
 use crate::base_key::BaseKey;
 use crate::denial_cache::{DenialCache, PresentDenial};
-use crate::error::{AcquireError, BuildError, SetQuotaError};
+use crate::error::{AcquireError, BuildError};
 use crate::live_quota::{LiveQuota, told_quotas};
 use crate::observer::LimitObserver;
 use crate::options::{LimiterOptions, Quotas};
@@ -21,6 +27,10 @@ use crate::store::{CallFailure, RedisStore};
 use crate::table_quotas::TableQuotas;
 use crate::time;
 use crate::unreported::UnreportedCharges;
+use take_reply::{TakeReply, read_short, short_arguments};
+
+/// A limit may change that often while one call is made.
+pub(crate) const MAX_CHANGES: u32 = 8;
 
 /// See the [module](self) documentation.
 #[derive(Debug)]
@@ -58,14 +68,6 @@ pub(crate) struct BucketSet {
     pub(crate) keys: Vec<Vec<u8>>,
     /// `None` for a key of a table.
     pub(crate) unreported: Option<UnreportedCharges>,
-}
-
-/// The result of the script `take`.
-struct TakeReply {
-    /// The limit that denies the call, and for how long.
-    denial: Option<(usize, Duration)>,
-    /// How far the TAT of each bucket is ahead of the clock.
-    ahead: Arc<[Amount]>,
 }
 
 impl Limits {
@@ -155,26 +157,6 @@ impl Limits {
     pub(crate) fn index_of(&self, name: Option<&str>) -> Option<usize> {
         let mut each = self.each.iter();
         each.position(|limit| limit.name.as_deref() == name)
-    }
-
-    /// Replaces the quotas of this node by those that the server has told.
-    pub(crate) fn adopt(&self, told: &[(usize, QuotaRecord)]) {
-        let mut is_changed = false;
-        for &(index, record) in told {
-            let Some(limit) = self.each.get(index) else {
-                continue;
-            };
-            if limit.quota.adopt(record) {
-                is_changed = true;
-                if let Some(shares) = &self.shares {
-                    // A share that is too small stays as it was.
-                    let _ = shares.set_quota(index, record.quota);
-                }
-            }
-        }
-        if is_changed {
-            self.denials.clear();
-        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -455,88 +437,6 @@ impl Limits {
         Err(CallFailure::Failed(script::unexpected_reply()))
     }
 
-    /// Asks for changed quotas of a table, if it is time to.
-    pub(crate) async fn follow_changes(&self) {
-        if let Some(table) = self.table.as_ref().filter(|table| table.claim()) {
-            // Without an answer, the call itself finds out what is wrong.
-            let _ = self.exchange_quotas(table, &self.quotas()).await;
-        }
-    }
-
-    /// Tells the server the quotas of a table, and adopts those that are newer.
-    async fn exchange_quotas(
-        &self,
-        table: &TableQuotas,
-        quotas: &[QuotaRecord],
-    ) -> Result<(), CallFailure> {
-        let mut arguments = ScriptArgs::default();
-        for quota in quotas {
-            if quota.version > 0 {
-                arguments.bytes(&quota.to_bytes());
-            } else {
-                arguments.bytes(b"");
-            }
-        }
-        let call = ScriptCall {
-            script: &script::TABLE,
-            keys: &table.keys,
-            arguments,
-        };
-        let reply = self.store.run(&table.base, &call).await?;
-        self.adopt(&told_quotas(&reply).unwrap_or_default());
-        Ok(())
-    }
-
-    /// Changes the quota of one limit, for all nodes. Ends when the server has it.
-    pub(crate) async fn set_quota(
-        &self,
-        buckets: Option<&BucketSet>,
-        index: usize,
-        quota: Quota,
-    ) -> Result<(), SetQuotaError> {
-        let scaled = ScaledQuota::new(quota)?;
-        if let Some(shares) = &self.shares
-            && !shares.supports(quota)
-        {
-            return Err(SetQuotaError::TooManyNodes);
-        }
-        // Once to learn the newest quota, and then until no other node is faster.
-        let mut quotas = self.quotas();
-        for _ in 0..MAX_CHANGES {
-            let result = match (buckets, &self.table) {
-                (Some(buckets), _) => {
-                    let costs = vec![0; self.len()];
-                    let result = self.run_once("peek", buckets, &costs, &quotas).await;
-                    result.map(|reply| reply.err().unwrap_or_default())
-                }
-                (None, Some(table)) => {
-                    let result = self.exchange_quotas(table, &quotas).await;
-                    result.map(|()| Vec::new())
-                }
-                (None, None) => Ok(Vec::new()),
-            };
-            let base = match (buckets, &self.table) {
-                (Some(buckets), _) => &buckets.base,
-                (None, Some(table)) => &table.base,
-                (None, None) => return Err(SetQuotaError::UnknownLimit),
-            };
-            let newer = result.map_err(|failure| self.unavailable(base, failure))?;
-            if newer.is_empty() {
-                self.adopt(&[(index, quotas[index])]);
-            }
-            self.adopt(&newer);
-            quotas = self.quotas();
-            if newer.is_empty() && quotas[index].quota == quota {
-                return Ok(());
-            }
-            if newer.is_empty() {
-                let version = quotas[index].version + 1;
-                quotas[index] = QuotaRecord::new(version, quota, scaled);
-            }
-        }
-        Err(SetQuotaError::Contended)
-    }
-
     /// The error is the newer quotas that the server knows.
     async fn run_once(
         &self,
@@ -629,90 +529,5 @@ impl Limits {
         self.options.empty_for.map_or(0, |time| {
             u64::try_from(time.as_micros()).map_or(MAX_REFILL_US, |us| us.clamp(1, MAX_REFILL_US))
         })
-    }
-}
-
-/// A limit may change that often while one call is made.
-pub(crate) const MAX_CHANGES: u32 = 8;
-
-/// The arguments of a call that takes, if there is a short way for it.
-fn short_arguments(quotas: &[QuotaRecord], costs: &[u64]) -> Option<ScriptArgs> {
-    let mut arguments = ScriptArgs::default();
-    let limits = quotas.iter().map(|record| record.scaled).zip(costs);
-    if limits.clone().all(|(quota, _)| quota.is_whole()) {
-        costs.iter().any(|cost| *cost > 0).then_some(())?;
-        for (quota, &cost) in limits {
-            arguments
-                .number(quota.cost(cost).us)
-                .number(quota.full().us);
-        }
-    } else {
-        let ([QuotaRecord { scaled: quota, .. }], &[cost]) = (quotas, costs) else {
-            return None;
-        };
-        (cost > 0).then_some(())?;
-        arguments
-            .amount(quota.cost(cost))
-            .amount(quota.full())
-            .number(quota.den());
-    }
-    Some(arguments)
-}
-
-/// The reply to [`short_arguments`].
-fn read_short(numbers: &[i64], quotas: &[QuotaRecord], costs: &[u64]) -> Option<TakeReply> {
-    let number = |number: i64| u64::try_from(number).ok();
-    let (admitted, ahead): (_, Arc<[Amount]>) = if quotas.len() == 1 {
-        let us = *numbers.first()?;
-        let ahead = Amount {
-            us: number(if us < 0 { -1 - us } else { us })?,
-            num: number(numbers.get(1).copied().unwrap_or(0))?,
-        };
-        (us >= 0, [ahead].into())
-    } else {
-        let [admitted, ahead @ ..] = numbers else {
-            return None;
-        };
-        let ahead = ahead.iter().map(|us| {
-            Some(Amount {
-                us: number(*us)?,
-                num: 0,
-            })
-        });
-        (*admitted == 1, ahead.collect::<Option<_>>()?)
-    };
-    (ahead.len() == quotas.len()).then_some(())?;
-    let waits = || {
-        let limits = quotas.iter().zip(costs).zip(&*ahead).enumerate();
-        let denying = limits.filter(|(_, ((_, cost), _))| **cost > 0);
-        denying.map(|(index, ((quota, cost), ahead))| (index, quota.scaled.wait(*ahead, *cost)))
-    };
-    // The first of those that last equally long.
-    let longest = || waits().rev().max_by_key(|(_, wait)| *wait);
-    let denial = if admitted { None } else { Some(longest()?) };
-    Some(TakeReply { denial, ahead })
-}
-
-impl TakeReply {
-    fn read(numbers: &[i64], limits: usize) -> Option<Self> {
-        let [admitted, index, wait, ahead @ ..] = numbers else {
-            return None;
-        };
-        let number = |n: i64| u64::try_from(n).ok();
-        let denial = if *admitted == 1 {
-            None
-        } else {
-            let index = usize::try_from(*index).ok()?.checked_sub(1)?;
-            (index < limits).then_some(())?;
-            Some((index, Duration::from_micros(number(*wait)?)))
-        };
-        let ahead = ahead.chunks_exact(2).map(|pair| {
-            Some(Amount {
-                us: number(pair[0])?,
-                num: number(pair[1])?,
-            })
-        });
-        let ahead: Arc<[Amount]> = ahead.collect::<Option<_>>()?;
-        (ahead.len() == limits).then_some(Self { denial, ahead })
     }
 }

@@ -16,8 +16,10 @@ use crate::wait_line::WaitLine;
 /// Each call is one round trip, in which a script decides by the server's clock. The calls of one
 /// node share a pipelined connection. For the hot path take a [lease](Self::lease).
 ///
-/// All nodes should use the same quota; while they differ, each decides by its own. After the limit
-/// is lowered, a bucket may be in debt by the difference. [`reset`](Self::reset) forgives it.
+/// All nodes should be built with the same quota; while they differ, each decides by its own. After
+/// the limit is lowered in this way, a bucket may be in debt by the difference.
+/// [`reset`](Self::reset) forgives it. [`set_quota`](Self::set_quota) changes the quota of all nodes
+/// at once.
 ///
 /// # Guarantees
 ///

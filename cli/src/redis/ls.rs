@@ -13,6 +13,7 @@ use super::{failed, shown_key, time};
 use crate::failure::Failure;
 use crate::output::stdio;
 use crate::output::table::Table;
+use crate::picture::key::shown;
 use crate::picture::numbers::{counted, grouped};
 
 /// Arguments of `ls`.
@@ -117,7 +118,8 @@ fn text(list: &List, columns: usize) -> String {
         let mut table = Table::new(&["key", "full in", "available", "quota", "leases"], 0);
         for row in &list.buckets {
             table.row(vec![
-                row.key.clone(),
+                // Escaped here, so that the width of the column is that of the escapes.
+                shown(&row.key, usize::MAX),
                 time(Duration::from_secs_f64(row.full_in)),
                 row.available.map(grouped).unwrap_or_default(),
                 row.quota.clone().unwrap_or_default(),
@@ -131,11 +133,11 @@ fn text(list: &List, columns: usize) -> String {
         text += &table.text(columns);
         text.push('\n');
     }
-    let shown = list.buckets.len();
+    let printed = list.buckets.len();
     let found = u64::try_from(list.found).unwrap_or(u64::MAX);
     text += &format!("{} not full", counted(found, "bucket"));
-    if shown < list.found {
-        text += &format!(", of which {shown} are shown");
+    if printed < list.found {
+        text += &format!(", of which {printed} are shown");
     }
     if list.others > 0 {
         let keys = counted(list.others, "key");

@@ -18,8 +18,15 @@ use crate::picture::numbers::counted;
 /// Arguments of `reset`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ResetArgs {
-    #[command(flatten)]
-    bucket: Option<BucketArgs>,
+    /// The name of the limiter, such as `uploads`, or a key as `ls` prints it
+    #[arg(value_name = "NAME", required_unless_present = "matching")]
+    name: Option<String>,
+    /// The key in the table of that name
+    #[arg(long, value_name = "TEXT")]
+    key: Option<String>,
+    /// The name of the limit, if the limiter has several
+    #[arg(long, value_name = "NAME")]
+    limit: Option<String>,
     /// Fill up all buckets that match this glob instead, such as `user:*`
     #[arg(long, value_name = "PATTERN", conflicts_with_all = ["name", "key", "limit"])]
     matching: Option<String>,
@@ -37,21 +44,9 @@ const NAMED: usize = 5;
 ///
 /// If nothing is stored, or the server does not answer.
 pub(super) async fn run(store: &RedisStore, args: &ResetArgs) -> Result<(), Failure> {
-    let keys = match (&args.matching, &args.bucket) {
-        (Some(pattern), _) => matching(store, pattern).await?,
-        (None, Some(bucket)) => {
-            let key = bucket.key(store)?;
-            let found = store.inspect(&key).await.map_err(failed)?;
-            let found = found.ok_or_else(|| missing(&shown_key(store, &key)))?;
-            let left = time(found.bucket.full_in);
-            let text = format!("{}: full in {left}\n", shown_key(store, &key));
-            stdio::print(&text)?;
-            BTreeSet::from([key])
-        }
-        (None, None) => {
-            let message = "which bucket? Give a name, or --matching PATTERN";
-            return Err(Failure::Usage(message.to_owned()));
-        }
+    let keys = match &args.matching {
+        Some(pattern) => matching(store, pattern).await?,
+        None => one(store, args).await?,
     };
     let count = u64::try_from(keys.len()).unwrap_or(u64::MAX);
     let buckets = counted(count, "bucket");
@@ -70,7 +65,7 @@ pub(super) async fn run(store: &RedisStore, args: &ResetArgs) -> Result<(), Fail
     let mut done = 0_u64;
     for key in &keys {
         if let Err(error) = store.reset_key(key).await {
-            let name = shown_key(store, key);
+            let name = shown(&shown_key(store, key), usize::MAX);
             let done = counted(done, "bucket");
             let message = format!("{error}; {done} of {count} were filled up before");
             return Err(Failure::at(name, message));
@@ -78,6 +73,23 @@ pub(super) async fn run(store: &RedisStore, args: &ResetArgs) -> Result<(), Fail
         done += 1;
     }
     stdio::print(&format!("filled up {buckets}\n"))
+}
+
+/// Returns the key of the bucket that is named, and prints its level.
+async fn one(store: &RedisStore, args: &ResetArgs) -> Result<BTreeSet<Vec<u8>>, Failure> {
+    let bucket = BucketArgs {
+        // Required unless there is a pattern.
+        name: args.name.clone().unwrap_or_default(),
+        key: args.key.clone(),
+        limit: args.limit.clone(),
+    };
+    let key = bucket.key(store)?;
+    let name = shown_key(store, &key);
+    let found = store.inspect(&key).await.map_err(failed)?;
+    let found = found.ok_or_else(|| missing(&name))?;
+    let left = time(found.bucket.full_in);
+    stdio::print(&format!("{}: full in {left}\n", shown(&name, usize::MAX)))?;
+    Ok(BTreeSet::from([key]))
 }
 
 /// Returns the keys of all buckets that are not full.

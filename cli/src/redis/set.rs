@@ -8,6 +8,7 @@ use super::bucket_args::{BucketArgs, QuotaArgs};
 use super::{failed, shown_key};
 use crate::failure::Failure;
 use crate::output::stdio;
+use crate::picture::key::shown;
 use crate::picture::numbers::grouped;
 use crate::values;
 
@@ -94,5 +95,6 @@ pub(super) async fn run(store: &RedisStore, args: &SetArgs) -> Result<(), Failur
         format!("{now} instead of {quota}")
     };
     let (before, after) = (grouped(before), grouped(after));
+    let name = shown(&name, usize::MAX);
     stdio::print(&format!("{name}: {before} -> {after} tokens, {quota}\n"))
 }

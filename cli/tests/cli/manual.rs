@@ -25,7 +25,9 @@ fn every_command_is_included() {
     }
     #[cfg(feature = "redis")]
     for part in ["ls", "show", "reset", "set"] {
-        let page = page(Some(&format!("redis-{part}")));
+        let name = format!("redis-{part}");
+        let text = manual::page(Some(&name), Cli::command()).unwrap();
+        let page = String::from_utf8(text).unwrap();
         assert!(
             page.contains(&format!("tidegate\\-redis\\-{part}")),
             "{page}"

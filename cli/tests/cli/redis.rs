@@ -202,7 +202,7 @@ fn reset_asks_first() {
     assert_eq!(available(&server, "{model}:tokens"), 8, "not named");
     let again = output(&server, &[&all[..], &["--yes"]].concat());
     assert_eq!(again, "all buckets are full\n");
-    assert_fails(&run(&server, &["reset"]), 2, "which bucket?");
+    assert_fails(&run(&server, &["reset"]), 2, "NAME");
     let both = run(&server, &["reset", "x", "--matching", "*"]);
     assert_fails(&both, 2, "cannot be used with");
 }

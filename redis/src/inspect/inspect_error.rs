@@ -11,7 +11,7 @@ use crate::scaled_quota::ScaleError;
 use crate::store::{CallFailure, RedisStore};
 
 /// What operators need besides the rights of limiters.
-const OPERATOR_RIGHTS: &str = "`+scan +strlen +pttl`";
+const OPERATOR_RIGHTS: &str = "`+scan +pttl`";
 
 /// Why the state of a server cannot be shown or changed. Nothing was changed, except that a call
 /// whose reply was lost may have been made.

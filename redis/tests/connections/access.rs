@@ -141,9 +141,9 @@ async fn documented_rights_suffice_for_operators() {
             .await
             .unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("+scan +strlen +pttl"), "{text}");
+        assert!(text.contains("+scan +pttl"), "{text}");
 
-        set_user(&server, &["tidegate", "+scan", "+strlen", "+pttl"]);
+        set_user(&server, &["tidegate", "+scan", "+pttl"]);
         let page = store.scan("*", ScanCursor::default(), 1_000).await.unwrap();
         assert_eq!(page.buckets.len(), 1);
         let found = store.inspect(&key).await.unwrap().unwrap();

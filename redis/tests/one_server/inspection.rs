@@ -182,7 +182,7 @@ async fn foreign_values_are_no_buckets() {
             let () = server.query(&["DEL", "tidegate:{text}"]);
             let () = server.query(&["SET", "tidegate:{text}", value]);
         };
-        for value in ["hello", "hello, world", &"x".repeat(500)] {
+        for value in ["", "hello", "hello, world", &"x".repeat(500)] {
             set(value);
             for result in [
                 store.inspect(&key).await.map(drop),
