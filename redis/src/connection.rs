@@ -169,6 +169,10 @@ impl Connection {
     }
 
     /// Returns the addresses of all masters of a cluster, in order; none for a single server.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        expect(clippy::unused_async, reason = "a cluster is asked")
+    )]
     pub(crate) async fn masters(&mut self) -> RedisResult<Vec<String>> {
         #[cfg(feature = "cluster")]
         if let ConnectionKind::Cluster(cluster) = &mut self.kind {

@@ -115,7 +115,7 @@ impl RedisStore {
         let bucket = StoredBucket::read(key, &read.value, read.now_us);
         let bucket = bucket.ok_or(InspectError::NotABucket)?;
         Ok(Some(BucketDetails {
-            leases: bucket.read_leases(&read.value, read.now_us),
+            leases: StoredBucket::read_leases(&read.value, read.now_us),
             bucket,
             expires_in: read.expires_in,
             memory: read.memory,

@@ -138,7 +138,7 @@ impl RedisTokenBucket {
     /// * A denial that a node has cached lasts for up to
     ///   [`cache_denials`](LimiterOptions::cache_denials) longer.
     /// * A limit that was never changed costs nothing more. A decision of a changed one takes the
-    ///   server about three times as long.
+    ///   server about 2.6 times as long, 15 µs instead of 5.7.
     ///
     /// # Errors
     ///

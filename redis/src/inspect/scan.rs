@@ -127,10 +127,9 @@ impl RedisStore {
             match readers.join_next().await {
                 None => return Ok(page),
                 Some(Ok(Ok(Some(bucket)))) => page.buckets.push(bucket),
-                Some(Ok(Ok(None))) => page.others += 1,
                 Some(Ok(Err(error))) => return Err(error),
                 // A reader does not panic, and only this function ends one.
-                Some(Err(_)) => page.others += 1,
+                Some(Ok(Ok(None)) | Err(_)) => page.others += 1,
             }
         }
     }

@@ -109,16 +109,16 @@ impl StoredBucket {
             bucket.quota = Some(record.quota);
             bucket.changes = record.version;
         }
-        if let Some(head) = value.get(CHANGED_SIZE..HEAD_SIZE) {
-            bucket.read_bins(head, now, now - now_us)?;
+        if let Some(bytes) = value.get(CHANGED_SIZE..HEAD_SIZE) {
+            bucket.read_bins(bytes, now, now - now_us)?;
         }
         bucket.full_in = time(bucket.ahead.us, bucket.ahead.num);
         Some(bucket)
     }
 
     /// Counts the leases, and settles those that have ended, as the scripts do.
-    fn read_bins(&mut self, head: &[u8], now: u64, behind: u64) -> Option<()> {
-        let mut numbers = Numbers(head);
+    fn read_bins(&mut self, bytes: &[u8], now: u64, behind: u64) -> Option<()> {
+        let mut numbers = Numbers(bytes);
         // The time of leases goes on while the clock is behind the last write.
         let offset = numbers.next(7)?.checked_add(behind)?;
         for size in [3, 3, 7, 7] {
@@ -163,7 +163,7 @@ impl StoredBucket {
     }
 
     /// Reads the records of nodes whose leases have not ended.
-    pub(super) fn read_leases(&self, value: &[u8], now_us: u64) -> Vec<StoredLease> {
+    pub(super) fn read_leases(value: &[u8], now_us: u64) -> Vec<StoredLease> {
         let Some(records) = value.get(HEAD_SIZE..) else {
             return Vec::new();
         };
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(bucket.full_in, Duration::from_micros(130));
         assert_eq!((bucket.lease_count, bucket.waiting_nodes), (1, 1));
         assert_eq!(bucket.leased, Duration::from_micros(30));
-        let leases = bucket.read_leases(&value, NOW);
+        let leases = StoredBucket::read_leases(&value, NOW);
         assert_eq!(leases.len(), 1);
         assert_eq!(&leases[0].node, b"0123456789abcdef");
         assert_eq!(leases[0].held, Duration::from_micros(30));

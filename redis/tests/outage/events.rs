@@ -1,6 +1,6 @@
 //! Events of the feature `tracing`: when the server stops answering, why, and when it is back.
 
-use std::fmt::{Debug, Write};
+use core::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 
 use tidegate::Quota;
