@@ -62,15 +62,13 @@ pub(super) async fn run(store: &RedisStore, args: &ResetArgs) -> Result<(), Fail
             return stdio::print("nothing was changed\n");
         }
     }
-    let mut done = 0_u64;
-    for key in &keys {
+    for (done, key) in (0..).zip(&keys) {
         if let Err(error) = store.reset_key(key).await {
             let name = shown(&shown_key(store, key), usize::MAX);
             let done = counted(done, "bucket");
             let message = format!("{error}; {done} of {count} were filled up before");
             return Err(Failure::at(name, message));
         }
-        done += 1;
     }
     stdio::print(&format!("filled up {buckets}\n"))
 }

@@ -1,5 +1,7 @@
 //! The command `redis`, on a real server.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tidegate::Quota;
 use tidegate_redis::{LeaseOptions, RedisCombined, RedisKeyed, RedisStore, RedisTokenBucket};
@@ -14,7 +16,8 @@ const QUOTA: Quota = Quota::per_day(20);
 fn with_store<F: Future<Output = ()>>(server: &RedisServer, calls: impl FnOnce(RedisStore) -> F) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().unwrap();
-    runtime.block_on(async { calls(server.store()).await });
+    let builder = RedisStore::builder().timeout(Duration::from_secs(60));
+    runtime.block_on(async { calls(builder.connect(server.url()).unwrap()).await });
 }
 
 /// A server with some buckets.
@@ -173,10 +176,10 @@ fn show_tells_the_leases_of_nodes() {
             (&shown["changes"], &shown["expires_in"]),
             (&json!(1), &Value::Null)
         );
-        let leases = shown["leases"].as_array().unwrap();
-        assert_eq!(leases.len(), 1);
-        assert_eq!(leases[0]["node"].as_str().unwrap().len(), 32);
-        assert!(leases[0]["ends_in"].as_f64().unwrap() > 0.0);
+        let of_nodes = shown["leases"].as_array().unwrap();
+        assert_eq!(of_nodes.len(), 1);
+        assert_eq!(of_nodes[0]["node"].as_str().unwrap().len(), 32);
+        assert!(of_nodes[0]["ends_in"].as_f64().unwrap() > 0.0);
         let text = output(&server, &["show", "leased"]);
         assert!(text.contains("\nleases       1 node, at most "), "{text}");
         assert!(text.contains("\nkey ends in  never\n"), "{text}");

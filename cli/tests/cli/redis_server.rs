@@ -9,7 +9,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tidegate_redis::RedisStore;
 
 /// Ends a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -48,12 +47,6 @@ impl RedisServer {
 
     pub(crate) fn url(&self) -> String {
         format!("unix://{}/socket", self.folder.path().display())
-    }
-
-    /// Needs a runtime.
-    pub(crate) fn store(&self) -> RedisStore {
-        let builder = RedisStore::builder().timeout(PATIENCE);
-        builder.connect(self.url()).unwrap()
     }
 
     fn answers(&self) -> bool {
