@@ -57,6 +57,9 @@ impl LiveQuota {
     }
 }
 
+/// The reply about a table's quotas if none is newer than what the node knows.
+pub(crate) const NO_NEWER: [i64; 1] = [-2];
+
 /// Reads a reply that tells newer quotas: for each, the index of the limit and its record. `None`
 /// if it is another reply.
 pub(crate) fn told_quotas(reply: &[i64]) -> Option<Vec<(usize, QuotaRecord)>> {

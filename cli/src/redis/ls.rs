@@ -89,7 +89,9 @@ async fn list(store: &RedisStore, args: &LsArgs) -> Result<List, Failure> {
         others += page.others;
         looked_at += u64::from(PAGE);
         cursor = page.next;
-        found.extend(page.buckets.into_iter().map(|it| (it.key.clone(), it)));
+        // A full bucket is stored if its quota was changed.
+        let used = page.buckets.into_iter().filter(|it| !it.full_in.is_zero());
+        found.extend(used.map(|bucket| (bucket.key.clone(), bucket)));
     }
     let mut buckets: Vec<&StoredBucket> = found.values().collect();
     // By key if equal, so that the order is always the same.

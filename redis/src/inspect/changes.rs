@@ -5,7 +5,7 @@ use tidegate::Quota;
 use super::inspect_error::InspectError;
 use crate::base_key::{BaseKey, escaped_prefix};
 use crate::limits::MAX_CHANGES;
-use crate::live_quota::told_quotas;
+use crate::live_quota::{NO_NEWER, told_quotas};
 use crate::quota_record::QuotaRecord;
 use crate::scaled_quota::{MAX_REFILL_US, ScaledQuota};
 use crate::script::{self, ScriptArgs, ScriptCall};
@@ -119,6 +119,7 @@ impl RedisStore {
             let version = match told_quotas(&reply).as_deref() {
                 Some([(_, stored), ..]) if stored.quota == quota => return Ok(()),
                 Some([(_, stored), ..]) => stored.version,
+                _ if reply != NO_NEWER => break,
                 _ if new.is_some() => return Ok(()),
                 _ => 0,
             };
@@ -162,6 +163,7 @@ impl RedisStore {
             let reply = reply.map_err(|failure| InspectError::of_call(self, failure))?;
             match told_quotas(&reply).as_deref() {
                 Some([(_, newer), ..]) => known = *newer,
+                _ if reply.first() == Some(&-2) => break,
                 _ => return Ok(()),
             }
         }

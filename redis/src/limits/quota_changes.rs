@@ -4,7 +4,7 @@ use tidegate::Quota;
 
 use super::{BucketSet, Limits, MAX_CHANGES};
 use crate::error::SetQuotaError;
-use crate::live_quota::told_quotas;
+use crate::live_quota::{NO_NEWER, told_quotas};
 use crate::quota_record::QuotaRecord;
 use crate::scaled_quota::ScaledQuota;
 use crate::script::{self, ScriptArgs, ScriptCall};
@@ -21,14 +21,27 @@ impl Limits {
             };
             if limit.quota.adopt(record) {
                 is_changed = true;
-                if let Some(shares) = &self.shares {
-                    // A share that is too small stays as it was.
-                    let _ = shares.set_quota(index, record.quota);
-                }
+                self.adapt_shares(index);
             }
         }
         if is_changed {
             self.denials.clear();
+        }
+    }
+
+    fn adapt_shares(&self, index: usize) {
+        let Some(shares) = &self.shares else {
+            return;
+        };
+        let newest = || self.each[index].quota.get();
+        loop {
+            let record = newest();
+            // A share that is too small stays as it was.
+            let _ = shares.set_quota(index, record.quota);
+            // Another thread may have set the shares of an older quota meanwhile.
+            if newest() == record {
+                return;
+            }
         }
     }
 
@@ -61,7 +74,10 @@ impl Limits {
             arguments,
         };
         let reply = self.store.run(&table.base, &call).await?;
-        Ok(told_quotas(&reply).unwrap_or_default())
+        if reply == NO_NEWER {
+            return Ok(Vec::new());
+        }
+        told_quotas(&reply).ok_or_else(|| CallFailure::Failed(script::unexpected_reply()))
     }
 
     /// Changes the quota of one limit of these buckets, or of a table, for all nodes. Ends when the

@@ -189,8 +189,11 @@ local function rescale(us, num, den, token, to_token, to_den, is_up)
   return math.floor(scaled * (1 - 2 ^ -48)), 0
 end
 
--- Converts what nodes hold, one record after the other.
+-- Converts what nodes hold, one record after the other. The numbers stay exact: a node that holds
+-- more than the longest time is told that its lease has ended.
 local function rescale_leases(b, den, token, to_den, to_token)
+  local most = 2 ^ 51 / b.records
+  most = most - most % 1
   for _, bin in ipairs(b.bins) do bin.held = 0 end
   b.held = 0
   for index = 1, b.records do
@@ -199,6 +202,8 @@ local function rescale_leases(b, den, token, to_den, to_token)
     if r[7] > now + b.offset then
       r[3], r[4] = rescale(r[3], r[4], den, token, to_token, to_den, true)
       r[5], r[6] = rescale(r[5], r[6], den, token, to_token, to_den, true)
+      if r[3] > most then r[3], r[4] = most, 0 end
+      if r[5] > most then r[5], r[6] = most, 0 end
       local held, i = up(plus(r[3], r[4], r[5], r[6], to_den)), 1
       while b.bins[i].ends < r[7] do i = i + 1 end
       b.bins[i].held, b.held = b.bins[i].held + held, b.held + held
@@ -249,6 +254,7 @@ local function load(key, den, cap_us, cap_num, empty_for, quota, base, of_table)
   }
   local value = redis.call('GETRANGE', key, 0, HEAD_SIZE - 1)
   if #value == CHANGED_SIZE or #value == HEAD_SIZE then
+    if struct.unpack('>I7', value) >= 2 ^ 53 then error(NO_BUCKET) end
     b.quota = string.sub(value, 29, CHANGED_SIZE)
     if b.quota == UNCHANGED then b.quota = nil end
   end

@@ -92,6 +92,8 @@ fn foreign_values() -> Vec<Vec<u8>> {
         "1 1790000000456789 1 3 1790000000123456",
     ];
     let mut values: Vec<Vec<u8>> = texts.map(|text| text.as_bytes().to_vec()).to_vec();
+    // As long as a bucket with a changed quota, and as one with leases.
+    values.extend([88, 420].map(|length| vec![b'x'; length]));
     let (us, last) = (1_790_000_000_456_789, 1_790_000_000_123_456);
     values.extend([
         stored(&[1 << 53, last, 1, 3]),
@@ -101,9 +103,9 @@ fn foreign_values() -> Vec<Vec<u8>> {
         stored(&[us, last, 1, 1 << 53]),
     ]);
     let leased = [bucket(), vec![0; 60 + 44 + 12 * 24]].concat();
-    // Every beginning of a leased bucket, except that without the leases. One as short as a whole
+    // Every beginning of a leased bucket, except those without the leases. One as short as a whole
     // bucket is read as one whose TAT is 53 bits long.
-    let lengths = (1..leased.len()).filter(|length| ![12, 28].contains(length));
+    let lengths = (1..leased.len()).filter(|length| ![12, 28, 88].contains(length));
     values.extend(lengths.step_by(7).map(|length| leased[..length].to_vec()));
     values
 }
