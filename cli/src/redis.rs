@@ -7,14 +7,10 @@ mod ls;
 mod reset;
 mod set;
 mod show;
-
-use std::time::Duration;
-
-use clap::{Args, Subcommand};
-use tidegate_redis::RedisStore;
-use tidegate_redis::inspect::InspectError;
+mod words;
 
 use crate::failure::Failure;
+use clap::{Args, Subcommand};
 use connect::ConnectArgs;
 use ls::LsArgs;
 use reset::ResetArgs;
@@ -61,34 +57,4 @@ pub fn run(args: &RedisArgs) -> Result<(), Failure> {
             RedisCommand::Set(args) => set::run(&store, args).await,
         }
     })
-}
-
-fn failed(error: InspectError) -> Failure {
-    match error {
-        InspectError::Scale(_) | InspectError::AboveCapacity { .. } | InspectError::KeyOfTable => {
-            Failure::Usage(error.to_string())
-        }
-        error => Failure::at("server", error),
-    }
-}
-
-/// A key as text, without the prefix that all keys share. Bytes that are no UTF-8 appear as `\xff`.
-fn shown_key(store: &RedisStore, key: &[u8]) -> String {
-    let mut prefix = store.bucket_key("", None, None);
-    // The shortest key is the prefix, and an empty name in braces: `tidegate:{%}`.
-    prefix.truncate(prefix.len() - "{%}".len());
-    let key = key.strip_prefix(&*prefix).unwrap_or(key);
-    let chunks = key.utf8_chunks();
-    chunks
-        .map(|chunk| {
-            let invalid = chunk.invalid().iter();
-            let invalid: String = invalid.map(|byte| format!("\\x{byte:02x}")).collect();
-            format!("{}{invalid}", chunk.valid())
-        })
-        .collect()
-}
-
-/// A duration in its largest units.
-fn time(time: Duration) -> String {
-    crate::picture::numbers::span(time.as_secs_f64())
 }

@@ -28,10 +28,11 @@ use crate::wait_line::WaitLine;
 ///
 /// memory ≤ calls per second · time of a token · bytes per key, for each limit
 ///
-/// A key takes 200 bytes of the server: its name of up to 48 bytes, its value, and its places in the
-/// tables of keys and of expiries. Measured on Redis 7.0 with 10 000 to 1 000 000 keys: 176-200
+/// A key takes 200 bytes of the server: its name of up to 48 bytes, its value, and its places in
+/// the tables of keys and of expiries. Measured on Redis 7.0 with 10 000 to 1 000 000 keys: 176-200
 /// bytes, with fractions 192-202. A longer name takes that much more, and a quota that was changed
-/// for all nodes 60 bytes more. So 50 000 calls per second, each with a new digest as its key, take:
+/// for all nodes 60 bytes more. So 50 000 calls per second, each with a new digest as its key,
+/// take:
 ///
 /// | limit | time of a token | keys at a time | memory |
 /// |---|---|---|---|

@@ -98,7 +98,8 @@
 //!   whose tokens take whole microseconds: its TAT in microseconds, in seven, and how far that was
 //!   ahead at the last write, in five. 28 bytes hold any bucket: TAT, time of the last write,
 //!   fraction and denominator. A quota that was changed for all nodes takes 60 bytes more. Leases
-//!   take 392 bytes more, that quota included, and 79 for each node. [`inspect`] reads all of these.
+//!   take 392 bytes more, that quota included, and 79 for each node. [`inspect`] reads all of
+//!   these.
 //! * **To change a limit** see [below](#to-change-a-limit).
 //! * **Virtual machines** that are copied while they run hold the same leases twice. Close leases
 //!   before a snapshot. A machine that is suspended for longer than a lease may spend the lease
@@ -109,12 +110,12 @@
 //! [`RedisTokenBucket::set_quota`] changes it for all nodes at once, while they use it; so do
 //! [`RedisCombined::set_quota`] for one of several limits, and [`RedisKeyed::set_quota`] for all
 //! keys of a table. The server converts a bucket at one instant. Its level stays in tokens, so a
-//! larger capacity is no free burst. From then on the server's quota counts, and each node learns of
-//! it by its next call. So during a deployment, nodes with the old configuration do not undo it.
+//! larger capacity is no free burst. From then on the server's quota counts, and each node learns
+//! of it by its next call. So during a deployment, nodes with the old configuration do not undo it.
 //!
-//! Without such a call, deploy nodes with the new quota. Until all have it, each decides by its own.
-//! The level stays in time, not in tokens. A bucket that is used up further than a lowered limit
-//! allows stays so until it has refilled; `reset` fills it up.
+//! Without such a call, deploy nodes with the new quota. Until all have it, each decides by its
+//! own. The level stays in time, not in tokens. A bucket that is used up further than a lowered
+//! limit allows stays so until it has refilled; `reset` fills it up.
 //!
 //! ```sh
 //! # The program of the crate tidegate-cli does the same, and shows what is stored:
@@ -123,8 +124,9 @@
 //!
 //! # Operation
 //!
-//! * [`inspect`] lists buckets, shows their levels and leases, and changes them by hand. The program
-//!   `tidegate` (crate `tidegate-cli`) has it as `tidegate redis ls`, `show`, `reset` and `set`.
+//! * [`inspect`] lists buckets, shows their levels and leases, and changes them by hand. The
+//!   program `tidegate` (crate `tidegate-cli`) has it as `tidegate redis ls`, `show`, `reset` and
+//!   `set`.
 //! * [`RedisStore::stats`] and the `stats` of each limiter count without any feature.
 //!
 //! # Metrics and events
@@ -150,9 +152,9 @@
 //! | `kind` | `timeout`, `error`, `released` (another call found the server down) |
 //! | `flow` | `granted`, `returned`, `expired` |
 //!
-//! A series begins with its first count. Buckets of one name share a series. No label contains a key
-//! of a table. The dashboard `examples/grafana/tidegate-shared.json` of the repository shows all of
-//! them.
+//! A series begins with its first count. Buckets of one name share a series. No label contains a
+//! key of a table. The dashboard `examples/grafana/tidegate-shared.json` of the repository shows
+//! all of them.
 //!
 //! The feature `tracing` emits two events with the target `tidegate`: at level WARN when the server
 //! stops answering, with the fields `store` and `cause`, and at level INFO when it answers again,
@@ -188,8 +190,8 @@
 //!
 //! One call waits for [`StoreBuilder::timeout`]. From then on the [`FailurePolicy`] decides all
 //! calls at once, until the server answers a probe. [`RedisStore::stats`] shows it,
-//! [`RedisStore::last_error`] says why, and so does the cause in each error. Leases go on until they
-//! end.
+//! [`RedisStore::last_error`] says why, and so does the cause in each error. Leases go on until
+//! they end.
 //!
 //! A server that answers with an error to every write counts as down: a replica, full memory, too
 //! few replicas, a failed disk, a script that does not end. So probes write: each sets a key, whose

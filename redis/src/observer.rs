@@ -16,7 +16,9 @@ use core::time::Duration;
 
 use redis::RedisError;
 
-use crate::stats::{CallOutcome, LeaseCounters, LimitCounters, LimitStats, StoreCounters};
+use crate::stats::{
+    CallOutcome, LeaseCounters, LimitCounters, LimitStats, StoreCounters, TokenFlow,
+};
 
 #[cfg(feature = "metrics")]
 pub use describe::describe_metrics;
@@ -153,14 +155,6 @@ pub(crate) struct LeaseObserver {
     pub(crate) counters: LeaseCounters,
     #[cfg(feature = "metrics")]
     metrics: LeaseMetrics,
-}
-
-/// What happens to the tokens of a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenFlow {
-    Granted,
-    Returned,
-    Expired,
 }
 
 #[cfg_attr(

@@ -194,6 +194,14 @@ counters! {
     }
 }
 
+/// What happens to the tokens of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenFlow {
+    Granted,
+    Returned,
+    Expired,
+}
+
 impl LeaseStats {
     /// Returns the tokens that calls have spent. Calls and refills under way make it inexact.
     pub const fn spent(&self) -> u64 {

@@ -9,7 +9,7 @@ use tidegate_redis::RedisStore;
 use tidegate_redis::inspect::{ScanCursor, StoredBucket};
 
 use super::bucket_args::QuotaArgs;
-use super::{failed, shown_key, time};
+use super::words::{failed, shown_key, time};
 use crate::failure::Failure;
 use crate::output::stdio;
 use crate::output::table::Table;

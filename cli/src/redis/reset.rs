@@ -9,7 +9,7 @@ use tidegate_redis::inspect::ScanCursor;
 use super::bucket_args::BucketArgs;
 use super::confirm::confirm;
 use super::show::missing;
-use super::{failed, shown_key, time};
+use super::words::{failed, shown_key, time};
 use crate::failure::Failure;
 use crate::output::stdio;
 use crate::picture::key::shown;

@@ -5,7 +5,7 @@ use tidegate::Quota;
 use tidegate_redis::RedisStore;
 
 use super::bucket_args::{BucketArgs, QuotaArgs};
-use super::{failed, shown_key};
+use super::words::{failed, shown_key};
 use crate::failure::Failure;
 use crate::output::stdio;
 use crate::picture::key::shown;

@@ -7,7 +7,7 @@ use tidegate_redis::RedisStore;
 use tidegate_redis::inspect::{BucketDetails, StoredBucket, StoredLease};
 
 use super::bucket_args::{BucketArgs, QuotaArgs};
-use super::{failed, shown_key, time};
+use super::words::{failed, shown_key, time};
 use crate::failure::Failure;
 use crate::output::stdio;
 use crate::output::table::Table;

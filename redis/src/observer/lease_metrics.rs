@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use metrics::{Counter, Gauge, counter, gauge};
 
-use super::TokenFlow;
+use crate::stats::TokenFlow;
 
 /// Handles are looked up once, as those of limiters are.
 #[derive(Default)]
