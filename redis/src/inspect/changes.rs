@@ -145,15 +145,17 @@ impl RedisStore {
                 return Err(InspectError::KeyOfTable);
             }
         }
-        let stored = self.inspect(key).await?;
-        let stored = stored.and_then(|found| {
+        let found = self.inspect(key).await?;
+        // A bucket that starts empty must not end, or it would count as empty again.
+        let is_kept = found.as_ref().is_some_and(|it| it.expires_in.is_none());
+        let stored = found.and_then(|found| {
             let quota = found.bucket.quota?;
             let scaled = ScaledQuota::new(quota).ok()?;
             Some(QuotaRecord::new(found.bucket.changes, quota, scaled))
         });
         let mut known = stored.unwrap_or(base);
         for _ in 0..MAX_CHANGES {
-            let arguments = change.arguments(known, base, of_table)?;
+            let arguments = change.arguments(known, base, [is_kept, of_table])?;
             let call = ScriptCall {
                 script: &script::TAKE,
                 keys: &[key.to_vec()],
@@ -176,7 +178,7 @@ impl Change {
         self,
         known: QuotaRecord,
         base: QuotaRecord,
-        of_table: bool,
+        [is_kept, of_table]: [bool; 2],
     ) -> Result<ScriptArgs, InspectError> {
         let (operation, cost, record) = match self {
             Self::Reset => ("reset", 0, known),
@@ -200,7 +202,7 @@ impl Change {
         arguments
             .bytes(operation.as_bytes())
             .number(MAX_REFILL_US)
-            .number(0)
+            .number(is_kept.into())
             .number(quota.den())
             .amount(quota.full())
             .amount(quota.cost(cost))

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use tidegate::Quota;
 use tidegate_redis::inspect::{InspectError, ScanCursor, StoredBucket};
-use tidegate_redis::{LeaseOptions, RedisStore};
+use tidegate_redis::{LeaseOptions, RedisStore, RedisTokenBucket};
 
 use super::each_server;
-use crate::support::limiters::{HOUR, bucket, connect, keyed, lease, patient_store};
+use crate::support::limiters::{HOUR, bucket, connect, keyed, lease, patient_store, uncached};
 use crate::support::server::ServerOptions;
 use crate::support::wait::eventually;
 
@@ -139,6 +139,15 @@ async fn changes_by_hand() {
         assert_eq!(available().await, 25);
         store.reset_key(&key).await.unwrap();
         assert_eq!(available().await, 40);
+
+        // A bucket that starts empty stays when it is full.
+        let options = uncached().start_empty(HOUR);
+        let kept = RedisTokenBucket::with_options(&store, "kept", QUOTA, options).unwrap();
+        assert_eq!(kept.available().await.unwrap(), 0);
+        let key_of_kept = store.bucket_key("kept", None, None);
+        store.reset_key(&key_of_kept).await.unwrap();
+        let ttl: i64 = server.query(&["PTTL", "tidegate:{kept}"]);
+        assert_eq!((ttl, kept.available().await.unwrap()), (-1, 10));
 
         // What a lease holds is not there twice.
         let leased = bucket(&store, "uploads", QUOTA)
