@@ -61,6 +61,9 @@ struct Oracle {
     /// The quota that the server has.
     now: QuotaRecord,
     base: Quota,
+    /// The capacity at the beginning, and what each quota let flow in while it counted.
+    allowed: i64,
+    admitted: i64,
 }
 
 impl Oracle {
@@ -71,6 +74,8 @@ impl Oracle {
             at_us: START_US,
             now,
             base,
+            allowed: full(base),
+            admitted: 0,
         }
     }
 
@@ -78,6 +83,7 @@ impl Oracle {
         let rate = i64::try_from(self.now.quota.rate()).unwrap();
         let elapsed = i64::try_from(now_us - self.at_us).unwrap();
         self.level = (self.level + rate * elapsed).min(full(self.now.quota));
+        self.allowed += rate * elapsed;
         self.at_us = now_us;
     }
 
@@ -99,6 +105,7 @@ impl Oracle {
 
     fn lose(&mut self) {
         (self.level, self.now) = (full(self.base), record(0, self.base));
+        self.allowed += full(self.base);
     }
 
     fn available(&self) -> u64 {
@@ -199,6 +206,8 @@ fn take(
     } else {
         prop_assert!(reply.admitted, "{cost} of {} parts", oracle.level);
         oracle.level -= i64::try_from(cost).unwrap() * TOKEN;
+        oracle.admitted += i64::try_from(cost).unwrap() * TOKEN;
+        prop_assert!(oracle.admitted <= oracle.allowed, "more than the bound");
     }
     Ok(())
 }
