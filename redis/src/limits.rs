@@ -10,6 +10,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use tidegate::Denied;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::admitted::{Admitted, AdmittedBy};
 use crate::base_key::BaseKey;
@@ -43,6 +45,8 @@ pub(crate) struct Limits {
     observer: LimitObserver,
     /// `None` unless this is a table.
     table: Option<TableQuotas>,
+    /// Wakes the calls that wait when this node learns of a changed quota.
+    changed: Notify,
 }
 
 #[derive(Debug)]
@@ -112,6 +116,7 @@ impl Limits {
             shares,
             observer: LimitObserver::new(name),
             table: None,
+            changed: Notify::new(),
         })
     }
 
@@ -169,6 +174,11 @@ impl Limits {
 
     pub(crate) const fn observer(&self) -> &LimitObserver {
         &self.observer
+    }
+
+    /// Returns a future that ends with the next change of a quota that this node learns of.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     pub(crate) const fn shares(&self) -> Option<&LocalShares> {

@@ -135,6 +135,7 @@ impl RedisTokenBucket {
     ///   numbers are not too long for the scripts: below 2⁵³ in common units.
     /// * A node refuses calls above the capacity that it knows without asking the server. It learns
     ///   of a larger one by any other call, [`available`](Self::available) too.
+    /// * Calls that wait on a node are decided by the new quota as soon as the node learns of it.
     /// * A denial that a node has cached lasts for up to
     ///   [`cache_denials`](LimiterOptions::cache_denials) longer.
     /// * A limit that was never changed costs nothing more. A decision of a changed one takes the

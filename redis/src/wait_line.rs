@@ -15,6 +15,7 @@ use crate::admitted::Admitted;
 use crate::error::AcquireError;
 use crate::limits::{BucketSet, Limits};
 use crate::time;
+use crate::unless::unless;
 
 type Outcome = Result<Admitted, AcquireError>;
 
@@ -123,6 +124,8 @@ impl WaitLine {
 
     /// Asks for the first of the line and those behind it, once. Waits if the first does not fit.
     async fn serve(&self, limits: &Limits, buckets: &BucketSet) {
+        // Before the server is asked, so that no change is missed.
+        let changed = limits.changed();
         let capacities: Vec<u64> = limits.capacities().collect();
         let mut batch = self.first(&capacities);
         // Twice: all that could fit, and then all that does.
@@ -152,7 +155,10 @@ impl WaitLine {
             if until > batch[0].deadline {
                 return self.end(&batch, &told.result);
             }
-            return tokio::time::sleep(wait.max(Duration::from_micros(1))).await;
+            // Under another quota it may fit sooner, or never.
+            let asked_again = tokio::time::sleep(wait.max(Duration::from_micros(1)));
+            let _ = unless(changed, asked_again).await;
+            return;
         }
     }
 

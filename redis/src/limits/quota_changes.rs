@@ -26,6 +26,7 @@ impl Limits {
         }
         if is_changed {
             self.denials.clear();
+            self.changed.notify_waiters();
         }
     }
 

@@ -3,6 +3,7 @@
 //! The script's arithmetic is tested in `scripts/live_quotas`.
 
 use core::num::NonZeroU32;
+use std::sync::Arc;
 
 use tidegate::{Denied, Quota};
 use tidegate_redis::{
@@ -68,6 +69,27 @@ async fn call_that_makes_a_lower_limit_known_is_refused_for_good() {
         assert_eq!(two.available().await.unwrap(), 2);
         let stats = two.stats();
         assert_eq!((stats.admitted, stats.denied), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn waiters_are_decided_by_the_new_quota() {
+    for server in each_server() {
+        let one = Arc::new(bucket(&connect(&server), "bucket", TEN));
+        one.try_acquire(10).await.unwrap();
+        let waiter = |n| {
+            let one = Arc::clone(&one);
+            tokio::spawn(async move { one.acquire(n).await })
+        };
+        // They would wait for half an hour and more.
+        let (first, second) = (waiter(5), waiter(4));
+        eventually("denials", async || one.stats().denied >= 1).await;
+        one.set_quota(Quota::per_second(1_000).burst(4))
+            .await
+            .unwrap();
+        // The first can never be admitted now, and makes room for the second.
+        assert!(is_never(first.await.unwrap(), 4));
+        assert!(second.await.unwrap().is_ok());
     }
 }
 
