@@ -107,11 +107,12 @@
 //!
 //! # To change a limit
 //!
-//! [`RedisTokenBucket::set_quota`] changes it for all nodes at once, while they use it; so do
-//! [`RedisCombined::set_quota`] for one of several limits, and [`RedisKeyed::set_quota`] for all
-//! keys of a table. The server converts a bucket at one instant. Its level stays in tokens, so a
-//! larger capacity is no free burst. From then on the server's quota counts, and each node learns
-//! of it by its next call. So during a deployment, nodes with the old configuration do not undo it.
+//! [`RedisTokenBucket::set_quota`] changes it for all nodes at once, while they use it.
+//! [`RedisCombined::set_quota`] does so for one of several limits, and [`RedisKeyed::set_quota`]
+//! for all keys of a table. The server converts a bucket at one instant. Its level stays in tokens,
+//! so a larger capacity is no free burst. From then on the server's quota counts, and each node
+//! learns of it by its next call. So during a deployment, nodes with the old configuration do not
+//! undo it.
 //!
 //! Without such a call, deploy nodes with the new quota. Until all have it, each decides by its
 //! own. The level stays in time, not in tokens. A bucket that is used up further than a lowered

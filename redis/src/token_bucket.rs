@@ -115,10 +115,10 @@ impl RedisTokenBucket {
     /// capacity, and a debt stays a debt. So a larger capacity is not a free burst. It fills at the
     /// new rate. What other nodes hold in leases stays with them, in tokens.
     ///
-    /// From then on the server's quota counts, whatever the nodes are built with: a node that was
-    /// built with another quota learns of it by its first call, which is sent once more. So a node
-    /// with an old configuration does not undo the change. Another change replaces it. To go back,
-    /// set the quota of the configuration.
+    /// From then on the server's quota counts, whatever the nodes are built with. A node that was
+    /// built with another quota learns of it by its first call, which is then sent once more. So a
+    /// node with an old configuration does not undo the change. Another change replaces it. To go
+    /// back, set the quota of the configuration.
     ///
     /// # Bound
     ///
