@@ -128,6 +128,8 @@ impl LeaseState {
         // Relaxed: as in `close`.
         self.closing.store(true, Relaxed);
         self.local.drain();
+        self.observer
+            .record_held(self.bucket.limits().observer(), 0);
         // Release: pairs with the Acquire in `close`.
         self.ended.store(true, Release);
         self.task_ended.notify_waiters();

@@ -109,6 +109,9 @@ fn outcomes_and_outages_are_counted() {
         scraped.value("rate_limiter_shared_lease_tokens", &labels)
     };
     assert_eq!(flow("granted") - flow("returned"), 1.0, "one was spent");
+    let leased = [("limiter", "leased")];
+    let held = scraped.value("rate_limiter_shared_lease_held", &leased);
+    assert_eq!(held, 0.0, "the lease is closed");
     let answers = [("limiter", "closed")];
     // Those that the server has answered.
     let answers = scraped.value("rate_limiter_shared_duration_count", &answers);
