@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use redis::RedisError;
-use tidegate::Denied;
+use tidegate::{Denied, WindowError};
 
 use crate::scaled_quota::ScaleError;
 
@@ -127,6 +127,8 @@ impl core::error::Error for AcquireError {
 pub enum BuildError {
     /// The scripts cannot represent a quota.
     Scale(ScaleError),
+    /// There is no such window, or the scripts cannot represent it.
+    Window(WindowError),
     /// No limit was given.
     NoLimits,
     /// Two limits have the same name.
@@ -141,10 +143,17 @@ impl From<ScaleError> for BuildError {
     }
 }
 
+impl From<WindowError> for BuildError {
+    fn from(error: WindowError) -> Self {
+        Self::Window(error)
+    }
+}
+
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scale(error) => error.fmt(f),
+            Self::Window(error) => error.fmt(f),
             Self::NoLimits => f.write_str("no limit was given"),
             Self::DuplicateLimit(name) => write!(f, "two limits are named `{name}`"),
             Self::TooManyNodes => {

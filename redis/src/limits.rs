@@ -9,12 +9,16 @@ use crate::admitted::{Admitted, AdmittedBy};
 use crate::base_key::BaseKey;
 use crate::denial_cache::{DenialCache, PresentDenial};
 use crate::error::{AcquireError, BuildError};
-use crate::options::{LimiterOptions, Quotas};
-use crate::policy::{FailurePolicy, LocalShares};
-use crate::scaled_quota::{Amount, MAX_REFILL_US, ScaledQuota};
-use crate::script::{self, ScriptArgs, ScriptCall};
+use crate::local_shares::LocalShares;
+use crate::options::LimiterOptions;
+use crate::policy::FailurePolicy;
+use crate::scaled_limit::{LimitState, ScaledLimit};
+use crate::scaled_quota::MAX_REFILL_US;
+use crate::script::{self, ScriptCall};
+use crate::shared_limit::Quotas;
 use crate::stats::{LimitCounters, LimitStats};
 use crate::store::{CallFailure, RedisStore};
+use crate::take_call::{TakeArguments, TakeReply};
 use crate::time;
 use crate::unreported::UnreportedCharges;
 
@@ -22,44 +26,37 @@ use crate::unreported::UnreportedCharges;
 #[derive(Debug)]
 pub(crate) struct Limits {
     store: RedisStore,
-    each: Box<[NamedLimit]>,
+    names: Box<[LimitName]>,
+    scaled: Box<[ScaledLimit]>,
     options: LimiterOptions,
     denials: DenialCache,
     shares: Option<LocalShares>,
     counters: LimitCounters,
 }
 
+/// The name of a limit, if it has one.
 #[derive(Debug)]
-struct NamedLimit {
+struct LimitName {
     name: Option<Arc<str>>,
     /// The same name in header fields.
     #[cfg(feature = "tower")]
     label: Option<&'static str>,
-    quota: ScaledQuota,
 }
 
 /// The result of a call that asks for tokens.
 pub(crate) struct TakeOutcome {
     pub(crate) result: Result<Admitted, AcquireError>,
-    /// How far the TAT of each bucket is ahead of the clock, if the server has told.
-    pub(crate) ahead: Option<Arc<[Amount]>>,
+    /// The state of each limit, if the server has told.
+    pub(crate) states: Option<Arc<[LimitState]>>,
 }
 
-/// The buckets of one call, one for each limit.
+/// The buckets and windows of one call, one for each limit.
 #[derive(Debug)]
 pub(crate) struct BucketSet {
     pub(crate) base: BaseKey,
     pub(crate) keys: Vec<Vec<u8>>,
     /// `None` for a key of a table.
     pub(crate) unreported: Option<UnreportedCharges>,
-}
-
-/// The result of the script `take`.
-struct TakeReply {
-    /// The limit that denies the call, and for how long.
-    denial: Option<(usize, Duration)>,
-    /// How far the TAT of each bucket is ahead of the clock.
-    ahead: Arc<[Amount]>,
 }
 
 impl Limits {
@@ -80,24 +77,22 @@ impl Limits {
         }
         let shares = match options.policy {
             FailurePolicy::Local { nodes } => {
-                let quotas = quotas.iter().map(|(_, quota)| *quota);
-                Some(LocalShares::new(quotas, nodes)?)
+                let limits = quotas.iter().map(|(_, limit)| *limit);
+                Some(LocalShares::new(limits, nodes)?)
             }
             _ => None,
         };
-        let limit = |(name, quota): (Option<Arc<str>>, _)| {
-            let quota = ScaledQuota::new(quota)?;
-            Ok(NamedLimit {
-                #[cfg(feature = "tower")]
-                label: name.as_deref().map(crate::label::label),
-                name,
-                quota,
-            })
-        };
-        let limits = quotas.into_iter().map(limit);
+        let scaled = quotas.iter().map(|(_, limit)| ScaledLimit::new(*limit));
+        let scaled = scaled.collect::<Result<_, BuildError>>()?;
+        let names = quotas.into_iter().map(|(name, _)| LimitName {
+            #[cfg(feature = "tower")]
+            label: name.as_deref().map(crate::label::label),
+            name,
+        });
         Ok(Self {
             store: store.clone(),
-            each: limits.collect::<Result<_, BuildError>>()?,
+            names: names.collect(),
+            scaled,
             options,
             denials: DenialCache::new(options.cached_keys, options.denial_age),
             shares,
@@ -121,12 +116,8 @@ impl Limits {
         &self.store
     }
 
-    pub(crate) fn quota(&self, index: usize) -> &ScaledQuota {
-        &self.each[index].quota
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.each.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.scaled.len()
     }
 
     pub(crate) fn stats(&self) -> LimitStats {
@@ -140,7 +131,7 @@ impl Limits {
     /// Returns the buckets of a name, or of a key in the table of that name.
     pub(crate) fn buckets(&self, name: &str, key: Option<&[u8]>) -> BucketSet {
         let base = self.store.base_key(name, key);
-        let keys = self.each.iter();
+        let keys = self.names.iter();
         BucketSet {
             keys: keys
                 .map(|limit| base.limit_key(limit.name.as_deref()))
@@ -165,17 +156,22 @@ impl Limits {
             let result = Err(error);
             return TakeOutcome {
                 result,
-                ahead: None,
+                states: None,
             };
         }
         let key = buckets.base.as_bytes();
-        if let Some(PresentDenial { index, wait, ahead }) = self.denials.get(key, costs) {
+        if let Some(PresentDenial {
+            index,
+            wait,
+            states,
+        }) = self.denials.get(key, costs)
+        {
             self.counters.denied_from_cache.increment();
             // Nothing was awaited, so a loop of calls would never let other tasks run.
             tokio::task::consume_budget().await;
             return TakeOutcome {
                 result: Err(self.not_yet(index, wait)),
-                ahead: Some(ahead),
+                states: Some(states),
             };
         }
         let sent = time::now();
@@ -187,14 +183,14 @@ impl Limits {
                 let result = self.without_server(buckets, costs, failure);
                 return TakeOutcome {
                     result,
-                    ahead: None,
+                    states: None,
                 };
             }
         };
         let result = if let Some((index, wait)) = reply.denial {
             self.counters.denied.increment();
             let denial = (index, wait);
-            self.denials.insert(key, costs, sent, denial, &reply.ahead);
+            self.denials.insert(key, costs, sent, denial, &reply.states);
             Err(self.not_yet(index, wait))
         } else {
             self.counters.admitted.increment();
@@ -205,20 +201,21 @@ impl Limits {
         };
         TakeOutcome {
             result,
-            ahead: Some(reply.ahead),
+            states: Some(reply.states),
         }
     }
 
-    /// The quota of each limit, and its name in header fields.
+    /// Each limit, and its name in header fields.
     #[cfg(feature = "tower")]
-    pub(crate) fn labeled(&self) -> impl Iterator<Item = (Option<&'static str>, &ScaledQuota)> {
-        self.each.iter().map(|limit| (limit.label, &limit.quota))
+    pub(crate) fn labeled(&self) -> impl Iterator<Item = (Option<&'static str>, &ScaledLimit)> {
+        let labels = self.names.iter().map(|limit| limit.label);
+        labels.zip(&self.scaled)
     }
 
     /// The name in header fields of the limit with this name.
     #[cfg(feature = "tower")]
     pub(crate) fn label_of(&self, name: &str) -> Option<&'static str> {
-        let mut each = self.each.iter();
+        let mut each = self.names.iter();
         each.find(|limit| limit.name.as_deref() == Some(name))?
             .label
     }
@@ -237,11 +234,11 @@ impl Limits {
         }
     }
 
-    /// Returns the tokens left in each bucket.
+    /// Returns how much each limit has left.
     pub(crate) async fn available(&self, buckets: &BucketSet) -> Result<Vec<u64>, AcquireError> {
         let costs = vec![0; self.len()];
         let reply = self.query("peek", buckets, &costs).await?;
-        Ok(self.available_of(&reply.ahead).collect())
+        Ok(self.available_of(&reply.states).collect())
     }
 
     /// Charges all limits, also beyond what they have.
@@ -254,7 +251,7 @@ impl Limits {
         self.query("debit", buckets, costs).await.map(drop)
     }
 
-    /// Fills all buckets up.
+    /// Fills all limits up.
     pub(crate) async fn reset(&self, buckets: &BucketSet) -> Result<(), AcquireError> {
         let costs = vec![0; self.len()];
         let result = self.query("reset", buckets, &costs).await;
@@ -263,7 +260,7 @@ impl Limits {
     }
 
     const fn check_count(&self, costs: &[u64]) -> Result<(), AcquireError> {
-        let limits = self.each.len();
+        let limits = self.len();
         if costs.len() == limits {
             Ok(())
         } else {
@@ -274,8 +271,8 @@ impl Limits {
     /// Denies costs above a capacity, which can never be admitted, without asking the server.
     pub(crate) fn check(&self, costs: &[u64]) -> Result<(), AcquireError> {
         self.check_count(costs)?;
-        for (index, (limit, &cost)) in self.each.iter().zip(costs).enumerate() {
-            let capacity = limit.quota.capacity();
+        for (index, (limit, &cost)) in self.scaled.iter().zip(costs).enumerate() {
+            let capacity = limit.capacity();
             if cost > capacity {
                 return Err(self.denied(index, Denied::Never { capacity }));
             }
@@ -286,7 +283,7 @@ impl Limits {
     fn denied(&self, index: usize, denied: Denied) -> AcquireError {
         AcquireError::Denied {
             denied,
-            limit: self.each[index].name.clone(),
+            limit: self.names[index].name.clone(),
         }
     }
 
@@ -294,21 +291,21 @@ impl Limits {
         self.denied(index, Denied::NotYet { retry_after })
     }
 
-    /// The tokens in each bucket whose TAT is this far ahead.
-    pub(crate) fn available_of(&self, ahead: &[Amount]) -> impl Iterator<Item = u64> {
-        let each = self.each.iter().zip(ahead);
-        each.map(|(limit, ahead)| limit.quota.available(*ahead))
+    /// How much is left of each limit in this state.
+    pub(crate) fn available_of(&self, states: &[LimitState]) -> impl Iterator<Item = u64> {
+        let each = self.scaled.iter().zip(states);
+        each.map(|(limit, state)| limit.available(*state))
     }
 
     pub(crate) fn capacities(&self) -> impl Iterator<Item = u64> {
-        self.each.iter().map(|limit| limit.quota.capacity())
+        self.scaled.iter().map(ScaledLimit::capacity)
     }
 
     fn admitted(&self, reply: &TakeReply) -> Admitted {
-        let times = reply.ahead.iter().copied().map(ScaledQuota::refill_time);
+        let times = reply.states.iter().copied().map(LimitState::refill_time);
         Admitted {
             by: AdmittedBy::Server,
-            available: self.available_of(&reply.ahead).min(),
+            available: self.available_of(&reply.states).min(),
             refill_time: times.max(),
         }
     }
@@ -380,13 +377,14 @@ impl Limits {
         let is_plain_take = operation == "take"
             && self.options.empty_for.is_none()
             && (0..self.len()).all(|index| unreported(index) == 0);
-        let short = if is_plain_take {
-            self.short_arguments(costs)
-        } else {
-            None
-        };
-        let is_short = short.is_some();
-        let arguments = short.unwrap_or_else(|| self.arguments(operation, costs, unreported));
+        let short = is_plain_take.then(|| TakeArguments::short(&self.scaled, costs));
+        let (arguments, reader) = short
+            .flatten()
+            .unwrap_or_else(|| {
+                let empty_for_us = self.empty_for_us();
+                TakeArguments::any(operation, &self.scaled, costs, unreported, empty_for_us)
+            })
+            .split();
         let call = ScriptCall {
             script: &script::TAKE,
             keys: &buckets.keys,
@@ -396,93 +394,8 @@ impl Limits {
         if let Some(report) = report {
             report.confirm();
         }
-        // What the short way leaves to the rest has the reply of any call.
-        let reply = if is_short && numbers.len() <= 1 + self.len() {
-            self.read_short(&numbers, costs)
-        } else {
-            TakeReply::read(&numbers, self.len())
-        };
+        let reply = reader.read(&numbers, &self.scaled, costs);
         reply.ok_or_else(|| CallFailure::Failed(script::unexpected_reply()))
-    }
-
-    /// The arguments of any call.
-    fn arguments(
-        &self,
-        operation: &str,
-        costs: &[u64],
-        unreported: impl Fn(usize) -> u64,
-    ) -> ScriptArgs {
-        let mut arguments = ScriptArgs::default();
-        arguments
-            .bytes(operation.as_bytes())
-            .number(MAX_REFILL_US)
-            .number(self.empty_for_us());
-        for (index, (NamedLimit { quota, .. }, &cost)) in self.each.iter().zip(costs).enumerate() {
-            arguments
-                .number(quota.den())
-                .amount(quota.full())
-                .amount(quota.cost(cost))
-                .amount(quota.cost(unreported(index)));
-        }
-        arguments
-    }
-
-    /// The arguments of a call that takes, if there is a short way for it.
-    fn short_arguments(&self, costs: &[u64]) -> Option<ScriptArgs> {
-        let mut arguments = ScriptArgs::default();
-        let limits = self.each.iter().map(|limit| &limit.quota).zip(costs);
-        if limits.clone().all(|(quota, _)| quota.is_whole()) {
-            costs.iter().any(|cost| *cost > 0).then_some(())?;
-            for (quota, &cost) in limits {
-                arguments
-                    .number(quota.cost(cost).us)
-                    .number(quota.full().us);
-            }
-        } else {
-            let ([NamedLimit { quota, .. }], &[cost]) = (&*self.each, costs) else {
-                return None;
-            };
-            (cost > 0).then_some(())?;
-            arguments
-                .amount(quota.cost(cost))
-                .amount(quota.full())
-                .number(quota.den());
-        }
-        Some(arguments)
-    }
-
-    /// The reply to [`short_arguments`](Self::short_arguments).
-    fn read_short(&self, numbers: &[i64], costs: &[u64]) -> Option<TakeReply> {
-        let number = |number: i64| u64::try_from(number).ok();
-        let (admitted, ahead): (_, Arc<[Amount]>) = if self.len() == 1 {
-            let us = *numbers.first()?;
-            let ahead = Amount {
-                us: number(if us < 0 { -1 - us } else { us })?,
-                num: number(numbers.get(1).copied().unwrap_or(0))?,
-            };
-            (us >= 0, [ahead].into())
-        } else {
-            let [admitted, ahead @ ..] = numbers else {
-                return None;
-            };
-            let ahead = ahead.iter().map(|us| {
-                Some(Amount {
-                    us: number(*us)?,
-                    num: 0,
-                })
-            });
-            (*admitted == 1, ahead.collect::<Option<_>>()?)
-        };
-        (ahead.len() == self.len()).then_some(())?;
-        let waits = || {
-            let limits = self.each.iter().zip(costs).zip(&*ahead).enumerate();
-            let denying = limits.filter(|(_, ((_, cost), _))| **cost > 0);
-            denying.map(|(index, ((limit, cost), ahead))| (index, limit.quota.wait(*ahead, *cost)))
-        };
-        // The first of those that last equally long.
-        let longest = || waits().rev().max_by_key(|(_, wait)| *wait);
-        let denial = if admitted { None } else { Some(longest()?) };
-        Some(TakeReply { denial, ahead })
     }
 
     /// How long an absent bucket counts as empty, in microseconds; 0 if it counts as full.
@@ -490,29 +403,5 @@ impl Limits {
         self.options.empty_for.map_or(0, |time| {
             u64::try_from(time.as_micros()).map_or(MAX_REFILL_US, |us| us.clamp(1, MAX_REFILL_US))
         })
-    }
-}
-
-impl TakeReply {
-    fn read(numbers: &[i64], limits: usize) -> Option<Self> {
-        let [admitted, index, wait, ahead @ ..] = numbers else {
-            return None;
-        };
-        let number = |n: i64| u64::try_from(n).ok();
-        let denial = if *admitted == 1 {
-            None
-        } else {
-            let index = usize::try_from(*index).ok()?.checked_sub(1)?;
-            (index < limits).then_some(())?;
-            Some((index, Duration::from_micros(number(*wait)?)))
-        };
-        let ahead = ahead.chunks_exact(2).map(|pair| {
-            Some(Amount {
-                us: number(pair[0])?,
-                num: number(pair[1])?,
-            })
-        });
-        let ahead: Arc<[Amount]> = ahead.collect::<Option<_>>()?;
-        (ahead.len() == limits).then_some(Self { denial, ahead })
     }
 }

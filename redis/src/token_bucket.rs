@@ -6,7 +6,9 @@ use crate::acquire::Acquire;
 use crate::admitted::Admitted;
 use crate::error::{AcquireError, BuildError};
 use crate::limits::{BucketSet, Limits};
-use crate::options::{LimiterOptions, Quotas};
+use crate::options::LimiterOptions;
+use crate::scaled_quota::ScaledQuota;
+use crate::shared_limit::Quotas;
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
 use crate::wait_line::WaitLine;
@@ -62,6 +64,7 @@ pub struct RedisTokenBucket {
     limits: Limits,
     buckets: BucketSet,
     quota: Quota,
+    scaled: ScaledQuota,
     wait_line: WaitLine,
 }
 
@@ -91,6 +94,7 @@ impl RedisTokenBucket {
             limits,
             buckets,
             quota,
+            scaled: ScaledQuota::new(quota)?,
             wait_line: WaitLine::default(),
         })
     }
@@ -101,6 +105,11 @@ impl RedisTokenBucket {
 
     pub(crate) const fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The quota as the scripts take it.
+    pub(crate) const fn scaled(&self) -> &ScaledQuota {
+        &self.scaled
     }
 
     /// Returns the quota.

@@ -228,7 +228,7 @@ impl RefillTask {
     async fn send(&mut self, request: &RefillRequest) -> Result<RefillGrant, CallFailure> {
         let state = Arc::clone(&self.state);
         let (limits, buckets) = (state.bucket.limits(), state.bucket.buckets());
-        let quota = limits.quota(0);
+        let quota = state.bucket.scaled();
         let report = buckets
             .unreported
             .as_ref()

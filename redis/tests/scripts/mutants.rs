@@ -18,6 +18,10 @@ use crate::lease_protocol::times_to_live::{
     check_steps, check_times_to_live, steps, times_to_live,
 };
 use crate::script_harness::Scripts;
+use crate::windows::cases::cases as window_cases;
+use crate::windows::comparison::agrees_with_exact_windows;
+use crate::windows::lengths::{check_length_changes, length_changes};
+use crate::windows::undo::{check_undos, undos};
 
 /// Runs `detects` with the unchanged scripts, then with each mutant.
 ///
@@ -66,6 +70,20 @@ fn arithmetic_tests_detect_each_mutant() {
             || check_changes(scripts, &sample(&any, runner), false).is_err()
             || check_changes(scripts, &sample(&common, runner), true).is_err()
     });
+}
+
+#[test]
+fn window_tests_detect_each_mutant() {
+    let (cases, changes, undos) = (window_cases(), length_changes(), undos());
+    assert_all_detected(
+        include_str!("mutants/window.txt"),
+        200,
+        |scripts, runner| {
+            agrees_with_exact_windows(scripts, &sample(&cases, runner)).is_err()
+                || check_length_changes(scripts, &sample(&changes, runner)).is_err()
+                || check_undos(scripts, &sample(&undos, runner)).is_err()
+        },
+    );
 }
 
 #[test]
