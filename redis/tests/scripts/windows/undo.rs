@@ -14,13 +14,13 @@ use crate::script_harness::{START_US, Scripts, check_property, fresh_key};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UndoStep {
     thousandths: i64,
-    /// Takes back a part of the last charge, instead of making another.
-    undoes: bool,
+    /// Takes back a part of the last charge, or of one so many before, instead of making another.
+    undoes: Option<usize>,
     permits: u64,
 }
 
 pub(crate) fn undos() -> impl Strategy<Value = (ScaledWindow, Vec<UndoStep>)> {
-    let step = (-1_200_i64..2_500, any::<bool>(), 0_u64..4);
+    let step = (-1_200_i64..2_500, prop::option::of(0_usize..3), 0_u64..4);
     let step = step.prop_map(|(thousandths, undoes, permits)| UndoStep {
         thousandths,
         undoes,
@@ -34,14 +34,15 @@ pub(crate) fn check_undos(
     (window, steps): &(ScaledWindow, Vec<UndoStep>),
 ) -> TestCaseResult {
     let (key, mut model) = (fresh_key(), WindowModel::new(*window));
-    let (mut now_us, mut charged) = (i128::from(START_US), None);
+    let (mut now_us, mut charged) = (i128::from(START_US), Vec::new());
     for step in steps {
         now_us += i128::from(window.slot()) * i128::from(step.thousandths) / 1_000;
         now_us = now_us.max(1_000_000);
         let now = u64::try_from(now_us).unwrap();
-        model.observe_clock(now);
-        if step.undoes {
-            let (slot, permits) = charged.unwrap_or((model.slot_at(now), 1));
+        let stepped_back = model.observe_clock(now);
+        if let Some(back) = step.undoes {
+            let chosen = charged.iter().rev().nth(back);
+            let (slot, permits) = chosen.copied().unwrap_or((model.slot_at(now), 1));
             let permits = permits.min(step.permits);
             let arguments = [window.limit(), window.slot(), window.reach(), slot, permits];
             let (reply, _) = scripts.undo(ScriptCall {
@@ -50,6 +51,10 @@ pub(crate) fn check_undos(
                 now_us: now,
             });
             let back = model.undo(slot, permits, now);
+            if stepped_back {
+                // Written once, after the undo.
+                model.write(now);
+            }
             let expected = [
                 i64::try_from(model.slot_at(now)).unwrap(),
                 i64::try_from(back).unwrap(),
@@ -69,7 +74,7 @@ pub(crate) fn check_undos(
             let wait = model.wait_us(cost, now);
             prop_assert_eq!(outcome.denial.map(|(_, wait)| wait), wait, "{:?}", step);
             if wait.is_none() && model.charge(cost, window.limit(), now) {
-                charged = Some((model.slot_at(now), cost));
+                charged.push((model.slot_at(now), cost));
             }
             prop_assert_eq!(outcome.states[0], LimitState::Window(model.counted(now)));
         }

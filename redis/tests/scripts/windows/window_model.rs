@@ -107,7 +107,8 @@ impl WindowModel {
         self.write(now_us);
     }
 
-    fn write(&mut self, now_us: u64) {
+    /// Records the present as the current slot, and when the key ends.
+    pub(crate) fn write(&mut self, now_us: u64) {
         let slot = self.slot_at(now_us);
         self.head = Some(slot);
         let gone_us = if self.used_in(slot) == 0 {
