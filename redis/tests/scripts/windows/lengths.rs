@@ -20,8 +20,8 @@ pub(crate) struct LengthChanges {
 struct LengthCall {
     /// Index of the caller's window.
     window: usize,
-    /// Time since the previous call; `None` waits as long as that call's hint says.
-    pause_us: Option<u64>,
+    /// Time since the previous call, or since its hint if it was denied.
+    pause_us: u64,
     cost: u64,
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn length_changes() -> impl Strategy<Value = LengthChanges> {
         }),
         prop::array::uniform3(1_u64..10_000).prop_map(|lengths| (false, lengths)),
     ];
-    let pause = prop_oneof![2 => Just(None), 2 => (0_u64..10).prop_map(Some), 2 => (0_u64..5_000).prop_map(Some)];
+    let pause = prop_oneof![Just(0), 0_u64..10, 0_u64..5_000];
     let call = (0_usize..3, pause, 1_u64..4).prop_map(|(window, pause_us, cost)| LengthCall {
         window,
         pause_us,
@@ -60,20 +60,12 @@ pub(crate) fn check_length_changes(
     changes: &LengthChanges,
 ) -> TestCaseResult {
     let key = fresh_key();
-    let (mut now_us, mut hint_us) = (START_US, 0);
+    let mut now_us = START_US;
     let mut admitted: Vec<(u64, u64)> = Vec::new();
-    let known_us = changes
-        .windows
-        .iter()
-        .map(|it| length_us(*it))
-        .min()
-        .unwrap();
-    let longest_slot = changes
-        .windows
-        .iter()
-        .map(ScaledWindow::slot)
-        .max()
-        .unwrap();
+    // What is older may have been forgotten by a call with a shorter window, or with its key.
+    let (mut known_from_us, mut kept_us) = (0, u64::MAX);
+    let slots = changes.windows.iter().map(ScaledWindow::slot);
+    let longest_slot = slots.max().expect("three windows");
     for &LengthCall {
         window: index,
         pause_us,
@@ -81,43 +73,43 @@ pub(crate) fn check_length_changes(
     } in &changes.calls
     {
         let window = changes.windows[index];
-        now_us += pause_us.unwrap_or(hint_us);
+        now_us += pause_us;
+        known_from_us = known_from_us.max(now_us.saturating_sub(kept_us));
         let cost = cost.min(window.limit());
         let charges = [LimitCharge {
             limit: LimitCase::Window(window),
             cost,
             unreported: 0,
         }];
-        let mut wait = |op, now_us| {
-            let call = call(op, &[key.clone()], &charges, 0, now_us);
-            let outcome = outcome(op, &charges, &scripts.take(call).0)?;
-            Ok::<_, TestCaseError>(outcome.denial.map(|(_, wait)| wait))
+        let mut ask = |op, now_us| {
+            let call = call(op, core::slice::from_ref(&key), &charges, 0, now_us);
+            outcome(op, &charges, &scripts.take(call).0)
         };
-        let denied = wait("take", now_us)?;
-        hint_us = denied.unwrap_or(0);
-        let sum = |admitted: &[(u64, u64)], span_us: u64| -> u64 {
-            let recent = admitted.iter().rev();
-            let recent = recent.take_while(|(at_us, _)| now_us - at_us <= span_us);
+        let taken = ask("take", now_us)?;
+        let sum_since = |admitted: &[(u64, u64)], from_us: u64| -> u64 {
+            let recent = admitted.iter().filter(|(at_us, _)| *at_us >= from_us);
             recent.map(|(_, permits)| permits).sum()
         };
-        if denied.is_none() {
-            admitted.push((now_us, cost));
-            let sum = sum(&admitted, known_us.min(length_us(window)));
-            prop_assert!(sum <= window.limit(), "{sum} at {now_us} in {window:?}");
-        } else {
-            let reached_us = length_us(window) + 3 * longest_slot;
-            let sum = sum(&admitted, reached_us);
+        let from_us = now_us - length_us(window);
+        if let Some((_, wait_us)) = taken.denial {
+            let sum = sum_since(&admitted, from_us - 3 * longest_slot);
             let is_full = sum + cost > window.limit();
             prop_assert!(
                 is_full || !changes.nested,
                 "{sum} at {now_us} in {window:?}"
             );
             // In this order, because time does not go back.
-            prop_assert!(wait("peek", now_us + hint_us - 1)?.is_some());
-            prop_assert!(wait("peek", now_us + hint_us)?.is_none());
-            now_us += hint_us;
-            hint_us = 0;
+            prop_assert!(ask("peek", now_us + wait_us - 1)?.denial.is_some());
+            prop_assert!(ask("peek", now_us + wait_us)?.denial.is_none());
+            now_us += wait_us;
+        } else {
+            prop_assert_eq!(taken.states, ask("peek", now_us)?.states);
+            admitted.push((now_us, cost));
+            let sum = sum_since(&admitted, from_us.max(known_from_us));
+            prop_assert!(sum <= window.limit(), "{sum} at {now_us} in {window:?}");
         }
+        kept_us = length_us(window);
+        known_from_us = known_from_us.max(now_us - kept_us);
     }
     Ok(())
 }
