@@ -31,7 +31,8 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use support::server::{Server, ServerOptions};
 use tidegate::Quota;
 use tidegate_redis::{
-    LeaseOptions, LimiterOptions, RedisCombined, RedisKeyed, RedisStore, RedisTokenBucket,
+    LeaseOptions, LimiterOptions, RedisCombined, RedisKeyed, RedisSlidingWindow, RedisStore,
+    RedisTokenBucket, SharedLimit,
 };
 
 const ROUNDS: usize = 7;
@@ -182,6 +183,24 @@ async fn decisions(server: &Server, store: &RedisStore) -> Vec<Row> {
             async move { drop(bucket.try_acquire(1).await) }
         }
     };
+    let window = |name: &'static str, limit, length| {
+        let window = RedisSlidingWindow::with_options(store, name, limit, length, asking);
+        let window = Arc::new(window.unwrap());
+        move || {
+            let window = Arc::clone(&window);
+            async move { drop(window.try_acquire(1).await) }
+        }
+    };
+    let minute = Duration::from_secs(60);
+    // Slots of 10 us: each call is in another one.
+    let brief = Duration::from_micros(640);
+    let mixed = [
+        ("bucket", SharedLimit::bucket(plenty)),
+        ("window", SharedLimit::window(1 << 40, minute)),
+    ];
+    let mixed = Arc::new(RedisCombined::new(store, "mixed", mixed).unwrap());
+    let full = RedisSlidingWindow::new(store, "window-denied", 100, minute * 60).unwrap();
+    full.debit(100).await.unwrap();
     let two = [("requests", plenty), ("tokens", plenty)];
     let combined = Arc::new(RedisCombined::new(store, "combined", two).unwrap());
     let keyed = Arc::new(RedisKeyed::new(store, "keyed", plenty).unwrap());
@@ -205,6 +224,12 @@ async fn decisions(server: &Server, store: &RedisStore) -> Vec<Row> {
         ),
         row("fractions of a microsecond", bucket("thirds", thirds)),
         row("it denies", bucket("denied", Quota::per_hour(1))),
+        row("`RedisSlidingWindow`", window("window", 1 << 40, minute)),
+        row(
+            "each call in another slot",
+            window("brief", 1_000_000, brief),
+        ),
+        row("it denies", window("window-denied", 100, minute * 60)),
         row("`RedisKeyed`", move || {
             let keyed = Arc::clone(&keyed);
             async move { drop(keyed.try_acquire("a key", 1).await) }
@@ -212,6 +237,10 @@ async fn decisions(server: &Server, store: &RedisStore) -> Vec<Row> {
         row("`RedisCombined` of two", move || {
             let combined = Arc::clone(&combined);
             async move { drop(combined.try_acquire(1).await) }
+        }),
+        row("`RedisCombined` of a bucket and a window", move || {
+            let mixed = Arc::clone(&mixed);
+            async move { drop(mixed.try_acquire(1).await) }
         }),
     ]
 }

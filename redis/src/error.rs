@@ -135,6 +135,11 @@ pub enum BuildError {
     DuplicateLimit(Arc<str>),
     /// The share of one of so many nodes is too small for a quota.
     TooManyNodes,
+    /// A semaphore has between 1 and this many permits.
+    PermitCount {
+        /// The most permits.
+        max: u64,
+    },
 }
 
 impl From<ScaleError> for BuildError {
@@ -158,6 +163,9 @@ impl fmt::Display for BuildError {
             Self::DuplicateLimit(name) => write!(f, "two limits are named `{name}`"),
             Self::TooManyNodes => {
                 f.write_str("the quota divided by the number of nodes is too small")
+            }
+            Self::PermitCount { max } => {
+                write!(f, "a semaphore has between 1 and {max} permits")
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::stats::{LimitCounters, LimitStats};
 use crate::store::{CallFailure, RedisStore};
 use crate::take_call::{TakeArguments, TakeReply};
 use crate::time;
+use crate::unavailable::unavailable;
 use crate::unreported::UnreportedCharges;
 
 /// See the [module](self) documentation.
@@ -310,17 +311,6 @@ impl Limits {
         }
     }
 
-    fn unavailable(&self, base: &BaseKey, failure: CallFailure) -> AcquireError {
-        let (retry_after, cause) = match failure {
-            CallFailure::BreakerOpen(until) => {
-                (RedisStore::wait_for_probe(until), self.store.last_error())
-            }
-            CallFailure::Failed(error) => (self.store.retry_after(base), Some(error)),
-            CallFailure::Overloaded => return AcquireError::Overloaded,
-        };
-        AcquireError::Unavailable { retry_after, cause }
-    }
-
     /// Decides by the policy.
     pub(crate) fn without_server(
         &self,
@@ -347,7 +337,7 @@ impl Limits {
             }
             _ => {
                 self.counters.unavailable.increment();
-                Err(self.unavailable(&buckets.base, failure))
+                Err(unavailable(&self.store, &buckets.base, failure))
             }
         }
     }
@@ -360,7 +350,7 @@ impl Limits {
         costs: &[u64],
     ) -> Result<TakeReply, AcquireError> {
         let reply = self.run(operation, buckets, costs).await;
-        reply.map_err(|failure| self.unavailable(&buckets.base, failure))
+        reply.map_err(|failure| unavailable(&self.store, &buckets.base, failure))
     }
 
     async fn run(

@@ -19,8 +19,8 @@ pub(crate) struct LocalShares {
 
 #[derive(Debug)]
 enum ShareTable {
-    Buckets(Keyed<Vec<u8>, TokenBucket>),
-    Windows(Keyed<Vec<u8>, SlidingWindow>),
+    Buckets(Box<Keyed<Vec<u8>, TokenBucket>>),
+    Windows(Box<Keyed<Vec<u8>, SlidingWindow>>),
 }
 
 /// Returns the share of one of `nodes`.
@@ -44,7 +44,8 @@ impl ShareTable {
             LimitKind::Bucket(quota) => {
                 let share = share(quota, nodes)?;
                 let table = Keyed::builder(move |_: &Vec<u8>| TokenBucket::new(share));
-                Ok(Self::Buckets(table.max_keys(MAX_SHARE_KEYS).build()))
+                let table = table.max_keys(MAX_SHARE_KEYS).build();
+                Ok(Self::Buckets(Box::new(table)))
             }
             LimitKind::Window { limit, length } => {
                 let share = part(limit, nodes);
@@ -52,8 +53,8 @@ impl ShareTable {
                 SlidingWindow::new(share, length)?;
                 #[expect(clippy::expect_used, reason = "the same was made before")]
                 let window = move |_: &Vec<u8>| SlidingWindow::new(share, length).expect("valid");
-                let table = Keyed::builder(window);
-                Ok(Self::Windows(table.max_keys(MAX_SHARE_KEYS).build()))
+                let table = Keyed::builder(window).max_keys(MAX_SHARE_KEYS).build();
+                Ok(Self::Windows(Box::new(table)))
             }
         }
     }

@@ -29,6 +29,10 @@ pub(crate) static TAKE: LazyLock<Script> = LazyLock::new(|| {
 pub(crate) static LEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(&[TIME, BUCKET, include_str!("script/lease.lua")]));
 
+/// Tells what a node holds of a semaphore, and asks for more.
+pub(crate) static SEMAPHORE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&[TIME, include_str!("script/semaphore.lua")]));
+
 /// Proves that a decision would work: it writes a key, which ends at once.
 pub(crate) static PROBE: LazyLock<Script> =
     LazyLock::new(|| Script::new(&["return redis.call('SET', KEYS[1], '', 'PX', 1)"]));

@@ -16,11 +16,11 @@
 //! first.
 
 use core::time::Duration;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
 use crate::lease::lease_options::LeaseOptions;
 use crate::lease::lease_state::LeaseState;
+use crate::node_name::random_node_name;
 use crate::script::{self, ScriptArgs, ScriptCall};
 use crate::store::CallFailure;
 use crate::sync::Ordering::Relaxed;
@@ -399,12 +399,6 @@ impl Drop for RefillTask {
 
 /// Returns a name that no other node has: 128 bits of the system's randomness, because a collision
 /// would break the bound.
-fn random_node_name() -> [u8; 16] {
-    // Each state has a key of its own, but the keys of one thread differ by a counter.
-    let random = || u128::from(RandomState::new().build_hasher().finish());
-    (random() << 64 | random()).to_be_bytes()
-}
-
 impl RefillGrant {
     fn read(numbers: &[i64], amounts: &[u64]) -> Option<Self> {
         let [places, kept, wait, _, _, leases, record] = numbers else {
