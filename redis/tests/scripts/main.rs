@@ -14,6 +14,7 @@ mod scaled_quota;
 mod scaled_window;
 mod script_calls;
 mod script_harness;
+mod semaphore;
 mod windows;
 
 #[path = "../support/mod.rs"]

@@ -18,6 +18,9 @@ use crate::lease_protocol::times_to_live::{
     check_steps, check_times_to_live, steps, times_to_live,
 };
 use crate::script_harness::Scripts;
+use crate::semaphore::histories::{check_semaphore_history, semaphore_histories};
+use crate::semaphore::scenes::{check_dead_node, check_lost_data};
+use crate::semaphore::turns::{check_turns, polls};
 use crate::windows::cases::cases as window_cases;
 use crate::windows::comparison::agrees_with_exact_windows;
 use crate::windows::lengths::{check_length_changes, length_changes};
@@ -84,6 +87,18 @@ fn window_tests_detect_each_mutant() {
                 || check_undos(scripts, &sample(&undos, runner)).is_err()
         },
     );
+}
+
+#[test]
+fn semaphore_tests_detect_each_mutant() {
+    let (histories, polls) = (semaphore_histories(), polls());
+    let mutants = include_str!("mutants/semaphore.txt");
+    assert_all_detected(mutants, 200, |scripts, runner| {
+        check_semaphore_history(scripts, &sample(&histories, runner)).is_err()
+            || check_dead_node(scripts).is_err()
+            || check_lost_data(scripts).is_err()
+            || check_turns(scripts, &sample(&polls, runner)).is_err()
+    });
 }
 
 #[test]

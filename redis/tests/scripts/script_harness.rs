@@ -53,6 +53,7 @@ const WINDOW: &str = include_str!("../../src/script/window.lua");
 const WINDOW_TAKE: &str = include_str!("../../src/script/window_take.lua");
 const BUCKET: &str = include_str!("../../src/script/bucket.lua");
 const TAKE: &str = include_str!("../../src/script/take.lua");
+const SEMAPHORE: &str = include_str!("../../src/script/semaphore.lua");
 const LEASE: &str = include_str!("../../src/script/lease.lua");
 
 /// Takes a charge back, as other scripts may. ARGV: limit, slot, reach, the charged slot, permits.
@@ -72,12 +73,13 @@ fn replace_once(text: &str, [old, new]: [&str; 2]) -> String {
     text.replace(old, new)
 }
 
-fn scripts() -> [String; 3] {
+fn scripts() -> [String; 4] {
     let take = [TIME, SHORT, WINDOW_SHORT, WINDOW, WINDOW_TAKE, BUCKET, TAKE].concat();
     [
         [CHOSEN_TIME, &take].concat(),
         [CHOSEN_TIME, TIME, BUCKET, LEASE].concat(),
         [CHOSEN_TIME, TIME, WINDOW, UNDO].concat(),
+        [CHOSEN_TIME, TIME, SEMAPHORE].concat(),
     ]
 }
 
@@ -96,6 +98,7 @@ pub(crate) struct Scripts {
     take: String,
     lease: String,
     undo: String,
+    semaphore: String,
     // The last field, so that the connection closes before the server ends.
     _server: Server,
 }
@@ -111,12 +114,14 @@ impl Scripts {
     pub(crate) fn start() -> Self {
         let server = ServerOptions::default().start();
         let mut connection = server.connection();
-        let [take, lease, undo] = scripts().map(|script| load(&mut connection, &script));
+        let loaded = scripts().map(|script| load(&mut connection, &script));
+        let [take, lease, undo, semaphore] = loaded;
         Self {
             connection,
             take,
             lease,
             undo,
+            semaphore,
             _server: server,
         }
     }
@@ -127,7 +132,7 @@ impl Scripts {
         let scripts = scripts();
         let applies = scripts.iter().any(|script| script.contains(change[0]));
         assert!(applies, "no script contains {:?}", change[0]);
-        let [take, lease, undo] = scripts.map(|script| {
+        let [take, lease, undo, semaphore] = scripts.map(|script| {
             if script.contains(change[0]) {
                 replace_once(&script, change)
             } else {
@@ -137,6 +142,7 @@ impl Scripts {
         self.take = load(&mut self.connection, &take);
         self.lease = load(&mut self.connection, &lease);
         self.undo = load(&mut self.connection, &undo);
+        self.semaphore = load(&mut self.connection, &semaphore);
     }
 
     /// Runs any command.
@@ -173,6 +179,11 @@ impl Scripts {
 
     pub(crate) fn lease(&mut self, call: ScriptCall) -> (ScriptReply, Vec<StoredKey>) {
         let sha = self.lease.clone();
+        self.run(&sha, &[call]).pop().expect("one reply per call")
+    }
+
+    pub(crate) fn semaphore(&mut self, call: ScriptCall) -> (ScriptReply, Vec<StoredKey>) {
+        let sha = self.semaphore.clone();
         self.run(&sha, &[call]).pop().expect("one reply per call")
     }
 
