@@ -14,9 +14,11 @@ mod foreign_values;
 mod key_expiry;
 mod key_names;
 mod round_trips;
+mod semaphores;
 mod several_limits;
 mod sharing;
 mod waits;
+mod windows;
 
 use core::time::Duration;
 
