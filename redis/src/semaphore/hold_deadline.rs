@@ -7,15 +7,18 @@
 //!
 //! # Invariants
 //!
-//! 1. A reader that finds the instant passed makes the permits lost, before it says so.
-//! 2. Lost permits stay lost: an extension replaces only an instant that has not passed. So once
-//!    a thread has learned that a permit is not held, no thread finds it held again, also if the
-//!    server's answer arrives meanwhile.
+//! 1. A reader that finds the instant passed makes the permits lost, before it says so
+//!    (`silent_reader`).
+//! 2. Lost permits stay lost: an extension replaces only an instant that has not passed
+//!    (`late_extension`). So once a thread has learned that a permit is not held, no thread finds it
+//!    held again, also if the server's answer arrives meanwhile.
 //!
 //! # Orderings
 //!
 //! All Relaxed. The word guards no other memory, and both invariants need only its modification
-//! order: no exchange replaces 0.
+//! order: no exchange replaces 0 (`stored_extension`).
+//!
+//! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
 //! # Progress
 //!
