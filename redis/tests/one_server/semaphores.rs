@@ -166,7 +166,7 @@ fn permits_of_a_dead_node_come_back_after_its_time_to_live_and_not_before() {
         runtime.block_on(async {
             let other = semaphore(&connect(&server), 3);
             let one = other.try_acquire(1).await.unwrap();
-            server.set_clock_offset_ms(ms(HOUR - Duration::from_secs(120)));
+            server.set_clock_offset_ms(ms(HOUR) - 120_000);
             assert!(other.try_acquire(1).await.is_err());
             assert_eq!(other.in_use().await.unwrap(), 3);
             // This node has renewed its own just now.
@@ -211,19 +211,19 @@ fn a_semaphore_outlives_its_runtime() {
 async fn nodes_that_wait_take_turns() {
     let server = ServerOptions::default().start();
     let nodes: Vec<_> = (0..3).map(|_| semaphore(&connect(&server), 1)).collect();
-    let served = Arc::new(Mutex::new([0_u64; 3]));
+    let counts = Arc::new(Mutex::new([0_u64; 3]));
     let mut callers = JoinSet::new();
     for (number, node) in nodes.iter().enumerate() {
         // The first node has many more callers.
         for _ in 0..[8, 1, 1][number] {
-            let (node, served) = (node.clone(), Arc::clone(&served));
+            let (node, counts) = (node.clone(), Arc::clone(&counts));
             callers.spawn(async move {
                 for _ in 0.. {
                     let permit = node.acquire(1).await.unwrap();
-                    let mut served = served.lock().unwrap();
-                    served[number] += 1;
-                    let is_over = served.iter().all(|served| *served >= 5);
-                    drop(served);
+                    let mut counts = counts.lock().unwrap();
+                    counts[number] += 1;
+                    let is_over = counts.iter().all(|counts| *counts >= 5);
+                    drop(counts);
                     drop(permit);
                     if is_over {
                         return;
@@ -233,5 +233,5 @@ async fn nodes_that_wait_take_turns() {
         }
     }
     let ended = tokio::time::timeout(PATIENCE, callers.join_all()).await;
-    assert!(ended.is_ok(), "{:?}", served.lock().unwrap());
+    assert!(ended.is_ok(), "{:?}", counts.lock().unwrap());
 }

@@ -35,7 +35,7 @@ async fn limit_is_followed_by_a_denial_with_an_honest_hint() {
             assert!(refill > HOUR && refill <= HOUR + slot, "{refill:?}");
         }
         let hint = denied(window.try_acquire(1).await);
-        assert!(hint > HOUR - MINUTE && hint <= HOUR + slot, "{hint:?}");
+        assert!(hint + MINUTE > HOUR && hint <= HOUR + slot, "{hint:?}");
         assert_eq!(denied(window.peek(5).await).max(hint), hint);
         // Half an hour early, no delay of the machine makes the permits available.
         server.set_clock_offset_ms(ms(hint / 2));
@@ -104,12 +104,12 @@ async fn decision_is_one_round_trip_of_few_commands() {
         let store = connect(&server);
         let window = window(&store, 1_000, HOUR * 24 * 365);
         window.try_acquire(1).await.unwrap();
-        let before = ["evalsha", "time", "getrange", "setrange", "get", "set"];
+        let before = ["evalsha", "time", "get", "setrange", "getrange", "set"];
         let before = before.map(|command| server.calls(command));
         for _ in 0..10 {
             window.try_acquire(1).await.unwrap();
         }
-        let names = ["evalsha", "time", "getrange", "setrange", "get", "set"];
+        let names = ["evalsha", "time", "get", "setrange", "getrange", "set"];
         let calls = names.map(|command| server.calls(command));
         let more: Vec<_> = calls
             .iter()

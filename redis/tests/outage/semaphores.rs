@@ -15,7 +15,7 @@ use crate::support::holds::{Holds, assert_never_more_held};
 use crate::support::server::{Server, ServerOptions};
 use crate::support::wait::{PATIENCE, eventually};
 
-fn options() -> SemaphoreOptions {
+const fn options() -> SemaphoreOptions {
     SemaphoreOptions::new().poll_interval(Duration::from_millis(2))
 }
 
@@ -198,8 +198,8 @@ async fn lost_answers_leak_no_permit() {
                 holds
             });
         }
-        let served = tokio::time::timeout(PATIENCE, callers.join_all()).await;
-        assert_never_more_held(2, served.expect("permits go on"));
+        let holds = tokio::time::timeout(PATIENCE, callers.join_all()).await;
+        assert_never_more_held(2, holds.expect("permits go on"));
         let failed: u64 = nodes.iter().map(|node| node.stats().unavailable).sum();
         assert!(failed > 0, "some answers were lost");
         // Long before the time to live.
