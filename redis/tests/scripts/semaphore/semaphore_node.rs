@@ -40,7 +40,7 @@ pub(crate) struct Grant {
 }
 
 impl SemaphoreNode {
-    pub(crate) fn new(name: u8) -> Self {
+    pub(crate) const fn new(name: u8) -> Self {
         Self {
             name: [name; 16],
             seq: 0,

@@ -16,7 +16,7 @@ pub(crate) enum LimitCase {
 }
 
 impl LimitCase {
-    pub(crate) fn capacity(self) -> u64 {
+    pub(crate) const fn capacity(self) -> u64 {
         match self {
             Self::Bucket(quota) => quota.capacity(),
             Self::Window(window) => window.limit(),

@@ -5,7 +5,7 @@ use super::limit_calls::{LimitCharge, LimitState, Outcome, call, outcome};
 use crate::scaled_window::{MAX_COUNT, ScaledWindow};
 use crate::script_harness::{START_US, Scripts, fresh_key};
 
-fn charge(window: ScaledWindow, cost: u64) -> [LimitCharge; 1] {
+const fn charge(window: ScaledWindow, cost: u64) -> [LimitCharge; 1] {
     [LimitCharge {
         limit: LimitCase::Window(window),
         cost,

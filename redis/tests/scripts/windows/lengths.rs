@@ -76,14 +76,14 @@ pub(crate) fn check_length_changes(
         now_us += pause_us;
         known_from_us = known_from_us.max(now_us.saturating_sub(kept_us));
         let cost = cost.min(window.limit());
-        let charges = [LimitCharge {
+        let each = [LimitCharge {
             limit: LimitCase::Window(window),
             cost,
             unreported: 0,
         }];
         let mut ask = |op, now_us| {
-            let call = call(op, core::slice::from_ref(&key), &charges, 0, now_us);
-            outcome(op, &charges, &scripts.take(call).0)
+            let call = call(op, core::slice::from_ref(&key), &each, 0, now_us);
+            outcome(op, &each, &scripts.take(call).0)
         };
         let taken = ask("take", now_us)?;
         let sum_since = |admitted: &[(u64, u64)], from_us: u64| -> u64 {

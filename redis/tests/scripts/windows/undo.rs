@@ -64,13 +64,13 @@ pub(crate) fn check_undos(
             prop_assert!(counted <= permits);
         } else {
             let cost = step.permits.min(window.limit());
-            let charges = [LimitCharge {
+            let each = [LimitCharge {
                 limit: LimitCase::Window(*window),
                 cost,
                 unreported: 0,
             }];
-            let call = call("take", &[key.clone()], &charges, 0, now);
-            let outcome = outcome("take", &charges, &scripts.take(call).0)?;
+            let call = call("take", core::slice::from_ref(&key), &each, 0, now);
+            let outcome = outcome("take", &each, &scripts.take(call).0)?;
             let wait = model.wait_us(cost, now);
             prop_assert_eq!(outcome.denial.map(|(_, wait)| wait), wait, "{:?}", step);
             if wait.is_none() && model.charge(cost, window.limit(), now) {

@@ -52,7 +52,7 @@ impl WindowModel {
         self.admitted.range(oldest..=slot).map(|(_, n)| n).sum()
     }
 
-    fn until_slot(&self, slot: u64, now_us: u64) -> u64 {
+    const fn until_slot(&self, slot: u64, now_us: u64) -> u64 {
         slot * self.scaled.slot() - self.offset_us - now_us
     }
 
@@ -74,7 +74,9 @@ impl WindowModel {
         if cost == 0 || fits(&slot) {
             return None;
         }
-        let slot = (slot + 1..).find(fits).expect("at most the limit");
+        // All of it has aged out by then.
+        let last = slot + self.scaled.reach() + 1;
+        let slot = (slot + 1..=last).find(fits).expect("at most the limit");
         Some(self.until_slot(slot, now_us))
     }
 
