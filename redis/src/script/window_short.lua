@@ -17,6 +17,8 @@ if #ARGV == 4 and #KEYS == 1 then
         -- What the first slots admitted does not count any more.
         before = struct.unpack('>I6', value, 37 + gone * 6)
         local low, high = gone + 1, entries + 1
+        -- Mostly the next slot has admitted some.
+        if low < high and struct.unpack('>I6', value, 37 + low * 6) ~= before then high = low end
         while low < high do
           local middle = (low + high - (low + high) % 2) / 2
           if struct.unpack('>I6', value, 37 + middle * 6) ~= before then high = middle else low = middle + 1 end

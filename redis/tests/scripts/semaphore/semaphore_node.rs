@@ -1,5 +1,6 @@
 //! A node that holds permits, as its own account says.
 
+use proptest::prop_assert;
 use proptest::test_runner::TestCaseError;
 
 use crate::script_calls::{ScriptCall, ScriptReply, number, numbers, unsigned};
@@ -112,11 +113,14 @@ pub(crate) fn deliver(
     arguments: Vec<Vec<u8>>,
     server_us: u64,
 ) -> Result<Option<Grant>, TestCaseError> {
-    let (reply, _): (ScriptReply, _) = scripts.semaphore(ScriptCall {
+    let (reply, stored): (ScriptReply, _) = scripts.semaphore(ScriptCall {
         keys: vec![semaphore.key.clone()],
         arguments,
         now_us: server_us,
     });
+    // A record for each of four nodes, and one for what is unknown.
+    let length = stored[0].value.as_ref().map_or(0, Vec::len);
+    prop_assert!(length <= 22 + 5 * 58, "{length} bytes");
     let numbers = numbers(&reply)?;
     if numbers == [-1] {
         return Ok(None);
