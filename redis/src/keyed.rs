@@ -10,12 +10,13 @@ use crate::stats::LimitStats;
 use crate::store::RedisStore;
 use crate::wait_line::WaitLine;
 
-/// A token bucket on a server for every key: user, tenant, address. Or several for each, charged
-/// all or none.
+/// A token bucket or a window on a server for every key: user, tenant, address. Or several for
+/// each, charged all or none: see [`SharedLimit`](crate::SharedLimit).
 ///
-/// Keys are bytes. Only the server's memory limits their number: a key that is not full takes about
-/// 100 bytes, and a full one none. Otherwise it works as a
-/// [`RedisTokenBucket`](crate::RedisTokenBucket), whose guarantees hold for each key.
+/// Keys are bytes. Only the server's memory limits their number: a bucket that is not full takes
+/// about 100 bytes, a window up to 500, and a limit of which nothing is used none. Otherwise it
+/// works as a [`RedisTokenBucket`](crate::RedisTokenBucket) or a
+/// [`RedisSlidingWindow`](crate::RedisSlidingWindow), whose guarantees hold for each key.
 ///
 /// The server stores keys as they are. Digest long or secret keys first, as
 /// `tidegate::KeyDigester::with_secret` does, with the same secret on all nodes.
@@ -50,7 +51,7 @@ impl RedisKeyed {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if there is no quota, two share a name, or the scripts cannot represent one.
+    /// [`BuildError`] if there is no limit, two share a name, or the scripts cannot represent one.
     pub fn new(
         store: &RedisStore,
         name: &str,

@@ -79,8 +79,8 @@
 //!   what is missing: the server, a right, a newer version, a clock, a server that accepts writes.
 //! * **Persistence.** With an append-only file and `appendfsync always`, a killed server loses
 //!   nothing. With `everysec`, a power failure may lose a second of charges. Without a file, a
-//!   restart loses all of them: each bucket is full again, so up to a capacity is admitted twice, or
-//!   the limit of a window. The nodes of a semaphore tell the server what they hold.
+//!   restart loses all of them: each bucket is full again, so up to a capacity is admitted twice,
+//!   or the limit of a window. The nodes of a semaphore tell the server what they hold.
 //!   [`LimiterOptions::start_empty`] makes absent buckets count as empty instead.
 //! * **Failover.** Replication is asynchronous: a replica that takes over may lack the last
 //!   charges, and its clock may differ. If it is behind, nothing refills until it has caught up. If

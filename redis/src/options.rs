@@ -39,7 +39,7 @@ impl LimiterOptions {
 
     /// Treats a bucket that the server does not have as empty. It begins to fill after `time`,
     /// which must be at least the time to live of its leases. By default such a bucket counts as
-    /// full.
+    /// full. A window counts as used up for its length, whatever `time` is.
     ///
     /// With this option a server that lost its data admits nothing that it had admitted before:
     /// after a crash without an append-only file, or a failover to a replica without the bucket.

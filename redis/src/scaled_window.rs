@@ -63,7 +63,7 @@ impl ScaledWindow {
         }
         // At most 2^62 nanoseconds.
         let length = u64::try_from(window.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX);
-        // Where 64 slots do not divide the window, one more has to count, so slots are half as long.
+        // Where 64 slots do not divide the window, one more has to count, so they are half as long.
         let parts = if length.is_multiple_of(SLOTS) {
             SLOTS
         } else {

@@ -26,16 +26,17 @@ use crate::wait_line::WaitLine;
 /// # Guarantees
 ///
 /// * **Bound.** No interval of the window's length, wherever it starts on the server's clock, holds
-///   more than `limit` admissions of all nodes, whatever calls are lost. A call whose reply was lost
-///   may have been charged, and is never sent again.
+///   more than `limit` admissions of all nodes, whatever calls are lost. A call whose reply was
+///   lost may have been charged, and is never sent again.
 /// * **No false refusal.** A refusal of `n` means that at least `limit − n + 1` permits were
 ///   admitted in the last window and slot. The slots are those of
 ///   [`tidegate::SlidingWindow`]: 64, or one per microsecond of a shorter window. So capacity
 ///   returns at most 1/64 of the window late.
 /// * **Exact waits.** Without other callers, a call after `retry_after` succeeds and one a
 ///   microsecond earlier does not, apart from the time on the network.
-/// * **Clock steps.** If the clock steps back, its time stands still for the window, up to the first
-///   call after the step, so never more is admitted. A step forward lets permits age out.
+/// * **Clock steps.** If the clock steps back, time stands still for the window from the start of
+///   its current slot to the first call after the step, so never more is admitted. A step forward
+///   lets permits age out.
 /// * **A denial writes nothing**, and neither does a peek.
 ///
 /// The bound does not cover what the server forgets: see [`LimiterOptions::start_empty`] and the
@@ -43,9 +44,9 @@ use crate::wait_line::WaitLine;
 ///
 /// # Cost
 ///
-/// A call takes the server about as long as that of a bucket, for any number of admissions. A key
-/// takes at most some 500 bytes, or 900 if 64 does not divide the window's microseconds, and ends
-/// when the window is empty.
+/// A call takes the server about as long as that of a bucket, up to twice as long if a slot has
+/// ended since the last one, for any number of admissions. A key takes at most some 500 bytes, or
+/// 900 if 64 does not divide the window's microseconds, and ends when the window is empty.
 ///
 /// # Other limits under the same name
 ///

@@ -1,5 +1,5 @@
-//! What the permits of a node that were granted while it held others have in common: all of them are
-//! held until the same instant, or lost together.
+//! What the permits that a node holds have in common: all of them are held until the same instant,
+//! or lost together.
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;

@@ -10,8 +10,8 @@
 //! 1. A reader that finds the instant passed makes the permits lost, before it says so
 //!    (`silent_reader`).
 //! 2. Lost permits stay lost: an extension replaces only an instant that has not passed
-//!    (`late_extension`). So once a thread has learned that a permit is not held, no thread finds it
-//!    held again, also if the server's answer arrives meanwhile.
+//!    (`late_extension`). So once a thread has learned that a permit is not held, no thread finds
+//!    it held again, also if the server's answer arrives meanwhile.
 //!
 //! # Orderings
 //!

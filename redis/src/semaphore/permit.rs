@@ -14,7 +14,9 @@ use crate::time;
 /// [lost](Self::lost). Work that must not overlap with that of other nodes stops then.
 ///
 /// ```no_run
-/// # async fn example(exports: tidegate_redis::RedisSemaphore) -> Result<(), Box<dyn std::error::Error>> {
+/// use tidegate_redis::{AcquireError, RedisSemaphore};
+///
+/// # async fn example(exports: RedisSemaphore) -> Result<(), AcquireError> {
 /// # async fn export() {}
 /// let permit = exports.acquire(1).await?;
 /// tokio::select! {
@@ -63,7 +65,7 @@ impl SemaphorePermit {
         self.0.permits
     }
 
-    /// Returns who has admitted them.
+    /// Returns the source of the admission.
     pub const fn by(&self) -> AdmittedBy {
         self.0.by
     }

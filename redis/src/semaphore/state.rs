@@ -63,7 +63,8 @@ struct Waiter {
 
 pub(crate) type Answer = Result<Admission, AcquireError>;
 
-/// Answers that are sent once the line is unlocked, because a permit that nobody takes comes back.
+/// Answers that are sent once the line is unlocked, because the permit in one that is not received
+/// comes back.
 type Answers = Vec<(oneshot::Sender<Answer>, Answer)>;
 
 /// Permits in use, which come back when this is dropped.

@@ -126,7 +126,7 @@ async fn a_node_that_does_not_reach_the_server_knows_what_it_has_lost() {
                 .filter(SemaphorePermit::is_held)
         })
         .await;
-        // A lost permit stays lost, and comes back to nobody when it is dropped.
+        // A lost permit stays lost, and nothing comes back when it is dropped.
         assert!(!permit.is_held());
         permit.lost().await;
         drop(permit);

@@ -16,8 +16,8 @@ fn semaphore(limit: u64) -> Semaphore {
     }
 }
 
-/// Asks for permits one by one, without waiting. Returns how many were granted, and whether the node
-/// keeps what it held.
+/// Asks for permits one by one, without waiting. Returns how many were granted, and whether the
+/// node keeps what it held.
 fn ask(
     scripts: &mut Scripts,
     semaphore: &Semaphore,

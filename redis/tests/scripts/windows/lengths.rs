@@ -52,9 +52,9 @@ pub(crate) fn length_changes() -> impl Strategy<Value = LengthChanges> {
     })
 }
 
-/// Checks four things. An admission is within its own limit, as far back as each call before reached.
-/// No call is refused for what was admitted long enough ago, if slots are `nested`. Hints are exact.
-/// And what a call tells is what a look right after it finds.
+/// Checks four things. An admission is within its own limit, as far back as each call before
+/// reached. No call is refused for what was admitted long enough ago, if slots are `nested`. Hints
+/// are exact. And what a call tells is what a look right after it finds.
 pub(crate) fn check_length_changes(
     scripts: &mut Scripts,
     changes: &LengthChanges,
