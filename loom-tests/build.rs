@@ -18,10 +18,11 @@ use edits::Edit;
 
 /// The files of tidegate-redis that the models need. The whole crate would bring a client and a
 /// runtime along.
-const REDIS: [&str; 5] = [
+const REDIS: [&str; 6] = [
     "breaker.rs",
     "lease/last_refusal.rs",
     "lease/local_lease.rs",
+    "semaphore/hold_deadline.rs",
     "sync.rs",
     "unreported.rs",
 ];

@@ -45,6 +45,7 @@ mod breaker;
 mod bucket;
 mod change;
 mod combined;
+mod hold_deadline;
 mod in_flight;
 mod keyed;
 mod keyed_change;

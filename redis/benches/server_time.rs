@@ -31,7 +31,8 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use support::server::{Server, ServerOptions};
 use tidegate::Quota;
 use tidegate_redis::{
-    LeaseOptions, LimiterOptions, RedisCombined, RedisKeyed, RedisStore, RedisTokenBucket,
+    LeaseOptions, LimiterOptions, RedisCombined, RedisKeyed, RedisSemaphore, RedisSlidingWindow,
+    RedisStore, RedisTokenBucket, SharedLimit,
 };
 
 const ROUNDS: usize = 7;
@@ -182,6 +183,24 @@ async fn decisions(server: &Server, store: &RedisStore) -> Vec<Row> {
             async move { drop(bucket.try_acquire(1).await) }
         }
     };
+    let window = |name: &'static str, limit, length| {
+        let window = RedisSlidingWindow::with_options(store, name, limit, length, asking);
+        let window = Arc::new(window.unwrap());
+        move || {
+            let window = Arc::clone(&window);
+            async move { drop(window.try_acquire(1).await) }
+        }
+    };
+    let minute = Duration::from_secs(60);
+    // Slots of 10 us: each call is in another one.
+    let brief = Duration::from_micros(640);
+    let mixed = [
+        ("bucket", SharedLimit::bucket(plenty)),
+        ("window", SharedLimit::window(1 << 35, minute)),
+    ];
+    let mixed = Arc::new(RedisCombined::new(store, "mixed", mixed).unwrap());
+    let full = RedisSlidingWindow::new(store, "window-denied", 100, minute * 60).unwrap();
+    full.debit(100).await.unwrap();
     let two = [("requests", plenty), ("tokens", plenty)];
     let combined = Arc::new(RedisCombined::new(store, "combined", two).unwrap());
     let keyed = Arc::new(RedisKeyed::new(store, "keyed", plenty).unwrap());
@@ -208,6 +227,12 @@ async fn decisions(server: &Server, store: &RedisStore) -> Vec<Row> {
         row("fractions of a microsecond", bucket("thirds", thirds)),
         row("it denies", bucket("denied", Quota::per_hour(1))),
         row("after `set_quota`", bucket("changed", plenty)),
+        row("`RedisSlidingWindow`", window("window", 1 << 35, minute)),
+        row(
+            "each call in another slot",
+            window("brief", 1_000_000, brief),
+        ),
+        row("it denies", window("window-denied", 100, minute * 60)),
         row("`RedisKeyed`", move || {
             let keyed = Arc::clone(&keyed);
             async move { drop(keyed.try_acquire("a key", 1).await) }
@@ -215,6 +240,10 @@ async fn decisions(server: &Server, store: &RedisStore) -> Vec<Row> {
         row("`RedisCombined` of two", move || {
             let combined = Arc::clone(&combined);
             async move { drop(combined.try_acquire(1).await) }
+        }),
+        row("`RedisCombined` of a bucket and a window", move || {
+            let mixed = Arc::clone(&mixed);
+            async move { drop(mixed.try_acquire(1).await) }
         }),
     ]
 }
@@ -276,6 +305,41 @@ async fn leases(server: &Server, nodes: usize) -> String {
     )
 }
 
+/// Nodes that take and give back permits of one semaphore, which has one for each.
+async fn semaphores(server: &Server, nodes: u64) -> String {
+    let store = RedisStore::connect(server.socket_url()).unwrap();
+    let name = format!("semaphore of {nodes}");
+    let all: Vec<_> = (0..nodes)
+        .map(|_| RedisSemaphore::new(&store, &name, nodes).unwrap())
+        .collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = all
+        .iter()
+        .map(|node| {
+            let (node, stop) = (node.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                while !stop.load(Relaxed) {
+                    drop(node.acquire(1).await);
+                    // So that the permits come back before the next ones are asked for.
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            })
+        })
+        .collect();
+    let requests = || all.iter().map(|node| node.stats().requests).sum::<u64>();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (us_before, requests_before) = (server_us(server), requests());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (us, requests) = (server_us(server) - us_before, requests() - requests_before);
+    stop.store(true, Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let per_request = us * 100 / requests.max(1);
+    let (whole, part) = (per_request / 100, per_request % 100);
+    format!("| {nodes} | {whole}.{part:02} | {} |\n", requests / 2)
+}
+
 /// What many callers at once get, and how many of their calls fail.
 async fn overload(server: &Server, callers: usize) -> String {
     const TIME: Duration = Duration::from_secs(3);
@@ -295,12 +359,17 @@ async fn overload(server: &Server, callers: usize) -> String {
 }
 
 async fn memory(server: &Server, store: &RedisStore) -> String {
-    let mut table = "| quota | value | key and value |\n|---|---|---|\n".to_owned();
-    for (what, quota) in [
-        ("100 per minute", Quota::per_minute(100)),
-        ("3 per second", Quota::per_second(3)),
+    let mut table = "| limit | value | key and value |\n|---|---|---|\n".to_owned();
+    let minute = Duration::from_secs(60);
+    for (what, limit) in [
+        ("100 per minute", Quota::per_minute(100).into()),
+        ("3 per second", Quota::per_second(3).into()),
+        (
+            "a window of 100 in a minute",
+            SharedLimit::window(100, minute),
+        ),
     ] {
-        let users = RedisKeyed::new(store, "user", quota).unwrap();
+        let users = RedisKeyed::new(store, "user", limit).unwrap();
         let (mut value, mut all) = (0, 0);
         for user in 10_000..11_000 {
             users.try_acquire(&user.to_string(), 1).await.unwrap();
@@ -328,6 +397,10 @@ async fn main() {
     text.push_str("\n| nodes | server per refill, us | refills per second | of a core | admitted |\n|---|---|---|---|---|\n");
     for nodes in [1, 10, 100, 500, 1_000] {
         text.push_str(&leases(&server, nodes).await);
+    }
+    text.push_str("\n| nodes of a semaphore | server per request, us | requests per second |\n|---|---|---|\n");
+    for nodes in [1, 10, 100] {
+        text.push_str(&semaphores(&server, nodes).await);
     }
     text.push_str("\n| callers | calls per second | failed |\n|---|---|---|\n");
     for callers in [20, 200, 2_000, 20_000] {

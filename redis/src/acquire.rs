@@ -9,7 +9,8 @@ use crate::admitted::Admitted;
 use crate::error::AcquireError;
 use crate::time;
 
-/// A call that waits until the server admits it: awaited, it does.
+/// A call that waits until the server admits it: awaited, it does. It returns how it was admitted,
+/// or the permit of a [`RedisSemaphore`](crate::RedisSemaphore).
 ///
 /// ```no_run
 /// use core::time::Duration;
@@ -22,18 +23,18 @@ use crate::time;
 /// # }
 /// ```
 #[must_use = "nothing is asked for until it is awaited"]
-pub struct Acquire<'a> {
-    wait: Box<dyn FnOnce(u64) -> Waiting<'a> + Send + 'a>,
+pub struct Acquire<'a, T = Admitted> {
+    wait: Box<dyn FnOnce(u64) -> Waiting<'a, T> + Send + 'a>,
     timeout: Option<Duration>,
 }
 
 /// Waits until a deadline on the node's clock.
-type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Admitted, AcquireError>> + Send + 'a>>;
+type Waiting<'a, T> = Pin<Box<dyn Future<Output = Result<T, AcquireError>> + Send + 'a>>;
 
-impl<'a> Acquire<'a> {
+impl<'a, T> Acquire<'a, T> {
     pub(crate) fn new<F>(wait: impl FnOnce(u64) -> F + Send + 'a) -> Self
     where
-        F: Future<Output = Result<Admitted, AcquireError>> + Send + 'a,
+        F: Future<Output = Result<T, AcquireError>> + Send + 'a,
     {
         Self {
             wait: Box::new(move |deadline| Box::pin(wait(deadline))),
@@ -51,11 +52,11 @@ impl<'a> Acquire<'a> {
     }
 }
 
-impl<'a> IntoFuture for Acquire<'a> {
-    type Output = Result<Admitted, AcquireError>;
-    type IntoFuture = Waiting<'a>;
+impl<'a, T> IntoFuture for Acquire<'a, T> {
+    type Output = Result<T, AcquireError>;
+    type IntoFuture = Waiting<'a, T>;
 
-    fn into_future(self) -> Waiting<'a> {
+    fn into_future(self) -> Waiting<'a, T> {
         let deadline = self.timeout.map_or(u64::MAX, |timeout| {
             time::now().saturating_add(time::nanos(timeout))
         });
@@ -63,7 +64,7 @@ impl<'a> IntoFuture for Acquire<'a> {
     }
 }
 
-impl fmt::Debug for Acquire<'_> {
+impl<T> fmt::Debug for Acquire<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acquire")
             .field("timeout", &self.timeout)

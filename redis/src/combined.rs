@@ -6,16 +6,18 @@ use crate::acquire::Acquire;
 use crate::admitted::Admitted;
 use crate::error::{AcquireError, BuildError, SetQuotaError};
 use crate::limits::{BucketSet, Limits};
-use crate::options::{LimiterOptions, Quotas};
+use crate::options::LimiterOptions;
+use crate::shared_limit::Quotas;
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
 use crate::wait_line::WaitLine;
 
-/// Several buckets behind one call and one round trip: requests and tokens per minute, a burst and
-/// a day.
+/// Several limits behind one call and one round trip: requests and tokens per minute, a burst and a
+/// day. Each is a bucket or a window: see [`SharedLimit`](crate::SharedLimit).
 ///
-/// A call charges all buckets or none. Otherwise it works as a
-/// [`RedisTokenBucket`](crate::RedisTokenBucket).
+/// A call charges all limits or none. Otherwise it works as a
+/// [`RedisTokenBucket`](crate::RedisTokenBucket) or a
+/// [`RedisSlidingWindow`](crate::RedisSlidingWindow).
 ///
 /// # Examples
 ///
@@ -46,7 +48,7 @@ impl RedisCombined {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if there is no quota, two share a name, or the scripts cannot represent one.
+    /// [`BuildError`] if there is no limit, two share a name, or the scripts cannot represent one.
     pub fn new(
         store: &RedisStore,
         name: &str,

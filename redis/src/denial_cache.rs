@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use crate::scaled_quota::Amount;
+use crate::scaled_limit::LimitState;
 use crate::time;
 
 /// The last denial of each key.
@@ -23,7 +23,7 @@ struct CachedDenial {
     index: usize,
     cost: u64,
     sent: u64,
-    ahead: Arc<[Amount]>,
+    states: Arc<[LimitState]>,
 }
 
 /// A denial as it is now.
@@ -31,8 +31,8 @@ pub(crate) struct PresentDenial {
     /// The limit that denies the call.
     pub(crate) index: usize,
     pub(crate) wait: Duration,
-    /// How far the TAT of each bucket is ahead, if no other call was admitted since.
-    pub(crate) ahead: Arc<[Amount]>,
+    /// The state of each limit, if no other call was admitted since.
+    pub(crate) states: Arc<[LimitState]>,
 }
 
 impl DenialCache {
@@ -55,11 +55,11 @@ impl DenialCache {
         let holds =
             now < denial.until.min(denial.forgotten_at) && costs[denial.index] >= denial.cost;
         let elapsed_us = now.saturating_sub(denial.sent) / 1_000;
-        let aged = |ahead: &Amount| ahead.after(elapsed_us);
+        let aged = |state: &LimitState| state.after(elapsed_us);
         holds.then(|| PresentDenial {
             index: denial.index,
             wait: Duration::from_nanos(denial.until - now),
-            ahead: denial.ahead.iter().map(aged).collect(),
+            states: denial.states.iter().map(aged).collect(),
         })
     }
 
@@ -70,7 +70,7 @@ impl DenialCache {
         costs: &[u64],
         sent: u64,
         (index, wait): (usize, Duration),
-        ahead: &Arc<[Amount]>,
+        states: &Arc<[LimitState]>,
     ) {
         if self.max_age.is_zero() {
             return;
@@ -82,7 +82,7 @@ impl DenialCache {
             index,
             cost: costs[index],
             sent,
-            ahead: Arc::clone(ahead),
+            states: Arc::clone(states),
         };
         self.denials.insert(key.to_vec(), denial);
     }

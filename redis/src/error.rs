@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use redis::RedisError;
-use tidegate::Denied;
+use tidegate::{Denied, WindowError};
 
 use crate::scaled_quota::ScaleError;
 
@@ -127,12 +127,19 @@ impl core::error::Error for AcquireError {
 pub enum BuildError {
     /// The scripts cannot represent a quota.
     Scale(ScaleError),
+    /// There is no such window, or the scripts cannot represent it.
+    Window(WindowError),
     /// No limit was given.
     NoLimits,
     /// Two limits have the same name.
     DuplicateLimit(Arc<str>),
     /// The share of one of so many nodes is too small for a quota.
     TooManyNodes,
+    /// A semaphore has between 1 and this many permits.
+    PermitCount {
+        /// The most permits.
+        max: u64,
+    },
 }
 
 impl From<ScaleError> for BuildError {
@@ -141,14 +148,24 @@ impl From<ScaleError> for BuildError {
     }
 }
 
+impl From<WindowError> for BuildError {
+    fn from(error: WindowError) -> Self {
+        Self::Window(error)
+    }
+}
+
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scale(error) => error.fmt(f),
+            Self::Window(error) => error.fmt(f),
             Self::NoLimits => f.write_str("no limit was given"),
             Self::DuplicateLimit(name) => write!(f, "two limits are named `{name}`"),
             Self::TooManyNodes => {
                 f.write_str("the quota divided by the number of nodes is too small")
+            }
+            Self::PermitCount { max } => {
+                write!(f, "a semaphore has between 1 and {max} permits")
             }
         }
     }
@@ -166,6 +183,8 @@ pub enum SetQuotaError {
     TooManyNodes,
     /// There is no limit of this name, or the limits have names and none was given.
     UnknownLimit,
+    /// The limit is a window, and windows do not change while nodes use them.
+    Window,
     /// Other nodes changed the limit again and again at the same time.
     Contended,
     /// The server did not answer. The change may have been made.
@@ -192,6 +211,7 @@ impl fmt::Display for SetQuotaError {
                 f.write_str("the quota divided by the number of nodes is too small")
             }
             Self::UnknownLimit => f.write_str("there is no limit of this name"),
+            Self::Window => f.write_str("a window cannot be changed while nodes use it"),
             Self::Contended => f.write_str("other nodes changed the limit at the same time"),
             Self::Unavailable(error) => error.fmt(f),
         }
@@ -203,7 +223,7 @@ impl core::error::Error for SetQuotaError {
         match self {
             Self::Scale(error) => Some(error),
             Self::Unavailable(error) => Some(error),
-            Self::TooManyNodes | Self::UnknownLimit | Self::Contended => None,
+            Self::TooManyNodes | Self::UnknownLimit | Self::Window | Self::Contended => None,
         }
     }
 }

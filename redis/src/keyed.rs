@@ -6,16 +6,17 @@ use crate::acquire::Acquire;
 use crate::admitted::Admitted;
 use crate::error::{AcquireError, BuildError, SetQuotaError};
 use crate::limits::{BucketSet, Limits};
-use crate::options::{LimiterOptions, Quotas};
+use crate::options::LimiterOptions;
+use crate::shared_limit::Quotas;
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
 use crate::wait_line::WaitLine;
 
-/// A token bucket on a server for every key: user, tenant, address. Or several for each, charged
-/// all or none.
+/// A token bucket or a window on a server for every key: user, tenant, address. Or several for
+/// each, charged all or none: see [`SharedLimit`](crate::SharedLimit).
 ///
-/// Keys are bytes. Otherwise it works as a [`RedisTokenBucket`](crate::RedisTokenBucket), whose
-/// guarantees hold for each key.
+/// Keys are bytes. Otherwise it works as a [`RedisTokenBucket`](crate::RedisTokenBucket) or a
+/// [`RedisSlidingWindow`](crate::RedisSlidingWindow), whose guarantees hold for each key.
 ///
 /// The server stores keys as they are. Digest long or secret keys first, as
 /// `tidegate::KeyDigester::with_secret` does, with the same secret on all nodes.
@@ -39,6 +40,8 @@ use crate::wait_line::WaitLine;
 /// | 100 per minute | 0.6 s | 30 000 | 6 MB |
 /// | 10 000 per day | 8.64 s | 432 000 | 86 MB |
 /// | 100 per day | 864 s | 43 200 000 | 8.6 GB |
+///
+/// The key of a window takes up to 500 bytes more, and lasts until the window is empty.
 ///
 /// Nothing else limits the number of keys: a count of all keys would be on another node of a
 /// cluster, and so a second round trip. Where the product is too much, limit the rate of new keys
@@ -77,7 +80,7 @@ impl RedisKeyed {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if there is no quota, two share a name, or the scripts cannot represent one.
+    /// [`BuildError`] if there is no limit, two share a name, or the scripts cannot represent one.
     pub fn new(
         store: &RedisStore,
         name: &str,

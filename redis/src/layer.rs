@@ -22,11 +22,25 @@ use tidegate::layer::{NoKey, RequestHead, SharedDecision, SharedGate};
 use crate::combined::RedisCombined;
 use crate::error::AcquireError;
 use crate::lease::leased_token_bucket::LeasedTokenBucket;
+use crate::sliding_window::RedisSlidingWindow;
 use crate::token_bucket::RedisTokenBucket;
 use decision::{decide, decision_of};
 
 /// Limits all requests together, on all nodes.
 impl SharedGate for RedisTokenBucket {
+    type Key = ();
+
+    fn find(&self, _: &RequestHead<'_>) -> Result<(), NoKey> {
+        Ok(())
+    }
+
+    async fn decide(&self, (): &(), n: u64) -> SharedDecision {
+        decide(self.limits(), self.buckets(), n).await
+    }
+}
+
+/// Limits all requests together, on all nodes.
+impl SharedGate for RedisSlidingWindow {
     type Key = ();
 
     fn find(&self, _: &RequestHead<'_>) -> Result<(), NoKey> {

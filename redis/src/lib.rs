@@ -3,8 +3,11 @@
 //! They are as strict and exact as those of one process. Leases keep round trips off the hot path.
 //!
 //! ```no_run
+//! use core::time::Duration;
 //! use tidegate::Quota;
-//! use tidegate_redis::{LeaseOptions, RedisKeyed, RedisStore, RedisTokenBucket};
+//! use tidegate_redis::{
+//!     LeaseOptions, RedisKeyed, RedisSemaphore, RedisSlidingWindow, RedisStore, RedisTokenBucket,
+//! };
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = RedisStore::connect("redis://127.0.0.1/")?;
@@ -12,6 +15,14 @@
 //! // One limit for all nodes. A call is one round trip.
 //! let uploads = RedisTokenBucket::new(&store, "uploads", Quota::per_second(100).burst(20))?;
 //! uploads.try_acquire(1).await?;
+//!
+//! // At most 50 in any minute, as a provider counts.
+//! let provider = RedisSlidingWindow::new(&store, "provider", 50, Duration::from_secs(60))?;
+//! provider.try_acquire(1).await?;
+//!
+//! // At most 4 at the same time, on all machines together.
+//! let export = RedisSemaphore::new(&store, "exports", 4)?.acquire(1).await?;
+//! drop(export); // comes back
 //!
 //! // A limit, or several, for every key.
 //! let users = RedisKeyed::new(&store, "user", Quota::per_minute(100).burst(20))?;
@@ -31,22 +42,27 @@
 //! |---|---|
 //! | one limit, up to some thousand calls per second | [`RedisTokenBucket`] |
 //! | the same for tens of thousands and more, or within microseconds | [`RedisTokenBucket::lease`] |
+//! | at most N in any minute or hour, wherever it starts, as a provider or a contract counts | [`RedisSlidingWindow`] |
 //! | several limits in one round trip, all or none: requests and tokens | [`RedisCombined`] |
 //! | one limit, or several, for every user, tenant or address | [`RedisKeyed`] |
+//! | at most N at the same time: exports, builds, calls of a provider | [`RedisSemaphore`] |
 //!
-//! With the feature `tower`, each of them limits the requests of a service, as a
+//! Several limits, and those of keys, are buckets, windows or both: [`SharedLimit`].
+//!
+//! With the feature `tower`, each of them but the semaphore limits the requests of a service, as a
 //! `tidegate::layer::SharedGate`. `RedisPerKey` finds the key of a request.
 //!
 //! # Guarantees
 //!
 //! * **Bound.** All nodes together admit at most capacity + rate · (b − a) in any interval `[a, b]`
 //!   of the server's clock. This includes leases, lost replies and nodes that die. A call that may
-//!   have been charged is never sent again.
+//!   have been charged is never sent again. Of a window, at most its limit in any interval of its
+//!   length. At most the permits of a semaphore are held at a time.
 //! * **Exact.** The scripts count in fractions of the server's microseconds, in whole numbers. No
 //!   rate drifts, and no admission is early.
 //! * **All or nothing**, in one script, also over several limits.
 //! * **A denial writes nothing** on the server. The node caches it, so repeated calls cost no round
-//!   trips.
+//!   trips. Semaphores write their nodes' turns.
 //! * **An outage of the server costs one timeout**, not one per call. Each limiter chooses a
 //!   [`FailurePolicy`]. What a node's share admits meanwhile is reported to the server when it is
 //!   back.
@@ -63,7 +79,8 @@
 //!   what is missing: the server, a right, a newer version, a clock, a server that accepts writes.
 //! * **Persistence.** With an append-only file and `appendfsync always`, a killed server loses
 //!   nothing. With `everysec`, a power failure may lose a second of charges. Without a file, a
-//!   restart loses all of them: each bucket is full again, so up to a capacity is admitted twice.
+//!   restart loses all of them: each bucket is full again, so up to a capacity is admitted twice,
+//!   or the limit of a window. The nodes of a semaphore tell the server what they hold.
 //!   [`LimiterOptions::start_empty`] makes absent buckets count as empty instead.
 //! * **Failover.** Replication is asynchronous: a replica that takes over may lack the last
 //!   charges, and its clock may differ. If it is behind, nothing refills until it has caught up. If
@@ -98,8 +115,11 @@
 //!   whose tokens take whole microseconds: its TAT in microseconds, in seven, and how far that was
 //!   ahead at the last write, in five. 28 bytes hold any bucket: TAT, time of the last write,
 //!   fraction and denominator. A quota that was changed for all nodes takes 60 bytes more. Leases
-//!   take 392 bytes more, that quota included, and 79 for each node. [`inspect`] reads all of
-//!   these.
+//!   take 392 bytes more, that quota included, and 79 for each node. A window begins with `W`, and
+//!   takes 42 bytes and 6 for each slot since its first admission, at most 64, or 129 where 64 does
+//!   not divide its microseconds. A semaphore begins with `S`, and takes 22 bytes and 58 for each
+//!   node. A call for a value of another kind is an error, and changes nothing. [`inspect`] reads
+//!   buckets.
 //! * **To change a limit** see [below](#to-change-a-limit).
 //! * **Virtual machines** that are copied while they run hold the same leases twice. Close leases
 //!   before a snapshot. A machine that is suspended for longer than a lease may spend the lease
@@ -116,7 +136,8 @@
 //!
 //! Without such a call, deploy nodes with the new quota. Until all have it, each decides by its
 //! own. The level stays in time, not in tokens. A bucket that is used up further than a lowered
-//! limit allows stays so until it has refilled; `reset` fills it up.
+//! limit allows stays so until it has refilled; `reset` fills it up. Windows change in this way only.
+//! One whose length is changed knows what counted for the old length, and no more.
 //!
 //! ```sh
 //! # The program of the crate tidegate-cli does the same, and shows what is stored:
@@ -229,22 +250,32 @@ mod label;
 mod layer;
 mod lease;
 mod limits;
+mod live_limit;
 mod live_quota;
+mod local_shares;
 mod missing;
+mod node_name;
 mod observer;
 mod options;
 mod ping_error;
 mod policy;
 mod quota_record;
+mod scaled_limit;
 mod scaled_quota;
+mod scaled_window;
 mod script;
+mod semaphore;
 mod server_info;
+mod shared_limit;
+mod sliding_window;
 mod stats;
 mod store;
 mod sync;
 mod table_quotas;
+mod take_call;
 mod time;
 mod token_bucket;
+mod unavailable;
 mod unless;
 mod unreported;
 mod wait_line;
@@ -261,12 +292,17 @@ pub use lease::lease_options::LeaseOptions;
 pub use lease::leased_token_bucket::LeasedTokenBucket;
 #[cfg(feature = "metrics")]
 pub use observer::describe_metrics;
-pub use options::{LimiterOptions, Quotas};
+pub use options::LimiterOptions;
 pub use ping_error::PingError;
 pub use policy::FailurePolicy;
 pub use scaled_quota::ScaleError;
+pub use semaphore::options::SemaphoreOptions;
+pub use semaphore::permit::SemaphorePermit;
+pub use semaphore::redis_semaphore::RedisSemaphore;
 pub use server_info::{ServerInfo, ServerKind, ServerRole};
-pub use stats::{LeaseStats, LimitStats, StoreStats};
+pub use shared_limit::{Quotas, SharedLimit};
+pub use sliding_window::RedisSlidingWindow;
+pub use stats::{LeaseStats, LimitStats, SemaphoreStats, StoreStats};
 pub use store::{RedisStore, StoreBuilder};
 pub use token_bucket::RedisTokenBucket;
 

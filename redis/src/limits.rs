@@ -1,10 +1,9 @@
-//! One limit or several, charged all or none: the common part of buckets, combinations and tables.
+//! One limit or several, charged all or none: the common part of buckets, windows, combinations and
+//! tables.
 //!
-//! `take_reply` reads what the script answers, and `quota_changes` follows and makes changes of
-//! quotas.
+//! `quota_changes` follows and makes changes of quotas.
 
 mod quota_changes;
-mod take_reply;
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -17,19 +16,24 @@ use crate::admitted::{Admitted, AdmittedBy};
 use crate::base_key::BaseKey;
 use crate::denial_cache::{DenialCache, PresentDenial};
 use crate::error::{AcquireError, BuildError};
+use crate::live_limit::{LimitNow, LiveLimit};
 use crate::live_quota::{LiveQuota, told_quotas};
+use crate::local_shares::LocalShares;
 use crate::observer::LimitObserver;
-use crate::options::{LimiterOptions, Quotas};
-use crate::policy::{FailurePolicy, LocalShares};
+use crate::options::LimiterOptions;
+use crate::policy::FailurePolicy;
 use crate::quota_record::QuotaRecord;
-use crate::scaled_quota::{Amount, MAX_REFILL_US, ScaledQuota};
+use crate::scaled_limit::{LimitState, ScaledLimit};
+use crate::scaled_quota::MAX_REFILL_US;
 use crate::script::{self, ScriptArgs, ScriptCall};
+use crate::shared_limit::Quotas;
 use crate::stats::{CallOutcome, LimitStats};
 use crate::store::{CallFailure, RedisStore};
 use crate::table_quotas::TableQuotas;
+use crate::take_call::{TakeArguments, TakeReply};
 use crate::time;
+use crate::unavailable::unavailable;
 use crate::unreported::UnreportedCharges;
-use take_reply::{TakeReply, read_short, short_arguments};
 
 /// A limit may change that often while one call is made.
 pub(crate) const MAX_CHANGES: u32 = 8;
@@ -55,17 +59,17 @@ struct NamedLimit {
     /// The same name in header fields.
     #[cfg(feature = "tower")]
     label: Option<&'static str>,
-    quota: LiveQuota,
+    limit: LiveLimit,
 }
 
 /// The result of a call that asks for tokens.
 pub(crate) struct TakeOutcome {
     pub(crate) result: Result<Admitted, AcquireError>,
-    /// How far the TAT of each bucket is ahead of the clock, if the server has told.
-    pub(crate) ahead: Option<Arc<[Amount]>>,
+    /// The state of each limit, if the server has told.
+    pub(crate) states: Option<Arc<[LimitState]>>,
 }
 
-/// The buckets of one call, one for each limit.
+/// The buckets and windows of one call, one for each limit.
 #[derive(Debug)]
 pub(crate) struct BucketSet {
     pub(crate) base: BaseKey,
@@ -93,18 +97,17 @@ impl Limits {
         }
         let shares = match options.policy {
             FailurePolicy::Local { nodes } => {
-                let quotas = quotas.iter().map(|(_, quota)| *quota);
-                Some(LocalShares::new(quotas, nodes)?)
+                let limits = quotas.iter().map(|(_, limit)| *limit);
+                Some(LocalShares::new(limits, nodes)?)
             }
             _ => None,
         };
-        let limit = |(name, quota): (Option<Arc<str>>, _)| {
-            let quota = LiveQuota::new(quota)?;
+        let limit = |(name, limit): (Option<Arc<str>>, _)| {
             Ok(NamedLimit {
                 #[cfg(feature = "tower")]
                 label: name.as_deref().map(crate::label::label),
                 name,
-                quota,
+                limit: LiveLimit::new(limit)?,
             })
         };
         let limits = quotas.into_iter().map(limit);
@@ -150,12 +153,13 @@ impl Limits {
         &self.store
     }
 
-    pub(crate) fn quota(&self, index: usize) -> &LiveQuota {
-        &self.each[index].quota
+    /// The quota of a bucket; `None` if there is no such limit, or it is a window.
+    pub(crate) fn quota(&self, index: usize) -> Option<&Arc<LiveQuota>> {
+        self.each.get(index)?.limit.quota()
     }
 
-    fn quotas(&self) -> Box<[QuotaRecord]> {
-        self.each.iter().map(|limit| limit.quota.get()).collect()
+    fn limits_now(&self) -> Box<[LimitNow]> {
+        self.each.iter().map(|named| named.limit.get()).collect()
     }
 
     /// Returns the index of the limit with this name.
@@ -164,7 +168,7 @@ impl Limits {
         each.position(|limit| limit.name.as_deref() == name)
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.each.len()
     }
 
@@ -215,17 +219,22 @@ impl Limits {
             let result = Err(error);
             return TakeOutcome {
                 result,
-                ahead: None,
+                states: None,
             };
         }
         let key = buckets.base.as_bytes();
-        if let Some(PresentDenial { index, wait, ahead }) = self.denials.get(key, costs) {
+        if let Some(PresentDenial {
+            index,
+            wait,
+            states,
+        }) = self.denials.get(key, costs)
+        {
             self.observer.record(CallOutcome::DeniedFromCache);
             // Nothing was awaited, so a loop of calls would never let other tasks run.
             tokio::task::consume_budget().await;
             return TakeOutcome {
                 result: Err(self.not_yet(index, wait)),
-                ahead: Some(ahead),
+                states: Some(states),
             };
         }
         let sent = time::now();
@@ -237,7 +246,7 @@ impl Limits {
                 let result = self.without_server(buckets, costs, failure);
                 return TakeOutcome {
                     result,
-                    ahead: None,
+                    states: None,
                 };
             }
         };
@@ -247,11 +256,11 @@ impl Limits {
                 // A quota that this call has made known is too small.
                 return TakeOutcome {
                     result: Err(never),
-                    ahead: Some(reply.ahead),
+                    states: Some(reply.states),
                 };
             }
             let denial = (index, wait);
-            self.denials.insert(key, costs, sent, denial, &reply.ahead);
+            self.denials.insert(key, costs, sent, denial, &reply.states);
             Err(self.not_yet(index, wait))
         } else {
             self.observer.record(CallOutcome::Admitted);
@@ -262,15 +271,15 @@ impl Limits {
         };
         TakeOutcome {
             result,
-            ahead: Some(reply.ahead),
+            states: Some(reply.states),
         }
     }
 
-    /// The quota of each limit, and its name in header fields.
+    /// Each limit, and its name in header fields.
     #[cfg(feature = "tower")]
-    pub(crate) fn labeled(&self) -> impl Iterator<Item = (Option<&'static str>, ScaledQuota)> {
+    pub(crate) fn labeled(&self) -> impl Iterator<Item = (Option<&'static str>, ScaledLimit)> {
         let each = self.each.iter();
-        each.map(|limit| (limit.label, limit.quota.get().scaled))
+        each.map(|named| (named.label, named.limit.scaled()))
     }
 
     /// The name in header fields of the limit with this name.
@@ -299,11 +308,11 @@ impl Limits {
         }
     }
 
-    /// Returns the tokens left in each bucket.
+    /// Returns how much each limit has left.
     pub(crate) async fn available(&self, buckets: &BucketSet) -> Result<Vec<u64>, AcquireError> {
         let costs = vec![0; self.len()];
         let reply = self.query("peek", buckets, &costs).await?;
-        Ok(self.available_of(&reply.ahead).collect())
+        Ok(self.available_of(&reply.states).collect())
     }
 
     /// Charges all limits, also beyond what they have.
@@ -316,7 +325,7 @@ impl Limits {
         self.query("debit", buckets, costs).await.map(drop)
     }
 
-    /// Fills all buckets up.
+    /// Fills all limits up.
     pub(crate) async fn reset(&self, buckets: &BucketSet) -> Result<(), AcquireError> {
         let costs = vec![0; self.len()];
         let result = self.query("reset", buckets, &costs).await;
@@ -325,7 +334,7 @@ impl Limits {
     }
 
     const fn check_count(&self, costs: &[u64]) -> Result<(), AcquireError> {
-        let limits = self.each.len();
+        let limits = self.len();
         if costs.len() == limits {
             Ok(())
         } else {
@@ -336,8 +345,7 @@ impl Limits {
     /// Denies costs above a capacity, which can never be admitted, without asking the server.
     pub(crate) fn check(&self, costs: &[u64]) -> Result<(), AcquireError> {
         self.check_count(costs)?;
-        for (index, (limit, &cost)) in self.each.iter().zip(costs).enumerate() {
-            let capacity = limit.quota.get().quota.capacity();
+        for (index, (capacity, &cost)) in self.capacities().zip(costs).enumerate() {
             if cost > capacity {
                 return Err(self.denied(index, Denied::Never { capacity }));
             }
@@ -356,35 +364,24 @@ impl Limits {
         self.denied(index, Denied::NotYet { retry_after })
     }
 
-    /// The tokens in each bucket whose TAT is this far ahead.
-    pub(crate) fn available_of(&self, ahead: &[Amount]) -> impl Iterator<Item = u64> {
-        let each = self.each.iter().zip(ahead);
-        each.map(|(limit, ahead)| limit.quota.get().scaled.available(*ahead))
+    /// How much is left of each limit in this state.
+    pub(crate) fn available_of(&self, states: &[LimitState]) -> impl Iterator<Item = u64> {
+        let each = self.each.iter().zip(states);
+        each.map(|(named, state)| named.limit.scaled().available(*state))
     }
 
     pub(crate) fn capacities(&self) -> impl Iterator<Item = u64> {
         let each = self.each.iter();
-        each.map(|limit| limit.quota.get().quota.capacity())
+        each.map(|named| named.limit.scaled().capacity())
     }
 
     fn admitted(&self, reply: &TakeReply) -> Admitted {
-        let times = reply.ahead.iter().copied().map(ScaledQuota::refill_time);
+        let times = reply.states.iter().copied().map(LimitState::refill_time);
         Admitted {
             by: AdmittedBy::Server,
-            available: self.available_of(&reply.ahead).min(),
+            available: self.available_of(&reply.states).min(),
             refill_time: times.max(),
         }
-    }
-
-    fn unavailable(&self, base: &BaseKey, failure: CallFailure) -> AcquireError {
-        let (retry_after, cause) = match failure {
-            CallFailure::BreakerOpen(until) => {
-                (RedisStore::wait_for_probe(until), self.store.last_error())
-            }
-            CallFailure::Failed(error) => (self.store.retry_after(base), Some(error)),
-            CallFailure::Overloaded => return AcquireError::Overloaded,
-        };
-        AcquireError::Unavailable { retry_after, cause }
     }
 
     /// Decides by the policy.
@@ -413,7 +410,7 @@ impl Limits {
             }
             _ => {
                 self.observer.record(CallOutcome::Unavailable);
-                Err(self.unavailable(&buckets.base, failure))
+                Err(unavailable(&self.store, &buckets.base, failure))
             }
         }
     }
@@ -426,7 +423,7 @@ impl Limits {
         costs: &[u64],
     ) -> Result<TakeReply, AcquireError> {
         let reply = self.run(operation, buckets, costs).await;
-        reply.map_err(|failure| self.unavailable(&buckets.base, failure))
+        reply.map_err(|failure| unavailable(&self.store, &buckets.base, failure))
     }
 
     /// Runs a call, again whenever the server tells of a newer quota: then it has charged nothing.
@@ -438,8 +435,8 @@ impl Limits {
     ) -> Result<TakeReply, CallFailure> {
         self.follow_changes().await;
         for _ in 0..MAX_CHANGES {
-            let quotas = self.quotas();
-            match self.run_once(operation, buckets, costs, &quotas).await? {
+            let limits = self.limits_now();
+            match self.run_once(operation, buckets, costs, &limits).await? {
                 Ok(reply) => return Ok(reply),
                 Err(newer) => self.adopt(&newer),
             }
@@ -453,25 +450,32 @@ impl Limits {
         operation: &str,
         buckets: &BucketSet,
         costs: &[u64],
-        quotas: &[QuotaRecord],
+        limits: &[LimitNow],
     ) -> Result<Result<TakeReply, Vec<(usize, QuotaRecord)>>, CallFailure> {
         let report = buckets
             .unreported
             .as_ref()
             .map(UnreportedCharges::take_report);
         let unreported = |index| report.as_ref().map_or(0, |report| report.get(index));
+        let scaled: Box<[ScaledLimit]> = limits.iter().map(LimitNow::scaled).collect();
+        let is_changed = limits.iter().any(|limit| limit.changed().is_some());
         let is_plain_take = operation == "take"
             && self.options.empty_for.is_none()
-            && quotas.iter().all(|quota| quota.version == 0)
+            && !is_changed
             && (0..self.len()).all(|index| unreported(index) == 0);
-        let short = if is_plain_take {
-            short_arguments(quotas, costs)
-        } else {
-            None
-        };
-        let is_short = short.is_some();
-        let arguments =
-            short.unwrap_or_else(|| self.arguments(operation, costs, quotas, unreported));
+        let short = is_plain_take.then(|| TakeArguments::short(&scaled, costs));
+        let (arguments, reader) = short
+            .flatten()
+            .unwrap_or_else(|| {
+                let changes = |index: usize, arguments: &mut ScriptArgs| {
+                    if is_changed {
+                        self.append_change(index, &limits[index], arguments);
+                    }
+                };
+                let empty_for_us = self.empty_for_us();
+                TakeArguments::any(operation, &scaled, costs, unreported, changes, empty_for_us)
+            })
+            .split();
         let call = ScriptCall {
             script: &script::TAKE,
             keys: &buckets.keys,
@@ -489,49 +493,9 @@ impl Limits {
         if let Some(report) = report {
             report.confirm();
         }
-        // What the short way leaves to the rest has the reply of any call.
-        let reply = if is_short && numbers.len() <= 1 + self.len() {
-            read_short(&numbers, quotas, costs)
-        } else {
-            TakeReply::read(&numbers, self.len())
-        };
+        let reply = reader.read(&numbers, &scaled, costs);
         let reply = reply.ok_or_else(|| CallFailure::Failed(script::unexpected_reply()))?;
         Ok(Ok(reply))
-    }
-
-    /// The arguments of any call.
-    fn arguments(
-        &self,
-        operation: &str,
-        costs: &[u64],
-        quotas: &[QuotaRecord],
-        unreported: impl Fn(usize) -> u64,
-    ) -> ScriptArgs {
-        let mut arguments = ScriptArgs::default();
-        arguments
-            .bytes(operation.as_bytes())
-            .number(MAX_REFILL_US)
-            .number(self.empty_for_us());
-        let is_changed = quotas.iter().any(|quota| quota.version > 0);
-        for (index, (record, &cost)) in quotas.iter().zip(costs).enumerate() {
-            let quota = record.scaled;
-            arguments
-                .number(quota.den())
-                .amount(quota.full())
-                .amount(quota.cost(cost))
-                .amount(quota.cost(unreported(index)));
-            if is_changed {
-                if record.version > 0 {
-                    arguments.bytes(&record.to_bytes());
-                } else {
-                    arguments.bytes(b"");
-                }
-                arguments
-                    .bytes(&self.each[index].quota.base().to_bytes())
-                    .number(self.table.is_some().into());
-            }
-        }
-        arguments
     }
 
     /// How long an absent bucket counts as empty, in microseconds; 0 if it counts as full.

@@ -1,9 +1,6 @@
-//! The settings that all limiters share, and their quotas.
+//! The settings that all limiters share.
 
 use core::time::Duration;
-use std::sync::Arc;
-
-use tidegate::Quota;
 
 use crate::policy::FailurePolicy;
 
@@ -44,7 +41,7 @@ impl LimiterOptions {
 
     /// Treats a bucket that the server does not have as empty. It begins to fill after `time`,
     /// which must be at least the time to live of its leases. By default such a bucket counts as
-    /// full.
+    /// full. A window counts as used up for its length, whatever `time` is.
     ///
     /// With this option a server that lost its data admits nothing that it had admitted before:
     /// after a crash without an append-only file, or a failover to a replica without the bucket.
@@ -80,36 +77,5 @@ impl LimiterOptions {
     pub const fn cached_keys(mut self, keys: usize) -> Self {
         self.cached_keys = keys;
         self
-    }
-}
-
-/// One quota, or several with names.
-///
-/// Made from a [`Quota`], or from an array or `Vec` of pairs of a name and a quota.
-#[derive(Clone, Debug)]
-pub struct Quotas(pub(crate) Vec<(Option<Arc<str>>, Quota)>);
-
-impl From<Quota> for Quotas {
-    fn from(quota: Quota) -> Self {
-        Self(vec![(None, quota)])
-    }
-}
-
-impl<N: AsRef<str>, const LIMITS: usize> From<[(N, Quota); LIMITS]> for Quotas {
-    fn from(limits: [(N, Quota); LIMITS]) -> Self {
-        limits.into_iter().collect()
-    }
-}
-
-impl<N: AsRef<str>> From<Vec<(N, Quota)>> for Quotas {
-    fn from(limits: Vec<(N, Quota)>) -> Self {
-        limits.into_iter().collect()
-    }
-}
-
-impl<N: AsRef<str>> FromIterator<(N, Quota)> for Quotas {
-    fn from_iter<I: IntoIterator<Item = (N, Quota)>>(limits: I) -> Self {
-        let limit = |(name, quota): (N, Quota)| (Some(Arc::from(name.as_ref())), quota);
-        Self(limits.into_iter().map(limit).collect())
     }
 }

@@ -9,13 +9,21 @@ use crate::scaled_quota::Amount;
 /// The parts that scripts share.
 const TIME: &str = include_str!("script/time.lua");
 const BUCKET: &str = include_str!("script/bucket.lua");
+const WINDOW: &str = include_str!("script/window.lua");
 
-/// What [`TAKE`] begins with: the usual call.
-const SHORT: &str = include_str!("script/short.lua");
-
-/// Charges, peeks at, debits or resets one bucket or several.
-pub(crate) static TAKE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(&[TIME, SHORT, BUCKET, include_str!("script/take.lua")]));
+/// Charges, peeks at, debits or resets one bucket or window, or several. The usual calls come
+/// first, each before the functions that it does not need.
+pub(crate) static TAKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&[
+        TIME,
+        include_str!("script/short.lua"),
+        include_str!("script/window_short.lua"),
+        WINDOW,
+        include_str!("script/window_take.lua"),
+        BUCKET,
+        include_str!("script/take.lua"),
+    ])
+});
 
 /// Renews the lease of one node on one bucket.
 pub(crate) static LEASE: LazyLock<Script> =
@@ -28,6 +36,9 @@ pub(crate) static TABLE: LazyLock<Script> =
 /// Reads a bucket for an operator.
 pub(crate) static INSPECT: LazyLock<Script> =
     LazyLock::new(|| Script::new(&[TIME, include_str!("script/inspect.lua")]));
+/// Tells what a node holds of a semaphore, and asks for more.
+pub(crate) static SEMAPHORE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&[TIME, include_str!("script/semaphore.lua")]));
 
 /// Proves that a decision would work: it writes a key, which ends at once.
 pub(crate) static PROBE: LazyLock<Script> =

@@ -178,6 +178,32 @@ counters! {
 }
 
 counters! {
+    /// The outcomes of one semaphore's calls on this node, in permits unless another unit is named.
+    SemaphoreCounters => SemaphoreStats {
+        /// Calls to the server: each tells what this node holds, and asks for all calls that wait.
+        requests,
+        /// Permits that the server granted.
+        granted,
+        /// Calls that found too few permits and did not wait.
+        denied,
+        /// Permits that were lost: the server did not hear of this node for a time to live.
+        lost,
+        /// Permits that [`FailurePolicy::Open`](crate::FailurePolicy::Open) admitted without the
+        /// server.
+        open_admitted,
+        /// Permits of this node's share, admitted without the server.
+        local_admitted,
+        /// Calls refused without the server.
+        unavailable,
+    } with {
+        /// Permits out now on this node. Those that are lost count until they are dropped.
+        out: u64,
+        /// Calls that wait now on this node.
+        waiting: usize,
+    }
+}
+
+counters! {
     /// What a [`LeasedTokenBucket`](crate::LeasedTokenBucket) has taken and given back, in tokens.
     LeaseCounters => LeaseStats {
         /// Calls to the server.

@@ -1,12 +1,16 @@
 //! One bucket that nodes share.
 
+use std::sync::Arc;
+
 use tidegate::Quota;
 
 use crate::acquire::Acquire;
 use crate::admitted::Admitted;
 use crate::error::{AcquireError, BuildError, SetQuotaError};
 use crate::limits::{BucketSet, Limits};
-use crate::options::{LimiterOptions, Quotas};
+use crate::live_quota::LiveQuota;
+use crate::options::LimiterOptions;
+use crate::shared_limit::Quotas;
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
 use crate::wait_line::WaitLine;
@@ -63,6 +67,7 @@ use crate::wait_line::WaitLine;
 pub struct RedisTokenBucket {
     limits: Limits,
     buckets: BucketSet,
+    live_quota: Arc<LiveQuota>,
     wait_line: WaitLine,
 }
 
@@ -88,11 +93,17 @@ impl RedisTokenBucket {
         options: LimiterOptions,
     ) -> Result<Self, BuildError> {
         let (limits, buckets) = Limits::named(store, name, Quotas::from(quota), options)?;
+        let live_quota = limits.quota(0).cloned().ok_or(BuildError::NoLimits)?;
         Ok(Self {
             limits,
             buckets,
+            live_quota,
             wait_line: WaitLine::default(),
         })
+    }
+
+    pub(crate) fn live_quota(&self) -> &LiveQuota {
+        &self.live_quota
     }
 
     pub(crate) const fn buckets(&self) -> &BucketSet {
@@ -106,7 +117,7 @@ impl RedisTokenBucket {
     /// Returns the quota: the one that this node was built with, or the one of the newest
     /// [change](Self::set_quota) that it knows.
     pub fn quota(&self) -> Quota {
-        self.limits.quota(0).get().quota
+        self.live_quota.get().quota
     }
 
     /// Changes the quota for all nodes while they use the bucket.

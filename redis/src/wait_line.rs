@@ -144,8 +144,8 @@ impl WaitLine {
             }
             let Some(wait) = denied.retry_after().filter(|_| batch.len() == 1) else {
                 let available = told
-                    .ahead
-                    .map(|ahead| limits.available_of(&ahead).collect::<Vec<_>>());
+                    .states
+                    .map(|states| limits.available_of(&states).collect::<Vec<_>>());
                 let fitting = available.map_or(0, |available| fitting(&batch, &available));
                 batch.truncate(fitting.max(1));
                 continue;

@@ -5,15 +5,15 @@ use tidegate::layer::SharedDecision;
 
 use crate::error::AcquireError;
 use crate::limits::{BucketSet, Limits};
-use crate::scaled_quota::{Amount, ScaledQuota};
+use crate::scaled_limit::LimitState;
 
 /// Takes `n` tokens of every limit, or none.
 pub(crate) async fn decide(limits: &Limits, buckets: &BucketSet, n: u64) -> SharedDecision {
     let costs = vec![n; limits.len()];
     let taken = limits.take_and_tell(buckets, &costs).await;
     let decision = decision_of(limits, taken.result);
-    match taken.ahead {
-        Some(ahead) => decision.describe(snapshots(limits, &ahead)),
+    match taken.states {
+        Some(states) => decision.describe(snapshots(limits, &states)),
         None => decision,
     }
 }
@@ -33,14 +33,13 @@ pub(crate) fn decision_of<T>(limits: &Limits, result: Result<T, AcquireError>) -
     }
 }
 
-fn snapshots(limits: &Limits, ahead: &[Amount]) -> Vec<Snapshot> {
-    let each = limits.labeled().zip(ahead);
-    each.map(|((label, quota), ahead)| {
-        let refill_time = ScaledQuota::refill_time(quota.full());
-        let mut snapshot = Snapshot::new(quota.capacity(), refill_time);
+fn snapshots(limits: &Limits, states: &[LimitState]) -> Vec<Snapshot> {
+    let each = limits.labeled().zip(states);
+    each.map(|((label, limit), &state)| {
+        let mut snapshot = Snapshot::new(limit.capacity(), limit.period());
         snapshot.limit = label;
-        snapshot.available = quota.available(*ahead);
-        snapshot.next_permit_in = quota.next_token_in(*ahead);
+        snapshot.available = limit.available(state);
+        snapshot.next_permit_in = limit.next_permit_in(state);
         snapshot
     })
     .collect()

@@ -16,13 +16,13 @@
 //! first.
 
 use core::time::Duration;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
 use crate::lease::lease_options::LeaseOptions;
 use crate::lease::lease_state::LeaseState;
 use crate::limits::MAX_CHANGES;
 use crate::live_quota::told_quotas;
+use crate::node_name::random_node_name;
 use crate::quota_record::QuotaRecord;
 use crate::script::{self, ScriptArgs, ScriptCall};
 use crate::stats::TokenFlow;
@@ -251,7 +251,7 @@ impl RefillTask {
     ) -> Result<Result<RefillGrant, Vec<(usize, QuotaRecord)>>, CallFailure> {
         let state = Arc::clone(&self.state);
         let (limits, buckets) = (state.bucket.limits(), state.bucket.buckets());
-        let record = limits.quota(0).get();
+        let record = state.bucket.live_quota().get();
         let quota = record.scaled;
         let report = buckets
             .unreported
@@ -263,7 +263,7 @@ impl RefillTask {
         let mut node = self.node.to_vec();
         if record.version > 0 {
             node.extend(record.to_bytes());
-            node.extend(limits.quota(0).base().to_bytes());
+            node.extend(state.bucket.live_quota().base().to_bytes());
         }
         let mut arguments = ScriptArgs::default();
         arguments
@@ -434,12 +434,6 @@ impl Drop for RefillTask {
 
 /// Returns a name that no other node has: 128 bits of the system's randomness, because a collision
 /// would break the bound.
-fn random_node_name() -> [u8; 16] {
-    // Each state has a key of its own, but the keys of one thread differ by a counter.
-    let random = || u128::from(RandomState::new().build_hasher().finish());
-    (random() << 64 | random()).to_be_bytes()
-}
-
 impl RefillGrant {
     fn read(numbers: &[i64], amounts: &[u64]) -> Option<Self> {
         let [places, kept, wait, _, _, leases, record] = numbers else {

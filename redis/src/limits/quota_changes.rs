@@ -4,22 +4,24 @@ use tidegate::Quota;
 
 use super::{BucketSet, Limits, MAX_CHANGES};
 use crate::error::SetQuotaError;
+use crate::live_limit::LimitNow;
 use crate::live_quota::{NO_NEWER, told_quotas};
 use crate::quota_record::QuotaRecord;
 use crate::scaled_quota::ScaledQuota;
 use crate::script::{self, ScriptArgs, ScriptCall};
 use crate::store::CallFailure;
 use crate::table_quotas::TableQuotas;
+use crate::unavailable::unavailable;
 
 impl Limits {
     /// Replaces the quotas of this node by those that the server has told.
     pub(crate) fn adopt(&self, told: &[(usize, QuotaRecord)]) {
         let mut is_changed = false;
         for &(index, record) in told {
-            let Some(limit) = self.each.get(index) else {
+            let Some(quota) = self.quota(index) else {
                 continue;
             };
-            if limit.quota.adopt(record) {
+            if quota.adopt(record) {
                 is_changed = true;
                 self.adapt_shares(index);
             }
@@ -31,16 +33,15 @@ impl Limits {
     }
 
     fn adapt_shares(&self, index: usize) {
-        let Some(shares) = &self.shares else {
+        let (Some(shares), Some(quota)) = (&self.shares, self.quota(index)) else {
             return;
         };
-        let newest = || self.each[index].quota.get();
         loop {
-            let record = newest();
+            let record = quota.get();
             // A share that is too small stays as it was.
             let _ = shares.set_quota(index, record.quota);
             // Another thread may have set the shares of an older quota meanwhile.
-            if newest() == record {
+            if quota.get() == record {
                 return;
             }
         }
@@ -50,7 +51,7 @@ impl Limits {
     pub(crate) async fn follow_changes(&self) {
         if let Some(table) = self.table.as_ref().filter(|table| table.claim()) {
             // Without an answer, the call itself finds out what is wrong.
-            let newer = self.exchange_quotas(table, &self.quotas()).await;
+            let newer = self.exchange_quotas(table, &self.limits_now()).await;
             self.adopt(&newer.unwrap_or_default());
         }
     }
@@ -59,15 +60,11 @@ impl Limits {
     async fn exchange_quotas(
         &self,
         table: &TableQuotas,
-        quotas: &[QuotaRecord],
+        limits: &[LimitNow],
     ) -> Result<Vec<(usize, QuotaRecord)>, CallFailure> {
         let mut arguments = ScriptArgs::default();
-        for quota in quotas {
-            if quota.version > 0 {
-                arguments.bytes(&quota.to_bytes());
-            } else {
-                arguments.bytes(b"");
-            }
+        for limit in limits {
+            limit.append_changed(&mut arguments);
         }
         let call = ScriptCall {
             script: &script::TABLE,
@@ -81,6 +78,22 @@ impl Limits {
         told_quotas(&reply).ok_or_else(|| CallFailure::Failed(script::unexpected_reply()))
     }
 
+    /// Appends the changed quota of a limit, the one that it began with, and whether these are the
+    /// quotas of a table, for the script `take`.
+    pub(super) fn append_change(
+        &self,
+        index: usize,
+        limit: &LimitNow,
+        arguments: &mut ScriptArgs,
+    ) {
+        limit.append_changed(arguments);
+        match self.quota(index) {
+            Some(quota) => arguments.bytes(&quota.base().to_bytes()),
+            None => arguments.bytes(b""),
+        };
+        arguments.number(self.table.is_some().into());
+    }
+
     /// Changes the quota of one limit of these buckets, or of a table, for all nodes. Ends when the
     /// server has it.
     pub(crate) async fn set_quota(
@@ -90,6 +103,7 @@ impl Limits {
         quota: Quota,
     ) -> Result<(), SetQuotaError> {
         let scaled = ScaledQuota::new(quota)?;
+        let live = self.quota(index).ok_or(SetQuotaError::Window)?;
         if let Some(shares) = &self.shares
             && !shares.supports(quota)
         {
@@ -99,22 +113,23 @@ impl Limits {
         let base = buckets.map(|buckets| &buckets.base).or(of_table);
         let base = base.ok_or(SetQuotaError::UnknownLimit)?;
         // Once to learn the newest quota, and then until no other node is faster.
-        let mut quotas = self.quotas();
+        let mut offered = live.get();
         for _ in 0..MAX_CHANGES {
-            let newer = self.offer(buckets, &quotas).await;
-            let newer = newer.map_err(|failure| self.unavailable(base, failure))?;
+            let mut limits = self.limits_now();
+            limits[index] = LimitNow::Bucket(offered);
+            let newer = self.offer(buckets, &limits).await;
+            let newer = newer.map_err(|failure| unavailable(&self.store, base, failure))?;
             let is_stored = newer.is_empty();
             if is_stored {
-                self.adopt(&[(index, quotas[index])]);
+                self.adopt(&[(index, offered)]);
             }
             self.adopt(&newer);
-            quotas = self.quotas();
+            offered = live.get();
             if is_stored {
-                if quotas[index].quota == quota {
+                if offered.quota == quota {
                     return Ok(());
                 }
-                let version = quotas[index].version + 1;
-                quotas[index] = QuotaRecord::new(version, quota, scaled);
+                offered = QuotaRecord::new(offered.version + 1, quota, scaled);
             }
         }
         Err(SetQuotaError::Contended)
@@ -125,15 +140,15 @@ impl Limits {
     async fn offer(
         &self,
         buckets: Option<&BucketSet>,
-        quotas: &[QuotaRecord],
+        limits: &[LimitNow],
     ) -> Result<Vec<(usize, QuotaRecord)>, CallFailure> {
         match (buckets, &self.table) {
             (Some(buckets), _) => {
                 let costs = vec![0; self.len()];
-                let reply = self.run_once("peek", buckets, &costs, quotas).await?;
+                let reply = self.run_once("peek", buckets, &costs, limits).await?;
                 Ok(reply.err().unwrap_or_default())
             }
-            (None, Some(table)) => self.exchange_quotas(table, quotas).await,
+            (None, Some(table)) => self.exchange_quotas(table, limits).await,
             (None, None) => Ok(Vec::new()),
         }
     }

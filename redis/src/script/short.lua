@@ -32,7 +32,7 @@ elseif #ARGV == 5 and #KEYS == 1 then
     redis.call('SET', KEYS[1], struct.pack('>I7I7I7I7', to, now, to_num, den), 'PXAT', (to - to % 1000) / 1000 + 2)
     return { to - now, to_num }
   end
-  ARGV = { 'take', 0, 0, ARGV[5], ARGV[3], ARGV[4], ARGV[1], ARGV[2], 0, 0 }
+  ARGV = { 'take', 0, 0, 0, ARGV[5], ARGV[3], ARGV[4], ARGV[1], ARGV[2], 0, 0 }
 elseif #ARGV == 2 * #KEYS then
   -- Several buckets whose tokens take whole microseconds.
   -- ARGV: for each the cost, of which one is not 0, and the capacity, in microseconds below 2^40.
@@ -65,7 +65,7 @@ elseif #ARGV == 2 * #KEYS then
   end
 end
 if #ARGV == 2 * #KEYS then
-  local all = { 'take', 0, 0 }
+  local all = { 'take', 0, 0, 0 }
   for i = 1, #KEYS do
     for _, number in ipairs({ 1, ARGV[2 * i], 0, ARGV[2 * i - 1], 0, 0, 0 }) do all[#all + 1] = number end
   end

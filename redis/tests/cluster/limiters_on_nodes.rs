@@ -2,9 +2,10 @@
 
 use tidegate::Quota;
 use tidegate_redis::inspect::ScanCursor;
+use tidegate_redis::{RedisSemaphore, RedisSlidingWindow, SharedLimit};
 
 use crate::support::cluster::Cluster;
-use crate::support::limiters::{bucket, combined, connect_cluster, keyed, lease};
+use crate::support::limiters::{HOUR, bucket, combined, connect_cluster, keyed, lease};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_limiter_works_on_every_node() {
@@ -17,14 +18,14 @@ async fn every_limiter_works_on_every_node() {
             // The text in braces selects the slot, so a name is on the node of the equal key.
             let name = cluster.key_on(node, "name");
             let bucket = bucket(&store, &name, quota);
-            let combined = combined(&store, &name, limits);
+            let both = combined(&store, &name, limits);
             let leased = lease(&store, &name, quota).await;
             for n in 1..=5 {
                 bucket.try_acquire(1).await.unwrap();
-                combined.try_acquire_each(&[1, 2]).await.unwrap();
+                both.try_acquire_each(&[1, 2]).await.unwrap();
                 keyed.try_acquire_each(&name, &[1, 2]).await.unwrap();
                 leased.acquire(1).await.unwrap();
-                let available = combined.available().await.unwrap();
+                let available = both.available().await.unwrap();
                 assert_eq!(available, [100 - n, 100 - 2 * n]);
             }
             leased.close().await;
@@ -34,14 +35,34 @@ async fn every_limiter_works_on_every_node() {
             bucket.try_acquire(91).await.unwrap_err();
             bucket.reset().await.unwrap();
             assert_eq!(bucket.available().await.unwrap(), 100);
-            // The node received each of the two scripts once.
-            assert_eq!(cluster.node(node).calls("eval"), 2);
+            let name = cluster.key_on(node, "window");
+            let window = RedisSlidingWindow::new(&store, &name, 100, HOUR).unwrap();
+            let mixed = [
+                ("bucket", SharedLimit::from(quota)),
+                ("window", SharedLimit::window(100, HOUR)),
+            ];
+            let mixed = combined(&store, &name, mixed);
+            for n in 1..=5 {
+                window.acquire(1).await.unwrap();
+                mixed.try_acquire_each(&[1, 2]).await.unwrap();
+                let available = mixed.available().await.unwrap();
+                assert_eq!(available, [100 - n, 100 - 2 * n]);
+            }
+            assert_eq!(window.available().await.unwrap(), 95);
+            let name = cluster.key_on(node, "semaphore");
+            let semaphore = RedisSemaphore::new(&store, &name, 2).unwrap();
+            let permit = semaphore.acquire(2).await.unwrap();
+            assert!(semaphore.try_acquire(1).await.is_err());
+            drop(permit);
+            assert_eq!(semaphore.acquire(1).await.unwrap().permits(), 1);
+            // The node received each of the three scripts once.
+            assert_eq!(cluster.node(node).calls("eval"), 3);
             for other in node + 1..cluster.len() {
                 assert_eq!(cluster.node(other).calls("evalsha"), 0);
             }
         }
         let stats = store.stats();
-        assert_eq!((stats.errors, stats.evals), (0, 6));
+        assert_eq!((stats.errors, stats.evals), (0, 9));
         assert_eq!((stats.open_breakers, stats.breakers), (0, 64));
     }
 }

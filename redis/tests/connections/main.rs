@@ -13,7 +13,9 @@ mod ping;
 use redis::ErrorKind;
 use redis::aio::ConnectionManager;
 use tidegate::Quota;
-use tidegate_redis::{Connection, LeaseOptions, RedisStore, RedisTokenBucket};
+use tidegate_redis::{
+    Connection, LeaseOptions, RedisSemaphore, RedisSlidingWindow, RedisStore, RedisTokenBucket,
+};
 
 use support::limiters::{HOUR, bucket, combined, keyed, patient_store, uncached};
 use support::server::ServerOptions;
@@ -42,6 +44,23 @@ async fn check_every_limiter(store: &RedisStore, name: &str) {
     leased.acquire(1).await.unwrap();
     leased.close().await;
     assert_eq!(leased.bucket().available().await.unwrap(), 9);
+
+    let window = format!("{name}-window");
+    let window = RedisSlidingWindow::new(store, &window, 10, HOUR).unwrap();
+    for left in [9, 8] {
+        assert_eq!(window.try_acquire(1).await.unwrap().available(), Some(left));
+    }
+    window.try_acquire(9).await.unwrap_err();
+    window.debit(3).await.unwrap();
+    assert_eq!(window.available().await.unwrap(), 5);
+    window.reset().await.unwrap();
+
+    let semaphore = format!("{name}-semaphore");
+    let semaphore = RedisSemaphore::new(store, &semaphore, 2).unwrap();
+    let permit = semaphore.acquire(2).await.unwrap();
+    assert_eq!(semaphore.in_use().await.unwrap(), 2);
+    drop(permit);
+    drop(semaphore.acquire(1).await.unwrap());
 
     // Writes a bucket that never expires.
     let starts_empty = uncached().start_empty(HOUR);

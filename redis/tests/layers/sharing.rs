@@ -1,14 +1,15 @@
 //! Two stores stand for two processes: they share nothing but the server.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, Request};
 use tidegate::Quota;
 use tidegate::layer::{Named, NoKey, RateLimitLayer, RequestHead};
-use tidegate_redis::{RedisKeyed, RedisPerKey};
+use tidegate_redis::{RedisKeyed, RedisPerKey, RedisSlidingWindow, SharedLimit};
 
 use super::{field, of, send, status};
-use crate::support::limiters::{bucket, combined, connect, keyed, lease, slow};
+use crate::support::limiters::{HOUR, bucket, combined, connect, keyed, lease, slow, uncached};
 use crate::support::server::Server;
 
 fn user(request: &RequestHead<'_>) -> Option<HeaderValue> {
@@ -126,6 +127,44 @@ async fn cached_denials_have_the_same_fields() {
         // Not the second after which the cache forgets.
         assert!(waits.iter().all(|wait| *wait > 43_000), "{waits:?}");
         assert!(waits.is_sorted_by(|one, next| one >= next), "{waits:?}");
+    }
+}
+
+#[tokio::test]
+async fn windows_are_gates_alone_and_for_each_key() {
+    for server in Server::each_kind() {
+        let store = connect(&server);
+        let window = RedisSlidingWindow::with_options(&store, "uploads", 3, HOUR, uncached());
+        let gate = Named::new("uploads", window.unwrap());
+        let layer = RateLimitLayer::shared(gate);
+        // Until the first request ages out: a window, and at most a slot.
+        let ages_out = |seconds: u64| {
+            let hour = Duration::from_secs(seconds);
+            assert!(hour > HOUR / 2 && hour <= HOUR + HOUR / 64, "{seconds}");
+        };
+        for left in [2, 1, 0] {
+            let response = send(&layer, Request::new(())).await;
+            assert_eq!(response.status(), 200);
+            let policy = r#""uploads";q=3;w=3600"#;
+            assert_eq!(field(&response, "ratelimit-policy"), Some(policy));
+            let limit = field(&response, "ratelimit").unwrap();
+            let start = format!(r#""uploads";r={left};t="#);
+            let wait = limit.strip_prefix(&*start).expect("what is left");
+            ages_out(wait.parse().unwrap());
+        }
+        let refused = send(&layer, Request::new(())).await;
+        assert_eq!(refused.status(), 429);
+        ages_out(field(&refused, "retry-after").unwrap().parse().unwrap());
+
+        let limits = [
+            ("burst", SharedLimit::from(slow(5))),
+            ("hour", SharedLimit::window(1, HOUR)),
+        ];
+        let table: RedisKeyed = keyed(&store, "user", limits);
+        let layer = RateLimitLayer::shared(RedisPerKey::new(table, user));
+        for (user, status) in [("alice", 200), ("alice", 429), ("bob", 200)] {
+            assert_eq!(send(&layer, of(user)).await.status(), status);
+        }
     }
 }
 

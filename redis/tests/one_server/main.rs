@@ -16,9 +16,11 @@ mod key_expiry;
 mod key_names;
 mod live_quotas;
 mod round_trips;
+mod semaphores;
 mod several_limits;
 mod sharing;
 mod waits;
+mod windows;
 
 use core::time::Duration;
 

@@ -13,9 +13,11 @@ mod policies;
 mod proxy;
 mod recovery;
 mod regimes;
+mod semaphores;
 mod server_errors;
 mod shares;
 mod stalls;
+mod windows;
 
 use core::time::Duration;
 use std::sync::Arc;

@@ -22,6 +22,15 @@ impl Proxy {
 
     /// Each part of a request or a reply is passed on after a delay.
     pub(crate) async fn slow(target: u16, delay: Duration) -> Self {
+        Self::with(target, delay, usize::MAX).await
+    }
+
+    /// Of each connection, the reply with this number is lost, and the connection with it.
+    pub(crate) async fn losing(target: u16, reply: usize) -> Self {
+        Self::with(target, Duration::ZERO, reply).await
+    }
+
+    async fn with(target: u16, delay: Duration, lost_reply: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let target = Arc::new(AtomicU16::new(target));
@@ -37,8 +46,8 @@ impl Proxy {
                     let (from_server, to_server) = server.into_split();
                     // The end of one direction is that of both.
                     tokio::select! {
-                        () = pass_on(from_client, to_server, delay / 2) => {}
-                        () = pass_on(from_server, to_client, delay / 2) => {}
+                        () = pass_on(from_client, to_server, delay / 2, usize::MAX) => {}
+                        () = pass_on(from_server, to_client, delay / 2, lost_reply) => {}
                     }
                 });
             }
@@ -56,12 +65,18 @@ impl Proxy {
     }
 }
 
-async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Duration) {
+/// Ends with the part whose number is `lost`, which is not passed on.
+async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Duration, lost: usize) {
     let mut part = vec![0; 65_536];
-    while let Ok(length @ 1..) = from.read(&mut part).await {
+    for _ in 1..lost {
+        let Ok(length @ 1..) = from.read(&mut part).await else {
+            return;
+        };
         tokio::time::sleep(delay).await;
         if to.write_all(&part[..length]).await.is_err() {
             return;
         }
     }
+    // The server has done what it answers.
+    let _ = from.read(&mut part).await;
 }

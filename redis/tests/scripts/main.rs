@@ -13,8 +13,13 @@ mod quota_record;
 #[allow(dead_code, unreachable_pub, reason = "a module of the crate")]
 #[path = "../../src/scaled_quota.rs"]
 mod scaled_quota;
+#[allow(dead_code, unreachable_pub, reason = "a module of the crate")]
+#[path = "../../src/scaled_window.rs"]
+mod scaled_window;
 mod script_calls;
 mod script_harness;
+mod semaphore;
+mod windows;
 
 #[path = "../support/mod.rs"]
 mod support;

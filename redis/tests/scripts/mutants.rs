@@ -20,6 +20,13 @@ use crate::lease_protocol::times_to_live::{
 use crate::live_quotas::live_changes::{check_live_changes, live_changes};
 use crate::live_quotas::live_leases::{check_live_leases, live_leases};
 use crate::script_harness::Scripts;
+use crate::semaphore::histories::{check_semaphore_history, semaphore_histories};
+use crate::semaphore::scenes::{check_dead_node, check_lost_data};
+use crate::semaphore::turns::{check_turns, polls};
+use crate::windows::cases::cases as window_cases;
+use crate::windows::comparison::agrees_with_exact_windows;
+use crate::windows::lengths::{check_length_changes, length_changes};
+use crate::windows::undo::{check_undos, undos};
 
 /// Runs `detects` with the unchanged scripts, then with each mutant.
 ///
@@ -67,6 +74,32 @@ fn arithmetic_tests_detect_each_mutant() {
         agrees_with_exact_fractions(scripts, &sample(&cases, runner)).is_err()
             || check_changes(scripts, &sample(&any, runner), false).is_err()
             || check_changes(scripts, &sample(&common, runner), true).is_err()
+    });
+}
+
+#[test]
+fn window_tests_detect_each_mutant() {
+    let (cases, changes, undos) = (window_cases(), length_changes(), undos());
+    assert_all_detected(
+        include_str!("mutants/window.txt"),
+        200,
+        |scripts, runner| {
+            agrees_with_exact_windows(scripts, &sample(&cases, runner)).is_err()
+                || check_length_changes(scripts, &sample(&changes, runner)).is_err()
+                || check_undos(scripts, &sample(&undos, runner)).is_err()
+        },
+    );
+}
+
+#[test]
+fn semaphore_tests_detect_each_mutant() {
+    let (histories, polls) = (semaphore_histories(), polls());
+    let mutants = include_str!("mutants/semaphore.txt");
+    assert_all_detected(mutants, 200, |scripts, runner| {
+        check_semaphore_history(scripts, &sample(&histories, runner)).is_err()
+            || check_dead_node(scripts).is_err()
+            || check_lost_data(scripts).is_err()
+            || check_turns(scripts, &sample(&polls, runner)).is_err()
     });
 }
 

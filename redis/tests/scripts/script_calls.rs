@@ -4,6 +4,7 @@ use proptest::test_runner::TestCaseError;
 use tidegate::Quota;
 
 use crate::scaled_quota::{Amount, MAX_REFILL_US, ScaledQuota};
+use crate::scaled_window::MAX_COUNT;
 
 pub(crate) fn scaled(quota: Quota) -> ScaledQuota {
     ScaledQuota::new(quota).expect("the scripts support the quota")
@@ -43,7 +44,7 @@ impl ScriptCall {
             let den = [number(charge.scaled.den())];
             arguments = amounts(&amounts_of(charge)).chain(den).collect();
         } else {
-            arguments = vec![op.into(), number(MAX_REFILL_US), number(empty_for_us)];
+            arguments = operation(op, empty_for_us);
             for charge in charges {
                 let scaled = charge.scaled;
                 let [full, cost, unreported] = [
@@ -61,6 +62,12 @@ impl ScriptCall {
             now_us,
         }
     }
+}
+
+/// What the arguments of any call begin with.
+pub(crate) fn operation(op: &str, empty_for_us: u64) -> Vec<Vec<u8>> {
+    let numbers = [MAX_REFILL_US, empty_for_us, MAX_COUNT].map(number);
+    [vec![op.into()], numbers.to_vec()].concat()
 }
 
 /// A number as the scripts take it.

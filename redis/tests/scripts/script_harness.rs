@@ -35,6 +35,8 @@ local redis = { call = function(name, key, ...)
       server.call('DEL', key .. ':ends')
     end
     return server.call(name, key, value)
+  elseif name == 'SETRANGE' then
+    server.call('INCR', key .. ':writes')
   elseif name == 'PEXPIREAT' then
     return server.call('SET', key .. ':ends', ...)
   elseif name == 'PERSIST' then
@@ -46,9 +48,24 @@ end }
 
 const TIME: &str = include_str!("../../src/script/time.lua");
 const SHORT: &str = include_str!("../../src/script/short.lua");
+const WINDOW_SHORT: &str = include_str!("../../src/script/window_short.lua");
+const WINDOW: &str = include_str!("../../src/script/window.lua");
+const WINDOW_TAKE: &str = include_str!("../../src/script/window_take.lua");
 const BUCKET: &str = include_str!("../../src/script/bucket.lua");
 const TAKE: &str = include_str!("../../src/script/take.lua");
+const SEMAPHORE: &str = include_str!("../../src/script/semaphore.lua");
 const LEASE: &str = include_str!("../../src/script/lease.lua");
+
+/// Takes a charge back, as other scripts may. ARGV: limit, slot, reach, the charged slot, permits.
+/// Returns the current slot and the permits that came back.
+const UNDO: &str = "
+local a = {}
+for i = 1, #ARGV do a[i] = tonumber(ARGV[i]) end
+local w = window_load(KEYS[1], a[1], a[2], a[3], false)
+local back = window_undo(w, a[4], a[5])
+if w.dirty then window_save(w) end
+return { w.head, back }
+";
 
 #[track_caller]
 fn replace_once(text: &str, [old, new]: [&str; 2]) -> String {
@@ -56,10 +73,13 @@ fn replace_once(text: &str, [old, new]: [&str; 2]) -> String {
     text.replace(old, new)
 }
 
-fn scripts() -> [String; 2] {
+fn scripts() -> [String; 4] {
+    let take = [TIME, SHORT, WINDOW_SHORT, WINDOW, WINDOW_TAKE, BUCKET, TAKE].concat();
     [
-        [CHOSEN_TIME, TIME, SHORT, BUCKET, TAKE].concat(),
+        [CHOSEN_TIME, &take].concat(),
         [CHOSEN_TIME, TIME, BUCKET, LEASE].concat(),
+        [CHOSEN_TIME, TIME, WINDOW, UNDO].concat(),
+        [CHOSEN_TIME, TIME, SEMAPHORE].concat(),
     ]
 }
 
@@ -77,6 +97,8 @@ pub(crate) struct Scripts {
     connection: Connection,
     take: String,
     lease: String,
+    undo: String,
+    semaphore: String,
     // The last field, so that the connection closes before the server ends.
     _server: Server,
 }
@@ -92,22 +114,25 @@ impl Scripts {
     pub(crate) fn start() -> Self {
         let server = ServerOptions::default().start();
         let mut connection = server.connection();
-        let [take, lease] = scripts().map(|script| load(&mut connection, &script));
+        let loaded = scripts().map(|script| load(&mut connection, &script));
+        let [take, lease, undo, semaphore] = loaded;
         Self {
             connection,
             take,
             lease,
+            undo,
+            semaphore,
             _server: server,
         }
     }
 
-    /// Makes one change in the original scripts, in both if both contain the text.
+    /// Makes one change in the original scripts, in each that contains the text.
     #[track_caller]
     pub(crate) fn mutate(&mut self, change: [&str; 2]) {
         let scripts = scripts();
         let applies = scripts.iter().any(|script| script.contains(change[0]));
         assert!(applies, "no script contains {:?}", change[0]);
-        let [take, lease] = scripts.map(|script| {
+        let [take, lease, undo, semaphore] = scripts.map(|script| {
             if script.contains(change[0]) {
                 replace_once(&script, change)
             } else {
@@ -116,6 +141,8 @@ impl Scripts {
         });
         self.take = load(&mut self.connection, &take);
         self.lease = load(&mut self.connection, &lease);
+        self.undo = load(&mut self.connection, &undo);
+        self.semaphore = load(&mut self.connection, &semaphore);
     }
 
     /// Runs any command.
@@ -152,6 +179,17 @@ impl Scripts {
 
     pub(crate) fn lease(&mut self, call: ScriptCall) -> (ScriptReply, Vec<StoredKey>) {
         let sha = self.lease.clone();
+        self.run(&sha, &[call]).pop().expect("one reply per call")
+    }
+
+    pub(crate) fn semaphore(&mut self, call: ScriptCall) -> (ScriptReply, Vec<StoredKey>) {
+        let sha = self.semaphore.clone();
+        self.run(&sha, &[call]).pop().expect("one reply per call")
+    }
+
+    /// Takes a charge on a window back.
+    pub(crate) fn undo(&mut self, call: ScriptCall) -> (ScriptReply, Vec<StoredKey>) {
+        let sha = self.undo.clone();
         self.run(&sha, &[call]).pop().expect("one reply per call")
     }
 

@@ -96,7 +96,7 @@ fn apply(
     }
 }
 
-fn permits(cost: Cost, capacity: u64, available: impl FnOnce() -> u64) -> u64 {
+pub(crate) fn permits(cost: Cost, capacity: u64, available: impl FnOnce() -> u64) -> u64 {
     match cost {
         Cost::Permits(permits) => permits,
         Cost::OfCapacity(thousandths) => {

@@ -6,7 +6,7 @@
 pub(crate) mod action;
 pub(crate) mod comparison;
 mod edges;
-mod exact_model;
+pub(crate) mod exact_model;
 mod process_model;
 pub(crate) mod quota_changes;
 pub(crate) mod quotas;
