@@ -2,11 +2,9 @@
 
 use core::time::Duration;
 
-use crate::error::BuildError;
 use crate::scaled_quota::{Amount, ScaledQuota};
 use crate::scaled_window::{ScaledWindow, WindowUse};
 use crate::script::ScriptArgs;
-use crate::shared_limit::{LimitKind, SharedLimit};
 
 /// See the [module](self) documentation.
 #[derive(Clone, Copy, Debug)]
@@ -42,13 +40,6 @@ impl LimitState {
 }
 
 impl ScaledLimit {
-    pub(crate) fn new(limit: SharedLimit) -> Result<Self, BuildError> {
-        Ok(match limit.0 {
-            LimitKind::Bucket(quota) => Self::Bucket(ScaledQuota::new(quota)?),
-            LimitKind::Window { limit, length } => Self::Window(ScaledWindow::new(limit, length)?),
-        })
-    }
-
     /// The most that a call can ask for.
     pub(crate) const fn capacity(&self) -> u64 {
         match self {

@@ -8,6 +8,7 @@ use crate::limits::MAX_CHANGES;
 use crate::live_quota::{NO_NEWER, told_quotas};
 use crate::quota_record::QuotaRecord;
 use crate::scaled_quota::{MAX_REFILL_US, ScaledQuota};
+use crate::scaled_window::MAX_COUNT;
 use crate::script::{self, ScriptArgs, ScriptCall};
 use crate::store::RedisStore;
 use crate::table_quotas::quota_key;
@@ -203,6 +204,7 @@ impl Change {
             .bytes(operation.as_bytes())
             .number(MAX_REFILL_US)
             .number(is_kept.into())
+            .number(MAX_COUNT)
             .number(quota.den())
             .amount(quota.full())
             .amount(quota.cost(cost))

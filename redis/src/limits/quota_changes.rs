@@ -80,12 +80,7 @@ impl Limits {
 
     /// Appends the changed quota of a limit, the one that it began with, and whether these are the
     /// quotas of a table, for the script `take`.
-    pub(super) fn append_change(
-        &self,
-        index: usize,
-        limit: &LimitNow,
-        arguments: &mut ScriptArgs,
-    ) {
+    pub(super) fn append_change(&self, index: usize, limit: &LimitNow, arguments: &mut ScriptArgs) {
         limit.append_changed(arguments);
         match self.quota(index) {
             Some(quota) => arguments.bytes(&quota.base().to_bytes()),

@@ -4,9 +4,8 @@ use proptest::test_runner::TestCaseError;
 use tidegate::Quota;
 
 use crate::quota_record::{QUOTA_SIZE, QuotaRecord};
-use crate::scaled_quota::MAX_REFILL_US;
 use crate::script_calls::{
-    BucketCharge, ScriptCall, ScriptReply, TakeReply, amounts, number, numbers, scaled,
+    BucketCharge, ScriptCall, ScriptReply, TakeReply, amounts, number, numbers, operation, scaled,
 };
 use crate::script_harness::Scripts;
 
@@ -52,7 +51,7 @@ impl NodeQuota {
         let charge = BucketCharge::new(self.known.scaled, cost);
         let mut call = ScriptCall::take(op, &[key.to_owned()], &[charge], 0, now_us);
         if let Some(records) = self.sent() {
-            call.arguments = vec![op.into(), number(MAX_REFILL_US), number(0)];
+            call.arguments = operation(op, 0);
             call.arguments.push(number(charge.scaled.den()));
             let [full, cost, none] = [
                 charge.scaled.full(),
