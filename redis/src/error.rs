@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use redis::RedisError;
-use tidegate::Denied;
+use tidegate::{ConfigError, Denied};
 
 use crate::scaled_quota::ScaleError;
 
@@ -133,6 +133,12 @@ pub enum BuildError {
     DuplicateLimit(Arc<str>),
     /// The share of one of so many nodes is too small for a quota.
     TooManyNodes,
+    /// A field of a configuration is invalid.
+    Config(ConfigError),
+    /// The limiter of a fleet does not have this.
+    Unsupported(&'static str),
+    /// The shared limit with this name is on another store or, in a cluster, in another slot.
+    OtherServer(Arc<str>),
 }
 
 impl From<ScaleError> for BuildError {
@@ -150,6 +156,12 @@ impl fmt::Display for BuildError {
             Self::TooManyNodes => {
                 f.write_str("the quota divided by the number of nodes is too small")
             }
+            Self::Config(error) => error.fmt(f),
+            Self::Unsupported(what) => write!(f, "not supported for a fleet: {what}"),
+            Self::OtherServer(name) => write!(
+                f,
+                "shared limit `{name}` is on another store, or in another slot of the cluster"
+            ),
         }
     }
 }

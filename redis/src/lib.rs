@@ -158,6 +158,7 @@
 
 mod acquire;
 mod admitted;
+mod api;
 mod base_key;
 mod breaker;
 mod combined;
@@ -190,6 +191,10 @@ mod wait_line;
 
 pub use acquire::Acquire;
 pub use admitted::{Admitted, AdmittedBy};
+pub use api::{
+    ApiAcquire, ApiError, CallEnding, CallId, Delivery, ParseCallIdError, RedisApiRateLimiter,
+    RedisApiRateLimiterBuilder, RedisTokenPermit,
+};
 pub use combined::RedisCombined;
 pub use connection::Connection;
 pub use error::{AcquireError, BuildError};

@@ -9,6 +9,7 @@ use crate::scaled_quota::Amount;
 /// The parts that scripts share.
 const TIME: &str = include_str!("script/time.lua");
 const BUCKET: &str = include_str!("script/bucket.lua");
+const WINDOW: &str = include_str!("script/window.lua");
 
 /// What [`TAKE`] begins with: the usual call.
 const SHORT: &str = include_str!("script/short.lua");
@@ -20,6 +21,20 @@ pub(crate) static TAKE: LazyLock<Script> =
 /// Renews the lease of one node on one bucket.
 pub(crate) static LEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(&[TIME, BUCKET, include_str!("script/lease.lua")]));
+
+/// One step of an API limiter.
+pub(crate) static API: LazyLock<Script> = LazyLock::new(|| {
+    let state = include_str!("script/api_state.lua");
+    let calls = include_str!("script/api_calls.lua");
+    Script::new(&[
+        TIME,
+        BUCKET,
+        WINDOW,
+        state,
+        calls,
+        include_str!("script/api.lua"),
+    ])
+});
 
 /// Proves that a decision would work: it writes a key, which ends at once.
 pub(crate) static PROBE: LazyLock<Script> =
