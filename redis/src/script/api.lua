@@ -269,7 +269,7 @@ local function end_call(how)
   if not call or has(call.flags, CANCELED) then
     if remembered > 0 then
       write_call({ id = id, flags = CANCELED, charged = { 0, 0, 0, 0 }, parts = {} })
-      set_end(s, id, -(now + remembered), 0)
+      set_end(s, CANCELATION .. id, -(now + remembered), 0)
       calls_changed = true
     end
     finish()

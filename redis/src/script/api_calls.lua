@@ -55,9 +55,12 @@ local function keep_calls(s)
   redis.call('PEXPIREAT', ENDS, ends)
 end
 
-local function remove_call(id)
-  redis.call('HDEL', CALLS, id)
-  redis.call('ZREM', ENDS, id)
+-- The member of a cancellation is longer, so that renewals do not find it.
+local ID_BYTES, CANCELATION = 24, 'x'
+
+local function remove_call(member)
+  redis.call('HDEL', CALLS, string.sub(member, -ID_BYTES))
+  redis.call('ZREM', ENDS, member)
 end
 
 local function in_flight()
