@@ -311,6 +311,7 @@ local function report()
       part.a, part.b, part.den = l.us, l.num, l.den
     end
   end
+  if has(call.flags, EXPIRED) then s.tokens = s.tokens + math.max(used[2] - call.charged[2], 0) end
   for unit = 2, UNITS do
     local more = math.max(used[unit] - call.charged[unit], 0)
     s.sent[unit], call.charged[unit] = s.sent[unit] + more, call.charged[unit] + more

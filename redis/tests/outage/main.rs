@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api_limiter;
 mod local_shares;
 mod policies;
 mod proxy;

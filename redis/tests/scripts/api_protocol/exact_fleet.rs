@@ -282,7 +282,11 @@ impl<'a> ExactFleet<'a> {
                 *charged = share;
             }
         }
-        call.usage = fleet::at_least(call.usage, used);
+        let usage = fleet::at_least(call.usage, used);
+        if call.is_counted {
+            self.tokens += usage.total() - call.usage.total();
+        }
+        call.usage = usage;
         true
     }
 

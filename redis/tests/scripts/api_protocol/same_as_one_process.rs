@@ -18,7 +18,7 @@ use super::call_arguments::{AskedCall, Layout, pause};
 use super::runner::{ALIGNED_US, ApiScript};
 
 #[derive(Clone, Debug)]
-enum Event {
+pub(crate) enum Event {
     Reserve(TokenUsage, bool),
     ReserveAndCancel(TokenUsage),
     Request,
@@ -33,7 +33,7 @@ enum Event {
 
 /// A response, with the call that it is of, if that ends with it.
 #[derive(Clone, Debug)]
-struct ToldFields {
+pub(crate) struct ToldFields {
     call: Option<usize>,
     #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "not read"))]
     status: u16,
@@ -264,7 +264,9 @@ impl Both<'_> {
             }
             Event::Request => {
                 let reply = self.decide("reserve", b"", None)?;
-                let status = self.one.try_acquire();
+                // During a pause, `try_acquire` of one process does not tell of a longer view.
+                let status = self.one.check();
+                prop_assert_eq!(self.one.try_acquire().is_limited, status.is_limited);
                 let limited = status.is_limited.then_some(&status);
                 self.compare(&reply, limited)?;
             }
