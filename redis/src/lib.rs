@@ -33,6 +33,7 @@
 //! | the same for tens of thousands and more, or within microseconds | [`RedisTokenBucket::lease`] |
 //! | several limits in one round trip, all or none: requests and tokens | [`RedisCombined`] |
 //! | one limit, or several, for every user, tenant or address | [`RedisKeyed`] |
+//! | one quota of an API, above all of a language model, for a fleet of workers | [`RedisApiRateLimiter`] |
 //!
 //! With the feature `tower`, each of them limits the requests of a service, as a
 //! `tidegate::layer::SharedGate`. `RedisPerKey` finds the key of a request.
@@ -82,8 +83,9 @@
 //! * **Eviction.** Set `maxmemory-policy noeviction`: an evicted bucket is full again. Full buckets
 //!   need no memory anyway.
 //! * **Access.** `ACL SETUSER tidegate on >secret ~tidegate:* resetchannels -@all +eval +evalsha
-//!   +get +getrange +set +setrange +pexpireat +persist +time`; in a cluster also `+asking +ping
-//!   +cluster|slots`; for an address with a database also `+select`. `~` is the
+//!   +get +getrange +set +setrange +pexpireat +persist +time +hget +hset +hdel +zadd +zrem +zcount
+//!   +zrange`; in a cluster also `+asking +ping +cluster|slots`; for an address with a database also
+//!   `+select`. Buckets and leases need none of those from `+hget` on. `~` is the
 //!   [prefix](StoreBuilder::prefix). Connections also send the client's name, and continue if that
 //!   is not allowed or the server does not know `CLIENT` or `HELLO`. Allow `+client|setinfo` (Redis
 //!   7.2, Valkey) to keep it out of the `ACL LOG`. The error of a call for which a right is missing
@@ -98,6 +100,10 @@
 //!   whose tokens take whole microseconds: its TAT in microseconds, in seven, and how far that was
 //!   ahead at the last write, in five. 28 bytes hold any bucket: TAT, time of the last write,
 //!   fraction and denominator. Leases take 332 bytes more, and 79 for each node.
+//! * **An API limiter** has a state of 91 bytes, with about 60 more for each limit that responses
+//!   told of, and one value for each limit: `tidegate:{model}:?api`, `:?minute`, `:?tokens`. A window
+//!   takes at most 426 bytes. The hash `:?calls` and the sorted set `:?ends` have the open calls,
+//!   with 30 bytes and 22 for each limit. All are in one slot of a cluster.
 //! * **To change a limit**, deploy nodes with the new quota. Until all have it, each decides by its
 //!   own. A bucket that is used up further than a lowered limit allows stays so until it has
 //!   refilled; `reset` fills it up.
@@ -130,6 +136,14 @@
 //!   keeps its turn for a time to live.
 //! * The server's time for a refill does not depend on the number of nodes. Its memory is about 80
 //!   bytes for each node that holds a lease.
+//!
+//! # Calls to an API
+//!
+//! A [`RedisApiRateLimiter`] lets a fleet of workers use one quota: requests, tokens, bursts and
+//! calls at the same time. It takes the configuration of a [`tidegate::ApiRateLimiter`], and gives
+//! the same statuses. Pauses, and what responses tell to remain (feature `http`), count for all
+//! nodes. Each call is charged once and settled once, by any node, whatever answers are lost. A
+//! worker that dies frees its calls. The example `llm_fleet` shows it.
 //!
 //! # Without the server
 //!

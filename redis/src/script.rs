@@ -43,7 +43,16 @@ pub(crate) static PROBE: LazyLock<Script> =
 /// Proves that a decision would work, with all that decisions use, and returns the clock: seconds,
 /// and microseconds.
 pub(crate) static PING: LazyLock<Script> = LazyLock::new(|| {
+    // An instant in the past removes the key, which is of each type in turn.
     let body = "
+redis.call('PEXPIREAT', KEYS[1], 1)
+redis.call('HSET', KEYS[1], 'probe', '')
+redis.call('HGET', KEYS[1], 'probe')
+redis.call('HDEL', KEYS[1], 'probe')
+redis.call('ZADD', KEYS[1], 1, 'probe')
+redis.call('ZCOUNT', KEYS[1], 0, 1)
+redis.call('ZRANGE', KEYS[1], 0, 1, 'BYSCORE')
+redis.call('ZREM', KEYS[1], 'probe')
 redis.call('GET', KEYS[1])
 redis.call('GETRANGE', KEYS[1], 0, 1)
 redis.call('SET', KEYS[1], '')

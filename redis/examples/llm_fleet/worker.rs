@@ -19,9 +19,9 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 /// What the organization has bought.
 pub(crate) const CONFIG: RateLimitConfig = RateLimitConfig {
     requests_per_minute: 1_200,
-    burst_size: 60,
+    burst_size: 120,
     tokens_per_minute: 1_200_000,
-    token_burst_size: Some(60_000),
+    token_burst_size: Some(200_000),
     max_in_flight: Some(12),
     ..RateLimitConfig::UNLIMITED
 };

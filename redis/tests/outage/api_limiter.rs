@@ -174,7 +174,7 @@ async fn a_dropped_call_is_canceled() {
         .connect(proxy.url())
         .unwrap();
     let limiter = limiter(&store, FailurePolicy::Closed);
-    limiter.check().await.unwrap();
+    let _ = limiter.check().await.unwrap();
     for tokens in [10, 20] {
         let call = limiter.reserve_tokens(tokens);
         let dropped = tokio::time::timeout(Duration::from_millis(20), call).await;

@@ -50,19 +50,21 @@ fn usage() -> impl Strategy<Value = TokenUsage> {
 }
 
 fn told() -> impl Strategy<Value = ToldFields> {
+    // Mostly of one limit and of few seconds, so that responses compete.
     let field = prop_oneof![
-        (0_u64..3_000).prop_map(|n| ("x-ratelimit-remaining-tokens", n.to_string())),
-        (0_u64..20).prop_map(|n| ("x-ratelimit-remaining-requests", n.to_string())),
-        (0_u64..900).prop_map(|n| ("anthropic-ratelimit-input-tokens-remaining", n.to_string())),
-        (1_u64..90).prop_map(|n| ("x-ratelimit-reset-tokens", format!("{n}s"))),
-        (1_u64..90).prop_map(|n| ("x-ratelimit-reset-requests", format!("{n}s"))),
-        (1_u64..5).prop_map(|n| ("date", format!("Sun, 06 Nov 1994 08:49:3{n} GMT"))),
-        (1_u64..40).prop_map(|n| ("retry-after", n.to_string())),
+        5 => (0_u64..3_000).prop_map(|n| ("x-ratelimit-remaining-tokens", n.to_string())),
+        1 => (0_u64..20).prop_map(|n| ("x-ratelimit-remaining-requests", n.to_string())),
+        1 => (0_u64..900)
+            .prop_map(|n| ("anthropic-ratelimit-input-tokens-remaining", n.to_string())),
+        2 => (1_u64..90).prop_map(|n| ("x-ratelimit-reset-tokens", format!("{n}s"))),
+        1 => (1_u64..90).prop_map(|n| ("x-ratelimit-reset-requests", format!("{n}s"))),
+        5 => (1_u64..3).prop_map(|n| ("date", format!("Sun, 06 Nov 1994 08:49:3{n} GMT"))),
+        1 => (1_u64..40).prop_map(|n| ("retry-after", n.to_string())),
     ];
     // A refusal always tells a wait: without one its pause is random.
     let status = prop_oneof![3 => Just(200_u16), 1 => Just(429), 1 => Just(404)];
     let call = proptest::option::weighted(0.7, 0_usize..6);
-    (call, status, vec(field, 1..5)).prop_map(|(call, status, mut fields)| {
+    (call, status, vec(field, 2..6)).prop_map(|(call, status, mut fields)| {
         if status == 429 {
             fields.push(("retry-after", "7".into()));
         }
