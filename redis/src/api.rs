@@ -94,8 +94,9 @@ use fleet_limit::micros;
 /// # Cost
 ///
 /// Each step is one script and one round trip. A denial writes nothing on the server, except a
-/// claim. The node caches it. An admission reads and writes each limit, the state and the call. A
-/// limiter takes some 3 kB on the server, and about 150 bytes more for each open call.
+/// claim and the end of calls that have expired. The node caches it. An admission reads and writes
+/// each limit, the state and the call. A window takes up to 500 bytes on the server, a bucket 100,
+/// the state 150 and more for what responses told. An open call takes about 350 bytes.
 ///
 /// # Clock
 ///

@@ -17,6 +17,7 @@ use super::status::{RateLimitStatus, Remaining};
 use super::totals::RateLimitStats;
 use super::usage::{TokenEstimate, TokenUsage};
 use crate::quota::Quota;
+use crate::sync::const_fn;
 use crate::time::{Timestamp, nanos};
 
 /// A limit of a configuration.
@@ -148,7 +149,7 @@ pub enum Help {
 }
 
 /// Returns the status of a call that is not limited.
-pub fn free_status(requests_remaining: u64, tokens_remaining: u64) -> RateLimitStatus {
+pub const fn free_status(requests_remaining: u64, tokens_remaining: u64) -> RateLimitStatus {
     RateLimitStatus::free(Remaining {
         requests: requests_remaining,
         tokens: tokens_remaining,
@@ -201,9 +202,11 @@ pub const fn no_stats() -> RateLimitStats {
 pub struct CallerBackoff(Backoff);
 
 impl CallerBackoff {
-    /// Returns a backoff without refusals.
-    pub fn new(config: &RateLimitConfig) -> Self {
-        Self(Backoff::new(config))
+    const_fn! {
+        /// Returns a backoff without refusals.
+        pub const fn new(config: &RateLimitConfig) -> Self {
+            Self(Backoff::new(config))
+        }
     }
 
     /// Ends a streak of refusals.

@@ -102,8 +102,8 @@ async fn reserve(
         Ok(decision) => {
             admitted(core, &decision, &costs, sent)?;
             renewal::open(core, id, &runtime);
-            let asked = (estimate, costs);
-            Ok(RedisTokenPermit::by_server(core, id, asked, &runtime))
+            let call = (estimate, costs);
+            Ok(RedisTokenPermit::by_server(core, id, call, &runtime))
         }
         Err(failure) => {
             tokio::task::consume_budget().await;
@@ -182,17 +182,17 @@ fn reserve_without_server(
     runtime: &Handle,
 ) -> Result<RedisTokenPermit, ApiError> {
     let id = core.new_id();
-    let asked = (estimate, costs);
+    let call = (estimate, costs);
     match (core.policy, &core.share) {
         (FailurePolicy::Open, _) => {
             core.counters.open_admitted.increment();
-            Ok(RedisTokenPermit::fail_open(core, id, asked, runtime))
+            Ok(RedisTokenPermit::fail_open(core, id, call, runtime))
         }
         (FailurePolicy::Local { .. }, Some(share)) => {
             match share.limiter.reserve_tokens(estimate) {
                 Ok(permit) => {
                     core.counters.local_admitted.increment();
-                    Ok(RedisTokenPermit::by_share(core, id, permit, asked, runtime))
+                    Ok(RedisTokenPermit::by_share(core, id, permit, call, runtime))
                 }
                 Err(status) => {
                     core.counters.local_denied.increment();

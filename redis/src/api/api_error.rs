@@ -38,7 +38,7 @@ impl ApiError {
 
     /// Returns how long to wait before the same call can succeed; `None` if no wait is known to
     /// help.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Limited(status) if status.retry_after.is_zero() => None,
             Self::Limited(status) => Some(status.retry_after),

@@ -153,7 +153,7 @@ pub(super) struct Remaining {
 }
 
 impl Remaining {
-    pub(super) fn free(self) -> RateLimitStatus {
+    pub(super) const fn free(self) -> RateLimitStatus {
         fleet::free_status(self.requests, self.tokens)
     }
 

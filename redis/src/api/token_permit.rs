@@ -51,7 +51,7 @@ pub struct RedisTokenPermit {
 enum Admission {
     Server,
     /// `None` once it has ended.
-    Share(Option<TokenPermit>),
+    Share(Option<Box<TokenPermit>>),
     Open,
 }
 
@@ -92,7 +92,13 @@ impl RedisTokenPermit {
         asked: (TokenEstimate, CallCosts),
         runtime: &Handle,
     ) -> Self {
-        Self::new(core, id, Admission::Share(Some(permit)), asked, runtime)
+        Self::new(
+            core,
+            id,
+            Admission::Share(Some(Box::new(permit))),
+            asked,
+            runtime,
+        )
     }
 
     pub(super) fn fail_open(
@@ -196,7 +202,7 @@ impl RedisTokenPermit {
             Admission::Server => return self.deliver(Message::Settle(used)),
             Admission::Share(permit) => {
                 if let Some(permit) = permit.take() {
-                    permit.settle(used);
+                    (*permit).settle(used);
                 }
                 self.report_late(used);
             }

@@ -100,12 +100,12 @@ pub(super) async fn wait<A: Ask>(
     };
     let first_since = time::now();
     let mut in_flight_sleep = IN_FLIGHT_SLEEPS[0];
-    let mut sleep = order.after_pause(arrival);
+    let after_pause = order.after_pause(arrival);
+    if !after_pause.is_zero() {
+        tokio::time::sleep(after_pause.min(time::until(deadline))).await;
+    }
     loop {
-        if !sleep.is_zero() {
-            // Registered by `enable` before the server is asked again.
-            tokio::time::sleep(sleep.min(time::until(deadline))).await;
-        }
+        // Registered before the server is asked, so that no change is missed.
         let mut changed = pin!(core.changed.notified());
         changed.as_mut().enable();
         let waited = Duration::from_nanos(time::now().saturating_sub(first_since));
@@ -129,13 +129,17 @@ pub(super) async fn wait<A: Ask>(
                 in_flight_sleep = (in_flight_sleep * 2).min(IN_FLIGHT_SLEEPS[1]);
                 wait
             }
-            Some(LimitKind::Pause) => order.paused_for(status.retry_after),
-            _ => status.retry_after,
+            // A pause may also end early.
+            Some(LimitKind::Pause) if status.retry_after < LONGEST_SLEEP => {
+                order.paused_for(status.retry_after)
+            }
+            _ => status.retry_after.min(LONGEST_SLEEP),
         };
-        let wait = wait.min(LONGEST_SLEEP).min(time::until(deadline));
+        let wait = wait
+            .min(time::until(deadline))
+            .max(Duration::from_micros(1));
         // A change on this node ends the sleep early.
-        let _ = tokio::time::timeout(wait.max(Duration::from_micros(1)), changed).await;
-        sleep = Duration::ZERO;
+        let _ = tokio::time::timeout(wait, changed).await;
     }
 }
 

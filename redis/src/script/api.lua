@@ -1,4 +1,5 @@
--- One step of an API limiter. Needs `bucket.lua`, `window.lua`, `api_state.lua` and `api_calls.lua`.
+-- One step of an API limiter. Needs `bucket.lua`, `window.lua`, `api_state.lua` and
+-- `api_calls.lua`.
 -- KEYS: state, calls, their ends, then the limits: those on requests, then those on tokens.
 -- ARGV: the operation, what it needs, and then for each limit 11 numbers: its code, den (0 for a
 --   window), capacity (us, num), 0; or the limit, the length of a slot, the number of slots; cost
@@ -27,9 +28,9 @@ end
 local function read_limits()
   for i = 4, #KEYS do
     local l = { key = KEYS[i], code = number(), den = number() }
-    for _, field in ipairs({ 'cap_us', 'cap_num', 'slots', 'us', 'num', 'need_us', 'need_num', 'late_us', 'late_num' }) do
-      l[field] = number()
-    end
+    l.cap_us, l.cap_num, l.slots = number(), number(), number()
+    l.us, l.num, l.need_us, l.need_num = number(), number(), number(), number()
+    l.late_us, l.late_num = number(), number()
     limits[#limits + 1] = l
   end
 end
@@ -119,8 +120,8 @@ local function finish()
   if calls_changed or s.swept then keep_calls(s) end
 end
 
--- What the views leave of each unit, -1 if none counts; and for each limit what a window has left, or
--- how far the TAT of a bucket is ahead (us, num).
+-- What the views leave of each unit, -1 if none counts; and for each limit what a window has left,
+-- or how far the TAT of a bucket is ahead (us, num).
 local function tell(answer)
   for unit = 1, UNITS do
     local left = -1
@@ -177,14 +178,15 @@ local function claim(node, required, is_claim)
 end
 
 -- Admits a request. `check` changes nothing.
---   ARGV: the call's id or '' for a request without a record; the node or '' if it does not wait; whether
---     it claims; time to live; how long an ended record is kept; the most calls in flight, 0 for any
---     number; the amounts that the call is charged, and those that must be left.
--- Returns 1 if admitted; why not: the index of the limit, -1 for a pause, -2 for a view, -3 for calls in
---   flight, -4 for a call that was canceled; the wait; the calls in flight; requests, tokens, forfeited
---   and unreadable in all; and what is left.
+--   ARGV: the call's id or '' for a request without a record; the node or '' if it does not wait;
+--     whether it claims; time to live; how long an ended record is kept; the most calls in flight,
+--     0 for any number; the amounts that the call is charged, and those that must be left.
+-- Returns 1 if admitted; why not: the index of the limit, -1 for a pause, -2 for a view, -3 for
+--   calls in flight, -4 for a call that was canceled; the wait; the calls in flight; requests,
+--   tokens, forfeited and unreadable in all; and what is left.
 local function decide(is_check)
-  local id, node, claims, ttl, kept, most = text(), text(), number() == 1, number(), number(), number()
+  local id, node, claims = text(), text(), number() == 1
+  local ttl, kept, most = number(), number(), number()
   local cost, required = amounts(), amounts()
   read_limits()
   if not is_check then sweep(s, kept) end
@@ -217,7 +219,10 @@ local function decide(is_check)
     end
   end
   if node ~= '' and not is_check then claim(node, required, reason ~= 0 and claims) end
-  local answer = tell({ reason == 0 and 1 or 0, reason, wait, calls, s.requests, s.tokens, s.forfeited, s.unreadable })
+  local answer = tell({
+    reason == 0 and 1 or 0, reason, wait, calls,
+    s.requests, s.tokens, s.forfeited, s.unreadable,
+  })
   if not is_check then finish() end
   return answer
 end
@@ -259,8 +264,8 @@ local function end_with(call, used)
 end
 
 -- Ends a call: `settle`, `keep` or `cancel`.
---   ARGV: id; how long a record is kept; how long a cancellation is remembered that came before its call,
---     0 not at all; the amounts used.
+--   ARGV: id; how long a record is kept; how long a cancellation is remembered that came before its
+--     call, 0 not at all; the amounts used.
 -- Returns whether the call was open, and whether all of it came back.
 local function end_call(how)
   local id, kept, remembered, used = text(), number(), number(), amounts()
@@ -353,15 +358,18 @@ local function back_off(base, most, random)
 end
 
 -- Takes what a response has told.
---   ARGV: the id of its call or ''; whether that ends with it; whether it is a refusal, or the body of
---     one; the pause, 0 if it tells none; the least and the longest backoff; a number from 0 to 2^30;
---     values that could not be read; `Date` or 0; the number of limits, and for each the unit, what
---     remains, how long that counts, flow (amount, period), name.
+--   ARGV: the id of its call or ''; whether that ends with it; whether it is a refusal, an answer,
+--     or the body of a refusal; the pause, 0 if it tells none; the least and the longest backoff; a
+--     number from 0 to 2^30; values that could not be read; `Date` or 0; the number of limits, and
+--     for each the unit, what remains, how long that counts, flow (amount, period), name.
 local function observe_response()
-  local id, ends, kind, pause, base, most, random = text(), number() == 1, text(), number(), number(), number(), number()
+  local id, ends, kind, pause = text(), number() == 1, text(), number()
+  local base, most, random = number(), number(), number()
   local unreadable, date, told = number(), number(), {}
   for i = 1, number() do
-    told[i] = { unit = number(), remaining = number(), ends = now + number(), amount = number(), period = number(), name = text() }
+    local new = { unit = number(), remaining = number() }
+    new.ends, new.amount, new.period, new.name = now + number(), number(), number(), text()
+    told[i] = new
   end
   local call = ends and read_call(id)
   if call and not has(call.flags, SEEN) and not has(call.flags, CANCELED) then

@@ -1,11 +1,12 @@
 -- The open calls of an API limiter. Needs `api_state.lua`.
 --
--- A hash has the record of each call by its id, and a sorted set the instant at which it ends unless
--- its node renews it. The call then no longer counts as in flight, but its record is kept for a while
--- with minus the instant at which it is forgotten, because the node may only have been cut off.
+-- A hash has the record of each call by its id, and a sorted set the instant at which it ends
+-- unless its node renews it. The call then no longer counts as in flight. Its record is kept for a while,
+-- because the node may only have been cut off: the set has minus the instant at which it is
+-- forgotten.
 --   id       node, number
---   record   flags, tokens charged (all, input, output), the number of limits, then for each its code
---            and what it was charged: of a bucket us, num and den; of a window slot, number and 0
+--   record   flags, tokens charged (all, input, output), the number of limits, then for each its
+--            code and what it was charged: of a bucket us, num and den; of a window slot, number, 0
 local RECORD, PART = '>I1I7I7I7I1', '>I1I7I7I7'
 -- A response has told what remains after the call; its estimate counts as used, because it has
 -- expired; it was canceled before it arrived.
@@ -23,7 +24,8 @@ local function read_call(id)
   local value = redis.call('HGET', CALLS, id)
   if not value then return nil end
   local call, parts, at = { id = id, parts = {}, charged = { 1 } }, nil, nil
-  call.flags, call.charged[2], call.charged[3], call.charged[4], parts, at = struct.unpack(RECORD, value)
+  call.flags, call.charged[2], call.charged[3], call.charged[4], parts, at =
+    struct.unpack(RECORD, value)
   for i = 1, parts do
     local part = {}
     part.code, part.a, part.b, part.den, at = struct.unpack(PART, value, at)

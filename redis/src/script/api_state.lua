@@ -4,19 +4,21 @@
 -- Numbers are big-endian and in fixed places. Instants are on the server's clock.
 --   head    version, the clock at the last write, end of the pause,
 --           pauses in a row that no response asked for, end of the last of these,
---           requests, tokens, forfeited permits, values that could not be read, when the last call is
---           forgotten, what open calls were charged (requests, tokens, input, output),
+--           requests, tokens, forfeited permits, values that could not be read, when the last call
+--           is forgotten, what open calls were charged (requests, tokens, input, output),
 --           the number of views, the number of claims
 --   view    unit, ceiling, since, until, flow (amount, period), what remained, `Date`, name
---   claim   node, when it asked last, the number of limits, and for each how much the node waits for
+--   claim   node, when it asked last, the number of amounts, and how much the node waits for: of
+--           each unit, and of each limit
 --
--- A view is what a response has told of a limit: as much may be sent as its ceiling leaves above what
--- open calls were charged. It counts until its end. With a flow, the ceiling rises by the amount in
--- each period.
+-- A view is what a response has told of a limit: as much may be sent as its ceiling leaves above
+-- what open calls were charged. It counts until its end. With a flow, the ceiling rises by the
+-- amount in each period.
 --
 -- A claim is of a node that has waited for long. Those that wait on other nodes, and came later,
 -- leave as much as it waits for.
-local HEAD, VIEW, CLAIM = '>I1I7I7I4I7I7I7I7I7I7I7I7I7I7I1I1', '>I1i7I7I7I7I7I7I7I1c0', '>c16I7I1'
+local HEAD = '>I1I7I7I4I7I7I7I7I7I7I7I7I7I7I1I1'
+local VIEW, CLAIM = '>I1i7I7I7I7I7I7I7I1c0', '>c16I7I1'
 local HEAD_BYTES, VERSION = 91, 1
 local MOST_VIEWS, MOST_CLAIMS, CLAIM_US = 32, 64, 3000000
 local UNITS = 4
@@ -49,7 +51,8 @@ local function load_state(key)
   if #value < HEAD_BYTES or string.byte(value) ~= VERSION then error(NO_STATE) end
   local _, last, views, claims, at
   _, last, s.paused, s.pauses, s.pause_end, s.requests, s.tokens, s.forfeited, s.unreadable,
-    s.forgotten, s.sent[1], s.sent[2], s.sent[3], s.sent[4], views, claims, at = struct.unpack(HEAD, value)
+    s.forgotten, s.sent[1], s.sent[2], s.sent[3], s.sent[4], views, claims, at =
+    struct.unpack(HEAD, value)
   for _ = 1, views do
     local view = {}
     view.unit, view.ceiling, view.since, view.ends, view.amount, view.period, view.remaining,
@@ -87,8 +90,8 @@ local function save_state(s)
   }
   for _, view in ipairs(s.views) do
     view.ceiling = view.ceiling - s.ended[view.unit]
-    parts[#parts + 1] = struct.pack(VIEW, view.unit, view.ceiling, view.since, view.ends, view.amount,
-      view.period, view.remaining, view.date, #view.name, view.name)
+    parts[#parts + 1] = struct.pack(VIEW, view.unit, view.ceiling, view.since, view.ends,
+      view.amount, view.period, view.remaining, view.date, #view.name, view.name)
   end
   for _, claim in ipairs(s.claims) do
     parts[#parts + 1] = struct.pack(CLAIM, claim.node, claim.asked, #claim.needs)
@@ -132,7 +135,15 @@ local function add(sums, amounts, sign)
   for unit = 1, UNITS do sums[unit] = sums[unit] + sign * amounts[unit] end
 end
 
--- Takes what a response has told of limits. `ends` is what its call was counted with, if it ends here.
+-- Whether a response was made before a view of the same limit: of two in one second, the one that
+-- leaves more.
+local function is_older(new, old)
+  if old.date == 0 or new.date == 0 then return false end
+  return new.date < old.date or (new.date == old.date and new.remaining > old.remaining)
+end
+
+-- Takes what a response has told of limits. `ends` is what its call was counted with, if it ends
+-- here.
 local function observe(s, told, date, ends)
   if ends then add(s.ended, ends, 1) end
   local known = #s.views
@@ -145,7 +156,7 @@ local function observe(s, told, date, ends)
     local old = s.views[index]
     if not old then
       if #s.views < MOST_VIEWS then s.views[#s.views + 1] = new end
-    elseif old.date > 0 and date > 0 and (date < old.date or (date == old.date and new.remaining > old.remaining)) then
+    elseif is_older(new, old) then
       -- Older than the view: its call was sent before that, and no longer counts against it.
       if ends then old.ceiling = old.ceiling + ends[old.unit] end
     else

@@ -25,7 +25,7 @@
 --   window_first(w), window_last(w)   in how many microseconds the first of what counts no longer does, and
 --                            the last; 0 if nothing counts
 --   window_save(w)           writes what has changed. Needed if w.dirty, also after a denial: then the
---                            clock has stepped back.
+--                            clock has stepped back, or the slots have another length.
 local WINDOW, WINDOW_SIZE, TOTAL_AT, TOTALS = '>c1BI7I7I7I7I6I6', 42, 36, 2 ^ 48
 
 local NO_WINDOW = 'TIDEGATE the key holds something else, not a window'
@@ -98,7 +98,8 @@ local function window_advance(w)
 end
 
 -- Reads a window whose slots have another length: after a deployment. What was admitted in a slot
--- counts as admitted at its end, or now if that is later.
+-- counts as admitted at its end, or now if that is later. It is written also after a denial, whose
+-- wait depends on it.
 local function window_convert(w, slot, reach)
   local entries, ring, old = #window_ring(w) / 6, w.ring, w.head
   w.head = (w.at - w.at % slot) / slot
@@ -117,7 +118,7 @@ local function window_convert(w, slot, reach)
     end
   end
   w.before, w.ring = struct.unpack('>I6', totals[0]), table.concat(totals, '', 1, reach)
-  w.slot, w.reach, w.moved = slot, reach, true
+  w.slot, w.reach, w.moved, w.dirty = slot, reach, true, true
   if w.total == w.before then window_clear(w) else w.first = window_slot_of(w, 1) end
 end
 
@@ -176,7 +177,7 @@ local function window_undo(w, slot, n)
   local entries = #window_ring(w) / 6
   local ended = entries > 0 and window_entry(w, entries) or w.before
   n = math.min(n, (w.total - ended) % TOTALS)
-  w.total, w.dirty = (w.total - n) % TOTALS, true
+  if n > 0 then w.total, w.dirty = (w.total - n) % TOTALS, true end
   return n
 end
 

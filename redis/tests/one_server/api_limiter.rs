@@ -41,9 +41,9 @@ async fn tokens_and_requests_are_shared_and_settled_once() {
         let [one, two] = nodes(&server, CONFIG);
         let mut permit = one.reserve_tokens(60_000).await.unwrap();
         permit.commit();
-        let status = limited(two.reserve_tokens(60_000).await);
-        assert_eq!(status.limited_by, Some(LimitKind::TokensPerDay));
-        assert_eq!(status.requests_remaining, 999);
+        let refusal = limited(two.reserve_tokens(60_000).await);
+        assert_eq!(refusal.limited_by, Some(LimitKind::TokensPerDay));
+        assert_eq!(refusal.requests_remaining, 999);
         let id = permit.id();
         assert_eq!(permit.settle(20_000).await.unwrap(), CallEnding::Done);
         let stats = two.stats().await.unwrap();
@@ -73,10 +73,10 @@ async fn tokens_and_requests_are_shared_and_settled_once() {
             Some(100_000)
         );
         two.record_tokens(99_000).await.unwrap();
-        let status = one.try_acquire().await.unwrap();
+        let refusal = one.try_acquire().await.unwrap();
         assert!(
-            (1_000..2_000).contains(&status.tokens_remaining),
-            "{status}"
+            (1_000..2_000).contains(&refusal.tokens_remaining),
+            "{refusal}"
         );
     }
 }
@@ -138,8 +138,8 @@ async fn calls_in_flight_are_counted_over_all_nodes_and_expire() {
         let dead = two.reserve_tokens(10).await.unwrap().hand_over();
         // It ends by itself.
         let third = one.acquire_tokens(10).await.unwrap();
-        let status = limited(two.reserve_tokens(10).await);
-        assert_eq!(status.limited_by, Some(LimitKind::InFlight));
+        let refusal = limited(two.reserve_tokens(10).await);
+        assert_eq!(refusal.limited_by, Some(LimitKind::InFlight));
         assert_eq!(one.stats().await.unwrap().total_tokens_used, 10);
         // Its record is kept, for a node that was only cut off.
         assert_eq!(one.settle(dead, 4).await.unwrap(), CallEnding::Done);
@@ -175,9 +175,9 @@ async fn pauses_are_of_all_nodes_until_one_resumes() {
     for server in each_server() {
         let [one, two] = nodes(&server, CONFIG);
         one.pause_for(Duration::from_secs(3_000)).await.unwrap();
-        let status = limited(two.try_acquire().await);
-        assert_eq!(status.limited_by, Some(LimitKind::Pause));
-        assert!(status.retry_after > Duration::from_secs(2_000));
+        let refusal = limited(two.try_acquire().await);
+        assert_eq!(refusal.limited_by, Some(LimitKind::Pause));
+        assert!(refusal.retry_after > Duration::from_secs(2_000));
         let waits = tokio::spawn({
             let two = two.clone();
             async move { two.acquire_tokens(5).await.map(|permit| permit.settle(5)) }
@@ -215,8 +215,8 @@ async fn waiters_of_a_node_go_in_order() {
             tokio::spawn(wait);
         }
         let timeout = Duration::from_millis(1);
-        let status = limited(one.acquire_tokens(1).timeout(timeout).await);
-        assert_eq!(status.limited_by, Some(LimitKind::Queue));
+        let refusal = limited(one.acquire_tokens(1).timeout(timeout).await);
+        assert_eq!(refusal.limited_by, Some(LimitKind::Queue));
         permit.settle(1).await.unwrap();
         for number in 0..5 {
             assert_eq!(receiver.recv().await, Some(number));
@@ -229,8 +229,8 @@ async fn impossible_estimates_and_denials_like_the_last_cost_no_round_trip() {
     for server in each_server() {
         let store = connect(&server);
         let limiter = RedisApiRateLimiter::new(&store, "model", CONFIG).unwrap();
-        let status = limited(limiter.reserve_tokens(100_001).await);
-        assert!(status.is_permanent);
+        let refusal = limited(limiter.reserve_tokens(100_001).await);
+        assert!(refusal.is_permanent);
         assert_eq!(store.stats().calls, 0);
         let permit = limiter
             .reserve_tokens(TokenEstimate::guess(500_000))
@@ -284,6 +284,27 @@ async fn denials_write_nothing_and_a_step_is_one_script() {
 }
 
 #[tokio::test]
+async fn open_calls_take_little_memory_and_leave_none() {
+    const CALLS: usize = 300;
+    let server = each_server().next().unwrap();
+    let limiter = RedisApiRateLimiter::new(&connect(&server), "model", CONFIG).unwrap();
+    let mut open = Vec::new();
+    for _ in 0..CALLS {
+        open.push(limiter.reserve_tokens(1).await.unwrap());
+    }
+    let memory = ["?calls", "?ends"].map(|part| -> usize {
+        let key = format!("tidegate:{{model}}:{part}");
+        server.query(&["MEMORY", "USAGE", &key, "SAMPLES", "0"])
+    });
+    let each = memory.iter().sum::<usize>() / CALLS;
+    assert!(each < 400, "{each} bytes for each call");
+    drop(open);
+    limiter.delivered().await;
+    // The state and the limits are left, without those that are unused.
+    assert!(key_count(&server) <= 3, "{}", key_count(&server));
+}
+
+#[tokio::test]
 async fn shared_limits_are_charged_with_the_others_or_not_at_all() {
     for server in each_server() {
         let store = connect(&server);
@@ -300,17 +321,17 @@ async fn shared_limits_are_charged_with_the_others_or_not_at_all() {
         };
         let (small, large) = (model("small"), model("large"));
         let permit = small.reserve_tokens(700).await.unwrap();
-        let status = limited(large.reserve_tokens(700).await);
+        let refusal = limited(large.reserve_tokens(700).await);
         assert_eq!(
-            (status.limited_by, status.limit_name()),
+            (refusal.limited_by, refusal.limit_name()),
             (Some(LimitKind::Shared), Some("org tokens"))
         );
         assert_eq!(org.available().await.unwrap(), 1, "all or none");
         permit.settle(100).await.unwrap();
         assert_eq!(tokens.available().await.unwrap(), 900);
         let permit = large.reserve_tokens(700).await.unwrap();
-        let status = limited(small.try_acquire().await);
-        assert_eq!(status.limit_name(), Some("org"));
+        let refusal = limited(small.try_acquire().await);
+        assert_eq!(refusal.limit_name(), Some("org"));
         permit.cancel().await.unwrap();
         assert_eq!(
             (
@@ -384,9 +405,9 @@ mod responses {
             // The call of the other node may not be in what remains.
             let remaining = two.check().await.unwrap().tokens_remaining;
             assert_eq!(remaining, 25_000);
-            let status = limited(two.reserve_tokens(25_001).await);
-            assert_eq!(status.limited_by, Some(LimitKind::Provider));
-            assert!(status.retry_after > Duration::from_secs(900));
+            let refusal = limited(two.reserve_tokens(25_001).await);
+            assert_eq!(refusal.limited_by, Some(LimitKind::Provider));
+            assert!(refusal.retry_after > Duration::from_secs(900));
             // The rest of the observed call does not come back, that of the other does.
             permit.settle(1_000).await.unwrap();
             open.settle(1_000).await.unwrap();
@@ -423,9 +444,9 @@ mod responses {
             assert!((60..=90).contains(&wait.as_secs()), "{wait:?}");
             let told = headers(&[("retry-after", "5000")]);
             one.observe_response(refused, &told).await.unwrap();
-            let status = two.check().await.unwrap();
-            assert_eq!(status.limited_by, Some(LimitKind::Pause));
-            assert!(status.retry_after > Duration::from_secs(4_000));
+            let refusal = two.check().await.unwrap();
+            assert_eq!(refusal.limited_by, Some(LimitKind::Pause));
+            assert!(refusal.retry_after > Duration::from_secs(4_000));
             let stats = two.stats().await.unwrap();
             assert_eq!((stats.total_requests, stats.total_tokens_used), (1, 0));
         }

@@ -158,7 +158,7 @@ impl Layout {
     }
 }
 
-fn amounts(requests: u64, tokens: TokenUsage) -> [u64; 4] {
+const fn amounts(requests: u64, tokens: TokenUsage) -> [u64; 4] {
     [requests, tokens.total(), tokens.input(), tokens.output()]
 }
 

@@ -198,7 +198,7 @@ impl<'a> ExactFleet<'a> {
         now_us: u64,
     ) -> Result<(), ModelRefusal> {
         self.advance(now_us);
-        let (charges, usage) = self.layout.charges(estimate);
+        let (costs, usage) = self.layout.charges(estimate);
         if !id.is_empty() && (self.calls.contains_key(id) || self.canceled.contains_key(id)) {
             return Err(ModelRefusal {
                 reason: -4,
@@ -209,8 +209,8 @@ impl<'a> ExactFleet<'a> {
             reason: 0,
             wait_us: 0,
         };
-        for (index, (limit, charge)) in self.limits.iter().zip(&charges).enumerate() {
-            let wait_us = limit.wait_us((*charge).max(1), now_us);
+        for (index, (limit, cost)) in self.limits.iter().zip(&costs).enumerate() {
+            let wait_us = limit.wait_us((*cost).max(1), now_us);
             if wait_us > refusal.wait_us {
                 let reason = i64::try_from(index).unwrap() + 1;
                 refusal = ModelRefusal { reason, wait_us };
@@ -223,8 +223,8 @@ impl<'a> ExactFleet<'a> {
         if refusal.reason != 0 {
             return Err(refusal);
         }
-        let charged = self.limits.iter_mut().zip(&charges);
-        let charged = charged.map(|(limit, charge)| limit.charge(*charge, now_us));
+        let limits = self.limits.iter_mut().zip(&costs);
+        let charged = limits.map(|(limit, cost)| limit.charge(*cost, now_us));
         let charged = charged.collect();
         self.requests += 1;
         if !id.is_empty() {

@@ -179,11 +179,11 @@ impl Both<'_> {
         let reply = self.decide("check", b"", None)?;
         let limited = status.is_limited.then_some(&status);
         self.compare(&reply, limited)?;
-        let stats = self.one.stats();
+        let totals = self.one.stats();
         let of = |number: u64| i64::try_from(number).unwrap();
-        prop_assert_eq!(reply[3], of(stats.in_flight), "in flight");
-        prop_assert_eq!(reply[4], of(stats.total_requests), "requests");
-        prop_assert_eq!(reply[5], of(stats.total_tokens_used), "tokens");
+        prop_assert_eq!(reply[3], of(totals.in_flight), "in flight");
+        prop_assert_eq!(reply[4], of(totals.total_requests), "requests");
+        prop_assert_eq!(reply[5], of(totals.total_tokens_used), "tokens");
         let told = |unit: usize| u64::try_from(reply[8 + unit]).unwrap_or(u64::MAX);
         let left = |kind: LimitKind| {
             let mut rules = self.layout.rules.iter();
@@ -201,18 +201,18 @@ impl Both<'_> {
         let with_told = |kind, unit| left(kind).unwrap_or(u64::MAX).min(told(unit));
         prop_assert_eq!(
             with_told(LimitKind::Minute, 0),
-            stats.requests_remaining_minute
+            totals.requests_remaining_minute
         );
         prop_assert_eq!(
             left(LimitKind::Hour).unwrap(),
-            stats.requests_remaining_hour
+            totals.requests_remaining_hour
         );
-        prop_assert_eq!(with_told(LimitKind::Burst, 0), stats.burst_remaining);
+        prop_assert_eq!(with_told(LimitKind::Burst, 0), totals.burst_remaining);
         prop_assert_eq!(
             with_told(LimitKind::Tokens, 1),
-            stats.tokens_remaining_minute
+            totals.tokens_remaining_minute
         );
-        prop_assert_eq!(left(LimitKind::TokensPerDay), stats.tokens_remaining_day);
+        prop_assert_eq!(left(LimitKind::TokensPerDay), totals.tokens_remaining_day);
         Ok(())
     }
 
