@@ -43,8 +43,10 @@ pub(crate) static PROBE: LazyLock<Script> =
 /// Proves that a decision would work, with all that decisions use, and returns the clock: seconds,
 /// and microseconds.
 pub(crate) static PING: LazyLock<Script> = LazyLock::new(|| {
-    // An instant in the past removes the key, which is of each type in turn.
+    // It begins with a write that takes memory: after another write, a server whose memory is full
+    // would let it pass. An instant in the past removes the key, which is of each type in turn.
     let body = "
+redis.call('SET', KEYS[1], '')
 redis.call('PEXPIREAT', KEYS[1], 1)
 redis.call('HSET', KEYS[1], 'probe', '')
 redis.call('HGET', KEYS[1], 'probe')
