@@ -44,10 +44,8 @@ use tidegate::{RateLimitConfig, RateLimitStats, RateLimitStatus, TokenEstimate, 
 use tokio::runtime::Handle;
 
 use self::core::{Asker, Core};
-use crate::error::BuildError;
 use crate::script::ScriptArgs;
 use crate::stats::LimitStats;
-use crate::store::RedisStore;
 use crate::sync::Ordering::Relaxed;
 use admission::{Ask, RequestCall, TokenCall};
 use call_costs::CallCosts;
@@ -129,28 +127,6 @@ pub struct RedisApiRateLimiter {
 }
 
 impl RedisApiRateLimiter {
-    /// Returns the limiter of a name, with default options. Sends nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`RedisApiRateLimiterBuilder::build`].
-    pub fn new(
-        store: &RedisStore,
-        name: &str,
-        config: RateLimitConfig,
-    ) -> Result<Self, BuildError> {
-        Self::builder(store, name, config).build()
-    }
-
-    /// Builds a limiter with other options, or with limits that other limiters share.
-    pub fn builder<'a>(
-        store: &RedisStore,
-        name: &str,
-        config: RateLimitConfig,
-    ) -> RedisApiRateLimiterBuilder<'a> {
-        RedisApiRateLimiterBuilder::new(store, name, config)
-    }
-
     /// Returns the configuration.
     pub fn config(&self) -> &RateLimitConfig {
         &self.core.config

@@ -84,8 +84,8 @@
 //!   need no memory anyway.
 //! * **Access.** `ACL SETUSER tidegate on >secret ~tidegate:* resetchannels -@all +eval +evalsha
 //!   +get +getrange +set +setrange +pexpireat +persist +time +hget +hset +hdel +zadd +zrem +zcount
-//!   +zrange`; in a cluster also `+asking +ping +cluster|slots`; for an address with a database also
-//!   `+select`. Buckets and leases need none of those from `+hget` on. `~` is the
+//!   +zrange`; in a cluster also `+asking +ping +cluster|slots`; for an address with a database
+//!   also `+select`. Buckets and leases need none of those from `+hget` on. `~` is the
 //!   [prefix](StoreBuilder::prefix). Connections also send the client's name, and continue if that
 //!   is not allowed or the server does not know `CLIENT` or `HELLO`. Allow `+client|setinfo` (Redis
 //!   7.2, Valkey) to keep it out of the `ACL LOG`. The error of a call for which a right is missing
@@ -101,9 +101,9 @@
 //!   ahead at the last write, in five. 28 bytes hold any bucket: TAT, time of the last write,
 //!   fraction and denominator. Leases take 332 bytes more, and 79 for each node.
 //! * **An API limiter** has a state of 91 bytes, with about 60 more for each limit that responses
-//!   told of, and one value for each limit: `tidegate:{model}:?api`, `:?minute`, `:?tokens`. A window
-//!   takes at most 426 bytes. The hash `:?calls` and the sorted set `:?ends` have the open calls,
-//!   with 30 bytes and 22 for each limit. All are in one slot of a cluster.
+//!   told of: `tidegate:{model}:?api`. Each limit has a value, such as `:?minute` and `:?tokens`, a
+//!   window at most 426 bytes. The hash `:?calls` and the sorted set `:?ends` have the open calls,
+//!   with 23 bytes and 22 for each limit. All are in one slot of a cluster.
 //! * **To change a limit**, deploy nodes with the new quota. Until all have it, each decides by its
 //!   own. A bucket that is used up further than a lowered limit allows stays so until it has
 //!   refilled; `reset` fills it up.

@@ -4,10 +4,10 @@
 //! cargo run -p tidegate-redis --example llm_fleet -- --demo
 //! ```
 //!
-//! The part to copy is `worker.rs`. The demo starts a server, a provider that counts for itself, and
-//! three worker processes that have more work than the provider allows. It kills a worker in the
-//! middle of a call, and the server, which comes back with what it had written. At the end it checks
-//! that the provider saw no more than was bought, and at least 95 % of it.
+//! The part to copy is `worker.rs`. The demo starts a server, a provider that counts for itself,
+//! and three worker processes that have more work than the provider allows. It kills a worker in
+//! the middle of a call, and the server, which comes back with what it had written. At the end it
+//! checks that the provider saw no more than was bought, and at least 95 % of it.
 
 #![expect(
     clippy::std_instead_of_alloc,

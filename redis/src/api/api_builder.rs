@@ -23,7 +23,31 @@ use crate::sync::AtomicU64;
 use crate::token_bucket::RedisTokenBucket;
 use crate::unreported::UnreportedCharges;
 
-/// The most limits on tokens that are shared, as of the limiter of one process.
+impl RedisApiRateLimiter {
+    /// Returns the limiter of a name, with default options. Sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisApiRateLimiterBuilder::build`].
+    pub fn new(
+        store: &RedisStore,
+        name: &str,
+        config: RateLimitConfig,
+    ) -> Result<Self, BuildError> {
+        Self::builder(store, name, config).build()
+    }
+
+    /// Builds a limiter with other options, or with limits that other limiters share.
+    pub fn builder<'a>(
+        store: &RedisStore,
+        name: &str,
+        config: RateLimitConfig,
+    ) -> RedisApiRateLimiterBuilder<'a> {
+        RedisApiRateLimiterBuilder::new(store, name, config)
+    }
+}
+
+/// The most limits of each sort that are shared, as of the limiter of one process.
 const MOST_SHARED: usize = 4;
 
 /// Builds a [`RedisApiRateLimiter`].

@@ -38,12 +38,9 @@ local function window_entry(w, index)
   return (struct.unpack('>I6', w.ring, index * 6 - 5))
 end
 
--- The entries are read only if a slot has ended, or for a wait.
+-- The entries are needed only if a slot has ended, or for a wait.
 local function window_ring(w)
-  if not w.ring then
-    w.ring = redis.call('GETRANGE', w.key, WINDOW_SIZE, -1)
-    if #w.ring > w.reach * 6 or #w.ring % 6 > 0 then error(NO_WINDOW) end
-  end
+  if not w.ring then w.ring = string.sub(w.value, WINDOW_SIZE + 1) end
   return w.ring
 end
 
@@ -68,8 +65,11 @@ local function window_first(w)
 end
 
 local function window_last(w)
-  local used = window_used(w)
-  return used == 0 and 0 or window_until_gone(w, window_slot_of(w, used))
+  local used, entries = window_used(w), #window_ring(w) / 6
+  if used == 0 then return 0 end
+  -- Mostly there are some in the current slot.
+  if entries == 0 or window_entry(w, entries) ~= w.total then return window_until_gone(w, w.head) end
+  return window_until_gone(w, window_slot_of(w, used))
 end
 
 local function window_clear(w)
@@ -94,7 +94,11 @@ local function window_advance(w)
   if gone > 0 then
     w.before, w.ring = window_entry(w, gone), string.sub(w.ring, gone * 6 + 1)
   end
-  if w.total == w.before then window_clear(w) else w.first = window_slot_of(w, 1) end
+  if w.total == w.before then
+    window_clear(w)
+  elseif w.first < head - w.reach then
+    w.first = window_slot_of(w, 1)
+  end
 end
 
 -- Reads a window whose slots have another length: after a deployment. What was admitted in a slot
@@ -124,30 +128,31 @@ end
 
 -- `kept` windows never expire, and are full if they are absent.
 local function window_load(key, limit, slot, reach, kept)
-  local w = { key = key, limit = limit, slot = slot, reach = reach, kept = kept, at = now, dirty = false }
-  local head = redis.call('GETRANGE', key, 0, WINDOW_SIZE - 1)
-  if head == '' then
-    if redis.call('GET', key) then error(NO_WINDOW) end
-    w.offset, w.head, w.total, w.before = 0, (now - now % slot) / slot, 0, 0
-    window_clear(w)
-    if kept then w.total, w.dirty = limit, true end
-    return w
+  local value = redis.call('GET', key)
+  if not value then
+    local head = (now - now % slot) / slot
+    return {
+      key = key, limit = limit, slot = slot, reach = reach, kept = kept, at = now, dirty = kept, moved = true,
+      ring = '', offset = 0, head = head, first = head, before = 0, total = kept and limit or 0,
+    }
   end
-  if #head < WINDOW_SIZE then error(NO_WINDOW) end
-  local mark, total
-  mark, w.reach, w.slot, w.offset, w.head, w.first, w.before, total = struct.unpack(WINDOW, head)
-  w.total = total
+  if #value < WINDOW_SIZE then error(NO_WINDOW) end
+  local mark, its_reach, its_slot, offset, head, first, before, total = struct.unpack(WINDOW, value)
+  local entries = (#value - WINDOW_SIZE) / 6
   -- From 2^53 on, doubles would not be exact.
-  if mark ~= 'W' or w.reach == 0 or w.slot == 0 or w.first > w.head or (w.head + 1) * w.slot >= 2 ^ 53
-    or w.offset >= 2 ^ 53 then
+  if mark ~= 'W' or its_reach == 0 or its_slot == 0 or first > head or (head + 1) * its_slot >= 2 ^ 53
+    or offset >= 2 ^ 53 or entries % 1 > 0 or entries > its_reach then
     error(NO_WINDOW)
   end
-  w.at = now + w.offset
+  local w = {
+    key = key, limit = limit, slot = its_slot, reach = its_reach, kept = kept, at = now + offset, dirty = false,
+    moved = false, ring = nil, offset = offset, head = head, first = first, before = before, total = total,
+    value = value,
+  }
   if w.at < w.head * w.slot then
     -- The clock has stepped back: no time has passed since the current slot began.
     w.at = w.head * w.slot
     w.offset, w.moved, w.dirty = w.at - now, true, true
-    window_ring(w)
   end
   if w.slot ~= slot or w.reach ~= reach then window_convert(w, slot, reach) else window_advance(w) end
   return w
@@ -156,15 +161,12 @@ end
 local function window_fits(w, n)
   local over = window_used(w) + n - w.limit
   if over <= 0 then return true, 0 end
-  return false, window_until_gone(w, window_slot_of(w, over))
+  return false, window_until_gone(w, over == 1 and w.first or window_slot_of(w, over))
 end
 
 local function window_charge(w, n)
   if n == 0 then return end
-  if w.total == w.before then
-    window_ring(w)
-    window_clear(w)
-  end
+  if w.total == w.before then window_clear(w) end
   w.total, w.dirty = (w.total + n) % TOTALS, true
 end
 
