@@ -6,9 +6,7 @@
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use crate::api_protocol::lost_messages::{check_lossy, lossy_histories};
 use crate::api_protocol::runner::ApiScript;
-use crate::api_protocol::same_as_one_process::{check_same, shared_histories};
 use crate::arithmetic::action::cases;
 use crate::arithmetic::comparison::agrees_with_exact_fractions;
 use crate::arithmetic::quota_changes::{any_quotas, check_changes, common_quotas};
@@ -133,6 +131,9 @@ fn fairness_tests_detect_each_mutant() {
 #[cfg(feature = "http")]
 #[test]
 fn api_protocol_tests_detect_each_mutant() {
+    use crate::api_protocol::lost_messages::{check_lossy, lossy_histories};
+    use crate::api_protocol::same_as_one_process::{check_same, shared_histories};
+
     let (lossy, shared) = (lossy_histories(), shared_histories());
     let mutants = include_str!("mutants/api.txt");
     assert_all_detected(mutants, 100, |script: &mut ApiScript, runner| {

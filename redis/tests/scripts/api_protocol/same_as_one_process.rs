@@ -28,16 +28,15 @@ pub(crate) enum Event {
     Record(TokenUsage),
     Pause(u64),
     Resume,
-    Told(ToldFields),
+    Told(#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "not read"))] ToldFields),
 }
 
 /// A response, with the call that it is of, if that ends with it.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "not read"))]
 pub(crate) struct ToldFields {
     call: Option<usize>,
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "not read"))]
     status: u16,
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "not read"))]
     fields: Vec<(&'static str, String)>,
 }
 
@@ -320,14 +319,11 @@ impl Both<'_> {
                 let arguments = self.layout.resume();
                 self.run(&arguments)?;
             }
+            #[cfg(feature = "http")]
             Event::Told(ref told) => self.told(told)?,
+            #[cfg(not(feature = "http"))]
+            Event::Told(_) => {}
         }
-        Ok(())
-    }
-
-    #[cfg(not(feature = "http"))]
-    fn told(&mut self, told: &ToldFields) -> TestCaseResult {
-        prop_assert!(told.call.is_none_or(|call| call < 6));
         Ok(())
     }
 
