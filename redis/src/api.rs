@@ -86,9 +86,9 @@ use fleet_limit::micros;
 /// It asks when the server says that it may, at least once a second, and at once when a call of its
 /// own node ends. Between nodes there is no order for the first second. A call that is first on its
 /// node for longer claims what it needs. Calls that wait on other nodes, and have no older claim,
-/// leave it as much, as in the queue of one process. So a large estimate is not overtaken for longer
-/// than a second by small ones that wait. A claim ends with the call's admission, or three seconds
-/// after its node has asked last. Calls that do not wait may overtake.
+/// leave it as much, as in the queue of one process. So a large estimate is not overtaken for
+/// longer than a second by small ones that wait. A claim ends with the call's admission, or three
+/// seconds after its node has asked last. Calls that do not wait may overtake.
 ///
 /// # Cost
 ///
