@@ -31,8 +31,8 @@ const REMEMBERED: Duration = Duration::from_secs(120);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallEnding {
-    /// What was asked for. If an answer was lost, an earlier attempt may have done it: then this is
-    /// [`Unknown`](Self::Unknown).
+    /// The call was open, and the server has done what was asked for. If an earlier attempt has
+    /// done it, but its answer was lost, the result is [`Unknown`](Self::Unknown).
     Done,
     /// The call was canceled, and its tokens came back. Its request counts, because later ones were
     /// admitted on top of it.
@@ -49,6 +49,10 @@ pub enum CallEnding {
 ///
 /// [`ApiError::Unavailable`] if the server has not answered for so long that the call is forgotten.
 /// Its estimate then counts as used.
+///
+/// # Panics
+///
+/// If it is polled after it was ready.
 pub struct Delivery {
     state: State,
 }
