@@ -14,6 +14,9 @@ mod config;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod demand;
 mod fast_path;
+pub mod fleet;
+#[cfg(feature = "http")]
+mod fleet_responses;
 mod in_flight;
 mod limits;
 mod message;

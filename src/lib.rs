@@ -220,6 +220,10 @@ mod wait;
 #[cfg(feature = "tower")]
 pub mod layer;
 
+/// For `tidegate-redis` alone.
+#[doc(hidden)]
+pub use api::fleet as __fleet;
+
 #[cfg(any(feature = "std", tidegate_loom))]
 pub use all_or_nothing::Each;
 pub use all_or_nothing::{AllOrNothing, TupleDenied};

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use redis::RedisError;
-use tidegate::{Denied, WindowError};
+use tidegate::{ConfigError, Denied, WindowError};
 
 use crate::scaled_quota::ScaleError;
 
@@ -140,6 +140,12 @@ pub enum BuildError {
         /// The most permits.
         max: u64,
     },
+    /// A field of a configuration is invalid.
+    Config(ConfigError),
+    /// The limiter of a fleet does not have this.
+    Unsupported(&'static str),
+    /// The shared limit with this name is on another store or, in a cluster, in another slot.
+    OtherServer(Arc<str>),
 }
 
 impl From<ScaleError> for BuildError {
@@ -167,6 +173,12 @@ impl fmt::Display for BuildError {
             Self::PermitCount { max } => {
                 write!(f, "a semaphore has between 1 and {max} permits")
             }
+            Self::Config(error) => error.fmt(f),
+            Self::Unsupported(what) => write!(f, "not supported for a fleet: {what}"),
+            Self::OtherServer(name) => write!(
+                f,
+                "shared limit `{name}` is on another store, or in another slot of the cluster"
+            ),
         }
     }
 }

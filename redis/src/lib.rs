@@ -46,6 +46,7 @@
 //! | several limits in one round trip, all or none: requests and tokens | [`RedisCombined`] |
 //! | one limit, or several, for every user, tenant or address | [`RedisKeyed`] |
 //! | at most N at the same time: exports, builds, calls of a provider | [`RedisSemaphore`] |
+//! | one quota of an API, above all of a language model, for a fleet of workers | [`RedisApiRateLimiter`] |
 //!
 //! Several limits, and those of keys, are buckets, windows or both: [`SharedLimit`].
 //!
@@ -99,8 +100,9 @@
 //! * **Eviction.** Set `maxmemory-policy noeviction`: an evicted bucket is full again. Full buckets
 //!   need no memory anyway.
 //! * **Access.** `ACL SETUSER tidegate on >secret ~tidegate:* resetchannels -@all +eval +evalsha
-//!   +get +getrange +set +setrange +pexpireat +persist +time`; in a cluster also `+asking +ping
-//!   +cluster|slots`; for an address with a database also `+select`. `~` is the
+//!   +get +getrange +set +setrange +pexpireat +persist +time +hget +hset +hdel +zadd +zrem +zcount
+//!   +zrange`; in a cluster also `+asking +ping +cluster|slots`; for an address with a database
+//!   also `+select`. Buckets and leases need none of those from `+hget` on. `~` is the
 //!   [prefix](StoreBuilder::prefix). Connections also send the client's name, and continue if that
 //!   is not allowed or the server does not know `CLIENT` or `HELLO`. Allow `+client|setinfo` (Redis
 //!   7.2, Valkey) to keep it out of the `ACL LOG`. The error of a call for which a right is missing
@@ -120,6 +122,10 @@
 //!   not divide its microseconds. A semaphore begins with `S`, and takes 22 bytes and 58 for each
 //!   node. A call for a value of another kind is an error, and changes nothing. [`inspect`] reads
 //!   buckets.
+//! * **An API limiter** has a state of 91 bytes, with about 60 more for each limit that responses
+//!   told of: `tidegate:{model}:?api`. Each limit has a value, such as `:?minute` and `:?tokens`, a
+//!   window at most 426 bytes. The hash `:?calls` and the sorted set `:?ends` have the open calls,
+//!   with 23 bytes and 22 for each limit. All are in one slot of a cluster.
 //! * **To change a limit** see [below](#to-change-a-limit).
 //! * **Virtual machines** that are copied while they run hold the same leases twice. Close leases
 //!   before a snapshot. A machine that is suspended for longer than a lease may spend the lease
@@ -208,6 +214,14 @@
 //! * The server's time for a refill does not depend on the number of nodes. Its memory is about 80
 //!   bytes for each node that holds a lease.
 //!
+//! # Calls to an API
+//!
+//! A [`RedisApiRateLimiter`] lets a fleet of workers use one quota: requests, tokens, bursts and
+//! calls at the same time. It takes the configuration of a [`tidegate::ApiRateLimiter`], and gives
+//! the same statuses. Pauses, and what responses tell to remain (feature `http`), count for all
+//! nodes. Each call is charged once and settled once, by any node, whatever answers are lost. A
+//! worker that dies frees its calls. The example `llm_fleet` shows it.
+//!
 //! # Without the server
 //!
 //! One call waits for [`StoreBuilder::timeout`]. From then on the [`FailurePolicy`] decides all
@@ -235,6 +249,7 @@
 
 mod acquire;
 mod admitted;
+mod api;
 mod base_key;
 mod breaker;
 mod combined;
@@ -282,6 +297,10 @@ mod wait_line;
 
 pub use acquire::Acquire;
 pub use admitted::{Admitted, AdmittedBy};
+pub use api::{
+    ApiAcquire, ApiError, CallEnding, CallId, Delivery, ParseCallIdError, RedisApiRateLimiter,
+    RedisApiRateLimiterBuilder, RedisTokenPermit,
+};
 pub use combined::RedisCombined;
 pub use connection::Connection;
 pub use error::{AcquireError, BuildError, SetQuotaError};

@@ -25,7 +25,7 @@ enum ShareTable {
 }
 
 /// Returns the share of one of `nodes`.
-fn share(quota: Quota, nodes: NonZeroU32) -> Result<Quota, BuildError> {
+pub(crate) fn share(quota: Quota, nodes: NonZeroU32) -> Result<Quota, BuildError> {
     let period = quota.period().checked_mul(nodes.get());
     let period = period.filter(|period| *period < Duration::from_nanos(u64::MAX));
     let rate = Quota::new(quota.rate(), period.ok_or(BuildError::TooManyNodes)?);

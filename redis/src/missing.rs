@@ -8,7 +8,8 @@ use redis::RedisError;
 use crate::server_info::Identity;
 
 /// The rights in the documentation, apart from the keys.
-const RIGHTS: &str = "+eval +evalsha +get +getrange +set +setrange +pexpireat +persist +time";
+const RIGHTS: &str = "+eval +evalsha +get +getrange +set +setrange +pexpireat +persist +time \
+                      +hget +hset +hdel +zadd +zrem +zcount +zrange";
 
 const MISSING_RIGHT: &str = "a right is missing";
 const TOO_OLD: &str = "the server is too old";

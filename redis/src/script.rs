@@ -36,9 +36,24 @@ pub(crate) static TABLE: LazyLock<Script> =
 /// Reads a bucket for an operator.
 pub(crate) static INSPECT: LazyLock<Script> =
     LazyLock::new(|| Script::new(&[TIME, include_str!("script/inspect.lua")]));
+
 /// Tells what a node holds of a semaphore, and asks for more.
 pub(crate) static SEMAPHORE: LazyLock<Script> =
     LazyLock::new(|| Script::new(&[TIME, include_str!("script/semaphore.lua")]));
+
+/// One step of an API limiter.
+pub(crate) static API: LazyLock<Script> = LazyLock::new(|| {
+    let state = include_str!("script/api_state.lua");
+    let calls = include_str!("script/api_calls.lua");
+    Script::new(&[
+        TIME,
+        BUCKET,
+        WINDOW,
+        state,
+        calls,
+        include_str!("script/api.lua"),
+    ])
+});
 
 /// Proves that a decision would work: it writes a key, which ends at once.
 pub(crate) static PROBE: LazyLock<Script> =
@@ -47,7 +62,18 @@ pub(crate) static PROBE: LazyLock<Script> =
 /// Proves that a decision would work, with all that decisions use, and returns the clock: seconds,
 /// and microseconds.
 pub(crate) static PING: LazyLock<Script> = LazyLock::new(|| {
+    // It begins with a write that takes memory: after another write, a server whose memory is full
+    // would let it pass. An instant in the past removes the key, which is of each type in turn.
     let body = "
+redis.call('SET', KEYS[1], '')
+redis.call('PEXPIREAT', KEYS[1], 1)
+redis.call('HSET', KEYS[1], 'probe', '')
+redis.call('HGET', KEYS[1], 'probe')
+redis.call('HDEL', KEYS[1], 'probe')
+redis.call('ZADD', KEYS[1], 1, 'probe')
+redis.call('ZCOUNT', KEYS[1], 0, 1)
+redis.call('ZRANGE', KEYS[1], 0, 1, 'BYSCORE')
+redis.call('ZREM', KEYS[1], 'probe')
 redis.call('GET', KEYS[1])
 redis.call('GETRANGE', KEYS[1], 0, 1)
 redis.call('SET', KEYS[1], '')

@@ -127,6 +127,14 @@ impl RedisStore {
         BaseKey::new(&self.inner.prefix, name, key)
     }
 
+    /// Returns whether one script can use keys of both bases: both are of this store, and in a
+    /// cluster in one slot.
+    pub(crate) fn has_both(&self, other: &Self, base: &BaseKey, other_base: &BaseKey) -> bool {
+        let is_cluster = self.inner.breakers.len() > 1;
+        let is_one_slot = base.slot() == other_base.slot();
+        Arc::ptr_eq(&self.inner, &other.inner) && (is_one_slot || !is_cluster)
+    }
+
     /// Returns how long it is until the next probe if the breaker is open.
     pub(crate) fn outage(&self, base: &BaseKey) -> Option<Duration> {
         let index = self.inner.breaker_index(base);

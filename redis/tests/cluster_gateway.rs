@@ -1,5 +1,5 @@
-//! The example `cluster_gateway`: processes that share limits on a server, which stalls and is
-//! killed.
+//! The examples `cluster_gateway` and `llm_fleet`: processes that share limits on a server, which
+//! stalls and is killed.
 //!
 //! It needs `redis-server` or `valkey-server` in PATH. Cargo builds examples before it runs
 //! integration tests, unless it was asked to run only some of them.
@@ -36,15 +36,19 @@ const USERS: usize = 75;
 /// Of each gateway.
 const CLIENTS: usize = 8;
 
-/// `target/<profile>/examples/cluster_gateway`, from `target/<profile>/deps/<this test>`.
 fn example(arguments: &[&str]) -> Command {
+    example_named("cluster_gateway", arguments)
+}
+
+/// `target/<profile>/examples/<name>`, from `target/<profile>/deps/<this test>`.
+fn example_named(name: &str, arguments: &[&str]) -> Command {
     let this_test = env::current_exe().unwrap();
     let profile = this_test.parent().and_then(|deps| deps.parent()).unwrap();
-    let name = format!("cluster_gateway{}", env::consts::EXE_SUFFIX);
-    let program = profile.join("examples").join(name);
+    let file = format!("{name}{}", env::consts::EXE_SUFFIX);
+    let program = profile.join("examples").join(file);
     assert!(
         program.is_file(),
-        "{} is missing: run `cargo build -p tidegate-redis --example cluster_gateway` first",
+        "{} is missing: run `cargo build -p tidegate-redis --example {name}` first",
         program.display(),
     );
     let mut command = Command::new(program);
@@ -292,6 +296,27 @@ fn demo_stays_within_the_bound() {
     }
     assert!(out.ends_with("no more than the bound.\n"), "{out}");
     assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+}
+
+/// A worker and the server are killed. The demo fails if the provider sees too much or too little,
+/// or counts otherwise than the fleet.
+#[test]
+fn fleet_uses_its_quota_and_no_more() {
+    let (status, out, err) = run(&mut example_named("llm_fleet", &["--demo"]));
+    assert_eq!(status, Some(0), "{out}{err}");
+    for phase in [
+        "three workers",
+        "worker killed",
+        "server killed",
+        "restarted",
+    ] {
+        assert!(out.contains(phase), "{out}");
+    }
+    assert!(out.ends_with("and none made twice.\n"), "{out}");
+    assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+    let (status, _, err) = run(&mut example_named("llm_fleet", &["--fast"]));
+    assert_eq!(status, Some(1));
+    assert!(err.contains("usage: llm_fleet"), "{err}");
 }
 
 #[test]

@@ -308,13 +308,8 @@ impl<C: Clock> Limits<C> {
         let limits = self.first_token_limit..self.infos.len();
         for (charged, index) in charged.iter_mut().zip(limits) {
             let kind = self.infos[index].kind;
-            let tokens = kind.share_of(usage);
-            *charged = if estimate.is_guess() {
-                tokens.min(self.capacity(index))
-            } else {
-                tokens
-            };
-            if !matches!(kind, LimitKind::InputTokens | LimitKind::OutputTokens) {
+            *charged = kind.charge_of(estimate, self.capacity(index));
+            if kind.bounds_usage() {
                 most = most.min(*charged);
             }
         }

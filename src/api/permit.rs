@@ -255,7 +255,7 @@ impl<C: Clock> TokenPermit<C> {
         self.commit();
         let reported = self.reported.unwrap_or_default().plus(more.into());
         self.reported = Some(reported);
-        let used = self.used_so_far(reported);
+        let used = self.estimate.used_so_far(reported, self.tokens.usage);
         let limits = self.limiter.shared.limits.token_limits();
         for ((_, kind, bucket), charged) in limits.zip(&mut self.tokens.charged) {
             let used = kind.share_of(used);
@@ -271,30 +271,6 @@ impl<C: Clock> TokenPermit<C> {
             provider.add(beyond);
         }
         self.tokens.usage = charged;
-    }
-
-    /// The guess, cut to what was charged, or to what was reported if that is more.
-    fn guessed(&self, reported: TokenUsage) -> TokenUsage {
-        let guess = self.estimate.usage();
-        let most = self.tokens.usage.total().max(reported.total());
-        let input = guess.input().min(most);
-        TokenUsage::new(input, guess.output().min(most.saturating_sub(input)))
-    }
-
-    /// What was reported, with the estimate of what was not.
-    fn used_so_far(&self, reported: TokenUsage) -> TokenUsage {
-        // Of a guess no more than was charged.
-        let estimate = if self.estimate.is_guess() {
-            self.guessed(reported)
-        } else {
-            self.estimate.usage()
-        };
-        let is_split = estimate.input().saturating_add(estimate.output()) == estimate.total();
-        match (reported.input(), reported.output()) {
-            (0, output) if is_split => TokenUsage::new(estimate.input(), output),
-            (input, 0) if is_split => TokenUsage::new(input, estimate.output()),
-            _ => reported,
-        }
     }
 
     /// Ends the permit with the tokens that were used.
@@ -360,7 +336,10 @@ impl<C: Clock> TokenPermit<C> {
         let now = self.limiter.clock().now();
         let Some(charge) = self.charge.take() else {
             match self.reported {
-                Some(reported) => self.end_with(self.used_so_far(reported), now),
+                Some(reported) => {
+                    let used = self.estimate.used_so_far(reported, self.tokens.usage);
+                    self.end_with(used, now);
+                }
                 None => self.end_as_estimated(),
             }
             return false;

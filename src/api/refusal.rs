@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::usage::TokenUsage;
+use super::usage::{TokenEstimate, TokenUsage};
 use crate::time::nanos;
 
 /// A limit of an [`ApiRateLimiter`](crate::ApiRateLimiter).
@@ -74,6 +74,21 @@ impl LimitKind {
             Self::OutputTokens => usage.output(),
             _ => usage.total(),
         }
+    }
+
+    /// What a limit of this kind with such a capacity is charged for an estimate.
+    pub(super) fn charge_of(self, estimate: TokenEstimate, capacity: u64) -> u64 {
+        let tokens = self.share_of(estimate.usage());
+        if estimate.is_guess() {
+            tokens.min(capacity)
+        } else {
+            tokens
+        }
+    }
+
+    /// Whether what a limit of this kind is charged bounds what a call is expected to use in all.
+    pub(super) const fn bounds_usage(self) -> bool {
+        !matches!(self, Self::InputTokens | Self::OutputTokens)
     }
 
     /// The limit's period, and the unit that it counts. Some have no number.

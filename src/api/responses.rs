@@ -2,6 +2,7 @@
 //!
 //! | file | reads |
 //! |---|---|
+//! | `told_response` | what a response tells, without a limiter |
 //! | `told_limits` | for each limit, what remains and when it resets |
 //! | `body` | the wait in the body of a refusal |
 //! | `values` | numbers, durations and dates |
@@ -10,7 +11,11 @@
 
 mod body;
 mod told_limits;
+mod told_response;
 mod values;
+
+pub(super) use body::read as read_body;
+pub(super) use told_response::{ToldResponse, bounded_pause};
 
 use core::time::Duration;
 use std::time::SystemTime;
@@ -18,19 +23,11 @@ use std::time::SystemTime;
 use http::{HeaderMap, StatusCode};
 
 use super::ApiRateLimiter;
-use super::config::RateLimitConfig;
-use super::numbers::{DAY, HOUR, MINUTE, Numbers};
-use super::provider::{Amounts, Flow, MOST, Seen, Unit};
-use super::refusal::LimitKind;
+use super::provider::{Amounts, Seen};
 use crate::clock::Clock;
 use crate::sync::lock;
 use crate::time::Timestamp;
-use told_limits::{ToldLimit, told_limits, unified_reset};
-use values::{ServerTime, duration, texts};
-
-/// The longest that a response can stop calls. A day is the longest period of a provider's limits,
-/// and a broken header must not stop a program forever.
-const LONGEST: Duration = DAY;
+pub(crate) use told_response::is_refusal_status;
 
 impl<C: Clock> ApiRateLimiter<C> {
     /// Takes what a provider's response tells of its limits.
@@ -126,34 +123,25 @@ impl<C: Clock> ApiRateLimiter<C> {
         now: Timestamp,
         wall_clock: SystemTime,
     ) {
-        let server = ServerTime::of(headers, wall_clock);
-        let (told, unreadable) = told_limits(headers, server);
-        let config = self.shared.config();
-        let wait = retry_after(headers, server);
-        let is_refused = is_refusal(status, &told, wait);
-        // A refusal that says when to come back knows better than the reset of what is used up,
-        // which is when all of it is back.
-        let back = wait.filter(|wait| is_refused && !wait.is_zero());
-        let seen = told.iter().filter_map(|limit| {
-            let mut seen = limit.seen(&config, now)?;
-            if let Some(back) = back.filter(|_| limit.is_used_up()) {
-                seen.until = seen.until.min(now + back);
-            }
-            Some(seen)
+        let told = ToldResponse::of(status, headers, &self.shared.config(), wall_clock);
+        let seen = told.limits.into_iter().map(|limit| Seen {
+            limit: limit.name,
+            unit: limit.unit,
+            remaining: limit.remaining,
+            until: now + limit.lasts,
+            flow: limit.flow,
         });
-        self.shared.provider.observe(seen, server.date(), ends, now);
-        self.adapt(is_refused, now);
-        if is_refused {
-            let wait = wait.or_else(|| reset_of_used_up(headers, &told, server));
-            self.pause_for_refusal(wait, now);
+        self.shared.provider.observe(seen, told.date, ends, now);
+        self.adapt(told.is_refusal, now);
+        if told.is_refusal {
+            self.pause_for_refusal(told.pause, now);
         } else {
             self.shared
                 .gate
                 .shared_backoff
                 .succeeded(self.paused_until(), now);
         }
-        let unread_waits = u64::from(wait.is_none() && has_retry_after(headers));
-        self.shared.totals.add_unreadable(unreadable + unread_waits);
+        self.shared.totals.add_unreadable(told.unreadable);
         // What the response leaves may be more than before.
         self.wake_head();
     }
@@ -194,8 +182,8 @@ impl<C: Clock> ApiRateLimiter<C> {
             return;
         }
         let told = body::read(body.as_ref());
-        if let Some(wait) = told.retry_delay.filter(|wait| !wait.is_zero()) {
-            let end = now + wait.min(LONGEST);
+        if let Some(wait) = bounded_pause(told.retry_delay) {
+            let end = now + wait;
             let gate = &self.shared.gate;
             // Header fields without a wait have begun a backoff, if they were observed before.
             gate.shared_backoff.withdraw(&gate.paused_until, end);
@@ -221,11 +209,11 @@ impl<C: Clock> ApiRateLimiter<C> {
         }
     }
 
-    /// Pauses all callers for as long as a refusal says. One that says nothing, or only that the
-    /// call can be repeated at once, starts a backoff, unless the pace is adapted instead.
+    /// Pauses all callers for as long as a refusal says. One that says nothing starts a backoff,
+    /// unless the pace is adapted instead.
     fn pause_for_refusal(&self, wait: Option<Duration>, now: Timestamp) {
-        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
-            self.pause_until(now + wait.min(LONGEST));
+        if let Some(wait) = wait {
+            self.pause_until(now + wait);
             return;
         }
         if self.shared.adaptive.is_some() {
@@ -234,90 +222,5 @@ impl<C: Clock> ApiRateLimiter<C> {
         let gate = &self.shared.gate;
         let paused_until = &gate.paused_until;
         gate.shared_backoff.pause(&gate.backoff, paused_until, now);
-    }
-}
-
-/// Whether a server with this status refuses for now, whatever its header fields tell.
-pub(crate) const fn is_refusal_status(status: StatusCode) -> bool {
-    /// Anthropic's status for "overloaded".
-    const OVERLOADED: u16 = 529;
-    matches!(status.as_u16(), 429 | 503 | OVERLOADED)
-}
-
-/// 403 is GitHub's for limits that it calls secondary.
-fn is_refusal(status: StatusCode, told: &[ToldLimit<'_>], wait: Option<Duration>) -> bool {
-    let is_used_up = || wait.is_some() || told.iter().any(ToldLimit::is_used_up);
-    is_refusal_status(status) || (status == StatusCode::FORBIDDEN && is_used_up())
-}
-
-fn has_retry_after(headers: &HeaderMap) -> bool {
-    headers.contains_key("retry-after") || headers.contains_key("retry-after-ms")
-}
-
-/// The pause that a refusal asks for. Milliseconds are more exact than seconds beside them.
-fn retry_after(headers: &HeaderMap, server: ServerTime) -> Option<Duration> {
-    let millis = texts(headers, "retry-after-ms").filter_map(duration).max();
-    millis.map(|seconds| seconds / 1_000).or_else(|| {
-        let texts = texts(headers, "retry-after");
-        texts.filter_map(|text| server.retry_after(text)).max()
-    })
-}
-
-/// The time until the last limit that is used up resets.
-///
-/// A limit with something left is no reason to wait for its reset, which may be hours away. If no
-/// number tells what is used up, nothing can change before the first reset.
-fn reset_of_used_up(
-    headers: &HeaderMap,
-    told: &[ToldLimit<'_>],
-    server: ServerTime,
-) -> Option<Duration> {
-    let used_up = told.iter().filter(|limit| limit.is_used_up());
-    let resets = used_up.filter_map(|limit| limit.until_reset);
-    let last = resets.chain(unified_reset(headers, server)).max();
-    if last.is_some() || told.iter().any(|limit| limit.remaining.is_some()) {
-        return last;
-    }
-    let resets = told.iter().filter_map(|limit| limit.until_reset);
-    resets.filter(|wait| !wait.is_zero()).min()
-}
-
-impl ToldLimit<'_> {
-    /// What counts of it from `now` on. If no reset is told, what was used flows back at the rate
-    /// that the response tells, or at the configured one.
-    fn seen(&self, config: &RateLimitConfig, now: Timestamp) -> Option<Seen> {
-        let unit = self.unit?;
-        let allowed = || self.allowed.or_else(|| config.allowed(unit, self.period));
-        let flow = match self.until_reset {
-            Some(_) => None,
-            None => allowed().map(|amount| Flow {
-                amount: amount.min(MOST),
-                period: u64::try_from(self.period.as_nanos()).unwrap_or(u64::MAX),
-            }),
-        };
-        Some(Seen {
-            limit: self.full_name().into(),
-            unit,
-            remaining: self.remaining?,
-            until: now + self.until_reset.unwrap_or(self.period).min(LONGEST),
-            flow,
-        })
-    }
-}
-
-impl RateLimitConfig {
-    /// What is configured for a unit and a period.
-    fn allowed(&self, unit: Unit, period: Duration) -> Option<u64> {
-        let kind = match (unit, period) {
-            (Unit::Requests, MINUTE) => LimitKind::Minute,
-            (Unit::Requests, HOUR) => LimitKind::Hour,
-            (Unit::Requests, DAY) => LimitKind::Day,
-            (Unit::Tokens, MINUTE) => LimitKind::Tokens,
-            (Unit::Tokens, DAY) => LimitKind::TokensPerDay,
-            (Unit::InputTokens, MINUTE) => LimitKind::InputTokens,
-            (Unit::OutputTokens, MINUTE) => LimitKind::OutputTokens,
-            _ => return None,
-        };
-        self.numbers(kind).map(Numbers::stated)
     }
 }

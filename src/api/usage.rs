@@ -107,6 +107,30 @@ impl TokenEstimate {
         self.is_guess
     }
 
+    /// What a call has used that reported so much, with the estimate of what it did not report.
+    /// `charged` is what it was charged.
+    pub(super) fn used_so_far(self, reported: TokenUsage, charged: TokenUsage) -> TokenUsage {
+        // Of a guess no more than was charged.
+        let estimate = if self.is_guess {
+            self.guessed(reported, charged)
+        } else {
+            self.usage
+        };
+        let is_split = estimate.input.saturating_add(estimate.output) == estimate.total;
+        match (reported.input, reported.output) {
+            (0, output) if is_split => TokenUsage::new(estimate.input, output),
+            (input, 0) if is_split => TokenUsage::new(input, estimate.output),
+            _ => reported,
+        }
+    }
+
+    /// The guess, cut to what was charged, or to what was reported if that is more.
+    fn guessed(self, reported: TokenUsage, charged: TokenUsage) -> TokenUsage {
+        let most = charged.total.max(reported.total);
+        let input = self.usage.input.min(most);
+        TokenUsage::new(input, self.usage.output.min(most.saturating_sub(input)))
+    }
+
     /// Creates an estimate that is capped at the limits. Use it for a default, such as the model's
     /// maximum if the request names none.
     pub fn guess(usage: impl Into<TokenUsage>) -> Self {

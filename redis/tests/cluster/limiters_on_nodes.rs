@@ -1,8 +1,10 @@
 //! Each kind of limiter works on each node.
 
-use tidegate::Quota;
+use tidegate::{Quota, RateLimitConfig};
 use tidegate_redis::inspect::ScanCursor;
-use tidegate_redis::{RedisSemaphore, RedisSlidingWindow, SharedLimit};
+use tidegate_redis::{
+    BuildError, CallEnding, RedisApiRateLimiter, RedisSemaphore, RedisSlidingWindow, SharedLimit,
+};
 
 use crate::support::cluster::Cluster;
 use crate::support::limiters::{HOUR, bucket, combined, connect_cluster, keyed, lease};
@@ -119,4 +121,32 @@ async fn scan_asks_every_node() {
         keyed.set_quota(Quota::per_day(200)).await.unwrap();
         assert_eq!(keyed.available(&keys[0]).await.unwrap(), [200]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_keys_of_an_api_limiter_are_on_one_node() {
+    let cluster = Cluster::each_kind().next().unwrap();
+    let store = connect_cluster(&cluster).await;
+    let config = RateLimitConfig {
+        max_in_flight: Some(2),
+        ..RateLimitConfig::DEFAULT
+    };
+    for name in cluster.key_on_each("model") {
+        let limiter = RedisApiRateLimiter::new(&store, &name, config).unwrap();
+        let permit = limiter.reserve_tokens(1_000).await.unwrap();
+        let other = limiter.reserve_tokens(1_000).await.unwrap();
+        limiter.reserve_tokens(1_000).await.unwrap_err();
+        assert_eq!(permit.settle(10).await.unwrap(), CallEnding::Done);
+        assert_eq!(other.cancel().await.unwrap(), CallEnding::Done);
+        // A bucket of the same name is in the same slot, and any other is not.
+        let same = bucket(&store, &name, Quota::per_day(10));
+        let builder = || RedisApiRateLimiter::builder(&store, &name, config);
+        let shares = builder().shared("org", &same).build().unwrap();
+        assert!(!shares.try_acquire().await.unwrap().is_limited);
+        assert_eq!(same.available().await.unwrap(), 9);
+        let elsewhere = bucket(&store, &format!("{name} org"), Quota::per_day(10));
+        let error = builder().shared("org", &elsewhere).build().unwrap_err();
+        assert_eq!(error, BuildError::OtherServer("org".into()));
+    }
+    assert_eq!(store.stats().errors, 0);
 }

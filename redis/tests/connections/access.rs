@@ -3,9 +3,12 @@
 use core::time::Duration;
 
 use redis::Value;
-use tidegate::Quota;
+use tidegate::{Quota, RateLimitConfig};
 use tidegate_redis::inspect::{InspectError, ScanCursor};
-use tidegate_redis::{LeaseOptions, LimiterOptions, PingError, RedisStore, RedisTokenBucket};
+use tidegate_redis::{
+    CallEnding, LeaseOptions, LimiterOptions, PingError, RedisApiRateLimiter, RedisStore,
+    RedisTokenBucket,
+};
 
 use super::check_every_limiter;
 use crate::support::acl::{documented_rights, set_user, user_url};
@@ -71,8 +74,22 @@ async fn each_documented_right_is_needed() {
         let kept = RedisTokenBucket::with_options(&store, "kept", quota, options).unwrap();
         let kept = kept.lease(LeaseOptions::new()).await.acquire(1).await;
         let results = [called.map(drop), leased, kept];
-        assert!(results.iter().any(Result::is_err), "works without {right}");
+        let fails = results.iter().any(Result::is_err) || !api_limiter_works(&store).await;
+        assert!(fails, "works without {right}");
+        let ping = store.ping().await.unwrap_err();
+        assert!(
+            matches!(ping, PingError::MissingRight { .. }),
+            "{right}: {ping:?}"
+        );
     }
+}
+
+/// The end of a call is sent until it succeeds.
+async fn api_limiter_works(store: &RedisStore) -> bool {
+    let limiter = RedisApiRateLimiter::new(store, "api", RateLimitConfig::DEFAULT).unwrap();
+    let call = async { limiter.reserve_tokens(1).await?.settle(1).await };
+    let ended = tokio::time::timeout(Duration::from_secs(1), call).await;
+    matches!(ended, Ok(Ok(CallEnding::Done)))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,9 +12,10 @@ mod ping;
 
 use redis::ErrorKind;
 use redis::aio::ConnectionManager;
-use tidegate::Quota;
+use tidegate::{Quota, RateLimitConfig};
 use tidegate_redis::{
-    Connection, LeaseOptions, RedisSemaphore, RedisSlidingWindow, RedisStore, RedisTokenBucket,
+    CallEnding, Connection, LeaseOptions, RedisApiRateLimiter, RedisSemaphore, RedisSlidingWindow,
+    RedisStore, RedisTokenBucket,
 };
 
 use support::limiters::{HOUR, bucket, combined, keyed, patient_store, uncached};
@@ -61,6 +62,17 @@ async fn check_every_limiter(store: &RedisStore, name: &str) {
     assert_eq!(semaphore.in_use().await.unwrap(), 2);
     drop(permit);
     drop(semaphore.acquire(1).await.unwrap());
+
+    let config = RateLimitConfig::DEFAULT;
+    let api = RedisApiRateLimiter::new(store, name, config).unwrap();
+    let permit = api.reserve_tokens(1_000).await.unwrap();
+    assert_eq!(permit.settle(400).await.unwrap(), CallEnding::Done);
+    drop(api.reserve_tokens(1_000).await.unwrap());
+    api.delivered().await;
+    api.record_tokens(100).await.unwrap();
+    api.resume().await.unwrap();
+    let stats = api.stats().await.unwrap();
+    assert_eq!((stats.total_requests, stats.total_tokens_used), (1, 500));
 
     // Writes a bucket that never expires.
     let starts_empty = uncached().start_empty(HOUR);

@@ -65,6 +65,13 @@ async fn ping_tells_which_right_is_missing() {
             "-pexpireat",
             "-persist",
             "-time",
+            "-hget",
+            "-hset",
+            "-hdel",
+            "-zadd",
+            "-zrem",
+            "-zcount",
+            "-zrange",
             "resetkeys",
         ] {
             set_user(&server, &rights);
@@ -78,7 +85,8 @@ async fn ping_tells_which_right_is_missing() {
             );
             let text = error.to_string();
             let needs = "tidegate needs `~tidegate:* +eval +evalsha +get +getrange +set +setrange \
-                         +pexpireat +persist +time`";
+                         +pexpireat +persist +time +hget +hset +hdel +zadd +zrem +zcount \
+                         +zrange`";
             assert!(text.ends_with(needs), "{text}");
             assert!(core::error::Error::source(&error).is_some());
         }

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api_limiter;
 mod clock_steps;
 mod decisions;
 mod denial_cache;

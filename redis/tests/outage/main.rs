@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api_limiter;
 #[cfg(feature = "tracing")]
 mod events;
 mod local_shares;

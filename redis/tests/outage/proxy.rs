@@ -8,11 +8,14 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// Ends with the runtime of its test.
 pub(crate) struct Proxy {
     port: u16,
     target: Arc<AtomicU16>,
+    /// Connections that lose the answer which they carry next.
+    loses: Arc<Notify>,
 }
 
 impl Proxy {
@@ -35,9 +38,12 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let target = Arc::new(AtomicU16::new(target));
         let current = Arc::clone(&target);
+        let loses = Arc::new(Notify::new());
+        let losing = Arc::clone(&loses);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let target = current.load(SeqCst);
+                let loses = Arc::clone(&losing);
                 tokio::spawn(async move {
                     let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else {
                         return;
@@ -48,15 +54,25 @@ impl Proxy {
                     tokio::select! {
                         () = pass_on(from_client, to_server, delay / 2, usize::MAX) => {}
                         () = pass_on(from_server, to_client, delay / 2, lost_reply) => {}
+                        () = loses.notified() => {}
                     }
                 });
             }
         });
-        Self { port, target }
+        Self {
+            port,
+            target,
+            loses,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends all connections, with the requests and the answers that they carry.
+    pub(crate) fn lose_answers(&self) {
+        self.loses.notify_waiters();
     }
 
     /// Leads new connections to this port.

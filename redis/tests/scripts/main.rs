@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "servers live in real time")]
 #![allow(clippy::std_instead_of_alloc, reason = "tests have `std`")]
 
+mod api_protocol;
 mod arithmetic;
 mod lease_protocol;
 mod live_quotas;

@@ -6,6 +6,7 @@
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
+use crate::api_protocol::runner::ApiScript;
 use crate::arithmetic::action::cases;
 use crate::arithmetic::comparison::agrees_with_exact_fractions;
 use crate::arithmetic::quota_changes::{any_quotas, check_changes, common_quotas};
@@ -28,20 +29,46 @@ use crate::windows::comparison::agrees_with_exact_windows;
 use crate::windows::lengths::{check_length_changes, length_changes};
 use crate::windows::undo::{check_undos, undos};
 
+/// Scripts that can be changed.
+trait Mutable {
+    fn start() -> Self;
+    fn mutate(&mut self, change: [&str; 2]);
+}
+
+impl Mutable for Scripts {
+    fn start() -> Self {
+        Self::start()
+    }
+
+    fn mutate(&mut self, change: [&str; 2]) {
+        self.mutate(change);
+    }
+}
+
+impl Mutable for ApiScript {
+    fn start() -> Self {
+        Self::start()
+    }
+
+    fn mutate(&mut self, change: [&str; 2]) {
+        self.mutate(change);
+    }
+}
+
 /// Runs `detects` with the unchanged scripts, then with each mutant.
 ///
 /// `detects` gets new random values with each call. It must detect each mutant within 3,000 calls,
 /// and must detect nothing in `sound` calls of the unchanged scripts.
-fn assert_all_detected(
+fn assert_all_detected<S: Mutable>(
     mutants: &str,
     sound: u32,
-    mut detects: impl FnMut(&mut Scripts, &mut TestRunner) -> bool,
+    mut detects: impl FnMut(&mut S, &mut TestRunner) -> bool,
 ) {
-    let mut detected_after = |scripts: &mut Scripts, most: u32| {
+    let mut detected_after = |scripts: &mut S, most: u32| {
         let mut runner = TestRunner::deterministic();
         (1..=most).find(|_| detects(scripts, &mut runner))
     };
-    let mut scripts = Scripts::start();
+    let mut scripts = S::start();
     let detected = detected_after(&mut scripts, sound);
     assert_eq!(detected, None, "the unchanged scripts are sound");
     let mut missed = Vec::new();
@@ -70,11 +97,15 @@ fn sample<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
 fn arithmetic_tests_detect_each_mutant() {
     let (any, common) = (any_quotas(), common_quotas());
     let cases = cases(all_quotas().boxed(), true, u64::MAX);
-    assert_all_detected(include_str!("mutants/take.txt"), 200, |scripts, runner| {
-        agrees_with_exact_fractions(scripts, &sample(&cases, runner)).is_err()
-            || check_changes(scripts, &sample(&any, runner), false).is_err()
-            || check_changes(scripts, &sample(&common, runner), true).is_err()
-    });
+    assert_all_detected(
+        include_str!("mutants/take.txt"),
+        200,
+        |scripts: &mut Scripts, runner| {
+            agrees_with_exact_fractions(scripts, &sample(&cases, runner)).is_err()
+                || check_changes(scripts, &sample(&any, runner), false).is_err()
+                || check_changes(scripts, &sample(&common, runner), true).is_err()
+        },
+    );
 }
 
 #[test]
@@ -107,19 +138,42 @@ fn semaphore_tests_detect_each_mutant() {
 fn lease_protocol_tests_detect_each_mutant() {
     let (histories, grants) = (histories(), returned_grants());
     let (ttls, steps) = (times_to_live(), steps());
-    assert_all_detected(include_str!("mutants/lease.txt"), 300, |scripts, runner| {
-        check_history(scripts, &sample(&histories, runner)).is_err()
-            || check_returned(scripts, &sample(&grants, runner)).is_err()
-            || check_times_to_live(scripts, &sample(&ttls, runner)).is_err()
-            || check_steps(scripts, &sample(&steps, runner)).is_err()
-    });
+    assert_all_detected(
+        include_str!("mutants/lease.txt"),
+        300,
+        |scripts: &mut Scripts, runner| {
+            check_history(scripts, &sample(&histories, runner)).is_err()
+                || check_returned(scripts, &sample(&grants, runner)).is_err()
+                || check_times_to_live(scripts, &sample(&ttls, runner)).is_err()
+                || check_steps(scripts, &sample(&steps, runner)).is_err()
+        },
+    );
 }
 
 #[test]
 fn fairness_tests_detect_each_mutant() {
     let contentions = contentions();
-    assert_all_detected(include_str!("mutants/turns.txt"), 50, |scripts, runner| {
-        check_contention(scripts, &sample(&contentions, runner)).is_err()
+    assert_all_detected(
+        include_str!("mutants/turns.txt"),
+        50,
+        |scripts: &mut Scripts, runner| {
+            check_contention(scripts, &sample(&contentions, runner)).is_err()
+        },
+    );
+}
+
+/// What responses tell is read with the feature `http`.
+#[cfg(feature = "http")]
+#[test]
+fn api_protocol_tests_detect_each_mutant() {
+    use crate::api_protocol::lost_messages::{check_lossy, lossy_histories};
+    use crate::api_protocol::same_as_one_process::{check_same, shared_histories};
+
+    let (lossy, shared) = (lossy_histories(), shared_histories());
+    let mutants = include_str!("mutants/api.txt");
+    assert_all_detected(mutants, 100, |script: &mut ApiScript, runner| {
+        check_lossy(script, &sample(&lossy, runner)).is_err()
+            || check_same(script, &sample(&shared, runner)).is_err()
     });
 }
 

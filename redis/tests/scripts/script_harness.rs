@@ -18,7 +18,7 @@ use crate::support::server::{Server, ServerOptions, command};
 pub(crate) const START_US: u64 = 1_790_000_000_123_456;
 
 /// A key exists until the end of its last millisecond.
-const CHOSEN_TIME: &str = "
+pub(crate) const CHOSEN_TIME: &str = "
 local server, time = redis, { table.remove(ARGV, #ARGV - 1), table.remove(ARGV) }
 local redis = { call = function(name, key, ...)
   if name == 'TIME' then return time end
@@ -68,7 +68,7 @@ return { w.head, back }
 ";
 
 #[track_caller]
-fn replace_once(text: &str, [old, new]: [&str; 2]) -> String {
+pub(crate) fn replace_once(text: &str, [old, new]: [&str; 2]) -> String {
     assert_eq!(text.matches(old).count(), 1, "occurrences of {old:?}");
     text.replace(old, new)
 }

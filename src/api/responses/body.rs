@@ -26,14 +26,14 @@ const TEXTS_IN_TEXTS: usize = 3;
 const MOST_FIELDS: usize = 256;
 
 #[derive(Debug, Default)]
-pub(super) struct ToldInBody {
+pub(in crate::api) struct ToldInBody {
     /// Of Google's `RetryInfo`.
-    pub(super) retry_delay: Option<Duration>,
+    pub(in crate::api) retry_delay: Option<Duration>,
     /// The header fields of the provider behind `OpenRouter`.
-    pub(super) headers: HeaderMap,
+    pub(in crate::api) headers: HeaderMap,
 }
 
-pub(super) fn read(body: &[u8]) -> ToldInBody {
+pub(in crate::api) fn read(body: &[u8]) -> ToldInBody {
     let text = str::from_utf8(body).ok().filter(|_| body.len() <= LONGEST);
     let Some(body) = text.and_then(parse) else {
         return ToldInBody::default();

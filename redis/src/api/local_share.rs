@@ -1,0 +1,77 @@
+//! What this node admits without the server: its share of each limit.
+
+use core::num::NonZeroU32;
+
+use tidegate::{ApiRateLimiter, RateLimitConfig, TokenBucket};
+
+use super::fleet_limit::FleetLimit;
+use crate::error::BuildError;
+use crate::local_shares::share;
+
+/// See the [module](self) documentation.
+#[derive(Clone, Debug)]
+pub(super) struct LocalShare {
+    pub(super) limiter: ApiRateLimiter,
+}
+
+/// The numbers of one of `nodes`.
+fn divided(config: &RateLimitConfig, nodes: u64) -> Result<RateLimitConfig, BuildError> {
+    let part = |number: u64| match number {
+        RateLimitConfig::NO_LIMIT => Ok(number),
+        _ if number < nodes => Err(BuildError::TooManyNodes),
+        _ => Ok(number / nodes),
+    };
+    let optional = |number: Option<u64>| number.map(part).transpose();
+    Ok(RateLimitConfig {
+        requests_per_minute: part(config.requests_per_minute)?,
+        requests_per_hour: part(config.requests_per_hour)?,
+        requests_per_day: optional(config.requests_per_day)?,
+        tokens_per_minute: part(config.tokens_per_minute)?,
+        token_burst_size: optional(config.token_burst_size)?,
+        tokens_per_day: optional(config.tokens_per_day)?,
+        input_tokens_per_minute: optional(config.input_tokens_per_minute)?,
+        output_tokens_per_minute: optional(config.output_tokens_per_minute)?,
+        // A burst of one is as small as it gets.
+        burst_size: match config.burst_size {
+            RateLimitConfig::NO_LIMIT => RateLimitConfig::NO_LIMIT,
+            burst => (burst / nodes).max(1),
+        },
+        max_in_flight: optional(config.max_in_flight)?,
+        ..*config
+    })
+}
+
+impl LocalShare {
+    pub(super) fn new(
+        config: &RateLimitConfig,
+        shared: &[(FleetLimit, tidegate::Quota)],
+        nodes: NonZeroU32,
+    ) -> Result<Self, BuildError> {
+        let config = divided(config, nodes.get().into())?;
+        let mut builder = ApiRateLimiter::builder(config);
+        for (limit, quota) in shared {
+            let bucket = TokenBucket::new(share(*quota, nodes)?);
+            let name = limit.name.unwrap_or_default();
+            builder = if limit.counts_tokens {
+                builder.shared_tokens(name, bucket)
+            } else {
+                builder.shared(name, bucket)
+            };
+        }
+        let limiter = builder.build().map_err(BuildError::Config)?;
+        Ok(Self { limiter })
+    }
+
+    /// Charges what the server has admitted, or as much of it as is left, so that a busy node does
+    /// not begin an outage with a full burst.
+    pub(super) fn follow(&self, tokens: tidegate::TokenUsage) {
+        let admitted = self.limiter.try_acquire();
+        let left = admitted.tokens_remaining;
+        let charged = if tokens.total() <= left {
+            tokens
+        } else {
+            left.into()
+        };
+        self.limiter.record_tokens(charged);
+    }
+}

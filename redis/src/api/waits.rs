@@ -1,0 +1,151 @@
+//! Calls that wait for their turn and for the limits.
+
+use core::fmt;
+use core::future::{Future, IntoFuture};
+use core::pin::{Pin, pin};
+use core::time::Duration;
+use std::sync::Arc;
+
+use tidegate::{LimitKind, RateLimitStatus};
+
+use super::admission::Ask;
+use super::api_error::ApiError;
+use super::core::{Asker, Core};
+use crate::time;
+
+/// A call that waits until the limits admit it: awaited, it does.
+///
+/// ```no_run
+/// use core::time::Duration;
+/// use tidegate_redis::{ApiError, RedisApiRateLimiter};
+///
+/// # async fn example(limiter: &RedisApiRateLimiter) -> Result<(), ApiError> {
+/// limiter.acquire().await?;
+/// let permit = limiter.acquire_tokens(2_000).timeout(Duration::from_secs(30)).await?;
+/// # drop(permit);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is asked for until it is awaited"]
+pub struct ApiAcquire<'a, T> {
+    wait: Box<dyn FnOnce(u64) -> Waiting<'a, T> + Send + 'a>,
+    timeout: Option<Duration>,
+}
+
+/// Waits until a deadline on the node's clock.
+type Waiting<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
+
+impl<'a, T> ApiAcquire<'a, T> {
+    pub(super) fn new<F>(wait: impl FnOnce(u64) -> F + Send + 'a) -> Self
+    where
+        F: Future<Output = Result<T, ApiError>> + Send + 'a,
+    {
+        Self {
+            wait: Box::new(move |deadline| Box::pin(wait(deadline))),
+            timeout: None,
+        }
+    }
+
+    /// Waits for this long at most. The first of those that wait on this node is refused at once
+    /// if the wait that the server tells is longer. One further back waits for its turn until then,
+    /// and one that waits for a call in flight to end, too.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl<'a, T> IntoFuture for ApiAcquire<'a, T> {
+    type Output = Result<T, ApiError>;
+    type IntoFuture = Waiting<'a, T>;
+
+    fn into_future(self) -> Waiting<'a, T> {
+        let deadline = self.timeout.map_or(u64::MAX, |timeout| {
+            time::now().saturating_add(time::nanos(timeout))
+        });
+        (self.wait)(deadline)
+    }
+}
+
+impl<T> fmt::Debug for ApiAcquire<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiAcquire")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The longest that the first waiter sleeps: another node may end a pause, or give back what it did
+/// not use.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// The first and the longest sleep while all calls that may be in flight are. Other nodes do not
+/// tell when theirs end.
+const IN_FLIGHT_SLEEPS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(160)];
+
+/// After so long, the first waiter claims what it needs: calls that wait on other nodes and came
+/// later leave it.
+const CLAIMS_AFTER: Duration = Duration::from_secs(1);
+
+/// Waits for the turn of a call, and then asks until it is admitted.
+pub(super) async fn wait<A: Ask>(
+    core: &Arc<Core>,
+    deadline: u64,
+    call: A,
+) -> Result<A::Admitted, ApiError> {
+    let arrival = time::now();
+    let order = &core.wait_order;
+    let Some(_first) = order.first(deadline).await else {
+        return Err(ApiError::Limited(core.unused().behind_others()));
+    };
+    let first_since = time::now();
+    let mut in_flight_sleep = IN_FLIGHT_SLEEPS[0];
+    let after_pause = order.after_pause(arrival);
+    if !after_pause.is_zero() {
+        tokio::time::sleep(after_pause.min(time::until(deadline))).await;
+    }
+    loop {
+        // Registered before the server is asked, so that no change is missed.
+        let mut changed = pin!(core.changed.notified());
+        changed.as_mut().enable();
+        let waited = Duration::from_nanos(time::now().saturating_sub(first_since));
+        let claims = waited >= CLAIMS_AFTER;
+        let error = match call.ask(core, Asker::FirstInLine { claims }).await {
+            Ok(admitted) => {
+                order.gone(arrival);
+                return Ok(admitted);
+            }
+            Err(error) => error,
+        };
+        let ApiError::Limited(status) = &error else {
+            return Err(error);
+        };
+        if status.is_permanent || !can_still_be(status, deadline) {
+            return Err(error);
+        }
+        let wait = match status.limited_by {
+            Some(LimitKind::InFlight) => {
+                let wait = in_flight_sleep.mul_f64(0.5 + fastrand::f64() / 2.0);
+                in_flight_sleep = (in_flight_sleep * 2).min(IN_FLIGHT_SLEEPS[1]);
+                wait
+            }
+            // A pause may also end early.
+            Some(LimitKind::Pause) if status.retry_after < LONGEST_SLEEP => {
+                order.paused_for(status.retry_after)
+            }
+            _ => status.retry_after.min(LONGEST_SLEEP),
+        };
+        let wait = wait
+            .min(time::until(deadline))
+            .max(Duration::from_micros(1));
+        // A change on this node ends the sleep early.
+        let _ = tokio::time::timeout(wait, changed).await;
+    }
+}
+
+/// Whether a call that is refused like this can be admitted before its deadline.
+fn can_still_be(status: &RateLimitStatus, deadline: u64) -> bool {
+    let earliest = time::now().saturating_add(time::nanos(status.retry_after));
+    // Where no wait is known it is 0.
+    earliest <= deadline && time::now() < deadline
+}
