@@ -133,6 +133,8 @@ pub enum BuildError {
     DuplicateLimit(Arc<str>),
     /// The share of one of so many nodes is too small for a quota.
     TooManyNodes,
+    /// A bucket has one limit, and the table has several.
+    SeveralLimits,
 }
 
 impl From<ScaleError> for BuildError {
@@ -146,6 +148,7 @@ impl fmt::Display for BuildError {
         match self {
             Self::Scale(error) => error.fmt(f),
             Self::NoLimits => f.write_str("no limit was given"),
+            Self::SeveralLimits => f.write_str("a key of the table has several limits"),
             Self::DuplicateLimit(name) => write!(f, "two limits are named `{name}`"),
             Self::TooManyNodes => {
                 f.write_str("the quota divided by the number of nodes is too small")

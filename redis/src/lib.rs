@@ -179,6 +179,8 @@ mod policy;
 mod scaled_quota;
 mod script;
 mod server_info;
+#[cfg(tidegate_simulation)]
+pub mod simulation;
 mod stats;
 mod store;
 mod sync;

@@ -121,6 +121,10 @@ impl Limits {
         &self.store
     }
 
+    pub(crate) const fn options(&self) -> LimiterOptions {
+        self.options
+    }
+
     pub(crate) fn quota(&self, index: usize) -> &ScaledQuota {
         &self.each[index].quota
     }

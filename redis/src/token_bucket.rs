@@ -9,6 +9,7 @@ use crate::limits::{BucketSet, Limits};
 use crate::options::{LimiterOptions, Quotas};
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
+use crate::unreported::UnreportedCharges;
 use crate::wait_line::WaitLine;
 
 /// A token bucket on a server, shared by all nodes that use its name.
@@ -87,6 +88,28 @@ impl RedisTokenBucket {
         options: LimiterOptions,
     ) -> Result<Self, BuildError> {
         let (limits, buckets) = Limits::named(store, name, Quotas::from(quota), options)?;
+        Ok(Self {
+            limits,
+            buckets,
+            quota,
+            wait_line: WaitLine::default(),
+        })
+    }
+
+    /// Returns the bucket of a key in a table of one limit.
+    pub(crate) fn of_key(
+        table: &Limits,
+        quotas: &Quotas,
+        name: &str,
+        key: &[u8],
+    ) -> Result<Self, BuildError> {
+        let [(_, quota)] = *quotas.0 else {
+            return Err(BuildError::SeveralLimits);
+        };
+        let options = table.options().cached_keys(1);
+        let limits = Limits::new(table.store(), quotas.clone(), options)?;
+        let mut buckets = limits.buckets(name, Some(key));
+        buckets.unreported = Some(UnreportedCharges::new(1));
         Ok(Self {
             limits,
             buckets,
