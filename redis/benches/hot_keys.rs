@@ -5,9 +5,10 @@
 //! socket, and writes `hot_keys_measured.md` into the folder. Calls come at a fixed rate, at any
 //! node. The server counts the time of its scripts itself, and the system the time of its process.
 #![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::cast_precision_loss,
-    reason = "a benchmark may panic, and is for people"
+    reason = "a benchmark measures time, may panic, and is for people"
 )]
 #![allow(missing_docs, reason = "a program")]
 #![allow(
@@ -50,7 +51,9 @@ fn chances() -> Vec<f64> {
         sum
     });
     let mut chances: Vec<f64> = sums.collect();
-    chances.iter_mut().for_each(|chance| *chance /= sum);
+    for chance in &mut chances {
+        *chance /= sum;
+    }
     chances
 }
 
@@ -58,13 +61,13 @@ fn name(key: usize) -> String {
     format!("user-{key:06}")
 }
 
-async fn start(server: &Server, nodes: usize, leased: usize) -> Vec<Arc<Node>> {
+async fn start(server: &Server, nodes: usize, hottest: usize) -> Vec<Arc<Node>> {
     let mut all = Vec::new();
     for _ in 0..nodes {
         let store = RedisStore::connect(server.socket_url()).unwrap();
         let table = RedisKeyed::new(&store, "user", Quota::per_second(20_000)).unwrap();
         let mut leases = Vec::new();
-        for key in 0..leased {
+        for key in 0..hottest {
             let bucket = table.bucket(name(key)).unwrap();
             leases.push(bucket.lease(LeaseOptions::new()).await);
         }
@@ -100,7 +103,9 @@ async fn run(nodes: &[Arc<Node>], chances: &[f64], time: Duration) -> (u64, u64)
         ticks.tick().await;
         for _ in 0..CALLS_PER_MS {
             let chance = fastrand::f64();
-            let key = chances.partition_point(|&up_to| up_to <= chance).min(KEYS - 1);
+            let key = chances
+                .partition_point(|&up_to| up_to <= chance)
+                .min(KEYS - 1);
             let node = Arc::clone(&nodes[fastrand::usize(..nodes.len())]);
             if let Some(lease) = node.leases.get(key) {
                 admitted.fetch_add(lease.try_acquire(1).is_ok().into(), Relaxed);
@@ -155,9 +160,10 @@ async fn main() {
     let folder = PathBuf::from(folder.unwrap_or_else(|| ".".to_owned()));
     let server = ServerOptions::default().start();
     let chances = chances();
-    let mut text = "| nodes | leased keys | round trips per 1 000 calls | scripts, us | process, us \
+    let mut text =
+        "| nodes | leased keys | round trips per 1 000 calls | scripts, us | process, us \
                     | admitted, % |\n|---|---|---|---|---|---|\n"
-        .to_owned();
+            .to_owned();
     for nodes in [4, 20] {
         for leased in [0, 1, 10, 100] {
             let row = row(&server, &chances, nodes, leased).await;

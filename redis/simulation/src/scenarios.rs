@@ -64,8 +64,8 @@ fn fleet(name: &'static str, nodes: usize, demand: f64, effort: Effort) -> Scena
         shards: 1,
         fault: None,
         keyed: None,
-        warm_up: effort.seconds(3),
-        measured: effort.seconds(10),
+        warm_up: effort.seconds(2),
+        measured: effort.seconds(8),
     }
 }
 

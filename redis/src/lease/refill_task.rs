@@ -44,8 +44,8 @@ pub(crate) struct RefillTask {
     /// How many tokens the node should hold after a refill, and the upper limit of that.
     batch: u64,
     max_batch: u64,
-    /// Whether the last request was granted as a whole, so that a larger batch may be, too.
-    got_all: bool,
+    /// Whether a request was granted as a whole since the batch grew.
+    may_grow: bool,
     /// When the last reply arrived.
     replied: u64,
     /// No request before this instant.
@@ -100,7 +100,7 @@ impl RefillTask {
             batch: 1,
             // The reply has a bit for each part of a batch, in a number below 2^53.
             max_batch: options.max_batch.min(half).clamp(1, 1 << 50),
-            got_all: true,
+            may_grow: true,
             replied: 0,
             not_before: 0,
             // For the reserve.
@@ -206,15 +206,16 @@ impl RefillTask {
 
     /// Adapts the batch, which should last for at least one interval and at most eight.
     ///
-    /// While tokens are scarce, no batch is granted as a whole, so its size is not what a call waits
-    /// for. If it grew, the first node to ask after an outage would take half of a full bucket, and
-    /// would hold for long what it cannot use.
+    /// It doubles only once for each request that is granted as a whole. While tokens are scarce or
+    /// the server does not answer, its size is not what calls wait for. If it grew, the first node
+    /// to ask after an outage would take half of a full bucket, and hold what it cannot use.
     fn adapt_batch(&mut self, now: u64, needed: u64) {
         let interval = self.options.interval_ns();
         let lasted = now.saturating_sub(self.replied);
         if needed > 0 || lasted < interval {
-            if self.got_all {
+            if self.may_grow {
                 self.batch = self.batch.saturating_mul(2).min(self.max_batch);
+                self.may_grow = false;
             }
         } else if lasted > interval.saturating_mul(8) {
             self.batch = (self.batch / 2).max(1);
@@ -317,7 +318,7 @@ impl RefillTask {
             let _ = unmet.compare_exchange(needed, 0, Relaxed, Relaxed);
         }
         self.refused = 0;
-        self.got_all = grant.granted == request.amounts.iter().sum::<u64>();
+        self.may_grow |= grant.granted == request.amounts.iter().sum::<u64>();
 
         let ttl = self.options.ttl_ns();
         // A hundredth for clocks of different speed, and 5 ms for adjustments of clocks; at most
@@ -366,7 +367,6 @@ impl RefillTask {
         // The server may or may not have taken the tokens back. They are not here any more.
         self.outstanding = self.outstanding.saturating_sub(request.back);
         self.state.counters.expired.add(request.back);
-        self.got_all = false;
         // The store says when it is worth asking again. A call that is itself at fault waits as
         // long.
         let bucket = &self.state.bucket;

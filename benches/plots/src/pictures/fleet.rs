@@ -51,7 +51,7 @@ pub fn draw(folder: &Path, machine: &Machine) -> Drawn {
         &mut svg,
         HEIGHT - 28.0,
         "A node is to get 1 000 per second. Above, the fleets want 1.5 times their quota, and the \
-         fault begins after 5.5 s. Exact numbers: fleet.csv.",
+         fault begins after 4 s. Exact numbers: fleet.csv.",
     );
     note(&mut svg, HEIGHT - 12.0, &machine.caption());
     Ok(Some(svg.finish(HEIGHT)))
@@ -93,7 +93,11 @@ fn goodput(svg: &mut Svg, table: &Table) -> Result<(), Error> {
     };
     let whole = (0..=last as u32).step_by(2).map(f64::from);
     let whole = whole.filter(|second| *second >= seconds[0]);
-    columns(svg, GOODPUT, whole.map(|second| (time.at(second), format!("{second}"))));
+    columns(
+        svg,
+        GOODPUT,
+        whole.map(|second| (time.at(second), format!("{second}"))),
+    );
     let middle = [f64::midpoint(LEFT, RIGHT), GOODPUT[1] + 32.0];
     svg.text(middle, Anchor::Middle, "quiet small", "seconds");
     let names = fleets.into_iter().map(|(name, values)| {
@@ -115,7 +119,10 @@ fn busy(svg: &mut Svg, table: &Table) -> Result<(), Error> {
     svg.text([16.0, BUSY[0] - 16.0], Anchor::Start, "head", title);
     let mut points = Vec::new();
     let mut demands = Vec::new();
-    for row in table.rows().filter(|row| row.text("scenario") == "all alike") {
+    for row in table
+        .rows()
+        .filter(|row| row.text("scenario") == "all alike")
+    {
         let name = format!("demand {}", row.text("demand"));
         add_new(&mut demands, name.clone());
         points.push((name, row.positive("nodes")?, row.number("busy")?));
@@ -138,9 +145,8 @@ fn busy(svg: &mut Svg, table: &Table) -> Result<(), Error> {
     svg.text(middle, Anchor::Middle, "quiet small", "nodes");
     let names = demands.iter().filter_map(|demand| {
         let line = points.iter().filter(|(name, ..)| name == demand);
-        let line = line.map(|(_, nodes, busy)| {
-            [place.at(*nodes), height.at(busy.clamp(LEAST_BUSY, 100.0))]
-        });
+        let line = line
+            .map(|(_, nodes, busy)| [place.at(*nodes), height.at(busy.clamp(LEAST_BUSY, 100.0))]);
         series(svg, demand, &line.collect::<Vec<_>>())
     });
     let names = names.collect();
