@@ -40,7 +40,8 @@ impl Effort {
         }
     }
 
-    const fn seconds(self, full: u64) -> Duration {
+    /// Returns so many seconds, or less.
+    pub const fn seconds(self, full: u64) -> Duration {
         match self {
             Self::Full => Duration::from_secs(full),
             Self::Quick => Duration::from_secs(2),
