@@ -174,8 +174,8 @@ impl RedisKeyed {
     /// The bucket is the table's own. What either admits counts for both, and the bound holds for
     /// all nodes together, whether they lease the key or call the table. Sends nothing.
     ///
-    /// A lease pays for a key of which each node admits more than about 150 calls per second. Below,
-    /// it takes more of the server's time than it saves: see `docs::scale`.
+    /// A lease pays for a key of which each node admits more than about 150 calls per second. Below
+    /// that, it takes more of the server's time than it saves: see `docs::scale`.
     ///
     /// # Errors
     ///

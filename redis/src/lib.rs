@@ -130,8 +130,9 @@
 //!   keeps its turn for a time to live.
 //! * The server's time for a refill does not depend on the number of nodes. Its memory is about 80
 //!   bytes for each node that holds a lease.
-//! * From about 500 nodes on one bucket, choose a longer [`LeaseOptions::refill_interval`]. The chapter
-//!   on [scale](docs::scale) has the arithmetic, and fleets of up to 3 000 nodes, simulated.
+//! * From 130 nodes of one bucket on, choose a longer [`LeaseOptions::refill_interval`]. The
+//!   chapter on [scale](docs::scale) has the arithmetic, and fleets of up to 3 000 nodes,
+//!   simulated.
 //!
 //! # Without the server
 //!
