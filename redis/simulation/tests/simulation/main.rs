@@ -1,6 +1,7 @@
 //! The simulator repeats itself, agrees with a real server, and shows what tidegate-redis promises.
 #![allow(dead_code, reason = "a part of what other tests use")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![allow(clippy::disallowed_methods, reason = "servers live in real time")]
 
 mod faults;
 mod promises;
