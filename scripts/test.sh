@@ -14,7 +14,8 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} PROPTEST_CASES=${PROPTEST_CASES
 export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-none}
 
 # Workspaces of their own, so that their flags and dependencies stay out of the published crates.
-workspaces=(loom-tests fuzz benches/compare benches/compare/gate examples/packages tests/no_std)
+workspaces=(loom-tests fuzz benches/compare benches/compare/gate examples/packages
+    redis/simulation tests/no_std)
 
 name=
 end_step() {
@@ -145,6 +146,9 @@ cargo test --package tidegate-cli
 
 step "models and mutants"
 (cd loom-tests && cargo test --release)
+
+step "simulated fleets"
+(cd redis/simulation && cargo test --quiet)
 
 step "tests of shared limits, on real servers: end"
 join

@@ -10,11 +10,13 @@
 #   waits.svg        goodput while callers give up; the numbers are those of ../compare/waits.sh
 #   adaptive.svg     use of a quota that no client knows; the numbers are those of
 #                    ../compare/adaptive.sh
+#   fleet.svg        a simulated fleet that shares a quota; the numbers are those of
+#                    ../../redis/simulation/fleet.sh
 #   keyed.svg        time and memory per key
 #
-# A picture without its CSV files is left out, with a message. Each but the last also goes to
+# A picture without its CSV files is left out, with a message. Each but the last two also goes to
 # ../../src/docs/plots if FOLDER is the latest record that has it. There it follows the theme of
-# rustdoc.
+# rustdoc. fleet.svg goes to ../../redis/pictures, for the README of that package.
 #
 # Equal numbers give equal bytes. plot.sh FOLDER --check writes nothing, and fails if a picture
 # does not show its numbers.

@@ -28,6 +28,9 @@ use master_connection::MasterConnection;
 use sentinels::Service;
 use timeouts::Timeouts;
 
+#[cfg(tidegate_simulation)]
+use crate::simulation::SimulatedConnection;
+
 /// A connection of the crate `redis`, shared by all callers.
 ///
 /// `From` takes a [`ConnectionManager`] (one server, reconnects), a `ClusterConnection` (feature
@@ -53,6 +56,8 @@ enum ConnectionKind {
     Master(MasterConnection),
     #[cfg(feature = "cluster")]
     Cluster(ClusterConnection),
+    #[cfg(tidegate_simulation)]
+    Simulated(SimulatedConnection),
 }
 
 #[derive(Clone)]
@@ -153,6 +158,8 @@ impl Connection {
             ConnectionKind::Master(master) => master.run(command).await,
             #[cfg(feature = "cluster")]
             ConnectionKind::Cluster(cluster) => cluster.req_packed_command(command).await,
+            #[cfg(tidegate_simulation)]
+            ConnectionKind::Simulated(simulated) => simulated.carrier.send(command).await,
         }
     }
 
@@ -244,6 +251,8 @@ impl Connection {
         match self.kind {
             #[cfg(feature = "cluster")]
             ConnectionKind::Cluster(_) => true,
+            #[cfg(tidegate_simulation)]
+            ConnectionKind::Simulated(ref simulated) => simulated.is_cluster,
             _ => false,
         }
     }
@@ -282,6 +291,13 @@ impl From<ClusterConnection> for Connection {
     }
 }
 
+#[cfg(tidegate_simulation)]
+impl From<SimulatedConnection> for Connection {
+    fn from(connection: SimulatedConnection) -> Self {
+        ConnectionKind::Simulated(connection).into()
+    }
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
@@ -291,6 +307,8 @@ impl fmt::Debug for Connection {
             ConnectionKind::Master(_) => "MasterConnection",
             #[cfg(feature = "cluster")]
             ConnectionKind::Cluster(_) => "ClusterConnection",
+            #[cfg(tidegate_simulation)]
+            ConnectionKind::Simulated(_) => "Simulated",
         })
     }
 }

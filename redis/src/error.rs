@@ -142,10 +142,12 @@ pub enum BuildError {
     },
     /// A field of a configuration is invalid.
     Config(ConfigError),
-    /// The limiter of a fleet does not have this.
+    /// This cannot be built.
     Unsupported(&'static str),
     /// The shared limit with this name is on another store or, in a cluster, in another slot.
     OtherServer(Arc<str>),
+    /// A bucket has one limit, and the table has several.
+    SeveralLimits,
 }
 
 impl From<ScaleError> for BuildError {
@@ -166,6 +168,7 @@ impl fmt::Display for BuildError {
             Self::Scale(error) => error.fmt(f),
             Self::Window(error) => error.fmt(f),
             Self::NoLimits => f.write_str("no limit was given"),
+            Self::SeveralLimits => f.write_str("a key of the table has several limits"),
             Self::DuplicateLimit(name) => write!(f, "two limits are named `{name}`"),
             Self::TooManyNodes => {
                 f.write_str("the quota divided by the number of nodes is too small")
@@ -174,7 +177,7 @@ impl fmt::Display for BuildError {
                 write!(f, "a semaphore has between 1 and {max} permits")
             }
             Self::Config(error) => error.fmt(f),
-            Self::Unsupported(what) => write!(f, "not supported for a fleet: {what}"),
+            Self::Unsupported(what) => write!(f, "not supported: {what}"),
             Self::OtherServer(name) => write!(
                 f,
                 "shared limit `{name}` is on another store, or in another slot of the cluster"

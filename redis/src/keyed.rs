@@ -10,6 +10,7 @@ use crate::options::LimiterOptions;
 use crate::shared_limit::Quotas;
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
+use crate::token_bucket::RedisTokenBucket;
 use crate::wait_line::WaitLine;
 
 /// A token bucket or a window on a server for every key: user, tenant, address. Or several for
@@ -72,6 +73,7 @@ use crate::wait_line::WaitLine;
 #[derive(Debug)]
 pub struct RedisKeyed {
     limits: Limits,
+    quotas: Quotas,
     name: Box<str>,
 }
 
@@ -100,8 +102,10 @@ impl RedisKeyed {
         quotas: impl Into<Quotas>,
         options: LimiterOptions,
     ) -> Result<Self, BuildError> {
+        let quotas = quotas.into();
         Ok(Self {
-            limits: Limits::table(store, name, quotas.into(), options)?,
+            limits: Limits::table(store, name, quotas.clone(), options)?,
+            quotas,
             name: name.into(),
         })
     }
@@ -193,6 +197,39 @@ impl RedisKeyed {
         costs: &[u64],
     ) -> Result<(), AcquireError> {
         self.limits.debit(&self.buckets(key), costs).await
+    }
+
+    /// Returns the bucket of one key, for a key that is known to be hot: a node that
+    /// [leases](RedisTokenBucket::lease) it decides calls for it without a round trip.
+    ///
+    /// The bucket is the table's own. What either admits counts for both, and the bound holds for
+    /// all nodes together, whether they lease the key or call the table. Sends nothing.
+    ///
+    /// A lease pays for a key of which each node admits more than about 150 calls per second. Below
+    /// that, it takes more of the server's time than it saves: see `docs::scale`.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::SeveralLimits`] if keys of this table have more than one limit, and
+    /// [`BuildError::Unsupported`] if that is a window.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use tidegate::Quota;
+    /// use tidegate_redis::{LeaseOptions, RedisKeyed, RedisStore};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = RedisStore::connect("redis://127.0.0.1/")?;
+    /// let tenants = RedisKeyed::new(&store, "tenant", Quota::per_second(20_000))?;
+    /// let largest = tenants.bucket("acme")?.lease(LeaseOptions::new()).await;
+    /// largest.try_acquire(1)?; // no round trip
+    /// tenants.try_acquire("other", 1).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bucket(&self, key: impl AsRef<[u8]>) -> Result<RedisTokenBucket, BuildError> {
+        RedisTokenBucket::of_key(&self.limits, &self.quotas, &self.name, key.as_ref())
     }
 
     /// Fills the limits of a key up.

@@ -153,6 +153,10 @@ impl Limits {
         &self.store
     }
 
+    pub(crate) const fn options(&self) -> LimiterOptions {
+        self.options
+    }
+
     /// The quota of a bucket; `None` if there is no such limit, or it is a window.
     pub(crate) fn quota(&self, index: usize) -> Option<&Arc<LiveQuota>> {
         self.each.get(index)?.limit.quota()

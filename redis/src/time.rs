@@ -2,13 +2,18 @@
 
 use core::time::Duration;
 
+#[cfg(not(tidegate_simulation))]
 use tidegate::{Clock, DefaultClock};
 
 /// Returns the current time.
+#[cfg(not(tidegate_simulation))]
 #[inline]
 pub(crate) fn now() -> u64 {
     DefaultClock.now().as_nanos()
 }
+
+#[cfg(tidegate_simulation)]
+pub(crate) use crate::simulation::now;
 
 /// Returns how long it is until `instant`; zero if it has passed.
 pub(crate) fn until(instant: u64) -> Duration {

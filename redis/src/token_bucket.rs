@@ -13,6 +13,7 @@ use crate::options::LimiterOptions;
 use crate::shared_limit::Quotas;
 use crate::stats::LimitStats;
 use crate::store::RedisStore;
+use crate::unreported::UnreportedCharges;
 use crate::wait_line::WaitLine;
 
 /// A token bucket on a server, shared by all nodes that use its name.
@@ -94,6 +95,30 @@ impl RedisTokenBucket {
     ) -> Result<Self, BuildError> {
         let (limits, buckets) = Limits::named(store, name, Quotas::from(quota), options)?;
         let live_quota = limits.quota(0).cloned().ok_or(BuildError::NoLimits)?;
+        Ok(Self {
+            limits,
+            buckets,
+            live_quota,
+            wait_line: WaitLine::default(),
+        })
+    }
+
+    /// Returns the bucket of a key in a table of one limit.
+    pub(crate) fn of_key(
+        table: &Limits,
+        quotas: &Quotas,
+        name: &str,
+        key: &[u8],
+    ) -> Result<Self, BuildError> {
+        if table.len() > 1 {
+            return Err(BuildError::SeveralLimits);
+        }
+        let options = table.options().cached_keys(1);
+        let limits = Limits::table(table.store(), name, quotas.clone(), options)?;
+        let live_quota = limits.quota(0).cloned();
+        let live_quota = live_quota.ok_or(BuildError::Unsupported("the bucket of a window"))?;
+        let mut buckets = limits.buckets(name, Some(key));
+        buckets.unreported = Some(UnreportedCharges::new(1));
         Ok(Self {
             limits,
             buckets,

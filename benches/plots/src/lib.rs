@@ -26,14 +26,15 @@ pub type Drawn = Result<Option<String>, Error>;
 
 type Draw = fn(&Path, &Machine) -> Drawn;
 
-const PICTURES: [(&str, Draw); 7] = [
+const PICTURES: [(&str, Draw); 8] = [
     ("throughput.svg", pictures::throughput::draw),
     ("latency.svg", pictures::latency::draw),
     ("accuracy.svg", pictures::accuracy::draw),
     ("shaping.svg", pictures::shaping::draw),
     ("waits.svg", pictures::waits::draw),
     ("adaptive.svg", pictures::adaptive::draw),
-    // The crate's documentation leaves out the last one.
+    // The crate's documentation leaves out the last two.
+    ("fleet.svg", pictures::fleet::draw),
     ("keyed.svg", pictures::keyed::draw),
 ];
 
@@ -67,7 +68,8 @@ pub fn docs_style() -> String {
 /// A `div` without empty lines surrounds each picture, so that Markdown takes it as one block.
 pub fn for_docs(pictures: &[Picture]) -> Vec<(&'static str, String)> {
     let mut files = vec![("style.html", docs_style())];
-    for (name, picture) in pictures.iter().filter(|(name, _)| *name != "keyed.svg") {
+    let is_shown = |name: &str| !["fleet.svg", "keyed.svg"].contains(&name);
+    for (name, picture) in pictures.iter().filter(|(name, _)| is_shown(name)) {
         if let Some(svg) = picture {
             files.push((
                 name,
@@ -87,8 +89,13 @@ pub fn docs() -> PathBuf {
     repository().join("src/docs/plots")
 }
 
-/// Returns the record whose picture of this name is in the documentation: the latest one that has
-/// it, by name.
+/// Returns the file of a picture that the README of another package shows.
+pub fn in_readme(name: &str) -> Option<PathBuf> {
+    (name == "fleet.svg").then(|| repository().join("redis/pictures/fleet.svg"))
+}
+
+/// Returns the record whose picture of this name is in the documentation or in a README: the latest
+/// one that has it, by name.
 ///
 /// # Errors
 ///

@@ -60,7 +60,7 @@ impl Mark {
 }
 
 /// The known looks. Any other limiter is gray.
-const LOOKS: [(&str, &str, &str, Mark); 27] = [
+const LOOKS: [(&str, &str, &str, Mark); 34] = [
     ("tidegate TokenBucket", "blue", "", Mark::Circle),
     ("tidegate ShardedTokenBucket", "purple", "", Mark::Diamond),
     ("tidegate SlidingWindow", "red", "", Mark::Square),
@@ -89,6 +89,14 @@ const LOOKS: [(&str, &str, &str, Mark); 27] = [
     // Modes of tidegate's `ApiRateLimiter`.
     ("adaptive", "blue", "", Mark::Square),
     ("backoff alone", "orange", "", Mark::Triangle),
+    // Simulated fleets.
+    ("a tenth dies", "blue", "dash", Mark::Circle),
+    ("lossy TCP", "orange", "", Mark::Square),
+    ("lossy and unordered", "red", "dots", Mark::Triangle),
+    ("shard down", "purple", "", Mark::Square),
+    ("demand 0.5", "green", "", Mark::Circle),
+    ("demand 1.0", "blue", "", Mark::Diamond),
+    ("demand 3.0", "red", "", Mark::Circle),
 ];
 
 /// Returns the look of a limiter.

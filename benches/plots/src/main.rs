@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
-use tidegate_plots::{docs, draw, for_docs, shown_in_docs};
+use tidegate_plots::{docs, draw, for_docs, in_readme, shown_in_docs};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -44,6 +44,15 @@ fn run(folder: &Path, check: bool) -> Result<(), String> {
         let shown = shown_in_docs(name).map_err(|error| error.to_string())?;
         if name == "style.html" || (shown.is_some() && shown == own) {
             files.push((docs().join(name), content));
+        }
+    }
+    for (name, picture) in &pictures {
+        let shown = shown_in_docs(name).map_err(|error| error.to_string())?;
+        if let (Some(path), Some(svg)) = (in_readme(name), picture)
+            && shown.is_some()
+            && shown == own
+        {
+            files.push((path, svg.clone()));
         }
     }
     if !check {

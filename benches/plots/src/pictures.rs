@@ -2,6 +2,7 @@
 
 pub mod accuracy;
 pub mod adaptive;
+pub mod fleet;
 pub mod keyed;
 pub mod latency;
 pub mod shaping;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use tidegate_plots::{Picture, docs, draw, for_docs, shown_in_docs};
+use tidegate_plots::{Picture, docs, draw, for_docs, in_readme, shown_in_docs};
 
 fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sample")
@@ -69,6 +69,22 @@ fn documentation_shows_the_latest_records() {
     assert_eq!(names.len(), 7, "a picture is left out");
     let count = fs::read_dir(docs()).expect("a folder").count();
     assert_eq!(count, names.len(), "files that belong to no picture");
+}
+
+#[test]
+fn readmes_show_the_latest_records() {
+    let mut shown = 0;
+    for (name, _) in draw(&sample()).expect("a good folder") {
+        let Some(path) = in_readme(name) else {
+            continue;
+        };
+        let record = shown_in_docs(name).expect("readable").expect(name);
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        let drawn = fs::read_to_string(record.join("plots").join(name)).expect(name);
+        assert!(kept == drawn, "{name}: run plot.sh {}", record.display());
+        shown += 1;
+    }
+    assert_eq!(shown, 1);
 }
 
 #[test]
@@ -174,6 +190,11 @@ adaptive.csv | second,limit/0,100/ | adaptive.csv, line 1: no column "adaptive a
 adaptive.csv | ADAPTIVE0,100,1,2,3,4/0,100,1,2,3,4/ | adaptive.csv: second does not grow at 0
 adaptive.csv | ADAPTIVE0,0,1,2,3,4/ | adaptive.csv, line 2: limit is 0
 adaptive.csv | ADAPTIVE0,100,1,2,3,x/ | adaptive.csv, line 2: backoff alone refused is "x", not a whole number
+fleet.csv | scenario,nodes,demand,busy/a,1,1,1/ | fleet.csv: no fleets that are all alike
+fleet.csv | scenario,nodes,demand,busy/all alike,0,1,1/ | fleet.csv, line 2: nodes is 0
+fleet_in_time.csv | ms/0/ | fleet_in_time.csv: no column of a fleet
+fleet_in_time.csv | ms,a/0,1/0,1/ | fleet_in_time.csv: ms does not grow at 0
+fleet_in_time.csv | ms,a/0,-1/ | fleet_in_time.csv, line 2: a is "-1", not a number from 0 up
 machine.json | {"cpu": "a"} | machine.json: does not name its cores
 machine.json | [] | machine.json: not an object
 "#;

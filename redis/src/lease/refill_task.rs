@@ -46,6 +46,8 @@ pub(crate) struct RefillTask {
     deadline: u64,
     /// How many tokens the node should hold after a refill.
     batch: u64,
+    /// Whether a request was granted as a whole since the batch grew.
+    may_grow: bool,
     /// When the last reply arrived.
     replied: u64,
     /// No request before this instant.
@@ -97,6 +99,7 @@ impl RefillTask {
             outstanding: 0,
             deadline: 0,
             batch: 1,
+            may_grow: true,
             replied: 0,
             not_before: 0,
             // For the reserve.
@@ -208,11 +211,18 @@ impl RefillTask {
     }
 
     /// Adapts the batch, which should last for at least one interval and at most eight.
+    ///
+    /// It doubles only once for each request that is granted as a whole. While tokens are scarce or
+    /// the server does not answer, its size is not what calls wait for. If it grew, the first node
+    /// to ask after an outage would take half of a full bucket, and hold what it cannot use.
     fn adapt_batch(&mut self, now: u64, needed: u64) {
         let interval = self.options.interval_ns();
         let lasted = now.saturating_sub(self.replied);
         if needed > 0 || lasted < interval {
-            self.batch = self.batch.saturating_mul(2);
+            if self.may_grow {
+                self.batch = self.batch.saturating_mul(2);
+                self.may_grow = false;
+            }
         } else if lasted > interval.saturating_mul(8) {
             self.batch = (self.batch / 2).max(1);
         }
@@ -341,6 +351,7 @@ impl RefillTask {
             let _ = unmet.compare_exchange(needed, 0, Relaxed, Relaxed);
         }
         self.refused = 0;
+        self.may_grow |= grant.granted == request.amounts.iter().sum::<u64>();
 
         let ttl = self.options.ttl_ns();
         // A hundredth for clocks of different speed, and 5 ms for adjustments of clocks; at most
@@ -432,8 +443,6 @@ impl Drop for RefillTask {
     }
 }
 
-/// Returns a name that no other node has: 128 bits of the system's randomness, because a collision
-/// would break the bound.
 impl RefillGrant {
     fn read(numbers: &[i64], amounts: &[u64]) -> Option<Self> {
         let [places, kept, wait, _, _, leases, record] = numbers else {

@@ -1,11 +1,11 @@
 //! Several nodes and many tasks share a bucket.
 
 use tidegate::Quota;
-use tidegate_redis::RedisStore;
+use tidegate_redis::{BuildError, LeaseOptions, RedisKeyed, RedisStore};
 use tokio::task::JoinSet;
 
 use super::each_server;
-use crate::support::limiters::{bucket, connect, denied, keyed, patient_store};
+use crate::support::limiters::{bucket, connect, denied, keyed, patient_store, uncached};
 
 #[tokio::test]
 async fn nodes_share_limits_of_the_same_name_and_prefix() {
@@ -30,6 +30,42 @@ async fn nodes_share_limits_of_the_same_name_and_prefix() {
         assert_eq!(keyed(&other).available("key").await.unwrap(), [10]);
         bucket(&two).reset().await.unwrap();
         bucket(&one).try_acquire(10).await.unwrap();
+    }
+}
+
+/// Whatever asks, the table, its bucket of that key or a lease of it, takes from the same tokens.
+#[tokio::test]
+async fn bucket_of_a_key_is_that_of_its_table() {
+    for server in each_server() {
+        let (one, two) = (connect(&server), connect(&server));
+        let quota = Quota::per_day(20);
+        for name in [None, Some("day")] {
+            let table = |store| match name {
+                None => RedisKeyed::with_options(store, "plain", quota, uncached()),
+                Some(name) => RedisKeyed::with_options(store, "named", [(name, quota)], uncached()),
+            };
+            let (table, other) = (table(&one).unwrap(), table(&two).unwrap());
+            let key = "a:{hot} key";
+            let bucket = other.bucket(key).unwrap();
+            assert_eq!(bucket.quota(), quota);
+            bucket.try_acquire(5).await.unwrap();
+            assert_eq!(table.available(key).await.unwrap(), [15]);
+            assert_eq!(table.available("other").await.unwrap(), [20]);
+            table.try_acquire(key, 4).await.unwrap();
+            assert_eq!(bucket.available().await.unwrap(), 11);
+
+            let lease = bucket.lease(LeaseOptions::new().max_batch(1)).await;
+            lease.acquire(3).await.unwrap();
+            let left = table.available(key).await.unwrap()[0];
+            assert_eq!(left + lease.held(), 8);
+            lease.close().await;
+            assert_eq!(table.available(key).await.unwrap(), [8]);
+            denied(table.try_acquire(key, 9).await);
+        }
+        let several = [("a", quota), ("b", quota)];
+        let several = RedisKeyed::new(&one, "several", several).unwrap();
+        let error = several.bucket("key").unwrap_err();
+        assert_eq!(error, BuildError::SeveralLimits);
     }
 }
 
