@@ -3,6 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::config::{self, ConfigArgs};
 use crate::explain::{self, ExplainArgs};
 use crate::failure::Failure;
 use crate::manual;
@@ -27,12 +28,14 @@ pub struct Cli {
 pub enum Command {
     /// Replay access logs through limits and show which requests they would have refused
     Replay(ReplayArgs),
-    /// Find the smallest quotas that refuse at most a share of an access log's requests
+    /// Recommend a limit for the clients of access logs
     Suggest(SuggestArgs),
     /// Draw how limits shape traffic
     Shape(ShapeArgs),
     /// Explain what a quota allows
     Explain(ExplainArgs),
+    /// Write a limit for nginx, Envoy, HAProxy, Traefik, Caddy or tidegate, and say what differs
+    Config(ConfigArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -59,6 +62,7 @@ impl Command {
             Self::Suggest(args) => suggest::run(args),
             Self::Shape(args) => shape::run(args),
             Self::Explain(args) => explain::run(args),
+            Self::Config(args) => config::run(args),
             Self::Completions { shell } => {
                 stdio::write(&manual::completions(*shell, Cli::command()))
             }

@@ -7,6 +7,32 @@ use tidegate::{Ipv6Prefix, ParseQuotaError, Quota};
 
 use crate::picture::key::{shown, width};
 
+pub mod nginx;
+
+/// A quota as it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenQuota {
+    /// The quota.
+    pub quota: Quota,
+    /// What a reader of nginx's notation may not expect.
+    pub note: Option<String>,
+}
+
+/// Parses a quota in the notation of this crate, or in nginx's.
+///
+/// # Errors
+///
+/// As [`quota`], and as [`nginx::parse`].
+pub fn given_quota(text: &str) -> Result<GivenQuota, String> {
+    if nginx::is_nginx(text) {
+        let nginx::NginxLimit { quota, note } = nginx::parse(text)?;
+        let note = Some(note);
+        return Ok(GivenQuota { quota, note });
+    }
+    let quota = quota(text)?;
+    Ok(GivenQuota { quota, note: None })
+}
+
 /// Parses a quota.
 ///
 /// # Errors

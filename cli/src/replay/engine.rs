@@ -6,7 +6,8 @@ use tidegate::Timestamp;
 
 use super::limiters::Limiters;
 use super::limits::Limits;
-use super::required_burst::EmissionInterval;
+use super::required_burst::Lateness;
+use super::retries::Retries;
 use super::tally::{KeyTallies, KeyTally};
 use super::timeline::TimelineBuilder;
 use crate::failure::Failure;
@@ -14,23 +15,65 @@ use crate::log::Event;
 use crate::log::read::{LogArgs, LogSummary, read_logs};
 use crate::report::{Key, Report, Streak, seconds};
 
-/// A day in nanoseconds.
+/// A day and a minute in nanoseconds.
 const DAY: u64 = 86_400_000_000_000;
+const MINUTE: u64 = 60_000_000_000;
 
 /// The outcome of a replay.
 #[derive(Debug)]
 pub struct Replayed {
-    limits: Limits,
     by: String,
     /// The log.
     pub log: LogSummary,
-    tallies: KeyTallies,
-    timeline: TimelineBuilder,
+    courses: Vec<Course>,
     /// The times of the first and the last request.
     span: Option<(u64, u64)>,
 }
 
-/// Replays logs through limits.
+/// The requests under some limits.
+#[derive(Debug)]
+struct Course {
+    limits: Limits,
+    limiters: Limiters,
+    lateness: Option<Lateness>,
+    tallies: KeyTallies,
+    timeline: TimelineBuilder,
+    retries: Option<Retries>,
+}
+
+impl Course {
+    fn new(limits: Limits, retries: Option<u32>) -> Self {
+        Self {
+            limiters: Limiters::new(&limits),
+            lateness: limits.quota.map(Lateness::new),
+            tallies: KeyTallies::default(),
+            timeline: TimelineBuilder::default(),
+            retries: retries.map(Retries::new),
+            limits,
+        }
+    }
+
+    /// Decides a request of the log. The limiters' clock starts at `origin`.
+    #[inline]
+    fn decide(&mut self, Event { time, key }: Event, origin: u64) {
+        let now = time - origin;
+        if let Some(retries) = &mut self.retries {
+            retries.until(now, &mut self.limiters);
+        }
+        let decided = self.limiters.decide(key, Timestamp::from_nanos(now));
+        if let (Some(retries), Err(denied)) = (&mut self.retries, &decided) {
+            retries.refused(key, now, *denied);
+        }
+        let tally = self.tallies.count(key, time, decided.is_ok());
+        if let Some(lateness) = self.lateness {
+            tally.required_burst.add_request(lateness, time);
+        }
+        self.timeline.count(time, decided.is_ok());
+    }
+}
+
+/// Replays logs through limits, each independently of the others. With `retries`, each refused
+/// request is sent again up to so many times.
 ///
 /// The clock of the limiters starts at the beginning of the day (UTC) of the first request. Windows
 /// count their slots from there; buckets do not depend on it. The limits of a key are unused until
@@ -39,66 +82,95 @@ pub struct Replayed {
 /// # Errors
 ///
 /// If a file cannot be read, or with `strict` if a line cannot be parsed.
-pub fn replay(args: &LogArgs, limits: Limits) -> Result<Replayed, Failure> {
-    let mut limiters = Limiters::new(&limits);
-    let interval = limits.quota.map(EmissionInterval::new);
-    let mut tallies = KeyTallies::default();
-    let mut timeline = TimelineBuilder::default();
+pub fn replay(
+    args: &LogArgs,
+    limits: Vec<Limits>,
+    retries: Option<u32>,
+) -> Result<Replayed, Failure> {
+    let courses = limits
+        .into_iter()
+        .map(|limits| Course::new(limits, retries));
+    let mut courses: Vec<Course> = courses.collect();
     let mut span = None;
-    let log = read_logs(args, |Event { time, key }| {
-        let (first, last) = span.get_or_insert((time, time));
-        *last = time;
+    let log = read_logs(args, |event| {
+        let (first, last) = span.get_or_insert((event.time, event.time));
+        *last = event.time;
         let origin = *first - *first % DAY;
-        let admitted = limiters.admit(key, Timestamp::from_nanos(time - origin));
-        let tally = tallies.count(key, time, admitted);
-        if let Some(interval) = interval {
-            tally.required_burst.add_request(interval, time);
+        for course in &mut courses {
+            course.decide(event, origin);
         }
-        timeline.count(time, admitted);
     })?;
-    // A key is numbered at its first event, and all events were handed out.
-    debug_assert_eq!(log.keys.len(), tallies.keys.len());
+    for course in &mut courses {
+        if let Some(retries) = &mut course.retries {
+            retries.until(u64::MAX, &mut course.limiters);
+        }
+        // A key is numbered at its first event, and all events were handed out.
+        debug_assert_eq!(log.keys.len(), course.tallies.keys.len());
+    }
     Ok(Replayed {
-        limits,
         by: args.by.to_string(),
         log,
-        tallies,
-        timeline,
+        courses,
         span,
     })
 }
 
 impl Replayed {
-    fn key(&self, number: u32, tally: &KeyTally) -> Key {
-        let interval = self.limits.only_quota().map(EmissionInterval::new);
+    /// All keys under the first limits, in the order in which they first appeared.
+    pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
+        let first = self.courses.iter().take(1);
+        first.flat_map(|course| {
+            let tallies = (0_u32..).zip(&course.tallies.keys);
+            tallies.map(|(number, tally)| course.key(&self.log, number, tally))
+        })
+    }
+
+    /// A report for each of the limits, with the `top` keys that were refused most.
+    pub fn into_reports(self, top: usize) -> Vec<Report> {
+        let Self {
+            by,
+            log,
+            courses,
+            span,
+        } = self;
+        let courses = courses.into_iter();
+        courses
+            .map(|course| course.into_report(&by, &log, span, top))
+            .collect()
+    }
+}
+
+impl Course {
+    fn key(&self, log: &LogSummary, number: u32, tally: &KeyTally) -> Key {
+        let lateness = self.limits.only_quota().map(Lateness::new);
         Key {
-            key: self.log.keys.text(number),
+            key: log.keys.text(number),
             requests: tally.requests,
             refused: tally.refused,
             first_refused: tally.first_refused.map(seconds),
             longest_streak: tally.longest_streak,
-            required_burst: interval.map(|interval| tally.required_burst.burst(interval)),
+            required_burst: lateness.map(|lateness| tally.required_burst.burst(lateness)),
         }
     }
 
-    /// All keys, in the order in which they first appeared.
-    pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
-        let tallies = (0_u32..).zip(&self.tallies.keys);
-        tallies.map(|(number, tally)| self.key(number, tally))
-    }
-
-    /// The quota with the smallest burst that refuses no request.
-    fn sufficient_quota(&self) -> Option<String> {
+    /// The quota with a burst that refuses no request, and whether that is the smallest burst.
+    fn sufficient_quota(&self) -> Option<(String, bool)> {
         let quota = self.limits.only_quota()?;
-        let interval = EmissionInterval::new(quota);
+        let lateness = Lateness::new(quota);
         let tallies = self.tallies.keys.iter();
-        let bursts = tallies.map(|tally| tally.required_burst.burst(interval));
-        let quota = quota.try_burst(bursts.max()?).ok()?;
-        Some(quota.to_string())
+        let bursts = tallies.map(|tally| tally.required_burst.burst(lateness));
+        let burst = bursts.max()?;
+        let quota = quota.try_burst(burst).ok()?;
+        Some((quota.to_string(), lateness.is_smallest(burst)))
     }
 
-    /// The report, with the `top` keys that were refused most.
-    pub fn into_report(self, top: usize) -> Report {
+    fn into_report(
+        self,
+        by: &str,
+        log: &LogSummary,
+        span: Option<(u64, u64)>,
+        top: usize,
+    ) -> Report {
         let tallies = &self.tallies.keys;
         let requests = tallies.iter().map(|tally| tally.requests).sum();
         let refused = tallies.iter().map(|tally| tally.refused).sum();
@@ -112,28 +184,34 @@ impl Replayed {
         worst.truncate(top);
         let worst = worst.into_iter();
         let streak = self.tallies.longest_streak;
+        let sufficient = self.sufficient_quota();
         Report {
             limits: self.limits.texts(),
             requests,
             admitted: requests - refused,
             refused,
-            skipped: self.log.skipped(),
-            late: self.log.late,
+            skipped: log.skipped(),
+            late: log.late,
             keys: tallies.len() as u64,
             keys_refused,
-            first: self.span.map(|(first, _)| seconds(first)),
-            last: self.span.map(|(_, last)| seconds(last)),
+            max_per_minute: self.limits.most_within(MINUTE),
+            first: span.map(|(first, _)| seconds(first)),
+            last: span.map(|(_, last)| seconds(last)),
             longest_streak: streak.map(|streak| Streak {
-                key: self.log.keys.text(streak.key),
+                key: log.keys.text(streak.key),
                 refusals: streak.refusals,
                 from: seconds(streak.from),
                 to: seconds(streak.to),
             }),
-            sufficient_quota: self.sufficient_quota(),
+            sufficient_is_smallest: sufficient
+                .as_ref()
+                .is_some_and(|(_, is_smallest)| *is_smallest),
+            sufficient_quota: sufficient.map(|(quota, _)| quota),
+            retries: self.retries.as_ref().map(Retries::outcome),
             worst: worst
-                .map(|(number, tally)| self.key(number, tally))
+                .map(|(number, tally)| self.key(log, number, tally))
                 .collect(),
-            by: self.by,
+            by: by.to_owned(),
             timeline: self.timeline.finish(),
         }
     }

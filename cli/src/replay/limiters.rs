@@ -1,6 +1,6 @@
 //! The limiters of all keys.
 
-use tidegate::{Combined, Quota, SlidingWindow, Timestamp, TokenBucket};
+use tidegate::{Combined, Denied, Quota, SlidingWindow, Timestamp, TokenBucket};
 
 use super::limits::{Limits, LogClock, WindowLimit};
 
@@ -31,16 +31,29 @@ impl Limiters {
     /// Whether the limits of `key` admit a request. Times never decrease.
     #[inline]
     pub fn admit(&mut self, key: u32, now: Timestamp) -> bool {
+        self.decide(key, now).is_ok()
+    }
+
+    /// Charges the limits of `key` for a request. Times never decrease.
+    ///
+    /// # Errors
+    ///
+    /// The refusal.
+    #[inline]
+    pub fn decide(&mut self, key: u32, now: Timestamp) -> Result<(), Denied> {
         match self {
             Self::Buckets(quota, buckets) => {
                 let build = || Some(TokenBucket::with_clock(*quota, LogClock));
                 get_or_build(buckets, key, build)
-                    .is_none_or(|bucket| bucket.try_acquire_at(1, now).is_ok())
+                    .map_or(Ok(()), |bucket| bucket.try_acquire_at(1, now))
             }
             Self::Windows(limit, windows) => get_or_build(windows, key, || limit.build().ok())
-                .is_none_or(|window| window.try_acquire_at(1, now).is_ok()),
+                .map_or(Ok(()), |window| window.try_acquire_at(1, now)),
             Self::Several(limits, several) => get_or_build(several, key, || combine(limits))
-                .is_none_or(|combined| combined.try_acquire_at(1, now).is_ok()),
+                .map_or(Ok(()), |combined| {
+                    let decided = combined.try_acquire_at(1, now);
+                    decided.map_err(|denied| denied.denied())
+                }),
         }
     }
 }

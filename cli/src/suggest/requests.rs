@@ -3,11 +3,12 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use tidegate::{Quota, Timestamp, TokenBucket};
+use tidegate::{Quota, Timestamp};
 
 use crate::log::Event;
-use crate::replay::limits::LogClock;
-use crate::replay::required_burst::{EmissionInterval, RequiredBurst};
+use crate::replay::limiters::Limiters;
+use crate::replay::limits::Limits;
+use crate::replay::required_burst::{Lateness, RequiredBurst};
 
 const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 86_400 * SECOND;
@@ -124,11 +125,6 @@ pub struct RequestsByKey {
 }
 
 impl RequestsByKey {
-    /// The number of requests.
-    pub fn total(&self) -> u64 {
-        self.starts.last().map_or(0, |total| *total as u64)
-    }
-
     /// The number of requests of a key.
     pub fn of(&self, key: u32) -> u64 {
         self.range(key).len() as u64
@@ -143,53 +139,109 @@ impl RequestsByKey {
         self.range(key).map(|index| self.times.get(index))
     }
 
-    /// The number of requests of the largest key.
-    pub fn max_per_key(&self) -> u64 {
-        self.order.first().map_or(0, |key| self.of(*key))
+    /// The keys that are in a group.
+    pub fn group(&self, is_in: impl Fn(u32) -> bool) -> KeyGroup<'_> {
+        let keys = self.order.iter().copied();
+        let order: Vec<u32> = keys.filter(|key| is_in(*key)).collect();
+        KeyGroup {
+            requests: order.iter().map(|key| self.of(*key)).sum(),
+            all: self,
+            order,
+        }
+    }
+}
+
+/// Some keys of a log, or all of them.
+#[derive(Debug)]
+pub struct KeyGroup<'a> {
+    all: &'a RequestsByKey,
+    /// The keys in descending order of their requests.
+    order: Vec<u32>,
+    requests: u64,
+}
+
+/// What limits refuse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// The number of refused requests.
+    pub requests: u64,
+    /// The number of keys with a refused request.
+    pub keys: u64,
+}
+
+impl KeyGroup<'_> {
+    /// The number of requests.
+    pub const fn requests(&self) -> u64 {
+        self.requests
     }
 
-    /// The keys that a quota refuses, in descending order of their requests, with the number of
-    /// their refused requests.
-    pub fn refused_by_key(&self, quota: Quota) -> impl Iterator<Item = (u32, u64)> {
-        // A key with no more requests than the burst is not refused.
-        let large = move |key: &u32| self.of(*key) > quota.capacity();
+    /// The number of keys.
+    pub const fn keys(&self) -> u64 {
+        self.order.len() as u64
+    }
+
+    /// The number of requests of the largest key.
+    pub fn max_per_key(&self) -> u64 {
+        self.order.first().map_or(0, |key| self.all.of(*key))
+    }
+
+    /// The keys that limits refuse, in descending order of their requests, with the number of their
+    /// refused requests.
+    pub fn refused_by_key(&self, limits: &Limits) -> impl Iterator<Item = (u32, u64)> {
+        // A key with no more requests than fit at once is not refused.
+        let least = limits.least_capacity();
+        let large = move |key: &u32| self.all.of(*key) > least;
         let keys = self.order.iter().copied().take_while(large);
         let counts = keys.map(move |key| {
-            let bucket = TokenBucket::with_clock(quota, LogClock);
-            let admit = |time: u64| {
-                bucket
-                    .try_acquire_at(1, Timestamp::from_nanos(time))
-                    .is_ok()
-            };
-            let refused = self.times(key).filter(|time| !admit(*time));
+            let mut limiters = Limiters::new(limits);
+            let times = self.all.times(key).map(Timestamp::from_nanos);
+            let refused = times.filter(|time| !limiters.admit(0, *time));
             (key, refused.count() as u64)
         });
         counts.filter(|(_, refused)| *refused > 0)
     }
 
-    /// Whether a quota refuses at most `target`.
-    pub fn meets(&self, quota: Quota, target: u64) -> bool {
-        let mut sum = 0;
-        self.refused_by_key(quota).all(|(_, refused)| {
-            sum += refused;
-            sum <= target
+    /// What limits refuse.
+    pub fn refusals(&self, limits: &Limits) -> Refusals {
+        let by_key = self.refused_by_key(limits);
+        by_key.fold(Refusals::default(), |sum, (_, refused)| Refusals {
+            requests: sum.requests + refused,
+            keys: sum.keys + 1,
         })
     }
 
-    /// The burst with which the rate of a quota refuses no request.
+    /// Whether limits refuse at most as much. Ends as soon as they refuse more.
+    pub fn refuses_at_most(&self, limits: &Limits, most: Refusals) -> bool {
+        let mut sum = Refusals::default();
+        self.refused_by_key(limits).all(|(_, refused)| {
+            sum.requests += refused;
+            sum.keys += 1;
+            sum.requests <= most.requests && sum.keys <= most.keys
+        })
+    }
+
+    /// The smallest burst with which the rate of a quota refuses no request.
     pub fn required_burst(&self, quota: Quota) -> u64 {
-        let interval = EmissionInterval::new(quota);
+        let rate = Lateness::new(quota);
         let mut max = 0;
         for key in &self.order {
             // No key requires more than the number of its requests.
-            if self.of(*key) <= max {
+            if self.all.of(*key) <= max {
                 break;
             }
             let mut required = RequiredBurst::default();
-            for time in self.times(*key) {
-                required.add_request(interval, time);
+            for time in self.all.times(*key) {
+                required.add_request(rate, time);
             }
-            max = max.max(required.burst(interval));
+            max = max.max(required.burst(rate));
+        }
+        // At a rate that the crate rounds, one token less may do.
+        let is_enough = |burst: u64| {
+            let limits = quota.try_burst(burst).map(Limits::from);
+            limits.is_ok_and(|limits| self.refuses_at_most(&limits, Refusals::default()))
+        };
+        while !rate.is_smallest(max) && max > 1 && is_enough(max - 1) {
+            max -= 1;
         }
         max
     }

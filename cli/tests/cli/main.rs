@@ -11,9 +11,12 @@
 
 use proptest::test_runner::Config;
 
+mod choose;
+mod config;
 mod explain;
 mod malformed_lines;
 mod manual;
+mod nginx_limits;
 mod oracle;
 mod output_files;
 mod pictures;

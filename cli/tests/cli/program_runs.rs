@@ -209,7 +209,7 @@ fn colors_and_widths() {
         assert!(!print(env).contains('\u{1b}'), "{env:?}");
     }
     let narrow = print(&[("COLUMNS", "70")]);
-    let table = narrow.lines().skip_while(|line| !line.contains("key  "));
+    let table = narrow.lines().skip_while(|line| !line.contains("client  "));
     let widths: Vec<usize> = table.map(|line| line.chars().count()).collect();
     assert!(
         widths.len() >= 2 && widths.iter().all(|width| *width <= 70),

@@ -57,6 +57,9 @@ pub(crate) fn report(keys: &[&str]) -> Report {
             to: 1_789_973_110.0,
         }),
         sufficient_quota: Some("100/min burst 47".to_owned()),
+        sufficient_is_smallest: true,
+        max_per_minute: 120,
+        retries: None,
         worst,
         timeline: Timeline {
             step: 300.0,

@@ -110,5 +110,9 @@ fn fractional_seconds() {
 fn empty_log() {
     let found = program::json(&["suggest", "-", "--json"], b"");
     assert_eq!(found["requests"], 0);
-    assert_eq!(found["suggestions"][0]["rate"], 1);
+    assert_eq!(found["suggestions"].as_array().unwrap().len(), 0);
+    assert!(found["recommended"].is_null() && found["curve"].is_null());
+    let text = program::run(&["suggest", "-"]);
+    assert_eq!(text.code, Some(0));
+    assert!(text.out.contains("nothing to recommend"), "{}", text.out);
 }
