@@ -102,8 +102,8 @@ fn worst_keys(report: &Report) -> Markup {
                             th scope="col" { "Refused" }
                             th scope="col" { "Share" }
                             th scope="col" { "Longest streak" }
-                            @if has_burst { th scope="col" { "Required burst" } }
-                            th scope="col" { "First refused (UTC)" }
+                            @if has_burst { th.extra scope="col" { "Required burst" } }
+                            th.extra scope="col" { "First refused (UTC)" }
                         }
                     }
                     tbody { @for key in &report.worst { (key_row(key, has_burst)) } }
@@ -117,6 +117,7 @@ fn worst_keys(report: &Report) -> Markup {
 fn key_row(key: &Key, has_burst: bool) -> Markup {
     let number = |number: u64| html! { td data-sort=(number) { (grouped(number)) } };
     let share = format!("{:.6}", ratio(key.refused, key.requests));
+    let burst = key.required_burst.unwrap_or(0);
     html! {
         tr {
             td.name { (foreign(&key.key)) }
@@ -124,10 +125,12 @@ fn key_row(key: &Key, has_burst: bool) -> Markup {
             (number(key.refused))
             td data-sort=(share) { (percent(key.refused, key.requests)) }
             (number(key.longest_streak))
-            @if has_burst { (number(key.required_burst.unwrap_or(0))) }
+            @if has_burst {
+                td.extra data-sort=(burst) { (grouped(burst)) }
+            }
             @match key.first_refused.filter(|first| first.is_finite()) {
-                Some(first) => td data-sort=(format!("{first:.3}")) { (instant(first)) },
-                None => td data-sort="" {},
+                Some(first) => td.extra data-sort=(format!("{first:.3}")) { (instant(first)) },
+                None => td.extra data-sort="" {},
             }
         }
     }

@@ -59,6 +59,11 @@ fn number(number: u64) -> Markup {
     html! { td data-sort=(number) { (grouped(number)) } }
 }
 
+/// A number that a phone has no room for.
+fn extra(number: u64) -> Markup {
+    html! { td.extra data-sort=(number) { (grouped(number)) } }
+}
+
 fn share(share: f64, part: u64, of: u64) -> Markup {
     html! { td data-sort=(format!("{share:.6}")) { (percent(part, of)) } }
 }
@@ -73,9 +78,9 @@ fn choices(found: &Suggestions, recommended: &Choice) -> Markup {
                     @if is_best { " " span.note { "recommended" } }
                     @if !note.is_empty() { " " span.note { (note) } }
                 }
-                (number(choice.refused))
+                (extra(choice.refused))
                 (share(choice.share, choice.refused, found.requests))
-                (number(choice.keys_refused))
+                (extra(choice.keys_refused))
                 (share(choice.keys_share, choice.keys_refused, found.keys))
                 (number(choice.max_per_minute))
             }
@@ -87,10 +92,10 @@ fn choices(found: &Suggestions, recommended: &Choice) -> Markup {
                 thead {
                     tr {
                         th.name scope="col" { "Limit" }
-                        th scope="col" { "Refused" }
-                        th scope="col" { "Share" }
+                        th.extra scope="col" { "Refused" }
+                        th scope="col" { "Requests refused" }
+                        th.extra scope="col" { "Hit" }
                         th scope="col" { (capitalized(nouns(&found.by))) " hit" }
-                        th scope="col" { "Share" }
                         th scope="col" { "Most per minute" }
                     }
                 }
@@ -116,10 +121,10 @@ fn classes(found: &Suggestions) -> Markup {
         html! {
             tr {
                 td.name { (foreign(&class.name)) }
-                (number(class.keys))
+                (extra(class.keys))
                 (number(class.requests))
                 (number(refused))
-                (number(hit))
+                (extra(hit))
                 td { (alone.unwrap_or("-")) }
             }
         }
@@ -130,10 +135,10 @@ fn classes(found: &Suggestions) -> Markup {
                 thead {
                     tr {
                         th.name scope="col" { "Class" }
-                        th scope="col" { (capitalized(nouns(&found.by))) }
+                        th.extra scope="col" { (capitalized(nouns(&found.by))) }
                         th scope="col" { "Requests" }
                         th scope="col" { "Refused" }
-                        th scope="col" { "Hit" }
+                        th.extra scope="col" { "Hit" }
                         th scope="col" { "Limit by itself" }
                     }
                 }
