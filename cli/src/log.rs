@@ -1,16 +1,30 @@
 //! Reads access logs and hands out their requests in the order of time.
 
+pub mod address;
 pub mod clf;
+pub mod client;
 pub mod diagnostics;
 pub mod event_parser;
+pub mod fields;
 pub mod group_by;
+pub mod guess;
 pub mod input;
 pub mod interner;
 pub mod json;
+pub mod json_stream;
+pub mod known;
+pub mod layout;
 pub mod line_reader;
+pub mod merge;
+pub mod names;
+pub mod notation;
+pub mod prefix;
 pub mod read;
 pub mod reorder;
+pub mod source;
 pub mod timestamps;
+pub mod w3c;
+pub mod zstd;
 
 /// One request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Read};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
 use crate::failure::Failure;
-use crate::output::stdio::warn;
+use crate::output::stdio::{caution, warn};
 
 /// How many unreadable lines are printed. All are counted.
 const MAX_PRINTED: u64 = 5;
@@ -79,6 +79,19 @@ impl Diagnostics {
         if self.unreadable <= MAX_PRINTED {
             self.bar.suspend(|| warn(&message));
         }
+        Ok(())
+    }
+
+    /// Reports a file that cannot be read further.
+    ///
+    /// # Errors
+    ///
+    /// With `strict`, an error with the problem.
+    pub fn add_damaged(&self, problem: &str) -> Result<(), Failure> {
+        if self.strict {
+            return Err(Failure::Problem(problem.to_owned()));
+        }
+        self.bar.suspend(|| caution(problem));
         Ok(())
     }
 

@@ -1,0 +1,108 @@
+//! Reads several files as one, merged by time.
+//!
+//! Of rotated files, a shell hands over the newest first. Files of several servers cover the same
+//! hours. So the first time of each file is read in advance, a file is opened when the others have
+//! reached it, and the next event is the earliest of the open files. Files that do not overlap are
+//! never open together.
+
+use std::path::PathBuf;
+
+use super::Event;
+use super::event_parser::EventParser;
+use super::input::is_regular;
+use super::source::{Shared, Source, first_time};
+use crate::failure::Failure;
+
+/// A file that has been opened, and its next event.
+struct Open {
+    source: Source,
+    next: Event,
+}
+
+/// Reads files one after the other, in the given order.
+///
+/// # Errors
+///
+/// As [`Source::next_event`], and if a file cannot be opened.
+pub fn read_in_turn(
+    paths: &[PathBuf],
+    shared: &mut Shared,
+    mut emit: impl FnMut(Event),
+) -> Result<(), Failure> {
+    for path in paths {
+        let mut source = Source::open(path, &shared.diagnostics)?;
+        while let Some(event) = source.next_event(shared)? {
+            emit(event);
+        }
+    }
+    Ok(())
+}
+
+/// Reads files merged by time. Lines may be out of order within a `span` of nanoseconds.
+///
+/// # Errors
+///
+/// As [`Source::next_event`], and if a file cannot be opened. All files are opened once before the
+/// first event.
+pub fn read_merged(
+    paths: &[PathBuf],
+    span: u64,
+    new_parser: impl Fn() -> EventParser,
+    shared: &mut Shared,
+    mut emit: impl FnMut(Event),
+) -> Result<(), Failure> {
+    let mut open: Vec<Open> = Vec::new();
+    let mut waiting = Vec::new();
+    for path in paths {
+        if is_regular(path) {
+            // Lines before the first one's time may follow it.
+            let start = first_time(path, new_parser())?.saturating_sub(span);
+            waiting.push((start, path));
+        } else {
+            // A pipe can be read only once.
+            add(&mut open, path, shared)?;
+        }
+    }
+    // The last is the next to be opened.
+    waiting.sort_by(|a, b| b.0.cmp(&a.0));
+    loop {
+        let earliest = (0..open.len()).min_by_key(|index| open[*index].next.time);
+        if let Some((start, path)) = waiting.last()
+            && earliest.is_none_or(|index| *start <= open[index].next.time)
+        {
+            add(&mut open, path, shared)?;
+            waiting.pop();
+            continue;
+        }
+        let Some(earliest) = earliest else {
+            return Ok(());
+        };
+        let others = open
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| *index != earliest);
+        let others = others.map(|(_, other)| other.next.time);
+        let starts = waiting.last().map(|(start, _)| *start);
+        let until = others.chain(starts).min().unwrap_or(u64::MAX);
+        let Open { source, next } = &mut open[earliest];
+        emit(*next);
+        let rest = loop {
+            match source.next_event(shared)? {
+                Some(event) if event.time < until => emit(event),
+                other => break other,
+            }
+        };
+        match rest {
+            Some(event) => *next = event,
+            None => drop(open.remove(earliest)),
+        }
+    }
+}
+
+fn add(open: &mut Vec<Open>, path: &PathBuf, shared: &mut Shared) -> Result<(), Failure> {
+    let mut source = Source::open(path, &shared.diagnostics)?;
+    if let Some(next) = source.next_event(shared)? {
+        open.push(Open { source, next });
+    }
+    Ok(())
+}

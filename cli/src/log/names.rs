@@ -1,0 +1,188 @@
+//! The names under which logs store what a replay needs.
+//!
+//! Names are compared without case, `_` and `-`, so `client_ip`, `clientIp` and `Client-IP` are one
+//! name. A dot is a step into a nested object. The preferred names come first.
+
+/// When a request began, then when its line was written.
+pub const TIME: [&str; 22] = [
+    "startutc",
+    "starttime",
+    "edgestarttimestamp",
+    "time",
+    "timestamp",
+    "ts",
+    "@timestamp",
+    "timelocal",
+    "timeiso8601",
+    "msec",
+    "datetime",
+    "eventtime",
+    "startedat",
+    "requesttimeepoch",
+    "requesttime",
+    "startlocal",
+    "logtime",
+    "createdat",
+    "realtimetimestamp",
+    "date",
+    "ms",
+    "responsetime",
+];
+
+/// A day, beside a time without one.
+pub const DATE: [&str; 1] = ["date"];
+
+/// The client or, where it connected through a proxy, the peer. Names that say `client` come before
+/// those of the connection, because a server that writes both has already looked behind its proxy.
+pub const PEER: [&str; 42] = [
+    "clientip",
+    "request.clientip",
+    "clienthost",
+    "clientaddr",
+    "client.ip",
+    "client.address",
+    "httprequest.clientip",
+    "properties.clientip",
+    "properties.clientipaddress",
+    "clientipaddress",
+    "cip",
+    "remoteaddr",
+    "remoteip",
+    "request.remoteip",
+    "request.remoteaddr",
+    "request.ip",
+    "httprequest.remoteip",
+    "source.ip",
+    "source.address",
+    "downstreamremoteaddress",
+    "downstreamdirectremoteaddress",
+    "remoteaddress",
+    "remotehost",
+    "req.ip",
+    "req.remoteaddress",
+    "req.remoteaddr",
+    "requestcontext.identity.sourceip",
+    "requestcontext.http.sourceip",
+    "identity.sourceip",
+    "sourceipaddress",
+    "sourceip",
+    "srcip",
+    "srcaddr",
+    "jsonpayload.remoteip",
+    "peeraddr",
+    "realipremoteaddr",
+    "network.client.ip",
+    "http.clientip",
+    "ipaddress",
+    "ip",
+    "client",
+    "peer",
+];
+
+/// The addresses that proxies forwarded.
+pub const FORWARDED: [&str; 23] = [
+    "xforwardedfor",
+    "httpxforwardedfor",
+    "proxyaddxforwardedfor",
+    "request.headers.xforwardedfor",
+    "requestxforwardedfor",
+    "req.headers.xforwardedfor",
+    "headers.xforwardedfor",
+    "request.xforwardedfor",
+    "cs(xforwardedfor)",
+    "forwardedfor",
+    "xff",
+    "sourceips",
+    "httpforwarded",
+    "forwarded",
+    "request.headers.forwarded",
+    "network.forwardedip",
+    "xrealip",
+    "httpxrealip",
+    "realip",
+    "cfconnectingip",
+    "httpcfconnectingip",
+    "trueclientip",
+    "httptrueclientip",
+];
+
+/// A whole line of another log, as containers and the journal store it.
+pub const MESSAGE: [&str; 3] = ["log", "message", "msg"];
+
+/// The path of the request.
+pub const PATH: [&str; 18] = [
+    "path",
+    "uri",
+    "requesturi",
+    "requestpath",
+    "url.path",
+    "request.uri",
+    "request.path",
+    "originalpath",
+    "csuristem",
+    "csuri",
+    "clientrequestpath",
+    "clientrequesturi",
+    "httprequest.requesturl",
+    "httprequest.uri",
+    "url",
+    "req.url",
+    "request",
+    "requestline",
+];
+
+/// The user.
+pub const USER: [&str; 9] = [
+    "user",
+    "remoteuser",
+    "username",
+    "user.name",
+    "userid",
+    "clientusername",
+    "csusername",
+    "request.userid",
+    "requester",
+];
+
+/// The agent.
+pub const AGENT: [&str; 13] = [
+    "useragent",
+    "httpuseragent",
+    "agent",
+    "useragent.original",
+    "httprequest.useragent",
+    "request.headers.useragent",
+    "requestuseragent",
+    "req.headers.useragent",
+    "headers.useragent",
+    "cs(useragent)",
+    "clientrequestuseragent",
+    "requestcontext.identity.useragent",
+    "ua",
+];
+
+/// Writes a name without case, `_` and `-`.
+pub fn normal(name: &str) -> String {
+    let kept = name
+        .chars()
+        .filter(|character| !matches!(character, '_' | '-'));
+    kept.map(|character| character.to_ascii_lowercase())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_hold_normal_names_once() {
+        let tables: [&[&str]; 7] = [&TIME, &PEER, &FORWARDED, &MESSAGE, &PATH, &USER, &AGENT];
+        for table in tables {
+            for (at, name) in table.iter().enumerate() {
+                assert_eq!(normal(name), *name);
+                assert!(!table[..at].contains(name), "{name}");
+            }
+        }
+        assert_eq!(normal("X-Forwarded_For"), "xforwardedfor");
+    }
+}
