@@ -9,23 +9,30 @@ pub mod emission_interval;
 pub mod engine;
 pub mod limiters;
 pub mod limits;
+pub mod live;
 pub mod required_burst;
 pub mod retries;
 pub mod tally;
 pub mod timeline;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::explain::Exactness;
 use crate::failure::Failure;
+use crate::log::follow::Stop;
 use crate::log::read::LogArgs;
 use crate::output::{compare_text, csv, file, report_text, stdio};
 use crate::report::Report;
 use crate::values::{self, GivenQuota};
 use crate::{page, picture};
 use limits::{Limits, WindowLimit};
+use live::Live;
+
+/// Lines of a log that is followed are sorted within this span: it is shown that late.
+const FOLLOWED: Duration = Duration::from_secs(2);
 
 /// Arguments of `replay`.
 #[derive(Args, Clone, Debug)]
@@ -53,6 +60,10 @@ pub struct ReplayArgs {
     /// Send each refused request again after its wait, up to this many times
     #[arg(long, value_name = "TIMES")]
     pub retries: Option<u32>,
+    /// Follow a log that is still being written, and show the counts on standard error. Ctrl-C ends
+    /// it with the report. Lines are sorted within 2 s at most
+    #[arg(long, short)]
+    pub follow: bool,
     /// Number of most-refused clients to show
     #[arg(long, default_value = "10", value_name = "CLIENTS")]
     pub top: usize,
@@ -120,7 +131,18 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         return Err(Failure::Usage(text.to_owned()));
     }
     args.warn();
-    let replayed = engine::replay(&args.log, limits, args.retries)?;
+    let mut log = args.log.clone();
+    let mut live = None;
+    if args.follow {
+        if log.logs.len() > 1 || log.logs.iter().any(|path| path.is_dir()) {
+            return Err(Failure::Usage("--follow reads one log".to_owned()));
+        }
+        let stop = Stop::at_interrupt();
+        log.follow = Some(stop.map_err(|error| Failure::at("Ctrl-C", error))?);
+        log.reorder = log.reorder.min(FOLLOWED);
+        live = Some(Live::new(&log.by.to_string()));
+    }
+    let replayed = engine::replay(&log, limits, args.retries, live)?;
     let checked = replayed.log.check();
     let per_key = args.csv.as_ref().map(|_| csv::keys(replayed.keys()));
     let per_key = per_key.transpose()?;

@@ -25,6 +25,10 @@ pub struct Report {
     /// Lines that came after a later line was replayed. They were replayed at the time of that
     /// line.
     pub late: u64,
+    /// Requests that were not to count, such as those before `--from`.
+    pub left_out: u64,
+    /// Requests that were answered 429 by an earlier limit, and count.
+    pub answered_429: u64,
     /// The number of keys.
     pub keys: u64,
     /// The number of keys with a refusal.

@@ -10,6 +10,7 @@ use tidegate::{Ipv6Prefix, ParseQuotaError, Quota};
 use crate::picture::key::{shown, width};
 
 pub mod nginx;
+pub mod pattern;
 
 /// A quota as it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]

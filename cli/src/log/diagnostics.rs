@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Read};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
+use super::follow::Stop;
 use crate::failure::Failure;
 use crate::output::stdio::{caution, warn};
 
@@ -20,6 +21,7 @@ pub struct Diagnostics {
     strict: bool,
     lines: u64,
     unreadable: u64,
+    follow: Option<Stop>,
 }
 
 impl Diagnostics {
@@ -45,7 +47,19 @@ impl Diagnostics {
             strict,
             lines: 0,
             unreadable: 0,
+            follow: None,
         }
+    }
+
+    /// Waits at the end of files until asked to stop.
+    pub fn following(mut self, stop: Stop) -> Self {
+        self.follow = Some(stop);
+        self
+    }
+
+    /// When to stop at the end of a file; `None` to end there.
+    pub const fn follow(&self) -> Option<&Stop> {
+        self.follow.as_ref()
     }
 
     /// Counts the bytes that are read from `reader`.

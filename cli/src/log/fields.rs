@@ -156,7 +156,10 @@ impl WantedFields {
             GroupBy::Path => among(&names::PATH),
             GroupBy::User => among(&names::USER),
             GroupBy::Agent => among(&names::AGENT),
-            GroupBy::Field(field) => (field == name).then_some(0),
+            GroupBy::Field(field) => {
+                let given = (field == name).then_some(0);
+                given.or_else(|| among(names::aliases(field)))
+            }
         };
         let peer = given(&self.client, &names::PEER).filter(|_| by_address);
         let is_searched = by_address && self.client.is_none();
@@ -193,7 +196,8 @@ impl WantedFields {
             GroupBy::Path => tables.push(&names::PATH),
             GroupBy::User => tables.push(&names::USER),
             GroupBy::Agent => tables.push(&names::AGENT),
-            GroupBy::None | GroupBy::Field(_) => {}
+            GroupBy::Field(ref field) => tables.push(names::aliases(field)),
+            GroupBy::None => {}
         }
         let mut known = tables.into_iter().flatten();
         is_given || known.any(|known| below(known, normal))

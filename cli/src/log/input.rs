@@ -9,6 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
 use super::diagnostics::Diagnostics;
+use super::follow::Follow;
 use super::json_stream;
 use super::zstd::ZstdReader;
 use crate::failure::{Failure, describe};
@@ -46,7 +47,11 @@ pub fn open(path: &Path, diagnostics: &Diagnostics) -> Result<Input, Failure> {
     let inner: Box<dyn Read> = if is_stdio(path) {
         Box::new(io::stdin().lock())
     } else {
-        Box::new(File::open(path).map_err(failed)?)
+        let file = File::open(path).map_err(failed)?;
+        match diagnostics.follow() {
+            Some(stop) => Box::new(Follow::new(file, path, stop.clone())),
+            None => Box::new(file),
+        }
     };
     let mut inner = diagnostics.count_bytes(inner);
     // The first read of a pipe may return a single byte.

@@ -161,6 +161,53 @@ pub const AGENT: [&str; 13] = [
     "ua",
 ];
 
+/// The status of the response.
+const STATUS: [&str; 17] = [
+    "status",
+    "statuscode",
+    "responsecode",
+    "responsestatus",
+    "downstreamstatus",
+    "edgeresponsestatus",
+    "elbstatuscode",
+    "scstatus",
+    "httpstatus",
+    "response.status",
+    "http.response.statuscode",
+    "http.statuscode",
+    "httprequest.status",
+    "res.statuscode",
+    "httpstatuscode",
+    "code",
+    "originstatus",
+];
+
+/// The method of the request, or its first line.
+const METHOD: [&str; 13] = [
+    "method",
+    "requestmethod",
+    "httpmethod",
+    "csmethod",
+    "clientrequestmethod",
+    "request.method",
+    "http.request.method",
+    "httprequest.requestmethod",
+    "http.method",
+    "req.method",
+    "verb",
+    "request",
+    "requestline",
+];
+
+/// The other names of a field that any log may have under different names.
+pub fn aliases(field: &str) -> &'static [&'static str] {
+    match field {
+        "status" => &STATUS,
+        "method" => &METHOD,
+        _ => &[],
+    }
+}
+
 /// Writes a name without case, `_` and `-`.
 pub fn normal(name: &str) -> String {
     let kept = name
@@ -176,7 +223,9 @@ mod tests {
 
     #[test]
     fn tables_hold_normal_names_once() {
-        let tables: [&[&str]; 7] = [&TIME, &PEER, &FORWARDED, &MESSAGE, &PATH, &USER, &AGENT];
+        let tables: [&[&str]; 9] = [
+            &TIME, &PEER, &FORWARDED, &MESSAGE, &PATH, &USER, &AGENT, &STATUS, &METHOD,
+        ];
         for table in tables {
             for (at, name) in table.iter().enumerate() {
                 assert_eq!(normal(name), *name);

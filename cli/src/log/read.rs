@@ -12,12 +12,14 @@ use super::client::{ClientArgs, ClientRule};
 use super::diagnostics::Diagnostics;
 use super::event_parser::{EventParser, LogFormat, ParserOptions};
 use super::fields::WantedFields;
+use super::follow::Stop;
 use super::group_by::{GroupBy, GroupByParser};
 use super::input;
 use super::interner::KeyInterner;
 use super::merge::{read_in_turn, read_merged};
 use super::notation::Notation;
 use super::reorder::Reorder;
+use super::slice::{Slice, SliceArgs, parts_of};
 use super::source::Shared;
 use super::timestamps::TimestampParser;
 use crate::failure::Failure;
@@ -72,17 +74,22 @@ pub struct LogArgs {
     /// the latest time before it. 0 keeps the order of lines and logs
     #[arg(long, default_value = "2m", value_name = "TIME", value_parser = values::duration)]
     pub reorder: Duration,
+    /// Which requests count.
+    #[command(flatten)]
+    pub slice: SliceArgs,
     /// Stop at the first unreadable line or damaged file, and fail if lines are late
     #[arg(long)]
     pub strict: bool,
     /// Hide the progress bar
     #[arg(long, short)]
     pub quiet: bool,
+    /// Wait at the end of the log until asked to stop.
+    #[arg(skip)]
+    pub follow: Option<Stop>,
 }
 
 impl LogArgs {
-    fn parser_options(&self) -> ParserOptions {
-        let by = self.by.clone();
+    fn parser_options(&self, by: GroupBy) -> ParserOptions {
         let client = self.client.client.clone();
         ParserOptions {
             format: self.format,
@@ -93,6 +100,14 @@ impl LogArgs {
             wanted: WantedFields::new(by, client, self.time_field.clone()),
             prefix: self.ipv6_prefix,
             rule: ClientRule::new(&self.client),
+        }
+    }
+
+    /// The counts of a log that is followed are shown elsewhere.
+    fn diagnostics(&self, paths: &[PathBuf]) -> Diagnostics {
+        match &self.follow {
+            Some(stop) => Diagnostics::new(None, true, self.strict).following(stop.clone()),
+            None => Diagnostics::new(input::size(paths), self.quiet, self.strict),
         }
     }
 
@@ -119,6 +134,10 @@ pub struct LogSummary {
     pub without_key: u64,
     /// Late lines: see [`Reorder`].
     pub late: u64,
+    /// Requests that were not to count.
+    pub left_out: u64,
+    /// Requests that were answered 429, and count.
+    pub answered_429: u64,
     /// What makes the counts doubtful: damaged files, late lines, a proxy that hides the clients.
     pub warnings: Vec<String>,
     /// Why the program fails although it has results.
@@ -156,12 +175,21 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
         return Err(Failure::Usage(text.to_owned()));
     }
     let paths = input::expand(&args.logs)?;
-    let options = args.parser_options();
-    let new_parser = || EventParser::new(&options, args.times());
+    let parser = |by: GroupBy| EventParser::new(&args.parser_options(by), args.times());
+    let parts = parts_of(&args.by).map_err(|error| Failure::Usage(error.to_owned()))?;
+    let new_parser = || parser(parts.first().unwrap_or(&args.by).clone());
+    let mut times = args.times();
+    let time = |text: &str| {
+        let day = format!("{text}T00:00:00");
+        times
+            .parse(text.as_bytes())
+            .or_else(|| times.parse(day.as_bytes()))
+    };
     let mut shared = Shared {
         parser: new_parser(),
         keys: KeyInterner::default(),
-        diagnostics: Diagnostics::new(input::size(&paths), args.quiet, args.strict),
+        slice: Slice::new(&args.slice, &args.by, parser, time)?,
+        diagnostics: args.diagnostics(&paths),
         without_key: 0,
         damaged: Vec::new(),
     };
@@ -191,9 +219,12 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
             judge.skipped_advice()
         )));
     }
+    let final_keys = shared.slice.take_keys();
     let hides_clients = shared.parser.hides_clients(&shared.keys) && requests >= MANY_REQUESTS;
     let mut summary = LogSummary {
-        keys: shared.keys,
+        keys: final_keys.unwrap_or(shared.keys),
+        left_out: shared.slice.left_out,
+        answered_429: shared.slice.answered_429,
         unreadable,
         without_key: shared.without_key,
         late: reorder.late(),

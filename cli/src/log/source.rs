@@ -9,6 +9,7 @@ use super::event_parser::{EventParser, FileState, SkipReason};
 use super::input;
 use super::interner::KeyInterner;
 use super::line_reader::{Line, LineReader};
+use super::slice::{Slice, SliceState};
 use crate::failure::{Failure, describe};
 
 /// How many lines of a file are searched for its first time before it is read.
@@ -21,6 +22,8 @@ pub struct Shared {
     pub parser: EventParser,
     /// The keys.
     pub keys: KeyInterner,
+    /// Which requests count.
+    pub slice: Slice,
     /// Counts and messages.
     pub diagnostics: Diagnostics,
     /// Lines without a key.
@@ -34,6 +37,7 @@ pub struct Source {
     name: String,
     reader: LineReader<Box<dyn Read>>,
     state: FileState,
+    sliced: SliceState,
 }
 
 impl std::fmt::Debug for Source {
@@ -59,6 +63,7 @@ impl Source {
                 false => LineReader::new(opened.reader),
             },
             state: FileState::default(),
+            sliced: SliceState::default(),
         })
     }
 
@@ -86,7 +91,15 @@ impl Source {
             let event = match line {
                 // Some editors begin a UTF-8 file with a byte order mark.
                 Line::Text([0xef, 0xbb, 0xbf, text @ ..]) | Line::Text(text) => {
-                    shared.parser.parse(text, &mut self.state, &mut shared.keys)
+                    let event = shared.parser.parse(text, &mut self.state, &mut shared.keys);
+                    if let Ok(event) = event {
+                        let (sliced, keys) = (&mut self.sliced, &shared.keys);
+                        let Some(event) = shared.slice.apply(text, event, sliced, keys) else {
+                            continue;
+                        };
+                        return Ok(Some(event));
+                    }
+                    event
                 }
                 Line::TooLong => Err(SkipReason::Unreadable("longer than 1 MiB")),
             };

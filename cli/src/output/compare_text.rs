@@ -1,6 +1,6 @@
 //! Prints several quotas side by side.
 
-use super::diagnostics::diagnostics;
+use super::diagnostics::{diagnostics, earlier_refusals};
 use super::table::Table;
 use super::wrap::{indented, wrapped};
 use crate::picture::key::shown;
@@ -24,8 +24,11 @@ pub fn text(reports: &[Report], width: usize) -> String {
         counted(first.requests, "request"),
         counted(first.keys, noun(&first.by)),
         shown(&first.by, usize::MAX),
-        diagnostics(first.skipped, first.late)
+        diagnostics(first.skipped, first.late, first.left_out)
     );
+    if let Some(earlier) = earlier_refusals(first.answered_429) {
+        text += &wrapped(&earlier, width);
+    }
     if let (Some(from), Some(to)) = (first.first, first.last) {
         text += &format!("{} to {} UTC\n", instant(from), instant(to));
     }

@@ -2,7 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 
-use super::diagnostics::diagnostics;
+use super::diagnostics::{diagnostics, earlier_refusals};
 use super::table::Table;
 use super::wrap::wrapped;
 use crate::picture::key::shown;
@@ -43,7 +43,7 @@ pub fn replay(report: &Report, width: usize) -> String {
          admitted  {GREEN}{}{GREEN:#} {}\n\
          refused   {RED}{}{RED:#} {}, from {} of {}\n",
         grouped(requests),
-        diagnostics(report.skipped, report.late),
+        diagnostics(report.skipped, report.late, report.left_out),
         grouped(report.admitted),
         share(report.admitted),
         grouped(report.refused),
@@ -51,6 +51,9 @@ pub fn replay(report: &Report, width: usize) -> String {
         grouped(report.keys_refused),
         counted(report.keys, one)
     );
+    if let Some(earlier) = earlier_refusals(report.answered_429) {
+        text += &wrapped(&earlier, width);
+    }
     if let Some(retries) = &report.retries {
         text += &wrapped(&retries.sentence(), width);
     }

@@ -2,7 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 
-use super::diagnostics::diagnostics;
+use super::diagnostics::{diagnostics, earlier_refusals};
 use super::table::Table;
 use super::wrap::{indented, wrapped};
 use crate::picture::key::shown;
@@ -24,8 +24,11 @@ pub fn text(found: &Suggestions, width: usize, charset: Charset, exact: bool) ->
         "{} of {} by {by}{}\n",
         counted(found.requests, "request"),
         counted(found.keys, noun(&found.by)),
-        diagnostics(found.skipped, found.late)
+        diagnostics(found.skipped, found.late, found.left_out)
     );
+    if let Some(earlier) = earlier_refusals(found.answered_429) {
+        text += &wrapped(&earlier, width);
+    }
     let Some(recommended) = &found.recommended else {
         return text + "nothing to recommend\n";
     };

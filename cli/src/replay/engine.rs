@@ -6,6 +6,7 @@ use tidegate::Timestamp;
 
 use super::limiters::Limiters;
 use super::limits::Limits;
+use super::live::Live;
 use super::required_burst::Lateness;
 use super::retries::Retries;
 use super::tally::{KeyTallies, KeyTally};
@@ -55,7 +56,7 @@ impl Course {
 
     /// Decides a request of the log. The limiters' clock starts at `origin`.
     #[inline]
-    fn decide(&mut self, Event { time, key }: Event, origin: u64) {
+    fn decide(&mut self, Event { time, key }: Event, origin: u64) -> bool {
         let now = time - origin;
         if let Some(retries) = &mut self.retries {
             retries.until(now, &mut self.limiters);
@@ -69,11 +70,12 @@ impl Course {
             tally.required_burst.add_request(lateness, time);
         }
         self.timeline.count(time, decided.is_ok());
+        decided.is_ok()
     }
 }
 
 /// Replays logs through limits, each independently of the others. With `retries`, each refused
-/// request is sent again up to so many times.
+/// request is sent again up to so many times. `live` shows what any of the limits refuse.
 ///
 /// The clock of the limiters starts at the beginning of the day (UTC) of the first request. Windows
 /// count their slots from there; buckets do not depend on it. The limits of a key are unused until
@@ -86,6 +88,7 @@ pub fn replay(
     args: &LogArgs,
     limits: Vec<Limits>,
     retries: Option<u32>,
+    mut live: Option<Live>,
 ) -> Result<Replayed, Failure> {
     let courses = limits
         .into_iter()
@@ -96,16 +99,19 @@ pub fn replay(
         let (first, last) = span.get_or_insert((event.time, event.time));
         *last = event.time;
         let origin = *first - *first % DAY;
+        let mut admitted = true;
         for course in &mut courses {
-            course.decide(event, origin);
+            admitted &= course.decide(event, origin);
+        }
+        if let Some(live) = &mut live {
+            live.count(event, admitted);
         }
     })?;
+    drop(live);
     for course in &mut courses {
         if let Some(retries) = &mut course.retries {
             retries.until(u64::MAX, &mut course.limiters);
         }
-        // A key is numbered at its first event, and all events were handed out.
-        debug_assert_eq!(log.keys.len(), course.tallies.keys.len());
     }
     Ok(Replayed {
         by: args.by.to_string(),
@@ -121,6 +127,7 @@ impl Replayed {
         let first = self.courses.iter().take(1);
         first.flat_map(|course| {
             let tallies = (0_u32..).zip(&course.tallies.keys);
+            let tallies = tallies.filter(|(_, tally)| tally.requests > 0);
             tallies.map(|(number, tally)| course.key(&self.log, number, tally))
         })
     }
@@ -192,7 +199,9 @@ impl Course {
             refused,
             skipped: log.skipped(),
             late: log.late,
-            keys: tallies.len() as u64,
+            left_out: log.left_out,
+            answered_429: log.answered_429,
+            keys: tallies.iter().filter(|tally| tally.requests > 0).count() as u64,
             keys_refused,
             max_per_minute: self.limits.most_within(MINUTE),
             first: span.map(|(first, _)| seconds(first)),

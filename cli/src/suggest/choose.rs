@@ -72,6 +72,8 @@ pub fn choose(args: &LogArgs, wanted: &Wanted) -> Result<(Suggestions, LogSummar
         requests: all.requests(),
         skipped: log.skipped(),
         late: log.late,
+        left_out: log.left_out,
+        answered_429: log.answered_429,
         keys: all.keys(),
         refuse_at_most: wanted.targets.requests.as_ref().map(ToString::to_string),
         target: wanted.targets.requests.as_ref().map(|_| target.requests),

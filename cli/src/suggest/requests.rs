@@ -95,7 +95,9 @@ impl RequestList {
             starts,
             order: Vec::new(),
         };
-        let mut order: Vec<u32> = (0_u32..).take(count).collect();
+        // A key whose requests do not count has a number, too.
+        let keys = (0_u32..).take(count);
+        let mut order: Vec<u32> = keys.filter(|key| requests.of(*key) > 0).collect();
         order.sort_unstable_by_key(|key| (Reverse(requests.of(*key)), *key));
         requests.order = order;
         requests

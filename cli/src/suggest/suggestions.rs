@@ -16,6 +16,10 @@ pub struct Suggestions {
     pub skipped: u64,
     /// Late lines.
     pub late: u64,
+    /// Requests that were not to count, such as those before `--from`.
+    pub left_out: u64,
+    /// Requests that were answered 429 by an earlier limit, and count.
+    pub answered_429: u64,
     /// The number of keys.
     pub keys: u64,
     /// The share of requests that may be refused, as it was given.

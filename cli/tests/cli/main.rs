@@ -14,6 +14,7 @@ use proptest::test_runner::Config;
 mod choose;
 mod config;
 mod explain;
+mod follow;
 mod malformed_lines;
 mod manual;
 mod nginx_limits;
@@ -26,6 +27,7 @@ mod real_log;
 mod reorder;
 mod sample_report;
 mod shape;
+mod slicing;
 mod suggest;
 
 /// Runs as many cases as `PROPTEST_CASES` says, and writes no regression files.

@@ -34,7 +34,7 @@ fn decides_as_nginx() {
     for (text, rate, burst) in [
         ("rate=1r/s", 1_000, 0),
         ("rate=1r/s burst=5 nodelay", 1_000, 5),
-        ("rate=5r/s burst=10 nodelay", 5_000, 10),
+        ("rate=2r/s burst=3 nodelay", 2_000, 3),
         ("rate=10r/m burst=3", 166, 3),
         ("rate=1r/m burst=20 delay=8", 16, 20),
         (

@@ -46,6 +46,8 @@ pub(crate) fn report(keys: &[&str]) -> Report {
         refused: refused_sum,
         skipped: 3,
         late: 1,
+        left_out: 0,
+        answered_429: 0,
         keys: 2_317,
         keys_refused: worst.len() as u64,
         first: Some(1_789_948_800.0),
