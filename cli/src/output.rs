@@ -6,6 +6,7 @@ pub mod csv;
 pub mod diagnostics;
 pub mod file;
 pub mod report_text;
+pub mod rules_text;
 pub mod stdio;
 pub mod suggest_text;
 pub mod table;

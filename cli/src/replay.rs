@@ -12,6 +12,7 @@ pub mod limits;
 pub mod live;
 pub mod required_burst;
 pub mod retries;
+pub mod rules;
 pub mod tally;
 pub mod timeline;
 
@@ -24,12 +25,13 @@ use crate::explain::Exactness;
 use crate::failure::Failure;
 use crate::log::follow::Stop;
 use crate::log::read::LogArgs;
-use crate::output::{compare_text, csv, file, report_text, stdio};
+use crate::output::{compare_text, csv, file, report_text, rules_text, stdio};
 use crate::report::Report;
 use crate::values::{self, GivenQuota};
 use crate::{page, picture};
 use limits::{Limits, WindowLimit};
 use live::Live;
+use rules::RuleHeader;
 
 /// Lines of a log that is followed are sorted within this span: it is shown that late.
 const FOLLOWED: Duration = Duration::from_secs(2);
@@ -46,7 +48,7 @@ pub struct ReplayArgs {
         long,
         value_name = "QUOTA",
         value_parser = values::given_quota,
-        required_unless_present = "window"
+        required_unless_present_any = ["window", "rules"]
     )]
     pub quota: Vec<GivenQuota>,
     /// Sliding window, such as `500/h`. May be repeated. A request is admitted by all limits, or it
@@ -57,6 +59,18 @@ pub struct ReplayArgs {
     /// one slot per second, windows are exact for a log of whole seconds [default: 64]
     #[arg(long, requires = "window")]
     pub slots: Option<usize>,
+    /// Rules of `tidegate::layer` instead, in TOML, or in JSON if the name ends so. Their limits are
+    /// on routes, methods, tiers and statuses
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["quota", "window", "retries", "follow", "csv", "svg", "html"]
+    )]
+    pub rules: Option<PathBuf>,
+    /// A header field that the rules have as a key, and the field of the log that has its value,
+    /// such as `x-api-key=account`. May be repeated
+    #[arg(long, value_name = "HEADER=FIELD", requires = "rules")]
+    pub rule_header: Vec<RuleHeader>,
     /// Send each refused request again after its wait, up to this many times
     #[arg(long, value_name = "TIMES")]
     pub retries: Option<u32>,
@@ -123,6 +137,14 @@ impl ReplayArgs {
 ///
 /// If the arguments do not fit together, or reading or writing fails.
 pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
+    if let Some(path) = &args.rules {
+        let report = rules::replay(&args.log, path, &args.rule_header, args.top)?;
+        return if args.json {
+            stdio::print_json(&report)
+        } else {
+            stdio::print(&rules_text::text(&report, stdio::width()))
+        };
+    }
     let limits = args.limits()?;
     let uses_stdout = file::check(args.json, &[&args.csv, &args.svg, &args.html])?;
     let writes = args.csv.is_some() || args.svg.is_some() || args.html.is_some();

@@ -48,6 +48,7 @@ pub struct Slice {
     /// The parts of a key after the first.
     parts: Vec<Property>,
     templates: Templates,
+    separator: char,
     /// Whether the first, and which of the other parts, are paths.
     is_path: Vec<bool>,
     only: Vec<Pattern>,
@@ -124,6 +125,7 @@ impl Slice {
             filters,
             parts,
             templates,
+            separator: args.separator.unwrap_or(' '),
             is_path,
             only: args.only.clone(),
             except: args.except.clone(),
@@ -192,7 +194,7 @@ impl Slice {
         for (at, part) in self.parts.iter_mut().enumerate() {
             let part = part.text(line, file.of(after + at))?;
             let is_path = self.is_path.get(at + 1) == Some(&true);
-            text.push(' ');
+            text.push(self.separator);
             text += &self.templates.apply(part, is_path);
         }
         let key = finals.intern(text.as_bytes())?;

@@ -25,7 +25,7 @@ fn value<'a>(config: &'a str, name: &str) -> &'a str {
 #[test]
 fn nginx_file_is_current() {
     let file = include_str!("../data/config/nginx.conf");
-    let written = bucket("60/min burst 4", Target::Nginx).config.unwrap();
+    let written = bucket("3/min burst 4", Target::Nginx).config.unwrap();
     assert_eq!(written, file);
 }
 

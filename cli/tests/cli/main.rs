@@ -25,6 +25,7 @@ mod program;
 mod program_runs;
 mod real_log;
 mod reorder;
+mod rules;
 mod sample_report;
 mod shape;
 mod slicing;

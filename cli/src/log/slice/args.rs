@@ -43,4 +43,7 @@ pub struct SliceArgs {
     /// any, and `*` at the end stands for the rest. May be repeated; the first that fits counts
     #[arg(long, value_name = "TEMPLATE")]
     pub template: Vec<String>,
+    /// What stands between the parts of a key: a space by default.
+    #[arg(skip)]
+    pub separator: Option<char>,
 }

@@ -19,16 +19,14 @@ impl FromStr for StatusPattern {
     fn from_str(text: &str) -> Result<Self, &'static str> {
         let expected = "expected a status such as `429`, or a class such as `4xx`";
         let class = text.strip_suffix("xx").or_else(|| text.strip_suffix("XX"));
-        let [number, rest] = match class {
-            Some(class) => [class.parse::<u16>().map(|class| class * 100), Ok(99)],
-            None => [text.parse(), Ok(0)],
+        let (number, times, rest) = match class {
+            Some(class) => (class, 100, 99),
+            None => (text, 1, 0),
         };
-        let (Ok(first), Ok(rest)) = (number, rest) else {
-            return Err(expected);
-        };
-        if !(100..1_000).contains(&first) {
-            return Err(expected);
-        }
+        let number = number.parse::<u16>().ok();
+        let first = number.and_then(|number| number.checked_mul(times));
+        let first = first.filter(|first| (100..1_000).contains(first));
+        let first = first.ok_or(expected)?;
         let last = first + rest;
         Ok(Self { first, last })
     }
