@@ -43,6 +43,9 @@ pub fn html(report: &Report) -> String {
                     h1 { "What the limit would have done" }
                     p.limits { code { (limits) } " by " code { (shown(&report.by, 40)) } }
                     p.quiet { (time_span(report)) }
+                    @for warning in &report.warnings {
+                        p.warning role="alert" { strong { "Warning: " } (shown(warning, 400)) }
+                    }
                     (facts(report))
                     h2 { "Over time" }
                     figure.wide tabindex="0" aria-label="Admitted and refused over time" {

@@ -22,6 +22,8 @@ pub struct Report {
     /// Lines that came after a later line was replayed. They were replayed at the time of that
     /// line.
     pub late: u64,
+    /// What makes the counts doubtful: damaged logs, late lines, a proxy that hides the clients.
+    pub warnings: Vec<String>,
     /// The number of keys.
     pub keys: u64,
     /// The number of keys with a refusal.

@@ -41,23 +41,24 @@ pub struct Replayed {
 /// If a file cannot be read, or with `strict` if a line cannot be parsed.
 pub fn replay(args: &LogArgs, limits: Limits) -> Result<Replayed, Failure> {
     let mut limiters = Limiters::new(&limits);
-    let interval = limits.quota.map(EmissionInterval::new);
-    let mut tallies = KeyTallies::default();
+    let interval = limits.only_quota().map(EmissionInterval::new);
+    let mut tallies = KeyTallies::new(limits.idle_nanos(), interval);
     let mut timeline = TimelineBuilder::default();
     let mut span = None;
     let log = read_logs(args, |Event { time, key }| {
         let (first, last) = span.get_or_insert((time, time));
         *last = time;
         let origin = *first - *first % DAY;
-        let admitted = limiters.admit(key, Timestamp::from_nanos(time - origin));
-        let tally = tallies.count(key, time, admitted);
-        if let Some(interval) = interval {
-            tally.required_burst.add_request(interval, time);
+        let slot = tallies.slot(key, time);
+        if slot.is_new {
+            limiters.renew(slot.index);
         }
+        let admitted = limiters.admit(slot.index, Timestamp::from_nanos(time - origin));
+        tallies.count(slot, time, admitted);
         timeline.count(time, admitted);
     })?;
     // A key is numbered at its first event, and all events were handed out.
-    debug_assert_eq!(log.keys.len(), tallies.keys.len());
+    debug_assert_eq!(log.keys.len(), tallies.len());
     Ok(Replayed {
         limits,
         by: args.by.to_string(),
@@ -70,42 +71,52 @@ pub fn replay(args: &LogArgs, limits: Limits) -> Result<Replayed, Failure> {
 
 impl Replayed {
     fn key(&self, number: u32, tally: &KeyTally) -> Key {
-        let interval = self.limits.only_quota().map(EmissionInterval::new);
+        let has_burst = self.limits.only_quota().is_some();
         Key {
             key: self.log.keys.text(number),
             requests: tally.requests,
             refused: tally.refused,
             first_refused: tally.first_refused.map(seconds),
             longest_streak: tally.longest_streak,
-            required_burst: interval.map(|interval| tally.required_burst.burst(interval)),
+            required_burst: has_burst.then_some(tally.required_burst),
         }
     }
 
     /// All keys, in the order in which they first appeared.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
-        let tallies = (0_u32..).zip(&self.tallies.keys);
-        tallies.map(|(number, tally)| self.key(number, tally))
+        let tallies = self.tallies.tallies();
+        tallies.map(|(number, tally)| self.key(number, &tally))
+    }
+
+    /// The largest number of keys that had a limiter at the same time.
+    pub const fn max_limiters(&self) -> usize {
+        self.tallies.max_states()
     }
 
     /// The quota with the smallest burst that refuses no request.
     fn sufficient_quota(&self) -> Option<String> {
         let quota = self.limits.only_quota()?;
-        let interval = EmissionInterval::new(quota);
-        let tallies = self.tallies.keys.iter();
-        let bursts = tallies.map(|tally| tally.required_burst.burst(interval));
+        let bursts = self
+            .tallies
+            .tallies()
+            .map(|(_, tally)| tally.required_burst);
         let quota = quota.try_burst(bursts.max()?).ok()?;
         Some(quota.to_string())
     }
 
     /// The report, with the `top` keys that were refused most.
     pub fn into_report(self, top: usize) -> Report {
-        let tallies = &self.tallies.keys;
-        let requests = tallies.iter().map(|tally| tally.requests).sum();
-        let refused = tallies.iter().map(|tally| tally.refused).sum();
-        let mut worst: Vec<(u32, &KeyTally)> = (0_u32..)
-            .zip(tallies)
+        let requests = self
+            .tallies
+            .tallies()
+            .map(|(_, tally)| tally.requests)
+            .sum();
+        let mut worst: Vec<(u32, KeyTally)> = self
+            .tallies
+            .tallies()
             .filter(|(_, tally)| tally.refused > 0)
             .collect();
+        let refused = worst.iter().map(|(_, tally)| tally.refused).sum();
         let keys_refused = worst.len() as u64;
         // The sort is stable: equal keys stay in the order in which they appeared.
         worst.sort_by_key(|(_, tally)| Reverse(tally.refused));
@@ -119,7 +130,7 @@ impl Replayed {
             refused,
             skipped: self.log.skipped(),
             late: self.log.late,
-            keys: tallies.len() as u64,
+            keys: self.tallies.len() as u64,
             keys_refused,
             first: self.span.map(|(first, _)| seconds(first)),
             last: self.span.map(|(_, last)| seconds(last)),
@@ -131,8 +142,9 @@ impl Replayed {
             }),
             sufficient_quota: self.sufficient_quota(),
             worst: worst
-                .map(|(number, tally)| self.key(number, tally))
+                .map(|(number, tally)| self.key(number, &tally))
                 .collect(),
+            warnings: self.log.warnings,
             by: self.by,
             timeline: self.timeline.finish(),
         }

@@ -1,10 +1,10 @@
-//! The limiters of all keys.
+//! The limiters of all keys in use.
 
 use tidegate::{Combined, Quota, SlidingWindow, Timestamp, TokenBucket};
 
 use super::limits::{Limits, LogClock, WindowLimit};
 
-/// A limiter per key.
+/// A limiter per key, or per slot of a key in use.
 ///
 /// Each variant holds limiters of one type, so a decision needs no virtual call, and a bucket alone
 /// does not pay for a combination.
@@ -28,6 +28,18 @@ impl Limiters {
         }
     }
 
+    /// Replaces the limiter of `key` by a new one.
+    pub fn renew(&mut self, key: u32) {
+        match self {
+            Self::Buckets(quota, buckets) => {
+                let build = || Some(TokenBucket::with_clock(*quota, LogClock));
+                replace(buckets, key, build);
+            }
+            Self::Windows(limit, windows) => replace(windows, key, || limit.build().ok()),
+            Self::Several(limits, several) => replace(several, key, || combine(limits)),
+        }
+    }
+
     /// Whether the limits of `key` admit a request. Times never decrease.
     #[inline]
     pub fn admit(&mut self, key: u32, now: Timestamp) -> bool {
@@ -42,6 +54,15 @@ impl Limiters {
             Self::Several(limits, several) => get_or_build(several, key, || combine(limits))
                 .is_none_or(|combined| combined.try_acquire_at(1, now).is_ok()),
         }
+    }
+}
+
+/// Replaces a limiter that exists. The others are built with their first request.
+fn replace<T>(limiters: &mut [T], key: u32, build: impl Fn() -> Option<T>) {
+    if let Some(limiter) = limiters.get_mut(key as usize)
+        && let Some(new) = build()
+    {
+        *limiter = new;
     }
 }
 

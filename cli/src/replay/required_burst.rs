@@ -57,6 +57,11 @@ impl RequiredBurst {
         self.last = time;
     }
 
+    /// Whether the debt is zero at a time that is not before the last request.
+    pub fn is_paid(&self, interval: EmissionInterval, now: u64) -> bool {
+        u128::from(now - self.last) * u128::from(interval.divisor) >= self.debt
+    }
+
     /// The required burst; 0 without requests.
     pub fn burst(&self, interval: EmissionInterval) -> u64 {
         let tokens = self.max_debt.div_ceil(u128::from(interval.nanos).max(1));

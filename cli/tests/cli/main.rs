@@ -11,7 +11,10 @@
 
 use proptest::test_runner::Config;
 
+mod clients;
 mod explain;
+mod files;
+mod formats;
 mod malformed_lines;
 mod manual;
 mod oracle;
@@ -21,6 +24,7 @@ mod program;
 mod program_runs;
 mod real_log;
 mod reorder;
+mod requests;
 mod sample_report;
 mod shape;
 mod suggest;

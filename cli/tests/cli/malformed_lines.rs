@@ -2,17 +2,21 @@
 
 use std::io::Cursor;
 
+use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use tidegate::Ipv6Prefix;
-use tidegate_cli::log::event_parser::{EventParser, LogFormat};
+use tidegate_cli::log::client::ClientRule;
+use tidegate_cli::log::event_parser::{EventParser, FileState, LogFormat, ParserOptions};
+use tidegate_cli::log::fields::WantedFields;
 use tidegate_cli::log::group_by::GroupBy;
 use tidegate_cli::log::interner::KeyInterner;
 use tidegate_cli::log::line_reader::{Line, LineReader};
+use tidegate_cli::log::notation::Notation;
 use tidegate_cli::log::timestamps::TimestampParser;
 
 use crate::cases;
 
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "none",
     "ip",
     "ip-prefix",
@@ -21,20 +25,46 @@ const KINDS: [&str; 8] = [
     "agent",
     "a.b",
     ".",
+    "status",
 ];
 
-/// Parses a line in all formats and with all kinds of keys.
+/// Parses a line in all formats and with all kinds of keys, in a file of any kind.
 fn parse(line: &[u8]) {
     for by in KINDS {
-        for format in [LogFormat::Auto, LogFormat::Combined, LogFormat::Json] {
+        let notation = "[$time_local] $ip, \"$status\" $path".parse().unwrap();
+        let Notation::Layout(layout) = notation else {
+            panic!("{notation:?}");
+        };
+        for (format, layout) in [
+            (LogFormat::Auto, None),
+            (LogFormat::Combined, None),
+            (LogFormat::Json, None),
+            (LogFormat::Auto, Some(layout)),
+        ] {
             let by: GroupBy = by.parse().unwrap();
-            let mut parser = EventParser::new(format, by, Ipv6Prefix::DEFAULT, None);
-            let mut keys = KeyInterner::default();
-            for _ in 0..2 {
-                if let Ok(event) = parser.parse(line, &mut keys) {
-                    assert_eq!(event.key, 0);
-                    let _ = keys.text(0);
+            let options = ParserOptions {
+                format,
+                layout,
+                wanted: WantedFields::new(by, None, None),
+                prefix: Ipv6Prefix::DEFAULT,
+                rule: ClientRule::default(),
+            };
+            for header in [
+                &b"# a comment"[..],
+                b"#Fields: date time c-ip cs-uri-stem status",
+            ] {
+                let times = TimestampParser::new(TimeZone::UTC, None);
+                let mut parser = EventParser::new(&options, times);
+                let mut keys = KeyInterner::default();
+                let mut file = FileState::default();
+                assert!(parser.parse(header, &mut file, &mut keys).is_err());
+                for _ in 0..2 {
+                    if let Ok(event) = parser.parse(line, &mut file, &mut keys) {
+                        assert_eq!(event.key, 0);
+                        let _ = keys.text(0);
+                    }
                 }
+                let _ = (parser.judge().objection(), parser.judge().skipped_advice());
             }
         }
     }
@@ -68,6 +98,22 @@ fn fragments() -> impl Strategy<Value = Vec<u8>> {
         b"99999999999999999999",
         b"\"ts\": ",
         b"17/May/2015:",
+        b"2024-03-09T23:50:00.49Z ",
+        b"stdout F ",
+        b"stdout P ",
+        b"<190>",
+        b"<190>1 - ",
+        b"Mar  9 23:50:00 ",
+        b"web1 nginx[812]: ",
+        b"web | ",
+        b"#Fields: time c-ip\n",
+        b"\"log\": \"",
+        b"\t",
+        b"GET / HTTP/1.1\" 200 - 0 1 2 3 \"1.2.3.4, ",
+        b"TCP_MISS/200 ",
+        b"https ",
+        b"for=",
+        b"\\]",
     ];
     let fragment = prop_oneof![
         8 => prop::sample::select(known).prop_map(<[u8]>::to_vec),
@@ -103,10 +149,10 @@ proptest! {
     /// The result does not depend on the times that were parsed before.
     #[test]
     fn arbitrary_time(text in "[0-9TZ:.+/ -]{0,40}") {
-        let mut parser = TimestampParser::default();
+        let mut parser = TimestampParser::new(TimeZone::UTC, None);
         let first = parser.parse(text.as_bytes());
         prop_assert_eq!(parser.parse(text.as_bytes()), first);
-        prop_assert_eq!(TimestampParser::default().parse(text.as_bytes()), first);
+        prop_assert_eq!(TimestampParser::new(TimeZone::UTC, None).parse(text.as_bytes()), first);
     }
 
     #[test]

@@ -18,7 +18,12 @@ fn spawn(args: &[&str], stdout: Stdio) -> Child {
 #[test]
 fn closed_output_ends_the_program_quietly() {
     let lines: String = (0..200_000)
-        .map(|i| LINE.replace("10.0.0.1", &format!("host{i}")))
+        .map(|i| {
+            LINE.replace(
+                "10.0.0.1",
+                &format!("10.{}.{}.{}", i >> 16, (i >> 8) & 255, i & 255),
+            )
+        })
         .collect();
     let args = ["replay", "-", "--quota", "1/s", "--csv", "-"];
     let mut child = spawn(&args, Stdio::piped());

@@ -58,6 +58,18 @@ fn invalid_arguments() {
             "standard output",
         ),
         (&["suggest", "-", "--refuse-at-most", "2"], "0.1%"),
+        (
+            &["replay", "-", "--quota", "1/s", "--timezone", "Berlin"],
+            "Europe/Berlin",
+        ),
+        (
+            &["replay", "-", "--quota", "1/s", "--log-format", "$a$b"],
+            "where `a` ends",
+        ),
+        (
+            &["replay", "-", "--quota", "1/s", "--trusted-proxy", "x"],
+            "198.51.100.0/24",
+        ),
         (&["suggest", "-", "--per", "year"], "year"),
         (&["suggest", "-", "--bursts", "0"], "factor"),
     ] {
@@ -71,17 +83,26 @@ fn unreadable_inputs() {
         |file: &str, input: &[u8]| run_with_input(&["replay", file, "--quota", "1/s"], input);
     let missing = "/no/such.log: No such file or directory";
     assert_fails(&replay("/no/such.log", b""), 1, missing);
-    assert_fails(&replay("/", b""), 1, "/: ");
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().to_str().unwrap();
+    assert_fails(&replay(empty, b""), 1, "the folder has no files");
     let whole = gzip(&LINE.repeat(100));
     let mut wrong_checksum = whole.clone();
     let at = whole.len() - 5;
     wrong_checksum[at] ^= 1;
-    for input in [
-        &whole[..whole.len() - 6],
-        b"\x1f\x8bnonsense",
-        &wrong_checksum,
+    for (input, requests) in [
+        (&whole[..whole.len() - 6], "100"),
+        (b"\x1f\x8bnonsense", "0"),
+        (&wrong_checksum, "100"),
     ] {
-        assert_fails(&replay("-", input), 1, "standard input: cannot be read");
+        let ran = replay("-", input);
+        assert_fails(&ran, 1, "standard input: cannot be read");
+        assert_fails(&ran, 1, "1 log could not be read to the end");
+        assert!(
+            ran.out.contains(&format!("requests  {requests}\n")),
+            "{}",
+            ran.out
+        );
     }
     let message = "no requests found: 2 unreadable lines, 0 lines without a key";
     assert_fails(&replay("-", b"a\nb\n"), 1, message);
@@ -98,7 +119,7 @@ fn unreadable_lines() {
     let args = ["replay", "-", "--quota", "1/s", "--json"];
     let ran = run_with_input(&args, text.as_bytes());
     assert_eq!(ran.code, Some(0));
-    let first = "tidegate: standard input:3: no space after the address\n";
+    let first = "tidegate: standard input:3: no time in brackets\n";
     assert!(ran.err.starts_with(first), "{}", ran.err);
     let last = "tidegate: 3 more unreadable lines\n";
     assert!(ran.err.ends_with(last), "{}", ran.err);
@@ -188,13 +209,13 @@ fn all_kinds_of_keys() {
     assert_eq!(program::json(&args, log.as_bytes())["first"], 5.0);
     let args = ["replay", "-", "--quota", "1/s", "--by", "tenant"];
     let ran = run_with_input(&args, LINE.as_bytes());
-    assert_fails(&ran, 1, "only JSON logs have such a field");
+    assert_fails(&ran, 1, "the common log format has no such field");
 }
 
 #[test]
 fn colors_and_widths() {
     let text = LINE.replace("10.0.0.1", &"long".repeat(30)).repeat(3);
-    let args = ["replay", "-", "--quota", "1/h"];
+    let args = ["replay", "-", "--quota", "1/h", "--by", "client"];
     let print = |env: &[(&str, &str)]| {
         let ran = run_command(command(&args).envs(env.iter().copied()), text.as_bytes());
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
@@ -234,6 +255,7 @@ fn json_fields() {
         ("refused", json!(2)),
         ("skipped", json!(0)),
         ("late", json!(0)),
+        ("warnings", json!([])),
         ("keys", json!(1)),
         ("keys_refused", json!(1)),
         ("sufficient_quota", json!(null)),

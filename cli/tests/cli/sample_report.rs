@@ -45,6 +45,7 @@ pub(crate) fn report(keys: &[&str]) -> Report {
         admitted: admitted_sum,
         refused: refused_sum,
         skipped: 3,
+        warnings: Vec::new(),
         late: 1,
         keys: 2_317,
         keys_refused: worst.len() as u64,
