@@ -27,6 +27,9 @@ pub fn html(report: &Report) -> String {
             @if report.by != "none" { " of one " (noun(&report.by)) }
             " in any minute. " (time_span(report))
         }
+        @for warning in &report.warnings {
+            p.warning role="alert" { strong { "Warning: " } (shown(warning, 400)) }
+        }
         (facts(report))
         h2 { "Over time" }
         (figure(label, stream_within(report, false), stream_within(report, true)))

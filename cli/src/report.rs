@@ -29,6 +29,8 @@ pub struct Report {
     pub left_out: u64,
     /// Requests that were answered 429 by an earlier limit, and count.
     pub answered_429: u64,
+    /// What makes the counts doubtful: damaged logs, late lines, a proxy that hides the clients.
+    pub warnings: Vec<String>,
     /// The number of keys.
     pub keys: u64,
     /// The number of keys with a refusal.

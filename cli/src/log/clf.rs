@@ -263,7 +263,7 @@ fn user(names: &[u8]) -> &[u8] {
 }
 
 /// The texts in quotes. A backslash escapes a quote.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Quotes<'a>(&'a [u8]);
 
 impl<'a> Iterator for Quotes<'a> {

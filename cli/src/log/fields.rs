@@ -93,6 +93,10 @@ impl Roles {
     }
 
     /// Puts a value where it matters.
+    #[expect(
+        clippy::ptr_arg,
+        reason = "the slots keep a borrowed value without a copy"
+    )]
     pub fn assign<'a>(&self, found: &mut Found<'a>, value: &Cow<'a, [u8]>) {
         if let Some(rank) = self.time
             && !(self.is_guess && is_short_number(value))

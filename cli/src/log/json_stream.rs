@@ -30,14 +30,26 @@ pub enum Piece {
     End,
 }
 
-/// Where a piece is read.
+/// Where in the text the next byte stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Between objects.
+    Between,
+    /// In a line that is neither an object nor a separator.
+    Other,
+    /// In an object.
+    Object,
+    /// In a string of an object.
+    String,
+    /// After a backslash in a string.
+    Escape,
+}
+
+/// A piece while it is read.
 struct State {
     limit: usize,
+    place: Place,
     depth: u64,
-    is_in_string: bool,
-    is_escaped: bool,
-    /// A text outside of objects that is neither an array nor a separator.
-    is_other: bool,
     is_too_long: bool,
 }
 
@@ -55,10 +67,8 @@ pub fn next(
     text.clear();
     let mut state = State {
         limit,
+        place: Place::Between,
         depth: 0,
-        is_in_string: false,
-        is_escaped: false,
-        is_other: false,
         is_too_long: false,
     };
     loop {
@@ -95,45 +105,31 @@ pub fn next(
 impl State {
     /// Takes a byte. Returns whether it ends the piece.
     fn take(&mut self, byte: u8, text: &mut Vec<u8>) -> bool {
-        if self.is_other {
-            if byte == b'\n' {
-                return true;
+        self.place = match (self.place, byte) {
+            (Place::Between, b'{') => {
+                self.depth = 1;
+                Place::Object
             }
-            self.push(byte, text);
-            return false;
-        }
-        if self.depth == 0 {
-            match byte {
-                b'{' => {
-                    self.depth = 1;
-                    self.push(byte, text);
-                }
-                b'[' | b']' | b',' | 0x1e | 0 => {}
-                _ if byte.is_ascii_whitespace() || matches!(byte, 0xef | 0xbb | 0xbf) => {}
-                _ => {
-                    self.is_other = true;
-                    self.push(byte, text);
-                }
+            // A mark begins a UTF-8 file, and a record separator an object in RFC 7464.
+            (Place::Between, b'[' | b']' | b',' | 0x1e | 0 | 0xef | 0xbb | 0xbf) => return false,
+            (Place::Between, _) if byte.is_ascii_whitespace() => return false,
+            (Place::Between, _) => Place::Other,
+            (Place::Other, b'\n') => return true,
+            (Place::Object, b'"') | (Place::Escape, _) => Place::String,
+            (Place::Object, b'{' | b'[') => {
+                self.depth += 1;
+                Place::Object
             }
-            return false;
-        }
+            (Place::Object, b'}' | b']') => {
+                self.depth -= 1;
+                Place::Object
+            }
+            (Place::String, b'\\') => Place::Escape,
+            (Place::String, b'"') => Place::Object,
+            (place, _) => place,
+        };
         self.push(byte, text);
-        if self.is_in_string {
-            match byte {
-                _ if self.is_escaped => self.is_escaped = false,
-                b'\\' => self.is_escaped = true,
-                b'"' => self.is_in_string = false,
-                _ => {}
-            }
-            return false;
-        }
-        match byte {
-            b'"' => self.is_in_string = true,
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' => self.depth -= 1,
-            _ => {}
-        }
-        self.depth == 0
+        self.place == Place::Object && self.depth == 0
     }
 
     fn push(&mut self, byte: u8, text: &mut Vec<u8>) {

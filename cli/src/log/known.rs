@@ -121,7 +121,7 @@ impl KnownReader {
     }
 
     /// The name of a format.
-    pub fn name(index: usize) -> &'static str {
+    pub const fn name(index: usize) -> &'static str {
         FORMATS[index].name
     }
 

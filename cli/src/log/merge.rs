@@ -5,7 +5,8 @@
 //! reached it, and the next event is the earliest of the open files. Files that do not overlap are
 //! never open together.
 
-use std::path::PathBuf;
+use std::cmp::Reverse;
+use std::path::{Path, PathBuf};
 
 use super::Event;
 use super::event_parser::EventParser;
@@ -64,7 +65,7 @@ pub fn read_merged(
         }
     }
     // The last is the next to be opened.
-    waiting.sort_by(|a, b| b.0.cmp(&a.0));
+    waiting.sort_by_key(|(start, _)| Reverse(*start));
     loop {
         let earliest = (0..open.len()).min_by_key(|index| open[*index].next.time);
         if let Some((start, path)) = waiting.last()
@@ -99,7 +100,7 @@ pub fn read_merged(
     }
 }
 
-fn add(open: &mut Vec<Open>, path: &PathBuf, shared: &mut Shared) -> Result<(), Failure> {
+fn add(open: &mut Vec<Open>, path: &Path, shared: &mut Shared) -> Result<(), Failure> {
     let mut source = Source::open(path, &shared.diagnostics)?;
     if let Some(next) = source.next_event(shared)? {
         open.push(Open { source, next });

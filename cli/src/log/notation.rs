@@ -96,13 +96,12 @@ fn nginx(text: &str) -> Result<Layout, String> {
     let mut rest = joined.as_str();
     while let Some((before, after)) = rest.split_once('$') {
         builder.literal(before);
-        let (name, after) = match after.strip_prefix('{') {
-            Some(inner) => inner.split_once('}').ok_or("a variable lacks its `}`")?,
-            None => {
-                let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-                let length = after.bytes().take_while(|byte| is_name(*byte)).count();
-                after.split_at(length)
-            }
+        let (name, after) = if let Some(inner) = after.strip_prefix('{') {
+            inner.split_once('}').ok_or("a variable lacks its `}`")?
+        } else {
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            let length = after.bytes().take_while(|byte| is_name(*byte)).count();
+            after.split_at(length)
         };
         if name.is_empty() {
             return Err("a `$` has no name".to_owned());

@@ -58,9 +58,10 @@ impl Source {
         let opened = input::open(path, diagnostics)?;
         Ok(Self {
             name: input::name(path),
-            reader: match opened.is_json_stream {
-                true => LineReader::of_json_stream(opened.reader),
-                false => LineReader::new(opened.reader),
+            reader: if opened.is_json_stream {
+                LineReader::of_json_stream(opened.reader)
+            } else {
+                LineReader::new(opened.reader)
             },
             state: FileState::default(),
             sliced: SliceState::default(),
@@ -90,7 +91,7 @@ impl Source {
             shared.diagnostics.count_line();
             let event = match line {
                 // Some editors begin a UTF-8 file with a byte order mark.
-                Line::Text([0xef, 0xbb, 0xbf, text @ ..]) | Line::Text(text) => {
+                Line::Text([0xef, 0xbb, 0xbf, text @ ..] | text) => {
                     let event = shared.parser.parse(text, &mut self.state, &mut shared.keys);
                     if let Ok(event) = event {
                         let (sliced, keys) = (&mut self.sliced, &shared.keys);
@@ -143,7 +144,7 @@ pub fn first_time(path: &Path, mut parser: EventParser) -> Result<u64, Failure> 
         let Ok(Some(line)) = source.reader.next_line() else {
             break;
         };
-        if let Line::Text([0xef, 0xbb, 0xbf, text @ ..]) | Line::Text(text) = line
+        if let Line::Text([0xef, 0xbb, 0xbf, text @ ..] | text) = line
             && let Ok(event) = parser.parse(text, &mut source.state, &mut keys)
         {
             return Ok(event.time);

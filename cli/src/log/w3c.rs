@@ -1,4 +1,4 @@
-//! Logs of the World Wide Web Consortium's extended format, which IIS, `CloudFront` and others
+//! Logs of the World Wide Web Consortium's extended format, which IIS, CloudFront and others
 //! write: a line `#Fields:` names the columns of the lines that follow.
 
 use std::borrow::Cow;

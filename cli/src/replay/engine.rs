@@ -36,7 +36,6 @@ pub struct Replayed {
 struct Course {
     limits: Limits,
     limiters: Limiters,
-    lateness: Option<Lateness>,
     tallies: KeyTallies,
     timeline: TimelineBuilder,
     retries: Option<Retries>,
@@ -44,10 +43,14 @@ struct Course {
 
 impl Course {
     fn new(limits: Limits, retries: Option<u32>) -> Self {
+        // A request that will be sent again needs its limiter.
+        let idle = match retries {
+            Some(_) => u64::MAX,
+            None => limits.idle_nanos(),
+        };
         Self {
             limiters: Limiters::new(&limits),
-            lateness: limits.quota.map(Lateness::new),
-            tallies: KeyTallies::default(),
+            tallies: KeyTallies::new(idle, limits.only_quota().map(Lateness::new)),
             timeline: TimelineBuilder::default(),
             retries: retries.map(Retries::new),
             limits,
@@ -61,14 +64,15 @@ impl Course {
         if let Some(retries) = &mut self.retries {
             retries.until(now, &mut self.limiters);
         }
-        let decided = self.limiters.decide(key, Timestamp::from_nanos(now));
+        let slot = self.tallies.slot(key, time);
+        if slot.is_new {
+            self.limiters.renew(slot.index);
+        }
+        let decided = self.limiters.decide(slot.index, Timestamp::from_nanos(now));
         if let (Some(retries), Err(denied)) = (&mut self.retries, &decided) {
-            retries.refused(key, now, *denied);
+            retries.refused(slot.index, now, *denied);
         }
-        let tally = self.tallies.count(key, time, decided.is_ok());
-        if let Some(lateness) = self.lateness {
-            tally.required_burst.add_request(lateness, time);
-        }
+        self.tallies.count(slot, time, decided.is_ok());
         self.timeline.count(time, decided.is_ok());
         decided.is_ok()
     }
@@ -126,10 +130,15 @@ impl Replayed {
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         let first = self.courses.iter().take(1);
         first.flat_map(|course| {
-            let tallies = (0_u32..).zip(&course.tallies.keys);
-            let tallies = tallies.filter(|(_, tally)| tally.requests > 0);
-            tallies.map(|(number, tally)| course.key(&self.log, number, tally))
+            let tallies = course.tallies.tallies();
+            tallies.map(|(number, tally)| course.key(&self.log, number, &tally))
         })
+    }
+
+    /// The largest number of keys that had a limiter at the same time.
+    pub fn max_limiters(&self) -> usize {
+        let states = self.courses.iter().map(|course| course.tallies.max_states());
+        states.max().unwrap_or(0)
     }
 
     /// A report for each of the limits, with the `top` keys that were refused most.
@@ -149,26 +158,25 @@ impl Replayed {
 
 impl Course {
     fn key(&self, log: &LogSummary, number: u32, tally: &KeyTally) -> Key {
-        let lateness = self.limits.only_quota().map(Lateness::new);
+        let has_burst = self.limits.only_quota().is_some();
         Key {
             key: log.keys.text(number),
             requests: tally.requests,
             refused: tally.refused,
             first_refused: tally.first_refused.map(seconds),
             longest_streak: tally.longest_streak,
-            required_burst: lateness.map(|lateness| tally.required_burst.burst(lateness)),
+            required_burst: has_burst.then_some(tally.required_burst),
         }
     }
 
     /// The quota with a burst that refuses no request, and whether that is the smallest burst.
     fn sufficient_quota(&self) -> Option<(String, bool)> {
         let quota = self.limits.only_quota()?;
-        let lateness = Lateness::new(quota);
-        let tallies = self.tallies.keys.iter();
-        let bursts = tallies.map(|tally| tally.required_burst.burst(lateness));
-        let burst = bursts.max()?;
+        let tallies = self.tallies.tallies();
+        let burst = tallies.map(|(_, tally)| tally.required_burst).max()?;
+        let is_smallest = Lateness::new(quota).is_smallest(burst);
         let quota = quota.try_burst(burst).ok()?;
-        Some((quota.to_string(), lateness.is_smallest(burst)))
+        Some((quota.to_string(), is_smallest))
     }
 
     fn into_report(
@@ -178,13 +186,16 @@ impl Course {
         span: Option<(u64, u64)>,
         top: usize,
     ) -> Report {
-        let tallies = &self.tallies.keys;
-        let requests = tallies.iter().map(|tally| tally.requests).sum();
-        let refused = tallies.iter().map(|tally| tally.refused).sum();
-        let mut worst: Vec<(u32, &KeyTally)> = (0_u32..)
-            .zip(tallies)
-            .filter(|(_, tally)| tally.refused > 0)
-            .collect();
+        let (mut keys, mut requests) = (0, 0);
+        let mut worst: Vec<(u32, KeyTally)> = Vec::new();
+        for (number, tally) in self.tallies.tallies() {
+            keys += 1;
+            requests += tally.requests;
+            if tally.refused > 0 {
+                worst.push((number, tally));
+            }
+        }
+        let refused = worst.iter().map(|(_, tally)| tally.refused).sum();
         let keys_refused = worst.len() as u64;
         // The sort is stable: equal keys stay in the order in which they appeared.
         worst.sort_by_key(|(_, tally)| Reverse(tally.refused));
@@ -201,7 +212,7 @@ impl Course {
             late: log.late,
             left_out: log.left_out,
             answered_429: log.answered_429,
-            keys: tallies.iter().filter(|tally| tally.requests > 0).count() as u64,
+            keys,
             keys_refused,
             max_per_minute: self.limits.most_within(MINUTE),
             first: span.map(|(first, _)| seconds(first)),
@@ -218,8 +229,9 @@ impl Course {
             sufficient_quota: sufficient.map(|(quota, _)| quota),
             retries: self.retries.as_ref().map(Retries::outcome),
             worst: worst
-                .map(|(number, tally)| self.key(log, number, tally))
+                .map(|(number, tally)| self.key(log, number, &tally))
                 .collect(),
+            warnings: log.warnings.clone(),
             by: by.to_owned(),
             timeline: self.timeline.finish(),
         }

@@ -1,10 +1,10 @@
-//! The limiters of all keys.
+//! The limiters of all keys in use.
 
 use tidegate::{Combined, Denied, Quota, SlidingWindow, Timestamp, TokenBucket};
 
 use super::limits::{Limits, LogClock, WindowLimit};
 
-/// A limiter per key.
+/// A limiter per key, or per slot of a key in use.
 ///
 /// Each variant holds limiters of one type, so a decision needs no virtual call, and a bucket alone
 /// does not pay for a combination.
@@ -25,6 +25,18 @@ impl Limiters {
             (Some(quota), []) => Self::Buckets(quota, Vec::new()),
             (None, [window]) => Self::Windows(*window, Vec::new()),
             _ => Self::Several(limits.clone(), Vec::new()),
+        }
+    }
+
+    /// Replaces the limiter of `key` by a new one.
+    pub fn renew(&mut self, key: u32) {
+        match self {
+            Self::Buckets(quota, buckets) => {
+                let build = || Some(TokenBucket::with_clock(*quota, LogClock));
+                replace(buckets, key, build);
+            }
+            Self::Windows(limit, windows) => replace(windows, key, || limit.build().ok()),
+            Self::Several(limits, several) => replace(several, key, || combine(limits)),
         }
     }
 
@@ -55,6 +67,15 @@ impl Limiters {
                     decided.map_err(|denied| denied.denied())
                 }),
         }
+    }
+}
+
+/// Replaces a limiter that exists. The others are built with their first request.
+fn replace<T>(limiters: &mut [T], key: u32, build: impl Fn() -> Option<T>) {
+    if let Some(limiter) = limiters.get_mut(key as usize)
+        && let Some(new) = build()
+    {
+        *limiter = new;
     }
 }
 

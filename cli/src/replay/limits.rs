@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use tidegate::{Clock, Quota, SlidingWindow, Timestamp, WindowError};
 
@@ -122,6 +123,19 @@ impl Limits {
             u64::try_from(most).unwrap_or(u64::MAX)
         });
         quota.into_iter().chain(windows).min().unwrap_or(u64::MAX)
+    }
+
+    /// After how many nanoseconds without a request all limits are as good as new: the bucket is
+    /// full and the windows are empty.
+    pub fn idle_nanos(&self) -> u64 {
+        let quota = self.quota.iter().map(|quota| quota.refill_time());
+        // A request counts for the window and at most one slot, which is no longer than the window.
+        let windows = self.windows.iter();
+        let windows = windows.map(|window| window.quota.period().saturating_mul(2));
+        let longest = quota.chain(windows).max().unwrap_or_default();
+        // A bucket may be late by 170 ns, see [`tidegate::TokenBucket`].
+        let idle = longest.saturating_add(Duration::from_secs(1));
+        u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// The quota, if it is the only limit.

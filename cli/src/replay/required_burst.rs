@@ -80,6 +80,11 @@ impl RequiredBurst {
         self.last = time;
     }
 
+    /// Whether the debt is zero at a time that is not before the last request, and any delay over.
+    pub fn is_paid(&self, rate: Lateness, now: u64) -> bool {
+        paid_until(now - self.last, rate) >= self.debt
+    }
+
     /// The required burst; 0 without requests. At a rate that the crate rounds, it may be one more
     /// than the smallest.
     pub fn burst(&self, rate: Lateness) -> u64 {

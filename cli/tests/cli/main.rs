@@ -12,9 +12,12 @@
 use proptest::test_runner::Config;
 
 mod choose;
+mod clients;
 mod config;
 mod explain;
+mod files;
 mod follow;
+mod formats;
 mod malformed_lines;
 mod manual;
 mod nginx_limits;
@@ -25,6 +28,7 @@ mod program;
 mod program_runs;
 mod real_log;
 mod reorder;
+mod requests;
 mod rules;
 mod sample_report;
 mod shape;

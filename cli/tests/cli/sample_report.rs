@@ -45,6 +45,7 @@ pub(crate) fn report(keys: &[&str]) -> Report {
         admitted: admitted_sum,
         refused: refused_sum,
         skipped: 3,
+        warnings: Vec::new(),
         late: 1,
         left_out: 0,
         answered_429: 0,
