@@ -137,7 +137,10 @@ impl Replayed {
 
     /// The largest number of keys that had a limiter at the same time.
     pub fn max_limiters(&self) -> usize {
-        let states = self.courses.iter().map(|course| course.tallies.max_states());
+        let states = self
+            .courses
+            .iter()
+            .map(|course| course.tallies.max_states());
         states.max().unwrap_or(0)
     }
 
