@@ -35,4 +35,6 @@ pub struct Event {
     pub time: u64,
     /// The number of its key in the [`interner::KeyInterner`].
     pub key: u32,
+    /// The permits that it asks for: 1, unless a field says otherwise.
+    pub cost: u32,
 }

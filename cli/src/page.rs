@@ -6,7 +6,7 @@ pub mod suggest_page;
 use maud::{Markup, html};
 
 use crate::picture::key::shown;
-use crate::picture::noun::{capitalized, noun, nouns};
+use crate::picture::noun::{asked, capitalized, noun, nouns};
 use crate::picture::numbers::{counted, grouped, percent, ratio, span};
 use crate::picture::stream_within;
 use crate::picture::time::instant;
@@ -16,7 +16,7 @@ use shell::{MAX_COLUMNS, fact, figure, foreign, page};
 /// Returns the page.
 pub fn html(report: &Report) -> String {
     let limits = shown(&report.limits.join(" and "), MAX_COLUMNS);
-    let most = counted(report.max_per_minute, "request");
+    let most = asked(report.max_per_minute, report.cost.as_deref());
     let label = "Admitted and refused over time";
     let content = html! {
         h1 { "What the limit would have done" }

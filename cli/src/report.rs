@@ -31,6 +31,8 @@ pub struct Report {
     pub answered_429: u64,
     /// What makes the counts doubtful: damaged logs, late lines, a proxy that hides the clients.
     pub warnings: Vec<String>,
+    /// The field with costs; `None` if each request asks for one permit.
+    pub cost: Option<String>,
     /// The number of keys.
     pub keys: u64,
     /// The number of keys with a refusal.

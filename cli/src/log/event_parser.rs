@@ -168,7 +168,7 @@ impl EventParser {
         }
         let time = self.times.parse(head.time)?;
         self.judge.count_address();
-        Some(Event { time, key })
+        Some(Event { time, key, cost: 1 })
     }
 
     #[inline(never)]
@@ -463,14 +463,14 @@ impl EventParser {
         if key as usize == self.is_trusted.len() {
             self.is_trusted.push(self.rule.is_trusted(ip));
         }
-        Ok(Event { time, key })
+        Ok(Event { time, key, cost: 1 })
     }
 
     /// Interns any other key.
     fn keyed(&self, time: u64, raw: &[u8], keys: &mut KeyInterner) -> Result<Event, SkipReason> {
         let key = self.normalizer.text(raw).ok_or(NoKey)?;
         let key = keys.intern(key).ok_or(Unreadable("more than 2^32 keys"))?;
-        Ok(Event { time, key })
+        Ok(Event { time, key, cost: 1 })
     }
 }
 

@@ -199,11 +199,31 @@ const METHOD: [&str; 13] = [
     "requestline",
 ];
 
+/// The bytes of the response.
+const BYTES: [&str; 15] = [
+    "bytes",
+    "bodybytessent",
+    "bytessent",
+    "size",
+    "responsesize",
+    "sentbytes",
+    "bytesout",
+    "scbytes",
+    "edgeresponsebytes",
+    "downstreamcontentsize",
+    "originatingresponsesize",
+    "httprequest.responsesize",
+    "http.response.body.bytes",
+    "http.response.bytes",
+    "responsebytes",
+];
+
 /// The other names of a field that any log may have under different names.
 pub fn aliases(field: &str) -> &'static [&'static str] {
     match field {
         "status" => &STATUS,
         "method" => &METHOD,
+        "bytes" => &BYTES,
         _ => &[],
     }
 }
@@ -223,8 +243,8 @@ mod tests {
 
     #[test]
     fn tables_hold_normal_names_once() {
-        let tables: [&[&str]; 9] = [
-            &TIME, &PEER, &FORWARDED, &MESSAGE, &PATH, &USER, &AGENT, &STATUS, &METHOD,
+        let tables: [&[&str]; 10] = [
+            &TIME, &PEER, &FORWARDED, &MESSAGE, &PATH, &USER, &AGENT, &STATUS, &METHOD, &BYTES,
         ];
         for table in tables {
             for (at, name) in table.iter().enumerate() {

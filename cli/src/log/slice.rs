@@ -49,6 +49,8 @@ pub struct Slice {
     parts: Vec<Property>,
     templates: Templates,
     separator: char,
+    /// The field with costs, and what they are divided by.
+    cost: Option<(Property, u64)>,
     /// Whether the first, and which of the other parts, are paths.
     is_path: Vec<bool>,
     only: Vec<Pattern>,
@@ -117,15 +119,21 @@ impl Slice {
         let is_templated = templates.is_any() && is_path.contains(&true);
         let is_limited = args.from.is_some() || args.until.is_some();
         let has_keys = !args.only.is_empty() || !args.except.is_empty();
+        let cost = args.cost.as_ref().map(|name| (property(field(name)), args.cost_unit.get()));
         let changes_keys = !parts.is_empty() || is_templated;
         Ok(Self {
-            is_plain: filters.is_empty() && !changes_keys && !is_limited && !has_keys,
+            is_plain: filters.is_empty()
+                && !changes_keys
+                && !is_limited
+                && !has_keys
+                && cost.is_none(),
             too_many: Finder::new("429"),
             status: property(field("status")),
             filters,
             parts,
             templates,
             separator: args.separator.unwrap_or(' '),
+            cost,
             is_path,
             only: args.only.clone(),
             except: args.except.clone(),
@@ -184,6 +192,8 @@ impl Slice {
                 return None;
             }
         }
+        let cost = self.cost(line, event, file)?;
+        let event = Event { cost, ..event };
         let Some(finals) = &mut self.keys else {
             return Some(event);
         };
@@ -199,6 +209,21 @@ impl Slice {
         }
         let key = finals.intern(text.as_bytes())?;
         Some(Event { key, ..event })
+    }
+
+    /// The cost of a request; `None` if the field is not a number.
+    fn cost(&mut self, line: &[u8], event: Event, file: &mut SliceState) -> Option<u32> {
+        let Some((property, unit)) = &mut self.cost else {
+            return Some(event.cost);
+        };
+        let number = 1 + self.filters.len() + self.parts.len();
+        let Some(text) = property.text(line, file.of(number)) else {
+            return Some(0);
+        };
+        // Some programs write whole numbers as `12.0`.
+        let whole = text.strip_suffix(".0").unwrap_or(text);
+        let cost = whole.parse::<u64>().ok()?.div_ceil(*unit);
+        Some(u32::try_from(cost).unwrap_or(u32::MAX))
     }
 
     /// Whether a key counts.

@@ -6,7 +6,7 @@ use super::diagnostics::{diagnostics, earlier_refusals};
 use super::table::Table;
 use super::wrap::wrapped;
 use crate::picture::key::shown;
-use crate::picture::noun::noun;
+use crate::picture::noun::{asked, noun};
 use crate::picture::numbers::{counted, grouped, percent};
 use crate::picture::time::instant;
 use crate::report::Report;
@@ -29,7 +29,7 @@ pub fn replay(report: &Report, width: usize) -> String {
         &format!(
             "{} by {by}: at most {} {of_one} in any minute",
             report.limits.join(" and "),
-            counted(report.max_per_minute, "request")
+            asked(report.max_per_minute, report.cost.as_deref())
         ),
         width,
     );

@@ -1,5 +1,8 @@
 //! What the requests are grouped by, in the words of people.
 
+use super::key::shown;
+use super::numbers::{counted, grouped};
+
 /// The noun for one key: `client` for addresses, `key` where no better word is known.
 pub fn noun(by: &str) -> &'static str {
     match by {
@@ -19,6 +22,14 @@ pub fn nouns(by: &str) -> &'static str {
         "path" => "paths",
         "agent" => "agents",
         _ => "keys",
+    }
+}
+
+/// A number of what requests ask for: `5 requests`, or `5 of bytes` with a field of costs.
+pub fn asked(number: u64, cost: Option<&str>) -> String {
+    match cost {
+        None => counted(number, "request"),
+        Some(field) => format!("{} of {}", grouped(number), shown(field, 24)),
     }
 }
 

@@ -24,6 +24,8 @@ const MINUTE: u64 = 60_000_000_000;
 #[derive(Debug)]
 pub struct Replayed {
     by: String,
+    /// The field with costs.
+    cost: Option<String>,
     /// The log.
     pub log: LogSummary,
     courses: Vec<Course>,
@@ -59,7 +61,8 @@ impl Course {
 
     /// Decides a request of the log. The limiters' clock starts at `origin`.
     #[inline]
-    fn decide(&mut self, Event { time, key }: Event, origin: u64) -> bool {
+    fn decide(&mut self, event: Event, origin: u64) -> bool {
+        let Event { time, key, cost } = event;
         let now = time - origin;
         if let Some(retries) = &mut self.retries {
             retries.until(now, &mut self.limiters);
@@ -68,11 +71,11 @@ impl Course {
         if slot.is_new {
             self.limiters.renew(slot.index);
         }
-        let decided = self.limiters.decide(slot.index, Timestamp::from_nanos(now));
+        let decided = self.limiters.decide(slot.index, cost, Timestamp::from_nanos(now));
         if let (Some(retries), Err(denied)) = (&mut self.retries, &decided) {
-            retries.refused(slot.index, now, *denied);
+            retries.refused(slot.index, cost, now, *denied);
         }
-        self.tallies.count(slot, time, decided.is_ok());
+        self.tallies.count(slot, event, decided.is_ok());
         self.timeline.count(time, decided.is_ok());
         decided.is_ok()
     }
@@ -119,6 +122,7 @@ pub fn replay(
     }
     Ok(Replayed {
         by: args.by.to_string(),
+        cost: args.slice.cost.clone(),
         log,
         courses,
         span,
@@ -148,13 +152,14 @@ impl Replayed {
     pub fn into_reports(self, top: usize) -> Vec<Report> {
         let Self {
             by,
+            cost,
             log,
             courses,
             span,
         } = self;
         let courses = courses.into_iter();
         courses
-            .map(|course| course.into_report(&by, &log, span, top))
+            .map(|course| course.into_report(&by, cost.as_deref(), &log, span, top))
             .collect()
     }
 }
@@ -185,6 +190,7 @@ impl Course {
     fn into_report(
         self,
         by: &str,
+        cost: Option<&str>,
         log: &LogSummary,
         span: Option<(u64, u64)>,
         top: usize,
@@ -234,6 +240,7 @@ impl Course {
             worst: worst
                 .map(|(number, tally)| self.key(log, number, &tally))
                 .collect(),
+            cost: cost.map(str::to_owned),
             warnings: log.warnings.clone(),
             by: by.to_owned(),
             timeline: self.timeline.finish(),

@@ -40,10 +40,10 @@ impl Limiters {
         }
     }
 
-    /// Whether the limits of `key` admit a request. Times never decrease.
+    /// Whether the limits of `key` admit a request for one permit. Times never decrease.
     #[inline]
     pub fn admit(&mut self, key: u32, now: Timestamp) -> bool {
-        self.decide(key, now).is_ok()
+        self.decide(key, 1, now).is_ok()
     }
 
     /// Charges the limits of `key` for a request. Times never decrease.
@@ -52,18 +52,19 @@ impl Limiters {
     ///
     /// The refusal.
     #[inline]
-    pub fn decide(&mut self, key: u32, now: Timestamp) -> Result<(), Denied> {
+    pub fn decide(&mut self, key: u32, cost: u32, now: Timestamp) -> Result<(), Denied> {
+        let cost = u64::from(cost);
         match self {
             Self::Buckets(quota, buckets) => {
                 let build = || Some(TokenBucket::with_clock(*quota, LogClock));
                 get_or_build(buckets, key, build)
-                    .map_or(Ok(()), |bucket| bucket.try_acquire_at(1, now))
+                    .map_or(Ok(()), |bucket| bucket.try_acquire_at(cost, now))
             }
             Self::Windows(limit, windows) => get_or_build(windows, key, || limit.build().ok())
-                .map_or(Ok(()), |window| window.try_acquire_at(1, now)),
+                .map_or(Ok(()), |window| window.try_acquire_at(cost, now)),
             Self::Several(limits, several) => get_or_build(several, key, || combine(limits))
                 .map_or(Ok(()), |combined| {
-                    let decided = combined.try_acquire_at(1, now);
+                    let decided = combined.try_acquire_at(cost, now);
                     decided.map_err(|denied| denied.denied())
                 }),
         }

@@ -1,7 +1,7 @@
 //! The required burst of a key: the smallest burst with which a bucket refuses none of its
 //! requests.
 //!
-//! If all requests are admitted, a bucket's debt grows by one token with each request and shrinks
+//! If all requests are admitted, a bucket's debt grows with each request by its tokens and shrinks
 //! with time, but not below zero. The debt is what the bucket lacks to be full. A burst refuses no
 //! request if and only if the debt never exceeds it, the request's own token included. So the
 //! required burst is the largest debt, rounded up to a whole token.
@@ -65,17 +65,18 @@ pub struct RequiredBurst {
 impl RequiredBurst {
     /// Adds a request at a time that is not before the last.
     #[inline]
-    pub fn add_request(&mut self, rate: Lateness, time: u64) {
+    pub fn add_request(&mut self, rate: Lateness, cost: u32, time: u64) {
         let interval = rate.interval;
         // Neither overflows: a debt is at most 2^64 tokens of 2^64 units, and the payment of 584
         // years is below 2^128.
         let passed = time - self.last;
         let paid = u128::from(passed) * u128::from(interval.divisor);
         // A bucket that has been full for a while is not late for the first request.
-        let is_late = rate.nanos > 0 && self.debt > paid_until(passed, rate);
+        let is_late = rate.nanos > 0 && (self.debt > paid_until(passed, rate) || cost > 1);
         let late = if is_late { rate.units() } else { 0 };
         self.debt = self.debt.saturating_sub(paid);
-        self.debt = self.debt.saturating_add(interval.nanos.into());
+        let asked = u128::from(cost) * u128::from(interval.nanos);
+        self.debt = self.debt.saturating_add(asked);
         self.max_debt = self.max_debt.max(self.debt.saturating_add(late));
         self.last = time;
     }
@@ -115,10 +116,10 @@ mod tests {
         let mut required = RequiredBurst::default();
         assert_eq!(required.burst(rate), 0);
         for time in [0, 333_333_334, 666_666_668] {
-            required.add_request(rate, time);
+            required.add_request(rate, 1, time);
             assert_eq!(required.burst(rate), 1);
         }
-        required.add_request(rate, 1_000_000_001);
+        required.add_request(rate, 1, 1_000_000_001);
         assert_eq!(required.burst(rate), 2, "a third of a nanosecond early");
     }
 
@@ -131,7 +132,7 @@ mod tests {
         let bursts = |times: &[u64]| {
             let mut required = RequiredBurst::default();
             for time in times {
-                required.add_request(rate, *time);
+                required.add_request(rate, 1, *time);
             }
             required.burst(rate)
         };

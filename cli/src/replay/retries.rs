@@ -64,6 +64,7 @@ struct Retry {
     at: u64,
     number: u64,
     key: u32,
+    cost: u32,
     tries: u32,
     first: u64,
 }
@@ -92,11 +93,21 @@ impl Retries {
     }
 
     /// A request of the log was refused.
-    pub fn refused(&mut self, key: u32, now: u64, denied: Denied) {
-        self.wait(key, now, 0, now, denied);
+    pub fn refused(&mut self, key: u32, cost: u32, now: u64, denied: Denied) {
+        let request = Retry {
+            at: now,
+            number: 0,
+            key,
+            cost,
+            tries: 0,
+            first: now,
+        };
+        self.wait(request, denied);
     }
 
-    fn wait(&mut self, key: u32, first: u64, tries: u32, now: u64, denied: Denied) {
+    /// Waits after a try.
+    fn wait(&mut self, refused: Retry, denied: Denied) {
+        let Retry { tries, at: now, .. } = refused;
         let after = denied.retry_after().filter(|_| tries < self.max_retries);
         let seconds = after.map(|after| after.as_nanos().div_ceil(u128::from(SECOND)));
         let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
@@ -105,15 +116,12 @@ impl Retries {
             self.outcome.given_up += 1;
             return;
         };
-        let number = self.number;
         self.number += 1;
-        let tries = tries + 1;
         self.waiting.push(Reverse(Retry {
             at,
-            number,
-            key,
-            tries,
-            first,
+            number: self.number,
+            tries: tries + 1,
+            ..refused
         }));
     }
 
@@ -124,14 +132,14 @@ impl Retries {
         {
             self.waiting.pop();
             self.outcome.sent += 1;
-            match limiters.decide(retry.key, Timestamp::from_nanos(retry.at)) {
+            match limiters.decide(retry.key, retry.cost, Timestamp::from_nanos(retry.at)) {
                 Ok(()) => {
                     let wait = retry.at - retry.first;
                     self.waited += u128::from(wait);
                     self.outcome.admitted += 1;
                     self.outcome.max_wait = self.outcome.max_wait.max(seconds(wait.into()));
                 }
-                Err(denied) => self.wait(retry.key, retry.first, retry.tries, retry.at, denied),
+                Err(denied) => self.wait(retry, denied),
             }
         }
     }
@@ -166,9 +174,9 @@ mod tests {
         for time in times {
             let now = time * SECOND;
             retries.until(now, &mut limiters);
-            if let Err(denied) = limiters.decide(0, Timestamp::from_nanos(now)) {
+            if let Err(denied) = limiters.decide(0, 1, Timestamp::from_nanos(now)) {
                 refused += 1;
-                retries.refused(0, now, denied);
+                retries.refused(0, 1, now, denied);
             }
         }
         retries.until(u64::MAX, &mut limiters);

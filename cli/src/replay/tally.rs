@@ -10,6 +10,7 @@
 //! an eviction costs a constant time per request.
 
 use super::required_burst::{Lateness, RequiredBurst};
+use crate::log::Event;
 
 /// Fewer requests than this between two evictions would save little memory.
 const MIN_REQUESTS: usize = 4_096;
@@ -176,11 +177,12 @@ impl KeyTallies {
 
     /// Counts a request of the key in a slot.
     #[inline]
-    pub fn count(&mut self, slot: Slot, time: u64, admitted: bool) {
+    pub fn count(&mut self, slot: Slot, event: Event, admitted: bool) {
+        let Event { time, cost, .. } = event;
         let state = &mut self.states[slot.index as usize];
         state.last = time;
         if let Some(rate) = self.rate {
-            state.required_burst.add_request(rate, time);
+            state.required_burst.add_request(rate, cost, time);
         }
         let record = &mut self.records[state.key as usize];
         record.requests += 1;

@@ -74,6 +74,7 @@ pub fn choose(args: &LogArgs, wanted: &Wanted) -> Result<(Suggestions, LogSummar
         late: log.late,
         left_out: log.left_out,
         answered_429: log.answered_429,
+        cost: args.slice.cost.clone(),
         keys: all.keys(),
         refuse_at_most: wanted.targets.requests.as_ref().map(ToString::to_string),
         target: wanted.targets.requests.as_ref().map(|_| target.requests),

@@ -1,7 +1,7 @@
 //! Says why a limit is recommended.
 
 use super::suggestions::{Choice, Suggestions};
-use crate::picture::noun::{noun, nouns};
+use crate::picture::noun::{asked, noun, nouns};
 use crate::picture::numbers::{counted, grouped};
 
 /// The reason, as a sentence with the targets.
@@ -22,7 +22,7 @@ pub fn reason(found: &Suggestions, recommended: &Choice) -> String {
     format!(
         "Of the round limits that {}, it lets through the least in any minute: {}{}.",
         targets.join(" and "),
-        counted(recommended.max_per_minute, "request"),
+        asked(recommended.max_per_minute, found.cost.as_deref()),
         match noun(&found.by) {
             _ if found.by == "none" => String::new(),
             noun => format!(" of one {noun}"),

@@ -51,6 +51,8 @@ pub struct RequestList {
     origin: Option<u64>,
     times: Times,
     keys: Vec<u32>,
+    /// Empty while each request asks for one permit.
+    costs: Vec<u32>,
 }
 
 impl Default for RequestList {
@@ -59,6 +61,7 @@ impl Default for RequestList {
             origin: None,
             times: Times::Seconds(Vec::new()),
             keys: Vec::new(),
+            costs: Vec::new(),
         }
     }
 }
@@ -68,6 +71,12 @@ impl RequestList {
     pub fn push(&mut self, event: Event) {
         let origin = *self.origin.get_or_insert(event.time - event.time % DAY);
         self.times.push(event.time - origin);
+        if event.cost != 1 && self.costs.is_empty() {
+            self.costs = vec![1; self.keys.len()];
+        }
+        if event.cost != 1 || !self.costs.is_empty() {
+            self.costs.push(event.cost);
+        }
         self.keys.push(event.key);
     }
 
@@ -85,6 +94,10 @@ impl RequestList {
             sum += *start;
             *start = sum;
         }
+        let costs = match self.costs.as_slice() {
+            [] => Vec::new(),
+            costs => group(costs, &keys, &mut starts.clone()),
+        };
         let times = match self.times {
             Times::Seconds(seconds) => Times::Seconds(group(&seconds, &keys, &mut starts)),
             Times::Nanos(nanos) => Times::Nanos(group(&nanos, &keys, &mut starts)),
@@ -92,19 +105,20 @@ impl RequestList {
         drop(keys);
         let mut requests = RequestsByKey {
             times,
+            costs,
             starts,
             order: Vec::new(),
         };
         // A key whose requests do not count has a number, too.
         let keys = (0_u32..).take(count);
         let mut order: Vec<u32> = keys.filter(|key| requests.of(*key) > 0).collect();
-        order.sort_unstable_by_key(|key| (Reverse(requests.of(*key)), *key));
+        order.sort_unstable_by_key(|key| (Reverse(requests.demand(*key)), *key));
         requests.order = order;
         requests
     }
 }
 
-/// Moves the times of each key in front of the key's end, the latest first. Each end becomes the
+/// Moves the values of each key in front of the key's end, the latest first. Each end becomes the
 /// start of its key.
 fn group<T: Copy + Default>(times: &[T], keys: &[u32], ends: &mut [usize]) -> Vec<T> {
     let mut grouped = vec![T::default(); times.len()];
@@ -120,9 +134,11 @@ fn group<T: Copy + Default>(times: &[T], keys: &[u32], ends: &mut [usize]) -> Ve
 #[derive(Debug)]
 pub struct RequestsByKey {
     times: Times,
+    /// The cost of each request; empty if all are 1.
+    costs: Vec<u32>,
     /// The index of each key's first time, and the number of all times.
     starts: Vec<usize>,
-    /// The keys in descending order of their requests.
+    /// The keys in descending order of what they ask for.
     order: Vec<u32>,
 }
 
@@ -137,8 +153,18 @@ impl RequestsByKey {
         self.starts[key]..self.starts[key + 1]
     }
 
-    fn times(&self, key: u32) -> impl Iterator<Item = u64> {
-        self.range(key).map(|index| self.times.get(index))
+    /// What all requests of a key ask for together.
+    fn demand(&self, key: u32) -> u64 {
+        match self.costs.get(self.range(key)) {
+            Some(costs) if !self.costs.is_empty() => costs.iter().map(|cost| u64::from(*cost)).sum(),
+            _ => self.of(key),
+        }
+    }
+
+    /// The time and the cost of each request of a key.
+    fn requests(&self, key: u32) -> impl Iterator<Item = (u64, u32)> {
+        let cost = |index: usize| self.costs.get(index).copied().unwrap_or(1);
+        self.range(key).map(move |index| (self.times.get(index), cost(index)))
     }
 
     /// The keys that are in a group.
@@ -157,7 +183,7 @@ impl RequestsByKey {
 #[derive(Debug)]
 pub struct KeyGroup<'a> {
     all: &'a RequestsByKey,
-    /// The keys in descending order of their requests.
+    /// The keys in descending order of what they ask for.
     order: Vec<u32>,
     requests: u64,
 }
@@ -182,22 +208,24 @@ impl KeyGroup<'_> {
         self.order.len() as u64
     }
 
-    /// The number of requests of the largest key.
+    /// What all requests of a key ask for at most.
     pub fn max_per_key(&self) -> u64 {
-        self.order.first().map_or(0, |key| self.all.of(*key))
+        self.order.first().map_or(0, |key| self.all.demand(*key))
     }
 
-    /// The keys that limits refuse, in descending order of their requests, with the number of their
-    /// refused requests.
+    /// The keys that limits refuse, in descending order of what they ask for, with the number of
+    /// their refused requests.
     pub fn refused_by_key(&self, limits: &Limits) -> impl Iterator<Item = (u32, u64)> {
-        // A key with no more requests than fit at once is not refused.
+        // A key that asks for no more than fits at once is not refused.
         let least = limits.least_capacity();
-        let large = move |key: &u32| self.all.of(*key) > least;
+        let large = move |key: &u32| self.all.demand(*key) > least;
         let keys = self.order.iter().copied().take_while(large);
         let counts = keys.map(move |key| {
             let mut limiters = Limiters::new(limits);
-            let times = self.all.times(key).map(Timestamp::from_nanos);
-            let refused = times.filter(|time| !limiters.admit(0, *time));
+            let refused = self.all.requests(key).filter(|(time, cost)| {
+                let now = Timestamp::from_nanos(*time);
+                limiters.decide(0, *cost, now).is_err()
+            });
             (key, refused.count() as u64)
         });
         counts.filter(|(_, refused)| *refused > 0)
@@ -227,13 +255,13 @@ impl KeyGroup<'_> {
         let rate = Lateness::new(quota);
         let mut max = 0;
         for key in &self.order {
-            // No key requires more than the number of its requests.
-            if self.all.of(*key) <= max {
+            // No key requires more than it asks for.
+            if self.all.demand(*key) <= max {
                 break;
             }
             let mut required = RequiredBurst::default();
-            for time in self.all.times(*key) {
-                required.add_request(rate, time);
+            for (time, cost) in self.all.requests(*key) {
+                required.add_request(rate, cost, time);
             }
             max = max.max(required.burst(rate));
         }

@@ -20,6 +20,8 @@ pub struct Suggestions {
     pub left_out: u64,
     /// Requests that were answered 429 by an earlier limit, and count.
     pub answered_429: u64,
+    /// The field with costs; `None` if each request asks for one permit.
+    pub cost: Option<String>,
     /// The number of keys.
     pub keys: u64,
     /// The share of requests that may be refused, as it was given.

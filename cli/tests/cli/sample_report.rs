@@ -49,6 +49,7 @@ pub(crate) fn report(keys: &[&str]) -> Report {
         late: 1,
         left_out: 0,
         answered_429: 0,
+        cost: None,
         keys: 2_317,
         keys_refused: worst.len() as u64,
         first: Some(1_789_948_800.0),

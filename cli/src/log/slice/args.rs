@@ -1,12 +1,14 @@
 //! Arguments that choose requests.
 
+use std::num::NonZeroU64;
+
 use clap::Args;
 
 use super::property::StatusPattern;
 use crate::values::pattern::Pattern;
 
 /// Which requests count.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 pub struct SliceArgs {
     /// Only requests that were answered so, such as `200,3xx`
     #[arg(long, value_delimiter = ',', value_name = "STATUSES")]
@@ -43,6 +45,13 @@ pub struct SliceArgs {
     /// any, and `*` at the end stands for the rest. May be repeated; the first that fits counts
     #[arg(long, value_name = "TEMPLATE")]
     pub template: Vec<String>,
+    /// Field with what each request asks for instead of one permit, such as `bytes`, or tokens in
+    /// a JSON log. A request without it asks for nothing
+    #[arg(long, value_name = "FIELD")]
+    pub cost: Option<String>,
+    /// Divide costs by this, rounded up, such as 1024 for KiB
+    #[arg(long, default_value = "1", value_name = "NUMBER", requires = "cost")]
+    pub cost_unit: NonZeroU64,
     /// What stands between the parts of a key: a space by default.
     #[arg(skip)]
     pub separator: Option<char>,
