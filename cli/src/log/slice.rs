@@ -119,7 +119,10 @@ impl Slice {
         let is_templated = templates.is_any() && is_path.contains(&true);
         let is_limited = args.from.is_some() || args.until.is_some();
         let has_keys = !args.only.is_empty() || !args.except.is_empty();
-        let cost = args.cost.as_ref().map(|name| (property(field(name)), args.cost_unit.get()));
+        let cost = args
+            .cost
+            .as_ref()
+            .map(|name| (property(field(name)), args.cost_unit.get()));
         let changes_keys = !parts.is_empty() || is_templated;
         Ok(Self {
             is_plain: filters.is_empty()

@@ -71,7 +71,9 @@ impl Course {
         if slot.is_new {
             self.limiters.renew(slot.index);
         }
-        let decided = self.limiters.decide(slot.index, cost, Timestamp::from_nanos(now));
+        let decided = self
+            .limiters
+            .decide(slot.index, cost, Timestamp::from_nanos(now));
         if let (Some(retries), Err(denied)) = (&mut self.retries, &decided) {
             retries.refused(slot.index, cost, now, *denied);
         }

@@ -156,7 +156,9 @@ impl RequestsByKey {
     /// What all requests of a key ask for together.
     fn demand(&self, key: u32) -> u64 {
         match self.costs.get(self.range(key)) {
-            Some(costs) if !self.costs.is_empty() => costs.iter().map(|cost| u64::from(*cost)).sum(),
+            Some(costs) if !self.costs.is_empty() => {
+                costs.iter().map(|cost| u64::from(*cost)).sum()
+            }
             _ => self.of(key),
         }
     }
@@ -164,7 +166,8 @@ impl RequestsByKey {
     /// The time and the cost of each request of a key.
     fn requests(&self, key: u32) -> impl Iterator<Item = (u64, u32)> {
         let cost = |index: usize| self.costs.get(index).copied().unwrap_or(1);
-        self.range(key).map(move |index| (self.times.get(index), cost(index)))
+        self.range(key)
+            .map(move |index| (self.times.get(index), cost(index)))
     }
 
     /// The keys that are in a group.

@@ -195,15 +195,31 @@ fn paths_become_templates() {
 #[test]
 fn requests_cost_what_a_field_says() {
     let line = |second: u32, bytes: &str| {
-        format!("10.0.0.1 - - [17/May/2015:10:05:{second:02} +0000] \"GET / HTTP/1.1\" 200 {bytes}\n")
+        format!(
+            "10.0.0.1 - - [17/May/2015:10:05:{second:02} +0000] \"GET / HTTP/1.1\" 200 {bytes}\n"
+        )
     };
     // 100 at first; 40 are left, 80 do not fit, `-` is nothing, and 60 more have come by 30 s.
     let bytes = ["60", "80", "40", "-", "101", "60"];
-    let log: String = (0..).zip(bytes).map(|(at, bytes)| line(at * 6, bytes)).collect();
-    let args = ["replay", "-", "--quota", "120/min burst 100", "--cost", "bytes", "--json"];
+    let log: String = (0..)
+        .zip(bytes)
+        .map(|(at, bytes)| line(at * 6, bytes))
+        .collect();
+    let args = [
+        "replay",
+        "-",
+        "--quota",
+        "120/min burst 100",
+        "--cost",
+        "bytes",
+        "--json",
+    ];
     let report = program::json(&args, log.as_bytes());
     // Levels: 100-60, 52, 64-40, 36, 48, 60-60.
-    assert_eq!((&report["requests"], &report["refused"]), (&json!(6), &json!(2)));
+    assert_eq!(
+        (&report["requests"], &report["refused"]),
+        (&json!(6), &json!(2))
+    );
     assert_eq!(report["cost"], "bytes");
     let sufficient = report["sufficient_quota"].as_str().unwrap();
     let again = [&["replay", "-", "--quota", sufficient][..], &args[4..]].concat();
@@ -211,8 +227,19 @@ fn requests_cost_what_a_field_says() {
     let unit = [&args[..], &["--cost-unit", "50"]].concat();
     assert_eq!(program::json(&unit, log.as_bytes())["refused"], 0);
     let text = program::run_with_input(&args[..6], log.as_bytes()).out;
-    assert!(text.contains("at most 220 of bytes of one client"), "{text}");
-    let suggest = ["suggest", "-", "--cost", "bytes", "--refuse-at-most", "0", "--json"];
+    assert!(
+        text.contains("at most 220 of bytes of one client"),
+        "{text}"
+    );
+    let suggest = [
+        "suggest",
+        "-",
+        "--cost",
+        "bytes",
+        "--refuse-at-most",
+        "0",
+        "--json",
+    ];
     let found = program::json(&suggest, log.as_bytes());
     for limit in [&found["recommended"], &found["others"][0]] {
         let (name, value) = match limit["quota"].as_str() {
@@ -220,7 +247,11 @@ fn requests_cost_what_a_field_says() {
             None => ("--window", limit["window"].as_str().unwrap()),
         };
         let args = ["replay", "-", name, value, "--cost", "bytes", "--json"];
-        assert_eq!(program::json(&args, log.as_bytes())["refused"], 0, "{limit}");
+        assert_eq!(
+            program::json(&args, log.as_bytes())["refused"],
+            0,
+            "{limit}"
+        );
     }
 }
 
