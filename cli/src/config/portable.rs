@@ -46,7 +46,7 @@ impl Portable {
     }
 
     /// The period in nanoseconds.
-    pub fn period_nanos(&self) -> u128 {
+    pub const fn period_nanos(&self) -> u128 {
         self.quota.period().as_nanos()
     }
 

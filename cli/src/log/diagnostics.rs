@@ -52,6 +52,7 @@ impl Diagnostics {
     }
 
     /// Waits at the end of files until asked to stop.
+    #[must_use]
     pub fn following(mut self, stop: Stop) -> Self {
         self.follow = Some(stop);
         self

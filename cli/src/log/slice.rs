@@ -68,6 +68,10 @@ pub struct Slice {
 }
 
 /// The parts of a kind of key: `ip,path` has two.
+///
+/// # Errors
+///
+/// If a part is empty.
 pub fn parts_of(by: &GroupBy) -> Result<Vec<GroupBy>, &'static str> {
     match by {
         GroupBy::Field(text) if text.contains(',') => {
@@ -246,7 +250,7 @@ impl Slice {
     }
 
     /// Takes the final keys, if they differ from those that were parsed.
-    pub fn take_keys(&mut self) -> Option<KeyInterner> {
+    pub const fn take_keys(&mut self) -> Option<KeyInterner> {
         self.keys.take()
     }
 }

@@ -6,7 +6,7 @@ use super::numbers::{counted, grouped};
 /// The noun for one key: `client` for addresses, `key` where no better word is known.
 pub fn noun(by: &str) -> &'static str {
     match by {
-        "ip" | "ip-prefix" => "client",
+        "ip" | "ip-prefix" | "client" => "client",
         "user" => "user",
         "path" => "path",
         "agent" => "agent",

@@ -72,7 +72,7 @@ struct Retry {
 /// The requests that will be sent again.
 #[derive(Debug)]
 pub struct Retries {
-    max_retries: u32,
+    most: u32,
     waiting: BinaryHeap<Reverse<Retry>>,
     number: u64,
     outcome: RetryOutcome,
@@ -81,10 +81,10 @@ pub struct Retries {
 }
 
 impl Retries {
-    /// Sends each refused request again up to `max_retries` times.
-    pub fn new(max_retries: u32) -> Self {
+    /// Sends each refused request again up to `most` times.
+    pub fn new(most: u32) -> Self {
         Self {
-            max_retries,
+            most,
             waiting: BinaryHeap::new(),
             number: 0,
             outcome: RetryOutcome::default(),
@@ -108,7 +108,7 @@ impl Retries {
     /// Waits after a try.
     fn wait(&mut self, refused: Retry, denied: Denied) {
         let Retry { tries, at: now, .. } = refused;
-        let after = denied.retry_after().filter(|_| tries < self.max_retries);
+        let after = denied.retry_after().filter(|_| tries < self.most);
         let seconds = after.map(|after| after.as_nanos().div_ceil(u128::from(SECOND)));
         let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
         let wait = seconds.and_then(|seconds| seconds.max(1).checked_mul(SECOND));
@@ -148,7 +148,7 @@ impl Retries {
     pub fn outcome(&self) -> RetryOutcome {
         let admitted = u128::from(self.outcome.admitted);
         RetryOutcome {
-            max_retries: self.max_retries,
+            max_retries: self.most,
             mean_wait: seconds(self.waited / admitted.max(1)),
             ..self.outcome
         }

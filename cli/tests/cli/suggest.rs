@@ -86,7 +86,7 @@ fn one_third_of_all_requests() {
 fn fractional_seconds() {
     let mut lines = String::new();
     for i in 0..100 {
-        let (second, milli) = (1_000 + i / 10, i % 10 * 7);
+        let (second, milli) = (1_431_857_000 + i / 10, i % 10 * 7);
         lines += &format!("{{\"ts\": {second}.{milli:03}, \"ip\": \"a\"}}\n");
     }
     let args = [

@@ -42,8 +42,7 @@ fn fits(template: &str, path: &str) -> bool {
     let (mut wanted, mut segments) = (template.split('/'), path.split('/'));
     loop {
         match (wanted.next(), segments.next()) {
-            (None, None) => return true,
-            (Some("*"), Some(_)) => return true,
+            (None, None) | (Some("*"), Some(_)) => return true,
             (Some(wanted), Some(segment)) => {
                 let is_any = wanted.starts_with(':') && !segment.is_empty();
                 if !is_any && wanted != segment {
