@@ -155,10 +155,8 @@ impl EventParser {
             return None;
         }
         let head = clf::head(line).ok()?;
-        // Only addresses are keys, so a word that is a key is an address in its normal form.
-        let key = keys.find(head.first_word())?;
-        // A trusted proxy may have forwarded the request of another.
-        if *self.is_trusted.get(key as usize)? || head.has_only_client() {
+        let key = self.known_client(head.first_word(), keys)?;
+        if head.has_only_client() {
             return None;
         }
         // A second address or a bracket may follow the first.
@@ -169,6 +167,16 @@ impl EventParser {
         let time = self.times.parse(head.time)?;
         self.judge.count_address();
         Some(Event { time, key, cost: 1 })
+    }
+
+    /// The key of an address that is known and no trusted proxy, which may have forwarded the
+    /// request of another.
+    #[inline]
+    fn known_client(&self, text: &[u8], keys: &KeyInterner) -> Option<u32> {
+        // Only addresses are keys, so a text that is a key is an address in its normal form.
+        let key = keys.find(text)?;
+        let is_trusted = *self.is_trusted.get(key as usize)?;
+        (!is_trusted).then_some(key)
     }
 
     #[inline(never)]
@@ -415,6 +423,13 @@ impl EventParser {
             GroupBy::None => self.keyed(time, b"all", keys),
             GroupBy::Ip | GroupBy::IpPrefix => {
                 let (forwarded, peer) = (found.forwarded.text(), found.peer.text());
+                if forwarded.is_empty()
+                    && self.is_plain
+                    && let Some(key) = self.known_client(peer, keys)
+                {
+                    self.judge.count_address();
+                    return Ok(Event { time, key, cost: 1 });
+                }
                 let resolved = self.rule.resolve(forwarded, peer);
                 let fields = match resolved.client {
                     Client::Address(_) if !resolved.is_contested => Vec::new(),
@@ -436,7 +451,7 @@ impl EventParser {
     fn time(&mut self, found: &Found<'_>, outer: Option<&[u8]>) -> Option<u64> {
         let text = found.time.text();
         let own = match found.date.get() {
-            Some(date) if is_time_of_day(text) || found.zone.get().is_some() => {
+            Some(date) if is_time_of_day(text) || self.times.has_format() => {
                 self.times.parse_parts(date, text, found.zone.text())
             }
             _ => self.times.parse(text),

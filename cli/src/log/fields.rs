@@ -76,8 +76,8 @@ pub struct Roles {
     pub key: Option<u8>,
     /// For a line of another log.
     pub message: Option<u8>,
-    /// Whether the name of the time was guessed.
-    pub is_guess: bool,
+    /// Whether logs also use the name of the time for durations.
+    pub may_be_duration: bool,
 }
 
 impl Roles {
@@ -99,7 +99,7 @@ impl Roles {
     )]
     pub fn assign<'a>(&self, found: &mut Found<'a>, value: &Cow<'a, [u8]>) {
         if let Some(rank) = self.time
-            && !(self.is_guess && is_short_number(value))
+            && !(self.may_be_duration && is_short_number(value))
         {
             found.time.offer(rank, value.clone());
         }
@@ -178,7 +178,7 @@ impl WantedFields {
             message: (name == "MESSAGE")
                 .then_some(1)
                 .or_else(|| among(&names::MESSAGE)),
-            is_guess: self.time.is_none(),
+            may_be_duration: self.time.is_none() && names::DURATIONS.contains(&normal),
         }
     }
 

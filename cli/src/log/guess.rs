@@ -116,7 +116,7 @@ impl ClientJudge {
             let Self { contested, .. } = self;
             return Some(format!(
                 "the client is not clear: {contested} of {lines} lines come from an address that \
-                 forwarded requests of others, such as {}{}",
+                 forwarded requests of others, such as `{}`{}",
                 example.text,
                 example.advice(PROXY_OPTIONS)
             ));

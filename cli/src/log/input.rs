@@ -70,12 +70,26 @@ pub fn open(path: &Path, diagnostics: &Diagnostics) -> Result<Input, Failure> {
         _ => Box::new(whole),
     };
     let mut head = Vec::new();
-    // A damaged file fails again when it is read, after the lines that can be read.
-    let _ = reader.by_ref().take(EXAMINED).read_to_end(&mut head);
+    let read = reader.by_ref().take(EXAMINED).read_to_end(&mut head);
+    let is_json_stream = json_stream::begins(&head);
+    let head = Cursor::new(head);
     Ok(Input {
-        is_json_stream: json_stream::begins(&head),
-        reader: Box::new(Cursor::new(head).chain(reader)),
+        is_json_stream,
+        reader: match read {
+            Ok(_) => Box::new(head.chain(reader)),
+            // What could be read comes first.
+            Err(error) => Box::new(head.chain(Failed(Some(error)))),
+        },
     })
+}
+
+/// Fails with an error that occurred earlier.
+struct Failed(Option<io::Error>);
+
+impl Read for Failed {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
 }
 
 /// Replaces folders by the files in them and below, in the order of their names. Files and folders

@@ -29,6 +29,9 @@ pub const TIME: [&str; 22] = [
     "responsetime",
 ];
 
+/// Those of the names above that some logs have for durations.
+pub const DURATIONS: [&str; 5] = ["time", "requesttime", "date", "ms", "responsetime"];
+
 /// A day, beside a time without one.
 pub const DATE: [&str; 1] = ["date"];
 

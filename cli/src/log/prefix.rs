@@ -112,12 +112,21 @@ fn with_time(line: &[u8]) -> Option<Peeled<'_>> {
     Some(Peeled::new(rest, Some(time)))
 }
 
-/// Whether a text after a bare time can be a line of its own. Some logs begin with a time and go
-/// on in columns, and their time is no prefix.
+/// Whether a text after a bare time can be a line of its own, with a time in brackets before its
+/// first quote. Some logs begin with a time and go on in columns, and their time is no prefix.
 fn is_log_line(text: &[u8]) -> bool {
-    let bracket = memchr::memmem::find(text, b" [");
-    let is_first = |at| !text[..at].contains(&b'"');
-    text.starts_with(b"{") || bracket.is_some_and(is_first)
+    let names = &text[..memchr(b'"', text).unwrap_or(text.len())];
+    let is_time = |text: &[u8]| {
+        let is_number = text.len() >= 10
+            && text
+                .iter()
+                .all(|byte| byte.is_ascii_digit() || *byte == b'.');
+        is_number || is_iso_time(text) || text.contains(&b'/')
+    };
+    let mut brackets = names.split(|byte| *byte == b'[').skip(1);
+    let is_in_brackets =
+        brackets.any(|inner| memchr(b']', inner).is_some_and(|end| is_time(&inner[..end])));
+    text.starts_with(b"{") || is_in_brackets
 }
 
 /// A syslog message with its length before it.
@@ -340,6 +349,7 @@ mod tests {
             "[2001:db8::1]:443 - - [09/Mar/2024:23:50:00 +0000]",
             "https 2024-03-09T23:50:00.529000Z app/my-lb 203.0.113.5:2817",
             "2015-05-13T23:39:43.945958Z my-lb 192.168.131.39:2817 10.0.0.1:80",
+            "2015-05-13T23:39:43.945958Z my-lb [2001:db8::1]:2817 10.0.0.1:80",
             "a b | c",
             "<x>",
             "<190",

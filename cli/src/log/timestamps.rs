@@ -59,6 +59,11 @@ impl TimestampParser {
         }
     }
 
+    /// Whether a format was given.
+    pub const fn has_format(&self) -> bool {
+        self.format.is_some()
+    }
+
     /// Returns the time of a date, a time of day and an offset that stand apart.
     pub fn parse_parts(&mut self, date: &[u8], time: &[u8], zone: &[u8]) -> Option<u64> {
         let mut text = Vec::with_capacity(40);

@@ -17,6 +17,12 @@ fn check_with(name: &str, text: &[u8], options: &[&str]) {
     assert_eq!(report["warnings"], json!([]), "{name}");
 }
 
+/// The time as a float, as some programs write it.
+#[expect(clippy::cast_precision_loss, reason = "exact to a millisecond")]
+fn seconds(request: &LoggedRequest) -> f64 {
+    request.millis as f64 / 1e3
+}
+
 fn check(name: &str, text: &str) {
     check_with(name, text.as_bytes(), &[]);
 }
@@ -376,7 +382,7 @@ fn json_formats() {
     });
     with("an old Caddy", &|r| {
         let address = format!("{}:{}", r.bracketed(), 40_000 + r.millis % 977);
-        json!({"ts": r.millis as f64 / 1e3, "request": {"remote_addr": address, "uri": r.path}})
+        json!({"ts": seconds(r), "request": {"remote_addr": address, "uri": r.path}})
     });
     with(
         "nginx with a port",
@@ -410,7 +416,7 @@ fn json_formats() {
     );
     with(
         "Fluent Bit",
-        &|r| json!({"date": r.millis as f64 / 1e3, "log": r.combined()}),
+        &|r| json!({"date": seconds(r), "log": r.combined()}),
     );
     with(
         "a date and a time",
@@ -537,7 +543,7 @@ fn formats_of_the_command_line() {
             "apache_vhost_combined.log",
             "%v:%^ %h %^[%d:%t %^] \"%r\" %s %b",
         ),
-        ("seconds", "nginx_msec.log", "%h - - [%x] \"%r\" %s"),
+        ("seconds", "nginx_msec.log", "%h - %e [%x] \"%r\" %s"),
         ("a name", "nginx_combined.log", "COMBINED"),
         ("another name", "cloudfront.log", "CLOUDFRONT"),
         (
@@ -574,10 +580,10 @@ fn formats_of_the_command_line() {
     ];
     let report = program::json(&args.concat(), lines.as_bytes());
     assert_eq!(report["refused"], REFUSED);
-    let first = requests()[0].millis / 1_000;
+    let first = seconds(&requests()[0]).floor();
     assert_eq!(
         report["first"],
-        (first + 12_600) as f64,
+        first + 12_600.0,
         "3:30 hours behind UTC in winter"
     );
 }

@@ -69,7 +69,7 @@ fn files_are_written_whole_or_not_at_all() {
     // If the log is unreadable, nothing is written and an existing file stays.
     std::fs::write(&csv, "before").unwrap();
     let ran = run_with_input(&[&args[..], &["--strict"]].concat(), b"bad\n");
-    assert_fails(&ran, 1, "input:1: no space");
+    assert_fails(&ran, 1, "input:1: no time in brackets");
     assert_eq!(files(folder.path()), ["keys.csv"]);
     assert_eq!(std::fs::read_to_string(&csv).unwrap(), "before");
     let ran = run_with_input(&args, LINE.as_bytes());

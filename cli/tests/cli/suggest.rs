@@ -87,7 +87,7 @@ fn fractional_seconds() {
     let mut lines = String::new();
     for i in 0..100 {
         let (second, milli) = (1_431_857_000 + i / 10, i % 10 * 7);
-        lines += &format!("{{\"ts\": {second}.{milli:03}, \"ip\": \"a\"}}\n");
+        lines += &format!("{{\"ts\": {second}.{milli:03}, \"ip\": \"192.0.2.1\"}}\n");
     }
     let args = [
         "suggest",
