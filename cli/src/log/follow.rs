@@ -48,6 +48,8 @@ impl Stop {
 #[derive(Debug)]
 pub struct Follow {
     file: File,
+    /// Another file that has the name now. What was written to the old one meanwhile comes first.
+    next: Option<File>,
     path: PathBuf,
     read: u64,
     stop: Stop,
@@ -58,23 +60,22 @@ impl Follow {
     pub fn new(file: File, path: &Path, stop: Stop) -> Self {
         Self {
             file,
+            next: None,
             path: path.to_owned(),
             read: 0,
             stop,
         }
     }
 
-    /// Goes on with what has the name now, if that is not what was read.
-    fn reopen(&mut self) -> io::Result<()> {
+    /// Finds out whether another file has the name now, or the file was cut.
+    fn look(&mut self) -> io::Result<()> {
         if self.file.metadata()?.len() < self.read {
             self.file.rewind()?;
             self.read = 0;
         } else if let Ok(file) = File::open(&self.path)
             && !is_same(&self.file, &file)?
         {
-            // The end of the old file was read.
-            self.file = file;
-            self.read = 0;
+            self.next = Some(file);
         }
         Ok(())
     }
@@ -91,8 +92,13 @@ impl Read for Follow {
                 self.read += read as u64;
                 return Ok(read);
             }
+            if let Some(next) = self.next.take() {
+                self.file = next;
+                self.read = 0;
+                continue;
+            }
             thread::park_timeout(PAUSE);
-            self.reopen()?;
+            self.look()?;
         }
     }
 }

@@ -39,7 +39,8 @@ pub struct LogArgs {
     pub logs: Vec<PathBuf>,
     /// What each limit applies to: ip, ip-prefix (the network of an IPv6 address), path (without
     /// the query), user, agent, any field of the log (`http.host` is a path into nested JSON
-    /// objects), or none for one limit of all requests. Lines without a key are skipped
+    /// objects), or none for one limit of all requests. Several with commas, such as `ip,path`, are
+    /// a key together. Lines without a key are skipped
     #[arg(long, default_value = "ip", value_name = "KEY", value_parser = GroupByParser)]
     pub by: GroupBy,
     /// Prefix length of IPv6 networks with `--by ip-prefix`

@@ -98,9 +98,16 @@ fn real_log_is_confirmed() {
         ),
         (
             "path",
-            &["--refuse-at-most", "2%", "--clients-at-most", "0.5%"],
+            &[
+                "--refuse-at-most",
+                "2%",
+                "--clients-at-most",
+                "0.5%",
+                "--per",
+                "hour",
+            ],
         ),
-        ("none", &["--refuse-at-most", "0"]),
+        ("none", &["--refuse-at-most", "0", "--per", "minute"]),
     ] {
         let given = ["--quota", "7/min burst 3", "--window", "10/min", "--json"];
         let found = program::json(
