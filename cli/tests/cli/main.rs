@@ -12,6 +12,7 @@
 use proptest::test_runner::Config;
 
 mod clients;
+mod eviction;
 mod explain;
 mod files;
 mod formats;
