@@ -307,9 +307,10 @@ fn high_rates_have_a_default_length() {
 /// The length of a step is not the difference of two large numbers.
 #[test]
 fn short_steps_are_exact() {
-    let lines: String = (0..20)
-        .map(|milli| format!("{{\"ts\": 1710028200.{milli:03}, \"ip\": \"192.0.2.1\"}}\n"))
-        .collect();
+    let mut lines = String::new();
+    for milli in 0..20 {
+        lines += &format!("{{\"ts\": 1710028200.{milli:03}, \"ip\": \"192.0.2.1\"}}\n");
+    }
     let ran = run_with_input(&["replay", "-", "--quota", "9/s"], lines.as_bytes());
     assert!(ran.out.contains("each step 1 ms\n"), "{}", ran.out);
 }
