@@ -1,9 +1,8 @@
 //! `replay`: what limits would have done to the requests of a log.
 //!
 //! Each key has its own limiters, those of the crate, which are called with the log's times: one
-//! permit per request. They are stored in a vector by the number of their key, and not in a
-//! [`tidegate::Keyed`]. Events carry that number already, the counts of a key have the same index,
-//! and no key may be evicted or share an entry with another.
+//! permit per request. They are stored in a vector, and not in a [`tidegate::Keyed`]: events carry
+//! the number of their key already, and a limiter may be evicted only if that changes no decision.
 
 pub mod emission_interval;
 pub mod engine;

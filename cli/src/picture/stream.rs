@@ -76,7 +76,7 @@ pub(super) fn draw(svg: &mut Svg, report: &Report, top: f64) -> f64 {
         let size = [right - left, bottom - plot[0]];
         svg.bar("hover", [left, plot[0]], size, &hint(step));
     }
-    let length = steps.first().map_or(0.0, |step| step.to - step.from);
+    let length = steps.first().map_or(0.0, |step| step.length);
     let note = format!("time (UTC); requests per step of {}", span(length));
     let middle = [f64::midpoint(LEFT, right), bottom + 46.0];
     svg.text(middle, Anchor::Middle, "quiet small", &note);

@@ -57,11 +57,7 @@ pub fn timeline(report: &Report, width: usize, charset: Charset) -> String {
     for line in chart::axis(columns, from, to, charset) {
         text += &format!("{:LABEL$} {line}\n", "");
     }
-    text += &format!(
-        "{:LABEL$} UTC; each step {}\n",
-        "",
-        span(steps[0].to - steps[0].from)
-    );
+    text += &format!("{:LABEL$} UTC; each step {}\n", "", span(steps[0].length));
     text
 }
 

@@ -14,6 +14,7 @@ use proptest::test_runner::Config;
 mod choose;
 mod clients;
 mod config;
+mod eviction;
 mod explain;
 mod files;
 mod follow;

@@ -266,3 +266,62 @@ fn json_fields() {
     assert_eq!(report["timeline"]["refused"], json!([2]));
     assert_eq!(report["worst"][0]["key"], "10.0.0.1");
 }
+
+/// A key cannot become a formula of a spreadsheet.
+#[test]
+fn spreadsheets_run_no_keys() {
+    let text: String = ["=cmd|x", "+1", "-1", "@a", "ann"]
+        .iter()
+        .map(|user| LINE.replace("- ann", &format!("- {user}")))
+        .collect();
+    let args = [
+        "replay", "-", "--quota", "1/s", "--by", "user", "--csv", "-",
+    ];
+    let ran = run_with_input(&args, text.as_bytes());
+    let rows = ran.out.lines().skip(1);
+    let keys: Vec<&str> = rows.map(|row| row.split(',').next().unwrap()).collect();
+    assert_eq!(keys, ["'=cmd|x", "'+1", "'-1", "'@a", "ann"]);
+}
+
+#[test]
+fn messages_name_what_failed() {
+    let args = [
+        "replay",
+        "-",
+        "--quota",
+        "1/s",
+        "--svg",
+        "/no/such/folder/a.svg",
+    ];
+    let message = "/no/such/folder/a.svg: cannot be written: No such file or directory\n";
+    assert_fails(&run_with_input(&args, LINE.as_bytes()), 1, message);
+}
+
+#[test]
+fn high_rates_have_a_default_length() {
+    let shape = program::json(&["shape", "--quota", "1000000/s burst 100", "--json"], b"");
+    let arrivals = shape["arrivals"].as_array().unwrap().len();
+    assert!((900_000..=1_000_000).contains(&arrivals), "{arrivals}");
+}
+
+/// The length of a step is not the difference of two large numbers.
+#[test]
+fn short_steps_are_exact() {
+    let mut lines = String::new();
+    for milli in 0..20 {
+        lines += &format!("{{\"ts\": 1710028200.{milli:03}, \"ip\": \"192.0.2.1\"}}\n");
+    }
+    let ran = run_with_input(&["replay", "-", "--quota", "9/s"], lines.as_bytes());
+    assert!(ran.out.contains("each step 1 ms\n"), "{}", ran.out);
+}
+
+/// Shells complete the usual keys, and others are accepted.
+#[test]
+fn keys_are_completed() {
+    let completions = run(&["completions", "zsh"]).out;
+    assert!(completions.contains("ip-prefix\\:"), "{completions}");
+    let args = [
+        "replay", "-", "--quota", "1/s", "--by", "protocol", "--json",
+    ];
+    assert_eq!(program::json(&args, LINE.as_bytes())["keys"], 1);
+}
