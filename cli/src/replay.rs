@@ -58,8 +58,8 @@ pub struct ReplayArgs {
     /// one slot per second, windows are exact for a log of whole seconds [default: 64]
     #[arg(long, requires = "window")]
     pub slots: Option<usize>,
-    /// Rules of `tidegate::layer` instead, in TOML, or in JSON if the name ends so. Their limits are
-    /// on routes, methods, tiers and statuses
+    /// Rules of `tidegate::layer` instead, in TOML, or in JSON if the name ends so. Their limits
+    /// are on routes, methods, tiers and statuses
     #[arg(
         long,
         value_name = "FILE",

@@ -50,8 +50,8 @@ impl Portable {
         self.quota.period().as_nanos()
     }
 
-    /// The period as targets in Go and C read it: `60s`, or `1500ms`. `None` if it is shorter than a
-    /// millisecond or not a whole number of them.
+    /// The period as targets in Go and C read it: `60s`, or `1500ms`. `None` if it is not a whole
+    /// number of milliseconds.
     pub fn period_text(&self) -> Option<String> {
         let nanos = self.period_nanos();
         if nanos.is_multiple_of(1_000_000_000) {

@@ -9,9 +9,9 @@
 //! Nothing else is rounded. With a token every `p/n` nanoseconds in lowest terms, debts are counted
 //! in units: a token is `p` units, and each nanosecond pays `n` units.
 //!
-//! At a rate that the crate rounds, tokens of its buckets may come some nanoseconds late, those of a
-//! full bucket after its first, too. There what is paid within that time is added to the debt, so
-//! that the burst suffices in any case.
+//! At a rate that the crate rounds, tokens of its buckets may come some nanoseconds late, those of
+//! a full bucket after its first, too. There what is paid within that time is added to the debt,
+//! so that the burst suffices in any case.
 
 use tidegate::Quota;
 

@@ -10,8 +10,9 @@
 //! * Requests that conform to a limit conform to one with a higher rate and a larger burst. So a
 //!   key without a refusal has none at a larger `n` either.
 //!
-//! With `--cost`, requests ask for more than one token, and to refuse one may make room for several.
-//! So a smaller `n` may do by chance. What is reported of the limit found holds all the same.
+//! With `--cost`, requests ask for more than one token, and to refuse one may make room for
+//! several. So a smaller `n` may do by chance. What is reported of the limit found holds all the
+//! same.
 //!
 //! Each step sends all requests through the crate's own limiters, as a replay would. So `replay`
 //! with a suggested limit refuses exactly as many requests as `suggest` reports.
