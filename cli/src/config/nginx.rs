@@ -1,6 +1,7 @@
 //! Writes nginx's `limit_req`: see [`crate::values::nginx`] for what it means.
 
-use super::portable::{Portable, Written, short};
+use super::portable::{Portable, Written};
+use crate::picture::numbers::plain;
 
 const SECOND: u128 = 1_000_000_000;
 
@@ -23,7 +24,7 @@ pub(super) fn write(limit: &Portable) -> Written {
         };
     }
     if unit == "m" && !(rate * 60 * SECOND).is_multiple_of(period) {
-        let exact = short(limit.per_second() * 60.0);
+        let exact = plain(limit.per_second() * 60.0);
         differences.push(format!(
             "nginx has whole numbers per second or minute: {exact} per minute became {count}r/m"
         ));
@@ -31,7 +32,7 @@ pub(super) fn write(limit: &Portable) -> Written {
     // The rate is kept in thousandths per second, rounded down.
     if unit == "m" && !(count * 1_000).is_multiple_of(60) {
         let thousandths = u32::try_from(count * 1_000 / 60).unwrap_or(u32::MAX);
-        let real = short(f64::from(thousandths) * 0.06);
+        let real = plain(f64::from(thousandths) * 0.06);
         differences.push(format!(
             "nginx rounds {count}r/m down to thousandths of a request per second: {real} per minute"
         ));

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tidegate::Quota;
 
-use crate::picture::numbers::{grouped, plain};
+use crate::picture::numbers::grouped;
 
 /// A limit, without what only one target has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,9 +96,4 @@ impl Portable {
             )
         })
     }
-}
-
-/// A number with a few digits, for texts.
-pub(super) fn short(number: f64) -> String {
-    plain(number)
 }

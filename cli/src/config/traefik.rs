@@ -5,7 +5,8 @@
 //! below one per second. A source is forgotten 2 s after its last request, or one token's time and
 //! 1 s at rates below one per second.
 
-use super::portable::{Portable, Written, short};
+use super::portable::{Portable, Written};
+use crate::picture::numbers::plain;
 
 /// Writes the limit.
 pub(super) fn write(limit: &Portable) -> Written {
@@ -39,14 +40,14 @@ pub(super) fn write(limit: &Portable) -> Written {
     };
     differences.push(format!(
         "a request that comes up to {} s too early waits instead of being refused",
-        short(delay)
+        plain(delay)
     ));
     if limit.quota.refill_time().as_secs_f64() > forgotten {
         differences.push(format!(
             "Traefik forgets a client {} s after its last request, and then the whole burst is \
              there again; the bucket here would need {} s to fill up",
-            short(forgotten),
-            short(limit.quota.refill_time().as_secs_f64())
+            plain(forgotten),
+            plain(limit.quota.refill_time().as_secs_f64())
         ));
     }
     differences.extend(note);

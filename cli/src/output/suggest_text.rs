@@ -19,22 +19,19 @@ const NAME: usize = 24;
 
 /// The suggested limits, in at most `width` columns where possible.
 pub fn text(found: &Suggestions, width: usize, charset: Charset, exact: bool) -> String {
-    let by = shown(&found.by, usize::MAX);
-    let mut text = format!(
-        "{} of {} by {by}{}\n",
-        counted(found.requests, "request"),
-        counted(found.keys, noun(&found.by)),
-        diagnostics(found.skipped, found.late, found.left_out)
-    );
-    if let Some(earlier) = earlier_refusals(found.answered_429) {
-        text += &wrapped(&earlier, width);
-    }
     let Some(recommended) = &found.recommended else {
-        return text + "nothing to recommend\n";
+        return format!("{}nothing to recommend\n", counts(found, width));
     };
-    text += &format!("\n{GREEN}{}{GREEN:#} is recommended\n", recommended.limit);
-    text += &wrapped(&found.noticed(recommended).sentence(), width);
+    let sentence = found.noticed(recommended).sentence();
+    let sentence = match sentence.strip_prefix("None") {
+        Some(rest) => format!("none{rest}"),
+        None => sentence,
+    };
+    let limit = &recommended.limit;
+    let mut text = wrapped(&format!("With the recommended {limit}, {sentence}"), width);
+    text = text.replacen(limit, &format!("{GREEN}{limit}{GREEN:#}"), 1);
     text += &wrapped(&reason(found, recommended), width);
+    text += &format!("\n{}", counts(found, width));
     text += &format!("\n{}", table(found, recommended, width, charset));
     if !found.classes.is_empty() {
         text += &format!("\n{}", classes(found, width));
@@ -45,6 +42,21 @@ pub fn text(found: &Suggestions, width: usize, charset: Charset, exact: bool) ->
     }
     if exact {
         text += &format!("\n{}", smallest(found, width));
+    }
+    text
+}
+
+/// What was counted.
+fn counts(found: &Suggestions, width: usize) -> String {
+    let mut text = format!(
+        "{} of {} by {}{}\n",
+        counted(found.requests, "request"),
+        counted(found.keys, noun(&found.by)),
+        shown(&found.by, usize::MAX),
+        diagnostics(found.skipped, found.late, found.left_out)
+    );
+    if let Some(earlier) = earlier_refusals(found.answered_429) {
+        text += &wrapped(&earlier, width);
     }
     text
 }
