@@ -72,7 +72,7 @@ fn is_port(text: &str) -> bool {
 /// The hops of a list such as `203.0.113.5, 10.0.0.1`, or of a `Forwarded` field.
 pub fn hops(list: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     let list = list.trim_ascii();
-    // A list in quotes is a list, but the first and the last hop of `Forwarded` may have quotes too.
+    // A list in quotes is a list, but the hops of `Forwarded` may have quotes too.
     let inner = list
         .strip_prefix(b"\"")
         .and_then(|list| list.strip_suffix(b"\""));
