@@ -7,7 +7,7 @@
 use tidegate::Ipv6Prefix;
 
 use super::Event;
-use super::address::{self, is_missing, parse_with_port};
+use super::address::{is_missing, parse_with_port};
 use super::clf::{self, Head};
 use super::client::{Client, ClientRule, Resolved};
 use super::fields::{Found, WantedFields};
@@ -23,6 +23,8 @@ use super::w3c::Columns;
 
 /// How many prefixes a line may have.
 const MAX_PREFIXES: u32 = 4;
+/// How many brackets are tried for the time.
+const MAX_BRACKETS: u32 = 3;
 /// How many lines of the common format are searched for forwarded addresses, which few logs have.
 const SEARCHED_LINES: u32 = 1_000;
 
@@ -314,23 +316,25 @@ impl EventParser {
         self.keyed(time, raw, keys)
     }
 
-    /// Finds the time among the brackets of a line.
+    /// Finds the time among the brackets of a line, before its request. ingress-nginx wrote the
+    /// client in brackets, and a name may have some.
     fn head_and_time<'a>(
         &mut self,
         line: &'a [u8],
-        head: Head<'a>,
+        mut head: Head<'a>,
     ) -> Result<(Head<'a>, u64), &'static str> {
-        if let Some(time) = self.times.parse(head.time) {
-            return Ok((head, time));
-        }
-        // ingress-nginx wrote the client in brackets before the time.
-        if !is_missing(head.time)
-            && address::hops(head.time).all(|hop| address::parse(hop).is_some())
-        {
-            let head = clf::next_head(line, &head)?;
+        for _ in 0..MAX_BRACKETS {
             if let Some(time) = self.times.parse(head.time) {
                 return Ok((head, time));
             }
+            let Ok(next) = clf::next_head(line, &head) else {
+                break;
+            };
+            let between = &head.rest[..head.rest.len() - next.rest.len()];
+            if between.contains(&b'"') {
+                break;
+            }
+            head = next;
         }
         Err(NO_TIME)
     }
