@@ -69,14 +69,9 @@ fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The hops of a list such as `203.0.113.5, 10.0.0.1`, or of a `Forwarded` field.
+/// The hops of a list such as `203.0.113.5, 10.0.0.1`, or of a `Forwarded` field. Quotes and
+/// parentheses around them are dropped.
 pub fn hops(list: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    let list = list.trim_ascii();
-    // A list in quotes is a list, but the first and the last hop of `Forwarded` may have quotes too.
-    let inner = list
-        .strip_prefix(b"\"")
-        .and_then(|list| list.strip_suffix(b"\""));
-    let list = inner.filter(|inner| !inner.contains(&b'"')).unwrap_or(list);
     let words = list.split(|byte| matches!(byte, b',' | b' '));
     words.filter_map(hop).filter(|hop| !hop.is_empty())
 }
@@ -84,12 +79,20 @@ pub fn hops(list: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 /// The address in a word of a list, or `None` for the other parameters of `Forwarded`.
 fn hop(word: &[u8]) -> Option<&[u8]> {
     if !word.contains(&b'=') {
-        return Some(word);
+        return Some(unquoted(word));
     }
     word.split(|byte| *byte == b';').find_map(|part| {
-        let (name, node) = part.split_at_checked(4)?;
-        name.eq_ignore_ascii_case(b"for=").then_some(node)
+        let (name, node) = unquoted(part).split_at_checked(4)?;
+        name.eq_ignore_ascii_case(b"for=").then_some(unquoted(node))
     })
+}
+
+/// A word without the quotes and parentheses around it.
+pub fn unquoted(mut word: &[u8]) -> &[u8] {
+    while let [b'"' | b'(' | b'\'', rest @ ..] | [rest @ .., b'"' | b')' | b'\''] = word {
+        word = rest;
+    }
+    word
 }
 
 #[cfg(test)]
@@ -146,9 +149,14 @@ mod tests {
             ("\"203.0.113.5,10.1.2.3\"", "203.0.113.5|10.1.2.3"),
             (
                 "for=203.0.113.5;proto=https; host=a, By=x;FOR=\"[2001:db8::7]:443\"",
-                "203.0.113.5|\"[2001:db8::7]:443\"",
+                "203.0.113.5|[2001:db8::7]:443",
             ),
             ("198.51.100.1:80 203.0.113.5", "198.51.100.1:80|203.0.113.5"),
+            (
+                "\"203.0.113.5, 10.0.0.1\" (10.0.0.3)",
+                "203.0.113.5|10.0.0.1|10.0.0.3",
+            ),
+            ("\"-\"", "-"),
             ("", ""),
         ] {
             let found: Vec<&[u8]> = hops(list.as_bytes()).collect();

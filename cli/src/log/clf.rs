@@ -248,6 +248,7 @@ fn word_at(text: &[u8], at: usize) -> (&[u8], usize) {
 /// Whether a word is an address, or a list that begins with one.
 fn is_address(word: &[u8]) -> bool {
     let first = word.split(|byte| *byte == b',').next().unwrap_or_default();
+    let first = address::unquoted(first);
     // The cheap check comes first, because most words are names.
     let may_be = first.iter().any(u8::is_ascii_digit) || first.contains(&b':');
     may_be && address::parse(first).is_some()
@@ -393,6 +394,19 @@ mod tests {
                 "ann",
             ),
             ("- 203.0.113.5 - ann", "-", "203.0.113.5", "ann"),
+            (
+                "\"65.215.163.8, 10.0.0.1\" 10.0.0.3 - ann",
+                "",
+                "\"65.215.163.8, 10.0.0.1\" 10.0.0.3",
+                "ann",
+            ),
+            (
+                "10.0.0.3 (203.0.113.5) - ann",
+                "",
+                "10.0.0.3 (203.0.113.5)",
+                "ann",
+            ),
+            ("\"-\" 203.0.113.5 - ann", "\"-\"", "203.0.113.5", "ann"),
             ("[2001:db8::7]:443 - ann", "", "[2001:db8::7]:443", "ann"),
             ("203.0.113.5:9", "", "203.0.113.5:9", "-"),
             ("", "", "", "-"),

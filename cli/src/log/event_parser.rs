@@ -7,7 +7,7 @@
 use tidegate::Ipv6Prefix;
 
 use super::Event;
-use super::address::{self, is_missing, parse_with_port};
+use super::address::{is_missing, parse_with_port};
 use super::clf::{self, Head};
 use super::client::{Client, ClientRule, Resolved};
 use super::fields::{Found, WantedFields};
@@ -23,6 +23,8 @@ use super::w3c::Columns;
 
 /// How many prefixes a line may have.
 const MAX_PREFIXES: u32 = 4;
+/// How many brackets are tried for the time.
+const MAX_BRACKETS: u32 = 3;
 /// How many lines of the common format are searched for forwarded addresses, which few logs have.
 const SEARCHED_LINES: u32 = 1_000;
 
@@ -65,6 +67,15 @@ pub struct ParserOptions {
     pub prefix: Ipv6Prefix,
     /// How clients are found.
     pub rule: ClientRule,
+}
+
+/// The form that a line was read in.
+#[derive(Clone, Copy)]
+enum Form<'f> {
+    Json,
+    Columns(&'f Columns),
+    Known(usize),
+    Layout,
 }
 
 /// What a parser remembers of one file.
@@ -189,7 +200,7 @@ impl EventParser {
         if let Some(layout) = &self.layout {
             let found = layout.read(line);
             let found = found.ok_or(Unreadable("the line has another form than --log-format"))?;
-            return self.event(&found, None, "that of --log-format", line, keys);
+            return self.event(&found, None, Form::Layout, line, keys);
         }
         match self.format {
             LogFormat::Auto => self.parse_any(line, None, file, keys, 0),
@@ -219,7 +230,7 @@ impl EventParser {
         if file.columns.is_known()
             && let Ok(found) = file.columns.read(line)
         {
-            let event = self.event(&found, outer, "W3C", line, keys);
+            let event = self.event(&found, outer, Form::Columns(&file.columns), line, keys);
             // A file may change its format without a word.
             if event != Err(Unreadable(NO_TIME)) {
                 return event;
@@ -259,7 +270,7 @@ impl EventParser {
                 return event;
             }
         }
-        self.event(&found, outer, "JSON", line, keys)
+        self.event(&found, outer, Form::Json, line, keys)
     }
 
     fn parse_clf(
@@ -314,23 +325,25 @@ impl EventParser {
         self.keyed(time, raw, keys)
     }
 
-    /// Finds the time among the brackets of a line.
+    /// Finds the time among the brackets of a line, before its request. ingress-nginx wrote the
+    /// client in brackets, and a name may have some.
     fn head_and_time<'a>(
         &mut self,
         line: &'a [u8],
-        head: Head<'a>,
+        mut head: Head<'a>,
     ) -> Result<(Head<'a>, u64), &'static str> {
-        if let Some(time) = self.times.parse(head.time) {
-            return Ok((head, time));
-        }
-        // ingress-nginx wrote the client in brackets before the time.
-        if !is_missing(head.time)
-            && address::hops(head.time).all(|hop| address::parse(hop).is_some())
-        {
-            let head = clf::next_head(line, &head)?;
+        for _ in 0..MAX_BRACKETS {
             if let Some(time) = self.times.parse(head.time) {
                 return Ok((head, time));
             }
+            let Ok(next) = clf::next_head(line, &head) else {
+                break;
+            };
+            let between = &head.rest[..head.rest.len() - next.rest.len()];
+            if between.contains(&b'"') {
+                break;
+            }
+            head = next;
         }
         Err(NO_TIME)
     }
@@ -351,7 +364,8 @@ impl EventParser {
                 .field(name)
                 .ok_or(Unreadable("the common log format has no such field"))?;
             let resolved = self.rule.resolve(b"", client);
-            return self.resolved(resolved, time, keys, || example(client));
+            self.judge.count(resolved, || example(client));
+            return self.interned(resolved, time, keys);
         }
         let names = head.names();
         if !names.has_address
@@ -367,7 +381,8 @@ impl EventParser {
                 client,
                 is_contested: false,
             };
-            return self.resolved(resolved, time, keys, || example(names.client));
+            self.judge.count(resolved, || example(names.client));
+            return self.interned(resolved, time, keys);
         }
         let mut forwarded = names.in_brackets;
         let is_searched = self.searched > 0;
@@ -380,7 +395,8 @@ impl EventParser {
             }
         }
         let resolved = self.rule.resolve(forwarded, names.client);
-        self.resolved(resolved, time, keys, || example(names.client))
+        self.judge.count(resolved, || example(names.client));
+        self.interned(resolved, time, keys)
     }
 
     /// Parses a line of a known format with fixed places.
@@ -391,7 +407,7 @@ impl EventParser {
         keys: &mut KeyInterner,
     ) -> Option<Result<Event, SkipReason>> {
         let (found, format) = self.known.read(line)?;
-        Some(self.event(&found, outer, KnownReader::name(format), line, keys))
+        Some(self.event(&found, outer, Form::Known(format), line, keys))
     }
 
     /// Makes an event of the fields of a line.
@@ -399,75 +415,62 @@ impl EventParser {
         &mut self,
         found: &Found<'_>,
         outer: Option<&[u8]>,
-        format: &'static str,
+        form: Form<'_>,
         line: &[u8],
         keys: &mut KeyInterner,
     ) -> Result<Event, SkipReason> {
-        let names = |parser: &Self| match format {
-            "JSON" => json_fields(line),
-            _ => parser
-                .layout
-                .iter()
-                .flat_map(LayoutReader::names)
-                .map(str::to_owned)
-                .collect(),
+        let (layout, known) = (self.layout.as_ref(), &self.known);
+        let example = |text: &[u8]| {
+            let (format, fields): (_, Vec<&str>) = match form {
+                Form::Json => return Example::new("JSON", json_fields(line), text),
+                Form::Columns(columns) => ("W3C", columns.names().collect()),
+                Form::Known(index) => (KnownReader::name(index), known.fields(index).collect()),
+                Form::Layout => {
+                    let names = layout.map(|layout| layout.names().collect());
+                    ("that of --log-format", names.unwrap_or_default())
+                }
+            };
+            let fields = fields.into_iter().map(str::to_owned);
+            Example::new(format, fields.collect(), text)
         };
-        let Some(time) = self.time(found, outer) else {
+        let times = &mut self.times;
+        let Some(time) = time_of(times, found, outer) else {
             let has_none = found.time.get().is_none();
             let text = if has_none { line } else { found.time.text() };
-            let example = Example::new(format, names(self), text);
-            self.judge.add_skipped(|| example);
+            self.judge.add_skipped(|| example(text));
             return Err(Unreadable(if has_none { "no time field" } else { NO_TIME }));
         };
-        match self.wanted.by() {
-            GroupBy::None => self.keyed(time, b"all", keys),
-            GroupBy::Ip | GroupBy::IpPrefix => {
-                let (forwarded, peer) = (found.forwarded.text(), found.peer.text());
-                if forwarded.is_empty()
-                    && self.is_plain
-                    && let Some(key) = self.known_client(peer, keys)
-                {
-                    self.judge.count_address();
-                    return Ok(Event { time, key, cost: 1 });
-                }
-                let resolved = self.rule.resolve(forwarded, peer);
-                let fields = match resolved.client {
-                    Client::Address(_) if !resolved.is_contested => Vec::new(),
-                    _ => names(self),
-                };
-                let text = if is_missing(peer) { line } else { peer };
-                self.resolved(resolved, time, keys, || Example::new(format, fields, text))
+        if self.wanted.by_address() {
+            let (forwarded, peer) = (found.forwarded.text(), found.peer.text());
+            if forwarded.is_empty()
+                && self.is_plain
+                && let Some(key) = self.known_client(peer, keys)
+            {
+                self.judge.count_address();
+                return Ok(Event { time, key, cost: 1 });
             }
-            _ => {
-                if found.key.get().is_none() {
-                    let example = Example::new(format, names(self), line);
-                    self.judge.add_skipped(|| example);
-                }
-                self.keyed(time, found.key.text(), keys)
-            }
+            let resolved = self.rule.resolve(forwarded, peer);
+            let text = if is_missing(peer) { line } else { peer };
+            self.judge.count(resolved, || example(text));
+            return self.interned(resolved, time, keys);
         }
-    }
-
-    fn time(&mut self, found: &Found<'_>, outer: Option<&[u8]>) -> Option<u64> {
-        let text = found.time.text();
-        let own = match found.date.get() {
-            Some(date) if is_time_of_day(text) || self.times.has_format() => {
-                self.times.parse_parts(date, text, found.zone.text())
-            }
-            _ => self.times.parse(text),
+        let raw = match self.wanted.by() {
+            GroupBy::None => b"all",
+            _ => found.key.text(),
         };
-        own.or_else(|| self.times.parse(outer?))
+        if raw.is_empty() {
+            self.judge.add_skipped(|| example(line));
+        }
+        self.keyed(time, raw, keys)
     }
 
     /// Interns the client's address.
-    fn resolved(
+    fn interned(
         &mut self,
         resolved: Resolved,
         time: u64,
         keys: &mut KeyInterner,
-        example: impl FnOnce() -> Example,
     ) -> Result<Event, SkipReason> {
-        self.judge.count(resolved, example);
         let ip = match resolved.client {
             Client::Address(ip) => ip,
             Client::Missing => return Err(NoKey),
@@ -490,3 +493,15 @@ impl EventParser {
 }
 
 const NO_TIME: &str = "unreadable time";
+
+/// The time of a line: its own, or the one before it.
+fn time_of(times: &mut TimestampParser, found: &Found<'_>, outer: Option<&[u8]>) -> Option<u64> {
+    let text = found.time.text();
+    let own = match found.date.get() {
+        Some(date) if is_time_of_day(text) || times.has_format() => {
+            times.parse_parts(date, text, found.zone.text())
+        }
+        _ => times.parse(text),
+    };
+    own.or_else(|| times.parse(outer?))
+}

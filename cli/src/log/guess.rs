@@ -68,7 +68,8 @@ impl ClientJudge {
         self.addresses += 1;
     }
 
-    /// Counts a line. `example` is called for the first line of each kind.
+    /// Counts a line. `example` is called for the first line of each kind only, because a
+    /// description takes longer than to parse the line.
     pub fn count(&mut self, resolved: Resolved, example: impl FnOnce() -> Example) {
         match resolved.client {
             Client::Address(_) => {

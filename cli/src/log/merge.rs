@@ -14,9 +14,27 @@ use super::input::is_regular;
 use super::source::{Shared, Source, first_time};
 use crate::failure::Failure;
 
+/// How many files are open at the same time. The events of further ones are kept in memory.
+const MAX_OPEN: usize = 64;
+
+/// Where the events of a file come from.
+enum Events {
+    File(Box<Source>),
+    Memory(std::vec::IntoIter<Event>),
+}
+
+impl Events {
+    fn next(&mut self, shared: &mut Shared) -> Result<Option<Event>, Failure> {
+        match self {
+            Self::File(source) => source.next_event(shared),
+            Self::Memory(events) => Ok(events.next()),
+        }
+    }
+}
+
 /// A file that has been opened, and its next event.
 struct Open {
-    source: Source,
+    events: Events,
     next: Event,
 }
 
@@ -85,10 +103,10 @@ pub fn read_merged(
         let others = others.map(|(_, other)| other.next.time);
         let starts = waiting.last().map(|(start, _)| *start);
         let until = others.chain(starts).min().unwrap_or(u64::MAX);
-        let Open { source, next } = &mut open[earliest];
+        let Open { events, next } = &mut open[earliest];
         emit(*next);
         let rest = loop {
-            match source.next_event(shared)? {
+            match events.next(shared)? {
                 Some(event) if event.time < until => emit(event),
                 other => break other,
             }
@@ -101,9 +119,19 @@ pub fn read_merged(
 }
 
 fn add(open: &mut Vec<Open>, path: &Path, shared: &mut Shared) -> Result<(), Failure> {
-    let mut source = Source::open(path, &shared.diagnostics)?;
-    if let Some(next) = source.next_event(shared)? {
-        open.push(Open { source, next });
+    let mut source = Box::new(Source::open(path, &shared.diagnostics)?);
+    let Some(next) = source.next_event(shared)? else {
+        return Ok(());
+    };
+    let mut events = Events::File(source);
+    if open.len() >= MAX_OPEN {
+        let mut rest = Vec::new();
+        while let Some(event) = events.next(shared)? {
+            rest.push(event);
+        }
+        // A file is nearly in order, so the merge takes its events as they come.
+        events = Events::Memory(rest.into_iter());
     }
+    open.push(Open { events, next });
     Ok(())
 }

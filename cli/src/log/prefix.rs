@@ -221,12 +221,17 @@ fn daemon(line: &[u8]) -> Option<Peeled<'_>> {
 
 /// Removes `host tag[pid]: ` or `tag: `.
 fn after_tag(text: &[u8]) -> Option<&[u8]> {
-    let (first, rest) = word(text)?;
-    if is_tag(first) {
-        return Some(rest);
+    let (first, mut rest) = word(text)?;
+    if !is_tag(first) {
+        let second;
+        (second, rest) = word(rest)?;
+        if !(is_name(first) && is_tag(second)) {
+            return None;
+        }
     }
-    let (second, rest) = word(rest)?;
-    (is_name(first) && is_tag(second)).then_some(rest)
+    // The mark of a JSON message.
+    let message = rest.strip_prefix(b"@cee:").map(<[u8]>::trim_ascii_start);
+    Some(message.unwrap_or(rest))
 }
 
 fn is_tag(word: &[u8]) -> bool {
@@ -286,6 +291,7 @@ mod tests {
             ("<190>Mar 09 23:50:00 web1 nginx: ", ""),
             ("<190>Mar  9 23:50:00 web1 nginx[812]: ", ""),
             ("<190>Mar  9 23:50:00 nginx: ", ""),
+            ("<190>Mar  9 23:50:00 web1 nginx: @cee: ", ""),
             ("<190>Mar  9 2024 23:50:00 web1 nginx: ", ""),
             ("Mar 09 23:50:00 web1 haproxy[14389]: ", ""),
             ("Mar 09 23:50:00.493000 web1 nginx[812]: ", ""),

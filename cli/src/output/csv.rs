@@ -15,8 +15,8 @@ const HEADER: [&str; 6] = [
     "required_burst",
 ];
 
-/// Returns CSV with a header and the given keys. A key that begins like a formula gets an apostrophe
-/// before it, so that a spreadsheet shows it as text.
+/// Returns CSV with a header and the given keys. A key that begins like a formula gets an
+/// apostrophe before it, so that a spreadsheet shows it as text.
 ///
 /// # Errors
 ///

@@ -96,16 +96,36 @@ fn lists_are_resolved_by_options() {
     }
 }
 
+const REST: &str = "- - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 5\n";
+
+fn lines(write: impl Fn(usize) -> String) -> String {
+    (0..50).map(write).collect()
+}
+
+fn json_line(fields: &serde_json::Value) -> String {
+    fields.to_string() + "\n"
+}
+
+/// A log, and parts of the message with which the program stops.
+type Case<'a> = (&'a str, String, &'a [&'a str]);
+
+fn check_stops(cases: &[Case<'_>]) {
+    for (name, text, parts) in cases {
+        let ran = run_with_input(&ARGS, text.as_bytes());
+        for part in *parts {
+            assert_fails(&ran, 1, part);
+        }
+        assert_eq!(ran.out, "", "{name}");
+    }
+}
+
 /// L6: a field that holds no addresses is no client.
 #[test]
-fn wrong_fields_stop_the_program() {
-    let lines = |write: &dyn Fn(usize) -> String| -> String { (0..50).map(write).collect() };
-    let json = |fields: serde_json::Value| fields.to_string() + "\n";
-    let rest = "- - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 5\n";
-    for (name, text, parts) in [
+fn wrong_fields_of_json_stop_the_program() {
+    let cases: [Case<'_>; 4] = [
         (
             "a virtual host alone",
-            lines(&|_| json(json!({"ts": 1_431_857_103, "host": "example.com"}))),
+            lines(|_| json_line(&json!({"ts": 1_431_857_103, "host": "example.com"}))),
             &[
                 "no requests found",
                 "guessed format: JSON",
@@ -115,7 +135,7 @@ fn wrong_fields_stop_the_program() {
         ),
         (
             "an unknown name",
-            lines(&|_| json(json!({"ts": 1_431_857_103, "visitor": {"at": "203.0.113.5"}}))),
+            lines(|_| json_line(&json!({"ts": 1_431_857_103, "visitor": {"at": "203.0.113.5"}}))),
             &[
                 "no requests found",
                 "ts, visitor.at (an address)",
@@ -124,7 +144,7 @@ fn wrong_fields_stop_the_program() {
         ),
         (
             "an unknown time",
-            lines(&|_| json(json!({"when": 1_431_857_103, "ip": "203.0.113.5"}))),
+            lines(|_| json_line(&json!({"when": 1_431_857_103, "ip": "203.0.113.5"}))),
             &[
                 "no requests found",
                 "ip (an address), when",
@@ -133,7 +153,7 @@ fn wrong_fields_stop_the_program() {
         ),
         (
             "a client that is a name",
-            lines(&|i| json(json!({"ts": 1_431_857_103, "client": format!("app-{i}")}))),
+            lines(|i| json_line(&json!({"ts": 1_431_857_103, "client": format!("app-{i}")}))),
             &[
                 "the client is not clear: 50 of 50 lines",
                 "`app-0`",
@@ -141,9 +161,17 @@ fn wrong_fields_stop_the_program() {
                 "fields: client, ts",
             ],
         ),
+    ];
+    check_stops(&cases);
+}
+
+#[test]
+fn wrong_clients_stop_the_program() {
+    let rest = REST;
+    let cases: [Case<'_>; 6] = [
         (
             "host names",
-            lines(&|i| format!("host{i}.example.com {rest}")),
+            lines(|i| format!("host{i}.example.com {rest}")),
             &[
                 "the client is not clear",
                 "common log",
@@ -152,8 +180,26 @@ fn wrong_fields_stop_the_program() {
             ],
         ),
         (
+            "host names at a load balancer",
+            lines(|i| {
+                let rest = "10.0.0.1:80 0 0 0 200 200 0 5 \"GET / HTTP/1.1\" \"Agent\" - - x \"-\"";
+                format!("http 2024-03-09T23:50:00Z app/x/1 host{i}:80 {rest}\n")
+            }),
+            &[
+                "the client is not clear",
+                "AWS application load balancer",
+                "client_addr, target",
+            ],
+        ),
+        (
+            "host names in columns",
+            "#Fields: date time c-ip\n".to_owned()
+                + &lines(|i| format!("2024-03-09 23:50:00 host{i}\n")),
+            &["the client is not clear", "W3C", "fields: date, time, c-ip"],
+        ),
+        (
             "some virtual hosts",
-            lines(&|i| match i % 5 {
+            lines(|i| match i % 5 {
                 0 => format!("www.example.com www {rest}"),
                 _ => format!("203.0.113.{i} {rest}"),
             }),
@@ -164,9 +210,9 @@ fn wrong_fields_stop_the_program() {
         ),
         (
             "an unknown proxy",
-            lines(&|i| {
+            lines(|i| {
                 let list = format!("203.0.113.{i}");
-                json(json!({"ts": 1_431_857_103, "remote_addr": "198.51.100.9", "xff": list}))
+                json_line(&json!({"ts": 1_431_857_103, "remote_addr": "198.51.100.9", "xff": list}))
             }),
             &[
                 "the client is not clear",
@@ -177,7 +223,7 @@ fn wrong_fields_stop_the_program() {
         ),
         (
             "an unknown proxy of nginx",
-            lines(&|i| {
+            lines(|i| {
                 let rest = rest.trim_end();
                 format!("198.51.100.9 {rest} \"-\" \"Agent\" \"203.0.113.{i}\"\n")
             }),
@@ -188,14 +234,9 @@ fn wrong_fields_stop_the_program() {
                 "forwarded",
             ],
         ),
-    ] {
-        let ran = run_with_input(&ARGS, text.as_bytes());
-        for part in parts {
-            assert_fails(&ran, 1, part);
-        }
-        assert_eq!(ran.out, "", "{name}");
-    }
-    let hosts = lines(&|i| format!("host{i}.example.com {rest}"));
+    ];
+    check_stops(&cases);
+    let hosts = lines(|i| format!("host{i}.example.com {rest}"));
     let args = ["replay", "-", "--quota", "1/s", "--by", "client", "--json"];
     assert_eq!(program::json(&args, hosts.as_bytes())["keys"], 50);
 }
@@ -252,6 +293,20 @@ fn mixed_formats() {
         [&report["requests"], &report["refused"], &report["skipped"]],
         [400, REFUSED, 10]
     );
+}
+
+/// A container runtime cuts long lines. The first piece is enough for the client.
+#[test]
+fn pieces_of_a_line_are_one_request() {
+    let mut text = String::new();
+    for request in requests() {
+        let line = request.combined();
+        let (head, tail) = line.split_at(line.len() - 9);
+        let time = request.time("%Y-%m-%dT%H:%M:%S.%3fZ");
+        text += &format!("{time} stdout P {head}\n{time} stderr F {{}}\n{time} stdout F {tail}\n");
+    }
+    let report = program::json(&[&ARGS[..], &["--quiet"]].concat(), text.as_bytes());
+    assert_eq!([&report["requests"], &report["refused"]], [400, REFUSED]);
 }
 
 #[test]

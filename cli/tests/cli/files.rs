@@ -236,3 +236,21 @@ fn folders_are_read_in_order() {
         [2, 1, 0]
     );
 }
+
+/// More files of the same hours than may be open at the same time, as S3 writes them.
+#[test]
+fn many_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut parts = vec![String::new(); 100];
+    for (number, request) in requests().iter().enumerate() {
+        parts[number * 7 % 100] += &(request.combined() + "\n");
+    }
+    for (number, part) in parts.iter().enumerate() {
+        write(folder.path(), &format!("{number}.log"), part);
+    }
+    let report = replay("6/min burst 4", &[folder.path().to_str().unwrap()]);
+    assert_eq!(
+        [&report["requests"], &report["refused"], &report["late"]],
+        [400, REFUSED, 0]
+    );
+}
