@@ -3,6 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::config::{self, ConfigArgs};
 use crate::explain::{self, ExplainArgs};
 use crate::failure::Failure;
 use crate::manual;
@@ -29,7 +30,7 @@ pub struct Cli {
 pub enum Command {
     /// Replay access logs through limits and show which requests they would have refused
     Replay(ReplayArgs),
-    /// Find the smallest quotas that refuse at most a share of an access log's requests
+    /// Recommend a limit for the clients of access logs
     Suggest(SuggestArgs),
     /// Draw how limits shape traffic
     Shape(ShapeArgs),
@@ -38,6 +39,8 @@ pub enum Command {
     /// Show and change limits that machines share on a Redis or Valkey server
     #[cfg(feature = "redis")]
     Redis(RedisArgs),
+    /// Write a limit for nginx, Envoy, HAProxy, Traefik, Caddy or tidegate, and say what differs
+    Config(ConfigArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -66,6 +69,7 @@ impl Command {
             Self::Explain(args) => explain::run(args),
             #[cfg(feature = "redis")]
             Self::Redis(args) => redis::run(args),
+            Self::Config(args) => config::run(args),
             Self::Completions { shell } => {
                 stdio::write(&manual::completions(*shell, Cli::command()))
             }

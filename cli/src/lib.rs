@@ -12,6 +12,7 @@
 )]
 
 pub mod args;
+pub mod config;
 pub mod explain;
 pub mod failure;
 pub mod log;

@@ -1,67 +1,43 @@
 //! The report as an HTML page. It needs no network, no script and no other file.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+pub mod shell;
+pub mod suggest_page;
+
+use maud::{Markup, html};
 
 use crate::picture::key::shown;
+use crate::picture::noun::{asked, capitalized, noun, nouns};
 use crate::picture::numbers::{counted, grouped, percent, ratio, span};
 use crate::picture::stream_within;
-use crate::picture::svg::{DARK, LIGHT, style_within};
 use crate::picture::time::instant;
 use crate::report::{Key, Report};
-
-const STYLE: &str = include_str!("page/style.css");
-/// Sorts the table. The page is complete without it.
-const SCRIPT: &str = include_str!("page/script.js");
-/// The policy allows the script above by its SHA-256, and no other script that a log may contain.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src \
-    'sha256-rXtBIGc0u+A0wfZZluh1KYcSEEUaAXFsiRucji6CGtw='; base-uri 'none'; form-action 'none'";
-/// The most columns of a text from a log.
-const MAX_COLUMNS: usize = 160;
+use shell::{MAX_COLUMNS, fact, figure, foreign, page};
 
 /// Returns the page.
 pub fn html(report: &Report) -> String {
     let limits = shown(&report.limits.join(" and "), MAX_COLUMNS);
-    let style = format!(
-        "\n:root{{{LIGHT}}}\n\
-         @media screen and (prefers-color-scheme:dark){{:root{{{DARK}}}}}\n{}{STYLE}",
-        style_within()
-    );
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="referrer" content="no-referrer";
-                title { (limits) ": replay" }
-                style { (PreEscaped(style)) }
-            }
-            body {
-                main {
-                    h1 { "What the limit would have done" }
-                    p.limits { code { (limits) } " by " code { (shown(&report.by, 40)) } }
-                    p.quiet { (time_span(report)) }
-                    (facts(report))
-                    h2 { "Over time" }
-                    figure.wide tabindex="0" aria-label="Admitted and refused over time" {
-                        (PreEscaped(stream_within(report)))
-                    }
-                    (worst_keys(report))
-                    h2 { "How it was counted" }
-                    ul.how { @for note in notes(report) { li { (note) } } }
-                }
-                script { (PreEscaped(SCRIPT)) }
-            }
+    let most = asked(report.max_per_minute, report.cost.as_deref());
+    let label = "Admitted and refused over time";
+    let content = html! {
+        h1 { "What the limit would have done" }
+        p.lead { (report.noticed().sentence()) }
+        p.limits { code { (limits) } " by " code { (shown(&report.by, 40)) } }
+        p.quiet {
+            "At most " (most)
+            @if report.by != "none" { " of one " (noun(&report.by)) }
+            " in any minute. " (time_span(report))
         }
+        @for warning in &report.warnings {
+            p.warning role="alert" { strong { "Warning: " } (shown(warning, 400)) }
+        }
+        (facts(report))
+        h2 { "Over time" }
+        (figure(label, stream_within(report, false), stream_within(report, true)))
+        (worst_keys(report))
+        h2 { "How it was counted" }
+        ul.how { @for note in notes(report) { li { (note) } } }
     };
-    page.into_string()
-}
-
-/// Text from a log: escaped, of bounded length, and with its own text direction.
-fn foreign(text: &str) -> Markup {
-    html! { bdi { code { (shown(text, MAX_COLUMNS)) } } }
+    page(&format!("{limits}: replay"), &content)
 }
 
 fn time_span(report: &Report) -> String {
@@ -76,37 +52,38 @@ fn time_span(report: &Report) -> String {
 
 /// The main numbers, each in a box.
 fn facts(report: &Report) -> Markup {
-    let fact = |color: &str, name: &str, value: &str, note: Markup| {
-        html! {
-            div class=(color) {
-                dt { (name) }
-                dd { (value) }
-                @if !note.0.is_empty() { dd.note { (note) } }
-            }
-        }
-    };
     let share = |part: u64, of: u64| html! { (percent(part, of)) };
     let (requests, keys) = (report.requests, report.keys);
     let admitted_share = share(report.admitted, requests);
+    let hit = format!("{} hit", capitalized(nouns(&report.by)));
     let keys_share = html! { "of " (grouped(keys)) ": " (percent(report.keys_refused, keys)) };
     html! {
         dl.facts {
-            (fact("", "Requests", &grouped(requests), html! {}))
-            (fact("blue", "Admitted", &grouped(report.admitted), admitted_share))
-            (fact("red", "Refused", &grouped(report.refused), share(report.refused, requests)))
-            (fact("", "Keys with refusals", &grouped(report.keys_refused), keys_share))
+            (fact("", "Requests", &grouped(requests), &html! {}))
+            (fact("blue", "Admitted", &grouped(report.admitted), &admitted_share))
+            (fact("red", "Refused", &grouped(report.refused), &share(report.refused, requests)))
+            (fact("", &hit, &grouped(report.keys_refused), &keys_share))
             @if let Some(streak) = &report.longest_streak {
-                (fact("", "Longest streak of refusals", &grouped(streak.refusals), html! {
+                (fact("", "Longest streak of refusals", &grouped(streak.refusals), &html! {
                     (foreign(&streak.key)) " from " (instant(streak.from)) " UTC for "
                     (span((streak.to - streak.from).max(0.0)))
                 }))
             }
             @if let Some(quota) = &report.sufficient_quota {
-                (fact("", "Smallest burst without refusals", &shown(quota, MAX_COLUMNS), html! {
+                (fact("", sufficient_name(report), &shown(quota, MAX_COLUMNS), &html! {
                     "at the same rate"
                 }))
             }
         }
+    }
+}
+
+/// At a rate that the crate rounds, a smaller burst may do.
+const fn sufficient_name(report: &Report) -> &'static str {
+    if report.sufficient_is_smallest {
+        "Smallest burst without refusals"
+    } else {
+        "Burst without refusals"
     }
 }
 
@@ -115,21 +92,21 @@ fn worst_keys(report: &Report) -> Markup {
     let has_burst = report.worst.iter().any(|key| key.required_burst.is_some());
     html! {
         @if report.worst.is_empty() {
-            h2 { "Keys" }
+            h2 { (capitalized(nouns(&report.by))) }
             p { "No requests were refused." }
         } @else {
-            h2 { "Most refused keys" }
+            h2 { "Most refused " (nouns(&report.by)) }
             div.wide {
                 table {
                     thead {
                         tr {
-                            th.name scope="col" { "Key" }
+                            th.name scope="col" { (capitalized(noun(&report.by))) }
                             th scope="col" { "Requests" }
                             th scope="col" { "Refused" }
                             th scope="col" { "Share" }
                             th scope="col" { "Longest streak" }
-                            @if has_burst { th scope="col" { "Required burst" } }
-                            th scope="col" { "First refused (UTC)" }
+                            @if has_burst { th.extra scope="col" { "Required burst" } }
+                            th.extra scope="col" { "First refused (UTC)" }
                         }
                     }
                     tbody { @for key in &report.worst { (key_row(key, has_burst)) } }
@@ -143,6 +120,7 @@ fn worst_keys(report: &Report) -> Markup {
 fn key_row(key: &Key, has_burst: bool) -> Markup {
     let number = |number: u64| html! { td data-sort=(number) { (grouped(number)) } };
     let share = format!("{:.6}", ratio(key.refused, key.requests));
+    let burst = key.required_burst.unwrap_or(0);
     html! {
         tr {
             td.name { (foreign(&key.key)) }
@@ -150,10 +128,12 @@ fn key_row(key: &Key, has_burst: bool) -> Markup {
             (number(key.refused))
             td data-sort=(share) { (percent(key.refused, key.requests)) }
             (number(key.longest_streak))
-            @if has_burst { (number(key.required_burst.unwrap_or(0))) }
+            @if has_burst {
+                td.extra data-sort=(burst) { (grouped(burst)) }
+            }
             @match key.first_refused.filter(|first| first.is_finite()) {
-                Some(first) => td data-sort=(format!("{first:.3}")) { (instant(first)) },
-                None => td data-sort="" {},
+                Some(first) => td.extra data-sort=(format!("{first:.3}")) { (instant(first)) },
+                None => td.extra data-sort="" {},
             }
         }
     }
@@ -164,14 +144,18 @@ fn notes(report: &Report) -> Vec<Markup> {
     let limits = match report.by.as_str() {
         "none" => "One limit applied to all requests together.".to_owned(),
         by => format!(
-            "Each key ({}) had its own limits, unused at its first request.",
+            "Each {} ({}) had its own limits, unused at its first request.",
+            noun(by),
             shown(by, 40)
         ),
     };
     let mut notes = vec![
         html! {
-            (limits) " A refused request was not charged. It is assumed that the client did not "
-            "retry because of the refusal."
+            (limits) " A refused request was not charged. "
+            @match &report.retries {
+                None => "It is assumed that the client did not retry because of the refusal.",
+                Some(retries) => (retries.sentence()),
+            }
         },
         html! {
             "The limiters of the crate " code { "tidegate" } " decided about each request at its "
@@ -190,7 +174,7 @@ fn notes(report: &Report) -> Vec<Markup> {
     }
     if report.sufficient_quota.is_some() {
         notes.push(html! {
-            "The smallest burst without refusals would have refused no request of this log at the "
+            (sufficient_name(report)) ": it would have refused no request of this log at the "
             "same rate."
         });
     }

@@ -1,19 +1,25 @@
 //! Draws a replay, and formats the numbers, times and keys of every output.
 
+pub mod decades;
 pub mod escape;
 pub mod key;
+pub mod noticed;
+pub mod noun;
 pub mod numbers;
 pub mod scale;
 pub mod svg;
 pub mod time;
 
 mod bars;
+mod curve;
 mod steps;
 mod stream;
 
 pub use steps::{Step, steps};
 
 use crate::report::Report;
+use crate::suggest::suggestions::Suggestions;
+use noun::nouns;
 use numbers::{counted, grouped, percent};
 use svg::Svg;
 
@@ -30,11 +36,56 @@ pub fn timeline_svg(report: &Report) -> String {
     svg.finish(bottom + 16.0)
 }
 
-/// Draws only admissions and refusals over time, for a page.
-pub fn stream_within(report: &Report) -> String {
+/// Draws only admissions and refusals over time, for a page: wide, or narrow for phones.
+pub fn stream_within(report: &Report, is_narrow: bool) -> String {
     let mut svg = Svg::new("Admitted and refused over time", &description(report)).within();
+    if is_narrow {
+        svg = svg.narrow();
+    }
     let bottom = stream::draw(&mut svg, report, 24.0);
     svg.finish(bottom + 8.0)
+}
+
+/// Draws what limits would refuse, as one file.
+pub fn curve_svg(found: &Suggestions) -> String {
+    let mut svg = Svg::new("What each limit would refuse", &curve_description(found));
+    let recommended = found
+        .recommended
+        .as_ref()
+        .map(|choice| choice.limit.as_str());
+    let recommended = recommended.unwrap_or("nothing");
+    let by = key::shown(&found.by, 20);
+    svg.heading(&format!("{recommended} is recommended, by {by}"));
+    let bottom = curve::draw(&mut svg, found, 72.0);
+    svg.finish(bottom + 16.0)
+}
+
+/// Draws what limits would refuse, for a page: wide, or narrow for phones.
+pub fn curve_within(found: &Suggestions, is_narrow: bool) -> String {
+    let title = "What each limit would refuse";
+    let mut svg = Svg::new(title, &curve_description(found)).within();
+    if is_narrow {
+        svg = svg.narrow();
+    }
+    let bottom = curve::draw(&mut svg, found, 24.0);
+    svg.finish(bottom + 8.0)
+}
+
+/// Describes the curve for readers who cannot see the picture.
+fn curve_description(found: &Suggestions) -> String {
+    let points = found.curve.iter().flat_map(|curve| &curve.points);
+    let points: Vec<String> = points
+        .map(|point| {
+            format!(
+                "{}: {} refused, {} {} hit.",
+                point.limit,
+                percent(point.refused, found.requests),
+                percent(point.keys_refused, found.keys),
+                nouns(&found.by)
+            )
+        })
+        .collect();
+    points.join(" ")
 }
 
 /// Describes the report for readers who cannot see the picture.

@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+use crate::picture::noticed::Noticed;
+use crate::replay::retries::RetryOutcome;
+
 /// The outcome of a replay. Serialized, it is the output of `--json`.
 ///
 /// All times are seconds since 1970.
@@ -22,22 +25,49 @@ pub struct Report {
     /// Lines that came after a later line was replayed. They were replayed at the time of that
     /// line.
     pub late: u64,
+    /// Requests that were not to count, such as those before `--from`.
+    pub left_out: u64,
+    /// Requests that were answered 429 by an earlier limit, and count.
+    pub answered_429: u64,
+    /// What makes the counts doubtful: damaged logs, late lines, a proxy that hides the clients.
+    pub warnings: Vec<String>,
+    /// The field with costs; `None` if each request asks for one permit.
+    pub cost: Option<String>,
     /// The number of keys.
     pub keys: u64,
     /// The number of keys with a refusal.
     pub keys_refused: u64,
+    /// The most requests of a key that the limits admit in any minute: an upper bound.
+    pub max_per_minute: u64,
     /// The time of the first request; `None` without requests.
     pub first: Option<f64>,
     /// The time of the last request; `None` without requests.
     pub last: Option<f64>,
     /// The longest streak of refusals of one key, without an admission in between.
     pub longest_streak: Option<Streak>,
-    /// The same rate with the smallest burst that refuses no request; `None` if there is a window.
+    /// The same rate with a burst that refuses no request; `None` if there is a window.
     pub sufficient_quota: Option<String>,
+    /// Whether no smaller burst does. At a rate that the crate rounds, one token less may.
+    pub sufficient_is_smallest: bool,
+    /// What became of refused requests that were sent again; `None` without `--retries`.
+    pub retries: Option<RetryOutcome>,
     /// The keys with the most refusals, in descending order.
     pub worst: Vec<Key>,
     /// The counts over time, in equal steps from `first` on.
     pub timeline: Timeline,
+}
+
+impl Report {
+    /// How many clients would have noticed.
+    pub fn noticed(&self) -> Noticed<'_> {
+        Noticed {
+            by: &self.by,
+            requests: self.requests,
+            refused: self.refused,
+            keys: self.keys,
+            keys_refused: self.keys_refused,
+        }
+    }
 }
 
 /// The counts of one key.

@@ -41,7 +41,7 @@ pub struct ShapeArgs {
     #[arg(long, value_name = "RATE", value_parser = values::quota)]
     pub rate: Option<Quota>,
     /// Length of the traffic, such as `10s` [default: five times the longest period, window or
-    /// refill]
+    /// refill, but at most a million requests]
     #[arg(long = "for", value_name = "TIME", value_parser = values::duration)]
     pub length: Option<Duration>,
     /// Seed of random patterns: the same seed gives the same requests
@@ -89,18 +89,21 @@ pub fn shape(args: &ShapeArgs) -> Result<Shape, Failure> {
             window.map_err(|error| usage(&format!("no window like the quota: {error}")))?;
         windows.push(window);
     }
-    let length = args.length.unwrap_or_else(|| {
-        let windows = windows.iter().map(|window| window.quota.period());
-        let longest = windows.fold(args.quota.refill_time(), Duration::max);
-        longest.max(args.quota.period()).saturating_mul(5)
-    });
-    let nanos = u64::try_from(length.as_nanos()).ok();
-    let nanos = nanos.filter(|nanos| *nanos < 1 << 62);
-    let nanos = nanos.ok_or_else(|| usage("--for is longer than 146 years"))?;
     let (rate, period) = match args.rate {
         Some(rate) => (u128::from(rate.rate()), rate.period()),
         None => (u128::from(args.quota.rate()) * 3, args.quota.period()),
     };
+    let length = args.length.unwrap_or_else(|| {
+        let windows = windows.iter().map(|window| window.quota.period());
+        let longest = windows.fold(args.quota.refill_time(), Duration::max);
+        let length = longest.max(args.quota.period()).saturating_mul(5);
+        // At a high rate, a shorter time has enough requests to show.
+        let most = MAX_REQUESTS * period.as_nanos() / rate.max(1);
+        u64::try_from(most).map_or(length, |most| length.min(Duration::from_nanos(most)))
+    });
+    let nanos = u64::try_from(length.as_nanos()).ok();
+    let nanos = nanos.filter(|nanos| *nanos < 1 << 62);
+    let nanos = nanos.ok_or_else(|| usage("--for is longer than 146 years"))?;
     let count = rate * u128::from(nanos) / period.as_nanos().max(1);
     if count == 0 {
         return Err(usage("this rate gives no request in this time"));

@@ -2,10 +2,39 @@
 
 use std::time::Duration;
 
+use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo};
 use tidegate::{Ipv6Prefix, ParseQuotaError, Quota};
 
 use crate::picture::key::{shown, width};
+
+pub mod nginx;
+pub mod pattern;
+
+/// A quota as it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenQuota {
+    /// The quota.
+    pub quota: Quota,
+    /// What a reader of nginx's notation may not expect.
+    pub note: Option<String>,
+}
+
+/// Parses a quota in the notation of this crate, or in nginx's.
+///
+/// # Errors
+///
+/// As [`quota`], and as [`nginx::parse`].
+pub fn given_quota(text: &str) -> Result<GivenQuota, String> {
+    if nginx::is_nginx(text) {
+        let nginx::NginxLimit { quota, note } = nginx::parse(text)?;
+        let note = Some(note);
+        return Ok(GivenQuota { quota, note });
+    }
+    let quota = quota(text)?;
+    Ok(GivenQuota { quota, note: None })
+}
 
 /// Parses a quota.
 ///
@@ -56,6 +85,20 @@ pub fn ipv6_prefix(text: &str) -> Result<Ipv6Prefix, String> {
     Ipv6Prefix::new(bits).map_err(|error| error.to_string())
 }
 
+/// Parses a time zone: a name such as `Europe/Berlin`, or an offset such as `+05:30`.
+///
+/// # Errors
+///
+/// If the zone is not known.
+pub fn time_zone(text: &str) -> Result<TimeZone, String> {
+    let text = text.trim();
+    let offset = || Some(strtime::parse("%z", text).ok()?.offset()?.to_time_zone());
+    let found = TimeZone::get(text).ok().or_else(offset);
+    let offset_with_colon = || Some(strtime::parse("%:z", text).ok()?.offset()?.to_time_zone());
+    let found = found.or_else(offset_with_colon);
+    found.ok_or_else(|| "expected a zone such as `Europe/Berlin`, `+05:30` or `UTC`".to_owned())
+}
+
 /// The message, and below it the text with a caret at the mistake.
 fn with_caret(text: &str, error: &ParseQuotaError) -> String {
     let message = error.to_string();
@@ -103,6 +146,23 @@ mod tests {
         }
         let wide = quota("5\u{3000}/漢").unwrap_err();
         assert!(wide.ends_with("  5\\u{3000}/漢\n            ^"), "{wide}");
+    }
+
+    #[test]
+    fn time_zones() {
+        let noon = jiff::civil::date(2024, 3, 9).at(12, 0, 0, 0);
+        for (text, expected) in [
+            ("UTC", "2024-03-09T12:00:00Z"),
+            ("Europe/Berlin", "2024-03-09T11:00:00Z"),
+            ("+05:30", "2024-03-09T06:30:00Z"),
+            ("-0330", "2024-03-09T15:30:00Z"),
+        ] {
+            let time = time_zone(text).unwrap().to_timestamp(noon).unwrap();
+            assert_eq!(time.to_string(), expected, "{text}");
+        }
+        for text in ["", "Berlin", "+", "5"] {
+            assert!(time_zone(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tidegate::Quota;
 
-use crate::replay::required_burst::EmissionInterval;
+use crate::replay::emission_interval::EmissionInterval;
 
 /// The largest divisor of an emission interval whose rate is exact.
 const MAX_EXACT_DIVISOR: u64 = 1 << 17;

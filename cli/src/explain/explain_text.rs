@@ -51,13 +51,16 @@ pub fn text(explanation: &Explanation, width: usize) -> String {
         ),
         (
             "at most",
-            format!("{max}both ends included: the burst and the refill"),
+            format!(
+                "{max}both ends included: the burst and the refill; without one of its ends, one \
+                 request fewer where a token comes at that end"
+            ),
         ),
         (
             "comparison",
             format!(
-                "in any {period} this bucket admits at most {}; a fixed window of {rate} at most \
-                 {}, around its edge; a sliding window of {rate} at most {}",
+                "in any {period}, both ends included, this bucket admits at most {}; a fixed window \
+                 of {rate} at most {}, around its edge; a sliding window of {rate} at most {}",
                 grouped(per_period.bucket),
                 grouped(per_period.fixed_window),
                 grouped(per_period.sliding_window)

@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal, Read};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
+use super::follow::Stop;
 use crate::failure::Failure;
-use crate::output::stdio::warn;
+use crate::output::stdio::{caution, warn};
 
 /// How many unreadable lines are printed. All are counted.
 const MAX_PRINTED: u64 = 5;
@@ -20,6 +21,7 @@ pub struct Diagnostics {
     strict: bool,
     lines: u64,
     unreadable: u64,
+    follow: Option<Stop>,
 }
 
 impl Diagnostics {
@@ -45,7 +47,20 @@ impl Diagnostics {
             strict,
             lines: 0,
             unreadable: 0,
+            follow: None,
         }
+    }
+
+    /// Waits at the end of files until asked to stop.
+    #[must_use]
+    pub fn following(mut self, stop: Stop) -> Self {
+        self.follow = Some(stop);
+        self
+    }
+
+    /// When to stop at the end of a file; `None` to end there.
+    pub const fn follow(&self) -> Option<&Stop> {
+        self.follow.as_ref()
     }
 
     /// Counts the bytes that are read from `reader`.
@@ -79,6 +94,19 @@ impl Diagnostics {
         if self.unreadable <= MAX_PRINTED {
             self.bar.suspend(|| warn(&message));
         }
+        Ok(())
+    }
+
+    /// Reports a file that cannot be read further.
+    ///
+    /// # Errors
+    ///
+    /// With `strict`, an error with the problem.
+    pub fn add_damaged(&self, problem: &str) -> Result<(), Failure> {
+        if self.strict {
+            return Err(Failure::Problem(problem.to_owned()));
+        }
+        self.bar.suspend(|| caution(problem));
         Ok(())
     }
 

@@ -1,21 +1,25 @@
 //! The key by which requests are grouped.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::Write;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::{Arg, Command};
 use tidegate::Ipv6Prefix;
 
-use super::clf::{Head, path_of};
+use super::address::is_missing;
+use super::clf::path_of;
 
 /// The kind of key by which requests are grouped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupBy {
     /// One key for all requests.
     None,
-    /// The address. IPv6 addresses are written in their shortest form, and mapped ones such as
-    /// `::ffff:1.2.3.4` as IPv4.
+    /// The client's address. IPv6 addresses are written in their shortest form, and mapped ones
+    /// such as `::ffff:1.2.3.4` as IPv4.
     Ip,
     /// The IPv4 address, or the network of an IPv6 address, as in [`tidegate::IpKey`].
     IpPrefix,
@@ -25,7 +29,7 @@ pub enum GroupBy {
     User,
     /// The agent.
     Agent,
-    /// A field of a JSON log.
+    /// A field of the log.
     Field(String),
 }
 
@@ -60,51 +64,38 @@ impl fmt::Display for GroupBy {
     }
 }
 
-impl GroupBy {
-    /// The field names under which JSON logs store the key, the most common first.
-    pub fn json_fields(&self) -> Vec<&str> {
-        match self {
-            Self::None => vec![],
-            Self::Ip | Self::IpPrefix => vec![
-                "remote_addr",
-                "remote_ip",
-                "client_ip",
-                "clientip",
-                "clientIp",
-                "ip",
-                "client.ip",
-                "source.ip",
-                "client",
-                "remote_host",
-                "host",
-            ],
-            Self::Path => vec!["path", "uri", "request_uri", "url.path", "url", "request"],
-            Self::User => vec!["user", "remote_user", "username", "user.name", "user_id"],
-            Self::Agent => vec![
-                "user_agent",
-                "http_user_agent",
-                "agent",
-                "userAgent",
-                "user_agent.original",
-            ],
-            Self::Field(field) => vec![field],
-        }
+/// Parses keys. Any field is a key, and the common ones are completed by shells.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupByParser;
+
+impl TypedValueParser for GroupByParser {
+    type Value = GroupBy;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<GroupBy, clap::Error> {
+        StringValueParser::new()
+            .try_map(|text| text.parse::<GroupBy>())
+            .parse_ref(command, arg, value)
     }
 
-    /// Returns the raw key of a line in the common or combined format.
-    ///
-    /// # Errors
-    ///
-    /// Names what the line lacks.
-    pub fn clf_key<'a>(&self, head: &Head<'a>) -> Result<&'a [u8], &'static str> {
-        match self {
-            Self::None => Ok(b"all"),
-            Self::Ip | Self::IpPrefix => Ok(head.host),
-            Self::Path => head.path(),
-            Self::User => Ok(head.user),
-            Self::Agent => head.agent(),
-            Self::Field(_) => Err("only JSON logs have such a field"),
-        }
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let kinds = [
+            ("ip", "The client's address"),
+            ("ip-prefix", "The network of an IPv6 address"),
+            ("path", "The path without its query"),
+            ("user", "The user"),
+            ("agent", "The agent"),
+            ("none", "One limit of all requests"),
+            ("host", "The virtual host"),
+            ("method", "The method of the request"),
+            ("status", "The status of the response"),
+        ];
+        let values = kinds.map(|(name, help)| PossibleValue::new(name).help(help));
+        Some(Box::new(values.into_iter()))
     }
 }
 
@@ -126,40 +117,29 @@ impl KeyNormalizer {
         }
     }
 
-    /// The kind of the keys.
-    pub const fn by(&self) -> &GroupBy {
-        &self.by
-    }
-
-    /// Returns the normal form, or `None` for an empty key or `-`, which logs write for a missing
-    /// one.
-    pub fn normalize<'a>(&'a mut self, raw: &'a [u8]) -> Option<&'a [u8]> {
-        if raw.is_empty() || raw == b"-" {
-            return None;
-        }
-        let has_prefix = match self.by {
-            // The field of a JSON log may hold the whole request line.
-            GroupBy::Path => return Some(path_of(raw)),
-            // Only IPv6 addresses have several forms.
-            GroupBy::Ip | GroupBy::IpPrefix if memchr::memchr(b':', raw).is_some() => {
-                self.by == GroupBy::IpPrefix
-            }
-            _ => return Some(raw),
-        };
-        let text = str::from_utf8(raw).ok();
-        let Some(ip) = text.and_then(|text| text.parse::<IpAddr>().ok()) else {
-            return Some(raw);
-        };
+    /// The key of an address.
+    pub fn address(&mut self, ip: IpAddr) -> &[u8] {
         self.scratch.clear();
         // Writing to a vector does not fail.
-        let _ = match ip.to_canonical() {
-            IpAddr::V6(ip) if has_prefix => {
+        let _ = match ip {
+            IpAddr::V6(ip) if self.by == GroupBy::IpPrefix => {
                 let network = self.prefix.key(IpAddr::V6(ip)).addr();
                 write!(self.scratch, "{network}/{}", self.prefix.bits())
             }
             ip => write!(self.scratch, "{ip}"),
         };
-        Some(&self.scratch)
+        &self.scratch
+    }
+
+    /// The key of any other text, or `None` for an empty one or `-`, which logs write for a missing
+    /// one.
+    pub fn text<'a>(&self, raw: &'a [u8]) -> Option<&'a [u8]> {
+        match self.by {
+            _ if is_missing(raw) => None,
+            // The field may hold the whole request line.
+            GroupBy::Path => Some(path_of(raw)),
+            _ => Some(raw),
+        }
     }
 }
 
@@ -167,33 +147,40 @@ impl KeyNormalizer {
 mod tests {
     use super::*;
 
+    fn normalizer(by: GroupBy, bits: u8) -> KeyNormalizer {
+        KeyNormalizer::new(by, Ipv6Prefix::new(bits).unwrap())
+    }
+
     #[test]
-    fn normal_forms() {
+    fn addresses() {
         for (by, bits, raw, expected) in [
-            (GroupBy::Ip, 64, "2001:DB8:0::1", Some("2001:db8::1")),
-            (GroupBy::Ip, 64, "::ffff:1.2.3.4", Some("1.2.3.4")),
-            (GroupBy::Ip, 64, "a.example", Some("a.example")),
-            (GroupBy::Ip, 64, "no:ip", Some("no:ip")),
+            (GroupBy::Ip, 64, "2001:DB8:0::1", "2001:db8::1"),
+            (GroupBy::Ip, 64, "1.2.3.4", "1.2.3.4"),
             (
                 GroupBy::IpPrefix,
                 64,
                 "2001:db8:1:2::7",
-                Some("2001:db8:1:2::/64"),
+                "2001:db8:1:2::/64",
             ),
-            (
-                GroupBy::IpPrefix,
-                48,
-                "2001:db8:1:2::7",
-                Some("2001:db8:1::/48"),
-            ),
-            (GroupBy::IpPrefix, 64, "::ffff:1.2.3.4", Some("1.2.3.4")),
-            (GroupBy::Path, 64, "GET /a?b HTTP/2", Some("/a")),
-            (GroupBy::User, 64, "-", None),
-            (GroupBy::Agent, 64, "", None),
+            (GroupBy::IpPrefix, 48, "2001:db8:1:2::7", "2001:db8:1::/48"),
+            (GroupBy::IpPrefix, 64, "1.2.3.4", "1.2.3.4"),
         ] {
-            let mut normalizer = KeyNormalizer::new(by, Ipv6Prefix::new(bits).unwrap());
-            let key = normalizer.normalize(raw.as_bytes());
-            assert_eq!(key, expected.map(str::as_bytes), "{raw}");
+            let mut normalizer = normalizer(by, bits);
+            let key = normalizer.address(raw.parse().unwrap());
+            assert_eq!(key, expected.as_bytes(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn texts() {
+        for (by, raw, expected) in [
+            (GroupBy::Path, "GET /a?b HTTP/2", Some("/a")),
+            (GroupBy::User, "-", None),
+            (GroupBy::Agent, "", None),
+            (GroupBy::Field("a".to_owned()), "x", Some("x")),
+        ] {
+            let normalizer = normalizer(by, 64);
+            assert_eq!(normalizer.text(raw.as_bytes()), expected.map(str::as_bytes));
         }
     }
 }

@@ -1,46 +1,140 @@
-//! Opens files and standard input, and decompresses gzip.
+//! Opens files and standard input, and decompresses them.
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
 
 use super::diagnostics::Diagnostics;
+use super::follow::Follow;
+use super::json_stream;
+use super::zstd::ZstdReader;
 use crate::failure::{Failure, describe};
 use crate::output::stdio::is_stdio;
 
 /// How many compressed bytes are read at a time.
 const CHUNK: usize = 256 * 1024;
+/// How much memory the dictionary of an xz file may take, in KiB. `xz -9` uses 64 MiB.
+const MAX_XZ_KIB: u32 = 256 * 1024;
+/// How many bytes of the text are examined for its form.
+const EXAMINED: u64 = 256;
 
-/// Opens a file, or standard input for `-`. Decompresses gzip, which is recognized by its first
-/// bytes. All members of a gzip file are read.
+/// A text.
+pub struct Input {
+    /// The text, decompressed.
+    pub reader: Box<dyn Read>,
+    /// Whether it consists of JSON objects that are not one to a line.
+    pub is_json_stream: bool,
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input").finish_non_exhaustive()
+    }
+}
+
+/// Opens a file, or standard input for `-`. Decompresses gzip, bzip2, xz and zstd, which are
+/// recognized by their first bytes. All members of a file are read.
 ///
 /// # Errors
 ///
-/// If the file does not exist or cannot be read.
-pub fn open(path: &Path, diagnostics: &Diagnostics) -> Result<Box<dyn Read>, Failure> {
+/// If the file does not exist or cannot be opened.
+pub fn open(path: &Path, diagnostics: &Diagnostics) -> Result<Input, Failure> {
     let failed = |error: io::Error| Failure::at(name(path), describe(&error));
     let inner: Box<dyn Read> = if is_stdio(path) {
         Box::new(io::stdin().lock())
     } else {
-        Box::new(File::open(path).map_err(failed)?)
+        let file = File::open(path).map_err(failed)?;
+        match diagnostics.follow() {
+            Some(stop) => Box::new(Follow::new(file, path, stop.clone())),
+            None => Box::new(file),
+        }
     };
     let mut inner = diagnostics.count_bytes(inner);
     // The first read of a pipe may return a single byte.
-    let mut magic = Vec::with_capacity(2);
-    inner
-        .by_ref()
-        .take(2)
-        .read_to_end(&mut magic)
-        .map_err(failed)?;
-    let is_gzip = magic == [0x1f, 0x8b];
-    let whole = Cursor::new(magic).chain(inner);
-    Ok(if is_gzip {
-        Box::new(MultiGzDecoder::new(BufReader::with_capacity(CHUNK, whole)))
-    } else {
-        Box::new(whole)
+    let mut magic = Vec::with_capacity(6);
+    let read = inner.by_ref().take(6).read_to_end(&mut magic);
+    read.map_err(failed)?;
+    let whole = Cursor::new(magic.clone()).chain(inner);
+    let buffered = |whole| BufReader::with_capacity(CHUNK, whole);
+    let mut reader: Box<dyn Read> = match magic.as_slice() {
+        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(buffered(whole))),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Box::new(MultiBzDecoder::new(buffered(whole))),
+        b"\xfd7zXZ\0" => Box::new(XzReader::new_mem_limit(buffered(whole), true, MAX_XZ_KIB)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+            Box::new(ZstdReader::new(buffered(whole)))
+        }
+        _ => Box::new(whole),
+    };
+    let mut head = Vec::new();
+    let read = reader.by_ref().take(EXAMINED).read_to_end(&mut head);
+    let is_json_stream = json_stream::begins(&head);
+    let head = Cursor::new(head);
+    Ok(Input {
+        is_json_stream,
+        reader: match read {
+            Ok(_) => Box::new(head.chain(reader)),
+            // What could be read comes first.
+            Err(error) => Box::new(head.chain(Failed(Some(error)))),
+        },
     })
+}
+
+/// Fails with an error that occurred earlier.
+struct Failed(Option<io::Error>);
+
+impl Read for Failed {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
+
+/// Replaces folders by the files in them and below, in the order of their names. Files and folders
+/// that begin with a dot are left out.
+///
+/// # Errors
+///
+/// If a folder cannot be read, or has no files.
+pub fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if is_stdio(path) || !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let before = files.len();
+        add_files(path, &mut files)?;
+        if files.len() == before {
+            return Err(Failure::at(path.display(), "the folder has no files"));
+        }
+    }
+    Ok(files)
+}
+
+fn add_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::at(folder.display(), describe(&error));
+    let entries = folder.read_dir().map_err(failed)?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            // Links to folders are not followed, because they may lead in a circle.
+            let is_folder = entry.file_type().map_err(failed)?.is_dir();
+            paths.push((entry.path(), is_folder));
+        }
+    }
+    paths.sort();
+    for (path, is_folder) in paths {
+        if is_folder {
+            add_files(&path, files)?;
+        } else if path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(())
 }
 
 /// The name of a file in messages.
@@ -50,6 +144,11 @@ pub fn name(path: &Path) -> String {
     } else {
         path.display().to_string()
     }
+}
+
+/// Whether a file can be opened twice, unlike a pipe.
+pub fn is_regular(path: &Path) -> bool {
+    !is_stdio(path) && path.is_file()
 }
 
 /// The total size of all files in bytes, or `None` if one of them is not a regular file.

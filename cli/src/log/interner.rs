@@ -34,6 +34,14 @@ impl Texts {
 }
 
 impl KeyInterner {
+    /// Returns the number of a known key.
+    #[inline]
+    pub fn find(&self, key: &[u8]) -> Option<u32> {
+        let hash = self.hasher.hash_one(key);
+        let is_key = |number: &u32| self.keys.get(*number) == key;
+        self.numbers.find(hash, is_key).copied()
+    }
+
     /// Returns the number of a key, or `None` if there are 2³² other keys.
     #[inline]
     pub fn intern(&mut self, key: &[u8]) -> Option<u32> {
@@ -87,6 +95,7 @@ mod tests {
         assert_eq!(keys.intern(b"\xff"), Some(1_000));
         assert_eq!(keys.intern(b""), Some(1_001));
         assert_eq!(keys.len(), 1_002);
+        assert_eq!((keys.find(b"7"), keys.find(b"x")), (Some(7), None));
         let texts = [0, 999, 1_000, 1_001].map(|number| keys.text(number));
         assert_eq!(texts, ["0", "999", "\u{fffd}", ""]);
     }

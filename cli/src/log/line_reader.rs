@@ -4,6 +4,8 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 use memchr::memchr;
 
+use super::json_stream::{self, Piece};
+
 /// The longest line in bytes. The limit keeps a file without line ends from filling the memory.
 pub const MAX_LINE: usize = 1 << 20;
 
@@ -16,9 +18,12 @@ pub struct LineReader<R> {
     used: usize,
     /// Holds a line that goes beyond the buffer.
     long: Vec<u8>,
+    is_json_stream: bool,
+    number: u64,
 }
 
-/// A line without its end, `\n` or `\r\n`.
+/// A line without its end, `\n` or `\r\n`, and without zero bytes at its beginning. A file that is
+/// truncated while a server writes to it begins with zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line<'a> {
     /// The line's bytes.
@@ -40,7 +45,22 @@ impl<R: Read> LineReader<R> {
             inner: BufReader::with_capacity(BUFFER, inner),
             used: 0,
             long: Vec::new(),
+            is_json_stream: false,
+            number: 0,
         }
+    }
+
+    /// Reads JSON objects, which may share lines or take several.
+    pub fn of_json_stream(inner: R) -> Self {
+        Self {
+            is_json_stream: true,
+            ..Self::new(inner)
+        }
+    }
+
+    /// The number of the last line, from 1 on.
+    pub const fn number(&self) -> u64 {
+        self.number
     }
 
     /// Returns the next line, or `None` at the end. The last line needs no line end.
@@ -50,9 +70,14 @@ impl<R: Read> LineReader<R> {
     /// If the stream fails.
     #[inline]
     pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+        if self.is_json_stream {
+            return self.next_object();
+        }
         self.inner.consume(std::mem::take(&mut self.used));
+        self.number += 1;
         let end = loop {
             match self.inner.fill_buf() {
+                Ok([0, ..]) => self.skip_zeros(),
                 Ok(buffer) => break memchr(b'\n', buffer),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -76,6 +101,22 @@ impl<R: Read> LineReader<R> {
             &self.long
         };
         Ok(Some(Line::Text(text.strip_suffix(b"\r").unwrap_or(text))))
+    }
+
+    #[cold]
+    fn skip_zeros(&mut self) {
+        let zeros = self.inner.buffer().iter().take_while(|byte| **byte == 0);
+        let zeros = zeros.count();
+        self.inner.consume(zeros);
+    }
+
+    fn next_object(&mut self) -> io::Result<Option<Line<'_>>> {
+        let piece = json_stream::next(&mut self.inner, MAX_LINE, &mut self.long, &mut self.number)?;
+        Ok(match piece {
+            Piece::Text => Some(Line::Text(&self.long)),
+            Piece::TooLong => Some(Line::TooLong),
+            Piece::End => None,
+        })
     }
 }
 
@@ -113,6 +154,7 @@ mod tests {
             assert_eq!(lines(b"a\n\nbc\r\nd", step), expected);
             assert_eq!(lines(b"a\n", step), expected[..1]);
             assert_eq!(lines(b"", step), []);
+            assert_eq!(lines(b"\0\0\0\0a\n\n\0bc\nd", step), expected);
         }
     }
 

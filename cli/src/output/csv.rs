@@ -15,7 +15,8 @@ const HEADER: [&str; 6] = [
     "required_burst",
 ];
 
-/// Returns CSV with a header and the given keys.
+/// Returns CSV with a header and the given keys. A key that begins like a formula gets an
+/// apostrophe before it, so that a spreadsheet shows it as text.
 ///
 /// # Errors
 ///
@@ -26,7 +27,11 @@ pub fn keys(keys: impl Iterator<Item = Key>) -> Result<Vec<u8>, Failure> {
         .has_headers(false)
         .from_writer(Vec::new());
     writer.write_record(HEADER).map_err(failed)?;
-    for key in keys {
+    for mut key in keys {
+        // A spreadsheet would run such a text as a formula.
+        if key.key.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+            key.key.insert(0, '\'');
+        }
         writer.serialize(key).map_err(failed)?;
     }
     Writer::into_inner(writer).map_err(|error| Failure::at("CSV", error))

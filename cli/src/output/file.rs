@@ -89,7 +89,6 @@ fn temporary_file(path: &Path) -> io::Result<NamedTempFile> {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    // The message must not show the random name of the temporary file.
-    let file = builder.tempfile_in(folder);
-    file.map_err(|error| io::Error::new(error.kind(), error.kind().to_string()))
+    // The random name in the message follows the number of the error, and `describe` cuts both off.
+    builder.tempfile_in(folder)
 }

@@ -1,32 +1,38 @@
-//! Prints the results of `replay` and `suggest` as text.
+//! Prints the result of `replay` as text.
 
 use anstyle::{AnsiColor, Style};
 
+use super::diagnostics::{diagnostics, earlier_refusals};
 use super::table::Table;
+use super::wrap::wrapped;
 use crate::picture::key::shown;
+use crate::picture::noun::{asked, noun};
 use crate::picture::numbers::{counted, grouped, percent};
 use crate::picture::time::instant;
 use crate::report::Report;
-use crate::suggest::search::Suggestions;
 use crate::terminal::{Charset, timeline};
 
 const BOLD: Style = Style::new().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
 const GREEN: Style = AnsiColor::Green.on_default().bold();
 
-/// The numbers of skipped and late lines, without those that are zero.
-fn diagnostics(skipped: u64, late: u64) -> String {
-    let counts = [(skipped, "skipped"), (late, "late")].into_iter();
-    let counts = counts.filter(|(count, _)| *count > 0);
-    counts
-        .map(|(count, name)| format!(", {} {name}", grouped(count)))
-        .collect()
-}
-
 /// The outcome of a replay, in at most `width` columns where possible.
 pub fn replay(report: &Report, width: usize) -> String {
     let by = shown(&report.by, usize::MAX);
-    let mut text = format!("{BOLD}{}{BOLD:#} by {by}\n", report.limits.join(" and "));
+    let one = noun(&report.by);
+    let of_one = match report.by.as_str() {
+        "none" => "in all".to_owned(),
+        _ => format!("of one {one}"),
+    };
+    let mut text = wrapped(&report.noticed().sentence(), width);
+    text += &wrapped(
+        &format!(
+            "{} by {by}: at most {} {of_one} in any minute",
+            report.limits.join(" and "),
+            asked(report.max_per_minute, report.cost.as_deref())
+        ),
+        width,
+    );
     if let (Some(first), Some(last)) = (report.first, report.last) {
         text += &format!("{} to {} UTC\n", instant(first), instant(last));
     }
@@ -37,33 +43,57 @@ pub fn replay(report: &Report, width: usize) -> String {
          admitted  {GREEN}{}{GREEN:#} {}\n\
          refused   {RED}{}{RED:#} {}, from {} of {}\n",
         grouped(requests),
-        diagnostics(report.skipped, report.late),
+        diagnostics(report.skipped, report.late, report.left_out),
         grouped(report.admitted),
         share(report.admitted),
         grouped(report.refused),
         share(report.refused),
         grouped(report.keys_refused),
-        counted(report.keys, "key")
+        counted(report.keys, one)
     );
+    if let Some(earlier) = earlier_refusals(report.answered_429) {
+        text += &wrapped(&earlier, width);
+    }
+    if let Some(retries) = &report.retries {
+        text += &wrapped(&retries.sentence(), width);
+    }
     if let Some(streak) = &report.longest_streak {
-        text += &format!(
-            "longest streak of refusals: {} of {}, {} to {}\n",
+        let streak = format!(
+            "longest streak of refusals: {} of {}, {} to {}",
             grouped(streak.refusals),
             shown(&streak.key, usize::MAX),
             instant(streak.from),
             instant(streak.to)
         );
+        text += &wrapped(&streak, width);
     }
     if let Some(quota) = &report.sufficient_quota {
-        text += &format!("smallest burst without refusals: {BOLD}{quota}{BOLD:#}\n");
+        // At a rate that the crate rounds, a smaller burst may do.
+        let smallest = if report.sufficient_is_smallest {
+            "smallest burst"
+        } else {
+            "burst"
+        };
+        text += &format!("{smallest} without refusals: {BOLD}{quota}{BOLD:#}\n");
     }
     text += &format!("\n{}", timeline(report, width, Charset::from_env()));
     if report.worst.is_empty() {
         return text;
     }
+    text += &format!("\n{}", worst(report, width));
+    let more = report
+        .keys_refused
+        .saturating_sub(report.worst.len() as u64);
+    if more > 0 {
+        text += &format!("  and {} more\n", counted(more, one));
+    }
+    text
+}
+
+fn worst(report: &Report, width: usize) -> String {
     let has_burst = report.worst.iter().any(|key| key.required_burst.is_some());
     let header = [
-        "key",
+        noun(&report.by),
         "requests",
         "refused",
         "share",
@@ -85,54 +115,5 @@ pub fn replay(report: &Report, width: usize) -> String {
         }
         table.row(row);
     }
-    text += &format!("\n{}", table.text(width));
-    let more = report
-        .keys_refused
-        .saturating_sub(report.worst.len() as u64);
-    if more > 0 {
-        text += &format!("  and {} more\n", counted(more, "key"));
-    }
-    text
-}
-
-/// The suggested quotas, in at most `width` columns where possible.
-pub fn suggest(found: &Suggestions, width: usize) -> String {
-    let header = [
-        "quota",
-        "refused",
-        "share",
-        "keys refused",
-        "required burst",
-        "worst key",
-        "its refusals",
-    ];
-    let mut table = Table::new(&header, 5);
-    for suggestion in &found.suggestions {
-        let (worst, refusals) = match &suggestion.worst {
-            Some(worst) => (
-                shown(&worst.key, usize::MAX),
-                format!("{} of {}", grouped(worst.refused), grouped(worst.requests)),
-            ),
-            None => ("-".to_owned(), "-".to_owned()),
-        };
-        table.row(vec![
-            suggestion.quota.clone(),
-            grouped(suggestion.refused),
-            percent(suggestion.refused, found.requests),
-            grouped(suggestion.keys_refused),
-            grouped(suggestion.required_burst),
-            worst,
-            refusals,
-        ]);
-    }
-    format!(
-        "{} of {} by {}{}; at most {} may be refused ({})\n\n{}",
-        counted(found.requests, "request"),
-        counted(found.keys, "key"),
-        shown(&found.by, usize::MAX),
-        diagnostics(found.skipped, found.late),
-        grouped(found.target),
-        found.refuse_at_most,
-        table.text(width)
-    )
+    table.text(width)
 }

@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use anstyle::AnsiColor;
+
 use crate::failure::Failure;
 
 /// Whether a file argument stands for standard input or output.
@@ -52,6 +54,13 @@ fn write_to(mut stream: impl Write, bytes: &[u8]) -> Result<(), Failure> {
 /// Prints a message on standard error. A closed standard error is not a failure.
 pub fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "tidegate: {text}");
+}
+
+/// Prints a warning about the results on standard error, in color on a terminal.
+pub fn caution(text: &str) {
+    let style = AnsiColor::Yellow.on_default().bold();
+    let mut stream = anstream::AutoStream::auto(io::stderr());
+    let _ = writeln!(stream, "tidegate: {style}warning{style:#}: {text}");
 }
 
 /// The width of the output in columns: `COLUMNS`, or that of the terminal, or 100.

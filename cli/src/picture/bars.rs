@@ -1,6 +1,7 @@
 //! Draws the keys with the most refusals as bars.
 
 use super::key::shown;
+use super::noun::{capitalized, noun, nouns};
 use super::numbers::{grouped, percent};
 use super::scale::Scale;
 use super::svg::{Anchor, Svg, WIDTH};
@@ -21,10 +22,11 @@ pub(super) fn draw(svg: &mut Svg, report: &Report, top: f64) -> f64 {
     if keys.is_empty() {
         return top - 20.0;
     }
-    let title = "Keys with the most refusals";
-    svg.text([16.0, top], Anchor::Start, "head", title);
+    let nouns = nouns(&report.by);
+    let title = format!("{} with the most refusals", capitalized(nouns));
+    svg.text([16.0, top], Anchor::Start, "head", &title);
     let of_all = format!(
-        "{} of {} keys had a refusal",
+        "{} of {} {nouns} had a refusal",
         grouped(report.keys_refused),
         grouped(report.keys)
     );
@@ -39,8 +41,9 @@ pub(super) fn draw(svg: &mut Svg, report: &Report, top: f64) -> f64 {
         row(svg, key, &scale, y);
         y += ROW;
     }
-    let note = "Bars: the key's requests. Red: refused; pale blue: admitted.";
-    svg.text([16.0, y + 14.0], Anchor::Start, "quiet small", note);
+    let noun = noun(&report.by);
+    let note = format!("Bars: requests of the {noun}. Red: refused; pale blue: admitted.");
+    svg.text([16.0, y + 14.0], Anchor::Start, "quiet small", &note);
     y + 18.0
 }
 

@@ -9,6 +9,8 @@ pub struct Step {
     pub from: f64,
     /// End, in seconds since 1970.
     pub to: f64,
+    /// Length in seconds. It is exact, unlike the difference of the ends, whose numbers are large.
+    pub length: f64,
     /// Admitted requests.
     pub admitted: u64,
     /// Refused requests.
@@ -25,6 +27,7 @@ pub fn steps(timeline: &Timeline, first: f64, most: usize) -> Vec<Step> {
         Step {
             from: first + place(start) * timeline.step,
             to: first + place(end) * timeline.step,
+            length: place(end - start) * timeline.step,
             admitted: sum(&timeline.admitted, start, end),
             refused: sum(&timeline.refused, start, end),
         }

@@ -11,8 +11,10 @@ use super::escape::escaped;
 use super::numbers::short;
 use super::scale::Scale;
 
-/// Width of every picture.
+/// Width of every picture that is a file of its own.
 pub const WIDTH: f64 = 800.0;
+/// Width of a picture that fits the screen of a phone without being scaled.
+pub const NARROW: f64 = 360.0;
 
 /// The colors of Okabe and Ito, which readers of any color vision can tell apart.
 pub const LIGHT: &str = "\
@@ -76,6 +78,7 @@ pub struct Svg {
     title: String,
     description: String,
     body: String,
+    width: f64,
     within: bool,
 }
 
@@ -86,6 +89,7 @@ impl Svg {
             title: title.to_owned(),
             description: description.to_owned(),
             body: String::new(),
+            width: WIDTH,
             within: false,
         }
     }
@@ -95,6 +99,18 @@ impl Svg {
     pub const fn within(mut self) -> Self {
         self.within = true;
         self
+    }
+
+    /// Makes it narrow, for phones.
+    #[must_use]
+    pub const fn narrow(mut self) -> Self {
+        self.width = NARROW;
+        self
+    }
+
+    /// Returns the width.
+    pub const fn width(&self) -> f64 {
+        self.width
     }
 
     /// Writes the title and a line below it.
@@ -244,17 +260,17 @@ impl Svg {
     /// Returns the file.
     pub fn finish(self, height: f64) -> String {
         let (title, description) = (escaped(&self.title), escaped(&self.description));
-        let height = Short(height);
+        let (width, height) = (Short(self.width), Short(height));
         let (style, paper) = if self.within {
             (String::new(), String::new())
         } else {
             let paper =
-                format!("<rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\" rx=\"8\"/>\n");
+                format!("<rect class=\"paper\" width=\"{width}\" height=\"{height}\" rx=\"8\"/>\n");
             (style(), paper)
         };
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"tg\" \
-             viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
+             viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
              role=\"img\" aria-label=\"{title}\">\n\
              <desc>{description}</desc>\n{style}{paper}{}</svg>\n",
             self.body

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use tidegate::{Clock, Quota, SlidingWindow, Timestamp, WindowError};
 
+use crate::explain::max_admitted;
 use crate::values;
 
 /// The clock of limiters that receive the time with each call. It is never read.
@@ -98,8 +100,97 @@ impl Limits {
         quota.chain(windows).collect()
     }
 
+    /// The limits as one text: `100/min burst 20 and window 500/hour`.
+    pub fn text(&self) -> String {
+        self.texts().join(" and ")
+    }
+
+    /// The fewest requests that a key needs at once to be refused, less one.
+    pub fn least_capacity(&self) -> u64 {
+        let quota = self.quota.iter().map(|quota| quota.capacity());
+        let windows = self.windows.iter().map(|window| window.quota.rate());
+        quota.chain(windows).min().unwrap_or(u64::MAX)
+    }
+
+    /// An upper bound of what all limits admit of one key in any interval of this many nanoseconds,
+    /// both ends included. A bucket and a single window reach it.
+    pub fn most_within(&self, nanos: u64) -> u64 {
+        let quota = self.quota.map(|quota| max_admitted(quota, nanos));
+        let windows = self.windows.iter().map(|window| {
+            // An interval is covered by this many of the window's length.
+            let pieces = u128::from(nanos).div_ceil(window.quota.period().as_nanos().max(1));
+            let most = pieces.max(1).saturating_mul(window.quota.rate().into());
+            u64::try_from(most).unwrap_or(u64::MAX)
+        });
+        quota.into_iter().chain(windows).min().unwrap_or(u64::MAX)
+    }
+
+    /// After how many nanoseconds without a request all limits are as good as new: the bucket is
+    /// full and the windows are empty.
+    pub fn idle_nanos(&self) -> u64 {
+        let quota = self.quota.iter().map(|quota| quota.refill_time());
+        // A request counts for the window and at most one slot, which is no longer than the window.
+        let windows = self.windows.iter();
+        let windows = windows.map(|window| window.quota.period().saturating_mul(2));
+        let longest = quota.chain(windows).max().unwrap_or_default();
+        // A bucket may be late by 170 ns, see [`tidegate::TokenBucket`].
+        let idle = longest.saturating_add(Duration::from_secs(1));
+        u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// The quota, if it is the only limit.
     pub fn only_quota(&self) -> Option<Quota> {
         self.quota.filter(|_| self.windows.is_empty())
+    }
+}
+
+impl From<Quota> for Limits {
+    fn from(quota: Quota) -> Self {
+        Self {
+            quota: Some(quota),
+            windows: Vec::new(),
+        }
+    }
+}
+
+impl From<WindowLimit> for Limits {
+    fn from(window: WindowLimit) -> Self {
+        Self {
+            quota: None,
+            windows: vec![window],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Limits, WindowLimit};
+
+    #[test]
+    fn most_in_a_minute() {
+        let minute = 60_000_000_000;
+        let window = |text: &str| text.parse::<WindowLimit>().unwrap();
+        let bucket: Limits = "100/min burst 20"
+            .parse::<tidegate::Quota>()
+            .unwrap()
+            .into();
+        assert_eq!(bucket.most_within(minute), 120);
+        for (text, most) in [("10/min", 10), ("10/30s", 20), ("4/7s", 36), ("50/h", 50)] {
+            assert_eq!(
+                Limits::from(window(text)).most_within(minute),
+                most,
+                "{text}"
+            );
+        }
+        let both = Limits {
+            windows: vec![window("500/h"), window("110/min")],
+            ..bucket
+        };
+        assert_eq!((both.most_within(minute), both.least_capacity()), (110, 20));
+        assert_eq!(
+            both.text(),
+            "100/min burst 20 and window 500/hour and window 110/min"
+        );
+        assert_eq!(Limits::default().most_within(minute), u64::MAX);
     }
 }

@@ -60,6 +60,17 @@ impl fmt::Display for Share {
 }
 
 impl Share {
+    /// 0.1%.
+    pub fn one_in_a_thousand() -> Self {
+        Self {
+            text: "0.1%".to_owned(),
+            fraction: Fraction {
+                numerator: 1,
+                denominator: 1_000,
+            },
+        }
+    }
+
     /// The share of `requests`, rounded down.
     pub fn of(&self, requests: u64) -> u64 {
         let share = u128::from(requests) * self.fraction.numerator / self.fraction.denominator;
@@ -84,7 +95,29 @@ impl FromStr for BurstFactor {
     }
 }
 
+/// The factor as a decimal number.
+impl fmt::Display for BurstFactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Fraction {
+            numerator,
+            denominator,
+        } = self.0;
+        write!(f, "{}", numerator / denominator)?;
+        let places = denominator.ilog10() as usize;
+        let rest = format!("{:0places$}", numerator % denominator);
+        match rest.trim_end_matches('0') {
+            "" => Ok(()),
+            rest => write!(f, ".{rest}"),
+        }
+    }
+}
+
 impl BurstFactor {
+    /// Whether the burst equals the rate.
+    pub const fn is_one(self) -> bool {
+        self.0.numerator == self.0.denominator
+    }
+
     /// The burst for a rate, rounded up.
     pub fn burst(self, rate: u64) -> Option<u64> {
         let burst = u128::from(rate) * self.0.numerator;
@@ -101,6 +134,18 @@ impl BurstFactor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn factors_are_decimal_numbers() {
+        for (text, shown) in [
+            ("0.5", "0.5"),
+            ("2", "2"),
+            ("1.50", "1.5"),
+            ("0.025", "0.025"),
+        ] {
+            assert_eq!(text.parse::<BurstFactor>().unwrap().to_string(), shown);
+        }
+    }
 
     #[test]
     fn shares() {

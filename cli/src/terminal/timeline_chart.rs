@@ -1,14 +1,15 @@
 //! Draws the timeline of a replay in a few lines.
 
-use anstyle::AnsiColor;
-
 use super::chart::{self, Charset};
+use super::stacked::{ADMITTED, REFUSED, glyphs, stacked};
 use crate::picture::numbers::{grouped, percent, short, span};
 use crate::picture::{Step, steps, time::instant};
 use crate::report::Report;
 
 /// The width of the scale on the left.
 const LABEL: usize = 7;
+/// The height of the chart.
+const LINES: usize = 8;
 
 /// Draws admissions and refusals over time in at most `width` columns. Empty without requests.
 pub fn timeline(report: &Report, width: usize, charset: Charset) -> String {
@@ -22,30 +23,27 @@ pub fn timeline(report: &Report, width: usize, charset: Charset) -> String {
     };
     // A few steps are widened to fill the room.
     let repeat = (room / steps.len()).max(1);
-    let counts = |count: fn(&Step) -> u64| -> Vec<u64> {
-        let repeated = steps
-            .iter()
-            .map(|step| std::iter::repeat_n(count(step), repeat));
-        repeated.flatten().collect()
-    };
-    let (admitted, refused) = (counts(|step| step.admitted), counts(|step| step.refused));
-    let share = percent(report.refused, report.requests);
-    let (blue, red) = (AnsiColor::Blue.on_default(), AnsiColor::Red.on_default());
-    let admitted_title = format!("{} admitted", grouped(report.admitted));
-    let refused_title = format!("{} refused ({share})", grouped(report.refused));
-    let mut text = String::new();
-    for (title, style, counts, lines) in [
-        (admitted_title, blue, &admitted, 3),
-        (refused_title, red, &refused, 2),
-    ] {
-        let max = counts.iter().copied().max().unwrap_or(0);
-        if max > 0 {
-            text += &format!("{:LABEL$} {style}{title}{style:#}\n", "");
-            let lines = chart::columns(counts, max, lines, charset);
-            text += &chart::labelled(&lines, style, &short(max), LABEL);
-        }
+    let counts = steps.iter().flat_map(|step| {
+        let Step {
+            admitted, refused, ..
+        } = *step;
+        std::iter::repeat_n([admitted, refused], repeat)
+    });
+    let counts: Vec<[u64; 2]> = counts.collect();
+    let total = |[admitted, refused]: &[u64; 2]| admitted.saturating_add(*refused);
+    let max = counts.iter().map(total).max().unwrap_or(0);
+    let mut text = legend(report, room, charset);
+    let lines = stacked(&counts, max, LINES, charset);
+    for (number, line) in lines.iter().enumerate() {
+        let label = if number == 0 {
+            short(max)
+        } else {
+            String::new()
+        };
+        text += format!("{label:>LABEL$} {line}").trim_end();
+        text.push('\n');
     }
-    let columns = admitted.len();
+    let columns = counts.len();
     let (from, to) = (instant(first), instant(last.to));
     // The year and the seconds are dropped if both dates do not fit.
     let fits = columns > from.len() + to.len();
@@ -59,10 +57,25 @@ pub fn timeline(report: &Report, width: usize, charset: Charset) -> String {
     for line in chart::axis(columns, from, to, charset) {
         text += &format!("{:LABEL$} {line}\n", "");
     }
-    text += &format!(
-        "{:LABEL$} UTC; each step {}\n",
-        "",
-        span(steps[0].to - steps[0].from)
-    );
+    text += &format!("{:LABEL$} UTC; each step {}\n", "", span(steps[0].length));
     text
+}
+
+/// Explains the characters, with the sums.
+fn legend(report: &Report, room: usize, charset: Charset) -> String {
+    let [admitted_glyph, refused_glyph] = glyphs(charset);
+    let share = percent(report.refused, report.requests);
+    let admitted = format!("{} admitted", grouped(report.admitted));
+    let refused = format!("{} refused ({share})", grouped(report.refused));
+    let fits = admitted.len() + refused.len() + 6 <= room;
+    let between = if fits {
+        "  ".to_owned()
+    } else {
+        format!("\n{:LABEL$} ", "")
+    };
+    format!(
+        "{:LABEL$} {ADMITTED}{admitted_glyph}{ADMITTED:#} {admitted}{between}\
+         {REFUSED}{refused_glyph}{REFUSED:#} {refused}\n",
+        ""
+    )
 }

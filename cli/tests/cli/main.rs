@@ -11,9 +11,17 @@
 
 use proptest::test_runner::Config;
 
+mod choose;
+mod clients;
+mod config;
+mod eviction;
 mod explain;
+mod files;
+mod follow;
+mod formats;
 mod malformed_lines;
 mod manual;
+mod nginx_limits;
 mod oracle;
 mod output_files;
 mod pictures;
@@ -25,8 +33,11 @@ mod redis;
 #[cfg(feature = "redis")]
 mod redis_server;
 mod reorder;
+mod requests;
+mod rules;
 mod sample_report;
 mod shape;
+mod slicing;
 mod suggest;
 
 /// Runs as many cases as `PROPTEST_CASES` says, and writes no regression files.

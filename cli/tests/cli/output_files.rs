@@ -18,7 +18,12 @@ fn spawn(args: &[&str], stdout: Stdio) -> Child {
 #[test]
 fn closed_output_ends_the_program_quietly() {
     let lines: String = (0..200_000)
-        .map(|i| LINE.replace("10.0.0.1", &format!("host{i}")))
+        .map(|i| {
+            LINE.replace(
+                "10.0.0.1",
+                &format!("10.{}.{}.{}", i >> 16, (i >> 8) & 255, i & 255),
+            )
+        })
         .collect();
     let args = ["replay", "-", "--quota", "1/s", "--csv", "-"];
     let mut child = spawn(&args, Stdio::piped());
@@ -64,7 +69,7 @@ fn files_are_written_whole_or_not_at_all() {
     // If the log is unreadable, nothing is written and an existing file stays.
     std::fs::write(&csv, "before").unwrap();
     let ran = run_with_input(&[&args[..], &["--strict"]].concat(), b"bad\n");
-    assert_fails(&ran, 1, "input:1: no space");
+    assert_fails(&ran, 1, "input:1: no time in brackets");
     assert_eq!(files(folder.path()), ["keys.csv"]);
     assert_eq!(std::fs::read_to_string(&csv).unwrap(), "before");
     let ran = run_with_input(&args, LINE.as_bytes());

@@ -58,6 +58,18 @@ fn invalid_arguments() {
             "standard output",
         ),
         (&["suggest", "-", "--refuse-at-most", "2"], "0.1%"),
+        (
+            &["replay", "-", "--quota", "1/s", "--timezone", "Berlin"],
+            "Europe/Berlin",
+        ),
+        (
+            &["replay", "-", "--quota", "1/s", "--log-format", "$a$b"],
+            "where `a` ends",
+        ),
+        (
+            &["replay", "-", "--quota", "1/s", "--trusted-proxy", "x"],
+            "198.51.100.0/24",
+        ),
         (&["suggest", "-", "--per", "year"], "year"),
         (&["suggest", "-", "--bursts", "0"], "factor"),
     ] {
@@ -71,17 +83,26 @@ fn unreadable_inputs() {
         |file: &str, input: &[u8]| run_with_input(&["replay", file, "--quota", "1/s"], input);
     let missing = "/no/such.log: No such file or directory";
     assert_fails(&replay("/no/such.log", b""), 1, missing);
-    assert_fails(&replay("/", b""), 1, "/: ");
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().to_str().unwrap();
+    assert_fails(&replay(empty, b""), 1, "the folder has no files");
     let whole = gzip(&LINE.repeat(100));
     let mut wrong_checksum = whole.clone();
     let at = whole.len() - 5;
     wrong_checksum[at] ^= 1;
-    for input in [
-        &whole[..whole.len() - 6],
-        b"\x1f\x8bnonsense",
-        &wrong_checksum,
+    for (input, requests) in [
+        (&whole[..whole.len() - 6], "100"),
+        (b"\x1f\x8bnonsense", "0"),
+        (&wrong_checksum, "100"),
     ] {
-        assert_fails(&replay("-", input), 1, "standard input: cannot be read");
+        let ran = replay("-", input);
+        assert_fails(&ran, 1, "standard input: cannot be read");
+        assert_fails(&ran, 1, "1 log could not be read to the end");
+        assert!(
+            ran.out.contains(&format!("requests  {requests}\n")),
+            "{}",
+            ran.out
+        );
     }
     let message = "no requests found: 2 unreadable lines, 0 lines without a key";
     assert_fails(&replay("-", b"a\nb\n"), 1, message);
@@ -98,7 +119,7 @@ fn unreadable_lines() {
     let args = ["replay", "-", "--quota", "1/s", "--json"];
     let ran = run_with_input(&args, text.as_bytes());
     assert_eq!(ran.code, Some(0));
-    let first = "tidegate: standard input:3: no space after the address\n";
+    let first = "tidegate: standard input:3: no time in brackets\n";
     assert!(ran.err.starts_with(first), "{}", ran.err);
     let last = "tidegate: 3 more unreadable lines\n";
     assert!(ran.err.ends_with(last), "{}", ran.err);
@@ -188,13 +209,13 @@ fn all_kinds_of_keys() {
     assert_eq!(program::json(&args, log.as_bytes())["first"], 5.0);
     let args = ["replay", "-", "--quota", "1/s", "--by", "tenant"];
     let ran = run_with_input(&args, LINE.as_bytes());
-    assert_fails(&ran, 1, "only JSON logs have such a field");
+    assert_fails(&ran, 1, "the common log format has no such field");
 }
 
 #[test]
 fn colors_and_widths() {
     let text = LINE.replace("10.0.0.1", &"long".repeat(30)).repeat(3);
-    let args = ["replay", "-", "--quota", "1/h"];
+    let args = ["replay", "-", "--quota", "1/h", "--by", "client"];
     let print = |env: &[(&str, &str)]| {
         let ran = run_command(command(&args).envs(env.iter().copied()), text.as_bytes());
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
@@ -209,7 +230,7 @@ fn colors_and_widths() {
         assert!(!print(env).contains('\u{1b}'), "{env:?}");
     }
     let narrow = print(&[("COLUMNS", "70")]);
-    let table = narrow.lines().skip_while(|line| !line.contains("key  "));
+    let table = narrow.lines().skip_while(|line| !line.contains("client  "));
     let widths: Vec<usize> = table.map(|line| line.chars().count()).collect();
     assert!(
         widths.len() >= 2 && widths.iter().all(|width| *width <= 70),
@@ -234,6 +255,7 @@ fn json_fields() {
         ("refused", json!(2)),
         ("skipped", json!(0)),
         ("late", json!(0)),
+        ("warnings", json!([])),
         ("keys", json!(1)),
         ("keys_refused", json!(1)),
         ("sufficient_quota", json!(null)),
@@ -243,4 +265,63 @@ fn json_fields() {
     assert_eq!(report["longest_streak"]["refusals"], 2);
     assert_eq!(report["timeline"]["refused"], json!([2]));
     assert_eq!(report["worst"][0]["key"], "10.0.0.1");
+}
+
+/// A key cannot become a formula of a spreadsheet.
+#[test]
+fn spreadsheets_run_no_keys() {
+    let text: String = ["=cmd|x", "+1", "-1", "@a", "ann"]
+        .iter()
+        .map(|user| LINE.replace("- ann", &format!("- {user}")))
+        .collect();
+    let args = [
+        "replay", "-", "--quota", "1/s", "--by", "user", "--csv", "-",
+    ];
+    let ran = run_with_input(&args, text.as_bytes());
+    let rows = ran.out.lines().skip(1);
+    let keys: Vec<&str> = rows.map(|row| row.split(',').next().unwrap()).collect();
+    assert_eq!(keys, ["'=cmd|x", "'+1", "'-1", "'@a", "ann"]);
+}
+
+#[test]
+fn messages_name_what_failed() {
+    let args = [
+        "replay",
+        "-",
+        "--quota",
+        "1/s",
+        "--svg",
+        "/no/such/folder/a.svg",
+    ];
+    let message = "/no/such/folder/a.svg: cannot be written: No such file or directory\n";
+    assert_fails(&run_with_input(&args, LINE.as_bytes()), 1, message);
+}
+
+#[test]
+fn high_rates_have_a_default_length() {
+    let shape = program::json(&["shape", "--quota", "1000000/s burst 100", "--json"], b"");
+    let arrivals = shape["arrivals"].as_array().unwrap().len();
+    assert!((900_000..=1_000_000).contains(&arrivals), "{arrivals}");
+}
+
+/// The length of a step is not the difference of two large numbers.
+#[test]
+fn short_steps_are_exact() {
+    let mut lines = String::new();
+    for milli in 0..20 {
+        lines += &format!("{{\"ts\": 1710028200.{milli:03}, \"ip\": \"192.0.2.1\"}}\n");
+    }
+    let ran = run_with_input(&["replay", "-", "--quota", "9/s"], lines.as_bytes());
+    assert!(ran.out.contains("each step 1 ms\n"), "{}", ran.out);
+}
+
+/// Shells complete the usual keys, and others are accepted.
+#[test]
+fn keys_are_completed() {
+    let completions = run(&["completions", "zsh"]).out;
+    assert!(completions.contains("ip-prefix\\:"), "{completions}");
+    let args = [
+        "replay", "-", "--quota", "1/s", "--by", "protocol", "--json",
+    ];
+    assert_eq!(program::json(&args, LINE.as_bytes())["keys"], 1);
 }

@@ -10,7 +10,12 @@ fn reordered(times: &[u64], span: u64) -> (Vec<(u64, u32)>, u64) {
     let mut reorder = Reorder::new(span);
     let mut emitted = Vec::new();
     for (key, time) in (0_u32..).zip(times) {
-        reorder.push(Event { time: *time, key }, |event| {
+        let event = Event {
+            time: *time,
+            key,
+            cost: 1,
+        };
+        reorder.push(event, |event| {
             emitted.push((event.time, event.key));
         });
     }
@@ -36,6 +41,7 @@ fn compare_steps(times: &[u64], span: u64) {
             let event = Event {
                 time: *time,
                 key: 0,
+                cost: 1,
             };
             reorder.push(event, |_| emitted += 1);
         }

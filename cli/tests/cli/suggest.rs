@@ -86,8 +86,8 @@ fn one_third_of_all_requests() {
 fn fractional_seconds() {
     let mut lines = String::new();
     for i in 0..100 {
-        let (second, milli) = (1_000 + i / 10, i % 10 * 7);
-        lines += &format!("{{\"ts\": {second}.{milli:03}, \"ip\": \"a\"}}\n");
+        let (second, milli) = (1_431_857_000 + i / 10, i % 10 * 7);
+        lines += &format!("{{\"ts\": {second}.{milli:03}, \"ip\": \"192.0.2.1\"}}\n");
     }
     let args = [
         "suggest",
@@ -110,5 +110,9 @@ fn fractional_seconds() {
 fn empty_log() {
     let found = program::json(&["suggest", "-", "--json"], b"");
     assert_eq!(found["requests"], 0);
-    assert_eq!(found["suggestions"][0]["rate"], 1);
+    assert_eq!(found["suggestions"].as_array().unwrap().len(), 0);
+    assert!(found["recommended"].is_null() && found["curve"].is_null());
+    let text = program::run(&["suggest", "-"]);
+    assert_eq!(text.code, Some(0));
+    assert!(text.out.contains("nothing to recommend"), "{}", text.out);
 }

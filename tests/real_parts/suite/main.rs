@@ -16,6 +16,7 @@ mod grpc_clients;
 mod nginx;
 mod protocols;
 mod refusals;
+mod written_limits;
 
 // Shared with the tests on Redis servers, which need more of them.
 #[path = "../../../redis/tests/support/lifeline.rs"]

@@ -1,0 +1,327 @@
+//! The client of a request is an address that is justified, or the program says why it is not.
+
+use serde_json::json;
+
+use crate::program::{self, assert_fails, run_with_input};
+use crate::requests::{REFUSED, requests, sample};
+
+const ARGS: [&str; 7] = [
+    "replay",
+    "-",
+    "--quota",
+    "6/min burst 4",
+    "--by",
+    "ip",
+    "--json",
+];
+
+fn keys(text: &str, options: &[&str]) -> Vec<String> {
+    let args = [&ARGS[..6], options, &["--csv", "-"]].concat();
+    let ran = run_with_input(&args, text.as_bytes());
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let rows = ran.out.lines().skip(1);
+    rows.map(|row| row.split(',').next().unwrap().to_owned())
+        .collect()
+}
+
+/// L4 and L5: ports, brackets and mapped addresses make no keys of their own.
+#[test]
+fn one_client_in_many_forms() {
+    let time = "- - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 5\n";
+    let forms = |forms: &[&str]| {
+        forms
+            .iter()
+            .map(|form| [form, " ", time].concat())
+            .collect::<String>()
+    };
+    for (text, expected) in [
+        (
+            &[
+                "10.0.0.1:50123",
+                "10.0.0.1:50124",
+                "10.0.0.1",
+                "::ffff:10.0.0.1",
+            ][..],
+            "10.0.0.1",
+        ),
+        (&["[::1]:443", "[::1]:444", "::1", "[::1]"], "::1"),
+        (
+            &["65.215.163.8, ::ffff:10.0.0.1", "65.215.163.8"],
+            "65.215.163.8",
+        ),
+        (
+            &["2001:db8::7", "[2001:DB8:0::7]:443", "2001:db8::7:50000"],
+            "2001:db8::7",
+        ),
+    ] {
+        assert_eq!(keys(&forms(text), &[]), [expected]);
+    }
+    let json: String = ["203.0.113.7:50000", "203.0.113.7:50001", "203.0.113.7"]
+        .iter()
+        .map(|client| json!({"ts": 1_431_857_103, "remote_addr": client}).to_string() + "\n")
+        .collect();
+    assert_eq!(keys(&json, &[]), ["203.0.113.7"]);
+}
+
+#[test]
+fn lists_are_resolved_by_options() {
+    let list = "6.6.6.6, 203.0.113.5, 198.51.100.9, 10.0.0.2";
+    let text = format!("{list} - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 5\n");
+    for (options, expected) in [
+        (&[][..], "198.51.100.9"),
+        (&["--trusted-proxy", "198.51.100.0/24"], "203.0.113.5"),
+        (
+            &[
+                "--trusted-proxy",
+                "198.51.100.9",
+                "--trusted-proxy",
+                "203.0.113.5",
+            ],
+            "6.6.6.6",
+        ),
+        (&["--forwarded", "first"], "6.6.6.6"),
+    ] {
+        assert_eq!(keys(&text, options), [expected], "{options:?}");
+    }
+    let line = json!({
+        "ts": 1_431_857_103, "remote_addr": "203.0.113.5",
+        "headers": {"X-My-Ip": ["198.51.100.9", "10.0.0.1"]},
+    });
+    for (options, expected) in [
+        (&[][..], "203.0.113.5"),
+        (&["--client", "headers.X-My-Ip"], "198.51.100.9"),
+        (&["--client", "headers.X-My-Ip.1"], "10.0.0.1"),
+    ] {
+        assert_eq!(keys(&line.to_string(), options), [expected], "{options:?}");
+    }
+}
+
+const REST: &str = "- - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 5\n";
+
+fn lines(write: impl Fn(usize) -> String) -> String {
+    (0..50).map(write).collect()
+}
+
+fn json_line(fields: &serde_json::Value) -> String {
+    fields.to_string() + "\n"
+}
+
+/// A log, and parts of the message with which the program stops.
+type Case<'a> = (&'a str, String, &'a [&'a str]);
+
+fn check_stops(cases: &[Case<'_>]) {
+    for (name, text, parts) in cases {
+        let ran = run_with_input(&ARGS, text.as_bytes());
+        for part in *parts {
+            assert_fails(&ran, 1, part);
+        }
+        assert_eq!(ran.out, "", "{name}");
+    }
+}
+
+/// L6: a field that holds no addresses is no client.
+#[test]
+fn wrong_fields_of_json_stop_the_program() {
+    let cases: [Case<'_>; 4] = [
+        (
+            "a virtual host alone",
+            lines(|_| json_line(&json!({"ts": 1_431_857_103, "host": "example.com"}))),
+            &[
+                "no requests found",
+                "guessed format: JSON",
+                "fields: host, ts",
+                "--client FIELD",
+            ][..],
+        ),
+        (
+            "an unknown name",
+            lines(|_| json_line(&json!({"ts": 1_431_857_103, "visitor": {"at": "203.0.113.5"}}))),
+            &[
+                "no requests found",
+                "ts, visitor.at (an address)",
+                "--client FIELD",
+            ],
+        ),
+        (
+            "an unknown time",
+            lines(|_| json_line(&json!({"when": 1_431_857_103, "ip": "203.0.113.5"}))),
+            &[
+                "no requests found",
+                "ip (an address), when",
+                "--time-field FIELD",
+            ],
+        ),
+        (
+            "a client that is a name",
+            lines(|i| json_line(&json!({"ts": 1_431_857_103, "client": format!("app-{i}")}))),
+            &[
+                "the client is not clear: 50 of 50 lines",
+                "`app-0`",
+                "JSON",
+                "fields: client, ts",
+            ],
+        ),
+    ];
+    check_stops(&cases);
+}
+
+#[test]
+fn wrong_clients_stop_the_program() {
+    let rest = REST;
+    let cases: [Case<'_>; 6] = [
+        (
+            "host names",
+            lines(|i| format!("host{i}.example.com {rest}")),
+            &[
+                "the client is not clear",
+                "common log",
+                "fields: client, host",
+                "--by FIELD",
+            ],
+        ),
+        (
+            "host names at a load balancer",
+            lines(|i| {
+                let rest = "10.0.0.1:80 0 0 0 200 200 0 5 \"GET / HTTP/1.1\" \"Agent\" - - x \"-\"";
+                format!("http 2024-03-09T23:50:00Z app/x/1 host{i}:80 {rest}\n")
+            }),
+            &[
+                "the client is not clear",
+                "AWS application load balancer",
+                "client_addr, target",
+            ],
+        ),
+        (
+            "host names in columns",
+            "#Fields: date time c-ip\n".to_owned()
+                + &lines(|i| format!("2024-03-09 23:50:00 host{i}\n")),
+            &["the client is not clear", "W3C", "fields: date, time, c-ip"],
+        ),
+        (
+            "some virtual hosts",
+            lines(|i| match i % 5 {
+                0 => format!("www.example.com www {rest}"),
+                _ => format!("203.0.113.{i} {rest}"),
+            }),
+            &[
+                "the client is not clear: 10 of 50 lines",
+                "`www.example.com`",
+            ],
+        ),
+        (
+            "an unknown proxy",
+            lines(|i| {
+                let list = format!("203.0.113.{i}");
+                json_line(&json!({"ts": 1_431_857_103, "remote_addr": "198.51.100.9", "xff": list}))
+            }),
+            &[
+                "the client is not clear",
+                "198.51.100.9",
+                "--trusted-proxy",
+                "xff",
+            ],
+        ),
+        (
+            "an unknown proxy of nginx",
+            lines(|i| {
+                let rest = rest.trim_end();
+                format!("198.51.100.9 {rest} \"-\" \"Agent\" \"203.0.113.{i}\"\n")
+            }),
+            &[
+                "the client is not clear",
+                "`198.51.100.9`",
+                "--trusted-proxy",
+                "forwarded",
+            ],
+        ),
+    ];
+    check_stops(&cases);
+    let hosts = lines(|i| format!("host{i}.example.com {rest}"));
+    let args = ["replay", "-", "--quota", "1/s", "--by", "client", "--json"];
+    assert_eq!(program::json(&args, hosts.as_bytes())["keys"], 50);
+}
+
+/// Most lines that are no requests do not hide those that are.
+#[test]
+fn few_wrong_clients_are_named_and_skipped() {
+    let mut text = sample("nginx_combined.log");
+    let first = text
+        .lines()
+        .next()
+        .unwrap()
+        .replace("203.0.113.5", "localhost");
+    text += &format!("{first}\n{}\n", first.replace("localhost", "-"));
+    let ran = run_with_input(&ARGS, text.as_bytes());
+    assert_eq!(ran.code, Some(0));
+    assert_eq!(
+        ran.err,
+        "tidegate: standard input:401: the client is not an address\n"
+    );
+    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!([&report["refused"], &report["skipped"]], [REFUSED, 2]);
+}
+
+/// L7: each line is recognized by itself.
+#[test]
+fn mixed_formats() {
+    let mut text = "{\"level\":\"info\",\"msg\":\"started\",\"ts\":1710028200}\n".to_owned();
+    text += "{\"time\": \"2024-03-09T23:50:00Z\", \"message\": \"ready\"}\n";
+    for (number, request) in requests().iter().enumerate() {
+        let millis = request.millis;
+        text += &match number % 5 {
+            0 => request.combined(),
+            1 => json!({"ts": millis, "ip": request.client}).to_string(),
+            2 => format!("www.example.com:443 {}", request.combined()),
+            3 => {
+                let time = request.time("%Y-%m-%dT%H:%M:%S.%3fZ");
+                format!("{time} stdout F {}", request.combined())
+            }
+            _ => format!(
+                "<190>{} web1 nginx: {}",
+                request.time("%b %d %H:%M:%S"),
+                request.combined()
+            ),
+        };
+        text.push('\n');
+        if number % 50 == 0 {
+            text += &json!({"level": "warn", "time": "2024-03-09T23:50:00Z"}).to_string();
+            text.push('\n');
+        }
+    }
+    let report = program::json(&ARGS, text.as_bytes());
+    assert_eq!(
+        [&report["requests"], &report["refused"], &report["skipped"]],
+        [400, REFUSED, 10]
+    );
+}
+
+/// A container runtime cuts long lines. The first piece is enough for the client.
+#[test]
+fn pieces_of_a_line_are_one_request() {
+    let mut text = String::new();
+    for request in requests() {
+        let line = request.combined();
+        let (head, tail) = line.split_at(line.len() - 9);
+        let time = request.time("%Y-%m-%dT%H:%M:%S.%3fZ");
+        text += &format!("{time} stdout P {head}\n{time} stderr F {{}}\n{time} stdout F {tail}\n");
+    }
+    let report = program::json(&[&ARGS[..], &["--quiet"]].concat(), text.as_bytes());
+    assert_eq!([&report["requests"], &report["refused"]], [400, REFUSED]);
+}
+
+#[test]
+fn one_private_client_is_doubtful() {
+    let text: String = requests()
+        .iter()
+        .map(|request| request.combined().replacen(&request.client, "10.0.0.1", 1) + "\n")
+        .collect();
+    let ran = run_with_input(&ARGS, text.as_bytes());
+    assert_eq!(ran.code, Some(0));
+    assert!(
+        ran.err.contains("warning: all requests come from 10.0.0.1"),
+        "{}",
+        ran.err
+    );
+    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 1);
+}

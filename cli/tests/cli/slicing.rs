@@ -1,0 +1,300 @@
+//! Filters, templates and combined keys choose what a simple reading of the log chooses.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::program::{self, assert_fails};
+use crate::{oracle, program::run};
+
+/// A line of the real log, read in the simplest way.
+struct Line {
+    ip: String,
+    time: String,
+    method: String,
+    path: String,
+    status: u16,
+}
+
+fn lines() -> Vec<Line> {
+    let text = oracle::log_text();
+    let lines = text.lines().map(|line| {
+        let quoted: Vec<&str> = line.split('"').collect();
+        let request: Vec<&str> = quoted[1].split(' ').collect();
+        Line {
+            ip: line.split(' ').next().unwrap().to_owned(),
+            time: line.split(['[', ']']).nth(1).unwrap().to_owned(),
+            method: request[0].to_owned(),
+            path: request[1].split('?').next().unwrap().to_owned(),
+            status: quoted[2]
+                .split_whitespace()
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap(),
+        }
+    });
+    lines.collect()
+}
+
+fn replay(args: &[&str]) -> Value {
+    let path = oracle::log_path();
+    let base = [
+        "replay",
+        path.to_str().unwrap(),
+        "--quota",
+        "7/min burst 3",
+        "--json",
+    ];
+    program::json(&[&base[..], args].concat(), b"")
+}
+
+#[test]
+fn filters_keep_what_they_say() {
+    let lines = lines();
+    let count = |keep: &dyn Fn(&Line) -> bool| {
+        let kept: Vec<&Line> = lines.iter().filter(|line| keep(line)).collect();
+        let mut clients: Vec<&str> = kept.iter().map(|line| line.ip.as_str()).collect();
+        clients.sort_unstable();
+        clients.dedup();
+        (kept.len(), clients.len())
+    };
+    let class = |line: &Line| line.status / 100;
+    for (args, (requests, keys)) in [
+        (
+            &["--status", "404,3xx"][..],
+            count(&|line| line.status == 404 || class(line) == 3),
+        ),
+        (&["--not-status", "2xx"], count(&|line| class(line) != 2)),
+        (
+            &["--method", "head,POST"],
+            count(&|line| ["HEAD", "POST"].contains(&line.method.as_str())),
+        ),
+        (
+            &["--path", "/images/*", "--path", "/"],
+            count(&|line| line.path == "/" || line.path.starts_with("/images/")),
+        ),
+        (
+            &["--path", "*png", "--not-path", "/images/*"],
+            count(&|line| line.path.ends_with("png") && !line.path.starts_with("/images/")),
+        ),
+        (
+            &["--only", "66.249.0.0/16"],
+            count(&|line| line.ip.starts_with("66.249.")),
+        ),
+        (
+            &["--except", "66.249.0.0/16", "--except", "75.97.9.59"],
+            count(&|line| !line.ip.starts_with("66.249.") && line.ip != "75.97.9.59"),
+        ),
+        (
+            &["--from", "2015-05-18", "--until", "2015-05-19T00:00:00Z"],
+            count(&|line| line.time.starts_with("18/May")),
+        ),
+        (
+            &["--method", "GET", "--status", "200", "--only", "6*"],
+            count(&|line| line.method == "GET" && line.status == 200 && line.ip.starts_with('6')),
+        ),
+    ] {
+        let report = replay(args);
+        assert!(requests > 0 && requests < 10_000, "{args:?}");
+        assert_eq!(report["requests"], requests, "{args:?}");
+        assert_eq!(report["keys"], keys, "{args:?}");
+        assert_eq!(report["left_out"], 10_000 - requests, "{args:?}");
+        let path = oracle::log_path();
+        let suggest = [
+            "suggest",
+            path.to_str().unwrap(),
+            "--per",
+            "minute",
+            "--json",
+        ];
+        let found = program::json(&[&suggest[..], args].concat(), b"");
+        assert_eq!(
+            (&found["requests"], &found["keys"]),
+            (&json!(requests), &json!(keys))
+        );
+    }
+}
+
+/// Only the requests that are kept are charged.
+#[test]
+fn filtered_requests_take_nothing() {
+    let all = replay(&[]);
+    let only = replay(&["--only", "75.97.9.59"]);
+    let worst = all["worst"].as_array().unwrap();
+    let alone = worst.iter().find(|key| key["key"] == "75.97.9.59").unwrap();
+    assert_eq!(only["refused"], alone["refused"]);
+    assert_eq!(only["worst"][0], *alone);
+    assert_eq!(
+        replay(&["--until", "2100-01-01", "--status", "1xx,2xx,3xx,4xx,5xx"])["refused"],
+        all["refused"]
+    );
+}
+
+#[test]
+fn keys_are_combined() {
+    let lines = lines();
+    let mut pairs = BTreeMap::new();
+    for line in &lines {
+        *pairs
+            .entry(format!("{} {}", line.ip, line.path))
+            .or_insert(0_u64) += 1;
+    }
+    let report = replay(&["--by", "ip,path", "--top", "5"]);
+    assert_eq!(report["by"], "ip,path");
+    assert_eq!(
+        (&report["requests"], &report["keys"]),
+        (&json!(10_000), &json!(pairs.len()))
+    );
+    for key in report["worst"].as_array().unwrap() {
+        assert_eq!(key["requests"], pairs[key["key"].as_str().unwrap()]);
+    }
+    let by_method = replay(&["--by", "ip,method"]);
+    assert!(by_method["keys"].as_u64() >= Some(1_753));
+    let ran = run(&["replay", "-", "--quota", "1/s", "--by", "ip,"]);
+    assert_fails(&ran, 2, "empty");
+}
+
+#[test]
+fn paths_become_templates() {
+    let line = |second: u32, path: &str| {
+        format!(
+            "10.0.0.1 - - [17/May/2015:10:05:{second:02} +0000] \"GET {path} HTTP/1.1\" 200 1\n"
+        )
+    };
+    let paths = ["/users/1", "/users/2?x=1", "/users/ann", "/f/a/b", "/f/c"];
+    let log: String = (0..)
+        .zip(paths)
+        .map(|(second, path)| line(second, path))
+        .collect();
+    let keys = |args: &[&str]| {
+        let base = [
+            "replay", "-", "--by", "path", "--quota", "1/h", "--csv", "-",
+        ];
+        let ran = program::run_with_input(&[&base[..], args].concat(), log.as_bytes());
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let rows = ran.out.lines().skip(1);
+        let keys = rows.map(|row| row.split(',').take(2).collect::<Vec<_>>().join(" "));
+        keys.collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(
+        keys(&[]),
+        "/users/1 1, /users/2 1, /users/ann 1, /f/a/b 1, /f/c 1"
+    );
+    assert_eq!(
+        keys(&["--templates"]),
+        "/users/:id 2, /users/ann 1, /f/a/b 1, /f/c 1"
+    );
+    assert_eq!(
+        keys(&["--template", "/users/:name", "--template", "/f/*"]),
+        "/users/:name 3, /f/* 2"
+    );
+}
+
+/// A bucket of bytes admits what its level covers.
+#[test]
+fn requests_cost_what_a_field_says() {
+    let line = |second: u32, bytes: &str| {
+        format!(
+            "10.0.0.1 - - [17/May/2015:10:05:{second:02} +0000] \"GET / HTTP/1.1\" 200 {bytes}\n"
+        )
+    };
+    // 100 at first; 40 are left, 80 do not fit, `-` is nothing, and 60 more have come by 30 s.
+    let bytes = ["60", "80", "40", "-", "101", "60"];
+    let log: String = (0..)
+        .zip(bytes)
+        .map(|(at, bytes)| line(at * 6, bytes))
+        .collect();
+    let args = [
+        "replay",
+        "-",
+        "--quota",
+        "120/min burst 100",
+        "--cost",
+        "bytes",
+        "--json",
+    ];
+    let report = program::json(&args, log.as_bytes());
+    // Levels: 100-60, 52, 64-40, 36, 48, 60-60.
+    assert_eq!(
+        (&report["requests"], &report["refused"]),
+        (&json!(6), &json!(2))
+    );
+    assert_eq!(report["cost"], "bytes");
+    let sufficient = report["sufficient_quota"].as_str().unwrap();
+    let again = [&["replay", "-", "--quota", sufficient][..], &args[4..]].concat();
+    assert_eq!(program::json(&again, log.as_bytes())["refused"], 0);
+    let unit = [&args[..], &["--cost-unit", "50"]].concat();
+    assert_eq!(program::json(&unit, log.as_bytes())["refused"], 0);
+    let text = program::run_with_input(&args[..6], log.as_bytes()).out;
+    assert!(
+        text.contains("at most 220 of bytes of one client"),
+        "{text}"
+    );
+    let suggest = [
+        "suggest",
+        "-",
+        "--cost",
+        "bytes",
+        "--refuse-at-most",
+        "0",
+        "--json",
+    ];
+    let found = program::json(&suggest, log.as_bytes());
+    for limit in [&found["recommended"], &found["others"][0]] {
+        let (name, value) = match limit["quota"].as_str() {
+            Some(quota) => ("--quota", quota),
+            None => ("--window", limit["window"].as_str().unwrap()),
+        };
+        let args = ["replay", "-", name, value, "--cost", "bytes", "--json"];
+        assert_eq!(
+            program::json(&args, log.as_bytes())["refused"],
+            0,
+            "{limit}"
+        );
+    }
+}
+
+/// Requests that an earlier limit refused count, unless they are left out. They are named.
+#[test]
+fn earlier_refusals_are_named() {
+    let line = |status: u16| {
+        format!("10.0.0.1 - - [17/May/2015:10:05:00 +0000] \"GET /429 HTTP/1.1\" {status} 429\n")
+    };
+    let log = [line(200), line(429), line(503), line(429)].concat();
+    let objects = log.lines().fold(String::new(), |objects, line| {
+        let status = line.split(' ').nth(8).unwrap();
+        let object = json!({
+            "ts": 1_431_857_100, "remote_addr": "10.0.0.1", "response_code": status, "n": 429
+        });
+        objects + &object.to_string() + "\n"
+    });
+    for log in [log, objects] {
+        let args = ["replay", "-", "--quota", "1/h"];
+        let text = program::run_with_input(&args, log.as_bytes()).out;
+        assert!(text.contains("2 requests answered 429"), "{text}");
+        let report = program::json(&[&args[..], &["--json"]].concat(), log.as_bytes());
+        assert_eq!(
+            (&report["answered_429"], &report["requests"]),
+            (&json!(2), &json!(4))
+        );
+        let args = [&args[..], &["--not-status", "429", "--json"]].concat();
+        let report = program::json(&args, log.as_bytes());
+        assert_eq!(
+            (&report["answered_429"], &report["requests"]),
+            (&json!(0), &json!(2))
+        );
+        assert_eq!(report["left_out"], 2);
+    }
+}
+
+#[test]
+fn invalid_slices_are_named() {
+    for (args, message) in [
+        (["--status", "ok"], "expected a status"),
+        (["--from", "yesterday"], "`yesterday`: expected a time"),
+    ] {
+        let ran = run(&[&["replay", "-", "--quota", "1/s"][..], &args].concat());
+        assert_fails(&ran, 2, message);
+    }
+}
