@@ -218,9 +218,14 @@ impl EventParser {
         keys: &mut KeyInterner,
         prefixes: u32,
     ) -> Result<Event, SkipReason> {
-        match line.trim_ascii_start().first() {
+        let trimmed = line.trim_ascii();
+        match trimmed.first() {
             None => return Err(NoRequest),
-            Some(b'{') => return self.parse_json(line, outer, file, keys, prefixes),
+            Some(b'{') => {
+                // A line of an array ends with a comma.
+                let object = trimmed.strip_suffix(b",").unwrap_or(trimmed);
+                return self.parse_json(object, outer, file, keys, prefixes);
+            }
             Some(b'#') => {
                 file.columns.take_directive(line, &self.wanted);
                 return Err(NoRequest);
@@ -373,6 +378,13 @@ impl EventParser {
             && let Some(event) = self.parse_known(line, outer, keys)
         {
             return event;
+        }
+        if !names.has_address && !is_missing(names.client) && !head.rest.contains(&b'"') {
+            // A message of a program with a time in brackets says nothing about clients.
+            self.judge.add_skipped(|| example(line));
+            return Err(Unreadable(
+                "no address before the time, and no request after it",
+            ));
         }
         if head.has_only_client() {
             let client =
