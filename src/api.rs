@@ -122,8 +122,8 @@ use unobserved::{Amounts, Ask, Provider, Unit};
 ///
 /// Everything but waiting is lock-free while no call waits, and reads the clock once. What may
 /// admit the first waiter wakes it, under a lock: [`resume`](Self::resume), an undo, and the end of
-/// a permit. An admission takes one compare-and-swap per request limit, and one addition for the
-/// statistics.
+/// a permit. An admission takes one compare-and-swap per request limit. To count it, each of the
+/// first eight threads of the process has a word of its own. Later ones take an atomic addition.
 ///
 /// A refusal writes nothing, except that the backoff notes when a streak of refusals begins and
 /// roughly how long callers will wait. Its [message](LimitMessage) is written when it is read.
@@ -275,7 +275,7 @@ impl<C: Clock + Clone> ApiRateLimiter<C> {
             provider: Provider::new(),
             #[cfg(feature = "http")]
             adaptive: config.adaptive.then(|| Mutex::new(Adaptive::NEW)),
-            totals: CachePadded::new(Totals::default()),
+            totals: CachePadded::new(Totals::zero()),
             #[cfg(any(feature = "std", tidegate_loom))]
             wait_queue: WaitQueue::new(),
         };

@@ -102,14 +102,25 @@ impl PreparedCharge {
     };
 }
 
+/// Why the charge of one permit was not prepared in the straight way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unprepared {
+    /// There seems to be no room.
+    NoRoom,
+    /// The limit needs more than a look: it was changed, or its time moves on.
+    Detour,
+}
+
 /// [`headroom`] for members that prepare no charge. Apart from it, so that prepared charges inline
 /// it.
 pub(crate) const fn headroom_of(room: u64, cost: u64) -> Option<u64> {
     headroom(room, cost)
 }
 
-/// With room for 2^10 calls or more, a limit counts as unused. So many callers do not race for its
-/// last permit at once, and the order of two such limits makes no difference.
+/// With room for so many calls, a limit counts as unused. So many callers do not race for its last
+/// permit at once, and the order of two such limits makes no difference.
+pub(crate) const PLENTY: u64 = 1 << PLENTY_LOG2;
+
 const PLENTY_LOG2: u32 = 10;
 
 /// The number of calls of `cost`, at least 1, that fit in `room`. `None` for none. `u64::MAX` for

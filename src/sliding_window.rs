@@ -27,7 +27,7 @@ use crossbeam_utils::CachePadded;
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
-use crate::prepared_charge::{Exchange, PreparedCharge, Request};
+use crate::prepared_charge::{Exchange, PreparedCharge, Request, Unprepared};
 #[cfg(not(any(feature = "std", tidegate_loom)))]
 use crate::sync::Closed;
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -79,7 +79,7 @@ use state::{Deciding, WindowState};
 ///
 /// # Size
 ///
-/// 128 bytes with padding and a small clock, and 16 bytes per slot, allocated once. The ring is up
+/// 128 bytes with padding and a small clock, and 8 bytes per slot, allocated once. The ring is up
 /// to eight times as large where the number of slots is not just below a power of two or does not
 /// divide the window. The first call that waits allocates a queue.
 ///
@@ -270,6 +270,12 @@ impl<C> SlidingWindow<C> {
             }
         };
         PreparedCharge::new(room, request.required, charge)
+    }
+
+    /// [`prepare_at`](Self::prepare_at) for one permit, in the usual case only.
+    #[inline]
+    pub(crate) fn prepare_one_at(&self, now: Timestamp) -> Result<(u64, Exchange), Unprepared> {
+        self.core.state.ring.prepare_one(now.as_nanos())
     }
 
     /// The room for a call of `n`, which is at most the limit, or the nanoseconds until there is

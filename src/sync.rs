@@ -63,8 +63,13 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(any(feature = "std", tidegate_loom))]
 mod thread_number;
+#[cfg(all(feature = "std", not(tidegate_loom)))]
+pub(crate) use thread_number::own_number;
 #[cfg(any(feature = "std", tidegate_loom))]
 pub(crate) use thread_number::thread_number;
+
+mod count_per_thread;
+pub(crate) use count_per_thread::CountPerThread;
 
 /// Adds to a counter that saturates. Relaxed: the counter guards nothing.
 pub(crate) fn add_saturating(count: &AtomicU64, n: u64) {

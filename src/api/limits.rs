@@ -246,7 +246,7 @@ impl<C: Clock> Limits<C> {
     #[inline]
     pub(super) fn admit_fast(&self, at: AsOf) -> Result<Remaining, Uncharged> {
         let fast_path = self.fast_path.as_ref().ok_or(Uncharged::Undecided)?;
-        fast_path.admit(&self.combined, &self.requests(1), at)
+        fast_path.admit(&self.combined, at)
     }
 
     /// The refusal of one request that the fast path has found no room for.

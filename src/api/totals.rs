@@ -1,7 +1,7 @@
 //! The totals of a limiter, and the statistics made of them.
 
 use crate::sync::Ordering::Relaxed;
-use crate::sync::{AtomicU64, add_saturating};
+use crate::sync::{AtomicU64, CountPerThread, add_saturating};
 
 /// The totals and the remaining limits of an [`ApiRateLimiter`](crate::ApiRateLimiter).
 ///
@@ -41,17 +41,29 @@ pub struct RateLimitStats {
 }
 
 /// Counts admitted requests and used tokens.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Totals {
-    requests: AtomicU64,
+    admitted: CountPerThread,
+    /// Of those that were admitted.
+    undone: AtomicU64,
     tokens: AtomicU64,
     unreadable: AtomicU64,
 }
 
 impl Totals {
+    pub(super) fn zero() -> Self {
+        Self {
+            admitted: CountPerThread::zero(),
+            undone: AtomicU64::new(0),
+            tokens: AtomicU64::new(0),
+            unreadable: AtomicU64::new(0),
+        }
+    }
+
     pub(super) fn requests(&self) -> u64 {
-        // Relaxed: a counter that guards no memory.
-        self.requests.load(Relaxed)
+        // Relaxed: a counter that guards no memory. Saturates, because calls go on meanwhile.
+        let undone = self.undone.load(Relaxed);
+        self.admitted.sum().saturating_sub(undone)
     }
 
     pub(super) fn tokens(&self) -> u64 {
@@ -61,17 +73,16 @@ impl Totals {
 
     #[inline]
     pub(super) fn add_requests(&self, n: u64) {
-        // Relaxed: as in `requests`.
-        self.requests.fetch_add(n, Relaxed);
+        self.admitted.add(n);
     }
 
     /// Subtracts requests that were undone. Saturates, because the charge may be another limiter's.
     pub(super) fn subtract_requests(&self, n: u64) {
         // Relaxed: as in `requests`. The closure always returns a value, so the result carries
         // nothing.
-        let _ = self
-            .requests
-            .fetch_update(Relaxed, Relaxed, |sum| Some(sum.saturating_sub(n)));
+        let _ = self.undone.fetch_update(Relaxed, Relaxed, |undone| {
+            Some(undone.saturating_add(n).min(self.admitted.sum()))
+        });
     }
 
     pub(super) fn unreadable(&self) -> u64 {

@@ -66,7 +66,7 @@ use core::convert::Infallible;
 use core::fmt;
 
 use crate::gcra::{Gcra, Now};
-use crate::prepared_charge::Exchange;
+use crate::prepared_charge::{Exchange, Unprepared};
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, Closed, const_fn};
 
@@ -146,6 +146,19 @@ impl AtomicTat {
             self.advance_epoch(gcra, nanos)?
         };
         Ok((tat, gcra.now(usable).clamped_by(usable - nanos)))
+    }
+
+    /// [`load`](Self::load) without the rare case, in which the epoch does not cover the reading.
+    #[inline]
+    pub(crate) fn load_covered(&self, gcra: &Gcra, nanos: u64) -> Result<(u64, Now), Unprepared> {
+        // Acquire, twice: as in `load`.
+        let tat = self.word.load(Acquire);
+        let epoch = self.epoch.load(Acquire);
+        if gcra.covers(epoch, nanos) {
+            Ok((tat, gcra.now(nanos)))
+        } else {
+            Err(Unprepared::Detour)
+        }
     }
 
     /// Whether the TAT is unchanged, now that the epoch has been loaded.

@@ -7,33 +7,31 @@
 //!
 //! * `head`: the current slot and the permits admitted in it. Every admission replaces it. Its
 //!   number only grows.
-//! * `entry[h].count`: the final count of the finished slot `h`, at index `h` modulo the ring's
-//!   length.
-//! * `entry[h].base`: the sum of the slots that count before slot `h`. Counts and bases only grow,
-//!   by `fetch_max`.
+//! * `base`: the current slot, and the sum of the slots that count before it. Beside the head, so
+//!   that an admission finds it without an index.
+//! * `counts[h]`: the final count of the finished slot `h`, at index `h` modulo the ring's length.
+//!   Counts and the base only grow, by `fetch_max`.
 //! * `undone`: one more than the last slot in which a charge was undone. It only grows.
 //! * `restored`: what a restore brought along from an earlier life. It never changes.
 //!
 //! # Admission
 //!
-//! Load the head. If the clock is past its slot, rotate and start again. Load the head's base. If
+//! Load the head. If the clock is past its slot, rotate and start again. Load the base. If
 //! `base + count + n` is within the limit, exchange the head for one with `n` more.
 //!
 //! A thread whose clock reading is older than the head's slot is charged to the head, because that
 //! slot began between the reading and now. A base with another number means that another thread is
-//! preparing a later slot with the same index. That slot has begun, so this thread helps to rotate
-//! to it.
+//! preparing a later slot. That slot has begun, so this thread helps to rotate to it.
 //!
 //! # Rotation from (h, c) to s
 //!
-//! Raise `entry[h].count` to (h, c). Sum the entries with numbers in `[s - reach, h]`. Raise
-//! `entry[s].base` to (s, sum). Exchange the head (h, c) for (s, 0). Any thread may repeat any
-//! step: `fetch_max` makes late and repeated writes harmless, and the exchange proves that c was
-//! final.
+//! Raise `counts[h]` to (h, c). Sum the entries with numbers in `[s - reach, h]`. Raise the base to
+//! (s, sum). Exchange the head (h, c) for (s, 0). Any thread may repeat any step: `fetch_max` makes
+//! late and repeated writes harmless, and the exchange proves that c was final.
 //!
 //! # Invariants
 //!
-//! 1. When the head shows slot h, its base is at least the sum of the final counts of the slots
+//! 1. When head and base show slot h, the base is at least the sum of the final counts of the slots
 //!    that count before h. It is more if a charge was undone while another thread rotated with the
 //!    count from before the undo. That charge then counts until it ages out: it is forfeited. Bases
 //!    are capped at the limit, so that a sum cannot overflow into the slot number.
@@ -41,8 +39,8 @@
 //!    more slots than these, which gives the bound.
 //! 3. Entries of slots that count are never overwritten: the ring has an entry for each of them and
 //!    for the head.
-//! 4. If the head shows slot h and no charge was undone in the slots that count before h, its base
-//!    is exactly the sum of their entries, and these are final.
+//! 4. If head and base show slot h and no charge was undone in the slots that count before h, the
+//!    base is exactly the sum of their entries, and these are final.
 //!
 //! Invariant 4 holds because the head's count only grows in a slot without undos. A thread that
 //! raises the slot's entry, however late, raises it to the final count at most, and the thread
@@ -101,7 +99,7 @@ use alloc::vec::Vec;
 use core::iter;
 use core::time::Duration;
 
-use crate::prepared_charge::Exchange;
+use crate::prepared_charge::{Exchange, Unprepared};
 use crate::sliding_window::carried::Carried;
 use crate::sliding_window::history::{Admissions, History};
 use crate::sliding_window::slots::{Window, Word};
@@ -111,12 +109,13 @@ use crate::sync::{AtomicU64, Closed};
 /// See the [module](self) documentation.
 pub(crate) struct Ring {
     pub(super) head: AtomicU64,
+    base: AtomicU64,
     /// One more than the last slot in which a charge was undone; 0 for none.
     undone: AtomicU64,
     window: Window,
     pub(super) restored: History,
     /// Their number is a power of two.
-    entries: Box<[SlotEntry]>,
+    counts: Box<[AtomicU64]>,
 }
 
 /// Why a ring admits nothing.
@@ -131,12 +130,6 @@ impl From<Closed> for RingRefusal {
     fn from(closed: Closed) -> Self {
         Self::Closed(closed)
     }
-}
-
-/// The words of one slot.
-struct SlotEntry {
-    count: AtomicU64,
-    base: AtomicU64,
 }
 
 /// The permits that count at an instant.
@@ -167,16 +160,13 @@ impl Ring {
     }
 
     fn raw(window: Window, head: Word) -> Self {
-        let entry = |_| SlotEntry {
-            count: AtomicU64::new(0),
-            base: AtomicU64::new(0),
-        };
         Self {
             head: AtomicU64::new(head.0),
+            base: AtomicU64::new(0),
             undone: AtomicU64::new(0),
             window,
             restored: History::default(),
-            entries: (0..window.ring_len()).map(entry).collect(),
+            counts: (0..window.ring_len()).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
@@ -190,8 +180,7 @@ impl Ring {
         let mut ring = Self::raw(window, window.word(first, 0));
         ring.undone = AtomicU64::new(restored.end());
         ring.restored = restored;
-        let index = ring.index(first);
-        ring.entries[index].base = AtomicU64::new(base.0);
+        ring.base = AtomicU64::new(base.0);
         ring
     }
 
@@ -233,26 +222,28 @@ impl Ring {
         &self.window
     }
 
-    #[inline]
-    fn entry(&self, number: u64) -> &SlotEntry {
-        &self.entries[self.index(number)]
-    }
-
-    #[inline]
-    fn index(&self, number: u64) -> usize {
+    /// The count of slot `number`, or of another one with the same index.
+    fn entry(&self, number: u64) -> &AtomicU64 {
         // Entries are a power of two, and at most 2^18 fit any usize.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "only the low bits are used"
         )]
         let number = number as usize;
-        number & (self.entries.len() - 1)
+        &self.counts[number & (self.counts.len() - 1)]
     }
 
     pub(super) fn load_head(&self) -> Word {
         // Acquire: pairs with the AcqRel in `rotate`, and so shows the base and the entries before
         // this slot. Also pairs with the Release in `undo`, and so shows `undone`.
         Word(self.head.load(Acquire))
+    }
+
+    /// The base of the slot of the head that was loaded before, or of a later one.
+    #[inline]
+    fn load_base(&self) -> Word {
+        // Relaxed: the Acquire of the head shows a base at least as new.
+        Word(self.base.load(Relaxed))
     }
 
     /// The window, unless a successor has taken over or is about to.
@@ -291,7 +282,7 @@ impl Ring {
         // late; each of them raises to the same value.
         self.undone.fetch_max(carried.end(), Relaxed);
         let base = window.word(number, carried.since(window.signed_oldest(number)));
-        self.entry(number).base.fetch_max(base.0, Relaxed);
+        self.base.fetch_max(base.0, Relaxed);
         let (unopened, head) = (Window::unopened(), window.word(number, 0));
         // Release: pairs with the Acquire loads of the head, which then see the base, `undone` and
         // what is carried. On failure another thread has opened the ring.
@@ -329,14 +320,13 @@ impl Ring {
                     continue;
                 }
             }
-            // Relaxed: the head's Acquire shows the base of its slot, or a later one.
-            let base = Word(self.entry(number).base.load(Relaxed));
-            if window.number(base) != number {
+            let base = self.load_base();
+            let Some(before) = window.base_count(head, base) else {
                 head = self.help(carried, head, base)?;
                 continue;
-            }
-            let Some(next) = window.admit(window.count(base), head, n) else {
-                match self.refuse(carried, head, base, n, nanos) {
+            };
+            let Some(next) = window.admit(before, head, n) else {
+                match self.refuse(carried, head, before, n, nanos) {
                     Ok(seen) => head = seen,
                     Err(wait) => return Err(RingRefusal::Full(wait)),
                 }
@@ -366,8 +356,8 @@ impl Ring {
         (current > self.window.number(head)).then(|| self.rotate(carried, head, current))
     }
 
-    /// Rotates to the slot that another thread is preparing, whose base is in the place of the
-    /// head's. A closed head has no base at all.
+    /// Rotates to the slot that another thread is preparing, whose base is there already. A closed
+    /// head has no base at all.
     #[cold]
     fn help(&self, carried: impl Carried, head: Word, base: Word) -> Result<Word, Closed> {
         self.check_head(head)?;
@@ -381,11 +371,11 @@ impl Ring {
         &self,
         carried: impl Carried,
         head: Word,
-        base: Word,
+        before: u64,
         n: u64,
         nanos: u64,
     ) -> Result<Word, Duration> {
-        match self.until_room(carried, &self.view_of(head, base), n, nanos) {
+        match self.until_room(carried, &self.view_of(head, before), n, nanos) {
             Some(wait) => Err(Duration::from_nanos(wait)),
             None => Ok(self.load_head()),
         }
@@ -398,12 +388,12 @@ impl Ring {
         let from = window.number(head);
         // Release: pairs with the Acquire in `finished`, and shows there that the head came this
         // far. `fetch_max`, because a thread with an older count may be late.
-        self.entry(from).count.fetch_max(head.0, Release);
+        self.entry(from).fetch_max(head.0, Release);
         let sum = self.sum(carried, to, from);
         let base = window.word(to, sum);
         // Relaxed: published by the exchange below. `fetch_max`, because a thread with an older
         // slot may be late.
-        self.entry(to).base.fetch_max(base.0, Relaxed);
+        self.base.fetch_max(base.0, Relaxed);
         let next = window.word(to, 0);
         // AcqRel. Its Release pairs with the Acquire of `load_head` and of the failures here and in
         // `admit`, which show base and entries together with the new slot. Its Acquire pairs with
@@ -442,7 +432,7 @@ impl Ring {
         let window = &self.window;
         // Acquire: pairs with the Release in `rotate`, for the second load of the head in `view`
         // and `until_room`.
-        let word = Word(self.entry(number).count.load(Acquire));
+        let word = Word(self.entry(number).load(Acquire));
         if window.number(word) == number {
             window.count(word)
         } else {
@@ -456,11 +446,11 @@ impl Ring {
     pub(super) fn current(&self, nanos: u64) -> Option<View> {
         let window = &self.window;
         let head = self.load_head();
-        let number = window.number(head);
-        // Relaxed: as in `admit`.
-        let base = Word(self.entry(number).base.load(Relaxed));
-        (window.contains(number, nanos) && window.number(base) == number)
-            .then(|| self.view_of(head, base))
+        if !window.contains(window.number(head), nanos) {
+            return None;
+        }
+        let before = window.base_count(head, self.load_base())?;
+        Some(self.view_of(head, before))
     }
 
     /// The number of permits that count at an instant.
@@ -493,6 +483,17 @@ impl Ring {
         Ok((window.limit().saturating_sub(used), charge))
     }
 
+    /// [`prepare`](Self::prepare) for one permit, if the head is in the slot of `nanos`.
+    #[inline]
+    pub(crate) fn prepare_one(&self, nanos: u64) -> Result<(u64, Exchange), Unprepared> {
+        let View { head, used, .. } = self.current(nanos).ok_or(Unprepared::Detour)?;
+        let (before, after) = (head.0, head.0.wrapping_add(1));
+        match self.window.limit().checked_sub(used) {
+            Some(room) if room > 0 => Ok((room, Exchange { before, after })),
+            _ => Err(Unprepared::NoRoom),
+        }
+    }
+
     /// Exchanges a head that was loaded, if it is still current.
     #[inline]
     pub(crate) fn commit(&self, charge: Exchange) -> bool {
@@ -523,10 +524,8 @@ impl Ring {
             };
             let oldest = window.oldest(current);
             if current == number {
-                // Relaxed: as in `admit`.
-                let base = Word(self.entry(number).base.load(Relaxed));
-                if window.number(base) == number {
-                    return Ok(self.view_of(head, base));
+                if let Some(before) = window.base_count(head, self.load_base()) {
+                    return Ok(self.view_of(head, before));
                 }
             }
             self.check_head(head)?;
@@ -550,13 +549,13 @@ impl Ring {
         let window = &self.window;
         let number = window.number(head);
         let (from, to) = (window.oldest(number), window.oldest(current));
-        // Relaxed, both: as in `until_room` and in `admit`.
+        // Relaxed: as in `until_room`.
         let is_exact = !C::MAY_BE_LATER && self.undone.load(Relaxed) <= from;
-        let base = Word(self.entry(number).base.load(Relaxed));
-        if !is_exact || window.number(base) != number || to - from > number.saturating_sub(to) {
+        if !is_exact || to - from > number.saturating_sub(to) {
             return None;
         }
-        let used = self.view_of(head, base).used;
+        let before = window.base_count(head, self.load_base())?;
+        let used = self.view_of(head, before).used;
         // Entries that are overwritten meanwhile are noticed in `view`.
         let left = (from..to).fold(used, |left, number| {
             left.saturating_sub(self.finished(number))
@@ -579,14 +578,14 @@ impl Ring {
         }
     }
 
-    /// The permits that count while the head is in its slot.
-    const fn view_of(&self, head: Word, base: Word) -> View {
+    /// The permits that count while the head is in its slot, of which `before` are of earlier ones.
+    const fn view_of(&self, head: Word, before: u64) -> View {
         let window = &self.window;
         View {
             head,
             oldest: window.oldest(window.number(head)),
             // Each is at most the limit, which has at most 63 bits.
-            used: window.count(base).wrapping_add(window.count(head)),
+            used: before.wrapping_add(window.count(head)),
         }
     }
 

@@ -57,7 +57,7 @@ impl core::error::Error for WindowError {}
 /// The longest window in nanoseconds. With one slot more it still fits the time line.
 const MAX_WINDOW: u64 = 1 << 62;
 
-/// 65 536 slots take 2 to 4 MiB and bring capacity back at most 1/65 536 of the window late.
+/// 65 536 slots take 1 to 2 MiB and bring capacity back at most 1/65 536 of the window late.
 const MAX_SLOTS: u64 = 1 << 16;
 
 /// The last instant with a slot number, 292 years after the clock's origin. Later readings are
@@ -80,6 +80,8 @@ pub(crate) struct Window {
     reach: u64,
     /// Number of bits of the count in a word.
     count_bits: u32,
+    /// These bits. Kept, so that no decision computes them.
+    count_mask: u64,
     /// The window in nanoseconds.
     length: u64,
     /// The number of slots that the caller chose.
@@ -128,6 +130,8 @@ impl Window {
             slot,
             reach,
             count_bits,
+            // All that fits the bits.
+            count_mask: max,
             length,
             slots,
         })
@@ -276,8 +280,19 @@ impl Window {
 
     #[inline]
     pub(crate) const fn count(&self, word: Word) -> u64 {
-        // `count_bits` is between 1 and 62.
-        word.0 & (1_u64.wrapping_shl(self.count_bits)).wrapping_sub(1)
+        word.0 & self.count_mask
+    }
+
+    /// The count of `base` if it has the number of `head`. The difference of words with other
+    /// numbers exceeds all counts, or wraps.
+    #[inline]
+    pub(crate) const fn base_count(&self, head: Word, base: Word) -> Option<u64> {
+        let count = base.0.wrapping_sub(head.0 & !self.count_mask);
+        if count <= self.count_mask {
+            Some(count)
+        } else {
+            None
+        }
     }
 
     /// A word with the count capped at the limit. A larger count would mean the same: a full window

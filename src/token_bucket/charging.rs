@@ -9,7 +9,7 @@ use super::charge::{BucketCharge, ReservedCharge};
 use super::state::{BucketState, Generation};
 use crate::denied::Denied;
 use crate::gcra::Refusal;
-use crate::prepared_charge::{Exchange, PreparedCharge, Request, headroom_of};
+use crate::prepared_charge::{Exchange, PLENTY, PreparedCharge, Request, Unprepared, headroom_of};
 use crate::snapshot::Snapshot;
 use crate::sync::Closed;
 use crate::time::{Timestamp, nanos};
@@ -31,6 +31,24 @@ impl<C> TokenBucket<C> {
                 })
             }
         }
+    }
+
+    /// [`prepare_at`](Self::prepare_at) for one token, in the usual case only.
+    #[inline]
+    pub(crate) fn prepare_one_at(&self, now: Timestamp) -> Result<(u64, Exchange), Unprepared> {
+        self.core.state.prepare_one_at(now)
+    }
+
+    /// The grains that are available, if these are a token at least. In the usual case only.
+    #[inline]
+    pub(crate) fn room_for_one_at(&self, now: Timestamp) -> Result<u64, Unprepared> {
+        self.core.state.room_for_one_at(now)
+    }
+
+    /// Whether `grains` hold no more tokens than `calls`, or those are [`PLENTY`].
+    #[inline]
+    pub(crate) fn holds_at_most(&self, grains: u64, calls: u64) -> bool {
+        calls >= PLENTY || self.core.state.gcra.tokens_in(grains) <= calls
     }
 
     /// The room of a prepared charge after the quota has changed, in grains of the first state, and

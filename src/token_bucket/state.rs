@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::charge::{BucketCharge, ReservedCharge};
 use crate::denied::Denied;
 use crate::gcra::{AtomicTat, Gcra, Now, Refusal, ReservedTat, Shortage, Shortfall};
-use crate::prepared_charge::{Exchange, PreparedCharge, Request};
+use crate::prepared_charge::{Exchange, PreparedCharge, Request, Unprepared};
 use crate::quota::Quota;
 use crate::snapshot::{QuotaUnit, Snapshot};
 use crate::sync::{Closed, const_fn};
@@ -206,6 +206,32 @@ impl BucketState {
         let room = gcra.room(before, now);
         let after = gcra.reserve(before, now, cost).next;
         Ok(PreparedCharge::new(room, cost, Exchange { before, after }))
+    }
+
+    /// The grains that are available, and the exchange that charges one token.
+    #[inline]
+    pub(super) fn prepare_one_at(&self, now: Timestamp) -> Result<(u64, Exchange), Unprepared> {
+        let gcra = &self.gcra;
+        let (before, now) = self.tat.load_covered(gcra, now.as_nanos())?;
+        match gcra.admit(before, now, gcra.cost(1)) {
+            Ok(after) => Ok((gcra.room(before, now), Exchange { before, after })),
+            Err(_) => Err(Unprepared::NoRoom),
+        }
+    }
+
+    /// The grains that are available, if these are a token at least.
+    #[inline]
+    pub(super) fn room_for_one_at(&self, now: Timestamp) -> Result<u64, Unprepared> {
+        let gcra = &self.gcra;
+        let (tat, now) = self.tat.load_covered(gcra, now.as_nanos())?;
+        let room = gcra.room(tat, now);
+        if room < gcra.cost(1) {
+            Err(Unprepared::NoRoom)
+        } else if self.tat.is_current(tat) {
+            Ok(room)
+        } else {
+            Err(Unprepared::Detour)
+        }
     }
 
     #[inline]
