@@ -58,6 +58,8 @@
 //!    it took the new lease for used. So while a bucket is full, the first calls together may get
 //!    less than the capacity, by the leases for which they lost a race. Once more than that was
 //!    used, nothing is lost.
+//! 4. While `held` is 0 there is no lease, and a call is refused as by a plain bucket, with one load
+//!    more (`refused_beside_leases`).
 //!
 //! # Orderings
 //!
@@ -276,21 +278,46 @@ impl<C: Clock> ShardedTokenBucket<C> {
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire).
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "so that an unread hint is never computed"
+    )]
+    #[inline(always)]
     pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
         self.acquire_on_shard(self.own_shard(), n, now)
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "so that an unread hint is never computed"
+    )]
+    #[inline(always)]
     fn acquire_on_shard(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Denied> {
         if self.state.spend(shard, n) {
             return Ok(());
         }
-        self.try_acquire_slow(shard, n, now)
-            .map_err(|shortage| shortage.denied(self.state.gcra()))
+        self.acquire_beyond_lease(shard, n, now)
     }
 
     /// Takes `n` tokens as a thread of a shard whose lease in the first state has fewer left.
+    #[expect(
+        clippy::inline_always,
+        reason = "so that a hint that is not read is never computed"
+    )]
+    #[inline(always)]
+    fn acquire_beyond_lease(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Denied> {
+        let gcra = self.state.gcra();
+        let taken = match self.state.refusal_without_leases(n, now) {
+            Some(shortfall) => {
+                let now = gcra.now(now.as_nanos());
+                Err(Shortage::NotYet(now, shortfall))
+            }
+            None => self.try_acquire_slow(shard, n, now),
+        };
+        taken.map_err(|shortage| shortage.denied(gcra))
+    }
+
+    /// The same where a lease exists, where the call fits, or after the quota has changed.
     #[cold]
     #[inline(never)]
     fn try_acquire_slow(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Shortage> {
@@ -374,14 +401,17 @@ impl<C: Clock> ShardedTokenBucket<C> {
     ///
     /// [`Denied::NotYet`] with the wait if fewer than `n` are available, and [`Denied::Never`] if
     /// `n` is above the capacity. Nothing is charged then.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "so that an unread hint is never computed"
+    )]
+    #[inline(always)]
     pub fn try_acquire(&self, n: u64) -> Result<(), Denied> {
         let shard = self.own_shard();
         if self.state.spend(shard, n) {
             return Ok(());
         }
-        self.try_acquire_slow(shard, n, self.clock.now())
-            .map_err(|shortage| shortage.denied(self.state.gcra()))
+        self.acquire_beyond_lease(shard, n, self.clock.now())
     }
 
     /// Returns `Ok` if a call for `n` tokens would be admitted now. Changes nothing, so another

@@ -5,9 +5,9 @@ use core::time::Duration;
 use loom::sync::Arc;
 use loom::thread;
 
-use crate::model::{SharedClock, at, explore};
-use crate::mutant;
+use crate::model::{SharedClock, explore};
 use crate::tidegate::{Clock, Quota, ShardedTokenBucket, Timestamp, UnixTime};
+use crate::{model, mutant};
 
 /// Nanoseconds per token.
 const T: u64 = 1_000;
@@ -15,6 +15,11 @@ const CAPACITY: u64 = 6;
 const SHARDS: usize = 2;
 /// The largest lease under loom. The first call of a full bucket for one or two tokens makes it.
 const LARGEST_LEASE: u64 = 2;
+
+/// The instant of a reading. Not the very start of an epoch, where each call takes the long way.
+const fn at(nanos: u64) -> Timestamp {
+    model::at(nanos + 1)
+}
 
 /// The newest time: what a bucket reads is never older than what has happened.
 struct Present(Arc<SharedClock>);
@@ -267,7 +272,7 @@ fn no_token_is_lost() {
 }
 
 /// Two threads of one shard, or of two, with two calls each. Kills `spend_without_exchange`,
-/// `not_gathered`.
+/// `not_gathered`, `refused_beside_leases`.
 ///
 /// Both lease from a full bucket. What one thread is about to lease counts as used if the other
 /// leases before it, and no more.
@@ -532,7 +537,11 @@ mutant::tests! { "sharded":
         take_without_swap: "lowered below zero",
         relaxed_held: passes,
     }
-    two_first_leases { spend_without_exchange: " of ", not_gathered: "less than available" }
+    two_first_leases {
+        spend_without_exchange: " of ",
+        not_gathered: "less than available",
+        refused_beside_leases: "less than available",
+    }
     refused_for_a_reason { held_on_top: "without a reason", one_try: "without a reason" }
     lease_beside_a_change {
         open_leases: "a burst",
