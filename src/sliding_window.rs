@@ -39,7 +39,7 @@ use changed::ChangedState;
 use charge::Generation;
 use ring::Ring;
 use slots::{Window, Word};
-use state::{Deciding, WindowState};
+use state::{Deciding, WindowShortage, WindowState};
 
 /// At most `limit` admissions in *any* interval of the window's length, wherever it starts.
 ///
@@ -251,7 +251,7 @@ impl<C> SlidingWindow<C> {
     #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
     #[inline(always)]
     fn charge(&self, n: u64, nanos: u64) -> Result<WindowCharge, Denied> {
-        on_latest!(self, state => state.charge(n, nanos))
+        on_latest!(self, state => state.charge(n, nanos)).map_err(WindowShortage::denied)
     }
 
     /// Checks for the permits that a call requires, and prepares the exchange that charges its
@@ -369,6 +369,7 @@ impl<C> SlidingWindow<C> {
             return Ok(());
         }
         on_latest!(self, state => state.try_acquire(n, now.as_nanos()))
+            .map_err(WindowShortage::denied)
     }
 
     /// [`peek`](Self::peek) as of `now`.

@@ -39,6 +39,13 @@ pub(crate) fn hint(window: &Window, now: u64) -> Option<u64> {
     Some(u64::try_from(wait.as_nanos()).expect("a short wait"))
 }
 
+/// The hint of a call for one permit at `now`; `None` if it is admitted.
+fn refused(window: &Window, now: u64) -> Option<u64> {
+    let denied = window.try_acquire_at(1, at(now)).err()?;
+    let wait = denied.retry_after().expect("at most the limit");
+    Some(u64::try_from(wait.as_nanos()).expect("a short wait"))
+}
+
 /// A call for one permit: the slots in which it began and ended, and the slot it was charged to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
@@ -319,7 +326,19 @@ fn query_and_call_agree() {
 /// charge, raises its slot's count after that, and is refused. More counts than the sum that ends
 /// at the limit, and the hint is honest all the same.
 fn hint_beside_an_undo() {
-    explore(2, || {
+    beside_an_undo(|window| {
+        let is_refused = !admit(window, 1, 9);
+        is_refused.then(|| hint(window, 9 * SLOT)).flatten()
+    });
+}
+
+/// The same with the hint of the call itself. Kills `unread_undone_in_refusal`.
+fn refusal_beside_an_undo() {
+    beside_an_undo(|window| refused(window, 9 * SLOT));
+}
+
+fn beside_an_undo(refused: fn(&Window) -> Option<u64>) {
+    explore(2, move || {
         let window = window(2, 3);
         assert!(admit(&window, 1, 6));
         let undone = charge(&window, 1, 7).expect("room for two");
@@ -329,11 +348,7 @@ fn hint_beside_an_undo() {
         };
         let refused = {
             let window = window.clone();
-            thread::spawn(move || {
-                (!admit(&window, 1, 9))
-                    .then(|| hint(&window, 9 * SLOT))
-                    .flatten()
-            })
+            thread::spawn(move || refused(&window))
         };
         window.undo(undone);
         let (next, hint) = (next.join().unwrap(), refused.join().unwrap());
@@ -342,6 +357,27 @@ fn hint_beside_an_undo() {
             let is_admitted = window.try_acquire_at(1, at(9 * SLOT + hint)).is_ok();
             assert!(is_admitted, "a hint of {hint} failed");
         }
+    });
+}
+
+/// Two threads with three calls. Kills `stored_leaving`.
+///
+/// A thread that knows of no admission is late to say which slot leaves first. The hint of a call
+/// that is refused afterward is honest, and a nanosecond less is not enough.
+fn refusal_after_a_late_rotation() {
+    explore(3, || {
+        let window = window(1, 3);
+        let late = {
+            let window = window.clone();
+            thread::spawn(move || admit(&window, 1, 8))
+        };
+        let admitted = [admit(&window, 1, 7), admit(&window, 1, 8)];
+        let admitted = admitted[0] || admitted[1] || late.join().unwrap();
+        assert!(admitted, "nothing was admitted");
+        let hint = refused(&window, 8 * SLOT).expect("full");
+        let is_full = |after: u64| window.peek_at(1, at(8 * SLOT + after)).is_err();
+        assert!(is_full(hint - 1), "a hint of {hint} is more than enough");
+        assert!(!is_full(hint), "a hint of {hint} failed");
     });
 }
 
@@ -394,4 +430,6 @@ mutant::tests! { "window":
         unread_undone_in_query: "query and call",
     }
     hint_beside_an_undo { unread_undone: "failed", late_undone: "failed", relaxed_undo: "failed" }
+    refusal_after_a_late_rotation { stored_leaving: "more than enough" }
+    refusal_beside_an_undo { unread_undone_in_refusal: "failed" }
 }

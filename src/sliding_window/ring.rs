@@ -9,6 +9,8 @@
 //!   number only grows.
 //! * `base`: the current slot, and the sum of the slots that count before it. Beside the head, so
 //!   that an admission finds it without an index.
+//! * `leaving`: the current slot, and how many slots before it the oldest one lies in which
+//!   something was admitted. It only grows, by `fetch_max`.
 //! * `counts[h]`: the final count of the finished slot `h`, at index `h` modulo the ring's length.
 //!   Counts and the base only grow, by `fetch_max`.
 //! * `undone`: one more than the last slot in which a charge was undone. It only grows.
@@ -63,7 +65,13 @@
 //!
 //! # Hints
 //!
-//! There is room once enough of the oldest slots have aged out. A search from the newest slot back
+//! A refused call that misses one permit needs no search: it has room once the oldest slot ages out
+//! in which something was admitted. `leaving` names that slot, if it has the head's number. Of two
+//! threads that rotate to one slot, the one with the older counts may name a later slot, so
+//! `fetch_max` keeps the older one (`stored_leaving`). Where invariant 4 does not hold, slots may
+//! hold more than their base, and one of them may not be enough (`unread_undone_in_refusal`).
+//!
+//! Otherwise there is room once enough of the oldest slots have aged out. A search from the newest slot back
 //! adds up what may stay, and always finds the slot that has to leave. Where invariant 4 holds, a
 //! search from the oldest slot on, which adds up the excess, finds it too. Both then run in turn,
 //! and the first answer counts. Where invariant 4 does not hold, slots may hold more than their
@@ -97,7 +105,6 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::iter;
-use core::time::Duration;
 
 use crate::prepared_charge::{Exchange, Unprepared};
 use crate::sliding_window::carried::Carried;
@@ -110,6 +117,7 @@ use crate::sync::{AtomicU64, Closed};
 pub(crate) struct Ring {
     pub(super) head: AtomicU64,
     base: AtomicU64,
+    leaving: AtomicU64,
     /// One more than the last slot in which a charge was undone; 0 for none.
     undone: AtomicU64,
     window: Window,
@@ -121,8 +129,8 @@ pub(crate) struct Ring {
 /// Why a ring admits nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RingRefusal {
-    /// There will be room after this time.
-    Full(Duration),
+    /// There will be room after so many nanoseconds.
+    Full(u64),
     Closed(Closed),
 }
 
@@ -163,6 +171,7 @@ impl Ring {
         Self {
             head: AtomicU64::new(head.0),
             base: AtomicU64::new(0),
+            leaving: AtomicU64::new(0),
             undone: AtomicU64::new(0),
             window,
             restored: History::default(),
@@ -297,8 +306,7 @@ impl Ring {
         self.load_head() == Window::unopened()
     }
 
-    /// Admits `n`, which is at most the limit, and returns the slot that it is charged to, or the
-    /// time after `nanos` at which there will be room.
+    /// Admits `n`, which is at most the limit, and returns the slot that it is charged to.
     #[expect(
         clippy::inline_always,
         reason = "an admission is short straight code, and the rest is out of line"
@@ -326,6 +334,9 @@ impl Ring {
                 continue;
             };
             let Some(next) = window.admit(before, head, n) else {
+                if let Some(slot) = self.first_to_leave(carried, head, before, n) {
+                    return Err(RingRefusal::Full(window.until_gone(slot, nanos)));
+                }
                 match self.refuse(carried, head, before, n, nanos) {
                     Ok(seen) => head = seen,
                     Err(wait) => return Err(RingRefusal::Full(wait)),
@@ -364,6 +375,26 @@ impl Ring {
         Ok(self.rotate(carried, head, self.window.number(base)))
     }
 
+    /// The slot with which there will be room for `n`, where one permit is missing: the oldest in
+    /// which something was admitted. `None` if that has to be searched for.
+    #[inline]
+    fn first_to_leave<C: Carried>(
+        &self,
+        _carried: C,
+        head: Word,
+        before: u64,
+        n: u64,
+    ) -> Option<u64> {
+        let window = &self.window;
+        let number = window.number(head);
+        let used = before.wrapping_add(window.count(head));
+        // Relaxed, both: the Acquire that loaded the head shows what the rotation to its slot has
+        // raised, and the `undone` of all undos before it.
+        let age = window.age_beside(number, self.leaving.load(Relaxed))?;
+        let is_exact = !C::MAY_BE_LATER && self.undone.load(Relaxed) <= window.oldest(number);
+        (is_exact && window.excess(used, n) == 1).then(|| number.wrapping_sub(age))
+    }
+
     /// The wait until there is room for `n`, or the new head if the head has moved meanwhile.
     #[cold]
     #[inline(never)]
@@ -374,9 +405,9 @@ impl Ring {
         before: u64,
         n: u64,
         nanos: u64,
-    ) -> Result<Word, Duration> {
+    ) -> Result<Word, u64> {
         match self.until_room(carried, &self.view_of(head, before), n, nanos) {
-            Some(wait) => Err(Duration::from_nanos(wait)),
+            Some(wait) => Err(wait),
             None => Ok(self.load_head()),
         }
     }
@@ -390,10 +421,17 @@ impl Ring {
         // far. `fetch_max`, because a thread with an older count may be late.
         self.entry(from).fetch_max(head.0, Release);
         let sum = self.sum(carried, to, from);
+        let mut older = window.oldest(to)..=from;
+        let oldest = older
+            .find(|&number| self.finished(number) > 0)
+            .unwrap_or(to);
         let base = window.word(to, sum);
-        // Relaxed: published by the exchange below. `fetch_max`, because a thread with an older
-        // slot may be late.
+        // Relaxed, twice: published by the exchange below. `fetch_max`, because a thread with an
+        // older slot may be late, or one with an older count, which knows of fewer admissions.
         self.base.fetch_max(base.0, Relaxed);
+        if let Some(leaving) = window.aged(to, oldest) {
+            self.leaving.fetch_max(leaving, Relaxed);
+        }
         let next = window.word(to, 0);
         // AcqRel. Its Release pairs with the Acquire of `load_head` and of the failures here and in
         // `admit`, which show base and entries together with the new slot. Its Acquire pairs with

@@ -82,6 +82,8 @@ pub(crate) struct Window {
     count_bits: u32,
     /// These bits. Kept, so that no decision computes them.
     count_mask: u64,
+    /// Number of bits of an age in a word; 0 where ages of up to `reach` slots do not fit.
+    age_bits: u32,
     /// The window in nanoseconds.
     length: u64,
     /// The number of slots that the caller chose.
@@ -125,11 +127,13 @@ impl Window {
         if limit > max {
             return Err(WindowError::LimitTooLarge { max });
         }
+        let age_bits = 64_u32.saturating_sub(reach.leading_zeros());
         Ok(Self {
             limit,
             slot,
             reach,
             count_bits,
+            age_bits: if age_bits <= count_bits { age_bits } else { 0 },
             // All that fits the bits.
             count_mask: max,
             length,
@@ -293,6 +297,23 @@ impl Window {
         } else {
             None
         }
+    }
+
+    /// A word of slot `number` and of how far the slot `oldest` is behind it. `None` if ages do not
+    /// fit.
+    pub(crate) const fn aged(&self, number: u64, oldest: u64) -> Option<u64> {
+        if self.age_bits == 0 {
+            return None;
+        }
+        let age = number.saturating_sub(oldest);
+        Some(number.wrapping_shl(self.age_bits) | age)
+    }
+
+    /// The age in a word that has this number.
+    #[inline]
+    pub(crate) const fn age_beside(&self, number: u64, word: u64) -> Option<u64> {
+        let age = word.wrapping_sub(number.wrapping_shl(self.age_bits));
+        if age <= self.reach { Some(age) } else { None }
     }
 
     /// A word with the count capped at the limit. A larger count would mean the same: a full window

@@ -41,6 +41,26 @@ impl WindowState {
     }
 }
 
+/// Why a window refuses a call. In plain numbers: with a `Duration`, the compiler could not drop a
+/// hint that is not read.
+pub(super) enum WindowShortage {
+    /// For so many nanoseconds.
+    NotYet(u64),
+    Never {
+        capacity: u64,
+    },
+}
+
+impl WindowShortage {
+    #[inline]
+    pub(super) const fn denied(self) -> Denied {
+        match self {
+            Self::NotYet(nanos) => Denied::not_yet(nanos),
+            Self::Never { capacity } => Denied::Never { capacity },
+        }
+    }
+}
+
 /// A state that decides. Each decision fails once a successor has taken over, or is about to.
 #[derive(Clone, Copy)]
 pub(super) struct Deciding<'a, H> {
@@ -64,9 +84,14 @@ impl<'a, H: Carried> Deciding<'a, H> {
 
     #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
     #[inline(always)]
-    pub(super) fn charge(self, n: u64, nanos: u64) -> Result<Result<WindowCharge, Denied>, Closed> {
+    pub(super) fn charge(
+        self,
+        n: u64,
+        nanos: u64,
+    ) -> Result<Result<WindowCharge, WindowShortage>, Closed> {
         if n > self.ring.window().limit() {
-            return self.never().map(Err);
+            let capacity = self.limit()?;
+            return Ok(Err(WindowShortage::Never { capacity }));
         }
         match self.ring.admit(self.carried, n, nanos) {
             Ok(slot) => Ok(Ok(WindowCharge {
@@ -74,7 +99,7 @@ impl<'a, H: Carried> Deciding<'a, H> {
                 permits: n,
                 generation: self.generation,
             })),
-            Err(RingRefusal::Full(retry_after)) => Ok(Err(Denied::NotYet { retry_after })),
+            Err(RingRefusal::Full(wait)) => Ok(Err(WindowShortage::NotYet(wait))),
             Err(RingRefusal::Closed(closed)) => Err(closed),
         }
     }
@@ -83,7 +108,11 @@ impl<'a, H: Carried> Deciding<'a, H> {
     /// registers, so that the usual one needs no memory for its own.
     #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
     #[inline(always)]
-    pub(super) fn try_acquire(self, n: u64, nanos: u64) -> Result<Result<(), Denied>, Closed> {
+    pub(super) fn try_acquire(
+        self,
+        n: u64,
+        nanos: u64,
+    ) -> Result<Result<(), WindowShortage>, Closed> {
         let charged = self.charge(n, nanos)?;
         Ok(charged.map(drop))
     }
