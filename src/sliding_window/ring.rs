@@ -71,11 +71,11 @@
 //! `fetch_max` keeps the older one (`stored_leaving`). Where invariant 4 does not hold, slots may
 //! hold more than their base, and one of them may not be enough (`unread_undone_in_refusal`).
 //!
-//! Otherwise there is room once enough of the oldest slots have aged out. A search from the newest slot back
-//! adds up what may stay, and always finds the slot that has to leave. Where invariant 4 holds, a
-//! search from the oldest slot on, which adds up the excess, finds it too. Both then run in turn,
-//! and the first answer counts. Where invariant 4 does not hold, slots may hold more than their
-//! base (`unread_undone`), so only the search from the newest slot is used.
+//! Otherwise there is room once enough of the oldest slots have aged out. A search from the newest
+//! slot back adds up what may stay, and always finds the slot that has to leave. Where invariant 4
+//! holds, a search from the oldest slot on, which adds up the excess, finds it too. Both then run
+//! in turn, and the first answer counts. Where invariant 4 does not hold, slots may hold more than
+//! their base (`unread_undone`), so only the search from the newest slot is used.
 //!
 //! `undone` tells the two cases apart. Every undo raises it beyond its slot before it exchanges the
 //! head (`late_undone`), with Release, so that a thread which acquires a head sees the undos before
