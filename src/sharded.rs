@@ -58,8 +58,8 @@
 //!    it took the new lease for used. So while a bucket is full, the first calls together may get
 //!    less than the capacity, by the leases for which they lost a race. Once more than that was
 //!    used, nothing is lost.
-//! 4. While `held` is 0 there is no lease, and a call is refused as by a plain bucket, with one load
-//!    more (`refused_beside_leases`).
+//! 4. While `held` is 0 there is no lease, and a call is refused as by a plain bucket, with one
+//!    load more (`refused_beside_leases`).
 //!
 //! # Orderings
 //!

@@ -142,8 +142,8 @@
 //!
 //! Without such a call, deploy nodes with the new quota. Until all have it, each decides by its
 //! own. The level stays in time, not in tokens. A bucket that is used up further than a lowered
-//! limit allows stays so until it has refilled; `reset` fills it up. Windows change in this way only.
-//! One whose length is changed knows what counted for the old length, and no more.
+//! limit allows stays so until it has refilled; `reset` fills it up. Windows change in this way
+//! only. One whose length is changed knows what counted for the old length, and no more.
 //!
 //! ```sh
 //! # The program of the crate tidegate-cli does the same, and shows what is stored:

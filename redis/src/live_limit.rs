@@ -33,7 +33,7 @@ impl LimitNow {
     }
 
     /// The quota, if it was changed while nodes used it.
-    pub(crate) fn changed(&self) -> Option<&QuotaRecord> {
+    pub(crate) const fn changed(&self) -> Option<&QuotaRecord> {
         match self {
             Self::Bucket(record) if record.version > 0 => Some(record),
             Self::Bucket(_) | Self::Window(_) => None,

@@ -35,8 +35,8 @@ pub(crate) struct TakeReply {
 }
 
 impl TakeArguments {
-    /// The arguments of any call. `changes` appends what a limit has to say of changes of its quota,
-    /// and `empty_for_us` is how long an absent bucket counts as empty.
+    /// The arguments of any call. `changes` appends what a limit has to say of changes of its
+    /// quota, and `empty_for_us` is how long an absent bucket counts as empty.
     pub(crate) fn any(
         operation: &str,
         limits: &[ScaledLimit],

@@ -25,7 +25,7 @@ fn any_shape() -> impl Strategy<Value = Shape> {
 /// A limit on its own.
 enum Single {
     Bucket(TokenBucket<ManualClock>),
-    Window(SlidingWindow<ManualClock>),
+    Window(Box<SlidingWindow<ManualClock>>),
 }
 
 impl Shape {
@@ -41,7 +41,9 @@ impl Shape {
     fn single(self) -> Single {
         match self {
             Self::Bucket { rate, burst } => Single::Bucket(Self::bucket(rate, burst)),
-            Self::Window { limit, seconds } => Single::Window(Self::window(limit, seconds)),
+            Self::Window { limit, seconds } => {
+                Single::Window(Box::new(Self::window(limit, seconds)))
+            }
         }
     }
 }
