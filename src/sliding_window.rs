@@ -80,8 +80,8 @@ use state::{Deciding, WindowShortage, WindowState};
 /// # Size
 ///
 /// 128 bytes with padding, 256 with a clock that has a size, and 8 bytes per slot, allocated once.
-/// The ring is up to eight times as large where the number of slots is not just below a power of two
-/// or does not divide the window. The first call that waits allocates a queue.
+/// The ring is up to eight times as large where the number of slots is not just below a power of
+/// two or does not divide the window. The first call that waits allocates a queue.
 ///
 /// ```
 /// use core::time::Duration;
