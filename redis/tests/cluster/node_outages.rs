@@ -14,7 +14,7 @@ const QUOTA: Quota = Quota::per_day(1_000);
 /// A store that gives up soon, but not while a machine is merely busy.
 async fn impatient_store(cluster: &Cluster) -> RedisStore {
     let builder = RedisStore::builder()
-        .timeout(Duration::from_secs(2))
+        .timeout(Duration::from_secs(5))
         .probe_interval(Duration::from_millis(50));
     builder.connect_cluster(cluster.urls()).await.unwrap()
 }
