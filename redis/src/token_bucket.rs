@@ -66,7 +66,8 @@ use crate::wait_line::WaitLine;
 /// ```
 #[derive(Debug)]
 pub struct RedisTokenBucket {
-    limits: Limits,
+    /// Shared with API limiters that charge this bucket.
+    limits: Arc<Limits>,
     buckets: BucketSet,
     live_quota: Arc<LiveQuota>,
     wait_line: WaitLine,
@@ -96,7 +97,7 @@ impl RedisTokenBucket {
         let (limits, buckets) = Limits::named(store, name, Quotas::from(quota), options)?;
         let live_quota = limits.quota(0).cloned().ok_or(BuildError::NoLimits)?;
         Ok(Self {
-            limits,
+            limits: Arc::new(limits),
             buckets,
             live_quota,
             wait_line: WaitLine::default(),
@@ -120,14 +121,14 @@ impl RedisTokenBucket {
         let mut buckets = limits.buckets(name, Some(key));
         buckets.unreported = Some(UnreportedCharges::new(1));
         Ok(Self {
-            limits,
+            limits: Arc::new(limits),
             buckets,
             live_quota,
             wait_line: WaitLine::default(),
         })
     }
 
-    pub(crate) fn live_quota(&self) -> &LiveQuota {
+    pub(crate) const fn live_quota(&self) -> &Arc<LiveQuota> {
         &self.live_quota
     }
 
@@ -135,7 +136,7 @@ impl RedisTokenBucket {
         &self.buckets
     }
 
-    pub(crate) const fn limits(&self) -> &Limits {
+    pub(crate) const fn limits(&self) -> &Arc<Limits> {
         &self.limits
     }
 

@@ -4,13 +4,13 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use tidegate::__fleet::{self as fleet, CallerBackoff};
-use tidegate::{Quota, RateLimitConfig};
+use tidegate::RateLimitConfig;
 use tokio::sync::Notify;
 
 use super::RedisApiRateLimiter;
 use super::call_id::random_node;
 use super::core::Core;
-use super::fleet_limit::FleetLimit;
+use super::fleet_limit::LiveLimit;
 use super::last_denial::LastDenial;
 use super::local_share::LocalShare;
 use super::open_calls::OpenCalls;
@@ -157,11 +157,11 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
         };
         let mut limits = Vec::new();
         for rule in rules {
-            limits.push(FleetLimit::new(rule, &base)?);
+            limits.push(LiveLimit::new(rule, &base)?);
         }
-        limits.extend(shared.into_iter().map(|(limit, _)| limit));
+        limits.extend(shared);
         // Stable: first those on requests, each sort in the order in which it was made.
-        limits.sort_by_key(|limit| limit.counts_tokens);
+        limits.sort_by_key(|limit| limit.as_built().counts_tokens);
         let of_state = ["?api", "?calls", "?ends"].map(|part| base.limit_key(Some(part)));
         let keys = of_state.into_iter();
         let keys = keys.chain(limits.iter().map(|limit| limit.key.clone()));
@@ -190,7 +190,7 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
         })
     }
 
-    fn shared_limits(&self) -> Result<Vec<(FleetLimit, Quota)>, BuildError> {
+    fn shared_limits(&self) -> Result<Vec<LiveLimit>, BuildError> {
         let base = self.store.base_key(&self.name, None);
         let mut limits = Vec::new();
         for (index, shared) in self.shared.iter().enumerate() {
@@ -210,15 +210,13 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
             {
                 return Err(BuildError::OtherServer(shared.name.into()));
             }
-            let quota = shared.bucket.quota();
-            let limit = FleetLimit::shared(
+            limits.push(LiveLimit::shared(
                 shared.name,
-                quota,
+                shared.bucket.limits(),
+                shared.bucket.live_quota(),
                 buckets.keys[0].clone(),
-                shared.counts_tokens,
-                place as u64,
-            )?;
-            limits.push((limit, quota));
+                (shared.counts_tokens, place as u64),
+            ));
         }
         Ok(limits)
     }
