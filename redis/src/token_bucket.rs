@@ -173,6 +173,7 @@ impl RedisTokenBucket {
     /// * A node refuses calls above the capacity that it knows without asking the server. It learns
     ///   of a larger one by any other call, [`available`](Self::available) too.
     /// * Calls that wait on a node are decided by the new quota as soon as the node learns of it.
+    /// * API limiters that [share](crate::RedisApiRateLimiterBuilder::shared) the bucket follow, too.
     /// * A denial that a node has cached lasts for up to
     ///   [`cache_denials`](LimiterOptions::cache_denials) longer.
     /// * A limit that was never changed costs nothing more. A decision of a changed one takes the

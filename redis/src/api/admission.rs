@@ -54,8 +54,8 @@ async fn admit(core: &Arc<Core>, asker: Asker) -> Result<RateLimitStatus, ApiErr
     let costs = CallCosts::request(&core.limits_now());
     refuse_as_before(core, asker, &costs).await?;
     let sent = time::now();
-    let asked = core.decide("reserve", (None, asker), CallCosts::request);
-    let decided = match asked.await {
+    let call = core.decide("reserve", (None, asker), CallCosts::request);
+    let decided = match call.await {
         Ok(decided) => decided,
         Err(failure) => {
             // Nothing may have been awaited, so a loop of calls would never let other tasks run.

@@ -114,6 +114,19 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     ///
     /// The bucket is charged in the same call of the script. It must be of the same store. In a
     /// cluster it must be in the same slot, so the limiter and the bucket must have the same name.
+    ///
+    /// After [`RedisTokenBucket::set_quota`] on any node, this limiter is decided by the new quota
+    /// from its next call on. A node that does not know the change is told by the server, which has
+    /// done nothing, and sends the call once more. So no node with an old configuration undoes it.
+    /// `bucket` follows with the limiter, and the limiter with `bucket`. So does the node's share
+    /// of [`FailurePolicy::Local`], unless it would be too small.
+    ///
+    /// A call that was admitted under one quota and ends under another gives back the tokens that
+    /// it did not use, never more than it was charged. That is exact if the numbers are not too
+    /// long for the scripts: below 2⁵³ in common units. Else it is rounded down, by less than a
+    /// microsecond of refill and a part in 2⁴⁶. What a waiting node has
+    /// [claimed](RedisApiRateLimiter#waiting) under the old quota may be too much or too little,
+    /// until it asks again or for three seconds.
     pub fn shared(mut self, name: &'static str, bucket: &'a RedisTokenBucket) -> Self {
         self.shared.push(Shared {
             name,

@@ -119,7 +119,14 @@ impl Core {
     /// Runs one step. The error is the newer quotas that the server knows: it has done nothing.
     async fn run_once(&self, arguments: ScriptArgs) -> Result<Result<Vec<i64>, Told>, CallFailure> {
         let reply = self.run(arguments).await?;
-        Ok(told_quotas(&reply).map_or(Ok(reply), Err))
+        match told_quotas(&reply) {
+            Some(newer) => Ok(Err(newer)),
+            // Quotas that this version cannot read.
+            None if reply.first() == Some(&-2) => {
+                Err(CallFailure::Failed(script::unexpected_reply()))
+            }
+            None => Ok(Ok(reply)),
+        }
     }
 
     /// Runs one step, again whenever the server tells newer quotas.
@@ -187,8 +194,7 @@ impl Core {
                     }
                     let decision = Decision::read(&reply, limits);
                     let decided = decision.map(|decision| Decided { decision, costs });
-                    return decided
-                        .ok_or_else(|| CallFailure::Failed(script::unexpected_reply()));
+                    return decided.ok_or_else(|| CallFailure::Failed(script::unexpected_reply()));
                 }
                 // Nothing was charged, so the report is restored.
                 Err(newer) => self.adopt(&newer),

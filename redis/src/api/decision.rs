@@ -110,10 +110,14 @@ impl Decision {
     pub(super) fn remaining(&self) -> Remaining {
         let [told_requests, told_tokens @ ..] = self.told;
         let fewest = |counts_tokens| {
-            let of_kind = self.limits.iter().zip(&self.available).filter(|(limit, _)| {
-                // Without the burst, which is back soon.
-                limit.counts_tokens == counts_tokens && limit.kind != LimitKind::Burst
-            });
+            let of_kind = self
+                .limits
+                .iter()
+                .zip(&self.available)
+                .filter(|(limit, _)| {
+                    // Without the burst, which is back soon.
+                    limit.counts_tokens == counts_tokens && limit.kind != LimitKind::Burst
+                });
             let fewest = of_kind.map(|(_, available)| *available).min();
             fewest.unwrap_or(RateLimitConfig::NO_LIMIT)
         };

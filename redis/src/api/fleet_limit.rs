@@ -1,7 +1,7 @@
 //! One limit of an API limiter, in the units of the script.
 //!
-//! The quota of a bucket may change while nodes use it. A [`LiveLimit`] has the newest one that this
-//! node knows, and each step of the script is made with the [`FleetLimit`]s of one instant.
+//! The quota of a bucket may change while nodes use it. A [`LiveLimit`] has the newest one that
+//! this node knows, and each step of the script is made with the [`FleetLimit`]s of one instant.
 
 use core::time::Duration;
 use std::sync::Arc;
