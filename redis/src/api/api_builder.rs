@@ -95,6 +95,18 @@ impl<'a> From<&'a RedisSlidingWindow> for ApiShared<'a> {
     }
 }
 
+impl<'a> From<&'a Arc<RedisTokenBucket>> for ApiShared<'a> {
+    fn from(bucket: &'a Arc<RedisTokenBucket>) -> Self {
+        Self(Kind::Bucket(bucket))
+    }
+}
+
+impl<'a> From<&'a Arc<RedisSlidingWindow>> for ApiShared<'a> {
+    fn from(window: &'a Arc<RedisSlidingWindow>) -> Self {
+        Self(Kind::Window(window))
+    }
+}
+
 impl<'a> ApiShared<'a> {
     fn store(self) -> &'a RedisStore {
         match self.0 {
@@ -161,8 +173,8 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     /// After [`RedisTokenBucket::set_quota`] on any node, this limiter is decided by the new quota
     /// from its next call on. A node that does not know the change is told by the server, which has
     /// done nothing, and sends the call once more. So no node with an old configuration undoes it.
-    /// The limiter follows the bucket that it was given, and the reverse. So does the node's share
-    /// of [`FailurePolicy::Local`], unless it would be too small.
+    /// The limiter and the bucket that it was given follow each other. So does the node's share of
+    /// [`FailurePolicy::Local`], unless it would be too small.
     ///
     /// A call that was admitted under one quota and ends under another gives back the tokens that
     /// it did not use, never more than it was charged. That is exact if the numbers are not too

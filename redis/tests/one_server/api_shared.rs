@@ -3,6 +3,7 @@
 //! The script's arithmetic is tested in `scripts/api_protocol/live_shared`.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use tidegate::{LimitKind, Quota, RateLimitConfig, TokenEstimate};
 use tidegate_redis::{
@@ -117,7 +118,8 @@ async fn a_window_is_charged_with_the_others_or_not_at_all() {
         // Its slots are so long that none ends while a test runs.
         let length = HOUR * 200_000;
         let window = || RedisSlidingWindow::with_options(&store, "org", 3, length, uncached());
-        let (window, tokens) = (window().unwrap(), bucket(&store, "org tokens", quota(100)));
+        let window = Arc::new(window().unwrap());
+        let tokens = bucket(&store, "org tokens", quota(100));
         let model = |name| {
             let builder = RedisApiRateLimiter::builder(&store, name, CONFIG);
             let builder = builder.cache_denials(Duration::ZERO);
