@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidegate::{ApiRateLimiter, RateLimitConfig, SlidingWindow, TokenBucket};
 
-use super::fleet_limit::{FleetLimit, LiveLimit};
+use super::fleet_limit::{ApiLimit, FleetLimit};
 use crate::error::BuildError;
 use crate::local_shares::{part, share};
 
@@ -48,13 +48,13 @@ fn divided(config: &RateLimitConfig, nodes: u64) -> Result<RateLimitConfig, Buil
 impl LocalShare {
     pub(super) fn new(
         config: &RateLimitConfig,
-        shared: &[LiveLimit],
+        shared: &[ApiLimit],
         nodes: NonZeroU32,
     ) -> Result<Self, BuildError> {
         let config = divided(config, nodes.get().into())?;
         let mut builder = ApiRateLimiter::builder(config);
         let mut buckets = Vec::new();
-        for limit in shared.iter().map(LiveLimit::now) {
+        for limit in shared.iter().map(ApiLimit::now) {
             let name = limit.name.unwrap_or_default();
             let Some(quota) = limit.quota() else {
                 let (permits, length) = (part(limit.capacity, nodes), limit.length());
