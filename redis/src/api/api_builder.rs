@@ -4,19 +4,21 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use tidegate::__fleet::{self as fleet, CallerBackoff};
-use tidegate::{Quota, RateLimitConfig};
+use tidegate::RateLimitConfig;
 use tokio::sync::Notify;
 
 use super::RedisApiRateLimiter;
 use super::call_id::random_node;
 use super::core::Core;
-use super::fleet_limit::FleetLimit;
+use super::fleet_limit::ApiLimit;
 use super::last_denial::LastDenial;
 use super::local_share::LocalShare;
 use super::open_calls::OpenCalls;
 use super::wait_order::WaitOrder;
+use crate::base_key::BaseKey;
 use crate::error::BuildError;
 use crate::policy::FailurePolicy;
+use crate::sliding_window::RedisSlidingWindow;
 use crate::stats::LimitCounters;
 use crate::store::RedisStore;
 use crate::sync::AtomicU64;
@@ -66,8 +68,59 @@ pub struct RedisApiRateLimiterBuilder<'a> {
 #[derive(Debug)]
 struct Shared<'a> {
     name: &'static str,
-    bucket: &'a RedisTokenBucket,
+    limit: ApiShared<'a>,
     counts_tokens: bool,
+}
+
+/// A limit that an API limiter shares with others, made from a reference to a bucket or a window:
+/// see [`RedisApiRateLimiterBuilder::shared`].
+#[derive(Clone, Copy, Debug)]
+pub struct ApiShared<'a>(BucketOrWindow<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum BucketOrWindow<'a> {
+    Bucket(&'a RedisTokenBucket),
+    Window(&'a RedisSlidingWindow),
+}
+
+impl<'a> From<&'a RedisTokenBucket> for ApiShared<'a> {
+    fn from(bucket: &'a RedisTokenBucket) -> Self {
+        Self(BucketOrWindow::Bucket(bucket))
+    }
+}
+
+impl<'a> From<&'a RedisSlidingWindow> for ApiShared<'a> {
+    fn from(window: &'a RedisSlidingWindow) -> Self {
+        Self(BucketOrWindow::Window(window))
+    }
+}
+
+impl<'a> From<&'a Arc<RedisTokenBucket>> for ApiShared<'a> {
+    fn from(bucket: &'a Arc<RedisTokenBucket>) -> Self {
+        Self(BucketOrWindow::Bucket(bucket))
+    }
+}
+
+impl<'a> From<&'a Arc<RedisSlidingWindow>> for ApiShared<'a> {
+    fn from(window: &'a Arc<RedisSlidingWindow>) -> Self {
+        Self(BucketOrWindow::Window(window))
+    }
+}
+
+impl<'a> ApiShared<'a> {
+    fn store(self) -> &'a RedisStore {
+        match self.0 {
+            BucketOrWindow::Bucket(bucket) => bucket.store(),
+            BucketOrWindow::Window(window) => window.limits().store(),
+        }
+    }
+
+    const fn base(self) -> &'a BaseKey {
+        match self.0 {
+            BucketOrWindow::Bucket(bucket) => &bucket.buckets().base,
+            BucketOrWindow::Window(window) => &window.buckets().base,
+        }
+    }
 }
 
 impl<'a> RedisApiRateLimiterBuilder<'a> {
@@ -112,12 +165,27 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     /// organization whose models have limits of their own. A refusal names it in
     /// [`limit_name`](tidegate::RateLimitStatus::limit_name).
     ///
-    /// The bucket is charged in the same call of the script. It must be of the same store. In a
-    /// cluster it must be in the same slot, so the limiter and the bucket must have the same name.
-    pub fn shared(mut self, name: &'static str, bucket: &'a RedisTokenBucket) -> Self {
+    /// The limit is a [`RedisTokenBucket`] or a [`RedisSlidingWindow`], and is charged in the same
+    /// call of the script. It must be of the same store. In a cluster it must be in the same slot,
+    /// so both must have the same name. While it is absent on the server, it counts as its
+    /// [options](crate::LimiterOptions::start_empty) say.
+    ///
+    /// After [`RedisTokenBucket::set_quota`] on any node, this limiter is decided by the new quota
+    /// from its next call on. A node that does not know the change is told by the server, which has
+    /// done nothing, and sends the call once more. So no node with an old configuration undoes it.
+    /// The limiter and the bucket that it was given follow each other. So does the node's share of
+    /// [`FailurePolicy::Local`], unless it would be too small.
+    ///
+    /// A call that was admitted under one quota and ends under another gives back the tokens that
+    /// it did not use, never more than it was charged. That is exact if the numbers are not too
+    /// long for the scripts: below 2⁵³ in common units. Else it is rounded down, by less than a
+    /// microsecond of refill and a part in 2⁴⁶. What a waiting node has
+    /// [claimed](RedisApiRateLimiter#waiting) under the old quota may be too much or too little,
+    /// until it asks again or for three seconds.
+    pub fn shared(mut self, name: &'static str, limit: impl Into<ApiShared<'a>>) -> Self {
         self.shared.push(Shared {
             name,
-            bucket,
+            limit: limit.into(),
             counts_tokens: false,
         });
         self
@@ -128,7 +196,7 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     pub fn shared_tokens(mut self, name: &'static str, bucket: &'a RedisTokenBucket) -> Self {
         self.shared.push(Shared {
             name,
-            bucket,
+            limit: bucket.into(),
             counts_tokens: true,
         });
         self
@@ -142,7 +210,7 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     /// * [`BuildError::Unsupported`] for an adaptive pace, and for more than four shared limits;
     /// * [`BuildError::Scale`] if the scripts cannot represent a limit;
     /// * [`BuildError::DuplicateLimit`] if two shared limits have the same name;
-    /// * [`BuildError::OtherServer`] if a shared bucket is of another store or slot;
+    /// * [`BuildError::OtherServer`] if a shared limit is of another store or slot;
     /// * [`BuildError::TooManyNodes`] if a node's share is too small.
     pub fn build(self) -> Result<RedisApiRateLimiter, BuildError> {
         let rules = fleet::limit_rules(&self.config).map_err(BuildError::Config)?;
@@ -157,11 +225,11 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
         };
         let mut limits = Vec::new();
         for rule in rules {
-            limits.push(FleetLimit::new(rule, &base)?);
+            limits.push(ApiLimit::new(rule, &base)?);
         }
-        limits.extend(shared.into_iter().map(|(limit, _)| limit));
+        limits.extend(shared);
         // Stable: first those on requests, each sort in the order in which it was made.
-        limits.sort_by_key(|limit| limit.counts_tokens);
+        limits.sort_by_key(|limit| limit.as_built().counts_tokens);
         let of_state = ["?api", "?calls", "?ends"].map(|part| base.limit_key(Some(part)));
         let keys = of_state.into_iter();
         let keys = keys.chain(limits.iter().map(|limit| limit.key.clone()));
@@ -190,7 +258,7 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
         })
     }
 
-    fn shared_limits(&self) -> Result<Vec<(FleetLimit, Quota)>, BuildError> {
+    fn shared_limits(&self) -> Result<Vec<ApiLimit>, BuildError> {
         let base = self.store.base_key(&self.name, None);
         let mut limits = Vec::new();
         for (index, shared) in self.shared.iter().enumerate() {
@@ -203,22 +271,17 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
             if place == MOST_SHARED {
                 return Err(BuildError::Unsupported("more than four shared limits"));
             }
-            let buckets = shared.bucket.buckets();
-            if !self
-                .store
-                .has_both(shared.bucket.limits().store(), &base, &buckets.base)
-            {
+            let (store, other) = (shared.limit.store(), shared.limit.base());
+            if !self.store.has_both(store, &base, other) {
                 return Err(BuildError::OtherServer(shared.name.into()));
             }
-            let quota = shared.bucket.quota();
-            let limit = FleetLimit::shared(
-                shared.name,
-                quota,
-                buckets.keys[0].clone(),
-                shared.counts_tokens,
-                place as u64,
-            )?;
-            limits.push((limit, quota));
+            let (name, place) = (shared.name, place as u64);
+            limits.push(match shared.limit.0 {
+                BucketOrWindow::Bucket(bucket) => {
+                    ApiLimit::shared(name, bucket, (shared.counts_tokens, place))
+                }
+                BucketOrWindow::Window(window) => ApiLimit::shared_window(name, window, place)?,
+            });
         }
         Ok(limits)
     }
