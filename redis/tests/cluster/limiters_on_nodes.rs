@@ -105,7 +105,7 @@ async fn scan_asks_every_node() {
         let (mut found, mut cursor) = (Vec::new(), ScanCursor::default());
         loop {
             let page = store.scan("keyed:*", cursor, 10).await.unwrap();
-            found.extend(page.buckets.into_iter().map(|bucket| bucket.key));
+            found.extend(page.limits.iter().map(|limit| limit.key().to_vec()));
             let Some(next) = page.next else { break };
             cursor = next;
         }

@@ -162,7 +162,7 @@ async fn documented_rights_suffice_for_operators() {
 
         set_user(&server, &["tidegate", "+scan", "+pttl"]);
         let page = store.scan("*", ScanCursor::default(), 1_000).await.unwrap();
-        assert_eq!(page.buckets.len(), 1);
+        assert_eq!(page.limits.len(), 1);
         let found = store.inspect(&key).await.unwrap().unwrap();
         assert_eq!(found.memory, None);
         set_user(&server, &["tidegate", "+memory|usage"]);
