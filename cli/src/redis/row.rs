@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
+use tidegate::Quota;
 use tidegate_redis::RedisStore;
 use tidegate_redis::inspect::{StoredBucket, StoredKind, StoredLimit};
 
@@ -85,7 +86,7 @@ impl Row {
         counted_by: CountArgs,
     ) -> Result<(), Failure> {
         let quota = counted_by.quota.of(bucket);
-        self.limit = quota.map(|quota| quota.capacity());
+        self.limit = quota.map(Quota::capacity);
         self.quota = quota.map(|quota| quota.to_string());
         self.available = counted_by.quota.available(bucket)?;
         let of = self.limit.zip(self.available);

@@ -74,6 +74,7 @@ pub(super) fn seconds<S: serde::Serializer>(
 }
 
 /// The same of a time that may be missing.
+#[expect(clippy::ref_option, reason = "serde passes a field so")]
 pub(super) fn maybe_seconds<S: serde::Serializer>(
     time: &Option<Duration>,
     serializer: S,

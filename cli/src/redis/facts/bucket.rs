@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use tidegate::Quota;
 use tidegate_redis::inspect::{StoredBucket, StoredLease};
 
 use super::Item;
@@ -62,7 +63,7 @@ impl BucketFacts {
             quota: quota.map(|quota| quota.to_string()),
             changes: bucket.changes,
             available: counted_by.available(bucket)?,
-            capacity: quota.map(|quota| quota.capacity()),
+            capacity: quota.map(Quota::capacity),
             leased: tokens(bucket.leased),
             leased_time: bucket.leased,
             waiting_nodes: bucket.waiting_nodes,
