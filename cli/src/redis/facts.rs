@@ -9,16 +9,13 @@ use serde::Serialize;
 use tidegate_redis::inspect::{LimitDetails, StoredLimit};
 
 use super::limit_args::CountArgs;
+use super::words::Item;
 use crate::failure::Failure;
 use crate::output::table::Table;
-use crate::picture::numbers::grouped;
 use api::ApiFacts;
 use bucket::BucketFacts;
 use semaphore::SemaphoreFacts;
 use window::WindowFacts;
-
-/// A line of the text: its name, of at most 12 columns, and its value.
-pub(super) type Item = (&'static str, String);
 
 /// Serialized, it has the field `kind` and those of the kind.
 #[derive(Debug, Serialize)]
@@ -72,15 +69,5 @@ impl Facts {
             Self::Semaphore(facts) => facts.table(),
             Self::Api(facts) => facts.table(),
         }
-    }
-}
-
-/// How many permits are left of a limit that only the nodes know.
-fn available_permits(available: Option<u64>, limit: Option<u64>) -> String {
-    match available.zip(limit) {
-        Some((available, limit)) => {
-            format!("{} of {} permits", grouped(available), grouped(limit))
-        }
-        None => "known to the nodes only; --permits counts by their limit".to_owned(),
     }
 }

@@ -7,7 +7,10 @@ use tidegate_redis::RedisStore;
 use tidegate_redis::inspect::{InspectError, StoredKind};
 
 use crate::failure::Failure;
-use crate::picture::numbers::{counted, span};
+use crate::picture::numbers::{counted, grouped, span};
+
+/// A line of what `show` prints: its name, of at most 12 columns, and its value.
+pub(super) type Item = (&'static str, String);
 
 /// The failure of the program after an error of the server.
 pub(super) fn failed(error: InspectError) -> Failure {
@@ -88,4 +91,14 @@ pub(super) fn maybe_seconds<S: serde::Serializer>(
 /// The name of a node in hexadecimal digits.
 pub(super) fn node_name(node: &[u8; 16]) -> String {
     node.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How many permits are left of a limit that only the nodes know.
+pub(super) fn available_permits(available: Option<u64>, limit: Option<u64>) -> String {
+    match available.zip(limit) {
+        Some((available, limit)) => {
+            format!("{} of {} permits", grouped(available), grouped(limit))
+        }
+        None => "known to the nodes only; --permits counts by their limit".to_owned(),
+    }
 }

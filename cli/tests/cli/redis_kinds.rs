@@ -38,7 +38,7 @@ fn told() -> HeaderMap {
 }
 
 /// Runs a test with a limit of each kind in use: `uploads`, `provider`, `exports` and `model`.
-fn with_every_kind(test: impl AsyncFn(&RedisServer, &RedisStore)) {
+fn with_every_kind(test: impl AsyncFnOnce(&RedisServer, &RedisStore)) {
     let server = RedisServer::start();
     with_store(&server, async |store| {
         let uploads = RedisTokenBucket::new(&store, "uploads", QUOTA).unwrap();

@@ -3,7 +3,7 @@
 use super::stored_limit::StoredKind;
 use crate::api::WINDOW_LIMITS;
 
-/// What a key belongs to, as its name says. Names that users give never begin with `?`.
+/// What a key belongs to, as its name says. The parts that the crate names begin with `?`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyPart {
     /// A limit of any kind: its value says which.

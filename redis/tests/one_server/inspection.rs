@@ -14,7 +14,7 @@ use crate::support::wait::eventually;
 
 const QUOTA: Quota = Quota::per_hour(10);
 
-fn bucket_of(found: &LimitDetails) -> &StoredBucket {
+const fn bucket_of(found: &LimitDetails) -> &StoredBucket {
     found.limit.bucket().expect("a bucket")
 }
 

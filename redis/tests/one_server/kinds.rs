@@ -105,7 +105,7 @@ async fn window_is_shown_and_reset() {
         let slot = HOUR / 64;
         let (first, last) = (shown.first_ends_in, shown.last_ends_in);
         assert!(
-            first > HOUR / 2 - MINUTE && first <= HOUR / 2 + slot,
+            first + MINUTE > HOUR / 2 && first <= HOUR / 2 + slot,
             "{first:?}"
         );
         assert!(last > HOUR && last <= HOUR + slot, "{last:?}");

@@ -5,15 +5,14 @@ use std::time::Duration;
 use serde::Serialize;
 use tidegate_redis::inspect::{StoredApi, StoredView};
 
-use super::Item;
+use super::super::words::{Item, maybe_seconds, seconds, time};
 use crate::output::table::Table;
 use crate::picture::key::shown;
 use crate::picture::numbers::{counted, grouped};
-use crate::redis::words::{maybe_seconds, seconds, time};
 
 /// The state of an API limiter.
 #[derive(Debug, Serialize)]
-pub(in crate::redis) struct ApiFacts {
+pub(crate) struct ApiFacts {
     #[serde(serialize_with = "maybe_seconds")]
     pause_ends_in: Option<Duration>,
     pauses_in_a_row: u64,

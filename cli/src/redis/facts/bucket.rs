@@ -6,16 +6,15 @@ use serde::Serialize;
 use tidegate::Quota;
 use tidegate_redis::inspect::{StoredBucket, StoredLease};
 
-use super::Item;
+use super::super::limit_args::QuotaArgs;
+use super::super::words::{Item, node_name, seconds, time};
 use crate::failure::Failure;
 use crate::output::table::Table;
 use crate::picture::numbers::{counted, grouped};
-use crate::redis::limit_args::QuotaArgs;
-use crate::redis::words::{node_name, seconds, time};
 
 /// The level of a bucket.
 #[derive(Debug, Serialize)]
-pub(in crate::redis) struct BucketFacts {
+pub(crate) struct BucketFacts {
     #[serde(serialize_with = "seconds")]
     full_in: Duration,
     quota: Option<String>,

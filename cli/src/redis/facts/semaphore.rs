@@ -5,14 +5,13 @@ use std::time::Duration;
 use serde::Serialize;
 use tidegate_redis::inspect::{StoredHold, StoredSemaphore};
 
-use super::{Item, available_permits};
+use super::super::words::{Item, available_permits, maybe_seconds, node_name, seconds, time};
 use crate::output::table::Table;
 use crate::picture::numbers::{counted, grouped};
-use crate::redis::words::{maybe_seconds, node_name, seconds, time};
 
 /// What nodes hold of a semaphore.
 #[derive(Debug, Serialize)]
-pub(in crate::redis) struct SemaphoreFacts {
+pub(crate) struct SemaphoreFacts {
     held: u64,
     available: Option<u64>,
     limit: Option<u64>,

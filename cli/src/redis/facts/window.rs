@@ -5,13 +5,12 @@ use std::time::Duration;
 use serde::Serialize;
 use tidegate_redis::inspect::StoredWindow;
 
-use super::{Item, available_permits};
+use super::super::words::{Item, available_permits, seconds, time};
 use crate::picture::numbers::counted;
-use crate::redis::words::{seconds, time};
 
 /// What a window has admitted.
 #[derive(Debug, Serialize)]
-pub(in crate::redis) struct WindowFacts {
+pub(crate) struct WindowFacts {
     /// Permits that count.
     used: u64,
     available: Option<u64>,
