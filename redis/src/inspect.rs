@@ -231,3 +231,53 @@ impl Inspected {
         limit.map(Some).ok_or(InspectError::NotALimit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// Whatever a key holds, reading it ends, and says at most what the value can hold.
+        #[test]
+        fn any_value_is_read_without_a_panic(
+            mark in prop::sample::select(&[b'W', b'S', 1, 0][..]),
+            rest in prop::collection::vec(prop_oneof![3 => Just(0), 1 => any::<u8>()], 0..900),
+            is_api: bool,
+            now_us in 0_u64..1 << 53,
+        ) {
+            let key: &[u8] = if is_api { b"tidegate:{x}:?api" } else { b"tidegate:{x}" };
+            let value = [&[mark][..], &rest].concat();
+            let most_nodes = value.len() / 58;
+            let read = Inspected {
+                exists: true,
+                now_us,
+                value,
+                expires_in: None,
+                memory: None,
+                in_flight: 0,
+            };
+            match read.limit(key) {
+                Ok(None) => panic!("something is stored"),
+                Ok(Some(StoredLimit::Window(window))) => {
+                    prop_assert!(mark == b'W' && window.used < 1 << 48);
+                    prop_assert!(window.first_ends_in <= window.last_ends_in);
+                }
+                Ok(Some(StoredLimit::Semaphore(semaphore))) => {
+                    prop_assert!(mark == b'S' && semaphore.nodes.len() <= most_nodes);
+                }
+                Ok(Some(StoredLimit::Api(api))) => {
+                    prop_assert!(is_api && api.views.len() < 256);
+                }
+                Ok(Some(StoredLimit::Bucket(_))) => prop_assert!(mark < 2 && !is_api),
+                Err(error) => prop_assert!(matches!(error, InspectError::NotALimit)),
+            }
+        }
+    }
+}

@@ -54,7 +54,9 @@ impl StoredSemaphore {
         let nodes: Vec<StoredHold> = holds.collect();
         Some(Self {
             key: key.to_vec(),
-            held: nodes.iter().map(|node| node.held).sum(),
+            held: nodes
+                .iter()
+                .fold(0, |sum, node| sum.saturating_add(node.held)),
             nodes,
         })
     }
@@ -102,7 +104,7 @@ impl StoredHold {
         let (wanted, wanted_until) = (numbers.next(7)?, numbers.next(7)?);
         let waits_for = if wanted_until > at { wanted } else { 0 };
         let counts = ends > at && (held > 0 || waits_for > 0);
-        counts.then_some(Self {
+        counts.then(|| Self {
             node: (node != [0; 16]).then_some(node),
             held,
             ends_in: Duration::from_micros(ends - at),
@@ -137,6 +139,7 @@ mod tests {
             head(0, NOW - 5),
             record(1, 2, NOW + 900, 0, 0),
             record(2, 8, NOW, 0, 0),
+            record(5, 8, NOW - 7, 0, 0),
             record(0, 1, NOW + 400, 0, 0),
             record(3, 0, NOW + 70, 4, NOW + 30),
             record(4, 0, NOW + 70, 4, NOW),

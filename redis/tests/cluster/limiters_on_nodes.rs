@@ -138,6 +138,10 @@ async fn all_keys_of_an_api_limiter_are_on_one_node() {
         limiter.reserve_tokens(1_000).await.unwrap_err();
         assert_eq!(permit.settle(10).await.unwrap(), CallEnding::Done);
         assert_eq!(other.cancel().await.unwrap(), CallEnding::Done);
+        limiter.pause_for(HOUR).await.unwrap();
+        store.reset_key(&store.api_key(&name)).await.unwrap();
+        let found = store.inspect(&store.api_key(&name)).await.unwrap();
+        assert_eq!(found.unwrap().limit.api().unwrap().pause_ends_in, None);
         // A bucket of the same name is in the same slot, and any other is not.
         let same = bucket(&store, &name, Quota::per_day(10));
         let builder = || RedisApiRateLimiter::builder(&store, &name, config);

@@ -125,6 +125,41 @@ async fn window_is_shown_and_reset() {
     }
 }
 
+/// The window itself is the oracle, while slots end and the clock steps back.
+#[tokio::test]
+async fn window_is_shown_as_it_decides() {
+    for server in each_server() {
+        let store = connect(&server);
+        let window = window(&store, "provider");
+        let key = store.bucket_key("provider", None, None);
+        let used = async || {
+            let found = store.inspect(&key).await.unwrap();
+            found.map_or(0, |found| found.limit.window().unwrap().used)
+        };
+        let mut random = fastrand::Rng::with_seed(1);
+        let (mut offset, mut most) = (0, 0);
+        for _ in 0..60 {
+            offset += match random.u8(..8) {
+                0 => -random.i64(0..2_000_000),
+                1 => random.i64(0..4_000_000),
+                _ => random.i64(0..120_000),
+            };
+            server.set_clock_offset_ms(offset);
+            let before = used().await;
+            let left = window.available().await.unwrap();
+            // A slot may end meanwhile.
+            let after = used().await;
+            assert!(
+                (after..=before).contains(&(10 - left)),
+                "{before} {left} {after}"
+            );
+            most = most.max(before);
+            let _ = window.try_acquire(random.u64(..4)).await;
+        }
+        assert!(most > 5, "{most}");
+    }
+}
+
 /// A window that starts empty counts as used up while it is absent.
 #[tokio::test]
 async fn reset_keeps_a_window_that_starts_empty() {
