@@ -1,10 +1,12 @@
 //! The command `redis`: shows and changes limits that machines share.
 
-mod bucket_args;
 mod confirm;
 mod connect;
+mod facts;
+mod limit_args;
 mod ls;
 mod reset;
+mod row;
 mod set;
 mod show;
 mod words;
@@ -28,11 +30,11 @@ pub struct RedisArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum RedisCommand {
-    /// List the buckets that are not full, the most used first
+    /// List the limits that are used, the most used first
     Ls(LsArgs),
-    /// Show what is stored of one bucket
+    /// Show what is stored of one limit
     Show(ShowArgs),
-    /// Fill buckets up and forgive their debts
+    /// Fill buckets up, empty windows, resume API limiters
     Reset(ResetArgs),
     /// Change the level of a bucket, or the quota of a limit for all nodes
     Set(SetArgs),

@@ -34,6 +34,7 @@ pub use api_builder::{ApiShared, RedisApiRateLimiterBuilder};
 pub use api_error::ApiError;
 pub use call_id::{CallId, ParseCallIdError};
 pub use delivery::{CallEnding, Delivery};
+pub(crate) use fleet_limit::{CALLS, ENDS, STATE, TOKEN_LIMITS, TOKENS, WINDOW_LIMITS};
 pub use token_permit::RedisTokenPermit;
 pub use waits::ApiAcquire;
 

@@ -121,7 +121,7 @@
 //!   takes 42 bytes and 6 for each slot since its first admission, at most 64, or 129 where 64 does
 //!   not divide its microseconds. A semaphore begins with `S`, and takes 22 bytes and 58 for each
 //!   node. A call for a value of another kind is an error, and changes nothing. [`inspect`] reads
-//!   buckets.
+//!   all of them.
 //! * **An API limiter** has a state of 91 bytes, with about 60 more for each limit that responses
 //!   told of: `tidegate:{model}:?api`. Each limit has a value, such as `:?minute` and `:?tokens`, a
 //!   window at most 426 bytes. The hash `:?calls` and the sorted set `:?ends` have the open calls,
@@ -152,9 +152,9 @@
 //!
 //! # Operation
 //!
-//! * [`inspect`] lists buckets, shows their levels and leases, and changes them by hand. The
-//!   program `tidegate` (crate `tidegate-cli`) has it as `tidegate redis ls`, `show`, `reset` and
-//!   `set`.
+//! * [`inspect`] lists limits of all kinds, shows what is used of them and by which nodes, and
+//!   changes them by hand. The program `tidegate` (crate `tidegate-cli`) has it as `tidegate redis
+//!   ls`, `show`, `reset` and `set`.
 //! * [`RedisStore::stats`] and the `stats` of each limiter count without any feature.
 //!
 //! # Metrics and events

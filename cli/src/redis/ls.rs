@@ -1,20 +1,21 @@
-//! `redis ls`: the buckets that are not full, the most used first.
+//! `redis ls`: the limits that are used, the most used first.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use serde::Serialize;
 use tidegate_redis::RedisStore;
-use tidegate_redis::inspect::{ScanCursor, StoredBucket};
+use tidegate_redis::inspect::{ScanCursor, StoredLimit};
 
-use super::bucket_args::QuotaArgs;
-use super::words::{failed, shown_key, time};
+use super::limit_args::CountArgs;
+use super::row::Row;
+use super::words::{counts, failed, shown_key};
 use crate::failure::Failure;
 use crate::output::stdio;
 use crate::output::table::Table;
+use crate::output::wrap::wrapped;
 use crate::picture::key::shown;
-use crate::picture::numbers::{counted, grouped};
+use crate::picture::numbers::counted;
 
 /// Arguments of `ls`.
 #[derive(Clone, Debug, Args)]
@@ -22,7 +23,7 @@ pub(super) struct LsArgs {
     /// Which keys, after the prefix: a glob such as `user:*`
     #[arg(default_value = "*", value_name = "PATTERN")]
     pattern: String,
-    /// How many buckets to print
+    /// How many limits of each kind to print
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
     /// How many keys of the server to look at, at least. If there are more, a cursor is printed
@@ -32,7 +33,7 @@ pub(super) struct LsArgs {
     #[arg(long, default_value_t = ScanCursor::default(), hide_default_value = true)]
     cursor: ScanCursor,
     #[command(flatten)]
-    quota: QuotaArgs,
+    count: CountArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -41,25 +42,21 @@ pub(super) struct LsArgs {
 /// The list. Serialized, it is the output of `--json`.
 #[derive(Debug, Serialize)]
 struct List {
-    buckets: Vec<Row>,
-    /// How many buckets were found.
+    limits: Vec<Row>,
+    /// How many limits were found that are used.
     found: usize,
-    /// Keys that match, but hold something else.
-    others: u64,
+    /// How many of each kind, in words.
+    #[serde(skip)]
+    counts: String,
+    /// How many keys that match hold something else, and the first of these.
+    others: usize,
+    other_keys: Vec<String>,
     /// Where the list goes on.
     cursor: Option<String>,
 }
 
-/// A bucket in the list.
-#[derive(Debug, Serialize)]
-struct Row {
-    key: String,
-    /// Seconds until it is full.
-    full_in: f64,
-    available: Option<u64>,
-    quota: Option<String>,
-    leases: u64,
-}
+/// How many keys that hold something else are named.
+const NAMED: usize = 3;
 
 /// How many keys a page looks at: about a millisecond of the server.
 const PAGE: u32 = 1_000;
@@ -78,74 +75,77 @@ pub(super) async fn run(store: &RedisStore, args: &LsArgs) -> Result<(), Failure
 }
 
 async fn list(store: &RedisStore, args: &LsArgs) -> Result<List, Failure> {
-    // A bucket may come twice.
-    let mut found: BTreeMap<Vec<u8>, StoredBucket> = BTreeMap::new();
-    let (mut others, mut looked_at) = (0, 0);
+    // A limit may come twice.
+    let mut found: BTreeMap<Vec<u8>, StoredLimit> = BTreeMap::new();
+    let mut others = BTreeSet::new();
+    let mut looked_at = 0;
     let mut cursor = Some(args.cursor);
     while let Some(at) = cursor
         && looked_at < args.scan
     {
         let page = store.scan(&args.pattern, at, PAGE).await.map_err(failed)?;
-        others += page.others;
+        others.extend(page.others);
         looked_at += u64::from(PAGE);
         cursor = page.next;
         // A full bucket is stored if its quota was changed.
-        let used = page.buckets.into_iter().filter(|it| !it.full_in.is_zero());
-        found.extend(used.map(|bucket| (bucket.key.clone(), bucket)));
+        let used = page.limits.into_iter().filter(StoredLimit::is_used);
+        found.extend(used.map(|limit| (limit.key().to_vec(), limit)));
     }
-    let mut buckets: Vec<&StoredBucket> = found.values().collect();
-    // By key if equal, so that the order is always the same.
-    buckets.sort_by(|a, b| b.full_in.cmp(&a.full_in).then_with(|| a.key.cmp(&b.key)));
-    let row = |bucket: &&StoredBucket| {
-        Ok(Row {
-            key: shown_key(store, &bucket.key),
-            full_in: bucket.full_in.as_secs_f64(),
-            available: args.quota.available(bucket)?,
-            quota: args.quota.of(bucket).map(|quota| quota.to_string()),
-            leases: bucket.lease_count,
-        })
-    };
-    let rows = buckets.iter().take(args.limit).map(row);
+    let rows = found
+        .values()
+        .map(|limit| Row::new(store, limit, args.count));
+    let mut rows = rows.collect::<Result<Vec<Row>, Failure>>()?;
+    rows.sort_by(Row::compare);
+    let counts = counts(rows.iter().map(Row::kind));
+    let mut printed: BTreeMap<_, usize> = BTreeMap::new();
+    rows.retain(|row| {
+        let of_kind = printed.entry(row.kind()).or_default();
+        *of_kind += 1;
+        *of_kind <= args.limit
+    });
+    let named = others.iter().take(NAMED);
     Ok(List {
-        buckets: rows.collect::<Result<_, Failure>>()?,
+        limits: rows,
         found: found.len(),
-        others,
+        counts,
+        others: others.len(),
+        other_keys: named.map(|key| shown_key(store, key)).collect(),
         cursor: cursor.map(|cursor| cursor.to_string()),
     })
 }
 
 fn text(list: &List, columns: usize) -> String {
     let mut text = String::new();
-    if !list.buckets.is_empty() {
-        let mut table = Table::new(&["key", "full in", "available", "quota", "leases"], 0);
-        for row in &list.buckets {
-            table.row(vec![
-                // Escaped here, so that the width of the column is that of the escapes.
-                shown(&row.key, usize::MAX),
-                time(Duration::from_secs_f64(row.full_in)),
-                row.available.map(grouped).unwrap_or_default(),
-                row.quota.clone().unwrap_or_default(),
-                if row.leases == 0 {
-                    String::new()
-                } else {
-                    grouped(row.leases)
-                },
-            ]);
+    if !list.limits.is_empty() {
+        let rows: Vec<[String; 6]> = list.limits.iter().map(Row::cells).collect();
+        let is_filled = |column: &usize| rows.iter().any(|row| !row[*column].is_empty());
+        let filled: Vec<usize> = (0..Row::HEADER.len()).filter(is_filled).collect();
+        let header: Vec<&str> = filled.iter().map(|column| Row::HEADER[*column]).collect();
+        let mut table = Table::new(&header, 0);
+        for row in &rows {
+            table.row(filled.iter().map(|column| row[*column].clone()).collect());
         }
         text += &table.text(columns);
         text.push('\n');
     }
-    let printed = list.buckets.len();
-    let found = u64::try_from(list.found).unwrap_or(u64::MAX);
-    text += &format!("{} not full", counted(found, "bucket"));
+    let printed = list.limits.len();
+    let mut summary = match list.found {
+        0 => "nothing is used".to_owned(),
+        _ => format!("{} in use", list.counts),
+    };
     if printed < list.found {
-        text += &format!(", of which {printed} are shown");
+        summary += &format!(", of which {printed} are shown");
     }
+    text += &wrapped(&summary, columns);
     if list.others > 0 {
-        let keys = counted(list.others, "key");
-        text += &format!("; {keys} of something else, or gone meanwhile");
+        let keys = counted(u64::try_from(list.others).unwrap_or(u64::MAX), "key");
+        let verb = if list.others == 1 { "holds" } else { "hold" };
+        let names = list.other_keys.iter().map(|key| shown(key, 40));
+        let names: Vec<String> = names.collect();
+        let more = if list.others > NAMED { ", .." } else { "" };
+        let others = format!("{keys} {verb} something else: {}{more}", names.join(", "));
+        text += &wrapped(&others, columns);
     }
-    text.push('\n');
     if let Some(cursor) = &list.cursor {
         text += &format!("there are more: --cursor {cursor}\n");
     }

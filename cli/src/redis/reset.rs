@@ -1,15 +1,15 @@
-//! `redis reset`: fills buckets up.
+//! `redis reset`: makes limits unused.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use clap::Args;
 use tidegate_redis::RedisStore;
-use tidegate_redis::inspect::ScanCursor;
+use tidegate_redis::inspect::{InspectError, ScanCursor, StoredKind, StoredLimit};
 
-use super::bucket_args::BucketArgs;
 use super::confirm::confirm;
+use super::limit_args::LimitArgs;
 use super::show::missing;
-use super::words::{failed, shown_key, time};
+use super::words::{counts, failed, shown_key, time};
 use crate::failure::Failure;
 use crate::output::stdio;
 use crate::picture::key::shown;
@@ -27,7 +27,7 @@ pub(super) struct ResetArgs {
     /// The name of the limit, if the limiter has several
     #[arg(long, value_name = "NAME")]
     limit: Option<String>,
-    /// Fill up all buckets that match this glob instead, such as `user:*`
+    /// Reset all limits that match this glob instead, such as `user:*`
     #[arg(long, value_name = "PATTERN", conflicts_with_all = ["name", "key", "limit"])]
     matching: Option<String>,
     /// Do not ask
@@ -38,67 +38,92 @@ pub(super) struct ResetArgs {
 /// How many keys a question names.
 const NAMED: usize = 5;
 
+/// Limits by their keys.
+type Found = BTreeMap<Vec<u8>, StoredKind>;
+
 /// Runs `reset`.
 ///
 /// # Errors
 ///
-/// If nothing is stored, or the server does not answer.
+/// If nothing is stored, a semaphore is named, or the server does not answer.
 pub(super) async fn run(store: &RedisStore, args: &ResetArgs) -> Result<(), Failure> {
-    let keys = match &args.matching {
+    let found = match &args.matching {
         Some(pattern) => matching(store, pattern).await?,
         None => one(store, args).await?,
     };
-    let count = u64::try_from(keys.len()).unwrap_or(u64::MAX);
-    let buckets = counted(count, "bucket");
-    if keys.is_empty() {
-        return stdio::print("all buckets are full\n");
+    if found.is_empty() {
+        return stdio::print("nothing is to be reset\n");
     }
+    let of_kinds = counts(found.values().copied());
     if !args.yes {
-        let names = keys.iter().take(NAMED);
+        let names = found.keys().take(NAMED);
         let names: Vec<String> = names.map(|key| shown(&shown_key(store, key), 60)).collect();
-        let more = if keys.len() > NAMED { ", .." } else { "" };
-        let question = format!("Fill up {buckets} ({}{more})?", names.join(", "));
+        let more = if found.len() > NAMED { ", .." } else { "" };
+        let question = format!("Reset {of_kinds} ({}{more})?", names.join(", "));
         if !confirm(&question)? {
             return stdio::print("nothing was changed\n");
         }
     }
-    for (done, key) in (0..).zip(&keys) {
+    for (done, key) in found.keys().enumerate() {
         if let Err(error) = store.reset_key(key).await {
             let name = shown(&shown_key(store, key), usize::MAX);
-            let done = counted(done, "bucket");
-            let message = format!("{error}; {done} of {count} were filled up before");
+            let count = found.len();
+            let message = format!("{error}; {done} of {count} limits were reset before");
             return Err(Failure::at(name, message));
         }
     }
-    stdio::print(&format!("filled up {buckets}\n"))
+    stdio::print(&format!("reset {of_kinds}\n"))
 }
 
-/// Returns the key of the bucket that is named, and prints its level.
-async fn one(store: &RedisStore, args: &ResetArgs) -> Result<BTreeSet<Vec<u8>>, Failure> {
-    let bucket = BucketArgs {
+/// Returns the limit that is named, and prints how much of it is used.
+async fn one(store: &RedisStore, args: &ResetArgs) -> Result<Found, Failure> {
+    let named = LimitArgs {
         // Required unless there is a pattern.
         name: args.name.clone().unwrap_or_default(),
         key: args.key.clone(),
         limit: args.limit.clone(),
     };
-    let key = bucket.key(store)?;
+    let (key, found) = named.find(store).await?;
     let name = shown_key(store, &key);
-    let found = store.inspect(&key).await.map_err(failed)?;
-    let found = found.ok_or_else(|| missing(&name))?;
-    let left = time(found.bucket.full_in);
-    stdio::print(&format!("{}: full in {left}\n", shown(&name, usize::MAX)))?;
-    Ok(BTreeSet::from([key]))
+    let limit = found.ok_or_else(|| missing(&name))?.limit;
+    let kind = limit.kind();
+    if kind == StoredKind::Semaphore {
+        return Err(failed(InspectError::OtherKind { kind }));
+    }
+    let name = shown(&name, usize::MAX);
+    stdio::print(&format!("{name}: {}\n", state(&limit)))?;
+    Ok(BTreeMap::from([(key, kind)]))
 }
 
-/// Returns the keys of all buckets that are not full.
-async fn matching(store: &RedisStore, pattern: &str) -> Result<BTreeSet<Vec<u8>>, Failure> {
-    let mut keys = BTreeSet::new();
+/// What a reset changes, in words.
+fn state(limit: &StoredLimit) -> String {
+    match limit {
+        StoredLimit::Bucket(bucket) => format!("full in {}", time(bucket.full_in)),
+        StoredLimit::Window(window) => {
+            let (used, last) = (counted(window.used, "permit"), time(window.last_ends_in));
+            format!("{used} in use, the last for {last}")
+        }
+        StoredLimit::Api(api) => match api.pause_ends_in {
+            Some(pause) => format!("paused for {}", time(pause)),
+            None => "not paused".to_owned(),
+        },
+        other => other.kind().to_string(),
+    }
+}
+
+/// Returns all limits that a reset changes. Semaphores are left alone: their permits are in use.
+async fn matching(store: &RedisStore, pattern: &str) -> Result<Found, Failure> {
+    let mut found = BTreeMap::new();
     let mut cursor = Some(ScanCursor::default());
     while let Some(at) = cursor {
         let page = store.scan(pattern, at, 1_000).await.map_err(failed)?;
-        let used = page.buckets.into_iter().filter(|it| !it.full_in.is_zero());
-        keys.extend(used.map(|bucket| bucket.key));
+        let changed = page.limits.into_iter().filter(|limit| match limit {
+            StoredLimit::Bucket(_) | StoredLimit::Window(_) => limit.is_used(),
+            StoredLimit::Api(api) => api.pause_ends_in.is_some() || !api.views.is_empty(),
+            _ => false,
+        });
+        found.extend(changed.map(|limit| (limit.key().to_vec(), limit.kind())));
         cursor = page.next;
     }
-    Ok(keys)
+    Ok(found)
 }

@@ -3,8 +3,9 @@
 use clap::{ArgGroup, Args};
 use tidegate::Quota;
 use tidegate_redis::RedisStore;
+use tidegate_redis::inspect::{InspectError, LimitDetails, StoredBucket, StoredLimit};
 
-use super::bucket_args::{BucketArgs, QuotaArgs};
+use super::limit_args::{LimitArgs, QuotaArgs};
 use super::words::{failed, shown_key};
 use crate::failure::Failure;
 use crate::output::stdio;
@@ -17,7 +18,7 @@ use crate::values;
 #[command(group = ArgGroup::new("change").required(true))]
 pub(super) struct SetArgs {
     #[command(flatten)]
-    bucket: BucketArgs,
+    bucket: LimitArgs,
     #[command(flatten)]
     quota: QuotaArgs,
     /// Charge tokens, even if the bucket does not have them
@@ -41,7 +42,7 @@ pub(super) struct SetArgs {
 ///
 /// # Errors
 ///
-/// If the quota is not known, or the server does not answer.
+/// If the limit is no bucket, the quota is not known, or the server does not answer.
 pub(super) async fn run(store: &RedisStore, args: &SetArgs) -> Result<(), Failure> {
     if let (Some(quota), true) = (args.new_quota, args.table) {
         let (name, limit) = (&args.bucket.name, args.bucket.limit.as_deref());
@@ -53,17 +54,17 @@ pub(super) async fn run(store: &RedisStore, args: &SetArgs) -> Result<(), Failur
         changed.map_err(failed)?;
         return stdio::print(&format!("{name}: {quota} for all keys\n"));
     }
-    let key = args.bucket.key(store)?;
+    let (key, found) = args.bucket.find(store).await?;
     let name = shown_key(store, &key);
-    let found = store.inspect(&key).await.map_err(failed)?;
-    let stored = found.as_ref().and_then(|found| found.bucket.quota);
+    let found = found.map(bucket_of).transpose()?;
+    let stored = found.as_ref().and_then(|found| found.quota);
     let quota = stored.or(args.quota.quota).ok_or_else(|| {
         let message = "the server does not know the quota: give the one that nodes are built with, \
                        as --quota";
         Failure::Usage(message.to_owned())
     })?;
     let available = match &found {
-        Some(found) => args.quota.available(&found.bucket)?,
+        Some(found) => args.quota.available(found)?,
         None => None,
     };
     let before = available.unwrap_or(quota.capacity());
@@ -80,11 +81,8 @@ pub(super) async fn run(store: &RedisStore, args: &SetArgs) -> Result<(), Failur
     };
     changed.map_err(failed)?;
     let after = store.inspect(&key).await.map_err(failed)?;
-    let (after, now) = match after {
-        Some(found) => (
-            args.quota.available(&found.bucket)?,
-            args.quota.of(&found.bucket),
-        ),
+    let (after, now) = match after.map(bucket_of).transpose()? {
+        Some(found) => (args.quota.available(&found)?, args.quota.of(&found)),
         None => (None, None),
     };
     let now = now.unwrap_or(quota);
@@ -97,4 +95,12 @@ pub(super) async fn run(store: &RedisStore, args: &SetArgs) -> Result<(), Failur
     let (before, after) = (grouped(before), grouped(after));
     let name = shown(&name, usize::MAX);
     stdio::print(&format!("{name}: {before} -> {after} tokens, {quota}\n"))
+}
+
+/// Limits of other kinds have no level that could be set.
+fn bucket_of(found: LimitDetails) -> Result<StoredBucket, Failure> {
+    match found.limit {
+        StoredLimit::Bucket(bucket) => Ok(bucket),
+        other => Err(failed(InspectError::OtherKind { kind: other.kind() })),
+    }
 }

@@ -31,6 +31,8 @@ mod real_log;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
+mod redis_kinds;
+#[cfg(feature = "redis")]
 mod redis_server;
 mod reorder;
 mod requests;

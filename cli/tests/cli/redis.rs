@@ -10,10 +10,13 @@ use crate::program::{RunOutput, assert_fails, command, run_command};
 use crate::redis_server::RedisServer;
 
 /// So slow that nothing flows in during a test.
-const QUOTA: Quota = Quota::per_day(20);
+pub(crate) const QUOTA: Quota = Quota::per_day(20);
 
 /// Runs a test's own calls.
-fn with_store<F: Future<Output = ()>>(server: &RedisServer, calls: impl FnOnce(RedisStore) -> F) {
+pub(crate) fn with_store<F: Future<Output = ()>>(
+    server: &RedisServer,
+    calls: impl FnOnce(RedisStore) -> F,
+) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().unwrap();
     let builder = RedisStore::builder().timeout(Duration::from_secs(60));
@@ -37,7 +40,7 @@ fn server() -> RedisServer {
     server
 }
 
-fn run(server: &RedisServer, args: &[&str]) -> RunOutput {
+pub(crate) fn run(server: &RedisServer, args: &[&str]) -> RunOutput {
     let mut command = command(&[&["redis"], args].concat());
     // A variable, as for a password.
     command.env("TIDEGATE_REDIS_URL", server.url());
@@ -47,13 +50,13 @@ fn run(server: &RedisServer, args: &[&str]) -> RunOutput {
 }
 
 /// The output of a run that succeeds.
-fn output(server: &RedisServer, args: &[&str]) -> String {
+pub(crate) fn output(server: &RedisServer, args: &[&str]) -> String {
     let ran = run(server, args);
     assert_eq!(ran.code, Some(0), "{args:?}: {}", ran.err);
     ran.out
 }
 
-fn json_of(server: &RedisServer, args: &[&str]) -> Value {
+pub(crate) fn json_of(server: &RedisServer, args: &[&str]) -> Value {
     serde_json::from_str(&output(server, args)).unwrap()
 }
 
@@ -69,32 +72,34 @@ fn ls_lists_the_most_used_first() {
     let rows: Vec<&str> = text.lines().collect();
     assert!(rows[0].starts_with("  key"), "{text}");
     assert!(rows[1].contains("user:{mallory \\u{202e}\\u{a}}"), "{text}");
-    for (row, (key, available)) in rows[2..].iter().zip([
-        ("{model}:tokens", "8"),
-        ("{uploads}", "15"),
-        ("user:{bob}", "17"),
-        ("user:{alice}", "18"),
-        ("{model}:requests", "19"),
+    for (row, (key, used)) in rows[2..].iter().zip([
+        ("{model}:tokens", 12),
+        ("{uploads}", 5),
+        ("user:{bob}", 3),
+        ("user:{alice}", 2),
+        ("{model}:requests", 1),
     ]) {
         let cells: Vec<&str> = row.split_whitespace().collect();
         assert_eq!(cells[0], key, "{text}");
-        assert!(cells.contains(&available), "{text}");
+        assert_eq!(cells[1], "bucket", "{text}");
+        assert!(row.contains(&format!(" {used} of 20 ")), "{text}");
     }
-    assert!(text.ends_with("6 buckets not full\n"), "{text}");
+    assert!(text.ends_with("6 buckets in use\n"), "{text}");
     assert!(rows.iter().all(|row| row.chars().count() <= 80), "{text}");
 
     let list = json_of(&server, &["ls", "user:*", "--limit", "1", "--json"]);
     assert_eq!((&list["found"], &list["others"]), (&json!(3), &json!(0)));
-    assert_eq!(list["buckets"][0]["key"], "user:{mallory \u{202e}\n}");
-    assert_eq!(list["buckets"][0]["available"], Value::Null);
+    assert_eq!(list["limits"][0]["key"], "user:{mallory \u{202e}\n}");
+    assert_eq!(list["limits"][0]["kind"], "bucket");
+    assert_eq!(list["limits"][0]["available"], Value::Null);
     assert_eq!(list["cursor"], Value::Null);
     let few = output(&server, &["ls", "user:*", "--limit", "2"]);
     assert!(
-        few.ends_with("3 buckets not full, of which 2 are shown\n"),
+        few.ends_with("3 buckets in use, of which 2 are shown\n"),
         "{few}"
     );
     let none = output(&server, &["ls", "--prefix", "other"]);
-    assert_eq!(none, "0 buckets not full\n");
+    assert_eq!(none, "nothing is used\n");
 }
 
 /// A server with many keys is listed in several runs.
@@ -192,19 +197,19 @@ fn show_tells_the_leases_of_nodes() {
 fn reset_asks_first() {
     let server = server();
     let asked = run(&server, &["reset", "uploads"]);
-    assert_fails(&asked, 2, "Fill up 1 bucket ({uploads})? Add --yes");
+    assert_fails(&asked, 2, "Reset 1 bucket ({uploads})? Add --yes");
     assert_eq!(available(&server, "uploads"), 15);
     let done = output(&server, &["reset", "uploads", "--yes"]);
     assert!(done.starts_with("{uploads}: full in 6 h"), "{done}");
-    assert!(done.ends_with("filled up 1 bucket\n"), "{done}");
+    assert!(done.ends_with("reset 1 bucket\n"), "{done}");
 
     let all = ["reset", "--matching", "user:*"];
-    assert_fails(&run(&server, &all), 2, "Fill up 3 buckets (");
+    assert_fails(&run(&server, &all), 2, "Reset 3 buckets (");
     let done = output(&server, &[&all[..], &["--yes"]].concat());
-    assert_eq!(done, "filled up 3 buckets\n");
+    assert_eq!(done, "reset 3 buckets\n");
     assert_eq!(available(&server, "{model}:tokens"), 8, "not named");
     let again = output(&server, &[&all[..], &["--yes"]].concat());
-    assert_eq!(again, "all buckets are full\n");
+    assert_eq!(again, "nothing is to be reset\n");
     assert_fails(&run(&server, &["reset"]), 2, "NAME");
     let both = run(&server, &["reset", "x", "--matching", "*"]);
     assert_fails(&both, 2, "cannot be used with");

@@ -49,16 +49,18 @@ impl RedisServer {
         format!("unix://{}/socket", self.folder.path().display())
     }
 
+    /// Sends a command whose arguments have no spaces, and returns how the answer begins.
+    pub(crate) fn send(&self, command: &str) -> std::io::Result<[u8; 5]> {
+        let mut stream = UnixStream::connect(self.folder.path().join("socket"))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(format!("{command}\r\n").as_bytes())?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer)?;
+        Ok(answer)
+    }
+
     fn answers(&self) -> bool {
-        let ping = || -> std::io::Result<[u8; 5]> {
-            let mut stream = UnixStream::connect(self.folder.path().join("socket"))?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.write_all(b"PING\r\n")?;
-            let mut answer = [0; 5];
-            stream.read_exact(&mut answer)?;
-            Ok(answer)
-        };
-        ping().is_ok_and(|answer| &answer == b"+PONG")
+        self.send("PING").is_ok_and(|answer| &answer == b"+PONG")
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::RedisApiRateLimiter;
 use super::call_id::random_node;
 use super::core::Core;
-use super::fleet_limit::ApiLimit;
+use super::fleet_limit::{ApiLimit, CALLS, ENDS, STATE};
 use super::last_denial::LastDenial;
 use super::local_share::LocalShare;
 use super::open_calls::OpenCalls;
@@ -230,7 +230,7 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
         limits.extend(shared);
         // Stable: first those on requests, each sort in the order in which it was made.
         limits.sort_by_key(|limit| limit.as_built().counts_tokens);
-        let of_state = ["?api", "?calls", "?ends"].map(|part| base.limit_key(Some(part)));
+        let of_state = [STATE, CALLS, ENDS].map(|part| base.limit_key(Some(part)));
         let keys = of_state.into_iter();
         let keys = keys.chain(limits.iter().map(|limit| limit.key.clone()));
         let core = Core {

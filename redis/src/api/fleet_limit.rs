@@ -24,7 +24,18 @@ use crate::token_bucket::RedisTokenBucket;
 const SLOTS: u64 = 64;
 
 /// The codes of limits on tokens begin here.
-const TOKENS: u64 = 64;
+pub(crate) const TOKENS: u64 = 64;
+
+/// The ends of keys: of the state, the open calls and their ends.
+pub(crate) const STATE: &str = "?api";
+pub(crate) const CALLS: &str = "?calls";
+pub(crate) const ENDS: &str = "?ends";
+
+/// The names of limits in keys, after `?`: windows on requests, and buckets of tokens in the order
+/// of their codes.
+pub(crate) const WINDOW_LIMITS: [&str; 3] = ["minute", "hour", "day"];
+pub(crate) const TOKEN_LIMITS: [&str; 4] =
+    ["tokens", "tokens-day", "input-tokens", "output-tokens"];
 
 /// The codes of shared limits begin so much later.
 const SHARED: u64 = 32;
@@ -93,14 +104,14 @@ impl Asked {
 impl ApiLimit {
     pub(super) fn new(rule: LimitRule, base: &BaseKey) -> Result<Self, BuildError> {
         let (place, key) = match rule.kind {
-            LimitKind::Minute => (1, "minute"),
-            LimitKind::Hour => (2, "hour"),
-            LimitKind::Day => (3, "day"),
+            LimitKind::Minute => (1, WINDOW_LIMITS[0]),
+            LimitKind::Hour => (2, WINDOW_LIMITS[1]),
+            LimitKind::Day => (3, WINDOW_LIMITS[2]),
             LimitKind::Burst => (4, "burst"),
-            LimitKind::Tokens => (TOKENS, "tokens"),
-            LimitKind::TokensPerDay => (TOKENS + 1, "tokens-day"),
-            LimitKind::InputTokens => (TOKENS + 2, "input-tokens"),
-            LimitKind::OutputTokens => (TOKENS + 3, "output-tokens"),
+            LimitKind::Tokens => (TOKENS, TOKEN_LIMITS[0]),
+            LimitKind::TokensPerDay => (TOKENS + 1, TOKEN_LIMITS[1]),
+            LimitKind::InputTokens => (TOKENS + 2, TOKEN_LIMITS[2]),
+            LimitKind::OutputTokens => (TOKENS + 3, TOKEN_LIMITS[3]),
             _ => return Err(BuildError::Unsupported("limit")),
         };
         let (scale, quota) = match rule.counted {

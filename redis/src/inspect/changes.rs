@@ -1,8 +1,11 @@
-//! Changes of stored buckets by hand.
+//! Changes of stored buckets by hand. Other kinds are refused before anything changes.
 
 use tidegate::Quota;
 
+use super::LimitDetails;
 use super::inspect_error::InspectError;
+use super::key_part::KeyPart;
+use super::stored_limit::{StoredKind, StoredLimit};
 use crate::base_key::{BaseKey, escaped_prefix};
 use crate::limits::MAX_CHANGES;
 use crate::live_quota::{NO_NEWER, told_quotas};
@@ -15,7 +18,7 @@ use crate::table_quotas::quota_key;
 
 /// A change of one bucket, in one script.
 #[derive(Clone, Copy)]
-enum Change {
+pub(super) enum Change {
     Reset,
     Debit(u64),
     Credit(u64),
@@ -24,26 +27,19 @@ enum Change {
 }
 
 impl RedisStore {
-    /// Fills a bucket up, by its [key](Self::bucket_key), and forgives its debt, as
-    /// [`RedisTokenBucket::reset`](crate::RedisTokenBucket::reset) does.
-    ///
-    /// # Errors
-    ///
-    /// [`InspectError::NotABucket`] if the key holds something else; otherwise if the server does
-    /// not answer. This and the other changes may have been made then.
-    pub async fn reset_key(&self, key: &[u8]) -> Result<(), InspectError> {
-        // Filling up needs no quota, so it can be any.
-        let any = Quota::per_second(1);
-        self.change(key, any, Change::Reset).await
-    }
-
     /// Charges `n` tokens, even if the bucket does not have them.
     ///
-    /// `quota` is the one that nodes are built with. If it was changed since, the newest counts.
+    /// `quota` is the one that nodes are built with. If it was changed since, the newest counts. If
+    /// nothing is stored, the key is taken for that of a bucket, here and by the other changes of
+    /// levels and quotas: an unused window or semaphore would refuse its calls until the bucket
+    /// ends.
     ///
     /// # Errors
     ///
-    /// As [`reset_key`](Self::reset_key), and if the scripts cannot represent the quota.
+    /// [`InspectError::OtherKind`] if the key is not that of a bucket, and nothing was changed.
+    /// [`InspectError::NotALimit`] if the key holds something else. If the scripts cannot represent
+    /// the quota. Otherwise if the server does not answer: this and the other changes may have been
+    /// made then.
     pub async fn debit_key(&self, key: &[u8], quota: Quota, n: u64) -> Result<(), InspectError> {
         self.change(key, quota, Change::Debit(n)).await
     }
@@ -77,7 +73,8 @@ impl RedisStore {
     /// [`RedisTokenBucket::set_quota`](crate::RedisTokenBucket::set_quota) does. `from` is the one
     /// that nodes are built with.
     ///
-    /// For a table of keys, see [`set_table_quota`](Self::set_table_quota).
+    /// For a table of keys, see [`set_table_quota`](Self::set_table_quota). The limits of an API
+    /// limiter are those of its nodes.
     ///
     /// # Errors
     ///
@@ -138,6 +135,29 @@ impl RedisStore {
     }
 
     async fn change(&self, key: &[u8], quota: Quota, change: Change) -> Result<(), InspectError> {
+        let part = KeyPart::of(key);
+        if let Some(kind) = part.other_kind() {
+            return Err(InspectError::OtherKind { kind });
+        }
+        if part == KeyPart::Internal {
+            return Err(InspectError::NotALimit);
+        }
+        if part == KeyPart::ApiBucket && matches!(change, Change::Quota(_)) {
+            let kind = StoredKind::Api;
+            return Err(InspectError::OtherKind { kind });
+        }
+        let found = self.inspect(key).await?;
+        self.change_found(key, found, quota, change).await
+    }
+
+    /// Changes a bucket that was found like this, or nothing.
+    pub(super) async fn change_found(
+        &self,
+        key: &[u8],
+        found: Option<LimitDetails>,
+        quota: Quota,
+        change: Change,
+    ) -> Result<(), InspectError> {
         let base = QuotaRecord::new(0, quota, ScaledQuota::new(quota)?);
         let of_table = self.is_key_of_table(key);
         if let Change::Quota(to) = change {
@@ -146,13 +166,17 @@ impl RedisStore {
                 return Err(InspectError::KeyOfTable);
             }
         }
-        let found = self.inspect(key).await?;
         // A bucket that starts empty must not end, or it would count as empty again.
         let is_kept = found.as_ref().is_some_and(|it| it.expires_in.is_none());
-        let stored = found.and_then(|found| {
-            let quota = found.bucket.quota?;
+        let bucket = match found.map(|found| found.limit) {
+            None => None,
+            Some(StoredLimit::Bucket(bucket)) => Some(bucket),
+            Some(other) => return Err(InspectError::OtherKind { kind: other.kind() }),
+        };
+        let stored = bucket.and_then(|bucket| {
+            let quota = bucket.quota?;
             let scaled = ScaledQuota::new(quota).ok()?;
-            Some(QuotaRecord::new(found.bucket.changes, quota, scaled))
+            Some(QuotaRecord::new(bucket.changes, quota, scaled))
         });
         let mut known = stored.unwrap_or(base);
         for _ in 0..MAX_CHANGES {

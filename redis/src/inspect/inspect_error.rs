@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use redis::RedisError;
 
+use super::stored_limit::StoredKind;
 use crate::error_class::{ErrorClass, classify};
 use crate::missing::{self, Missing};
 use crate::scaled_quota::ScaleError;
@@ -27,8 +28,13 @@ pub enum InspectError {
         /// Why the last call failed.
         cause: Option<RedisError>,
     },
-    /// The key holds something else.
-    NotABucket,
+    /// The key holds something else, no limit.
+    NotALimit,
+    /// The change is for limits of another kind.
+    OtherKind {
+        /// What the key holds, or what its name belongs to.
+        kind: StoredKind,
+    },
     /// More calls than [`StoreBuilder::max_waiting`](crate::StoreBuilder::max_waiting) wait to be
     /// sent.
     Overloaded,
@@ -62,7 +68,7 @@ impl InspectError {
             || error.code() == Some("TIDEGATE")
             || signs.iter().any(|sign| text.contains(sign));
         if is_foreign && classify(&error) == ErrorClass::ThisCall {
-            Self::NotABucket
+            Self::NotALimit
         } else {
             Self::Server(error)
         }
@@ -86,7 +92,22 @@ impl fmt::Display for InspectError {
             Self::Down {
                 cause: Some(cause), ..
             } => write!(f, "the limit server does not answer ({cause})"),
-            Self::NotABucket => f.write_str("the key holds something else, not a bucket"),
+            Self::NotALimit => f.write_str("the key holds something else, not a limit"),
+            Self::OtherKind { kind } => {
+                write!(f, "not for a key of this kind ({kind}): ")?;
+                f.write_str(match kind {
+                    StoredKind::Bucket => "a bucket has a level and a quota",
+                    StoredKind::Window => "its nodes have the limit; it can be reset",
+                    StoredKind::Semaphore => {
+                        "its nodes have the limit; permits come back from their nodes, or when \
+                         their leases end"
+                    }
+                    StoredKind::Api => {
+                        "its nodes have the limits; a reset of the key that ends in `:?api` \
+                         resumes it"
+                    }
+                })
+            }
             Self::KeyOfTable => {
                 f.write_str("all keys of a table have one quota: change that of the table")
             }
@@ -105,9 +126,11 @@ impl core::error::Error for InspectError {
             Self::Server(error) => Some(error),
             Self::Down { cause, .. } => cause.as_ref().map(|cause| cause as _),
             Self::Scale(error) => Some(error),
-            Self::NotABucket | Self::KeyOfTable | Self::Overloaded | Self::AboveCapacity { .. } => {
-                None
-            }
+            Self::NotALimit
+            | Self::OtherKind { .. }
+            | Self::KeyOfTable
+            | Self::Overloaded
+            | Self::AboveCapacity { .. } => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Lists of buckets, a page at a time.
+//! Lists of limits, a page at a time.
 
 use core::fmt;
 use core::future::Future;
@@ -8,7 +8,8 @@ use redis::{FromRedisValue, RedisError};
 use tokio::task::JoinSet;
 
 use super::inspect_error::InspectError;
-use super::stored_bucket::StoredBucket;
+use super::key_part::KeyPart;
+use super::stored_limit::StoredLimit;
 use crate::base_key::escaped_prefix;
 use crate::store::RedisStore;
 
@@ -25,10 +26,10 @@ pub struct ScanCursor {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ScanPage {
-    /// The buckets found, in no order.
-    pub buckets: Vec<StoredBucket>,
-    /// How many keys hold something else, or ended meanwhile.
-    pub others: u64,
+    /// The limits found, in no order.
+    pub limits: Vec<StoredLimit>,
+    /// The keys that hold something else.
+    pub others: Vec<Vec<u8>>,
     /// Where the list goes on; `None` at its end.
     pub next: Option<ScanCursor>,
 }
@@ -63,17 +64,18 @@ impl FromStr for ScanCursor {
     }
 }
 
-/// Buckets are read by so many calls at the same time.
+/// Limits are read by so many calls at the same time.
 const READERS: usize = 64;
 
 impl RedisStore {
-    /// Returns a page of the buckets that the server stores: those that are not full. Changes
-    /// nothing.
+    /// Returns a page of the limits that the server stores: buckets that are not full, windows and
+    /// semaphores with permits that count, and API limiters with each of their limits. Changes
+    /// nothing. Some that are [unused](StoredLimit::is_used) may be stored, too.
     ///
     /// `pattern` is a glob of Redis, which the key must match after the
     /// [prefix](crate::StoreBuilder::prefix) and its colon: `*` for all, `user:*` for a table,
     /// `{uploads}`. A page looks at about `count` keys of all that the server has, so it may be
-    /// empty although others follow. A bucket may come twice, and one that was made or removed
+    /// empty although others follow. A limit may come twice, and one that was made or removed
     /// meanwhile may be missing.
     ///
     /// In a cluster, all masters are asked, one after the other in the order of their addresses.
@@ -115,21 +117,30 @@ impl RedisStore {
 
     async fn read_all(&self, keys: Vec<Vec<u8>>) -> Result<ScanPage, InspectError> {
         let mut page = ScanPage::default();
-        let mut keys = keys.into_iter().filter(|key| !is_internal(key));
+        let mut keys = keys
+            .into_iter()
+            .filter(|key| !KeyPart::of(key).is_internal());
         let mut readers = JoinSet::new();
         loop {
             while readers.len() < READERS
                 && let Some(key) = keys.next()
             {
                 let store = self.clone();
-                readers.spawn(async move { store.read_head(&key).await });
+                readers.spawn(async move {
+                    let read = store.read_limit(&key).await;
+                    (key, read)
+                });
             }
-            match readers.join_next().await {
-                None => return Ok(page),
-                Some(Ok(Ok(Some(bucket)))) => page.buckets.push(bucket),
-                Some(Ok(Err(error))) => return Err(error),
-                // A reader does not panic, and only this function ends one.
-                Some(Ok(Ok(None)) | Err(_)) => page.others += 1,
+            let Some(reader) = readers.join_next().await else {
+                return Ok(page);
+            };
+            // A reader does not panic, and only this function ends one.
+            let Ok((key, read)) = reader else { continue };
+            match read {
+                Ok(Some(limit)) => page.limits.push(limit),
+                Ok(None) => {}
+                Err(InspectError::NotALimit) => page.others.push(key),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -146,11 +157,6 @@ impl RedisStore {
         });
         result.map_err(InspectError::of_error)
     }
-}
-
-/// Keys of the crate's own, which end at once or are no bucket.
-fn is_internal(key: &[u8]) -> bool {
-    key.ends_with(b":?probe") || key.windows(7).any(|part| part == b":?quota")
 }
 
 /// The glob for whole keys: the prefix means itself.
@@ -187,12 +193,5 @@ mod tests {
         assert_eq!(full_pattern("tidegate", "user:*"), b"tidegate:user:*");
         assert_eq!(full_pattern("a*[b]", "*"), b"a\\*\\[b\\]:*");
         assert_eq!(full_pattern("a{b", "?"), b"a%7Bb:?");
-    }
-
-    #[test]
-    fn own_keys_are_left_out() {
-        assert!(is_internal(b"tidegate:{x}:?probe"));
-        assert!(is_internal(b"tidegate:{users}:?quota:day"));
-        assert!(!is_internal(b"tidegate:{x}:probe"));
     }
 }

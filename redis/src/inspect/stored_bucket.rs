@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use tidegate::Quota;
 
+use super::numbers::{Numbers, is_exact};
 use crate::quota_record::{QUOTA_SIZE, QuotaRecord};
 use crate::scaled_quota::{Amount, ScaleError, ScaledQuota};
 
@@ -54,18 +55,6 @@ pub struct StoredLease {
     pub ends_in: Duration,
 }
 
-/// Reads numbers of several bytes, the highest first.
-struct Numbers<'a>(&'a [u8]);
-
-impl Numbers<'_> {
-    fn next(&mut self, bytes: usize) -> Option<u64> {
-        let (number, rest) = self.0.split_at_checked(bytes)?;
-        self.0 = rest;
-        let add = |number, byte: &u8| number << 8 | u64::from(*byte);
-        Some(number.iter().fold(0, add))
-    }
-}
-
 /// Rounds up to a microsecond.
 const fn time(us: u64, num: u64) -> Duration {
     Duration::from_micros(us.saturating_add((num > 0) as u64))
@@ -84,8 +73,7 @@ impl StoredBucket {
             _ => return None,
         };
         // As the scripts check it: from 2^53 on, their numbers would not be exact.
-        let is_number = |number: u64| number < 1 << 53;
-        (num < den && [us, last, den].into_iter().all(is_number)).then_some(())?;
+        (num < den && [us, last, den].into_iter().all(is_exact)).then_some(())?;
         // While the clock is behind the last write, nothing refills.
         let now = now_us.max(last);
         let mut bucket = Self {
@@ -226,16 +214,10 @@ impl StoredBucket {
 
 #[cfg(test)]
 mod tests {
+    use super::super::numbers::bytes;
     use super::*;
 
     const NOW: u64 = 1_790_000_000_000_000;
-
-    fn bytes(numbers: &[(u64, usize)]) -> Vec<u8> {
-        let bytes = numbers
-            .iter()
-            .flat_map(|(number, size)| number.to_be_bytes()[8 - size..].to_vec());
-        bytes.collect()
-    }
 
     fn exact(us: u64, last: u64, num: u64, den: u64) -> Vec<u8> {
         bytes(&[(us, 7), (last, 7), (num, 7), (den, 7)])

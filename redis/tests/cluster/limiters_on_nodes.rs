@@ -105,7 +105,7 @@ async fn scan_asks_every_node() {
         let (mut found, mut cursor) = (Vec::new(), ScanCursor::default());
         loop {
             let page = store.scan("keyed:*", cursor, 10).await.unwrap();
-            found.extend(page.buckets.into_iter().map(|bucket| bucket.key));
+            found.extend(page.limits.iter().map(|limit| limit.key().to_vec()));
             let Some(next) = page.next else { break };
             cursor = next;
         }
@@ -138,6 +138,10 @@ async fn all_keys_of_an_api_limiter_are_on_one_node() {
         limiter.reserve_tokens(1_000).await.unwrap_err();
         assert_eq!(permit.settle(10).await.unwrap(), CallEnding::Done);
         assert_eq!(other.cancel().await.unwrap(), CallEnding::Done);
+        limiter.pause_for(HOUR).await.unwrap();
+        store.reset_key(&store.api_key(&name)).await.unwrap();
+        let found = store.inspect(&store.api_key(&name)).await.unwrap();
+        assert_eq!(found.unwrap().limit.api().unwrap().pause_ends_in, None);
         // A bucket of the same name is in the same slot, and any other is not.
         let same = bucket(&store, &name, Quota::per_day(10));
         let builder = || RedisApiRateLimiter::builder(&store, &name, config);

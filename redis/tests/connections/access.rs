@@ -1,10 +1,11 @@
 //! The documented access rights suffice, and each of them is needed.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use redis::Value;
 use tidegate::{Quota, RateLimitConfig};
-use tidegate_redis::inspect::{InspectError, ScanCursor};
+use tidegate_redis::inspect::{InspectError, ScanCursor, StoredKind, StoredLimit};
 use tidegate_redis::{
     CallEnding, LeaseOptions, LimiterOptions, PingError, RedisApiRateLimiter, RedisStore,
     RedisTokenBucket,
@@ -162,7 +163,7 @@ async fn documented_rights_suffice_for_operators() {
 
         set_user(&server, &["tidegate", "+scan", "+pttl"]);
         let page = store.scan("*", ScanCursor::default(), 1_000).await.unwrap();
-        assert_eq!(page.buckets.len(), 1);
+        assert_eq!(page.limits.len(), 1);
         let found = store.inspect(&key).await.unwrap().unwrap();
         assert_eq!(found.memory, None);
         set_user(&server, &["tidegate", "+memory|usage"]);
@@ -170,6 +171,35 @@ async fn documented_rights_suffice_for_operators() {
         assert!(found.memory.is_some());
         store.set_key_level(&key, quota, 7).await.unwrap();
         store.reset_key(&key).await.unwrap();
+
+        // Another store, because this one has counted errors.
+        let store = patient_store().connect(user_url(&server)).unwrap();
+        check_every_limiter(&store, "every").await;
+        let page = store.scan("*", ScanCursor::default(), 1_000).await.unwrap();
+        let kinds: BTreeSet<_> = page.limits.iter().map(StoredLimit::kind).collect();
+        assert_eq!(kinds.len(), 4, "{kinds:?}");
+        for limit in page.limits {
+            let reset = store.reset_key(limit.key()).await;
+            let is_semaphore = limit.kind() == StoredKind::Semaphore;
+            assert_eq!(reset.is_err(), is_semaphore, "{reset:?}");
+        }
+        check_only_operators_rights_were_refused(&server);
+    }
+}
+
+/// As this test had them refused, before the user had them.
+#[track_caller]
+fn check_only_operators_rights_were_refused(server: &Server) {
+    let log: Value = server.query(&["ACL", "LOG"]);
+    let Value::Array(entries) = log else {
+        panic!("{log:?}");
+    };
+    for entry in entries {
+        let entry = format!("{entry:?}");
+        let is_known = ["client|setinfo", "scan", "pttl", "memory|usage", "select"]
+            .iter()
+            .any(|command| entry.contains(command));
+        assert!(is_known, "{entry}");
     }
 }
 

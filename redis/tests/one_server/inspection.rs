@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use tidegate::Quota;
-use tidegate_redis::inspect::{InspectError, ScanCursor, StoredBucket};
+use tidegate_redis::inspect::{InspectError, LimitDetails, ScanCursor, StoredBucket, StoredLimit};
 use tidegate_redis::{LeaseOptions, RedisStore, RedisTokenBucket};
 
 use super::each_server;
@@ -14,16 +14,32 @@ use crate::support::wait::eventually;
 
 const QUOTA: Quota = Quota::per_hour(10);
 
-async fn scan_all(store: &RedisStore, pattern: &str) -> (Vec<StoredBucket>, u64) {
-    let (mut buckets, mut others, mut cursor) = (Vec::new(), 0, ScanCursor::default());
+const fn bucket_of(found: &LimitDetails) -> &StoredBucket {
+    found.limit.bucket().expect("a bucket")
+}
+
+async fn scan_all(store: &RedisStore, pattern: &str) -> (Vec<StoredBucket>, Vec<Vec<u8>>) {
+    let (limits, others) = scan_limits(store, pattern).await;
+    let bucket = |limit| match limit {
+        StoredLimit::Bucket(bucket) => bucket,
+        other => panic!("{other:?}"),
+    };
+    (limits.into_iter().map(bucket).collect(), others)
+}
+
+pub(super) async fn scan_limits(
+    store: &RedisStore,
+    pattern: &str,
+) -> (Vec<StoredLimit>, Vec<Vec<u8>>) {
+    let (mut limits, mut others, mut cursor) = (Vec::new(), Vec::new(), ScanCursor::default());
     loop {
         let page = store.scan(pattern, cursor, 7).await.unwrap();
-        buckets.extend(page.buckets);
-        others += page.others;
+        limits.extend(page.limits);
+        others.extend(page.others);
         match page.next {
             // As a program keeps it between two runs.
             Some(next) => cursor = next.to_string().parse().unwrap(),
-            None => return (buckets, others),
+            None => return (limits, others),
         }
     }
 }
@@ -52,7 +68,9 @@ async fn scan_finds_each_bucket_that_is_not_full() {
         let _: i64 = server.query(&["LPUSH", "tidegate:user:{list}", "1"]);
 
         let (buckets, others) = scan_all(&store, "user:*").await;
-        assert_eq!(others, 2);
+        let others: BTreeSet<_> = others.into_iter().collect();
+        let foreign = ["list", "text"].map(|key| format!("tidegate:user:{{{key}}}").into_bytes());
+        assert_eq!(others, BTreeSet::from(foreign));
         let keys: BTreeSet<_> = buckets.iter().map(|bucket| bucket.key.clone()).collect();
         let expected = (0..50_u64).map(|user| {
             let user = user.to_string();
@@ -80,10 +98,13 @@ async fn bucket_is_shown_as_it_is() {
         uploads.try_acquire(3).await.unwrap();
         let found = store.inspect(&key).await.unwrap().unwrap();
         let refill = HOUR * 3 / 10;
-        let full_in = found.bucket.full_in;
+        let full_in = bucket_of(&found).full_in;
         assert!(full_in <= refill && full_in > refill / 2, "{full_in:?}");
-        assert_eq!(found.bucket.available(QUOTA), Ok(7));
-        assert_eq!((found.bucket.quota, found.bucket.lease_count), (None, 0));
+        assert_eq!(bucket_of(&found).available(QUOTA), Ok(7));
+        assert_eq!(
+            (bucket_of(&found).quota, bucket_of(&found).lease_count),
+            (None, 0)
+        );
         let expires = found.expires_in.unwrap();
         assert!(expires <= refill + Duration::from_millis(3), "{expires:?}");
         assert!(found.memory.is_some_and(|bytes| (50..200).contains(&bytes)));
@@ -95,16 +116,19 @@ async fn bucket_is_shown_as_it_is() {
         // A refill may be under way.
         let found = eventually("what the node holds", async || {
             let found = store.inspect(&key).await.unwrap().unwrap();
-            assert_eq!((found.bucket.lease_count, found.leases.len()), (1, 1));
+            assert_eq!((bucket_of(&found).lease_count, found.leases.len()), (1, 1));
             let held = StoredBucket::tokens(wide, found.leases[0].held).unwrap();
             (held >= leased.held()).then_some(found)
         })
         .await;
-        assert_eq!((found.bucket.quota, found.bucket.changes), (Some(wide), 1));
+        assert_eq!(
+            (bucket_of(&found).quota, bucket_of(&found).changes),
+            (Some(wide), 1)
+        );
         assert_eq!(found.expires_in, None);
         leased.close().await;
         let found = store.inspect(&key).await.unwrap().unwrap();
-        assert_eq!((found.bucket.lease_count, found.leases.len()), (0, 0));
+        assert_eq!((bucket_of(&found).lease_count, found.leases.len()), (0, 0));
     }
 }
 
@@ -199,7 +223,7 @@ async fn foreign_values_are_no_buckets() {
                 store.debit_key(&key, QUOTA, 1).await,
             ] {
                 let error = result.unwrap_err();
-                assert!(matches!(error, InspectError::NotABucket), "{error:?}");
+                assert!(matches!(error, InspectError::NotALimit), "{error:?}");
             }
             let stored: String = server.query(&["GET", "tidegate:{text}"]);
             assert_eq!(stored, value);
@@ -207,7 +231,7 @@ async fn foreign_values_are_no_buckets() {
         let () = server.query(&["DEL", "tidegate:{text}"]);
         let _: i64 = server.query(&["LPUSH", "tidegate:{text}", "1"]);
         let error = store.inspect(&key).await.unwrap_err();
-        assert!(matches!(error, InspectError::NotABucket), "{error:?}");
+        assert!(matches!(error, InspectError::NotALimit), "{error:?}");
         assert_eq!(store.stats().outages, 0);
     }
 }

@@ -16,6 +16,7 @@ mod foreign_values;
 mod inspection;
 mod key_expiry;
 mod key_names;
+mod kinds;
 mod live_quotas;
 mod round_trips;
 mod semaphores;

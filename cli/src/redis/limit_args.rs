@@ -1,16 +1,17 @@
-//! Which bucket is meant, and by which quota its tokens are counted.
+//! Which limit is meant, and by which quota or limit it is counted.
 
 use clap::Args;
 use tidegate::Quota;
 use tidegate_redis::RedisStore;
-use tidegate_redis::inspect::StoredBucket;
+use tidegate_redis::inspect::{LimitDetails, StoredBucket};
 
+use super::words::failed;
 use crate::failure::Failure;
 use crate::values;
 
-/// Names one bucket.
+/// Names one limit.
 #[derive(Clone, Debug, Args)]
-pub(super) struct BucketArgs {
+pub(super) struct LimitArgs {
     /// The name of the limiter, such as `uploads`, or a key as `ls` prints it, such as
     /// `user:{alice}`
     #[arg(value_name = "NAME")]
@@ -23,7 +24,7 @@ pub(super) struct BucketArgs {
     pub(super) limit: Option<String>,
 }
 
-/// The quota that nodes are built with.
+/// The quota, or the limit, that nodes are built with.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct QuotaArgs {
     /// The quota that nodes are built with, to count tokens by. The server knows it only if it was
@@ -32,7 +33,17 @@ pub(super) struct QuotaArgs {
     pub(super) quota: Option<Quota>,
 }
 
-impl BucketArgs {
+/// What nodes are built with, to say how much of a limit is used.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct CountArgs {
+    #[command(flatten)]
+    pub(super) quota: QuotaArgs,
+    /// The limit that nodes give a window or a semaphore. The server does not know it
+    #[arg(long, value_name = "N")]
+    pub(super) permits: Option<u64>,
+}
+
+impl LimitArgs {
     /// Returns the key on the server.
     ///
     /// # Errors
@@ -57,6 +68,29 @@ impl BucketArgs {
             return Ok(key);
         }
         Ok(self.name.clone().into_bytes())
+    }
+
+    /// Returns the key on the server, and what is stored there. A name without a limit of its own
+    /// may be that of an API limiter.
+    ///
+    /// # Errors
+    ///
+    /// As [`key`](Self::key), and if the server does not answer.
+    pub(super) async fn find(
+        &self,
+        store: &RedisStore,
+    ) -> Result<(Vec<u8>, Option<LimitDetails>), Failure> {
+        let key = self.key(store)?;
+        let found = store.inspect(&key).await.map_err(failed)?;
+        let is_name = !self.name.contains('{') && self.key.is_none() && self.limit.is_none();
+        if found.is_none() && is_name {
+            let of_api = store.api_key(&self.name);
+            let found = store.inspect(&of_api).await.map_err(failed)?;
+            if found.is_some() {
+                return Ok((of_api, found));
+            }
+        }
+        Ok((key, found))
     }
 }
 
