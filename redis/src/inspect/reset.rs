@@ -27,7 +27,8 @@ impl RedisStore {
     ///   forgets what responses have told, and fills its token limits. Limits that it shares with
     ///   others have keys of their own. Its windows are reset by theirs.
     ///
-    /// If nothing is stored, nothing is done. Nodes that cached a denial follow within a second.
+    /// If nothing is stored, nothing is done. A node that has cached a denial repeats it until that
+    /// [expires](crate::LimiterOptions::cache_denials).
     ///
     /// # Errors
     ///
