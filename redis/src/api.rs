@@ -2,7 +2,7 @@
 //!
 //! | file | has |
 //! |---|---|
-//! | `fleet_limit`, `call_costs` | limits and calls in the units of the script |
+//! | `fleet_limit`, `call_costs` | limits with their newest quotas, and calls, in the units of the script |
 //! | `decision` | the script's reply to a call, and the status made of it |
 //! | `core` | what all parts of one limiter share, and the calls of its script |
 //! | `admission` | admits calls, with the server and without |
@@ -48,9 +48,8 @@ use crate::script::ScriptArgs;
 use crate::stats::LimitStats;
 use crate::sync::Ordering::Relaxed;
 use admission::{Ask, RequestCall, TokenCall};
-use call_costs::CallCosts;
 use delivery::{Message, deliver};
-use fleet_limit::micros;
+use fleet_limit::{FleetLimit, micros};
 
 /// Keeps the calls of a fleet of processes to an API within all of its limits: requests per minute,
 /// hour and day, bursts, tokens, and calls at once.
@@ -243,8 +242,7 @@ impl RedisApiRateLimiter {
     ///
     /// [`ApiError::Unavailable`]; the charge may have been made.
     pub async fn record_tokens(&self, used: impl Into<TokenUsage>) -> Result<(), ApiError> {
-        let arguments = self.core.record_arguments(used.into());
-        self.core.query(arguments).await.map(drop)
+        self.core.record(used.into()).await
     }
 
     /// Refuses the calls of all nodes for a while, for a `429` with `Retry-After`. Does not shorten
@@ -257,8 +255,11 @@ impl RedisApiRateLimiter {
         if let Some(share) = &self.core.share {
             share.limiter.pause_for(pause);
         }
-        let mut arguments = ScriptArgs::default();
-        arguments.bytes(b"pause").number(micros(pause));
+        let arguments = |_: &[FleetLimit]| {
+            let mut arguments = ScriptArgs::default();
+            arguments.bytes(b"pause").number(micros(pause));
+            arguments
+        };
         self.core.query(arguments).await.map(drop)
     }
 
@@ -273,9 +274,12 @@ impl RedisApiRateLimiter {
         if let Some(share) = &self.core.share {
             share.limiter.resume();
         }
-        let mut arguments = ScriptArgs::default();
-        arguments.bytes(b"resume");
-        call_costs::add_used(&mut arguments, &self.core.limits, TokenUsage::default());
+        let arguments = |limits: &[FleetLimit]| {
+            let mut arguments = ScriptArgs::default();
+            arguments.bytes(b"resume");
+            call_costs::add_used(&mut arguments, limits, TokenUsage::default());
+            arguments
+        };
         self.core.query(arguments).await?;
         self.core.wait_order.resumed();
         self.core.wake();
@@ -290,13 +294,13 @@ impl RedisApiRateLimiter {
     /// [`ApiError::Unavailable`].
     pub async fn check(&self) -> Result<RateLimitStatus, ApiError> {
         let core = &self.core;
-        let decision = core.check(&CallCosts::request(&core.limits)).await?;
-        let remaining = decision.remaining(&core.limits);
+        let decision = core.check().await?;
+        let remaining = decision.remaining();
         Ok(match decision.refusal {
             None => remaining.free(),
             Some(refused) => {
                 let most = core.most_in_flight();
-                remaining.limited(refused, Duration::ZERO, &core.limits, most)
+                remaining.limited(refused, Duration::ZERO, &decision.limits, most)
             }
         })
     }
@@ -308,9 +312,7 @@ impl RedisApiRateLimiter {
     ///
     /// [`ApiError::Unavailable`].
     pub async fn stats(&self) -> Result<RateLimitStats, ApiError> {
-        let core = &self.core;
-        let decision = core.check(&CallCosts::request(&core.limits)).await?;
-        Ok(decision.stats(&core.limits))
+        Ok(self.core.check().await?.stats())
     }
 
     /// Returns the outcomes of this node's calls. Sends nothing.

@@ -162,6 +162,11 @@ impl Limits {
         self.each.get(index)?.limit.quota()
     }
 
+    /// Whether these are the limits of each key in a table.
+    pub(crate) const fn is_table(&self) -> bool {
+        self.table.is_some()
+    }
+
     fn limits_now(&self) -> Box<[LimitNow]> {
         self.each.iter().map(|named| named.limit.get()).collect()
     }

@@ -66,7 +66,8 @@ use crate::wait_line::WaitLine;
 /// ```
 #[derive(Debug)]
 pub struct RedisTokenBucket {
-    limits: Limits,
+    /// Shared with API limiters that charge this bucket.
+    limits: Arc<Limits>,
     buckets: BucketSet,
     live_quota: Arc<LiveQuota>,
     wait_line: WaitLine,
@@ -96,7 +97,7 @@ impl RedisTokenBucket {
         let (limits, buckets) = Limits::named(store, name, Quotas::from(quota), options)?;
         let live_quota = limits.quota(0).cloned().ok_or(BuildError::NoLimits)?;
         Ok(Self {
-            limits,
+            limits: Arc::new(limits),
             buckets,
             live_quota,
             wait_line: WaitLine::default(),
@@ -120,14 +121,14 @@ impl RedisTokenBucket {
         let mut buckets = limits.buckets(name, Some(key));
         buckets.unreported = Some(UnreportedCharges::new(1));
         Ok(Self {
-            limits,
+            limits: Arc::new(limits),
             buckets,
             live_quota,
             wait_line: WaitLine::default(),
         })
     }
 
-    pub(crate) fn live_quota(&self) -> &LiveQuota {
+    pub(crate) const fn live_quota(&self) -> &Arc<LiveQuota> {
         &self.live_quota
     }
 
@@ -135,7 +136,7 @@ impl RedisTokenBucket {
         &self.buckets
     }
 
-    pub(crate) const fn limits(&self) -> &Limits {
+    pub(crate) const fn limits(&self) -> &Arc<Limits> {
         &self.limits
     }
 
@@ -172,6 +173,7 @@ impl RedisTokenBucket {
     /// * A node refuses calls above the capacity that it knows without asking the server. It learns
     ///   of a larger one by any other call, [`available`](Self::available) too.
     /// * Calls that wait on a node are decided by the new quota as soon as the node learns of it.
+    /// * API limiters that [share](crate::RedisApiRateLimiterBuilder::shared) the bucket follow, too.
     /// * A denial that a node has cached lasts for up to
     ///   [`cache_denials`](LimiterOptions::cache_denials) longer.
     /// * A limit that was never changed costs nothing more. A decision of a changed one takes the

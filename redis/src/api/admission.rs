@@ -9,8 +9,8 @@ use tokio::runtime::Handle;
 
 use super::api_error::ApiError;
 use super::call_costs::CallCosts;
-use super::core::{Asker, Core};
-use super::decision::Decision;
+use super::core::{Asker, Core, Decided};
+use super::fleet_limit::FleetLimit;
 use super::renewal;
 use super::token_permit::{RedisTokenPermit, Undecided};
 use crate::policy::FailurePolicy;
@@ -51,19 +51,20 @@ impl Ask for TokenCall {
 }
 
 async fn admit(core: &Arc<Core>, asker: Asker) -> Result<RateLimitStatus, ApiError> {
-    let costs = CallCosts::request(&core.limits);
+    let costs = CallCosts::request(&core.limits_now());
     refuse_as_before(core, asker, &costs).await?;
     let sent = time::now();
-    let decision = match core.decide(None, asker, &costs).await {
-        Ok(decision) => decision,
+    let call = core.decide("reserve", (None, asker), CallCosts::request);
+    let decided = match call.await {
+        Ok(decided) => decided,
         Err(failure) => {
             // Nothing may have been awaited, so a loop of calls would never let other tasks run.
             tokio::task::consume_budget().await;
             return admit_without_server(core, failure);
         }
     };
-    admitted(core, &decision, &costs, sent)?;
-    Ok(decision.remaining(&core.limits).free())
+    admitted(core, &decided, sent)?;
+    Ok(decided.decision.remaining().free())
 }
 
 async fn reserve(
@@ -72,8 +73,10 @@ async fn reserve(
     asker: Asker,
 ) -> Result<RedisTokenPermit, ApiError> {
     let runtime = Handle::current();
-    let costs = CallCosts::new(estimate, &core.limits);
-    if let Some(limit) = costs.never(&core.limits) {
+    let limits = core.limits_now();
+    let costs_of = |limits: &[FleetLimit]| CallCosts::new(estimate, limits);
+    let costs = costs_of(&limits);
+    if let Some(limit) = costs.never(&limits) {
         return Err(ApiError::Limited(core.unused().never(limit)));
     }
     refuse_as_before(core, asker, &costs).await?;
@@ -86,7 +89,7 @@ async fn reserve(
         may_be_charged: core.store.outage(&core.base).is_none(),
     };
     let sent = time::now();
-    let decided = core.decide(Some(id), asker, &costs).await;
+    let decided = core.decide("reserve", (Some(id), asker), costs_of).await;
     match &decided {
         Ok(_) | Err(CallFailure::Overloaded) => undecided.may_be_charged = false,
         // The server has answered that it did nothing.
@@ -99,15 +102,15 @@ async fn reserve(
     }
     drop(undecided);
     match decided {
-        Ok(decision) => {
-            admitted(core, &decision, &costs, sent)?;
+        Ok(decided) => {
+            admitted(core, &decided, sent)?;
             renewal::open(core, id, &runtime);
-            let call = (estimate, costs);
+            let call = (estimate, decided.costs);
             Ok(RedisTokenPermit::by_server(core, id, call, &runtime))
         }
         Err(failure) => {
             tokio::task::consume_budget().await;
-            reserve_without_server(core, estimate, costs, failure, &runtime)
+            reserve_without_server(core, estimate, failure, &runtime)
         }
     }
 }
@@ -123,16 +126,13 @@ async fn refuse_as_before(core: &Core, asker: Asker, costs: &CallCosts) -> Resul
     };
     core.counters.denied_from_cache.increment();
     tokio::task::consume_budget().await;
-    Err(ApiError::Limited(core.refused(refused, remaining)))
+    let status = core.refused(refused, remaining, &core.limits_now());
+    Err(ApiError::Limited(status))
 }
 
 /// Counts a decision of the server.
-fn admitted(
-    core: &Core,
-    decision: &Decision,
-    costs: &CallCosts,
-    sent: u64,
-) -> Result<(), ApiError> {
+fn admitted(core: &Core, decided: &Decided, sent: u64) -> Result<(), ApiError> {
+    let Decided { decision, costs } = decided;
     let Some(refused) = decision.refusal else {
         core.counters.admitted.increment();
         core.backoff.end_streak();
@@ -142,9 +142,14 @@ fn admitted(
         return Ok(());
     };
     core.counters.denied.increment();
-    let remaining = decision.remaining(&core.limits);
+    if let Some(limit) = costs.never(&decision.limits) {
+        // A quota that this call has made known is too small.
+        return Err(ApiError::Limited(core.unused().never(limit)));
+    }
+    let remaining = decision.remaining();
     core.last_denial.keep(costs, sent, refused, remaining);
-    Err(ApiError::Limited(core.refused(refused, remaining)))
+    let status = core.refused(refused, remaining, &decision.limits);
+    Err(ApiError::Limited(status))
 }
 
 fn admit_without_server(core: &Core, failure: CallFailure) -> Result<RateLimitStatus, ApiError> {
@@ -154,16 +159,15 @@ fn admit_without_server(core: &Core, failure: CallFailure) -> Result<RateLimitSt
             Ok(core.unused().free())
         }
         (FailurePolicy::Local { .. }, Some(share)) => {
+            let limits = core.limits_now();
+            share.follow_quotas(&limits);
             let status = share.limiter.try_acquire();
             if status.is_limited {
                 core.counters.local_denied.increment();
                 return Err(ApiError::Limited(status));
             }
             core.counters.local_admitted.increment();
-            let requests = core
-                .limits
-                .iter()
-                .map(|limit| u64::from(!limit.counts_tokens));
+            let requests = limits.iter().map(|limit| u64::from(!limit.counts_tokens));
             core.unreported.add(&requests.collect::<Vec<_>>());
             Ok(status)
         }
@@ -177,18 +181,19 @@ fn admit_without_server(core: &Core, failure: CallFailure) -> Result<RateLimitSt
 fn reserve_without_server(
     core: &Arc<Core>,
     estimate: TokenEstimate,
-    costs: CallCosts,
     failure: CallFailure,
     runtime: &Handle,
 ) -> Result<RedisTokenPermit, ApiError> {
     let id = core.new_id();
-    let call = (estimate, costs);
+    let limits = core.limits_now();
+    let call = (estimate, CallCosts::new(estimate, &limits));
     match (core.policy, &core.share) {
         (FailurePolicy::Open, _) => {
             core.counters.open_admitted.increment();
             Ok(RedisTokenPermit::fail_open(core, id, call, runtime))
         }
         (FailurePolicy::Local { .. }, Some(share)) => {
+            share.follow_quotas(&limits);
             match share.limiter.reserve_tokens(estimate) {
                 Ok(permit) => {
                     core.counters.local_admitted.increment();

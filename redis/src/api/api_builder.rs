@@ -4,13 +4,13 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use tidegate::__fleet::{self as fleet, CallerBackoff};
-use tidegate::{Quota, RateLimitConfig};
+use tidegate::RateLimitConfig;
 use tokio::sync::Notify;
 
 use super::RedisApiRateLimiter;
 use super::call_id::random_node;
 use super::core::Core;
-use super::fleet_limit::FleetLimit;
+use super::fleet_limit::LiveLimit;
 use super::last_denial::LastDenial;
 use super::local_share::LocalShare;
 use super::open_calls::OpenCalls;
@@ -114,6 +114,19 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     ///
     /// The bucket is charged in the same call of the script. It must be of the same store. In a
     /// cluster it must be in the same slot, so the limiter and the bucket must have the same name.
+    ///
+    /// After [`RedisTokenBucket::set_quota`] on any node, this limiter is decided by the new quota
+    /// from its next call on. A node that does not know the change is told by the server, which has
+    /// done nothing, and sends the call once more. So no node with an old configuration undoes it.
+    /// `bucket` follows with the limiter, and the limiter with `bucket`. So does the node's share
+    /// of [`FailurePolicy::Local`], unless it would be too small.
+    ///
+    /// A call that was admitted under one quota and ends under another gives back the tokens that
+    /// it did not use, never more than it was charged. That is exact if the numbers are not too
+    /// long for the scripts: below 2⁵³ in common units. Else it is rounded down, by less than a
+    /// microsecond of refill and a part in 2⁴⁶. What a waiting node has
+    /// [claimed](RedisApiRateLimiter#waiting) under the old quota may be too much or too little,
+    /// until it asks again or for three seconds.
     pub fn shared(mut self, name: &'static str, bucket: &'a RedisTokenBucket) -> Self {
         self.shared.push(Shared {
             name,
@@ -157,11 +170,11 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
         };
         let mut limits = Vec::new();
         for rule in rules {
-            limits.push(FleetLimit::new(rule, &base)?);
+            limits.push(LiveLimit::new(rule, &base)?);
         }
-        limits.extend(shared.into_iter().map(|(limit, _)| limit));
+        limits.extend(shared);
         // Stable: first those on requests, each sort in the order in which it was made.
-        limits.sort_by_key(|limit| limit.counts_tokens);
+        limits.sort_by_key(|limit| limit.as_built().counts_tokens);
         let of_state = ["?api", "?calls", "?ends"].map(|part| base.limit_key(Some(part)));
         let keys = of_state.into_iter();
         let keys = keys.chain(limits.iter().map(|limit| limit.key.clone()));
@@ -190,7 +203,7 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
         })
     }
 
-    fn shared_limits(&self) -> Result<Vec<(FleetLimit, Quota)>, BuildError> {
+    fn shared_limits(&self) -> Result<Vec<LiveLimit>, BuildError> {
         let base = self.store.base_key(&self.name, None);
         let mut limits = Vec::new();
         for (index, shared) in self.shared.iter().enumerate() {
@@ -210,15 +223,13 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
             {
                 return Err(BuildError::OtherServer(shared.name.into()));
             }
-            let quota = shared.bucket.quota();
-            let limit = FleetLimit::shared(
+            limits.push(LiveLimit::shared(
                 shared.name,
-                quota,
+                shared.bucket.limits(),
+                shared.bucket.live_quota(),
                 buckets.keys[0].clone(),
-                shared.counts_tokens,
-                place as u64,
-            )?;
-            limits.push((limit, quota));
+                (shared.counts_tokens, place as u64),
+            ));
         }
         Ok(limits)
     }

@@ -11,13 +11,16 @@ use super::api_error::ApiError;
 use super::call_costs::{Amounts, CallCosts, add_used};
 use super::call_id::{CallId, NodeId};
 use super::decision::{Decision, Refused, Remaining};
-use super::fleet_limit::{FleetLimit, micros};
+use super::fleet_limit::{FleetLimit, LiveLimit, micros};
 use super::last_denial::LastDenial;
 use super::local_share::LocalShare;
 use super::open_calls::OpenCalls;
 use super::wait_order::WaitOrder;
 use crate::base_key::BaseKey;
+use crate::limits::MAX_CHANGES;
+use crate::live_quota::told_quotas;
 use crate::policy::FailurePolicy;
+use crate::quota_record::QuotaRecord;
 use crate::script::{self, ScriptArgs, ScriptCall};
 use crate::stats::LimitCounters;
 use crate::store::{CallFailure, RedisStore};
@@ -36,7 +39,7 @@ pub(super) struct Core {
     pub(super) base: BaseKey,
     /// Of the state, the calls, their ends, and then of the limits.
     pub(super) keys: Vec<Vec<u8>>,
-    pub(super) limits: Vec<FleetLimit>,
+    pub(super) limits: Vec<LiveLimit>,
     pub(super) config: RateLimitConfig,
     pub(super) policy: FailurePolicy,
     pub(super) call_ttl: Duration,
@@ -55,6 +58,16 @@ pub(super) struct Core {
     pub(super) undelivered: AtomicU64,
     /// Notified when something has changed that may let a waiter of this node go.
     pub(super) changed: Notify,
+}
+
+/// Newer quotas, and the indices of their limits.
+type Told = Vec<(usize, QuotaRecord)>;
+
+/// What the server has decided about a call.
+pub(super) struct Decided {
+    pub(super) decision: Decision,
+    /// What the call asked for.
+    pub(super) costs: CallCosts,
 }
 
 /// How a call asks.
@@ -79,7 +92,21 @@ impl Core {
         self.config.max_in_flight.unwrap_or(0)
     }
 
-    /// Runs one step.
+    /// The limits with the newest quotas that this node knows.
+    pub(super) fn limits_now(&self) -> Box<[FleetLimit]> {
+        self.limits.iter().map(LiveLimit::now).collect()
+    }
+
+    fn adopt(&self, told: &[(usize, QuotaRecord)]) {
+        for &(index, record) in told {
+            if let Some(limit) = self.limits.get(index) {
+                limit.adopt(record);
+            }
+        }
+        self.wake();
+    }
+
+    /// Runs one step that needs no limits.
     pub(super) async fn run(&self, arguments: ScriptArgs) -> Result<Vec<i64>, CallFailure> {
         let call = ScriptCall {
             script: &script::API,
@@ -89,9 +116,39 @@ impl Core {
         self.store.run(&self.base, &call).await
     }
 
+    /// Runs one step. The error is the newer quotas that the server knows: it has done nothing.
+    async fn run_once(&self, arguments: ScriptArgs) -> Result<Result<Vec<i64>, Told>, CallFailure> {
+        let reply = self.run(arguments).await?;
+        match told_quotas(&reply) {
+            Some(newer) => Ok(Err(newer)),
+            // Quotas that this version cannot read.
+            None if reply.first() == Some(&-2) => {
+                Err(CallFailure::Failed(script::unexpected_reply()))
+            }
+            None => Ok(Ok(reply)),
+        }
+    }
+
+    /// Runs one step, again whenever the server tells newer quotas.
+    pub(super) async fn run_newest(
+        &self,
+        arguments: impl Fn(&[FleetLimit]) -> ScriptArgs,
+    ) -> Result<Vec<i64>, CallFailure> {
+        for _ in 0..MAX_CHANGES {
+            match self.run_once(arguments(&self.limits_now())).await? {
+                Ok(reply) => return Ok(reply),
+                Err(newer) => self.adopt(&newer),
+            }
+        }
+        Err(CallFailure::Failed(script::unexpected_reply()))
+    }
+
     /// Runs one step that no policy replaces.
-    pub(super) async fn query(&self, arguments: ScriptArgs) -> Result<Vec<i64>, ApiError> {
-        let reply = self.run(arguments).await;
+    pub(super) async fn query(
+        &self,
+        arguments: impl Fn(&[FleetLimit]) -> ScriptArgs,
+    ) -> Result<Vec<i64>, ApiError> {
+        let reply = self.run_newest(arguments).await;
         reply.map_err(|failure| self.unavailable(failure))
     }
 
@@ -106,33 +163,51 @@ impl Core {
         ApiError::Unavailable { retry_after, cause }
     }
 
-    /// Asks whether a call would be admitted. Changes nothing.
-    pub(super) async fn check(&self, costs: &CallCosts) -> Result<Decision, ApiError> {
-        let arguments = self.decide_arguments("check", None, Asker::Passing, costs, |_| 0);
-        self.read(&self.query(arguments).await?)
+    /// Asks whether a request would be admitted. Changes nothing.
+    pub(super) async fn check(&self) -> Result<Decision, ApiError> {
+        let decided = self.decide("check", (None, Asker::Passing), CallCosts::request);
+        let decided = decided.await.map_err(|failure| self.unavailable(failure))?;
+        Ok(decided.decision)
     }
 
-    /// Asks the server to admit a call, with a record if it has an id.
+    /// Asks the server to admit a call, with a record if it has an id. `costs` are those under the
+    /// newest quotas, and it is asked again whenever the server tells newer ones.
     pub(super) async fn decide(
         &self,
-        id: Option<CallId>,
-        asker: Asker,
-        costs: &CallCosts,
-    ) -> Result<Decision, CallFailure> {
-        let report = self.unreported.take_report();
-        let late = |index| report.get(index);
-        let arguments = self.decide_arguments("reserve", id, asker, costs, late);
-        let reply = self.run(arguments).await?;
-        report.confirm();
-        let decision = Decision::read(&reply, &self.limits);
-        decision.ok_or_else(|| CallFailure::Failed(script::unexpected_reply()))
+        operation: &str,
+        caller: (Option<CallId>, Asker),
+        costs: impl Fn(&[FleetLimit]) -> CallCosts,
+    ) -> Result<Decided, CallFailure> {
+        for limit in &self.limits {
+            limit.follow_changes().await;
+        }
+        for _ in 0..MAX_CHANGES {
+            let limits = self.limits_now();
+            let costs = costs(&limits);
+            let report = (operation != "check").then(|| self.unreported.take_report());
+            let late = |index| report.as_ref().map_or(0, |report| report.get(index));
+            let arguments = self.decide_arguments(operation, caller, &limits, &costs, late);
+            match self.run_once(arguments).await? {
+                Ok(reply) => {
+                    if let Some(report) = report {
+                        report.confirm();
+                    }
+                    let decision = Decision::read(&reply, limits);
+                    let decided = decision.map(|decision| Decided { decision, costs });
+                    return decided.ok_or_else(|| CallFailure::Failed(script::unexpected_reply()));
+                }
+                // Nothing was charged, so the report is restored.
+                Err(newer) => self.adopt(&newer),
+            }
+        }
+        Err(CallFailure::Failed(script::unexpected_reply()))
     }
 
     fn decide_arguments(
         &self,
         operation: &str,
-        id: Option<CallId>,
-        asker: Asker,
+        (id, asker): (Option<CallId>, Asker),
+        limits: &[FleetLimit],
         costs: &CallCosts,
         late: impl Fn(usize) -> u64,
     ) -> ScriptArgs {
@@ -151,37 +226,40 @@ impl Core {
             .number(micros(KEPT))
             .number(self.most_in_flight());
         costs.add_amounts(&mut arguments);
-        costs.add_limits(&mut arguments, &self.limits, late);
+        costs.add_limits(&mut arguments, limits, late);
         arguments
     }
 
-    pub(super) fn read(&self, reply: &[i64]) -> Result<Decision, ApiError> {
-        let decision = Decision::read(reply, &self.limits);
-        decision.ok_or_else(|| self.unavailable(CallFailure::Failed(script::unexpected_reply())))
-    }
-
-    /// The arguments that charge tokens without a record.
-    pub(super) fn record_arguments(&self, used: tidegate::TokenUsage) -> ScriptArgs {
-        let mut arguments = ScriptArgs::default();
-        arguments.bytes(b"record");
-        Amounts::new(0, used).add_to(&mut arguments);
-        add_used(&mut arguments, &self.limits, used);
-        arguments
+    /// Charges tokens without a record.
+    pub(super) async fn record(&self, used: tidegate::TokenUsage) -> Result<(), ApiError> {
+        let arguments = |limits: &[FleetLimit]| {
+            let mut arguments = ScriptArgs::default();
+            arguments.bytes(b"record");
+            Amounts::new(0, used).add_to(&mut arguments);
+            add_used(&mut arguments, limits, used);
+            arguments
+        };
+        self.query(arguments).await.map(drop)
     }
 
     /// The status of a refused call, which counts for the backoff of this node's callers.
-    pub(super) fn refused(&self, refused: Refused, remaining: Remaining) -> RateLimitStatus {
+    pub(super) fn refused(
+        &self,
+        refused: Refused,
+        remaining: Remaining,
+        limits: &[FleetLimit],
+    ) -> RateLimitStatus {
         let backoff = refused.wait().map_or(Duration::ZERO, |wait| {
             self.backoff.extra_wait(DefaultClock.now(), wait)
         });
-        remaining.limited(refused, backoff, &self.limits, self.most_in_flight())
+        remaining.limited(refused, backoff, limits, self.most_in_flight())
     }
 
     /// What the limits have when they are unused: for statuses that need no round trip.
     pub(super) fn unused(&self) -> Remaining {
+        let limits = self.limits_now();
         let fewest = |counts_tokens| {
-            let limits = self.limits.iter();
-            let of_kind = limits.filter(|limit| {
+            let of_kind = limits.iter().filter(|limit| {
                 limit.counts_tokens == counts_tokens && limit.kind != tidegate::LimitKind::Burst
             });
             let fewest = of_kind.map(|limit| limit.capacity).min();

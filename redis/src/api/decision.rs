@@ -21,7 +21,9 @@ pub(super) struct Decision {
     unreadable: u64,
     /// What responses leave of each unit; the largest number if none counts.
     told: [u64; UNITS],
-    /// What each limit has left.
+    /// The limits that it was made with.
+    pub(super) limits: Box<[FleetLimit]>,
+    /// What each of them has left.
     available: Vec<u64>,
 }
 
@@ -48,7 +50,7 @@ impl Refused {
 }
 
 impl Decision {
-    pub(super) fn read(reply: &[i64], limits: &[FleetLimit]) -> Option<Self> {
+    pub(super) fn read(reply: &[i64], limits: Box<[FleetLimit]>) -> Option<Self> {
         let [
             admitted,
             reason,
@@ -99,18 +101,23 @@ impl Decision {
             forfeited: number(*forfeited)?,
             unreadable: number(*unreadable)?,
             told: units,
+            limits,
             available,
         })
     }
 
     /// Requests and tokens that are left, as a status tells them.
-    pub(super) fn remaining(&self, limits: &[FleetLimit]) -> Remaining {
+    pub(super) fn remaining(&self) -> Remaining {
         let [told_requests, told_tokens @ ..] = self.told;
         let fewest = |counts_tokens| {
-            let of_kind = limits.iter().zip(&self.available).filter(|(limit, _)| {
-                // Without the burst, which is back soon.
-                limit.counts_tokens == counts_tokens && limit.kind != LimitKind::Burst
-            });
+            let of_kind = self
+                .limits
+                .iter()
+                .zip(&self.available)
+                .filter(|(limit, _)| {
+                    // Without the burst, which is back soon.
+                    limit.counts_tokens == counts_tokens && limit.kind != LimitKind::Burst
+                });
             let fewest = of_kind.map(|(_, available)| *available).min();
             fewest.unwrap_or(RateLimitConfig::NO_LIMIT)
         };
@@ -120,10 +127,10 @@ impl Decision {
         }
     }
 
-    pub(super) fn stats(&self, limits: &[FleetLimit]) -> RateLimitStats {
+    pub(super) fn stats(&self) -> RateLimitStats {
         let [requests, tokens, ..] = self.told;
         let available = |kind| {
-            let mut all = limits.iter().zip(&self.available);
+            let mut all = self.limits.iter().zip(&self.available);
             let (_, available) = all.find(|(limit, _)| limit.kind == kind)?;
             Some(*available)
         };

@@ -19,7 +19,7 @@ use super::api_error::ApiError;
 use super::call_costs::{Amounts, add_used};
 use super::call_id::CallId;
 use super::core::{Core, KEPT};
-use super::fleet_limit::micros;
+use super::fleet_limit::{FleetLimit, micros};
 use crate::script::ScriptArgs;
 use crate::store::CallFailure;
 use crate::time;
@@ -77,7 +77,7 @@ pub(super) enum Message {
 }
 
 impl Message {
-    fn arguments(&self, core: &Core, id: CallId) -> ScriptArgs {
+    fn arguments(&self, limits: &[FleetLimit], id: CallId) -> ScriptArgs {
         let mut arguments = ScriptArgs::default();
         let (operation, used, remembered) = match self {
             Self::Settle(used) => (&b"settle"[..], *used, Duration::ZERO),
@@ -93,7 +93,7 @@ impl Message {
             Self::Report(used) => {
                 arguments.bytes(b"report").bytes(&id.to_bytes());
                 Amounts::new(1, *used).add_to(&mut arguments);
-                add_used(&mut arguments, &core.limits, *used);
+                add_used(&mut arguments, limits, *used);
                 return arguments;
             }
         };
@@ -103,7 +103,7 @@ impl Message {
             .number(micros(KEPT))
             .number(micros(remembered));
         Amounts::new(1, used).add_to(&mut arguments);
-        add_used(&mut arguments, &core.limits, used);
+        add_used(&mut arguments, limits, used);
         arguments
     }
 
@@ -124,7 +124,7 @@ pub(super) fn deliver(
     runtime: &Handle,
 ) -> Delivery {
     let read = message.clone();
-    let arguments = move |core: &Core, _| message.arguments(core, id);
+    let arguments = move |_: &Core, limits: &[FleetLimit], _| message.arguments(limits, id);
     let patience = KEPT + core.call_ttl;
     deliver_step(
         core,
@@ -136,11 +136,11 @@ pub(super) fn deliver(
 }
 
 /// Sends one step in a task of its own, until the server has taken it or it is older than
-/// `patience`. `arguments` gets its age.
+/// `patience`. `arguments` gets the limits and its age.
 pub(super) fn deliver_step(
     core: &Arc<Core>,
     patience: Duration,
-    arguments: impl Fn(&Core, Duration) -> ScriptArgs + Send + Sync + 'static,
+    arguments: impl Fn(&Core, &[FleetLimit], Duration) -> ScriptArgs + Send + Sync + 'static,
     read: impl FnOnce(&[i64]) -> CallEnding + Send + 'static,
     runtime: &Handle,
 ) -> Delivery {
@@ -170,12 +170,13 @@ impl Drop for Undelivered {
 async fn send(
     core: &Core,
     patience: Duration,
-    arguments: &(impl Fn(&Core, Duration) -> ScriptArgs + Sync),
+    arguments: &(impl Fn(&Core, &[FleetLimit], Duration) -> ScriptArgs + Sync),
 ) -> Result<Vec<i64>, ApiError> {
     let start = time::now();
     let age = || Duration::from_nanos(time::now().saturating_sub(start));
     loop {
-        let failure = match core.run(arguments(core, age())).await {
+        let step = core.run_newest(|limits| arguments(core, limits, age()));
+        let failure = match step.await {
             Ok(reply) => return Ok(reply),
             Err(failure) => failure,
         };

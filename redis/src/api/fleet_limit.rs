@@ -1,13 +1,20 @@
 //! One limit of an API limiter, in the units of the script.
+//!
+//! The quota of a bucket may change while nodes use it. A [`LiveLimit`] has the newest one that
+//! this node knows, and each step of the script is made with the [`FleetLimit`]s of one instant.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use tidegate::__fleet::{self as fleet, Counted, LimitRule};
-use tidegate::{LimitKind, Quota};
+use tidegate::LimitKind;
 
 use crate::base_key::BaseKey;
 use crate::error::BuildError;
-use crate::scaled_quota::{Amount, ScaledQuota};
+use crate::limits::Limits;
+use crate::live_quota::LiveQuota;
+use crate::quota_record::QuotaRecord;
+use crate::scaled_quota::Amount;
 use crate::script::ScriptArgs;
 
 /// As many as the window of one process has.
@@ -19,24 +26,42 @@ const TOKENS: u64 = 64;
 /// The codes of shared limits begin so much later.
 const SHARED: u64 = 32;
 
-/// See the [module](self) documentation.
-#[derive(Debug)]
+/// A limit as one step of the script is made with it.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct FleetLimit {
     pub(super) kind: LimitKind,
     /// That of a shared limit.
     pub(super) name: Option<&'static str>,
     pub(super) stated: u64,
     pub(super) capacity: u64,
-    pub(super) key: Vec<u8>,
     pub(super) counts_tokens: bool,
     code: u64,
     scale: Scale,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Scale {
-    Window { slot_us: u64 },
-    Bucket(ScaledQuota),
+    Window {
+        slot_us: u64,
+    },
+    Bucket {
+        now: QuotaRecord,
+        /// That of the configuration.
+        base: QuotaRecord,
+        of_table: bool,
+    },
+}
+
+/// A limit with the newest quota that this node knows.
+#[derive(Debug)]
+pub(super) struct LiveLimit {
+    /// As it was built.
+    limit: FleetLimit,
+    /// `None` for a window.
+    quota: Option<Arc<LiveQuota>>,
+    /// Those of a shared bucket, which are to learn of changes, too.
+    owner: Option<Arc<Limits>>,
+    pub(super) key: Vec<u8>,
 }
 
 /// What a call asks of a limit, in permits.
@@ -59,7 +84,7 @@ impl Asked {
     }
 }
 
-impl FleetLimit {
+impl LiveLimit {
     pub(super) fn new(rule: LimitRule, base: &BaseKey) -> Result<Self, BuildError> {
         let (place, key) = match rule.kind {
             LimitKind::Minute => (1, "minute"),
@@ -72,44 +97,112 @@ impl FleetLimit {
             LimitKind::OutputTokens => (TOKENS + 3, "output-tokens"),
             _ => return Err(BuildError::Unsupported("limit")),
         };
-        let scale = match rule.counted {
+        let (scale, quota) = match rule.counted {
             // The periods of these windows are whole microseconds times 64.
-            Counted::Window(length) => Scale::Window {
-                slot_us: micros(length) / SLOTS,
-            },
-            Counted::Bucket(quota) => Scale::Bucket(ScaledQuota::new(quota)?),
+            Counted::Window(length) => {
+                let slot_us = micros(length) / SLOTS;
+                (Scale::Window { slot_us }, None)
+            }
+            Counted::Bucket(quota) => {
+                let quota = Arc::new(LiveQuota::new(quota)?);
+                (Scale::of(&quota, false), Some(quota))
+            }
         };
-        Ok(Self {
+        let limit = FleetLimit {
             kind: rule.kind,
             name: None,
             stated: rule.stated,
             capacity: rule.capacity,
-            key: base.limit_key(Some(&format!("?{key}"))),
             counts_tokens: fleet::counts_tokens(rule.kind),
             code: place,
             scale,
+        };
+        Ok(Self {
+            limit,
+            quota,
+            owner: None,
+            key: base.limit_key(Some(&format!("?{key}"))),
         })
     }
 
     /// A bucket that other limiters use as well: the one with this `index` of its sort.
     pub(super) fn shared(
         name: &'static str,
-        quota: Quota,
+        owner: &Arc<Limits>,
+        quota: &Arc<LiveQuota>,
         key: Vec<u8>,
-        counts_tokens: bool,
-        index: u64,
-    ) -> Result<Self, BuildError> {
+        (counts_tokens, index): (bool, u64),
+    ) -> Self {
         let first = if counts_tokens { TOKENS } else { 0 };
-        Ok(Self {
+        let capacity = quota.base().quota.capacity();
+        let limit = FleetLimit {
             kind: LimitKind::Shared,
             name: Some(name),
-            stated: quota.capacity(),
-            capacity: quota.capacity(),
-            key,
+            stated: capacity,
+            capacity,
             counts_tokens,
             code: first + SHARED + index,
-            scale: Scale::Bucket(ScaledQuota::new(quota)?),
-        })
+            scale: Scale::of(quota, owner.is_table()),
+        };
+        Self {
+            limit,
+            quota: Some(Arc::clone(quota)),
+            owner: Some(Arc::clone(owner)),
+            key,
+        }
+    }
+
+    pub(super) const fn as_built(&self) -> &FleetLimit {
+        &self.limit
+    }
+
+    /// The limit with the newest quota.
+    pub(super) fn now(&self) -> FleetLimit {
+        let mut limit = self.limit;
+        if let (Scale::Bucket { now, .. }, Some(quota)) = (&mut limit.scale, &self.quota) {
+            *now = quota.get();
+            if now.version > 0 {
+                limit.capacity = now.quota.capacity();
+                limit.stated = limit.capacity;
+            }
+        }
+        limit
+    }
+
+    /// Takes the quota that the server has told.
+    pub(super) fn adopt(&self, told: QuotaRecord) {
+        match (&self.owner, &self.quota) {
+            (Some(owner), _) => owner.adopt(&[(0, told)]),
+            (None, Some(quota)) => drop(quota.adopt(told)),
+            (None, None) => {}
+        }
+    }
+
+    /// Asks for changed quotas of a table, if this is a key of one and it is time to.
+    pub(super) async fn follow_changes(&self) {
+        if let Some(owner) = &self.owner {
+            owner.follow_changes().await;
+        }
+    }
+}
+
+impl Scale {
+    fn of(quota: &LiveQuota, of_table: bool) -> Self {
+        Self::Bucket {
+            now: quota.get(),
+            base: *quota.base(),
+            of_table,
+        }
+    }
+}
+
+impl FleetLimit {
+    /// The quota of a bucket.
+    pub(super) const fn quota(&self) -> Option<tidegate::Quota> {
+        match &self.scale {
+            Scale::Window { .. } => None,
+            Scale::Bucket { now, .. } => Some(now.quota),
+        }
     }
 
     /// Adds the arguments of this limit.
@@ -129,14 +222,30 @@ impl FleetLimit {
                 .number(SLOTS)
                 .amount(permits(cost))
                 .amount(permits(required))
-                .amount(permits(late)),
-            Scale::Bucket(quota) => arguments
-                .number(quota.den())
-                .amount(quota.full())
-                .number(0)
-                .amount(quota.cost(cost))
-                .amount(quota.cost(required))
-                .amount(quota.cost(late)),
+                .amount(permits(late))
+                .bytes(b""),
+            Scale::Bucket {
+                now,
+                base,
+                of_table,
+            } => {
+                let quota = now.scaled;
+                arguments
+                    .number(quota.den())
+                    .amount(quota.full())
+                    .number(quota.token())
+                    .amount(quota.cost(cost))
+                    .amount(quota.cost(required))
+                    .amount(quota.cost(late));
+                if now.version == 0 {
+                    arguments.bytes(b"")
+                } else {
+                    arguments
+                        .bytes(&now.to_bytes())
+                        .bytes(&base.to_bytes())
+                        .number((*of_table).into())
+                }
+            }
         };
     }
 
@@ -144,7 +253,7 @@ impl FleetLimit {
     pub(super) fn available(&self, us: u64, num: u64) -> u64 {
         match &self.scale {
             Scale::Window { .. } => us,
-            Scale::Bucket(quota) => quota.available(Amount { us, num }),
+            Scale::Bucket { now, .. } => now.scaled.available(Amount { us, num }),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What this node admits without the server: its share of each limit.
 
 use core::num::NonZeroU32;
+use std::sync::Arc;
 
 use tidegate::{ApiRateLimiter, RateLimitConfig, TokenBucket};
 
-use super::fleet_limit::FleetLimit;
+use super::fleet_limit::{FleetLimit, LiveLimit};
 use crate::error::BuildError;
 use crate::local_shares::share;
 
@@ -12,6 +13,9 @@ use crate::local_shares::share;
 #[derive(Clone, Debug)]
 pub(super) struct LocalShare {
     pub(super) limiter: ApiRateLimiter,
+    /// The shares of shared limits, by their names.
+    shared: Vec<(&'static str, Arc<TokenBucket>)>,
+    nodes: NonZeroU32,
 }
 
 /// The numbers of one of `nodes`.
@@ -44,14 +48,18 @@ fn divided(config: &RateLimitConfig, nodes: u64) -> Result<RateLimitConfig, Buil
 impl LocalShare {
     pub(super) fn new(
         config: &RateLimitConfig,
-        shared: &[(FleetLimit, tidegate::Quota)],
+        shared: &[LiveLimit],
         nodes: NonZeroU32,
     ) -> Result<Self, BuildError> {
         let config = divided(config, nodes.get().into())?;
         let mut builder = ApiRateLimiter::builder(config);
-        for (limit, quota) in shared {
-            let bucket = TokenBucket::new(share(*quota, nodes)?);
-            let name = limit.name.unwrap_or_default();
+        let mut buckets = Vec::new();
+        for limit in shared.iter().map(LiveLimit::now) {
+            let (Some(name), Some(quota)) = (limit.name, limit.quota()) else {
+                continue;
+            };
+            let bucket = Arc::new(TokenBucket::new(share(quota, nodes)?));
+            buckets.push((name, Arc::clone(&bucket)));
             builder = if limit.counts_tokens {
                 builder.shared_tokens(name, bucket)
             } else {
@@ -59,7 +67,27 @@ impl LocalShare {
             };
         }
         let limiter = builder.build().map_err(BuildError::Config)?;
-        Ok(Self { limiter })
+        Ok(Self {
+            limiter,
+            shared: buckets,
+            nodes,
+        })
+    }
+
+    /// Changes the shares of shared limits whose quotas have changed. What is left of them stays.
+    pub(super) fn follow_quotas(&self, limits: &[FleetLimit]) {
+        for (name, bucket) in &self.shared {
+            let mut all = limits.iter();
+            let limit = all.find(|limit| limit.name == Some(*name));
+            // A share that is too small stays as it was.
+            if let Some(Ok(share)) = limit
+                .and_then(FleetLimit::quota)
+                .map(|quota| share(quota, self.nodes))
+                && bucket.quota() != share
+            {
+                bucket.set_quota(share);
+            }
+        }
     }
 
     /// Charges what the server has admitted, or as much of it as is left, so that a busy node does

@@ -13,7 +13,7 @@ use super::call_costs::countable;
 use super::call_id::CallId;
 use super::core::Core;
 use super::delivery::{CallEnding, Delivery, deliver_step};
-use super::fleet_limit::micros;
+use super::fleet_limit::{FleetLimit, micros};
 use super::token_permit::RedisTokenPermit;
 use crate::script::ScriptArgs;
 
@@ -91,7 +91,7 @@ impl Observation {
 }
 
 fn observe(core: &Arc<Core>, observation: Observation, runtime: &Handle) -> Delivery {
-    let arguments = move |core: &Core, age| observation.arguments(core, age);
+    let arguments = move |core: &Core, _: &[FleetLimit], age| observation.arguments(core, age);
     deliver_step(core, PATIENCE, arguments, |_| CallEnding::Done, runtime)
 }
 

@@ -11,6 +11,7 @@ use super::call_costs::CallCosts;
 use super::call_id::CallId;
 use super::core::Core;
 use super::delivery::{CallEnding, Delivery, Message, deliver};
+use super::fleet_limit::LiveLimit;
 use crate::admitted::AdmittedBy;
 
 /// One admitted request with its estimated tokens, from
@@ -169,7 +170,8 @@ impl RedisTokenPermit {
 
     /// Notes what is charged with this usage. Returns whether it is more than before.
     fn charge_so_far(&mut self, used: TokenUsage) -> bool {
-        let token_limits = self.core.limits.iter().filter(|limit| limit.counts_tokens);
+        let limits = self.core.limits.iter().map(LiveLimit::as_built);
+        let token_limits = limits.filter(|limit| limit.counts_tokens);
         let mut is_beyond = false;
         for (limit, charged) in token_limits.zip(&mut self.costs.tokens) {
             let share = fleet::share_of(limit.kind, used);
@@ -245,7 +247,8 @@ impl RedisTokenPermit {
 
     /// Notes what the share has admitted, for the server.
     fn report_late(&self, used: TokenUsage) {
-        let costs = self.core.limits.iter().map(|limit| {
+        let limits = self.core.limits.iter().map(LiveLimit::as_built);
+        let costs = limits.map(|limit| {
             if limit.counts_tokens {
                 fleet::share_of(limit.kind, used)
             } else {

@@ -2,10 +2,14 @@
 -- `api_calls.lua`.
 -- KEYS: state, calls, their ends, then the limits: those on requests, then those on tokens.
 -- ARGV: the operation, what it needs, and then for each limit 11 numbers: its code, den (0 for a
---   window), capacity (us, num), 0; or the limit, the length of a slot, the number of slots; cost
---   (us, num), what must be left (us, num), and what was charged without the server (us, num). Of a
---   window they are permits, in place of us.
+--   window), capacity (us, num), how many parts of 1 / den a token takes; or the limit, the length of
+--   a slot, the number of slots; cost (us, num), what must be left (us, num), and what was charged
+--   without the server (us, num). Of a window they are permits, in place of us. Then the changed quota
+--   that the node knows, or ''. After a changed one, the quota that it began with, and whether these
+--   are the quotas of a table (1 or 0).
 -- Amounts are four: requests, tokens, input tokens, output tokens.
+-- A step with limits returns, if the server knows newer quotas than the node and so has done nothing,
+-- -2, and for each of these the limit's index and the quota.
 local MOST_DEBT = 50 * 31557600 * 1000000
 -- Limits on tokens have codes from here on.
 local TOKENS = 64
@@ -25,14 +29,25 @@ local function amounts()
   return { number(), number(), number(), number() }
 end
 
+-- Reads the limits, and opens all buckets, before anything is changed. Returns the answer for a node
+-- that does not know the newest quotas.
 local function read_limits()
+  local newer = { -2 }
   for i = 4, #KEYS do
     local l = { key = KEYS[i], code = number(), den = number() }
-    l.cap_us, l.cap_num, l.slots = number(), number(), number()
+    l.cap_us, l.cap_num, l.size = number(), number(), number()
     l.us, l.num, l.need_us, l.need_num = number(), number(), number(), number()
     l.late_us, l.late_num = number(), number()
+    local quota, base, of_table = text(), nil, false
+    if quota == '' then quota = nil else base, of_table = text(), number() == 1 end
+    if l.den > 0 then
+      l.is = load(l.key, l.den, l.cap_us, l.cap_num, 0, quota, base, of_table)
+      if l.is.is_old then tell_quota(newer, i - 3, l.is) end
+      raise(l.is, now)
+    end
     limits[#limits + 1] = l
   end
+  if #newer > 1 then return newer end
 end
 
 local function by_code(code)
@@ -41,16 +56,9 @@ local function by_code(code)
   end
 end
 
--- Reads a limit when it is needed.
+-- Reads a window when it is needed.
 local function opened(l)
-  if l.is then
-    return l.is
-  elseif l.den == 0 then
-    l.is = window_load(l.key, l.cap_us, l.cap_num, l.slots, false)
-  else
-    l.is = load(l.key, l.den, l.cap_us, l.cap_num, 0)
-    raise(l.is, now)
-  end
+  if not l.is then l.is = window_load(l.key, l.cap_us, l.cap_num, l.size, false) end
   return l.is
 end
 
@@ -67,13 +75,13 @@ local function limit_charge(l)
   local limit = opened(l)
   if l.den == 0 then
     window_charge(limit, l.us)
-    return { code = l.code, a = limit.head, b = l.us, den = 0 }
+    return { code = l.code, a = limit.head, b = l.us, den = 0, token = 0 }
   end
   if l.us > 0 or l.num > 0 then
     charge(limit, l.us, l.num)
     limit.dirty = true
   end
-  return { code = l.code, a = l.us, b = l.num, den = l.den }
+  return { code = l.code, a = l.us, b = l.num, den = l.den, token = l.size }
 end
 
 -- What nodes admitted without the server leaves the limit used up at most.
@@ -95,10 +103,16 @@ local function credit(b, us, num)
   b.dirty = true
 end
 
+-- What a call was charged, as an amount under the quota of now: as many tokens, or less by a part, so
+-- that no more comes back than was charged.
+local function charged_now(l, part)
+  if part.den == l.den and part.token == l.size then return part.a, part.b end
+  return rescale(part.a, part.b, part.den, part.token, l.size, l.den, false)
+end
+
 -- Makes the charge of a bucket another one.
 local function recharge(l, part, us, num)
-  local b, was_us, was_num = opened(l), part.a, part.b
-  if part.den ~= l.den then was_us, was_num = up(part.a, part.b), 0 end
+  local b, was_us, was_num = opened(l), charged_now(l, part)
   if above(us, num, was_us, was_num) then
     us, num = minus(us, num, was_us, was_num, l.den)
     debit(b, us, num, MOST_DEBT)
@@ -188,7 +202,8 @@ local function decide(is_check)
   local id, node, claims = text(), text(), number() == 1
   local ttl, kept, most = number(), number(), number()
   local cost, required = amounts(), amounts()
-  read_limits()
+  local newer = read_limits()
+  if newer then return newer end
   if not is_check then sweep(s, kept) end
   local calls_ahead, ahead = claimed_before(node)
   local reason, wait = 0, 0
@@ -235,7 +250,7 @@ local function cancel(call)
     if l and part.den == 0 and l.den == 0 then
       local lost = part.b - window_undo(opened(l), part.a, part.b)
       if lost > 0 then s.forfeited, complete = s.forfeited + lost, 0 end
-    elseif l and l.den > 0 then
+    elseif l and part.den > 0 and l.den > 0 then
       recharge(l, part, 0, 0)
     end
   end
@@ -269,7 +284,8 @@ end
 -- Returns whether the call was open, and whether all of it came back.
 local function end_call(how)
   local id, kept, remembered, used = text(), number(), number(), amounts()
-  read_limits()
+  local newer = read_limits()
+  if newer then return newer end
   local call = read_call(id)
   if not call or has(call.flags, CANCELED) then
     if remembered > 0 then
@@ -306,14 +322,15 @@ end
 -- Returns whether the call is open.
 local function report()
   local id, used = text(), amounts()
-  read_limits()
+  local newer = read_limits()
+  if newer then return newer end
   local call = read_call(id)
   if not call or has(call.flags, CANCELED) then return 0 end
   for _, part in ipairs(call.parts) do
     local l = part.code >= TOKENS and by_code(part.code)
-    if l and above(l.us, l.num, part.a, part.b) then
+    if l and above(l.us, l.num, charged_now(l, part)) then
       recharge(l, part, l.us, l.num)
-      part.a, part.b, part.den = l.us, l.num, l.den
+      part.a, part.b, part.den, part.token = l.us, l.num, l.den, l.size
     end
   end
   if has(call.flags, EXPIRED) then s.tokens = s.tokens + math.max(used[2] - call.charged[2], 0) end
@@ -332,7 +349,8 @@ end
 --   ARGV: the amounts used.
 local function record()
   local used = amounts()
-  read_limits()
+  local newer = read_limits()
+  if newer then return newer end
   for _, l in ipairs(limits) do
     if l.code >= TOKENS and (l.us > 0 or l.num > 0) then
       debit(opened(l), l.us, l.num, MOST_DEBT)
@@ -396,7 +414,8 @@ end
 
 -- Ends a pause, forgets what responses have told, and fills all token limits.
 local function resume()
-  read_limits()
+  local newer = read_limits()
+  if newer then return newer end
   s.paused, s.views, s.dirty = 0, {}, true
   for _, l in ipairs(limits) do
     if l.code >= TOKENS then

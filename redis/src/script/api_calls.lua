@@ -6,8 +6,9 @@
 -- forgotten.
 --   id       node, number
 --   record   flags, tokens charged (all, input, output), the number of limits, then for each its
---            code and what it was charged: of a bucket us, num and den; of a window slot, number, 0
-local RECORD, PART = '>I1I7I7I7I1', '>I1I7I7I7'
+--            code and what it was charged: of a bucket us, num, den and the parts of 1 / den that a
+--            token took, because its quota may change; of a window slot, number, 0 and 0
+local RECORD, PART = '>I1I7I7I7I1', '>I1I7I7I7d'
 -- A response has told what remains after the call; its estimate counts as used, because it has
 -- expired; it was canceled before it arrived.
 local SEEN, EXPIRED, CANCELED = 1, 2, 4
@@ -28,7 +29,7 @@ local function read_call(id)
     struct.unpack(RECORD, value)
   for i = 1, parts do
     local part = {}
-    part.code, part.a, part.b, part.den, at = struct.unpack(PART, value, at)
+    part.code, part.a, part.b, part.den, part.token, at = struct.unpack(PART, value, at)
     call.parts[i] = part
   end
   return call
@@ -38,7 +39,7 @@ local function write_call(call)
   local charged = call.charged
   local parts = { struct.pack(RECORD, call.flags, charged[2], charged[3], charged[4], #call.parts) }
   for _, part in ipairs(call.parts) do
-    parts[#parts + 1] = struct.pack(PART, part.code, part.a, part.b, part.den)
+    parts[#parts + 1] = struct.pack(PART, part.code, part.a, part.b, part.den, part.token)
   end
   redis.call('HSET', CALLS, call.id, table.concat(parts))
 end

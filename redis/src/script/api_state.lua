@@ -9,7 +9,7 @@
 --           the number of views, the number of claims
 --   view    unit, ceiling, since, until, flow (amount, period), what remained, `Date`, name
 --   claim   node, when it asked last, the number of amounts, and how much the node waits for: of
---           each unit, and of each limit
+--           each unit, and of each limit, as time under the quota when the node asked
 --
 -- A view is what a response has told of a limit: as much may be sent as its ceiling leaves above
 -- what open calls were charged. It counts until its end. With a flow, the ceiling rises by the

@@ -122,7 +122,7 @@ async fn bounds_hold_while_a_slot_moves_back_and_forth() {
             targets.extend([
                 Target::Bucket(bucket(&store, &name, quota)),
                 Target::Leased(leased),
-                Target::Keyed(keyed, name.clone()),
+                Target::Keyed(Box::new(keyed), name.clone()),
             ]);
         }
         // Calls may fail while the slot moves.

@@ -4,9 +4,10 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 use std::sync::Arc;
 
-use tidegate::{LimitKind, RateLimitConfig};
+use tidegate::{LimitKind, Quota, RateLimitConfig};
 use tidegate_redis::{
     AdmittedBy, ApiError, CallEnding, FailurePolicy, RedisApiRateLimiter, RedisStore,
+    RedisTokenBucket,
 };
 use tokio::task::JoinSet;
 
@@ -149,6 +150,35 @@ async fn a_share_is_admitted_and_reported() {
         counted >= 3,
         "{counted}: one, the settled one, and one without tokens"
     );
+}
+
+#[tokio::test]
+async fn the_share_of_a_shared_bucket_follows_its_quota() {
+    let quota = |tokens: u64| Quota::new(tokens, Duration::from_secs(1_000_000)).unwrap();
+    let mut server = ServerOptions::default().start();
+    let store = store(server.url());
+    let org = RedisTokenBucket::new(&store, "org", quota(100)).unwrap();
+    let nodes = NonZeroU32::new(4).unwrap();
+    let limiter = RedisApiRateLimiter::builder(&store, "model", CONFIG)
+        .shared_tokens("org", &org)
+        .on_failure(FailurePolicy::Local { nodes })
+        .build()
+        .unwrap();
+    let operator = RedisTokenBucket::new(&connect(&server), "org", quota(100)).unwrap();
+    operator.set_quota(quota(1_000)).await.unwrap();
+    // The limiter is told, and so is the bucket that it shares.
+    assert!(!limiter.check().await.unwrap().is_limited);
+    assert_eq!(org.quota(), quota(1_000));
+    server.kill();
+    let permit = limiter.reserve_tokens(25).await.unwrap();
+    assert_eq!(permit.by(), AdmittedBy::LocalShare);
+    // The share has a capacity of 250 now, and is no fuller than before.
+    for (tokens, is_permanent) in [(250, false), (251, true)] {
+        let error = limiter.reserve_tokens(tokens).await.unwrap_err();
+        let status = error.status().unwrap();
+        assert_eq!(status.limit_name(), Some("org"));
+        assert_eq!(status.is_permanent, is_permanent, "{tokens}");
+    }
 }
 
 #[tokio::test]

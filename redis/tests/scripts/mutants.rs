@@ -6,6 +6,7 @@
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
+use crate::api_protocol::live_shared::{check_shared_changes, shared_changes};
 use crate::api_protocol::runner::ApiScript;
 use crate::arithmetic::action::cases;
 use crate::arithmetic::comparison::agrees_with_exact_fractions;
@@ -160,6 +161,15 @@ fn fairness_tests_detect_each_mutant() {
             check_contention(scripts, &sample(&contentions, runner)).is_err()
         },
     );
+}
+
+#[test]
+fn tests_of_shared_quotas_detect_each_mutant() {
+    let histories = shared_changes();
+    let mutants = include_str!("mutants/shared.txt");
+    assert_all_detected(mutants, 100, |script: &mut ApiScript, runner| {
+        check_shared_changes(script, &sample(&histories, runner)).is_err()
+    });
 }
 
 /// What responses tell is read with the feature `http`.

@@ -13,7 +13,7 @@ use super::admission::{Admission, now_ns};
 /// What a task calls.
 pub(crate) enum Target {
     Bucket(RedisTokenBucket),
-    Keyed(RedisKeyed, String),
+    Keyed(Box<RedisKeyed>, String),
     Leased(LeasedTokenBucket),
 }
 

@@ -18,6 +18,8 @@ pub(crate) const REMEMBERED_US: u64 = 120_000_000;
 pub(crate) struct Layout {
     pub(crate) config: RateLimitConfig,
     pub(crate) rules: Vec<LimitRule>,
+    /// The changed quota of a limit that the node knows, and the one that it began with.
+    pub(crate) records: Vec<Option<[Vec<u8>; 2]>>,
     pub(crate) keys: Vec<String>,
 }
 
@@ -39,6 +41,7 @@ impl Layout {
         Self {
             config,
             keys: keys.collect(),
+            records: vec![None; rules.len()],
             rules,
         }
     }
@@ -80,13 +83,20 @@ impl Layout {
                 Counted::Bucket(quota) => {
                     let quota: ScaledQuota = scaled(quota);
                     let full = quota.full();
-                    numbers.extend([quota.den(), full.us, full.num, 0]);
+                    numbers.extend([quota.den(), full.us, full.num, quota.token()]);
                     [quota.cost(cost), quota.cost(required)]
                 }
             };
             numbers.extend(amounts.iter().flat_map(|amount| [amount.us, amount.num]));
             numbers.extend([0, 0]);
             arguments.extend(numbers.into_iter().map(number));
+            match &self.records[index] {
+                None => arguments.push(Vec::new()),
+                Some(records) => {
+                    arguments.extend(records.iter().cloned());
+                    arguments.push(number(0));
+                }
+            }
         }
     }
 

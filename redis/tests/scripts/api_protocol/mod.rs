@@ -5,6 +5,7 @@ mod backoff;
 mod call_arguments;
 mod claims;
 mod exact_fleet;
+pub(crate) mod live_shared;
 pub(crate) mod lost_messages;
 pub(crate) mod runner;
 pub(crate) mod same_as_one_process;

@@ -9,7 +9,7 @@ use crate::quota_record::QuotaRecord;
 use crate::script_harness::{START_US, Scripts, check_property, fresh_key};
 
 /// A whole number of these flows in during each microsecond, at any rate per second.
-const TOKEN: i64 = 1_000_000;
+pub(crate) const TOKEN: i64 = 1_000_000;
 const NODES: usize = 3;
 
 #[derive(Clone, Copy, Debug)]
@@ -50,16 +50,16 @@ pub(crate) fn live_changes() -> impl Strategy<Value = LiveChanges> {
     (quota, events).prop_map(|(base, events)| LiveChanges { base, events })
 }
 
-fn gcd(a: i64, b: i64) -> i64 {
+pub(crate) fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// The bucket as it should be.
-struct Oracle {
-    level: i64,
-    at_us: u64,
+pub(crate) struct Oracle {
+    pub(crate) level: i64,
+    pub(crate) at_us: u64,
     /// The quota that the server has.
-    now: QuotaRecord,
+    pub(crate) now: QuotaRecord,
     base: Quota,
     /// The capacity at the beginning, and what each quota let flow in while it counted.
     allowed: i64,
@@ -67,7 +67,7 @@ struct Oracle {
 }
 
 impl Oracle {
-    fn new(base: Quota) -> Self {
+    pub(crate) fn new(base: Quota) -> Self {
         let now = record(0, base);
         Self {
             level: full(base),
@@ -79,7 +79,7 @@ impl Oracle {
         }
     }
 
-    fn advance(&mut self, now_us: u64) {
+    pub(crate) fn advance(&mut self, now_us: u64) {
         let rate = i64::try_from(self.now.quota.rate()).unwrap();
         let elapsed = i64::try_from(now_us - self.at_us).unwrap();
         self.level = (self.level + rate * elapsed).min(full(self.now.quota));
@@ -96,24 +96,24 @@ impl Oracle {
 
     /// What a call of a node with this quota does to the bucket before it is decided. Returns
     /// whether the node is told a newer quota instead.
-    fn meet(&mut self, known: QuotaRecord) -> bool {
+    pub(crate) fn meet(&mut self, known: QuotaRecord) -> bool {
         if known.version > self.now.version {
             self.change(known);
         }
         known != self.now && self.now.version > 0
     }
 
-    fn lose(&mut self) {
+    pub(crate) fn lose(&mut self) {
         (self.level, self.now) = (full(self.base), record(0, self.base));
         self.allowed += full(self.base);
     }
 
-    fn available(&self) -> u64 {
+    pub(crate) fn available(&self) -> u64 {
         u64::try_from(self.level.max(0) / TOKEN).unwrap()
     }
 }
 
-fn full(quota: Quota) -> i64 {
+pub(crate) fn full(quota: Quota) -> i64 {
     i64::try_from(quota.capacity()).unwrap() * TOKEN
 }
 

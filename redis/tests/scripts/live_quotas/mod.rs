@@ -2,4 +2,4 @@
 
 pub(crate) mod live_changes;
 pub(crate) mod live_leases;
-mod node_quota;
+pub(crate) mod node_quota;

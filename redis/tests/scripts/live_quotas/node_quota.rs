@@ -9,38 +9,38 @@ use crate::script_calls::{
 };
 use crate::script_harness::Scripts;
 
-pub(super) fn record(version: u64, quota: Quota) -> QuotaRecord {
+pub(crate) fn record(version: u64, quota: Quota) -> QuotaRecord {
     QuotaRecord::new(version, quota, scaled(quota))
 }
 
 /// The quota that a node was built with, and the newest that it knows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct NodeQuota {
-    pub(super) base: Quota,
-    pub(super) known: QuotaRecord,
+pub(crate) struct NodeQuota {
+    pub(crate) base: Quota,
+    pub(crate) known: QuotaRecord,
 }
 
 /// What the server answers.
-pub(super) enum Answer<R> {
+pub(crate) enum Answer<R> {
     Decided(R),
     /// The server knows a newer quota.
     Told(QuotaRecord),
 }
 
 impl NodeQuota {
-    pub(super) fn new(base: Quota) -> Self {
+    pub(crate) fn new(base: Quota) -> Self {
         let known = record(0, base);
         Self { base, known }
     }
 
     /// The records that a node sends once it knows of a change.
-    pub(super) fn sent(&self) -> Option<[Vec<u8>; 2]> {
+    pub(crate) fn sent(&self) -> Option<[Vec<u8>; 2]> {
         let records = [self.known, record(0, self.base)];
         (self.known.version > 0).then(|| records.map(|record| record.to_bytes().to_vec()))
     }
 
     /// Calls the script `take` for one bucket, as the crate does.
-    pub(super) fn call(
+    pub(crate) fn call(
         &self,
         scripts: &mut Scripts,
         key: &str,
@@ -70,7 +70,7 @@ impl NodeQuota {
     }
 
     /// Calls until the node knows the newest quota. The second value says whether it was told.
-    pub(super) fn call_to_the_end(
+    pub(crate) fn call_to_the_end(
         &mut self,
         scripts: &mut Scripts,
         key: &str,
@@ -95,7 +95,7 @@ impl NodeQuota {
 }
 
 /// The quota that a reply tells.
-pub(super) fn told(reply: &ScriptReply) -> Result<Option<QuotaRecord>, TestCaseError> {
+pub(crate) fn told(reply: &ScriptReply) -> Result<Option<QuotaRecord>, TestCaseError> {
     let numbers = numbers(reply)?;
     if numbers.len() != 2 + QUOTA_SIZE / 4 || numbers[..2] != [-2, 1] {
         return Ok(None);
