@@ -141,9 +141,15 @@ impl RedisTokenPermit {
 
     /// Leaves the end of the call to another node, which ends it by the returned id. Until then it
     /// is renewed here no longer: it counts as in flight for its time to live.
+    ///
+    /// The server does not know a call that it has not [admitted](Self::by). The end of such a call
+    /// finds nothing, and its estimate counts as used.
     pub fn hand_over(mut self) -> CallId {
         self.has_ended = true;
         self.core.open_calls.remove(self.id);
+        if matches!(self.admission, Admission::Share(_)) {
+            drop(self.end_with(self.costs.usage));
+        }
         self.id
     }
 
