@@ -154,7 +154,8 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     /// * [`BuildError::Config`] with the first invalid field of the configuration;
     /// * [`BuildError::Unsupported`] for an adaptive pace, and for more than four shared limits;
     /// * [`BuildError::Scale`] if the scripts cannot represent a limit;
-    /// * [`BuildError::DuplicateLimit`] if two shared limits have the same name;
+    /// * [`BuildError::DuplicateLimit`] if two shared limits have the same name, or are one bucket
+    ///   on the server, which the script would charge only once;
     /// * [`BuildError::OtherServer`] if a shared bucket is of another store or slot;
     /// * [`BuildError::TooManyNodes`] if a node's share is too small.
     pub fn build(self) -> Result<RedisApiRateLimiter, BuildError> {
@@ -222,6 +223,12 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
                 .has_both(shared.bucket.limits().store(), &base, &buckets.base)
             {
                 return Err(BuildError::OtherServer(shared.name.into()));
+            }
+            if limits
+                .iter()
+                .any(|limit: &LiveLimit| limit.key == buckets.keys[0])
+            {
+                return Err(BuildError::DuplicateLimit(shared.name.into()));
             }
             limits.push(LiveLimit::shared(
                 shared.name,

@@ -396,6 +396,14 @@ async fn wrong_configurations_are_errors_before_anything_is_sent() {
         .build()
         .unwrap_err();
     assert_eq!(error, BuildError::DuplicateLimit("org".into()));
+    // The same key, though another handle.
+    let same = RedisTokenBucket::new(&store, "org", slow(3)).unwrap();
+    let error = builder()
+        .shared("org", &org)
+        .shared_tokens("tokens", &same)
+        .build()
+        .unwrap_err();
+    assert_eq!(error, BuildError::DuplicateLimit("tokens".into()));
     assert_eq!(store.stats().calls, 0);
 }
 
