@@ -30,7 +30,7 @@ mod token_permit;
 mod wait_order;
 mod waits;
 
-pub use api_builder::RedisApiRateLimiterBuilder;
+pub use api_builder::{ApiShared, RedisApiRateLimiterBuilder};
 pub use api_error::ApiError;
 pub use call_id::{CallId, ParseCallIdError};
 pub use delivery::{CallEnding, Delivery};

@@ -131,8 +131,7 @@ pub enum BuildError {
     Window(WindowError),
     /// No limit was given.
     NoLimits,
-    /// Two limits have the same name, or are one bucket on the server. This is the name of the
-    /// second.
+    /// Two limits have the same name, or are one on the server. This is the name of the second.
     DuplicateLimit(Arc<str>),
     /// The share of one of so many nodes is too small for a quota.
     TooManyNodes,

@@ -305,8 +305,8 @@ mod wait_line;
 pub use acquire::Acquire;
 pub use admitted::{Admitted, AdmittedBy};
 pub use api::{
-    ApiAcquire, ApiError, CallEnding, CallId, Delivery, ParseCallIdError, RedisApiRateLimiter,
-    RedisApiRateLimiterBuilder, RedisTokenPermit,
+    ApiAcquire, ApiError, ApiShared, CallEnding, CallId, Delivery, ParseCallIdError,
+    RedisApiRateLimiter, RedisApiRateLimiterBuilder, RedisTokenPermit,
 };
 pub use combined::RedisCombined;
 pub use connection::Connection;

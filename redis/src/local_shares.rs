@@ -35,7 +35,7 @@ pub(crate) fn share(quota: Quota, nodes: NonZeroU32) -> Result<Quota, BuildError
 }
 
 /// Returns the part of one of `nodes`, at least 1.
-fn part(limit: u64, nodes: NonZeroU32) -> u64 {
+pub(crate) fn part(limit: u64, nodes: NonZeroU32) -> u64 {
     (limit / u64::from(nodes.get())).max(1)
 }
 

@@ -127,12 +127,10 @@ impl RedisSlidingWindow {
         })
     }
 
-    #[cfg(feature = "tower")]
     pub(crate) const fn buckets(&self) -> &BucketSet {
         &self.buckets
     }
 
-    #[cfg(feature = "tower")]
     pub(crate) const fn limits(&self) -> &Limits {
         &self.limits
     }

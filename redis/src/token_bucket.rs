@@ -136,6 +136,10 @@ impl RedisTokenBucket {
         &self.buckets
     }
 
+    pub(crate) fn store(&self) -> &RedisStore {
+        self.limits.store()
+    }
+
     pub(crate) const fn limits(&self) -> &Arc<Limits> {
         &self.limits
     }

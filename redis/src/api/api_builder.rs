@@ -15,8 +15,10 @@ use super::last_denial::LastDenial;
 use super::local_share::LocalShare;
 use super::open_calls::OpenCalls;
 use super::wait_order::WaitOrder;
+use crate::base_key::BaseKey;
 use crate::error::BuildError;
 use crate::policy::FailurePolicy;
+use crate::sliding_window::RedisSlidingWindow;
 use crate::stats::LimitCounters;
 use crate::store::RedisStore;
 use crate::sync::AtomicU64;
@@ -66,8 +68,59 @@ pub struct RedisApiRateLimiterBuilder<'a> {
 #[derive(Debug)]
 struct Shared<'a> {
     name: &'static str,
-    bucket: &'a RedisTokenBucket,
+    limit: ApiShared<'a>,
     counts_tokens: bool,
+}
+
+/// A limit that an API limiter shares with others, made from a reference to a bucket or a window:
+/// see [`RedisApiRateLimiterBuilder::shared`].
+#[derive(Clone, Copy, Debug)]
+pub struct ApiShared<'a>(Kind<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Kind<'a> {
+    Bucket(&'a RedisTokenBucket),
+    Window(&'a RedisSlidingWindow),
+}
+
+impl<'a> From<&'a RedisTokenBucket> for ApiShared<'a> {
+    fn from(bucket: &'a RedisTokenBucket) -> Self {
+        Self(Kind::Bucket(bucket))
+    }
+}
+
+impl<'a> From<&'a RedisSlidingWindow> for ApiShared<'a> {
+    fn from(window: &'a RedisSlidingWindow) -> Self {
+        Self(Kind::Window(window))
+    }
+}
+
+impl<'a> From<&'a Arc<RedisTokenBucket>> for ApiShared<'a> {
+    fn from(bucket: &'a Arc<RedisTokenBucket>) -> Self {
+        Self(Kind::Bucket(bucket))
+    }
+}
+
+impl<'a> From<&'a Arc<RedisSlidingWindow>> for ApiShared<'a> {
+    fn from(window: &'a Arc<RedisSlidingWindow>) -> Self {
+        Self(Kind::Window(window))
+    }
+}
+
+impl<'a> ApiShared<'a> {
+    fn store(self) -> &'a RedisStore {
+        match self.0 {
+            Kind::Bucket(bucket) => bucket.store(),
+            Kind::Window(window) => window.limits().store(),
+        }
+    }
+
+    const fn base(self) -> &'a BaseKey {
+        match self.0 {
+            Kind::Bucket(bucket) => &bucket.buckets().base,
+            Kind::Window(window) => &window.buckets().base,
+        }
+    }
 }
 
 impl<'a> RedisApiRateLimiterBuilder<'a> {
@@ -112,14 +165,16 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     /// organization whose models have limits of their own. A refusal names it in
     /// [`limit_name`](tidegate::RateLimitStatus::limit_name).
     ///
-    /// The bucket is charged in the same call of the script. It must be of the same store. In a
-    /// cluster it must be in the same slot, so the limiter and the bucket must have the same name.
+    /// The limit is a [`RedisTokenBucket`] or a [`RedisSlidingWindow`], and is charged in the same
+    /// call of the script. It must be of the same store. In a cluster it must be in the same slot,
+    /// so both must have the same name. While it is absent on the server, it counts as its
+    /// [options](crate::LimiterOptions::start_empty) say.
     ///
     /// After [`RedisTokenBucket::set_quota`] on any node, this limiter is decided by the new quota
     /// from its next call on. A node that does not know the change is told by the server, which has
     /// done nothing, and sends the call once more. So no node with an old configuration undoes it.
-    /// `bucket` follows with the limiter, and the limiter with `bucket`. So does the node's share
-    /// of [`FailurePolicy::Local`], unless it would be too small.
+    /// The limiter and the bucket that it was given follow each other. So does the node's share of
+    /// [`FailurePolicy::Local`], unless it would be too small.
     ///
     /// A call that was admitted under one quota and ends under another gives back the tokens that
     /// it did not use, never more than it was charged. That is exact if the numbers are not too
@@ -127,10 +182,10 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     /// microsecond of refill and a part in 2⁴⁶. What a waiting node has
     /// [claimed](RedisApiRateLimiter#waiting) under the old quota may be too much or too little,
     /// until it asks again or for three seconds.
-    pub fn shared(mut self, name: &'static str, bucket: &'a RedisTokenBucket) -> Self {
+    pub fn shared(mut self, name: &'static str, limit: impl Into<ApiShared<'a>>) -> Self {
         self.shared.push(Shared {
             name,
-            bucket,
+            limit: limit.into(),
             counts_tokens: false,
         });
         self
@@ -141,7 +196,7 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     pub fn shared_tokens(mut self, name: &'static str, bucket: &'a RedisTokenBucket) -> Self {
         self.shared.push(Shared {
             name,
-            bucket,
+            limit: bucket.into(),
             counts_tokens: true,
         });
         self
@@ -154,9 +209,9 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     /// * [`BuildError::Config`] with the first invalid field of the configuration;
     /// * [`BuildError::Unsupported`] for an adaptive pace, and for more than four shared limits;
     /// * [`BuildError::Scale`] if the scripts cannot represent a limit;
-    /// * [`BuildError::DuplicateLimit`] if two shared limits have the same name, or are one bucket
-    ///   on the server, which the script would charge only once;
-    /// * [`BuildError::OtherServer`] if a shared bucket is of another store or slot;
+    /// * [`BuildError::DuplicateLimit`] if two shared limits have the same name, or are one on the
+    ///   server, which the script would charge only once;
+    /// * [`BuildError::OtherServer`] if a shared limit is of another store or slot;
     /// * [`BuildError::TooManyNodes`] if a node's share is too small.
     pub fn build(self) -> Result<RedisApiRateLimiter, BuildError> {
         let rules = fleet::limit_rules(&self.config).map_err(BuildError::Config)?;
@@ -217,26 +272,21 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
             if place == MOST_SHARED {
                 return Err(BuildError::Unsupported("more than four shared limits"));
             }
-            let buckets = shared.bucket.buckets();
-            if !self
-                .store
-                .has_both(shared.bucket.limits().store(), &base, &buckets.base)
-            {
+            let (store, other) = (shared.limit.store(), shared.limit.base());
+            if !self.store.has_both(store, &base, other) {
                 return Err(BuildError::OtherServer(shared.name.into()));
             }
-            if limits
-                .iter()
-                .any(|limit: &LiveLimit| limit.key == buckets.keys[0])
-            {
-                return Err(BuildError::DuplicateLimit(shared.name.into()));
+            let (name, place) = (shared.name, place as u64);
+            let limit = match shared.limit.0 {
+                Kind::Bucket(bucket) => {
+                    LiveLimit::shared(name, bucket, (shared.counts_tokens, place))
+                }
+                Kind::Window(window) => LiveLimit::shared_window(name, window, place)?,
+            };
+            if limits.iter().any(|other: &LiveLimit| other.key == limit.key) {
+                return Err(BuildError::DuplicateLimit(name.into()));
             }
-            limits.push(LiveLimit::shared(
-                shared.name,
-                shared.bucket.limits(),
-                shared.bucket.live_quota(),
-                buckets.keys[0].clone(),
-                (shared.counts_tokens, place as u64),
-            ));
+            limits.push(limit);
         }
         Ok(limits)
     }

@@ -15,7 +15,10 @@ use crate::limits::Limits;
 use crate::live_quota::LiveQuota;
 use crate::quota_record::QuotaRecord;
 use crate::scaled_quota::Amount;
+use crate::scaled_window::ScaledWindow;
 use crate::script::ScriptArgs;
+use crate::sliding_window::RedisSlidingWindow;
+use crate::token_bucket::RedisTokenBucket;
 
 /// As many as the window of one process has.
 const SLOTS: u64 = 64;
@@ -36,6 +39,8 @@ pub(super) struct FleetLimit {
     pub(super) capacity: u64,
     pub(super) counts_tokens: bool,
     code: u64,
+    /// How long an absent one counts as empty; 0 if it counts as full.
+    empty_for_us: u64,
     scale: Scale,
 }
 
@@ -43,6 +48,7 @@ pub(super) struct FleetLimit {
 enum Scale {
     Window {
         slot_us: u64,
+        slots: u64,
     },
     Bucket {
         now: QuotaRecord,
@@ -101,7 +107,8 @@ impl LiveLimit {
             // The periods of these windows are whole microseconds times 64.
             Counted::Window(length) => {
                 let slot_us = micros(length) / SLOTS;
-                (Scale::Window { slot_us }, None)
+                let slots = SLOTS;
+                (Scale::Window { slot_us, slots }, None)
             }
             Counted::Bucket(quota) => {
                 let quota = Arc::new(LiveQuota::new(quota)?);
@@ -115,6 +122,7 @@ impl LiveLimit {
             capacity: rule.capacity,
             counts_tokens: fleet::counts_tokens(rule.kind),
             code: place,
+            empty_for_us: 0,
             scale,
         };
         Ok(Self {
@@ -128,12 +136,11 @@ impl LiveLimit {
     /// A bucket that other limiters use as well: the one with this `index` of its sort.
     pub(super) fn shared(
         name: &'static str,
-        owner: &Arc<Limits>,
-        quota: &Arc<LiveQuota>,
-        key: Vec<u8>,
+        bucket: &RedisTokenBucket,
         (counts_tokens, index): (bool, u64),
     ) -> Self {
         let first = if counts_tokens { TOKENS } else { 0 };
+        let (owner, quota) = (bucket.limits(), bucket.live_quota());
         let capacity = quota.base().quota.capacity();
         let limit = FleetLimit {
             kind: LimitKind::Shared,
@@ -142,14 +149,43 @@ impl LiveLimit {
             capacity,
             counts_tokens,
             code: first + SHARED + index,
+            empty_for_us: owner.empty_for_us(),
             scale: Scale::of(quota, owner.is_table()),
         };
         Self {
             limit,
             quota: Some(Arc::clone(quota)),
             owner: Some(Arc::clone(owner)),
-            key,
+            key: bucket.buckets().keys[0].clone(),
         }
+    }
+
+    /// A window on requests that other limiters use as well, with this `index` among them.
+    pub(super) fn shared_window(
+        name: &'static str,
+        window: &RedisSlidingWindow,
+        index: u64,
+    ) -> Result<Self, BuildError> {
+        let scaled = ScaledWindow::new(window.limit(), window.window())?;
+        let limit = FleetLimit {
+            kind: LimitKind::Shared,
+            name: Some(name),
+            stated: window.limit(),
+            capacity: window.limit(),
+            counts_tokens: false,
+            code: SHARED + index,
+            empty_for_us: window.limits().empty_for_us(),
+            scale: Scale::Window {
+                slot_us: scaled.slot(),
+                slots: scaled.reach(),
+            },
+        };
+        Ok(Self {
+            limit,
+            quota: None,
+            owner: None,
+            key: window.buckets().keys[0].clone(),
+        })
     }
 
     pub(super) const fn as_built(&self) -> &FleetLimit {
@@ -205,6 +241,14 @@ impl FleetLimit {
         }
     }
 
+    /// The length of a window; zero for a bucket.
+    pub(super) const fn length(&self) -> Duration {
+        match &self.scale {
+            Scale::Window { slot_us, slots } => Duration::from_micros(*slot_us * *slots),
+            Scale::Bucket { .. } => Duration::ZERO,
+        }
+    }
+
     /// Adds the arguments of this limit.
     pub(super) fn add_to(&self, arguments: &mut ScriptArgs, asked: Asked) {
         let Asked {
@@ -215,14 +259,15 @@ impl FleetLimit {
         let permits = |us| Amount { us, num: 0 };
         arguments.number(self.code);
         match &self.scale {
-            Scale::Window { slot_us } => arguments
+            Scale::Window { slot_us, slots } => arguments
                 .number(0)
                 .number(self.capacity)
                 .number(*slot_us)
-                .number(SLOTS)
+                .number(*slots)
                 .amount(permits(cost))
                 .amount(permits(required))
                 .amount(permits(late))
+                .number(self.empty_for_us)
                 .bytes(b""),
             Scale::Bucket {
                 now,
@@ -236,7 +281,8 @@ impl FleetLimit {
                     .number(quota.token())
                     .amount(quota.cost(cost))
                     .amount(quota.cost(required))
-                    .amount(quota.cost(late));
+                    .amount(quota.cost(late))
+                    .number(self.empty_for_us);
                 if now.version == 0 {
                     arguments.bytes(b"")
                 } else {

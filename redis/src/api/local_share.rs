@@ -3,11 +3,11 @@
 use core::num::NonZeroU32;
 use std::sync::Arc;
 
-use tidegate::{ApiRateLimiter, RateLimitConfig, TokenBucket};
+use tidegate::{ApiRateLimiter, RateLimitConfig, SlidingWindow, TokenBucket};
 
 use super::fleet_limit::{FleetLimit, LiveLimit};
 use crate::error::BuildError;
-use crate::local_shares::share;
+use crate::local_shares::{part, share};
 
 /// See the [module](self) documentation.
 #[derive(Clone, Debug)]
@@ -55,7 +55,10 @@ impl LocalShare {
         let mut builder = ApiRateLimiter::builder(config);
         let mut buckets = Vec::new();
         for limit in shared.iter().map(LiveLimit::now) {
-            let (Some(name), Some(quota)) = (limit.name, limit.quota()) else {
+            let name = limit.name.unwrap_or_default();
+            let Some(quota) = limit.quota() else {
+                let (permits, length) = (part(limit.capacity, nodes), limit.length());
+                builder = builder.shared(name, SlidingWindow::new(permits, length)?);
                 continue;
             };
             let bucket = Arc::new(TokenBucket::new(share(quota, nodes)?));

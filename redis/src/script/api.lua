@@ -1,12 +1,13 @@
 -- One step of an API limiter. Needs `bucket.lua`, `window.lua`, `api_state.lua` and
 -- `api_calls.lua`.
 -- KEYS: state, calls, their ends, then the limits: those on requests, then those on tokens.
--- ARGV: the operation, what it needs, and then for each limit 11 numbers: its code, den (0 for a
+-- ARGV: the operation, what it needs, and then for each limit 12 numbers: its code, den (0 for a
 --   window), capacity (us, num), how many parts of 1 / den a token takes; or the limit, the length of
 --   a slot, the number of slots; cost (us, num), what must be left (us, num), and what was charged
---   without the server (us, num). Of a window they are permits, in place of us. Then the changed quota
---   that the node knows, or ''. After a changed one, the quota that it began with, and whether these
---   are the quotas of a table (1 or 0).
+--   without the server (us, num), which of a window are permits, in place of us; and how long an absent
+--   limit counts as empty, 0 if it counts as full. Then the changed quota that the node knows, or ''.
+--   After a changed one, the quota that it began with, and whether these are the quotas of a table (1
+--   or 0).
 -- Amounts are four: requests, tokens, input tokens, output tokens.
 -- A step with limits returns, if the server knows newer quotas than the node and so has done nothing,
 -- -2, and for each of these the limit's index and the quota.
@@ -39,11 +40,11 @@ local function read_limits()
     local l = { key = KEYS[i], code = number(), den = number() }
     l.cap_us, l.cap_num, l.size = number(), number(), number()
     l.us, l.num, l.need_us, l.need_num = number(), number(), number(), number()
-    l.late_us, l.late_num = number(), number()
+    l.late_us, l.late_num, l.empty_for = number(), number(), number()
     local quota, base, of_table = text(), nil, false
     if quota == '' then quota = nil else base, of_table = text(), number() == 1 end
     if l.den > 0 then
-      l.is = load(l.key, l.den, l.cap_us, l.cap_num, 0, quota, base, of_table)
+      l.is = load(l.key, l.den, l.cap_us, l.cap_num, l.empty_for, quota, base, of_table)
       if l.is.is_old then tell_quota(newer, i - 3, l.is) end
       raise(l.is, now)
     end
@@ -60,7 +61,9 @@ end
 
 -- Reads a window when it is needed.
 local function opened(l)
-  if not l.is then l.is = window_load(l.key, l.cap_us, l.cap_num, l.size, false) end
+  if not l.is then
+    l.is = window_load(l.key, l.cap_us, l.cap_num, l.size, l.empty_for > 0)
+  end
   return l.is
 end
 

@@ -3,12 +3,16 @@
 //! The script's arithmetic is tested in `scripts/api_protocol/live_shared`.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use tidegate::{LimitKind, Quota, RateLimitConfig, TokenEstimate};
-use tidegate_redis::{ApiError, CallEnding, RedisApiRateLimiter, RedisKeyed, RedisTokenBucket};
+use tidegate_redis::{
+    ApiError, ApiShared, CallEnding, RedisApiRateLimiter, RedisKeyed, RedisSlidingWindow,
+    RedisTokenBucket,
+};
 
 use super::each_server;
-use crate::support::limiters::{bucket, connect, keyed};
+use crate::support::limiters::{HOUR, bucket, connect, keyed, uncached};
 use crate::support::server::Server;
 
 const CONFIG: RateLimitConfig = RateLimitConfig {
@@ -104,5 +108,62 @@ async fn a_bucket_of_a_table_follows_the_table() {
         assert_eq!(operator.available("acme").await.unwrap(), [70]);
         assert_eq!(limiter.check().await.unwrap().tokens_remaining, 70);
         assert_eq!(acme.quota(), quota(1_000));
+    }
+}
+
+#[tokio::test]
+async fn a_window_is_charged_with_the_others_or_not_at_all() {
+    for server in each_server() {
+        let store = connect(&server);
+        // Its slots are so long that none ends while a test runs.
+        let length = HOUR * 200_000;
+        let window = || RedisSlidingWindow::with_options(&store, "org", 3, length, uncached());
+        let window = Arc::new(window().unwrap());
+        let tokens = bucket(&store, "org tokens", quota(100));
+        let model = |name| {
+            let builder = RedisApiRateLimiter::builder(&store, name, CONFIG);
+            let builder = builder.cache_denials(Duration::ZERO);
+            let builder = builder.shared("org", &window);
+            builder.shared_tokens("tokens", &tokens).build().unwrap()
+        };
+        let (small, large) = (model("small"), model("large"));
+        window.try_acquire(1).await.unwrap();
+        let permit = small.reserve_tokens(60).await.unwrap();
+        assert!(!is_never(large.reserve_tokens(60).await));
+        assert_eq!(window.available().await.unwrap(), 1, "all or none");
+        large
+            .reserve_tokens(10)
+            .await
+            .unwrap()
+            .settle(10)
+            .await
+            .unwrap();
+        let error = large.try_acquire().await.unwrap_err();
+        assert_eq!(error.status().unwrap().limit_name(), Some("org"));
+        assert!(window.try_acquire(1).await.is_err());
+        // Its request comes back, because the slot has not ended.
+        assert_eq!(permit.cancel().await.unwrap(), CallEnding::Done);
+        assert_eq!(window.available().await.unwrap(), 1);
+    }
+}
+
+/// As far as the server has forgotten them.
+#[tokio::test]
+async fn limits_that_start_empty_do_so_here() {
+    for server in each_server() {
+        let store = connect(&server);
+        let options = uncached().start_empty(HOUR);
+        let org = RedisTokenBucket::with_options(&store, "org", quota(100), options).unwrap();
+        let window = RedisSlidingWindow::with_options(&store, "all", 3, HOUR, options).unwrap();
+        let build = |limit: ApiShared<'_>| {
+            let builder = RedisApiRateLimiter::builder(&store, "model", CONFIG);
+            builder.shared("empty", limit).build().unwrap()
+        };
+        for limit in [ApiShared::from(&org), ApiShared::from(&window)] {
+            assert!(!is_never(build(limit).try_acquire().await));
+        }
+        let keys: Vec<String> = server.query(&["KEYS", "*org*"]);
+        let ttl: i64 = server.query(&["PTTL", &keys[0]]);
+        assert_eq!(ttl, -1, "it stays, so that it does not start empty again");
     }
 }

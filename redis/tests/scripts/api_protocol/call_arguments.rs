@@ -88,7 +88,7 @@ impl Layout {
                 }
             };
             numbers.extend(amounts.iter().flat_map(|amount| [amount.us, amount.num]));
-            numbers.extend([0, 0]);
+            numbers.extend([0, 0, 0]);
             arguments.extend(numbers.into_iter().map(number));
             match &self.records[index] {
                 None => arguments.push(Vec::new()),
