@@ -140,7 +140,9 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     ///
     /// With [`FailurePolicy::Local`], this node admits what a
     /// [`tidegate::ApiRateLimiter`] does with each number divided by the nodes. Its calls are
-    /// reported when the server is back, and leave the limits used up at most.
+    /// reported when the server is back, and leave the limits used up at most. Limiters that were
+    /// given the same [shared](Self::shared) bucket or window, by a reference to one value, admit
+    /// one share of it together. Its own calls have another one.
     pub const fn on_failure(mut self, policy: FailurePolicy) -> Self {
         self.policy = policy;
         self

@@ -13,6 +13,7 @@ use crate::base_key::BaseKey;
 use crate::error::BuildError;
 use crate::limits::Limits;
 use crate::live_quota::LiveQuota;
+use crate::local_shares::ApiShares;
 use crate::quota_record::QuotaRecord;
 use crate::scaled_quota::Amount;
 use crate::scaled_window::ScaledWindow;
@@ -67,6 +68,8 @@ pub(super) struct LiveLimit {
     quota: Option<Arc<LiveQuota>>,
     /// Those of a shared bucket, which are to learn of changes, too.
     owner: Option<Arc<Limits>>,
+    /// What this node admits of a shared limit without the server.
+    pub(super) shares: Option<Arc<ApiShares>>,
     pub(super) key: Vec<u8>,
 }
 
@@ -129,6 +132,7 @@ impl LiveLimit {
             limit,
             quota,
             owner: None,
+            shares: None,
             key: base.limit_key(Some(&format!("?{key}"))),
         })
     }
@@ -156,6 +160,7 @@ impl LiveLimit {
             limit,
             quota: Some(Arc::clone(quota)),
             owner: Some(Arc::clone(owner)),
+            shares: Some(Arc::clone(owner.api_shares())),
             key: bucket.buckets().keys[0].clone(),
         }
     }
@@ -184,6 +189,7 @@ impl LiveLimit {
             limit,
             quota: None,
             owner: None,
+            shares: Some(Arc::clone(window.limits().api_shares())),
             key: window.buckets().keys[0].clone(),
         })
     }

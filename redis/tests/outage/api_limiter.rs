@@ -185,6 +185,40 @@ async fn the_share_of_a_shared_bucket_follows_its_quota() {
 }
 
 #[tokio::test]
+async fn limiters_that_share_a_bucket_have_one_share_of_it() {
+    let quota = |tokens: u64| Quota::new(tokens, Duration::from_secs(1_000_000)).unwrap();
+    let mut server = ServerOptions::default().start();
+    let store = store(server.url());
+    let requests = RedisTokenBucket::new(&store, "org requests", quota(8)).unwrap();
+    let tokens = RedisTokenBucket::new(&store, "org tokens", quota(100)).unwrap();
+    let nodes = NonZeroU32::new(4).unwrap();
+    let model = |name| {
+        let builder = RedisApiRateLimiter::builder(&store, name, CONFIG);
+        let builder = builder.shared("requests", &requests);
+        let builder = builder.shared_tokens("tokens", &tokens);
+        let builder = builder.on_failure(FailurePolicy::Local { nodes });
+        builder.build().unwrap()
+    };
+    let (small, large) = (model("small"), model("large"));
+    server.kill();
+    small
+        .reserve_tokens(20)
+        .await
+        .unwrap()
+        .settle(20)
+        .await
+        .unwrap();
+    let refused = |error: ApiError| error.status().unwrap().limit_name();
+    let error = large.reserve_tokens(6).await.unwrap_err();
+    assert_eq!(refused(error), Some("tokens"));
+    let permit = large.reserve_tokens(5).await.unwrap();
+    assert_eq!(permit.by(), AdmittedBy::LocalShare);
+    permit.settle(4).await.unwrap();
+    let error = small.try_acquire().await.unwrap_err();
+    assert_eq!(refused(error), Some("requests"));
+}
+
+#[tokio::test]
 async fn an_open_limiter_admits_everything_without_its_server() {
     let mut server = ServerOptions::default().start();
     let limiter = limiter(&store(server.url()), FailurePolicy::Open);
