@@ -13,6 +13,7 @@ use super::core::Core;
 use super::fleet_limit::LiveLimit;
 use super::last_denial::LastDenial;
 use super::local_share::LocalShare;
+use super::message::Stranded;
 use super::open_calls::OpenCalls;
 use super::wait_order::WaitOrder;
 use crate::base_key::BaseKey;
@@ -254,6 +255,7 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
             share,
             counters: LimitCounters::default(),
             undelivered: AtomicU64::new(0),
+            stranded: Stranded::default(),
             changed: Notify::new(),
         };
         Ok(RedisApiRateLimiter {
@@ -285,7 +287,10 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
                 }
                 Kind::Window(window) => LiveLimit::shared_window(name, window, place)?,
             };
-            if limits.iter().any(|other: &LiveLimit| other.key == limit.key) {
+            if limits
+                .iter()
+                .any(|other: &LiveLimit| other.key == limit.key)
+            {
                 return Err(BuildError::DuplicateLimit(name.into()));
             }
             limits.push(limit);

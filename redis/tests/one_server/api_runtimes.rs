@@ -24,6 +24,30 @@ fn runtimes() -> [Runtime; 2] {
 }
 
 #[test]
+fn ends_of_calls_are_sent_by_another_runtime() {
+    let server = each_server().next().unwrap();
+    let [first, second] = runtimes();
+    let limiter = first
+        .block_on(async { RedisApiRateLimiter::new(&connect(&server), "model", CONFIG).unwrap() });
+    let reserve = || first.block_on(limiter.reserve_tokens(10_000)).unwrap();
+    let permits = [reserve(), reserve(), reserve()];
+    first.shutdown_timeout(Duration::from_secs(60));
+    let [dropped, settled, dropped_inside] = permits;
+    drop(dropped);
+    let settled = settled.settle(1_000);
+    second.block_on(async {
+        limiter.delivered().await;
+        assert_eq!(settled.await.unwrap(), CallEnding::Done);
+        drop(dropped_inside);
+        limiter.delivered().await;
+        let stats = limiter.stats().await.unwrap();
+        assert_eq!((stats.in_flight, stats.total_requests), (0, 1));
+        let left = stats.tokens_remaining_day.unwrap();
+        assert!((99_000..=99_500).contains(&left), "{left}");
+    });
+}
+
+#[test]
 fn open_calls_are_renewed_by_another_runtime() {
     let server = each_server().next().unwrap();
     let [first, second] = runtimes();
