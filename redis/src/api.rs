@@ -49,7 +49,7 @@ use crate::script::ScriptArgs;
 use crate::stats::LimitStats;
 use crate::sync::Ordering::Relaxed;
 use admission::{Ask, RequestCall, TokenCall};
-use delivery::{Told, deliver, deliver_stranded};
+use delivery::{CallMessage, deliver, deliver_stranded};
 use fleet_limit::{FleetLimit, micros};
 
 /// Keeps the calls of a fleet of processes to an API within all of its limits: requests per minute,
@@ -213,7 +213,7 @@ impl RedisApiRateLimiter {
     ///
     /// Outside of a tokio runtime.
     pub fn settle(&self, call: CallId, used: impl Into<TokenUsage>) -> Delivery {
-        self.deliver(call, Told::Settle(used.into()))
+        self.deliver(call, CallMessage::Settle(used.into()))
     }
 
     /// Ends a call of any node that was not made: its request and its tokens come back.
@@ -224,13 +224,13 @@ impl RedisApiRateLimiter {
     pub fn cancel(&self, call: CallId) -> Delivery {
         self.deliver(
             call,
-            Told::Cancel {
+            CallMessage::Cancel {
                 is_remembered: false,
             },
         )
     }
 
-    fn deliver(&self, call: CallId, message: Told) -> Delivery {
+    fn deliver(&self, call: CallId, message: CallMessage) -> Delivery {
         self.core.open_calls.remove(call);
         deliver(&self.core, call, message, &Handle::current())
     }

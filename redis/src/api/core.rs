@@ -14,7 +14,7 @@ use super::decision::{Decision, Refused, Remaining};
 use super::fleet_limit::{FleetLimit, LiveLimit, micros};
 use super::last_denial::LastDenial;
 use super::local_share::LocalShare;
-use super::message::{Message, Stranded};
+use super::message::{PendingMessage, Stranded};
 use super::open_calls::OpenCalls;
 use super::wait_order::WaitOrder;
 use crate::base_key::BaseKey;
@@ -286,7 +286,7 @@ impl Core {
     }
 
     /// The runtime of a message has ended.
-    pub(super) fn message_strands(&self, message: Message) {
+    pub(super) fn message_strands(&self, message: PendingMessage) {
         self.stranded.add(message);
         self.changed.notify_waiters();
     }

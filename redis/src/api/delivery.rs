@@ -20,7 +20,7 @@ use super::call_costs::{Amounts, add_used};
 use super::call_id::CallId;
 use super::core::{Core, KEPT};
 use super::fleet_limit::{FleetLimit, micros};
-use super::message::{Arguments, Message};
+use super::message::{Arguments, PendingMessage};
 use crate::script::ScriptArgs;
 use crate::store::CallFailure;
 use crate::time;
@@ -68,7 +68,7 @@ enum State {
 
 /// What is told about a call.
 #[derive(Clone, Debug)]
-pub(super) enum Told {
+pub(super) enum CallMessage {
     Settle(TokenUsage),
     /// What it was charged counts as used.
     Keep,
@@ -80,7 +80,7 @@ pub(super) enum Told {
     Report(TokenUsage),
 }
 
-impl Told {
+impl CallMessage {
     fn arguments(&self, limits: &[FleetLimit], id: CallId) -> ScriptArgs {
         let mut arguments = ScriptArgs::default();
         let (operation, used, remembered) = match self {
@@ -131,7 +131,12 @@ const fn ending(reply: &[i64]) -> CallEnding {
 }
 
 /// Sends what is told about a call in a task of its own.
-pub(super) fn deliver(core: &Arc<Core>, id: CallId, told: Told, runtime: &Handle) -> Delivery {
+pub(super) fn deliver(
+    core: &Arc<Core>,
+    id: CallId,
+    told: CallMessage,
+    runtime: &Handle,
+) -> Delivery {
     let read = told.reader();
     let arguments = move |limits: &[FleetLimit], _| told.arguments(limits, id);
     let patience = KEPT + core.call_ttl;
@@ -149,7 +154,7 @@ pub(super) fn deliver_step(
 ) -> Delivery {
     let (reply, receiver) = oneshot::channel();
     core.message_begins();
-    let message = Message {
+    let message = PendingMessage {
         arguments,
         patience,
         since: time::now(),
@@ -172,7 +177,7 @@ pub(super) fn deliver_stranded(core: &Arc<Core>, runtime: &Handle) {
     }
 }
 
-fn spawn(core: &Arc<Core>, message: Message, runtime: &Handle) {
+fn spawn(core: &Arc<Core>, message: PendingMessage, runtime: &Handle) {
     let underway = Underway {
         core: Arc::clone(core),
         message: Some(message),
@@ -183,7 +188,7 @@ fn spawn(core: &Arc<Core>, message: Message, runtime: &Handle) {
 /// A message until it is taken or given up. If its task is dropped, another runtime is to send it.
 struct Underway {
     core: Arc<Core>,
-    message: Option<Message>,
+    message: Option<PendingMessage>,
 }
 
 impl Underway {
@@ -208,7 +213,7 @@ impl Drop for Underway {
     }
 }
 
-async fn send(core: &Core, message: &Message) -> Result<Vec<i64>, ApiError> {
+async fn send(core: &Core, message: &PendingMessage) -> Result<Vec<i64>, ApiError> {
     loop {
         let step = core.run_newest(|limits| (message.arguments)(limits, message.age()));
         let failure = match step.await {

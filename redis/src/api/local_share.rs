@@ -66,10 +66,10 @@ impl LocalShare {
         let mut buckets = Vec::new();
         for live in shared {
             let limit = live.now();
-            let (Some(name), Some(shares)) = (limit.name, &live.shares) else {
+            let (Some(name), Some(common)) = (limit.name, &live.shares) else {
                 continue;
             };
-            let share = shares.get(nodes, || share_of(&limit, nodes))?;
+            let share = common.get(nodes, || share_of(&limit, nodes))?;
             builder = match share {
                 ApiShare::Window(window) => builder.shared(name, window),
                 ApiShare::Bucket(bucket) => {

@@ -15,7 +15,7 @@ use crate::time;
 pub(super) type Arguments = Box<dyn Fn(&[FleetLimit], Duration) -> ScriptArgs + Send + Sync>;
 
 /// A message of which the caller gets the script's reply.
-pub(super) struct Message {
+pub(super) struct PendingMessage {
     pub(super) arguments: Arguments,
     /// It is given up when it is older.
     pub(super) patience: Duration,
@@ -24,7 +24,7 @@ pub(super) struct Message {
     pub(super) reply: oneshot::Sender<Result<Vec<i64>, ApiError>>,
 }
 
-impl Message {
+impl PendingMessage {
     pub(super) fn age(&self) -> Duration {
         Duration::from_nanos(time::now().saturating_sub(self.since))
     }
@@ -32,19 +32,19 @@ impl Message {
 
 /// Messages whose runtime has ended before the server has taken them. Another one sends them.
 #[derive(Default)]
-pub(super) struct Stranded(Mutex<Vec<Message>>);
+pub(super) struct Stranded(Mutex<Vec<PendingMessage>>);
 
 impl Stranded {
-    fn lock(&self) -> MutexGuard<'_, Vec<Message>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<PendingMessage>> {
         // No panic is possible while it is locked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add(&self, message: Message) {
+    pub(super) fn add(&self, message: PendingMessage) {
         self.lock().push(message);
     }
 
-    pub(super) fn take(&self) -> Vec<Message> {
+    pub(super) fn take(&self) -> Vec<PendingMessage> {
         core::mem::take(&mut self.lock())
     }
 }

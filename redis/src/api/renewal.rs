@@ -23,11 +23,11 @@ struct Renewal {
 
 impl Drop for Renewal {
     fn drop(&mut self) {
-        let core = self.core.upgrade().filter(|_| !self.has_ended);
+        let (false, Some(core)) = (self.has_ended, self.core.upgrade()) else {
+            return;
+        };
         // A runtime that has ended drops the task at once, and each is tried once.
-        if let Some(core) = core
-            && let Some(other) = core.open_calls.task_was_dropped(self.runtime)
-        {
+        if let Some(other) = core.open_calls.task_was_dropped(self.runtime) {
             start(&core, &other);
         }
     }

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::call_costs::CallCosts;
 use super::call_id::CallId;
 use super::core::Core;
-use super::delivery::{CallEnding, Delivery, Told, deliver};
+use super::delivery::{CallEnding, CallMessage, Delivery, deliver};
 use super::fleet_limit::LiveLimit;
 use crate::admitted::AdmittedBy;
 
@@ -168,7 +168,7 @@ impl RedisTokenPermit {
         let is_beyond = self.charge_so_far(used);
         match &mut self.admission {
             Admission::Share(Some(permit)) => permit.report(more),
-            Admission::Server if is_beyond => return self.deliver(Told::Report(used)),
+            Admission::Server if is_beyond => return self.deliver(CallMessage::Report(used)),
             _ => {}
         }
         Delivery::ready(CallEnding::Done)
@@ -207,7 +207,7 @@ impl RedisTokenPermit {
     fn end_with(&mut self, used: TokenUsage) -> Delivery {
         self.has_ended = true;
         match &mut self.admission {
-            Admission::Server => return self.deliver(Told::Settle(used)),
+            Admission::Server => return self.deliver(CallMessage::Settle(used)),
             Admission::Share(permit) => {
                 if let Some(permit) = permit.take() {
                     (*permit).settle(used);
@@ -230,9 +230,9 @@ impl RedisTokenPermit {
         match &mut self.admission {
             Admission::Server => {
                 return self.deliver(if is_committed {
-                    Told::Keep
+                    CallMessage::Keep
                 } else {
-                    Told::Cancel {
+                    CallMessage::Cancel {
                         is_remembered: false,
                     }
                 });
@@ -264,8 +264,8 @@ impl RedisTokenPermit {
         self.core.unreported.add(&costs.collect::<Vec<_>>());
     }
 
-    fn deliver(&self, message: Told) -> Delivery {
-        if !matches!(message, Told::Report(_)) {
+    fn deliver(&self, message: CallMessage) -> Delivery {
+        if !matches!(message, CallMessage::Report(_)) {
             self.core.open_calls.remove(self.id);
         }
         deliver(&self.core, self.id, message, &self.runtime)
@@ -312,7 +312,7 @@ pub(super) struct Undecided<'a> {
 impl Drop for Undecided<'_> {
     fn drop(&mut self) {
         if self.may_be_charged {
-            let message = Told::Cancel {
+            let message = CallMessage::Cancel {
                 is_remembered: true,
             };
             drop(deliver(self.core, self.id, message, self.runtime));

@@ -9,8 +9,8 @@
 --           the number of views, the number of claims
 --   view    unit, ceiling, since, until, flow (amount, period), what remained, `Date`, name
 --   claim   node, when it asked last, the number of limits, and how much the node waits for: of
---           each unit, and of each limit after its code, as time under the quota when the node asked,
---           or in permits of a window, whose code is higher by 128
+--           each unit, and then after the code of each limit, as time under the quota when the node
+--           asked; or in permits of a window, whose code is higher by 128
 --
 -- A view is what a response has told of a limit: as much may be sent as its ceiling leaves above
 -- what open calls were charged. It counts until its end. With a flow, the ceiling rises by the
