@@ -2,7 +2,7 @@
 //!
 //! | file | has |
 //! |---|---|
-//! | `fleet_limit`, `call_costs` | limits with their newest quotas, and calls, in the units of the script |
+//! | `fleet_limit`, `call_costs` | limits with their quotas now, and calls, in units of the script |
 //! | `decision` | the script's reply to a call, and the status made of it |
 //! | `core` | what all parts of one limiter share, and the calls of its script |
 //! | `admission` | admits calls, with the server and without |

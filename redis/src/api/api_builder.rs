@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::RedisApiRateLimiter;
 use super::call_id::random_node;
 use super::core::Core;
-use super::fleet_limit::LiveLimit;
+use super::fleet_limit::ApiLimit;
 use super::last_denial::LastDenial;
 use super::local_share::LocalShare;
 use super::message::Stranded;
@@ -76,50 +76,50 @@ struct Shared<'a> {
 /// A limit that an API limiter shares with others, made from a reference to a bucket or a window:
 /// see [`RedisApiRateLimiterBuilder::shared`].
 #[derive(Clone, Copy, Debug)]
-pub struct ApiShared<'a>(Kind<'a>);
+pub struct ApiShared<'a>(BucketOrWindow<'a>);
 
 #[derive(Clone, Copy, Debug)]
-enum Kind<'a> {
+enum BucketOrWindow<'a> {
     Bucket(&'a RedisTokenBucket),
     Window(&'a RedisSlidingWindow),
 }
 
 impl<'a> From<&'a RedisTokenBucket> for ApiShared<'a> {
     fn from(bucket: &'a RedisTokenBucket) -> Self {
-        Self(Kind::Bucket(bucket))
+        Self(BucketOrWindow::Bucket(bucket))
     }
 }
 
 impl<'a> From<&'a RedisSlidingWindow> for ApiShared<'a> {
     fn from(window: &'a RedisSlidingWindow) -> Self {
-        Self(Kind::Window(window))
+        Self(BucketOrWindow::Window(window))
     }
 }
 
 impl<'a> From<&'a Arc<RedisTokenBucket>> for ApiShared<'a> {
     fn from(bucket: &'a Arc<RedisTokenBucket>) -> Self {
-        Self(Kind::Bucket(bucket))
+        Self(BucketOrWindow::Bucket(bucket))
     }
 }
 
 impl<'a> From<&'a Arc<RedisSlidingWindow>> for ApiShared<'a> {
     fn from(window: &'a Arc<RedisSlidingWindow>) -> Self {
-        Self(Kind::Window(window))
+        Self(BucketOrWindow::Window(window))
     }
 }
 
 impl<'a> ApiShared<'a> {
     fn store(self) -> &'a RedisStore {
         match self.0 {
-            Kind::Bucket(bucket) => bucket.store(),
-            Kind::Window(window) => window.limits().store(),
+            BucketOrWindow::Bucket(bucket) => bucket.store(),
+            BucketOrWindow::Window(window) => window.limits().store(),
         }
     }
 
     const fn base(self) -> &'a BaseKey {
         match self.0 {
-            Kind::Bucket(bucket) => &bucket.buckets().base,
-            Kind::Window(window) => &window.buckets().base,
+            BucketOrWindow::Bucket(bucket) => &bucket.buckets().base,
+            BucketOrWindow::Window(window) => &window.buckets().base,
         }
     }
 }
@@ -229,7 +229,7 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
         };
         let mut limits = Vec::new();
         for rule in rules {
-            limits.push(LiveLimit::new(rule, &base)?);
+            limits.push(ApiLimit::new(rule, &base)?);
         }
         limits.extend(shared);
         // Stable: first those on requests, each sort in the order in which it was made.
@@ -263,7 +263,7 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
         })
     }
 
-    fn shared_limits(&self) -> Result<Vec<LiveLimit>, BuildError> {
+    fn shared_limits(&self) -> Result<Vec<ApiLimit>, BuildError> {
         let base = self.store.base_key(&self.name, None);
         let mut limits = Vec::new();
         for (index, shared) in self.shared.iter().enumerate() {
@@ -282,15 +282,12 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
             }
             let (name, place) = (shared.name, place as u64);
             let limit = match shared.limit.0 {
-                Kind::Bucket(bucket) => {
-                    LiveLimit::shared(name, bucket, (shared.counts_tokens, place))
+                BucketOrWindow::Bucket(bucket) => {
+                    ApiLimit::shared(name, bucket, (shared.counts_tokens, place))
                 }
-                Kind::Window(window) => LiveLimit::shared_window(name, window, place)?,
+                BucketOrWindow::Window(window) => ApiLimit::shared_window(name, window, place)?,
             };
-            if limits
-                .iter()
-                .any(|other: &LiveLimit| other.key == limit.key)
-            {
+            if limits.iter().any(|other: &ApiLimit| other.key == limit.key) {
                 return Err(BuildError::DuplicateLimit(name.into()));
             }
             limits.push(limit);

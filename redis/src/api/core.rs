@@ -11,7 +11,7 @@ use super::api_error::ApiError;
 use super::call_costs::{Amounts, CallCosts, add_used};
 use super::call_id::{CallId, NodeId};
 use super::decision::{Decision, Refused, Remaining};
-use super::fleet_limit::{FleetLimit, LiveLimit, micros};
+use super::fleet_limit::{ApiLimit, FleetLimit, micros};
 use super::last_denial::LastDenial;
 use super::local_share::LocalShare;
 use super::message::{PendingMessage, Stranded};
@@ -40,7 +40,7 @@ pub(super) struct Core {
     pub(super) base: BaseKey,
     /// Of the state, the calls, their ends, and then of the limits.
     pub(super) keys: Vec<Vec<u8>>,
-    pub(super) limits: Vec<LiveLimit>,
+    pub(super) limits: Vec<ApiLimit>,
     pub(super) config: RateLimitConfig,
     pub(super) policy: FailurePolicy,
     pub(super) call_ttl: Duration,
@@ -64,7 +64,7 @@ pub(super) struct Core {
 }
 
 /// Newer quotas, and the indices of their limits.
-type Told = Vec<(usize, QuotaRecord)>;
+type NewerQuotas = Vec<(usize, QuotaRecord)>;
 
 /// What the server has decided about a call.
 pub(super) struct Decided {
@@ -97,7 +97,7 @@ impl Core {
 
     /// The limits with the newest quotas that this node knows.
     pub(super) fn limits_now(&self) -> Box<[FleetLimit]> {
-        self.limits.iter().map(LiveLimit::now).collect()
+        self.limits.iter().map(ApiLimit::now).collect()
     }
 
     fn adopt(&self, told: &[(usize, QuotaRecord)]) {
@@ -120,7 +120,10 @@ impl Core {
     }
 
     /// Runs one step. The error is the newer quotas that the server knows: it has done nothing.
-    async fn run_once(&self, arguments: ScriptArgs) -> Result<Result<Vec<i64>, Told>, CallFailure> {
+    async fn run_once(
+        &self,
+        arguments: ScriptArgs,
+    ) -> Result<Result<Vec<i64>, NewerQuotas>, CallFailure> {
         let reply = self.run(arguments).await?;
         match told_quotas(&reply) {
             Some(newer) => Ok(Err(newer)),

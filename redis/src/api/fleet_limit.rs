@@ -1,6 +1,6 @@
 //! One limit of an API limiter, in the units of the script.
 //!
-//! The quota of a bucket may change while nodes use it. A [`LiveLimit`] has the newest one that
+//! The quota of a bucket may change while nodes use it. A [`ApiLimit`] has the newest one that
 //! this node knows, and each step of the script is made with the [`FleetLimit`]s of one instant.
 
 use core::time::Duration;
@@ -61,7 +61,7 @@ enum Scale {
 
 /// A limit with the newest quota that this node knows.
 #[derive(Debug)]
-pub(super) struct LiveLimit {
+pub(super) struct ApiLimit {
     /// As it was built.
     limit: FleetLimit,
     /// `None` for a window.
@@ -93,7 +93,7 @@ impl Asked {
     }
 }
 
-impl LiveLimit {
+impl ApiLimit {
     pub(super) fn new(rule: LimitRule, base: &BaseKey) -> Result<Self, BuildError> {
         let (place, key) = match rule.kind {
             LimitKind::Minute => (1, "minute"),

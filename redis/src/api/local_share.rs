@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidegate::{ApiRateLimiter, RateLimitConfig, SlidingWindow, TokenBucket};
 
-use super::fleet_limit::{FleetLimit, LiveLimit};
+use super::fleet_limit::{ApiLimit, FleetLimit};
 use crate::error::BuildError;
 use crate::local_shares::{ApiShare, part, share};
 
@@ -58,7 +58,7 @@ fn share_of(limit: &FleetLimit, nodes: NonZeroU32) -> Result<ApiShare, BuildErro
 impl LocalShare {
     pub(super) fn new(
         config: &RateLimitConfig,
-        shared: &[LiveLimit],
+        shared: &[ApiLimit],
         nodes: NonZeroU32,
     ) -> Result<Self, BuildError> {
         let config = divided(config, nodes.get().into())?;

@@ -11,7 +11,7 @@ use super::call_costs::CallCosts;
 use super::call_id::CallId;
 use super::core::Core;
 use super::delivery::{CallEnding, CallMessage, Delivery, deliver};
-use super::fleet_limit::LiveLimit;
+use super::fleet_limit::ApiLimit;
 use crate::admitted::AdmittedBy;
 
 /// One admitted request with its estimated tokens, from
@@ -176,7 +176,7 @@ impl RedisTokenPermit {
 
     /// Notes what is charged with this usage. Returns whether it is more than before.
     fn charge_so_far(&mut self, used: TokenUsage) -> bool {
-        let limits = self.core.limits.iter().map(LiveLimit::as_built);
+        let limits = self.core.limits.iter().map(ApiLimit::as_built);
         let token_limits = limits.filter(|limit| limit.counts_tokens);
         let mut is_beyond = false;
         for (limit, charged) in token_limits.zip(&mut self.costs.tokens) {
@@ -253,7 +253,7 @@ impl RedisTokenPermit {
 
     /// Notes what the share has admitted, for the server.
     fn report_late(&self, used: TokenUsage) {
-        let limits = self.core.limits.iter().map(LiveLimit::as_built);
+        let limits = self.core.limits.iter().map(ApiLimit::as_built);
         let costs = limits.map(|limit| {
             if limit.counts_tokens {
                 fleet::share_of(limit.kind, used)

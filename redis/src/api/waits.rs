@@ -141,14 +141,16 @@ pub(super) async fn wait<A: Ask>(
     }
 }
 
+/// So long before the end of a pause, the first waiter sleeps for the last time.
+const LAST_SLEEP: Duration = LONGEST_SLEEP.saturating_sub(LONGEST_GAP);
+
 /// How long the first waiter sleeps while a pause lasts: another node may end it early. The end of
 /// the pause and what is waited beyond it are within one sleep.
 fn pause_sleep(order: &WaitOrder, pause: Duration) -> Duration {
-    let last = LONGEST_SLEEP - LONGEST_GAP;
-    if pause <= last {
+    if pause <= LAST_SLEEP {
         return order.paused_for(pause);
     }
-    (pause - last).min(LONGEST_SLEEP)
+    pause.saturating_sub(LAST_SLEEP).min(LONGEST_SLEEP)
 }
 
 /// Whether a call that is refused like this can be admitted before its deadline.
@@ -176,7 +178,7 @@ mod tests {
             let sleep = pause_sleep(&order, pause);
             assert!(sleep <= LONGEST_SLEEP, "{pause:?}: {sleep:?}");
             let left = pause.saturating_sub(sleep);
-            assert!(left.is_zero() || left >= LONGEST_SLEEP - LONGEST_GAP);
+            assert!(left.is_zero() || left >= LAST_SLEEP);
         }
     }
 }

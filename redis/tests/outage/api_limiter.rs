@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tidegate::{LimitKind, Quota, RateLimitConfig};
 use tidegate_redis::{
-    AdmittedBy, ApiError, CallEnding, FailurePolicy, RedisApiRateLimiter, RedisStore,
-    RedisTokenBucket,
+    AdmittedBy, ApiError, CallEnding, FailurePolicy, RedisApiRateLimiter, RedisSlidingWindow,
+    RedisStore, RedisTokenBucket,
 };
 use tokio::task::JoinSet;
 
@@ -156,13 +156,15 @@ async fn a_share_is_admitted_and_reported() {
 }
 
 #[tokio::test]
-async fn the_share_of_a_shared_bucket_follows_its_quota() {
+async fn shares_of_shared_limits_follow_their_quotas() {
     let quota = |tokens: u64| Quota::new(tokens, Duration::from_secs(1_000_000)).unwrap();
     let mut server = ServerOptions::default().start();
     let store = store(server.url());
     let org = RedisTokenBucket::new(&store, "org", quota(100)).unwrap();
     let nodes = NonZeroU32::new(4).unwrap();
+    let window = RedisSlidingWindow::new(&store, "all", 8, Duration::from_secs(1_000_000)).unwrap();
     let limiter = RedisApiRateLimiter::builder(&store, "model", CONFIG)
+        .shared("all", &window)
         .shared_tokens("org", &org)
         .on_failure(FailurePolicy::Local { nodes })
         .build()
@@ -173,7 +175,7 @@ async fn the_share_of_a_shared_bucket_follows_its_quota() {
     assert!(!limiter.check().await.unwrap().is_limited);
     assert_eq!(org.quota(), quota(1_000));
     server.kill();
-    let permit = limiter.reserve_tokens(25).await.unwrap();
+    let permit = limiter.reserve_tokens(20).await.unwrap();
     assert_eq!(permit.by(), AdmittedBy::LocalShare);
     // The share has a capacity of 250 now, and is no fuller than before.
     for (tokens, is_permanent) in [(250, false), (251, true)] {
@@ -182,6 +184,10 @@ async fn the_share_of_a_shared_bucket_follows_its_quota() {
         assert_eq!(status.limit_name(), Some("org"));
         assert_eq!(status.is_permanent, is_permanent, "{tokens}");
     }
+    // That of the window has two permits.
+    let _ = limiter.try_acquire().await.unwrap();
+    let error = limiter.try_acquire().await.unwrap_err();
+    assert_eq!(error.status().unwrap().limit_name(), Some("all"));
 }
 
 #[tokio::test]
