@@ -321,8 +321,8 @@ impl RedisApiRateLimiter {
         self.core.counters.stats()
     }
 
-    /// Waits until the server has taken all messages of this node about calls, or they are given up.
-    /// Await it before the process ends.
+    /// Waits until the server has taken all messages of this node about calls, or they are given
+    /// up. Await it before the process ends.
     ///
     /// It sends those that were not taken when their own runtime ended.
     pub async fn delivered(&self) {
