@@ -6,7 +6,7 @@
 //! | `decision` | the script's reply to a call, and the status made of it |
 //! | `core` | what all parts of one limiter share, and the calls of its script |
 //! | `admission` | admits calls, with the server and without |
-//! | `token_permit`, `delivery` | the ends of calls, sent until they are taken |
+//! | `token_permit`, `delivery`, `message` | the ends of calls, sent until they are taken |
 //! | `open_calls`, `renewal` | keeps open calls in flight |
 //! | `waits`, `wait_order` | calls that wait |
 //! | `observation` | what responses tell |
@@ -22,6 +22,7 @@ mod delivery;
 mod fleet_limit;
 mod last_denial;
 mod local_share;
+mod message;
 #[cfg(feature = "http")]
 mod observation;
 mod open_calls;
@@ -49,7 +50,7 @@ use crate::script::ScriptArgs;
 use crate::stats::LimitStats;
 use crate::sync::Ordering::Relaxed;
 use admission::{Ask, RequestCall, TokenCall};
-use delivery::{Message, deliver};
+use delivery::{CallMessage, deliver, deliver_stranded};
 use fleet_limit::{FleetLimit, micros};
 
 /// Keeps the calls of a fleet of processes to an API within all of its limits: requests per minute,
@@ -213,7 +214,7 @@ impl RedisApiRateLimiter {
     ///
     /// Outside of a tokio runtime.
     pub fn settle(&self, call: CallId, used: impl Into<TokenUsage>) -> Delivery {
-        self.deliver(call, Message::Settle(used.into()))
+        self.deliver(call, CallMessage::Settle(used.into()))
     }
 
     /// Ends a call of any node that was not made: its request and its tokens come back.
@@ -224,13 +225,13 @@ impl RedisApiRateLimiter {
     pub fn cancel(&self, call: CallId) -> Delivery {
         self.deliver(
             call,
-            Message::Cancel {
+            CallMessage::Cancel {
                 is_remembered: false,
             },
         )
     }
 
-    fn deliver(&self, call: CallId, message: Message) -> Delivery {
+    fn deliver(&self, call: CallId, message: CallMessage) -> Delivery {
         self.core.open_calls.remove(call);
         deliver(&self.core, call, message, &Handle::current())
     }
@@ -321,11 +322,16 @@ impl RedisApiRateLimiter {
         self.core.counters.stats()
     }
 
-    /// Waits until the server has taken all messages of this node about calls. Await it before the
-    /// process ends.
+    /// Waits until the server has taken all messages of this node about calls, or they are given
+    /// up. Await it before the process ends.
+    ///
+    /// It sends those that were not taken when their own runtime ended.
     pub async fn delivered(&self) {
         loop {
             let changed = self.core.changed.notified();
+            if let Ok(runtime) = Handle::try_current() {
+                deliver_stranded(&self.core, &runtime);
+            }
             // Relaxed: the notification orders it.
             if self.core.undelivered.load(Relaxed) == 0 {
                 return;

@@ -131,7 +131,7 @@ pub enum BuildError {
     Window(WindowError),
     /// No limit was given.
     NoLimits,
-    /// Two limits have the same name.
+    /// Two limits have the same name, or are one on the server. This is the name of the second.
     DuplicateLimit(Arc<str>),
     /// The share of one of so many nodes is too small for a quota.
     TooManyNodes,
@@ -169,7 +169,7 @@ impl fmt::Display for BuildError {
             Self::Window(error) => error.fmt(f),
             Self::NoLimits => f.write_str("no limit was given"),
             Self::SeveralLimits => f.write_str("a key of the table has several limits"),
-            Self::DuplicateLimit(name) => write!(f, "two limits are named `{name}`"),
+            Self::DuplicateLimit(name) => write!(f, "the limit `{name}` is there twice"),
             Self::TooManyNodes => {
                 f.write_str("the quota divided by the number of nodes is too small")
             }

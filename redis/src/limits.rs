@@ -18,7 +18,7 @@ use crate::denial_cache::{DenialCache, PresentDenial};
 use crate::error::{AcquireError, BuildError};
 use crate::live_limit::{LimitNow, LiveLimit};
 use crate::live_quota::{LiveQuota, told_quotas};
-use crate::local_shares::LocalShares;
+use crate::local_shares::{ApiShares, LocalShares};
 use crate::observer::LimitObserver;
 use crate::options::LimiterOptions;
 use crate::policy::FailurePolicy;
@@ -46,6 +46,8 @@ pub(crate) struct Limits {
     options: LimiterOptions,
     denials: DenialCache,
     shares: Option<LocalShares>,
+    /// Those of API limiters that share a single limit.
+    api_shares: Arc<ApiShares>,
     observer: LimitObserver,
     /// `None` unless this is a table.
     table: Option<TableQuotas>,
@@ -117,6 +119,7 @@ impl Limits {
             options,
             denials: DenialCache::new(options.cached_keys, options.denial_age),
             shares,
+            api_shares: Arc::default(),
             observer: LimitObserver::new(name),
             table: None,
             changed: Notify::new(),
@@ -192,6 +195,10 @@ impl Limits {
     /// Returns a future that ends with the next change of a quota that this node learns of.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
+    }
+
+    pub(crate) const fn api_shares(&self) -> &Arc<ApiShares> {
+        &self.api_shares
     }
 
     pub(crate) const fn shares(&self) -> Option<&LocalShares> {

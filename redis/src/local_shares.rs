@@ -2,6 +2,7 @@
 
 use core::num::NonZeroU32;
 use core::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate::{Denied, Keyed, Quota, SlidingWindow, TokenBucket};
 
@@ -37,6 +38,35 @@ pub(crate) fn share(quota: Quota, nodes: NonZeroU32) -> Result<Quota, BuildError
 /// Returns the part of one of `nodes`, at least 1.
 pub(crate) fn part(limit: u64, nodes: NonZeroU32) -> u64 {
     (limit / u64::from(nodes.get())).max(1)
+}
+
+/// This node's share of one limit in its API limiters. Those with the same number of nodes have one
+/// together, as they have one limit on the server.
+#[derive(Debug, Default)]
+pub(crate) struct ApiShares(Mutex<Vec<(NonZeroU32, ApiShare)>>);
+
+#[derive(Clone, Debug)]
+pub(crate) enum ApiShare {
+    Bucket(Arc<TokenBucket>),
+    Window(Arc<SlidingWindow>),
+}
+
+impl ApiShares {
+    /// Returns the share of one of `nodes`, which the first caller makes.
+    pub(crate) fn get(
+        &self,
+        nodes: NonZeroU32,
+        make: impl FnOnce() -> Result<ApiShare, BuildError>,
+    ) -> Result<ApiShare, BuildError> {
+        // A panic while it is locked leaves it as it was.
+        let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, share)) = shares.iter().find(|(of, _)| *of == nodes) {
+            return Ok(share.clone());
+        }
+        let share = make()?;
+        shares.push((nodes, share.clone()));
+        Ok(share)
+    }
 }
 
 impl ShareTable {

@@ -23,7 +23,9 @@ impl UnreportedCharges {
     pub(crate) fn add(&self, costs: &[u64]) {
         for (sum, &cost) in self.0.iter().zip(costs) {
             // Relaxed: a sum that guards no memory; each permit enters it once.
-            sum.fetch_add(cost, Relaxed);
+            let add = |sum: u64| Some(sum.saturating_add(cost));
+            // The closure never refuses.
+            let _ = sum.fetch_update(Relaxed, Relaxed, add);
         }
     }
 
@@ -59,5 +61,24 @@ impl Drop for ChargeReport<'_> {
         if self.costs.iter().any(|cost| *cost > 0) {
             self.unreported.add(&self.costs);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_beyond_all_numbers_stays_the_largest() {
+        let unreported = UnreportedCharges::new(2);
+        unreported.add(&[u64::MAX, 1]);
+        unreported.add(&[5, 2]);
+        let report = unreported.take_report();
+        assert_eq!([report.get(0), report.get(1)], [u64::MAX, 3]);
+        unreported.add(&[7, 4]);
+        // Without a reply, its charges are added to the new ones.
+        drop(report);
+        let report = unreported.take_report();
+        assert_eq!([report.get(0), report.get(1)], [u64::MAX, 7]);
     }
 }

@@ -63,7 +63,7 @@ async fn admit(core: &Arc<Core>, asker: Asker) -> Result<RateLimitStatus, ApiErr
             return admit_without_server(core, failure);
         }
     };
-    admitted(core, &decided, sent)?;
+    admitted(core, asker, &decided, sent)?;
     Ok(decided.decision.remaining().free())
 }
 
@@ -103,7 +103,7 @@ async fn reserve(
     drop(undecided);
     match decided {
         Ok(decided) => {
-            admitted(core, &decided, sent)?;
+            admitted(core, asker, &decided, sent)?;
             renewal::open(core, id, &runtime);
             let call = (estimate, decided.costs);
             Ok(RedisTokenPermit::by_server(core, id, call, &runtime))
@@ -131,7 +131,7 @@ async fn refuse_as_before(core: &Core, asker: Asker, costs: &CallCosts) -> Resul
 }
 
 /// Counts a decision of the server.
-fn admitted(core: &Core, decided: &Decided, sent: u64) -> Result<(), ApiError> {
+fn admitted(core: &Core, asker: Asker, decided: &Decided, sent: u64) -> Result<(), ApiError> {
     let Decided { decision, costs } = decided;
     let Some(refused) = decision.refusal else {
         core.counters.admitted.increment();
@@ -147,7 +147,10 @@ fn admitted(core: &Core, decided: &Decided, sent: u64) -> Result<(), ApiError> {
         return Err(ApiError::Limited(core.unused().never(limit)));
     }
     let remaining = decision.remaining();
-    core.last_denial.keep(costs, sent, refused, remaining);
+    // That of a call that waits counts what other nodes have claimed. Others may overtake.
+    if asker == Asker::Passing {
+        core.last_denial.keep(costs, sent, refused, remaining);
+    }
     let status = core.refused(refused, remaining, &decision.limits);
     Err(ApiError::Limited(status))
 }

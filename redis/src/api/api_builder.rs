@@ -13,6 +13,7 @@ use super::core::Core;
 use super::fleet_limit::{ApiLimit, CALLS, ENDS, STATE};
 use super::last_denial::LastDenial;
 use super::local_share::LocalShare;
+use super::message::Stranded;
 use super::open_calls::OpenCalls;
 use super::wait_order::WaitOrder;
 use crate::base_key::BaseKey;
@@ -140,7 +141,9 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     ///
     /// With [`FailurePolicy::Local`], this node admits what a
     /// [`tidegate::ApiRateLimiter`] does with each number divided by the nodes. Its calls are
-    /// reported when the server is back, and leave the limits used up at most.
+    /// reported when the server is back, and leave the limits used up at most. Limiters that were
+    /// given the same [shared](Self::shared) bucket or window, by a reference to one value, admit
+    /// one share of it together. Its own calls have another one.
     pub const fn on_failure(mut self, policy: FailurePolicy) -> Self {
         self.policy = policy;
         self
@@ -209,7 +212,8 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
     /// * [`BuildError::Config`] with the first invalid field of the configuration;
     /// * [`BuildError::Unsupported`] for an adaptive pace, and for more than four shared limits;
     /// * [`BuildError::Scale`] if the scripts cannot represent a limit;
-    /// * [`BuildError::DuplicateLimit`] if two shared limits have the same name;
+    /// * [`BuildError::DuplicateLimit`] if two shared limits have the same name, or are one on the
+    ///   server, which the script would charge only once;
     /// * [`BuildError::OtherServer`] if a shared limit is of another store or slot;
     /// * [`BuildError::TooManyNodes`] if a node's share is too small.
     pub fn build(self) -> Result<RedisApiRateLimiter, BuildError> {
@@ -251,6 +255,7 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
             share,
             counters: LimitCounters::default(),
             undelivered: AtomicU64::new(0),
+            stranded: Stranded::default(),
             changed: Notify::new(),
         };
         Ok(RedisApiRateLimiter {
@@ -276,12 +281,16 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
                 return Err(BuildError::OtherServer(shared.name.into()));
             }
             let (name, place) = (shared.name, place as u64);
-            limits.push(match shared.limit.0 {
+            let limit = match shared.limit.0 {
                 BucketOrWindow::Bucket(bucket) => {
                     ApiLimit::shared(name, bucket, (shared.counts_tokens, place))
                 }
                 BucketOrWindow::Window(window) => ApiLimit::shared_window(name, window, place)?,
-            });
+            };
+            if limits.iter().any(|other: &ApiLimit| other.key == limit.key) {
+                return Err(BuildError::DuplicateLimit(name.into()));
+            }
+            limits.push(limit);
         }
         Ok(limits)
     }

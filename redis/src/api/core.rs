@@ -14,6 +14,7 @@ use super::decision::{Decision, Refused, Remaining};
 use super::fleet_limit::{ApiLimit, FleetLimit, micros};
 use super::last_denial::LastDenial;
 use super::local_share::LocalShare;
+use super::message::{PendingMessage, Stranded};
 use super::open_calls::OpenCalls;
 use super::wait_order::WaitOrder;
 use crate::base_key::BaseKey;
@@ -56,6 +57,8 @@ pub(super) struct Core {
     pub(super) wait_order: WaitOrder,
     /// Messages about calls that the server has not taken yet.
     pub(super) undelivered: AtomicU64,
+    /// Those of them whose runtimes have ended.
+    pub(super) stranded: Stranded,
     /// Notified when something has changed that may let a waiter of this node go.
     pub(super) changed: Notify,
 }
@@ -283,6 +286,12 @@ impl Core {
     pub(super) fn message_begins(&self) {
         // Relaxed: a counter that guards no memory.
         self.undelivered.fetch_add(1, Relaxed);
+    }
+
+    /// The runtime of a message has ended.
+    pub(super) fn message_strands(&self, message: PendingMessage) {
+        self.stranded.add(message);
+        self.changed.notify_waiters();
     }
 
     pub(super) fn message_ends(self: &Arc<Self>) {

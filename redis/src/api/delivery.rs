@@ -2,7 +2,7 @@
 //!
 //! Each names its call, and the server does what it says once: the record of a call that has ended
 //! is gone. So a message whose answer was lost is sent again without harm. It is given up when the
-//! call is forgotten.
+//! call is forgotten. If its runtime ends, another one of this node sends it.
 
 use core::fmt;
 use core::future::Future;
@@ -20,6 +20,7 @@ use super::call_costs::{Amounts, add_used};
 use super::call_id::CallId;
 use super::core::{Core, KEPT};
 use super::fleet_limit::{FleetLimit, micros};
+use super::message::{Arguments, PendingMessage};
 use crate::script::ScriptArgs;
 use crate::store::CallFailure;
 use crate::time;
@@ -58,13 +59,16 @@ pub struct Delivery {
 }
 
 enum State {
-    Sent(oneshot::Receiver<Result<CallEnding, ApiError>>),
+    Sent(
+        oneshot::Receiver<Result<Vec<i64>, ApiError>>,
+        fn(&[i64]) -> CallEnding,
+    ),
     Ready(CallEnding),
 }
 
 /// What is told about a call.
 #[derive(Clone, Debug)]
-pub(super) enum Message {
+pub(super) enum CallMessage {
     Settle(TokenUsage),
     /// What it was charged counts as used.
     Keep,
@@ -76,7 +80,7 @@ pub(super) enum Message {
     Report(TokenUsage),
 }
 
-impl Message {
+impl CallMessage {
     fn arguments(&self, limits: &[FleetLimit], id: CallId) -> ScriptArgs {
         let mut arguments = ScriptArgs::default();
         let (operation, used, remembered) = match self {
@@ -107,82 +111,118 @@ impl Message {
         arguments
     }
 
-    fn read(&self, reply: &[i64]) -> CallEnding {
-        match (self, reply) {
-            (Self::Cancel { .. }, [1, 0]) => CallEnding::Forfeited,
-            (_, [1, ..]) => CallEnding::Done,
-            _ => CallEnding::Unknown,
+    /// Reads the reply to it.
+    const fn reader(&self) -> fn(&[i64]) -> CallEnding {
+        match self {
+            Self::Cancel { .. } => |reply| match reply {
+                [1, 0] => CallEnding::Forfeited,
+                _ => ending(reply),
+            },
+            _ => ending,
         }
     }
 }
 
-/// Sends a message about a call in a task of its own.
+const fn ending(reply: &[i64]) -> CallEnding {
+    match reply {
+        [1, ..] => CallEnding::Done,
+        _ => CallEnding::Unknown,
+    }
+}
+
+/// Sends what is told about a call in a task of its own.
 pub(super) fn deliver(
     core: &Arc<Core>,
     id: CallId,
-    message: Message,
+    told: CallMessage,
     runtime: &Handle,
 ) -> Delivery {
-    let read = message.clone();
-    let arguments = move |_: &Core, limits: &[FleetLimit], _| message.arguments(limits, id);
+    let read = told.reader();
+    let arguments = move |limits: &[FleetLimit], _| told.arguments(limits, id);
     let patience = KEPT + core.call_ttl;
-    deliver_step(
-        core,
-        patience,
-        arguments,
-        move |reply| read.read(reply),
-        runtime,
-    )
+    deliver_step(core, patience, Box::new(arguments), read, runtime)
 }
 
 /// Sends one step in a task of its own, until the server has taken it or it is older than
-/// `patience`. `arguments` gets the limits and its age.
+/// `patience`.
 pub(super) fn deliver_step(
     core: &Arc<Core>,
     patience: Duration,
-    arguments: impl Fn(&Core, &[FleetLimit], Duration) -> ScriptArgs + Send + Sync + 'static,
-    read: impl FnOnce(&[i64]) -> CallEnding + Send + 'static,
+    arguments: Arguments,
+    read: fn(&[i64]) -> CallEnding,
     runtime: &Handle,
 ) -> Delivery {
-    let (sender, receiver) = oneshot::channel();
+    let (reply, receiver) = oneshot::channel();
     core.message_begins();
-    let undelivered = Undelivered(Arc::clone(core));
-    runtime.spawn(async move {
-        let reply = send(&undelivered.0, patience, &arguments).await;
-        drop(undelivered);
-        // The receiver may be gone.
-        let _ = sender.send(reply.map(|reply| read(&reply)));
-    });
+    let message = PendingMessage {
+        arguments,
+        patience,
+        since: time::now(),
+        reply,
+    };
+    spawn(core, message, runtime);
+    // A permit may outlive the runtime that it is of.
+    if let Ok(current) = Handle::try_current() {
+        deliver_stranded(core, &current);
+    }
     Delivery {
-        state: State::Sent(receiver),
+        state: State::Sent(receiver, read),
     }
 }
 
-/// Counts a message until it is taken, given up, or its runtime ends.
-struct Undelivered(Arc<Core>);
+/// Sends the messages whose runtimes have ended.
+pub(super) fn deliver_stranded(core: &Arc<Core>, runtime: &Handle) {
+    for message in core.stranded.take() {
+        spawn(core, message, runtime);
+    }
+}
 
-impl Drop for Undelivered {
+fn spawn(core: &Arc<Core>, message: PendingMessage, runtime: &Handle) {
+    let underway = Underway {
+        core: Arc::clone(core),
+        message: Some(message),
+    };
+    runtime.spawn(underway.send());
+}
+
+/// A message until it is taken or given up. If its task is dropped, another runtime is to send it.
+struct Underway {
+    core: Arc<Core>,
+    message: Option<PendingMessage>,
+}
+
+impl Underway {
+    async fn send(mut self) {
+        let Some(message) = &self.message else {
+            return;
+        };
+        let reply = send(&self.core, message).await;
+        if let Some(message) = self.message.take() {
+            self.core.message_ends();
+            // The receiver may be gone.
+            let _ = message.reply.send(reply);
+        }
+    }
+}
+
+impl Drop for Underway {
     fn drop(&mut self) {
-        self.0.message_ends();
+        if let Some(message) = self.message.take() {
+            self.core.message_strands(message);
+        }
     }
 }
 
-async fn send(
-    core: &Core,
-    patience: Duration,
-    arguments: &(impl Fn(&Core, &[FleetLimit], Duration) -> ScriptArgs + Sync),
-) -> Result<Vec<i64>, ApiError> {
-    let start = time::now();
-    let age = || Duration::from_nanos(time::now().saturating_sub(start));
+async fn send(core: &Core, message: &PendingMessage) -> Result<Vec<i64>, ApiError> {
     loop {
-        let step = core.run_newest(|limits| arguments(core, limits, age()));
+        let step = core.run_newest(|limits| (message.arguments)(limits, message.age()));
         let failure = match step.await {
             Ok(reply) => return Ok(reply),
             Err(failure) => failure,
         };
         let is_overloaded = matches!(failure, CallFailure::Overloaded);
         let error = core.unavailable(failure);
-        if age() > patience {
+        if message.age() > message.patience {
             return Err(error);
         }
         let wait = if is_overloaded {
@@ -211,12 +251,13 @@ impl Future for Delivery {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.state {
             State::Ready(ending) => Poll::Ready(Ok(*ending)),
-            State::Sent(receiver) => Pin::new(receiver).poll(cx).map(|result| {
-                // The task is dropped only with its runtime.
-                result.unwrap_or(Err(ApiError::Unavailable {
+            State::Sent(receiver, read) => Pin::new(receiver).poll(cx).map(|result| {
+                // Only the end of the limiter drops a message: no runtime was left to send it.
+                let reply = result.unwrap_or(Err(ApiError::Unavailable {
                     retry_after: Duration::ZERO,
                     cause: None,
-                }))
+                }));
+                reply.map(|reply| read(&reply))
             }),
         }
     }

@@ -13,6 +13,7 @@ use crate::base_key::BaseKey;
 use crate::error::BuildError;
 use crate::limits::Limits;
 use crate::live_quota::LiveQuota;
+use crate::local_shares::ApiShares;
 use crate::quota_record::QuotaRecord;
 use crate::scaled_quota::Amount;
 use crate::scaled_window::ScaledWindow;
@@ -78,6 +79,8 @@ pub(super) struct ApiLimit {
     quota: Option<Arc<LiveQuota>>,
     /// Those of a shared bucket, which are to learn of changes, too.
     owner: Option<Arc<Limits>>,
+    /// What this node admits of a shared limit without the server.
+    pub(super) shares: Option<Arc<ApiShares>>,
     pub(super) key: Vec<u8>,
 }
 
@@ -140,6 +143,7 @@ impl ApiLimit {
             limit,
             quota,
             owner: None,
+            shares: None,
             key: base.limit_key(Some(&format!("?{key}"))),
         })
     }
@@ -167,6 +171,7 @@ impl ApiLimit {
             limit,
             quota: Some(Arc::clone(quota)),
             owner: Some(Arc::clone(owner)),
+            shares: Some(Arc::clone(owner.api_shares())),
             key: bucket.buckets().keys[0].clone(),
         }
     }
@@ -195,6 +200,7 @@ impl ApiLimit {
             limit,
             quota: None,
             owner: None,
+            shares: Some(Arc::clone(window.limits().api_shares())),
             key: window.buckets().keys[0].clone(),
         })
     }

@@ -7,7 +7,7 @@ use tidegate::{ApiRateLimiter, RateLimitConfig, SlidingWindow, TokenBucket};
 
 use super::fleet_limit::{ApiLimit, FleetLimit};
 use crate::error::BuildError;
-use crate::local_shares::{part, share};
+use crate::local_shares::{ApiShare, part, share};
 
 /// See the [module](self) documentation.
 #[derive(Clone, Debug)]
@@ -45,6 +45,16 @@ fn divided(config: &RateLimitConfig, nodes: u64) -> Result<RateLimitConfig, Buil
     })
 }
 
+/// Makes the share of one of `nodes`.
+fn share_of(limit: &FleetLimit, nodes: NonZeroU32) -> Result<ApiShare, BuildError> {
+    Ok(if let Some(quota) = limit.quota() {
+        ApiShare::Bucket(Arc::new(TokenBucket::new(share(quota, nodes)?)))
+    } else {
+        let (permits, length) = (part(limit.capacity, nodes), limit.length());
+        ApiShare::Window(Arc::new(SlidingWindow::new(permits, length)?))
+    })
+}
+
 impl LocalShare {
     pub(super) fn new(
         config: &RateLimitConfig,
@@ -54,19 +64,22 @@ impl LocalShare {
         let config = divided(config, nodes.get().into())?;
         let mut builder = ApiRateLimiter::builder(config);
         let mut buckets = Vec::new();
-        for limit in shared.iter().map(ApiLimit::now) {
-            let name = limit.name.unwrap_or_default();
-            let Some(quota) = limit.quota() else {
-                let (permits, length) = (part(limit.capacity, nodes), limit.length());
-                builder = builder.shared(name, SlidingWindow::new(permits, length)?);
+        for live in shared {
+            let limit = live.now();
+            let (Some(name), Some(common)) = (limit.name, &live.shares) else {
                 continue;
             };
-            let bucket = Arc::new(TokenBucket::new(share(quota, nodes)?));
-            buckets.push((name, Arc::clone(&bucket)));
-            builder = if limit.counts_tokens {
-                builder.shared_tokens(name, bucket)
-            } else {
-                builder.shared(name, bucket)
+            let share = common.get(nodes, || share_of(&limit, nodes))?;
+            builder = match share {
+                ApiShare::Window(window) => builder.shared(name, window),
+                ApiShare::Bucket(bucket) => {
+                    buckets.push((name, Arc::clone(&bucket)));
+                    if limit.counts_tokens {
+                        builder.shared_tokens(name, bucket)
+                    } else {
+                        builder.shared(name, bucket)
+                    }
+                }
             };
         }
         let limiter = builder.build().map_err(BuildError::Config)?;

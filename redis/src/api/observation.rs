@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, StatusCode};
 use tidegate::__fleet::{self as fleet, Told, ToldLimit};
+use tidegate::RateLimitConfig;
 use tokio::runtime::Handle;
 
 use super::RedisApiRateLimiter;
@@ -34,7 +35,7 @@ struct Observation {
 
 impl Observation {
     /// The arguments at this age.
-    fn arguments(&self, core: &Core, age: Duration) -> ScriptArgs {
+    fn arguments(&self, config: &RateLimitConfig, age: Duration) -> ScriptArgs {
         let Told {
             limits,
             date,
@@ -49,8 +50,8 @@ impl Observation {
             Some((id, ends)) => arguments.bytes(&id.to_bytes()).number(ends.into()),
             None => arguments.bytes(b"").number(0),
         };
-        let (base, most) = if core.config.enable_backoff {
-            (core.config.backoff_base, core.config.backoff_max)
+        let (base, most) = if config.enable_backoff {
+            (config.backoff_base, config.backoff_max)
         } else {
             (Duration::ZERO, Duration::ZERO)
         };
@@ -91,8 +92,10 @@ impl Observation {
 }
 
 fn observe(core: &Arc<Core>, observation: Observation, runtime: &Handle) -> Delivery {
-    let arguments = move |core: &Core, _: &[FleetLimit], age| observation.arguments(core, age);
-    deliver_step(core, PATIENCE, arguments, |_| CallEnding::Done, runtime)
+    let config = core.config;
+    let arguments = move |_: &[FleetLimit], age| observation.arguments(&config, age);
+    let done = |_: &[i64]| CallEnding::Done;
+    deliver_step(core, PATIENCE, Box::new(arguments), done, runtime)
 }
 
 fn observe_response(

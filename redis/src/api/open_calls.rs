@@ -1,7 +1,9 @@
 //! The calls of this node that are open.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::{Handle, Id};
 
 use super::call_id::CallId;
 
@@ -13,7 +15,8 @@ pub(super) struct OpenCalls {
 
 #[derive(Debug, Default)]
 struct State {
-    ids: BTreeSet<CallId>,
+    /// With the runtime of each, until that has ended.
+    calls: BTreeMap<CallId, Option<Handle>>,
     /// Whether a task renews them.
     is_renewed: bool,
 }
@@ -26,26 +29,38 @@ impl OpenCalls {
 
     /// Adds a call. Returns whether the caller has to start the task that renews all.
     #[must_use]
-    pub(super) fn insert(&self, id: CallId) -> bool {
+    pub(super) fn insert(&self, id: CallId, runtime: &Handle) -> bool {
         let mut state = self.lock();
-        state.ids.insert(id);
+        state.calls.insert(id, Some(runtime.clone()));
         !core::mem::replace(&mut state.is_renewed, true)
     }
 
     pub(super) fn remove(&self, id: CallId) {
-        self.lock().ids.remove(&id);
+        self.lock().calls.remove(&id);
     }
 
     /// Returns the calls to renew. `None` if there are none: then the task ends.
     pub(super) fn to_renew(&self) -> Option<Vec<CallId>> {
         let mut state = self.lock();
-        state.is_renewed = !state.ids.is_empty();
-        let ids = state.ids.iter().copied();
+        state.is_renewed = !state.calls.is_empty();
+        let ids = state.calls.keys().copied();
         state.is_renewed.then(|| ids.collect())
     }
 
-    /// The task has ended before there were none, because its runtime has.
-    pub(super) fn task_was_dropped(&self) {
-        self.lock().is_renewed = false;
+    /// The task has ended before there were none, because its runtime has. Returns a runtime in
+    /// which the caller has to start it anew. If there is none, the next call does.
+    #[must_use]
+    pub(super) fn task_was_dropped(&self, ended: Id) -> Option<Handle> {
+        let mut state = self.lock();
+        let mut other = None;
+        for runtime in state.calls.values_mut() {
+            if runtime.as_ref().is_some_and(|it| it.id() == ended) {
+                *runtime = None;
+            } else if other.is_none() {
+                other.clone_from(runtime);
+            }
+        }
+        state.is_renewed = other.is_some();
+        other
     }
 }

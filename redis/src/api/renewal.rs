@@ -1,8 +1,10 @@
 //! The task that renews the open calls of a node, all in one call of the script.
+//!
+//! It runs in the runtime of one of them. If that ends, it goes on in the runtime of another.
 
 use std::sync::{Arc, Weak};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Id};
 
 use super::call_id::CallId;
 use super::core::{Core, KEPT};
@@ -15,25 +17,34 @@ const MOST: usize = 500;
 /// Notes the end of the task, also if its runtime ends.
 struct Renewal {
     core: Weak<Core>,
+    runtime: Id,
     has_ended: bool,
 }
 
 impl Drop for Renewal {
     fn drop(&mut self) {
-        if let (false, Some(core)) = (self.has_ended, self.core.upgrade()) {
-            core.open_calls.task_was_dropped();
+        let (false, Some(core)) = (self.has_ended, self.core.upgrade()) else {
+            return;
+        };
+        // A runtime that has ended drops the task at once, and each is tried once.
+        if let Some(other) = core.open_calls.task_was_dropped(self.runtime) {
+            start(&core, &other);
         }
     }
 }
 
 /// Notes that a call is open, and renews it as long as it is.
 pub(super) fn open(core: &Arc<Core>, id: CallId, runtime: &Handle) {
-    if !core.open_calls.insert(id) {
-        return;
+    if core.open_calls.insert(id, runtime) {
+        start(core, runtime);
     }
+}
+
+fn start(core: &Arc<Core>, runtime: &Handle) {
     let interval = core.call_ttl / 3;
     let renewal = Renewal {
         core: Arc::downgrade(core),
+        runtime: runtime.id(),
         has_ended: false,
     };
     runtime.spawn(async move {

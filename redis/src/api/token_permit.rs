@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::call_costs::CallCosts;
 use super::call_id::CallId;
 use super::core::Core;
-use super::delivery::{CallEnding, Delivery, Message, deliver};
+use super::delivery::{CallEnding, CallMessage, Delivery, deliver};
 use super::fleet_limit::ApiLimit;
 use crate::admitted::AdmittedBy;
 
@@ -141,9 +141,15 @@ impl RedisTokenPermit {
 
     /// Leaves the end of the call to another node, which ends it by the returned id. Until then it
     /// is renewed here no longer: it counts as in flight for its time to live.
+    ///
+    /// The server does not know a call that it has not [admitted](Self::by). The end of such a call
+    /// finds nothing, and its estimate counts as used.
     pub fn hand_over(mut self) -> CallId {
         self.has_ended = true;
         self.core.open_calls.remove(self.id);
+        if matches!(self.admission, Admission::Share(_)) {
+            drop(self.end_with(self.costs.usage));
+        }
         self.id
     }
 
@@ -162,7 +168,7 @@ impl RedisTokenPermit {
         let is_beyond = self.charge_so_far(used);
         match &mut self.admission {
             Admission::Share(Some(permit)) => permit.report(more),
-            Admission::Server if is_beyond => return self.deliver(Message::Report(used)),
+            Admission::Server if is_beyond => return self.deliver(CallMessage::Report(used)),
             _ => {}
         }
         Delivery::ready(CallEnding::Done)
@@ -201,7 +207,7 @@ impl RedisTokenPermit {
     fn end_with(&mut self, used: TokenUsage) -> Delivery {
         self.has_ended = true;
         match &mut self.admission {
-            Admission::Server => return self.deliver(Message::Settle(used)),
+            Admission::Server => return self.deliver(CallMessage::Settle(used)),
             Admission::Share(permit) => {
                 if let Some(permit) = permit.take() {
                     (*permit).settle(used);
@@ -224,9 +230,9 @@ impl RedisTokenPermit {
         match &mut self.admission {
             Admission::Server => {
                 return self.deliver(if is_committed {
-                    Message::Keep
+                    CallMessage::Keep
                 } else {
-                    Message::Cancel {
+                    CallMessage::Cancel {
                         is_remembered: false,
                     }
                 });
@@ -258,8 +264,8 @@ impl RedisTokenPermit {
         self.core.unreported.add(&costs.collect::<Vec<_>>());
     }
 
-    fn deliver(&self, message: Message) -> Delivery {
-        if !matches!(message, Message::Report(_)) {
+    fn deliver(&self, message: CallMessage) -> Delivery {
+        if !matches!(message, CallMessage::Report(_)) {
             self.core.open_calls.remove(self.id);
         }
         deliver(&self.core, self.id, message, &self.runtime)
@@ -306,7 +312,7 @@ pub(super) struct Undecided<'a> {
 impl Drop for Undecided<'_> {
     fn drop(&mut self) {
         if self.may_be_charged {
-            let message = Message::Cancel {
+            let message = CallMessage::Cancel {
                 is_remembered: true,
             };
             drop(deliver(self.core, self.id, message, self.runtime));

@@ -1,7 +1,8 @@
 //! The calls of one node that wait: they go one after another, in the order of their arrival.
 //!
 //! After a pause, those that waited for its end do not all go at once, here or on other nodes. Each
-//! goes a random time after the one before it, at most the interval of the requests per minute.
+//! goes a random time after the one before it, at most the interval of the requests, and at most
+//! half a second: what has changed meanwhile, such as a limit that was resumed, is to be seen soon.
 
 use core::time::Duration;
 
@@ -12,6 +13,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
 use crate::time;
+
+/// The longest time between two calls that waited for the end of a pause.
+pub(super) const LONGEST_GAP: Duration = Duration::from_millis(500);
 
 /// See the [module](self) documentation. Instants are on the node's clock.
 #[derive(Debug)]
@@ -33,7 +37,7 @@ impl WaitOrder {
             first: Mutex::new(()),
             pause_end: AtomicU64::new(0),
             next: AtomicU64::new(0),
-            longest_gap: gap,
+            longest_gap: gap.min(time::nanos(LONGEST_GAP)),
         }
     }
 
@@ -80,5 +84,28 @@ impl WaitOrder {
 
     fn gap(&self) -> Duration {
         Duration::from_nanos(fastrand::u64(0..=self.longest_gap))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The interval of one request per day is a day.
+    #[test]
+    fn calls_that_waited_for_a_pause_go_within_half_a_second_of_one_another() {
+        let config = RateLimitConfig {
+            requests_per_day: Some(1),
+            ..RateLimitConfig::UNLIMITED
+        };
+        let order = WaitOrder::new(&config);
+        for _ in 0..100 {
+            let pause = Duration::from_millis(100);
+            assert!(order.paused_for(pause) <= pause + LONGEST_GAP);
+            order.gone(0);
+            assert!(order.after_pause(0) <= LONGEST_GAP);
+        }
+        order.resumed();
+        assert_eq!(order.after_pause(0), Duration::ZERO);
     }
 }

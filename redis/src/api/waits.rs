@@ -11,6 +11,7 @@ use tidegate::{LimitKind, RateLimitStatus};
 use super::admission::Ask;
 use super::api_error::ApiError;
 use super::core::{Asker, Core};
+use super::wait_order::{LONGEST_GAP, WaitOrder};
 use crate::time;
 
 /// A call that waits until the limits admit it: awaited, it does.
@@ -129,10 +130,7 @@ pub(super) async fn wait<A: Ask>(
                 in_flight_sleep = (in_flight_sleep * 2).min(IN_FLIGHT_SLEEPS[1]);
                 wait
             }
-            // A pause may also end early.
-            Some(LimitKind::Pause) if status.retry_after < LONGEST_SLEEP => {
-                order.paused_for(status.retry_after)
-            }
+            Some(LimitKind::Pause) => pause_sleep(order, status.retry_after),
             _ => status.retry_after.min(LONGEST_SLEEP),
         };
         let wait = wait
@@ -143,9 +141,44 @@ pub(super) async fn wait<A: Ask>(
     }
 }
 
+/// So long before the end of a pause, the first waiter sleeps for the last time.
+const LAST_SLEEP: Duration = LONGEST_SLEEP.saturating_sub(LONGEST_GAP);
+
+/// How long the first waiter sleeps while a pause lasts: another node may end it early. The end of
+/// the pause and what is waited beyond it are within one sleep.
+fn pause_sleep(order: &WaitOrder, pause: Duration) -> Duration {
+    if pause <= LAST_SLEEP {
+        return order.paused_for(pause);
+    }
+    pause.saturating_sub(LAST_SLEEP).min(LONGEST_SLEEP)
+}
+
 /// Whether a call that is refused like this can be admitted before its deadline.
 fn can_still_be(status: &RateLimitStatus, deadline: u64) -> bool {
     let earliest = time::now().saturating_add(time::nanos(status.retry_after));
     // Where no wait is known it is 0.
     earliest <= deadline && time::now() < deadline
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate::RateLimitConfig;
+
+    use super::*;
+
+    #[test]
+    fn no_sleep_is_longer_than_a_second_and_the_last_one_ends_after_the_pause() {
+        let config = RateLimitConfig {
+            requests_per_day: Some(1),
+            ..RateLimitConfig::UNLIMITED
+        };
+        let order = WaitOrder::new(&config);
+        for millis in 0..3_000 {
+            let pause = Duration::from_millis(millis);
+            let sleep = pause_sleep(&order, pause);
+            assert!(sleep <= LONGEST_SLEEP, "{pause:?}: {sleep:?}");
+            let left = pause.saturating_sub(sleep);
+            assert!(left.is_zero() || left >= LAST_SLEEP);
+        }
+    }
 }

@@ -14,6 +14,8 @@
 local MOST_DEBT = 50 * 31557600 * 1000000
 -- Limits on tokens have codes from here on.
 local TOKENS = 64
+-- So much higher are the codes of windows in claims, where a need is in permits.
+local WINDOW = 128
 
 local at, limits, s, calls_changed = 1, {}, nil, false
 
@@ -159,16 +161,23 @@ local function tell(answer)
   return answer
 end
 
--- What nodes wait for that claimed before this one.
+-- The code of a limit in a claim. Nodes may have different limits, in another order.
+local function claim_code(l)
+  return l.den == 0 and l.code + WINDOW or l.code
+end
+
+-- What nodes wait for that claimed before this one: calls, of each unit, and of limits by their
+-- codes.
 local function claimed_before(node)
-  local calls, ahead = 0, {}
-  if node == '' then return calls, ahead end
+  local calls, units, ahead = 0, { 0, 0, 0, 0 }, {}
+  if node == '' then return calls, units, ahead end
   for _, claim in ipairs(s.claims) do
     if claim.node == node then break end
     calls = calls + 1
-    for i, need in ipairs(claim.needs) do ahead[i] = (ahead[i] or 0) + need end
+    add(units, claim.units, 1)
+    for _, l in ipairs(claim.needs) do ahead[l.code] = (ahead[l.code] or 0) + l.need end
   end
-  return calls, ahead
+  return calls, units, ahead
 end
 
 -- Keeps, renews or ends the claim of a node.
@@ -188,9 +197,11 @@ local function claim(node, required, is_claim)
     if #s.claims == MOST_CLAIMS then return end
     known = #s.claims + 1
   end
-  local needs = { required[1], required[2], required[3], required[4] }
-  for _, l in ipairs(limits) do needs[#needs + 1] = up(l.need_us, l.need_num) end
-  s.claims[known] = { node = node, asked = now, needs = needs }
+  local needs = {}
+  for i, l in ipairs(limits) do
+    needs[i] = { code = claim_code(l), need = up(l.need_us, l.need_num) }
+  end
+  s.claims[known] = { node = node, asked = now, units = required, needs = needs }
   s.dirty = true
 end
 
@@ -208,16 +219,16 @@ local function decide(is_check)
   local newer = read_limits()
   if newer then return newer end
   if not is_check then sweep(s, kept) end
-  local calls_ahead, ahead = claimed_before(node)
+  local calls_ahead, units_ahead, ahead = claimed_before(node)
   local reason, wait = 0, 0
   for i, l in ipairs(limits) do
     if not is_check then charge_late(l) end
-    local fit, needed = limit_fits(l, ahead[UNITS + i] or 0)
+    local fit, needed = limit_fits(l, ahead[claim_code(l)] or 0)
     if not fit and needed > wait then reason, wait = i, needed end
   end
   if s.paused > now and s.paused - now >= wait then reason, wait = -1, s.paused - now end
   local needed = {}
-  for unit = 1, UNITS do needed[unit] = required[unit] + (ahead[unit] or 0) end
+  for unit = 1, UNITS do needed[unit] = required[unit] + units_ahead[unit] end
   local ready = refused_by_views(s, needed)
   if ready - now > wait then reason, wait = -2, ready - now end
   local calls = in_flight()

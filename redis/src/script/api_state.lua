@@ -8,8 +8,9 @@
 --           is forgotten, what open calls were charged (requests, tokens, input, output),
 --           the number of views, the number of claims
 --   view    unit, ceiling, since, until, flow (amount, period), what remained, `Date`, name
---   claim   node, when it asked last, the number of amounts, and how much the node waits for: of
---           each unit, and of each limit, as time under the quota when the node asked
+--   claim   node, when it asked last, the number of limits, and how much the node waits for: of
+--           each unit, and then after the code of each limit, as time under the quota when the node
+--           asked; or in permits of a window, whose code is higher by 128
 --
 -- A view is what a response has told of a limit: as much may be sent as its ceiling leaves above
 -- what open calls were charged. It counts until its end. With a flow, the ceiling rises by the
@@ -18,7 +19,7 @@
 -- A claim is of a node that has waited for long. Those that wait on other nodes, and came later,
 -- leave as much as it waits for.
 local HEAD = '>I1I7I7I4I7I7I7I7I7I7I7I7I7I7I1I1'
-local VIEW, CLAIM = '>I1i7I7I7I7I7I7I7I1c0', '>c16I7I1'
+local VIEW, CLAIM, NEED = '>I1i7I7I7I7I7I7I7I1c0', '>c16I7I1', '>I1I7'
 local HEAD_BYTES, VERSION = 91, 1
 local MOST_VIEWS, MOST_CLAIMS, CLAIM_US = 32, 64, 3000000
 local UNITS = 4
@@ -60,10 +61,13 @@ local function load_state(key)
     s.views[#s.views + 1] = view
   end
   for _ = 1, claims do
-    local claim, limits = { needs = {} }, nil
+    local claim, limits = { units = {}, needs = {} }, nil
     claim.node, claim.asked, limits, at = struct.unpack(CLAIM, value, at)
+    for unit = 1, UNITS do claim.units[unit], at = struct.unpack('>I7', value, at) end
     for i = 1, limits do
-      claim.needs[i], at = struct.unpack('>I7', value, at)
+      local need = {}
+      need.code, need.need, at = struct.unpack(NEED, value, at)
+      claim.needs[i] = need
     end
     s.claims[#s.claims + 1] = claim
   end
@@ -95,7 +99,8 @@ local function save_state(s)
   end
   for _, claim in ipairs(s.claims) do
     parts[#parts + 1] = struct.pack(CLAIM, claim.node, claim.asked, #claim.needs)
-    for _, need in ipairs(claim.needs) do parts[#parts + 1] = struct.pack('>I7', need) end
+    for _, need in ipairs(claim.units) do parts[#parts + 1] = struct.pack('>I7', need) end
+    for _, l in ipairs(claim.needs) do parts[#parts + 1] = struct.pack(NEED, l.code, l.need) end
   end
   s.ended = { 0, 0, 0, 0 }
   local ends = math.max(s.paused, s.forgotten, now + TOTALS_US)

@@ -224,6 +224,31 @@ async fn waiters_of_a_node_go_in_order() {
     }
 }
 
+/// The refusal of a call that waits counts what another node has claimed, that of the others does
+/// not.
+#[tokio::test]
+async fn calls_that_do_not_wait_overtake_claims_also_while_denials_are_cached() {
+    for server in each_server() {
+        let [one, two] = [0, 1].map(|_| {
+            let builder = RedisApiRateLimiter::builder(&connect(&server), "model", CONFIG);
+            let builder = builder.cache_denials(Duration::from_secs(3_600));
+            builder.build().unwrap()
+        });
+        let permit = one.reserve_tokens(50_000).await.unwrap();
+        let waits = tokio::spawn(async move { one.acquire_tokens(100_000).await });
+        // It claims after a second.
+        let short = Duration::from_secs(1);
+        eventually("a claim", async || {
+            let refused = two.acquire_tokens(100).timeout(short).await;
+            refused.is_err_and(|error| error.status().is_some())
+        })
+        .await;
+        drop(two.reserve_tokens(100).await.expect("no claim counts"));
+        waits.abort();
+        drop(permit);
+    }
+}
+
 #[tokio::test]
 async fn impossible_estimates_and_denials_like_the_last_cost_no_round_trip() {
     for server in each_server() {
@@ -371,6 +396,14 @@ async fn wrong_configurations_are_errors_before_anything_is_sent() {
         .build()
         .unwrap_err();
     assert_eq!(error, BuildError::DuplicateLimit("org".into()));
+    // The same key, though another handle.
+    let same = RedisTokenBucket::new(&store, "org", slow(3)).unwrap();
+    let error = builder()
+        .shared("org", &org)
+        .shared_tokens("tokens", &same)
+        .build()
+        .unwrap_err();
+    assert_eq!(error, BuildError::DuplicateLimit("tokens".into()));
     assert_eq!(store.stats().calls, 0);
 }
 

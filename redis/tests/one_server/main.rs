@@ -7,6 +7,7 @@
 mod support;
 
 mod api_limiter;
+mod api_runtimes;
 mod api_shared;
 mod clock_steps;
 mod decisions;

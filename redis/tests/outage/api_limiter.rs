@@ -135,6 +135,9 @@ async fn a_share_is_admitted_and_reported() {
     permit.settle(150_000).await.unwrap();
     drop(limiter.reserve_tokens(5).await.unwrap());
     assert!(!limiter.try_acquire().await.unwrap().is_limited);
+    // No other node can end a call that the server does not know, so its estimate counts.
+    let _ = limiter.reserve_tokens(90_000).await.unwrap().hand_over();
+    assert!(limiter.reserve_tokens(20_000).await.is_err());
     server.restart();
     eventually("an admission of the server", async || {
         let permit = limiter.reserve_tokens(0).await.unwrap();
@@ -144,11 +147,11 @@ async fn a_share_is_admitted_and_reported() {
     limiter.delivered().await;
     let stats = limiter.stats().await.unwrap();
     let left = stats.tokens_remaining_day.unwrap();
-    assert!((849_000..849_900).contains(&left), "{left}");
+    assert!((759_000..759_900).contains(&left), "{left}");
     let counted = 1_000_000 - stats.requests_remaining_day.unwrap();
     assert!(
-        counted >= 3,
-        "{counted}: one, the settled one, and one without tokens"
+        counted >= 4,
+        "{counted}: one, the settled one, one without tokens, and the one that was handed over"
     );
 }
 
@@ -185,6 +188,40 @@ async fn shares_of_shared_limits_follow_their_quotas() {
     assert!(!limiter.try_acquire().await.unwrap().is_limited);
     let error = limiter.try_acquire().await.unwrap_err();
     assert_eq!(error.status().unwrap().limit_name(), Some("all"));
+}
+
+#[tokio::test]
+async fn limiters_that_share_a_bucket_have_one_share_of_it() {
+    let quota = |tokens: u64| Quota::new(tokens, Duration::from_secs(1_000_000)).unwrap();
+    let mut server = ServerOptions::default().start();
+    let store = store(server.url());
+    let requests = RedisTokenBucket::new(&store, "org requests", quota(8)).unwrap();
+    let tokens = RedisTokenBucket::new(&store, "org tokens", quota(100)).unwrap();
+    let nodes = NonZeroU32::new(4).unwrap();
+    let model = |name| {
+        let builder = RedisApiRateLimiter::builder(&store, name, CONFIG);
+        let builder = builder.shared("requests", &requests);
+        let builder = builder.shared_tokens("tokens", &tokens);
+        let builder = builder.on_failure(FailurePolicy::Local { nodes });
+        builder.build().unwrap()
+    };
+    let (small, large) = (model("small"), model("large"));
+    server.kill();
+    small
+        .reserve_tokens(20)
+        .await
+        .unwrap()
+        .settle(20)
+        .await
+        .unwrap();
+    let refused = |error: ApiError| error.status().unwrap().limit_name();
+    let error = large.reserve_tokens(6).await.unwrap_err();
+    assert_eq!(refused(error), Some("tokens"));
+    let permit = large.reserve_tokens(5).await.unwrap();
+    assert_eq!(permit.by(), AdmittedBy::LocalShare);
+    permit.settle(4).await.unwrap();
+    let error = small.try_acquire().await.unwrap_err();
+    assert_eq!(refused(error), Some("requests"));
 }
 
 #[tokio::test]

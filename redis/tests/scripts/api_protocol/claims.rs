@@ -21,6 +21,11 @@ struct Fleet {
 impl Fleet {
     /// Asks, and returns whether the call was admitted.
     fn ask(&mut self, node: Option<(u8, bool)>, tokens: u64) -> bool {
+        self.refuses(node, tokens).is_none()
+    }
+
+    /// Asks, and returns the limit that refuses, counted from 1.
+    fn refuses(&mut self, node: Option<(u8, bool)>, tokens: u64) -> Option<i64> {
         self.calls += 1;
         let id = [&[1; 16][..], &self.calls.to_be_bytes()].concat();
         let name = [node.map_or(0, |(node, _)| node); 16];
@@ -32,7 +37,8 @@ impl Fleet {
         };
         let arguments = self.layout.decide("reserve", call);
         let reply = self.script.run(&self.layout.keys, &arguments, self.now_us);
-        reply.unwrap()[0] == 1
+        let reply = reply.unwrap();
+        (reply[0] != 1).then_some(reply[1])
     }
 }
 
@@ -89,4 +95,27 @@ fn claims_have_an_order_and_end_with_their_nodes() {
     fleet.now_us += 2_500_000;
     assert!(fleet.ask(None, 900));
     assert!(fleet.ask(Some((2, false)), 100));
+}
+
+/// Nodes are deployed one after another, so two may have different limits. A claim of one limit in
+/// microseconds is then at the place of another that counts permits.
+#[test]
+fn a_claim_counts_for_the_same_limit_of_a_node_with_other_limits() {
+    let mut fleet = fleet();
+    assert!(fleet.ask(None, 1_000));
+    assert!(!fleet.ask(Some((1, true)), 1_000), "a claim of a second");
+    let old_keys = fleet.layout.keys.clone();
+    let mut layout = Layout::new(RateLimitConfig {
+        requests_per_minute: 1_000,
+        ..CONFIG
+    });
+    let tokens = layout.keys.len() - 1;
+    layout.keys[..3].clone_from_slice(&old_keys[..3]);
+    layout.keys[tokens].clone_from(&old_keys[3]);
+    layout.keys[3] = "minute".into();
+    fleet.layout = layout;
+    fleet.now_us += 100_000;
+    // A request needs one token, of which a hundred have flown in.
+    assert_eq!(fleet.refuses(Some((2, false)), 50), Some(2), "the tokens");
+    assert_eq!(fleet.refuses(None, 50), None, "a call that does not wait");
 }
