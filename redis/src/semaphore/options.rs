@@ -104,8 +104,8 @@ impl SemaphoreOptions {
 
     /// For how long the server keeps the turn of a node that waits, in microseconds.
     ///
-    /// Ten polls, so that a late one does not lose the turn, and two requests: the answer to one and
-    /// the next one may each take as long as the store waits. A turn never outlasts the lease.
+    /// Ten polls, so that a late one does not lose the turn, and two requests: the answer to one
+    /// and the next one may each take as long as the store waits. A turn never outlasts the lease.
     pub(crate) fn waits_for_us(&self, timeout: Duration) -> u64 {
         let polls = self.poll_ns().saturating_mul(10);
         let requests = nanos(timeout).saturating_mul(2);

@@ -254,7 +254,8 @@ impl SemaphoreState {
         is_ended
     }
 
-    /// Returns whether the task that was just started runs. In a runtime that has ended it does not.
+    /// Returns whether the task that was just started runs. In a runtime that has ended it does
+    /// not.
     pub(crate) fn task_started(&self) -> bool {
         let mut line = self.lock();
         if line.task == TaskState::Starting {
@@ -270,8 +271,8 @@ impl SemaphoreState {
         was == TaskState::Running
     }
 
-    /// Returns a runtime in which the caller is to start the task, that of each permit once. If none
-    /// is left, calls that wait are told.
+    /// Returns a runtime in which the caller is to start the task, that of each permit once. If
+    /// none is left, calls that wait are told.
     pub(crate) fn next_runtime(&self) -> Option<Handle> {
         let mut line = self.lock();
         if line.task != TaskState::Ended {
