@@ -120,8 +120,8 @@
 //!   take 392 bytes more, that quota included, and 79 for each node. A window begins with `W`, and
 //!   takes 42 bytes and 6 for each slot since its first admission, at most 64, or 129 where 64 does
 //!   not divide its microseconds. A semaphore begins with `S`, and takes 22 bytes and 58 for each
-//!   node. A call for a value of another kind is an error, and changes nothing. [`inspect`] reads
-//!   all of them.
+//!   node that holds permits or waits. A call for a value of another kind is an error, and changes
+//!   nothing. [`inspect`] reads all of them.
 //! * **An API limiter** has a state of 91 bytes, with about 60 more for each limit that responses
 //!   told of: `tidegate:{model}:?api`. Each limit has a value, such as `:?minute` and `:?tokens`, a
 //!   window at most 426 bytes. The hash `:?calls` and the sorted set `:?ends` have the open calls,

@@ -3,10 +3,12 @@
 -- has come back.
 -- ARGV: the limit, node, seq of this request, the lease's time to live, how long the node's wait counts,
 --   for how long an absent semaphore counts as used up, the permits that the node holds, those of them
---   that it admitted without the server, then for each call that asks: permits, and whether it waits (1).
+--   that it admitted without the server, whether an earlier request of the node may still arrive (1), then
+--   for each call that asks: permits, and whether it waits (1).
 --   A node without a name only asks how many permits are out.
--- Returns how many of the calls got their permits, from the first on; whether what the node holds is
---   still its own; and how many permits are out. Or only -1 if a later request of the node arrived before.
+-- Returns how many of the calls are decided, from the first on; whether what the node holds is still its
+--   own; how many permits are out; and the places, from 0, of the decided calls that got nothing. Or only
+--   -1 if a later request of the node arrived before.
 --
 -- A value is a head and a record for each node. Numbers are big-endian.
 --   head     'S', offset (us), the time of the last write (us), the number of the last turn
@@ -23,6 +25,7 @@ local NO_SEMAPHORE = 'TIDEGATE the key holds something else, not a semaphore'
 local a = {}
 for i = 1, #ARGV do a[i] = i == 2 and ARGV[i] or tonumber(ARGV[i]) end
 local limit, node, seq, ttl, waits_for, empty_for, held, unasked = a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8]
+local may_be_late = a[9] == 1
 
 local value = redis.call('GET', KEYS[1])
 local at, offset, turns = now, 0, 0
@@ -93,26 +96,33 @@ if not mine then
   if held > unasked and others + held > limit then kept, held = 0, unasked end
 end
 
-local granted, free = 0, limit - others - held
+local decided, granted, free, refused = 0, 0, limit - others - held, {}
 want = 0
-for i = 9, #a, 2 do
+for i = 10, #a, 2 do
   local reserved = granted == 0 and before or all
-  if a[i] + reserved > free then
-    if a[i + 1] == 1 then want = a[i] end
+  if a[i] + reserved <= free then
+    granted, free, held = granted + 1, free - a[i], held + a[i]
+  elseif a[i + 1] == 1 then
+    want = a[i]
     break
+  else
+    -- It does not wait, so those behind it need not wait for it.
+    refused[#refused + 1] = decided
   end
-  granted, free, held = granted + 1, free - a[i], held + a[i]
+  decided = decided + 1
 end
 if want > 0 and (granted > 0 or not waits) then
   turns = turns + 1
   turn = turns
 end
 
--- Also if the node holds nothing, so that an earlier request that arrives later is ignored.
-local parts = {
-  struct.pack(HEAD, 'S', offset, at, turns),
-  struct.pack(RECORD, node, seq, held, at + ttl, turn, want, at + waits_for),
-}
+-- A node that holds nothing and waits for nothing needs no record, unless an earlier request that
+-- arrives later has to be ignored.
+local parts = { struct.pack(HEAD, 'S', offset, at, turns), '' }
+if held + want > 0 or may_be_late then
+  parts[2] = struct.pack(RECORD, node, seq, held, at + ttl, turn, want, at + waits_for)
+  last_end = math.max(last_end, at + ttl)
+end
 if not has_ended then
   local from = mine or #value + 1
   parts[3] = string.sub(value, HEAD_SIZE + 1, from - 1)
@@ -128,7 +138,7 @@ end
 if empty_for > 0 then
   redis.call('SET', KEYS[1], table.concat(parts))
 else
-  local ends = math.max(last_end, at + ttl) - offset
+  local ends = last_end - offset
   redis.call('SET', KEYS[1], table.concat(parts), 'PXAT', (ends - ends % 1000) / 1000 + 2)
 end
-return { granted, kept, others + held }
+return { decided, kept, others + held, unpack(refused) }

@@ -90,6 +90,28 @@ impl SemaphoreOptions {
         nanos(self.ttl) / 3
     }
 
+    /// How soon a request that failed is repeated at the latest, in nanoseconds: often enough to
+    /// renew the permits before they end.
+    pub(crate) fn retry_ns(&self) -> u64 {
+        self.renewal_ns() / 4
+    }
+
+    /// How long the server may keep a record after a request, in nanoseconds of the node's clock.
+    pub(crate) fn late_ns(&self) -> u64 {
+        // A quarter more for clocks of different speed.
+        nanos(self.ttl) / 4 * 5
+    }
+
+    /// For how long the server keeps the turn of a node that waits, in microseconds.
+    ///
+    /// Ten polls, so that a late one does not lose the turn, and two requests: the answer to one
+    /// and the next one may each take as long as the store waits. A turn never outlasts the lease.
+    pub(crate) fn waits_for_us(&self, timeout: Duration) -> u64 {
+        let polls = self.poll_ns().saturating_mul(10);
+        let requests = nanos(timeout).saturating_mul(2);
+        (polls.saturating_add(requests) / 1_000).min(self.ttl_us())
+    }
+
     /// The poll interval in nanoseconds: at most a quarter of an hour.
     pub(crate) fn poll_ns(&self) -> u64 {
         nanos(self.poll_interval)

@@ -23,9 +23,20 @@ use crate::unavailable::unavailable;
 ///
 /// A permit comes back when it is dropped. The server keeps the permits of a node for a
 /// [time to live](SemaphoreOptions::ttl), which one task of the node renews for all of them in one
-/// call. So the permits of a node that dies come back by themselves. Clones are one node. The task
-/// runs only while permits are in use or calls wait, so a semaphore for each key is cheap: make one
-/// where it is needed, with the key in its name.
+/// call. So the permits of a node that dies come back by themselves. The task runs only while
+/// permits are in use or calls wait, so a semaphore for each key is cheap: make one where it is
+/// needed, with the key in its name.
+///
+/// Clones are one node: they ask the server together, and their calls stand in one line. Two
+/// semaphores of one name are two nodes, also in one process. One that is made for a single call
+/// leaves nothing on the server once its permits are back. But each that waits asks by itself, so
+/// calls that wait for one name at the same time use clones.
+///
+/// # Runtimes
+///
+/// The task runs in the runtime of a call. If that one ends, the task goes on in another one in
+/// which a call took permits that are in use. If there is none, the permits are not renewed until
+/// the next call, and calls that wait are refused as unavailable.
 ///
 /// # Guarantees
 ///
@@ -39,7 +50,8 @@ use crate::unavailable::unavailable;
 ///   the time to live.
 /// * **Order.** The calls of one node are served in the order of their arrival. Nodes that wait
 ///   take turns, in the order in which they began to wait: what a node waits for is kept from those
-///   behind it.
+///   behind it. A node that dies while it waits keeps its turn for ten polls and two
+///   [timeouts](crate::StoreBuilder::timeout) of its store, at most a time to live.
 /// * **Restarts.** If the server has lost its data, each node tells it what it holds with its next
 ///   request. Meanwhile it may grant as many to others, unless
 ///   [`SemaphoreOptions::start_empty`] keeps it from that.
@@ -49,7 +61,8 @@ use crate::unavailable::unavailable;
 /// A call is a round trip, or a part of one: calls that arrive during a request are asked for
 /// together with the next. While calls wait, the node looks for permits every
 /// [`poll_interval`](SemaphoreOptions::poll_interval). The server's time and memory grow with the
-/// number of nodes that have used the semaphore within a time to live: 58 bytes for each.
+/// number of nodes that hold permits or wait, and those that had no answer to a request within a
+/// time to live: 58 bytes for each.
 ///
 /// # Examples
 ///
@@ -202,7 +215,7 @@ impl RedisSemaphore {
         let state = &self.state;
         let mut arguments = ScriptArgs::default();
         arguments.number(state.limit).bytes(b"");
-        for number in [0, 0, 0, state.options.empty_for_us(), 0, 0] {
+        for number in [0, 0, 0, state.options.empty_for_us(), 0, 0, 0] {
             arguments.number(number);
         }
         let call = ScriptCall {

@@ -4,10 +4,11 @@
 //! them at once, and tells it what this node holds. No count here is ever told to the server as a
 //! difference, so a request that is lost or repeated changes nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate::Denied;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use super::hold::Hold;
@@ -51,7 +52,20 @@ struct Line {
     changes: u64,
     /// The number of the last request.
     seq: u64,
-    is_running: bool,
+    /// Whether a request is under way, or was when the task ended with its runtime.
+    is_asking: bool,
+    /// Until when a request that had no answer may still arrive, on the node's clock.
+    late_until: u64,
+    task: TaskState,
+    /// The runtimes of the calls whose permits are in use, by the numbers of the calls.
+    runtimes: BTreeMap<u64, Handle>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TaskState {
+    Ended,
+    Starting,
+    Running,
 }
 
 struct Waiter {
@@ -59,6 +73,8 @@ struct Waiter {
     permits: u64,
     waits: bool,
     answer: oneshot::Sender<Answer>,
+    /// Where the call was made.
+    runtime: Handle,
 }
 
 pub(crate) type Answer = Result<Admission, AcquireError>;
@@ -70,6 +86,8 @@ type Answers = Vec<(oneshot::Sender<Answer>, Answer)>;
 /// Permits in use, which come back when this is dropped.
 pub(crate) struct Admission {
     state: Arc<SemaphoreState>,
+    /// The number of its call.
+    number: u64,
     pub(crate) hold: Arc<Hold>,
     pub(crate) permits: u64,
     pub(crate) by: AdmittedBy,
@@ -78,6 +96,7 @@ pub(crate) struct Admission {
 impl Drop for Admission {
     fn drop(&mut self) {
         let mut line = self.state.lock();
+        let runtime = line.runtimes.remove(&self.number);
         line.out -= self.permits;
         if self.by != AdmittedBy::Server {
             line.by_policy -= self.permits;
@@ -86,6 +105,7 @@ impl Drop for Admission {
         }
         line.changes += 1;
         drop(line);
+        drop(runtime);
         self.state.wake_task.notify_one();
     }
 }
@@ -96,6 +116,8 @@ pub(crate) struct Demand {
     pub(crate) seq: u64,
     pub(crate) held: u64,
     pub(crate) by_policy: u64,
+    /// Whether an earlier request may still arrive.
+    pub(crate) may_be_late: bool,
     /// The number, the permits, and whether it waits, of each call in line.
     pub(crate) calls: Vec<(u64, u64, bool)>,
     /// The last call in line, also if it is not among `calls`.
@@ -104,10 +126,12 @@ pub(crate) struct Demand {
 }
 
 /// What the server answers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Grant {
-    /// How many of the calls got their permits, from the first on.
-    pub(crate) calls: usize,
+    /// How many of the calls are decided, from the first on.
+    pub(crate) decided: usize,
+    /// The places of those among them that got nothing, in order.
+    pub(crate) refused: Vec<usize>,
     /// Whether what this node holds is still its own.
     pub(crate) kept: bool,
     /// Until when all of it is held, on the node's clock.
@@ -152,7 +176,10 @@ impl SemaphoreState {
                 hold: Arc::new(Hold::until(1)),
                 changes: 0,
                 seq: 0,
-                is_running: false,
+                is_asking: false,
+                late_until: 0,
+                task: TaskState::Ended,
+                runtimes: BTreeMap::new(),
             }),
             wake_task: Notify::new(),
             counters: SemaphoreCounters::default(),
@@ -170,7 +197,12 @@ impl SemaphoreState {
     }
 
     /// Puts a call into the line. Returns its number, and what will have its answer.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub(crate) fn enter(&self, permits: u64, waits: bool) -> (u64, oneshot::Receiver<Answer>) {
+        let runtime = Handle::current();
         let (answer, receiver) = oneshot::channel();
         let mut line = self.lock();
         line.last += 1;
@@ -180,6 +212,7 @@ impl SemaphoreState {
             permits,
             waits,
             answer,
+            runtime,
         });
         (number, receiver)
     }
@@ -187,7 +220,13 @@ impl SemaphoreState {
     /// A permit for nothing, which no server needs to know of.
     pub(crate) fn nothing(self: &Arc<Self>) -> Admission {
         let hold = Arc::new(Hold::forever());
-        self.admit(&mut self.lock(), 0, AdmittedBy::Server, hold)
+        Admission {
+            state: Arc::clone(self),
+            number: 0,
+            hold,
+            permits: 0,
+            by: AdmittedBy::Server,
+        }
     }
 
     /// Takes a call out of the line. Returns whether it was there, and so has no answer.
@@ -207,17 +246,48 @@ impl SemaphoreState {
 
     /// Returns whether the caller is to start the task.
     pub(crate) fn claim_task(&self) -> bool {
-        !core::mem::replace(&mut self.lock().is_running, true)
+        let mut line = self.lock();
+        let is_ended = line.task == TaskState::Ended;
+        if is_ended {
+            line.task = TaskState::Starting;
+        }
+        is_ended
     }
 
-    /// The task has ended with its runtime. Calls that wait are told so.
-    pub(crate) fn task_dropped(&self) {
+    /// Returns whether the task that was just started runs. In a runtime that has ended it does
+    /// not.
+    pub(crate) fn task_started(&self) -> bool {
         let mut line = self.lock();
-        line.is_running = false;
+        if line.task == TaskState::Starting {
+            line.task = TaskState::Running;
+        }
+        line.task == TaskState::Running
+    }
+
+    /// The task has ended with its runtime. Returns whether the caller is to start it in another
+    /// one: not if the thread that is starting it does.
+    pub(crate) fn task_dropped(&self) -> bool {
+        let was = core::mem::replace(&mut self.lock().task, TaskState::Ended);
+        was == TaskState::Running
+    }
+
+    /// Returns a runtime in which the caller is to start the task, that of each permit once. If
+    /// none is left, calls that wait are told.
+    pub(crate) fn next_runtime(&self) -> Option<Handle> {
+        let mut line = self.lock();
+        if line.task != TaskState::Ended {
+            return None;
+        }
+        // The last one is the most likely to live on.
+        if let Some((_, runtime)) = line.runtimes.pop_last() {
+            line.task = TaskState::Starting;
+            return Some(runtime);
+        }
         let waiting = core::mem::take(&mut line.waiting);
         drop(line);
         // The receivers find that there will be no answer.
         drop(waiting);
+        None
     }
 
     /// Ends the task if there is nothing to do. `acked` is the last change that the server knows.
@@ -226,7 +296,7 @@ impl SemaphoreState {
         let is_idle =
             line.waiting.is_empty() && line.held + line.by_policy == 0 && line.changes == acked;
         if is_idle {
-            line.is_running = false;
+            line.task = TaskState::Ended;
         }
         is_idle
     }
@@ -264,31 +334,49 @@ impl SemaphoreState {
         let calls = calls.map(|it| (it.number, it.permits, it.waits)).collect();
         line.last_asked = line.last;
         line.seq += 1;
+        let now = time::now();
+        if core::mem::replace(&mut line.is_asking, true) {
+            line.late_until = now + self.options.late_ns();
+        }
         Demand {
             seq: line.seq,
             held: line.held,
             by_policy: line.by_policy,
+            may_be_late: now < line.late_until,
             calls,
             last: line.last,
             changes: line.changes,
         }
     }
 
+    /// A request has no answer.
+    pub(crate) fn unanswered(&self, may_arrive: bool) {
+        let mut line = self.lock();
+        line.is_asking = false;
+        if may_arrive {
+            line.late_until = time::now() + self.options.late_ns();
+        }
+    }
+
     /// Applies what the server has granted.
-    pub(crate) fn apply(self: &Arc<Self>, demand: &Demand, grant: Grant) {
+    pub(crate) fn apply(self: &Arc<Self>, demand: &Demand, grant: &Grant) {
         let mut answers = Answers::new();
         let mut line = self.lock();
+        line.is_asking = false;
         let now = time::now();
         if line.held > 0 && !(grant.kept && line.hold.extend(grant.until, now)) {
             self.lose(&mut line);
         }
         let can_hold = now < grant.until;
-        if let (true, Some((number, ..))) = (grant.calls == demand.calls.len(), demand.calls.last())
-        {
-            // Those behind these have not been asked for.
-            line.last_asked = line.last_asked.min(*number);
-        }
-        for &(number, permits, _) in &demand.calls[..grant.calls] {
+        let mut refused = grant.refused.iter().copied().peekable();
+        for (place, &(number, permits, waits)) in demand.calls[..grant.decided].iter().enumerate() {
+            let is_refused = refused.next_if_eq(&place).is_some();
+            if is_refused || (!can_hold && !waits) {
+                self.deny(&mut line, number, &mut answers);
+            }
+            if is_refused {
+                continue;
+            }
             let waiter = can_hold.then(|| line.remove(number)).flatten();
             let Some(waiter) = waiter else {
                 // The server is told with the next request that this call has left.
@@ -301,35 +389,67 @@ impl SemaphoreState {
             line.held += permits;
             self.counters.granted.add(permits);
             let hold = Arc::clone(&line.hold);
-            let admission = self.admit(&mut line, permits, AdmittedBy::Server, hold);
-            answers.push((waiter.answer, Ok(admission)));
+            self.admit(&mut line, waiter, AdmittedBy::Server, hold, &mut answers);
         }
-        self.deny_those_that_do_not_wait(&mut line, demand, &mut answers);
+        self.decide_those_behind(&mut line, demand, grant.decided, &mut answers);
         drop(line);
         send(answers);
     }
 
+    /// Gives a call its permits.
     fn admit(
         self: &Arc<Self>,
         line: &mut Line,
-        permits: u64,
+        waiter: Waiter,
         by: AdmittedBy,
         hold: Arc<Hold>,
-    ) -> Admission {
-        line.out += permits;
-        Admission {
+        answers: &mut Answers,
+    ) {
+        line.out += waiter.permits;
+        line.runtimes.insert(waiter.number, waiter.runtime);
+        let admission = Admission {
             state: Arc::clone(self),
+            number: waiter.number,
             hold,
-            permits,
+            permits: waiter.permits,
             by,
+        };
+        answers.push((waiter.answer, Ok(admission)));
+    }
+
+    /// Denies a call that does not wait.
+    fn deny(&self, line: &mut Line, number: u64, answers: &mut Answers) {
+        if let Some(waiter) = line.remove(number) {
+            self.counters.denied.increment();
+            answers.push((waiter.answer, Err(self.busy())));
         }
     }
 
-    fn deny_those_that_do_not_wait(&self, line: &mut Line, demand: &Demand, answers: &mut Answers) {
+    /// Decides the calls behind the first `decided` ones of a request. Those that do not wait are
+    /// denied if the call before them waits on, and else asked for at once.
+    fn decide_those_behind(
+        &self,
+        line: &mut Line,
+        demand: &Demand,
+        decided: usize,
+        answers: &mut Answers,
+    ) {
+        let Some(&(first, ..)) = demand.calls.get(decided) else {
+            if let Some((last, ..)) = demand.calls.last() {
+                line.last_asked = line.last_asked.min(*last);
+            }
+            return;
+        };
+        let place = line.waiting.partition_point(|it| it.number < first);
+        if line.waiting.get(place).is_none_or(|it| it.number != first) {
+            // It has left.
+            line.last_asked = line.last_asked.min(first);
+            return;
+        }
         let is_denied = |it: &Waiter| !it.waits && it.number <= demand.last;
-        let waiting = core::mem::take(&mut line.waiting);
-        let (denied, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_denied);
-        line.waiting = waiting.into();
+        let behind = line.waiting.split_off(place);
+        let (denied, kept): (Vec<_>, Vec<_>) = behind.into_iter().partition(is_denied);
+        line.waiting.extend(kept);
         for waiter in denied {
             self.counters.denied.increment();
             answers.push((waiter.answer, Err(self.busy())));
@@ -346,22 +466,29 @@ impl SemaphoreState {
     pub(crate) fn without_server(self: &Arc<Self>, demand: &Demand, error: &AcquireError) {
         let mut answers = Answers::new();
         let mut line = self.lock();
-        for &(number, permits, _) in &demand.calls {
+        let mut decided = 0;
+        for &(number, permits, waits) in &demand.calls {
             let (by, counter) = match self.options.policy {
                 FailurePolicy::Open => (AdmittedBy::FailOpen, &self.counters.open_admitted),
                 FailurePolicy::Local { nodes } => {
                     let share = (self.limit / u64::from(nodes.get())).max(1);
-                    if line.out + permits > share {
+                    if line.out + permits <= share {
+                        (AdmittedBy::LocalShare, &self.counters.local_admitted)
+                    } else if waits {
                         // Those behind it may not overtake it.
                         break;
+                    } else {
+                        self.deny(&mut line, number, &mut answers);
+                        decided += 1;
+                        continue;
                     }
-                    (AdmittedBy::LocalShare, &self.counters.local_admitted)
                 }
                 FailurePolicy::Closed => {
                     if let Some(waiter) = line.remove(number) {
                         self.counters.unavailable.increment();
                         answers.push((waiter.answer, Err(error.clone())));
                     }
+                    decided += 1;
                     continue;
                 }
             };
@@ -370,11 +497,11 @@ impl SemaphoreState {
                 line.by_policy += permits;
                 line.changes += 1;
                 let hold = Arc::new(Hold::forever());
-                let admission = self.admit(&mut line, permits, by, hold);
-                answers.push((waiter.answer, Ok(admission)));
+                self.admit(&mut line, waiter, by, hold, &mut answers);
             }
+            decided += 1;
         }
-        self.deny_those_that_do_not_wait(&mut line, demand, &mut answers);
+        self.decide_those_behind(&mut line, demand, decided, &mut answers);
         drop(line);
         send(answers);
     }

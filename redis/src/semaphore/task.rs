@@ -15,6 +15,8 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use super::state::{Demand, Grant, SemaphoreState};
 use crate::script::{self, ScriptArgs, ScriptCall};
 use crate::store::CallFailure;
@@ -34,13 +36,15 @@ struct SemaphoreTask {
     forgotten_at: u64,
 }
 
-/// Tells the state when the task ends in any way but the usual one.
+/// Starts the task in another runtime if its own one ends.
 struct Running(Option<Arc<SemaphoreState>>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(state) = &self.0 {
-            state.task_dropped();
+        if let Some(state) = self.0.take()
+            && state.task_dropped()
+        {
+            start_elsewhere(&state);
         }
     }
 }
@@ -51,19 +55,35 @@ impl Drop for Running {
 ///
 /// Outside of a tokio runtime.
 pub(crate) fn ensure(state: &Arc<SemaphoreState>) {
-    if state.claim_task() {
-        let running = Running(Some(Arc::clone(state)));
-        let task = SemaphoreTask {
-            state: Arc::clone(state),
-            acked: 0,
-            next_poll: 0,
-            next_renewal: 0,
-            not_before: 0,
-            forgotten_at: 0,
-        };
-        tokio::spawn(task.run(running));
+    if state.claim_task() && !start(state, &Handle::current()) {
+        start_elsewhere(state);
     }
     state.wake_task.notify_one();
+}
+
+/// Starts the task in a runtime in which permits are in use, if one of these still runs.
+fn start_elsewhere(state: &Arc<SemaphoreState>) {
+    while let Some(runtime) = state.next_runtime() {
+        if start(state, &runtime) {
+            return;
+        }
+    }
+}
+
+/// Starts the task, which has been claimed. Returns whether it runs.
+fn start(state: &Arc<SemaphoreState>, runtime: &Handle) -> bool {
+    let running = Running(Some(Arc::clone(state)));
+    let task = SemaphoreTask {
+        state: Arc::clone(state),
+        acked: 0,
+        next_poll: 0,
+        next_renewal: 0,
+        not_before: 0,
+        forgotten_at: 0,
+    };
+    // A runtime that has ended drops it at once.
+    runtime.spawn(task.run(running));
+    state.task_started()
 }
 
 impl SemaphoreTask {
@@ -116,11 +136,12 @@ impl SemaphoreTask {
                 self.acked = demand.changes;
                 self.not_before = now;
                 self.next_renewal = sent + state.options.renewal_ns();
-                state.apply(&demand, grant);
+                state.apply(&demand, &grant);
             }
             Err(failure) => {
-                let wait = state.store.retry_after(&state.base);
-                self.not_before = now + time::nanos(wait);
+                let wait = time::nanos(state.store.retry_after(&state.base));
+                // Not as late as the store probes, because the permits end meanwhile.
+                self.not_before = now + wait.min(state.options.retry_ns());
                 self.next_renewal = self.not_before;
                 let error = unavailable(&state.store, &state.base, failure);
                 state.without_server(&demand, &error);
@@ -137,11 +158,11 @@ impl SemaphoreTask {
             .bytes(&state.node)
             .number(demand.seq)
             .number(options.ttl_us())
-            // Ten polls, so that a late one does not lose the node's turn.
-            .number(options.poll_ns() / 100)
+            .number(options.waits_for_us(state.store.timeout()))
             .number(options.empty_for_us())
             .number(demand.held + demand.by_policy)
-            .number(demand.by_policy);
+            .number(demand.by_policy)
+            .number(demand.may_be_late.into());
         for &(_, permits, waits) in &demand.calls {
             arguments.number(permits).number(waits.into());
         }
@@ -151,25 +172,29 @@ impl SemaphoreTask {
             arguments,
         };
         state.counters.requests.increment();
+        let is_down = state.store.outage(&state.base).is_some();
         let numbers = state.store.run(&state.base, &call).await;
-        if !matches!(
-            numbers,
-            Err(CallFailure::BreakerOpen(_) | CallFailure::Overloaded)
-        ) {
-            // A request without an answer may have arrived.
-            self.forgotten_at = time::now() + options.ttl_us() * 1_250;
+        let may_arrive = !is_down && !matches!(numbers, Err(CallFailure::Overloaded));
+        if may_arrive {
+            self.forgotten_at = time::now() + options.late_ns();
         }
-        let numbers = numbers?;
-        let grant = match *numbers {
-            [calls, kept, _] => usize::try_from(calls)
-                .ok()
-                .filter(|calls| *calls <= demand.calls.len())
-                .map(|calls| (calls, kept == 1)),
-            _ => None,
+        if numbers.is_err() {
+            state.unanswered(may_arrive);
+        }
+        let (decided, kept, refused) = match numbers?.as_slice() {
+            [decided, kept, _, refused @ ..] => (*decided, *kept == 1, refused.to_vec()),
+            _ => (-1, false, Vec::new()),
         };
-        let (calls, kept) = grant.ok_or_else(|| CallFailure::Failed(script::unexpected_reply()))?;
+        let place = |number| usize::try_from(number).ok();
+        let decided = place(decided).filter(|decided| *decided <= demand.calls.len());
+        let refused = refused.into_iter().map(place).collect::<Option<Vec<_>>>();
+        let (Some(decided), Some(refused)) = (decided, refused) else {
+            state.unanswered(true);
+            return Err(CallFailure::Failed(script::unexpected_reply()));
+        };
         Ok(Grant {
-            calls,
+            decided,
+            refused,
             kept,
             until: sent.saturating_add(options.hold_ns()),
         })

@@ -140,6 +140,56 @@ async fn never_more_than_the_limit_is_held() {
     }
 }
 
+/// One request asks for 1,024 calls, so those behind them are asked for with the next.
+#[tokio::test]
+async fn no_call_is_refused_that_was_not_asked_for() {
+    let server = ServerOptions::default().start();
+    let semaphore = semaphore(&connect(&server), 1 << 20);
+    let calls = (0..3_000).map(|_| {
+        let semaphore = semaphore.clone();
+        async move { semaphore.try_acquire(1).await }
+    });
+    let permits = calls.collect::<JoinSet<_>>().join_all().await;
+    assert!(permits.iter().all(Result::is_ok), "{:?}", semaphore.stats());
+    assert_eq!(semaphore.in_use().await.unwrap(), 3_000);
+}
+
+/// The node looks at the server again in a quarter of an hour.
+#[tokio::test]
+async fn a_call_that_does_not_wait_keeps_no_other_waiting() {
+    let server = ServerOptions::default().start();
+    let store = connect(&server);
+    let options = SemaphoreOptions::new().poll_interval(HOUR).ttl(HOUR);
+    let [one, two] =
+        [(); 2].map(|()| RedisSemaphore::with_options(&store, "semaphore", 4, options).unwrap());
+    let _held = two.acquire(2).await.unwrap();
+    let both = async { tokio::join!(one.try_acquire(3), one.acquire(1)) };
+    let (refused, granted) = tokio::time::timeout(PATIENCE, both).await.unwrap();
+    assert!(refused.is_err() && granted.is_ok());
+}
+
+/// Handles that are made for one call each are nodes of their own.
+#[tokio::test]
+async fn a_handle_that_holds_nothing_leaves_nothing_on_the_server() {
+    let server = ServerOptions::default().start();
+    let store = connect(&server);
+    let held = semaphore(&store, 1).try_acquire(1).await.unwrap();
+    for _ in 0..50 {
+        assert!(semaphore(&store, 1).try_acquire(1).await.is_err());
+    }
+    let length: u64 = server.query(&["STRLEN", "tidegate:{semaphore}"]);
+    assert_eq!(length, 22 + 58);
+    drop(held);
+    for _ in 0..50 {
+        drop(semaphore(&store, 1).acquire(1).await.unwrap());
+    }
+    // The time to live is an hour.
+    eventually("no record", async || {
+        server.query::<u64>(&["EXISTS", "tidegate:{semaphore}"]) == 0
+    })
+    .await;
+}
+
 /// A runtime that ends takes its tasks along, as a process that is killed.
 fn take_and_die(server: &Server, limit: u64, n: u64) -> SemaphorePermit {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -203,6 +253,38 @@ fn a_semaphore_outlives_its_runtime() {
         drop((permit, more));
         all_back(&semaphore).await;
         let _all = semaphore.acquire(2).await.unwrap();
+    });
+}
+
+/// The task ends with its runtime while permits are in use in another one, which makes no calls.
+#[test]
+fn permits_are_renewed_in_each_runtime_that_uses_them() {
+    let server = ServerOptions::default().start();
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().build().unwrap()
+    };
+    let (first, ended, second) = (runtime(), runtime(), runtime());
+    let semaphore = {
+        let _inside = second.enter();
+        semaphore(&connect(&server), 3)
+    };
+    let take = |runtime: &tokio::runtime::Runtime| {
+        let permit = runtime.block_on(async { semaphore.acquire(1).await });
+        permit.unwrap()
+    };
+    let permits = [take(&first), take(&second), take(&ended)];
+    ended.shutdown_timeout(PATIENCE);
+    // A server without data learns what the node holds with its next request.
+    server.query::<u64>(&["DEL", "tidegate:{semaphore}"]);
+    first.shutdown_timeout(PATIENCE);
+    second.block_on(async {
+        eventually("the next request", async || {
+            semaphore.in_use().await.unwrap() == 3
+        })
+        .await;
+        drop(permits);
+        all_back(&semaphore).await;
     });
 }
 

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::proxy::Proxy;
 use super::store;
 use crate::support::holds::{Holds, assert_never_more_held};
+use crate::support::limiters::patient_store;
 use crate::support::server::{Server, ServerOptions};
 use crate::support::wait::{PATIENCE, eventually};
 
@@ -59,6 +60,52 @@ async fn closed_refuses_those_that_wait_and_goes_on_afterwards() {
     drop(permit);
     drop(from_server(&semaphore).await);
     all_back(&semaphore).await;
+}
+
+/// The requests of a node take much longer than ten polls.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_far_node_keeps_its_turn() {
+    let server = ServerOptions::default().tcp().start();
+    let proxy = Proxy::slow(server.port().unwrap(), Duration::from_millis(100)).await;
+    let options = SemaphoreOptions::new().poll_interval(Duration::from_millis(1));
+    let options = options.ttl(Duration::from_secs(600));
+    let near = semaphore(&patient_store().connect(server.url()).unwrap(), 2, options);
+    let far = semaphore(&patient_store().connect(proxy.url()).unwrap(), 2, options);
+    let held = near.try_acquire(1).await.unwrap();
+    let waiting = tokio::spawn({
+        let far = far.clone();
+        async move { far.acquire(2).await }
+    });
+    // One has been answered.
+    eventually("two requests", async || far.stats().requests >= 2).await;
+    for _ in 0..30 {
+        assert!(near.try_acquire(1).await.is_err(), "the far node waits");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(held);
+    let both = tokio::time::timeout(PATIENCE, waiting).await;
+    assert_eq!(both.unwrap().unwrap().unwrap().permits(), 2);
+}
+
+/// The store asks a server that is down once an hour. An error is no outage.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_failed_is_repeated_in_time() {
+    let server = ServerOptions::default().start();
+    let store = patient_store().probe_interval(Duration::from_secs(3_600));
+    let store = store.connect(server.url()).unwrap();
+    let options = options().ttl(Duration::from_secs(24));
+    let semaphore = semaphore(&store, 2, options);
+    let permits = [from_server(&semaphore).await, from_server(&semaphore).await];
+    let () = server.query(&["SET", "tidegate:{semaphore}", "something else"]);
+    let [_held, back] = permits;
+    drop(back);
+    eventually("an error", async || store.last_error().is_some()).await;
+    let before = semaphore.stats().requests;
+    server.query::<u64>(&["DEL", "tidegate:{semaphore}"]);
+    eventually("the next request", async || {
+        semaphore.stats().requests > before
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,7 +23,7 @@ use crate::live_quotas::live_changes::{check_live_changes, live_changes};
 use crate::live_quotas::live_leases::{check_live_leases, live_leases};
 use crate::script_harness::Scripts;
 use crate::semaphore::histories::{check_semaphore_history, semaphore_histories};
-use crate::semaphore::scenes::{check_dead_node, check_lost_data};
+use crate::semaphore::scenes::{check_dead_node, check_lost_data, check_records, check_refusals};
 use crate::semaphore::turns::{check_turns, polls};
 use crate::windows::cases::cases as window_cases;
 use crate::windows::comparison::agrees_with_exact_windows;
@@ -131,6 +131,8 @@ fn semaphore_tests_detect_each_mutant() {
         check_semaphore_history(scripts, &sample(&histories, runner)).is_err()
             || check_dead_node(scripts).is_err()
             || check_lost_data(scripts).is_err()
+            || check_records(scripts).is_err()
+            || check_refusals(scripts).is_err()
             || check_turns(scripts, &sample(&polls, runner)).is_err()
     });
 }

@@ -129,11 +129,18 @@ pub(crate) fn check_semaphore_history(scripts: &mut Scripts, history: &History) 
             Fate::Answered => {
                 let grant = deliver(scripts, &semaphore, arguments, server_us)?;
                 let grant = grant.expect("a later request than any before");
-                node.answered(&semaphore, &asks, grant, real_us);
-                let refused = asks.get(grant.calls);
+                node.answered(&semaphore, &asks, &grant, real_us);
+                let waits = asks.get(grant.decided);
+                prop_assert!(waits.is_none_or(|(_, waits)| *waits), "decided: {grant:?}");
                 let until_us = real_us + semaphore.waits_for_us + offset_us;
-                let waits = refused.is_some_and(|(_, waits)| *waits);
-                waits_until[step.node] = if waits { until_us } else { 0 };
+                waits_until[step.node] = if waits.is_some() { until_us } else { 0 };
+                // More is out than was when an earlier call was refused.
+                let last = grant.refused.last().map(|place| &asks[*place]);
+                let granted_later = grant
+                    .refused
+                    .last()
+                    .is_some_and(|place| place + 1 < grant.decided);
+                let refused = waits.or(last.filter(|_| !granted_later));
                 let others = (0..NODES).filter(|other| *other != step.node);
                 let is_free = others.into_iter().all(|other| waits_until[other] < real_us);
                 if let (Some((permits, _)), true) = (refused, is_free && offset_us == 0) {
@@ -152,7 +159,7 @@ pub(crate) fn check_semaphore_history(scripts: &mut Scripts, history: &History) 
         node.held = 0;
         let arguments = node.request(&semaphore, &[], real_us);
         let grant = deliver(scripts, &semaphore, arguments, server_us)?;
-        node.answered(&semaphore, &[], grant.expect("the last one"), real_us);
+        node.answered(&semaphore, &[], &grant.expect("the last one"), real_us);
     }
     let left = in_use(scripts, &semaphore, server_us)?;
     // What the server does not know may be out.

@@ -29,8 +29,8 @@ fn ask(
     let arguments = node.request(semaphore, &asks, now_us);
     let grant = deliver(scripts, semaphore, arguments, now_us)?;
     let grant = grant.expect("in order");
-    node.answered(semaphore, &asks, grant, now_us);
-    Ok((grant.calls, grant.kept))
+    node.answered(semaphore, &asks, &grant, now_us);
+    Ok((grant.granted(), grant.kept))
 }
 
 pub(crate) fn check_dead_node(scripts: &mut Scripts) -> TestCaseResult {
@@ -54,6 +54,65 @@ pub(crate) fn check_dead_node(scripts: &mut Scripts) -> TestCaseResult {
 #[test]
 fn permits_of_a_dead_node_come_back_after_its_time_to_live_and_not_before() {
     check_dead_node(&mut Scripts::start()).unwrap();
+}
+
+/// Calls that do not wait get what is there, whatever those before them ask for.
+pub(crate) fn check_refusals(scripts: &mut Scripts) -> TestCaseResult {
+    let semaphore = semaphore(4);
+    let mut node = SemaphoreNode::new(1);
+    for (asks, decided, refused) in [
+        (vec![(3, false), (2, false), (1, true)], 3, vec![1]),
+        (vec![(2, false), (3, true), (1, false)], 1, vec![]),
+    ] {
+        node.held = 0;
+        let arguments = node.request(&semaphore, &asks, START_US);
+        let grant = deliver(scripts, &semaphore, arguments, START_US)?.expect("in order");
+        prop_assert_eq!((grant.decided, &grant.refused), (decided, &refused));
+        node.answered(&semaphore, &asks, &grant, START_US);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_call_that_does_not_wait_keeps_none_behind_it_waiting() {
+    check_refusals(&mut Scripts::start()).unwrap();
+}
+
+/// A node that holds nothing leaves no record, unless a request of it had no answer.
+pub(crate) fn check_records(scripts: &mut Scripts) -> TestCaseResult {
+    let semaphore = semaphore(1);
+    let [mut holder, mut silent] = [1, 2].map(SemaphoreNode::new);
+    prop_assert_eq!(ask(scripts, &semaphore, &mut holder, 1, START_US)?.0, 1);
+    for name in 3..9 {
+        let mut node = SemaphoreNode::new(name);
+        prop_assert_eq!(ask(scripts, &semaphore, &mut node, 1, START_US)?.0, 0);
+    }
+    let records = |scripts: &mut Scripts| {
+        let length: u64 = scripts.query(&["STRLEN", &semaphore.key]);
+        length.saturating_sub(22) / 58
+    };
+    prop_assert_eq!(records(scripts), 1);
+    let late = silent.request(&semaphore, &[(1, false)], START_US);
+    prop_assert_eq!(ask(scripts, &semaphore, &mut silent, 0, START_US)?.0, 0);
+    prop_assert_eq!(records(scripts), 2);
+    holder.held = 0;
+    prop_assert_eq!(ask(scripts, &semaphore, &mut holder, 0, START_US)?.0, 0);
+    prop_assert_eq!(records(scripts), 1);
+    prop_assert_eq!(deliver(scripts, &semaphore, late, START_US)?, None);
+    // A node that waits is not forgotten.
+    let mut waits = SemaphoreNode::new(3);
+    prop_assert_eq!(ask(scripts, &semaphore, &mut holder, 1, START_US)?.0, 1);
+    let asks = [(1, true)];
+    let arguments = waits.request(&semaphore, &asks, START_US);
+    let grant = deliver(scripts, &semaphore, arguments, START_US)?.expect("in order");
+    waits.answered(&semaphore, &asks, &grant, START_US);
+    prop_assert_eq!(records(scripts), 3);
+    Ok(())
+}
+
+#[test]
+fn a_node_that_holds_nothing_leaves_no_record() {
+    check_records(&mut Scripts::start()).unwrap();
 }
 
 pub(crate) fn check_lost_data(scripts: &mut Scripts) -> TestCaseResult {

@@ -29,15 +29,25 @@ pub(crate) struct SemaphoreNode {
     pub(crate) unasked: u64,
     /// Until when it holds them, in real time.
     pub(crate) until_us: u64,
+    /// Its requests that had no answer.
+    unanswered: u64,
 }
 
 /// What the server answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grant {
-    pub(crate) calls: usize,
+    /// How many calls are decided, and the places of those that got nothing.
+    pub(crate) decided: usize,
+    pub(crate) refused: Vec<usize>,
     pub(crate) kept: bool,
     /// The permits out over all nodes.
     pub(crate) out: u64,
+}
+
+impl Grant {
+    pub(crate) const fn granted(&self) -> usize {
+        self.decided - self.refused.len()
+    }
 }
 
 impl SemaphoreNode {
@@ -48,6 +58,7 @@ impl SemaphoreNode {
             held: 0,
             unasked: 0,
             until_us: 0,
+            unanswered: 0,
         }
     }
 
@@ -79,7 +90,9 @@ impl SemaphoreNode {
             semaphore.empty_for_us,
             self.held,
             self.unasked,
+            (self.unanswered > 0).into(),
         ];
+        self.unanswered += 1;
         arguments.extend(numbers.map(number));
         for &(permits, waits) in asks {
             arguments.extend([permits, waits.into()].map(number));
@@ -92,16 +105,16 @@ impl SemaphoreNode {
         &mut self,
         semaphore: &Semaphore,
         asks: &[(u64, bool)],
-        grant: Grant,
+        grant: &Grant,
         sent_us: u64,
     ) {
+        self.unanswered -= 1;
         if !grant.kept {
             self.held = self.unasked;
         }
-        self.held += asks[..grant.calls]
-            .iter()
-            .map(|(permits, _)| permits)
-            .sum::<u64>();
+        let decided = asks[..grant.decided].iter().enumerate();
+        let granted = decided.filter(|(place, _)| !grant.refused.contains(place));
+        self.held += granted.map(|(_, (permits, _))| permits).sum::<u64>();
         self.until_us = sent_us + semaphore.ttl_us;
     }
 }
@@ -125,8 +138,11 @@ pub(crate) fn deliver(
     if numbers == [-1] {
         return Ok(None);
     }
+    let place = |number| unsigned(number).map(|number| usize::try_from(number).unwrap());
+    let refused: Result<_, _> = numbers[3..].iter().copied().map(place).collect();
     Ok(Some(Grant {
-        calls: usize::try_from(unsigned(numbers[0])?).unwrap(),
+        decided: place(numbers[0])?,
+        refused: refused?,
         kept: numbers[1] == 1,
         out: unsigned(numbers[2])?,
     }))
@@ -139,7 +155,7 @@ pub(crate) fn in_use(
     server_us: u64,
 ) -> Result<u64, TestCaseError> {
     let mut arguments = vec![number(semaphore.limit), Vec::new()];
-    arguments.extend([0, 0, 0, semaphore.empty_for_us, 0, 0].map(number));
+    arguments.extend([0, 0, 0, semaphore.empty_for_us, 0, 0, 0].map(number));
     let grant = deliver(scripts, semaphore, arguments, server_us)?;
     Ok(grant.expect("no node asks").out)
 }

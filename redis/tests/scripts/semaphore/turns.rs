@@ -76,13 +76,13 @@ pub(crate) fn check_turns(scripts: &mut Scripts, polls: &Polls) -> TestCaseResul
         let arguments = node.request(&semaphore, &asks, now_us);
         let grant = deliver(scripts, &semaphore, arguments, now_us)?;
         let grant = grant.expect("in order");
-        node.answered(&semaphore, &asks, grant, now_us);
-        prop_assert_eq!(grant.calls, expected, "{} of {:?}", index, line);
-        if grant.calls > 0 {
+        node.answered(&semaphore, &asks, &grant, now_us);
+        prop_assert_eq!(grant.decided, expected, "{} of {:?}", index, line);
+        if grant.decided > 0 {
             left_uses[index] = polls.uses[index];
             line.retain(|node| *node != index);
         }
-        if grant.calls < 2 && !line.contains(&index) {
+        if grant.decided < 2 && !line.contains(&index) {
             line.push(index);
         }
     }
