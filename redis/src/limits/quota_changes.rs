@@ -86,7 +86,7 @@ impl Limits {
             Some(quota) => arguments.bytes(&quota.base().to_bytes()),
             None => arguments.bytes(b""),
         };
-        arguments.number(self.table.is_some().into());
+        arguments.number(self.is_table().into());
     }
 
     /// Changes the quota of one limit of these buckets, or of a table, for all nodes. Ends when the
@@ -106,6 +106,10 @@ impl Limits {
         }
         let of_table = self.table.as_ref().map(|table| &table.base);
         let base = buckets.map(|buckets| &buckets.base).or(of_table);
+        if buckets.is_some() && self.is_table() {
+            // Stored in this key, it would spread from there to the other keys.
+            return Err(SetQuotaError::KeyOfTable);
+        }
         let base = base.ok_or(SetQuotaError::UnknownLimit)?;
         // Once to learn the newest quota, and then until no other node is faster.
         let mut offered = live.get();

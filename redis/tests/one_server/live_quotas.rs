@@ -11,7 +11,7 @@ use tidegate_redis::{
     RedisTokenBucket, ScaleError, SetQuotaError,
 };
 
-use super::{each_server, ms};
+use super::{each_server, key_count, ms};
 use crate::support::limiters::{
     HOUR, MINUTE, bucket, combined, connect, denied, keyed, patient_store, uncached,
 };
@@ -166,6 +166,24 @@ async fn tables_change_for_all_keys() {
         // Keys still end when they are full.
         let ttl: i64 = server.query(&["PTTL", "tidegate:user:{alice}"]);
         assert!(ttl > 0, "{ttl}");
+    }
+}
+
+/// Stored in the key, a quota would spread from there to the other keys.
+#[tokio::test]
+async fn key_of_a_table_has_no_quota_of_its_own() {
+    for server in each_server() {
+        let table = keyed(&connect(&server), "user", TEN);
+        table.try_acquire("alice", 4).await.unwrap();
+        for key in ["alice", "bob"] {
+            let key = table.bucket(key).unwrap();
+            let error = key.set_quota(HUNDRED).await.unwrap_err();
+            assert!(matches!(error, SetQuotaError::KeyOfTable), "{error}");
+            assert_eq!(key.quota(), TEN);
+        }
+        assert_eq!(key_count(&server), 1);
+        assert_eq!(table.available("alice").await.unwrap(), [6]);
+        assert_eq!(table.available("bob").await.unwrap(), [10]);
     }
 }
 
