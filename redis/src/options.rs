@@ -46,7 +46,8 @@ impl LimiterOptions {
     /// With this option a server that lost its data admits nothing that it had admitted before:
     /// after a crash without an append-only file, or a failover to a replica without the bucket.
     /// The price: buckets are empty when they are first used, and their keys never expire. So it
-    /// does not suit tables of many keys.
+    /// does not suit tables of many keys. If the quota of such a bucket is raised while it is in
+    /// debt, the debt lasts as long as before.
     pub const fn start_empty(mut self, time: Duration) -> Self {
         self.empty_for = Some(time);
         self
