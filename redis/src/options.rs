@@ -65,7 +65,8 @@ impl LimiterOptions {
 
     /// Sets how often a table asks whether its quota was [changed](crate::RedisKeyed::set_quota): at
     /// its first call, and with the first call after each `max_age`. 1 s by default; zero never
-    /// asks. One call of a node waits for the answer, and the others go on.
+    /// asks. Calls before the first answer wait for it. After that, one call of a node waits for an
+    /// answer, and the others go on.
     ///
     /// Limits that are not tables learn of changes with the calls that they make anyway.
     pub const fn follow_changes(mut self, max_age: Duration) -> Self {

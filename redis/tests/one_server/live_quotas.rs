@@ -187,6 +187,24 @@ async fn key_of_a_table_has_no_quota_of_its_own() {
     }
 }
 
+/// They would otherwise be admitted by the old quota.
+#[tokio::test]
+async fn first_calls_of_a_node_wait_for_the_quotas() {
+    for server in each_server() {
+        let one = keyed(&connect(&server), "user", TEN);
+        one.set_quota(TEN.burst(3)).await.unwrap();
+        let two = Arc::new(RedisKeyed::new(&connect(&server), "user", TEN).unwrap());
+        let mut calls = tokio::task::JoinSet::new();
+        for key in 0_u8..20 {
+            let two = Arc::clone(&two);
+            calls.spawn(async move { two.try_acquire([key], 5).await });
+        }
+        for result in calls.join_all().await {
+            assert!(is_never(result, 3));
+        }
+    }
+}
+
 /// Several changes at the same time: one of them wins, and all nodes agree.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_agree_after_changes_at_the_same_time() {
