@@ -276,6 +276,7 @@ impl RefillTask {
         if record.version > 0 {
             node.extend(record.to_bytes());
             node.extend(state.bucket.live_quota().base().to_bytes());
+            node.push(if limits.is_table() { b'1' } else { b'0' });
         }
         let mut arguments = ScriptArgs::default();
         arguments

@@ -205,6 +205,23 @@ async fn first_calls_of_a_node_wait_for_the_quotas() {
     }
 }
 
+#[tokio::test]
+async fn leased_key_has_the_quota_of_its_table_and_ends() {
+    for server in each_server() {
+        let one = keyed(&connect(&server), "user", TEN);
+        one.set_quota(HUNDRED).await.unwrap();
+        let two = RedisKeyed::new(&connect(&server), "user", TEN).unwrap();
+        let leased = two.bucket("alice").unwrap();
+        let leased = leased.lease(LeaseOptions::new()).await;
+        assert_eq!(leased.bucket().quota(), HUNDRED);
+        leased.acquire(1).await.unwrap();
+        let ttl = || -> i64 { server.query(&["PTTL", "tidegate:user:{alice}"]) };
+        assert!(ttl() > 0, "{} while it is leased", ttl());
+        leased.close().await;
+        assert!(ttl() > 0, "{} after the lease", ttl());
+    }
+}
+
 /// Several changes at the same time: one of them wins, and all nodes agree.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_agree_after_changes_at_the_same_time() {
