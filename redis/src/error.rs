@@ -200,6 +200,9 @@ pub enum SetQuotaError {
     UnknownLimit,
     /// The limit is a window, and windows do not change while nodes use them.
     Window,
+    /// The bucket is a [key of a table](crate::RedisKeyed::bucket), whose keys all have the quota of
+    /// the table.
+    KeyOfTable,
     /// Other nodes changed the limit again and again at the same time.
     Contended,
     /// The server did not answer. The change may have been made.
@@ -227,6 +230,7 @@ impl fmt::Display for SetQuotaError {
             }
             Self::UnknownLimit => f.write_str("there is no limit of this name"),
             Self::Window => f.write_str("a window cannot be changed while nodes use it"),
+            Self::KeyOfTable => f.write_str("a key of a table has the quota of the table"),
             Self::Contended => f.write_str("other nodes changed the limit at the same time"),
             Self::Unavailable(error) => error.fmt(f),
         }
@@ -238,7 +242,11 @@ impl core::error::Error for SetQuotaError {
         match self {
             Self::Scale(error) => Some(error),
             Self::Unavailable(error) => Some(error),
-            Self::TooManyNodes | Self::UnknownLimit | Self::Window | Self::Contended => None,
+            Self::TooManyNodes
+            | Self::UnknownLimit
+            | Self::Window
+            | Self::KeyOfTable
+            | Self::Contended => None,
         }
     }
 }

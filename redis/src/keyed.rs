@@ -203,7 +203,8 @@ impl RedisKeyed {
     /// [leases](RedisTokenBucket::lease) it decides calls for it without a round trip.
     ///
     /// The bucket is the table's own. What either admits counts for both, and the bound holds for
-    /// all nodes together, whether they lease the key or call the table. Sends nothing.
+    /// all nodes together, whether they lease the key or call the table. Its quota is that of the
+    /// table, so only [`set_quota`](Self::set_quota) of the table changes it. Sends nothing.
     ///
     /// A lease pays for a key of which each node admits more than about 150 calls per second. Below
     /// that, it takes more of the server's time than it saves: see `docs::scale`.

@@ -46,7 +46,8 @@ impl LimiterOptions {
     /// With this option a server that lost its data admits nothing that it had admitted before:
     /// after a crash without an append-only file, or a failover to a replica without the bucket.
     /// The price: buckets are empty when they are first used, and their keys never expire. So it
-    /// does not suit tables of many keys.
+    /// does not suit tables of many keys. If the quota of such a bucket is raised while it is in
+    /// debt, the debt lasts as long as before.
     pub const fn start_empty(mut self, time: Duration) -> Self {
         self.empty_for = Some(time);
         self
@@ -64,7 +65,8 @@ impl LimiterOptions {
 
     /// Sets how often a table asks whether its quota was [changed](crate::RedisKeyed::set_quota): at
     /// its first call, and with the first call after each `max_age`. 1 s by default; zero never
-    /// asks. One call of a node waits for the answer, and the others go on.
+    /// asks. Calls before the first answer wait for it. After that, one call of a node waits for an
+    /// answer, and the others go on.
     ///
     /// Limits that are not tables learn of changes with the calls that they make anyway.
     pub const fn follow_changes(mut self, max_age: Duration) -> Self {

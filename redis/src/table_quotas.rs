@@ -3,6 +3,8 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
 use crate::base_key::BaseKey;
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
@@ -19,6 +21,8 @@ pub(crate) struct TableQuotas {
     pub(crate) keys: Vec<Vec<u8>>,
     /// How old what this node knows may be; zero if it never asks.
     max_age: Duration,
+    /// Set once the server has answered for the first time.
+    first: OnceCell<()>,
     /// When to ask next, in nanoseconds.
     next: AtomicU64,
 }
@@ -43,15 +47,33 @@ impl TableQuotas {
                 .collect(),
             base,
             max_age,
+            first: OnceCell::new(),
             next: AtomicU64::new(0),
         }
     }
 
-    /// Returns whether this call is the one that asks now.
-    pub(crate) fn claim(&self) -> bool {
+    /// Runs `ask`, if it is time to. Until the server has answered once, all calls wait for that:
+    /// any quota may have been changed before this node began.
+    pub(crate) async fn ask_in_time<E>(&self, ask: impl AsyncFnOnce() -> Result<(), E>) {
         if self.max_age.is_zero() {
-            return false;
+            return;
         }
+        if self.first.initialized() {
+            if self.claim() {
+                let _ = ask().await;
+            }
+            return;
+        }
+        let first = self.first.get_or_try_init(async || {
+            self.claim();
+            ask().await
+        });
+        // Without an answer, the call itself finds out what is wrong.
+        let _ = first.await;
+    }
+
+    /// Returns whether this call is the one that asks now.
+    fn claim(&self) -> bool {
         let now = time::now();
         // Relaxed: an instant that guards no other memory. Of several calls, one exchanges it.
         let next = self.next.load(Relaxed);

@@ -185,8 +185,10 @@ impl RedisTokenBucket {
     ///
     /// # Errors
     ///
-    /// [`SetQuotaError::Scale`] if the scripts cannot represent the quota, and nothing was sent.
-    /// [`SetQuotaError::Unavailable`] if the server does not answer; the change may have been made.
+    /// [`SetQuotaError::Scale`] if the scripts cannot represent the quota, and
+    /// [`SetQuotaError::KeyOfTable`] for the [bucket of a key](crate::RedisKeyed::bucket). Nothing
+    /// was sent then. [`SetQuotaError::Unavailable`] if the server does not answer; the change may
+    /// have been made.
     ///
     /// # Cancel safety
     ///

@@ -75,10 +75,11 @@ impl RedisStore {
                 .number(full.den())
                 .amount(full.full())
                 .number(0);
-            // Neither cost, nor what must be left, nor unreported charges.
+            // Neither cost, nor what must be left, nor unreported charges, nor a changed quota.
             for _ in 0..3 {
                 arguments.amount(Amount::default());
             }
+            arguments.number(0).bytes(b"");
         }
         self.run_reset(&script::API, &keys, arguments).await
     }

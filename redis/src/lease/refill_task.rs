@@ -245,6 +245,8 @@ impl RefillTask {
 
     /// Sends a request, again if the server tells of a newer quota: then it has done nothing.
     async fn send(&mut self, request: &RefillRequest) -> Result<RefillGrant, CallFailure> {
+        // A key of a table does not tell of the table's quota while it is unused.
+        self.state.bucket.limits().follow_changes().await;
         for _ in 0..MAX_CHANGES {
             match self.send_once(request).await? {
                 Ok(grant) => return Ok(grant),
@@ -274,6 +276,7 @@ impl RefillTask {
         if record.version > 0 {
             node.extend(record.to_bytes());
             node.extend(state.bucket.live_quota().base().to_bytes());
+            node.push(if limits.is_table() { b'1' } else { b'0' });
         }
         let mut arguments = ScriptArgs::default();
         arguments

@@ -4,6 +4,7 @@ use tidegate::Quota;
 
 use super::{BucketSet, Limits, MAX_CHANGES};
 use crate::error::SetQuotaError;
+use crate::error_class::{ErrorClass, classify};
 use crate::live_limit::LimitNow;
 use crate::live_quota::{NO_NEWER, told_quotas};
 use crate::quota_record::QuotaRecord;
@@ -49,11 +50,19 @@ impl Limits {
 
     /// Asks for changed quotas of a table, if it is time to.
     pub(crate) async fn follow_changes(&self) {
-        if let Some(table) = self.table.as_ref().filter(|table| table.claim()) {
-            // Without an answer, the call itself finds out what is wrong.
-            let newer = self.exchange_quotas(table, &self.limits_now()).await;
-            self.adopt(&newer.unwrap_or_default());
-        }
+        let Some(table) = &self.table else {
+            return;
+        };
+        let ask = async || match self.exchange_quotas(table, &self.limits_now()).await {
+            Ok(newer) => {
+                self.adopt(&newer);
+                Ok(())
+            }
+            // The next call would be answered in the same way.
+            Err(CallFailure::Failed(error)) if classify(&error) == ErrorClass::ThisCall => Ok(()),
+            Err(failure) => Err(failure),
+        };
+        table.ask_in_time(ask).await;
     }
 
     /// Tells the server the quotas of a table. Returns those that are newer.
@@ -86,7 +95,7 @@ impl Limits {
             Some(quota) => arguments.bytes(&quota.base().to_bytes()),
             None => arguments.bytes(b""),
         };
-        arguments.number(self.table.is_some().into());
+        arguments.number(self.is_table().into());
     }
 
     /// Changes the quota of one limit of these buckets, or of a table, for all nodes. Ends when the
@@ -97,6 +106,10 @@ impl Limits {
         index: usize,
         quota: Quota,
     ) -> Result<(), SetQuotaError> {
+        if buckets.is_some() && self.is_table() {
+            // Stored in this key, it would spread from there to the other keys.
+            return Err(SetQuotaError::KeyOfTable);
+        }
         let scaled = ScaledQuota::new(quota)?;
         let live = self.quota(index).ok_or(SetQuotaError::Window)?;
         if let Some(shares) = &self.shares

@@ -221,7 +221,10 @@ local function change(b, from, quota)
   local left_us, left_num = minus(now + cap_us, cap_num, b.us, b.num, den)
   if left_us < 0 then
     local debt_us, debt_num = minus(b.us, b.num, now + cap_us, cap_num, den)
+    local time = up(debt_us, debt_num)
     debt_us, debt_num = rescale(debt_us, debt_num, den, token, to_token, to_den, true)
+    -- Behind it may be lost leases, which nodes still spend, so it does not become shorter.
+    if b.kept and debt_us < time then debt_us, debt_num = time, 0 end
     if debt_us >= MOST_DEBT then debt_us, debt_num = MOST_DEBT, 0 end
     b.us, b.num = plus(now + to_us, to_num, debt_us, debt_num, to_den)
   else
@@ -242,7 +245,8 @@ end
 -- Reads a bucket. `empty_for` is how long an absent bucket counts as empty; with 0 it counts as
 -- full. `quota` is the changed quota that the node knows, and `base` the one that it began with; both
 -- are absent if it knows of no change. The quota of a table is kept elsewhere (`of_table`), so an
--- absent bucket is full under the new one.
+-- absent bucket is full under the new one. One that counts as empty does so under the new one, too: its
+-- wait is a time, which does not change with a rate.
 -- Of two quotas the one with the higher version counts. If that is the stored one, `is_old` says so,
 -- and the node is to adopt it.
 local function load(key, den, cap_us, cap_num, empty_for, quota, base, of_table)
@@ -262,7 +266,7 @@ local function load(key, den, cap_us, cap_num, empty_for, quota, base, of_table)
     read(b, value, empty_for)
   elseif b.quota and version_of(b.quota) >= version_of(quota) then
     b.is_old = true
-  elseif of_table and value == '' then
+  elseif value == '' and (of_table or b.kept) then
     b.quota = quota
     read(b, value, empty_for)
   else

@@ -1,11 +1,12 @@
 -- Renews one node's lease on one bucket: settles what is left, and grants the largest amount it can.
 -- ARGV: den, capacity (us, num), how long an absent bucket counts as empty,
 --   unreported charges (us, num), node (and after its 16 bytes, if it knows of a change, the changed
---   quota and the one that it began with), its record (0 if it has none), seq of this request, seq of the
---   last one whose reply arrived, what the node still holds (us, num), what it gives back (us, num), the
---   lease's time to live, what all leases together may hold (us, num), then amounts (us, num): first
---   what a call waits for, which may exceed that share, so that every node can get it; then parts of a
---   batch. If the first amount fits, each part that fits as well is granted with it.
+--   quota, the one that it began with, and whether these are the quotas of a table, 1 or 0), its record
+--   (0 if it has none), seq of this request, seq of the last one whose reply arrived, what the node still
+--   holds (us, num), what it gives back (us, num), the lease's time to live, what all leases together may
+--   hold (us, num), then amounts (us, num): first what a call waits for, which may exceed that share, so
+--   that every node can get it; then parts of a batch. If the first amount fits, each part that fits as
+--   well is granted with it.
 -- Returns the sum of 2^i for each granted amount i, counted from 0; whether what the node holds is
 --   still its own; the wait for the first amount; how far the TAT is ahead (us, num), the number of
 --   leases, and the node's record; or only -1 if a later request of the node arrived earlier; or, if the
@@ -18,9 +19,10 @@
 local a = {}
 for i = 1, #ARGV do a[i] = i == 7 and ARGV[i] or tonumber(ARGV[i]) end
 local den, node, seq, acked, ttl = a[1], string.sub(a[7], 1, 16), a[9], a[10], a[15]
-local quota, base = string.sub(a[7], 17, 16 + QUOTA_SIZE), string.sub(a[7], 17 + QUOTA_SIZE)
+local quota, base = string.sub(a[7], 17, 16 + QUOTA_SIZE), string.sub(a[7], 17 + QUOTA_SIZE, 16 + 2 * QUOTA_SIZE)
+local of_table = string.sub(a[7], 17 + 2 * QUOTA_SIZE) == '1'
 if quota == '' then quota = nil end
-local b = load(KEYS[1], den, a[2], a[3], a[4], quota, base, false)
+local b = load(KEYS[1], den, a[2], a[3], a[4], quota, base, of_table)
 if b.is_old then return tell_quota({ -2 }, 1, b) end
 
 local function offset_of(record)

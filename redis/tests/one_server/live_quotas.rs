@@ -11,7 +11,7 @@ use tidegate_redis::{
     RedisTokenBucket, ScaleError, SetQuotaError,
 };
 
-use super::{each_server, ms};
+use super::{each_server, key_count, ms};
 use crate::support::limiters::{
     HOUR, MINUTE, bucket, combined, connect, denied, keyed, patient_store, uncached,
 };
@@ -166,6 +166,59 @@ async fn tables_change_for_all_keys() {
         // Keys still end when they are full.
         let ttl: i64 = server.query(&["PTTL", "tidegate:user:{alice}"]);
         assert!(ttl > 0, "{ttl}");
+    }
+}
+
+/// Stored in the key, a quota would spread from there to the other keys.
+#[tokio::test]
+async fn key_of_a_table_has_no_quota_of_its_own() {
+    for server in each_server() {
+        let table = keyed(&connect(&server), "user", TEN);
+        table.try_acquire("alice", 4).await.unwrap();
+        for key in ["alice", "bob"] {
+            let key = table.bucket(key).unwrap();
+            let error = key.set_quota(HUNDRED).await.unwrap_err();
+            assert!(matches!(error, SetQuotaError::KeyOfTable), "{error}");
+            assert_eq!(key.quota(), TEN);
+        }
+        assert_eq!(key_count(&server), 1);
+        assert_eq!(table.available("alice").await.unwrap(), [6]);
+        assert_eq!(table.available("bob").await.unwrap(), [10]);
+    }
+}
+
+/// They would otherwise be admitted by the old quota.
+#[tokio::test]
+async fn first_calls_of_a_node_wait_for_the_quotas() {
+    for server in each_server() {
+        let one = keyed(&connect(&server), "user", TEN);
+        one.set_quota(TEN.burst(3)).await.unwrap();
+        let two = Arc::new(RedisKeyed::new(&connect(&server), "user", TEN).unwrap());
+        let mut calls = tokio::task::JoinSet::new();
+        for key in 0_u8..20 {
+            let two = Arc::clone(&two);
+            calls.spawn(async move { two.try_acquire([key], 5).await });
+        }
+        for result in calls.join_all().await {
+            assert!(is_never(result, 3));
+        }
+    }
+}
+
+#[tokio::test]
+async fn leased_key_has_the_quota_of_its_table_and_ends() {
+    for server in each_server() {
+        let one = keyed(&connect(&server), "user", TEN);
+        one.set_quota(HUNDRED).await.unwrap();
+        let two = RedisKeyed::new(&connect(&server), "user", TEN).unwrap();
+        let leased = two.bucket("alice").unwrap();
+        let leased = leased.lease(LeaseOptions::new()).await;
+        assert_eq!(leased.bucket().quota(), HUNDRED);
+        leased.acquire(1).await.unwrap();
+        let ttl = || -> i64 { server.query(&["PTTL", "tidegate:user:{alice}"]) };
+        assert!(ttl() > 0, "{} while it is leased", ttl());
+        leased.close().await;
+        assert!(ttl() > 0, "{} after the lease", ttl());
     }
 }
 

@@ -19,7 +19,9 @@ use crate::lease_protocol::simulation::check_history;
 use crate::lease_protocol::times_to_live::{
     check_steps, check_times_to_live, steps, times_to_live,
 };
-use crate::live_quotas::live_changes::{check_live_changes, live_changes};
+use crate::live_quotas::live_changes::{
+    check_live_changes, check_lost_changed_bucket, live_changes,
+};
 use crate::live_quotas::live_leases::{check_live_leases, live_leases};
 use crate::script_harness::Scripts;
 use crate::semaphore::histories::{check_semaphore_history, semaphore_histories};
@@ -195,5 +197,6 @@ fn tests_of_live_quotas_detect_each_mutant() {
     assert_all_detected(include_str!("mutants/live.txt"), 200, |scripts, runner| {
         check_live_changes(scripts, &sample(&changes, runner)).is_err()
             || check_live_leases(scripts, &sample(&leases, runner)).is_err()
+            || check_lost_changed_bucket(scripts).is_err()
     });
 }

@@ -1,7 +1,7 @@
 //! Buckets whose quota changes, beside an oracle that counts millionths of a token.
 
 use proptest::prelude::*;
-use proptest::test_runner::TestCaseResult;
+use proptest::test_runner::{TestCaseError, TestCaseResult};
 use tidegate::Quota;
 
 use super::node_quota::{Answer, NodeQuota, record};
@@ -246,6 +246,42 @@ fn long_numbers_are_rounded_down() {
             );
         }
     }
+}
+
+/// A lost bucket is empty for the whole time, whether the new rate is higher or lower, and also if
+/// a node with an old configuration finds it first.
+pub(crate) fn check_lost_changed_bucket(scripts: &mut Scripts) -> TestCaseResult {
+    const EMPTY_US: u64 = 10_000_000;
+    let [slow, fast] = [1, 100].map(|rate| Quota::per_second(rate).burst(50));
+    for (old, new) in [(slow, fast), (fast, slow)] {
+        let key = fresh_key();
+        let mut node = NodeQuota::new(old);
+        node.empty_for_us = EMPTY_US;
+        node.known = record(1, new);
+        let mut take = |now_us| {
+            let reply = node.call_to_the_end(scripts, &key, ("take", 1), now_us, false);
+            Ok::<_, TestCaseError>(reply?.0)
+        };
+        let wait_us = EMPTY_US + 1_000_000 / new.rate();
+        prop_assert_eq!(take(START_US)?.wait_us, wait_us);
+        prop_assert_eq!(take(START_US + wait_us - 1)?.wait_us, 1);
+        prop_assert!(take(START_US + wait_us)?.admitted);
+        prop_assert!(!take(START_US + wait_us)?.admitted, "more than one token");
+    }
+    let key = fresh_key();
+    let mut node = NodeQuota::new(slow);
+    node.empty_for_us = EMPTY_US;
+    for (known, token_us) in [(record(0, slow), 1_000_000), (record(1, fast), 10_000)] {
+        node.known = known;
+        let reply = node.call_to_the_end(scripts, &key, ("take", 1), START_US, false);
+        prop_assert_eq!(reply?.0.wait_us, EMPTY_US + token_us);
+    }
+    Ok(())
+}
+
+#[test]
+fn lost_bucket_of_a_changed_quota_is_empty_for_the_whole_time() {
+    check_lost_changed_bucket(&mut Scripts::start()).unwrap();
 }
 
 /// A key of a table that is full takes no memory, so it is full under any quota. One in use keeps

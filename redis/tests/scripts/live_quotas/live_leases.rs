@@ -137,7 +137,7 @@ pub(crate) fn check_live_leases(scripts: &mut Scripts, case: &LiveLeases) -> Tes
 
     let changing = NodeQuota {
         known: record(1, case.new),
-        base: case.old,
+        ..NodeQuota::new(case.old)
     };
     changing.call(scripts, &key, ("peek", 0), now_us, false)?;
     // What is held does not count as refilled, also under the new quota.

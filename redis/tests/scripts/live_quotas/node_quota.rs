@@ -18,6 +18,8 @@ pub(crate) fn record(version: u64, quota: Quota) -> QuotaRecord {
 pub(crate) struct NodeQuota {
     pub(crate) base: Quota,
     pub(crate) known: QuotaRecord,
+    /// How long an absent bucket counts as empty; 0 if it counts as full.
+    pub(crate) empty_for_us: u64,
 }
 
 /// What the server answers.
@@ -30,7 +32,11 @@ pub(crate) enum Answer<R> {
 impl NodeQuota {
     pub(crate) fn new(base: Quota) -> Self {
         let known = record(0, base);
-        Self { base, known }
+        Self {
+            base,
+            known,
+            empty_for_us: 0,
+        }
     }
 
     /// The records that a node sends once it knows of a change.
@@ -49,9 +55,10 @@ impl NodeQuota {
         of_table: bool,
     ) -> Result<Answer<TakeReply>, TestCaseError> {
         let charge = BucketCharge::new(self.known.scaled, cost);
-        let mut call = ScriptCall::take(op, &[key.to_owned()], &[charge], 0, now_us);
+        let mut call =
+            ScriptCall::take(op, &[key.to_owned()], &[charge], self.empty_for_us, now_us);
         if let Some(records) = self.sent() {
-            call.arguments = operation(op, 0);
+            call.arguments = operation(op, self.empty_for_us);
             call.arguments.push(number(charge.scaled.den()));
             let [full, cost, none] = [
                 charge.scaled.full(),
