@@ -23,6 +23,7 @@ use clap::Args;
 use crate::explain::Exactness;
 use crate::failure::Failure;
 use crate::log::follow::Stop;
+use crate::log::input;
 use crate::log::read::LogArgs;
 use crate::output::{compare_text, csv, file, report_text, rules_text, stdio};
 use crate::report::Report;
@@ -145,7 +146,8 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         };
     }
     let limits = args.limits()?;
-    let uses_stdout = file::check(args.json, &[&args.csv, &args.svg, &args.html])?;
+    let logs = input::expand(&args.log.logs)?;
+    let uses_stdout = file::check(args.json, &[&args.csv, &args.svg, &args.html], &logs)?;
     let writes = args.csv.is_some() || args.svg.is_some() || args.html.is_some();
     if limits.len() > 1 && writes {
         let text = "--csv, --svg and --html show one quota: give one, or leave them out";
