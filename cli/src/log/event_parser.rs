@@ -308,10 +308,13 @@ impl EventParser {
                 });
             }
         };
-        let field = |name: &str| {
-            let field = head.field(name);
-            field.ok_or(Unreadable("the common log format has no such field"))
-        };
+        if matches!(self.wanted.by(), GroupBy::Field(_))
+            && !is_common
+            && !head.names().has_address
+            && let Some(event) = self.parse_known(line, outer, keys)
+        {
+            return event;
+        }
         let raw = match self.wanted.by() {
             GroupBy::None => &b"all"[..],
             GroupBy::Ip | GroupBy::IpPrefix => {
@@ -320,10 +323,17 @@ impl EventParser {
             GroupBy::Path => head.path().map_err(Unreadable)?,
             GroupBy::User => head.names().user,
             GroupBy::Agent => head.agent().map_err(Unreadable)?,
-            GroupBy::Field(name) => match field(name) {
-                Ok(text) => text,
-                Err(reason) => {
-                    return self.parse_known(line, outer, keys).unwrap_or(Err(reason));
+            GroupBy::Field(name) => match head.field(name) {
+                Some(text) => text,
+                None => {
+                    if let Some(event) = self.parse_known(line, outer, keys) {
+                        return event;
+                    }
+                    self.judge.add_skipped(|| {
+                        let fields = clf::FIELDS.map(str::to_owned);
+                        Example::new("common log", fields.to_vec(), line)
+                    });
+                    return Err(Unreadable("the common log format has no such field"));
                 }
             },
         };

@@ -51,6 +51,8 @@ pub struct Slice {
     separator: char,
     /// The field with costs, and what they are divided by.
     cost: Option<(Property, u64)>,
+    /// Whether a line had the field, and whether it was a number there.
+    found_cost: [bool; 2],
     /// Whether the first, and which of the other parts, are paths.
     is_path: Vec<bool>,
     only: Vec<Pattern>,
@@ -141,6 +143,7 @@ impl Slice {
             templates,
             separator: args.separator.unwrap_or(' '),
             cost,
+            found_cost: [false; 2],
             is_path,
             only: args.only.clone(),
             except: args.except.clone(),
@@ -227,9 +230,11 @@ impl Slice {
         let Some(text) = property.text(line, file.of(number)) else {
             return Some(0);
         };
+        self.found_cost[0] = true;
         // Some programs write whole numbers as `12.0`.
         let whole = text.strip_suffix(".0").unwrap_or(text);
         let cost = whole.parse::<u64>().ok()?.div_ceil(*unit);
+        self.found_cost[1] = true;
         Some(u32::try_from(cost).unwrap_or(u32::MAX))
     }
 
@@ -247,6 +252,34 @@ impl Slice {
             let fits = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.fits(&text));
             (self.only.is_empty() || fits(&self.only)) && !fits(&self.except)
         })
+    }
+
+    /// Why all costs would be wrong, if they would.
+    pub const fn no_cost(&self) -> Option<&'static str> {
+        match (&self.cost, self.found_cost) {
+            (None, _) | (_, [_, true]) => None,
+            (_, [true, false]) => Some("is a whole number in no line"),
+            (_, [false, _]) => Some("has a value in no line"),
+        }
+    }
+
+    /// The fields of the log, for a message about that with costs.
+    pub fn cost_advice(&self) -> String {
+        let cost = self.cost.as_ref();
+        cost.map_or_else(String::new, |(cost, _)| {
+            cost.advice("--cost FIELD names the field with the cost")
+        })
+    }
+
+    /// Takes a line that is no request: the columns of those that follow, or a part of one.
+    #[cold]
+    pub fn skip(&mut self, line: &[u8], file: &mut SliceState) {
+        let all = std::iter::once(&mut self.status).chain(&mut self.filters);
+        let all = all.chain(&mut self.parts);
+        let all = all.chain(self.cost.as_mut().map(|(cost, _)| cost));
+        for (number, property) in all.enumerate() {
+            property.text(line, file.of(number));
+        }
     }
 
     /// Takes the final keys, if they differ from those that were parsed.
