@@ -49,6 +49,8 @@ pub struct Slice {
     parts: Vec<Property>,
     templates: Templates,
     separator: char,
+    /// Whether a part of a key after the first may be missing. Then it is empty.
+    keeps_incomplete: bool,
     /// The field with costs, and what they are divided by.
     cost: Option<(Property, u64)>,
     /// Whether a line had the field, and whether it was a number there.
@@ -142,6 +144,7 @@ impl Slice {
             parts,
             templates,
             separator: args.separator.unwrap_or(' '),
+            keeps_incomplete: args.separator.is_some(),
             cost,
             found_cost: [false; 2],
             is_path,
@@ -212,7 +215,10 @@ impl Slice {
         let mut text = self.templates.apply(&first, is_path).into_owned();
         let after = 1 + self.filters.len();
         for (at, part) in self.parts.iter_mut().enumerate() {
-            let part = part.text(line, file.of(after + at))?;
+            let part = match part.text(line, file.of(after + at)) {
+                None if self.keeps_incomplete => "",
+                part => part?,
+            };
             let is_path = self.is_path.get(at + 1) == Some(&true);
             text.push(self.separator);
             text += &self.templates.apply(part, is_path);
