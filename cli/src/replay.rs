@@ -69,7 +69,7 @@ pub struct ReplayArgs {
     pub rules: Option<PathBuf>,
     /// A header field that the rules have as a key, and the field of the log that has its value,
     /// such as `x-api-key=account`. May be repeated
-    #[arg(long, value_name = "HEADER=FIELD", requires = "rules")]
+    #[arg(long, value_name = "HEADER=FIELD", requires = "rules", conflicts_with_all = ["quota", "window"])]
     pub rule_header: Vec<RuleHeader>,
     /// Send each refused request again after its wait, up to this many times
     #[arg(long, value_name = "TIMES")]
@@ -116,7 +116,7 @@ impl ReplayArgs {
 
     /// Says what may surprise about the quotas.
     fn warn(&self) {
-        for GivenQuota { quota, note } in &self.quota {
+        for GivenQuota { quota, note, .. } in &self.quota {
             if let Some(note) = note {
                 stdio::warn(note);
             }
