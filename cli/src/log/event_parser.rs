@@ -315,6 +315,14 @@ impl EventParser {
         {
             return event;
         }
+        if self.wanted.has_time_field() && outer.is_none() {
+            self.judge.add_skipped(|| {
+                Example::new("common log", clf::FIELDS.map(str::to_owned).to_vec(), line)
+            });
+            return Err(Unreadable(
+                "--time-field names a field, and the common log format has no other time",
+            ));
+        }
         let raw = match self.wanted.by() {
             GroupBy::None => &b"all"[..],
             GroupBy::Ip | GroupBy::IpPrefix => {

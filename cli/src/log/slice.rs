@@ -107,8 +107,24 @@ impl Slice {
             }),
         };
         let (from, until) = (limit(&args.from, 0)?, limit(&args.until, u64::MAX)?);
+        if from >= until {
+            return Err(usage("--from is not before --until, so no request counts"));
+        }
         let by = parts_of(by).map_err(usage)?;
         let is_path: Vec<bool> = by.iter().map(|by| *by == GroupBy::Path).collect();
+        if (args.templates || !args.template.is_empty()) && !is_path.contains(&true) {
+            return Err(usage("--templates and --template need `--by path`"));
+        }
+        if let Some(wrong) = args
+            .template
+            .iter()
+            .find(|text| !template::is_possible(text))
+        {
+            return Err(usage(&format!(
+                "`{wrong}`: no path fits this template. It begins with `/` or `*`, and has neither \
+                 `?` nor a `*` before its end"
+            )));
+        }
         let parts = by.iter().skip(1);
         let field = |name: &str| GroupBy::Field(name.to_owned());
         let property = |by: GroupBy| Property::new(new_parser(by));

@@ -342,8 +342,32 @@ fn invalid_slices_are_named() {
             "neither an address nor a network",
         ),
         (["--only", "300.0.0.1"], "neither an address nor a network"),
+        (["--template", "/users/:id"], "need `--by path`"),
+        (
+            ["--rule-header", "x-api-key=account"],
+            "cannot be used with",
+        ),
     ] {
         let ran = run(&[&["replay", "-", "--quota", "1/s"][..], &args].concat());
         assert_fails(&ran, 2, message);
+    }
+    let args = ["replay", "-", "--quota", "1/s", "--time-field", "ts"];
+    let ran = program::run_with_input(&args, program::LINE.as_bytes());
+    assert_fails(&ran, 1, "--time-field names a field");
+    let until = ["--from", "2015-05-19", "--until", "2015-05-18"];
+    let ran = run(&[&["replay", "-", "--quota", "1/s"][..], &until].concat());
+    assert_fails(&ran, 2, "--from is not before --until");
+    for template in ["users/:id", "/users?x=1", "/*/a"] {
+        let args = [
+            "replay",
+            "-",
+            "--quota",
+            "1/s",
+            "--by",
+            "path",
+            "--template",
+            template,
+        ];
+        assert_fails(&run(&args), 2, "no path fits this template");
     }
 }
