@@ -110,7 +110,7 @@ pub fn time_zone(text: &str) -> Result<TimeZone, String> {
 }
 
 /// Whether an offset is within 18 hours, as those of all zones are.
-pub fn is_in_use(offset: Offset) -> bool {
+pub const fn is_in_use(offset: Offset) -> bool {
     offset.seconds().abs() <= 18 * 3_600
 }
 

@@ -331,9 +331,10 @@ impl EventParser {
             GroupBy::Path => head.path().map_err(Unreadable)?,
             GroupBy::User => head.names().user,
             GroupBy::Agent => head.agent().map_err(Unreadable)?,
-            GroupBy::Field(name) => match head.field(name) {
-                Some(text) => text,
-                None => {
+            GroupBy::Field(name) => {
+                if let Some(text) = head.field(name) {
+                    text
+                } else {
                     if let Some(event) = self.parse_known(line, outer, keys) {
                         return event;
                     }
@@ -343,7 +344,7 @@ impl EventParser {
                     });
                     return Err(Unreadable("the common log format has no such field"));
                 }
-            },
+            }
         };
         self.keyed(time, raw, keys)
     }

@@ -28,7 +28,10 @@ impl Example {
         let text = String::from_utf8_lossy(text);
         Self {
             format,
-            fields: fields.iter().map(|name| shown(name, MAX_SHOWN)).collect(),
+            fields: fields
+                .into_iter()
+                .map(|name| shown(&name, MAX_SHOWN))
+                .collect(),
             text: shown(&text, MAX_SHOWN),
         }
     }

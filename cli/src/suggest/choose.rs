@@ -107,7 +107,7 @@ pub fn choose(args: &LogArgs, wanted: &Wanted) -> Result<(Suggestions, LogSummar
 fn period(limits: &Limits) -> Option<f64> {
     let windows = limits.windows.iter().map(|window| window.quota);
     let all = limits.quota.into_iter().chain(windows);
-    let longest = all.map(|quota| quota.period()).max()?;
+    let longest = all.map(Quota::period).max()?;
     Some(longest.as_secs_f64())
 }
 
