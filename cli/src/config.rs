@@ -84,10 +84,10 @@ pub fn run(args: &ConfigArgs) -> Result<(), Failure> {
     if let Some(note) = args.quota.as_ref().and_then(|given| given.note.as_ref()) {
         stdio::warn(note);
     }
-    let quota = args
-        .quota
-        .as_ref()
-        .map(|given| Portable::bucket(given.quota, &args.by));
+    let quota = args.quota.as_ref().map(|given| Portable {
+        nginx_delay: given.nginx_delay,
+        ..Portable::bucket(given.quota, &args.by)
+    });
     let window = args
         .window
         .map(|window| Portable::window(window.quota, &args.by));

@@ -23,6 +23,7 @@ use clap::Args;
 use crate::explain::Exactness;
 use crate::failure::Failure;
 use crate::log::follow::Stop;
+use crate::log::input;
 use crate::log::read::LogArgs;
 use crate::output::{compare_text, csv, file, report_text, rules_text, stdio};
 use crate::report::Report;
@@ -68,7 +69,7 @@ pub struct ReplayArgs {
     pub rules: Option<PathBuf>,
     /// A header field that the rules have as a key, and the field of the log that has its value,
     /// such as `x-api-key=account`. May be repeated
-    #[arg(long, value_name = "HEADER=FIELD", requires = "rules")]
+    #[arg(long, value_name = "HEADER=FIELD", requires = "rules", conflicts_with_all = ["quota", "window"])]
     pub rule_header: Vec<RuleHeader>,
     /// Send each refused request again after its wait, up to this many times
     #[arg(long, value_name = "TIMES")]
@@ -115,7 +116,7 @@ impl ReplayArgs {
 
     /// Says what may surprise about the quotas.
     fn warn(&self) {
-        for GivenQuota { quota, note } in &self.quota {
+        for GivenQuota { quota, note, .. } in &self.quota {
             if let Some(note) = note {
                 stdio::warn(note);
             }
@@ -145,7 +146,8 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         };
     }
     let limits = args.limits()?;
-    let uses_stdout = file::check(args.json, &[&args.csv, &args.svg, &args.html])?;
+    let logs = input::expand(&args.log.logs)?;
+    let uses_stdout = file::check(args.json, &[&args.csv, &args.svg, &args.html], &logs)?;
     let writes = args.csv.is_some() || args.svg.is_some() || args.html.is_some();
     if limits.len() > 1 && writes {
         let text = "--csv, --svg and --html show one quota: give one, or leave them out";

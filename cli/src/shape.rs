@@ -61,7 +61,7 @@ pub struct ShapeArgs {
 ///
 /// As [`shape`], and if writing fails.
 pub fn run(args: &ShapeArgs) -> Result<(), Failure> {
-    let uses_stdout = file::check(args.json, &[&args.svg])?;
+    let uses_stdout = file::check(args.json, &[&args.svg], &[])?;
     let shape = shape(args)?;
     if let Some(path) = &args.svg {
         file::write(path, svg(&shape).as_bytes())?;

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::failure::Failure;
+use crate::log::input;
 use crate::log::read::LogArgs;
 use crate::output::{file, stdio, suggest_text};
 use crate::page::suggest_page;
@@ -91,7 +92,8 @@ pub struct SuggestArgs {
 ///
 /// If reading or writing fails.
 pub fn run(args: &SuggestArgs) -> Result<(), Failure> {
-    let uses_stdout = file::check(args.json, &[&args.svg, &args.html])?;
+    let logs = input::expand(&args.log.logs)?;
+    let uses_stdout = file::check(args.json, &[&args.svg, &args.html], &logs)?;
     for note in args.quota.iter().filter_map(|given| given.note.as_ref()) {
         stdio::warn(note);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::fmt::strtime;
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 use jiff::{Span, SpanRelativeTo};
 use tidegate::{Ipv6Prefix, ParseQuotaError, Quota};
 
@@ -19,6 +19,8 @@ pub struct GivenQuota {
     pub quota: Quota,
     /// What a reader of nginx's notation may not expect.
     pub note: Option<String>,
+    /// How many requests of the burst nginx admits without a delay; `None` if it delays none.
+    pub nginx_delay: Option<u64>,
 }
 
 /// Parses a quota in the notation of this crate, or in nginx's.
@@ -28,12 +30,18 @@ pub struct GivenQuota {
 /// As [`quota`], and as [`nginx::parse`].
 pub fn given_quota(text: &str) -> Result<GivenQuota, String> {
     if nginx::is_nginx(text) {
-        let nginx::NginxLimit { quota, note } = nginx::parse(text)?;
-        let note = Some(note);
-        return Ok(GivenQuota { quota, note });
+        let nginx::NginxLimit { quota, note, delay } = nginx::parse(text)?;
+        return Ok(GivenQuota {
+            quota,
+            note: Some(note),
+            nginx_delay: delay,
+        });
     }
-    let quota = quota(text)?;
-    Ok(GivenQuota { quota, note: None })
+    Ok(GivenQuota {
+        quota: quota(text)?,
+        note: None,
+        nginx_delay: None,
+    })
 }
 
 /// Parses a quota.
@@ -92,11 +100,18 @@ pub fn ipv6_prefix(text: &str) -> Result<Ipv6Prefix, String> {
 /// If the zone is not known.
 pub fn time_zone(text: &str) -> Result<TimeZone, String> {
     let text = text.trim();
-    let offset = || Some(strtime::parse("%z", text).ok()?.offset()?.to_time_zone());
-    let found = TimeZone::get(text).ok().or_else(offset);
-    let offset_with_colon = || Some(strtime::parse("%:z", text).ok()?.offset()?.to_time_zone());
-    let found = found.or_else(offset_with_colon);
+    let offset = |format| {
+        let offset = strtime::parse(format, text).ok()?.offset()?;
+        is_in_use(offset).then(|| offset.to_time_zone())
+    };
+    let found = TimeZone::get(text).ok().or_else(|| offset("%z"));
+    let found = found.or_else(|| offset("%:z"));
     found.ok_or_else(|| "expected a zone such as `Europe/Berlin`, `+05:30` or `UTC`".to_owned())
+}
+
+/// Whether an offset is within 18 hours, as those of all zones are.
+pub const fn is_in_use(offset: Offset) -> bool {
+    offset.seconds().abs() <= 18 * 3_600
 }
 
 /// The message, and below it the text with a caret at the mistake.
@@ -160,7 +175,7 @@ mod tests {
             let time = time_zone(text).unwrap().to_timestamp(noon).unwrap();
             assert_eq!(time.to_string(), expected, "{text}");
         }
-        for text in ["", "Berlin", "+", "5"] {
+        for text in ["", "Berlin", "+", "5", "+18:01", "-2300"] {
             assert!(time_zone(text).is_err(), "{text}");
         }
     }

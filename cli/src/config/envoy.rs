@@ -6,6 +6,7 @@
 //! the default bucket, so both have the same.
 
 use super::portable::{Portable, Written};
+use crate::picture::numbers::grouped;
 
 const MILLI: u128 = 1_000_000;
 /// The shortest interval that Envoy accepts, in milliseconds.
@@ -13,17 +14,29 @@ const SHORTEST: u128 = 50;
 
 /// Writes the limit.
 pub(super) fn write(limit: &Portable) -> Written {
-    let mut differences: Vec<String> = limit.no_window("Envoy").into_iter().collect();
-    let Some((tokens, millis)) = fill(limit) else {
-        let why = "Envoy's intervals are whole milliseconds: choose another period";
-        return Written {
-            target: "Envoy",
-            config: None,
-            differences: vec![why.to_owned()],
-        };
+    let mut differences: Vec<String> = limit
+        .no_window("Envoy", limit.quota.rate())
+        .into_iter()
+        .collect();
+    let (tokens, millis) = match fill(limit) {
+        Ok(fill) => fill,
+        Err(why) => {
+            return Written {
+                target: "Envoy",
+                config: None,
+                differences: vec![why.to_owned()],
+            };
+        }
     };
     let interval = seconds(millis);
     let most = limit.quota.capacity().min(u32::MAX.into());
+    if most < limit.quota.capacity() {
+        differences.push(format!(
+            "an Envoy bucket holds at most {} tokens: the burst of {} became that",
+            grouped(most),
+            grouped(limit.quota.capacity())
+        ));
+    }
     let bucket = |most: u64, tokens: u128, indent: &str| {
         format!(
             "{indent}token_bucket:\n\
@@ -80,10 +93,10 @@ pub(super) fn write(limit: &Portable) -> Written {
 }
 
 /// The fewest tokens per interval of whole milliseconds, at least 50, that give the rate.
-fn fill(limit: &Portable) -> Option<(u128, u128)> {
+fn fill(limit: &Portable) -> Result<(u128, u128), &'static str> {
     let period = limit.period_nanos();
     if !period.is_multiple_of(MILLI) {
-        return None;
+        return Err("Envoy's intervals are whole milliseconds: choose another period");
     }
     let (rate, millis) = (u128::from(limit.quota.rate()), period / MILLI);
     let (mut a, mut b) = (rate, millis);
@@ -93,7 +106,10 @@ fn fill(limit: &Portable) -> Option<(u128, u128)> {
     let (tokens, millis) = (rate / a, millis / a);
     let times = SHORTEST.div_ceil(millis).max(1);
     let tokens = tokens * times;
-    (tokens <= u32::MAX.into()).then_some((tokens, millis * times))
+    if tokens > u32::MAX.into() {
+        return Err("Envoy adds at most 4,294,967,295 tokens per interval: choose a lower rate");
+    }
+    Ok((tokens, millis * times))
 }
 
 fn seconds(millis: u128) -> String {

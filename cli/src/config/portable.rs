@@ -14,6 +14,8 @@ pub struct Portable {
     pub is_window: bool,
     /// What it applies to.
     pub by: String,
+    /// For nginx: how many requests of the burst are not delayed; `None` if none of them is.
+    pub nginx_delay: Option<u64>,
 }
 
 /// A limit in the words of a target. Serialized, it is a part of the output of `--json`.
@@ -34,6 +36,7 @@ impl Portable {
             quota,
             is_window: false,
             by: by.to_owned(),
+            nginx_delay: None,
         }
     }
 
@@ -84,15 +87,16 @@ impl Portable {
         })
     }
 
-    /// What a target without windows does; `None` for a bucket.
-    pub fn no_window(&self, target: &str) -> Option<String> {
+    /// What a target without windows does, whose bucket gets `refill` requests per period; `None`
+    /// for a bucket.
+    pub fn no_window(&self, target: &str, refill: u64) -> Option<String> {
         let rate = self.quota.rate();
         self.is_window.then(|| {
             format!(
                 "{target} has no window: this bucket admits {} at once and refills meanwhile, so up \
                  to {} may pass in one period",
                 grouped(rate),
-                grouped(rate.saturating_mul(2))
+                grouped(rate.saturating_add(refill))
             )
         })
     }

@@ -31,7 +31,10 @@ pub(super) fn write(limit: &Portable) -> Written {
         limit.quota.rate(),
         limit.quota.capacity()
     );
-    let mut differences: Vec<String> = limit.no_window("Traefik").into_iter().collect();
+    let mut differences: Vec<String> = limit
+        .no_window("Traefik", limit.quota.rate())
+        .into_iter()
+        .collect();
     let rate = limit.per_second();
     let (delay, forgotten) = if rate < 1.0 {
         (0.5, 1.0 + (1.0 / rate).floor())

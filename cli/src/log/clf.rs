@@ -197,11 +197,19 @@ impl<'a> Head<'a> {
                 .filter(|word| !word.is_empty());
             words.nth(number).unwrap_or_default()
         };
+        let word_of = |number: usize| word(self.rest, number);
         let after_request = || {
             let mut quotes = self.quotes();
             quotes.next();
             quotes.0
         };
+        if self.has_only_client()
+            && let Some(word) = haproxy_word(name)
+        {
+            // The times of a request have five parts, those of a TCP connection have three.
+            let times = word_of(2).split(|byte| *byte == b'/').count();
+            return Some(if times == 5 { word_of(word) } else { b"" });
+        }
         Some(match name {
             "client" => self.names().client,
             "host" => self.names().before,
@@ -210,12 +218,22 @@ impl<'a> Head<'a> {
             "path" => path_of(request()),
             "protocol" => word(request(), 2),
             "status" => word(after_request(), 0),
-            "bytes" => word(after_request(), 1),
+            "bytes" | "body_bytes_sent" | "bytes_sent" => word(after_request(), 1),
             "referer" => self.quotes().nth(1).unwrap_or_default(),
             "agent" => self.quotes().nth(2).unwrap_or_default(),
             "forwarded" => self.forwarded(),
             _ => return None,
         })
+    }
+}
+
+/// The place of a field among the words after the time that HAProxy writes:
+/// `frontend backend/server 0/0/1/2/3 200 1234`.
+fn haproxy_word(field: &str) -> Option<usize> {
+    match field {
+        "status" => Some(3),
+        "bytes" | "body_bytes_sent" | "bytes_sent" => Some(4),
+        _ => None,
     }
 }
 

@@ -308,10 +308,21 @@ impl EventParser {
                 });
             }
         };
-        let field = |name: &str| {
-            let field = head.field(name);
-            field.ok_or(Unreadable("the common log format has no such field"))
-        };
+        if matches!(self.wanted.by(), GroupBy::Field(_))
+            && !is_common
+            && !head.names().has_address
+            && let Some(event) = self.parse_known(line, outer, keys)
+        {
+            return event;
+        }
+        if self.wanted.has_time_field() && outer.is_none() {
+            self.judge.add_skipped(|| {
+                Example::new("common log", clf::FIELDS.map(str::to_owned).to_vec(), line)
+            });
+            return Err(Unreadable(
+                "--time-field names a field, and the common log format has no other time",
+            ));
+        }
         let raw = match self.wanted.by() {
             GroupBy::None => &b"all"[..],
             GroupBy::Ip | GroupBy::IpPrefix => {
@@ -320,12 +331,20 @@ impl EventParser {
             GroupBy::Path => head.path().map_err(Unreadable)?,
             GroupBy::User => head.names().user,
             GroupBy::Agent => head.agent().map_err(Unreadable)?,
-            GroupBy::Field(name) => match field(name) {
-                Ok(text) => text,
-                Err(reason) => {
-                    return self.parse_known(line, outer, keys).unwrap_or(Err(reason));
+            GroupBy::Field(name) => {
+                if let Some(text) = head.field(name) {
+                    text
+                } else {
+                    if let Some(event) = self.parse_known(line, outer, keys) {
+                        return event;
+                    }
+                    self.judge.add_skipped(|| {
+                        let fields = clf::FIELDS.map(str::to_owned);
+                        Example::new("common log", fields.to_vec(), line)
+                    });
+                    return Err(Unreadable("the common log format has no such field"));
                 }
-            },
+            }
         };
         self.keyed(time, raw, keys)
     }

@@ -212,6 +212,11 @@ impl WantedFields {
         &self.by
     }
 
+    /// Whether the field of the time was named.
+    pub const fn has_time_field(&self) -> bool {
+        self.time.is_some()
+    }
+
     /// Whether requests are grouped by the client's address.
     pub const fn by_address(&self) -> bool {
         matches!(self.by, GroupBy::Ip | GroupBy::IpPrefix)

@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Stops at the first Ctrl-C. A second one ends the program at once.
+    /// Stops at the first Ctrl-C or request to terminate. A second one ends the program at once.
     ///
     /// # Errors
     ///
@@ -24,10 +24,14 @@ impl Stop {
     pub fn at_interrupt() -> io::Result<Self> {
         let stop = Self::default();
         let flag = || Arc::clone(&stop.0);
-        let interrupt = signal_hook::consts::SIGINT;
-        // In this order: the first signal finds the flag down, and the second finds it up.
-        signal_hook::flag::register_conditional_shutdown(interrupt, 130, flag())?;
-        signal_hook::flag::register(interrupt, flag())?;
+        for (signal, code) in [
+            (signal_hook::consts::SIGINT, 130),
+            (signal_hook::consts::SIGTERM, 143),
+        ] {
+            // In this order: the first signal finds the flag down, and the second finds it up.
+            signal_hook::flag::register_conditional_shutdown(signal, code, flag())?;
+            signal_hook::flag::register(signal, flag())?;
+        }
         Ok(stop)
     }
 

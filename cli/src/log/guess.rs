@@ -1,6 +1,7 @@
 //! Judges whether the clients of a log were understood, and explains what was found instead.
 
 use super::client::{Client, Resolved};
+use crate::picture::key::shown;
 
 /// Clients that are no addresses are a mistake in the log's reading if they are more than one in
 /// this many.
@@ -27,8 +28,11 @@ impl Example {
         let text = String::from_utf8_lossy(text);
         Self {
             format,
-            fields,
-            text: text.chars().take(MAX_SHOWN).collect(),
+            fields: fields
+                .into_iter()
+                .map(|name| shown(&name, MAX_SHOWN))
+                .collect(),
+            text: shown(&text, MAX_SHOWN),
         }
     }
 
@@ -123,6 +127,12 @@ impl ClientJudge {
             ));
         }
         None
+    }
+
+    /// How the first line that lacks something was read, and what to do.
+    pub fn advice(&self, options: &str) -> String {
+        let example = self.skipped_example.as_ref();
+        example.map_or_else(String::new, |example| example.advice(options))
     }
 
     /// What is known about lines that were skipped.

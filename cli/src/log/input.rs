@@ -13,6 +13,7 @@ use super::follow::Follow;
 use super::json_stream;
 use super::zstd::ZstdReader;
 use crate::failure::{Failure, describe};
+use crate::output::file::{self, Place};
 use crate::output::stdio::is_stdio;
 
 /// How many compressed bytes are read at a time.
@@ -21,6 +22,9 @@ const CHUNK: usize = 256 * 1024;
 const MAX_XZ_KIB: u32 = 256 * 1024;
 /// How many bytes of the text are examined for its form.
 const EXAMINED: u64 = 256;
+
+/// How many bytes of the texts of two files are compared.
+const COMPARED: u64 = 64 * 1024;
 
 /// A text.
 pub struct Input {
@@ -135,6 +139,52 @@ fn add_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Checks that no log is given twice, by two names, or packed beside itself.
+///
+/// # Errors
+///
+/// If each of its requests would count twice.
+pub fn check_once(paths: &[PathBuf]) -> Result<(), Failure> {
+    let twice = |one: &Path, other: &Path, how: &str| {
+        let (one, other) = (name(one), name(other));
+        Failure::Usage(format!(
+            "{one} and {other} {how}, so each request would count twice: give one of them"
+        ))
+    };
+    let mut places: Vec<(&Path, Place)> = Vec::new();
+    for path in paths {
+        let Some(place) = file::place(path) else {
+            continue;
+        };
+        if let Some((other, _)) = places.iter().find(|(_, other)| other.is_same(&place)) {
+            return Err(twice(other, path, "are one file"));
+        }
+        places.push((path, place));
+    }
+    for path in paths.iter().filter(|path| is_packed(path)) {
+        let plain = path.with_extension("");
+        if paths.contains(&plain) && start(&plain)? == start(path)? {
+            return Err(twice(&plain, path, "begin with the same text"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name ends as those of compressed files do.
+fn is_packed(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| ["gz", "bz2", "xz", "zst"].contains(&ending))
+}
+
+/// The beginning of the text of a file.
+fn start(path: &Path) -> Result<Vec<u8>, Failure> {
+    let opened = open(path, &Diagnostics::new(None, true, false))?;
+    let mut start = Vec::new();
+    // What is damaged is reported when the file is read.
+    let _ = opened.reader.take(COMPARED).read_to_end(&mut start);
+    Ok(start)
 }
 
 /// The name of a file in messages.

@@ -176,6 +176,7 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
         return Err(Failure::Usage(text.to_owned()));
     }
     let paths = input::expand(&args.logs)?;
+    input::check_once(&paths)?;
     let parser = |by: GroupBy| EventParser::new(&args.parser_options(by), args.times());
     let parts = parts_of(&args.by).map_err(|error| Failure::Usage(error.to_owned()))?;
     let new_parser = || parser(parts.first().unwrap_or(&args.by).clone());
@@ -218,6 +219,14 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
             "no requests found: {unreadable} unreadable lines, {} lines without a key{}",
             shared.without_key,
             judge.skipped_advice()
+        )));
+    }
+    if requests + shared.slice.left_out > 0
+        && let (Some(name), Some(problem)) = (&args.slice.cost, shared.slice.no_cost())
+    {
+        return Err(Failure::Problem(format!(
+            "the field `{name}` of --cost {problem}{}",
+            shared.slice.cost_advice()
         )));
     }
     let final_keys = shared.slice.take_keys();

@@ -49,8 +49,12 @@ pub struct Slice {
     parts: Vec<Property>,
     templates: Templates,
     separator: char,
+    /// Whether a part of a key after the first may be missing. Then it is empty.
+    keeps_incomplete: bool,
     /// The field with costs, and what they are divided by.
     cost: Option<(Property, u64)>,
+    /// Whether a line had the field, and whether it was a number there.
+    found_cost: [bool; 2],
     /// Whether the first, and which of the other parts, are paths.
     is_path: Vec<bool>,
     only: Vec<Pattern>,
@@ -103,8 +107,24 @@ impl Slice {
             }),
         };
         let (from, until) = (limit(&args.from, 0)?, limit(&args.until, u64::MAX)?);
+        if from >= until {
+            return Err(usage("--from is not before --until, so no request counts"));
+        }
         let by = parts_of(by).map_err(usage)?;
         let is_path: Vec<bool> = by.iter().map(|by| *by == GroupBy::Path).collect();
+        if (args.templates || !args.template.is_empty()) && !is_path.contains(&true) {
+            return Err(usage("--templates and --template need `--by path`"));
+        }
+        if let Some(wrong) = args
+            .template
+            .iter()
+            .find(|text| !template::is_possible(text))
+        {
+            return Err(usage(&format!(
+                "`{wrong}`: no path fits this template. It begins with `/` or `*`, and has neither \
+                 `?` nor a `*` before its end"
+            )));
+        }
         let parts = by.iter().skip(1);
         let field = |name: &str| GroupBy::Field(name.to_owned());
         let property = |by: GroupBy| Property::new(new_parser(by));
@@ -140,7 +160,9 @@ impl Slice {
             parts,
             templates,
             separator: args.separator.unwrap_or(' '),
+            keeps_incomplete: args.separator.is_some(),
             cost,
+            found_cost: [false; 2],
             is_path,
             only: args.only.clone(),
             except: args.except.clone(),
@@ -209,7 +231,10 @@ impl Slice {
         let mut text = self.templates.apply(&first, is_path).into_owned();
         let after = 1 + self.filters.len();
         for (at, part) in self.parts.iter_mut().enumerate() {
-            let part = part.text(line, file.of(after + at))?;
+            let part = match part.text(line, file.of(after + at)) {
+                None if self.keeps_incomplete => "",
+                part => part?,
+            };
             let is_path = self.is_path.get(at + 1) == Some(&true);
             text.push(self.separator);
             text += &self.templates.apply(part, is_path);
@@ -227,9 +252,11 @@ impl Slice {
         let Some(text) = property.text(line, file.of(number)) else {
             return Some(0);
         };
+        self.found_cost[0] = true;
         // Some programs write whole numbers as `12.0`.
         let whole = text.strip_suffix(".0").unwrap_or(text);
         let cost = whole.parse::<u64>().ok()?.div_ceil(*unit);
+        self.found_cost[1] = true;
         Some(u32::try_from(cost).unwrap_or(u32::MAX))
     }
 
@@ -247,6 +274,34 @@ impl Slice {
             let fits = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.fits(&text));
             (self.only.is_empty() || fits(&self.only)) && !fits(&self.except)
         })
+    }
+
+    /// Why all costs would be wrong, if they would.
+    pub const fn no_cost(&self) -> Option<&'static str> {
+        match (&self.cost, self.found_cost) {
+            (None, _) | (_, [_, true]) => None,
+            (_, [true, false]) => Some("is a whole number in no line"),
+            (_, [false, _]) => Some("has a value in no line"),
+        }
+    }
+
+    /// The fields of the log, for a message about that with costs.
+    pub fn cost_advice(&self) -> String {
+        let cost = self.cost.as_ref();
+        cost.map_or_else(String::new, |(cost, _)| {
+            cost.advice("--cost FIELD names the field with the cost")
+        })
+    }
+
+    /// Takes a line that is no request: the columns of those that follow, or a part of one.
+    #[cold]
+    pub fn skip(&mut self, line: &[u8], file: &mut SliceState) {
+        let all = std::iter::once(&mut self.status).chain(&mut self.filters);
+        let all = all.chain(&mut self.parts);
+        let all = all.chain(self.cost.as_mut().map(|(cost, _)| cost));
+        for (number, property) in all.enumerate() {
+            property.text(line, file.of(number));
+        }
     }
 
     /// Takes the final keys, if they differ from those that were parsed.

@@ -100,6 +100,7 @@ impl Source {
                         };
                         return Ok(Some(event));
                     }
+                    shared.slice.skip(text, &mut self.sliced);
                     event
                 }
                 Line::TooLong => Err(SkipReason::Unreadable("longer than 1 MiB")),

@@ -14,6 +14,8 @@ use jiff::civil::DateTime;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
+use crate::values::is_in_use;
+
 const SECOND: u64 = 1_000_000_000;
 
 /// The latest time that a window can represent.
@@ -114,6 +116,9 @@ impl TimestampParser {
             return self.civil(parsed.to_datetime().ok()?);
         }
         let parsed = strtime::parse("%d/%b/%Y:%H:%M: %z", minute).ok()?;
+        if !is_in_use(parsed.offset()?) {
+            return None;
+        }
         nanos(parsed.to_timestamp().ok()?)
     }
 
@@ -343,6 +348,8 @@ mod tests {
             "NaN",
             "yesterday",
             "17/May/2015:10:05:03 +02",
+            "17/May/2015:10:05:03 +1801",
+            "17/May/2015:10:05:03 -2300",
             "17/May/2015:10:05:03. +0200",
             "17/May/2015:10:05:0 +0200",
             "10:05:03",

@@ -13,15 +13,33 @@ use crate::failure::Failure;
 ///
 /// # Errors
 ///
-/// If several outputs would be standard output, or a file cannot be written.
-pub fn check(json: bool, files: &[&Option<PathBuf>]) -> Result<bool, Failure> {
+/// If several outputs would be standard output or one file, a file cannot be written, or it would
+/// replace one of the `inputs`.
+pub fn check(json: bool, files: &[&Option<PathBuf>], inputs: &[PathBuf]) -> Result<bool, Failure> {
     let files = files.iter().filter_map(|file| file.as_deref());
     let (stdout, files): (Vec<&Path>, Vec<&Path>) = files.partition(|path| is_stdio(path));
     if stdout.len() + usize::from(json) > 1 {
         let text = "only one of --json and the files can be standard output";
         return Err(Failure::Usage(text.to_owned()));
     }
+    let inputs: Vec<Place> = inputs.iter().filter_map(|input| place(input)).collect();
+    let mut outputs: Vec<(&Path, Place)> = Vec::new();
     for path in files {
+        // What is written to a device or a pipe replaces nothing.
+        if let Some(place) = place(path) {
+            let is_input = inputs.iter().any(|input| input.is_same(&place));
+            let earlier = outputs.iter().find(|(_, other)| other.is_same(&place));
+            let clash = match earlier {
+                _ if is_input => Some("is one of the logs, which it would replace".to_owned()),
+                Some((other, _)) => Some(format!("is the same file as {}", other.display())),
+                None => None,
+            };
+            if let Some(clash) = clash {
+                let text = format!("the output {} {clash}", path.display());
+                return Err(Failure::Usage(text));
+            }
+            outputs.push((path, place));
+        }
         let checked = target(path).and_then(|target| match target {
             Target::File(path) => temporary_file(&path).map(drop),
             Target::Special => Ok(()),
@@ -39,7 +57,7 @@ pub fn check(json: bool, files: &[&Option<PathBuf>]) -> Result<bool, Failure> {
 /// A pipe whose reader has closed is an error too, because the caller asked for a whole file.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     if is_stdio(path) {
-        return stdio::write(bytes);
+        return stdio::write_quoting(bytes);
     }
     try_write(path, bytes).map_err(|error| Failure::writing(path.display(), &error))
 }
@@ -56,6 +74,58 @@ fn try_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Where a regular file is, or will be.
+#[derive(Debug)]
+pub struct Place {
+    /// Without links.
+    path: PathBuf,
+    /// Equal for all names of a file; `None` if it does not exist yet, or the system has no such
+    /// numbers.
+    id: Option<(u64, u64)>,
+}
+
+impl Place {
+    /// Whether both are one file.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.path == other.path || (self.id.is_some() && self.id == other.id)
+    }
+}
+
+/// The place of a file, or of what `-` reads as an input; `None` for a device, a pipe or a folder.
+pub fn place(path: &Path) -> Option<Place> {
+    let path = if is_stdio(path) {
+        Path::new("/dev/stdin")
+    } else {
+        path
+    };
+    let Ok(data) = fs::metadata(path) else {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let path = folder.canonicalize().ok()?.join(path.file_name()?);
+        return Some(Place { path, id: None });
+    };
+    let path = path.canonicalize().ok()?;
+    let id = identity(&data);
+    data.is_file().then_some(Place { path, id })
+}
+
+#[cfg(unix)]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "other systems have no such numbers"
+)]
+fn identity(data: &fs::Metadata) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    Some((data.dev(), data.ino()))
+}
+
+#[cfg(not(unix))]
+const fn identity(_: &fs::Metadata) -> Option<(u64, u64)> {
+    None
 }
 
 enum Target {

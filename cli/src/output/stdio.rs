@@ -6,6 +6,7 @@ use std::path::Path;
 use anstyle::AnsiColor;
 
 use crate::failure::Failure;
+use crate::picture::key::lines_shown;
 
 /// Whether a file argument stands for standard input or output.
 pub fn is_stdio(path: &Path) -> bool {
@@ -34,6 +35,19 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     write(format!("{json}\n").as_bytes())
 }
 
+/// Writes a text that quotes a log to standard output. On a terminal, it obeys none of it.
+///
+/// # Errors
+///
+/// As [`write()`].
+pub fn write_quoting(bytes: &[u8]) -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        let text = String::from_utf8_lossy(bytes);
+        return write(lines_shown(&text).as_bytes());
+    }
+    write(bytes)
+}
+
 /// Writes bytes to standard output.
 ///
 /// # Errors
@@ -51,16 +65,21 @@ fn write_to(mut stream: impl Write, bytes: &[u8]) -> Result<(), Failure> {
     })
 }
 
-/// Prints a message on standard error. A closed standard error is not a failure.
+/// Prints a message on standard error. A closed standard error is not a failure. What a terminal
+/// would obey appears as its number, because messages quote logs.
 pub fn warn(text: &str) {
-    let _ = writeln!(io::stderr(), "tidegate: {text}");
+    let _ = writeln!(io::stderr(), "tidegate: {}", lines_shown(text));
 }
 
 /// Prints a warning about the results on standard error, in color on a terminal.
 pub fn caution(text: &str) {
     let style = AnsiColor::Yellow.on_default().bold();
     let mut stream = anstream::AutoStream::auto(io::stderr());
-    let _ = writeln!(stream, "tidegate: {style}warning{style:#}: {text}");
+    let _ = writeln!(
+        stream,
+        "tidegate: {style}warning{style:#}: {}",
+        lines_shown(text)
+    );
 }
 
 /// The width of the output in columns: `COLUMNS`, or that of the terminal, or 100.

@@ -8,7 +8,7 @@ use super::wrap::{indented, wrapped};
 use crate::picture::key::shown;
 use crate::picture::noun::{noun, nouns};
 use crate::picture::numbers::{counted, grouped, percent};
-use crate::suggest::reason::reason;
+use crate::suggest::reason::{reason, too_short};
 use crate::suggest::suggestions::{Choice, Class, Suggestion, Suggestions};
 use crate::terminal::{Charset, curve};
 
@@ -31,6 +31,9 @@ pub fn text(found: &Suggestions, width: usize, charset: Charset, exact: bool) ->
     let mut text = wrapped(&format!("With the recommended {limit}, {sentence}"), width);
     text = text.replacen(limit, &format!("{GREEN}{limit}{GREEN:#}"), 1);
     text += &wrapped(&reason(found, recommended), width);
+    if let Some(warning) = too_short(found) {
+        text += &wrapped(&warning, width);
+    }
     text += &format!("\n{}", counts(found, width));
     text += &format!("\n{}", table(found, recommended, width, charset));
     if !found.classes.is_empty() {
@@ -75,6 +78,7 @@ fn table(found: &Suggestions, recommended: &Choice, width: usize, charset: Chars
         Charset::Ascii => '>',
     };
     let mut table = Table::new(&header, 0);
+    let is_given = |choice: &Choice| found.given.iter().any(|given| given.limit == choice.limit);
     let mut add = |choice: &Choice, sign: char| {
         let mut row = vec![
             format!("{sign} {}", choice.limit),
@@ -90,13 +94,25 @@ fn table(found: &Suggestions, recommended: &Choice, width: usize, charset: Chars
     };
     for choice in &found.ladder {
         let is_best = choice.limit == recommended.limit;
-        add(choice, if is_best { mark } else { ' ' });
+        add(
+            choice,
+            match is_given(choice) {
+                _ if is_best => mark,
+                true => '*',
+                false => ' ',
+            },
+        );
     }
     for choice in &found.others {
-        add(choice, ' ');
+        add(choice, if is_given(choice) { '*' } else { ' ' });
     }
+    let mut shown = found.ladder.iter().chain(&found.others).collect::<Vec<_>>();
     for choice in &found.given {
-        add(choice, '*');
+        // A limit that was given twice, or is there already, has one row.
+        if !shown.iter().any(|other| other.limit == choice.limit) {
+            shown.push(choice);
+            add(choice, '*');
+        }
     }
     let one = noun(&found.by);
     let given = if found.given.is_empty() {

@@ -7,7 +7,7 @@ use crate::picture::curve_within;
 use crate::picture::key::shown;
 use crate::picture::noun::{capitalized, noun, nouns};
 use crate::picture::numbers::{counted, grouped, percent};
-use crate::suggest::reason::reason;
+use crate::suggest::reason::{reason, too_short};
 use crate::suggest::suggestions::{Choice, Class, Suggestions};
 
 /// Returns the page.
@@ -38,6 +38,7 @@ fn recommendation(found: &Suggestions, recommended: &Choice) -> Markup {
     html! {
         p.lead { (found.noticed(recommended).sentence()) }
         p.quiet { (reason(found, recommended)) }
+        @if let Some(warning) = too_short(found) { p { (warning) } }
         dl.facts {
             (fact("blue", "Recommended", &recommended.limit, &html! { "by " (shown(&found.by, 40)) }))
             (fact("red", "Refused", &grouped(recommended.refused), &of_requests))

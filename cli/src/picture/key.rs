@@ -27,6 +27,15 @@ pub fn shown(key: &str, columns: usize) -> String {
     text
 }
 
+/// Makes every character of a text visible, except for the ends of its lines.
+pub fn lines_shown(text: &str) -> String {
+    let shown = text.chars().map(|character| match character {
+        '\n' => "\n".to_owned(),
+        character => one(character),
+    });
+    shown.collect()
+}
+
 /// Returns the columns that a character takes in a terminal.
 ///
 /// Nearly all wide scripts have numbers from Hangul on.
@@ -58,7 +67,7 @@ fn is_plain(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::{lines_shown, shown};
 
     #[test]
     fn long_keys_end_in_an_ellipsis() {
@@ -68,6 +77,14 @@ mod tests {
         assert_eq!(shown("abcdefg", 6), "abcde…");
         assert_eq!(shown("漢字漢字", 6), "漢字…");
         assert_eq!(shown(&"x".repeat(1 << 20), 10).chars().count(), 10);
+    }
+
+    #[test]
+    fn lines_keep_their_ends() {
+        assert_eq!(
+            lines_shown("a\r\u{1b}]0;x\u{7}\n\n\u{9b}b\n"),
+            "a\\u{d}\\u{1b}]0;x\\u{7}\n\n\\u{9b}b\n"
+        );
     }
 
     #[test]

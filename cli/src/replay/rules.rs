@@ -5,6 +5,8 @@
 //! routes, methods and tiers hold, and limits on failures count them. The requests are kept in
 //! memory, because what belongs to a line is known when the log was read.
 
+mod needs;
+
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,6 +23,8 @@ use crate::log::Event;
 use crate::log::group_by::GroupBy;
 use crate::log::read::{LogArgs, read_logs};
 use crate::picture::noticed::Noticed;
+use crate::picture::numbers::counted;
+use needs::Needs;
 
 /// Separates the parts of a key. Logs escape it.
 const SEPARATOR: char = '\u{1f}';
@@ -69,7 +73,7 @@ pub struct RulesReport {
     pub left_out: u64,
     /// The number of clients.
     pub keys: u64,
-    /// The number of clients with a refusal.
+    /// The number of clients with a request that was refused or rejected.
     pub keys_refused: u64,
     /// The limits, rates first, in the order of the file.
     pub limits: Vec<LimitReport>,
@@ -97,7 +101,7 @@ pub struct ClientReport {
     pub key: String,
     /// Its requests.
     pub requests: u64,
-    /// Its refused requests.
+    /// Its refused and rejected requests.
     pub refused: u64,
 }
 
@@ -107,7 +111,7 @@ impl RulesReport {
         Noticed {
             by: &self.by,
             requests: self.requests,
-            refused: self.refused,
+            refused: self.refused + self.without_key,
             keys: self.keys,
             keys_refused: self.keys_refused,
         }
@@ -118,17 +122,21 @@ impl RulesReport {
 #[derive(Clone, Copy, Debug)]
 struct Peer(IpAddr);
 
-/// Reads rules, in TOML or by its ending in JSON.
-fn read_rules(path: &Path) -> Result<RulesConfig, Failure> {
+/// Reads rules, in TOML or by its ending in JSON, and finds out what they need to know.
+fn read_rules(path: &Path) -> Result<(RulesConfig, Needs), Failure> {
     let name = path.display();
     let text =
         std::fs::read_to_string(path).map_err(|error| Failure::at(name, describe(&error)))?;
     let is_json = path.extension().is_some_and(|ending| ending == "json");
     let read = if is_json {
-        serde_json::from_str(&text).map_err(|error| error.to_string())
+        let both = serde_json::from_str(&text)
+            .and_then(|config| Ok((config, serde_json::from_str(&text)?)));
+        both.map_err(|error| error.to_string())
     } else {
-        toml::from_str(&text).map_err(|error| error.to_string())
+        let both = toml::from_str(&text).and_then(|config| Ok((config, toml::from_str(&text)?)));
+        both.map_err(|error| error.to_string())
     };
+    let read = read.map(|(config, value)| (config, Needs::of(&value)));
     read.map_err(|error| Failure::at(path.display(), error.trim_end()))
 }
 
@@ -136,7 +144,8 @@ fn read_rules(path: &Path) -> Result<RulesConfig, Failure> {
 ///
 /// # Errors
 ///
-/// If a file cannot be read, the rules cannot be used, or with `strict` if a line cannot be parsed.
+/// If a file cannot be read, the rules cannot be used, they need what the log or `headers` lack, or
+/// with `strict` if a line cannot be parsed.
 pub fn replay(
     args: &LogArgs,
     path: &Path,
@@ -147,7 +156,7 @@ pub fn replay(
         let text = "with --rules, the file says what its limits apply to: leave out --by";
         return Err(Failure::Usage(text.to_owned()));
     }
-    let config = read_rules(path)?;
+    let (config, needs) = read_rules(path)?;
     let clock = ManualClock::new();
     let rules = Rules::builder()
         .clock(clock.clone())
@@ -155,6 +164,13 @@ pub fn replay(
         .build(&config)
         .map_err(|error| Failure::at(path.display(), error))?;
     let layer = rules.layer().build();
+    let is_given = |name: &str| headers.iter().any(|header| header.name == *name);
+    if let Some(name) = needs.headers.iter().find(|name| !is_given(name)) {
+        return Err(Failure::Usage(format!(
+            "the rules need the header field `{name}`: say with `--rule-header {name}=FIELD` which \
+             field of the log has it"
+        )));
+    }
 
     let mut by = format!("{},method,path,status", args.by);
     for header in headers {
@@ -172,9 +188,10 @@ pub fn replay(
         .map_or(0, |event| event.time - event.time % DAY);
     let mut clients: HashMap<String, [u64; 2]> = HashMap::new();
     let (mut refused, mut without_key, mut unusable) = (0, 0, 0);
+    let mut missing = Missing::new(headers.len());
     for event in &events {
         let line = log.keys.text(event.key);
-        let Some((client, request, status)) = request(&line, headers) else {
+        let Some((client, request, status)) = request(&line, headers, &mut missing) else {
             unusable += 1;
             continue;
         };
@@ -192,9 +209,13 @@ pub fn replay(
                 refused += 1;
                 *refusals += 1;
             }
-            Err(_) => without_key += 1,
+            Err(_) => {
+                without_key += 1;
+                *refusals += 1;
+            }
         }
     }
+    missing.check(&needs, headers, events.len() as u64 - unusable)?;
     let keys_refused = clients.values().filter(|[_, refused]| *refused > 0).count();
     let keys = clients.len();
     let mut worst: Vec<(String, [u64; 2])> = clients.into_iter().collect();
@@ -229,22 +250,93 @@ pub fn replay(
     })
 }
 
-/// The client, the request and the status of a line; `None` if one of them cannot be.
-fn request(line: &str, headers: &[RuleHeader]) -> Option<(String, Request<()>, StatusCode)> {
+/// What lines lack.
+#[derive(Debug)]
+struct Missing {
+    methods: u64,
+    paths: u64,
+    statuses: u64,
+    /// How many lines have each header field.
+    headers: Vec<u64>,
+}
+
+impl Missing {
+    fn new(headers: usize) -> Self {
+        Self {
+            methods: 0,
+            paths: 0,
+            statuses: 0,
+            headers: vec![0; headers],
+        }
+    }
+
+    /// Fails if the rules could not decide without it.
+    fn check(&self, needs: &Needs, headers: &[RuleHeader], requests: u64) -> Result<(), Failure> {
+        for (lacking, is_needed, what, option) in [
+            (self.methods, needs.methods, "method", "methods"),
+            (self.paths, needs.routes, "path", "routes"),
+            (self.statuses, needs.statuses, "status", "statuses"),
+        ] {
+            if lacking > 0 && is_needed {
+                return Err(Failure::Problem(format!(
+                    "the rules have `{option}`, but the log has no {what} for {}: leave \
+                     `{option}` out of the rules, or name the fields of the lines with --log-format",
+                    counted(lacking, "request")
+                )));
+            }
+        }
+        let mut headers = headers.iter().zip(&self.headers);
+        match headers.find(|(_, found)| **found == 0 && requests > 0) {
+            Some((RuleHeader { name, field }, _)) => Err(Failure::Problem(format!(
+                "no line has the field `{field}` of `--rule-header {name}={field}`"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The client, the request and the status of a line; `None` if one of them cannot be. A line
+/// without a method is taken as a GET, without a path as `/`, and without a status as 200.
+fn request(
+    line: &str,
+    headers: &[RuleHeader],
+    missing: &mut Missing,
+) -> Option<(String, Request<()>, StatusCode)> {
     let mut parts = line.split(SEPARATOR);
     let client = parts.next()?;
     // With `--by ip-prefix`, a client is a network.
     let address = client.split('/').next()?.parse::<IpAddr>().ok()?;
     // The field may hold the whole request line.
-    let method = parts.next()?.split(' ').next()?;
-    let method: Method = method.parse().ok()?;
-    let uri: Uri = parts.next()?.parse().ok()?;
-    let status = parts.next()?.parse().ok()?;
+    let method = match parts.next()?.split(' ').next()? {
+        "" => {
+            missing.methods += 1;
+            Method::GET
+        }
+        method => method.parse().ok()?,
+    };
+    let uri: Uri = match parts.next()? {
+        "" => {
+            missing.paths += 1;
+            Uri::from_static("/")
+        }
+        path => path.parse().ok()?,
+    };
+    let status = match parts.next()? {
+        "" => {
+            missing.statuses += 1;
+            StatusCode::OK
+        }
+        status => status.parse().ok()?,
+    };
     let mut request = Request::new(());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     request.extensions_mut().insert(Peer(address));
-    for (header, value) in headers.iter().zip(parts) {
+    for ((header, found), value) in headers.iter().zip(&mut missing.headers).zip(parts) {
+        if value.is_empty() {
+            continue;
+        }
+        *found += 1;
         let value = HeaderValue::from_str(value).ok()?;
         request.headers_mut().append(&header.name, value);
     }

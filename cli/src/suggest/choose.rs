@@ -1,5 +1,7 @@
 //! Reads logs and chooses limits.
 
+use std::time::Duration;
+
 use tidegate::Quota;
 
 use super::classes::ClassRule;
@@ -49,7 +51,13 @@ impl Wanted {
 /// If a file cannot be read, or with `strict` if a line cannot be parsed.
 pub fn choose(args: &LogArgs, wanted: &Wanted) -> Result<(Suggestions, LogSummary), Failure> {
     let mut requests = RequestList::default();
-    let log = read_logs(args, |event| requests.push(event))?;
+    let mut times: Option<(u64, u64)> = None;
+    let log = read_logs(args, |event| {
+        // Events come in the order of time.
+        times.get_or_insert((event.time, event.time)).1 = event.time;
+        requests.push(event);
+    })?;
+    let span = times.map_or(0, |(first, last)| last - first);
     let requests = requests.group_by_key();
     let all = requests.group(|_| true);
     let target = wanted.targets.of(&all);
@@ -85,12 +93,22 @@ pub fn choose(args: &LogArgs, wanted: &Wanted) -> Result<(Suggestions, LogSummar
         curve: best.as_ref().map(|best| best.curve(&all)),
         suggestions: suggestions.collect(),
         recommended: best.as_ref().map(|best| best.recommended.clone()),
+        span: Duration::from_nanos(span).as_secs_f64(),
+        period: limits.as_ref().and_then(period),
         ladder: best
             .as_ref()
             .map_or_else(Vec::new, |best| best.ladder.clone()),
         others: best.map_or_else(Vec::new, |best| best.others),
     };
     Ok((found, log))
+}
+
+/// The longest period of limits in seconds.
+fn period(limits: &Limits) -> Option<f64> {
+    let windows = limits.windows.iter().map(|window| window.quota);
+    let all = limits.quota.into_iter().chain(windows);
+    let longest = all.map(Quota::period).max()?;
+    Some(longest.as_secs_f64())
 }
 
 /// The classes, and all keys that are in none of them. A key is in the first class that fits.

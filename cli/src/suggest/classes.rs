@@ -25,10 +25,10 @@ impl FromStr for ClassRule {
         if name.trim().is_empty() || patterns.contains(&"") {
             return Err(expected);
         }
-        let patterns = patterns.into_iter().flat_map(str::parse);
+        let patterns = patterns.into_iter().map(str::parse);
         Ok(Self {
             name: name.trim().to_owned(),
-            patterns: patterns.collect(),
+            patterns: patterns.collect::<Result<_, _>>()?,
         })
     }
 }
@@ -52,7 +52,7 @@ mod tests {
             assert!(rule.contains(key), "{key}");
         }
         assert!(!rule.contains("192.0.2.8"));
-        for invalid in ["", "a", "=x", "a=", "a=x,,y"] {
+        for invalid in ["", "a", "=x", "a=", "a=x,,y", "a=x,66.0.0.0/33"] {
             assert!(invalid.parse::<ClassRule>().is_err(), "{invalid}");
         }
     }

@@ -2,7 +2,18 @@
 
 use super::suggestions::{Choice, Suggestions};
 use crate::picture::noun::{asked, noun, nouns};
-use crate::picture::numbers::{counted, grouped};
+use crate::picture::numbers::{counted, grouped, plain};
+
+/// Says that the log is too short for the recommended limit, if it is.
+pub fn too_short(found: &Suggestions) -> Option<String> {
+    let period = found.period.filter(|period| found.span < *period)?;
+    Some(format!(
+        "The log spans only {} s, less than the {} s of this limit's period: a longer log may need \
+         another limit.",
+        plain(found.span),
+        plain(period)
+    ))
+}
 
 /// The reason, as a sentence with the targets.
 pub fn reason(found: &Suggestions, recommended: &Choice) -> String {

@@ -35,6 +35,11 @@ pub struct Suggestions {
     /// The recommended limit: of the round limits that meet the targets, the one that lets through
     /// the least in any minute. `None` without requests.
     pub recommended: Option<Choice>,
+    /// Seconds between the first and the last request.
+    pub span: f64,
+    /// The period of the recommended limit in seconds. A log that is shorter cannot show whether
+    /// the limit suits.
+    pub period: Option<f64>,
     /// Round limits of the recommended kind, from stricter to more generous. The recommended one is
     /// among them.
     pub ladder: Vec<Choice>,

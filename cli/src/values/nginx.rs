@@ -20,6 +20,8 @@ pub struct NginxLimit {
     pub quota: Quota,
     /// What differs from how the text reads.
     pub note: String,
+    /// How many requests of the burst are admitted without a delay; `None` if none is delayed.
+    pub delay: Option<u64>,
 }
 
 /// Whether a text is meant for nginx: it has a `rate=`, or begins with a directive.
@@ -42,7 +44,12 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// Names the word that cannot be read or what is missing.
 pub fn parse(text: &str) -> Result<NginxLimit, String> {
     let (mut rate, mut burst, mut delay) = (None, None, None);
+    let mut is_key = false;
     for word in words(text) {
+        // The key may be any text.
+        if std::mem::replace(&mut is_key, word == "limit_req_zone") {
+            continue;
+        }
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         let is_new = match name {
             "rate" => rate.replace(value).is_none(),
@@ -80,7 +87,12 @@ pub fn parse(text: &str) -> Result<NginxLimit, String> {
     let quota = quota.and_then(|quota| quota.try_burst(capacity));
     let quota = quota.map_err(|error| error.to_string())?;
     let note = note(quota, rate, is_rounded, burst, delay);
-    Ok(NginxLimit { quota, note })
+    let delay = match delay {
+        Some(u64::MAX) => None,
+        _ if burst == 0 => None,
+        delay => Some(delay.unwrap_or(0)),
+    };
+    Ok(NginxLimit { quota, note, delay })
 }
 
 fn number(name: &str, value: &str) -> Result<u64, String> {

@@ -1,6 +1,5 @@
 //! Patterns of keys and paths.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -16,15 +15,42 @@ pub enum Pattern {
 }
 
 impl FromStr for Pattern {
-    type Err = Infallible;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         let address = text.parse::<IpAddr>().map(IpNet::from);
-        Ok(match text.parse::<IpNet>().or(address) {
-            Ok(network) => Self::Network(network),
-            Err(_) => Self::Text(text.split('*').map(str::to_owned).collect()),
-        })
+        match text.parse::<IpNet>().or(address) {
+            Ok(network) => Ok(Self::Network(network)),
+            Err(_) if is_mistaken(text) => Err(
+                "this is neither an address nor a network: expected one such as `10.0.0.0/8`, \
+                 `192.0.2.7` or `2001:db8::/32`, or a text with `*`",
+            ),
+            Err(_) => Ok(Self::Text(text.split('*').map(str::to_owned).collect())),
+        }
     }
+}
+
+/// Whether a text was meant as a network or an address, but is none.
+fn is_mistaken(text: &str) -> bool {
+    if text.contains('*') {
+        return false;
+    }
+    let trimmed = text.trim();
+    let (first, rest) = match trimmed.split_once(['/', '-']) {
+        Some((first, rest)) => (first.trim(), Some(rest)),
+        None => (trimmed, None),
+    };
+    let is_address = first.parse::<IpAddr>().is_ok();
+    let is_made_of = |others: fn(u8) -> bool| {
+        let mut bytes = first.bytes();
+        !first.is_empty() && bytes.all(|byte| byte.is_ascii_digit() || others(byte))
+    };
+    let dots = first.matches('.').count();
+    let has_dots = is_made_of(|byte| byte == b'.');
+    let has_colons = is_made_of(|byte| byte == b':' || byte.is_ascii_hexdigit());
+    let is_broken = has_dots && dots == 3
+        || rest.is_some() && (has_dots && dots > 0 || has_colons && first.contains(':'));
+    is_address || is_broken
 }
 
 impl Pattern {
@@ -64,6 +90,35 @@ mod tests {
     use super::Pattern;
 
     #[test]
+    fn mistaken_networks_are_errors() {
+        for text in [
+            "66.0.0.0/33",
+            "66.0.0/8",
+            "66.0.0.0/",
+            "66.0.0.0/8 x",
+            " 192.0.2.7",
+            "300.0.0.1",
+            "192.0.2.1-192.0.2.9",
+            "2001:db8::/129",
+            "2001:db8:/32",
+        ] {
+            assert!(text.parse::<Pattern>().is_err(), "{text}");
+        }
+        for text in [
+            "404",
+            "1.2",
+            "/1.2.3.4/8",
+            "66.*",
+            "a/8",
+            "10:05:03",
+            "v1.2-rc",
+            "-",
+        ] {
+            assert!(matches!(text.parse(), Ok(Pattern::Text(_))), "{text}");
+        }
+    }
+
+    #[test]
     fn patterns_are_networks_or_texts() {
         for (pattern, key, expected) in [
             ("10.0.0.0/8", "10.1.2.3", true),
@@ -82,7 +137,7 @@ mod tests {
             ("exact", "exact", true),
             ("exact", "exactly", false),
         ] {
-            let Ok(pattern) = pattern.parse::<Pattern>();
+            let pattern = pattern.parse::<Pattern>().unwrap();
             assert_eq!(pattern.fits(key), expected, "{pattern:?} {key}");
         }
     }

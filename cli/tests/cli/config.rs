@@ -82,6 +82,56 @@ fn differences_are_named() {
     assert!(rules.contains("window = \"100/min\""), "{rules}");
 }
 
+/// nginx's own limits come out as they went in.
+#[test]
+fn nginx_limits_stay_as_they_are() {
+    for text in [
+        "rate=1r/m burst=5 nodelay",
+        "rate=100r/m burst=20",
+        "rate=5r/s burst=10 delay=3",
+        "rate=30r/m",
+        "rate=2r/s",
+    ] {
+        let ran = program::run(&["config", text, "--for", "nginx"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let (rate, burst) = text.split_once(' ').unwrap_or((text, ""));
+        let zone = format!("zone=tidegate:10m {rate};");
+        let used = format!("{};", format!("zone=tidegate {burst}").trim_end());
+        assert!(
+            ran.out.contains(&zone) && ran.out.contains(&used),
+            "{}",
+            ran.out
+        );
+        assert!(
+            !ran.out.contains("became") && !ran.out.contains("rounds"),
+            "{}",
+            ran.out
+        );
+    }
+    let all = write(&Portable::bucket(quota("10/s"), "none"), Target::Nginx);
+    let config = all.config.unwrap();
+    assert!(config.contains("limit_req_zone all zone="), "{config}");
+}
+
+#[test]
+fn numbers_follow_from_what_is_written() {
+    let written = write(&Portable::window(quota("500/h"), "ip"), Target::Nginx);
+    // 9r/m are 0.15 per second, which are 540 per hour.
+    let differences = written.differences.join("\n");
+    assert!(
+        differences.contains("up to 1,040 may pass"),
+        "{differences}"
+    );
+    let large = bucket("5/s burst 5000000000", Target::Envoy);
+    let differences = large.differences.join("\n");
+    assert!(
+        differences.contains("the burst of 5,000,000,000 became"),
+        "{differences}"
+    );
+    let fast = bucket("500000000001/s burst 5", Target::Envoy).differences;
+    assert!(fast[0].contains("lower rate"), "{fast:?}");
+}
+
 proptest! {
     #![proptest_config(cases(200))]
 
@@ -154,7 +204,8 @@ fn command_prints_what_can_be_copied() {
     let ran = program::run(&["config", "rate=5r/s burst=10", "--for", "tidegate,nginx"]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.out.contains("rate = \"5/s burst 11\""), "{}", ran.out);
-    assert!(ran.out.contains("burst=10 nodelay;"), "{}", ran.out);
+    assert!(ran.out.contains("zone=tidegate burst=10;"), "{}", ran.out);
+    assert!(ran.out.contains("the last one by 2 s"), "{}", ran.out);
     let plain = ran.out.lines().filter(|line| line.starts_with("# "));
     assert!(plain.count() >= 4, "{}", ran.out);
     let written = program::json(&["config", "--window", "500/h", "--json"], b"");

@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use crate::oracle;
-use crate::program::{self, assert_fails, run, run_with_input};
+use crate::program::{self, LINE, assert_fails, run, run_with_input};
 use crate::requests::{REFUSED, refused, requests, sample};
 
 fn gzip(text: &str) -> Vec<u8> {
@@ -253,4 +253,25 @@ fn many_files() {
         [&report["requests"], &report["refused"], &report["late"]],
         [400, REFUSED, 0]
     );
+}
+
+/// Each request counts once.
+#[test]
+fn one_file_twice_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (log, same, packed) = (path("a.1"), path("./a.1"), path("a.1.gz"));
+    fs::write(&log, LINE).unwrap();
+    let pack = |text: &str| fs::write(&packed, gzip(text)).unwrap();
+    pack(&LINE.repeat(2));
+    let replay = |logs: &[&str]| run(&[&["replay", "--quota", "1/s"][..], logs].concat());
+    assert_eq!(replay(&[&log, &packed]).code, Some(0));
+    pack(LINE);
+    for (logs, message) in [
+        ([&log, &log], "are one file"),
+        ([&log, &same], "are one file"),
+        ([&packed, &log], "begin with the same text"),
+    ] {
+        assert_fails(&replay(&logs.map(String::as_str)), 2, message);
+    }
 }

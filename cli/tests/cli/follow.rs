@@ -1,4 +1,4 @@
-//! A log is followed until Ctrl-C, which ends with the report.
+//! A log is followed until Ctrl-C or a request to terminate, which ends with the report.
 
 #![cfg(unix)]
 
@@ -26,6 +26,12 @@ fn lines(seconds: std::ops::Range<u32>) -> String {
 
 #[test]
 fn counts_what_is_written_meanwhile() {
+    for signal in ["-INT", "-TERM"] {
+        counts_until(signal);
+    }
+}
+
+fn counts_until(signal: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.log");
     fs::write(&path, lines(0..10)).unwrap();
@@ -53,7 +59,7 @@ fn counts_what_is_written_meanwhile() {
     let pid = running.0.id().to_string();
     assert!(
         Command::new("kill")
-            .args(["-INT", &pid])
+            .args([signal, &pid])
             .status()
             .unwrap()
             .success()

@@ -127,3 +127,47 @@ fn links_and_permissions_are_kept() {
     assert!(std::fs::read_to_string(&real).unwrap().starts_with("key,"));
     assert_eq!(mode(), before);
 }
+
+/// The log stays, whatever name it is given by.
+#[test]
+fn outputs_replace_no_log_and_no_other_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (log, other) = (path("access.log"), path("./access.log"));
+    std::fs::write(&log, LINE).unwrap();
+    let hard = path("hard.log");
+    std::fs::hard_link(&log, &hard).unwrap();
+    let (new, again) = (path("new.csv"), path("./new.csv"));
+    let base = ["replay", &log, "--quota", "1/s"];
+    for (args, message) in [
+        (&["--csv", &log][..], "is one of the logs"),
+        (&["--svg", &other], "is one of the logs"),
+        (&["--html", &new, "--csv", &again], "is the same file as"),
+        #[cfg(unix)]
+        (&["--csv", &hard], "is one of the logs"),
+    ] {
+        assert_fails(&run(&[&base[..], args].concat()), 2, message);
+    }
+    assert_fails(
+        &run(&["suggest", &log, "--svg", &log]),
+        2,
+        "is one of the logs",
+    );
+    let whole = path("");
+    let ran = run(&["replay", &whole, "--quota", "1/s", "--csv", &log]);
+    assert_fails(&ran, 2, "is one of the logs");
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), LINE);
+    assert_eq!(files(folder.path()), ["access.log", "hard.log"]);
+}
+
+/// A log may be hostile to the terminal that shows what is wrong with it.
+#[test]
+fn messages_escape_what_they_quote() {
+    let object = "{\"ts\": 1431857103, \"a\\u001b]0;x\\u0007\": 1, \
+                  \"remote_addr\": \"\\u001b[31mred\\u009b\"}\n";
+    let ran = run_with_input(&["replay", "-", "--quota", "1/s"], object.as_bytes());
+    assert_fails(&ran, 1, "\\u{1b}[31mred\\u{9b}");
+    assert!(ran.err.contains("a\\u{1b}]0;x\\u{7}"), "{}", ran.err);
+    let is_hidden = |letter: char| letter.is_control() && letter != '\n';
+    assert!(!ran.err.contains(is_hidden), "{:?}", ran.err);
+}

@@ -123,9 +123,56 @@ fn routes_statuses_and_headers_count() {
         [refused("log-ins"), refused("free"), refused("users")],
         [1, 0, 1]
     );
-    // Without the field, limits of accounts reject what they are on.
-    let report = replay(rules, &[], &log);
-    assert_eq!(report["without_key"], 7);
+    let fails = |args: &[&str], code, message| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rules.toml");
+        fs::write(&path, rules).unwrap();
+        let base = ["replay", "-", "--rules", path.to_str().unwrap()];
+        let ran = program::run_with_input(&[&base[..], args].concat(), log.as_bytes());
+        assert_fails(&ran, code, message);
+    };
+    fails(&[], 2, "`--rule-header x-api-key=FIELD`");
+    let typo = ["--rule-header", "x-api-key=acount"];
+    fails(&typo, 1, "no line has the field `acount`");
+}
+
+/// A request without the key that a limit needs is rejected, and its client notices.
+#[test]
+fn rejected_requests_are_in_the_headline() {
+    let rules = "[keys]\naccount = { header = \"x-api-key\" }\n\
+                 [[limits]]\nname = \"a\"\nrate = \"1/h burst 9\"\nkey = \"account\"\n";
+    let anonymous = line(1, "/", 200).replace("account", "other");
+    let log = line(0, "/", 200) + &anonymous;
+    let args = ["--rule-header", "x-api-key=account"];
+    let report = replay(rules, &args, &log);
+    assert_eq!(report["without_key"], 1);
+    assert_eq!(
+        (&report["refused"], &report["keys_refused"]),
+        (&json!(0), &json!(1))
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rules.toml");
+    fs::write(&path, rules).unwrap();
+    let base = ["replay", "-", "--rules", path.to_str().unwrap()];
+    let ran = program::run_with_input(&[&base[..], &args].concat(), log.as_bytes());
+    assert!(ran.out.contains("1 of 2 requests refused"), "{}", ran.out);
+}
+
+/// What the log does not have is a mistake only if the rules ask for it.
+#[test]
+fn logs_without_methods() {
+    let log = line(0, "/", 200).replace("method", "other").repeat(3);
+    let report = replay(RULES, &[], &log);
+    assert_eq!(
+        (&report["requests"], &report["left_out"]),
+        (&json!(3), &json!(0))
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rules.toml");
+    fs::write(&path, format!("{RULES}methods = [\"POST\"]\n")).unwrap();
+    let args = ["replay", "-", "--rules", path.to_str().unwrap()];
+    let ran = program::run_with_input(&args, log.as_bytes());
+    assert_fails(&ran, 1, "the log has no method for 3 requests");
 }
 
 #[test]

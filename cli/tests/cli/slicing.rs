@@ -255,6 +255,50 @@ fn requests_cost_what_a_field_says() {
     }
 }
 
+/// A cost that no line has would admit all.
+#[test]
+fn missing_costs_are_errors() {
+    let common = program::LINE.to_owned();
+    let object = json!({"ts": 1_431_857_100, "remote_addr": "10.0.0.1", "n": "x"}).to_string();
+    for (log, field, message) in [
+        (&common, "byts", "has a value in no line"),
+        (&common, "byts", "status, bytes"),
+        (&common, "agent", "is a whole number in no line"),
+        (&object, "tokens", "n, remote_addr (an address), ts"),
+        (&object, "n", "is a whole number in no line"),
+    ] {
+        let args = ["replay", "-", "--quota", "1/h", "--cost", field];
+        assert_fails(&program::run_with_input(&args, log.as_bytes()), 1, message);
+    }
+}
+
+#[test]
+fn costs_are_found_in_each_format() {
+    let columns = "#Fields: date time c-ip cs-uri-stem sc-status sc-bytes\n\
+                   2024-03-10 23:50:00 203.0.113.5 / 200 39\n";
+    let haproxy = "203.0.113.5:5000 [10/Mar/2024:23:50:00.001] web be/s1 0/0/1/2/3 200 39 - - \
+                   ---- 1/1/0/0/0 0/0 \"GET / HTTP/1.1\"\n";
+    let s3 = "79a5 bucket [10/Mar/2024:23:50:00 +0000] 203.0.113.5 - 3E57 REST.GET.OBJECT a \
+              \"GET /a HTTP/1.1\" 200 - 39 40 7 - \"-\" \"Agent\" -\n";
+    let common = program::LINE.replace(" 5 ", " 39 ");
+    for (log, fields) in [
+        (columns, &["bytes", "sc-bytes"][..]),
+        (haproxy, &["bytes"]),
+        (s3, &["bytes"]),
+        (&common, &["bytes", "body_bytes_sent"]),
+    ] {
+        for field in fields {
+            // The request fits a bucket of 39, and not one of 38.
+            for (burst, refused) in [("39", 0), ("38", 1)] {
+                let quota = format!("1/h burst {burst}");
+                let args = ["replay", "-", "--quota", &quota, "--cost", field, "--json"];
+                let report = program::json(&args, log.as_bytes());
+                assert_eq!(report["refused"], refused, "{field} {burst} {log}");
+            }
+        }
+    }
+}
+
 /// Requests that an earlier limit refused count, unless they are left out. They are named.
 #[test]
 fn earlier_refusals_are_named() {
@@ -293,8 +337,37 @@ fn invalid_slices_are_named() {
     for (args, message) in [
         (["--status", "ok"], "expected a status"),
         (["--from", "yesterday"], "`yesterday`: expected a time"),
+        (
+            ["--except", "66.0.0.0/33"],
+            "neither an address nor a network",
+        ),
+        (["--only", "300.0.0.1"], "neither an address nor a network"),
+        (["--template", "/users/:id"], "need `--by path`"),
+        (
+            ["--rule-header", "x-api-key=account"],
+            "cannot be used with",
+        ),
     ] {
         let ran = run(&[&["replay", "-", "--quota", "1/s"][..], &args].concat());
         assert_fails(&ran, 2, message);
+    }
+    let args = ["replay", "-", "--quota", "1/s", "--time-field", "ts"];
+    let ran = program::run_with_input(&args, program::LINE.as_bytes());
+    assert_fails(&ran, 1, "--time-field names a field");
+    let until = ["--from", "2015-05-19", "--until", "2015-05-18"];
+    let ran = run(&[&["replay", "-", "--quota", "1/s"][..], &until].concat());
+    assert_fails(&ran, 2, "--from is not before --until");
+    for template in ["users/:id", "/users?x=1", "/*/a"] {
+        let args = [
+            "replay",
+            "-",
+            "--quota",
+            "1/s",
+            "--by",
+            "path",
+            "--template",
+            template,
+        ];
+        assert_fails(&run(&args), 2, "no path fits this template");
     }
 }

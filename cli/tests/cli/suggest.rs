@@ -116,3 +116,32 @@ fn empty_log() {
     assert_eq!(text.code, Some(0));
     assert!(text.out.contains("nothing to recommend"), "{}", text.out);
 }
+
+/// An hour's limit cannot be judged by a minute, and no limit is listed twice.
+#[test]
+fn short_logs_and_repeated_limits() {
+    let line = |second: u32| {
+        format!("10.0.0.1 - - [17/May/2015:10:05:{second:02} +0000] \"GET / HTTP/1.1\" 200 5\n")
+    };
+    let log: String = (0..30).map(line).collect();
+    let base = ["suggest", "-", "--per", "hour", "--bursts", "1"];
+    let ran = program::run_with_input(&base, log.as_bytes());
+    let warning = "spans only 29 s, less than the 3,600 s";
+    assert!(ran.out.contains(warning), "{}", ran.out);
+    let found = program::json(&[&base[..], &["--json"]].concat(), log.as_bytes());
+    let other = found["others"][0]["limit"].as_str().unwrap();
+    let (name, value) = match found["others"][0]["quota"].as_str() {
+        Some(quota) => ("--quota", quota),
+        None => ("--window", found["others"][0]["window"].as_str().unwrap()),
+    };
+    let args = [&base[..], &[name, value, name, value]].concat();
+    let ran = program::run_with_input(&args, log.as_bytes());
+    let rows = ran
+        .out
+        .lines()
+        .filter(|line| line.contains(&format!("* {other} ")));
+    assert_eq!(rows.count(), 1, "{}", ran.out);
+    let second = ["suggest", "-", "--per", "second"];
+    let ran = program::run_with_input(&second, log.as_bytes());
+    assert!(!ran.out.contains("spans only"), "{}", ran.out);
+}

@@ -52,7 +52,8 @@ pub struct SliceArgs {
     /// Divide costs by this, rounded up, such as 1024 for KiB
     #[arg(long, default_value = "1", value_name = "NUMBER", requires = "cost")]
     pub cost_unit: NonZeroU64,
-    /// What stands between the parts of a key: a space by default.
+    /// What stands between the parts of a key: a space by default. With another, a part after the
+    /// first may be empty because the line lacks it.
     #[arg(skip)]
     pub separator: Option<char>,
 }

@@ -100,6 +100,11 @@ impl Property {
         number.is_some_and(|number| self.kept.get(number) == Some(&true))
     }
 
+    /// How the lines without the property were read.
+    pub(super) fn advice(&self, options: &str) -> String {
+        self.parser.judge().advice(options)
+    }
+
     fn number(&mut self, line: &[u8], file: &mut FileState) -> Option<usize> {
         let event = self.parser.parse(line, file, &mut self.texts).ok()?;
         while self.shown.len() < self.texts.len() {

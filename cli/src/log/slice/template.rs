@@ -37,6 +37,13 @@ impl Templates {
     }
 }
 
+/// Whether a path can fit a template. Paths begin with `/` and have no query.
+pub(super) fn is_possible(template: &str) -> bool {
+    let mut before_last = template.rsplit('/').skip(1);
+    let is_rooted = template.starts_with('/') || template == "*";
+    is_rooted && !template.contains('?') && before_last.all(|segment| segment != "*")
+}
+
 /// Whether a path has the segments of a template.
 fn fits(template: &str, path: &str) -> bool {
     let (mut wanted, mut segments) = (template.split('/'), path.split('/'));
