@@ -92,7 +92,21 @@ pub(crate) fn cases(
     })
 }
 
-pub(crate) fn action(steps_back: bool, max_unreported: u64) -> impl Strategy<Value = Action> {
+/// Calls without those that only buckets have.
+pub(crate) fn window_action(
+    steps_back: bool,
+    max_unreported: u64,
+) -> impl Strategy<Value = Action> {
+    action(steps_back, max_unreported).prop_map(|action| Action {
+        operation: match action.operation {
+            Operation::Credit | Operation::Level => Operation::Take,
+            other => other,
+        },
+        ..action
+    })
+}
+
+fn action(steps_back: bool, max_unreported: u64) -> impl Strategy<Value = Action> {
     let back = prop_oneof![0_u64..1_000, 0_u64..100_000_000, 0..YEAR_US];
     let step = prop_oneof![
         3 => prop_oneof![Just(0), 0_u64..10, 0_u64..1_000_000].prop_map(ClockStep::ForwardUs),

@@ -5,7 +5,7 @@ use core::time::Duration;
 use proptest::prelude::*;
 use tidegate::Quota;
 
-use crate::arithmetic::action::{Action, END_US, action};
+use crate::arithmetic::action::{Action, END_US, window_action};
 use crate::arithmetic::quotas::all_quotas;
 use crate::scaled_window::{MAX_COUNT, ScaledWindow};
 
@@ -76,7 +76,7 @@ pub(crate) fn cases() -> impl Strategy<Value = WindowsCase> {
         Just(1_790_000_000_000_000_u64),
         1_000_000_000_000_000_u64..END_US
     ];
-    let actions = prop::collection::vec(action(true, u64::MAX), 1..40);
+    let actions = prop::collection::vec(window_action(true, u64::MAX), 1..40);
     (windows(), others, start, actions).prop_map(|(first, others, start_us, actions)| {
         let mut limits = vec![LimitCase::Window(first)];
         limits.extend(others);

@@ -5,7 +5,7 @@ use tidegate::{Denied, ManualClock, SlidingWindow, Timestamp};
 
 use super::cases::{LimitCase, length_us, window};
 use super::limit_calls::{LimitCharge, LimitState, call, outcome};
-use crate::arithmetic::action::{Action, ClockStep, Operation, action};
+use crate::arithmetic::action::{Action, ClockStep, Operation, window_action};
 use crate::scaled_window::ScaledWindow;
 use crate::script_harness::{START_US, Scripts, check_property, fresh_key};
 
@@ -55,7 +55,7 @@ fn wait_us(result: Result<(), Denied>) -> Option<u64> {
 #[test]
 fn script_agrees_with_the_in_process_window() {
     let windows = (1_u64..10, 1_u64..2_000_000).prop_map(|(limit, slot)| window(limit, slot * 64));
-    let actions = prop::collection::vec(action(false, 0), 1..40);
+    let actions = prop::collection::vec(window_action(false, 0), 1..40);
     check_property(4, &(windows, actions), |scripts, (window, actions)| {
         let (local, key) = (in_process(*window), fresh_key());
         prop_assert_eq!(local.slot_count(), 64);
