@@ -118,8 +118,12 @@ impl<'a> Head<'a> {
     /// Completes the names with the run of addresses that begins at `start`.
     fn with_client(&self, mut names: Names<'a>, start: usize) -> Names<'a> {
         let (mut end, mut at) = (start, start);
+        let has_host = self.has_host_after(start);
         loop {
             let (word, next) = word_at(self.names, at);
+            if has_host && at > start {
+                break;
+            }
             // A list may contain words such as `unknown`, which end with a comma.
             let is_listed = word.ends_with(b",") || self.names[..end].ends_with(b",");
             if word.is_empty() || word == b"-" || !(is_listed || is_address(word)) {
@@ -139,6 +143,23 @@ impl<'a> Head<'a> {
         }
         names.user = user(rest);
         names
+    }
+
+    /// Whether the word after the client at `start` is a virtual host or an identity, as in
+    /// `client host user`, though it may look like an address. In longer lines, the word is one
+    /// more address.
+    fn has_host_after(&self, start: usize) -> bool {
+        let mut words = self.names[start..]
+            .split(|byte| *byte == b' ')
+            .filter(|word| !word.is_empty());
+        let (client, host) = (words.next(), words.next());
+        let is_single = client.is_some_and(|client| !client.ends_with(b","));
+        is_single
+            && host.is_some_and(|host| {
+                !host.contains(&b',') && !matches!(host.first(), Some(b'"' | b'(' | b'\''))
+            })
+            && words.next().is_some()
+            && words.next().is_none()
     }
 
     /// Whether the line is of HAProxy, which writes nothing but the client before the time. Then
@@ -175,13 +196,16 @@ impl<'a> Head<'a> {
     }
 
     /// Returns the forwarded addresses, which nginx's example format writes after the agent.
-    /// Addresses with ports are not: other formats write the upstream server there.
+    /// Private addresses with ports are not: other formats write the upstream servers there.
     pub fn forwarded(&self) -> &'a [u8] {
         let list = self.quotes().nth(3).unwrap_or_default();
-        let is_host = |hop: &[u8]| {
-            str::from_utf8(hop).is_ok_and(|hop| hop.parse::<core::net::IpAddr>().is_ok())
+        let is_forwarded = |hop: &[u8]| {
+            let ip = address::parse(hop);
+            ip.is_some_and(|ip| !address::is_own(ip) || address::is_bare(hop))
         };
-        if !list.is_empty() && address::hops(list).all(is_host) {
+        let mut elements = list.split(|byte| *byte == b',');
+        let is_list = elements.all(|element| memchr(b' ', element.trim_ascii()).is_none());
+        if is_list && address::hops(list).any(is_forwarded) {
             list
         } else {
             b""
@@ -394,6 +418,8 @@ mod tests {
                 "ann",
             ),
             ("- 203.0.113.5 - ann", "-", "203.0.113.5", "ann"),
+            ("203.0.113.5 198.51.100.9 ann", "", "203.0.113.5", "ann"),
+            ("10.0.0.1 198.51.100.9 -", "", "10.0.0.1", "-"),
             (
                 "\"65.215.163.8, 10.0.0.1\" 10.0.0.3 - ann",
                 "",
@@ -450,8 +476,19 @@ mod tests {
     fn forwarded_addresses_follow_the_agent() {
         for (quoted, expected) in [
             ("203.0.113.5, 10.0.0.2", "203.0.113.5, 10.0.0.2"),
+            ("unknown, 203.0.113.5", "unknown, 203.0.113.5"),
+            ("203.0.113.5:50123", "203.0.113.5:50123"),
+            (
+                "203.0.113.5:50123, 10.0.0.2:80",
+                "203.0.113.5:50123, 10.0.0.2:80",
+            ),
+            ("[2001:db8::7]:443", "[2001:db8::7]:443"),
+            ("for=203.0.113.5;proto=https", "for=203.0.113.5;proto=https"),
             ("-", ""),
+            ("unknown", ""),
+            ("seen from 203.0.113.5", ""),
             ("10.0.0.50:3000", ""),
+            ("10.0.0.50:3000, 10.0.0.51:3000", ""),
             ("api@docker", ""),
         ] {
             let line = format!("10.0.0.1 - - [t] \"GET /\" 200 1 \"-\" \"Agent\" \"{quoted}\"");

@@ -9,7 +9,7 @@ use tidegate::Ipv6Prefix;
 use super::Event;
 use super::address::{is_missing, parse_with_port};
 use super::clf::{self, Head};
-use super::client::{Client, ClientRule, Resolved};
+use super::client::{Client, ClientRule, Doubt, Resolved};
 use super::fields::{Found, WantedFields};
 use super::group_by::{GroupBy, KeyNormalizer};
 use super::guess::{ClientJudge, Example, json_fields};
@@ -389,10 +389,7 @@ impl EventParser {
         if head.has_only_client() {
             let client =
                 parse_with_port(names.client).map_or(Client::NotAnAddress, Client::Address);
-            let resolved = Resolved {
-                client,
-                is_contested: false,
-            };
+            let resolved = client.into();
             self.judge.count(resolved, || example(names.client));
             return self.interned(resolved, time, keys);
         }
@@ -407,7 +404,8 @@ impl EventParser {
             }
         }
         let resolved = self.rule.resolve(forwarded, names.client);
-        self.judge.count(resolved, || example(names.client));
+        let text = chain_in_doubt(resolved, forwarded, names.client);
+        self.judge.count(resolved, || example(text));
         self.interned(resolved, time, keys)
     }
 
@@ -462,7 +460,8 @@ impl EventParser {
                 return Ok(Event { time, key, cost: 1 });
             }
             let resolved = self.rule.resolve(forwarded, peer);
-            let text = if is_missing(peer) { line } else { peer };
+            let peer = if is_missing(peer) { line } else { peer };
+            let text = chain_in_doubt(resolved, forwarded, peer);
             self.judge.count(resolved, || example(text));
             return self.interned(resolved, time, keys);
         }
@@ -501,6 +500,14 @@ impl EventParser {
         let key = self.normalizer.text(raw).ok_or(NoKey)?;
         let key = keys.intern(key).ok_or(Unreadable("more than 2^32 keys"))?;
         Ok(Event { time, key, cost: 1 })
+    }
+}
+
+/// What shows how the client of a line was found: the list, if that is in doubt.
+const fn chain_in_doubt<'a>(resolved: Resolved, forwarded: &'a [u8], peer: &'a [u8]) -> &'a [u8] {
+    match resolved.doubt {
+        Some(Doubt::List) if !forwarded.is_empty() => forwarded,
+        _ => peer,
     }
 }
 

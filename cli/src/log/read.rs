@@ -222,6 +222,7 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
     }
     let final_keys = shared.slice.take_keys();
     let hides_clients = shared.parser.hides_clients(&shared.keys) && requests >= MANY_REQUESTS;
+    let doubt = judge.warning();
     let mut summary = LogSummary {
         keys: final_keys.unwrap_or(shared.keys),
         left_out: shared.slice.left_out,
@@ -232,13 +233,19 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
         warnings: Vec::new(),
         failure: None,
     };
-    summary.describe(args, shared.damaged, hides_clients);
+    summary.describe(args, shared.damaged, hides_clients, doubt);
     Ok(summary)
 }
 
 impl LogSummary {
     /// Writes the warnings, and prints those that were not printed while reading.
-    fn describe(&mut self, args: &LogArgs, damaged: Vec<String>, hides_clients: bool) {
+    fn describe(
+        &mut self,
+        args: &LogArgs,
+        damaged: Vec<String>,
+        hides_clients: bool,
+        doubt: Option<String>,
+    ) {
         if !damaged.is_empty() {
             let files = counted(damaged.len() as u64, "log");
             self.failure = Some(format!("{files} could not be read to the end"));
@@ -266,6 +273,7 @@ impl LogSummary {
                 self.keys.text(0)
             ));
         }
+        warnings.extend(doubt);
         for warning in &warnings {
             caution(warning);
         }
