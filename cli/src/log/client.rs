@@ -127,7 +127,11 @@ impl ClientRule {
             match parse(hop) {
                 Some(ip) if self.is_trusted(ip) => farthest = Client::Address(ip),
                 Some(ip) => {
-                    let doubt = self.doubt(ip, chain, forwarded, peer);
+                    // A private one may be that of a client behind a proxy of its own.
+                    let is_other =
+                        |hop| parse(hop).is_some_and(|hop| hop != ip && !self.is_trusted(hop));
+                    let is_doubted = self.list.is_none() && chain.any(is_other);
+                    let doubt = is_doubted.then(|| doubt(ip, forwarded, peer));
                     let client = Client::Address(ip);
                     return Resolved { client, doubt };
                 }
@@ -140,27 +144,16 @@ impl ClientRule {
         }
         farthest.into()
     }
+}
 
-    /// Doubts that an address is the client, if other public ones stand before it. A private one
-    /// may be that of a client behind a proxy of its own, and says nothing.
-    fn doubt(
-        &self,
-        ip: IpAddr,
-        mut before: impl Iterator<Item = &'_ [u8]>,
-        forwarded: &[u8],
-        peer: &[u8],
-    ) -> Option<Doubt> {
-        let is_other = |hop| parse(hop).is_some_and(|hop| hop != ip && !self.is_trusted(hop));
-        if self.list.is_some() || !before.any(is_other) {
-            return None;
-        }
-        let is_peer = parse(peer) == Some(ip);
-        let is_listed = hops(forwarded).any(|hop| parse(hop) == Some(ip));
-        Some(if is_peer && !is_listed {
-            Doubt::Peer
-        } else {
-            Doubt::List
-        })
+/// Why an address may not be the client, if other public ones stand before it.
+fn doubt(ip: IpAddr, forwarded: &[u8], peer: &[u8]) -> Doubt {
+    let is_peer = parse(peer) == Some(ip);
+    let is_listed = hops(forwarded).any(|hop| parse(hop) == Some(ip));
+    if is_peer && !is_listed {
+        Doubt::Peer
+    } else {
+        Doubt::List
     }
 }
 

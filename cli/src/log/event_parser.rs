@@ -28,6 +28,9 @@ const MAX_BRACKETS: u32 = 3;
 /// How many lines of the common format are searched for forwarded addresses, which few logs have.
 const SEARCHED_LINES: u32 = 1_000;
 
+/// More private clients than this are no load balancers.
+const MAX_PROXIES: usize = 8;
+
 /// The format of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -135,9 +138,11 @@ impl EventParser {
         &self.judge
     }
 
-    /// Whether the only client is a private address, as behind a proxy.
+    /// Whether the clients are a few private addresses, as behind load balancers.
     pub fn hides_clients(&self, keys: &KeyInterner) -> bool {
-        keys.len() == 1 && self.is_trusted == [true]
+        (1..=MAX_PROXIES).contains(&keys.len())
+            && self.is_trusted.len() == keys.len()
+            && !self.is_trusted.contains(&false)
     }
 
     /// Parses a line of a file and interns its key.

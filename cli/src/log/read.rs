@@ -268,9 +268,15 @@ impl LogSummary {
         }
         if hides_clients {
             warnings.push(format!(
-                "all requests come from {}, a private address: this may be a proxy that hides the \
-                 clients",
-                self.keys.text(0)
+                "all requests come from {}: {} that hides the clients",
+                match self.keys.len() {
+                    1 => format!("{}, a private address", self.keys.text(0)),
+                    count => format!("{count} private addresses such as {}", self.keys.text(0)),
+                },
+                match self.keys.len() {
+                    1 => "this may be a proxy",
+                    _ => "they may be those of a proxy",
+                }
             ));
         }
         warnings.extend(doubt);

@@ -250,7 +250,7 @@ fn public_hops_of_lists_stop_the_program() {
     let rest = REST.trim_end();
     let quoted = |list: String| format!("10.0.0.5 {rest} \"-\" \"Agent\" \"{list}\"\n");
     let client = |i: usize| format!("203.0.113.{i}, 172.70.0.{}", i % 20);
-    let json = |fields| {
+    let json = |fields: &str| {
         lines(|i| match i % 9 {
             0 => json_line(
                 &json!({"ts": 1_431_857_103, "remote_addr": "10.0.0.5", fields: client(i)}),
@@ -427,4 +427,43 @@ fn one_private_client_is_doubtful() {
     );
     let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(report["warnings"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn few_private_clients_are_doubtful() {
+    let text: String = (0..120)
+        .map(|i| format!("10.0.0.{} {REST}", 1 + i % 2))
+        .collect();
+    let ran = run_with_input(&ARGS, text.as_bytes());
+    assert_eq!(ran.code, Some(0));
+    let expected = "warning: all requests come from 2 private addresses such as 10.0.0.1";
+    assert!(ran.err.contains(expected), "{}", ran.err);
+    let text: String = (0..120)
+        .map(|i| format!("10.0.0.{} {REST}", 1 + i % 20))
+        .collect();
+    assert_eq!(run_with_input(&ARGS, text.as_bytes()).err, "");
+}
+
+/// Of two fields with an address, the one that is a client counts.
+#[test]
+fn clients_beside_proxies_and_servers() {
+    for fields in [
+        json!({"remote_addr": "10.0.0.5", "remote_ip": "203.0.113.5"}),
+        json!({"remote_addr": "10.0.0.5", "source": {"ip": "203.0.113.5"}}),
+        json!({"source": {"ip": "203.0.113.5"}, "remote_addr": "10.0.0.5"}),
+        json!({"remote_addr": "10.0.0.5", "client": "203.0.113.5"}),
+        json!({"remote_addr": "203.0.113.5", "client": "10.0.0.5"}),
+        json!({"remote_addr": "203.0.113.5", "client": "app-7"}),
+        json!({"ip": "198.51.100.9", "client": "203.0.113.5"}),
+        json!({"client": "203.0.113.5", "ip": "198.51.100.9"}),
+        json!({"ip": "198.51.100.9", "remote": "203.0.113.5"}),
+        json!({"ip": "198.51.100.9", "peer": "203.0.113.5:4411"}),
+        json!({"ip": "203.0.113.5", "client": "app-7"}),
+    ] {
+        let mut line = fields.clone();
+        line["ts"] = json!(1_431_857_103);
+        assert_eq!(keys(&line.to_string(), &[]), ["203.0.113.5"], "{fields}");
+    }
+    let private = json!({"ts": 1_431_857_103, "client_ip": "10.0.0.7", "ip": "198.51.100.9"});
+    assert_eq!(keys(&private.to_string(), &[]), ["10.0.0.7"]);
 }
