@@ -163,9 +163,10 @@ impl<'a> Head<'a> {
     }
 
     /// Whether the line is of HAProxy, which writes nothing but the client before the time. Then
-    /// the client always has a port.
+    /// the client always has a port. If its request follows at once, the line is of another.
     pub fn has_only_client(&self) -> bool {
-        !self.names.is_empty() && memchr(b' ', self.names).is_none()
+        let is_single = !self.names.is_empty() && memchr(b' ', self.names).is_none();
+        is_single && !self.rest.trim_ascii_start().starts_with(b"\"")
     }
 
     /// The quoted texts after the time.
@@ -221,11 +222,19 @@ impl<'a> Head<'a> {
                 .filter(|word| !word.is_empty());
             words.nth(number).unwrap_or_default()
         };
+        let word_of = |number: usize| word(self.rest, number);
         let after_request = || {
             let mut quotes = self.quotes();
             quotes.next();
             quotes.0
         };
+        if self.has_only_client()
+            && let Some(word) = haproxy_word(name)
+        {
+            // The times of a request have five parts, those of a TCP connection have three.
+            let times = word_of(2).iter().filter(|byte| **byte == b'/').count();
+            return Some(if times == 4 { word_of(word) } else { b"" });
+        }
         Some(match name {
             "client" => self.names().client,
             "host" => self.names().before,
@@ -234,12 +243,22 @@ impl<'a> Head<'a> {
             "path" => path_of(request()),
             "protocol" => word(request(), 2),
             "status" => word(after_request(), 0),
-            "bytes" => word(after_request(), 1),
+            "bytes" | "body_bytes_sent" | "bytes_sent" => word(after_request(), 1),
             "referer" => self.quotes().nth(1).unwrap_or_default(),
             "agent" => self.quotes().nth(2).unwrap_or_default(),
             "forwarded" => self.forwarded(),
             _ => return None,
         })
+    }
+}
+
+/// The place of a field among the words after the time that HAProxy writes:
+/// `frontend backend/server 0/0/1/2/3 200 1234`.
+fn haproxy_word(field: &str) -> Option<usize> {
+    match field {
+        "status" => Some(3),
+        "bytes" | "body_bytes_sent" | "bytes_sent" => Some(4),
+        _ => None,
     }
 }
 
@@ -309,12 +328,28 @@ impl<'a> Iterator for Quotes<'a> {
     }
 }
 
+/// Returns the method of `GET /path HTTP/1.1`. Any other text is returned whole.
+pub fn method_of(request: &[u8]) -> &[u8] {
+    match memchr(b' ', request) {
+        Some(space) if is_method(&request[..space]) => &request[..space],
+        _ => request,
+    }
+}
+
+/// Whether a word can be a method. A path begins with a slash.
+fn is_method(word: &[u8]) -> bool {
+    !word.is_empty()
+        && word
+            .iter()
+            .all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(byte))
+}
+
 /// Returns the path of `GET /path?query HTTP/1.1`, of a bare target, or of an address such as
 /// `https://www.example.com/path`. Any other text is returned whole.
 pub fn path_of(request: &[u8]) -> &[u8] {
     let mut words = request.splitn(3, |byte| *byte == b' ');
     let target = match (words.next(), words.next()) {
-        (Some(_), Some(target)) if !target.is_empty() => target,
+        (Some(method), Some(target)) if is_method(method) && !target.is_empty() => target,
         _ => request,
     };
     let target = match memchr(b'?', target) {
@@ -506,6 +541,9 @@ mod tests {
         );
         assert_eq!(path_of(b"https://www.example.com?b"), b"/");
         assert_eq!(path_of(b"/a?b?c"), b"/a");
+        assert_eq!(path_of(b"/a b c"), b"/a b c");
+        assert_eq!(method_of(b"PROPFIND /a HTTP/1.1"), b"PROPFIND");
+        assert_eq!(method_of(b"/a b"), b"/a b");
         assert_eq!(path_of(b"-"), b"-");
         assert_eq!(path_of(b"GET "), b"GET ");
         assert_eq!(path_of(b""), b"");

@@ -89,6 +89,13 @@ pub struct FileState {
     continues: [bool; 2],
 }
 
+impl FileState {
+    /// Forgets that the next piece may continue a line.
+    pub const fn begin_line(&mut self) {
+        self.continues = [false; 2];
+    }
+}
+
 /// Parses lines into events.
 #[derive(Debug)]
 pub struct EventParser {

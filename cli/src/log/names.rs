@@ -183,7 +183,7 @@ pub const AGENT: [&str; 13] = [
 ];
 
 /// The status of the response.
-const STATUS: [&str; 17] = [
+const STATUS: [&str; 18] = [
     "status",
     "statuscode",
     "responsecode",
@@ -201,10 +201,11 @@ const STATUS: [&str; 17] = [
     "httpstatuscode",
     "code",
     "originstatus",
+    "st",
 ];
 
 /// The method of the request, or its first line.
-const METHOD: [&str; 13] = [
+const METHOD: [&str; 14] = [
     "method",
     "requestmethod",
     "httpmethod",
@@ -218,6 +219,7 @@ const METHOD: [&str; 13] = [
     "verb",
     "request",
     "requestline",
+    "m",
 ];
 
 /// The bytes of the response.

@@ -193,6 +193,7 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
         diagnostics: args.diagnostics(&paths),
         without_key: 0,
         damaged: Vec::new(),
+        reversed: Vec::new(),
     };
     let span = u64::try_from(args.reorder.as_nanos()).unwrap_or(u64::MAX);
     let mut reorder = Reorder::new(span);
@@ -220,9 +221,24 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
             judge.skipped_advice()
         )));
     }
+    if let Some(file) = shared.reversed.first()
+        && reorder.late() > 0
+    {
+        return Err(Failure::Problem(format!(
+            "{file}: the log is reversed: its newest lines come first. Reverse it, as `tac` does, \
+             or give --reorder a longer time than the log covers"
+        )));
+    }
+    if let Some(objection) = shared.slice.objection() {
+        return Err(Failure::Problem(objection));
+    }
     let final_keys = shared.slice.take_keys();
     let hides_clients = shared.parser.hides_clients(&shared.keys) && requests >= MANY_REQUESTS;
-    let doubt = judge.warning();
+    let doubts: Vec<String> = judge
+        .warning()
+        .into_iter()
+        .chain(shared.slice.warnings())
+        .collect();
     let mut summary = LogSummary {
         keys: final_keys.unwrap_or(shared.keys),
         left_out: shared.slice.left_out,
@@ -233,7 +249,7 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
         warnings: Vec::new(),
         failure: None,
     };
-    summary.describe(args, shared.damaged, hides_clients, doubt);
+    summary.describe(args, shared.damaged, hides_clients, doubts);
     Ok(summary)
 }
 
@@ -244,7 +260,7 @@ impl LogSummary {
         args: &LogArgs,
         damaged: Vec<String>,
         hides_clients: bool,
-        doubt: Option<String>,
+        doubts: Vec<String>,
     ) {
         if !damaged.is_empty() {
             let files = counted(damaged.len() as u64, "log");
@@ -279,7 +295,7 @@ impl LogSummary {
                 }
             ));
         }
-        warnings.extend(doubt);
+        warnings.extend(doubts);
         for warning in &warnings {
             caution(warning);
         }

@@ -249,6 +249,27 @@ impl Slice {
         })
     }
 
+    /// Takes a line that is no request: the columns of those that follow, or a part of one.
+    #[cold]
+    pub fn skip(&mut self, line: &[u8], file: &mut SliceState) {
+        let all = std::iter::once(&mut self.status).chain(&mut self.filters);
+        let all = all.chain(&mut self.parts);
+        let all = all.chain(self.cost.as_mut().map(|(cost, _)| cost));
+        for (number, property) in all.enumerate() {
+            property.text(line, file.of(number));
+        }
+    }
+
+    /// Why the filters say nothing about this log.
+    pub fn objection(&self) -> Option<String> {
+        self.filters.iter().find_map(Property::objection)
+    }
+
+    /// What became of lines that the filters could not test.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.filters.iter().filter_map(Property::warning)
+    }
+
     /// Takes the final keys, if they differ from those that were parsed.
     pub const fn take_keys(&mut self) -> Option<KeyInterner> {
         self.keys.take()

@@ -15,6 +15,9 @@ use crate::failure::{Failure, describe};
 /// How many lines of a file are searched for its first time before it is read.
 const SEARCHED_LINES: u64 = 1_000;
 
+/// A file is reversed if its times fall more than this many times as often as they rise.
+const MIN_FALLS: u64 = 9;
+
 /// What all files share.
 #[derive(Debug)]
 pub struct Shared {
@@ -30,6 +33,8 @@ pub struct Shared {
     pub without_key: u64,
     /// Files that could not be read to their end.
     pub damaged: Vec<String>,
+    /// Files whose times fall from line to line.
+    pub reversed: Vec<String>,
 }
 
 /// A file that is being read.
@@ -38,6 +43,29 @@ pub struct Source {
     reader: LineReader<Box<dyn Read>>,
     state: FileState,
     sliced: SliceState,
+    order: Order,
+}
+
+/// How the times of a file change from one event to the next.
+#[derive(Debug, Default)]
+struct Order {
+    last: u64,
+    rises: u64,
+    falls: u64,
+}
+
+impl Order {
+    #[inline]
+    fn add(&mut self, time: u64) {
+        self.rises += u64::from(time > self.last);
+        self.falls += u64::from(time < self.last);
+        self.last = time;
+    }
+
+    /// Whether the newest line comes first. The first event counts as a rise.
+    const fn is_reversed(&self) -> bool {
+        self.falls > self.rises.saturating_mul(MIN_FALLS)
+    }
 }
 
 impl std::fmt::Debug for Source {
@@ -65,6 +93,7 @@ impl Source {
             },
             state: FileState::default(),
             sliced: SliceState::default(),
+            order: Order::default(),
         })
     }
 
@@ -80,7 +109,12 @@ impl Source {
         loop {
             let line = match self.reader.next_line() {
                 Ok(Some(line)) => line,
-                Ok(None) => return Ok(None),
+                Ok(None) => {
+                    if self.order.is_reversed() {
+                        shared.reversed.push(self.name.clone());
+                    }
+                    return Ok(None);
+                }
                 Err(error) => {
                     let problem = format!("{}: cannot be read: {}", self.name, describe(&error));
                     shared.diagnostics.add_damaged(&problem)?;
@@ -94,12 +128,14 @@ impl Source {
                 Line::Text([0xef, 0xbb, 0xbf, text @ ..] | text) => {
                     let event = shared.parser.parse(text, &mut self.state, &mut shared.keys);
                     if let Ok(event) = event {
+                        self.order.add(event.time);
                         let (sliced, keys) = (&mut self.sliced, &shared.keys);
                         let Some(event) = shared.slice.apply(text, event, sliced, keys) else {
                             continue;
                         };
                         return Ok(Some(event));
                     }
+                    shared.slice.skip(text, &mut self.sliced);
                     event
                 }
                 Line::TooLong => Err(SkipReason::Unreadable("longer than 1 MiB")),
