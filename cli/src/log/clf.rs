@@ -94,6 +94,12 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// Whether the request follows the time at once.
+    #[inline]
+    pub fn is_before_request(&self) -> bool {
+        self.rest.starts_with(b" \"")
+    }
+
     /// Finds the client among the names.
     pub fn names(&self) -> Names<'a> {
         let mut names = Names::default();
@@ -232,8 +238,8 @@ impl<'a> Head<'a> {
             && let Some(word) = haproxy_word(name)
         {
             // The times of a request have five parts, those of a TCP connection have three.
-            let times = word_of(2).iter().filter(|byte| **byte == b'/').count();
-            return Some(if times == 4 { word_of(word) } else { b"" });
+            let times = word_of(2).split(|byte| *byte == b'/').count();
+            return Some(if times == 5 { word_of(word) } else { b"" });
         }
         Some(match name {
             "client" => self.names().client,

@@ -250,8 +250,9 @@ mod tests {
             ("-", "198.51.100.9", None),
         ] {
             args.forwarded = None;
-            let resolve =
-                |args| ClientRule::new(args).resolve(forwarded.as_bytes(), peer.as_bytes());
+            let resolve = |args: &ClientArgs| {
+                ClientRule::new(args).resolve(forwarded.as_bytes(), peer.as_bytes())
+            };
             assert_eq!(resolve(&args).doubt, expected, "{forwarded} {peer}");
             args.forwarded = Some(ListRule::Last);
             assert_eq!(resolve(&args).doubt, None, "{forwarded} {peer}");

@@ -184,7 +184,7 @@ impl EventParser {
         }
         // A second address or a bracket may follow the first.
         let names = head.names.get(head.first_word().len()..)?;
-        if !names.starts_with(b" - ") || names.contains(&b'[') {
+        if !names.starts_with(b" - ") || names.contains(&b'[') || !head.is_before_request() {
             return None;
         }
         let time = self.times.parse(head.time)?;
@@ -343,15 +343,19 @@ impl EventParser {
     }
 
     /// Finds the time among the brackets of a line, before its request. ingress-nginx wrote the
-    /// client in brackets, and a name may have some.
+    /// client in brackets, and a name may have some, even with another time: the last counts.
     fn head_and_time<'a>(
         &mut self,
         line: &'a [u8],
         mut head: Head<'a>,
     ) -> Result<(Head<'a>, u64), &'static str> {
+        let mut timed = None;
         for _ in 0..MAX_BRACKETS {
             if let Some(time) = self.times.parse(head.time) {
-                return Ok((head, time));
+                timed = Some((head, time));
+                if head.is_before_request() {
+                    break;
+                }
             }
             let Ok(next) = clf::next_head(line, &head) else {
                 break;
@@ -362,7 +366,7 @@ impl EventParser {
             }
             head = next;
         }
-        Err(NO_TIME)
+        timed.ok_or(NO_TIME)
     }
 
     /// Completes a line of the common format with its client.

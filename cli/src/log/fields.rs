@@ -45,6 +45,7 @@ impl<'a> Slot<'a> {
 
     /// Takes an address as [`Self::offer`] does. A name that holds no address gives way to one that
     /// does, and a private address of the connection to a public one of the client.
+    #[expect(clippy::ptr_arg, reason = "a borrowed value is kept without a copy")]
     fn offer_peer(&mut self, rank: u8, value: &Cow<'a, [u8]>) {
         let Some(known) = &self.value else {
             return self.offer(rank, value.clone());

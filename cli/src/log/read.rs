@@ -69,7 +69,8 @@ pub struct LogArgs {
     #[arg(long, value_name = "FIELD")]
     pub time_field: Option<String>,
     /// Zone of times without an offset, such as `Europe/Berlin` or `+05:30`
-    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = values::time_zone)]
+    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = values::time_zone,
+        allow_hyphen_values = true)]
     pub timezone: TimeZone,
     /// Sort lines by time within this span of log time. A line that is still late is replayed at
     /// the latest time before it. 0 keeps the order of lines and logs
@@ -193,6 +194,7 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
         diagnostics: args.diagnostics(&paths),
         without_key: 0,
         damaged: Vec::new(),
+        header: Vec::new(),
         reversed: Vec::new(),
     };
     let span = u64::try_from(args.reorder.as_nanos()).unwrap_or(u64::MAX);

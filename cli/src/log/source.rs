@@ -15,6 +15,8 @@ use crate::failure::{Failure, describe};
 /// How many lines of a file are searched for its first time before it is read.
 const SEARCHED_LINES: u64 = 1_000;
 
+/// How a line begins that names the columns of the lines that follow.
+const HEADER: &[u8] = b"#Fields:";
 /// A file is reversed if its times fall more than this many times as often as they rise.
 const MIN_FALLS: u64 = 9;
 
@@ -33,6 +35,8 @@ pub struct Shared {
     pub without_key: u64,
     /// Files that could not be read to their end.
     pub damaged: Vec<String>,
+    /// The last line that named columns. Of a log in several files, only the first may have one.
+    pub header: Vec<u8>,
     /// Files whose times fall from line to line.
     pub reversed: Vec<String>,
 }
@@ -44,6 +48,7 @@ pub struct Source {
     state: FileState,
     sliced: SliceState,
     order: Order,
+    has_begun: bool,
 }
 
 /// How the times of a file change from one event to the next.
@@ -94,6 +99,7 @@ impl Source {
             state: FileState::default(),
             sliced: SliceState::default(),
             order: Order::default(),
+            has_begun: false,
         })
     }
 
@@ -106,6 +112,14 @@ impl Source {
     /// address that the log was misunderstood.
     #[inline]
     pub fn next_event(&mut self, shared: &mut Shared) -> Result<Option<Event>, Failure> {
+        if !std::mem::replace(&mut self.has_begun, true) && !shared.header.is_empty() {
+            let header = &shared.header;
+            // A header is no request, whatever it says.
+            let _ = shared
+                .parser
+                .parse(header, &mut self.state, &mut shared.keys);
+            shared.slice.skip(header, &mut self.sliced);
+        }
         loop {
             let line = match self.reader.next_line() {
                 Ok(Some(line)) => line,
@@ -134,6 +148,9 @@ impl Source {
                             continue;
                         };
                         return Ok(Some(event));
+                    }
+                    if text.starts_with(HEADER) {
+                        text.clone_into(&mut shared.header);
                     }
                     shared.slice.skip(text, &mut self.sliced);
                     event
@@ -167,23 +184,32 @@ impl Source {
     }
 }
 
-/// Returns the time of the first event of a file, or 0 if there is none in its first lines.
+/// Returns the time of the first event of a file whose columns are those of a `header`, or of its
+/// own header, which it then takes; or 0 if there is none in its first lines.
 ///
 /// # Errors
 ///
 /// If the file cannot be opened.
-pub fn first_time(path: &Path, mut parser: EventParser) -> Result<u64, Failure> {
+pub fn first_time(
+    path: &Path,
+    mut parser: EventParser,
+    header: &mut Vec<u8>,
+) -> Result<u64, Failure> {
     let mut source = Source::open(path, &Diagnostics::new(None, true, false))?;
     let mut keys = KeyInterner::default();
+    let _ = parser.parse(header, &mut source.state, &mut keys);
     for _ in 0..SEARCHED_LINES {
         // A file that is damaged before its first event is read at once, and then reported.
         let Ok(Some(line)) = source.reader.next_line() else {
             break;
         };
-        if let Line::Text([0xef, 0xbb, 0xbf, text @ ..] | text) = line
-            && let Ok(event) = parser.parse(text, &mut source.state, &mut keys)
-        {
-            return Ok(event.time);
+        if let Line::Text([0xef, 0xbb, 0xbf, text @ ..] | text) = line {
+            if text.starts_with(HEADER) {
+                text.clone_into(header);
+            }
+            if let Ok(event) = parser.parse(text, &mut source.state, &mut keys) {
+                return Ok(event.time);
+            }
         }
     }
     Ok(0)

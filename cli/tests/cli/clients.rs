@@ -467,3 +467,36 @@ fn clients_beside_proxies_and_servers() {
     let private = json!({"ts": 1_431_857_103, "client_ip": "10.0.0.7", "ip": "198.51.100.9"});
     assert_eq!(keys(&private.to_string(), &[]), ["10.0.0.7"]);
 }
+
+/// A client chooses the name with which it logs in, and may write a time into it.
+#[test]
+fn times_in_names_are_no_times() {
+    let line = |user| {
+        format!(
+            "203.0.113.5 - {user} {}",
+            REST.strip_prefix("- - ").unwrap()
+        )
+    };
+    let text = line("ann") + &line("[01/Jan/2001:00:00:00 +0000]");
+    let text = text + &line("a [01/Jan/2031:00:00:00 +0000] b");
+    let args = ["replay", "-", "--quota", "1/min burst 3", "--json"];
+    let report = program::json(&args, text.as_bytes());
+    assert_eq!([&report["requests"], &report["late"]], [3, 0]);
+    assert_eq!(report["first"], 1_431_857_103.0);
+}
+
+/// A line may have nothing but the client before its time.
+#[test]
+fn clients_without_identity_and_user() {
+    let rest = REST.strip_prefix("- - ").unwrap();
+    for client in ["2001:db8::1", "203.0.113.5"] {
+        assert_eq!(keys(&format!("{client} {rest}"), &[]), [client]);
+    }
+}
+
+#[test]
+fn zones_may_begin_with_a_sign() {
+    let text = sample("nginx_combined.log");
+    let args = [&ARGS[..], &["--timezone", "-03:30"]].concat();
+    assert_eq!(program::json(&args, text.as_bytes())["refused"], REFUSED);
+}

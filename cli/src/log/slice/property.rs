@@ -112,13 +112,11 @@ impl Property {
     /// only some are kept.
     pub(super) fn keeps(&mut self, line: &[u8], file: &mut FileState) -> bool {
         self.tested += 1;
-        match self.number(line, file) {
-            Some(number) => self.kept.get(number) == Some(&true),
-            None => {
-                self.missing += 1;
-                self.test.keeps_missing()
-            }
-        }
+        let Some(number) = self.number(line, file) else {
+            self.missing += 1;
+            return self.test.keeps_missing();
+        };
+        self.kept.get(number) == Some(&true)
     }
 
     /// Why the test says nothing about this log: no line has the property.
