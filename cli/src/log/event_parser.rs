@@ -244,6 +244,7 @@ impl EventParser {
             }
             Some(_) => {}
         }
+        file.columns.pass_midnight(line);
         if file.columns.is_known()
             && let Ok(found) = file.columns.read(line)
         {

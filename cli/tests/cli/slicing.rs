@@ -321,25 +321,23 @@ fn filters_read_each_format() {
     let errors = count(&|request| request.status >= 400);
     let logins = count(&|request| request.path.starts_with("/login"));
     assert!(posts > 0 && logins > 0);
-    let w3c: String = requests
-        .iter()
-        .map(|r| {
-            let time = r.time("%Y-%m-%d %H:%M:%S");
-            format!("{time} {} {} {} {}\n", r.client, r.method, r.path, r.status)
-        })
-        .collect();
+    let write = |write: &dyn Fn(&LoggedRequest) -> String| {
+        let lines: Vec<String> = requests.iter().map(write).collect();
+        lines.join("\n")
+    };
+    let w3c = write(&|r| {
+        let time = r.time("%Y-%m-%d %H:%M:%S");
+        format!("{time} {} {} {} {}", r.client, r.method, r.path, r.status)
+    });
     let w3c = "#Fields: date time c-ip cs-method cs-uri-stem sc-status\n".to_owned() + &w3c;
-    let ecs: String = requests
-        .iter()
-        .map(|r| {
-            let line = json!({
-                "@timestamp": r.time("%Y-%m-%dT%H:%M:%S.%3fZ"), "source": {"ip": r.client},
-                "http": {"request": {"method": r.method}, "response": {"status_code": r.status}},
-                "url": {"path": r.path},
-            });
-            line.to_string() + "\n"
-        })
-        .collect();
+    let ecs = write(&|r| {
+        let line = json!({
+            "@timestamp": r.time("%Y-%m-%dT%H:%M:%S.%3fZ"), "source": {"ip": r.client},
+            "http": {"request": {"method": r.method}, "response": {"status_code": r.status}},
+            "url": {"path": r.path},
+        });
+        line.to_string()
+    });
     for (name, text) in [
         ("common", sample("nginx_combined.log")),
         ("W3C", w3c),
