@@ -17,7 +17,7 @@ use super::group_by::{GroupBy, GroupByParser};
 use super::input;
 use super::interner::KeyInterner;
 use super::merge::{read_in_turn, read_merged};
-use super::notation::Notation;
+use super::notation::{Notation, time_format};
 use super::reorder::Reorder;
 use super::slice::{Slice, SliceArgs, parts_of};
 use super::source::Shared;
@@ -63,7 +63,7 @@ pub struct LogArgs {
     #[arg(long, value_name = "FORMAT", requires = "log_format")]
     pub date_format: Option<String>,
     /// Format of times in --log-format, as strptime has it, such as `%H:%M:%S`
-    #[arg(long, value_name = "FORMAT", requires = "log_format")]
+    #[arg(long, value_name = "FORMAT", requires = "log_format", value_parser = time_format)]
     pub time_format: Option<String>,
     /// Field with the time of JSON logs. By default, the usual names are tried
     #[arg(long, value_name = "FIELD")]
