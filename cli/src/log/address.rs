@@ -37,9 +37,26 @@ pub fn parse_with_port(text: &[u8]) -> Option<IpAddr> {
     }
 }
 
+/// Whether an address is private or local, as those of one's own proxies are.
+pub fn is_own(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            let is_shared = first == 100 && (64..128).contains(&second);
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || is_shared
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
 /// Whether logs write this text for a missing value.
 pub fn is_missing(text: &[u8]) -> bool {
     matches!(text, b"" | b"-" | b"\"-\"" | b"\"\"")
+}
+
+/// Whether a text is an address and nothing else.
+pub fn is_bare(text: &[u8]) -> bool {
+    str::from_utf8(text).is_ok_and(|text| text.parse::<IpAddr>().is_ok())
 }
 
 fn bare(text: &[u8]) -> Option<&str> {

@@ -94,6 +94,12 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// Whether the request follows the time at once.
+    #[inline]
+    pub fn is_before_request(&self) -> bool {
+        self.rest.starts_with(b" \"")
+    }
+
     /// Finds the client among the names.
     pub fn names(&self) -> Names<'a> {
         let mut names = Names::default();
@@ -118,8 +124,12 @@ impl<'a> Head<'a> {
     /// Completes the names with the run of addresses that begins at `start`.
     fn with_client(&self, mut names: Names<'a>, start: usize) -> Names<'a> {
         let (mut end, mut at) = (start, start);
+        let has_host = self.has_host_after(start);
         loop {
             let (word, next) = word_at(self.names, at);
+            if has_host && at > start {
+                break;
+            }
             // A list may contain words such as `unknown`, which end with a comma.
             let is_listed = word.ends_with(b",") || self.names[..end].ends_with(b",");
             if word.is_empty() || word == b"-" || !(is_listed || is_address(word)) {
@@ -141,10 +151,28 @@ impl<'a> Head<'a> {
         names
     }
 
+    /// Whether the word after the client at `start` is a virtual host or an identity, as in
+    /// `client host user`, though it may look like an address. In longer lines, the word is one
+    /// more address.
+    fn has_host_after(&self, start: usize) -> bool {
+        let mut words = self.names[start..]
+            .split(|byte| *byte == b' ')
+            .filter(|word| !word.is_empty());
+        let (client, host) = (words.next(), words.next());
+        let is_single = client.is_some_and(|client| !client.ends_with(b","));
+        is_single
+            && host.is_some_and(|host| {
+                !host.contains(&b',') && !matches!(host.first(), Some(b'"' | b'(' | b'\''))
+            })
+            && words.next().is_some()
+            && words.next().is_none()
+    }
+
     /// Whether the line is of HAProxy, which writes nothing but the client before the time. Then
-    /// the client always has a port.
+    /// the client always has a port. If its request follows at once, the line is of another.
     pub fn has_only_client(&self) -> bool {
-        !self.names.is_empty() && memchr(b' ', self.names).is_none()
+        let is_single = !self.names.is_empty() && memchr(b' ', self.names).is_none();
+        is_single && !self.rest.trim_ascii_start().starts_with(b"\"")
     }
 
     /// The quoted texts after the time.
@@ -175,13 +203,16 @@ impl<'a> Head<'a> {
     }
 
     /// Returns the forwarded addresses, which nginx's example format writes after the agent.
-    /// Addresses with ports are not: other formats write the upstream server there.
+    /// Private addresses with ports are not: other formats write the upstream servers there.
     pub fn forwarded(&self) -> &'a [u8] {
         let list = self.quotes().nth(3).unwrap_or_default();
-        let is_host = |hop: &[u8]| {
-            str::from_utf8(hop).is_ok_and(|hop| hop.parse::<core::net::IpAddr>().is_ok())
+        let is_forwarded = |hop: &[u8]| {
+            let ip = address::parse(hop);
+            ip.is_some_and(|ip| !address::is_own(ip) || address::is_bare(hop))
         };
-        if !list.is_empty() && address::hops(list).all(is_host) {
+        let mut elements = list.split(|byte| *byte == b',');
+        let is_list = elements.all(|element| memchr(b' ', element.trim_ascii()).is_none());
+        if is_list && address::hops(list).any(is_forwarded) {
             list
         } else {
             b""
@@ -303,12 +334,28 @@ impl<'a> Iterator for Quotes<'a> {
     }
 }
 
+/// Returns the method of `GET /path HTTP/1.1`. Any other text is returned whole.
+pub fn method_of(request: &[u8]) -> &[u8] {
+    match memchr(b' ', request) {
+        Some(space) if is_method(&request[..space]) => &request[..space],
+        _ => request,
+    }
+}
+
+/// Whether a word can be a method. A path begins with a slash.
+fn is_method(word: &[u8]) -> bool {
+    !word.is_empty()
+        && word
+            .iter()
+            .all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(byte))
+}
+
 /// Returns the path of `GET /path?query HTTP/1.1`, of a bare target, or of an address such as
 /// `https://www.example.com/path`. Any other text is returned whole.
 pub fn path_of(request: &[u8]) -> &[u8] {
     let mut words = request.splitn(3, |byte| *byte == b' ');
     let target = match (words.next(), words.next()) {
-        (Some(_), Some(target)) if !target.is_empty() => target,
+        (Some(method), Some(target)) if is_method(method) && !target.is_empty() => target,
         _ => request,
     };
     let target = match memchr(b'?', target) {
@@ -412,6 +459,8 @@ mod tests {
                 "ann",
             ),
             ("- 203.0.113.5 - ann", "-", "203.0.113.5", "ann"),
+            ("203.0.113.5 198.51.100.9 ann", "", "203.0.113.5", "ann"),
+            ("10.0.0.1 198.51.100.9 -", "", "10.0.0.1", "-"),
             (
                 "\"65.215.163.8, 10.0.0.1\" 10.0.0.3 - ann",
                 "",
@@ -468,8 +517,19 @@ mod tests {
     fn forwarded_addresses_follow_the_agent() {
         for (quoted, expected) in [
             ("203.0.113.5, 10.0.0.2", "203.0.113.5, 10.0.0.2"),
+            ("unknown, 203.0.113.5", "unknown, 203.0.113.5"),
+            ("203.0.113.5:50123", "203.0.113.5:50123"),
+            (
+                "203.0.113.5:50123, 10.0.0.2:80",
+                "203.0.113.5:50123, 10.0.0.2:80",
+            ),
+            ("[2001:db8::7]:443", "[2001:db8::7]:443"),
+            ("for=203.0.113.5;proto=https", "for=203.0.113.5;proto=https"),
             ("-", ""),
+            ("unknown", ""),
+            ("seen from 203.0.113.5", ""),
             ("10.0.0.50:3000", ""),
+            ("10.0.0.50:3000, 10.0.0.51:3000", ""),
             ("api@docker", ""),
         ] {
             let line = format!("10.0.0.1 - - [t] \"GET /\" 200 1 \"-\" \"Agent\" \"{quoted}\"");
@@ -487,6 +547,9 @@ mod tests {
         );
         assert_eq!(path_of(b"https://www.example.com?b"), b"/");
         assert_eq!(path_of(b"/a?b?c"), b"/a");
+        assert_eq!(path_of(b"/a b c"), b"/a b c");
+        assert_eq!(method_of(b"PROPFIND /a HTTP/1.1"), b"PROPFIND");
+        assert_eq!(method_of(b"/a b"), b"/a b");
         assert_eq!(path_of(b"-"), b"-");
         assert_eq!(path_of(b"GET "), b"GET ");
         assert_eq!(path_of(b""), b"");

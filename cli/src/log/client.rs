@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
-use super::address::{hops, is_missing, parse};
+use super::address::{hops, is_missing, is_own, parse};
 
 /// Which address of a list is the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -29,9 +29,10 @@ pub struct ClientArgs {
     /// field of a W3C log, or a variable of --log-format. By default, the usual names are tried
     #[arg(long, value_name = "FIELD")]
     pub client: Option<String>,
-    /// Which address of a list such as `203.0.113.5, 10.0.0.1` is the client
-    #[arg(long, value_name = "WHICH", default_value = "last")]
-    pub forwarded: ListRule,
+    /// Which address of a list such as `203.0.113.5, 10.0.0.1` is the client. By default, the
+    /// last; the program stops if others stand before it in many lines, because it may be a proxy
+    #[arg(long, value_name = "WHICH")]
+    pub forwarded: Option<ListRule>,
     /// Network of a proxy whose peer is the client, such as `198.51.100.0/24`, beside the private
     /// networks. May be repeated
     #[arg(long, value_name = "NETWORK", value_parser = network)]
@@ -60,22 +61,38 @@ pub enum Client {
     NotAnAddress,
 }
 
+/// Why another address may be the client. If many requests are like this, the address that was
+/// taken is a proxy that is not among the trusted ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// The peer was taken although it forwarded requests of others.
+    Peer,
+    /// Other addresses that are no trusted proxies stand before it in its list.
+    List,
+}
+
 /// The client, and how sure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// The client.
     pub client: Client,
-    /// Whether the peer was taken although it forwarded requests of others. If most requests are
-    /// like this, the peer is a proxy that is not among the trusted ones.
-    pub is_contested: bool,
+    /// Why it may be another.
+    pub doubt: Option<Doubt>,
+}
+
+impl From<Client> for Resolved {
+    fn from(client: Client) -> Self {
+        let doubt = None;
+        Self { client, doubt }
+    }
 }
 
 /// Finds clients.
 #[derive(Clone, Debug, Default)]
 pub struct ClientRule {
-    list: ListRule,
+    /// `None` if the last address is taken because no option says otherwise.
+    list: Option<ListRule>,
     trusted: Vec<IpNet>,
-    is_given: bool,
 }
 
 impl ClientRule {
@@ -84,52 +101,40 @@ impl ClientRule {
         Self {
             list: args.forwarded,
             trusted: args.trusted_proxy.clone(),
-            is_given: args.client.is_some(),
         }
     }
 
     /// Whether an address is a proxy of one's own: private, local, or listed.
     pub fn is_trusted(&self, ip: IpAddr) -> bool {
-        let is_own = match ip {
-            IpAddr::V4(ip) => {
-                let [first, second, ..] = ip.octets();
-                let is_shared = first == 100 && (64..128).contains(&second);
-                ip.is_private() || ip.is_loopback() || ip.is_link_local() || is_shared
-            }
-            IpAddr::V6(ip) => {
-                ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
-            }
-        };
-        is_own || self.trusted.iter().any(|network| network.contains(&ip))
+        is_own(ip) || self.trusted.iter().any(|network| network.contains(&ip))
     }
 
     /// Finds the client. The peer may be a list, too.
     pub fn resolve(&self, forwarded: &[u8], peer: &[u8]) -> Resolved {
-        let client = match self.list {
-            ListRule::Last => self.last(forwarded, peer),
-            ListRule::First => first(forwarded, peer),
-        };
-        let is_contested = match client {
-            Client::Address(ip) if self.list == ListRule::Last && !self.is_given => {
-                parse(peer) == Some(ip) && self.names_others(forwarded, ip)
-            }
-            _ => false,
-        };
-        Resolved {
-            client,
-            is_contested,
+        match self.list {
+            Some(ListRule::First) => first(forwarded, peer).into(),
+            None | Some(ListRule::Last) => self.last(forwarded, peer),
         }
     }
 
-    fn last(&self, forwarded: &[u8], peer: &[u8]) -> Client {
+    fn last(&self, forwarded: &[u8], peer: &[u8]) -> Resolved {
         let mut farthest = Client::Missing;
-        for hop in hops(peer).rev().chain(hops(forwarded).rev()) {
+        let mut chain = hops(peer).rev().chain(hops(forwarded).rev());
+        while let Some(hop) = chain.next() {
             if is_missing(hop) {
                 continue;
             }
             match parse(hop) {
                 Some(ip) if self.is_trusted(ip) => farthest = Client::Address(ip),
-                Some(ip) => return Client::Address(ip),
+                Some(ip) => {
+                    // A private one may be that of a client behind a proxy of its own.
+                    let is_other =
+                        |hop| parse(hop).is_some_and(|hop| hop != ip && !self.is_trusted(hop));
+                    let is_doubted = self.list.is_none() && chain.any(is_other);
+                    let doubt = is_doubted.then(|| doubt(ip, forwarded, peer));
+                    let client = Client::Address(ip);
+                    return Resolved { client, doubt };
+                }
                 // A peer may be a socket file or a name. A name among forwarded addresses hides
                 // what is left of it.
                 None if farthest == Client::Missing => farthest = Client::NotAnAddress,
@@ -137,19 +142,18 @@ impl ClientRule {
                 None => {}
             }
         }
-        farthest
+        farthest.into()
     }
+}
 
-    /// Whether a list names clients, but not `peer`.
-    fn names_others(&self, forwarded: &[u8], peer: IpAddr) -> bool {
-        let mut names_client = false;
-        for ip in hops(forwarded).filter_map(parse) {
-            if ip == peer {
-                return false;
-            }
-            names_client |= !self.is_trusted(ip);
-        }
-        names_client
+/// Why an address may not be the client, if other public ones stand before it.
+fn doubt(ip: IpAddr, forwarded: &[u8], peer: &[u8]) -> Doubt {
+    let is_peer = parse(peer) == Some(ip);
+    let is_listed = hops(forwarded).any(|hop| parse(hop) == Some(ip));
+    if is_peer && !is_listed {
+        Doubt::Peer
+    } else {
+        Doubt::List
     }
 }
 
@@ -213,7 +217,7 @@ mod tests {
                 ..ClientArgs::default()
             };
             for (list, expected) in [(ListRule::Last, last), (ListRule::First, first)] {
-                args.forwarded = list;
+                args.forwarded = Some(list);
                 let rule = ClientRule::new(&args);
                 let resolved = rule.resolve(forwarded.as_bytes(), peer.as_bytes());
                 assert_eq!(text(resolved.client), expected, "{forwarded} {peer}");
@@ -222,17 +226,36 @@ mod tests {
     }
 
     #[test]
-    fn unknown_proxies_are_contested() {
-        let rule = ClientRule::new(&ClientArgs::default());
+    fn clients_are_doubted_if_others_stand_before_them() {
+        let mut args = ClientArgs::default();
         for (forwarded, peer, expected) in [
-            ("203.0.113.5", "198.51.100.9", true),
-            ("203.0.113.5, 198.51.100.9", "198.51.100.9", false),
-            ("10.0.0.50", "198.51.100.9", false),
-            ("203.0.113.5", "10.0.0.1", false),
-            ("-", "198.51.100.9", false),
+            ("203.0.113.5", "198.51.100.9", Some(Doubt::Peer)),
+            (
+                "203.0.113.5, 198.51.100.9",
+                "198.51.100.9",
+                Some(Doubt::List),
+            ),
+            ("203.0.113.5, 198.51.100.9", "10.0.0.1", Some(Doubt::List)),
+            ("", "203.0.113.5, 198.51.100.9, 10.0.0.1", Some(Doubt::List)),
+            (
+                "for=203.0.113.5, for=198.51.100.9",
+                "10.0.0.1",
+                Some(Doubt::List),
+            ),
+            ("198.51.100.9, 198.51.100.9", "10.0.0.1", None),
+            ("10.0.0.50, 198.51.100.9", "10.0.0.1", None),
+            ("unknown, 198.51.100.9", "10.0.0.1", None),
+            ("10.0.0.50", "198.51.100.9", None),
+            ("203.0.113.5", "10.0.0.1", None),
+            ("-", "198.51.100.9", None),
         ] {
-            let resolved = rule.resolve(forwarded.as_bytes(), peer.as_bytes());
-            assert_eq!(resolved.is_contested, expected, "{forwarded} {peer}");
+            args.forwarded = None;
+            let resolve = |args: &ClientArgs| {
+                ClientRule::new(args).resolve(forwarded.as_bytes(), peer.as_bytes())
+            };
+            assert_eq!(resolve(&args).doubt, expected, "{forwarded} {peer}");
+            args.forwarded = Some(ListRule::Last);
+            assert_eq!(resolve(&args).doubt, None, "{forwarded} {peer}");
         }
     }
 

@@ -9,7 +9,7 @@ use tidegate::Ipv6Prefix;
 use super::Event;
 use super::address::{is_missing, parse_with_port};
 use super::clf::{self, Head};
-use super::client::{Client, ClientRule, Resolved};
+use super::client::{Client, ClientRule, Doubt, Resolved};
 use super::fields::{Found, WantedFields};
 use super::group_by::{GroupBy, KeyNormalizer};
 use super::guess::{ClientJudge, Example, json_fields};
@@ -27,6 +27,9 @@ const MAX_PREFIXES: u32 = 4;
 const MAX_BRACKETS: u32 = 3;
 /// How many lines of the common format are searched for forwarded addresses, which few logs have.
 const SEARCHED_LINES: u32 = 1_000;
+
+/// More private clients than this are no load balancers.
+const MAX_PROXIES: usize = 8;
 
 /// The format of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -86,6 +89,13 @@ pub struct FileState {
     continues: [bool; 2],
 }
 
+impl FileState {
+    /// Forgets that the next piece may continue a line.
+    pub const fn begin_line(&mut self) {
+        self.continues = [false; 2];
+    }
+}
+
 /// Parses lines into events.
 #[derive(Debug)]
 pub struct EventParser {
@@ -135,9 +145,11 @@ impl EventParser {
         &self.judge
     }
 
-    /// Whether the only client is a private address, as behind a proxy.
+    /// Whether the clients are a few private addresses, as behind load balancers.
     pub fn hides_clients(&self, keys: &KeyInterner) -> bool {
-        keys.len() == 1 && self.is_trusted == [true]
+        (1..=MAX_PROXIES).contains(&keys.len())
+            && self.is_trusted.len() == keys.len()
+            && !self.is_trusted.contains(&false)
     }
 
     /// Parses a line of a file and interns its key.
@@ -172,7 +184,7 @@ impl EventParser {
         }
         // A second address or a bracket may follow the first.
         let names = head.names.get(head.first_word().len()..)?;
-        if !names.starts_with(b" - ") || names.contains(&b'[') {
+        if !names.starts_with(b" - ") || names.contains(&b'[') || !head.is_before_request() {
             return None;
         }
         let time = self.times.parse(head.time)?;
@@ -232,6 +244,7 @@ impl EventParser {
             }
             Some(_) => {}
         }
+        file.columns.pass_midnight(line);
         if file.columns.is_known()
             && let Ok(found) = file.columns.read(line)
         {
@@ -350,15 +363,19 @@ impl EventParser {
     }
 
     /// Finds the time among the brackets of a line, before its request. ingress-nginx wrote the
-    /// client in brackets, and a name may have some.
+    /// client in brackets, and a name may have some, even with another time: the last counts.
     fn head_and_time<'a>(
         &mut self,
         line: &'a [u8],
         mut head: Head<'a>,
     ) -> Result<(Head<'a>, u64), &'static str> {
+        let mut timed = None;
         for _ in 0..MAX_BRACKETS {
             if let Some(time) = self.times.parse(head.time) {
-                return Ok((head, time));
+                timed = Some((head, time));
+                if head.is_before_request() {
+                    break;
+                }
             }
             let Ok(next) = clf::next_head(line, &head) else {
                 break;
@@ -369,7 +386,7 @@ impl EventParser {
             }
             head = next;
         }
-        Err(NO_TIME)
+        timed.ok_or(NO_TIME)
     }
 
     /// Completes a line of the common format with its client.
@@ -408,10 +425,7 @@ impl EventParser {
         if head.has_only_client() {
             let client =
                 parse_with_port(names.client).map_or(Client::NotAnAddress, Client::Address);
-            let resolved = Resolved {
-                client,
-                is_contested: false,
-            };
+            let resolved = client.into();
             self.judge.count(resolved, || example(names.client));
             return self.interned(resolved, time, keys);
         }
@@ -426,7 +440,8 @@ impl EventParser {
             }
         }
         let resolved = self.rule.resolve(forwarded, names.client);
-        self.judge.count(resolved, || example(names.client));
+        let text = chain_in_doubt(resolved, forwarded, names.client);
+        self.judge.count(resolved, || example(text));
         self.interned(resolved, time, keys)
     }
 
@@ -481,7 +496,8 @@ impl EventParser {
                 return Ok(Event { time, key, cost: 1 });
             }
             let resolved = self.rule.resolve(forwarded, peer);
-            let text = if is_missing(peer) { line } else { peer };
+            let peer = if is_missing(peer) { line } else { peer };
+            let text = chain_in_doubt(resolved, forwarded, peer);
             self.judge.count(resolved, || example(text));
             return self.interned(resolved, time, keys);
         }
@@ -520,6 +536,14 @@ impl EventParser {
         let key = self.normalizer.text(raw).ok_or(NoKey)?;
         let key = keys.intern(key).ok_or(Unreadable("more than 2^32 keys"))?;
         Ok(Event { time, key, cost: 1 })
+    }
+}
+
+/// What shows how the client of a line was found: the list, if that is in doubt.
+const fn chain_in_doubt<'a>(resolved: Resolved, forwarded: &'a [u8], peer: &'a [u8]) -> &'a [u8] {
+    match resolved.doubt {
+        Some(Doubt::List) if !forwarded.is_empty() => forwarded,
+        _ => peer,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::address::is_missing;
+use super::address::{hops, is_missing, is_own, parse};
 use super::group_by::GroupBy;
 use super::names;
 
@@ -43,6 +43,31 @@ impl<'a> Slot<'a> {
         self.value = Some(value);
     }
 
+    /// Takes an address as [`Self::offer`] does. A name that holds no address gives way to one that
+    /// does, and a private address of the connection to a public one of the client.
+    #[expect(clippy::ptr_arg, reason = "a borrowed value is kept without a copy")]
+    fn offer_peer(&mut self, rank: u8, value: &Cow<'a, [u8]>) {
+        let Some(known) = &self.value else {
+            return self.offer(rank, value.clone());
+        };
+        if is_missing(value) || known == value {
+            return;
+        }
+        let is_preferred = rank <= self.rank;
+        let preferred = Candidate::new(
+            self.rank.min(rank),
+            if is_preferred { value } else { known },
+        );
+        let other = Candidate::new(
+            self.rank.max(rank),
+            if is_preferred { known } else { value },
+        );
+        if is_preferred != preferred.gives_way_to(&other) {
+            self.rank = rank;
+            self.value = Some(value.clone());
+        }
+    }
+
     /// The text, or nothing.
     pub fn text(&self) -> &[u8] {
         self.value.as_deref().unwrap_or_default()
@@ -56,6 +81,44 @@ impl<'a> Slot<'a> {
     /// The text, if there is one.
     pub fn get(&self) -> Option<&[u8]> {
         self.value.as_deref()
+    }
+}
+
+/// A value that may be the address of the client.
+struct Candidate {
+    rank: u8,
+    has_address: bool,
+    /// Whether all its addresses are private.
+    is_own: bool,
+}
+
+impl Candidate {
+    fn new(rank: u8, value: &[u8]) -> Self {
+        let mut candidate = Self {
+            rank,
+            has_address: false,
+            is_own: true,
+        };
+        for ip in hops(value).filter_map(parse) {
+            candidate.has_address = true;
+            candidate.is_own &= is_own(ip);
+        }
+        candidate
+    }
+
+    fn gives_way_to(&self, other: &Self) -> bool {
+        if !self.has_address || !other.has_address {
+            return other.has_address;
+        }
+        let is_among = |rank, names: &[&str]| {
+            let name = usize::from(rank).checked_sub(1);
+            let name = name.and_then(|at| names::PEER.get(at));
+            name.is_some_and(|name| names.contains(name))
+        };
+        self.is_own
+            && !other.is_own
+            && is_among(self.rank, &names::CONNECTION)
+            && !is_among(other.rank, &names::ANY_ADDRESS)
     }
 }
 
@@ -103,10 +166,12 @@ impl Roles {
         {
             found.time.offer(rank, value.clone());
         }
+        if let Some(rank) = self.peer {
+            found.peer.offer_peer(rank, value);
+        }
         for (rank, slot) in [
             (self.date, &mut found.date),
             (self.zone, &mut found.zone),
-            (self.peer, &mut found.peer),
             (self.forwarded, &mut found.forwarded),
             (self.key, &mut found.key),
             (self.message, &mut found.message),

@@ -11,7 +11,7 @@ use clap::{Arg, Command};
 use tidegate::Ipv6Prefix;
 
 use super::address::is_missing;
-use super::clf::path_of;
+use super::clf::{method_of, path_of};
 
 /// The kind of key by which requests are grouped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,10 +134,11 @@ impl KeyNormalizer {
     /// The key of any other text, or `None` for an empty one or `-`, which logs write for a missing
     /// one.
     pub fn text<'a>(&self, raw: &'a [u8]) -> Option<&'a [u8]> {
-        match self.by {
+        match &self.by {
             _ if is_missing(raw) => None,
             // The field may hold the whole request line.
             GroupBy::Path => Some(path_of(raw)),
+            GroupBy::Field(name) if name == "method" => Some(method_of(raw)),
             _ => Some(raw),
         }
     }
@@ -178,6 +179,12 @@ mod tests {
             (GroupBy::User, "-", None),
             (GroupBy::Agent, "", None),
             (GroupBy::Field("a".to_owned()), "x", Some("x")),
+            (GroupBy::Field("method".to_owned()), "GET", Some("GET")),
+            (
+                GroupBy::Field("method".to_owned()),
+                "GET /a HTTP/2",
+                Some("GET"),
+            ),
         ] {
             let normalizer = normalizer(by, 64);
             assert_eq!(normalizer.text(raw.as_bytes()), expected.map(str::as_bytes));

@@ -1,11 +1,15 @@
 //! Judges whether the clients of a log were understood, and explains what was found instead.
 
-use super::client::{Client, Resolved};
+use super::client::{Client, Doubt, Resolved};
 use crate::picture::key::shown;
 
 /// Clients that are no addresses are a mistake in the log's reading if they are more than one in
 /// this many.
 const MAX_WRONG_SHARE: u64 = 10;
+/// Clients with others before them in a list are proxies if they are more than one in this many.
+const MAX_LISTED_SHARE: u64 = 10;
+/// Clients that may be proxies are worth a warning if they are more than one in this many.
+const MAX_DOUBTED_SHARE: u64 = 100;
 /// After this many lines without one address, reading stops.
 const HOPELESS: u64 = 10_000;
 /// The longest text of a line in a message.
@@ -46,14 +50,21 @@ impl Example {
     }
 }
 
+/// Lines whose client may be a proxy.
+#[derive(Debug, Default)]
+struct Doubted {
+    lines: u64,
+    example: Option<Example>,
+}
+
 /// Counts how the clients of lines were found.
 #[derive(Debug, Default)]
 pub struct ClientJudge {
     addresses: u64,
     wrong: u64,
-    contested: u64,
     wrong_example: Option<Example>,
-    contested_example: Option<Example>,
+    peers: Doubted,
+    lists: Doubted,
     /// A line that had no client or no time.
     skipped_example: Option<Example>,
 }
@@ -62,6 +73,8 @@ const CLIENT_OPTIONS: &str = "--client FIELD names the field with the address, -
     any field as it is, --log-format describes the lines";
 const PROXY_OPTIONS: &str = "--trusted-proxy NETWORK names the network of the proxies, --client \
     FIELD the field with the client";
+const LIST_OPTIONS: &str = "--trusted-proxy NETWORK names the network of the proxies, --forwarded \
+    first takes the first address, --forwarded last the last that is no trusted proxy";
 const SKIPPED_OPTIONS: &str = "--client FIELD names the field with the address, --time-field FIELD \
     that with the time, --by FIELD groups by any other, --log-format describes the lines";
 
@@ -78,10 +91,13 @@ impl ClientJudge {
         match resolved.client {
             Client::Address(_) => {
                 self.addresses += 1;
-                if resolved.is_contested {
-                    self.contested += 1;
-                    self.contested_example.get_or_insert_with(example);
-                }
+                let doubted = match resolved.doubt {
+                    None => return,
+                    Some(Doubt::Peer) => &mut self.peers,
+                    Some(Doubt::List) => &mut self.lists,
+                };
+                doubted.lines += 1;
+                doubted.example.get_or_insert_with(example);
             }
             Client::NotAnAddress => {
                 self.wrong += 1;
@@ -115,16 +131,11 @@ impl ClientJudge {
                 example.advice(CLIENT_OPTIONS)
             ));
         }
-        if let Some(example) = &self.contested_example
-            && self.contested * 2 > lines
-        {
-            let Self { contested, .. } = self;
-            return Some(format!(
-                "the client is not clear: {contested} of {lines} lines come from an address that \
-                 forwarded requests of others, such as `{}`{}",
-                example.text,
-                example.advice(PROXY_OPTIONS)
-            ));
+        if self.lists.lines * MAX_LISTED_SHARE > lines {
+            return self.listed();
+        }
+        if self.peers.lines * 2 > lines {
+            return self.peers();
         }
         None
     }
@@ -133,6 +144,41 @@ impl ClientJudge {
     pub fn advice(&self, options: &str) -> String {
         let example = self.skipped_example.as_ref();
         example.map_or_else(String::new, |example| example.advice(options))
+    }
+
+    /// Why the counts may be wrong, if they may.
+    pub fn warning(&self) -> Option<String> {
+        let lines = self.addresses + self.wrong;
+        let [lists, peers] =
+            [&self.lists, &self.peers].map(|doubted| doubted.lines * MAX_DOUBTED_SHARE > lines);
+        lists
+            .then(|| self.listed())
+            .or_else(|| peers.then(|| self.peers()))
+            .flatten()
+    }
+
+    fn listed(&self) -> Option<String> {
+        let example = self.lists.example.as_ref()?;
+        Some(format!(
+            "the client is not clear: in {} of {} lines, other addresses stand before the last \
+             that is no known proxy, such as in `{}`{}",
+            self.lists.lines,
+            self.addresses + self.wrong,
+            example.text,
+            example.advice(LIST_OPTIONS)
+        ))
+    }
+
+    fn peers(&self) -> Option<String> {
+        let example = self.peers.example.as_ref()?;
+        Some(format!(
+            "the client is not clear: {} of {} lines come from an address that forwarded requests \
+             of others, such as `{}`{}",
+            self.peers.lines,
+            self.addresses + self.wrong,
+            example.text,
+            example.advice(PROXY_OPTIONS)
+        ))
     }
 
     /// What is known about lines that were skipped.
@@ -191,37 +237,48 @@ mod tests {
     use super::*;
     use core::net::{IpAddr, Ipv4Addr};
 
-    fn judge(addresses: u64, wrong: u64, contested: u64) -> Option<String> {
+    fn judge(addresses: u64, wrong: u64, peers: u64, lists: u64) -> ClientJudge {
         let mut judge = ClientJudge::default();
         let address = Client::Address(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        for (count, client, is_contested) in [
-            (addresses, address, false),
-            (contested, address, true),
-            (wrong, Client::NotAnAddress, false),
+        for (count, client, doubt) in [
+            (addresses, address, None),
+            (peers, address, Some(Doubt::Peer)),
+            (lists, address, Some(Doubt::List)),
+            (wrong, Client::NotAnAddress, None),
         ] {
             for _ in 0..count {
-                let resolved = Resolved {
-                    client,
-                    is_contested,
-                };
-                judge.count(resolved, || {
+                judge.count(Resolved { client, doubt }, || {
                     Example::new("JSON", json_fields(b"{\"a\": 1}"), b"x")
                 });
             }
         }
-        judge.objection()
+        judge
     }
 
     #[test]
     fn shares() {
-        assert_eq!(judge(0, 0, 0), None);
-        assert_eq!(judge(9, 1, 0), None);
-        let message = judge(8, 1, 0).unwrap();
+        assert_eq!(judge(0, 0, 0, 0).objection(), None);
+        assert_eq!(judge(9, 1, 0, 0).objection(), None);
+        let message = judge(8, 1, 0, 0).objection().unwrap();
         for part in ["1 of 9 lines", "`x`", "JSON", "fields: a\n", "--client"] {
             assert!(message.contains(part), "{message}");
         }
-        assert_eq!(judge(5, 0, 5), None);
-        assert!(judge(5, 0, 6).unwrap().contains("--trusted-proxy"));
+        assert_eq!(judge(5, 0, 5, 0).objection(), None);
+        let message = judge(5, 0, 6, 0).objection().unwrap();
+        assert!(message.contains("--trusted-proxy"));
+        assert_eq!(judge(90, 0, 0, 10).objection(), None);
+        let message = judge(89, 0, 0, 11).objection().unwrap();
+        assert!(message.contains("--forwarded first"));
+    }
+
+    #[test]
+    fn smaller_shares_are_warned_of() {
+        assert_eq!(judge(99, 0, 1, 0).warning(), None);
+        assert_eq!(judge(99, 0, 0, 1).warning(), None);
+        let message = judge(98, 0, 2, 0).warning().unwrap();
+        assert!(message.contains("2 of 100 lines"), "{message}");
+        let message = judge(98, 0, 0, 2).warning().unwrap();
+        assert!(message.contains("2 of 100 lines"), "{message}");
     }
 
     #[test]

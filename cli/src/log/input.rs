@@ -74,7 +74,15 @@ pub fn open(path: &Path, diagnostics: &Diagnostics) -> Result<Input, Failure> {
         _ => Box::new(whole),
     };
     let mut head = Vec::new();
-    let read = reader.by_ref().take(EXAMINED).read_to_end(&mut head);
+    let examined = match diagnostics.follow() {
+        // The end of a file that is followed may be a long way off.
+        Some(_) => EXAMINED,
+        None => EXAMINED.max(TAR_MARK.end as u64),
+    };
+    let read = reader.by_ref().take(examined).read_to_end(&mut head);
+    if let Some(problem) = unsupported(&head) {
+        return Err(Failure::at(name(path), problem));
+    }
     let is_json_stream = json_stream::begins(&head);
     let head = Cursor::new(head);
     Ok(Input {
@@ -85,6 +93,26 @@ pub fn open(path: &Path, diagnostics: &Diagnostics) -> Result<Input, Failure> {
             Err(error) => Box::new(head.chain(Failed(Some(error)))),
         },
     })
+}
+
+/// Where a tar archive says that it is one.
+const TAR_MARK: std::ops::Range<usize> = 257..262;
+
+/// What a file is that begins so, if it is no text.
+fn unsupported(head: &[u8]) -> Option<&'static str> {
+    match head {
+        [b'P', b'K', 3, 4, ..] => return Some("a zip archive: unpack it first"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            return Some("text in UTF-16: convert it, as `iconv -f UTF-16 -t UTF-8` does");
+        }
+        _ if head.get(TAR_MARK) == Some(b"ustar") => {
+            return Some("a tar archive: unpack it first");
+        }
+        _ => {}
+    }
+    let is_cr = |pair: &[u8]| pair[0] == b'\r' && pair[1] != b'\n';
+    (!head.contains(&b'\n') && head.windows(2).any(is_cr))
+        .then_some("its lines end with CR: convert it, as `tr '\\r' '\\n'` does")
 }
 
 /// Fails with an error that occurred earlier.

@@ -75,7 +75,7 @@ pub fn read_merged(
     for path in paths {
         if is_regular(path) {
             // Lines before the first one's time may follow it.
-            let start = first_time(path, new_parser())?.saturating_sub(span);
+            let start = first_time(path, new_parser(), &mut shared.header)?.saturating_sub(span);
             waiting.push((start, path));
         } else {
             // A pipe can be read only once.

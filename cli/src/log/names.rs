@@ -37,7 +37,7 @@ pub const DATE: [&str; 1] = ["date"];
 
 /// The client or, where it connected through a proxy, the peer. Names that say `client` come before
 /// those of the connection, because a server that writes both has already looked behind its proxy.
-pub const PEER: [&str; 42] = [
+pub const PEER: [&str; 43] = [
     "clientip",
     "request.clientip",
     "clienthost",
@@ -76,11 +76,29 @@ pub const PEER: [&str; 42] = [
     "realipremoteaddr",
     "network.client.ip",
     "http.clientip",
+    "client",
+    "remote",
+    "peer",
     "ipaddress",
     "ip",
-    "client",
-    "peer",
 ];
+
+/// Those of the names above that say nothing but that a connection came from the address. It may be
+/// that of a proxy.
+pub const CONNECTION: [&str; 9] = [
+    "remoteaddr",
+    "remoteip",
+    "request.remoteip",
+    "request.remoteaddr",
+    "remoteaddress",
+    "remotehost",
+    "req.remoteaddress",
+    "req.remoteaddr",
+    "peeraddr",
+];
+
+/// Those of the names above that may be the address of the server, too.
+pub const ANY_ADDRESS: [&str; 2] = ["ipaddress", "ip"];
 
 /// The addresses that proxies forwarded.
 pub const FORWARDED: [&str; 23] = [
@@ -165,7 +183,7 @@ pub const AGENT: [&str; 13] = [
 ];
 
 /// The status of the response.
-const STATUS: [&str; 17] = [
+const STATUS: [&str; 18] = [
     "status",
     "statuscode",
     "responsecode",
@@ -183,10 +201,11 @@ const STATUS: [&str; 17] = [
     "httpstatuscode",
     "code",
     "originstatus",
+    "st",
 ];
 
 /// The method of the request, or its first line.
-const METHOD: [&str; 13] = [
+const METHOD: [&str; 14] = [
     "method",
     "requestmethod",
     "httpmethod",
@@ -200,6 +219,7 @@ const METHOD: [&str; 13] = [
     "verb",
     "request",
     "requestline",
+    "m",
 ];
 
 /// The bytes of the response.

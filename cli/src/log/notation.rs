@@ -113,6 +113,19 @@ fn nginx(text: &str) -> Result<Layout, String> {
     Ok(builder.layout)
 }
 
+/// Checks a format of times of day.
+///
+/// # Errors
+///
+/// If hours of 12 do not say which half of the day they are in.
+pub fn time_format(text: &str) -> Result<String, &'static str> {
+    let has = |specifiers: [&str; 2]| specifiers.iter().any(|name| text.contains(name));
+    if has(["%I", "%l"]) && !has(["%p", "%P"]) {
+        return Err("hours of 12 (`%I`) need `%p` for the half of the day; hours of 24 are `%H`");
+    }
+    Ok(text.to_owned())
+}
+
 /// Joins the strings of a `log_format` directive: `'$a '` and `'$b'` on two lines are `$a $b`.
 fn join_strings(text: &str) -> String {
     let text = text.trim();
@@ -215,6 +228,14 @@ mod tests {
                 String::from_utf8(layout.start.clone()).unwrap() + &fields.collect::<String>()
             }
             Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn hours_of_12_need_their_half() {
+        assert!(time_format("%I:%M:%S").is_err());
+        for format in ["%I:%M:%S %p", "%l:%M %P", "%H:%M:%S"] {
+            assert_eq!(time_format(format).unwrap(), format);
         }
     }
 

@@ -52,6 +52,7 @@ pub fn peel(line: &[u8]) -> Option<Peeled<'_>> {
             .or_else(|| compose(line)),
         b'A'..=b'Z' => daemon(line).or_else(|| compose(line)),
         b'a'..=b'z' | b'_' => compose(line),
+        0x1b => colored(line),
         _ => None,
     }
 }
@@ -265,6 +266,21 @@ fn compose(line: &[u8]) -> Option<Peeled<'_>> {
     is_service.then(|| Peeled::new(rest.strip_prefix(b" ").unwrap_or(rest), None))
 }
 
+/// The prefix of `docker compose logs` on a terminal, in the color of its service.
+fn colored(line: &[u8]) -> Option<Peeled<'_>> {
+    let peeled = compose(without_color(line)?)?;
+    let rest = without_color(peeled.rest).unwrap_or(peeled.rest);
+    Some(Peeled { rest, ..peeled })
+}
+
+/// What follows a sequence such as `ESC[36m`.
+fn without_color(text: &[u8]) -> Option<&[u8]> {
+    let color = text.strip_prefix(b"\x1b[")?;
+    let end = memchr(b'm', color)?;
+    let is_color = |byte: &u8| byte.is_ascii_digit() || *byte == b';';
+    color[..end].iter().all(is_color).then(|| &color[end + 1..])
+}
+
 /// The prefix of `kubectl logs --prefix`.
 fn kubectl(line: &[u8]) -> Option<Peeled<'_>> {
     let name = line.strip_prefix(b"[pod/")?;
@@ -313,6 +329,7 @@ mod tests {
             ("312 <190>1 - web1 nginx - - - ", ""),
             ("web-1  | ", ""),
             ("nginx_1 | ", ""),
+            ("\x1b[36mweb-1  | \x1b[0m", ""),
             ("2-web | ", ""),
             ("[pod/web-5d4f/nginx] ", ""),
             (

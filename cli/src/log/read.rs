@@ -17,7 +17,7 @@ use super::group_by::{GroupBy, GroupByParser};
 use super::input;
 use super::interner::KeyInterner;
 use super::merge::{read_in_turn, read_merged};
-use super::notation::Notation;
+use super::notation::{Notation, time_format};
 use super::reorder::Reorder;
 use super::slice::{Slice, SliceArgs, parts_of};
 use super::source::Shared;
@@ -63,13 +63,14 @@ pub struct LogArgs {
     #[arg(long, value_name = "FORMAT", requires = "log_format")]
     pub date_format: Option<String>,
     /// Format of times in --log-format, as strptime has it, such as `%H:%M:%S`
-    #[arg(long, value_name = "FORMAT", requires = "log_format")]
+    #[arg(long, value_name = "FORMAT", requires = "log_format", value_parser = time_format)]
     pub time_format: Option<String>,
     /// Field with the time of JSON logs. By default, the usual names are tried
     #[arg(long, value_name = "FIELD")]
     pub time_field: Option<String>,
     /// Zone of times without an offset, such as `Europe/Berlin` or `+05:30`
-    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = values::time_zone)]
+    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = values::time_zone,
+        allow_hyphen_values = true)]
     pub timezone: TimeZone,
     /// Sort lines by time within this span of log time. A line that is still late is replayed at
     /// the latest time before it. 0 keeps the order of lines and logs
@@ -194,6 +195,8 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
         diagnostics: args.diagnostics(&paths),
         without_key: 0,
         damaged: Vec::new(),
+        header: Vec::new(),
+        reversed: Vec::new(),
     };
     let span = u64::try_from(args.reorder.as_nanos()).unwrap_or(u64::MAX);
     let mut reorder = Reorder::new(span);
@@ -229,8 +232,24 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
             shared.slice.cost_advice()
         )));
     }
+    if let Some(file) = shared.reversed.first()
+        && reorder.late() > 0
+    {
+        return Err(Failure::Problem(format!(
+            "{file}: the log is reversed: its newest lines come first. Reverse it, as `tac` does, \
+             or give --reorder a longer time than the log covers"
+        )));
+    }
+    if let Some(objection) = shared.slice.objection() {
+        return Err(Failure::Problem(objection));
+    }
     let final_keys = shared.slice.take_keys();
     let hides_clients = shared.parser.hides_clients(&shared.keys) && requests >= MANY_REQUESTS;
+    let doubts: Vec<String> = judge
+        .warning()
+        .into_iter()
+        .chain(shared.slice.warnings())
+        .collect();
     let mut summary = LogSummary {
         keys: final_keys.unwrap_or(shared.keys),
         left_out: shared.slice.left_out,
@@ -241,13 +260,19 @@ pub fn read_logs(args: &LogArgs, mut emit: impl FnMut(Event)) -> Result<LogSumma
         warnings: Vec::new(),
         failure: None,
     };
-    summary.describe(args, shared.damaged, hides_clients);
+    summary.describe(args, shared.damaged, hides_clients, doubts);
     Ok(summary)
 }
 
 impl LogSummary {
     /// Writes the warnings, and prints those that were not printed while reading.
-    fn describe(&mut self, args: &LogArgs, damaged: Vec<String>, hides_clients: bool) {
+    fn describe(
+        &mut self,
+        args: &LogArgs,
+        damaged: Vec<String>,
+        hides_clients: bool,
+        doubts: Vec<String>,
+    ) {
         if !damaged.is_empty() {
             let files = counted(damaged.len() as u64, "log");
             self.failure = Some(format!("{files} could not be read to the end"));
@@ -270,11 +295,18 @@ impl LogSummary {
         }
         if hides_clients {
             warnings.push(format!(
-                "all requests come from {}, a private address: this may be a proxy that hides the \
-                 clients",
-                self.keys.text(0)
+                "all requests come from {}: {} that hides the clients",
+                match self.keys.len() {
+                    1 => format!("{}, a private address", self.keys.text(0)),
+                    count => format!("{count} private addresses such as {}", self.keys.text(0)),
+                },
+                match self.keys.len() {
+                    1 => "this may be a proxy",
+                    _ => "they may be those of a proxy",
+                }
             ));
         }
+        warnings.extend(doubts);
         for warning in &warnings {
             caution(warning);
         }

@@ -304,6 +304,16 @@ impl Slice {
         }
     }
 
+    /// Why the filters say nothing about this log.
+    pub fn objection(&self) -> Option<String> {
+        self.filters.iter().find_map(Property::objection)
+    }
+
+    /// What became of lines that the filters could not test.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.filters.iter().filter_map(Property::warning)
+    }
+
     /// Takes the final keys, if they differ from those that were parsed.
     pub const fn take_keys(&mut self) -> Option<KeyInterner> {
         self.keys.take()

@@ -15,6 +15,11 @@ use crate::failure::{Failure, describe};
 /// How many lines of a file are searched for its first time before it is read.
 const SEARCHED_LINES: u64 = 1_000;
 
+/// How a line begins that names the columns of the lines that follow.
+const HEADER: &[u8] = b"#Fields:";
+/// A file is reversed if its times fall more than this many times as often as they rise.
+const MIN_FALLS: u64 = 9;
+
 /// What all files share.
 #[derive(Debug)]
 pub struct Shared {
@@ -30,6 +35,10 @@ pub struct Shared {
     pub without_key: u64,
     /// Files that could not be read to their end.
     pub damaged: Vec<String>,
+    /// The last line that named columns. Of a log in several files, only the first may have one.
+    pub header: Vec<u8>,
+    /// Files whose times fall from line to line.
+    pub reversed: Vec<String>,
 }
 
 /// A file that is being read.
@@ -38,6 +47,30 @@ pub struct Source {
     reader: LineReader<Box<dyn Read>>,
     state: FileState,
     sliced: SliceState,
+    order: Order,
+    has_begun: bool,
+}
+
+/// How the times of a file change from one event to the next.
+#[derive(Debug, Default)]
+struct Order {
+    last: u64,
+    rises: u64,
+    falls: u64,
+}
+
+impl Order {
+    #[inline]
+    fn add(&mut self, time: u64) {
+        self.rises += u64::from(time > self.last);
+        self.falls += u64::from(time < self.last);
+        self.last = time;
+    }
+
+    /// Whether the newest line comes first. The first event counts as a rise.
+    const fn is_reversed(&self) -> bool {
+        self.falls > self.rises.saturating_mul(MIN_FALLS)
+    }
 }
 
 impl std::fmt::Debug for Source {
@@ -65,6 +98,8 @@ impl Source {
             },
             state: FileState::default(),
             sliced: SliceState::default(),
+            order: Order::default(),
+            has_begun: false,
         })
     }
 
@@ -77,10 +112,23 @@ impl Source {
     /// address that the log was misunderstood.
     #[inline]
     pub fn next_event(&mut self, shared: &mut Shared) -> Result<Option<Event>, Failure> {
+        if !std::mem::replace(&mut self.has_begun, true) && !shared.header.is_empty() {
+            let header = &shared.header;
+            // A header is no request, whatever it says.
+            let _ = shared
+                .parser
+                .parse(header, &mut self.state, &mut shared.keys);
+            shared.slice.skip(header, &mut self.sliced);
+        }
         loop {
             let line = match self.reader.next_line() {
                 Ok(Some(line)) => line,
-                Ok(None) => return Ok(None),
+                Ok(None) => {
+                    if self.order.is_reversed() {
+                        shared.reversed.push(self.name.clone());
+                    }
+                    return Ok(None);
+                }
                 Err(error) => {
                     let problem = format!("{}: cannot be read: {}", self.name, describe(&error));
                     shared.diagnostics.add_damaged(&problem)?;
@@ -94,11 +142,15 @@ impl Source {
                 Line::Text([0xef, 0xbb, 0xbf, text @ ..] | text) => {
                     let event = shared.parser.parse(text, &mut self.state, &mut shared.keys);
                     if let Ok(event) = event {
+                        self.order.add(event.time);
                         let (sliced, keys) = (&mut self.sliced, &shared.keys);
                         let Some(event) = shared.slice.apply(text, event, sliced, keys) else {
                             continue;
                         };
                         return Ok(Some(event));
+                    }
+                    if text.starts_with(HEADER) {
+                        text.clone_into(&mut shared.header);
                     }
                     shared.slice.skip(text, &mut self.sliced);
                     event
@@ -132,23 +184,32 @@ impl Source {
     }
 }
 
-/// Returns the time of the first event of a file, or 0 if there is none in its first lines.
+/// Returns the time of the first event of a file whose columns are those of a `header`, or of its
+/// own header, which it then takes; or 0 if there is none in its first lines.
 ///
 /// # Errors
 ///
 /// If the file cannot be opened.
-pub fn first_time(path: &Path, mut parser: EventParser) -> Result<u64, Failure> {
+pub fn first_time(
+    path: &Path,
+    mut parser: EventParser,
+    header: &mut Vec<u8>,
+) -> Result<u64, Failure> {
     let mut source = Source::open(path, &Diagnostics::new(None, true, false))?;
     let mut keys = KeyInterner::default();
+    let _ = parser.parse(header, &mut source.state, &mut keys);
     for _ in 0..SEARCHED_LINES {
         // A file that is damaged before its first event is read at once, and then reported.
         let Ok(Some(line)) = source.reader.next_line() else {
             break;
         };
-        if let Line::Text([0xef, 0xbb, 0xbf, text @ ..] | text) = line
-            && let Ok(event) = parser.parse(text, &mut source.state, &mut keys)
-        {
-            return Ok(event.time);
+        if let Line::Text([0xef, 0xbb, 0xbf, text @ ..] | text) = line {
+            if text.starts_with(HEADER) {
+                text.clone_into(header);
+            }
+            if let Ok(event) = parser.parse(text, &mut source.state, &mut keys) {
+                return Ok(event.time);
+            }
         }
     }
     Ok(0)

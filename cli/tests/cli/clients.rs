@@ -68,8 +68,11 @@ fn lists_are_resolved_by_options() {
     let list = "6.6.6.6, 203.0.113.5, 198.51.100.9, 10.0.0.2";
     let text = format!("{list} - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 5\n");
     for (options, expected) in [
-        (&[][..], "198.51.100.9"),
-        (&["--trusted-proxy", "198.51.100.0/24"], "203.0.113.5"),
+        (&["--forwarded", "last"][..], "198.51.100.9"),
+        (
+            &["--trusted-proxy", "198.51.100.0/24", "--forwarded", "last"],
+            "203.0.113.5",
+        ),
         (
             &[
                 "--trusted-proxy",
@@ -241,6 +244,105 @@ fn wrong_clients_stop_the_program() {
     assert_eq!(program::json(&args, hosts.as_bytes())["keys"], 50);
 }
 
+/// The last hop of a list may be a public proxy that is not listed, such as that of a CDN.
+#[test]
+fn public_hops_of_lists_stop_the_program() {
+    let rest = REST.trim_end();
+    let quoted = |list: String| format!("10.0.0.5 {rest} \"-\" \"Agent\" \"{list}\"\n");
+    let client = |i: usize| format!("203.0.113.{i}, 172.70.0.{}", i % 20);
+    let json = |fields: &str| {
+        lines(|i| match i % 9 {
+            0 => json_line(
+                &json!({"ts": 1_431_857_103, "remote_addr": "10.0.0.5", fields: client(i)}),
+            ),
+            _ => json_line(
+                &json!({"ts": 1_431_857_103, "remote_addr": "10.0.0.5", fields: "9.9.9.9"}),
+            ),
+        })
+    };
+    let forwarded = |i| format!("for=203.0.113.{i}, for=172.70.0.1");
+    let parts = [
+        "the client is not clear",
+        "--trusted-proxy",
+        "--forwarded first",
+    ];
+    let cases: [Case<'_>; 5] = [
+        ("after the agent", lines(|i| quoted(client(i))), &parts),
+        (
+            "before the time",
+            lines(|i| format!("{}, 10.0.0.1 {rest}\n", client(i))),
+            &parts,
+        ),
+        ("JSON", json("x_forwarded_for"), &parts),
+        (
+            "RFC 7239",
+            lines(|i| {
+                let list = forwarded(i);
+                json_line(&json!({"ts": 1_431_857_103, "ip": "10.0.0.5", "forwarded": list}))
+            }),
+            &parts,
+        ),
+        (
+            "the proxy's own address in the list",
+            lines(|i| format!("172.70.0.1 {rest} \"-\" \"Agent\" \"203.0.113.{i}, 172.70.0.1\"\n")),
+            &parts,
+        ),
+    ];
+    check_stops(&cases);
+    let text = lines(|i| quoted(client(i)));
+    for (options, expected) in [
+        (&["--trusted-proxy", "172.70.0.0/16"][..], 50),
+        (&["--forwarded", "first"], 50),
+        (&["--forwarded", "last"], 20),
+    ] {
+        assert_eq!(keys(&text, options).len(), expected, "{options:?}");
+    }
+}
+
+/// A few clients forge lists, which is worth a warning.
+#[test]
+fn few_doubtful_clients_are_warned_of() {
+    let rest = REST.trim_end();
+    let text = lines(|i| {
+        let peer = if i < 20 {
+            "198.51.100.9".to_owned()
+        } else {
+            format!("10.0.0.{i}")
+        };
+        format!("{peer} {rest} \"-\" \"Agent\" \"203.0.113.{i}\"\n")
+    });
+    let ran = run_with_input(&ARGS, text.as_bytes());
+    assert_eq!(ran.code, Some(0));
+    assert!(
+        ran.err
+            .contains("20 of 50 lines come from an address that forwarded"),
+        "{}",
+        ran.err
+    );
+    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 1);
+}
+
+/// A list counts though some of its elements are no addresses, or have ports.
+#[test]
+fn lists_with_words_and_ports() {
+    let rest = REST.trim_end();
+    for list in ["203.0.113.5", "unknown, 203.0.113.5", "203.0.113.5:50123"] {
+        let line = format!("10.0.0.5 {rest} \"-\" \"Agent\" \"{list}\"\n");
+        assert_eq!(keys(&line, &[]), ["203.0.113.5"], "{list}");
+    }
+}
+
+/// lighttpd writes the virtual host after the client. Scanners call a server by its address.
+#[test]
+fn virtual_hosts_replace_no_clients() {
+    let rest = REST.strip_prefix("- ").unwrap();
+    for host in ["198.51.100.9", "198.51.100.9:80", "www.example.com", "-"] {
+        let line = format!("203.0.113.5 {host} {rest}");
+        assert_eq!(keys(&line, &[]), ["203.0.113.5"], "{host}");
+    }
+}
+
 /// Most lines that are no requests do not hide those that are.
 #[test]
 fn few_wrong_clients_are_named_and_skipped() {
@@ -325,4 +427,72 @@ fn one_private_client_is_doubtful() {
     );
     let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(report["warnings"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn few_private_clients_are_doubtful() {
+    let text = lines(|i| format!("10.0.0.{} {REST}", 1 + i % 2)).repeat(3);
+    let ran = run_with_input(&ARGS, text.as_bytes());
+    assert_eq!(ran.code, Some(0));
+    let expected = "warning: all requests come from 2 private addresses such as 10.0.0.1";
+    assert!(ran.err.contains(expected), "{}", ran.err);
+    let text = lines(|i| format!("10.0.0.{} {REST}", 1 + i % 20)).repeat(3);
+    assert_eq!(run_with_input(&ARGS, text.as_bytes()).err, "");
+}
+
+/// Of two fields with an address, the one that is a client counts.
+#[test]
+fn clients_beside_proxies_and_servers() {
+    for fields in [
+        json!({"remote_addr": "10.0.0.5", "remote_ip": "203.0.113.5"}),
+        json!({"remote_addr": "10.0.0.5", "source": {"ip": "203.0.113.5"}}),
+        json!({"source": {"ip": "203.0.113.5"}, "remote_addr": "10.0.0.5"}),
+        json!({"remote_addr": "10.0.0.5", "client": "203.0.113.5"}),
+        json!({"remote_addr": "203.0.113.5", "client": "10.0.0.5"}),
+        json!({"remote_addr": "203.0.113.5", "client": "app-7"}),
+        json!({"ip": "198.51.100.9", "client": "203.0.113.5"}),
+        json!({"client": "203.0.113.5", "ip": "198.51.100.9"}),
+        json!({"ip": "198.51.100.9", "remote": "203.0.113.5"}),
+        json!({"ip": "198.51.100.9", "peer": "203.0.113.5:4411"}),
+        json!({"ip": "203.0.113.5", "client": "app-7"}),
+    ] {
+        let mut line = fields.clone();
+        line["ts"] = json!(1_431_857_103);
+        assert_eq!(keys(&line.to_string(), &[]), ["203.0.113.5"], "{fields}");
+    }
+    let private = json!({"ts": 1_431_857_103, "client_ip": "10.0.0.7", "ip": "198.51.100.9"});
+    assert_eq!(keys(&private.to_string(), &[]), ["10.0.0.7"]);
+}
+
+/// A client chooses the name with which it logs in, and may write a time into it.
+#[test]
+fn times_in_names_are_no_times() {
+    let line = |user| {
+        format!(
+            "203.0.113.5 - {user} {}",
+            REST.strip_prefix("- - ").unwrap()
+        )
+    };
+    let text = line("ann") + &line("[01/Jan/2001:00:00:00 +0000]");
+    let text = text + &line("a [01/Jan/2031:00:00:00 +0000] b");
+    let args = ["replay", "-", "--quota", "1/min burst 3", "--json"];
+    let report = program::json(&args, text.as_bytes());
+    assert_eq!([&report["requests"], &report["late"]], [3, 0]);
+    assert_eq!(report["first"], 1_431_857_103.0);
+}
+
+/// A line may have nothing but the client before its time.
+#[test]
+fn clients_without_identity_and_user() {
+    let rest = REST.strip_prefix("- - ").unwrap();
+    for client in ["2001:db8::1", "203.0.113.5"] {
+        assert_eq!(keys(&format!("{client} {rest}"), &[]), [client]);
+    }
+}
+
+#[test]
+fn zones_may_begin_with_a_sign() {
+    let text = sample("nginx_combined.log");
+    let args = [&ARGS[..], &["--timezone", "-03:30"]].concat();
+    assert_eq!(program::json(&args, text.as_bytes())["refused"], REFUSED);
 }

@@ -275,3 +275,62 @@ fn one_file_twice_is_an_error() {
         assert_fails(&replay(&logs.map(String::as_str)), 2, message);
     }
 }
+
+/// What cannot be read is named in words, not in counts of unreadable lines.
+#[test]
+fn files_that_are_no_text_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = sample("nginx_combined.log");
+    let mut tar = vec![b'a'; 1024];
+    tar[257..262].copy_from_slice(b"ustar");
+    let utf16: Vec<u8> = std::iter::once(0xfeff_u16)
+        .chain(text.encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    for (name, bytes, expected) in [
+        ("a.tar", tar.clone(), "a tar archive"),
+        (
+            "a.tgz",
+            gzip(&String::from_utf8(tar).unwrap()),
+            "a tar archive",
+        ),
+        ("a.zip", b"PK\x03\x04rest".to_vec(), "a zip archive"),
+        ("a.txt", utf16, "UTF-16"),
+        (
+            "mac.log",
+            text.replace('\n', "\r").into_bytes(),
+            "lines end with CR",
+        ),
+    ] {
+        let path = write(folder.path(), name, bytes);
+        let ran = run(&["replay", &path, "--quota", "1/s"]);
+        assert_fails(&ran, 1, expected);
+        assert_fails(&ran, 1, name);
+    }
+}
+
+/// Only the first of the files of a day may name the columns.
+#[test]
+fn columns_of_an_earlier_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = sample("cloudfront.log");
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let (first, second) = lines.split_at(lines.len() / 2);
+    let first = write(folder.path(), "1.log", first.concat());
+    let second = write(folder.path(), "2.log", second.concat());
+    let report = replay("6/min burst 4", &[&first, &second]);
+    assert_eq!([&report["requests"], &report["refused"]], [400, REFUSED]);
+    let args = [
+        "replay",
+        &first,
+        &second,
+        "--quota",
+        "1/s",
+        "--reorder",
+        "0",
+        "--json",
+    ];
+    let posts = program::json(&[&args[..], &["--method", "post"]].concat(), b"");
+    let expected = requests().iter().filter(|r| r.method == "POST").count();
+    assert_eq!(posts["requests"], expected);
+}

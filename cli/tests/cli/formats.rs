@@ -389,9 +389,13 @@ fn json_formats() {
         &|r| json!({"time_local": r.time("%d/%b/%Y:%H:%M:%S +0000"), "remote_addr": r.bracketed() + ":50000"}),
     );
     with("nginx behind a proxy", &|r| {
+        let list = match r.millis % 200 {
+            0 => format!("6.6.6.6, {}", r.client),
+            _ => format!("{}, 10.0.0.3", r.client),
+        };
         json!({
             "msec": format!("{}.{:03}", r.millis / 1_000, r.millis % 1_000), "request_time": "0.039",
-            "remote_addr": "10.0.0.1", "http_x_forwarded_for": format!("6.6.6.6, {}", r.client),
+            "remote_addr": "10.0.0.1", "http_x_forwarded_for": list,
         })
     });
     with("headers in arrays", &|r| {

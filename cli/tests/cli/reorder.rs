@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use tidegate_cli::log::Event;
 use tidegate_cli::log::reorder::Reorder;
 
-use crate::{cases, oracle};
+use crate::requests::{REFUSED, requests};
+use crate::{cases, oracle, program};
 
 fn reordered(times: &[u64], span: u64) -> (Vec<(u64, u32)>, u64) {
     let mut reorder = Reorder::new(span);
@@ -91,4 +92,22 @@ proptest! {
     ) {
         compare(&times, span);
     }
+}
+
+/// Exports of search programs have the newest line first.
+#[test]
+fn reversed_logs_are_named() {
+    let mut lines: Vec<String> = requests()
+        .iter()
+        .map(|request| request.combined() + "\n")
+        .collect();
+    lines.reverse();
+    let args = ["replay", "-", "--quota", "6/min burst 4", "--json"];
+    let ran = program::run_with_input(&args, lines.concat().as_bytes());
+    program::assert_fails(&ran, 1, "standard input: the log is reversed");
+    program::assert_fails(&ran, 1, "--reorder");
+    assert_eq!(ran.out, "");
+    let args = [&args[..], &["--reorder", "1d"]].concat();
+    let report = program::json(&args, lines.concat().as_bytes());
+    assert_eq!(report["refused"], REFUSED);
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::program::{self, assert_fails};
-use crate::{oracle, program::run};
+use crate::oracle;
+use crate::program::{self, assert_fails, run, run_with_input};
+use crate::requests::{LoggedRequest, requests, sample};
 
 /// A line of the real log, read in the simplest way.
 struct Line {
@@ -370,4 +371,107 @@ fn invalid_slices_are_named() {
         ];
         assert_fails(&run(&args), 2, "no path fits this template");
     }
+}
+
+fn counts(text: &str, options: &[&str]) -> [u64; 2] {
+    let args = [
+        &["replay", "-", "--quota", "6/min burst 4", "--json"],
+        options,
+    ]
+    .concat();
+    let report = program::json(&args, text.as_bytes());
+    ["requests", "refused"].map(|name| report[name].as_u64().unwrap())
+}
+
+/// Filters find the fields of each format.
+#[test]
+fn filters_read_each_format() {
+    let requests = requests();
+    let count = |keep: &dyn Fn(&LoggedRequest) -> bool| {
+        requests.iter().filter(|request| keep(request)).count() as u64
+    };
+    let posts = count(&|request| request.method == "POST");
+    let errors = count(&|request| request.status >= 400);
+    let logins = count(&|request| request.path.starts_with("/login"));
+    assert!(posts > 0 && logins > 0);
+    let write = |write: &dyn Fn(&LoggedRequest) -> String| {
+        let lines: Vec<String> = requests.iter().map(write).collect();
+        lines.join("\n")
+    };
+    let w3c = write(&|r| {
+        let time = r.time("%Y-%m-%d %H:%M:%S");
+        format!("{time} {} {} {} {}", r.client, r.method, r.path, r.status)
+    });
+    let w3c = "#Fields: date time c-ip cs-method cs-uri-stem sc-status\n".to_owned() + &w3c;
+    let ecs = write(&|r| {
+        let line = json!({
+            "@timestamp": r.time("%Y-%m-%dT%H:%M:%S.%3fZ"), "source": {"ip": r.client},
+            "http": {"request": {"method": r.method}, "response": {"status_code": r.status}},
+            "url": {"path": r.path},
+        });
+        line.to_string()
+    });
+    for (name, text) in [
+        ("common", sample("nginx_combined.log")),
+        ("W3C", w3c),
+        ("CloudFront", sample("cloudfront.log")),
+        ("HAProxy", sample("haproxy.log")),
+        ("ECS", ecs),
+        ("events", sample("events.json")),
+        ("load balancer", sample("aws_alb.log")),
+    ] {
+        let kept = |options: &[&str]| counts(&text, options)[0];
+        assert_eq!(kept(&["--method", "POST"]), posts, "{name}");
+        assert_eq!(kept(&["--status", "4xx,5xx"]), errors, "{name}");
+        assert_eq!(kept(&["--not-status", "4xx,5xx"]), 400 - errors, "{name}");
+        assert_eq!(kept(&["--path", "/login*"]), logins, "{name}");
+    }
+}
+
+/// A filter that finds its field in no line says nothing, and in some lines says little.
+#[test]
+fn filters_without_their_field() {
+    let args = ["replay", "-", "--quota", "1/s", "--json"];
+    let line = |fields: &str| format!("{{\"ts\": 1431857103, \"ip\": \"203.0.113.5\"{fields}}}\n");
+    for (options, expected) in [
+        (["--status", "429"], "no line has a status, which --status"),
+        (["--not-status", "429"], "no line has a status"),
+        (["--method", "GET"], "no line has a method, which --method"),
+        (["--path", "/a"], "no line has a path, which --path"),
+        (["--not-path", "/a"], "fields: ip (an address), ts"),
+    ] {
+        let ran = run_with_input(&[&args[..], &options].concat(), line("").as_bytes());
+        assert_fails(&ran, 1, expected);
+        assert_eq!(ran.out, "");
+    }
+    let text = line("") + &line(", \"status\": 200") + &line(", \"status\": 500");
+    for (option, requests, fate) in [
+        ("--not-status", 2, "they count"),
+        ("--status", 1, "left out"),
+    ] {
+        let ran = run_with_input(&[&args[..], &[option, "500"]].concat(), text.as_bytes());
+        assert!(ran.err.contains("1 line without a status"), "{}", ran.err);
+        assert!(ran.err.contains(fate), "{}", ran.err);
+        let report: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(report["requests"], requests);
+    }
+}
+
+/// The whole request line is no method, and a space in a path no end of it.
+#[test]
+fn methods_and_paths_of_request_lines() {
+    let requests = requests();
+    let methods: std::collections::BTreeSet<&str> = requests
+        .iter()
+        .map(|request| request.method.as_str())
+        .collect();
+    for name in ["aws_alb.log", "envoy.log", "nginx_combined.log"] {
+        let args = ["replay", "-", "--quota", "1/s", "--by", "method", "--json"];
+        let report = program::json(&args, sample(name).as_bytes());
+        assert_eq!(report["keys"], methods.len(), "{name}");
+    }
+    let line = |path| format!("{{\"ts\": 1431857103, \"path\": \"{path}\"}}\n");
+    let text = line("/a b c") + &line("/d b c");
+    let args = ["replay", "-", "--quota", "1/s", "--by", "path", "--json"];
+    assert_eq!(program::json(&args, text.as_bytes())["keys"], 2);
 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use crate::log::event_parser::{EventParser, FileState};
 use crate::log::interner::KeyInterner;
+use crate::picture::numbers::counted;
 use crate::values::pattern::Pattern;
 
 /// A status, or a class of statuses such as `4xx`.
@@ -56,6 +57,12 @@ pub(super) struct Property {
     shown: Vec<String>,
     kept: Vec<bool>,
     test: Test,
+    /// What the property is, and the options that test it.
+    name: &'static str,
+    options: &'static str,
+    /// The lines that were tested, and those of them without the property.
+    tested: u64,
+    missing: u64,
 }
 
 impl Property {
@@ -67,24 +74,31 @@ impl Property {
             shown: Vec::new(),
             kept: Vec::new(),
             test: Test::Anything,
+            name: "",
+            options: "",
+            tested: 0,
+            missing: 0,
         }
     }
 
     /// Keeps statuses. Without `only`, all but `not`.
     pub(super) fn status(mut self, only: &[StatusPattern], not: &[StatusPattern]) -> Self {
         self.test = Test::Status(only.to_vec(), not.to_vec());
+        (self.name, self.options) = ("status", "--status and --not-status need");
         self
     }
 
     /// Keeps methods, in any case.
     pub(super) fn method(mut self, only: &[String]) -> Self {
         self.test = Test::Method(only.to_vec());
+        (self.name, self.options) = ("method", "--method needs");
         self
     }
 
     /// Keeps paths. Without `only`, all but `not`.
     pub(super) fn path(mut self, only: &[Pattern], not: &[Pattern]) -> Self {
         self.test = Test::Path(only.to_vec(), not.to_vec());
+        (self.name, self.options) = ("path", "--path and --not-path need");
         self
     }
 
@@ -94,10 +108,38 @@ impl Property {
         self.shown.get(number).map(String::as_str)
     }
 
-    /// Whether the property of a line passes the test. A line without the property does not.
+    /// Whether the property of a line passes the test. A line without the property does, unless
+    /// only some are kept.
     pub(super) fn keeps(&mut self, line: &[u8], file: &mut FileState) -> bool {
-        let number = self.number(line, file);
-        number.is_some_and(|number| self.kept.get(number) == Some(&true))
+        self.tested += 1;
+        let Some(number) = self.number(line, file) else {
+            self.missing += 1;
+            return self.test.keeps_missing();
+        };
+        self.kept.get(number) == Some(&true)
+    }
+
+    /// Why the test says nothing about this log: no line has the property.
+    pub(super) fn objection(&self) -> Option<String> {
+        let Self { name, options, .. } = self;
+        (self.tested > 0 && self.missing == self.tested).then(|| {
+            let advice = self.parser.judge().skipped_advice();
+            format!("no line has a {name}, which {options}{advice}")
+        })
+    }
+
+    /// What became of lines without the property, if there were some.
+    pub(super) fn warning(&self) -> Option<String> {
+        let fate = if self.test.keeps_missing() {
+            "they count"
+        } else {
+            "they are left out"
+        };
+        let Self { name, options, .. } = self;
+        (self.missing > 0).then(|| {
+            let lines = counted(self.missing, "line");
+            format!("{lines} without a {name}, which {options}: {fate}")
+        })
     }
 
     /// How the lines without the property were read.
@@ -106,6 +148,8 @@ impl Property {
     }
 
     fn number(&mut self, line: &[u8], file: &mut FileState) -> Option<usize> {
+        // Not each line comes here, so a piece of an earlier one says nothing about this.
+        file.begin_line();
         let event = self.parser.parse(line, file, &mut self.texts).ok()?;
         while self.shown.len() < self.texts.len() {
             let number = u32::try_from(self.shown.len()).ok()?;
@@ -118,6 +162,16 @@ impl Property {
 }
 
 impl Test {
+    /// Whether a line without the property passes: no test of those that must not be speaks of it.
+    const fn keeps_missing(&self) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Status(only, _) => only.is_empty(),
+            Self::Method(_) => false,
+            Self::Path(only, _) => only.is_empty(),
+        }
+    }
+
     fn passes(&self, text: &str) -> bool {
         match self {
             Self::Anything => true,
