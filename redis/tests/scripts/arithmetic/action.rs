@@ -92,29 +92,7 @@ pub(crate) fn cases(
     })
 }
 
-/// Calls without those that only buckets have.
-pub(crate) fn window_action(
-    steps_back: bool,
-    max_unreported: u64,
-) -> impl Strategy<Value = Action> {
-    action(steps_back, max_unreported).prop_map(|action| Action {
-        operation: match action.operation {
-            Operation::Credit | Operation::Level => Operation::Take,
-            other => other,
-        },
-        ..action
-    })
-}
-
 fn action(steps_back: bool, max_unreported: u64) -> impl Strategy<Value = Action> {
-    let back = prop_oneof![0_u64..1_000, 0_u64..100_000_000, 0..YEAR_US];
-    let step = prop_oneof![
-        3 => prop_oneof![Just(0), 0_u64..10, 0_u64..1_000_000].prop_map(ClockStep::ForwardUs),
-        1 => prop_oneof![0..YEAR_US / 365, 0..20 * YEAR_US].prop_map(ClockStep::ForwardUs),
-        2 => (0_u64..1_200).prop_map(ClockStep::Refill),
-        3 => any::<bool>().prop_map(|early| ClockStep::Retry { early }),
-        u32::from(steps_back) => back.prop_map(ClockStep::BackUs),
-    ];
     let operation = prop_oneof![
         10 => Just(Operation::Take),
         3 => Just(Operation::Peek),
@@ -122,6 +100,36 @@ fn action(steps_back: bool, max_unreported: u64) -> impl Strategy<Value = Action
         1 => Just(Operation::Credit),
         1 => Just(Operation::Level),
         1 => Just(Operation::Reset),
+    ];
+    action_of(operation, steps_back, max_unreported)
+}
+
+/// Calls of any limit: without those that only buckets have.
+pub(crate) fn window_action(
+    steps_back: bool,
+    max_unreported: u64,
+) -> impl Strategy<Value = Action> {
+    let operation = prop_oneof![
+        10 => Just(Operation::Take),
+        3 => Just(Operation::Peek),
+        2 => Just(Operation::Debit),
+        1 => Just(Operation::Reset),
+    ];
+    action_of(operation, steps_back, max_unreported)
+}
+
+fn action_of(
+    operation: impl Strategy<Value = Operation>,
+    steps_back: bool,
+    max_unreported: u64,
+) -> impl Strategy<Value = Action> {
+    let back = prop_oneof![0_u64..1_000, 0_u64..100_000_000, 0..YEAR_US];
+    let step = prop_oneof![
+        3 => prop_oneof![Just(0), 0_u64..10, 0_u64..1_000_000].prop_map(ClockStep::ForwardUs),
+        1 => prop_oneof![0..YEAR_US / 365, 0..20 * YEAR_US].prop_map(ClockStep::ForwardUs),
+        2 => (0_u64..1_200).prop_map(ClockStep::Refill),
+        3 => any::<bool>().prop_map(|early| ClockStep::Retry { early }),
+        u32::from(steps_back) => back.prop_map(ClockStep::BackUs),
     ];
     let cost = || {
         prop_oneof![
