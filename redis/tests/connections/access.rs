@@ -7,8 +7,8 @@ use redis::Value;
 use tidegate::{Quota, RateLimitConfig};
 use tidegate_redis::inspect::{InspectError, ScanCursor, StoredKind, StoredLimit};
 use tidegate_redis::{
-    CallEnding, LeaseOptions, LimiterOptions, PingError, RedisApiRateLimiter, RedisStore,
-    RedisTokenBucket,
+    CallEnding, LeaseOptions, LimiterOptions, PingError, RedisApiRateLimiter, RedisSemaphore,
+    RedisStore, RedisTokenBucket,
 };
 
 use super::check_every_limiter;
@@ -175,6 +175,9 @@ async fn documented_rights_suffice_for_operators() {
         // Another store, because this one has counted errors.
         let store = patient_store().connect(user_url(&server)).unwrap();
         check_every_limiter(&store, "every").await;
+        // A semaphore without permits out leaves nothing.
+        let semaphore = RedisSemaphore::new(&store, "held", 1).unwrap();
+        let permit = semaphore.try_acquire(1).await.unwrap();
         let page = store.scan("*", ScanCursor::default(), 1_000).await.unwrap();
         let kinds: BTreeSet<_> = page.limits.iter().map(StoredLimit::kind).collect();
         assert_eq!(kinds.len(), 4, "{kinds:?}");
@@ -183,6 +186,7 @@ async fn documented_rights_suffice_for_operators() {
             let is_semaphore = limit.kind() == StoredKind::Semaphore;
             assert_eq!(reset.is_err(), is_semaphore, "{reset:?}");
         }
+        drop(permit);
         check_only_operators_rights_were_refused(&server);
     }
 }
