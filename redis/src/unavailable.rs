@@ -1,5 +1,9 @@
 //! The error of a call that the server did not answer.
 
+use core::time::Duration;
+
+use redis::RedisError;
+
 use crate::base_key::BaseKey;
 use crate::error::AcquireError;
 use crate::store::{CallFailure, RedisStore};
@@ -10,10 +14,24 @@ pub(crate) fn unavailable(
     base: &BaseKey,
     failure: CallFailure,
 ) -> AcquireError {
-    let (retry_after, cause) = match failure {
-        CallFailure::BreakerOpen(until) => (RedisStore::wait_for_probe(until), store.last_error()),
-        CallFailure::Failed(error) => (store.retry_after(base), Some(error)),
-        CallFailure::Overloaded => return AcquireError::Overloaded,
-    };
-    AcquireError::Unavailable { retry_after, cause }
+    match outage(store, base, failure) {
+        Some((retry_after, cause)) => AcquireError::Unavailable { retry_after, cause },
+        None => AcquireError::Overloaded,
+    }
+}
+
+/// Returns when to ask again, and the cause if it is known; `None` if the call was not sent because
+/// too many wait.
+pub(crate) fn outage(
+    store: &RedisStore,
+    base: &BaseKey,
+    failure: CallFailure,
+) -> Option<(Duration, Option<RedisError>)> {
+    match failure {
+        CallFailure::BreakerOpen(until) => {
+            Some((RedisStore::wait_for_probe(until), store.last_error()))
+        }
+        CallFailure::Failed(error) => Some((store.retry_after(base), Some(error))),
+        CallFailure::Overloaded => None,
+    }
 }

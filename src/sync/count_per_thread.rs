@@ -51,8 +51,10 @@ impl CountPerThread {
     #[inline]
     fn add_as(&self, own_number: Option<usize>, n: u64) {
         match own_number.and_then(|number| self.own.get(number)) {
+            // Relaxed, twice: no other thread writes this word, and it guards no memory.
             Some(own) => own.store(own.load(Relaxed).wrapping_add(n), Relaxed),
             None => {
+                // Relaxed: a counter that guards no memory.
                 self.shared.fetch_add(n, Relaxed);
             }
         }
@@ -60,6 +62,7 @@ impl CountPerThread {
 
     /// The sum of what was added before, and of some of what is added meanwhile.
     pub(crate) fn sum(&self) -> u64 {
+        // Relaxed, all: see `add`.
         let own = self.own.iter().map(|own| own.load(Relaxed));
         own.fold(self.shared.load(Relaxed), u64::wrapping_add)
     }

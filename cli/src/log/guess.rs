@@ -112,7 +112,7 @@ impl ClientJudge {
         self.skipped_example.get_or_insert_with(example);
     }
 
-    /// Whether so many lines had no address that the rest need not be read.
+    /// Whether too many lines have no address to read the rest.
     pub const fn is_hopeless(&self) -> bool {
         self.wrong >= HOPELESS && self.addresses == 0
     }

@@ -108,8 +108,8 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// With `strict`, if a line is unreadable or the file is damaged. If so many lines have no
-    /// address that the log was misunderstood.
+    /// With `strict`, if a line is unreadable or the file is damaged. If too many lines have no
+    /// address: then the log was misunderstood.
     #[inline]
     pub fn next_event(&mut self, shared: &mut Shared) -> Result<Option<Event>, Failure> {
         if !std::mem::replace(&mut self.has_begun, true) && !shared.header.is_empty() {

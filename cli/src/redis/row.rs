@@ -100,8 +100,9 @@ impl Row {
         self.kind
     }
 
-    /// The most used first: first those of which the share is known, by it. Then by kind, and by
-    /// the count or the time that is known. By key if equal, so that the order is always the same.
+    /// Orders the most used first. Limits whose share is known come first, by their share. Others
+    /// follow by kind, and by their count or time. The key decides between equals, so that the
+    /// order is always the same.
     pub(super) fn compare(&self, other: &Self) -> Ordering {
         let share = |row: &Self| row.used.zip(row.limit).map(|(used, of)| ratio(used, of));
         let share = |row: &Self| share(row).unwrap_or(-1.0);

@@ -8,7 +8,6 @@ use tidegate::RateLimitConfig;
 use tokio::sync::Notify;
 
 use super::RedisApiRateLimiter;
-use super::call_id::random_node;
 use super::core::Core;
 use super::fleet_limit::{ApiLimit, CALLS, ENDS, STATE};
 use super::last_denial::LastDenial;
@@ -18,6 +17,7 @@ use super::open_calls::OpenCalls;
 use super::wait_order::WaitOrder;
 use crate::base_key::BaseKey;
 use crate::error::BuildError;
+use crate::node_name::random_node_name;
 use crate::policy::FailurePolicy;
 use crate::sliding_window::RedisSlidingWindow;
 use crate::stats::LimitCounters;
@@ -245,7 +245,7 @@ impl<'a> RedisApiRateLimiterBuilder<'a> {
             limits,
             policy: self.policy,
             call_ttl: self.call_ttl,
-            node: random_node(),
+            node: random_node_name(),
             next_call: AtomicU64::new(0),
             open_calls: OpenCalls::default(),
             last_denial: LastDenial::new(self.denial_age),

@@ -47,11 +47,6 @@ impl CallId {
     }
 }
 
-/// Returns a name that no other limiter has.
-pub(super) fn random_node() -> NodeId {
-    fastrand::u128(..).to_be_bytes()
-}
-
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -27,6 +27,7 @@ use crate::stats::LimitCounters;
 use crate::store::{CallFailure, RedisStore};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Relaxed;
+use crate::unavailable::outage;
 use crate::unreported::UnreportedCharges;
 
 /// How long the record of an expired call is kept, for a node that was only cut off: longer than
@@ -159,14 +160,10 @@ impl Core {
     }
 
     pub(super) fn unavailable(&self, failure: CallFailure) -> ApiError {
-        let (retry_after, cause) = match failure {
-            CallFailure::BreakerOpen(until) => {
-                (RedisStore::wait_for_probe(until), self.store.last_error())
-            }
-            CallFailure::Failed(error) => (self.store.retry_after(&self.base), Some(error)),
-            CallFailure::Overloaded => return ApiError::Overloaded,
-        };
-        ApiError::Unavailable { retry_after, cause }
+        match outage(&self.store, &self.base, failure) {
+            Some((retry_after, cause)) => ApiError::Unavailable { retry_after, cause },
+            None => ApiError::Overloaded,
+        }
     }
 
     /// Asks whether a request would be admitted. Changes nothing.

@@ -1,8 +1,6 @@
 //! Calls that wait for their turn and for the limits.
 
-use core::fmt;
-use core::future::{Future, IntoFuture};
-use core::pin::{Pin, pin};
+use core::pin::pin;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -12,6 +10,7 @@ use super::admission::Ask;
 use super::api_error::ApiError;
 use super::core::{Asker, Core};
 use super::wait_order::{LONGEST_GAP, WaitOrder};
+use crate::acquire::Acquire;
 use crate::time;
 
 /// A call that waits until the limits admit it: awaited, it does.
@@ -27,54 +26,7 @@ use crate::time;
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "nothing is asked for until it is awaited"]
-pub struct ApiAcquire<'a, T> {
-    wait: Box<dyn FnOnce(u64) -> Waiting<'a, T> + Send + 'a>,
-    timeout: Option<Duration>,
-}
-
-/// Waits until a deadline on the node's clock.
-type Waiting<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
-
-impl<'a, T> ApiAcquire<'a, T> {
-    pub(super) fn new<F>(wait: impl FnOnce(u64) -> F + Send + 'a) -> Self
-    where
-        F: Future<Output = Result<T, ApiError>> + Send + 'a,
-    {
-        Self {
-            wait: Box::new(move |deadline| Box::pin(wait(deadline))),
-            timeout: None,
-        }
-    }
-
-    /// Waits for this long at most. The first of those that wait on this node is refused at once
-    /// if the wait that the server tells is longer. One further back waits for its turn until then,
-    /// and one that waits for a call in flight to end, too.
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-}
-
-impl<'a, T> IntoFuture for ApiAcquire<'a, T> {
-    type Output = Result<T, ApiError>;
-    type IntoFuture = Waiting<'a, T>;
-
-    fn into_future(self) -> Waiting<'a, T> {
-        let deadline = self.timeout.map_or(u64::MAX, |timeout| {
-            time::now().saturating_add(time::nanos(timeout))
-        });
-        (self.wait)(deadline)
-    }
-}
-
-impl<T> fmt::Debug for ApiAcquire<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiAcquire")
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
-    }
-}
+pub type ApiAcquire<'a, T> = Acquire<'a, T, ApiError>;
 
 /// The longest that the first waiter sleeps: another node may end a pause, or give back what it did
 /// not use.
