@@ -1,4 +1,5 @@
-//! Reads a log that is still being written, until the program is asked to stop.
+//! Reads a log that is still being written, until the program is asked to stop. What the log held
+//! by then is read to its end.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -56,6 +57,8 @@ pub struct Follow {
     next: Option<File>,
     path: PathBuf,
     read: u64,
+    /// How long the file was when the program was asked to stop.
+    end: Option<u64>,
     stop: Stop,
 }
 
@@ -67,8 +70,20 @@ impl Follow {
             next: None,
             path: path.to_owned(),
             read: 0,
+            end: None,
             stop,
         }
+    }
+
+    /// How many more bytes to read after the request to stop; without one there is no limit. So a
+    /// log that is written faster than it is read comes to an end too.
+    fn left(&mut self) -> io::Result<u64> {
+        if self.end.is_none() && self.stop.is_stopped() {
+            self.end = Some(self.file.metadata()?.len());
+        }
+        Ok(self
+            .end
+            .map_or(u64::MAX, |end| end.saturating_sub(self.read)))
     }
 
     /// Finds out whether another file has the name now, or the file was cut.
@@ -88,11 +103,9 @@ impl Follow {
 impl Read for Follow {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.stop.is_stopped() {
-                return Ok(0);
-            }
-            let read = self.file.read(buffer)?;
-            if read > 0 || buffer.is_empty() {
+            let left = self.left()?;
+            let read = (&self.file).take(left).read(buffer)?;
+            if read > 0 || buffer.is_empty() || self.end.is_some() {
                 self.read += read as u64;
                 return Ok(read);
             }
@@ -154,6 +167,22 @@ mod tests {
         fs::write(&path, "5\n").unwrap();
         assert_eq!(read(&mut follow, 2), "5\n");
         stop.stop();
+        assert_eq!(follow.read(&mut [0; 9]).unwrap(), 0);
+    }
+
+    #[test]
+    fn reads_what_was_there_at_the_stop() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        fs::write(&path, "one\ntwo\n").unwrap();
+        let stop = Stop::default();
+        let mut follow = Follow::new(File::open(&path).unwrap(), &path, stop.clone());
+        assert_eq!(read(&mut follow, 4), "one\n");
+        stop.stop();
+        assert_eq!(read(&mut follow, 1), "t");
+        let mut log = OpenOptions::new().append(true).open(&path).unwrap();
+        log.write_all(b"three\n").unwrap();
+        assert_eq!(read(&mut follow, 3), "wo\n");
         assert_eq!(follow.read(&mut [0; 9]).unwrap(), 0);
     }
 }
