@@ -128,8 +128,8 @@ fn api_rate_limiter() -> Outcome {
     // limiter.acquire(blocking=False)
     let status = limiter.try_acquire();
     assert!(status.is_limited, "the burst has ten requests");
-    println!("wait {:?}: {}", status.wait_time, status.message);
-    clock.advance(status.wait_time);
+    println!("wait {:?}: {}", status.wait_time(), status.message());
+    clock.advance(status.wait_time());
     assert!(!limiter.try_acquire().is_limited);
 
     // limiter.stats
@@ -152,8 +152,11 @@ fn rate_limited_decorator() -> Outcome {
     // @rate_limited(limiter, on_limited=on_rate_limited)
     let call_claude = rate_limited(&limiter, |prompt: &str| format!("an answer to {prompt:?}"))
         .on_limited(|status| {
-            println!("rate limited! wait {:.2}s", status.wait_time.as_secs_f64());
-            clock.advance(status.wait_time); // so that `call` has no time left to sleep
+            println!(
+                "rate limited! wait {:.2}s",
+                status.wait_time().as_secs_f64()
+            );
+            clock.advance(status.wait_time()); // so that `call` has no time left to sleep
         });
     println!("{}", call_claude.call("Hello!"));
     println!("{}", call_claude.call("Hello again!"));
@@ -200,8 +203,8 @@ fn integration_example() -> Outcome {
         answer
     })
     .on_limited(|status| {
-        println!("waiting {:.1}s...", status.wait_time.as_secs_f64());
-        clock.advance(status.wait_time);
+        println!("waiting {:.1}s...", status.wait_time().as_secs_f64());
+        clock.advance(status.wait_time());
     });
     for user_input in ["one", "two", "three", "four", "five", "six", "seven"] {
         println!("{user_input} -> {}", chat_with_claude.call(user_input));
@@ -235,8 +238,8 @@ fn best_practices() -> Outcome {
         assert!(!limiter.try_acquire().is_limited);
     }
     let status = limiter.try_acquire();
-    println!("retrying in {:.1}s", status.wait_time.as_secs_f64());
-    clock.advance(status.wait_time);
+    println!("retrying in {:.1}s", status.wait_time().as_secs_f64());
+    clock.advance(status.wait_time());
     assert!(!limiter.try_acquire().is_limited);
 
     // 3. Monitor usage.
@@ -250,7 +253,7 @@ fn best_practices() -> Outcome {
     let limiter = ApiRateLimiter::with_clock(CONFIG, clock.clone())?;
     while !limiter.try_acquire().is_limited {}
     let status = limiter.try_acquire();
-    assert!(status.wait_time >= status.retry_after);
+    assert!(status.wait_time() >= status.retry_after());
 
     // 5. Use a limiter for each kind of operation.
     let embedding_limiter = ApiRateLimiter::with_clock(CONFIG, clock)?;
@@ -291,7 +294,7 @@ fn troubleshooting() -> Outcome {
         if !status.is_limited {
             break;
         }
-        let wait = status.wait_time;
+        let wait = status.wait_time();
         println!("waiting... {:.1}s remaining", wait.as_secs_f64());
         clock.advance(wait.min(Duration::from_secs(1)));
     }

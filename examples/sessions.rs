@@ -157,7 +157,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let denied = export(20);
     println!("bob's export within 20 s: {denied:?}");
     let retry_after = Duration::from_secs(30);
-    assert_eq!(denied, Err(Denied::NotYet { retry_after }));
+    assert_eq!(
+        denied,
+        Err(Denied::NotYet {
+            retry_after: retry_after.into()
+        })
+    );
     assert_eq!(clock.now(), Timestamp::ZERO);
     export(60)?;
     println!(

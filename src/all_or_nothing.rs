@@ -277,7 +277,7 @@ pub trait AllOrNothing: sealed::Tuple {
     /// let limits = (&requests, &tokens);
     /// limits.acquire_each([1, 800]).wait()?; // at once
     /// let refused = limits.acquire_each([1, 500]).timeout(Duration::from_millis(299)).wait();
-    /// assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(300) }));
+    /// assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(300).into() }));
     /// # Ok::<(), Denied>(())
     /// ```
     ///

@@ -146,10 +146,10 @@ use unobserved::{Amounts, Ask, Provider, Unit};
 ///
 /// let status = limiter.try_acquire();
 /// assert!(status.is_limited, "two at once");
-/// assert_eq!(status.retry_after, Duration::from_secs(1));
-/// assert!(status.wait_time >= status.retry_after);
+/// assert_eq!(status.retry_after(), Duration::from_secs(1));
+/// assert!(status.wait_time() >= status.retry_after());
 ///
-/// clock.advance(status.wait_time);
+/// clock.advance(status.wait_time());
 /// assert!(!limiter.try_acquire().is_limited);
 /// let stats = limiter.stats();
 /// assert_eq!((stats.total_requests, stats.total_tokens_used), (3, 1_200));

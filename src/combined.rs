@@ -27,13 +27,13 @@ pub(crate) use limit::{LimitMut, LimitRef};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
+use core::mem;
 use core::time::Duration;
 
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
 use crate::prepared_charge::{Exchange, Request};
-#[cfg(any(feature = "std", tidegate_loom))]
 use crate::sliding_window::SlidingWindow;
 use crate::snapshot::Snapshot;
 use crate::sync::AtomicU64;
@@ -284,12 +284,6 @@ impl<C: Clock> Combined<C> {
         self.limits[index].limit.available_at(now)
     }
 
-    /// The limit at `index` if it is a window.
-    #[cfg(any(feature = "std", tidegate_loom))]
-    pub(crate) fn window(&self, index: usize) -> Option<&SlidingWindow<C>> {
-        self.limits.get(index)?.limit.as_window()
-    }
-
     /// The limit at `index` if it is a bucket.
     pub(crate) fn bucket(&self, index: usize) -> Option<&TokenBucket<C>> {
         self.limits.get(index)?.limit.as_bucket()
@@ -331,6 +325,32 @@ impl<C> Combined<C> {
     pub(crate) fn shares(&self) -> impl Iterator<Item = (&'static str, Limit<C>)> {
         let limits = self.limits.iter();
         limits.map(|named| (named.name, named.limit.share()))
+    }
+
+    /// Changes two windows over the same admissions. `None` if the combination has no such pair, or
+    /// if anything else has a share of it.
+    pub(crate) fn change_two_windows<R>(
+        &mut self,
+        change: impl FnOnce(&mut SlidingWindow<C>) -> R,
+    ) -> Option<R> {
+        let is_longer = |named: &NamedLimit<C>| named.limit.is_longer_of_two();
+        let index = self.limits.iter().position(is_longer)?;
+        // The longer one is a share of the shorter one, which must have no other to be changed.
+        let mut limits = mem::take(&mut self.limits).into_vec();
+        let NamedLimit { name, limit } = limits.remove(index);
+        let shorter = limits
+            .iter_mut()
+            .find(|named| named.limit.is_shorter_of(&limit));
+        drop(limit);
+        let mut result = None;
+        if let Some(shorter) = shorter {
+            result = shorter.limit.two_windows_mut().map(change);
+            if let Some(limit) = shorter.limit.longer() {
+                limits.insert(index, NamedLimit { name, limit });
+            }
+        }
+        self.limits = limits.into_boxed_slice();
+        result
     }
 
     pub(crate) fn limit_at_index(&self, index: usize) -> &Limit<C> {

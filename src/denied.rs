@@ -3,6 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::retry_after::RetryAfter;
+
 /// A refusal. Nothing was charged.
 ///
 /// ```
@@ -12,7 +14,7 @@ use core::time::Duration;
 /// let bucket = TokenBucket::with_clock(Quota::per_second(2), ManualClock::new());
 /// bucket.try_acquire(2).unwrap();
 /// let denied = bucket.try_acquire(1).unwrap_err();
-/// assert_eq!(denied, Denied::NotYet { retry_after: Duration::from_millis(500) });
+/// assert_eq!(denied, Denied::NotYet { retry_after: Duration::from_millis(500).into() });
 /// assert_eq!(denied.to_string(), "not yet: retry after 500ms");
 ///
 /// let denied = bucket.try_acquire(3).unwrap_err();
@@ -33,7 +35,7 @@ pub enum Denied {
     /// stay. It is shorter if waiters leave. At a window or a combination it may turn out longer.
     NotYet {
         /// The wait, from the clock reading that the call was decided on. Never zero.
-        retry_after: Duration,
+        retry_after: RetryAfter,
     },
     /// Something other than the limit is in the way, and how long it lasts is unknown.
     ///
@@ -42,10 +44,8 @@ pub enum Denied {
     ///   behind other waiters. There are permits for all of them, but the waiters ahead have not
     ///   taken theirs yet.
     Busy {
-        /// An estimate in nanoseconds. A retry may succeed earlier, and may be refused again. Never
-        /// zero. Not a `Duration`, because a second one would make every result of a decision
-        /// larger.
-        retry_after_nanos: u64,
+        /// An estimate. A retry may succeed earlier, and may be refused again. Never zero.
+        retry_after: RetryAfter,
     },
     /// More permits than the limiter can ever admit at once. No wait helps.
     Never {
@@ -54,19 +54,28 @@ pub enum Denied {
     },
 }
 
+/// A decision is returned in two registers.
+const _: () = assert!(size_of::<Result<(), Denied>>() == 16);
+
 impl Denied {
     #[inline]
     pub(crate) const fn not_yet(nanos: u64) -> Self {
-        let retry_after = Duration::from_nanos(nanos);
+        let retry_after = RetryAfter::from_nanos(nanos);
         Self::NotYet { retry_after }
+    }
+
+    pub(crate) const fn busy(nanos: u64) -> Self {
+        let retry_after = RetryAfter::from_nanos(nanos);
+        Self::Busy { retry_after }
     }
 
     /// Returns how long to wait before a retry; `None` if no wait helps.
     #[inline]
     pub const fn retry_after(&self) -> Option<Duration> {
         match *self {
-            Self::NotYet { retry_after } => Some(retry_after),
-            Self::Busy { retry_after_nanos } => Some(Duration::from_nanos(retry_after_nanos)),
+            Self::NotYet { retry_after } | Self::Busy { retry_after } => {
+                Some(retry_after.as_duration())
+            }
             Self::Never { .. } => None,
         }
     }
@@ -86,10 +95,7 @@ impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NotYet { retry_after } => write!(f, "not yet: retry after {retry_after:?}"),
-            Self::Busy { retry_after_nanos } => {
-                let retry_after = Duration::from_nanos(retry_after_nanos);
-                write!(f, "busy: retry after about {retry_after:?}")
-            }
+            Self::Busy { retry_after } => write!(f, "busy: retry after about {retry_after:?}"),
             Self::Never { capacity } => write!(f, "never: more than the capacity of {capacity}"),
         }
     }

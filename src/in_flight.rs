@@ -140,9 +140,7 @@ pub(crate) const fn refusal(limit: u64) -> Denied {
     if limit == 0 {
         Denied::Never { capacity: 0 }
     } else {
-        Denied::Busy {
-            retry_after_nanos: RETRY_NANOS,
-        }
+        Denied::busy(RETRY_NANOS)
     }
 }
 

@@ -98,7 +98,7 @@
 //! let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(1), ManualClock::new());
 //! bucket.acquire(1).wait()?; // at once; in async code: `bucket.acquire(1).await?`
 //! let refused = bucket.acquire(1).timeout(Duration::from_millis(99)).wait(); // before sleeping
-//! assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(100) }));
+//! assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(100).into() }));
 //! # }
 //! # Ok::<(), tidegate::Denied>(())
 //! ```
@@ -206,6 +206,7 @@ mod limiter;
 mod prepared_charge;
 mod quota;
 mod rate_limited;
+mod retry_after;
 mod save;
 mod shadow;
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -263,6 +264,7 @@ pub use keyed::{
 pub use limiter::Limiter;
 pub use quota::{ParseQuotaError, ParseQuotaErrorKind, Quota, QuotaError};
 pub use rate_limited::{RateLimited, rate_limited};
+pub use retry_after::RetryAfter;
 pub use save::{
     ApiState, BucketLevel, CombinedState, LimitState, RestoreError, RestoreTableError, Savable,
     Saved, TableHeader, TableRecord, UnixTime, WindowState,
@@ -305,7 +307,7 @@ pub use snapshot::{QuotaUnit, Snapshot};
 /// impl Client {
 ///     #[rate_limited(
 ///         self.limiter,
-///         on_limited = |status| self.limiter.clock().advance(status.wait_time)
+///         on_limited = |status| self.limiter.clock().advance(status.wait_time())
 ///     )]
 ///     fn ask(&self, question: &str) -> usize {
 ///         question.len()

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use crate::clock::Clock;
 use crate::denied::Denied;
-use crate::snapshot::{QuotaUnit, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 
 /// A limiter admits or refuses a number of permits at an instant.
@@ -140,15 +140,8 @@ pub trait Limiter: sealed::Internals {
     /// The fields are read one after the other, so a concurrent call may change some of them.
     fn snapshot_at(&self, now: Timestamp) -> Snapshot {
         let (capacity, available) = (self.capacity(), self.available_at(now));
-        let more = available.checked_add(1).filter(|more| *more <= capacity);
-        Snapshot {
-            limit: None,
-            capacity,
-            refill_time: self.refill_time(),
-            available,
-            next_permit_in: more.and_then(|more| self.wait_time_at(more, now)),
-            unit: QuotaUnit::Requests,
-        }
+        let wait = |n| self.wait_time_at(n, now);
+        Snapshot::new(capacity, self.refill_time()).with_available(available, wait)
     }
 
     /// Returns whether the limiter at `now` is indistinguishable from a new one: a full bucket, an

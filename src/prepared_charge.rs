@@ -94,21 +94,24 @@ impl PreparedCharge {
         }
     }
 
+    /// For a limit that another one's charge covers, together with its headroom.
+    #[inline]
+    pub(crate) const fn only_looked_at(room: u64, required: u64) -> Option<Self> {
+        if room < required {
+            return None;
+        }
+        Some(Self {
+            room,
+            ..Self::UNLIMITED
+        })
+    }
+
     /// For a limit that the call does not charge.
     pub(crate) const UNLIMITED: Self = Self {
         room: u64::MAX,
         headroom: u64::MAX,
         charge: Exchange::NONE,
     };
-}
-
-/// Why the charge of one permit was not prepared in the straight way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unprepared {
-    /// There seems to be no room.
-    NoRoom,
-    /// The limit needs more than a look: it was changed, or its time moves on.
-    Detour,
 }
 
 /// [`headroom`] for members that prepare no charge. Apart from it, so that prepared charges inline

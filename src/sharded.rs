@@ -174,7 +174,7 @@ use state::ShardedState;
 /// });
 /// assert_eq!(bucket.available(), 10_000);
 /// bucket.try_acquire(10_000)?; // collects the leases of all threads
-/// let retry_after = Duration::from_micros(1);
+/// let retry_after = Duration::from_micros(1).into();
 /// assert_eq!(bucket.try_acquire(1), Err(Denied::NotYet { retry_after }));
 /// clock.advance(Duration::from_secs(1));
 /// assert_eq!(bucket.available(), 50_000);
@@ -278,20 +278,12 @@ impl<C: Clock> ShardedTokenBucket<C> {
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire).
-    #[expect(
-        clippy::inline_always,
-        reason = "so that an unread hint is never computed"
-    )]
-    #[inline(always)]
+    #[inline]
     pub fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
         self.acquire_on_shard(self.own_shard(), n, now)
     }
 
-    #[expect(
-        clippy::inline_always,
-        reason = "so that an unread hint is never computed"
-    )]
-    #[inline(always)]
+    #[inline]
     fn acquire_on_shard(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Denied> {
         if self.state.spend(shard, n) {
             return Ok(());
@@ -300,30 +292,24 @@ impl<C: Clock> ShardedTokenBucket<C> {
     }
 
     /// Takes `n` tokens as a thread of a shard whose lease in the first state has fewer left.
-    #[expect(
-        clippy::inline_always,
-        reason = "so that a hint that is not read is never computed"
-    )]
-    #[inline(always)]
+    // Out of line, so that the way of an admission stays short.
+    #[cold]
+    #[inline(never)]
     fn acquire_beyond_lease(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Denied> {
-        let gcra = self.state.gcra();
-        let taken = match self.state.refusal_without_leases(n, now) {
-            Some(shortfall) => {
-                let now = gcra.now(now.as_nanos());
-                Err(Shortage::NotYet(now, shortfall))
-            }
+        match self.state.refusal_without_leases(n, now) {
+            Some(wait) => Err(Denied::not_yet(wait)),
             None => self.try_acquire_slow(shard, n, now),
-        };
-        taken.map_err(|shortage| shortage.denied(gcra))
+        }
     }
 
     /// The same where a lease exists, where the call fits, or after the quota has changed.
     #[cold]
     #[inline(never)]
-    fn try_acquire_slow(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Shortage> {
+    fn try_acquire_slow(&self, shard: usize, n: u64, now: Timestamp) -> Result<(), Denied> {
+        let state = &self.state;
         let changed = |closed| self.acquire_changed(closed, shard, n, now);
-        self.state
-            .try_acquire_slow(shard, n, now, &self.clock, changed)
+        let taken = state.try_acquire_slow(shard, n, now, &self.clock, changed);
+        taken.map_err(|shortage: Shortage| shortage.denied(state.gcra()))
     }
 
     /// Takes `n` tokens after the quota has changed.
@@ -401,11 +387,7 @@ impl<C: Clock> ShardedTokenBucket<C> {
     ///
     /// [`Denied::NotYet`] with the wait if fewer than `n` are available, and [`Denied::Never`] if
     /// `n` is above the capacity. Nothing is charged then.
-    #[expect(
-        clippy::inline_always,
-        reason = "so that an unread hint is never computed"
-    )]
-    #[inline(always)]
+    #[inline]
     pub fn try_acquire(&self, n: u64) -> Result<(), Denied> {
         let shard = self.own_shard();
         if self.state.spend(shard, n) {

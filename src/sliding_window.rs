@@ -4,19 +4,26 @@ mod carried;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod changed;
 mod charge;
+mod counts;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod handover;
+mod hints;
 mod history;
+mod longer;
+mod of_two;
+mod one_of_two;
 mod ring;
 #[cfg(any(feature = "std", tidegate_loom))]
 mod set_limit;
 mod slots;
 mod state;
+mod windows;
 
 pub use charge::WindowCharge;
 pub(crate) use history::Admissions;
 
 pub use slots::WindowError;
+pub(crate) use windows::Which;
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -27,7 +34,7 @@ use crossbeam_utils::CachePadded;
 use crate::clock::{Clock, DefaultClock};
 use crate::denied::Denied;
 use crate::limiter::{Limiter, sealed};
-use crate::prepared_charge::{Exchange, PreparedCharge, Request, Unprepared};
+use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 #[cfg(not(any(feature = "std", tidegate_loom)))]
 use crate::sync::Closed;
 #[cfg(any(feature = "std", tidegate_loom))]
@@ -38,8 +45,9 @@ use carried::Restored;
 use changed::ChangedState;
 use charge::Generation;
 use ring::Ring;
-use slots::{Window, Word};
+use slots::{DEFAULT_SLOTS, Window, Word};
 use state::{Deciding, WindowShortage, WindowState};
+use windows::Windows;
 
 /// At most `limit` admissions in *any* interval of the window's length, wherever it starts.
 ///
@@ -96,7 +104,7 @@ use state::{Deciding, WindowShortage, WindowState};
 ///
 /// // A fixed window would restart at 60 s. Here the 100 count for a minute and one slot of 1 s.
 /// clock.advance(Duration::from_secs(1));
-/// let retry_after = minute;
+/// let retry_after = minute.into();
 /// assert_eq!(window.try_acquire(1), Err(Denied::NotYet { retry_after }));
 /// clock.advance(retry_after);
 /// assert_eq!(window.available(), 100);
@@ -116,9 +124,6 @@ struct WindowCore<C> {
     clock: C,
 }
 
-/// The slots of a window unless its limit needs longer ones.
-const DEFAULT_SLOTS: u64 = 64;
-
 /// Evaluates an operation on the first state, and if that is closed on the one that has replaced
 /// it.
 macro_rules! on_latest {
@@ -130,6 +135,7 @@ macro_rules! on_latest {
         }
     }};
 }
+use on_latest;
 
 #[cfg(feature = "std")]
 impl SlidingWindow {
@@ -158,11 +164,11 @@ impl<C> SlidingWindow<C> {
     /// bits as the slot's length in nanoseconds.
     pub fn with_clock(limit: u64, window: Duration, clock: C) -> Result<Self, WindowError> {
         let window = Window::fitting(limit, window, DEFAULT_SLOTS)?;
-        Ok(Self::build(window, clock))
+        Ok(Self::build(&Windows::alone(window), clock))
     }
 
-    fn build(window: Window, clock: C) -> Self {
-        let state = WindowState::new(Ring::new(window));
+    fn build(windows: &Windows, clock: C) -> Self {
+        let state = WindowState::new(Ring::new(windows));
         Self {
             core: CachePadded::new(WindowCore { state, clock }),
             #[cfg(any(feature = "std", tidegate_loom))]
@@ -222,7 +228,7 @@ impl<C> SlidingWindow<C> {
         let slots = u64::try_from(slots).unwrap_or(u64::MAX);
         let window = Window::new(self.limit(), self.window(), slots)?;
         Ok(Self::build(
-            window,
+            &Windows::alone(window),
             CachePadded::into_inner(self.core).clock,
         ))
     }
@@ -272,17 +278,11 @@ impl<C> SlidingWindow<C> {
         PreparedCharge::new(room, request.required, charge)
     }
 
-    /// [`prepare_at`](Self::prepare_at) for one permit, in the usual case only.
+    /// [`prepare_at`](Self::prepare_at) for one permit. `None` if there is no room, or the window
+    /// has to move on or was changed.
     #[inline]
-    pub(crate) fn prepare_one_at(&self, now: Timestamp) -> Result<(u64, Exchange), Unprepared> {
+    pub(crate) fn prepare_one_at(&self, now: Timestamp) -> Option<(u64, Exchange)> {
         self.core.state.ring.prepare_one(now.as_nanos())
-    }
-
-    /// The room for a call of `n`, which is at most the limit, or the nanoseconds until there is
-    /// enough.
-    #[inline]
-    pub(crate) fn room_at(&self, n: u64, now: Timestamp) -> Result<u64, u64> {
-        on_latest!(self, state => state.room(n, now.as_nanos()))
     }
 
     /// Makes a prepared charge if nothing has changed since.
@@ -341,9 +341,13 @@ impl<C> SlidingWindow<C> {
     pub(crate) fn restore_admissions_at(&mut self, admissions: &[Admissions], now: Timestamp) {
         let (_, mut all) = self.admissions_at(now);
         all.extend_from_slice(admissions);
-        let window = on_latest!(self, state => state.window().copied());
-        let ring = Ring::restored(window, &all, now.as_nanos());
-        // No other thread has the window, so nothing is closed, and no change is underway.
+        let windows = on_latest!(self, state => state.windows());
+        self.replace_ring(Ring::restored(&windows, &all, &[], now.as_nanos()));
+    }
+
+    /// Replaces the state while no other thread has the window, so that nothing is closed and no
+    /// change is underway.
+    fn replace_ring(&mut self, ring: Ring) {
         self.core.state = WindowState::new(ring);
         #[cfg(any(feature = "std", tidegate_loom))]
         {

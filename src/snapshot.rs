@@ -75,6 +75,20 @@ impl Snapshot {
         }
     }
 
+    /// With this many permits left, and the wait for one more. `wait` is that for a number.
+    pub(crate) fn with_available(
+        self,
+        available: u64,
+        wait: impl FnOnce(u64) -> Option<Duration>,
+    ) -> Self {
+        let more = available.checked_add(1).filter(|n| *n <= self.capacity);
+        Self {
+            available,
+            next_permit_in: more.and_then(wait),
+            ..self
+        }
+    }
+
     /// Whether both are of a limit with this name and these numbers.
     #[cfg(feature = "tower")]
     pub(crate) fn is_of_same_limit(&self, other: &Self) -> bool {

@@ -106,7 +106,7 @@ use state::{BucketState, Generation};
 /// let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(3), clock.clone());
 ///
 /// assert!(bucket.try_acquire(3).is_ok());
-/// let retry_after = Duration::from_millis(100);
+/// let retry_after = Duration::from_millis(100).into();
 /// assert_eq!(bucket.try_acquire(1), Err(Denied::NotYet { retry_after }));
 ///
 /// clock.advance(retry_after);
@@ -266,6 +266,16 @@ impl<C> TokenBucket<C> {
         if n == 0 {
             return Ok(());
         }
+        match self.core.state.try_acquire_once_at(n, now) {
+            Some(decided) => decided,
+            None => self.try_acquire_in_steps_at(n, now),
+        }
+    }
+
+    /// [`try_acquire_at`](Self::try_acquire_at) in all cases.
+    #[cold]
+    #[inline(never)]
+    fn try_acquire_in_steps_at(&self, n: u64, now: Timestamp) -> Result<(), Denied> {
         decide!(self, |state, _| state.try_acquire_at(n, now))
     }
 

@@ -27,7 +27,7 @@ fn window_at_the_end_of_time_stays_full() {
         let window = SlidingWindow::with_clock(5, second, ManualClock::new()).unwrap();
         assert_eq!(window.try_acquire_at(5, at(now)), Ok(()));
         for later in [at(now), at(u64::MAX)] {
-            let retry_after = Duration::from_nanos(u64::MAX);
+            let retry_after = Duration::from_nanos(u64::MAX).into();
             let refused = Err(Denied::NotYet { retry_after });
             assert_eq!(window.try_acquire_at(1, later), refused);
             assert_eq!(window.peek_at(1, later), refused);

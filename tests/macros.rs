@@ -303,11 +303,11 @@ fn limiter_is_any_expression_that_dereferences_to_one() {
 fn function_waits_for_two_limiters() {
     #[rate_limited(upper, on_limited = |status| {
         assert_eq!(calls(lower), 2);
-        upper.clock().advance(status.wait_time);
+        upper.clock().advance(status.wait_time());
     })]
     #[rate_limited(lower, on_limited = |status| {
         assert_eq!(calls(upper), 1);
-        lower.clock().advance(status.wait_time);
+        lower.clock().advance(status.wait_time());
     })]
     fn both(upper: &Manual, lower: &Manual) {}
 
@@ -329,7 +329,7 @@ fn on_limited_is_called_before_each_wait() {
     fn advance(status: &RateLimitStatus) {
         assert!(status.is_limited);
         WAITS.fetch_add(1, Relaxed);
-        TIDE.1.advance(status.wait_time);
+        TIDE.1.advance(status.wait_time());
     }
 
     #[rate_limited(TIDE.0, on_limited = advance)]
@@ -385,7 +385,7 @@ fn async_fn_waits_when_awaited() {
 
     #[rate_limited(LIMITER, on_limited = |status| {
         WAITS.fetch_add(1, Relaxed);
-        LIMITER.clock().advance(status.wait_time);
+        LIMITER.clock().advance(status.wait_time());
     })]
     async fn later(n: u32) -> u32 {
         n

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tidegate::{Denied, KeyView, Limiter, ManualClock, PenaltyBox, Timestamp};
+use tidegate::{Denied, KeyView, Limiter, ManualClock, PenaltyBox, RetryAfter, Timestamp};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const QUARTER: Duration = Duration::from_secs(900);
@@ -36,7 +36,7 @@ fn attempts_take_places_and_failures_lock_out() {
         .map(|_| alice.charge_at(1, now()).expect("a place"))
         .collect();
     let busy = Denied::Busy {
-        retry_after_nanos: 1_000_000_000,
+        retry_after: RetryAfter::from_nanos(1_000_000_000),
     };
     assert_eq!(alice.charge_at(1, now()).map(drop), Err(busy));
     // Successes give places back, at any time and in any order.
@@ -52,14 +52,14 @@ fn attempts_take_places_and_failures_lock_out() {
     }
     assert_eq!(users.locked_out(&1), Some(QUARTER));
     let locked = |wait| Err(Denied::NotYet { retry_after: wait });
-    assert_eq!(alice.charge_at(1, now()).map(drop), locked(QUARTER));
+    assert_eq!(alice.charge_at(1, now()).map(drop), locked(QUARTER.into()));
     let snapshot = alice.snapshot_at(now());
     assert_eq!(
         (snapshot.available, snapshot.next_permit_in),
         (0, Some(QUARTER))
     );
     clock.advance(QUARTER.saturating_sub(NANO));
-    assert_eq!(alice.peek_at(1, now()), locked(NANO));
+    assert_eq!(alice.peek_at(1, now()), locked(NANO.into()));
     clock.advance(NANO);
     assert_eq!(
         (alice.peek_at(1, now()), users.locked_out(&1)),

@@ -403,5 +403,10 @@ fn window_serves_every_waiter() {
     let wait = window.wait_time(1).unwrap();
     let too_short = wait.saturating_sub(Duration::from_nanos(1));
     let refusal = window.acquire(1).timeout(too_short).wait();
-    assert_eq!(refusal, Err(Denied::NotYet { retry_after: wait }));
+    assert_eq!(
+        refusal,
+        Err(Denied::NotYet {
+            retry_after: wait.into()
+        })
+    );
 }

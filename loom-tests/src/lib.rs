@@ -56,6 +56,7 @@ mod progress;
 mod provider;
 mod rules;
 mod sharded;
+mod two_windows;
 mod unreported;
 mod wait_queue;
 mod window;

@@ -40,7 +40,7 @@ pub(crate) fn hint(window: &Window, now: u64) -> Option<u64> {
 }
 
 /// The hint of a call for one permit at `now`; `None` if it is admitted.
-fn refused(window: &Window, now: u64) -> Option<u64> {
+pub(crate) fn refused(window: &Window, now: u64) -> Option<u64> {
     let denied = window.try_acquire_at(1, at(now)).err()?;
     let wait = denied.retry_after().expect("at most the limit");
     Some(u64::try_from(wait.as_nanos()).expect("a short wait"))
@@ -430,6 +430,6 @@ mutant::tests! { "window":
         unread_undone_in_query: "query and call",
     }
     hint_beside_an_undo { unread_undone: "failed", late_undone: "failed", relaxed_undo: "failed" }
-    refusal_after_a_late_rotation { stored_leaving: "more than enough" }
+    refusal_after_a_late_rotation { stored_leaving: "a hint of" }
     refusal_beside_an_undo { unread_undone_in_refusal: "failed" }
 }

@@ -377,7 +377,12 @@ impl Limits {
     }
 
     fn not_yet(&self, index: usize, retry_after: Duration) -> AcquireError {
-        self.denied(index, Denied::NotYet { retry_after })
+        self.denied(
+            index,
+            Denied::NotYet {
+                retry_after: retry_after.into(),
+            },
+        )
     }
 
     /// How much is left of each limit in this state.

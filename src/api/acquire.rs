@@ -17,7 +17,9 @@ const fn ignore(_: &RateLimitStatus) {}
 /// timeout a call is refused only by a full queue, or during a pause without an end. Both may end
 /// sooner than the status says.
 fn until_retry(status: &RateLimitStatus) -> Duration {
-    (status.wait_time).clamp(Duration::from_millis(1), Duration::from_secs(1))
+    status
+        .wait_time()
+        .clamp(Duration::from_millis(1), Duration::from_secs(1))
 }
 
 type Request<C> = RequestCall<C, fn(&RateLimitStatus)>;

@@ -9,7 +9,7 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::fast_path::{FastRefusal, Uncharged};
+use super::fast_path::{Look, Uncharged};
 use super::refusal::{LimitHit, LimitKind, Retry};
 use super::status::Remaining;
 use super::{ApiRateLimiter, Ask, RateLimitStatus, Unit};
@@ -26,7 +26,8 @@ use crate::time::{Timestamp, nanos};
 impl<C: Clock> ApiRateLimiter<C> {
     /// Charges one request on the way of nearly all calls. What is uncharged goes on with
     /// [`decide_at`](Self::decide_at).
-    #[inline]
+    #[expect(clippy::inline_always, reason = "see `FastPath::admit`")]
+    #[inline(always)]
     pub(super) fn admit_fast_at(&self, now: Timestamp) -> Result<Remaining, Uncharged> {
         if self.is_paused_at(now) || self.shared.provider.is_live(now) {
             return Err(Uncharged::Undecided);
@@ -40,23 +41,24 @@ impl<C: Clock> ApiRateLimiter<C> {
     #[cold]
     #[inline(never)]
     pub(super) fn decide_at(&self, uncharged: Uncharged, now: Timestamp) -> RateLimitStatus {
-        if let Some(refusal) = self.fast_refusal_at(uncharged, now) {
-            let FastRefusal {
-                index,
-                wait_nanos,
-                remaining,
-            } = refusal;
+        let look = self.look_at(uncharged, now);
+        if let Some(Look {
+            index,
+            wait,
+            remaining,
+        }) = look.filter(|look| look.wait > 0)
+        {
             let info = &self.shared.limits.infos[index];
             let hit = LimitHit {
                 kind: info.kind,
                 name: None,
                 limit: info.stated(),
-                retry: Retry::After(wait_nanos),
+                retry: Retry::After(wait),
             };
             let backoff = self.backoff_of(hit, now);
             return RateLimitStatus::limited(hit, backoff, remaining);
         }
-        match self.admit_at(1, now) {
+        match self.admit_after_look(look, now) {
             Ok(remaining) => RateLimitStatus::free(remaining),
             Err(hit) => self.refused_at(hit, now),
         }
@@ -66,20 +68,35 @@ impl<C: Clock> ApiRateLimiter<C> {
     #[cold]
     #[inline(never)]
     fn decide_briefly_at(&self, uncharged: Uncharged, now: Timestamp) -> Result<(), Denied> {
-        if let Some(refusal) = self.fast_refusal_at(uncharged, now) {
-            return Err(Denied::not_yet(refusal.wait_nanos));
+        let look = self.look_at(uncharged, now);
+        if let Some(Look { wait, .. }) = look.filter(|look| look.wait > 0) {
+            return Err(Denied::not_yet(wait));
         }
-        let admitted = self.admit_at(1, now);
+        let admitted = self.admit_after_look(look, now);
         admitted.map(drop).map_err(|hit| self.denied(hit))
     }
 
-    #[expect(clippy::inline_always, reason = "see `FastRefusal`")]
+    #[expect(clippy::inline_always, reason = "see `Look`")]
     #[inline(always)]
-    fn fast_refusal_at(&self, uncharged: Uncharged, now: Timestamp) -> Option<FastRefusal> {
+    fn look_at(&self, uncharged: Uncharged, now: Timestamp) -> Option<Look> {
         match uncharged {
-            Uncharged::NoRoom => self.shared.limits.fast_refusal(now.into()),
+            Uncharged::Unprepared => self.shared.limits.look(now.into()),
             Uncharged::Undecided => None,
         }
+    }
+
+    /// Charges one request where no look has shown a refusal.
+    // Apart, so that a refusal is short.
+    #[cold]
+    #[inline(never)]
+    fn admit_after_look(&self, look: Option<Look>, now: Timestamp) -> Result<Remaining, LimitHit> {
+        let limits = &self.shared.limits;
+        let charged = look.map(|look| limits.charge_after_look(look.remaining, now.into()));
+        if let Some(Ok(remaining)) = charged {
+            self.count_admitted(1);
+            return Ok(remaining);
+        }
+        self.admit_at(1, now)
     }
 
     /// Charges `n` requests, at least 1, and returns what remains.

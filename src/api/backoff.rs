@@ -101,7 +101,7 @@ impl Backoff {
     }
 
     /// The time to add to `retry_after` for a caller that is refused at `now`, both in nanoseconds.
-    #[cold]
+    #[inline]
     pub(super) fn extra_wait(&self, now: Timestamp, retry_after: u64) -> u64 {
         let (base, max) = self.bounds();
         if base == 0 {
@@ -122,6 +122,7 @@ impl Backoff {
     }
 
     /// The start of the streak of refusals at `now`, plus 1.
+    #[inline]
     fn streak_start(&self, now: u64, max: u64) -> u64 {
         let since = self.refusing_since.load(Relaxed);
         // All callers that were asked to wait must have given up.
@@ -142,20 +143,25 @@ impl Backoff {
     }
 
     /// The base and the longest backoff in nanoseconds; 0 without backoff.
+    #[inline]
     pub(super) fn bounds(&self) -> (u64, u64) {
         // Relaxed, both: see the type.
         (self.base.load(Relaxed), self.max.load(Relaxed))
     }
 
     /// A random number from 0 to `ceiling`.
+    #[inline]
     pub(super) fn jitter(&self, ceiling: u64, now: u64) -> u64 {
-        match self.seed {
-            Some(seed) => fastrand::Rng::with_seed(seed ^ now).u64(0..=ceiling),
+        let random = match self.seed {
+            Some(seed) => fastrand::Rng::with_seed(seed ^ now).u64(..),
             #[cfg(feature = "std")]
-            None => fastrand::u64(0..=ceiling),
+            None => fastrand::u64(..),
             #[cfg(not(feature = "std"))]
-            None => fastrand::Rng::with_seed(now).u64(0..=ceiling),
-        }
+            None => fastrand::Rng::with_seed(now).u64(..),
+        };
+        // Without a division. Some results are more likely than others by 1 in 2^64.
+        let product = u128::from(random) * (u128::from(ceiling) + 1);
+        (product >> 64) as u64
     }
 }
 

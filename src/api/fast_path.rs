@@ -4,8 +4,8 @@
 //! no optional limit is configured, the burst has the least headroom, and no other call is charged
 //! in between. All other cases are left to [`Combined`].
 //!
-//! Most of the time goes to the three exchanges, 4 to 5 ns each. The rest of the 200 instructions
-//! runs beside them and beside the clock.
+//! Most of the time goes to the clock and to the two exchanges: one for the burst, and one for the
+//! minute and the hour, which are two windows over the same requests.
 
 use alloc::sync::Arc;
 
@@ -13,14 +13,17 @@ use super::refusal::LimitKind;
 use super::status::Remaining;
 use crate::clock::Clock;
 use crate::combined::Combined;
-use crate::prepared_charge::{AsOf, Exchange, PreparedCharge, Request, Unprepared};
+use crate::prepared_charge::{AsOf, Exchange, Request};
 use crate::sliding_window::SlidingWindow;
 use crate::token_bucket::TokenBucket;
 
 const LIMITS: usize = 4;
 
-/// Those that are charged for a request: not the tokens.
-const CHARGED: usize = 3;
+/// Those that are charged for a request: not the hour, which is with the minute, nor the tokens.
+const CHARGED: usize = 2;
+
+/// The index of the tokens.
+const TOKENS: usize = 3;
 
 const REQUEST: Request = Request::charge(1);
 
@@ -39,28 +42,31 @@ pub(super) const KINDS: [LimitKind; LIMITS] = [
 /// The limits of a combination that has no others, in its order.
 pub(super) struct FastPath<C> {
     pub(super) burst: Arc<TokenBucket<C>>,
-    pub(super) minute: Arc<SlidingWindow<C>>,
-    pub(super) hour: Arc<SlidingWindow<C>>,
+    /// The minute and the hour.
+    pub(super) windows: Arc<SlidingWindow<C>>,
     pub(super) tokens: Arc<TokenBucket<C>>,
 }
 
 /// Why nothing is charged yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Uncharged {
-    /// A limit has shown no room.
-    NoRoom,
+    /// A limit has no room, or more than a look is needed: it was changed, or its time moves on.
+    Unprepared,
     /// The call is left to [`Combined`].
     Undecided,
 }
 
-/// The refusal that lasts the longest, and what remains.
+/// What one look at each limit has shown to a request.
 ///
 /// Of whole words, and used where it is made. In smaller parts, it would be written in words and
 /// read back in pairs of words, which stalls the processor for a quarter of the time.
-pub(super) struct FastRefusal {
-    /// Of the limit.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    /// The nanoseconds until all limits have room; 0 if they have.
+    pub(super) wait: u64,
+    /// Of the limit that refuses for so long.
     pub(super) index: usize,
-    pub(super) wait_nanos: u64,
+    /// What remains before a charge.
     pub(super) remaining: Remaining,
 }
 
@@ -68,8 +74,7 @@ pub(super) struct FastRefusal {
 #[derive(Clone, Copy)]
 struct Prepared {
     burst: Exchange,
-    minute: Exchange,
-    hour: Exchange,
+    windows: Exchange,
     /// Room before the charge: grains of the burst.
     in_burst: u64,
     /// Requests in both windows.
@@ -80,35 +85,35 @@ struct Prepared {
 
 impl<C: Clock> FastPath<C> {
     /// Charges one request.
-    #[inline]
+    // A result of its own is written in words and read in pairs of words, which stalls the
+    // processor for a tenth of the call.
+    #[expect(clippy::inline_always, reason = "so that it has no result of its own")]
+    #[inline(always)]
     pub(super) fn admit(&self, combined: &Combined<C>, at: AsOf) -> Result<Remaining, Uncharged> {
-        match self.prepare(at) {
-            Ok(prepared) => self.charge(prepared, combined, at),
-            Err(Unprepared::NoRoom) => Err(Uncharged::NoRoom),
-            Err(Unprepared::Detour) => self.admit_with_detours(combined, at),
-        }
+        let prepared = self.prepare(at).ok_or(Uncharged::Unprepared)?;
+        self.charge(prepared, combined, at)
     }
 
     /// Prepares a charge of one request for each limit.
-    #[inline]
-    fn prepare(&self, at: AsOf) -> Result<Prepared, Unprepared> {
+    #[expect(clippy::inline_always, reason = "as `admit`")]
+    #[inline(always)]
+    fn prepare(&self, at: AsOf) -> Option<Prepared> {
         // Windows first, because refusals last longer there.
-        let (in_hour, hour) = self.hour.prepare_one_at(at.now)?;
-        let (in_minute, minute) = self.minute.prepare_one_at(at.now)?;
+        let (requests, windows) = self.windows.prepare_one_at(at.now)?;
         let (in_burst, burst) = self.burst.prepare_one_at(at.due)?;
         let tokens = self.tokens.room_for_one_at(at.due)?;
-        Ok(Prepared {
+        Some(Prepared {
             burst,
-            minute,
-            hour,
+            windows,
             in_burst,
-            requests: in_hour.min(in_minute),
+            requests,
             tokens,
         })
     }
 
     /// Makes a prepared charge.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as `admit`")]
+    #[inline(always)]
     fn charge(
         &self,
         prepared: Prepared,
@@ -122,15 +127,10 @@ impl<C: Clock> FastPath<C> {
             // Another limit has to be charged first.
             return Err(Uncharged::Undecided);
         }
-        let Prepared {
-            burst,
-            minute,
-            hour,
-            ..
-        } = prepared;
-        let made = self.commit(burst, minute, hour);
+        let Prepared { burst, windows, .. } = prepared;
+        let made = self.commit(burst, windows);
         if made < CHARGED {
-            charge_rest(combined, made, at, burst, minute, hour)?;
+            charge_rest(combined, made, at, burst, windows)?;
         }
         Ok(Remaining {
             requests: prepared.requests.saturating_sub(1),
@@ -138,46 +138,23 @@ impl<C: Clock> FastPath<C> {
         })
     }
 
-    /// [`admit`](Self::admit) where a window has to rotate or a limit was changed.
-    // All of it apart, so that its values do not join those of the usual case.
-    #[cold]
-    #[inline(never)]
-    fn admit_with_detours(&self, combined: &Combined<C>, at: AsOf) -> Result<Remaining, Uncharged> {
-        let prepare = || -> Option<[PreparedCharge; LIMITS]> {
-            let hour = self.hour.prepare_at(REQUEST, at.now)?;
-            let minute = self.minute.prepare_at(REQUEST, at.now)?;
-            let burst = self.burst.prepare_at(REQUEST, at.due)?;
-            let tokens = self.tokens.prepare_at(ANY_TOKEN, at.due)?;
-            Some([burst, minute, hour, tokens])
-        };
-        let [burst, minute, hour, tokens] = prepare().ok_or(Uncharged::NoRoom)?;
-        let prepared = Prepared {
-            burst: burst.charge,
-            minute: minute.charge,
-            hour: hour.charge,
-            in_burst: burst.room,
-            requests: minute.room.min(hour.room),
-            tokens: tokens.room,
-        };
-        self.charge(prepared, combined, at)
-    }
-
-    /// The refusal of one request, from one look at each limit; `None` if all have room after all.
-    #[expect(clippy::inline_always, reason = "see `FastRefusal`")]
+    /// One look at each limit.
+    #[expect(clippy::inline_always, reason = "see `Look`")]
     #[inline(always)]
-    pub(super) fn refusal(&self, at: AsOf) -> Option<FastRefusal> {
+    pub(super) fn look(&self, at: AsOf) -> Look {
+        let [minute, hour] = self.windows.rooms_for_one_at(at.now);
         let looks = [
             self.burst.room_at(REQUEST, at.due),
-            self.minute.room_at(1, at.now),
-            self.hour.room_at(1, at.now),
+            minute,
+            hour,
             self.tokens.room_at(ANY_TOKEN, at.due),
         ];
-        let (mut index, mut wait_nanos) = (0, 0);
+        let (mut index, mut longest) = (0, 0);
         for (position, look) in looks.into_iter().enumerate() {
             // The first of those that last equally long. No wait is 0.
             if let Err(wait) = look {
-                if wait > wait_nanos {
-                    (index, wait_nanos) = (position, wait);
+                if wait > longest {
+                    (index, longest) = (position, wait);
                 }
             }
         }
@@ -186,27 +163,29 @@ impl<C: Clock> FastPath<C> {
             requests: minute.min(hour),
             tokens: self.tokens.tokens_in(tokens),
         };
-        (wait_nanos > 0).then_some(FastRefusal {
+        Look {
+            wait: longest,
             index,
-            wait_nanos,
             remaining,
-        })
+        }
     }
 
     /// Makes the charges in order, and returns how many succeeded before one failed.
     #[inline]
-    fn commit(&self, burst: Exchange, minute: Exchange, hour: Exchange) -> usize {
-        // A window that has to rotate has no charge prepared.
+    fn commit(&self, burst: Exchange, windows: Exchange) -> usize {
         if !self.burst.commit(burst) {
             0
-        } else if !(minute.is_prepared() && self.minute.commit(minute)) {
+        } else if !self.windows.commit(windows) {
             1
-        } else if !(hour.is_prepared() && self.hour.commit(hour)) {
-            2
         } else {
             CHARGED
         }
     }
+}
+
+/// Charges one request, each limit in a step of its own. All are undone if one is refused.
+pub(super) fn charge_in_steps<C: Clock>(combined: &Combined<C>, at: AsOf) -> Result<(), Uncharged> {
+    charge_rest(combined, 0, at, Exchange::NONE, Exchange::NONE)
 }
 
 /// Makes the charges from one on that has failed. All are undone if one is refused.
@@ -218,13 +197,12 @@ fn charge_rest<C: Clock>(
     failed: usize,
     at: AsOf,
     burst: Exchange,
-    minute: Exchange,
-    hour: Exchange,
+    windows: Exchange,
 ) -> Result<(), Uncharged> {
-    let mut charges = [burst, minute, hour, Exchange::NONE];
+    let mut charges = [burst, windows, Exchange::NONE, Exchange::NONE];
     // Not repeated unchanged.
     charges[failed] = Exchange::NONE;
-    let request = |index| if index < CHARGED { REQUEST } else { ANY_TOKEN };
+    let request = |index| if index < TOKENS { REQUEST } else { ANY_TOKEN };
     let rest = combined.charge_rest(failed, 0, &request, at, &mut charges);
     rest.map_err(|_| Uncharged::Undecided)
 }

@@ -6,8 +6,8 @@ use core::time::Duration;
 
 use super::Ask;
 use super::config::{ConfigError, RateLimitConfig};
-use super::fast_path::{self, FastPath, FastRefusal, Uncharged};
-use super::numbers::{KINDS, Numbers};
+use super::fast_path::{self, FastPath, Look, Uncharged};
+use super::numbers::{self, KINDS, Numbers};
 use super::refusal::LimitKind;
 use super::status::Remaining;
 use super::usage::{TokenEstimate, TokenUsage};
@@ -100,6 +100,7 @@ impl LimitInfo {
         self.capacity.load(Relaxed)
     }
 
+    #[inline]
     pub(super) fn stated(&self) -> u64 {
         // Relaxed: see the type.
         self.stated.load(Relaxed)
@@ -132,6 +133,21 @@ impl<C> SharedLimits<C> {
     };
 }
 
+/// The minute and the hour, which count the same requests, if both are limited.
+fn two_windows<C: Clone>(
+    config: &RateLimitConfig,
+    clock: &C,
+) -> Result<Option<[Limit<C>; 2]>, ConfigError> {
+    let limit = |kind| match config.numbers(kind) {
+        Some(Numbers::Window { limit, .. }) => Some(limit),
+        _ => None,
+    };
+    let Some((minute, hour)) = limit(LimitKind::Minute).zip(limit(LimitKind::Hour)) else {
+        return Ok(None);
+    };
+    numbers::minute_and_hour(minute, hour, clock).map(Some)
+}
+
 /// A limit, and what is noted of it.
 type Made<C> = (LimitInfo, Limit<C>);
 
@@ -148,9 +164,19 @@ impl<C: Clock + Clone> Limits<C> {
         clock: &C,
         shared: SharedLimits<C>,
     ) -> Result<Self, ConfigError> {
-        let configured = |kind: LimitKind, numbers: Numbers| {
+        let mut both = two_windows(config, clock)?.map_or([None, None], |both| both.map(Some));
+        let mut configured = |kind: LimitKind, numbers: Numbers| {
             let info = LimitInfo::new(kind, numbers.stated(), numbers.capacity());
-            Ok((info, numbers.limit(kind, clock)?))
+            let one_of_both = match kind {
+                LimitKind::Minute => both[0].take(),
+                LimitKind::Hour => both[1].take(),
+                _ => None,
+            };
+            let limit = match one_of_both {
+                Some(limit) => limit,
+                None => numbers.limit(kind, clock)?,
+            };
+            Ok((info, limit))
         };
         let (mut requests, mut tokens): (Vec<Made<C>>, Vec<Made<C>>) = Default::default();
         for kind in KINDS {
@@ -220,8 +246,7 @@ impl<C: Clock> Limits<C> {
         let limit = |index| self.combined.limit_at_index(index);
         Some(FastPath {
             burst: limit(0).share_bucket()?,
-            minute: limit(1).share_window()?,
-            hour: limit(2).share_window()?,
+            windows: limit(1).share_two_windows()?,
             tokens: limit(3).share_bucket()?,
         })
     }
@@ -243,17 +268,31 @@ impl<C: Clock> Limits<C> {
     }
 
     /// Charges one request if all limits are those of the fast path and have room.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "see `FastPath::admit`")]
+    #[inline(always)]
     pub(super) fn admit_fast(&self, at: AsOf) -> Result<Remaining, Uncharged> {
         let fast_path = self.fast_path.as_ref().ok_or(Uncharged::Undecided)?;
         fast_path.admit(&self.combined, at)
     }
 
-    /// The refusal of one request that the fast path has found no room for.
-    #[expect(clippy::inline_always, reason = "see `FastRefusal`")]
+    /// One look at each limit for a request that was not prepared, if the limits are those of the
+    /// fast path.
+    #[expect(clippy::inline_always, reason = "see `Look`")]
     #[inline(always)]
-    pub(super) fn fast_refusal(&self, at: AsOf) -> Option<FastRefusal> {
-        self.fast_path.as_ref()?.refusal(at)
+    pub(super) fn look(&self, at: AsOf) -> Option<Look> {
+        Some(self.fast_path.as_ref()?.look(at))
+    }
+
+    /// Charges one request to the limits of the fast path after a [`look`](Self::look) that has
+    /// shown what remains.
+    pub(super) fn charge_after_look(
+        &self,
+        mut remaining: Remaining,
+        at: AsOf,
+    ) -> Result<Remaining, Uncharged> {
+        fast_path::charge_in_steps(&self.combined, at)?;
+        remaining.requests = remaining.requests.saturating_sub(1);
+        Ok(remaining)
     }
 
     /// Charges `n` requests, and returns what remains after them.

@@ -1,198 +1,100 @@
-//! The message of a status.
+//! The texts of a status.
 
-use alloc::borrow::Cow;
-use alloc::boxed::Box;
-use alloc::format;
-#[cfg(all(feature = "std", not(tidegate_loom)))]
-use alloc::string::String;
+use alloc::string::ToString;
 use core::fmt;
-use core::ops::Deref;
 use core::time::Duration;
 
-use super::refusal::{LimitHit, LimitKind, Retry};
-#[cfg(all(feature = "std", not(tidegate_loom)))]
-use crate::sync::Lazy;
+use super::config::RateLimitConfig;
+use super::refusal::LimitKind;
+use super::status::RateLimitStatus;
 
-const NOT_LIMITED: &str = "not limited";
-
-/// The reason of a [`RateLimitStatus`](crate::RateLimitStatus) for people: a text that is written
-/// when it is read. Most refusals are answered without, and then allocate nothing.
-///
-/// Use it as a `&str`. Without `std` it is written at once.
-pub struct LimitMessage {
-    /// `None` if the call is not limited.
-    refusal: Option<Refusal>,
-    #[cfg(all(feature = "std", not(tidegate_loom)))]
-    text: Lazy<String>,
-    #[cfg(not(all(feature = "std", not(tidegate_loom))))]
-    text: Option<Box<str>>,
-}
-
-/// What the message says, in few bytes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Refusal {
-    /// That of a shared limit, or empty.
-    name: &'static str,
-    limit: u64,
-    /// Nanoseconds.
-    wait: u64,
-    kind: LimitKind,
-    help: Help,
-}
-
-/// What helps.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Help {
-    Wait,
-    Release,
-    Nothing,
-}
-
-#[cfg(all(feature = "std", not(tidegate_loom)))]
-impl LimitMessage {
-    #[inline]
-    const fn of(refusal: Option<Refusal>) -> Self {
-        let text = Lazy::new();
-        Self { refusal, text }
-    }
-
-    fn text(&self) -> &str {
-        let write = |refusal: Refusal| Box::new(refusal.text().into_owned());
-        self.refusal.map_or(NOT_LIMITED, |refusal| {
-            self.text.get_or_init(|| write(refusal))
-        })
-    }
-
-    #[inline]
-    pub(super) const fn not_limited() -> Self {
-        Self::of(None)
+impl RateLimitStatus {
+    /// Returns the reason for people: `minute limit of 50 requests reached, retry in 1.2 s`.
+    pub const fn message(&self) -> LimitMessage {
+        LimitMessage(*self)
     }
 }
 
-#[cfg(not(all(feature = "std", not(tidegate_loom))))]
-impl LimitMessage {
-    fn of(refusal: Option<Refusal>) -> Self {
-        let text = refusal.map(|refusal| refusal.text().into());
-        Self { refusal, text }
+impl fmt::Display for RateLimitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.message())?;
+        if !self.is_limited {
+            let requests = Count(self.requests_remaining, "requests");
+            let tokens = Count(self.tokens_remaining, "tokens");
+            write!(f, ": {requests} and {tokens} remaining")?;
+        }
+        Ok(())
     }
+}
 
-    fn text(&self) -> &str {
-        self.text.as_deref().unwrap_or(NOT_LIMITED)
-    }
+/// A number that may be without a limit: `12 requests`, `unlimited tokens`.
+struct Count(u64, &'static str);
 
-    #[inline]
-    pub(super) const fn not_limited() -> Self {
-        Self {
-            refusal: None,
-            text: None,
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(RateLimitConfig::NO_LIMIT, unit) => write!(f, "unlimited {unit}"),
+            Self(count, unit) => write!(f, "{count} {unit}"),
         }
     }
 }
 
-impl LimitMessage {
-    /// The name of the shared limit that refuses.
-    pub(super) fn limit_name(&self) -> Option<&'static str> {
-        let name = self.refusal.map(|refusal| refusal.name);
-        name.filter(|name| !name.is_empty())
-    }
-
-    /// With the whole wait in nanoseconds.
-    #[inline]
-    pub(super) fn limited(hit: LimitHit, wait: u64) -> Self {
-        let help = match hit.retry {
-            Retry::After(_) => Help::Wait,
-            Retry::OnRelease => Help::Release,
-            Retry::Never => Help::Nothing,
-        };
-        Self::of(Some(Refusal {
-            name: hit.name.unwrap_or(""),
-            limit: hit.limit,
-            wait,
-            kind: hit.kind,
-            help,
-        }))
-    }
-}
-
-impl Deref for LimitMessage {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        self.text()
-    }
-}
-
-impl AsRef<str> for LimitMessage {
-    fn as_ref(&self) -> &str {
-        self.text()
-    }
-}
+/// The reason of a [`RateLimitStatus`] for people, a text that is written where it is read: print
+/// it, compare it with a `&str`, or make it a `String` by [`to_string`](ToString::to_string).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LimitMessage(RateLimitStatus);
 
 impl fmt::Display for LimitMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.text())
+        let Self(status) = self;
+        let Some(kind) = status.limited_by else {
+            return f.write_str("not limited");
+        };
+        let (words, unit) = kind.words();
+        let name = status.limit_name().unwrap_or("");
+        let space = if name.is_empty() { "" } else { " " };
+        let number = status.limit;
+        let plural = if number == 1 { "" } else { "s" };
+        let limit = format_args!("{words}{space}{name} of {number} {unit}{plural}");
+        let wait = RoundedWait(status.wait_time());
+        match kind {
+            LimitKind::Queue => f.write_str("other waiters are ahead in the queue"),
+            LimitKind::Pause => write!(f, "paused by the server, retry in {wait}"),
+            LimitKind::Provider => {
+                write!(
+                    f,
+                    "too little left according to the server, retry in {wait}"
+                )
+            }
+            LimitKind::Adaptive => {
+                write!(
+                    f,
+                    "slowed down after refusals of the server, retry in {wait}"
+                )
+            }
+            _ if status.is_permanent => write!(f, "above the {limit}, no wait helps"),
+            LimitKind::InFlight => write!(f, "{limit} reached, retry when one ends"),
+            _ => write!(f, "{limit} reached, retry in {wait}"),
+        }
     }
 }
 
+/// As a text.
 impl fmt::Debug for LimitMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.text(), f)
+        fmt::Debug::fmt(&self.to_string(), f)
     }
 }
-
-impl Clone for LimitMessage {
-    fn clone(&self) -> Self {
-        Self::of(self.refusal)
-    }
-}
-
-impl PartialEq for LimitMessage {
-    fn eq(&self, other: &Self) -> bool {
-        self.refusal == other.refusal
-    }
-}
-
-impl Eq for LimitMessage {}
 
 impl PartialEq<str> for LimitMessage {
     fn eq(&self, other: &str) -> bool {
-        self.text() == other
+        self.to_string().as_str() == other
     }
 }
 
 impl PartialEq<&str> for LimitMessage {
     fn eq(&self, other: &&str) -> bool {
-        self.text() == *other
-    }
-}
-
-impl Refusal {
-    fn text(self) -> Cow<'static, str> {
-        let Self {
-            name,
-            limit,
-            wait,
-            kind,
-            help,
-        } = self;
-        let (words, unit) = kind.words();
-        let space = if name.is_empty() { "" } else { " " };
-        let plural = if limit == 1 { "" } else { "s" };
-        let limit = format_args!("{words}{space}{name} of {limit} {unit}{plural}");
-        let wait = RoundedWait(Duration::from_nanos(wait));
-        Cow::Owned(match (kind, help) {
-            (LimitKind::Queue, _) => return Cow::Borrowed("other waiters are ahead in the queue"),
-            (LimitKind::Pause, _) => format!("paused by the server, retry in {wait}"),
-            (LimitKind::Provider, _) => {
-                format!("too little left according to the server, retry in {wait}")
-            }
-            (LimitKind::Adaptive, _) => {
-                format!("slowed down after refusals of the server, retry in {wait}")
-            }
-            (_, Help::Wait) => format!("{limit} reached, retry in {wait}"),
-            (_, Help::Release) => format!("{limit} reached, retry when one ends"),
-            (_, Help::Nothing) => format!("above the {limit}, no wait helps"),
-        })
+        self == *other
     }
 }
 

@@ -6,7 +6,7 @@ use super::config::{ConfigError, ConfigErrorKind, RateLimitConfig};
 use super::refusal::LimitKind;
 use crate::combined::Limit;
 use crate::quota::{Quota, QuotaError};
-use crate::sliding_window::SlidingWindow;
+use crate::sliding_window::{SlidingWindow, Which, WindowError};
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
@@ -94,7 +94,7 @@ impl Numbers {
             Self::Window { limit, length } => {
                 SlidingWindow::with_clock(limit, length, clock.clone())
                     .map(Limit::from)
-                    .map_err(|error| ConfigError::new(field(kind), ConfigErrorKind::Window(error)))
+                    .map_err(|error| window_error(kind, error))
             }
             Self::Bucket { .. } => {
                 let quota = self.quota(kind)?;
@@ -129,6 +129,32 @@ impl Numbers {
             .try_burst(capacity)
             .map_err(error(capacity_field(kind)))
     }
+}
+
+pub(super) const fn window_error(kind: LimitKind, error: WindowError) -> ConfigError {
+    ConfigError::new(field(kind), ConfigErrorKind::Window(error))
+}
+
+/// The limits of a minute and an hour over the same requests, in one.
+///
+/// # Errors
+///
+/// The field that is wrong, and the reason.
+pub(super) fn minute_and_hour<C: Clone>(
+    minute: u64,
+    hour: u64,
+    clock: &C,
+) -> Result<[Limit<C>; 2], ConfigError> {
+    let error = |(which, error)| {
+        let kind = match which {
+            Which::Shorter => LimitKind::Minute,
+            Which::Longer => LimitKind::Hour,
+        };
+        window_error(kind, error)
+    };
+    SlidingWindow::nested((minute, MINUTE), (hour, HOUR), clock.clone())
+        .map(Limit::both_of)
+        .map_err(error)
 }
 
 /// The field that states the limit of a kind.

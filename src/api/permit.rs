@@ -22,8 +22,10 @@ use crate::time::Timestamp;
 /// | drop | nothing, because the call was not made |
 ///
 /// Dropping a permit [forfeits](super::RateLimitStats::forfeited) its request if later requests
-/// were decided on top of it. Tokens always come back: exactly if no call was charged since, and as
-/// a [credit](crate::TokenBucket::credit) otherwise.
+/// were decided on top of it: at the burst, and at the minute once the request's slot there, a
+/// second by default, is over. To the hour the request comes back for up to a minute. Tokens always
+/// come back: exactly if no call was charged since, and as a
+/// [credit](crate::TokenBucket::credit) otherwise.
 ///
 /// Commit right before the request is sent. Then, if anything fails, the tokens that the provider
 /// may have counted stay charged.

@@ -100,12 +100,11 @@ impl<C: Clock> Limits<C> {
             let Some(numbers) = numbers.filter(|_| info.kind != LimitKind::Adaptive) else {
                 continue;
             };
-            if let (Numbers::Window { limit, length }, Some(window)) =
-                (numbers, self.combined.window(index))
-            {
-                window.set_limit_at(limit, length, now).map_err(|error| {
-                    ConfigError::new(numbers::field(info.kind), ConfigErrorKind::Window(error))
-                })?;
+            if let Numbers::Window { limit, length } = numbers {
+                let window = self.combined.limit_at_index(index);
+                if let Some(changed) = window.set_window_at(limit, length, now) {
+                    changed.map_err(|error| numbers::window_error(info.kind, error))?;
+                }
             } else if let Some(bucket) = self.combined.bucket(index) {
                 bucket.set_quota_at(numbers.quota(info.kind)?, now);
             }

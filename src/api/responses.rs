@@ -90,7 +90,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// limiter.observe_response(StatusCode::TOO_MANY_REQUESTS, &headers);
     /// permit.settle(0);
     /// let status = limiter.check();
-    /// assert_eq!((status.limited_by, status.wait_time.as_secs()), (Some(LimitKind::Pause), 20));
+    /// assert_eq!((status.limited_by, status.wait_time().as_secs()), (Some(LimitKind::Pause), 20));
     ///
     /// clock.advance(Duration::from_secs(20)); // the pause and the limit's period are over
     /// assert_eq!(limiter.stats().tokens_remaining_minute, 100_000);
@@ -162,7 +162,7 @@ impl<C: Clock> ApiRateLimiter<C> {
     /// let body = br#"{"error": {"code": 429, "details": [{
     ///     "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "45.5s"}]}}"#;
     /// limiter.observe_body(StatusCode::TOO_MANY_REQUESTS, body);
-    /// assert_eq!(limiter.check().retry_after, Duration::from_millis(45_500));
+    /// assert_eq!(limiter.check().retry_after(), Duration::from_millis(45_500));
     /// # Ok::<(), tidegate::ConfigError>(())
     /// ```
     pub fn observe_body(&self, status: StatusCode, body: impl AsRef<[u8]>) {

@@ -81,7 +81,7 @@ save_methods! { ApiRateLimiter, ApiState,
     /// let later = UnixTime::from_nanos(10_000_000_001); // ten seconds
     /// let after = ApiRateLimiter::restore_at(&saved, fresh, Timestamp::ZERO, later)?;
     /// assert_eq!(after.stats().requests_remaining_day, Some(199));
-    /// assert_eq!(after.check().retry_after, Duration::from_secs(20));
+    /// assert_eq!(after.check().retry_after(), Duration::from_secs(20));
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
 }

@@ -54,9 +54,10 @@ impl ManualClock {
         Self::default()
     }
 
-    /// Moves the time forward, up to [`Timestamp::MAX`].
-    pub fn advance(&self, duration: Duration) {
-        let nanos = crate::time::nanos(duration);
+    /// Moves the time forward, up to [`Timestamp::MAX`]: by a [`Duration`], or by the
+    /// [`RetryAfter`](crate::RetryAfter) of a refusal.
+    pub fn advance(&self, duration: impl Into<Duration>) {
+        let nanos = crate::time::nanos(duration.into());
         // AcqRel. Its Release pairs with the Acquire in `now`: a thread that reads the new time
         // sees what this thread did before. Tests rely on that when they set a flag and then
         // advance the clock. Its Acquire pairs with the Release in `set` and here: this thread sees

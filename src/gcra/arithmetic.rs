@@ -545,23 +545,50 @@ impl Gcra {
 
     /// The shortest wait after which the shortfall is gone.
     #[inline]
+    pub(crate) const fn wait(&self, now: Now, shortfall: Shortfall) -> Duration {
+        if let Some(nanos) = self.usual_wait_nanos(now, shortfall) {
+            return Duration::from_nanos(nanos);
+        }
+        wide_duration(wait_wide(
+            self.fraction,
+            now.remainder,
+            now.behind,
+            shortfall.0,
+        ))
+    }
+
+    /// The same in nanoseconds, at most 584 years: the range of clocks.
+    #[inline]
+    pub(crate) const fn wait_nanos(&self, now: Now, shortfall: Shortfall) -> u64 {
+        if let Some(nanos) = self.usual_wait_nanos(now, shortfall) {
+            return nanos;
+        }
+        let wait = wait_wide(self.fraction, now.remainder, now.behind, shortfall.0);
+        if wait.0 > 0 { u64::MAX } else { wait.1 }
+    }
+
+    /// [`wait_nanos`](Self::wait_nanos) where a nanosecond has a whole grain: in a bucket's own
+    /// form unless it takes decades to refill. `None` elsewhere.
+    #[inline]
     #[expect(
         clippy::arithmetic_side_effects,
         reason = "a shortfall is below 2^63 grains, and here a grain lasts at most 1 ns"
     )]
-    pub(crate) const fn wait(&self, now: Now, shortfall: Shortfall) -> Duration {
+    pub(crate) const fn usual_wait_nanos(&self, now: Now, shortfall: Shortfall) -> Option<u64> {
         if self.whole == 0 {
-            let (seconds, nanos) = wait_wide(self.fraction, now.remainder, now.behind, shortfall.0);
-            return Duration::new(seconds, nanos);
+            return None;
         }
-        // Rounding `inverse` and the product down makes this too short by at most 2. The next two
-        // lines correct it without a loop or a call, so that a caller that ignores the hint does
-        // not pay for it.
-        let (mut nanos, _) = widening_mul(shortfall.0, self.inverse);
-        nanos += (self.refill(now, nanos) < shortfall.0) as u64;
-        nanos += (self.refill(now, nanos) < shortfall.0) as u64;
+        // Rounding `inverse` and the product down makes this too short by at most 2. It is
+        // corrected without a loop or a call, so that a caller that ignores the hint does not pay
+        // for it.
+        let (nanos, _) = widening_mul(shortfall.0, self.inverse);
+        let (refill, rest) = self.refill(now, nanos);
+        // A nanosecond later, without a product that has to wait for the comparison.
+        let (_, carry) = rest.overflowing_add(self.fraction);
+        let next = refill + self.whole + carry as u64;
+        let nanos = nanos + (refill < shortfall.0) as u64 + (next < shortfall.0) as u64;
         // Saturates only beyond the clock's range.
-        Duration::from_nanos(nanos.saturating_add(now.behind))
+        Some(nanos.saturating_add(now.behind))
     }
 
     /// The first clock reading that is at least `grains`, which must be below 2^63.
@@ -570,15 +597,19 @@ impl Gcra {
         self.wait(self.now(0), Shortfall(grains))
     }
 
-    /// Grains that the clock gains in `nanos`.
+    /// Grains that the clock gains in `nanos`, and the part that is rounded off.
     #[inline]
     #[expect(
         clippy::arithmetic_side_effects,
-        reason = "a product of 64-bit numbers leaves room for one more"
+        clippy::cast_possible_truncation,
+        reason = "a product of 64-bit numbers leaves room for one more, and has two halves"
     )]
-    const fn refill(&self, now: Now, nanos: u64) -> u64 {
-        let carried = (nanos as u128 * self.fraction as u128 + now.remainder as u128) >> 64;
-        nanos.wrapping_mul(self.whole).wrapping_add(carried as u64)
+    const fn refill(&self, now: Now, nanos: u64) -> (u64, u64) {
+        let carried = nanos as u128 * self.fraction as u128 + now.remainder as u128;
+        let grains = nanos
+            .wrapping_mul(self.whole)
+            .wrapping_add((carried >> 64) as u64);
+        (grains, carried as u64)
     }
 }
 
@@ -591,7 +622,7 @@ impl Gcra {
     clippy::cast_possible_truncation,
     reason = "a shortfall below 2^63 grains of at most 56 ns is a wait below 2^69 ns"
 )]
-const fn wait_wide(fraction: u64, remainder: u64, behind: u64, shortfall: u64) -> (u64, u32) {
+const fn wait_wide(fraction: u64, remainder: u64, behind: u64, shortfall: u64) -> (u64, u64) {
     let missing = ((shortfall as u128) << 64).saturating_sub(remainder as u128);
     let rounded_up = missing.saturating_add(fraction.saturating_sub(1) as u128);
     // Without whole grains the fraction is not zero.
@@ -599,7 +630,16 @@ const fn wait_wide(fraction: u64, remainder: u64, behind: u64, shortfall: u64) -
         Some(nanos) => nanos.saturating_add(behind as u128),
         None => 0,
     };
-    (
+    ((nanos >> 64) as u64, nanos as u64)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a wait below 2^69 ns, and less than a second"
+)]
+const fn wide_duration((high, low): (u64, u64)) -> Duration {
+    let nanos = ((high as u128) << 64) | low as u128;
+    Duration::new(
         (nanos / 1_000_000_000) as u64,
         (nanos % 1_000_000_000) as u32,
     )

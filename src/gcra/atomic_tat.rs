@@ -59,16 +59,16 @@
 //! # Progress
 //!
 //! Lock-free: a decision is repeated only because another thread changed the word or advanced the
-//! epoch. Queries write nothing. A refusal writes nothing either, except for the first call in half
-//! an epoch, which advances the epoch.
+//! epoch. After a failed exchange it pauses for a fixed time. Queries write nothing. A refusal
+//! writes nothing either, except for the first call in half an epoch, which advances the epoch.
 
 use core::convert::Infallible;
 use core::fmt;
 
 use crate::gcra::{Gcra, Now};
-use crate::prepared_charge::{Exchange, Unprepared};
+use crate::prepared_charge::Exchange;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
-use crate::sync::{AtomicU64, Closed, const_fn};
+use crate::sync::{AtomicU64, Closed, back_off, const_fn};
 
 /// See the [module](self) documentation.
 pub(crate) struct AtomicTat {
@@ -130,16 +130,23 @@ impl AtomicTat {
         Ok(())
     }
 
-    /// Loads the TAT, and a clock reading that it can be compared with once it is
-    /// [confirmed](Self::is_current).
+    /// Loads the TAT first and the epoch second.
     #[inline]
-    pub(crate) fn load(&self, gcra: &Gcra, nanos: u64) -> Result<(u64, Now), Closed> {
+    fn words(&self) -> (u64, u64) {
         // Acquire: pairs with the Release of `replace`, `undo` and `advance_epoch`, so that the
         // epoch below is at least as new as this TAT.
         let tat = self.word.load(Acquire);
         // Acquire: pairs with the Release in `advance_epoch`, so that the TAT is confirmed against
         // the raised word.
         let epoch = self.epoch.load(Acquire);
+        (tat, epoch)
+    }
+
+    /// Loads the TAT, and a clock reading that it can be compared with once it is
+    /// [confirmed](Self::is_current).
+    #[inline]
+    pub(crate) fn load(&self, gcra: &Gcra, nanos: u64) -> Result<(u64, Now), Closed> {
+        let (tat, epoch) = self.words();
         let usable = if gcra.covers(epoch, nanos) {
             nanos
         } else {
@@ -150,15 +157,9 @@ impl AtomicTat {
 
     /// [`load`](Self::load) without the rare case, in which the epoch does not cover the reading.
     #[inline]
-    pub(crate) fn load_covered(&self, gcra: &Gcra, nanos: u64) -> Result<(u64, Now), Unprepared> {
-        // Acquire, twice: as in `load`.
-        let tat = self.word.load(Acquire);
-        let epoch = self.epoch.load(Acquire);
-        if gcra.covers(epoch, nanos) {
-            Ok((tat, gcra.now(nanos)))
-        } else {
-            Err(Unprepared::Detour)
-        }
+    pub(crate) fn load_covered(&self, gcra: &Gcra, nanos: u64) -> Option<(u64, Now)> {
+        let (tat, epoch) = self.words();
+        gcra.covers(epoch, nanos).then(|| (tat, gcra.now(nanos)))
     }
 
     /// Whether the TAT is unchanged, now that the epoch has been loaded.
@@ -172,9 +173,7 @@ impl AtomicTat {
     #[inline]
     pub(crate) fn load_current(&self, gcra: &Gcra, nanos: u64) -> Result<(Now, u64), Closed> {
         loop {
-            // Acquire, twice: as in `load`.
-            let tat = self.word.load(Acquire);
-            let epoch = self.epoch.load(Acquire);
+            let (tat, epoch) = self.words();
             let usable = if gcra.covers(epoch, nanos) {
                 nanos
             } else {
@@ -216,7 +215,7 @@ impl AtomicTat {
                 return Ok(nanos);
             }
             let then = gcra.now(next);
-            // Acquire: as in `load`.
+            // Acquire: as in `words`.
             let tat = self.word.load(Acquire);
             // Relaxed: only compared. A thread that was overtaken must not judge a newer TAT by an
             // older epoch.
@@ -234,9 +233,8 @@ impl AtomicTat {
                     continue;
                 }
             }
-            // Release: pairs with the Acquire loads of the epoch, in `load`, in `load_current` and
-            // above, which then see the raised word. A failure means that another thread has
-            // advanced the epoch.
+            // Release: pairs with the Acquire loads of the epoch, in `words` and above, which then
+            // see the raised word. A failure means that another thread has advanced the epoch.
             let _ = self.epoch.compare_exchange(epoch, next, Release, Relaxed);
         }
     }
@@ -272,11 +270,40 @@ impl AtomicTat {
     ) -> Result<R, Refusal<E>> {
         loop {
             let (tat, now) = self.load(gcra, nanos)?;
-            match decide(now, tat) {
-                Ok((next, result)) if self.replace(tat, next) => return Ok(result),
-                Err(refusal) if self.is_current(tat) => return Err(Refusal::Denied(refusal)),
-                _ => {}
+            if let Some(decided) = self.settle(tat, decide(now, tat)) {
+                return decided.map_err(Refusal::Denied);
             }
+        }
+    }
+
+    /// [`decide`](Self::decide) in the usual case: the epoch covers the reading, and no other
+    /// thread comes in between. `None` in all others, in which nothing has changed.
+    ///
+    /// Without a loop and without calls, it needs no registers that have to be saved first.
+    #[expect(clippy::inline_always, reason = "as `decide`")]
+    #[inline(always)]
+    pub(crate) fn decide_once<R, E>(
+        &self,
+        gcra: &Gcra,
+        nanos: u64,
+        decide: impl Fn(Now, u64) -> Result<(u64, R), E>,
+    ) -> Option<Result<R, E>> {
+        let (tat, now) = self.load_covered(gcra, nanos)?;
+        self.settle(tat, decide(now, tat))
+    }
+
+    /// Makes a decision about a TAT take effect; `None` if the TAT has changed.
+    #[expect(clippy::inline_always, reason = "as `decide`")]
+    #[inline(always)]
+    fn settle<R, E>(&self, tat: u64, decision: Result<(u64, R), E>) -> Option<Result<R, E>> {
+        match decision {
+            Ok((next, result)) if self.replace(tat, next) => Some(Ok(result)),
+            Ok(_) => {
+                back_off();
+                None
+            }
+            Err(refusal) if self.is_current(tat) => Some(Err(refusal)),
+            Err(_) => None,
         }
     }
 

@@ -168,9 +168,7 @@ impl WordGcra {
 
     #[inline]
     pub(crate) const fn not_yet(&self, now: Now, shortfall: Shortfall) -> Denied {
-        Denied::NotYet {
-            retry_after: self.gcra.wait(now, shortfall),
-        }
+        Denied::not_yet(self.gcra.wait_nanos(now, shortfall))
     }
 
     /// The time in which an empty bucket fills up, rounded up to a nanosecond.

@@ -98,7 +98,7 @@ use state::{KeyRefusal, TableState};
 /// let limits = FixedKeyed::with_clock(Quota::per_second(10).burst(3), 100_000, clock.clone());
 ///
 /// assert!(limits.try_acquire("alice", 3).is_ok());
-/// let retry_after = Duration::from_millis(100);
+/// let retry_after = Duration::from_millis(100).into();
 /// assert_eq!(limits.try_acquire("alice", 1), Err(Denied::NotYet { retry_after }));
 /// assert!(limits.try_acquire("bob", 1).is_ok());
 /// assert_eq!((limits.available("alice"), limits.available("bob")), (0, 2));

@@ -71,7 +71,7 @@ use super::table::Table;
 /// for _ in 0..5 {
 ///     assert_eq!(log_in("alice", "guess"), Ok(false));
 /// }
-/// let retry_after = Duration::from_secs(3 * 60);
+/// let retry_after = Duration::from_secs(3 * 60).into();
 /// assert_eq!(log_in("alice", "secret"), Err(Denied::NotYet { retry_after }));
 /// assert_eq!(log_in("bob", "secret"), Ok(true));
 /// # }

@@ -4,9 +4,7 @@ use crate::denied::Denied;
 
 /// The refusal of a key without room. A second is long enough for other keys to become unused, and
 /// short enough to retry after.
-pub(super) const NO_ROOM: Denied = Denied::Busy {
-    retry_after_nanos: 1_000_000_000,
-};
+pub(super) const NO_ROOM: Denied = Denied::busy(1_000_000_000);
 
 /// Decides calls for a new key while the table is full and none of its keys is unused.
 ///

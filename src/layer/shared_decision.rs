@@ -21,7 +21,7 @@ use crate::snapshot::Snapshot;
 ///
 /// let mut day = Snapshot::new(1_000, Duration::from_secs(86_400));
 /// (day.limit, day.available) = (Some("day"), 0);
-/// let retry_after = Duration::from_secs(86);
+/// let retry_after = Duration::from_secs(86).into();
 /// let decision = SharedDecision::denied(Denied::NotYet { retry_after }).describe([day]);
 /// assert!(!decision.is_admitted());
 /// ```

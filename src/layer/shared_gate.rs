@@ -44,7 +44,7 @@ use super::shared_decision::SharedDecision;
 ///                 *left = rest;
 ///                 SharedDecision::admitted()
 ///             }
-///             None => SharedDecision::denied(Denied::NotYet { retry_after: minute }),
+///             None => SharedDecision::denied(Denied::NotYet { retry_after: minute.into() }),
 ///         };
 ///         snapshot.available = *left;
 ///         decision.describe([snapshot])

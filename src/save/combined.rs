@@ -9,6 +9,7 @@ use super::saved::{Elapsed, Savable, save_methods};
 use super::window::{self, WindowState};
 use crate::clock::Clock;
 use crate::combined::{Combined, LimitMut, LimitRef};
+use crate::sliding_window::Which;
 use crate::time::Timestamp;
 
 /// The state of one limit of a combination.
@@ -47,6 +48,9 @@ pub(crate) fn state_at<C: Clock>(combined: &Combined<C>, now: Timestamp) -> Comb
         let state = match limit {
             LimitRef::Bucket(bucket) => LimitState::Bucket(bucket.state_at(now)),
             LimitRef::Window(window) => LimitState::Window(window.state_at(now)),
+            LimitRef::OneOfTwo(which, both) => {
+                LimitState::Window(window::state_of_at(both, which, now))
+            }
         };
         (String::from(name), state)
     };
@@ -62,6 +66,7 @@ pub(crate) fn restore_at<C: Clock>(
     now: Timestamp,
 ) -> Result<(), RestoreError> {
     let mut left: Vec<&(String, LimitState)> = state.limits.iter().collect();
+    let (mut shorter, mut longer) = (Vec::new(), Vec::new());
     for (name, limit) in combined.named_limits_mut() {
         let Some(position) = left.iter().position(|(known, _)| known == name) else {
             continue;
@@ -75,10 +80,22 @@ pub(crate) fn restore_at<C: Clock>(
             (LimitMut::Window(window), LimitState::Window(state)) => {
                 window::restore_at(window, state, elapsed, now)?;
             }
+            (LimitMut::OneOfTwo(which), LimitState::Window(state)) => {
+                let admissions = match which {
+                    Which::Shorter => &mut shorter,
+                    Which::Longer => &mut longer,
+                };
+                *admissions = state.aged(elapsed.0)?;
+            }
             _ => return Err(RestoreError::WrongKind),
         }
     }
-    Ok(())
+    if shorter.is_empty() && longer.is_empty() {
+        return Ok(());
+    }
+    combined
+        .change_two_windows(|both| both.restore_admissions_of_both_at(&shorter, &longer, now))
+        .ok_or(RestoreError::Shared)
 }
 
 impl<C: Clock> Savable for Combined<C> {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::error::RestoreError;
 use super::saved::{Elapsed, Savable, save_methods};
 use crate::clock::Clock;
-use crate::sliding_window::{Admissions, SlidingWindow};
+use crate::sliding_window::{Admissions, SlidingWindow, Which};
 use crate::time::{Timestamp, nanos};
 
 /// The admissions of a sliding window that still counted, by their age.
@@ -36,7 +36,7 @@ impl WindowState {
         counts.fold(0, u64::saturating_add)
     }
 
-    fn aged(&self, elapsed: u64) -> Result<Vec<Admissions>, RestoreError> {
+    pub(super) fn aged(&self, elapsed: u64) -> Result<Vec<Admissions>, RestoreError> {
         // A slot is at most as long as the window.
         let oldest = self.length.saturating_mul(2);
         let is_valid = |&(age, count): &(u64, u64)| age <= oldest && count > 0;
@@ -53,8 +53,12 @@ impl WindowState {
     }
 }
 
-pub(super) fn state_at<C>(window: &SlidingWindow<C>, now: Timestamp) -> WindowState {
-    let (length, admissions) = window.admissions_at(now);
+pub(super) fn state_of_at<C>(
+    window: &SlidingWindow<C>,
+    which: Which,
+    now: Timestamp,
+) -> WindowState {
+    let (length, admissions) = window.admissions_of_at(which, now);
     WindowState {
         length: nanos(length),
         admissions: admissions
@@ -78,7 +82,7 @@ impl<C: Clock> Savable for SlidingWindow<C> {
     type State = WindowState;
 
     fn state_at(&self, now: Timestamp) -> WindowState {
-        state_at(self, now)
+        state_of_at(self, Which::Shorter, now)
     }
 
     fn restored_at(

@@ -112,23 +112,25 @@ impl ShardedState {
         Ok(available.min(gcra.capacity()))
     }
 
-    /// The refusal of a call that no lease can serve, as of a bucket without leases: one load more
-    /// than in a plain bucket. `None` where a lease exists, the quota has changed or the call fits.
-    // Out of line, and without the hint, so that the way of an admission stays short.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn refusal_without_leases(&self, n: u64, now: Timestamp) -> Option<Shortfall> {
+    /// The nanoseconds that a call has to wait which no lease can serve, as of a bucket without
+    /// leases: one load more than in a plain bucket. `None` in all other cases: a lease exists, the
+    /// quota has changed, or the call fits.
+    #[inline]
+    pub(super) fn refusal_without_leases(&self, n: u64, now: Timestamp) -> Option<u64> {
         let ShardedCore {
             tat, gcra, held, ..
         } = &*self.core;
-        let (seen, now) = tat.load_covered(gcra, now.as_nanos()).ok()?;
+        let (seen, now) = tat.load_covered(gcra, now.as_nanos())?;
         // Relaxed: after the TAT, whose Acquire shows what was raised for every lease in it. Tokens
         // of a lease that is made later were not in the bucket at `now`.
         if held.load(Relaxed) > 0 || n > gcra.capacity() {
             return None;
         }
         let shortfall = gcra.admit(seen, now, gcra.cost(n)).err()?;
-        tat.is_current(seen).then_some(shortfall)
+        if !tat.is_current(seen) {
+            return None;
+        }
+        gcra.usual_wait_nanos(now, shortfall)
     }
 
     /// All leases, merged.

@@ -4,8 +4,9 @@ use super::charge::Generation;
 use super::handover::Handover;
 use super::history::History;
 use super::ring::Ring;
-use super::slots::Window;
+use super::slots::WindowError;
 use super::state::{Deciding, WindowState};
+use super::windows::Windows;
 use crate::sync::{Closed, Successor};
 use crate::time::Timestamp;
 
@@ -17,22 +18,24 @@ pub(super) struct ChangedState {
 }
 
 impl ChangedState {
-    /// The state that replaces `latest`, or the `first` one if there is none. `None` if limit and
-    /// length are the same.
+    /// The state that replaces `latest`, or the `first` one if there is none, with what `change`
+    /// makes of its windows. `None` if limits and lengths are the same.
     pub(super) fn replacing(
         first: &WindowState,
         latest: Option<&Self>,
-        window: Window,
+        change: impl FnOnce(Windows) -> Result<Windows, WindowError>,
         now: Timestamp,
-    ) -> Option<Self> {
+    ) -> Result<Option<Self>, WindowError> {
         let (state, generation) = latest.map_or((first, Generation::FIRST), |latest| {
             (&latest.state, latest.generation)
         });
-        (!state.ring.window().is_like(&window)).then(|| Self {
-            state: WindowState::new(Ring::unopened(window)),
+        let old = state.ring.windows();
+        let new = change(old)?;
+        Ok((!old.are_like(&new)).then(|| Self {
+            state: WindowState::new(Ring::unopened(&new)),
             handover: Handover::at(now.as_nanos()),
             generation: generation.next(),
-        })
+        }))
     }
 
     /// This state, which has taken over.

@@ -114,6 +114,13 @@ impl Handover {
             let earlier = old.carried();
             Box::new(history_of(&old.ring, earlier, head, window, current))
         });
+        if let (Some(longer), Some(earlier)) = (&new.ring.longer, &old.ring.longer) {
+            longer.handed_over.get_or_init(|| {
+                let permits = earlier.permits(old.ring.short_slots(), head);
+                let current = longer.number(current);
+                Box::new(History::new(longer.window(), current, permits))
+            });
+        }
         new.ring.open(current, history);
     }
 }

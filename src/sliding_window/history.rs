@@ -96,7 +96,6 @@ impl History {
     }
 
     /// The permits in slots from `number` on, with their last nanoseconds.
-    #[cfg(any(feature = "std", tidegate_loom))]
     pub(super) fn permits(&self, number: i64) -> impl Iterator<Item = (i64, u64)> {
         self.from(number)
             .iter()

@@ -15,6 +15,8 @@
 //!   Counts and the base only grow, by `fetch_max`.
 //! * `undone`: one more than the last slot in which a charge was undone. It only grows.
 //! * `restored`: what a restore brought along from an earlier life. It never changes.
+//! * `longer`: a longer window over the same admissions, if there is one. The base then holds what
+//!   both windows require: see [`Longer`].
 //!
 //! # Admission
 //!
@@ -63,28 +65,13 @@
 //! Carried permits may exceed the limit, which caps bases. So `undone` is raised beyond them, as if
 //! they had been undone.
 //!
-//! # Hints
-//!
-//! A refused call that misses one permit needs no search: it has room once the oldest slot ages out
-//! in which something was admitted. `leaving` names that slot, if it has the head's number. Of two
-//! threads that rotate to one slot, the one with the older counts may name a later slot, so
-//! `fetch_max` keeps the older one (`stored_leaving`). Where invariant 4 does not hold, slots may
-//! hold more than their base, and one of them may not be enough (`unread_undone_in_refusal`).
-//!
-//! Otherwise there is room once enough of the oldest slots have aged out. A search from the newest
-//! slot back adds up what may stay, and always finds the slot that has to leave. Where invariant 4
-//! holds, a search from the oldest slot on, which adds up the excess, finds it too. Both then run
-//! in turn, and the first answer counts. Where invariant 4 does not hold, slots may hold more than
-//! their base (`unread_undone`), so only the search from the newest slot is used.
-//!
-//! `undone` tells the two cases apart. Every undo raises it beyond its slot before it exchanges the
-//! head (`late_undone`), with Release, so that a thread which acquires a head sees the undos before
-//! it (`relaxed_undo`). Undos that come after the head of a hint also come after the hint.
+//! # Queries
 //!
 //! A query in a slot that the head has not reached does not rotate: permits can be undone only in
 //! the head's slot, and so a query, or a call that another limit refuses, would keep them from
 //! coming back. It takes what has aged out since off the head's base, where invariant 4 holds
-//! (`unread_undone_in_query`), and adds up the ring where that is shorter.
+//! (`unread_undone_in_query`), and adds up the ring where that is shorter. Nothing has aged out
+//! while the slot that leaves first still counts (`aged_out_counts`).
 //!
 //! # Orderings
 //!
@@ -93,7 +80,8 @@
 //! its base and all entries before it (`relaxed_rotation`). A count is raised with Release and
 //! loaded with Acquire. So a reader that finds a later slot's count in an entry sees the moved head
 //! when it loads the head again (`unordered_count`, `unconfirmed_view`, `unconfirmed_hint`).
-//! Raising a base is Relaxed: the exchange that follows publishes it.
+//! The exchange that follows publishes a base. It is raised with Release all the same, for a call
+//! that a base refuses before that: the bases of two windows are then at least as large.
 //!
 //! The names in parentheses are mutants in `loom-tests/src/mutants/`.
 //!
@@ -104,12 +92,14 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::iter;
 
-use crate::prepared_charge::{Exchange, Unprepared};
-use crate::sliding_window::carried::Carried;
-use crate::sliding_window::history::{Admissions, History};
-use crate::sliding_window::slots::{Window, Word};
+use super::carried::Carried;
+use super::counts::Counts;
+use super::history::{Admissions, History};
+use super::longer::{Longer, ShortSlots};
+use super::slots::{Window, Word};
+use super::windows::Windows;
+use crate::prepared_charge::Exchange;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, Closed};
 
@@ -122,8 +112,8 @@ pub(crate) struct Ring {
     undone: AtomicU64,
     window: Window,
     pub(super) restored: History,
-    /// Their number is a power of two.
-    counts: Box<[AtomicU64]>,
+    counts: Counts,
+    pub(super) longer: Option<Box<Longer>>,
 }
 
 /// Why a ring admits nothing.
@@ -142,9 +132,9 @@ impl From<Closed> for RingRefusal {
 
 /// The permits that count at an instant.
 pub(crate) struct View {
-    head: Word,
+    pub(super) head: Word,
     /// The oldest slot that counts.
-    oldest: u64,
+    pub(super) oldest: u64,
     pub(crate) used: u64,
 }
 
@@ -157,40 +147,73 @@ pub(crate) struct Position {
 }
 
 impl Ring {
-    pub(crate) fn new(window: Window) -> Self {
-        Self::raw(window, Word(0))
+    pub(super) fn new(windows: &Windows) -> Self {
+        let ring = Self::raw(windows, Word(0));
+        // A longer window with a lower limit leaves less room even in the first slot.
+        let base = ring.window.word(0, ring.first_base(0, &ring.restored));
+        // Relaxed: no other thread has the ring.
+        ring.base.fetch_max(base.0, Relaxed);
+        ring
     }
 
     /// A ring that is about to take over.
     #[cfg(any(feature = "std", tidegate_loom))]
-    pub(crate) fn unopened(window: Window) -> Self {
-        Self::raw(window, Window::unopened())
+    pub(super) fn unopened(windows: &Windows) -> Self {
+        Self::raw(windows, Window::unopened())
     }
 
-    fn raw(window: Window, head: Word) -> Self {
+    fn raw(windows: &Windows, head: Word) -> Self {
         Self {
             head: AtomicU64::new(head.0),
             base: AtomicU64::new(0),
             leaving: AtomicU64::new(0),
             undone: AtomicU64::new(0),
-            window,
+            window: windows.window,
             restored: History::default(),
-            counts: (0..window.ring_len()).map(|_| AtomicU64::new(0)).collect(),
+            counts: Counts::new(windows.ring_len()),
+            longer: Longer::of(windows),
         }
     }
 
-    /// A ring in which these admissions count. `nanos` is the present, at which they have their
-    /// ages.
-    pub(crate) fn restored(window: Window, admissions: &[Admissions], nanos: u64) -> Self {
-        let restored = History::restored(&window, admissions, nanos);
+    /// A ring in which these admissions count, and those of `longer` for a longer window. `nanos`
+    /// is the present, at which they have their ages.
+    pub(super) fn restored(
+        windows: &Windows,
+        admissions: &[Admissions],
+        longer: &[Admissions],
+        nanos: u64,
+    ) -> Self {
+        let window = &windows.window;
+        let restored = History::restored(window, admissions, nanos);
         // The first slot begins as after a rotation, because no rotation leads to slot 0.
         let first = window.number_at(nanos);
-        let base = window.word(first, restored.since(window.signed_oldest(first)));
-        let mut ring = Self::raw(window, window.word(first, 0));
-        ring.undone = AtomicU64::new(restored.end());
+        let mut ring = Self::raw(windows, window.word(first, 0));
+        if let Some(window) = &mut ring.longer {
+            window.restore(longer, nanos);
+        }
+        // Relaxed, both: no other thread has the ring.
+        ring.undone.fetch_max(restored.end(), Relaxed);
+        let base = window.word(first, ring.first_base(first, &restored));
+        ring.base.fetch_max(base.0, Relaxed);
         ring.restored = restored;
-        ring.base = AtomicU64::new(base.0);
         ring
+    }
+
+    /// The base of the first slot of a ring to which all that counts is carried.
+    fn first_base(&self, number: u64, carried: &History) -> u64 {
+        let sum = carried.since(self.window.signed_oldest(number));
+        let Some(longer) = &self.longer else {
+            return sum;
+        };
+        // Relaxed: as in `open`.
+        self.undone.fetch_max(longer.end_of_carried(), Relaxed);
+        let oldest = longer.window().signed_oldest(longer.number(number));
+        longer.raise_bases(
+            self.short_slots(),
+            number,
+            sum,
+            longer.carried().since(oldest),
+        )
     }
 
     /// The admissions that count at an instant, each with the least age that it may have.
@@ -231,17 +254,20 @@ impl Ring {
         &self.window
     }
 
-    /// The count of slot `number`, or of another one with the same index.
-    fn entry(&self, number: u64) -> &AtomicU64 {
-        // Entries are a power of two, and at most 2^18 fit any usize.
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "only the low bits are used"
-        )]
-        let number = number as usize;
-        &self.counts[number & (self.counts.len() - 1)]
+    pub(super) const fn short_slots(&self) -> ShortSlots<'_> {
+        let (window, counts) = (&self.window, &self.counts);
+        ShortSlots { window, counts }
     }
 
+    pub(super) fn windows(&self) -> Windows {
+        let longer = self.longer.as_ref();
+        Windows {
+            window: self.window,
+            longer: longer.map(|longer| *longer.window()),
+        }
+    }
+
+    #[inline]
     pub(super) fn load_head(&self) -> Word {
         // Acquire: pairs with the AcqRel in `rotate`, and so shows the base and the entries before
         // this slot. Also pairs with the Release in `undo`, and so shows `undone`.
@@ -255,6 +281,12 @@ impl Ring {
         Word(self.base.load(Relaxed))
     }
 
+    /// Makes this thread see what was written before the base that it has seen.
+    pub(super) fn acquire_base(&self) {
+        // Acquire: pairs with the Release in `rotate`.
+        let _ = self.base.load(Acquire);
+    }
+
     /// The window, unless a successor has taken over or is about to.
     #[inline]
     pub(crate) fn check_open(&self) -> Result<&Window, Closed> {
@@ -264,7 +296,7 @@ impl Ring {
 
     #[cfg(any(feature = "std", tidegate_loom))]
     #[inline]
-    fn check_head(&self, head: Word) -> Result<(), Closed> {
+    pub(super) fn check_head(&self, head: Word) -> Result<(), Closed> {
         if head == self.window.closed() {
             Err(Closed)
         } else {
@@ -279,7 +311,7 @@ impl Ring {
         clippy::unnecessary_wraps,
         reason = "the same call as with std"
     )]
-    const fn check_head(&self, _: Word) -> Result<(), Closed> {
+    pub(super) const fn check_head(&self, _: Word) -> Result<(), Closed> {
         Ok(())
     }
 
@@ -290,7 +322,7 @@ impl Ring {
         // Relaxed, twice: published by the exchange below. `fetch_max`, because a thread may be
         // late; each of them raises to the same value.
         self.undone.fetch_max(carried.end(), Relaxed);
-        let base = window.word(number, carried.since(window.signed_oldest(number)));
+        let base = window.word(number, self.first_base(number, carried));
         self.base.fetch_max(base.0, Relaxed);
         let (unopened, head) = (Window::unopened(), window.word(number, 0));
         // Release: pairs with the Acquire loads of the head, which then see the base, `undone` and
@@ -375,41 +407,19 @@ impl Ring {
         Ok(self.rotate(carried, head, self.window.number(base)))
     }
 
-    /// The slot with which there will be room for `n`, where one permit is missing: the oldest in
-    /// which something was admitted. `None` if that has to be searched for.
+    /// The oldest slot in which something was admitted, beside the head's slot `number`.
     #[inline]
-    fn first_to_leave<C: Carried>(
-        &self,
-        _carried: C,
-        head: Word,
-        before: u64,
-        n: u64,
-    ) -> Option<u64> {
-        let window = &self.window;
-        let number = window.number(head);
-        let used = before.wrapping_add(window.count(head));
-        // Relaxed, both: the Acquire that loaded the head shows what the rotation to its slot has
-        // raised, and the `undone` of all undos before it.
-        let age = window.age_beside(number, self.leaving.load(Relaxed))?;
-        let is_exact = !C::MAY_BE_LATER && self.undone.load(Relaxed) <= window.oldest(number);
-        (is_exact && window.excess(used, n) == 1).then(|| number.wrapping_sub(age))
+    pub(super) fn leaving_beside(&self, number: u64) -> Option<u64> {
+        // Relaxed: the Acquire that loaded the head shows what the rotation to its slot has raised.
+        let age = self.window.age_beside(number, self.leaving.load(Relaxed))?;
+        Some(number.wrapping_sub(age))
     }
 
-    /// The wait until there is room for `n`, or the new head if the head has moved meanwhile.
-    #[cold]
-    #[inline(never)]
-    fn refuse(
-        &self,
-        carried: impl Carried,
-        head: Word,
-        before: u64,
-        n: u64,
-        nanos: u64,
-    ) -> Result<Word, u64> {
-        match self.until_room(carried, &self.view_of(head, before), n, nanos) {
-            Some(wait) => Err(wait),
-            None => Ok(self.load_head()),
-        }
+    /// One more than the last slot in which a charge was undone; 0 for none.
+    #[inline]
+    pub(super) fn undone_end(&self) -> u64 {
+        // Relaxed: the Acquire that loaded the head shows the `undone` of all undos before it.
+        self.undone.load(Relaxed)
     }
 
     /// Ends the head's slot unless another thread did, and returns the head to continue with.
@@ -419,19 +429,17 @@ impl Ring {
         let from = window.number(head);
         // Release: pairs with the Acquire in `finished`, and shows there that the head came this
         // far. `fetch_max`, because a thread with an older count may be late.
-        self.entry(from).fetch_max(head.0, Release);
-        let sum = self.sum(carried, to, from);
-        let mut older = window.oldest(to)..=from;
-        let oldest = older
-            .find(|&number| self.finished(number) > 0)
-            .unwrap_or(to);
-        let base = window.word(to, sum);
-        // Relaxed, twice: published by the exchange below. `fetch_max`, because a thread with an
-        // older slot may be late, or one with an older count, which knows of fewer admissions.
-        self.base.fetch_max(base.0, Relaxed);
-        if let Some(leaving) = window.aged(to, oldest) {
-            self.leaving.fetch_max(leaving, Relaxed);
+        self.counts.entry(from).fetch_max(head.0, Release);
+        let mut sum = self.sum(carried, to, from);
+        if let Some(longer) = &self.longer {
+            sum = longer.rotate(self.short_slots(), from, to, sum);
         }
+        self.raise_leaving(to, from);
+        let base = window.word(to, sum);
+        // Release: pairs with the Acquire in `until_both_have_room`, for a longer window's bases.
+        // `fetch_max`, because a thread with an older slot may be late, or one with an older count,
+        // which knows of fewer admissions.
+        self.base.fetch_max(base.0, Release);
         let next = window.word(to, 0);
         // AcqRel. Its Release pairs with the Acquire of `load_head` and of the failures here and in
         // `admit`, which show base and entries together with the new slot. Its Acquire pairs with
@@ -441,6 +449,18 @@ impl Ring {
         match self.head.compare_exchange(head.0, next.0, AcqRel, Acquire) {
             Ok(_) => next,
             Err(seen) => Word(seen),
+        }
+    }
+
+    /// Notes the oldest slot up to `last` in which something was admitted and that counts in `to`.
+    fn raise_leaving(&self, to: u64, last: u64) {
+        let window = &self.window;
+        let mut older = window.oldest(to)..=last;
+        let oldest = older.find(|&number| self.finished(number) > 0);
+        if let Some(leaving) = window.aged(to, oldest.unwrap_or(to)) {
+            // Relaxed: published by the exchange of the head. `fetch_max`, because a thread with an
+            // older count may be late, which knows of fewer admissions.
+            self.leaving.fetch_max(leaving, Relaxed);
         }
     }
 
@@ -467,15 +487,7 @@ impl Ring {
 
     /// The count of a finished slot; 0 if nothing was admitted in it.
     pub(super) fn finished(&self, number: u64) -> u64 {
-        let window = &self.window;
-        // Acquire: pairs with the Release in `rotate`, for the second load of the head in `view`
-        // and `until_room`.
-        let word = Word(self.entry(number).load(Acquire));
-        if window.number(word) == number {
-            window.count(word)
-        } else {
-            0
-        }
+        self.counts.finished(&self.window, number)
     }
 
     /// The permits that count, if the head is in the slot of `nanos` and no thread is preparing a
@@ -521,15 +533,14 @@ impl Ring {
         Ok((window.limit().saturating_sub(used), charge))
     }
 
-    /// [`prepare`](Self::prepare) for one permit, if the head is in the slot of `nanos`.
+    /// [`prepare`](Self::prepare) for one permit, if there is room in the head's slot, and that is
+    /// the slot of `nanos`.
     #[inline]
-    pub(crate) fn prepare_one(&self, nanos: u64) -> Result<(u64, Exchange), Unprepared> {
-        let View { head, used, .. } = self.current(nanos).ok_or(Unprepared::Detour)?;
+    pub(crate) fn prepare_one(&self, nanos: u64) -> Option<(u64, Exchange)> {
+        let View { head, used, .. } = self.current(nanos)?;
         let (before, after) = (head.0, head.0.wrapping_add(1));
-        match self.window.limit().checked_sub(used) {
-            Some(room) if room > 0 => Ok((room, Exchange { before, after })),
-            _ => Err(Unprepared::NoRoom),
-        }
+        let room = self.window.limit().checked_sub(used)?;
+        (room > 0).then_some((room, Exchange { before, after }))
     }
 
     /// Exchanges a head that was loaded, if it is still current.
@@ -555,11 +566,7 @@ impl Ring {
         loop {
             let head = self.load_head();
             let number = window.number(head);
-            let current = if window.contains(number, nanos) {
-                number
-            } else {
-                window.number_at(nanos).max(number)
-            };
+            let current = window.current(number, nanos);
             let oldest = window.oldest(current);
             if current == number {
                 if let Some(before) = window.base_count(head, self.load_base()) {
@@ -567,9 +574,13 @@ impl Ring {
                 }
             }
             self.check_head(head)?;
-            let used = match self.used_later(carried, head, current) {
-                Some(used) => used,
-                None => self.sum_with(carried, head, current),
+            let used = match (self.used_later(carried, head, current), &self.longer) {
+                (Some(used), _) => used,
+                (None, None) => self.sum_with(carried, head, current),
+                (None, Some(longer)) => {
+                    let sum = self.sum_with(carried, head, current);
+                    longer.used_by_both(self.short_slots(), head, current, sum)
+                }
             };
             // Entries are overwritten only after the head has moved on. The Acquire loads in
             // `finished` keep this load of the head after them.
@@ -586,23 +597,20 @@ impl Ring {
     fn used_later<C: Carried>(&self, _carried: C, head: Word, current: u64) -> Option<u64> {
         let window = &self.window;
         let number = window.number(head);
-        let (from, to) = (window.oldest(number), window.oldest(current));
-        // Relaxed: as in `until_room`.
-        let is_exact = !C::MAY_BE_LATER && self.undone.load(Relaxed) <= from;
-        if !is_exact || to - from > number.saturating_sub(to) {
+        let is_exact = !C::MAY_BE_LATER && self.undone_end() <= window.oldest(number);
+        // With a longer window, the base is not the sum of these slots alone.
+        if !is_exact || self.longer.is_some() {
             return None;
         }
         let before = window.base_count(head, self.load_base())?;
         let used = self.view_of(head, before).used;
         // Entries that are overwritten meanwhile are noticed in `view`.
-        let left = (from..to).fold(used, |left, number| {
-            left.saturating_sub(self.finished(number))
-        });
-        Some(left)
+        let leaving = self.leaving_beside(number);
+        window.left_later(used, leaving, number, current, |slot| self.finished(slot))
     }
 
     /// The same, added up.
-    fn sum_with(&self, carried: impl Carried, head: Word, current: u64) -> u64 {
+    pub(super) fn sum_with(&self, carried: impl Carried, head: Word, current: u64) -> u64 {
         let window = &self.window;
         let number = window.number(head);
         let finished = match number.checked_sub(1) {
@@ -617,7 +625,7 @@ impl Ring {
     }
 
     /// The permits that count while the head is in its slot, of which `before` are of earlier ones.
-    const fn view_of(&self, head: Word, before: u64) -> View {
+    pub(super) const fn view_of(&self, head: Word, before: u64) -> View {
         let window = &self.window;
         View {
             head,
@@ -625,68 +633,6 @@ impl Ring {
             // Each is at most the limit, which has at most 63 bits.
             used: before.wrapping_add(window.count(head)),
         }
-    }
-
-    /// The nanoseconds after `nanos` until there is room for `n`, which is at most the limit and
-    /// does not fit now. `None` if the head has moved since, and the caller has to load it again.
-    pub(crate) fn until_room<C: Carried>(
-        &self,
-        carried: C,
-        view: &View,
-        n: u64,
-        nanos: u64,
-    ) -> Option<u64> {
-        let window = &self.window;
-        let newest = window.number(view.head);
-        // Relaxed: the Acquire that loaded the head shows the `undone` of all undos before it.
-        let is_undone = || self.undone.load(Relaxed) > view.oldest;
-        let leaving = match (window.limit() - n).checked_sub(window.count(view.head)) {
-            None if !C::MAY_BE_LATER => newest,
-            _ if is_undone() => self.leaving_from_newest(carried, view, window.limit() - n),
-            None => newest,
-            Some(room) => self.leaving_from_both_ends(view, window.excess(view.used, n), room),
-        };
-        // As in `view`.
-        (window.number(self.load_head()) == newest).then(|| window.until_gone(leaving, nanos))
-    }
-
-    /// The slot with which `excess` has aged out, provided that the view is the sum of its slots
-    /// (invariant 4). It is also the newest slot that, with the slots after it, does not fit in
-    /// `room`. Searches from both ends in turn: in steady traffic it is one of the oldest slots,
-    /// after a burst one of the newest.
-    #[inline(never)]
-    fn leaving_from_both_ends(&self, view: &View, mut excess: u64, mut room: u64) -> u64 {
-        let newest = self.window.number(view.head);
-        let older = view.oldest..newest;
-        for (old, new) in older.clone().zip(older.rev()) {
-            match excess.checked_sub(self.finished(old)) {
-                Some(left) if left > 0 => excess = left,
-                _ => return old,
-            }
-            match room.checked_sub(self.finished(new)) {
-                Some(left) => room = left,
-                None => return new,
-            }
-        }
-        // Slots were overwritten meanwhile, which the caller detects.
-        newest
-    }
-
-    /// The newest slot that, with the slots after it, does not fit in `room`. Correct also where
-    /// slots hold more than the view, or something is carried. A slot before the clock's origin is
-    /// a negative number, in two's complement.
-    #[inline(never)]
-    fn leaving_from_newest(&self, carried: impl Carried, view: &View, room: u64) -> u64 {
-        let window = &self.window;
-        let newest = window.number(view.head);
-        let counted = iter::once((newest, window.count(view.head)));
-        let older = (view.oldest..newest).rev();
-        let counted = counted.chain(older.map(|number| (number, self.finished(number))));
-        let leaving = carried.history(&self.restored).leaving(counted, room);
-        #[expect(clippy::cast_sign_loss, reason = "two's complement")]
-        let leaving = leaving.map(|number| number as u64);
-        // `None` if slots were overwritten meanwhile, which the caller detects.
-        leaving.unwrap_or(view.oldest)
     }
 
     /// Takes `permits` off the head if they were charged to its slot. Returns how many came back.
@@ -710,6 +656,11 @@ impl Ring {
                 Ok(_) => return permits,
                 Err(seen) => head = Word(seen),
             }
+        }
+        if let Some(longer) = &self.longer {
+            // Relaxed: a hint that misses it is for the window before the undo.
+            self.undone.fetch_max(slot.saturating_add(1), Relaxed);
+            longer.give_back(self.short_slots(), self.load_head(), slot, permits);
         }
         0
     }

@@ -6,8 +6,9 @@ use super::SlidingWindow;
 use super::changed::ChangedState;
 use super::charge::Generation;
 use super::history::History;
-use super::slots::{Window, WindowError};
+use super::slots::WindowError;
 use super::state::Deciding;
+use super::windows::{Which, Windows};
 use crate::clock::Clock;
 use crate::sync::Closed;
 use crate::time::Timestamp;
@@ -24,16 +25,32 @@ impl<C> SlidingWindow<C> {
         window: Duration,
         now: Timestamp,
     ) -> Result<(), WindowError> {
+        self.set_limit_of_at(Which::Shorter, limit, window, now)
+    }
+
+    /// [`set_limit_at`](Self::set_limit_at) for one of two windows.
+    pub(crate) fn set_limit_of_at(
+        &self,
+        which: Which,
+        limit: u64,
+        length: Duration,
+        now: Timestamp,
+    ) -> Result<(), WindowError> {
         let first = &self.core.state;
-        let chosen = first.ring.window().slots();
-        let window = Window::fitting(limit, window, chosen)?;
+        let chosen = first.ring.windows();
+        let change = |windows: Windows| windows.with(which, limit, length, &chosen);
+        let mut result = Ok(());
         let changed = self.changes.replace(first, |latest| {
-            ChangedState::replacing(first, latest, window, now)
+            let state = ChangedState::replacing(first, latest, change, now);
+            state.unwrap_or_else(|error| {
+                result = Err(error);
+                None
+            })
         });
         if changed {
             self.wait_queue.wake_head();
         }
-        Ok(())
+        result
     }
 
     /// Runs `operation` on the state that has replaced the first one.

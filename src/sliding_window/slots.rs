@@ -57,6 +57,9 @@ impl core::error::Error for WindowError {}
 /// The longest window in nanoseconds. With one slot more it still fits the time line.
 const MAX_WINDOW: u64 = 1 << 62;
 
+/// The slots of a window unless its limit needs longer ones.
+pub(super) const DEFAULT_SLOTS: u64 = 64;
+
 /// 65 536 slots take 1 to 2 MiB and bring capacity back at most 1/65 536 of the window late.
 const MAX_SLOTS: u64 = 1 << 16;
 
@@ -77,7 +80,7 @@ pub(crate) struct Window {
     slot: NonZeroU64,
     /// Number of slots before the current one that count. Together they are at least as long as the
     /// window, so that no interval of its length touches more than these and the current slot.
-    reach: u64,
+    reach: u32,
     /// Number of bits of the count in a word.
     count_bits: u32,
     /// These bits. Kept, so that no decision computes them.
@@ -87,7 +90,7 @@ pub(crate) struct Window {
     /// The window in nanoseconds.
     length: u64,
     /// The number of slots that the caller chose.
-    slots: u64,
+    slots: u32,
 }
 
 /// A slot's number and the permits admitted in it, or before it. A larger word belongs to a later
@@ -116,7 +119,16 @@ impl Window {
             return Err(WindowError::TooManySlots { max });
         }
 
-        let slot = Self::slot_length(length, slots);
+        Self::with_slot(limit, length, slots, Self::slot_length(length, slots))
+    }
+
+    /// A window of valid length, cut into slots of this length.
+    fn with_slot(
+        limit: u64,
+        length: u64,
+        slots: u64,
+        slot: NonZeroU64,
+    ) -> Result<Self, WindowError> {
         let reach = length.div_ceil(slot.get());
         let last_number = LAST_NANOS.checked_div(slot.get()).unwrap_or_default();
         // One number is left over, for rings that are not in use.
@@ -128,16 +140,18 @@ impl Window {
             return Err(WindowError::LimitTooLarge { max });
         }
         let age_bits = 64_u32.saturating_sub(reach.leading_zeros());
+        // Both are some 2^18 at most.
+        let fits = |number| u32::try_from(number).unwrap_or(u32::MAX);
         Ok(Self {
             limit,
             slot,
-            reach,
+            reach: fits(reach),
             count_bits,
             age_bits: if age_bits <= count_bits { age_bits } else { 0 },
             // All that fits the bits.
             count_mask: max,
             length,
-            slots,
+            slots: fits(slots),
         })
     }
 
@@ -153,6 +167,31 @@ impl Window {
                 }
                 result => return result,
             }
+        }
+    }
+
+    /// A window with `slots`, or with fewer if so many do not fit, each as long as several of
+    /// `shorter` nanoseconds.
+    pub(crate) fn fitting_slots_of(
+        shorter: NonZeroU64,
+        limit: u64,
+        length: Duration,
+        slots: u64,
+    ) -> Result<Self, WindowError> {
+        let mut fitting = Self::fitting(limit, length, slots)?;
+        loop {
+            let several = fitting.slot.get().checked_div(shorter.get()).unwrap_or(0);
+            let slot = several.max(1).saturating_mul(shorter.get());
+            let slot = NonZeroU64::new(slot).unwrap_or(NonZeroU64::MIN);
+            let is_last = fitting.slots() <= 1;
+            match Self::with_slot(limit, fitting.length, fitting.slots(), slot) {
+                // Shorter slots leave fewer bits for the limit.
+                Err(WindowError::LimitTooLarge { .. }) if !is_last => {}
+                // A slot that is cut short makes more of them count.
+                Ok(_) if slot != fitting.slot && !is_last => {}
+                result => return result,
+            }
+            fitting = Self::fitting(limit, length, fitting.slots() / 2)?;
         }
     }
 
@@ -175,6 +214,11 @@ impl Window {
             .unwrap_or(NonZeroU64::MIN)
     }
 
+    /// The length of a slot.
+    pub(crate) const fn slot_nanos(&self) -> NonZeroU64 {
+        self.slot
+    }
+
     pub(crate) const fn limit(&self) -> u64 {
         self.limit
     }
@@ -184,7 +228,11 @@ impl Window {
     }
 
     pub(crate) const fn slots(&self) -> u64 {
-        self.slots
+        self.slots as u64
+    }
+
+    const fn reach(&self) -> u64 {
+        self.reach as u64
     }
 
     /// Whether limit and length are the same.
@@ -196,7 +244,7 @@ impl Window {
     /// Number of ring entries: one for every counting slot and one for the current. A power of two,
     /// so that a mask turns a number into an index.
     pub(crate) const fn ring_len(&self) -> u64 {
-        self.reach.saturating_add(1).next_power_of_two()
+        self.reach().saturating_add(1).next_power_of_two()
     }
 
     /// Whether slot `number` contains `nanos`. Takes a multiplication, where
@@ -207,8 +255,43 @@ impl Window {
     }
 
     /// The number of the slot that contains `nanos`.
+    #[inline]
     pub(crate) fn number_at(&self, nanos: u64) -> u64 {
         nanos.min(LAST_NANOS) / self.slot
+    }
+
+    /// The current slot at `nanos`, if slot `head` has begun: a clock may be behind.
+    #[inline]
+    pub(crate) fn current(&self, head: u64, nanos: u64) -> u64 {
+        if self.contains(head, nanos) {
+            head
+        } else {
+            self.number_at(nanos).max(head)
+        }
+    }
+
+    /// What is left of `used`, which count in slot `head`, while the later slot `current` is the
+    /// current one. `leaving` is the oldest slot in which something was admitted, if that is known,
+    /// and `finished` are the counts of slots. `None` where most slots have aged out.
+    pub(crate) fn left_later(
+        &self,
+        used: u64,
+        leaving: Option<u64>,
+        head: u64,
+        current: u64,
+        finished: impl Fn(u64) -> u64,
+    ) -> Option<u64> {
+        let (from, to) = (self.oldest(head), self.oldest(current));
+        if leaving.is_some_and(|leaving| leaving >= to) {
+            return Some(used);
+        }
+        if to > head {
+            return Some(0);
+        }
+        if to.saturating_sub(from) > head.saturating_sub(to) {
+            return None;
+        }
+        Some((from..to).fold(used, |left, number| left.saturating_sub(finished(number))))
     }
 
     /// The start of slot `number`.
@@ -220,6 +303,12 @@ impl Window {
     pub(crate) const fn end(&self, number: u64) -> u64 {
         self.start(number)
             .saturating_add(self.slot.get().saturating_sub(1))
+    }
+
+    /// The nanoseconds from `nanos` until the slot after `number` begins, at least 1.
+    pub(crate) fn until_next(&self, number: u64, nanos: u64) -> u64 {
+        let left = self.end(number).saturating_add(1).saturating_sub(nanos);
+        left.max(1)
     }
 
     /// The head of a ring whose successor has taken over, or is about to. No slot has its number,
@@ -237,7 +326,7 @@ impl Window {
 
     /// The oldest slot that still counts while `number` is the current one.
     pub(crate) const fn oldest(&self, number: u64) -> u64 {
-        number.saturating_sub(self.reach)
+        number.saturating_sub(self.reach())
     }
 
     /// The nanoseconds from `nanos` until slot `number` no longer counts; 584 years if readings are
@@ -246,7 +335,7 @@ impl Window {
         // The sum is positive, because a slot that counts does so after the clock's origin. So it
         // wraps only where the number is negative.
         let end = number
-            .wrapping_add(self.reach)
+            .wrapping_add(self.reach())
             .wrapping_add(1)
             .saturating_mul(self.slot.get());
         if end > LAST_NANOS {
@@ -269,7 +358,7 @@ impl Window {
 
     /// [`oldest`](Self::oldest), which may lie before the clock's origin.
     pub(crate) fn signed_oldest(&self, number: u64) -> i64 {
-        signed(number).saturating_sub(signed(self.reach))
+        signed(number).saturating_sub(signed(self.reach()))
     }
 
     /// The age at `nanos` of the latest instant of slot `number`, or 0 if the slot is not over.
@@ -313,7 +402,7 @@ impl Window {
     #[inline]
     pub(crate) const fn age_beside(&self, number: u64, word: u64) -> Option<u64> {
         let age = word.wrapping_sub(number.wrapping_shl(self.age_bits));
-        if age <= self.reach { Some(age) } else { None }
+        if age <= self.reach() { Some(age) } else { None }
     }
 
     /// A word with the count capped at the limit. A larger count would mean the same: a full window
@@ -326,6 +415,16 @@ impl Window {
             count
         };
         Word(number.wrapping_shl(self.count_bits) | count)
+    }
+
+    /// A word of slot `number` and of permits that another window counts, at most `limit`. `None`
+    /// where that limit does not fit.
+    pub(crate) const fn word_beside(&self, number: u64, count: u64, limit: u64) -> Option<Word> {
+        if limit > self.count_mask {
+            return None;
+        }
+        let count = if count > limit { limit } else { count };
+        Some(Word(number.wrapping_shl(self.count_bits) | count))
     }
 
     /// By how many `n` more would exceed the limit, where `used` count already.

@@ -10,10 +10,13 @@ use super::history::Admissions;
 use super::history::History;
 use super::ring::{Ring, RingRefusal, View};
 use super::slots::Window;
+use super::windows::{Which, Windows};
 use crate::denied::Denied;
 use crate::sync::Closed;
 #[cfg(any(feature = "std", tidegate_loom))]
 use crate::sync::Lazy;
+#[cfg(any(feature = "std", tidegate_loom))]
+use crate::time::nanos;
 
 /// The ring of a window, and what it counts besides.
 pub(super) struct WindowState {
@@ -76,10 +79,24 @@ impl<'a, H: Carried> Deciding<'a, H> {
         Ok((self.ring.window().length(), admissions))
     }
 
+    /// The same of the longer of two windows.
+    pub(super) fn admissions_of_longer(
+        self,
+        nanos: u64,
+    ) -> Result<(Duration, Vec<Admissions>), Closed> {
+        let admissions = self.ring.admissions_of_longer(nanos)?;
+        Ok((self.ring.window_of(Which::Longer).length(), admissions))
+    }
+
     /// The limit and the length.
     #[inline]
     pub(super) fn window(self) -> Result<&'a Window, Closed> {
         self.ring.check_open()
+    }
+
+    pub(super) fn windows(self) -> Result<Windows, Closed> {
+        self.window()?;
+        Ok(self.ring.windows())
     }
 
     #[expect(clippy::inline_always, reason = "as `Ring::admit`")]
@@ -202,27 +219,11 @@ impl<'a, H: Carried> Deciding<'a, H> {
         n: u64,
         nanos: u64,
     ) -> Result<Result<(), Denied>, Closed> {
-        let window = self.ring.window();
-        if n > window.limit() {
+        if n > self.ring.window().limit() {
             return self.never().map(Err);
         }
-        let limit = u128::from(window.limit());
-        // At least 1, because `n` is.
-        let before = ahead.saturating_add((n - 1).into());
-        let windows = u32::try_from(before / limit).unwrap_or(u32::MAX);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a remainder is less than the limit"
-        )]
-        let rest = (before % limit) as u64 + 1;
-        let outcome = self.peek(rest, nanos)?;
-        if windows == 0 {
-            return Ok(outcome);
-        }
-        let first = outcome.err().and_then(|denied| denied.retry_after());
-        let whole = window.length().saturating_mul(windows);
-        let retry_after = first.unwrap_or_default().saturating_add(whole);
-        Ok(Err(Denied::NotYet { retry_after }))
+        let peek = |n| self.peek(n, nanos);
+        behind(self.ring.window(), ahead, n, peek)
     }
 
     #[inline]
@@ -237,4 +238,98 @@ impl<'a, H: Carried> Deciding<'a, H> {
         let used = self.ring.used(self.carried, nanos)?;
         Ok(self.ring.window().limit().saturating_sub(used))
     }
+}
+
+/// Of a ring with two windows, about one of them.
+impl<'a, H: Carried> Deciding<'a, H> {
+    pub(super) fn window_of(self, which: Which) -> Result<&'a Window, Closed> {
+        self.window()?;
+        Ok(self.ring.window_of(which))
+    }
+
+    pub(super) fn available_of(self, which: Which, nanos: u64) -> Result<u64, Closed> {
+        let used = self.ring.used_of(which, self.carried, nanos)?;
+        Ok(self.ring.window_of(which).limit().saturating_sub(used))
+    }
+
+    /// As [`room`](Self::room).
+    pub(super) fn room_of(
+        self,
+        which: Which,
+        n: u64,
+        nanos: u64,
+    ) -> Result<Result<u64, u64>, Closed> {
+        let Self { ring, carried, .. } = self;
+        match &ring.longer {
+            Some(longer) => ring.room_of(which, longer, carried, n, nanos),
+            None => self.room(n, nanos),
+        }
+    }
+
+    /// The rooms of both for one permit.
+    pub(super) fn rooms_for_one(self, nanos: u64) -> Result<[Result<u64, u64>; 2], Closed> {
+        if let Some(rooms) = self.ring.rooms_for_one(self.carried, nanos) {
+            return Ok(rooms);
+        }
+        let room_of = |which| self.room_of(which, 1, nanos);
+        Ok([room_of(Which::Shorter)?, room_of(Which::Longer)?])
+    }
+
+    pub(super) fn peek_of(
+        self,
+        which: Which,
+        n: u64,
+        nanos: u64,
+    ) -> Result<Result<(), Denied>, Closed> {
+        let capacity = self.window_of(which)?.limit();
+        if n > capacity {
+            return Ok(Err(Denied::Never { capacity }));
+        }
+        let room = self.room_of(which, n, nanos)?;
+        Ok(room.map(drop).map_err(Denied::not_yet))
+    }
+
+    /// As [`peek_behind`](Self::peek_behind).
+    #[cfg(any(feature = "std", tidegate_loom))]
+    pub(super) fn peek_of_behind(
+        self,
+        which: Which,
+        ahead: u128,
+        n: u64,
+        nanos: u64,
+    ) -> Result<Result<(), Denied>, Closed> {
+        let window = self.window_of(which)?;
+        if n > window.limit() {
+            return self.peek_of(which, n, nanos);
+        }
+        let peek = |n| self.peek_of(which, n, nanos);
+        behind(window, ahead, n, peek)
+    }
+}
+
+/// The refusal of `n`, at least 1 and at most the limit, after waiters that ask for `ahead`.
+#[cfg(any(feature = "std", tidegate_loom))]
+fn behind(
+    window: &Window,
+    ahead: u128,
+    n: u64,
+    peek: impl FnOnce(u64) -> Result<Result<(), Denied>, Closed>,
+) -> Result<Result<(), Denied>, Closed> {
+    let limit = u128::from(window.limit());
+    // At least 1, because `n` is.
+    let before = ahead.saturating_add((n - 1).into());
+    let windows = u32::try_from(before / limit).unwrap_or(u32::MAX);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a remainder is less than the limit"
+    )]
+    let rest = (before % limit) as u64 + 1;
+    let outcome = peek(rest)?;
+    if windows == 0 {
+        return Ok(outcome);
+    }
+    let first = outcome.err().and_then(|denied| denied.retry_after());
+    let whole = window.length().saturating_mul(windows);
+    let retry_after = first.unwrap_or_default().saturating_add(whole);
+    Ok(Err(Denied::not_yet(nanos(retry_after))))
 }

@@ -12,6 +12,7 @@ std::thread_local! {
 }
 
 /// This thread's index: 0, 1, 2 … in the order in which threads first call this.
+#[inline]
 pub(crate) fn thread_number() -> usize {
     // `Err` if the thread is ending and its thread-locals are gone.
     NUMBER.try_with(get_or_take).unwrap_or(0)

@@ -9,7 +9,7 @@ use super::charge::{BucketCharge, ReservedCharge};
 use super::state::{BucketState, Generation};
 use crate::denied::Denied;
 use crate::gcra::Refusal;
-use crate::prepared_charge::{Exchange, PLENTY, PreparedCharge, Request, Unprepared, headroom_of};
+use crate::prepared_charge::{Exchange, PLENTY, PreparedCharge, Request, headroom_of};
 use crate::snapshot::Snapshot;
 use crate::sync::Closed;
 use crate::time::{Timestamp, nanos};
@@ -35,13 +35,13 @@ impl<C> TokenBucket<C> {
 
     /// [`prepare_at`](Self::prepare_at) for one token, in the usual case only.
     #[inline]
-    pub(crate) fn prepare_one_at(&self, now: Timestamp) -> Result<(u64, Exchange), Unprepared> {
+    pub(crate) fn prepare_one_at(&self, now: Timestamp) -> Option<(u64, Exchange)> {
         self.core.state.prepare_one_at(now)
     }
 
     /// The grains that are available, if these are a token at least. In the usual case only.
     #[inline]
-    pub(crate) fn room_for_one_at(&self, now: Timestamp) -> Result<u64, Unprepared> {
+    pub(crate) fn room_for_one_at(&self, now: Timestamp) -> Option<u64> {
         self.core.state.room_for_one_at(now)
     }
 
@@ -61,20 +61,23 @@ impl<C> TokenBucket<C> {
         (room, headroom_of(tokens, required).unwrap_or(0))
     }
 
-    /// The room of a prepared charge, or the nanoseconds until there are enough tokens for it.
+    /// The room of a request for one token, or the nanoseconds until there is any.
     #[inline]
     pub(crate) fn room_at(&self, request: Request, now: Timestamp) -> Result<u64, u64> {
-        match self.prepare_at(request, now) {
-            Some(prepared) => Ok(prepared.room),
-            None => self.until_room(request.required, now),
+        match self.room_for_one_at(now) {
+            Some(room) => Ok(room),
+            None => self.room_at_slow(request, now),
         }
     }
 
-    /// The nanoseconds until there are enough tokens. No room if there are some after all.
     #[cold]
     #[inline(never)]
-    fn until_room(&self, required: u64, now: Timestamp) -> Result<u64, u64> {
-        match self.peek_at(required, now) {
+    fn room_at_slow(&self, request: Request, now: Timestamp) -> Result<u64, u64> {
+        if let Some(prepared) = self.prepare_at(request, now) {
+            return Ok(prepared.room);
+        }
+        match self.peek_at(request.required, now) {
+            // There are some after all.
             Ok(()) => Ok(0),
             Err(denied) => Err(denied.retry_after().map_or(u64::MAX, nanos)),
         }

@@ -6,11 +6,11 @@ use core::time::Duration;
 use super::charge::{BucketCharge, ReservedCharge};
 use crate::denied::Denied;
 use crate::gcra::{AtomicTat, Gcra, Now, Refusal, ReservedTat, Shortage, Shortfall};
-use crate::prepared_charge::{Exchange, PreparedCharge, Request, Unprepared};
+use crate::prepared_charge::{Exchange, PreparedCharge, Request};
 use crate::quota::Quota;
 use crate::snapshot::{QuotaUnit, Snapshot};
 use crate::sync::{Closed, const_fn};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, nanos};
 
 /// See the [module](self) documentation.
 pub(super) struct BucketState {
@@ -49,20 +49,48 @@ impl BucketState {
         }
     }
 
+    #[inline]
+    pub(super) fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Refusal<Shortage>> {
+        let cost = self.cost(n)?;
+        let decided = self
+            .tat
+            .decide(&self.gcra, now.as_nanos(), self.admission(cost));
+        decided.map_err(|refusal| match refusal {
+            Refusal::Denied((now, shortfall)) => Shortage::NotYet(now, shortfall).into(),
+            Refusal::Closed(closed) => closed.into(),
+        })
+    }
+
+    /// Admits a call of this cost, or says what it lacks.
+    #[expect(clippy::inline_always, reason = "as `try_acquire_once_at`")]
+    #[inline(always)]
+    fn admission(&self, cost: u64) -> impl Fn(Now, u64) -> Result<(u64, ()), (Now, Shortfall)> {
+        let gcra = &self.gcra;
+        move |now, tat| match gcra.admit(tat, now, cost) {
+            Ok(next) => Ok((next, ())),
+            Err(shortfall) => Err((now, shortfall)),
+        }
+    }
+
+    /// [`try_acquire_at`](Self::try_acquire_at) in the usual case: see [`AtomicTat::decide_once`].
     #[expect(
         clippy::inline_always,
         reason = "so that an unused hint is never computed"
     )]
     #[inline(always)]
-    pub(super) fn try_acquire_at(&self, n: u64, now: Timestamp) -> Result<(), Refusal<Shortage>> {
-        let cost = self.cost(n)?;
+    pub(super) fn try_acquire_once_at(&self, n: u64, now: Timestamp) -> Option<Result<(), Denied>> {
         let gcra = &self.gcra;
-        self.tat.decide(gcra, now.as_nanos(), move |now, tat| {
-            match gcra.admit(tat, now, cost) {
-                Ok(next) => Ok((next, ())),
-                Err(shortfall) => Err(Shortage::NotYet(now, shortfall)),
+        if n > gcra.capacity() {
+            return None;
+        }
+        let admission = self.admission(gcra.cost(n));
+        match self.tat.decide_once(gcra, now.as_nanos(), admission)? {
+            Ok(()) => Some(Ok(())),
+            Err((now, shortfall)) => {
+                let wait = gcra.usual_wait_nanos(now, shortfall)?;
+                Some(Err(Denied::not_yet(wait)))
             }
-        })
+        }
     }
 
     #[inline]
@@ -210,28 +238,20 @@ impl BucketState {
 
     /// The grains that are available, and the exchange that charges one token.
     #[inline]
-    pub(super) fn prepare_one_at(&self, now: Timestamp) -> Result<(u64, Exchange), Unprepared> {
+    pub(super) fn prepare_one_at(&self, now: Timestamp) -> Option<(u64, Exchange)> {
         let gcra = &self.gcra;
         let (before, now) = self.tat.load_covered(gcra, now.as_nanos())?;
-        match gcra.admit(before, now, gcra.cost(1)) {
-            Ok(after) => Ok((gcra.room(before, now), Exchange { before, after })),
-            Err(_) => Err(Unprepared::NoRoom),
-        }
+        let after = gcra.admit(before, now, gcra.cost(1)).ok()?;
+        Some((gcra.room(before, now), Exchange { before, after }))
     }
 
     /// The grains that are available, if these are a token at least.
     #[inline]
-    pub(super) fn room_for_one_at(&self, now: Timestamp) -> Result<u64, Unprepared> {
+    pub(super) fn room_for_one_at(&self, now: Timestamp) -> Option<u64> {
         let gcra = &self.gcra;
         let (tat, now) = self.tat.load_covered(gcra, now.as_nanos())?;
         let room = gcra.room(tat, now);
-        if room < gcra.cost(1) {
-            Err(Unprepared::NoRoom)
-        } else if self.tat.is_current(tat) {
-            Ok(room)
-        } else {
-            Err(Unprepared::Detour)
-        }
+        (room >= gcra.cost(1) && self.tat.is_current(tat)).then_some(room)
     }
 
     #[inline]
@@ -286,7 +306,7 @@ impl BucketState {
             // An instant beyond the clock's range would never come.
             let is_representable = wait <= Timestamp::MAX - at;
             if wait > max_wait || !is_representable || !Gcra::can_hold(reserved.shortfall) {
-                return Err(Denied::NotYet { retry_after: wait });
+                return Err(Denied::not_yet(nanos(wait)));
             }
             let charge = ReservedCharge {
                 charge: BucketCharge {

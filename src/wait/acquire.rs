@@ -103,7 +103,7 @@ impl<L: Awaitable, T: SleepSlot> Acquire<L, T> {
     /// let bucket = TokenBucket::with_clock(Quota::per_second(10).burst(1), ManualClock::new());
     /// bucket.acquire(1).wait()?; // at once
     /// let refused = bucket.acquire(1).timeout(Duration::from_millis(99)).wait();
-    /// assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(100) }));
+    /// assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(100).into() }));
     /// # Ok::<(), Denied>(())
     /// ```
     pub const fn timeout(mut self, timeout: Duration) -> Self {

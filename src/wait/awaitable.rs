@@ -213,9 +213,7 @@ pub(crate) struct Permits<L> {
 }
 
 /// The call would be admitted if it were the head. How long the waiters ahead take is unknown.
-const BEHIND_OTHERS: Denied = Denied::Busy {
-    retry_after_nanos: 1_000_000,
-};
+const BEHIND_OTHERS: Denied = Denied::busy(1_000_000);
 
 impl<L: Awaitable> Call for Permits<L> {
     type Clock = L::Clock;

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::denied::Denied;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, nanos};
 
 /// The refusal of `n` permits after those of `ahead`, for a limiter that admits `capacity` at once.
 ///
@@ -29,8 +29,8 @@ pub(crate) fn from_now(denied: Denied, due: Timestamp, now: Timestamp) -> Option
     let Denied::NotYet { retry_after } = denied else {
         return Some(denied);
     };
-    let retry_after = retry_after.saturating_sub(now - due);
-    (!retry_after.is_zero()).then_some(Denied::NotYet { retry_after })
+    let left = retry_after.as_nanos().saturating_sub(nanos(now - due));
+    (left > 0).then(|| Denied::not_yet(left))
 }
 
 /// More than all permits have to flow in.
@@ -43,5 +43,5 @@ fn later(
     let full = peek(capacity).err().and_then(|denied| denied.retry_after());
     let rest = beyond(all - u128::from(capacity));
     let retry_after = full.unwrap_or_default().saturating_add(rest);
-    Denied::NotYet { retry_after }
+    Denied::not_yet(nanos(retry_after))
 }

@@ -31,7 +31,7 @@ fn request_with_retry(
             return Ok("response");
         }
         if attempt + 1 < max_retries {
-            sleep(status.wait_time);
+            sleep(status.wait_time());
         }
     }
     Err("Max retries exceeded")
@@ -111,9 +111,12 @@ fn burst_first_and_back_off_when_limited() {
         clock.advance(lasted);
         let status = limiter.try_acquire();
         let ceiling = SECOND + lasted;
-        assert!(status.wait_time >= status.retry_after, "{status}");
-        assert!(status.wait_time <= status.retry_after + ceiling, "{status}");
-        status.retry_after
+        assert!(status.wait_time() >= status.retry_after(), "{status}");
+        assert!(
+            status.wait_time() <= status.retry_after() + ceiling,
+            "{status}"
+        );
+        status.retry_after()
     });
     assert_eq!(waits, [TURN, Duration::from_millis(200)]);
 }
@@ -124,7 +127,7 @@ fn wait_without_backoff_is_exact() {
     spend(&limiter, 10);
     for _ in 0..12 {
         let status = limiter.try_acquire();
-        assert_eq!(status.wait_time, status.retry_after);
+        assert_eq!(status.wait_time(), status.retry_after());
         clock.advance(Duration::from_millis(99));
     }
 }

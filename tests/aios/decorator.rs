@@ -23,8 +23,8 @@ fn callback_is_called_when_limited() {
     let (limiter, clock) = limiter(STEADY);
     let waits = RefCell::new(Vec::new());
     let make_api_call = rate_limited(&limiter, |()| "response").on_limited(|status| {
-        waits.borrow_mut().push(status.wait_time);
-        clock.advance(status.wait_time); // instead of sleeping
+        waits.borrow_mut().push(status.wait_time());
+        clock.advance(status.wait_time()); // instead of sleeping
     });
     for _ in 0..10 {
         make_api_call.call(());
@@ -42,7 +42,7 @@ fn attribute_decorates_a_function() {
 
     static LIMITER: LazyLock<ApiRateLimiter<ManualClock>> = LazyLock::new(|| limiter(STEADY).0);
 
-    #[rate_limited(LIMITER, on_limited = |status| LIMITER.clock().advance(status.wait_time))]
+    #[rate_limited(LIMITER, on_limited = |status| LIMITER.clock().advance(status.wait_time()))]
     fn call_claude(prompt: &str) -> usize {
         prompt.len()
     }

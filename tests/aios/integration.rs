@@ -29,7 +29,7 @@ fn chat_records_usage_waits_and_warns() {
     })
     .on_limited(|status| {
         waited.set(waited.get() + 1);
-        clock.advance(status.wait_time);
+        clock.advance(status.wait_time());
     });
 
     let mut warnings = Vec::new();

@@ -7,10 +7,10 @@ fn fields_while_not_limited() {
     limiter.record_tokens(100);
     let status = limiter.check();
     assert!(!status.is_limited);
-    assert_eq!(status.wait_time, Duration::ZERO);
+    assert_eq!(status.wait_time(), Duration::ZERO);
     assert_eq!(status.requests_remaining, 49);
     assert_eq!(status.tokens_remaining, 99_900);
-    assert_eq!(status.message, "not limited");
+    assert_eq!(status.message(), "not limited");
 }
 
 /// The message names the limit, as "Reason" in the document does.
@@ -20,11 +20,11 @@ fn fields_while_limited() {
     spend(&limiter, 10);
     let status = limiter.check();
     assert!(status.is_limited);
-    assert_eq!(status.wait_time, TURN);
+    assert_eq!(status.wait_time(), TURN);
     assert_eq!(status.requests_remaining, 40);
     assert_eq!(status.tokens_remaining, 100_000);
     assert_eq!(
-        status.message,
+        status.message(),
         "burst limit of 10 requests reached, retry in 1.2 s"
     );
 }
@@ -36,7 +36,7 @@ fn wait_time_prints_as_seconds() {
     spend(&limiter, 10);
     let status = limiter.try_acquire();
     assert_eq!(
-        format!("Wait {:.2}s", status.wait_time.as_secs_f64()),
+        format!("Wait {:.2}s", status.wait_time().as_secs_f64()),
         "Wait 1.20s"
     );
 }

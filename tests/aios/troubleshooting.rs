@@ -65,8 +65,8 @@ fn custom_wait_loop_shows_progress() {
         if !status.is_limited {
             break;
         }
-        progress.push(format!("{:.1}", status.wait_time.as_secs_f64()));
-        clock.advance(SECOND.min(status.wait_time));
+        progress.push(format!("{:.1}", status.wait_time().as_secs_f64()));
+        clock.advance(SECOND.min(status.wait_time()));
     }
     assert_eq!(progress, ["3.0", "2.0", "1.0"]);
 }

@@ -16,13 +16,13 @@ fn added(config: RateLimitConfig, seconds: &[u64]) -> Vec<Duration> {
     let added_at = |&second: &u64| {
         clock.set(tidegate::Timestamp::ZERO + Duration::from_secs(second));
         let status = limiter.try_acquire();
-        assert!(status.wait_time >= status.retry_after, "{status}");
+        assert!(status.wait_time() >= status.retry_after(), "{status}");
         assert_eq!(
-            status.retry_after,
-            limiter.check().wait_time,
+            status.retry_after(),
+            limiter.check().wait_time(),
             "without the backoff"
         );
-        status.wait_time.saturating_sub(status.retry_after)
+        status.wait_time().saturating_sub(status.retry_after())
     };
     seconds.iter().map(added_at).collect()
 }
@@ -74,7 +74,7 @@ fn admission_ends_the_backoff() {
         clock.advance(MINUTE);
         spend(&limiter, 1);
         let status = limiter.try_acquire();
-        let added = status.wait_time.saturating_sub(status.retry_after);
+        let added = status.wait_time().saturating_sub(status.retry_after());
         assert!(added <= SECOND, "{added:?} a minute later");
     }
 }
@@ -85,8 +85,8 @@ fn early_caller_is_admitted_if_limits_have_room() {
     let (limiter, clock) = limiter(BACKOFF);
     spend(&limiter, 1);
     let status = limiter.try_acquire();
-    assert!(status.wait_time > status.retry_after);
-    clock.advance(status.retry_after);
+    assert!(status.wait_time() > status.retry_after());
+    clock.advance(status.retry_after());
     assert!(!limiter.try_acquire().is_limited);
 }
 
@@ -98,12 +98,12 @@ fn unknown_wait_is_not_extended() {
         ..BACKOFF
     });
     assert_eq!(
-        limiter.reserve_tokens(1_001).unwrap_err().wait_time,
+        limiter.reserve_tokens(1_001).unwrap_err().wait_time(),
         Duration::ZERO
     );
     let _permit = limiter.reserve_tokens(1).unwrap();
     assert_eq!(
-        limiter.reserve_tokens(1).unwrap_err().wait_time,
+        limiter.reserve_tokens(1).unwrap_err().wait_time(),
         Duration::ZERO
     );
 }

@@ -263,7 +263,7 @@ fn limits_are_optional() {
     assert!(!hourly.try_acquire().is_limited && !hourly.try_acquire().is_limited);
     let refused = hourly.try_acquire();
     assert_eq!(refused.limited_by, Some(LimitKind::Burst));
-    assert_eq!(refused.retry_after, Duration::from_secs(1));
+    assert_eq!(refused.retry_after(), Duration::from_secs(1));
     clock.advance(Duration::from_secs(1));
     assert!(!hourly.try_acquire().is_limited);
 }

@@ -32,11 +32,11 @@ fn explicit_estimate_above_a_limit_is_refused_permanently() {
     assert!(status.is_limited && status.is_permanent);
     assert_eq!(status.limited_by, Some(LimitKind::Tokens));
     assert_eq!(
-        (status.wait_time, status.retry_after),
+        (status.wait_time(), status.retry_after()),
         (Duration::ZERO, Duration::ZERO)
     );
     assert_eq!(
-        status.message,
+        status.message(),
         "above the minute limit of 1000 tokens, no wait helps"
     );
     assert_eq!(status.tokens_remaining, 1_000);
@@ -75,8 +75,8 @@ fn largest_debt_ends() {
     limiter.record_tokens(u64::MAX);
     limiter.record_tokens(u64::MAX);
     let status = limiter.try_acquire();
-    assert!(!status.is_permanent && status.retry_after > 365 * 24 * 60 * MINUTE);
-    clock.advance(status.retry_after.saturating_sub(NANO));
+    assert!(!status.is_permanent && status.retry_after() > 365 * 24 * 60 * MINUTE);
+    clock.advance(status.retry_after().saturating_sub(NANO));
     assert!(limiter.check().is_limited);
     clock.advance(NANO);
     assert!(!limiter.check().is_limited);

@@ -16,9 +16,9 @@ fn permits_stay_within_max_in_flight() {
     let status = limiter.reserve_tokens(10).unwrap_err();
     assert!(status.is_limited && !status.is_permanent);
     assert_eq!(status.limited_by, Some(LimitKind::InFlight));
-    assert_eq!(status.wait_time, Duration::ZERO, "unknown");
+    assert_eq!(status.wait_time(), Duration::ZERO, "unknown");
     assert_eq!(
-        status.message,
+        status.message(),
         "in-flight limit of 2 calls reached, retry when one ends"
     );
     assert_eq!(limiter.stats(), before);

@@ -39,7 +39,7 @@ fn total_without_split_counts_in_each_limit() {
     assert!(status.is_permanent);
     assert_eq!(status.limited_by, Some(LimitKind::OutputTokens));
     assert_eq!(
-        status.message,
+        status.message(),
         "above the minute limit of 200 output tokens, no wait helps"
     );
 }
@@ -58,12 +58,13 @@ fn requests_per_day() {
     assert_eq!(status.requests_remaining, 0);
     assert!(
         status
-            .message
+            .message()
+            .to_string()
             .starts_with("day limit of 60 requests reached"),
         "{status}"
     );
     assert_eq!(limiter.stats().requests_remaining_day, Some(0));
-    clock.advance(status.wait_time);
+    clock.advance(status.wait_time());
     assert_eq!(limiter.stats().requests_remaining_day, Some(40));
     assert_eq!(
         self::limiter(THOUSAND).0.stats().requests_remaining_day,
@@ -108,9 +109,9 @@ fn longest_refusal_is_named() {
     limiter.record_tokens(10);
     let status = limiter.check();
     assert_eq!(status.limited_by, Some(LimitKind::Tokens));
-    assert_eq!(status.retry_after, TOKEN * 20);
+    assert_eq!(status.retry_after(), TOKEN * 20);
     // After this wait all other limits have room, too.
-    clock.advance(status.retry_after);
+    clock.advance(status.retry_after());
     assert!(!limiter.try_acquire().is_limited);
 }
 

@@ -11,8 +11,8 @@ fn pause_refuses_every_call_until_its_end() {
     limiter.pause_for(30 * SECOND);
     let status = limiter.try_acquire();
     assert_eq!(status.limited_by, Some(LimitKind::Pause));
-    assert_eq!(status.wait_time, 30 * SECOND);
-    assert_eq!(status.message, "paused by the server, retry in 30.0 s");
+    assert_eq!(status.wait_time(), 30 * SECOND);
+    assert_eq!(status.message(), "paused by the server, retry in 30.0 s");
     assert_eq!(limiter.check(), status);
     let refused = limiter.reserve_tokens(1).unwrap_err();
     assert_eq!(refused.limited_by, Some(LimitKind::Pause));
@@ -27,9 +27,9 @@ fn pause_is_not_shortened() {
     let (limiter, clock) = limiter(THOUSAND);
     limiter.pause_for(MINUTE);
     limiter.pause_for(SECOND);
-    assert_eq!(limiter.check().wait_time, MINUTE);
+    assert_eq!(limiter.check().wait_time(), MINUTE);
     limiter.pause_until(clock.now() + 2 * MINUTE);
-    assert_eq!(limiter.check().wait_time, 2 * MINUTE);
+    assert_eq!(limiter.check().wait_time(), 2 * MINUTE);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn limit_that_outlasts_the_pause_is_named() {
     limiter.pause_for(30 * SECOND);
     let status = limiter.check();
     assert_eq!(status.limited_by, Some(LimitKind::Tokens));
-    clock.advance(status.wait_time);
+    clock.advance(status.wait_time());
     assert!(!limiter.check().is_limited);
 }
 

@@ -17,9 +17,9 @@ fn settling_for_more_is_a_debt() {
     limiter.reserve_tokens(800).unwrap().settle(1_500);
     let status = limiter.check();
     assert_eq!(status.limited_by, Some(LimitKind::Tokens));
-    assert_eq!(status.retry_after, TOKEN * 501);
+    assert_eq!(status.retry_after(), TOKEN * 501);
     assert_eq!(limiter.stats().total_tokens_used, 1_500);
-    clock.advance(status.retry_after);
+    clock.advance(status.retry_after());
     assert!(!limiter.check().is_limited);
 }
 
@@ -139,7 +139,8 @@ fn message_states_the_configured_rate() {
     assert_eq!(status.limited_by, Some(LimitKind::Tokens));
     assert!(
         status
-            .message
+            .message()
+            .to_string()
             .starts_with("minute limit of 1000 tokens reached"),
         "{status}"
     );

@@ -54,8 +54,11 @@ fn call_is_charged_to_own_and_shared_limits_or_to_none() {
     assert_eq!(refused.limit_name(), Some("org tokens"));
     assert_eq!(refused.limited_by, Some(LimitKind::Shared));
     let start = "shared limit org tokens of 1000 permits reached, retry in ";
-    assert!(refused.message.starts_with(start), "{refused}");
-    assert_eq!(refused.retry_after, Duration::from_millis(60));
+    assert!(
+        refused.message().to_string().starts_with(start),
+        "{refused}"
+    );
+    assert_eq!(refused.retry_after(), Duration::from_millis(60));
     assert_eq!(
         (refused.tokens_remaining, refused.requests_remaining),
         (300, 1)

@@ -17,7 +17,7 @@ fn fractional_rate_keeps_its_first_token() {
     let quota = Quota::new(10, Duration::from_secs(13)).unwrap().burst(1);
     let (bucket, clock) = bucket(quota);
     assert_eq!(bucket.try_acquire(1), Ok(()));
-    let retry_after = Duration::from_millis(1_300);
+    let retry_after = Duration::from_millis(1_300).into();
     assert_eq!(bucket.try_acquire(1), Err(Denied::NotYet { retry_after }),);
     clock.advance(retry_after);
     assert_eq!(bucket.try_acquire(1), Ok(()));

@@ -304,13 +304,14 @@ fn dotnet_retry_after_is_the_remaining_time() {
         bucket.try_acquire(limit - left).unwrap();
         bucket.reserve(queued, Duration::MAX).unwrap().commit();
         let retry_after = ms(hint);
-        assert_eq!(bucket.try_acquire(wanted), Err(Denied::NotYet { retry_after }), "row {row}");
+        let refused = Err(Denied::NotYet { retry_after: retry_after.into() });
+        assert_eq!(bucket.try_acquire(wanted), refused, "row {row}");
 
         // The hint shrinks as time passes.
         let part = ms(hint / 8);
         clock.advance(part);
         let retry_after = retry_after.saturating_sub(part);
-        let refused = Err(Denied::NotYet { retry_after });
+        let refused = Err(Denied::NotYet { retry_after: retry_after.into() });
         assert_eq!(bucket.try_acquire(wanted), refused, "row {row}, later");
     }
 }

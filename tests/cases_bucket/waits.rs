@@ -68,7 +68,13 @@ fn wait_beyond_its_timeout_is_refused_at_once() {
     let just_too_short = retry_after.saturating_sub(NANO);
     for timeout in [Duration::ZERO, TICK, just_too_short] {
         let refusal = bucket.acquire(3).timeout(timeout).wait();
-        assert_eq!(refusal, Err(Denied::NotYet { retry_after }), "{timeout:?}");
+        assert_eq!(
+            refusal,
+            Err(Denied::NotYet {
+                retry_after: retry_after.into()
+            }),
+            "{timeout:?}"
+        );
     }
     assert_eq!(clock.now(), Timestamp::ZERO, "refused at once");
     assert_eq!(bucket.available(), 1, "nothing taken");

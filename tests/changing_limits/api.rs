@@ -58,7 +58,7 @@ fn levels_stay_and_new_numbers_hold() {
     }
     let refused = api.try_acquire();
     assert!(refused.is_limited);
-    assert_eq!(refused.retry_after, Duration::from_millis(500));
+    assert_eq!(refused.retry_after(), Duration::from_millis(500));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn pauses_outlast_a_change() {
         ..CONFIG
     })
     .expect("valid");
-    assert_eq!(api.try_acquire().retry_after, Duration::from_secs(5));
+    assert_eq!(api.try_acquire().retry_after(), Duration::from_secs(5));
     clock.advance(Duration::from_secs(5));
     assert!(!api.try_acquire().is_limited);
 }

@@ -21,7 +21,7 @@ fn keys_are_limited_by_their_own_limiters() {
     assert_eq!(limits.try_acquire("alice", 2), Ok(()));
     assert_eq!((limits.available("alice"), limits.available("bob")), (1, 5));
     let denied = Denied::NotYet {
-        retry_after: SECOND,
+        retry_after: SECOND.into(),
     };
     assert_eq!(limits.try_acquire("alice", 2), Err(denied));
     assert_eq!(limits.peek("alice", 2), Err(denied));

@@ -146,7 +146,7 @@ fn predicate_that_panics() {
     assert_eq!(
         refused,
         Err(Denied::NotYet {
-            retry_after: SECOND
+            retry_after: SECOND.into()
         })
     );
     let rest = sessions.len() as u64;

@@ -38,8 +38,18 @@ fn late_call_gets_nothing_that_was_spent_before_the_eviction() {
         assert_eq!(acquire(before), Ok(()));
         // As of the eviction, so nothing is left, and the hint counts from there.
         let retry_after = 3 * SECOND;
-        assert_eq!(acquire(clock.now()), Err(Denied::NotYet { retry_after }));
-        assert_eq!(acquire(before), Err(Denied::NotYet { retry_after }));
+        assert_eq!(
+            acquire(clock.now()),
+            Err(Denied::NotYet {
+                retry_after: retry_after.into()
+            })
+        );
+        assert_eq!(
+            acquire(before),
+            Err(Denied::NotYet {
+                retry_after: retry_after.into()
+            })
+        );
     }
 }
 

@@ -61,7 +61,7 @@ fn admit(tat: &mut Tat, n: u64, now: u64) -> Result<(), Denied> {
     let next = (*tat).max(now) + n * TOKEN;
     let wait = next.saturating_sub(now + BURST * TOKEN);
     if wait > 0 {
-        let retry_after = core::time::Duration::from_nanos(wait);
+        let retry_after = core::time::Duration::from_nanos(wait).into();
         return Err(Denied::NotYet { retry_after });
     }
     *tat = next;

@@ -66,7 +66,7 @@ fn admitted_calls_add_keys() {
     assert_eq!(limits.acquire("frank", 5).wait(), Ok(()));
     assert_eq!((sessions.len(), limits.available("frank")), (2, 0));
     let refused = limits.acquire("frank", 1).timeout(Duration::ZERO).wait();
-    let retry_after = SECOND;
+    let retry_after = SECOND.into();
     assert_eq!(refused, Err(Denied::NotYet { retry_after }));
 }
 

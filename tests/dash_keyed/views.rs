@@ -20,7 +20,7 @@ fn views_do_what_limiters_do() {
     assert!(alice.is_unused_at(now));
     let charge = alice.charge_at(2, now).unwrap();
     assert_eq!((alice.available(), alice.is_unused_at(now)), (1, false));
-    let retry_after = SECOND;
+    let retry_after = SECOND.into();
     let denied = Denied::NotYet { retry_after };
     assert_eq!(alice.charge_at(2, now).unwrap_err(), denied);
     assert_eq!(alice.peek(2), Err(denied));

@@ -110,7 +110,12 @@ fn timeouts_count_those_ahead() {
     waiters.join(1, 2);
     waiters.join_for(1, 1, Duration::from_nanos(2_999_999_999));
     let retry_after = 3 * SECOND;
-    assert_eq!(waiters.outcome(), Err(Denied::NotYet { retry_after }));
+    assert_eq!(
+        waiters.outcome(),
+        Err(Denied::NotYet {
+            retry_after: retry_after.into()
+        })
+    );
     waiters.join_for(1, 3, Duration::MAX);
     assert_eq!(waiters.outcome(), Err(Denied::Never { capacity: 2 }));
     waiters.join_for(1, 1, 3 * SECOND);
@@ -131,10 +136,10 @@ fn waiters_are_bounded() {
     waiters.join(1, 1);
     waiters.join(1, 1);
     waiters.join(1, 1);
-    assert_eq!(waiters.outcome(), full(3 * SECOND));
+    assert_eq!(waiters.outcome(), full((3 * SECOND).into()));
     waiters.join(2, 1);
     waiters.join(2, 1);
-    assert_eq!(waiters.outcome(), full(2 * SECOND));
+    assert_eq!(waiters.outcome(), full((2 * SECOND).into()));
     waiters.finish();
     assert_eq!(waiters.admitted().len(), 3);
 }

@@ -41,7 +41,7 @@ fn check_exact<L: Awaitable + Limiter>(limiter: &L, whole: Duration) {
     limiter.try_acquire_at(1, limiter.now()).expect("full");
     let mut head = pin!(wait(limiter, Duration::MAX));
     assert!(poll(head.as_mut()).is_pending());
-    let retry_after = whole;
+    let retry_after = whole.into();
     let refused = Poll::Ready(Err(Denied::NotYet { retry_after }));
     assert_eq!(
         poll(pin!(wait(limiter, whole.saturating_sub(NANOSECOND)))),

@@ -35,7 +35,9 @@ fn check<T: Table>(failures: &T) {
     let retry_after = 3 * MINUTE;
     assert_eq!(
         log_in(failures, 1, true, 0),
-        Err(Denied::NotYet { retry_after })
+        Err(Denied::NotYet {
+            retry_after: retry_after.into()
+        })
     );
     assert_eq!(log_in(failures, 2, false, 0), Ok(false), "another user");
     // One attempt per three minutes, and a success forgives all.

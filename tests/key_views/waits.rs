@@ -81,7 +81,7 @@ fn debit_makes_waiters_wait_longer() {
     assert_eq!(view.acquire(3).wait(), Ok(()));
     view.debit(2);
     let refused = view.acquire(1).timeout(Duration::from_secs(2)).wait();
-    let retry_after = Duration::from_secs(3);
+    let retry_after = Duration::from_secs(3).into();
     assert_eq!(refused, Err(Denied::NotYet { retry_after }));
     assert_eq!(view.waiting(), 0);
 }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use proptest::prelude::*;
 use tidegate::{
     ApiRateLimiter, Combined, Denied, FixedKeyed, Keyed, Limiter, ManualClock, Overflow, Quota,
-    RateLimitConfig, SlidingWindow, Timestamp,
+    RateLimitConfig, RetryAfter, SlidingWindow, Timestamp,
 };
 
 use crate::{OneSpot, at, bucket, hasher};
@@ -16,7 +16,7 @@ const SECOND: u64 = 1_000_000_000;
 const NEW: u64 = 1 << 30;
 
 const NO_ROOM: Result<(), Denied> = Err(Denied::Busy {
-    retry_after_nanos: SECOND,
+    retry_after: RetryAfter::from_nanos(SECOND),
 });
 
 /// Returns the first nanosecond after `now` at which one of the limiters is unused.

@@ -313,7 +313,7 @@ fn check_unordered(
                 prop_assert!(ideal.admits(n, latest), "{} at {} of {}", n, now, latest);
                 ideal.charge(n, now);
             }
-            Err(Denied::NotYet { retry_after }) => hint = retry_after,
+            Err(Denied::NotYet { retry_after }) => hint = retry_after.into(),
             _ => {}
         }
     }

@@ -48,7 +48,12 @@ fn most_in_all() {
         // With those that wait for the same key.
         for (key, retry_after) in [(0, 2 * SECOND), (5, SECOND)] {
             waiters.join(key, 1);
-            assert_eq!(waiters.outcome(), Err(Denied::NotYet { retry_after }));
+            assert_eq!(
+                waiters.outcome(),
+                Err(Denied::NotYet {
+                    retry_after: retry_after.into()
+                })
+            );
         }
         // A call that need not wait is admitted.
         waiters.join(20, 1);
@@ -74,7 +79,12 @@ fn most_per_key() {
         waiters.join(1, 1);
         // With those ahead.
         let retry_after = 3 * SECOND;
-        assert_eq!(waiters.outcome(), Err(Denied::NotYet { retry_after }));
+        assert_eq!(
+            waiters.outcome(),
+            Err(Denied::NotYet {
+                retry_after: retry_after.into()
+            })
+        );
         assert_eq!((table.waiting(), table.waiting_for(1)), (2, 2));
         waiters.join(2, 1);
         assert_eq!((table.waiting(), table.waiting_for(2)), (3, 1));

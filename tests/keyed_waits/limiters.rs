@@ -104,7 +104,12 @@ fn limiters_of_an_api() {
     assert_eq!(waiters.admitted(), [0, 1]);
     waiters.join_for(1, 1, Duration::ZERO);
     let retry_after = 4 * SECOND;
-    assert_eq!(waiters.outcome(), Err(Denied::NotYet { retry_after }));
+    assert_eq!(
+        waiters.outcome(),
+        Err(Denied::NotYet {
+            retry_after: retry_after.into()
+        })
+    );
     waiters.finish();
     assert_eq!(waiters.admitted(), [2, 3, 4]);
     assert_eq!(clock.now(), Timestamp::ZERO + 3 * SECOND);

@@ -2,13 +2,15 @@
 
 use core::time::Duration;
 
-use tidegate::{Clock, Denied, FixedKeyed, Keyed, ManualClock, Overflow, Timestamp, TokenBucket};
+use tidegate::{
+    Clock, Denied, FixedKeyed, Keyed, ManualClock, Overflow, RetryAfter, Timestamp, TokenBucket,
+};
 
 use crate::waiters::{Table, Waiters};
 use crate::{Counts, SECOND, bucket, per_second};
 
 const BUSY: Denied = Denied::Busy {
-    retry_after_nanos: 1_000_000_000,
+    retry_after: RetryAfter::from_nanos(1_000_000_000),
 };
 /// Has room.
 const KNOWN: u64 = 0;
@@ -103,11 +105,21 @@ fn shared_limiter_serves_waiters_of_all_keys() {
         // No wait is longer than the shared limiter's.
         waiters.join_for(100, 1, Duration::ZERO);
         let retry_after = SECOND;
-        assert_eq!(waiters.outcome(), Err(Denied::NotYet { retry_after }));
+        assert_eq!(
+            waiters.outcome(),
+            Err(Denied::NotYet {
+                retry_after: retry_after.into()
+            })
+        );
         // With those that wait for the same key.
         waiters.join_for(102, 1, Duration::ZERO);
         let retry_after = 2 * SECOND;
-        assert_eq!(waiters.outcome(), Err(Denied::NotYet { retry_after }));
+        assert_eq!(
+            waiters.outcome(),
+            Err(Denied::NotYet {
+                retry_after: retry_after.into()
+            })
+        );
         waiters.advance(SECOND / 2);
         assert_eq!(waiters.admitted(), []);
         assert_eq!(clock.now(), Timestamp::ZERO + SECOND / 2);

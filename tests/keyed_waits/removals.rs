@@ -43,7 +43,7 @@ fn hint_after_a_removal() {
     }
     assert!(table.remove(&1));
     waiters.join_for(1, 1, Duration::ZERO);
-    let retry_after = SECOND;
+    let retry_after = SECOND.into();
     assert_eq!(waiters.outcome(), Err(Denied::NotYet { retry_after }));
     waiters.poll_woken();
     assert_eq!(waiters.admitted(), [0, 1, 2]);

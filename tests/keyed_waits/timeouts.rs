@@ -7,8 +7,10 @@ use tidegate::{Clock, Denied, FixedKeyed, Keyed, ManualClock, Quota, Timestamp};
 use crate::waiters::{Table, Waiters};
 use crate::{Counts, MILLISECOND, NANOSECOND, SECOND, bucket, on_each_table};
 
-const fn not_yet(retry_after: Duration) -> Result<(), Denied> {
-    Err(Denied::NotYet { retry_after })
+fn not_yet(retry_after: Duration) -> Result<(), Denied> {
+    Err(Denied::NotYet {
+        retry_after: retry_after.into(),
+    })
 }
 
 #[test]

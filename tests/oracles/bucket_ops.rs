@@ -219,10 +219,10 @@ impl BucketRun<'_> {
             Ok(()) if n > 0 => self.oracle.assert_admissible(n, when),
             Ok(()) => {}
             Err(Denied::NotYet { retry_after }) => {
-                assert!(n <= bucket.capacity() && !retry_after.is_zero());
+                assert!(n <= bucket.capacity() && retry_after.as_nanos() > 0);
                 self.oracle.assert_refusable(n, when);
-                self.oracle.assert_hint(n, when, retry_after);
-                self.time.hint = u64::try_from(retry_after.as_nanos()).unwrap_or(u64::MAX);
+                self.oracle.assert_hint(n, when, retry_after.into());
+                self.time.hint = retry_after.as_nanos();
             }
             Err(Denied::Never { capacity }) => {
                 assert!(capacity == bucket.capacity() && n > capacity);
@@ -238,8 +238,7 @@ impl BucketRun<'_> {
         let Err(Denied::NotYet { retry_after }) = peek(when.from) else {
             return;
         };
-        let wait = u64::try_from(retry_after.as_nanos()).ok();
-        let Some(then) = wait.and_then(|wait| when.from.checked_add(wait)) else {
+        let Some(then) = when.from.checked_add(retry_after.as_nanos()) else {
             return;
         };
         // A longer wait would raise the epoch and clamp all later calls.
@@ -282,7 +281,9 @@ impl BucketRun<'_> {
             Err(denied) => {
                 assert_eq!(denied.retry_after(), hint);
                 let most = max_wait.min(Timestamp::MAX - now);
-                if hint.is_some_and(|hint| hint <= most) {
+                // A hint ends with the range of clocks.
+                let is_exact = |hint: Duration| hint < Duration::from_nanos(u64::MAX);
+                if hint.is_some_and(|hint| hint <= most && is_exact(hint)) {
                     self.oracle.assert_debt(n, when, false);
                 }
                 false

@@ -263,8 +263,8 @@ impl WindowRun<'_> {
         match peeked {
             Ok(()) => {}
             Err(Denied::NotYet { retry_after }) => {
-                assert!(n <= window.limit() && !retry_after.is_zero());
-                self.assert_hint(n, retry_after);
+                assert!(n <= window.limit() && retry_after.as_nanos() > 0);
+                self.assert_hint(n, retry_after.into());
             }
             Err(Denied::Never { capacity }) => assert!(capacity == window.limit() && n > capacity),
             Err(other) => unreachable!("unknown refusal: {other}"),

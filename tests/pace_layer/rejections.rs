@@ -85,7 +85,9 @@ async fn custom_rejection_keeps_its_retry_after_or_gets_one() {
             assert_eq!(rejection.limit(), "uploads");
             assert_eq!(rejection.request().path(), "/big");
             let retry_after = 3 * TOKEN;
-            let denied = Reason::Limited(Denied::NotYet { retry_after });
+            let denied = Reason::Limited(Denied::NotYet {
+                retry_after: retry_after.into(),
+            });
             assert_eq!(rejection.reason(), denied);
             let busy = Response::builder().status(StatusCode::SERVICE_UNAVAILABLE);
             let busy = match rejection.request().method().as_str() {

@@ -45,12 +45,12 @@ fn assert_exact_hint(bucket: &TokenBucket<ManualClock>, n: u64, now: Timestamp) 
     let Err(Denied::NotYet { retry_after }) = bucket.peek_at(n, now) else {
         unreachable!("{n} must be refused at {now:?}")
     };
-    let early = now + retry_after.saturating_sub(NANO);
+    let early = now + retry_after.as_duration().saturating_sub(NANO);
     assert!(
         bucket.peek_at(n, early).is_err(),
         "{retry_after:?} is too long"
     );
     let after = bucket.peek_at(n, now + retry_after);
     assert_eq!(after, Ok(()), "{retry_after:?} is too short");
-    retry_after
+    retry_after.into()
 }

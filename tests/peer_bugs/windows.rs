@@ -80,7 +80,7 @@ fn tower_window_edge_doubled_the_limit() {
             );
             assert!(
                 window
-                    .peek_at(1, last + retry_after.saturating_sub(NANO))
+                    .peek_at(1, last + retry_after.as_duration().saturating_sub(NANO))
                     .is_err()
             );
             assert_eq!(window.peek_at(1, next), Ok(()));

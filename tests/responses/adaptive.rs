@@ -106,25 +106,29 @@ fn pace_is_absent_until_a_refusal_and_rises_again() {
     assert_eq!(status.limited_by, Some(LimitKind::Adaptive));
     assert!(
         status
-            .message
+            .message()
+            .to_string()
             .starts_with("slowed down after refusals of the server, retry in ")
     );
-    assert!(status.retry_after <= Duration::from_millis(160), "{status}");
+    assert!(
+        status.retry_after() <= Duration::from_millis(160),
+        "{status}"
+    );
     assert_eq!(status.requests_remaining, RateLimitConfig::NO_LIMIT);
 
     // Calls in flight that are refused as well are the same refusal.
-    let before = status.retry_after;
+    let before = status.retry_after();
     for _ in 0..10 {
         observe(&limiter, 429, &[]);
     }
-    assert_eq!(limiter.check().retry_after, before);
+    assert_eq!(limiter.check().retry_after(), before);
 
     // Nothing but refusals: down to one in two seconds, and not to nothing.
     for _ in 0..200 {
         clock.advance(Duration::from_secs(1));
         observe(&limiter, 429, &[]);
     }
-    assert!(limiter.check().retry_after <= Duration::from_secs(2));
+    assert!(limiter.check().retry_after() <= Duration::from_secs(2));
     clock.advance(Duration::from_secs(2));
     assert!(!limiter.try_acquire().is_limited);
 
@@ -148,7 +152,7 @@ fn told_waits_pause_and_the_mode_is_fixed() {
     };
     let limiter = ApiRateLimiter::with_clock(config, ManualClock::new()).expect("valid");
     observe(&limiter, 429, &[("retry-after", "7")]);
-    assert_eq!(limiter.check().retry_after, Duration::from_secs(7));
+    assert_eq!(limiter.check().retry_after(), Duration::from_secs(7));
     let error = limiter
         .reconfigure(RateLimitConfig::UNLIMITED)
         .expect_err("fixed");

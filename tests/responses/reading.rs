@@ -15,7 +15,7 @@ fn pause(pairs: &[(&'static str, &str)]) -> Duration {
     if status.is_limited {
         assert_eq!(status.limited_by, Some(LimitKind::Pause));
     }
-    status.wait_time
+    status.wait_time()
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn only_refusals_pause_and_no_pause_is_shortened() {
     let limiter = limiter();
     observe(&limiter, 429, &[("retry-after", "9")]);
     observe(&limiter, 429, &[("retry-after", "2")]);
-    assert_eq!(limiter.check().wait_time, Duration::from_secs(9));
+    assert_eq!(limiter.check().wait_time(), Duration::from_secs(9));
     limiter.clock().advance(Duration::from_secs(9));
     assert!(!limiter.try_acquire().is_limited);
 }
@@ -312,7 +312,8 @@ fn observe_response_reads_both_clocks() {
     assert_eq!(status.limited_by, Some(LimitKind::Pause));
     assert!(
         status
-            .message
+            .message()
+            .to_string()
             .starts_with("paused by the server, retry in "),
         "{status}"
     );

@@ -43,7 +43,7 @@ fn admitted(limiter: &Limiter, calls: usize) -> usize {
 
 fn is_refused_by_provider(limiter: &Limiter) -> Option<Duration> {
     let status = limiter.try_acquire();
-    (status.limited_by == Some(LimitKind::Provider)).then_some(status.retry_after)
+    (status.limited_by == Some(LimitKind::Provider)).then_some(status.retry_after())
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn nothing_left_until_a_reset_stops_calls_until_then() {
     assert_eq!(is_refused_by_provider(&limiter), Some(wait));
     let status = limiter.check();
     assert_eq!(
-        status.message,
+        status.message(),
         "too little left according to the server, retry in 0.2 s"
     );
     assert_eq!((status.requests_remaining, status.is_permanent), (0, false));
@@ -142,7 +142,7 @@ fn limit_without_a_reset_flows_back_in_its_period() {
     let pairs = [(TOKENS, "500"), ("x-ratelimit-limit-tokens", "60000")];
     observe(&limiter, 200, &pairs);
     let refused = limiter.reserve_tokens(2_500).expect_err("500 are left");
-    assert_eq!(refused.retry_after, 2 * SECOND);
+    assert_eq!(refused.retry_after(), 2 * SECOND);
     limiter.clock().advance(2 * SECOND);
     let permit = limiter.reserve_tokens(2_500).expect("2 500 are left");
     assert_eq!(limiter.stats().tokens_remaining_minute, 0);
@@ -150,7 +150,7 @@ fn limit_without_a_reset_flows_back_in_its_period() {
     let refused = limiter
         .reserve_tokens(1_000)
         .expect_err("4 000 are missing");
-    assert_eq!(refused.retry_after, 5 * SECOND);
+    assert_eq!(refused.retry_after(), 5 * SECOND);
 
     // A reset that never comes is bounded.
     let limiter = self::limiter();
@@ -382,7 +382,7 @@ fn timeout_that_cannot_be_met_is_refused_at_once() {
     observe(&limiter, 200, &[(REQUESTS, "0"), (REQUESTS_RESET, "50s")]);
     let status = limiter.acquire().timeout(49 * SECOND).wait();
     assert_eq!(status.limited_by, Some(LimitKind::Provider));
-    assert_eq!(status.retry_after, 50 * SECOND);
+    assert_eq!(status.retry_after(), 50 * SECOND);
 }
 
 #[test]
@@ -457,7 +457,7 @@ fn huge_numbers_of_tokens_do_not_stay_in_flight() {
     limiter.clock().advance(SECOND);
     let status = limiter.try_acquire();
     assert_eq!(status.limited_by, Some(LimitKind::Provider));
-    assert!(status.retry_after > SECOND, "{status}");
+    assert!(status.retry_after() > SECOND, "{status}");
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn pause_goes_on() {
     let saved = before.save_at(at(40 * SECOND), wall(0));
     for (passed, left) in [(0, 60), (20, 40), (59, 1), (60, 0), (1_000, 0)] {
         let after = Api::restore_at(&saved, api(MINIMAL), at(5), wall(passed * SECOND)).unwrap();
-        let retry_after = after.check_at(at(5)).retry_after;
+        let retry_after = after.check_at(at(5)).retry_after();
         assert_eq!(retry_after, Duration::from_secs(left), "{passed}");
     }
     // A pause without an end has none after a restart.
@@ -87,7 +87,7 @@ fn streak_of_refusals_goes_on() {
     let extra = |api: &Api| {
         let waits = (0..200).map(|nano| {
             let status = api.try_acquire_at(at(1_000 * SECOND + nano));
-            status.wait_time.saturating_sub(status.retry_after)
+            status.wait_time().saturating_sub(status.retry_after())
         });
         waits.max().unwrap()
     };

@@ -35,7 +35,7 @@ fn wait_that_ends_in_a_refusal_is_counted_once() {
     assert_eq!(
         refused,
         Err(Denied::NotYet {
-            retry_after: SECOND
+            retry_after: SECOND.into()
         })
     );
     assert_eq!(counts(limit.stats()), [1, 0, 1, 0]);

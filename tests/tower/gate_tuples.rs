@@ -54,8 +54,8 @@ fn four(gates: &[Bucket; 4]) -> impl Gate + use<> {
     (named("a", 0), named("b", 1), named("c", 2), named("d", 3))
 }
 
-const fn not_yet(seconds: u64) -> Reason {
-    let retry_after = Duration::from_secs(seconds);
+fn not_yet(seconds: u64) -> Reason {
+    let retry_after = Duration::from_secs(seconds).into();
     Reason::Limited(Denied::NotYet { retry_after })
 }
 

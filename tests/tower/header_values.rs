@@ -199,7 +199,7 @@ proptest! {
     fn any_wait_is_written_in_whole_seconds(seconds: u64, nanos in 0..1_000_000_000_u32) {
         let bucket = TokenBucket::with_clock(Quota::per_second(1), ManualClock::new());
         let snapshot = bucket.snapshot_at(bucket.now());
-        let retry_after = Duration::new(seconds.min(u64::MAX - 1), nanos);
+        let retry_after = Duration::new(seconds.min(u64::MAX - 1), nanos).into();
         check("", &snapshot, Some(Denied::NotYet { retry_after }))?;
     }
 }

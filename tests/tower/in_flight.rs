@@ -15,7 +15,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use http::{Request, Response, StatusCode};
 use hyper::body::Bytes;
 use tidegate::layer::{InFlightPerKey, Named, PerKey, RateLimitLayer, RequestHead};
-use tidegate::{Denied, FixedKeyed, InFlight, ManualClock, Quota, TrackDenied};
+use tidegate::{Denied, FixedKeyed, InFlight, ManualClock, Quota, RetryAfter, TrackDenied};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::servers::{Client, serve, until};
@@ -30,7 +30,7 @@ fn permits_are_counted_exactly() {
         (3, 0, 3)
     );
     let busy = Err(Denied::Busy {
-        retry_after_nanos: 1_000_000_000,
+        retry_after: RetryAfter::from_nanos(1_000_000_000),
     });
     assert_eq!(limit.try_acquire().map(drop), busy);
     assert_eq!(limit.peek(), busy);

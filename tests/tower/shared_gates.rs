@@ -72,9 +72,9 @@ impl SharedGate for Remote {
     }
 }
 
-pub(crate) const fn refused() -> SharedDecision {
+pub(crate) fn refused() -> SharedDecision {
     SharedDecision::denied(Denied::NotYet {
-        retry_after: MINUTE,
+        retry_after: MINUTE.into(),
     })
 }
 

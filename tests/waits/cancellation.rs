@@ -251,7 +251,7 @@ fn forgotten_head_blocks_the_queue_until_timeouts() {
     // It leaves as late as a head with the same deadline could be admitted.
     waiters.advance(5 * SECOND + 2 * MILLISECOND);
     // The one ahead would take the only permit, and the next comes a second later.
-    let retry_after = SECOND;
+    let retry_after = SECOND.into();
     assert_eq!(
         waiters.outcomes(),
         [(behind, Err(Denied::NotYet { retry_after }))]

@@ -17,7 +17,9 @@ fn hopeless_waits_are_refused_before_sleeping() {
         let wait = limiter.wait_time_at(1, now).expect("not never");
         let too_short = wait.saturating_sub(NANOSECOND);
         let outcome = |n, timeout| limiter.wait_for(no_sleep, n, timeout).ready();
-        let not_yet = Err(Denied::NotYet { retry_after: wait });
+        let not_yet = Err(Denied::NotYet {
+            retry_after: wait.into(),
+        });
         assert_eq!(outcome(1, too_short), not_yet);
         assert_eq!(outcome(1, Duration::ZERO), not_yet);
         let never = Err(Denied::Never { capacity });
@@ -47,7 +49,9 @@ fn waits_behind_others_are_refused_with_the_whole_wait() {
         for n in 1..=5_u32 {
             let wait = (15 + 2 * n) * SECOND / 2;
             let refused = waiters.join_for(n.into(), wait.saturating_sub(NANOSECOND));
-            let not_yet = Err(Denied::NotYet { retry_after: wait });
+            let not_yet = Err(Denied::NotYet {
+                retry_after: wait.into(),
+            });
             assert_eq!(waiters.outcomes(), [(refused, not_yet)]);
             let in_time = waiters.join_for(n.into(), wait);
             assert!(waiters.waiting().contains(&in_time));
@@ -147,7 +151,12 @@ fn waiter_behind_others_leaves_at_its_deadline() {
     let retry_after = SECOND;
     assert_eq!(
         waiters.outcomes(),
-        [(behind, Err(Denied::NotYet { retry_after }))]
+        [(
+            behind,
+            Err(Denied::NotYet {
+                retry_after: retry_after.into()
+            })
+        )]
     );
     assert_eq!(window.waiting(), 1);
 }
@@ -182,7 +191,14 @@ fn timeout_bounds_the_queue_of_a_bucket() {
     assert_eq!((waiters.waiting(), bucket.waiting()), (vec![1, 2, 3], 3));
     assert_eq!(bucket.debt(), 0, "waiters are not charged");
     let retry_after = 4 * SECOND;
-    let refused = (4..10).map(|number| (number, Err(Denied::NotYet { retry_after })));
+    let refused = (4..10).map(|number| {
+        (
+            number,
+            Err(Denied::NotYet {
+                retry_after: retry_after.into(),
+            }),
+        )
+    });
     let expected: Vec<_> = core::iter::once((0, Ok(()))).chain(refused).collect();
     assert_eq!(waiters.outcomes(), expected);
     waiters.advance(SECOND);
@@ -216,7 +232,7 @@ fn endless_waits_are_refused() {
     assert_eq!(
         outcome,
         Err(Denied::NotYet {
-            retry_after: waited
+            retry_after: waited.into()
         })
     );
 }

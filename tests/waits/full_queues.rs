@@ -41,7 +41,9 @@ fn zero_waiters_turn_waits_into_tries() {
         let mut waiters = Waiters::at(limiter, clock);
         waiters.join_all(2);
         let wait = limiter.wait_time_at(1, limiter.now()).expect("not never");
-        let refused = Err(Denied::NotYet { retry_after: wait });
+        let refused = Err(Denied::NotYet {
+            retry_after: wait.into(),
+        });
         assert_eq!(waiters.outcomes(), [(0, Ok(())), (1, refused)]);
         assert_eq!(limiter.block_for(1, Duration::MAX), refused);
         clock.advance(2 * SECOND);

@@ -200,6 +200,14 @@ fn deadlines_before_the_due_instant_are_refused_at_once() {
     waiters.join_all(2);
     let late = waiters.join_for(1, (2 * SECOND).saturating_sub(NANOSECOND));
     let retry_after = 2 * SECOND;
-    let expected = [(0, Ok(())), (late, Err(Denied::NotYet { retry_after }))];
+    let expected = [
+        (0, Ok(())),
+        (
+            late,
+            Err(Denied::NotYet {
+                retry_after: retry_after.into(),
+            }),
+        ),
+    ];
     assert_eq!(waiters.outcomes(), expected);
 }

@@ -42,7 +42,7 @@ fn j13_hint_counts_the_waiters_ahead() {
             waiters.join(queued);
         }
         waiters.join_for(wanted, Duration::ZERO);
-        let retry_after = Duration::from_secs(seconds);
+        let retry_after = Duration::from_secs(seconds).into();
         let outcome = waiters.outcomes().pop().unwrap().1;
         assert_eq!(outcome, Err(Denied::NotYet { retry_after }), "{quota}");
     }

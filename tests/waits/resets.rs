@@ -81,7 +81,14 @@ fn woken_head_keeps_its_deadline() {
     bucket.debit(3);
     waiters.poll_woken();
     let retry_after = 3 * SECOND;
-    let late = |number| (number, Err(Denied::NotYet { retry_after }));
+    let late = |number| {
+        (
+            number,
+            Err(Denied::NotYet {
+                retry_after: retry_after.into(),
+            }),
+        )
+    };
     assert_eq!(waiters.outcomes(), [late(first), late(second)]);
 
     // A second later there is just enough time.

@@ -81,7 +81,7 @@ fn threads_sleep_exactly_as_long_as_needed() {
     assert_eq!(slept(2, Duration::MAX), (Ok(()), Duration::ZERO));
     assert_eq!(slept(2, Duration::MAX), (Ok(()), 2 * SECOND));
     assert_eq!(slept(1, SECOND), (Ok(()), SECOND));
-    let retry_after = SECOND;
+    let retry_after = SECOND.into();
     let refused = Err(Denied::NotYet { retry_after });
     assert_eq!(slept(1, SECOND / 2), (refused, Duration::ZERO));
 }
@@ -96,7 +96,9 @@ fn timeouts_of_threads() {
             "need not wait"
         );
         let wait = limiter.wait_time_at(1, clock.now()).expect("not never");
-        let not_yet = Err(Denied::NotYet { retry_after: wait });
+        let not_yet = Err(Denied::NotYet {
+            retry_after: wait.into(),
+        });
         assert_eq!(limiter.block_for(1, Duration::ZERO), not_yet);
         assert_eq!(
             limiter.block_for(1, wait.saturating_sub(NANOSECOND)),

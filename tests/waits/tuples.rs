@@ -181,7 +181,7 @@ fn timeout_that_cannot_be_met_is_refused_before_sleeping() {
     let both = (&a, &b);
     let denied = |seconds| {
         Err(Denied::NotYet {
-            retry_after: Duration::from_secs(seconds),
+            retry_after: Duration::from_secs(seconds).into(),
         })
     };
     assert_eq!(
@@ -210,7 +210,12 @@ fn move_beyond_the_deadline_is_refused() {
     b.debit(10);
     timer.advance(SECOND);
     let retry_after = 9 * SECOND;
-    assert_eq!(waiter.woken_output(), Err(Denied::NotYet { retry_after }));
+    assert_eq!(
+        waiter.woken_output(),
+        Err(Denied::NotYet {
+            retry_after: retry_after.into()
+        })
+    );
     assert_eq!((a.waiting(), b.waiting()), (0, 0));
     assert_eq!(a.available(), 1);
 }
@@ -251,7 +256,7 @@ fn each_member_has_its_own_cost() {
     assert_eq!(
         denied,
         Err(Denied::NotYet {
-            retry_after: 6 * SECOND
+            retry_after: (6 * SECOND).into()
         })
     );
     timer.advance(4 * SECOND);

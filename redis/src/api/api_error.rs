@@ -40,8 +40,8 @@ impl ApiError {
     /// help.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Limited(status) if status.retry_after.is_zero() => None,
-            Self::Limited(status) => Some(status.retry_after),
+            Self::Limited(status) if status.retry_after().is_zero() => None,
+            Self::Limited(status) => Some(status.retry_after()),
             Self::Unavailable { retry_after, .. } => Some(*retry_after),
             Self::Overloaded => None,
         }

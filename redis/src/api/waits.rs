@@ -82,8 +82,8 @@ pub(super) async fn wait<A: Ask>(
                 in_flight_sleep = (in_flight_sleep * 2).min(IN_FLIGHT_SLEEPS[1]);
                 wait
             }
-            Some(LimitKind::Pause) => pause_sleep(order, status.retry_after),
-            _ => status.retry_after.min(LONGEST_SLEEP),
+            Some(LimitKind::Pause) => pause_sleep(order, status.retry_after()),
+            _ => status.retry_after().min(LONGEST_SLEEP),
         };
         let wait = wait
             .min(time::until(deadline))
@@ -107,7 +107,7 @@ fn pause_sleep(order: &WaitOrder, pause: Duration) -> Duration {
 
 /// Whether a call that is refused like this can be admitted before its deadline.
 fn can_still_be(status: &RateLimitStatus, deadline: u64) -> bool {
-    let earliest = time::now().saturating_add(time::nanos(status.retry_after));
+    let earliest = time::now().saturating_add(time::nanos(status.retry_after()));
     // Where no wait is known it is 0.
     earliest <= deadline && time::now() < deadline
 }

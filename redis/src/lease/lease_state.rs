@@ -2,7 +2,7 @@
 
 use arc_swap::ArcSwapOption;
 use redis::RedisError;
-use tidegate::Denied;
+use tidegate::{Denied, RetryAfter};
 use tokio::sync::{Mutex, Notify};
 
 use crate::error::AcquireError;
@@ -100,10 +100,12 @@ impl LeaseState {
         }
         let refused_for = self.last_refusal.until(n).map(time::until);
         let denied = match refused_for.filter(|wait| !wait.is_zero()) {
-            Some(retry_after) => Denied::NotYet { retry_after },
+            Some(retry_after) => Denied::NotYet {
+                retry_after: retry_after.into(),
+            },
             // A refill takes about a round trip, and may be refused. Relaxed: a hint.
             None => Denied::Busy {
-                retry_after_nanos: self.round_trip.load(Relaxed).max(1),
+                retry_after: RetryAfter::from_nanos(self.round_trip.load(Relaxed).max(1)),
             },
         };
         Err(denied.into())

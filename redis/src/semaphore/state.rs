@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tidegate::Denied;
+use tidegate::{Denied, RetryAfter};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
@@ -458,8 +458,8 @@ impl SemaphoreState {
 
     /// The denial of a call while all permits are out. Its wait is that of a look at the server.
     fn busy(&self) -> AcquireError {
-        let retry_after_nanos = self.options.poll_ns();
-        Denied::Busy { retry_after_nanos }.into()
+        let retry_after = RetryAfter::from_nanos(self.options.poll_ns());
+        Denied::Busy { retry_after }.into()
     }
 
     /// Decides the calls in line by the policy. `error` is that of calls that are refused.

@@ -32,7 +32,7 @@ fn nodes(server: &Server, config: RateLimitConfig) -> [RedisApiRateLimiter; 2] {
 #[track_caller]
 fn limited<T: core::fmt::Debug>(result: Result<T, ApiError>) -> RateLimitStatus {
     let error = result.expect_err("limited");
-    error.status().expect("a status").clone()
+    *error.status().expect("a status")
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn pauses_are_of_all_nodes_until_one_resumes() {
         one.pause_for(Duration::from_secs(3_000)).await.unwrap();
         let refusal = limited(two.try_acquire().await);
         assert_eq!(refusal.limited_by, Some(LimitKind::Pause));
-        assert!(refusal.retry_after > Duration::from_secs(2_000));
+        assert!(refusal.retry_after() > Duration::from_secs(2_000));
         let waits = tokio::spawn({
             let two = two.clone();
             async move { two.acquire_tokens(5).await.map(|permit| permit.settle(5)) }
@@ -440,7 +440,7 @@ mod responses {
             assert_eq!(remaining, 25_000);
             let refusal = limited(two.reserve_tokens(25_001).await);
             assert_eq!(refusal.limited_by, Some(LimitKind::Provider));
-            assert!(refusal.retry_after > Duration::from_secs(900));
+            assert!(refusal.retry_after() > Duration::from_secs(900));
             // The rest of the observed call does not come back, that of the other does.
             permit.settle(1_000).await.unwrap();
             open.settle(1_000).await.unwrap();
@@ -467,19 +467,19 @@ mod responses {
                 .await
                 .unwrap();
             permit.settle(0).await.unwrap();
-            let wait = two.check().await.unwrap().retry_after;
+            let wait = two.check().await.unwrap().retry_after();
             assert!((400..=1_000).contains(&wait.as_secs()), "{wait:?}");
             // The body tells it after all.
             let body = br#"{"error": {"details": [{
                 "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "90s"}]}}"#;
             one.observe_body(refused, body).await.unwrap();
-            let wait = two.check().await.unwrap().retry_after;
+            let wait = two.check().await.unwrap().retry_after();
             assert!((60..=90).contains(&wait.as_secs()), "{wait:?}");
             let told = headers(&[("retry-after", "5000")]);
             one.observe_response(refused, &told).await.unwrap();
             let refusal = two.check().await.unwrap();
             assert_eq!(refusal.limited_by, Some(LimitKind::Pause));
-            assert!(refusal.retry_after > Duration::from_secs(4_000));
+            assert!(refusal.retry_after() > Duration::from_secs(4_000));
             let stats = two.stats().await.unwrap();
             assert_eq!((stats.total_requests, stats.total_tokens_used), (1, 0));
         }

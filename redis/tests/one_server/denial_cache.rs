@@ -9,9 +9,12 @@ use super::each_server;
 use crate::support::limiters::{HOUR, bucket, connect, denied};
 use crate::support::wait::eventually;
 
-/// Caches denials for longer than a test takes on any machine.
+/// Caches denials for longer than a test takes on any machine. Tables do not ask for changes of
+/// their quotas, whose calls would be counted from time to time.
 const fn cached() -> LimiterOptions {
-    LimiterOptions::new().cache_denials(HOUR)
+    LimiterOptions::new()
+        .cache_denials(HOUR)
+        .follow_changes(Duration::ZERO)
 }
 
 fn cached_bucket(store: &RedisStore, quota: Quota) -> RedisTokenBucket {

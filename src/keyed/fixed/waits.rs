@@ -123,7 +123,7 @@ impl<C: Clock, S: BuildHasher> FixedKeyed<C, S> {
     ///
     /// // A timeout that cannot be met is refused before sleeping.
     /// let refused = clients.acquire("203.0.113.8", 1).timeout(Duration::from_millis(100)).wait();
-    /// assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(200) }));
+    /// assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(200).into() }));
     /// # Ok::<(), Denied>(())
     /// ```
     pub const fn acquire<'a, Q>(&'a self, key: &'a Q, n: u64) -> Acquire<KeyView<&'a Self, &'a Q>>

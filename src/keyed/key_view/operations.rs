@@ -59,7 +59,7 @@ where
 /// ```
 /// # #[cfg(feature = "std")] {
 /// use core::time::Duration;
-/// use tidegate::{Denied, Keyed, ManualClock, Quota, TokenBucket};
+/// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
 ///
 /// let (clock, quota) = (ManualClock::new(), Quota::per_second(10));
 /// let users = Keyed::new(move |_: &String| TokenBucket::with_clock(quota, clock.clone()));
@@ -67,7 +67,7 @@ where
 /// assert_eq!((alice.capacity(), alice.available(), users.len()), (10, 10, 0));
 /// assert_eq!(alice.try_acquire(8), Ok(()));
 /// let retry_after = Duration::from_millis(100);
-/// assert_eq!(alice.peek(3), Err(Denied::NotYet { retry_after }));
+/// assert_eq!(alice.peek(3).unwrap_err().retry_after(), Some(retry_after));
 /// assert_eq!(alice.wait_time(3), Some(retry_after));
 /// assert_eq!(alice.snapshot().available, 2);
 /// # }

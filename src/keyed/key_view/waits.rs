@@ -36,7 +36,7 @@ where
     /// let alice = users.at("alice");
     /// assert_eq!(alice.acquire(5).wait(), Ok(()));
     /// let refused = alice.acquire(1).timeout(Duration::from_millis(100)).wait();
-    /// assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(200) }));
+    /// assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(200).into() }));
     /// ```
     pub const fn acquire(&self, n: u64) -> Acquire<&Self> {
         Acquire::new(self, n)

@@ -89,7 +89,7 @@ impl<K: Hash + Eq, L: Limiter + Awaitable, S: BuildHasher> Keyed<K, L, S> {
     ///
     /// // A timeout that cannot be met is refused before sleeping.
     /// let refused = users.acquire("bob", 1).timeout(Duration::from_millis(100)).wait();
-    /// assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(200) }));
+    /// assert_eq!(refused, Err(Denied::NotYet { retry_after: Duration::from_millis(200).into() }));
     /// # Ok::<(), Denied>(())
     /// ```
     pub const fn acquire<'a, Q>(&'a self, key: &'a Q, n: u64) -> Acquire<KeyView<&'a Self, &'a Q>>

@@ -129,8 +129,18 @@ fn tokens_of_idle_leases_are_carried_over() {
     assert_eq!(bucket.available(), 50_000);
     assert_eq!(bucket.try_acquire(50_000), Ok(()));
     let retry_after = Duration::from_micros(500);
-    assert_eq!(bucket.try_acquire(1), Err(Denied::NotYet { retry_after }));
-    assert_eq!(bucket.peek(1), Err(Denied::NotYet { retry_after }));
+    assert_eq!(
+        bucket.try_acquire(1),
+        Err(Denied::NotYet {
+            retry_after: retry_after.into()
+        })
+    );
+    assert_eq!(
+        bucket.peek(1),
+        Err(Denied::NotYet {
+            retry_after: retry_after.into()
+        })
+    );
     assert_eq!(bucket.wait_time(1), Some(retry_after));
     let never = Denied::Never { capacity: 50_000 };
     assert_eq!(bucket.try_acquire(50_001), Err(never));

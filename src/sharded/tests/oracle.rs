@@ -59,7 +59,7 @@ proptest! {
                     let available = plain.available();
                     prop_assert!(available < tokens + stale, "{available} were available");
                     prop_assert!(sharded.peek_at(tokens, now + retry_after).is_ok());
-                    let early = retry_after.saturating_sub(Duration::from_nanos(1));
+                    let early = retry_after.as_duration().saturating_sub(Duration::from_nanos(1));
                     prop_assert!(sharded.peek_at(tokens, now + early).is_err());
                 }
                 Err(never) => prop_assert!(false, "{never}"),
@@ -99,14 +99,14 @@ fn one_call_takes_the_whole_capacity() {
     assert_eq!(bucket.available(), 100_000 - 2 * SHARDS as u64);
     clock.advance(Duration::from_secs(3_600));
     // One token of each lease was used at an unknown time.
-    let retry_after = Duration::from_millis(SHARDS as u64);
+    let retry_after = Duration::from_millis(SHARDS as u64).into();
     let not_yet = Err(Denied::NotYet { retry_after });
     assert_eq!(bucket.try_acquire_on(0, 100_000, now()), not_yet);
     clock.advance(retry_after);
     assert_eq!(bucket.available(), 100_000);
     assert_eq!(bucket.try_acquire_on(1, 100_000, now()), Ok(()));
     assert_eq!(bucket.available(), 0);
-    let retry_after = Duration::from_millis(1);
+    let retry_after = Duration::from_millis(1).into();
     assert_eq!(bucket.try_acquire(1), Err(Denied::NotYet { retry_after }));
     let never = Denied::Never { capacity: 100_000 };
     assert_eq!(bucket.try_acquire(100_001), Err(never));

@@ -52,7 +52,7 @@ fn each_limit_of_a_shared_gate_has_its_name() {
     let mut day = named("day", snapshot(0));
     (day.capacity, day.refill_time) = (1_000, 1_440 * MINUTE);
     let denied = Denied::NotYet {
-        retry_after: Duration::from_millis(86_400),
+        retry_after: Duration::from_millis(86_400).into(),
     };
     let refusal = SharedDecision::denied(denied).by("day");
     let decisions = || [refusal.clone().describe([minute, day])];

@@ -137,7 +137,7 @@ fn rejection_by_hand_has_the_same_status() {
         (Reason::NoKey(NoKey::NotSent), 400),
         (
             Reason::Limited(Denied::NotYet {
-                retry_after: MINUTE,
+                retry_after: MINUTE.into(),
             }),
             429,
         ),

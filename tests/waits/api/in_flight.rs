@@ -45,7 +45,7 @@ fn deadlines_end_waits_for_a_call_in_flight() {
     let permit = limiter.reserve_tokens(10).expect("the first");
     let assert_in_flight = |status: RateLimitStatus| {
         assert_eq!(status.limited_by, Some(LimitKind::InFlight));
-        assert!(!status.is_permanent && status.retry_after.is_zero());
+        assert!(!status.is_permanent && status.retry_after().is_zero());
     };
     assert_in_flight(tokens_for(&limiter, &timer, 10, Duration::ZERO).refusal());
     let mut first = tokens_for(&limiter, &timer, 10, SECOND).pending();

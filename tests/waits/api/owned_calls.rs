@@ -68,7 +68,7 @@ fn options_hold_for_all_clones() {
     assert!(first.acquire().wait().is_limited);
     assert!(second.acquire().wait().is_limited);
     let wait = Waiter::new(1, first.acquire().timer(no_sleep)).ready();
-    assert_eq!(wait.retry_after, SECOND);
+    assert_eq!(wait.retry_after(), SECOND);
 }
 
 /// Any thread may end the call, also where the limiter is not in scope.

@@ -216,6 +216,6 @@ fn timeouts_that_end_in_a_pause_are_refused_at_once() {
     limiter.pause_for(PAUSE);
     let status = request_for(&limiter, &timer, PAUSE.saturating_sub(NANOSECOND)).ready();
     assert_eq!(status.limited_by, Some(LimitKind::Pause));
-    assert_eq!(status.retry_after, PAUSE);
+    assert_eq!(status.retry_after(), PAUSE);
     assert_eq!((timer.started(), limiter.waiting()), (0, 0));
 }

@@ -119,7 +119,7 @@ fn on_limited_is_called_once_per_refusal() {
     let refusals = AtomicU32::new(0);
     let refusals_now = || refusals.load(Relaxed);
     let call = rate_limited(&limiter, |()| core::future::ready(7)).on_limited(|status| {
-        assert_eq!(status.retry_after, SECOND);
+        assert_eq!(status.retry_after(), SECOND);
         refusals.fetch_add(1, Relaxed);
     });
     let waiter = Waiter::new(1, call.call_async_with(timer.clone(), ()));
@@ -137,7 +137,7 @@ fn too_short_timeouts_are_refused_before_sleeping() {
     for too_short in [Duration::ZERO, SECOND.saturating_sub(NANOSECOND)] {
         let status = request_for(&limiter, &timer, too_short).ready();
         assert_eq!(status.limited_by, Some(LimitKind::Burst));
-        assert_eq!((status.is_limited, status.retry_after), (true, SECOND));
+        assert_eq!((status.is_limited, status.retry_after()), (true, SECOND));
     }
     // A timeout of exactly the wait is enough.
     let mut in_time = request_for(&limiter, &timer, SECOND).pending();
@@ -155,7 +155,7 @@ fn timeouts_end_waits_in_the_queue() {
     // With the first ahead it would take two seconds.
     let status = in_queue(SECOND * 3 / 2).ready();
     assert_eq!(status.limited_by, Some(LimitKind::Burst));
-    assert_eq!(status.retry_after, 2 * SECOND);
+    assert_eq!(status.retry_after(), 2 * SECOND);
     let short = in_queue(SECOND * 5 / 2).pending();
     let long = in_queue(4 * SECOND).pending();
     let last = in_queue(10 * SECOND).pending();
@@ -167,7 +167,7 @@ fn timeouts_end_waits_in_the_queue() {
     assert!(!limiter.try_acquire().is_limited);
     let status = short.woken_output();
     assert_eq!(status.limited_by, Some(LimitKind::Burst));
-    assert_eq!(status.retry_after, SECOND);
+    assert_eq!(status.retry_after(), SECOND);
     // The next head is not polled in time. The waiter behind it leaves after its deadline, when
     // only the head is in its way.
     let mut long = long.woken_in_vain();
@@ -194,8 +194,8 @@ fn refusal_behind_an_unpolled_head_names_the_queue() {
     let status = last.woken_output();
     assert!(status.is_limited && !status.is_permanent);
     assert_eq!(status.limited_by, Some(QUEUE));
-    assert_eq!(status.retry_after, Duration::ZERO);
-    assert_eq!(status.message, "other waiters are ahead in the queue");
+    assert_eq!(status.retry_after(), Duration::ZERO);
+    assert_eq!(status.message(), "other waiters are ahead in the queue");
     assert!(!first.ready().is_limited);
 }
 

@@ -94,13 +94,13 @@ fn too_short_timeouts_are_refused_at_once() {
     for timeout in [Duration::ZERO, 499 * MILLISECOND] {
         let status = tokens_for(&limiter, &timer, 500, timeout).refusal();
         assert_eq!(status.limited_by, Some(LimitKind::Tokens));
-        assert_eq!(status.retry_after, 500 * MILLISECOND);
+        assert_eq!(status.retry_after(), 500 * MILLISECOND);
         assert_eq!(timer.started(), 0);
     }
     let in_time = tokens_for(&limiter, &timer, 500, 500 * MILLISECOND).pending();
     // Behind the head as well, with the whole wait.
     let status = tokens_for(&limiter, &timer, 600, 1_099 * MILLISECOND).refusal();
-    assert_eq!(status.retry_after, 1_100 * MILLISECOND);
+    assert_eq!(status.retry_after(), 1_100 * MILLISECOND);
     drop(tokens_for(&limiter, &timer, 600, 1_100 * MILLISECOND).pending());
     timer.advance(500 * MILLISECOND);
     drop(in_time.woken_permit());
@@ -116,7 +116,7 @@ fn timeouts_end_waits_behind_other_calls() {
     timer.advance(500 * MILLISECOND);
     // It uses more than its estimate, so the new head has not enough time left.
     first.woken_permit().settle(501);
-    assert_eq!(second.woken_refusal().retry_after, 501 * MILLISECOND);
+    assert_eq!(second.woken_refusal().retry_after(), 501 * MILLISECOND);
     // The next head was woken, and is not polled yet. A call behind it leaves after its deadline.
     let fourth = tokens_for(&limiter, &timer, 1, 50 * MILLISECOND).pending();
     timer.advance(52 * MILLISECOND);
@@ -139,13 +139,13 @@ fn whole_waits_count_requests_and_tokens() {
     // The fourth request comes after four seconds, and its tokens after one.
     let status = tokens_for(&limiter, &timer, 100, SECOND).refusal();
     assert_eq!(
-        (status.limited_by, status.retry_after),
+        (status.limited_by, status.retry_after()),
         (Some(LimitKind::Burst), 4 * SECOND)
     );
     limiter.record_tokens(5_000);
     let status = tokens_for(&limiter, &timer, 100, SECOND).refusal();
     assert_eq!(
-        (status.limited_by, status.retry_after),
+        (status.limited_by, status.retry_after()),
         (Some(LimitKind::Tokens), 6 * SECOND)
     );
 }

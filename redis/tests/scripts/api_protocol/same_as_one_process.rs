@@ -167,7 +167,7 @@ impl Both<'_> {
         };
         prop_assert_eq!(kind, status.and_then(|status| status.limited_by));
         if let Some(status) = status {
-            let wait_us = status.retry_after.as_nanos().div_ceil(1_000);
+            let wait_us = status.retry_after().as_nanos().div_ceil(1_000);
             prop_assert_eq!(i128::from(reply[2]), i128::try_from(wait_us).unwrap());
         }
         Ok(())

@@ -38,7 +38,7 @@ impl Model for ProcessModel {
     fn wait_us(&self, index: usize, cost: u64, now_us: u64) -> Option<u64> {
         match self.buckets[index].peek_at(cost, self.at(now_us)) {
             Ok(()) => None,
-            Err(Denied::NotYet { retry_after }) => Some(us_ceil(retry_after)),
+            Err(Denied::NotYet { retry_after }) => Some(us_ceil(retry_after.into())),
             Err(other) => panic!("{other}"),
         }
     }

@@ -45,7 +45,7 @@ fn wait_us(result: Result<(), Denied>) -> Option<u64> {
     match result {
         Ok(()) => None,
         Err(Denied::NotYet { retry_after }) => {
-            Some(u64::try_from(retry_after.as_micros()).unwrap())
+            Some(u64::try_from(retry_after.as_duration().as_micros()).unwrap())
         }
         Err(other) => panic!("{other}"),
     }
