@@ -6,6 +6,7 @@
 #
 # instructions.sh [PATTERN]: the paths whose name contains it, of tidegate and of other crates.
 # instructions.sh --gate [PATTERN]: only tidegate's hot paths, in a smaller program; see gate.sh.
+# instructions.sh --physical [PATTERN]: those of physical.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
 package=. program=instructions few=20000 many=120000
@@ -15,6 +16,9 @@ if [ "${1:-}" = --gate ]; then
     package=gate program=hot_paths few=1000 many=5000
     # Other builds must give the same numbers, so only Cargo.toml may configure the build.
     unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_INCREMENTAL
+elif [ "${1:-}" = --physical ]; then
+    shift
+    program=physical
 fi
 cd "$package"
 cargo build --release --quiet --bin "$program"

@@ -5,7 +5,8 @@
 # suite.sh FOLDER writes to that folder. It takes about 12 minutes on 2 idle cores, half of them
 # for keyed.sh; every further core adds some. suite.sh FOLDER --quick checks in a minute that
 # everything works. Its numbers are worthless, and it leaves keyed.sh out. On a terminal a bar shows
-# the progress. Afterwards the folder holds:
+# the progress. The builds take minutes more: all is measured as Cargo builds it by default, and the
+# throughput a second time with fat LTO. Afterwards the folder holds:
 #
 #   tables.md              all of the following as tables, with the methods, the machine, and the
 #                          configuration of each limiter
@@ -14,6 +15,7 @@
 #                          many keys is measured, or why it is left out
 #   throughput.csv         ns per call and thread: admitted, refused, and at the limit; with 1, 2, 4
 #                          and so on up to all threads; median, least and most of the rounds
+#   throughput_fat_lto.csv the same of a build with fat LTO and 1 codegen unit
 #   latency.csv            percentiles and maximum of single calls while all threads make them; one
 #                          row is the timer alone
 #   fairness.csv           how admissions at the limit are shared among threads: Jain's index, least
@@ -45,8 +47,15 @@ mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 cd "$(dirname "$0")"
 
+target=${CARGO_TARGET_DIR:-target}
 cargo build --release --quiet --bin suite
-"${CARGO_TARGET_DIR:-target}/release/suite" "$folder" ${quick:+"$quick"}
+cargo build --profile fat --quiet --bin throughput
+"$target/release/suite" "$folder" ${quick:+"$quick"}
+"$target/fat/throughput" "$folder" ${quick:+"$quick"}
+{
+    printf '\n## With fat LTO\n\n'
+    awk -f lto_table.awk "$folder/throughput.csv" "$folder/throughput_fat_lto.csv"
+} >> "$folder/tables.md"
 if [[ -z $quick ]]; then
     # Criterion prints all the time.
     if [[ -t 2 ]]; then

@@ -13,8 +13,10 @@
 #   fleet.svg        a simulated fleet that shares a quota; the numbers are those of
 #                    ../../redis/simulation/fleet.sh
 #   keyed.svg        time and memory per key
+#   growth.svg       time against keys, slots, limits and waiters; the numbers are those of
+#                    ../compare/growth.sh
 #
-# A picture without its CSV files is left out, with a message. Each but the last two also goes to
+# A picture without its CSV files is left out, with a message. Each but the last three also goes to
 # ../../src/docs/plots if FOLDER is the latest record that has it. There it follows the theme of
 # rustdoc. fleet.svg goes to ../../redis/pictures, for the README of that package.
 #

@@ -95,15 +95,23 @@ impl KeyedVisitor<String> for Known<'_> {
     }
 }
 
+/// Both orders of visits.
+fn both(keys: usize) -> [(&'static str, Visits); 2] {
+    [
+        (", uniform", Visits::uniform(keys)),
+        (", zipf", Visits::zipf(keys)),
+    ]
+}
+
 fn hit(criterion: &mut Criterion) {
     DefaultClock::calibrate();
     // The cost budget has the rows of 1 000 keys.
     for (keys, samples) in [(1, 12), (1_000, 30), (1_000_000, 16)] {
-        let mut visits = vec![("", Visits::uniform(keys))];
-        if keys > 1 {
-            visits[0].0 = ", uniform";
-            visits.push((", zipf", Visits::zipf(keys)));
-        }
+        let visits = if keys > 1 {
+            both(keys).into()
+        } else {
+            vec![("", Visits::uniform(keys))]
+        };
         let mut known = Known {
             criterion,
             name: "hit",
@@ -124,7 +132,7 @@ fn hit_full(criterion: &mut Criterion) {
         criterion,
         name: "hit, full at each visit",
         keys: 1_000,
-        visits: &[(", uniform", Visits::uniform(1_000))],
+        visits: &both(1_000),
         admits: true,
         spends: false,
         samples: 30,
@@ -132,12 +140,13 @@ fn hit_full(criterion: &mut Criterion) {
     for_each_limiter(KeyLimit::FULL, 1_000, &mut known);
 }
 
+/// Every bucket is empty when its key comes.
 fn refuse(criterion: &mut Criterion) {
     let mut known = Known {
         criterion,
         name: "refuse",
         keys: 1_000,
-        visits: &[(", uniform", Visits::uniform(1_000))],
+        visits: &both(1_000),
         admits: false,
         spends: false,
         samples: 16,

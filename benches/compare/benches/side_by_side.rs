@@ -7,6 +7,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, SamplingMode, criterion_group, criterion_main};
 use tidegate::{DefaultClock, Quota, ShardedTokenBucket, SlidingWindow, TokenBucket};
 use tidegate_compare::gate::{hint_dropped, without_status};
+use tidegate_compare::histories::{evenly_used_window, used_up_before};
 use tidegate_compare::parts::{ClockAlone, ClockAndExchange, ClockAndLoad, OwnWord};
 use tidegate_compare::{
     Gate, HIGH, HOUR, MutexApi, MutexBucket, MutexDeque, api as api_limiter, combined, exhausted,
@@ -110,6 +111,23 @@ fn refuse(c: &mut Criterion) {
         );
 }
 
+/// Limiters at their limit. A bucket, whose state is one instant, has no other regimes.
+fn at_the_limit(c: &mut Criterion) {
+    // A permit comes back every 10 ms, and is taken at once.
+    let quota = || Quota::per_second(100).burst(1_000);
+    group(c, "refuse, steady traffic", false)
+        .measure("tidegate bucket", exhausted(TokenBucket::new(quota())))
+        .measure(
+            "tidegate sharded",
+            exhausted(ShardedTokenBucket::new(quota())),
+        )
+        .measure("tidegate window, 64 slots", evenly_used_window(64))
+        .measure("tidegate window, 1024 slots", evenly_used_window(1_024));
+    group(c, "refuse, used up before", false)
+        .measure("tidegate window, 64 slots", used_up_before(64))
+        .measure("tidegate window, 1024 slots", used_up_before(1_024));
+}
+
 /// Calls to an API: the limits of AIOS behind one call.
 fn api(c: &mut Criterion) {
     group(c, "api", true)
@@ -131,5 +149,5 @@ fn api(c: &mut Criterion) {
         .measure("mutex AIOS design", exhausted(MutexApi::new(1_000)));
 }
 
-criterion_group!(side_by_side, parts, admit, refuse, api);
+criterion_group!(side_by_side, parts, admit, refuse, at_the_limit, api);
 criterion_main!(side_by_side);

@@ -150,6 +150,13 @@ pub fn keyed<K: Clone + Eq + Hash>(limit: KeyLimit) -> Keyed<K, TokenBucket> {
     Keyed::new(move |_: &K| TokenBucket::new(quota))
 }
 
+/// The defaults, but room for as many keys.
+pub fn keyed_for<K: Clone + Eq + Hash>(limit: KeyLimit, keys: usize) -> Keyed<K, TokenBucket> {
+    let quota = limit.quota();
+    let builder = Keyed::builder(move |_: &K| TokenBucket::new(quota));
+    builder.max_keys(keys.max(1_000_000)).build()
+}
+
 /// The default hash function of governor and of the mutex map.
 pub fn keyed_sip<K: Clone + Eq + Hash>(limit: KeyLimit) -> Keyed<K, TokenBucket, RandomState> {
     let quota = limit.quota();

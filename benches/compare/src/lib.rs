@@ -1,20 +1,26 @@
 //! The limiters of the comparison, and baselines that a user would write first.
 //!
 //! [`suite`] measures every limiter in [`rivals`] with the same programs, and [`waits`] those that
-//! let a call wait. [`adaptive`] simulates clients that share a quota. The benches measure
-//! tidegate's own paths in more detail.
+//! let a call wait. [`growth`] measures how costs grow, and [`physical`] what cannot be avoided.
+//! [`adaptive`] simulates clients that share a quota. The benches measure tidegate's own paths in
+//! more detail.
 
 pub mod adaptive;
 mod baseline;
 pub mod command;
 pub mod figures;
 pub mod gate;
+pub mod growth;
+pub mod histories;
 pub mod keyed;
 pub mod layers;
 pub mod parts;
+pub mod physical;
 pub mod rivals;
+mod slices;
 pub mod suite;
 mod threads;
+pub mod turns;
 pub mod waits;
 
 use std::num::NonZeroU32;

@@ -83,17 +83,8 @@ pub fn run(folder: &Path, effort: Effort, command: &str) -> io::Result<()> {
     DefaultClock::calibrate();
     let report = Report::new(folder, "tables.md")?;
     facts::write(&report, "Side by side", effort.quick, command)?;
-
-    let mut listed = Listed::default();
-    for_each(&mut listed);
     let per_limiter = 1 + 3 * u64::from(effort.rounds) + surplus::STEPS;
-    let steps = listed.0.len() as u64 * per_limiter + accuracy::steps();
-    let suite = Suite {
-        effort,
-        rivals: listed.0,
-        progress: Progress::new(steps),
-        report,
-    };
+    let suite = Suite::new(effort, report, per_limiter, accuracy::steps());
 
     check::every_limiter(&suite.progress);
     throughput::measure(&suite)?;
@@ -105,6 +96,40 @@ pub fn run(folder: &Path, effort: Effort, command: &str) -> io::Result<()> {
     shaping::simulate(&suite.report)?;
     configurations(&suite)?;
     suite.report.finish()
+}
+
+/// Measures the throughput alone, of a build with fat LTO, and writes `throughput_fat_lto.csv`.
+///
+/// # Errors
+///
+/// Fails if the file cannot be written, or the build has another profile.
+pub fn run_fat(folder: &Path, effort: Effort, _command: &str) -> io::Result<()> {
+    if !facts::is_built_with(facts::FAT) {
+        return Err(io::Error::other(
+            "only a build with the profile `fat` has fat LTO",
+        ));
+    }
+    DefaultClock::calibrate();
+    // Its text is not written.
+    let report = Report::new(folder, "tables.md")?;
+    let suite = Suite::new(effort, report, 1 + u64::from(effort.rounds), 0);
+    check::every_limiter(&suite.progress);
+    throughput::measure_apart(&suite, "throughput_fat_lto")
+}
+
+impl Suite {
+    /// Creates a suite with `per_limiter` steps for each limiter and `others` besides.
+    fn new(effort: Effort, report: Report, per_limiter: u64, others: u64) -> Self {
+        let mut listed = Listed::default();
+        for_each(&mut listed);
+        let steps = listed.0.len() as u64 * per_limiter + others;
+        Self {
+            effort,
+            rivals: listed.0,
+            progress: Progress::new(steps),
+            report,
+        }
+    }
 }
 
 /// Writes the configuration of each limiter.

@@ -26,16 +26,17 @@ pub type Drawn = Result<Option<String>, Error>;
 
 type Draw = fn(&Path, &Machine) -> Drawn;
 
-const PICTURES: [(&str, Draw); 8] = [
+const PICTURES: [(&str, Draw); 9] = [
     ("throughput.svg", pictures::throughput::draw),
     ("latency.svg", pictures::latency::draw),
     ("accuracy.svg", pictures::accuracy::draw),
     ("shaping.svg", pictures::shaping::draw),
     ("waits.svg", pictures::waits::draw),
     ("adaptive.svg", pictures::adaptive::draw),
-    // The crate's documentation leaves out the last two.
+    // The crate's documentation leaves out the last three.
     ("fleet.svg", pictures::fleet::draw),
     ("keyed.svg", pictures::keyed::draw),
+    ("growth.svg", pictures::growth::draw),
 ];
 
 /// Draws every picture that the numbers of a folder allow.
@@ -68,7 +69,7 @@ pub fn docs_style() -> String {
 /// A `div` without empty lines surrounds each picture, so that Markdown takes it as one block.
 pub fn for_docs(pictures: &[Picture]) -> Vec<(&'static str, String)> {
     let mut files = vec![("style.html", docs_style())];
-    let is_shown = |name: &str| !["fleet.svg", "keyed.svg"].contains(&name);
+    let is_shown = |name: &str| !["fleet.svg", "keyed.svg", "growth.svg"].contains(&name);
     for (name, picture) in pictures.iter().filter(|(name, _)| is_shown(name)) {
         if let Some(svg) = picture {
             files.push((

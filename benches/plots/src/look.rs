@@ -60,7 +60,7 @@ impl Mark {
 }
 
 /// The known looks. Any other limiter is gray.
-const LOOKS: [(&str, &str, &str, Mark); 34] = [
+const LOOKS: [(&str, &str, &str, Mark); 43] = [
     ("tidegate TokenBucket", "blue", "", Mark::Circle),
     ("tidegate ShardedTokenBucket", "purple", "", Mark::Diamond),
     ("tidegate SlidingWindow", "red", "", Mark::Square),
@@ -97,6 +97,16 @@ const LOOKS: [(&str, &str, &str, Mark); 34] = [
     ("demand 0.5", "green", "", Mark::Circle),
     ("demand 1.0", "blue", "", Mark::Diamond),
     ("demand 3.0", "red", "", Mark::Circle),
+    // Calls of one limiter.
+    ("admitted", "blue", "", Mark::Triangle),
+    ("refused", "red", "", Mark::Triangle),
+    ("refused, just used up", "red", "", Mark::Diamond),
+    ("refused, used up before", "red", "dash", Mark::Square),
+    ("refused, steady traffic", "red", "dots", Mark::Circle),
+    ("first in a slot", "purple", "", Mark::Circle),
+    ("joins", "green", "", Mark::Diamond),
+    ("is served", "sky", "", Mark::Square),
+    ("leaves", "orange", "", Mark::Diamond),
 ];
 
 /// Returns the look of a limiter.

@@ -3,6 +3,7 @@
 pub mod accuracy;
 pub mod adaptive;
 pub mod fleet;
+pub mod growth;
 pub mod keyed;
 pub mod latency;
 pub mod shaping;

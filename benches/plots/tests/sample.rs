@@ -195,6 +195,10 @@ fleet.csv | scenario,nodes,demand,busy/all alike,0,1,1/ | fleet.csv, line 2: nod
 fleet_in_time.csv | ms/0/ | fleet_in_time.csv: no column of a fleet
 fleet_in_time.csv | ms,a/0,1/0,1/ | fleet_in_time.csv: ms does not grow at 0
 fleet_in_time.csv | ms,a/0,-1/ | fleet_in_time.csv, line 2: a is "-1", not a number from 0 up
+growth.csv | curve,limiter,calls,x/keys,a,b,1/ | growth.csv, line 1: no column "lower_quartile_ns"
+growth.csv | GROWTHkeys,a,b,0,1/ | growth.csv, line 2: x is 0
+growth.csv | GROWTHkeys,a,b,10,x/ | growth.csv, line 2: lower_quartile_ns is "x", not a number from 0 up
+growth.csv | GROWTHkeys,a,b,10,1/ | growth.csv: no rows of the curve "slots"
 machine.json | {"cpu": "a"} | machine.json: does not name its cores
 machine.json | [] | machine.json: not an object
 "#;
@@ -210,6 +214,7 @@ fn mistakes_are_reported_with_their_line() {
             panic!("{case}")
         };
         let text = text.replace("THROUGHPUT", header);
+        let text = text.replace("GROWTH", "curve,limiter,calls,x,lower_quartile_ns\n");
         let text = text.replace("ADAPTIVE", adaptive).replace('/', "\n");
         let copy = Copy::with(&format!("wrong-{at}"), file, &text);
         assert_eq!(copy.drawn().expect_err(case), *expected);

@@ -8,10 +8,10 @@ use tidegate::layer::{HeaderStyle, PerKey, RequestHead, Reset};
 use tidegate::{Clock, DefaultClock, IpKey, Limiter, Quota, Timestamp, TokenBucket};
 
 use crate::setup::{
-    HIGH, HOUR, KEYS, MANY, PLENTY, Ticks, admitted, api, at_once, brief_window, bucket, bucket_of,
-    combined, each, empty_api, empty_bucket, empty_combined, empty_sharded, empty_window,
-    evenly_used_window, fixed, indebted_bucket, keyed, name_of, names, never, refused, requests,
-    requests_with, settled, sharded, window,
+    HIGH, HOUR, KEYS, MANY, MINUTES, PLENTY, Ticks, admitted, api, at_once, brief_window, bucket,
+    bucket_of, combined, each, empty_api, empty_bucket, empty_combined, empty_sharded,
+    empty_window, evenly_used_window, fixed, indebted_bucket, keyed, name_of, names, never,
+    refused, requests, requests_with, settled, sharded, window,
 };
 
 /// A name, and a function that makes a limiter and calls it.
@@ -97,6 +97,8 @@ pub const PATHS: &[Path] = paths! {
     "api admit, no status": admitted api(HIGH) =>
         |api| Limiter::try_acquire_at(api, 1, api.clock().now()).is_ok();
     "api refuse": admitted empty_api() => |api| black_box(api.try_acquire()).is_limited;
+    "api refuse, minutes later": admitted empty_api() =>
+        |api| black_box(api.try_acquire_at(api.clock().now() + MINUTES)).is_limited;
     "api refuse, no status": refused empty_api() =>
         |api| Limiter::try_acquire_at(api, 1, api.clock().now()).is_ok();
     "api record tokens": each api(HIGH) => |api| api.record_tokens(1);

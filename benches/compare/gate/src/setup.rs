@@ -188,6 +188,9 @@ pub fn api(per_hour: u64) -> ApiRateLimiter<Ticks> {
     ApiRateLimiter::with_clock(config, Ticks).expect("in range")
 }
 
+/// After so long the minute of [`empty_api`] is empty again, and its hour is not.
+pub const MINUTES: Duration = Duration::from_secs(150);
+
 /// Its hour is used up.
 pub fn empty_api() -> ApiRateLimiter<Ticks> {
     let api = api(1);

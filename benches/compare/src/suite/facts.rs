@@ -39,7 +39,7 @@ pub(crate) fn write(report: &Report, title: &str, quick: bool, command: &str) ->
         ("tsc_step_ns", step().to_string()),
         ("load_average", read("/proc/loadavg")),
         ("rustc", output("rustc", &["--version"])),
-        ("profile", "release, lto thin, 1 codegen unit".to_owned()),
+        ("profile", profile().to_owned()),
     ];
     let mut json = Vec::new();
     let mut text = format!("# {title}\n\n");
@@ -51,6 +51,31 @@ pub(crate) fn write(report: &Report, title: &str, quick: bool, command: &str) ->
     report.text(&(text + "\n"));
     let json = format!("{{\n{}\n}}\n", json.join(",\n"));
     report.file("machine.json", &json)
+}
+
+/// The profiles of `Cargo.toml`: their name, and what they are.
+const PROFILES: [(&str, &str); 2] = [
+    (
+        "release",
+        "release as Cargo's default: no LTO between crates, 16 codegen units",
+    ),
+    (FAT, "fat LTO, 1 codegen unit"),
+];
+
+pub(crate) const FAT: &str = "fat";
+
+/// Returns what the profile of this program is.
+fn profile() -> &'static str {
+    let known = PROFILES.iter().find(|(name, _)| is_built_with(name));
+    known.map_or("unknown", |(_, text)| text)
+}
+
+/// Returns whether this program lies in the build folder of a profile, which has its name.
+pub(crate) fn is_built_with(profile: &str) -> bool {
+    let program = std::env::current_exe().unwrap_or_default();
+    program
+        .parent()
+        .is_some_and(|folder| folder.ends_with(profile))
 }
 
 /// Returns by how many ppm the TSC runs faster than the operating system's clock.
@@ -96,4 +121,17 @@ fn output(program: &str, arguments: &[&str]) -> String {
     output.map_or(String::new(), |output| {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FAT, PROFILES};
+
+    #[test]
+    fn profiles_match_the_manifest() {
+        let manifest = include_str!("../../Cargo.toml");
+        assert!(!manifest.contains("[profile.release]"));
+        let fat = "[profile.fat]\ninherits = \"release\"\nlto = \"fat\"\ncodegen-units = 1\n";
+        assert!(manifest.ends_with(fat) && PROFILES[1].0 == FAT);
+    }
 }

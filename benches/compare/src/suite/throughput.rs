@@ -74,6 +74,18 @@ struct Throughput<'a> {
 }
 
 pub(super) fn measure(suite: &Suite) -> io::Result<()> {
+    let throughput = sampled(suite);
+    throughput.write_csv("throughput")?;
+    throughput.write_table();
+    Ok(())
+}
+
+/// Writes only the numbers, to another file.
+pub(super) fn measure_apart(suite: &Suite, file: &str) -> io::Result<()> {
+    sampled(suite).write_csv(file)
+}
+
+fn sampled(suite: &Suite) -> Throughput<'_> {
     let mut throughput = Throughput {
         suite,
         cells: HashMap::new(),
@@ -86,7 +98,7 @@ pub(super) fn measure(suite: &Suite) -> io::Result<()> {
         throughput.part(exchange, &ClockAndExchange::default());
         for_each(&mut throughput);
     }
-    throughput.write(&suite.report)
+    throughput
 }
 
 impl RivalVisitor for Throughput<'_> {
@@ -128,12 +140,15 @@ impl Throughput<'_> {
         number(median(&self.cells[&cell].nanos), 1)
     }
 
-    fn write(&self, report: &Report) -> io::Result<()> {
+    fn write_csv(&self, file: &str) -> io::Result<()> {
         let head = "limiter,calls,threads,median_ns,least_ns,most_ns,samples,calls_per_sample,\
                     admitted_share";
         let rows: Vec<Vec<String>> = self.order.iter().map(|cell| self.row(cell)).collect();
-        report.csv("throughput", head, &rows)?;
+        self.suite.report.csv(file, head, &rows)
+    }
 
+    fn write_table(&self) {
+        let report = &self.suite.report;
         let counts = thread_counts();
         let most = counts.last().copied().unwrap_or(1);
         let modes = Mode::ALL.iter().map(|mode| mode.name());
@@ -179,7 +194,6 @@ impl Throughput<'_> {
             &parts.chain(rivals).collect::<Vec<_>>(),
         );
         self.report_wrong_outcomes(report);
-        Ok(())
     }
 
     fn row(&self, cell: &Cell) -> Vec<String> {
