@@ -177,7 +177,7 @@ fn api_call_overtaken_by_a_minute() {
     fn admit(api: &ApiRateLimiter<NoClock>, minute: u64) -> u64 {
         u64::from(!api.try_acquire_at(at(minute * MINUTE)).is_limited)
     }
-    explore(3, || {
+    explore(1, || {
         let config = RateLimitConfig {
             requests_per_minute: 1,
             burst_size: 1,

@@ -68,22 +68,24 @@ impl Limits {
     }
 }
 
-/// Two threads with five calls, between which one thread moves the clock by `first` and by `second`
-/// short slots.
-fn race(limits: Limits, first: u64, second: u64) {
-    explore(2, move || {
+/// Two threads with `before + 3` calls, of which three race. Before the last two, one thread moves
+/// the clock on by `first` and by `second` short slots.
+fn race(preemptions: usize, before: usize, first: u64, second: u64) {
+    explore(preemptions, move || {
+        let limits = LONGER_IS_FULL;
         let window = limits.windows();
         let clock = Arc::new(SharedClock::at(6 * SLOT));
+        let call = |step: u64| {
+            clock.advance(step * SLOT);
+            Call::make(&window, &clock)
+        };
+        let mut calls: Vec<_> = (0..before).map(|_| call(0)).collect();
         let other = {
             let (window, clock) = (window.clone(), clock.clone());
-            thread::spawn(move || [(); 2].map(|()| Call::make(&window, &clock)))
+            thread::spawn(move || Call::make(&window, &clock))
         };
-        let mut calls = vec![Call::make(&window, &clock)];
-        for step in [first, second] {
-            clock.advance(step * SLOT);
-            calls.push(Call::make(&window, &clock));
-        }
-        calls.extend(other.join().unwrap());
+        calls.extend([first, second].map(call));
+        calls.push(other.join().unwrap());
         limits.assert_strict(&calls);
     });
 }
@@ -99,15 +101,15 @@ const LONGER_IS_FULL: Limits = Limits {
 ///
 /// The clock moves within a long slot, where the longer window is used up first.
 fn within_a_long_slot() {
-    race(LONGER_IS_FULL, 1, 1);
+    race(1, 2, 2, 1);
 }
 
-/// Two threads with five calls. Kills `forgotten_long_slot`, `forgotten_part`.
+/// Two threads with four calls. Kills `forgotten_long_slot`, `forgotten_part`.
 ///
 /// The clock moves on to other long slots.
 fn long_slots() {
-    race(LONGER_IS_FULL, 2, 1);
-    race(LONGER_IS_FULL, 1, 2);
+    race(2, 1, 2, 1);
+    race(2, 1, 1, 2);
 }
 
 /// Two threads with five calls. Kills `stored_long_count`.
@@ -194,7 +196,7 @@ fn beside_rotations(
 /// A look in a later slot than the head's takes what has aged out off the base of the head, and
 /// does not take an overwritten entry for an empty one.
 fn look_while_rotating() {
-    explore(2, || {
+    explore(1, || {
         let limits = Limits {
             limit: 10,
             slots: 1,
