@@ -575,6 +575,11 @@ impl Gcra {
         reason = "a shortfall is below 2^63 grains, and here a grain lasts at most 1 ns"
     )]
     pub(crate) const fn usual_wait_nanos(&self, now: Now, shortfall: Shortfall) -> Option<u64> {
+        // Most quotas: a token lasts whole nanoseconds, so a grain is a nanosecond. The products
+        // below are then half of what a refusal takes.
+        if self.whole == 1 && self.fraction == 0 {
+            return Some(shortfall.0.saturating_add(now.behind));
+        }
         if self.whole == 0 {
             return None;
         }

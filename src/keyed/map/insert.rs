@@ -4,7 +4,9 @@ use alloc::borrow::ToOwned;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
-use std::sync::{PoisonError, RwLock};
+use std::sync::PoisonError;
+
+use crossbeam_utils::sync::ShardedLock;
 
 use super::key_limiter::{CommonQuota, KeyLimiter, KeyTat, NewLimiter, StoredLimiter};
 use super::key_shard::KeyShard;
@@ -90,7 +92,7 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
     }
 
     /// The shards that a call for a new key searches for an unused one: its own, and each in turn.
-    fn shards_to_search(&self, hash: u64) -> [&RwLock<KeyShard<K, L>>; 2] {
+    fn shards_to_search(&self, hash: u64) -> [&ShardedLock<KeyShard<K, L>>; 2] {
         // Relaxed: any number does.
         let turn = self.cursor.fetch_add(1, Relaxed);
         #[expect(
@@ -123,8 +125,9 @@ impl<K: Hash + Eq, L: Limiter, S: BuildHasher> Keyed<K, L, S> {
         first: &FirstLimiter<L>,
         now: Timestamp,
     ) -> bool {
-        let has_unused =
-            |shard: &RwLock<KeyShard<K, L>>| read(shard).find_unused(first.gcra(), now).is_some();
+        let has_unused = |shard: &ShardedLock<KeyShard<K, L>>| {
+            read(shard).find_unused(first.gcra(), now).is_some()
+        };
         self.has_room() || self.shards_to_search(hash).into_iter().any(has_unused)
     }
 

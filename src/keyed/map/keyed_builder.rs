@@ -56,8 +56,8 @@ impl<K, L, S> KeyedBuilder<K, L, S> {
     /// Sets how long a key is kept after its limiter has become unused: its bucket is full, or its
     /// window is empty. 10 seconds by default.
     ///
-    /// A call for a key that was used less than that ago finds it in the table: it allocates
-    /// nothing, and takes no exclusive lock. The only exception is a table that has reached
+    /// A call for a key that was used less than that ago finds it in the table, and takes no
+    /// exclusive lock. The only exception is a table that has reached
     /// [`max_keys`](Self::max_keys) meanwhile, where a new key takes the place of an unused one.
     /// After the timeout, an insertion evicts the key when it comes across it.
     ///

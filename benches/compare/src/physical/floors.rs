@@ -4,6 +4,8 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
+use crossbeam_utils::sync::ShardedLock;
+use hashbrown::HashTable;
 use tidegate::{Clock, DefaultClock, KeyHasher};
 
 use crate::gate::gates;
@@ -94,6 +96,73 @@ impl KeyedGate<String> for Hash {
     #[inline(always)]
     fn decide(&self, key: &String) -> Self::Decision {
         Ok(self.0.hash_one(key.as_str()))
+    }
+
+    fn spend(&self, _: &String, _: u32) -> bool {
+        true
+    }
+}
+
+/// Parts of a table of keys, as many as a `Keyed` has on a small machine.
+const PARTS: usize = 64;
+
+/// Hashes the key, and looks it up under the shared lock of a part of the keys.
+pub(super) struct Lookup {
+    hasher: KeyHasher,
+    parts: Box<[CachePadded<ShardedLock<HashTable<String>>>]>,
+}
+
+impl Lookup {
+    pub(super) fn new() -> Self {
+        Self {
+            hasher: KeyHasher::new(),
+            parts: (0..PARTS).map(|_| CachePadded::default()).collect(),
+        }
+    }
+
+    fn part(&self, hash: u64) -> &ShardedLock<HashTable<String>> {
+        // A table of hashes uses the low bits and the top ones.
+        &self.parts[(hash >> 45) as usize % PARTS]
+    }
+}
+
+impl KeyedGate<String> for Lookup {
+    type Decision = bool;
+
+    #[inline(always)]
+    fn decide(&self, key: &String) -> Self::Decision {
+        let hash = self.hasher.hash_one(key.as_str());
+        let part = self.part(hash).read().expect("not poisoned");
+        part.find(hash, |known| known == key).is_some()
+    }
+
+    fn spend(&self, key: &String, _: u32) -> bool {
+        let hash = self.hasher.hash_one(key.as_str());
+        let mut part = self.part(hash).write().expect("not poisoned");
+        part.insert_unique(hash, key.clone(), |known| {
+            self.hasher.hash_one(known.as_str())
+        });
+        true
+    }
+}
+
+/// Hashes the key, and takes the shared lock of its part alone.
+pub(super) struct Locked(Lookup);
+
+impl Locked {
+    pub(super) fn new() -> Self {
+        Self(Lookup::new())
+    }
+}
+
+impl KeyedGate<String> for Locked {
+    type Decision = Result<usize, ()>;
+
+    #[inline(always)]
+    fn decide(&self, key: &String) -> Self::Decision {
+        let hash = self.0.hasher.hash_one(key.as_str());
+        let part = self.0.part(hash).read().expect("not poisoned");
+        Ok(part.len())
     }
 
     fn spend(&self, _: &String, _: u32) -> bool {

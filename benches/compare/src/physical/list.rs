@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use tidegate::{Quota, ShardedTokenBucket, SlidingWindow, TokenBucket};
 
-use super::floors::{ClockAndThree, Exchange, Hash, KeyWords, Load, Miss};
+use super::floors::{ClockAndThree, Exchange, Hash, KeyWords, Load, Locked, Lookup, Miss};
 use crate::histories::{evenly_used_window, used_up_before};
 use crate::keyed::{KeyLimit, KeyedGate, KeysAlone, Visits, fixed, keyed, name, rename};
 use crate::parts::{ClockAlone, ClockAndExchange, ClockAndLoad, OwnWord};
@@ -46,7 +46,10 @@ pub const ROWS: &[Row] = rows! {
     "exchange" = admits(Exchange::default());
     "cache miss among 10^6 words" = admits(Miss::among(MILLION));
     "key alone" = known(KeysAlone, THOUSAND);
+    // These three build up what `Keyed` does before it charges a bucket.
     "key, hash" = known(Hash::new(), THOUSAND);
+    "key, hash, shared lock" = known(Locked::new(), THOUSAND);
+    "key, hash, shared lock, lookup" = known(Lookup::new(), THOUSAND);
     "clock, load" = admits(ClockAndLoad::default());
     "clock, exchange" = admits(ClockAndExchange::default());
     "clock, 3 exchanges" = admits(ClockAndThree::default());

@@ -25,6 +25,8 @@ const fn both(at_most: f64) -> [Option<f64>; 2] {
 pub(super) const BUDGET: &[Line] = &[
     line("bucket admits", "governor admits", both(1.0)),
     line("bucket refuses", "governor refuses", both(1.05)),
+    // A token does not last whole nanoseconds, so the wait takes two products.
+    line("bucket refuses, 7 per hour", "governor refuses", both(1.05)),
     line("bucket refuses", "governor refuses, hint read", both(0.65)),
     line(
         "sharded bucket admits",

@@ -143,6 +143,11 @@ fn direct() -> Vec<Row> {
         ),
         row("bucket refuses", false, exhausted(hourly())),
         row(
+            "bucket refuses, 7 per hour",
+            false,
+            exhausted(TokenBucket::new(Quota::per_hour(7))),
+        ),
+        row(
             "sharded bucket refuses",
             false,
             exhausted(ShardedTokenBucket::new(Quota::per_hour(1))),
