@@ -187,6 +187,29 @@ fn hint_for_clock_that_is_decades_behind() {
     assert!(bucket.peek_at(1, then).is_ok());
 }
 
+/// A wait is a division that rounds up, by one product where it is short.
+#[test]
+fn waits_of_rates_without_rounding() {
+    const SHORT: u64 = 1 << 46;
+    for tokens in [1, 2, 3, 7, 600, 131_071, 131_072] {
+        for period in [1_000_003, SHORT - 1, SHORT, SHORT + 1, (1 << 60) - 1] {
+            let quota = Quota::new(tokens, Duration::from_nanos(period)).unwrap();
+            let bucket = frozen(quota.burst(1));
+            bucket.try_acquire_at(1, at(0)).unwrap();
+            for late in [0, 1, 6] {
+                let wait = Duration::from_nanos(period.div_ceil(tokens) - late);
+                assert_eq!(
+                    bucket.try_acquire_at(1, at(late)),
+                    Err(Denied::NotYet {
+                        retry_after: wait.into()
+                    }),
+                    "{tokens} in {period} ns"
+                );
+            }
+        }
+    }
+}
+
 /// Tokens available at once can be canceled at any time, delayed tokens only before they are ready.
 #[test]
 fn cancel_returns_tokens_until_they_are_ready() {

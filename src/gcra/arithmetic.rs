@@ -57,6 +57,10 @@ const ROUNDED_GRAINS_PER_NANO: u128 = 32;
 /// grains are 146 years.
 const WORD_GRAINS_PER_NANO: u64 = 2;
 
+/// Shortfalls below this many grains become a wait by one product, where a nanosecond has whole
+/// grains. 2^46 grains last for 19 hours, or 9 minutes at the most grains per nanosecond.
+const ONE_PRODUCT: u64 = 1 << 46;
+
 /// The largest capacity, and the largest debt beyond it, in grains. Eight times this is half the
 /// circle of 2^64 grains. A TAT and a clock reading must be less than that apart: see
 /// [`AtomicTat`](super::AtomicTat).
@@ -575,10 +579,18 @@ impl Gcra {
         reason = "a shortfall is below 2^63 grains, and here a grain lasts at most 1 ns"
     )]
     pub(crate) const fn usual_wait_nanos(&self, now: Now, shortfall: Shortfall) -> Option<u64> {
-        // Most quotas: a token lasts whole nanoseconds, so a grain is a nanosecond. The products
-        // below are then half of what a refusal takes.
-        if self.whole == 1 && self.fraction == 0 {
-            return Some(shortfall.0.saturating_add(now.behind));
+        // Without a fraction this is a division that rounds up. In most quotas a token lasts whole
+        // nanoseconds, so that a grain is a nanosecond.
+        if self.fraction == 0 {
+            if self.whole == 1 {
+                return Some(shortfall.0.saturating_add(now.behind));
+            }
+            if shortfall.0 < ONE_PRODUCT {
+                // `inverse + 1` times `whole` exceeds 2^64 by at most `whole`, 2^17. So the product
+                // exceeds the quotient by less than 1 / `whole`, which no whole number is within.
+                let (nanos, _) = widening_mul(shortfall.0 + (self.whole - 1), self.inverse + 1);
+                return Some(nanos.saturating_add(now.behind));
+            }
         }
         if self.whole == 0 {
             return None;

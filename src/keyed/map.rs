@@ -101,10 +101,10 @@ use key_shard::KeyShard;
 /// table for the first time in its life, which numbers the thread. Known is any key that was used
 /// less than the idle timeout ago, unless the table has reached `max_keys` since then.
 ///
-/// Adding a key takes the exclusive lock of its part, which is all eight words, and takes a third
-/// longer for that. Before, a key whose quota is not the
-/// first key's takes a lock of the whole table, to look for that quota. Searches for an unused key
-/// in a table with `max_keys` take turns in each part.
+/// Adding a key takes the exclusive lock of its part, which is all eight words, and takes half as
+/// long again for that. Before, a key whose quota is not the first key's takes a lock of the whole
+/// table, to look for that quota. Searches for an unused key in a table with `max_keys` take turns
+/// in each part.
 ///
 /// ```
 /// use tidegate::{Keyed, ManualClock, Quota, TokenBucket};
