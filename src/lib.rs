@@ -71,9 +71,10 @@
 //!   that steps back never admits more.
 //!
 //! Exceptions to lock-freedom: the first use of the [`DefaultClock`] calibrates it. [`Keyed`] and
-//! [`DashKeyed`] find a key under a shared lock of a part of their table. Waiters lock their queue.
-//! So do the calls that wake the first waiter, if there is one: resets, credits, undos,
-//! [`ApiRateLimiter::resume`], and the end of a [`TokenPermit`].
+//! [`DashKeyed`] find a key under a shared lock of a part of their table. The first call of a
+//! thread to a [`Keyed`] numbers the thread under a lock. Waiters lock their queue. So do the calls
+//! that wake the first waiter, if there is one: resets, credits, undos, [`ApiRateLimiter::resume`],
+//! and the end of a [`TokenPermit`].
 //!
 //! # Waits
 //!

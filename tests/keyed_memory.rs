@@ -1,4 +1,5 @@
-//! Memory of the tables of keys: no allocation for a known key, and a bound for any keys.
+//! Memory of the tables of keys: no allocation for a known key after the thread's
+//! first call, and a bound for any keys.
 //!
 //! These tests are a program of their own and run one at a time, because the allocator counts for
 //! the whole program.

@@ -58,7 +58,8 @@ const ROUNDED_GRAINS_PER_NANO: u128 = 32;
 const WORD_GRAINS_PER_NANO: u64 = 2;
 
 /// Shortfalls below this many grains become a wait by one product, where a nanosecond has whole
-/// grains. 2^46 grains last for 19 hours, or 9 minutes at the most grains per nanosecond.
+/// grains. 2^46 grains last for 10 hours at 2 grains per nanosecond, and for half a second at the
+/// most, 2^17.
 const ONE_PRODUCT: u64 = 1 << 46;
 
 /// The largest capacity, and the largest debt beyond it, in grains. Eight times this is half the

@@ -73,9 +73,10 @@ use key_shard::KeyShard;
 /// [`TokenBucket`](crate::TokenBucket) with the first key's quota. With one of 64 further quotas it
 /// takes 8 bytes more. Any other limiter is kept whole.
 ///
-/// The table itself has 64 parts, or 8 for each thread that the machine runs at once if that is
-/// more, and one for each 64 keys if that is less. A part takes 1.1 KiB: its lock has eight words,
-/// each in a cache line of its own.
+/// The table itself is split into parts, 64 by default: a power of two, so that there are 8 for
+/// each thread that the machine runs at once, 64 at least, and one for each 16 384 of `max_keys`;
+/// but no more than 4 096, or one for each 64 of `max_keys`. A part takes 1.1 KiB: its lock has
+/// eight words, each in a cache line of its own.
 ///
 /// A bucket that is kept as 8 bytes lasts until 109 years after its clock's origin; later readings
 /// are clamped to that instant. Rates whose emission interval is a whole number of half nanoseconds
@@ -91,15 +92,16 @@ use key_shard::KeyShard;
 /// Each key is limited as by its limiter alone. A call reads the clock of the first limiter once.
 ///
 /// Looking up a key takes a shared lock on a part of the table. It writes one of eight words, which
-/// the thread decides, so up to eight threads do not slow each other down: a key that is refused to
-/// all of them costs each as much as it costs one thread alone. Your code runs under the lock only
-/// to compare and hash keys. [`for_each`](Self::for_each) also clones keys under a lock, and
-/// evicted keys and limiters are dropped under one. None of this may call back. Hashing must not
-/// panic, or keys may be lost while a table grows.
+/// the number of the thread in the process decides, so few threads write the same one: a refused
+/// key costs two threads what it costs one. Your code runs under the lock only to compare and hash
+/// keys, and in undos to wake callers that wait at a limiter that keys share.
+/// [`for_each`](Self::for_each) also clones keys under a lock, and evicted keys and limiters are
+/// dropped under one. None of this may call back. Hashing must not panic, or keys may be lost while
+/// a table grows.
 ///
-/// A call for a known key takes no other lock. It allocates nothing, except where a thread asks a
-/// table for the first time in its life, which numbers the thread. Known is any key that was used
-/// less than the idle timeout ago, unless the table has reached `max_keys` since then.
+/// A call for a known key takes no other lock, and allocates nothing, except for the first call of
+/// a thread to any table: it numbers the thread, under a lock of the process. Known is any key that
+/// was used less than the idle timeout ago, unless the table has reached `max_keys` since then.
 ///
 /// Adding a key takes the exclusive lock of its part, which is all eight words, and takes half as
 /// long again for that. Before, a key whose quota is not the first key's takes a lock of the whole

@@ -44,8 +44,8 @@ impl<K, L> KeyedBuilder<K, L> {
 }
 
 impl<K, L, S> KeyedBuilder<K, L, S> {
-    /// Sets the most keys that the table holds, 1 000 000 by default. Memory is allocated only as
-    /// keys are added, and freed as they are evicted.
+    /// Sets the most keys that the table holds, 1 000 000 by default. Memory beyond that of
+    /// the empty table is allocated only as keys are added, and freed as they are evicted.
     ///
     /// With 0 the [`Overflow`] policy decides every call.
     pub const fn max_keys(mut self, max_keys: usize) -> Self {
