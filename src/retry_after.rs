@@ -82,7 +82,7 @@ impl Add<RetryAfter> for Timestamp {
 
     #[inline]
     fn add(self, wait: RetryAfter) -> Self {
-        self + wait.as_duration()
+        Self::from_nanos(self.as_nanos().saturating_add(wait.as_nanos()))
     }
 }
 

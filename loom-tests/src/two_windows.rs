@@ -8,7 +8,7 @@ use loom::thread;
 use crate::model::{NoClock, SharedClock, at, explore};
 use crate::mutant;
 use crate::tidegate::Limiter;
-use crate::window::{Call, SLOT, Window, admit, charge, refused};
+use crate::window::{Call, SLOT, Window, admit, charge, overtaken, refused};
 
 /// Short slots in a long one.
 const SHORT: u64 = 2;
@@ -68,8 +68,8 @@ impl Limits {
     }
 }
 
-/// Two threads with `before + 3` calls, of which three race. Before the last two, one thread moves
-/// the clock on by `first` and by `second` short slots.
+/// One thread makes `before` calls. Then it races with another, which makes one call: it advances
+/// the clock by `first` short slots, calls, advances it by `second`, and calls again.
 fn race(preemptions: usize, before: usize, first: u64, second: u64) {
     explore(preemptions, move || {
         let limits = LONGER_IS_FULL;
@@ -123,22 +123,7 @@ fn overtaken_rotation() {
             longer: 3,
             long_slots: 2,
         };
-        let window = limits.windows();
-        let clock = Arc::new(SharedClock::at(7 * SLOT));
-        let mut calls = vec![Call::make(&window, &clock)];
-        let late = {
-            let (window, clock) = (window.clone(), clock.clone());
-            thread::spawn(move || {
-                clock.advance(SLOT);
-                Call::make(&window, &clock)
-            })
-        };
-        calls.push(Call::make(&window, &clock));
-        calls.push(Call::make(&window, &clock));
-        calls.push(late.join().unwrap());
-        clock.advance(2 * SLOT);
-        calls.push(Call::make(&window, &clock));
-        limits.assert_strict(&calls);
+        limits.assert_strict(&overtaken(&limits.windows(), 2));
     });
 }
 
@@ -173,8 +158,8 @@ fn query_beside_rotations(slot: u64) {
     });
 }
 
-/// What `query` returns of windows in which so many permits were admitted in some slots, while
-/// another thread admits two permits in each of the slots `later`.
+/// Runs `query` while another thread admits two permits in each of the slots `later`. The pairs in
+/// `before` are permits that were admitted earlier, and their slots.
 fn beside_rotations(
     limits: Limits,
     before: [(u64, u64); 2],

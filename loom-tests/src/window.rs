@@ -149,24 +149,27 @@ fn late_threads() {
 ///
 /// One thread begins to rotate with an old count, and the other finishes with the new one.
 fn overtaken_rotation() {
-    explore(3, || {
-        let window = window(2, 2);
-        let clock = Arc::new(SharedClock::at(7 * SLOT));
-        let mut calls = vec![Call::make(&window, &clock)];
-        let late = {
-            let (window, clock) = (window.clone(), clock.clone());
-            thread::spawn(move || {
-                clock.advance(SLOT);
-                Call::make(&window, &clock)
-            })
-        };
-        calls.push(Call::make(&window, &clock));
-        calls.push(Call::make(&window, &clock));
-        calls.push(late.join().unwrap());
-        clock.advance(SLOT);
-        calls.push(Call::make(&window, &clock));
-        assert_strict(2, 2, &calls);
-    });
+    explore(3, || assert_strict(2, 2, &overtaken(&window(2, 2), 1)));
+}
+
+/// Five calls: one, two beside another thread that moves the clock on by a slot and calls, and one
+/// `later` slots after them.
+pub(crate) fn overtaken(window: &Arc<Window>, later: u64) -> Vec<Call> {
+    let clock = Arc::new(SharedClock::at(7 * SLOT));
+    let mut calls = vec![Call::make(window, &clock)];
+    let late = {
+        let (window, clock) = (window.clone(), clock.clone());
+        thread::spawn(move || {
+            clock.advance(SLOT);
+            Call::make(&window, &clock)
+        })
+    };
+    calls.push(Call::make(window, &clock));
+    calls.push(Call::make(window, &clock));
+    calls.push(late.join().unwrap());
+    clock.advance(later * SLOT);
+    calls.push(Call::make(window, &clock));
+    calls
 }
 
 /// Two threads, five calls, one of which is undone. Kills `late_undo`.

@@ -61,8 +61,8 @@ pub(crate) struct Remaining {
 }
 
 impl RateLimitStatus {
-    /// Returns how long to wait before the next try: [`retry_after`](Self::retry_after), and what the
-    /// backoff adds.
+    /// Returns how long to wait before the next try: [`retry_after`](Self::retry_after), and what
+    /// the backoff adds.
     ///
     /// Zero if not limited, and where the wait is unknown: [`is_permanent`](Self::is_permanent),
     /// [`LimitKind::InFlight`] and [`LimitKind::Queue`].

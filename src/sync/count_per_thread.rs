@@ -83,6 +83,7 @@ mod tests {
         let count = CountPerThread::zero();
         count.add_as(Some(0), 1);
         count.add_as(Some(OWN - 1), 2);
+        // Relaxed, here and below: one thread.
         assert_eq!(count.shared.load(Relaxed), 0);
         count.add_as(Some(OWN), 4);
         count.add_as(Some(usize::MAX), 8);

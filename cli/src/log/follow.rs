@@ -138,6 +138,9 @@ const fn is_same(_: &File, _: &File) -> io::Result<bool> {
 mod tests {
     use std::fs::{self, OpenOptions};
     use std::io::Write;
+    use std::path::PathBuf;
+
+    use tempfile::TempDir;
 
     use super::{File, Follow, Read, Stop};
 
@@ -147,13 +150,19 @@ mod tests {
         String::from_utf8(text).unwrap()
     }
 
-    #[test]
-    fn goes_on_after_the_end() {
+    /// A log with this text, which is gone with its folder.
+    fn followed(text: &str) -> (TempDir, PathBuf, Stop, Follow) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("access.log");
-        fs::write(&path, "one\n").unwrap();
+        fs::write(&path, text).unwrap();
         let stop = Stop::default();
-        let mut follow = Follow::new(File::open(&path).unwrap(), &path, stop.clone());
+        let follow = Follow::new(File::open(&path).unwrap(), &path, stop.clone());
+        (folder, path, stop, follow)
+    }
+
+    #[test]
+    fn goes_on_after_the_end() {
+        let (folder, path, stop, mut follow) = followed("one\n");
         assert_eq!(read(&mut follow, 4), "one\n");
         let mut log = OpenOptions::new().append(true).open(&path).unwrap();
         log.write_all(b"two\n").unwrap();
@@ -172,11 +181,7 @@ mod tests {
 
     #[test]
     fn reads_what_was_there_at_the_stop() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("access.log");
-        fs::write(&path, "one\ntwo\n").unwrap();
-        let stop = Stop::default();
-        let mut follow = Follow::new(File::open(&path).unwrap(), &path, stop.clone());
+        let (_folder, path, stop, mut follow) = followed("one\ntwo\n");
         assert_eq!(read(&mut follow, 4), "one\n");
         stop.stop();
         assert_eq!(read(&mut follow, 1), "t");
